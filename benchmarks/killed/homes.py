@@ -15,7 +15,7 @@ from typing import Final
 from tasks.datasets.world.generate import generate
 from tasks.pipeline import retrain
 from tasks.stores import releases
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 

@@ -22,7 +22,7 @@ from tasks.promotion.gate import DOSSIER
 from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.reports.words import UNKNOWN_BASELINE, Vocabulary, vocabulary
 from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.releases import alias_moves, release_name, summarize_release
 from tasks.stores.runs import newest_run, read_evidence, read_text

@@ -34,7 +34,8 @@ from tasks.replay.terms import composition
 from tasks.reports.numbers import format_counted
 from tasks.reports.words import vocabulary
 from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.audit import Audit, champions
+from tasks.stores.audit import Audit
+from tasks.stores.audit_history import champions
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import (
     find_release,

@@ -21,16 +21,9 @@ from typing import Final
 
 from tasks.errors import ContractError, StoreError
 from tasks.settings import Settings
-from tasks.stores.audit import (
-    Audit,
-    Entry,
-    Kind,
-    broken_entries,
-    entry_seals,
-    last_alias_move,
-    last_move,
-    live_canary,
-)
+from tasks.stores.audit import Audit, broken_entries, entry_seals
+from tasks.stores.audit_history import last_alias_move, last_move, live_canary
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.audit_signature import SIGNED, find_unsigned
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry

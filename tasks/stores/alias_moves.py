@@ -35,7 +35,9 @@ from tasks.stores.alias_mismatch import (
     name_row,
     served_releases,
 )
-from tasks.stores.audit import Audit, Entry, Kind, entry_seals, last_alias_move, live_canary
+from tasks.stores.audit import Audit, entry_seals
+from tasks.stores.audit_history import last_alias_move, live_canary
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.audit_signature import SIGNED, sign_head
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import exclusive

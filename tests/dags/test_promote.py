@@ -10,7 +10,8 @@ import pytest
 
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.stores.alias_moves import AliasMoves
-from tasks.stores.audit import Audit, Kind
+from tasks.stores.audit import Audit
+from tasks.stores.audit_row import Kind
 from tasks.stores.registry import Registry
 from tests.dags.conftest import REPOSITORY, parse, steps_of, write_surface
 from tests.stores.registered import MODEL, register

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tasks.stores.alias_moves import AliasMoves
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.tracking import current, tracking_uri
 from tests.docs.pages import DOCS, blocks
 from tests.stores.registered import MODEL, register

@@ -25,7 +25,8 @@ from tasks.cli import main
 from tasks.deploy.layout import HOST
 from tasks.errors import StoreError
 from tasks.pipeline import retrain
-from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.audit import Audit
+from tasks.stores.audit_row import Entry, Kind
 from tests.docs.pages import DOCS, blocks, examples
 from tests.e2e.installation import Installation
 from tests.feeds.mini import AS_OF, NAME

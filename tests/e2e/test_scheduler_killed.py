@@ -16,7 +16,8 @@ import pytest
 from tasks.deploy.records import records
 from tasks.pipeline import retrain
 from tasks.release import view
-from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.audit import Audit
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.manifest import Role
 from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest

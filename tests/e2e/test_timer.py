@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tasks.stores.audit import Audit, Kind
+from tasks.stores.audit import Audit
+from tasks.stores.audit_row import Kind
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import format_instant
 from tests.e2e.installation import PATIENCE, Installation

@@ -10,7 +10,8 @@ from tasks.evaluation.evidence import GateEvidence
 from tasks.labels.calendar import DayState
 from tasks.promotion import overview
 from tasks.stores import delta
-from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.audit import Audit
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.releases import alias_moves
 from tasks.stores.runs import newest_run, read_evidence

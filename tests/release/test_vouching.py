@@ -8,7 +8,7 @@ import pytest
 
 from tasks.release.loading import load_release
 from tasks.stores.alias_moves import AliasMoves
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import current, tracking_uri
 from tests.feeds.toy_release import NAME, a_frame, register_toy

@@ -10,7 +10,7 @@ import pytest
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.stores.alias_moves import AliasMoves, Told
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.registry import Registry
 from tests.stores.registered import MODEL, register
 

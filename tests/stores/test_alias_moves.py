@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.errors import StoreError
 from tasks.stores.alias_moves import AliasMoves
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepKey, step_run
 from tests.stores.mlflow_home import new_home

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.stores.audit import Entry, Kind
 from tasks.stores.audit_chain import broken_rows, seal_of, seals_of
+from tasks.stores.audit_row import Entry, Kind
 
 Row = dict[str, Any]
 BEGAN = datetime(2026, 7, 6, tzinfo=UTC)

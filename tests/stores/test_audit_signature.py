@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from tasks.errors import ContractError
 from tasks.stores import delta
 from tasks.stores.alias_moves import AliasMoves, Told
-from tasks.stores.audit import SCHEMA, Entry, Kind, entry_seals
+from tasks.stores.audit import entry_seals
+from tasks.stores.audit_row import SCHEMA, Entry, Kind
 from tasks.stores.audit_signature import SIGNED, find_unsigned, sign_head, sign_row
 from tasks.stores.registry import Registry
 from tests.stores.registered import MODEL, register

@@ -37,7 +37,7 @@ from tasks.release import step as release
 from tasks.release.reader import ReleaseReader
 from tasks.release.trained import Trained
 from tasks.stores import releases
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import newest_run, read_evidence

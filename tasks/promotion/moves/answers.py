@@ -23,7 +23,8 @@ from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.promotion.gates.loosened import long_standing_reviewers
 from tasks.promotion.moves.rules import Answer, Case, Mover, Question, name_signers, require_answers
 from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.audit import ANSWERS, NOBODY, Entry, Kind, since_last_move
+from tasks.stores.audit_history import since_last_move
+from tasks.stores.audit_row import ANSWERS, NOBODY, Entry, Kind
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.releases import alias_moves, release_part

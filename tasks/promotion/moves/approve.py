@@ -14,7 +14,7 @@ from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answer
 from tasks.promotion.moves.promote import Judge
 from tasks.promotion.moves.rules import Answer, Support
-from tasks.stores.audit import one_line
+from tasks.stores.audit_row import one_line
 from tasks.stores.workspace import Workspace
 
 

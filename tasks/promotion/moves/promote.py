@@ -39,7 +39,7 @@ from tasks.promotion.moves.rules import (
 )
 from tasks.release.reader import ReleaseReader
 from tasks.stores.alias_moves import CANARY, CHAMPION, AliasMoves
-from tasks.stores.audit import Entry, Kind, one_line
+from tasks.stores.audit_row import Entry, Kind, one_line
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
 from tasks.stores.releases import VERDICT, alias_moves, release_part

@@ -13,7 +13,8 @@ from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.promotion.moves.promote import MoveResult
 from tasks.release.view import verify_bytes
 from tasks.stores.alias_moves import CANARY, CHAMPION, PREVIOUS, AliasMoves, Mismatch, Told
-from tasks.stores.audit import Entry, Kind, last_alias_move, one_line
+from tasks.stores.audit_history import last_alias_move
+from tasks.stores.audit_row import Entry, Kind, one_line
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.releases import VERDICT, alias_moves, release_part

@@ -24,7 +24,7 @@ from tasks.promotion.readiness.facts import (
     State,
 )
 from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.releases import alias_moves, part_manifest, release_manifest, release_name

@@ -10,7 +10,8 @@ from tasks.cli import main
 from tasks.errors import ContractError, GateRefused
 from tasks.promotion.moves import approve
 from tasks.promotion.moves.approve import ApproveResult, Reply, account_name
-from tasks.stores.audit import Audit, Kind
+from tasks.stores.audit import Audit
+from tasks.stores.audit_row import Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME

@@ -19,7 +19,8 @@ from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
 from tasks.stores import releases
-from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.audit import Audit
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini

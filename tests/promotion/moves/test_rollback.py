@@ -12,7 +12,8 @@ from tasks.promotion.moves import promote, rollback
 from tasks.promotion.moves.rules import Mover
 from tasks.release import view as release_view
 from tasks.stores import delta, releases
-from tasks.stores.audit import SCHEMA, Audit, Entry, Kind
+from tasks.stores.audit import Audit
+from tasks.stores.audit_row import SCHEMA, Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import plan
