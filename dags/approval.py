@@ -153,7 +153,7 @@ class Approval(ApprovalOperator):
         if event.get("error_type") != "timeout":
             raise StoreError(f"Airflow could not wait for an answer for {self.role}: {event['error']}")
         from tasks.promotion.moves import answers
-        from tasks.promotion.moves.rules import Question
+        from tasks.promotion.moves.approvals import Question
 
         waited = self.response_timeout or timedelta()
         question = Question(self.role, int(self.case["release"]), str(self.case["evidence"]), run)
@@ -165,7 +165,7 @@ class Approval(ApprovalOperator):
 
 def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
     from tasks.promotion.moves import answers
-    from tasks.promotion.moves.rules import Answer
+    from tasks.promotion.moves.approvals import Answer
 
     answer = Answer(role, reply.by, reply.approves, reply.evidence, reply.why)
     answers.answer(open_workspace(surface), answer, release=reply.release, run=run)

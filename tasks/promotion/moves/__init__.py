@@ -2,7 +2,8 @@
 
 ::
 
-    rules                what a move rests on: case, evidence digest, support, answers
+    rules                what a move rests on: case, evidence digest, support
+    approvals            and who has to agree to it
       case, case_page    the case as reviewers read it
       answers, approve   what reviewers answered, in Airflow and on the command line
       override           which verdicts a declared role may lift

@@ -21,7 +21,8 @@ from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
 from tasks.evaluation.evidence import ReleaseEvidence
 from tasks.promotion.gates.loosened import long_standing_reviewers
-from tasks.promotion.moves.rules import Answer, Case, Mover, Question, name_signers, require_answers
+from tasks.promotion.moves.approvals import Answer, Question, name_signers, require_answers
+from tasks.promotion.moves.rules import Case, Mover
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit_history import since_last_move
 from tasks.stores.audit_row import ANSWERS, NOBODY, Entry, Kind

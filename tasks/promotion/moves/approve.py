@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from tasks.errors import ContractError, GateRefused
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answer
+from tasks.promotion.moves.approvals import Answer
 from tasks.promotion.moves.promote import Judge
-from tasks.promotion.moves.rules import Answer, Support
+from tasks.promotion.moves.rules import Support
 from tasks.stores.audit_row import one_line
 from tasks.stores.workspace import Workspace
 

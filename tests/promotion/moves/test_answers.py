@@ -11,7 +11,7 @@ import pytest
 
 from tasks.errors import GateRefused
 from tasks.promotion.moves import answers, promote, rollback
-from tasks.promotion.moves.rules import Answer
+from tasks.promotion.moves.approvals import Answer
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.promotion.moves.moving import judge_once, moved_aliases, moves, promote_2

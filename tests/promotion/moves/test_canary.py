@@ -9,7 +9,8 @@ from tasks.cli import main
 from tasks.errors import AuditMismatch, ContractError, GateRefused
 from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote, propose, rollback
-from tasks.promotion.moves.rules import Answer, Support
+from tasks.promotion.moves.approvals import Answer
+from tasks.promotion.moves.rules import Support
 from tasks.release import view
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace

@@ -13,8 +13,9 @@ from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote
+from tasks.promotion.moves.approvals import Answer
 from tasks.promotion.moves.override import Override, is_liftable, lift_verdicts
-from tasks.promotion.moves.rules import Answer, Support
+from tasks.promotion.moves.rules import Support
 from tasks.release import view
 from tasks.stores.audit import Audit
 from tasks.stores.registry import Registry

@@ -13,8 +13,9 @@ from tasks.cli import main
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote, rollback
+from tasks.promotion.moves.approvals import Answer, Question
 from tasks.promotion.moves.promote import MoveResult
-from tasks.promotion.moves.rules import Answer, Case, Mover, Question
+from tasks.promotion.moves.rules import Case, Mover
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.promotion.moves import answers, promote
-from tasks.promotion.moves.rules import Answer
+from tasks.promotion.moves.approvals import Answer
 from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.parts import Part

@@ -1,0 +1,84 @@
+"""Who has to agree to a promotion: one Approve for each role of the utility policy.
+
+It is by a reviewer of the role, and for this very evidence. The newest answer of a role counts, so an
+approval after which a reviewer rejects is none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tasks.errors import GateRefused
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a role is asked: whether a release may be champion on this evidence, by an Airflow run."""
+
+    role: str
+    release: int
+    evidence: str
+    run: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A reviewer's answer for a role, to the evidence that they were shown; ``why`` where they reject."""
+
+    role: str
+    by: str
+    approves: bool
+    evidence: str
+    why: str = ""
+
+
+def require_answers(
+    reviewers: Mapping[str, Sequence[str]], answers: Sequence[Answer], *, evidence: str, way_out: str = ""
+) -> tuple[Answer, ...]:
+    """Demand an Approve for each role, by a reviewer of the role, for this very evidence; the newest counts.
+
+    Parameters
+    ----------
+    reviewers : for each role that the utility policy names, who may answer for it.
+    way_out : a sentence that says where answers are given.
+
+    Returns
+    -------
+    What was answered, one Approve for each role.
+
+    Raises
+    ------
+    GateRefused
+        A role has no such answer, or one rejects; with every role that lacks one.
+    """
+    newest = {answer.role: answer for answer in answers}
+    lacks = [_lacks(role, users, newest.get(role), evidence) for role, users in reviewers.items()]
+    if any(lacks):
+        raise GateRefused(". ".join(filter(None, (*lacks, way_out))))
+    return tuple(newest[role] for role in reviewers)
+
+
+def name_signers(answers: Sequence[Answer]) -> str:
+    """Say who signed for which role.
+
+    Examples
+    --------
+    >>> name_signers([Answer("product", "ana", True, "e"), Answer("safety", "sam", True, "e")])
+    'ana for product, sam for safety'
+    """
+    return ", ".join(f"{answer.by} for {answer.role}" for answer in answers)
+
+
+def _lacks(role: str, users: Sequence[str], answer: Answer | None, evidence: str) -> str:
+    """Say why a role has not approved; empty where it has."""
+    if answer is None:
+        return f"Nobody approved for {role}: {' or '.join(users) or 'a reviewer'} has to answer"
+    if answer.by not in users:
+        return f"{answer.by} answered for {role}; its reviewers are {' and '.join(users) or 'none'}"
+    if not answer.approves:
+        return f"{answer.by} rejects the release for {role}: {answer.why}"
+    if answer.evidence != evidence:
+        return (
+            f"{answer.by} approved for {role} on other evidence ({answer.evidence[:12]}) than holds "
+            f"now ({evidence[:12]}): start the promotion anew, so that it is seen"
+        )
+    return ""
