@@ -19,13 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.calibration.reliability import REPLICATES, Curve, reliability_curve
-from tasks.calibration.reliability_diagrams import (
-    Frame,
-    ReliabilityFigure,
-    draw_large,
-    draw_small,
-    format_ratio,
-)
+from tasks.calibration.reliability_diagrams import draw_large, draw_small, format_ratio
+from tasks.calibration.reliability_shapes import Frame, ReliabilityFigure
 from tasks.evaluation.binary import Floats, check_rows, divide
 from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
 from tasks.evaluation.metric_rows import group_by_segment

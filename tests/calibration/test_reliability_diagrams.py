@@ -3,7 +3,8 @@
 import numpy as np
 
 from tasks.calibration.reliability import Curve, reliability_curve
-from tasks.calibration.reliability_diagrams import Frame, draw_large, draw_small, format_ratio
+from tasks.calibration.reliability_diagrams import draw_large, draw_small, format_ratio
+from tasks.calibration.reliability_shapes import Frame
 from tasks.evaluation.resampling import Clusters
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE
 
@@ -42,13 +43,6 @@ def test_of_segments_only_the_calibrated_curve_has_a_band() -> None:
     (diagram,) = draw_small("click", {("source=ads", "1.00"): PAIR}, FRAME).diagrams
     assert [bool(line.band) for line in diagram.curves] == [False, True]
     assert diagram.rows.startswith("M")
-
-
-def test_every_row_is_counted_in_one_bar_also_beyond_the_frame() -> None:
-    rows, edges = Frame((0.01, 0.1), (0.01, 0.1), rare=True, binary=True).count(np.array([0.0, 0.05, 0.9]))
-    assert rows.sum() == 3
-    assert (rows[0], rows[-1]) == (1, 1)
-    assert np.allclose(edges[1:] / edges[:-1], edges[1] / edges[0])
 
 
 def test_a_ratio_of_too_little_data_cannot_be_told() -> None:

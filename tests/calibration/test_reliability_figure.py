@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tasks.calibration.reliability_diagrams import ReliabilityFigure
 from tasks.calibration.reliability_figure import MOST_SEGMENTS, reliability_figure, segments_figure
+from tasks.calibration.reliability_shapes import ReliabilityFigure
 from tasks.evaluation.observations import Observations
 from tasks.reports.scales import Tick
 
