@@ -29,7 +29,7 @@ UNTYPED: Final = {
     "tasks.evaluation.documents.Document.content": "a document as JSON",
     "tasks.evaluation.documents.Document.upgraded": "an earlier program's document",
     "tasks.evaluation.evidence.TrainingEvidence.upgraded": "an earlier program's document",
-    "tasks.evaluation.evidence.ReleaseEvidence.metrics": "the JSON that `release show` prints",
+    "tasks.evaluation.release_evidence.ReleaseEvidence.metrics": "the JSON that `release show` prints",
     "tasks.evaluation.replay_evidence.SimulationEvidence.upgraded": "an earlier program's document",
     "tasks.stores.projects.ProjectRun.answered": "the result of any command",
     "tasks.training.rows.TaskRows.inputs": "what is digested: canonical JSON",

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.contracts.gates import OverrideRule
 from tasks.errors import GateRefused
-from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.pipeline import recheck
 from tasks.promotion.gate import GateResult
 from tasks.promotion.moves.override import lift_verdicts

@@ -7,10 +7,10 @@
     same_day    SameDayEvidence        -> gate                   (evaluation/same_day_evidence.py)
     examination ExaminationEvidence    -> release
     calibrate   CalibrationEvidence    -> refit, release
-    release     ReleaseEvidence        -> gate, explanation
+    release     ReleaseEvidence        -> gate, explanation      (evaluation/release_evidence.py)
     simulate    SimulationEvidence     -> gate                   (evaluation/replay_evidence.py)
     shadow      ShadowEvidence         -> gate                   (evaluation/replay_evidence.py)
-    gate        GateEvidence           -> promotion
+    gate        GateEvidence           -> promotion              (evaluation/release_evidence.py)
 """
 
 from collections.abc import Mapping
@@ -21,12 +21,9 @@ from typing import Any, ClassVar, Final, Literal
 from pydantic import ConfigDict, Field, JsonValue
 
 from tasks.contracts.training import HeadKind
-from tasks.evaluation.conflicts import TopOverlap
 from tasks.evaluation.documents import CLOSED, Document, Figure, Section
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.label_days import LabelCalendar
-from tasks.evaluation.proxies import FlatTenth
-from tasks.evaluation.verdicts import Estimate, Verdict
 
 Days = tuple[date, date]
 """First and last day."""
@@ -205,149 +202,3 @@ class CalibrationEvidence(_OfTask):
     positives: int
     before: TaskFigures | None
     test: TaskFigures | None
-
-
-class ProxyEvidence(Section):
-    """A slow outcome along the tenths of a fast task's prediction.
-
-    ``cost``: people suffer from the slow outcome. ``learned``: the fast task's model learned from some of
-    these days, so it knows their fast outcomes.
-    """
-
-    fast: str
-    slow: str
-    days: Days
-    cost: bool
-    learned: bool
-    mean: Estimate
-    gap: Estimate
-    worst_at_top: bool
-    tenths: tuple[FlatTenth, ...]
-
-
-class PairEvidence(Section):
-    """Rank correlations of two tasks, of their predictions and of their outcomes; ``rows`` know both."""
-
-    tasks: tuple[str, str]
-    predictions: Figure
-    outcomes: Figure
-    rows: int
-
-
-class ConflictEvidence(Section):
-    """Where the tasks of a release pull apart."""
-
-    tasks: tuple[str, ...]
-    pairs: tuple[PairEvidence, ...]
-    at_top: tuple[TopOverlap, ...]
-
-
-class JudgeEvidence(Section):
-    """The factor of a parent that a task's joint was fitted and measured with, and the days it is made of."""
-
-    task: str
-    parent: str
-    model: PinnedModel
-    calibrator: PinnedModel
-    slices: dict[str, Days]
-
-
-class RefitShift(Section):
-    """How far a refit's predictions lie from those of the tested model, and how far they may."""
-
-    task: str
-    segment: str
-    shift: Estimate
-    bound: float
-
-
-class RefitEvidence(Section):
-    """What is served beside the release that was tested."""
-
-    tested: int
-    shifts: tuple[RefitShift, ...]
-
-
-class ReleaseEvidence(Document):
-    """What a release is and how its tasks do on its test days.
-
-    ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated;
-    ``unjudged``: why its joint could not be measured. ``judges`` stood in for factors that knew something of
-    the days that a joint is measured on. ``rules`` are the gates, base rates and reviewers of when it was
-    made, None where an earlier program made it.
-    """
-
-    document: Literal["release"] = "release"
-    version: Literal[1] = 1
-    manifest_sha256: str
-    backfilled: bool
-    pins: dict[str, int]
-    test: Days
-    tasks: tuple[TaskFigures, ...]
-    kept: dict[str, str]
-    unrepeated: dict[str, str]
-    proxies: tuple[ProxyEvidence, ...]
-    conflicts: ConflictEvidence | None
-    refit: RefitEvidence | None
-    judges: tuple[JudgeEvidence, ...] = ()
-    unjudged: dict[str, str] = Field(default_factory=dict)
-    description: str
-    rules: dict[str, Any] | None = Field(default=None, repr=False, exclude_if=lambda rules: rules is None)
-
-    def metrics(self) -> dict[str, dict[str, Any]]:
-        """Return the headline of each task, as people are shown it."""
-        return {figures.task: {"test": dict(figures.headline)} for figures in self.tasks}
-
-
-class TermEvidence(Section):
-    """A term of the utility, and what the calibration of its head leaves open."""
-
-    task: str
-    weight: float
-    times: str | None
-    prediction: Figure
-    contribution: Figure
-    share_of_spread: Figure
-    amplified: bool
-    slots: Figure
-    slots_low: Figure
-    slots_high: Figure
-    whole: Figure
-    whole_low: Figure
-    whole_high: Figure
-    error: Figure
-    error_low: Figure
-    error_high: Figure
-
-
-class GateEvidence(Document):
-    """The dossier of a release without its pictures; ``manifest`` has a format of its own.
-
-    ``rules`` are the gates, base rates and reviewers of its day; ``loosened`` says which let more
-    through than when the release was made. ``judged_as_of`` is the day of a promotion that came later.
-    ``timings`` are the verdicts on what the clock said: they hold or warn as the others do, and stand apart
-    because the same inputs do not give them again, so no approval rests on their figures.
-    """
-
-    document: Literal["gate"] = "gate"
-    version: Literal[1] = 1
-    surface: str
-    release: int
-    as_of: str
-    verdict: Literal["promote", "hold"]
-    reasons: tuple[str, ...]
-    warnings: tuple[str, ...]
-    notes: tuple[str, ...]
-    gates: tuple[Verdict, ...]
-    calibration_in_slots: dict[str, Estimate]
-    sensitivity: tuple[TermEvidence, ...]
-    manifest: dict[str, JsonValue] = Field(repr=False)
-    rules: dict[str, Any] | None = Field(default=None, repr=False, exclude_if=lambda rules: rules is None)
-    judged_as_of: str | None = Field(default=None, exclude_if=lambda as_of: as_of is None)
-    loosened: tuple[str, ...] = Field(default=(), exclude_if=lambda loosened: not loosened)
-    timings: tuple[Verdict, ...] = Field(default=(), exclude_if=lambda timings: not timings)
-
-    @property
-    def verdicts(self) -> tuple[Verdict, ...]:
-        """Every verdict that decided, those on what the clock said too."""
-        return (*self.gates, *self.timings)

@@ -13,8 +13,9 @@ from pathlib import Path
 from tasks.calibration.pictures import gather_pictures
 from tasks.contracts import UtilitySpec
 from tasks.errors import StoreError
-from tasks.evaluation.evidence import GateEvidence, ReleaseEvidence, ValidationEvidence
+from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, Hold, Promote

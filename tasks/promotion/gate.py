@@ -8,7 +8,7 @@ from typing import Any, Final
 from tasks.contracts import Contracts, canonical, digest
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
-from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import Hold, decide_release

@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Final, Literal
 
 from tasks.errors import ContractError, StoreError
-from tasks.evaluation.evidence import GateEvidence, ValidationEvidence
+from tasks.evaluation.evidence import ValidationEvidence
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.labels.calendar import DayStates, Published, day_states
 from tasks.labels.store import LabelStore, StoredBuild

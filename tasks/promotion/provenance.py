@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from tasks.contracts.gates import Rules
-from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.promotion.gates.front import SearchedFront

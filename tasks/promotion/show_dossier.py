@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import ContractError
-from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.promotion.compose import recompose
 from tasks.stores.registry import Registry
 from tasks.stores.releases import release_part

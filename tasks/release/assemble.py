@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import Final
 
 from tasks.contracts import canonical, digest
-from tasks.evaluation.evidence import RefitEvidence, ReleaseEvidence
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.release_evidence import RefitEvidence, ReleaseEvidence
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.scoring import Scorer
 from tasks.release.description import describe

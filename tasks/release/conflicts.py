@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tasks.evaluation.conflicts import ConflictReport
-from tasks.evaluation.evidence import ConflictEvidence, PairEvidence
+from tasks.evaluation.release_evidence import ConflictEvidence, PairEvidence
 from tasks.reports.numbers import format_estimate
 
 

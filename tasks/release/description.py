@@ -8,8 +8,8 @@ from tasks.contracts import UtilitySpec
 from tasks.contracts.conditions import Condition
 from tasks.contracts.training import HeadKind
 from tasks.contracts.utility import PolicyContext, Weight
-from tasks.evaluation.evidence import JudgeEvidence
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.release_evidence import JudgeEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.reports.numbers import format_estimate
 from tasks.stores.manifest import Manifest

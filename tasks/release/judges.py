@@ -19,7 +19,8 @@ from typing import Final
 
 from tasks.calibration import step as calibrate
 from tasks.errors import DataError
-from tasks.evaluation.evidence import JudgeEvidence, PinnedModel
+from tasks.evaluation.evidence import PinnedModel
+from tasks.evaluation.release_evidence import JudgeEvidence
 from tasks.labels.snapshot import Snapshot
 from tasks.release.parts import Pins, pin_trained, read_head_plan
 from tasks.release.trained import Trained

@@ -21,7 +21,8 @@ import numpy as np
 
 from tasks.calibration import step as calibrate
 from tasks.errors import DataError
-from tasks.evaluation.evidence import CalibrationEvidence, RefitShift
+from tasks.evaluation.evidence import CalibrationEvidence
+from tasks.evaluation.release_evidence import RefitShift
 from tasks.evaluation.resampling import LEAST_POSITIVES
 from tasks.evaluation.segments import segment_values
 from tasks.evaluation.shift import chance_shift, predicted_shares, prediction_shift

@@ -19,8 +19,8 @@ import pandas as pd
 from tasks.columns import REQUEST_ID
 from tasks.contracts.surface import Proxy
 from tasks.evaluation.conflicts import conflict_report
-from tasks.evaluation.evidence import ConflictEvidence, ProxyEvidence
 from tasks.evaluation.proxies import proxy_report
+from tasks.evaluation.release_evidence import ConflictEvidence, ProxyEvidence
 from tasks.ranking.heads import Heads
 from tasks.ranking.scoring import Scorer
 from tasks.release.conflicts import conflict_evidence

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from tasks import columns as c
 from tasks.errors import DataError, StoreError
-from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.logs import parquet_footer
 from tasks.logs.candidate_frame import to_frame

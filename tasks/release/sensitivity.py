@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.evidence import TermEvidence
 from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.release_evidence import TermEvidence
 from tasks.evaluation.replay_evidence import Measured, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate

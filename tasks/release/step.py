@@ -18,7 +18,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from tasks.errors import GateRefused
-from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.release.assemble import Tested, Wanted
 from tasks.release.description import describe_part
 from tasks.release.judges import Judges

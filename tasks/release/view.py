@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.errors import AuditMismatch, ContractError, DataError, StoreError
-from tasks.evaluation.evidence import GateEvidence, ReleaseEvidence
+from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.parts import pinned_files

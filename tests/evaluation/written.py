@@ -8,11 +8,10 @@ from tasks.evaluation.documents import Document
 from tasks.evaluation.evidence import (
     CalibrationEvidence,
     ExaminationEvidence,
-    GateEvidence,
-    ReleaseEvidence,
     TrainingEvidence,
     ValidationEvidence,
 )
+from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
 
 FOLDER = Path(__file__).parent / "documents"

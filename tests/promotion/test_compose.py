@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import StoreError
-from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.promotion.compose import list_overrides, mlflow_pages, pinned_utility, recompose
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.readiness.facts import State

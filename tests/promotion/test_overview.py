@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ContractError
-from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.labels.calendar import DayState
 from tasks.promotion import overview
 from tasks.stores import delta

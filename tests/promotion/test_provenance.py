@@ -1,6 +1,6 @@
 """What two real releases were made of."""
 
-from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.promotion.provenance import read_front, read_lineage, read_policies, read_recipes
 from tasks.release.reader import ReleaseReader
 from tasks.stores.runs import read_evidence

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.evaluation.conflicts import conflict_report
-from tasks.evaluation.evidence import ConflictEvidence
+from tasks.evaluation.release_evidence import ConflictEvidence
 from tasks.release.conflicts import conflict_evidence, describe_overlaps
 
 RNG = np.random.default_rng(3)

@@ -7,9 +7,10 @@ import pytest
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.training import HeadKind
-from tasks.evaluation.evidence import JudgeEvidence, PinnedModel
+from tasks.evaluation.evidence import PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.metric_rows import MetricRow
+from tasks.evaluation.release_evidence import JudgeEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.description import describe, describe_verdict, weight_terms
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role

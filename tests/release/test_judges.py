@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.labels.store import LabelStore
 from tasks.release.judges import Judges
 from tasks.release.parts import Pins

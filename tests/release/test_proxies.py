@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.evaluation.evidence import ProxyEvidence
 from tasks.evaluation.proxies import proxy_report
+from tasks.evaluation.release_evidence import ProxyEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Promote, decide_release
 from tasks.release.proxies import judge_proxies

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.evaluation.evidence import RefitEvidence, RefitShift
+from tasks.evaluation.release_evidence import RefitEvidence, RefitShift
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
 

@@ -10,7 +10,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from tasks.errors import ContractError, DataError, StoreError
-from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence
 from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
 from tasks.stores.tracking import connect

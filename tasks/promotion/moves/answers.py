@@ -19,7 +19,7 @@ from typing import Self
 from tasks.contracts.durations import describe_duration
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
-from tasks.evaluation.evidence import ReleaseEvidence
+from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.promotion.gates.loosened import long_standing_reviewers
 from tasks.promotion.moves.approvals import Answer, Question, name_signers, require_answers
 from tasks.promotion.moves.rules import Case, Mover

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused, StoreError
-from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import pinned_utility
 from tasks.promotion.moves import promote

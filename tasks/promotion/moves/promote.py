@@ -21,7 +21,7 @@ from typing import Protocol
 
 from tasks.contracts.tasks import Family
 from tasks.errors import AuditMismatch, ContractError, GateRefused, StoreError
-from tasks.evaluation.evidence import GateEvidence
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.promotion.gate import GateResult
 from tasks.promotion.moves.answers import Signing
 from tasks.promotion.moves.override import Override, lift_verdicts

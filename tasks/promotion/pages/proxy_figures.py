@@ -11,8 +11,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.evaluation.evidence import ProxyEvidence
 from tasks.evaluation.proxies import Tenth
+from tasks.evaluation.release_evidence import ProxyEvidence
 from tasks.release.proxies import judge_gap
 from tasks.reports.numbers import format_number
 

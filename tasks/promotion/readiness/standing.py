@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from tasks.errors import ContractError, StoreError
-from tasks.evaluation.evidence import GateEvidence, ValidationEvidence
+from tasks.evaluation.evidence import ValidationEvidence
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.promotion.moves.rules import changed_contracts
 from tasks.promotion.readiness.checklist import readiness_lines

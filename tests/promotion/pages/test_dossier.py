@@ -6,17 +6,12 @@ from datetime import UTC, date, datetime
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.conflicts import TopOverlap
-from tasks.evaluation.evidence import (
-    ConflictEvidence,
-    Finding,
-    GateEvidence,
-    PairEvidence,
-    ValidationEvidence,
-)
+from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.figures import CurvePoint, SegmentCounts, TaskEvidence
 from tasks.evaluation.label_days import LabelCalendar, TaskDays
 from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.references import HeadReferences, RankReference
+from tasks.evaluation.release_evidence import ConflictEvidence, GateEvidence, PairEvidence
 from tasks.evaluation.replay_evidence import (
     Measured,
     MovedItem,

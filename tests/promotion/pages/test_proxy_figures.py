@@ -4,8 +4,8 @@ import math
 from datetime import date
 from typing import Any
 
-from tasks.evaluation.evidence import ProxyEvidence
 from tasks.evaluation.proxies import Tenth
+from tasks.evaluation.release_evidence import ProxyEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.promotion.pages.proxy_figures import TenthMark, draw_proxy
 
