@@ -54,12 +54,14 @@ class Entrants:
     baseline : what it is compared with, a release or an order.
     anchors : earlier releases by reference.
     others : further utility policies by name, on the predictions of the release under test.
+    later : whether policies will decide on the rows later, so that what others keep is kept of every row.
     """
 
     under_test: Entrant
     baseline: Entrant | Order
     anchors: Mapping[str, Entrant] = field(default_factory=dict)
     others: Mapping[str, UtilityPolicy] = field(default_factory=dict)
+    later: bool = False
 
 
 class EntrantKey(NamedTuple):
@@ -127,7 +129,7 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
             no_order = str(error)  # nothing of this block was shown, which says nothing of the others
             slates[BASELINE] = Slates("", np.zeros(len(block.candidates), dtype=np.int64), follows_log=True)
     slates |= {key: scored.slates for key, scored in made.items()}
-    kept = np.zeros(len(block.candidates), dtype=bool)
+    kept = np.full(len(block.candidates), entrants.later)
     kept[log.rows] = True
     for one in slates.values():
         kept |= one.slot > 0

@@ -14,9 +14,33 @@ from tasks.replay.log import Slates
 from tasks.replay.orders import LOGGED, baseline_order
 from tasks.replay.scored import Scored
 from tasks.replay.slates import TestSlice
+from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.registry import Registry
-from tasks.stores.releases import release_name, resolve_tested_release
+from tasks.stores.releases import find_release, release_name, resolve_release, resolve_tested_release
 from tasks.stores.workspace import Workspace
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What a release is compared with: another one, or an order; neither is what the surface declares."""
+
+    release: int | None = None
+    order: str | None = None
+
+    @classmethod
+    def of(cls, workspace: Workspace, name: str | None) -> "Baseline":
+        """Read a baseline: digits and aliases are releases, all else is an order; by default the champion.
+
+        Raises
+        ------
+        ContractError
+            It is a version that does not exist.
+        """
+        if not name:
+            return cls(find_release(workspace, CHAMPION))
+        if name.isdecimal() or name in release_aliases(workspace):
+            return cls(resolve_release(workspace, name))
+        return cls(order=name)
 
 
 @dataclass(frozen=True)

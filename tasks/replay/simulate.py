@@ -18,7 +18,7 @@ from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice
-from tasks.replay.entrants import EntrantVersions, release_aliases
+from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.findings import Findings
 from tasks.replay.leaks import judge_leaks
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
@@ -33,15 +33,10 @@ from tasks.replay.stream import decide_slice
 from tasks.replay.terms import composition
 from tasks.reports.numbers import format_counted
 from tasks.reports.words import vocabulary
-from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit import Audit
 from tasks.stores.audit_history import champions
 from tasks.stores.manifest import Manifest
-from tasks.stores.releases import (
-    find_release,
-    resolve_release,
-    tested_manifest,
-)
+from tasks.stores.releases import resolve_release, tested_manifest
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
 
@@ -79,14 +74,6 @@ class SimulateResult:
         return not any(stops(verdict["outcome"]) for verdict in self.guardrails)
 
 
-@dataclass(frozen=True)
-class _Compared:
-    """What a release is compared with: another one, or an order; neither is what the surface declares."""
-
-    release: int | None = None
-    order: str | None = None
-
-
 def run(
     workspace: Workspace,
     *,
@@ -112,7 +99,7 @@ def run(
     DataError
         It is an alias or a column that does not exist.
     """
-    compared = _compared_with(workspace, baseline)
+    compared = Baseline.of(workspace, baseline)
     extra = {str(path): read_policy(path, workspace.contracts) for path in policies}
     inputs = digest(
         {
@@ -175,7 +162,7 @@ def _simulate(
     workspace: Workspace,
     run: StepRun,
     release: int,
-    compared: _Compared,
+    compared: Baseline,
     policies: Mapping[str, UtilitySpec],
 ) -> None:
     """Rehearse the decision and write what is found: a report for people, evidence for the gate."""
@@ -270,15 +257,6 @@ def _facts(test: DecidedSlice, manifest: Manifest, found: Findings) -> list[str]
         f"{test.policy.slates.name} against {found.baseline}, slates of {test.contracts.slate.length}",
         "A replay narrows what is worth testing; it does not prove what people would have done.",
     ]
-
-
-def _compared_with(workspace: Workspace, baseline: str | None) -> _Compared:
-    """Read a baseline: digits and aliases are releases, all else is an order."""
-    if not baseline:
-        return _Compared(find_release(workspace, CHAMPION))
-    if baseline.isdecimal() or baseline in release_aliases(workspace):
-        return _Compared(resolve_release(workspace, baseline))
-    return _Compared(order=baseline)
 
 
 def _anchors(workspace: Workspace) -> dict[str, int]:

@@ -14,7 +14,7 @@ from typing import Final
 from tasks.errors import DataError
 from tasks.replay.decided_block import DecidedBlock, Entrants, decide_block
 from tasks.replay.decided_slice import DecidedSlice, SliceBuilder
-from tasks.replay.logged_candidates import candidate_blocks
+from tasks.replay.logged_candidates import Days, candidate_blocks
 from tasks.replay.slates import TestSlice, log_reading, release_examination
 from tasks.stores.manifest import Manifest
 from tasks.stores.workspace import Workspace
@@ -47,13 +47,24 @@ def decided_blocks(
     workspace: Workspace, manifest: Manifest, entrants: Entrants, *, rows: int = BLOCK_ROWS
 ) -> Iterator[tuple[TestSlice, DecidedBlock]]:
     """Yield each block as it was read and as it was decided; parameters as of `decide_slice`."""
+    for test in slice_blocks(workspace, manifest, manifest.test, rows=rows):
+        yield test, decide_block(test, entrants)
+
+
+def slice_blocks(
+    workspace: Workspace, manifest: Manifest, days: Days, *, rows: int = BLOCK_ROWS
+) -> Iterator[TestSlice]:
+    """Yield the candidates of some days in blocks of whole requests, as they are read for a release.
+
+    Parameters
+    ----------
+    days : the first and the last day, both included.
+    rows : as of `decide_slice`.
+    """
     curve = release_examination(workspace, manifest)
     complete = workspace.contracts.surface.sources.candidates is not None
-    for block in candidate_blocks(
-        workspace, snapshot=manifest.snapshot.id, days=manifest.test, most_rows=rows
-    ):
-        test = TestSlice(workspace, block.frame, complete, curve)
-        yield test, decide_block(test, entrants)
+    blocks = candidate_blocks(workspace, snapshot=manifest.snapshot.id, days=days, most_rows=rows)
+    yield from (TestSlice(workspace, block.frame, complete, curve) for block in blocks)
 
 
 def build_slice(builder: SliceBuilder, workspace: Workspace, manifest: Manifest) -> DecidedSlice:

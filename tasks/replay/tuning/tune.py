@@ -17,7 +17,8 @@ from tasks.contracts.constrained import Constrained
 from tasks.errors import ContractError
 from tasks.evaluation.tuning_evidence import TuningEvidence, WeightProposal
 from tasks.evaluation.verdicts import Estimate, Verdict
-from tasks.release.view import load
+from tasks.replay.decided_block import Entrants
+from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.replay.tuning.goal import WeightGoal
@@ -26,12 +27,9 @@ from tasks.replay.tuning.proposal import proposed_text
 from tasks.replay.tuning.space import WeightSpace
 from tasks.replay.tuning.trials import MOST_TRIALS, count_policies, read_trials, write_trial
 from tasks.replay.tuning.tuned import Chosen, Halves, Tuned, restore_weights, tune_weights
-from tasks.replay.tuning.tuning_slice import Rivals, TuningHalf, TuningSlice
+from tasks.replay.tuning.tuning_slice import TuningHalf, TuningSlice
 from tasks.reports.numbers import format_change, format_estimate
 from tasks.reports.words import vocabulary
-from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.registry import Registry
-from tasks.stores.releases import find_release, release_name, resolve_release, resolve_tested_release
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
 
@@ -78,12 +76,12 @@ def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = 
     constrained = _constrained(workspace.contracts, request)
     if not 1 <= request.trials <= MOST_TRIALS:
         raise ContractError(f"{request.trials} trials: ask for 1 to {MOST_TRIALS}")
-    champion, order = _baseline(workspace, request.baseline)
+    baseline = Baseline.of(workspace, request.baseline)
     search = {
         "recipe": RECIPE,
         "release": request.release,
-        "champion": champion,
-        "order": order,
+        "champion": baseline.release,
+        "order": baseline.order,
         "seed": request.seed,
         "contracts": dict(workspace.contracts.digests),
     }
@@ -92,8 +90,8 @@ def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = 
     run_id = finished_run(key)
     if run_id is None:
         with step_run(key, parent_run=parent_run, tags={"release": request.release}) as opened:
-            rivals = _rivals(workspace, request.release, champion, order)
-            _tune(_Work(workspace, opened, request, constrained, digest(search)), rivals)
+            entrants = EntrantVersions(request.release, baseline.release, baseline.order).load(workspace)
+            _tune(_Work(workspace, opened, request, constrained, digest(search)), entrants)
             run_id = opened.run_id
     return TuneResult(read_evidence(workspace.home, run_id, TuningEvidence), run_id)
 
@@ -122,10 +120,10 @@ class _Work:
         return WeightSpace.of(self.utility, {t: (w / _FAR, w * _FAR) for t, w in own.items()})
 
 
-def _tune(work: _Work, rivals: Rivals) -> None:
+def _tune(work: _Work, entrants: Entrants) -> None:
     """Search, confirm, and write what is found: evidence, a page, and what is proposed."""
-    days = TuningSlice.of(work.workspace, rivals)
-    columns = days.search.test.log.segments
+    days = TuningSlice.of(work.workspace, entrants)
+    columns = days.search.log.segments
     contracts = work.workspace.contracts
     goal = WeightGoal.of(contracts, work.constrained, columns)
     space = work.space
@@ -142,10 +140,10 @@ def _tune(work: _Work, rivals: Rivals) -> None:
             before=read_trials(work.run, work.search),
             tell=lambda tried: write_trial(work.run, work.search, tried),
         )
-    _write(work, rivals, days, tuned)
+    _write(work, days, tuned)
 
 
-def _write(work: _Work, rivals: Rivals, days: TuningSlice, tuned: Tuned) -> None:
+def _write(work: _Work, days: TuningSlice, tuned: Tuned) -> None:
     """Write evidence, page and proposal."""
     first, last = days.days
     named = f"{first}/{last}"
@@ -160,7 +158,7 @@ def _write(work: _Work, rivals: Rivals, days: TuningSlice, tuned: Tuned) -> None
         release=work.request.release,
         baseline=days.search.baseline.name,
         days=days.days,
-        requests=(days.search.test.log.request_count, days.confirm.test.log.request_count),
+        requests=(days.search.log.request_count, days.confirm.log.request_count),
         objectives=tuned.objectives,
         current=work.space.current,
         searched_policies=(tuned.searched, seen[0] + tuned.searched),
@@ -230,7 +228,7 @@ def _verdicts(work: _Work, half: TuningHalf, policy: UtilitySpec) -> list[Verdic
     rails = tuple(rail for rail in policy.guardrails if rail.anchor is None)
     judged = policy.model_copy(update={"guardrails": rails})
     contracts = replace(work.workspace.contracts, utility=judged)
-    rehearsal = Rehearsal(contracts, half.test.log, half.slates(policy), half.baseline)
+    rehearsal = Rehearsal(contracts, half.log, half.slates(policy), half.baseline)
     return rehearse(rehearsal, {}, run=work.run.run_id).verdicts
 
 
@@ -242,20 +240,3 @@ def _constrained(contracts: Contracts, request: TuneRequest) -> Constrained | No
             "bounds, and the ranges of the weights"
         )
     return constrained
-
-
-def _baseline(workspace: Workspace, given: str | None) -> tuple[int | None, str | None]:
-    """Read a baseline: digits and aliases are releases, all else is an order."""
-    if not given:
-        return find_release(workspace, CHAMPION), None
-    if given.isdecimal() or given in Registry(workspace.home).aliases(release_name(workspace.surface)):
-        return resolve_release(workspace, given), None
-    return None, given
-
-
-def _rivals(workspace: Workspace, release: int, champion: int | None, order: str | None) -> Rivals:
-    ours = load(workspace, resolve_tested_release(workspace, release))
-    if champion is None:
-        return Rivals(f"release {release}", ours, order=order)
-    theirs = load(workspace, resolve_tested_release(workspace, champion))
-    return Rivals(f"release {release}", ours, f"baseline release {champion}", theirs)

@@ -12,23 +12,35 @@ No day of it trained a tree, and none is of the test slice, which the gate alone
 test slice would be judged by what chose them. Calibration maps were fitted on these days. They are monotone
 maps of a few parameters and the same for every policy, so they move all of them alike. Users are halved by a
 salted hash that is the same for every run: the confirming half stays unseen by any search.
+
+Candidates are scored block by block, as for a simulation. Each trial decides on them anew, so of every
+candidate stay its predictions and the columns that a policy reads; features go with their block.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 
-from tasks.contracts import UtilitySpec
+from tasks import columns as c
+from tasks.contracts import Contracts, UtilitySpec, canonical
 from tasks.errors import DataError
-from tasks.release.loading import LoadedRelease
-from tasks.replay.log import Slates
-from tasks.replay.orders import baseline_order
+from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.slate_policy import SlatePolicy
+from tasks.replay.decided_block import Entrant, Entrants, decide_block
+from tasks.replay.decided_slice import DecidedSlice, SliceBuilder
+from tasks.replay.leaks import refuse_leaks
+from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.replay_policies import Replay
 from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice
+from tasks.replay.slates import TestSlice, log_reading, release_examination, release_policy
+from tasks.replay.stream import BLOCK_ROWS, slice_blocks
 from tasks.replay.tuning.goal import GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
 from tasks.replay.tuning.space import WeightSpace
@@ -42,36 +54,39 @@ _DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
-class Rivals:
-    """The release whose weights are tuned, and what it is held against: another release, or an order.
+class TuningHalf:
+    """Candidates of half of the users, as the release and its baseline decided on them.
 
-    An ``order`` of None without a champion is what stands in for one by the surface's contract.
+    Attributes
+    ----------
+    decided : the log, and what both made of it.
+    test : the candidates with the columns that policies read, and no other.
+    policy : of the release.
     """
 
-    name: str
-    release: LoadedRelease
-    champion_name: str = ""
-    champion: LoadedRelease | None = None
-    order: str | None = None
-
-
-@dataclass(frozen=True)
-class TuningHalf:
-    """Candidates of half of the users, under the release's predictions and beside the baseline's slates."""
-
+    decided: DecidedSlice
     test: TestSlice
-    scored: Scored
-    baseline: Slates
+    policy: UtilityPolicy
 
-    @classmethod
-    def of(cls, test: TestSlice, rivals: Rivals, current: UtilitySpec) -> "TuningHalf":
-        """Score a half; an order is worth what the current weights say."""
-        scored = test.slates_of(rivals.release, rivals.name)
-        if rivals.champion is None:
-            baseline = baseline_order(test, scored, rivals.order)
-            worth = test.slates_under(current, scored, "current weights").worth
-            return cls(test, scored, replace(baseline, worth=worth))
-        return cls(test, scored, test.slates_of(rivals.champion, rivals.champion_name).slates)
+    @property
+    def log(self) -> CandidateLog:
+        """The candidates as they were logged."""
+        return self.decided.log
+
+    @property
+    def baseline(self) -> Slates:
+        """What weights are held against."""
+        return self.decided.baseline.slates
+
+    @cached_property
+    def scored(self) -> Scored:
+        """What policies decide by: the release's predictions."""
+        slates, contracts = self.decided.policy.slates, self.test.contracts
+        predictions = {
+            c.predicted(task, contracts.head_kind(task)): column
+            for task, column in slates.predictions.items()
+        }
+        return Scored(slates, self.test.candidates, predictions, self.policy)
 
     def slates(self, policy: UtilitySpec) -> Slates:
         """Return the slates of a policy."""
@@ -82,7 +97,7 @@ class TuningHalf:
         """The replay of this half, with the release's predictions in the rates of all."""
         tasks = self.test.contracts.tasks.tasks
         fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
-        return Replay(self.test.log, self.scored.slates, fixed, self.baseline)
+        return Replay(self.log, self.scored.slates, fixed, self.baseline)
 
     def rehearsed(self, goal: WeightGoal, space: WeightSpace) -> RehearsedWeights:
         """Return what weights lead to on this half."""
@@ -99,31 +114,85 @@ class TuningSlice:
     confirm: TuningHalf
 
     @classmethod
-    def of(cls, workspace: Workspace, rivals: Rivals) -> "TuningSlice":
+    def of(cls, workspace: Workspace, entrants: Entrants, *, rows: int = BLOCK_ROWS) -> "TuningSlice":
         """Read and score the days between training and test.
+
+        Parameters
+        ----------
+        rows : candidates of a block, at least, but for the last of a day.
 
         Raises
         ------
         DataError
             There is no such day, no candidate on them, or a half without a user.
         """
-        manifest = rivals.release.manifest
-        others = [] if rivals.champion is None else [rivals.champion.manifest]
-        days = tuning_days(manifest, *others)
-        whole = TestSlice.of_days(workspace, manifest, days)
-        frame = whole.candidates
-        users = users_of(frame)
-        # beside nobody, not all ids are numbers
-        named = users.astype(str) if users.dtype == object else users
-        searches = hold_out_users(pa.chunked_array([pa.array(named)]), share=0.5, salt=_SALT)
-        if searches.all() or not searches.any():
-            raise DataError(f"All candidates from {days[0]} to {days[1]} are of one half of the users")
-        current = workspace.contracts.utility
-        halves = [
-            TuningHalf.of(replace(whole, candidates=frame[rows].reset_index(drop=True)), rivals, current)
-            for rows in (searches, ~searches)
-        ]
-        return cls(days, *halves)
+        manifest = entrants.under_test.release.manifest
+        beside = [entrants.baseline] if isinstance(entrants.baseline, Entrant) else []
+        days = tuning_days(manifest, *(one.release.manifest for one in beside))
+        read = _policy_columns(workspace.contracts)
+        search, confirm = (_GrowingHalf(replace(entrants, later=True), read) for _ in range(2))
+        for block in slice_blocks(workspace, manifest, days, rows=rows):
+            searches = _searching(block.candidates)
+            search.add(block, searches)
+            confirm.add(block, ~searches)
+        first, last = days
+        if search.empty and confirm.empty:
+            raise DataError(f"No candidate from {first} to {last}: there is nothing to tune on")
+        if search.empty or confirm.empty:
+            raise DataError(f"All candidates from {first} to {last} are of one half of the users")
+        return cls(days, search.build(workspace), confirm.build(workspace))
+
+
+class _GrowingHalf:
+    """A half to which the rows of its users are added, block by block."""
+
+    def __init__(self, entrants: Entrants, read: Collection[str]) -> None:
+        self._entrants, self._read = entrants, read
+        self._decided = SliceBuilder()
+        self._frames: list[pd.DataFrame] = []
+
+    @property
+    def empty(self) -> bool:
+        return self._decided.empty
+
+    def add(self, block: TestSlice, rows: npt.NDArray[np.bool_]) -> None:
+        """Let release and baseline decide on the marked rows, which are whole requests."""
+        if not rows.any():
+            return
+        ours = replace(block, candidates=block.candidates[rows].reset_index(drop=True))
+        self._decided.add(decide_block(ours, self._entrants))
+        named = [name for name in ours.candidates if name in self._read]
+        self._frames.append(ours.candidates[named])
+
+    def build(self, workspace: Workspace) -> TuningHalf:
+        """Return the half.
+
+        Raises
+        ------
+        GateRefused
+            The release's slates hold what a hard constraint keeps out.
+        """
+        ours = self._entrants.under_test
+        curve = release_examination(workspace, ours.release.manifest)
+        decided = self._decided.build(workspace.contracts, log_reading(workspace.contracts, curve))
+        refuse_leaks(decided.leaks[ours.name], name=ours.name)
+        test = TestSlice(workspace, pd.concat(self._frames, ignore_index=True), decided.complete, curve)
+        return TuningHalf(decided, test, release_policy(workspace, ours.release.manifest))
+
+
+def _searching(candidates: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Mark the rows of the users who search, [n]."""
+    users = users_of(candidates)
+    # beside nobody, not all ids are numbers
+    named = users.astype(str) if users.dtype == object else users
+    return hold_out_users(pa.chunked_array([pa.array(named)]), share=0.5, salt=_SALT)
+
+
+def _policy_columns(contracts: Contracts) -> frozenset[str]:
+    """Return what weights of the surface's policy and its slate rules read of a candidate."""
+    utility = UtilityPolicy.from_json(canonical(contracts.utility))
+    slate = SlatePolicy.from_json(canonical(contracts.slate))
+    return frozenset({*c.IMPRESSION_KEY, c.PROPENSITY, *utility.columns, *slate.columns})
 
 
 def tuning_days(release: Manifest, *others: Manifest) -> tuple[date, date]:
