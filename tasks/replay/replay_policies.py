@@ -43,8 +43,8 @@ from tasks.replay.segmentation import Segmentation, SegmentedRows
 
 Places = npt.NDArray[np.intp]
 
-_MOST_COMPARED: Final = 4
-"""Pairs of policies whose rows are kept in groups: a search measures thousands, one after the other."""
+_COMPARED: Final = 4
+"""Pairs of policies whose rows are kept in groups, so that one metric after the other finds them."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,15 @@ class Replay:
     request_level : tasks that no ranking of a request can move.
     baseline : what decides with the reference, for all that is compared, which terms of the utility are
         too thin to be measured by what happened; None is the baseline of each comparison.
+    compared_at_once : newest pairs of policies whose rows are kept in groups; a search, which measures
+        thousands one after the other, needs one.
     """
 
     log: CandidateLog
     reference: Slates
     request_level: frozenset[str] = frozenset()
     baseline: Slates | None = None
+    compared_at_once: int = _COMPARED
 
     def measure(self, metric: Metric, policy: Slates, baseline: Slates, by: Sequence[str]) -> list[Measured]:
         """Measure one metric on the whole and in the segments named by ``by``, thin values pooled."""
@@ -122,7 +125,7 @@ class Replay:
 
     @cached_property
     def _comparisons(self) -> deque[Compared]:
-        return deque(maxlen=_MOST_COMPARED)
+        return deque(maxlen=self.compared_at_once)
 
     def doubt(self, policy: Slates, baseline: Slates) -> str:
         """Say why no rate of two policies may be judged; nothing where it may."""

@@ -72,6 +72,16 @@ class WeightGoal:
     axes: tuple[Axis, ...]
     bounds: tuple[GoalBound, ...]
 
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """All that is measured, by name."""
+        bounded = {metric.name: metric for bound in self.bounds for metric in bound.metrics}
+        return bounded | {axis.name: axis.metric for axis in self.axes}
+
+    def measures(self, kind: MetricKind) -> bool:
+        """Return whether a metric of this kind is an objective or bounded."""
+        return any(metric.kind is kind for metric in self.metrics.values())
+
     @classmethod
     def of(
         cls, contracts: Contracts, constrained: Constrained | None, columns: Mapping[str, object]
@@ -200,13 +210,11 @@ class GoalMeter:
         )
 
     def _measured(self, slates: Slates) -> dict[str, list[Measured]]:
-        metrics = {metric.name: metric for goal in self.goal.bounds for metric in goal.metrics}
-        metrics |= {axis.name: axis.metric for axis in self.goal.axes}
         return {
             name: [
                 one for one in self.replay.measure(metric, slates, self.baseline, ()) if one.metric == name
             ]
-            for name, metric in metrics.items()
+            for name, metric in self.goal.metrics.items()
         }
 
     def _bounded(

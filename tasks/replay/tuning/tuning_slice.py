@@ -17,7 +17,7 @@ Candidates are scored block by block, as for a simulation. Each trial decides on
 candidate stay its predictions and the columns that a policy reads; features go with their block.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
@@ -30,6 +30,7 @@ import pyarrow as pa
 
 from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec, canonical
+from tasks.contracts.metrics import MetricKind
 from tasks.errors import DataError
 from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.slate_policy import SlatePolicy
@@ -43,7 +44,7 @@ from tasks.replay.slates import TestSlice, log_reading, release_examination, rel
 from tasks.replay.stream import BLOCK_ROWS, slice_blocks
 from tasks.replay.tuning.goal import GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
-from tasks.replay.tuning.space import WeightSpace
+from tasks.replay.tuning.space import Weights, WeightSpace
 from tasks.replay.users import users_of
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.workspace import Workspace
@@ -97,12 +98,19 @@ class TuningHalf:
         """The replay of this half, with the release's predictions in the rates of all."""
         tasks = self.test.contracts.tasks.tasks
         fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
-        return Replay(self.log, self.scored.slates, fixed, self.baseline)
+        return Replay(self.log, self.scored.slates, fixed, self.baseline, compared_at_once=1)
 
     def rehearsed(self, goal: WeightGoal, space: WeightSpace) -> RehearsedWeights:
-        """Return what weights lead to on this half."""
+        """Return what weights lead to on this half; of their slates stays what the goal asks for."""
         meter = GoalMeter(self.replay, self.baseline, goal)
-        return RehearsedWeights(meter, lambda weights: self.slates(space.policy_with(weights)))
+        composed = goal.measures(MetricKind.COMPONENT_SHARE)
+
+        def slates(weights: Weights) -> Slates:
+            made = self.slates(space.policy_with(weights))
+            contributions = made.contributions if composed else {}
+            return replace(made, slot=made.slot.astype(np.int32), contributions=contributions, worth={})
+
+        return RehearsedWeights(meter, slates)
 
 
 @dataclass(frozen=True)
@@ -160,9 +168,12 @@ class _GrowingHalf:
         if not rows.any():
             return
         ours = replace(block, candidates=block.candidates[rows].reset_index(drop=True))
-        self._decided.add(decide_block(ours, self._entrants))
+        decided = decide_block(ours, self._entrants)
+        # what a utility is made of is asked of trials alone
+        slates = {key: replace(one, contributions={}) for key, one in decided.slates.items()}
+        self._decided.add(replace(decided, slates=slates))
         named = [name for name in ours.candidates if name in self._read]
-        self._frames.append(ours.candidates[named])
+        self._frames.append(ours.candidates[named].copy())  # a view would keep the features
 
     def build(self, workspace: Workspace) -> TuningHalf:
         """Return the half.
@@ -176,7 +187,7 @@ class _GrowingHalf:
         curve = release_examination(workspace, ours.release.manifest)
         decided = self._decided.build(workspace.contracts, log_reading(workspace.contracts, curve))
         refuse_leaks(decided.leaks[ours.name], name=ours.name)
-        test = TestSlice(workspace, pd.concat(self._frames, ignore_index=True), decided.complete, curve)
+        test = TestSlice(workspace, _joined(self._frames), decided.complete, curve)
         return TuningHalf(decided, test, release_policy(workspace, ours.release.manifest))
 
 
@@ -186,6 +197,13 @@ def _searching(candidates: pd.DataFrame) -> npt.NDArray[np.bool_]:
     # beside nobody, not all ids are numbers
     named = users.astype(str) if users.dtype == object else users
     return hold_out_users(pa.chunked_array([pa.array(named)]), share=0.5, salt=_SALT)
+
+
+def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join frames; words that are no ids are kept once each, as categories."""
+    joined = pd.concat(frames, ignore_index=True)
+    words = [name for name in joined if name not in c.IMPRESSION_KEY and joined[name].dtype == "str"]
+    return joined.astype(dict.fromkeys(words, "category"))
 
 
 def _policy_columns(contracts: Contracts) -> frozenset[str]:
