@@ -26,7 +26,8 @@ ROWS = 1_000
 @pytest.fixture(scope="module")
 def entrants(second_retrain: Retrained) -> Entrants:
     workspace = second_retrain.workspace
-    return Entrants(*(Entrant(view.load(workspace, n), f"release {n}") for n in (2, 1)))
+    newer, older = (Entrant(view.load(workspace, n), f"release {n}") for n in (2, 1))
+    return Entrants(newer, older)
 
 
 @pytest.fixture(scope="module")
