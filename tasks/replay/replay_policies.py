@@ -3,6 +3,7 @@
 A replay narrows what is worth testing; it does not prove what people would have done.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -250,7 +251,8 @@ class _View:
     def _labelled_share(self) -> float | None:
         if self.metric.kind not in OF_OUTCOMES or self.metric.subject is None:
             return None
-        return self.compared.labelled_share(self.metric.subject)
+        share = self.compared.labelled_share(self.metric.subject)
+        return share if math.isfinite(share) else None  # where the policy fills no slot
 
     def _by_day(self) -> tuple[DayChange, ...]:
         """Return the change on each day, of metrics that are ratios of sums."""

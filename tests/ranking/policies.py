@@ -112,7 +112,9 @@ def _context(draw: st.DrawFn, *, lifts: bool) -> dict[str, Any]:
 def utility_policies(draw: st.DrawFn) -> dict[str, Any]:
     """Draw a utility policy over the columns of ``candidate_rows``."""
     offset = draw(st.sampled_from([None, {"scale": 0.001}]))
-    contexts = draw(st.sampled_from([[], [_context(draw, lifts=offset is not None)]]))
+    own = _context(draw, lifts=offset is not None)
+    earlier = {"name": "grown", "when": {"mode": ["grown"]}, "weights": {"hide": -draw(_WEIGHT)}}
+    contexts = draw(st.sampled_from([[], [own], [earlier, own]]))
     tiers = [{"task": "hide", "cuts": [0.25, 0.5]}, {"task": "click", "cuts": [0.5]}]
     return utility_json(
         weights={"click": draw(_TERM), "hide": -draw(_WEIGHT)},

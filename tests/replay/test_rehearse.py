@@ -1,5 +1,6 @@
 """A release measured against its baseline: what is judged, and what no log can be asked."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import pytest
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.contracts.tasks import Family
+from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.evaluation.verdicts import Outcome
 from tasks.replay import slates
 from tasks.replay.findings import Findings
 from tasks.replay.log_block import read_block
 from tasks.replay.metrics import looks_of, per_look
+from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import join_blocks
 from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
@@ -269,3 +272,40 @@ def test_what_is_predicted_of_a_cost_that_is_a_value_is_judged_as_any_cost(
     judged = {v.subject: v for v in found.verdicts if v.segment == "all"}
     assert judged[f"{value}_predicted"].outcome is Outcome.PASS
     assert judged[f"{value}_rate"].outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("further", [True, False])
+def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
+    tested_slice: slates.TestSlice, scored: Scored, *, further: bool
+) -> None:
+    """All candidates below a floor: each figure of the slots is unknown, and is written as that."""
+    contracts = _changed(tested_slice.contracts, relevance_floor={"click_30m": 1.0})
+    nothing = tested_slice.slates_under(contracts.utility, scored, "nothing")
+    assert not nothing.slot.any()
+    under_test = scored.slates if further else nothing
+    rehearsal = Rehearsal(contracts, tested_slice.log, under_test, replace(scored.slates, name="release 1"))
+    found = rehearse(rehearsal, {"nothing": nothing} if further else {}, run="r")
+    verdicts = found.judged["nothing"] if further else found.verdicts
+    primary = verdicts[0]
+    assert (primary.subject, primary.outcome, primary.holds) == (
+        "observed_utility",
+        Outcome.CANNOT_TELL,
+        True,
+    )
+    assert "the policy fills no slot" in primary.reason
+    evidence = SimulationEvidence(
+        release=2,
+        champion=1,
+        baseline=found.baseline,
+        report="",
+        guardrails=tuple(found.verdicts),
+        headline=found.headline,
+        measured=tuple(found.measured),
+        others={name: tuple(each) for name, each in found.others.items()},
+        comparisons=None,
+        composition=None,
+        notes=(),
+        off_policy=check_off_policy(rehearsal),
+    )
+    text = json.dumps(evidence.to_json(), allow_nan=False)
+    assert SimulationEvidence.read(text, where="here").to_json() == evidence.to_json()

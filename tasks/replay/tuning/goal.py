@@ -29,7 +29,7 @@ from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.costs import cost_of, given_that, predictions_of
-from tasks.replay.guardrails import Bound, bounds_of, rises_from_none
+from tasks.replay.guardrails import Bound, bounds_of, no_share, rises_from_none
 from tasks.replay.log import Slates
 from tasks.replay.metrics import OF_OUTCOMES
 from tasks.replay.primary import one_sided
@@ -174,9 +174,8 @@ class GoalMeter:
         for axis in self.goal.axes:
             (first, *_) = self.replay.measure(axis.metric, slates, self.baseline, ())
             if not math.isfinite(change_of(first)):
-                raise DataError(
-                    f"Weights cannot be tuned by {axis.name}: {first.reason or 'it has no value here'}"
-                )
+                reason = first.reason or no_share(first) or "it has no value here"
+                raise DataError(f"Weights cannot be tuned by {axis.name}: {reason}")
 
     def changes(self, slates: Slates, against: Slates | None = None) -> tuple[Estimate, ...]:
         """Return each objective's change with its interval, turned so that more is better."""

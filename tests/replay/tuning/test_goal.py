@@ -91,6 +91,9 @@ def test_what_the_baseline_never_shows_exceeds_a_bound_on_its_rise_by_all_that_i
     assert level is not None
     assert meter.figures(after).excess == (level.value,)
     assert meter.figures(before).excess == (0.0,)
+    raised = GoalMeter(meter.replay, before, WeightGoal((Axis(share, 1, None),), ()))
+    with pytest.raises(DataError, match="the baseline is 0, and no change is a share of that"):
+        raised.require_measurable(after)
 
 
 def test_an_objective_without_a_figure_is_refused_at_once() -> None:
