@@ -4,6 +4,7 @@
 
     scores, joint probabilities    order          AUC by request
     probabilities                  probability    normalized entropy
+    means, quantiles               amount         squared error, pinball loss, over that of a constant
 
 Both comparisons are made by it: with the champion on the shared test slice (`tasks.replay`), and with the
 champion's recipe trained as of the same day (`tasks.training`).
@@ -11,6 +12,7 @@ champion's recipe trained as of the same day (`tasks.training`).
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -19,6 +21,7 @@ import numpy.typing as npt
 from tasks.evaluation.metric_rows import group_by_segment
 from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
+from tasks.evaluation.paired_errors import relative_pinball_loss_rise, relative_squared_error_rise
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
@@ -82,4 +85,63 @@ def compare_rows(
             for name in dict.fromkeys((*rises, *drops))
             if name != ALL
         ),
+    )
+
+
+def compare_order(task: str, ranked: ComparedRows) -> ChampionComparison:
+    """Compare two models that order a request's candidates and claim nothing else; see `compare_rows`.
+
+    Examples
+    --------
+    >>> rows = PairedRows([1, 0, 1, 0], [4, 3, 2, 1], [4, 3, 1, 2], list("uuvv"), list("rrss"))
+    >>> found = compare_order("click", ComparedRows.of(rows, {}))
+    >>> found.auc_by_request_drop.value, found.normalized_entropy_rise
+    (0.5, None)
+    """
+    drops = ranked.by_segment(auc_by_request_drop)
+    return ChampionComparison(
+        task=task,
+        auc_drop=None,
+        normalized_entropy_rise=None,
+        auc_by_request_drop=drops[ALL],
+        segments=tuple(
+            SegmentComparison(segment=name, auc_by_request_drop=drop, normalized_entropy_rise=None)
+            for name, drop in drops.items()
+            if name != ALL
+        ),
+    )
+
+
+def compare_amounts(
+    task: str, rows: ComparedRows, *, base: float, quantile: float | None
+) -> ChampionComparison:
+    """Compare two models of an amount: of its mean, or of a quantile where one is given.
+
+    Parameters
+    ----------
+    base : what a head without a feature would predict: the mean, or the quantile, of days before.
+
+    Examples
+    --------
+    >>> rows = PairedRows([1.0, 3.0], [1.0, 3.0], [2.0, 3.0], ["u", "v"], ["r", "s"])
+    >>> found = compare_amounts("dwell", ComparedRows.of(rows, {}), base=2.0, quantile=None)
+    >>> found.relative_squared_error_rise.value, found.auc_drop
+    (0.5, None)
+    """
+    by_mean = partial(relative_squared_error_rise, base=base)
+    by_quantile = partial(relative_pinball_loss_rise, quantile=quantile or 0.5, base=base)
+    rises = rows.by_segment(by_mean if quantile is None else by_quantile)
+    name = f"relative_{'squared_error' if quantile is None else 'pinball_loss'}_rise"
+    return ChampionComparison(
+        task=task,
+        auc_drop=None,
+        normalized_entropy_rise=None,
+        segments=tuple(
+            SegmentComparison(
+                segment=segment, auc_by_request_drop=None, normalized_entropy_rise=None, **{name: rise}
+            )
+            for segment, rise in rises.items()
+            if segment != ALL
+        ),
+        **{name: rises[ALL]},
     )

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -60,12 +60,18 @@ class Headline(Section):
     relative: Estimate | None
 
 
+ErrorRise = Annotated[Estimate | None, Field(exclude_if=lambda rise: rise is None)]
+"""Of a head whose error is another than normalized entropy; None of the others."""
+
+
 class SegmentComparison(Section):
     """What a task loses against the champion in one segment; see `ChampionComparison`."""
 
     segment: str
     auc_by_request_drop: Estimate | None
-    normalized_entropy_rise: Estimate
+    normalized_entropy_rise: Estimate | None
+    relative_squared_error_rise: ErrorRise = None
+    relative_pinball_loss_rise: ErrorRise = None
 
 
 class ChampionComparison(Section):
@@ -73,12 +79,15 @@ class ChampionComparison(Section):
 
     ``auc_drop`` is that of the pooled AUC. ``auc_by_request_drop`` is None of a request-level task, whose
     rows are one a request, and of what an earlier program compared, which knew no segments either.
+    A value or a quantile has an error of its own and no order of outcomes, a ranking head the order alone.
     """
 
     task: str
-    auc_drop: Estimate
-    normalized_entropy_rise: Estimate
+    auc_drop: Estimate | None
+    normalized_entropy_rise: Estimate | None
     auc_by_request_drop: Estimate | None = None
+    relative_squared_error_rise: ErrorRise = None
+    relative_pinball_loss_rise: ErrorRise = None
     segments: tuple[SegmentComparison, ...] = ()
 
 

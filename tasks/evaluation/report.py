@@ -37,6 +37,7 @@ from tasks.evaluation.metric_rows import MetricRow, group_by_segment, metric_row
 from tasks.evaluation.multicalibration import Grouping, SortedRows
 from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.observations import Observations
+from tasks.evaluation.paired_errors import pinball_losses
 from tasks.evaluation.rank_sums import ranked_intervals
 from tasks.evaluation.resampling import (
     Clusters,
@@ -172,7 +173,7 @@ def quantile_report(
     """
     rows = _Rows.of(observations, binary=False, seed=seed, replicates=replicates)
     y, q, w = rows.outcomes, rows.predictions, rows.weights
-    columns = [w * np.maximum(quantile * (y - q), (quantile - 1) * (y - q)), w * (y <= q), w]
+    columns = [w * pinball_losses(y, q, quantile), w * (y <= q), w]
     return _report_sums(rows, columns, _QUANTILE_METRICS, observations.segments)
 
 

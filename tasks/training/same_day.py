@@ -8,7 +8,9 @@
     anything else                     the evidence says why they are not compared
 
 Both scores become probabilities by the same simple map, each fitted on its own calibrate days, so that
-neither has a calibrator's care over the other. What was compared is found again by the model and the recipe.
+neither has a calibrator's care over the other; the means of a value head are brought to what those days hold
+by one factor, quantiles and orders are taken as they are. What was compared is found again by the model and
+the recipe.
 """
 
 import logging
@@ -23,7 +25,7 @@ from tasks.columns import REQUEST_ID, USER_ID
 from tasks.contracts import digest
 from tasks.contracts.head_plan import head_plan
 from tasks.errors import ContractError, DataError, StoreError
-from tasks.evaluation.compared_rows import ComparedRows, compare_rows
+from tasks.evaluation.compared_rows import ComparedRows, compare_amounts, compare_order, compare_rows
 from tasks.evaluation.evidence import Days, PinnedModel, TrainingEvidence
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.replay_evidence import ChampionComparison
@@ -35,6 +37,7 @@ from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
 from tasks.stores.workspace import format_instant
 from tasks.training.inputs import RECIPE_TAG
 from tasks.training.kept_recipe import Kept, find_recipe, restore_recipe
+from tasks.training.learning import Loss
 from tasks.training.rows import TaskRows, log_labels, read_labels
 from tasks.training.score_line import fit_score_line
 from tasks.training.train_model import predict_rows, train_model
@@ -67,10 +70,10 @@ class _Other:
 
 @dataclass(frozen=True)
 class _Scored:
-    """What a model says of the test rows: scores, and probabilities where its calibrate days allow them."""
+    """What a model says of the test rows: scores, and what they mean where its calibrate days allow that."""
 
     scores: Floats
-    probabilities: Floats | None
+    mapped: Floats | None
 
 
 @dataclass(frozen=True)
@@ -198,12 +201,11 @@ def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
     restored = restore_recipe(workspace.contracts, task, recipe)
     asked, as_of = workspace.under(restored), rows.snapshot.as_of
     reference = TaskRows.open(asked, task=task, as_of=as_of, snapshot=rows.snapshot.id)
-    for one in (rows, reference):
-        if one.kind != "binary":
-            raise DataError(f"a {one.kind} head has no order of outcomes to compare")
     mine, other = (head_plan(of, task) for of in (workspace.contracts, restored))
     if any(mine[name] != other[name] for name in _SAME_HEAD):
         raise DataError("the champion's model predicts another event, or on other rows")
+    if rows.kind == "quantile" and _quantile(rows) != _quantile(reference):
+        raise DataError(f"the champion's model predicts the quantile {_quantile(reference):g}")
     logged = rows.snapshot.schema().names
     if gone := [name for name in reference.features if name not in logged]:
         raise DataError(f"the log no longer has the champion's {', '.join(gone)}")
@@ -212,9 +214,15 @@ def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
 
 def _score(rows: TaskRows, booster: lgb.Booster, encoder: FeatureEncoder) -> _Scored:
     """Score the test rows where they stood, and map the scores by the calibrate days."""
-    days = rows.read(rows.slices.calibrate)
-    line = fit_score_line(predict_rows(rows, days, booster, encoder), read_labels(days, rows.task))
     scores = predict_rows(rows, rows.test, booster, encoder)
+    if rows.kind in {"quantile", "ranking"}:
+        return _Scored(scores, scores)
+    days = rows.read(rows.slices.calibrate)
+    before, labels = predict_rows(rows, days, booster, encoder), read_labels(days, rows.task)
+    if rows.kind == "value":
+        predicted, happened = float(before.sum()), float(labels.sum())
+        return _Scored(scores, scores * happened / predicted if min(predicted, happened) > 0 else scores)
+    line = fit_score_line(before, labels)
     return _Scored(scores, None if line is None else line.apply(scores))
 
 
@@ -227,8 +235,23 @@ def _hold_against(rows: TaskRows, new: _Scored, old: _Scored) -> ChampionCompari
         labels = read_labels(table, rows.task)
         return ComparedRows.of(PairedRows(labels, before, after, frame[USER_ID], frame[REQUEST_ID]), segments)
 
-    scores, told = compared(old.scores, new.scores), None
-    if old.probabilities is not None and new.probabilities is not None:
-        told = compared(old.probabilities, new.probabilities)
+    scores = compared(old.scores, new.scores)
+    told = None if old.mapped is None or new.mapped is None else compared(old.mapped, new.mapped)
+    if rows.kind == "ranking":
+        return compare_order(rows.task, scores)
+    if rows.kind in {"value", "quantile"}:
+        quantile = _quantile(rows) if rows.kind == "quantile" else None
+        base = _constant(rows, quantile)
+        return compare_amounts(rows.task, told or scores, base=base, quantile=quantile)
     ranked = None if rows.spec.level == "request" else scores
     return compare_rows(rows.task, scores.rows, ranked=ranked, told=told)
+
+
+def _quantile(rows: TaskRows) -> float:
+    return rows.training.quantile or Loss.quantile
+
+
+def _constant(rows: TaskRows, quantile: float | None) -> float:
+    """Return what a head without a feature would predict: mean, or quantile, of the calibrate days."""
+    labels = read_labels(rows.read(rows.slices.calibrate), rows.task)
+    return float(labels.mean() if quantile is None else np.quantile(labels, quantile))

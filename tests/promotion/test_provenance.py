@@ -1,11 +1,31 @@
 """What two real releases were made of."""
 
+import shutil
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.contracts.gates import ModelGate
 from tasks.evaluation.release_evidence import ReleaseEvidence
+from tasks.evaluation.same_day_evidence import SameDayEvidence
+from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe, judge_recipes
 from tasks.promotion.provenance import read_front, read_lineage, read_policies, read_recipes
 from tasks.release.reader import ReleaseReader
+from tasks.stores.registry import Registry
+from tasks.stores.releases import release_manifest
 from tasks.stores.runs import read_evidence
+from tasks.stores.workspace import Workspace
+from tasks.training import step as train
+from tasks.training.rows import TaskRows, read_labels
+from tasks.training.train_model import predict_rows
+from tasks.training.trees import read_model
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
+
+DWELL = "dwell_seconds_1d"
 
 
 def test_the_lineage_of_a_release_names_the_labels_of_every_part_that_learned(
@@ -43,3 +63,49 @@ def test_recipes_are_compared_task_by_task_and_what_was_lent_is_the_same(second_
 
 def test_where_nobody_tuned_there_is_no_front(second_retrain: Retrained) -> None:
     assert read_front(second_retrain.workspace, 2, champion=1) is None
+
+
+def test_a_changed_recipe_of_a_value_is_held_against_the_champions_by_squared_error(
+    second_retrain: Retrained, tmp_path: Path
+) -> None:
+    """The champion's recipe is trained as well: by hand, both have the errors that the comparison says."""
+
+    def shallow(plain: dict[str, Any]) -> None:
+        plain["lightgbm"][DWELL] = {**plain["lightgbm"]["default"], "num_leaves": 2}
+
+    there = second_retrain.workspace
+    home = Path(shutil.copytree(there.home, tmp_path / "home"))
+    alone = Workspace.open(mini.NAME, surfaces=there.surfaces, home=home)
+    changed = mini.changed(alone, tmp_path, surface=shallow)
+    snapshot = release_manifest(alone, 2).snapshot.id
+    new, old = (
+        train.run(of, task=DWELL, as_of=mini.LATER, snapshot=snapshot).version for of in (changed, alone)
+    )
+    (run,) = mini.step_runs(changed, "same_day", task=DWELL)
+    found = read_evidence(home, run, SameDayEvidence).comparison
+    assert found is not None
+    rows = TaskRows.open(changed, task=DWELL, as_of=mini.LATER, snapshot=snapshot)
+    before = rows.read(rows.slices.calibrate)
+    known = read_labels(before, DWELL)
+
+    def error(version: int) -> float:
+        registry = Registry(home)
+        model = read_model(registry.files(registry.part(f"{mini.NAME}.task.{DWELL}", version)))
+        factor = known.sum() / predict_rows(rows, before, *model).sum()
+        predicted = factor * predict_rows(rows, rows.test, *model)
+        return float(np.sum((read_labels(rows.test, DWELL) - predicted) ** 2))
+
+    constant = float(np.sum((read_labels(rows.test, DWELL) - known.mean()) ** 2))
+    rise = (error(new) - error(old)) / constant
+    pair = RecipePair(_recipe("ours"), _recipe("theirs"), SameDay(found, "", run))
+    whole, *segments = judge_recipes(ModelGate(), [pair])
+    assert (whole.subject, whole.evidence) == (f"{DWELL}.same_day_relative_squared_error_rise", run)
+    assert whole.observed is not None
+    assert rise != 0
+    assert whole.observed.value == pytest.approx(rise)
+    assert {one.segment.partition("=")[0] for one in found.segments} == {"user_tenure", "item_age"}
+    assert segments
+
+
+def _recipe(digest: str) -> TaskRecipe:
+    return TaskRecipe(DWELL, digest, date(2026, 1, 1))

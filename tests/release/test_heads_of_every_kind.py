@@ -19,15 +19,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.columns import REQUEST_ID, USER_ID
 from tasks.errors import ContractError, DataError
+from tasks.evaluation.paired import PairedRows, auc_by_request_drop
+from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.parts import BOOSTER
 from tasks.stores.registry import Registry
+from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
-from tasks.training.rows import NEWEST, TaskRows
-from tasks.training.trees import STARTS_FROM, find_champion_model, find_start
+from tasks.training.rows import NEWEST, TaskRows, read_labels
+from tasks.training.train_model import predict_rows
+from tasks.training.trees import STARTS_FROM, find_champion_model, find_start, read_model
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
 from tests.stores.local_path import local
@@ -159,6 +165,74 @@ def test_a_changed_recipe_stands_in_the_dossier_beside_the_champions_of_the_same
     page = Path(second.result.dossier).read_text(encoding="utf-8")
     assert f"{BUY}.same_day_normalized_entropy_rise" in page
     assert run in page
+
+
+def shallow(task: str) -> mini.Change:
+    def change(plain: dict[str, Any]) -> None:
+        plain["lightgbm"][task] = {**plain["lightgbm"]["default"], "num_leaves": 2}
+
+    return change
+
+
+def both_recipes(
+    second: Retrained, folder: Path, task: str
+) -> tuple[TaskRows, ChampionComparison, list[Any]]:
+    """Train shallow trees and the champion's recipe as of the same day.
+
+    Return the rows, what the comparison says, and what both predict of the test days, the champion's first.
+    """
+    rows = _rows(mini.changed(second.workspace, folder, surface=shallow(task)), task)
+    new = train.train_and_compare(rows).version
+    run = mini.step_runs(second.workspace, "same_day", task=task)[-1]
+    evidence = read_evidence(second.workspace.home, run, SameDayEvidence)
+    assert evidence.comparison is not None, evidence.reason
+    old = train.train_and_compare(_rows(second.workspace, task)).version
+    registry = Registry(second.workspace.home)
+    models = (read_model(registry.files(registry.part(f"{NAME}.task.{task}", one))) for one in (old, new))
+    return rows, evidence.comparison, [predict_rows(rows, rows.test, *model) for model in models]
+
+
+def segment_columns(found: ChampionComparison) -> set[str]:
+    return {one.segment.partition("=")[0] for one in found.segments}
+
+
+def test_a_changed_recipe_of_a_quantile_is_held_against_the_champions_by_pinball_loss(
+    second: Retrained, tmp_path: Path
+) -> None:
+    rows, found, predicted = both_recipes(second, tmp_path, DWELL)
+    seconds = read_labels(rows.test, DWELL)
+    base = np.quantile(read_labels(rows.read(rows.slices.calibrate), DWELL), 0.95)
+
+    def loss(quantile: Any) -> float:
+        return float(np.where(seconds > quantile, 0.95, -0.05) @ (seconds - quantile))
+
+    old, new = map(loss, predicted)
+    assert old != new
+    assert found.relative_pinball_loss_rise is not None
+    assert found.relative_pinball_loss_rise.value == pytest.approx((new - old) / loss(base))
+    assert (found.auc_drop, found.auc_by_request_drop, found.normalized_entropy_rise) == (None, None, None)
+    assert segment_columns(found) == {"user_tenure", "item_age"}
+
+
+def test_a_changed_recipe_of_an_order_is_held_against_the_champions_inside_requests(
+    second: Retrained, tmp_path: Path
+) -> None:
+    rows, found, (old, new) = both_recipes(second, tmp_path, SATISFIED)
+    users, requests = (rows.test.column(name).to_pylist() for name in (USER_ID, REQUEST_ID))
+    (drop,) = auc_by_request_drop(PairedRows(read_labels(rows.test, SATISFIED), old, new, users, requests))
+    assert drop.value != 0
+    assert (found.auc_by_request_drop, found.auc_drop, found.normalized_entropy_rise) == (drop, None, None)
+    assert segment_columns(found) == {"user_tenure", "item_age"}
+
+
+def test_another_quantile_is_another_thing_to_predict(second: Retrained, tmp_path: Path) -> None:
+    def change(plain: dict[str, Any]) -> None:
+        plain["training"][DWELL] |= {"quantile": 0.9}
+
+    train.train_and_compare(_rows(mini.changed(second.workspace, tmp_path, surface=change), DWELL))
+    run = mini.step_runs(second.workspace, "same_day", task=DWELL)[-1]
+    evidence = read_evidence(second.workspace.home, run, SameDayEvidence)
+    assert (evidence.comparison, evidence.reason) == (None, "the champion's model predicts the quantile 0.95")
 
 
 def test_a_task_that_cannot_be_trained_keeps_the_champions_model(second: Retrained) -> None:

@@ -299,7 +299,7 @@ def _die_at(step: str, log_text: Callable[..., None]) -> Callable[..., None]:
                 "surface": SURFACE + "training: {click_1d: {objective: lambdarank}}\n",
                 "utility": UTILITY.replace("click_1d: 1.0, ", ""),
             },
-            "a ranking head has no order",
+            "predicts another event, or on other rows",
         ),
     ],
     ids=["another outcome", "another head"],

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.figures import TaskEvidence
-from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.segment_losses import LEVEL, JudgedLoss, SegmentLoss, judge_losses
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
@@ -88,36 +88,39 @@ class Opponent:
 def judge_comparison(
     gate: ModelGate, comparison: ChampionComparison, against: Opponent, *, level: float
 ) -> Iterator[Verdict]:
-    """Judge what a task loses in order and in normalized entropy, on the whole and in every segment.
+    """Judge what a task loses in order and in error, on the whole and in every segment.
 
     Parameters
     ----------
     level : chance that a task which loses nowhere is held for a segment.
     """
-    yield _order(gate, comparison, against)
+    yield from _order(gate, comparison, against)
     most = gate.normalized_entropy_rise_max
-    yield Verdict(
-        gate="model",
-        subject=f"{comparison.task}.{against.prefix}normalized_entropy_rise",
-        segment=ALL,
-        outcome=judge(comparison.normalized_entropy_rise, high=most),
-        threshold=f"<= {most:g}",
-        observed=comparison.normalized_entropy_rise,
-        reason=f"against {against.words}",
-        evidence=against.run,
-    )
+    for metric, rise in _error_rises(comparison):
+        yield Verdict(
+            gate="model",
+            subject=f"{comparison.task}.{against.prefix}{metric}",
+            segment=ALL,
+            outcome=judge(rise, high=most),
+            threshold=f"<= {most:g}",
+            observed=rise,
+            reason=f"against {against.words}",
+            evidence=against.run,
+        )
     yield from _segments(gate, comparison, against, level=level)
 
 
-def _order(gate: ModelGate, comparison: ChampionComparison, against: Opponent) -> Verdict:
-    """Judge the drop in AUC by request, or in the pooled one where that cannot be told."""
+def _order(gate: ModelGate, comparison: ChampionComparison, against: Opponent) -> Iterator[Verdict]:
+    """Judge the drop in AUC by request, or in the pooled one where that cannot be told; amounts have none."""
     drop, pooled = comparison.auc_by_request_drop, comparison.auc_drop
-    inside, reason = drop is not None and drop.known, f"against {against.words}"
-    if inside:
+    if drop is None and pooled is None:
+        return
+    inside, reason = drop is not None and (drop.known or pooled is None), f"against {against.words}"
+    if inside and pooled is not None:
         reason += f"; pooled AUC fell by {format_estimate(pooled)}"
-    elif drop is not None:
+    elif not inside and drop is not None:
         reason += f"; {_POOLED}"
-    return Verdict(
+    yield Verdict(
         gate="model",
         subject=f"{comparison.task}.{against.prefix}{'auc_by_request_drop' if inside else 'auc_drop'}",
         segment=ALL,
@@ -162,13 +165,21 @@ def _segments(
 
 def _losses(gate: ModelGate, comparison: ChampionComparison) -> Iterator[SegmentLoss]:
     for one in comparison.segments:
-        bounds: tuple[tuple[str, Estimate | None, float], ...] = (
-            ("auc_by_request_drop", one.auc_by_request_drop, gate.auc_drop_max),
-            ("normalized_entropy_rise", one.normalized_entropy_rise, gate.normalized_entropy_rise_max),
-        )
-        for metric, loss, bound in bounds:
-            if loss is not None:
-                yield SegmentLoss(one.segment, metric, loss, bound)
+        if one.auc_by_request_drop is not None:
+            yield SegmentLoss(one.segment, "auc_by_request_drop", one.auc_by_request_drop, gate.auc_drop_max)
+        for metric, rise in _error_rises(one):
+            yield SegmentLoss(one.segment, metric, rise, gate.normalized_entropy_rise_max)
+
+
+def _error_rises(of: ChampionComparison | SegmentComparison) -> Iterator[tuple[str, Estimate]]:
+    """Give the name and the rise of the error by which a head is measured, as a share of a constant's."""
+    for metric, rise in (
+        ("normalized_entropy_rise", of.normalized_entropy_rise),
+        ("relative_squared_error_rise", of.relative_squared_error_rise),
+        ("relative_pinball_loss_rise", of.relative_pinball_loss_rise),
+    ):
+        if rise is not None:
+            yield metric, rise
 
 
 def _among(one: JudgedLoss, comparison: ChampionComparison, judged: Sequence[JudgedLoss]) -> str:

@@ -3,8 +3,9 @@
 ::
 
     the same recipe      what differs from the champion is data only, and the row says by how many days
-    another, compared    drop in AUC by request and rise in normalized entropy against the champion's recipe,
-                         trained as of the same instant: at most what the model gate allows, in segments too
+    another, compared    drop in AUC by request, and rise in normalized entropy (a value's squared error, a
+                         quantile's pinball loss), against the champion's recipe, trained as of the same
+                         instant: at most what the model gate allows, in segments too
     another, and not     the comparison with the champion credits the recipe with newer rows too, so the row
                          warns where the champion's are older, and says why they were not compared
 

@@ -27,6 +27,8 @@ _COMPARISONS: Final = (
     "same_day_auc_drop",
     "same_day_auc_by_request_drop",
     "same_day_normalized_entropy_rise",
+    "same_day_relative_squared_error_rise",
+    "same_day_relative_pinball_loss_rise",
     "refit",
     "refit_shift",
 )

@@ -80,8 +80,8 @@ def _say_lost_order(did: str, drop: float, *, than: str = "the champion") -> str
     )
 
 
-def _say_rise(did: str, rise: float, *, than: str = "the champion's") -> str:
-    clause = f"predicting whether people {did}, its error over that of a constant is"
+def _say_rise(did: str, rise: float, *, than: str = "the champion's", what: str = "whether") -> str:
+    clause = f"predicting {what} people {did}, its error over that of a constant is"
     if not rise:
         return f"{clause} as high as {than}"
     return f"{clause} {format_number(abs(rise))} {'higher' if rise > 0 else 'lower'} than {than}"
@@ -108,4 +108,10 @@ _WORDS: Final[Mapping[str, Callable[[str, float], str]]] = {
     "same_day_auc_drop": lambda did, drop: _say_lost_order(did, drop, than=_SAME_DAY),
     "same_day_auc_by_request_drop": lambda did, drop: _say_lost_order(did, drop, than=_SAME_DAY),
     "same_day_normalized_entropy_rise": lambda did, rise: _say_rise(did, rise, than=f"that of {_SAME_DAY}"),
+    "same_day_relative_squared_error_rise": lambda did, rise: _say_rise(
+        did, rise, than=f"that of {_SAME_DAY}", what="how much"
+    ),
+    "same_day_relative_pinball_loss_rise": lambda did, rise: _say_rise(
+        did, rise, than=f"that of {_SAME_DAY}", what="how much at most"
+    ),
 }

@@ -149,6 +149,39 @@ def test_the_more_recipes_changed_the_less_one_odd_segment_says() -> None:
     assert _of(both[0], "click.same_day_auc_by_request_drop", *both[1:])[-1].outcome is Outcome.PASS
 
 
+AMOUNT = ChampionComparison(task="click", auc_drop=None, normalized_entropy_rise=None)
+
+
+def _only(found: ChampionComparison) -> list[tuple[str, str, Outcome, str]]:
+    pair = replace(_compared(), same_day=SameDay(found, "", "same-day run"))
+    return [
+        (one.subject, one.segment, one.outcome, one.threshold) for one in judge_recipes(ModelGate(), [pair])
+    ]
+
+
+@pytest.mark.parametrize("metric", ["relative_squared_error_rise", "relative_pinball_loss_rise"])
+def test_an_amount_is_judged_by_its_own_error_alone_on_the_whole_and_in_segments(metric: str) -> None:
+    harmed = SegmentComparison(
+        segment="tenure=new", auc_by_request_drop=None, normalized_entropy_rise=None, **{metric: LOST}
+    )
+    found = AMOUNT.model_copy(update={metric: EQUAL, "segments": (harmed,)})
+    subject = f"click.same_day_{metric}"
+    assert _only(found) == [
+        (subject, "all", Outcome.PASS, "<= 0.01"),
+        (subject, "tenure=new", Outcome.BLOCK, "<= 0.01"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("drop", "outcome"), [(LOST, Outcome.BLOCK), (UNKNOWN_ESTIMATE, Outcome.CANNOT_TELL)]
+)
+def test_an_order_is_judged_inside_requests_alone_since_it_has_no_unit(
+    drop: Estimate, outcome: Outcome
+) -> None:
+    found = AMOUNT.model_copy(update={"auc_by_request_drop": drop})
+    assert _only(found) == [("click.same_day_auc_by_request_drop", "all", outcome, "<= 0.005")]
+
+
 def _of(pair: RecipePair, subject: str, *others: RecipePair) -> list[Verdict]:
     return [one for one in judge_recipes(ModelGate(), [pair, *others]) if one.subject == subject]
 

@@ -198,6 +198,21 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             "How it was learned: same recipe: what differs is data only, newer by 7 days.",
         ),
         (
+            verdict(
+                "model",
+                "spend.same_day_relative_squared_error_rise",
+                Outcome.BLOCK,
+                0.1,
+                0.05,
+                0.15,
+                threshold="<= 0.01",
+            ),
+            (
+                "Predicting how much people paid for it, its error over that of a constant is 0.1 higher than that of "
+                "the champion's recipe learned from the same days; at most 0.01 is allowed."
+            ),
+        ),
+        (
             Verdict(
                 "model", "click.same_day_segments", "all", Outcome.WARN, "", None, "none of 3 can be told"
             ),
