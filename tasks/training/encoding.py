@@ -1,5 +1,6 @@
 """A task's rows in Arrow become what LightGBM reads: numbers as they are, categories as codes."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -10,7 +11,10 @@ import pyarrow.compute as pc
 from tasks.columns import ITEM_ID, REQUEST_ID, USER_ID
 from tasks.contracts.surface import Features
 from tasks.errors import DataError
+from tasks.evaluation.segments import spell_value
 from tasks.ranking.features import FeatureEncoder
+
+_LOG = logging.getLogger("equipoise")
 
 
 def encode_dictionaries(table: pa.Table, names: Iterable[str]) -> pa.Table:
@@ -37,8 +41,22 @@ def fit_encoder(table: pa.Table, features: Features) -> FeatureEncoder:
     >>> fit_encoder(rows, Features(numeric=("price",), categorical=("aisle",))).categories
     {'aisle': ('jam', 'tea')}
     """
+    for name in features.categorical:
+        _warn_of_rounded(table.column(name), name)
     seen = table.select(list(features.categorical)).to_pandas()
     return replace(FeatureEncoder.fit(seen, (), features.categorical), numeric=features.numeric)
+
+
+def _warn_of_rounded(column: pa.ChunkedArray, name: str) -> None:
+    """Say which whole numbers are one category: a request whose frame holds a null has them as floats."""
+    if pa.types.is_integer(column.type):
+        values = pc.unique(column).drop_null().to_pylist()
+        if (known := len(set(map(spell_value, values)))) < len(values):
+            _LOG.warning(
+                "train: '%s' holds %d whole numbers, and beside a null only %d are told apart, which are its "
+                "categories: write those beyond 2^53 as text",
+                *(name, len(values), known),
+            )
 
 
 def encode(encoder: FeatureEncoder, table: pa.Table) -> pa.Table:

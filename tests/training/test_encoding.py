@@ -52,6 +52,17 @@ def test_a_number_and_its_text_are_one_category(told: Any) -> None:
     assert codes(encode(encoder, table(aisle=told)), "aisle").tolist() == [0.0, 1.0]
 
 
+def test_neighbours_that_are_one_category_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    alike, apart = pa.array([2**53, 2**53 + 1, None, 7]), pa.array([2**53, 2**53 + 2, None, 7])
+    fit_encoder(table(seller=apart), Features(categorical=("seller",)))
+    assert not caplog.messages
+    fit_encoder(table(seller=alike), Features(categorical=("seller",)))
+    (message,) = caplog.messages
+    assert message.startswith(
+        "train: 'seller' holds 3 whole numbers, and beside a null only 2 are told apart"
+    )
+
+
 def test_a_hash_of_64_bits_is_one_category_with_and_without_nulls_beside_it() -> None:
     sellers = [2**62 + 1, 2**63 - 1]
     encoder = fit_encoder(table(seller=[None, *sellers]), Features(categorical=("seller",)))
