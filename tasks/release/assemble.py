@@ -40,7 +40,7 @@ from tasks.training.rows import log_labels
 from tasks.training.slices import ReleaseSlices
 
 STEP: Final = "release"
-RECIPE: Final = 5
+RECIPE: Final = 6
 """Raised whenever the same parts would make another release."""
 
 Files = Mapping[str, bytes]

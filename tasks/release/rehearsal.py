@@ -186,7 +186,8 @@ class Rehearsal:
         labels = {link: frame[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
         known = join_outcomes(labels, links)
         if contracts.tasks.tasks[task].level == "request":
-            return np.where(mark_first_rows(frame[REQUEST_ID].to_numpy()), known, np.nan)
+            first = mark_first_rows(frame[REQUEST_ID].to_numpy(), np.isfinite(known))
+            return np.where(first, known, np.nan)
         return known
 
 

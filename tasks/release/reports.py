@@ -63,7 +63,7 @@ class Reports:
         heads, learned = self._fast_head(pair, days)
         frame = self._frame(heads, days, [pair.fast, pair.slow])
         fast, slow = (_label(frame, task) for task in (pair.fast, pair.slow))
-        known = np.isfinite(fast) & np.isfinite(slow) & self._own_rows(frame, pair.slow)
+        known = self._own_rows(frame, pair.slow, np.isfinite(fast) & np.isfinite(slow))
         report = proxy_report(
             predicted_by_task(heads, frame)[pair.fast][known],
             slow[known],
@@ -91,11 +91,13 @@ class Reports:
     def _frame(self, heads: Heads, days: DaySlice, tasks: list[str]) -> pd.DataFrame:
         return self.rehearsal.days(days, (*heads.columns, *heads.optional), tasks)
 
-    def _own_rows(self, frame: pd.DataFrame, task: str) -> npt.NDArray[np.bool_]:
-        """Return which rows count: of a request-level outcome, one a request."""
+    def _own_rows(
+        self, frame: pd.DataFrame, task: str, known: npt.NDArray[np.bool_]
+    ) -> npt.NDArray[np.bool_]:
+        """Return which of the known rows count: of a request-level outcome, one a request."""
         if self.rehearsal.workspace.contracts.tasks.tasks[task].level == "request":
-            return mark_first_rows(frame[REQUEST_ID].to_numpy())
-        return np.ones(len(frame), dtype=bool)
+            return mark_first_rows(frame[REQUEST_ID].to_numpy(), known)
+        return known
 
     def _cost(self, task: str) -> bool:
         return self.rehearsal.workspace.contracts.tasks.tasks[task].family in _COSTS

@@ -71,7 +71,7 @@ class _Comparing:
         log = self.log
         label = join_outcomes(log.labels, links)
         if self.contracts.tasks.tasks[task].level == "request":
-            label = np.where(mark_first_rows(log.requests), label, np.nan)
+            label = np.where(mark_first_rows(log.requests, np.isfinite(label)), label, np.nan)
         known = np.isfinite(label)
         if not known.any():
             return None

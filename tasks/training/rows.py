@@ -300,8 +300,19 @@ def keep_first_rows(table: pa.Table) -> pa.Table:
     return table.filter(pa.array(mark_first_rows(table.column(REQUEST_ID).to_numpy())))
 
 
-def mark_first_rows(requests: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Return whether each row is the first of its request, shape [rows]."""
+def mark_first_rows(
+    requests: npt.NDArray[Any], known: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.bool_]:
+    """Return whether each row is the first of its request, or the first that is known, shape [rows].
+
+    Examples
+    --------
+    >>> requests = np.array(["r", "r", "s"])
+    >>> mark_first_rows(requests), mark_first_rows(requests, np.array([False, True, False]))
+    (array([ True, False,  True]), array([False,  True, False]))
+    """
+    rows = np.arange(len(requests)) if known is None else np.flatnonzero(known)
     first = np.zeros(len(requests), dtype=bool)
-    first[np.unique(pd.factorize(requests, use_na_sentinel=False)[0], return_index=True)[1]] = True
+    codes = pd.factorize(requests[rows], use_na_sentinel=False)[0]
+    first[rows[np.unique(codes, return_index=True)[1]]] = True
     return first

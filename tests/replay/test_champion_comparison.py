@@ -101,6 +101,14 @@ def test_of_a_request_level_task_the_first_row_counts_and_no_order(
     )["visit_1d"]
     assert found.auc_by_request_drop is None
     assert value(found.auc_drop) == -1.0
+    found = _compared(
+        level,
+        {"visit_1d": [None, 1.0, 0.0, 0.0]},
+        ours={"p_visit_1d": [0.9, 0.2, 0.1, 0.9]},
+        champion={"p_visit_1d": [0.9, 0.1, 0.2, 0.9]},
+        requests="rrss",
+    )["visit_1d"]
+    assert value(found.auc_drop) == -1.0, "the first row of which the outcome is known"
 
 
 def test_a_task_without_a_known_label_or_without_a_prediction_is_not_compared(workspace: Workspace) -> None:

@@ -18,6 +18,8 @@ def test_a_request_s_first_row_stands_for_it_wherever_its_others_are() -> None:
     requests = ["r", "s", "r", "t", "s"]
     assert mark_first_rows(np.array(requests)).tolist() == [True, True, False, True, False]
     table = pa.table({"request_id": requests, "visit": [1, 0, 1, 0, 0]})
+    known = np.array([False, False, True, False, True])
+    assert mark_first_rows(np.array(requests), known).tolist() == known.tolist(), "where the outcome is known"
     assert keep_first_rows(table).to_pydict() == {"request_id": ["r", "s", "t"], "visit": [1, 0, 0]}
 
 
