@@ -13,6 +13,7 @@ A session spills to a folder of its own, which is removed when it ends.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -125,11 +126,18 @@ def open_log(workspace: Workspace) -> Iterator[LogTables]:
 class SharedLog(Workspace):
     """A workspace whose steps open the log once: the first that asks for it finds and checks its files.
 
-    Each step has a connection of its own to the session, so that its relations are gone when it ends.
+    Each step has a connection of its own to the session, so that its relations are gone when it ends. The
+    contracts are those of ``whose``, read once: what shares a log is not under two readings of a file.
     """
 
+    whose: Workspace = field(kw_only=True, repr=False, compare=False)
     _opened: ExitStack = field(default_factory=ExitStack, init=False, repr=False, compare=False)
     _logs: list[LogTables] = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        """The surface's contracts."""
+        return self.whose.contracts
 
     @contextmanager
     def tables(self) -> Iterator[LogTables]:
@@ -158,7 +166,8 @@ def share_log(workspace: Workspace) -> Iterator[SharedLog]:
     if isinstance(workspace, SharedLog):
         yield workspace
         return
-    shared = SharedLog(workspace.surface, workspace.surfaces, workspace.home, workspace.engine)
+    place = workspace.surface, workspace.surfaces, workspace.home, workspace.engine
+    shared = SharedLog(*place, whose=workspace)
     try:
         yield shared
     finally:

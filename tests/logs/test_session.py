@@ -1,6 +1,7 @@
 """Sessions: bounded in threads and memory, spilling to a folder of their own, installing nothing."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,18 @@ def test_who_shares_within_a_shared_log_opens_and_closes_nothing(
         with open_log(shared) as log:
             assert shown(log) > 0
     assert len(openings) == 1
+
+
+def test_what_shares_a_log_is_under_the_contracts_that_whoever_began_has_read(tmp_path: Path) -> None:
+    workspace = Logs.random(tmp_path, seed=1).write()
+    read = workspace.contracts
+    file = workspace.surfaces / workspace.surface / "surface.yaml"
+    file.write_text(f"{file.read_text(encoding='utf-8')}nonsense: 1\n", encoding="utf-8")
+    with share_log(workspace) as shared, share_log(shared) as within:
+        assert shared.contracts is within.contracts is read
+    other = replace(read, digests={})
+    with share_log(workspace.under(other)) as shared:
+        assert shared.contracts is other
 
 
 def test_what_a_step_makes_in_a_shared_log_is_gone_when_it_ends(tmp_path: Path) -> None:
