@@ -4,7 +4,7 @@ A setting of a task's own is refused where it cannot act; the same setting under
 tasks on which it can act.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tasks.contracts.metrics import MetricKind, parse_metric
 from tasks.contracts.problems import Problem, abbreviate
@@ -153,8 +153,11 @@ def _check_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec)
             for i, context in enumerate(utility.contexts)
             for field in ("weights", "relevance_floor")
         },
-        "guardrails": _guarded(utility, tasks),
+        "guardrails": _predicted([rail.metric for rail in utility.guardrails], tasks),
     }
+    if (tuned := utility.constrained) is not None:
+        metrics = [tuned.maximise, *(one.metric for one in tuned.subject_to)]
+        named["constrained"] = _predicted(metrics, tasks)
     for field, names in named.items():
         for name in names:
             if name not in tasks.tasks:
@@ -224,7 +227,7 @@ def _check_same_features(training: TaskTraining, surface: SurfaceSpec) -> Iterat
         )
 
 
-def _guarded(utility: UtilitySpec, tasks: TasksSpec) -> list[str]:
-    """Return the tasks whose predictions a guardrail bounds."""
-    metrics = (parse_metric(rail.metric, tasks=tasks.tasks, columns=()) for rail in utility.guardrails)
+def _predicted(names: Iterable[str], tasks: TasksSpec) -> list[str]:
+    """Return the tasks whose predictions some metrics speak of."""
+    metrics = (parse_metric(name, tasks=tasks.tasks, columns=()) for name in names)
     return [str(metric.subject) for metric in metrics if metric and metric.kind in _OF_PREDICTIONS]

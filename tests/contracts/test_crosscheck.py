@@ -41,6 +41,13 @@ def test_a_loss_weight_is_warned_of_with_what_acts_instead(tmp_path: Path) -> No
     assert all(word in warning.hint for word in ("regularisation", "balanced", "half_life", "start_from"))
 
 
+TUNED: dict[str, Any] = {
+    "maximise": "click_predicted",
+    "subject_to": [{"metric": "return_predicted", "max": 0.1}],
+    "ranges": {"buy": [0, 20]},
+}
+
+
 @pytest.mark.parametrize(
     ("field", "path", "value"),
     [
@@ -54,6 +61,12 @@ def test_a_loss_weight_is_warned_of_with_what_acts_instead(tmp_path: Path) -> No
         ("contexts.0.weights.click", "utility.contexts.0.weights", {"click": 1.0}),
         ("contexts.0.relevance_floor.click", "utility.contexts.0.relevance_floor", {"click": 0.1}),
         ("guardrails.click", "utility.guardrails.0.metric", "click_predicted"),
+        ("constrained.click", "utility.constrained", TUNED),
+        (
+            "constrained.click",
+            "utility.constrained",
+            TUNED | {"maximise": "buy_predicted", "subject_to": [{"metric": "click_predicted", "min": 0.1}]},
+        ),
     ],
 )
 def test_a_ranking_head_is_in_no_sum_floor_tier_or_mean(
