@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tasks.cli.simulation_text import change
 from tasks.cli.text import Plain
-from tasks.reports.numbers import format_change, format_counted, format_number, format_share
+from tasks.reports.numbers import format_change, format_counted, format_number, format_share, spoken
 
 _SAID = {
     "nothing better": "no weights were found that are better than the current ones and keep every bound",
@@ -58,7 +58,7 @@ def _proposal(plain: Plain) -> Iterator[RenderableType]:
             f"where it was not chosen, {format_change(proposal['gain_searched'])} where it was"
         )
     outcomes = [one["outcome"] for one in proposal["verdicts"]]
-    counts = (f"{outcomes.count(word)} {word}" for word in dict.fromkeys(outcomes))
+    counts = (f"{outcomes.count(word)} {spoken(word)}" for word in dict.fromkeys(outcomes))
     yield Text(f"guardrails on the other half: {', '.join(counts)}")
     yield Text(f"policy: {proposal['file']}", overflow="fold")
 

@@ -107,15 +107,17 @@ def format_share(value: float) -> str:
     return "" if math.isnan(value) else f"{format_number(100 * value)}%"
 
 
-def format_estimate(estimate: "Estimate | None", *, relative: bool = False, digits: int = 3) -> str:
+def format_estimate(
+    estimate: "Estimate | None", *, relative: bool = False, share: bool = False, digits: int = 3
+) -> str:
     """Write an estimate with its interval.
 
     Parameters
     ----------
     estimate : empty text for None and NaN; ``[?]`` stands for an interval that is not known, and an interval
         of no width is left out.
-    relative : the estimate is a relative change.
-    digits : significant digits of what is not one.
+    relative, share : the estimate is a relative change, or a share of a whole.
+    digits : significant digits of what is neither.
 
     Examples
     --------
@@ -124,13 +126,15 @@ def format_estimate(estimate: "Estimate | None", *, relative: bool = False, digi
     '0.812 [0.79, 0.83]'
     >>> format_estimate(Estimate(0.05, 0.01, 0.09, 9), relative=True)
     '+5.0% [+1.0%, +9.0%]'
+    >>> format_estimate(Estimate(0.05, 0.01, 0.09, 9), share=True)
+    '5% [1%, 9%]'
     >>> format_estimate(Estimate(7.0, math.nan, math.nan, 1))
     '7 [?]'
     """
     if estimate is None or math.isnan(estimate.value):
         return ""
     value, low, high = (
-        format_change(x) if relative else format_number(x, digits)
+        format_change(x) if relative else format_share(x) if share else format_number(x, digits)
         for x in (estimate.value, estimate.low, estimate.high)
     )
     if not estimate.known:

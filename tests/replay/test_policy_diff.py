@@ -1,5 +1,6 @@
 """Two policies on a release's candidates: from files and from releases, as document and as page."""
 
+import html
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,15 @@ import yaml
 from tasks import columns as c
 from tasks.errors import ContractError
 from tasks.evaluation.policy_changes import PolicyDiff
+from tasks.evaluation.verdicts import Estimate
 from tasks.replay import policy_diff
 from tasks.replay import slates as slices
 from tasks.replay.moves import Pair
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.replay_policies import Replay
 from tasks.replay.scored import Scored
+from tasks.reports.numbers import format_estimate, keep_together
+from tasks.reports.render import render
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
@@ -116,6 +120,26 @@ def test_the_page_is_self_contained(found: PolicyDiff) -> None:
     assert sorted(order, key=page.index) == order
     assert page.count("<summary>") == 10
     assert found.rule in page
+
+
+def test_shares_of_looks_are_written_as_shares_and_the_task_that_costs_by_its_description(
+    found: PolicyDiff,
+) -> None:
+    page = html.unescape(Path(found.report).read_text(encoding="utf-8"))
+    shown = next(mover.before for mover in found.movers if mover.before is not None)
+    assert keep_together(format_estimate(shown, share=True)) in page
+    assert "<small>people sent it back</small>" in page
+
+
+def test_a_diff_without_a_change_says_so_part_by_part(found: PolicyDiff) -> None:
+    none = {"movers": (), "negatives": (), "examples": (), "replaced": Estimate(0.0, 0.0, 0.0, 9)}
+    unmoved = found.model_copy(update=none)
+    page = render("policy_diff.html.j2", title="t", facts=[], found=unmoved, described={})
+    assert "<p>0% of the slots hold another item: one" in page
+    assert "The surface has no task that costs." in page
+    assert "No value of a column moves." in page
+    assert "No request changes." in page
+    assert "<table" not in page
 
 
 def test_what_is_neither_a_release_nor_a_file_is_named(workspace: Workspace) -> None:

@@ -77,3 +77,12 @@ def test_the_report_is_self_contained_and_escapes_what_it_shows() -> None:
     for markup in ("<script>", "<b>", "<u>", "http", "<i>"):
         assert markup not in page
     assert "&lt;script&gt;" in page
+
+
+def test_one_expectation_on_one_row_is_told_in_the_singular() -> None:
+    result = SuiteResult("labels", 1, (finding("expect_fine", "critical", success=True),))
+    assert "1 of 1 expectation holds on 1 row." in validation_report("t", [], [result])
+    both = SuiteResult(
+        "labels", 1200, (finding("expect_odd", "warning"), finding("expect_wrong", "critical"))
+    )
+    assert "0 of 2 expectations hold on 1,200 rows." in validation_report("t", [], [both])

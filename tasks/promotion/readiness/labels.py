@@ -11,6 +11,7 @@ from tasks.contracts.durations import describe_duration
 from tasks.contracts.metrics import read_metric
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.promotion.readiness.facts import ReadinessLine, Standing, StandingRelease
+from tasks.reports.numbers import format_counted
 from tasks.stores.manifest import PinnedPart, Role
 
 _MASKED = "expect_label_value_only_when_observed"
@@ -35,7 +36,8 @@ def tasks_explicit(standing: Standing) -> ReadinessLine:
             said += [f"a head for {_listed(unknown)}, which no contract declares"] * bool(unknown)
             return ReadinessLine.not_met(name, f"{release.name} has {' and '.join(said)}", TASKS_FILE)
     families = len({task.family for task in spec.tasks.values()})
-    what = f"{len(spec.tasks)} tasks of {families} families, each with an outcome of its own"
+    of = f"{format_counted(len(spec.tasks), 'task')} of {format_counted(families, 'family', 'families')}"
+    what = f"{of}, each with an outcome of its own"
     heads_of = f"; {release.name} has a head for each" if release else ""
     return ReadinessLine.met(name, f"{what}{heads_of}", TASKS_FILE)
 

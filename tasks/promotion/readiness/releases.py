@@ -9,6 +9,7 @@ from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.promotion.readiness.facts import Judgement, ReadinessLine, Standing, StandingRelease
+from tasks.reports.numbers import format_counted, spoken
 from tasks.stores.manifest import Role
 
 _NAMED = 6
@@ -59,12 +60,17 @@ def _calibrated(standing: Standing, release: StandingRelease, judgement: Judgeme
         return ReadinessLine.not_met(name, f"no calibrator is pinned for {', '.join(bare)}", release.run)
     whole = {v.subject: v.outcome for v in judgement.of("calibration") if v.segment == ALL}
     outcomes = {task: whole.get(f"{task}.calibration_ratio") for task in tasks}
-    wrong = [f"{task}: {outcome or 'not judged'}" for task, outcome in outcomes.items() if outcome != "pass"]
+    wrong = [
+        f"{task}: {spoken(outcome or 'not judged')}"
+        for task, outcome in outcomes.items()
+        if outcome != "pass"
+    ]
     blocked = [v.of for v in judgement.of("calibration", outcome=Outcome.BLOCK) if v.segment != ALL]
     if wrong or blocked:
         return ReadinessLine.not_met(name, _first([*wrong, *blocked]), release.run, judgement.run)
     judged = [v for v in judgement.of("calibration") if v.segment != ALL]
-    why = f"{', '.join(tasks)} on the whole; none of {len(judged)} segments is shown to be off"
+    off = f"none of {format_counted(len(judged), 'segment')} is shown to be off"
+    why = f"{', '.join(tasks)} on the whole; {off if judged else 'no segment was judged'}"
     return ReadinessLine.met(name, why, release.run, judgement.run)
 
 
@@ -76,7 +82,8 @@ def _segments(standing: Standing, release: StandingRelease, judgement: Judgement
         why = f"no segment of {', '.join(unseen)} was judged of {release.name}"
         return ReadinessLine.not_met(name, why, "surface.yaml", judgement.run)
     segments = {verdict.segment for verdict in judged}
-    why = f"{len(judged)} verdicts on {len(segments)} segments of {', '.join(gated)}"
+    verdicts, values = format_counted(len(judged), "verdict"), format_counted(len(segments), "segment")
+    why = f"{verdicts} on {values} of {', '.join(gated)}"
     harmed = sorted({v.segment for v in judged if v.outcome is Outcome.BLOCK})
     alarm = f"; harmed: {_first(harmed)}" if harmed else "; none is shown to be harmed"
     return ReadinessLine.met(name, f"{why}{alarm}", "surface.yaml", judgement.run)

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.readiness import releases as lines
 from tasks.promotion.readiness.facts import Standing, State
+from tasks.reports.numbers import spoken
 from tasks.stores.manifest import Role
 from tests.promotion.readiness import standings as s
 
@@ -22,13 +24,16 @@ def test_every_weighed_probability_is_calibrated(sound: Standing) -> None:
     line = lines.predictions_calibrated(sound)
     assert line.state is State.MET
     assert line.why == "click_1d, buy_2d, back_2d on the whole; none of 6 segments is shown to be off"
+    whole = tuple(one for one in s.judgement().verdicts if one.segment == ALL)
+    line = lines.predictions_calibrated(s.judged(sound, verdicts=whole))
+    assert line.why == "click_1d, buy_2d, back_2d on the whole; no segment was judged"
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.CANNOT_TELL, Outcome.METRIC_MISSING])
 def test_a_task_that_is_not_shown_to_be_calibrated_is_named(sound: Standing, outcome: Outcome) -> None:
     off = s.verdict("calibration", "back_2d.calibration_ratio", outcome=outcome)
     line = lines.predictions_calibrated(s.with_verdicts(sound, off))
-    assert (line.state, line.why) == (State.NOT_MET, f"back_2d: {outcome}")
+    assert (line.state, line.why) == (State.NOT_MET, f"back_2d: {spoken(outcome)}")
 
 
 def test_a_segment_that_is_off_is_named_and_one_that_cannot_be_told_is_not(sound: Standing) -> None:
