@@ -21,7 +21,7 @@ from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
 from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.promotion.gates.loosened import long_standing_reviewers
-from tasks.promotion.moves.approvals import Answer, Question, name_signers, require_answers
+from tasks.promotion.moves.approvals import Answer, Question, name_signers, require_answers, require_several
 from tasks.promotion.moves.rules import Case, Mover
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit_history import since_last_move
@@ -102,11 +102,15 @@ def time_out(workspace: Workspace, question: Question, *, waited: timedelta) -> 
 
 @dataclass(frozen=True)
 class Signing:
-    """Who has to approve for each role, and where; ``alone`` says that whoever moves it signs for all."""
+    """Who has to approve for each role, and where; ``alone`` says that whoever moves it signs for all.
+
+    ``apart`` says that nobody may answer for every role: gates are overridden, or are looser than they were.
+    """
 
     reviewers: Mapping[str, Sequence[str]]
     way_out: str
     alone: bool
+    apart: bool = False
 
     @classmethod
     def of(cls, workspace: Workspace, part: Part, case: Case, by: Mover) -> Self:
@@ -117,11 +121,13 @@ class Signing:
             (*workspace.contracts.utility.approvals, *([override.role] if override else []))
         )
         reviewers = {role: standing[role] for role in roles}
+        apart = bool(case.loosened or override)
         if by.run:
-            return cls(reviewers, "A step that was marked success by hand is no answer", alone=False)
+            by_hand = "A step that was marked success by hand is no answer"
+            return cls(reviewers, by_hand, alone=False, apart=apart)
         allowed = workspace.contracts.surface.promotion.approvals_on_command_line
         where = _way_out(case, workspace.surface, by_command=allowed is not False)
-        return cls(reviewers, where, alone=allowed is True and not case.loosened and override is None)
+        return cls(reviewers, where, alone=allowed is True and not apart, apart=apart)
 
     def sign(self, entry: Entry, entries: Sequence[Entry]) -> Entry:
         """Return a move with who signed it.
@@ -129,13 +135,15 @@ class Signing:
         Raises
         ------
         GateRefused
-            A role did not approve its evidence.
+            A role did not approve its evidence, or one person approved for all where nobody may.
         """
         if self.alone:
             return replace(entry, signed=f"{entry.by} alone, for {' and '.join(self.reviewers)}")
         answers = answers_of(entries, run=entry.run, release=entry.release)
         evidence = entry.evidence or ""
         given = require_answers(self.reviewers, answers, evidence=evidence, way_out=self.way_out)
+        if self.apart:
+            require_several(given)
         return replace(entry, signed=name_signers(given))
 
 

@@ -57,6 +57,28 @@ def require_answers(
     return tuple(newest[role] for role in reviewers)
 
 
+def require_several(answers: Sequence[Answer]) -> None:
+    """Refuse that one person answered for every one of several roles.
+
+    Raises
+    ------
+    GateRefused
+        With who it was, and for which roles.
+
+    Examples
+    --------
+    >>> require_several([Answer("product", "ana", True, "e"), Answer("safety", "sam", True, "e")])
+    >>> require_several([Answer("product", "ana", True, "e")])
+    """
+    names = {answer.by for answer in answers}
+    if len(answers) > 1 and len(names) == 1:
+        roles = " and ".join(answer.role for answer in answers)
+        raise GateRefused(
+            f"{answers[0].by} answered for {roles}, and nobody lets a release through looser gates or by an "
+            "override alone: another reviewer of one of these roles has to answer"
+        )
+
+
 def name_signers(answers: Sequence[Answer]) -> str:
     """Say who signed for which role.
 

@@ -7,7 +7,7 @@ It is the way out where audit, registry and aliases do not tell the same, so it 
 audit that cannot be believed is set aside, and the move begins a new one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.promotion.moves.promote import MoveResult
@@ -54,7 +54,8 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
     part = release_part(workspace, to or PREVIOUS)
     _refuse_strangers(moves, part, aliases, mismatch)
     if problems := verify_bytes(workspace, part).problems:
-        raise StoreError(f"{part} is not whole: {problems[0]}")
+        others = _say_others(moves, {part.version, aliases.get(CHAMPION)}, mismatch)
+        raise StoreError(f"{part} is not whole: {problems[0].removesuffix('.')}. {others}")
 
     def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
         if asked_by and any(entry.sets_alias and entry.run == asked_by for entry in entries):
@@ -89,6 +90,19 @@ def _refuse_unsaid(
             f"{workspace.surface} has no previous release to go back to. Say with --to VERSION which one "
             "that was champion is meant"
         )
+
+
+def _say_others(moves: AliasMoves, but: Collection[int | None], mismatch: Mismatch | None) -> str:
+    """Say which releases are left to go back to, by what can be believed."""
+    unbelieved = mismatch is not None and mismatch.of is Told.AUDIT
+    others = [] if unbelieved else sorted(moves.served().difference(but))
+    if not others:
+        return "Bring it back from a backup: no other release that served is known"
+    named = " or ".join(map(str, others))
+    return (
+        f"Bring it back from a backup, or go back to release {named}, which served, with "
+        f"`equipoise rollback {moves.surface} --to VERSION --why TEXT`"
+    )
 
 
 def _refuse_strangers(

@@ -4,6 +4,7 @@ The surface of the mini feed lets whoever types a promotion sign alone; here it 
 """
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import pytest
 
 from tasks.errors import GateRefused
 from tasks.promotion.moves import answers, promote, rollback
+from tasks.promotion.moves.answers import Signing
 from tasks.promotion.moves.approvals import Answer
+from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.promotion.moves.moving import judge_once, moved_aliases, moves, promote_2
@@ -113,3 +116,19 @@ def test_where_the_surface_lets_one_sign_the_row_says_that_it_was_one_alone(work
     moved = promote_2(workspace).moved
     assert moved is not None
     assert moved.signed == "ana alone, for product and safety"
+
+
+def test_one_reviewer_of_every_role_signs_a_promotion_and_no_override_nor_looser_gates() -> None:
+    def approved(role: str, by: str, number: int) -> Entry:
+        return Entry(Kind.APPROVE, by, 2, 1, "fine", "e" * 64, role=role, number=number)
+
+    both = [approved("product", "ana", 0), approved("safety", "ana", 1)]
+    move = Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "e" * 64)
+    signing = Signing({"product": ("ana",), "safety": ("ana", "sam")}, "", alone=False, apart=False)
+    assert signing.sign(move, both).signed == "ana for product, ana for safety"
+    apart = replace(signing, apart=True)
+    with pytest.raises(GateRefused, match="ana answered for product and safety, and nobody lets a release"):
+        apart.sign(move, both)
+    assert apart.sign(move, [*both, approved("safety", "sam", 2)]).signed == "ana for product, sam for safety"
+    one_role = replace(apart, reviewers={"product": ("ana",)})
+    assert one_role.sign(move, both).signed == "ana for product"

@@ -1,6 +1,7 @@
 """A held release moves only by a declared role, for declared gates, with a reason, and it is written everywhere."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,12 +14,14 @@ from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote
+from tasks.promotion.moves.answers import Signing
 from tasks.promotion.moves.approvals import Answer
 from tasks.promotion.moves.override import Override, is_liftable, lift_verdicts
-from tasks.promotion.moves.rules import Support
+from tasks.promotion.moves.rules import Mover, Support, Terms
 from tasks.release import view
 from tasks.stores.audit import Audit
 from tasks.stores.registry import Registry
+from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
@@ -155,6 +158,15 @@ def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Worksp
         answers.answer(held, Answer(role, by, True, "e" * 64), release=2, run="")
     with pytest.raises(GateRefused, match="on other evidence"):
         promote_2(held, override=WHY)
+
+
+@pytest.mark.parametrize("run", ["", "manual__1"])
+def test_whoever_asks_for_an_override_it_takes_more_than_one_person(held: Workspace, run: str) -> None:
+    part, support = release_part(held, 2), Support("feed-142", override=WHY)
+    case = promote.prepare(held, release=2, judge=recheck, support=support)
+    assert Signing.of(held, part, case, Mover("ana", run)).apart
+    as_it_is = replace(case, terms=Terms(), loosened=())
+    assert not Signing.of(held, part, as_it_is, Mover("ana", run)).apart
 
 
 def test_what_the_gates_let_through_is_not_overridden(workspace: Workspace, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """A champion goes back to what served before, for a reason and without a gate, and the audit says so."""
 
 import signal
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -132,3 +133,28 @@ def test_a_row_that_was_changed_in_place_is_shown_as_such(workspace: Workspace) 
     with pytest.raises(StoreError, match="is not what was written: row 0"):
         promote_2(workspace)
     assert "is not what was written: row 0" in release_view.verify(workspace, 2).problems[0]
+
+
+@pytest.fixture
+def torn_2(workspace: Workspace) -> Iterator[Workspace]:
+    """The same, where a tag of release 2 is not what its manifest says."""
+    registry = Registry(workspace.home)
+    part = registry.part(MODEL, 2)
+    as_of = registry.tags(part)["as_of"]
+    registry.set_tags(part, {"as_of": "2031-01-01T00:00:00Z"})
+    yield workspace
+    registry.set_tags(part, {"as_of": as_of})
+
+
+def test_there_is_no_going_back_to_a_release_that_is_not_whole_and_what_else_served_is_named(
+    torn_2: Workspace,
+) -> None:
+    promoted = Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "e")
+    releases.alias_moves(torn_2).add(lambda *_: promoted)
+    named = r"version 2 is not whole: .*2031.*or go back to release 1, which served, with `equipoise rollback home"
+    with pytest.raises(StoreError, match=named):
+        rollback.run(torn_2, why="it was better", by="sam", to="2")
+    assert rollback.run(torn_2, why="returns rose", by="sam").champion == 1
+    with pytest.raises(StoreError, match=r"is not whole: .*no other release that served is known"):
+        rollback.run(torn_2, why="it was better", by="sam", to="2")
+    assert moved_aliases(torn_2)["champion"] == 1
