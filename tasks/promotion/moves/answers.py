@@ -18,7 +18,7 @@ from typing import Self
 
 from tasks.contracts.durations import describe_duration
 from tasks.contracts.gates import Rules
-from tasks.errors import ContractError
+from tasks.errors import ContractError, unknown
 from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.promotion.gates.loosened import long_standing_reviewers
 from tasks.promotion.moves.approvals import Answer, Question, name_signers, require_answers, require_several
@@ -48,10 +48,12 @@ def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> No
         The audit cannot be believed, or the registry is younger than it.
     """
     by, role = reply.by, reply.role
-    users = workspace.contracts.surface.reviewers.get(role, ())
-    if by not in users:
+    reviewers = workspace.contracts.surface.reviewers
+    if role not in reviewers:
+        raise ContractError(unknown("role", role, reviewers, where="the reviewers of surface.yaml"))
+    if by not in reviewers[role]:
         raise ContractError(
-            f"{by} is not a reviewer for {role}; surface.yaml names {', '.join(users) or 'none'}"
+            f"{by} is not a reviewer for {role}; surface.yaml names {', '.join(reviewers[role]) or 'none'}"
         )
     standing = standing_reviewers(workspace, release_part(workspace, release))[role]
     if by not in standing:

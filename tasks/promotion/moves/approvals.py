@@ -92,8 +92,13 @@ def name_signers(answers: Sequence[Answer]) -> str:
 
 def _lacks(role: str, users: Sequence[str], answer: Answer | None, evidence: str) -> str:
     """Say why a role has not approved; empty where it has."""
+    if answer is None and not users:
+        return (
+            f"Nobody approved for {role}, and nobody may: its reviewers were named since the release was "
+            "made. A retrain makes one that they may answer for"
+        )
     if answer is None:
-        return f"Nobody approved for {role}: {' or '.join(users) or 'a reviewer'} has to answer"
+        return f"Nobody approved for {role}: {' or '.join(users)} has to answer"
     if answer.by not in users:
         return f"{answer.by} answered for {role}; its reviewers are {' and '.join(users) or 'none'}"
     if not answer.approves:

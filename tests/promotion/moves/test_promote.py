@@ -168,7 +168,9 @@ def test_a_role_whose_reviewers_are_all_new_is_answered_for_by_nobody(
     with pytest.raises(ContractError, match=r"nobody may answer\. A retrain makes a release that eve may"):
         answers.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
     approve(there, evidence, "product")
-    with pytest.raises(GateRefused, match="Nobody approved for safety"):
+    with pytest.raises(
+        GateRefused, match="Nobody approved for safety, and nobody may: its reviewers were named"
+    ):
         promote_2(there, run=RUN)
 
 
@@ -252,6 +254,11 @@ def test_an_answer_needs_a_reviewer_of_the_role_and_a_rejection_a_reason(workspa
     with pytest.raises(ContractError, match="rejects release 2 without a reason"):
         answers.answer(workspace, sam, release=2, run=RUN)
     assert len(moves(workspace)) == 1
+
+
+def test_a_role_that_no_surface_has_is_named_with_those_that_it_has(workspace: Workspace) -> None:
+    with pytest.raises(ContractError, match=r"Unknown role 'saftey' .*Did you mean 'safety'"):
+        answers.answer(workspace, Answer("saftey", "sam", True, "e" * 64), release=2, run=RUN)
 
 
 def test_a_rejection_is_kept_with_who_and_why_and_nothing_moves(workspace: Workspace) -> None:
