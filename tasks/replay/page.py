@@ -14,7 +14,7 @@ from tasks.replay.findings import Findings
 from tasks.replay.mix import MOST_SHARES
 from tasks.reports.metric_words import say_meaning
 from tasks.reports.render import render
-from tasks.reports.words import Vocabulary
+from tasks.reports.words import Vocabulary, say_outcomes
 
 _BY_DAY: Final = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})
 _OF_A_TASK: Final = frozenset(
@@ -81,7 +81,7 @@ def simulation_page(
     return render(
         "simulation.html.j2",
         title=heading.title,
-        facts=heading.facts,
+        facts=[say_outcomes(found.verdicts), *heading.facts],
         notes=notes,
         harmed=[verdict for verdict in found.verdicts if verdict.harms_segment],
         verdicts=sorted(found.verdicts, key=lambda verdict: not verdict.harms_segment),

@@ -6,13 +6,14 @@
     logged order   -> "the logged order"              what the release stands beside
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tasks.contracts import Contracts, Family
 from tasks.contracts.metrics import Metric, parse_metric
-from tasks.reports.numbers import isolate
+from tasks.evaluation.verdicts import WORST_FIRST, Verdict
+from tasks.reports.numbers import format_count, format_counted, isolate, spoken
 
 UNKNOWN_BASELINE: Final = "its baseline"
 
@@ -74,6 +75,22 @@ class Vocabulary:
         """Return a task's family; None of what is no task."""
         known = self.tasks.get(task or "")
         return known.family if known else None
+
+
+def say_outcomes(verdicts: Sequence[Verdict]) -> str:
+    """Count verdicts by outcome, the worst first.
+
+    Examples
+    --------
+    >>> from tasks.evaluation.verdicts import Outcome
+    >>> outcomes = Outcome.PASS, Outcome.CANNOT_TELL
+    >>> judged = [Verdict("decision", "hide_rate", "all", outcome, "", None) for outcome in outcomes]
+    >>> say_outcomes(judged), say_outcomes([])
+    ('2 verdicts: 1 cannot tell, 1 pass', 'Nothing was judged')
+    """
+    counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in WORST_FIRST}
+    named = ", ".join(f"{format_count(n)} {spoken(outcome)}" for outcome, n in counts.items() if n)
+    return f"{format_counted(len(verdicts), 'verdict')}: {named}" if named else "Nothing was judged"
 
 
 def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:

@@ -161,3 +161,11 @@ def test_what_a_contract_describes_is_told_by_its_description() -> None:
     assert "ago<br><small>how often people &lt;praised&gt; it</small></td>" in text
     assert "<td>like_rate<br><small>how often people &lt;praised&gt; it</small></td>" in text
     assert "<small>how often" not in text.split("By segment")[1]  # the table above says it once
+
+
+def test_the_page_begins_with_what_was_judged() -> None:
+    rails = [RAIL, replace(RAIL, outcome=Outcome.CANNOT_TELL), replace(RAIL, outcome=Outcome.PASS)]
+    heading = Heading("t", ["slates of 3"])
+    for judged, said in ((rails, "3 verdicts: 1 cannot tell, 1 warn, 1 pass"), ([], "Nothing was judged")):
+        html = simulation_page(heading, WORDS, found=Findings("r", judged, [], {}), rules=[], notes=[])
+        assert f'</h1>\n<p class="facts">{said}</p>\n<p class="facts">slates of 3</p>' in html

@@ -14,7 +14,7 @@ from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.release_evidence import ConflictEvidence, GateEvidence, ProxyEvidence
 from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
+from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.promotion.decision import Decision, Hold, Promote
 from tasks.promotion.pages.calendar import draw_calendar
 from tasks.promotion.pages.calibration import (
@@ -39,9 +39,8 @@ from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.conflicts import describe_overlaps
 from tasks.release.sensitivity import AMPLIFIED, Sensitivity
 from tasks.replay.shadow_verdicts import LATENCY
-from tasks.reports.numbers import spoken
 from tasks.reports.render import render
-from tasks.reports.words import Vocabulary
+from tasks.reports.words import Vocabulary, say_outcomes
 from tasks.stores.manifest import Manifest
 
 _SECTIONS = {
@@ -213,7 +212,7 @@ class Dossier:
     def _facts(self) -> list[str]:
         later = [f"judged as of {self.judged_as_of}"] if self.judged_as_of not in {None, self.as_of} else []
         made = f"as of {self.as_of}, label snapshot {self.manifest.snapshot.id}"
-        return [made, *later, f"{len(self.verdicts)} verdicts: {_counted(self.verdicts)}"]
+        return [made, *later, say_outcomes(self.verdicts)]
 
     def _constraints(self) -> dict[str, str]:
         """Return what each hard constraint of the release keeps off, by its name."""
@@ -233,8 +232,3 @@ def _as_address(picture: bytes) -> str:
     """Return the address of a picture that the page itself holds; as an image an SVG runs no script."""
     kind = "png" if picture.startswith(_PNG) else "svg+xml"
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
-
-
-def _counted(verdicts: Sequence[Verdict]) -> str:
-    counts = {o: sum(v.outcome is o for v in verdicts) for o in WORST_FIRST}
-    return ", ".join(f"{n} {spoken(o)}" for o, n in counts.items() if n)
