@@ -84,7 +84,7 @@ class LogRows:
 
 
 def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
-    """Check a log and return its rows.
+    """Check a log and return its rows, by request and position: no figure depends on how they were written.
 
     Raises
     ------
@@ -104,7 +104,10 @@ def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
     every = frame[c.REQUEST_ID]
     frame, left_out = select_observed(frame, c.status(reward))
     rules.require_keys(frame, (c.REQUEST_ID, c.ITEM_ID), table=TABLE)
-    positions = rules.read_positions(frame, c.POSITION, table=TABLE)
+    rules.read_positions(frame, c.POSITION, table=TABLE)
+    # folds and draws go by the order of the rows, which says nothing
+    frame = frame.sort_values([c.REQUEST_ID, c.POSITION], kind="stable")
+    positions = frame[c.POSITION].to_numpy(dtype=np.int64)
     propensity = rules.read_numbers(frame, c.PROPENSITY, table=TABLE)
     outside = (propensity <= 0) | (propensity > 1)
     rules.refuse_rows(frame, outside, (c.PROPENSITY, "above 0 and at most 1"), table=TABLE)

@@ -11,7 +11,7 @@ def log(rows: int = 400, *, seed: int = 0) -> pd.DataFrame:
     shown = rng.integers(2, size=rows)
     return pd.DataFrame(
         {
-            "request_id": [f"r{n}" for n in range(rows)],
+            "request_id": [f"r{n:05}" for n in range(rows)],
             "user_id": [f"u{n // 2}" for n in range(rows)],
             "item_id": np.array(ITEMS)[shown],
             "position": 1,

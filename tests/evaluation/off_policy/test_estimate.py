@@ -259,3 +259,11 @@ def test_weights_too_large_to_be_added_up_tell_nothing(propensity: float) -> Non
     assert "too large to be added up" in report.reasons[0]
     assert "Infinity" not in json.dumps(report.to_json())
     assert "NaN" not in json.dumps(report.to_json())
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_figure_depends_on_the_order_of_the_rows(seed: int) -> None:
+    log, target = bandit.log(400), bandit.target(0.8)
+    shuffled = log.sample(frac=1, random_state=seed)
+    ours, theirs = (estimate_off_policy(one, target, reward="click") for one in (log, shuffled))
+    assert repr(ours) == repr(theirs)

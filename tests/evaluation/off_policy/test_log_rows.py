@@ -35,7 +35,7 @@ def test_slates_are_laid_out_by_position_whatever_the_order_of_rows() -> None:
         }
     )
     rows = read_log(frame, reward="click")
-    assert rows.as_slates(rows.propensity, missing=9.0).tolist() == [[0.1, 9.0], [0.3, 0.2]]
+    assert rows.as_slates(rows.propensity, missing=9.0).tolist() == [[0.3, 0.2], [0.1, 9.0]]
     assert rows.with_gaps == 0
 
 

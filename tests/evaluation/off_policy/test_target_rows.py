@@ -59,7 +59,7 @@ def test_requests_that_were_not_logged_do_no_harm() -> None:
         (lambda f: f.assign(item_id=[1, 2]), "Column item_id is string in the log and integer in the target"),
         (lambda f: f.assign(item_id=["a", "b"]), "The target lies outside the log's support: column probability"),
         (lambda f: f.assign(q=[np.inf, 0]), "column q must be a finite number; 1 of 2"),
-        (lambda f: f.assign(request_id="r0"), "position must be one for which the target has probabilities; 29 of 30"),
+        (lambda f: f.assign(request_id="r00000"), "position must be one for which the target has probabilities; 29 of 30"),
     ],
 )  # fmt: skip
 def test_what_a_target_may_not_be_is_told(
