@@ -13,15 +13,15 @@ test slice would be judged by what chose them. Calibration maps were fitted on t
 maps of a few parameters and the same for every policy, so they move all of them alike. Users are halved by a
 salted hash that is the same for every run: the confirming half stays unseen by any search.
 
-Candidates are scored block by block, as for a simulation. Each trial decides on them anew, so of every
-candidate stay its predictions and the columns that a policy reads; features go with their block.
+Candidates are scored block by block, as for a simulation. Each trial decides on the blocks anew, so of every
+candidate stay its predictions and the columns that a policy reads; features go.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,7 @@ from tasks.replay.slates import TestSlice, log_reading, release_examination, rel
 from tasks.replay.stream import BLOCK_ROWS, slice_blocks
 from tasks.replay.tuning.goal import GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
-from tasks.replay.tuning.space import Weights, WeightSpace
+from tasks.replay.tuning.space import WeightSpace
 from tasks.replay.users import users_of
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.workspace import Workspace
@@ -61,12 +61,12 @@ class TuningHalf:
     Attributes
     ----------
     decided : the log, and what both made of it.
-    test : the candidates with the columns that policies read, and no other.
+    blocks : its candidates in order, in whole requests, with the columns that policies read and no other.
     policy : of the release.
     """
 
     decided: DecidedSlice
-    test: TestSlice
+    blocks: tuple[TestSlice, ...]
     policy: UtilityPolicy
 
     @property
@@ -79,38 +79,65 @@ class TuningHalf:
         """What weights are held against."""
         return self.decided.baseline.slates
 
-    @cached_property
-    def scored(self) -> Scored:
-        """What policies decide by: the release's predictions."""
-        slates, contracts = self.decided.policy.slates, self.test.contracts
-        predictions = {
-            c.predicted(task, contracts.head_kind(task)): column
-            for task, column in slates.predictions.items()
-        }
-        return Scored(slates, self.test.candidates, predictions, self.policy)
+    @property
+    def reference(self) -> Slates:
+        """The release's slates, with the predictions that every policy decides by."""
+        return self.decided.policy.slates
 
-    def slates(self, policy: UtilitySpec) -> Slates:
-        """Return the slates of a policy."""
-        return self.test.slates_under(policy, self.scored, f"version {policy.version}")
+    def slates(self, policy: UtilitySpec, *, composed: bool = True) -> Slates:
+        """Return the slates of a policy, decided block by block.
+
+        Parameters
+        ----------
+        composed : whether to keep what each term adds to the utility.
+        """
+        name = f"version {policy.version}"
+        made = (block.slates_under(policy, scored, name) for block, scored in self._scored_blocks())
+        parts = [replace(one, contributions=one.contributions if composed else {}, worth={}) for one in made]
+        return _joined(parts, like=self.reference)
+
+    def _scored_blocks(self) -> Iterator[tuple[TestSlice, Scored]]:
+        """Yield each block with the release's predictions of its rows, which are views."""
+        kind, first = self.decided.contracts.head_kind, 0
+        for block in self.blocks:
+            rows = slice(first, first := first + len(block.candidates))
+            by_task = {task: column[rows] for task, column in self.reference.predictions.items()}
+            slates = replace(self.reference, predictions=by_task)
+            predictions = {c.predicted(task, kind(task)): column for task, column in by_task.items()}
+            yield block, Scored(slates, block.candidates, predictions, self.policy)
 
     @cached_property
     def replay(self) -> Replay:
         """The replay of this half, with the release's predictions in the rates of all."""
-        tasks = self.test.contracts.tasks.tasks
+        tasks = self.decided.contracts.tasks.tasks
         fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
-        return Replay(self.log, self.scored.slates, fixed, self.baseline, compared_at_once=1)
+        return Replay(self.log, self.reference, fixed, self.baseline, compared_at_once=1)
 
     def rehearsed(self, goal: WeightGoal, space: WeightSpace) -> RehearsedWeights:
         """Return what weights lead to on this half; of their slates stays what the goal asks for."""
         meter = GoalMeter(self.replay, self.baseline, goal)
         composed = goal.measures(MetricKind.COMPONENT_SHARE)
+        return RehearsedWeights(
+            meter, lambda weights: self.slates(space.policy_with(weights), composed=composed)
+        )
 
-        def slates(weights: Weights) -> Slates:
-            made = self.slates(space.policy_with(weights))
-            contributions = made.contributions if composed else {}
-            return replace(made, slot=made.slot.astype(np.int32), contributions=contributions, worth={})
 
-        return RehearsedWeights(meter, slates)
+def _joined(parts: Sequence[Slates], *, like: Slates) -> Slates:
+    """Join the slates of all blocks; predictions are those of the whole that they were decided by."""
+
+    def whole(column: Callable[[Slates], npt.ArrayLike | None], kind: npt.DTypeLike) -> npt.NDArray[Any]:
+        return np.concatenate([np.asarray(column(one), dtype=kind) for one in parts])
+
+    terms = parts[0].contributions
+    return replace(
+        parts[0],
+        slot=whole(lambda one: one.slot, np.int32),
+        rank=whole(lambda one: one.rank, np.int32),
+        utility=whole(lambda one: one.utility, np.float64),
+        contributions={term: np.concatenate([one.contributions[term] for one in parts]) for term in terms},
+        predictions=like.predictions,
+        where_shown=like.where_shown,
+    )
 
 
 @dataclass(frozen=True)
@@ -157,7 +184,7 @@ class _GrowingHalf:
     def __init__(self, entrants: Entrants, read: Collection[str]) -> None:
         self._entrants, self._read = entrants, read
         self._decided = SliceBuilder()
-        self._frames: list[pd.DataFrame] = []
+        self._blocks: list[TestSlice] = []
 
     @property
     def empty(self) -> bool:
@@ -172,8 +199,7 @@ class _GrowingHalf:
         # what a utility is made of is asked of trials alone
         slates = {key: replace(one, contributions={}) for key, one in decided.slates.items()}
         self._decided.add(replace(decided, slates=slates))
-        named = [name for name in ours.candidates if name in self._read]
-        self._frames.append(ours.candidates[named].copy())  # a view would keep the features
+        self._blocks.append(replace(ours, candidates=_narrow(ours.drawn_anew, self._read)))
 
     def build(self, workspace: Workspace) -> TuningHalf:
         """Return the half.
@@ -187,8 +213,7 @@ class _GrowingHalf:
         curve = release_examination(workspace, ours.release.manifest)
         decided = self._decided.build(workspace.contracts, log_reading(workspace.contracts, curve))
         refuse_leaks(decided.leaks[ours.name], name=ours.name)
-        test = TestSlice(workspace, _joined(self._frames), decided.complete, curve)
-        return TuningHalf(decided, test, release_policy(workspace, ours.release.manifest))
+        return TuningHalf(decided, tuple(self._blocks), release_policy(workspace, ours.release.manifest))
 
 
 def _searching(candidates: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -199,18 +224,18 @@ def _searching(candidates: pd.DataFrame) -> npt.NDArray[np.bool_]:
     return hold_out_users(pa.chunked_array([pa.array(named)]), share=0.5, salt=_SALT)
 
 
-def _joined(frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Join frames; words that are no ids are kept once each, as categories."""
-    joined = pd.concat(frames, ignore_index=True)
-    words = [name for name in joined if name not in c.IMPRESSION_KEY and joined[name].dtype == "str"]
-    return joined.astype(dict.fromkeys(words, "category"))
+def _narrow(candidates: pd.DataFrame, read: Collection[str]) -> pd.DataFrame:
+    """Keep the columns that policies read; of words each is kept once."""
+    named = candidates[[name for name in candidates if name in read]]
+    words = [name for name in named if named[name].dtype == "str"]
+    return named.astype(dict.fromkeys(words, "category")).copy()  # a view would keep the features
 
 
 def _policy_columns(contracts: Contracts) -> frozenset[str]:
     """Return what weights of the surface's policy and its slate rules read of a candidate."""
     utility = UtilityPolicy.from_json(canonical(contracts.utility))
     slate = SlatePolicy.from_json(canonical(contracts.slate))
-    return frozenset({*c.IMPRESSION_KEY, c.PROPENSITY, *utility.columns, *slate.columns})
+    return frozenset({*c.IMPRESSION_KEY, *utility.columns, *slate.columns})
 
 
 def tuning_days(release: Manifest, *others: Manifest) -> tuple[date, date]:

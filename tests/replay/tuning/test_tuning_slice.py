@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from tasks import columns as c
 from tasks.errors import DataError
-from tasks.ranking.policy import UtilityPolicy
 from tasks.release import view
 from tasks.replay import slates as slices
 from tasks.replay.decided_block import Entrant, Entrants
@@ -45,18 +45,26 @@ def whole(second_retrain: Retrained, manifest: Manifest, sliced: TuningSlice) ->
     return slices.TestSlice.of_days(second_retrain.workspace, manifest, sliced.days)
 
 
+def rows(half: TuningHalf, whole: slices.TestSlice) -> npt.NDArray[np.bool_]:
+    """Mark the rows of the whole that are in a half, where requests have names by which policies draw anew."""
+    named = (
+        one.removeprefix("replay of ") for block in half.blocks for one in block.candidates[c.REQUEST_ID]
+    )
+    return np.asarray(whole.candidates[c.REQUEST_ID].isin({*named}))
+
+
 def users(half: TuningHalf, whole: slices.TestSlice) -> set[object]:
-    requests = half.test.candidates[c.REQUEST_ID]
-    return set(whole.candidates.loc[whole.candidates[c.REQUEST_ID].isin(requests), c.USER_ID])
+    return set(whole.candidates[rows(half, whole)][c.USER_ID])
 
 
 def test_every_candidate_is_in_one_half_and_every_user_too(
     sliced: TuningSlice, whole: slices.TestSlice
 ) -> None:
-    search, confirm = sliced.search, sliced.confirm
-    assert len(search.test.candidates) + len(confirm.test.candidates) == len(whole.candidates)
-    assert not users(search, whole) & users(confirm, whole)
-    assert 0.4 < len(search.test.candidates) / len(whole.candidates) < 0.6
+    search, confirm = rows(sliced.search, whole), rows(sliced.confirm, whole)
+    assert (search ^ confirm).all()
+    assert not users(sliced.search, whole) & users(sliced.confirm, whole)
+    assert 0.4 < search.mean() < 0.6
+    assert len(sliced.search.log.requests) == search.sum()
 
 
 def test_blocks_of_any_size_make_the_same_halves(
@@ -65,14 +73,14 @@ def test_blocks_of_any_size_make_the_same_halves(
     at_once = TuningSlice.of(second_retrain.workspace, entrants)
     for half, same in ((sliced.search, at_once.search), (sliced.confirm, at_once.confirm)):
         assert_same(half.log, same.log)
-        assert_same(half.scored.slates, same.scored.slates)
+        assert_same(half.reference, same.reference)
         assert_same(half.baseline, same.baseline)
 
 
 def test_no_feature_stays_that_no_policy_reads(sliced: TuningSlice, whole: slices.TestSlice) -> None:
     contracts = whole.contracts
     features = {*contracts.surface.features.numeric, *contracts.surface.features.categorical}
-    kept = {*sliced.search.test.candidates}
+    kept = {*sliced.search.blocks[0].candidates}
     assert {c.REQUEST_ID, c.ITEM_ID, "margin"} <= kept < {*whole.candidates}
     assert features - kept
 
@@ -85,14 +93,18 @@ def test_other_weights_decide_as_they_do_on_the_whole_candidates(
         update={"weights": {**contracts.utility.weights, "hide_2d": contracts.utility.weights["click_30m"]}}
     )
     for half in (sliced.search, sliced.confirm):
-        rows = whole.candidates[c.REQUEST_ID].isin(half.test.candidates[c.REQUEST_ID]).to_numpy()
-        ours = replace(whole, candidates=whole.candidates[rows].reset_index(drop=True))
+        ours = replace(whole, candidates=whole.candidates[rows(half, whole)].reset_index(drop=True))
         scored = ours.slates_of(entrants.under_test.release, "release 2")
         theirs = ours.slates_under(bold, scored, "bold")
-        np.testing.assert_array_equal(half.slates(bold).slot, theirs.slot)
-        np.testing.assert_array_equal(half.slates(bold).utility, theirs.utility)
-        for task, worth in theirs.worth.items():
-            np.testing.assert_array_equal(half.slates(bold).worth[task], worth)
+        assert len(half.blocks) > 1
+        made = half.slates(bold)
+        for name in ("slot", "rank", "utility"):
+            np.testing.assert_array_equal(getattr(made, name), getattr(theirs, name), err_msg=name)
+        for task, column in theirs.predictions.items():
+            np.testing.assert_array_equal(made.predictions[task], column, err_msg=task)
+        for term, part in theirs.contributions.items():
+            np.testing.assert_array_equal(made.contributions[term], part, err_msg=term)
+        assert not half.slates(bold, composed=False).contributions
 
 
 def test_the_baseline_predicts_for_every_candidate_that_a_trial_may_show(
@@ -104,15 +116,13 @@ def test_the_baseline_predicts_for_every_candidate_that_a_trial_may_show(
 
 
 def test_beside_an_order_outcomes_are_worth_what_the_release_says(
-    second_retrain: Retrained, sliced: TuningSlice
+    second_retrain: Retrained,
 ) -> None:
     workspace = second_retrain.workspace
     beside = TuningSlice.of(workspace, EntrantVersions(2, order="logged").load(workspace)).search
-    release = slices.release_policy(workspace, release_manifest(workspace, 2))
-    assert isinstance(release, UtilityPolicy)
     assert beside.baseline.follows_log
     terms = beside.replay.utility_terms(beside.slates(workspace.contracts.utility), beside.baseline)
-    ours = beside.scored.slates.worth
+    ours = beside.reference.worth
     for term in terms.terms:
         np.testing.assert_array_equal(term.worth, np.nan_to_num(ours[term.task]))
 
