@@ -148,7 +148,7 @@ def test_both_rates_are_printed(tmp_path: Path, capsys: pytest.CaptureFixture[st
     printed = " ".join(capsys.readouterr().out.split())
     assert (
         "buy keeps rows that were positive before their exclusion: its rate is "
-        f"{both.as_labelled:.4g}, and {both.without_spared:.4g} without those {both.spared} rows."
+        f"{both.as_labelled:.3g}, and {both.without_spared:.3g} without those {both.spared} rows."
     ) in printed
 
 
