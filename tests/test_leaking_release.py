@@ -11,8 +11,9 @@ from tasks.pipeline import recheck
 from tasks.promotion.gate import GateResult
 from tasks.promotion.moves.override import lift_verdicts
 from tasks.release import view
-from tasks.replay import shadow, simulate, slates
-from tasks.stores import releases
+from tasks.replay import shadow, simulate
+from tasks.replay.decided_block import Entrant, Entrants
+from tasks.replay.tuning.tuning_slice import TuningSlice
 from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tests.feeds.leaking_kernel import register_leaking
@@ -77,8 +78,12 @@ def test_a_champion_that_leaks_warns_and_does_not_hold_what_would_take_its_place
     assert all(one["observed"]["value"] > 0 for one in leaks)
 
 
-def test_what_leaks_is_no_release_to_propose_a_policy_on(workspace: Workspace, leaking: int) -> None:
-    manifest = releases.release_manifest(workspace, 2)
-    test = slates.TestSlice.of_days(workspace, manifest, manifest.test)
-    with pytest.raises(GateRefused, match=r"champion 9 puts into its slots .*: policy_violation \d+"):
-        test.slates_of(view.load(workspace, leaking), "champion 9")
+def test_what_leaks_is_no_release_to_tune_the_weights_of(workspace: Workspace, leaking: int) -> None:
+    ours, theirs = (Entrant(view.load(workspace, one), f"release {one}") for one in (leaking, 2))
+    with pytest.raises(GateRefused, match=rf"release {leaking} puts into its slots .*: policy_violation \d+"):
+        TuningSlice.of(workspace, Entrants(ours, theirs))
+
+
+def test_beside_a_champion_that_leaks_weights_are_tuned(workspace: Workspace, leaking: int) -> None:
+    ours, theirs = (Entrant(view.load(workspace, one), f"release {one}") for one in (2, leaking))
+    assert TuningSlice.of(workspace, Entrants(ours, theirs)).search.baseline.name == f"release {leaking}"

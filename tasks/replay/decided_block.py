@@ -146,7 +146,7 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
 
 
 def _enter(block: TestSlice, entrant: Entrant) -> Scored:
-    return block.slates_as_served(entrant.release, entrant.name, served_as=entrant.served_as)
+    return block.slates_of(entrant.release, entrant.name, served_as=entrant.served_as)
 
 
 def _predicted(block: TestSlice, scored: Scored, rows: Rows) -> dict[str, Floats]:

@@ -56,7 +56,7 @@ class SliceBuilder:
     def __init__(self) -> None:
         """Hold no block yet."""
         self._log, self._kept = LogBuilder(), GrowingColumn()
-        self._slates: dict[EntrantKey, _EntrantColumns] = {}
+        self._slates: dict[EntrantKey, GrowingSlates] = {}
         self._predicted: dict[EntrantKey, GrowingColumns] = {}
         self._rules: tuple[SlateRule, ...] = ()
         self._leaks: dict[str, tuple[ConstraintLeak, ...]] = {}
@@ -67,7 +67,7 @@ class SliceBuilder:
         self._kept.append(block.kept + self._log.size)
         self._log.add(block.log)
         for key, slates in block.slates.items():
-            self._slates.setdefault(key, _EntrantColumns(slates)).add(slates)
+            self._slates.setdefault(key, GrowingSlates(slates)).add(slates)
         for key, columns in block.predicted.items():
             self._predicted.setdefault(key, GrowingColumns()).append(columns)
         self._rules = add_slate_rules([self._rules, block.rules])
@@ -117,15 +117,17 @@ class SliceBuilder:
         )
 
 
-class _EntrantColumns:
+class GrowingSlates:
     """One entrant's slates, growing by blocks."""
 
     def __init__(self, first: Slates) -> None:
+        """Hold no row yet; ``first`` is the first block, which names the entrant."""
         self._named = first
         self._columns, self._predictions, self._where_shown = (GrowingColumns() for _ in range(3))
         self._contributions, self._worth = GrowingColumns(), GrowingColumns()
 
     def add(self, slates: Slates) -> None:
+        """Put a block's rows behind the others."""
         if len(slates.name) > len(self._named.name):  # where there is no order, it has no name either
             self._named = slates
         self._columns.append({"slot": slates.slot, "utility": slates.utility, "rank": slates.rank})
@@ -135,6 +137,13 @@ class _EntrantColumns:
         self._worth.append(slates.worth)
 
     def build(self, rows: Rows, kept: Rows, *, judged: bool) -> Slates:
+        """Return the slates of all rows [n].
+
+        Parameters
+        ----------
+        rows : those of which predictions where the item stood were added.
+        kept : those of which the worth was added, and the predictions too unless it is judged.
+        """
         slot, predictions = self._columns.arrays["slot"], self._predictions.arrays
         size = len(slot)
         return replace(

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +15,7 @@ from tasks.contracts import Contracts, UtilitySpec, canonical
 from tasks.contracts.chains import chain
 from tasks.contracts.metrics import parse_metric
 from tasks.contracts.surface import SegmentSpec
-from tasks.errors import ContractError, DataError
+from tasks.errors import ContractError
 from tasks.evaluation.segments import segment_values
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.decide import decide
@@ -29,7 +28,6 @@ from tasks.replay.fresh_draws import with_fresh_draws
 from tasks.replay.leaks import count_leaks, refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.log_block import NUMBERS, WORDS, LogReading
-from tasks.replay.logged_candidates import labelled_candidates
 from tasks.replay.mix import mix_columns
 from tasks.replay.read_log import candidate_log
 from tasks.replay.scored import Scored
@@ -50,24 +48,6 @@ class TestSlice:
     candidates: pd.DataFrame
     complete: bool
     examination: Examination | None = None
-
-    @classmethod
-    def of_days(cls, workspace: Workspace, manifest: Manifest, days: tuple[date, date]) -> "TestSlice":
-        """Read the candidates of some days, the last one included, as they are read for a release.
-
-        Raises
-        ------
-        DataError
-            There is no candidate on them.
-        """
-        first, last = days
-        frame = labelled_candidates(workspace, snapshot=manifest.snapshot.id, first_day=first, last_day=last)
-        if frame.empty:
-            raise DataError(
-                f"No candidate from {first} to {last}: there is nothing to rehearse the decision on"
-            )
-        complete = workspace.contracts.surface.sources.candidates is not None
-        return cls(workspace, frame, complete, release_examination(workspace, manifest))
 
     @property
     def contracts(self) -> Contracts:
@@ -113,23 +93,12 @@ class TestSlice:
         )
 
     def slates_of(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
-        """Return the slates that a release makes with the code and policies that it brought.
+        """Return the slates that a release makes with the code and policies that it brought, and their leaks.
 
         Parameters
         ----------
         served_as : the version by which the log knows what it served.
-
-        Raises
-        ------
-        GateRefused
-            They hold what a hard constraint keeps out.
         """
-        scored = self.slates_as_served(release, name, served_as=served_as)
-        refuse_leaks(scored.leaks, name=name)
-        return scored
-
-    def slates_as_served(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
-        """Return the slates of a release, with what leaks into them; parameters as of `slates_of`."""
         scored = release.score(self.drawn_anew, certificate=True)
         policy = release_policy(self.workspace, release.manifest)
         predictions = _predictions(scored, release.manifest.tasks)

@@ -7,12 +7,13 @@ from tasks.replay.scored import Scored
 from tasks.replay.slates import TestSlice
 from tasks.stores import releases
 from tests.feeds.mini import Retrained
+from tests.replay.whole_slice import whole_slice
 
 
 @pytest.fixture(scope="session")
 def tested_slice(second_retrain: Retrained) -> TestSlice:
     manifest = releases.release_manifest(second_retrain.workspace, 2)
-    return TestSlice.of_days(second_retrain.workspace, manifest, manifest.test)
+    return whole_slice(second_retrain.workspace, manifest, manifest.test)
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ from tasks.stores import releases
 from tasks.stores.manifest import Manifest
 from tests.feeds.mini import Retrained
 from tests.replay.same_slices import assert_same, values
+from tests.replay.whole_slice import whole_slice
 
 ROWS = 3_000
 """Candidates of a block: a day of the feed, which has 4,800, is cut into two."""
@@ -42,7 +43,7 @@ def manifest(second_retrain: Retrained) -> Manifest:
 
 @pytest.fixture(scope="module")
 def whole(second_retrain: Retrained, manifest: Manifest) -> slices.TestSlice:
-    return slices.TestSlice.of_days(second_retrain.workspace, manifest, manifest.test)
+    return whole_slice(second_retrain.workspace, manifest, manifest.test)
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ Candidates are scored block by block, as for a simulation. Each trial decides on
 candidate stay its predictions and the columns that a policy reads; features go.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ from tasks.errors import DataError
 from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.slate_policy import SlatePolicy
 from tasks.replay.decided_block import Entrant, Entrants, decide_block
-from tasks.replay.decided_slice import DecidedSlice, SliceBuilder
+from tasks.replay.decided_slice import DecidedSlice, GrowingSlates, SliceBuilder
 from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.replay_policies import Replay
@@ -92,9 +92,14 @@ class TuningHalf:
         composed : whether to keep what each term adds to the utility.
         """
         name = f"version {policy.version}"
-        made = (block.slates_under(policy, scored, name) for block, scored in self._scored_blocks())
-        parts = [replace(one, contributions=one.contributions if composed else {}, worth={}) for one in made]
-        return _joined(parts, like=self.reference)
+        made = GrowingSlates(Slates(name, np.zeros(0, dtype=np.int32)))
+        for block, scored in self._scored_blocks():
+            one = block.slates_under(policy, scored, name)
+            slot, kept = one.slot.astype(np.int32), one.contributions if composed else {}
+            made.add(replace(one, slot=slot, contributions=kept, predictions={}, where_shown={}, worth={}))
+        none, ours = np.zeros(0, dtype=np.intp), self.reference
+        whole = made.build(none, none, judged=True)
+        return replace(whole, predictions=ours.predictions, where_shown=ours.where_shown)
 
     def _scored_blocks(self) -> Iterator[tuple[TestSlice, Scored]]:
         """Yield each block with the release's predictions of its rows, which are views."""
@@ -120,24 +125,6 @@ class TuningHalf:
         return RehearsedWeights(
             meter, lambda weights: self.slates(space.policy_with(weights), composed=composed)
         )
-
-
-def _joined(parts: Sequence[Slates], *, like: Slates) -> Slates:
-    """Join the slates of all blocks; predictions are those of the whole that they were decided by."""
-
-    def whole(column: Callable[[Slates], npt.ArrayLike | None], kind: npt.DTypeLike) -> npt.NDArray[Any]:
-        return np.concatenate([np.asarray(column(one), dtype=kind) for one in parts])
-
-    terms = parts[0].contributions
-    return replace(
-        parts[0],
-        slot=whole(lambda one: one.slot, np.int32),
-        rank=whole(lambda one: one.rank, np.int32),
-        utility=whole(lambda one: one.utility, np.float64),
-        contributions={term: np.concatenate([one.contributions[term] for one in parts]) for term in terms},
-        predictions=like.predictions,
-        where_shown=like.where_shown,
-    )
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from tasks.stores.manifest import Manifest, Role
 from tasks.stores.releases import release_manifest
 from tests.feeds.mini import Retrained
 from tests.replay.same_slices import assert_same
+from tests.replay.whole_slice import whole_slice
 
 ROWS = 1_000
 """Candidates of a block, so that a day has several."""
@@ -42,7 +43,7 @@ def manifest(second_retrain: Retrained) -> Manifest:
 
 @pytest.fixture(scope="module")
 def whole(second_retrain: Retrained, manifest: Manifest, sliced: TuningSlice) -> slices.TestSlice:
-    return slices.TestSlice.of_days(second_retrain.workspace, manifest, sliced.days)
+    return whole_slice(second_retrain.workspace, manifest, sliced.days)
 
 
 def rows(half: TuningHalf, whole: slices.TestSlice) -> npt.NDArray[np.bool_]:
