@@ -95,8 +95,9 @@ class TuningHalf:
         made = GrowingSlates(Slates(name, np.zeros(0, dtype=np.int32)))
         for block, scored in self._scored_blocks():
             one = block.slates_under(policy, scored, name)
-            slot, kept = one.slot.astype(np.int32), one.contributions if composed else {}
-            made.add(replace(one, slot=slot, contributions=kept, predictions={}, where_shown={}, worth={}))
+            kept = one.contributions if composed else {}
+            one = replace(one, slot=one.slot.astype(np.int32), contributions=kept)
+            made.add(replace(one, predictions={}, where_shown={}, worth={}))
         none, ours = np.zeros(0, dtype=np.intp), self.reference
         whole = made.build(none, none, judged=True)
         return replace(whole, predictions=ours.predictions, where_shown=ours.where_shown)
