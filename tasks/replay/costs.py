@@ -8,6 +8,7 @@
           and the judges agree (below)
     else, with fewer: the judges agree; "not measurable offline"           cannot_tell, a warning
     else                                                                   cannot_tell that holds
+    whatever is inconclusive of a guardrail with `action: warn`            cannot_tell, a warning
 
 The judges, which are the release and its baseline, agree where the change of the prediction is on the whole
 at most half the bound by their mean, in which a fall counts as none, and at most the bound by the worse one;
@@ -127,8 +128,10 @@ def judge_cost(
             _by_interval(guardrail, list(bounds_of(guardrail, one))[position], one, run) for one in measured
         ]
         verdicts.append(list(_settle(correct_segments(judged), bound, measured[0], Judges.of(predicted))))
-    worst = zip(*verdicts, strict=True)
-    return [max(of_segment, key=_severity) for of_segment in worst]
+    worst = [max(of_segment, key=_severity) for of_segment in zip(*verdicts, strict=True)]
+    if guardrail.action == "warn":  # beyond its bound it only warns, so short of that it cannot hold
+        return [replace(one, holds=False) if one.holds else one for one in worst]
+    return worst
 
 
 def _by_interval(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:

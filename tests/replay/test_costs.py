@@ -63,6 +63,15 @@ def test_what_it_cannot_tell_passes_where_estimate_and_judges_agree(
     assert judged == (Outcome.CANNOT_TELL, holds)
 
 
+def test_a_guardrail_that_only_warns_never_holds() -> None:
+    warns = RAIL.model_copy(update={"action": "warn"})
+    beyond, unclear = (
+        judge_cost(warns, [rate], [_says(0.3)], run="r")[0] for rate in (_rate(0.3, NARROW), _rate(0.3))
+    )
+    assert (beyond.outcome, beyond.holds) == (Outcome.WARN, None)
+    assert (unclear.outcome, unclear.holds) == (Outcome.CANNOT_TELL, False)
+
+
 def test_the_reason_says_what_both_judges_see() -> None:
     verdict = judge_cost(RAIL, [_rate(0.1)], [_says(-0.2), _says(0.1, "champion 1")], run="r")[0]
     assert verdict.reason == "the judges say +5.0%, the worse +10.0%"
