@@ -20,8 +20,11 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}")
 _MANY: Final = 1000
 _FEW: Final = 20
 _KEPT: Final = frozenset(
-    {c.RELEASE, c.SHOWN, c.SERVED_UTILITY, c.DAY, c.PROPENSITY, c.VISIBLE, c.POSITION, "experiment", "arm"}
-)
+    {
+        c.RELEASE, c.SHOWN, c.SERVED_UTILITY, c.DAY, c.PROPENSITY, c.DRAWABLE, c.VISIBLE, c.POSITION,
+        "experiment", "arm",
+    }
+)  # fmt: skip
 _KINDS: Final = frozenset({"string", "integer", "number", "boolean"})
 _OUTCOME: Final = re.compile(
     r"(is_?|was_?|has_?)?(click|buy|purchas|convert|label|target|outcome)(e?d|s|ed_.*)?|y"

@@ -30,15 +30,23 @@ class Decay(Closed):
 
 
 class Exploration(Closed):
-    """Fills the last ``slots`` slots with candidates drawn at random from those where a condition holds.
+    """Fills the last ``slots`` slots with candidates drawn at random from those that constraints allow.
 
-    The draw follows from a hash of salt, request, user and item, each candidate as likely as the others. A
-    slot for which there is no such candidate is filled by utility.
+    ``where`` names a condition on those candidates, ``among`` draws only from so many of the best of them by
+    utility. The draw follows from a hash of salt, request, user and item, each candidate as likely as the
+    others. A slot for which there is no such candidate is filled by utility.
     """
 
     slots: _Count
-    where: Condition
-    salt: Annotated[str, Field(min_length=1, max_length=100)]
+    among: Annotated[_Count | None, Field(exclude_if=is_none)] = None
+    where: Annotated[Condition | None, Field(exclude_if=is_none)] = None
+    salt: Annotated[str, Field(min_length=1, max_length=100)] = "exploration"
+
+    @model_validator(mode="after")
+    def _draws_from_more_than_it_fills(self) -> Self:
+        if self.among is not None and self.among <= self.slots:
+            raise ValueError(f"draws {self.slots} slots among {self.among}; let among be above slots")
+        return self
 
 
 class SlateSpec(Closed):

@@ -85,6 +85,7 @@ _OPTIONAL: Mapping[str, frozenset[str]] = {
     c.VALUE: _NUMBER,
     c.POSITION: _NUMBER,
     c.PROPENSITY: _NUMBER,
+    c.DRAWABLE: _FLAG,
     **dict.fromkeys(IDS, _ID),
 }
 

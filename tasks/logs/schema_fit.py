@@ -234,7 +234,8 @@ def _of_slate(contracts: Contracts) -> Iterator[Wanted]:
             yield Wanted("slate.yaml", place, column, kinds_of_it)
     if slate.exploration is not None:
         where = slate.exploration.where
-        yield Wanted("slate.yaml", "exploration.where.column", where.column, _kinds_of(where))
+        if where is not None:
+            yield Wanted("slate.yaml", "exploration.where.column", where.column, _kinds_of(where))
         yield Wanted("slate.yaml", "exploration", c.USER_ID)
 
 

@@ -56,11 +56,15 @@ class Fading:
 
 @dataclass(frozen=True)
 class Draws:
-    """The last ``slots`` slots are drawn from the ``marked`` candidates, by their random ``numbers``."""
+    """The last ``slots`` slots are drawn from the ``marked`` candidates, by their random ``numbers``.
+
+    ``among`` : only from so many of the best ranked of them; None is all.
+    """
 
     marked: Rectangle
     numbers: npt.NDArray[np.uint64]
     slots: int
+    among: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,5 +119,7 @@ def take_requests(block: Block, rows: Column) -> Block:
         required=None if block.required is None else block.required[rows],
         penalty=None if spread is None else replace(spread, values=spread.values[rows]),
         fading=None if fading is None else replace(fading, values=fading.values[rows]),
-        draws=None if draws is None else Draws(draws.marked[rows], draws.numbers[rows], draws.slots),
+        draws=None
+        if draws is None
+        else replace(draws, marked=draws.marked[rows], numbers=draws.numbers[rows]),
     )

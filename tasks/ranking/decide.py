@@ -17,6 +17,7 @@ import pandas as pd
 from ..columns import (
     CERTIFICATE,
     CONTEXT,
+    DRAWABLE,
     DROPPED_BY,
     ITEM_ID,
     PROPENSITY,
@@ -64,6 +65,7 @@ class Decision:
     rank : from 1 within the request, by tier, utility, item_id; 0 for what was dropped.
     slate_position : slot from 1; 0 for what is off the slate.
     drawn_from : of how many candidates exploration drew it; 0 for what it did not draw.
+    drawable : whether exploration could have drawn it.
     sets : the candidates by request.
     slates : the rules of each slate policy and the requests that it decided on.
     """
@@ -76,6 +78,7 @@ class Decision:
     rank: Values
     slate_position: Values
     drawn_from: Values
+    drawable: Mask
     sets: CandidateSets
     slates: tuple[DecidedSlates, ...]
 
@@ -125,7 +128,7 @@ class Decision:
     def frame(self) -> pd.DataFrame:
         """The decision as columns of ``columns.py``; null where there is no rank, slot, drop or context.
 
-        With propensities where the slate policy draws some slots, and the factors of perturbed weights.
+        With propensities and what was drawable where the slate policy draws some slots, and the factors of perturbed weights.
         """
         return pd.DataFrame(self.columns)
 
@@ -140,7 +143,7 @@ class Decision:
             SLATE_POSITION: _as_nullable(self.slate_position),
             DROPPED_BY: name_codes(self.drops.codes, self.drops.reasons),
             CONTEXT: name_codes(self.valued.context, self.contexts),
-            **({PROPENSITY: self.propensity} if explores else {}),
+            **({PROPENSITY: self.propensity, DRAWABLE: self.drawable} if explores else {}),
             **{weight_factor(term): factor for term, factor in self.valued.factors.items()},
         }
 
@@ -182,6 +185,7 @@ def decide(
     rank = np.zeros(len(candidates), dtype=np.int32)
     position = np.zeros(len(candidates), dtype=np.int32)
     drawn_from = np.zeros(len(candidates), dtype=np.int32)
+    drawable = np.zeros(len(candidates), dtype=np.bool_)
     slates = []
     for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets):
         rules = SlateColumns.of(candidates, policy)
@@ -192,6 +196,7 @@ def decide(
             filled = fill_slates(rules.block(ordered, valid, valued.utility, tier), policy.length)
             position[ordered[valid]] = filled.slots[valid]
             drawn_from[ordered[valid]] = filled.drawn_from[valid]
+            drawable[ordered[valid]] = filled.drawable[valid]
         slates.append(DecidedSlates(rules, requests))
     return Decision(
         keys={name: candidates[name].array for name in (REQUEST_ID, ITEM_ID)},
@@ -202,6 +207,7 @@ def decide(
         rank=rank,
         slate_position=position,
         drawn_from=drawn_from,
+        drawable=drawable,
         sets=sets,
         slates=tuple(slates),
     )

@@ -24,11 +24,15 @@ Numbers = npt.NDArray[np.uint64]
 
 @dataclass(frozen=True)
 class Pool:
-    """The candidates that may be drawn into ``slots`` slots, and a random number of each, shape [rows]."""
+    """The candidates that may be drawn into ``slots`` slots, and a random number of each, shape [rows].
+
+    ``among`` : draws from so many of the best of them; None is all.
+    """
 
     slots: int
     rows: Mask
     numbers: Numbers
+    among: int | None = None
 
     @classmethod
     def of(cls, candidates: pd.DataFrame, rule: Exploration) -> "Pool":
@@ -40,13 +44,14 @@ class Pool:
             The column, or that of the user, is missing, or the column is of another kind than its test.
         """
         asked_by = f"slate rule '{EXPLORATION}'"
-        holds, known = evaluate_condition(candidates, rule.where, asked_by)
-        rows = holds & known
+        rows = np.ones(len(candidates), dtype=np.bool_)
+        if rule.where is not None:
+            rows = np.logical_and(*evaluate_condition(candidates, rule.where, asked_by))
         numbers = np.zeros(len(candidates), dtype=np.uint64)
         for name in (REQUEST_ID, USER_ID, ITEM_ID):
             column = read_column(candidates, name, asked_by)[rows]
             numbers[rows] = mix(numbers[rows] ^ hash_ids(column, name, rule.salt))
-        return cls(rule.slots, rows, numbers)
+        return cls(rule.slots, rows, numbers, rule.among)
 
 
 def mix(numbers: Numbers) -> Numbers:

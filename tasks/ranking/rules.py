@@ -143,7 +143,9 @@ class SlateColumns:
             fading=None if self.fading is None else Fading(self.fading[0][rows], *self.fading[1:]),
             draws=None
             if self.pool is None
-            else Draws(self.pool.rows[rows] & valid, self.pool.numbers[rows], self.pool.slots),
+            else Draws(
+                self.pool.rows[rows] & valid, self.pool.numbers[rows], self.pool.slots, self.pool.among
+            ),
         )
 
     def requirements(self) -> Iterator[tuple[str, Mask, int | None]]:

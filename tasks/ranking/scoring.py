@@ -27,6 +27,7 @@ import pandas as pd
 
 from ..columns import (
     CONTEXT,
+    DRAWABLE,
     DROPPED_BY,
     ITEM_ID,
     PROPENSITY,
@@ -113,7 +114,8 @@ class Scorer:
             ``p_<task>__given`` for a task with a parent, ``v_<task>`` for a value task, ``p_<task>__shown``
             for a debiased one where the candidates have positions, utility, rank,
             slate_position (null off the slate), dropped_by (null or the constraint's name), context; where
-            the slate policy explores propensity, of an item at its slot given those above it; where weights
+            the slate policy explores propensity, of an item at its slot given those above it, and drawable,
+            whether it could have been drawn; where weights
             are perturbed ``factor_<task>``, by what the user's weight was multiplied; on request
             certificate: in the first row of a request, as JSON, the rules that its slate meets and why it
             falls short of the others; and ``weight_<term>``, ``contribution_<term>``, which sum to the
@@ -129,7 +131,7 @@ class Scorer:
         decided = decision.frame
         predicted = pd.DataFrame(predictions, index=decided.index)
         factors = [weight_factor(term) for term in decision.valued.factors]
-        shown = [name for name in (*DECIDED, PROPENSITY, *factors) if name in decided]
+        shown = [name for name in (*DECIDED, PROPENSITY, DRAWABLE, *factors) if name in decided]
         parts = [decided[[REQUEST_ID, ITEM_ID]], predicted, decided[shown]]
         parts += [pd.DataFrame(_components(decision.valued), index=decided.index)] if components else []
         return pd.concat([*parts, decision.certificate] if certificate else parts, axis="columns")

@@ -13,9 +13,10 @@ Candidates lie in a rectangle, one request a row, best first; the loops run over
 3. Where that falls short of a rule which more slots could meet, look for candidates that meet more
    (``prices.py``), and fill the slots with these.
 4. The last slots may be drawn: once no reservation is left, each takes at random one of the candidates that
-   exploration names and that no cap closes. Where there is none, and where reservations are left, the slot
-   is filled as the others. So given the items above it, a drawn item stands at its place with probability
-   1/n, n the number of those that could have been drawn there, and any other with probability 1.
+   exploration names and that no cap closes. With ``among``, these are the best ranked M at the first such
+   slot, and the later ones draw from what is left of them. Where there is none, and where reservations are
+   left, the slot is filled as the others. So given the items above it, a drawn item stands at its place with
+   probability 1/n, n the number of those that could have been drawn there, any other with probability 1.
 
 So a cap is never exceeded; what a cap or the length keeps out is reported, never ignored. An unknown value
 counts against the candidate: unknown values of a ``max_per`` or diversity column are one value, an unknown
@@ -44,10 +45,12 @@ class Slates:
     ----------
     slots : each candidate's slot from 1, 0 for those off the slate.
     drawn_from : of how many candidates a drawn one was one, 0 for those that were not drawn.
+    drawable : the candidates among which the first drawn slot chose.
     """
 
     slots: Counts
     drawn_from: Values
+    drawable: Rectangle
 
 
 def fill_slates(block: Block, length: int) -> Slates:
@@ -72,12 +75,13 @@ def fill_slates(block: Block, length: int) -> Slates:
     filling.fill()
     better = _search(block, filling)
     filling.draw()
-    slates = Slates(filling.slots, filling.drawn_from)
+    slates = Slates(filling.slots, filling.drawn_from, filling.drawable)
     if len(better.rows):
         again = _Filling(take_requests(block, better.rows), length, better.chosen)
         again.fill()
         again.draw()
         slates.slots[better.rows], slates.drawn_from[better.rows] = again.slots, again.drawn_from
+        slates.drawable[better.rows] = again.drawable
     return slates
 
 
@@ -85,7 +89,7 @@ def _take_best(among: Rectangle, length: int) -> Slates:
     """Fill the slots with some candidates in order of rank."""
     place = np.cumsum(among, axis=1)
     slots = np.where(among & (place <= length), place, 0).astype(np.int16)
-    return Slates(slots, np.zeros(slots.shape, dtype=np.int32))
+    return Slates(slots, np.zeros(slots.shape, dtype=np.int32), np.zeros(slots.shape, dtype=np.bool_))
 
 
 def _find_within(cap: Cap, valid: Rectangle) -> Rectangle:
@@ -133,6 +137,7 @@ class _Filling:
         self.by_utility = length if block.draws is None else max(length - block.draws.slots, 0)
         self.slots = np.zeros(shape, dtype=np.int16)
         self.drawn_from = np.zeros(shape, dtype=np.int32)
+        self.drawable = np.zeros(shape, dtype=np.bool_)
         self.held = [np.zeros(shape, dtype=np.int16) for _ in block.caps]
         self.repeats = np.zeros(shape, dtype=np.int16)
         self.faded = np.zeros(shape, dtype=np.int16)
@@ -229,6 +234,9 @@ class _Filling:
     def _draw(self, draws: Draws, slot: int, otherwise: Column) -> Column:
         """Draw a candidate of every request that has one to draw and no reservation left."""
         choice = self.open & draws.marked & ~self.reserved.any(axis=1, keepdims=True)
+        first = np.flatnonzero(~self.drawable.any(axis=1))
+        self.drawable[first] = _take_first(choice[first], draws.among)
+        choice &= self.drawable
         numbers = mix(draws.numbers ^ np.uint64(slot))
         drawn = np.where(choice, numbers, np.iinfo(np.uint64).max).argmin(axis=1)
         count = choice.sum(axis=1)
@@ -285,6 +293,11 @@ class _Filling:
             pick = _last_marked(spare)
             rows, pick = rows[pick != _NONE], pick[pick != _NONE]
             self._release(rows, pick)
+
+
+def _take_first(marked: Rectangle, most: int | None) -> Rectangle:
+    """Keep the first ``most`` marked columns of each row, all for None."""
+    return marked if most is None else marked & (np.cumsum(marked, axis=1) <= most)
 
 
 def _first_marked(marked: Rectangle) -> Column:

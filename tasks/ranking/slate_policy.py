@@ -30,17 +30,29 @@ class Decay:
 
 @dataclass(frozen=True)
 class Exploration:
-    """The last ``slots`` slots are drawn from candidates where a condition holds, by a salted hash."""
+    """The last ``slots`` slots are drawn by a salted hash.
+
+    Attributes
+    ----------
+    where : the condition on what may be drawn; None is every candidate.
+    among : draws from so many of the best of these by utility; None is all.
+    """
 
     slots: int
-    where: Condition
+    where: Condition | None
     salt: str
+    among: int | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Exploration":
         """Read the field of ``slate.yaml``."""
-        where = Condition.from_json(content["where"], "slate rule 'exploration'")
-        return cls(content["slots"], where, content["salt"])
+        where = content.get("where")
+        return cls(
+            slots=content["slots"],
+            where=None if where is None else Condition.from_json(where, "slate rule 'exploration'"),
+            salt=content["salt"],
+            among=content.get("among"),
+        )
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,8 @@ class SlatePolicy:
         read = {*self.max_per, *self.max_where, *self.min_where}
         read |= {self.required_first} if self.required_first else set()
         read |= {rule.by for rule in (self.diversity, self.decay) if rule}
-        read |= {self.exploration.where.column, USER_ID} if self.exploration else set()
+        read |= {USER_ID} if self.exploration else set()
+        read |= {self.exploration.where.column} if self.exploration and self.exploration.where else set()
         return tuple(sorted(read))
 
     def overridden(self, change: "SlateChange") -> "SlatePolicy":

@@ -213,6 +213,7 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("slate.exploration", exploring(0), "exploration.slots", "greater than or equal to 1"),
     ("slate.exploration", exploring(1, above=1, equals=True), "exploration.where", "exactly one of equals"),
     ("slate.exploration", exploring(1, salt=""), "exploration.salt", "at least 1 character"),
+    ("slate.exploration", {"slots": 2, "among": 2}, "exploration", "let among be above slots"),
 ]  # fmt: skip
 
 

@@ -138,10 +138,11 @@ def slate_policies(draw: st.DrawFn) -> dict[str, Any]:
 
     length = draw(st.integers(1, 6))
     drawn = draw(st.integers(0, length - 1))
-    where = {"column": "local", "equals": True}
+    where = draw(st.sampled_from([{}, {"where": {"column": "local", "equals": True}}]))
+    among = draw(st.sampled_from([{}, {"among": drawn + 1}]))
     return slate_json(
         length=length,
-        exploration={"slots": drawn, "where": where, "salt": "s"} if drawn else None,
+        exploration={"slots": drawn, "salt": "s", **where, **among} if drawn else None,
         max_per=some(["creator", "category"], 1),
         max_where=some(["sponsored", "fresh"], 0),
         min_where_if_available=some(["fresh", "local"], 1),

@@ -205,10 +205,13 @@ def _slate(
     filling = _Filling(ranked, rows, policy)
     filling.reserve()
     explored = policy.get("exploration") or {"slots": 0, "salt": ""}
+    among: list[int] = []
     by_utility = policy["length"] - explored["slots"]
     while len(filling.slate) < policy["length"]:
         choice = filling.choice(by_utility)
         drawn = filling.pool() if len(filling.slate) >= by_utility else []
+        among = among or drawn[: explored.get("among")]
+        drawn = [i for i in drawn if i in among]
         if drawn:
             slot = len(filling.slate) + 1
             filling.place(min(drawn, key=lambda i: draw_number(rows[i], explored["salt"], slot)))
@@ -265,8 +268,8 @@ class _Filling:
 
     def pool(self) -> list[int]:
         """Return whom the next slot may draw; nobody while there are reservations."""
-        where = self.policy["exploration"]["where"]
-        pool = [i for i in self.others() if self.rows[i][where["column"]] == where["equals"]]
+        where = self.policy["exploration"].get("where")
+        pool = [i for i in self.others() if where is None or self.rows[i][where["column"]] == where["equals"]]
         return [] if self.reserved else pool
 
     def place(self, i: int) -> None:

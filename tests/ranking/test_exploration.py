@@ -31,8 +31,8 @@ ROWS: list[Row] = [
 ]
 
 
-def exploring(slots: int = 1, salt: str = "s", **where: Any) -> dict[str, Any]:
-    return {"slots": slots, "where": {"column": "explore"} | (where or {"equals": True}), "salt": salt}
+def exploring(slots: int = 1, salt: str = "s", **rules: Any) -> dict[str, Any]:
+    return {"slots": slots, "where": {"column": "explore", "equals": True}, "salt": salt, **rules}
 
 
 def decided(rows: list[Row] = ROWS, **rules: Any) -> Decision:
@@ -57,6 +57,34 @@ def test_the_propensity_is_one_over_those_that_could_be_drawn_and_one_for_the_ot
     assert frame.loc[frame.index.isna(), "propensity"].isna().all()
 
 
+def test_among_the_best_alone_are_drawn_and_the_drawable_are_marked() -> None:
+    rules = [exploring(slots=2, salt=f"s{salt}", among=3) for salt in range(60)]
+    decisions = [decided(length=4, exploration=rule) for rule in rules]
+    assert {items(one) for one in decisions} == {"abde", "abdf", "abed", "abef", "abfd", "abfe"}
+    frame = decisions[0].frame
+    assert "".join(frame.loc[frame["drawable"], "item_id"]) == "def"
+    chances = frame.dropna(subset="slate_position").set_index("slate_position")["propensity"]
+    assert [chances[slot] for slot in (1, 2, 3, 4)] == [1, 1, 1 / 3, 1 / 2]
+
+
+def test_without_a_condition_whatever_constraints_allow_is_drawn() -> None:
+    frame, predictions = frame_of(ROWS)
+    utility = UtilityPolicy.from_json(
+        utility_json(hard_constraints=[{"name": "not_must", "drop_when": {"column": "must", "equals": True}}])
+    )
+    slate = slate_json(length=3, max_per={"creator": 2}, exploration={"slots": 1, "salt": "s"})
+    decision = decide(frame, predictions, utility, SlatePolicy.from_json(slate))
+    assert "".join(frame.loc[decision.drawable, "item_id"]) == "cdef"
+
+
+def test_a_slot_after_the_pool_is_used_up_is_filled_by_utility() -> None:
+    rows = [{**row, "creator": "bo" if row["item_id"] in "def" else row["item_id"]} for row in ROWS]
+    decision = decided(rows, length=4, max_per={"creator": 1}, exploration=exploring(slots=2, among=3))
+    assert (items(decision)[:2], items(decision)[3]) == ("ab", "c")
+    chances = decision.frame.dropna(subset="slate_position").set_index("slate_position")["propensity"]
+    assert [chances[slot] for slot in (1, 2, 3, 4)] == [1, 1, 1 / 3, 1]
+
+
 def test_without_exploration_no_propensity_is_written() -> None:
     decision = decided(length=3)
     assert "propensity" not in decision.frame
@@ -72,8 +100,9 @@ def test_without_exploration_no_propensity_is_written() -> None:
         {"length": 4, "exploration": exploring(slots=2), "min_where_if_available": {"must": 1}},
         {"length": 6, "exploration": exploring(slots=5), "max_where": {"explore": 3}},
         {"length": 4, "exploration": exploring(slots=3), "required_first": "explore"},
+        {"length": 4, "exploration": exploring(slots=2, among=3), "max_per": {"creator": 2}},
     ],
-    ids=["free", "capped", "diverse", "minimum", "pool runs out", "gives way"],
+    ids=["free", "capped", "diverse", "minimum", "pool runs out", "gives way", "among the best"],
 )
 def test_over_many_requests_each_item_stands_at_its_place_as_often_as_its_propensity_says(
     rules: dict[str, Any],
