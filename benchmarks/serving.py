@@ -122,7 +122,7 @@ def started(scratch: Path, frame: pd.DataFrame, *, lean: bool) -> Iterator[Serve
         port = free.getsockname()[1]
     release = str(scratch / "release")
     if lean:
-        words = [sys.executable, "-m", "benchmarks.lean_server", release, str(port)]
+        words = [sys.executable, "-m", "benchmarks.served.lean_server", release, str(port)]
         columns = {str(name): frame[name].tolist() for name in frame}
         server = Server(port, "/score", json.dumps(columns).encode())
     else:

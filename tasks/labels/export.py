@@ -40,7 +40,8 @@ def export(
 ) -> ExportResult:
     """Write the snapshot of the newest build to one file, whole or not at all.
 
-    ``jsonl`` nests a row's labels and loss weights as the data row of contracts.md does.
+    ``jsonl`` nests a row's labels and loss weights as the data row of contracts.md does; a label that is not
+    observed has weight 0, so a loss over the lines ignores it.
 
     Raises
     ------
@@ -84,7 +85,11 @@ def _nested(workspace: Workspace, snapshot: Snapshot) -> Iterator[exp.Expr]:
         for t in tasks
     }
     yield x.alias(_object(labels), _LABELS)
-    weights = {t: x.number(contract[t].loss_weight) for t in tasks if t in contract}
+    weights = {
+        t: x.when(observed[t].copy(), x.number(contract[t].loss_weight), x.number(0.0))
+        for t in tasks
+        if t in contract
+    }
     yield x.alias(_object(weights), _WEIGHTS)
 
 

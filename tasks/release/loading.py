@@ -34,6 +34,14 @@ class LoadedRelease:
     _model: Any
     _pyfunc: mlflow.pyfunc.PyFuncModel
 
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Return ``model_version`` and ``calibration_version``, JSON by task, and ``release``.
+
+        ``release``, the registered version, is None where the folder was not downloaded by MLflow.
+        """
+        return dict(self._model.provenance)
+
     def score(self, frame: pd.DataFrame, *, certificate: bool = False) -> pd.DataFrame:
         """Score candidates: one row in, one row out, in the same order (columns: ``Scorer.score``).
 

@@ -56,6 +56,9 @@ class ScoreResult:
 def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> ScoreResult:
     """Score a Parquet file of candidates; the output is written whole or not at all.
 
+    Each row says by what it was scored, in the columns that served answers have: ``release``,
+    ``model_version`` and ``calibration_version``. The metadata of the Parquet schema holds the same three.
+
     Raises
     ------
     DataError
@@ -63,9 +66,9 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
     """
     version = resolve_release(workspace, release)
     loaded, candidates = load_to_serve(workspace, version), read_candidates(source)
-    scored = loaded.score(candidates, certificate=True)
+    scored, provenance = loaded.score(candidates, certificate=True), loaded.provenance | {"release": version}
     unseen = loaded.find_strange_inputs(candidates)
-    write_atomically(scored, out)
+    write_atomically(scored.assign(**provenance), out, metadata=provenance)
     _warn_of_unseen(unseen)
     return ScoreResult(
         release=version,
@@ -150,12 +153,14 @@ def _find_impossible_times(table: pa.Table) -> str | None:
     return None
 
 
-def write_atomically(frame: pd.DataFrame, out: Path) -> None:
-    """Write Parquet beside its place and rename it into it."""
+def write_atomically(frame: pd.DataFrame, out: Path, *, metadata: Mapping[str, Any]) -> None:
+    """Write Parquet beside its place, with metadata added to its schema's, and rename it into it."""
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.name}.{os.getpid()}.part")
     try:
-        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), part)
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        added = {name: str(value) for name, value in metadata.items()}
+        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **added}), part)
         part.replace(out)
     finally:
         part.unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.lean_server import score
+from benchmarks.served.lean_server import score
 from tasks.ranking.scoring import Scorer
 from tasks.release.loading import load_release
 from tasks.release.packaging import package_release

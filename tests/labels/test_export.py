@@ -34,8 +34,12 @@ def test_a_snapshot_is_exported_as_nested_lines(logs: Logs, tmp_path: Path) -> N
         assert row["labels"] == {
             t: {"value": x.value, "observed": x.status == "observed"} for t, x in expected.items()
         }
-        assert row["weights"] == {"click": 2.0, "buy": 1.0, "back": 1.0, "spend": 1.0, "kept": 1.0}
+        loss_weights = {"click": 2.0, "buy": 1.0, "back": 1.0, "spend": 1.0, "kept": 1.0}
+        assert row["weights"] == {
+            t: weight if row["labels"][t]["observed"] else 0.0 for t, weight in loss_weights.items()
+        }
         assert datetime.fromisoformat(row["shown_at"]).tzinfo is not None
+    assert {0.0, 2.0} == {row["weights"]["click"] for row in rows}
     assert [row["shown_at"] for row in rows] == sorted(row["shown_at"] for row in rows)
 
 

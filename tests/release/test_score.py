@@ -17,7 +17,7 @@ from tasks.release import score as score_step
 from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.registry import Registry
-from tests.feeds.mini import NAME, Retrained
+from tests.feeds.mini import NAME, TASKS, Retrained
 
 Score = Callable[[pd.DataFrame], pd.DataFrame]
 
@@ -51,9 +51,28 @@ def test_a_row_in_is_a_row_out_with_every_prediction_and_the_decision(
         *("request_id", "item_id", "p_click_30m", "p_purchase_2d", "p_return_5d", "p_return_5d__given"),
         *("p_hide_2d", "p_satisfied_2d", "v_dwell_seconds_1d"),
         *("utility", "rank", "slate_position", "dropped_by", "context", "certificate"),
+        *("release", "model_version", "calibration_version"),
     ]
     probabilities = scored.filter(like="p_").filter(regex="^p_")
     assert ((probabilities > 0) & (probabilities < 1)).all(axis=None)
+
+
+def test_a_scored_file_says_by_which_release_models_and_calibrators(
+    first_retrain: Retrained, score: Score, candidates: pd.DataFrame, tmp_path: Path
+) -> None:
+    pins = release_view.show(first_retrain.workspace, 1)["pins"]
+    scored = score(candidates)
+    (said,) = scored[["release", "model_version", "calibration_version"]].drop_duplicates().to_dict("records")
+    assert said["release"] == 1
+    assert json.loads(said["model_version"]) == {task: pins[f"{NAME}.task.{task}"] for task in TASKS}
+    assert json.loads(said["calibration_version"]) == {
+        task: pins[f"{NAME}.calibrator.{task}"] for task in TASKS
+    }
+    score(candidates.head(0))
+    metadata = pq.read_schema(tmp_path / "scored.parquet").metadata
+    assert {name: metadata[name.encode()].decode() for name in said} == {
+        name: str(value) for name, value in said.items()
+    }
 
 
 def test_ranks_follow_utility_and_slots_are_numbered_from_1(score: Score, candidates: pd.DataFrame) -> None:

@@ -1,6 +1,6 @@
 """A release behind the shortest way from a request to its kernel, for ``benchmarks.serving``.
 
-``python -m benchmarks.lean_server FOLDER PORT`` takes a JSON object of columns and gives one. It checks
+``python -m benchmarks.served.lean_server FOLDER PORT`` takes a JSON object of columns and gives one. It checks
 neither names nor types before the kernel does, keeps no log and never loads another release.
 """
 
