@@ -3,7 +3,9 @@
 ::
 
     interval inside the bound                                              pass
-    interval beyond it, on the whole or in a segment (corrected)           block
+    interval beyond it on the whole                                        block
+    a segment beyond it on the side of the harm, by its p-value at .05     block
+          corrected for the segments of this cost alone (Bonferroni)
     else, with 20 events or more: the point estimate is within the bound,  cannot_tell, a warning
           and the judges agree (below)
     else, with fewer: the judges agree; "not measurable offline"           cannot_tell, a warning
@@ -27,13 +29,24 @@ from tasks.contracts.tasks import TaskSpec
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, stops
-from tasks.replay.guardrails import Bound, bounds_of, correct_segments, judge_bound
+from tasks.evaluation.verdicts import (
+    UNKNOWN_ESTIMATE,
+    Bounds,
+    Estimate,
+    Outcome,
+    Verdict,
+    beyond_p_value,
+    stops,
+)
+from tasks.replay.guardrails import Bound, bounds_of, by_chance, judge_bound
 from tasks.replay.rates import THIN
 
 _SHARE_OF_BOUND: Final = 0.5
 """How much of the bound the mean of the judges may use on the whole: heads see less than half of a large rise
 (``python -m benchmarks.operating``)."""
+
+_SEGMENTS_LEVEL: Final = 0.05
+"""Chance of a false block among all segments of one cost."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +140,8 @@ def judge_cost(
         judged = [
             _by_interval(guardrail, list(bounds_of(guardrail, one))[position], one, run) for one in measured
         ]
-        verdicts.append(list(_settle(correct_segments(judged), bound, measured[0], Judges.of(predicted))))
+        corrected = list(_judge_segments(judged, measured, Outcome(guardrail.action)))
+        verdicts.append(list(_settle(corrected, bound, measured[0], Judges.of(predicted))))
     worst = [max(of_segment, key=_severity) for of_segment in zip(*verdicts, strict=True)]
     if guardrail.action == "warn":  # beyond its bound it only warns, so short of that it cannot hold
         return [replace(one, holds=False) if one.holds else one for one in worst]
@@ -138,6 +152,26 @@ def _by_interval(guardrail: Guardrail, bound: Bound, measured: Measured, run: st
     """Judge by the interval, which tells nothing of a change that rests on fewer than 20 events."""
     verdict = judge_bound(guardrail, bound, measured, run)
     return replace(verdict, outcome=Outcome.CANNOT_TELL) if bound.relative and _thin(measured) else verdict
+
+
+def _judge_segments(
+    verdicts: Sequence[Verdict], measured: Sequence[Measured], action: Outcome
+) -> Iterator[Verdict]:
+    """Judge segments by Bonferroni on the side of the harm; other metrics' segments change nothing."""
+    judged = [
+        verdict.segment != ALL and not _thin(one) and verdict.observed is not None and verdict.observed.known
+        for verdict, one in zip(verdicts, measured, strict=True)
+    ]
+    for verdict, is_judged in zip(verdicts, judged, strict=True):
+        yield _judge_segment(verdict, action, family=sum(judged)) if is_judged else verdict
+
+
+def _judge_segment(verdict: Verdict, action: Outcome, *, family: int) -> Verdict:
+    allowed = verdict.allowed or Bounds()
+    p = min(1.0, family * beyond_p_value(verdict.observed or UNKNOWN_ESTIMATE, Bounds(high=allowed.high)))
+    if p <= _SEGMENTS_LEVEL:
+        return replace(verdict, outcome=action)
+    return by_chance(verdict, p, family) if verdict.outcome is action else verdict
 
 
 def _thin(measured: Measured) -> bool:

@@ -35,7 +35,7 @@ from tasks.evaluation.verdicts import (
 )
 from tasks.reports.numbers import format_change
 
-_ONE_SIDED: Final = 0.025
+ONE_SIDED_LEVEL: Final = 0.025
 """Chance of an interval of 95 % to lie wholly beyond a bound that holds."""
 MODEL_JUDGED: Final = "model-judged"
 _MOST_NAMED: Final = 8
@@ -251,8 +251,13 @@ def _by_whom(measured: Measured) -> str:
 
 
 def _corrected(verdict: Verdict, adjusted: float, family: int) -> Verdict:
-    if verdict.outcome not in {Outcome.BLOCK, Outcome.WARN} or adjusted <= _ONE_SIDED:
+    if verdict.outcome not in {Outcome.BLOCK, Outcome.WARN} or adjusted <= ONE_SIDED_LEVEL:
         return verdict
+    return by_chance(verdict, adjusted, family)
+
+
+def by_chance(verdict: Verdict, adjusted: float, family: int) -> Verdict:
+    """Take back the block of a segment that chance makes among so many."""
     reason = f"chance may do this in one of {family} segments (p {adjusted:.2g})"
     joined = "; ".join(filter(None, (reason, verdict.reason)))
     return replace(verdict, outcome=Outcome.CANNOT_TELL, reason=joined)

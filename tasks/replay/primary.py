@@ -8,14 +8,21 @@
 
 The same holds against the champion of four promotions ago. A margin below 2.5 standard errors is seldom
 passed by a release that equals its baseline: the verdict says so, and how many requests would tell.
+
+In every declared segment the margin is twice as wide, and a segment only blocks: where its estimate lies
+beyond that margin and a fall is distinguished from none, one-sided, all segments corrected together
+(Benjamini and Hochberg). An interval wholly beyond twice the margin would find too few harmed segments
+(``python -m benchmarks.harmed_segment``).
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from tasks.contracts.utility import Primary
+from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Power, Verdict, judge
-from tasks.replay.guardrails import no_share
+from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Power, Verdict, beyond_p_value, judge
+from tasks.replay.guardrails import ONE_SIDED_LEVEL, no_share, pool_in_words
 
 ONE_SIDED: Final = 1.644854 / 1.959964
 """Half of a 90 % interval, whose ends are one-sided 95 % bounds, over half of a 95 % interval."""
@@ -52,6 +59,49 @@ def judge_primary(primary: Primary, measured: Measured, *, against: str, run: st
         power=None if measured.reason else Power.of(change, margin=margin),
         doubt=measured.reason,
     )
+
+
+def judge_primary_segments(primary: Primary, measured: Sequence[Measured], *, run: str) -> list[Verdict]:
+    """Judge the primary metric in segments at twice its margin; none of them holds, some may block.
+
+    Parameters
+    ----------
+    primary : the metric and its margin on the whole.
+    measured : the metric in every declared segment, without the whole.
+    run : the MLflow run that the figures come from.
+    """
+    margin = 2 * primary.relative_decrease_max
+    adjusted = benjamini_hochberg([_p_value_of_fall(one) for one in measured])
+    verdicts = []
+    for one, p in zip(measured, adjusted, strict=True):
+        change = None if one.relative is None else one_sided(one.relative)
+        passes = change is not None and not one.reason and judge(change, low=-margin) is Outcome.PASS
+        falls = one.relative is not None and p <= ONE_SIDED_LEVEL and one.relative.value < -margin
+        chance = f"a fall by chance in one of {len(measured)} segments: p {p:.2g}" if falls else ""
+        verdicts.append(
+            Verdict(
+                gate="decision",
+                subject=primary.metric,
+                segment=one.segment,
+                outcome=Outcome.BLOCK if falls else Outcome.PASS if passes else Outcome.CANNOT_TELL,
+                threshold=f"fall of {margin:.1%}" if margin else "no fall",
+                observed=change,
+                reason="; ".join(filter(None, (one.reason, chance, no_share(one), pool_in_words(one)))),
+                evidence=run,
+                relative=True,
+                allowed=Bounds(low=-margin),
+                holds=False,
+                doubt=one.reason,
+            )
+        )
+    return verdicts
+
+
+def _p_value_of_fall(measured: Measured) -> float:
+    """Return the one-sided p-value of "the segment loses nothing"; 1 where that is not judged."""
+    if measured.relative is None or measured.reason:
+        return 1.0
+    return beyond_p_value(measured.relative, Bounds(low=0.0))
 
 
 def one_sided(change: Estimate) -> Estimate:

@@ -24,7 +24,7 @@ from tasks.replay.findings import Findings
 from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.mix import mix_metrics
-from tasks.replay.primary import judge_primary
+from tasks.replay.primary import judge_primary, judge_primary_segments
 from tasks.replay.replay_policies import Replay
 
 RATCHET: Final = "four promotions ago"
@@ -95,9 +95,9 @@ def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) ->
 
 
 def _measure_further(rehearsal: Rehearsal, slates: Slates) -> dict[str, list[Measured]]:
-    """Measure a further policy: every metric on the whole, and in the segments that its guardrails judge."""
+    """Measure a further policy: every metric on the whole, and in the segments in which it is judged."""
     by: dict[str, tuple[str, ...]] = {}
-    _add_guardrails(by, rehearsal.contracts)
+    _add_judged(by, rehearsal.contracts)
     return {
         name: rehearsal.replay.measure(metric, slates, rehearsal.baseline, by.get(name, ()))
         for name, metric in rehearsal.metrics.items()
@@ -139,12 +139,14 @@ def _segments(contracts: Contracts, metrics: Mapping[str, Metric]) -> dict[str, 
         for name, metric in metrics.items()
         if _in_segments(contracts, metric)
     }
-    _add_guardrails(by, contracts)
+    _add_judged(by, contracts)
     return by
 
 
-def _add_guardrails(by: dict[str, tuple[str, ...]], contracts: Contracts) -> None:
-    """Add the segments that guardrails name to the metrics by which they are judged there."""
+def _add_judged(by: dict[str, tuple[str, ...]], contracts: Contracts) -> None:
+    """Add the segments in which the primary (every declared one) and the guardrails are judged."""
+    primary, declared = contracts.utility.primary.metric, contracts.surface.segments
+    by[primary] = tuple(dict.fromkeys((*by.get(primary, ()), *(segment.name for segment in declared))))
     for rail in contracts.utility.guardrails:
         cost = cost_of(rail.metric, contracts.tasks.tasks)
         predicted = [metric.name for metric in predictions_of(cost)] if cost else []
@@ -198,13 +200,15 @@ def _name_anchor(verdict: Verdict, rail: Guardrail, rehearsal: Rehearsal) -> Ver
 def _primary(
     rehearsal: Rehearsal, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
 ) -> Iterator[Verdict]:
-    """Judge the primary against the baseline, and against the champion of four promotions ago."""
+    """Judge the primary against the baseline and the champion of four promotions ago, and in segments."""
     primary = rehearsal.contracts.utility.primary
     if primary.metric not in measured:
         yield _missing(primary.metric, run)
         return
     yield judge_primary(primary, measured[primary.metric][0], against=rehearsal.baseline.name, run=run)
     yield _ratchet(rehearsal, replay, run)
+    segments = [m for m in measured[primary.metric] if m.segment != ALL and m.metric == primary.metric]
+    yield from judge_primary_segments(primary, segments, run=run)
 
 
 def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:

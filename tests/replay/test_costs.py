@@ -111,6 +111,34 @@ def test_a_segment_blocks_and_never_holds_by_itself() -> None:
     assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.CANNOT_TELL, False)] * 2
 
 
+@pytest.mark.parametrize(
+    ("value", "family", "outcome"),
+    [
+        (0.28, 1, Outcome.BLOCK),  # 1.7 standard errors of 7.65 % beyond 15 %: p .045
+        (0.28, 2, Outcome.CANNOT_TELL),
+        (0.36, 9, Outcome.BLOCK),  # 2.75 of them: p .003, times 9 is .027
+        (-0.9, 9, Outcome.PASS),  # no harm
+    ],
+)
+def test_segments_of_a_cost_are_corrected_for_their_own_number_and_on_the_side_of_harm(
+    value: float, family: int, outcome: Outcome
+) -> None:
+    others = [_rate(0.0, 0.05, segment=f"tenure={name}") for name in range(family - 1)]
+    one = _rate(value, 0.15, segment="tenure=new")
+    verdicts = judge_cost(RAIL, [_rate(0.0, NARROW), one, *others], [_says(0.0)], run="r")
+    assert verdicts[1].outcome is outcome
+    fall = Guardrail.model_validate({"metric": "hide_rate", "relative_decrease_max": 0.15, "by": ["tenure"]})
+    fallen = judge_cost(fall, [_rate(0.0), _rate(-0.9, 0.15, segment="tenure=new")], [], run="r")
+    assert fallen[1].outcome is Outcome.CANNOT_TELL
+
+
+def test_a_segment_of_few_events_neither_blocks_nor_counts_in_the_correction() -> None:
+    few = [_rate(0.9, 0.15, segment=f"tenure={name}", events=19) for name in range(20)]
+    one = _rate(0.28, 0.15, segment="tenure=new")
+    verdicts = judge_cost(RAIL, [_rate(0.0, NARROW), one, *few], [_says(0.0)], run="r")
+    assert [v.outcome for v in verdicts[1:]] == [Outcome.BLOCK] + [Outcome.CANNOT_TELL] * 20
+
+
 def test_the_whole_holds_where_a_judge_sees_more_than_the_bound_in_a_segment() -> None:
     predicted = [_says(0.0), _says(0.16, segment="tenure=new")]
     verdict = judge_cost(RAIL, [_rate(0.0), _rate(0.0, segment="tenure=new")], predicted, run="r")[0]

@@ -8,16 +8,16 @@ from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Primary
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Outcome
-from tasks.replay.primary import judge_primary
+from tasks.replay.primary import judge_primary, judge_primary_segments
 
 MARGIN = Primary()
 
 
-def _change(value: float, error: float) -> Measured:
+def _change(value: float, error: float, segment: str = "all") -> Measured:
     half = 1.959964 * error
     return Measured(
         metric="observed_utility",
-        segment="all",
+        segment=segment,
         judge="release 2",
         policy=None,
         baseline=None,
@@ -75,3 +75,35 @@ def test_a_baseline_whose_costs_outweigh_its_gains_is_said_to_have_no_share() ->
     verdict = judge_primary(MARGIN, measured, against="champion 1", run="r")
     assert (verdict.outcome, verdict.holds) == (Outcome.CANNOT_TELL, True)
     assert verdict.reason.endswith("the baseline is -0.3, and no change is a share of that")
+
+
+def test_a_segment_that_loses_beyond_twice_the_margin_blocks_and_others_hold_nothing() -> None:
+    """An eighth of the users lost 20 % and the release was promoted, as the whole lost 2.5 % alone."""
+    eighths = [_change(0.0, 0.05, f"region={name}") for name in "bcdefgh"]
+    lost, *others = judge_primary_segments(MARGIN, [_change(-0.2, 0.05, "region=a"), *eighths], run="r")
+    assert (lost.outcome, lost.threshold, lost.segment) == (Outcome.BLOCK, "fall of 10.0%", "region=a")
+    assert [one.outcome for one in others] == [Outcome.PASS] * 7
+    assert [one.holds for one in (lost, *others)] == [False] * 8
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "outcome"),
+    [
+        (-0.09, 0.01, Outcome.CANNOT_TELL),  # a fall for certain, but within twice the margin
+        (-0.12, 0.04, Outcome.BLOCK),  # 3 standard errors from no fall: p .0013, times 10 is .013
+        (-0.12, 0.05, Outcome.CANNOT_TELL),  # 2.4 of them: p .008, times 10 is .08
+    ],
+)
+def test_a_segment_blocks_where_neither_its_size_nor_chance_explains_the_fall(
+    value: float, error: float, outcome: Outcome
+) -> None:
+    healthy = [_change(0.0, 0.05, f"region={name}") for name in range(9)]
+    lost, *_ = judge_primary_segments(MARGIN, [_change(value, error, "region=a"), *healthy], run="r")
+    assert lost.outcome is outcome
+
+
+def test_a_segment_that_may_not_be_judged_blocks_nothing() -> None:
+    biased = replace(_change(-0.9, 0.01, "region=a"), reason="no propensities")
+    unknown = replace(biased, reason="nothing seen", relative=None)
+    verdicts = judge_primary_segments(MARGIN, [biased, unknown], run="r")
+    assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.CANNOT_TELL, False)] * 2
