@@ -78,9 +78,8 @@ def coverages(size: str, judged: Sequence[Trial]) -> Iterator[str]:
     by_metric: dict[str, list[Change]] = {}
     for trial in judged:
         for change in trial.changes:
-            if not change.metric.endswith("(naive)"):
-                of = change.metric if change.segment == ALL else f"{change.metric} by segment"
-                by_metric.setdefault(of, []).append(change)
+            of = change.metric if change.segment == ALL else f"{change.metric} by segment"
+            by_metric.setdefault(of, []).append(change)
     levels = _base_rates(judged)
     yield f"**{size}: intervals of a change**"
     yield ""

@@ -23,6 +23,7 @@ class MetricKind(StrEnum):
     PREDICTED = "predicted"
     CALIBRATION = "calibration"
     NDCG = "ndcg"
+    NAIVE_NDCG = "naive_ndcg"
     RECALL = "recall"
     COMPONENT_SHARE = "component_share"
     OBSERVED_UTILITY = "observed_utility"
@@ -46,6 +47,7 @@ NAMES: Final = {
     MetricKind.SLATE_RULE_ACTIVITY: "slate_rule_activity",
     MetricKind.LATENCY: "latency_p99_ms",
     MetricKind.COMPONENT_SHARE: "component_share:{}",
+    MetricKind.NAIVE_NDCG: "ndcg_{} (naive)",
     MetricKind.NDCG: "ndcg_{}",
     MetricKind.GIVEN: "{}_given_{}_rate",
     MetricKind.RATE: "{}_rate",
@@ -69,7 +71,9 @@ _OF_TASKS: Final = frozenset(
         MetricKind.CALIBRATION,
     }
 )
-_NAIVE: Final = " (naive)"
+_NOT_BY_NAME: Final = frozenset({MetricKind.SHARE, MetricKind.NAIVE_NDCG})
+"""Shares are read by their column; the naive NDCG takes outcomes as the log's order showed them, so no contract
+may name it."""
 NEW_ITEMS: Final = "item_age"
 """The segment whose lowest bin holds the new items."""
 
@@ -77,8 +81,6 @@ NEW_ITEMS: Final = "item_age"
 @dataclass(frozen=True)
 class Metric:
     """What a metric measures; ``subject`` is the task or column, ``value`` the column's value or the parent.
-
-    ``naive``: outcomes are taken as the log's ranker let them be seen.
 
     Examples
     --------
@@ -89,12 +91,11 @@ class Metric:
     kind: MetricKind
     subject: str | None = None
     value: str | None = None
-    naive: bool = False
 
     @property
     def name(self) -> str:
-        """The name by which guardrails and reports call it; no guardrail knows a naive one."""
-        return NAMES[self.kind].format(self.subject, self.value) + (_NAIVE if self.naive else "")
+        """The name by which guardrails and reports call it."""
+        return NAMES[self.kind].format(self.subject, self.value)
 
 
 def parse_metric(name: str, *, tasks: Iterable[str], columns: Collection[str]) -> Metric | None:
@@ -128,24 +129,23 @@ def read_metric(name: str) -> Metric:
     Examples
     --------
     >>> read_metric("hide_7d_calibration")
-    Metric(kind=<MetricKind.CALIBRATION: 'calibration'>, subject='hide_7d', value=None, naive=False)
+    Metric(kind=<MetricKind.CALIBRATION: 'calibration'>, subject='hide_7d', value=None)
 
     Raises
     ------
     ValueError
         No metric is named so.
     """
-    naive = name.endswith(_NAIVE) and ":" not in name  # a column's value may end so
     for kind, pattern in NAMES.items():
         shape = re.escape(pattern).replace(r"\{\}", "(.+)")
-        if found := re.fullmatch(shape, name.removesuffix(_NAIVE) if naive else name):
+        if found := re.fullmatch(shape, name):
             subject, value = (*found.groups(), None, None)[:2]
-            return Metric(kind, subject, value, naive)
+            return Metric(kind, subject, value)
     raise ValueError(f"'{name}' is not the name of a metric")
 
 
 def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:
-    """Yield every metric but the shares of columns, in the order in which a name is read."""
+    """Yield every metric that a contract may name but the shares of columns, in the order in which a name is read."""
     tasks, columns = list(tasks), list(columns)
     for kind in NAMES:
         if kind is MetricKind.GIVEN:
@@ -154,5 +154,5 @@ def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:
             yield from (Metric(kind, task) for task in tasks)
         elif kind in _OF_COLUMNS:
             yield from (Metric(kind, column) for column in columns)
-        elif kind is not MetricKind.SHARE:
+        elif kind not in _NOT_BY_NAME:
             yield Metric(kind)

@@ -6,6 +6,7 @@
     <task>_rate          what a look leads to (rates.py)                    looks
     <task>_predicted     examination(slot) x joint prediction (a)           looks
     <task>_calibration   outcome                                            prediction (b), labelled slots
+    ndcg_<task> (naive)  gain of the request's labelled items / its ideal   requests with a positive
     expected_utility     examination(slot) x utility                        looks
     <column>_share       looks where the column has the value               looks
     long_tail_exposure   looks on items outside those that make half        looks
@@ -54,7 +55,9 @@ OF_OUTCOMES: Final = frozenset(
     {MetricKind.RATE, MetricKind.GIVEN, MetricKind.NDCG, MetricKind.RECALL, MetricKind.OBSERVED_UTILITY}
 )
 """Metrics of what happened, which need looks and propensities."""
-OF_ALL_CANDIDATES: Final = frozenset({MetricKind.RECALL, MetricKind.COMPONENT_SHARE})
+OF_LABELS: Final = OF_OUTCOMES | {MetricKind.CALIBRATION, MetricKind.NAIVE_NDCG}
+"""Metrics that read the labels of a task in some way."""
+OF_ALL_CANDIDATES: Final = frozenset({MetricKind.RECALL, MetricKind.COMPONENT_SHARE, MetricKind.NAIVE_NDCG})
 """Metrics whose sums hold rows outside every slot."""
 _OF_LOOKS: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECALL})
 
@@ -102,12 +105,13 @@ def measure_slots(metric: Metric, log: CandidateLog, slates: Slates, judge: Slat
     return _MEASUREMENTS[metric.kind](metric, log, slates, judge)
 
 
-def naive_ndcg(task: str, log: CandidateLog, slates: Slates) -> Ratio:
+def _naive_ndcg(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio:
     """Average each request's NDCG over its labelled items, as the log's ranker let them be seen.
 
-    It is printed beside the other and never gates: it has the wrong sign where a policy departs from the log.
+    It is printed next to the other and is a metric of its own, which no contract can name and no gate reads: it
+    has the wrong sign where a policy departs from the log.
     """
-    label = log.labels[task]
+    label = log.labels[str(metric.subject)]
     rows = log.shown & np.isfinite(label)
     length = int(slates.slot.max(initial=1))
 
@@ -257,6 +261,7 @@ def looks_of(log: CandidateLog, slates: Slates) -> Floats:
 _MEASUREMENTS: Mapping[MetricKind, Callable[..., Measurement | None]] = {
     MetricKind.PREDICTED: _predicted,
     MetricKind.CALIBRATION: _calibration,
+    MetricKind.NAIVE_NDCG: _naive_ndcg,
     MetricKind.EXPECTED_UTILITY: _utility,
     MetricKind.SHARE: _share,
     MetricKind.NEW_ITEM_EXPOSURE: _share,

@@ -27,6 +27,10 @@ from tasks.replay.mix import mix_metrics
 from tasks.replay.primary import judge_primary, judge_primary_segments
 from tasks.replay.replay_policies import Replay
 
+_ON_THE_WHOLE: Final = frozenset(
+    {MetricKind.COMPONENT_SHARE, MetricKind.CALIBRATION, MetricKind.LATENCY, MetricKind.NAIVE_NDCG}
+)
+"""Metrics that are measured in segments only where a guardrail names them."""
 RATCHET: Final = "four promotions ago"
 """The anchor of the primary: small steps down must not add up."""
 
@@ -119,7 +123,8 @@ def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]
     metrics += [Metric(MetricKind.RATE, task) for task in (*ranked, *costs)]
     metrics += [Metric(k, task) for task in likely for k in (MetricKind.PREDICTED, MetricKind.CALIBRATION)]
     metrics += [Metric(MetricKind.PREDICTED, task) for task in expected]
-    metrics += [Metric(k, task) for task in ranked for k in (MetricKind.NDCG, MetricKind.RECALL)]
+    of_order = (MetricKind.NDCG, MetricKind.NAIVE_NDCG, MetricKind.RECALL)
+    metrics += [Metric(kind, task) for task in ranked for kind in of_order]
     metrics += [Metric(MetricKind.COVERAGE), Metric(MetricKind.LONG_TAIL_EXPOSURE)]
     metrics += [Metric(MetricKind.SLATE_RULE_ACTIVITY), *mix_metrics(contracts, log)]
     metrics += [Metric(MetricKind.COMPONENT_SHARE, task) for task in contracts.utility.terms]
@@ -158,7 +163,7 @@ def _in_segments(contracts: Contracts, metric: Metric) -> bool:
     """Whether a metric is always measured by segment: predictions only of what costs."""
     if metric.kind is MetricKind.PREDICTED:
         return contracts.tasks.tasks[str(metric.subject)].family.costs
-    return metric.kind not in {MetricKind.COMPONENT_SHARE, MetricKind.CALIBRATION, MetricKind.LATENCY}
+    return metric.kind not in _ON_THE_WHOLE
 
 
 def _column(metric: Metric) -> str | None:

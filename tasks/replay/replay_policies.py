@@ -32,10 +32,10 @@ from tasks.replay.latency import measure_latency
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.metrics import (
     OF_ALL_CANDIDATES,
+    OF_LABELS,
     OF_OUTCOMES,
     Measurement,
     measure_slots,
-    naive_ndcg,
     per_look,
     unanswerable,
 )
@@ -93,8 +93,7 @@ class Replay:
         doubt = compared.doubt if metric.kind in OF_OUTCOMES else ""
         return [
             replace(measured, reason=measured.reason or doubt)
-            for one in _with_naive(metric)
-            for measured in self._measured(one, compared, () if one.naive else by)
+            for measured in self._measured(metric, compared, by)
         ]
 
     def utility_terms(self, policy: Slates, baseline: Slates) -> UtilityTerms:
@@ -142,13 +141,13 @@ class Replay:
 
     def _measured(self, metric: Metric, compared: Compared, by: Sequence[str]) -> Iterator[Measured]:
         """Yield the whole, then each segment, as every judge sees it."""
-        everything = metric.naive or metric.kind in OF_ALL_CANDIDATES
+        everything = metric.kind in OF_ALL_CANDIDATES
         place = compared.place(everything=everything)
         views = [
             _View(metric, compared, judge, place, *self._measurements(metric, compared, judge, place))
             for judge in _judges(metric, compared.policy, compared.baseline)
         ]
-        task = metric.subject if metric.kind in OF_OUTCOMES | {MetricKind.CALIBRATION} else None
+        task = metric.subject if metric.kind in OF_LABELS else None
         for name in (None, *by):
             segmentation = compared.segmentation(name, task)
             rows = compared.rows(segmentation, everything=everything)
@@ -170,8 +169,6 @@ class Replay:
         task, rates = str(metric.subject), self.rates
         if metric.kind not in OF_OUTCOMES:
             return measure_slots(metric, self.log, slates, judge)
-        if metric.naive:
-            return naive_ndcg(task, self.log, slates)
         if metric.kind is MetricKind.OBSERVED_UTILITY:
             return rates.utility(self._terms(compared), slates)
         if metric.kind is MetricKind.GIVEN:
@@ -226,7 +223,7 @@ class _View:
             nothing = f"no candidate is known or believed to lead to {subject}"
         elif kind is MetricKind.COMPONENT_SHARE:
             nothing = f"{subject} has no weight where the utility differs between candidates of a request"
-        elif subject is not None and kind in OF_OUTCOMES | {MetricKind.CALIBRATION}:
+        elif subject is not None and kind in OF_LABELS:
             nothing = f"no slot holds an observed label of {subject}"
         else:
             nothing = "the policy fills no slot" + ("" if segment == ALL else " in the segment")
@@ -286,20 +283,13 @@ def _ratio_at(ratio: Ratio, place: Places) -> Ratio:
 
 def _level(metric: Metric, estimate: Estimate) -> Estimate:
     """Return a figure's interval; a gain without its ideal is no level: only its change is told."""
-    if metric.kind is MetricKind.NDCG and not metric.naive:
+    if metric.kind is MetricKind.NDCG:
         return replace(UNKNOWN_ESTIMATE, n=estimate.n)
     return estimate
 
 
 def _unknown(metric: Metric, segment: str, judge: str, reason: str) -> Measured:
     return Measured(metric.name, segment, judge, None, None, None, metric.kind, metric.subject, reason)
-
-
-def _with_naive(metric: Metric) -> tuple[Metric, ...]:
-    """Print the naive NDCG beside the other; under another name, so that nothing gates on it."""
-    if metric.kind is not MetricKind.NDCG:
-        return (metric,)
-    return (metric, replace(metric, naive=True))
 
 
 def _judges(metric: Metric, policy: Slates, baseline: Slates) -> Iterator[Slates]:

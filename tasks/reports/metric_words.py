@@ -86,6 +86,7 @@ def say_metric(metric: Metric | None, name: str, words: Vocabulary) -> str:
         MetricKind.PREDICTED: f"{often} people {did}, by prediction alone,",
         MetricKind.CALIBRATION: f"what happened over what was predicted, where people {did},",
         MetricKind.NDCG: f"how high it puts candidates where people {did}",
+        MetricKind.NAIVE_NDCG: f"how high it puts shown candidates where people {did}",
         MetricKind.RECALL: f"the share that its slots hold of candidates where people {did}",
         MetricKind.COMPONENT_SHARE: f"the share of the utility that {subject} makes",
         MetricKind.OBSERVED_UTILITY: "what its slots are worth, by the outcomes that were seen,",

@@ -25,4 +25,4 @@ def test_a_value_is_read_as_it_stands_with_and_without_a_surface(value: str) -> 
 
 
 def test_a_naive_metric_is_read_as_such() -> None:
-    assert read_metric("ndcg_click (naive)") == Metric(MetricKind.NDCG, "click", naive=True)
+    assert read_metric("ndcg_click (naive)") == Metric(MetricKind.NAIVE_NDCG, "click")

@@ -10,7 +10,7 @@ def test_every_metric_says_its_kind_and_its_task() -> None:
     assert ("click_30m_calibration", MetricKind.CALIBRATION, "click_30m") in kinds
     assert ("hide_2d_predicted", MetricKind.PREDICTED, "hide_2d") in kinds
     assert ("component_share:hide_2d", MetricKind.COMPONENT_SHARE, "hide_2d") in kinds
-    assert ("ndcg_click_30m (naive)", MetricKind.NDCG, "click_30m") in kinds
+    assert ("ndcg_click_30m (naive)", MetricKind.NAIVE_NDCG, "click_30m") in kinds
     assert ("expected_utility", MetricKind.EXPECTED_UTILITY, None) in kinds
 
 

@@ -140,6 +140,21 @@ def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
     assert whole.outcome is not Outcome.CANNOT_TELL or whole.holds is not None
 
 
+def test_an_order_is_judged_by_what_its_slots_lead_to_and_never_by_what_was_shown(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
+    """The naive NDCG falls here where the other rises: taken in its place it would block."""
+    rail = {"metric": "ndcg_click_30m", "relative_decrease_max": 0.0}
+    found = _found(tested_slice, scored, guardrails=[rail])
+    of_clicks = [m for m in found.measured if m.subject == "click_30m" and m.segment == "all"]
+    change = {m.kind: m.relative for m in of_clicks}
+    naive, gain = change[MetricKind.NAIVE_NDCG], change[MetricKind.NDCG]
+    assert naive is not None
+    assert naive.high < 0
+    (verdict,) = [v for v in found.verdicts if v.subject == "ndcg_click_30m"]
+    assert (verdict.outcome, verdict.observed) == (Outcome.PASS, gain)
+
+
 def test_a_cost_given_its_parent_is_judged_as_a_cost(tested_slice: slates.TestSlice, scored: Scored) -> None:
     """What could not be told of it was a warning, however far the estimate lay beyond the bound."""
     rail = {"metric": "return_5d_given_purchase_2d_rate", "relative_increase_max": 0.1, "by": ["user_tenure"]}
@@ -183,7 +198,7 @@ def test_every_figure_has_an_interval_and_the_verdict_on_a_belief_prints_none(
     told = [m for m in found.measured if m.policy is not None and (m.events is None or m.events >= 10)]
     assert {"click_30m_predicted", "expected_utility", "coverage"} <= {m.metric for m in told}
     for one in told:
-        change_alone = one.kind is MetricKind.NDCG and not one.metric.endswith("(naive)")
+        change_alone = one.kind is MetricKind.NDCG
         figure = one.relative if change_alone else one.policy
         assert figure is not None, (one.metric, one.segment)
         assert figure.known, (one.metric, one.segment)

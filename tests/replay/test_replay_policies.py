@@ -10,6 +10,7 @@ from tasks.contracts.metrics import parse_metric
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import (
     LOGGED,
+    SWAPPED,
     copied,
     cut,
     cut_slates,
@@ -33,11 +34,12 @@ def test_coverage_counts_distinct_items_over_those_available() -> None:
     assert value("coverage", [1, 0, 0, 1, 0, 0]) == pytest.approx(1 / 4)
 
 
-def test_the_naive_ndcg_is_printed_beside_under_a_name_that_gates_nothing() -> None:
-    policy = slates("p", LOGGED)
-    measured = Replay(page(), policy).measure(metric("ndcg_click"), policy, slates("b", LOGGED), ())
-    naive = {m.metric: m.policy.value for m in measured if m.policy}["ndcg_click (naive)"]
-    assert naive == pytest.approx((1 + 1 / math.log2(3)) / 2)
+def test_no_figure_of_another_metric_travels_under_the_name_of_one() -> None:
+    """The naive NDCG came with the other and was judged in its place where it looked worse."""
+    policy, log = slates("p", LOGGED, {"click": [0.1] * 6}), page()
+    for name in ("ndcg_click", "click_rate", "click_predicted", "click_calibration", "recall_click"):
+        measured = Replay(log, policy).measure(metric(name), policy, slates("b", SWAPPED), ("source",))
+        assert {(one.metric, one.kind) for one in measured} == {(name, metric(name).kind)}
 
 
 def test_a_segment_is_measured_on_its_own_rows() -> None:
