@@ -72,8 +72,7 @@ _OF_TASKS: Final = frozenset(
     }
 )
 _NOT_BY_NAME: Final = frozenset({MetricKind.SHARE, MetricKind.NAIVE_NDCG})
-"""Shares are read by their column; the naive NDCG takes outcomes as the log's order showed them, so no contract
-may name it."""
+"""Shares are read by their column; no contract may name the naive NDCG, which favours the log's own order."""
 NEW_ITEMS: Final = "item_age"
 """The segment whose lowest bin holds the new items."""
 
@@ -145,7 +144,7 @@ def read_metric(name: str) -> Metric:
 
 
 def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:
-    """Yield every metric that a contract may name but the shares of columns, in the order in which a name is read."""
+    """Yield the metrics that a contract may name, but shares of columns, in the order in which names are read."""
     tasks, columns = list(tasks), list(columns)
     for kind in NAMES:
         if kind is MetricKind.GIVEN:

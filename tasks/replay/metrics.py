@@ -108,8 +108,8 @@ def measure_slots(metric: Metric, log: CandidateLog, slates: Slates, judge: Slat
 def _naive_ndcg(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio:
     """Average each request's NDCG over its labelled items, as the log's ranker let them be seen.
 
-    It is printed next to the other and is a metric of its own, which no contract can name and no gate reads: it
-    has the wrong sign where a policy departs from the log.
+    A metric of its own, which no contract can name and no gate reads: it has the wrong sign where a policy
+    departs from the log.
     """
     label = log.labels[str(metric.subject)]
     rows = log.shown & np.isfinite(label)

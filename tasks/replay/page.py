@@ -37,7 +37,7 @@ _MEANINGS: Final = {
     MetricKind.PREDICTED: "Predicted rates and expected utility are what a release believes: their intervals "
     "say how candidates vary, not how wrong the model is.",
     MetricKind.NDCG: "NDCG has no level here: the ideal order is common to both, so only the change is told.",
-    MetricKind.NAIVE_NDCG: "The naive NDCG takes outcomes as the logged order showed them; no verdict reads it.",
+    MetricKind.NAIVE_NDCG: "The naive NDCG rates shown items alone; no verdict uses it.",
     MetricKind.RECALL: "Recall is the share, over all requests, of what the candidates would lead to if "
     "looked at that the slots hold.",
     MetricKind.SHARE: f"Shares are of looks, of the {MOST_SHARES} most frequent values of a column at most; "
