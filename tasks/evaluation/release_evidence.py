@@ -8,6 +8,7 @@ from tasks.evaluation.conflicts import TopOverlap
 from tasks.evaluation.documents import Document, Figure, Section
 from tasks.evaluation.evidence import Days, PinnedModel
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.proxies import FlatTenth
 from tasks.evaluation.verdicts import Estimate, Verdict
 
@@ -78,8 +79,8 @@ class ReleaseEvidence(Document):
 
     ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated;
     ``unjudged``: why its joint could not be measured. ``judges`` stood in for factors that knew something of
-    the days that a joint is measured on. ``rules`` are the gates, base rates and reviewers of when it was
-    made, None where an earlier program made it.
+    the days that a joint is measured on. ``inputs``: what each head reads. ``rules`` are the gates, base
+    rates and reviewers of when it was made, None where an earlier program made it.
     """
 
     document: Literal["release"] = "release"
@@ -96,6 +97,7 @@ class ReleaseEvidence(Document):
     refit: RefitEvidence | None
     judges: tuple[JudgeEvidence, ...] = ()
     unjudged: dict[str, str] = Field(default_factory=dict)
+    inputs: tuple[HeadInputs, ...] = ()
     description: str
     rules: dict[str, Any] | None = Field(default=None, repr=False, exclude_if=lambda rules: rules is None)
 

@@ -1,9 +1,10 @@
 """The gate step: all evidence of a release becomes Promote or Hold, in dossier, registry and MLflow."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from tasks.contracts import Contracts, canonical, digest
 from tasks.contracts.gates import Rules
@@ -16,11 +17,18 @@ from tasks.promotion.gates.front import judge_front
 from tasks.promotion.gates.judge import Evidence, Runs, judge_release
 from tasks.promotion.gates.loosened import name_loosened
 from tasks.promotion.gates.references import weighted_tasks
-from tasks.promotion.gates.same_day import judge_recipes, judge_same_day
+from tasks.promotion.gates.same_day import RecipePair, judge_recipes, judge_same_day
 from tasks.promotion.gates.unchanged_parts import judge_kept
 from tasks.promotion.gates.unmeasured_joints import judge_unmeasured
 from tasks.promotion.pages.dossier import Dossier
-from tasks.promotion.provenance import read_front, read_lineage, read_policies, read_recipes
+from tasks.promotion.provenance import (
+    DOSSIER,
+    read_front,
+    read_lineage,
+    read_past_gains,
+    read_policies,
+    read_recipes,
+)
 from tasks.release.description import describe_verdict
 from tasks.release.proxies import judge_proxies
 from tasks.release.reader import ReleaseReader
@@ -32,8 +40,6 @@ from tasks.stores.manifest import Manifest
 from tasks.stores.releases import VERDICT
 from tasks.stores.runs import StepKey, StepRun, step_run
 from tasks.stores.workspace import Workspace, format_instant, write_report
-
-DOSSIER: Final = "dossier"
 
 
 @dataclass(frozen=True)
@@ -152,9 +158,12 @@ def _dossier(
     gates = workspace.contracts.surface.gates
     gathered = _gather(judged, runs, documents, workspace.contracts)
     champion = documents.simulation.champion
+    recipes = read_recipes(reader, release, champion=champion)
     evidence = replace(
         gathered,
-        reports=(*gathered.reports, *_judge_beside(reader, release, champion, runs)),
+        recipes=recipes,
+        past_gains=read_past_gains(workspace, release),
+        reports=(*gathered.reports, *_judge_beside(reader, release, champion, runs, recipes)),
         serving=judge_serving(
             gates.shadow, documents.shadow, read_times(workspace, runs.shadow), run=runs.shadow
         ),
@@ -212,6 +221,7 @@ def _gather(as_of: datetime, runs: Runs, documents: Documents, contracts: Contra
         shadow=documents.shadow.comparison,
         reports=_judge_reports(documents.release, run=runs.release),
         weighted=weighted_tasks(contracts.utility),
+        inputs=documents.release.inputs,
     )
 
 
@@ -227,11 +237,14 @@ def _judge_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...
 
 
 def _judge_beside(
-    reader: ReleaseReader, release: int, champion: int | None, runs: Runs
+    reader: ReleaseReader,
+    release: int,
+    champion: int | None,
+    runs: Runs,
+    recipes: Sequence[RecipePair] | None,
 ) -> tuple[Verdict, ...]:
     """Judge what newer rows alone may have gained, and where the weights stand on a front."""
     workspace = reader.workspace
-    recipes = read_recipes(reader, release, champion=champion)
     front = read_front(workspace, release, champion=champion)
     weights = {task: term.weight for task, term in workspace.contracts.utility.weights.items()}
     return (

@@ -19,8 +19,8 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.labels.calendar import DayStates, Published, day_states
 from tasks.labels.store import LabelStore, StoredBuild
-from tasks.promotion.gate import DOSSIER
 from tasks.promotion.pages.reasons import Reason, say_reasons
+from tasks.promotion.provenance import DOSSIER
 from tasks.reports.words import UNKNOWN_BASELINE, Vocabulary, vocabulary
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit_row import Entry, Kind

@@ -1,12 +1,17 @@
 """Reads what a release was made of, and what it is to be held against, for the gates that judge that."""
 
 from datetime import datetime
+from typing import Final
 
 from tasks.contracts.gates import Rules
-from tasks.evaluation.release_evidence import ReleaseEvidence
+from tasks.errors import ContractError, StoreError
+from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.same_day_evidence import SameDayEvidence
+from tasks.evaluation.segments import ALL
 from tasks.evaluation.tuning_evidence import TuningEvidence
+from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.front import SearchedFront
+from tasks.promotion.gates.gains import GAINS
 from tasks.promotion.gates.lineage import Lineage, PartLabels
 from tasks.promotion.gates.loosened import long_standing_reviewers
 from tasks.promotion.gates.policy import PolicyStanding, PolicyVersion
@@ -18,6 +23,7 @@ from tasks.stores.workspace import Workspace
 from tasks.training import same_day
 from tasks.training.inputs import RECIPE_TAG
 
+DOSSIER: Final = "dossier"
 _POLICIES = {"utility": Role.UTILITY_POLICY, "slate": Role.SLATE_POLICY}
 
 
@@ -65,11 +71,46 @@ def read_recipes(reader: ReleaseReader, release: int, *, champion: int | None) -
         return None
     workspace = reader.workspace
     (ours, parts), (theirs, _) = (_recipes(reader, version) for version in (release, champion))
+    new, old = (_features(reader, version) for version in (release, champion))
     return [
-        RecipePair(ours[task], theirs[task], _same_day(workspace, parts[task], ours[task], theirs[task]))
+        RecipePair(
+            ours[task],
+            theirs[task],
+            _same_day(workspace, parts[task], ours[task], theirs[task]),
+            tuple(name for name in new.get(task, ()) if name not in old.get(task, new[task])),
+        )
         for task in ours
         if task in theirs
     ]
+
+
+def read_past_gains(workspace: Workspace, release: int) -> dict[str, list[float]]:
+    """Read what releases before this one gained over their champions, by the subject of the verdict.
+
+    They stand in the dossiers that the home keeps, each of when its release was first judged. What held a
+    release is left out, so that a leak widens no bound.
+    """
+    past: dict[str, list[float]] = {}
+    for version in range(1, release):
+        file = workspace.reports / f"{DOSSIER}-release-{version}.json"
+        if not file.exists():
+            continue
+        try:
+            judged = GateEvidence.read(file.read_bytes(), where=str(file)).gates
+        except (ContractError, StoreError):  # of an earlier program: it widens no bound
+            continue
+        for one in judged:
+            seen = one.observed if one.segment == ALL and one.outcome is not Outcome.BLOCK else None
+            if seen is not None and seen.known and one.subject.rpartition(".")[2] in GAINS:
+                past.setdefault(one.subject, []).append(seen.value)
+    return past
+
+
+def _features(reader: ReleaseReader, release: int) -> dict[str, tuple[str, ...]]:
+    """Return the features of a release's heads by task, the one that gains most first."""
+    run = reader.registry.run_id(reader.part(release))
+    inputs = read_evidence(reader.workspace.home, run, ReleaseEvidence).inputs
+    return {one.task: tuple(one.gains) for one in inputs}
 
 
 def read_front(workspace: Workspace, release: int, *, champion: int | None) -> SearchedFront | None:

@@ -6,7 +6,7 @@
     policy       is what decides in force, under a version of its own? (policy.py)
     data         is there enough to judge by, and did the labels pass validation?
     model        does no task rank worse than the champion's (or than the floor of a first release), and
-                 does each tell more than a constant without knowing the outcome?
+                 does each tell more than a constant without knowing the outcome? (references.py, gains.py)
     calibration  does a probability mean what it says, overall and by segment?
     constraints  does a slot hold what a hard constraint keeps out? (leaks.py; nobody may override it)
     decision     do the utility policy's guardrails hold where the decision was rehearsed?
@@ -17,22 +17,25 @@
     reports      do refits stay near what was tested, and do proxies point the right way? (reports.py)
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 from tasks.contracts.gates import Gates
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.calibration import judge_ratios
+from tasks.promotion.gates.gains import Gains, judge_gains
 from tasks.promotion.gates.lineage import Lineage, judge_lineage
 from tasks.promotion.gates.model import judge_models
 from tasks.promotion.gates.policy import PolicyStanding, judge_policy
 from tasks.promotion.gates.references import judge_references
+from tasks.promotion.gates.same_day import RecipePair
 from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.replay.shadow_verdicts import LATENCY, judge_shadow
 
@@ -58,7 +61,8 @@ class Evidence:
 
     ``costs`` names the negative and safety tasks. ``comparisons`` and ``shadow`` are None where there is no
     champion. ``weighted`` are the tasks that the utility policy's order depends on. ``later_validation`` is
-    that of the labels as of a promotion's own day.
+    that of the labels as of a promotion's own day. ``recipes`` are the heads' and the champion's;
+    ``past_gains`` what earlier releases gained, by subject; ``inputs`` what the heads read.
     """
 
     as_of: datetime
@@ -75,6 +79,9 @@ class Evidence:
     lineage: Lineage | None = None
     policy: PolicyStanding | None = None
     serving: Sequence[Verdict] = ()
+    recipes: Sequence[RecipePair] | None = None
+    past_gains: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    inputs: Sequence[HeadInputs] = ()
 
 
 def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
@@ -91,6 +98,7 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
         *_data(gates, evidence),
         *judge_models(gates.model, evidence.tasks, evidence.comparisons, simulation=evidence.runs.simulation),
         *judge_references(gates.model, evidence.tasks, evidence.weighted),
+        *_gains(evidence),
         *evidence.reports,
         *judge_ratios(gates.calibration, evidence.tasks, costs=evidence.costs),
         *evidence.guardrails,
@@ -99,6 +107,16 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
         *_freshness(gates, evidence),
     )
     return tuple(sorted(verdicts, key=lambda verdict: (verdict.gate != CONSTRAINTS, verdict.gate == LATENCY)))
+
+
+def _gains(evidence: Evidence) -> Iterator[Verdict]:
+    gains = Gains(
+        counted=evidence.weighted | evidence.costs,
+        recipes={pair.ours.task: pair for pair in evidence.recipes or ()},
+        past=evidence.past_gains,
+        inputs={one.task: one for one in evidence.inputs},
+    )
+    yield from judge_gains(evidence.tasks, evidence.comparisons, gains, run=evidence.runs.simulation)
 
 
 def _origins(evidence: Evidence) -> Iterator[Verdict]:

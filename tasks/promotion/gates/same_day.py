@@ -48,11 +48,15 @@ class SameDay:
 
 @dataclass(frozen=True)
 class RecipePair:
-    """A task's model in the release and in the champion, and how their recipes do on the same days."""
+    """A task's model in the release and in the champion, and how their recipes do on the same days.
+
+    ``added``: features that only the release's model reads.
+    """
 
     ours: TaskRecipe
     champion: TaskRecipe
     same_day: SameDay | None = None
+    added: tuple[str, ...] = ()
 
     @property
     def newer_by(self) -> int:

@@ -8,7 +8,7 @@
 Never lifted, whatever the surface says: data, lineage, what leaks through a hard constraint and every gate
 that is not declared; what is too good to be true, since it may know the outcome; whatever names a safety
 task. So of the model gate only comparisons with the champion, and of refits with what was tested, are there
-to be lifted.
+to be lifted. A gain over the champion is one, of a safety task too: the reason is the cause of the gain.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,9 @@ from tasks.contracts.gates import OverrideRule
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import explain_verdict, find_holding
+from tasks.promotion.gates.gains import GAINS
 
+_GAINS: Final = frozenset({*GAINS, *(f"same_day_{metric}" for metric in GAINS)})
 _COMPARISONS: Final = (
     "auc_drop",
     "auc_by_request_drop",
@@ -31,6 +33,7 @@ _COMPARISONS: Final = (
     "same_day_relative_pinball_loss_rise",
     "refit",
     "refit_shift",
+    *_GAINS,
 )
 """Of the model gate: how a subject ends that is compared with the champion, its recipe or what was tested."""
 
@@ -102,6 +105,8 @@ def is_liftable(verdict: Verdict, *, rule: OverrideRule, safety: frozenset[str])
     >>> [is_liftable(one, rule=rule, safety=safety) for one in models]
     [False, True]
     """
-    if verdict.gate not in rule.gates or any(task in verdict.of for task in safety):
+    judged = verdict.subject.rpartition(".")[2]
+    gains = verdict.gate == "model" and judged in _GAINS
+    if verdict.gate not in rule.gates or (any(task in verdict.of for task in safety) and not gains):
         return False
-    return verdict.gate != "model" or verdict.subject.rpartition(".")[2] in _COMPARISONS
+    return verdict.gate != "model" or judged in _COMPARISONS

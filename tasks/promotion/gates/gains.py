@@ -1,0 +1,236 @@
+"""The model gate on gains: a head that predicts too much better than the champion's may know its outcome.
+
+::
+
+    the same recipe          fall of normalized entropy against the champion, same rows: at most 3 %, or
+                             4 standard deviations of what past retrains gained, whichever is more
+    another recipe           its gain on the same day's data is taken off; the rest is held to that bound.
+                             That gain itself: beyond 3 % it is named, and where most of it comes from one
+                             feature that the champion's model does not read, it holds
+    no champion              a feature is named that has over 60 % of the gain of the trees, or that alone
+                             ranks within .05 of a head whose AUC by request is above .9
+
+A value's squared error and a quantile's pinball loss, over a constant's, stand in for the entropy; of a
+ranking head it is the AUC by request. Segments are judged as one family. A gain that holds may be lifted by
+the role that ``override`` in surface.yaml names for the gate ``model``: the reason that it gives is the cause
+of the gain. Without a champion an honest gain is not known, so the feature is a warning: people who approve
+are asked whether it is known before the outcome. A head without weight that costs nothing only warns.
+"""
+
+import math
+import statistics
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.inputs import HeadInputs
+from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
+from tasks.evaluation.segment_losses import LEVEL, SegmentLoss, judge_losses
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.promotion.gates.same_day import RecipePair, SameDay
+from tasks.reports.numbers import format_number, format_share
+
+GAINS: Final = (
+    "normalized_entropy_fall",
+    "relative_squared_error_fall",
+    "relative_pinball_loss_fall",
+    "auc_by_request_rise",
+)
+"""How the gain of a head is called, by its error."""
+MOST: Final = 0.03
+"""Fall of normalized entropy that is always plausible: an honest week gains up to .002 in simulated worlds, a
+head half-way to the truth .007 to .015, one that knows 40 % of its positives .15."""
+_DEVIATIONS: Final = 4.0
+_LEAST_PAST: Final = 5
+"""Past retrains from which on their changes widen the bound."""
+_MOST_OF_ONE: Final = 0.6
+_NEAR: Final = 0.05
+_HIGH_AUC: Final = 0.9
+_ASK: Final = "is it known before the outcome? Look for a column that is written after it"
+_CAUSE: Final = "a leak gains as much: name the cause by an override of the gate model"
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What the gains of a release are judged by.
+
+    Attributes
+    ----------
+    counted : tasks whose heads decide or cost something; the others are warned of.
+    recipes : how the heads' recipes differ from the champion's, by task.
+    past : what past retrains of the surface gained, by subject of the verdict.
+    inputs : what the heads read, by task.
+    """
+
+    counted: Collection[str] = ()
+    recipes: Mapping[str, RecipePair] = field(default_factory=dict)
+    past: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    inputs: Mapping[str, HeadInputs] = field(default_factory=dict)
+
+    def bound(self, subject: str) -> float:
+        """Return the most that an unchanged recipe may plausibly gain.
+
+        Examples
+        --------
+        >>> Gains(past={"click.normalized_entropy_fall": [0.0, 0.02, 0.0, 0.02]}).bound("click.auc_rise")
+        0.03
+        >>> weeks = {"click.normalized_entropy_fall": [0.0, 0.02, 0.0, 0.02, 0.01]}
+        >>> round(Gains(past=weeks).bound("click.normalized_entropy_fall"), 3)
+        0.04
+        """
+        past = self.past.get(subject, ())
+        return max(MOST, _DEVIATIONS * statistics.stdev(past)) if len(past) >= _LEAST_PAST else MOST
+
+
+def judge_gains(
+    tasks: Sequence[TaskEvidence],
+    comparisons: Sequence[ChampionComparison] | None,
+    gains: Gains,
+    *,
+    run: str,
+) -> Iterator[Verdict]:
+    """Judge what heads gain over the champion's; where there is none, what they gain most from.
+
+    Parameters
+    ----------
+    comparisons : None where there is no champion.
+    run : the run that compared.
+    """
+    compared = {comparison.task: comparison for comparison in comparisons or ()}
+    for task in tasks:
+        judged = list(_judge(task, compared.get(task.task), gains, run, level=LEVEL / max(1, len(compared))))
+        counts = task.task in gains.counted
+        yield from judged if counts else map(_warn, judged)
+
+
+def _warn(verdict: Verdict) -> Verdict:
+    if verdict.outcome is not Outcome.BLOCK:
+        return verdict
+    return replace(verdict, outcome=Outcome.WARN, reason=f"{verdict.reason}; it carries no weight")
+
+
+def _judge(
+    task: TaskEvidence, comparison: ChampionComparison | None, gains: Gains, run: str, *, level: float
+) -> Iterator[Verdict]:
+    pair, inputs = gains.recipes.get(task.task), gains.inputs.get(task.task)
+    by_recipe = None if pair is None else pair.compared
+    if comparison is None and by_recipe is None:
+        yield from _named_features(task, inputs)
+    if pair is not None and pair.same_day is not None:
+        yield from _of_recipe(task, pair, pair.same_day, inputs, level=level)
+    if comparison is not None:
+        yield from _of_data(comparison, by_recipe, gains, run, level=level)
+
+
+def _of_data(
+    comparison: ChampionComparison,
+    same_day: ChampionComparison | None,
+    gains: Gains,
+    run: str,
+    *,
+    level: float,
+) -> Iterator[Verdict]:
+    """Judge what newer data gain by themselves; what a changed recipe gains is not theirs."""
+    metric, by_recipe = _gain(comparison)[0], _by_segment(same_day)
+    gained = {
+        segment: _less(one, by_recipe[segment].value if segment in by_recipe else 0.0)
+        for segment, one in _by_segment(comparison).items()
+    }
+    subject = f"{comparison.task}.{metric}"
+    against = "against the champion, same rows"
+    against += "" if same_day is None else ", without what the recipe gains on the same day's data"
+    for segment, one, outcome in _judge_gains(gained, bound := gains.bound(subject), level=level):
+        reason = f"{against}; {_CAUSE}" if outcome is Outcome.BLOCK else against
+        yield Verdict("model", subject, segment, outcome, f"<= {bound:.3g}", one, reason, run, holds=False)
+
+
+def _of_recipe(
+    task: TaskEvidence, pair: RecipePair, same_day: SameDay, inputs: HeadInputs | None, *, level: float
+) -> Iterator[Verdict]:
+    """Judge what a changed recipe gains over the champion's, both trained on the same labels."""
+    if same_day.comparison is None:
+        return
+    subject = f"{task.task}.same_day_{_gain(same_day.comparison)[0]}"
+    shares = {} if inputs is None else inputs.gains
+    added = {name: shares.get(name, 0.0) for name in pair.added}
+    suspected = any(share > _MOST_OF_ONE or name == _near(task) for name, share in added.items())
+    named = ", ".join(f"{name} ({format_share(share)} of the trees' gain)" for name, share in added.items())
+    adds = f"; it adds {named}: {_ASK}" if added else "; it adds no feature"
+    beyond = (Outcome.BLOCK, f"{adds}; {_CAUSE}") if suspected else (Outcome.WARN, adds)
+    for segment, one, found in _judge_gains(_by_segment(same_day.comparison), MOST, level=level):
+        outcome, rest = beyond if found is Outcome.BLOCK else (found, "")
+        reason = f"against the champion's recipe, trained as of the same day on the same labels{rest}"
+        yield Verdict(
+            "model", subject, segment, outcome, f"<= {MOST:g}", one, reason, same_day.run, holds=False
+        )
+
+
+def _judge_gains(
+    gained: Mapping[str, Estimate], bound: float, *, level: float
+) -> Iterator[tuple[str, Estimate, Outcome]]:
+    """Judge a gain of all rows, and yield the segments whose gain chance does not explain.
+
+    A gain of all rows that is shown, and whose figure is beyond the bound, blocks.
+    """
+    if whole := gained.get(ALL):
+        beyond = whole.known and whole.value > bound and whole.low > 0
+        within = Outcome.PASS if whole.known and whole.high <= bound else Outcome.CANNOT_TELL
+        yield ALL, whole, Outcome.BLOCK if beyond else within
+    parts = [SegmentLoss(segment, "", one, bound) for segment, one in gained.items() if segment != ALL]
+    for one in judge_losses(parts, level=level):
+        if one.lost:
+            yield one.of.segment, one.of.loss, Outcome.BLOCK
+
+
+def _named_features(task: TaskEvidence, inputs: HeadInputs | None) -> Iterator[Verdict]:
+    """Name the feature that a head without a champion's to compare with leans on."""
+    shares = {} if inputs is None else inputs.gains
+    largest = max(shares, key=lambda name: shares[name], default=None)
+    if largest is not None and shares[largest] > _MOST_OF_ONE:
+        share = shares[largest]
+        observed = Estimate(share, share, share, len(shares))
+        reason = f"{largest} has most of the trees' gain: {_ASK}"
+        subject = f"{task.task}.gain_of_one_feature"
+        yield Verdict("model", subject, ALL, Outcome.WARN, f"<= {_MOST_OF_ONE:g}", observed, reason, task.run)
+    near, ranked = _near(task), task.references and task.references.auc_by_request
+    if near is not None and ranked:
+        reason = f"{near} alone ranks within {_NEAR:g} of a head whose AUC by request is "
+        reason += f"{format_number(ranked.head.value)}: {_ASK}"
+        subject = f"{task.task}.auc_of_one_feature"
+        yield Verdict("model", subject, ALL, Outcome.WARN, "", ranked.best, reason, task.run)
+
+
+def _near(task: TaskEvidence) -> str | None:
+    """Return the single feature that ranks candidates almost as well as a head that ranks them very well."""
+    ranked = task.references and task.references.auc_by_request
+    if not ranked or not ranked.head.value > _HIGH_AUC:
+        return None
+    return ranked.feature if ranked.best.value >= ranked.head.value - _NEAR else None
+
+
+def _gain(of: ChampionComparison | SegmentComparison) -> tuple[str, Estimate | None]:
+    """Return the name and the size of what a head gains, by the error that it is measured by."""
+    losses = (
+        of.normalized_entropy_rise,
+        of.relative_squared_error_rise,
+        of.relative_pinball_loss_rise,
+        of.auc_by_request_drop,
+    )
+    for metric, loss in zip(GAINS, losses, strict=True):
+        if loss is not None:
+            return metric, Estimate(-loss.value, -loss.high, -loss.low, loss.n)
+    return "", None
+
+
+def _by_segment(of: ChampionComparison | None) -> dict[str, Estimate]:
+    """Return what is gained in all rows and by segment, where that is known."""
+    if of is None:
+        return {}
+    found = {ALL: _gain(of)[1], **{one.segment: _gain(one)[1] for one in of.segments}}
+    return {segment: one for segment, one in found.items() if one is not None and math.isfinite(one.value)}
+
+
+def _less(gained: Estimate, part: float) -> Estimate:
+    return Estimate(gained.value - part, gained.low - part, gained.high - part, gained.n)
