@@ -144,7 +144,7 @@ def read_metric(name: str) -> Metric:
 
 
 def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:
-    """Yield the metrics that a contract may name, but shares of columns, in the order in which names are read."""
+    """Yield the metrics that a contract may name, but shares of columns, as names are read."""
     tasks, columns = list(tasks), list(columns)
     for kind in NAMES:
         if kind is MetricKind.GIVEN:

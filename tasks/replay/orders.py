@@ -1,9 +1,16 @@
-"""Slates of an order that is not a release's: what stands in for a champion.
+"""Slates of an order that is not a release's: the baseline of a release without a champion.
 
 ::
 
-    logged order, or that of a column  ->  floors, constraints and slate rules of the release under test
-                                       ->  slates
+    key             logged: the position; a column: its value, the greatest first
+    ties            the logged position, then item_id; unknown values and positions come last
+    rules           floors, hard constraints, caps, minimums and required items of the release under test
+    soft rules      diversity, decay, exploration: of a column's order alone
+
+Soft rules change an order, not what may be in it. The log was served with the rules of its time, and applying
+them again would not give what was shown; so without violations the logged order reads as the log itself.
+Diversity and decay count in units of utility, which a column has not: its order gets the utilities that the
+release gives to the request, best to best, so that a rule moves both orders alike (`rank_as`).
 """
 
 from dataclasses import replace
@@ -15,9 +22,10 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.errors import DataError, unknown
-from tasks.ranking.candidates import read_numbers
+from tasks.ranking.candidates import CandidateSets, read_numbers
 from tasks.ranking.decide import decide
 from tasks.ranking.policy import Weight
+from tasks.ranking.slate_policy import SlatePolicy
 from tasks.replay.log import Slates
 from tasks.replay.scored import Scored
 from tasks.replay.slates import TestSlice
@@ -34,8 +42,8 @@ _ORDER: Final = "__order"
 def baseline_order(test: TestSlice, scored: Scored, order: str | None = None) -> Slates:
     """Return the slates of an order that is no release's: by default what stands in for a champion.
 
-    The logged order, or that of a column, is ranked through the floors, constraints and slate rules of
-    the release under test: a column by itself would put into its slots what no policy may.
+    It is ranked by its own key under the rules of the release under test: a column by itself would put into
+    its slots what no policy may.
 
     Parameters
     ----------
@@ -57,7 +65,8 @@ def baseline_order(test: TestSlice, scored: Scored, order: str | None = None) ->
         raise DataError(unknown("column", order, known, where=f"the candidates ({named_by})"))
     values = read_numbers(test.candidates, order, named_by)
     everything = np.ones(len(values), dtype=bool)
-    return Slates(f"order of {order}", _ranked_by(values, everything, test, scored, test.drawn_anew))
+    slot = _ranked_by(values, everything, test, scored, candidates=test.drawn_anew, slate=test.slate)
+    return Slates(f"order of {order}", slot)
 
 
 def _logged_order(test: TestSlice, scored: Scored) -> Slates:
@@ -66,16 +75,28 @@ def _logged_order(test: TestSlice, scored: Scored) -> Slates:
             "The log carries no position, so there is no logged order to compare with. "
             "Name a column: gates.decision.first: {column: ...}"
         )
-    shown = test.log.shown & np.isfinite(test.log.logged_position)
-    slot = _ranked_by(-test.log.logged_position, shown, test, scored, test.candidates)
+    position = test.log.logged_position
+    shown = test.log.shown & np.isfinite(position)
+    slate = replace(test.slate, diversity=None, decay=None, exploration=None)
+    slot = _ranked_by(-position, shown, test, scored, candidates=test.candidates, slate=slate)
     return Slates("logged order", slot, follows_log=True)
 
 
 def _ranked_by(
-    values: Floats, rows: npt.NDArray[np.bool_], test: TestSlice, scored: Scored, candidates: pd.DataFrame
+    values: Floats,
+    rows: npt.NDArray[np.bool_],
+    test: TestSlice,
+    scored: Scored,
+    *,
+    candidates: pd.DataFrame,
+    slate: SlatePolicy,
 ) -> Integers:
-    """Return the slots that an order gets under the release's constraints and slate rules, shape (n,)."""
-    utility = rank_as(values[rows], like=scored.slates.utility, among=rows, requests=test.log.requests)
+    """Return the slots that the marked rows get by their values, the greatest first, shape (n,)."""
+    frame = candidates[rows]
+    sets = CandidateSets.of(frame)
+    keys = (test.log.logged_position[rows], -values[rows], sets.request)
+    best_first = sets.order[np.lexsort([np.nan_to_num(key[sets.order], nan=np.inf) for key in keys])]
+    like = None if scored.slates.utility is None else scored.slates.utility[rows]
     contexts = tuple(replace(one, weights={}, multipliers=()) for one in scored.policy.contexts)
     order = replace(
         scored.policy,
@@ -86,38 +107,53 @@ def _ranked_by(
         multipliers=(),
     )
     predictions = {name: each[rows] for name, each in scored.predictions.items()}
-    predictions[c.expected_value(_ORDER)] = utility
-    decided = decide(candidates[rows], predictions, order, test.slate)
+    predictions[c.expected_value(_ORDER)] = rank_as(best_first, like=like, requests=sets.request)
+    decided = decide(frame, predictions, order, slate, sets=sets)
     slot = np.zeros(len(rows), dtype=np.int64)
     slot[rows] = decided.slate_position
     return slot
 
 
-def rank_as(
-    values: Floats, *, like: Floats | None, among: npt.NDArray[np.bool_], requests: Integers
-) -> Floats:
-    """Return utilities in the order of a column: its best row of a request gets the request's best utility.
+def rank_as(best_first: Integers, *, like: Floats | None, requests: Integers) -> Floats:
+    """Return strictly falling utilities for an order: its best row of a request gets the request's best one.
 
-    So what a slate rule subtracts in utility units acts on the order as it does on the release's own.
+    Where the release ties rows, the order does not: they get values between theirs and the next greater one,
+    evenly; above the greatest, in steps of the request's mean difference (of 1 where all are equal).
 
     Parameters
     ----------
-    values : [m] of the marked rows, the greatest first; those that are NaN come last.
-    like : [n] utilities; without them, and where one is NaN, the request's order alone counts.
-    among : [n] the m marked rows.
-    requests : [n] codes.
+    best_first : [m] rows sorted by request code, each request's best row first.
+    like : [m] utilities of the release; one that is unknown counts as the request's least. None ties all.
+    requests : [m] codes.
 
     Examples
     --------
-    >>> rows, requests = np.ones(3, dtype=bool), np.zeros(3, dtype=int)
-    >>> rank_as(np.array([1.0, 9.0, 5.0]), like=np.array([0.3, 0.1, 0.2]), among=rows, requests=requests)
-    array([0.1, 0.3, 0.2])
+    >>> order, requests = np.array([1, 2, 0]), np.zeros(3, dtype=int)
+    >>> rank_as(order, like=np.array([0.3, 0.1, 0.2]), requests=requests).tolist()
+    [0.1, 0.3, 0.2]
+    >>> rank_as(order, like=np.array([0.5, 0.5, 0.5]), requests=requests).tolist()
+    [0.5, 2.5, 1.5]
     """
-    request = requests[among]
-    utility = -values if like is None else like[among]
-    utility = np.where(np.isfinite(utility), utility, np.nanmin(utility, initial=0.0))
-    best = np.lexsort((-utility, request))
-    order = np.lexsort((np.where(np.isfinite(values), -values, np.inf), request))
-    ranked = np.empty(len(values))
-    ranked[order] = utility[best]
+    ranked = np.zeros(len(requests))
+    if len(ranked):
+        fallen = np.lexsort((np.zeros(len(ranked)) if like is None else -like, requests))
+        utility = np.zeros(len(ranked)) if like is None else like[fallen]
+        ranked[best_first] = _without_ties(utility, np.flatnonzero(np.diff(requests[fallen], prepend=-1)))
     return ranked
+
+
+def _without_ties(utility: Floats, first: npt.NDArray[np.intp]) -> Floats:
+    """Return strictly falling values for falling ones, NaN last, of requests that begin at ``first``."""
+    rows, request = np.arange(len(utility)), np.repeat(first, np.diff(first, append=len(utility)))
+    known = np.maximum.accumulate(np.where(np.isfinite(utility), rows, request))
+    utility = np.nan_to_num(utility[known])
+    begins = (rows == request) | (np.diff(utility, prepend=np.inf) != 0)
+    tied = np.flatnonzero(begins)
+    count = np.diff(tied, append=len(utility))
+    last = np.r_[first[1:], len(utility)] - 1
+    step = np.where(utility[first] > utility[last], utility[first] - utility[last], last - first)
+    steps = np.repeat(step / np.maximum(last - first, 1), last - first + 1)
+    greater = np.where(tied == request[tied], utility[tied] + count * steps[tied], utility[tied - 1])
+    below = np.repeat(tied + count, count) - 1 - rows
+    rise = (greater - utility[tied]) / count
+    return utility + np.repeat(rise, count) * below

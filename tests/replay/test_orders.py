@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tasks.contracts import canonical
 from tasks.errors import DataError
 from tasks.ranking.policy import UtilityPolicy
 from tasks.replay import slates
 from tasks.replay.orders import baseline_order, rank_as
+from tasks.replay.rates import RateEstimator
 from tasks.replay.scored import Scored
 from tests.feeds import mini
 
@@ -73,11 +76,72 @@ def test_a_column_stands_in_under_what_a_context_adds_and_without_its_multiplier
 
 
 def test_an_order_takes_the_requests_utilities_from_the_best_down() -> None:
-    rows, requests = np.array([True, True, False, True]), np.array([0, 0, 0, 1])
-    ranked = rank_as(
-        np.array([2.0, 7.0, np.nan]), like=np.array([0.5, 0.2, 9.0, 0.1]), among=rows, requests=requests
-    )
+    ranked = rank_as(np.array([1, 0, 2]), like=np.array([0.5, 0.2, 0.1]), requests=np.array([0, 0, 1]))
     assert ranked.tolist() == [0.2, 0.5, 0.1]
+
+
+def test_an_order_is_not_tied_where_the_release_ties_its_rows() -> None:
+    """Two of .4 below one of .8, and one unknown; the second request has no spread at all."""
+    like, requests = np.array([0.4, np.nan, 0.8, 0.4, 7.0, 7.0]), np.array([0, 0, 0, 0, 1, 1])
+    ranked = rank_as(np.arange(6), like=like, requests=requests)
+    assert ranked == pytest.approx([0.8, 0.4 + 2 * 0.4 / 3, 0.4 + 0.4 / 3, 0.4, 8.0, 7.0])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from([0.0, 0.1, 0.5, np.nan])), min_size=1))
+def test_utilities_of_an_order_fall_strictly_within_those_of_the_release(
+    rows: list[tuple[int, float]],
+) -> None:
+    requests, like = (np.array(column) for column in zip(*sorted(rows), strict=True))
+    ranked = rank_as(np.arange(len(rows)), like=like, requests=requests)
+    inside = np.diff(requests) == 0
+    assert (np.diff(ranked)[inside] < 0).all()
+    assert (ranked >= 0).all()
+
+
+@pytest.mark.parametrize("decided", [1.0, np.nan])
+def test_the_logged_order_of_a_release_that_ties_everything_is_the_logged_one(
+    tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path, decided: float
+) -> None:
+    """Tied rows went by item id: a log's rate of .1075 was read as .0714."""
+    tied = _free(scored, utility=np.full(len(scored.slates.slot), decided))
+    test = _with_slate(tested_slice, tmp_path, diversity={"by": "category", "strength": 0.4})
+    log = test.log
+    made = baseline_order(test, tied)
+    position = np.where(log.logged_position <= 12, log.logged_position, 0)
+    assert made.slot.tolist() == position.tolist()
+    rates, outcome = RateEstimator(log), log.outcomes["click_30m"]
+    rows = outcome.known & (position > 0)
+    by_hand = np.sum(outcome.value[rows]) / np.sum(log.examined_at(position[rows]))
+    assert rates.rate("click_30m", made).statistic.value == pytest.approx(by_hand, rel=1e-10)
+
+
+def test_ties_of_a_column_go_to_the_logged_position_and_then_to_the_item(
+    tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
+) -> None:
+    plain = _with_slate(tested_slice, tmp_path)
+    test = slates.TestSlice(plain.workspace, plain.candidates.assign(flat=1.0), complete=True)
+    made = baseline_order(test, _free(scored), "flat")
+    frame = test.candidates.assign(slot=made.slot)
+    frame = frame.sort_values(["request_id", "position", "item_id"], na_position="last")
+    expected = frame.groupby("request_id").cumcount() + 1
+    assert frame["slot"].tolist() == expected.where(expected <= 12, 0).tolist()
+
+
+def test_diversity_moves_the_order_of_a_column_as_far_as_that_of_the_release(
+    tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
+) -> None:
+    """The column is the utility itself in other units, so the rule makes one slate of both."""
+    varied = _with_slate(tested_slice, tmp_path, diversity={"by": "category", "strength": 0.02})
+    chance = np.random.default_rng(0).permutation(np.linspace(0.1, 0.9, len(varied.candidates)))
+    free = replace(_free(scored), predictions={"p_click_30m": chance})
+    ours = varied.slates_by(free.policy, free, "the release")
+    assert ours.utility is not None
+    assert ours.rank is not None
+    assert (ours.slot[ours.slot > 0] != ours.rank[ours.slot > 0]).any()
+    cents = varied.candidates.assign(cents=100 * ours.utility)
+    test = slates.TestSlice(varied.workspace, cents, complete=True)
+    made = baseline_order(test, _free(scored, utility=ours.utility), "cents")
+    assert made.slot.tolist() == ours.slot.tolist()
 
 
 def test_a_column_that_no_candidate_has_is_named(
@@ -93,3 +157,24 @@ def _with_first(tested_slice: slates.TestSlice, folder: Path, column: str) -> sl
 
     workspace = mini.changed(tested_slice.workspace, folder, surface=first)
     return slates.TestSlice(workspace, tested_slice.candidates, tested_slice.complete)
+
+
+def _free(scored: Scored, **of_slates: Any) -> Scored:
+    """Return a release whose policy has neither floors nor constraints."""
+    weights = {"policy": "p", "version": 1, "weights": {"click_30m": 1.0}}
+    free = replace(scored, policy=UtilityPolicy.from_json(weights))
+    return replace(free, slates=replace(scored.slates, **of_slates))
+
+
+def _with_slate(tested_slice: slates.TestSlice, folder: Path, **rules: Any) -> slates.TestSlice:
+    """Return the slice under a slate policy of twelve slots."""
+
+    def slate(plain: dict[str, Any]) -> None:
+        kept = {name: plain[name] for name in ("policy", "version")}
+        plain.clear()
+        plain.update(kept | {"length": 12} | rules)
+
+    workspace = mini.changed(tested_slice.workspace, folder, slate=slate)
+    return slates.TestSlice(
+        workspace, tested_slice.candidates, tested_slice.complete, tested_slice.examination
+    )
