@@ -71,20 +71,24 @@ def _is_expected(day: date, days: set[date], first: date, last: date) -> bool:
 
 
 def compare_volumes(
-    frame: pd.DataFrame, comparison: Comparison, *, factor: float, grace_days: int = 0
+    frame: pd.DataFrame, comparison: Comparison, *, above: float, below: float, grace_days: int = 0
 ) -> Judgement:
-    """Find days with rows whose number of rows lies outside of its interval and is a factor away from usual.
+    """Find days with rows whose number of rows lies outside of its interval and far from the usual one.
+
+    The false alarm rate is that of each day by its interval alone: shared among all days, the interval of a
+    second week is so wide that a day delivered twice lies inside.
 
     Parameters
     ----------
+    above, below : a ratio to the usual number between them is not reported.
     grace_days : the newest whole days are not judged: their rows may still be on the way.
     """
 
     def differs(values: Floats, middle: Floats) -> Flags:
-        return np.maximum(values + 1, middle + 1) / np.minimum(values + 1, middle + 1) >= factor
+        return (values > above * middle) | (values < below * middle)
 
     counted = _whole_days(frame, m.ROWS, comparison.as_of, grace_days=grace_days)
-    return _compare(counted[counted["rows"] > 0], _COUNTS, comparison, differs)
+    return _compare(counted[counted["rows"] > 0], _COUNTS, comparison, differs, shared=False)
 
 
 def compare_shares(
@@ -177,19 +181,21 @@ def _usual_of_all(weekday: int, rows: Floats, weekdays: npt.NDArray[np.int_], *,
     return float(np.median(rows)) if any_day else 0.0
 
 
-def _compare(counted: pd.DataFrame, scale: _Scale, comparison: Comparison, differs: Differs) -> Judgement:
-    """Judge every series of the counted days; the false alarm rate is shared among all figures."""
+def _compare(
+    counted: pd.DataFrame, scale: _Scale, comparison: Comparison, differs: Differs, *, shared: bool = True
+) -> Judgement:
+    """Judge every series of the counted days; ``shared`` divides the false alarm rate among all figures."""
     newest = comparison.newest
     series = {_name(*key): one for key, one in counted.groupby(["subject", "value"], sort=False)}
     figures = sum(min(newest or len(one), len(one)) for one in series.values())
-    rate = comparison.false_alarm_rate / max(figures, 1)
+    rate = comparison.false_alarm_rate / (max(figures, 1) if shared else 1)
     broken, lines, judged = [], [], 0
     for name, one in series.items():
         days, (level, noise) = one["day"].tolist(), scale.levels(one)
         usual = t.usual_levels(days, level, noise, trailing=comparison.trailing, false_alarm_rate=rate)
         values, middle, low, high = map(scale.figures, (level, usual.middle, usual.low, usual.high))
         outside = ((level < usual.low) | (level > usual.high)) & differs(values, middle)
-        outside[: len(days) - newest if newest else 0] = False
+        outside[: max(len(days) - newest, 0) if newest else 0] = False
         for n in np.flatnonzero(outside):
             written = [scale.written(figure[n]) for figure in (values, low, high)]
             broken.append((name, "{} {}: {}, usual {} to {}".format(name, days[n], *written)))

@@ -105,7 +105,7 @@ RULES = (
     Rule("expect_event_streams_to_go_on", partial(check_silences, ended=True),
          ("as_of", "trailing", "expected", "grace_days"),
          "No event falls silent for good."),
-    Rule("expect_daily_volume_as_usual", _compare(compare_volumes), (*_DAYS, "factor", "grace_days"),
+    Rule("expect_daily_volume_as_usual", _compare(compare_volumes), (*_DAYS, "above", "below", "grace_days"),
          "A day has about as many rows as the days before it.",
          drawing="Rows by day", always=True),
     Rule("expect_base_rates_as_usual", _compare(compare_shares, statistic=m.POSITIVES), _LEAST,

@@ -31,8 +31,8 @@ def gaps(days: Iterable[int]) -> list[str]:
 def odd_volumes(
     counts: Iterable[tuple[int, int]], *, newest: int | None = None, grace_days: int = 0
 ) -> list[str]:
-    comparison = Comparison(AS_OF, trailing=28, false_alarm_rate=0.01, newest=newest)
-    found = day_rules.compare_volumes(rows(counts), comparison, factor=2, grace_days=grace_days)
+    comparison = Comparison(AS_OF, trailing=28, false_alarm_rate=0.02, newest=newest)
+    found = day_rules.compare_volumes(rows(counts), comparison, above=1.8, below=0.55, grace_days=grace_days)
     return [sentence.split(",")[0] for _, sentence in found.broken]
 
 
@@ -80,6 +80,16 @@ def test_ten_times_the_rows_are_odd_on_a_daily_and_on_a_weekly_surface() -> None
 
 def test_a_tenth_of_the_rows_is_odd() -> None:
     assert odd_volumes((n, 10 if n == 40 else 100 + n % 5) for n in range(56)) == ["x 2026-04-11: 10"]
+
+
+@pytest.mark.parametrize("days", [12, 18, 40])
+def test_a_day_delivered_twice_or_half_is_odd_on_logs_of_two_weeks_and_more(days: int) -> None:
+    usual = [(n, 400 + 7 * (n % 5)) for n in range(56 - days, 56)]
+    for change, ratio in (("twice", 2), ("half", 0.5)):
+        for odd in range(max(56 - days + 8, 28), 56):
+            counts = [(n, int(count * ratio) if n == odd else count) for n, count in usual]
+            assert [s.split(":")[0] for s in odd_volumes(counts, newest=28)] == [f"x {day(odd)}"], change
+    assert odd_volumes(usual, newest=28) == []
 
 
 def test_busy_weekends_are_usual_and_a_busy_tuesday_is_not() -> None:
@@ -156,4 +166,4 @@ def test_days_that_too_few_came_before_are_said_not_to_be_judged() -> None:
     comparison = Comparison(AS_OF, trailing=28, false_alarm_rate=0.01)
     for days, said in ((5, "not judged"), (9, "2 of 9 figures"), (0, "0 figures")):
         frame = rows((n, 100) for n in range(56 - days, 56))
-        assert day_rules.compare_volumes(frame, comparison, factor=2).observed.startswith(said)
+        assert day_rules.compare_volumes(frame, comparison, above=1.8, below=0.55).observed.startswith(said)
