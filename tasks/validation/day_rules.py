@@ -168,6 +168,62 @@ def _silences(days: Sequence[date], rows: Floats, trailing: int) -> Iterator[tup
         yield int(start), stop, float(usual)
 
 
+def check_missing_negatives(
+    frame: pd.DataFrame,
+    *,
+    statistic: str,
+    since: str,
+    trailing: int,
+    expected: float,
+    tasks: Sequence[str] | None = None,
+) -> Judgement:
+    """Find days without a negative outcome, or runs of them, on which at least so many were expected.
+
+    Expected is the rate that was usual times the rows of the day.
+
+    Parameters
+    ----------
+    since : a run that ended before this day is not reported: no slice reaches it.
+    tasks : the subjects to judge, by default all.
+    """
+    counted = frame.loc[(frame["statistic"] == statistic) & (frame["of"] > 0)]
+    if tasks is not None:
+        counted = counted.loc[counted["subject"].isin(tasks)]
+    broken, first = [], date.fromisoformat(since)
+    for (task, event), one in counted.groupby(["subject", "value"]):
+        days, hits, of = one["day"].tolist(), one["rows"].to_numpy(float), one["of"].to_numpy(float)
+        usual = _usual_rates(days, hits / of, trailing) * of
+        silent = np.flatnonzero(np.diff(np.concatenate([[False], hits == 0, [False]]).astype(int)))
+        for start, stop in silent.reshape(-1, 2):
+            if days[stop - 1] >= first and usual[start:stop].sum() >= expected:
+                when = str(days[start]) if stop - start == 1 else f"{days[start]} to {days[stop - 1]}"
+                what = f"{event} of {task}" if event else f"positive {task}"
+                lost, rows = usual[start:stop].sum(), int(of[start:stop].sum())
+                broken.append((str(task), f"{when}: no {what} in {rows:,} rows, {lost:,.0f} were expected"))
+    judged = sorted(set(counted["subject"]))
+    return Judgement(judged, broken, "on no day" if judged else "no negative or safety task is read")
+
+
+def _usual_rates(days: Sequence[date], rates: Floats, trailing: int) -> Floats:
+    """Return the rate that was usual for each day: the smaller of two medians, which one busy day cannot lift.
+
+    One is of the days of that weekday, one of all days that have an outcome; both of the trailing days, or,
+    where those lack the weekday, of the whole log.
+    """
+    weekdays, numbers = np.array([day.weekday() for day in days]), np.array([day.toordinal() for day in days])
+    usual = np.zeros(len(days))
+    for n in np.flatnonzero(rates == 0):
+        others = rates > 0
+        alike = weekdays == weekdays[n]
+        alike[n] = False
+        before = (numbers < numbers[n]) & (numbers >= numbers[n] - trailing)
+        near = before if (before & alike).any() else np.ones(len(days), dtype=bool)
+        if (others & near).any():
+            same = near & alike if (near & alike).any() else near & others
+            usual[n] = min(np.median(rates[same]), np.median(rates[near & others]))
+    return usual
+
+
 def _usual_of_all(weekday: int, rows: Floats, weekdays: npt.NDArray[np.int_], *, any_day: bool) -> float:
     """Return what is usual for a weekday among all days: its own, else of weekends or of working days.
 

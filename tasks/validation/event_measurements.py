@@ -1,17 +1,20 @@
 """What is measured of the events that are known as of a snapshot: rows by day and name, clocks, users."""
 
-from collections.abc import Collection, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 import duckdb
 from sqlglot import exp
 
 from tasks import columns as c
+from tasks.contracts import TasksSpec
+from tasks.labels import windows as w
 from tasks.sql import expressions as x
 from tasks.validation.label_measurements import LABELS
 from tasks.validation.measurements import (
     ARRIVED_EARLY,
     FUTURE,
+    NEGATIVES,
     NEVER_SHOWN,
     ROWS,
     SKEWED,
@@ -31,14 +34,13 @@ _NAMED_BY = (c.EVENT, c.HAPPENED_AT)
 
 
 def measure_events(
-    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], *, names: Collection[str], as_of: datetime
+    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], *, tasks: TasksSpec, as_of: datetime
 ) -> list[Measurement]:
     """Measure the relation ``known_events``, whose rows have a name and a time; needs ``shown_items``.
 
     Parameters
     ----------
     columns : what the contracts speak of.
-    names : the events that some task of the contract names.
     """
     types = measure_columns(connection, KNOWN_EVENTS, columns)
     present = {kind.subject for kind in types}
@@ -54,7 +56,7 @@ def measure_events(
         *measure_newest(connection, KNOWN_EVENTS, c.HAPPENED_AT),
         *(measure_top_user(connection, KNOWN_EVENTS, c.USER_ID) if c.USER_ID in present else ()),
         *(
-            Measurement(ROWS if name in names else UNKNOWN_NAME, name, day=day, rows=n)
+            Measurement(ROWS if name in tasks.events else UNKNOWN_NAME, name, day=day, rows=n)
             for name, day, n in counted
         ),
     ]
@@ -63,6 +65,7 @@ def measure_events(
     if c.INGESTED_AT in present:
         early = x.lt(x.column(c.INGESTED_AT), x.column(c.HAPPENED_AT))
         measured += _broken(connection, ARRIVED_EARLY, c.INGESTED_AT, early)
+    measured += _negatives(connection, tasks, as_of)
     if {*c.IMPRESSION_KEY} <= present:
         measured += _skewed(connection)
     if c.ITEM_ID in present:
@@ -82,6 +85,43 @@ def _broken(
     key = {name: x.column(name) for name in _NAMED_BY}
     examples = find_examples(connection, KNOWN_EVENTS, condition.copy(), key) if count else ""
     yield Measurement(rule, subject, rows=count, of=rows, examples=examples)
+
+
+def _negatives(
+    connection: duckdb.DuckDBPyConnection, tasks: TasksSpec, as_of: datetime
+) -> Iterator[Measurement]:
+    """Count the events of negative and safety tasks, of the impressions of each day.
+
+    A day counts once its events must have arrived: so long after its end as the task's maturity lies after its
+    window.
+    """
+    shown = fetch(
+        connection,
+        "SELECT $day, count(*) FROM $labels GROUP BY 1 ORDER BY 1",
+        day=x.column(c.DAY),
+        labels=x.table(LABELS),
+    )
+    for task, spec in tasks.tasks.items():
+        if not spec.family.costs:
+            continue
+        last = (as_of - (tasks.maturity(task) - tasks.window(task))).date() - timedelta(days=1)
+        needed = (spec.compose.all_of + spec.compose.any_of) if spec.compose else (task,)
+        for rule in (tasks.tasks[name].rule for name in needed):
+            if rule is None:
+                continue
+            counted = fetch(
+                connection,
+                "SELECT $event, $at::DATE, count(*) FROM $events WHERE $counts GROUP BY ALL",
+                event=x.column(c.EVENT),
+                at=x.column(c.HAPPENED_AT),
+                events=x.table(KNOWN_EVENTS),
+                counts=x.all_of(w.counts(rule), *(x.not_null(x.column(name)) for name in rule.match)),
+            )
+            rows = {(event, day): n for event, day, n in counted}
+            for event in rule.event:
+                for day, of in shown:
+                    if day <= last:
+                        yield Measurement(NEGATIVES, task, event, day, rows.get((event, day), 0), of)
 
 
 def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:

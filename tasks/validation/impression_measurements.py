@@ -1,9 +1,10 @@
 """What is measured of the impressions of a snapshot: rows and nulls by day, keys, users."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 import duckdb
+from sqlglot import exp
 
 from tasks import columns as c
 from tasks.sql import expressions as x
@@ -13,16 +14,19 @@ from tasks.validation.measurements import (
     KEYS,
     NULLS,
     ROWS,
+    USER,
+    WITH_USERS,
+    WITHOUT_USER,
     Measurement,
     count_if,
     fetch,
     find_examples,
     measure_columns,
     measure_newest,
-    measure_top_user,
 )
 
 IMPRESSIONS = "impressions"
+_LEAST_REQUESTS, _MOST_USERS = 50, 10
 
 
 def measure_impressions(
@@ -51,7 +55,6 @@ def measure_impressions(
     measured = [
         *types,
         *measure_newest(connection, LABELS, c.SHOWN_AT),
-        *measure_top_user(connection, LABELS, c.USER_ID),
         Measurement(FUTURE, c.SHOWN_AT, rows=later, of=rows, examples=examples),
         _keys(connection, rows),
     ]
@@ -59,6 +62,50 @@ def measure_impressions(
         measured.append(Measurement(ROWS, IMPRESSIONS, day=day, rows=count))
         measured += (Measurement(NULLS, n, "", day, k, count) for n, k in zip(present, nulls, strict=True))
     return measured
+
+
+def measure_heavy_users(connection: duckdb.DuckDBPyConnection, tasks: Sequence[str]) -> Iterator[Measurement]:
+    """Return the users with the most requests, and each task's labels with and without each of them.
+
+    A user with fewer than 50 requests is left out, as is one with at most twice the median user's.
+
+    Parameters
+    ----------
+    tasks : label columns.
+    """
+    heavy = fetch(
+        connection,
+        """WITH users AS (SELECT $user AS named, count(DISTINCT hash($request)) AS n FROM $labels
+                          WHERE $user IS NOT NULL GROUP BY 1)
+           SELECT named, n, (SELECT count(DISTINCT hash($request)) FROM $labels) AS total FROM users
+           WHERE n >= $least AND n > 2 * (SELECT median(n) FROM users)
+           ORDER BY n DESC, 1 LIMIT $most""",
+        user=x.column(c.USER_ID),
+        request=x.column(c.REQUEST_ID),
+        labels=x.table(LABELS),
+        least=x.integer(_LEAST_REQUESTS),
+        most=x.integer(_MOST_USERS),
+    )
+    if not heavy:
+        return
+    sums = [of(this=x.column(task)) for task in tasks for of in (exp.Sum, exp.Count)]
+    ((*whole,),) = fetch(connection, "SELECT $sums FROM $labels", sums=sums, labels=x.table(LABELS))
+    own = fetch(
+        connection,
+        "SELECT $user, $sums FROM $labels WHERE $user IN ($heavy) GROUP BY 1",
+        user=x.column(c.USER_ID),
+        sums=sums,
+        labels=x.table(LABELS),
+        heavy=[exp.convert(user) for user, *_ in heavy],
+    )
+    of_user = {user: figures for user, *figures in own}
+    for user, requests, total in heavy:
+        yield Measurement(USER, IMPRESSIONS, str(user), rows=requests, of=total)
+        for n, task in enumerate(tasks):
+            (sum_, count), (less, fewer) = whole[2 * n : 2 * n + 2], of_user[user][2 * n : 2 * n + 2]
+            rest = (sum_ or 0) - (less or 0)
+            yield Measurement(WITH_USERS, task, of=count, total=float(sum_ or 0))
+            yield Measurement(WITHOUT_USER, task, str(user), of=count - fewer, total=float(rest))
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, rows: int) -> Measurement:

@@ -29,7 +29,7 @@ from tasks.stores import delta
 from tasks.stores.workspace import Workspace
 from tasks.validation.distribution_measurements import measure_distributions
 from tasks.validation.event_measurements import KNOWN_EVENTS, SHOWN_ITEMS, measure_events
-from tasks.validation.impression_measurements import measure_impressions
+from tasks.validation.impression_measurements import measure_heavy_users, measure_impressions
 from tasks.validation.label_measurements import LABELS, measure_labels
 from tasks.validation.measurements import QUARANTINED, ROWS, Measurement, frame_of
 from tasks.validation.number_measurements import first_day_in_reach, measure_infinite, numeric_columns
@@ -59,10 +59,11 @@ def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFra
                 *measure_impressions(
                     connection, list(needed_columns(rows.IMPRESSIONS, contracts)), as_of=as_of
                 ),
+                *measure_heavy_users(connection, list(contracts.tasks.tasks)),
                 *measure_distributions(connection, contracts.surface, days=_DAYS),
                 *_infinite(log, contracts, as_of=as_of),
             ],
-            "events": measure_events(connection, events, names=contracts.tasks.events, as_of=as_of),
+            "events": measure_events(connection, events, tasks=contracts.tasks, as_of=as_of),
             "labels": measure_labels(connection, contracts.tasks, as_of=as_of),
         }
         for table, figures in measured.items():

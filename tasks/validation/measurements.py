@@ -38,6 +38,9 @@ SKEWED: Final = "before_impression"
 NEVER_SHOWN: Final = "item_never_shown"
 ARRIVED_EARLY: Final = "ingested_before_happened"
 UNKNOWN_NAME: Final = "unknown_name"
+NEGATIVES: Final = "negatives"
+WITH_USERS: Final = "with_users"
+WITHOUT_USER: Final = "without_user"
 QUARANTINED: Final = "quarantined"
 EXAMPLES: Final = 3
 

@@ -93,6 +93,23 @@ def check_top_user(frame: pd.DataFrame, *, max_share: float, rows_at_least: int)
     return _judge_table("", "no row has a user")
 
 
+def check_heavy_users(frame: pd.DataFrame, *, max_share: float) -> Judgement:
+    """Find users with more than a share of all requests, and name what leaving each of them out changes."""
+    whole = {one.subject: one for one in m.measured(frame, m.WITH_USERS)}
+    broken = []
+    for user in sorted(m.measured(frame, m.USER), key=lambda one: -one.rows):
+        if user.rows <= max_share * user.of:
+            continue
+        rests = [one for one in m.measured(frame, m.WITHOUT_USER) if one.value == user.value and one.of]
+        changes = ", ".join(
+            f"{one.subject} {whole[one.subject].total / whole[one.subject].of:.3g} to {one.total / one.of:.3g}"
+            for one in rests
+        )
+        share = f"{user.rows:,} of {user.of:,} requests ({user.rows / user.of:.1%})"
+        broken.append(("user_id", f"user {user.value}: {share}; without this user {changes}"))
+    return Judgement(["user_id"], broken, f"no user has over {max_share:.0%} of the requests")
+
+
 def check_unknown_events(
     frame: pd.DataFrame,
     *,

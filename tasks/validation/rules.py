@@ -11,13 +11,20 @@ import pandas as pd
 
 from tasks.validation import label_measurements as of_labels
 from tasks.validation import measurements as m
-from tasks.validation.day_rules import check_missing_days, check_silences, compare_shares, compare_volumes
+from tasks.validation.day_rules import (
+    check_missing_days,
+    check_missing_negatives,
+    check_silences,
+    compare_shares,
+    compare_volumes,
+)
 from tasks.validation.findings import Judgement, Rule
 from tasks.validation.row_rules import (
     check_base_rates,
     check_columns,
     check_contracted_events,
     check_freshness,
+    check_heavy_users,
     check_nulls,
     check_rows,
     check_top_user,
@@ -46,6 +53,7 @@ def _compare(judge: Callable[..., Judgement], **fixed: Any) -> Callable[..., Jud
 _SHARE = ("max_share",)
 _DAYS = ("as_of", "trailing", "doubt", "newest")
 _LEAST = (*_DAYS, "least", "least_change")
+_NEGATIVES = ("since", "trailing", "expected", "tasks")
 
 # fmt: off
 # A rule in two or three lines, so that the table can be read as one.
@@ -71,6 +79,8 @@ RULES = (
          "Few rows are left out as bad."),
     Rule("expect_no_user_to_have_too_much", check_top_user, ("max_share", "rows_at_least"),
          "No user has a large part of the table."),
+    Rule("expect_no_user_with_too_many_requests", check_heavy_users, _SHARE,
+         "No user has a large part of all requests."),
     Rule("expect_no_label_observed_before_maturity", _count(of_labels.EARLY), _SHARE,
          "No label is observed before it is mature: an early negative is a lie."),
     Rule("expect_label_value_only_when_observed", _count(of_labels.UNMASKED), _SHARE,
@@ -105,6 +115,10 @@ RULES = (
     Rule("expect_event_streams_to_go_on", partial(check_silences, ended=True),
          ("as_of", "trailing", "expected", "grace_days"),
          "No event falls silent for good."),
+    Rule("expect_negative_events_every_day", partial(check_missing_negatives, statistic=m.NEGATIVES),
+         _NEGATIVES, "No day lacks all events of a negative or safety task."),
+    Rule("expect_negative_labels_every_day", partial(check_missing_negatives, statistic=m.POSITIVES),
+         _NEGATIVES, "On no day of observed labels a negative or safety task has no positive."),
     Rule("expect_daily_volume_as_usual", _compare(compare_volumes), (*_DAYS, "above", "below", "grace_days"),
          "A day has about as many rows as the days before it.",
          drawing="Rows by day", always=True),

@@ -21,6 +21,7 @@ from tasks.stores.workspace import Workspace, format_instant, write_report
 from tasks.validation.findings import SuiteResult, worst_severity
 from tasks.validation.label_calendar import label_calendar
 from tasks.validation.measure import measure
+from tasks.validation.number_measurements import first_day_in_reach
 from tasks.validation.report import validation_report
 from tasks.validation.suites import load_suite, run_suite
 
@@ -133,6 +134,8 @@ def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str
         "event_columns": columns[EVENTS],
         "segments": [segment.name for segment in surface.segments],
         "as_of": format_instant(as_of),
+        "since": str(first_day_in_reach(contracts, as_of)),
+        "costs": [name for name, task in contracts.tasks.tasks.items() if task.family.costs],
         "until": format_instant(min(as_of, surface.ends_at or as_of)),
         "within": surface.arrival.within / timedelta(seconds=1),
     }

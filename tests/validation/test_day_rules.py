@@ -167,3 +167,43 @@ def test_days_that_too_few_came_before_are_said_not_to_be_judged() -> None:
     for days, said in ((5, "not judged"), (9, "2 of 9 figures"), (0, "0 figures")):
         frame = rows((n, 100) for n in range(56 - days, 56))
         assert day_rules.compare_volumes(frame, comparison, above=1.8, below=0.55).observed.startswith(said)
+
+
+def missing_negatives(
+    counts: Iterable[tuple[int, int, int]], *, since: int = 0, statistic: str = "negatives"
+) -> list[str]:
+    """Return what is reported of days with so many events of so many impressions."""
+    frame = frame_of(Measurement(statistic, "hide_7d", "hide", day(n), k, of) for n, k, of in counts)
+    found = day_rules.check_missing_negatives(
+        frame, statistic=statistic, since=str(day(since)), trailing=28, expected=10
+    )
+    return [sentence for _, sentence in found.broken]
+
+
+@pytest.mark.parametrize("silent", [1, 5, 20, 41])
+def test_a_day_without_a_negative_event_is_found_wherever_it_lies(silent: int) -> None:
+    counts = [(n, 0 if n == silent else 12, 600) for n in range(42)]
+    assert missing_negatives(counts) == [f"{day(silent)}: no hide of hide_7d in 600 rows, 12 were expected"]
+
+
+def test_days_without_a_negative_event_add_up_and_few_expected_ones_are_no_finding() -> None:
+    few = [(n, 0 if n in {20, 21, 22} else 4, 600) for n in range(42)]
+    assert missing_negatives(few) == [
+        "2026-03-22 to 2026-03-24: no hide of hide_7d in 1,800 rows, 12 were expected"
+    ]
+    assert missing_negatives([(n, 0 if n in {20, 21} else 4, 600) for n in range(42)]) == []
+
+
+def test_fewer_impressions_make_fewer_negative_events_expected() -> None:
+    assert missing_negatives([(n, 0, 60) if n == 30 else (n, 12, 600) for n in range(42)]) == []
+
+
+def test_a_negative_that_comes_once_a_week_and_one_that_came_in_one_burst_are_not_missing() -> None:
+    assert missing_negatives((n, 90 if n % 7 == 0 else 0, 600) for n in range(42)) == []
+    assert missing_negatives((n, 500 if n == 3 else int(n % 3 == 0), 600) for n in range(42)) == []
+
+
+def test_a_silence_that_no_slice_reaches_is_no_finding() -> None:
+    counts = [(n, 0 if n == 20 else 12, 600) for n in range(42)]
+    assert missing_negatives(counts, since=21) == []
+    assert len(missing_negatives(counts, since=20)) == 1

@@ -1,15 +1,20 @@
 """Events are counted by name and day; clocks and items that disagree with the impressions are named."""
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import duckdb
 import pytest
 
 from tasks.validation.event_measurements import measure_events
 from tasks.validation.measurements import Measurement
+from tests.labels.engine import tasks
 
 AS_OF = datetime(2026, 3, 3, tzinfo=UTC)
+TASKS = tasks(
+    click={"positive": {"event": "click", "within": "PT1H"}},
+    hide={"family": "negative", "positive": {"event": "hide", "within": "P1D"}, "maturity": "P2D"},
+)
 COLUMNS = ("event", "happened_at", "ingested_at", "request_id", "item_id", "user_id")
 
 
@@ -20,7 +25,7 @@ def engine() -> Iterator[duckdb.DuckDBPyConnection]:
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute(
             """CREATE TABLE labels AS SELECT 'r1' AS request_id, item_id,
-                 TIMESTAMPTZ '2026-03-01 12:00:00Z' AS shown_at
+                 TIMESTAMPTZ '2026-03-01 12:00:00Z' AS shown_at, DATE '2026-03-01' AS ds
                FROM (VALUES ('i1'), ('i2')) AS items(item_id)"""
         )
         connection.execute("CREATE VIEW shown_items AS SELECT item_id FROM labels")
@@ -41,7 +46,7 @@ def add(
 
 
 def measure(engine: duckdb.DuckDBPyConnection, statistic: str) -> list[Measurement]:
-    measured = measure_events(engine, COLUMNS, names={"click"}, as_of=AS_OF)
+    measured = measure_events(engine, COLUMNS, tasks=TASKS, as_of=AS_OF)
     return [one for one in measured if one.statistic == statistic]
 
 
@@ -77,3 +82,13 @@ def test_an_item_that_was_never_shown_is_named(engine: duckdb.DuckDBPyConnection
     add(engine, "click", "12:05", "12:06", "ghost")
     (strange,) = measure(engine, "item_never_shown")
     assert (strange.rows, strange.of, strange.examples) == (1, 3, "ghost")
+
+
+def test_negative_events_are_counted_of_a_days_impressions_once_they_must_have_arrived(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    assert [(one.subject, one.value, one.rows, one.of) for one in measure(engine, "negatives")] == [
+        ("hide", "hide", 0, 2)
+    ]
+    early = measure_events(engine, COLUMNS, tasks=TASKS, as_of=AS_OF - timedelta(seconds=1))
+    assert not [one for one in early if one.statistic == "negatives"]

@@ -55,16 +55,53 @@ def test_a_day_ten_times_its_neighbours_is_a_warning(log: DailyLog) -> None:
         log.impressions.append(
             {**shown, "request_id": f"again-{n}", "item_id": "second", "shown_at": on(8, 12)}
         )
-    found = only(log.failures(), "impressions", "daily_volume_as_usual")
+    found = log.failures()["impressions", "daily_volume_as_usual"]
     assert found.severity == "warning"
     assert found.observed.startswith("impressions 2026-03-10: 804, usual ")
 
 
 def test_an_event_stream_that_stops_is_critical(log: DailyLog) -> None:
     log.drop("events", lambda row: row["event"] == "hide" and row["happened_at"] >= on(24))
-    found = only(log.failures(), "events", "event_streams_to_go_on")
+    found = log.failures()["events", "event_streams_to_go_on"]
     assert (found.severity, found.subject) == ("critical", "hide")
     assert found.observed == "hide: no event from 2026-03-26 to 2026-03-30, 54 were usual"
+
+
+def test_hides_that_are_missing_for_a_day_in_the_middle_are_critical(log: DailyLog) -> None:
+    log.drop("events", lambda row: row["event"] == "hide" and on(12) <= row["happened_at"] < on(13))
+    found = log.failures()["events", "negative_events_every_day"]
+    assert (found.severity, found.subject) == ("critical", "hide_7d")
+    assert found.observed == "2026-03-14: no hide of hide_7d in 80 rows, 10 were expected"
+
+
+def test_hides_that_are_missing_on_the_newest_day_that_must_have_arrived_are_critical(log: DailyLog) -> None:
+    """A maturity of a day beyond the window: the events of a day are awaited until the end of the next."""
+    log.drop("events", lambda row: row["event"] == "hide" and row["happened_at"] >= on(28))
+    found = only(log.failures(), "events", "negative_events_every_day")
+    assert found.observed == "2026-03-30: no hide of hide_7d in 82 rows, 10 were expected"
+
+
+def test_hides_that_meet_no_impression_of_a_mature_day_are_critical(log: DailyLog) -> None:
+    for row in log.events:
+        if row["event"] == "hide" and on(12) <= row["happened_at"] < on(13):
+            row["user_id"] = f"account-{row['user_id']}"
+    found = log.failures()["labels", "negative_labels_every_day"]
+    assert (found.severity, found.subject) == ("critical", "hide_7d")
+    assert found.observed == "2026-03-14: no positive hide_7d in 80 rows, 10 were expected"
+
+
+def test_a_user_with_many_requests_is_named_with_what_leaving_them_out_changes(log: DailyLog) -> None:
+    for day in range(DAYS):
+        for n in (1, 2, 3):  # each clicks its first item
+            log.request(day, n, name="robot-")
+    for row in (*log.impressions, *log.events):
+        row["user_id"] = "robot" if row["request_id"].startswith("robot-") else row["user_id"]
+    found = only(log.failures(), "impressions", "no_user_with_too_many_requests")
+    assert found.severity == "warning"
+    # 910 of 2,460 labels are clicks; with the robot's 90 of 180 more, 1,000 of 2,640
+    assert found.observed == (
+        "user robot: 90 of 1,320 requests (6.8%); without this user click_1h 0.379 to 0.37, hide_7d 0.121 to 0.13"
+    )
 
 
 def test_a_stream_that_was_silent_for_days_and_came_back_is_a_warning(log: DailyLog) -> None:
