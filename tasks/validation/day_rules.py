@@ -205,7 +205,7 @@ def check_missing_negatives(
 
 
 def _usual_rates(days: Sequence[date], rates: Floats, trailing: int) -> Floats:
-    """Return the rate that was usual for each day: the smaller of two medians, which one busy day cannot lift.
+    """Return the rate that was usual for each day: the smaller of two medians, so that no burst lifts it.
 
     One is of the days of that weekday, one of all days that have an outcome; both of the trailing days, or,
     where those lack the weekday, of the whole log.

@@ -92,8 +92,7 @@ def _negatives(
 ) -> Iterator[Measurement]:
     """Count the events of negative and safety tasks, of the impressions of each day.
 
-    A day counts once its events must have arrived: so long after its end as the task's maturity lies after its
-    window.
+    A day counts once its events must have arrived: as long after its end as maturity lies after the window.
     """
     shown = fetch(
         connection,

@@ -101,10 +101,7 @@ def check_heavy_users(frame: pd.DataFrame, *, max_share: float) -> Judgement:
         if user.rows <= max_share * user.of:
             continue
         rests = [one for one in m.measured(frame, m.WITHOUT_USER) if one.value == user.value and one.of]
-        changes = ", ".join(
-            f"{one.subject} {whole[one.subject].total / whole[one.subject].of:.3g} to {one.total / one.of:.3g}"
-            for one in rests
-        )
+        changes = ", ".join(f"{one.subject} {_mean(whole[one.subject])} to {_mean(one)}" for one in rests)
         share = f"{user.rows:,} of {user.of:,} requests ({user.rows / user.of:.1%})"
         broken.append(("user_id", f"user {user.value}: {share}; without this user {changes}"))
     return Judgement(["user_id"], broken, f"no user has over {max_share:.0%} of the requests")
@@ -159,6 +156,10 @@ def _judge_table(broken: str, holds: str) -> Judgement:
 def _format_count(one: Measurement) -> str:
     examples = f" (for example {one.examples})" if one.examples else ""
     return f"{one.subject}: {one.rows:,} of {one.of:,} rows{examples}"
+
+
+def _mean(one: Measurement) -> str:
+    return f"{one.total / one.of:.3g}"
 
 
 def _first_days(counts: Iterable[Measurement]) -> dict[str, date]:
