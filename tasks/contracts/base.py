@@ -12,11 +12,6 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-def is_none(value: object) -> bool:
-    """Whether a field was left out: it is not written then, and leaves earlier digests as they were."""
-    return value is None
-
-
 def _as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 

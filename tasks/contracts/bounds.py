@@ -4,7 +4,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from tasks.contracts.base import Closed, Number, is_none
+from tasks.contracts.base import Closed, Number
 
 BOUNDS: Final = (
     "max",
@@ -31,7 +31,7 @@ class Bounded(Closed):
     max: Number | None = None
     min: Number | None = None
     relative_increase_max: Annotated[Number, Field(ge=0)] | None = None
-    relative_increase_min: Annotated[Number | None, Field(ge=0, exclude_if=is_none)] = None
+    relative_increase_min: Annotated[Number | None, Field(ge=0)] = None
     relative_decrease_max: Annotated[Number, Field(ge=0, le=1)] | None = None
 
     @model_validator(mode="after")

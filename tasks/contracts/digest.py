@@ -7,8 +7,8 @@ from pydantic import BaseModel
 
 
 def canonical(model: BaseModel) -> dict[str, object]:
-    """Return a contract's content as plain JSON, defaults included."""
-    return model.model_dump(mode="json", by_alias=True)
+    """Return a contract's content as plain JSON without defaults, so that a new key changes no digest."""
+    return model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
 def canonical_json(content: object) -> str:

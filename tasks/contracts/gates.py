@@ -11,9 +11,7 @@ from pydantic import Field, model_validator
 from tasks.contracts.base import AsTuple, Closed, Identifier, Identifiers, Number, Range, Share
 from tasks.contracts.durations import Duration
 
-ApprovalsOnCommandLine = Annotated[
-    Literal["by_account"] | bool, Field(exclude_if=lambda allowed: allowed is False)
-]
+ApprovalsOnCommandLine = Literal["by_account"] | bool
 """Whether a promotion may be agreed to on the command line: no, by reviewers' own accounts, or by anyone."""
 AUC_MAX: Final = 0.995
 FEATURE_AUC_MAX: Final = 0.98
@@ -43,7 +41,7 @@ class ModelGate(Closed):
     """How far a model may fall behind the champion's, and what is too good to be true.
 
     ``auc_max`` and ``feature_auc_max``: the AUC, by request or pooled, above which a head or a single feature
-    is taken to know the outcome; left out, they are no part of the contract's digest.
+    is taken to know the outcome.
     ``refit_shift_max``: how far refitted predictions may lie from the tested ones, summed over tenths, as a
     share of the tested mean, where chance does not make more (``tasks/evaluation/shift.py``);
     ``refit_shift_max_by_task`` has the bounds of tasks that need another, as those with a season do.
@@ -51,10 +49,8 @@ class ModelGate(Closed):
 
     auc_drop_max: Annotated[Number, Field(ge=0, le=1)] = 0.005
     normalized_entropy_rise_max: Annotated[Number, Field(ge=0)] = 0.01
-    auc_max: Annotated[Share, Field(exclude_if=lambda most: most == AUC_MAX)] = AUC_MAX
-    feature_auc_max: Annotated[Share, Field(exclude_if=lambda most: most == FEATURE_AUC_MAX)] = (
-        FEATURE_AUC_MAX
-    )
+    auc_max: Share = AUC_MAX
+    feature_auc_max: Share = FEATURE_AUC_MAX
     refit_shift_max: Annotated[Number, Field(ge=0)] = 0.1
     refit_shift_max_by_task: dict[Identifier, Annotated[Number, Field(ge=0)]] = {}
     first: FirstModelGate = FirstModelGate()
@@ -95,19 +91,14 @@ class ShadowGate(Closed):
 
     ``error_rate_max``: share of the day's requests that it may leave without an answer.
     ``latency_ratio_max``: how many times as long as the champion it may take to score a request;
-    ``latency_action`` is what a longer time leads to. These three are no part of the contract's digest where
-    they have their defaults.
+    ``latency_action`` is what a longer time leads to.
     """
 
     overlap_at_k_min: Share = 0.3
     score_shift_max: Annotated[Number, Field(ge=0)] = 0.5
-    error_rate_max: Annotated[Share, Field(exclude_if=lambda most: most == 0.0)] = 0.0
-    latency_ratio_max: Annotated[Number, Field(gt=0, exclude_if=lambda most: most == LATENCY_RATIO_MAX)] = (
-        LATENCY_RATIO_MAX
-    )
-    latency_action: Annotated[Literal["warn", "block"], Field(exclude_if=lambda action: action == "warn")] = (
-        "warn"
-    )
+    error_rate_max: Share = 0.0
+    latency_ratio_max: Annotated[Number, Field(gt=0)] = LATENCY_RATIO_MAX
+    latency_action: Literal["warn", "block"] = "warn"
 
 
 class FreshnessGate(Closed):
@@ -156,10 +147,6 @@ class Canary(Closed):
     share: Annotated[Number, Field(gt=0, lt=1)]
 
 
-DeclaredOverride = Annotated[OverrideRule | None, Field(exclude_if=lambda rule: rule is None)]
-DeclaredCanary = Annotated[Canary | None, Field(exclude_if=lambda canary: canary is None)]
-
-
 class Rules(Gates):
     """All of ``surface.yaml`` that a promotion is judged by: gates, base rates, and who has to agree.
 
@@ -171,5 +158,5 @@ class Rules(Gates):
     base_rates: dict[Identifier, Range] | None = None
     reviewers: dict[Identifier, Annotated[tuple[str, ...], AsTuple]] | None = None
     approvals_on_command_line: ApprovalsOnCommandLine = False
-    override: DeclaredOverride = None
-    canary: DeclaredCanary = None
+    override: OverrideRule | None = None
+    canary: Canary | None = None

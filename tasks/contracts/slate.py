@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tasks.contracts.base import Closed, Identifier, Number, Slug, Version, is_none
+from tasks.contracts.base import Closed, Identifier, Number, Slug, Version
 from tasks.contracts.conditions import Condition
 
 _Count = Annotated[int, Field(ge=1, le=1000)]
@@ -64,17 +64,17 @@ class SlateSpec(Closed):
     min_where_if_available: dict[Identifier, _Count] = {}
     required_first: Identifier | None = None
     diversity: Diversity | None = None
-    decay: Annotated[Decay | None, Field(exclude_if=is_none)] = None
-    exploration: Annotated[Exploration | None, Field(exclude_if=is_none)] = None
+    decay: Decay | None = None
+    exploration: Exploration | None = None
 
 
 class SlateOverride(Closed):
     """What a context changes of the slate: each field that is given takes the place of the slate's own."""
 
-    length: Annotated[_Count | None, Field(exclude_if=is_none)] = None
-    max_per: Annotated[dict[Identifier, _Count] | None, Field(exclude_if=is_none)] = None
-    max_where: Annotated[_Limits | None, Field(exclude_if=is_none)] = None
-    min_where_if_available: Annotated[dict[Identifier, _Count] | None, Field(exclude_if=is_none)] = None
+    length: _Count | None = None
+    max_per: dict[Identifier, _Count] | None = None
+    max_where: _Limits | None = None
+    min_where_if_available: dict[Identifier, _Count] | None = None
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:

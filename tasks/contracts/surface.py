@@ -22,7 +22,7 @@ from tasks.contracts.base import (
 )
 from tasks.contracts.cron import check_cron
 from tasks.contracts.durations import Duration, parse_duration
-from tasks.contracts.gates import ApprovalsOnCommandLine, DeclaredCanary, DeclaredOverride, Gates, Rules
+from tasks.contracts.gates import ApprovalsOnCommandLine, Canary, Gates, OverrideRule, Rules
 from tasks.contracts.training import TaskTraining
 
 Cron = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_cron)]
@@ -222,9 +222,7 @@ class SurfaceSpec(Closed):
     values: Identifiers = ()
     examination: Literal["none", "estimated"] | Examination | None = None
     reference_position: Annotated[int, Field(ge=1)] = 1
-    propensity_kind: Annotated[
-        Literal["position", "inclusion"], Field(exclude_if=lambda kind: kind == "position")
-    ] = "position"
+    propensity_kind: Literal["position", "inclusion"] = "position"
     split: Split
     minimum: Minimum = Minimum()
     lightgbm: dict[Identifier, LightGBMParameters] = {}
@@ -235,8 +233,8 @@ class SurfaceSpec(Closed):
     schedule: Schedule = Schedule()
     arrival: Arrival = Arrival()
     promotion: Promotion = Promotion()
-    override: DeclaredOverride = None
-    canary: DeclaredCanary = None
+    override: OverrideRule | None = None
+    canary: Canary | None = None
     gates: Gates = Gates()
 
     @model_validator(mode="after")

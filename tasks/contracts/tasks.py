@@ -28,7 +28,6 @@ from tasks.contracts.base import (
     Slug,
     Text,
     Version,
-    is_none,
 )
 from tasks.contracts.durations import Duration
 from tasks.errors import unknown
@@ -72,7 +71,7 @@ class Positive(Closed):
     after: Identifier | None = None
     at_least: Annotated[int, Field(ge=1, le=10_000)] = 1
     value_at_least: Number | None = None
-    value_below: Annotated[Number | None, Field(exclude_if=is_none)] = None
+    value_below: Number | None = None
 
     @property
     def bounds_values(self) -> bool:

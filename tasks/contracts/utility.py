@@ -5,7 +5,7 @@ utility = total, or with an offset a positive number in the order of totals, x t
 """
 
 from collections import Counter
-from collections.abc import Sequence, Sized
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -23,16 +23,11 @@ from tasks.contracts.base import (
     Slug,
     Text,
     Version,
-    is_none,
 )
 from tasks.contracts.bounds import Bounded, MetricName
 from tasks.contracts.conditions import Condition
 from tasks.contracts.constrained import Constrained
 from tasks.contracts.slate import SlateOverride
-
-
-def _is_empty(value: Sized) -> bool:
-    return not value
 
 
 def _weight(value: Any) -> Any:
@@ -123,10 +118,10 @@ class PolicyContext(Closed):
     name: Identifier
     when: Annotated[dict[Identifier, _Condition], Field(min_length=1)]
     weights: Weights = {}
-    relevance_floor: Annotated[Floors, Field(exclude_if=_is_empty)] = {}
-    multipliers: Annotated[tuple[Multiplier, ...], AsTuple, Field(exclude_if=_is_empty)] = ()
-    hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple, Field(exclude_if=_is_empty)] = ()
-    slate: Annotated[SlateOverride | None, Field(exclude_if=is_none)] = None
+    relevance_floor: Floors = {}
+    multipliers: Annotated[tuple[Multiplier, ...], AsTuple] = ()
+    hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple] = ()
+    slate: SlateOverride | None = None
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
@@ -178,10 +173,6 @@ class Primary(Closed):
     relative_decrease_max: Annotated[Number, Field(ge=0, lt=1)] = 0.05
 
 
-def _is_default_primary(primary: Primary) -> bool:
-    return primary == Primary()
-
-
 class UtilitySpec(Closed):
     """The whole file; ``experiment`` names what justified this version."""
 
@@ -189,17 +180,17 @@ class UtilitySpec(Closed):
     version: Version
     owner: Text
     approvals: Annotated[Identifiers, Field(min_length=1)]
-    experiment: Annotated[Reference | None, Field(exclude_if=is_none)] = None
+    experiment: Reference | None = None
     weights: Annotated[Weights, Field(min_length=1)]
-    offset: Annotated[Offset | None, Field(exclude_if=is_none)] = None
-    multipliers: Annotated[tuple[Multiplier, ...], AsTuple, Field(exclude_if=_is_empty)] = ()
-    perturbation: Annotated[Perturbation | None, Field(exclude_if=is_none)] = None
+    offset: Offset | None = None
+    multipliers: Annotated[tuple[Multiplier, ...], AsTuple] = ()
+    perturbation: Perturbation | None = None
     contexts: Annotated[tuple[PolicyContext, ...], AsTuple] = ()
     relevance_floor: Floors = {}
     hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple] = ()
     lexicographic: Annotated[tuple[Tier, ...], AsTuple] = ()
-    primary: Annotated[Primary, Field(exclude_if=_is_default_primary)] = Primary()
-    constrained: Annotated[Constrained | None, Field(exclude_if=is_none)] = None
+    primary: Primary = Primary()
+    constrained: Constrained | None = None
     guardrails: Annotated[tuple[Guardrail, ...], AsTuple] = ()
 
     @property

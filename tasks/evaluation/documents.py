@@ -2,8 +2,7 @@
 
 ::
 
-    {"document": "training", "version": 1, ...}      written since version 1
-    {...}                                            an earlier program wrote it: `upgraded` first
+    {"document": "training", "version": 1, ...}
 
 A figure that is not finite is null in JSON and NaN in Python. An unknown key is refused: a reader that leaves
 out what it does not know would judge by less than was found.
@@ -51,11 +50,6 @@ class Document(Section):
         return self.model_dump(mode="json", exclude={"document", "version"})
 
     @classmethod
-    def upgraded(cls, plain: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what an earlier program wrote without a version, in the shape of version 1."""
-        return dict(plain)
-
-    @classmethod
     def read(cls, text: str | bytes, *, where: str) -> Self:
         """Read a document.
 
@@ -75,10 +69,11 @@ class Document(Section):
             plain = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise StoreError(f"{where} holds no {name} evidence: {error}. Run its step again.") from error
-        if not isinstance(plain, dict):
-            kind = type(plain).__name__
-            raise StoreError(f"{where} holds no {name} evidence but a {kind}. Run its step again.")
-        found = (plain.get("document", name), plain.get("version", version))
+        if not isinstance(plain, dict) or not plain.keys() >= {"document", "version"}:
+            raise StoreError(
+                f"{where} holds no {name} evidence: it names no document and version. Run its step again."
+            )
+        found = (plain["document"], plain["version"])
         if found[0] != name:
             raise ContractError(f"{where} holds {found[0]} evidence, not {name}. Name a run of that step.")
         if found[1] != version:
@@ -87,7 +82,7 @@ class Document(Section):
                 "Use the program that wrote it, or run its step again with this one."
             )
         try:
-            return cls.model_validate(plain if "version" in plain else cls.upgraded(plain))
+            return cls.model_validate(plain)
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{where} holds no {name} evidence of version {version}: {_problem(error)}. "

@@ -13,10 +13,9 @@
     gate        GateEvidence           -> promotion              (evaluation/release_evidence.py)
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -30,7 +29,6 @@ Days = tuple[date, date]
 MapKind = Literal["none", "global", "segment"]
 Parameter = bool | int | float | str | dict[str, float] | None
 
-_TREES: Final = "lightgbm."
 """What the parameters of the trees began with among all parameters, before they stood apart."""
 
 
@@ -62,9 +60,7 @@ class ValidationEvidence(Document):
     severity: str | None
     expectations: tuple[Finding, ...]
     report: str
-    calendar: LabelCalendar | None = Field(
-        default=None, repr=False, exclude_if=lambda calendar: calendar is None
-    )
+    calendar: LabelCalendar | None = Field(default=None, repr=False)
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -132,16 +128,7 @@ class TrainingEvidence(_OfTask):
     search: SearchSummary | None
     importances: dict[str, Importance]
     test: TaskFigures | None
-    recipe: dict[str, JsonValue] | None = Field(
-        default=None, repr=False, exclude_if=lambda recipe: recipe is None
-    )
-
-    @classmethod
-    def upgraded(cls, plain: Mapping[str, Any]) -> dict[str, Any]:
-        """Let the parameters of the trees stand apart; the earliest documents name no start."""
-        of_trees = {name: value for name, value in plain["parameters"].items() if name.startswith(_TREES)}
-        trees = {name.removeprefix(_TREES): value for name, value in of_trees.items()}
-        return {"start": {}, **plain, "trees": trees}
+    recipe: dict[str, JsonValue] | None = Field(default=None, repr=False)
 
 
 class CurveEvidence(Section):

@@ -10,7 +10,6 @@ from datetime import date
 from typing import Final
 
 import numpy as np
-from pydantic import Field
 
 from tasks.contracts.training import HeadKind
 from tasks.errors import DataError
@@ -115,7 +114,7 @@ class TaskFigures(Section):
     headline: Headline
     figures: tuple[FlatRow, ...]
     references: HeadReferences | None = None
-    curve: tuple[CurvePoint, ...] = Field(default=(), exclude_if=lambda curve: not curve)
+    curve: tuple[CurvePoint, ...] = ()
 
     def whole(self) -> dict[str, Estimate]:
         """Return each metric of all rows."""

@@ -99,7 +99,7 @@ class ReleaseEvidence(Document):
     unjudged: dict[str, str] = Field(default_factory=dict)
     inputs: tuple[HeadInputs, ...] = ()
     description: str
-    rules: dict[str, Any] | None = Field(default=None, repr=False, exclude_if=lambda rules: rules is None)
+    rules: dict[str, Any] | None = Field(default=None, repr=False)
 
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Return the headline of each task, as people are shown it."""
@@ -149,10 +149,10 @@ class GateEvidence(Document):
     calibration_in_slots: dict[str, Estimate]
     sensitivity: tuple[TermEvidence, ...]
     manifest: dict[str, JsonValue] = Field(repr=False)
-    rules: dict[str, Any] | None = Field(default=None, repr=False, exclude_if=lambda rules: rules is None)
-    judged_as_of: str | None = Field(default=None, exclude_if=lambda as_of: as_of is None)
-    loosened: tuple[str, ...] = Field(default=(), exclude_if=lambda loosened: not loosened)
-    timings: tuple[Verdict, ...] = Field(default=(), exclude_if=lambda timings: not timings)
+    rules: dict[str, Any] | None = Field(default=None, repr=False)
+    judged_as_of: str | None = None
+    loosened: tuple[str, ...] = ()
+    timings: tuple[Verdict, ...] = ()
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

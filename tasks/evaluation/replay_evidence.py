@@ -1,13 +1,12 @@
 """What simulation and shadow found, as documents: the decision of a release beside that of another."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from tasks.contracts.metrics import MetricKind, read_metric
+from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.documents import CLOSED, Document, Figure, Section
 from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.verdicts import Estimate, Verdict
@@ -60,18 +59,14 @@ class Headline(Section):
     relative: Estimate | None
 
 
-ErrorRise = Annotated[Estimate | None, Field(exclude_if=lambda rise: rise is None)]
-"""Of a head whose error is another than normalized entropy; None of the others."""
-
-
 class SegmentComparison(Section):
     """What a task loses against the champion in one segment; see `ChampionComparison`."""
 
     segment: str
     auc_by_request_drop: Estimate | None
     normalized_entropy_rise: Estimate | None
-    relative_squared_error_rise: ErrorRise = None
-    relative_pinball_loss_rise: ErrorRise = None
+    relative_squared_error_rise: Estimate | None = None
+    relative_pinball_loss_rise: Estimate | None = None
 
 
 class ChampionComparison(Section):
@@ -86,8 +81,8 @@ class ChampionComparison(Section):
     auc_drop: Estimate | None
     normalized_entropy_rise: Estimate | None
     auc_by_request_drop: Estimate | None = None
-    relative_squared_error_rise: ErrorRise = None
-    relative_pinball_loss_rise: ErrorRise = None
+    relative_squared_error_rise: Estimate | None = None
+    relative_pinball_loss_rise: Estimate | None = None
     segments: tuple[SegmentComparison, ...] = ()
 
 
@@ -186,12 +181,6 @@ class SimulationEvidence(Document):
     off_policy: tuple[OffPolicyCheck, ...] = ()
     judged: dict[str, tuple[Verdict, ...]] = Field(default_factory=dict)
 
-    @classmethod
-    def upgraded(cls, plain: Mapping[str, Any]) -> dict[str, Any]:
-        """Say what each metric's name means; the earliest documents hold no composition."""
-        others = {name: _named(rows) for name, rows in plain["others"].items()}
-        return {"composition": None, **plain, "measured": _named(plain["measured"]), "others": others}
-
 
 class ShadowComparison(Section):
     """Two releases on one day's candidates, with user-clustered intervals."""
@@ -287,17 +276,7 @@ class ShadowEvidence(Document):
     candidates: int
     comparison: ShadowComparison | None
     reproduced: Reproduction | None
-    examples: tuple[ShadowExample, ...] = Field(
-        default=(), repr=False, exclude_if=lambda examples: not examples
-    )
-    packed: PackedScores | None = Field(default=None, exclude_if=lambda packed: packed is None)
-    failures: ScoringFailures | None = Field(default=None, exclude_if=lambda failures: failures is None)
-    leaks: tuple[ConstraintLeak, ...] = Field(default=(), exclude_if=lambda leaks: not leaks)
-
-
-def _named(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    metrics = [read_metric(row["metric"]) for row in rows]
-    return [
-        {**row, "kind": metric.kind, "subject": metric.subject}
-        for row, metric in zip(rows, metrics, strict=True)
-    ]
+    examples: tuple[ShadowExample, ...] = Field(default=(), repr=False)
+    packed: PackedScores | None = None
+    failures: ScoringFailures | None = None
+    leaks: tuple[ConstraintLeak, ...] = ()

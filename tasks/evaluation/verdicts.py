@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
+from pydantic import BeforeValidator, ConfigDict, PlainSerializer, TypeAdapter
 from scipy.special import ndtr
 
 from tasks.evaluation.documents import CLOSED, Figure
@@ -188,10 +188,10 @@ class Verdict:
     relative: bool = False
     holds: bool | None = None
     power: Power | None = None
-    task: Annotated[str | None, Field(exclude_if=lambda task: task is None)] = None
-    allowed: Annotated[Bounds | None, Field(exclude_if=lambda allowed: allowed is None)] = None
-    doubt: Annotated[str, Field(exclude_if=lambda doubt: not doubt)] = ""
-    against: Annotated[str, Field(exclude_if=lambda against: not against)] = ""
+    task: str | None = None
+    allowed: Bounds | None = None
+    doubt: str = ""
+    against: str = ""
 
     @property
     def of(self) -> str:

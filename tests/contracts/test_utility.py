@@ -19,8 +19,6 @@ from tasks.contracts.utility import (
 )
 from tests.contracts.files import VALID
 
-WEIGHT = {"weight": -9.0, "times": None, "why": None}
-
 DROPPED = {"name": "violation", "drop_when": {"column": "violation", "equals": True}}
 KEPT = {"column": "permitted", "equals": False}
 NIGHT = {"name": "night", "when": {"tenure": ["new"]}, "weights": {"click": 1.0}}
@@ -35,10 +33,11 @@ def test_a_value_column_may_have_a_cap() -> None:
     assert (plain.column, plain.cap) == ("margin", None)
 
 
-def test_what_is_not_declared_leaves_the_digest_of_a_policy_as_it_was() -> None:
+def test_what_is_not_declared_is_no_part_of_a_policy_digest() -> None:
     plain = canonical(UtilitySpec.model_validate(VALID["utility"]))
     assert not {"offset", "multipliers", "experiment"} & plain.keys()
-    assert plain["contexts"] == [VALID["utility"]["contexts"][0] | {"weights": {"return": WEIGHT}}]
+    weights = {"return": {"weight": -9.0}}
+    assert plain["contexts"] == [VALID["utility"]["contexts"][0] | {"weights": weights}]
     assert "decay" not in canonical(SlateSpec.model_validate(VALID["slate"]))
 
 

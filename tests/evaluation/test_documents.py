@@ -29,7 +29,7 @@ def missing(new: Any, old: Any, place: str = "") -> list[str]:
 
 
 @pytest.mark.parametrize("name", written.KINDS)
-def test_what_was_written_without_a_version_loads_with_every_figure(name: str) -> None:
+def test_an_example_loads_with_every_figure(name: str) -> None:
     document = written.document(name)
     assert missing(document.to_json(), written.plain(name)) == []
     assert document.to_json()["version"] == 1
@@ -65,16 +65,16 @@ def _with(plain: Any, path: tuple[Any, ...], value: Any) -> Any:
 @pytest.mark.parametrize("name", written.KINDS)
 def test_evidence_of_another_shape_is_refused_with_its_run_and_never_a_crash(name: str) -> None:
     dice, refused = Random(14), 0  # noqa: S311 - a seed
-    for plain in (written.plain(name), written.document(name).to_json()):
-        places = _places(plain)
-        for path in [(), *dice.sample(places, min(len(places), 60))]:
-            for value in SHAPES:
-                text = json.dumps(_with(plain, path, value))
-                try:
-                    written.KINDS[name].read(text, where="Run r1")
-                except (StoreError, ContractError) as error:
-                    refused += "Run r1" in str(error)
-    assert refused > 100
+    plain = written.plain(name)
+    places = _places(plain)
+    for path in [(), *dice.sample(places, min(len(places), 60))]:
+        for value in SHAPES:
+            text = json.dumps(_with(plain, path, value))
+            try:
+                written.KINDS[name].read(text, where="Run r1")
+            except (StoreError, ContractError) as error:
+                refused += "Run r1" in str(error)
+    assert refused > 50
 
 
 @pytest.mark.parametrize("text", ["[]", "null", "7", '"x"', "", "{", "[" * 100_000, "\ud800", "{}"])

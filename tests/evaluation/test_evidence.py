@@ -1,4 +1,4 @@
-"""What earlier programs wrote of a model is read in the words of this one."""
+"""The evidence of a training and of a validation."""
 
 from tests.evaluation import written
 

@@ -1,4 +1,4 @@
-"""What earlier programs wrote of a release is read in the words of this one."""
+"""The evidence of a release and of its gate."""
 
 from tasks.evaluation.verdicts import Outcome
 from tests.evaluation import written

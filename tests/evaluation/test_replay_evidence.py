@@ -1,4 +1,4 @@
-"""What earlier programs wrote of a replay is read in the words of this one."""
+"""The evidence of a simulation and of a shadow."""
 
 from tasks.contracts.metrics import MetricKind
 from tests.evaluation import written

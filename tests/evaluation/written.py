@@ -1,4 +1,4 @@
-"""Evidence that the tests hold the documents against: written by commit ca937ab (documents/README.md)."""
+"""Examples of every evidence document, by name."""
 
 import json
 from pathlib import Path

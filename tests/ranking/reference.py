@@ -72,7 +72,8 @@ def _decide(
 ) -> list[dict[str, Any]]:
     results = [_valued(row, utility) for row in rows]
     _drop(rows, results, utility)
-    slate = dict(slate) | (_context(rows[0], utility) or {}).get("slate", {})
+    changed = (_context(rows[0], utility) or {}).get("slate") or {}
+    slate = dict(slate) | {name: rule for name, rule in changed.items() if rule is not None}
     kept = [i for i, result in enumerate(results) if result["dropped_by"] is None]
     kept.sort(key=lambda i: (_tier(rows[i], utility), -results[i]["utility"], rows[i]["item_id"]))
     for rank, i in enumerate(kept, start=1):
