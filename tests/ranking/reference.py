@@ -35,7 +35,7 @@ def differing_requests(
         members = [i for i, row in enumerate(rows) if row["request_id"] == request]
         if all(ours[i] == reference[i] for i in members):
             continue
-        policy = dict(slate) | (_context(rows[members[0]], utility) or {}).get("slate", {})
+        policy = _slate_rules(rows[members[0]], utility, slate)
         kept = [i for i in members if reference[i] or ours[i]]
         one, other = ([i for i in kept if slots[i]] for slots in (ours, reference))
         mine, greedy = (_shortfalls(placed, rows, policy, kept) for placed in (one, other))
@@ -72,8 +72,7 @@ def _decide(
 ) -> list[dict[str, Any]]:
     results = [_valued(row, utility) for row in rows]
     _drop(rows, results, utility)
-    changed = (_context(rows[0], utility) or {}).get("slate") or {}
-    slate = dict(slate) | {name: rule for name, rule in changed.items() if rule is not None}
+    slate = _slate_rules(rows[0], utility, slate)
     kept = [i for i, result in enumerate(results) if result["dropped_by"] is None]
     kept.sort(key=lambda i: (_tier(rows[i], utility), -results[i]["utility"], rows[i]["item_id"]))
     for rank, i in enumerate(kept, start=1):
@@ -105,6 +104,11 @@ def _valued(row: Row, utility: Mapping[str, Any]) -> dict[str, Any]:
         "rank": None,
         "slate_position": None,
     }
+
+
+def _slate_rules(row: Row, utility: Mapping[str, Any], slate: Mapping[str, Any]) -> dict[str, Any]:
+    changed = (_context(row, utility) or {}).get("slate") or {}
+    return dict(slate) | {name: rule for name, rule in changed.items() if rule is not None}
 
 
 def _context(row: Row, utility: Mapping[str, Any]) -> Mapping[str, Any] | None:
