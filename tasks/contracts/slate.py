@@ -38,8 +38,8 @@ class Exploration(Closed):
     """
 
     slots: _Count
-    among: Annotated[_Count | None, Field(exclude_if=is_none)] = None
-    where: Annotated[Condition | None, Field(exclude_if=is_none)] = None
+    among: _Count | None = None
+    where: Condition | None = None
     salt: Annotated[str, Field(min_length=1, max_length=100)] = "exploration"
 
     @model_validator(mode="after")
