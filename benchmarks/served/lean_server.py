@@ -1,7 +1,7 @@
 """A release behind the shortest way from a request to its kernel, for ``benchmarks.serving``.
 
-``python -m benchmarks.served.lean_server FOLDER PORT`` takes a JSON object of columns and gives one. It checks
-neither names nor types before the kernel does, keeps no log and never loads another release.
+``python -m benchmarks.served.lean_server FOLDER PORT`` takes a JSON object of columns and gives one. It
+checks neither names nor types before the kernel does, keeps no log and never loads another release.
 """
 
 import sys

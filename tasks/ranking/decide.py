@@ -128,7 +128,8 @@ class Decision:
     def frame(self) -> pd.DataFrame:
         """The decision as columns of ``columns.py``; null where there is no rank, slot, drop or context.
 
-        With propensities and what was drawable where the slate policy draws some slots, and the factors of perturbed weights.
+        With propensities and what was drawable where the slate policy draws some slots, and the factors of
+        perturbed weights.
         """
         return pd.DataFrame(self.columns)
 
