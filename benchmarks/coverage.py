@@ -11,9 +11,14 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.covering.fading_visibility import fading_visibility
 from benchmarks.covering.interval import Interval
+from benchmarks.covering.own_exploration import own_exploration
 
-DEFINITIONS: Final[Mapping[str, Callable[[int], Iterator[Interval]]]] = {}
+DEFINITIONS: Final[Mapping[str, Callable[[int], Iterator[Interval]]]] = {
+    "fading visibility": fading_visibility,
+    "own exploration log, rate change": own_exploration,
+}
 """Name of a definition -> a function that yields one interval per run, seeded by the number of the run."""
 RANGE: Final = (0.93, 0.99)
 

@@ -25,7 +25,17 @@ _Place = tuple[str, ...]
 _Columns = dict[_Place, pa.Array]
 
 _FACTS: Final = b"facts"
-_LOG: Final = ("requests", "days", "position", "shown", "rows", "propensity", "latency", "served_by")
+_LOG: Final = (
+    "requests",
+    "days",
+    "position",
+    "shown",
+    "rows",
+    "propensity",
+    "drawable",
+    "latency",
+    "served_by",
+)
 _OF_ROWS: Final = ("slot", "utility", "rank")
 _BY_NAME: Final = ("predictions", "where_shown", "contributions", "worth")
 

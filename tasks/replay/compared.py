@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -9,13 +10,14 @@ import numpy.typing as npt
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import RowClusters
 from tasks.evaluation.segments import ALL
-from tasks.replay.inclusion import LEAST_INCLUSION, MOST_UNSUPPORTED, unsupported_share
+from tasks.replay.inclusion import doubt_slots
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.metrics import looks_of
 from tasks.replay.segmentation import Segmentation, SegmentedRows, Thinness
 
+_CERTAIN: Final = 1 + 1e-6
+"""A probability of 1 that was kept as a 32-bit float."""
 BIASED = "the log holds candidates without propensities, so the figure favours what its ranker favoured"
-_STANDARD_ERRORS = 2.0
 
 
 @dataclass(frozen=True)
@@ -26,22 +28,28 @@ class Compared:
     policy: Slates
     baseline: Slates
 
-    @cached_property
-    def doubt(self) -> str:
-        """Why no rate of these policies may be judged; nothing where it may."""
-        if self.log.inclusion is None:
+    def doubt(self, task: str) -> str:
+        """Return why outcomes of a task must not be judged for these policies; nothing where they may."""
+        if task not in self._doubts:
+            self._doubts[task] = self._find_doubt(task)
+        return self._doubts[task]
+
+    def _find_doubt(self, task: str) -> str:
+        log = self.log
+        if log.inclusion is None:
             return BIASED
-        if self.log.contradiction:
-            return self.log.contradiction
+        if log.propensity is not None and np.nanmax(log.propensity, initial=0.0) > _CERTAIN:
+            return "the logged propensities do not hold: some are above 1"
+        unseen = log.outcomes[task].unseen
         for slates in (self.policy, self.baseline):
-            if slates.follows_log or not self.log.complete:
-                continue
-            share, error = unsupported_share(looks_of(self.log, slates), self.log.inclusion)
-            if share - _STANDARD_ERRORS * error > MOST_UNSUPPORTED:
-                return (
-                    f"{share:.0%} of the looks of {slates.name} fall on items that the log shows with a "
-                    f"probability below {LEAST_INCLUSION:g}"
-                )
+            weights, possible = log.inclusion, log.possible
+            if slates.follows_log or not log.complete:
+                if unseen is None:
+                    continue
+                weights, possible = log.shown.astype(np.float64), log.shown
+            looks = looks_of(log, slates)
+            if reason := doubt_slots(log.requests, looks, weights, possible, unseen):
+                return f"{slates.name}: {reason}"
         return ""
 
     def labelled_share(self, task: str) -> float:
@@ -80,6 +88,10 @@ class Compared:
         if not everything or segmentation.names == (ALL,):
             self._rows[key] = made  # every row in segments is asked for by the recall of one task alone
         return made
+
+    @cached_property
+    def _doubts(self) -> dict[str, str]:
+        return {}
 
     @cached_property
     def _labelled_shares(self) -> dict[str, float]:

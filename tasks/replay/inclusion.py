@@ -13,8 +13,18 @@ that of being on the page at all, and w = 1 / propensity.
 Items that are certain to stand above the first position that is drawn stand for themselves (w = 1), and their
 positions count in no ``a``: the last slots of a slate, drawn at random, tell of all that were left.
 
-Weighted so, the shown items of a request count as many as its candidates: propensities of which this is not
-true within three standard errors are not what they say.
+Whether the propensities hold is tested where they are used, in the slots of a policy that does not depend on
+the log's draws::
+
+    excess     sum over slots of (w - 1) / slots         0 on average; standard error by request
+    above 0    by more than 3 standard errors: the propensities are too small
+    below 0    they are too large, or some slots hold what the log never shows. Where the log marks what could
+               have been drawn (``drawable``), slots that hold anything else are left out and count as
+               unsupported; where it does not, the share of unsupported looks alone is judged
+
+Not over all candidates: constraints, caps and floors keep some out for ever. A policy close to the log's
+has few slots that hold drawn items, and by chance none of these may have been shown: the standard error is at
+least what the spread of the weights in the whole log gives to so many slots.
 """
 
 from typing import Final
@@ -25,11 +35,16 @@ import numpy.typing as npt
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.resampling import LEAST_CLUSTERS
 
+Rows = npt.NDArray[np.bool_]
+
 LEAST_INCLUSION: Final = 0.02
 """Probability of being shown below which an item's outcome stands for too many that were not."""
 MOST_UNSUPPORTED: Final = 0.05
 """Share of the looks that may fall on such items."""
-_STANDARD_ERRORS: Final = 3.0
+_TESTED_ERRORS: Final = 3.0
+_SHARE_ERRORS: Final = 2.0
+_ROUNDING: Final = 1e-6
+"""Relative error of a propensity that was kept as a 32-bit float."""
 
 
 def sequential_weights(requests: Codes, positions: Floats, propensity: Floats, looks: Floats) -> Floats:
@@ -82,49 +97,104 @@ def inclusion_weights(propensity: Floats, shown: npt.NDArray[np.bool_]) -> Float
     return np.divide(1.0, propensity, out=np.zeros(len(propensity)), where=shown & (propensity > 0))
 
 
-def contradiction(requests: Codes, weights: Floats) -> str:
-    """Say where the weights do not add up to the number of candidates; nothing where they do.
+def doubt_slots(
+    requests: Codes,
+    looks: Floats,
+    weights: Floats,
+    possible: Rows | None = None,
+    unseen: Rows | None = None,
+) -> str:
+    """Return why the weights of a policy's slots must not be used; nothing where they may.
 
     Parameters
     ----------
-    requests, weights : [n] of all candidates.
+    requests : [n] codes.
+    looks : [n] of the policy's slots, 0 elsewhere.
+    weights : [n] of the shown items, 0 elsewhere.
+    possible : [n] rows that were shown or could have been drawn; None where the log does not mark them.
+    unseen : [n] rows shown at positions where hardly any label of the task is known; None is none.
 
     Examples
     --------
-    >>> contradiction(np.repeat(np.arange(30), 2), np.ones(60))
+    >>> doubt_slots(np.repeat(np.arange(30), 2), np.ones(60), np.ones(60))
     ''
     """
-    excess = np.bincount(requests, weights - 1.0)
-    if len(excess) < LEAST_CLUSTERS:
+    tested = looks > 0 if possible is None else (looks > 0) & possible
+    drawn = (weights != 1) if possible is None else (weights != 1) & possible
+    spread = max(float(np.mean(np.square(weights[drawn]))) - 1.0, 0.0) if drawn.any() else 0.0
+    excess, error = slot_excess(requests[tested], weights[tested])
+    error = max(error, _least_error(tested.astype(np.float64), drawn, spread))
+    if abs(excess) > _TESTED_ERRORS * error + _ROUNDING and (excess > 0 or possible is not None):
+        return (
+            f"the logged propensities do not hold: the weights of its slots are {1 + excess:.3g} on average "
+            f"(standard error {error:.2g}) where they should be 1"
+        )
+    share, error = unsupported_share(looks, weights, possible, unseen)
+    if possible is None:
+        error = max(error, _least_error(looks, drawn, spread))
+    if share - _SHARE_ERRORS * error <= MOST_UNSUPPORTED:
         return ""
-    error = float(excess.std(ddof=1)) / np.sqrt(len(excess))
-    size = len(requests) / len(excess)
-    if abs(excess.mean()) <= _STANDARD_ERRORS * error + 1e-9 * size:
-        return ""
-    never = "; or they hold, and the others could never be drawn" if excess.mean() < 0 else ""
+    hidden = "" if unseen is None else ", or at positions where hardly any label is known"
+    unless = "" if possible is not None else ", unless the logged propensities are too large"
     return (
-        f"the logged propensities do not hold: by them a request has {size + excess.mean():.3g} candidates, "
-        f"and {size:.3g} are logged{never}"
+        f"{share:.0%} of its looks fall on items that the log shows with a probability below "
+        f"{LEAST_INCLUSION:g}{hidden}{unless}"
     )
 
 
-def unsupported_share(looks: Floats, weights: Floats) -> tuple[float, float]:
+def _least_error(looks: Floats, drawn: Rows, spread: float) -> float:
+    """Return the standard error of the mean weight where those of drawn items vary as in the whole log."""
+    total = looks.sum()
+    return float(np.sqrt(spread * np.square(looks[drawn]).sum()) / total) if total else 0.0
+
+
+def slot_excess(requests: Codes, weights: Floats) -> tuple[float, float]:
+    """Return the mean of (w - 1) over slots and its standard error by request, infinite below 20 requests.
+
+    Parameters
+    ----------
+    requests, weights : [m] of the slots.
+
+    Examples
+    --------
+    >>> slot_excess(np.arange(100) // 2, np.tile([2.0, 0.0], 50))
+    (0.0, 0.0)
+    """
+    if not len(weights):
+        return 0.0, np.inf
+    request = np.unique(requests, return_inverse=True)[1]
+    slots, excess = np.bincount(request), np.bincount(request, weights - 1.0)
+    mean, count = float(excess.sum() / slots.sum()), len(slots)
+    if count < LEAST_CLUSTERS:
+        return mean, np.inf
+    squares = np.square(excess - mean * slots).sum() * count / (count - 1)
+    return mean, float(np.sqrt(squares) / slots.sum())
+
+
+def unsupported_share(
+    looks: Floats, weights: Floats, possible: Rows | None = None, unseen: Rows | None = None
+) -> tuple[float, float]:
     """Return the share of looks on items that the log seldom or never shows, and its standard error.
 
     Parameters
     ----------
-    looks : [n] of a policy's slots, 0 elsewhere.
-    weights : [n] of the shown items, 0 elsewhere.
+    looks, weights, possible, unseen : as of `doubt_slots`.
 
     Examples
     --------
-    >>> share, _ = unsupported_share(np.array([1.0, 1.0]), np.array([1.0, 100.0]))
-    >>> share
-    0.5
+    >>> looks, weights = np.array([1.0, 1.0]), np.array([1.0, 100.0])
+    >>> unsupported_share(looks, weights)[0], unsupported_share(looks, np.ones(2), looks < 1)[0]
+    (0.5, 1.0)
     """
     total = looks.sum()
     if not total:
         return 0.0, 0.0
-    supported = looks * np.where(weights <= 1 / LEAST_INCLUSION, weights, 0.0) / total
-    share = 1.0 - supported.sum()
-    return float(share), float(np.sqrt((np.square(supported - looks / total * (1 - share))).sum()))
+    seldom = weights > (1 + _ROUNDING) / LEAST_INCLUSION
+    if unseen is not None:
+        seldom = seldom | unseen
+    if possible is None:
+        unsupported = looks * (1.0 - np.where(seldom, 0.0, weights))
+    else:
+        unsupported = looks * np.where(possible, np.where(seldom, weights, 0.0), 1.0)
+    share = unsupported.sum() / total
+    return float(share), float(np.sqrt(np.square(unsupported - looks * share).sum()) / total)

@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.evaluation.clustered import RowClusters
-from tasks.replay.inclusion import contradiction
 from tasks.replay.outcomes import JointOutcome
 
 Floats = npt.NDArray[np.float64]
@@ -49,6 +48,8 @@ class CandidateLog:
         1 where only what was shown is logged, None where the log does not tell.
     propensity : probability that a shown item was put at its position given those above it, NaN elsewhere,
         shape (n,); None where the log does not tell.
+    drawable : whether exploration could have drawn the row, true where that is unknown, shape (n,); None
+        where the log has no such column.
     latency : how long the row's request took to serve, in milliseconds, NaN where unknown, shape (n,); None
         where the log has no such column.
     served_by : version of the release that served the row's request, 0 where unknown, shape (n,); likewise.
@@ -69,6 +70,7 @@ class CandidateLog:
     complete: bool
     inclusion: Floats | None
     propensity: Floats | None = None
+    drawable: npt.NDArray[np.bool_] | None = None
     latency: Floats | None = None
     served_by: Ints | None = None
 
@@ -102,12 +104,10 @@ class CandidateLog:
         tail[order] = before >= _HALF * exposure.sum()
         return tail[self.items]
 
-    @cached_property
-    def contradiction(self) -> str:
-        """Why the logged propensities cannot be what they say; nothing where they can."""
-        if not self.complete or self.inclusion is None:
-            return ""
-        return contradiction(self.requests, self.inclusion)
+    @property
+    def possible(self) -> npt.NDArray[np.bool_] | None:
+        """Rows that were shown or could have been drawn, shape (n,); None where the log marks none."""
+        return None if self.drawable is None else self.shown | self.drawable
 
     @cached_property
     def mean_examination(self) -> float:

@@ -77,7 +77,7 @@ class LogBlock:
     kinds : by name, what kind of column a segment's values are read from.
     rows : [m] the rows that were shown or have a label; the others have no outcome.
     labels, immature, propensity : [m] of these.
-    latency, served_by : [n], None where there are none.
+    drawable, latency, served_by : [n], None where there are none.
     """
 
     requests: npt.NDArray[np.int32]
@@ -92,6 +92,7 @@ class LogBlock:
     labels: Mapping[str, Floats]
     immature: Mapping[str, npt.NDArray[np.bool_]]
     propensity: Floats
+    drawable: npt.NDArray[np.bool_] | None
     latency: Floats | None
     served_by: Ints | None
 
@@ -118,6 +119,7 @@ def read_block(frame: pd.DataFrame, reading: LogReading) -> LogBlock:
         labels={task: label[rows] for task, label in labels.items()},
         immature={task: one[rows] for task, one in immature.items()},
         propensity=_numbers(frame, c.PROPENSITY)[rows],
+        drawable=frame[c.DRAWABLE].fillna(True).to_numpy(dtype=bool) if c.DRAWABLE in frame else None,
         latency=_numbers(frame, c.LATENCY_MS).copy() if c.LATENCY_MS in frame else None,
         served_by=_versions(frame[c.RELEASE]) if c.RELEASE in frame else None,
     )

@@ -135,7 +135,7 @@ class _Check:
             reason = "recall sums over all candidates, and a slate holds a part of them"
         if self.metric.kind is MetricKind.NDCG and self.bound == "level":
             reason = "a gain without its ideal is no level"
-        doubt = self.replay.doubt(self.policy, self._slates[-1])
+        doubt = self.replay.doubt(self.metric, self.policy, self._slates[-1])
         return reason or unsuited_propensities(self._log) or doubt
 
     def _weights(self, estimator: str, slates: Slates) -> Floats | None:

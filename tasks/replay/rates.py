@@ -2,10 +2,10 @@
 
 A *look* is a slot weighted by its examination ``e``; ``e0`` is that of the place where an item was logged::
 
-    <task>_rate = sum of e x [q + k x w x (y / e0 - q)]  /  sum of e
+    <task>_rate = sum of e x [q + k x w / v x (y / e0 - q)]  /  sum of e
 
     y   the joint outcome (outcomes.py)              q   a joint prediction per look, the same for all
-    k   known outcomes stand for unknown ones        w   shown items stand for all candidates (inclusion.py)
+    k   whether y is known; v the share that is      w   shown items stand for all candidates (inclusion.py)
 
 The estimate is unbiased for whatever ``q``, since the logged propensities are known: a mean over the slots
 that happen to hold shown items is not (of a random order it says nearly no change). An order that depends on

@@ -81,6 +81,7 @@ class LogBuilder:
                 "days": block.days,
                 "position": block.position,
                 "shown": block.shown,
+                "drawable": block.drawable,
                 "latency": block.latency,
                 "served_by": block.served_by,
             }
@@ -123,6 +124,7 @@ class LogBuilder:
             positions_logged=bool(np.isfinite(columns["position"]).any()),
             complete=reading.complete,
             inclusion=None,
+            drawable=self._columns.whole("drawable", self.size),
             latency=self._columns.whole("latency", self.size),
             served_by=self._columns.whole("served_by", self.size),
         )
@@ -155,6 +157,7 @@ class _Seen:
             labels,
             self.reading.links[task],
             shown=self.log.shown[self.rows],
+            positions=self.log.logged_position[self.rows],
             immature=immature,
             answered_at=self._looks if task in self.reading.answered else None,
         )

@@ -90,7 +90,7 @@ class Replay:
         if metric.kind is MetricKind.LATENCY:
             return [measure_latency(self.log, policy, baseline)]
         compared = self._compare(policy, baseline)
-        doubt = compared.doubt if metric.kind in OF_OUTCOMES else ""
+        doubt = self._find_doubt(metric, compared)
         return [
             replace(measured, reason=measured.reason or doubt)
             for measured in self._measured(metric, compared, by)
@@ -127,9 +127,18 @@ class Replay:
     def _comparisons(self) -> deque[Compared]:
         return deque(maxlen=self.compared_at_once)
 
-    def doubt(self, policy: Slates, baseline: Slates) -> str:
-        """Say why no rate of two policies may be judged; nothing where it may."""
-        return self._compare(policy, baseline).doubt
+    def doubt(self, metric: Metric, policy: Slates, baseline: Slates) -> str:
+        """Return why a metric of outcomes must not be judged for two policies; nothing where it may."""
+        return self._find_doubt(metric, self._compare(policy, baseline))
+
+    def _find_doubt(self, metric: Metric, compared: Compared) -> str:
+        if metric.kind not in OF_OUTCOMES:
+            return ""
+        if metric.kind is MetricKind.OBSERVED_UTILITY:
+            tasks = [term.task for term in self._terms(compared) if term.believed is None]
+        else:
+            tasks = [str(metric.subject), *([metric.value] if metric.value else [])]
+        return next(filter(None, map(compared.doubt, tasks)), "")
 
     def _compare(self, policy: Slates, baseline: Slates) -> Compared:
         """Return a pair of policies with what their metrics share; the newest pairs are kept."""

@@ -73,8 +73,12 @@ class SparseOutcomes(Mapping[str, JointOutcome]):
         if task not in self._newest:
             kept = self.outcomes[task]
             value, weight = (spread(one, self.rows, self.size, 0.0) for one in (kept.value, kept.weight))
+            unseen = None
+            if kept.unseen is not None:
+                unseen = np.zeros(self.size, dtype=bool)
+                unseen[self.rows] = kept.unseen
             self._newest.clear()
-            self._newest[task] = replace(kept, value=value, weight=weight)
+            self._newest[task] = replace(kept, value=value, weight=weight, unseen=unseen)
         return self._newest[task]
 
     def __iter__(self) -> Iterator[str]:

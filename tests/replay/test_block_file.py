@@ -17,10 +17,11 @@ from tests.replay.same_slices import assert_same
     [
         {},
         {"latency_ms": [3.0, 3.0, float("nan")], "release": ["7", "x", None]},
+        {"drawable": pd.Series([True, None, False], dtype="boolean")},
         {"user_id": [None, "u", "ü/"], "item_id": [5, 6, 7]},
         {"user_id": pd.Series([None, 2**60 + 1, 3], dtype=object)},
     ],
-    ids=["plain", "served", "texts and numbers", "numbers beside nobody"],
+    ids=["plain", "served", "drawn", "texts and numbers", "numbers beside nobody"],
 )
 def test_a_block_is_read_as_it_was_written(tmp_path: Path, columns: dict[str, Any]) -> None:
     block = decided(no_order="nothing was shown", **columns)

@@ -1,11 +1,17 @@
 """Weights of shown items: over the log's draws they add up to one for every item."""
 
+from collections.abc import Callable
 from itertools import permutations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from tasks.replay.inclusion import contradiction, inclusion_weights, sequential_weights, unsupported_share
+from benchmarks.covering.own_exploration import World, world
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.replay.inclusion import doubt_slots, inclusion_weights, sequential_weights, unsupported_share
+
+RATE = Metric(MetricKind.RATE, "click")
 
 LOOKS = np.array([1.0, 0.6])
 
@@ -41,20 +47,88 @@ def test_a_probability_of_being_on_the_page_at_all_is_inverted() -> None:
     assert inclusion_weights(np.array([0.5, 0.0, 0.7]), shown).tolist() == [2.0, 0.0, 0.0]
 
 
-def test_weights_that_add_up_on_average_are_no_contradiction() -> None:
+def test_weights_of_slots_that_are_one_on_average_are_no_reason_to_doubt() -> None:
     rng = np.random.default_rng(0)
-    weights = rng.choice([0.0, 2.0], size=4000)
+    weights, looks = rng.choice([0.0, 2.0], size=4000), np.ones(4000)
     requests = np.repeat(np.arange(400), 10)
-    assert contradiction(requests, weights) == ""
-    assert "a request has 13" in contradiction(requests, weights * 1.3)
+    assert doubt_slots(requests, looks, weights) == ""
+    assert "the weights of its slots are 1.32 on average" in doubt_slots(requests, looks, weights * 1.3)
 
 
-def test_candidates_that_no_draw_may_take_are_told_apart_from_propensities_that_are_wrong() -> None:
-    requests, weights = np.repeat(np.arange(40), 3), np.tile([2.0, 0.0, 0.0], 40)
-    assert contradiction(requests, weights).endswith(
-        "by them a request has 2 candidates, and 3 are logged; or they hold, and the others could never be drawn"
+def test_slots_that_the_log_can_never_fill_are_no_evidence_against_its_propensities() -> None:
+    """A slot in ten holds what a constraint keeps out, marked so; of the others half are shown, at 1/2."""
+    requests, looks = np.repeat(np.arange(400), 10), np.ones(4000)
+    possible = np.arange(4000) % 10 > 0
+    weights = np.where(possible, np.tile([2.0, 0.0], 2000), 0.0)
+    weights[possible] = np.random.default_rng(1).choice([0.0, 2.0], size=3600)
+    assert doubt_slots(requests, looks, weights, possible).startswith("10% of its looks fall on items that")
+    assert doubt_slots(requests, np.where(possible, looks, 0.0), weights, possible) == ""
+    too_large = doubt_slots(requests, looks, weights / 1.3, possible)
+    assert "do not hold: the weights of its slots are 0.7" in too_large
+
+
+def test_where_nothing_is_marked_a_shortfall_is_judged_by_its_size() -> None:
+    requests, looks = np.repeat(np.arange(400), 25), np.ones(10000)
+    weights = np.where(np.arange(10000) % 25 > 0, 1.0, 0.0)
+    assert doubt_slots(requests, looks, weights) == ""
+    assert doubt_slots(requests, looks, weights / 1.3).endswith(
+        ", unless the logged propensities are too large"
     )
-    assert contradiction(requests, 2 * weights).endswith("a request has 4 candidates, and 3 are logged")
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_policy_with_few_drawn_slots_is_not_doubted_because_none_of_them_was_shown(*, marked: bool) -> None:
+    """800 requests of a certain item and of fifty that one slot was drawn from; a hundred slots hold one of these."""
+    weights = np.tile(np.r_[1.0, 50.0, np.zeros(49)], (800, 1))
+    looks = np.zeros((800, 51))
+    looks[:, 0] = 1.0
+    looks[:100, 0], looks[:100, 40] = 0.0, 1.0
+    possible = np.ones(weights.size, dtype=bool) if marked else None
+    requests = np.repeat(np.arange(800), 51)
+    assert doubt_slots(requests, looks.ravel(), weights.ravel(), possible) == ""
+    never = np.where(weights == 50.0, 0.0, weights).ravel()
+    assert doubt_slots(requests, looks.ravel(), never, possible) != ""
+
+
+def test_looks_on_positions_where_no_label_is_known_are_not_supported() -> None:
+    looks, weights = np.array([1.0, 1.0, 2.0]), np.array([2.0, 1.0, 1.0])
+    unseen = np.array([False, False, True])
+    assert unsupported_share(looks, weights, np.ones(3, dtype=bool), unseen)[0] == 0.5
+
+
+@pytest.fixture(scope="module")
+def own() -> World:
+    return world(0)
+
+
+CHANGED: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "x 1.3, at most 1": lambda log: log.assign(propensity=np.minimum(1.3 * log["propensity"], 1.0)),
+    "x 1.3": lambda log: log.assign(propensity=1.3 * log["propensity"]),
+    "x .77": lambda log: log.assign(propensity=0.77 * log["propensity"]),
+    "x 1.3 without marks": lambda log: log.assign(propensity=1.3 * log["propensity"]).drop(
+        columns="drawable"
+    ),
+}
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_log_that_a_release_wrote_under_constraints_and_caps_is_accepted(
+    own: World, *, marked: bool
+) -> None:
+    """Thirty candidates of which some can never be drawn: "a request has 10.4 candidates, and 40 are logged"."""
+    replay = own.measure(own.log if marked else own.log.drop(columns="drawable"))
+    assert replay.log.inclusion is not None
+    assert replay.log.inclusion.sum() < 0.9 * len(own.log)
+    assert replay.doubt(RATE, own.release, own.champion) == ""
+
+
+@pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
+def test_the_same_log_with_other_propensities_is_refused(
+    own: World, change: Callable[[pd.DataFrame], pd.DataFrame]
+) -> None:
+    assert "the logged propensities do not hold" in own.measure(change(own.log)).doubt(
+        RATE, own.release, own.champion
+    )
 
 
 def test_a_look_at_what_is_never_shown_is_not_supported() -> None:

@@ -3,15 +3,31 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from benchmarks.covering.fading_visibility import fading_visibility
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.compared import BIASED
 from tasks.replay.log import Slates
+from tasks.replay.log_block import LogReading
 from tasks.replay.rates import RateEstimator, Term
+from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
-from tests.replay.worlds import AT_RANDOM, LOGGED, SWAPPED, Feed, feed, metric, page, slates, value
+from tests.replay.worlds import (
+    AT_RANDOM,
+    CURVE,
+    LOGGED,
+    SWAPPED,
+    Feed,
+    copied,
+    feed,
+    metric,
+    page,
+    slates,
+    value,
+)
 
 RATE, GAIN = Metric(MetricKind.RATE, "click"), Metric(MetricKind.NDCG, "click")
 LOOKS_OF_TWO_PAGES = 2 * (1.0 + 0.5 + 0.25)
@@ -50,6 +66,41 @@ def test_a_prediction_is_corrected_by_what_was_seen_where_something_was_seen() -
     (measured,) = Replay(log, predicted).measure(RATE, predicted, predicted, ())
     assert measured.policy is not None
     assert measured.policy.value == pytest.approx((first.sum() + second.sum()) / LOOKS_OF_TWO_PAGES)
+
+
+def test_labels_that_fade_down_the_page_are_stood_for_place_by_place() -> None:
+    """The truth is +31 %; with one share of known labels for all places it was read as +18 %."""
+    feeds = [*fading_visibility(6)]
+    estimates = [(one.low + one.high) / 2 for one in feeds]
+    assert np.mean(estimates) == pytest.approx(np.mean([one.truth for one in feeds]), abs=0.06)
+
+
+def test_looks_of_places_without_labels_leave_a_figure_inconclusive_and_are_counted_for_their_task_alone() -> (
+    None
+):
+    """Of the third place no label is known, and it makes a seventh of the looks of the logged order."""
+    log = copied(page(labels=[1, 0, None, 0, 1, None], complete=False), 60)
+    known = candidate_log(
+        pd.DataFrame(
+            {
+                "request_id": log.requests,
+                "user_id": log.users,
+                "item_id": log.items,
+                "shown_at": pd.Timestamp("2026-03-01T09:00:00Z"),
+                "position": log.logged_position,
+                "click": log.labels["click"],
+                "view": 1.0,
+            }
+        ),
+        LogReading({"click": ("click",), "view": ("view",)}, examination=CURVE, complete=False),
+    )
+    logged = Slates("logged order", np.array(LOGGED * 60), follows_log=True)
+    replay = Replay(known, logged)
+    clicked, viewed = (
+        replay.doubt(Metric(MetricKind.RATE, task), logged, logged) for task in ("click", "view")
+    )
+    assert clicked.startswith("logged order: 14% of its looks")
+    assert viewed == ""
 
 
 def test_unknown_labels_are_stood_for_by_known_ones() -> None:
@@ -131,7 +182,7 @@ def test_propensities_that_are_not_what_they_say_are_refused() -> None:
     wrong = replace(world.log, inclusion=world.log.inclusion * 1.3)
     made = _policies(world)
     (measured,) = Replay(wrong, made["release"]).measure(RATE, made["random"], made["log"], ())
-    assert "by them a request has 19.4 candidates, and 15 are logged" in measured.reason
+    assert "random: the logged propensities do not hold" in measured.reason
 
 
 def test_a_policy_that_shows_what_the_log_never_shows_cannot_be_told() -> None:

@@ -33,7 +33,7 @@ from tasks.reports.words import vocabulary
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
 
-RECIPE: Final = 7
+RECIPE: Final = 8
 """Raised whenever the same release and candidates would make other trials."""
 REPORT: Final = "tuning.html"
 PROPOSED: Final = "utility.yaml"

@@ -1,0 +1,127 @@
+"""The change of a rate on a log that the loop wrote itself: constraints, and one drawn slot.
+
+::
+
+    champion   ranks by a noisy chance of a click; a hard constraint, two of a category, five certain slots
+    log        its slates, and a sixth slot drawn among the best twenty that the rules allow
+    release    another noisy chance under the same rules, drawing anew
+    truth      the change of the rate, from the chances by which the clicks were drawn
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from benchmarks.covering.interval import Interval
+from tasks import columns as c
+from tasks.contracts import SlateSpec, UtilitySpec
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.ranking.decide import Decision, decide
+from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.slate_policy import SlatePolicy
+from tasks.replay.fresh_draws import with_fresh_draws
+from tasks.replay.log import Slates
+from tasks.replay.log_block import LogReading
+from tasks.replay.read_log import candidate_log
+from tasks.replay.replay_policies import Replay
+
+Floats = npt.NDArray[np.float64]
+
+LOOKS = np.array([1.0, 0.8, 0.65, 0.55, 0.5, 0.45])
+CANDIDATES = 30
+_NAMED = {"policy": "p", "version": 1, "owner": "o", "approvals": ["product"]}
+_PERMITTED = {"name": "permitted", "keep_when": {"column": "permitted", "equals": True}}
+UTILITY = UtilityPolicy.from_json(
+    UtilitySpec.model_validate(
+        {**_NAMED, "weights": {"click": 1.0}, "hard_constraints": [_PERMITTED]}
+    ).model_dump(mode="json")
+)
+SLATE = SlatePolicy.from_json(
+    SlateSpec.model_validate(
+        {
+            "policy": "s",
+            "version": 1,
+            "length": len(LOOKS),
+            "max_per": {"category": 2},
+            "exploration": {"slots": 1, "among": 20, "salt": "covering"},
+        }
+    ).model_dump(mode="json")
+)
+
+
+@dataclass(frozen=True)
+class World:
+    """What a champion logged, the true chance of a click per look [n], and two rankers under its rules."""
+
+    log: pd.DataFrame
+    chance: Floats
+    release: Slates
+    champion: Slates
+
+    def measure(self, log: pd.DataFrame | None = None) -> Replay:
+        """Return the replay of the log, or of one that says something else."""
+        reading = LogReading({"click": ("click",)}, examination=LOOKS)
+        return Replay(candidate_log(self.log if log is None else log, reading), self.release)
+
+    def truth(self, slates: Slates) -> float:
+        """Return what a look of some slots leads to."""
+        looks = np.where(slates.slot > 0, LOOKS[np.maximum(slates.slot, 1) - 1], 0.0)
+        return float((looks * self.chance).sum() / looks.sum())
+
+
+def world(seed: int, *, requests: int = 800) -> World:
+    """Let a champion serve some days, and another ranker decide on the same candidates."""
+    rng = np.random.default_rng(seed)
+    n = requests * CANDIDATES
+    items = rng.permuted(np.tile(np.arange(200), (requests, 1)), axis=1)[:, :CANDIDATES].ravel()
+    signal = 0.6 * rng.normal(size=200)[items] + 0.8 * rng.normal(size=n)
+    frame = pd.DataFrame(
+        {
+            "request_id": np.repeat(np.arange(requests), CANDIDATES),
+            "user_id": np.repeat(rng.integers(0, requests // 2, requests), CANDIDATES),
+            "item_id": items,
+            "shown_at": pd.Timestamp("2026-03-01T09:00:00Z")
+            + pd.to_timedelta(np.repeat(np.arange(requests) * 7 // requests, CANDIDATES), unit="D"),
+            "category": items % 8,
+            "permitted": rng.random(n) < 0.9,
+        }
+    )
+    ours, theirs = (_chance(signal + 0.4 * rng.normal(size=n)) for _ in range(2))
+    served = _decide(frame, theirs)
+    shown, chance = served.slate_position > 0, _chance(signal)
+    looks = LOOKS[np.maximum(served.slate_position, 1) - 1]
+    log = frame.assign(
+        shown=shown,
+        position=np.where(shown, served.slate_position, np.nan),
+        click=np.where(shown, rng.random(n) < chance * looks, np.nan),
+        **{c.PROPENSITY: served.propensity, c.DRAWABLE: served.drawable},
+    )
+    anew = with_fresh_draws(log)
+    return World(log, chance, _slates("release", anew, ours), _slates("champion", anew, theirs))
+
+
+def own_exploration(runs: int) -> Iterator[Interval]:
+    """Yield the interval of the change of the click rate, and the true change."""
+    for seed in range(runs):
+        made = world(seed)
+        rate = Metric(MetricKind.RATE, "click")
+        (measured,) = made.measure().measure(rate, made.release, made.champion, ())
+        true = made.truth(made.release) / made.truth(made.champion) - 1
+        if measured.relative is not None and not measured.reason:
+            yield Interval(measured.relative.low, measured.relative.high, true)
+
+
+def _chance(signal: Floats) -> Floats:
+    return np.asarray(1 / (1 + np.exp(1.5 - signal)))
+
+
+def _decide(frame: pd.DataFrame, chance: Floats) -> Decision:
+    return decide(frame, {c.probability("click"): chance}, UTILITY, SLATE)
+
+
+def _slates(name: str, frame: pd.DataFrame, chance: Floats) -> Slates:
+    slot = _decide(frame, chance).slate_position.astype(np.int64)
+    return Slates(name, slot, {"click": chance}, {"click": chance})
