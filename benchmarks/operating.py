@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.operating_worlds import trials
+from benchmarks.operating_worlds.settings import SETTINGS
 from benchmarks.operating_worlds.surface import TASKS
 from benchmarks.operating_worlds.table import tables
 from benchmarks.operating_worlds.worlds import Size, World
@@ -52,7 +53,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--test-days", type=int, default=14)
     parser.add_argument("--worlds", type=int, default=1, help="how many, with the seeds from 1 on")
     parser.add_argument("--seeds", type=int, nargs="+", help="these seeds instead")
-    parser.add_argument("--settings", nargs="+", default=list(trials.SETTINGS), choices=trials.SETTINGS)
+    parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=[*SETTINGS])
     parser.add_argument(
         "--tasks", nargs="+", default=list(TASKS), help="tasks of home_feed to have heads for"
     )

@@ -2,7 +2,7 @@
 
 The functions are those of the steps: figures of the heads, comparisons with the champion, the rehearsal of
 the decision, the shadow on the newest of the test days, `judge_release`, `decide_release`. What no release
-here differs in is left out: the validation of the labels, refits and proxies.
+here differs in is left out: the validation of the labels, refits and proxies, and metrics that hold nothing.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ from functools import cached_property
 import numpy as np
 
 from benchmarks.operating_worlds.head_figures import HeadFigures
-from benchmarks.operating_worlds.policies import EQUAL, Candidate, ranked
-from benchmarks.operating_worlds.scored_slice import ScoredSlice
+from benchmarks.operating_worlds.policies import Candidate, ranked
+from benchmarks.operating_worlds.scored_slice import Predictions, ScoredSlice
 from tasks import columns as c
 from tasks.contracts import Contracts
+from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.replay_evidence import ChampionComparison, Measured, ShadowComparison
 from tasks.evaluation.verdicts import Verdict
@@ -30,11 +31,36 @@ from tasks.replay.compare import compare
 from tasks.replay.findings import Findings
 from tasks.replay.log import Slates
 from tasks.replay.orders import baseline_order
-from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
+from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse, report_metrics
 from tasks.replay.scored import Scored
 from tasks.replay.slates import TestSlice
 
 _NO_RUN = Runs("", "", "", "")
+_MEASURED = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})
+
+
+class _Judged(Rehearsal):
+    """A rehearsal of what holds a release and of the rates: the report's other metrics are not measured."""
+
+    @cached_property
+    def metrics(self) -> dict[str, Metric]:
+        """The metrics by name."""
+        named = {rail.metric for rail in self.contracts.utility.guardrails}
+        costs = self.contracts.tasks.costs
+        return {
+            name: metric
+            for name, metric in report_metrics(self.contracts, self.log).items()
+            if name in named
+            or metric.kind in _MEASURED
+            or (metric.kind is MetricKind.PREDICTED and metric.subject in costs)
+        }
+
+
+@dataclass(frozen=True)
+class _Heads:
+    """What some heads predict of the candidates, by column."""
+
+    where_logged: Predictions
 
 
 @dataclass(frozen=True)
@@ -55,10 +81,12 @@ class Gate:
     ----------
     heads : figures of the heads on the candidates of the slice; gates may share them.
     examination : how much each place is looked at, as the gate knows it; None is undeclared.
+    complete : whether all candidates are logged.
     """
 
     heads: HeadFigures
     examination: Examination | None
+    complete: bool = True
 
     @property
     def data(self) -> ScoredSlice:
@@ -74,7 +102,10 @@ class Gate:
     def test(self) -> TestSlice:
         """The test slice as the simulation reads it."""
         return TestSlice(
-            self.data.workspace, self.data.candidates, complete=True, examination=self.examination
+            self.data.workspace,
+            self.data.candidates,
+            complete=self.complete,
+            examination=self.examination,
         )
 
     @cached_property
@@ -82,15 +113,10 @@ class Gate:
         """The release of the earlier retrain, under the same policies."""
         return self.scored(ranked(self.data, "champion", self.data.champion))
 
-    @cached_property
-    def logged(self) -> Slates:
-        """What a first release is compared with: the logged order, under the same rules."""
-        return baseline_order(self.test, self.scored(ranked(self.data, EQUAL, self.data.challenger)))
-
     def judge(self, candidate: Candidate, *, first: bool) -> Judged:
         """Judge a release against the champion, or as a first release against the logged order."""
         ours, gates = self.scored(candidate), self.contracts.surface.gates
-        baseline = self.logged if first else self._champion_of(candidate)
+        baseline = baseline_order(self.test, ours) if first else self._champion_of(candidate)
         findings = self._rehearse(ours, baseline, stepped=candidate.champion is not None)
         verdicts = judge_release(
             gates,
@@ -141,18 +167,22 @@ class Gate:
     def _rehearse(self, ours: Scored, baseline: Slates, *, stepped: bool) -> Findings:
         """Rehearse a release; of a fourth step the world's champion is that of four promotions ago."""
         anchors = {RATCHET: self.champion.slates} if stepped else {}
-        rehearsal = Rehearsal(self.contracts, self.test.log, ours.slates, baseline, anchors)
+        rehearsal = _Judged(self.contracts, self.test.log, ours.slates, baseline, anchors)
         return rehearse(rehearsal, {}, run="")
 
     def _comparisons(self, ours: Scored, candidate: Candidate) -> list[ChampionComparison]:
-        if not candidate.altered:
-            return self._unaltered_comparisons
-        return list(comparisons(self.contracts, self.test, ours, self.champion))
+        altered = {name: ours.where_logged[name] for name in map(c.probability, candidate.altered)}
+        compared = {**self._unaltered_comparisons, **self._compare(altered)}
+        return [compared[task] for task in self.data.tasks if task in compared]
 
     @cached_property
-    def _unaltered_comparisons(self) -> list[ChampionComparison]:
-        challenger = self.scored(ranked(self.data, EQUAL, self.data.challenger))
-        return list(comparisons(self.contracts, self.test, challenger, self.champion))
+    def _unaltered_comparisons(self) -> dict[str, ChampionComparison]:
+        return self._compare(self.data.challenger)
+
+    def _compare(self, challenger: Predictions) -> dict[str, ChampionComparison]:
+        """Compare some heads with the champion's, by task."""
+        found = comparisons(self.contracts, self.test, _Heads(challenger), self.champion)
+        return {comparison.task: comparison for comparison in found}
 
     def _shadow(self, ours: Scored) -> ShadowComparison:
         """Compare the utilities on the newest day of the slice."""

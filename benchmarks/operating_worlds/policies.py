@@ -5,11 +5,13 @@
     equal retrain      the challenger: the champion's recipe, a week later
     better heads       predictions half-way to the truth, in logarithms: a better model under the same policy
     other weights      clicks x50, clicks only, no costs, no purchase, hide x30
-    other orders       at random; cheapest first
+    other orders       at random; cheapest first; both of the equal order and of prices in 100 steps, so that
+                       a third of the candidates tie
     broken heads       noise on every head; a constant for hides; outcomes that leaked into the features of
-                       the purchase head, or of every head but those of costs
+                       the purchase head, or of every head but those of costs; a purchase head that knows 40 %
+                       of its positives and is noisy elsewhere
     mixtures           an equal retrain that serves a harmful policy to so many requests that the primary is
-                       truly 5 % lower
+                       truly 5 % lower; or 20 % lower in one region, and equal in the others
 
 A leaked head knows the outcome of what was shown, and of nothing where it serves: what the gate replays is
 not what people would get.
@@ -23,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.operating_worlds.scored_slice import Floats, Predictions, ScoredSlice
-from benchmarks.operating_worlds.truth import change, looks, weighted_mean
+from benchmarks.operating_worlds.truth import Rows, change, looks, weighted_mean
 from tasks import columns as c
 from tasks.ranking.decide import decide
 from tasks.ranking.policy import UtilityPolicy, Weight
@@ -33,6 +35,16 @@ EQUAL: Final = "equal retrain"
 BETTER: Final = "better heads"
 MIXED: Final = "mixture at -5 %: "
 STEP: Final = "a fourth step of -2 %: "
+PARTIAL: Final = "partly leaked purchase head"
+HARMED: Final = "a region loses 20 %"
+TIED: Final = "tied scores: "
+_REGION: Final = ("region", "west")
+"""An eighth of the users."""
+_REGION_LOSS: Final = -0.2
+_KNOWN_SHARE: Final = 0.4
+"""Share of the positives that a partly leaked head knows."""
+_TIES: Final = 100
+"""Values of a tied score: a third of 40 candidates then share theirs."""
 _MIXTURE: Final = -0.05
 _STEPS: Final = (-0.06, -0.08)
 """What a champion has lost in three steps, and a release in four."""
@@ -60,6 +72,7 @@ class Candidate:
     altered : the tasks whose heads are not the challenger's; ``leaked`` those whose outcome is a feature.
     champion : [n] slots of a champion of its own, which three such promotions have made of the world's; None
         where it is compared with that one.
+    harms_some : whether it harms a part of the users, whatever it does on the whole.
     """
 
     name: str
@@ -71,6 +84,7 @@ class Candidate:
     altered: frozenset[str] = frozenset()
     leaked: frozenset[str] = frozenset()
     champion: Integers | None = None
+    harms_some: bool = False
 
 
 def candidates(data: ScoredSlice, *, seed: int) -> Iterator[Candidate]:
@@ -78,13 +92,14 @@ def candidates(data: ScoredSlice, *, seed: int) -> Iterator[Candidate]:
 
     The mixtures and the steps of one policy share their requests, so a step adds to the steps before it.
     """
-    rng = np.random.default_rng(seed)
+    rng, apart = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     made = [
         ranked(data, EQUAL, data.challenger),
         ranked(data, BETTER, half_way_to_truth(data), altered=frozenset(data.tasks)),
         *_other_weights(data),
         *_other_orders(data, rng),
         *_broken_heads(data, rng),
+        _partly_leaked(data, apart),
     ]
     yield from made
     by_name = {one.name: one for one in made}
@@ -96,6 +111,7 @@ def candidates(data: ScoredSlice, *, seed: int) -> Iterator[Candidate]:
         if mixer.whole < after:
             step = mixer.mixture(f"{STEP}{name}", after)
             yield replace(step, champion=mixer.mixture("", before).slot)
+    yield from _harmed_region(data, by_name, apart)
 
 
 def ranked(
@@ -153,6 +169,15 @@ def _other_orders(data: ScoredSlice, rng: np.random.Generator) -> Iterator[Candi
     yield ranked(data, "random order", data.challenger, order=rng.random(len(data.candidates)))
     price = data.candidates["price"].to_numpy(dtype=np.float64)
     yield ranked(data, "cheapest first", data.challenger, order=1 / (1 + price))
+    equal = ranked(data, EQUAL, data.challenger).utility
+    for name, values in {"equal retrain": equal, "cheapest first": -price}.items():
+        yield ranked(data, f"{TIED}{name}", data.challenger, order=_in_steps(values))
+
+
+def _in_steps(values: Floats) -> Floats:
+    """Return the share of values below each, in so few steps that candidates tie."""
+    below = np.argsort(np.argsort(values)) / len(values)
+    return np.asarray((1 + np.floor(below * _TIES)) / (_TIES + 1))
 
 
 def _broken_heads(data: ScoredSlice, rng: np.random.Generator) -> Iterator[Candidate]:
@@ -185,6 +210,36 @@ def _leaked(data: ScoredSlice, name: str, tasks: Collection[str]) -> Candidate:
     return replace(as_replayed, served=as_served.slot, leaked=frozenset(tasks))
 
 
+def _partly_leaked(data: ScoredSlice, rng: np.random.Generator) -> Candidate:
+    """Return a release whose purchase head knows some of its positives, and is noisy elsewhere.
+
+    Its trees were spent on the leak, so elsewhere it ranks less well; the level is that of the outcomes.
+    """
+    column, name = c.probability(_BUY), PARTIAL
+    label = data.candidates[_BUY]
+    positive = label.eq(1).fillna(value=False).to_numpy(dtype=bool)
+    known = positive & (rng.random(len(label)) < _KNOWN_SHARE)
+    left = (positive & ~known).sum() / max(positive.sum(), 1)
+    elsewhere = left * _noisy(data, data.challenger[column], rng)
+    replayed = {column: np.where(known, _KNOWN, elsewhere)}
+    as_replayed, as_served = (
+        ranked(data, name, {**data.challenger, **said}, altered=frozenset({_BUY}))
+        for said in (replayed, {column: elsewhere})
+    )
+    return replace(as_replayed, served=as_served.slot, leaked=frozenset({_BUY}))
+
+
+def _harmed_region(
+    data: ScoredSlice, by_name: Mapping[str, Candidate], rng: np.random.Generator
+) -> Iterator[Candidate]:
+    """Yield an equal retrain that ranks some requests of one region at random."""
+    column, value = _REGION
+    within = (data.candidates[column] == value).to_numpy(dtype=bool)
+    mixer = _Mixer.of(data, by_name[EQUAL], by_name["random order"], rng, within)
+    if mixer.whole < _REGION_LOSS:
+        yield replace(mixer.mixture(HARMED, _REGION_LOSS), harms_some=True)
+
+
 def _level_elsewhere(data: ScoredSlice, task: str) -> float:
     """Return what a leaked head says where nothing happened, so that all it says adds up to the outcomes."""
     label = data.candidates[task].dropna()
@@ -197,8 +252,8 @@ class _Mixer:
 
     Attributes
     ----------
-    drawn : [n] a number from 0 to 1 of each candidate's request.
-    whole : the true change of the primary were the harmful policy served to all.
+    drawn : [n] a number from 0 to 1 of each candidate's request; 1 where the harmful policy serves nobody.
+    whole : the true change of the primary were the harmful policy served to all others.
     """
 
     equal: Candidate
@@ -208,12 +263,18 @@ class _Mixer:
 
     @classmethod
     def of(
-        cls, data: ScoredSlice, equal: Candidate, harmful: Candidate, rng: np.random.Generator
+        cls,
+        data: ScoredSlice,
+        equal: Candidate,
+        harmful: Candidate,
+        rng: np.random.Generator,
+        within: Rows | None = None,
     ) -> "_Mixer":
         utility = true_utility(data)
-        theirs = weighted_mean(utility, looks(equal.slot))
-        whole = change(weighted_mean(utility, looks(harmful.slot)), theirs)
-        return cls(equal, harmful, rng.random(int(data.requests.max()) + 1)[data.requests], whole)
+        theirs = weighted_mean(utility, looks(equal.slot), within)
+        whole = change(weighted_mean(utility, looks(harmful.slot), within), theirs)
+        drawn = rng.random(int(data.requests.max()) + 1)[data.requests]
+        return cls(equal, harmful, drawn if within is None else np.where(within, drawn, 1.0), whole)
 
     def mixture(self, name: str, loss: float) -> Candidate:
         """Return the mixture whose primary truly changes by ``loss``, which is below 0."""

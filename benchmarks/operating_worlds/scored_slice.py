@@ -6,7 +6,7 @@ logs and labels that it was made from are removed.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -49,6 +49,7 @@ class ScoredSlice:
     truth : true probabilities at the first position.
     champion, challenger : what the heads of either retrain say.
     newest_training_days : of the challenger's heads, by task.
+    serving : the slate policy of both releases; None is the surface's.
     """
 
     workspace: Workspace
@@ -57,6 +58,7 @@ class ScoredSlice:
     champion: Predictions
     challenger: Predictions
     newest_training_days: Mapping[str, date]
+    serving: SlatePolicy | None = None
 
     @property
     def contracts(self) -> Contracts:
@@ -76,7 +78,7 @@ class ScoredSlice:
     @cached_property
     def slate(self) -> SlatePolicy:
         """The slate policy of both releases."""
-        return SlatePolicy.from_json(canonical(self.contracts.slate))
+        return self.serving or SlatePolicy.from_json(canonical(self.contracts.slate))
 
     @cached_property
     def sets(self) -> CandidateSets:
@@ -120,6 +122,11 @@ class ScoredSlice:
         """How much the places of what was shown are examined on average: heads speak of such places."""
         positions = self.candidates.loc[self.shown, c.POSITION].to_numpy(dtype=np.int64)
         return float(np.asarray(EXAMINATION)[positions - 1].mean())
+
+    def only(self, rows: npt.NDArray[np.bool_]) -> "ScoredSlice":
+        """Return some of the candidates."""
+        parts = {part: {name: each[rows] for name, each in of.items()} for part, of in self._parts().items()}
+        return replace(self, candidates=self.candidates[rows].reset_index(drop=True), **parts)
 
     def write(self, file: Path) -> None:
         """Write the slice into a file, which appears only when it is whole."""

@@ -10,18 +10,14 @@ import numpy as np
 
 from benchmarks.operating_worlds import trials
 from benchmarks.operating_worlds.policies import BETTER, EQUAL, MIXED, STEP
-from benchmarks.operating_worlds.trials import CHAMPION, ESTIMATED, FIRST, SETTINGS, Change, Trial
+from benchmarks.operating_worlds.settings import FIRST, OWN_LOGS, SETTINGS, SHOWN
+from benchmarks.operating_worlds.trials import Change, Trial
 from tasks.evaluation.segments import ALL
 
 WANTED_COVERAGE: Final = (0.92, 0.99)
 LARGE: Final = 0.1
 """A true change whose sign an estimate has to have."""
 _REASONS: Final = 3
-_TITLES: Final = {
-    CHAMPION: "against a champion",
-    FIRST: "a first release, against the log",
-    ESTIMATED: "against a champion, places' examination estimated",
-}
 
 
 @dataclass(frozen=True)
@@ -34,12 +30,25 @@ class Wanted:
     most: float = 1.0
 
 
+_HARMFUL: Final = Wanted("harmful", lambda trial: trial.harmful, most=0.02)
+_GOOD: Final = Wanted("equal and better", lambda trial: trial.candidate in {EQUAL, BETTER}, least=0.85)
 WANTED: Final = (
-    Wanted("equal and better", lambda trial: trial.candidate in {EQUAL, BETTER}, least=0.85),
-    Wanted("harmful", lambda trial: trial.harmful, most=0.02),
+    _GOOD,
+    _HARMFUL,
     Wanted("a true -5 %", lambda trial: trial.candidate.startswith(MIXED), most=0.08),
     Wanted("a fourth step of -2 %", lambda trial: trial.candidate.startswith(STEP), most=0.08),
 )
+
+
+_OF_SETTING: Final = {
+    FIRST: (_GOOD, _HARMFUL),
+    SHOWN: (Wanted("any", lambda _: True, most=0.0),),
+    OWN_LOGS: (
+        Wanted("better", lambda trial: trial.candidate == BETTER, least=0.85),
+        Wanted("equal", lambda trial: trial.candidate == EQUAL),
+        _HARMFUL,
+    ),
+}
 
 
 def tables(folder: Path) -> Iterator[str]:
@@ -56,7 +65,7 @@ def promotions(size: str, setting: str, judged: Sequence[Trial]) -> Iterator[str
     """Yield how often each release was promoted, what it truly changes, and why it was held."""
     if not judged:
         return
-    yield f"**{size}, {_TITLES[setting]}** (requests a day x test days)"
+    yield f"**{size}, {SETTINGS[setting].title}** (requests a day x test days)"
     yield ""
     yield (
         "| release | worlds | promoted | by its rehearsal alone | truly harmful | true primary | true hides "
@@ -66,9 +75,9 @@ def promotions(size: str, setting: str, judged: Sequence[Trial]) -> Iterator[str
     for name in dict.fromkeys(trial.candidate for trial in judged):
         yield _row(name, [trial for trial in judged if trial.candidate == name])
     yield ""
-    for wanted in WANTED:
+    for wanted in _OF_SETTING.get(setting, WANTED):
         chosen = [trial for trial in judged if wanted.of(trial)]
-        if chosen and (setting != FIRST or wanted.name in {"equal and better", "harmful"}):
+        if chosen:
             yield _summary(wanted, chosen)
     yield ""
 

@@ -9,9 +9,11 @@ from pydantic import TypeAdapter
 
 from benchmarks.operating_worlds.gate import Gate, Judged
 from benchmarks.operating_worlds.head_figures import HeadFigures
-from benchmarks.operating_worlds.policies import Candidate, candidates, true_utility
+from benchmarks.operating_worlds.policies import Candidate, candidates, ranked, true_utility
 from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice, read_or_make
+from benchmarks.operating_worlds.settings import CHAMPION, SETTINGS
 from benchmarks.operating_worlds.truth import (
+    Integers,
     Rows,
     TrueChange,
     change,
@@ -31,12 +33,6 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Promote, decide_release
 from tasks.replay.log import Slates
 
-FIRST: Final = "first"
-CHAMPION: Final = "champion"
-ESTIMATED: Final = "estimated"
-SETTINGS: Final = (CHAMPION, FIRST, ESTIMATED)
-"""What a release is compared with: the champion, or as a first one the logged order; or the champion again,
-with an examination curve that is estimated from the slice's own clicks instead of known."""
 _OF_TRUTH: Final = (MetricKind.RATE, MetricKind.NDCG, MetricKind.OBSERVED_UTILITY, MetricKind.PREDICTED)
 
 
@@ -69,7 +65,7 @@ class Trial:
 
     Attributes
     ----------
-    setting : one of `SETTINGS`.
+    setting : one of `settings.SETTINGS`.
     primary, rates : the true change of the primary, and of the rate of each task.
     levels : the true rate of each task under the baseline.
     harmful : whether it truly does harm.
@@ -119,12 +115,21 @@ def read(file: Path) -> tuple[Trial, ...]:
 
 
 def _trials(heads: HeadFigures, setting: str, *, seed: int) -> Iterator[Trial]:
-    data = heads.data
-    examination = data.estimated_examination() if setting == ESTIMATED else data.declared_examination()
-    gate = Gate(heads, examination)
+    of = SETTINGS[setting]
+    data = of.log(heads.data, seed)
+    examination = data.estimated_examination() if of.estimated else data.declared_examination()
+    gate = Gate(heads if data is heads.data else HeadFigures(data), examination, complete=of.complete)
     truth = Truth(data, true_utility(data))
+    whole = {} if of.complete else _changes_of_all(heads.data, seed)
     for candidate in candidates(data, seed=seed):
-        yield _trial(gate, truth, candidate, setting)
+        if of.releases is None or candidate.name in of.releases:
+            yield _trial(gate, truth, candidate, setting, whole.get(candidate.name))
+
+
+def _changes_of_all(data: ScoredSlice, seed: int) -> dict[str, TrueChange]:
+    """Return what each release truly changes against the champion where it ranks all candidates."""
+    truth, champion = Truth(data, true_utility(data)), ranked(data, CHAMPION, data.champion)
+    return {one.name: truth.change(one, champion.slot) for one in candidates(data, seed=seed)}
 
 
 @dataclass(frozen=True)
@@ -143,10 +148,10 @@ class Truth:
         """Return a task's true probabilities, shape [n]."""
         return self.data.truth[c.probability(task)]
 
-    def change(self, served: Candidate, baseline: Slates) -> TrueChange:
+    def change(self, served: Candidate, baseline: Integers) -> TrueChange:
         """Return what people would truly get of a release against its baseline."""
         truth = {task: self.of(task) for task in self.data.tasks}
-        return true_change(served.served, baseline.slot, truth, self.utility)
+        return true_change(served.served, baseline, truth, self.utility)
 
     def measured(self, measured: Measured, candidate: Candidate, judged: Judged) -> float:
         """Return the true change that an interval is about."""
@@ -170,9 +175,10 @@ class Truth:
         return self.data.candidates[column].astype(str).isin(measured.pooled or (value,)).to_numpy()
 
 
-def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str) -> Trial:
-    judged = gate.judge(candidate, first=setting == FIRST)
-    true = truth.change(candidate, judged.baseline)
+def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str, whole: TrueChange | None) -> Trial:
+    """Judge a release; ``whole`` is what it truly changes where the gate sees a part of the candidates."""
+    judged = gate.judge(candidate, first=SETTINGS[setting].first)
+    true = whole or truth.change(candidate, judged.baseline.slot)
     gates = gate.contracts.surface.gates
     rehearsed = [verdict for verdict in judged.verdicts if verdict.gate == "decision"]
     return Trial(
@@ -181,12 +187,12 @@ def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str) -> Tria
         primary=true.primary,
         rates=dict(true.rates),
         levels=truth.levels(judged.baseline),
-        harmful=true.harmful(cost_bounds(gate.contracts)),
+        harmful=candidate.harms_some or true.harmful(cost_bounds(gate.contracts)),
         promoted=isinstance(judged.decision, Promote),
         rehearsal=isinstance(decide_release(rehearsed, cannot_tell=gates.cannot_tell), Promote),
         reasons=tuple(_reasons(judged.verdicts, gates.cannot_tell)),
         changes=()
-        if (candidate.slot != candidate.served).any()
+        if whole or (candidate.slot != candidate.served).any()
         else tuple(_changes(truth, candidate, judged)),
     )
 

@@ -5,19 +5,22 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from benchmarks.operating_worlds import policies, shocks, table, trials, truth
+from benchmarks.operating_worlds.own_logs import AMONG
 from benchmarks.operating_worlds.policies import BETTER, EQUAL
 from benchmarks.operating_worlds.scored_slice import ScoredSlice, read_or_make
+from benchmarks.operating_worlds.settings import CHAMPION, FIRST, SETTINGS
 from benchmarks.operating_worlds.surface import SURFACE, days_of_history, write_surface
-from benchmarks.operating_worlds.trials import CHAMPION, FIRST, Change, Reason, Trial
+from benchmarks.operating_worlds.trials import Change, Reason, Trial
 from benchmarks.operating_worlds.worlds import Size, World
 from tasks.contracts import load_surface
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("operating")]
 
-SETTINGS = (CHAMPION, FIRST)
+JUDGED = (CHAMPION, FIRST, "shown")
 """A tiny world has too few clicks to estimate a curve from."""
 TINY = Size(
     requests_per_day=80,
@@ -44,7 +47,7 @@ def releases(data: ScoredSlice) -> dict[str, policies.Candidate]:
 
 @pytest.fixture(scope="module")
 def judged(world: World, data: ScoredSlice) -> tuple[Trial, ...]:
-    return tuple(trial for of in trials.run(world, SETTINGS).values() for trial in of)
+    return tuple(trial for of in trials.run(world, JUDGED).values() for trial in of)
 
 
 def changed(release: policies.Candidate, releases: dict[str, policies.Candidate], data: ScoredSlice) -> float:
@@ -164,12 +167,70 @@ def test_a_curve_is_estimated_from_clicks_and_propensities(data: ScoredSlice) ->
     assert len(curve.by_position) == 2
 
 
-def test_every_release_is_judged_in_both_settings(
-    judged: tuple[Trial, ...], releases: dict[str, policies.Candidate]
+def test_every_setting_judges_its_releases(
+    judged: tuple[Trial, ...], releases: dict[str, policies.Candidate], data: ScoredSlice
 ) -> None:
-    assert {(one.setting, one.candidate) for one in judged} == {
-        (setting, name) for setting in SETTINGS for name in releases
-    }
+    reordered = policies.candidates(SETTINGS["shown"].log(data, 1), seed=1)
+    expected = {(setting, name) for setting in (CHAMPION, FIRST) for name in releases}
+    expected |= {("shown", one.name) for one in reordered if one.name in (SETTINGS["shown"].releases or ())}
+    assert {(one.setting, one.candidate) for one in judged} == expected
+
+
+def test_a_reordering_of_what_was_shown_has_the_truth_of_all_candidates(judged: tuple[Trial, ...]) -> None:
+    by_name = {(one.setting, one.candidate): one for one in judged}
+    for name in (EQUAL, "clicks only"):
+        assert by_name["shown", name].primary == pytest.approx(by_name[CHAMPION, name].primary)
+    assert not any(one.changes for one in judged if one.setting == "shown")
+
+
+def test_a_partly_leaked_head_knows_some_positives_and_serves_worse(
+    data: ScoredSlice, releases: dict[str, policies.Candidate]
+) -> None:
+    release = releases[policies.PARTIAL]
+    bought = data.candidates["purchase_7d"].eq(1).fillna(value=False).to_numpy(dtype=bool)
+    assert (release.predictions["p_purchase_7d"][bought] > 0.5).mean() == pytest.approx(0.4, abs=0.15)
+    assert changed(release, releases, data) < changed(releases[EQUAL], releases, data) - 0.02
+
+
+def test_a_harmed_region_loses_a_fifth_and_no_other_region_anything(
+    data: ScoredSlice, releases: dict[str, policies.Candidate]
+) -> None:
+    release, utility = releases[policies.HARMED], policies.true_utility(data)
+    west = (data.candidates["region"] == "west").to_numpy()
+    rates = [truth.weighted_mean(utility, truth.looks(one.slot), west) for one in (release, releases[EQUAL])]
+    assert truth.change(*rates) == pytest.approx(-0.2, abs=0.08)
+    assert (release.slot[~west] == releases[EQUAL].slot[~west]).all()
+    assert release.harms_some
+
+
+def test_a_third_of_the_tied_scores_are_those_of_another_candidate(
+    data: ScoredSlice, releases: dict[str, policies.Candidate]
+) -> None:
+    scores = pd.DataFrame({"request": data.requests, "score": releases[f"{policies.TIED}{EQUAL}"].utility})
+    assert scores.duplicated(keep=False).mean() == pytest.approx(0.35, abs=0.1)
+
+
+def test_fading_labels_are_known_less_often_down_the_page(data: ScoredSlice) -> None:
+    shown = SETTINGS["fading"].log(data, 1).candidates[data.shown]
+    known = shown["hide_7d"].notna().groupby(shown["position"]).mean()
+    assert known[1] == pytest.approx(0.95, abs=0.05)
+    assert known[12] == pytest.approx(0.2, abs=0.08)
+
+
+def test_the_loops_own_log_holds_what_its_champion_served_and_drew(data: ScoredSlice) -> None:
+    log = SETTINGS["own_logs"].log(data, 1)
+    rows = log.candidates
+    length, explored = log.slate.length, rows[rows["propensity"] < 1]
+    assert (rows.groupby("request_id")["shown"].sum() == length).all()
+    assert (explored["position"] == length).all()
+    assert explored["drawable"].all()
+    assert (1 / explored["propensity"]).max() == AMONG == rows.groupby("request_id")["drawable"].sum().max()
+    assert (rows["click_30m"].notna() == rows["shown"]).all()
+    by_utility = policies.ranked(log, "champion", log.champion).slot
+    assert (by_utility == rows["position"].fillna(0))[by_utility < length].mean() > 0.9
+    looks = truth.looks(rows["position"].fillna(0).to_numpy(dtype=np.int64))
+    expected = (looks * log.truth["p_click_30m"]).sum()
+    assert rows["click_30m"].sum() == pytest.approx(expected, rel=0.15)
 
 
 def test_what_is_held_says_why(judged: tuple[Trial, ...]) -> None:

@@ -1,0 +1,109 @@
+"""Eight weeks of retrain and promotion on the loop's own logs, from the candidates of a world's test slice.
+
+::
+
+    fortnight 1       the world's champion serves   -> heads A learn from its log, and are the champion
+    fortnights 2, 3   A serves                      -> heads B learn from both logs, and are the challenger
+    fortnight 4       A serves: the log by which B, better heads and harmful releases are judged
+
+Every fortnight has the requests and candidates of the test slice. Whoever serves fills all slots but the
+last by its utility, and draws that one among the best `AMONG` that are left. Outcomes are drawn anew each
+fortnight from the world's truth at the place where an item stood.
+"""
+
+from dataclasses import replace
+from typing import Any, Final
+
+import lightgbm as lgb
+import numpy as np
+import pandas as pd
+
+from benchmarks.operating_worlds.scored_slice import Floats, Predictions, ScoredSlice
+from benchmarks.operating_worlds.truth import looks
+from tasks import columns as c
+from tasks.ranking.decide import decide
+from tasks.ranking.features import FeatureEncoder
+from tasks.ranking.slate_policy import Exploration
+
+AMONG: Final = 20
+"""Half of the candidates of a request."""
+_COSTS: Final = ("hide_7d", "report_7d")
+_FOLDS: Final = 10
+"""One fold of the users says when to stop."""
+_REPLAY: Final = "replay"
+"""The salt of the releases that are replayed; each fortnight is served under one of its own."""
+
+
+def served_for_weeks(data: ScoredSlice, seed: int) -> ScoredSlice:
+    """Return the log of the last fortnight, with the heads of its champion and of the challenger."""
+    rng = np.random.default_rng(seed)
+    first = _served(data, data.champion, "1", rng)
+    champion = _learned(first)
+    logs = [_served(data, champion, fortnight, rng) for fortnight in ("2", "3")]
+    last = _served(data, champion, "4", rng)
+    explores = replace(data.slate, exploration=Exploration(1, None, _REPLAY, AMONG))
+    return replace(last, champion=champion, challenger=_learned(*logs), serving=explores)
+
+
+def _served(data: ScoredSlice, predictions: Predictions, salt: str, rng: np.random.Generator) -> ScoredSlice:
+    """Return the log that heads write who serve the candidates with one explored slot."""
+    explores = replace(data.slate, exploration=Exploration(1, None, salt, AMONG))
+    decided = decide(data.candidates, predictions, data.utility, explores, sets=data.sets)
+    shown = decided.slate_position > 0
+    written = {
+        c.SHOWN: shown,
+        c.POSITION: pd.array(np.where(shown, decided.slate_position, np.nan), dtype="Float64").astype(
+            "Int64"
+        ),
+        c.PROPENSITY: decided.propensity,
+        c.DRAWABLE: decided.drawable,
+    }
+    labels = {
+        task: pd.array(np.where(shown, each, np.nan), dtype="Float64").astype("Int64")
+        for task, each in _outcomes(data, looks(decided.slate_position.astype(np.int64)), rng).items()
+    }
+    return replace(data, candidates=data.candidates.assign(**written, **labels))
+
+
+def _outcomes(data: ScoredSlice, looked: Floats, rng: np.random.Generator) -> dict[str, Floats]:
+    """Draw the outcomes of every candidate that stood at a place; those of costs apart from the others."""
+    look = rng.random(len(looked)) < looked
+    chance, of_cost = rng.random((2, len(looked)))
+    return {
+        task: (look & ((of_cost if task in _COSTS else chance) < data.truth[c.probability(task)])).astype(
+            float
+        )
+        for task in data.tasks
+    }
+
+
+def _learned(*logs: ScoredSlice) -> dict[str, Floats]:
+    """Return what heads predict that learned from logs by the surface's recipe."""
+    surface = logs[0].contracts.surface
+    shown = pd.concat([log.candidates[log.shown] for log in logs], ignore_index=True)
+    encoder = FeatureEncoder.fit(shown, surface.features.numeric, surface.features.categorical)
+    seen, everything = encoder.matrix(shown), encoder.matrix(logs[0].candidates)
+    held_out = pd.util.hash_array(shown[c.USER_ID].to_numpy(dtype=object)) % _FOLDS == 0
+    return {
+        c.probability(task): np.asarray(
+            _grow(
+                dict(surface.lightgbm_for(task)),
+                lgb.Dataset(seen[~held_out], label[~held_out]),
+                lgb.Dataset(seen[held_out], label[held_out]),
+            ).predict(everything)
+        )
+        for task in logs[0].tasks
+        for label in [shown[task].to_numpy(dtype=np.float64)]
+    }
+
+
+def _grow(parameters: dict[str, Any], train: lgb.Dataset, held_out: lgb.Dataset) -> lgb.Booster:
+    """Grow a head's trees until the users that are held out gain nothing more."""
+    rounds, patience = parameters.pop("rounds"), parameters.pop("early_stopping_rounds")
+    return lgb.train(
+        {**parameters, "objective": "binary", "verbosity": -1, "num_threads": 1, "seed": 1},
+        train,
+        rounds,
+        valid_sets=[held_out],
+        callbacks=[lgb.early_stopping(patience, verbose=False)],
+    )
