@@ -126,10 +126,17 @@ def name_row(entries: Sequence[Entry], number: int) -> str:
 
 
 def is_pending(entries: Sequence[Entry], tags: Mapping[str, str]) -> bool:
-    """Whether the last move of an alias was not carried out yet: the tag names an earlier row, or none."""
+    """Whether the last move of an alias was not carried out yet: the tag names an earlier row.
+
+    There is no tag before the first move. A later move without one was carried out: somebody removed the tag.
+    """
     move = last_alias_move(entries)
+    if move is None:
+        return False
     named = _named(entries, tags.get(CARRIED_OUT, ""))
-    return move is not None and (named is None or named < move.number)
+    if named is None:
+        return not any(entry.sets_alias for entry in entries[: move.number])
+    return named < move.number
 
 
 def served_releases(registry: Registry, model: str, entries: Sequence[Entry]) -> set[int]:
@@ -190,13 +197,28 @@ def _set_by_hand(
         if tag in tags and _named(entries, tags[tag]) is None:
             named = f"{tags[tag][:40]!r} names no row of the audit"
             yield f"Somebody set the tag {tag} of {model} by hand: {named}"
-    if is_pending(entries, tags):
-        return
     known, meant = registry.aliases(model), meant_aliases(entries)
     found: dict[str, int] = {alias: known[alias] for alias in (PREVIOUS, CHAMPION, CANARY) if alias in known}
-    if found != meant:
+    if is_pending(entries, tags):
+        by_hand = not _is_midway(entries, found, carried_out=_named(entries, tags.get(CARRIED_OUT, "")))
+    else:
+        by_hand = found != meant
+    if by_hand:
         differ = f"The registry says {_in_words(found)}; by the last audited move it is {_in_words(meant)}"
         yield f"Somebody moved an alias of {model} by hand. {differ}"
+
+
+def _is_midway(entries: Sequence[Entry], found: Mapping[str, int], *, carried_out: int | None) -> bool:
+    """Whether each alias is as the last move that was carried out left it, or as the newest sets it.
+
+    A rollback may begin where somebody moved aliases by hand: its row holds what was champion then.
+    """
+    move, after = last_alias_move(entries), meant_aliases(entries)
+    before = meant_aliases(entries[: 0 if carried_out is None else carried_out + 1])
+    aliases = [PREVIOUS, CHAMPION, CANARY]
+    if move is not None and move.kind is Kind.ROLLBACK:
+        aliases = [] if found.get(CHAMPION) == move.champion else [CHAMPION]
+    return all(found.get(alias) in {before.get(alias), after.get(alias)} for alias in aliases)
 
 
 def _audit_mismatch(audit: Audit, problem: str) -> Mismatch:

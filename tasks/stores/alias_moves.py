@@ -163,6 +163,8 @@ class AliasMoves:
             self._carry_out(registry, entries)
             entries = self.audit.entries()
         if mismatch is None:
+            if (move := last_alias_move(entries)) is not None:
+                self._tag(registry, CARRIED_OUT, entries, move.number)
             self._tag(registry, HEAD, entries, len(entries) - 1)
             self._sign(registry, entries)
         return registry.aliases(self.model)

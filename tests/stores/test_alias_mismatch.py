@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
+from tasks.stores.alias_mismatch import name_row
 from tasks.stores.alias_moves import AliasMoves, Told
 from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.registry import Registry
@@ -212,23 +213,54 @@ def test_what_a_program_before_this_one_left_agrees(moves: AliasMoves) -> None:
 Change = Callable[[AliasMoves], object]
 
 
+def before_the_aliases(moves: AliasMoves) -> None:
+    """Take aliases and tag back to what they were before the second promotion was carried out."""
+    client = Registry(moves.home).client
+    client.delete_registered_model_alias(MODEL, "previous")
+    client.set_registered_model_alias(MODEL, "champion", "1")
+    client.set_registered_model_tag(MODEL, "equipoise.moves", name_row(moves.audit.entries(), 0))
+
+
 @pytest.mark.parametrize(
     "killed_before",
     [
         lambda moves: Registry(moves.home).client.delete_registered_model_tag(MODEL, "equipoise.moves"),
         lambda moves: Registry(moves.home).client.delete_registered_model_tag(MODEL, "equipoise.audit"),
-        lambda moves: (
-            Registry(moves.home).client.delete_registered_model_alias(MODEL, "champion")
-            or Registry(moves.home).client.delete_registered_model_tag(MODEL, "equipoise.moves")
-        ),
+        before_the_aliases,
     ],
-    ids=["the moves' tag", "the newest row's tag", "the alias"],
+    ids=["the moves' tag", "the newest row's tag", "the aliases"],
 )
 def test_whatever_a_killed_move_left_undone_is_carried_out(moves: AliasMoves, killed_before: Change) -> None:
     killed_before(moves)
     assert moves.mismatch() is None
     assert moves.settle() == {"champion": 2, "previous": 1}
     assert moves.mismatch() is None
+
+
+@pytest.mark.parametrize("tag", ["missing", "of the first move", "of the last move"])
+def test_an_alias_that_somebody_moved_is_reported_whatever_the_tag_says(moves: AliasMoves, tag: str) -> None:
+    client, entries = Registry(moves.home).client, moves.audit.entries()
+    client.set_registered_model_alias(MODEL, "champion", "3")
+    if tag == "missing":
+        client.delete_registered_model_tag(MODEL, "equipoise.moves")
+    elif tag == "of the first move":
+        client.set_registered_model_tag(MODEL, "equipoise.moves", name_row(entries, 0))
+    mismatch = moves.mismatch()
+    assert mismatch is not None
+    assert mismatch.of is Told.ALIASES
+    assert "champion = 3" in mismatch.what
+    assert "champion = 2" in mismatch.what
+    moves.settle()
+    assert aliases(moves)["champion"] == 3, "what somebody did is reported, and nothing is set in silence"
+    assert_one_rollback_mends(moves)
+
+
+def test_a_rollback_from_what_somebody_moved_is_carried_out_where_it_was_killed(moves: AliasMoves) -> None:
+    client = Registry(moves.home).client
+    client.set_registered_model_alias(MODEL, "champion", "3")
+    moves.audit.add(lambda _: Entry(Kind.ROLLBACK, "sam", 1, 3, "back"))
+    assert moves.mismatch() is None
+    assert moves.settle() == {"champion": 1, "previous": 1}
 
 
 def test_an_unknown_release_is_refused_before_anything_is_written(moves: AliasMoves) -> None:
