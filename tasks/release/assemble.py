@@ -115,7 +115,7 @@ class Wanted:
                 return part, True
             tags = {"as_of": format_instant(self.as_of), "snapshot": self.snapshot.id}
             key = StepKey(workspace.home, workspace.surface, STEP, self.inputs)
-            again = None if part is None else registry.run_id(part)
+            again = registry.find_lost_run(name, {INPUTS: self.inputs})
             with step_run(key, parent_run=parent_run, tags=tags, again=again) as step:
                 return _Making(self, registry, step).release(), False
 

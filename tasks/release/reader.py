@@ -68,8 +68,8 @@ class ReleaseReader:
         return self._verified[version]
 
     def tags(self, pinned: Part) -> dict[str, str]:
-        """Return the tags of a part that a release pins."""
+        """Return the tags that a pinned part was registered with; none where no record has it."""
         part = Part(pinned.name, pinned.version, pinned.sha256)
         if part not in self._tags:
-            self._tags[part] = self.registry.tags(part)
+            self._tags[part] = dict(self.registry.recorded_tags(part))
         return self._tags[part]

@@ -262,6 +262,8 @@ def _evidence_problems(
     registry: Registry, part: Part, tags: Mapping[str, str], manifest: Manifest
 ) -> Iterator[str]:
     """Hold the manifest against what the step that made the release kept, and the tags against both."""
+    if not registry.recorded_tags(part):
+        yield f"The home has no record that run {registry.run_id(part)} registered these bytes."
     try:
         kept = read_evidence(registry.home, registry.run_id(part), ReleaseEvidence).manifest_sha256
     except (ContractError, StoreError) as error:

@@ -13,6 +13,7 @@ An object store that does not answer is a StoreError, whatever its client calls 
 
 import importlib
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tasks.errors import StoreError
 from tasks.settings import Settings
+from tasks.stores.flush import flush_files
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
@@ -132,6 +134,11 @@ class ObjectPath:
         with _answering(self), objects().open(self.uri, "rb") as opened:
             yield opened
 
+    def write(self, data: bytes) -> None:
+        """Put an object here, whole or not at all."""
+        with _answering(self):
+            objects().pipe_file(self.uri, data)
+
     def put(self, file: Path) -> None:
         """Put a copy of a file here."""
         with _answering(self):
@@ -218,6 +225,19 @@ def read_bytes(file: Location) -> bytes:
         return file.read_bytes()
     with file.open() as opened:
         return bytes(opened.read())
+
+
+def write_bytes(file: Location, data: bytes) -> None:
+    """Write a file or an object, whole or not at all; a file is on the disk afterwards."""
+    if isinstance(file, ObjectPath):
+        file.write(data)
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.part")
+    part.write_bytes(data)
+    flush_files([part])
+    part.replace(file)
+    flush_files([file])
 
 
 def identity_of(file: Location) -> str:

@@ -8,7 +8,8 @@
     <surface>.release                                              a pyfunc that brings its code
 
 A version carries the sha256 of its files, compared whenever they are fetched. The same bytes from the same
-inputs are registered once: a step that was killed and runs again finds its own version, or makes it.
+inputs are registered once: a step that was killed and runs again finds its own version, or makes it. The home
+records what each run registers before it does (`records.py`), and only such versions are found by tags.
 """
 
 import logging
@@ -37,6 +38,7 @@ from tasks.stores.parts import (
     without_caches,
     write_files,
 )
+from tasks.stores.records import Record, read_record, write_record
 from tasks.stores.runs import INPUTS, StepRun, has_evidence
 from tasks.stores.tracking import PatientClient, connect, exclusive
 from tasks.stores.versions import SHA256, NewVersion, create_version, link_output, log_folder, logged_model_of
@@ -94,6 +96,7 @@ class Registry:
         identity = {key: value for key, value in known.items() if key in {SHA256, INPUTS}}
         new = NewVersion(name, run_id, model_type, known, params or {})
         with exclusive(self.home):
+            write_record(self.home, run_id, Record(known, {}), of=name)
             part = self._first(name, identity)
             if part is None:
                 part = self._keep_earliest(self._create(new, files), identity)
@@ -111,14 +114,34 @@ class Registry:
     def log_metrics(self, part: Part, run_id: str, metrics: Mapping[str, float]) -> None:
         """Log a run's metrics as those of the version's model; none are logged where there are none."""
         if metrics:
-            StepRun(self.client, run_id).metrics(metrics, model_id=self.model_id(part))
+            StepRun(self.client, run_id, self.home, {}).metrics(metrics, model_id=self.model_id(part))
 
     def find(self, name: str, tags: Mapping[str, str]) -> Part | None:
-        """Return the newest version that carries all of these tags."""
-        found = self.client.search_model_versions(
-            _having(name, tags), max_results=1, order_by=["version_number DESC"]
-        )
-        return self._part_of(found[0]) if found else None
+        """Return the newest version that the home recorded with all of these tags."""
+        found = map(self._part_of, self._search(_having(name, tags)))
+        recorded = (part for part in found if tags.items() <= self.recorded_tags(part).items())
+        return max(recorded, key=lambda part: part.version, default=None)
+
+    def recorded_tags(self, part: Part) -> Mapping[str, str]:
+        """Return the tags that a version was registered with, by the home's record.
+
+        Returns
+        -------
+        None at all where no record says that its run registered these very bytes.
+        """
+        record = read_record(self.home, self.run_id(part), of=part.name)
+        return record.tags if record is not None and record.tags.get(SHA256) == part.sha256 else {}
+
+    def find_lost_run(self, name: str, tags: Mapping[str, str]) -> str | None:
+        """Return the run of a version of these tags that is no longer whole, to be made again in its place.
+
+        A run that the home knows for something else is none of these: the version's tags were copied.
+        """
+        for part in map(self._part_of, self._search(_having(name, tags))):
+            records = [read_record(self.home, self.run_id(part), of=of) for of in (name, "run")]
+            if all(record is None or record.carries(tags) for record in records):
+                return self.run_id(part)
+        return None
 
     def having(self, name: str, tags: Mapping[str, str]) -> list[int]:
         """Return every version that carries all of these tags, oldest first."""
@@ -283,7 +306,8 @@ class Registry:
 
     def _first(self, name: str, identity: Mapping[str, str]) -> Part | None:
         found = map(self._part_of, self._search(_having(name, identity)))
-        return min(found, key=lambda part: part.version, default=None)
+        recorded = (part for part in found if identity.items() <= self.recorded_tags(part).items())
+        return min(recorded, key=lambda part: part.version, default=None)
 
     def _keep_earliest(self, made: Part, identity: Mapping[str, str]) -> Part:
         """Return the earliest version of an identity, and remove this one where another was first.

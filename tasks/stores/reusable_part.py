@@ -4,7 +4,8 @@
 
     inputs digest -> a version that carries it?  yes: its run is closed where its step was killed too soon
                                                  no:  a run is opened, the part made and registered
-                                                 lost, or its evidence: made again in its own run and place
+                                                 lost, or its evidence, or the home's record of them: made
+                                                 again in its own run and place
 """
 
 from collections.abc import Callable, Mapping
@@ -49,8 +50,7 @@ class ReusablePart:
     def make(self, fit: Callable[[StepRun, Mapping[str, str]], Part], *, parent_run: str | None) -> Part:
         """Open the step's run and let ``fit`` make and register the version with the tags it is given."""
         key = StepKey(self.workspace.home, self.workspace.surface, self.step, self.inputs, self.task)
-        lost = self._registered
-        again = None if lost is None else self.registry.run_id(lost)
+        again = self.registry.find_lost_run(self.name, {INPUTS: self.inputs})
         with step_run(key, parent_run=parent_run, tags=self.tags, again=again) as opened:
             return fit(opened, {**self.tags, INPUTS: self.inputs})
 

@@ -5,11 +5,12 @@
     tags       surface, step, task, as_of, snapshot, equipoise.inputs (digest of everything that went in)
     inputs     the label snapshot by its own digest, the models that were read
     outputs    the models that were made
-    params     evidence.sha256, the digest of evidence.json: MLflow lets nobody change a parameter
     artifacts  evidence.json, which the next steps and the gate read, tables and pictures for people
 
-A run that failed says so; one whose process was killed is closed by the next run of the same inputs. A run
-whose evidence cannot be read is no finished run: its files were lost after it ended, and it is made again.
+The home records which run wrote what (`records.py`), and evidence counts only with its record: whoever may
+write to MLflow can make a run of these tags, and cannot make it count. A run that failed says so; one whose
+process was killed is closed by the next run of the same inputs. A run whose evidence cannot be read, or is
+not what its step wrote, is no finished run, and its step is run again.
 """
 
 import json
@@ -18,12 +19,12 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
 import pandas as pd
-from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, Run, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -33,23 +34,29 @@ from tasks.evaluation.documents import Document
 from tasks.stores.artifacts import read_artifact
 from tasks.stores.digests import sha256
 from tasks.stores.flush import flush_uri
+from tasks.stores.records import Record, read_record, require_record, write_record
 from tasks.stores.tracking import PatientClient, connect, experiment_id
 
 _LOG: Final = logging.getLogger("equipoise")
 D = TypeVar("D", bound=Document)
 INPUTS: Final = "equipoise.inputs"
 EVIDENCE: Final = "evidence.json"
-EVIDENCE_DIGEST: Final = "evidence.sha256"
 PARENT: Final = "mlflow.parentRunId"
 _DIGEST_LENGTH: Final = 36  # the longest that MLflow keeps of a data set's digest
 
 
 @dataclass(frozen=True)
 class StepRun:
-    """A running step; everything that it logs is visible in MLflow at once."""
+    """A running step; everything that it logs is visible in MLflow at once.
+
+    ``known`` are the tags that it was opened with, which the home records with its evidence.
+    """
 
     client: PatientClient
     run_id: str
+    home: Path
+    known: Mapping[str, str]
+    _files: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def params(self, values: Mapping[str, object]) -> None:
         """Log parameters."""
@@ -86,14 +93,15 @@ class StepRun:
         self.text(path, _as_json(content))
 
     def evidence(self, document: Document) -> None:
-        """Write what the next steps and the gate read, and its digest where nobody can change it."""
-        text = _as_json(document.to_json())
-        self.params({EVIDENCE_DIGEST: sha256(text.encode())})
-        self.text(EVIDENCE, text)
+        """Write what the next steps and the gate read; the home records the run and its texts."""
+        self.json(EVIDENCE, document.to_json())
 
     def text(self, path: str, content: str) -> None:
         """Write a text, for example a report in HTML or markdown, or a picture as SVG."""
         self.client.log_text(self.run_id, content, path)
+        self._files[path] = sha256(content.encode())
+        if EVIDENCE in self._files:
+            write_record(self.home, self.run_id, Record(self.known, self._files))
 
     def table(self, path: str, frame: pd.DataFrame) -> None:
         """Write a table that MLflow shows."""
@@ -159,7 +167,7 @@ def step_run(
         run = client.create_run(experiment, run_name=name, tags=known)
     else:
         run = client.get_run(again)
-    opened = StepRun(client, run.info.run_id)
+    opened = StepRun(client, run.info.run_id, key.home, known)
     try:
         yield opened
     except BaseException:
@@ -170,37 +178,45 @@ def step_run(
 
 
 def finished_run(key: StepKey) -> str | None:
-    """Return the newest run of a step that finished with these very inputs and can still be read, if any."""
-    client = connect(key.home)
-    runs = client.search_runs(
-        [experiment_id(client, key.home, key.surface)],
-        f"{key.condition} and attributes.status = 'FINISHED'",
-        order_by=["attributes.start_time DESC"],
-    )
-    return next((run.info.run_id for run in runs if has_evidence(key.home, run.info.run_id)), None)
+    """Return the newest run of a step that finished with these very inputs and still counts, if any."""
+    wanted = {"surface": key.surface, "step": key.step, INPUTS: key.inputs}
+    return next((run for run in _recorded(key.home, wanted) if has_evidence(key.home, run)), None)
 
 
 def has_evidence(home: Path, run_id: str) -> bool:
-    """Return whether the evidence of a run can be read; what is wrong with it is warned of."""
+    """Return whether the documents of a run are what its step wrote; what is wrong with them is warned of."""
     try:
-        json.loads(read_text(home, run_id, EVIDENCE))
-    except (StoreError, ValueError) as error:
-        _LOG.warning("The evidence of run %s is lost or torn, so its step is run again: %s", run_id, error)
+        for path in {EVIDENCE, *require_record(home, run_id).files}:
+            if path.endswith(".json"):
+                read_text(home, run_id, path)
+    except StoreError as error:
+        _LOG.warning("The evidence of run %s does not count, so its step is run again: %s", run_id, error)
         return False
     return True
 
 
 def newest_run(home: Path, surface: str, *, step: str, **tags: object) -> str | None:
-    """Return the newest run of a step that finished and carries these tags, if there is one."""
+    """Return the newest run of a step that finished and was recorded with these tags, if there is one."""
+    wanted = {"surface": surface, "step": step, **{name: str(value) for name, value in tags.items()}}
+    return next(_recorded(home, wanted), None)
+
+
+def _recorded(home: Path, tags: Mapping[str, str]) -> Iterator[str]:
+    """Yield the finished runs of a surface that the home recorded with these tags, newest first."""
     client = connect(home)
-    wanted = [f"tags.{name} = '{value}'" for name, value in {"step": step, **tags}.items()]
-    runs = client.search_runs(
-        [experiment_id(client, home, surface)],
-        " and ".join([*wanted, "attributes.status = 'FINISHED'"]),
-        max_results=1,
-        order_by=["attributes.start_time DESC"],
-    )
-    return str(runs[0].info.run_id) if runs else None
+    wanted = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+    query = " and ".join([*wanted, "attributes.status = 'FINISHED'"])
+    order, token = ["attributes.start_time DESC"], None
+    experiments = [experiment_id(client, home, tags["surface"])]
+    while token != "":
+        page = client.search_runs(experiments, query, order_by=order, page_token=token)
+        for run in page:
+            record = read_record(home, run.info.run_id)
+            if record is None or not record.carries(tags):
+                _LOG.warning("Run %s does not count: the home has no such record of it", run.info.run_id)
+                continue
+            yield str(run.info.run_id)
+        token = page.token or ""
 
 
 def finish(home: Path, run_id: str) -> None:
@@ -230,36 +246,32 @@ def require_run(client: PatientClient, run_id: str) -> None:
 
 
 def read_evidence(home: Path, run_id: str, kind: type[D]) -> D:
-    """Read the evidence of a run; runs of programs before this one have no digest that it is held against.
+    """Read the evidence of a run; raises as `read_text`, and ContractError where it is of another step."""
+    return kind.read(read_text(home, run_id, EVIDENCE), where=f"Run {run_id}")
 
-    Raises
-    ------
-    ContractError
-        It is a run of another step.
-    StoreError
-        There is no such run, it wrote no evidence, that was changed, or is not of this program's version.
-    """
-    run, repository = _open_run(home, run_id, EVIDENCE)
-    text = _read(repository, run_id, EVIDENCE)
-    written = run.data.params.get(EVIDENCE_DIGEST)
-    if written is not None and (found := sha256(text.encode())) != written:
-        raise StoreError(
-            f"{EVIDENCE} of run {run_id} is not what its step wrote: sha256 {found[:12]}, written was "
-            f"{written[:12]}. Bring it back from a backup, or delete the run and run its step again."
-        )
-    return kind.read(text, where=f"Run {run_id}")
+
+def has_text(home: Path, run_id: str, path: str) -> bool:
+    """Return whether a run wrote a text, by its record in the home; raises StoreError where it has none."""
+    return path in require_record(home, run_id).files
 
 
 def read_text(home: Path, run_id: str, path: str) -> str:
-    """Read a file that a run wrote.
+    """Read a text that a run wrote, as the home recorded it.
 
     Raises
     ------
     StoreError
-        There is no such run, or it wrote no such file.
+        There is no such run or it is not recorded, it wrote no such text, or the text was changed.
     """
-    _, repository = _open_run(home, run_id, path)
-    return _read(repository, run_id, path)
+    repository = _open_run(home, run_id, path)
+    text = _read(repository, run_id, path)
+    written, found = require_record(home, run_id).files.get(path), sha256(text.encode())
+    if found != written:
+        raise StoreError(
+            f"{path} of run {run_id} is not what its step wrote: sha256 {found[:12]}, recorded is "
+            f"{(written or 'none')[:12]}. Bring it back from a backup, or run its step again."
+        )
+    return text
 
 
 def read_pictures(home: Path, run_id: str, folder: str | None = None) -> dict[str, bytes]:
@@ -269,17 +281,16 @@ def read_pictures(home: Path, run_id: str, folder: str | None = None) -> dict[st
     ----------
     folder : by default the one that holds the others.
     """
-    _, repository = _open_run(home, run_id, folder or "pictures")
+    repository = _open_run(home, run_id, folder or "pictures")
     paths = [file.path for file in repository.list_artifacts(folder) if file.path.endswith((".svg", ".png"))]
     return {path: read_artifact(repository, path) for path in paths}
 
 
-def _open_run(home: Path, run_id: str, path: str) -> tuple[Run, ArtifactRepository]:
-    """Return a run and where its artifacts are, to read one of them."""
+def _open_run(home: Path, run_id: str, path: str) -> ArtifactRepository:
+    """Return where the artifacts of a run are, to read one of them."""
     client = connect(home)
     try:
-        run = client.get_run(run_id)
-        return run, get_artifact_repository(run.info.artifact_uri, client.tracking_uri)
+        return get_artifact_repository(client.get_run(run_id).info.artifact_uri, client.tracking_uri)
     except (MlflowException, OSError, ValueError) as error:
         raise _unreadable(run_id, path, error) from error
 

@@ -7,7 +7,6 @@ from urllib.parse import urlparse
 
 import pandas as pd
 import pytest
-from mlflow.exceptions import MlflowException
 
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
@@ -89,12 +88,6 @@ def test_evidence_comes_back_as_it_was(home: Path) -> None:
     with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
         run.evidence(evidence)
     assert read_evidence(home, run.run_id, ShadowEvidence) == evidence
-
-
-def test_evidence_of_an_earlier_program_is_read(home: Path) -> None:
-    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
-        run.text("evidence.json", written.text("shadow"))
-    assert read_evidence(home, run.run_id, ShadowEvidence) == written.document("shadow")
 
 
 def test_evidence_of_another_step_is_named_with_its_run(home: Path) -> None:
@@ -209,16 +202,3 @@ def test_whatever_figure_or_word_of_evidence_is_changed_it_is_refused(home: Path
         file.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
         with pytest.raises(StoreError, match="is not what its step wrote"):
             read_evidence(home, run.run_id, type(document))
-
-
-def test_the_digest_of_evidence_cannot_be_changed_through_mlflow(home: Path) -> None:
-    with step_run(StepKey(home, "feed", step="gate", inputs="abc")) as run:
-        run.evidence(written.document("shadow"))
-    with pytest.raises(MlflowException, match="already logged"):
-        connect(home).log_param(run.run_id, "evidence.sha256", "0" * 64)
-
-
-def test_evidence_of_a_program_that_kept_no_digest_is_read(home: Path) -> None:
-    with step_run(StepKey(home, "feed", step="gate", inputs="abc")) as run:
-        run.json("evidence.json", written.document("shadow").to_json())
-    assert read_evidence(home, run.run_id, ShadowEvidence) == written.document("shadow")

@@ -92,7 +92,10 @@ def test_the_same_inputs_are_one_version(home: Path, name: str) -> None:
     assert make(home, name, inputs="others")[1] == 2
 
 
-def test_machines_that_register_the_same_at_once_end_with_one_version(home: Path, name: str) -> None:
+def test_machines_that_register_the_same_at_once_end_with_one_version(
+    home: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_STORE", str(home / "store"))
     machines = [
         subprocess.Popen(
             [sys.executable, "-c", AT_ONCE, str(home / n), name],
