@@ -63,6 +63,7 @@ _KINDS = {
 
 _TYPED = (c.EVENT, c.HAPPENED_AT, c.SHOWN_AT, c.INGESTED_AT, c.VALUE, c.POSITION, c.PROPENSITY, c.SHOWN)
 _NO_SPAN = Span()
+_HASHED = "SELECT count(*), sum(h), sum(hash(h)) FROM (SELECT $hashed AS h FROM $read)"
 
 
 def configure(connection: duckdb.DuckDBPyConnection) -> None:
@@ -218,10 +219,10 @@ class LogTables:
         DataError
             The table is not logged or lacks a column.
         """
-        known = {IMPRESSIONS: self.log.impressions, EVENTS: self.log.events, CANDIDATES: self.candidates}
+        known = self._known(table)
         for name in names:
-            if name not in known[table]:
-                raise DataError(unknown("column", name, known[table], where=table))
+            if name not in known:
+                raise DataError(unknown("column", name, known, where=table))
         at = time_column(table)
         where = [*_bounds(at, first_day, last_day)]
         if table == EVENTS:
@@ -230,9 +231,23 @@ class LogTables:
         else:
             where.append(rows.has_key(table, as_of))
             order = [c.SHOWN_AT, *c.IMPRESSION_KEY]
-            query = _once_a_key(table, known[table], (*names, *order), where)
+            query = _once_a_key(table, known, (*names, *order), where)
         x.order_by(query, x.columns(order))
         return self.connection.sql(render(query)).to_arrow_table().select(list(names))
+
+    def hash_day(
+        self, table: str, names: Sequence[str], *, as_of: datetime, day: date
+    ) -> tuple[int, int, int]:
+        """Return what `read` gives of a day as its rows, and the sums of their hashes and of those hashed."""
+        where = [*_bounds(time_column(table), day, day), rows.has_key(table, as_of)]
+        query = _once_a_key(table, self._known(table), names, where)
+        hashed, read = x.call("HASH", *x.columns(names)), x.subquery(query, "read")
+        ((count, hashes, rehashes),) = self.fetch(_HASHED, hashed=hashed, read=read)
+        return count, int(hashes or 0), int(rehashes or 0)
+
+    def _known(self, table: str) -> Collection[str]:
+        known = {IMPRESSIONS: self.log.impressions, EVENTS: self.log.events, CANDIDATES: self.candidates}
+        return known[table]
 
 
 def _bounds(at: str, first: date | None, last: date | None) -> Iterator[exp.Expr]:

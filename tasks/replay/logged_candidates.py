@@ -3,10 +3,10 @@
 Everything else reads the label store, whose rows are whole impressions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Final
 
 import numpy as np
@@ -15,8 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks import columns as c
+from tasks.contracts import digest
 from tasks.contracts.chains import parent
 from tasks.errors import DataError
+from tasks.labels.digest import add_sums, combine_sums, content_digest
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs import rows
@@ -97,6 +99,33 @@ def candidate_blocks(
             known = SpanLabels(_labels(workspace, labels, span))
             for start, rows in cut_requests(read, most_rows):
                 yield CandidateBlock(read.slice(start, rows), known)
+
+
+def hash_labelled_candidates(workspace: Workspace, *, snapshot: str, days: Days) -> str | None:
+    """Return a digest of what `labelled_candidates` reads of the log; None without a candidates table."""
+    if workspace.contracts.surface.sources.candidates is None:
+        return None
+    labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
+    with open_log(workspace) as log:
+        names = [name for name in log.candidates if name not in {*_label_columns(workspace)}]
+        return _hash(log, CANDIDATES, names, labels.as_of, days)
+
+
+def hash_newest_candidates(workspace: Workspace, *, as_of: datetime) -> str | None:
+    """Return a digest of what `newest_candidates` reads; None where nothing was logged before the instant."""
+    with open_log(workspace) as log:
+        table = CANDIDATES if log.candidates else IMPRESSIONS
+        day = _newest_day(log, table, as_of)
+        names = log.candidates or log.log.impressions
+        return None if day is None else _hash(log, table, list(names), as_of, (day, day))
+
+
+def _hash(log: LogTables, table: str, names: Sequence[str], as_of: datetime, days: Days) -> str:
+    """Return a digest of the rows of some days, in whatever order and files they lie."""
+    each = [days[0] + n * _DAY for n in range((days[1] - days[0]).days + 1)]
+    hashes = [log.hash_day(table, names, as_of=as_of, day=day) for day in each]
+    total = reduce(add_sums, (combine_sums(first, second) for _, first, second in hashes))
+    return digest({"columns": list(names), "rows": content_digest(sum(n for n, *_ in hashes), total)})
 
 
 def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 ::
 
+    rows of the newest logged day, releases   -> a finished run of the same is found, or:
     newest logged day before the as-of -> both releases score the same candidates -> overlap, shift
     rows of both -> the shadow table, which later outcomes can be joined to
     the challenger's slots -> what a hard constraint keeps out? a block that nobody lifts
@@ -21,7 +22,7 @@ from mlflow.exceptions import MlflowException
 
 from tasks import columns as c
 from tasks.contracts import digest
-from tasks.errors import DataError, StoreError
+from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import (
     ConstraintLeak,
     PackedScores,
@@ -36,15 +37,15 @@ from tasks.release.loading import LoadedRelease
 from tasks.release.view import load
 from tasks.replay.compare import compare
 from tasks.replay.leaks import count_leaks
-from tasks.replay.logged_candidates import newest_candidates
+from tasks.replay.logged_candidates import hash_newest_candidates, newest_candidates
 from tasks.replay.scoring_trial import count_failures, sample_requests, time_scoring
 from tasks.replay.shadow_examples import Explain, shadow_examples
 from tasks.replay.shadow_verdicts import TOLERANCE, judge_serving, judge_shadow
 from tasks.replay.slates import release_policy
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
-from tasks.stores.releases import find_release
-from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, read_text, step_run
+from tasks.stores.releases import find_release, release_digests
+from tasks.stores.runs import StepKey, StepRun, finished_run, has_text, read_evidence, read_text, step_run
 from tasks.stores.workspace import Workspace, format_instant
 
 TIMES: Final = "timing.json"
@@ -104,6 +105,8 @@ def run(
             "as_of": format_instant(as_of),
             "challenger": challenger,
             "champion": beside,
+            "releases": release_digests(workspace, (challenger, beside)),
+            "log": hash_newest_candidates(workspace, as_of=as_of),
             "surface": workspace.contracts.digests["surface"],
         }
     )
@@ -132,11 +135,10 @@ def run(
 
 
 def read_times(workspace: Workspace, run_id: str) -> ScoringTimes | None:
-    """Return what the clock said in a shadow, None where nothing was timed or that was lost."""
-    try:
-        return ScoringTimes.read(read_text(workspace.home, run_id, TIMES), where=f"Run {run_id}")
-    except StoreError:
+    """Return what the clock said in a shadow, None where nothing was timed; raises as `read_text`."""
+    if not has_text(workspace.home, run_id, TIMES):
         return None
+    return ScoringTimes.read(read_text(workspace.home, run_id, TIMES), where=f"Run {run_id}")
 
 
 def _shadow(

@@ -21,6 +21,7 @@ from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.findings import Findings
 from tasks.replay.leaks import judge_leaks
+from tasks.replay.logged_candidates import hash_labelled_candidates
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
 from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
@@ -36,7 +37,7 @@ from tasks.reports.words import vocabulary
 from tasks.stores.audit import Audit
 from tasks.stores.audit_history import champions
 from tasks.stores.manifest import Manifest
-from tasks.stores.releases import resolve_release, tested_manifest
+from tasks.stores.releases import release_digests, resolve_release, tested_manifest
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, write_report
 
@@ -101,13 +102,17 @@ def run(
     """
     compared = Baseline.of(workspace, baseline)
     extra = {str(path): read_policy(path, workspace.contracts) for path in policies}
+    manifest, anchors = tested_manifest(workspace, release), _anchors(workspace)
+    read = (release, compared.release, *anchors.values())
     inputs = digest(
         {
             "recipe": RECIPE,
             "release": release,
             "baseline": compared.release,
             **({} if compared.order is None else {"order": compared.order}),
-            "anchors": _anchors(workspace),
+            "anchors": anchors,
+            "releases": release_digests(workspace, read),
+            "log": hash_labelled_candidates(workspace, snapshot=manifest.snapshot.id, days=manifest.test),
             "contracts": dict(workspace.contracts.digests),
             "policies": {name: canonical(policy) for name, policy in extra.items()},
         }

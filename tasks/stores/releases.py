@@ -7,7 +7,7 @@
     as_of, backfilled    of which instant, and whether made for the past
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, TypedDict
 
@@ -75,6 +75,12 @@ def tested_manifest(workspace: Workspace, ref: str | int) -> Manifest:
     manifest = release_manifest(workspace, ref)
     tested = manifest.find(Role.TESTED)
     return manifest if tested is None else release_manifest(workspace, tested.version)
+
+
+def release_digests(workspace: Workspace, versions: Iterable[int | None]) -> dict[str, str]:
+    """Return the digest of each release's files by version, for what is found again by what it has read."""
+    parts = [release_part(workspace, version) for version in versions if version is not None]
+    return {str(part.version): part.sha256 for part in parts}
 
 
 def release_manifest(workspace: Workspace, ref: str | int) -> Manifest:
