@@ -19,10 +19,11 @@ from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.evidence import ValidationEvidence
+from tasks.evaluation.release_evidence import Runs
 from tasks.evaluation.replay_evidence import ChampionComparison, Measured, ShadowComparison
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, decide_release
-from tasks.promotion.gates.judge import Evidence, Runs, judge_release
+from tasks.promotion.gates.judge import Evidence, judge_release
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities

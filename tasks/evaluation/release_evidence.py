@@ -1,11 +1,12 @@
 """What the release step and the gate found, as documents: a release's figures, and the verdict on it."""
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from tasks.evaluation.conflicts import TopOverlap
-from tasks.evaluation.documents import Document, Figure, Section
+from tasks.evaluation.documents import CLOSED, Document, Figure, Section
 from tasks.evaluation.evidence import Days, PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.inputs import HeadInputs
@@ -127,8 +128,23 @@ class TermEvidence(Section):
     error_high: Figure
 
 
+@dataclass(frozen=True)
+class Runs:
+    """The MLflow runs that hold the evidence of a release, by the step that wrote it."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    validation: str
+    release: str
+    simulation: str
+    shadow: str
+    later_validation: str = ""
+
+
 class GateEvidence(Document):
     """The dossier of a release without its pictures; ``manifest`` has a format of its own.
+
+    ``runs`` are those of the steps that the release was judged by; a verdict may name another, as a tuning's.
 
     ``rules`` are the gates, base rates and reviewers of its day; ``loosened`` says which let more
     through than when the release was made. ``judged_as_of`` is the day of a promotion that came later.
@@ -146,6 +162,7 @@ class GateEvidence(Document):
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     gates: tuple[Verdict, ...]
+    runs: Runs
     calibration_in_slots: dict[str, Estimate]
     sensitivity: tuple[TermEvidence, ...]
     manifest: dict[str, JsonValue] = Field(repr=False)

@@ -15,18 +15,17 @@ from tasks.contracts import UtilitySpec
 from tasks.errors import StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
-from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
+from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence, Runs
 from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, Hold, Promote
-from tasks.promotion.gates.judge import Runs
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.decision_part import count_worths, list_movers
 from tasks.promotion.pages.dossier import Dossier, SlotUtility
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.readiness.checklist import readiness_lines
 from tasks.promotion.readiness.facts import Judgement, ReadinessLine, Standing, StandingRelease
-from tasks.promotion.readiness.standing import read_audit
+from tasks.promotion.readiness.standing import judged_before, read_audit
 from tasks.release.reader import ReleaseReader
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.reports.words import vocabulary
@@ -37,7 +36,7 @@ from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
 from tasks.stores.releases import find_release
-from tasks.stores.runs import newest_run, read_evidence
+from tasks.stores.runs import read_evidence
 from tasks.stores.tracking import connect, experiment_id
 from tasks.stores.workspace import Workspace, format_instant
 
@@ -102,6 +101,7 @@ def compose_dossier(
         verdicts=judged.verdicts,
         tasks=tasks,
         manifest=manifest,
+        runs=runs,
         notes=simulation.notes,
         slots=slot_ratios(simulation.measured),
         utility=_slot_utility(simulation, tasks),
@@ -138,7 +138,7 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
         The evidence of a step is not there any more.
     """
     reader = ReleaseReader(workspace)
-    runs = _runs_of(reader, release, evidence)
+    runs = evidence.runs
     decision = (
         Promote(evidence.warnings)
         if evidence.verdict == "promote"
@@ -178,7 +178,8 @@ def _readiness(
         champion=find_release(workspace, CHAMPION) == release,
         manifest=reader.manifest(release),
         run=runs.release,
-        judgement=Judgement("", tuple(judged.verdicts), documents.validation, documents.simulation),
+        judgement=Judgement("", tuple(judged.verdicts), documents.validation, documents.simulation, runs),
+        judged_before=judged_before(workspace, release, judged.verdicts),
     )
     return readiness_lines(Standing(workspace.contracts, standing, read_audit(workspace)))
 
@@ -194,25 +195,6 @@ def list_overrides(workspace: Workspace, release: int) -> tuple[str, ...]:
         return ()
     lifted = (entry for entry in entries if entry.release == release and entry.override)
     return tuple(f"By {entry.by}: {entry.override}" for entry in lifted)
-
-
-def _runs_of(reader: ReleaseReader, release: int, evidence: GateEvidence) -> Runs:
-    """Return the runs that the verdicts name; of a step that no verdict names, the newest."""
-    workspace = reader.workspace
-
-    def named(gate: str, step: str, **tags: object) -> str:
-        of_gate = (
-            verdict.evidence for verdict in evidence.gates if verdict.gate == gate and verdict.evidence
-        )
-        return next(of_gate, None) or newest_run(workspace.home, workspace.surface, step=step, **tags) or ""
-
-    snapshot = reader.manifest(release).snapshot.id
-    return Runs(
-        validation=named("data", "validate", snapshot=snapshot),
-        release=reader.registry.run_id(reader.part(release)),
-        simulation=named("decision", "simulate", release=release),
-        shadow=named("shadow", "shadow", release=release),
-    )
 
 
 def _slot_utility(simulation: SimulationEvidence, tasks: Sequence[TaskEvidence]) -> SlotUtility | None:

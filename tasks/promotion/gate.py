@@ -9,12 +9,12 @@ from typing import Any
 from tasks.contracts import Contracts, canonical, digest
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
-from tasks.evaluation.release_evidence import ReleaseEvidence
+from tasks.evaluation.release_evidence import ReleaseEvidence, Runs
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import Hold, decide_release
 from tasks.promotion.gates.front import judge_front
-from tasks.promotion.gates.judge import Evidence, Runs, judge_release
+from tasks.promotion.gates.judge import Evidence, judge_release
 from tasks.promotion.gates.loosened import name_loosened
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.promotion.gates.same_day import RecipePair, judge_recipes, judge_same_day

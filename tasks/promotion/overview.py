@@ -20,12 +20,12 @@ from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.labels.calendar import DayStates, Published, day_states
 from tasks.labels.store import LabelStore, StoredBuild
 from tasks.promotion.pages.reasons import Reason, say_reasons
-from tasks.promotion.provenance import DOSSIER
+from tasks.promotion.provenance import DOSSIER, recorded_verdict
 from tasks.reports.words import UNKNOWN_BASELINE, Vocabulary, vocabulary
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.registry import Registry
-from tasks.stores.releases import alias_moves, release_name, summarize_release
+from tasks.stores.releases import alias_moves, release_name
 from tasks.stores.runs import newest_run, read_evidence, read_text
 from tasks.stores.tracking import connect
 from tasks.stores.workspace import Workspace, parse_instant
@@ -36,7 +36,7 @@ _DAYS: Final = 35
 
 @dataclass(frozen=True)
 class AliasedRelease:
-    """A release that an alias means, by its tags; ``verdict`` is None before its gates."""
+    """A release that an alias means, as the home recorded it; ``verdict`` is None before its gates."""
 
     alias: str
     version: int
@@ -120,7 +120,7 @@ def read_aliases(workspace: Workspace) -> Aliases:
     releases, doubts = list[AliasedRelease](), [f"{mismatch}."] if mismatch else []
     for alias in sorted(aliases, key=lambda alias: (alias != CHAMPION, alias)):
         try:
-            releases.append(_aliased(registry, name, alias, aliases[alias]))
+            releases.append(_aliased(workspace, registry, alias, aliases[alias]))
         except (StoreError, ContractError) as error:
             doubts.append(f"{alias} means version {aliases[alias]}, which is no release of ours: {error}")
     return Aliases(workspace.surface, tuple(releases), " ".join(doubts))
@@ -171,11 +171,12 @@ def dossier(workspace: Workspace, *, release: int) -> str:
     return read_text(workspace.home, run, f"{DOSSIER}.html")
 
 
-def _aliased(registry: Registry, name: str, alias: str, version: int) -> AliasedRelease:
-    part = registry.part(name, version)
-    told = summarize_release(part, registry.tags(part), {})
-    as_of = None if told["as_of"] is None else parse_instant(told["as_of"])
-    return AliasedRelease(alias, version, registry.made_at(part), as_of, told["verdict"])
+def _aliased(workspace: Workspace, registry: Registry, alias: str, version: int) -> AliasedRelease:
+    part = registry.part(release_name(workspace.surface), version)
+    told = registry.recorded_tags(part).get("as_of")
+    as_of = None if told is None else parse_instant(told)
+    verdict = recorded_verdict(workspace, version)
+    return AliasedRelease(alias, version, registry.made_at(part), as_of, verdict)
 
 
 def _audit_row(entry: Entry) -> AuditRow:
@@ -207,9 +208,8 @@ def _words(workspace: Workspace, evidence: GateEvidence) -> Vocabulary:
         contracts = workspace.contracts
     except ContractError:
         return Vocabulary()
-    run = next((one.evidence for one in evidence.gates if one.gate == "decision" and one.evidence), None)
     try:
-        champion = None if run is None else read_evidence(workspace.home, run, SimulationEvidence).champion
+        champion = read_evidence(workspace.home, evidence.runs.simulation, SimulationEvidence).champion
     except StoreError:
         return replace(vocabulary(contracts, champion=None), baseline=UNKNOWN_BASELINE)
     return vocabulary(contracts, champion=champion)

@@ -27,6 +27,20 @@ DOSSIER: Final = "dossier"
 _POLICIES = {"utility": Role.UTILITY_POLICY, "slate": Role.SLATE_POLICY}
 
 
+def recorded_verdict(workspace: Workspace, release: int) -> str | None:
+    """Return what the newest gate said of a release, by the home's record and not by the release's tag.
+
+    Returns
+    -------
+    None where no gate judged it, or where its evidence cannot be read.
+    """
+    run_id = newest_run(workspace.home, workspace.surface, step="gate", release=release)
+    try:
+        return None if run_id is None else read_evidence(workspace.home, run_id, GateEvidence).verdict
+    except (ContractError, StoreError):
+        return None
+
+
 def read_lineage(reader: ReleaseReader, release: int) -> Lineage:
     """Compare every byte of a release with what was registered, and read what its parts learned from."""
     verified, manifest = reader.verified(release), reader.manifest(release)

@@ -26,6 +26,7 @@ from tasks.contracts.gates import Gates
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.inputs import HeadInputs
+from tasks.evaluation.release_evidence import Runs
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
@@ -42,17 +43,6 @@ from tasks.replay.shadow_verdicts import LATENCY, judge_shadow
 LATER_VALIDATION: Final = "validation_of_later_labels"
 """Of the labels as of a promotion's own day: what has matured since the release was made."""
 _SEVERITIES = ("info", "warning", "critical")
-
-
-@dataclass(frozen=True)
-class Runs:
-    """The MLflow runs that hold the evidence."""
-
-    validation: str
-    release: str
-    simulation: str
-    shadow: str
-    later_validation: str = ""
 
 
 @dataclass(frozen=True)

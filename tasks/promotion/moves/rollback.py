@@ -11,13 +11,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.promotion.moves.promote import MoveResult
+from tasks.promotion.provenance import recorded_verdict
 from tasks.release.view import verify_bytes
 from tasks.stores.alias_moves import CANARY, CHAMPION, PREVIOUS, AliasMoves, Mismatch, Told
 from tasks.stores.audit_history import last_alias_move
 from tasks.stores.audit_row import Entry, Kind, one_line
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.releases import VERDICT, alias_moves, release_part
+from tasks.stores.releases import alias_moves, release_part
 from tasks.stores.workspace import Workspace
 
 
@@ -52,7 +53,7 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
         to = to or CHAMPION
     _refuse_unsaid(workspace, to, aliases, mismatch)
     part = release_part(workspace, to or PREVIOUS)
-    _refuse_strangers(moves, part, aliases, mismatch)
+    _refuse_strangers(workspace, part, aliases, mismatch)
     if problems := verify_bytes(workspace, part).problems:
         others = _say_others(moves, {part.version, aliases.get(CHAMPION)}, mismatch)
         raise StoreError(f"{part} is not whole: {problems[0].removesuffix('.')}. {others}")
@@ -106,16 +107,16 @@ def _say_others(moves: AliasMoves, but: Collection[int | None], mismatch: Mismat
 
 
 def _refuse_strangers(
-    moves: AliasMoves, part: Part, aliases: Mapping[str, int], mismatch: Mismatch | None
+    workspace: Workspace, part: Part, aliases: Mapping[str, int], mismatch: Mismatch | None
 ) -> None:
     """Refuse to go back to what never served: that would be a promotion without gates."""
     told = None if mismatch is None else mismatch.of
-    if told is not Told.AUDIT and part.version in moves.served():
+    if told is not Told.AUDIT and part.version in alias_moves(workspace).served():
         return
     serving = {aliases.get(alias) for alias in (CHAMPION, PREVIOUS)}
     if told not in {Told.AUDIT, Told.ALIASES} or part.version not in serving:
         raise ContractError(
             f"{part} was never champion, so there is no going back to it. `equipoise promote` is the way"
         )
-    if Registry(moves.home).tags(part).get(VERDICT) != "promote":
+    if recorded_verdict(workspace, part.version) != "promote":
         raise ContractError(f"{part} was not let through by its gates: it cannot stay champion")

@@ -11,7 +11,7 @@ from typing import Literal
 
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
-from tasks.evaluation.release_evidence import ConflictEvidence, GateEvidence, ProxyEvidence
+from tasks.evaluation.release_evidence import ConflictEvidence, GateEvidence, ProxyEvidence, Runs
 from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Verdict
@@ -97,6 +97,7 @@ class Dossier:
     verdicts: Sequence[Verdict]
     tasks: Sequence[TaskEvidence]
     manifest: Manifest
+    runs: Runs
     notes: Sequence[str] = ()
     slots: Mapping[str, Estimate] = field(default_factory=dict)
     utility: SlotUtility | None = None
@@ -145,6 +146,7 @@ class Dossier:
             warnings=self.warnings,
             notes=tuple(self.notes),
             gates=tuple(v for v in self.verdicts if v.gate != LATENCY),
+            runs=self.runs,
             timings=tuple(v for v in self.verdicts if v.gate == LATENCY),
             calibration_in_slots=dict(self.slots),
             sensitivity=tuple(term.evidence() for term in self.utility.terms) if self.utility else (),

@@ -10,15 +10,19 @@
     └── audit                            each promotion that changed tasks or policies, and what supports it
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Self
+from typing import Final, Self
 
 from tasks.contracts import Contracts
 from tasks.evaluation.evidence import Finding, ValidationEvidence
+from tasks.evaluation.release_evidence import Runs
 from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.stores.manifest import Manifest
+
+CONCLUSIVE: Final = frozenset({Outcome.PASS, Outcome.WARN, Outcome.BLOCK})
 
 
 class State(StrEnum):
@@ -58,39 +62,51 @@ class ReadinessLine:
         return cls(name, State.NOT_APPLICABLE, why, tuple(filter(None, sources)))
 
 
+def conclusive_subjects(verdicts: Iterable[Verdict]) -> frozenset[str]:
+    """Return the subjects of verdicts that pass, warn or block; others are inconclusive or not measured."""
+    return frozenset(v.subject for v in verdicts if v.outcome in CONCLUSIVE)
+
+
 @dataclass(frozen=True)
 class Judgement:
-    """What the gates said of a release, and what they read; None where that cannot be read any more."""
+    """What the gates said of a release, and what they read; None where that cannot be read any more.
+
+    ``run`` is that of the gate, ``runs`` are those of the steps that it judged by.
+    """
 
     run: str
     verdicts: tuple[Verdict, ...]
     validation: ValidationEvidence | None
     simulation: SimulationEvidence | None
+    runs: Runs
 
     def of(self, gate: str, *, outcome: Outcome | None = None) -> tuple[Verdict, ...]:
         """Return the verdicts of one gate, of one outcome where that is given."""
         return tuple(v for v in self.verdicts if v.gate == gate and outcome in {None, v.outcome})
+
+    def conclusive(self, gate: str) -> frozenset[str]:
+        """Return what one gate came to a conclusion about: subjects with a pass, a warning or a block."""
+        return conclusive_subjects(self.of(gate))
 
     def findings(self, expectation: str) -> tuple[Finding, ...]:
         """Return what the suite of the labels says of one expectation."""
         found = () if self.validation is None else self.validation.expectations
         return tuple(one for one in found if (one.suite, one.expectation) == ("labels", expectation))
 
-    @property
-    def validation_run(self) -> str:
-        """The run that validated the labels, empty where no verdict names it."""
-        return next((v.evidence for v in self.of("data") if v.subject == "validation"), "")
-
 
 @dataclass(frozen=True)
 class StandingRelease:
-    """A release with everything that is known of it; ``run`` is the one that made it."""
+    """A release with everything that is known of it; ``run`` is the one that made it.
+
+    ``judged_before`` are the guardrails that are inconclusive here and were conclusive of an earlier release.
+    """
 
     version: int
     champion: bool
     manifest: Manifest
     run: str
     judgement: Judgement | None = None
+    judged_before: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:

@@ -129,7 +129,7 @@ def _validated(standing: Standing, name: str, expectations: tuple[str, ...], wha
     judgement = release.judgement
     if judgement is None:
         return ReadinessLine.not_met(name, standing.without_judgement(release))
-    run, findings = judgement.validation_run, [judgement.findings(one) for one in expectations]
+    run, findings = judgement.runs.validation, [judgement.findings(one) for one in expectations]
     if absent := [one for one, found in zip(expectations, findings, strict=True) if not found]:
         return ReadinessLine.not_met(name, f"the validation of its labels holds no {_listed(absent)}", run)
     failed = [f for found in findings for f in found if not f.success]

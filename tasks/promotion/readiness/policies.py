@@ -55,7 +55,10 @@ def composition_versioned(standing: Standing) -> ReadinessLine:
 
 
 def guardrails_defined(standing: Standing) -> ReadinessLine:
-    """Whether the decision has bounds, and each was judged where it was rehearsed (R17, R33)."""
+    """Whether the decision has bounds, and each was judged where it was rehearsed (R17, R33).
+
+    A bound that is inconclusive counts as judged where it was conclusive of an earlier release.
+    """
     name, utility, release = "guardrails defined", standing.contracts.utility, standing.release
     if not utility.guardrails:
         return ReadinessLine.not_met(name, "the policy has no guardrail: nothing bounds its harm", _UTILITY)
@@ -64,13 +67,20 @@ def guardrails_defined(standing: Standing) -> ReadinessLine:
     judgement = release.judgement if release else None
     if release is None or judgement is None:
         return ReadinessLine.met(name, said, _UTILITY)
-    verdicts = judgement.of("decision")
-    judged = {v.subject for v in verdicts if v.outcome is not Outcome.METRIC_MISSING}
-    unjudged = [metric for metric in metrics if metric not in judged]
-    if unjudged:
-        why = f"{', '.join(unjudged)} could not be judged of {release.name}"
+    measured = {v.subject for v in judgement.of("decision") if v.outcome is not Outcome.METRIC_MISSING}
+    judged = {*judgement.conclusive("decision"), *release.judged_before}
+    problems = {
+        f"could not be judged of {release.name}": [one for one in metrics if one not in measured],
+        f"inconclusive of {release.name} and of every release before": [
+            one for one in metrics if one in measured and one not in judged
+        ],
+    }
+    if any(problems.values()):
+        why = "; ".join(f"{', '.join(found)}: {problem}" for problem, found in problems.items() if found)
         return ReadinessLine.not_met(name, why, _UTILITY, judgement.run)
-    return ReadinessLine.met(name, f"{said}; each judged of {release.name}", _UTILITY, verdicts[0].evidence)
+    before = " or of a release before" if release.judged_before else ""
+    why = f"{said}; each judged of {release.name}{before}"
+    return ReadinessLine.met(name, why, _UTILITY, judgement.runs.simulation)
 
 
 def hard_constraints(standing: Standing) -> ReadinessLine:
@@ -132,7 +142,7 @@ def slate_reranker(standing: Standing) -> ReadinessLine:
     counted = judgement.simulation.slate_rules if judgement and judgement.simulation else ()
     if not counted:
         return ReadinessLine.met(name, ", ".join(rules), _SLATE)
-    run = next((v.evidence for v in judgement.of("decision")), "") if judgement else ""
+    run = judgement.runs.simulation if judgement else ""
     met = ", ".join(f"{one.rule} in {one.slates - one.unmet:,} of {one.slates:,} slates" for one in counted)
     return ReadinessLine.met(name, f"met: {met}", _SLATE, run)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.references import weighted_tasks
-from tasks.promotion.readiness.facts import Judgement, ReadinessLine, Standing, StandingRelease
+from tasks.promotion.readiness.facts import CONCLUSIVE, Judgement, ReadinessLine, Standing, StandingRelease
 from tasks.reports.numbers import format_counted, spoken
 from tasks.stores.manifest import Role
 
@@ -76,10 +76,13 @@ def _calibrated(standing: Standing, release: StandingRelease, judgement: Judgeme
 
 def _segments(standing: Standing, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
     name, gated = "segments monitored", standing.contracts.surface.gates.calibration.by
-    judged = [v for v in judgement.verdicts if v.segment != ALL]
+    of_segments = [v for v in judgement.verdicts if v.segment != ALL]
+    judged = [v for v in of_segments if v.outcome in CONCLUSIVE]
     columns = {segment_column(verdict.segment) for verdict in judged}
     if unseen := [column for column in gated if column not in columns]:
-        why = f"no segment of {', '.join(unseen)} was judged of {release.name}"
+        looked = {segment_column(verdict.segment) for verdict in of_segments}
+        inconclusive = "" if looked.isdisjoint(unseen) else ": every verdict on them is inconclusive"
+        why = f"no segment of {', '.join(unseen)} was judged of {release.name}{inconclusive}"
         return ReadinessLine.not_met(name, why, "surface.yaml", judgement.run)
     segments = {verdict.segment for verdict in judged}
     verdicts, values = format_counted(len(judged), "verdict"), format_counted(len(segments), "segment")
@@ -99,7 +102,7 @@ def _components(standing: Standing, release: StandingRelease, judgement: Judgeme
     if missing := [task for task in terms if task not in shown]:
         why = f"the composition of {release.name} lacks {', '.join(missing)}"
         return ReadinessLine.not_met(name, why, judgement.run)
-    run = next((v.evidence for v in judgement.of("decision")), "")
+    run = judgement.runs.simulation
     said = ", ".join(f"{task} {shown[task].contribution:.3g}" for task in terms)
     total = simulation.composition.utility
     return ReadinessLine.met(name, f"a slot's utility of {total:.3g} is made of {said}", run)

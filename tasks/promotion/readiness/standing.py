@@ -6,13 +6,15 @@
     audit -> promotions whose contracts are not those of the champion before
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.replay_evidence import SimulationEvidence
+from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.moves.rules import changed_contracts
 from tasks.promotion.readiness.checklist import readiness_lines
 from tasks.promotion.readiness.facts import (
@@ -23,6 +25,7 @@ from tasks.promotion.readiness.facts import (
     Standing,
     StandingRelease,
     State,
+    conclusive_subjects,
 )
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit_row import Entry, Kind
@@ -31,6 +34,9 @@ from tasks.stores.registry import Registry
 from tasks.stores.releases import alias_moves, part_manifest, release_manifest, release_name
 from tasks.stores.runs import D, newest_run, read_evidence
 from tasks.stores.workspace import Workspace
+
+_LOOKED_AT: Final = 10
+"""Earlier releases whose gates are asked whether they ever came to a conclusion about a guardrail."""
 
 
 @dataclass(frozen=True)
@@ -97,12 +103,15 @@ def _release(workspace: Workspace) -> StandingRelease | None:
     part = registry.part(name, champion) if champion else next(iter(registry.versions(name)), None)
     if part is None:
         return None
+    judgement = _judgement(workspace, part)
+    verdicts = () if judgement is None else judgement.verdicts
     return StandingRelease(
         version=part.version,
         champion=champion is not None,
         manifest=part_manifest(registry, part),
         run=registry.run_id(part),
-        judgement=_judgement(workspace, part),
+        judgement=judgement,
+        judged_before=judged_before(workspace, part.version, verdicts),
     )
 
 
@@ -110,15 +119,36 @@ def _judgement(workspace: Workspace, part: Part) -> Judgement | None:
     run_id = newest_run(workspace.home, workspace.surface, step="gate", release=part.version)
     if run_id is None:
         return None
-    verdicts = read_evidence(workspace.home, run_id, GateEvidence).gates
-    judged = Judgement(run_id, verdicts, None, None)
-    rehearsed = next((verdict.evidence for verdict in judged.of("decision") if verdict.evidence), "")
+    evidence = read_evidence(workspace.home, run_id, GateEvidence)
     return Judgement(
         run=run_id,
-        verdicts=verdicts,
-        validation=_found(workspace, judged.validation_run, ValidationEvidence),
-        simulation=_found(workspace, rehearsed, SimulationEvidence),
+        verdicts=evidence.gates,
+        validation=_found(workspace, evidence.runs.validation, ValidationEvidence),
+        simulation=_found(workspace, evidence.runs.simulation, SimulationEvidence),
+        runs=evidence.runs,
     )
+
+
+def judged_before(workspace: Workspace, release: int, verdicts: Sequence[Verdict]) -> frozenset[str]:
+    """Return the guardrails that verdicts leave open and that an earlier release was judged by.
+
+    The newest releases before this one are looked at, as far as their gates' evidence can be read.
+    """
+    metrics = {rail.metric for rail in workspace.contracts.utility.guardrails}
+    left = metrics - conclusive_subjects(_decisions(verdicts))
+    found: set[str] = set()
+    parts = Registry(workspace.home).versions(release_name(workspace.surface)) if left else ()
+    for part in [part for part in parts if part.version < release][:_LOOKED_AT]:
+        run = newest_run(workspace.home, workspace.surface, step="gate", release=part.version)
+        judged = _found(workspace, run or "", GateEvidence)
+        found |= left & conclusive_subjects(_decisions(() if judged is None else judged.gates))
+        if found == left:
+            break
+    return frozenset(found)
+
+
+def _decisions(verdicts: Sequence[Verdict]) -> list[Verdict]:
+    return [verdict for verdict in verdicts if verdict.gate == "decision"]
 
 
 def _found(workspace: Workspace, run_id: str, kind: type[D]) -> D | None:

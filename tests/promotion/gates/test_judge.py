@@ -8,10 +8,11 @@ from pydantic import TypeAdapter
 from tasks.contracts.gates import Gates
 from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.release_evidence import Runs
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release
-from tasks.promotion.gates.judge import Evidence, Runs, judge_release
+from tasks.promotion.gates.judge import Evidence, judge_release
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 GOOD = Estimate(0.80, 0.78, 0.82, 50_000)

@@ -11,7 +11,7 @@ from tasks.evaluation.figures import CurvePoint, SegmentCounts, TaskEvidence
 from tasks.evaluation.label_days import LabelCalendar, TaskDays
 from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.references import HeadReferences, RankReference
-from tasks.evaluation.release_evidence import ConflictEvidence, GateEvidence, PairEvidence
+from tasks.evaluation.release_evidence import ConflictEvidence, GateEvidence, PairEvidence, Runs
 from tasks.evaluation.replay_evidence import (
     Measured,
     MovedItem,
@@ -75,6 +75,7 @@ DOSSIER = Dossier(
     verdicts=(RATIO,),
     tasks=(CLICK,),
     manifest=MANIFEST,
+    runs=Runs("run-validate", "run-release", "run-simulate", "run-shadow"),
     notes=("No position is logged.",),
     pictures={"click, before and after": b"\x89PNG"},
 )

@@ -9,6 +9,7 @@ import yaml
 
 from tasks.contracts import Contracts, load_surface
 from tasks.evaluation.evidence import Finding, ValidationEvidence
+from tasks.evaluation.release_evidence import Runs
 from tasks.evaluation.replay_evidence import SimulationEvidence, SlateRule, UtilityComposition
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.readiness.facts import (
@@ -92,7 +93,8 @@ def judgement() -> Judgement:
         *calibrated,
         verdict("decision", "back_2d_rate", run="run-simulate"),
     )
-    return Judgement("run-gate", verdicts, validation(), simulation())
+    runs = Runs("run-validate", "run-release", "run-simulate", "run-shadow")
+    return Judgement("run-gate", verdicts, validation(), simulation(), runs)
 
 
 def verdict(

@@ -61,7 +61,17 @@ def test_guardrails_are_listed_and_were_judged(sound: Standing) -> None:
 def test_a_guardrail_that_could_not_be_judged_is_named(sound: Standing) -> None:
     missing = s.verdict("decision", "back_2d_rate", outcome=Outcome.METRIC_MISSING)
     line = lines.guardrails_defined(s.with_verdicts(sound, missing))
-    assert (line.state, line.why) == (State.NOT_MET, "back_2d_rate could not be judged of release 7")
+    assert (line.state, line.why) == (State.NOT_MET, "back_2d_rate: could not be judged of release 7")
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_guardrail_that_was_never_conclusive_is_not_judged(sound: Standing, *, before: bool) -> None:
+    open_ = s.verdict("decision", "back_2d_rate", outcome=Outcome.CANNOT_TELL)
+    known = frozenset({"back_2d_rate"} if before else ())
+    line = lines.guardrails_defined(s.with_release(s.with_verdicts(sound, open_), judged_before=known))
+    assert line.state is (State.MET if before else State.NOT_MET)
+    never = "back_2d_rate: inconclusive of release 7 and of every release before"
+    assert (line.why == never) is not before
 
 
 def test_a_policy_without_guardrails_bounds_nothing(tmp_path: Path) -> None:

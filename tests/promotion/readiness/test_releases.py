@@ -71,6 +71,18 @@ def test_a_gated_segment_of_which_no_verdict_speaks_is_named(sound: Standing) ->
     assert (line.state, line.why) == (State.NOT_MET, "no segment of category was judged of release 7")
 
 
+def test_a_segment_of_which_every_verdict_is_inconclusive_is_not_judged(sound: Standing) -> None:
+    assert sound.release is not None
+    assert sound.release.judgement is not None
+    open_ = tuple(
+        v if v.segment == "all" else replace(v, outcome=Outcome.CANNOT_TELL)
+        for v in sound.release.judgement.verdicts
+    )
+    line = lines.segments_monitored(s.judged(sound, verdicts=open_))
+    assert line.state is State.NOT_MET
+    assert line.why.endswith(": every verdict on them is inconclusive")
+
+
 @pytest.mark.parametrize(
     ("surface", "said"),
     [

@@ -1,15 +1,21 @@
 """The readiness of the mini feed as it stands in real stores."""
 
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
+from tasks.evaluation.tuning_evidence import TuningEvidence
+from tasks.pipeline import recheck
+from tasks.promotion import overview
 from tasks.promotion.readiness import standing
 from tasks.promotion.readiness.facts import State
 from tasks.promotion.readiness.standing import ReadinessResult
 from tasks.stores import releases
 from tasks.stores.registry import Registry
+from tasks.stores.runs import StepKey, step_run
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
+from tests.feeds.mini import NAME
 from tests.promotion.moves.moving import promote_2
 from tests.stores.mlflow_home import new_home
 
@@ -41,6 +47,54 @@ def test_a_promotion_that_changed_the_policy_names_its_experiment(workspace: Wor
     promote_2(workspace)
     (line,) = [one for one in standing.run(workspace).lines if one.name.startswith("policy changes")]
     assert (line.state, line.why) == (State.MET, "feed-142 for release 2")
+
+
+def test_after_a_tuning_the_release_is_read_by_its_simulation(workspace: Workspace) -> None:
+    with step_run(StepKey(workspace.home, NAME, "tune", "weights"), tags={"release": 2}) as run:
+        run.evidence(tuning(workspace))
+    try:
+        judged = recheck(workspace, 2)
+        (front,) = [gate for gate in judged.gates if gate["subject"] == "front"]
+        assert front["evidence"] == run.run_id
+        found = overview.read(workspace)
+        assert found.problems == ()
+        assert 2 in found.summaries
+        promote_2(workspace)
+        result = standing.run(workspace)
+        (line,) = [line for line in result.lines if line.name == "component view"]
+        assert line.state is State.MET
+        assert line.sources == tuple(mini.step_runs(workspace, "simulate", release=2)[-1:])
+    finally:
+        Registry(workspace.home).client.delete_run(run.run_id)
+        recheck(workspace, 2)
+
+
+def tuning(workspace: Workspace) -> TuningEvidence:
+    """A search whose front has a better point than the weights in force."""
+    weights = {task: term.weight for task, term in workspace.contracts.utility.weights.items()}
+    point = {"trial": 7, "weights": {task: 2 * weight for task, weight in weights.items()}}
+    gain = {"value": 0.03, "low": 0.01, "high": 0.05, "n": 400}
+    return TuningEvidence.model_validate(
+        {
+            "ending": "proposed",
+            "release": 2,
+            "baseline": "champion 1",
+            "days": (date(2026, 2, 1), date(2026, 2, 3)),
+            "requests": (90, 90),
+            "objectives": ({"metric": "click_30m_rate", "raised": True},),
+            "current": weights,
+            "searched_policies": (9, 9),
+            "confirmed_policies": (3, 3),
+            "feasible": 8,
+            "exceeded": {},
+            "front": ({**point, "searched": (0.1,), "confirmed": (gain,), "dominated": False},),
+            "hypervolume": 0.1,
+            "knee": 7,
+            "proposal": None,
+            "report": "",
+            "notes": (),
+        }
+    )
 
 
 def test_before_any_release_nothing_is_made_up(workspace: Workspace, tmp_path: Path) -> None:
