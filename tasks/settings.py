@@ -187,7 +187,7 @@ class Settings:
     )
     store = Variable(
         "EQUIPOISE_STORE",
-        "where labels, snapshots, quarantine, shadow and audit lie: a folder, or `s3://bucket/prefix`",
+        "where labels, snapshots, quarantine, shadow, audit and the record of evidence lie: a folder, or `s3://bucket/prefix`",
         "the home",
         _text,
     )

@@ -245,7 +245,7 @@ class LogTables:
         ((count, hashes, rehashes),) = self.fetch(_HASHED, hashed=hashed, read=read)
         return count, int(hashes or 0), int(rehashes or 0)
 
-    def _known(self, table: str) -> Collection[str]:
+    def _known(self, table: str) -> Sequence[str]:
         known = {IMPRESSIONS: self.log.impressions, EVENTS: self.log.events, CANDIDATES: self.candidates}
         return known[table]
 

@@ -20,9 +20,10 @@ from tasks.contracts.durations import describe_duration
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError, unknown
 from tasks.evaluation.release_evidence import ReleaseEvidence
-from tasks.promotion.gates.loosened import long_standing_reviewers
+from tasks.promotion.gates.loosened import long_standing_reviewers, name_loosened
 from tasks.promotion.moves.approvals import Answer, Question, name_signers, require_answers, require_several
-from tasks.promotion.moves.rules import Case, Mover
+from tasks.promotion.moves.override import Override
+from tasks.promotion.moves.rules import Case, Mover, Support, Terms
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit_history import since_last_move
 from tasks.stores.audit_row import ANSWERS, NOBODY, Entry, Kind
@@ -149,22 +150,48 @@ class Signing:
         return replace(entry, signed=name_signers(given))
 
 
+def require_any_answers(
+    workspace: Workspace, part: Part, by: Mover, support: Support, entries: Sequence[Entry]
+) -> None:
+    """Refuse, before a release is judged, what no role's answer allows: an answer is missing, or one rejects.
+
+    Whether answers are to the evidence that holds now is known only when it was judged.
+
+    Raises
+    ------
+    GateRefused
+        With every role that has not approved, and where answers are given.
+    """
+    rule = workspace.contracts.surface.override
+    override = Override(rule.role, support.override, ()) if rule and support.override else None
+    before = Rules.model_validate(_released(workspace, part).rules or {})
+    case = Case(
+        part.version, None, "", (), (), (), "",
+        loosened=name_loosened(before, workspace.contracts.surface.rules),
+        terms=Terms(override=override, was_canary=support.stage == CHAMPION),
+    )  # fmt: skip
+    signing = Signing.of(workspace, part, case, by)
+    if not signing.alone:
+        answers = answers_of(entries, run=by.run, release=part.version)
+        require_answers(signing.reviewers, answers, evidence=None, way_out=signing.way_out)
+
+
 def _way_out(case: Case, surface: str, *, by_command: bool) -> str:
     """Say where the answers are given that a move on the command line counts."""
     loosened = "; ".join(case.loosened)
     because = (
         f"surface.yaml was loosened since release {case.release} was made: {loosened}. " if loosened else ""
     )
-    command = f"equipoise approve {surface} {case.release} --role ROLE --why TEXT --as-of {case.as_of}"
+    command = f"equipoise approve {surface} {case.release} --role ROLE --why TEXT"
+    command += f" --as-of {case.as_of}" if case.as_of else ""
     if case.terms.override is not None:
         command += f" --override {quote(case.terms.override.why)}"
     if case.terms.was_canary:
         command += " --stage champion"
     or_type = f", or let each type `{command}` under their own account" if by_command else ""
-    return (
-        f"{because}What counts are answers to evidence {case.evidence[:12]}, as of {case.as_of}: start the "
-        f"DAG {surface}__promote, where reviewers answer{or_type}"
-    )
+    answers = f"answers to evidence {case.evidence[:12]}, as of {case.as_of}"
+    counts = f"What counts are {answers if case.evidence else 'answers of its reviewers'}: "
+    return f"{because}{counts}start the DAG {surface}__promote, where reviewers answer{or_type}"
 
 
 def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Answer]:
@@ -187,9 +214,13 @@ def _told(entries: Sequence[Entry], run: str) -> tuple[Entry, ...]:
 
 def standing_reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str, ...]]:
     """Return each role's current reviewers who reviewed for it when the release was made."""
-    run = Registry(workspace.home).run_id(part)
-    before = read_evidence(workspace.home, run, ReleaseEvidence).rules or {}
+    before = _released(workspace, part).rules or {}
     return long_standing_reviewers(Rules.model_validate(before), workspace.contracts.surface.rules)
+
+
+def _released(workspace: Workspace, part: Part) -> ReleaseEvidence:
+    """Read what the step that made a release found."""
+    return read_evidence(workspace.home, Registry(workspace.home).run_id(part), ReleaseEvidence)
 
 
 def _same_answer(one: Entry, other: Entry) -> bool:

@@ -32,13 +32,18 @@ class Answer:
 
 
 def require_answers(
-    reviewers: Mapping[str, Sequence[str]], answers: Sequence[Answer], *, evidence: str, way_out: str = ""
+    reviewers: Mapping[str, Sequence[str]],
+    answers: Sequence[Answer],
+    *,
+    evidence: str | None,
+    way_out: str = "",
 ) -> tuple[Answer, ...]:
     """Demand an Approve for each role, by a reviewer of the role, for this very evidence; the newest counts.
 
     Parameters
     ----------
     reviewers : for each role that the utility policy names, who may answer for it.
+    evidence : its digest; None before it is known, when an Approve for whatever evidence is enough.
     way_out : a sentence that says where answers are given.
 
     Returns
@@ -90,7 +95,7 @@ def name_signers(answers: Sequence[Answer]) -> str:
     return ", ".join(f"{answer.by} for {answer.role}" for answer in answers)
 
 
-def _lacks(role: str, users: Sequence[str], answer: Answer | None, evidence: str) -> str:
+def _lacks(role: str, users: Sequence[str], answer: Answer | None, evidence: str | None) -> str:
     """Say why a role has not approved; empty where it has."""
     if answer is None and not users:
         return (
@@ -103,7 +108,7 @@ def _lacks(role: str, users: Sequence[str], answer: Answer | None, evidence: str
         return f"{answer.by} answered for {role}; its reviewers are {' and '.join(users) or 'none'}"
     if not answer.approves:
         return f"{answer.by} rejects the release for {role}: {answer.why}"
-    if answer.evidence != evidence:
+    if evidence is not None and answer.evidence != evidence:
         return (
             f"{answer.by} approved for {role} on other evidence ({answer.evidence[:12]}) than holds "
             f"now ({evidence[:12]}): start the promotion anew, so that it is seen"

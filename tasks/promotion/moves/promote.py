@@ -8,7 +8,11 @@ next one asks for the gates of that day and for approvals anew.
     prepare   every byte verified, once and first; gates judged beside the current champion -> a case with its
               evidence digest
     answers   of reviewers, in the audit (answers.py)
-    run       the case once more, the answers held against it -> one audit row, one move of the alias
+    run       are there answers at all? the case once more, the answers held against it -> one audit row, one
+              move of the alias
+
+Of one surface one release is judged for a promotion at a time. Whoever waits for another promotion reads only
+afterwards who is champion, and judges and writes nothing where nothing is left to do.
 
 What judges a release once more is handed in, since it is the end of a retrain: `tasks.pipeline.recheck`. The
 command line calls ``run`` alone. Killed anywhere and run again, the same move is made once.
@@ -16,6 +20,7 @@ command line calls ``run`` alone. Killed anywhere and run again, the same move i
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,7 +28,7 @@ from tasks.contracts.tasks import Family
 from tasks.errors import AuditMismatch, ContractError, GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.promotion.gate import GateResult
-from tasks.promotion.moves.answers import Signing
+from tasks.promotion.moves.answers import Signing, require_any_answers
 from tasks.promotion.moves.override import Override, lift_verdicts
 from tasks.promotion.moves.rules import (
     Case,
@@ -40,6 +45,7 @@ from tasks.promotion.moves.rules import (
 from tasks.release.reader import ReleaseReader
 from tasks.stores.alias_moves import CANARY, CHAMPION, AliasMoves
 from tasks.stores.audit_row import Entry, Kind, one_line
+from tasks.stores.locks import alone
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
 from tasks.stores.releases import VERDICT, alias_moves, release_part
@@ -91,11 +97,23 @@ def prepare(
     StoreError
         A byte is not what was registered, or somebody moved an alias by hand.
     """
-    part = release_part(workspace, release)
+    with _alone(workspace):
+        return _prepare(workspace, release_part(workspace, release), judge, support)
+
+
+def _alone(workspace: Workspace) -> AbstractContextManager[None]:
+    """Keep other promotions of a surface out: each judges beside the champion, and its gate writes."""
+    surface = workspace.surface
+    return alone(workspace.home, f"{surface}.promotion", doing=f"promoting a release of {surface}")
+
+
+def _prepare(workspace: Workspace, part: Part, judge: Judge, support: Support) -> Case:
     moves = alias_moves(workspace)
     aliases = moves.settle()
     champion, declared = aliases.get(CHAMPION), workspace.contracts.surface
     _refuse_mismatch(moves)
+    if champion == part.version:
+        raise GateRefused(f"{part} is the champion already. There is nothing to judge and nothing to move")
     share = choose_share(declared.canary, stage=support.stage, release=part.version, aliases=aliases)
     _LOG.info("promote: verifying every byte of %s", part)
     reader = ReleaseReader(workspace)
@@ -154,11 +172,19 @@ def run(
     texts = {"why": why, **vars(support)} | ({} if by.run else {"by": by.name})
     for name, text in texts.items():
         one_line(name, text or "")
-    part, moves = release_part(workspace, release), alias_moves(workspace)
-    if done := _already(moves, part, by.run, support.stage):
-        return done
-    case = prepare(workspace, release=part.version, judge=judge, support=support)
-    require_support(case, support)
+    with _alone(workspace):
+        part, moves = release_part(workspace, release), alias_moves(workspace)
+        if done := _already(moves, part, by.run, support.stage):
+            return done
+        _refuse_mismatch(moves)
+        require_any_answers(workspace, part, by, support, moves.audit.entries())
+        case = _prepare(workspace, part, judge, support)
+        require_support(case, support)
+        return _move(workspace, part, case, why, by, support)
+
+
+def _move(workspace: Workspace, part: Part, case: Case, why: str, by: Mover, support: Support) -> MoveResult:
+    moves = alias_moves(workspace)
     signing = Signing.of(workspace, part, case, by)
     share, override = case.terms.share, case.terms.override
     entry = Entry(

@@ -34,7 +34,7 @@ def reply(workspace: Workspace, by: str, role: str, **said: Any) -> ApproveResul
 
 def test_each_reviewer_answers_and_then_the_command_line_promotes(there: Workspace) -> None:
     with pytest.raises(
-        GateRefused, match="equipoise approve home_feed 2 --role ROLE --why TEXT --as-of 2026-02-1"
+        GateRefused, match="let each type `equipoise approve home_feed 2 --role ROLE --why TEXT`"
     ):
         promote_2(there)
     first, second = reply(there, "ana", "product"), reply(there, "sam", "safety")

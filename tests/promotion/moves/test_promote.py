@@ -3,9 +3,11 @@
 The second release of the mini feed changes the utility policy of the first.
 """
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -22,6 +24,7 @@ from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.locks import alone
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -245,6 +248,41 @@ def test_an_airflow_run_without_every_answer_moves_nothing(workspace: Workspace)
     with pytest.raises(GateRefused, match="Nobody approved for product"):
         promote_2(workspace, run="another run")
     assert moved_aliases(workspace) == {"champion": 1}
+
+
+def test_where_an_answer_is_missing_or_rejects_the_release_is_not_even_judged(workspace: Workspace) -> None:
+    evidence = prepare(workspace).evidence
+    with pytest.raises(GateRefused, match=r"product: ana has to answer.*safety: sam has to answer"):
+        promote_2(workspace, run=RUN, judge=never)
+    approve(workspace, evidence, "product")
+    with pytest.raises(GateRefused, match="Nobody approved for safety: sam has to answer"):
+        promote_2(workspace, run=RUN, judge=never)
+    reply = Answer("safety", "sam", False, evidence, why="reports rose")
+    answers.answer(workspace, reply, release=2, run=RUN)
+    with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
+        promote_2(workspace, run=RUN, judge=never)
+
+
+def never(*_: Any, **__: Any) -> NoReturn:
+    raise AssertionError("it was judged")
+
+
+def test_a_promotion_that_waited_for_another_begins_anew_and_writes_nothing_where_nothing_is_to_do(
+    workspace: Workspace,
+) -> None:
+    before = {file: file.read_bytes() for file in workspace.reports.glob("dossier-*")}
+    with ThreadPoolExecutor(2) as pool:
+        with alone(workspace.home, f"{NAME}.promotion", doing="promoting"):
+            moving = pool.submit(promote_2, workspace, judge=never)
+            showing = pool.submit(promote.prepare, workspace, release=2, judge=never)
+            time.sleep(0.5)
+            releases.alias_moves(workspace).add(
+                lambda entries, aliases: Entry(Kind.PROMOTE, "bo", 2, aliases.get("champion"), "first", "e")
+            )
+        assert moving.result() == MoveResult(2, None)
+        with pytest.raises(GateRefused, match="is the champion already"):
+            showing.result()
+    assert {file: file.read_bytes() for file in workspace.reports.glob("dossier-*")} == before
 
 
 def test_an_answer_needs_a_reviewer_of_the_role_and_a_rejection_a_reason(workspace: Workspace) -> None:

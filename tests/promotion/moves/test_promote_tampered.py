@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import StoreError
+from tasks.pipeline import recheck
+from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote
+from tasks.promotion.moves import case as promotion_case
 from tasks.promotion.moves.approvals import Answer
 from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import PinnedPart, Role
@@ -15,7 +18,8 @@ from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import step_runs
-from tests.promotion.moves.moving import judge_once, moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import TESTED, judge_once, moved_aliases, moves, promote_2
+from tests.stores.forged import forge_run
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
@@ -33,6 +37,43 @@ def flipped(workspace: Workspace, part: Part, file: str) -> Iterator[None]:
         yield
     finally:
         path.write_bytes(before)
+
+
+def blocked(text: str) -> str:
+    """Return evidence in which whatever passed is blocked."""
+    return text.replace('"pass"', '"block"').replace('"success": true', '"success": false')
+
+
+@pytest.mark.parametrize("step", ["validate", "simulate", "shadow", "gate"])
+def test_a_run_that_somebody_forged_in_mlflow_changes_no_verdict(workspace: Workspace, step: str) -> None:
+    judged = recheck(workspace, 2)
+    counting = step_runs(workspace, step)
+    forged = forge_run(workspace.home, counting[-1], blocked)
+    try:
+        again = recheck(workspace, 2)
+        assert (again.verdict, again.gates) == (judged.verdict, judged.gates)
+        assert forged in step_runs(workspace, step)
+        assert not overview.read(workspace).problems
+        assert (
+            promotion_case.make(
+                workspace, release=2, why="carts rose", support=TESTED, judge=judge_once
+            ).run_id
+            != forged
+        )
+    finally:
+        Registry(workspace.home).client.delete_run(forged)
+
+
+def test_evidence_without_a_record_promotes_nothing_until_its_step_ran_again(workspace: Workspace) -> None:
+    run = Registry(workspace.home).run_id(ReleaseReader(workspace).part(2))
+    record = workspace.home / "evidence" / run
+    aside = record.rename(record.with_name("aside"))
+    try:
+        with pytest.raises(StoreError, match=f"Run {run} is not recorded in .*Run its step again"):
+            promote_2(workspace, run=RUN)
+    finally:
+        aside.rename(record)
+    assert moved_aliases(workspace) == {"champion": 1}
 
 
 def click(reader: ReleaseReader) -> PinnedPart:
