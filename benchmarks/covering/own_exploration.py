@@ -72,7 +72,7 @@ class World:
         return float((looks * self.chance).sum() / looks.sum())
 
 
-def world(seed: int, *, requests: int = 800) -> World:
+def world(seed: int, *, requests: int = 800, slate: SlatePolicy = SLATE) -> World:
     """Let a champion serve some days, and another ranker decide on the same candidates."""
     rng = np.random.default_rng(seed)
     n = requests * CANDIDATES
@@ -90,7 +90,7 @@ def world(seed: int, *, requests: int = 800) -> World:
         }
     )
     ours, theirs = (_chance(signal + 0.4 * rng.normal(size=n)) for _ in range(2))
-    served = _decide(frame, theirs)
+    served = _decide(frame, theirs, slate)
     shown, chance = served.slate_position > 0, _chance(signal)
     looks = LOOKS[np.maximum(served.slate_position, 1) - 1]
     log = frame.assign(
@@ -100,7 +100,12 @@ def world(seed: int, *, requests: int = 800) -> World:
         **{c.PROPENSITY: served.propensity, c.DRAWABLE: served.drawable},
     )
     anew = with_fresh_draws(log)
-    return World(log, chance, _slates("release", anew, ours), _slates("champion", anew, theirs))
+    release, champion = (
+        Slates(name, _decide(anew, each, slate).slate_position.astype(np.int64), said, said)
+        for name, each in (("release", ours), ("champion", theirs))
+        for said in ({"click": each},)
+    )
+    return World(log, chance, release, champion)
 
 
 def own_exploration(runs: int) -> Iterator[Interval]:
@@ -118,10 +123,5 @@ def _chance(signal: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(1.5 - signal)))
 
 
-def _decide(frame: pd.DataFrame, chance: Floats) -> Decision:
-    return decide(frame, {c.probability("click"): chance}, UTILITY, SLATE)
-
-
-def _slates(name: str, frame: pd.DataFrame, chance: Floats) -> Slates:
-    slot = _decide(frame, chance).slate_position.astype(np.int64)
-    return Slates(name, slot, {"click": chance}, {"click": chance})
+def _decide(frame: pd.DataFrame, chance: Floats, slate: SlatePolicy) -> Decision:
+    return decide(frame, {c.probability("click"): chance}, UTILITY, slate)

@@ -19,8 +19,8 @@ the log's draws::
     excess     sum over slots of (w - 1) / slots         0 on average; standard error by request
     above 0    by more than 3 standard errors: the propensities are too small
     below 0    they are too large, or some slots hold what the log never shows. Where the log marks what could
-               have been drawn (``drawable``), slots that hold anything else are left out and count as
-               unsupported; where it does not, the share of unsupported looks alone is judged
+               have been drawn (``drawable``) into one slot a request, slots that hold anything else are left
+               out and count as unsupported; else the share of unsupported looks alone is judged
 
 Not over all candidates: constraints, caps and floors keep some out for ever. A policy close to the log's
 has few slots that hold drawn items, and by chance none of these may have been shown: the standard error is at
@@ -111,7 +111,7 @@ def doubt_slots(
     requests : [n] codes.
     looks : [n] of the policy's slots, 0 elsewhere.
     weights : [n] of the shown items, 0 elsewhere.
-    possible : [n] rows that were shown or could have been drawn; None where the log does not mark them.
+    possible : [n] rows that were shown or could have been drawn; None where the log does not tell exactly.
     unseen : [n] rows shown at positions where hardly any label of the task is known; None is none.
 
     Examples
@@ -135,7 +135,7 @@ def doubt_slots(
     if share - _SHARE_ERRORS * error <= MOST_UNSUPPORTED:
         return ""
     hidden = "" if unseen is None else ", or at positions where hardly any label is known"
-    unless = "" if possible is not None else ", unless the logged propensities are too large"
+    unless = "" if possible is not None else ", unless the logged propensities do not hold"
     return (
         f"{share:.0%} of its looks fall on items that the log shows with a probability below "
         f"{LEAST_INCLUSION:g}{hidden}{unless}"

@@ -104,10 +104,20 @@ class CandidateLog:
         tail[order] = before >= _HALF * exposure.sum()
         return tail[self.items]
 
-    @property
+    @cached_property
     def possible(self) -> npt.NDArray[np.bool_] | None:
-        """Rows that were shown or could have been drawn, shape (n,); None where the log marks none."""
-        return None if self.drawable is None else self.shown | self.drawable
+        """Rows that were shown or could have been drawn, shape (n,); None where that is not known exactly.
+
+        It is not where the log marks none, nor where several slots of a request are drawn: the item in one of
+        them may close by its cap what the next could have held.
+        """
+        if self.drawable is None:
+            return None
+        if self.propensity is not None:
+            drawn = np.bincount(self.requests[self.shown], self.propensity[self.shown] < 1)
+            if drawn.max(initial=0) > 1:
+                return None
+        return self.shown | self.drawable
 
     @cached_property
     def mean_examination(self) -> float:

@@ -1,13 +1,14 @@
 """Weights of shown items: over the log's draws they add up to one for every item."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.covering.own_exploration import World, world
+from benchmarks.covering.own_exploration import SLATE, World, world
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.replay.inclusion import doubt_slots, inclusion_weights, sequential_weights, unsupported_share
 
@@ -72,7 +73,7 @@ def test_where_nothing_is_marked_a_shortfall_is_judged_by_its_size() -> None:
     weights = np.where(np.arange(10000) % 25 > 0, 1.0, 0.0)
     assert doubt_slots(requests, looks, weights) == ""
     assert doubt_slots(requests, looks, weights / 1.3).endswith(
-        ", unless the logged propensities are too large"
+        ", unless the logged propensities do not hold"
     )
 
 
@@ -120,6 +121,15 @@ def test_a_log_that_a_release_wrote_under_constraints_and_caps_is_accepted(
     assert replay.log.inclusion is not None
     assert replay.log.inclusion.sum() < 0.9 * len(own.log)
     assert replay.doubt(RATE, own.release, own.champion) == ""
+
+
+def test_what_one_draw_closes_for_the_next_is_no_evidence_against_propensities() -> None:
+    """One of a category, and two drawn slots: after the first draw its category can no longer be drawn."""
+    explores = replace(SLATE.exploration, slots=2) if SLATE.exploration else None
+    twice = world(0, requests=2000, slate=replace(SLATE, max_per={"category": 1}, exploration=explores))
+    replay = twice.measure()
+    assert replay.log.possible is None
+    assert replay.doubt(RATE, twice.champion, twice.champion) == ""
 
 
 @pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
