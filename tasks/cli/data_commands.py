@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from typer import Argument, Option
 
@@ -27,7 +27,8 @@ GROUPS = (_data, _world)
 class CheckResult:
     """Every problem and warning of the surfaces' files, and the digests of those without problems.
 
-    ``power``: for each bound of a change of a rate, the events in the slots that detect it in 80 % of cases.
+    ``power``: for each bound of a change of a rate, the events in the slots that detect it in 80 % of cases,
+    and those on a log of the surface's own releases where they explore.
     ``log``: the tables whose columns were compared with the contracts, or why they were not.
     """
 
@@ -90,6 +91,11 @@ def init(
     return init(workspace, given, parse_columns(column or []))
 
 
+_EXPLORED: Final = 2.4**2
+"""Events that a log needs whose releases draw their last slot, as a multiple: intervals are 2.4 times wider,
+since one slot speaks for all candidates that were not certain (``own_logs`` of ``benchmarks.operating``)."""
+
+
 def _power(contracts: "Contracts") -> Iterator[dict[str, Any]]:
     from tasks.contracts.metrics import MetricKind, parse_metric
     from tasks.evaluation.verdicts import events_to_tell
@@ -100,11 +106,14 @@ def _power(contracts: "Contracts") -> Iterator[dict[str, Any]]:
             continue
         for bound in ("relative_increase_max", "relative_decrease_max"):
             if (margin := getattr(rail, bound)) is not None:
+                events = events_to_tell(margin)
+                explored = {"explored_events": events and round(_EXPLORED * events)}
                 yield {
                     "surface": contracts.name,
                     "metric": rail.metric,
                     bound: margin,
-                    "events": events_to_tell(margin),
+                    "events": events,
+                    **(explored if contracts.slate.exploration else {}),
                 }
 
 

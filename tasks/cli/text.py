@@ -82,6 +82,8 @@ def _power_line(row: Plain) -> Text:
     bound = f"rise of {rise:.1%}" if rise is not None else f"fall of {row['relative_decrease_max']:.1%}"
     needed = f"{row['events']:,} events in the slots are" if row["events"] else "no number of events is"
     told = f"{needed} enough to detect it (power 80 %)"
+    explored = row.get("explored_events")
+    told += f"; {explored:,} on a log of this surface's releases, which explore" if explored else ""
     return Text(f"{row['metric']}, {bound}: {told}")
 
 

@@ -33,6 +33,20 @@ def test_how_many_events_tell_a_bound_is_said_beside_it(
     )
 
 
+def test_a_log_that_explores_needs_six_times_the_events(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def explore(files: dict[str, Any]) -> None:
+        files["utility"]["guardrails"] += [{"metric": "click_rate", "relative_decrease_max": 0.1}]
+        files["slate"]["exploration"] = {"slots": 1, "among": 50}
+
+    root = write_surface(tmp_path, explore)
+    assert main(["check", "feed", "--surfaces", str(root)]) == 0
+    assert "(power 80 %); 9,043 on a log of this surface's releases" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 def test_a_feature_that_the_log_lacks_is_told_with_the_nearest_column(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
