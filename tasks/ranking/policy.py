@@ -203,7 +203,7 @@ def _context(content: Mapping[str, Any]) -> Context:
     return Context(
         content["name"],
         _when(content["when"]),
-        _weights(content["weights"]),
+        _weights(content.get("weights", {})),
         floors=_floors(content),
         multipliers=_multipliers(content),
         hard_constraints=_hard_constraints(content),

@@ -50,7 +50,7 @@ class Exploration:
         return cls(
             slots=content["slots"],
             where=None if where is None else Condition.from_json(where, "slate rule 'exploration'"),
-            salt=content["salt"],
+            salt=content.get("salt", "exploration"),
             among=content.get("among"),
         )
 
@@ -134,6 +134,8 @@ class SlatePolicy:
             min_where=dict(sorted(content.get("min_where_if_available", {}).items())),
             required_first=content.get("required_first"),
             diversity=Diversity(diversity["by"], float(diversity["strength"])) if diversity else None,
-            decay=Decay(decay["by"], float(decay["factor"]), float(decay["floor"])) if decay else None,
+            decay=Decay(decay["by"], float(decay["factor"]), float(decay.get("floor", 0.0)))
+            if decay
+            else None,
             exploration=Exploration.from_json(exploration) if exploration else None,
         )

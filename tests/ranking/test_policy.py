@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from tasks.contracts import SlateSpec, UtilitySpec, canonical
 from tasks.errors import ContractError
 from tasks.ranking.condition import Condition
 from tasks.ranking.policy import Context, Floor, HardConstraint, Tier, UtilityPolicy, Weight
@@ -122,3 +123,25 @@ def test_a_test_that_this_code_does_not_know_is_refused(test: dict[str, Any], me
 )
 def test_the_most_that_a_term_counts_is_its_weight_times_the_cap(weight: Weight, most: float) -> None:
     assert weight.most == most
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"exploration": {"slots": 1}},
+        {"decay": {"by": "c", "factor": 0.5}},
+        {"diversity": {"by": "c", "strength": 1}},
+    ],
+)
+def test_a_rule_of_a_slate_means_the_same_with_and_without_its_defaults(rules: dict[str, Any]) -> None:
+    """A release keeps contracts without defaults: a decay without a floor could not be read."""
+    spec = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3} | rules)
+    assert SlatePolicy.from_json(canonical(spec)) == SlatePolicy.from_json(slate_json(**rules))
+
+
+def test_a_context_means_the_same_with_and_without_its_defaults() -> None:
+    contexts = [{"name": "child", "when": {"mode": ["child"]}, "slate": {"length": 2}}]
+    spec = UtilitySpec.model_validate(utility_json(contexts=contexts))
+    assert UtilityPolicy.from_json(canonical(spec)) == UtilityPolicy.from_json(
+        utility_json(contexts=contexts)
+    )
