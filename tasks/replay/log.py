@@ -109,15 +109,13 @@ class CandidateLog:
         """Rows that were shown or could have been drawn, shape (n,); None where that is not known exactly.
 
         It is not where the log marks none, nor where several slots of a request are drawn: the item in one of
-        them may close by its cap what the next could have held.
+        them may close by its cap what the next could have held. Without a draw nothing else is possible.
         """
-        if self.drawable is None:
+        if self.drawable is None or self.propensity is None:
             return None
-        if self.propensity is not None:
-            drawn = np.bincount(self.requests[self.shown], self.propensity[self.shown] < 1)
-            if drawn.max(initial=0) > 1:
-                return None
-        return self.shown | self.drawable
+        shown = self.shown
+        drawn = np.bincount(self.requests[shown], self.propensity[shown] < 1, self.request_count)
+        return None if (drawn > 1).any() else shown | (self.drawable & (drawn > 0)[self.requests])
 
     @cached_property
     def mean_examination(self) -> float:

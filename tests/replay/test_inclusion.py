@@ -123,6 +123,15 @@ def test_a_log_that_a_release_wrote_under_constraints_and_caps_is_accepted(
     assert replay.doubt(RATE, own.release, own.champion) == ""
 
 
+def test_days_before_anything_was_drawn_or_marked_leave_slots_unsupported(own: World) -> None:
+    """Half of the requests served by the ranker alone, with propensities of 1 and no marks."""
+    before = own.log["request_id"] < 400
+    certain = own.log["propensity"].where(~before | own.log["propensity"].isna(), 1.0)
+    marks = own.log["drawable"].astype("boolean").mask(before)
+    replay = own.measure(own.log.assign(propensity=certain, drawable=marks))
+    assert "of its looks fall on items" in replay.doubt(RATE, own.release, own.champion)
+
+
 def test_what_one_draw_closes_for_the_next_is_no_evidence_against_propensities() -> None:
     """One of a category, and two drawn slots: after the first draw its category can no longer be drawn."""
     explores = replace(SLATE.exploration, slots=2) if SLATE.exploration else None
