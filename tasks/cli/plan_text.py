@@ -1,6 +1,7 @@
 """What a retrain would train and test on, as text for people."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich.console import RenderableType, group
 from rich.padding import Padding
@@ -9,25 +10,30 @@ from rich.text import Text
 
 from tasks.cli.text import Plain
 
+_SLICES: Final = ("train", "calibrate", "test")
+
 
 @group()
 def write_outlook(plain: Plain) -> Iterator[RenderableType]:
     """Write the days of each task, who decides the shared test days, and what is missing below."""
     yield Text(_log(plain))
     yield Text(_test(plain))
-    table = Table("task", "train", "calibrate", "test", box=None, pad_edge=False)
+    table = Table("task", *_SLICES, box=None, pad_edge=False)
+    table.add_column("positives", justify="right")
     table.add_column("days needed", justify="right")
     for name, task in plain["tasks"].items():
-        slices = task["slices"] or {}
-        cells = (_days(slices.get(part)) for part in ("train", "calibrate", "test"))
-        table.add_row(name, *cells, f"{task['days_needed']:,}")
+        slices, positives = task["slices"] or {}, task["positives"] or {}
+        cells = (_days(slices.get(part)) for part in _SLICES)
+        counts = " / ".join(f"{positives[part]:,}" for part in _SLICES if part in positives)
+        table.add_row(name, *cells, counts or "-", f"{task['days_needed']:,}")
     yield table
     for task in plain["tasks"].values():
         if task["missing"]:
-            yield Text.assemble(("missing", "red"), f", at the earliest as of {task['possible_from']}:")
+            earliest = "" if task["slices"] else f", at the earliest as of {task['possible_from']}"
+            yield Text.assemble(("missing", "red"), f"{earliest}:")
             yield Padding(Text(task["missing"]), (0, 0, 0, 4))
     if plain["complete"]:
-        yield Text("every task has its days; labels decide whether they hold enough positives", style="green")
+        yield Text("every task has the days and the positives that training needs", style="green")
 
 
 def _log(plain: Plain) -> str:

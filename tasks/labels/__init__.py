@@ -13,6 +13,7 @@
               build                       a build: one commit to the store
     store, snapshot                       the label store and the snapshots in it
     show, export, compare, vacuum         a snapshot counted, written to a file, compared; old ones swept
+    count                                 the labels of some days counted in the log, before a build
     calendar                              each task's days: mature, immature, failed, not validated
     repair                                a snapshot whose files are damaged brought back
     explain, missing_impression           why an impression has its labels, or has none

@@ -4,18 +4,20 @@
 
     days of the log, as-of  ->  plan_slices by task  ->  slices, or the days that are needed and the day
                                                          from which the log holds them, if it goes on
+    labels of those days    ->  positives by slice   ->  enough to train on, or what is missing
 
-Nothing is labelled or trained for it. How many positives the train days hold is not known before labels are.
+Labels are counted, not kept, and nothing is trained for it.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from tasks.contracts import Contracts
 from tasks.contracts.durations import format_duration
 from tasks.errors import DataError, ImmatureLabels
+from tasks.labels.count import LabelCount
 from tasks.training.slices import (
     TaskSlices,
     find_test_decider,
@@ -24,6 +26,7 @@ from tasks.training.slices import (
     plan_slices,
     time_until_known,
 )
+from tasks.training.trainable import explain_too_few
 
 _DAY = timedelta(days=1)
 
@@ -35,7 +38,8 @@ class TaskOutlook:
     Attributes
     ----------
     maturity, window, embargo : how long a label waits, events count, and train days keep off calibration.
-    slices : first and last day of ``train``, ``calibrate`` and ``test``; None where it cannot be trained.
+    slices : first and last day of ``train``, ``calibrate`` and ``test``; None where days are missing.
+    positives : observed positives of each slice (of a value: values other than 0), where labels were counted.
     days_needed : full days of log before the as-of that training needs at least.
     possible_from : the first day as of which a log that goes on without a gap holds them.
     missing : why it cannot be trained; None where it can.
@@ -46,6 +50,7 @@ class TaskOutlook:
     window: str
     embargo: str
     slices: dict[str, list[str]] | None
+    positives: dict[str, int] | None
     days_needed: int
     possible_from: str
     missing: str | None
@@ -75,6 +80,13 @@ class Outlook:
     tasks: dict[str, TaskOutlook]
 
     @property
+    def sliced_days(self) -> list[date]:
+        """Every day of the log's span that some slice of a task covers."""
+        spans = [of for task in self.tasks.values() for of in (task.slices or {}).values()]
+        ends = [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in spans]
+        return sorted({first + n * _DAY for first, last in ends for n in range((last - first).days + 1)})
+
+    @property
     def missing(self) -> dict[str, str]:
         """Why tasks cannot be trained, by task."""
         return {name: task.missing for name, task in self.tasks.items() if task.missing is not None}
@@ -82,6 +94,38 @@ class Outlook:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON."""
         return {**asdict(self), "complete": not self.missing}
+
+
+def count_positives(
+    contracts: Contracts, outlook: Outlook, labels: Mapping[str, Mapping[date, LabelCount]]
+) -> Outlook:
+    """Add the positives of each slice, and what is missing where a train slice holds too few.
+
+    Parameters
+    ----------
+    labels : of every task, by day.
+    """
+
+    def counted(name: str, task: TaskOutlook) -> TaskOutlook:
+        if task.slices is None:
+            return task
+        found = {part: _count(labels[name], *of) for part, of in task.slices.items()}
+        train, minimum = found["train"], contracts.surface.minimum.positives
+        valued = contracts.tasks.tasks[name].kind == "value"
+        missing = (
+            explain_too_few(name, train.positives, train.observed, valued=valued, minimum=minimum)
+            if train.positives < minimum
+            else None
+        )
+        positives = {part: count.positives for part, count in found.items()}
+        return replace(task, positives=positives, missing=missing)
+
+    return replace(outlook, tasks={name: counted(name, task) for name, task in outlook.tasks.items()})
+
+
+def _count(labels: Mapping[date, LabelCount], first: str, last: str) -> LabelCount:
+    within = (count for day, count in labels.items() if first <= day.isoformat() <= last)
+    return sum(within, LabelCount())
 
 
 def foresee(contracts: Contracts, as_of: datetime, counts: Mapping[date, int]) -> Outlook:
@@ -128,6 +172,7 @@ def _foresee_task(contracts: Contracts, as_of: datetime, days: Sequence[date], n
         window=format_duration(label_window(spec, name)),
         embargo=format_duration(learning_window(contracts, name)),
         slices=slices.to_json() if slices else None,
+        positives=None,
         days_needed=needed,
         possible_from=(first + needed * _DAY).isoformat(),
         missing=missing,

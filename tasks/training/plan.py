@@ -3,7 +3,7 @@
 ::
 
     run       which tasks it trains: all of a first release, else those due; the champion gives the rest
-    foresee   which days each task trains, calibrates and is tested on, from the log's own days
+    foresee   which days each task trains, calibrates and is tested on, and how many positives they hold
     require   what cannot be trained, or what the log lacks, is refused before a label is built
 """
 
@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 from tasks.errors import ContractError, ImmatureLabels, unknown
+from tasks.labels.count import count_labels
 from tasks.logs.history import count_days
 from tasks.logs.schema_fit import require_schema
 from tasks.logs.session import open_log
@@ -83,16 +84,21 @@ def run(
 
 
 def foresee(workspace: Workspace, *, as_of: datetime) -> Outlook:
-    """Say which days each task would be trained, calibrated and tested on, and what is missing.
+    """Say which days each task would be trained, calibrated and tested on, with which positives.
+
+    What is missing is said by task. Labels are counted in the log; none is stored.
 
     Raises
     ------
     ContractError, DataError
         The log cannot be read: see `tasks.logs.session.open_tables`.
     """
+    contracts = workspace.contracts
     with open_log(workspace) as log:
-        counts = count_days(log, as_of)
-    return outlook.foresee(workspace.contracts, as_of, counts)
+        foreseen = outlook.foresee(contracts, as_of, count_days(log, as_of))
+        if not (days := foreseen.sliced_days):
+            return foreseen
+        return outlook.count_positives(contracts, foreseen, count_labels(log, days, as_of=as_of))
 
 
 def require(workspace: Workspace, planned: PlanResult, *, as_of: datetime) -> Outlook:

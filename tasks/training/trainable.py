@@ -44,19 +44,24 @@ def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int
     --------
     >>> require_trainable("click", np.array([1.0, 0.0]), kind="binary", minimum=1)
     """
-    valued = kind in ("value", "quantile")
-    count, noun = int(np.count_nonzero(labels)), "values other than 0" if valued else "positives"
+    count, valued = int(np.count_nonzero(labels)), kind in ("value", "quantile")
     if count < minimum:
-        raise ImmatureLabels(
-            f"Task '{task}' cannot be trained: its train slice has {count} {noun} in {len(labels)} observed "
-            f"rows, {minimum} are needed (minimum.positives). Wait for more days, lengthen split.train or "
-            "lower the minimum in surface.yaml."
-        )
+        raise ImmatureLabels(explain_too_few(task, count, len(labels), valued=valued, minimum=minimum))
     if np.ptp(labels) == 0:
         raise DataError(
             f"Task '{task}' cannot be trained: all {len(labels)} observed labels of its train slice are "
             f"{labels[0]:g}. It needs both outcomes; check the task's event, window and observed_when."
         )
+
+
+def explain_too_few(task: str, positives: int, observed: int, *, valued: bool, minimum: int) -> str:
+    """Say that a train slice holds too few positives, and what brings more."""
+    noun = "values other than 0" if valued else "positives"
+    return (
+        f"Task '{task}' cannot be trained: its train slice has {positives} {noun} in {observed} observed "
+        f"rows, {minimum} are needed (minimum.positives). Wait for more days, lengthen split.train or "
+        "lower the minimum in surface.yaml."
+    )
 
 
 def require_labels(labels: Floats, objective: Objective) -> None:

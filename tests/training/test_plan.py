@@ -65,6 +65,20 @@ def test_a_first_retrain_of_too_few_days_ends_before_a_label_is_built(ten_days: 
     assert not (ten_days.home / "labels").exists()
 
 
+def test_a_first_retrain_of_too_few_positives_ends_before_a_label_is_built(tmp_path: Path) -> None:
+    """One task of four could be trained for minutes before another is found to lack positives."""
+    many = small_feed.SURFACE.replace("positives: 20", "positives: 2000")
+    gates = "gates: {decision: {first: {column: price}}}\n"
+    small_feed.write_contracts(tmp_path / "surfaces", surface=many + gates)
+    small_feed.write_logs(new_home(tmp_path / "home") / "logs")
+    workspace = Workspace.open(small_feed.NAME, surfaces=tmp_path / "surfaces", home=tmp_path / "home")
+    with pytest.raises(
+        ImmatureLabels, match=r"'back_2d' cannot be trained: its train slice has \d+ positives"
+    ):
+        retrain(workspace, as_of=small_feed.AS_OF)
+    assert not (workspace.home / "labels").exists()
+
+
 def test_a_first_retrain_of_a_log_that_lacks_a_column_ends_before_a_label_is_built(
     ten_days: Workspace,
 ) -> None:
