@@ -7,6 +7,7 @@ from typing import Final
 from tasks import columns as c
 from tasks.contracts.durations import LONGEST, describe_duration
 from tasks.contracts.problems import Problem, abbreviate
+from tasks.contracts.salvage import Unread
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
 from tasks.contracts.surface import Examination, SurfaceSpec
@@ -66,20 +67,21 @@ def _warn_of_opener(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[Pro
         yield Problem("tasks.yaml", f"tasks.{name}.{field}.event", ", ".join(both), hint)
 
 
-def find_reference_problems(tasks: TasksSpec) -> Iterator[Problem]:
-    """Find tasks that name what is no task, or that depend on themselves."""
+def find_reference_problems(tasks: TasksSpec, unread: Unread) -> Iterator[tuple[set[str], Problem]]:
+    """Find tasks that name what is no task, or that depend on themselves: each problem with its tasks."""
     for name, task in tasks.tasks.items():
         for field, other in _references(task):
             where = f"tasks.{name}.{field}"
             target = tasks.tasks.get(other)
+            hint = ""
             if target is None:
-                yield Problem("tasks.yaml", where, abbreviate(other), unknown("task", other, tasks.tasks))
-            elif target.kind == "value":
-                yield Problem(
-                    "tasks.yaml", where, abbreviate(other), "a value task is neither a parent nor a part"
-                )
-            elif field.endswith("after") and target.compose:
-                yield Problem("tasks.yaml", where, abbreviate(other), "a composite has no crediting event")
+                hint = unknown("task", other, tasks.tasks)
+            elif target.kind == "value" and not unread.task(other):
+                hint = "a value task is neither a parent nor a part"
+            elif field.endswith("after") and target.compose and not unread.task(other):
+                hint = "a composite has no crediting event"
+            if hint:
+                yield {name}, Problem("tasks.yaml", where, abbreviate(other), hint)
     yield from _find_cycles(tasks)
 
 
@@ -92,7 +94,7 @@ def _references(task: TaskSpec) -> Iterator[tuple[str, str]]:
         yield "compose", part
 
 
-def _find_cycles(tasks: TasksSpec) -> Iterator[Problem]:
+def _find_cycles(tasks: TasksSpec) -> Iterator[tuple[set[str], Problem]]:
     edges = {n: [o for _, o in _references(t) if o in tasks.tasks] for n, t in tasks.tasks.items()}
     safe: set[str] = set()
     for _ in range(_DEEPEST):
@@ -100,14 +102,17 @@ def _find_cycles(tasks: TasksSpec) -> Iterator[Problem]:
     rest = sorted(set(edges) - safe)
     if rest and any(n not in safe and set(edges[n]) <= safe for n in edges):
         hint = f"hang on a chain of more than {_DEEPEST} tasks"
-        yield Problem("tasks.yaml", "tasks", abbreviate(", ".join(rest)), hint)
+        yield {*rest}, Problem("tasks.yaml", "tasks", abbreviate(", ".join(rest)), hint)
     elif rest:
-        yield Problem("tasks.yaml", "tasks", ", ".join(rest), "depend on themselves, directly or in a circle")
+        hint = "depend on themselves, directly or in a circle"
+        yield {*rest}, Problem("tasks.yaml", "tasks", ", ".join(rest), hint)
 
 
-def find_meaning_problems(tasks: TasksSpec) -> Iterator[Problem]:
+def find_meaning_problems(tasks: TasksSpec, unread: Unread) -> Iterator[Problem]:
     """Find tasks whose label would have no meaning."""
     for name, task in tasks.tasks.items():
+        if unread.task(name):
+            continue
         yield from _check_events(f"tasks.{name}", task)
         where = f"tasks.{name}"
         if "__" in name:
@@ -122,7 +127,7 @@ def find_meaning_problems(tasks: TasksSpec) -> Iterator[Problem]:
             hint = f"the windows along its chain add up to more than {describe_duration(LONGEST)}"
             yield Problem("tasks.yaml", where, describe_duration(tasks.window(name)), hint)
         if task.level == "request":
-            yield from _check_request_level(tasks, name)
+            yield from _check_request_level(tasks, name, unread)
         if task.level == "impression" and task.rule and _is_same_within_request(task.rule):
             hint = (
                 "gives every candidate of a request the same label, so no ranking can move it: match on "
@@ -131,7 +136,7 @@ def find_meaning_problems(tasks: TasksSpec) -> Iterator[Problem]:
             yield Problem("tasks.yaml", f"{where}.match", abbreviate(list(task.rule.match)), hint)
 
 
-def _check_request_level(tasks: TasksSpec, name: str) -> Iterator[Problem]:
+def _check_request_level(tasks: TasksSpec, name: str, unread: Unread) -> Iterator[Problem]:
     """Refuse a request-level task whose label differs between the candidates of a request."""
     where, rule = f"tasks.{name}", tasks.tasks[name].rule
     same = "a request-level label is the same for every candidate, so it cannot"
@@ -142,7 +147,7 @@ def _check_request_level(tasks: TasksSpec, name: str) -> Iterator[Problem]:
         hint = f"{same} be credited to one of them: leave credit out"
         yield Problem("tasks.yaml", f"{where}.credit", rule.credit, hint)
     for other in (*tasks.parts(name), *filter(None, [tasks.window_opener(name)])):
-        if tasks.tasks[other].level != "request":
+        if tasks.tasks[other].level != "request" and not unread.task(other):
             hint = f"{same} be made of a label of each of them"
             yield Problem("tasks.yaml", where, other, hint)
 
@@ -169,14 +174,15 @@ def _check_events(where: str, task: TaskSpec) -> Iterator[Problem]:
         yield Problem("tasks.yaml", f"{where}.observed_when.event", abbreviate(sorted(answers)), hint)
 
 
-def find_surface_problems(folder: str, surface: SurfaceSpec) -> Iterator[Problem]:
+def find_surface_problems(folder: str, surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
     """Find what is wrong with a surface by itself."""
-    if surface.surface != folder:
+    if surface.surface != folder and not unread.touches("surface", "surface"):
         yield Problem(
             "surface.yaml", "surface", abbreviate(surface.surface), f"must be the folder's name, '{folder}'"
         )
+    engine = None if unread.touches("surface", "engine") else surface.engine.name
     for table, source in surface.sources.model_dump(exclude_none=True).items():
-        yield from _check_source(f"sources.{table}", source, surface.engine.name)
+        yield from _check_source(f"sources.{table}", source, engine)
     for name in surface.features.names:
         if name in _NOT_KNOWN_WHEN_SERVING or name.startswith("served_"):
             hint = "is not a feature: it is a key, or known only after ranking"
@@ -184,15 +190,29 @@ def find_surface_problems(folder: str, surface: SurfaceSpec) -> Iterator[Problem
     names = [s.name for s in surface.segments]
     if twice := sorted({n for n in names if names.count(n) > 1}):
         yield Problem("surface.yaml", "segments", ", ".join(twice), "named twice")
-    for by in sorted(set(surface.gates.calibration.by) - set(names)):
+    strange = set(surface.gates.calibration.by) - set(names)
+    for by in sorted(strange) if not unread.segments else ():
         yield Problem("surface.yaml", "gates.calibration.by", abbreviate(by), unknown("segment", by, names))
-    yield from _check_renamed(surface)
-    if surface.minimum.train > surface.split.train:
+    if not unread.segments and not any(unread.touches("surface", one) for one in ("features", "values")):
+        yield from _check_renamed(surface)
+    yield from _check_pairs(surface, unread)
+
+
+def _check_pairs(surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
+    """Find sections of a surface that contradict each other."""
+
+    def read(*sections: str) -> bool:
+        return not any(unread.touches("surface", section) for section in sections)
+
+    role = surface.override.role if surface.override is not None else None
+    if role is not None and role not in surface.reviewers and read("reviewers"):
+        hint = "has no reviewers: name them under `reviewers`"
+        yield Problem("surface.yaml", "override.role", abbreviate(role), hint)
+    if surface.minimum.train > surface.split.train and read("minimum", "split"):
         hint = f"is longer than split.train ({surface.split.train})"
         yield Problem("surface.yaml", "minimum.train", str(surface.minimum.train), hint)
-    if isinstance(surface.examination, Examination) and surface.reference_position > len(
-        surface.examination.by_position
-    ):
+    curve = surface.examination.by_position if isinstance(surface.examination, Examination) else None
+    if curve is not None and surface.reference_position > len(curve) and read("examination"):
         hint = "lies beyond the examination curve"
         yield Problem("surface.yaml", "reference_position", str(surface.reference_position), hint)
 
@@ -208,13 +228,14 @@ def _check_renamed(surface: SurfaceSpec) -> Iterator[Problem]:
             yield Problem("surface.yaml", f"columns.{name}", abbreviate(theirs), hint)
 
 
-def _check_source(where: str, source: str, engine: str) -> Iterator[Problem]:
+def _check_source(where: str, source: str, engine: str | None) -> Iterator[Problem]:
+    """Check a source; ``engine`` is None where it could not be read."""
     try:
         parsed = parse_source(source)
     except ValueError as error:
         yield Problem("surface.yaml", where, "", str(error))
         return
-    if isinstance(parsed, SparkTable) and engine != "spark":
+    if isinstance(parsed, SparkTable) and engine not in {"spark", None}:
         yield Problem("surface.yaml", where, abbreviate(source), NEEDS_SPARK)
     if isinstance(parsed, str) and (
         source.startswith(("/", "~", "\\")) or ".." in source.replace("\\", "/").split("/")
@@ -223,7 +244,7 @@ def _check_source(where: str, source: str, engine: str) -> Iterator[Problem]:
         yield Problem("surface.yaml", where, abbreviate(source), hint)
 
 
-def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec, unread: Unread) -> Iterator[Problem]:
     """Find what a surface says of tasks that do not exist, or of labels."""
     for field, names in {
         "lightgbm": set(surface.lightgbm) - {"default"},
@@ -235,7 +256,7 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterat
             known = [*tasks.tasks, *(["default"] if field == "lightgbm" else [])]
             yield Problem("surface.yaml", f"{field}.{name}", "", unknown("task", name, known))
     for name, (low, high) in surface.base_rates.items():
-        binary = name in tasks.tasks and tasks.tasks[name].kind == "binary"
+        binary = name in tasks.tasks and tasks.tasks[name].kind == "binary" and not unread.task(name)
         if low > high or (binary and not 0 <= low <= high <= 1):
             hint = "is not a range of rates: low, then high" + (", between 0 and 1" if binary else "")
             yield Problem("surface.yaml", f"base_rates.{name}", abbreviate([low, high]), hint)
@@ -248,21 +269,24 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterat
         )
 
 
-def find_slate_problems(slate: SlateSpec, utility: UtilitySpec | None) -> Iterator[Problem]:
+def find_slate_problems(slate: SlateSpec, utility: UtilitySpec | None, unread: Unread) -> Iterator[Problem]:
     """Find minimums and draws that a slate cannot hold, of a context too, and a decay without an offset.
 
     Parameters
     ----------
     utility : None where its file could not be read.
     """
-    yield from _check_minimums(slate, "slate.yaml", "")
+    counted = ("length", "exploration", "min_where_if_available", "max_where")
+    whole = not any(unread.touches("slate", name) for name in counted)
+    if whole:
+        yield from _check_minimums(slate, "slate.yaml", "")
     if utility is None:
         return
-    if slate.decay is not None and utility.offset is None:
+    if slate.decay is not None and utility.offset is None and not unread.touches("utility", "offset"):
         hint = "needs an offset in utility.yaml: a negative utility would rise by a share below 1"
         yield Problem("slate.yaml", "decay", abbreviate(slate.decay.by), hint)
     for i, context in enumerate(utility.contexts):
-        if context.slate is not None:
+        if context.slate is not None and whole and not unread.touches("utility", "contexts", i, "slate"):
             changed = slate.model_copy(update=context.slate.model_dump(exclude_none=True))
             yield from _check_minimums(changed, "utility.yaml", f"contexts.{i}.slate.")
 

@@ -4,10 +4,11 @@ A setting of a task's own is refused where it cannot act; the same setting under
 tasks on which it can act.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from tasks.contracts.metrics import MetricKind, parse_metric
 from tasks.contracts.problems import Problem, abbreviate
+from tasks.contracts.salvage import Unread
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tasks.contracts.training import TaskTraining, head_kind
@@ -19,15 +20,18 @@ _OBJECTIVES = {"binary": ("binary", "lambdarank"), "value": ("l2", "tweedie", "q
 
 
 def find_training_problems(
-    surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec | None
+    surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec | None, unread: Unread
 ) -> Iterator[Problem]:
     """Find what cannot be learned as asked, and heads whose predictions a utility cannot add up."""
     for name in sorted(set(surface.training) - {"default", *tasks.tasks}):
         known = [*tasks.tasks, "default"]
         yield Problem("surface.yaml", f"training.{name}", "", unknown("task", name, known))
-    for name, task in tasks.tasks.items():
-        yield from _check_task(name, task, surface, tasks)
-    yield from _find_debiasing_problems(surface, tasks)
+    if not unread.touches("surface", "features"):
+        yield from _check_monotone(surface)
+    sound = [name for name in tasks.tasks if not _is_unread(name, surface, unread)]
+    for name in sound:
+        yield from _check_task(name, tasks.tasks[name], surface, tasks)
+        yield from _find_debiasing_problems(name, surface, tasks, unread)
     for i, proxy in enumerate(surface.proxies):
         for side in ("fast", "slow"):
             if (name := getattr(proxy, side)) not in tasks.tasks:
@@ -38,7 +42,24 @@ def find_training_problems(
                     unknown("task", name, tasks.tasks),
                 )
     if utility is not None:
-        yield from _check_utility(surface, tasks, utility)
+        yield from _check_utility(surface, tasks, utility, sound)
+
+
+def _check_monotone(surface: SurfaceSpec) -> Iterator[Problem]:
+    for name, training in surface.training.items():
+        for feature in sorted(set(training.monotone or {}) - set(surface.features.numeric)):
+            hint = unknown("numeric feature", feature, surface.features.numeric)
+            yield Problem("surface.yaml", f"training.{name}.monotone.{feature}", "", hint)
+
+
+def _is_unread(name: str, surface: SurfaceSpec, unread: Unread) -> bool:
+    """Whether a task, the one that it starts from, or how one of them is learned could not be read."""
+    start = surface.training_for(name).start_from
+    return any(
+        unread.task(task) or unread.touches("surface", "training", section)
+        for task in {name, start.task if start else name}
+        for section in (task, "default")
+    )
 
 
 def _check_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
@@ -50,9 +71,6 @@ def _check_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpe
         hint = "has no parent (after:), so there is one space to learn it in"
         yield Problem("surface.yaml", f"{where}.space", training.space, hint)
     yield from _check_bounds(name, training, surface, tasks)
-    for feature in sorted(set(training.monotone or {}) - set(surface.features.numeric)):
-        hint = unknown("numeric feature", feature, surface.features.numeric)
-        yield Problem("surface.yaml", f"{where}.monotone.{feature}", "", hint)
 
 
 def _check_bounds(
@@ -142,7 +160,9 @@ def _starts_from_another(surface: SurfaceSpec, task: str) -> bool:
     return start is not None and start.task != task
 
 
-def _check_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
+def _check_utility(
+    surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec, sound: Sequence[str]
+) -> Iterator[Problem]:
     """Refuse quantile and ranking heads where probabilities or means are added up."""
     named = {
         "weights": list(utility.weights),
@@ -160,7 +180,7 @@ def _check_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec)
         named["constrained"] = _predicted(metrics, tasks)
     for field, names in named.items():
         for name in names:
-            if name not in tasks.tasks:
+            if name not in sound:
                 continue
             kind = head_kind(tasks.tasks[name].kind, surface.training_for(name).objective)
             if kind in ("quantile", "ranking"):
@@ -170,17 +190,22 @@ def _check_utility(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec)
                 yield Problem("utility.yaml", f"{field}.{name}", "", hint)
 
 
-def _find_debiasing_problems(surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+def _find_debiasing_problems(
+    name: str, surface: SurfaceSpec, tasks: TasksSpec, unread: Unread
+) -> Iterator[Problem]:
     """Find corrections that cannot be made."""
-    for name, task in tasks.tasks.items():
-        training = surface.training_for(name)
-        for field, hint in (
-            *_check_position(task, training, surface, own=_declares(surface, name, "position")),
-            *_check_delayed(task, own=bool(training.delayed) and _declares(surface, name, "delayed")),
-            *_check_response(task, own=_asks_for_response(surface, name)),
-            *_check_same_features(training, surface),
-        ):
-            yield Problem("surface.yaml", f"training.{name}.{field}", "", hint)
+    task, training = tasks.tasks[name], surface.training_for(name)
+    undeclared = surface.examination is None and not unread.touches("surface", "examination")
+    if training.position == "weight" and undeclared:
+        hint = "weighs by examination, which the surface does not declare: name it, or `estimated`"
+        yield Problem("surface.yaml", f"training.{name}.position", "", hint)
+    for field, hint in (
+        *_check_position(task, training, own=_declares(surface, name, "position")),
+        *_check_delayed(task, own=bool(training.delayed) and _declares(surface, name, "delayed")),
+        *_check_response(task, own=_asks_for_response(surface, name)),
+        *_check_same_features(training, surface),
+    ):
+        yield Problem("surface.yaml", f"training.{name}.{field}", "", hint)
 
 
 def _asks_for_response(surface: SurfaceSpec, task: str) -> bool:
@@ -188,13 +213,9 @@ def _asks_for_response(surface: SurfaceSpec, task: str) -> bool:
     return own is not None and own.weights is not None and own.weights.response is not None
 
 
-def _check_position(
-    task: TaskSpec, training: TaskTraining, surface: SurfaceSpec, *, own: bool
-) -> Iterator[tuple[str, str]]:
+def _check_position(task: TaskSpec, training: TaskTraining, *, own: bool) -> Iterator[tuple[str, str]]:
     if training.position != "weight":
         return
-    if surface.examination is None:
-        yield "position", "weighs by examination, which the surface does not declare: name it, or `estimated`"
     if own and head_kind(task.kind, training.objective) != "binary":
         yield "position", "weights are those of log loss: this head takes `feature`"
     if own and task.compose is not None and not (task.compose.all_of or task.compose.any_of):

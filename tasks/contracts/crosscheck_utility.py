@@ -1,22 +1,41 @@
 """What a utility policy asks of tasks, columns and reviewers, checked against the other files.
 
-A file that could not be read is held against no policy: without a surface only the tasks are asked.
+A file or value that could not be read is held against no policy: without a surface only the tasks are asked.
 """
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
-from tasks import columns as c
 from tasks.contracts.base import Scalar
 from tasks.contracts.constrained import Constrained
-from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind, known_metrics, parse_metric
+from tasks.contracts.metrics import (
+    NEW_ITEMS,
+    OF_COLUMNS,
+    Metric,
+    MetricKind,
+    known_metrics,
+    metric_columns,
+    named_metrics,
+    parse_metric,
+    read_metric,
+)
 from tasks.contracts.problems import Problem, abbreviate
+from tasks.contracts.salvage import Place, Unread
+from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import SurfaceSpec
-from tasks.contracts.tasks import TasksSpec
-from tasks.contracts.utility import PolicyContext, UtilitySpec, Weights
+from tasks.contracts.tasks import TaskSpec, TasksSpec
+from tasks.contracts.utility import (
+    HardConstraint,
+    Multiplier,
+    PolicyContext,
+    UtilitySpec,
+    Weight,
+    Weights,
+)
 from tasks.errors import unknown
 
 _MOST_COMBINATIONS: Final = 100_000
@@ -39,30 +58,73 @@ _MAY_FALL: Final = frozenset(
 """Metrics of which less is no loss."""
 
 
-def find_utility_problems(
-    utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec | None
-) -> Iterator[Problem]:
-    """Find what a utility policy asks of tasks, columns and reviewers that do not fit.
+@dataclass(frozen=True)
+class Others:
+    """What a utility policy is held against; ``surface`` and ``slate`` are None where they are unreadable."""
 
-    Parameters
-    ----------
-    surface : None where its file could not be read.
-    """
-    yield from _check_weights("weights", utility.weights, tasks, surface)
+    tasks: TasksSpec
+    surface: SurfaceSpec | None
+    slate: SlateSpec | None
+    unread: Unread
+
+
+def find_policy_problems(utility: UtilitySpec, unread: Unread) -> Iterator[Problem]:
+    """Find what is wrong with a utility policy by itself."""
+    if not unread.touches("utility", "offset"):
+        yield from _check_offset(utility, unread)
+    named: dict[str, Sequence[PolicyContext | Multiplier | HardConstraint]] = {
+        "hard_constraints": utility.hard_constraints,
+        "contexts": utility.contexts,
+        "multipliers": utility.multipliers,
+    }
+    above = [one.name for one in utility.hard_constraints]
+    twice = {field: _find_twice([one.name for one in each]) for field, each in named.items()}
     for i, context in enumerate(utility.contexts):
-        yield from _check_weights(f"contexts.{i}.weights", context.weights, tasks, surface)
+        own = [one.name for one in context.hard_constraints]
+        twice[f"contexts.{i}.hard_constraints"] = _find_twice([*own, *{*above}.intersection(own)])
+    for field, names in twice.items():
+        if names:
+            hint = "named more than once: give each a name of its own"
+            yield Problem("utility.yaml", field, ", ".join(names), hint)
     yield from _find_unreachable(utility.contexts)
-    yield from _check_floors_and_tiers(utility, tasks)
-    yield from _check_guarded(utility, tasks)
-    yield from _check_given(utility, tasks)
-    if surface is not None:
-        yield from _check_approvals(utility, surface)
-        yield from _check_guardrails(utility, tasks, surface)
+
+
+def _find_twice(names: Sequence[str]) -> list[str]:
+    return sorted(name for name, times in Counter(names).items() if times > 1)
+
+
+def find_utility_problems(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
+    """Find what a utility policy asks of tasks, columns and reviewers that do not fit."""
+    yield from _check_weights(("weights",), utility.weights, others)
+    for i, context in enumerate(utility.contexts):
+        yield from _check_weights(("contexts", i, "weights"), context.weights, others)
+    yield from _check_floors_and_tiers(utility, others)
+    yield from _check_guarded(utility, others)
+    yield from _check_given(utility, others)
+    yield from _check_guardrails(utility, others)
     if utility.constrained is not None:
-        yield from _check_constrained(utility.constrained, utility, tasks, surface)
+        yield from _check_constrained(utility.constrained, utility, others)
 
 
-def _check_floors_and_tiers(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[Problem]:
+def _check_offset(utility: UtilitySpec, unread: Unread) -> Iterator[Problem]:
+    """Find multipliers of totals that may be negative, and costs of which nothing says how low totals are."""
+    if utility.offset is None:
+        if utility.multipliers or any(context.multipliers for context in utility.contexts):
+            hint = "need an offset: a negative total would rise by a factor below 1"
+            yield Problem("utility.yaml", "multipliers", "", hint)
+        return
+    variants = {"weights": utility.weights} | {
+        f"contexts.{i}.weights": context.weights for i, context in enumerate(utility.contexts)
+    }
+    for field, weights in variants.items():
+        for name, weight in weights.items():
+            if weight.weight < 0 and weight.column is not None and weight.cap is None:
+                hint = "under an offset a value column of a cost needs a cap, the bound of a total from below"
+                yield Problem("utility.yaml", f"{field}.{name}.times", abbreviate(weight.column), hint)
+
+
+def _check_floors_and_tiers(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
+    tasks, unread = others.tasks, others.unread
     named = {
         "relevance_floor": list(utility.relevance_floor),
         **{f"contexts.{i}.relevance_floor": list(c.relevance_floor) for i, c in enumerate(utility.contexts)},
@@ -72,40 +134,51 @@ def _check_floors_and_tiers(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[
         for name in names:
             if name not in tasks.tasks:
                 yield Problem("utility.yaml", field, abbreviate(name), unknown("task", name, tasks.tasks))
-            elif tasks.tasks[name].kind == "value":
+            elif tasks.tasks[name].kind == "value" and not unread.task(name):
                 yield Problem("utility.yaml", field, abbreviate(name), "a value task has no probability")
     for i, tier in enumerate(utility.lexicographic):
-        if tier.prefer is None and tier.task not in utility.weights:
+        weighed = tier.task in utility.weights or unread.touches("utility", "weights", tier.task)
+        if tier.prefer is None and not weighed:
             hint = "has no direction: give it prefer: low or high, or a weight whose sign tells"
             yield Problem("utility.yaml", f"lexicographic.{i}.prefer", abbreviate(tier.task), hint)
 
 
-def _check_approvals(utility: UtilitySpec, surface: SurfaceSpec) -> Iterator[Problem]:
+def find_role_problems(utility: UtilitySpec, surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
+    """Find approvals by roles that nobody holds."""
+    if unread.touches("utility", "approvals"):
+        return
     for role in utility.approvals:
-        if role not in surface.reviewers:
+        if role not in surface.reviewers and not unread.touches("surface", "reviewers", role):
             hint = unknown("role", role, surface.reviewers, where="the surface's reviewers")
             yield Problem("utility.yaml", "approvals", abbreviate(role), hint)
 
 
-def _check_weights(
-    field: str, weights: Weights, tasks: TasksSpec, surface: SurfaceSpec | None
-) -> Iterator[Problem]:
+def _check_weights(place: Place, weights: Weights, others: Others) -> Iterator[Problem]:
+    surface, unread = others.surface, others.unread
     for name, weight in weights.items():
-        where = f"{field}.{name}"
-        task = tasks.tasks.get(name)
-        if task is None:
-            yield Problem("utility.yaml", where, "", unknown("task", name, tasks.tasks))
+        where = ".".join(map(str, (*place, name)))
+        task = others.tasks.tasks.get(name)
+        if unread.touches("utility", *place, name):
             continue
-        if (weight.weight > 0) == task.family.costs or weight.weight == 0:
-            sign = "negative" if task.family.costs else "positive"
-            hint = f"a task of the family {task.family} has a {sign} weight"
-            yield Problem("utility.yaml", where, str(weight.weight), hint)
-        if task.level == "request":
-            hint = "is the same for every candidate of a request: it cannot rank, so it is not in the sum"
-            yield Problem("utility.yaml", where, "", hint)
-        if weight.column and surface is not None and weight.column not in surface.values:
+        if task is None:
+            yield Problem("utility.yaml", where, "", unknown("task", name, others.tasks.tasks))
+        elif not unread.task(name):
+            yield from _check_weight(where, weight, task)
+        if surface is None or weight.column is None or unread.touches("surface", "values"):
+            continue
+        if weight.column not in surface.values:
             hint = unknown("value column", weight.column, surface.values, where="surface.yaml values")
             yield Problem("utility.yaml", f"{where}.times", abbreviate(weight.column), hint)
+
+
+def _check_weight(where: str, weight: Weight, task: TaskSpec) -> Iterator[Problem]:
+    if (weight.weight > 0) == task.family.costs or weight.weight == 0:
+        sign = "negative" if task.family.costs else "positive"
+        hint = f"a task of the family {task.family} has a {sign} weight"
+        yield Problem("utility.yaml", where, str(weight.weight), hint)
+    if task.level == "request":
+        hint = "is the same for every candidate of a request: it cannot rank, so it is not in the sum"
+        yield Problem("utility.yaml", where, "", hint)
 
 
 def _find_unreachable(contexts: tuple[PolicyContext, ...]) -> Iterator[Problem]:
@@ -142,49 +215,72 @@ def _matches(context: PolicyContext, values: Mapping[str, Scalar]) -> bool:
     return all(values[name] in allowed for name, allowed in context.when.items())
 
 
-def _check_guardrails(utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec) -> Iterator[Problem]:
-    segments = {s.name: s.column for s in surface.segments}
-    metrics = _Metrics(tasks, surface)
-    if hint := metrics.explain(utility.primary.metric, lambda metric: _explain_no_primary(metric, tasks)):
+def _check_guardrails(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
+    surface = others.surface
+    if hint := _explain(utility.primary.metric, others, lambda one: _explain_no_primary(one, others)):
         yield Problem("utility.yaml", "primary.metric", abbreviate(utility.primary.metric), hint)
     for i, rail in enumerate(utility.guardrails):
-        if hint := metrics.explain(rail.metric, lambda metric: _explain_no_guardrail(metric, segments)):
+        if hint := _explain(rail.metric, others, lambda one: _explain_no_guardrail(one, utility, others)):
             yield Problem("utility.yaml", f"guardrails.{i}.metric", abbreviate(rail.metric), hint)
+        if surface is None or others.unread.segments:
+            continue
+        segments = [segment.name for segment in surface.segments]
         for by in sorted(set(rail.by) - set(segments)):
             yield Problem(
                 "utility.yaml", f"guardrails.{i}.by", abbreviate(by), unknown("segment", by, segments)
             )
 
 
-@dataclass(frozen=True)
-class _Metrics:
-    """The metrics that the tasks and columns of a surface make."""
-
-    tasks: TasksSpec
-    surface: SurfaceSpec
-
-    def explain(self, name: str, refuse: Callable[[Metric], str]) -> str:
-        """Say why a metric cannot stand somewhere; of an unknown name, which could."""
-        columns = _metric_columns(self.surface)
-        metric = parse_metric(name, tasks=self.tasks.tasks, columns=columns)
-        if metric is not None:
-            return refuse(metric)
-        known = known_metrics(self.tasks.tasks, columns)
-        fitting = [one.name for one in known if not (refuse(one) or _explain_not_given(one, self.tasks))]
-        return unknown("metric", name, fitting)
+def _explain(name: str, others: Others, refuse: Callable[[Metric], str]) -> str:
+    """Say why a metric cannot stand somewhere; of an unknown name, which could."""
+    if others.surface is None or others.slate is None or _names_columns_unread(others.unread):
+        columns: tuple[str, ...] = ()
+        if _is_of_a_column(name):
+            return ""
+    else:
+        columns = metric_columns(others.surface, others.slate)
+    metric = parse_metric(name, tasks=others.tasks.tasks, columns=columns)
+    if metric is not None:
+        return refuse(metric)
+    known = known_metrics(others.tasks.tasks, columns)
+    fitting = [one.name for one in known if not (refuse(one) or _explain_not_given(one, others))]
+    return unknown("metric", name, fitting)
 
 
-def _explain_no_guardrail(metric: Metric, segments: Mapping[str, str]) -> str:
-    if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in segments:
+def _names_columns_unread(unread: Unread) -> bool:
+    """Whether a place could not be read that names columns which metrics may speak of."""
+    in_surface = unread.segments or unread.touches("surface", "features")
+    return in_surface or any(unread.touches("slate", rule) for rule in ("max_per", "diversity", "decay"))
+
+
+def _is_of_a_column(name: str) -> bool:
+    try:
+        return read_metric(name).kind in OF_COLUMNS
+    except ValueError:
+        return False
+
+
+def _explain_no_guardrail(metric: Metric, utility: UtilitySpec, others: Others) -> str:
+    """Say why no replay has a metric."""
+    surface, unread = others.surface, others.unread
+    segments = [] if surface is None else [segment.name for segment in surface.segments]
+    known = surface is not None and not unread.segments
+    if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and known and NEW_ITEMS not in segments:
         return f"needs a segment of the age of items: {{name: {NEW_ITEMS}, from: COLUMN, bins: [DAYS]}}"
+    if metric.kind is MetricKind.COMPONENT_SHARE and not unread.touches("utility", "weights"):
+        return (
+            "" if metric.subject in utility.terms else f"{metric.subject} has no weight, so it has no share"
+        )
     return ""
 
 
-def _explain_no_primary(metric: Metric, tasks: TasksSpec) -> str:
+def _explain_no_primary(metric: Metric, others: Others) -> str:
     """Say why a release cannot be held to a metric that may not fall; nothing where it can."""
     if metric.kind in _BELIEVED:
         return "is what a release believes, which is no ground to pass: name observed_utility, or a rate"
-    task = tasks.tasks.get(metric.subject or "")
+    if others.unread.task(metric.subject or ""):
+        return ""
+    task = others.tasks.tasks.get(metric.subject or "")
     if metric.kind in _MAY_FALL or (task is not None and task.family.costs):
         return (
             "may fall, and a primary may not: bound it by a guardrail, and name observed_utility, or a rate"
@@ -194,12 +290,13 @@ def _explain_no_primary(metric: Metric, tasks: TasksSpec) -> str:
     return ""
 
 
-def _check_constrained(
-    constrained: Constrained, utility: UtilitySpec, tasks: TasksSpec, surface: SurfaceSpec | None
-) -> Iterator[Problem]:
+def _check_constrained(constrained: Constrained, utility: UtilitySpec, others: Others) -> Iterator[Problem]:
     """Find ranges of unknown terms or of the wrong sign, and metrics that no replay of other weights has."""
+    tasks, unread = others.tasks, others.unread
     for name, (low, high) in constrained.ranges.items():
         where = f"constrained.ranges.{name}"
+        if unread.touches("utility", "weights", name) or unread.task(name):
+            continue
         if name not in utility.weights:
             yield Problem("utility.yaml", where, "", unknown("weight", name, utility.weights))
         elif name in tasks.tasks and (low < 0 if not tasks.tasks[name].family.costs else high > 0):
@@ -207,60 +304,42 @@ def _check_constrained(
             sign = "negative" if family.costs else "positive"
             hint = f"a task of the family {family} has a {sign} weight"
             yield Problem("utility.yaml", where, f"[{low:g}, {high:g}]", hint)
-    if surface is None:
-        return
-    metrics = _Metrics(tasks, surface)
     named = {"maximise": constrained.maximise}
     named |= {f"subject_to.{i}.metric": one.metric for i, one in enumerate(constrained.subject_to)}
     for field, name in named.items():
-        if hint := metrics.explain(name, lambda metric: _NEVER_TUNED.get(metric.kind, "")):
+        if hint := _explain(name, others, lambda metric: _NEVER_TUNED.get(metric.kind, "")):
             yield Problem("utility.yaml", f"constrained.{field}", abbreviate(name), hint)
 
 
-def _metric_columns(surface: SurfaceSpec) -> set[str]:
-    """Return the columns and segments whose shares a metric may name."""
-    segments = {s.name: s.column for s in surface.segments}
-    return {*segments, *segments.values(), *surface.features.categorical, c.SOURCE}
-
-
-def _check_guarded(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[Problem]:
+def _check_guarded(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
     """Find costs without a guardrail."""
-    guarded = set()
+    guarded, tasks = set(), others.tasks
+    if others.unread.touches("utility", "guardrails"):
+        return
     for rail in utility.guardrails:
         metric = parse_metric(rail.metric, tasks=tasks.tasks, columns=())
         if metric and metric.kind in {MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED}:
             guarded.add(metric.subject)
     for name, task in tasks.tasks.items():
-        if task.family.costs and name not in guarded:
+        if task.family.costs and name not in guarded and not others.unread.task(name):
             hint = f"a {task.family} task needs a guardrail: add one on {name}_rate or {name}_predicted"
             yield Problem("utility.yaml", "guardrails", abbreviate(name), hint)
 
 
-def _check_given(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[Problem]:
+def _check_given(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
     """Find rates given a task that the outcome does not hang on, wherever a metric is named."""
-    for field, name in _named_metrics(utility):
-        metric = parse_metric(name, tasks=tasks.tasks, columns=())
-        if metric and (hint := _explain_not_given(metric, tasks)):
+    for field, name in named_metrics(utility):
+        metric = parse_metric(name, tasks=others.tasks.tasks, columns=())
+        if metric and (hint := _explain_not_given(metric, others)):
             yield Problem("utility.yaml", field, abbreviate(name), hint)
 
 
-def _named_metrics(utility: UtilitySpec) -> Iterator[tuple[str, str]]:
-    """Yield each field that names a metric, with the metric."""
-    yield "primary.metric", utility.primary.metric
-    for i, rail in enumerate(utility.guardrails):
-        yield f"guardrails.{i}.metric", rail.metric
-    if utility.constrained is not None:
-        yield "constrained.maximise", utility.constrained.maximise
-        for i, one in enumerate(utility.constrained.subject_to):
-            yield f"constrained.subject_to.{i}.metric", one.metric
-
-
-def _explain_not_given(metric: Metric, tasks: TasksSpec) -> str:
+def _explain_not_given(metric: Metric, others: Others) -> str:
     """Say why a rate is not given a task: the outcome does not come after it, nor consist of it."""
     if metric.kind is not MetricKind.GIVEN or metric.subject is None:
         return ""
-    before = tuple(_implied_by(metric.subject, tasks))
-    if metric.value in before:
+    before = tuple(_implied_by(metric.subject, others.tasks))
+    if metric.value in before or any(others.unread.task(name) for name in (metric.subject, *before)):
         return ""
     return f"{metric.subject} does not hang on {metric.value}; it hangs on {', '.join(before) or 'nothing'}"
 

@@ -6,10 +6,9 @@
         -> read_yaml -> pydantic models -> cross-checks -> Contracts with digests
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
@@ -22,12 +21,18 @@ from tasks.contracts.crosscheck import (
     find_warnings,
 )
 from tasks.contracts.crosscheck_training import find_training_problems
-from tasks.contracts.crosscheck_utility import find_utility_problems
+from tasks.contracts.crosscheck_utility import (
+    Others,
+    find_policy_problems,
+    find_role_problems,
+    find_utility_problems,
+)
 from tasks.contracts.digest import canonical, digest
 from tasks.contracts.problems import Problem, problems_of_validation
+from tasks.contracts.salvage import ALL_READ, TASK, Place, Unread, salvage
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import EngineName, SurfaceSpec
-from tasks.contracts.tasks import TasksSpec
+from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tasks.contracts.training import HeadKind, head_kind
 from tasks.contracts.utility import UtilitySpec
 from tasks.contracts.yaml_file import read_yaml
@@ -102,9 +107,8 @@ def check_surface(root: Path, name: str) -> Checked:
         raise ContractError(unknown("surface", name, surface_names(root), where=str(root)))
     models: dict[str, BaseModel] = {}
     problems: list[Problem] = []
-    broken: frozenset[str] = frozenset()
+    unread: set[Place] = set()
     for kind, model in _MODELS.items():
-        plain: dict[str, Any] = {}
         try:
             plain = read_yaml(root / name / f"{kind}.yaml")
             models[kind] = model.model_validate(plain)
@@ -113,10 +117,11 @@ def check_surface(root: Path, name: str) -> Checked:
             problems.append(Problem(file, "", "", hint))
         except ValidationError as error:
             problems += problems_of_validation(f"{kind}.yaml", error, model)
-            if kind == "tasks":
-                broken = _broken_tasks(error)
-                models |= _stand_in(plain, broken)
-    problems += (one for one in find_problems(name, models) if not _speaks_of(one, broken))
+            sound, places = salvage(kind, plain, model)
+            unread |= places
+            if sound is not None:
+                models[kind] = sound
+    problems += find_problems(name, models, Unread(frozenset(unread)))
     if problems:
         return Checked(name, tuple(problems), (), None)
     contracts = Contracts(
@@ -126,53 +131,46 @@ def check_surface(root: Path, name: str) -> Checked:
     return Checked(name, (), tuple(find_warnings(contracts.tasks, contracts.utility)), contracts)
 
 
-def find_problems(folder: str, models: Mapping[str, BaseModel]) -> list[Problem]:
-    """Cross-check what could be read; a file that could not is left out, not held against the others."""
-    tasks, surface = models.get("tasks"), models.get("surface")
-    utility, slate = models.get("utility"), models.get("slate")
+def find_problems(folder: str, models: Mapping[str, BaseModel], unread: Unread = ALL_READ) -> list[Problem]:
+    """Cross-check what could be read; what could not is left out, not held against the others."""
+    found = {name: models.get(name) for name in _MODELS}
+    surface = found["surface"] if isinstance(found["surface"], SurfaceSpec) else None
+    utility = found["utility"] if isinstance(found["utility"], UtilitySpec) else None
+    slate = found["slate"] if isinstance(found["slate"], SlateSpec) else None
     problems: list[Problem] = []
-    sound = False
-    if isinstance(tasks, TasksSpec):
-        problems += find_reference_problems(tasks)
-        sound = not problems
-        if sound:
-            problems += find_meaning_problems(tasks)
-    if isinstance(surface, SurfaceSpec):
-        problems += find_surface_problems(folder, surface)
-    known = surface if isinstance(surface, SurfaceSpec) else None
-    policy = utility if isinstance(utility, UtilitySpec) else None
-    if sound and isinstance(tasks, TasksSpec):
-        if known is not None:
-            problems += find_surface_task_problems(known, tasks)
-            problems += find_training_problems(known, tasks, policy)
-        if policy is not None:
-            problems += find_utility_problems(policy, tasks, known)
-    if isinstance(slate, SlateSpec):
-        problems += find_slate_problems(slate, policy)
+    if isinstance(found["tasks"], TasksSpec):
+        problems += _find_task_problems(found["tasks"], surface, utility, slate, unread)
+    if surface is not None:
+        problems += find_surface_problems(folder, surface, unread)
+    if utility is not None:
+        problems += find_policy_problems(utility, unread)
+    if utility is not None and surface is not None:
+        problems += find_role_problems(utility, surface, unread)
+    if slate is not None:
+        problems += find_slate_problems(slate, utility, unread)
     return problems
 
 
-def _broken_tasks(error: ValidationError) -> frozenset[str]:
-    """Name the tasks that hold what is wrong with tasks.yaml."""
-    locations = [finding["loc"] for finding in error.errors(include_url=False)]
-    return frozenset(str(loc[1]) for loc in locations if len(loc) > 1 and loc[0] == "tasks")
-
-
-def _stand_in(plain: dict[str, Any], broken: frozenset[str]) -> dict[str, BaseModel]:
-    """Read tasks.yaml with something in place of broken tasks, so that the others can be cross-checked."""
-    named = plain.get("tasks")
-    if not broken or not isinstance(named, dict):
-        return {}
-    something = {"family": "engagement", "positive": {"event": "any", "within": "PT1S"}}
-    sound = {**plain, "tasks": named | dict.fromkeys(broken, something)}
-    try:
-        return {"tasks": TasksSpec.model_validate(sound)}
-    except ValidationError:
-        return {}
-
-
-def _speaks_of(problem: Problem, tasks: frozenset[str]) -> bool:
-    return any(task in place for task in tasks for place in (problem.field, problem.found))
+def _find_task_problems(
+    tasks: TasksSpec,
+    surface: SurfaceSpec | None,
+    utility: UtilitySpec | None,
+    slate: SlateSpec | None,
+    unread: Unread,
+) -> Iterator[Problem]:
+    """Check tasks, and what the other files ask of them; a task with a wrong reference is left out."""
+    lost = set[str]()
+    for names, problem in find_reference_problems(tasks, unread):
+        lost |= names
+        yield problem
+    stand_ins = dict.fromkeys(lost, TaskSpec.model_validate(TASK))
+    tasks, unread = tasks.model_copy(update={"tasks": {**tasks.tasks, **stand_ins}}), unread.with_tasks(lost)
+    yield from find_meaning_problems(tasks, unread)
+    if surface is not None:
+        yield from find_surface_task_problems(surface, tasks, unread)
+        yield from find_training_problems(surface, tasks, utility, unread)
+    if utility is not None:
+        yield from find_utility_problems(utility, Others(tasks, surface, slate, unread))
 
 
 def _select_decisive(model: BaseModel) -> dict[str, object]:

@@ -14,6 +14,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from tasks import columns as c
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.surface import SurfaceSpec
+from tasks.contracts.utility import UtilitySpec
+
 
 class MetricKind(StrEnum):
     """What a metric measures."""
@@ -60,7 +65,8 @@ NAMES: Final = {
 }
 """How each kind is named, by its subject and value; where two would read alike, the first one is meant."""
 
-_OF_COLUMNS: Final = frozenset({MetricKind.ENTROPY, MetricKind.GINI})
+OF_COLUMNS: Final = frozenset({MetricKind.SHARE, MetricKind.ENTROPY, MetricKind.GINI})
+"""Metrics whose subject is a column or segment."""
 _OF_TASKS: Final = frozenset(
     {
         MetricKind.COMPONENT_SHARE,
@@ -71,8 +77,6 @@ _OF_TASKS: Final = frozenset(
         MetricKind.CALIBRATION,
     }
 )
-_NOT_BY_NAME: Final = frozenset({MetricKind.SHARE, MetricKind.NAIVE_NDCG})
-"""Shares are read by their column; no contract may name the naive NDCG, which favours the log's own order."""
 NEW_ITEMS: Final = "item_age"
 """The segment whose lowest bin holds the new items."""
 
@@ -100,6 +104,8 @@ class Metric:
 def parse_metric(name: str, *, tasks: Iterable[str], columns: Collection[str]) -> Metric | None:
     """Parse a metric name; None where it means nothing on this surface.
 
+    No contract may name the naive NDCG, which favours the log's own order.
+
     Examples
     --------
     >>> parse_metric("hide_7d_rate", tasks=["hide_7d"], columns=[]).subject
@@ -109,17 +115,63 @@ def parse_metric(name: str, *, tasks: Iterable[str], columns: Collection[str]) -
     >>> parse_metric("hide_rate", tasks=["hide_7d"], columns=[]) is None
     True
     """
-    known = {metric.name: metric for metric in reversed(list(_metrics(tasks, columns)))}
-    if name in known:
-        return known[name]
-    shares = (Metric(MetricKind.SHARE, column, name.partition(":")[2]) for column in columns)
-    return next((share for share in shares if share.name == name), None)
+    of_tasks = frozenset(tasks)
+    for kind, pattern in NAMES.items():
+        if kind is MetricKind.NAIVE_NDCG:
+            continue
+        subjects = columns if kind in OF_COLUMNS else of_tasks
+        for subject, value in _readings(name, pattern):
+            same = subject == value or value not in of_tasks
+            if (subject is None or subject in subjects) and not (kind is MetricKind.GIVEN and same):
+                return Metric(kind, subject, value)
+    return None
+
+
+def _readings(name: str, pattern: str) -> Iterator[tuple[str | None, str | None]]:
+    """Yield every subject and value with which a pattern makes a name."""
+    before, *rest = pattern.split("{}")
+    after = rest[-1] if rest else ""
+    inner = name[len(before) : len(name) - len(after)]
+    if not rest:
+        if name == pattern:
+            yield None, None
+    elif name != f"{before}{inner}{after}":
+        return
+    elif len(rest) == 1:
+        yield inner, None
+    else:
+        parts = inner.split(rest[0])
+        yield from ((rest[0].join(parts[:n]), rest[0].join(parts[n:])) for n in range(1, len(parts)))
 
 
 def known_metrics(tasks: Iterable[str], columns: Iterable[str]) -> list[Metric]:
     """List the metrics that a surface's names make, for error messages."""
     columns = list(columns)
     return [*_metrics(tasks, columns), *(Metric(MetricKind.SHARE, column, "VALUE") for column in columns)]
+
+
+def mix_columns(surface: SurfaceSpec, slate: SlateSpec) -> tuple[str, ...]:
+    """Name the columns whose mix every report shows: those of slate rules, and segments without bins."""
+    by_rule = [rule.by for rule in (slate.diversity, slate.decay) if rule is not None]
+    plain = [segment.name for segment in surface.segments if segment.bins is None]
+    return tuple(dict.fromkeys((c.SOURCE, *slate.max_per, *by_rule, *plain)))
+
+
+def metric_columns(surface: SurfaceSpec, slate: SlateSpec) -> tuple[str, ...]:
+    """Name the columns and segments that a metric may name: those of `mix_columns`, and all declared."""
+    declared = [name for segment in surface.segments for name in (segment.name, segment.column)]
+    return tuple(dict.fromkeys((*mix_columns(surface, slate), *declared, *surface.features.categorical)))
+
+
+def named_metrics(utility: UtilitySpec) -> Iterator[tuple[str, str]]:
+    """Yield each field that names a metric, with the metric."""
+    yield "primary.metric", utility.primary.metric
+    for i, rail in enumerate(utility.guardrails):
+        yield f"guardrails.{i}.metric", rail.metric
+    if utility.constrained is not None:
+        yield "constrained.maximise", utility.constrained.maximise
+        for i, one in enumerate(utility.constrained.subject_to):
+            yield f"constrained.subject_to.{i}.metric", one.metric
 
 
 def read_metric(name: str) -> Metric:
@@ -151,7 +203,7 @@ def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:
             yield from (Metric(kind, task, given) for task in tasks for given in tasks if task != given)
         elif kind in _OF_TASKS:
             yield from (Metric(kind, task) for task in tasks)
-        elif kind in _OF_COLUMNS:
+        elif kind in OF_COLUMNS - {MetricKind.SHARE}:
             yield from (Metric(kind, column) for column in columns)
-        elif kind not in _NOT_BY_NAME:
+        elif kind not in {MetricKind.SHARE, MetricKind.NAIVE_NDCG}:
             yield Metric(kind)

@@ -39,7 +39,7 @@ def problems_of_validation(file: str, error: ValidationError, model: type[BaseMo
 
 
 def _problem(file: str, finding: Any, model: type[BaseModel]) -> Problem:
-    loc = tuple(part for part in finding["loc"] if not _is_union_label(part))
+    loc = place_of(finding)
     field = ".".join(str(part) for part in loc if part != "[key]")
     if finding["type"] == "extra_forbidden":
         names = _fields_at(model, loc[:-1])
@@ -53,6 +53,11 @@ def _problem(file: str, finding: Any, model: type[BaseModel]) -> Problem:
     if "[key]" in loc:
         return Problem(file, field, "", "is not a name: use letters, digits and underscores, a letter first")
     return Problem(file, field, abbreviate(finding["input"]), finding["msg"].removeprefix("Value error, "))
+
+
+def place_of(finding: Any) -> tuple[str | int, ...]:
+    """Return the keys and indices that lead to what pydantic found, without its names of union members."""
+    return tuple(part for part in finding["loc"] if not _is_union_label(part))
 
 
 def _is_union_label(part: object) -> bool:

@@ -237,14 +237,6 @@ class SurfaceSpec(Closed):
     canary: Canary | None = None
     gates: Gates = Gates()
 
-    @model_validator(mode="after")
-    def _override_has_reviewers(self) -> Self:
-        if self.override is not None and self.override.role not in self.reviewers:
-            raise ValueError(
-                f"override.role '{self.override.role}' has no reviewers: name them under `reviewers`"
-            )
-        return self
-
     @property
     def ends_at(self) -> datetime | None:
         """The instant at which the logs end: the midnight after ``until``; None where they go on."""

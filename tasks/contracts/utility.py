@@ -4,8 +4,6 @@ total   = sum over terms of weight x calibrated probability [x value column, at 
 utility = total, or with an offset a positive number in the order of totals, x the multipliers that apply
 """
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -198,41 +196,3 @@ class UtilitySpec(Closed):
         """Tasks in the sum: those of the base, then those that a context adds."""
         added = (task for context in self.contexts for task in context.weights)
         return tuple(dict.fromkeys((*self.weights, *added)))
-
-    @model_validator(mode="after")
-    def _names_are_unique(self) -> Self:
-        constraints = {"": self.hard_constraints} | {
-            f" of context '{context.name}'": (*self.hard_constraints, *context.hard_constraints)
-            for context in self.contexts
-        }
-        named: dict[str, Sequence[PolicyContext | Multiplier | HardConstraint]] = {
-            f"hard_constraints{where}": each for where, each in constraints.items()
-        }
-        named |= {"contexts": self.contexts, "multipliers": self.multipliers}
-        for kind, each in named.items():
-            counted = Counter(one.name for one in each)
-            if twice := sorted(name for name, times in counted.items() if times > 1):
-                raise ValueError(
-                    f"{kind} name {', '.join(twice)} more than once: give each a name of its own"
-                )
-        return self
-
-    @model_validator(mode="after")
-    def _multiplies_what_is_positive(self) -> Self:
-        multiplied = self.multipliers or any(context.multipliers for context in self.contexts)
-        if multiplied and self.offset is None:
-            raise ValueError("multipliers need an offset: a negative total would rise by a factor below 1")
-        return self
-
-    @model_validator(mode="after")
-    def _offset_knows_the_least_total(self) -> Self:
-        if self.offset is None:
-            return self
-        variants = (self.weights, *(context.weights for context in self.contexts))
-        for name, weight in (pair for weights in variants for pair in weights.items()):
-            if weight.weight < 0 and weight.column is not None and weight.cap is None:
-                raise ValueError(
-                    f"with an offset the value column of the cost '{name}' needs a cap: nothing else says "
-                    "how low a total may be"
-                )
-        return self

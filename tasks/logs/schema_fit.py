@@ -17,7 +17,7 @@ from typing import Final, Literal
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.contracts.conditions import Condition
-from tasks.contracts.metrics import MetricKind, parse_metric
+from tasks.contracts.metrics import OF_COLUMNS, MetricKind, metric_columns, named_metrics, parse_metric
 from tasks.contracts.problems import Problem
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import parse_source
@@ -37,7 +37,6 @@ _OF_ONE_TASK: Final = "training."
 _NUMBER = frozenset({kinds.INTEGER, kinds.NUMBER})
 _FLAG = frozenset({kinds.BOOLEAN, *_NUMBER})
 _ANY = frozenset({kinds.STRING, *_FLAG, kinds.INSTANT})
-_OF_COLUMNS = frozenset({MetricKind.SHARE, MetricKind.ENTROPY, MetricKind.GINI})
 
 
 @dataclass(frozen=True)
@@ -181,24 +180,17 @@ def _of_utility(contracts: Contracts) -> Iterator[Wanted]:
             changed = contracts.slate.model_copy(update=context.slate.model_dump(exclude_none=True))
             yield from _of_slots(changed, "utility.yaml", f"contexts.{i}.slate.")
     segments = {segment.name: segment.column for segment in surface.segments}
-    named = {*segments, *segments.values(), *surface.features.categorical, c.SOURCE}
-    for i, rail in enumerate(utility.guardrails):
-        metric = parse_metric(rail.metric, tasks=contracts.tasks.tasks, columns=named)
-        if metric is not None and metric.kind in _OF_COLUMNS and metric.subject is not None:
-            column = segments.get(metric.subject, metric.subject)
-            yield Wanted("utility.yaml", f"guardrails.{i}.metric", column)
+    columns = metric_columns(surface, contracts.slate)
+    for place, name in named_metrics(utility):
+        metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=columns)
+        if metric is not None and metric.kind in OF_COLUMNS and metric.subject is not None:
+            yield Wanted("utility.yaml", place, segments.get(metric.subject, metric.subject))
 
 
 def _find_unknown_ranges(contracts: Contracts) -> Iterator[Problem]:
     """Find shares of a range that a segment's bins do not make: they are 0 whatever is shown."""
     utility, binned = contracts.utility, {s.name: s.bins for s in contracts.surface.segments if s.bins}
-    named = {"primary.metric": utility.primary.metric}
-    named |= {f"guardrails.{i}.metric": rail.metric for i, rail in enumerate(utility.guardrails)}
-    if utility.constrained is not None:
-        named["constrained.maximise"] = utility.constrained.maximise
-        for i, one in enumerate(utility.constrained.subject_to):
-            named[f"constrained.subject_to.{i}.metric"] = one.metric
-    for place, name in named.items():
+    for place, name in named_metrics(utility):
         metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=binned)
         if metric is None or metric.kind is not MetricKind.SHARE:
             continue

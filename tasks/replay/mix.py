@@ -15,26 +15,17 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from tasks import columns as c
 from tasks.contracts import Contracts
-from tasks.contracts.metrics import Metric, MetricKind
+from tasks.contracts.metrics import Metric, MetricKind, mix_columns
 from tasks.replay.log import CandidateLog
 
 MOST_SHARES: Final = 10
 """Values of a column whose shares are shown."""
 
 
-def mix_columns(contracts: Contracts) -> tuple[str, ...]:
-    """Name the columns whose mix a report shows."""
-    slate, segments = contracts.slate, contracts.surface.segments
-    by_rule = [rule.by for rule in (slate.diversity, slate.decay) if rule is not None]
-    plain = [segment.name for segment in segments if segment.bins is None]
-    return tuple(dict.fromkeys((c.SOURCE, *slate.max_per, *by_rule, *plain)))
-
-
 def mix_metrics(contracts: Contracts, log: CandidateLog) -> Iterator[Metric]:
     """Yield the metrics of each column in which the candidates of one request differ."""
-    for name in mix_columns(contracts):
+    for name in mix_columns(contracts.surface, contracts.slate):
         if name in log.segments and _differs_within_requests(log, log.segments[name]):
             yield Metric(MetricKind.ENTROPY, name)
             yield Metric(MetricKind.GINI, name)

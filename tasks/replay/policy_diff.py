@@ -12,6 +12,7 @@ from typing import Any
 
 from tasks import columns as c
 from tasks.contracts import canonical
+from tasks.contracts.metrics import mix_columns
 from tasks.errors import ContractError
 from tasks.evaluation.policy_changes import PolicyDiff, PolicySide
 from tasks.ranking.policy import UtilityPolicy
@@ -20,7 +21,6 @@ from tasks.replay.decided_block import Entrant, Entrants
 from tasks.replay.decided_slice import SliceBuilder
 from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import Slates
-from tasks.replay.mix import mix_columns
 from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
 from tasks.replay.notes import stood_in
 from tasks.replay.proposed_policy import read_policy
@@ -96,7 +96,11 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
         requests=log.request_count,
         users=log.user_count,
         replaced=pair.replaced(),
-        movers=tuple(pair.movers(moved_columns([*mix_columns(contracts), *segments], pair.replay))),
+        movers=tuple(
+            pair.movers(
+                moved_columns([*mix_columns(contracts.surface, contracts.slate), *segments], pair.replay)
+            )
+        ),
         negatives=tuple(pair.negatives(costs, segments)),
         examples=tuple(pair.examples(test.requests, test.items)),
         rule=EXAMPLES_RULE,

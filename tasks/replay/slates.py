@@ -13,7 +13,7 @@ import pandas as pd
 from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec, canonical
 from tasks.contracts.chains import chain
-from tasks.contracts.metrics import parse_metric
+from tasks.contracts.metrics import OF_COLUMNS, metric_columns, mix_columns, named_metrics, parse_metric
 from tasks.contracts.surface import SegmentSpec
 from tasks.errors import ContractError
 from tasks.evaluation.segments import segment_values
@@ -28,7 +28,6 @@ from tasks.replay.fresh_draws import with_fresh_draws
 from tasks.replay.leaks import count_leaks, refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.log_block import NUMBERS, WORDS, LogReading
-from tasks.replay.mix import mix_columns
 from tasks.replay.read_log import candidate_log
 from tasks.replay.scored import Scored
 from tasks.stores.manifest import Manifest, Role
@@ -81,15 +80,15 @@ class TestSlice:
 
         Their values are spelled as those of segments: a null beside 3 does not make it 3.0.
         """
-        surface, tasks = self.contracts.surface, self.contracts.tasks.tasks
-        columns = {*surface.features.categorical, *(one.column for one in surface.segments), c.SOURCE}
-        rails = self.contracts.utility.guardrails
-        metrics = [parse_metric(rail.metric, tasks=tasks, columns=columns) for rail in rails]
-        subjects = {one.subject for one in metrics if one is not None and one.subject in columns}
-        subjects |= {*mix_columns(self.contracts)}
-        named = sorted(map(str, subjects & {*self.candidates.columns}))
+        surface, slate, tasks = self.contracts.surface, self.contracts.slate, self.contracts.tasks.tasks
+        columns = metric_columns(surface, slate)
+        named = (name for _, name in named_metrics(self.contracts.utility))
+        metrics = [parse_metric(name, tasks=tasks, columns=columns) for name in named]
+        subjects = {one.subject for one in metrics if one is not None and one.kind in OF_COLUMNS}
+        subjects |= {*mix_columns(surface, slate)}
+        held = sorted(map(str, subjects & {*self.candidates.columns}))
         return segment_values(
-            self.candidates, [SegmentSpec.model_validate({"name": name, "from": name}) for name in named]
+            self.candidates, [SegmentSpec.model_validate({"name": name, "from": name}) for name in held]
         )
 
     def slates_of(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tasks.contracts import Contracts, Family
-from tasks.contracts.metrics import Metric, parse_metric
+from tasks.contracts.metrics import Metric, metric_columns, parse_metric
 from tasks.evaluation.verdicts import WORST_FIRST, Verdict
 from tasks.reports.numbers import format_count, format_counted, isolate, spoken
 
@@ -107,11 +107,7 @@ def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
             name: TaskWords(isolate(task.description or ""), task.family, task.kind == "value")
             for name, task in contracts.tasks.tasks.items()
         },
-        columns=tuple(
-            dict.fromkeys(
-                (*(one.name for one in surface.segments), *surface.features.categorical, *surface.values)
-            )
-        ),
+        columns=metric_columns(surface, contracts.slate),
         guards={one.metric: isolate(one.description) for one in utility.guardrails if one.description},
         constraints={one.name: isolate(one.description) for one in constraints if one.description},
         primary=utility.primary.metric,

@@ -250,7 +250,7 @@ def test_a_chain_of_thousands_of_tasks_is_one_problem(tmp_path: Path) -> None:
             after = {"after": f"t{i - 1}"} if i else {}
             files["tasks"]["tasks"][f"t{i}"] = {
                 "family": "engagement",
-                "positive": {"event": f"e{i}", "within": "P3650D", **after},
+                "positive": {"event": f"e{i}", "within": "PT1H", **after},
             }
 
     (problem,) = check_surface(write_surface(tmp_path, change), "feed").problems

@@ -1,5 +1,6 @@
 """What a policy asks of tasks and surface; single problems stand in test_crosscheck.py."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,41 @@ from tasks.contracts import check_surface
 from tests.contracts.files import Files, setting, write_surface
 
 Change = Callable[[Files], None]
+
+
+DROPPED = {"name": "violation", "drop_when": {"column": "violation", "equals": True}}
+OTHERWISE = {**DROPPED, "drop_when": {"column": "permitted", "equals": False}}
+NIGHT = {"name": "night", "when": {"tenure": ["new"]}, "weights": {"click": 1.0}}
+LESS = {"name": "less", "when": {"control": ["less"]}, "factor": 0.3}
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [
+        ({"hard_constraints": [DROPPED, OTHERWISE]}, ["hard_constraints"]),
+        ({"contexts": [NIGHT, {**NIGHT, "when": {"tenure": ["old"]}}]}, ["contexts"]),
+        (
+            {"hard_constraints": [DROPPED], "contexts": [{**NIGHT, "hard_constraints": [OTHERWISE]}]},
+            ["contexts.0.hard_constraints"],
+        ),
+        ({"multipliers": [LESS]}, ["multipliers"]),
+        ({"contexts": [{**NIGHT, "multipliers": [LESS]}]}, ["multipliers"]),
+        (
+            {
+                "offset": {"scale": 0.1},
+                "weights": {"return": {"weight": -1.0, "times": "margin"}},
+                "multipliers": [LESS, LESS],
+            },
+            ["weights.return.times", "multipliers"],
+        ),
+    ],
+)
+def test_a_policy_that_contradicts_itself_is_refused_by_field(
+    tmp_path: Path, changes: dict[str, Any], fields: list[str]
+) -> None:
+    without_aliases = json.loads(json.dumps(changes))
+    root = write_surface(tmp_path, lambda files: files["utility"].update(without_aliases))
+    assert [problem.field for problem in check_surface(root, "feed").problems] == fields
 
 
 def test_a_context_behind_one_that_matches_more_can_never_match(tmp_path: Path) -> None:

@@ -1,7 +1,11 @@
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tasks.contracts import check_surface, load_surface
 from tasks.errors import ContractError
@@ -63,6 +67,43 @@ def test_all_problems_of_all_files_are_shown_at_once(tmp_path: Path) -> None:
 
     problems = check_surface(write_surface(tmp_path, change), "feed").problems
     assert {p.file for p in problems} == {"tasks.yaml", "surface.yaml", "utility.yaml", "slate.yaml"}
+
+
+FIVE_MISTAKES: list[tuple[str, Any, str]] = [
+    ("tasks.tasks.buy.positive.within", "seven days", "tasks.buy.positive.within"),
+    ("tasks.tasks.happy.compose", {"all_of": ["clik"]}, "tasks.happy.compose"),
+    ("tasks.tasks.buy.level", "requests", "tasks.buy.level"),
+    ("surface.split.train", 28, "split.train"),
+    ("surface.segments.1.bins", [7, 1], "segments.1"),
+    ("surface.gates", {"calibration": {"by": ["categori"]}}, "gates.calibration.by"),
+    ("surface.features.numeric", ["price", "2nd price"], "features.numeric.1"),
+    ("surface.training", {"bu": {}}, "training.bu"),
+    ("surface.examination", "estimate", "examination"),
+    ("utility.approvals", ["prodcut"], "approvals"),
+    ("utility.weights.click", "much", "weights.click.weight"),
+    ("utility.weights.buy.times", "marginn", "weights.buy.times"),
+    ("utility.guardrails.0.action", "blok", "guardrails.0.action"),
+    ("utility.relevance_floor", {"buyy": 0.1}, "relevance_floor"),
+    ("utility.contexts.0.weights", {"retrun": -9.0}, "contexts.0.weights.retrun"),
+    ("utility.lexicographic", [{"task": "returns", "cuts": [0.1], "prefer": "low"}], "lexicographic"),
+    ("slate.length", 0, "length"),
+    ("slate.min_where_if_available", {"fresh": 2000}, "min_where_if_available.fresh"),
+]
+"""A mistake in a place of its own, and the field of its one problem."""
+
+
+@given(st.sets(st.sampled_from(range(len(FIVE_MISTAKES))), min_size=1, max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_no_mistake_hides_another_or_makes_one_up(chosen: set[int]) -> None:
+    def change(files: Files) -> None:
+        for number in chosen:
+            path, value, _ = FIVE_MISTAKES[number]
+            setting(path, value)(files)
+
+    with TemporaryDirectory() as folder:
+        problems = check_surface(write_surface(Path(folder), change), "feed").problems
+    shown = sorted({problem.field.removesuffix(".float") for problem in problems})
+    assert shown == sorted({FIVE_MISTAKES[number][2] for number in chosen})
 
 
 def test_loading_raises_one_error_with_every_problem(tmp_path: Path) -> None:

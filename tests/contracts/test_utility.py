@@ -20,7 +20,6 @@ from tasks.contracts.utility import (
 from tests.contracts.files import VALID
 
 DROPPED = {"name": "violation", "drop_when": {"column": "violation", "equals": True}}
-KEPT = {"column": "permitted", "equals": False}
 NIGHT = {"name": "night", "when": {"tenure": ["new"]}, "weights": {"click": 1.0}}
 
 LESS = {"name": "less", "when": {"control": ["less"]}, "factor": 0.3}
@@ -74,40 +73,6 @@ def test_one_value_of_a_context_may_stand_without_a_list() -> None:
         (HardConstraint, {"name": "x"}, "exactly one of drop_when, keep_when"),
         (Tier, {"task": "click", "cuts": [0.2, 0.1]}, "cuts must increase"),
         (Guardrail, {"metric": "click_rate"}, "has no bound"),
-        (
-            UtilitySpec,
-            {**VALID["utility"], "hard_constraints": [DROPPED, {**DROPPED, "drop_when": KEPT}]},
-            "hard_constraints name violation more than once",
-        ),
-        (
-            UtilitySpec,
-            {**VALID["utility"], "contexts": [NIGHT, NIGHT]},
-            "contexts name night more than once",
-        ),
-        (
-            UtilitySpec,
-            {
-                **VALID["utility"],
-                "hard_constraints": [DROPPED],
-                "contexts": [{**NIGHT, "hard_constraints": [{**DROPPED, "drop_when": KEPT}]}],
-            },
-            "hard_constraints of context 'night' name violation more than once",
-        ),
-        (UtilitySpec, {**VALID["utility"], "multipliers": [LESS]}, "multipliers need an offset"),
-        (
-            UtilitySpec,
-            {**VALID["utility"], "contexts": [{**NIGHT, "multipliers": [LESS]}]},
-            "multipliers need an offset",
-        ),
-        (
-            UtilitySpec,
-            {
-                **VALID["utility"],
-                "offset": {"scale": 0.1},
-                "weights": {"return": {"weight": -1.0, "times": "price"}},
-            },
-            "with an offset the value column of the cost 'return' needs a cap",
-        ),
         (UtilitySpec, {**VALID["utility"], "offset": {"scale": 0}}, "greater than 0"),
         (Multiplier, {**LESS, "factor": 0}, "greater than 0"),
         (PolicyContext, {"name": "night", "when": {"tenure": ["new"]}}, "changes nothing; give weights"),

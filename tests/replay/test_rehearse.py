@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 
 from tasks.contracts import Contracts, UtilitySpec
-from tasks.contracts.metrics import MetricKind
+from tasks.contracts.load import find_problems
+from tasks.contracts.metrics import MetricKind, known_metrics, metric_columns
+from tasks.contracts.problems import Problem
 from tasks.contracts.tasks import Family
 from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.evaluation.verdicts import Outcome
@@ -83,6 +85,46 @@ def test_a_metric_of_a_column_that_is_not_logged_is_missing_and_not_passed_over(
     found = _found(tested_slice, scored, guardrails=[rail])
     missing = [v for v in found.verdicts if v.subject == "brand_entropy"]
     assert [v.outcome for v in missing] == [Outcome.METRIC_MISSING]
+
+
+def _problems(contracts: Contracts) -> list[Problem]:
+    models = {kind: getattr(contracts, kind) for kind in ("surface", "tasks", "utility", "slate")}
+    return find_problems(contracts.name, models)
+
+
+def test_every_metric_that_a_simulation_prints_may_be_guarded(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
+    measured = (one.metric for one in _found(tested_slice, scored).measured)
+    printed = {one.name for one in measured if one.kind is not MetricKind.NAIVE_NDCG}
+    assert {"creator_gini", "creator_entropy", "click_30m_rate", "latency_p99_ms", "coverage"} <= printed
+    rails = [{"metric": name, "max": 1e9} for name in sorted(printed)]
+    assert _problems(_changed(tested_slice.contracts, guardrails=rails)) == []
+
+
+def test_every_metric_that_may_be_guarded_is_measured(
+    tested_slice: slates.TestSlice, scored: Scored, tmp_path: Path
+) -> None:
+    """A guardrail that no replay measures would hold every release."""
+    contracts = tested_slice.contracts
+    columns = metric_columns(contracts.surface, contracts.slate)
+    names = [one.name for one in known_metrics(contracts.tasks.tasks, columns)]
+    rails = [{"metric": name, "max": 1e9} for name in names]
+    refused = {one.field for one in _problems(_changed(contracts, guardrails=rails))}
+    allowed = [rail for i, rail in enumerate(rails) if f"guardrails.{i}.metric" not in refused]
+    assert len(allowed) > 60
+
+    def guard(plain: dict[str, Any]) -> None:
+        plain["guardrails"] = allowed
+
+    workspace = mini.changed(tested_slice.workspace, tmp_path, utility=guard)
+    guarded = slates.TestSlice(workspace, tested_slice.candidates, complete=True)
+    missing = {
+        verdict.subject
+        for verdict in _found(guarded, scored, guardrails=allowed).verdicts
+        if verdict.outcome is Outcome.METRIC_MISSING
+    }
+    assert missing == set()
 
 
 def test_a_column_that_is_no_segment_may_be_guarded(tested_slice: slates.TestSlice, tmp_path: Path) -> None:
