@@ -32,7 +32,9 @@ version: 1
 tasks:
   click_1d:
     family: engagement
+    level: request
     positive: {event: click, within: PT24H, match: [user_id]}
+  tap_1h: {family: engagement, positive: {event: click, within: PT1H}}
 """,
     "surface": """
 surface: feed
@@ -50,7 +52,7 @@ policy: skewed-utility
 version: 1
 owner: benchmarks
 approvals: [product]
-weights: {click_1d: 1.0}
+weights: {tap_1h: 1.0}
 """,
 }
 _PEOPLE, _EXPONENT = 1_000_000, 0.11
