@@ -11,6 +11,7 @@ from typing import Final
 
 import numpy as np
 
+from benchmarks.covering import off_policy_days, tuned_gain
 from benchmarks.covering.fading_visibility import fading_visibility
 from benchmarks.covering.interval import Interval
 from benchmarks.covering.own_exploration import own_exploration
@@ -18,6 +19,9 @@ from benchmarks.covering.own_exploration import own_exploration
 DEFINITIONS: Final[Mapping[str, Callable[[int], Iterator[Interval]]]] = {
     "fading visibility": fading_visibility,
     "own exploration log, rate change": own_exploration,
+    "tuned gain on the confirming half": tuned_gain.confirmed_gain,
+    "ope with days that move the level by 10 %": off_policy_days.ten_per_cent,
+    "ope with days that move the level by 20 %": off_policy_days.twenty_per_cent,
 }
 """Name of a definition -> a function that yields one interval per run, seeded by the number of the run."""
 RANGE: Final = (0.93, 0.99)

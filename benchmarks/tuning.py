@@ -3,7 +3,8 @@
 A simulated feed tells the true probabilities of every candidate. Four heads learn them in a first week from
 noisy signals of all four; a policy is a weighted sum of the heads, whose current weights fear hides too much.
 Purchases are maximised, hides may rise by 15 % and reports by 30 %. Weights are tuned on the second week, as
-`equipoise tune` does it: half of the users searches, the other half confirms.
+`equipoise tune` does it, on half of the users. The chosen weights are judged by the truth whether or not
+outcomes of the other half confirm them: that is counted by ``python -m benchmarks.coverage``.
 
 In the third week the truth is asked: purchases a look as a share of the optimum's, and whether hides and
 reports stayed inside their bounds. The optimum is the best of thousands of weights that are ranked by the
@@ -210,7 +211,7 @@ def reach(seed: int, *, requests_per_day: int, trials: int) -> Reached:
     halves = Halves(rehearsed(week.part(searches)), rehearsed(week.part(~searches)))
     policy = UtilitySpec.model_validate(POLICY)
     tuned = tune_weights(halves, WeightSpace.of(policy, RANGES), trials=trials, seed=seed)
-    chosen = tuned.chosen.weights if tuned.chosen and tuned.ending == "proposed" else CURRENT
+    chosen = tuned.chosen.weights if tuned.chosen else CURRENT
     now, then = true_rates(fresh, np.array([[w[term] for term in TERMS] for w in (CURRENT, chosen)]))
     best = optimum(fresh, now, seed=seed, policies=600)
     rise = then / now - 1

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _ope = Group("Policies", word="ope", help="Estimate a policy from a log with propensities.")
 GROUPS = (_ope,)
 
-_LOG = "Parquet: request_id, item_id, position, propensity, the reward, optional user_id and behavior."
+_LOG = "Parquet: request_id, item_id, position, propensity, the reward, optional user_id, shown_at, behavior."
 _TARGET = "Parquet: item_id, position, probability, request_id where it depends on it, optional q."
 
 
@@ -34,11 +34,20 @@ def estimate(
     estimator: Annotated[
         str | None, Option(metavar="NAME", help="Which decides (default: dr; cascade_dr for slates).")
     ] = None,
+    balance: Annotated[
+        list[str] | None,
+        Option(
+            metavar="COLUMN",
+            help="Check propensities by this column, which was known before the item (default: all others).",
+        ),
+    ] = None,
 ) -> "OffPolicyReport":
     """Estimate what a target policy would have earned, with intervals and a verdict."""
     from tasks.replay import off_policy
 
-    return off_policy.run(log=log, target=target, reward=reward, at_least=at_least, estimator=estimator)
+    return off_policy.run(
+        log=log, target=target, reward=reward, at_least=at_least, estimator=estimator, balance=balance or None
+    )
 
 
 @_ope.command("--log log.parquet --reward click", written=ope_text.write_gradient)

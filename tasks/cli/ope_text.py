@@ -20,9 +20,27 @@ def write_report(plain: Plain) -> Iterator[RenderableType]:
     rows, requests = format_counted(plain["n"], "row"), format_counted(plain["requests"], "request")
     never = format_share(plain["unsupported_share"])
     yield Text(
-        f"{rows} of {requests}; intervals resample {plain['resampled']}; "
+        f"{rows} of {requests}; intervals resample {plain['resampled']}{_by_day(plain)}; "
         f"{never} of what the target shows was never logged at its position; "
-        f"expected rewards: {plain['reward_model']}"
+        f"expected rewards: {plain['reward_model']}; propensities checked by: {_balance(plain)}"
+    )
+
+
+def _by_day(plain: Plain) -> str:
+    return "" if plain["days"] is None else f" or are by day ({plain['days']}), the wider of both"
+
+
+def _balance(plain: Plain) -> str:
+    """Name the columns by which propensities were checked, and those that could not be used.
+
+    Examples
+    --------
+    >>> _balance({"balanced_by": [], "not_balanced_by": ["price"]})
+    'no column (not by price, which describes the item)'
+    """
+    describing = ", ".join(plain["not_balanced_by"])
+    return (", ".join(plain["balanced_by"]) or "no column") + (
+        f" (not by {describing}, which describes the item)" if describing else ""
     )
 
 
@@ -47,7 +65,7 @@ def write_gradient(plain: Plain) -> Iterator[RenderableType]:
 def _estimates(plain: Plain) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("estimator")
-    for heading in ("per", "value", "95 % by user", "Bernstein", "ess", "largest weight"):
+    for heading in ("per", "value", "95 %", "Bernstein", "ess", "largest weight"):
         table.add_column(heading, justify="right")
     for name, one in plain["estimates"].items():
         table.add_row(

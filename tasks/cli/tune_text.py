@@ -11,7 +11,7 @@ from tasks.cli.text import Plain
 from tasks.reports.numbers import format_change, format_counted, format_number, format_share, spoken
 
 _SAID = {
-    "nothing better": "no weights were found that are better than the current ones and keep every bound",
+    "nothing better": "no weights were found that keep every bound and are shown to be better than now",
     "within bounds": "every bound holds under the current weights",
     "out of reach": "no weights of the ranges were found that keep every bound",
 }
@@ -42,7 +42,8 @@ def write_tuning(plain: Plain) -> Iterator[RenderableType]:
 def _front(plain: Plain) -> Table:
     table = Table("trial", "", box=None, pad_edge=False)
     for objective in plain["objectives"]:
-        table.add_column(objective["metric"] + ("" if objective["raised"] else " (fall)"), justify="right")
+        fall = "" if objective["raised"] else " (fall)"
+        table.add_column(objective["metric"] + fall + _judged(objective), justify="right")
     for point in plain["front"]:
         words = "dominated" if point["dominated"] else "knee" if point["trial"] == plain["knee"] else ""
         table.add_row(str(point["trial"]), words, *(change(one) for one in point["confirmed"]))
@@ -53,14 +54,20 @@ def _proposal(plain: Plain) -> Iterator[RenderableType]:
     proposal = plain["proposal"]
     yield Text(f"proposed: version {proposal['version']}, {_weights(plain, proposal['weights'])}")
     if proposal["gain"] is not None:
-        yield Text(
-            f"{plain['objectives'][0]['metric']} against the current weights: {change(proposal['gain'])} "
-            f"where it was not chosen, {format_change(proposal['gain_searched'])} where it was"
-        )
+        maximised = plain["objectives"][0]
+        metric, confirmed = proposal["gain_metric"], change(proposal["gain"])
+        yield Text(f"{metric} {confirmed} vs the current weights, by outcomes of the other half")
+        again, searched = change(proposal["gain_predicted"]), format_change(proposal["gain_searched"])
+        name = f"{maximised['metric']}{_judged(maximised)}"
+        yield Text(f"{name} {again} on the other half, {searched} where it was chosen")
     outcomes = [one["outcome"] for one in proposal["verdicts"]]
     counts = (f"{outcomes.count(word)} {spoken(word)}" for word in dict.fromkeys(outcomes))
     yield Text(f"guardrails on the other half: {', '.join(counts)}")
     yield Text(f"policy: {proposal['file']}", overflow="fold")
+
+
+def _judged(objective: Plain) -> str:
+    return ", model-judged" if objective["model_judged"] else ""
 
 
 def _weights(plain: Plain, weights: Mapping[str, float]) -> str:

@@ -135,7 +135,7 @@ def clustered_interval(statistic: Statistic, clusters: RowClusters) -> Estimate:
     few = statistic.events is not None and statistic.events < LEAST_POSITIVES
     if few or _effective(users) < LEAST_CLUSTERS or not math.isfinite(statistic.value):
         return Estimate(statistic.value, math.nan, math.nan, n)
-    half = max(_half_width(statistic, codes) for codes in (clusters.users, clusters.items, clusters.days))
+    half = max(half_width(statistic, codes) for codes in (clusters.users, clusters.items, clusters.days))
     return Estimate(statistic.value, statistic.value - half, statistic.value + half, n)
 
 
@@ -144,7 +144,8 @@ def _effective(weights: Floats) -> float:
     return float(effective_number(weights.sum(), (weights**2).sum()))
 
 
-def _half_width(statistic: Statistic, codes: Codes) -> float:
+def half_width(statistic: Statistic, codes: Codes) -> float:
+    """Return half of the 95 % interval by one kind of cluster; 0 with fewer than two effective clusters."""
     weights = _sum_by(codes, statistic.weight)
     effective = _effective(weights)
     if effective < _LEAST_DAYS:

@@ -12,10 +12,14 @@ from tasks.evaluation.verdicts import Estimate, Verdict
 
 
 class Objective(Section):
-    """A metric that was tuned, ``raised`` or lowered; its figures are changes, of which more is better."""
+    """A metric that was tuned, ``raised`` or lowered; its figures are changes, of which more is better.
+
+    ``model_judged``: the release's own predictions make the figures.
+    """
 
     metric: str
     raised: bool
+    model_judged: bool
 
 
 class FrontPoint(Section):
@@ -34,9 +38,11 @@ class FrontPoint(Section):
 class WeightProposal(Section):
     """Weights that are proposed as the next version of the policy.
 
-    ``gain`` is the change of the maximised metric against the current weights on the confirming half, and
-    ``gain_searched`` what the search made of it; both None of a restoration. ``moved`` is the length of the
-    change of the weights' logarithms; ``verdicts`` are of the guardrails on the confirming half.
+    ``gain`` is the change of ``gain_metric`` against the current weights on the confirming half: of a
+    maximised prediction the doubly robust rate of the outcomes. ``gain_predicted`` and ``gain_searched`` are
+    the change of the maximised metric itself on the confirming and on the searching half. All four are None
+    of a restoration. ``moved`` is the length of the change of the weights' logarithms; ``verdicts`` are of
+    primary and guardrails on the confirming half.
     """
 
     trial: int | None
@@ -44,7 +50,9 @@ class WeightProposal(Section):
     weights: dict[str, float]
     moved: Figure
     gain_searched: Figure | None
+    gain_metric: str | None
     gain: Estimate | None
+    gain_predicted: Estimate | None
     verdicts: tuple[Verdict, ...]
     file: str
 

@@ -32,6 +32,7 @@ def run(
     reward: str,
     at_least: float | None = None,
     estimator: str | None = None,
+    balance: Sequence[str] | None = None,
 ) -> OffPolicyReport:
     """Estimate what a target policy would have earned; see `estimate_off_policy`.
 
@@ -42,12 +43,14 @@ def run(
     ContractError
         The estimator is not known or the log does not allow it.
     """
+    needed, others = (*REQUIRED, reward, *(balance or ())), "\0" if balance is not None else ""
     return estimate_off_policy(
-        read_table(log, (*REQUIRED, reward), (*OPTIONAL, c.status(reward)), table=LOG),
+        read_table(log, needed, (*OPTIONAL, c.status(reward)), table=LOG, prefix=others),
         read_table(target, REQUIRED_OF_TARGET, OPTIONAL_OF_TARGET, table=TARGET),
         reward=reward,
         at_least=at_least,
         estimator=estimator,
+        balance=balance,
     )
 
 
@@ -69,6 +72,8 @@ def read_table(
 ) -> pd.DataFrame:
     """Read the columns that are needed, and of the optional ones and those with a prefix what is there.
 
+    Columns with a prefix are read where they are not nested.
+
     Raises
     ------
     DataError
@@ -78,12 +83,16 @@ def read_table(
     try:
         footers = parquet_footer.read(table, files)  # pyarrow ends the whole process at some spoilt footers
         names = [[column.name for column in footer.columns] for footer in footers]
+        flat = [{one.name for one in footer.columns if not one.nested} for footer in footers]
     except Exception as error:
         raise DataError(f"The {table}: {source} is not readable Parquet: {error}") from error
     for of_file in names:
         refuse_missing(needed, of_file, table=table)
     asked = {*needed, *optional}
-    wanted = [[n for n in of_file if n in asked or n.startswith(prefix)] for of_file in names]
+    wanted = [
+        [n for n in of_file if n in asked or (n.startswith(prefix) and n in plain)]
+        for of_file, plain in zip(names, flat, strict=True)
+    ]
     try:
         read = [
             pq.ParquetFile(file).read(columns=of_file) for file, of_file in zip(files, wanted, strict=True)

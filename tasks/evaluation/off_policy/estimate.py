@@ -5,6 +5,7 @@ thin the verdict is cannot_tell, whatever the interval.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -13,11 +14,18 @@ import pandas as pd
 
 from tasks.errors import ContractError, unknown
 from tasks.evaluation.binary import Floats, divide
+from tasks.evaluation.clustered import Ratio, half_width
 from tasks.evaluation.off_policy import estimators as e
 from tasks.evaluation.off_policy.bounds import bernstein_by_cluster
 from tasks.evaluation.off_policy.estimators import Terms, Unit, slate_terms, slot_terms
 from tasks.evaluation.off_policy.log_rows import LogRows, read_log
-from tasks.evaluation.off_policy.overlap import Overlap, find_thin_support, measure_overlap, unsupported_share
+from tasks.evaluation.off_policy.overlap import (
+    Overlap,
+    find_out_of_balance,
+    find_thin_support,
+    measure_overlap,
+    unsupported_share,
+)
 from tasks.evaluation.off_policy.reward_model import ExpectedRewards, expect_rewards
 from tasks.evaluation.off_policy.target_rows import TargetRows, read_target
 from tasks.evaluation.resampling import Resampler, Statistic, sum_intervals
@@ -34,7 +42,8 @@ class OffPolicyEstimate:
 
     Attributes
     ----------
-    value, low, high : the figure and its 95 % interval by a bootstrap of users; NaN where it has none.
+    value, low, high : the figure and its 95 % interval, the wider of that by a bootstrap of users and that by
+        day; NaN where it has none.
     bernstein_low, bernstein_high : the empirical Bernstein interval, of means alone.
     per : what the value is a mean over: a slot, or a request with all its slots.
     ess, max_weight : effective number of rows behind its weights, and the largest of these; NaN for DM.
@@ -60,6 +69,9 @@ class OffPolicyReport:
     ----------
     n, requests : rows and requests of the log.
     resampled : whom the bootstrap draws.
+    days : of the log, by which intervals are made too; None where no time is logged.
+    balanced_by : columns by which propensities were checked.
+    not_balanced_by : further columns, which describe the item.
     ess, max_weight : those of the estimator that decides.
     unsupported_share : of what the target shows, on items that were never logged at that position.
     reward_model : where expected rewards come from.
@@ -70,6 +82,9 @@ class OffPolicyReport:
     n: int
     requests: int
     resampled: str
+    days: int | None
+    balanced_by: tuple[str, ...]
+    not_balanced_by: tuple[str, ...]
     ess: float
     max_weight: float
     unsupported_share: float
@@ -89,7 +104,8 @@ class OffPolicyReport:
         """Return plain JSON; unknown figures become null."""
         estimates = {name: _without_unknown(asdict(one)) for name, one in self.estimates.items()}
         plain = {**_without_unknown(asdict(self)), "estimates": estimates}
-        return {**plain, "verdict": self.verdict.value, "reasons": list(self.reasons)}
+        lists = {name: list(plain[name]) for name in ("balanced_by", "not_balanced_by", "reasons")}
+        return {**plain, **lists, "verdict": self.verdict.value}
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -100,6 +116,7 @@ def estimate_off_policy(
     reward: str,
     at_least: float | None = None,
     estimator: str | None = None,
+    balance: Sequence[str] | None = None,
 ) -> OffPolicyReport:
     """Estimate what a target policy would have earned.
 
@@ -111,6 +128,7 @@ def estimate_off_policy(
     reward : the log's column of rewards.
     at_least : the bound that the target's mean reward must reach, in the unit of the deciding estimator.
     estimator : which decides; by default ``dr``, and ``cascade_dr`` where requests have several slots.
+    balance : columns by which propensities are checked; None takes all others that do not describe the item.
 
     Raises
     ------
@@ -134,19 +152,22 @@ def estimate_off_policy(
     """
     if at_least is not None and not math.isfinite(at_least):
         raise ContractError(f"The bound is {at_least}; it must be a finite number.")
-    rows = read_log(log, reward=reward)
+    rows = read_log(log, reward=reward, balance=balance)
     policy = read_target(target, rows)
     rewards = expect_rewards(rows, policy)
     every, notes = _all_terms(rows, policy, rewards)
     deciding = _choose(every, estimator)
     intervals = _intervals(rows, every)
-    thin = list(find_thin_support(rows, policy, every[deciding]))
+    thin = [*find_out_of_balance(rows, policy), *find_thin_support(rows, policy, every[deciding])]
     verdict, reason = _judge(deciding, intervals[deciding], at_least, thin=bool(thin))
     estimates = {name: _estimate(rows, terms, intervals[name]) for name, terms in every.items()}
     return OffPolicyReport(
         n=len(rows.reward),
         requests=rows.request_count,
         resampled=rows.clusters.resampled,
+        days=None if rows.days is None else int(rows.days.max()) + 1,
+        balanced_by=tuple(column.name for column in rows.context),
+        not_balanced_by=rows.of_item,
         ess=estimates[deciding].ess,
         max_weight=estimates[deciding].max_weight,
         unsupported_share=unsupported_share(policy),
@@ -213,7 +234,17 @@ def _withhold(log: LogRows, terms: Terms, estimate: Estimate) -> Estimate:
     if terms.name == e.DM:
         return Estimate(value, math.nan, math.nan, estimate.n)
     support = Support.of(terms.outcome, terms.weight, log.clusters.codes)
-    return _move(support.of_outcomes([estimate])[0], value)
+    return _widen_by_day(log, terms, _move(support.of_outcomes([estimate])[0], value))
+
+
+def _widen_by_day(log: LogRows, terms: Terms, by_user: Estimate) -> Estimate:
+    """Return the wider of the interval by user and that by day, with Student's t of the days less one."""
+    if log.days is None or not by_user.known:
+        return by_user
+    half = half_width(Ratio(terms.with_noise, terms.below).statistic, log.days)
+    if not 2 * half > by_user.high - by_user.low:
+        return by_user
+    return Estimate(by_user.value, by_user.value - half, by_user.value + half, by_user.n)
 
 
 def _move(interval: Estimate, value: float) -> Estimate:

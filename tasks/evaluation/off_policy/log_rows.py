@@ -6,11 +6,14 @@ position   from 1, no position twice in a request
 propensity above 0 to 1: the log's probability of this item at this position, given those above it
 reward     any column of numbers or booleans, known in every row
 user_id    optional: rows of one user move together; where it is null, rows of one request do
+shown_at   optional: a time or a date; rows of one day (UTC) move together too
 behavior   optional: independent, cascade or standard, what rewards of this request depend on
 <reward>__status   optional: rows whose label is not observed are left out, and counted
+others     what the ranker may have looked at: propensities are checked by them (`balance`)
 ========== ==================================================================================
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
@@ -23,13 +26,14 @@ from tasks import columns as c
 from tasks.errors import DataError, unknown
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.off_policy import table_rules as rules
+from tasks.evaluation.off_policy.balance import ContextColumn, choose_columns
 from tasks.evaluation.off_policy.slates import BEHAVIORS
 from tasks.evaluation.resampling import Clusters, cluster_rows
 
 TABLE: Final = "log"
 BEHAVIOR: Final = "behavior"
 REQUIRED: Final = (c.REQUEST_ID, c.ITEM_ID, c.POSITION, c.PROPENSITY)
-OPTIONAL: Final = (c.USER_ID, BEHAVIOR)
+OPTIONAL: Final = (c.USER_ID, BEHAVIOR, c.SHOWN_AT)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,9 @@ class LogRows:
     behaviors : [requests] places in `BEHAVIORS`; None where it is not logged.
     left_out : rows that are not among the n, as their label is not observed.
     torn : requests of which some rows are left out and others are not.
+    days : [n] codes; None where no time is logged.
+    context : columns by which propensities are checked.
+    of_item : further columns, which describe the item and are not checked.
     """
 
     requests: Codes
@@ -58,6 +65,9 @@ class LogRows:
     behaviors: Codes | None
     left_out: int
     torn: int = 0
+    days: Codes | None = None
+    context: tuple[ContextColumn, ...] = ()
+    of_item: tuple[str, ...] = ()
 
     @cached_property
     def request_count(self) -> int:
@@ -83,8 +93,12 @@ class LogRows:
         return laid
 
 
-def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
+def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None = None) -> LogRows:
     """Check a log and return its rows, by request and position: no figure depends on how they were written.
+
+    Parameters
+    ----------
+    balance : columns by which propensities are checked; None takes all others that do not describe the item.
 
     Raises
     ------
@@ -100,7 +114,7 @@ def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
     >>> rows.reward.tolist(), rows.with_gaps, rows.as_slates(rows.propensity, missing=1.0).tolist()
     ([1.0, 0.0], 0, [[0.5, 1.0]])
     """
-    rules.require_columns(frame, (*REQUIRED, reward), table=TABLE)
+    rules.require_columns(frame, (*REQUIRED, reward, *(balance or ())), table=TABLE)
     every = frame[c.REQUEST_ID]
     frame, left_out = select_observed(frame, c.status(reward))
     rules.require_keys(frame, (c.REQUEST_ID, c.ITEM_ID), table=TABLE)
@@ -115,6 +129,8 @@ def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
     for key in ((c.REQUEST_ID, c.POSITION), (c.REQUEST_ID, c.ITEM_ID)):
         rules.refuse_repeats(frame, key, table=TABLE)
     requests, _ = pd.factorize(frame[c.REQUEST_ID])
+    known = (*REQUIRED, *OPTIONAL, reward, c.status(reward))
+    context, of_item = choose_columns(frame, known, declared=balance)
     return LogRows(
         requests,
         frame[c.REQUEST_ID].to_numpy(dtype=object),
@@ -126,6 +142,9 @@ def read_log(frame: pd.DataFrame, *, reward: str) -> LogRows:
         _behaviors(frame, requests) if BEHAVIOR in frame else None,
         left_out,
         _count_torn(every, frame[c.REQUEST_ID]),
+        pd.factorize(rules.read_days(frame, c.SHOWN_AT, table=TABLE))[0] if c.SHOWN_AT in frame else None,
+        tuple(context),
+        tuple(of_item),
     )
 
 

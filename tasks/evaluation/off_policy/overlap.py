@@ -8,6 +8,7 @@ few outcomes          fewer than 10 rows with a reward and a weight
 one user              over a tenth of all weight is one user's
 weights do not add up their mean is not 1, less what lies outside the support, within three standard
                       errors: propensities or probabilities are not those of the policies
+out of balance        given a column of the log, an item has more weight than the target shows of it
 ===================== ===========================================================================
 """
 
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.evaluation.binary import Codes, Floats
+from tasks.evaluation.off_policy.balance import find_imbalance, weighted_items
 from tasks.evaluation.off_policy.estimators import Terms
 from tasks.evaluation.off_policy.log_rows import LogRows
 from tasks.evaluation.off_policy.target_rows import TargetRows
@@ -95,6 +97,22 @@ def find_thin_support(log: LogRows, target: TargetRows, terms: Terms) -> Iterato
     if (one := measure_overlap(weight, who.codes).largest_share) > MOST_OF_ONE:
         yield f"{one:.0%} of all weight belongs to one of the {who.resampled} (at most {MOST_OF_ONE:.0%})"
     yield from _find_odd_mean(terms, who, least=(1 - share) ** int(log.lengths.max()))
+
+
+def find_out_of_balance(log: LogRows, target: TargetRows) -> Iterator[str]:
+    """Yield why the propensities are not those of a ranker that looked at a column of the log."""
+    if not log.context:
+        return
+    logged = (log.items, target.logged_places, target.of_logged(target.probability) / log.propensity)
+    items = list(weighted_items(target.items, target.probability, target.places, logged))
+    found = find_imbalance(log.context, items, log.clusters.codes)
+    if found is not None and found.refuses:
+        yield (
+            f"where {found.column} is {found.value}, item {found.item} has {found.ratio:.2f} times the "
+            f"weight that the target gives it (z {found.z:.1f}, at most {found.limit:.1f}): the propensities "
+            f"leave out what the ranker looked at. If {found.column} came after the item was chosen or "
+            "describes it, declare the columns to check: --balance COLUMN"
+        )
 
 
 def _find_odd_mean(terms: Terms, who: Clusters, *, least: float) -> Iterator[str]:

@@ -101,6 +101,23 @@ def read_positions(frame: pd.DataFrame, name: str, *, table: str) -> npt.NDArray
     return values.astype(np.int64)
 
 
+def read_days(frame: pd.DataFrame, name: str, *, table: str) -> npt.NDArray[np.datetime64]:
+    """Return the days in UTC of a column of times or dates.
+
+    Raises
+    ------
+    DataError
+        It is no column of times, or holds a null.
+    """
+    column = frame[name]
+    if not pd.api.types.is_datetime64_any_dtype(column):
+        if (kind := pd.api.types.infer_dtype(column, skipna=True)) != "date":
+            raise DataError(f"The {table}: column {name} is {kind}; it must be a time or a date.")
+        column = pd.to_datetime(column)
+    refuse_rows(frame, column.isna().to_numpy(), (name, "not null"), table=table)
+    return pd.to_datetime(column, utc=True).to_numpy(dtype="datetime64[D]")
+
+
 def refuse_repeats(frame: pd.DataFrame, names: Sequence[str], *, table: str) -> None:
     """Refuse rows of which an earlier one has the same values in some columns.
 

@@ -60,7 +60,7 @@ def _position(weights: Mapping[str, float], tuning: TuningEvidence) -> tuple[Out
     if not _weighs(tuning.current, weights):
         return Outcome.NO_RULE, f"these weights are none of a front of {size}, nor where its search began"
     if proposal is not None and proposal.gain is not None and proposal.gain.low > 0:
-        gain = f"{tuning.objectives[0].metric} {format_estimate(proposal.gain, relative=True)}"
+        gain = f"{proposal.gain_metric} {format_estimate(proposal.gain, relative=True)}"
         return Outcome.WARN, f"below a front of {size}: trial {proposal.trial} was confirmed to gain {gain}"
     return Outcome.NO_RULE, f"below a front of {size} where it was searched; no gain was confirmed"
 

@@ -14,8 +14,9 @@ from typing import Final
 
 import numpy as np
 
-from tasks.evaluation.tuning_evidence import TuningEvidence
+from tasks.evaluation.tuning_evidence import Objective, TuningEvidence
 from tasks.evaluation.verdicts import Estimate
+from tasks.replay.guardrails import MODEL_JUDGED
 from tasks.replay.tuning.search import WeightTrial
 
 WIDTH: Final = 760
@@ -112,8 +113,8 @@ def _draw(evidence: TuningEvidence, trials: Sequence[WeightTrial], other: int) -
     seen = [(one.figures.objectives[0], one.figures.objectives[other], one.feasible) for one in trials]
     return FrontChart(
         title=f"{first.metric} and {second.metric}",
-        across=f"change of {first.metric}",
-        along=f"change of {second.metric}" + ("" if second.raised else ", a fall upwards"),
+        across=_axis(first),
+        along=_axis(second) + ("" if second.raised else ", a fall upwards"),
         dots=tuple(Dot(x(a), y(b), ok) for a, b, ok in seen if x.shows(a) and y.shows(b)),
         marks=tuple(
             FrontMark(
@@ -131,6 +132,10 @@ def _draw(evidence: TuningEvidence, trials: Sequence[WeightTrial], other: int) -
         y_ticks=y.ticks,
         zero=(x(0.0), y(0.0)),
     )
+
+
+def _axis(objective: Objective) -> str:
+    return f"change of {objective.metric}" + (f", {MODEL_JUDGED}" if objective.model_judged else "")
 
 
 def _scale(confirmed: Sequence[Estimate], searched: Sequence[float], first: float, last: float) -> _Scale:

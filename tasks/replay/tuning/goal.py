@@ -185,6 +185,16 @@ class GoalMeter:
             _turned(self.replay.measure(axis.metric, slates, each, ())[0], axis.sign) for axis, each in beside
         )
 
+    def gain(self, slates: Slates, against: Slates) -> Measured:
+        """Return the change of what is maximised by outcomes: of a prediction the rate that it predicts.
+
+        The rate is doubly robust: what the model believes of itself is no part of its expectation.
+        """
+        metric = self.goal.axes[0].metric
+        if metric.kind is MetricKind.PREDICTED:
+            metric = Metric(MetricKind.RATE, metric.subject)
+        return self.replay.measure(metric, slates, self._beside(metric, against), ())[0]
+
     def _beside(self, metric: Metric, other: Slates) -> Slates:
         """Return other slates; for a sum of outcomes with what the baseline says that each is worth."""
         if metric.kind is not MetricKind.OBSERVED_UTILITY:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.evaluation.tuning_evidence import Ending, FrontPoint, TuningEvidence
+from tasks.evaluation.tuning_evidence import Ending, FrontPoint, Objective, TuningEvidence
+from tasks.replay.guardrails import MODEL_JUDGED
 from tasks.replay.tuning.figure import draw_fronts
 from tasks.replay.tuning.search import WeightTrial
 from tasks.reports.metric_words import say_meaning
@@ -13,7 +14,7 @@ from tasks.reports.words import Vocabulary
 
 _SAID: Mapping[Ending, str] = {
     "proposed": "Other weights are proposed. They change nothing until people approve them.",
-    "nothing better": "No weights were found that are better than the current ones and keep every bound.",
+    "nothing better": "No weights were found that keep every bound and are shown to be better than now.",
     "within bounds": "Every bound holds under the current weights: there is nothing to bring back.",
     "out of reach": "No weights of the ranges were found that keep every bound.",
 }
@@ -69,13 +70,18 @@ def tuning_page(
         evidence=evidence,
         meanings=_meanings(evidence, words),
         charts=charts,
-        gains=[one.metric if one.raised else f"fall of {one.metric}" for one in evidence.objectives],
+        gains=[_heading(one) for one in evidence.objectives],
         proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal.weights, words),
         cards=[
             PointCard(one, _standing(evidence, one), _moved(evidence, one.weights, words))
             for one in evidence.front
         ],
     )
+
+
+def _heading(objective: Objective) -> str:
+    named = objective.metric if objective.raised else f"fall of {objective.metric}"
+    return f"{named}, {MODEL_JUDGED}" if objective.model_judged else named
 
 
 def _meanings(evidence: TuningEvidence, words: Vocabulary) -> dict[str, str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.evaluation.front import Flags, hypervolume
+from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.log import Slates
 from tasks.replay.tuning.goal import GoalMeter
@@ -37,6 +38,10 @@ class RehearsedWeights:
         """Return each objective's change against the baseline or other weights, with its interval."""
         other = None if against is None else self.slates(against)
         return self.meter.changes(self.slates(weights), other)
+
+    def gain(self, weights: Weights, against: Weights) -> Measured:
+        """Return the change of what is maximised against other weights, by outcomes."""
+        return self.meter.gain(self.slates(weights), self.slates(against))
 
     def find_dominated(self, candidates: Sequence[Weights]) -> Flags:
         """Return which weights others of them dominate by their intervals, shape [n]."""

@@ -15,10 +15,11 @@ from typing import Final
 from tasks.contracts import Contracts, UtilitySpec, digest
 from tasks.contracts.constrained import Constrained
 from tasks.errors import ContractError
-from tasks.evaluation.tuning_evidence import TuningEvidence, WeightProposal
-from tasks.evaluation.verdicts import Estimate, Verdict
+from tasks.evaluation.tuning_evidence import Objective, TuningEvidence, WeightProposal
+from tasks.evaluation.verdicts import Verdict
 from tasks.replay.decided_block import Entrants
 from tasks.replay.entrants import Baseline, EntrantVersions
+from tasks.replay.guardrails import MODEL_JUDGED
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.replay.tuning.goal import WeightGoal
@@ -170,7 +171,7 @@ def _write(work: _Work, days: TuningSlice, tuned: Tuned) -> None:
         knee=tuned.knee,
         proposal=proposal,
         report=str(work.workspace.reports / report),
-        notes=(*tuned.notes, *_fallen_away(tuned)),
+        notes=(*tuned.notes, *_not_confirmed(tuned)),
     )
     words = vocabulary(work.workspace.contracts, champion=None)
     html = tuning_page(work.workspace.surface, evidence, tuned.trials, words)
@@ -179,13 +180,23 @@ def _write(work: _Work, days: TuningSlice, tuned: Tuned) -> None:
     work.run.evidence(evidence)
 
 
-def _fallen_away(tuned: Tuned) -> list[str]:
-    """Say what the best of the search gained where it was chosen and lost where it was not."""
+def _not_confirmed(tuned: Tuned) -> list[str]:
+    """Say what the best of the search gained where it was chosen, and why it is not proposed."""
     chosen = tuned.chosen
     if tuned.ending == "proposed" or chosen is None or chosen.gain is None or chosen.gain_searched is None:
         return []
-    seemed, confirmed = format_change(chosen.gain_searched), format_change(chosen.gain.value)
-    return [f"trial {chosen.trial} gains {seemed} where it was chosen and {confirmed} where it was not"]
+    seemed = format_change(chosen.gain_searched)
+    confirmed = chosen.gain.reason or format_estimate(chosen.gain.relative, relative=True)
+    note = (
+        f"trial {chosen.trial} is not proposed: its one-sided 95 % bound must be above 0. On the other users "
+        f"{chosen.gain.metric} {confirmed}; where it was chosen {_heading(tuned.objectives[0])} {seemed}"
+    )
+    restore = "`equipoise tune --restore` brings exceeded bounds back whatever that gains"
+    return [note, restore] if tuned.exceeded else [note]
+
+
+def _heading(objective: Objective) -> str:
+    return objective.metric + (f" ({MODEL_JUDGED})" if objective.model_judged else "")
 
 
 def _propose(work: _Work, days: TuningSlice, chosen: Chosen) -> WeightProposal:
@@ -195,7 +206,7 @@ def _propose(work: _Work, days: TuningSlice, chosen: Chosen) -> WeightProposal:
     why = [
         f"Proposed by `equipoise tune`, run {work.run.run_id}.",
         f"Release {work.request.release} on candidates from {first} to {last}.",
-        *_gained(chosen, work.constrained),
+        _gained(chosen),
     ]
     source = work.workspace.surfaces / work.workspace.surface / "utility.yaml"
     text = proposed_text(source, chosen.weights, version=version, why=why)
@@ -209,27 +220,31 @@ def _propose(work: _Work, days: TuningSlice, chosen: Chosen) -> WeightProposal:
         weights=dict(chosen.weights),
         moved=work.space.moved(chosen.weights),
         gain_searched=chosen.gain_searched,
-        gain=chosen.gain,
+        gain_metric=None if chosen.gain is None else chosen.gain.metric,
+        gain=None if chosen.gain is None else chosen.gain.relative,
+        gain_predicted=chosen.gain_predicted,
         verdicts=tuple(_verdicts(work, days.confirm, policy)),
         file=str(file),
     )
 
 
-def _gained(chosen: Chosen, constrained: Constrained | None) -> list[str]:
-    if chosen.gain is None or constrained is None:
-        return ["The smallest change of weights that was found to keep every bound."]
-    gain: Estimate = chosen.gain
-    change = format_estimate(gain, relative=True)
-    return [f"{constrained.maximise} against the current weights: {change}, on users unseen by the search."]
+def _gained(chosen: Chosen) -> str:
+    if chosen.gain is None:
+        return "The smallest change of weights that was found to keep every bound."
+    change = format_estimate(chosen.gain.relative, relative=True)
+    return f"{chosen.gain.metric} {change} vs the current weights, by outcomes of users unseen by the search."
 
 
 def _verdicts(work: _Work, half: TuningHalf, policy: UtilitySpec) -> list[Verdict]:
-    """Judge a policy's guardrails on the half that chose nothing; a bound with an anchor is the gate's."""
+    """Judge a policy on the half that chose nothing as ``simulate --policy`` does; anchors are the gate's.
+
+    The release's own slates are the reference: beside an order, outcomes are worth what its policy says.
+    """
     rails = tuple(rail for rail in policy.guardrails if rail.anchor is None)
     judged = policy.model_copy(update={"guardrails": rails})
     contracts = replace(work.workspace.contracts, utility=judged)
-    rehearsal = Rehearsal(contracts, half.log, half.slates(policy), half.baseline)
-    return rehearse(rehearsal, {}, run=work.run.run_id).verdicts
+    rehearsal = Rehearsal(contracts, half.log, half.reference, half.baseline)
+    return rehearse(rehearsal, {PROPOSED: half.slates(policy)}, run=work.run.run_id).judged[PROPOSED]
 
 
 def _constrained(contracts: Contracts, request: TuneRequest) -> Constrained | None:

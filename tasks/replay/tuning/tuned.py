@@ -4,7 +4,10 @@
 
     searching half    trials -> those on the front, the best that keeps its bounds (chosen), the knee
     confirming half   the same weights measured once more: what the best of many seemed to gain falls away
+    proposed          the gain by outcomes on the confirming half is above 0: its one-sided 95 % bound
 
+A prediction that is maximised is believed where it is searched; its model may be wrong where weights move to.
+So it is confirmed by the doubly robust rate of the outcomes that it predicts.
 The best of 200 equal policies looks 2.7 standard errors better than it is where it was chosen, and as good as
 it is on the half that did not choose.
 """
@@ -13,9 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.front import find_knee
+from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.tuning_evidence import Ending, FrontPoint, Objective
 from tasks.evaluation.verdicts import Estimate
+from tasks.replay.primary import one_sided
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
 from tasks.replay.tuning.restore import restore_bounds
 from tasks.replay.tuning.search import WeightTrial, best_trial, front_trials, search_weights
@@ -35,12 +41,24 @@ class Halves:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The weights to propose, and what they gain over the current ones on each half."""
+    """The weights to propose, and what they gain over the current ones.
+
+    ``gain``: by outcomes on the confirming half. ``gain_searched`` and ``gain_predicted``: in the maximised
+    metric itself on the searching and the confirming half.
+    """
 
     trial: int | None
     weights: Weights
     gain_searched: float | None = None
-    gain: Estimate | None = None
+    gain_predicted: Estimate | None = None
+    gain: Measured | None = None
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether outcomes show a gain: its one-sided 95 % bound is above 0."""
+        if self.gain is None or self.gain.reason or self.gain.relative is None:
+            return False
+        return one_sided(self.gain.relative).low > 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +107,7 @@ def tune_weights(
     better = best.figures.objectives[0] > tried[0].figures.objectives[0] or not tried[0].feasible
     chosen = _choose(halves, space, best) if best.feasible and best.number > 0 and better else None
     return Tuned(
-        ending=_end(best, chosen, must_move=not tried[0].feasible),
+        ending=_end(best, chosen),
         chosen=chosen,
         trials=tuple(tried),
         objectives=_objectives(search),
@@ -131,20 +149,17 @@ def restore_weights(halves: Halves, space: WeightSpace) -> Tuned:
     )
 
 
-def _end(best: WeightTrial, chosen: Chosen | None, *, must_move: bool) -> Ending:
-    """Say how a search ended: what is chosen is proposed where the half that did not choose sees a gain too.
-
-    Where the current weights exceed a bound, weights that keep it are proposed whatever they gain.
-    """
+def _end(best: WeightTrial, chosen: Chosen | None) -> Ending:
+    """Say how a search ended: what is chosen is proposed where outcomes of the other half show a gain."""
     if not best.feasible:
         return "out of reach"
-    gains = chosen is not None and chosen.gain is not None and chosen.gain.value > 0
-    return "proposed" if gains or (chosen is not None and must_move) else "nothing better"
+    return "proposed" if chosen is not None and chosen.confirmed else "nothing better"
 
 
 def _choose(halves: Halves, space: WeightSpace, best: WeightTrial) -> Chosen:
-    seemed, gain = (half.changes(best.weights, space.current)[0] for half in (halves.search, halves.confirm))
-    return Chosen(best.number, best.weights, seemed.value, gain)
+    now = space.current
+    seemed, again = (half.changes(best.weights, now)[0] for half in (halves.search, halves.confirm))
+    return Chosen(best.number, best.weights, seemed.value, again, halves.confirm.gain(best.weights, now))
 
 
 def _confirm(confirm: RehearsedWeights, points: Sequence[WeightTrial]) -> tuple[FrontPoint, ...]:
@@ -162,7 +177,12 @@ def _confirm(confirm: RehearsedWeights, points: Sequence[WeightTrial]) -> tuple[
 
 
 def _objectives(half: RehearsedWeights) -> tuple[Objective, ...]:
-    return tuple(Objective(metric=axis.name, raised=axis.sign > 0) for axis in half.meter.goal.axes)
+    return tuple(
+        Objective(
+            metric=axis.name, raised=axis.sign > 0, model_judged=axis.metric.kind is MetricKind.PREDICTED
+        )
+        for axis in half.meter.goal.axes
+    )
 
 
 def _exceeded(half: RehearsedWeights, excess: Sequence[float]) -> dict[str, float]:

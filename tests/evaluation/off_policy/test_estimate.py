@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.errors import ContractError
+from tasks.errors import ContractError, DataError
 from tasks.evaluation.off_policy.estimate import OffPolicyReport, estimate_off_policy
 from tests.evaluation.off_policy import bandit, oracle
 from tests.shared_data import OPEN_BANDIT, needs_open_bandit
@@ -267,3 +267,37 @@ def test_no_figure_depends_on_the_order_of_the_rows(seed: int) -> None:
     shuffled = log.sample(frac=1, random_state=seed)
     ours, theirs = (estimate_off_policy(one, target, reward="click") for one in (log, shuffled))
     assert repr(ours) == repr(theirs)
+
+
+# -- days -----------------------------------------------------------------------------------------------------
+
+
+def test_days_that_move_the_level_widen_the_interval() -> None:
+    """Four days of 10, 20, 30 and 40 %: t with 3 degrees of freedom is 3.182, the error of their mean .0645."""
+    day = np.repeat(np.arange(4), 100)
+    log = pd.DataFrame(
+        {
+            "request_id": np.arange(400),
+            "item_id": np.arange(400) % 2,
+            "position": 1,
+            "propensity": 0.5,
+            "click": np.arange(400) % 100 < 10 * (day + 1),
+            "shown_at": pd.Timestamp("2026-03-01T23:30:00Z") + pd.to_timedelta(day, unit="D"),
+        }
+    )
+    even = bandit.target(0.5).assign(item_id=[0, 1])
+    by_day = estimate_off_policy(log, even, reward="click")
+    assert by_day.days == 4
+    ips = by_day.estimates["ips"]
+    half = 3.182446 * np.sqrt(0.05 / 12)
+    assert (ips.low, ips.high) == pytest.approx((0.25 - half, 0.25 + half))
+    by_user = estimate_off_policy(log.drop(columns="shown_at"), even, reward="click").estimates["ips"]
+    assert by_user.high - by_user.low < 0.1
+    one_day = estimate_off_policy(log.assign(shown_at=log.shown_at[0].date()), even, reward="click")
+    assert one_day.estimates["ips"] == by_user
+
+
+def test_a_time_that_is_a_word_is_refused() -> None:
+    log = bandit.log().assign(shown_at="monday")
+    with pytest.raises(DataError, match="column shown_at is string; it must be a time or a date"):
+        estimate_off_policy(log, bandit.target(), reward="click")

@@ -19,7 +19,16 @@ def _point(trial: int, weights: dict[str, float], *, dominated: bool = False) ->
 
 def _proposal(gain: Estimate | None) -> WeightProposal:
     return WeightProposal(
-        trial=7, version=2, weights=BETTER, moved=0.5, gain_searched=0.1, gain=gain, verdicts=(), file=""
+        trial=7,
+        version=2,
+        weights=BETTER,
+        moved=0.5,
+        gain_searched=0.1,
+        gain_metric="click_rate",
+        gain=gain,
+        gain_predicted=gain,
+        verdicts=(),
+        file="",
     )
 
 
@@ -30,7 +39,7 @@ def _front(**changes: Any) -> SearchedFront:
         "baseline": "champion 3",
         "days": (date(2026, 3, 1), date(2026, 3, 14)),
         "requests": (900, 900),
-        "objectives": (Objective(metric="click_rate", raised=True),),
+        "objectives": (Objective(metric="click_rate", raised=True, model_judged=False),),
         "current": CURRENT,
         "searched_policies": (90, 90),
         "confirmed_policies": (3, 3),

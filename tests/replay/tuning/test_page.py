@@ -37,14 +37,15 @@ def test_the_page_says_how_much_was_tried_and_what_the_other_half_says() -> None
     text = re.sub(r"<[^>]+>|\s+|\u2060|&nbsp;", " ", html)
     assert "40 policies, 240 so far" in text
     assert "which the gate never reads" in text
-    assert "+6.1% where it was" in text
+    assert "click_rate +2.4% [+1.4%, +3.4%] vs the current weights, by outcomes" in text
+    assert "click_predicted, model-judged: +4.8% [+3.8%, +5.8%] on the confirming half, +6.1% where" in text
     assert "reports/utility-v8.yaml" in text
 
 
 def test_a_column_of_what_is_lowered_says_that_its_figures_are_falls() -> None:
     html = tuning_page("feed", evidence(), TRIALS, WORDS)
     raised, lowered = (one.metric for one in evidence().objectives)
-    assert re.search(rf">{raised}</th><th[^>]*>fall of {lowered}</th>", html)
+    assert re.search(rf">{raised}, model-judged</th><th[^>]*>fall of {lowered}, model-judged</th>", html)
 
 
 def test_the_page_is_whole_by_itself() -> None:

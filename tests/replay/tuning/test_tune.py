@@ -10,6 +10,7 @@ from tasks.cli import main
 from tasks.contracts import load_surface
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
+from tasks.replay.primary import one_sided
 from tasks.replay.proposed_policy import read_policy
 from tasks.replay.tuning import tune
 from tasks.replay.tuning.tune import TuneRequest, TuneResult
@@ -22,10 +23,14 @@ TRIALS = 18
 
 
 def tuned_for(plain: dict[str, Any]) -> None:
+    plain["weights"] |= {
+        "click_30m": 0.01,
+        "hide_2d": -3.0,
+    }  # so little of clicks that more shows in outcomes
     plain["constrained"] = {
-        "maximise": "purchase_2d_predicted",
-        "subject_to": [{"metric": "hide_2d_predicted", "relative_increase_max": 0.3}],
-        "ranges": {"click_30m": [0, 4], "purchase_2d": [1, 100], "hide_2d": [-50, 0]},
+        "maximise": "click_30m_predicted",
+        "subject_to": [{"metric": "hide_2d_predicted", "relative_increase_max": 0.5}],
+        "ranges": {"click_30m": [0, 4], "hide_2d": [-50, 0]},
     }
 
 
@@ -66,6 +71,20 @@ def test_what_is_proposed_is_accepted_beside_the_surface(workspace: Workspace, t
     assert policy.weights["purchase_2d"].column == "margin"
     assert policy.weights["return_5d"] == before.weights["return_5d"]
     assert "Nobody has approved it" in Path(proposal.file).read_text(encoding="utf-8")
+
+
+def test_the_gain_is_of_outcomes_and_the_primary_is_judged_without_a_champion(tuned: TuneResult) -> None:
+    """Against the logged order outcomes are worth what the release's policy says, as in its simulation."""
+    proposal = tuned.evidence.proposal
+    assert proposal is not None
+    assert proposal.gain_metric == "click_30m_rate"
+    assert proposal.gain is not None
+    assert one_sided(proposal.gain).low > 0
+    assert tuned.evidence.baseline == "logged order"
+    primary = proposal.verdicts[0]
+    assert primary.subject == "observed_utility"
+    assert primary.observed is not None
+    assert primary.observed.known
 
 
 def test_the_surfaces_own_file_is_left_as_it_was(workspace: Workspace, tuned: TuneResult) -> None:

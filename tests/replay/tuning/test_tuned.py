@@ -1,12 +1,16 @@
 """What a search finds on one half of the users is measured on the other, which chose nothing."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from tasks.contracts.bounds import Bounded
+from tasks.evaluation.verdicts import Estimate
+from tasks.replay.primary import one_sided
 from tasks.replay.tuning.goal import GoalBound, GoalMeter, WeightGoal
 from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
-from tasks.replay.tuning.tuned import Halves, restore_weights, tune_weights
+from tasks.replay.tuning.tuned import Chosen, Halves, restore_weights, tune_weights
 from tests.replay.tuning.weight_feeds import CLICKS, SPACE, at_random, rehearsed, weighted
 
 
@@ -18,21 +22,23 @@ def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choos
         )
         chosen = tune_weights(halves, SPACE, trials=60, seed=seed).chosen
         assert chosen is not None
-        assert chosen.gain is not None
+        assert chosen.gain_predicted is not None
         assert chosen.gain_searched is not None
-        seemed.append(chosen.gain_searched / chosen.gain.standard_error)
-        confirmed.append(chosen.gain.value / chosen.gain.standard_error)
+        seemed.append(chosen.gain_searched / chosen.gain_predicted.standard_error)
+        confirmed.append(chosen.gain_predicted.value / chosen.gain_predicted.standard_error)
     assert np.mean(seemed) > 1.2
     assert abs(np.mean(confirmed)) < 0.8
 
 
 def test_what_is_proposed_keeps_its_bounds_and_gains_on_both_halves() -> None:
-    halves = Halves(rehearsed(1), rehearsed(2))
+    halves = Halves(rehearsed(1), rehearsed(2, requests=1_500))
     tuned = tune_weights(halves, SPACE, trials=40)
     assert tuned.ending == "proposed"
     assert tuned.chosen is not None
+    gain = gain_of(tuned.chosen)
     assert tuned.chosen.gain is not None
-    assert tuned.chosen.gain.low > 0
+    assert tuned.chosen.gain.metric == "click_rate"
+    assert one_sided(gain).low > 0
     assert halves.search.figures(tuned.chosen.weights).exceeded == 0
     hides = halves.confirm.changes(tuned.chosen.weights)[1]
     assert -hides.value < 0.3
@@ -41,14 +47,39 @@ def test_what_is_proposed_keeps_its_bounds_and_gains_on_both_halves() -> None:
     assert tuned.searched == 40
 
 
+def test_a_gain_that_only_the_model_sees_is_not_proposed() -> None:
+    tuned = tune_weights(Halves(rehearsed(1), rehearsed(2, deaf=True)), SPACE, trials=20)
+    assert tuned.ending == "nothing better"
+    assert tuned.chosen is not None
+    assert tuned.chosen.gain_predicted is not None
+    assert tuned.chosen.gain_predicted.low > 0
+    assert gain_of(tuned.chosen).low < 0
+
+
+def test_a_gain_that_the_log_cannot_measure_is_not_proposed() -> None:
+    half = rehearsed(2, requests=1_500)
+    replay = replace(half.meter.replay, log=replace(half.meter.replay.log, inclusion=None, propensity=None))
+    blind = RehearsedWeights(GoalMeter(replay, half.meter.baseline, half.meter.goal), half.slates)
+    tuned = tune_weights(Halves(rehearsed(1), blind), SPACE, trials=20)
+    assert tuned.ending == "nothing better"
+    assert tuned.chosen is not None
+    assert tuned.chosen.gain is not None
+    assert tuned.chosen.gain.reason
+
+
+def gain_of(chosen: Chosen) -> Estimate:
+    assert chosen.gain is not None
+    assert chosen.gain.relative is not None
+    return chosen.gain.relative
+
+
 def test_a_gain_that_falls_away_on_the_other_half_is_not_proposed() -> None:
     backwards = rehearsed(2, lambda small, weights: -weighted(small, weights))
     tuned = tune_weights(Halves(rehearsed(1), backwards), SPACE, trials=20)
     assert tuned.ending == "nothing better"
     assert tuned.chosen is not None
-    assert tuned.chosen.gain is not None
     assert tuned.chosen.gain_searched is not None
-    assert tuned.chosen.gain.value < 0 < tuned.chosen.gain_searched
+    assert gain_of(tuned.chosen).value < 0 < tuned.chosen.gain_searched
 
 
 def test_weights_that_cannot_be_bettered_stay() -> None:

@@ -39,7 +39,9 @@ def evidence(**changed: object) -> TuningEvidence:
         weights=WEIGHTS,
         moved=0.9,
         gain_searched=0.061,
-        gain=estimate(0.048),
+        gain_metric="click_rate",
+        gain=estimate(0.024),
+        gain_predicted=estimate(0.048),
         verdicts=(verdict,),
         file="reports/utility-v8.yaml",
     )
@@ -50,8 +52,8 @@ def evidence(**changed: object) -> TuningEvidence:
         "days": (date(2026, 1, 1), date(2026, 1, 6)),
         "requests": (100, 110),
         "objectives": (
-            Objective(metric="click_predicted", raised=True),
-            Objective(metric="hide_predicted", raised=False),
+            Objective(metric="click_predicted", raised=True, model_judged=True),
+            Objective(metric="hide_predicted", raised=False, model_judged=True),
         ),
         "current": {"click": 1.0, "hide": -3.0},
         "searched_policies": (40, 240),

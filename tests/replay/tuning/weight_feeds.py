@@ -34,9 +34,12 @@ Place = Callable[["SmallLog", Weights], np.ndarray]
 
 
 class SmallLog:
-    """Requests of six candidates, of whom each user has one request; clicks and hides go together."""
+    """Requests of six candidates, of whom each user has one request; clicks and hides go together.
 
-    def __init__(self, seed: int, requests: int = 300) -> None:
+    ``deaf``: what is predicted has nothing to do with what people do.
+    """
+
+    def __init__(self, seed: int, requests: int = 300, *, deaf: bool = False) -> None:
         rng = np.random.default_rng(seed)
         n = requests * SIZE
         self.click = rng.beta(1, 8, n)
@@ -49,7 +52,8 @@ class SmallLog:
                 "item_id": rng.integers(0, 200, n),
                 "shown_at": pd.Timestamp("2026-03-01T09:00:00Z") + pd.to_timedelta(request % 7, unit="D"),
                 "position": np.tile(np.arange(1, SIZE + 1), requests),
-                "click": rng.binomial(1, self.click).astype(float),
+                "propensity": np.tile(1 / np.arange(SIZE, 0, -1), requests),  # the order is drawn by lot
+                "click": rng.binomial(1, rng.permutation(self.click) if deaf else self.click).astype(float),
                 "hide": rng.binomial(1, self.hide.clip(0, 1)).astype(float),
             }
         )
@@ -74,9 +78,16 @@ def at_random(small: SmallLog, weights: Weights) -> np.ndarray:
     return np.random.default_rng(seed).random(len(small.click))
 
 
-def rehearsed(seed: int, place: Place = weighted, *, rise: float = 0.3) -> RehearsedWeights:
+def rehearsed(
+    seed: int,
+    place: Place = weighted,
+    *,
+    rise: float = 0.3,
+    requests: int = 300,
+    deaf: bool = False,
+) -> RehearsedWeights:
     """Rehearse weights on a log of a seed: clicks are maximised, hides may rise by some share."""
-    small = SmallLog(seed)
+    small = SmallLog(seed, requests, deaf=deaf)
     bound = Bounded(metric="hide_predicted", relative_increase_max=rise)
     goal = WeightGoal((Axis(CLICKS, 1, None), Axis(HIDES, -1, -rise)), (GoalBound(bound, (HIDES,)),))
     baseline = small.slates(place(small, SPACE.current), "current")
