@@ -11,7 +11,7 @@ def test_a_judgement_gives_the_verdicts_of_one_gate_and_outcome() -> None:
     judged = s.judgement()
     assert [v.subject for v in judged.of("decision")] == ["back_2d_rate"]
     assert judged.of("decision", outcome=Outcome.BLOCK) == ()
-    assert judged.validation_run == "run-validate"
+    assert judged.conclusive("decision") == {"back_2d_rate"}
 
 
 def test_a_state_reads_as_words() -> None:
