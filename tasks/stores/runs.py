@@ -9,8 +9,8 @@
 
 The home records which run wrote what (`records.py`), and evidence counts only with its record: whoever may
 write to MLflow can make a run of these tags, and cannot make it count. A run that failed says so; one whose
-process was killed is closed by the next run of the same inputs. A run whose evidence cannot be read, or is
-not what its step wrote, is no finished run, and its step is run again.
+process was killed is closed by the next run of the same inputs. A run whose evidence cannot be read is no
+finished run: its files were lost after it ended, and it is made again. Changed evidence is refused.
 """
 
 import json
@@ -184,12 +184,15 @@ def finished_run(key: StepKey) -> str | None:
 
 
 def has_evidence(home: Path, run_id: str) -> bool:
-    """Return whether the documents of a run are what its step wrote; what is wrong with them is warned of."""
+    """Return whether a run is recorded and its documents can be read; what is wrong with it is warned of.
+
+    One whose documents were changed is found, and whoever reads them is told: that is no accident.
+    """
     try:
         for path in {EVIDENCE, *require_record(home, run_id).files}:
             if path.endswith(".json"):
-                read_text(home, run_id, path)
-    except StoreError as error:
+                json.loads(_read(_open_run(home, run_id, path), run_id, path))
+    except (StoreError, ValueError) as error:
         _LOG.warning("The evidence of run %s does not count, so its step is run again: %s", run_id, error)
         return False
     return True
@@ -269,7 +272,8 @@ def read_text(home: Path, run_id: str, path: str) -> str:
     if found != written:
         raise StoreError(
             f"{path} of run {run_id} is not what its step wrote: sha256 {found[:12]}, recorded is "
-            f"{(written or 'none')[:12]}. Bring it back from a backup, or run its step again."
+            f"{(written or 'none')[:12]}. Bring it back from a backup, or delete the run and run its step "
+            "again."
         )
     return text
 

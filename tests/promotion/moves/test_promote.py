@@ -203,6 +203,7 @@ def test_evidence_that_somebody_edited_promotes_nothing(workspace: Workspace, st
 
 def test_a_release_under_other_contracts_than_are_in_force_is_refused(workspace: Workspace) -> None:
     """Release 1 was made under version 1 of the utility policy."""
+    forget_moves(workspace)
     with pytest.raises(GateRefused, match=r"made under another utility\.yaml than is in force now"):
         prepare(workspace, 1)
 
