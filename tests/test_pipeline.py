@@ -30,8 +30,8 @@ def test_a_first_release_is_judged_and_becomes_the_challenger(first_retrain: Ret
     assert (result.release, result.verdict, result.reasons) == (1, "promote", [])
     assert first_retrain.aliases == {"challenger": 1}
     assert {gate["gate"] for gate in result.gates} == {
-        *("lineage", "policy", "data", "model", "proxies", "calibration", "decision", "shadow"),
-        *("parity", "freshness"),
+        *("lineage", "policy", "data", "model", "inputs", "proxies", "calibration", "decision"),
+        *("shadow", "parity", "freshness"),
     }
 
 

@@ -124,7 +124,7 @@ class Gates(Closed):
     cannot_tell: Literal["hold", "warn"] = "warn"
 
 
-Overridable = Literal["model", "calibration", "decision", "shadow", "freshness"]
+Overridable = Literal["model", "inputs", "calibration", "decision", "shadow", "freshness"]
 """Gates that may be declared; data, lineage, leaks, hard constraints and safety tasks hold all the same."""
 
 

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.documents import CLOSED, Document, Figure, Section
+from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.verdicts import Estimate, Verdict
 
@@ -266,6 +267,7 @@ class ShadowEvidence(Document):
 
     ``examples``: the requests that differ most; none where an earlier program shadowed.
     ``packed`` and ``failures`` are None of what an earlier program shadowed. ``leaks``: of the challenger.
+    ``inputs``: what its heads read on that day, compared with what they learned from.
     """
 
     document: Literal["shadow"] = "shadow"
@@ -280,3 +282,4 @@ class ShadowEvidence(Document):
     packed: PackedScores | None = None
     failures: ScoringFailures | None = None
     leaks: tuple[ConstraintLeak, ...] = ()
+    inputs: tuple[HeadInputs, ...] = ()

@@ -222,6 +222,7 @@ def _gather(as_of: datetime, runs: Runs, documents: Documents, contracts: Contra
         reports=_judge_reports(documents.release, run=runs.release),
         weighted=weighted_tasks(contracts.utility),
         inputs=documents.release.inputs,
+        served=documents.shadow.inputs,
     )
 
 

@@ -20,6 +20,7 @@ from tasks.evaluation.release_evidence import RefitEvidence, ReleaseEvidence
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.scoring import Scorer
 from tasks.release.description import describe
+from tasks.release.inputs import release_inputs
 from tasks.release.judges import Judge
 from tasks.release.packaging import PackagedRelease, package_release
 from tasks.release.parts import Pins, release_files
@@ -40,7 +41,7 @@ from tasks.training.rows import log_labels
 from tasks.training.slices import ReleaseSlices
 
 STEP: Final = "release"
-RECIPE: Final = 6
+RECIPE: Final = 7
 """Raised whenever the same parts would make another release."""
 
 Files = Mapping[str, bytes]
@@ -190,6 +191,11 @@ class _Making:
             refit=None if wanted.tested is None else self._refit(wanted.tested, reports, served),
             judges=tuple(judges),
             unjudged=self._unjudged,
+            inputs=tuple(
+                release_inputs(
+                    wanted.snapshot, [*reports.scorer.heads.heads.values()], reports.pins, wanted.slices.test
+                )
+            ),
             description=describe(manifest, wanted.workspace.contracts.utility, figures, judges=judges),
             rules=canonical(wanted.workspace.contracts.surface.rules),
         )

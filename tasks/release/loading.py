@@ -19,6 +19,7 @@ import pandas as pd
 from mlflow.types import DataType
 
 from tasks import errors
+from tasks.ranking.heads import Head
 from tasks.release.staging import PREFIX
 from tasks.release.strange_inputs import find_strange_inputs
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
@@ -77,9 +78,14 @@ class LoadedRelease:
         scored: pd.DataFrame = self._pyfunc.predict(served.astype(dict.fromkeys(doubles, float)))
         return scored
 
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """What predicts each task."""
+        return tuple(self._model.scorer.heads.heads.values())
+
     def find_strange_inputs(self, frame: pd.DataFrame) -> dict[str, float]:
         """Return by feature the share of candidates whose value no training of the release saw."""
-        return find_strange_inputs(self._model.scorer.heads.heads.values(), frame)
+        return find_strange_inputs(self.heads, frame)
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
         """Show one request's candidates with their components, what dropped and what moved them.

@@ -5,6 +5,7 @@
     rows of the newest logged day, releases   -> a finished run of the same is found, or:
     newest logged day before the as-of -> both releases score the same candidates -> overlap, shift
     rows of both -> the shadow table, which later outcomes can be joined to
+    the challenger's features -> as on the days that its heads learned from?
     the challenger's slots -> what a hard constraint keeps out? a block that nobody lifts
     some requests alone -> answered? the same when MLflow serves them? how long (timing.json)?
     where the log says what was served -> rescoring the serving release must give the same
@@ -33,6 +34,7 @@ from tasks.evaluation.replay_evidence import (
     ShadowExample,
 )
 from tasks.evaluation.verdicts import stops
+from tasks.release.inputs import served_inputs
 from tasks.release.loading import LoadedRelease
 from tasks.release.view import load
 from tasks.replay.compare import compare
@@ -48,6 +50,8 @@ from tasks.stores.releases import find_release, release_digests
 from tasks.stores.runs import StepKey, StepRun, finished_run, has_text, read_evidence, read_text, step_run
 from tasks.stores.workspace import Workspace, format_instant
 
+RECIPE: Final = 2
+"""Raised whenever the same candidates would be compared otherwise."""
 TIMES: Final = "timing.json"
 """What the clock said: beside the evidence and no part of it, since the same inputs do not give it again."""
 
@@ -71,6 +75,7 @@ class ShadowResult:
     failures: dict[str, Any] | None = None
     leaks: tuple[dict[str, Any], ...] = ()
     times: dict[str, Any] | None = None
+    inputs: tuple[dict[str, Any], ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -107,6 +112,7 @@ def run(
             "champion": beside,
             "releases": release_digests(workspace, (challenger, beside)),
             "log": hash_newest_candidates(workspace, as_of=as_of),
+            "recipe": RECIPE,
             "surface": workspace.contracts.digests["surface"],
         }
     )
@@ -176,6 +182,9 @@ def _shadow(
         packed=compare_packed(releases[challenger], requests),
         failures=failures,
         leaks=_count_leaks(workspace, releases[challenger], candidates, scored[challenger]),
+        inputs=tuple(
+            served_inputs(workspace, releases[challenger].manifest, releases[challenger].heads, candidates)
+        ),
     )
 
 

@@ -13,7 +13,9 @@ import pytest
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import Reproduction
 from tasks.release import view as release_view
+from tasks.release.inputs import served_inputs
 from tasks.replay import shadow
+from tasks.replay.logged_candidates import newest_candidates
 from tasks.replay.shadow import reproduce
 from tasks.stores import delta
 from tasks.stores.registry import Registry
@@ -45,6 +47,30 @@ def test_overlap_correlation_and_shift_come_with_intervals(beside: shadow.Shadow
     for name, most in (("overlap_at_k", 1), ("rank_correlation", 1), ("score_shift", 10)):
         found = beside.comparison[name]
         assert 0 < found["low"] <= found["value"] <= found["high"] <= most
+
+
+def test_what_was_served_is_compared_with_what_the_heads_learned_from(second_retrain: Retrained) -> None:
+    """Prices in cents, and an affinity that is 0 for all, are found in every head; as logged nothing is."""
+    workspace = second_retrain.workspace
+    release, logged = release_view.load(workspace, 2), newest_candidates(workspace, as_of=LATER)
+
+    def found(candidates: pd.DataFrame) -> dict[str, set[tuple[str, str]]]:
+        inputs = served_inputs(workspace, release.manifest, release.heads, candidates)
+        assert not any(head.reason for head in inputs)
+        return {head.task: {(one.feature, one.kind) for one in head.changes} for head in inputs}
+
+    assert set(map(len, found(logged).values())) == {0}
+    changed = logged.assign(price=logged["price"] * 100, user_category_affinity=0.0)
+    for task, of_head in found(changed).items():
+        assert {("price", "scale"), ("user_category_affinity", "constant")} <= of_head, task
+        assert {feature for feature, _ in of_head} == {"price", "user_category_affinity"}
+
+
+def test_the_release_and_the_shadow_say_of_every_head_what_it_reads(second_retrain: Retrained) -> None:
+    rows = {one["subject"]: one for one in second_retrain.result.gates if one["gate"] == "inputs"}
+    assert set(rows) == {"features", "served"}
+    assert {one["outcome"] for one in rows.values()} == {"pass"}
+    assert rows["served"]["reason"].endswith(f"of {len(mini.TASKS)} heads: none changed")
 
 
 def test_a_release_beside_itself_differs_by_nothing(second_retrain: Retrained) -> None:

@@ -7,6 +7,7 @@
     data         is there enough to judge by, and did the labels pass validation?
     model        does no task rank worse than the champion's (or than the floor of a first release), and
                  does each tell more than a constant without knowing the outcome? (references.py, gains.py)
+    inputs       are the features still what the heads learned from? (inputs.py)
     calibration  does a probability mean what it says, overall and by segment?
     constraints  does a slot hold what a hard constraint keeps out? (leaks.py; nobody may override it)
     decision     do the utility policy's guardrails hold where the decision was rehearsed?
@@ -32,6 +33,7 @@ from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.calibration import judge_ratios
 from tasks.promotion.gates.gains import Gains, judge_gains
+from tasks.promotion.gates.inputs import judge_inputs
 from tasks.promotion.gates.lineage import Lineage, judge_lineage
 from tasks.promotion.gates.model import judge_models
 from tasks.promotion.gates.policy import PolicyStanding, judge_policy
@@ -52,7 +54,8 @@ class Evidence:
     ``costs`` names the negative and safety tasks. ``comparisons`` and ``shadow`` are None where there is no
     champion. ``weighted`` are the tasks that the utility policy's order depends on. ``later_validation`` is
     that of the labels as of a promotion's own day. ``recipes`` are the heads' and the champion's;
-    ``past_gains`` what earlier releases gained, by subject; ``inputs`` what the heads read.
+    ``past_gains`` what earlier releases gained, by subject; ``inputs`` what the heads read, and
+    ``served`` the same beside the newest traffic.
     """
 
     as_of: datetime
@@ -72,6 +75,7 @@ class Evidence:
     recipes: Sequence[RecipePair] | None = None
     past_gains: Mapping[str, Sequence[float]] = field(default_factory=dict)
     inputs: Sequence[HeadInputs] = ()
+    served: Sequence[HeadInputs] = ()
 
 
 def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
@@ -89,6 +93,8 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
         *judge_models(gates.model, evidence.tasks, evidence.comparisons, simulation=evidence.runs.simulation),
         *judge_references(gates.model, evidence.tasks, evidence.weighted),
         *_gains(evidence),
+        *judge_inputs(evidence.inputs, evidence.weighted, where="features", run=evidence.runs.release),
+        *judge_inputs(evidence.served, evidence.weighted, where="served", run=evidence.runs.shadow),
         *evidence.reports,
         *judge_ratios(gates.calibration, evidence.tasks, costs=evidence.costs),
         *evidence.guardrails,

@@ -11,6 +11,7 @@ _MUCH_DATA: Final = 1000.0
 _BLOCKED: Final = {
     "data": "Mend the log, build the labels again and retrain: what was learned from them cannot be trusted.",
     "model": "Look at the task below: what it learned from, and whether its data changed; then retrain.",
+    "inputs": "Mend the log of the feature below, or retrain once its heads have learned from such days.",
     "calibration": "Look at the task's reliability below, calibrate by the segment that is off, retrain.",
     "constraints": "Do not promote; no override lifts it. Mend the code that lets it through, then retrain.",
     "decision": "Do not promote. Look for other weights (equipoise tune), or keep {champion}.",

@@ -28,7 +28,8 @@ def test_how_many_more_requests_would_tell_is_said_where_it_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "gate", ["constraints", "data", "model", "calibration", "decision", "shadow", "freshness", "parity"]
+    "gate",
+    ["constraints", "data", "model", "inputs", "calibration", "decision", "shadow", "freshness", "parity"],
 )
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.CANNOT_TELL, Outcome.METRIC_MISSING])
 def test_every_gate_has_a_way_out(gate: str, outcome: Outcome) -> None:

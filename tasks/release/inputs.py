@@ -1,0 +1,357 @@
+"""What a release's heads read, and which features changed after the days that the heads learned from.
+
+::
+
+    calibrate, test, newest days; the served one in shadow          what is compared
+    train days of a head, in blocks as long, of a week at most      what is usual
+
+Of each feature the figures of `tasks.evaluation.inputs` are compared. What blocks of the train days differ by
+among themselves is usual, and widens every bound: weekdays, seasons and new items change a feature honestly.
+Rows are a sample of requests, the same ones each time.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cached_property
+from itertools import combinations
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.columns import DAY, REQUEST_ID, SHOWN
+from tasks.errors import DataError, StoreError
+from tasks.evaluation.inputs import ChangeKind, ComparedDays, HeadInputs, InputChange, gain_shares
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tasks.ranking.features import FeatureEncoder
+from tasks.ranking.heads import Head
+from tasks.stores.manifest import Manifest, PinnedPart, Role
+from tasks.stores.workspace import Workspace
+from tasks.training.slices import DaySlice
+from tasks.validation.trailing import chance_divergence, divergence
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.intp]
+Figures = Iterator[tuple[ChangeKind, float, float]]
+Days = tuple[date, date]
+Spans = tuple[Days, Days]
+"""Train and calibrate days."""
+
+NEWEST: Final = timedelta(days=7)
+"""The newest days: a week, since some features are those of a weekday."""
+SAMPLE: Final = 100_000
+"""Rows that are read for a release: shares of a slice of a tenth of them have a standard error of .005."""
+_WEEK: Final = 7
+_BLOCKS: Final = 4
+_LEAST_BLOCKS: Final = 3
+_LEAST_ROWS: Final = 100
+_MOST_ONE_VALUE: Final = 0.999
+_OFTEN_ONE_VALUE: Final = 0.99
+_SCALE: Final = 5.0
+_SHARE: Final = 0.2
+_BITS: Final = 0.05
+_FREQUENT: Final = 40
+_TENTHS: Final = np.arange(1, 10) / 10
+_BY_CHANCE: Final = 1e-4
+"""Probability that chance alone exceeds what it is allowed of a divergence."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """A feature on the days that a head learned from.
+
+    Attributes
+    ----------
+    values : [n] numbers, or codes of categories; NaN where there is none.
+    blocks : [n] the block of days of each row, from 0.
+    """
+
+    name: str
+    categorical: bool
+    values: Floats
+    blocks: Codes
+
+    def changes(self, days: ComparedDays, values: Floats) -> Iterator[InputChange]:
+        """Yield what lies beyond its bound on other days; their values have shape [m].
+
+        Examples
+        --------
+        >>> prices = np.arange(1.0, 401.0)
+        >>> learned = Learned("price", False, prices, np.arange(400) % 4)
+        >>> [one.kind for one in learned.changes("test", prices * 100)]
+        ['scale', 'distribution']
+        >>> list(learned.changes("test", prices + 1.0))
+        []
+        """
+        for kind, observed, bound in self._figures(values):
+            if observed > bound:
+                yield InputChange(feature=self.name, days=days, kind=kind, observed=observed, bound=bound)
+
+    def _figures(self, values: Floats) -> Figures:
+        if min(values.size, self.values.size) < _LEAST_ROWS:
+            return
+        usual = max((abs(_nulls(block) - _nulls(self.values)) for block in self._by_block), default=0.0)
+        yield "nulls", abs(_nulls(values) - _nulls(self.values)), _SHARE + usual
+        seen = _known(values)
+        if min(seen.size, self._known.size) < _LEAST_ROWS:
+            return
+        if max(map(_largest_share, self._known_by_block), default=1.0) <= _OFTEN_ONE_VALUE:
+            yield "constant", _largest_share(seen), _MOST_ONE_VALUE
+        yield from self._unseen(seen) if self.categorical else self._scale(seen)
+        yield from self._distribution(seen)
+
+    def _scale(self, seen: Floats) -> Figures:
+        center = _size(self._known)
+        usual = max((_factor(_size(block), center) for block in self._known_by_block), default=1.0)
+        yield "scale", _factor(_size(seen), center), _SCALE * usual
+
+    def _unseen(self, seen: Floats) -> Figures:
+        """Compare the share of unseen categories with that of each block by what the others saw."""
+        blocks = [np.unique(block, return_counts=True) for block in self._known_by_block]
+        names, times = np.unique(np.concatenate([values for values, _ in blocks]), return_counts=True)
+        alone = names[times == 1]
+        own = [counts[np.isin(values, alone)].sum() / counts.sum() for values, counts in blocks]
+        usual = max(own) if len(own) > 1 else 0.0
+        yield "unseen", float(1 - np.isin(seen, self._known).mean()), _SHARE + float(usual)
+
+    def _distribution(self, seen: Floats) -> Figures:
+        """Compare the divergence with the greatest between two blocks, or with what chance gives."""
+        if len(self._known_by_block) < _LEAST_BLOCKS:
+            return
+        edges = self._common if self.categorical else self._edges
+        count = _count_categories if self.categorical else _count_ranges
+        whole, now = count(self._known, edges)[None], count(seen, edges)[None]
+        blocks = [count(block, edges)[None] for block in self._known_by_block]
+        among = max(float(divergence(one, other)[0]) for one, other in combinations(blocks, 2))
+        chance = float(chance_divergence(now, whole, false_alarm_rate=_BY_CHANCE)[0])
+        yield "distribution", float(divergence(now, whole)[0]), max(among, chance) + _BITS
+
+    @cached_property
+    def _known(self) -> Floats:
+        return _known(self.values)
+
+    @cached_property
+    def _by_block(self) -> list[Floats]:
+        blocks = [self.values[self.blocks == block] for block in np.unique(self.blocks)]
+        return [block for block in blocks if block.size >= _LEAST_ROWS]
+
+    @cached_property
+    def _known_by_block(self) -> list[Floats]:
+        known = [_known(block) for block in self._by_block]
+        return [block for block in known if block.size >= _LEAST_ROWS] or [self._known]
+
+    @property
+    def _common(self) -> Floats:
+        values, counts = np.unique(self._known, return_counts=True)
+        return np.sort(values[np.argsort(-counts, kind="stable")[:_FREQUENT]])
+
+    @property
+    def _edges(self) -> Floats:
+        """Tenths of all values, and of those other than the most frequent one, which may be most of them."""
+        values, counts = np.unique(self._known, return_counts=True)
+        rest = self._known[self._known != values[counts.argmax()]]
+        return np.unique(_quantiles(self._known) + _quantiles(rest))
+
+
+@dataclass(frozen=True)
+class InputRows:
+    """Features of rows as the heads read them.
+
+    Attributes
+    ----------
+    days : [n] day of each row.
+    columns : [n] numbers by feature, or codes of categories; NaN where there is none.
+    categorical : features that are categories.
+    """
+
+    days: npt.NDArray[np.object_]
+    columns: Mapping[str, Floats]
+    categorical: Collection[str] = ()
+
+    @classmethod
+    def encode(cls, frames: Sequence[pd.DataFrame], heads: Iterable[Head]) -> "list[InputRows]":
+        """Encode the features that heads read and all frames have; a category has one code in all of them."""
+        read = {name: name in head.encoder.categorical for head in heads for name in _features(head)}
+        read = {name: kind for name, kind in read.items() if all(name in frame for frame in frames)}
+        numeric, categorical = ([name for name in read if read[name] is kind] for kind in (False, True))
+        known = [FeatureEncoder.fit(frame, numeric, categorical).categories for frame in frames]
+        categories = {
+            name: tuple(dict.fromkeys(value for one in known for value in one[name])) for name in categorical
+        }
+        encoder = FeatureEncoder(tuple(numeric), categories)
+        matrices = [np.asfortranarray(encoder.matrix(frame)) for frame in frames]
+        return [
+            cls(_days_of(frame), dict(zip(encoder.names, matrix.T, strict=True)), categories)
+            for frame, matrix in zip(frames, matrices, strict=True)
+        ]
+
+    def on(self, first: date, last: date) -> "InputRows":
+        """Return the rows from one day to another."""
+        rows = (self.days >= first) & (self.days <= last)
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        return InputRows(self.days[rows], columns, self.categorical)
+
+
+def release_inputs(
+    snapshot: Snapshot,
+    heads: Sequence[Head],
+    pins: Mapping[str, tuple[PinnedPart, PinnedPart]],
+    test: DaySlice,
+) -> list[HeadInputs]:
+    """Compare what each head reads on its train days, which may be long ago, with later days.
+
+    Parameters
+    ----------
+    pins : model and calibrator of each head, which say what days they learned from.
+    test : the days on which the decision is rehearsed.
+    """
+    trained: dict[str, Spans] = {
+        head.task: (pins[head.task][0].slices["train"], pins[head.task][1].slices["calibrate"])
+        for head in heads
+    }
+    sample = _sample(snapshot, heads, min(train for train, _ in trained.values())[0])
+    (rows,) = InputRows.encode([sample], heads)
+    newest = rows.on(snapshot.last_day - NEWEST + timedelta(days=1), snapshot.last_day)
+    shared: dict[ComparedDays, InputRows] = {"test": rows.on(test.first, test.last), "newest": newest}
+    compared: dict[Spans, list[InputChange]] = {}
+    for train, calibrate in dict.fromkeys(trained.values()):
+        later: dict[ComparedDays, InputRows] = {"calibrate": rows.on(*calibrate), **shared}
+        compared[train, calibrate] = list(find_changes(rows.on(*train), later))
+    return [
+        _head_inputs(head, compared[trained[head.task]], rows.on(*trained[head.task][0])) for head in heads
+    ]
+
+
+def served_inputs(
+    workspace: Workspace, manifest: Manifest, heads: Sequence[Head], candidates: pd.DataFrame
+) -> list[HeadInputs]:
+    """Compare what each head reads on its train days with what was logged when serving.
+
+    Parameters
+    ----------
+    candidates : of a day; where the log says so, only those that were shown are compared, since heads learn
+        from what was shown.
+    """
+    trained = {head.task: manifest.part(Role.TASK, head.task).slices["train"] for head in heads}
+    shown = candidates[SHOWN].fillna(value=False).astype(bool) if SHOWN in candidates else slice(None)
+    try:
+        snapshot = LabelStore(workspace.home, workspace.surface).snapshot(manifest.snapshot.id)
+        sample = _sample(snapshot, heads, min(trained.values())[0])
+    except (DataError, StoreError) as error:
+        return [_head_inputs(head, [], None, reason=str(error)) for head in heads]
+    rows, served = InputRows.encode([sample, candidates[shown]], heads)
+    compared = {
+        train: list(find_changes(rows.on(*train), {"served": served})) for train in {*trained.values()}
+    }
+    return [_head_inputs(head, compared[trained[head.task]], rows.on(*trained[head.task])) for head in heads]
+
+
+def find_changes(learned: InputRows, later: Mapping[ComparedDays, InputRows]) -> Iterator[InputChange]:
+    """Yield what lies beyond its bound on later days, feature by feature."""
+    if not learned.days.size:
+        return
+    lengths = {days: min(_WEEK, _span(rows)) for days, rows in later.items() if rows.days.size}
+    blocks = {length: _blocks(learned.days, length) for length in {*lengths.values()}}
+    for name, values in learned.columns.items():
+        features = {n: Learned(name, name in learned.categorical, values, of) for n, of in blocks.items()}
+        for days, length in lengths.items():
+            yield from features[length].changes(days, later[days].columns[name])
+
+
+def _sample(snapshot: Snapshot, heads: Iterable[Head], first: date) -> pd.DataFrame:
+    """Read a sample of the requests from a day on, with the features that the snapshot has."""
+    present = {*snapshot.schema().names}
+    names = dict.fromkeys(name for head in heads for name in _features(head) if name in present)
+    rows = sum(day["rows"] for day in snapshot.days().to_pylist() if day[DAY] >= first)
+    sampled = f"hash({REQUEST_ID}) % {max(1, rows // SAMPLE)} = 0"
+    return snapshot.read([DAY, *names], first_day=first, where=sampled).to_pandas()
+
+
+def _features(head: Head) -> list[str]:
+    """Name what a head reads, without what scoring holds at one value."""
+    return [name for name in head.encoder.names if name not in head.held]
+
+
+def _head_inputs(
+    head: Head, changes: Iterable[InputChange], learned: InputRows | None, *, reason: str = ""
+) -> HeadInputs:
+    """Say what a head reads, which of it changed, and why nothing could be compared."""
+    gains = gain_shares(head.encoder.names, head.booster.feature_importance("gain").tolist())
+    if learned is not None:
+        missing = [name for name in _features(head) if name not in learned.columns]
+        few = learned.days.size < _LEAST_ROWS
+        reason = f"{learned.days.size} rows of its train days are left" if few else ""
+        reason = f"not logged on all of these days: {', '.join(missing)}" if missing else reason
+    own = tuple(change for change in changes if change.feature in gains)
+    return HeadInputs(task=head.task, gains=gains, changes=own, reason=reason)
+
+
+def _days_of(frame: pd.DataFrame) -> npt.NDArray[np.object_]:
+    """Return the day of each row; what was served is of one day, which nothing is asked of."""
+    return frame[DAY].to_numpy(dtype=object) if DAY in frame else np.full(len(frame), None)
+
+
+def _span(rows: InputRows) -> int:
+    """Return how many days rows span; what was served is of one."""
+    known = rows.days[0] is not None
+    return (rows.days.max() - rows.days.min()).days + 1 if known else 1
+
+
+def _blocks(days: npt.NDArray[np.object_], length: int) -> Codes:
+    """Return the block of so many days that each row lies in, counted from the last day, shape [n].
+
+    Where that gives fewer than three blocks, as many as there are days, at most four.
+
+    Examples
+    --------
+    >>> days = np.array([date(2026, 5, day) for day in (1, 1, 2, 3, 4, 5)])
+    >>> _blocks(days, 2).tolist(), _blocks(days, 7).tolist()
+    ([2, 2, 1, 1, 0, 0], [0, 0, 0, 1, 2, 3])
+    """
+    codes, known = pd.factorize(days, sort=True)
+    block = np.array([(known[-1] - day).days // length for day in known], dtype=np.intp)
+    if np.unique(block).size < _LEAST_BLOCKS:
+        parts = np.array_split(known, min(_BLOCKS, len(known)))
+        block = np.concatenate([np.full(len(part), n) for n, part in enumerate(parts)])
+    return np.asarray(block[codes], dtype=np.intp)
+
+
+def _known(values: Floats) -> Floats:
+    return values[~np.isnan(values)]
+
+
+def _nulls(values: Floats) -> float:
+    return float(np.isnan(values).mean())
+
+
+def _largest_share(values: Floats) -> float:
+    return float(np.unique(values, return_counts=True)[1].max() / values.size)
+
+
+def _size(values: Floats) -> float:
+    """Return the median size of what is not 0; NaN of too few."""
+    sizes = np.abs(values[values != 0])
+    return float(np.median(sizes)) if sizes.size >= _LEAST_ROWS else float("nan")
+
+
+def _factor(one: float, other: float) -> float:
+    """Return by what factor two sizes differ, 1 where one is not known."""
+    return 1.0 if np.isnan(one) or np.isnan(other) else max(one / other, other / one)
+
+
+def _quantiles(values: Floats) -> list[float]:
+    return np.quantile(values, _TENTHS).tolist() if values.size else []
+
+
+def _count_ranges(values: Floats, edges: Floats) -> Floats:
+    places = np.searchsorted(edges, values, side="right")
+    return np.bincount(places, minlength=edges.size + 1).astype(np.float64)
+
+
+def _count_categories(values: Floats, common: Floats) -> Floats:
+    """Count the common categories and, at the end, all others."""
+    places = np.where(np.isin(values, common), np.searchsorted(common, values), common.size)
+    return np.bincount(places, minlength=common.size + 1).astype(np.float64)
