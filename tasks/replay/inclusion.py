@@ -13,18 +13,17 @@ that of being on the page at all, and w = 1 / propensity.
 Items that are certain to stand above the first position that is drawn stand for themselves (w = 1), and their
 positions count in no ``a``: the last slots of a slate, drawn at random, tell of all that were left.
 
-Whether the propensities hold is tested where they are used, in the slots of a policy that does not depend on
-the log's draws::
+Whether the propensities hold is tested where every item has a chance::
 
-    excess     sum over slots of (w - 1) / slots         0 on average; standard error by request
-    above 0    by more than 3 standard errors: the propensities are too small
-    below 0    they are too large, or some slots hold what the log never shows. Where the log marks what could
-               have been drawn (``drawable``) into one slot a request, slots that hold anything else are left
-               out and count as unsupported; else the share of unsupported looks alone is judged
+    excess     mean of (w - 1), 0 over the log's draws; standard error by request, 3 of them refuse
+    marked     over all rows that were shown or could have been drawn (``CandidateLog.possible``); slots of a
+               policy that hold anything else count as unsupported
+    unmarked   over the slots of a policy that does not depend on the log's draws. Above 0 the propensities
+               are too small. Below 0 they are too large, or the slots hold what the log never shows:
+               constraints, caps and floors keep items out for ever. The share of unsupported looks is judged
 
-Not over all candidates: constraints, caps and floors keep some out for ever. A policy close to the log's
-has few slots that hold drawn items, and by chance none of these may have been shown: the standard error is at
-least what the spread of the weights in the whole log gives to so many slots.
+A policy close to the log's has few slots that hold drawn items, and by chance none of these may have been
+shown: there the standard error is at least what the spread of all weights of the log gives to so many slots.
 """
 
 from typing import Final
@@ -119,15 +118,15 @@ def doubt_slots(
     >>> doubt_slots(np.repeat(np.arange(30), 2), np.ones(60), np.ones(60))
     ''
     """
-    tested = looks > 0 if possible is None else (looks > 0) & possible
-    drawn = (weights != 1) if possible is None else (weights != 1) & possible
+    tested, drawn = looks > 0 if possible is None else possible, weights != 1
     spread = max(float(np.mean(np.square(weights[drawn]))) - 1.0, 0.0) if drawn.any() else 0.0
-    excess, error = slot_excess(requests[tested], weights[tested])
-    error = max(error, _least_error(tested.astype(np.float64), drawn, spread))
+    excess, error = mean_excess(requests[tested], weights[tested])
+    if possible is None:
+        error = max(error, _least_error(tested.astype(np.float64), drawn, spread))
     if abs(excess) > _TESTED_ERRORS * error + _ROUNDING and (excess > 0 or possible is not None):
         return (
-            f"the logged propensities do not hold: the weights of its slots are {1 + excess:.3g} on average "
-            f"(standard error {error:.2g}) where they should be 1"
+            f"the logged propensities do not hold: the mean weight is {1 + excess:.3g} (standard error "
+            f"{error:.2g}) where it should be 1"
         )
     share, error = unsupported_share(looks, weights, possible, unseen)
     if possible is None:
@@ -148,16 +147,16 @@ def _least_error(looks: Floats, drawn: Rows, spread: float) -> float:
     return float(np.sqrt(spread * np.square(looks[drawn]).sum()) / total) if total else 0.0
 
 
-def slot_excess(requests: Codes, weights: Floats) -> tuple[float, float]:
-    """Return the mean of (w - 1) over slots and its standard error by request, infinite below 20 requests.
+def mean_excess(requests: Codes, weights: Floats) -> tuple[float, float]:
+    """Return the mean of (w - 1) over rows and its standard error by request, infinite below 20 requests.
 
     Parameters
     ----------
-    requests, weights : [m] of the slots.
+    requests, weights : [m].
 
     Examples
     --------
-    >>> slot_excess(np.arange(100) // 2, np.tile([2.0, 0.0], 50))
+    >>> mean_excess(np.arange(100) // 2, np.tile([2.0, 0.0], 50))
     (0.0, 0.0)
     """
     if not len(weights):

@@ -108,14 +108,18 @@ class CandidateLog:
     def possible(self) -> npt.NDArray[np.bool_] | None:
         """Rows that were shown or could have been drawn, shape (n,); None where that is not known exactly.
 
-        It is not where the log marks none, nor where several slots of a request are drawn: the item in one of
-        them may close by its cap what the next could have held. Without a draw nothing else is possible.
+        It is where the log marks them and draws at most the last slot of a request: the item in a drawn slot
+        may close by its cap what a later one could have held. Without a draw nothing else is possible.
         """
         if self.drawable is None or self.propensity is None:
             return None
-        shown = self.shown
-        drawn = np.bincount(self.requests[shown], self.propensity[shown] < 1, self.request_count)
-        return None if (drawn > 1).any() else shown | (self.drawable & (drawn > 0)[self.requests])
+        rows = np.flatnonzero(self.shown)
+        requests, random, place = self.requests[rows], self.propensity[rows] < 1, self.logged_position[rows]
+        drawn = np.bincount(requests, random, self.request_count)
+        above = place <= np.bincount(requests, np.where(random, place, 0.0), self.request_count)[requests]
+        if (drawn > 1).any() or not (above | (drawn == 0)[requests]).all():
+            return None
+        return self.shown | (self.drawable & (drawn > 0)[self.requests])
 
     @cached_property
     def mean_examination(self) -> float:
