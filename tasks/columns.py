@@ -36,6 +36,8 @@ EVENT: Final = "event"
 HAPPENED_AT: Final = "happened_at"
 VALUE: Final = "value"
 INGESTED_AT: Final = "ingested_at"
+EVENT_ID: Final = "event_id"
+"""Optional: events of one id count once."""
 
 # label store
 DAY: Final = "ds"

@@ -4,7 +4,7 @@
 
     impressions, events                      the log, under our column names
       repeated, first_of_repeated, shown     logs/rows.py   known before the as-of, one row a key
-      known
+      repeated_events, first_events, known                  likewise, one event an id
       <task>__signals ... <task>__credited   credit.py      which events an impression is credited with
       facts, statuses_<n>, labels_<n>        status.py      status and label, parents before children
       -> impression columns, ds, and <task>, <task>__status, <task>__at of every task
@@ -79,9 +79,11 @@ def label_query(
     }
     if labels_only:
         taking_part[rows.WRITTEN] = rows.written_impressions(as_of, names, days.write)
-    taking_part[rows.KNOWN] = rows.known_events(
-        as_of, event_columns(tasks, log), sorted(tasks.events), days.events
-    )
+    of_events = event_columns(tasks, log)
+    if log.has_event_ids:
+        taking_part[rows.REPEATED_EVENTS] = rows.repeated_events(as_of, of_events)
+        taking_part[rows.FIRST_EVENTS] = rows.first_events(as_of, of_events)
+    taking_part[rows.KNOWN] = rows.known_events(as_of, of_events, sorted(tasks.events), days.events)
     layers = label_layers(tasks, horizon.arrived, names, days.write)
     return LabelQuery(
         rows=taking_part,

@@ -91,9 +91,8 @@ def exclusions_in_window(tasks: TasksSpec, task: str, number: int, as_of: x.AsOf
 
 
 def _known(log: Log, as_of: x.AsOf, events: Sequence[str], more: Sequence[exp.Expr]) -> exp.Select:
-    known = rows.known_as_of(as_of, ingested=log.has_arrival)
-    named = x.one_of(x.column(c.EVENT), dict.fromkeys(events))
-    return x.select([*x.columns(log.events), *more], x.table(rows.EVENTS), where=[known, named])
+    known = rows.known_events(as_of, log.events, list(dict.fromkeys(events)), wanted=log.events)
+    return x.select([*x.columns(log.events), *more], x.subquery(known, rows.KNOWN))
 
 
 def _window(rule: w.Rule, match: Sequence[str]) -> exp.Subquery:

@@ -103,8 +103,8 @@ class LabelQuery:
 
     @property
     def on_the_cut(self) -> Relations:
-        """The rows that take part, of a log whose repeated keys are known."""
-        return {name: query for name, query in self.rows.items() if name not in {rows.REPEATED, rows.FIRST}}
+        """The rows that take part, of a log whose repeated keys and ids are known."""
+        return {name: query for name, query in self.rows.items() if name not in rows.CUT}
 
     @property
     def credit(self) -> dict[str, Relations]:

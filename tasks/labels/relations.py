@@ -65,6 +65,7 @@ def cut_near(log: LogTables, days: LabelDays, *, as_of: datetime) -> None:
     alike = exp.In(this=request.copy(), query=exp.Subquery(this=requests))
     log.create(_NEAR, x.select([exp.Star()], x.table(rows.IMPRESSIONS), where=[alike]), view=True)
     log.cut(as_of, _NEAR)
+    log.cut_events(as_of)
 
 
 def make_relations(log: LogTables, query: LabelQuery) -> None:

@@ -123,6 +123,7 @@ def _both_rates(
     try:
         with open_log(workspace) as log:
             log.cut(snapshot.as_of)
+            log.cut_events(snapshot.as_of)
             return {task: _compare_rates(counts[task], _recount(log, task, snapshot, days)) for task in tasks}
     except DataError as error:
         return {task: _one_rate(counts[task], f"the log cannot be read: {error}") for task in tasks}

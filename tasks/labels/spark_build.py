@@ -154,8 +154,8 @@ def _empty(spark: "SparkSession", log: LogTables, table: str) -> "DataFrame":
 
 
 def _hand_over(spark: "SparkSession", log: LogTables) -> None:
-    """Give Spark the repeated keys and their first impressions, which DuckDB found in all files."""
-    for name in (rows.REPEATED, rows.FIRST):
+    """Give Spark the repeated keys and ids and the first row of each, which DuckDB found in all files."""
+    for name in rows.CUT if log.log.has_event_ids else rows.CUT[:2]:
         file = log.folder / f"{name}.parquet"
         log.connection.execute(fill(_COPY, table=x.table(name), file=x.text(file)))
         read_parquet(spark, file).createOrReplaceTempView(name)

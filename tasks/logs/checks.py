@@ -21,7 +21,7 @@ _FLAG = frozenset({kinds.BOOLEAN})
 _ANY = _ID | _NUMBER | _FLAG | _INSTANT
 
 
-_OF_EVENTS = frozenset({c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT})
+_OF_EVENTS = frozenset({c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT, c.EVENT_ID})
 _OF_IMPRESSIONS = frozenset({c.SHOWN_AT, c.POSITION, c.PROPENSITY, c.VISIBLE})
 """Columns of ours that one table alone has: in another, a column of the mapped name is one of its own."""
 
@@ -65,6 +65,8 @@ def needed_columns(table: str, contracts: Contracts) -> dict[str, frozenset[str]
     ids = {name: _ID for name in match if name in IDS}
     if table == EVENTS:
         base = {c.EVENT: _WORD, c.HAPPENED_AT: _INSTANT, **match, **ids}
+        if c.EVENT_ID in contracts.surface.columns:
+            base[c.EVENT_ID] = _ID
         return {**base, c.VALUE: _NUMBER} if _reads_values(contracts) else base
     surface = contracts.surface
     described = (*surface.features.categorical, *(s.column for s in surface.segments))
@@ -82,6 +84,7 @@ def needed_columns(table: str, contracts: Contracts) -> dict[str, frozenset[str]
 
 _OPTIONAL: Mapping[str, frozenset[str]] = {
     c.INGESTED_AT: _INSTANT,
+    c.EVENT_ID: _ID,
     c.VALUE: _NUMBER,
     c.POSITION: _NUMBER,
     c.PROPENSITY: _NUMBER,

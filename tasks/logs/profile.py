@@ -10,15 +10,30 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
+from sqlglot import exp
+
 from tasks import columns as c
 from tasks.errors import DataError
 from tasks.logs.days import DaySum, LogDays
 from tasks.logs.duplicate_keys import count_extras, cut_files, find_spread_requests
 from tasks.logs.footers import File
-from tasks.logs.rows import EVENTS, IMPRESSIONS, NO_EVENT, NO_KEY, REPEATED_KEY, is_known
-from tasks.logs.summaries import Summaries, make_summary_tables, summarise_files
+from tasks.logs.rows import (
+    CONFLICTING_EVENT,
+    CONFLICTING_EVENTS,
+    DUPLICATE_EVENTS,
+    EVENTS,
+    IMPRESSIONS,
+    NO_EVENT,
+    NO_KEY,
+    PLACE,
+    REPEATED_KEY,
+    is_known,
+    known_since,
+)
+from tasks.logs.summaries import Summaries, make_summary_tables, row_hash, summarise_files
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
+from tasks.sql.dialects import utc_day
 from tasks.stores.location import Location
 
 
@@ -26,7 +41,8 @@ from tasks.stores.location import Location
 class Counts:
     """The rows of a log table by what became of them; the parts add up to ``rows``.
 
-    ``future`` rows lie at or after the as-of, ``not_arrived`` ones happened before it and arrived later.
+    ``future`` rows lie at or after the as-of, ``not_arrived`` ones happened before it and arrived later,
+    ``repeated`` ones are equal to the event of their id.
     """
 
     rows: int
@@ -34,16 +50,18 @@ class Counts:
     future: int
     not_arrived: int
     quarantined: dict[str, int]
+    repeated: int = 0
 
     def __str__(self) -> str:
         """Write the counts that are not zero."""
         named = {"kept": self.kept, "from the future": self.future, "not arrived yet": self.not_arrived}
+        named |= {"repeated": self.repeated}
         named |= {rule.replace("_", " "): n for rule, n in self.quarantined.items()}
         counted = ", ".join(f"{n:,} {what}" for what, n in named.items() if n)
         return f"{self.rows:,} rows ({counted or 'none kept'})"
 
     def __post_init__(self) -> None:
-        parts = self.kept + self.future + self.not_arrived + sum(self.quarantined.values())
+        parts = self.kept + self.future + self.not_arrived + self.repeated + sum(self.quarantined.values())
         if parts != self.rows:
             raise DataError(f"Rows do not add up: {self.rows:,} read, {parts:,} accounted for: {self}")
 
@@ -90,6 +108,7 @@ def profile_log(
     now = summarise_files(log, folder, as_of=as_of)
     before = summarise_files(log, folder, as_of=previous) if previous else {}
     make_summary_tables(log, {f"{t}_now": now[t] for t in now} | {f"{t}_before": before[t] for t in before})
+    log.cut_events(as_of)
     find_spread_requests(log, now[IMPRESSIONS], folder, as_of)
     cut_files(log, now[IMPRESSIONS], now[IMPRESSIONS].new, as_of)
     impressions = _impressions(log, now[IMPRESSIONS])
@@ -134,8 +153,42 @@ def _impressions(log: LogTables, summaries: Summaries) -> Counts:
 
 def _events(log: LogTables, summaries: Summaries) -> Counts:
     total, later, bad = (_count(log, EVENTS, name) for name in ("rows", "later", "bad"))
-    ahead, kept = sum(file.rows for file in summaries.future), _count_good(log, EVENTS)
-    return Counts(total + ahead, kept, later + ahead, total - later - bad - kept, {NO_EVENT: bad})
+    ahead, known = sum(file.rows for file in summaries.future), _count_good(log, EVENTS)
+    quarantined, extra = {NO_EVENT: bad}, sum(n for *_, n, _ in _repeated_events(log))
+    if log.log.has_event_ids:
+        query = "SELECT count(*) FROM $conflicting"
+        ((quarantined[CONFLICTING_EVENT],),) = log.fetch(query, conflicting=x.table(CONFLICTING_EVENTS))
+    return Counts(
+        rows=total + ahead,
+        kept=known - extra,
+        future=later + ahead,
+        not_arrived=total - later - bad - known,
+        quarantined=quarantined,
+        repeated=extra - quarantined.get(CONFLICTING_EVENT, 0),
+    )
+
+
+def _repeated_events(log: LogTables, *, before: datetime | None = None) -> list[tuple[date, str, int, int]]:
+    """Return by day and name the events after the first of their id, and the sum of their hashes.
+
+    Parameters
+    ----------
+    before
+        Leave out what was not known at this instant.
+    """
+    if not log.log.has_event_ids:
+        return []
+    known = x.lt(known_since(log.log.events), x.instant(before)) if before else exp.true()
+    sums = log.fetch(
+        """SELECT $day, $event, count(*), sum($hashed)::DECIMAL(38, 0) FROM $duplicates WHERE $extra
+           GROUP BY 1, 2""",
+        day=utc_day(x.column(c.HAPPENED_AT)),
+        event=x.column(c.EVENT),
+        hashed=row_hash(log, EVENTS),
+        duplicates=x.table(DUPLICATE_EVENTS),
+        extra=x.all_of(x.gt(x.column(PLACE), x.integer(1)), known),
+    )
+    return [(day, event, int(n), int(total)) for day, event, n, total in sums]
 
 
 def _first(log: LogTables) -> datetime | None:
@@ -152,7 +205,7 @@ def _by_day(log: LogTables, as_of: datetime, previous: datetime | None) -> LogDa
         impressions,
         events,
         _impression_days(log, "impressions_before", before=previous),
-        _event_days(log, "events_before"),
+        _event_days(log, "events_before", before=previous),
         late=_late(log, as_of, previous),
     )
 
@@ -168,7 +221,7 @@ def _impression_days(log: LogTables, name: str, before: datetime | None = None) 
     return {day: total for day, total in days.items() if total.rows}
 
 
-def _event_days(log: LogTables, name: str) -> dict[tuple[date, str], DaySum]:
+def _event_days(log: LogTables, name: str, before: datetime | None = None) -> dict[tuple[date, str], DaySum]:
     """Return by day and name the events that some task reads."""
     sums = log.fetch(
         """SELECT day, name, sum(n), sum(total) FROM $summaries
@@ -176,7 +229,11 @@ def _event_days(log: LogTables, name: str) -> dict[tuple[date, str], DaySum]:
         summaries=x.table(name),
         bearing=x.one_of(x.column("name"), sorted(log.contracts.tasks.events)),
     )
-    return {(day, event): DaySum(int(n), int(total)) for day, event, n, total in sums}
+    days = {(day, event): DaySum(int(n), int(total)) for day, event, n, total in sums}
+    for day, event, n, total in _repeated_events(log, before=before):
+        if (day, event) in days:
+            days[day, event] = DaySum(days[day, event].rows - n, days[day, event].sum - total)
+    return {stream: of_day for stream, of_day in days.items() if of_day.rows}
 
 
 def _late(log: LogTables, as_of: datetime, previous: datetime) -> frozenset[tuple[date, str]]:

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from tasks.logs import rows
 from tasks.logs.footers import File
-from tasks.logs.rows import NO_EVENT, NO_KEY, REPEATED_KEY
+from tasks.logs.rows import CONFLICTING_EVENT, NO_EVENT, NO_KEY, REPEATED_KEY
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill
@@ -27,6 +27,7 @@ REASONS = {
     REPEATED_KEY: "another impression has the same request_id and item_id and comes before it",
     NO_KEY: "request_id, item_id or shown_at is null",
     NO_EVENT: "the event has no name or no time",
+    CONFLICTING_EVENT: "another event has the same event_id and other content, and was known before it",
 }
 _SCHEMA = pa.schema(
     [
@@ -80,7 +81,7 @@ def quarantine_bad_rows(
 
 
 def find_bad_rows(log: LogTables, *, as_of: datetime, files: Mapping[str, Sequence[File]]) -> None:
-    """Make the relation ``bad_rows``: table, rule, reason, row. Needs ``log.cut(as_of)``."""
+    """Make the relation ``bad_rows``: table, rule, reason, row. Needs ``log.cut`` and ``cut_events``."""
     name = x.name(BAD_ROWS)
     log.connection.execute(fill(_CREATE, name=name))
     for table, of_table in files.items():
@@ -88,11 +89,15 @@ def find_bad_rows(log: LogTables, *, as_of: datetime, files: Mapping[str, Sequen
     later = x.gt(x.column(rows.PLACE), x.integer(1))
     repeated = x.select(x.columns(log.log.impressions), x.table(rows.DUPLICATES), where=[later])
     no_event = rows.lacks_event(as_of, ingested=log.log.has_arrival)
-    for table, rule, query in (
+    bad = [
         (rows.IMPRESSIONS, REPEATED_KEY, repeated),
         (rows.IMPRESSIONS, NO_KEY, _select_bad(rows.IMPRESSIONS, rows.lacks_key(as_of))),
         (rows.EVENTS, NO_EVENT, _select_bad(rows.EVENTS, no_event)),
-    ):
+    ]
+    if log.log.has_event_ids:
+        conflicting = x.select([exp.Star()], x.table(rows.CONFLICTING_EVENTS))
+        bad.append((rows.EVENTS, CONFLICTING_EVENT, conflicting))
+    for table, rule, query in bad:
         texts = {"table": x.text(table), "rule": x.text(rule), "reason": x.text(REASONS[rule])}
         log.connection.execute(fill(_INSERT, name=name, query=query, **texts))
 

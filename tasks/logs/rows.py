@@ -1,4 +1,4 @@
-"""Which rows of the log take part in a build: known before the as-of, one impression a key.
+"""Which rows of the log take part in a build: known before the as-of, one of each key and of each event_id.
 
 ::
 
@@ -6,10 +6,13 @@
     first_of_repeated   of those, the earliest impression; ties: lowest position, then the other columns
     shown               every impression that takes part
     written             every impression of the days to write that has a key, duplicates included
+    repeated_events     ids that more than one known event has
+    first_events        of those, the event that was known first; ties: happened_at, then the other columns
     known               every event that takes part
 
-Other rows lie at or after the as-of, had not arrived by then, or are bad: they go to the quarantine under one
-of three rules.
+Other rows lie at or after the as-of, had not arrived by then, repeat the event of their id, or are bad: these
+go to the quarantine under one of four rules. The event that was known first stays so at every later as-of, so
+that a copy that arrives later changes no label.
 """
 
 from collections.abc import Sequence
@@ -30,10 +33,16 @@ DUPLICATES = "duplicates"
 SHOWN = "shown"
 WRITTEN = "written"
 KNOWN = "known"
+REPEATED_EVENTS, DUPLICATE_EVENTS = "repeated_events", "duplicate_events"
+FIRST_EVENTS, CONFLICTING_EVENTS = "first_events", "conflicting_events"
 PLACE = "_place"
 
 REPEATED_KEY, NO_KEY, NO_EVENT = "repeated_key", "no_key", "no_event"
+CONFLICTING_EVENT = "conflicting_event"
 """The rules by which a row is bad."""
+
+CUT = (REPEATED, FIRST, REPEATED_EVENTS, FIRST_EVENTS)
+"""Relations that are found in the whole log, whatever days a build reads."""
 
 Cut = datetime | None
 """The as-of that cuts a file's rows; None where all of them lie before it, so that no time is compared."""
@@ -169,27 +178,127 @@ def written_impressions(as_of: x.AsOf, names: Sequence[str], days: Sequence[DayR
 
 
 def known_events(
-    as_of: x.AsOf, names: Sequence[str], events: Sequence[str], days: Sequence[DayRange] | None
-) -> exp.Select:
-    """Return the events of the given names that are known as of the instant.
+    as_of: x.AsOf,
+    names: Sequence[str],
+    events: Sequence[str] | None,
+    days: Sequence[DayRange] | None = None,
+    *,
+    wanted: Sequence[str] | None = None,
+) -> exp.Query:
+    """Return the events that are known as of the instant, those of one id once.
+
+    Parameters
+    ----------
+    events
+        The names that count; None for any name.
+    names
+        Columns of the events table; with ``ingested_at`` among them, an event counts from then on, and with
+        ``event_id`` among them ``repeated_events`` and ``first_events`` are needed.
+    wanted
+        The columns to return; by default those that labels are made from.
+    """
+    wanted = wanted or [n for n in names if n not in {c.INGESTED_AT, c.EVENT_ID}]
+    if c.EVENT_ID not in names:
+        return x.select(x.columns(wanted), x.table(EVENTS), where=_known_of(as_of, names, events, days))
+    single = x.select(
+        x.columns(wanted, EVENTS),
+        x.table(EVENTS),
+        joins=[(x.table(REPEATED_EVENTS), x.eq_columns([c.EVENT_ID], EVENTS, REPEATED_EVENTS))],
+        left=True,
+        where=[
+            *_known_of(as_of, names, events, days, EVENTS),
+            x.is_null(x.column(c.EVENT_ID, REPEATED_EVENTS)),
+        ],
+    )
+    first = x.select(
+        x.columns(wanted), x.table(FIRST_EVENTS), where=[_named(events), *_within(c.HAPPENED_AT, days)]
+    )
+    return exp.Union(this=single, expression=first, distinct=False)
+
+
+def _known_of(
+    as_of: x.AsOf,
+    names: Sequence[str],
+    events: Sequence[str] | None,
+    days: Sequence[DayRange] | None,
+    table: str | None = None,
+) -> list[exp.Expr]:
+    known = known_as_of(as_of, ingested=c.INGESTED_AT in names, table=table)
+    return [known, _named(events, table), *_within(c.HAPPENED_AT, days, table)]
+
+
+def _named(events: Sequence[str] | None, table: str | None = None) -> exp.Expr:
+    event = x.column(c.EVENT, table)
+    return x.not_null(event) if events is None else x.one_of(event, events)
+
+
+def repeated_events(as_of: x.AsOf, names: Sequence[str], among: str = EVENTS) -> exp.Select:
+    """Return the ids that more than one known event has.
 
     Parameters
     ----------
     names
-        Columns of the events table to read; with ``ingested_at`` among them, an event counts from then on.
+        See ``known_events``.
+    among
+        A relation of every event.
     """
-    wanted = [n for n in names if n != c.INGESTED_AT]
-    of_these = x.one_of(x.column(c.EVENT), events)
-    known = known_as_of(as_of, ingested=c.INGESTED_AT in names)
+    event_id = x.column(c.EVENT_ID)
+    query = x.select([event_id], x.table(among), where=_identified(as_of, names), group=[event_id.copy()])
+    query.set("having", exp.Having(this=x.gt(exp.Count(this=exp.Star()), x.integer(1))))
+    return query
+
+
+def duplicate_events(as_of: x.AsOf, names: Sequence[str], among: str = EVENTS) -> exp.Select:
+    """Return every known event with a repeated id and its ``_place``, 1 for the one that was known first."""
+    rest = [n for n in names if n not in {c.EVENT_ID, c.INGESTED_AT, c.HAPPENED_AT}]
+    order = [known_since(names, among), *x.columns((c.HAPPENED_AT, *rest), among)]
+    place = x.row_number([x.column(c.EVENT_ID, among)], [x.ascending(key) for key in order])
     return x.select(
-        x.columns(wanted), x.table(EVENTS), where=[known, of_these, *_within(c.HAPPENED_AT, days)]
+        [*x.columns(names, among), x.alias(place, PLACE)],
+        x.table(among),
+        joins=[(x.table(REPEATED_EVENTS), x.eq_columns([c.EVENT_ID], among, REPEATED_EVENTS))],
+        where=_identified(as_of, names, among),
     )
 
 
-def known_as_of(as_of: x.AsOf, *, ingested: bool) -> exp.Expr:
+def first_events(as_of: x.AsOf, names: Sequence[str]) -> exp.Select:
+    """Return of each repeated id the event that takes part."""
+    return first_of(x.subquery(duplicate_events(as_of, names), "placed"), names)
+
+
+def conflicting_events(names: Sequence[str], content: Sequence[str]) -> exp.Select:
+    """Return the events that differ from the first of their id in a column that labels are made from."""
+    same = [
+        exp.NullSafeEQ(this=x.column(n, DUPLICATE_EVENTS), expression=x.column(n, FIRST_EVENTS))
+        for n in content
+        if n not in {c.EVENT_ID, c.INGESTED_AT}
+    ]
+    return x.select(
+        x.columns(names, DUPLICATE_EVENTS),
+        x.table(DUPLICATE_EVENTS),
+        joins=[(x.table(FIRST_EVENTS), x.eq_columns([c.EVENT_ID], DUPLICATE_EVENTS, FIRST_EVENTS))],
+        where=[x.not_(x.all_of(*same))],
+    )
+
+
+def known_since(names: Sequence[str], table: str | None = None) -> exp.Expr:
+    """Return the instant after which an event is known: when it happened, or arrived where that is later."""
+    happened = x.column(c.HAPPENED_AT, table)
+    if c.INGESTED_AT not in names:
+        return happened
+    arrived = x.column(c.INGESTED_AT, table)
+    return x.when(x.gt(arrived, happened), arrived.copy(), happened.copy())
+
+
+def _identified(as_of: x.AsOf, names: Sequence[str], table: str | None = None) -> list[exp.Expr]:
+    known = known_as_of(as_of, ingested=c.INGESTED_AT in names, table=table)
+    return [known, *(x.not_null(x.column(name, table)) for name in (c.EVENT, c.EVENT_ID))]
+
+
+def known_as_of(as_of: x.AsOf, *, ingested: bool, table: str | None = None) -> exp.Expr:
     """Return that an event had happened, and had arrived where that is logged."""
-    happened = x.lt(x.column(c.HAPPENED_AT), x.instant(as_of))
-    return x.all_of(happened, _arrived(as_of)) if ingested else happened
+    happened = x.lt(x.column(c.HAPPENED_AT, table), x.instant(as_of))
+    return x.all_of(happened, _arrived(as_of, table)) if ingested else happened
 
 
 def in_days(name: str, days: Sequence[DayRange], table: str | None = None) -> exp.Expr:
@@ -197,9 +306,9 @@ def in_days(name: str, days: Sequence[DayRange], table: str | None = None) -> ex
     return x.any_of(*(_in_range(x.column(name, table), r) for r in days))
 
 
-def _arrived(as_of: x.AsOf) -> exp.Expr:
-    arrived = x.lt(x.column(c.INGESTED_AT), x.instant(as_of))
-    return x.any_of(x.is_null(x.column(c.INGESTED_AT)), arrived)
+def _arrived(as_of: x.AsOf, table: str | None = None) -> exp.Expr:
+    arrived = x.lt(x.column(c.INGESTED_AT, table), x.instant(as_of))
+    return x.any_of(x.is_null(x.column(c.INGESTED_AT, table)), arrived)
 
 
 def _within(name: str, days: Sequence[DayRange] | None, table: str | None = None) -> list[exp.Expr]:

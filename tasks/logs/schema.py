@@ -20,6 +20,11 @@ class Log:
         """Whether the events say when they arrived."""
         return c.INGESTED_AT in self.events
 
+    @property
+    def has_event_ids(self) -> bool:
+        """Whether events of one id count once."""
+        return c.EVENT_ID in self.events
+
 
 def contract_log(surface: SurfaceSpec, tasks: TasksSpec) -> Log:
     """Return the columns that the contracts name: the log as far as it is known without reading it."""
@@ -31,6 +36,7 @@ def contract_log(surface: SurfaceSpec, tasks: TasksSpec) -> Log:
         *surface.features.names, *segments, *surface.values, *(name for name in observing if name), *match,
     )  # fmt: skip
     events = (c.EVENT, c.HAPPENED_AT, c.USER_ID, c.ITEM_ID, c.VALUE, c.INGESTED_AT, *match)
+    events = (*events, *([c.EVENT_ID] if c.EVENT_ID in surface.columns else []))
     return Log(tuple(dict.fromkeys(impressions)), tuple(dict.fromkeys(events)))
 
 
@@ -43,5 +49,5 @@ def match_columns(tasks: TasksSpec) -> tuple[str, ...]:
 
 def event_columns(tasks: TasksSpec, log: Log) -> tuple[str, ...]:
     """Return the columns of the events that labels are made from."""
-    wanted = {c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT, *match_columns(tasks)}
+    wanted = {c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT, c.EVENT_ID, *match_columns(tasks)}
     return tuple(name for name in log.events if name in wanted)

@@ -27,7 +27,7 @@ from tasks.logs import footers as kinds
 from tasks.logs import rows
 from tasks.logs.footers import File, Span, Table, View
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS, DayRange
-from tasks.logs.schema import Log, match_columns
+from tasks.logs.schema import Log, event_columns, match_columns
 from tasks.sql import expressions as x
 from tasks.sql.dialects import finite
 from tasks.sql.templates import Part, fill, render
@@ -61,7 +61,9 @@ _KINDS = {
 }
 
 
-_TYPED = (c.EVENT, c.HAPPENED_AT, c.SHOWN_AT, c.INGESTED_AT, c.VALUE, c.POSITION, c.PROPENSITY, c.SHOWN)
+_TYPED = (
+    c.EVENT, c.EVENT_ID, c.HAPPENED_AT, c.SHOWN_AT, c.INGESTED_AT, c.VALUE, c.POSITION, c.PROPENSITY, c.SHOWN,
+)  # fmt: skip
 _NO_SPAN = Span()
 _HASHED = "SELECT count(*), sum(h), sum(hash(h)) FROM (SELECT $hashed AS h FROM $read)"
 
@@ -200,6 +202,21 @@ class LogTables:
         self.create(rows.DUPLICATES, rows.duplicates(as_of, names, among))
         self.create(rows.FIRST, rows.first_of(x.table(rows.DUPLICATES), names), view=True)
         self.create(rows.SHOWN, rows.shown_impressions(as_of, names, None), view=True)
+
+    def cut_events(self, as_of: datetime) -> None:
+        """Make the relations of events with a repeated id, found in the whole log; none without ids.
+
+        They are ``repeated_events``, ``duplicate_events``, ``first_events`` and ``conflicting_events``.
+        """
+        if not self.log.has_event_ids:
+            return
+        names, every = self.log.events, "every_event"
+        self.view(every, EVENTS, self.views[EVENTS].table.files)
+        self.create(rows.REPEATED_EVENTS, rows.repeated_events(as_of, names, every))
+        self.create(rows.DUPLICATE_EVENTS, rows.duplicate_events(as_of, names, every))
+        self.create(rows.FIRST_EVENTS, rows.first_of(x.table(rows.DUPLICATE_EVENTS), names), view=True)
+        content = event_columns(self.contracts.tasks, self.log)
+        self.create(rows.CONFLICTING_EVENTS, rows.conflicting_events(names, content), view=True)
 
     def read(
         self,

@@ -20,6 +20,7 @@ from tasks.validation.trailing import Comparison, Floats
 
 _DAY = timedelta(days=1)
 _WEEKS, _WEEK, _SATURDAY = 4, 7, 5
+_LEAST_KEPT, _CHANCE = 20, 4
 _LEAST_OTHERS = 3
 """Days outside of a silence without which nothing is known of what is usual."""
 
@@ -116,6 +117,36 @@ def compare_shares(
     counted = _drop_immature(frame, _whole_days(frame, statistic, comparison.as_of))
     occurs = counted.groupby(["subject", "value"])["rows"].transform("max") > 0
     return _compare(counted[(counted["of"] > 0) & occurs], _SHARES, comparison, differs)
+
+
+def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int) -> Judgement:
+    """Find days on which a hard constraint keeps no row, or a share far from that of the days around.
+
+    Far is a share that is `least` away or less than half, or a day that drops none where many were usual. The
+    day must be far from the seven before, and from the seven after where there are three: a level that lasts
+    is usual.
+    """
+    broken, names = [], []
+    for name, counted in frame[frame["statistic"] == m.KEPT].groupby("subject"):
+        names.append(str(name))
+        one = counted[counted["of"] >= _LEAST_KEPT]
+        kept, of = one["rows"].to_numpy(float), one["of"].to_numpy(float)
+        shares, unknown = kept / of, one["total"].to_numpy(float)
+        for n, day in enumerate(one["day"]):
+            sides = shares[max(0, n - _WEEK) : n], shares[n + 1 : n + 1 + _WEEK]
+            usual = np.array([np.median(side) for side in sides if len(side) >= _LEAST_OTHERS])
+            large = (np.abs(shares[n] - usual) >= least) | (shares[n] < usual / 2)
+            apart = 2 * np.abs(np.arcsin(np.sqrt(shares[n])) - np.arcsin(np.sqrt(usual)))
+            far = large & (apart > _CHANCE * np.sqrt(2 / of[n]))
+            far |= (shares[n] == 1) & ((1 - usual) * of[n] >= least_dropped)
+            if kept[n] and not (len(usual) and far.all()):
+                continue
+            text = f"{name} {day}: keeps {kept[n]:,.0f} of {of[n]:,.0f} rows"
+            text += f", {unknown[n]:,.0f} without a value" if unknown[n] else ""
+            broken.append((str(name), text + (f", usual {usual[0]:.1%}" if len(usual) else "")))
+    return Judgement(
+        names, broken, "on no day" if names else "no hard constraint reads a column of the table"
+    )
 
 
 def check_silences(

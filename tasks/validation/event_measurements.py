@@ -1,7 +1,7 @@
 """What is measured of the events that are known as of a snapshot: rows by day and name, clocks, users."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import duckdb
 from sqlglot import exp
@@ -13,6 +13,7 @@ from tasks.sql import expressions as x
 from tasks.validation.label_measurements import LABELS
 from tasks.validation.measurements import (
     ARRIVED_EARLY,
+    EQUAL,
     FUTURE,
     NEGATIVES,
     NEVER_SHOWN,
@@ -92,7 +93,8 @@ def _negatives(
 ) -> Iterator[Measurement]:
     """Count the events of negative and safety tasks, of the impressions of each day.
 
-    A day counts once its events must have arrived: as long after its end as maturity lies after the window.
+    A day counts once its events must have arrived: so long after its end as maturity lies after the window. Days
+    within a window of the log's first day have fewer events than later ones, and do not count.
     """
     shown = fetch(
         connection,
@@ -103,6 +105,7 @@ def _negatives(
     for task, spec in tasks.tasks.items():
         if not spec.family.costs:
             continue
+        begun = shown[0][0] + tasks.window(task) if shown else date.max
         last = (as_of - (tasks.maturity(task) - tasks.window(task))).date() - timedelta(days=1)
         needed = (spec.compose.all_of + spec.compose.any_of) if spec.compose else (task,)
         for rule in (tasks.tasks[name].rule for name in needed):
@@ -119,8 +122,47 @@ def _negatives(
             rows = {(event, day): n for event, day, n in counted}
             for event in rule.event:
                 for day, of in shown:
-                    if day <= last:
+                    if begun <= day <= last:
                         yield Measurement(NEGATIVES, task, event, day, rows.get((event, day), 0), of)
+
+
+def measure_equal_events(connection: duckdb.DuckDBPyConnection, *, since: date) -> Iterator[Measurement]:
+    """Count, by name and day, the events without an id that equal another but for ``ingested_at``.
+
+    Parameters
+    ----------
+    since : the first day that counts.
+    """
+    described = fetch(connection, "DESCRIBE SELECT * FROM $events", events=x.table(KNOWN_EVENTS))
+    names = [name for name, *_ in described]
+    content = x.columns(name for name in names if name not in {c.INGESTED_AT, c.EVENT_ID})
+    where = [x.ge(x.column(c.HAPPENED_AT), x.day_start(since))]
+    where += [x.is_null(x.column(c.EVENT_ID))] if c.EVENT_ID in names else []
+    counted = fetch(
+        connection,
+        """SELECT $event, $at::DATE, count(*) - count(DISTINCT hash($content)), count(*) FROM $events
+           WHERE $where GROUP BY 1, 2 ORDER BY 1, 2""",
+        event=x.column(c.EVENT),
+        at=x.column(c.HAPPENED_AT),
+        content=content,
+        events=x.table(KNOWN_EVENTS),
+        where=x.all_of(*where),
+    )
+    examples = {name: "" for name, _, equal, _ in counted if equal}
+    for name in examples:
+        named = [n for n in (c.USER_ID, c.ITEM_ID, c.HAPPENED_AT) if n in names]
+        found = fetch(
+            connection,
+            """SELECT min(concat_ws('/', $named), 3) FROM (
+                 SELECT $content FROM $events WHERE $where GROUP BY ALL HAVING count(*) > 1)""",
+            named=x.columns(named),
+            content=[column.copy() for column in content],
+            events=x.table(KNOWN_EVENTS),
+            where=x.all_of(x.eq(x.column(c.EVENT), x.text(name)), *(one.copy() for one in where)),
+        )
+        examples[name] = "; ".join(found[0][0] or ())
+    for name, day, equal, rows in counted:
+        yield Measurement(EQUAL, name, "", day, equal, rows, examples=examples.get(name, ""))
 
 
 def _skewed(connection: duckdb.DuckDBPyConnection) -> Iterator[Measurement]:

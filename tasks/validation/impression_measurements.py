@@ -1,4 +1,4 @@
-"""What is measured of the impressions of a snapshot: rows and nulls by day, keys, users."""
+"""What is measured of impressions, and of candidates: rows and nulls by day, keys, users."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
@@ -30,36 +30,42 @@ _LEAST_REQUESTS, _MOST_USERS = 50, 10
 
 
 def measure_impressions(
-    connection: duckdb.DuckDBPyConnection, columns: Sequence[str], *, as_of: datetime
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[str],
+    *,
+    as_of: datetime,
+    table: str = LABELS,
+    subject: str = IMPRESSIONS,
 ) -> list[Measurement]:
-    """Measure the impressions of the relation ``labels``: its rows are whole impressions.
+    """Measure a relation of impressions or candidates with their day; the rows of ``labels`` are impressions.
 
     Parameters
     ----------
     columns : what the contracts speak of.
+    subject : what the rows are called.
     """
-    types = measure_columns(connection, LABELS, columns)
+    types = measure_columns(connection, table, columns)
     present = [kind.subject for kind in types]
     future = x.ge(x.column(c.SHOWN_AT), x.instant(as_of))
     counted = fetch(
         connection,
-        "SELECT $day, count(*), $future, $nulls FROM $labels GROUP BY 1 ORDER BY 1",
+        "SELECT $day, count(*), $future, $nulls FROM $table GROUP BY 1 ORDER BY 1",
         day=x.column(c.DAY),
         future=count_if(future),
         nulls=[count_if(x.is_null(x.column(name))) for name in present],
-        labels=x.table(LABELS),
+        table=x.table(table),
     )
     rows, later = sum(row[1] for row in counted), sum(row[2] for row in counted)
     key = {name: x.column(name) for name in c.IMPRESSION_KEY}
-    examples = find_examples(connection, LABELS, future, key) if later else ""
+    examples = find_examples(connection, table, future, key) if later else ""
     measured = [
         *types,
-        *measure_newest(connection, LABELS, c.SHOWN_AT),
+        *measure_newest(connection, table, c.SHOWN_AT),
         Measurement(FUTURE, c.SHOWN_AT, rows=later, of=rows, examples=examples),
-        _keys(connection, rows),
+        _keys(connection, table, rows),
     ]
     for day, count, _, *nulls in counted:
-        measured.append(Measurement(ROWS, IMPRESSIONS, day=day, rows=count))
+        measured.append(Measurement(ROWS, subject, day=day, rows=count))
         measured += (Measurement(NULLS, n, "", day, k, count) for n, k in zip(present, nulls, strict=True))
     return measured
 
@@ -108,7 +114,7 @@ def measure_heavy_users(connection: duckdb.DuckDBPyConnection, tasks: Sequence[s
             yield Measurement(WITHOUT_USER, task, str(user), of=count - fewer, total=float(rest))
 
 
-def _keys(connection: duckdb.DuckDBPyConnection, rows: int) -> Measurement:
+def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> Measurement:
     """Count the rows that share their key or lack a part of it.
 
     As many hashes as rows prove that none does, in a fraction of the memory.
@@ -117,19 +123,19 @@ def _keys(connection: duckdb.DuckDBPyConnection, rows: int) -> Measurement:
     whole = x.all_of(*(x.not_null(column.copy()) for column in columns))
     ((hashes,),) = fetch(
         connection,
-        "SELECT count(DISTINCT hash($key)) FROM $labels WHERE $whole",
+        "SELECT count(DISTINCT hash($key)) FROM $table WHERE $whole",
         key=columns,
-        labels=x.table(LABELS),
+        table=x.table(table),
         whole=whole,
     )
     if hashes == rows:
         return Measurement(KEYS, subject, of=rows)
     repeated = fetch(
         connection,
-        """SELECT count(*), sum(count(*)) OVER (), $key FROM $labels
+        """SELECT count(*), sum(count(*)) OVER (), $key FROM $table
            GROUP BY ALL HAVING count(*) > 1 OR NOT ($whole) ORDER BY ALL LIMIT 3""",
         key=columns,
-        labels=x.table(LABELS),
+        table=x.table(table),
         whole=whole.copy(),
     )
     broken = int(repeated[0][1]) if repeated else 0

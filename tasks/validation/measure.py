@@ -3,12 +3,13 @@
 ::
 
     labels          the snapshot's files         -> frames "impressions" and "labels"
+    candidates      the log's, where it has them -> frame "candidates"
     known_events    the log's events, as of it   -> frame "events"
     quarantine      bad rows found up to it      -> into the frame of their table
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime
 
 import duckdb
 import pandas as pd
@@ -24,15 +25,23 @@ from tasks.logs.schema import event_columns
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
+from tasks.sql.dialects import utc_day
 from tasks.sql.templates import fill
 from tasks.stores import delta
 from tasks.stores.workspace import Workspace
+from tasks.validation.constraint_measurements import measure_constraints
 from tasks.validation.distribution_measurements import measure_distributions
-from tasks.validation.event_measurements import KNOWN_EVENTS, SHOWN_ITEMS, measure_events
+from tasks.validation.event_measurements import (
+    KNOWN_EVENTS,
+    SHOWN_ITEMS,
+    measure_equal_events,
+    measure_events,
+)
 from tasks.validation.impression_measurements import measure_heavy_users, measure_impressions
 from tasks.validation.label_measurements import LABELS, measure_labels
 from tasks.validation.measurements import QUARANTINED, ROWS, Measurement, frame_of
 from tasks.validation.number_measurements import first_day_in_reach, measure_infinite, numeric_columns
+from tasks.validation.request_measurements import REACHED, measure_candidates, measure_requests
 
 _DAYS = 35
 """Days whose distributions are measured: the newest seven and the four weeks that they are held against."""
@@ -54,6 +63,7 @@ def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFra
         _open_events(log, snapshot)
         _open_items(log)
         events = (*event_columns(contracts.tasks, log.log), *c.IMPRESSION_KEY, c.USER_ID)
+        since = first_day_in_reach(contracts, as_of)
         measured = {
             "impressions": [
                 *measure_impressions(
@@ -62,10 +72,17 @@ def measure(workspace: Workspace, snapshot: Snapshot) -> Mapping[str, pd.DataFra
                 *measure_heavy_users(connection, list(contracts.tasks.tasks)),
                 *measure_distributions(connection, contracts.surface, days=_DAYS),
                 *_infinite(log, contracts, as_of=as_of),
+                *measure_requests(connection, LABELS),
+                *measure_constraints(connection, LABELS, contracts.utility, since=since),
             ],
-            "events": measure_events(connection, events, tasks=contracts.tasks, as_of=as_of),
+            "events": [
+                *measure_events(connection, events, tasks=contracts.tasks, as_of=as_of),
+                *measure_equal_events(connection, since=since),
+            ],
             "labels": measure_labels(connection, contracts.tasks, as_of=as_of),
         }
+        if log.candidates:
+            measured["candidates"] = _measure_candidates(log, contracts, as_of=as_of, since=since)
         for table, figures in measured.items():
             figures.extend(_quarantined(workspace, connection, snapshot, table, figures))
     return {table: frame_of(figures) for table, figures in measured.items()}
@@ -81,10 +98,12 @@ def _open_labels(connection: duckdb.DuckDBPyConnection, snapshot: Snapshot, cont
 
 
 def _open_events(log: LogTables, snapshot: Snapshot) -> None:
-    known = rows.known_as_of(snapshot.as_of, ingested=c.INGESTED_AT in log.log.events)
-    where = [known, x.not_null(x.column(c.EVENT))]
-    named = x.select(x.columns(log.log.events), x.table(rows.EVENTS), where=where)
-    log.create(KNOWN_EVENTS, named, view=True)
+    log.cut_events(snapshot.as_of)
+    log.create(
+        KNOWN_EVENTS,
+        rows.known_events(snapshot.as_of, log.log.events, None, wanted=log.log.events),
+        view=True,
+    )
 
 
 def _open_items(log: LogTables) -> None:
@@ -93,6 +112,23 @@ def _open_items(log: LogTables) -> None:
     items = [x.select([x.column(c.ITEM_ID)], x.table(table)) for table in tables]
     both = items[0] if len(items) == 1 else exp.Union(this=items[0], expression=items[1], distinct=False)
     log.create(SHOWN_ITEMS, x.distinct(x.select([exp.Star()], x.subquery(both, "items"))), view=True)
+
+
+def _measure_candidates(
+    log: LogTables, contracts: Contracts, *, as_of: datetime, since: date
+) -> list[Measurement]:
+    """Measure the candidates of the days that a slice can reach."""
+    connection, shown_at = log.connection, x.column(c.SHOWN_AT)
+    reached = [x.ge(shown_at, x.day_start(since)), x.lt(shown_at.copy(), x.instant(as_of))]
+    day = x.alias(utc_day(shown_at.copy()), c.DAY)
+    log.create(REACHED, x.select([exp.Star(), day], x.table(rows.CANDIDATES), where=reached), view=True)
+    columns = list(needed_columns(rows.CANDIDATES, contracts))
+    return [
+        *measure_impressions(connection, columns, as_of=as_of, table=REACHED, subject=rows.CANDIDATES),
+        *measure_requests(connection, REACHED),
+        *measure_candidates(connection, since=since),
+        *measure_constraints(connection, REACHED, contracts.utility, since=since),
+    ]
 
 
 def _infinite(log: LogTables, contracts: Contracts, *, as_of: datetime) -> Iterator[Measurement]:

@@ -6,12 +6,15 @@ from difflib import get_close_matches
 
 import pandas as pd
 
+from tasks import columns as c
 from tasks.contracts.event_names import describe_strange_events
 from tasks.validation import measurements as m
 from tasks.validation.findings import Judgement
 from tasks.validation.measurements import Measurement
 
 _CLOSE, _MOST_NAMES = 0.8, 200
+_LEAST_EQUAL, _DAY_SHARE = 20, 0.2
+_LEAST_CANDIDATES = 100
 
 
 def count_broken_rows(
@@ -29,6 +32,44 @@ def count_broken_rows(
     broken = [(one.subject, _format_count(one)) for one in counts if one.rows > max_share * one.of]
     rows, of = sum(one.rows for one in counts), max(one.of for one in counts)
     return Judgement([one.subject for one in counts], broken, f"{rows:,} of {of:,} rows")
+
+
+def check_equal_events(frame: pd.DataFrame, *, events: Collection[str], max_share: float) -> Judgement:
+    """Find events of which more than a share equals another, over all days, or a fifth of one day."""
+    by_name: dict[str, list[Measurement]] = {name: [] for name in events}
+    for one in m.measured(frame, m.EQUAL):
+        if one.subject in by_name:
+            by_name[one.subject].append(one)
+    broken, counted = [], 0
+    for name, days in by_name.items():
+        equal, of = sum(day.rows for day in days), sum(day.of for day in days)
+        counted += equal
+        whole = any(day.rows >= _LEAST_EQUAL and day.rows >= _DAY_SHARE * day.of for day in days)
+        if equal > max_share * of or whole:
+            one = Measurement(m.EQUAL, name, rows=equal, of=of, examples=days[0].examples)
+            broken.append((name, f"{_format_count(one)} equal another"))
+    return Judgement(sorted(events), broken, f"{counted:,} events equal another")
+
+
+def check_candidates_shown(frame: pd.DataFrame) -> Judgement:
+    """Find that `shown` is true of every candidate, on all days or on one of at least a hundred rows."""
+    days = m.measured(frame, m.SHOWN)
+    rows, of = sum(day.rows for day in days), sum(day.of for day in days)
+    odd = [day for day in days if day.rows == day.of and (rows == of or day.of >= _LEAST_CANDIDATES)]
+    broken = [(c.SHOWN, f"shown is true of all {day.of:,} candidates of {day.day}") for day in odd]
+    if of and not rows:
+        broken = [(c.SHOWN, f"shown is true of none of {of:,} candidates")]
+    return Judgement([c.SHOWN], broken, f"{rows:,} of {of:,} candidates")
+
+
+def check_constraints_drop(frame: pd.DataFrame) -> Judgement:
+    """Find hard constraints that drop no row at all: the column that they read is constant."""
+    kept: dict[str, tuple[int, int]] = {}
+    for one in m.measured(frame, m.KEPT):
+        rows, of = kept.get(one.subject, (0, 0))
+        kept[one.subject] = rows + one.rows, of + one.of
+    broken = [(name, f"{name}: keeps all {of:,} rows") for name, (rows, of) in kept.items() if rows == of]
+    return Judgement(list(kept), broken, "each drops some")
 
 
 def check_rows(frame: pd.DataFrame) -> Judgement:

@@ -15,7 +15,7 @@ from tasks.evaluation.evidence import ValidationEvidence
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs.checks import needed_columns
-from tasks.logs.rows import EVENTS, IMPRESSIONS
+from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
 from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
 from tasks.stores.workspace import Workspace, format_instant, write_report
 from tasks.validation.findings import SuiteResult, worst_severity
@@ -27,7 +27,7 @@ from tasks.validation.suites import load_suite, run_suite
 
 REPORT = "validation.html"
 _MOST_NAMED = 3
-_SUITES = ("impressions", "events", "labels")
+_SUITES = ("impressions", "candidates", "events", "labels")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str
     surface, as_of = contracts.surface, snapshot.as_of
     columns = {
         table: {name: sorted(kinds) for name, kinds in needed_columns(table, contracts).items()}
-        for table in (IMPRESSIONS, EVENTS)
+        for table in (IMPRESSIONS, EVENTS, CANDIDATES)
     }
     facts = {
         "bounds": {name: list(bounds) for name, bounds in surface.base_rates.items()},
@@ -132,6 +132,8 @@ def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str
         "elsewhere": {},
         "impression_columns": columns[IMPRESSIONS],
         "event_columns": columns[EVENTS],
+        "candidate_columns": columns[CANDIDATES],
+        "counted_events": _counted_events(contracts),
         "segments": [segment.name for segment in surface.segments],
         "as_of": format_instant(as_of),
         "since": str(first_day_in_reach(contracts, as_of)),
@@ -139,7 +141,19 @@ def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str
         "until": format_instant(min(as_of, surface.ends_at or as_of)),
         "within": surface.arrival.within / timedelta(seconds=1),
     }
-    return {name: load_suite(_suites_folder() / f"{name}.json") for name in _SUITES}, facts
+    names = [name for name in _SUITES if name != CANDIDATES or surface.sources.candidates]
+    return {name: load_suite(_suites_folder() / f"{name}.json") for name in names}, facts
+
+
+def _counted_events(contracts: Contracts) -> list[str]:
+    """Return the events of which two count for more than one."""
+    counted: set[str] = set()
+    for task in contracts.tasks.tasks.values():
+        if task.value is not None and task.value.aggregate in {"sum", "count"}:
+            counted |= set(task.value.event)
+        if task.positive is not None and task.positive.at_least > 1:
+            counted |= set(task.positive.event)
+    return sorted(counted)
 
 
 def _write_report(

@@ -114,13 +114,17 @@ class Logs:
         workspace = Workspace.open(NAME, surfaces=self.folder / "surfaces", home=self.folder / home)
         for table, rows, schema in (
             ("impressions", self.impressions, worlds.IMPRESSION_TYPES),
-            ("events", self.events, worlds.EVENT_TYPES),
+            ("events", self.events, self._event_types()),
         ):
             folder = workspace.logs / NAME / table
             folder.mkdir(parents=True, exist_ok=True)
             for part in (0, 1):
                 pq.write_table(pa.Table.from_pylist(rows[part::2], schema=schema), folder / f"{part}.parquet")
         return workspace
+
+    def _event_types(self) -> pa.Schema:
+        has_ids = any("event_id" in row for row in self.events)
+        return worlds.EVENT_TYPES.append(pa.field("event_id", pa.string())) if has_ids else worlds.EVENT_TYPES
 
 
 def event(name: str, when: datetime, **more: Any) -> Row:

@@ -352,3 +352,13 @@ def test_a_build_that_fails_in_the_middle_leaves_the_last_snapshot_and_no_file(
     obstacle.unlink()
     duckdb = Workspace.open(NAME, surfaces=workspace.surfaces, home=logs.folder / "home")
     assert labels.run(workspace, as_of=at(9)).snapshot == labels.run(duckdb, as_of=at(9)).snapshot
+
+
+def test_events_of_one_id_count_once_as_by_duckdb(logs: Logs, tmp_path: Path) -> None:
+    for n, row in enumerate(logs.events):
+        row["event_id"] = f"e{n}"
+    late = [{**row, "value": 9.0, "ingested_at": at(7)} for row in logs.events[::2]]
+    logs.events = [*late, *logs.events, *logs.events[::3]]
+    (built,) = assert_equal_builds(logs.write(), at(8.5), home=tmp_path / "spark")
+    assert built.counts["events"]["repeated"] > 0
+    assert built.quarantined["conflicting_event"] > 0
