@@ -93,8 +93,8 @@ def _negatives(
 ) -> Iterator[Measurement]:
     """Count the events of negative and safety tasks, of the impressions of each day.
 
-    A day counts once its events must have arrived: so long after its end as maturity lies after the window. Days
-    within a window of the log's first day have fewer events than later ones, and do not count.
+    A day counts once its events must have arrived: as late as maturity lies after the window. Days within a
+    window of the first day of the log have fewer events than later ones, and do not count.
     """
     shown = fetch(
         connection,

@@ -13,7 +13,7 @@ from tests.labels.engine import tasks
 AS_OF = datetime(2026, 3, 3, tzinfo=UTC)
 TASKS = tasks(
     click={"positive": {"event": "click", "within": "PT1H"}},
-    hide={"family": "negative", "positive": {"event": "hide", "within": "P1D"}, "maturity": "P2D"},
+    hide={"family": "negative", "positive": {"event": "hide", "within": "PT12H"}, "maturity": "PT36H"},
 )
 COLUMNS = ("event", "happened_at", "ingested_at", "request_id", "item_id", "user_id")
 

@@ -66,7 +66,12 @@ def test_only_the_broken_rule_failed(bad: Workspace, snapshot: str) -> None:
     assert (result.success, result.severity) == (False, "critical")
     failed = [found for found in result.expectations if not found["success"]]
     assert [found["expectation"] for found in failed] == ["expect_base_rates_within_bounds"]
-    assert {found["suite"] for found in result.expectations} == {"impressions", "events", "labels"}
+    assert {found["suite"] for found in result.expectations} == {
+        "impressions",
+        "candidates",
+        "events",
+        "labels",
+    }
 
 
 def test_the_snapshot_is_not_published_and_training_refuses_it(bad: Workspace, snapshot: str) -> None:
