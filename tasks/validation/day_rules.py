@@ -86,7 +86,9 @@ def compare_volumes(
     """
 
     def differs(values: Floats, middle: Floats) -> Flags:
-        return (values > above * middle) | (values < below * middle)
+        (level, noise), (usual, usual_noise) = t.count_levels(values), t.count_levels(middle)
+        by_chance = np.abs(level - usual) <= _CHANCE * np.sqrt(noise + usual_noise)
+        return ((values > above * middle) | (values < below * middle)) & ~by_chance
 
     counted = _whole_days(frame, m.ROWS, comparison.as_of, grace_days=grace_days)
     return _compare(counted[counted["rows"] > 0], _COUNTS, comparison, differs, shared=False)
