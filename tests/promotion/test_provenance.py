@@ -1,5 +1,6 @@
 """What two real releases were made of."""
 
+import json
 import shutil
 from datetime import date
 from pathlib import Path
@@ -9,15 +10,22 @@ import numpy as np
 import pytest
 
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.release_evidence import ReleaseEvidence
+from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence, Runs
 from tasks.evaluation.same_day_evidence import SameDayEvidence
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe, judge_recipes
-from tasks.promotion.provenance import read_front, read_lineage, read_policies, read_recipes
+from tasks.promotion.provenance import (
+    read_front,
+    read_lineage,
+    read_past_gains,
+    read_policies,
+    read_recipes,
+)
 from tasks.release.reader import ReleaseReader
 from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest
 from tasks.stores.runs import read_evidence
-from tasks.stores.workspace import Workspace
+from tasks.stores.workspace import Workspace, write_report
 from tasks.training import step as train
 from tasks.training.rows import TaskRows, read_labels
 from tasks.training.train_model import predict_rows
@@ -26,6 +34,44 @@ from tests.feeds import mini
 from tests.feeds.mini import Retrained
 
 DWELL = "dwell_seconds_1d"
+
+
+def _write_dossier(workspace: Workspace, release: int, *gained: tuple[str, str, Outcome, float]) -> None:
+    """Write what a release gained: subject, segment, outcome and figure."""
+    verdicts = tuple(
+        Verdict("model", subject, segment, outcome, "", Estimate(value, value - 0.01, value + 0.01, 90))
+        for subject, segment, outcome, value in gained
+    )
+    evidence = GateEvidence(
+        surface=workspace.surface,
+        release=release,
+        as_of="",
+        verdict="hold",
+        reasons=(),
+        warnings=(),
+        notes=(),
+        gates=verdicts,
+        runs=Runs("", "", "", ""),
+        calibration_in_slots={},
+        sensitivity=(),
+        manifest={},
+    )
+    write_report(workspace, f"dossier-release-{release}.json", json.dumps(evidence.to_json()))
+
+
+def test_past_gains_are_read_from_the_dossiers_of_earlier_releases(tmp_path: Path) -> None:
+    workspace = Workspace.open(mini.NAME, surfaces=mini.SURFACES, home=tmp_path)
+    fall = "click.normalized_entropy_fall"
+    week = (fall, "all", Outcome.PASS, 0.002)
+    _write_dossier(workspace, 1, week, (fall, "tenure=new", Outcome.PASS, 0.5))
+    _write_dossier(workspace, 2, (fall, "all", Outcome.BLOCK, 0.15))
+    _write_dossier(
+        workspace, 4, (fall, "all", Outcome.CANNOT_TELL, 0.01), ("click.auc", "all", Outcome.PASS, 1)
+    )
+    write_report(workspace, "dossier-release-3.json", "{}")
+    _write_dossier(workspace, 5, week)
+    assert read_past_gains(workspace, 5) == {fall: [0.002, 0.01]}
+    assert read_past_gains(workspace, 1) == {}
 
 
 def test_the_lineage_of_a_release_names_the_labels_of_every_part_that_learned(

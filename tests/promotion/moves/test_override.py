@@ -3,13 +3,13 @@
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.contracts.gates import OverrideRule
+from tasks.contracts.gates import Overridable, OverrideRule
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.pipeline import recheck
@@ -85,6 +85,15 @@ def test_what_is_for_nobody_to_lift_holds_beside_what_is(gate: str, subject: str
     assert "buy_rate" not in str(raised.value)
 
 
+@pytest.mark.parametrize("task", ["buy", "report"], ids=["a task", "a safety task"])
+@pytest.mark.parametrize("metric", ["normalized_entropy_fall", "same_day_normalized_entropy_fall"])
+def test_the_cause_of_a_gain_is_the_reason_that_lifts_it(task: str, metric: str) -> None:
+    """Otherwise an honest gain would hold every later release too."""
+    lifted = lift(verdict("model", f"{task}.{metric}"))
+    assert lifted.why == WHY
+    assert f"{task}.{metric}" in lifted.verdicts[0]
+
+
 def test_without_a_declaration_or_a_reason_nothing_is_lifted() -> None:
     with pytest.raises(ContractError, match="declares no override"):
         lift(verdict("decision", "buy_rate"), rule=None)
@@ -99,7 +108,7 @@ def test_without_a_declaration_or_a_reason_nothing_is_lifted() -> None:
     st.text(max_size=20),
 )
 def test_a_gate_that_no_contract_can_declare_is_never_lifted(gate: str, subject: str) -> None:
-    every = OverrideRule(role="lead", gates=("model", "calibration", "decision", "shadow", "freshness"))
+    every = OverrideRule(role="lead", gates=get_args(Overridable))
     held = Verdict(gate, subject, "all", Outcome.BLOCK, "", Estimate(math.nan, math.nan, math.nan, 0))
     assert not is_liftable(held, rule=every, safety=frozenset())
 
