@@ -1,6 +1,7 @@
 """An off-policy estimate as text for people: the verdict with its reasons, then every estimator."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich.console import RenderableType, group
 from rich.table import Table
@@ -8,6 +9,8 @@ from rich.text import Text
 
 from tasks.cli.text import Plain
 from tasks.reports.numbers import format_counted, format_number, format_share, spoken
+
+_MOST_NAMED: Final = 5
 
 
 @group()
@@ -38,10 +41,22 @@ def _balance(plain: Plain) -> str:
     >>> _balance({"balanced_by": [], "not_balanced_by": ["price"]})
     'no column (not by price, which describes the item)'
     """
-    describing = ", ".join(plain["not_balanced_by"])
-    return (", ".join(plain["balanced_by"]) or "no column") + (
+    describing = _listed(plain["not_balanced_by"])
+    return (_listed(plain["balanced_by"]) or "no column") + (
         f" (not by {describing}, which describes the item)" if describing else ""
     )
+
+
+def _listed(names: list[str]) -> str:
+    """Name the first few columns.
+
+    Examples
+    --------
+    >>> _listed(list("abcdefg"))
+    'a, b, c, d, e and 2 more'
+    """
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 @group()
