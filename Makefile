@@ -56,8 +56,8 @@ status: $(READY) ## say which of them run
 compose: $(READY) ## write docker-compose.yml from tasks/deploy
 	@$(PY) -m tasks.deploy.compose file
 
-bench: $(READY) ## every benchmark, as ratios
-	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(PY) "$$file" || exit 1; done
+bench: $(READY) ## every benchmark at a small size, as ratios, with its seconds
+	@$(PY) -m benchmarks
 
 docs: $(READY) ## the documentation site
 	@.venv/bin/zensical build --clean --strict && echo "open .equipoise/site/index.html"

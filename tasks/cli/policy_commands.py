@@ -58,7 +58,7 @@ def apply(workspace: "Workspace", parent_run: ParentRun = None) -> "RetrainResul
     return pipeline.apply_policy(workspace, parent_run=parent_run)
 
 
-_POLICY = "A release's version or alias, or the file of a utility policy."
+_POLICY = "A release's version or alias, or the file of a utility or slate policy."
 
 
 @_policy.command("home_feed champion utility-proposal.yaml", written=policy_text.write_diff)

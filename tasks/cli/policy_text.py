@@ -102,6 +102,8 @@ def write_diff(plain: Plain) -> Iterator[RenderableType]:
         f"{plain['last_day']}: {size}"
     )
     yield from (Text(note) for note in plain["notes"])
+    for one in plain["slate_rules"]:
+        yield Text(f"slate {one['rule']}: {one['before'] or 'none'} -> {one['after'] or 'none'}")
     yield Text(f"slots with another item: {share(plain['replaced'])}")
     yield Text("predicted negatives per 1,000 slots:")
     yield _changes(plain["negatives"], ("task", "segment"), level)

@@ -199,6 +199,11 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
     yield Text(f"contracts that changed: {', '.join(plain['contracts']) or 'none'}")
     yield Text("parts that changed:" if plain["parts"] else "parts that changed: none")
     yield write_pairs((name, f"{a or 'none'} -> {b or 'none'}") for name, (a, b) in plain["parts"].items())
+    for title, names in (("weights", ("task", "context")), ("verdicts", ("gate", "subject", "segment"))):
+        yield Text(f"{title} that changed:" if plain[title] else f"{title} that changed: none")
+        yield write_pairs(
+            (" ".join(row[name] for name in names if row[name]), _change_words(row)) for row in plain[title]
+        )
     table = Table(box=None, pad_edge=False)
     for name in ("task", "figure"):
         table.add_column(name, overflow="fold")
@@ -209,6 +214,10 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
             if pair[0] != pair[1]:
                 table.add_row(task, spoken(name), *_numbers(*pair))
     yield table
+
+
+def _change_words(row: Plain) -> str:
+    return " -> ".join(spoken(row[side]) if row[side] else "none" for side in ("from", "to"))
 
 
 def write_move(plain: Plain) -> str:

@@ -14,6 +14,14 @@ class PolicySide(Section):
     version: int
 
 
+class SlateRuleChange(Section):
+    """A rule of the slate that differs, in the words of slate.yaml; None where a policy lacks it."""
+
+    rule: str
+    before: str | None
+    after: str | None
+
+
 class Mover(Section):
     """The candidates with one value of a column under both policies.
 
@@ -74,11 +82,12 @@ class ExampleRequest(Section):
 class PolicyDiff(Document):
     """Two policies on the candidates and predictions of one release's test slice.
 
-    ``replaced``: the share of slots whose item the first policy leaves out.
+    ``slate_rules``: those in which the slate policies differ. ``replaced``: the share of slots whose item the
+    first policy leaves out.
     """
 
     document: Literal["policy_diff"] = "policy_diff"
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     surface: str
     release: int
     first_day: str
@@ -88,6 +97,7 @@ class PolicyDiff(Document):
     candidates: int
     requests: int
     users: int
+    slate_rules: tuple[SlateRuleChange, ...]
     replaced: Estimate
     movers: tuple[Mover, ...]
     negatives: tuple[NegativesChange, ...]

@@ -7,13 +7,16 @@ whose files were changed and whose digests were all made anew is found out.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from tasks.contracts import UtilitySpec
+from tasks.contracts.utility import Weight
 from tasks.errors import AuditMismatch, ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
+from tasks.evaluation.verdicts import WORST_FIRST
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.parts import pinned_files
@@ -21,8 +24,9 @@ from tasks.settings import Settings
 from tasks.stores.alias_moves import CANARY_SHARE, OVERRIDE, Told
 from tasks.stores.audit import broken_entries
 from tasks.stores.digests import sha256
-from tasks.stores.manifest import MANIFEST, ROOT, Manifest
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
 from tasks.stores.parts import Part
+from tasks.stores.policies import POLICY_FILE
 from tasks.stores.registry import Registry
 from tasks.stores.releases import (
     BACKFILLED,
@@ -106,11 +110,16 @@ def _verdict(workspace: Workspace, tags: Mapping[str, str]) -> dict[str, Any]:
     if "dossier" not in tags:
         return {"dossier": None, "reasons": []}
     page = workspace.reports / Path(tags["dossier"]).name
-    written = page.with_suffix(".json")
-    if not written.is_file():
+    evidence = _read_dossier(page)
+    if evidence is None:
         return {"dossier": None, "reasons": [f"its dossier is not there: {page}"]}
-    evidence = GateEvidence.read(written.read_bytes(), where=str(written))
     return {"dossier": str(page), "reasons": list(evidence.reasons)}
+
+
+def _read_dossier(page: Path) -> GateEvidence | None:
+    """Read the dossier beside its page; None where it is not there."""
+    written = page.with_suffix(".json")
+    return GateEvidence.read(written.read_bytes(), where=str(written)) if written.is_file() else None
 
 
 def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[str, Any]:
@@ -118,7 +127,9 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
 
     Returns
     -------
-    ``contracts`` and ``parts`` of other content; ``metrics``: by task and figure, both values.
+    ``contracts`` and ``parts`` of other content; ``weights``: terms that weigh otherwise, in the base
+    (``context`` is None) or a context; ``verdicts``: by gate, subject and segment where outcomes differ, None
+    where one release has none; ``metrics``: by task and figure, both values.
     """
     first, second = (show(workspace, ref) for ref in (before, after))
     names = dict.fromkeys((*first["digests"], *second["digests"]))
@@ -131,8 +142,53 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
         "to": {name: second[name] for name in _COMPARED},
         "contracts": sorted(set(moved) - set(parts) - {"release", "manifest"}),
         "parts": parts,
+        "weights": _list_changes(
+            ("context", "task"), *(_weights(workspace, side["version"]) for side in (first, second))
+        ),
+        "verdicts": _list_changes(
+            ("gate", "subject", "segment"), *(_outcomes(side["dossier"]) for side in (first, second))
+        ),
         "metrics": _compare_figures(first["metrics"], second["metrics"]),
     }
+
+
+def _weights(workspace: Workspace, version: int) -> dict[tuple[str | None, ...], str]:
+    """Return each weight of a release's utility policy, with its value column, by context and task."""
+    pinned = release_manifest(workspace, version).part(Role.UTILITY_POLICY)
+    policy = UtilitySpec.model_validate_json(Registry(workspace.home).files(pinned)[POLICY_FILE])
+    by_context = {None: policy.weights} | {one.name: one.weights for one in policy.contexts}
+    return {
+        (context, task): f"{weight.weight:g}" + _describe_times(weight)
+        for context, weights in by_context.items()
+        for task, weight in weights.items()
+    }
+
+
+def _describe_times(weight: Weight) -> str:
+    cap = "" if weight.cap is None else f" up to {weight.cap:g}"
+    return "" if weight.column is None else f" x {weight.column}{cap}"
+
+
+def _outcomes(dossier: str | None) -> dict[tuple[str | None, ...], str]:
+    """Return the outcome of each verdict, the worst of several of one key; none without a dossier."""
+    evidence = None if dossier is None else _read_dossier(Path(dossier))
+    found: dict[tuple[str | None, ...], str] = {}
+    for one in sorted(evidence.gates if evidence else (), key=lambda one: -WORST_FIRST.index(one.outcome)):
+        found[one.gate, one.subject, one.segment] = one.outcome.value
+    return found
+
+
+def _list_changes(
+    names: Sequence[str],
+    first: Mapping[tuple[str | None, ...], str],
+    second: Mapping[tuple[str | None, ...], str],
+) -> list[dict[str, str | None]]:
+    """List what differs: the names of each key, and both values; None where one side has none."""
+    return [
+        {**dict(zip(names, key, strict=True)), "from": first.get(key), "to": second.get(key)}
+        for key in dict.fromkeys((*first, *second))
+        if first.get(key) != second.get(key)
+    ]
 
 
 def _compare_figures(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, dict[str, list[Any]]]:

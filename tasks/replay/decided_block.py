@@ -21,6 +21,7 @@ from tasks import columns as c
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
 from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.slate_policy import SlatePolicy
 from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import count_slate_rules
 from tasks.replay.log import Floats, Slates
@@ -54,6 +55,7 @@ class Entrants:
     baseline : what it is compared with, a release or an order.
     anchors : earlier releases by reference.
     others : further utility policies by name, on the predictions of the release under test.
+    slates : the slate policies of others, by their names; without one it is the surface's.
     later : whether policies will decide on the rows later, so that what others keep is kept of every row.
     """
 
@@ -61,6 +63,7 @@ class Entrants:
     baseline: Entrant | Order
     anchors: Mapping[str, Entrant] = field(default_factory=dict)
     others: Mapping[str, UtilityPolicy] = field(default_factory=dict)
+    slates: Mapping[str, SlatePolicy] = field(default_factory=dict)
     later: bool = False
 
 
@@ -115,7 +118,8 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
     made = {POLICY: _enter(block, entrants.under_test)}
     ours, no_order = made[POLICY], ""
     slates = {
-        EntrantKey("others", name): block.slates_by(one, ours, name) for name, one in entrants.others.items()
+        EntrantKey("others", name): block.slates_by(one, ours, name, slate=entrants.slates.get(name))
+        for name, one in entrants.others.items()
     }
     made |= {EntrantKey("anchors", name): _enter(block, one) for name, one in entrants.anchors.items()}
     if isinstance(entrants.baseline, Entrant):

@@ -2,20 +2,24 @@
 
 ::
 
-    A, B      digits or an alias: the policy that this release pins; all else: the file of a utility policy
+    A, B      digits or an alias: the utility and slate policy that this release pins; all else: the file of a
+              utility policy, beside slate.yaml in force, or of a slate policy, beside utility.yaml in force
     release   whose predictions and test days both policies get: by default the champion, else the newest
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks import columns as c
-from tasks.contracts import canonical
+from tasks.contracts import SlateSpec, canonical
 from tasks.contracts.metrics import mix_columns
 from tasks.errors import ContractError
-from tasks.evaluation.policy_changes import PolicyDiff, PolicySide
+from tasks.evaluation.policy_changes import PolicyDiff, PolicySide, SlateRuleChange
 from tasks.ranking.policy import UtilityPolicy
+from tasks.ranking.slate_policy import SlatePolicy
 from tasks.release.view import load
 from tasks.replay.decided_block import Entrant, Entrants
 from tasks.replay.decided_slice import SliceBuilder
@@ -23,10 +27,10 @@ from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import Slates
 from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
 from tasks.replay.notes import stood_in
-from tasks.replay.proposed_policy import read_policy
+from tasks.replay.proposed_policy import read_policies
 from tasks.replay.replay_policies import Replay
 from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice, release_policy
+from tasks.replay.slates import TestSlice, release_policy, release_slate
 from tasks.replay.stream import build_slice, decided_blocks
 from tasks.reports.numbers import format_counted
 from tasks.reports.render import render
@@ -55,6 +59,11 @@ class _Named:
 
     name: str
     policy: UtilityPolicy
+    slate: dict[str, Any]
+
+    @property
+    def slate_policy(self) -> SlatePolicy:
+        return SlatePolicy.from_json(self.slate)
 
     @property
     def side(self) -> PolicySide:
@@ -66,13 +75,14 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
 
     Parameters
     ----------
-    before, after : a release (digits or an alias) whose policy is meant, or the file of a utility policy.
+    before, after : a release (digits or an alias) whose policies are meant, or the file of a utility policy
+        or of a slate policy.
     release : whose predictions are used; by default the champion, else the newest.
 
     Raises
     ------
     ContractError
-        A release does not exist, or a file is not a utility policy for the surface.
+        A release does not exist, or a file is neither a utility policy nor a slate policy for the surface.
     DataError
         The test slice holds no candidate, or the release does not predict what a policy weighs.
     """
@@ -95,6 +105,7 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
         candidates=len(log.requests),
         requests=log.request_count,
         users=log.user_count,
+        slate_rules=_compare_slates(sides[0].slate, sides[1].slate),
         replaced=pair.replaced(),
         movers=tuple(
             pair.movers(
@@ -122,9 +133,14 @@ def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _N
     """Let both policies decide on each block of the test slice; no block stays in memory."""
 
     def first_policy(block: TestSlice, ours: Scored) -> Slates:
-        return block.slates_by(before.policy, ours, before.name)
+        return block.slates_by(before.policy, ours, before.name, slate=before.slate_policy)
 
-    entrants = Entrants(predicting, first_policy, others={after.name: after.policy})
+    entrants = Entrants(
+        predicting,
+        first_policy,
+        others={after.name: after.policy},
+        slates={after.name: after.slate_policy},
+    )
     manifest, builder, requests = predicting.release.manifest, SliceBuilder(), list[Any]()
     for block, decided in decided_blocks(workspace, manifest, entrants):
         refuse_leaks(decided.leaks[predicting.name], name=predicting.name)
@@ -139,15 +155,31 @@ def _named(workspace: Workspace, named: str) -> _Named:
     """Read a policy: digits and aliases are releases, all else is a file."""
     if named.isdecimal() or named in Registry(workspace.home).aliases(release_name(workspace.surface)):
         version = resolve_release(workspace, named)
-        return _Named(f"release {version}", release_policy(workspace, release_manifest(workspace, version)))
+        manifest = release_manifest(workspace, version)
+        slate = release_slate(workspace, manifest)
+        return _Named(f"release {version}", release_policy(workspace, manifest), slate)
     path = Path(named)
     if not path.exists():
         raise ContractError(
             f"'{named}' is neither a release of {workspace.surface} nor a file. Name a version, an alias, or "
-            "the file of a utility policy"
+            "the file of a utility policy or of a slate policy"
         )
-    spec = read_policy(path, workspace.contracts)
-    return _Named(named, UtilityPolicy.from_json(canonical(spec)))
+    utility, slate = read_policies(path, workspace.contracts)
+    return _Named(named, UtilityPolicy.from_json(canonical(utility)), canonical(slate))
+
+
+def _compare_slates(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[SlateRuleChange, ...]:
+    """Return the rules in which two slate policies differ, in the order of slate.yaml."""
+    changed = [
+        (name, before.get(name), after.get(name))
+        for name in SlateSpec.model_fields
+        if name not in {"policy", "version"} and before.get(name) != after.get(name)
+    ]
+    return tuple(SlateRuleChange(rule=name, before=_words(a), after=_words(b)) for name, a, b in changed)
+
+
+def _words(value: Any) -> str | None:
+    return None if value is None or value == {} else json.dumps(value, ensure_ascii=False)
 
 
 def _release(workspace: Workspace, named: str | None) -> int:
@@ -174,7 +206,8 @@ def _write(workspace: Workspace, found: PolicyDiff) -> Path:
         facts=[
             f"candidates from {found.first_day} to {found.last_day}: {size}",
             f"predictions of release {found.release}; before: {found.before.name}, after: {found.after.name}",
-            "The same candidates, predictions and slate rules under both policies.",
+            "The same candidates and predictions under both policies"
+            + ("." if found.slate_rules else ", and the same slate rules."),
         ],
         found=found,
         described={

@@ -120,20 +120,27 @@ class TestSlice:
         """Return the slates that another utility policy makes of the same predictions."""
         return self.slates_by(UtilityPolicy.from_json(canonical(policy)), scored, name)
 
-    def slates_by(self, utility: UtilityPolicy, scored: Scored, name: str) -> Slates:
+    def slates_by(
+        self, utility: UtilityPolicy, scored: Scored, name: str, *, slate: SlatePolicy | None = None
+    ) -> Slates:
         """Return the slates that a policy, as the kernel reads it, makes of the same predictions.
+
+        Parameters
+        ----------
+        slate : its slate policy; by default the surface's.
 
         Raises
         ------
         ContractError
-            The slate policy in force decays, and a negative utility of this policy would rise by it.
+            The slate policy decays, and a negative utility of this policy would rise by it.
         """
-        if self.slate.decay is not None and utility.offset is None:
+        slate = slate or self.slate
+        if slate.decay is not None and utility.offset is None:
             raise ContractError(
-                f"{name} has no offset, and slate.yaml in force has a decay, by which a negative utility "
+                f"{name} has no offset, and its slate policy has a decay, by which a negative utility "
                 "would rise. Compare it with a slate.yaml without a decay"
             )
-        decided = decide(self.drawn_anew, scored.predictions, utility, self.slate, sets=self._sets)
+        decided = decide(self.drawn_anew, scored.predictions, utility, slate, sets=self._sets)
         slot = decided.slate_position.astype(np.int64)
         refuse_leaks(count_leaks(self.candidates, slot, utility), name=name)
         return Slates(
@@ -211,6 +218,13 @@ def release_policy(workspace: Workspace, manifest: Manifest) -> UtilityPolicy:
     pinned = manifest.part(Role.UTILITY_POLICY)
     files = Registry(workspace.home).files(pinned)
     return UtilityPolicy.from_json(json.loads(files[POLICY_FILE]))
+
+
+def release_slate(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
+    """Return the slate policy that a release pins, as its file has it."""
+    files = Registry(workspace.home).files(manifest.part(Role.SLATE_POLICY))
+    pinned: dict[str, Any] = json.loads(files[POLICY_FILE])
+    return pinned
 
 
 def _in_force(valued: Utilities) -> dict[str, Floats]:

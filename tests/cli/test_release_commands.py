@@ -58,6 +58,7 @@ def test_a_release_differs_in_nothing_from_itself(
 ) -> None:
     found = document(workspace, "release", "diff", NAME, str(released.version), "challenger")
     assert (found["contracts"], found["parts"]) == ([], {})
+    assert (found["weights"], found["verdicts"]) == ([], [])
     assert found["from"]["version"] == found["to"]["version"] == released.version
     assert all(a == b for figures in found["metrics"].values() for a, b in figures.values())
 

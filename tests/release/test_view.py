@@ -13,10 +13,11 @@ from tasks.release.loading import load_release
 from tasks.release.step import ReleaseResult
 from tasks.stores import releases
 from tasks.stores.digests import sha256
-from tasks.stores.manifest import MANIFEST, ROOT, Manifest
+from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
 from tasks.stores.parts import Part, folder_sha256
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
+from tests.feeds.mini import Retrained
 from tests.feeds.small_feed import NAME
 from tests.stores.mlflow_home import new_home
 
@@ -49,6 +50,28 @@ def flip(file: Path) -> None:
     data = bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1
     file.write_bytes(data)
+
+
+def test_releases_are_compared_by_weights_and_verdicts(second_retrain: Retrained) -> None:
+    workspace = second_retrain.workspace
+    found = release_view.compare(workspace, 1, 2)
+    judged, weights = [], []
+    for version in (1, 2):
+        page = Path(release_view.show(workspace, version)["dossier"])
+        gates = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["gates"]
+        judged.append({(one["gate"], one["subject"], one["segment"]) for one in gates})
+        pinned = releases.release_manifest(workspace, version).part(Role.UTILITY_POLICY)
+        policy = json.loads(Registry(workspace.home).files(pinned)["policy.json"])
+        weights.append({task: one["weight"] for task, one in policy["weights"].items()})
+    assert found["verdicts"], "one is a first release, the other a challenger"
+    for row in found["verdicts"]:
+        key = (row["gate"], row["subject"], row["segment"])
+        assert row["from"] != row["to"]
+        assert [row[side] is not None for side in ("from", "to")] == [key in each for each in judged]
+    changed = {row["task"] for row in found["weights"] if row["context"] is None}
+    assert changed == {
+        task for task in {*weights[0], *weights[1]} if weights[0].get(task) != weights[1].get(task)
+    }
 
 
 def test_a_list_has_every_release_with_its_aliases(workspace: Workspace, released: ReleaseResult) -> None:

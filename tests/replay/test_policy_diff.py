@@ -51,6 +51,34 @@ def test_the_sides_are_a_release_and_a_file(found: PolicyDiff, careful: Path) ->
     assert (found.after.name, found.after.version) == (str(careful), 3)
 
 
+def test_slate_policies_are_compared_rule_by_rule_and_by_what_moves(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    plain = yaml.safe_load((workspace.surfaces / mini.NAME / "slate.yaml").read_text(encoding="utf-8"))
+    shorter = plain | {"version": plain["version"] + 1, "length": 4, "max_per": {"category": 1}}
+    file = tmp_path / "slate.yaml"
+    file.write_text(yaml.safe_dump(shorter), encoding="utf-8")
+    found = policy_diff.run(workspace, before="champion", after=str(file))
+    changed = {one.rule: (one.before, one.after) for one in found.slate_rules}
+    assert changed["length"] == (str(plain["length"]), "4")
+    assert changed["max_per"][1] == '{"category": 1}'
+    assert {*changed} == {"length", "max_per"}
+    assert found.before.version == found.after.version
+    for request in found.examples:
+        assert sum(slot.after is not None for slot in request.slots) <= 4
+    assert any(one.down > 0 for one in found.movers)
+    page = Path(found.report).read_text(encoding="utf-8")
+    assert "Slate rules that differ" in page
+
+
+def test_a_slate_that_cannot_be_filled_is_refused(workspace: Workspace, tmp_path: Path) -> None:
+    plain = yaml.safe_load((workspace.surfaces / mini.NAME / "slate.yaml").read_text(encoding="utf-8"))
+    file = tmp_path / "slate.yaml"
+    file.write_text(yaml.safe_dump(plain | {"min_where_if_available": {"exploration": 99}}), encoding="utf-8")
+    with pytest.raises(ContractError, match=r"is not a slate policy .* asks for 99 of \d+ slots"):
+        policy_diff.run(workspace, before="champion", after=str(file))
+
+
 def test_predictions_are_the_champions_unless_a_release_is_named(
     workspace: Workspace, found: PolicyDiff, careful: Path
 ) -> None:
