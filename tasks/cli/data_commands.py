@@ -57,10 +57,12 @@ def check(
     fits = {c.surface: find_schema_problems(c.contracts, logs) for c in checked if c.contracts}
     found = [(c.surface, p) for c in checked for p in c.problems]
     found += [(name, p) for name, fit in fits.items() for p in fit.problems]
+    warned = [(c.surface, p) for c in checked for p in c.warnings]
+    warned += [(name, p) for name, fit in fits.items() for p in fit.warnings]
     return CheckResult(
         valid=not found,
         problems=[{"surface": name, **problem.to_json()} for name, problem in found],
-        warnings=[{"surface": c.surface, **p.to_json()} for c in checked for p in c.warnings],
+        warnings=[{"surface": name, **problem.to_json()} for name, problem in warned],
         power=[row for c in checked if c.contracts for row in _power(c.contracts)],
         log=[{"surface": name, **asdict(table)} for name, fit in fits.items() for table in fit.tables],
         digests={c.surface: dict(c.contracts.digests) for c in checked if c.contracts},

@@ -6,6 +6,7 @@ from typing import Final
 
 from tasks import columns as c
 from tasks.contracts.durations import LONGEST, describe_duration
+from tasks.contracts.metrics import OF_EXPOSURE, OF_RATES, read_metric
 from tasks.contracts.problems import Problem, abbreviate
 from tasks.contracts.salvage import Unread
 from tasks.contracts.slate import SlateSpec
@@ -30,8 +31,10 @@ _DEEPEST: Final = 50
 """The most tasks of a chain."""
 
 
-def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
+def find_warnings(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
     """Find what is allowed but seldom meant."""
+    yield from _warn_of_one_person(surface, utility)
+    yield from _warn_of_never_judged(surface, tasks, utility)
     for name, task in tasks.tasks.items():
         if task.loss_weight != 1.0:
             hint = (
@@ -50,6 +53,30 @@ def find_warnings(tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
         if weight.column and rule and rule.credit == "every":
             hint = "one sale counts for every impression whose window holds it; consider credit: last_touch"
             yield Problem("utility.yaml", f"weights.{name}.times", weight.column, hint)
+
+
+def _warn_of_one_person(surface: SurfaceSpec, utility: UtilitySpec) -> Iterator[Problem]:
+    """Warn of people who hold every role that approves, where there are several."""
+    roles = dict.fromkeys((*utility.approvals, *([surface.override.role] if surface.override else [])))
+    held = [{*surface.reviewers.get(role, ())} for role in roles]
+    for person in sorted(set.intersection(*held)) if len(held) > 1 else ():
+        hint = f"holds every role ({', '.join(roles)}): one person could approve alone"
+        yield Problem("surface.yaml", "reviewers", person, hint)
+
+
+def _warn_of_never_judged(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
+    """Warn of guardrails that stay inconclusive whatever is logged."""
+    complete = surface.sources.candidates is not None or getattr(surface, "shown_is_all", False)
+    for i, rail in enumerate(utility.guardrails):
+        metric = read_metric(rail.metric)
+        task = tasks.tasks.get(metric.subject or "")
+        hint = ""
+        if metric.kind in OF_EXPOSURE and not complete:
+            hint = "is never judged: only what was shown is logged. Name sources.candidates"
+        elif metric.kind in OF_RATES and task is not None and task.level == "request":
+            hint = "is never judged: no ranking of a request moves an outcome of the whole request"
+        if hint:
+            yield Problem("utility.yaml", f"guardrails.{i}.metric", rail.metric, hint)
 
 
 def _warn_of_opener(name: str, task: TaskSpec, tasks: TasksSpec) -> Iterator[Problem]:

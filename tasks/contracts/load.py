@@ -128,7 +128,9 @@ def check_surface(root: Path, name: str) -> Checked:
         **models,  # type: ignore[arg-type]  # each kind holds its own model
         digests={kind: digest(_select_decisive(model)) for kind, model in models.items()},
     )
-    return Checked(name, (), tuple(find_warnings(contracts.tasks, contracts.utility)), contracts)
+    return Checked(
+        name, (), tuple(find_warnings(contracts.surface, contracts.tasks, contracts.utility)), contracts
+    )
 
 
 def find_problems(folder: str, models: Mapping[str, BaseModel], unread: Unread = ALL_READ) -> list[Problem]:

@@ -67,6 +67,14 @@ NAMES: Final = {
 
 OF_COLUMNS: Final = frozenset({MetricKind.SHARE, MetricKind.ENTROPY, MetricKind.GINI})
 """Metrics whose subject is a column or segment."""
+OF_EXPOSURE: Final = OF_COLUMNS | {
+    MetricKind.NEW_ITEM_EXPOSURE,
+    MetricKind.LONG_TAIL_EXPOSURE,
+    MetricKind.COVERAGE,
+}
+"""Metrics of who stands in the slots, which need every candidate."""
+OF_RATES: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECALL})
+"""Metrics of outcomes that a ranking moves, if any does."""
 _OF_TASKS: Final = frozenset(
     {
         MetricKind.COMPONENT_SHARE,

@@ -10,14 +10,21 @@ Only footers are read. A table of a server is not looked at here, and neither is
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.contracts.conditions import Condition
-from tasks.contracts.metrics import OF_COLUMNS, MetricKind, metric_columns, named_metrics, parse_metric
+from tasks.contracts.metrics import (
+    OF_COLUMNS,
+    MetricKind,
+    metric_columns,
+    named_metrics,
+    parse_metric,
+    read_metric,
+)
 from tasks.contracts.problems import Problem
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import parse_source
@@ -51,10 +58,14 @@ class TableSize:
 
 @dataclass(frozen=True)
 class SchemaFit:
-    """The tables of a log, and what the contracts ask of them and do not find."""
+    """The tables of a log, and what the contracts ask of them and do not find.
+
+    ``warnings``: what stays inconclusive on such a log.
+    """
 
     tables: tuple[TableSize, ...]
     problems: tuple[Problem, ...]
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,27 @@ def find_schema_problems(contracts: Contracts, logs: Location, *, first_release:
         view = fit.views.get(decided if wanted.of == "decided" else IMPRESSIONS)
         if view is not None and (hint := _explain(wanted, view)):
             fit.problems.append(Problem(wanted.file, wanted.field, wanted.column, hint))
-    return SchemaFit(tuple(fit.tables), tuple(dict.fromkeys(fit.problems)))
+    warnings = _find_never_judged(contracts, fit.views, decided)
+    return SchemaFit(tuple(fit.tables), tuple(dict.fromkeys(fit.problems)), tuple(warnings))
+
+
+def _find_never_judged(contracts: Contracts, views: Mapping[str, View], decided: str) -> Iterator[Problem]:
+    """Find guardrails and estimates that need columns which the log lacks."""
+    for i, rail in enumerate(contracts.utility.guardrails):
+        lacking = _lacking(views.get(decided), (c.LATENCY_MS, c.RELEASE))
+        if read_metric(rail.metric).kind is MetricKind.LATENCY and lacking:
+            hint = f"is never judged: {decided} lacks {' and '.join(lacking)}. Log what served, and its time"
+            yield Problem("utility.yaml", f"guardrails.{i}.metric", rail.metric, hint)
+    if contracts.surface.examination == "estimated" and _lacking(views.get(IMPRESSIONS), (c.PROPENSITY,)):
+        hint = f"needs {c.PROPENSITY} in {IMPRESSIONS}: without it no curve is estimated. Declare by_position"
+        yield Problem("surface.yaml", "examination", "estimated", hint)
+
+
+def _lacking(view: View | None, names: Iterable[str]) -> list[str]:
+    """Return the columns that a table lacks or that are null in it; none of an unread table."""
+    if view is None:
+        return []
+    return [name for name in names if (column := view.columns.get(name)) is None or column.absent]
 
 
 def require_schema(contracts: Contracts, logs: Location, *, first_release: bool) -> None:

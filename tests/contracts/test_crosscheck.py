@@ -258,6 +258,31 @@ def test_a_chain_of_thousands_of_tasks_is_one_problem(tmp_path: Path) -> None:
     assert len(problem.found) < 100
 
 
+def test_guardrails_that_are_never_judged_and_one_person_for_every_role_are_warned_of(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        files["utility"]["approvals"] = ["product", "safety"]
+        files["surface"]["reviewers"] = {"product": ["ana", "ben"], "safety": ["ana"]}
+        files["utility"]["guardrails"] += [
+            {"metric": name, "max": 0.5}
+            for name in ("coverage", "category_share:garden", "visit_rate", "click_rate", "category_entropy")
+        ]
+
+    checked = check_surface(write_surface(tmp_path / "shown", change), "feed")
+    warned = {(one.field, one.found) for one in checked.warnings}
+    assert ("reviewers", "ana") in warned
+    assert {found for field, found in warned if field.startswith("guardrails")} == {
+        *("coverage", "category_share:garden", "category_entropy", "visit_rate"),
+    }
+
+    def with_candidates(files: Files) -> None:
+        change(files)
+        files["surface"]["sources"]["candidates"] = "feed/candidates/*.parquet"
+        files["surface"]["reviewers"]["safety"] = ["cy"]
+
+    complete = check_surface(write_surface(tmp_path / "all", with_candidates), "feed")
+    assert [one.found for one in complete.warnings if one.field != "weights.buy.times"] == ["visit_rate"]
+
+
 @pytest.mark.parametrize(("family", "warnings"), [("negative", 1), ("long_term", 0)])
 def test_an_event_that_opens_its_own_window_is_warned_of_unless_a_repeat_is_meant(
     tmp_path: Path, family: str, warnings: int

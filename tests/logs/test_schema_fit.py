@@ -130,6 +130,15 @@ def test_what_the_log_lacks_is_named_with_the_field_that_asks_for_it(
     assert any(p.field == field and words in p.hint for p in found), [str(p) for p in found]
 
 
+def test_what_stays_inconclusive_without_a_column_is_warned_of(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        files["utility"]["guardrails"] += [{"metric": "latency_p99_ms", "max": 100}]
+        files["surface"]["examination"] = "estimated"
+
+    assert [one.field for one in fit(tmp_path, change).warnings] == ["guardrails.1.metric", "examination"]
+    assert find_schema_problems(_contracts(tmp_path / "no_log", change), tmp_path / "nowhere").warnings == ()
+
+
 def test_ids_of_two_types_are_told(tmp_path: Path) -> None:
     found = fit(tmp_path, events={"item_id": [1]}).problems
     assert [p.field for p in found] == ["sources.events"]

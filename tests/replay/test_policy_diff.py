@@ -63,7 +63,6 @@ def test_slate_policies_are_compared_rule_by_rule_and_by_what_moves(
     assert changed["length"] == (str(plain["length"]), "4")
     assert changed["max_per"][1] == '{"category": 1}'
     assert {*changed} == {"length", "max_per"}
-    assert found.before.version == found.after.version
     for request in found.examples:
         assert sum(slot.after is not None for slot in request.slots) <= 4
     assert any(one.down > 0 for one in found.movers)
