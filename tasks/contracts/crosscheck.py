@@ -235,6 +235,13 @@ def _check_pairs(surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
     if role is not None and role not in surface.reviewers and read("reviewers"):
         hint = "has no reviewers: name them under `reviewers`"
         yield Problem("surface.yaml", "override.role", abbreviate(role), hint)
+    if surface.shown_is_all and surface.sources.candidates is not None and read("sources"):
+        hint = "says that the impressions are all candidates, and sources.candidates names others: leave one out"
+        yield Problem("surface.yaml", "shown_is_all", "true", hint)
+    only = surface.gates.decision.shown_only
+    if only == "canary" and surface.canary is None and read("gates", "canary"):
+        hint = "needs a canary: declare `canary: {share: 0.05}`"
+        yield Problem("surface.yaml", "gates.decision.shown_only", only, hint)
     if surface.minimum.train > surface.split.train and read("minimum", "split"):
         hint = f"is longer than split.train ({surface.split.train})"
         yield Problem("surface.yaml", "minimum.train", str(surface.minimum.train), hint)

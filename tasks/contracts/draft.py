@@ -160,6 +160,9 @@ def _heading(surface: str, sketch: LogSketch, owner: str) -> Iterator[str]:
     yield "  approvals_on_command_line: true # whoever types `equipoise promote` signs alone"
     yield "sources: # below the logs folder (EQUIPOISE_LOGS, else .equipoise/logs)"
     yield from (f"  {table}: {_quoted(source)}" for table, source in sketch.sources.items())
+    if "candidates" not in sketch.sources:
+        yield "# without logged candidates a replay only reorders what was shown, and every release is held"
+        yield "shown_is_all: false # true: every candidate of a request was shown, as on a mailer's page"
     if sketch.columns:
         yield "columns: # our name: the log's"
         yield from (f"  {ours}: {_quoted(theirs)}" for ours, theirs in sketch.columns.items())

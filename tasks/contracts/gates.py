@@ -80,10 +80,15 @@ class BaselineColumn(Closed):
 
 
 class DecisionGate(Closed):
-    """What the utility policy's guardrails are compared with."""
+    """What the utility policy's guardrails are compared with.
+
+    ``shown_only``: what becomes of a release that can only be replayed as a reordering of what was shown.
+    ``canary`` lets what passes everything else take the alias ``canary``, never ``champion``.
+    """
 
     baseline: Literal["champion"] = "champion"
     first: Literal["logged"] | BaselineColumn = "logged"
+    shown_only: Literal["hold", "canary"] = "hold"
 
 
 class ShadowGate(Closed):
@@ -152,7 +157,8 @@ class Rules(Gates):
 
     ``base_rates``: by task the rates outside which its labels fail validation. ``reviewers``: by role who may
     approve. None where an earlier program wrote the rules down and kept the gates alone.
-    ``approvals_on_command_line``: as in `Promotion`. ``override`` and ``canary``: as in `SurfaceSpec`.
+    ``approvals_on_command_line``: as in `Promotion`. ``override``, ``canary`` and ``shown_is_all``: as in
+    `SurfaceSpec`.
     """
 
     base_rates: dict[Identifier, Range] | None = None
@@ -160,3 +166,4 @@ class Rules(Gates):
     approvals_on_command_line: ApprovalsOnCommandLine = False
     override: OverrideRule | None = None
     canary: Canary | None = None
+    shown_is_all: bool = False

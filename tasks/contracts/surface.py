@@ -208,7 +208,10 @@ def _refuse_folder_of_builds(name: str) -> str:
 
 
 class SurfaceSpec(Closed):
-    """The whole file."""
+    """The whole file.
+
+    ``shown_is_all``: every candidate of a request was shown, so the impressions are the candidates.
+    """
 
     surface: Annotated[Identifier, AfterValidator(_refuse_folder_of_builds)]
     version: Version
@@ -217,6 +220,7 @@ class SurfaceSpec(Closed):
     sources: Sources
     engine: Engine = Engine()
     columns: dict[Identifier, Annotated[str, StringConstraints(min_length=1, max_length=200)]] = {}
+    shown_is_all: bool = False
     features: Features
     segments: Annotated[tuple[Annotated[SegmentSpec, BeforeValidator(_segment)], ...], AsTuple] = ()
     values: Identifiers = ()
@@ -238,6 +242,11 @@ class SurfaceSpec(Closed):
     gates: Gates = Gates()
 
     @property
+    def logs_all_candidates(self) -> bool:
+        """Whether the log holds every scored candidate, not only what was shown."""
+        return self.shown_is_all or self.sources.candidates is not None
+
+    @property
     def ends_at(self) -> datetime | None:
         """The instant at which the logs end: the midnight after ``until``; None where they go on."""
         return None if self.until is None else datetime.combine(self.until + timedelta(days=1), time(), UTC)
@@ -252,6 +261,7 @@ class SurfaceSpec(Closed):
             approvals_on_command_line=self.promotion.approvals_on_command_line,
             override=self.override,
             canary=self.canary,
+            shown_is_all=self.shown_is_all,
         )
 
     @property

@@ -148,6 +148,7 @@ class GateEvidence(Document):
 
     ``rules`` are the gates, base rates and reviewers of its day; ``loosened`` says which let more
     through than when the release was made. ``judged_as_of`` is the day of a promotion that came later.
+    ``canary_permitted``: it is held and may serve as the canary all the same.
     ``timings`` are the verdicts on what the clock said: they hold or warn as the others do, and stand apart
     because the same inputs do not give them again, so no approval rests on their figures.
     """
@@ -170,6 +171,7 @@ class GateEvidence(Document):
     judged_as_of: str | None = None
     loosened: tuple[str, ...] = ()
     timings: tuple[Verdict, ...] = ()
+    canary_permitted: bool = False
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -168,11 +168,12 @@ class Verdict:
 
     ``subject`` names what was judged, ``segment`` is ``all`` or ``column=value``; ``evidence`` names the run
     that the figures come from; ``relative`` says that the figure is a share of a baseline. ``threshold`` says
-    in words what is allowed. ``holds`` says whether a cannot_tell holds the release; None leaves that to the
-    surface's gates. ``power`` is that of a bound on a change. ``task`` and ``allowed`` say subject and
-    threshold as values, for whoever draws them or says them in words. ``doubt`` is why the figure is no
-    evidence whatever its interval: more rows of the same log would not tell more. ``against`` names what the
-    figure is a share of, where that is not the baseline of the release's decision.
+    in words what is allowed. ``holds`` says whether a cannot_tell holds the release (``champion``: it may
+    serve as the canary, never as champion); None leaves that to the surface's gates. ``power`` is that of a
+    bound on a change. ``task`` and ``allowed`` say subject and threshold as values, for whoever draws or says
+    them. ``doubt`` is why the figure is no evidence whatever its interval: more rows of the same log would
+    tell no more. ``against`` names what the figure is a share of, where that is not the baseline of the
+    release's decision.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -186,7 +187,7 @@ class Verdict:
     reason: str = ""
     evidence: str = ""
     relative: bool = False
-    holds: bool | None = None
+    holds: bool | Literal["champion"] | None = None
     power: Power | None = None
     task: str | None = None
     allowed: Bounds | None = None

@@ -142,7 +142,7 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
     decision = (
         Promote(evidence.warnings)
         if evidence.verdict == "promote"
-        else Hold(evidence.reasons, evidence.warnings)
+        else Hold(evidence.reasons, evidence.warnings, evidence.canary_permitted)
     )
     judged = Judged(
         evidence.verdicts,

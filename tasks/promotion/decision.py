@@ -18,10 +18,15 @@ class Promote:
 
 @dataclass(frozen=True)
 class Hold:
-    """The release may not be exposed; each reason is a verdict in words."""
+    """The release may not be champion; each reason is a verdict in words.
+
+    ``canary_permitted``: it may serve as the canary, since what holds it is that it can only be replayed as a
+    reordering, and the surface allows that (``gates.decision.shown_only: canary``).
+    """
 
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
+    canary_permitted: bool = False
 
 
 Decision = Promote | Hold
@@ -45,10 +50,18 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
         return Hold(("no gate was judged",), ())
     ordered = sorted(verdicts, key=lambda verdict: (verdict.gate != CONSTRAINTS, not verdict.harms_segment))
     warnings = tuple(explain_verdict(v) for v in ordered if _warns(v, cannot_tell))
-    reasons = tuple(explain_verdict(v) for v in find_holding(ordered, cannot_tell=cannot_tell))
+    holding = find_holding(ordered, cannot_tell=cannot_tell)
+    reasons = tuple(map(explain_verdict, holding))
     if not reasons and not any(v.outcome in {Outcome.PASS, Outcome.WARN} for v in verdicts):
         reasons = ("nothing could be told: no verdict is a pass",)
-    return Hold(reasons, warnings) if reasons else Promote(warnings)
+    if not reasons:
+        return Promote(warnings)
+    return Hold(reasons, warnings, canary_permitted=bool(holding) and all(map(permits_canary, holding)))
+
+
+def permits_canary(verdict: Verdict) -> bool:
+    """Whether a verdict keeps a release from being champion alone."""
+    return verdict.outcome is Outcome.CANNOT_TELL and verdict.holds == "champion"
 
 
 def find_holding(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", "warn"]) -> list[Verdict]:
@@ -65,7 +78,7 @@ def holds_release(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> boo
     False
     """
     if verdict.outcome is Outcome.CANNOT_TELL:
-        return cannot_tell == "hold" if verdict.holds is None else verdict.holds
+        return cannot_tell == "hold" if verdict.holds is None else bool(verdict.holds)
     return stops(verdict.outcome)
 
 

@@ -48,6 +48,7 @@ class GateResult:
 
     ``rules`` is the digest of the gates, base rates and reviewers that it was judged by, ``loosened``
     says which let more through than when it was made, ``judged_as_of`` when the age of its parts was taken.
+    ``canary_permitted``: it is held, and may serve as the canary all the same.
     """
 
     release: int
@@ -60,6 +61,7 @@ class GateResult:
     rules: str
     loosened: list[str]
     judged_as_of: str
+    canary_permitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ def run(
             rules=digest(dossier.rules),
             loosened=list(dossier.loosened),
             judged_as_of=format_instant(judged),
-            **{name: shown[name] for name in ("verdict", "reasons", "warnings", "gates")},
+            **{name: shown[name] for name in ("verdict", "reasons", "warnings", "gates", "canary_permitted")},
         )
 
 

@@ -12,7 +12,7 @@ from tasks.evaluation.clustered import RowClusters
 from tasks.evaluation.segments import ALL
 from tasks.replay.inclusion import doubt_slots
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.metrics import looks_of
+from tasks.replay.metrics import REORDERING, looks_of
 from tasks.replay.segmentation import Segmentation, SegmentedRows, Thinness
 
 _CERTAIN: Final = 1 + 1e-6
@@ -36,6 +36,8 @@ class Compared:
 
     def _find_doubt(self, task: str) -> str:
         log = self.log
+        if not log.complete:
+            return REORDERING
         if log.inclusion is None:
             return BIASED
         if log.propensity is not None and np.nanmax(log.propensity, initial=0.0) > _CERTAIN:
@@ -43,7 +45,7 @@ class Compared:
         unseen = log.outcomes[task].unseen
         for slates in (self.policy, self.baseline):
             weights, possible = log.inclusion, log.possible
-            if slates.follows_log or not log.complete:
+            if slates.follows_log:
                 if unseen is None:
                     continue
                 weights, possible = log.shown.astype(np.float64), log.shown

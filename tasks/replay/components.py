@@ -32,7 +32,7 @@ def judge_components(measured: Iterable[Measured], *, run: str) -> Iterator[Verd
     run : the MLflow run that the figures come from.
     """
     for one in measured:
-        if one.kind is not MetricKind.COMPONENT_SHARE or one.policy is None:
+        if one.kind is not MetricKind.COMPONENT_SHARE or one.policy is None or one.reason:
             continue
         if abs(one.policy.value) < LEAST_SHARE:
             yield _warning(one, "nothing", run)

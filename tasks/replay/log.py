@@ -45,7 +45,7 @@ class CandidateLog:
     positions_logged : whether the log carries positions.
     complete : whether every scored candidate is logged, not only what was shown.
     inclusion : how many candidates each shown item stands for, 0 where it was not shown (``inclusion.py``);
-        1 where only what was shown is logged, None where the log does not tell.
+        1 where only what was shown is logged or all was shown, None where the log does not tell.
     propensity : probability that a shown item was put at its position given those above it, NaN elsewhere,
         shape (n,); None where the log does not tell.
     drawable : whether exploration could have drawn the row, true where that is unknown, shape (n,); None

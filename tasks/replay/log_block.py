@@ -29,6 +29,7 @@ class LogReading:
     kinds : by segment name, what its values are spelled from and ordered by: `NUMBERS` or `WORDS`.
     examination : probability of being looked at by position, relative to the reference; None is undeclared.
     complete : whether every scored candidate is logged.
+    shown_is_all : whether every candidate was shown, so that each stands for itself.
     propensity_kind : what the propensity column holds.
     """
 
@@ -38,6 +39,7 @@ class LogReading:
     kinds: Mapping[str, str] = field(default_factory=dict)
     examination: Floats | None = None
     complete: bool = True
+    shown_is_all: bool = False
     propensity_kind: Literal["position", "inclusion"] = "position"
 
 

@@ -59,6 +59,8 @@ OF_LABELS: Final = OF_OUTCOMES | {MetricKind.CALIBRATION, MetricKind.NAIVE_NDCG}
 """Metrics that read the labels of a task in some way."""
 OF_ALL_CANDIDATES: Final = frozenset({MetricKind.RECALL, MetricKind.COMPONENT_SHARE, MetricKind.NAIVE_NDCG})
 """Metrics whose sums hold rows outside every slot."""
+REORDERING: Final = "reordering only: what else could have been shown is not logged"
+"""Why no figure of a replay may be judged where neither candidates nor all that could be shown are logged."""
 _OF_LOOKS: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECALL})
 
 
@@ -70,7 +72,7 @@ def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[
             f"{c.LATENCY_MS} and {c.RELEASE}, which served"
         )
     if metric.kind in _MIX and not log.complete:
-        return "only what was shown is logged, so exposure, mix and coverage cannot be replayed"
+        return REORDERING
     if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in log.segments:
         return f"no segment is called {NEW_ITEMS}"
     if metric.kind in _OF_LOOKS and metric.subject in request_level:

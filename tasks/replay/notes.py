@@ -8,7 +8,7 @@ from tasks.evaluation.segments import ALL
 from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.findings import Findings
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.metrics import looks_of
+from tasks.replay.metrics import REORDERING, looks_of
 from tasks.replay.slates import TestSlice
 from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace
@@ -83,8 +83,9 @@ def _of_the_utility(found: Findings) -> Iterator[str]:
 def _of_the_log(test: TestSlice | DecidedSlice) -> Iterator[str]:
     if not test.complete:
         yield (
-            "Reordering of what was shown: nothing else is logged. It says nothing of candidates "
-            "that were never shown, and exposure, mix and coverage cannot be told."
+            "Reordering only: the log holds what was shown and not what else could have been. A new policy "
+            "shows other items, so every figure of the replay is inconclusive. Log the candidates, or "
+            "declare shown_is_all: true where every candidate was shown."
         )
     if not test.log.positions_logged:
         yield "No position is logged: nothing is known of how much each place on the page was looked at."
@@ -93,7 +94,7 @@ def _of_the_log(test: TestSlice | DecidedSlice) -> Iterator[str]:
 def _unmeasured(measured: Sequence[Measured]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for one in measured:
-        if one.reason and one.segment == ALL:
+        if one.reason not in {"", REORDERING} and one.segment == ALL:
             reasons.setdefault(one.reason, []).append(one.metric)
     for reason, metrics in reasons.items():
         yield f"{', '.join(dict.fromkeys(metrics))}: {reason}."

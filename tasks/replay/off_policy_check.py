@@ -77,7 +77,8 @@ def disagreements(checks: Sequence[OffPolicyCheck]) -> Iterator[str]:
 
 def logs_propensities(log: CandidateLog) -> bool:
     """Whether a log says with which probability each shown item was shown."""
-    return log.propensity is not None or (log.complete and log.inclusion is not None)
+    weighted = log.complete and log.inclusion is not None and not log.shown.all()
+    return log.propensity is not None or weighted
 
 
 def _bounded_figures(rehearsal: Rehearsal) -> Iterator[tuple[Metric, str | None, Bound]]:

@@ -165,7 +165,7 @@ class _Seen:
     def inclusion(self) -> Floats | None:
         """Return how many candidates each shown item stands for, [n]; None where the log does not tell."""
         log, shown = self.log, self.log.shown[self.rows]
-        if not log.complete:
+        if self.reading.shown_is_all or not log.complete:
             return log.shown.astype(np.float64)
         if not np.isfinite(self.propensity[shown]).all() or not shown.any():
             return None

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Final
 
 from tasks.contracts import Contracts
+from tasks.contracts.gates import Gates
 from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind, parse_metric
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
@@ -23,6 +24,7 @@ from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
 from tasks.replay.findings import Findings
 from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.metrics import REORDERING
 from tasks.replay.mix import mix_metrics
 from tasks.replay.primary import judge_primary, judge_primary_segments
 from tasks.replay.replay_policies import Replay
@@ -174,7 +176,8 @@ def _column(metric: Metric) -> str | None:
 def _judged(
     rehearsal: Rehearsal, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
 ) -> Iterator[Verdict]:
-    yield from _primary(rehearsal, replay, measured, run)
+    gates = rehearsal.contracts.surface.gates
+    yield from (_settle(verdict, gates) for verdict in _primary(rehearsal, replay, measured, run))
     yield from judge_components(chain.from_iterable(measured.values()), run=run)
     for rail in rehearsal.contracts.utility.guardrails:
         cost = cost_of(rail.metric, rehearsal.contracts.tasks.tasks)
@@ -183,7 +186,7 @@ def _judged(
             yield _missing(rail.metric, run)
             continue
         if cost is None:
-            verdicts = judge_guardrail(rail, of_rail, run=run)
+            verdicts = [_settle(verdict, gates) for verdict in judge_guardrail(rail, of_rail, run=run)]
         else:
             predicted = (
                 _measured_for(rehearsal, replay, rail, metric.name, measured)
@@ -191,6 +194,17 @@ def _judged(
             )
             verdicts = judge_cost(rail, of_rail, reduce(given_that, predicted), run=run)
         yield from (_name_anchor(verdict, rail, rehearsal) for verdict in verdicts)
+
+
+def _settle(verdict: Verdict, gates: Gates) -> Verdict:
+    """Let a reordering that is inconclusive keep a release from being champion alone, where that is allowed.
+
+    Costs are left out: the predictions of both releases decide whether they hold.
+    """
+    holds = gates.cannot_tell == "hold" if verdict.holds is None else verdict.holds
+    if gates.decision.shown_only == "canary" and verdict.doubt == REORDERING and holds:
+        return replace(verdict, holds="champion")
+    return verdict
 
 
 def _name_anchor(verdict: Verdict, rail: Guardrail, rehearsal: Rehearsal) -> Verdict:
@@ -210,8 +224,11 @@ def _primary(
     if primary.metric not in measured:
         yield _missing(primary.metric, run)
         return
-    yield judge_primary(primary, measured[primary.metric][0], against=rehearsal.baseline.name, run=run)
+    whole = measured[primary.metric][0]
+    yield judge_primary(primary, whole, against=rehearsal.baseline.name, run=run)
     yield _ratchet(rehearsal, replay, run)
+    if whole.reason:  # no segment is judged where the whole is not
+        return
     segments = [m for m in measured[primary.metric] if m.segment != ALL and m.metric == primary.metric]
     yield from judge_primary_segments(primary, segments, run=run)
 

@@ -34,6 +34,7 @@ from tasks.replay.metrics import (
     OF_ALL_CANDIDATES,
     OF_LABELS,
     OF_OUTCOMES,
+    REORDERING,
     Measurement,
     measure_slots,
     per_look,
@@ -90,7 +91,7 @@ class Replay:
         if metric.kind is MetricKind.LATENCY:
             return [measure_latency(self.log, policy, baseline)]
         compared = self._compare(policy, baseline)
-        doubt = self._find_doubt(metric, compared)
+        doubt = self._find_doubt(metric, compared) if self.log.complete else REORDERING
         return [
             replace(measured, reason=measured.reason or doubt)
             for measured in self._measured(metric, compared, by)

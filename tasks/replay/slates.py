@@ -200,7 +200,8 @@ def log_reading(contracts: Contracts, curve: Examination | None) -> LogReading:
             name for name, task in spec.tasks.items() if task.observed_when and task.observed_when.event
         ),
         examination=None if curve is None else np.asarray(curve.by_position) / curve.at([curve.reference]),
-        complete=surface.sources.candidates is not None,
+        complete=surface.logs_all_candidates,
+        shown_is_all=surface.shown_is_all,
         propensity_kind=surface.propensity_kind,
     )
 

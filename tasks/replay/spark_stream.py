@@ -148,7 +148,7 @@ class _Opened:
     curve: Examination | None
 
     def decide(self, block: int) -> DecidedBlock:
-        complete = self.workspace.contracts.surface.sources.candidates is not None
+        complete = self.workspace.contracts.surface.logs_all_candidates
         test = TestSlice(self.workspace, self.job.read(block).frame, complete, self.curve)
         return decide_block(test, self.entrants)
 

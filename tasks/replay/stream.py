@@ -62,7 +62,7 @@ def slice_blocks(
     rows : as of `decide_slice`.
     """
     curve = release_examination(workspace, manifest)
-    complete = workspace.contracts.surface.sources.candidates is not None
+    complete = workspace.contracts.surface.logs_all_candidates
     blocks = candidate_blocks(workspace, snapshot=manifest.snapshot.id, days=days, most_rows=rows)
     yield from (TestSlice(workspace, block.frame, complete, curve) for block in blocks)
 

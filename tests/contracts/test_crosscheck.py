@@ -312,3 +312,16 @@ def test_what_is_allowed_but_seldom_meant_is_a_warning(tmp_path: Path) -> None:
         "guardrails.0.relative_increase_max",
         "weights.buy.times",
     ]
+
+
+def test_candidates_are_logged_one_way_and_only_a_declared_canary_is_permitted(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        plain = files["surface"]
+        plain["sources"]["candidates"] = "feed/candidates/*.parquet"
+        plain["shown_is_all"] = True
+        plain.setdefault("gates", {})["decision"] = {"shown_only": "canary"}
+        plain.pop("canary", None)
+
+    found = {p.field: p.hint for p in check_surface(write_surface(tmp_path, change), "feed").problems}
+    assert "leave one out" in found["shown_is_all"]
+    assert "declare `canary: {share: 0.05}`" in found["gates.decision.shown_only"]

@@ -52,3 +52,10 @@ def test_slices_are_whole_days() -> None:
 def test_a_surface_is_not_named_as_a_folder_of_another_ones_builds() -> None:
     with pytest.raises(ValidationError, match="rename it"):
         surface(surface="feed__as_of")
+
+
+def test_candidates_are_logged_in_a_table_or_all_of_them_were_shown() -> None:
+    alone = {"impressions": "i/*.parquet", "events": "e/*.parquet"}
+    assert surface(sources={**alone, "candidates": "c/*.parquet"}).logs_all_candidates
+    assert surface(sources=alone, shown_is_all=True).logs_all_candidates
+    assert not surface(sources=alone).logs_all_candidates

@@ -75,5 +75,5 @@ def test_a_return_is_measured_once_a_request_on_days_of_its_own(made: Made) -> N
 
 
 def test_the_dossier_says_what_the_log_forbids(made: Made) -> None:
-    assert "Reordering of what was shown" in made.notes
+    assert "Reordering only" in made.notes
     assert "No position is logged" in made.notes

@@ -1,5 +1,6 @@
 """Verdicts become one decision, and whatever holds a release is said in a line."""
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -22,6 +23,22 @@ def test_a_verdict_with_a_rule_of_its_own_decides_by_it(declared: Literal["hold"
     cost = Verdict("decision", "hide_rate", "all", Outcome.CANNOT_TELL, "", None, holds=False)
     assert isinstance(decide_release([PASSED, primary], cannot_tell=declared), Hold)
     assert decide_release([PASSED, cost], cannot_tell=declared) == Promote((explain_verdict(cost),))
+
+
+def test_what_keeps_a_release_from_being_champion_alone_permits_a_canary_unless_more_holds_it() -> None:
+    reordered = Verdict(
+        "decision", "observed_utility", "all", Outcome.CANNOT_TELL, "", None, holds="champion"
+    )
+    cost = Verdict("decision", "hide_rate", "all", Outcome.CANNOT_TELL, "", None, holds=True)
+    held, more = (
+        decide_release([PASSED, *each], cannot_tell="warn") for each in ([reordered], [reordered, cost])
+    )
+    assert isinstance(held, Hold)
+    assert isinstance(more, Hold)
+    assert (held.canary_permitted, more.canary_permitted) == (True, False)
+    blocked = decide_release([replace(reordered, outcome=Outcome.BLOCK)], cannot_tell="warn")
+    assert isinstance(blocked, Hold)
+    assert not blocked.canary_permitted
 
 
 def test_a_release_of_which_nothing_could_be_told_is_held() -> None:

@@ -66,7 +66,7 @@ def test_slates_that_are_looked_at_less_are_told_since_rates_are_per_look() -> N
 
 def test_a_log_of_what_was_shown_alone_says_nothing_of_the_rest(labelled_feed: tuple[Workspace, str]) -> None:
     (note,) = _notes(_slice(labelled_feed[0], complete=False))
-    assert note.startswith("Reordering of what was shown")
+    assert note.startswith("Reordering only")
 
 
 def test_a_log_without_positions_says_nothing_of_places(labelled_feed: tuple[Workspace, str]) -> None:

@@ -26,6 +26,12 @@ def test_where_only_what_was_shown_is_logged_every_item_stands_for_itself() -> N
     assert inclusion.tolist() == [1.0] * 6
 
 
+def test_where_all_candidates_were_shown_every_item_stands_for_itself_whatever_its_propensity() -> None:
+    inclusion = page(propensity=AT_RANDOM, shown_is_all=True).inclusion
+    assert inclusion is not None
+    assert inclusion.tolist() == [1.0] * 6
+
+
 def test_a_propensity_that_is_missing_for_one_shown_item_is_no_propensity() -> None:
     assert page(propensity=[*AT_RANDOM[:5], np.nan]).inclusion is None
 

@@ -13,13 +13,15 @@ from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.load import find_problems
 from tasks.contracts.metrics import MetricKind, known_metrics, metric_columns
 from tasks.contracts.problems import Problem
+from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import Family
 from tasks.evaluation.replay_evidence import SimulationEvidence
-from tasks.evaluation.verdicts import Outcome
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.promotion.decision import Hold, decide_release
 from tasks.replay import slates
 from tasks.replay.findings import Findings
 from tasks.replay.log_block import read_block
-from tasks.replay.metrics import looks_of, per_look
+from tasks.replay.metrics import REORDERING, looks_of, per_look
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import join_blocks
@@ -276,6 +278,29 @@ def test_who_stands_in_the_slots_is_a_share_of_the_looks(
     (measured,) = [m for m in found.measured if (m.metric, m.segment) == ("source_share:sponsored", "all")]
     assert measured.policy is not None
     assert measured.policy.value == pytest.approx(looks[sponsored].sum() / looks.sum())
+
+
+@pytest.mark.parametrize(("shown_only", "holds"), [("hold", True), ("canary", "champion")])
+def test_where_candidates_are_not_logged_every_verdict_is_inconclusive_and_the_release_is_held(
+    tested_slice: slates.TestSlice, scored: Scored, shown_only: str, holds: bool | str
+) -> None:
+    plain = tested_slice.contracts.surface.model_dump(mode="json", by_alias=True)
+    plain |= {"gates": {"decision": {"shown_only": shown_only}}, "canary": {"share": 0.1}}
+    rails = [{"metric": "ndcg_click_30m", "relative_decrease_max": 0.9, "action": "block"}]
+    contracts = replace(
+        _changed(tested_slice.contracts, guardrails=rails), surface=SurfaceSpec.model_validate(plain)
+    )
+    log = replace(tested_slice.log, complete=False)
+    same = replace(scored.slates, name="release 1")
+    found = rehearse(Rehearsal(contracts, log, scored.slates, same, {RATCHET: same}), {}, run="r")
+    assert {v.outcome for v in found.verdicts} == {Outcome.CANNOT_TELL}
+    assert {v.doubt for v in found.verdicts} == {REORDERING}
+    assert {m.reason for m in found.measured} == {REORDERING}
+    assert [v.holds for v in found.verdicts] == [holds, holds, None]
+    passed = Verdict("model", "click.auc", "all", Outcome.PASS, "", None)
+    decision = decide_release([passed, *found.verdicts], cannot_tell="warn")
+    assert isinstance(decision, Hold)
+    assert decision.canary_permitted == (shown_only == "canary")
 
 
 def test_latency_is_no_matter_of_a_batch_run(tested_slice: slates.TestSlice, scored: Scored) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tasks.contracts.metrics import parse_metric
+from tasks.replay.metrics import REORDERING
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import (
     LOGGED,
@@ -133,3 +134,14 @@ def test_policies_beside_one_baseline_are_measured_by_one_definition() -> None:
         assert term.believed is None
     alone = Replay(log, few).utility_terms(release, release)
     assert alone.believed == {"click": 1}
+
+
+@pytest.mark.parametrize(
+    "name", ["click_rate", "click_predicted", "ndcg_click", "coverage", "source_entropy"]
+)
+def test_a_reordering_of_what_was_shown_is_never_evidence_and_of_all_candidates_it_is(name: str) -> None:
+    """Three of three releases that truly lost were promoted on reorderings."""
+    policy, baseline = slates("p", LOGGED, {"click": [0.1] * 6}), slates("b", SWAPPED, {"click": [0.1] * 6})
+    for log, reason in ((page(complete=False), REORDERING), (page(shown_is_all=True), "")):
+        measured = Replay(log, policy).measure(metric(name), policy, baseline, ("source",))
+        assert {one.reason for one in measured} == {reason}

@@ -33,6 +33,7 @@ def page(
     positions: list[float | None] | None = None,
     propensity: list[float] | None = None,
     complete: bool = True,
+    shown_is_all: bool = False,
     examination: Floats | None = CURVE,
 ) -> CandidateLog:
     frame = pd.DataFrame(
@@ -52,7 +53,9 @@ def page(
         "item_age": pd.Categorical.from_codes([0, 1, 1, 0, 1, 1], categories=pd.Index(["<1", ">=1"])),
     }
     links = {"click": ("click",)}
-    reading = LogReading(links, segments=segments, examination=examination, complete=complete)
+    reading = LogReading(
+        links, segments=segments, examination=examination, complete=complete, shown_is_all=shown_is_all
+    )
     return candidate_log(frame, reading)
 
 

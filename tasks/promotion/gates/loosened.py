@@ -8,6 +8,7 @@
     base rates  wider, or none     reviewers             more
     approvals on the command line   by more people
     override    of more gates, or by another role     canary    of more traffic, or none
+    shown_is_all    true: the impressions count as all candidates
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from tasks.contracts.gates import Gates, Overridable, Rules
 
 _SEVERITIES: Final = ("info", "warning", "critical")
 _CANNOT_TELL: Final = ("hold", "warn")
+_SHOWN_ONLY: Final = ("hold", "canary")
 _ON_COMMAND_LINE: Final = (False, "by_account", True)
 _ACTIONS: Final = ("block", "warn")
 
@@ -49,8 +51,9 @@ def name_loosened(before: Rules, after: Rules) -> tuple[str, ...]:
     named = [
         f"{place} {old[place][1]} -> {new[place][1] if place in new else 'none'}" for place in looser + lost
     ]
-    if before.decision != after.decision:
-        named.append(f"gates.decision {before.decision.model_dump()} -> {after.decision.model_dump()}")
+    baselines = [rules.decision.model_dump(exclude={"shown_only"}) for rules in (before, after)]
+    if baselines[0] != baselines[1]:
+        named.append(f"gates.decision {baselines[0]} -> {baselines[1]}")
     roles = [rules.override.role for rules in (before, after) if rules.override]
     if len({*roles}) > 1:
         named.append(f"override.role {roles[0]} -> {roles[1]}")
@@ -102,6 +105,7 @@ def _bounds(rules: Rules, tasks: set[str]) -> Iterator[Bound]:
     yield "promotion.approvals_on_command_line", _ON_COMMAND_LINE.index(allowed), shown
     share = rules.canary.share if rules.canary else None
     yield "canary.share", 1 if share is None else share, "none" if share is None else share
+    yield "shown_is_all", rules.shown_is_all, str(rules.shown_is_all).lower()
     lifted = rules.override.gates if rules.override else ()
     for gate in get_args(Overridable):
         yield f"override.gates {gate}", gate in lifted, "lifted" if gate in lifted else "held"
@@ -113,6 +117,8 @@ def _gates(gates: Gates, tasks: set[str]) -> Iterator[Bound]:
     yield "data.severity", _SEVERITIES.index(gates.data.severity), gates.data.severity
     action = gates.shadow.latency_action
     yield "shadow.latency_action", _ACTIONS.index(action), action
+    shown_only = gates.decision.shown_only
+    yield "decision.shown_only", _SHOWN_ONLY.index(shown_only), shown_only
     yield "cannot_tell", _CANNOT_TELL.index(gates.cannot_tell), gates.cannot_tell
     for segment in gates.calibration.by:
         yield f"calibration.by {segment}", 0, "judged"

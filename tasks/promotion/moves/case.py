@@ -123,6 +123,7 @@ def show(
         evidence=evidence,
         loosened=dossier.loosened,
         terms=terms,
+        canary_permitted=dossier.canary_permitted,
     )
     words = vocabulary(workspace.contracts, champion=champion)
     case = _in_words(case, dossier.verdicts, words)

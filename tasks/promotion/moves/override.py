@@ -9,6 +9,8 @@ Never lifted, whatever the surface says: data, lineage, what leaks through a har
 that is not declared; what is too good to be true, since it may know the outcome; whatever names a safety
 task. So of the model gate only comparisons with the champion, and of refits with what was tested, are there
 to be lifted. A gain over the champion is one, of a safety task too: the reason is the cause of the gain.
+Nor is a release that can only be replayed as a reordering lifted to champion where the surface
+lets it be the canary alone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,7 +20,7 @@ from typing import Final, Literal
 from tasks.contracts.gates import OverrideRule
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.verdicts import Verdict
-from tasks.promotion.decision import explain_verdict, find_holding
+from tasks.promotion.decision import explain_verdict, find_holding, permits_canary
 from tasks.promotion.gates.gains import GAINS
 
 _GAINS: Final = frozenset({*GAINS, *(f"same_day_{metric}" for metric in GAINS)})
@@ -107,6 +109,7 @@ def is_liftable(verdict: Verdict, *, rule: OverrideRule, safety: frozenset[str])
     """
     judged = verdict.subject.rpartition(".")[2]
     gains = verdict.gate == "model" and judged in _GAINS
-    if verdict.gate not in rule.gates or (any(task in verdict.of for task in safety) and not gains):
+    protected = any(task in verdict.of for task in safety) and not gains
+    if verdict.gate not in rule.gates or protected or permits_canary(verdict):
         return False
     return verdict.gate != "model" or judged in _COMPARISONS

@@ -134,6 +134,7 @@ def _prepare(workspace: Workspace, part: Part, judge: Judge, support: Support) -
         loosened=tuple(judged.loosened),
         as_of=judged.judged_as_of,
         terms=terms,
+        canary_permitted=judged.canary_permitted,
     )
     refuse_verdict(case)
     return case

@@ -36,6 +36,7 @@ class Case:
     loosened : the gates, base rates and reviewers that let more through than when the release was made.
     as_of : the day at which the release was judged.
     terms : how far it is to move, and what is overridden for it.
+    canary_permitted : it is held, and may serve as the canary all the same.
     """
 
     release: int
@@ -48,6 +49,7 @@ class Case:
     loosened: tuple[str, ...] = ()
     as_of: str = ""
     terms: "Terms" = field(default_factory=lambda: Terms())  # noqa: PLW0108 - it is defined below
+    canary_permitted: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,18 +203,20 @@ def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> 
 
 
 def refuse_verdict(case: Case) -> None:
-    """Refuse a release that its gates hold, unless what holds it is overridden.
+    """Refuse a release that its gates hold, unless what holds it is overridden, or holds no canary.
 
     Raises
     ------
     GateRefused
         With the first reasons.
     """
-    if case.verdict != "promote" and case.terms.override is None:
+    serves_as_canary = case.canary_permitted and case.terms.share is not None
+    if case.verdict != "promote" and case.terms.override is None and not serves_as_canary:
         shown = "; ".join(case.reasons[:3])
         more = f" and {len(case.reasons) - 3} more, in its dossier" if len(case.reasons) > 3 else ""
         beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
-        raise GateRefused(f"Release {case.release} is held {beside}: {shown}{more}")
+        alone = "; it may serve as the canary, never as champion" if case.canary_permitted else ""
+        raise GateRefused(f"Release {case.release} is held {beside}: {shown}{more}{alone}")
 
 
 def require_support(case: Case, support: Support) -> None:

@@ -153,6 +153,7 @@ class Dossier:
             manifest=self.manifest.to_json(),
             rules=None if self.rules is None else dict(self.rules),
             loosened=tuple(self.loosened),
+            canary_permitted=isinstance(self.decision, Hold) and self.decision.canary_permitted,
             judged_as_of=None if self.judged_as_of == self.as_of else self.judged_as_of,
         )
 

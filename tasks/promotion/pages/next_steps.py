@@ -4,6 +4,7 @@ import math
 from typing import Final
 
 from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.replay.metrics import REORDERING
 from tasks.reports.numbers import format_number
 
 _MUCH_DATA: Final = 1000.0
@@ -21,6 +22,10 @@ _BLOCKED: Final = {
 _SUPPORT: Final = (
     "It changes what is decided, and no gate can say whether that is better for people: name the online "
     "experiment that supports it, or say why there is none."
+)
+_LOG_CANDIDATES: Final = (
+    "For a verdict offline, log every scored candidate (sources.candidates), or declare shown_is_all: true "
+    "where every candidate was shown."
 )
 _TOO_FEW: Final = {
     "data": "Wait until more labels are mature, then retrain.",
@@ -67,9 +72,19 @@ def say_next(
         return _BLOCKED.get(worst.gate, otherwise).format(champion=champion)
     if worst.gate in _TOO_FEW:
         return _TOO_FEW[worst.gate]
-    return (
+    wait = (
         f"{_wait(worst)} Keep {champion} meanwhile, or show it to a small share of people in an experiment."
     )
+    reordered = f"{_LOG_CANDIDATES} {_say_canary(worst, surface, release, first=first)}"
+    return reordered if worst.doubt == REORDERING else wait
+
+
+def _say_canary(worst: Verdict, surface: str, release: int, *, first: bool) -> str:
+    """Say what may be done with a release that is only known as a reordering of what was shown."""
+    if worst.holds != "champion" or first:
+        return "Keep what serves now meanwhile."
+    typed = f"equipoise promote {surface} {release} --stage canary --why ..."
+    return f"Until then it may serve as the canary, never as champion: type {typed}"
 
 
 def say_after_override(surface: str) -> str:

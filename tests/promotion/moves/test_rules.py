@@ -1,7 +1,16 @@
+from dataclasses import replace
+
 import pytest
 
 from tasks.errors import ContractError, GateRefused
-from tasks.promotion.moves.rules import Case, Support, changed_contracts, refuse_verdict, require_support
+from tasks.promotion.moves.rules import (
+    Case,
+    Support,
+    Terms,
+    changed_contracts,
+    refuse_verdict,
+    require_support,
+)
 
 EVIDENCE = "e" * 64
 
@@ -27,6 +36,14 @@ def test_a_held_release_is_refused_with_its_first_reasons() -> None:
     reasons = tuple(f"reason {n}" for n in range(5))
     with pytest.raises(GateRefused, match="beside champion 3: reason 0; reason 1; reason 2 and 2 more"):
         refuse_verdict(a_case(verdict="hold", reasons=reasons))
+
+
+def test_what_may_be_a_canary_alone_is_refused_as_champion() -> None:
+    held = a_case(verdict="hold", reasons=("reordering only",), canary_permitted=True)
+    refuse_verdict(replace(held, terms=Terms(share=0.05)))
+    for terms in (Terms(), Terms(was_canary=True)):
+        with pytest.raises(GateRefused, match="may serve as the canary, never as champion"):
+            refuse_verdict(replace(held, terms=terms))
 
 
 def test_a_release_that_its_gates_let_through_is_not_refused() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from tasks.evaluation.verdicts import Bounds, Outcome, Power, Verdict
 from tasks.promotion.pages.next_steps import say_next
+from tasks.replay.metrics import REORDERING
 from tests.reports.vocabularies import rail, verdict
 
 UNKNOWN = rail("hide_rate", Outcome.CANNOT_TELL, 0.0, -0.2, 0.2, allowed=Bounds(high=0.1))
@@ -41,6 +42,15 @@ def test_every_gate_has_a_way_out(gate: str, outcome: Outcome) -> None:
 def test_no_wait_is_proposed_for_what_this_log_can_never_tell() -> None:
     doubted = replace(UNKNOWN, doubt="no propensity is logged", power=Power(0.2, 4.04))
     assert after(doubted).startswith("More data of this log will not tell it")
+
+
+def test_a_reordering_is_sent_to_the_log_and_where_it_may_to_the_canary() -> None:
+    reordered = replace(UNKNOWN, doubt=REORDERING, holds=True)
+    assert after(reordered).endswith("Keep what serves now meanwhile.")
+    assert "shown_is_all: true" in after(reordered)
+    canary = replace(reordered, holds="champion")
+    assert after(canary).endswith("type equipoise promote feed 3 --stage canary --why ...")
+    assert "canary" not in after(canary, first=True)
 
 
 def test_what_could_not_be_measured_is_no_matter_of_other_weights() -> None:
