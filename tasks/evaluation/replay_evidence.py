@@ -234,10 +234,19 @@ class PackedScores(Section):
     problem: str = ""
 
 
+class FilledSlots(Section):
+    """Requests, those of them whose slate is empty, and the slots that a policy fills in all of them."""
+
+    requests: int
+    empty: int
+    slots: int
+
+
 class ScoringFailures(Section):
     """Requests of a day that releases do not answer; ``alone`` of them were scored one at a time too.
 
-    ``example`` is what the challenger raised; ``champion`` is None for a first release.
+    ``example`` is what the challenger raised; ``champion`` is None for a first release. Of the challenger's
+    ``empty`` have an empty slate, most of whose candidates ``emptied_by`` drops.
     """
 
     requests: int
@@ -245,6 +254,8 @@ class ScoringFailures(Section):
     challenger: int
     champion: int | None
     example: str
+    empty: int = 0
+    emptied_by: str = ""
 
 
 class ScoringTimes(Document):
@@ -268,6 +279,7 @@ class ShadowEvidence(Document):
     ``examples``: the requests that differ most; none where an earlier program shadowed.
     ``packed`` and ``failures`` are None of what an earlier program shadowed. ``leaks``: of the challenger.
     ``inputs``: what its heads read on that day, compared with what they learned from.
+    ``filled``, ``filled_by_champion``: slots on the day's candidates.
     """
 
     document: Literal["shadow"] = "shadow"
@@ -283,3 +295,5 @@ class ShadowEvidence(Document):
     failures: ScoringFailures | None = None
     leaks: tuple[ConstraintLeak, ...] = ()
     inputs: tuple[HeadInputs, ...] = ()
+    filled: FilledSlots | None = None
+    filled_by_champion: FilledSlots | None = None

@@ -21,6 +21,7 @@ from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.components import judge_components
 from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
+from tasks.replay.filled import count_filled, judge_empty, judge_filled
 from tasks.replay.findings import Findings
 from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog, Slates
@@ -178,6 +179,7 @@ def _judged(
 ) -> Iterator[Verdict]:
     gates = rehearsal.contracts.surface.gates
     yield from (_settle(verdict, gates) for verdict in _primary(rehearsal, replay, measured, run))
+    yield from _filled(rehearsal, run)
     yield from judge_components(chain.from_iterable(measured.values()), run=run)
     for rail in rehearsal.contracts.utility.guardrails:
         cost = cost_of(rail.metric, rehearsal.contracts.tasks.tasks)
@@ -194,6 +196,15 @@ def _judged(
             )
             verdicts = judge_cost(rail, of_rail, reduce(given_that, predicted), run=run)
         yield from (_name_anchor(verdict, rail, rehearsal) for verdict in verdicts)
+
+
+def _filled(rehearsal: Rehearsal, run: str) -> Iterator[Verdict]:
+    """Judge the slots that the release fills, and requests that get an empty slate."""
+    requests, baseline = rehearsal.log.requests, rehearsal.baseline
+    ours, theirs = (count_filled(requests, slates.slot) for slates in (rehearsal.policy, baseline))
+    yield judge_filled(ours, theirs, gate="decision", against=baseline.name, run=run)
+    most = rehearsal.contracts.surface.gates.shadow.error_rate_max
+    yield from judge_empty(ours, most=most, gate="decision", run=run)
 
 
 def _settle(verdict: Verdict, gates: Gates) -> Verdict:

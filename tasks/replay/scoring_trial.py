@@ -3,7 +3,7 @@
 ::
 
     requests of the day, evenly spread          each scored alone, challenger and champion in alternation
-    failed    raises, or leaves a kept candidate without a finite utility
+    failed    raises, leaves a kept candidate without a finite utility, or fills no slot
     time      of a request the shorter of its repetitions; the ratio of each pair, and their median
 
 The interval of the median is that of order statistics (Conover 1999, section 3.2): it assumes nothing about
@@ -63,13 +63,18 @@ def count_failures(
     """
     day = [_unanswered(frame) for frame in scored]
     alone = [_raising(score, requests) for score in scores]
-    failed = [len(names | raising.keys()) for names, raising in zip(day, alone, strict=True)]
+    empty = [_empty(frame) for frame in scored]
+    failed = [
+        len(names | raising.keys() | none) for names, raising, none in zip(day, alone, empty, strict=True)
+    ]
     return ScoringFailures(
         requests=int(scored[0][c.REQUEST_ID].nunique()),
         alone=len(requests),
         challenger=failed[0],
         champion=failed[1] if len(failed) > 1 else None,
         example=next(iter(alone[0].values()), ""),
+        empty=len(empty[0]),
+        emptied_by=_emptied_by(scored[0], empty[0]),
     )
 
 
@@ -128,6 +133,17 @@ def _unanswered(scored: pd.DataFrame) -> set[object]:
     kept = scored[c.DROPPED_BY].isna().to_numpy()
     lost = kept & ~np.isfinite(scored[c.UTILITY].to_numpy(dtype=float))
     return {*scored.loc[lost, c.REQUEST_ID]}
+
+
+def _empty(scored: pd.DataFrame) -> set[object]:
+    """Name the requests without any filled slot."""
+    return {*scored[c.REQUEST_ID]} - {*scored.loc[scored[c.SLATE_POSITION].notna(), c.REQUEST_ID]}
+
+
+def _emptied_by(scored: pd.DataFrame, requests: set[object]) -> str:
+    """Name what drops most candidates of some requests; nothing where none is dropped."""
+    dropped = scored.loc[scored[c.REQUEST_ID].isin(requests), c.DROPPED_BY].dropna()
+    return "" if dropped.empty else str(dropped.mode().iloc[0])
 
 
 def _raising(score: Score, requests: Sequence[pd.DataFrame]) -> dict[object, str]:

@@ -26,6 +26,7 @@ from tasks.contracts import digest
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import (
     ConstraintLeak,
+    FilledSlots,
     PackedScores,
     Reproduction,
     ScoringTimes,
@@ -38,6 +39,7 @@ from tasks.release.inputs import served_inputs
 from tasks.release.loading import LoadedRelease
 from tasks.release.view import load
 from tasks.replay.compare import compare
+from tasks.replay.filled import count_filled
 from tasks.replay.leaks import count_leaks
 from tasks.replay.logged_candidates import hash_newest_candidates, newest_candidates
 from tasks.replay.scoring_trial import count_failures, sample_requests, time_scoring
@@ -185,7 +187,14 @@ def _shadow(
         inputs=tuple(
             served_inputs(workspace, releases[challenger].manifest, releases[challenger].heads, candidates)
         ),
+        filled=_count_filled(scored[challenger]),
+        filled_by_champion=None if champion is None else _count_filled(scored[champion]),
     )
+
+
+def _count_filled(scored: pd.DataFrame) -> FilledSlots:
+    requests, slot = pd.factorize(scored[c.REQUEST_ID])[0], scored[c.SLATE_POSITION].fillna(0)
+    return count_filled(requests, slot.to_numpy(dtype=np.int64))
 
 
 def _count_leaks(

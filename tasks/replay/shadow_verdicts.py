@@ -4,13 +4,15 @@
 
     overlap_at_k   share of slots that both releases give to the same items         at least overlap_at_k_min
     score_shift    mean change of utility, in the champion's standard deviations    at most score_shift_max
-    error_rate     share of the day's requests that get no answer                   at most error_rate_max
+    error_rate     share of the day's requests that get no answer or an empty slate at most error_rate_max
+    filled_slots   slots filled, as a change against the champion                   a fall of at most 1 %
     latency        time to score a request, as a multiple of the champion's         at most latency_ratio_max
     served         greatest difference between what was served and what the release gives now    at most 1e-6
     packed         the same between what MLflow serves of it and what was rehearsed              at most 1e-6
     constraints    candidates in its slots that a hard constraint keeps out                      none
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 from tasks.contracts.gates import ShadowGate
@@ -24,7 +26,9 @@ from tasks.evaluation.replay_evidence import (
 )
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.replay.filled import judge_filled
 from tasks.replay.leaks import judge_leaks
+from tasks.reports.numbers import format_counted
 
 GATE = "shadow"
 PARITY = "parity"
@@ -84,6 +88,9 @@ def judge_failures(bounds: ShadowGate, failures: ScoringFailures | None, *, run:
     share = failures.challenger / failures.requests if failures.requests else 0.0
     before = "" if failures.champion is None else f", {failures.champion:,} under the champion"
     reason = f"{failures.challenger:,} of {failures.requests:,} requests get no answer{before}"
+    if failures.empty:
+        by = f", most of whose candidates {failures.emptied_by} drops" if failures.emptied_by else ""
+        reason += f"; {format_counted(failures.empty, 'slate')} of theirs empty{by}"
     return Verdict(
         gate=GATE,
         subject=subject,
@@ -131,9 +138,17 @@ def judge_serving(
     return (
         *judge_leaks(shadowed.leaks, candidates=shadowed.candidates, where=f"{shadowed.day}", run=run),
         judge_failures(bounds, shadowed.failures, run=run),
+        *_filled(shadowed, run),
         judge_times(bounds, times, run=run),
         *judge_parity(shadowed.reproduced, shadowed.packed, run=run),
     )
+
+
+def _filled(shadowed: ShadowEvidence, run: str) -> Iterator[Verdict]:
+    """Yield the verdict on the slots that a challenger fills beside the champion."""
+    if shadowed.filled is not None:
+        against = f"champion {shadowed.champion}"
+        yield judge_filled(shadowed.filled, shadowed.filled_by_champion, gate=GATE, against=against, run=run)
 
 
 def judge_parity(

@@ -15,7 +15,7 @@ DAY = pd.DataFrame({"request_id": ["a", "a", "b", "c", "c", "c"], "x": [1.0, 2.0
 
 
 def scored(frame: pd.DataFrame) -> pd.DataFrame:
-    return frame.assign(utility=frame["x"], dropped_by=None)
+    return frame.assign(utility=frame["x"], dropped_by=None, slate_position=1.0)
 
 
 def without_b(frame: pd.DataFrame) -> pd.DataFrame:
@@ -103,3 +103,12 @@ def test_the_interval_holds_the_true_median_in_19_of_20_samples() -> None:
 
 def test_nothing_measured_is_unknown() -> None:
     assert not median_estimate(np.array([])).known
+
+
+def test_a_request_whose_candidates_are_all_dropped_gets_no_answer() -> None:
+    """A constraint's column that is null dropped every candidate, and 0 of 120 requests were said to lack one."""
+    dropped = scored(DAY).assign(dropped_by="not_permitted", slate_position=np.nan)
+    partly = scored(DAY).assign(slate_position=[np.nan, 1.0, np.nan, 1.0, 2.0, 3.0])
+    counted = count_failures(sample_requests(DAY), [dropped, partly], [scored, scored])
+    assert (counted.challenger, counted.champion) == (3, 1)
+    assert (counted.empty, counted.emptied_by) == (3, "not_permitted")

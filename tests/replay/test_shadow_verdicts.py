@@ -104,3 +104,20 @@ def test_a_longer_time_warns_unless_the_surface_lets_it_block(
     verdict = judge_times(ShadowGate(latency_action=action), timed(low, high), run="run")
     assert (verdict.gate, verdict.outcome, verdict.holds) == ("latency", outcome, holds)
     assert judge_times(BOUNDS, None, run="run").outcome is Outcome.NO_RULE
+
+
+def test_empty_slates_are_named_with_what_drops_their_candidates() -> None:
+    failures = ScoringFailures(
+        requests=120,
+        alone=12,
+        challenger=120,
+        champion=120,
+        example="",
+        empty=120,
+        emptied_by="not_permitted",
+    )
+    verdict = judge_failures(BOUNDS, failures, run="run")
+    assert verdict.outcome is Outcome.BLOCK
+    assert verdict.reason.endswith(
+        "; 120 slates of theirs empty, most of whose candidates not_permitted drops"
+    )

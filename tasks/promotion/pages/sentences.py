@@ -19,6 +19,7 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.model_words import is_share, say_figure
 from tasks.reports.metric_words import say_change, say_level, say_metric, write_level
 from tasks.reports.numbers import (
+    format_change,
     format_counted,
     format_estimate,
     format_number,
@@ -54,6 +55,8 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
 
 
 def _decision(verdict: Verdict, words: Vocabulary) -> str:
+    if f"decision.{verdict.subject}" in _NAMES:
+        return _by_name(verdict, words)
     metric, seen = words.metric(verdict.subject), verdict.observed
     since = ""
     if metric is None:
@@ -62,8 +65,6 @@ def _decision(verdict: Verdict, words: Vocabulary) -> str:
     if verdict.against:
         words = replace(words, baseline=verdict.against)
     if seen is None or math.isnan(seen.value):
-        if f"decision.{verdict.subject}" in _NAMES:
-            return _by_name(verdict, words)
         named = say_metric(metric, verdict.subject, words)
         if verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
             clause = f"{named} rose from nothing under {words.baseline}"
@@ -263,6 +264,7 @@ _SHARES: Final = frozenset({"overlap_at_k", "error_rate"})
 """Figures that sentences write as shares."""
 _SHADOW: Final[Mapping[str, Callable[[Estimate], str]]] = {
     "overlap_at_k": lambda seen: f"{format_share(seen.value)} of its slots hold what the champion would show",
+    "filled_slots": lambda seen: f"it fills {format_change(seen.value)} slots against the champion",
     "score_shift": lambda seen: (
         f"its utilities lie {format_number(seen.value)} standard deviations from the champion's"
     ),
@@ -280,6 +282,8 @@ _NAMES: Final[Mapping[str, str]] = {
     "policy.utility.version": "the version of its utility policy",
     "policy.slate.version": "the version of its slate policy",
     "policy.approvals": "who may approve it",
+    "decision.filled_slots": "the slots that it fills, against its baseline",
+    "decision.empty_slates": "requests that get an empty slate",
     "decision.front": "where its weights stand on the front of tuned ones",
     "parity.served": "what was served beside what it gives",
     "parity.packed": "what MLflow serves beside what it gives",

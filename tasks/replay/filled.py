@@ -1,0 +1,87 @@
+"""Slots that a policy fills: fewer than its baseline's, or none in a request, is a page that people miss.
+
+::
+
+    filled_slots    slots filled, as a change against the baseline      a fall of 1 % at most
+    empty_slates    share of requests with no slot filled, no answer    at most error_rate_max
+
+Slots are counted, not estimated: no interval is needed.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from tasks.evaluation.replay_evidence import FilledSlots
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
+from tasks.replay.log import Ints
+from tasks.reports.numbers import format_counted
+
+MOST_LOST: Final = 0.01
+"""Share of the baseline's slots that a release may leave unfilled."""
+
+
+def count_filled(requests: Ints, slot: Ints) -> FilledSlots:
+    """Count requests, those with an empty slate, and filled slots.
+
+    Parameters
+    ----------
+    requests : codes 0.. of n candidates.
+    slot : place in the slate from 1, 0 off it, [n].
+
+    Examples
+    --------
+    >>> count_filled(np.array([0, 0, 1]), np.array([1, 2, 0]))
+    FilledSlots(requests=2, empty=1, slots=2)
+    """
+    filled = np.bincount(requests, slot > 0)
+    return FilledSlots(requests=len(filled), empty=int(np.sum(filled == 0)), slots=int(filled.sum()))
+
+
+def judge_filled(
+    ours: FilledSlots, theirs: FilledSlots | None, *, gate: str, against: str, run: str
+) -> Verdict:
+    """Judge how many slots a release fills against its baseline; no rule where that fills none.
+
+    Parameters
+    ----------
+    theirs, against : of the baseline on the same requests, and its name; None where there is none.
+    gate, run : of the verdict, and the MLflow run that counted.
+    """
+    change = (ours.slots - theirs.slots) / theirs.slots if theirs is not None and theirs.slots else None
+    empty = format_counted(ours.empty, "slate")
+    said = "" if theirs is None else f", {theirs.slots:,} by {against}"
+    return Verdict(
+        gate=gate,
+        subject="filled_slots",
+        segment=ALL,
+        outcome=Outcome.NO_RULE
+        if change is None
+        else Outcome.PASS
+        if change >= -MOST_LOST
+        else Outcome.BLOCK,
+        threshold=f"fall of {MOST_LOST:.1%}",
+        observed=None if change is None else Estimate(change, change, change, ours.requests),
+        reason=f"{ours.slots:,} slots are filled{said}; {empty} of {ours.requests:,} are empty",
+        evidence=run,
+        relative=True,
+        allowed=Bounds(low=-MOST_LOST),
+    )
+
+
+def judge_empty(ours: FilledSlots, *, most: float, gate: str, run: str) -> Iterator[Verdict]:
+    """Yield a verdict where more requests than are allowed get an empty slate."""
+    share = ours.empty / ours.requests if ours.requests else 0.0
+    if share > most:
+        yield Verdict(
+            gate=gate,
+            subject="empty_slates",
+            segment=ALL,
+            outcome=Outcome.BLOCK,
+            threshold=f"<= {most:g} of requests",
+            observed=Estimate(share, share, share, ours.requests),
+            reason=f"{ours.empty:,} of {ours.requests:,} requests get an empty slate, which is no answer",
+            evidence=run,
+        )
