@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.documents import CLOSED, Document, Figure, Section
 from tasks.evaluation.inputs import HeadInputs
+from tasks.evaluation.planning import Growth
 from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.verdicts import Estimate, Verdict
 
@@ -32,7 +33,8 @@ class Measured:
     whose predictions were believed (the same for metrics of outcomes). ``events``: the fewer of the positive
     outcomes in the slots of both; None for what counts none. ``pooled``: the values that the segment holds
     where each of them alone is too thin. ``labelled_share``: of a task's outcomes, the share of the policy's
-    looks that fall on items whose outcome is known; on the whole only.
+    looks that fall on items whose outcome is known; on the whole only. ``growth``: how the variance of the
+    change falls with test days, by user and by item; of the release under test on the whole only.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -50,6 +52,7 @@ class Measured:
     by_day: tuple[DayChange, ...] = ()
     pooled: tuple[str, ...] = ()
     labelled_share: float | None = None
+    growth: tuple[Growth, ...] = ()
 
 
 class Headline(Section):

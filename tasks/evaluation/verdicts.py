@@ -9,6 +9,7 @@
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -17,6 +18,7 @@ from pydantic import BeforeValidator, ConfigDict, PlainSerializer, TypeAdapter
 from scipy.special import ndtr
 
 from tasks.evaluation.documents import CLOSED, Figure
+from tasks.evaluation.planning import Growth, plan_days
 from tasks.evaluation.segments import ALL
 
 
@@ -120,32 +122,45 @@ def beyond_p_value(estimate: Estimate, allowed: Bounds) -> float:
 
 @dataclass(frozen=True)
 class Power:
-    """The smallest change that the data tell in 80 %, and how often as many data would tell the bound so."""
+    """The smallest change that the data detect in 80 %, and the test days that decide the bound in 80 %.
+
+    ``days`` are those of the test slice; ``days_needed`` is None where that is not known, and ``never`` says
+    that no number of days decides the bound at this traffic.
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     detectable: Figure
-    data_needed: Figure
+    days: int = 0
+    days_needed: int | None = None
+    never: bool = False
 
     @classmethod
-    def of(cls, change: Estimate | None, *, margin: float) -> "Power | None":
+    def of(cls, change: Estimate | None, *, bound: float, growth: Sequence[Growth]) -> "Power | None":
         """Derive the power from a change's interval; None where that is unknown.
 
         Parameters
         ----------
         change : a relative change.
-        margin : how far from no change the bound lies; a bound of 0 is never told.
+        bound : the change that is allowed, as -0.05 for a fall.
+        growth : how its variance falls with days, by user and by item.
 
         Examples
         --------
-        >>> power = Power.of(Estimate(0.0, -0.1, 0.1, 90), margin=0.1)
-        >>> round(power.detectable, 3), round(power.data_needed, 2)
-        (0.143, 2.04)
+        >>> growth = Growth(days=7, by_day=0.01, shared=0.0001)
+        >>> power = Power.of(Estimate(0.0, -0.1, 0.1, 90), bound=0.1, growth=[growth])
+        >>> round(power.detectable, 3), power.days, power.days_needed, power.never
+        (0.143, 7, 8, False)
         """
         if change is None or not change.known:
             return None
-        detectable = _TOLD * change.standard_error
-        return cls(detectable, (detectable / margin) ** 2 if margin else math.nan)
+        needed = plan_days(growth, bound)
+        return cls(
+            detectable=_TOLD * change.standard_error,
+            days=max((one.days for one in growth), default=0),
+            days_needed=math.ceil(needed) if math.isfinite(needed) else None,
+            never=math.isinf(needed),
+        )
 
 
 def events_to_tell(margin: float) -> int | None:

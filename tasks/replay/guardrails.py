@@ -22,6 +22,7 @@ from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import (
     WORST_FIRST,
@@ -33,7 +34,7 @@ from tasks.evaluation.verdicts import (
     beyond_p_value,
     judge,
 )
-from tasks.reports.numbers import format_change
+from tasks.reports.numbers import format_change, format_counted
 
 ONE_SIDED_LEVEL: Final = 0.025
 """Chance of an interval of 95 % to lie wholly beyond a bound that holds."""
@@ -55,10 +56,10 @@ class Bound:
 
     @property
     def margin(self) -> float | None:
-        """How far from no change the bound lies; None where it is no bound of a change."""
+        """The change that is allowed, below 0 for a fall; None where it is no bound of a change."""
         if not self.relative:
             return None
-        return self.allowed.high if np.isfinite(self.allowed.high) else abs(self.allowed.low)
+        return self.allowed.high if np.isfinite(self.allowed.high) else self.allowed.low
 
 
 def judge_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: str) -> list[Verdict]:
@@ -206,7 +207,7 @@ def pool_in_words(measured: Measured) -> str:
 def _power(bound: Bound, measured: Measured) -> Power | None:
     if bound.margin is None or measured.kind in BELIEVED or measured.reason:
         return None
-    return Power.of(bound.observed, margin=bound.margin)
+    return Power.of(bound.observed, bound=bound.margin, growth=measured.growth)
 
 
 def _printed(observed: Estimate | None, measured: Measured) -> Estimate | None:
@@ -223,6 +224,8 @@ def _verdicts(guardrail: Guardrail, measured: Measured, run: str) -> Iterator[Ve
 
 def _reasons(bound: Bound, measured: Measured) -> Iterator[str]:
     yield measured.reason or _by_whom(measured)
+    if not measured.reason and measured.kind not in BELIEVED:
+        yield no_interval(bound.observed, measured)
     if bound.relative and not measured.reason:
         yield no_share(measured)
     yield pool_in_words(measured)
@@ -242,6 +245,27 @@ def no_share(measured: Measured) -> str:
     if baseline is None or not baseline.value <= 0:
         return ""
     return f"the baseline is {baseline.value:.3g}, and no change is a share of that"
+
+
+def no_interval(observed: Estimate | None, measured: Measured) -> str:
+    """Say why a figure has no interval; nothing where it has one, or is no figure.
+
+    Examples
+    --------
+    >>> from tasks.contracts.metrics import Metric
+    >>> rate, few = Metric(MetricKind.RATE, "hide"), Estimate(0.1, float("nan"), float("nan"), 7)
+    >>> no_interval(few, Measured(rate.name, "all", "r", few, few, few, rate.kind, "hide", events=4))
+    'no interval: 7 users and 4 events, and it takes 20 equally active users and 10 events'
+    """
+    if observed is None or observed.known or not np.isfinite(observed.value):
+        return ""
+    users, events = format_counted(observed.n, "user"), measured.events
+    if events is None:
+        return f"no interval: {users}, and it takes {LEAST_CLUSTERS} equally active ones"
+    return (
+        f"no interval: {users} and {format_counted(events, 'event')}, and it takes {LEAST_CLUSTERS} equally "
+        f"active users and {LEAST_POSITIVES} events"
+    )
 
 
 def _by_whom(measured: Measured) -> str:

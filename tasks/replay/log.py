@@ -122,6 +122,13 @@ class CandidateLog:
         return self.shown | (self.drawable & (drawn > 0)[self.requests])
 
     @cached_property
+    def tasks_from_zero(self) -> frozenset[str]:
+        """The tasks whose outcomes are never below 0, as of all that happens or does not."""
+        return frozenset(
+            task for task, outcome in self.outcomes.items() if np.min(outcome.value, initial=0.0) >= 0
+        )
+
+    @cached_property
     def mean_examination(self) -> float:
         """How much the places of what was shown were looked at on average."""
         return float(self.logged_looks[self.shown].mean()) if self.shown.any() else 1.0

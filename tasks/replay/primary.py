@@ -22,7 +22,7 @@ from tasks.contracts.utility import Primary
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Power, Verdict, beyond_p_value, judge
-from tasks.replay.guardrails import ONE_SIDED_LEVEL, no_share, pool_in_words
+from tasks.replay.guardrails import ONE_SIDED_LEVEL, no_interval, no_share, pool_in_words
 
 ONE_SIDED: Final = 1.644854 / 1.959964
 """Half of a 90 % interval, whose ends are one-sided 95 % bounds, over half of a 95 % interval."""
@@ -51,12 +51,12 @@ def judge_primary(primary: Primary, measured: Measured, *, against: str, run: st
         outcome=outcome,
         threshold=f"fall of {margin:.1%}" if margin else "no fall",
         observed=bounds,
-        reason=measured.reason or "; ".join(filter(None, (words, no_share(measured)))),
+        reason=measured.reason or "; ".join(filter(None, (words, *_unmeasured(measured)))),
         evidence=run,
         relative=True,
         allowed=Bounds(low=-margin),
         holds=True,
-        power=None if measured.reason else Power.of(change, margin=margin),
+        power=None if measured.reason else Power.of(change, bound=-margin, growth=measured.growth),
         doubt=measured.reason,
     )
 
@@ -86,7 +86,7 @@ def judge_primary_segments(primary: Primary, measured: Sequence[Measured], *, ru
                 outcome=Outcome.BLOCK if falls else Outcome.PASS if passes else Outcome.CANNOT_TELL,
                 threshold=f"fall of {margin:.1%}" if margin else "no fall",
                 observed=change,
-                reason="; ".join(filter(None, (one.reason, chance, no_share(one), pool_in_words(one)))),
+                reason="; ".join(filter(None, (one.reason, chance, *_unmeasured(one)))),
                 evidence=run,
                 relative=True,
                 allowed=Bounds(low=-margin),
@@ -95,6 +95,11 @@ def judge_primary_segments(primary: Primary, measured: Sequence[Measured], *, ru
             )
         )
     return verdicts
+
+
+def _unmeasured(measured: Measured) -> tuple[str, str, str]:
+    """Say why a segment's change is unknown, and what values it pools."""
+    return no_share(measured), no_interval(measured.relative, measured), pool_in_words(measured)
 
 
 def _p_value_of_fall(measured: Measured) -> float:

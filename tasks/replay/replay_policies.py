@@ -24,6 +24,7 @@ from tasks.evaluation.grouped import (
     grouped_ratio,
     paired_estimates,
 )
+from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import DayChange, Measured
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
@@ -44,6 +45,16 @@ from tasks.replay.rates import THIN, RateEstimator, Term
 from tasks.replay.segmentation import Segmentation, SegmentedRows
 
 Places = npt.NDArray[np.intp]
+_OF_ANY_SIGN: Final = frozenset(
+    {
+        MetricKind.OBSERVED_UTILITY,
+        MetricKind.EXPECTED_UTILITY,
+        MetricKind.PREDICTED,
+        MetricKind.COMPONENT_SHARE,
+        MetricKind.LATENCY,
+    }
+)
+"""Metrics that may be negative; the others are rates, shares and ratios of counts."""
 
 _COMPARED: Final = 4
 """Pairs of policies whose rows are kept in groups, so that one metric after the other finds them."""
@@ -154,7 +165,14 @@ class Replay:
         everything = metric.kind in OF_ALL_CANDIDATES
         place = compared.place(everything=everything)
         views = [
-            _View(metric, compared, judge, place, *self._measurements(metric, compared, judge, place))
+            _View(
+                metric,
+                compared,
+                judge,
+                place,
+                compared.policy is self.reference,
+                *self._measurements(metric, compared, judge, place),
+            )
             for judge in _judges(metric, compared.policy, compared.baseline)
         ]
         task = metric.subject if metric.kind in OF_LABELS else None
@@ -204,12 +222,16 @@ class Replay:
 
 @dataclass(frozen=True)
 class _View:
-    """One metric of a policy and its baseline as one judge sees it, on the rows at some places of the log."""
+    """One metric of a policy and its baseline as one judge sees it, on the rows at some places of the log.
+
+    ``planned``: it is said how the variance of the change falls with test days.
+    """
 
     metric: Metric
     compared: Compared
     judge: Slates
     place: Places
+    planned: bool
     ours: Measurement | None
     theirs: Measurement | None
 
@@ -225,7 +247,19 @@ class _View:
         estimates = paired_estimates(ours, theirs, rows.grouped)
         for segment, known, figures in zip(segmentation.names, seen, estimates, strict=True):
             made = self._figures(segment, figures) if known else self._unseen(segment)
+            if known and segment == ALL and self.planned and theirs is not None:
+                made = replace(made, growth=tuple(self._growth(ours, theirs, rows.place)))
             yield replace(made, pooled=segmentation.pooled.get(segment, ()))
+
+    def _growth(self, ours: GroupedStatistic, theirs: GroupedStatistic, place: Places) -> Iterator[Growth]:
+        """Yield how the variance of the log change falls with days, by user and by item."""
+        (policy,), (baseline,) = ours.value, theirs.value
+        if not (policy > 0 and baseline > 0):
+            return
+        influence, log = ours.influence / policy - theirs.influence / baseline, self.compared.log
+        for clusters in (log.clusters.users, log.clusters.items):
+            if growth := Growth.of(influence, clusters[place], log.days[place]):
+                yield growth
 
     def _unseen(self, segment: str) -> Measured:
         kind, subject = self.metric.kind, self.metric.subject
@@ -240,13 +274,13 @@ class _View:
         return _unknown(self.metric, segment, self.judge.name, f"nothing to measure it by: {nothing}")
 
     def _figures(self, segment: str, figures: PairedEstimates) -> Measured:
-        metric = self.metric
+        metric, log, baseline = self.metric, self.compared.log, figures.baseline
         return Measured(
             metric=metric.name,
             segment=segment,
             judge=self.judge.name,
-            policy=_level(metric, figures.policy),
-            baseline=None if figures.baseline is None else _level(metric, figures.baseline),
+            policy=_level(metric, figures.policy, log),
+            baseline=None if baseline is None else _level(metric, baseline, log),
             relative=figures.relative,
             kind=metric.kind,
             subject=metric.subject,
@@ -291,11 +325,18 @@ def _ratio_at(ratio: Ratio, place: Places) -> Ratio:
     return Ratio(ratio.numerator[place], ratio.denominator[place], ratio.events, positives)
 
 
-def _level(metric: Metric, estimate: Estimate) -> Estimate:
-    """Return a figure's interval; a gain without its ideal is no level: only its change is told."""
+def _level(metric: Metric, estimate: Estimate, log: CandidateLog) -> Estimate:
+    """Return a figure's interval, that of a rate without its negative end.
+
+    A gain without its ideal is no level: only its change is told.
+    """
     if metric.kind is MetricKind.NDCG:
         return replace(UNKNOWN_ESTIMATE, n=estimate.n)
-    return estimate
+    of_outcomes = metric.kind in {MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECALL}
+    is_negative = of_outcomes and metric.subject not in log.tasks_from_zero
+    if metric.kind in _OF_ANY_SIGN or is_negative or not estimate.value >= 0:
+        return estimate
+    return replace(estimate, low=max(estimate.low, 0.0)) if estimate.low < 0 else estimate
 
 
 def _unknown(metric: Metric, segment: str, judge: str, reason: str) -> Measured:

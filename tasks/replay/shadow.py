@@ -76,6 +76,8 @@ class ShadowResult:
     packed: dict[str, Any] | None = None
     failures: dict[str, Any] | None = None
     leaks: tuple[dict[str, Any], ...] = ()
+    filled: dict[str, Any] | None = None
+    filled_by_champion: dict[str, Any] | None = None
     times: dict[str, Any] | None = None
     inputs: tuple[dict[str, Any], ...] = ()
 

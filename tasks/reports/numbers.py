@@ -143,18 +143,23 @@ def format_estimate(
 
 
 def format_power(power: "Power | None") -> str:
-    """Write the change that the data tell, and how many times the data would tell the bound.
+    """Write the change that the data detect, and the test days that decide the bound where these do not.
 
     Examples
     --------
     >>> from tasks.evaluation.verdicts import Power
-    >>> format_power(Power(0.08212, 2.7)), format_power(Power(0.01, 0.04)), format_power(None)
-    ('8.2%; bound at 2.7x', '1.0%', '')
+    >>> format_power(Power(0.08212, 7, 41)), format_power(Power(0.01, 7, 2)), format_power(None)
+    ('8.2%; bound at 41 test days', '1.0%', '')
+    >>> format_power(Power(0.08212, 7, never=True))
+    '8.2%; bound at no number of days'
     """
     if power is None:
         return ""
     told = f"{power.detectable:.1%}"
-    return f"{told}; bound at {power.data_needed:.2g}x" if power.data_needed > 1 else told
+    if power.never:
+        return f"{told}; bound at no number of days"
+    more = power.days_needed is not None and power.days_needed > power.days
+    return f"{told}; bound at {power.days_needed} test days" if more else told
 
 
 def spoken(code: str) -> str:

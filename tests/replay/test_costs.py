@@ -35,9 +35,9 @@ def _says(change: float, judge: str = "release 2", segment: str = "all") -> Meas
     return replace(said, metric="hide_predicted", judge=judge, kind=MetricKind.PREDICTED, events=None)
 
 
-def _whole(rate: Measured, *predicted: Measured) -> tuple[Outcome, bool | None]:
+def _whole(rate: Measured, *predicted: Measured) -> tuple[Outcome, bool]:
     verdict = judge_cost(RAIL, [rate], predicted, run="r")[0]
-    return verdict.outcome, verdict.holds
+    return verdict.outcome, bool(verdict.holds)
 
 
 def test_what_the_interval_tells_needs_no_judge() -> None:

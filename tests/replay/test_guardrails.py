@@ -7,6 +7,7 @@ import pytest
 
 from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Guardrail
+from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.guardrails import judge_guardrail
@@ -65,11 +66,20 @@ def test_an_improvement_may_be_demanded_and_no_change_is_none() -> None:
 
 def test_power_stands_beside_a_bound_of_a_change() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
-    wide = replace(RATE, relative=Estimate(0.0, -0.14, 0.14, 900))
+    growth = (Growth(days=7, by_day=0.0294, shared=0.0),)
+    wide = replace(RATE, relative=Estimate(0.0, -0.14, 0.14, 900), growth=growth)
     (verdict,) = judge_guardrail(rail, [wide], run="r")
     assert verdict.power is not None
     assert verdict.power.detectable == pytest.approx(0.2, rel=0.01)
-    assert verdict.power.data_needed == pytest.approx(4.0, rel=0.01)
+    assert (verdict.power.days, verdict.power.days_needed) == (7, 21)  # .0294 / (ln 1.1 / 2.486)^2 = 20.0004
+
+
+def test_a_figure_without_an_interval_says_what_it_takes() -> None:
+    rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
+    few = replace(RATE, relative=Estimate(0.0, math.nan, math.nan, 12), events=4)
+    (verdict,) = judge_guardrail(rail, [few], run="r")
+    assert verdict.outcome is Outcome.CANNOT_TELL
+    assert verdict.reason.startswith("no interval: 12 users and 4 events")
 
 
 def test_one_of_twenty_segments_blocks_only_beyond_what_chance_does_among_twenty() -> None:

@@ -1,11 +1,13 @@
 """The primary metric passes by its one-sided lower bound, and what cannot be told holds."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
 from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Primary
+from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.primary import judge_primary, judge_primary_segments
@@ -47,8 +49,11 @@ def test_a_margin_of_few_standard_errors_is_said_with_the_data_that_it_needs() -
     assert "the margin is 1 standard error, and below 2.5" in verdict.reason
     wider = judge_primary(MARGIN, _change(0.0, 0.025), against="champion 1", run="r")
     assert "the margin is 2 standard errors, and" in wider.reason
-    assert verdict.power is not None
-    assert verdict.power.data_needed == pytest.approx(2.8**2, rel=0.01)
+    growth = (Growth(days=7, by_day=0.0175, shared=0.0), Growth(days=7, by_day=0.014, shared=0.0001))
+    planned = judge_primary(MARGIN, replace(_change(0.0, 0.05), growth=growth), against="champion 1", run="r")
+    assert planned.power is not None
+    least = (math.log(0.95) / 2.486485) ** 2  # the variance of the log change that is asked for
+    assert planned.power.days_needed == math.ceil(max(0.0175 / least, 0.014 / (least - 0.0001)))
 
 
 def test_without_a_margin_only_what_is_better_passes() -> None:

@@ -145,3 +145,21 @@ def test_a_reordering_of_what_was_shown_is_never_evidence_and_of_all_candidates_
     for log, reason in ((page(complete=False), REORDERING), (page(shown_is_all=True), "")):
         measured = Replay(log, policy).measure(metric(name), policy, baseline, ("source",))
         assert {one.reason for one in measured} == {reason}
+
+
+def test_the_interval_of_a_rate_does_not_reach_below_zero() -> None:
+    """A rate of .0025 was printed as from -.0013 to .0063."""
+    log = copied(page(labels=[1, 0, 0, 0, 0, 0], shown_is_all=True), 40)
+    rare = np.where(np.arange(len(log.requests)) % 24 == 0, log.outcomes["click"].value, 0.0)
+    outcome = replace(log.outcomes["click"], value=rare * np.where(np.arange(len(rare)) < 24, 40.0, 1.0))
+    policy = slates("p", LOGGED * 40)
+    costs = replace(outcome, value=-outcome.value)
+    rate, negative = (
+        Replay(replace(log, outcomes={"click": one}), policy).measure(
+            metric("click_rate"), policy, policy, ()
+        )[0]
+        for one in (outcome, costs)
+    )
+    assert rate.policy is not None
+    assert rate.policy.low == 0.0 < rate.policy.value < rate.policy.high
+    assert negative.policy is None or not negative.policy.known or negative.policy.low < 0

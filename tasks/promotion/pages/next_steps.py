@@ -1,14 +1,10 @@
 """What somebody does next, by the worst verdict of a release."""
 
-import math
 from typing import Final
 
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.metrics import REORDERING
-from tasks.reports.numbers import format_number
 
-_MUCH_DATA: Final = 1000.0
-"""Times as many data from which on no wait is proposed."""
 _BLOCKED: Final = {
     "data": "Mend the log, build the labels again and retrain: what was learned from them cannot be trusted.",
     "model": "Look at the task below: what it learned from, and whether its data changed; then retrain.",
@@ -102,7 +98,15 @@ def say_after_override(surface: str) -> str:
 def _wait(worst: Verdict) -> str:
     if worst.doubt:
         return "More data of this log will not tell it: what keeps it from being judged stands above."
-    needed = math.nan if worst.power is None else worst.power.data_needed
-    if not 1 < needed < _MUCH_DATA:
-        return "These data do not tell it, and more of the same kind may not either."
-    return f"Wait for about {format_number(needed, 2)} times as many requests, which would tell it."
+    power = worst.power
+    if power is not None and power.never:
+        return (
+            "No number of test days decides it at this traffic, since returning users bring ever less new "
+            "information: widen its bound, or run an experiment."
+        )
+    if power is not None and power.days_needed is not None and power.days_needed > power.days:
+        return (
+            f"Lengthen `split.test` from {power.days} to about {power.days_needed} days, which decide this "
+            "bound in 80 % of cases."
+        )
+    return "These data do not tell it, and more of the same kind may not either."

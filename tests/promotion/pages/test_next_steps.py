@@ -21,11 +21,13 @@ def test_a_release_that_nothing_holds_is_put_before_its_reviewers() -> None:
         assert after(worst, held=False).startswith("Put it before its reviewers: trigger feed__promote")
 
 
-def test_how_many_more_requests_would_tell_is_said_where_it_is_known() -> None:
-    told = after(replace(UNKNOWN, power=Power(0.2, 4.04)))
-    assert told.startswith("Wait for about 4 times as many requests, which would tell it. Keep the champion")
-    for needed in (float("nan"), float("inf"), 0.5, 1e6):
-        assert after(replace(UNKNOWN, power=Power(0.2, needed))).startswith("These data do not tell it")
+def test_the_lever_is_named_with_its_size_where_more_days_decide() -> None:
+    told = after(replace(UNKNOWN, power=Power(0.2, 7, 41)))
+    assert told.startswith("Lengthen `split.test` from 7 to about 41 days")
+    never = after(replace(UNKNOWN, power=Power(0.2, 7, never=True)))
+    assert never.startswith("No number of test days decides it at this traffic")
+    for power in (None, Power(0.2), Power(0.2, 7, 3)):
+        assert after(replace(UNKNOWN, power=power)).startswith("These data do not tell it")
 
 
 @pytest.mark.parametrize(
@@ -40,7 +42,7 @@ def test_every_gate_has_a_way_out(gate: str, outcome: Outcome) -> None:
 
 
 def test_no_wait_is_proposed_for_what_this_log_can_never_tell() -> None:
-    doubted = replace(UNKNOWN, doubt="no propensity is logged", power=Power(0.2, 4.04))
+    doubted = replace(UNKNOWN, doubt="no propensity is logged", power=Power(0.2, 7, 41))
     assert after(doubted).startswith("More data of this log will not tell it")
 
 
