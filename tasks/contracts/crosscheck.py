@@ -236,7 +236,9 @@ def _check_pairs(surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
         hint = "has no reviewers: name them under `reviewers`"
         yield Problem("surface.yaml", "override.role", abbreviate(role), hint)
     if surface.shown_is_all and surface.sources.candidates is not None and read("sources"):
-        hint = "says that the impressions are all candidates, and sources.candidates names others: leave one out"
+        hint = (
+            "says that the impressions are all candidates, and sources.candidates names others: leave one out"
+        )
         yield Problem("surface.yaml", "shown_is_all", "true", hint)
     only = surface.gates.decision.shown_only
     if only == "canary" and surface.canary is None and read("gates", "canary"):
