@@ -92,6 +92,8 @@ def test_the_cause_of_a_gain_is_the_reason_that_lifts_it(task: str, metric: str)
     lifted = lift(verdict("model", f"{task}.{metric}"))
     assert lifted.why == WHY
     assert f"{task}.{metric}" in lifted.verdicts[0]
+
+
 def test_what_may_be_a_canary_alone_is_for_nobody_to_lift_to_champion() -> None:
     reordered = replace(verdict("decision", "observed_utility", Outcome.CANNOT_TELL), holds="champion")
     with pytest.raises(GateRefused, match="never this: decision"):
