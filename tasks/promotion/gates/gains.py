@@ -178,6 +178,8 @@ def _judge_gains(
         beyond = whole.known and whole.value > bound and whole.low > 0
         within = Outcome.PASS if whole.known and whole.high <= bound else Outcome.CANNOT_TELL
         yield ALL, whole, Outcome.BLOCK if beyond else within
+        if beyond:  # of every segment it is no news
+            return
     parts = [SegmentLoss(segment, "", one, bound) for segment, one in gained.items() if segment != ALL]
     for one in judge_losses(parts, level=level):
         if one.lost:
