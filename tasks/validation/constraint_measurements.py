@@ -8,7 +8,7 @@
 A constraint fails closed: a column that is null throughout keeps nothing, and every request goes unanswered.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 
 import duckdb
@@ -43,7 +43,9 @@ def measure_constraints(
     ----------
     since : the first day that counts.
     """
-    wanted = [(one, {}) for one in utility.hard_constraints]
+    wanted: list[tuple[HardConstraint, Mapping[str, object]]] = [
+        (one, {}) for one in utility.hard_constraints
+    ]
     wanted += [(one, context.when) for context in utility.contexts for one in context.hard_constraints]
     asked = [_condition(one).column for one, _ in wanted] + [name for _, when in wanted for name in when]
     present = {one.subject for one in measure_columns(connection, table, asked)}
