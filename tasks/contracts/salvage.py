@@ -158,7 +158,9 @@ def _take_out(plain: dict[str, Any], place: Place, sections: Mapping[str, Any]) 
         return _take_out(plain, tuple(above), sections)
     if stand_in is not None and holder[last] != stand_in:
         holder[last] = stand_in
-    elif isinstance(holder, list) or last in holder:
+    elif isinstance(holder, list):
+        holder.pop(int(last))
+    elif last in holder:
         del holder[last]
     elif not above and last in sections:
         holder[last] = deepcopy(sections[str(last)])

@@ -14,7 +14,7 @@
       vouching                  whether the audit vouches for what MLflow alone loads
     score, error_bars, sensitivity   candidates scored, and what calibration leaves open
 
-Steps: assemble, judges, parts, policy_change, reader, refit, rehearsal, score, step, trained, view,
+Steps: assemble, inputs, judges, parts, policy_change, reader, refit, rehearsal, score, step, trained, view,
 vouching.
 With mlflow: loading, model, packaging, signature.
 """

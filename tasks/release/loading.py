@@ -36,7 +36,7 @@ class LoadedRelease:
     _pyfunc: mlflow.pyfunc.PyFuncModel
 
     @property
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, str | int | None]:
         """Return ``model_version`` and ``calibration_version``, JSON by task, and ``release``.
 
         ``release``, the registered version, is None where the folder was not downloaded by MLflow.

@@ -164,8 +164,8 @@ def _named(workspace: Workspace, named: str) -> _Named:
             f"'{named}' is neither a release of {workspace.surface} nor a file. Name a version, an alias, or "
             "the file of a utility policy or of a slate policy"
         )
-    utility, slate = read_policies(path, workspace.contracts)
-    return _Named(named, UtilityPolicy.from_json(canonical(utility)), canonical(slate))
+    utility, rules = read_policies(path, workspace.contracts)
+    return _Named(named, UtilityPolicy.from_json(canonical(utility)), canonical(rules))
 
 
 def _compare_slates(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[SlateRuleChange, ...]:

@@ -70,8 +70,8 @@ def test_a_scored_file_says_by_which_release_models_and_calibrators(
     }
     score(candidates.head(0))
     metadata = pq.read_schema(tmp_path / "scored.parquet").metadata
-    assert {name: metadata[name.encode()].decode() for name in said} == {
-        name: str(value) for name, value in said.items()
+    assert {str(name): metadata[str(name).encode()].decode() for name in said} == {
+        str(name): str(value) for name, value in said.items()
     }
 
 

@@ -97,8 +97,8 @@ def _problems(contracts: Contracts) -> list[Problem]:
 def test_every_metric_that_a_simulation_prints_may_be_guarded(
     tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
-    measured = (one.metric for one in _found(tested_slice, scored).measured)
-    printed = {one.name for one in measured if one.kind is not MetricKind.NAIVE_NDCG}
+    measured = _found(tested_slice, scored).measured
+    printed = {one.metric for one in measured if one.kind is not MetricKind.NAIVE_NDCG}
     assert {"creator_gini", "creator_entropy", "click_30m_rate", "latency_p99_ms", "coverage"} <= printed
     rails = [{"metric": name, "max": 1e9} for name in sorted(printed)]
     assert _problems(_changed(tested_slice.contracts, guardrails=rails)) == []
