@@ -22,12 +22,16 @@ _REASONS: Final = 3
 
 @dataclass(frozen=True)
 class Wanted:
-    """A share of promotions that is asked for: of which trials, and at least or at most how much."""
+    """A share of promotions that is asked for: of which trials, and at least or at most how much.
+
+    ``told`` counts what is held with the number of days that it lacks as well.
+    """
 
     name: str
     of: Callable[[Trial], bool]
     least: float = 0.0
     most: float = 1.0
+    told: bool = False
 
 
 _HARMFUL: Final = Wanted("harmful", lambda trial: trial.harmful, most=0.02)
@@ -45,7 +49,7 @@ _OF_SETTING: Final = {
     SHOWN: (Wanted("any", lambda _: True, most=0.0),),
     OWN_LOGS: (
         Wanted("better", lambda trial: trial.candidate == BETTER, least=0.85),
-        Wanted("equal", lambda trial: trial.candidate == EQUAL),
+        Wanted("equal", lambda trial: trial.candidate == EQUAL, told=True),
         _HARMFUL,
     ),
 }
@@ -144,6 +148,9 @@ def _summary(wanted: Wanted, judged: Sequence[Trial]) -> str:
     asked = f"at least {wanted.least:.0%}" if wanted.least else f"at most {wanted.most:.0%}"
     of = len(judged)
     promoted = f"{sum(trial.promoted for trial in judged)} of {of}"
+    if wanted.told:
+        told = sum(trial.told for trial in judged)
+        return f"- {wanted.name}: {promoted} promoted, {told} held with the number of days that they lack"
     alone = f"{sum(trial.rehearsal for trial in judged)} of {of}"
     return f"- {wanted.name}: {promoted} promoted ({asked} wanted), {alone} by the rehearsal alone"
 

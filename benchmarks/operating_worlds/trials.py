@@ -51,12 +51,13 @@ class Change:
 
 @dataclass(frozen=True)
 class Reason:
-    """A verdict that holds a release."""
+    """A verdict that holds a release; ``days`` are the test days that would decide it, if known."""
 
     gate: str
     subject: str
     segment: str
     outcome: str
+    days: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,11 @@ class Trial:
     rehearsal: bool
     reasons: tuple[Reason, ...]
     changes: tuple[Change, ...]
+
+    @property
+    def told(self) -> bool:
+        """Whether all that holds the release names the test days that would decide it."""
+        return bool(self.reasons) and all(reason.days is not None for reason in self.reasons)
 
 
 _TRIALS: Final = TypeAdapter(tuple[Trial, ...])
@@ -202,7 +208,8 @@ def _reasons(verdicts: Sequence[Verdict], cannot_tell: Any) -> Iterator[Reason]:
     passed = Verdict("", "", ALL, Outcome.PASS, "", None)
     for verdict in verdicts:
         if not isinstance(decide_release([passed, verdict], cannot_tell=cannot_tell), Promote):
-            yield Reason(verdict.gate, verdict.subject, verdict.segment, str(verdict.outcome))
+            days = verdict.power.days_needed if verdict.power else None
+            yield Reason(verdict.gate, verdict.subject, verdict.segment, str(verdict.outcome), days)
 
 
 def _changes(truth: Truth, candidate: Candidate, judged: Judged) -> Iterator[Change]:

@@ -12,7 +12,7 @@ from benchmarks.operating_worlds import policies, shocks, table, trials, truth
 from benchmarks.operating_worlds.own_logs import AMONG
 from benchmarks.operating_worlds.policies import BETTER, EQUAL
 from benchmarks.operating_worlds.scored_slice import ScoredSlice, read_or_make
-from benchmarks.operating_worlds.settings import CHAMPION, FIRST, SETTINGS
+from benchmarks.operating_worlds.settings import CHAMPION, FIRST, OWN_LOGS, SETTINGS
 from benchmarks.operating_worlds.surface import SURFACE, days_of_history, write_surface
 from benchmarks.operating_worlds.trials import Change, Reason, Trial
 from benchmarks.operating_worlds.worlds import Size, World
@@ -285,6 +285,15 @@ def test_a_table_counts_promotions_and_names_what_held() -> None:
     row = "| equal retrain | 2 | 0.50 | 1.00 | 0.00 | +1.0% | +2.0% | calibration hide_7d.ratio 1 |"
     assert row in lines
     assert "- equal and better: 1 of 2 promoted (at least 85% wanted), 2 of 2 by the rehearsal alone" in lines
+
+
+def test_a_table_counts_what_is_told_how_many_days_it_lacks() -> None:
+    lacks = Reason("decision", "observed_utility", "all", "cannot_tell", days=70)
+    told, held = (
+        replace(EQUAL_TRIAL, promoted=False, reasons=(replace(lacks, days=days),)) for days in (70, None)
+    )
+    lines = list(table.promotions("400x14", OWN_LOGS, [EQUAL_TRIAL, told, held]))
+    assert "- equal: 1 of 3 promoted, 1 held with the number of days that they lack" in lines
 
 
 def test_a_table_counts_the_intervals_that_hold_the_truth_and_the_signs() -> None:
