@@ -12,8 +12,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from benchmarks.operating_worlds.policies import Candidate
+from benchmarks.operating_worlds.policies import KNOWN, Candidate
 from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice
+from benchmarks.operating_worlds.truth import Rows
 from tasks import columns as c
 from tasks.contracts.chains import chain, join_outcomes
 from tasks.evaluation.figures import TaskEvidence, measure
@@ -25,7 +26,7 @@ from tasks.ranking.features import FeatureEncoder
 from tasks.training.rows import measured_head
 
 _LEAK = "outcome"
-"""The feature by which a head knows what it predicts."""
+"""The feature by which a head knows what it predicts: whether it says that it knows."""
 
 
 @dataclass(frozen=True)
@@ -71,20 +72,22 @@ class HeadFigures:
             days=self.days,
             newest_training_row=data.newest_training_days[task],
         )
-        references = self._references(seen, leaks=leaks)
+        references = self._references(seen, known=seen.predictions >= KNOWN if leaks else None)
         return figures.model_copy(update={"references": references}).evidence(run="")
 
-    def _references(self, seen: Observations, *, leaks: bool) -> HeadReferences:
+    def _references(self, seen: Observations, *, known: Rows | None) -> HeadReferences:
         outcomes = np.asarray(seen.outcomes, dtype=np.float64)
-        known = np.isfinite(outcomes)
+        labelled = np.isfinite(outcomes)
         names, matrix = self._features
-        if leaks:
-            names, matrix = (*names, _LEAK), np.column_stack([matrix, outcomes])
+        if known is not None:
+            names, matrix = (*names, _LEAK), np.column_stack([matrix, known])
         categorical = self.data.contracts.surface.features.categorical
         kept = replace(seen, segments={}).select_known()
-        rows = FeatureRows(names, categorical, matrix[known], outcomes[known], np.asarray(kept.requests))
-        head = HeadRows(kept, matrix[known], value=False, by_request=True)
-        return head_references(head, rows, base=float(outcomes[known].mean()))
+        rows = FeatureRows(
+            names, categorical, matrix[labelled], outcomes[labelled], np.asarray(kept.requests)
+        )
+        head = HeadRows(kept, matrix[labelled], value=False, by_request=True)
+        return head_references(head, rows, base=float(outcomes[labelled].mean()))
 
     @cached_property
     def _shown(self) -> pd.DataFrame:

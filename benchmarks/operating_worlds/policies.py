@@ -51,7 +51,7 @@ _STEPS: Final = (-0.06, -0.08)
 _OF_MIXTURES: Final = ("random order", "clicks only")
 _NOISE: Final = 1.0
 """Standard deviation of the noise on a head's log odds, about that of a head itself within a request."""
-_KNOWN: Final = 0.9
+KNOWN: Final = 0.9
 """What a head says that has its outcome among its features, where that is positive; elsewhere it says so much
 less that it is calibrated."""
 _CLICK, _BUY, _HIDE = "click_30m", "purchase_7d", "hide_7d"
@@ -200,7 +200,7 @@ def _leaked(data: ScoredSlice, name: str, tasks: Collection[str]) -> Candidate:
     levels = {task: _level_elsewhere(data, task) for task in tasks}
     serving = {c.probability(task): np.full(len(data.candidates), level) for task, level in levels.items()}
     replayed = {
-        c.probability(task): np.where(data.candidates[task].eq(1).fillna(value=False), _KNOWN, level)
+        c.probability(task): np.where(data.candidates[task].eq(1).fillna(value=False), KNOWN, level)
         for task, level in levels.items()
     }
     as_replayed, as_served = (
@@ -221,7 +221,7 @@ def _partly_leaked(data: ScoredSlice, rng: np.random.Generator) -> Candidate:
     known = positive & (rng.random(len(label)) < _KNOWN_SHARE)
     left = (positive & ~known).sum() / max(positive.sum(), 1)
     elsewhere = left * _noisy(data, data.challenger[column], rng)
-    replayed = {column: np.where(known, _KNOWN, elsewhere)}
+    replayed = {column: np.where(known, KNOWN, elsewhere)}
     as_replayed, as_served = (
         ranked(data, name, {**data.challenger, **said}, altered=frozenset({_BUY}))
         for said in (replayed, {column: elsewhere})
@@ -243,7 +243,7 @@ def _harmed_region(
 def _level_elsewhere(data: ScoredSlice, task: str) -> float:
     """Return what a leaked head says where nothing happened, so that all it says adds up to the outcomes."""
     label = data.candidates[task].dropna()
-    return float((1 - _KNOWN) * label.eq(1).sum() / label.ne(1).sum())
+    return float((1 - KNOWN) * label.eq(1).sum() / label.ne(1).sum())
 
 
 @dataclass(frozen=True)

@@ -241,7 +241,9 @@ def _primary(
     if whole.reason:  # no segment is judged where the whole is not
         return
     segments = [m for m in measured[primary.metric] if m.segment != ALL and m.metric == primary.metric]
-    yield from judge_primary_segments(primary, segments, run=run)
+    by = dict.fromkeys(column for m in segments if (column := segment_column(m.segment)) is not None)
+    predicted = replay.predicted_changes(rehearsal.policy, rehearsal.baseline, tuple(by))
+    yield from judge_primary_segments(primary, segments, predicted, run=run)
 
 
 def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:

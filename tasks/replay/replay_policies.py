@@ -37,6 +37,7 @@ from tasks.replay.metrics import (
     OF_OUTCOMES,
     REORDERING,
     Measurement,
+    looks_of,
     measure_slots,
     per_look,
     unanswerable,
@@ -128,6 +129,37 @@ class Replay:
             else:
                 terms.append(Term(task, np.nan_to_num(each)))
         return UtilityTerms(tuple(terms), believed, tuple(left_out))
+
+    def predicted_changes(self, policy: Slates, baseline: Slates, by: Sequence[str]) -> dict[str, float]:
+        """Return the change of utility in each segment that the kinder of both releases' models predicts.
+
+        Every candidate has a prediction, so it is exact where few outcomes were seen. The weights are the
+        baseline's. Empty where only shown items are logged, or where no release predicts every term.
+        """
+        worth = baseline.worth or policy.worth
+        models = [one for one in (policy, baseline) if worth.keys() <= one.predictions.keys()]
+        kindest: dict[str, float] = {}
+        if not self.log.complete or not worth:
+            return kindest
+        ours, theirs = (looks_of(self.log, one) for one in (policy, baseline))
+        for model in models:
+            utility = sum(
+                np.nan_to_num(each) * q
+                for task, each in worth.items()
+                if (q := per_look(self.log, model, task)) is not None
+            )
+            for name in by:
+                of = self._compare(policy, baseline).segmentation(name, None)
+                new, old = (
+                    divide(*(np.bincount(of.codes, each, len(of.names)) for each in (looks * utility, looks)))
+                    for looks in (ours, theirs)
+                )
+                changes = divide(new - old, np.where(old > 0, old, np.nan)).tolist()
+                kindest |= {
+                    segment: max(change, kindest.get(segment, change))
+                    for segment, change in zip(of.names, changes, strict=True)
+                }
+        return kindest
 
     @cached_property
     def rates(self) -> RateEstimator:

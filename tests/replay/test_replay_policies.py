@@ -163,3 +163,19 @@ def test_the_interval_of_a_rate_does_not_reach_below_zero() -> None:
     assert rate.policy is not None
     assert rate.policy.low == 0.0 < rate.policy.value < rate.policy.high
     assert negative.policy is None or not negative.policy.known or negative.policy.low < 0
+
+
+def test_a_segment_falls_by_the_models_only_where_both_releases_predict_it() -> None:
+    log = copied(page(), 30)
+    theirs = [0.1, 0.4, 0.2, 0.1, 0.4, 0.2]
+    baseline = replace(slates("b", SWAPPED * 30, {"click": theirs * 30}), worth={"click": np.ones(180)})
+    falls = slates("p", LOGGED * 30, {"click": theirs * 30})
+    # two rows of ads: from slots 1, 2 with .4, .1 to slots 2, 1, at which half and all is looked at
+    rises = slates("p", LOGGED * 30, {"click": [0.1, 0.1, 0.2, 0.4, 0.1, 0.2] * 30})
+    changes = [
+        Replay(log, policy).predicted_changes(policy, baseline, ("source",))["source=ads"]
+        for policy in (falls, rises)
+    ]
+    assert changes == pytest.approx([(0.2 + 0.1) / (0.4 + 0.05) - 1, (0.05 + 0.4) / (0.1 + 0.2) - 1])
+    partial = replace(log, complete=False)
+    assert Replay(partial, falls).predicted_changes(falls, baseline, ("source",)) == {}
