@@ -66,13 +66,13 @@ def _warn_of_one_person(surface: SurfaceSpec, utility: UtilitySpec) -> Iterator[
 
 def _warn_of_never_judged(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
     """Warn of guardrails that stay inconclusive whatever is logged."""
-    complete = surface.sources.candidates is not None or getattr(surface, "shown_is_all", False)
+    complete = surface.sources.candidates is not None or surface.shown_is_all
     for i, rail in enumerate(utility.guardrails):
         metric = read_metric(rail.metric)
         task = tasks.tasks.get(metric.subject or "")
         hint = ""
         if metric.kind in OF_EXPOSURE and not complete:
-            hint = "is never judged: only what was shown is logged. Name sources.candidates"
+            hint = "is never judged: only what was shown is logged. Name sources.candidates or shown_is_all"
         elif metric.kind in OF_RATES and task is not None and task.level == "request":
             hint = "is never judged: no ranking of a request moves an outcome of the whole request"
         if hint:
