@@ -442,7 +442,6 @@ def test_a_verdict_of_the_clock_decides_with_the_others_and_no_approval_rests_on
     assert (evidence.gates, evidence.timings) == ((RATIO,), (slow,))
     assert evidence.verdicts == (RATIO, slow)
     assert "scoring_time" in replace(DOSSIER, verdicts=(RATIO, slow)).to_html()
-    assert "timings" not in DOSSIER.evidence().to_json()
 
 
 def test_people_read_outcomes_in_words_and_filters_know_their_codes() -> None:
