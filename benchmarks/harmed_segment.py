@@ -18,9 +18,9 @@ from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Primary
 from tasks.evaluation.calibration_verdicts import FALSE_DISCOVERIES, benjamini_hochberg
 from tasks.evaluation.clustered import Ratio, RowClusters
-from tasks.evaluation.grouped import GroupedRows, grouped_ratio, paired_estimates
+from tasks.evaluation.grouped import GroupedRows, PairedEstimates, grouped_ratio, paired_estimates
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, beyond_p_value
+from tasks.evaluation.verdicts import Bounds, Outcome, beyond_p_value
 from tasks.replay.primary import judge_primary, judge_primary_segments
 
 SLOTS: Final = 10
@@ -86,15 +86,15 @@ def changes(log: Log) -> tuple[Measured, list[Measured]]:
     return whole, segments
 
 
-def _estimates(log: Log, codes: npt.NDArray[np.int64], count: int) -> list[Estimate | None]:
+def _estimates(log: Log, codes: npt.NDArray[np.int64], count: int) -> list[PairedEstimates]:
     rows = GroupedRows.of(codes, count, log.clusters)
     policy, baseline = (grouped_ratio(ratio, rows) for ratio in (log.policy, log.baseline))
-    return [each.relative for each in paired_estimates(policy, baseline, rows)]
+    return list(paired_estimates(policy, baseline, rows))
 
 
-def _measured(segment: str, change: Estimate | None) -> Measured:
+def _measured(segment: str, figures: PairedEstimates) -> Measured:
     kind = MetricKind.OBSERVED_UTILITY
-    return Measured(PRIMARY.metric, segment, "", None, None, change, kind)
+    return Measured(PRIMARY.metric, segment, "", None, None, figures.relative, kind, events=figures.events)
 
 
 def _effects(rng: np.random.Generator, spread: float, count: int) -> npt.NDArray[np.float64]:
@@ -105,7 +105,9 @@ def _effects(rng: np.random.Generator, spread: float, count: int) -> npt.NDArray
 def judge(log: Log) -> tuple[bool, bool, bool]:
     """Return whether a segment blocks, whether one would by its interval, and whether the whole passes."""
     whole, segments = changes(log)
-    blocks = any(v.outcome is Outcome.BLOCK for v in judge_primary_segments(PRIMARY, segments, run=""))
+    blocks = any(
+        v.outcome is Outcome.BLOCK for v in judge_primary_segments(PRIMARY, whole, segments, {}, run="")
+    )
     beyond = [1.0 if one.relative is None else beyond_p_value(one.relative, TWICE) for one in segments]
     passes = judge_primary(PRIMARY, whole, against="champion", run="").outcome is Outcome.PASS
     return blocks, bool((benjamini_hochberg(beyond) <= FALSE_DISCOVERIES).any()), passes

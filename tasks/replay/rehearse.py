@@ -243,7 +243,7 @@ def _primary(
     segments = [m for m in measured[primary.metric] if m.segment != ALL and m.metric == primary.metric]
     by = dict.fromkeys(column for m in segments if (column := segment_column(m.segment)) is not None)
     predicted = replay.predicted_changes(rehearsal.policy, rehearsal.baseline, tuple(by))
-    yield from judge_primary_segments(primary, segments, predicted, run=run)
+    yield from judge_primary_segments(primary, measured[primary.metric][0], segments, predicted, run=run)
 
 
 def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:
