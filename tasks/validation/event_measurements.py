@@ -94,7 +94,9 @@ def _negatives(
     """Count the events of negative and safety tasks, of the impressions of each day.
 
     A day counts once its events must have arrived: as late as maturity lies after the window. Days within a
-    window of the first day of the log have fewer events than later ones, and do not count.
+    window of the first day of the log have fewer events than later ones, and do not count. A composite has no
+    events of its own: parts that cost are measured themselves, and its labels are judged by day as well.
+    Other parts read events that everybody makes, such as purchases, which stop on a holiday.
     """
     shown = fetch(
         connection,
@@ -103,27 +105,24 @@ def _negatives(
         labels=x.table(LABELS),
     )
     for task, spec in tasks.tasks.items():
-        if not spec.family.costs:
+        rule = spec.rule
+        if rule is None or not spec.family.costs:
             continue
         begun = shown[0][0] + tasks.window(task) if shown else date.max
         last = (as_of - (tasks.maturity(task) - tasks.window(task))).date() - timedelta(days=1)
-        needed = (spec.compose.all_of + spec.compose.any_of) if spec.compose else (task,)
-        for rule in (tasks.tasks[name].rule for name in needed):
-            if rule is None:
-                continue
-            counted = fetch(
-                connection,
-                "SELECT $event, $at::DATE, count(*) FROM $events WHERE $counts GROUP BY ALL",
-                event=x.column(c.EVENT),
-                at=x.column(c.HAPPENED_AT),
-                events=x.table(KNOWN_EVENTS),
-                counts=x.all_of(w.counts(rule), *(x.not_null(x.column(name)) for name in rule.match)),
-            )
-            rows = {(event, day): n for event, day, n in counted}
-            for event in rule.event:
-                for day, of in shown:
-                    if begun <= day <= last:
-                        yield Measurement(NEGATIVES, task, event, day, rows.get((event, day), 0), of)
+        counted = fetch(
+            connection,
+            "SELECT $event, $at::DATE, count(*) FROM $events WHERE $counts GROUP BY ALL",
+            event=x.column(c.EVENT),
+            at=x.column(c.HAPPENED_AT),
+            events=x.table(KNOWN_EVENTS),
+            counts=x.all_of(w.counts(rule), *(x.not_null(x.column(name)) for name in rule.match)),
+        )
+        rows = {(event, day): n for event, day, n in counted}
+        for event in rule.event:
+            for day, of in shown:
+                if begun <= day <= last:
+                    yield Measurement(NEGATIVES, task, event, day, rows.get((event, day), 0), of)
 
 
 def measure_equal_events(connection: duckdb.DuckDBPyConnection, *, since: date) -> Iterator[Measurement]:

@@ -14,6 +14,7 @@ AS_OF = datetime(2026, 3, 3, tzinfo=UTC)
 TASKS = tasks(
     click={"positive": {"event": "click", "within": "PT1H"}},
     hide={"family": "negative", "positive": {"event": "hide", "within": "PT12H"}, "maturity": "PT36H"},
+    bounced={"family": "negative", "compose": {"all_of": ["click"], "none_of": ["hide"]}},
 )
 COLUMNS = ("event", "happened_at", "ingested_at", "request_id", "item_id", "user_id")
 
@@ -92,3 +93,9 @@ def test_negative_events_are_counted_of_a_days_impressions_once_they_must_have_a
     ]
     early = measure_events(engine, COLUMNS, tasks=TASKS, as_of=AS_OF - timedelta(seconds=1))
     assert not [one for one in early if one.statistic == "negatives"]
+
+
+def test_a_composite_cost_of_events_that_everybody_makes_is_judged_by_its_labels_alone(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    assert {one.subject for one in measure(engine, "negatives")} == {"hide"}
