@@ -12,7 +12,6 @@ A world is made once and its results are kept in ``--folder``: a run that was en
 """
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.operating_worlds import trials
@@ -29,15 +28,15 @@ def main() -> None:
     size = Size(asked.requests_per_day, asked.test_days, tuple(asked.tasks))
     for seed in asked.seeds or range(1, asked.worlds + 1):
         world = World(size, seed, asked.folder / size.name / str(seed))
-        print(f"{size.name}, world {seed}: {_judge(world, asked.settings, asked.again)}", flush=True)
+        print(f"{size.name}, world {seed}: {_judge(world, asked)}", flush=True)
     for line in tables(asked.folder):
         print(line)
 
 
-def _judge(world: World, settings: Sequence[str], again: bool) -> str:  # noqa: FBT001 - an option of the command
+def _judge(world: World, asked: argparse.Namespace) -> str:
     """Judge every release of a world; say how many were promoted, or why there is none."""
     try:
-        judged = trials.run(world, settings, again=again)
+        judged = trials.run(world, asked.settings, again=asked.again, releases=asked.releases)
     except ImmatureLabels as error:
         return f"no release. {error}"
     counts = (
@@ -54,6 +53,7 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--worlds", type=int, default=1, help="how many, with the seeds from 1 on")
     parser.add_argument("--seeds", type=int, nargs="+", help="these seeds instead")
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=[*SETTINGS])
+    parser.add_argument("--releases", nargs="+", help="these alone, by the names that the tables have")
     parser.add_argument(
         "--tasks", nargs="+", default=list(TASKS), help="tasks of home_feed to have heads for"
     )

@@ -72,7 +72,7 @@ class Candidate:
     altered : the tasks whose heads are not the challenger's; ``leaked`` those whose outcome is a feature.
     champion : [n] slots of a champion of its own, which three such promotions have made of the world's; None
         where it is compared with that one.
-    harms_some : whether it harms a part of the users, whatever it does on the whole.
+    part : [n] the rows of a part of the users that it is about; None is no part.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Candidate:
     altered: frozenset[str] = frozenset()
     leaked: frozenset[str] = frozenset()
     champion: Integers | None = None
-    harms_some: bool = False
+    part: Rows | None = None
 
 
 def candidates(data: ScoredSlice, *, seed: int) -> Iterator[Candidate]:
@@ -237,7 +237,7 @@ def _harmed_region(
     within = (data.candidates[column] == value).to_numpy(dtype=bool)
     mixer = _Mixer.of(data, by_name[EQUAL], by_name["random order"], rng, within)
     if mixer.whole < _REGION_LOSS:
-        yield replace(mixer.mixture(HARMED, _REGION_LOSS), harms_some=True)
+        yield replace(mixer.mixture(HARMED, _REGION_LOSS), part=within)
 
 
 def _level_elsewhere(data: ScoredSlice, task: str) -> float:

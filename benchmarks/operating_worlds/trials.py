@@ -1,6 +1,6 @@
 """What came of one release in one world: the decision, its reasons, and the truth beside every interval."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,6 +13,7 @@ from benchmarks.operating_worlds.policies import Candidate, candidates, ranked, 
 from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice, read_or_make
 from benchmarks.operating_worlds.settings import CHAMPION, SETTINGS
 from benchmarks.operating_worlds.truth import (
+    HARMFUL_PRIMARY,
     Integers,
     Rows,
     TrueChange,
@@ -93,19 +94,22 @@ class Trial:
 _TRIALS: Final = TypeAdapter(tuple[Trial, ...])
 
 
-def run(world: World, settings: Sequence[str], *, again: bool = False) -> dict[str, tuple[Trial, ...]]:
+def run(
+    world: World, settings: Sequence[str], *, again: bool = False, releases: Collection[str] | None = None
+) -> dict[str, tuple[Trial, ...]]:
     """Put every release of a world before the gate in each setting; what was done before is read.
 
     Parameters
     ----------
     again : judge anew on the heads that are there.
+    releases : judge these alone; by default those of each setting.
     """
     files = {setting: world.folder / f"{setting}.json" for setting in settings}
     missing = [setting for setting, file in files.items() if again or not file.exists()]
     if missing:
         heads = HeadFigures(read_or_make(world))
         for setting in missing:
-            _write(files[setting], _trials(heads, setting, seed=world.seed))
+            _write(files[setting], _trials(heads, setting, releases, seed=world.seed))
     return {setting: read(file) for setting, file in files.items()}
 
 
@@ -120,15 +124,18 @@ def read(file: Path) -> tuple[Trial, ...]:
     return _TRIALS.validate_json(file.read_bytes())
 
 
-def _trials(heads: HeadFigures, setting: str, *, seed: int) -> Iterator[Trial]:
+def _trials(
+    heads: HeadFigures, setting: str, releases: Collection[str] | None, *, seed: int
+) -> Iterator[Trial]:
     of = SETTINGS[setting]
+    chosen = releases or of.releases
     data = of.log(heads.data, seed)
     examination = data.estimated_examination() if of.estimated else data.declared_examination()
     gate = Gate(heads if data is heads.data else HeadFigures(data), examination, complete=of.complete)
     truth = Truth(data, true_utility(data))
     whole = {} if of.complete else _changes_of_all(heads.data, seed)
     for candidate in candidates(data, seed=seed):
-        if of.releases is None or candidate.name in of.releases:
+        if chosen is None or candidate.name in chosen:
             yield _trial(gate, truth, candidate, setting, whole.get(candidate.name))
 
 
@@ -158,6 +165,15 @@ class Truth:
         """Return what people would truly get of a release against its baseline."""
         truth = {task: self.of(task) for task in self.data.tasks}
         return true_change(served.served, baseline, truth, self.utility)
+
+    def harms_part(self, served: Candidate, baseline: Integers) -> bool:
+        """Say whether the part of the users that a release is about truly loses against its baseline."""
+        if served.part is None:
+            return False
+        ours, theirs = (
+            weighted_mean(self.utility, looks(slot), served.part) for slot in (served.served, baseline)
+        )
+        return change(ours, theirs) <= HARMFUL_PRIMARY
 
     def measured(self, measured: Measured, candidate: Candidate, judged: Judged) -> float:
         """Return the true change that an interval is about."""
@@ -193,7 +209,8 @@ def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str, whole: 
         primary=true.primary,
         rates=dict(true.rates),
         levels=truth.levels(judged.baseline),
-        harmful=candidate.harms_some or true.harmful(cost_bounds(gate.contracts)),
+        harmful=truth.harms_part(candidate, judged.baseline.slot)
+        or true.harmful(cost_bounds(gate.contracts)),
         promoted=isinstance(judged.decision, Promote),
         rehearsal=isinstance(decide_release(rehearsed, cannot_tell=gates.cannot_tell), Promote),
         reasons=tuple(_reasons(judged.verdicts, gates.cannot_tell)),

@@ -200,7 +200,11 @@ def test_a_harmed_region_loses_a_fifth_and_no_other_region_anything(
     rates = [truth.weighted_mean(utility, truth.looks(one.slot), west) for one in (release, releases[EQUAL])]
     assert truth.change(*rates) == pytest.approx(-0.2, abs=0.08)
     assert (release.slot[~west] == releases[EQUAL].slot[~west]).all()
-    assert release.harms_some
+
+
+def test_a_harmed_region_is_harm_beside_the_champion_alone(judged: tuple[Trial, ...]) -> None:
+    harmful = {one.setting: one.harmful for one in judged if one.candidate == policies.HARMED}
+    assert harmful == {CHAMPION: True, FIRST: False}  # the log itself is far below any release
 
 
 def test_a_third_of_the_tied_scores_are_those_of_another_candidate(
