@@ -62,7 +62,8 @@ def tables(folder: Path) -> Iterator[str]:
         for setting in SETTINGS:
             yield from promotions(size, setting, [trial for trial in judged if trial.setting == setting])
     for size, judged in sizes.items():
-        yield from coverages(size, judged)
+        for setting, of in SETTINGS.items():
+            yield from coverages(f"{size}, {of.title}", [one for one in judged if one.setting == setting])
 
 
 def promotions(size: str, setting: str, judged: Sequence[Trial]) -> Iterator[str]:
@@ -93,6 +94,8 @@ def coverages(size: str, judged: Sequence[Trial]) -> Iterator[str]:
         for change in trial.changes:
             of = change.metric if change.segment == ALL else f"{change.metric} by segment"
             by_metric.setdefault(of, []).append(change)
+    if not by_metric:
+        return
     levels = _base_rates(judged)
     yield f"**{size}: intervals of a change**"
     yield ""

@@ -34,7 +34,7 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Promote, decide_release
 from tasks.replay.log import Slates
 
-_OF_TRUTH: Final = (MetricKind.RATE, MetricKind.NDCG, MetricKind.OBSERVED_UTILITY, MetricKind.PREDICTED)
+_OF_TRUTH: Final = (MetricKind.RATE, MetricKind.NDCG, MetricKind.OBSERVED_UTILITY)
 
 
 @dataclass(frozen=True)
