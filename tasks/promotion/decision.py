@@ -44,7 +44,7 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
     Examples
     --------
     >>> decide_release([], cannot_tell="warn")
-    Hold(reasons=('no gate was judged',), warnings=())
+    Hold(reasons=('no gate was judged',), warnings=(), canary_permitted=False)
     """
     if not verdicts:
         return Hold(("no gate was judged",), ())

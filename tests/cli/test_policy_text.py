@@ -53,6 +53,10 @@ def test_a_diff_says_who_moves_what_it_does_to_negatives_and_shows_requests() ->
         "requests": 1200,
         "users": 400,
         "notes": ["a note"],
+        "slate_rules": [
+            {"rule": "length", "before": "10", "after": "8"},
+            {"rule": "exploration", "before": None, "after": "1 slot"},
+        ],
         "replaced": {"value": 0.25, "low": 0.2, "high": 0.3, "n": 400},
         "negatives": [{"task": "hide", "segment": "all", "before": level, "after": level, "relative": fall}],
         "movers": [
@@ -73,6 +77,8 @@ def test_a_diff_says_who_moves_what_it_does_to_negatives_and_shows_requests() ->
     written = as_text(policy_text.write_diff(plain))
     lines = [" ".join(line.split()) for line in written.splitlines()]
     assert "after: feed-utility version 4 (bold.yaml)" in lines
+    assert "slate length: 10 -> 8" in lines
+    assert "slate exploration: none -> 1 slot" in lines
     assert "slots with another item: 25.0% [20.0%, 30.0%]" in lines
     assert "hide all 2.5 [2, 3] 2.5 [2, 3] -20.0% [-30.0%, -10.0%]" in lines
     assert "source ads 1,200 3 - - -" in lines

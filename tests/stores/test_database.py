@@ -12,11 +12,13 @@ import pytest
 from tasks.stores.database import follow_home, is_made, make_database
 from tasks.stores.runs import StepKey, read_text, step_run
 from tasks.stores.tracking import connect
+from tests.evaluation import written
 from tests.stores.mlflow_home import new_home
 
 
 def write_run(home: Path, text: str) -> str:
     with step_run(StepKey(home, "feed", step="train", inputs=text)) as run:
+        run.evidence(written.document("shadow"))
         run.text("said.txt", text)
     return run.run_id
 
