@@ -145,7 +145,14 @@ def _effective(weights: Floats) -> float:
 
 
 def half_width(statistic: Statistic, codes: Codes) -> float:
-    """Return half of the 95 % interval by one kind of cluster; 0 with fewer than two effective clusters."""
+    """Return half of the 95 % interval by one kind of cluster; 0 with fewer than two effective clusters.
+
+    Examples
+    --------
+    >>> rate = Ratio(np.array([1.0, 0.0, 1.0, 0.0]), np.ones(4)).statistic
+    >>> round(half_width(rate, np.arange(4)), 3), half_width(rate, np.zeros(4, dtype=int))
+    (0.919, 0.0)
+    """
     weights = _sum_by(codes, statistic.weight)
     effective = _effective(weights)
     if effective < _LEAST_DAYS:

@@ -82,6 +82,13 @@ class Growth:
 
 
 def plan_days(growth: Iterable[Growth], bound: float) -> float:
-    """Return the test days that decide a bound by every clustering; NaN for no clustering or a bound of 0."""
+    """Return the test days that decide a bound by every clustering; NaN for no clustering or a bound of 0.
+
+    Examples
+    --------
+    >>> users, items = Growth(days=7, by_day=0.01, shared=0.0001), Growth(days=7, by_day=0.005, shared=0.0)
+    >>> round(plan_days([users, items], 0.15), 1), plan_days([users, items], 0.0)
+    (3.3, nan)
+    """
     needed = [one.days_needed(bound) for one in growth] if bound > -1 and bound else []
     return max(needed, default=math.nan)

@@ -32,6 +32,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.sources": "decide the rows of the label store, whose content has a digest",
     "surface.engine": "how the labels are computed; every engine gives the same, and threads change no tree",
     "surface.columns": "rename the log's columns on the way into the label store",
+    "surface.shown_is_all": "says which candidates a replay has; training reads impressions alone",
     "surface.segments": "split the figures of a report; a calibrator has them among its inputs",
     "surface.values": "columns of the log that a utility multiplies by",
     "surface.propensity_kind": "weighs the outcomes of a replay",

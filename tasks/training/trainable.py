@@ -55,7 +55,13 @@ def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int
 
 
 def explain_too_few(task: str, positives: int, observed: int, *, valued: bool, minimum: int) -> str:
-    """Say that a train slice holds too few positives, and what brings more."""
+    """Say that a train slice holds too few positives, and what brings more.
+
+    Examples
+    --------
+    >>> explain_too_few("click", 3, 900, valued=False, minimum=20).partition(":")[2].partition(" (")[0]
+    ' its train slice has 3 positives in 900 observed rows, 20 are needed'
+    """
     noun = "values other than 0" if valued else "positives"
     return (
         f"Task '{task}' cannot be trained: its train slice has {positives} {noun} in {observed} observed "

@@ -27,7 +27,16 @@ def drafting(logs: Path, *more: str) -> list[str]:
     return ["--impressions", str(logs / "impressions"), "--events", str(logs / "events/*.parquet"), *more]
 
 
-def test_the_four_files_are_commented_and_check_and_plan_pass_on_them(
+def widen_returns(surfaces: Path) -> None:
+    """Give the guessed task of returns a window that they lie in: they come a whole day after."""
+    file = surfaces / "my_feed/tasks.yaml"
+    guessed, read = "{event: back, within: P1D", "{event: back, within: P2D"
+    text = file.read_text(encoding="utf-8")
+    assert guessed in text
+    file.write_text(text.replace(guessed, read), encoding="utf-8")
+
+
+def test_the_four_files_are_commented_and_check_passes_on_them(
     tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words(tmp_path, "init", *drafting(logs))) == 0
@@ -39,6 +48,18 @@ def test_the_four_files_are_commented_and_check_and_plan_pass_on_them(
     document = json.loads(capsys.readouterr().out)
     assert (document["problems"], document["warnings"]) == ([], [])
     assert [table["missing"] for table in document["log"]] == [None, None]
+
+
+def test_a_guessed_window_in_which_no_outcome_lies_is_told_by_the_plan_and_it_passes_with_another(
+    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(tmp_path, "init", *drafting(logs))) == 0
+    capsys.readouterr()
+    assert main(words(tmp_path, "plan", "--as-of", AS_OF, "--json")) == 1
+    missing = {name: task["missing"] for name, task in json.loads(capsys.readouterr().out)["tasks"].items()}
+    assert (missing["click_30m"], missing["buy_7d"]) == (None, None)
+    assert "its train slice has 0 positives in" in missing["back_1d"]
+    widen_returns(tmp_path / "surfaces")
     assert main(words(tmp_path, "plan", "--as-of", AS_OF)) == 0
 
 
@@ -49,6 +70,7 @@ def test_logs_elsewhere_are_found_by_the_variable_that_is_printed(
     document = json.loads(capsys.readouterr().out)
     assert document["next"][0] == f"export EQUIPOISE_LOGS={logs}"
     monkeypatch.setenv("EQUIPOISE_LOGS", str(logs))
+    widen_returns(tmp_path / "surfaces")
     assert main(words(tmp_path, "plan", "--as-of", AS_OF, home="other")) == 0
 
 

@@ -23,6 +23,9 @@ FACTS: dict[str, Any] = {
     "event_columns": {},
     "segments": ["kind"],
     "as_of": "2026-03-31T00:00:00Z",
+    "since": "2026-03-01",
+    "costs": ["buy"],
+    "counted_events": ["buy"],
     "until": "2026-03-31T00:00:00Z",
     "within": 86_400.0,
 }
@@ -92,6 +95,21 @@ def test_the_worst_severity_that_failed_is_the_suites() -> None:
     ]
     result = run_suite(load_suite(SUITES / "events.json"), frame_of(warned), facts=FACTS)
     assert worst_severity(result.findings) == "warning"
+
+
+def test_a_day_on_which_a_costly_outcome_meets_no_impression_is_critical() -> None:
+    days = [date(2026, 3, 1) + timedelta(days=n) for n in range(20)]
+    hits = [0 if day == days[12] else 60 for day in days]
+    found = failures(
+        *(
+            Measurement("positives", "buy", "", day, n, 200, float(n))
+            for day, n in zip(days, hits, strict=True)
+        )
+    )["expect_negative_labels_every_day"]
+    assert (found.severity, found.observed) == (
+        "critical",
+        "2026-03-13: no positive buy in 200 rows, 60 were expected",
+    )
 
 
 def test_what_was_looked_at_by_day_is_kept_for_the_pictures() -> None:

@@ -1,5 +1,5 @@
 -- Labels of home_feed, as the contract home-feed-labels, version 1, defines them
--- (digest 2b78cee01f93e4626c50ec60888caf7ccdcc1aed1d4b2581897fbc90471c95b0).
+-- (digest 3e42a712f6436c66c3bdc98fe0ae75b18365ef9798dcc74aa8414c639081d2e4).
 --
 -- :as_of is the instant of the build, a time with a zone: an impression takes part that was shown before it,
 -- an event that had happened before it and, where ingested_at says when, had arrived. :arrived is the
