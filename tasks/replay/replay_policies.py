@@ -134,12 +134,12 @@ class Replay:
         """Return the change of utility in each segment that the kinder of both releases' models predicts.
 
         Every candidate has a prediction, so it is exact where few outcomes were seen. The weights are the
-        baseline's. Empty where only shown items are logged, or where no release predicts every term.
+        baseline's. Empty where only shown items are logged, or where a release does not predict every term:
+        beside an order there is one model alone, that of the release under test.
         """
-        worth = baseline.worth or policy.worth
-        models = [one for one in (policy, baseline) if worth.keys() <= one.predictions.keys()]
+        worth, models = baseline.worth, (policy, baseline)
         kindest: dict[str, float] = {}
-        if not self.log.complete or not worth:
+        if not self.log.complete or not worth or any(worth.keys() - one.predictions.keys() for one in models):
             return kindest
         ours, theirs = (looks_of(self.log, one) for one in (policy, baseline))
         for model in models:

@@ -42,7 +42,7 @@ from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, ste
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
-RECIPE = 21
+RECIPE = 22
 """Raised whenever the same release and candidates would make other evidence."""
 _UNKNOWN: Final = dict.fromkeys(("value", "low", "high", "n"))
 PROMOTIONS = 4

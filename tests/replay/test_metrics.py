@@ -73,8 +73,8 @@ def test_items_outside_those_that_make_half_of_the_looks_are_the_long_tail() -> 
 @pytest.mark.parametrize(
     ("name", "log", "words"),
     [
-        ("source_entropy", page(complete=False), "only what was shown"),
-        ("coverage", page(complete=False), "only what was shown"),
+        ("source_entropy", page(complete=False), "reordering only"),
+        ("coverage", page(complete=False), "reordering only"),
         ("click_rate", page(examination=None), "no examination curve"),
         ("latency_p99_ms", page(), "no serving latency"),
     ],

@@ -92,7 +92,9 @@ def test_looks_of_places_without_labels_leave_a_figure_inconclusive_and_are_coun
                 "view": 1.0,
             }
         ),
-        LogReading({"click": ("click",), "view": ("view",)}, examination=CURVE, complete=False),
+        LogReading(
+            {"click": ("click",), "view": ("view",)}, examination=CURVE, complete=True, shown_is_all=True
+        ),
     )
     logged = Slates("logged order", np.array(LOGGED * 60), follows_log=True)
     replay = Replay(known, logged)

@@ -179,3 +179,5 @@ def test_a_segment_falls_by_the_models_only_where_both_releases_predict_it() -> 
     assert changes == pytest.approx([(0.2 + 0.1) / (0.4 + 0.05) - 1, (0.05 + 0.4) / (0.1 + 0.2) - 1])
     partial = replace(log, complete=False)
     assert Replay(partial, falls).predicted_changes(falls, baseline, ("source",)) == {}
+    order = replace(baseline, worth={}, predictions={})
+    assert Replay(log, falls).predicted_changes(falls, order, ("source",)) == {}
