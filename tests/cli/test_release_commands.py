@@ -92,7 +92,7 @@ def test_a_simulation_ends_with_exit_code_1_where_a_guardrail_blocks(
         "{metric: back_2d_rate, relative_increase_max: 5.0, action: block}, "
         f"{{metric: click_1d_predicted, max: {most}, action: block}}",
     )
-    surface = SURFACE + "gates: {decision: {first: {column: price}}}\n"
+    surface = SURFACE + "shown_is_all: true\ngates: {decision: {first: {column: price}}}\n"
     other = replace(workspace, surfaces=write_contracts(tmp_path, utility=utility, surface=surface))
     found = document(other, "simulate", NAME, "--release", str(released.version), code=code)
     outcomes = {one["subject"]: one["outcome"] for one in found["guardrails"]}
