@@ -112,8 +112,7 @@ class TrainingEvidence(_OfTask):
 
     ``rows`` counts the examples, ``weights`` describes each factor of their weights, ``trees`` are the
     parameters of the trees, ``start`` the rounds of a dense start, ``parameters`` all that MLflow shows.
-    ``recipe`` is what the version's tag ``equipoise.recipe`` is the digest of, to be learned by again; None
-    where an earlier program trained.
+    ``recipe`` is what the version's tag ``equipoise.recipe`` is the digest of, to be learned by again.
     """
 
     document: Literal["training"] = "training"
@@ -128,7 +127,7 @@ class TrainingEvidence(_OfTask):
     search: SearchSummary | None
     importances: dict[str, Importance]
     test: TaskFigures | None
-    recipe: dict[str, JsonValue] | None = Field(default=None, repr=False)
+    recipe: dict[str, JsonValue] = Field(repr=False)
 
 
 class CurveEvidence(Section):

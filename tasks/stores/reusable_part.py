@@ -22,8 +22,7 @@ from tasks.stores.workspace import Workspace
 class ReusablePart:
     """The version of ``name`` that a step makes from ``inputs``, for one task or for all.
 
-    ``tags`` say what the inputs are. ``earlier`` is the digest of the same inputs by an earlier definition,
-    which versions registered before still carry.
+    ``tags`` say what the inputs are.
     """
 
     workspace: Workspace
@@ -32,7 +31,6 @@ class ReusablePart:
     name: str
     inputs: str
     tags: Mapping[str, str]
-    earlier: str | None = None
 
     @cached_property
     def registry(self) -> Registry:
@@ -57,6 +55,4 @@ class ReusablePart:
     @property
     def _registered(self) -> Part | None:
         """The version that carries the digest, whole or not."""
-        known = [inputs for inputs in (self.inputs, self.earlier) if inputs is not None]
-        parts = (self.registry.find(self.name, {INPUTS: inputs}) for inputs in known)
-        return next(filter(None, parts), None)
+        return self.registry.find(self.name, {INPUTS: self.inputs})

@@ -88,13 +88,11 @@ def _wanted_part(workspace: Workspace, snapshot: Snapshot) -> ReusablePart:
     """Say what decides the curve: a declared one hangs on no label."""
     contracts = workspace.contracts
     decides = {"surface": workspace.surface, **curve_inputs(contracts), "step": STEP, "recipe": RECIPE}
-    tags, earlier = {"surface": workspace.surface}, None
+    tags = {"surface": workspace.surface}
     if contracts.surface.examination_curve is None:
         made = {"as_of": format_instant(snapshot.as_of)}
         tags |= {**made, "snapshot": snapshot.id}
         tags |= {f"contract.{kind}": contracts.digests[kind] for kind in ("surface", "tasks")}
-        reference = contracts.surface.reference_position
-        earlier = digest({**tags, "declared": None, "reference": reference, "step": STEP, "recipe": RECIPE})
         decides |= {**made, "labels": snapshot.content_digest}
     return ReusablePart(
         workspace=workspace,
@@ -102,7 +100,6 @@ def _wanted_part(workspace: Workspace, snapshot: Snapshot) -> ReusablePart:
         task=None,
         name=examination_name(workspace.surface),
         inputs=digest(decides),
-        earlier=earlier,
         tags=tags,
     )
 

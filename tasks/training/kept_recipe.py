@@ -60,7 +60,7 @@ class _Recipe(Section):
 
 
 def find_recipe(ours: TrainingEvidence, champion: TrainingEvidence, *, tagged: str) -> Kept:
-    """Return the champion's recipe, where it was kept and its contracts are others than ours.
+    """Return the champion's recipe, where its contracts are others than ours.
 
     Parameters
     ----------
@@ -69,14 +69,12 @@ def find_recipe(ours: TrainingEvidence, champion: TrainingEvidence, *, tagged: s
     Raises
     ------
     DataError
-        It was not kept, is not what the tag says, or is ours by another program.
+        It is not what the tag says, or is ours by another program.
     """
     recipe = champion.recipe
-    if recipe is None:
-        raise DataError("an earlier program kept the digest of the champion's recipe and not its content")
     if digest(recipe) != tagged:
         raise DataError("the champion's recipe is not the one that its version's tag is the digest of")
-    if ours.recipe is not None and _declared(ours.recipe) == _declared(recipe):
+    if _declared(ours.recipe) == _declared(recipe):
         raise DataError("the contracts are the champion's, and only this program or LightGBM is another")
     return recipe
 

@@ -137,7 +137,7 @@ def is_compared(rows: TaskRows, trained: TrainResult) -> bool:
 
 
 def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:
-    made_from, contracts = rows.made_from(), model_inputs(rows.workspace.contracts, rows.task)
+    contracts = model_inputs(rows.workspace.contracts, rows.task)
     code = {
         STARTS_FROM: None if champion is None else [champion.version, champion.sha256],
         "step": STEP,
@@ -151,9 +151,8 @@ def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:
         task=rows.task,
         name=model_name(rows.workspace.surface, rows.task),
         inputs=digest({**rows.inputs, **code, "contracts": contracts}),
-        earlier=digest({**made_from, **code}),
         tags={
-            **version_tags(made_from),
+            **version_tags(rows.made_from()),
             **({STARTS_FROM: str(champion.version)} if champion else {}),
             RECIPE_TAG: digest(_recipe(rows)),
         },

@@ -49,18 +49,6 @@ def test_what_was_made_is_found_by_the_same_inputs_alone(wanted: ReusablePart) -
     assert wanted.registry.tags(made)["snapshot"] == "s"
 
 
-def test_what_was_made_under_an_earlier_digest_is_found(wanted: ReusablePart) -> None:
-    made = make(wanted)
-    assert replace(wanted, inputs="new", earlier="i").find() == made
-
-
-def test_of_both_digests_the_present_one_counts(wanted: ReusablePart) -> None:
-    make(wanted)
-    newer = replace(wanted, inputs="new", earlier="i")
-    made = make(newer, b"2")
-    assert newer.find() == made
-
-
 def test_a_run_that_was_killed_after_its_work_is_closed_when_the_part_is_found(wanted: ReusablePart) -> None:
     with pytest.raises(KeyboardInterrupt):
         make(wanted, dies=True)

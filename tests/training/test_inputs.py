@@ -3,27 +3,22 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
-import lightgbm
 import pytest
 import yaml
 from pydantic import BaseModel
 
-from tasks.contracts import Contracts, SlateSpec, UtilitySpec, digest
+from tasks.contracts import Contracts, SlateSpec, UtilitySpec
 from tasks.contracts.surface import Examination, LightGBMParameters, SurfaceSpec
 from tasks.contracts.tasks import Compose, Exclusion, ObservedWhen, Sampling, TasksSpec
 from tasks.contracts.training import Clip, ExampleWeights, Search, StartFrom, TaskTraining
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
-from tasks.stores.registry import Registry
-from tasks.stores.runs import INPUTS
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.inputs import UNUSED, calibrator_inputs, curve_inputs, model_inputs
-from tasks.training.rows import TaskRows
 from tasks.training.step import TrainResult
 from tests.feeds import small_feed
 
@@ -312,29 +307,3 @@ def test_what_a_model_is_made_from_makes_another_version(tmp_path: Path, found: 
     other = trained_again(feed[0], surface=small_feed.SURFACE.replace(found, edit))
     assert (other.version, other.reused) == (2, False)
     assert (other.sha256 == first.sha256) == (found == "positives: 20")
-
-
-def test_a_model_of_the_definition_before_is_used_again(tmp_path: Path) -> None:
-    """It digested surface.yaml and tasks.yaml whole; a store of that time is used on without training.
-
-    Its calibrator is made anew: the maps' recipe has changed since.
-    """
-    workspace, snapshot = small_feed.small_feed(tmp_path)
-    train_task = partial(train.run, workspace, task=TASK, as_of=small_feed.AS_OF, snapshot=snapshot)
-    model = train_task()
-    rows = TaskRows.open(workspace, task=TASK, as_of=small_feed.AS_OF, snapshot=snapshot)
-    registry = Registry(workspace.home)
-    made_from = {
-        "surface": small_feed.NAME,
-        "task": TASK,
-        "as_of": "2026-02-16T00:00:00Z",
-        "snapshot": snapshot,
-        "contracts": {kind: workspace.contracts.digests[kind] for kind in ("surface", "tasks")},
-        "slices": rows.slices.to_json(),
-        "recipe": 3,
-        "examination": 1,
-    }
-    trained = {**made_from, "starts_from": None, "step": "train", "lightgbm": lightgbm.__version__}
-    registry.set_tags(registry.part(model.model, 1), {INPUTS: digest(trained)})
-    registry.client.set_tag(model.run_id, INPUTS, digest(trained))
-    assert train_task().reused

@@ -102,7 +102,7 @@ def test_a_recipe_that_cannot_be_read_says_where(torn: dict[str, Any]) -> None:
         restore_recipe(CONTRACTS, TASK, torn)
 
 
-def evidence(recipe: dict[str, Any] | None) -> TrainingEvidence:
+def evidence(recipe: dict[str, Any]) -> TrainingEvidence:
     document: TrainingEvidence = written.document("training")
     return document.model_copy(update={"recipe": recipe})
 
@@ -115,15 +115,12 @@ def test_a_kept_recipe_is_found_by_the_digest_of_its_tag() -> None:
 @pytest.mark.parametrize(
     ("theirs", "tagged", "why"),
     [
-        (None, digest(kept(CONTRACTS)), "an earlier program kept the digest"),
         (kept(CONTRACTS), "0" * 64, "is not the one that its version's tag"),
         (kept(CONTRACTS, program="4.6"), digest(kept(CONTRACTS, program="4.6")), "only this program or LightGBM"),
     ],
-    ids=["not kept", "a tag that somebody set", "another program"],
+    ids=["a tag that somebody set", "another program"],
 )  # fmt: skip
-def test_what_cannot_be_learned_by_again_says_why(
-    theirs: dict[str, Any] | None, tagged: str, why: str
-) -> None:
+def test_what_cannot_be_learned_by_again_says_why(theirs: dict[str, Any], tagged: str, why: str) -> None:
     with pytest.raises(DataError, match=why):
         find_recipe(evidence(kept(CONTRACTS)), evidence(theirs), tagged=tagged)
 
@@ -131,11 +128,4 @@ def test_what_cannot_be_learned_by_again_says_why(
 def test_a_recipe_survives_the_json_of_its_evidence() -> None:
     recipe = kept(edited(CONTRACTS, f"surface.training.{TASK}.weights.half_life", timedelta(hours=36)))
     again = TrainingEvidence.read(json.dumps(evidence(recipe).to_json()), where="Run r1")
-    assert again.recipe is not None
     assert digest(again.recipe) == digest(recipe)
-
-
-def test_evidence_of_an_earlier_program_has_none_and_is_written_as_it_was() -> None:
-    document = written.document("training")
-    assert document.recipe is None
-    assert "recipe" not in document.to_json()

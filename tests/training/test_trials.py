@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlparse
 
 import pytest
 
@@ -122,9 +123,11 @@ def test_a_search_of_other_inputs_begins_at_its_own_first_trial(
 ) -> None:
     home = new_home(tmp_path)
     first, _ = attempt(home, valley)
-    second, _ = attempt(home, valley, inputs="b" * 64)
+    second, found = attempt(home, valley, inputs="b" * 64)
     assert len(trials_below(first)) == len(trials_below(second)) == BUDGET.trials
-    assert read_plain(home, second.run_id, "search.json")["trials"] == BUDGET.trials
+    assert [tried.number for tried in found.trials] == list(range(BUDGET.trials))
+    artifacts = Path(urlparse(second.client.get_run(second.run_id).info.artifact_uri).path)
+    assert json.loads((artifacts / "search.json").read_text(encoding="utf-8"))["trials"] == BUDGET.trials
 
 
 def searching_feed(folder: Path, *, trials: int) -> tuple[Workspace, str]:
