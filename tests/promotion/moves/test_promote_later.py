@@ -33,7 +33,7 @@ def alone(second_retrain: Retrained, tmp_path: Path) -> Workspace:
 
 
 def let_log_go_on(workspace: Workspace, *, days: int, without: str = "") -> None:
-    """Repeat the log's last days after its end, without the events of one name."""
+    """Repeat the log's last days after its end as other requests, without the events of one name."""
     logs = local(workspace.logs) / NAME
     for file in sorted(logs.glob("*/*.parquet")):
         rows = pq.read_table(file)
@@ -44,6 +44,8 @@ def let_log_go_on(workspace: Workspace, *, days: int, without: str = "") -> None
         for name in {*TIMES} & set(rows.column_names):
             later = pc.add(rows[name], pa.scalar(timedelta(days=days)))
             rows = rows.set_column(rows.column_names.index(name), name, later)
+        renamed = pc.binary_join_element_wise("later", rows["request_id"], "-")
+        rows = rows.set_column(rows.column_names.index("request_id"), "request_id", renamed)
         if rows.num_rows:
             pq.write_table(rows, file.with_name(f"later-{file.name}"))
 
