@@ -100,8 +100,8 @@ def test_what_was_approved_before_a_rollback_does_not_promote_again(strict: Work
 
 
 def test_what_was_approved_for_other_evidence_is_told(strict: Workspace) -> None:
-    given = Answer("product", "ana", True, "0" * 64)
-    answers.answer(strict, given, release=2, run="")
+    for role, by in (("product", "ana"), ("safety", "sam")):
+        answers.answer(strict, Answer(role, by, True, "0" * 64), release=2, run="")
     with pytest.raises(GateRefused, match="ana approved for product on other evidence"):
         promote_2(strict)
 

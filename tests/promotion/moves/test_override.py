@@ -17,7 +17,7 @@ from tasks.promotion.moves import answers, promote
 from tasks.promotion.moves.answers import Signing
 from tasks.promotion.moves.approvals import Answer
 from tasks.promotion.moves.override import Override, is_liftable, lift_verdicts
-from tasks.promotion.moves.rules import Mover, Support, Terms
+from tasks.promotion.moves.rules import Case, Mover, Support, Terms
 from tasks.release import view
 from tasks.stores.audit import Audit
 from tasks.stores.registry import Registry
@@ -25,7 +25,7 @@ from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
-from tests.promotion.moves.moving import MODEL, moved_aliases, promote_2
+from tests.promotion.moves.moving import MODEL, TESTED, judge_once, moved_aliases, promote_2
 
 RULE = OverrideRule(role="lead", gates=("decision", "model", "shadow"))
 WHY = "the sale of the year begins tonight"
@@ -125,11 +125,15 @@ def hold_by_shadow(plain: dict[str, Any]) -> None:
     plain["override"] = {"role": "safety", "gates": ["shadow"]}
 
 
+def prepare_2(workspace: Workspace, *, override: str | None = None) -> Case:
+    return promote.prepare(workspace, release=2, judge=judge_once, support=replace(TESTED, override=override))
+
+
 @pytest.fixture
 def held(workspace: Workspace, tmp_path: Path) -> Workspace:
     there = mini.changed(workspace, tmp_path, surface=hold_by_shadow)
     with pytest.raises(GateRefused, match="held beside champion 1: shadow block: overlap_at_k"):
-        promote_2(there)
+        prepare_2(there)
     return there
 
 
@@ -189,7 +193,7 @@ def test_what_the_gates_let_through_is_not_overridden(workspace: Workspace, tmp_
         plain["override"] = {"role": "safety", "gates": ["shadow"]}
 
     with pytest.raises(ContractError, match="No verdict holds the release"):
-        promote_2(mini.changed(workspace, tmp_path, surface=declare), override=WHY)
+        prepare_2(mini.changed(workspace, tmp_path, surface=declare), override=WHY)
 
 
 def test_data_that_cannot_be_told_hold_whatever_is_said(workspace: Workspace, tmp_path: Path) -> None:
@@ -199,5 +203,5 @@ def test_data_that_cannot_be_told_hold_whatever_is_said(workspace: Workspace, tm
         plain["gates"]["cannot_tell"] = "hold"
 
     with pytest.raises(GateRefused, match="safety may lift shadow, and never this: data cannot tell"):
-        promote_2(mini.changed(workspace, tmp_path, surface=ask_more), override=WHY)
+        prepare_2(mini.changed(workspace, tmp_path, surface=ask_more), override=WHY)
     assert moved_aliases(workspace) == {"champion": 1}
