@@ -94,7 +94,8 @@ def test_an_override_is_read_from_the_audit_for_the_release_that_it_is_about(tmp
     assert list_overrides(workspace, 1) == ()
 
 
-def test_evidence_that_is_gone_is_named(second_retrain: Retrained, evidence: GateEvidence) -> None:
-    gates = tuple(replace(one, evidence="0" * 32) for one in evidence.gates)
-    with pytest.raises(StoreError, match="has no readable"):
-        recompose(second_retrain.workspace, 2, evidence.model_copy(update={"gates": gates}))
+@pytest.mark.parametrize("step", ["validation", "release", "simulation", "shadow", "later_validation"])
+def test_evidence_that_is_gone_is_named(step: str, second_retrain: Retrained, evidence: GateEvidence) -> None:
+    runs = replace(evidence.runs, **{step: "0" * 32})
+    with pytest.raises(StoreError, match=f"{'0' * 32} has no readable"):
+        recompose(second_retrain.workspace, 2, evidence.model_copy(update={"runs": runs}))
