@@ -1,6 +1,7 @@
 """Weights tuned on a real home: days of their own, trials that a kill does not lose, a policy written aside."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tasks.stores.releases import release_manifest
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
+from tests.promotion.moves.moving import forget_moves
 
 TRIALS = 18
 
@@ -36,7 +38,13 @@ def tuned_for(plain: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def workspace(repeated: Retrained, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    return mini.changed(repeated.workspace, tmp_path_factory.mktemp("tuned"), utility=tuned_for)
+    """A copy of the home without a champion: other tests let release 1 be the champion of theirs."""
+    folder = tmp_path_factory.mktemp("tuned")
+    there = mini.changed(repeated.workspace, folder, utility=tuned_for)
+    home = Path(shutil.copytree(there.home, folder / "home"))
+    copied = Workspace.open(mini.NAME, surfaces=there.surfaces, home=home)
+    forget_moves(copied)
+    return copied
 
 
 @pytest.fixture(scope="module")
