@@ -65,7 +65,7 @@ def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
     assert "| models | click_30m is new, 5 are the champion's |" in told
     assert any(row.startswith("| hide_2d_rate: how often people hid it | ") for row in told), "the guardrails"
     (unharmed,) = [row for row in told if row.startswith("No segment is shown to be harmed.")]
-    assert unharmed.endswith(" In 3 of the 6 that were judged something cannot be told.")
+    assert unharmed.endswith(" In 3 of the 9 that were judged something cannot be told.")
     assert "[dossier](http://mlflow/7)" in told
     assert told[-1] == f"Evidence `{case.evidence}`"
     assert len(told) <= 40
