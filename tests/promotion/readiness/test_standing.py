@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.pipeline import recheck
 from tasks.promotion import overview
@@ -12,7 +13,7 @@ from tasks.promotion.readiness.facts import State
 from tasks.promotion.readiness.standing import ReadinessResult
 from tasks.stores import releases
 from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, step_run
+from tasks.stores.runs import StepKey, read_evidence, step_run
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
@@ -63,7 +64,9 @@ def test_after_a_tuning_the_release_is_read_by_its_simulation(workspace: Workspa
         result = standing.run(workspace)
         (line,) = [line for line in result.lines if line.name == "component view"]
         assert line.state is State.MET
-        assert line.sources == tuple(mini.step_runs(workspace, "simulate", release=2)[-1:])
+        simulated = read_evidence(workspace.home, judged.run_id, GateEvidence).runs.simulation
+        assert simulated in mini.step_runs(workspace, "simulate", release=2)
+        assert line.sources == (simulated,)
     finally:
         Registry(workspace.home).client.delete_run(run.run_id)
         recheck(workspace, 2)
@@ -81,7 +84,7 @@ def tuning(workspace: Workspace) -> TuningEvidence:
             "baseline": "champion 1",
             "days": (date(2026, 2, 1), date(2026, 2, 3)),
             "requests": (90, 90),
-            "objectives": ({"metric": "click_30m_rate", "raised": True},),
+            "objectives": ({"metric": "click_30m_rate", "raised": True, "model_judged": False},),
             "current": weights,
             "searched_policies": (9, 9),
             "confirmed_policies": (3, 3),
