@@ -25,7 +25,7 @@ from tasks.contracts.yaml_file import read_yaml
 from tasks.datasets.world.generate import START, generate
 from tasks.evaluation.evidence import CalibrationEvidence
 from tasks.evaluation.verdicts import Estimate
-from tasks.pipeline import retrain
+from tasks.pipeline import RetrainResult, retrain
 from tasks.reports.numbers import format_estimate
 from tasks.stores import releases
 from tasks.stores.manifest import Role
@@ -70,7 +70,7 @@ def main() -> None:
             _print(name, *retrained(LOGS[name], Path(folder)))
 
 
-def retrained(log: Log, home: Path) -> tuple[Workspace, retrain.RetrainResult]:
+def retrained(log: Log, home: Path) -> tuple[Workspace, RetrainResult]:
     """Write a surface's logs into a home and retrain it with refits."""
     log.write(home / "logs" / log.surface)
     workspace = Workspace.open(log.surface, surfaces=_refitting(log.surface, home / "surfaces"), home=home)
@@ -88,7 +88,7 @@ def _refitting(surface: str, folder: Path) -> Path:
     return folder
 
 
-def _print(name: str, workspace: Workspace, result: retrain.RetrainResult) -> None:
+def _print(name: str, workspace: Workspace, result: RetrainResult) -> None:
     tested = _calibrated_on(workspace, releases.resolve_tested_release(workspace, result.release))
     served = _calibrated_on(workspace, result.release)
     print(f"{name}: shift on the test days, and positives to calibrate on, tested | served")

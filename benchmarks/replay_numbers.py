@@ -58,8 +58,8 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         workspace = make_home(Path(folder))
-        rows = enlarge(workspace, asked.candidates)
         manifest = releases.release_manifest(workspace, 1)
+        rows = enlarge(workspace, manifest.test, asked.candidates)
         test = decide_slice(workspace, manifest, EntrantVersions(1, baseline=1).load(workspace))
     rehearsal = Rehearsal(test.contracts, test.log, test.policy.slates, test.baseline.slates, {})
     found = rehearse(rehearsal, {}, run="")

@@ -69,8 +69,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--keep", metavar="DIR", type=Path, help="make the homes here and leave them")
     asked = parser.parse_args(words)
     if asked.before is None and asked.before_homes is None:
-        print("same_bytes: name the commit to compare with (--before REV), or homes that it made")
-        return 0
+        parser.error("name the commit to compare with (--before REV), or homes of it (--before-homes DIR)")
     require_sources(asked.surfaces)
     compared: list[Compared] = []
     with tempfile.TemporaryDirectory(prefix="equipoise-same-bytes-") as folder:

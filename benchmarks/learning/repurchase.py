@@ -76,7 +76,7 @@ def _measured(workspace: Workspace, snapshot: str) -> TaskFigures:
     labelled = LabelStore(workspace.home, NAME).snapshot(snapshot)
     days = labelled.days().column("ds").to_pylist()
     slices = plan_slices(workspace.contracts, labelled.as_of, days, tasks=[PARENT, TASK])
-    judges = Judges(workspace, labelled.as_of, labelled, slices, None).of(pins)
+    judges = Judges(workspace, labelled, slices, None).of(pins)
     judged = {task: release_files(workspace, registry, judge.chain) for task, judge in judges.items()}
     rehearsal = Rehearsal(workspace, labelled, slices.tasks, judged=judged)
     files = release_files(workspace, registry, pins)

@@ -44,5 +44,6 @@ def test_both_values_stand_side_by_side() -> None:
 
 
 def test_without_a_commit_nothing_is_run(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([]) == 0
-    assert "--before REV" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        main([])
+    assert "--before REV" in capsys.readouterr().err
