@@ -57,7 +57,10 @@ def test_the_harmed_segment_alone_blocks_and_is_the_first_reason(result: Retrain
     outcomes = {gate["segment"]: gate["outcome"] for gate in rails}
     assert outcomes.pop("user_tenure=new") == "block"
     assert outcomes == {"all": "pass", "user_tenure=loyal": "pass", "user_tenure=returning": "pass"}
-    assert result.reasons[0].startswith("decision block: hide_2d_predicted at user_tenure=new")
+    blocked = {(gate["subject"], gate["segment"]) for gate in result.gates if gate["outcome"] == "block"}
+    new = "user_tenure=new"
+    assert blocked == {("observed_utility", new), ("hide_2d_predicted", new)}
+    assert result.reasons[0].startswith(f"decision block: observed_utility at {new}")
 
 
 def test_the_harmed_segment_comes_first_on_the_page(workspace: Workspace, result: RetrainResult) -> None:
@@ -67,5 +70,7 @@ def test_the_harmed_segment_comes_first_on_the_page(workspace: Workspace, result
     assert harmed.startswith("Harmed segments</h2>")
     assert "user_tenure=new" in harmed
     first = rest.split("<summary>")[1]
-    assert first.startswith('user_tenure=new, <span class="block">harmed: hide_2d_predicted</span>')
+    assert first.startswith(
+        'user_tenure=new, <span class="block">harmed: observed_utility, hide_2d_predicted</span>'
+    )
     assert "<details open><summary>user_tenure=new" in page
