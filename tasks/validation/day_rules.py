@@ -124,7 +124,8 @@ def compare_shares(
 def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int) -> Judgement:
     """Find days on which a hard constraint keeps no row, or a share far from that of the days around.
 
-    Far is a share that is `least` away or less than half, or a day that drops none where many were usual. The
+    Far is a share that is `least` away or less than half, or a day that drops none where many were usual and
+    each of the days around dropped at least half as many: rows of one item are dropped together. The
     day must be far from the seven before, and from the seven after where there are three: a level that lasts
     is usual.
     """
@@ -135,12 +136,14 @@ def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int
         kept, of = one["rows"].to_numpy(float), one["of"].to_numpy(float)
         shares, unknown = kept / of, one["total"].to_numpy(float)
         for n, day in enumerate(one["day"]):
-            sides = shares[max(0, n - _WEEK) : n], shares[n + 1 : n + 1 + _WEEK]
-            usual = np.array([np.median(side) for side in sides if len(side) >= _LEAST_OTHERS])
+            around = shares[max(0, n - _WEEK) : n], shares[n + 1 : n + 1 + _WEEK]
+            sides = [side for side in around if len(side) >= _LEAST_OTHERS]
+            usual = np.array([np.median(side) for side in sides])
+            steady = np.array([2 * (1 - side.max()) >= 1 - np.median(side) for side in sides], dtype=bool)
             large = (np.abs(shares[n] - usual) >= least) | (shares[n] < usual / 2)
             apart = 2 * np.abs(np.arcsin(np.sqrt(shares[n])) - np.arcsin(np.sqrt(usual)))
             far = large & (apart > _CHANCE * np.sqrt(2 / of[n]))
-            far |= (shares[n] == 1) & ((1 - usual) * of[n] >= least_dropped)
+            far |= steady & (shares[n] == 1) & ((1 - usual) * of[n] >= least_dropped)
             if kept[n] and not (len(usual) and far.all()):
                 continue
             text = f"{name} {day}: keeps {kept[n]:,.0f} of {of[n]:,.0f} rows"
