@@ -111,9 +111,9 @@ def test_a_leak_of_a_hard_constraint_is_refused_by_name_and_count_whatever_is_as
     )
     assert {steps[f"approve_{role}"]["state"] for role in REVIEWERS} == {"upstream_failed"}
     code, output = typed("promote", NAME, "3", "--why", "a sale", "--override", WHY)
-    assert (code, never in output) == (1, True), output
+    assert (code, "Nobody approved for product" in output) == (1, True), output
     code, output = typed("promote", NAME, "3", "--why", "a sale")
-    assert (code, f"Release 3 is held beside champion 1: {leak}" in output) == (1, True), output
+    assert (code, "Nobody approved for product" in output) == (1, True), output
     code, output = typed("simulate", NAME, "--release", "3")
     assert (code, f"block policy_violation all {count} <= 0 in its slots" in output) == (1, True), output
     page = installation.airflow("eve").open(f"{NAME}/releases/3/dossier").text

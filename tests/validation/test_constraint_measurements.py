@@ -85,6 +85,7 @@ def test_small_changes_and_few_rows_are_no_finding() -> None:
     assert broken([900 + 30 * (n % 3) for n in range(DAYS)]) == []
     assert broken([9 - n % 4 for n in range(DAYS)], of=10) == []
     assert broken([1000] * DAYS) == []
+    assert broken([(910, 999, 950, 990)[n % 4] for n in range(DAYS - 1)] + [1000]) == []
 
 
 def test_only_columns_that_the_table_has_are_measured(engine: duckdb.DuckDBPyConnection) -> None:
