@@ -62,7 +62,7 @@ def test_no_override_lifts_it(workspace: Workspace, judged: GateResult) -> None:
     verdicts = read_evidence(workspace.home, judged.run_id, GateEvidence).verdicts
     every = OverrideRule(role="lead", gates=("model", "calibration", "decision", "shadow", "freshness"))
     with pytest.raises(GateRefused, match="and never this: constraints block: policy_violation"):
-        lift_verdicts(verdicts, rule=every, why="a sale", safety=(), cannot_tell="warn")
+        lift_verdicts(verdicts, rule=every, why="a sale", safety=(), inconclusive="warn")
 
 
 def test_a_champion_that_leaks_warns_and_does_not_hold_what_would_take_its_place(

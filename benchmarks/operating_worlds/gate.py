@@ -133,7 +133,7 @@ class Gate:
                 weighted=weighted_tasks(self.contracts.utility),
             ),
         )
-        decision = decide_release(verdicts, cannot_tell=gates.cannot_tell)
+        decision = decide_release(verdicts, inconclusive=gates.inconclusive)
         return Judged(baseline, decision, verdicts, findings.measured)
 
     def scored(self, candidate: Candidate) -> Scored:

@@ -212,19 +212,19 @@ def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str, whole: 
         harmful=truth.harms_part(candidate, judged.baseline.slot)
         or true.harmful(cost_bounds(gate.contracts)),
         promoted=isinstance(judged.decision, Promote),
-        rehearsal=isinstance(decide_release(rehearsed, cannot_tell=gates.cannot_tell), Promote),
-        reasons=tuple(_reasons(judged.verdicts, gates.cannot_tell)),
+        rehearsal=isinstance(decide_release(rehearsed, inconclusive=gates.inconclusive), Promote),
+        reasons=tuple(_reasons(judged.verdicts, gates.inconclusive)),
         changes=()
         if whole or (candidate.slot != candidate.served).any()
         else tuple(_changes(truth, candidate, judged)),
     )
 
 
-def _reasons(verdicts: Sequence[Verdict], cannot_tell: Any) -> Iterator[Reason]:
+def _reasons(verdicts: Sequence[Verdict], inconclusive: Any) -> Iterator[Reason]:
     """Yield the verdicts that hold a release, each judged as if it stood alone beside a pass."""
     passed = Verdict("", "", ALL, Outcome.PASS, "", None)
     for verdict in verdicts:
-        if not isinstance(decide_release([passed, verdict], cannot_tell=cannot_tell), Promote):
+        if not isinstance(decide_release([passed, verdict], inconclusive=inconclusive), Promote):
             days = verdict.power.days_needed if verdict.power else None
             yield Reason(verdict.gate, verdict.subject, verdict.segment, str(verdict.outcome), days)
 

@@ -22,7 +22,7 @@ from tasks.reports.numbers import format_number, format_signed
 _ORDERS = {
     "told": "order told",
     "within_error": "within the error",
-    "cannot_tell": "cannot tell",
+    "inconclusive": "inconclusive",
     "by_tier": "by tier",
     "by_multiplier": "by multiplier",
 }
@@ -81,7 +81,7 @@ def _next(one: Plain) -> str:
         return ""
     above = "above" if one["gap"] >= 0 else "below"
     order = f": {_ORDERS[one['order']]}" if one["order"] else ""
-    error = _error_bar(one["gap_error"], least=one["order"] == "cannot_tell")
+    error = _error_bar(one["gap_error"], least=one["order"] == "inconclusive")
     return f"; {format_number(abs(one['gap']))}{error} {above} the next{order}"
 
 

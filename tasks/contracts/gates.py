@@ -116,7 +116,7 @@ class FreshnessGate(Closed):
 class Gates(Closed):
     """Every gate of a release.
 
-    ``cannot_tell``: what becomes of verdicts that are neither the primary's nor a cost's, which have rules of
+    ``inconclusive``: what follows from an inconclusive verdict; the primary's and a cost's have rules of
     their own.
     """
 
@@ -126,7 +126,7 @@ class Gates(Closed):
     decision: DecisionGate = DecisionGate()
     shadow: ShadowGate = ShadowGate()
     freshness: FreshnessGate = FreshnessGate()
-    cannot_tell: Literal["hold", "warn"] = "warn"
+    inconclusive: Literal["hold", "warn"] = "warn"
 
 
 Overridable = Literal["model", "inputs", "calibration", "decision", "shadow", "freshness"]

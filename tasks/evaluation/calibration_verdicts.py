@@ -1,4 +1,4 @@
-"""Verdicts on the calibration of many segments at once: calibrated, off, or cannot tell.
+"""Verdicts on the calibration of many segments at once: calibrated, off, or inconclusive.
 
 A segment's ratio is observed over predicted; the surface allows a range ``[low, high]`` around 1::
 
@@ -17,7 +17,7 @@ A segment's ratio is observed over predicted; the surface allows a range ``[low,
     calibrated   the null is "the ratio lies outside the range", refused where all of the segment's 95 %
                  interval is inside. A release passes where every segment does, so more segments never make
                  it easier: there is nothing to correct for (an intersection-union test, Berger 1982).
-    cannot tell  neither: too few outcomes, or outside as far as chance takes one of so many segments.
+    inconclusive  neither: too few outcomes, or outside as far as chance takes one of so many segments.
 
 Counts are those of a Poisson law whose variance is inflated by how outcomes cluster in users: ``inflation``,
 the variance of the resampled count over the count, at least that of the task's whole. A count is judged where
@@ -59,7 +59,7 @@ class Standing(StrEnum):
 
     CALIBRATED = "calibrated"
     OFF = "off"
-    CANNOT_TELL = "cannot tell"
+    INCONCLUSIVE = "inconclusive"
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def judge_calibration(segments: Sequence[SegmentRatio], *, low: float, high: flo
     --------
     >>> family = [SegmentRatio(Estimate(1.3, 1.2, 1.4, 900)), SegmentRatio(Estimate(1.3, 0.7, 2.1, 12))]
     >>> [str(one.standing) for one in judge_calibration(family, low=0.9, high=1.1)]
-    ['off', 'cannot tell']
+    ['off', 'inconclusive']
     """
     p_values = np.array([off_p_value(one, low=low, high=high) for one in segments])
     adjusted = benjamini_hochberg(p_values)
@@ -197,4 +197,4 @@ def _judge_standing(ratio: Estimate, low: float, high: float, *, off: bool) -> S
     if off:
         return Standing.OFF
     inside = ratio.known and low <= ratio.low and ratio.high <= high
-    return Standing.CALIBRATED if inside else Standing.CANNOT_TELL
+    return Standing.CALIBRATED if inside else Standing.INCONCLUSIVE

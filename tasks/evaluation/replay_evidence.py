@@ -156,7 +156,7 @@ class OffPolicyCheck(Section):
     difference: Estimate
     ess: Figure
     max_weight: Figure
-    verdict: Literal["agrees", "disagrees", "cannot_tell"]
+    verdict: Literal["agrees", "disagrees", "inconclusive"]
     reason: str = ""
 
 

@@ -165,7 +165,7 @@ def _draw_blocks(count: int, seed: int, replicates: int, width: int) -> Iterator
 def percentile_interval(value: float, replicated: Floats, n: int) -> Estimate:
     """Turn replicates into a 95 % percentile interval of n clusters.
 
-    Bounds are NaN (cannot tell) for fewer than `LEAST_CLUSTERS` and where more than 5 % of the replicates
+    Bounds are NaN (inconclusive) for fewer than `LEAST_CLUSTERS` and where more than 5 % of the replicates
     have no value: then the sample hangs on a handful of users. What else an interval of outcomes rests on
     is held against its `Support`.
 

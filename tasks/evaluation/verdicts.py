@@ -5,7 +5,7 @@
     bound            low |-----------| high of the allowed range
     all inside            |--|                 pass
     all outside                          |--|  block (or warn)
-    across                          |-----|    cannot_tell
+    across                          |-----|    inconclusive
 """
 
 import math
@@ -28,7 +28,7 @@ class Outcome(StrEnum):
     PASS = "pass"  # noqa: S105 - a verdict, no password
     WARN = "warn"
     BLOCK = "block"
-    CANNOT_TELL = "cannot_tell"
+    INCONCLUSIVE = "inconclusive"
     NO_RULE = "no_rule"
     METRIC_MISSING = "metric_missing"
 
@@ -36,7 +36,7 @@ class Outcome(StrEnum):
 WORST_FIRST: Final = (
     Outcome.BLOCK,
     Outcome.METRIC_MISSING,
-    Outcome.CANNOT_TELL,
+    Outcome.INCONCLUSIVE,
     Outcome.WARN,
     Outcome.PASS,
     Outcome.NO_RULE,
@@ -49,7 +49,7 @@ def stops(outcome: str) -> bool:
 
     Examples
     --------
-    >>> stops(Outcome.BLOCK), stops("metric_missing"), stops(Outcome.CANNOT_TELL)
+    >>> stops(Outcome.BLOCK), stops("metric_missing"), stops(Outcome.INCONCLUSIVE)
     (True, True, False)
     """
     return outcome in {Outcome.BLOCK, Outcome.METRIC_MISSING}
@@ -183,7 +183,7 @@ class Verdict:
 
     ``subject`` names what was judged, ``segment`` is ``all`` or ``column=value``; ``evidence`` names the run
     that the figures come from; ``relative`` says that the figure is a share of a baseline. ``threshold`` says
-    in words what is allowed. ``holds`` says whether a cannot_tell holds the release (``champion``: it may
+    in words what is allowed. ``holds`` says whether, if inconclusive, it holds the release (``champion``: may
     serve as the canary, never as champion); None leaves that to the surface's gates. ``power`` is that of a
     bound on a change. ``task`` and ``allowed`` say subject and threshold as values, for whoever draws or says
     them. ``doubt`` is why the figure is no evidence whatever its interval: more rows of the same log would
@@ -249,18 +249,18 @@ def judge(
     >>> judge(Estimate(1.2, 1.15, 1.3, 900), low=0.9, high=1.1, action="warn").value
     'warn'
     >>> judge(Estimate(1.05, 0.9, 1.2, 40), low=0.9, high=1.1).value
-    'cannot_tell'
+    'inconclusive'
     """
     if low is None and high is None:
         return Outcome.NO_RULE
     if estimate is None:
         return Outcome.METRIC_MISSING
     if not estimate.known:
-        return Outcome.CANNOT_TELL
+        return Outcome.INCONCLUSIVE
     floor = -math.inf if low is None else low
     ceiling = math.inf if high is None else high
     if floor <= estimate.low and estimate.high <= ceiling:
         return Outcome.PASS
     if estimate.high < floor or estimate.low > ceiling:
         return Outcome(action)
-    return Outcome.CANNOT_TELL
+    return Outcome.INCONCLUSIVE

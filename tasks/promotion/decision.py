@@ -32,25 +32,25 @@ class Hold:
 Decision = Promote | Hold
 
 
-def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", "warn"]) -> Decision:
+def decide_release(verdicts: Sequence[Verdict], *, inconclusive: Literal["hold", "warn"]) -> Decision:
     """Decide on a release.
 
-    Promote needs every verdict to be pass, warn or no_rule. A cannot_tell is a warning or a reason to hold as
-    the verdict itself says (the primary holds, a cost by its own rule), else as the surface declares. No
-    verdict at all is a hold, and so is a release of which nothing could be told: nothing was shown. What
+    Promote needs every verdict to be pass, warn or no_rule. An inconclusive one is a warning or a reason to
+    hold, as the verdict itself says (the primary holds, a cost has its own rule), else as the surface asks.
+    No verdict at all is a hold, and so is a release of which nothing could be told: nothing was shown. What
     leaks through a hard constraint comes first, then segments that are harmed: no figure of the whole makes
     up for them.
 
     Examples
     --------
-    >>> decide_release([], cannot_tell="warn")
+    >>> decide_release([], inconclusive="warn")
     Hold(reasons=('no gate was judged',), warnings=(), canary_permitted=False)
     """
     if not verdicts:
         return Hold(("no gate was judged",), ())
     ordered = sorted(verdicts, key=lambda verdict: (verdict.gate != CONSTRAINTS, not verdict.harms_segment))
-    warnings = tuple(explain_verdict(v) for v in ordered if _warns(v, cannot_tell))
-    holding = find_holding(ordered, cannot_tell=cannot_tell)
+    warnings = tuple(explain_verdict(v) for v in ordered if _warns(v, inconclusive))
+    holding = find_holding(ordered, inconclusive=inconclusive)
     reasons = tuple(map(explain_verdict, holding))
     if not reasons and not any(v.outcome in {Outcome.PASS, Outcome.WARN} for v in verdicts):
         reasons = ("nothing could be told: no verdict is a pass",)
@@ -61,30 +61,30 @@ def decide_release(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", 
 
 def permits_canary(verdict: Verdict) -> bool:
     """Whether a verdict keeps a release from being champion alone."""
-    return verdict.outcome is Outcome.CANNOT_TELL and verdict.holds == "champion"
+    return verdict.outcome is Outcome.INCONCLUSIVE and verdict.holds == "champion"
 
 
-def find_holding(verdicts: Sequence[Verdict], *, cannot_tell: Literal["hold", "warn"]) -> list[Verdict]:
+def find_holding(verdicts: Sequence[Verdict], *, inconclusive: Literal["hold", "warn"]) -> list[Verdict]:
     """Return the verdicts that hold a release, in their order."""
-    return [verdict for verdict in verdicts if holds_release(verdict, cannot_tell)]
+    return [verdict for verdict in verdicts if holds_release(verdict, inconclusive)]
 
 
-def holds_release(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:
+def holds_release(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bool:
     """Whether a verdict by itself holds a release.
 
     Examples
     --------
-    >>> holds_release(Verdict("data", "click.rows", "all", Outcome.CANNOT_TELL, ">= 9", None), "warn")
+    >>> holds_release(Verdict("data", "click.rows", "all", Outcome.INCONCLUSIVE, ">= 9", None), "warn")
     False
     """
-    if verdict.outcome is Outcome.CANNOT_TELL:
-        return cannot_tell == "hold" if verdict.holds is None else bool(verdict.holds)
+    if verdict.outcome is Outcome.INCONCLUSIVE:
+        return inconclusive == "hold" if verdict.holds is None else bool(verdict.holds)
     return stops(verdict.outcome)
 
 
-def _warns(verdict: Verdict, cannot_tell: Literal["hold", "warn"]) -> bool:
-    doubtful = verdict.outcome in {Outcome.WARN, Outcome.CANNOT_TELL}
-    return doubtful and not holds_release(verdict, cannot_tell)
+def _warns(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bool:
+    doubtful = verdict.outcome in {Outcome.WARN, Outcome.INCONCLUSIVE}
+    return doubtful and not holds_release(verdict, inconclusive)
 
 
 def explain_verdict(verdict: Verdict) -> str:

@@ -175,7 +175,7 @@ def _dossier(
     verdicts = judge_release(gates, evidence)
     said = Judged(
         verdicts,
-        decide_release(verdicts, cannot_tell=gates.cannot_tell),
+        decide_release(verdicts, inconclusive=gates.inconclusive),
         judged,
         canonical(workspace.contracts.surface.rules),
         _loosened(workspace.contracts, manifest, documents.release),

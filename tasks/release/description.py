@@ -15,7 +15,7 @@ from tasks.reports.numbers import format_estimate
 from tasks.stores.manifest import Manifest
 
 _TAG: Final = re.compile(r"<(?=[A-Za-z/!?])")
-_UNKNOWN = "cannot tell"
+_UNKNOWN = "inconclusive"
 _MEASURED_BY: Final[Mapping[HeadKind, tuple[str, str]]] = {
     "binary": ("auc", ""),
     "value": ("mae", "mean absolute error "),

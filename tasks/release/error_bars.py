@@ -39,7 +39,7 @@ class Order(StrEnum):
 
     TOLD = "told"
     WITHIN_ERROR = "within_error"
-    CANNOT_TELL = "cannot_tell"
+    INCONCLUSIVE = "inconclusive"
     BY_TIER = "by_tier"
     BY_MULTIPLIER = "by_multiplier"
 
@@ -117,7 +117,7 @@ def _gaps(candidates: pd.DataFrame, contributions: pd.DataFrame, off: Floats) ->
     total = ranked[TOTAL if TOTAL in ranked else UTILITY].to_numpy(dtype=np.float64)
     gap, error = total[:-1] - total[1:], _squares(apart, off)
     order = np.full(len(gap), Order.TOLD, dtype=object)
-    order[(np.isnan(off) & (apart != 0)).any(axis=1)] = Order.CANNOT_TELL
+    order[(np.isnan(off) & (apart != 0)).any(axis=1)] = Order.INCONCLUSIVE
     order[np.abs(gap) <= error] = Order.WITHIN_ERROR
     if MULTIPLIED_BY in ranked:
         multiplied = ranked[MULTIPLIED_BY].fillna("").to_numpy()

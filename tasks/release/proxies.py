@@ -38,7 +38,7 @@ def judge_gap(gap: Estimate, *, worst: bool) -> tuple[Outcome, str]:
         case Outcome.WARN:
             where = "the worst of all tenths" if worst else "worse than the rest"
             return Outcome.WARN, f"the top tenth of the proxy is {where}"
-        case Outcome.CANNOT_TELL:
+        case Outcome.INCONCLUSIVE:
             return Outcome.WARN, "too little data to tell whether the top tenth of the proxy is better"
         case outcome:
             return outcome, ""

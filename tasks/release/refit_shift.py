@@ -4,7 +4,7 @@
 
     shift, on the whole and by segment      all at most the bound   pass
                                             all above it            block
-                                            across                  cannot_tell
+                                            across                  inconclusive
 
 The shift (``tasks/evaluation/shift.py``) is a share of the tested models' mean prediction, and the bound the
 larger of what the surface declares and of what chance makes of so many positives.

@@ -12,7 +12,7 @@
             moves               who moves between two policies; ``policy_diff`` shows it
             guardrails          a policy's bounds, judged
             off_policy_check    beside each, what the log's propensities alone say of it
-              simulate          the simulation step; ``page`` shows it, ``notes`` says what it cannot tell
+              simulate          the simulation step; ``page`` shows it, ``notes`` lists what it cannot measure
                 measured_policies    how many were tried on the same days, and the luck of the best
     compare, shadow             champion and challenger on the newest traffic
     off_policy                  a target policy estimated from a log with propensities

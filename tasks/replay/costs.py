@@ -6,11 +6,11 @@
     interval beyond it on the whole                                        block
     a segment beyond it on the side of the harm, by its p-value at .05     block
           corrected for the segments of this cost alone (Bonferroni)
-    else, with 20 events or more: the point estimate is within the bound,  cannot_tell, a warning
+    else, with 20 events or more: the point estimate is within the bound,  inconclusive, a warning
           and the judges agree (below)
-    else, with fewer: the judges agree; "not measurable offline"           cannot_tell, a warning
-    else                                                                   cannot_tell that holds
-    whatever is inconclusive of a guardrail with `action: warn`            cannot_tell, a warning
+    else, with fewer: the judges agree; "not measurable offline"           inconclusive, a warning
+    else                                                                   inconclusive that holds
+    whatever is inconclusive of a guardrail with `action: warn`            inconclusive, a warning
 
 The judges, which are the release and its baseline, agree where the change of the prediction is on the whole
 at most half the bound by their mean, in which a fall counts as none, and at most the bound by the worse one;
@@ -151,7 +151,7 @@ def judge_cost(
 def _by_interval(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
     """Judge by the interval, which tells nothing of a change that rests on fewer than 20 events."""
     verdict = judge_bound(guardrail, bound, measured, run)
-    return replace(verdict, outcome=Outcome.CANNOT_TELL) if bound.relative and _thin(measured) else verdict
+    return replace(verdict, outcome=Outcome.INCONCLUSIVE) if bound.relative and _thin(measured) else verdict
 
 
 def _judge_segments(
@@ -181,7 +181,7 @@ def _thin(measured: Measured) -> bool:
 def _settle(verdicts: Sequence[Verdict], bound: Bound, whole: Measured, judges: Judges) -> Iterator[Verdict]:
     """Decide whether a whole that cannot be told holds; segments only block."""
     for verdict in verdicts:
-        if verdict.outcome is not Outcome.CANNOT_TELL:
+        if verdict.outcome is not Outcome.INCONCLUSIVE:
             yield verdict
         elif verdict.segment == ALL:
             yield _settle_whole(verdict, bound, whole, judges)
@@ -211,4 +211,4 @@ def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Judge
 def _severity(verdict: Verdict) -> tuple[bool, bool, bool]:
     outcome = verdict.outcome
     blocks = stops(outcome)
-    return blocks, outcome is Outcome.CANNOT_TELL and bool(verdict.holds), outcome is not Outcome.PASS
+    return blocks, outcome is Outcome.INCONCLUSIVE and bool(verdict.holds), outcome is not Outcome.PASS

@@ -137,7 +137,7 @@ def bounds_of(guardrail: Bounded, measured: Measured) -> Iterator[Bound]:
 def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
     """Judge one bound by the interval alone, and as broken what rises from nothing."""
     if measured.reason:
-        outcome = Outcome.CANNOT_TELL
+        outcome = Outcome.INCONCLUSIVE
     elif rises_from_none(bound, measured):
         outcome = Outcome(guardrail.action)
     else:
@@ -284,7 +284,7 @@ def by_chance(verdict: Verdict, adjusted: float, family: int) -> Verdict:
     """Take back the block of a segment that chance makes among so many."""
     reason = f"chance may do this in one of {family} segments (p {adjusted:.2g})"
     joined = "; ".join(filter(None, (reason, verdict.reason)))
-    return replace(verdict, outcome=Outcome.CANNOT_TELL, reason=joined)
+    return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=joined)
 
 
 def _finite(bound: float) -> float | None:

@@ -65,7 +65,7 @@ _OF_LOOKS: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECA
 
 
 def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[str]) -> str:
-    """Say why the log cannot tell a metric; nothing where it can."""
+    """Return why the log cannot measure a metric, or an empty string."""
     if metric.kind is MetricKind.LATENCY and (log.latency is None or log.served_by is None):
         return (
             "a batch run's time is no serving latency, and the log does not carry both "

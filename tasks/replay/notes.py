@@ -1,4 +1,4 @@
-"""What a simulation cannot tell, in sentences."""
+"""What a simulation cannot measure, in sentences."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
@@ -59,7 +59,7 @@ def other_looks(log: CandidateLog, policy: Slates, against: Slates) -> Iterator[
 
 
 def notes_of(test: TestSlice | DecidedSlice, found: Findings, *, against_log: bool) -> Iterator[str]:
-    """Say what the data cannot tell, each reason once."""
+    """Say what is not measurable with these data, each reason once."""
     if against_log:
         yield (
             "The baseline is the logged order itself: the standard error of a change is about three times "

@@ -11,7 +11,7 @@
 The replay is precise since it moves outcomes between places, and as good as that: where the examination curve
 is wrong, or items act on each other, the two differ. Both have the same model ``q``, so their difference is
 of weighted residuals alone, on the same rows, with the interval of `tasks.evaluation.clustered`. The first
-estimator that has support is taken; without any, the figure is `cannot_tell`. Without ``q`` they are RIPS and
+estimator with support is taken; without any, the figure is `inconclusive`. Without ``q`` they are RIPS and
 IIPS (`tasks.evaluation.off_policy.rankings`).
 """
 
@@ -226,7 +226,7 @@ class _Check:
             difference=UNKNOWN_ESTIMATE,
             ess=math.nan,
             max_weight=math.nan,
-            verdict="cannot_tell",
+            verdict="inconclusive",
             reason=reason,
         )
 
@@ -281,7 +281,7 @@ def _odd_mean(looks: Floats, weight: Floats, users: Ints) -> str:
     return f"the mean of the weights is {1 + mean:.3g}, with a standard error of {error:.2g}, and not 1"
 
 
-def _verdict(difference: Estimate) -> Literal["agrees", "disagrees", "cannot_tell"]:
+def _verdict(difference: Estimate) -> Literal["agrees", "disagrees", "inconclusive"]:
     if not difference.known:
-        return "cannot_tell"
+        return "inconclusive"
     return "agrees" if difference.low <= 0 <= difference.high else "disagrees"

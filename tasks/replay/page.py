@@ -81,7 +81,7 @@ def simulation_page(
     words : of the surface's contracts.
     found : verdicts, every metric on the whole and in segments, further policies beside the same baseline.
     rules : how often the release's slates meet each slate rule.
-    notes : what the data cannot tell.
+    notes : what is not measurable with these data.
     checks : bounded figures beside what the log's propensities alone say of them.
     """
     comparisons = {"Policy and baseline": [m for m in found.measured if m.segment == ALL]}

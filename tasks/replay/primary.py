@@ -4,7 +4,7 @@
 
     margin    |-5 %------------0------->      one-sided 95 % bound above the margin    pass
                    |---- x ---->              upper one below it                       block
-                                              else                                     cannot_tell: holds
+                                              else                                     inconclusive: holds
 
 The same holds against the champion of four promotions ago. A margin below 2.5 standard errors is seldom
 passed by a release that equals its baseline: the verdict says so, and how many requests would tell.
@@ -43,7 +43,7 @@ def judge_primary(primary: Primary, measured: Measured, *, against: str, run: st
     """
     margin, change = primary.relative_decrease_max, measured.relative
     bounds = None if change is None else one_sided(change)
-    outcome = Outcome.CANNOT_TELL if measured.reason else judge(bounds, low=-margin)
+    outcome = Outcome.INCONCLUSIVE if measured.reason else judge(bounds, low=-margin)
     words = f"primary, against {against}, one-sided 95 %{_too_narrow(margin, change)}"
     return Verdict(
         gate="decision",
@@ -99,7 +99,7 @@ def judge_primary_segments(
                 gate="decision",
                 subject=primary.metric,
                 segment=one.segment,
-                outcome=Outcome.BLOCK if falls else Outcome.PASS if passes else Outcome.CANNOT_TELL,
+                outcome=Outcome.BLOCK if falls else Outcome.PASS if passes else Outcome.INCONCLUSIVE,
                 threshold=f"fall of {margin:.1%}" if margin else "no fall",
                 observed=change,
                 reason="; ".join(filter(None, (one.reason, chance, *_unmeasured(one)))),

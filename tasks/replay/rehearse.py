@@ -212,7 +212,7 @@ def _settle(verdict: Verdict, gates: Gates) -> Verdict:
 
     Costs are left out: the predictions of both releases decide whether they hold.
     """
-    holds = gates.cannot_tell == "hold" if verdict.holds is None else verdict.holds
+    holds = gates.inconclusive == "hold" if verdict.holds is None else verdict.holds
     if gates.decision.shown_only == "canary" and verdict.doubt == REORDERING and holds:
         return replace(verdict, holds="champion")
     return verdict

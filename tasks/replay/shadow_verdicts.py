@@ -179,7 +179,7 @@ def _packed(packed: PackedScores | None, run: str) -> Verdict:
         return Verdict(PARITY, "packed", ALL, Outcome.NO_RULE, _APART, None, reason, run)
     if packed.problem:
         said = f"MLflow does not take the day's candidates: {packed.problem}"
-        return Verdict(PARITY, "packed", ALL, Outcome.CANNOT_TELL, _APART, None, said, run, holds=False)
+        return Verdict(PARITY, "packed", ALL, Outcome.INCONCLUSIVE, _APART, None, said, run, holds=False)
     said = f"{packed.rows:,} predictions as MLflow serves them"
     return _apart("packed", packed.greatest_difference, packed.rows, said, run)
 

@@ -167,8 +167,8 @@ def spoken(code: str) -> str:
 
     Examples
     --------
-    >>> spoken("cannot_tell")
-    'cannot tell'
+    >>> spoken("inconclusive")
+    'inconclusive'
     """
     return code.replace("_", " ")
 

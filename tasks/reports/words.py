@@ -39,7 +39,7 @@ class Vocabulary:
     constraints : what a hard constraint keeps off, by name.
     primary : the metric that a release may not lose.
     baseline : what the decision was rehearsed beside.
-    cannot_tell : what the surface does with a verdict that cannot be told.
+    inconclusive : what the surface does with a verdict that cannot be told.
     """
 
     tasks: Mapping[str, TaskWords] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class Vocabulary:
     constraints: Mapping[str, str] = field(default_factory=dict)
     primary: str = ""
     baseline: str = UNKNOWN_BASELINE
-    cannot_tell: Literal["hold", "warn"] = "hold"
+    inconclusive: Literal["hold", "warn"] = "hold"
 
     def metric(self, name: str) -> Metric | None:
         """Read a metric's name; None of what is no metric of this surface."""
@@ -83,10 +83,10 @@ def say_outcomes(verdicts: Sequence[Verdict]) -> str:
     Examples
     --------
     >>> from tasks.evaluation.verdicts import Outcome
-    >>> outcomes = Outcome.PASS, Outcome.CANNOT_TELL
+    >>> outcomes = Outcome.PASS, Outcome.INCONCLUSIVE
     >>> judged = [Verdict("decision", "hide_rate", "all", outcome, "", None) for outcome in outcomes]
     >>> say_outcomes(judged), say_outcomes([])
-    ('2 verdicts: 1 cannot tell, 1 pass', 'Nothing was judged')
+    ('2 verdicts: 1 inconclusive, 1 pass', 'Nothing was judged')
     """
     counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in WORST_FIRST}
     named = ", ".join(f"{format_count(n)} {spoken(outcome)}" for outcome, n in counts.items() if n)
@@ -112,7 +112,7 @@ def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
         constraints={one.name: isolate(one.description) for one in constraints if one.description},
         primary=utility.primary.metric,
         baseline=_say_baseline(contracts, champion),
-        cannot_tell=surface.gates.cannot_tell,
+        inconclusive=surface.gates.inconclusive,
     )
 
 

@@ -292,7 +292,7 @@ def test_a_table_counts_promotions_and_names_what_held() -> None:
 
 
 def test_a_table_counts_what_is_told_how_many_days_it_lacks() -> None:
-    lacks = Reason("decision", "observed_utility", "all", "cannot_tell", days=70)
+    lacks = Reason("decision", "observed_utility", "all", "inconclusive", days=70)
     told, held = (
         replace(EQUAL_TRIAL, promoted=False, reasons=(replace(lacks, days=days),)) for days in (70, None)
     )

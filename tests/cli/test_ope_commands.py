@@ -33,7 +33,7 @@ def test_the_document_has_every_estimate_with_its_interval(
 
 
 @pytest.mark.parametrize(
-    ("bound", "code", "verdict"), [("0.2", 0, "pass"), ("0.9", 1, "block"), ("0.44", 1, "cannot_tell")]
+    ("bound", "code", "verdict"), [("0.2", 0, "pass"), ("0.9", 1, "block"), ("0.44", 1, "inconclusive")]
 )
 def test_a_bound_that_is_not_shown_to_hold_ends_with_1(
     words: list[str], bound: str, code: int, verdict: str, capsys: pytest.CaptureFixture[str]

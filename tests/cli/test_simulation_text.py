@@ -71,13 +71,13 @@ def test_a_further_policy_is_written_with_its_verdicts_and_metrics_beside_the_sa
     assert "coverage - - -" in written
 
 
-def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_cannot_tell() -> None:
+def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_inconclusive() -> None:
     figures = {"replayed": LEVEL, "off_policy": {**LEVEL, "low": None}, "ess": 1234.4}
     one = {"metric": "hide_rate", "bound": "level", "verdict": "disagrees", "reason": "", **figures}
     thin = {
         "metric": "buy_rate",
         "bound": "change",
-        "verdict": "cannot_tell",
+        "verdict": "inconclusive",
         "reason": "3 outcomes",
         **figures,
     }
@@ -86,7 +86,7 @@ def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_cannot_
     written = as_text(simulation_text.write_simulation({**plain, "policies": [], "off_policy": checks}))
     assert "judges nothing" in written
     assert "disagrees hide_rate 0.5 [0.25, 0.75] 0.5 [?] 1,234" in " ".join(written.split())
-    assert "cannot tell buy_rate +50.0% [+25.0%, +75.0%] +50.0% [?] -" in " ".join(written.split())
+    assert "inconclusive buy_rate +50.0% [+25.0%, +75.0%] +50.0% [?] -" in " ".join(written.split())
     assert "  buy_rate, like_rate: 3 outcomes\n" in written
 
 

@@ -110,13 +110,13 @@ def test_a_variable_has_its_value_its_meaning_and_what_is_wrong_with_it() -> Non
 
 def test_a_verdict_has_its_reasons_and_a_path_that_can_be_copied_whole() -> None:
     path = "/a folder/" * 20 + "dossier.html"
-    gates = [{"outcome": "pass"}, {"outcome": "cannot_tell"}, {"outcome": "pass"}]
+    gates = [{"outcome": "pass"}, {"outcome": "inconclusive"}, {"outcome": "pass"}]
     plain = {"release": 1, "verdict": "hold", "reasons": ["word " * 30], "gates": gates, "dossier": path}
     lines = as_text(text.write_verdict(plain)).splitlines()
     assert lines[0] == "release 1: hold"
     assert lines[1].startswith("  - word word")
     assert lines[2].startswith("    word")
-    assert lines[-2:] == ["gates: 2 pass, 1 cannot tell", f"dossier: {path}"]
+    assert lines[-2:] == ["gates: 2 pass, 1 inconclusive", f"dossier: {path}"]
     assert max(map(len, lines[:-1])) <= WIDTH
 
 
@@ -198,7 +198,7 @@ def test_releases_are_compared_side_by_side() -> None:
         "parts": {"feed.click": [1, 2]},
         "weights": [{"task": "hide", "context": None, "from": "-3", "to": "-9"}],
         "verdicts": [
-            {"gate": "model", "subject": "click", "segment": "all", "from": "cannot_tell", "to": None}
+            {"gate": "model", "subject": "click", "segment": "all", "from": "inconclusive", "to": None}
         ],
         "metrics": {
             "click": {"auc": [0.7, 0.71], "auc_by_request": [0.70012, 0.70024], "rows": [10, 10]},
@@ -211,7 +211,7 @@ def test_releases_are_compared_side_by_side() -> None:
     assert "to: release 4 as of 2026-01-01, not judged" in written
     assert "feed.click 1 -> 2" in written
     assert "hide -3 -> -9" in written
-    assert "model click all cannot tell -> none" in written
+    assert "model click all inconclusive -> none" in written
     rows = [line.split() for line in written.splitlines()[-4:]]
     assert rows[0] == ["click", "auc", "0.7", "0.71"]
     assert rows[1] == ["click", "auc", "by", "request", "0.7001", "0.7002"], "as many digits as differ"

@@ -8,7 +8,7 @@ from tasks.contracts.gates import CalibrationGate, Gates, ModelGate
 
 def test_the_defaults_hold_where_nothing_is_declared() -> None:
     gates = Gates.model_validate({})
-    assert (gates.data.rows, gates.data.positives, gates.cannot_tell) == (10_000, 200, "warn")
+    assert (gates.data.rows, gates.data.positives, gates.inconclusive) == (10_000, 200, "warn")
     assert gates.calibration.ratio == (0.9, 1.1)
 
 

@@ -28,7 +28,7 @@ DOSSIER = {
     "gates": [
         {"gate": "data", "outcome": "pass"},
         {"gate": "data", "outcome": "pass"},
-        {"gate": "decision", "outcome": "cannot_tell"},
+        {"gate": "decision", "outcome": "inconclusive"},
     ],
 }
 
@@ -45,7 +45,7 @@ def test_the_release_its_verdict_and_every_gate_are_named() -> None:
     assert "version 3 (alias: challenger), 14 pinned parts, label snapshot 0123456789abcdef" in text
     assert "verdict: HOLD" in text
     assert "data       2 pass" in text
-    assert "decision   1 cannot tell" in text
+    assert "decision   1 inconclusive" in text
 
 
 def test_many_reasons_are_cut_and_counted() -> None:

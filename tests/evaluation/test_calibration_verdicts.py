@@ -68,7 +68,7 @@ def test_no_positive_where_many_were_predicted_is_off_and_where_few_were_is_not(
     many, few = (SegmentRatio(unknown, 0, predicted, 1.0) for predicted in (50.0, 2.0))
     assert [one.standing for one in judge_calibration([many, few], **RANGE)] == [
         Standing.OFF,
-        Standing.CANNOT_TELL,
+        Standing.INCONCLUSIVE,
     ]
 
 
@@ -161,7 +161,7 @@ def test_passing_needs_the_whole_interval_inside_however_many_segments_there_are
     sure, thin = Estimate(1.0, 0.95, 1.05, 900), Estimate(1.0, 0.8, 1.2, 40)
     judged = judge_calibration([SegmentRatio(sure), *[SegmentRatio(thin)] * 30], **RANGE)
     assert judged[0].standing is Standing.CALIBRATED
-    assert {one.standing for one in judged[1:]} == {Standing.CANNOT_TELL}
+    assert {one.standing for one in judged[1:]} == {Standing.INCONCLUSIVE}
 
 
 def test_a_mean_of_values_is_judged_by_its_interval_alone() -> None:

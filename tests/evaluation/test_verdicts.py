@@ -13,13 +13,13 @@ from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Bounds, Estimate, Outcom
     ("low", "high", "outcome"),
     [
         (0.9, 1.1, Outcome.PASS),  # closed at both ends
-        (0.89, 1.0, Outcome.CANNOT_TELL),
-        (1.1, 1.2, Outcome.CANNOT_TELL),
+        (0.89, 1.0, Outcome.INCONCLUSIVE),
+        (1.1, 1.2, Outcome.INCONCLUSIVE),
         (1.11, 1.2, Outcome.BLOCK),
         (0.5, 0.89, Outcome.BLOCK),
     ],
 )
-def test_inside_passes_outside_blocks_and_across_cannot_tell(
+def test_inside_passes_outside_blocks_and_across_inconclusive(
     low: float, high: float, outcome: Outcome
 ) -> None:
     assert judge(Estimate((low + high) / 2, low, high, 9), low=0.9, high=1.1) is outcome
@@ -31,7 +31,7 @@ def test_an_open_side_allows_everything_and_two_are_no_rule() -> None:
 
 
 def test_what_cannot_be_measured_never_passes() -> None:
-    assert judge(UNKNOWN_ESTIMATE, low=0.0) is Outcome.CANNOT_TELL
+    assert judge(UNKNOWN_ESTIMATE, low=0.0) is Outcome.INCONCLUSIVE
     assert judge(None, low=0.0) is Outcome.METRIC_MISSING
 
 
@@ -54,7 +54,7 @@ def test_a_verdict_is_plain_json_without_nan() -> None:
     [
         ("source=ads", Outcome.BLOCK, True),
         ("source=ads", Outcome.WARN, True),
-        ("source=ads", Outcome.CANNOT_TELL, False),
+        ("source=ads", Outcome.INCONCLUSIVE, False),
         ("all", Outcome.BLOCK, False),
     ],
 )

@@ -149,7 +149,7 @@ def _short_surface(plain: dict[str, Any]) -> None:
         "decision": {"baseline": "champion", "first": "logged"},
         "shadow": {"overlap_at_k_min": 0.3, "score_shift_max": 0.9},
         "freshness": {"newest_training_row": "P60D"},
-        "cannot_tell": "warn",
+        "inconclusive": "warn",
     }
 
 

@@ -11,39 +11,39 @@ from tasks.promotion.decision import Hold, Promote, decide_release, explain_verd
 PASSED = Verdict("data", "validation", "all", Outcome.PASS, "", None)
 
 
-def test_cannot_tell_holds_unless_declared_a_warning() -> None:
-    verdict = Verdict("data", "click.rows", "all", Outcome.CANNOT_TELL, ">= 10", None, "3 rows")
-    assert isinstance(decide_release([PASSED, verdict], cannot_tell="hold"), Hold)
-    assert decide_release([PASSED, verdict], cannot_tell="warn") == Promote((explain_verdict(verdict),))
+def test_inconclusive_holds_unless_declared_a_warning() -> None:
+    verdict = Verdict("data", "click.rows", "all", Outcome.INCONCLUSIVE, ">= 10", None, "3 rows")
+    assert isinstance(decide_release([PASSED, verdict], inconclusive="hold"), Hold)
+    assert decide_release([PASSED, verdict], inconclusive="warn") == Promote((explain_verdict(verdict),))
 
 
 @pytest.mark.parametrize("declared", ["hold", "warn"])
 def test_a_verdict_with_a_rule_of_its_own_decides_by_it(declared: Literal["hold", "warn"]) -> None:
-    primary = Verdict("decision", "observed_utility", "all", Outcome.CANNOT_TELL, "", None, holds=True)
-    cost = Verdict("decision", "hide_rate", "all", Outcome.CANNOT_TELL, "", None, holds=False)
-    assert isinstance(decide_release([PASSED, primary], cannot_tell=declared), Hold)
-    assert decide_release([PASSED, cost], cannot_tell=declared) == Promote((explain_verdict(cost),))
+    primary = Verdict("decision", "observed_utility", "all", Outcome.INCONCLUSIVE, "", None, holds=True)
+    cost = Verdict("decision", "hide_rate", "all", Outcome.INCONCLUSIVE, "", None, holds=False)
+    assert isinstance(decide_release([PASSED, primary], inconclusive=declared), Hold)
+    assert decide_release([PASSED, cost], inconclusive=declared) == Promote((explain_verdict(cost),))
 
 
 def test_what_keeps_a_release_from_being_champion_alone_permits_a_canary_unless_more_holds_it() -> None:
     reordered = Verdict(
-        "decision", "observed_utility", "all", Outcome.CANNOT_TELL, "", None, holds="champion"
+        "decision", "observed_utility", "all", Outcome.INCONCLUSIVE, "", None, holds="champion"
     )
-    cost = Verdict("decision", "hide_rate", "all", Outcome.CANNOT_TELL, "", None, holds=True)
+    cost = Verdict("decision", "hide_rate", "all", Outcome.INCONCLUSIVE, "", None, holds=True)
     held, more = (
-        decide_release([PASSED, *each], cannot_tell="warn") for each in ([reordered], [reordered, cost])
+        decide_release([PASSED, *each], inconclusive="warn") for each in ([reordered], [reordered, cost])
     )
     assert isinstance(held, Hold)
     assert isinstance(more, Hold)
     assert (held.canary_permitted, more.canary_permitted) == (True, False)
-    blocked = decide_release([replace(reordered, outcome=Outcome.BLOCK)], cannot_tell="warn")
+    blocked = decide_release([replace(reordered, outcome=Outcome.BLOCK)], inconclusive="warn")
     assert isinstance(blocked, Hold)
     assert not blocked.canary_permitted
 
 
 def test_a_release_of_which_nothing_could_be_told_is_held() -> None:
-    verdict = Verdict("data", "click.rows", "all", Outcome.CANNOT_TELL, "", None)
-    decision = decide_release([verdict], cannot_tell="warn")
+    verdict = Verdict("data", "click.rows", "all", Outcome.INCONCLUSIVE, "", None)
+    decision = decide_release([verdict], inconclusive="warn")
     assert isinstance(decision, Hold)
     assert decision.reasons == ("nothing could be told: no verdict is a pass",)
 
@@ -51,26 +51,26 @@ def test_a_release_of_which_nothing_could_be_told_is_held() -> None:
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.METRIC_MISSING])
 def test_a_block_and_a_missing_metric_always_hold(outcome: Outcome) -> None:
     verdict = Verdict("decision", "x", "all", outcome, "", None)
-    assert isinstance(decide_release([verdict], cannot_tell="warn"), Hold)
+    assert isinstance(decide_release([verdict], inconclusive="warn"), Hold)
 
 
 def test_what_leaks_is_said_before_a_harmed_segment() -> None:
     harmed = Verdict("decision", "hide_rate", "tenure=new", Outcome.BLOCK, "", None)
     leak = Verdict("constraints", "legal", "all", Outcome.BLOCK, "", None)
-    decision = decide_release([PASSED, harmed, leak], cannot_tell="warn")
+    decision = decide_release([PASSED, harmed, leak], inconclusive="warn")
     assert isinstance(decision, Hold)
     assert decision.reasons == (explain_verdict(leak), explain_verdict(harmed))
 
 
 def test_where_no_gate_was_judged_the_release_is_held() -> None:
-    assert decide_release([], cannot_tell="warn") == Hold(("no gate was judged",), ())
+    assert decide_release([], inconclusive="warn") == Hold(("no gate was judged",), ())
 
 
 def test_a_held_release_names_what_holds_it_apart_from_what_only_warns() -> None:
     blocked = Verdict("model", "click.auc", "all", Outcome.BLOCK, ">= 0.55", None)
     warned = Verdict("data", "buy.trained", "all", Outcome.WARN, "", None)
     passed = Verdict("data", "click.rows", "all", Outcome.PASS, "", None)
-    decision = decide_release([passed, warned, blocked], cannot_tell="hold")
+    decision = decide_release([passed, warned, blocked], inconclusive="hold")
     assert decision == Hold(("model block: click.auc, allowed >= 0.55",), ("data warn: buy.trained",))
 
 
@@ -92,11 +92,11 @@ def test_a_share_of_a_baseline_is_told_in_percent_with_its_segment_and_reason() 
 
 
 def test_a_harmed_segment_is_the_first_reason() -> None:
-    primary = Verdict("decision", "observed_utility", "all", Outcome.CANNOT_TELL, "", None, holds=True)
+    primary = Verdict("decision", "observed_utility", "all", Outcome.INCONCLUSIVE, "", None, holds=True)
     harmed = Verdict("decision", "hide_rate", "tenure=new", Outcome.BLOCK, "", None)
     warned = Verdict("decision", "hide_rate", "tenure=old", Outcome.WARN, "", None)
     doubtful = Verdict("data", "click.rows", "all", Outcome.WARN, "", None)
-    decision = decide_release([primary, doubtful, harmed, warned], cannot_tell="warn")
+    decision = decide_release([primary, doubtful, harmed, warned], inconclusive="warn")
     assert isinstance(decision, Hold)
     assert [reason.partition(" at ")[2] for reason in decision.reasons] == ["tenure=new", ""]
     assert decision.warnings[0] == "decision warn: hide_rate at tenure=old"
@@ -105,7 +105,7 @@ def test_a_harmed_segment_is_the_first_reason() -> None:
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
-        (Outcome.CANNOT_TELL, "cannot tell"),
+        (Outcome.INCONCLUSIVE, "inconclusive"),
         (Outcome.METRIC_MISSING, "metric missing"),
         (Outcome.PASS, "pass"),
     ],

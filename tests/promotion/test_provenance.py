@@ -66,7 +66,7 @@ def test_past_gains_are_read_from_the_dossiers_of_earlier_releases(tmp_path: Pat
     _write_dossier(workspace, 1, week, (fall, "tenure=new", Outcome.PASS, 0.5))
     _write_dossier(workspace, 2, (fall, "all", Outcome.BLOCK, 0.15))
     _write_dossier(
-        workspace, 4, (fall, "all", Outcome.CANNOT_TELL, 0.01), ("click.auc", "all", Outcome.PASS, 1)
+        workspace, 4, (fall, "all", Outcome.INCONCLUSIVE, 0.01), ("click.auc", "all", Outcome.PASS, 1)
     )
     write_report(workspace, "dossier-release-3.json", "{}")
     _write_dossier(workspace, 5, week)

@@ -72,13 +72,13 @@ def test_it_names_the_release_its_labels_and_its_test_days() -> None:
 
 
 def test_figures_carry_their_interval_and_what_is_unknown_says_so() -> None:
-    assert "| click_30m | 0.712 [0.7, 0.72] | cannot tell | 1,200 | 34 |" in text()
+    assert "| click_30m | 0.712 [0.7, 0.72] | inconclusive | 1,200 | 34 |" in text()
 
 
 @pytest.mark.parametrize(
     ("kind", "metric", "said"),
     [
-        ("value", "mae", "mean absolute error 12.3 [11, 14] | cannot tell"),
+        ("value", "mae", "mean absolute error 12.3 [11, 14] | inconclusive"),
         ("quantile", "pinball_loss", "pinball loss 12.3 [11, 14] | -"),
         ("ranking", "auc_by_request", "AUC within requests 12.3 [11, 14] | -"),
     ],

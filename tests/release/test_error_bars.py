@@ -112,14 +112,14 @@ def test_a_head_that_cannot_be_told_is_named_and_left_out_of_the_bar() -> None:
     assert one["untold"].to_dict() == dict.fromkeys("abcde", "buy")
     assert one["utility_error"]["a"] == pytest.approx(math.hypot(0.04, 0.012))
     # a and b differ in purchases; b and c buy alike; c and d lie within what clicks and returns leave open
-    assert one["order"].dropna().to_dict() == {"a": "cannot_tell", "b": "told", "c": "within_error"}
+    assert one["order"].dropna().to_dict() == {"a": "inconclusive", "b": "told", "c": "within_error"}
 
 
 def test_without_any_ratio_every_term_is_named_and_no_order_is_told() -> None:
     one = by_item(told(ratios={}))
     assert one["untold"]["a"] == "back, buy, click, minutes"
     assert one["untold"]["d"] == "buy, click, minutes", "no return adds nothing, so nothing is unknown of it"
-    assert set(one["order"].dropna()) == {"cannot_tell"}
+    assert set(one["order"].dropna()) == {"inconclusive"}
     assert one[["utility_error", "gap_error"]].isna().all(axis=None), "no error is not an error of 0"
 
 

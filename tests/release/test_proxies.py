@@ -61,4 +61,4 @@ def test_too_little_data_warns_and_never_passes(rows: int) -> None:
 
 def test_no_proxy_holds_a_release() -> None:
     verdicts = [judged(told(np.where(CLICK > 0.9, 0.05, 0.4))), judged(told(np.full(N, 0.1), rows=0))]
-    assert isinstance(decide_release(verdicts, cannot_tell="hold"), Promote)
+    assert isinstance(decide_release(verdicts, inconclusive="hold"), Promote)

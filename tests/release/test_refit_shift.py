@@ -12,8 +12,8 @@ from tasks.release.refit_shift import judge_refit, judge_unrepeated
     [
         (Estimate(0.04, 0.03, 0.05, 900), Outcome.PASS),
         (Estimate(0.30, 0.25, 0.35, 900), Outcome.BLOCK),
-        (Estimate(0.10, 0.05, 0.15, 900), Outcome.CANNOT_TELL),
-        (Estimate(0.04, float("nan"), float("nan"), 1), Outcome.CANNOT_TELL),
+        (Estimate(0.10, 0.05, 0.15, 900), Outcome.INCONCLUSIVE),
+        (Estimate(0.04, float("nan"), float("nan"), 1), Outcome.INCONCLUSIVE),
     ],
 )
 def test_a_shift_is_judged_by_its_interval(shift: Estimate, expected: Outcome) -> None:

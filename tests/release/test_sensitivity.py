@@ -56,7 +56,7 @@ def test_the_error_bar_adds_what_is_independent_in_squares() -> None:
     assert error_bar(told) == pytest.approx(math.hypot(0.1 * 0.02, 0.06 * 0.8))
 
 
-def test_where_the_slots_cannot_tell_all_shown_items_do() -> None:
+def test_where_the_slots_inconclusive_all_shown_items_do() -> None:
     unknown = Estimate(0.0, math.nan, math.nan, 3)
     report = _told({"click": WELL, "report": unknown}, {"report": THIN})["report"]
     assert report.error.value == pytest.approx(-0.012)

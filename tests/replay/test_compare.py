@@ -64,7 +64,7 @@ def test_a_shift_whose_interval_holds_zero_begins_at_zero() -> None:
     assert shift.high > 0.0
 
 
-def test_nineteen_users_cannot_tell() -> None:
+def test_nineteen_users_inconclusive() -> None:
     few = compare(CHAMPION, CHAMPION, USERS.replace({"u0": "v0"}))
     assert few.overlap_at_k.n == 19
     assert math.isnan(few.overlap_at_k.low)

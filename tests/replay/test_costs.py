@@ -1,4 +1,4 @@
-"""A rate that costs: what its interval cannot tell passes only where the judges see little of it."""
+"""A rate that costs: one with an inconclusive interval passes only where the judges see little of it."""
 
 from dataclasses import replace
 
@@ -56,11 +56,11 @@ def test_what_the_interval_tells_needs_no_judge() -> None:
         (0.16, 0.00, 0.00, True),  # the point estimate is beyond the bound
     ],
 )
-def test_what_it_cannot_tell_passes_where_estimate_and_judges_agree(
+def test_what_it_inconclusive_passes_where_estimate_and_judges_agree(
     change: float, own: float, others: float, holds: bool
 ) -> None:
     judged = _whole(_rate(change), _says(own), _says(others, "champion 1"))
-    assert judged == (Outcome.CANNOT_TELL, holds)
+    assert judged == (Outcome.INCONCLUSIVE, holds)
 
 
 def test_a_guardrail_that_only_warns_never_holds() -> None:
@@ -69,7 +69,7 @@ def test_a_guardrail_that_only_warns_never_holds() -> None:
         judge_cost(warns, [rate], [_says(0.3)], run="r")[0] for rate in (_rate(0.3, NARROW), _rate(0.3))
     )
     assert (beyond.outcome, beyond.holds) == (Outcome.WARN, None)
-    assert (unclear.outcome, unclear.holds) == (Outcome.CANNOT_TELL, False)
+    assert (unclear.outcome, unclear.holds) == (Outcome.INCONCLUSIVE, False)
 
 
 def test_the_reason_says_what_both_judges_see() -> None:
@@ -79,43 +79,43 @@ def test_the_reason_says_what_both_judges_see() -> None:
 
 def test_a_judge_that_knows_nothing_agrees_to_nothing() -> None:
     unknown = float("nan")
-    assert _whole(_rate(0.0), _says(0.0), _says(unknown, "champion 1")) == (Outcome.CANNOT_TELL, True)
-    assert _whole(_rate(0.0), _says(unknown), _says(0.0, "champion 1")) == (Outcome.CANNOT_TELL, True)
+    assert _whole(_rate(0.0), _says(0.0), _says(unknown, "champion 1")) == (Outcome.INCONCLUSIVE, True)
+    assert _whole(_rate(0.0), _says(unknown), _says(0.0, "champion 1")) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_a_constant_head_of_its_own_is_no_witness() -> None:
     """By itself it says 0 % of every slate; the champion's head sees the rise."""
-    assert _whole(_rate(0.1), _says(0.0)) == (Outcome.CANNOT_TELL, False)
-    assert _whole(_rate(0.1), _says(0.0), _says(0.23, "champion 1")) == (Outcome.CANNOT_TELL, True)
+    assert _whole(_rate(0.1), _says(0.0)) == (Outcome.INCONCLUSIVE, False)
+    assert _whole(_rate(0.1), _says(0.0), _says(0.23, "champion 1")) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_without_a_prediction_nobody_agrees() -> None:
-    assert _whole(_rate(0.0)) == (Outcome.CANNOT_TELL, True)
+    assert _whole(_rate(0.0)) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_under_twenty_events_the_judges_alone_decide_and_the_verdict_says_so() -> None:
     rare = _rate(0.9, events=19)
-    assert _whole(rare, _says(0.05)) == (Outcome.CANNOT_TELL, False)
-    assert _whole(rare, _says(0.10)) == (Outcome.CANNOT_TELL, True)
+    assert _whole(rare, _says(0.05)) == (Outcome.INCONCLUSIVE, False)
+    assert _whole(rare, _says(0.10)) == (Outcome.INCONCLUSIVE, True)
     assert judge_cost(RAIL, [rare], [_says(0.05)], run="r")[0].reason.startswith("not measurable offline")
     few = _rate(0.5, NARROW, events=19)
-    assert _whole(few, _says(0.05)) == (Outcome.CANNOT_TELL, False)
+    assert _whole(few, _says(0.05)) == (Outcome.INCONCLUSIVE, False)
 
 
 def test_a_segment_blocks_and_never_holds_by_itself() -> None:
     new = _rate(0.5, NARROW, segment="tenure=new")
     verdicts = judge_cost(RAIL, [_rate(0.0), new], [_says(0.0)], run="r")
-    assert [v.outcome for v in verdicts] == [Outcome.CANNOT_TELL, Outcome.BLOCK]
+    assert [v.outcome for v in verdicts] == [Outcome.INCONCLUSIVE, Outcome.BLOCK]
     unclear = _rate(0.2, segment="tenure=new")
     verdicts = judge_cost(RAIL, [_rate(0.0), unclear], [_says(0.0)], run="r")
-    assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.CANNOT_TELL, False)] * 2
+    assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.INCONCLUSIVE, False)] * 2
 
 
 @pytest.mark.parametrize(
     ("value", "family", "outcome"),
     [
         (0.28, 1, Outcome.BLOCK),  # 1.7 standard errors of 7.65 % beyond 15 %: p .045
-        (0.28, 2, Outcome.CANNOT_TELL),
+        (0.28, 2, Outcome.INCONCLUSIVE),
         (0.36, 9, Outcome.BLOCK),  # 2.75 of them: p .003, times 9 is .027
         (-0.9, 9, Outcome.PASS),  # no harm
     ],
@@ -129,14 +129,14 @@ def test_segments_of_a_cost_are_corrected_for_their_own_number_and_on_the_side_o
     assert verdicts[1].outcome is outcome
     fall = Guardrail.model_validate({"metric": "hide_rate", "relative_decrease_max": 0.15, "by": ["tenure"]})
     fallen = judge_cost(fall, [_rate(0.0), _rate(-0.9, 0.15, segment="tenure=new")], [], run="r")
-    assert fallen[1].outcome is Outcome.CANNOT_TELL
+    assert fallen[1].outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_segment_of_few_events_neither_blocks_nor_counts_in_the_correction() -> None:
     few = [_rate(0.9, 0.15, segment=f"tenure={name}", events=19) for name in range(20)]
     one = _rate(0.28, 0.15, segment="tenure=new")
     verdicts = judge_cost(RAIL, [_rate(0.0, NARROW), one, *few], [_says(0.0)], run="r")
-    assert [v.outcome for v in verdicts[1:]] == [Outcome.BLOCK] + [Outcome.CANNOT_TELL] * 20
+    assert [v.outcome for v in verdicts[1:]] == [Outcome.BLOCK] + [Outcome.INCONCLUSIVE] * 20
 
 
 def test_the_whole_holds_where_a_judge_sees_more_than_the_bound_in_a_segment() -> None:
@@ -149,19 +149,19 @@ def test_the_whole_holds_where_a_judge_sees_more_than_the_bound_in_a_segment() -
 def test_a_bound_on_a_fall_is_no_matter_of_the_judges_of_a_rise() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_decrease_max": 0.15})
     risen, fallen = (judge_cost(rail, [_rate(change)], [], run="r")[0] for change in (0.1, -0.2))
-    assert (risen.outcome, risen.holds) == (Outcome.CANNOT_TELL, False)
-    assert (fallen.outcome, fallen.holds) == (Outcome.CANNOT_TELL, True)
+    assert (risen.outcome, risen.holds) == (Outcome.INCONCLUSIVE, False)
+    assert (fallen.outcome, fallen.holds) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_an_absolute_bound_holds_where_the_estimate_is_beyond_it() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.095})
     (verdict,) = judge_cost(rail, [_rate(0.0)], [_says(0.0)], run="r")
-    assert (verdict.outcome, verdict.holds) == (Outcome.CANNOT_TELL, True)
+    assert (verdict.outcome, verdict.holds) == (Outcome.INCONCLUSIVE, True)
 
 
-def test_a_rate_that_the_log_cannot_tell_leaves_the_judges() -> None:
+def test_a_rate_that_the_log_inconclusive_leaves_the_judges() -> None:
     biased = replace(_rate(0.9), reason="no propensities")
-    assert _whole(biased, _says(0.05)) == (Outcome.CANNOT_TELL, False)
-    assert _whole(biased, _says(0.10)) == (Outcome.CANNOT_TELL, True)
+    assert _whole(biased, _says(0.05)) == (Outcome.INCONCLUSIVE, False)
+    assert _whole(biased, _says(0.10)) == (Outcome.INCONCLUSIVE, True)
     (verdict,) = judge_cost(RAIL, [biased], [_says(0.05)], run="r")
     assert (verdict.doubt, verdict.power) == ("no propensities", None), "more rows would not tell it"

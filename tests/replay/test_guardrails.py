@@ -78,7 +78,7 @@ def test_a_figure_without_an_interval_says_what_it_takes() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
     few = replace(RATE, relative=Estimate(0.0, math.nan, math.nan, 12), events=4)
     (verdict,) = judge_guardrail(rail, [few], run="r")
-    assert verdict.outcome is Outcome.CANNOT_TELL
+    assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reason.startswith("no interval: 12 users and 4 events")
 
 
@@ -91,16 +91,16 @@ def test_one_of_twenty_segments_blocks_only_beyond_what_chance_does_among_twenty
     outcome = {
         len(others): judge_guardrail(rail, [*others, odd], run="r")[-1].outcome for others in ([equal], many)
     }
-    assert outcome == {1: Outcome.BLOCK, 20: Outcome.CANNOT_TELL}
+    assert outcome == {1: Outcome.BLOCK, 20: Outcome.INCONCLUSIVE}
     assert judge_guardrail(rail, [*many, harmed], run="r")[-1].outcome is Outcome.BLOCK
 
 
-def test_a_rate_of_zero_in_the_baseline_cannot_tell_a_relative_change() -> None:
+def test_a_rate_of_zero_in_the_baseline_inconclusive_a_relative_change() -> None:
     measured = whole(
         "click_rate", page(labels=[0, 1, 0, 0, 0, 1]), slates("p", LOGGED), slates("b", [1, 0, 0, 1, 0, 0])
     )
     rail = Guardrail.model_validate({"metric": "click_rate", "relative_increase_max": 0.05})
-    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.CANNOT_TELL
+    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("action", ["block", "warn"])
@@ -111,21 +111,21 @@ def test_what_the_baseline_never_showed_may_not_rise_by_a_share_of_nothing(actio
     rail = Guardrail.model_validate({"metric": ads.metric, "relative_increase_max": 0.1, "action": action})
     figures = [replace(ads, policy=policy, baseline=none, events=None) for policy in (some, maybe, none)]
     verdicts = [judge_guardrail(rail, [one], run="r")[0] for one in figures]
-    assert [v.outcome.value for v in verdicts] == [action, "cannot_tell", "cannot_tell"]
+    assert [v.outcome.value for v in verdicts] == [action, "inconclusive", "inconclusive"]
     assert verdicts[0].reason == "the baseline is 0, and no change is a share of that"
 
 
 def test_not_one_outcome_seen_is_no_proof_of_a_low_rate() -> None:
     measured = whole("click_rate", page(labels=[0.0] * 6), slates("p", LOGGED), slates("b", LOGGED))
     rail = Guardrail.model_validate({"metric": "click_rate", "max": 0.1})
-    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.CANNOT_TELL
+    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
     ("bound", "outcome", "threshold"),
     [
         ({"max": 0.12}, Outcome.PASS, "<= 0.12"),
-        ({"max": 0.10}, Outcome.CANNOT_TELL, "<= 0.1"),
+        ({"max": 0.10}, Outcome.INCONCLUSIVE, "<= 0.1"),
         ({"max": 0.08}, Outcome.BLOCK, "<= 0.08"),
         ({"min": 0.12}, Outcome.BLOCK, ">= 0.12"),
         ({"relative_increase_max": 0.15}, Outcome.BLOCK, "rise of 15.0%"),

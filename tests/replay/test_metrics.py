@@ -79,12 +79,12 @@ def test_items_outside_those_that_make_half_of_the_looks_are_the_long_tail() -> 
         ("latency_p99_ms", page(), "no serving latency"),
     ],
 )
-def test_what_the_log_cannot_tell_is_said_and_not_computed(name: str, log: CandidateLog, words: str) -> None:
+def test_what_the_log_inconclusive_is_said_and_not_computed(name: str, log: CandidateLog, words: str) -> None:
     measured = whole(name, log, slates("p", LOGGED), slates("b", LOGGED))
     assert measured.policy is None
     assert words in measured.reason
     rail = Guardrail.model_validate({"metric": name, "relative_increase_max": 0.5})
-    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.CANNOT_TELL
+    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
 
 
 def test_no_ranking_moves_an_outcome_of_the_whole_request() -> None:

@@ -1,4 +1,4 @@
-"""What a simulation cannot tell is said once, in a sentence, and a component that decides all or nothing too."""
+"""What a simulation cannot measure is said once, in a sentence, and a component that decides all or nothing too."""
 
 from collections.abc import Sequence
 from dataclasses import replace

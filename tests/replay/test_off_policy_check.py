@@ -167,7 +167,7 @@ def test_what_cannot_be_told_says_why(feeds: list[tuple[Feed, Slates, Slates]], 
     world, release, champion = feeds[1]
     change, reason = UNTOLD[case]
     level = figure(checked(change(world.log), release, champion), "click_rate", "level")
-    assert level.verdict == "cannot_tell"
+    assert level.verdict == "inconclusive"
     assert reason in level.reason
     assert not level.difference.known
 
@@ -203,6 +203,6 @@ def test_few_users_and_few_outcomes_are_thin() -> None:
     for requests, base, reason in ((40, -2.2, "equal users"), (1400, -9.0, "outcomes have a weight")):
         world = feed(1, requests=requests, base=base)
         level = figure(checked(world.log, *release_and_champion(world)), "click_rate", "level")
-        assert level.verdict == "cannot_tell"
+        assert level.verdict == "inconclusive"
         assert reason in level.reason
         assert not level.off_policy.known

@@ -62,7 +62,7 @@ def test_each_row_says_which_way_is_better() -> None:
 
 
 def test_what_cannot_be_measured_says_why() -> None:
-    assert "cannot tell: no slot holds &lt;b&gt;" in page(UNKNOWN)
+    assert "inconclusive: no slot holds &lt;b&gt;" in page(UNKNOWN)
 
 
 def test_segments_come_last_and_only_where_there_are_some() -> None:
@@ -127,14 +127,14 @@ CHECK = OffPolicyCheck(
 def test_off_policy_estimates_stand_beside_the_replay_where_there_are_some() -> None:
     heading = "Off-policy estimates beside the replay"
     assert heading not in page(RATE)
-    untold = CHECK.model_copy(update={"estimator": "", "verdict": "cannot_tell", "reason": "no <u> places"})
+    untold = CHECK.model_copy(update={"estimator": "", "verdict": "inconclusive", "reason": "no <u> places"})
     found = Findings("logged order", [RAIL], [RATE], {})
     html = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=[], checks=[CHECK, untold])
     section = html.split(heading)[1].split("<h2>")[0]
     assert "<td>disagrees</td><td>&lt;b&gt;_rate<br><small>change against champion 2</small>" in section
     for figure in ("+5.0% [+1.0%", "+20.0% [+10.0%", "+15.0% [+5.0%", "1,234", "12.5", "place_dr"):
         assert figure in section
-    assert "cannot tell: no &lt;u&gt; places" in section
+    assert "inconclusive: no &lt;u&gt; places" in section
 
 
 def test_a_segment_that_is_read_from_right_to_left_moves_no_figure() -> None:
@@ -164,8 +164,8 @@ def test_what_a_contract_describes_is_told_by_its_description() -> None:
 
 
 def test_the_page_begins_with_what_was_judged() -> None:
-    rails = [RAIL, replace(RAIL, outcome=Outcome.CANNOT_TELL), replace(RAIL, outcome=Outcome.PASS)]
+    rails = [RAIL, replace(RAIL, outcome=Outcome.INCONCLUSIVE), replace(RAIL, outcome=Outcome.PASS)]
     heading = Heading("t", ["slates of 3"])
-    for judged, said in ((rails, "3 verdicts: 1 cannot tell, 1 warn, 1 pass"), ([], "Nothing was judged")):
+    for judged, said in ((rails, "3 verdicts: 1 inconclusive, 1 warn, 1 pass"), ([], "Nothing was judged")):
         html = simulation_page(heading, WORDS, found=Findings("r", judged, [], {}), rules=[], notes=[])
         assert f'</h1>\n<p class="facts">{said}</p>\n<p class="facts">slates of 3</p>' in html

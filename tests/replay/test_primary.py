@@ -35,9 +35,9 @@ WHOLE = _change(0.0, 0.02)
     ("value", "error", "outcome"),
     [
         (0.0, 0.03, Outcome.PASS),  # -1.645 x .03 = -4.9 %, where a two-sided bound would be -5.9 %
-        (0.0, 0.031, Outcome.CANNOT_TELL),
+        (0.0, 0.031, Outcome.INCONCLUSIVE),
         (-0.1, 0.03, Outcome.BLOCK),
-        (-0.1, 0.031, Outcome.CANNOT_TELL),
+        (-0.1, 0.031, Outcome.INCONCLUSIVE),
         (0.2, 0.1, Outcome.PASS),
     ],
 )
@@ -64,7 +64,7 @@ def test_without_a_margin_only_what_is_better_passes() -> None:
     better, equal = (
         judge_primary(none, _change(value, 0.03), against="popularity", run="r") for value in (0.06, 0.0)
     )
-    assert (better.outcome, equal.outcome) == (Outcome.PASS, Outcome.CANNOT_TELL)
+    assert (better.outcome, equal.outcome) == (Outcome.PASS, Outcome.INCONCLUSIVE)
     assert equal.threshold == "no fall"
     assert equal.reason.endswith("without a margin only what is better passes")
 
@@ -73,7 +73,7 @@ def test_what_may_not_be_judged_holds() -> None:
     verdict = judge_primary(
         MARGIN, replace(_change(0.3, 0.01), reason="no propensities"), against="the log", run="r"
     )
-    assert (verdict.outcome, verdict.holds, verdict.reason) == (Outcome.CANNOT_TELL, True, "no propensities")
+    assert (verdict.outcome, verdict.holds, verdict.reason) == (Outcome.INCONCLUSIVE, True, "no propensities")
     assert (verdict.doubt, verdict.power) == ("no propensities", None), "more rows would not tell it"
 
 
@@ -81,7 +81,7 @@ def test_a_baseline_whose_costs_outweigh_its_gains_is_said_to_have_no_share() ->
     lost = Estimate(-0.3, -0.4, -0.2, 900)
     measured = replace(_change(float("nan"), 0.0), baseline=lost)
     verdict = judge_primary(MARGIN, measured, against="champion 1", run="r")
-    assert (verdict.outcome, verdict.holds) == (Outcome.CANNOT_TELL, True)
+    assert (verdict.outcome, verdict.holds) == (Outcome.INCONCLUSIVE, True)
     assert verdict.reason.endswith("the baseline is -0.3, and no change is a share of that")
 
 
@@ -99,9 +99,9 @@ def test_a_segment_that_loses_beyond_twice_the_margin_blocks_and_others_hold_not
 @pytest.mark.parametrize(
     ("value", "error", "outcome"),
     [
-        (-0.09, 0.01, Outcome.CANNOT_TELL),  # a fall for certain, but within twice the margin
+        (-0.09, 0.01, Outcome.INCONCLUSIVE),  # a fall for certain, but within twice the margin
         (-0.12, 0.04, Outcome.BLOCK),  # 3 standard errors from no fall: p .0013, times 10 is .013
-        (-0.12, 0.05, Outcome.CANNOT_TELL),  # 2.4 of them: p .008, times 10 is .08
+        (-0.12, 0.05, Outcome.INCONCLUSIVE),  # 2.4 of them: p .008, times 10 is .08
     ],
 )
 def test_a_segment_blocks_where_neither_its_size_nor_chance_explains_the_fall(
@@ -122,9 +122,9 @@ def test_a_segment_blocks_where_both_models_predict_a_fall_that_outcomes_are_too
         for predicted in ({}, {"region=a": -0.17}, {"region=a": -0.09})
     )
     assert [one.outcome for one in (alone, believed, mild)] == [
-        Outcome.CANNOT_TELL,
+        Outcome.INCONCLUSIVE,
         Outcome.BLOCK,
-        Outcome.CANNOT_TELL,
+        Outcome.INCONCLUSIVE,
     ]
     assert "each model predicts a fall of at least 17.0%" in believed.reason
 
@@ -137,11 +137,11 @@ def test_a_segment_is_known_no_better_than_its_share_of_the_whole_allows() -> No
         judge_primary_segments(MARGIN, of, [lost], {}, run="r")[0].outcome
         for of in (whole, replace(whole, relative=None))
     ]
-    assert verdicts == [Outcome.CANNOT_TELL, Outcome.BLOCK]
+    assert verdicts == [Outcome.INCONCLUSIVE, Outcome.BLOCK]
 
 
 def test_a_segment_that_may_not_be_judged_blocks_nothing() -> None:
     biased = replace(_change(-0.9, 0.01, "region=a"), reason="no propensities")
     unknown = replace(biased, reason="nothing seen", relative=None)
     verdicts = judge_primary_segments(MARGIN, WHOLE, [biased, unknown], {}, run="r")
-    assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.CANNOT_TELL, False)] * 2
+    assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.INCONCLUSIVE, False)] * 2

@@ -182,7 +182,7 @@ def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
     judged = {v.segment.partition("=")[0] for v in found.verdicts if v.subject == "hide_2d_rate"}
     assert judged == {"all", "user_tenure"}
     whole = next(v for v in found.verdicts if v.subject == "hide_2d_rate")
-    assert whole.outcome is not Outcome.CANNOT_TELL or whole.holds is not None
+    assert whole.outcome is not Outcome.INCONCLUSIVE or whole.holds is not None
 
 
 def test_an_order_is_judged_by_what_its_slots_lead_to_and_never_by_what_was_shown(
@@ -212,10 +212,10 @@ def test_a_cost_given_its_parent_is_judged_as_a_cost(tested_slice: slates.TestSl
         if (one.metric, one.segment) == (f"{task}_predicted", "all") and one.relative
     }
     rise = (1 + believed["return_5d"]) / (1 + believed["purchase_2d"]) - 1
-    assert whole.outcome is Outcome.CANNOT_TELL
+    assert whole.outcome is Outcome.INCONCLUSIVE
     assert f"the worse {rise:+.1%}" in whole.reason
     assert whole.holds is not None
-    assert [one.holds for one in segments if one.outcome is Outcome.CANNOT_TELL] == [False] * len(segments)
+    assert [one.holds for one in segments if one.outcome is Outcome.INCONCLUSIVE] == [False] * len(segments)
 
 
 def test_beside_an_order_every_policy_is_measured_by_the_weights_of_the_release(
@@ -295,19 +295,19 @@ def test_where_candidates_are_not_logged_every_verdict_is_inconclusive_and_the_r
     same = replace(scored.slates, name="release 1")
     found = rehearse(Rehearsal(contracts, log, scored.slates, same, {RATCHET: same}), {}, run="r")
     replayed = [v for v in found.verdicts if v.subject != "filled_slots"]
-    assert [v.outcome for v in replayed] == [Outcome.CANNOT_TELL] * 3
+    assert [v.outcome for v in replayed] == [Outcome.INCONCLUSIVE] * 3
     assert [v.doubt for v in replayed] == [REORDERING] * 3
     assert [v.holds for v in replayed] == [holds, holds, None]
     assert all(m.reason for m in found.measured)
     passed = Verdict("model", "click.auc", "all", Outcome.PASS, "", None)
-    decision = decide_release([passed, *found.verdicts], cannot_tell="warn")
+    decision = decide_release([passed, *found.verdicts], inconclusive="warn")
     assert isinstance(decision, Hold)
     assert decision.canary_permitted == (shown_only == "canary")
 
 
 def test_latency_is_no_matter_of_a_batch_run(tested_slice: slates.TestSlice, scored: Scored) -> None:
     found = _found(tested_slice, scored, guardrails=[LATENCY])
-    assert found.verdicts[-1].outcome is Outcome.CANNOT_TELL
+    assert found.verdicts[-1].outcome is Outcome.INCONCLUSIVE
 
 
 def test_the_share_of_a_term_that_a_context_adds_is_shown(
@@ -373,7 +373,7 @@ def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
     primary = verdicts[0]
     assert (primary.subject, primary.outcome, primary.holds) == (
         "observed_utility",
-        Outcome.CANNOT_TELL,
+        Outcome.INCONCLUSIVE,
         True,
     )
     assert "the policy fills no slot" in primary.reason

@@ -35,7 +35,7 @@ def compared(overlap: float, shift: float) -> ShadowComparison:
         (0.6, 0.1, [Outcome.PASS, Outcome.PASS]),
         (0.1, 0.1, [Outcome.BLOCK, Outcome.PASS]),
         (0.6, 0.9, [Outcome.PASS, Outcome.BLOCK]),
-        (0.3, 0.5, [Outcome.CANNOT_TELL, Outcome.CANNOT_TELL]),
+        (0.3, 0.5, [Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE]),
     ],
 )
 def test_each_bound_is_judged_by_its_interval(overlap: float, shift: float, outcomes: list[Outcome]) -> None:
@@ -68,7 +68,7 @@ def test_what_nobody_compared_has_no_rule() -> None:
 def test_candidates_that_mlflow_does_not_take_cannot_be_told_and_hold_nothing() -> None:
     refused = PackedScores(rows=0, greatest_difference=float("nan"), problem="column price is missing")
     packed = judge_parity(None, refused, run="run")[1]
-    assert (packed.outcome, packed.holds) == (Outcome.CANNOT_TELL, False)
+    assert (packed.outcome, packed.holds) == (Outcome.INCONCLUSIVE, False)
     assert packed.reason.endswith("column price is missing")
 
 
@@ -95,7 +95,7 @@ def timed(low: float, high: float) -> ScoringTimes:
         (0.9, 1.1, "warn", Outcome.PASS, False),
         (2.1, 2.4, "warn", Outcome.WARN, False),
         (2.1, 2.4, "block", Outcome.BLOCK, None),
-        (1.9, 2.1, "warn", Outcome.CANNOT_TELL, False),
+        (1.9, 2.1, "warn", Outcome.INCONCLUSIVE, False),
     ],
 )
 def test_a_longer_time_warns_unless_the_surface_lets_it_block(

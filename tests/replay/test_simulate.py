@@ -190,7 +190,7 @@ def test_bounds_of_outcomes_stand_beside_what_propensities_alone_say(beside: dic
         if (one["metric"], one["segment"]) == ("hide_2d_rate", "all")
     ]
     assert checks["hide_2d_rate"]["replayed"] == pytest.approx(replayed)
-    assert checks["hide_2d_rate"]["verdict"] == "cannot_tell"  # ten slots, 480 requests
+    assert checks["hide_2d_rate"]["verdict"] == "inconclusive"  # ten slots, 480 requests
     assert "equal users" in checks["hide_2d_rate"]["reason"]
 
 

@@ -17,7 +17,7 @@ WORDS = Vocabulary(
     constraints={"legal": "items nobody may sell"},
     primary="observed_utility",
     baseline="champion 3",
-    cannot_tell="warn",
+    inconclusive="warn",
 )
 
 

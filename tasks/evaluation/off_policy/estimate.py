@@ -1,7 +1,7 @@
 """An off-policy estimate of a log and a target policy as one report with a verdict.
 
 The lower bound decides: a policy is worth at least so much when the interval lies above it. Where support is
-thin the verdict is cannot_tell, whatever the interval.
+thin the verdict is inconclusive, whatever the interval.
 """
 
 import math
@@ -120,7 +120,7 @@ def estimate_off_policy(
 ) -> OffPolicyReport:
     """Estimate what a target policy would have earned.
 
-    Weights too large to be added up leave a figure unknown, and its verdict cannot_tell.
+    Weights too large to be added up leave a figure unknown, and its verdict inconclusive.
 
     Parameters
     ----------
@@ -279,11 +279,11 @@ def _judge(name: str, interval: Estimate, at_least: float | None, *, thin: bool)
     if interval.known:
         figure += f" [{_three_digits(interval.low)}, {_three_digits(interval.high)}]"
     if name == e.DM:
-        return Outcome.CANNOT_TELL, f"{figure}: it has no interval, for its error lies in its model"
+        return Outcome.INCONCLUSIVE, f"{figure}: it has no interval, for its error lies in its model"
     if thin:
-        return Outcome.CANNOT_TELL, f"{figure}: no verdict, for the reasons above"
+        return Outcome.INCONCLUSIVE, f"{figure}: no verdict, for the reasons above"
     if not interval.known:
-        return Outcome.CANNOT_TELL, f"{figure}: too many resamples have no such figure"
+        return Outcome.INCONCLUSIVE, f"{figure}: too many resamples have no such figure"
     if at_least is None:
         return Outcome.NO_RULE, f"{figure}; no bound was asked for"
     outcome = judge(interval, low=at_least)

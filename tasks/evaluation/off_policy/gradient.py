@@ -28,7 +28,7 @@ from tasks.evaluation.verdicts import Estimate, Outcome
 TABLE: Final = "log"
 RAISE: Final = "raise"
 LOWER: Final = "lower"
-CANNOT_TELL: Final = Outcome.CANNOT_TELL.value
+INCONCLUSIVE: Final = Outcome.INCONCLUSIVE.value
 _FACTOR: Final = c.weight_factor("")
 _REPLICATES: Final = 1_000
 _TOLERANCE: Final = 1e-9
@@ -38,7 +38,7 @@ _TOLERANCE: Final = 1e-9
 class WeightGradient:
     """The gradient by one weight's logarithm with its 95 % interval, unknown with too few users, and a word.
 
-    ``direction`` is ``raise`` or ``lower`` where the interval excludes 0, else ``cannot_tell``.
+    ``direction`` is ``raise`` or ``lower`` where the interval excludes 0, else ``inconclusive``.
     """
 
     value: float
@@ -137,5 +137,5 @@ def _gradient(rewards: Floats, factors: Floats, users: Clusters) -> WeightGradie
 
 def _direction(interval: Estimate) -> str:
     if not interval.known or interval.low <= 0 <= interval.high:
-        return CANNOT_TELL
+        return INCONCLUSIVE
     return RAISE if interval.value > 0 else LOWER

@@ -5,7 +5,7 @@ where more happens than it predicts (`tasks.evaluation.calibration_verdicts`)::
 
     calibrated   -> pass
     off          -> block, with how far and how likely that is by chance
-    cannot tell  -> cannot_tell, which holds or warns as the surface says
+    inconclusive -> inconclusive, which holds or warns as the surface says
 
 A value head's ratio is observed over predicted mean. Quantile and ranking heads claim no mean and have none.
 """
@@ -30,7 +30,7 @@ from tasks.reports.numbers import format_estimate
 _OUTCOMES = {
     Standing.CALIBRATED: Outcome.PASS,
     Standing.OFF: Outcome.BLOCK,
-    Standing.CANNOT_TELL: Outcome.CANNOT_TELL,
+    Standing.INCONCLUSIVE: Outcome.INCONCLUSIVE,
 }
 
 
@@ -104,7 +104,7 @@ def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration)
     outside = (
         ratio.high < gate.ratio[0] or ratio.low > gate.ratio[1] or calibration.p_value <= FALSE_DISCOVERIES
     )
-    if calibration.standing is Standing.CANNOT_TELL and outside:
+    if calibration.standing is Standing.INCONCLUSIVE and outside:
         return f"chance may do this in one of so many segments; {among}"
     return ""
 

@@ -176,7 +176,7 @@ def _judge_gains(
     """
     if whole := gained.get(ALL):
         beyond = whole.known and whole.value > bound and whole.low > 0
-        within = Outcome.PASS if whole.known and whole.high <= bound else Outcome.CANNOT_TELL
+        within = Outcome.PASS if whole.known and whole.high <= bound else Outcome.INCONCLUSIVE
         yield ALL, whole, Outcome.BLOCK if beyond else within
         if beyond:  # of every segment it is no news
             return

@@ -139,7 +139,7 @@ def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
                 gate="data",
                 subject=f"{task.task}.{what}",
                 segment=ALL,
-                outcome=Outcome.PASS if enough else Outcome.CANNOT_TELL,
+                outcome=Outcome.PASS if enough else Outcome.INCONCLUSIVE,
                 threshold=f">= {least}",
                 observed=_count(found),
                 reason="" if enough else f"{found:,} {what} in the test slice; {least:,} are asked for",

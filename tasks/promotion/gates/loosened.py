@@ -19,7 +19,7 @@ from tasks.contracts.durations import format_duration
 from tasks.contracts.gates import Gates, Overridable, Rules
 
 _SEVERITIES: Final = ("info", "warning", "critical")
-_CANNOT_TELL: Final = ("hold", "warn")
+_INCONCLUSIVE: Final = ("hold", "warn")
 _SHOWN_ONLY: Final = ("hold", "canary")
 _ON_COMMAND_LINE: Final = (False, "by_account", True)
 _ACTIONS: Final = ("block", "warn")
@@ -119,7 +119,7 @@ def _gates(gates: Gates, tasks: set[str]) -> Iterator[Bound]:
     yield "shadow.latency_action", _ACTIONS.index(action), action
     shown_only = gates.decision.shown_only
     yield "decision.shown_only", _SHOWN_ONLY.index(shown_only), shown_only
-    yield "cannot_tell", _CANNOT_TELL.index(gates.cannot_tell), gates.cannot_tell
+    yield "inconclusive", _INCONCLUSIVE.index(gates.inconclusive), gates.inconclusive
     for segment in gates.calibration.by:
         yield f"calibration.by {segment}", 0, "judged"
 

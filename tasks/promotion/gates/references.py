@@ -65,11 +65,11 @@ def _skill(task: TaskEvidence, *, weighted: bool) -> Verdict:
         error = None if references is None else references.relative_squared_error
     outcome, reason = _judge_error(error)
     if task.kind == "binary" and task.positives < THIN and outcome is Outcome.BLOCK:
-        outcome = Outcome.CANNOT_TELL
+        outcome = Outcome.INCONCLUSIVE
         reason = f"{task.positives} positives are too few to tell it from a constant"
     if task.kind == "value" and references is None:
         outcome, reason = Outcome.WARN, _UNMEASURED
-    elif not weighted and outcome in {Outcome.BLOCK, Outcome.CANNOT_TELL}:
+    elif not weighted and outcome in {Outcome.BLOCK, Outcome.INCONCLUSIVE}:
         outcome, reason = Outcome.WARN, f"{reason}; it carries no weight"
     base = "" if references is None else _base(task.kind, references)
     return Verdict(
@@ -92,7 +92,7 @@ def _judge_error(error: Estimate | None) -> tuple[Outcome, str]:
         return Outcome.PASS, ""
     if error.known and error.value >= 1 and error.low >= 1 - _LEAST_GAIN:
         return Outcome.BLOCK, "no better than a constant"
-    return Outcome.CANNOT_TELL, "too little data to tell it from a constant"
+    return Outcome.INCONCLUSIVE, "too little data to tell it from a constant"
 
 
 def _base(kind: str, references: HeadReferences) -> str:
@@ -133,7 +133,7 @@ class _Suspect:
     def outcome(self) -> Outcome:
         if self.auc.value <= self.most:
             return Outcome.PASS
-        return Outcome.BLOCK if self.auc.known and self.auc.low > self.most else Outcome.CANNOT_TELL
+        return Outcome.BLOCK if self.auc.known and self.auc.low > self.most else Outcome.INCONCLUSIVE
 
     def verdict(self) -> Verdict:
         passed = self.outcome is Outcome.PASS

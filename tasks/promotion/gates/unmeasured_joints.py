@@ -21,7 +21,7 @@ def judge_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]
             gate="calibration",
             subject=f"{task}.joint",
             segment=ALL,
-            outcome=Outcome.CANNOT_TELL,
+            outcome=Outcome.INCONCLUSIVE,
             threshold="measured with factors from before its test days",
             observed=None,
             reason=why,

@@ -58,7 +58,7 @@ def lift_verdicts(
     rule: OverrideRule | None,
     why: str,
     safety: Iterable[str],
-    cannot_tell: Literal["hold", "warn"],
+    inconclusive: Literal["hold", "warn"],
 ) -> Override:
     """Return the override of every verdict that holds a release.
 
@@ -66,7 +66,7 @@ def lift_verdicts(
     ----------
     rule : what the surface declares; None where it declares nothing.
     safety : the tasks of the family ``safety``.
-    cannot_tell : what the surface makes of verdicts that cannot be told.
+    inconclusive : what the surface makes of verdicts that cannot be told.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def lift_verdicts(
         raise ContractError("surface.yaml declares no override: what holds a release, holds it")
     if not why.strip():
         raise ContractError("An override needs a reason: say why")
-    holding = find_holding(verdicts, cannot_tell=cannot_tell)
+    holding = find_holding(verdicts, inconclusive=inconclusive)
     if not holding:
         raise ContractError("No verdict holds the release, so there is nothing to override")
     protected = frozenset(safety)

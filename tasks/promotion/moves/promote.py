@@ -275,5 +275,5 @@ def find_override(workspace: Workspace, gate_run: str, *, why: str | None) -> Ov
         rule=contracts.surface.override,
         why=why,
         safety=(name for name, task in contracts.tasks.tasks.items() if task.family is Family.SAFETY),
-        cannot_tell=contracts.surface.gates.cannot_tell,
+        inconclusive=contracts.surface.gates.inconclusive,
     )

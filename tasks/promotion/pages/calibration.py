@@ -91,8 +91,8 @@ def task_calibrations(
     return [
         TaskCalibration(
             task=task.task,
-            ratio=format_estimate(_of(task, "calibration_ratio")) or "cannot tell",
-            slots=format_estimate(slots.get(task.task)) or "cannot tell",
+            ratio=format_estimate(_of(task, "calibration_ratio")) or "inconclusive",
+            slots=format_estimate(slots.get(task.task)) or "inconclusive",
             errors=[_figure(task, name) for name in ERRORS],
             columns=_segment_columns(task),
             segments=list(_segments(task, judged)),

@@ -82,7 +82,7 @@ class Dossier:
     """Everything that one decision rests on.
 
     ``tasks`` holds the figures of each on the test slice, ``slots`` by task the calibration ratio of the
-    items in the release's slots, ``notes`` what the data cannot tell, ``pictures`` SVG or PNG by caption,
+    items in the release's slots, ``notes`` what is not measurable, ``pictures`` SVG or PNG by caption,
     ``rules`` the gates, base rates and reviewers of then, ``loosened`` what lets more
     through than when it was made. ``words`` are those of the surface, ``changes`` what is not
     the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow,

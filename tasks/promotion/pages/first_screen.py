@@ -15,7 +15,7 @@ from tasks.promotion.pages.worst_first import order_worst_first
 from tasks.reports.words import Vocabulary
 
 _MOST_HARMED = 8
-_UNTOLD = frozenset({Outcome.CANNOT_TELL, Outcome.METRIC_MISSING})
+_UNTOLD = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
 _UNHARMED = "No segment is shown to be harmed."
 
 
@@ -86,7 +86,7 @@ def _say_why(worst: Verdict | None, verdicts: Sequence[Verdict], words: Vocabula
             "Nothing is worse than it may be." if not held else "Nothing could be told: no verdict is a pass."
         )
     if held:
-        others = sum(holds_release(verdict, words.cannot_tell) for verdict in verdicts) - 1
+        others = sum(holds_release(verdict, words.inconclusive) for verdict in verdicts) - 1
         more = f" {others} more verdict{'s hold' if others > 1 else ' holds'} it too." if others > 0 else ""
         return f"{say_verdict(worst, words)}{more}"
     passed = sum(verdict.outcome is Outcome.PASS for verdict in verdicts)

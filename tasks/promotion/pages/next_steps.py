@@ -63,7 +63,7 @@ def say_next(
         return f"Keep {champion}, and retrain when there is something to judge by."
     if worst.outcome is Outcome.METRIC_MISSING:
         return f"Mend the log or the contract, so that it can be measured; keep {champion} meanwhile."
-    if worst.outcome is not Outcome.CANNOT_TELL:
+    if worst.outcome is not Outcome.INCONCLUSIVE:
         otherwise = "Look at the verdict below, and keep {champion} meanwhile."
         return _BLOCKED.get(worst.gate, otherwise).format(champion=champion)
     if worst.gate in _TOO_FEW:

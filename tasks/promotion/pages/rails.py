@@ -25,7 +25,7 @@ _LEFT, _RIGHT = -1.0, 3.0
 BASELINE_AT: Final = 100 * (0 - _LEFT) / (_RIGHT - _LEFT)
 BOUND_AT: Final = 100 * (1 - _LEFT) / (_RIGHT - _LEFT)
 """Where the baseline and every bound stand, in percent of the width."""
-_UNTOLD: Final = frozenset({Outcome.CANNOT_TELL, Outcome.METRIC_MISSING})
+_UNTOLD: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
 _BROKEN: Final = frozenset({Outcome.BLOCK, Outcome.WARN})
 """What a bound says of a figure that the baseline has none of."""
 _NARROWEST: Final = 0.02

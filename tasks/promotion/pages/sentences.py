@@ -41,7 +41,7 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
     >>> from tasks.reports.words import TaskWords
     >>> words = Vocabulary({"hide": TaskWords("hid it")}, baseline="champion 3")
     >>> seen = Estimate(0.111, 0.024, 0.22, 900)
-    >>> rail = Verdict("decision", "hide_rate", "tenure=new", Outcome.CANNOT_TELL, "rise of 10.0%", seen,
+    >>> rail = Verdict("decision", "hide_rate", "tenure=new", Outcome.INCONCLUSIVE, "rise of 10.0%", seen,
     ...     relative=True, allowed=Bounds(high=0.1))
     >>> print(say_verdict(rail, words))  # doctest: +NORMALIZE_WHITESPACE
     Where tenure is new, of what it puts into the slots, people hid it 11.1% more often than under champion 3;
@@ -110,7 +110,7 @@ def _told(verdict: Verdict, write: Write) -> str:
         return f"and whether that holds cannot be told: {verdict.doubt}"
     upper = math.isfinite(bounds.high)
     worst, mildest = (seen.high, seen.low) if upper else (seen.low, seen.high)
-    if verdict.outcome is Outcome.CANNOT_TELL:
+    if verdict.outcome is Outcome.INCONCLUSIVE:
         if not seen.known or bounds.low <= worst <= bounds.high:
             return "and these data are too few to tell"
         return f"and these data cannot rule out {_signed(worst, verdict, write, upper=upper)}"
@@ -172,7 +172,7 @@ def _calibration(verdict: Verdict, words: Vocabulary) -> str:
         return f"{clause}; {say_threshold(verdict.threshold)}"
     less, more = 1 - verdict.allowed.low, verdict.allowed.high - 1
     allowed = f"{format_share(less)} less to {format_share(more)} more is allowed"
-    doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
+    doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.INCONCLUSIVE else ""
     return f"{clause}; {allowed}{doubt}"
 
 
@@ -225,7 +225,7 @@ def _model(verdict: Verdict, words: Vocabulary) -> str:
     clause = "" if seen is None or math.isnan(seen.value) else say_figure(what, words.did(task), seen.value)
     if not clause:
         return _by_name(verdict, words)
-    doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.CANNOT_TELL else ""
+    doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.INCONCLUSIVE else ""
     allowed = say_threshold(verdict.threshold, share=is_share(what))
     return f"{clause}; {allowed}{doubt}{_too_good(verdict)}"
 

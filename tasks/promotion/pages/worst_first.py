@@ -2,7 +2,7 @@
 
 ::
 
-    block, missing   before   cannot_tell that holds   before   a warning
+    block, missing   before   inconclusive that holds   before   a warning
     constraint, primary   before   costs   before   safety   before   other guardrails   before   other gates
 """
 
@@ -15,7 +15,7 @@ from tasks.promotion.decision import holds_release
 from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.reports.words import Vocabulary
 
-_SEVERITY = {Outcome.BLOCK: 0, Outcome.METRIC_MISSING: 1, Outcome.CANNOT_TELL: 2, Outcome.WARN: 3}
+_SEVERITY = {Outcome.BLOCK: 0, Outcome.METRIC_MISSING: 1, Outcome.INCONCLUSIVE: 2, Outcome.WARN: 3}
 _FAMILIES = {Family.NEGATIVE: 1, Family.SAFETY: 2}
 _NEVER_SHOWN, _OTHER_GUARDRAIL, _OTHER_GATE = -1, 3, 4
 
@@ -27,7 +27,7 @@ def order_worst_first(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Ve
 
 
 def _rank(verdict: Verdict, words: Vocabulary) -> tuple[bool, int, int, bool]:
-    holds = holds_release(verdict, words.cannot_tell)
+    holds = holds_release(verdict, words.inconclusive)
     return not holds, _SEVERITY[verdict.outcome], _kind(verdict, words), verdict.segment != ALL
 
 

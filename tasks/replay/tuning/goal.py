@@ -164,7 +164,7 @@ class GoalMeter:
         )
 
     def require_measurable(self, slates: Slates) -> None:
-        """Refuse a goal whose objectives these candidates cannot tell.
+        """Refuse a goal whose objectives are not measurable on these candidates.
 
         Raises
         ------
@@ -202,7 +202,7 @@ class GoalMeter:
         return replace(other, worth=self.baseline.worth, predictions=self.baseline.predictions)
 
     def untold(self, slates: Slates) -> tuple[str, ...]:
-        """Return the bounds that these candidates cannot tell, each with its reason."""
+        """Return the bounds that are not measurable on these candidates, each with its reason."""
         found = self._measured(slates)
         figures = (
             (goal.bounded.metric, one, bound.observed)

@@ -72,7 +72,7 @@ def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = 
     ContractError
         The policy does not say what to tune for, or the number of trials is out of range.
     DataError
-        No days are left to tune on, or they cannot tell what is asked for.
+        No days are left to tune on, or the goal is not measurable on them.
     """
     constrained = _constrained(workspace.contracts, request)
     if not 1 <= request.trials <= MOST_TRIALS:

@@ -44,7 +44,7 @@ def estimate(log: pd.DataFrame, *, balance: list[str] | None = None) -> OffPolic
 def test_propensities_that_leave_out_what_the_ranker_looked_at_are_refused() -> None:
     confounded = estimate(devices(marginal=True))
     assert confounded.estimates["dr"].high < LIKED.mean() == pytest.approx(0.2)
-    assert confounded.verdict == "cannot_tell"
+    assert confounded.verdict == "inconclusive"
     assert confounded.reasons[0].startswith("where device is ")
     honest = estimate(devices(marginal=False))
     assert honest.estimates["dr"].low < LIKED.mean() < honest.estimates["dr"].high
@@ -54,7 +54,7 @@ def test_propensities_that_leave_out_what_the_ranker_looked_at_are_refused() -> 
 def test_columns_that_are_declared_are_the_only_ones() -> None:
     log = devices(marginal=True).assign(noise=np.arange(6_000) % 3)
     assert estimate(log, balance=["noise"]).verdict == "no_rule"
-    assert estimate(log, balance=["noise", "device"]).verdict == "cannot_tell"
+    assert estimate(log, balance=["noise", "device"]).verdict == "inconclusive"
     with pytest.raises(DataError, match="Missing column 'devise' in the log"):
         estimate(log, balance=["devise"])
 

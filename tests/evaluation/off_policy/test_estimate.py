@@ -194,7 +194,7 @@ def test_a_request_of_which_a_row_is_left_out_is_no_slate() -> None:
 
 
 @pytest.mark.parametrize(
-    ("at_least", "verdict"), [(0.2, "pass"), (0.9, "block"), (0.45, "cannot_tell"), (None, "no_rule")]
+    ("at_least", "verdict"), [(0.2, "pass"), (0.9, "block"), (0.45, "inconclusive"), (None, "no_rule")]
 )
 def test_the_lower_bound_decides(at_least: float | None, verdict: str) -> None:
     report = estimate_off_policy(bandit.log(1000), bandit.target(), reward="click", at_least=at_least)
@@ -208,7 +208,7 @@ def test_dm_alone_never_passes() -> None:
     report = estimate_off_policy(
         bandit.log(1000), bandit.target(), reward="click", at_least=0.0, estimator="dm"
     )
-    assert report.verdict == "cannot_tell"
+    assert report.verdict == "inconclusive"
     assert "its error lies in its model" in report.reasons[0]
 
 
@@ -255,7 +255,7 @@ def test_weights_too_large_to_be_added_up_tell_nothing(propensity: float) -> Non
     log = bandit.log(400)
     log.loc[:5, "propensity"] = propensity
     report = estimate_off_policy(log, bandit.target(), reward="click", at_least=0.1)
-    assert report.verdict == "cannot_tell"
+    assert report.verdict == "inconclusive"
     assert "too large to be added up" in report.reasons[0]
     assert "Infinity" not in json.dumps(report.to_json())
     assert "NaN" not in json.dumps(report.to_json())

@@ -57,7 +57,7 @@ def test_a_segment_is_calibrated_off_or_cannot_be_told() -> None:
         "all": Outcome.PASS,
         "source=feed": Outcome.PASS,
         "source=ads": Outcome.BLOCK,
-        "source=mail": Outcome.CANNOT_TELL,
+        "source=mail": Outcome.INCONCLUSIVE,
     }
     said = judged["click.calibration_ratio:source=ads"].reason
     assert said.startswith("off by +50.0% [+35.0%, +65.0%]; p ")
@@ -70,7 +70,7 @@ def test_what_stands_out_by_chance_in_one_of_many_segments_is_no_block() -> None
     fine = {f"source={i}": (WELL, 9000, 900, 0.1) for i in range(60)}
     among = _judged(_with(CLICK, {**fine, "source=odd": odd}))["click.calibration_ratio:source=odd"]
     assert alone.outcome is Outcome.BLOCK
-    assert among.outcome is Outcome.CANNOT_TELL
+    assert among.outcome is Outcome.INCONCLUSIVE
     assert among.reason.startswith("chance may do this in one of so many segments; p ")
 
 
@@ -78,7 +78,7 @@ def test_the_family_spans_the_tasks_of_the_release() -> None:
     odd = (Estimate(1.76, 1.25, 2.3, 44), 400, 44, 0.0625)
     others = [replace(CLICK, task=f"t{i}") for i in range(60)]
     judged = _judged(_with(CLICK, {"source=odd": odd}), *others)
-    assert judged["click.calibration_ratio:source=odd"].outcome is Outcome.CANNOT_TELL
+    assert judged["click.calibration_ratio:source=odd"].outcome is Outcome.INCONCLUSIVE
 
 
 @settings(max_examples=60)
@@ -117,7 +117,7 @@ def test_a_cost_that_predicts_too_much_and_its_segments_stay_in_the_family() -> 
     )
     for name in ("hate.calibration_ratio:all", "report.calibration_ratio:source=odd"):
         assert few[name].outcome is Outcome.BLOCK
-        assert many[name].outcome is Outcome.CANNOT_TELL
+        assert many[name].outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_handful_of_positives_where_many_were_predicted_is_off() -> None:
@@ -133,7 +133,7 @@ def test_a_count_of_too_few_users_is_not_judged() -> None:
     task = _with(CLICK, {"source=ads": (Estimate(0.06, NAN, NAN, 9), 1000, 3, 0.05)})
     figures = {**task.figures, ("mean_prediction", "source=ads"): Estimate(0.05, NAN, NAN, 9)}
     judged = _judged(replace(task, figures=figures))
-    assert judged["click.calibration_ratio:source=ads"].outcome is Outcome.CANNOT_TELL
+    assert judged["click.calibration_ratio:source=ads"].outcome is Outcome.INCONCLUSIVE
 
 
 def test_no_positive_at_all_is_off_where_many_were_predicted() -> None:
@@ -144,7 +144,7 @@ def test_no_positive_at_all_is_off_where_many_were_predicted() -> None:
     ads, tv = (judged[f"click.calibration_ratio:source={name}"] for name in ("ads", "tv"))
     assert ads.outcome is Outcome.BLOCK
     assert ads.reason.startswith("no positive where 100 were predicted; p ")
-    assert tv.outcome is Outcome.CANNOT_TELL
+    assert tv.outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("kind", ["quantile", "ranking"])

@@ -56,8 +56,8 @@ def judged(
         (Estimate(-0.015, -0.02, -0.01, 900), Outcome.PASS),
         (LEAK, Outcome.BLOCK),
         (Estimate(-0.05, -0.09, -0.01, 40), Outcome.BLOCK),
-        (Estimate(-0.05, -0.12, 0.02, 40), Outcome.CANNOT_TELL),
-        (Estimate(-0.01, -0.05, 0.03, 40), Outcome.CANNOT_TELL),
+        (Estimate(-0.05, -0.12, 0.02, 40), Outcome.INCONCLUSIVE),
+        (Estimate(-0.01, -0.05, 0.03, 40), Outcome.INCONCLUSIVE),
     ],
     ids=["a week", "half-way to the truth", "a partial leak", "a sparse leak", "not shown", "small, sparse"],
 )
@@ -74,7 +74,7 @@ def test_what_past_retrains_gained_widens_the_bound_from_five_of_them_on() -> No
     assert judged(comparison(LEAK), replace(COUNTED, past=weeks))[FALL, "all"].outcome is Outcome.BLOCK
     weeks[FALL].append(0.04)  # the standard deviation is .04
     verdict = judged(comparison(LEAK), replace(COUNTED, past=weeks))[FALL, "all"]
-    assert (verdict.threshold, verdict.outcome) == ("<= 0.16", Outcome.CANNOT_TELL)
+    assert (verdict.threshold, verdict.outcome) == ("<= 0.16", Outcome.INCONCLUSIVE)
 
 
 def test_a_leak_in_one_segment_holds_where_the_whole_passes() -> None:

@@ -65,12 +65,12 @@ def _outcomes(evidence: Evidence, gates: Gates | None = None) -> dict[str, Outco
 
 def test_a_sound_first_release_is_promoted() -> None:
     verdicts = judge_release(Gates(), _evidence())
-    assert isinstance(decide_release(verdicts, cannot_tell="hold"), Promote)
+    assert isinstance(decide_release(verdicts, inconclusive="hold"), Promote)
 
 
-def test_too_few_positives_is_cannot_tell_and_never_pass() -> None:
+def test_too_few_positives_is_inconclusive_and_never_pass() -> None:
     outcomes = _outcomes(_evidence(tasks=[_task(positives=199)]))
-    assert outcomes["data:click.positives:all"] is Outcome.CANNOT_TELL
+    assert outcomes["data:click.positives:all"] is Outcome.INCONCLUSIVE
 
 
 def test_enough_positives_to_the_row_pass() -> None:
@@ -88,7 +88,7 @@ def test_validation_blocks_at_the_declared_severity(severity: str | None, expect
 
 def test_a_first_release_must_reach_the_floor_with_its_whole_interval() -> None:
     at_the_floor = _task(figures={("auc", "all"): Estimate(0.56, 0.54, 0.58, 900)})
-    assert _outcomes(_evidence(tasks=[at_the_floor]))["model:click.auc:all"] is Outcome.CANNOT_TELL
+    assert _outcomes(_evidence(tasks=[at_the_floor]))["model:click.auc:all"] is Outcome.INCONCLUSIVE
 
 
 def test_a_model_without_a_figure_is_a_missing_metric() -> None:
@@ -146,7 +146,7 @@ def test_a_harmed_segment_holds_a_release_that_is_well_calibrated_as_a_whole() -
     }
     gates = Gates.model_validate({"calibration": {"by": ["tenure"]}})
     decision = decide_release(
-        judge_release(gates, _evidence(tasks=[_task(figures=figures)])), cannot_tell="warn"
+        judge_release(gates, _evidence(tasks=[_task(figures=figures)])), inconclusive="warn"
     )
     assert isinstance(decision, Hold)
     (reason,) = decision.reasons

@@ -34,7 +34,7 @@ LOOSER: dict[str, tuple[Any, Any]] = {
     "shadow.latency_action": ("block", "warn"),
     "freshness.newest_training_row": ("P10D", "P11D"),
     "freshness.parts": ({"click": "P1D"}, {}),
-    "cannot_tell": ("hold", "warn"),
+    "inconclusive": ("hold", "warn"),
     "base_rates": ({"click": [0.1, 0.2]}, {"click": [0.1, 0.3]}),
     "reviewers": ({"safety": ["sam"]}, {"safety": ["sam", "eve"]}),
     "approvals_on_command_line": ("by_account", True),

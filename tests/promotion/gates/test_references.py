@@ -53,7 +53,7 @@ def test_a_head_of_fewer_than_twenty_positives_is_not_told_from_a_constant() -> 
     nearly = Estimate(1.0, 1.0, 1.0002, 900)
     rare = replace(binary(nearly), positives=19)
     verdict = judged(rare)["click.normalized_entropy"]
-    assert verdict.outcome is Outcome.CANNOT_TELL
+    assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reason.startswith("19 positives are too few")
     assert judged(replace(rare, positives=20))["click.normalized_entropy"].outcome is Outcome.BLOCK
 
@@ -78,7 +78,7 @@ def test_a_head_no_better_than_a_constant_blocks_where_it_carries_weight(kind: s
     "error", [Estimate(0.99, 0.96, 1.02, 90), Estimate(1.018, 0.986, 1.047, 48), UNKNOWN_ESTIMATE]
 )
 def test_a_rare_head_of_which_it_cannot_be_told_is_not_blocked(error: Estimate) -> None:
-    assert judged(binary(error))["click.normalized_entropy"].outcome is Outcome.CANNOT_TELL
+    assert judged(binary(error))["click.normalized_entropy"].outcome is Outcome.INCONCLUSIVE
     assert judged(binary(error), weighted=False)["click.normalized_entropy"].outcome is Outcome.WARN
 
 
@@ -98,7 +98,7 @@ def test_a_head_that_knows_the_outcome_holds_where_no_feature_does_alone() -> No
 def test_what_is_above_with_its_value_alone_cannot_be_told() -> None:
     few = references(best=Estimate(0.985, 0.95, 0.999, 25))
     verdict = judged(binary(BETTER, few))["click.auc_by_request of price alone"]
-    assert verdict.outcome is Outcome.CANNOT_TELL
+    assert verdict.outcome is Outcome.INCONCLUSIVE
 
 
 def test_the_best_honest_head_that_ships_is_not_caught() -> None:

@@ -78,8 +78,8 @@ def _judged(*pairs: RecipePair) -> dict[str, Verdict]:
         (BETTER, Outcome.PASS),
         (EQUAL, Outcome.PASS),
         (LOST, Outcome.BLOCK),
-        (VAGUE, Outcome.CANNOT_TELL),
-        (UNKNOWN_ESTIMATE, Outcome.CANNOT_TELL),
+        (VAGUE, Outcome.INCONCLUSIVE),
+        (UNKNOWN_ESTIMATE, Outcome.INCONCLUSIVE),
     ],
     ids=["better", "no worse", "worse", "an interval over the bound", "too few users"],
 )
@@ -95,7 +95,7 @@ def test_a_changed_recipe_is_judged_by_the_bounds_of_the_model_gate(loss: Estima
 @pytest.mark.parametrize(
     "inside", [None, UNKNOWN_ESTIMATE], ids=["request-level", "too few pairs inside requests"]
 )
-def test_where_pairs_inside_requests_cannot_tell_all_rows_do(inside: Estimate | None) -> None:
+def test_where_pairs_inside_requests_inconclusive_all_rows_do(inside: Estimate | None) -> None:
     verdicts = _judged(_compared(inside, pooled=LOST))
     assert verdicts["click.same_day_auc_drop"].outcome is Outcome.BLOCK
     assert "click.same_day_auc_by_request_drop" not in verdicts
@@ -173,7 +173,7 @@ def test_an_amount_is_judged_by_its_own_error_alone_on_the_whole_and_in_segments
 
 
 @pytest.mark.parametrize(
-    ("drop", "outcome"), [(LOST, Outcome.BLOCK), (UNKNOWN_ESTIMATE, Outcome.CANNOT_TELL)]
+    ("drop", "outcome"), [(LOST, Outcome.BLOCK), (UNKNOWN_ESTIMATE, Outcome.INCONCLUSIVE)]
 )
 def test_an_order_is_judged_inside_requests_alone_since_it_has_no_unit(
     drop: Estimate, outcome: Outcome

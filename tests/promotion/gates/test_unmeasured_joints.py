@@ -8,7 +8,7 @@ from tasks.promotion.gates.unmeasured_joints import judge_unmeasured
 def test_each_joint_that_was_not_measured_cannot_be_told_with_the_reason() -> None:
     (verdict,) = judge_unmeasured({"back": "No purchase from before its test days."}, run="run-1")
     assert (verdict.gate, verdict.subject) == ("calibration", "back.joint")
-    assert verdict.outcome is Outcome.CANNOT_TELL
+    assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reason == "No purchase from before its test days."
     assert verdict.evidence == "run-1"
 
@@ -16,8 +16,8 @@ def test_each_joint_that_was_not_measured_cannot_be_told_with_the_reason() -> No
 def test_it_holds_or_warns_as_the_surface_says() -> None:
     passed = Verdict("data", "validation", "all", Outcome.PASS, "", None)
     verdicts = [passed, *judge_unmeasured({"back": "No purchase."}, run="r")]
-    assert isinstance(decide_release(verdicts, cannot_tell="hold"), Hold)
-    assert isinstance(decide_release(verdicts, cannot_tell="warn"), Promote)
+    assert isinstance(decide_release(verdicts, inconclusive="hold"), Hold)
+    assert isinstance(decide_release(verdicts, inconclusive="warn"), Promote)
 
 
 def test_where_every_joint_was_measured_there_is_nothing_to_say() -> None:

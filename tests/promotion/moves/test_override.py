@@ -36,9 +36,9 @@ def verdict(gate: str, subject: str, outcome: Outcome = Outcome.BLOCK) -> Verdic
 
 
 def lift(
-    *verdicts: Verdict, rule: OverrideRule | None = RULE, cannot_tell: Literal["hold", "warn"] = "warn"
+    *verdicts: Verdict, rule: OverrideRule | None = RULE, inconclusive: Literal["hold", "warn"] = "warn"
 ) -> Override:
-    return lift_verdicts(verdicts, rule=rule, why=WHY, safety={"report"}, cannot_tell=cannot_tell)
+    return lift_verdicts(verdicts, rule=rule, why=WHY, safety={"report"}, inconclusive=inconclusive)
 
 
 def test_each_verdict_that_holds_is_named_and_what_passes_is_not() -> None:
@@ -54,8 +54,8 @@ def test_a_comparison_with_the_champions_recipe_is_one_to_lift_as_that_with_the_
 
 
 def test_what_cannot_be_told_is_lifted_where_the_surface_lets_it_hold() -> None:
-    untold = verdict("decision", "buy_rate", Outcome.CANNOT_TELL)
-    assert len(lift(untold, cannot_tell="hold").verdicts) == 1
+    untold = verdict("decision", "buy_rate", Outcome.INCONCLUSIVE)
+    assert len(lift(untold, inconclusive="hold").verdicts) == 1
     with pytest.raises(ContractError, match="nothing to override"):
         lift(untold)
 
@@ -95,7 +95,7 @@ def test_the_cause_of_a_gain_is_the_reason_that_lifts_it(task: str, metric: str)
 
 
 def test_what_may_be_a_canary_alone_is_for_nobody_to_lift_to_champion() -> None:
-    reordered = replace(verdict("decision", "observed_utility", Outcome.CANNOT_TELL), holds="champion")
+    reordered = replace(verdict("decision", "observed_utility", Outcome.INCONCLUSIVE), holds="champion")
     with pytest.raises(GateRefused, match="never this: decision"):
         lift(reordered)
 
@@ -104,7 +104,7 @@ def test_without_a_declaration_or_a_reason_nothing_is_lifted() -> None:
     with pytest.raises(ContractError, match="declares no override"):
         lift(verdict("decision", "buy_rate"), rule=None)
     with pytest.raises(ContractError, match="needs a reason"):
-        lift_verdicts([verdict("decision", "buy_rate")], rule=RULE, why=" ", safety=(), cannot_tell="warn")
+        lift_verdicts([verdict("decision", "buy_rate")], rule=RULE, why=" ", safety=(), inconclusive="warn")
 
 
 @given(
@@ -200,8 +200,8 @@ def test_data_that_cannot_be_told_hold_whatever_is_said(workspace: Workspace, tm
     def ask_more(plain: dict[str, Any]) -> None:
         hold_by_shadow(plain)
         plain["gates"]["data"]["rows"] = 10**9
-        plain["gates"]["cannot_tell"] = "hold"
+        plain["gates"]["inconclusive"] = "hold"
 
-    with pytest.raises(GateRefused, match="safety may lift shadow, and never this: data cannot tell"):
+    with pytest.raises(GateRefused, match="safety may lift shadow, and never this: data inconclusive"):
         prepare_2(mini.changed(workspace, tmp_path, surface=ask_more), override=WHY)
     assert moved_aliases(workspace) == {"champion": 1}

@@ -102,9 +102,9 @@ def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, t
 
     def ask_more(plain: dict[str, Any]) -> None:
         plain["gates"]["data"]["rows"] = 10**9
-        plain["gates"]["cannot_tell"] = "hold"
+        plain["gates"]["inconclusive"] = "hold"
 
-    with pytest.raises(GateRefused, match="held beside champion 1: data cannot tell"):
+    with pytest.raises(GateRefused, match="held beside champion 1: data inconclusive"):
         promote_2(mini.changed(workspace, tmp_path, surface=ask_more))
     assert moved_aliases(workspace) == {"champion": 1}
     assert prepare(workspace).verdict == "promote"

@@ -55,7 +55,7 @@ def test_ratios_lie_on_a_log_scale_that_ends_at_a_half_and_at_two() -> None:
 
 
 def test_a_ratio_that_nobody_can_tell_is_not_drawn() -> None:
-    assert draw_ratios([ratio(Outcome.CANNOT_TELL, 1.0, math.nan, 2.0)]) is None
+    assert draw_ratios([ratio(Outcome.INCONCLUSIVE, 1.0, math.nan, 2.0)]) is None
 
 
 def test_heads_that_claim_no_mean_have_no_calibration() -> None:
@@ -64,7 +64,7 @@ def test_heads_that_claim_no_mean_have_no_calibration() -> None:
 
 def test_a_task_shows_its_ratio_its_errors_without_an_interval_and_its_segments() -> None:
     [one] = task_calibrations([task()], {}, [ratio(Outcome.WARN, 1.0, 0.9, 1.1)])
-    assert (one.ratio, one.slots) == ("1 [0.9, 1.1]", "cannot tell")
+    assert (one.ratio, one.slots) == ("1 [0.9, 1.1]", "inconclusive")
     assert one.errors == ["0.01", "", "", "", ""]
     assert one.columns == ["calibration_ratio"]
     assert [(s.segment, s.figures, s.verdict) for s in one.segments] == [

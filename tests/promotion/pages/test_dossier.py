@@ -93,7 +93,7 @@ def test_the_page_begins_with_the_verdict_and_says_why() -> None:
         page.index(part) for part in ("<h1>", said, "What to do next", "Why it is held", "What these data")
     ]
     assert order == sorted(order)
-    assert page.index("What these data cannot tell") < page.index("<h2>All verdicts")
+    assert page.index("Not measurable with these data") < page.index("<h2>All verdicts")
 
 
 def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:
@@ -268,7 +268,7 @@ def beside_a_champion() -> Dossier:
     """Return a dossier with something in each of its sections; names that people wrote are hostile."""
     seen = Estimate(0.111, 0.024, 0.22, 900)
     rail = Verdict(
-        *("decision", "click_rate", "all", Outcome.CANNOT_TELL, "rise of 10.0%", seen),
+        *("decision", "click_rate", "all", Outcome.INCONCLUSIVE, "rise of 10.0%", seen),
         evidence="run-2",
         relative=True,
         holds=True,
@@ -348,7 +348,7 @@ def test_the_first_screen_says_it_in_words_that_people_know() -> None:
         in first
     )
     assert '<tr><th scope="row">code</th><td>the same</td></tr>' in first
-    assert 'aria-label="click_rate: +11.1% [+2.4%, +22.0%], allowed rise of 10%, cannot tell"' in first
+    assert 'aria-label="click_rate: +11.1% [+2.4%, +22.0%], allowed rise of 10%, inconclusive"' in first
     assert first.count("<li>Where source is &lt;ads&gt;") == 1, "the harmed segment by its name"
 
 
@@ -446,16 +446,18 @@ def test_a_verdict_of_the_clock_decides_with_the_others_and_no_approval_rests_on
 
 def test_people_read_outcomes_in_words_and_filters_know_their_codes() -> None:
     seen = Estimate(0.111, 0.024, 0.22, 900)
-    rail = Verdict("decision", "click_rate", "all", Outcome.CANNOT_TELL, "rise of 10.0%", seen, relative=True)
+    rail = Verdict(
+        "decision", "click_rate", "all", Outcome.INCONCLUSIVE, "rise of 10.0%", seen, relative=True
+    )
     rows = (replace(RATIO, outcome=Outcome.NO_RULE), rail)
     page = replace(beside_a_champion(), verdicts=rows).to_html()
-    assert re.findall(r">[^<]*(?:cannot_tell|no_rule)[^<]*<", page[page.index("<body>") :]) == []
-    assert '<td class="verdict cannot_tell">cannot tell</td>' in page
+    assert re.findall(r">[^<]*(?:inconclusive|no_rule)[^<]*<", page[page.index("<body>") :]) == []
+    assert '<td class="verdict inconclusive">inconclusive</td>' in page
     assert 'data-outcome="no_rule"' in page
 
 
 def test_why_it_is_held_is_said_in_sentences_with_the_names_below() -> None:
-    page = replace(DOSSIER, decision=decide_release([RATIO], cannot_tell="hold")).to_html()
+    page = replace(DOSSIER, decision=decide_release([RATIO], inconclusive="hold")).to_html()
     why = page[page.index("Why it is held") :]
     assert "<li>Where source is &lt;ads&gt;, people did click 30% more often than it predicts" in why
     assert "<small>calibration block: click.calibration_ratio at source=&lt;ads&gt;</small></li>" in why

@@ -9,7 +9,7 @@ from tests.reports.vocabularies import WORDS, rail, verdict
 
 RISE = Bounds(high=0.1)
 HARM = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE, segment="tenure=new")
-DOUBT = rail("hide_rate", Outcome.CANNOT_TELL, 0.05, 0.0, 0.2, allowed=RISE, holds=False)
+DOUBT = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.2, allowed=RISE, holds=False)
 FINE = verdict("data", "validation", Outcome.PASS)
 
 
@@ -96,6 +96,6 @@ def test_where_no_segment_is_harmed_it_says_of_how_many_that_is_not_known() -> N
     assert screen(FINE, DOUBT, held=False).unharmed == "No segment was judged."
     known = at("tenure=new", Outcome.PASS)
     assert screen(known, held=False).unharmed == "No segment is shown to be harmed."
-    assert screen(known, at("tenure=old", Outcome.CANNOT_TELL), held=False).unharmed == (
+    assert screen(known, at("tenure=old", Outcome.INCONCLUSIVE), held=False).unharmed == (
         "No segment is shown to be harmed. In 1 of the 2 that were judged something cannot be told."
     )

@@ -9,7 +9,7 @@ from tasks.promotion.pages.next_steps import say_next
 from tasks.replay.metrics import REORDERING
 from tests.reports.vocabularies import rail, verdict
 
-UNKNOWN = rail("hide_rate", Outcome.CANNOT_TELL, 0.0, -0.2, 0.2, allowed=Bounds(high=0.1))
+UNKNOWN = rail("hide_rate", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=Bounds(high=0.1))
 
 
 def after(worst: Verdict | None, *, held: bool = True, first: bool = False) -> str:
@@ -34,7 +34,7 @@ def test_the_lever_is_named_with_its_size_where_more_days_decide() -> None:
     "gate",
     ["constraints", "data", "model", "inputs", "calibration", "decision", "shadow", "freshness", "parity"],
 )
-@pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.CANNOT_TELL, Outcome.METRIC_MISSING])
+@pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING])
 def test_every_gate_has_a_way_out(gate: str, outcome: Outcome) -> None:
     said = after(verdict(gate, "click.rows", outcome))
     assert said.endswith(".")
@@ -60,7 +60,7 @@ def test_what_could_not_be_measured_is_no_matter_of_other_weights() -> None:
     assert said == "Mend the log or the contract, so that it can be measured; keep the champion meanwhile."
 
 
-@pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.CANNOT_TELL, Outcome.METRIC_MISSING])
+@pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING])
 def test_before_there_is_a_champion_nobody_is_told_to_keep_it(outcome: Outcome) -> None:
     said = after(replace(UNKNOWN, outcome=outcome), first=True)
     assert "what serves now" in said

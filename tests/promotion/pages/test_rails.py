@@ -30,7 +30,7 @@ def test_an_interval_that_leaves_the_picture_is_cut_and_says_so() -> None:
 
 def test_a_bound_of_nothing_is_drawn_on_the_scale_of_its_interval() -> None:
     (drawn,) = draw_rails(
-        [rail("hide_rate", Outcome.CANNOT_TELL, 0.0, -0.2, 0.2, allowed=Bounds(low=0.0))], WORDS
+        [rail("hide_rate", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=Bounds(low=0.0))], WORDS
     )
     assert (drawn.low, drawn.value, drawn.high) == (25.0, BOUND_AT, 75.0)
 
@@ -86,7 +86,7 @@ def test_without_an_interval_there_is_a_mark_and_without_a_figure_nothing() -> N
     )
     assert (point.value, point.low, point.high) == (37.5, None, None)
     assert point.observed == "+5.0%, no interval"
-    untold = rail("hide_rate", Outcome.CANNOT_TELL, 0.05, 0.0, 0.09, allowed=Bounds(high=0.1))
+    untold = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.09, allowed=Bounds(high=0.1))
     reason = "not measurable offline (18 events)"
     assert draw_rails([replace(untold, reason=reason)], WORDS)[0].why == reason
     assert draw_rails([replace(untold, reason=reason, outcome=Outcome.PASS)], WORDS)[0].why == ""

@@ -8,14 +8,14 @@ from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.promotion.pages.sentences import say_verdict
 from tests.reports.vocabularies import WORDS, rail, verdict
 
-RAIL = rail("hide_rate", Outcome.CANNOT_TELL, 0.05, 0.0, 0.2, allowed=Bounds(high=0.1), segment="tenure=new")
+RAIL = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.2, allowed=Bounds(high=0.1), segment="tenure=new")
 
 
 def test_a_line_of_a_verdict_becomes_its_sentence_with_its_names() -> None:
     judged = replace(RAIL, reason="ten events")
     (reason,) = say_reasons([explain_verdict(judged)], [verdict("data", "rows", Outcome.PASS), judged], WORDS)
     assert reason.sentence == say_verdict(judged, WORDS)
-    assert reason.names == "decision cannot tell: hide_rate at tenure=new; ten events"
+    assert reason.names == "decision inconclusive: hide_rate at tenure=new; ten events"
     assert reason.line == f"{reason.sentence} ({reason.names})"
 
 

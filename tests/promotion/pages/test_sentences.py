@@ -14,7 +14,7 @@ NAN = math.nan
 
 
 def test_the_sentence_that_an_approver_reads() -> None:
-    told = rail("hide_given_click_rate", Outcome.CANNOT_TELL, 0.111, 0.024, 0.22, allowed=Bounds(high=0.1))
+    told = rail("hide_given_click_rate", Outcome.INCONCLUSIVE, 0.111, 0.024, 0.22, allowed=Bounds(high=0.1))
     assert say_verdict(told, WORDS) == (
         f"{SLOTS} who opened it hid it 11.1% more often than under champion 3; a rise of 10% is allowed, and these "
         "data cannot rule out 22%."
@@ -32,31 +32,31 @@ def test_the_sentence_that_an_approver_reads() -> None:
         ),
         (Outcome.PASS, (0.01, 0.0, 0.02), Bounds(high=0.1), "a rise of 10% is allowed."),
         (
-            Outcome.CANNOT_TELL,
+            Outcome.INCONCLUSIVE,
             (-0.02, -0.2, 0.1),
             Bounds(low=-0.05),
             "a fall of 5% is allowed, and these data cannot rule out 20%.",
         ),
         (
-            Outcome.CANNOT_TELL,
+            Outcome.INCONCLUSIVE,
             (-0.02, -0.2, 0.1),
             Bounds(low=0.0),
             "no fall is allowed, and these data cannot rule out a fall of 20%.",
         ),
         (
-            Outcome.CANNOT_TELL,
+            Outcome.INCONCLUSIVE,
             (0.02, 0.01, 0.03),
             Bounds(low=0.05),
             "a rise of at least 5% is asked for, and these data cannot rule out a rise of 1%.",
         ),
         (
-            Outcome.CANNOT_TELL,
+            Outcome.INCONCLUSIVE,
             (0.02, NAN, NAN),
             Bounds(high=0.0),
             "no rise is allowed, and these data are too few to tell.",
         ),
         (
-            Outcome.CANNOT_TELL,
+            Outcome.INCONCLUSIVE,
             (-0.09, -0.6, 0.42),
             Bounds(high=2.0),
             "a rise of 200% is allowed, and these data are too few to tell.",
@@ -99,7 +99,7 @@ def test_a_level_is_held_against_the_most_and_the_least() -> None:
 
 
 def test_a_figure_that_is_no_evidence_says_why_and_not_that_there_are_too_few_data() -> None:
-    seen = rail("hide_rate", Outcome.CANNOT_TELL, 0.05, -0.1, 0.2, allowed=Bounds(high=0.1))
+    seen = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, -0.1, 0.2, allowed=Bounds(high=0.1))
     doubted = replace(seen, doubt="no propensity is logged")
     assert say_verdict(doubted, WORDS) == (
         f"{SLOTS} hid it 5% more often than under champion 3; a rise of 10% is allowed, and whether that holds "
@@ -161,7 +161,7 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
 
     allowed = "10% less to 10% more is allowed"
     assert ratio(1.3, Outcome.BLOCK) == f"People hid it 30% more often than it predicts; {allowed}."
-    assert ratio(0.8, Outcome.CANNOT_TELL) == (
+    assert ratio(0.8, Outcome.INCONCLUSIVE) == (
         f"People hid it 20% less often than it predicts; {allowed}, and these data are too few to tell."
     )
     assert ratio(1.0, Outcome.PASS) == f"People hid it as often as it predicts; {allowed}."
@@ -171,12 +171,12 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
     ("judged", "sentence"),
     [
         (
-            verdict("data", "click.rows", Outcome.CANNOT_TELL, 1234, 1234, 1234, threshold=">= 5000"),
+            verdict("data", "click.rows", Outcome.INCONCLUSIVE, 1234, 1234, 1234, threshold=">= 5000"),
             "On its test days 1,234 rows say whether people opened it; at least 5,000 is asked for.",
         ),
         (
             verdict(
-                "model", "click.auc_by_request", Outcome.CANNOT_TELL, 0.582, 0.4, 0.73, threshold=">= 0.6"
+                "model", "click.auc_by_request", Outcome.INCONCLUSIVE, 0.582, 0.4, 0.73, threshold=">= 0.6"
             ),
             (
                 "Of a candidate where people opened it and one where they did not, it gives the first the higher "
@@ -293,7 +293,7 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             "Predicting how much people paid for it, its squared error is 92% of a constant's; less than 100% is allowed.",
         ),
         (
-            verdict("model", "click.refit_shift", Outcome.CANNOT_TELL, 0.08, 0.05, 0.13, threshold="<= 0.1"),
+            verdict("model", "click.refit_shift", Outcome.INCONCLUSIVE, 0.08, 0.05, 0.13, threshold="<= 0.1"),
             (
                 "What is served lies 8% from what was tested, where it says whether people opened it; at most 10% is "
                 "allowed, and these data are too few to tell."

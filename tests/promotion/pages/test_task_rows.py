@@ -27,12 +27,12 @@ HIDE = TaskEvidence(
 
 
 def test_a_row_says_what_people_did_and_which_way_is_better() -> None:
-    judged = [verdict("model", "hide.auc", Outcome.PASS), verdict("data", "hide.rows", Outcome.CANNOT_TELL)]
+    judged = [verdict("model", "hide.auc", Outcome.PASS), verdict("data", "hide.rows", Outcome.INCONCLUSIVE)]
     (row,) = list_tasks([HIDE], [*judged, verdict("model", "hide_more.auc", Outcome.BLOCK)], WORDS)
     assert (row.did, row.family, row.better) == ("hid it", "negative", "fewer")
     assert (row.rows, row.positives) == ("1,200", "30")
     assert (row.order, row.error, row.ratio) == ("0.6 [0.5, 0.7]", "0.9 [0.8, 1]", "1.1 [0.9, 1.3]")
-    assert row.verdict == "cannot_tell"
+    assert row.verdict == "inconclusive"
 
 
 def test_a_task_whose_guardrail_is_broken_is_not_called_a_pass() -> None:

@@ -27,15 +27,15 @@ def test_what_may_never_be_shown_comes_before_the_primary() -> None:
 
 
 def test_a_broken_bound_comes_before_what_cannot_be_told_and_that_before_a_warning() -> None:
-    unknown = rail("observed_utility", Outcome.CANNOT_TELL, 0.0, -0.2, 0.2, allowed=RISE, holds=True)
+    unknown = rail("observed_utility", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=RISE, holds=True)
     warned = rail("observed_utility", Outcome.WARN, 0.3, 0.2, 0.4, allowed=RISE)
     broken = rail("coverage", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE)
     assert order_worst_first([warned, unknown, broken], WORDS) == [broken, unknown, warned]
 
 
-def test_a_cannot_tell_that_only_warns_comes_after_one_that_holds() -> None:
-    warns = rail("observed_utility", Outcome.CANNOT_TELL, 0.0, -0.2, 0.2, allowed=RISE, holds=False)
-    holds = rail("coverage", Outcome.CANNOT_TELL, 0.0, -0.2, 0.2, allowed=RISE, holds=True)
+def test_a_inconclusive_that_only_warns_comes_after_one_that_holds() -> None:
+    warns = rail("observed_utility", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=RISE, holds=False)
+    holds = rail("coverage", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=RISE, holds=True)
     assert order_worst_first([warns, holds], WORDS) == [holds, warns]
 
 

@@ -66,7 +66,7 @@ def test_a_guardrail_that_could_not_be_judged_is_named(sound: Standing) -> None:
 
 @pytest.mark.parametrize("before", [False, True])
 def test_a_guardrail_that_was_never_conclusive_is_not_judged(sound: Standing, *, before: bool) -> None:
-    open_ = s.verdict("decision", "back_2d_rate", outcome=Outcome.CANNOT_TELL)
+    open_ = s.verdict("decision", "back_2d_rate", outcome=Outcome.INCONCLUSIVE)
     known = frozenset({"back_2d_rate"} if before else ())
     line = lines.guardrails_defined(s.with_release(s.with_verdicts(sound, open_), judged_before=known))
     assert line.state is (State.MET if before else State.NOT_MET)

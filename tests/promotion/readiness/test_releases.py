@@ -29,7 +29,7 @@ def test_every_weighed_probability_is_calibrated(sound: Standing) -> None:
     assert line.why == "click_1d, buy_2d, back_2d on the whole; no segment was judged"
 
 
-@pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.CANNOT_TELL, Outcome.METRIC_MISSING])
+@pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING])
 def test_a_task_that_is_not_shown_to_be_calibrated_is_named(sound: Standing, outcome: Outcome) -> None:
     off = s.verdict("calibration", "back_2d.calibration_ratio", outcome=outcome)
     line = lines.predictions_calibrated(s.with_verdicts(sound, off))
@@ -41,7 +41,7 @@ def test_a_segment_that_is_off_is_named_and_one_that_cannot_be_told_is_not(sound
     off = s.verdict("calibration", subject, "category=a", Outcome.BLOCK)
     line = lines.predictions_calibrated(s.with_verdicts(sound, off))
     assert (line.state, line.why) == (State.NOT_MET, f"{subject} at category=a")
-    thin = s.verdict("calibration", subject, "category=a", Outcome.CANNOT_TELL)
+    thin = s.verdict("calibration", subject, "category=a", Outcome.INCONCLUSIVE)
     assert lines.predictions_calibrated(s.with_verdicts(sound, thin)).state is State.MET
 
 
@@ -75,7 +75,7 @@ def test_a_segment_of_which_every_verdict_is_inconclusive_is_not_judged(sound: S
     assert sound.release is not None
     assert sound.release.judgement is not None
     open_ = tuple(
-        v if v.segment == "all" else replace(v, outcome=Outcome.CANNOT_TELL)
+        v if v.segment == "all" else replace(v, outcome=Outcome.INCONCLUSIVE)
         for v in sound.release.judgement.verdicts
     )
     line = lines.segments_monitored(s.judged(sound, verdicts=open_))
