@@ -18,6 +18,7 @@ RUN pip install --no-cache-dir uv==0.13.9 \
 
 COPY tasks tasks
 COPY dags dags
+COPY deploy deploy
 COPY surfaces surfaces
 COPY expectations expectations
 COPY mlflow_projects mlflow_projects

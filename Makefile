@@ -24,7 +24,7 @@ setup: $(READY) ## the environment alone: .venv from requirements.lock, with the
 	@echo "ready: .venv/bin/equipoise --help"
 
 demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release that it made
-	@$(PY) -m tasks.deploy.demo --profile $(PROFILE)
+	@$(PY) -m deploy.demo --profile $(PROFILE)
 
 test: $(READY) ## the test suite, but for whole surfaces and running services
 	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark" --durations=25
@@ -45,16 +45,16 @@ lint: $(READY) ## ruff, mypy, import-linter, and what the rooms may import
 	$(PY) .ci/lint_rooms.py
 
 up: $(READY) ## start Airflow and MLflow on this machine; prints addresses and logins
-	@$(PY) -m tasks.deploy up --profile $(PROFILE)
+	@$(PY) -m deploy up --profile $(PROFILE)
 
 down: $(READY) ## stop them, with every process that they started
-	@$(PY) -m tasks.deploy down --profile $(PROFILE)
+	@$(PY) -m deploy down --profile $(PROFILE)
 
 status: $(READY) ## say which of them run
-	@$(PY) -m tasks.deploy status --profile $(PROFILE)
+	@$(PY) -m deploy status --profile $(PROFILE)
 
-compose: $(READY) ## write docker-compose.yml from tasks/deploy
-	@$(PY) -m tasks.deploy.compose file
+compose: $(READY) ## write docker-compose.yml from deploy
+	@$(PY) -m deploy.compose file
 
 bench: $(READY) ## every benchmark at a small size, as ratios, with its seconds
 	@$(PY) -m benchmarks

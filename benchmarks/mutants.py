@@ -44,7 +44,7 @@ SLOW: Final = frozenset(
 """Fixtures that take longer than a mutant is worth."""
 OURS: Final = frozenset({"tasks", "tests", "dags", "benchmarks", "__main__", "__mp_main__"})
 NOTICED, SURVIVED, NO_TESTS, TIMED_OUT = "noticed", "survived", "no tests", "timed out"
-_FOLDERS: Final = ("tasks", "tests", "dags", "surfaces", "expectations", "docs", "mlflow_projects")
+_FOLDERS: Final = ("tasks", "tests", "dags", "deploy", "surfaces", "expectations", "docs", "mlflow_projects")
 _FILES: Final = ("pyproject.toml",)
 _PYTEST: Final = "-x -q -p no:cacheprovider -p no:xdist -W ignore::pytest.PytestAssertRewriteWarning"
 _LEAST: Final = 30.0

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tasks.deploy.airflow_api import Airflow
+from deploy.airflow_api import Airflow
 
 
 class Server(BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
 import pytest
 
-from tasks.deploy.airflow_api import Airflow
+from deploy.airflow_api import Airflow
 from tasks.errors import StoreError
 from tests.deploy.conftest import Server
 

@@ -1,5 +1,5 @@
-from tasks.deploy.airflow_parts import Site, airflow_environment, describe_parts
-from tasks.deploy.services import Web
+from deploy.airflow_parts import Site, airflow_environment, describe_parts
+from deploy.services import Web
 
 SITE = Site(
     "python", "/srv/equipoise", "/var/state", "127.0.0.1", 8080, "http://api:8080", "http://page:8080"

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tasks.deploy import production
-from tasks.deploy.compose import FILE, PLACES, SECRETS, compose_file
-from tasks.deploy.credentials import secret_names
-from tasks.deploy.production import INFRASTRUCTURE
-from tasks.deploy.services import Asked, Ended, Service, Web
+from deploy import production
+from deploy.compose import FILE, PLACES, SECRETS, compose_file
+from deploy.credentials import secret_names
+from deploy.production import INFRASTRUCTURE
+from deploy.services import Asked, Ended, Service, Web
 from tasks.settings import REPOSITORY
 
 COMPOSE = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
@@ -30,7 +30,7 @@ def test_the_file_is_what_the_command_writes() -> None:
 def test_the_file_begins_with_how_it_is_used_and_made() -> None:
     head = FILE.read_text(encoding="utf-8").partition("\nname:")[0]
     assert all(line.startswith("#") or not line for line in head.splitlines())
-    assert "tasks.deploy.compose env" in head
+    assert "deploy.compose env" in head
     assert "docker compose up" in head
     assert "make compose" in head
 
@@ -60,7 +60,7 @@ def of_compose(name: str) -> dict[str, Any]:
 def asked(service: Service) -> list[str] | None:
     match service.ready:
         case Web(url, part):
-            return ["CMD", "python", "-m", "tasks.deploy.healthcheck", url, *filter(None, [part])]
+            return ["CMD", "python", "-m", "deploy.healthcheck", url, *filter(None, [part])]
         case Asked(command):
             return ["CMD", *command]
         case Ended():
@@ -98,7 +98,7 @@ def test_no_secret_stands_in_the_file_or_in_a_command() -> None:
 
 
 def test_the_env_file_has_every_secret_is_private_and_stays(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tasks.deploy.compose", "env"]
+    command = [sys.executable, "-m", "deploy.compose", "env"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     made = [
         subprocess.run(command, cwd=tmp_path, env=environment, check=False, capture_output=True) for _ in "ab"

@@ -2,9 +2,9 @@ import json
 import stat
 from pathlib import Path
 
-from tasks.deploy.credentials import ensure_keys, ensure_passwords, passwords_file
-from tasks.deploy.embedded import environment
-from tasks.deploy.layout import Layout
+from deploy.credentials import ensure_keys, ensure_passwords, passwords_file
+from deploy.embedded import environment
+from deploy.layout import Layout
 
 
 def mode(path: Path) -> int:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.debian import describe_services, find_program
-from tasks.deploy.layout import Layout
+from deploy.debian import describe_services, find_program
+from deploy.layout import Layout
 from tasks.errors import StoreError
 
 SECRETS = {"POSTGRES_PASSWORD": "hush-postgres", "REDIS_PASSWORD": "hush-redis"}

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy import demo
-from tasks.deploy.layout import Layout
+from deploy import demo
+from deploy.layout import Layout
 from tasks.errors import ContractError, DataError
 from tasks.settings import REPOSITORY
 

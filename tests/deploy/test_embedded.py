@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.embedded import environment
-from tasks.deploy.layout import Layout
+from deploy.embedded import environment
+from deploy.layout import Layout
 
 
 def test_the_shells_airflow_and_mlflow_settings_do_not_reach_the_parts(

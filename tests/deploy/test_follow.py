@@ -1,8 +1,8 @@
 import io
 from typing import Any
 
-from tasks.deploy.airflow_api import Airflow
-from tasks.deploy.follow import Lines, failed_logs, follow
+from deploy.airflow_api import Airflow
+from deploy.follow import Lines, failed_logs, follow
 from tests.deploy.conftest import Server
 
 RUN = "/api/v2/dags/d/dagRuns/r"

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.follow import Lines, failed_logs, follow
-from tasks.deploy.installation import client, not_ready, running_layout
-from tasks.deploy.layout import MARK, Layout
-from tasks.deploy.processes import marked, members
-from tasks.deploy.records import records
+from deploy.follow import Lines, failed_logs, follow
+from deploy.installation import client, not_ready, running_layout
+from deploy.layout import MARK, Layout
+from deploy.processes import marked, members
+from deploy.records import records
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
 
@@ -32,7 +32,7 @@ def local(verb: str, layout: Layout) -> subprocess.CompletedProcess[str]:
         "EQUIPOISE_AIRFLOW_PORT": str(layout.airflow_port),
         "EQUIPOISE_MLFLOW_PORT": str(layout.mlflow_port),
     }
-    command = [sys.executable, "-m", "tasks.deploy", verb]
+    command = [sys.executable, "-m", "deploy", verb]
     return subprocess.run(
         command,
         env=environment,
@@ -147,7 +147,7 @@ def test_a_start_that_is_interrupted_leaves_nothing_behind(up: Layout, tmp_path:
         "EQUIPOISE_AIRFLOW_PORT": str(layout.airflow_port),
         "EQUIPOISE_MLFLOW_PORT": str(layout.mlflow_port),
     }
-    command = [sys.executable, "-u", "-m", "tasks.deploy", "up"]
+    command = [sys.executable, "-u", "-m", "deploy", "up"]
     with subprocess.Popen(
         command, env=environment, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True
     ) as start:

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from tasks.deploy.airflow_api import Airflow
-from tasks.deploy.jobs import add_to_mlflow
+from deploy.airflow_api import Airflow
+from deploy.jobs import add_to_mlflow
 from tasks.errors import StoreError
 from tests.deploy.conftest import Server
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.layout import Layout, require_repository
+from deploy.layout import Layout, require_repository
 from tasks.errors import ContractError, StoreError
 from tasks.settings import REPOSITORY
 

@@ -8,14 +8,14 @@ from typing import Any
 import boto3
 import pytest
 
-from tasks.deploy.services import Web
+from deploy.services import Web
 from tests.stores.object_store import free_port
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:botocore")
 
 
 def start(port: int, folder: Path) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "tasks.deploy.objects", str(port), str(folder)]
+    command = [sys.executable, "-m", "deploy.objects", str(port), str(folder)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not Web(f"http://127.0.0.1:{port}/moto-api/").answers():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.processes import end_sessions, marked, members, started_at
+from deploy.processes import end_sessions, marked, members, started_at
 
 linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="orphans are found through /proc")
 

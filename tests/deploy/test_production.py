@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy import production
-from tasks.deploy.compose import PLACES, SECRETS
-from tasks.deploy.installation import profile_of
-from tasks.deploy.layout import Layout
-from tasks.deploy.production import INFRASTRUCTURE, places_here
+from deploy import production
+from deploy.compose import PLACES, SECRETS
+from deploy.installation import profile_of
+from deploy.layout import Layout
+from deploy.production import INFRASTRUCTURE, places_here
 
 SERVICES = {service.name: service for service in production.describe_services(PLACES, SECRETS)}
 

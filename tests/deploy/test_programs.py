@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.processes import started_at
-from tasks.deploy.programs import read_words, report_errors
+from deploy.processes import started_at
+from deploy.programs import read_words, report_errors
 from tasks.errors import ContractError, StoreError
 from tasks.settings import REPOSITORY
 
@@ -24,7 +24,7 @@ def test_what_follows_the_first_word_belongs_to_the_other_program(
     monkeypatch: pytest.MonkeyPatch, given: list[str], profile: str, words: list[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["program", *given])
-    assert read_words("tasks.deploy.command", "Runs it.", words="as after it") == (profile, words)
+    assert read_words("deploy.command", "Runs it.", words="as after it") == (profile, words)
 
 
 def test_an_error_of_ours_ends_the_program_with_its_message_and_code(
@@ -70,7 +70,7 @@ def test_a_misspelt_variable_is_told_first(
 
 @pytest.mark.parametrize("program", ["command", "airflow"])
 def test_a_program_that_works_on_parts_refuses_an_unknown_profile(program: str) -> None:
-    command = [sys.executable, "-m", f"tasks.deploy.{program}", "--profile", "prod", "release", "list"]
+    command = [sys.executable, "-m", f"deploy.{program}", "--profile", "prod", "release", "list"]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
     assert done.returncode == ContractError.exit_code
     assert "Unknown profile 'prod'" in done.stderr
@@ -78,7 +78,7 @@ def test_a_program_that_works_on_parts_refuses_an_unknown_profile(program: str) 
 
 def list_releases(home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "tasks.deploy.command", "release", "list", "feed"],
+        [sys.executable, "-m", "deploy.command", "release", "list", "feed"],
         cwd=REPOSITORY,
         env={**os.environ, "EQUIPOISE_HOME": str(home)},
         capture_output=True,

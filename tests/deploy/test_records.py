@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.layout import MARK, Layout
-from tasks.deploy.processes import end_sessions, marked, members, started_at
-from tasks.deploy.records import Record, records, stop
-from tasks.deploy.records import start as start_service
-from tasks.deploy.services import Ended, Service
+from deploy.layout import MARK, Layout
+from deploy.processes import end_sessions, marked, members, started_at
+from deploy.records import Record, records, stop
+from deploy.records import start as start_service
+from deploy.services import Ended, Service
 from tasks.errors import StoreError
 
 TREE = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"

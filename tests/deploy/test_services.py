@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.deploy.healthcheck import main as probe
-from tasks.deploy.services import Asked, Ended, Ready, Service, Web, is_ready
+from deploy.healthcheck import main as probe
+from deploy.services import Asked, Ended, Ready, Service, Web, is_ready
 
 HEALTH = {"scheduler": {"status": "healthy"}, "triggerer": {"status": "unhealthy"}, "dag_processor": None}
 

@@ -1,4 +1,4 @@
-from tasks.deploy.summary import summarise
+from deploy.summary import summarise
 
 RELEASE = {
     "version": 3,

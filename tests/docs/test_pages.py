@@ -70,7 +70,11 @@ def test_the_table_of_environment_variables_is_that_of_the_settings() -> None:
 
 def test_every_environment_variable_that_is_named_exists() -> None:
     pattern = re.compile(r"\bEQUIPOISE_[A-Z_]+\b")
-    code = [file for room in ("tasks", "dags", "benchmarks") for file in (REPOSITORY / room).rglob("*.py")]
+    code = [
+        file
+        for room in ("tasks", "dags", "deploy", "benchmarks")
+        for file in (REPOSITORY / room).rglob("*.py")
+    ]
     named = {found for file in (*code, *PAGES) for found in pattern.findall(file.read_text(encoding="utf-8"))}
     known = {variable.name.removesuffix("<NAME>") for variable in Settings.variables()}
     examples = {"EQUIPOISE_POSTGRESQL_WAREHOUSE"}
@@ -107,9 +111,7 @@ def test_the_navigation_names_every_page_once() -> None:
 def test_every_room_has_its_page_of_the_reference() -> None:
     rooms = {file.parent.name for file in (REPOSITORY / "tasks").glob("*/__init__.py")}
     pages = {page.stem for page in (DOCS / "reference" / "api").glob("*.md")}
-    assert pages == rooms - {"cli", "deploy", "reports"}, (
-        "the program, its parts and its pages have no reference"
-    )
+    assert pages == rooms - {"cli", "reports"}, "the program, its parts and its pages have no reference"
 
 
 def test_the_page_of_commands_is_made_of_the_program() -> None:

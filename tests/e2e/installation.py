@@ -28,13 +28,13 @@ from typing import Any, TypeVar
 
 from mlflow import MlflowClient
 
+from deploy.credentials import ensure_passwords
+from deploy.follow import failed_logs
+from deploy.installation import require_living
+from deploy.layout import MARK, Layout
+from deploy.processes import marked, members
+from deploy.records import records
 from tasks.datasets.world.generate import generate
-from tasks.deploy.credentials import ensure_passwords
-from tasks.deploy.follow import failed_logs
-from tasks.deploy.installation import require_living
-from tasks.deploy.layout import MARK, Layout
-from tasks.deploy.processes import marked, members
-from tasks.deploy.records import records
 from tasks.settings import REPOSITORY
 from tasks.stores.workspace import Workspace
 from tests.docs.pages import DOCS, blocks
@@ -52,9 +52,9 @@ PORTS_APART = 50
 ENDED = frozenset({"success", "failed"})
 _START = """
 import sys
-from tasks.deploy.installation import profile_of
-from tasks.deploy.layout import Layout
-from tasks.deploy.records import start
+from deploy.installation import profile_of
+from deploy.layout import Layout
+from deploy.records import start
 layout = Layout.from_environment()
 (part,) = [service for service in profile_of(layout).services(layout) if service.name == sys.argv[1]]
 start(layout, part)
@@ -209,7 +209,7 @@ def _first_ports() -> tuple[int, int]:
 def _make(verb: str, layout: Layout) -> None:
     """Do what `make` does with this verb: the parts outlive the process that starts them."""
     done = subprocess.run(
-        [sys.executable, "-m", "tasks.deploy", verb],
+        [sys.executable, "-m", "deploy", verb],
         env=_environment(layout),
         cwd=REPOSITORY,
         capture_output=True,

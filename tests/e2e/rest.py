@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import requests
 
-from tasks.deploy import installation
-from tasks.deploy.airflow_api import Airflow, run_path
-from tasks.deploy.layout import Layout
-from tasks.deploy.services import DIRECT
+from deploy import installation
+from deploy.airflow_api import Airflow, run_path
+from deploy.layout import Layout
+from deploy.services import DIRECT
 
 
 @dataclass(frozen=True)

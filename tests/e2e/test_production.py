@@ -17,14 +17,14 @@ from typing import Any
 
 import pytest
 
-from tasks.deploy.airflow_api import Airflow
-from tasks.deploy.credentials import ensure_passwords
-from tasks.deploy.follow import Lines, failed_logs, follow
-from tasks.deploy.installation import running_layout
-from tasks.deploy.layout import MARK, Layout
-from tasks.deploy.processes import marked, members
-from tasks.deploy.production import LOGS
-from tasks.deploy.records import records
+from deploy.airflow_api import Airflow
+from deploy.credentials import ensure_passwords
+from deploy.follow import Lines, failed_logs, follow
+from deploy.installation import running_layout
+from deploy.layout import MARK, Layout
+from deploy.processes import marked, members
+from deploy.production import LOGS
+from deploy.records import records
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
 from tests.e2e.rest import client, open_page
@@ -56,7 +56,7 @@ def local(verb: str, home: Path, *words: str) -> subprocess.CompletedProcess[str
         "EQUIPOISE_AIRFLOW_PORT": str(ports.airflow_port),
         "EQUIPOISE_MLFLOW_PORT": str(ports.mlflow_port),
     }
-    module = ("tasks.deploy", verb) if verb in {"up", "down", "status"} else (f"tasks.deploy.{verb}",)
+    module = ("deploy", verb) if verb in {"up", "down", "status"} else (f"deploy.{verb}",)
     command = [sys.executable, "-m", *module, "--profile", "production", *words]
     return subprocess.run(
         command,

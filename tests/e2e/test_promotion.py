@@ -21,8 +21,8 @@ from typing import Any
 
 import pytest
 
+from deploy.layout import HOST
 from tasks.cli import main
-from tasks.deploy.layout import HOST
 from tasks.errors import StoreError
 from tasks.pipeline import retrain
 from tasks.stores.audit import Audit

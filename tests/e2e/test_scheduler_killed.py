@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tasks.deploy.records import records
+from deploy.records import records
 from tasks.pipeline import retrain
 from tasks.release import view
 from tasks.stores.audit import Audit

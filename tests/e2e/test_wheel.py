@@ -67,17 +67,6 @@ def test_the_program_is_that_of_the_wheel(python: Path) -> None:
     assert str(python.parents[1]) in found.stdout
 
 
-@pytest.mark.parametrize("verb", ["up", "status"])
-def test_what_needs_the_repository_says_so_in_one_message(python: Path, tmp_path: Path, verb: str) -> None:
-    words = [str(python), "-m", "tasks.deploy", verb]
-    ended = subprocess.run(words, cwd=tmp_path, env=_bare(), capture_output=True, text=True, check=False)
-    assert ended.returncode == ContractError.exit_code
-    assert ended.stderr.startswith("ContractError: An installation on this machine")
-    assert "needs the repository" in ended.stderr
-    assert ended.stderr.count("\n") == 1
-    assert not list(python.parents[1].rglob(".equipoise")), "nothing is written into the package"
-
-
 def test_without_a_surface_the_way_to_one_is_named(run: Run) -> None:
     refusal = run("check", code=ContractError.exit_code).stderr
     assert "or draft a surface: equipoise init NAME --impressions FILE --events FILE" in refusal

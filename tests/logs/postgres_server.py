@@ -19,7 +19,7 @@ import pyarrow as pa
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from tasks.deploy.debian import find_program
+from deploy.debian import find_program
 from tests.stores.object_store import free_port
 
 USER = "owner"

@@ -1,4 +1,4 @@
-"""`python -m tasks.deploy.objects PORT FOLDER`: moto's S3 server, whose objects outlive it.
+"""`python -m deploy.objects PORT FOLDER`: moto's S3 server, whose objects outlive it.
 
 ::
 
@@ -17,7 +17,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tasks.deploy.layout import HOST
+from deploy.layout import HOST
 
 _REGION = "us-east-1"
 

@@ -1,4 +1,4 @@
-"""`python -m tasks.deploy.jobs prepare | users`: what the production services need; what is there stays.
+"""`python -m deploy.jobs prepare | users`: what the production services need; what is there stays.
 
 ::
 
@@ -14,10 +14,10 @@ import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 
-from tasks.deploy.airflow_api import Airflow
-from tasks.deploy.credentials import USERS, password_of
-from tasks.deploy.production import BUCKET
-from tasks.deploy.services import DIRECT
+from deploy.airflow_api import Airflow
+from deploy.credentials import USERS, password_of
+from deploy.production import BUCKET
+from deploy.services import DIRECT
 from tasks.errors import StoreError
 
 DATABASES = ("airflow", "mlflow", "mlflow_auth")

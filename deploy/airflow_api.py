@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import requests
 
-from tasks.deploy.services import DIRECT
+from deploy.services import DIRECT
 from tasks.errors import StoreError
 
 

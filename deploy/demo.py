@@ -20,10 +20,9 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from tasks.contracts import load_surface
-from tasks.deploy.airflow_api import Airflow
-from tasks.deploy.follow import Lines, failed_logs, follow, spell
-from tasks.deploy.installation import (
+from deploy.airflow_api import Airflow
+from deploy.follow import Lines, failed_logs, follow, spell
+from deploy.installation import (
     bring_up,
     client,
     not_ready,
@@ -31,11 +30,12 @@ from tasks.deploy.installation import (
     require_living,
     running_layout,
 )
-from tasks.deploy.layout import Layout
-from tasks.deploy.production import LOGS
-from tasks.deploy.programs import interrupt_on_signals, profile_parser, report_errors
-from tasks.deploy.records import lock_home, stop
-from tasks.deploy.summary import summarise
+from deploy.layout import Layout
+from deploy.production import LOGS
+from deploy.programs import interrupt_on_signals, profile_parser, report_errors
+from deploy.records import lock_home, stop
+from deploy.summary import summarise
+from tasks.contracts import load_surface
 from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, StoreError
 
 CIRCULAR, FEED = "weekly_circular", "home_feed"
@@ -48,7 +48,7 @@ def main() -> int:
     """Run a profile's demo; whatever happens, stop what was started here."""
     interrupt_on_signals()
     with report_errors():
-        layout = Layout.from_environment(profile_parser("tasks.deploy.demo", __doc__).parse_args().profile)
+        layout = Layout.from_environment(profile_parser("deploy.demo", __doc__).parse_args().profile)
         lines, began = Lines(), time.monotonic()
         with lock_home(layout):
             next_steps = _DEMOS[layout.profile](layout, lines)

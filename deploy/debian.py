@@ -17,9 +17,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.deploy.credentials import ACCOUNT
-from tasks.deploy.layout import HOST, Layout
-from tasks.deploy.services import Asked, Ended, Service, Web
+from deploy.credentials import ACCOUNT
+from deploy.layout import HOST, Layout
+from deploy.services import Asked, Ended, Service, Web
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
 
@@ -36,7 +36,7 @@ def describe_services(
         _redis(layout, secrets, shared),
         Service(
             "object-store",
-            (sys.executable, "-m", "tasks.deploy.objects", port, str(layout.home / "objects")),
+            (sys.executable, "-m", "deploy.objects", port, str(layout.home / "objects")),
             {**shared, "PYTHONPATH": str(REPOSITORY)},
             Web(f"http://{HOST}:{port}/moto-api/"),
         ),

@@ -10,10 +10,10 @@
 import os
 import sys
 
-from tasks.deploy.airflow_parts import airflow_environment, describe_parts, site_here
-from tasks.deploy.credentials import USERS, ensure_keys, passwords_file
-from tasks.deploy.layout import HOST, Layout, inherited_environment
-from tasks.deploy.services import Ended, Service, Web
+from deploy.airflow_parts import airflow_environment, describe_parts, site_here
+from deploy.credentials import USERS, ensure_keys, passwords_file
+from deploy.layout import HOST, Layout, inherited_environment
+from deploy.services import Ended, Service, Web
 from tasks.settings import REPOSITORY
 
 _MAKE_STORE = (

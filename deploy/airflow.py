@@ -1,17 +1,17 @@
-"""`python -m tasks.deploy.airflow WORDS`: Airflow's own command line, on what `make up` starts."""
+"""`python -m deploy.airflow WORDS`: Airflow's own command line, on what `make up` starts."""
 
 import os
 import sys
 from typing import NoReturn
 
-from tasks.deploy.installation import profile_of, running_layout
-from tasks.deploy.layout import Layout
-from tasks.deploy.programs import read_words, report_errors
+from deploy.installation import profile_of, running_layout
+from deploy.layout import Layout
+from deploy.programs import read_words, report_errors
 
 
 def main() -> NoReturn:
     """Become Airflow's program, in the environment of the parts that run, or of those that would."""
-    profile, words = read_words("tasks.deploy.airflow", __doc__, words="as `airflow --help` has them")
+    profile, words = read_words("deploy.airflow", __doc__, words="as `airflow --help` has them")
     with report_errors():
         chosen = Layout.from_environment(profile)
         layout = running_layout(chosen) or chosen

@@ -4,8 +4,8 @@ import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tasks.deploy.layout import HOST, Layout
-from tasks.deploy.services import Service, Web
+from deploy.layout import HOST, Layout
+from deploy.services import Service, Web
 from tasks.settings import REPOSITORY
 
 Sections = Mapping[str, Mapping[str, object]]

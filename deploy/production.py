@@ -15,10 +15,10 @@ No secret is part of a command: secrets travel by environment, PostgreSQL's by t
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.deploy.airflow_parts import Site, airflow_environment, describe_parts, site_here
-from tasks.deploy.credentials import ACCOUNT, USERS, password_of
-from tasks.deploy.layout import HOST, Layout
-from tasks.deploy.services import Asked, Ended, Service, Web
+from deploy.airflow_parts import Site, airflow_environment, describe_parts, site_here
+from deploy.credentials import ACCOUNT, USERS, password_of
+from deploy.layout import HOST, Layout
+from deploy.services import Asked, Ended, Service, Web
 
 BUCKET = "equipoise"
 STORE = f"s3://{BUCKET}/store"
@@ -95,7 +95,7 @@ def environment(places: Places, secrets: Mapping[str, str]) -> dict[str, str]:
 
 
 def _job(places: Places, name: str, variables: Mapping[str, str], *, after: tuple[str, ...]) -> Service:
-    return Service(name, (places.airflow.python, "-m", "tasks.deploy.jobs", name), variables, Ended(), after)
+    return Service(name, (places.airflow.python, "-m", "deploy.jobs", name), variables, Ended(), after)
 
 
 def _worker(places: Places, variables: Mapping[str, str]) -> Service:
@@ -136,7 +136,7 @@ def shared_environment(places: Places, secrets: Mapping[str, str]) -> dict[str, 
 def _mlflow_server(places: Places, secrets: Mapping[str, str]) -> dict[str, str]:
     return {
         "MLFLOW_BACKEND_STORE_URI": "postgresql+psycopg2:///mlflow",
-        "MLFLOW_AUTH_CONFIG_PATH": f"{places.airflow.repository}/tasks/deploy/mlflow_auth.ini",
+        "MLFLOW_AUTH_CONFIG_PATH": f"{places.airflow.repository}/deploy/mlflow_auth.ini",
         "MLFLOW_AUTH_ADMIN_USERNAME": ACCOUNT,
         "MLFLOW_AUTH_ADMIN_PASSWORD": secrets["MLFLOW_PASSWORD"],
         "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets["MLFLOW_SECRET_KEY"],

@@ -17,12 +17,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import NoReturn
 
-from tasks.deploy import debian, embedded, production
-from tasks.deploy.airflow_api import Airflow
-from tasks.deploy.credentials import ensure_passwords, ensure_secrets
-from tasks.deploy.layout import Layout, inherited_environment
-from tasks.deploy.records import forget, last_lines, log_of, records, start, stop
-from tasks.deploy.services import Ended, Service, is_ready
+from deploy import debian, embedded, production
+from deploy.airflow_api import Airflow
+from deploy.credentials import ensure_passwords, ensure_secrets
+from deploy.layout import Layout, inherited_environment
+from deploy.records import forget, last_lines, log_of, records, start, stop
+from deploy.services import Ended, Service, is_ready
 from tasks.errors import StoreError
 
 Say = Callable[[str], None]

@@ -71,7 +71,7 @@ class Layout:
         ContractError
             There is no such profile, a variable names no port, or the package came without the repository.
         """
-        require_repository("An installation on this machine (`python -m tasks.deploy`)")
+        require_repository("An installation on this machine (`python -m deploy`)")
         if profile not in _INNER:
             raise ContractError(unknown("profile", profile, _INNER, where="PROFILE"))
         settings = Settings.of_repository()

@@ -1,11 +1,11 @@
-"""`python -m tasks.deploy.healthcheck URL [PART]`: ends with 0 when Web(URL, PART) answers.
+"""`python -m deploy.healthcheck URL [PART]`: ends with 0 when Web(URL, PART) answers.
 
 Compose asks its services this way, where this machine's parts are asked by the same code.
 """
 
 import sys
 
-from tasks.deploy.services import Web
+from deploy.services import Web
 
 
 def main(words: list[str]) -> int:

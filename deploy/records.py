@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.deploy.credentials import write_private
-from tasks.deploy.layout import MARK, Layout
-from tasks.deploy.processes import end_sessions, started_at, undisturbed
-from tasks.deploy.services import Service
+from deploy.credentials import write_private
+from deploy.layout import MARK, Layout
+from deploy.processes import end_sessions, started_at, undisturbed
+from deploy.services import Service
 from tasks.errors import StoreError
 from tasks.privacy import private_umask
 

@@ -1,18 +1,18 @@
-"""`python -m tasks.deploy up | down | status`: what the make verbs of the same names call."""
+"""`python -m deploy up | down | status`: what the make verbs of the same names call."""
 
 import sys
 from collections.abc import Callable, Mapping
 
-from tasks.deploy.credentials import USERS, ensure_passwords
-from tasks.deploy.installation import bring_up, not_ready, profile_of, running_layout
-from tasks.deploy.layout import Layout
-from tasks.deploy.programs import interrupt_on_signals, profile_parser, report_errors
-from tasks.deploy.records import lock_home, records, stop
+from deploy.credentials import USERS, ensure_passwords
+from deploy.installation import bring_up, not_ready, profile_of, running_layout
+from deploy.layout import Layout
+from deploy.programs import interrupt_on_signals, profile_parser, report_errors
+from deploy.records import lock_home, records, stop
 
 
 def main() -> int:
     """Run one verb and return its exit code."""
-    parser = profile_parser("tasks.deploy", __doc__)
+    parser = profile_parser("deploy", __doc__)
     parser.add_argument("verb", choices=tuple(_VERBS))
     interrupt_on_signals()
     with report_errors():

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TextIO
 
-from tasks.deploy.airflow_api import Airflow
+from deploy.airflow_api import Airflow
 from tasks.errors import StoreError
 
 Instance = Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""`python -m tasks.deploy.compose file | env`: docker-compose.yml, and `.env` with the secrets it asks for.
+"""`python -m deploy.compose file | env`: docker-compose.yml, and `.env` with the secrets it asks for.
 
 The project's own services are those of `production.py`. What Compose brings as images, where debian.py starts
 programs of this machine, is described here.
@@ -13,22 +13,22 @@ from typing import Any
 
 import yaml
 
-from tasks.deploy import production
-from tasks.deploy.airflow_parts import Site
-from tasks.deploy.credentials import ACCOUNT, ensure_secrets, secret_names, write_private
-from tasks.deploy.layout import HOST
-from tasks.deploy.production import Places
-from tasks.deploy.services import Asked, Ended, Service, Web
+from deploy import production
+from deploy.airflow_parts import Site
+from deploy.credentials import ACCOUNT, ensure_secrets, secret_names, write_private
+from deploy.layout import HOST
+from deploy.production import Places
+from deploy.services import Asked, Ended, Service, Web
 from tasks.settings import REPOSITORY
 
 FILE = REPOSITORY / "docker-compose.yml"
 HEADER = """\
 # Equipoise with PostgreSQL, Redis, an object store, Airflow on Celery and MLflow with logins.
 #
-#   .venv/bin/python -m tasks.deploy.compose env      writes .env: a random secret for each ${...} below
+#   .venv/bin/python -m deploy.compose env      writes .env: a random secret for each ${...} below
 #   docker compose up --build --detach
 #
-# `make compose` writes this file: change tasks/deploy/production.py or tasks/deploy/compose.py, not the file.
+# `make compose` writes this file: change deploy/production.py or deploy/compose.py, not the file.
 # Without Docker, `make up PROFILE=production` starts the same services of the project's own image.
 #
 # Any S3 with conditional puts will do: then take `object-store` out of compose.py and name the other store by
@@ -187,7 +187,7 @@ def _merge(block: Any, variables: Mapping[str, str], content: Mapping[str, str])
 def _healthcheck(service: Service) -> dict[str, Any]:
     match service.ready:
         case Web(url, part):
-            probe = (PLACES.airflow.python, "-m", "tasks.deploy.healthcheck", url, *filter(None, [part]))
+            probe = (PLACES.airflow.python, "-m", "deploy.healthcheck", url, *filter(None, [part]))
             return {"healthcheck": _asked(*probe)}
         case Asked(command):
             return {"healthcheck": {"test": ["CMD", *command], **_SELDOM}}
