@@ -16,7 +16,7 @@ ApprovalsOnCommandLine = Literal["by_account"] | bool
 AUC_MAX: Final = 0.995
 FEATURE_AUC_MAX: Final = 0.98
 """Heads of the shipped surfaces reach an AUC of .988 and their single features one of .952
-(docs/decisions/0020-the-order-is-judged-inside-requests.md)."""
+(docs/decisions/0020-auc-within-requests.md)."""
 LATENCY_RATIO_MAX: Final = 2.0
 
 
