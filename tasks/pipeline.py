@@ -7,21 +7,16 @@
 `retrain` runs it whole in this process. In Airflow each step is a process of its own, so what a step needs is
 imported when it runs. `apply_policy` begins at the release step, with the champion's models; `recheck` runs
 the end once more for a release that is to be promoted.
-
-Training and calibration run in the process of the step, or each as an MLflow project (EQUIPOISE_LAUNCHER). A
-project is given the step's own inputs and leaves its work in the registry, where it is looked for by those
-inputs, before and after: what is there is not made again, and what is not there was not made.
 """
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.errors import DataError, GateRefused, StoreError
-from tasks.settings import IN_PROCESS, Settings
+from tasks.errors import DataError, GateRefused
 
 if TYPE_CHECKING:
     from tasks.calibration.step import CalibrateResult
@@ -33,8 +28,6 @@ if TYPE_CHECKING:
     from tasks.training.step import TrainResult
 
 _LOG = logging.getLogger("equipoise")
-
-Result = TypeVar("Result", "TrainResult", "CalibrateResult")
 
 
 @dataclass(frozen=True)
@@ -243,73 +236,29 @@ def train(one: TaskRetrain) -> "TrainResult | KeptChampion":
 
     Raises
     ------
-    ContractError
-        A setting says what is not known.
     DataError
         The task cannot be trained, and there is no champion whose model it could keep.
-    StoreError
-        The project could not be run, or ended well without having made the model.
     """
+    from tasks.release.trained import keep_champion
     from tasks.training import step
 
-    return _in_place(
-        one,
-        "train",
-        lambda: step.train_and_compare(one.rows, parent_run=one.retrain.parent_run),
-        lambda: step.find(one.rows),
-        done=lambda found: step.is_compared(one.rows, found),
-    )
+    asked = one.retrain
+    try:
+        return step.train_and_compare(one.rows, parent_run=asked.parent_run)
+    except DataError as error:
+        return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
 
 
 def calibrate(one: TaskRetrain, *, model_version: int) -> "CalibrateResult | KeptChampion":
     """Calibrate a task's model; one that cannot be calibrated keeps the champion's. Raises as `train`."""
     from tasks.calibration import step
-
-    return _in_place(
-        one,
-        "calibrate",
-        lambda: step.calibrate(one.rows, model_version=model_version, parent_run=one.retrain.parent_run),
-        lambda: step.find(one.rows, model_version=model_version),
-        model_version=model_version,
-    )
-
-
-def _in_place(
-    one: TaskRetrain,
-    project: str,
-    run: Callable[[], Result],
-    find: Callable[[], Result | None],
-    done: Callable[[Result], bool] = lambda _: True,
-    **inputs: int,
-) -> "Result | KeptChampion":
-    """Run a step in this process, or find what its project makes; it runs where more is to be ``done``."""
     from tasks.release.trained import keep_champion
 
     asked = one.retrain
     try:
-        if Settings().launcher == IN_PROCESS:
-            return run()
-        found = find()
-        return found if found and done(found) else _launch(one, project, find, **inputs)
+        return step.calibrate(one.rows, model_version=model_version, parent_run=asked.parent_run)
     except DataError as error:
         return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
-
-
-def _launch(one: TaskRetrain, project: str, find: Callable[[], Result | None], **inputs: int) -> Result:
-    """Run a step's project and return what it has made."""
-    from tasks.stores.projects import submit
-
-    asked, named = one.retrain, {"task": one.task, "snapshot": one.snapshot, **inputs}
-    submit(asked.workspace, project, {**named, "as_of": asked.as_of, "parent_run": asked.parent_run})
-    part = find()
-    if part is None:
-        raise StoreError(
-            f"The project '{project}' of task '{one.task}' ended well, but what it should have made from "
-            f"label snapshot {one.snapshot} is not registered here. Does it see the same "
-            "MLFLOW_TRACKING_URI, EQUIPOISE_HOME, EQUIPOISE_SURFACES and the same versions of this code and "
-            "of lightgbm?"
-        )
-    return replace(part, reused=False)
 
 
 def _fit(one: TaskRetrain, begin: Callable[[str], None]) -> "TaskResult":

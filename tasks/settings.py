@@ -19,11 +19,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar, overload
 
-from tasks.errors import ContractError, unknown
+from tasks.errors import ContractError
 
 REPOSITORY: Final = Path(__file__).resolve().parents[1]
 HIDDEN: Final = "***"
-IN_PROCESS, MLFLOW_PROJECT = "in_process", "mlflow-project"
 
 _OURS: Final = "EQUIPOISE_"
 _POSTGRESQL: Final = "EQUIPOISE_POSTGRESQL_"
@@ -151,17 +150,6 @@ def _port(default: int) -> Callable[[str, str], int]:
     return parse
 
 
-def _one_of(*known: str) -> Callable[[str, str], str]:
-    """Accept these texts; the first is the default."""
-
-    def parse(name: str, text: str) -> str:
-        if text and text not in known:
-            raise ContractError(unknown("value", text, known, where=name))
-        return text or known[0]
-
-    return parse
-
-
 @dataclass(frozen=True)
 class Settings:
     """What the environment says, read at the moment of asking.
@@ -206,21 +194,6 @@ class Settings:
     java_home = Variable("JAVA_HOME", "the Java that Spark runs on", "the `java` on the PATH", _path)
     airflow_port = Variable("EQUIPOISE_AIRFLOW_PORT", "port of Airflow in `make up`", "`8080`", _port(8080))
     mlflow_port = Variable("EQUIPOISE_MLFLOW_PORT", "port of MLflow in `make up`", "`5000`", _port(5000))
-    launcher = Variable(
-        "EQUIPOISE_LAUNCHER",
-        "where training and calibration run: `in_process`, in the step's own process, or `mlflow-project`",
-        f"`{IN_PROCESS}`",
-        _one_of(IN_PROCESS, MLFLOW_PROJECT),
-    )
-    launcher_backend = Variable(
-        "EQUIPOISE_LAUNCHER_BACKEND",
-        "what MLflow runs such a project on: `local`, `kubernetes`, or the backend of a plugin",
-        "`local`",
-        lambda _, text: text or "local",
-    )
-    launcher_config = Variable(
-        "EQUIPOISE_LAUNCHER_CONFIG", "configuration of that backend, a JSON file", "none", _path
-    )
     mlflow_url = Variable(
         "EQUIPOISE_MLFLOW_URL",
         "where people open MLflow: the address behind the buttons of the steps; `make up` sets it",

@@ -14,7 +14,7 @@ EXCEPTIONS = {
     "tasks/release/model.py": "travels with a release to where tasks/settings.py is not",
     "tasks/settings.py": "the one place",
     "tasks/stores/tracking.py": "sets MLflow's defaults before it is imported",
-    "tasks/stores/projects.py": "takes over what MLflow hands to a project's process, and hands on to one",
+    "tasks/stores/projects.py": "takes over what MLflow sets for a project's process",
     "deploy/layout.py": "makes the environment of child processes from that of the shell",
     "deploy/jobs.py": "reads what the description of a job has put into its environment",
 }

@@ -40,9 +40,9 @@ def test_folders_begin_at_the_root_unless_a_variable_names_them(
 
 
 def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("EQUIPOISE_LAUNCHER", "EQUIPOISE_AIRFLOW_PORT", "EQUIPOISE_STORE"):
+    for name in ("EQUIPOISE_AIRFLOW_PORT", "EQUIPOISE_STORE"):
         monkeypatch.setenv(name, "")
-    assert (Settings().launcher, Settings().airflow_port, Settings().store) == ("in_process", 8080, None)
+    assert (Settings().airflow_port, Settings().store) == (8080, None)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,6 @@ def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
         ("EQUIPOISE_REQUIRE_VERIFIED", "yes", "EQUIPOISE_REQUIRE_VERIFIED = 'yes' is neither 0 nor 1"),
         ("EQUIPOISE_MEMORY", "4 gigs", "EQUIPOISE_MEMORY = '4 gigs' is not an amount of memory"),
         ("EQUIPOISE_AIRFLOW_PORT", "80", "EQUIPOISE_AIRFLOW_PORT = '80' is not a port. .* 1024 to 65535"),
-        ("EQUIPOISE_LAUNCHER", "in_proces", "'in_proces' in EQUIPOISE_LAUNCHER.* Did you mean 'in_process'"),
     ],
 )
 def test_a_wrong_value_is_refused_by_name_and_stops_no_other(

@@ -126,13 +126,6 @@ def calibrate(rows: TaskRows, *, model_version: int, parent_run: str | None = No
     return _result(wanted.registry, rows.task, part, reused=found is not None)
 
 
-def find(rows: TaskRows, *, model_version: int) -> CalibrateResult | None:
-    """Return what `calibrate` would use again, if it is there; nothing is fitted."""
-    wanted = _wanted_part(*_rows_of_model(rows, model_version))
-    part = wanted.find()
-    return None if part is None else _result(wanted.registry, rows.task, part, reused=True)
-
-
 def _rows_of_model(rows: TaskRows, version: int) -> tuple[TaskRows, Part]:
     """Return the model to calibrate, and rows of which it learned from no calibrate day."""
     registry = Registry(rows.workspace.home)

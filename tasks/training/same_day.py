@@ -119,12 +119,6 @@ def run(rows: TaskRows, model: Part, *, parent_run: str | None = None) -> str | 
         return opened.run_id
 
 
-def is_done(rows: TaskRows, model: Part) -> bool:
-    """Whether nothing is left for `run` to do."""
-    other = _find_other(rows, model)
-    return other is None or finished_run(other.key(rows)) is not None
-
-
 def _find_other(rows: TaskRows, model: Part) -> _Other | None:
     champion = find_tested_model(rows)
     if champion is None or champion == model:

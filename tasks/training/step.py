@@ -124,18 +124,6 @@ def for_refit(rows: TaskRows, tested: int) -> TaskRows:
     return rows.for_refit(Recipe.of(registry, model))
 
 
-def find(rows: TaskRows) -> TrainResult | None:
-    """Return what `train` would use again, if it is there; nothing is trained."""
-    wanted = _wanted_part(rows, find_champion_model(rows))
-    part = wanted.find()
-    return None if part is None else _result(wanted.registry, rows.task, part, reused=True)
-
-
-def is_compared(rows: TaskRows, trained: TrainResult) -> bool:
-    """Whether `train_and_compare` has nothing left to do once the model is there."""
-    return same_day.is_done(rows, _part(trained))
-
-
 def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:
     contracts = model_inputs(rows.workspace.contracts, rows.task)
     code = {

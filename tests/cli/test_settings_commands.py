@@ -17,7 +17,6 @@ def test_every_variable_is_listed_with_its_value_and_default(
     assert {variable.name for variable in Settings.variables()} <= set(rows)
     assert rows["EQUIPOISE_THREADS"]["value"] == "3"
     assert rows["EQUIPOISE_THREADS"]["is_set"]
-    assert rows["EQUIPOISE_LAUNCHER"]["default"] == "`in_process`"
 
 
 @pytest.mark.parametrize("form", [[], ["--json"]])

@@ -14,12 +14,10 @@ from mlflow.projects._project_spec import EntryPoint, load_project
 
 from tasks.cli.program import parse
 from tasks.cli.project import without_empty
-from tasks.errors import ContractError
-from tasks.stores import projects
-from tasks.stores.projects import BACKENDS, PROJECTS, project_folder
+from tests.mlflow_projects.by_hand import PROJECTS
 
 NAMES = ("train", "calibrate", "simulate", "shadow", "retrain")
-LAUNCHED = ("train", "calibrate")
+IN_IMAGES = ("train", "calibrate")
 VALUES = {"as_of": "2026-02-16T00:00:00Z", "model_version": "3", "cadence": "slow"}
 HOSTILE = "--json; touch pwned $(touch pwned) `touch pwned` ' \" \\ {surface}\n& touch pwned"
 
@@ -80,25 +78,14 @@ def test_no_value_reaches_the_shell_or_is_taken_for_an_option(name: Any, tmp_pat
     assert len(options[4:]) + len(values) == len(known)
 
 
-@pytest.mark.parametrize("name", LAUNCHED)
+@pytest.mark.parametrize("name", IN_IMAGES)
 def test_for_kubernetes_it_asks_for_the_same_in_an_image(name: Any) -> None:
-    assert "kubernetes" in BACKENDS
-    plain, image = PROJECTS / name, project_folder(name, "kubernetes")
+    plain, image = PROJECTS / name, PROJECTS / "kubernetes" / name
     assert load_project(str(plain)).docker_env is None
     assert load_project(str(image)).docker_env == {"image": "registry.example.com/equipoise:latest"}
     every = {key: VALUES.get(key, key) for key in entry_point(plain).parameters}
     assert words(image, every) == words(plain, every)
     assert command(image, every).startswith(f"python -m tasks.cli.project {name} ")
-
-
-def test_a_package_without_the_repository_says_so_and_names_the_way_out(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(projects, "PROJECTS", tmp_path / "mlflow_projects")
-    with pytest.raises(
-        ContractError, match=r"needs the repository's folder .* EQUIPOISE_LAUNCHER=in_process"
-    ):
-        project_folder("train", "local")
 
 
 def test_mlflow_takes_the_configuration_for_kubernetes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,20 +1,18 @@
 """`mlflow run` as a person types it, on the small feed."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tasks.stores.projects import ERROR, MESSAGE, PROJECTS
+from tasks.stores.projects import ERROR, MESSAGE
 from tasks.stores.registry import Registry
 from tasks.stores.tracking import experiment_id, tracking_uri
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import step as train
 from tests.feeds.small_feed import AS_OF, small_feed
+from tests.mlflow_projects.by_hand import PROJECTS, mlflow_run
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("small_feed")]
 Feed = tuple[Workspace, str]
@@ -32,25 +30,6 @@ def elsewhere(tmp_path: Path) -> Path:
     return folder
 
 
-def mlflow_run(
-    feed: Feed, folder: Path, *options: str, store: str | None = None, **parameters: str
-) -> subprocess.CompletedProcess[str]:
-    """Run the project `train` from a folder; without a store as if nobody had chosen one."""
-    workspace, _ = feed
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")},
-        "EQUIPOISE_HOME": str(workspace.home),
-        "EQUIPOISE_SURFACES": str(workspace.surfaces),
-        "VIRTUAL_ENV": sys.prefix,
-        **({"MLFLOW_TRACKING_URI": store} if store else {}),
-    }
-    named = (word for name, value in parameters.items() for word in ("-P", f"{name}={value}"))
-    command = (sys.executable, "-m", "mlflow", "run", str(PROJECTS / "train"), "--env-manager", "local")
-    return subprocess.run(
-        [*command, *options, *named], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-
-
 def project_runs(client: MlflowClient, experiment: str) -> list[Run]:
     return client.search_runs([experiment], "tags.mlflow.source.type = 'PROJECT'")
 
@@ -63,7 +42,7 @@ def test_without_a_chosen_store_it_makes_in_the_home_what_the_step_makes(feed: F
         "as_of": format_instant(AS_OF),
         "snapshot": snapshot,
     }
-    ran = mlflow_run(feed, elsewhere, **asked)
+    ran = mlflow_run("train", workspace, folder=elsewhere, **asked)
     assert ran.returncode == 0, ran.stderr
     assert "MLFLOW_TRACKING_URI is not set" in ran.stderr
     assert ran.stdout == ""
@@ -80,7 +59,8 @@ def test_what_it_cannot_do_is_one_message_and_kept_with_its_run(feed: Feed, else
     experiment_id(client, workspace.home, "small_feed")
     hostile = {"surface": "small_feed; touch pwned", "task": "--json", "as_of": format_instant(AS_OF)}
     store = tracking_uri(workspace.home)
-    ran = mlflow_run(feed, elsewhere, "--experiment-name", "small_feed", store=store, **hostile)
+    named = ("--experiment-name", "small_feed")
+    ran = mlflow_run("train", workspace, *named, folder=elsewhere, store=store, **hostile)
     assert ran.returncode == 1
     said = "Unknown surface 'small_feed; touch pwned' in"
     assert f"ContractError: {said}" in ran.stderr

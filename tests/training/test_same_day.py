@@ -10,7 +10,7 @@ The champion orders the newest days the wrong way round, so that whatever is tra
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +19,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from tasks import pipeline
 from tasks.calibration import step as calibrate
 from tasks.columns import REQUEST_ID, SHOWN_AT, USER_ID
 from tasks.contracts import digest
@@ -30,7 +29,6 @@ from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
-from tasks.pipeline import Retrain, TaskRetrain
 from tasks.promotion.gates.same_day import judge_recipes, judge_same_day
 from tasks.promotion.provenance import read_recipes
 from tasks.release import step as release
@@ -235,13 +233,12 @@ def test_the_recipe_of_the_champion_is_compared_with_nothing_and_is_what_the_oth
     same = train.run(home.workspace, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
     assert not same.reused
     assert home.comparisons == before
-    assert train.is_compared(home.rows(home.workspace), same)
     evidence = found(home, home.model)
     assert evidence.comparison is not None
     assert evidence.comparison.auc_by_request_drop == lost_order(home, part_of(same), home.model)
 
 
-def test_a_comparison_that_was_killed_is_made_on_the_second_run_by_a_project_too(
+def test_a_comparison_that_was_killed_is_made_on_the_second_run(
     home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shallow = under(tmp_path, home.workspace.home, SURFACE.replace("num_leaves: 7", "num_leaves: 2"))
@@ -250,14 +247,8 @@ def test_a_comparison_that_was_killed_is_made_on_the_second_run_by_a_project_too
         dying.setattr(PatientClient, "log_text", _die_at(same_day.STEP, PatientClient.log_text))
         with pytest.raises(KeyboardInterrupt):
             train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
-    models, rows = home.models, home.rows(shallow)
-    there = train.find(rows)
-    assert there is not None
-    assert not train.is_compared(rows, there)
-    monkeypatch.setenv("EQUIPOISE_LAUNCHER", "mlflow-project")
-    done = pipeline.train(TaskRetrain(Retrain(shallow, AS_OF), CLICK, home.snapshot))
-    assert done == replace(there, reused=False)
-    assert train.is_compared(rows, there)
+    models = home.models
+    assert train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot).reused
     assert home.models == models
     client = Registry(home.workspace.home).client
     ends = sorted(client.get_run(run).info.status for run in {*home.comparisons} - before)

@@ -1,4 +1,4 @@
-"""The sequence, the rehearsal and the shadow as MLflow projects, beside the same in this process."""
+"""A retrain, a simulation and a shadow as MLflow projects, compared with the same in this process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,13 @@ import pytest
 from mlflow.entities import Run
 
 from tasks.replay import shadow, simulate
-from tasks.stores.projects import PROJECT, submit
+from tasks.stores.projects import PROJECT
 from tasks.stores.runs import PARENT
-from tasks.stores.tracking import connect
+from tasks.stores.tracking import connect, experiment_id, tracking_uri
 from tasks.stores.workspace import Workspace, format_instant
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME, Retrained
+from tests.mlflow_projects.by_hand import mlflow_run
 
 pytestmark = pytest.mark.e2e
 
@@ -28,7 +29,9 @@ class Projects:
 
 @pytest.fixture(scope="module")
 def by_projects(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Projects:
-    workspace = mini.with_log(mini_surfaces, mini_world, tmp_path_factory.mktemp("mini_by_projects"))
+    folder = tmp_path_factory.mktemp("mini_by_projects")
+    workspace = mini.with_log(mini_surfaces, mini_world, folder)
+    experiment_id(connect(workspace.home), workspace.home, NAME)
     as_of = format_instant(AS_OF)
     asked = {
         "retrain": {"as_of": as_of},
@@ -36,7 +39,10 @@ def by_projects(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.
         "shadow": {"challenger": "challenger", "as_of": as_of},
     }
     for name, parameters in asked.items():
-        submit(workspace, name, parameters)
+        named = ("--experiment-name", NAME, "-P", f"surface={NAME}")
+        store = tracking_uri(workspace.home)
+        ran = mlflow_run(name, workspace, *named, folder=folder, store=store, **parameters)
+        assert ran.returncode == 0, ran.stderr
     return Projects(
         workspace, {run.data.tags[PROJECT]: run for run in runs_of(workspace) if PROJECT in run.data.tags}
     )
