@@ -27,6 +27,7 @@ from scipy.special import logit
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from benchmarks.policy_sweep import SlotSums, SweptCandidates, sweep_policies
 from tasks import columns as c
 from tasks.contracts import UtilitySpec
 from tasks.contracts.bounds import Bounded
@@ -42,7 +43,6 @@ from tasks.datasets.world.vocabulary import CANDIDATES, EXAMINATION
 from tasks.datasets.world.vocabulary import SLOTS as PLACES
 from tasks.replay.log import Slates
 from tasks.replay.log_block import LogReading
-from tasks.replay.policy_sweep import SlotSums, SweptCandidates, sweep_policies
 from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.replay.tuning.goal import Axis, GoalBound, GoalMeter, WeightGoal
@@ -179,7 +179,7 @@ def true_rates(week: Week, weights: Floats) -> Floats:
     """Return what is truly likely a look under each weight vector, shape [policies, terms]."""
     starts = np.arange(0, len(week.truth) + 1, week.size)
     sums: SlotSums = sweep_policies(SweptCandidates(week.heads, week.truth, starts), weights, slots=SLOTS)
-    return sums.per_look(LOOKS)
+    return sums.per_impression(LOOKS)
 
 
 def optimum(week: Week, current: Floats, *, seed: int, policies: int) -> float:

@@ -1,4 +1,4 @@
-"""Commands on labels: compile, build, show, explain, compare, export, repair and vacuum."""
+"""Commands on labels: compile, build, show, explain, compare, export and vacuum."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from tasks.labels.compare import Difference
     from tasks.labels.explain import ExplainResult
     from tasks.labels.export import ExportResult
-    from tasks.labels.repair import RepairResult
     from tasks.labels.show import ShowResult
     from tasks.labels.vacuum import VacuumResult
     from tasks.stores.workspace import Workspace
@@ -96,14 +95,6 @@ def export(
     from tasks.labels.export import export
 
     return export(workspace, out=out, format=file_format)
-
-
-@_labels.command("home_feed --snapshot 3fe1fbbb46ac1f91", passed=lambda result: result.restored)
-def repair(workspace: "Workspace", snapshot: _Snapshot = None) -> "RepairResult":
-    """Bring back a snapshot whose files are gone, torn or changed."""
-    from tasks.labels.repair import repair
-
-    return repair(workspace, snapshot=snapshot)
 
 
 @_labels.command("home_feed --keep P30D --dry-run")

@@ -28,7 +28,6 @@ from tasks.cli import (
 )
 from tasks.cli.command import PROGRAM, Call
 from tasks.cli.faults import EXIT_CODE, report_fault
-from tasks.cli.interpreter import prepare_interpreter
 from tasks.cli.output import PrintableFormatter, as_json, as_plain, as_printable, as_text
 from tasks.cli.surroundings import find_refusal, open_closed_streams, require_working_folder, was_stopped
 from tasks.errors import ContractError, EquipoiseError
@@ -122,7 +121,6 @@ def main(
         handler.setFormatter(PrintableFormatter("%(message)s"))
     logging.getLogger("equipoise").setLevel(logging.INFO)
     try:
-        prepare_interpreter()
         require_working_folder()
         given = answer(argv)
         command, json = given.call.command, given.call.arguments["json"]

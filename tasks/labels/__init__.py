@@ -15,10 +15,9 @@
     show, export, compare, vacuum         a snapshot counted, written to a file, compared; old ones swept
     count                                 the labels of some days counted in the log, before a build
     calendar                              each task's days: mature, immature, failed, not validated
-    repair                                a snapshot whose files are damaged brought back
     explain, missing_impression           why an impression has its labels, or has none
       explanation, explanation_query, explanation_facts, explanation_text
     spared                                the effect of ``before_positive`` on a base rate
 
-Steps: build, compare, explain, export, missing_impression, repair, show, snapshot, store, vacuum.
+Steps: build, compare, explain, export, missing_impression, show, snapshot, store, vacuum.
 """

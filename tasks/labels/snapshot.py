@@ -196,17 +196,6 @@ class Snapshot:
             self._verify(connection, [file for file in self.files() if _day(file) in days])
             connection.execute(_AS_VERIFIED)
 
-    def damaged_days(self) -> dict[date, list[DataFile]]:
-        """Return the days whose files are gone or hold other rows than were built, and what is left."""
-        files = self.files()
-        gone = {file.path for file in delta.lost_files(locate(self.path), self.version) if not _exists(file)}
-        there = [file for file in files if file.path not in gone]
-        with duckdb.connect() as connection:
-            configure(connection)
-            register_objects(connection)
-            damaged = self._differing(connection, files, there)
-        return {day: [file for file in there if _day(file) == day] for day in damaged}
-
     def _verify(self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile]) -> None:
         """Refuse files that hold other rows than were built, unless this process has read them before."""
         unread = [file for file in files if (file.path, _identity(file)) not in _VERIFIED]
@@ -214,26 +203,26 @@ class Snapshot:
             return
         days = {_day(file) for file in unread}
         of_days = [file for file in files if _day(file) in days]
-        if damaged := self._differing(connection, of_days, of_days):
-            raise StoreError(self._refusal("holds other rows than were built on", damaged))
+        if damaged := self._differing(connection, of_days):
+            changed = ", ".join(str(file.path) for file in of_days if _day(file) in damaged)
+            way_out = f"Move away {changed} and build"
+            raise StoreError(self._refusal("holds other rows than were built on", damaged, way_out))
         _VERIFIED.update((file.path, _identity(file)) for file in of_days)
 
-    def _differing(
-        self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], there: Sequence[DataFile]
-    ) -> list[date]:
-        """Return the days of ``files`` whose rows, read from ``there``, are not those that were built."""
+    def _differing(self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile]) -> list[date]:
+        """Return the days whose rows are not those that were built."""
         recorded = self._recorded_days()
         hashed = x.call("HASH", *x.columns(_hashed_columns(self.schema())))
         days = sorted({_day(file) for file in files})
         sums: dict[date, tuple[int, int]] = {}
         try:
-            sums = _sum_days(connection, there, hashed)
+            sums = _sum_days(connection, files, hashed)
         except duckdb.Error:  # of one file at least: which day's?
-            if len(there) == len(files) and not all(map(_exists, files)):
+            if not all(map(_exists, files)):
                 raise
             for day in days:
                 with suppress(duckdb.Error):
-                    sums |= _sum_days(connection, [file for file in there if _day(file) == day], hashed)
+                    sums |= _sum_days(connection, [file for file in files if _day(file) == day], hashed)
         return [day for day in days if sums.get(day) != recorded.get(day)]
 
     def _recorded_days(self) -> dict[date, tuple[int, int]]:
@@ -257,10 +246,10 @@ class Snapshot:
             )
         return {day: (recorded.rows, recorded.content) for day, recorded in build.days.items()}
 
-    def _refusal(self, what: str, days: Sequence[date], cause: str = "") -> str:
+    def _refusal(self, what: str, days: Sequence[date], way_out: str) -> str:
         return (
-            f"Label snapshot {self.id} {what} {len(days)} day(s), the first is {days[0]}. {cause}Nothing "
-            f"of it was used. Bring it back: `equipoise labels repair {self.surface} --snapshot {self.id}`"
+            f"Label snapshot {self.id} {what} {len(days)} day(s), the first is {days[0]}. {way_out} "
+            f"it again: `equipoise labels build {self.surface} --as-of {self.as_of.isoformat()}`"
         )
 
     @contextmanager
@@ -273,7 +262,7 @@ class Snapshot:
             if not lost:
                 raise StoreError(f"The labels at {self.path} cannot be read: {error}") from error
             days = sorted({_day(file) for file in lost})
-            swept = "`labels vacuum` swept them, or somebody removed them. "
+            swept = "`labels vacuum` or somebody removed them. Build"
             raise StoreError(self._refusal("has lost files of", days, swept)) from error
 
 

@@ -17,7 +17,6 @@
     compare, shadow             champion and challenger on the newest traffic
     off_policy                  a target policy estimated from a log with propensities
 
-    policy_sweep                many weight vectors on the same candidates in one pass
     tuning/                     weights searched on days of their own, and one policy proposed
 
 Steps: entrants, logged_candidates, measured_policies, notes, off_policy, policy_diff, shadow, simulate,

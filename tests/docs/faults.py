@@ -72,13 +72,13 @@ FAULTS: Final = {
         ),
         Fault(
             "labels are turned over in their Parquet file",
-            "the snapshot is refused where it is read; `labels repair`, which the message spells out, brings it back under its name",
-            "labels/test_repair.py::test_labels_turned_over_in_their_file_are_refused_and_brought_back",
+            "the snapshot is refused where it is read; without that file, a build as of the same instant makes it again under its name",
+            "labels/test_damaged_files.py::test_labels_turned_over_in_their_file_are_refused_and_built_again",
         ),
         Fault(
             "a single bit of a label file flips",
             "it is never read as other labels",
-            "labels/test_repair.py::test_of_single_flipped_bits_none_is_read_as_other_labels",
+            "labels/test_damaged_files.py::test_of_single_flipped_bits_none_is_read_as_other_labels",
         ),
         Fault(
             "the evidence of a run is lost or torn",
@@ -94,11 +94,6 @@ FAULTS: Final = {
             "this user may not write the home, or a file that was named",
             "one message, exit code 2; what only reads still works",
             "cli/test_surroundings.py::test_who_may_only_read_can_list_show_verify_explain_and_score",
-        ),
-        Fault(
-            "Python runs without docstrings, or in a locale whose names of files are not UTF-8",
-            "refused at once with what to set, exit code 2; any other locale, output or warning is worked under",
-            "cli/test_interpreter.py::test_what_it_cannot_work_under_is_refused_at_once",
         ),
         Fault(
             "the current folder was removed",

@@ -50,7 +50,7 @@ def test_a_partition_that_was_removed_by_hand_is_named_and_the_next_build_writes
     for file in files_of_day(workspace, "2024-03-05"):
         file.unlink()
     with pytest.raises(
-        StoreError, match=r"lost files of 1 day\(s\), the first is 2024-03-05.*labels repair days_of"
+        StoreError, match=r"lost files of 1 day\(s\), the first is 2024-03-05.*labels build days_of"
     ):
         readable(workspace, built.snapshot)
     again = labels.run(workspace, as_of=at(40))

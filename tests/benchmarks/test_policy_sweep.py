@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import policy_sweep
+from benchmarks.policy_sweep import SweptCandidates, sweep_policies
 from tasks.errors import DataError
 from tasks.evaluation.ndcg import request_gains
-from tasks.replay import policy_sweep
-from tasks.replay.policy_sweep import SlotSums, SweptCandidates, sweep_policies
 
 
 def drawn(seed: int, *, requests: int = 12, longest: int = 9) -> SweptCandidates:
@@ -17,18 +17,17 @@ def drawn(seed: int, *, requests: int = 12, longest: int = 9) -> SweptCandidates
     starts = np.r_[0, np.cumsum(rng.integers(1, longest + 1, requests))]
     n = starts[-1]
     terms = rng.integers(-2, 3, (n, 2)).astype(float)
-    return SweptCandidates(terms, rng.random((n, 3)), starts, rng.random(n) < 0.8)
+    return SweptCandidates(terms, rng.random((n, 3)), starts)
 
 
 def by_a_loop(candidates: SweptCandidates, weights: np.ndarray, slots: int) -> tuple[np.ndarray, np.ndarray]:
-    values = np.zeros((len(weights), slots, candidates.values.shape[1]))
+    values = np.zeros((len(weights), slots, candidates.summed.shape[1]))
     filled = np.zeros((len(weights), slots))
-    kept = np.ones(len(candidates.terms), bool) if candidates.kept is None else candidates.kept
     for p, weight in enumerate(weights):
         for first, end in zip(candidates.starts[:-1], candidates.starts[1:], strict=True):
-            rows = np.arange(first, end)[kept[first:end]]
+            rows = np.arange(first, end)
             best = rows[np.argsort(-(candidates.terms[rows] @ weight), kind="stable")][:slots]
-            values[p, : len(best)] += candidates.values[best]
+            values[p, : len(best)] += candidates.summed[best]
             filled[p, : len(best)] += 1
     return values, filled
 
@@ -40,7 +39,7 @@ def test_slots_are_those_of_a_stable_sort_of_every_request(seed: int, slots: int
     weights = np.random.default_rng(seed).integers(-3, 4, (5, 2)).astype(float)
     found = sweep_policies(candidates, weights, slots=slots)
     values, filled = by_a_loop(candidates, weights, slots)
-    np.testing.assert_allclose(found.values, values, atol=1e-12)
+    np.testing.assert_allclose(found.sums, values, atol=1e-12)
     np.testing.assert_array_equal(found.filled, filled)
 
 
@@ -50,20 +49,8 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policy_sweep, "_CELLS", 20)
     monkeypatch.setattr(policy_sweep, "_POLICIES", 3)
     parts = sweep_policies(candidates, weights, slots=4)
-    np.testing.assert_allclose(parts.values, whole.values, rtol=1e-12)
+    np.testing.assert_allclose(parts.sums, whole.sums, rtol=1e-12)
     np.testing.assert_array_equal(parts.filled, whole.filled)
-
-
-def test_sums_of_two_parts_of_a_log_are_those_of_the_whole() -> None:
-    c, weights = drawn(2), np.random.default_rng(2).normal(size=(3, 2))
-    cut, row = 5, drawn(2).starts[5]
-    assert c.kept is not None
-    first = SweptCandidates(c.terms[:row], c.values[:row], c.starts[: cut + 1], c.kept[:row])
-    second = SweptCandidates(c.terms[row:], c.values[row:], c.starts[cut:] - row, c.kept[row:])
-    merged = sweep_policies(first, weights, slots=3) + sweep_policies(second, weights, slots=3)
-    whole = sweep_policies(c, weights, slots=3)
-    np.testing.assert_allclose(merged.values, whole.values)
-    assert merged.requests == whole.requests == 12
 
 
 def test_ndcg_is_a_discount_away() -> None:
@@ -81,18 +68,6 @@ def test_ndcg_is_a_discount_away() -> None:
     for sign, found in zip((1, -1), sums.at_discounts(discounts)[:, 0] / 8, strict=True):
         truth = request_gains(outcomes.ravel(), sign * score.ravel(), np.repeat(np.arange(8), 6), k=k)
         assert found == pytest.approx(truth.by_request.mean(), rel=1e-12)
-
-
-def test_a_mean_over_looks_divides_by_the_slots_that_are_filled() -> None:
-    sums = SlotSums(np.array([[[4.0], [1.0]]]), np.array([[2.0, 1.0]]), requests=2)
-    assert sums.per_look(np.array([1.0, 0.5])).tolist() == [[4.5 / 2.5]]
-
-
-def test_rows_in_any_order_are_put_in_that_of_their_requests() -> None:
-    terms = np.array([[1.0], [2.0], [3.0]])
-    made = SweptCandidates.of(np.array([1, 0, 1]), terms, terms)
-    assert made.terms.ravel().tolist() == [2.0, 1.0, 3.0]
-    assert made.starts.tolist() == [0, 1, 3]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])

@@ -1,4 +1,4 @@
-"""The label store is held against its digests: what is not as it was built is refused, named and brought back."""
+"""Files of the label store that differ from their digests are refused, and a build as of the same instant replaces them."""
 
 from datetime import date
 from pathlib import Path
@@ -11,7 +11,6 @@ import pytest
 from tasks.errors import StoreError
 from tasks.labels import build as labels
 from tasks.labels.compare import diff
-from tasks.labels.repair import repair
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.stores.delta import DataFile
@@ -19,7 +18,7 @@ from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import NAME, Logs, at
 from tests.stores.local_path import local
 
-OTHER_ROWS = rf"holds other rows than were built on 1 day\(s\).*`equipoise labels repair {NAME} --snapshot "
+OTHER_ROWS = rf"holds other rows than were built on 1 day\(s\).*`equipoise labels build {NAME} --as-of "
 
 
 @pytest.fixture
@@ -47,6 +46,12 @@ def file_of(workspace: Workspace, name: str, day: date) -> DataFile:
     return snapshot(workspace, name).files(day, day)[0]
 
 
+def rebuild_without(workspace: Workspace, name: str, day: date) -> None:
+    """Do what the message asks for."""
+    local(file_of(workspace, name, day).path).unlink()
+    assert labels.run(workspace, as_of=snapshot(workspace, name).as_of).snapshot == name
+
+
 def turn_clicks_over(file: Path) -> None:
     with duckdb.connect() as connection:
         connection.execute(
@@ -55,15 +60,13 @@ def turn_clicks_over(file: Path) -> None:
         connection.execute(f"COPY t TO '{file}' (FORMAT parquet)")
 
 
-def test_labels_turned_over_in_their_file_are_refused_and_brought_back(workspace: Workspace) -> None:
+def test_labels_turned_over_in_their_file_are_refused_and_built_again(workspace: Workspace) -> None:
     name = published(workspace, 40)
     before = rows(workspace, name)
     turn_clicks_over(local(file_of(workspace, name, date(2024, 3, 5)).path))
     with pytest.raises(StoreError, match=OTHER_ROWS):
         rows(workspace, name)
-    repaired = repair(workspace, snapshot=name)
-    assert (repaired.restored, repaired.damaged) == (True, ["2024-03-05"])
-    assert Path(repaired.set_aside[0]).exists()
+    rebuild_without(workspace, name, date(2024, 3, 5))
     assert rows(workspace, name).equals(before)
 
 
@@ -90,21 +93,23 @@ def test_labels_turned_over_in_their_file_are_not_compared(workspace: Workspace)
     turn_clicks_over(local(file_of(workspace, newer, day).path))
     with pytest.raises(StoreError, match=OTHER_ROWS):
         diff(workspace, before=older, after=newer)
-    repair(workspace, snapshot=newer)
+    rebuild_without(workspace, newer, day)
     assert diff(workspace, before=older, after=newer).days_compared > 0
 
 
 @pytest.mark.parametrize("newest", [40.0, 45.0])
-def test_a_lost_file_of_a_published_snapshot_is_brought_back_under_its_name(
+def test_a_lost_file_of_a_published_snapshot_is_built_again_under_its_name(
     workspace: Workspace, newest: float
 ) -> None:
     name = published(workspace, 6)
     before = rows(workspace, name)
     labels.run(workspace, as_of=at(newest))
     local(file_of(workspace, name, date(2024, 3, 2)).path).unlink()
-    with pytest.raises(StoreError, match=rf"lost files.*`equipoise labels repair {NAME} --snapshot {name}`"):
+    with pytest.raises(
+        StoreError, match=rf"lost files.*Build it again: `equipoise labels build {NAME} --as-of "
+    ):
         rows(workspace, name)
-    assert repair(workspace, snapshot=name).restored
+    assert labels.run(workspace, as_of=at(6)).snapshot == name
     assert rows(workspace, name).equals(before)
 
 
@@ -116,20 +121,13 @@ def test_a_retrains_own_build_brings_a_lost_file_back(workspace: Workspace) -> N
     assert rows(workspace, name).equals(before)
 
 
-def test_what_the_log_no_longer_gives_is_not_called_restored(tmp_path: Path) -> None:
+def test_a_build_from_a_log_that_lost_rows_is_another_snapshot(tmp_path: Path) -> None:
     logs = Logs.random(tmp_path, seed=1)
     name = published(logs.write(), 40)
     logs.impressions = [row for row in logs.impressions if row["shown_at"] >= at(3)]
     workspace = logs.write()
     local(file_of(workspace, name, date(2024, 3, 2)).path).unlink()
-    repaired = repair(workspace, snapshot=name)
-    assert (repaired.restored, repaired.rebuilt == name) == (False, False)
-
-
-def test_a_whole_snapshot_is_left_as_it_is(workspace: Workspace) -> None:
-    name = published(workspace, 40)
-    repaired = repair(workspace, snapshot=name)
-    assert (repaired.restored, repaired.damaged, repaired.set_aside) == (True, [], [])
+    assert labels.run(workspace, as_of=at(40)).snapshot != name
 
 
 def test_a_record_of_other_digests_is_refused(workspace: Workspace) -> None:
