@@ -72,12 +72,21 @@ class Scale:
         return tuple(Tick(at, f"{value:,.10g}") for at, value in zip(places, values, strict=True))
 
     def _linear_values(self, apart: float) -> list[float]:
-        """Return multiples of the least step of 1, 2 or 5 times a power of ten that is wide enough."""
+        """Return multiples of the smallest step of 1, 2 or 5 times a power of ten that is wide enough.
+
+        Where the axis holds none of them, it names the last multiple of half the step.
+        """
         least = apart * (self.high - self.low) / abs(self.end - self.start)
         power = 10.0 ** np.floor(np.log10(least))
         step = next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= least)
-        numbers = np.arange(np.ceil(self.low / step - 1e-9), np.floor(self.high / step + 1e-9) + 1)
+        numbers = self._multiples(step)
+        if not len(numbers):
+            step /= 2
+            numbers = self._multiples(step)[-1:]
         return [float(f"{number * step:.10g}") + 0.0 for number in numbers]  # no -0
+
+    def _multiples(self, step: float) -> Floats:
+        return np.arange(np.ceil(self.low / step - 1e-9), np.floor(self.high / step + 1e-9) + 1)
 
     def _log_values(self, apart: float) -> list[float]:
         """Return the most values of one pattern that lie far enough apart."""

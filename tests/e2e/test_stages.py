@@ -28,6 +28,7 @@ from tasks.pipeline import retrain
 from tasks.stores import delta
 from tasks.stores.audit import Audit
 from tasks.stores.audit_row import SCHEMA, Entry, Kind
+from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.e2e.installation import Installation
 from tests.feeds import mini
@@ -85,6 +86,13 @@ def test_what_is_for_nobody_to_override_is_refused_and_nobody_is_asked(
     assert {states[f"approve_{role}"] for role in REVIEWERS} == {"upstream_failed"}
     code, _ = typed("promote", NAME, "2", "--why", "a sale", "--override", WHY)
     assert code == 1, "nobody has approved"
+    registry = Registry(staged.home)
+    part = registry.part(MODEL, 2)
+    made = registry.tags(part)["as_of"]
+    registry.set_tags(part, {"as_of": "2031-01-01T00:00:00Z"})
+    code, output = typed("release", "verify", NAME, "2")
+    registry.set_tags(part, {"as_of": made})
+    assert (code, "tag as_of says 2031" in output) == (1, True), output
     assert audit(staged) == before
 
 

@@ -5,7 +5,7 @@ import math
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from tasks.reports.scales import Scale, outline_steps
 
@@ -13,6 +13,7 @@ ENDS = st.tuples(st.floats(1e-9, 1e9), st.floats(1.001, 1e6)).map(lambda pair: (
 
 
 @given(ENDS, st.booleans(), st.floats(20, 190))
+@example((124.0, 42105440.0), False, 190.0)
 def test_named_values_lie_where_they_say_and_not_too_close(
     ends: tuple[float, float], logarithmic: bool, apart: float
 ) -> None:

@@ -90,7 +90,8 @@ def test_the_page_begins_with_the_verdict_and_says_why() -> None:
     assert '<h1>feed release 7: <span class="hold">hold</span></h1>' in page
     said = "Where source is &lt;ads&gt;, people did click 30% more often than it predicts; 10% less to 10% more is"
     order = [
-        page.index(part) for part in ("<h1>", said, "What to do next", "Why it is held", "What these data")
+        page.index(part)
+        for part in ("<h1>", said, "What to do next", "Why it is held", "Not measurable with these data")
     ]
     assert order == sorted(order)
     assert page.index("Not measurable with these data") < page.index("<h2>All verdicts")
@@ -133,7 +134,7 @@ def test_the_ratio_in_the_slots_stands_beside_the_one_of_all_shown_items() -> No
 
 def test_a_ratio_that_nobody_can_tell_says_so() -> None:
     page = replace(DOSSIER, slots={}).to_html()
-    assert '1 [?]</td><td class="number">cannot\N{NO-BREAK SPACE}tell' in page
+    assert '1 [?]</td><td class="number">inconclusive' in page
 
 
 def test_what_is_wider_than_a_phone_moves_by_itself_and_breaks_before_intervals_alone() -> None:
@@ -451,7 +452,7 @@ def test_people_read_outcomes_in_words_and_filters_know_their_codes() -> None:
     )
     rows = (replace(RATIO, outcome=Outcome.NO_RULE), rail)
     page = replace(beside_a_champion(), verdicts=rows).to_html()
-    assert re.findall(r">[^<]*(?:inconclusive|no_rule)[^<]*<", page[page.index("<body>") :]) == []
+    assert re.findall(r">[^<]*no_rule[^<]*<", page[page.index("<body>") :]) == []
     assert '<td class="verdict inconclusive">inconclusive</td>' in page
     assert 'data-outcome="no_rule"' in page
 
