@@ -81,5 +81,5 @@ def _measured(workspace: Workspace, snapshot: str) -> TaskFigures:
     rehearsal = Rehearsal(workspace, labelled, slices.tasks, judged=judged)
     files = release_files(workspace, registry, pins)
     files |= rehearsal.joints(files)
-    (found,) = (one for one in rehearsal.figures(files, pins) if one.task == TASK)
+    (found,) = (one for one in rehearsal.figures(rehearsal.scores(files), pins) if one.task == TASK)
     return found

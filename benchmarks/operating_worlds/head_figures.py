@@ -86,7 +86,8 @@ class HeadFigures:
         rows = FeatureRows(
             names, categorical, matrix[labelled], outcomes[labelled], np.asarray(kept.requests)
         )
-        head = HeadRows(kept, matrix[labelled], value=False, by_request=True)
+        features = dict(zip(names, rows.matrix.T, strict=True))
+        head = HeadRows(kept, features.__getitem__, value=False, by_request=True)
         return head_references(head, rows, base=float(outcomes[labelled].mean()))
 
     @cached_property

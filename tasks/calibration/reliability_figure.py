@@ -54,7 +54,7 @@ def reliability_figure(
     'click: 1 positives in 2 rows'
     """
     y, after, _ = check_rows(observations.outcomes, observations.predictions)
-    who = cluster_rows(observations.users)
+    who = cluster_rows(observations.users, observations.requests)
     named = {"before": None if raw is None else check_rows(y, raw)[1], "after": after}
     curves = {name: reliability_curve(p, y, who) for name, p in named.items() if p is not None}
     positives = f"{np.count_nonzero(y):,} {'positives' if _is_binary(y) else 'values above 0'}"
@@ -84,7 +84,7 @@ def segments_figure(
     """
     y, after, _ = check_rows(observations.outcomes, observations.predictions)
     before = check_rows(y, raw)[1]
-    who = cluster_rows(observations.users)
+    who = cluster_rows(observations.users, observations.requests)
     drawable = sorted(
         _find_segments(y, after, observations.segments, who),
         key=lambda one: _miscalibration_p_value(one.ratio),

@@ -13,7 +13,7 @@ and applied to them.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import partial
 from typing import Final
@@ -21,17 +21,14 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
 
 from tasks.calibration.choice import Choice, Kind
 from tasks.calibration.pictures import draw_calibration
 from tasks.calibration.task_map import fit_map, read_segment_columns
-from tasks.columns import REQUEST_ID
 from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.evidence import CalibrationEvidence, PinnedModel, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.observations import Observations
 from tasks.ranking.heads import Head
 from tasks.ranking.segmented_map import Calibrator, apply_calibrator
 from tasks.stores.parts import CALIBRATOR, Part
@@ -41,12 +38,11 @@ from tasks.stores.reusable_part import ReusablePart
 from tasks.stores.runs import StepRun, read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing, examination
-from tasks.training.draw_examples import user_or_request
-from tasks.training.encoding import encode
 from tasks.training.inputs import calibrator_inputs
 from tasks.training.rows import NEWEST, REPEATS, Recipe, TaskRows, log_labels, read_labels, version_tags
 from tasks.training.step import for_refit, model_name
-from tasks.training.trees import read_model, task_threads
+from tasks.training.train_model import score_rows, score_test_rows
+from tasks.training.trees import read_model
 
 STEP: Final = "calibrate"
 RECIPE: Final = 4
@@ -214,27 +210,20 @@ def _fit(opened: StepRun, rows: TaskRows, model: Part, head: Head) -> _Calibrate
     table = rows.read_for_report(rows.slices.calibrate)
     outcomes = read_labels(table, rows.task)
     tested = None if rows.repeats is None else _find_tested_kind(rows, rows.repeats)
-    fitted, choice = fit_map(rows, table, _scores(rows, head, table), outcomes, tested=tested)
+    scores = score_rows(rows, table, head.booster, head.encoder)
+    fitted, choice = fit_map(rows, table, scores, outcomes, tested=tested)
     counts = (len(table), int(np.count_nonzero(outcomes)))
     if rows.repeats is not None:  # the days of the test are learned from
         return _Calibrated(fitted, choice, *counts, None, None)
     test = rows.test
-    raw = _scores(rows, head, test)
+    raw = score_test_rows(rows, model.sha256, head.booster, head.encoder)
     mapped = apply_calibrator(fitted, raw, read_segment_columns(rows, test))
     raw, calibrated = (debiasing.predict_where_shown(rows, test, predicted) for predicted in (raw, mapped))
     if rows.kind in {"binary", "value"}:
-        users = user_or_request(test).to_pandas()
-        observations = Observations(
-            read_labels(test, rows.task),
-            calibrated,
-            users,
-            test.column(REQUEST_ID),
-            rows.segments(test),
-        )
-        draw_calibration(opened, rows.task, raw, observations)
+        draw_calibration(opened, rows.task, raw, replace(rows.observed, predictions=calibrated))
     looks = debiasing.ranking_examination(rows, test)
-    before = _figures_of_model(rows, model) or rows.measured(test, raw, examination=looks)
-    after = rows.measured(test, calibrated, examination=looks)
+    before = _figures_of_model(rows, model) or rows.measured(raw, examination=looks)
+    after = rows.measured(calibrated, examination=looks)
     return _Calibrated(fitted, choice, *counts, before, after)
 
 
@@ -263,10 +252,6 @@ def _find_tested_kind(rows: TaskRows, recipe: Recipe) -> Kind | None:
         )
     choice = read_evidence(registry.home, registry.run_id(fitted), CalibrationEvidence).choice
     return None if choice is None else choice.kind
-
-
-def _scores(rows: TaskRows, head: Head, table: pa.Table) -> Floats:
-    return head.scores(encode(head.encoder, table), threads=task_threads(rows) or 0)
 
 
 def _describe_map(made: _Calibrated) -> dict[str, str]:

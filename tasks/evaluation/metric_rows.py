@@ -57,7 +57,7 @@ def group_by_segment(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterat
     """
     yield Grouping((ALL,), np.zeros(size, dtype=np.intp))
     for column, values in segments.items():
-        codes, known = pd.factorize(np.asarray(values))
+        codes, known = pd.factorize(values if isinstance(values, pd.Categorical) else np.asarray(values))
         words = [*map(_spell, known), UNKNOWN]
         present = np.unique(codes)
         names = np.array([name_segment(column, words[code]) for code in present])

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ class Observations:
         (array([1.]), array(['v'], dtype='<U1'), array(['feed'], dtype='<U4'))
         """
 
-        def of(column: npt.ArrayLike) -> npt.NDArray[Any]:
-            return np.asarray(column)[rows]
+        def of(column: npt.ArrayLike) -> Any:
+            return (column if isinstance(column, pd.Categorical) else np.asarray(column))[rows]
 
         return replace(
             self,
@@ -73,4 +74,5 @@ class Observations:
         >>> Observations([0.0, np.nan], [0.2, 0.6], ["u", "v"], ["r", "r"]).select_known().predictions
         array([0.2])
         """
-        return self.select(np.isfinite(np.asarray(self.outcomes, dtype=np.float64)))
+        known = np.isfinite(np.asarray(self.outcomes, dtype=np.float64))
+        return self if known.all() else self.select(known)

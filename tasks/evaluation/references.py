@@ -12,6 +12,7 @@ that always predicts their mean has a relative squared error of exactly 1. Where
 lies above the base counts as positive for the AUCs.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -52,13 +53,13 @@ class HeadRows:
     Attributes
     ----------
     observations : outcomes, predictions, users and requests of n rows.
-    matrix : [n, features] the features, in the order of the rows that references are learned from.
+    feature : returns the encoded values [n] of a feature by its name.
     value : the head predicts a value and no probability.
     by_request : rows of one request have outcomes of their own, so an order inside it has a meaning.
     """
 
     observations: Observations
-    matrix: Floats
+    feature: Callable[[str], Floats]
     value: bool
     by_request: bool
 
@@ -73,10 +74,11 @@ def head_references(head: HeadRows, learned: FeatureRows, *, base: float) -> Hea
 
     Examples
     --------
-    >>> bought, price = np.array([1.0, 0.0, 1.0, 0.0]), np.array([[4.0], [3.0], [2.0], [1.0]])
-    >>> before = FeatureRows(["price"], [], price, bought, list("rrss"))
+    >>> bought, price = np.array([1.0, 0.0, 1.0, 0.0]), np.array([4.0, 3.0, 2.0, 1.0])
+    >>> before = FeatureRows(["price"], [], price[:, None], bought, list("rrss"))
     >>> seen = Observations(bought, [0.9, 0.2, 0.1, 0.3], list("uuvv"), list("rrss"))
-    >>> found = head_references(HeadRows(seen, price, value=False, by_request=True), before, base=0.5)
+    >>> head = HeadRows(seen, {"price": price}.__getitem__, value=False, by_request=True)
+    >>> found = head_references(head, before, base=0.5)
     >>> found.auc_by_request.feature
     'price'
     >>> found.auc_by_request.head.value, found.auc_by_request.best.value, found.auc_by_request.gain.value
@@ -119,7 +121,7 @@ class _Ranked:
         who = cluster_rows(observations.users, observations.requests)
         resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_RANKS)
         units = resampler.units(who.codes)
-        sides = (self.predictions, feature.scores(self.head.matrix))
+        sides = (self.predictions, feature.scores(self.head.feature(feature.name)))
         sums = [sum_ranks(self.outcomes, side, once, units, resampler.drawn) for side in sides]
         (a, b), values = (one.replicated(resampler)[0][0] for one in sums), [one.aucs[0] for one in sums]
         support = Support.of(self.outcomes, once, who.codes)
@@ -131,7 +133,7 @@ class _Ranked:
 
     def by_request(self, feature: SingleFeature) -> RankReference | None:
         observations = self.head.observations
-        sides = (self.predictions, feature.scores(self.head.matrix))
+        sides = (self.predictions, feature.scores(self.head.feature(feature.name)))
         own, other = (request_pairs(self.outcomes, side, observations.requests) for side in sides)
         if not own.pairs.size:
             return None

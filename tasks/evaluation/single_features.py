@@ -58,22 +58,20 @@ class SingleFeature:
     """
 
     name: str
-    column: int
     rising: bool = True
     missing_first: bool = True
     means: Floats | None = None
 
-    def scores(self, matrix: Floats) -> Floats:
-        """Return the score of each row, shape [n]; higher first.
+    def scores(self, values: Floats) -> Floats:
+        """Return the score of each row by its value of the feature, shape [n]; higher first.
 
         Examples
         --------
-        >>> SingleFeature("age", 0, rising=False).scores(np.array([[3.0], [np.nan], [9.0]]))
+        >>> SingleFeature("age", rising=False).scores(np.array([3.0, np.nan, 9.0]))
         array([-1., -0., -2.])
-        >>> SingleFeature("tab", 0, means=np.array([0.2, 0.6, 0.3])).scores(np.array([[1.0], [7.0]]))
+        >>> SingleFeature("tab", means=np.array([0.2, 0.6, 0.3])).scores(np.array([1.0, 7.0]))
         array([0.6, 0.3])
         """
-        values = matrix[:, self.column]
         if self.means is None:
             ranks = _dense_ranks(values, missing_first=self.missing_first)
             return ranks if self.rising else -ranks
@@ -166,14 +164,14 @@ def _score_feature(rows: FeatureRows, column: int, requests: Codes) -> Iterator[
         means = _mean_outcomes(values, rows.outcomes)
         scores = _cross_fitted(values, rows.outcomes, requests)
         yield _Scored(
-            SingleFeature(name, column, means=means),
+            SingleFeature(name, means=means),
             pooled_auc(rows.outcomes, scores),
             request_pairs(rows.outcomes, scores, requests).auc,
         )
         return
     for missing_first in (True, False) if np.isnan(values).any() else (True,):
-        rising = SingleFeature(name, column, missing_first=missing_first)
-        scores = rising.scores(rows.matrix)
+        rising = SingleFeature(name, missing_first=missing_first)
+        scores = rising.scores(values)
         auc = pooled_auc(rows.outcomes, scores)
         inside = request_pairs(rows.outcomes, scores, requests).auc
         yield _Scored(rising, auc, inside)
@@ -188,7 +186,7 @@ def _cross_fitted(codes: Floats, outcomes: Floats, requests: Codes) -> Floats:
         if not half.any() or half.all():
             return np.full(outcomes.size, outcomes.mean())
         means = _mean_outcomes(codes[~half], outcomes[~half])
-        scores[half] = SingleFeature("", 0, means=means).scores(codes[half, None])
+        scores[half] = SingleFeature("", means=means).scores(codes[half])
     return scores
 
 

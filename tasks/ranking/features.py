@@ -6,7 +6,7 @@
     null -> NaN                  | null or never seen -> NaN, which LightGBM treats as missing
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,6 +63,11 @@ class FeatureEncoder:
     def names(self) -> tuple[str, ...]:
         """The matrix's columns: numeric ones, then categorical ones."""
         return (*self.numeric, *self.categories)
+
+    def of(self, names: Collection[str]) -> "FeatureEncoder":
+        """Return the encoder of some of the columns, in the same order."""
+        categories = {name: known for name, known in self.categories.items() if name in names}
+        return FeatureEncoder(tuple(name for name in self.numeric if name in names), categories)
 
     def same_as(self, other: "FeatureEncoder") -> bool:
         """Whether both make the same matrix; the order of the columns counts."""

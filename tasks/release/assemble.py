@@ -15,6 +15,8 @@ from functools import cached_property
 from typing import Final
 
 from tasks.contracts import canonical, digest
+from tasks.contracts.chains import chain, position_correction
+from tasks.evaluation.evidence import CalibrationEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import RefitEvidence, ReleaseEvidence
 from tasks.labels.snapshot import Snapshot
@@ -25,7 +27,7 @@ from tasks.release.judges import Judge
 from tasks.release.packaging import PackagedRelease, package_release
 from tasks.release.parts import Pins, release_files
 from tasks.release.refit import Compared, calibrated_on, refit_shifts
-from tasks.release.rehearsal import Rehearsal
+from tasks.release.rehearsal import Rehearsal, read_examination
 from tasks.release.reports import Reports
 from tasks.release.staging import code_digest, requirements
 from tasks.stores.digests import sha256
@@ -35,7 +37,7 @@ from tasks.stores.parts import Part
 from tasks.stores.policies import register_policies
 from tasks.stores.registry import Registry
 from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT, release_name
-from tasks.stores.runs import INPUTS, StepKey, StepRun, step_run
+from tasks.stores.runs import INPUTS, StepKey, StepRun, read_evidence, step_run
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.rows import log_labels
 from tasks.training.slices import ReleaseSlices
@@ -136,15 +138,20 @@ class _Making:
         joints = self._rehearsal.joints(files)
         tested = {**files, **joints}
         files = tested if wanted.tested is None else {**self._files(wanted.pins), **joints}
-        scorer = Scorer.from_files(tested)
-        served = scorer if wanted.tested is None else Scorer.from_files(files)
-        rehearsal = self._rehearsal.holding(wanted.slices.test, (scorer, served))
-        figures = rehearsal.figures(tested, wanted.pins, step=self.step)
+        scorers = [Scorer.from_files(one) for one in (tested, files)]
+        rehearsal = self._rehearsal.holding(wanted.slices.test, scorers)
+        reports = Reports(rehearsal, rehearsal.scores(tested), pins)
+        figures = rehearsal.figures(
+            reports.scores,
+            wanted.pins,
+            curve=read_examination(tested),
+            measured=self._measured(pins),
+            step=self.step,
+        )
         signature = rehearsal.signature(files, wanted.slices.test)
         packaged = package_release(files, self._manifest(), signature=signature)
         self._link(packaged.manifest)
-        reports = Reports(rehearsal, scorer, pins)
-        self._log(self._evidence(packaged.manifest, figures, reports, served=served), packaged.manifest)
+        self._log(self._evidence(packaged.manifest, figures, reports, served=files), packaged.manifest)
         part = self.registry.register(
             release_name(wanted.workspace.surface),
             packaged.files,
@@ -174,7 +181,7 @@ class _Making:
         return release_files(self.wanted.workspace, self.registry, pins, self.wanted.examined)
 
     def _evidence(
-        self, manifest: Manifest, figures: Sequence[TaskFigures], reports: Reports, *, served: Scorer
+        self, manifest: Manifest, figures: Sequence[TaskFigures], reports: Reports, *, served: Files
     ) -> ReleaseEvidence:
         wanted = self.wanted
         judges = [one for task, judge in wanted.judges.items() for one in judge.evidence(task)]
@@ -193,22 +200,50 @@ class _Making:
             unjudged=self._unjudged,
             inputs=tuple(
                 release_inputs(
-                    wanted.snapshot, [*reports.scorer.heads.heads.values()], reports.pins, wanted.slices.test
+                    wanted.snapshot, [*reports.scores.heads.heads.values()], reports.pins, wanted.slices.test
                 )
             ),
             description=describe(manifest, wanted.workspace.contracts.utility, figures, judges=judges),
             rules=canonical(wanted.workspace.contracts.surface.rules),
         )
 
-    def _refit(self, tested: Tested, reports: Reports, served: Scorer) -> RefitEvidence:
+    def _refit(self, tested: Tested, reports: Reports, served: Files) -> RefitEvidence:
         days = self.wanted.slices.test
         shifts = refit_shifts(
             reports.rehearsal,
             days,
-            tested=Compared(reports.scorer, calibrated_on(self.registry, tested.pins)),
-            served=Compared(served, calibrated_on(self.registry, self.wanted.pins)),
+            tested=Compared(reports.scores, calibrated_on(self.registry, tested.pins)),
+            served=Compared(reports.rehearsal.scores(served), calibrated_on(self.registry, self.wanted.pins)),
         )
         return RefitEvidence(tested=tested.release.version, shifts=tuple(shifts))
+
+    def _measured(self, pins: Pins) -> dict[str, TaskFigures]:
+        """Return the figures of the tasks whose calibration measured the release's very predictions."""
+        found = {task: self._measured_by(task, calibrator) for task, (_, calibrator) in pins.items()}
+        return {task: figures for task, figures in found.items() if figures is not None}
+
+    def _measured_by(self, task: str, calibrator: PinnedPart) -> TaskFigures | None:
+        """Return what a calibration measured on the rows that this release is tested on.
+
+        A product along a chain, a prediction that depends on the position and an order are measured by the
+        release alone.
+        """
+        contracts = self.wanted.workspace.contracts
+        product = len(chain(contracts.tasks, task)) > 1
+        if (
+            product
+            or position_correction(contracts, task) != "none"
+            or contracts.head_kind(task) == "ranking"
+        ):
+            return None
+        run_id = self.registry.run_id(calibrator)
+        found = read_evidence(self.registry.home, run_id, CalibrationEvidence)
+        test = self.wanted.slices.tasks[task].test
+        same_labels = (found.snapshot, found.slices["test"]) == (
+            self.wanted.snapshot.id,
+            (test.first, test.last),
+        )
+        return found.test if same_labels and found.contracts.items() <= contracts.digests.items() else None
 
     def _manifest(self) -> Manifest:
         wanted, snapshot = self.wanted, self.wanted.snapshot

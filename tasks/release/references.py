@@ -7,6 +7,7 @@
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -60,8 +61,8 @@ def hold_against_references(
         tested.frame[USER_ID].to_numpy(),
         tested.frame[REQUEST_ID].to_numpy(),
     )
-    matrix = _features(head, names, tested.frame)
-    rows_of_head = HeadRows(seen, matrix, value=head.kind == "value", by_request=by_request)
+    feature = partial(_encode_feature, head, tested.frame)
+    rows_of_head = HeadRows(seen, feature, value=head.kind == "value", by_request=by_request)
     base = float(learned.outcomes.mean()) if learned.outcomes.size else float("nan")
     return head_references(rows_of_head, rows, base=base)
 
@@ -71,11 +72,9 @@ def _feature_rows(head: Head, names: tuple[str, ...], days: LabelledDays) -> Fea
     requests, outcomes = days.frame[REQUEST_ID].to_numpy(), days.outcomes
     positive = (outcomes > outcomes.mean()).astype(np.float64) if outcomes.size else outcomes
     kept = thin_requests(positive, requests)
-    matrix = _features(head, names, days.frame[kept])
+    matrix = head.encoder.of(names).matrix(days.frame[kept])
     return FeatureRows(names, head.encoder.categorical, matrix, outcomes[kept], requests[kept])
 
 
-def _features(head: Head, names: tuple[str, ...], frame: pd.DataFrame) -> Floats:
-    """Encode the features of each row without those that scoring holds at one value."""
-    matrix = head.encoder.matrix(frame, head.held)
-    return matrix[:, [head.encoder.names.index(name) for name in names]]
+def _encode_feature(head: Head, frame: pd.DataFrame, name: str) -> Floats:
+    return head.encoder.of((name,)).matrix(frame)[:, 0]

@@ -26,9 +26,8 @@ from tasks.evaluation.release_evidence import RefitShift
 from tasks.evaluation.resampling import LEAST_POSITIVES
 from tasks.evaluation.segments import segment_values
 from tasks.evaluation.shift import chance_shift, predicted_shares, prediction_shift
-from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins, pin_trained
-from tasks.release.rehearsal import Rehearsal, predicted_by_task, users_of
+from tasks.release.rehearsal import HeadScores, Rehearsal, users_of
 from tasks.release.trained import Trained
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.registry import Registry
@@ -115,9 +114,9 @@ def calibrated_on(registry: Registry, pins: Pins) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Compared:
-    """A release's models, and by task how many positives they were calibrated on."""
+    """What a release's models predict, and by task how many positives they were calibrated on."""
 
-    scorer: Scorer
+    scores: HeadScores
     positives: Mapping[str, int]
 
 
@@ -134,9 +133,9 @@ def refit_shifts(
     scale, so none is measured.
     """
     contracts = rehearsal.workspace.contracts
-    heads = tested.scorer.heads
+    heads = tested.scores.heads
     frame = rehearsal.days(days, (*heads.columns, *heads.optional), [])
-    before, after = (predicted_by_task(side.scorer.heads, frame) for side in (tested, served))
+    before, after = (side.scores.of([*side.scores.heads.heads], days, frame) for side in (tested, served))
     gated = [one for one in contracts.surface.segments if one.name in contracts.surface.gates.calibration.by]
     segments = {name: np.asarray(values) for name, values in segment_values(frame, gated).items()}
     for task, old in before.items():

@@ -11,8 +11,9 @@ parents may have learned from the calibrate days.
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,7 @@ from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, p
 from tasks.contracts.chains import chain, join_outcomes
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.references import HeadReferences
-from tasks.evaluation.segments import segment_columns, segment_values
+from tasks.evaluation.segments import Segment, segment_columns, segment_values
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.ranking.examination import Examination
@@ -44,6 +44,33 @@ from tasks.training.slices import DaySlice, TaskSlices
 
 Files = Mapping[str, bytes]
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class HeadScores:
+    """What a release's tested heads predict on the days of its rehearsal; each head scores a slice once.
+
+    ``judging``: the heads that a task is judged with, where these are not the release's own.
+    """
+
+    heads: Heads
+    judging: Mapping[str, Heads]
+    _predicted: dict[tuple[str, DaySlice], dict[str, Floats]] = field(default_factory=dict)
+
+    def of(self, tasks: Collection[str], days: DaySlice, frame: pd.DataFrame) -> Mapping[str, Floats]:
+        """Return what the release's heads predict of all rows of some days, by task; see `predict_tasks`."""
+        return self._scored("", self.heads.of(tasks), days, frame)
+
+    def of_judge(self, task: str, days: DaySlice, frame: pd.DataFrame) -> Mapping[str, Floats]:
+        """Return what the heads of a task's judge predict of all rows of some days."""
+        return self._scored(task, self.judging[task], days, frame)
+
+    def _scored(self, judged: str, heads: Heads, days: DaySlice, frame: pd.DataFrame) -> Mapping[str, Floats]:
+        known = self._predicted.setdefault((judged, days), {})
+        lacking = [task for task in heads.heads if task not in known]
+        if lacking:
+            known |= predict_tasks(heads.of(lacking), frame)
+        return known
 
 
 @dataclass(frozen=True)
@@ -94,73 +121,47 @@ class Rehearsal:
         frame = self.days(self.slices[task].calibrate, features, [task])
         return frame, self.outcomes(frame, task)
 
+    def scores(self, files: Files) -> HeadScores:
+        """Return the heads of a release's files, joints included; they score the days that are held."""
+        judging = {task: self.judging(task, files) for task in self.judged}
+        scores = HeadScores(Scorer.from_files(files).heads, judging)
+        if self.held is not None:
+            scores.of([*scores.heads.heads], *self.held)
+        return scores
+
     def figures(
-        self, files: Mapping[str, bytes], pins: Pins, *, step: StepRun | None = None
+        self,
+        scores: HeadScores,
+        pins: Pins,
+        *,
+        curve: Examination | None = None,
+        measured: Mapping[str, TaskFigures] | None = None,
+        step: StepRun | None = None,
     ) -> list[TaskFigures]:
         """Measure every task on its test days, and draw joints where a step is given to hold the pictures.
 
         Tasks with the same days share one reading.
+
+        Parameters
+        ----------
+        measured : figures of tasks that were measured on the same rows and predictions before.
         """
-        heads, curve = Scorer.from_files(files).heads, _examination(files)
+        heads = scores.heads
         by_days: dict[DaySlice, list[str]] = {}
         for task in (task for task in heads.heads if task not in self.judged):
             by_days.setdefault(self.slices[task].test, []).append(task)
-        groups = [
-            *((heads.of(tasks), days, tasks) for days, tasks in by_days.items()),
-            *((self.judging(task, files), self.slices[task].test, [task]) for task in self.judged),
-        ]
-        measured = {
-            figures.task: figures
-            for judging, days, tasks in groups
-            for figures in self._measured(judging, curve, days, tasks, pins, step)
+        groups = [*by_days.items(), *((self.slices[task].test, [task]) for task in self.judged)]
+        measuring = _Measuring(self, scores, pins, curve, measured or {}, step)
+        found = {
+            figures.task: figures for days, tasks in groups for figures in measuring.figures(days, tasks)
         }
-        return [measured[task] for task in heads.heads]
+        return [found[task] for task in heads.heads]
 
     def signature(self, files: Mapping[str, bytes], test: DaySlice) -> Any:
         """Describe input and output by the test days as they lie in the store."""
         scorer = Scorer.from_files(files)
         frame = self._read(test, scorer.columns)[[*scorer.columns]]
         return release_signature(frame, scorer.score(frame.head(0)))
-
-    def _measured(
-        self,
-        heads: Heads,
-        curve: Examination | None,
-        days: DaySlice,
-        tasks: list[str],
-        pins: Pins,
-        step: StepRun | None,
-    ) -> Iterable[TaskFigures]:
-        placed = (POSITION,) if POSITION in self.snapshot.schema().names else ()
-        frame = self.days(days, (*heads.columns, *heads.optional, *placed), tasks)
-        looks = examination_at(curve, _positions(frame))
-        predictions = heads.predict(frame)
-        values = segment_values(frame, self.workspace.contracts.surface.segments)
-        segments = {name: np.asarray(of_rows) for name, of_rows in values.items()}
-        for task in tasks:
-            kind = heads.heads[task].kind
-            outcomes, shown = self.outcomes(frame, task), where_shown(predictions, predicted(task, kind))
-            unjudged = task in self.unjudged
-            if step is not None and kind == "binary" and task in heads.conditional and not unjudged:
-                draw_joint(step, task, outcomes, shown, users_of(frame))
-            figures = measure(
-                replace(measured_head(self.workspace.contracts, task), kind=kind),
-                Observations(outcomes, shown, frame[USER_ID], frame[REQUEST_ID], segments, examination=looks),
-                days=(days.first, days.last),
-                newest_training_row=pins[task][0].trained_until(),
-            )
-            if unjudged:
-                yield figures.without_estimates()
-                continue
-            references = self._references(heads.heads[task], LabelledDays(frame, outcomes), shown)
-            points = curve_points(shown, outcomes) if kind in {"binary", "value"} else ()
-            yield figures.model_copy(update={"references": references, "curve": points})
-
-    def _references(self, head: Head, test: LabelledDays, predictions: Floats) -> HeadReferences | None:
-        """Hold a head against what its calibrate days say without it."""
-        calibrate = LabelledDays(*self.calibrate_days(head.task, head.columns))
-        by_request = self.workspace.contracts.tasks.tasks[head.task].level != "request"
-        return hold_against_references(head, calibrate, test, predictions, by_request=by_request)
 
     def days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
         """Read some days: keys, features, segments, and the labels of every task's chain.
@@ -191,7 +192,86 @@ class Rehearsal:
         return known
 
 
-def _examination(files: Mapping[str, bytes]) -> Examination | None:
+@dataclass(frozen=True)
+class _Measuring:
+    """Measures the figures of a release; see `Rehearsal.figures`."""
+
+    rehearsal: Rehearsal
+    scores: HeadScores
+    pins: Pins
+    curve: Examination | None
+    measured: Mapping[str, TaskFigures]
+    step: StepRun | None
+
+    def figures(self, days: DaySlice, tasks: list[str]) -> Iterable[TaskFigures]:
+        """Measure tasks that are tested on the same days."""
+        rehearsal, (first, *_) = self.rehearsal, tasks
+        judged = first in rehearsal.judged
+        heads = self.scores.judging[first] if judged else self.scores.heads.of(tasks)
+        placed = (POSITION,) if POSITION in rehearsal.snapshot.schema().names else ()
+        frame = rehearsal.days(days, (*heads.columns, *heads.optional, *placed), tasks)
+        if judged:
+            predictions = self.scores.of_judge(first, days, frame)
+        else:
+            predictions = self.scores.of(tasks, days, frame)
+        rows = _Rows(days, frame, rehearsal.workspace.contracts.surface.segments)
+        calibrated: dict[DaySlice, list[str]] = {}
+        for task in tasks:
+            calibrated.setdefault(rehearsal.slices[task].calibrate, []).append(task)
+        for calibrate, own in calibrated.items():
+            learned = rehearsal.days(calibrate, heads.of(own).columns, own)
+            for task in own:
+                yield self._figures(heads.heads[task], rows, predictions[task], learned)
+
+    def _figures(self, head: Head, rows: "_Rows", predictions: Floats, learned: pd.DataFrame) -> TaskFigures:
+        rehearsal, task = self.rehearsal, head.task
+        outcomes, newest = rehearsal.outcomes(rows.frame, task), self.pins[task][0].trained_until()
+        unjudged = task in rehearsal.unjudged
+        conditional = head.parent is not None and head.kind == "binary"
+        if self.step is not None and conditional and not unjudged:
+            draw_joint(self.step, task, outcomes, predictions, users_of(rows.frame))
+        if task in self.measured:
+            figures = self.measured[task].model_copy(update={"newest_training_row": newest})
+        else:
+            figures = measure(
+                replace(measured_head(rehearsal.workspace.contracts, task), kind=head.kind),
+                rows.observations(outcomes, predictions, self.curve),
+                days=(rows.days.first, rows.days.last),
+                newest_training_row=newest,
+            )
+        if unjudged:
+            return figures.without_estimates()
+        references = hold_against_references(
+            head,
+            LabelledDays(learned, rehearsal.outcomes(learned, task)),
+            LabelledDays(rows.frame, outcomes),
+            predictions,
+            by_request=rehearsal.workspace.contracts.tasks.tasks[task].level != "request",
+        )
+        points = curve_points(predictions, outcomes) if head.kind in {"binary", "value"} else ()
+        return figures.model_copy(update={"references": references, "curve": points})
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of some days with the surface's segments."""
+
+    days: DaySlice
+    frame: pd.DataFrame
+    specs: Sequence[Segment]
+
+    @cached_property
+    def segments(self) -> Mapping[str, npt.ArrayLike]:
+        return {name: np.asarray(of) for name, of in segment_values(self.frame, self.specs).items()}
+
+    def observations(self, outcomes: Floats, predictions: Floats, curve: Examination | None) -> Observations:
+        users, requests = self.frame[USER_ID], self.frame[REQUEST_ID]
+        looks = examination_at(curve, _positions(self.frame))
+        return Observations(outcomes, predictions, users, requests, self.segments, examination=looks)
+
+
+def read_examination(files: Files) -> Examination | None:
+    """Return the examination curve among a release's files, if it has one."""
     return Examination.from_json(json.loads(files[EXAMINATION])) if EXAMINATION in files else None
 
 
@@ -208,7 +288,7 @@ def where_shown(predictions: Mapping[str, Floats], name: str) -> Floats:
     return np.where(np.isnan(shown), anywhere, shown)
 
 
-def predicted_by_task(heads: Heads, frame: pd.DataFrame) -> dict[str, Floats]:
+def predict_tasks(heads: Heads, frame: pd.DataFrame) -> dict[str, Floats]:
     """Return what each task's head predicts of each row, where the item stood, shape [rows]."""
     predictions = heads.predict(frame)
     return {task: where_shown(predictions, predicted(task, head.kind)) for task, head in heads.heads.items()}

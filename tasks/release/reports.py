@@ -22,10 +22,9 @@ from tasks.evaluation.conflicts import conflict_report
 from tasks.evaluation.proxies import proxy_report
 from tasks.evaluation.release_evidence import ConflictEvidence, ProxyEvidence
 from tasks.ranking.heads import Heads
-from tasks.ranking.scoring import Scorer
 from tasks.release.conflicts import conflict_evidence
 from tasks.release.parts import Pins
-from tasks.release.rehearsal import Rehearsal, predicted_by_task, users_of
+from tasks.release.rehearsal import HeadScores, Rehearsal, users_of
 from tasks.training.rows import mark_first_rows
 from tasks.training.slices import DaySlice
 
@@ -35,10 +34,10 @@ _COSTS = ("negative", "safety")
 
 @dataclass(frozen=True)
 class Reports:
-    """The reports of one release: its heads on the days of its rehearsal."""
+    """The reports of one release: its heads' scores on the days of its rehearsal."""
 
     rehearsal: Rehearsal
-    scorer: Scorer
+    scores: HeadScores
     pins: Pins
 
     def proxies(self) -> list[ProxyEvidence]:
@@ -47,11 +46,12 @@ class Reports:
 
     def conflicts(self, days: DaySlice) -> ConflictEvidence:
         """Report on every pair of tasks on the shared test days."""
-        tasks, heads = list(self.scorer.heads.heads), self.scorer.heads
+        heads = self.scores.heads
+        tasks = list(heads.heads)
         frame = self._frame(heads, days, tasks)
-        predicted = predicted_by_task(heads, frame)
+        predicted = self.scores.of(tasks, days, frame)
         found = conflict_report(
-            predicted,
+            {task: predicted[task] for task in tasks},
             {task: self.rehearsal.outcomes(frame, task) for task in tasks},
             users_of(frame),
             costs=[task for task in tasks if self._cost(task)],
@@ -60,12 +60,11 @@ class Reports:
 
     def _proxy(self, pair: Proxy) -> ProxyEvidence:
         days = min((self.rehearsal.slices[t].test for t in (pair.fast, pair.slow)), key=lambda d: d.first)
-        heads, learned = self._fast_head(pair, days)
-        frame = self._frame(heads, days, [pair.fast, pair.slow])
+        predicted, frame, learned = self._predict_fast(pair, days)
         fast, slow = (_label(frame, task) for task in (pair.fast, pair.slow))
         known = self._own_rows(frame, pair.slow, np.isfinite(fast) & np.isfinite(slow))
         report = proxy_report(
-            predicted_by_task(heads, frame)[pair.fast][known],
+            predicted[known],
             slow[known],
             users_of(frame)[known],
             cost=self._cost(pair.slow),
@@ -79,14 +78,15 @@ class Reports:
             **vars(report),
         )
 
-    def _fast_head(self, pair: Proxy, days: DaySlice) -> tuple[Heads, bool]:
-        """Return what predicts the fast task on some days, and whether it has learned from them."""
-        if pair.slow in self.rehearsal.judged:
-            judging = self.rehearsal.judging(pair.slow, {})
-            if pair.fast in judging.heads:
-                return judging.of([pair.fast]), False
+    def _predict_fast(self, pair: Proxy, days: DaySlice) -> tuple[Floats, pd.DataFrame, bool]:
+        """Return predictions of the fast task, their rows, and whether its model learned from them."""
+        judging = self.scores.judging.get(pair.slow)
+        if judging is not None and pair.fast in judging.heads:
+            frame = self._frame(judging, days, [pair.fast, pair.slow])
+            return self.scores.of_judge(pair.slow, days, frame)[pair.fast], frame, False
         learned = any(part.trained_until() >= days.first for part in self.pins[pair.fast])
-        return self.scorer.heads.of([pair.fast]), learned
+        frame = self._frame(self.scores.heads.of([pair.fast]), days, [pair.fast, pair.slow])
+        return self.scores.of([pair.fast], days, frame)[pair.fast], frame, learned
 
     def _frame(self, heads: Heads, days: DaySlice, tasks: list[str]) -> pd.DataFrame:
         return self.rehearsal.days(days, (*heads.columns, *heads.optional), tasks)

@@ -4,7 +4,7 @@ Only observed labels are ever read, and only the columns that are asked for.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -67,7 +67,8 @@ class Recipe:
 class TaskRows:
     """A task, its slices and the snapshot that they are read from.
 
-    ``repeats``: the recipe of a tested model, where these rows are those of its refit.
+    ``repeats``: the recipe of a tested model, where these rows are those of its refit. ``scored``: scores of
+    the test rows by the model's sha256, which training, comparison and calibration share.
     """
 
     workspace: Workspace
@@ -75,6 +76,7 @@ class TaskRows:
     snapshot: Snapshot
     slices: TaskSlices
     repeats: Recipe | None = None
+    scored: dict[str, Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, workspace: Workspace, *, task: str, as_of: datetime, snapshot: str) -> "TaskRows":
@@ -190,28 +192,31 @@ class TaskRows:
         placed = (POSITION,) if self.kind == "ranking" and POSITION in self.snapshot.schema().names else ()
         return self.read(days, [*segment_columns(self.workspace.contracts.surface.segments), *placed])
 
-    def segments(self, table: pa.Table) -> Mapping[str, npt.ArrayLike]:
-        """Return the segments of rows that `read_for_report` gave, by name."""
-        specs = self.workspace.contracts.surface.segments
-        frame = table.select(segment_columns(specs)).to_pandas()
-        return {name: np.asarray(values) for name, values in segment_values(frame, specs).items()}
-
-    def measured(self, table: pa.Table, predictions: Floats, *, examination: Floats | None) -> TaskFigures:
-        """Measure predictions on rows that `read_for_report` gave, for the whole and every segment.
+    def measured(self, predictions: Floats, *, examination: Floats | None) -> TaskFigures:
+        """Measure predictions of the test rows, for the whole and every segment.
 
         ``examination`` of the rows' places, shape [rows], is what an order is weighed by.
         """
-        specs = self.workspace.contracts.surface.segments
-        frame = table.select([REQUEST_ID, USER_ID, *segment_columns(specs)]).to_pandas()
-        outcomes, users, requests = read_labels(table, self.task), frame[USER_ID], frame[REQUEST_ID]
-        segments = segment_values(frame, specs)
-        observations = Observations(outcomes, predictions, users, requests, segments, examination=examination)
+        observations = replace(self.observed, predictions=predictions, examination=examination)
         return measure(
             measured_head(self.workspace.contracts, self.task),
             observations,
             days=(self.slices.test.first, self.slices.test.last),
             newest_training_row=self.slices.train.last,
         )
+
+    @cached_property
+    def observed(self) -> Observations:
+        """The test rows with their segments, before anything is predicted of them."""
+        frame = self.test.select([REQUEST_ID, USER_ID]).to_pandas()
+        users, requests = (_number_known(frame[name]) for name in (USER_ID, REQUEST_ID))
+        return Observations(read_labels(self.test, self.task), (), users, requests, self.test_segments)
+
+    @cached_property
+    def test_segments(self) -> Mapping[str, pd.Categorical]:
+        """The segments of the test rows, by name."""
+        specs = self.workspace.contracts.surface.segments
+        return segment_values(self.test.select(segment_columns(specs)).to_pandas(), specs)
 
     @cached_property
     def test(self) -> pa.Table:
@@ -288,6 +293,12 @@ def _join_chain(table: pa.Table, links: Sequence[str]) -> pa.Table:
     known = join_outcomes({link: read_labels(table, link) for link in links}, links)
     place = table.schema.get_field_index(links[-1])
     return table.set_column(place, links[-1], pa.array(known)).filter(pa.array(np.isfinite(known)))
+
+
+def _number_known(ids: "pd.Series[Any]") -> npt.ArrayLike:
+    """Return the codes of ids that were read as categories, or the ids where one is missing."""
+    known = isinstance(ids.dtype, pd.CategoricalDtype) and not ids.hasnans
+    return ids.cat.codes.to_numpy() if known else ids
 
 
 def read_labels(table: pa.Table, task: str) -> Floats:

@@ -35,12 +35,13 @@ from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
 from tasks.stores.workspace import format_instant
+from tasks.training import debiasing
 from tasks.training.inputs import RECIPE_TAG
 from tasks.training.kept_recipe import Kept, find_recipe, restore_recipe
 from tasks.training.learning import Loss
 from tasks.training.rows import TaskRows, log_labels, read_labels
 from tasks.training.score_line import fit_score_line
-from tasks.training.train_model import predict_rows, train_model
+from tasks.training.train_model import predict_rows, score_rows, score_test_rows, train_model
 from tasks.training.trees import find_champion_model, find_tested_model, read_model
 
 _LOG = logging.getLogger("equipoise")
@@ -160,8 +161,9 @@ def _measure(rows: TaskRows, other: _Other) -> _Measured:
     reference = _under_recipe(rows, find_recipe(ours, theirs, tagged=other.recipe))
     trained = train_model(reference, find_champion_model(reference), lambda _: (theirs.trees, None))
     files = Registry(rows.workspace.home).files(other.model)
-    new = _score(rows, *read_model(files))
-    old = _score(reference, trained.fitted.booster, trained.rows.encoder)
+    model, grown = read_model(files), (trained.fitted.booster, trained.rows.encoder)
+    new = _score(rows, score_test_rows(rows, other.model.sha256, *model), *model)
+    old = _score(reference, score_rows(reference, reference.test, *grown), *grown)
     days = {
         "train": reference.slices.train,
         "calibrate": reference.slices.calibrate,
@@ -206,9 +208,9 @@ def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
     return reference
 
 
-def _score(rows: TaskRows, booster: lgb.Booster, encoder: FeatureEncoder) -> _Scored:
-    """Score the test rows where they stood, and map the scores by the calibrate days."""
-    scores = predict_rows(rows, rows.test, booster, encoder)
+def _score(rows: TaskRows, given: Floats, booster: lgb.Booster, encoder: FeatureEncoder) -> _Scored:
+    """Move scores of the test rows to where these stood, and map them by the calibrate days."""
+    scores = debiasing.predict_where_shown(rows, rows.test, given)
     if rows.kind in {"quantile", "ranking"}:
         return _Scored(scores, scores)
     days = rows.read(rows.slices.calibrate)
@@ -222,7 +224,7 @@ def _score(rows: TaskRows, booster: lgb.Booster, encoder: FeatureEncoder) -> _Sc
 
 def _hold_against(rows: TaskRows, new: _Scored, old: _Scored) -> ChampionComparison:
     """Say what the new model loses against the old recipe's on the shared test rows, by segment too."""
-    table, segments = rows.test, rows.segments(rows.test)
+    table, segments = rows.test, rows.test_segments
     frame = table.select([USER_ID, REQUEST_ID]).to_pandas()
 
     def compared(before: Floats, after: Floats) -> ComparedRows:

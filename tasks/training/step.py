@@ -18,6 +18,8 @@ from functools import partial
 from typing import Any, Final
 
 import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tasks.contracts import canonical_json, digest
@@ -37,9 +39,11 @@ from tasks.training.inputs import RECIPE_TAG, describe_recipe, model_inputs
 from tasks.training.picture import importance_figure
 from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, version_tags
 from tasks.training.search import Parameters
-from tasks.training.train_model import Chosen, TrainedModel, predict_rows, train_model
+from tasks.training.train_model import Chosen, TrainedModel, score_rows, train_model
 from tasks.training.trees import STARTS_FROM, find_champion_model, task_loss
 from tasks.training.trials import run_search
+
+Floats = npt.NDArray[np.float64]
 
 STEP: Final = "train"
 RECIPE: Final = 3
@@ -158,7 +162,10 @@ def _make(
     """Train, measure, write down and register: in this order, so no version is without its evidence."""
     _log_sources(opened, rows)
     trained = train_model(rows, champion, partial(_choose_parameters, rows, opened, tags[INPUTS]))
-    figures = None if rows.repeats else _figures(rows, trained)
+    scores = (
+        None if rows.repeats else score_rows(rows, rows.test, trained.fitted.booster, trained.rows.encoder)
+    )
+    figures = None if scores is None else _figures(rows, scores)
     _log(opened, rows, trained, figures)
     part = registry.register_booster(
         model_name(rows.workspace.surface, rows.task),
@@ -173,6 +180,8 @@ def _make(
         params={"rounds": trained.fitted.rounds, **_parameters(rows, trained.parameters)},
     )
     registry.log_metrics(part, opened.run_id, _flatten_metrics(figures))
+    if scores is not None:
+        rows.scored[part.sha256] = scores
     return part
 
 
@@ -191,10 +200,9 @@ def _choose_parameters(rows: TaskRows, opened: StepRun, inputs: str, train: Call
     return found.parameters, found
 
 
-def _figures(rows: TaskRows, trained: TrainedModel) -> TaskFigures:
-    table = rows.test
-    predictions = predict_rows(rows, table, trained.fitted.booster, trained.rows.encoder)
-    return rows.measured(table, predictions, examination=debiasing.ranking_examination(rows, table))
+def _figures(rows: TaskRows, scores: Floats) -> TaskFigures:
+    predictions = debiasing.predict_where_shown(rows, rows.test, scores)
+    return rows.measured(predictions, examination=debiasing.ranking_examination(rows, rows.test))
 
 
 def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, Any]:

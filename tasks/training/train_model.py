@@ -65,9 +65,25 @@ def train_model(
     return TrainedModel(fitted, start, learned, parameters, found)
 
 
+def score_rows(
+    rows: TaskRows, table: pa.Table, booster: lgb.Booster, encoder: FeatureEncoder
+) -> npt.NDArray[np.float64]:
+    """Return what a task's trees give of rows, at the reference position where one is held, shape [rows]."""
+    scores = booster.predict(encode(encoder, table), num_threads=task_threads(rows) or 0)
+    return np.asarray(scores, dtype=np.float64)
+
+
+def score_test_rows(
+    rows: TaskRows, sha256: str, booster: lgb.Booster, encoder: FeatureEncoder
+) -> npt.NDArray[np.float64]:
+    """Return `score_rows` of the test rows, made once for each model."""
+    if sha256 not in rows.scored:
+        rows.scored[sha256] = score_rows(rows, rows.test, booster, encoder)
+    return rows.scored[sha256]
+
+
 def predict_rows(
     rows: TaskRows, table: pa.Table, booster: lgb.Booster, encoder: FeatureEncoder
 ) -> npt.NDArray[np.float64]:
     """Return what a task's model predicts of rows where they stood, shape [rows]."""
-    predicted = booster.predict(encode(encoder, table), num_threads=task_threads(rows) or 0)
-    return debiasing.predict_where_shown(rows, table, np.asarray(predicted, dtype=np.float64))
+    return debiasing.predict_where_shown(rows, table, score_rows(rows, table, booster, encoder))

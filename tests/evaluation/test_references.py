@@ -34,9 +34,9 @@ def beside(
     matrices = [np.c_[features, outcomes] if leak else features for features, outcomes in (learned, tested)]
     before = FeatureRows(names, (), matrices[0], learned[1], REQUESTS)
     seen = Observations(tested[1], predictions, USERS, REQUESTS)
-    return head_references(
-        HeadRows(seen, matrices[1], value=value, by_request=by_request), before, base=float(learned[1].mean())
-    )
+    tested_features = dict(zip(names, matrices[1].T, strict=True))
+    head = HeadRows(seen, tested_features.__getitem__, value=value, by_request=by_request)
+    return head_references(head, before, base=float(learned[1].mean()))
 
 
 def test_a_feature_that_is_the_outcome_is_named_with_an_auc_of_one() -> None:

@@ -51,8 +51,7 @@ def test_a_feature_that_is_missing_where_nothing_happened_gives_it_away() -> Non
     best = best_features(rows(noise=noise(1), bought_at=filled))
     assert best is not None
     assert best.pooled.name == "bought_at"
-    matrix = np.array([noise(1), filled]).T
-    assert roc_auc_score(OUTCOMES, best.pooled.scores(matrix)) == pytest.approx(1.0)
+    assert roc_auc_score(OUTCOMES, best.pooled.scores(filled)) == pytest.approx(1.0)
 
 
 def test_a_category_counts_by_its_mean_outcome_and_not_by_its_code() -> None:
@@ -61,7 +60,7 @@ def test_a_category_counts_by_its_mean_outcome_and_not_by_its_code() -> None:
     best = best_features(rows(("tab",), noise=noise(1), tab=codes))
     assert best is not None
     assert best.pooled.name == "tab"
-    assert roc_auc_score(OUTCOMES, best.pooled.scores(rows(noise=noise(1), tab=codes).matrix)) == 1.0
+    assert roc_auc_score(OUTCOMES, best.pooled.scores(codes)) == 1.0
 
 
 def test_a_category_of_many_values_does_not_win_by_knowing_its_own_rows() -> None:
@@ -72,10 +71,9 @@ def test_a_category_of_many_values_does_not_win_by_knowing_its_own_rows() -> Non
     assert best.pooled.name == "price"
     knows = SingleFeature(
         "tag",
-        0,
         means=np.array([*(OUTCOMES[tag == t].mean() if (tag == t).any() else 0 for t in range(300)), 0.3]),
     )
-    assert roc_auc_score(OUTCOMES, knows.scores(tag[:, None])) > 0.8
+    assert roc_auc_score(OUTCOMES, knows.scores(tag)) > 0.8
 
 
 def test_a_feature_of_the_person_is_best_over_all_rows_and_says_nothing_inside_a_request() -> None:
@@ -88,8 +86,8 @@ def test_a_feature_of_the_person_is_best_over_all_rows_and_says_nothing_inside_a
 
 
 def test_what_was_never_seen_has_the_mean_of_what_is_missing() -> None:
-    feature = SingleFeature("tab", 0, means=np.array([0.1, 0.5, 0.3]))
-    assert feature.scores(np.array([[0.0], [1.0], [9.0], [NAN]])).tolist() == [0.1, 0.5, 0.3, 0.3]
+    feature = SingleFeature("tab", means=np.array([0.1, 0.5, 0.3]))
+    assert feature.scores(np.array([0.0, 1.0, 9.0, NAN])).tolist() == [0.1, 0.5, 0.3, 0.3]
 
 
 def test_thinning_keeps_whole_requests_and_what_is_seldom() -> None:

@@ -23,11 +23,12 @@ from tests.feeds.small_feed import AS_OF, NAME
 from tests.feeds.small_release import Feed, fitted
 
 
-def rehearsal_of(feed: Feed) -> Rehearsal:
+def figures_of(feed: Feed, files: Mapping[str, bytes], pins: Pins) -> list[TaskFigures]:
     workspace, snapshot = feed
     labels = LabelStore(workspace.home, NAME).snapshot(snapshot)
     days = labels.days().column("ds").to_pylist()
-    return Rehearsal(workspace, labels, plan_slices(workspace.contracts, AS_OF, days).tasks)
+    rehearsal = Rehearsal(workspace, labels, plan_slices(workspace.contracts, AS_OF, days).tasks)
+    return rehearsal.figures(rehearsal.scores(files), pins)
 
 
 def judged(figures: list[TaskFigures], weighted: set[str]) -> dict[str, Verdict]:
@@ -65,7 +66,7 @@ def leaked(tmp_path_factory: pytest.TempPathFactory) -> Feed:
 def test_honest_heads_pass_beside_the_feature_that_they_learned_from(
     labelled_feed: Feed, pins: Pins, files: Mapping[str, bytes]
 ) -> None:
-    figures = rehearsal_of(labelled_feed).figures(files, pins)
+    figures = figures_of(labelled_feed, files, pins)
     click = next(one for one in figures if one.task == "click_1d").references
     assert click is not None
     assert click.auc is not None
@@ -80,7 +81,7 @@ def test_a_constant_head_is_no_better_than_the_base_rate(
     labelled_feed: Feed, pins: Pins, files: Mapping[str, bytes]
 ) -> None:
     flat = json.dumps(LogisticMap(slope=1e-12, intercept=-1.5).to_json()).encode()
-    figures = rehearsal_of(labelled_feed).figures({**files, "calibrators/click_1d.json": flat}, pins)
+    figures = figures_of(labelled_feed, {**files, "calibrators/click_1d.json": flat}, pins)
     assert judged(figures, {"click_1d"})["click_1d.normalized_entropy"].outcome is Outcome.BLOCK
     assert judged(figures, set())["click_1d.normalized_entropy"].outcome is Outcome.WARN
 
@@ -92,7 +93,7 @@ def test_a_value_head_worse_than_the_mean_is_no_better_than_it(
     plain = json.loads(files["calibrators/spend_2d.json"])
     high = {**plain, "knots_y": [10 * value for value in plain["knots_y"]]}
     changed = {**files, "calibrators/spend_2d.json": json.dumps(high).encode()}
-    figures = rehearsal_of(labelled_feed).figures(changed, pins)
+    figures = figures_of(labelled_feed, changed, pins)
     verdict = judged(figures, {"spend_2d"})["spend_2d.relative_squared_error"]
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.observed is not None
@@ -103,7 +104,7 @@ def test_a_feature_that_equals_the_label_is_named_and_holds(leaked: Feed) -> Non
     workspace, snapshot = leaked
     registry = Registry(workspace.home)
     pins = pin_tasks(workspace, registry, fitted(workspace, snapshot), as_of=AS_OF)
-    figures = rehearsal_of(leaked).figures(release_files(workspace, registry, pins), pins)
+    figures = figures_of(leaked, release_files(workspace, registry, pins), pins)
     verdicts = judged(figures, {"click_1d"})
     for pairs in ("auc", "auc_by_request"):
         assert verdicts[f"click_1d.{pairs} of refund alone"].outcome is Outcome.BLOCK

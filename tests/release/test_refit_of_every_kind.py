@@ -23,7 +23,6 @@ from tasks.calibration import step as calibrate
 from tasks.calibration.fit import LOGISTIC_BELOW
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
-from tasks.ranking.scoring import Scorer
 from tasks.release import step as release
 from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
 from tasks.release.refit import Compared, Refit, calibrated_on, refit_shifts
@@ -240,14 +239,14 @@ def test_all_but_an_order_is_held_against_what_was_tested(refitted: Refitted) ->
     snapshot = LabelStore(workspace.home, NAME).snapshot(refitted.snapshot)
     slices = plan_slices(workspace.contracts, LATER, snapshot.days().column("ds").to_pylist())
     curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot.id))
+    rehearsal = Rehearsal(workspace, snapshot, slices.tasks)
     tested, served = (
         Compared(
-            Scorer.from_files(release_files(workspace, registry, pins, curve)),
+            rehearsal.scores(release_files(workspace, registry, pins, curve)),
             calibrated_on(registry, pins),
         )
         for pins in (refitted.tested, refitted.served)
     )
-    rehearsal = Rehearsal(workspace, snapshot, slices.tasks)
     measured = {one.task: one for one in refit_shifts(rehearsal, slices.test, tested=tested, served=served)}
     shifts = {task: one.shift for task, one in measured.items()}
     assert set(shifts) == set(MAPS) - {"order_1d"}

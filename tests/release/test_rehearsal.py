@@ -86,7 +86,7 @@ def test_a_joint_is_fitted_and_measured_with_the_chain_that_judges_it(
     joints = judging.joints(files)
     assert joints == rehearsal.joints(too_high(files)) != {}
     own, judged, mapped = (
-        {found.task: found for found in one.figures(all_files, pins)}
+        {found.task: found for found in one.figures(one.scores(all_files), pins)}
         for one, all_files in ((rehearsal, files), (judging, files), (judging, {**files, **joints}))
     )
     assert judged["buy_2d"].to_json() == own["buy_2d"].to_json()
@@ -101,7 +101,8 @@ def test_of_a_joint_that_nothing_can_judge_the_rows_are_counted_and_nothing_is_m
     unjudged = replace(rehearsal, unjudged=("back_2d",))
     assert unjudged.joints(too_high(files)) == {}
     own, none = (
-        {found.task: found for found in one.figures(files, pins)}["back_2d"] for one in (rehearsal, unjudged)
+        {found.task: found for found in one.figures(one.scores(files), pins)}["back_2d"]
+        for one in (rehearsal, unjudged)
     )
     assert (none.rows, none.positives) == (own.rows, own.positives)
     assert not any(estimate.known for estimate in none.whole().values())
@@ -111,9 +112,11 @@ def test_of_a_joint_that_nothing_can_judge_the_rows_are_counted_and_nothing_is_m
 def test_figures_are_of_the_joint_on_the_test_days(
     rehearsal: Rehearsal, files: dict[str, bytes], pins: Pins
 ) -> None:
-    figures = {found.task: found for found in rehearsal.figures(files, pins)}
+    figures = {found.task: found for found in rehearsal.figures(rehearsal.scores(files), pins)}
     back = figures["back_2d"]
     assert back.rows == figures["buy_2d"].rows
     assert back.days == (rehearsal.slices["back_2d"].test.first, rehearsal.slices["back_2d"].test.last)
-    high = {found.task: found for found in rehearsal.figures(too_high(files), pins)}["back_2d"]
+    high = {found.task: found for found in rehearsal.figures(rehearsal.scores(too_high(files)), pins)}[
+        "back_2d"
+    ]
     assert high.whole()["calibration_ratio"].value < 0.7 * back.whole()["calibration_ratio"].value

@@ -21,7 +21,7 @@ from tasks.labels.store import LabelStore
 from tasks.ranking.examination import Examination
 from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
-from tasks.release.rehearsal import Rehearsal
+from tasks.release.rehearsal import Rehearsal, read_examination
 from tasks.release.trained import Trained
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
@@ -92,7 +92,7 @@ def _ranked(feed: Feed, ranker: str) -> dict[str, Estimate]:
     rows = TaskRows.open(feed[0], task="click_1d", as_of=AS_OF, snapshot=feed[1])
     table = rows.read_for_report(rows.slices.test)
     looks = debiasing.ranking_examination(rows, table)
-    return rows.measured(table, table.column(ranker).to_numpy(), examination=looks).whole()
+    return rows.measured(table.column(ranker).to_numpy(), examination=looks).whole()
 
 
 def test_two_equally_good_rankers_read_equal_with_examination_and_not_without(feed: Feed) -> None:
@@ -114,7 +114,8 @@ def test_training_and_the_release_weigh_an_order_by_the_pinned_curve(feed: Feed)
     rehearsal, pins = Rehearsal(workspace, labels, slices), _pins(feed)
     curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot))
     files = release_files(workspace, registry, pins, curve)
-    told = {found.task: found for found in rehearsal.figures(files, pins)}["click_1d"].whole()
+    figures = rehearsal.figures(rehearsal.scores(files), pins, curve=read_examination(files))
+    told = {found.task: found for found in figures}["click_1d"].whole()
 
     heads = Scorer.from_files(files).heads.of(["click_1d"])
     frame = rehearsal.days(slices["click_1d"].test, (*heads.columns, "position"), ["click_1d"])
