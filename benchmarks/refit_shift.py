@@ -29,8 +29,6 @@ from tasks.pipeline import RetrainResult, retrain
 from tasks.reports.numbers import format_estimate
 from tasks.stores import releases
 from tasks.stores.manifest import Role
-from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 
 _WORLD_DAYS: Final = 132
@@ -106,12 +104,12 @@ def _print(name: str, workspace: Workspace, result: RetrainResult) -> None:
 
 def _calibrated_on(workspace: Workspace, release: int) -> dict[str, int]:
     """Return how many positives each task's map of a release was fitted to."""
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     counted = {}
     for part in releases.release_manifest(workspace, release).parts:
         if part.role is Role.CALIBRATOR:
             run = registry.run_id(registry.part(part.name, part.version))
-            counted[str(part.task)] = read_evidence(workspace.home, run, CalibrationEvidence).positives
+            counted[str(part.task)] = workspace.store.runs.read_evidence(run, CalibrationEvidence).positives
     return counted
 
 

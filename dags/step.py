@@ -38,6 +38,7 @@ from dags.note import tell_error
 from dags.place import home_folder
 from tasks.errors import AuditMismatch, ContractError, DataError, GateRefused, StoreError
 from tasks.settings import Settings
+from tasks.stores.store import Store
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -157,11 +158,9 @@ def mlflow_address() -> str:
 
 def run_address(run_id: str, page: str = "") -> str:
     """Return the address of one MLflow run, or of a page among its artifacts."""
-    from tasks.stores.tracking import connect
-
     if not (address := mlflow_address()):
         return ""
-    experiment = connect(home_folder()).get_run(run_id).info.experiment_id
+    experiment = Store.open(home_folder()).client.get_run(run_id).info.experiment_id
     run = f"{address}/#/experiments/{experiment}/runs/{run_id}"
     return f"{run}/artifacts/{page}" if page else run
 
@@ -175,14 +174,13 @@ def _opened_run(operator: StepOperator, context: Context) -> str:
     """Return the address of the newest run of this step since it began, where it came that far."""
     if "tasks.stores.runs" not in sys.modules:
         return ""
-    from tasks.stores.tracking import connect, experiment_id
 
-    client, named = connect(home_folder()), operator.op_kwargs
+    store, named = Store.open(home_folder()), operator.op_kwargs
     began = int(context["ti"].start_date.timestamp() * 1000)
     wanted = {"tags.step": operator.task_id.rpartition(".")[2], "tags.task": named.get("task_name")}
     same = [f"{tag} = '{value}'" for tag, value in wanted.items() if value]
-    runs = client.search_runs(
-        [experiment_id(client, home_folder(), named["surface"])],
+    runs = store.client.search_runs(
+        [store.runs.experiment_id(named["surface"])],
         " and ".join([*same, f"attributes.start_time >= {began}"]),
         max_results=1,
     )

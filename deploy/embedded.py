@@ -17,7 +17,7 @@ from deploy.services import Ended, Service, Web
 from tasks.settings import REPOSITORY
 
 _MAKE_STORE = (
-    "import sys, pathlib; from tasks.stores.tracking import connect; connect(pathlib.Path(sys.argv[1]))"
+    "import sys, pathlib; from tasks.stores.store import Store; Store.open(pathlib.Path(sys.argv[1])).client"
 )
 
 

@@ -18,7 +18,7 @@ from tasks.promotion.moves import propose
 from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.audit_row import Entry, Kind
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME, Retrained, Versions, versions
@@ -47,8 +47,8 @@ def later(second_retrain: Retrained, tmp_path: Path) -> Before:
     home = Path(shutil.copytree(workspace.home, tmp_path / "home"))
     workspace = Workspace.open(NAME, surfaces=workspace.surfaces, home=home)
     entry = Entry(Kind.PROMOTE, "ana", 2, 1, "the second champion", "of no evidence")
-    releases.alias_moves(workspace).add(lambda entries, aliases: entry)
-    aliases = Registry(home).aliases(RELEASE)
+    workspace.aliases.add(lambda entries, aliases: entry)
+    aliases = Store.open(home).registry.aliases(RELEASE)
     return Before(home, versions(workspace), aliases, release_view.show(workspace, 1))
 
 

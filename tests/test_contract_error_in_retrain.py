@@ -17,7 +17,6 @@ from tasks.errors import ContractError, ImmatureLabels
 from tasks.pipeline import retrain
 from tasks.release.trained import KeptChampion, keep_champion
 from tasks.stores import releases
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini, small_release
 from tests.feeds.small_feed import (
@@ -52,7 +51,7 @@ class Ended:
     error: ContractError
 
     def versions(self, part: str) -> list[int]:
-        return sorted(found.version for found in Registry(self.workspace.home).versions(f"{NAME}.{part}"))
+        return sorted(found.version for found in self.workspace.store.registry.versions(f"{NAME}.{part}"))
 
 
 def asking(workspace: Workspace, **training: Any) -> Workspace:
@@ -84,7 +83,7 @@ def test_the_author_is_told_what_was_changed_and_the_way_out(ended: Ended) -> No
 
 def test_nothing_is_released_and_the_champion_stays(ended: Ended) -> None:
     assert ended.versions("release") == [1]
-    assert Registry(ended.workspace.home).aliases(f"{NAME}.release")["champion"] == 1
+    assert ended.workspace.store.registry.aliases(f"{NAME}.release")["champion"] == 1
 
 
 def test_tasks_before_it_were_trained_and_are_in_no_release(ended: Ended) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from tasks.cli import main
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME
@@ -56,4 +55,4 @@ def test_a_guardrail_holds_a_release_in_every_command_and_it_never_serves(
     code, _, err = _run(capsys, workspace, "promote", NAME, "1", "--why", "it looks good", "--by", "ana")
     assert code == 1
     assert "click_30m_predicted" in err
-    assert Registry(workspace.home).aliases(f"{NAME}.release") == {"challenger": 1}
+    assert workspace.store.registry.aliases(f"{NAME}.release") == {"challenger": 1}

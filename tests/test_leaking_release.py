@@ -14,7 +14,6 @@ from tasks.release import view
 from tasks.replay import shadow, simulate
 from tasks.replay.decided_block import Entrant, Entrants
 from tasks.replay.tuning.tuning_slice import TuningSlice
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tests.feeds.leaking_kernel import register_leaking
 from tests.feeds.mini import LATER, Retrained
@@ -59,7 +58,7 @@ def test_it_is_counted_on_the_test_days_and_on_the_newest_traffic(workspace: Wor
 
 
 def test_no_override_lifts_it(workspace: Workspace, judged: GateResult) -> None:
-    verdicts = read_evidence(workspace.home, judged.run_id, GateEvidence).verdicts
+    verdicts = workspace.store.runs.read_evidence(judged.run_id, GateEvidence).verdicts
     every = OverrideRule(role="lead", gates=("model", "calibration", "decision", "shadow", "freshness"))
     with pytest.raises(GateRefused, match="and never this: constraints block: policy_violation"):
         lift_verdicts(verdicts, rule=every, why="a sale", safety=(), inconclusive="warn")

@@ -18,7 +18,6 @@ from tasks.labels.write_days import write_labels
 from tasks.logs.rows import NO_EVENT
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.stores import delta
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.delta import NewFiles
 from tasks.stores.location import ObjectPath
@@ -77,7 +76,7 @@ def test_the_snapshot_is_the_one_that_a_folder_gives(
 
 def test_what_was_published_is_read_again(workspace: Workspace) -> None:
     built = labels.run(workspace, as_of=END)
-    store = LabelStore(workspace.home, NAME)
+    store = LabelStore(workspace.store, NAME)
     store.publish(built.snapshot, report="report.html", severity="none")
     assert store.published(built.snapshot)
     found = store.snapshot(built.snapshot)
@@ -91,7 +90,7 @@ def test_what_was_published_is_read_again(workspace: Workspace) -> None:
 def test_a_build_as_of_the_past_is_found_by_its_name(workspace: Workspace) -> None:
     labels.run(workspace, as_of=END)
     past = labels.run(workspace, as_of=at(6))
-    found = LabelStore(workspace.home, NAME).snapshot(past.snapshot)
+    found = LabelStore(workspace.store, NAME).snapshot(past.snapshot)
     assert "__as_of/" in found.path
 
 
@@ -105,13 +104,13 @@ def test_bad_rows_are_kept_once(
     (bucket / "logs").take(workspace.home / "logs")
     for as_of in (at(9), END):
         labels.run(workspace, as_of=as_of)
-        kept = delta.read(workspace.store / "quarantine" / NAME).to_pylist()
+        kept = delta.read(workspace.store.root / "quarantine" / NAME).to_pylist()
         assert [row["rule"] for row in kept].count(NO_EVENT) == 1
 
 
 def test_a_build_that_is_late_is_refused_and_harms_nothing(workspace: Workspace) -> None:
     labels.run(workspace, as_of=at(8))
-    store = LabelStore(workspace.home, NAME)
+    store = LabelStore(workspace.store, NAME)
     early = store.last()
     assert early is not None
     newest = labels.run(workspace, as_of=END)
@@ -138,7 +137,7 @@ def test_of_writers_at_once_one_commits_and_the_others_are_told(bucket: ObjectPa
 
 
 def test_the_audit_lies_beside_the_labels(workspace: Workspace) -> None:
-    audit = Audit(workspace.home, NAME)
+    audit = workspace.store.audit(NAME)
     assert audit.entries() == ()
     entry = Entry(Kind.PROMOTE, by="ana", release=1, champion=None, why="the first", evidence="e")
     audit.append(entry, seen=audit.read())
@@ -146,7 +145,7 @@ def test_the_audit_lies_beside_the_labels(workspace: Workspace) -> None:
     assert str(audit.path).startswith("s3://")
     with pytest.raises(StoreError, match=r"move .* away by its own tools, then roll back"):
         audit.set_aside()
-    assert Audit(workspace.home, "another").set_aside() == ""
+    assert workspace.store.audit("another").set_aside() == ""
 
 
 def test_while_the_store_is_away_a_step_says_so_and_afterwards_it_resumes(
@@ -161,7 +160,7 @@ def test_while_the_store_is_away_a_step_says_so_and_afterwards_it_resumes(
             newest_candidates(workspace, as_of=END)
     finally:
         server.open()
-    store = LabelStore(workspace.home, NAME)
+    store = LabelStore(workspace.store, NAME)
     last = store.last()
     assert last is not None
     assert last.snapshot.id == before.snapshot
@@ -183,7 +182,7 @@ def test_a_store_that_goes_away_before_the_commit_leaves_the_last_snapshot(
         with pytest.raises(StoreError):
             labels.run(workspace, as_of=END)
     server.open()
-    store = LabelStore(workspace.home, NAME)
+    store = LabelStore(workspace.store, NAME)
     last = store.last()
     assert last is not None
     assert last.snapshot.id == before.snapshot
@@ -195,9 +194,9 @@ def test_what_each_file_holds_is_kept_in_the_store_and_a_file_that_comes_anew_is
     workspace: Workspace, logs: Logs, bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels.run(workspace, as_of=END)
-    kept = {path.name for path in LabelStore(workspace.home, NAME).summaries.iterdir()}
+    kept = {path.name for path in LabelStore(workspace.store, NAME).summaries.iterdir()}
     assert labels.run(workspace, as_of=END).partitions_written == 0
-    assert {path.name for path in LabelStore(workspace.home, NAME).summaries.iterdir()} == kept
+    assert {path.name for path in LabelStore(workspace.store, NAME).summaries.iterdir()} == kept
     logs.impressions[3]["kind"] = "z"
     with monkeypatch.context() as patch:
         patch.delenv("EQUIPOISE_LOGS")
@@ -211,7 +210,7 @@ def test_an_object_that_was_removed_is_written_again_and_a_sweep_keeps_what_is_n
 ) -> None:
     new_home(workspace.home)
     first, built = labels.run(workspace, as_of=at(7)), labels.run(workspace, as_of=END)
-    store = LabelStore(workspace.home, NAME)
+    store = LabelStore(workspace.store, NAME)
     lost = delta.files_of(store.path)[0]
     lost.path.unlink()
     with pytest.raises(StoreError, match=r"has lost files of 1 day\(s\)"):

@@ -16,7 +16,6 @@ from tasks.logs import session
 from tasks.pipeline import retrain
 from tasks.release import view as release_view
 from tasks.stores import releases
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training.rows import TaskRows
 from tasks.training.slices import DaySlice
@@ -118,7 +117,7 @@ def test_killed_seven_times_it_ends_in_the_same_release(first_retrain: Retrained
     """Its log holds later days too: neither they nor the processes that died left a byte in any part."""
     assert killed.retrained == [-signal.SIGKILL] * 7 + [0]
     assert mini.versions(killed.workspace) == first_retrain.versions
-    assert Registry(killed.workspace.home).aliases(f"{NAME}.release") == {"challenger": 1, "champion": 1}
+    assert killed.workspace.store.registry.aliases(f"{NAME}.release") == {"challenger": 1, "champion": 1}
 
 
 @pytest.mark.e2e
@@ -138,7 +137,7 @@ def test_a_promotion_that_was_killed_three_times_makes_one_move(killed: Killed) 
 
 @pytest.mark.e2e
 def test_no_run_of_a_killed_step_is_left_open(killed: Killed) -> None:
-    client = Registry(killed.workspace.home).client
+    client = killed.workspace.store.registry.client
     experiment = client.get_experiment_by_name(NAME).experiment_id
     runs = client.search_runs([experiment])
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}

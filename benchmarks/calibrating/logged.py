@@ -22,6 +22,7 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
 from tasks.settings import Settings
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training.slices import DaySlice, plan_slices
 
@@ -104,7 +105,7 @@ def label(asked: Logged, home: Path) -> tuple[Workspace, Snapshot]:
     asked.write_logs(home / "logs" / asked.surface)
     workspace = Workspace.open(asked.surface, surfaces=ROOT / "surfaces", home=home)
     built = labels.run(workspace, as_of=asked.as_of)
-    return workspace, LabelStore(home, asked.surface).snapshot(built.snapshot)
+    return workspace, LabelStore(Store.open(home), asked.surface).snapshot(built.snapshot)
 
 
 def _trained(

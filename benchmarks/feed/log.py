@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -117,7 +118,7 @@ class Feed:
     @property
     def workspace(self) -> Workspace:
         """Where the steps work."""
-        return Workspace(SURFACE, self.home / "surfaces", self.home)
+        return Workspace(SURFACE, self.home / "surfaces", Store.open(self.home))
 
     def files(self, table: str) -> str:
         """Return the glob of a log table."""

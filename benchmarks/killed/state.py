@@ -16,8 +16,8 @@ from typing import Any
 
 from tasks.contracts import digest
 from tasks.labels.store import LabelStore
-from tasks.stores.audit import Audit
 from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 
 Plain = dict[str, Any]
 _OF_THE_RUN = {"at", "seal"}
@@ -25,7 +25,7 @@ _OF_THE_RUN = {"at", "seal"}
 
 def read_state(home: Path, surface: str) -> Plain:
     """Return the end state of a surface in a home, as plain JSON."""
-    registry, labels = Registry(home), LabelStore(home, surface)
+    registry, labels = Store.open(home).registry, LabelStore(Store.open(home), surface)
     models = sorted(model.name for model in registry.client.search_registered_models(max_results=1000))
     versions = {name: [[p.version, p.sha256] for p in registry.versions(name)] for name in models}
     last = labels.last()
@@ -33,7 +33,7 @@ def read_state(home: Path, surface: str) -> Plain:
         "labels": None if last is None else [last.snapshot.id, labels.published(last.snapshot.id)],
         "versions": versions,
         "aliases": registry.aliases(f"{surface}.release") if f"{surface}.release" in models else {},
-        "audit": [_row(entry.to_json()) for entry in Audit(home, surface).entries()],
+        "audit": [_row(entry.to_json()) for entry in Store.open(home).audit(surface).entries()],
         "open runs": sorted(_open_runs(registry, surface)),
     }
 

@@ -18,7 +18,7 @@ from tasks.release.judges import Judges
 from tasks.release.parts import pin_trained, release_files
 from tasks.release.rehearsal import Rehearsal
 from tasks.release.trained import Trained
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.slices import plan_slices
@@ -42,7 +42,7 @@ def _labelled() -> Iterator[tuple[Path, str]]:
         import_complete_journey(out=home / "logs" / NAME)
         workspace = _workspace(home, "conditional")
         snapshot = labels.run(workspace, as_of=_end(workspace)).snapshot
-        LabelStore(home, NAME).publish(snapshot, report="report.html", severity="none")
+        LabelStore(Store.open(home), NAME).publish(snapshot, report="report.html", severity="none")
         yield home, snapshot
 
 
@@ -68,12 +68,12 @@ def _end(workspace: Workspace) -> datetime:
 
 def _measured(workspace: Workspace, snapshot: str) -> TaskFigures:
     common = {"as_of": _end(workspace), "snapshot": snapshot}
-    registry, pins = Registry(workspace.home), {}
+    registry, pins = workspace.store.registry, {}
     for task in (PARENT, TASK):
         model = train.run(workspace, task=task, **common)
         fitted = calibrate.run(workspace, task=task, **common, model_version=model.version)
         pins[task] = pin_trained(NAME, registry, Trained(task, model.version, fitted.version))
-    labelled = LabelStore(workspace.home, NAME).snapshot(snapshot)
+    labelled = LabelStore(workspace.store, NAME).snapshot(snapshot)
     days = labelled.days().column("ds").to_pylist()
     slices = plan_slices(workspace.contracts, labelled.as_of, days, tasks=[PARENT, TASK])
     judges = Judges(workspace, labelled, slices, None).of(pins)

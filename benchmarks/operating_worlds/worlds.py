@@ -101,7 +101,7 @@ class World:
 
     def _label(self, as_of: datetime) -> Snapshot:
         snapshot = labels.run(self.workspace, as_of=as_of).snapshot
-        return LabelStore(self.workspace.home, SURFACE).snapshot(snapshot)
+        return LabelStore(self.workspace.store, SURFACE).snapshot(snapshot)
 
     def remove_logs(self) -> None:
         """Remove its logs and labels; the contracts stay."""

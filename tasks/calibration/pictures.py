@@ -16,9 +16,8 @@ import numpy.typing as npt
 from tasks.calibration.reliability_figure import reliability_figure, segments_figure
 from tasks.evaluation.observations import Observations
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest
-from tasks.stores.runs import StepRun, read_pictures
+from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
 
 RELIABILITY: Final = "reliability.svg"
@@ -60,13 +59,13 @@ def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: st
 
     A refitted part was measured in the release that it repeats: its pictures are those of that one.
     """
-    registry, tested = Registry(workspace.home), manifest.find(Role.TESTED)
+    registry, tested = workspace.store.registry, manifest.find(Role.TESTED)
     repeated = () if tested is None else release_manifest(workspace, tested.version).parts
-    joints = read_pictures(workspace.home, release_run, JOINTS)
+    joints = workspace.store.runs.read_pictures(release_run, JOINTS)
     pictures: dict[str, bytes | None] = {}
     for pinned in (*manifest.parts, *repeated):
         if pinned.role is Role.CALIBRATOR:
-            drawn = read_pictures(workspace.home, registry.run_id(pinned))
+            drawn = workspace.store.runs.read_pictures(registry.run_id(pinned))
             name = f"{pinned.task}, calibrator {pinned.version}"
             pictures[name] = find_picture(drawn, RELIABILITY)
             pictures[f"{name}, by segment"] = find_picture(drawn, SEGMENTS)

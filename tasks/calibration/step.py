@@ -35,7 +35,7 @@ from tasks.stores.parts import CALIBRATOR, Part
 from tasks.stores.registry import Registry
 from tasks.stores.releases import COMPONENT
 from tasks.stores.reusable_part import ReusablePart
-from tasks.stores.runs import StepRun, read_evidence
+from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing, examination
 from tasks.training.inputs import calibrator_inputs
@@ -124,7 +124,7 @@ def calibrate(rows: TaskRows, *, model_version: int, parent_run: str | None = No
 
 def _rows_of_model(rows: TaskRows, version: int) -> tuple[TaskRows, Part]:
     """Return the model to calibrate, and rows of which it learned from no calibrate day."""
-    registry = Registry(rows.workspace.home)
+    registry = rows.workspace.store.registry
     model = registry.part(model_name(rows.workspace.surface, rows.task), version)
     tags = registry.tags(model)
     if REPEATS in tags:
@@ -234,15 +234,15 @@ def _figures_of_model(rows: TaskRows, model: Part) -> TaskFigures | None:
     """
     if rows.kind == "ranking":
         return None
-    registry = Registry(rows.workspace.home)
-    evidence = read_evidence(registry.home, registry.run_id(model), TrainingEvidence)
+    registry = rows.workspace.store.registry
+    evidence = registry.runs.read_evidence(registry.run_id(model), TrainingEvidence)
     sources = rows.made_from()
     return evidence.test if evidence.model_dump(mode="json", include=set(sources)) == sources else None
 
 
 def _find_tested_kind(rows: TaskRows, recipe: Recipe) -> Kind | None:
     """Return the kind of map that the tested model got; None where there was nothing to choose."""
-    registry, surface = Registry(rows.workspace.home), rows.workspace.surface
+    registry, surface = rows.workspace.store.registry, rows.workspace.surface
     made_for = {f"{COMPONENT}{model_name(surface, rows.task)}": str(recipe.version)}
     fitted = registry.find(calibrator_name(surface, rows.task), made_for)
     if fitted is None:
@@ -250,7 +250,7 @@ def _find_tested_kind(rows: TaskRows, recipe: Recipe) -> Kind | None:
             f"{model_name(surface, rows.task)} version {recipe.version}, whose recipe is repeated, has no "
             "calibrator. Calibrate it first."
         )
-    choice = read_evidence(registry.home, registry.run_id(fitted), CalibrationEvidence).choice
+    choice = registry.runs.read_evidence(registry.run_id(fitted), CalibrationEvidence).choice
     return None if choice is None else choice.kind
 
 
@@ -274,6 +274,6 @@ def _flatten_metrics(made: _Calibrated) -> dict[str, float]:
 
 def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> CalibrateResult:
     run_id = registry.run_id(part)
-    test = read_evidence(registry.home, run_id, CalibrationEvidence).test
+    test = registry.runs.read_evidence(run_id, CalibrationEvidence).test
     metrics = {} if test is None else dict(test.headline)
     return CalibrateResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)

@@ -16,7 +16,7 @@ from tasks.cli import program
 from tasks.cli.program import Answer
 from tasks.errors import EquipoiseError
 from tasks.stores.projects import ProjectRun
-from tasks.stores.workspace import home_folder
+from tasks.stores.store import home_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -41,7 +41,7 @@ def backup(
 ) -> "CopyResult":
     """Copy the state, also while it is worked in."""
     from tasks.stores.backup import back_up
-    from tasks.stores.workspace import home_folder
+    from tasks.stores.store import home_folder
 
     return back_up(home_folder(home), out.absolute())
 
@@ -52,6 +52,6 @@ def restore(
 ) -> "CopyResult":
     """Bring a backup back as a home that is not there yet."""
     from tasks.stores.backup import restore
-    from tasks.stores.workspace import home_folder
+    from tasks.stores.store import home_folder
 
     return restore(source.absolute(), home_folder(home))

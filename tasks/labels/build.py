@@ -39,7 +39,6 @@ from tasks.logs.tables import LogTables
 from tasks.stores import delta
 from tasks.stores.delta import EVERYTHING, DataFile, NewFiles
 from tasks.stores.location import Location, locate
-from tasks.stores.locks import alone
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
 
 _LOG = logging.getLogger("equipoise")
@@ -102,8 +101,8 @@ def run(
     if first_day and last_day and first_day > last_day:
         raise ContractError(f"There is no day from {first_day} to {last_day}: the first lies after the last")
     within = DayRange(first_day or date.min, last_day or date.max)
-    with alone(
-        workspace.home, f"{workspace.surface}.labels", doing=f"building labels of {workspace.surface}"
+    with workspace.store.alone(
+        f"{workspace.surface}.labels", doing=f"building labels of {workspace.surface}"
     ):
         for _ in range(_ATTEMPTS - 1):
             try:
@@ -115,7 +114,7 @@ def run(
 
 
 def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResult:
-    store = LabelStore(workspace.home, workspace.surface)
+    store = LabelStore(workspace.store, workspace.surface)
     store.set_torn_commits_aside()
     path, last = store.path, store.last()
     if last is not None and as_of < last.build.as_of:

@@ -113,7 +113,7 @@ def diff(workspace: Workspace, *, before: str, after: str) -> Difference:
     StoreError
         Files of a day that is compared are gone, or hold other rows than were built.
     """
-    store = LabelStore(workspace.home, workspace.surface)
+    store = LabelStore(workspace.store, workspace.surface)
     old, new = store.snapshot(before), store.snapshot(after)
     old_days, new_days = _files(old), _files(new)
     shared = {day for day, paths in old_days.items() if new_days.get(day) == paths}

@@ -75,7 +75,7 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
     DataError
         The snapshot has no such impression, or the log no longer has it.
     """
-    source = LabelStore(workspace.home, workspace.surface).find(snapshot)
+    source = LabelStore(workspace.store, workspace.surface).find(snapshot)
     key = _parse_key(impression, source.schema())
     stored = _find_row(source, key)
     if stored is None:

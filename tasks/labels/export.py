@@ -50,7 +50,7 @@ def export(
     """
     if format not in _FORMATS:
         raise ContractError(unknown("format", format, _FORMATS))
-    snapshot = LabelStore(workspace.home, workspace.surface).find(None)
+    snapshot = LabelStore(workspace.store, workspace.surface).find(None)
     columns = [exp.Star()] if format == "parquet" else list(_nested(workspace, snapshot))
     query = x.select(columns, x.table("rows"))
     x.order_by(query, x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY), "rows"))

@@ -69,7 +69,7 @@ class ShowResult:
 
 def show(workspace: Workspace, *, snapshot: str | None = None) -> ShowResult:
     """Count a snapshot's rows by task and status; by default those of the newest build."""
-    shown = LabelStore(workspace.home, workspace.surface).find(snapshot)
+    shown = LabelStore(workspace.store, workspace.surface).find(snapshot)
     counts = {task: _count(shown, task) for task in shown.tasks()}
     values = {name for name, task in workspace.contracts.tasks.tasks.items() if task.kind == "value"}
     return ShowResult(

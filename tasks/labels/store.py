@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from functools import reduce
-from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -27,7 +26,8 @@ from tasks.labels.build_record import Build
 from tasks.labels.snapshot import BUILD, CHANGED, Snapshot
 from tasks.stores import delta, delta_log
 from tasks.stores.delta import NewFiles
-from tasks.stores.location import Location, locate, relative_path, store_of
+from tasks.stores.location import Location, locate, relative_path
+from tasks.stores.store import Store
 
 _SNAPSHOT = "equipoise.snapshot"
 
@@ -57,13 +57,13 @@ class BuildCommit:
 class LabelStore:
     """The label store of one surface of a home; its tables lie below EQUIPOISE_STORE, else in the home."""
 
-    home: Path
+    store: Store
     surface: str
 
     @property
     def root(self) -> Location:
         """Where the tables lie."""
-        return store_of(self.home)
+        return self.store.root
 
     @property
     def path(self) -> Location:

@@ -17,7 +17,6 @@ from tasks.errors import ContractError
 from tasks.labels.store import LabelStore
 from tasks.stores import delta
 from tasks.stores.location import Location, Stored, listing, locate
-from tasks.stores.locks import alone
 from tasks.stores.releases import list_releases
 from tasks.stores.workspace import Workspace
 
@@ -62,9 +61,9 @@ def vacuum(
         raise ContractError(
             f"keep {keep} is negative: give the age below which every build stays, as in P30D"
         )
-    store, instant = LabelStore(workspace.home, workspace.surface), now or datetime.now(UTC)
-    with alone(
-        workspace.home, f"{workspace.surface}.labels", doing=f"building labels of {workspace.surface}"
+    store, instant = LabelStore(workspace.store, workspace.surface), now or datetime.now(UTC)
+    with workspace.store.alone(
+        f"{workspace.surface}.labels", doing=f"building labels of {workspace.surface}"
     ):
         pinned = _pinned(workspace)
         going = {

@@ -166,7 +166,7 @@ def share_log(workspace: Workspace) -> Iterator[SharedLog]:
     if isinstance(workspace, SharedLog):
         yield workspace
         return
-    place = workspace.surface, workspace.surfaces, workspace.home, workspace.engine
+    place = workspace.surface, workspace.surfaces, workspace.store, workspace.engine
     shared = SharedLog(*place, whose=workspace)
     try:
         yield shared

@@ -31,13 +31,10 @@ from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.reports.words import vocabulary
 from tasks.settings import Settings
 from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.audit import Audit
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
-from tasks.stores.registry import Registry
 from tasks.stores.releases import find_release
-from tasks.stores.runs import read_evidence
-from tasks.stores.tracking import connect, experiment_id
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, format_instant
 
 
@@ -55,11 +52,13 @@ class Documents:
     def read(cls, home: Path, runs: Runs) -> "Documents":
         """Read the documents of these runs."""
         return cls(
-            read_evidence(home, runs.validation, ValidationEvidence),
-            read_evidence(home, runs.release, ReleaseEvidence),
-            read_evidence(home, runs.simulation, SimulationEvidence),
-            read_evidence(home, runs.shadow, ShadowEvidence),
-            read_evidence(home, runs.later_validation, ValidationEvidence) if runs.later_validation else None,
+            Store.open(home).runs.read_evidence(runs.validation, ValidationEvidence),
+            Store.open(home).runs.read_evidence(runs.release, ReleaseEvidence),
+            Store.open(home).runs.read_evidence(runs.simulation, SimulationEvidence),
+            Store.open(home).runs.read_evidence(runs.shadow, ShadowEvidence),
+            Store.open(home).runs.read_evidence(runs.later_validation, ValidationEvidence)
+            if runs.later_validation
+            else None,
         )
 
 
@@ -156,7 +155,7 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
 
 def pinned_utility(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
     """Read the utility policy that a release pins."""
-    files = Registry(workspace.home).files(manifest.part(Role.UTILITY_POLICY))
+    files = workspace.store.registry.files(manifest.part(Role.UTILITY_POLICY))
     return UtilitySpec.model_validate_json(files[POLICY_FILE])
 
 
@@ -165,7 +164,7 @@ def mlflow_pages(workspace: Workspace) -> MlflowPages:
     address = Settings().mlflow_address
     if not address:
         return MlflowPages()
-    return MlflowPages(address, experiment_id(connect(workspace.home), workspace.home, workspace.surface))
+    return MlflowPages(address, workspace.store.runs.experiment_id(workspace.surface))
 
 
 def _readiness(
@@ -190,7 +189,7 @@ def list_overrides(workspace: Workspace, release: int) -> tuple[str, ...]:
     Nothing is said of an audit that cannot be read: readiness says so, and nothing is promoted by it.
     """
     try:
-        entries = Audit(workspace.home, workspace.surface).entries()
+        entries = workspace.audit.entries()
     except StoreError:
         return ()
     lifted = (entry for entry in entries if entry.release == release and entry.override)

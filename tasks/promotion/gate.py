@@ -38,7 +38,7 @@ from tasks.replay.shadow_verdicts import judge_serving
 from tasks.stores.alias_moves import OVERRIDE, mark_overridden
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import VERDICT
-from tasks.stores.runs import StepKey, StepRun, step_run
+from tasks.stores.runs import StepKey, StepRun
 from tasks.stores.workspace import Workspace, format_instant, write_report
 
 
@@ -117,8 +117,8 @@ def run(
     asked |= {"override": steps.override} if steps.override else {}
     inputs = digest({**asked, "contracts": dict(workspace.contracts.digests)})
     tags = {"release": release, "as_of": format_instant(manifest.as_of)}
-    key = StepKey(workspace.home, workspace.surface, "gate", inputs)
-    with step_run(key, parent_run=parent_run, tags=tags) as opened:
+    key = StepKey(workspace.surface, "gate", inputs)
+    with workspace.store.runs.step(key, parent_run=parent_run, tags=tags) as opened:
         dossier = _dossier(reader, release, runs, documents, judged)
         dossier = _asking(dossier, override=steps.override)
         path = _write(workspace, opened, dossier, stands=stands)

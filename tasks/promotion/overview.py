@@ -22,12 +22,10 @@ from tasks.labels.store import LabelStore, StoredBuild
 from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.promotion.provenance import DOSSIER, recorded_verdict
 from tasks.reports.words import UNKNOWN_BASELINE, Vocabulary, vocabulary
-from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.alias_moves import CHAMPION, release_name
 from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.registry import Registry
-from tasks.stores.releases import alias_moves, release_name
-from tasks.stores.runs import newest_run, read_evidence, read_text
-from tasks.stores.tracking import connect
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, parse_instant
 
 _MOVES: Final = 10
@@ -114,9 +112,9 @@ def read_aliases(workspace: Workspace) -> Aliases:
     StoreError
         The registry does not answer.
     """
-    registry, name = Registry(workspace.home), release_name(workspace.surface)
+    registry, name = workspace.store.registry, release_name(workspace.surface)
     aliases = registry.aliases(name)
-    mismatch = alias_moves(workspace).mismatch()
+    mismatch = workspace.aliases.mismatch()
     releases, doubts = list[AliasedRelease](), [f"{mismatch}."] if mismatch else []
     for alias in sorted(aliases, key=lambda alias: (alias != CHAMPION, alias)):
         try:
@@ -144,7 +142,7 @@ def read(workspace: Workspace) -> Overview:
         except (StoreError, ContractError) as error:
             problems.append(f"The verdicts of release {version} cannot be read: {error}")
     try:
-        moves = tuple(map(_audit_row, alias_moves(workspace).audit.entries()[-_MOVES:][::-1]))
+        moves = tuple(map(_audit_row, workspace.aliases.audit.entries()[-_MOVES:][::-1]))
     except StoreError as error:
         problems.append(f"The audit cannot be read: {error}")
     try:
@@ -164,11 +162,11 @@ def dossier(workspace: Workspace, *, release: int) -> str:
     StoreError
         The page is lost, or the registry does not answer.
     """
-    part = Registry(workspace.home).part(release_name(workspace.surface), release)
-    run = newest_run(workspace.home, workspace.surface, step="gate", release=part.version)
+    part = workspace.store.registry.part(release_name(workspace.surface), release)
+    run = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if run is None:
         raise ContractError(f"{part} was not judged yet: it has no dossier")
-    return read_text(workspace.home, run, f"{DOSSIER}.html")
+    return workspace.store.runs.read_text(run, f"{DOSSIER}.html")
 
 
 def _aliased(workspace: Workspace, registry: Registry, alias: str, version: int) -> AliasedRelease:
@@ -193,10 +191,10 @@ def _audit_row(entry: Entry) -> AuditRow:
 
 
 def _summarize_gates(workspace: Workspace, version: int) -> GateSummary | None:
-    run = newest_run(workspace.home, workspace.surface, step="gate", release=version)
+    run = workspace.store.runs.newest(workspace.surface, step="gate", release=version)
     if run is None:
         return None
-    evidence = read_evidence(workspace.home, run, GateEvidence)
+    evidence = workspace.store.runs.read_evidence(run, GateEvidence)
     counts = Counter(verdict.outcome.value for verdict in evidence.verdicts)
     reasons = say_reasons(evidence.reasons, evidence.verdicts, _words(workspace, evidence))
     return GateSummary(evidence.verdict, tuple(counts.most_common()), tuple(reasons))
@@ -209,14 +207,14 @@ def _words(workspace: Workspace, evidence: GateEvidence) -> Vocabulary:
     except ContractError:
         return Vocabulary()
     try:
-        champion = read_evidence(workspace.home, evidence.runs.simulation, SimulationEvidence).champion
+        champion = workspace.store.runs.read_evidence(evidence.runs.simulation, SimulationEvidence).champion
     except StoreError:
         return replace(vocabulary(contracts, champion=None), baseline=UNKNOWN_BASELINE)
     return vocabulary(contracts, champion=champion)
 
 
 def _calendar(workspace: Workspace) -> StoredCalendar | None:
-    store = LabelStore(workspace.home, workspace.surface)
+    store = LabelStore(workspace.store, workspace.surface)
     newest = store.last()
     if newest is None:
         return None
@@ -236,10 +234,10 @@ def _failures(workspace: Workspace, newest: StoredBuild, published: StoredBuild 
     home, snapshot = workspace.home, newest.snapshot.id
     if published is not None and published.snapshot.id == snapshot:
         return ()
-    if connect(home).get_experiment_by_name(workspace.surface) is None:
+    if Store.open(home).client.get_experiment_by_name(workspace.surface) is None:
         return ()
-    run = newest_run(home, workspace.surface, step="validate", snapshot=snapshot)
+    run = Store.open(home).runs.newest(workspace.surface, step="validate", snapshot=snapshot)
     if run is None:
         return ()
-    evidence = read_evidence(home, run, ValidationEvidence)
+    evidence = Store.open(home).runs.read_evidence(run, ValidationEvidence)
     return () if evidence.success else evidence.failures

@@ -18,7 +18,6 @@ from tasks.promotion.gates.policy import PolicyStanding, PolicyVersion
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
 from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import Manifest, PinnedPart, Role
-from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import same_day
 from tasks.training.inputs import RECIPE_TAG
@@ -34,9 +33,9 @@ def recorded_verdict(workspace: Workspace, release: int) -> str | None:
     -------
     None where no gate judged it, or where its evidence cannot be read.
     """
-    run_id = newest_run(workspace.home, workspace.surface, step="gate", release=release)
+    run_id = workspace.store.runs.newest(workspace.surface, step="gate", release=release)
     try:
-        return None if run_id is None else read_evidence(workspace.home, run_id, GateEvidence).verdict
+        return None if run_id is None else workspace.store.runs.read_evidence(run_id, GateEvidence).verdict
     except (ContractError, StoreError):
         return None
 
@@ -123,16 +122,16 @@ def read_past_gains(workspace: Workspace, release: int) -> dict[str, list[float]
 def _features(reader: ReleaseReader, release: int) -> dict[str, tuple[str, ...]]:
     """Return the features of a release's heads by task, the one that gains most first."""
     run = reader.registry.run_id(reader.part(release))
-    inputs = read_evidence(reader.workspace.home, run, ReleaseEvidence).inputs
+    inputs = reader.workspace.store.runs.read_evidence(run, ReleaseEvidence).inputs
     return {one.task: tuple(one.gains) for one in inputs}
 
 
 def read_front(workspace: Workspace, release: int, *, champion: int | None) -> SearchedFront | None:
     """Return the newest tuning with a release's models, else with the champion's, if there is one."""
     for version in (release, champion):
-        run_id = newest_run(workspace.home, workspace.surface, step="tune", release=version)
+        run_id = workspace.store.runs.newest(workspace.surface, step="tune", release=version)
         if run_id is not None:
-            return SearchedFront(read_evidence(workspace.home, run_id, TuningEvidence), run_id)
+            return SearchedFront(workspace.store.runs.read_evidence(run_id, TuningEvidence), run_id)
     return None
 
 
@@ -154,10 +153,10 @@ def _same_day(
     if None in {ours.recipe, champion.recipe} or ours.recipe == champion.recipe:
         return None
     asked = {"task": ours.task, "model": model.version, "recipe": champion.recipe}
-    run = newest_run(workspace.home, workspace.surface, step=same_day.STEP, **asked)
+    run = workspace.store.runs.newest(workspace.surface, step=same_day.STEP, **asked)
     if run is None:
         return SameDay(None, "this champion's recipe was not asked for when the model was trained", "")
-    found = read_evidence(workspace.home, run, SameDayEvidence)
+    found = workspace.store.runs.read_evidence(run, SameDayEvidence)
     return SameDay(found.comparison, found.reason, run)
 
 

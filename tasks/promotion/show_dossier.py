@@ -7,9 +7,7 @@ from pathlib import Path
 from tasks.errors import ContractError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.promotion.compose import recompose
-from tasks.stores.registry import Registry
 from tasks.stores.releases import release_part
-from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.workspace import Workspace, write_report
 
 
@@ -39,13 +37,13 @@ def run(workspace: Workspace, *, release: str | int, browse: bool) -> ShownDossi
         Evidence of a step is not there any more.
     """
     part = release_part(workspace, release)
-    gate = newest_run(workspace.home, workspace.surface, step="gate", release=part.version)
+    gate = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if gate is None:
         raise ContractError(
             f"No gate has judged {part}: it has no dossier. Retrain, or promote it, and it is judged."
         )
-    dossier = recompose(workspace, part.version, read_evidence(workspace.home, gate, GateEvidence))
-    tagged = Registry(workspace.home).tags(part).get("dossier")
+    dossier = recompose(workspace, part.version, workspace.store.runs.read_evidence(gate, GateEvidence))
+    tagged = workspace.store.registry.tags(part).get("dossier")
     name = Path(tagged).name if tagged else f"dossier-release-{part.version}.html"
     path = write_report(workspace, name, dossier.to_html())
     opened = browse and webbrowser.open(Path(path).resolve().as_uri())

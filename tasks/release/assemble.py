@@ -30,14 +30,14 @@ from tasks.release.refit import Compared, calibrated_on, refit_shifts
 from tasks.release.rehearsal import Rehearsal, read_examination
 from tasks.release.reports import Reports
 from tasks.release.staging import code_digest, requirements
+from tasks.stores.alias_moves import release_name
 from tasks.stores.digests import sha256
-from tasks.stores.locks import alone
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedPart, PinnedSnapshot, Role
 from tasks.stores.parts import Part
 from tasks.stores.policies import register_policies
 from tasks.stores.registry import Registry
-from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT, release_name
-from tasks.stores.runs import INPUTS, StepKey, StepRun, read_evidence, step_run
+from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT
+from tasks.stores.runs import INPUTS, StepKey, StepRun
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.rows import log_labels
 from tasks.training.slices import ReleaseSlices
@@ -112,14 +112,14 @@ class Wanted:
         """Return the version, and whether it was there already."""
         workspace = self.workspace
         name = release_name(workspace.surface)
-        with alone(workspace.home, name, doing=f"making a release of {workspace.surface}"):
+        with workspace.store.alone(name, doing=f"making a release of {workspace.surface}"):
             part = registry.find(name, {INPUTS: self.inputs})
             if part is not None and registry.is_whole(part):
                 return part, True
             tags = {"as_of": format_instant(self.as_of), "snapshot": self.snapshot.id}
-            key = StepKey(workspace.home, workspace.surface, STEP, self.inputs)
+            key = StepKey(workspace.surface, STEP, self.inputs)
             again = registry.find_lost_run(name, {INPUTS: self.inputs})
-            with step_run(key, parent_run=parent_run, tags=tags, again=again) as step:
+            with workspace.store.runs.step(key, parent_run=parent_run, tags=tags, again=again) as step:
                 return _Making(self, registry, step).release(), False
 
 
@@ -237,7 +237,7 @@ class _Making:
         ):
             return None
         run_id = self.registry.run_id(calibrator)
-        found = read_evidence(self.registry.home, run_id, CalibrationEvidence)
+        found = self.registry.runs.read_evidence(run_id, CalibrationEvidence)
         test = self.wanted.slices.tasks[task].test
         same_labels = (found.snapshot, found.slices["test"]) == (
             self.wanted.snapshot.id,

@@ -238,7 +238,7 @@ def served_inputs(
     trained = {head.task: manifest.part(Role.TASK, head.task).slices["train"] for head in heads}
     shown = candidates[SHOWN].fillna(value=False).astype(bool) if SHOWN in candidates else slice(None)
     try:
-        snapshot = LabelStore(workspace.home, workspace.surface).snapshot(manifest.snapshot.id)
+        snapshot = LabelStore(workspace.store, workspace.surface).snapshot(manifest.snapshot.id)
         sample = _sample(snapshot, heads, min(trained.values())[0])
     except (DataError, StoreError) as error:
         return [_head_inputs(head, [], None, reason=str(error)) for head in heads]

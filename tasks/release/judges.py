@@ -129,7 +129,7 @@ class Judges:
 
     @cached_property
     def _registry(self) -> Registry:
-        return Registry(self.workspace.home)
+        return self.workspace.store.registry
 
 
 def _pinned(part: PinnedPart) -> PinnedModel:

@@ -27,7 +27,6 @@ from tasks.stores.releases import (
     find_fallback_release,
     tested_manifest,
 )
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace, format_instant
 
 Files = Mapping[str, bytes]
@@ -108,7 +107,7 @@ def _slices(
     registry: Registry, part: Part, kind: type[TrainingEvidence | CalibrationEvidence | ExaminationEvidence]
 ) -> dict[str, tuple[date, date]]:
     """Return first and last day of each slice that a part's run says it was made from."""
-    return read_evidence(registry.home, registry.run_id(part), kind).slices
+    return registry.runs.read_evidence(registry.run_id(part), kind).slices
 
 
 def release_files(

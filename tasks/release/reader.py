@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tasks.release.view import VerifyResult, verify_bytes
+from tasks.stores.alias_moves import release_name
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.releases import part_manifest, release_name
+from tasks.stores.releases import part_manifest
 from tasks.stores.workspace import Workspace
 
 
@@ -35,7 +36,7 @@ class ReleaseReader:
     @cached_property
     def registry(self) -> Registry:
         """The open registry; it remembers which run made a version."""
-        return Registry(self.workspace.home)
+        return self.workspace.store.registry
 
     def part(self, version: int) -> Part:
         """Return a release.

@@ -32,7 +32,6 @@ from tasks.release.trained import Trained
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.registry import Registry
 from tasks.stores.releases import find_fallback_release, release_manifest
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.slices import DaySlice
@@ -85,7 +84,7 @@ class Refit:
         model = train.run(self.workspace, **common, repeats=part.model_version)
         fitted = calibrate.run(self.workspace, **common, model_version=model.version)
         made = Trained(part.task, model.version, fitted.version)
-        return pin_trained(self.workspace.surface, Registry(self.workspace.home), made)
+        return pin_trained(self.workspace.surface, self.workspace.store.registry, made)
 
     def _fallback_parts(self, tasks: Sequence[str]) -> Pins:
         fallback = find_fallback_release(self.workspace, self.as_of) if tasks else None
@@ -108,7 +107,7 @@ def calibrated_on(registry: Registry, pins: Pins) -> dict[str, int]:
     """Count the positives, of a value the rows other than 0, that each task's map was fitted to."""
     runs = {task: registry.run_id(calibrator) for task, (_, calibrator) in pins.items()}
     return {
-        task: read_evidence(registry.home, run, CalibrationEvidence).positives for task, run in runs.items()
+        task: registry.runs.read_evidence(run, CalibrationEvidence).positives for task, run in runs.items()
     }
 
 

@@ -24,9 +24,7 @@ from tasks.release.error_bars import with_error_bars
 from tasks.release.sensitivity import whole_ratios
 from tasks.release.slate_rules import count_slate_rules
 from tasks.release.view import load_to_serve
-from tasks.stores.registry import Registry
 from tasks.stores.releases import release_part, resolve_release
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 
 _MUCH = 0.01
@@ -115,10 +113,10 @@ def explain(workspace: Workspace, *, release: str, source: Path, request: str) -
 
 def _calibration(workspace: Workspace, version: int) -> tuple[dict[str, Estimate], str | None]:
     """Return each head's calibration ratio on the release's test days; none, and why, without its figures."""
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     run = registry.run_id(release_part(workspace, version))
     try:
-        evidence = read_evidence(workspace.home, run, ReleaseEvidence)
+        evidence = workspace.store.runs.read_evidence(run, ReleaseEvidence)
         return whole_ratios(figures.evidence(run=run) for figures in evidence.tasks), None
     except (StoreError, DataError) as error:
         return {}, str(error)

@@ -25,12 +25,11 @@ from tasks.release.judges import Judges
 from tasks.release.parts import Pins, pin_examination, pin_tasks
 from tasks.release.refit import Refit
 from tasks.release.trained import TaskResult, split_results
-from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.alias_moves import CHAMPION, release_name
 from tasks.stores.parts import Part
 from tasks.stores.policies import refuse_silent_changes
 from tasks.stores.registry import Registry
-from tasks.stores.releases import COMPONENT, part_manifest, release_name
-from tasks.stores.runs import finish, read_evidence
+from tasks.stores.releases import COMPONENT, part_manifest
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 from tasks.training.rows import find_published_snapshot
@@ -88,7 +87,7 @@ def run(
     StoreError
         A part holds other bytes than were registered.
     """
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     labels = find_published_snapshot(workspace, snapshot, as_of=as_of)
     refuse_silent_changes(workspace, registry)
     slices = plan_slices(workspace.contracts, labels.mature_by(), labels.dates())
@@ -137,11 +136,11 @@ def _settled(registry: Registry, part: Part, surface: str, *, reused: bool, move
 def _completed(registry: Registry, part: Part, surface: str) -> ReleaseEvidence:
     """Give a release its description and its parts their links, and close its run; return its evidence."""
     run_id = registry.run_id(part)
-    evidence = read_evidence(registry.home, run_id, ReleaseEvidence)
+    evidence = registry.runs.read_evidence(run_id, ReleaseEvidence)
     if not registry.client.get_model_version(part.name, str(part.version)).description:
         registry.describe(part, evidence.description)
     _link_back(registry, part, surface, evidence.pins)
-    finish(registry.home, run_id)
+    registry.runs.finish(run_id)
     return evidence
 
 

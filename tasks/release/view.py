@@ -33,12 +33,10 @@ from tasks.stores.releases import (
     COMPONENT,
     FILE,
     SNAPSHOT,
-    alias_moves,
     release_manifest,
     release_part,
     summarize_release,
 )
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace, format_instant
 
 _COMPARED: Final = ("version", "aliases", "as_of", "snapshot", "verdict", "reasons")
@@ -64,7 +62,7 @@ def load(workspace: Workspace, ref: str | int) -> LoadedRelease:
         Any of its bytes is not what was registered.
     """
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as folder:
-        return load_release(Registry(workspace.home).fetch(release_part(workspace, ref), Path(folder)))
+        return load_release(workspace.store.registry.fetch(release_part(workspace, ref), Path(folder)))
 
 
 def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
@@ -77,17 +75,17 @@ def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
         for it and it does not.
     """
     part = release_part(workspace, ref)
-    if Settings().require_verified and (doubt := alias_moves(workspace).doubt(part.sha256)):
+    if Settings().require_verified and (doubt := workspace.aliases.doubt(part.sha256)):
         raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {doubt}")
     return load(workspace, part.version)
 
 
 def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
     """Show what a release is made of and what its figures are."""
-    registry, part = Registry(workspace.home), release_part(workspace, ref)
+    registry, part = workspace.store.registry, release_part(workspace, ref)
     tags = registry.tags(part)
     manifest = release_manifest(workspace, part.version)
-    evidence = read_evidence(workspace.home, registry.run_id(part), ReleaseEvidence)
+    evidence = workspace.store.runs.read_evidence(registry.run_id(part), ReleaseEvidence)
     return {
         **summarize_release(part, tags, registry.aliases(part.name)),
         "pins": manifest.pins,
@@ -155,7 +153,7 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
 def _weights(workspace: Workspace, version: int) -> dict[tuple[str | None, ...], str]:
     """Return each weight of a release's utility policy, with its value column, by context and task."""
     pinned = release_manifest(workspace, version).part(Role.UTILITY_POLICY)
-    policy = UtilitySpec.model_validate_json(Registry(workspace.home).files(pinned)[POLICY_FILE])
+    policy = UtilitySpec.model_validate_json(workspace.store.registry.files(pinned)[POLICY_FILE])
     by_context = {None: policy.weights} | {one.name: one.weights for one in policy.contexts}
     return {
         (context, task): f"{weight.weight:g}" + _describe_times(weight)
@@ -212,7 +210,7 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
     StoreError
         The audit cannot be read, or all of it is lost.
     """
-    moves = alias_moves(workspace)
+    moves = workspace.aliases
     mismatch, entries = moves.mismatch(), moves.audit.entries()
     problems = broken_entries(entries)
     if mismatch is not None and mismatch.of is Told.AUDIT and not problems:
@@ -224,7 +222,7 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
 
 def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
     """Check every byte and every pin of a release, the audit, and that aliases are what it says."""
-    part, moves = release_part(workspace, ref), alias_moves(workspace)
+    part, moves = release_part(workspace, ref), workspace.aliases
     found, mismatch = verify_bytes(workspace, part), moves.mismatch()
     problems = [*found.problems, *([f"{mismatch}."] if mismatch else [])]
     if mismatch is None and Settings().require_verified and (doubt := moves.doubt(part.sha256)):
@@ -234,7 +232,7 @@ def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
 
 def verify_bytes(workspace: Workspace, part: Part) -> VerifyResult:
     """Check every byte and every pin of a release against the registry."""
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     with tempfile.TemporaryDirectory(prefix="equipoise-verify-") as scratch:
         folder = Path(scratch)
         problems = list(_whole(registry, part, folder))
@@ -321,7 +319,7 @@ def _evidence_problems(
     if not registry.recorded_tags(part):
         yield f"The home has no record that run {registry.run_id(part)} registered these bytes."
     try:
-        kept = read_evidence(registry.home, registry.run_id(part), ReleaseEvidence).manifest_sha256
+        kept = registry.runs.read_evidence(registry.run_id(part), ReleaseEvidence).manifest_sha256
     except (ContractError, StoreError) as error:
         yield f"The evidence of the step that made the release cannot be read: {error}"
         return
@@ -338,7 +336,7 @@ def _snapshot_problems(workspace: Workspace, tags: Mapping[str, str], manifest: 
     if tags.get(SNAPSHOT) != pinned.id:
         yield f"The version's tag {SNAPSHOT} says {tags.get(SNAPSHOT)}, the manifest pins {pinned.id}."
     try:
-        snapshot = LabelStore(workspace.home, workspace.surface).snapshot(pinned.id)
+        snapshot = LabelStore(workspace.store, workspace.surface).snapshot(pinned.id)
     except DataError as error:
         yield f"The label snapshot {pinned.id} does not resolve: {error}"
         return

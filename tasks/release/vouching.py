@@ -10,9 +10,8 @@ from pathlib import Path
 from tasks.errors import EquipoiseError
 from tasks.release.loading import is_own_loading
 from tasks.settings import Settings
-from tasks.stores.alias_moves import AliasMoves
 from tasks.stores.parts import folder_sha256
-from tasks.stores.releases import release_name
+from tasks.stores.store import Store
 
 
 def find_doubt(folder: Path, surface: str) -> str:
@@ -32,7 +31,7 @@ def find_doubt(folder: Path, surface: str) -> str:
         settings = Settings()
         if not settings.require_verified:
             return ""
-        moves = AliasMoves(settings.home, surface, release_name(surface))
+        moves = Store.open(settings.home).aliases(surface)
         return moves.doubt(folder_sha256(folder))
     except (EquipoiseError, OSError) as error:
         return f"The audit of {surface} cannot be asked: {error}"

@@ -14,9 +14,8 @@ from tasks.replay.log import Slates
 from tasks.replay.orders import LOGGED, baseline_order
 from tasks.replay.scored import Scored
 from tasks.replay.slates import TestSlice
-from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.registry import Registry
-from tasks.stores.releases import find_release, release_name, resolve_release, resolve_tested_release
+from tasks.stores.alias_moves import CHAMPION, release_name
+from tasks.stores.releases import find_release, resolve_release, resolve_tested_release
 from tasks.stores.workspace import Workspace
 
 
@@ -99,7 +98,7 @@ class EntrantVersions:
 
 def release_aliases(workspace: Workspace) -> Mapping[str, int]:
     """Return the versions of a surface's releases by alias."""
-    return Registry(workspace.home).aliases(release_name(workspace.surface))
+    return workspace.store.registry.aliases(release_name(workspace.surface))
 
 
 def _entrant(workspace: Workspace, version: int, word: str) -> Entrant:

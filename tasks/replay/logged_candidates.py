@@ -42,7 +42,7 @@ def labelled_candidates(
     Without a candidates table they are the impressions themselves. A label that is not observed, and one of a
     candidate that was not shown, is null. Tasks of a chain bring their status too.
     """
-    labels, days = LabelStore(workspace.home, workspace.surface).snapshot(snapshot), (first_day, last_day)
+    labels, days = LabelStore(workspace.store, workspace.surface).snapshot(snapshot), (first_day, last_day)
     if workspace.contracts.surface.sources.candidates is None:
         return to_frame(_impressions(workspace, labels, days))
     with open_log(workspace) as log:
@@ -86,7 +86,7 @@ def candidate_blocks(
     Where a request lies on two days, all days are read as one; where its rows do not follow each other, what
     was read is one block.
     """
-    labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
+    labels = LabelStore(workspace.store, workspace.surface).snapshot(snapshot)
     if workspace.contracts.surface.sources.candidates is None:
         read = _impressions(workspace, labels, days)
         yield from (
@@ -105,7 +105,7 @@ def hash_labelled_candidates(workspace: Workspace, *, snapshot: str, days: Days)
     """Return a digest of what `labelled_candidates` reads of the log; None without a candidates table."""
     if workspace.contracts.surface.sources.candidates is None:
         return None
-    labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
+    labels = LabelStore(workspace.store, workspace.surface).snapshot(snapshot)
     with open_log(workspace) as log:
         names = [name for name in log.candidates if name not in {*_label_columns(workspace)}]
         return _hash(log, CANDIDATES, names, labels.as_of, days)

@@ -20,7 +20,6 @@ from tasks.evaluation.best_of_many import expected_best, without_selection
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
 from tasks.stores.runs import StepRun
-from tasks.stores.tracking import connect
 from tasks.stores.workspace import Workspace
 
 _DAYS: Final = "measured_days"
@@ -67,7 +66,7 @@ def count_luck(workspace: Workspace, run_id: str, others: Mapping[str, Sequence[
     ----------
     others : what each further policy was measured at, as in `SimulationEvidence`.
     """
-    client = connect(workspace.home)
+    client = workspace.store.client
     run = client.get_run(run_id)
     days = run.data.tags.get(_DAYS, "")
     wanted = f"tags.step = 'simulate' and tags.{_DAYS} = '{days}' and attributes.status = 'FINISHED'"

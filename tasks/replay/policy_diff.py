@@ -35,13 +35,11 @@ from tasks.replay.stream import build_slice, decided_blocks
 from tasks.reports.numbers import format_counted
 from tasks.reports.render import render
 from tasks.reports.words import vocabulary
-from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.registry import Registry
+from tasks.stores.alias_moves import CHAMPION, release_name
 from tasks.stores.releases import (
     find_release,
     list_releases,
     release_manifest,
-    release_name,
     resolve_release,
     resolve_tested_release,
 )
@@ -153,7 +151,7 @@ def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _N
 
 def _named(workspace: Workspace, named: str) -> _Named:
     """Read a policy: digits and aliases are releases, all else is a file."""
-    if named.isdecimal() or named in Registry(workspace.home).aliases(release_name(workspace.surface)):
+    if named.isdecimal() or named in workspace.store.registry.aliases(release_name(workspace.surface)):
         version = resolve_release(workspace, named)
         manifest = release_manifest(workspace, version)
         slate = release_slate(workspace, manifest)

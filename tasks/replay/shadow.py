@@ -49,7 +49,7 @@ from tasks.replay.slates import release_policy
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
 from tasks.stores.releases import find_release, release_digests
-from tasks.stores.runs import StepKey, StepRun, finished_run, has_text, read_evidence, read_text, step_run
+from tasks.stores.runs import StepKey, StepRun
 from tasks.stores.workspace import Workspace, format_instant
 
 RECIPE: Final = 2
@@ -120,16 +120,16 @@ def run(
             "surface": workspace.contracts.digests["surface"],
         }
     )
-    key = StepKey(workspace.home, workspace.surface, "shadow", inputs)
-    run_id = finished_run(key)
+    key = StepKey(workspace.surface, "shadow", inputs)
+    run_id = workspace.store.runs.finished(key)
     if run_id is None:
         tags = {"as_of": format_instant(as_of), "release": challenger}
-        with step_run(key, parent_run=parent_run, tags=tags) as opened:
+        with workspace.store.runs.step(key, parent_run=parent_run, tags=tags) as opened:
             evidence = _shadow(workspace, as_of, challenger, beside, opened)
             opened.metrics(_figures(evidence.comparison))
             opened.evidence(evidence)
             run_id = opened.run_id
-    evidence = read_evidence(workspace.home, run_id, ShadowEvidence)
+    evidence = workspace.store.runs.read_evidence(run_id, ShadowEvidence)
     shown = {name: value for name, value in evidence.content().items() if name != "examples"}
     bounds, times = workspace.contracts.surface.gates.shadow, read_times(workspace, run_id)
     verdicts = (
@@ -146,9 +146,9 @@ def run(
 
 def read_times(workspace: Workspace, run_id: str) -> ScoringTimes | None:
     """Return what the clock said in a shadow, None where nothing was timed; raises as `read_text`."""
-    if not has_text(workspace.home, run_id, TIMES):
+    if not workspace.store.runs.has_text(run_id, TIMES):
         return None
-    return ScoringTimes.read(read_text(workspace.home, run_id, TIMES), where=f"Run {run_id}")
+    return ScoringTimes.read(workspace.store.runs.read_text(run_id, TIMES), where=f"Run {run_id}")
 
 
 def _shadow(
@@ -284,7 +284,7 @@ def _keep(workspace: Workspace, day: Any, as_of: datetime, scored: Mapping[int, 
         table = pa.Table.from_pandas(frame, preserve_index=False)
         for name, value in ((c.DAY, pa.scalar(day)), (c.RELEASE, pa.scalar(version)), ("as_of", instant)):
             table = table.append_column(name, pa.repeat(value, len(table)))
-        kept = workspace.store / "shadow" / workspace.surface
+        kept = workspace.store.root / "shadow" / workspace.surface
         replace_rows(kept, table, where={c.DAY: day, c.RELEASE: version})
 
 

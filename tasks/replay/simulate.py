@@ -34,11 +34,10 @@ from tasks.replay.stream import decide_slice
 from tasks.replay.terms import composition
 from tasks.reports.numbers import format_counted
 from tasks.reports.words import vocabulary
-from tasks.stores.audit import Audit
 from tasks.stores.audit_history import champions
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import release_digests, resolve_release, tested_manifest
-from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey, StepRun
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
@@ -117,13 +116,13 @@ def run(
             "policies": {name: canonical(policy) for name, policy in extra.items()},
         }
     )
-    key = StepKey(workspace.home, workspace.surface, "simulate", inputs)
-    run_id = finished_run(key)
+    key = StepKey(workspace.surface, "simulate", inputs)
+    run_id = workspace.store.runs.finished(key)
     if run_id is None:
-        with step_run(key, parent_run=parent_run, tags={"release": release}) as opened:
+        with workspace.store.runs.step(key, parent_run=parent_run, tags={"release": release}) as opened:
             _simulate(workspace, opened, release, compared, extra)
             run_id = opened.run_id
-    document = read_evidence(workspace.home, run_id, SimulationEvidence)
+    document = workspace.store.runs.read_evidence(run_id, SimulationEvidence)
     evidence = document.to_json()
     shown = ("release", "baseline", "report", "guardrails", "headline", "off_policy")
     return SimulateResult(
@@ -268,5 +267,5 @@ def _anchors(workspace: Workspace) -> dict[str, int]:
     """Return the releases that guardrails name, and the champion of four promotions ago, by reference."""
     named = {rail.anchor for rail in workspace.contracts.utility.guardrails if rail.anchor is not None}
     anchors = {anchor: resolve_release(workspace, anchor) for anchor in sorted(named)}
-    served = champions(Audit(workspace.home, workspace.surface).entries())
+    served = champions(workspace.audit.entries())
     return anchors | {RATCHET: served[-PROMOTIONS]} if len(served) >= PROMOTIONS else anchors

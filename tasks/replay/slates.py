@@ -32,7 +32,6 @@ from tasks.replay.read_log import candidate_log
 from tasks.replay.scored import Scored
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 
@@ -217,13 +216,13 @@ def release_examination(workspace: Workspace, manifest: Manifest) -> Examination
 def release_policy(workspace: Workspace, manifest: Manifest) -> UtilityPolicy:
     """Return the utility policy that a release pins."""
     pinned = manifest.part(Role.UTILITY_POLICY)
-    files = Registry(workspace.home).files(pinned)
+    files = workspace.store.registry.files(pinned)
     return UtilityPolicy.from_json(json.loads(files[POLICY_FILE]))
 
 
 def release_slate(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
     """Return the slate policy that a release pins, as its file has it."""
-    files = Registry(workspace.home).files(manifest.part(Role.SLATE_POLICY))
+    files = workspace.store.registry.files(manifest.part(Role.SLATE_POLICY))
     pinned: dict[str, Any] = json.loads(files[POLICY_FILE])
     return pinned
 

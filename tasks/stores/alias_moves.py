@@ -16,7 +16,6 @@ out (``tasks/stores/alias_mismatch.py``): a rollback records which release is me
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final
 
 from tasks.errors import AuditMismatch, ContractError
@@ -40,7 +39,6 @@ from tasks.stores.audit_history import last_alias_move, live_canary
 from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.audit_signature import SIGNED, sign_head
 from tasks.stores.registry import Registry
-from tasks.stores.tracking import exclusive
 
 __all__ = ["CANARY", "CANARY_SHARE", "CHAMPION", "OVERRIDE", "PREVIOUS", "AliasMoves", "Mismatch", "Told"]
 
@@ -67,6 +65,11 @@ def mark_overridden(description: str, override: str) -> str:
     return f"{first}\n\n{description}"
 
 
+def release_name(surface: str) -> str:
+    """Return the name of the registered model of a surface's releases."""
+    return f"{surface}.release"
+
+
 Decide = Callable[[tuple[Entry, ...], Mapping[str, int]], Entry | None]
 """Sees every row of the audit and the version by alias; returns the next row, or None where there is none."""
 
@@ -77,18 +80,17 @@ class AliasMoves:
 
     Parameters
     ----------
-    home : where the audit and, without a server, the registry lie.
-    model : the registered model of the surface's releases.
+    audit : every move so far.
+    registry : where the aliases are.
     """
 
-    home: Path
-    surface: str
-    model: str
+    audit: Audit
+    registry: Registry
 
     @property
-    def audit(self) -> Audit:
-        """Every move so far."""
-        return Audit(self.home, self.surface)
+    def model(self) -> str:
+        """The registered model of the surface's releases."""
+        return release_name(self.audit.surface)
 
     def settle(self) -> dict[str, int]:
         """Carry out a move that a killed process left undone; return the version by alias.
@@ -98,16 +100,16 @@ class AliasMoves:
         AuditMismatch
             The audit cannot be believed, or the registry is younger than it.
         """
-        with exclusive(self.home):
+        with self.registry.exclusive():
             return self._settle()
 
     def mismatch(self) -> Mismatch | None:
         """Say how audit, registry and aliases differ, but for a move that is still to be carried out."""
-        return find_mismatch(self.audit, Registry(self.home), self.model)
+        return find_mismatch(self.audit, self.registry, self.model)
 
     def served(self) -> set[int]:
         """Return the releases that were champion and are in the registry as what they were then."""
-        return served_releases(Registry(self.home), self.model, self.audit.entries())
+        return served_releases(self.registry, self.model, self.audit.entries())
 
     def add(self, decide: Decide) -> Entry | None:
         """Add the row that is decided on, and carry it out where it is a move.
@@ -123,7 +125,7 @@ class AliasMoves:
         AuditMismatch
             Audit and registry do not tell the same.
         """
-        with exclusive(self.home):
+        with self.registry.exclusive():
             added = self.audit.add(lambda entries: self._identified(decide(entries, self._settle())))
             self._settle()
             return added
@@ -133,8 +135,8 @@ class AliasMoves:
 
         An audit that cannot be believed is set aside first, and the move begins a new one.
         """
-        with exclusive(self.home):
-            mismatch, registry = self.mismatch(), Registry(self.home)
+        with self.registry.exclusive():
+            mismatch, registry = self.mismatch(), self.registry
             if mismatch is not None and mismatch.of is Told.AUDIT:
                 added = self._begin_anew(mismatch, decide((), registry.aliases(self.model)))
             else:
@@ -154,7 +156,7 @@ class AliasMoves:
 
     def _settle(self) -> dict[str, int]:
         """Let the aliases mean what the last move says, also where a newer one comes in between."""
-        registry = Registry(self.home)
+        registry = self.registry
         mismatch = self.mismatch()
         if mismatch is not None and mismatch.of in {Told.AUDIT, Told.REGISTRY}:
             raise AuditMismatch(f"{mismatch}.")
@@ -207,13 +209,13 @@ class AliasMoves:
         """
         if Settings().audit_key is None:
             raise ContractError("There is no key to sign with: set EQUIPOISE_AUDIT_KEY")
-        with exclusive(self.home):
+        with self.registry.exclusive():
             mismatch, entries = self.mismatch(), self.audit.entries()
             if mismatch is not None and mismatch.of is not Told.SIGNATURE:
                 raise AuditMismatch(f"{mismatch}.")
             if not entries:
-                raise ContractError(f"The audit of {self.surface} has no row to sign")
-            self._sign(Registry(self.home), entries)
+                raise ContractError(f"The audit of {self.audit.surface} has no row to sign")
+            self._sign(self.registry, entries)
             return entries[-1]
 
     def doubt(self, sha256: str) -> str:
@@ -235,7 +237,7 @@ class AliasMoves:
         )
         if served:
             return ""
-        known = (str(part) for part in Registry(self.home).versions(self.model) if part.sha256 == sha256)
+        known = (str(part) for part in self.registry.versions(self.model) if part.sha256 == sha256)
         named = next(known, f"a {self.model} that is not registered")
         return f"No move of the audit made {named} (sha256 {sha256[:12]}) champion or canary"
 
@@ -252,7 +254,7 @@ class AliasMoves:
         """Write down by which bytes the releases of a row are known."""
         if entry is None:
             return None
-        registry = Registry(self.home)
+        registry = self.registry
         release = registry.part(self.model, entry.release)
         there = {part.version: part.sha256 for part in registry.versions(self.model)}
         champion = None if entry.champion is None else there.get(entry.champion)

@@ -26,22 +26,22 @@ from tasks.stores.audit_chain import broken_rows, seals_of
 from tasks.stores.audit_history import last_move
 from tasks.stores.audit_row import SCHEMA, Entry, Kind, on_one_line
 from tasks.stores.audit_signature import sign_row
-from tasks.stores.location import Location, listing, store_of
+from tasks.stores.location import Location, listing
 
 _ATTEMPTS: Final = 20
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The audit of one surface below a home."""
+    """The audit of one surface; ``root`` is where the home's tables lie."""
 
-    home: Path
+    root: Location
     surface: str
 
     @property
     def path(self) -> Location:
         """The table."""
-        return store_of(self.home) / "audit" / self.surface
+        return self.root / "audit" / self.surface
 
     def entries(self) -> tuple[Entry, ...]:
         """Return every row, oldest first."""

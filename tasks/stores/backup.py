@@ -26,7 +26,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.settings import Settings
 from tasks.stores.database import database_of, follow_home
 from tasks.stores.flush import flush_tree
-from tasks.stores.tracking import connect, exclusive
+from tasks.stores.store import Store
 
 LEFT_OUT: Final = frozenset(
     {"airflow", "faults", "locks", "logs-of-parts", "parts", "production", "site", "tmp"}
@@ -64,8 +64,7 @@ def back_up(home: Path, out: Path) -> CopyResult:
         )
     with _moved_in(out) as part:
         target = part / _HOME
-        with exclusive(home):
-            connect(home)
+        with Store.open(home).registry.exclusive():
             _copy_database(database_of(home), database_of(target))
             for log in _delta_logs(home):
                 _copy_files(home, target, log)

@@ -164,12 +164,6 @@ def locate(text: str) -> Location:
     return ObjectPath(text.rstrip("/")) if text.startswith(_S3) else Path(text)
 
 
-def store_of(home: Path) -> Location:
-    """Return where the tables of a home lie: EQUIPOISE_STORE, else the home itself."""
-    chosen = Settings().store
-    return locate(chosen) if chosen else home
-
-
 @contextmanager
 def filled(location: Location) -> Iterator[Path]:
     """Yield a folder to fill: the location itself, or one whose files are put there at the end."""

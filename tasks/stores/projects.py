@@ -24,8 +24,9 @@ from mlflow.entities import RunTag
 
 from tasks.errors import EquipoiseError
 from tasks.stores.database import MARKER
-from tasks.stores.runs import PARENT, require_run
-from tasks.stores.tracking import PatientClient, connect, tracking_uri
+from tasks.stores.runs import PARENT, Runs
+from tasks.stores.store import Store
+from tasks.stores.tracking import PatientClient, tracking_uri
 
 PROJECT: Final = "equipoise.project"
 ERROR: Final = "equipoise.error"
@@ -40,8 +41,13 @@ log = logging.getLogger("equipoise")
 class ProjectRun:
     """The run that MLflow opened for this process."""
 
-    client: PatientClient
+    runs: Runs
     run_id: str
+
+    @property
+    def client(self) -> PatientClient:
+        """The MLflow client of the home."""
+        return self.runs.client
 
     @classmethod
     def from_environment(cls, home: Path) -> "ProjectRun | None":
@@ -63,7 +69,7 @@ class ProjectRun:
             )
             return None
         os.environ["MLFLOW_TRACKING_URI"] = uri
-        return cls(connect(home), run_id)
+        return cls(Store.open(home).runs, run_id)
 
     def begin(self, project: str, parent: str | None) -> None:
         """Say which command this is and what it belongs under; close runs of the same that were killed.
@@ -74,7 +80,7 @@ class ProjectRun:
             There is no such parent run.
         """
         if parent is not None:
-            require_run(self.client, parent)
+            self.runs.require(parent)
             self._tag({PARENT: parent})
         self._tag({PROJECT: project})
         own = self.client.get_run(self.run_id)

@@ -9,15 +9,15 @@
 
 A version carries the sha256 of its files, compared whenever they are fetched. The same bytes from the same
 inputs are registered once: a step that was killed and runs again finds its own version, or makes it. The home
-records what each run registers before it does (`records.py`), and only such versions are found by tags.
+records what each run registers before it does (`runs.py`), and only such versions are found by tags.
 """
 
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,9 +38,8 @@ from tasks.stores.parts import (
     without_caches,
     write_files,
 )
-from tasks.stores.records import Record, read_record, write_record
-from tasks.stores.runs import INPUTS, StepRun, has_evidence
-from tasks.stores.tracking import PatientClient, connect, exclusive
+from tasks.stores.runs import INPUTS, Record, Runs
+from tasks.stores.tracking import PatientClient, exclusive
 from tasks.stores.versions import SHA256, NewVersion, create_version, link_output, log_folder, logged_model_of
 
 _LOG = logging.getLogger("equipoise")
@@ -59,17 +58,25 @@ class Origin:
 
 @dataclass(frozen=True)
 class Registry:
-    """The registered models of a home (or of the server at MLFLOW_TRACKING_URI)."""
+    """The registered models of a home (or of the server at MLFLOW_TRACKING_URI).
 
+    Parameters
+    ----------
+    client : the open MLflow store.
+    runs : the runs that registered versions.
+    home : where the lock lies that is held while a version is registered.
+    """
+
+    client: PatientClient
+    runs: Runs
     home: Path
     _origins: dict[tuple[str, int], Origin] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    @cached_property
-    def client(self) -> PatientClient:
-        """The open store."""
-        return connect(self.home)
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Keep other processes on this machine from registering and from moving aliases meanwhile."""
+        return exclusive(self.home)
 
     def register(
         self,
@@ -95,8 +102,8 @@ class Registry:
         known[SHA256] = files_sha256(files)
         identity = {key: value for key, value in known.items() if key in {SHA256, INPUTS}}
         new = NewVersion(name, run_id, model_type, known, params or {})
-        with exclusive(self.home):
-            write_record(self.home, run_id, Record(known, {}), of=name)
+        with self.exclusive():
+            self.runs.records.write(run_id, Record(known, {}), of=name)
             part = self._first(name, identity)
             if part is None:
                 part = self._keep_earliest(self._create(new, files), identity)
@@ -114,7 +121,7 @@ class Registry:
     def log_metrics(self, part: Part, run_id: str, metrics: Mapping[str, float]) -> None:
         """Log a run's metrics as those of the version's model; none are logged where there are none."""
         if metrics:
-            StepRun(self.client, run_id, self.home, {}).metrics(metrics, model_id=self.model_id(part))
+            self.runs.log_metrics(run_id, metrics, model_id=self.model_id(part))
 
     def find(self, name: str, tags: Mapping[str, str]) -> Part | None:
         """Return the newest version that the home recorded with all of these tags."""
@@ -129,7 +136,7 @@ class Registry:
         -------
         None at all where no record says that its run registered these very bytes.
         """
-        record = read_record(self.home, self.run_id(part), of=part.name)
+        record = self.runs.records.read(self.run_id(part), of=part.name)
         return record.tags if record is not None and record.tags.get(SHA256) == part.sha256 else {}
 
     def find_lost_run(self, name: str, tags: Mapping[str, str]) -> str | None:
@@ -138,7 +145,7 @@ class Registry:
         A run that the home knows for something else is none of these: the version's tags were copied.
         """
         for part in map(self._part_of, self._search(_having(name, tags))):
-            records = [read_record(self.home, self.run_id(part), of=of) for of in (name, "run")]
+            records = [self.runs.records.read(self.run_id(part), of=of) for of in (name, "run")]
             if all(record is None or record.carries(tags) for record in records):
                 return self.run_id(part)
         return None
@@ -209,7 +216,7 @@ class Registry:
 
     def is_whole(self, part: Part) -> bool:
         """Return whether a version's files and the evidence of its run can be read as they were written."""
-        return self._has_its_bytes(part) and has_evidence(self.home, self.run_id(part))
+        return self._has_its_bytes(part) and self.runs.has_evidence(self.run_id(part))
 
     def tags(self, part: Part) -> dict[str, str]:
         """Return the tags of a version."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, TypedDict
 
-from tasks.stores.alias_moves import CHAMPION, AliasMoves
+from tasks.stores.alias_moves import CHAMPION, release_name
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
@@ -35,11 +35,6 @@ class ReleaseSummary(TypedDict):
     backfilled: bool
 
 
-def release_name(surface: str) -> str:
-    """Name the registered model of a surface's releases."""
-    return f"{surface}.release"
-
-
 def release_part(workspace: Workspace, ref: str | int) -> Part:
     """Return the release that a version or an alias means.
 
@@ -48,7 +43,7 @@ def release_part(workspace: Workspace, ref: str | int) -> Part:
     ContractError
         There is no such version or alias.
     """
-    return Registry(workspace.home).resolve(release_name(workspace.surface), str(ref))
+    return workspace.store.registry.resolve(release_name(workspace.surface), str(ref))
 
 
 def resolve_release(workspace: Workspace, ref: str | int) -> int:
@@ -58,7 +53,7 @@ def resolve_release(workspace: Workspace, ref: str | int) -> int:
 
 def find_release(workspace: Workspace, ref: str) -> int | None:
     """Return the version that an alias means, None where it means nothing yet."""
-    return Registry(workspace.home).aliases(release_name(workspace.surface)).get(ref)
+    return workspace.store.registry.aliases(release_name(workspace.surface)).get(ref)
 
 
 def resolve_tested_release(workspace: Workspace, ref: str | int) -> int:
@@ -85,7 +80,7 @@ def release_digests(workspace: Workspace, versions: Iterable[int | None]) -> dic
 
 def release_manifest(workspace: Workspace, ref: str | int) -> Manifest:
     """Return a release's manifest; its bytes are compared with what was registered."""
-    return part_manifest(Registry(workspace.home), release_part(workspace, ref))
+    return part_manifest(workspace.store.registry, release_part(workspace, ref))
 
 
 def part_manifest(registry: Registry, part: Part) -> Manifest:
@@ -95,7 +90,7 @@ def part_manifest(registry: Registry, part: Part) -> Manifest:
 
 def list_releases(workspace: Workspace) -> list[ReleaseSummary]:
     """List a surface's releases, newest first."""
-    registry, name = Registry(workspace.home), release_name(workspace.surface)
+    registry, name = workspace.store.registry, release_name(workspace.surface)
     aliases = registry.aliases(name)
     return [summarize_release(part, registry.tags(part), aliases) for part in registry.versions(name)]
 
@@ -112,14 +107,9 @@ def summarize_release(part: Part, tags: Mapping[str, str], aliases: Mapping[str,
     }
 
 
-def alias_moves(workspace: Workspace) -> AliasMoves:
-    """Return the moves of a surface's champion."""
-    return AliasMoves(workspace.home, workspace.surface, release_name(workspace.surface))
-
-
 def find_fallback_release(workspace: Workspace, as_of: datetime) -> int | None:
     """Return the release that lends what a retrain as of an instant does not train, None where none may."""
-    registry, name = Registry(workspace.home), release_name(workspace.surface)
+    registry, name = workspace.store.registry, release_name(workspace.surface)
     champion = registry.aliases(name).get(CHAMPION)
     if champion is None:
         return None

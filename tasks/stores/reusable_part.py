@@ -14,7 +14,7 @@ from functools import cached_property
 
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import INPUTS, StepKey, StepRun, finish, step_run
+from tasks.stores.runs import INPUTS, StepKey, StepRun
 from tasks.stores.workspace import Workspace
 
 
@@ -35,21 +35,23 @@ class ReusablePart:
     @cached_property
     def registry(self) -> Registry:
         """Where it is, or will be, registered."""
-        return Registry(self.workspace.home)
+        return self.workspace.store.registry
 
     def find(self) -> Part | None:
         """Return the version, if there is one and nothing of it is lost."""
         part = self._registered
         if part is None or not self.registry.is_whole(part):
             return None
-        finish(self.workspace.home, self.registry.run_id(part))
+        self.workspace.store.runs.finish(self.registry.run_id(part))
         return part
 
     def make(self, fit: Callable[[StepRun, Mapping[str, str]], Part], *, parent_run: str | None) -> Part:
         """Open the step's run and let ``fit`` make and register the version with the tags it is given."""
-        key = StepKey(self.workspace.home, self.workspace.surface, self.step, self.inputs, self.task)
+        key = StepKey(self.workspace.surface, self.step, self.inputs, self.task)
         again = self.registry.find_lost_run(self.name, {INPUTS: self.inputs})
-        with step_run(key, parent_run=parent_run, tags=self.tags, again=again) as opened:
+        with self.workspace.store.runs.step(
+            key, parent_run=parent_run, tags=self.tags, again=again
+        ) as opened:
             return fit(opened, {**self.tags, INPUTS: self.inputs})
 
     @property

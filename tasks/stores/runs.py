@@ -1,27 +1,31 @@
-"""The record of one step: an MLflow run that says what went in, what came out and what it rests on.
+"""MLflow runs of steps, and the home's record of what each run wrote.
 
 ::
 
-    tags       surface, step, task, as_of, snapshot, equipoise.inputs (digest of everything that went in)
-    inputs     the label snapshot by its own digest, the models that were read
-    outputs    the models that were made
-    artifacts  evidence.json, which the next steps and the gate read, tables and pictures for people
+    tags         surface, step, task, as_of, snapshot, equipoise.inputs (digest of everything that went in)
+    inputs       the label snapshot by its own digest, the models that were read
+    outputs      the models that were made
+    artifacts    evidence.json, which the next steps and the gate read, tables and pictures for people
 
-The home records which run wrote what (`records.py`), and evidence counts only with its record: whoever may
-write to MLflow can make a run of these tags, and cannot make it count. A run that failed says so; one whose
-process was killed is closed by the next run of the same inputs. A run whose evidence cannot be read is no
-finished run: its files were lost after it ended, and it is made again. Changed evidence is refused.
+    evidence/<run>/run.json        the run's tags and the sha256 of each text that it wrote
+    evidence/<run>/<model>.json    the tags of the version that the run registered, its sha256 among them
+
+A run counts only with its record: whoever may write to MLflow can make a run with these tags, and cannot
+write the record below `Store.root`. A failed run is closed as failed; a killed one is closed by the next run
+of the same inputs. A run whose evidence cannot be read does not count and its step runs again; changed
+evidence is refused.
 """
 
 import json
 import logging
 import math
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
 from typing import Final, TypeVar
+from urllib.parse import quote
 
 import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag, LoggedModelInput, Metric, Param, RunTag
@@ -34,8 +38,8 @@ from tasks.evaluation.documents import Document
 from tasks.stores.artifacts import read_artifact
 from tasks.stores.digests import sha256
 from tasks.stores.flush import flush_uri
-from tasks.stores.records import Record, read_record, require_record, write_record
-from tasks.stores.tracking import PatientClient, connect, experiment_id
+from tasks.stores.location import Location, read_bytes, write_bytes
+from tasks.stores.tracking import PatientClient
 
 _LOG: Final = logging.getLogger("equipoise")
 D = TypeVar("D", bound=Document)
@@ -43,6 +47,69 @@ INPUTS: Final = "equipoise.inputs"
 EVIDENCE: Final = "evidence.json"
 PARENT: Final = "mlflow.parentRunId"
 _DIGEST_LENGTH: Final = 36  # the longest that MLflow keeps of a data set's digest
+EVIDENCE_FOLDER: Final = "evidence"
+_RUN: Final = "run"
+_RUN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")
+
+
+@dataclass(frozen=True)
+class Record:
+    """The tags by which a run or a version is found, and the sha256 of each text of a run by its path."""
+
+    tags: Mapping[str, str]
+    files: Mapping[str, str]
+
+    def carries(self, tags: Mapping[str, str]) -> bool:
+        """Return whether it was recorded with all of these tags."""
+        return tags.items() <= self.tags.items()
+
+
+@dataclass(frozen=True)
+class Records:
+    """The records of a home: a file for each run and each version, written whole or not at all."""
+
+    root: Location
+
+    @property
+    def folder(self) -> Location:
+        """The folder of all records."""
+        return self.root / EVIDENCE_FOLDER
+
+    def write(self, run_id: str, record: Record, *, of: str = _RUN) -> None:
+        """Record a run, or the version of the model ``of`` that it registers."""
+        content = json.dumps(asdict(record), indent=1, sort_keys=True) + "\n"
+        write_bytes(self._file(run_id, of), content.encode())
+
+    def read(self, run_id: str, *, of: str = _RUN) -> Record | None:
+        """Return the record of a run, or of the version of ``of`` that it registered; None without a record.
+
+        Raises
+        ------
+        StoreError
+            The record cannot be read.
+        """
+        if not _RUN_ID.fullmatch(run_id):  # a version may name any text as its run, also a path
+            return None
+        file = self._file(run_id, of)
+        if not file.is_file():
+            return None
+        try:
+            return Record(**json.loads(read_bytes(file)))
+        except (OSError, ValueError, TypeError) as error:
+            raise StoreError(f"The record {file} cannot be read: {error}. Run its step again.") from error
+
+    def require(self, run_id: str) -> Record:
+        """Return the record of a run; raises StoreError without a record."""
+        record = self.read(run_id)
+        if record is None:
+            raise StoreError(
+                f"Run {run_id} is not recorded in {self.folder}, so what MLflow holds of it is no evidence. "
+                "Run its step again."
+            )
+        return record
+
+    def _file(self, run_id: str, of: str) -> Location:
+        return self.folder / run_id / f"{of}.json"
 
 
 @dataclass(frozen=True)
@@ -52,11 +119,15 @@ class StepRun:
     ``known`` are the tags that it was opened with, which the home records with its evidence.
     """
 
-    client: PatientClient
+    runs: "Runs"
     run_id: str
-    home: Path
     known: Mapping[str, str]
     _files: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def client(self) -> PatientClient:
+        """The MLflow client of the home."""
+        return self.runs.client
 
     def params(self, values: Mapping[str, object]) -> None:
         """Log parameters."""
@@ -65,10 +136,7 @@ class StepRun:
 
     def metrics(self, values: Mapping[str, float], *, model_id: str | None = None) -> None:
         """Log metrics, of a model where one is given; what is not finite is left out."""
-        now = int(time.time() * 1000)
-        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
-        metrics = [Metric(name, value, now, 0, model_id=model_id) for name, value in finite.items()]
-        self.client.log_batch(self.run_id, metrics=metrics)
+        self.runs.log_metrics(self.run_id, values, model_id=model_id)
 
     def tags(self, values: Mapping[str, object]) -> None:
         """Set tags."""
@@ -101,7 +169,7 @@ class StepRun:
         self.client.log_text(self.run_id, content, path)
         self._files[path] = sha256(content.encode())
         if EVIDENCE in self._files:
-            write_record(self.home, self.run_id, Record(self.known, self._files))
+            self.runs.records.write(self.run_id, Record(self.known, self._files))
 
     def table(self, path: str, frame: pd.DataFrame) -> None:
         """Write a table that MLflow shows."""
@@ -111,12 +179,8 @@ class StepRun:
 
 @dataclass(frozen=True)
 class StepKey:
-    """What the runs of a step are found by: where they are kept, whose they are, and from which inputs.
+    """What the runs of a step are found by: whose they are, and the digest of everything that went in."""
 
-    ``inputs`` is the digest of everything that decides the result.
-    """
-
-    home: Path
     surface: str
     step: str
     inputs: str
@@ -128,175 +192,199 @@ class StepKey:
         return f"tags.step = '{self.step}' and tags.`{INPUTS}` = '{self.inputs}'"
 
 
-@contextmanager
-def step_run(
-    key: StepKey,
-    *,
-    parent_run: str | None = None,
-    tags: Mapping[str, object] | None = None,
-    again: str | None = None,
-) -> Iterator[StepRun]:
-    """Open a step's run and close it, what it wrote being on the disk, with what became of it.
+@dataclass(frozen=True)
+class Runs:
+    """The MLflow runs of a home.
 
     Parameters
     ----------
-    parent_run : the run that this one belongs under.
-    tags : further tags, such as as_of and snapshot.
-    again : a run that lost what it had written, to be written once more in its place.
-
-    Raises
-    ------
-    ContractError
-        There is no such parent run.
+    client : the open MLflow store.
+    records : what the home knows of the runs.
+    artifacts : URI of the folder of the experiments' artifacts; None where an MLflow server decides it.
     """
-    client = connect(key.home)
-    experiment = experiment_id(client, key.home, key.surface)
-    if parent_run is not None:
-        require_run(client, parent_run)
-    _close_killed(client, experiment, key)
-    named = {
-        "surface": key.surface,
-        "step": key.step,
-        "task": key.task,
-        INPUTS: key.inputs,
-        PARENT: parent_run,
-    }
-    known = {name: str(value) for name, value in {**named, **(tags or {})}.items() if value is not None}
-    if again is None:
-        name = " ".join(filter(None, (key.step, key.task)))
-        run = client.create_run(experiment, run_name=name, tags=known)
-    else:
-        run = client.get_run(again)
-    opened = StepRun(client, run.info.run_id, key.home, known)
-    try:
-        yield opened
-    except BaseException:
-        client.set_terminated(opened.run_id, "FAILED")
-        raise
-    flush_uri(run.info.artifact_uri)
-    client.set_terminated(opened.run_id, "FINISHED")
 
+    client: PatientClient
+    records: Records
+    artifacts: str | None
 
-def finished_run(key: StepKey) -> str | None:
-    """Return the newest run of a step that finished with these very inputs and still counts, if any."""
-    wanted = {"surface": key.surface, "step": key.step, INPUTS: key.inputs}
-    return next((run for run in _recorded(key.home, wanted) if has_evidence(key.home, run)), None)
+    @contextmanager
+    def step(
+        self,
+        key: StepKey,
+        *,
+        parent_run: str | None = None,
+        tags: Mapping[str, object] | None = None,
+        again: str | None = None,
+    ) -> Iterator[StepRun]:
+        """Open a step's run; close it as finished once its artifacts are on the disk, else as failed.
 
+        Parameters
+        ----------
+        parent_run : the run that this one belongs under.
+        tags : further tags, such as as_of and snapshot.
+        again : a run whose artifacts were lost, to be written once more in its place.
 
-def has_evidence(home: Path, run_id: str) -> bool:
-    """Return whether a run is recorded and its documents can be read; what is wrong with it is warned of.
-
-    One whose documents were changed is found, and whoever reads them is told: that is no accident.
-    """
-    try:
-        for path in {EVIDENCE, *require_record(home, run_id).files}:
-            if path.endswith(".json"):
-                json.loads(_read(_open_run(home, run_id, path), run_id, path))
-    except (StoreError, ValueError) as error:
-        _LOG.warning("The evidence of run %s does not count, so its step is run again: %s", run_id, error)
-        return False
-    return True
-
-
-def newest_run(home: Path, surface: str, *, step: str, **tags: object) -> str | None:
-    """Return the newest run of a step that finished and was recorded with these tags, if there is one."""
-    wanted = {"surface": surface, "step": step, **{name: str(value) for name, value in tags.items()}}
-    return next(_recorded(home, wanted), None)
-
-
-def _recorded(home: Path, tags: Mapping[str, str]) -> Iterator[str]:
-    """Yield the finished runs of a surface that the home recorded with these tags, newest first."""
-    client = connect(home)
-    wanted = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
-    query = " and ".join([*wanted, "attributes.status = 'FINISHED'"])
-    order, token = ["attributes.start_time DESC"], None
-    experiments = [experiment_id(client, home, tags["surface"])]
-    while token != "":
-        page = client.search_runs(experiments, query, order_by=order, page_token=token)
-        for run in page:
-            record = read_record(home, run.info.run_id)
-            if record is None or not record.carries(tags):
-                _LOG.warning("Run %s does not count: the home has no such record of it", run.info.run_id)
-                continue
-            yield str(run.info.run_id)
-        token = page.token or ""
-
-
-def finish(home: Path, run_id: str) -> None:
-    """Close a run whose step was killed when all of its work was done."""
-    client = connect(home)
-    if client.get_run(run_id).info.status != "FINISHED":
-        client.set_terminated(run_id, "FINISHED")
-
-
-def require_run(client: PatientClient, run_id: str) -> None:
-    """Refuse the id of a run that the store does not hold.
-
-    Raises
-    ------
-    ContractError
-        There is no such run.
-    """
-    try:
-        client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+        Raises
+        ------
+        ContractError
+            There is no such parent run.
+        """
+        experiment = self.experiment_id(key.surface)
+        if parent_run is not None:
+            self.require(parent_run)
+        self._close_killed(experiment, key)
+        named = {
+            "surface": key.surface,
+            "step": key.step,
+            "task": key.task,
+            INPUTS: key.inputs,
+            PARENT: parent_run,
+        }
+        known = {name: str(value) for name, value in {**named, **(tags or {})}.items() if value is not None}
+        if again is None:
+            name = " ".join(filter(None, (key.step, key.task)))
+            run = self.client.create_run(experiment, run_name=name, tags=known)
+        else:
+            run = self.client.get_run(again)
+        opened = StepRun(self, run.info.run_id, known)
+        try:
+            yield opened
+        except BaseException:
+            self.client.set_terminated(opened.run_id, "FAILED")
             raise
-        raise ContractError(
-            f"There is no MLflow run '{run_id}' to belong under. Give the id that MLflow shows for a run of "
-            "this same store, or leave the parent out."
-        ) from None
+        flush_uri(run.info.artifact_uri)
+        self.client.set_terminated(opened.run_id, "FINISHED")
 
+    def finished(self, key: StepKey) -> str | None:
+        """Return the newest run of a step that finished with these inputs and whose evidence can be read."""
+        wanted = {"surface": key.surface, "step": key.step, INPUTS: key.inputs}
+        return next((run for run in self._recorded(wanted) if self.has_evidence(run)), None)
 
-def read_evidence(home: Path, run_id: str, kind: type[D]) -> D:
-    """Read the evidence of a run; raises as `read_text`, and ContractError where it is of another step."""
-    return kind.read(read_text(home, run_id, EVIDENCE), where=f"Run {run_id}")
+    def newest(self, surface: str, *, step: str, **tags: object) -> str | None:
+        """Return the newest run of a step that finished and was recorded with these tags, if there is one."""
+        wanted = {"surface": surface, "step": step, **{name: str(value) for name, value in tags.items()}}
+        return next(self._recorded(wanted), None)
 
+    def finish(self, run_id: str) -> None:
+        """Close a run whose step was killed when all of its work was done."""
+        if self.client.get_run(run_id).info.status != "FINISHED":
+            self.client.set_terminated(run_id, "FINISHED")
 
-def has_text(home: Path, run_id: str, path: str) -> bool:
-    """Return whether a run wrote a text, by its record in the home; raises StoreError where it has none."""
-    return path in require_record(home, run_id).files
+    def require(self, run_id: str) -> None:
+        """Refuse the id of a parent run that the store does not hold.
 
+        Raises
+        ------
+        ContractError
+            There is no such run.
+        """
+        try:
+            self.client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                raise
+            raise ContractError(
+                f"There is no MLflow run '{run_id}' to belong under. Give the id that MLflow shows for a run "
+                "of this same store, or leave the parent out."
+            ) from None
 
-def read_text(home: Path, run_id: str, path: str) -> str:
-    """Read a text that a run wrote, as the home recorded it.
+    def experiment_id(self, surface: str) -> str:
+        """Return the surface's experiment, made where there is none."""
+        found = self.client.get_experiment_by_name(surface)
+        if found is None:
+            location = None if self.artifacts is None else f"{self.artifacts}/{quote(surface)}"
+            try:
+                return str(self.client.create_experiment(surface, artifact_location=location))
+            except MlflowException as error:  # another process was first
+                found = self.client.get_experiment_by_name(surface)
+                if found is None:
+                    raise StoreError(f"No MLflow experiment '{surface}' can be made: {error}") from error
+        if found.lifecycle_stage != "active":
+            raise StoreError(f"The MLflow experiment '{surface}' was deleted; restore it in MLflow.")
+        return str(found.experiment_id)
 
-    Raises
-    ------
-    StoreError
-        There is no such run or it is not recorded, it wrote no such text, or the text was changed.
-    """
-    repository = _open_run(home, run_id, path)
-    text = _read(repository, run_id, path)
-    written, found = require_record(home, run_id).files.get(path), sha256(text.encode())
-    if found != written:
-        raise StoreError(
-            f"{path} of run {run_id} is not what its step wrote: sha256 {found[:12]}, recorded is "
-            f"{(written or 'none')[:12]}. Bring it back from a backup, or delete the run and run its step "
-            "again."
-        )
-    return text
+    def log_metrics(self, run_id: str, values: Mapping[str, float], *, model_id: str | None = None) -> None:
+        """Log metrics of a run, and of a model where one is given; what is not finite is left out."""
+        now = int(time.time() * 1000)
+        finite = {name: float(value) for name, value in values.items() if math.isfinite(value)}
+        metrics = [Metric(name, value, now, 0, model_id=model_id) for name, value in finite.items()]
+        self.client.log_batch(run_id, metrics=metrics)
 
+    def has_evidence(self, run_id: str) -> bool:
+        """Return whether a run is recorded and its documents can be read; a warning names what is wrong.
 
-def read_pictures(home: Path, run_id: str, folder: str | None = None) -> dict[str, bytes]:
-    """Return every picture that a run wrote into one of its folders, by path; earlier programs wrote PNG.
+        Changed documents count as readable: their reader refuses them.
+        """
+        try:
+            for path in {EVIDENCE, *self.records.require(run_id).files}:
+                if path.endswith(".json"):
+                    json.loads(_read(self._open(run_id, path), run_id, path))
+        except (StoreError, ValueError) as error:
+            _LOG.warning("The evidence of run %s does not count, so its step is run again: %s", run_id, error)
+            return False
+        return True
 
-    Parameters
-    ----------
-    folder : by default the one that holds the others.
-    """
-    repository = _open_run(home, run_id, folder or "pictures")
-    paths = [file.path for file in repository.list_artifacts(folder) if file.path.endswith((".svg", ".png"))]
-    return {path: read_artifact(repository, path) for path in paths}
+    def read_evidence(self, run_id: str, kind: type[D]) -> D:
+        """Read a run's evidence; raises as `read_text`, and ContractError for another step's evidence."""
+        return kind.read(self.read_text(run_id, EVIDENCE), where=f"Run {run_id}")
 
+    def has_text(self, run_id: str, path: str) -> bool:
+        """Return whether a run wrote a text, by its record; raises StoreError without a record."""
+        return path in self.records.require(run_id).files
 
-def _open_run(home: Path, run_id: str, path: str) -> ArtifactRepository:
-    """Return where the artifacts of a run are, to read one of them."""
-    client = connect(home)
-    try:
-        return get_artifact_repository(client.get_run(run_id).info.artifact_uri, client.tracking_uri)
-    except (MlflowException, OSError, ValueError) as error:
-        raise _unreadable(run_id, path, error) from error
+    def read_text(self, run_id: str, path: str) -> str:
+        """Read a text that a run wrote, as the home recorded it.
+
+        Raises
+        ------
+        StoreError
+            There is no such run or it is not recorded, it wrote no such text, or the text was changed.
+        """
+        text = _read(self._open(run_id, path), run_id, path)
+        written, found = self.records.require(run_id).files.get(path), sha256(text.encode())
+        if found != written:
+            raise StoreError(
+                f"{path} of run {run_id} is not what its step wrote: sha256 {found[:12]}, recorded is "
+                f"{(written or 'none')[:12]}. Restore it from a backup, or delete the run and run its step "
+                "again."
+            )
+        return text
+
+    def read_pictures(self, run_id: str, folder: str | None = None) -> dict[str, bytes]:
+        """Return the SVG pictures in a folder of a run's artifacts (default: the topmost), by path."""
+        repository = self._open(run_id, folder or "pictures")
+        paths = [file.path for file in repository.list_artifacts(folder) if file.path.endswith(".svg")]
+        return {path: read_artifact(repository, path) for path in paths}
+
+    def _recorded(self, tags: Mapping[str, str]) -> Iterator[str]:
+        """Yield the finished runs of a surface that the home recorded with these tags, newest first."""
+        wanted = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
+        query = " and ".join([*wanted, "attributes.status = 'FINISHED'"])
+        order, token = ["attributes.start_time DESC"], None
+        experiments = [self.experiment_id(tags["surface"])]
+        while token != "":
+            page = self.client.search_runs(experiments, query, order_by=order, page_token=token)
+            for run in page:
+                record = self.records.read(run.info.run_id)
+                if record is None or not record.carries(tags):
+                    _LOG.warning("Run %s does not count: the home has no such record of it", run.info.run_id)
+                    continue
+                yield str(run.info.run_id)
+            token = page.token or ""
+
+    def _open(self, run_id: str, path: str) -> ArtifactRepository:
+        """Return where the artifacts of a run are, to read one of them."""
+        try:
+            return get_artifact_repository(
+                self.client.get_run(run_id).info.artifact_uri, self.client.tracking_uri
+            )
+        except (MlflowException, OSError, ValueError) as error:
+            raise _unreadable(run_id, path, error) from error
+
+    def _close_killed(self, experiment: str, key: StepKey) -> None:
+        query = f"{key.condition} and attributes.status = 'RUNNING'"
+        for run in self.client.search_runs([experiment], query):
+            self.client.set_terminated(run.info.run_id, "KILLED")
 
 
 def _read(repository: ArtifactRepository, run_id: str, path: str) -> str:
@@ -312,8 +400,3 @@ def _unreadable(run_id: str, path: str, error: Exception) -> StoreError:
 
 def _as_json(content: object) -> str:
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
-
-
-def _close_killed(client: PatientClient, experiment: str, key: StepKey) -> None:
-    for run in client.search_runs([experiment], f"{key.condition} and attributes.status = 'RUNNING'"):
-        client.set_terminated(run.info.run_id, "KILLED")

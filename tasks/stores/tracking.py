@@ -22,7 +22,6 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
-from urllib.parse import quote
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -40,7 +39,6 @@ from tasks.errors import StoreError
 from tasks.settings import Settings
 from tasks.stores.database import (
     address_of,
-    artifacts_of,
     database_of,
     follow_home,
     is_made,
@@ -88,22 +86,6 @@ def connect(home: Path) -> PatientClient:
 def tracking_uri(home: Path) -> str:
     """Return MLFLOW_TRACKING_URI, else the sqlite database of a home."""
     return Settings().tracking_uri or _own_uri(home)
-
-
-def experiment_id(client: MlflowClient, home: Path, surface: str) -> str:
-    """Return the surface's experiment, made where there is none; its artifacts lie below the home."""
-    found = client.get_experiment_by_name(surface)
-    if found is None:
-        location = None if _served(client.tracking_uri) else f"{artifacts_of(home)}/{quote(surface)}"
-        try:
-            return str(client.create_experiment(surface, artifact_location=location))
-        except MlflowException as error:  # another process was first
-            found = client.get_experiment_by_name(surface)
-            if found is None:
-                raise StoreError(f"No MLflow experiment '{surface}' can be made: {error}") from error
-    if found.lifecycle_stage != "active":
-        raise StoreError(f"The MLflow experiment '{surface}' was deleted; restore it in MLflow.")
-    return str(found.experiment_id)
 
 
 @contextmanager
@@ -188,6 +170,6 @@ def _own_uri(home: Path) -> str:
     return f"sqlite:///{database_of(home)}"
 
 
-def _served(uri: str) -> bool:
+def is_served(uri: str) -> bool:
     """Whether a server keeps the store: it then decides where artifacts go."""
     return uri.startswith(("http://", "https://"))

@@ -10,20 +10,21 @@ from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.contracts.surface import EngineName
 from tasks.errors import ContractError, unknown
 from tasks.settings import Settings
+from tasks.stores.alias_moves import AliasMoves
+from tasks.stores.audit import Audit
 from tasks.stores.flush import flush_files
-from tasks.stores.location import Location, locate, store_of
+from tasks.stores.location import Location, locate
 from tasks.stores.scratch import sweep_parts
-
-_READ_OTHERWISE = "%#?"
+from tasks.stores.store import Store
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """A surface on this machine: its contracts below ``surfaces``, its state below ``home``."""
+    """A surface on this machine: its contracts below ``surfaces``, its state in ``store``."""
 
     surface: str
     surfaces: Path
-    home: Path
+    store: Store
     engine: EngineName | None = None
     """What runs the label SQL and scores a simulation, in place of the surface's own engine."""
 
@@ -40,7 +41,7 @@ class Workspace:
         return cls(
             surface=surface,
             surfaces=surfaces_folder(surfaces),
-            home=home_folder(home),
+            store=Store.open(home),
             engine=engine,
         )
 
@@ -52,7 +53,7 @@ class Workspace:
 
     def under(self, contracts: Contracts) -> "Workspace":
         """Return the same place under other contracts than those in force."""
-        return _OtherContracts(self.surface, self.surfaces, self.home, self.engine, declared=contracts)
+        return _OtherContracts(self.surface, self.surfaces, self.store, self.engine, declared=contracts)
 
     def require_surface(self) -> None:
         """Refuse a surface that has neither contracts nor reports of earlier runs.
@@ -73,14 +74,24 @@ class Workspace:
         return chosen.absolute() if isinstance(chosen, Path) else chosen
 
     @property
-    def store(self) -> Location:
-        """Where this surface's tables lie: EQUIPOISE_STORE, else the home."""
-        return store_of(self.home)
+    def home(self) -> Path:
+        """The folder of state."""
+        return self.store.home
+
+    @property
+    def audit(self) -> Audit:
+        """The audit of this surface's releases."""
+        return self.store.audit(self.surface)
+
+    @property
+    def aliases(self) -> AliasMoves:
+        """The aliases of this surface's releases."""
+        return self.store.aliases(self.surface)
 
     @property
     def quarantine(self) -> Location:
         """The table of this surface's rows that take part in no build."""
-        return self.store / "quarantine" / self.surface
+        return self.store.root / "quarantine" / self.surface
 
     @property
     def reports(self) -> Path:
@@ -102,29 +113,6 @@ class _OtherContracts(Workspace):
 def surfaces_folder(given: Path | None = None) -> Path:
     """Return the folder of contracts: the given one, else EQUIPOISE_SURFACES, else ``surfaces``."""
     return given.absolute() if given else Settings().surfaces
-
-
-def home_folder(given: Path | None = None) -> Path:
-    """Return the folder of state: the given one, else EQUIPOISE_HOME, else ``.equipoise``.
-
-    Raises
-    ------
-    ContractError
-        It is not a folder, or its path holds a sign that addresses of databases and tables read as something
-        else.
-    """
-    home = given.absolute() if given else Settings().home
-    there = next((place for place in (home, *home.parents) if os.path.lexists(place)), home)
-    if not there.is_dir():
-        raise ContractError(
-            f"{home} is no home: {there} is not a folder. Name another with --home or EQUIPOISE_HOME"
-        )
-    if found := [sign for sign in _READ_OTHERWISE if sign in str(home)]:
-        raise ContractError(
-            f"The path of the home {home} holds '{found[0]}', which addresses of databases and tables "
-            "read as something else. Name another folder with --home or EQUIPOISE_HOME"
-        )
-    return home
 
 
 def parse_instant(text: str) -> datetime:

@@ -30,7 +30,6 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.ranking.candidates import read_numbers
 from tasks.ranking.examination import FILE, Examination
-from tasks.stores.locks import alone
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
 from tasks.stores.reusable_part import ReusablePart
@@ -76,9 +75,9 @@ def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -
     """
     if workspace.contracts.surface.examination is None:
         return None
-    labels = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
+    labels = LabelStore(workspace.store, workspace.surface).snapshot(snapshot)
     wanted = _wanted_part(workspace, labels)
-    with alone(workspace.home, wanted.name, doing=f"estimating where people look on {workspace.surface}"):
+    with workspace.store.alone(wanted.name, doing=f"estimating where people look on {workspace.surface}"):
         return wanted.find() or wanted.make(
             partial(_make, wanted.registry, workspace, labels), parent_run=parent_run
         )
@@ -106,7 +105,7 @@ def _wanted_part(workspace: Workspace, snapshot: Snapshot) -> ReusablePart:
 
 def read_curve(workspace: Workspace, part: Part) -> Examination:
     """Read a registered curve, its bytes compared with what was registered."""
-    return Examination.from_json(json.loads(Registry(workspace.home).files(part)[FILE]))
+    return Examination.from_json(json.loads(workspace.store.registry.files(part)[FILE]))
 
 
 def find_curve(workspace: Workspace, *, snapshot: str) -> Examination:

@@ -19,8 +19,7 @@ from tasks.logs.history import count_days
 from tasks.logs.schema_fit import require_schema
 from tasks.logs.session import open_log
 from tasks.stores.policies import refuse_silent_changes
-from tasks.stores.registry import Registry
-from tasks.stores.releases import alias_moves, find_fallback_release
+from tasks.stores.releases import find_fallback_release
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import outlook
 from tasks.training.outlook import Outlook
@@ -61,8 +60,8 @@ def run(
         A task is unknown, or some are left out and no release lends them; or a policy's
         content changed while its version did not, which is better known before the training than after.
     """
-    refuse_silent_changes(workspace, Registry(workspace.home))
-    mismatch = alias_moves(workspace).mismatch()
+    refuse_silent_changes(workspace, workspace.store.registry)
+    mismatch = workspace.aliases.mismatch()
     if mismatch is not None:
         _LOG.warning("plan: %s.", mismatch)
     known = workspace.contracts.tasks.order()

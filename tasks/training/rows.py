@@ -28,7 +28,7 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import StepRun, read_evidence
+from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.encoding import encode_dictionaries
 from tasks.training.learning import Loss
@@ -58,7 +58,7 @@ class Recipe:
     @classmethod
     def of(cls, registry: Registry, model: Part) -> "Recipe":
         """Read what a model's run says that it was trained with."""
-        evidence = read_evidence(registry.home, registry.run_id(model), TrainingEvidence)
+        evidence = registry.runs.read_evidence(registry.run_id(model), TrainingEvidence)
         parameters = {**evidence.trees, "rounds": evidence.rounds}
         return cls(model.version, model.sha256, parameters, evidence.start)
 
@@ -253,7 +253,7 @@ def find_published_snapshot(workspace: Workspace, snapshot: str, *, as_of: datet
     DataError
         It shows the labels as of another instant, or there is none.
     """
-    store = LabelStore(workspace.home, workspace.surface)
+    store = LabelStore(workspace.store, workspace.surface)
     labels = store.snapshot(snapshot)
     if not store.published(snapshot):
         raise GateRefused(

@@ -32,8 +32,7 @@ from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey
 from tasks.stores.workspace import format_instant
 from tasks.training import debiasing
 from tasks.training.inputs import RECIPE_TAG
@@ -66,7 +65,7 @@ class _Other:
         """Return what the comparison is found by."""
         decides = [STEP, RECIPE, self.model.name, self.model.version, self.model.sha256, self.recipe]
         workspace = rows.workspace
-        return StepKey(workspace.home, workspace.surface, STEP, digest(decides), rows.task)
+        return StepKey(workspace.surface, STEP, digest(decides), rows.task)
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ def run(rows: TaskRows, model: Part, *, parent_run: str | None = None) -> str | 
     if other is None:
         return None
     key = other.key(rows)
-    done = finished_run(key)
+    done = rows.workspace.store.runs.finished(key)
     if done is not None:
         return done
     tags = {
@@ -114,7 +113,7 @@ def run(rows: TaskRows, model: Part, *, parent_run: str | None = None) -> str | 
         "recipe": other.recipe,
     }
     _LOG.info("train: %s has another recipe than the champion's: both are trained as of this day", rows.task)
-    with step_run(key, parent_run=parent_run, tags=tags) as opened:
+    with rows.workspace.store.runs.step(key, parent_run=parent_run, tags=tags) as opened:
         log_labels(opened, rows.snapshot, context="same day")
         opened.evidence(_compare(rows, other))
         return opened.run_id
@@ -124,7 +123,7 @@ def _find_other(rows: TaskRows, model: Part) -> _Other | None:
     champion = find_tested_model(rows)
     if champion is None or champion == model:
         return None
-    registry = Registry(rows.workspace.home)
+    registry = rows.workspace.store.registry
     ours, theirs = (registry.tags(part).get(RECIPE_TAG) for part in (model, champion))
     if ours is None or theirs is None or ours == theirs:
         return None
@@ -160,7 +159,7 @@ def _measure(rows: TaskRows, other: _Other) -> _Measured:
     ours, theirs = (_read_training(rows, part) for part in (other.model, other.champion))
     reference = _under_recipe(rows, find_recipe(ours, theirs, tagged=other.recipe))
     trained = train_model(reference, find_champion_model(reference), lambda _: (theirs.trees, None))
-    files = Registry(rows.workspace.home).files(other.model)
+    files = rows.workspace.store.registry.files(other.model)
     model, grown = read_model(files), (trained.fitted.booster, trained.rows.encoder)
     new = _score(rows, score_test_rows(rows, other.model.sha256, *model), *model)
     old = _score(reference, score_rows(reference, reference.test, *grown), *grown)
@@ -178,9 +177,9 @@ def _measure(rows: TaskRows, other: _Other) -> _Measured:
 
 
 def _read_training(rows: TaskRows, part: Part) -> TrainingEvidence:
-    registry = Registry(rows.workspace.home)
+    registry = rows.workspace.store.registry
     try:
-        return read_evidence(registry.home, registry.run_id(part), TrainingEvidence)
+        return registry.runs.read_evidence(registry.run_id(part), TrainingEvidence)
     except StoreError as error:
         raise DataError(f"the evidence of {part} cannot be read: {error}") from error
 

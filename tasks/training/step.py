@@ -30,7 +30,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.stores.parts import ENCODER, Part
 from tasks.stores.registry import Registry
 from tasks.stores.reusable_part import ReusablePart
-from tasks.stores.runs import INPUTS, StepRun, read_evidence
+from tasks.stores.runs import INPUTS, StepRun
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing, examination, same_day
 from tasks.training.draw_examples import describe_sampling
@@ -123,7 +123,7 @@ def train(rows: TaskRows, *, parent_run: str | None = None) -> TrainResult:
 
 def for_refit(rows: TaskRows, tested: int) -> TaskRows:
     """Return the rows on which the recipe of a tested version is repeated."""
-    registry = Registry(rows.workspace.home)
+    registry = rows.workspace.store.registry
     model = registry.part(model_name(rows.workspace.surface, rows.task), tested)
     return rows.for_refit(Recipe.of(registry, model))
 
@@ -262,7 +262,7 @@ def _flatten_metrics(figures: TaskFigures | None) -> dict[str, float]:
 
 def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> TrainResult:
     run_id = registry.run_id(part)
-    test = read_evidence(registry.home, run_id, TrainingEvidence).test
+    test = registry.runs.read_evidence(run_id, TrainingEvidence).test
     metrics = {} if test is None else dict(test.headline)
     return TrainResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)
 

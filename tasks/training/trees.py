@@ -26,7 +26,6 @@ from tasks.ranking.features import FeatureEncoder
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER, ENCODER, Part
-from tasks.stores.registry import Registry
 from tasks.stores.releases import find_release, tested_manifest
 from tasks.stores.workspace import parse_instant
 from tasks.training.draw_examples import draw_training_rows
@@ -120,7 +119,7 @@ def find_champion_model(rows: TaskRows) -> Part | None:
     same as-of, run again after its release was promoted, ends in the same model. So may one that learned from
     later days than these rows, as where they are of a factor that judges a slow task.
     """
-    registry = Registry(rows.workspace.home)
+    registry = rows.workspace.store.registry
     part = find_tested_model(rows) if rows.training.warm_start else None
     while part is not None and not _is_earlier(registry.tags(part), rows):
         before = registry.tags(part).get(STARTS_FROM)
@@ -135,7 +134,7 @@ def find_tested_model(rows: TaskRows) -> Part | None:
         return None
     parts = tested_manifest(rows.workspace, champion).parts
     held = next((part for part in parts if part.role is Role.TASK and part.task == rows.task), None)
-    return None if held is None else Registry(rows.workspace.home).part(held.name, held.version)
+    return None if held is None else rows.workspace.store.registry.part(held.name, held.version)
 
 
 def _is_earlier(tags: Mapping[str, str], rows: TaskRows) -> bool:
@@ -177,7 +176,7 @@ def _grow_dense_start(rows: TaskRows, examples: Examples) -> Fitted:
 
 
 def _continue_champion(rows: TaskRows, champion: Part) -> Start:
-    files = Registry(rows.workspace.home).files(champion)
+    files = rows.workspace.store.registry.files(champion)
     booster, encoder = read_model(files)
     settings, params = task_loss(rows).settings, booster.params
     learned = {name: params[name] for name in settings}

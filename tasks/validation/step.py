@@ -16,7 +16,7 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs.checks import needed_columns
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
-from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey, StepRun
 from tasks.stores.workspace import Workspace, format_instant, write_report
 from tasks.validation.findings import SuiteResult, worst_severity
 from tasks.validation.label_calendar import label_calendar
@@ -72,20 +72,20 @@ def run(
     -------
     The findings; what was validated before is not validated again.
     """
-    store = LabelStore(workspace.home, workspace.surface)
+    store = LabelStore(workspace.store, workspace.surface)
     labels = store.snapshot(snapshot)
     suites, facts = suites_and_facts(workspace.contracts, labels)
     elsewhere = events_elsewhere(workspace.surfaces, workspace.surface)
     asked = {"suites": suites, "facts": facts, "contracts": workspace.contracts.digests}
     inputs = digest({"step": "validate", "snapshot": snapshot, **asked})
-    key = StepKey(workspace.home, workspace.surface, "validate", inputs)
-    run_id = finished_run(key)
+    key = StepKey(workspace.surface, "validate", inputs)
+    run_id = workspace.store.runs.finished(key)
     if run_id is None:
         tags = {"as_of": format_instant(labels.as_of), "snapshot": labels.id}
-        with step_run(key, parent_run=parent_run, tags=tags) as opened:
+        with workspace.store.runs.step(key, parent_run=parent_run, tags=tags) as opened:
             _validate(workspace, labels, suites, {**facts, "elsewhere": elsewhere}, opened)
             run_id = opened.run_id
-    evidence = read_evidence(workspace.home, run_id, ValidationEvidence)
+    evidence = workspace.store.runs.read_evidence(run_id, ValidationEvidence)
     if evidence.success:
         store.publish(snapshot, report=evidence.report, severity=evidence.severity or "none")
     shown = evidence.to_json()

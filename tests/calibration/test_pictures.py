@@ -15,7 +15,8 @@ from tasks.calibration.pictures import (
     joint_picture,
 )
 from tasks.evaluation.observations import Observations
-from tasks.stores.runs import StepKey, read_pictures, step_run
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
 from tests.feeds.mini import Retrained
 
 
@@ -29,29 +30,29 @@ def test_the_dossier_shows_the_pictures_of_calibrators_and_of_joints(first_retra
 
 
 def test_without_a_known_row_nothing_is_drawn(tmp_path: Path) -> None:
-    with step_run(StepKey(tmp_path, "feed", step="calibrate", inputs="x")) as run:
+    with Store.open(tmp_path).runs.step(StepKey("feed", step="calibrate", inputs="x")) as run:
         nothing = np.empty(0)
         draw_calibration(run, "click", nothing, Observations(nothing, nothing, [], []))
         draw_joint(run, "back", np.array([np.nan]), np.array([0.1]), ["u"])
-    assert read_pictures(tmp_path, run.run_id) == {}
-    assert read_pictures(tmp_path, run.run_id, JOINTS) == {}
+    assert Store.open(tmp_path).runs.read_pictures(run.run_id) == {}
+    assert Store.open(tmp_path).runs.read_pictures(run.run_id, JOINTS) == {}
 
 
 def test_a_picture_comes_back_as_it_was_drawn(tmp_path: Path) -> None:
-    with step_run(StepKey(tmp_path, "feed", step="calibrate", inputs="x")) as run:
+    with Store.open(tmp_path).runs.step(StepKey("feed", step="calibrate", inputs="x")) as run:
         draw_joint(run, "click", np.array([0.0, 1.0]), np.array([0.1, 0.1]), ["u", "v"])
-    ((path, drawn),) = read_pictures(tmp_path, run.run_id, JOINTS).items()
+    ((path, drawn),) = Store.open(tmp_path).runs.read_pictures(run.run_id, JOINTS).items()
     assert path == joint_picture("click")
     assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314 - our own
-    assert read_pictures(tmp_path, run.run_id) == {}
+    assert Store.open(tmp_path).runs.read_pictures(run.run_id) == {}
 
 
 def test_what_programs_before_this_one_drew_is_shown_too(tmp_path: Path) -> None:
     png = tmp_path / "reliability.png"
     png.write_bytes(b"\x89PNG")
-    with step_run(StepKey(tmp_path, "feed", step="calibrate", inputs="x")) as run:
+    with Store.open(tmp_path).runs.step(StepKey("feed", step="calibrate", inputs="x")) as run:
         run.client.log_artifact(run.run_id, str(png))
-    drawn = read_pictures(tmp_path, run.run_id)
+    drawn = Store.open(tmp_path).runs.read_pictures(run.run_id)
     assert find_picture(drawn, RELIABILITY) == b"\x89PNG"
     assert find_picture(drawn, SEGMENTS) is None
     assert find_picture({**drawn, RELIABILITY: b"<svg/>"}, RELIABILITY) == b"<svg/>"

@@ -10,7 +10,7 @@ from tasks.calibration.step import CalibrateResult
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.ranking.segmented_map import apply_calibrator, calibrator_from_json
 from tasks.stores.parts import BOOSTER, CALIBRATOR
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
@@ -33,7 +33,7 @@ def test_each_task_gets_a_registered_map_that_keeps_the_order_of_scores(
     labelled_feed: tuple[Workspace, str], task: str
 ) -> None:
     result = calibrated(labelled_feed, task)
-    registry = Registry(labelled_feed[0].home)
+    registry = Store.open(labelled_feed[0].home).registry
     assert (result.calibrator, result.version) == (f"small_feed.calibrator.{task}", 1)
     files = registry.files(registry.part(result.calibrator, 1))
     found = calibrator_from_json(json.loads(files[CALIBRATOR]))
@@ -59,7 +59,7 @@ def test_a_second_time_the_version_is_used_again(labelled_feed: tuple[Workspace,
 
 def test_the_map_and_its_model_know_each_other(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, _ = labelled_feed
-    registry, result = Registry(workspace.home), calibrated(labelled_feed, "click_1d")
+    registry, result = workspace.store.registry, calibrated(labelled_feed, "click_1d")
     part = registry.part(result.calibrator, result.version)
     assert registry.tags(part)["component.small_feed.task.click_1d"] == "1"
     assert registry.find(result.calibrator, {"component.small_feed.task.click_1d": "1"}) == part
@@ -72,7 +72,7 @@ def test_the_map_and_its_model_know_each_other(labelled_feed: tuple[Workspace, s
 def test_people_see_reliability_before_and_after(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, _ = labelled_feed
     result = calibrated(labelled_feed, "click_1d")
-    files = {file.path for file in Registry(workspace.home).client.list_artifacts(result.run_id)}
+    files = {file.path for file in workspace.store.registry.client.list_artifacts(result.run_id)}
     assert {"reliability.svg", "figures.json", "evidence.json"} <= files
     evidence = read_plain(workspace.home, result.run_id)
     assert evidence["before"]["headline"]["auc"] == pytest.approx(
@@ -88,7 +88,7 @@ def test_the_choice_and_its_reason_are_in_evidence_parameters_and_metrics(
     result = calibrated(labelled_feed, "click_1d")
     choice = read_plain(workspace.home, result.run_id)["choice"]
     assert set(choice["held_out"]) == {"none", "global", "segment"}
-    run = Registry(workspace.home).client.get_run(result.run_id)
+    run = workspace.store.registry.client.get_run(result.run_id)
     assert run.data.params["choice"] == choice["kind"] == "global"
     assert run.data.params["reason"] == choice["reason"]
     assert run.data.metrics["held_out.normalized_entropy.global"] == choice["held_out"]["global"]
@@ -115,7 +115,7 @@ def test_a_model_whose_bytes_changed_is_not_calibrated(tmp_path: Path) -> None:
 def test_a_model_that_learned_from_the_calibrate_days_is_refused(tmp_path: Path) -> None:
     workspace, snapshot = small_feed(tmp_path)
     train.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     registry.set_tags(registry.part("small_feed.task.click_1d", 1), {NEWEST: "2026-02-01"})
     with pytest.raises(GateRefused, match="learned from rows up to 2026-02-01"):
         calibrate.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot, model_version=1)
@@ -145,7 +145,7 @@ def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(
             calibrated(feed, "click_1d")
     result = calibrated(feed, "click_1d")
     assert (result.version, result.reused) == (1, False)
-    assert len(Registry(feed[0].home).versions(result.calibrator)) == 1
+    assert len(Store.open(feed[0].home).registry.versions(result.calibrator)) == 1
 
 
 def test_a_segment_that_the_model_does_not_know_gets_a_map_by_segment(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_segment_that_the_model_does_not_know_gets_a_map_by_segment(tmp_path: 
         evidence["test"]["headline"]["normalized_entropy"]
         < evidence["before"]["headline"]["normalized_entropy"] - 0.01
     )
-    registry = Registry(feed[0].home)
+    registry = Store.open(feed[0].home).registry
     files = registry.files(registry.part(result.calibrator, result.version))
     found = calibrator_from_json(json.loads(files[CALIBRATOR]))
     frame = pd.DataFrame({"category": ["a", "b", "c", "never seen"], "age": 5.0})

@@ -9,7 +9,8 @@ from mlflow.entities import Param, Run
 from tasks.cli.project import main
 from tasks.stores.projects import ERROR, MESSAGE, PROJECT
 from tasks.stores.runs import PARENT
-from tasks.stores.tracking import PatientClient, connect, experiment_id, tracking_uri
+from tasks.stores.store import Store
+from tasks.stores.tracking import PatientClient, tracking_uri
 from tests.contracts.files import write_surface
 from tests.stores.mlflow_home import new_home
 
@@ -29,7 +30,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def client(home: Path) -> PatientClient:
-    return connect(home)
+    return Store.open(home).client
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def opened(home: Path, client: PatientClient, monkeypatch: pytest.MonkeyPatch) -
     """Open a run with these parameters, as `mlflow run` does before it starts the process."""
 
     def opened(parameters: Mapping[str, str]) -> str:
-        run_id = client.create_run(experiment_id(client, home, "feed")).info.run_id
+        run_id = client.create_run(Store.open(home).runs.experiment_id("feed")).info.run_id
         client.log_batch(run_id, params=[Param(name, value) for name, value in parameters.items()])
         monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
         return run_id

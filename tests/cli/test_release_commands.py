@@ -28,7 +28,7 @@ def workspace(labelled_feed: Feed, released: ReleaseResult) -> Workspace:
 def candidates(labelled_feed: Feed, tmp_path: Path) -> Path:
     workspace, snapshot = labelled_feed
     names = ["request_id", "item_id", "price", "age", "category"]
-    table = LabelStore(workspace.home, NAME).snapshot(snapshot).read(names).select(names)
+    table = LabelStore(workspace.store, NAME).snapshot(snapshot).read(names).select(names)
     pq.write_table(table.slice(0, 50), tmp_path / "candidates.parquet")
     return tmp_path / "candidates.parquet"
 

@@ -18,7 +18,7 @@ from tasks.cli.surroundings import find_refusal
 from tasks.errors import ContractError, DataError, EquipoiseError, StoreError
 from tasks.release.step import ReleaseResult
 from tasks.stores.database import database_of
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.cli.conftest import Reader
 
@@ -199,9 +199,9 @@ def test_who_may_only_read_can_list_show_verify_explain_and_score(
     home = tmp_path / "home"
     for kept in (labelled_feed[0].home, labelled_feed[0].surfaces):
         shutil.copytree(kept, tmp_path / kept.name)
-    Registry(home).aliases(released.release)  # its owner has been there since it was copied
+    Store.open(home).registry.aliases(released.release)  # its owner has been there since it was copied
     shutil.copytree(home, tmp_path / "written")
-    Registry(tmp_path / "written").aliases(released.release)
+    Store.open(tmp_path / "written").registry.aliases(released.release)
     with closing(sqlite3.connect(database_of(tmp_path / "written"))) as writer:
         writer.execute("UPDATE experiments SET last_update_time = 1")
         writer.commit()

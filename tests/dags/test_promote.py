@@ -9,12 +9,10 @@ from typing import Any
 import pytest
 
 from tasks.errors import ContractError, GateRefused, StoreError
-from tasks.stores.alias_moves import AliasMoves
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Kind
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tests.dags.conftest import REPOSITORY, parse, steps_of, write_surface
-from tests.stores.registered import MODEL, register
+from tests.stores.registered import MODEL, new_aliases, register
 
 BY_HAND = ["policy_change", "promote", "rollback"]
 ROLES = {"product": "ana", "safety": "sam"}
@@ -240,7 +238,7 @@ class Waiting:
 def waiting(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Waiting:
     from dags.approval import Approval
 
-    moves = AliasMoves(tmp_path / "home", "feed", MODEL)
+    moves = new_aliases(tmp_path / "home")
     register(moves, "one")
     write_surface(tmp_path / "surfaces", "feed")
     monkeypatch.setenv("EQUIPOISE_SURFACES", str(tmp_path / "surfaces"))
@@ -249,16 +247,16 @@ def waiting(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     case |= {"share": None, "override": ""}
     asked: dict[str, Any] = {"surface": "feed", "role": "product", "reviewers": ["ana"], "case": case}
     approval = Approval(task_id="approve_product", answer_within=timedelta(days=3), **asked)
-    return Waiting(approval, moves.home)
+    return Waiting(approval, moves.registry.home)
 
 
 def test_an_approval_that_times_out_leaves_a_row_of_the_audit_and_moves_no_alias(waiting: Waiting) -> None:
     with pytest.raises(GateRefused, match="Nobody answered for product within 3 days"):
         waiting.resume("timeout")
-    (row,) = Audit(waiting.home, "feed").entries()
+    (row,) = Store.open(waiting.home).audit("feed").entries()
     assert (row.kind, row.by, row.role, row.run) == (Kind.TIME_OUT, "nobody", "product", "manual__1")
     assert (row.release, row.evidence, row.why) == (1, EVIDENCE, "no answer within 3 days")
-    assert Registry(waiting.home).aliases(MODEL) == {}
+    assert Store.open(waiting.home).registry.aliases(MODEL) == {}
     assert waiting.notes == [
         "`GateRefused: Nobody answered for product within 3 days (promotion.answer_within)`"
     ]
@@ -272,7 +270,7 @@ def test_what_else_ends_the_wait_is_no_time_out_and_is_asked_again(
 ) -> None:
     with pytest.raises(error, match="for product") as raised:
         waiting.resume(error_type)
-    assert Audit(waiting.home, "feed").entries() == ()
+    assert Store.open(waiting.home).audit("feed").entries() == ()
     assert waiting.approval.retry_policy.evaluate(raised.value, 1, 20).action.value != "fail"
 
 

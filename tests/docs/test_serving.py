@@ -9,7 +9,7 @@ from tasks.stores.alias_moves import AliasMoves
 from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.tracking import current, tracking_uri
 from tests.docs.pages import DOCS, blocks
-from tests.stores.registered import MODEL, register
+from tests.stores.registered import MODEL, new_aliases, register
 
 (CODE,) = [block.text for block in blocks(DOCS / "serving.md") if "def traffic" in block.text]
 
@@ -17,7 +17,7 @@ from tests.stores.registered import MODEL, register
 @pytest.fixture
 def moves(tmp_path: Path) -> AliasMoves:
     """Two releases, of which the first is champion."""
-    moves = AliasMoves(tmp_path / "home", "feed", MODEL)
+    moves = new_aliases(tmp_path / "home")
     register(moves, "one", "two")
     moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", 1, None, "the first"))
     return moves
@@ -26,7 +26,7 @@ def moves(tmp_path: Path) -> AliasMoves:
 def traffic(moves: AliasMoves) -> dict[int, float]:
     page: dict[str, Any] = {}
     exec(CODE, page)  # noqa: S102 - the page's own code
-    with current(tracking_uri(moves.home)):
+    with current(tracking_uri(moves.registry.home)):
         shares: dict[int, float] = page["traffic"](MODEL)
     return shares
 

@@ -13,7 +13,7 @@ from tasks.cli import main
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.stores import delta
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tests.docs.pages import DOCS, blocks, examples
 from tests.e2e.installation import Installation
 from tests.feeds.mini import LATER, NAME
@@ -50,20 +50,20 @@ def test_a_backfilled_release_is_marked_moves_no_alias_and_is_not_proposed(
     installation: Installation,
 ) -> None:
     installation.ready(RETRAIN)
-    before = Registry(installation.home).aliases(f"{NAME}.release")
+    before = Store.open(installation.home).registry.aliases(f"{NAME}.release")
     installation.type("backfill.md", "/api/v2/backfills")
     (run,) = installation.backfilled(RETRAIN, 1)
     installation.succeed(RETRAIN, run["dag_run_id"])
     result = installation.airflow().result
     release = result(RETRAIN, run["dag_run_id"], "release")
     assert (release["as_of"], release["backfilled"]) == ("2026-02-09T04:00:00Z", True)
-    assert Registry(installation.home).aliases(f"{NAME}.release") == before
+    assert Store.open(installation.home).registry.aliases(f"{NAME}.release") == before
     assert not result(RETRAIN, run["dag_run_id"], "propose")["proposed"]
     assert f"[release {release['version']} (backfilled)](" in run["note"]
     version = installation.mlflow.get_model_version(f"{NAME}.release", str(release["version"]))
     assert version.tags["backfilled"] == "true"
     assert _by_command(installation) == [0, 0]
-    assert Registry(installation.home).aliases(f"{NAME}.release") == before
+    assert Store.open(installation.home).registry.aliases(f"{NAME}.release") == before
 
 
 def _by_command(installation: Installation) -> list[int]:
@@ -76,7 +76,7 @@ def _by_command(installation: Installation) -> list[int]:
 def _files(installation: Installation) -> dict[str, Any]:
     """Return each day's files in the store."""
     found: dict[str, Any] = {}
-    for file in delta.files_of(LabelStore(installation.home, NAME).path):
+    for file in delta.files_of(LabelStore(Store.open(installation.home), NAME).path):
         found.setdefault(file.partition["ds"], set()).add(str(file.path))
     return found
 

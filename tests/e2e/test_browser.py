@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tasks.stores.audit import Audit
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tests.e2e.browser import Person, chromium, log_in, no_complaints
 from tests.e2e.installation import Installation, installed
 from tests.feeds.mini import NAME
@@ -128,7 +127,7 @@ def test_who_is_no_reviewer_cannot_approve(browser: Browser, parts: Installation
     page.get_by_role("button", name="Approve").click()
     expect(page.get_by_text("You do not have permission to perform this action")).to_be_visible()
     assert parts.wait_for_step(PROMOTE, asked, "approve_product", "awaiting_input")
-    assert Audit(parts.home, NAME).entries() == ()
+    assert Store.open(parts.home).audit(NAME).entries() == ()
 
 
 def test_reviewers_read_the_evidence_and_approve_and_the_release_is_champion(
@@ -142,7 +141,9 @@ def test_reviewers_read_the_evidence_and_approve_and_the_release_is_champion(
         page.get_by_role("button", name="Approve").click()
         expect(page.get_by_text("response successful")).to_be_visible()
     parts.succeed(PROMOTE, asked)
-    said = [(entry.kind.value, entry.by, entry.release) for entry in Audit(parts.home, NAME).entries()]
+    said = [
+        (entry.kind.value, entry.by, entry.release) for entry in Store.open(parts.home).audit(NAME).entries()
+    ]
     assert sorted(said[:2]) == [("approve", "ana", 1), ("approve", "sam", 1)]
     assert said[2:] == [("promote", "ana, sam", 1)]
     page = ana.page
@@ -165,7 +166,7 @@ def test_equipoise_s_page_shows_the_champion_its_dossier_and_an_alias_moved_by_h
         page.get_by_role("link", name="dossier").first.click()
         expect(page.get_by_role("heading", level=1)).to_contain_text("1")
         assert page.url.endswith(f"/equipoise/{NAME}/releases/1/dossier")
-    registry = Registry(parts.home)
+    registry = Store.open(parts.home).registry
     registry.client.delete_registered_model_alias(f"{NAME}.release", "champion")
     ana.open("equipoise", NAME)
     expect(page.get_by_role("alert")).to_contain_text("Somebody moved an alias of home_feed.release by hand")

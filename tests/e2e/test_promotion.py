@@ -25,8 +25,8 @@ from deploy.layout import HOST
 from tasks.cli import main
 from tasks.errors import StoreError
 from tasks.pipeline import retrain
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.store import Store
 from tests.docs.pages import DOCS, blocks, examples
 from tests.e2e.installation import Installation
 from tests.feeds.mini import AS_OF, NAME
@@ -245,7 +245,7 @@ def where(installation: Installation) -> list[str]:
 
 
 def audit(installation: Installation) -> list[Entry]:
-    return list(Audit(installation.home, NAME).entries())
+    return list(Store.open(installation.home).audit(NAME).entries())
 
 
 def aliases(installation: Installation) -> dict[str, int]:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from tasks.labels.store import LabelStore
+from tasks.stores.store import Store
 from tasks.stores.workspace import format_instant
 from tests.e2e.installation import Installation
 from tests.feeds.mini import AS_OF, LATER, NAME
@@ -78,7 +79,7 @@ def _check_labels_note(note: str, as_of: str) -> None:
 
 def _check_store(installation: Installation) -> None:
     """The two runs built the same days once: every row of the log is there, and no other."""
-    last = LabelStore(installation.home, NAME).last()
+    last = LabelStore(Store.open(installation.home), NAME).last()
     assert last is not None
     shown = {str(day): total.rows for day, total in last.build.impressions.items()}
     assert {str(day): stored.rows for day, stored in last.build.days.items()} == shown

@@ -16,11 +16,10 @@ import pytest
 from deploy.records import records
 from tasks.pipeline import retrain
 from tasks.release import view
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.manifest import Role
-from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest
+from tasks.stores.store import Store
 from tasks.stores.workspace import parse_instant
 from tests.e2e.installation import Installation
 from tests.feeds import mini
@@ -37,7 +36,7 @@ ASKS, ENDED = "awaiting_input", ("success", "failed")
 def delivered(installation: Installation) -> Installation:
     """The whole log, and a champion whose policy can be changed."""
     installation.deliver()
-    if "champion" not in Registry(installation.home).aliases(f"{NAME}.release"):
+    if "champion" not in Store.open(installation.home).registry.aliases(f"{NAME}.release"):
         retrain(installation.workspace, as_of=mini.AS_OF)
         mini.set_champion(installation.workspace, 1)
     return installation
@@ -75,7 +74,7 @@ def test_a_retrain_whose_step_and_whose_scheduler_are_killed_ends_as_one_left_al
 def test_a_changed_policy_becomes_champion_once_though_its_promotion_is_killed_three_times(
     changed_policy: Installation,
 ) -> None:
-    parts, registry = changed_policy, Registry(changed_policy.home)
+    parts, registry = changed_policy, Store.open(changed_policy.home).registry
     champion, rows = registry.aliases(f"{NAME}.release")["champion"], len(audit(parts))
     made = parts.run(POLICY_CHANGE)
     parts.succeed(POLICY_CHANGE, made)
@@ -136,7 +135,7 @@ def tries(parts: Installation, dag: str, run: str, step: str) -> int:
 
 
 def audit(parts: Installation) -> tuple[Entry, ...]:
-    return Audit(parts.home, NAME).entries()
+    return Store.open(parts.home).audit(NAME).entries()
 
 
 def _process(parts: Installation, dag: str, run: str, step: str) -> int | None:

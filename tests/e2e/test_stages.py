@@ -26,9 +26,8 @@ import pytest
 from tasks.cli import main
 from tasks.pipeline import retrain
 from tasks.stores import delta
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import SCHEMA, Entry, Kind
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.e2e.installation import Installation
 from tests.feeds import mini
@@ -86,7 +85,7 @@ def test_what_is_for_nobody_to_override_is_refused_and_nobody_is_asked(
     assert {states[f"approve_{role}"] for role in REVIEWERS} == {"upstream_failed"}
     code, _ = typed("promote", NAME, "2", "--why", "a sale", "--override", WHY)
     assert code == 1, "nobody has approved"
-    registry = Registry(staged.home)
+    registry = Store.open(staged.home).registry
     part = registry.part(MODEL, 2)
     made = registry.tags(part)["as_of"]
     registry.set_tags(part, {"as_of": "2031-01-01T00:00:00Z"})
@@ -280,7 +279,7 @@ def changed_surface(workspace: Workspace, change: mini.Change) -> Iterator[None]
 @contextmanager
 def tampered_audit(workspace: Workspace, change: Callable[[Rows], list[Entry]]) -> Iterator[None]:
     """Put other rows in the place of the audit, as whoever may write to the store can; then the true ones."""
-    folder, rows = local(Audit(workspace.home, NAME).path), audit(workspace)
+    folder, rows = local(workspace.store.audit(NAME).path), audit(workspace)
     kept = Path(shutil.move(folder, folder.with_name("kept")))
     table = pa.Table.from_pylist([asdict(row) for row in change(rows)], schema=SCHEMA)
     delta.append_after(folder, table, version=None)
@@ -290,7 +289,7 @@ def tampered_audit(workspace: Workspace, change: Callable[[Rows], list[Entry]]) 
 
 
 def audit(workspace: Workspace) -> tuple[Entry, ...]:
-    return Audit(workspace.home, NAME).entries()
+    return workspace.store.audit(NAME).entries()
 
 
 def aliases(installation: Installation) -> dict[str, int]:

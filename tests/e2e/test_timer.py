@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Kind
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.workspace import format_instant
 from tests.e2e.installation import PATIENCE, Installation
 from tests.feeds.timed_feed import NAME
@@ -68,9 +67,9 @@ def test_what_nobody_answers_for_is_in_the_audit_and_moves_no_alias(
 ) -> None:
     assert proposed["state"] == "failed"
     assert "Nobody answered for " in proposed["note"]
-    rows = Audit(installation.home, NAME).entries()
+    rows = Store.open(installation.home).audit(NAME).entries()
     assert {(row.kind, row.role, row.by, row.release, row.run) for row in rows} == {
         (Kind.TIME_OUT, role, "nobody", 1, proposed["dag_run_id"]) for role in ("product", "safety")
     }
     assert len(rows) == 2
-    assert Registry(installation.home).aliases(f"{NAME}.release") == {"challenger": 1}
+    assert Store.open(installation.home).registry.aliases(f"{NAME}.release") == {"challenger": 1}

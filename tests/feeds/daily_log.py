@@ -144,7 +144,7 @@ class DailyLog:
     def failures(self, *, as_of: datetime = END, **more: pa.Table) -> dict[tuple[str, str], Finding]:
         """Label and judge the log; return what failed by suite and expectation."""
         workspace = self.write(**more)
-        snapshot = LabelStore(workspace.home, NAME).snapshot(labels.run(workspace, as_of=as_of).snapshot)
+        snapshot = LabelStore(workspace.store, NAME).snapshot(labels.run(workspace, as_of=as_of).snapshot)
         suites, facts = suites_and_facts(workspace.contracts, snapshot)
         measured = measure(workspace, snapshot)
         results = [run_suite(suite, measured[name], facts=facts) for name, suite in suites.items()]

@@ -21,7 +21,6 @@ from tasks.release import staging
 from tasks.release.packaging import package_release
 from tasks.stores.manifest import ROOT
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest, release_part
 from tasks.stores.workspace import Workspace
 
@@ -39,7 +38,7 @@ def retrain_leaking(workspace: Workspace, *, as_of: datetime) -> RetrainResult:
 @contextmanager
 def register_leaking(workspace: Workspace, release: int) -> Iterator[Part]:
     """Register a release once more with that kernel; afterwards the version is gone."""
-    registry, part = Registry(workspace.home), release_part(workspace, release)
+    registry, part = workspace.store.registry, release_part(workspace, release)
     files, manifest = registry.files(part), release_manifest(workspace, release)
     own = {path: files[f"{ROOT}/{path}"] for path in manifest.files}
     with tempfile.TemporaryDirectory() as folder, leaking_program():

@@ -30,9 +30,7 @@ import yaml
 from tasks.cli import main
 from tasks.contracts.yaml_file import read_yaml
 from tasks.pipeline import RetrainResult, retrain
-from tasks.stores import releases
 from tasks.stores.audit_row import Entry, Kind
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home
 from tests.stores.plain_evidence import read_plain
@@ -63,7 +61,7 @@ class Retrained:
     @classmethod
     def run(cls, workspace: Workspace, **how: Any) -> "Retrained":
         result = retrain(workspace, **how)
-        aliases = Registry(workspace.home).aliases(f"{NAME}.release")
+        aliases = workspace.store.registry.aliases(f"{NAME}.release")
         return cls(workspace, result, versions(workspace), aliases)
 
 
@@ -221,7 +219,7 @@ def write_log_until(world: Path, logs: Path, instant: datetime) -> None:
 
 def versions(workspace: Workspace) -> Versions:
     """Return every registered version with the digest of its bytes, by model."""
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     names = [model.name for model in registry.client.search_registered_models(max_results=1000)]
     return {name: [(part.version, part.sha256) for part in registry.versions(name)] for name in sorted(names)}
 
@@ -229,12 +227,12 @@ def versions(workspace: Workspace) -> Versions:
 def set_champion(workspace: Workspace, version: int) -> None:
     """Let a release be the champion, by a move that the audit holds."""
     entry = Entry(Kind.PROMOTE, "ana", version, None, "the first champion", "of no evidence")
-    releases.alias_moves(workspace).add(lambda entries, aliases: None if entries else entry)
+    workspace.aliases.add(lambda entries, aliases: None if entries else entry)
 
 
 def step_runs(workspace: Workspace, step: str, **tags: object) -> list[str]:
     """Return a step's finished runs that carry these tags, oldest first."""
-    client = Registry(workspace.home).client
+    client = workspace.store.registry.client
     experiment = client.get_experiment_by_name(NAME).experiment_id
     wanted = [f"tags.{name} = '{value}'" for name, value in ({"step": step} | tags).items()]
     found = client.search_runs(

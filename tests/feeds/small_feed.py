@@ -81,7 +81,7 @@ def labelled(folder: Path) -> tuple[Workspace, str]:
     workspace = _workspace(folder)
     new_home(workspace.home)
     snapshot = labels.run(workspace, as_of=AS_OF).snapshot
-    LabelStore(workspace.home, NAME).publish(snapshot, report="report.html", severity="none")
+    LabelStore(workspace.store, NAME).publish(snapshot, report="report.html", severity="none")
     return workspace, snapshot
 
 

@@ -26,7 +26,7 @@ from tasks.release.packaging import package_release
 from tasks.release.signature import release_signature
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 
 NAME = "toy"
 AS_OF = datetime(2026, 5, 11, 4, tzinfo=UTC)
@@ -119,7 +119,7 @@ def register_toy(home: Path, files: Mapping[str, bytes] | None = None, **utility
     frame = a_frame().assign(violates=False)[[*scorer.columns]]
     signature = release_signature(frame, scorer.score(frame.head(0)))
     packaged = package_release(own, toy_manifest(), signature=signature)
-    registry = Registry(home)
+    registry = Store.open(home).registry
     run = registry.client.create_run(registry.client.create_experiment(f"{NAME}-{packaged.manifest.digest}"))
     part = registry.register(
         f"{NAME}.release", packaged.files, run_id=run.info.run_id, tags={}, model_type="release"

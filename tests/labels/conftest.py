@@ -7,6 +7,7 @@ import pytest
 from tasks.labels import build as labels
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
+from tasks.stores.store import Store
 from tests.feeds.days_of_logs import NAME, Logs, at
 from tests.labels.engine import Story
 from tests.logs.small_log import Shop, events, impressions
@@ -41,7 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def store(folder: Path) -> LabelStore:
-    return LabelStore(folder / "home", NAME)
+    return LabelStore(Store.open(folder / "home"), NAME)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def logs(tmp_path: Path) -> Logs:
 
 
 def store(workspace: Workspace) -> LabelStore:
-    return LabelStore(workspace.home, NAME)
+    return LabelStore(workspace.store, NAME)
 
 
 def last_build(workspace: Workspace) -> StoredBuild:

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
-from tasks.stores.locks import alone
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, format_instant
 from tests.feeds.days_of_logs import NAME, Logs, at, day
 
@@ -56,7 +56,7 @@ def end(process: Process) -> str:
 
 def content(home: Path) -> pa.Table:
     """Return every row of a store in order."""
-    store = LabelStore(home, NAME)
+    store = LabelStore(Store.open(home), NAME)
     last = store.last()
     assert last is not None
     found: pa.Table = last.snapshot.read(["request_id", "item_id", *last.snapshot.tasks()])
@@ -66,14 +66,14 @@ def content(home: Path) -> pa.Table:
 def test_builds_of_overlapping_days_go_one_after_the_other_and_end_as_one_would(
     workspace: Workspace, tmp_path: Path
 ) -> None:
-    with alone(workspace.home, f"{NAME}.labels", doing="a test"):
+    with workspace.store.alone(f"{NAME}.labels", doing="a test"):
         both = [start(workspace), start(workspace, "--from", "2024-03-02", "--to", "2024-03-06")]
         for process in both:
             read_until(process, "Another process is building labels of days_of_logs")
-        assert LabelStore(workspace.home, NAME).last() is None
+        assert LabelStore(workspace.store, NAME).last() is None
     for process in both:
         end(process)
-    alone_there = Workspace(NAME, workspace.surfaces, tmp_path / "other")
+    alone_there = Workspace(NAME, workspace.surfaces, Store.open(tmp_path / "other"))
     (alone_there.home).mkdir()
     (alone_there.home / "logs").symlink_to(workspace.home / "logs")
     labels.run(alone_there, as_of=at(11))
@@ -98,13 +98,13 @@ def test_machines_that_know_nothing_of_each_others_locks_build_again_on_what_was
         home = tmp_path / f"machine-{n}"
         home.mkdir()
         (home / "logs").symlink_to(workspace.home / "logs")
-        there = Workspace(NAME, workspace.surfaces, home)
+        there = Workspace(NAME, workspace.surfaces, Store.open(home))
         only = (f"2024-03-0{n + 2}",) * 2
         store = str(workspace.home)
         machines.append(start(there, "--from", only[0], "--to", only[1], EQUIPOISE_STORE=store))
     for machine in machines:
         end(machine)
-    last = LabelStore(workspace.home, NAME).last()
+    last = LabelStore(workspace.store, NAME).last()
     assert last is not None
     assert list(last.build.days) == [day(n) for n in (1, 2, 3, 4)]
     assert content(workspace.home).num_rows == sum(stored.rows for stored in last.build.days.values())

@@ -20,7 +20,7 @@ Stored = dict[Any, tuple[str, dict[str, Label]]]
 
 def stored(workspace: Workspace, snapshot: str) -> Stored:
     """Return by key the day and the labels."""
-    store, tasks = LabelStore(workspace.home, NAME), workspace.contracts.tasks.tasks
+    store, tasks = LabelStore(workspace.store, NAME), workspace.contracts.tasks.tasks
     columns = ["request_id", "item_id", "ds", *(n for t in tasks for n in (t, f"{t}__status", f"{t}__at"))]
     return {
         (row["request_id"], row["item_id"]): (
@@ -87,7 +87,7 @@ def test_days_that_share_their_files_are_not_read(tmp_path: Path) -> None:
     workspace = logs.write()
     found = diff(workspace, before=before, after=after)
     assert found.days_shared > 0
-    snapshots = [LabelStore(workspace.home, NAME).snapshot(name) for name in (before, after)]
+    snapshots = [LabelStore(workspace.store, NAME).snapshot(name) for name in (before, after)]
     old, new = ({f.path for f in s.files()} for s in snapshots)
     for path in old & new:
         Path(str(path)).unlink()

@@ -16,7 +16,7 @@ def test_the_log_counts_what_a_build_labels(tmp_path: Path) -> None:
     days = [small_feed.FIRST.date() + n * timedelta(days=1) for n in (3, 4, 20, 44)]
     with open_log(workspace) as log:
         counted = count_labels(log, days, as_of=small_feed.AS_OF)
-    stored = LabelStore(workspace.home, workspace.surface).snapshot(snapshot)
+    stored = LabelStore(workspace.store, workspace.surface).snapshot(snapshot)
     for task in ("click_1d", "buy_2d", "back_2d", "spend_2d"):
         assert set(counted[task]) == set(days)
         for day in days:

@@ -28,12 +28,12 @@ def workspace(tmp_path: Path) -> Workspace:
 
 def published(workspace: Workspace, as_of: float) -> str:
     built = labels.run(workspace, as_of=at(as_of)).snapshot
-    LabelStore(workspace.home, NAME).publish(built, report="r", severity="none")
+    LabelStore(workspace.store, NAME).publish(built, report="r", severity="none")
     return built
 
 
 def snapshot(workspace: Workspace, name: str) -> Snapshot:
-    return LabelStore(workspace.home, NAME).snapshot(name)
+    return LabelStore(workspace.store, NAME).snapshot(name)
 
 
 def rows(workspace: Workspace, name: str) -> pa.Table:

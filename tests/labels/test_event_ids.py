@@ -99,7 +99,7 @@ def test_explanation_script_and_validation_count_one_event_an_id(tmp_path: Path)
         assert (told.tasks["spend"]["value"], stored(workspace, built.snapshot)[request, 1]["spend"].value) == (
             spend, spend,
         )  # fmt: skip
-    frame = measure(workspace, LabelStore(workspace.home, workspace.surface).snapshot(built.snapshot))[
+    frame = measure(workspace, LabelStore(workspace.store, workspace.surface).snapshot(built.snapshot))[
         "events"
     ]
     assert frame[frame["statistic"] == "rows"]["rows"].sum() == 1

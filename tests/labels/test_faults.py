@@ -26,7 +26,7 @@ def logs(tmp_path: Path) -> Logs:
 
 
 def store(workspace: Workspace) -> LabelStore:
-    return LabelStore(workspace.home, NAME)
+    return LabelStore(workspace.store, NAME)
 
 
 def files_of_day(workspace: Workspace, day: str) -> list[Path]:

@@ -15,6 +15,7 @@ from tasks.datasets.world.generate import generate
 from tasks.labels import build as labels
 from tasks.labels.script import labels_script
 from tasks.settings import Settings
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -49,7 +50,7 @@ def test_the_head_says_whose_labels_they_are_and_what_the_parameter_is() -> None
 
 def test_the_golden_sql_gives_the_labels_of_a_build(tmp_path: Path) -> None:
     generate(days=12, requests_per_day=20, seed=1, out=tmp_path / "logs" / "home_feed")
-    built = labels.run(Workspace("home_feed", SURFACES, tmp_path), as_of=AS_OF)
+    built = labels.run(Workspace("home_feed", SURFACES, Store.open(tmp_path)), as_of=AS_OF)
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for table in ("impressions", "events"):

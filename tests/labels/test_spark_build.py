@@ -345,7 +345,7 @@ def test_a_build_that_fails_in_the_middle_leaves_the_last_snapshot_and_no_file(
     with pytest.raises(StoreError, match="Spark's labels cannot be put into"):
         labels.run(workspace, as_of=at(9))
     assert files_but_committed(workspace) == [obstacle]
-    last = LabelStore(workspace.home, NAME).last()
+    last = LabelStore(workspace.store, NAME).last()
     assert last is not None
     assert last.snapshot.id == first.snapshot
     assert rows(workspace).equals(before)

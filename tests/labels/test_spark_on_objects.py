@@ -9,6 +9,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.stores.location import ObjectPath
+from tasks.stores.store import Store
 from tests.feeds.days_of_logs import NAME, Logs, at
 from tests.logs.spark_home import small_session, with_spark
 from tests.stores.local_path import local
@@ -49,7 +50,7 @@ def test_labels_are_put_into_the_store(
     with pytest.raises(StoreError):
         labels.run(far, as_of=at(9))
     server.open()
-    store = LabelStore(far.home, NAME)
+    store = LabelStore(Store.open(far.home), NAME)
     last = store.last()
     assert last is not None
     assert last.snapshot.id == first.snapshot

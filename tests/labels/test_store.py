@@ -8,6 +8,7 @@ import pytest
 from tasks.errors import DataError
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
+from tasks.stores.store import Store
 from tests.feeds.days_of_logs import NAME, at, day
 
 
@@ -72,7 +73,7 @@ def test_what_is_published_moves_with_the_home(store: LabelStore, newest: Snapsh
     if not moved.exists():
         (folder / "home").rename(moved)
     try:
-        found = LabelStore(moved, NAME).snapshot(newest.id)
+        found = LabelStore(Store.open(moved), NAME).snapshot(newest.id)
         assert Path(found.path).is_relative_to(moved)
         assert found.read(["ds"]).num_rows == newest.rows
     finally:
@@ -85,5 +86,5 @@ def test_an_unknown_snapshot_cannot_be_published(store: LabelStore) -> None:
 
 
 def test_a_home_without_labels_has_none(tmp_path: Path) -> None:
-    store = LabelStore(tmp_path, NAME)
+    store = LabelStore(Store.open(tmp_path), NAME)
     assert (store.last(), store.last_published(), store.published("any")) == (None, None, False)

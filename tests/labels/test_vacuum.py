@@ -9,9 +9,9 @@ from tasks.errors import StoreError
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.labels.vacuum import VacuumResult, vacuum
-from tasks.stores.registry import Registry
-from tasks.stores.releases import SNAPSHOT, release_name
-from tasks.stores.runs import StepKey, step_run
+from tasks.stores.alias_moves import release_name
+from tasks.stores.releases import SNAPSHOT
+from tasks.stores.runs import StepKey
 from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import NAME, Logs, at
 from tests.stores.mlflow_home import new_home
@@ -27,9 +27,9 @@ def logs(tmp_path: Path) -> Logs:
 
 def release(workspace: Workspace, snapshot: str) -> None:
     """Register a release that pins a snapshot."""
-    with step_run(StepKey(workspace.home, NAME, step="release", inputs=snapshot)) as run:
+    with workspace.store.runs.step(StepKey(NAME, step="release", inputs=snapshot)) as run:
         run_id = run.run_id
-    Registry(workspace.home).register(
+    workspace.store.registry.register(
         release_name(NAME),
         {"manifest.json": snapshot.encode()},
         run_id=run_id,
@@ -45,7 +45,7 @@ def in_days(
 
 
 def rows(workspace: Workspace, snapshot: str) -> int:
-    store = LabelStore(workspace.home, NAME)
+    store = LabelStore(workspace.store, NAME)
     return store.snapshot(snapshot).read(["request_id"]).num_rows
 
 
@@ -72,7 +72,7 @@ def test_a_build_younger_than_the_age_stays(logs: Logs) -> None:
 def test_what_a_killed_build_left_behind_goes_after_a_day(logs: Logs) -> None:
     workspace = logs.write()
     built = labels.run(workspace, as_of=at(9))
-    table = LabelStore(workspace.home, NAME).path
+    table = LabelStore(workspace.store, NAME).path
     assert isinstance(table, Path)
     for name in ("ds=2024-03-05/part-left.parquet", "_temporary/0/part.parquet"):
         (table / name).parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +89,7 @@ def test_an_old_build_as_of_the_past_goes_whole_unless_a_release_pins_it(logs: L
     release(workspace, kept.snapshot)
     in_days(workspace, 40)
     assert rows(workspace, kept.snapshot) == kept.rows
-    assert len(LabelStore(workspace.home, NAME).tables()) == 2
+    assert len(LabelStore(workspace.store, NAME).tables()) == 2
     assert labels.run(workspace, as_of=at(6.5)).snapshot == gone.snapshot
 
 

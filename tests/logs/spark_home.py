@@ -73,7 +73,7 @@ def assert_equal_builds(workspace: Workspace, *as_ofs: datetime, home: Path) -> 
 
 def rows(workspace: Workspace) -> pd.DataFrame:
     """Return the whole of a surface's newest labels, every column with its type."""
-    store = LabelStore(workspace.home, workspace.surface)
+    store = LabelStore(workspace.store, workspace.surface)
     last = store.last()
     assert last is not None
     path = locate(last.snapshot.path)

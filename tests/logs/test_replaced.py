@@ -57,7 +57,7 @@ def test_a_file_that_is_replaced_while_labels_are_built_is_one_message(
     monkeypatch.setattr(profile, step, harmed)
     with pytest.raises(DataError, match=r"1\.parquet was written again or removed while it was read"):
         labels.run(workspace, as_of=at(9))
-    assert LabelStore(workspace.home, NAME).last() is None
+    assert LabelStore(workspace.store, NAME).last() is None
 
 
 def test_files_that_appear_meanwhile_are_the_next_build_s(

@@ -10,7 +10,7 @@ from mlflow.entities import Run
 from tasks.replay import shadow, simulate
 from tasks.stores.projects import PROJECT
 from tasks.stores.runs import PARENT
-from tasks.stores.tracking import connect, experiment_id, tracking_uri
+from tasks.stores.tracking import tracking_uri
 from tasks.stores.workspace import Workspace, format_instant
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME, Retrained
@@ -31,7 +31,7 @@ class Projects:
 def by_projects(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Projects:
     folder = tmp_path_factory.mktemp("mini_by_projects")
     workspace = mini.with_log(mini_surfaces, mini_world, folder)
-    experiment_id(connect(workspace.home), workspace.home, NAME)
+    workspace.store.runs.experiment_id(NAME)
     as_of = format_instant(AS_OF)
     asked = {
         "retrain": {"as_of": as_of},
@@ -49,7 +49,7 @@ def by_projects(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.
 
 
 def runs_of(workspace: Workspace) -> list[Run]:
-    client = connect(workspace.home)
+    client = workspace.store.client
     return client.search_runs([client.get_experiment_by_name(NAME).experiment_id])
 
 

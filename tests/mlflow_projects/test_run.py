@@ -7,8 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tasks.stores.projects import ERROR, MESSAGE
-from tasks.stores.registry import Registry
-from tasks.stores.tracking import experiment_id, tracking_uri
+from tasks.stores.tracking import tracking_uri
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import step as train
 from tests.feeds.small_feed import AS_OF, small_feed
@@ -48,15 +47,15 @@ def test_without_a_chosen_store_it_makes_in_the_home_what_the_step_makes(feed: F
     assert ran.stdout == ""
     assert {file.name for file in elsewhere.iterdir()} == {"mlflow.db"}
     assert {file.name for file in (PROJECTS / "train").iterdir()} == {"MLproject"}
-    (version,) = Registry(workspace.home).versions("small_feed.task.click_1d")
+    (version,) = workspace.store.registry.versions("small_feed.task.click_1d")
     again = train.run(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
     assert (again.reused, again.version, again.sha256) == (True, version.version, version.sha256)
 
 
 def test_what_it_cannot_do_is_one_message_and_kept_with_its_run(feed: Feed, elsewhere: Path) -> None:
     workspace, _ = feed
-    client = Registry(workspace.home).client
-    experiment_id(client, workspace.home, "small_feed")
+    client = workspace.store.registry.client
+    workspace.store.runs.experiment_id("small_feed")
     hostile = {"surface": "small_feed; touch pwned", "task": "--json", "as_of": format_instant(AS_OF)}
     store = tracking_uri(workspace.home)
     named = ("--experiment-name", "small_feed")

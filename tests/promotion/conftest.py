@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from tasks.stores.registry import Registry
 from tasks.stores.releases import VERDICT
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -16,7 +15,7 @@ from tests.promotion.moves.moving import MODEL, forget_moves
 def workspace(second_retrain: Retrained) -> Iterator[Workspace]:
     """Two releases, of which the first is champion; afterwards it is again, and the second as its gates found it."""
     workspace = second_retrain.workspace
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     judged = registry.part(MODEL, 2)
     verdict = registry.tags(judged)[VERDICT]
     yield workspace

@@ -10,10 +10,9 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.promotion.compose import list_overrides, mlflow_pages, pinned_utility, recompose
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.readiness.facts import State
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.releases import release_manifest
-from tasks.stores.runs import read_evidence
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
@@ -23,7 +22,7 @@ from tests.feeds.mini import Retrained
 def evidence(second_retrain: Retrained) -> GateEvidence:
     """What the gate kept of release 2."""
     run = mini.step_runs(second_retrain.workspace, "gate", release=2)[0]
-    return read_evidence(second_retrain.workspace.home, run, GateEvidence)
+    return second_retrain.workspace.store.runs.read_evidence(run, GateEvidence)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +85,7 @@ def test_where_only_the_store_is_known_nothing_is_linked(
 
 
 def test_an_override_is_read_from_the_audit_for_the_release_that_it_is_about(tmp_path: Path) -> None:
-    workspace, audit = Workspace.open(mini.NAME, home=tmp_path), Audit(tmp_path, mini.NAME)
+    workspace, audit = Workspace.open(mini.NAME, home=tmp_path), Store.open(tmp_path).audit(mini.NAME)
     for release, override in ((1, None), (2, "a fire sale"), (3, "another")):
         entry = Entry(Kind.PROMOTE, "ana", release, None, "why", "e", override=override)
         audit.append(entry, seen=audit.read())

@@ -12,7 +12,6 @@ from tasks.promotion import gate
 from tasks.promotion.gate import StepRuns
 from tasks.stores import releases
 from tasks.stores.manifest import Manifest
-from tasks.stores.registry import Registry
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
 
@@ -32,7 +31,7 @@ def runs(second_retrain: Retrained) -> StepRuns:
 @pytest.mark.parametrize("which", ["first_retrain", "second_retrain"])
 def test_every_figure_of_the_dossier_has_its_run(which: str, request: pytest.FixtureRequest) -> None:
     judged: Retrained = request.getfixturevalue(which)
-    client = Registry(judged.workspace.home).client
+    client = judged.workspace.store.registry.client
     with_figures = [one for one in judged.result.gates if one["observed"] is not None]
     assert len(with_figures) > 30
     steps = set()
@@ -46,7 +45,7 @@ def test_every_figure_of_the_dossier_has_its_run(which: str, request: pytest.Fix
 @pytest.mark.parametrize("which", ["first_retrain", "second_retrain"])
 def test_every_row_names_a_run_that_is_there(which: str, request: pytest.FixtureRequest) -> None:
     judged: Retrained = request.getfixturevalue(which)
-    client = Registry(judged.workspace.home).client
+    client = judged.workspace.store.registry.client
     assert [one["subject"] for one in judged.result.gates if not one["evidence"]] == []
     for run_id in {one["evidence"] for one in judged.result.gates}:
         assert client.get_run(run_id).info.status == "FINISHED"
@@ -89,7 +88,7 @@ def test_what_the_clock_said_is_judged_and_stands_apart_from_what_approvals_rest
 
 def test_the_validation_is_evidence_too(first_retrain: Retrained) -> None:
     (verdict,) = [one for one in first_retrain.result.gates if one["subject"] == "validation"]
-    run = Registry(first_retrain.workspace.home).client.get_run(verdict["evidence"])
+    run = first_retrain.workspace.store.registry.client.get_run(verdict["evidence"])
     assert run.data.tags["step"] == "validate"
 
 

@@ -10,11 +10,8 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.labels.calendar import DayState
 from tasks.promotion import overview
 from tasks.stores import delta
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Entry, Kind
-from tasks.stores.registry import Registry
-from tasks.stores.releases import alias_moves
-from tasks.stores.runs import newest_run, read_evidence
+from tasks.stores.store import Store
 from tasks.stores.tracking import current
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -34,7 +31,7 @@ def test_the_champion_comes_first_with_its_day_and_its_verdict(workspace: Worksp
 
 
 def test_an_alias_that_was_moved_by_hand_is_named(workspace: Workspace) -> None:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     registry.set_alias(registry.part(MODEL, 2), "champion")
     found = overview.read_aliases(workspace)
     assert found.releases[0].version == 2
@@ -42,7 +39,7 @@ def test_an_alias_that_was_moved_by_hand_is_named(workspace: Workspace) -> None:
 
 
 def test_an_alias_of_a_version_that_we_did_not_register_hides_nothing_else(workspace: Workspace) -> None:
-    client = Registry(workspace.home).client
+    client = workspace.store.registry.client
     source = client.get_model_version(MODEL, "1").source
     with current(client.tracking_uri):
         foreign = client.create_model_version(MODEL, source)
@@ -65,9 +62,9 @@ def test_what_the_gates_said_and_the_moves_newest_first(workspace: Workspace) ->
 
 
 def test_what_holds_a_release_is_said_in_the_words_of_its_dossier(workspace: Workspace) -> None:
-    judged = newest_run(workspace.home, NAME, step="gate", release=2)
+    judged = workspace.store.runs.newest(NAME, step="gate", release=2)
     assert judged is not None
-    evidence = read_evidence(workspace.home, judged, GateEvidence)
+    evidence = workspace.store.runs.read_evidence(judged, GateEvidence)
     page = html.unescape(overview.dossier(workspace, release=2))
     reasons = overview.read(workspace).summaries[2].reasons
     assert len(reasons) == len(evidence.reasons)
@@ -77,7 +74,7 @@ def test_what_holds_a_release_is_said_in_the_words_of_its_dossier(workspace: Wor
 
 def test_an_override_is_named_where_it_let_a_release_through(workspace: Workspace) -> None:
     entry = Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "e", override="a sale (lead lifts shadow)")
-    alias_moves(workspace).add(lambda *_: entry)
+    workspace.aliases.add(lambda *_: entry)
     assert overview.read(workspace).moves[0].what == "promote: champion 1 → 2, by an override"
 
 
@@ -104,11 +101,11 @@ def test_a_surface_without_anything_has_nothing_and_reading_writes_nothing(
     mini_surfaces: Path, tmp_path: Path
 ) -> None:
     bare = Workspace.open(NAME, surfaces=mini_surfaces, home=new_home(tmp_path / "home"))
-    before = Registry(bare.home).client.search_experiments()
+    before = Store.open(bare.home).registry.client.search_experiments()
     found = overview.read(bare)
     assert (found.aliases.releases, found.moves, found.labels, found.problems) == ((), (), None, ())
-    assert len(Registry(bare.home).client.search_experiments()) == len(before)
-    assert delta.version_of(Audit(bare.home, NAME).path) is None
+    assert len(Store.open(bare.home).registry.client.search_experiments()) == len(before)
+    assert delta.version_of(Store.open(bare.home).audit(NAME).path) is None
 
 
 def test_contracts_that_cannot_be_read_hide_the_calendar_alone(workspace: Workspace, tmp_path: Path) -> None:
@@ -123,7 +120,7 @@ def test_contracts_that_cannot_be_read_hide_the_calendar_alone(workspace: Worksp
 
 
 def test_a_lost_audit_is_said_and_hides_neither_releases_nor_labels(workspace: Workspace) -> None:
-    log = Audit(workspace.home, NAME).path / "_delta_log"
+    log = workspace.store.audit(NAME).path / "_delta_log"
     assert isinstance(log, Path)
     torn = max(log.glob("*.json"))
     kept = torn.read_bytes()

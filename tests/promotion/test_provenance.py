@@ -22,9 +22,8 @@ from tasks.promotion.provenance import (
     read_recipes,
 )
 from tasks.release.reader import ReleaseReader
-from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest
-from tasks.stores.runs import read_evidence
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, write_report
 from tasks.training import step as train
 from tasks.training.rows import TaskRows, read_labels
@@ -88,7 +87,7 @@ def test_the_lineage_of_a_release_names_the_labels_of_every_part_that_learned(
 def test_policies_are_read_with_the_champions_and_those_who_may_answer(second_retrain: Retrained) -> None:
     workspace = second_retrain.workspace
     (run, *_) = mini.step_runs(workspace, "release", as_of="2026-02-12T00:00:00Z")
-    released = read_evidence(workspace.home, run, ReleaseEvidence)
+    released = workspace.store.runs.read_evidence(run, ReleaseEvidence)
     reader = ReleaseReader(workspace)
     found = read_policies(reader, reader.manifest(2), released, champion=1)
     assert (found.policies["utility"].version, found.champion["utility"].version) == ("2", "1")
@@ -128,14 +127,14 @@ def test_a_changed_recipe_of_a_value_is_held_against_the_champions_by_squared_er
         train.run(of, task=DWELL, as_of=mini.LATER, snapshot=snapshot).version for of in (changed, alone)
     )
     (run,) = mini.step_runs(changed, "same_day", task=DWELL)
-    found = read_evidence(home, run, SameDayEvidence).comparison
+    found = Store.open(home).runs.read_evidence(run, SameDayEvidence).comparison
     assert found is not None
     rows = TaskRows.open(changed, task=DWELL, as_of=mini.LATER, snapshot=snapshot)
     before = rows.read(rows.slices.calibrate)
     known = read_labels(before, DWELL)
 
     def error(version: int) -> float:
-        registry = Registry(home)
+        registry = Store.open(home).registry
         model = read_model(registry.files(registry.part(f"{mini.NAME}.task.{DWELL}", version)))
         factor = known.sum() / predict_rows(rows, before, *model).sum()
         predicted = factor * predict_rows(rows, rows.test, *model)

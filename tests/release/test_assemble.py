@@ -12,7 +12,7 @@ from tasks.release.judges import Judge
 from tasks.release.step import ReleaseResult
 from tasks.stores import releases
 from tasks.stores.manifest import Role
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.training.slices import plan_slices
 from tests.feeds.small_feed import AS_OF, NAME
 from tests.feeds.small_release import Feed
@@ -24,7 +24,7 @@ TASK_NAMES = ("click_1d", "buy_2d", "back_2d", "spend_2d")
 def wanted(labelled_feed: Feed) -> Wanted:
     """A release of no part yet."""
     workspace, snapshot = labelled_feed
-    labels = LabelStore(workspace.home, NAME).snapshot(snapshot)
+    labels = LabelStore(workspace.store, NAME).snapshot(snapshot)
     slices = plan_slices(workspace.contracts, AS_OF, labels.days().column("ds").to_pylist())
     return Wanted(workspace, labels, slices, {}, None, AS_OF, backfilled=False, kept={}, unrepeated={})
 
@@ -60,7 +60,7 @@ def test_it_pins_every_part_and_both_policies(labelled_feed: Feed, released: Rel
     policies = {f"{NAME}.utility_policy": 1, f"{NAME}.slate_policy": 1}
     assert released.pins == parts | policies
     manifest = releases.release_manifest(labelled_feed[0], released.version)
-    registry = Registry(labelled_feed[0].home)
+    registry = Store.open(labelled_feed[0].home).registry
     for part in manifest.parts:
         assert registry.part(part.name, part.version).sha256 == part.sha256
     assert manifest.digest == released.manifest_sha256
@@ -97,7 +97,7 @@ def test_its_figures_are_those_of_the_calibrated_joint_probability(
 def test_release_and_parts_are_linked_in_both_directions(
     labelled_feed: Feed, released: ReleaseResult
 ) -> None:
-    registry = Registry(labelled_feed[0].home)
+    registry = Store.open(labelled_feed[0].home).registry
     run = registry.client.get_run(released.run_id)
     read = {model.model_id for model in run.inputs.model_inputs}
     assert read == {registry.model_id(registry.part(n, v)) for n, v in released.pins.items()}

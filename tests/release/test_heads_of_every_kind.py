@@ -27,8 +27,6 @@ from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.parts import BOOSTER
-from tasks.stores.registry import Registry
-from tasks.stores.runs import read_evidence
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.rows import NEWEST, TaskRows, read_labels
@@ -91,14 +89,14 @@ def scored(first: Retrained) -> pd.DataFrame:
 
 
 def booster(workspace: Workspace, task: str, version: int) -> lgb.Booster:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     files = registry.files(registry.part(f"{NAME}.task.{task}", version))
     return lgb.Booster(model_str=files[BOOSTER].decode())
 
 
 def figures(retrained: Retrained, task: str) -> dict[str, Any]:
     part = releases.release_part(retrained.workspace, retrained.result.release)
-    run = Registry(retrained.workspace.home).run_id(part)
+    run = retrained.workspace.store.registry.run_id(part)
     (found,) = (one for one in read_plain(retrained.workspace.home, run)["tasks"] if one["task"] == task)
     return dict(found)
 
@@ -115,7 +113,7 @@ def test_each_kind_is_scored_in_a_column_of_its_own(scored: pd.DataFrame) -> Non
 
 
 def test_neither_is_calibrated_but_each_has_a_registered_map_that_says_so(first: Retrained) -> None:
-    registry = Registry(first.workspace.home)
+    registry = first.workspace.store.registry
     for task in (DWELL, SATISFIED):
         files = registry.files(registry.part(f"{NAME}.calibrator.{task}", 1))
         assert json.loads(files["calibrator.json"]) == {"kind": "identity"}
@@ -135,7 +133,7 @@ def test_a_warm_start_adds_trees_to_the_champions_and_says_so(second: Retrained)
     rows = np.random.default_rng(0).random((20, before.num_feature()))
     kept = after.predict(rows, raw_score=True, num_iteration=before.num_trees())
     np.testing.assert_allclose(kept, before.predict(rows, raw_score=True), atol=1e-12)
-    registry = Registry(second.workspace.home)
+    registry = second.workspace.store.registry
     assert registry.tags(registry.part(f"{NAME}.task.{CLICK}", 2))[STARTS_FROM] == "1"
 
 
@@ -184,10 +182,10 @@ def both_recipes(
     rows = _rows(mini.changed(second.workspace, folder, surface=shallow(task)), task)
     new = train.train_and_compare(rows).version
     run = mini.step_runs(second.workspace, "same_day", task=task)[-1]
-    evidence = read_evidence(second.workspace.home, run, SameDayEvidence)
+    evidence = second.workspace.store.runs.read_evidence(run, SameDayEvidence)
     assert evidence.comparison is not None, evidence.reason
     old = train.train_and_compare(_rows(second.workspace, task)).version
-    registry = Registry(second.workspace.home)
+    registry = second.workspace.store.registry
     models = (read_model(registry.files(registry.part(f"{NAME}.task.{task}", one))) for one in (old, new))
     return rows, evidence.comparison, [predict_rows(rows, rows.test, *model) for model in models]
 
@@ -231,7 +229,7 @@ def test_another_quantile_is_another_thing_to_predict(second: Retrained, tmp_pat
 
     train.train_and_compare(_rows(mini.changed(second.workspace, tmp_path, surface=change), DWELL))
     run = mini.step_runs(second.workspace, "same_day", task=DWELL)[-1]
-    evidence = read_evidence(second.workspace.home, run, SameDayEvidence)
+    evidence = second.workspace.store.runs.read_evidence(run, SameDayEvidence)
     assert (evidence.comparison, evidence.reason) == (None, "the champion's model predicts the quantile 0.95")
 
 
@@ -289,8 +287,8 @@ def test_a_warm_start_goes_on_where_the_recipe_is_the_same(second: Retrained, tm
 
 def test_a_warm_start_never_goes_on_from_what_learned_later_days_than_its_own(second: Retrained) -> None:
     rows, champion = _rows(second.workspace, CLICK), 1
-    before = Registry(second.workspace.home).part(f"{NAME}.task.{CLICK}", champion)
-    newest = date.fromisoformat(Registry(second.workspace.home).tags(before)[NEWEST])
+    before = second.workspace.store.registry.part(f"{NAME}.task.{CLICK}", champion)
+    newest = date.fromisoformat(second.workspace.store.registry.tags(before)[NEWEST])
     for last, found in ((newest, before), (newest - timedelta(days=1), None)):
         train_days = replace(rows.slices.train, last=last)
         assert find_champion_model(replace(rows, slices=replace(rows.slices, train=train_days))) == found

@@ -15,9 +15,7 @@ from tasks.labels.store import LabelStore
 from tasks.release.judges import Judges
 from tasks.release.parts import Pins
 from tasks.stores.manifest import Role
-from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest
-from tasks.stores.runs import read_evidence
 from tasks.training.slices import plan_slices
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME, Retrained
@@ -28,9 +26,9 @@ DAY = timedelta(days=1)
 
 @pytest.fixture(scope="module")
 def evidence(first_retrain: Retrained) -> ReleaseEvidence:
-    registry = Registry(first_retrain.workspace.home)
+    registry = first_retrain.workspace.store.registry
     part = registry.part(f"{NAME}.release", 1)
-    return read_evidence(registry.home, registry.run_id(part), ReleaseEvidence)
+    return registry.runs.read_evidence(registry.run_id(part), ReleaseEvidence)
 
 
 def test_a_purchase_was_made_that_knows_nothing_of_the_days_that_returns_are_tested_on(
@@ -54,7 +52,7 @@ def test_it_is_no_part_of_the_release_and_says_so_in_the_registry(
     (judge,) = evidence.judges
     manifest = release_manifest(first_retrain.workspace, 1)
     assert manifest.pins[judge.model.name] != judge.model.version
-    client = Registry(first_retrain.workspace.home).client
+    client = first_retrain.workspace.store.registry.client
     for part in (judge.model, judge.calibrator):
         described = client.get_model_version(part.name, str(part.version)).description
         assert described == f"Judges the joint of {CHILD}; it serves nowhere."
@@ -63,7 +61,7 @@ def test_it_is_no_part_of_the_release_and_says_so_in_the_registry(
 def test_the_model_that_serves_is_as_new_as_ever(first_retrain: Retrained) -> None:
     workspace = first_retrain.workspace
     manifest = release_manifest(workspace, 1)
-    labels = LabelStore(workspace.home, NAME).snapshot(manifest.snapshot.id)
+    labels = LabelStore(workspace.store, NAME).snapshot(manifest.snapshot.id)
     planned = plan_slices(workspace.contracts, AS_OF, labels.dates()).tasks[PARENT]
     assert manifest.part(Role.TASK, PARENT).trained_until() == planned.train.last
     assert manifest.part(Role.CALIBRATOR, PARENT).trained_until() == planned.calibrate.last
@@ -78,7 +76,7 @@ def test_a_proxy_that_is_the_parent_of_its_slow_outcome_learned_nothing_of_it(
 def judges(retrained: Retrained) -> tuple[Judges, Pins]:
     workspace = retrained.workspace
     manifest = release_manifest(workspace, 1)
-    labels = LabelStore(workspace.home, NAME).snapshot(manifest.snapshot.id)
+    labels = LabelStore(workspace.store, NAME).snapshot(manifest.snapshot.id)
     slices = plan_slices(workspace.contracts, AS_OF, labels.dates())
     pins = {
         task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task))

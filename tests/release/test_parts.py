@@ -10,6 +10,7 @@ from tasks.release.trained import Trained
 from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER
 from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tests.feeds import small_release
 from tests.feeds.small_feed import AS_OF, NAME
 from tests.feeds.small_release import Feed
@@ -17,7 +18,7 @@ from tests.feeds.small_release import Feed
 
 @pytest.fixture(scope="module")
 def registry(labelled_feed: Feed) -> Registry:
-    return Registry(labelled_feed[0].home)
+    return Store.open(labelled_feed[0].home).registry
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,6 @@ from tasks.release.reader import ReleaseReader
 from tasks.release.step import ReleaseResult
 from tasks.stores import releases
 from tasks.stores.manifest import Role
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 
 
@@ -23,7 +22,7 @@ def workspace(labelled_feed: tuple[Workspace, str]) -> Workspace:
 @pytest.fixture
 def manifest_file(workspace: Workspace, released: ReleaseResult, tmp_path: Path) -> Iterator[Path]:
     """The release's manifest in the artifact store; put back after the test."""
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     model_id = registry.model_id(registry.part(released.release, released.version))
     folder = Path(registry.client.get_logged_model(model_id).artifact_location.removeprefix("file://"))
     file = folder / "artifacts/release/manifest.json"
@@ -38,7 +37,7 @@ def test_it_reads_what_the_registry_holds(workspace: Workspace, released: Releas
     assert reader.tested(version) == releases.tested_manifest(workspace, version)
     assert (reader.verified(version).problems, reader.verified(version).pins) == ([], len(released.pins))
     model = reader.manifest(version).part(Role.TASK, "click_1d")
-    assert reader.tags(model) == Registry(workspace.home).tags(model)
+    assert reader.tags(model) == workspace.store.registry.tags(model)
 
 
 def test_a_byte_that_changes_after_the_look_is_found_by_the_next_operation(

@@ -16,7 +16,7 @@ from tasks.promotion.gates.references import judge_references
 from tasks.ranking.maps import LogisticMap
 from tasks.release.parts import Pins, pin_tasks, release_files
 from tasks.release.rehearsal import Rehearsal
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.training.slices import plan_slices
 from tests.feeds import small_feed
 from tests.feeds.small_feed import AS_OF, NAME
@@ -25,7 +25,7 @@ from tests.feeds.small_release import Feed, fitted
 
 def figures_of(feed: Feed, files: Mapping[str, bytes], pins: Pins) -> list[TaskFigures]:
     workspace, snapshot = feed
-    labels = LabelStore(workspace.home, NAME).snapshot(snapshot)
+    labels = LabelStore(workspace.store, NAME).snapshot(snapshot)
     days = labels.days().column("ds").to_pylist()
     rehearsal = Rehearsal(workspace, labels, plan_slices(workspace.contracts, AS_OF, days).tasks)
     return rehearsal.figures(rehearsal.scores(files), pins)
@@ -39,12 +39,12 @@ def judged(figures: list[TaskFigures], weighted: set[str]) -> dict[str, Verdict]
 @pytest.fixture(scope="module")
 def pins(labelled_feed: Feed) -> Pins:
     workspace, snapshot = labelled_feed
-    return pin_tasks(workspace, Registry(workspace.home), fitted(workspace, snapshot), as_of=AS_OF)
+    return pin_tasks(workspace, workspace.store.registry, fitted(workspace, snapshot), as_of=AS_OF)
 
 
 @pytest.fixture(scope="module")
 def files(labelled_feed: Feed, pins: Pins) -> Mapping[str, bytes]:
-    return release_files(labelled_feed[0], Registry(labelled_feed[0].home), pins)
+    return release_files(labelled_feed[0], Store.open(labelled_feed[0].home).registry, pins)
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +102,7 @@ def test_a_value_head_worse_than_the_mean_is_no_better_than_it(
 
 def test_a_feature_that_equals_the_label_is_named_and_holds(leaked: Feed) -> None:
     workspace, snapshot = leaked
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     pins = pin_tasks(workspace, registry, fitted(workspace, snapshot), as_of=AS_OF)
     figures = figures_of(leaked, release_files(workspace, registry, pins), pins)
     verdicts = judged(figures, {"click_1d"})

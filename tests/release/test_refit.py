@@ -23,7 +23,6 @@ from tasks.release.refit import Refit
 from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.manifest import Role
-from tasks.stores.registry import Registry
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
 from tests.stores.local_path import local
@@ -124,7 +123,7 @@ def test_the_served_part_states_its_own_newest_row_and_the_others_are_those_that
 
 
 def test_the_refit_repeats_the_recipe_on_all_users(sound: Retrained) -> None:
-    registry = Registry(sound.workspace.home)
+    registry = sound.workspace.store.registry
     tested, refit = (
         read_plain(registry.home, registry.run_id(registry.part(f"{NAME}.task.{CLICK}", version)))
         for version in (1, 2)
@@ -136,7 +135,7 @@ def test_the_refit_repeats_the_recipe_on_all_users(sound: Retrained) -> None:
 
 
 def test_the_refit_gets_the_kind_of_map_that_was_tested(sound: Retrained) -> None:
-    registry = Registry(sound.workspace.home)
+    registry = sound.workspace.store.registry
     tested, refit = (
         read_plain(registry.home, registry.run_id(registry.part(f"{NAME}.calibrator.{CLICK}", version)))
         for version in (1, 2)
@@ -147,7 +146,7 @@ def test_the_refit_gets_the_kind_of_map_that_was_tested(sound: Retrained) -> Non
 
 
 def test_the_figures_are_those_of_what_was_tested(sound: Retrained) -> None:
-    registry = Registry(sound.workspace.home)
+    registry = sound.workspace.store.registry
     first, second = (
         read_plain(registry.home, registry.run_id(registry.part(f"{NAME}.release", version)))
         for version in (1, 2)

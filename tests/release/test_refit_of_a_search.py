@@ -49,7 +49,7 @@ class Refitted:
 
     @property
     def registry(self) -> Registry:
-        return Registry(self.refit.workspace.home)
+        return self.refit.workspace.store.registry
 
     def runs(self, task: str) -> Iterator[str]:
         """Give the train runs of the tested and the served model."""
@@ -70,7 +70,7 @@ class Refitted:
 
 def trials(workspace: Workspace, below: str | None = None) -> list[str]:
     """Return the runs of all trials, or of those below a run."""
-    client = Registry(workspace.home).client
+    client = workspace.store.registry.client
     experiment = client.get_experiment_by_name(NAME)
     assert experiment is not None
     wanted = "tags.step = 'trial'" + (f" and tags.`{PARENT}` = '{below}'" if below else "")
@@ -83,7 +83,7 @@ def refitted(tmp_path_factory: pytest.TempPathFactory) -> Refitted:
     surfaces = write_contracts(made.surfaces, surface=SURFACE + TRAINING)
     workspace = Workspace.open(NAME, surfaces=surfaces, home=made.home)
     parts = tuple(_make(workspace, snapshot, task) for task in SEARCHED)
-    tested = {part.task: pin_trained(NAME, Registry(workspace.home), part) for part in parts}
+    tested = {part.task: pin_trained(NAME, workspace.store.registry, part) for part in parts}
     before, refit = trials(workspace), Refit(workspace, AS_OF, snapshot, parent_run=None)
     served, failed = refit.served(tested, parts)
     return Refitted(refit, parts, tested, served, failed, (before, trials(workspace)))

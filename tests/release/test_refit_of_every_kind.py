@@ -31,7 +31,6 @@ from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 from tasks.training import step as train
@@ -113,13 +112,13 @@ class Refitted:
 
     def evidence(self, task: str, role: int) -> Iterator[dict[str, Any]]:
         """Give what the tested and the served part rest on; role 0 is the model, 1 its map."""
-        registry = Registry(self.workspace.home)
+        registry = self.workspace.store.registry
         for pins in (self.tested, self.served):
             part = pins[task][role]
             yield read_plain(registry.home, registry.run_id(registry.part(part.name, part.version)))
 
     def boosters(self, task: str) -> Iterator[lgb.Booster]:
-        registry = Registry(self.workspace.home)
+        registry = self.workspace.store.registry
         for pins in (self.tested, self.served):
             part = pins[task][0]
             files = registry.files(part)
@@ -156,9 +155,9 @@ def clicks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def refitted(clicks: Path) -> Refitted:
     workspace = opened(clicks, surface=BLIND + TRAINING, tasks=TASKS + ASKED, utility=UTILITY)
     snapshot = labels.run(workspace, as_of=LATER).snapshot
-    LabelStore(workspace.home, NAME).publish(snapshot, report="report.html", severity="none")
+    LabelStore(workspace.store, NAME).publish(snapshot, report="report.html", severity="none")
     parts = [make(workspace, task, as_of=LATER, snapshot=snapshot) for task in MAPS]
-    tested = pin_tasks(workspace, Registry(workspace.home), parts, as_of=LATER)
+    tested = pin_tasks(workspace, workspace.store.registry, parts, as_of=LATER)
     served, failed = Refit(workspace, LATER, snapshot, parent_run=None).served(tested, parts)
     return Refitted(workspace, snapshot, tested, served, failed)
 
@@ -213,7 +212,7 @@ def test_one_map_is_drawn_as_the_positives_of_its_own_days_allow(refitted: Refit
 def test_a_warm_start_continues_what_was_tested_of_the_champion_and_its_refit_does_too(
     refitted: Refitted,
 ) -> None:
-    registry, workspace = Registry(refitted.workspace.home), refitted.workspace
+    registry, workspace = refitted.workspace.store.registry, refitted.workspace
     assert releases.release_manifest(workspace, "champion").part(Role.TASK, "click_1d").version == 2
     champions = registry.files(registry.part(f"{NAME}.task.click_1d", 1))[BOOSTER]
     start = lgb.Booster(model_str=champions.decode())
@@ -235,8 +234,8 @@ def test_a_dense_start_grows_as_many_trees_as_were_tested_below_those_that_follo
 
 
 def test_all_but_an_order_is_held_against_what_was_tested(refitted: Refitted) -> None:
-    workspace, registry = refitted.workspace, Registry(refitted.workspace.home)
-    snapshot = LabelStore(workspace.home, NAME).snapshot(refitted.snapshot)
+    workspace, registry = refitted.workspace, refitted.workspace.store.registry
+    snapshot = LabelStore(workspace.store, NAME).snapshot(refitted.snapshot)
     slices = plan_slices(workspace.contracts, LATER, snapshot.days().column("ds").to_pylist())
     curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot.id))
     rehearsal = Rehearsal(workspace, snapshot, slices.tasks)

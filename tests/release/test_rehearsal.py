@@ -13,7 +13,7 @@ from tasks.ranking.maps import LogisticMap
 from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins, pin_tasks, release_files
 from tasks.release.rehearsal import Rehearsal
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training.slices import plan_slices
 from tests.feeds.small_feed import AS_OF, NAME
@@ -24,20 +24,20 @@ from tests.feeds.small_release import fitted
 def pins(labelled_feed: tuple[Workspace, str]) -> Pins:
     workspace, snapshot = labelled_feed
     parts = fitted(workspace, snapshot)
-    return pin_tasks(workspace, Registry(workspace.home), parts, as_of=AS_OF)
+    return pin_tasks(workspace, workspace.store.registry, parts, as_of=AS_OF)
 
 
 @pytest.fixture(scope="module")
 def rehearsal(labelled_feed: tuple[Workspace, str]) -> Rehearsal:
     workspace, snapshot = labelled_feed
-    labels = LabelStore(workspace.home, NAME).snapshot(snapshot)
+    labels = LabelStore(workspace.store, NAME).snapshot(snapshot)
     days = labels.days().column("ds").to_pylist()
     return Rehearsal(workspace, labels, plan_slices(workspace.contracts, AS_OF, days).tasks)
 
 
 @pytest.fixture(scope="module")
 def files(labelled_feed: tuple[Workspace, str], pins: Pins) -> dict[str, bytes]:
-    return release_files(labelled_feed[0], Registry(labelled_feed[0].home), pins)
+    return release_files(labelled_feed[0], Store.open(labelled_feed[0].home).registry, pins)
 
 
 def too_high(files: dict[str, bytes]) -> dict[str, bytes]:

@@ -25,7 +25,7 @@ def scored(first_retrain: Retrained) -> pd.DataFrame:
     workspace = first_retrain.workspace
     release = release_view.load(workspace, 1)
     first, last = release.manifest.test
-    labels = LabelStore(workspace.home, NAME).snapshot(release.manifest.snapshot.id)
+    labels = LabelStore(workspace.store, NAME).snapshot(release.manifest.snapshot.id)
     rows = labels.read(labels.schema().names, first_day=first, last_day=last).to_pandas()
     said = release.score(rows.drop(columns=[name for name in rows if name in TASKS]))
     predictions = [name for name in map(str, said) if name.startswith(("p_", "v_"))]

@@ -16,7 +16,7 @@ from tasks.errors import DataError
 from tasks.release import score as score_step
 from tasks.release import view as release_view
 from tasks.stores import releases
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tests.feeds.mini import NAME, TASKS, Retrained
 
 Score = Callable[[pd.DataFrame], pd.DataFrame]
@@ -120,7 +120,7 @@ def test_plain_mlflow_gives_certificates_on_request(
     first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path
 ) -> None:
     workspace = first_retrain.workspace
-    folder = Registry(workspace.home).fetch(releases.release_part(workspace, 1), tmp_path / "release")
+    folder = workspace.store.registry.fetch(releases.release_part(workspace, 1), tmp_path / "release")
     model = mlflow.pyfunc.load_model(str(folder))
     assert "certificate" not in model.predict(candidates)
     asked = model.predict(candidates, params={"certificate": True})
@@ -309,7 +309,7 @@ def test_a_release_whose_figures_are_lost_is_explained_without_error_bars(
     first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = first_retrain.workspace.home
-    run = Registry(home).run_id(releases.release_part(first_retrain.workspace, 1))
+    run = Store.open(home).registry.run_id(releases.release_part(first_retrain.workspace, 1))
     (figures,) = (home / "mlflow/artifacts").rglob(f"{run}/artifacts/evidence.json")
     words = _words(first_retrain, "explain", tmp_path, candidates)
     away = figures.rename(tmp_path / "evidence.json")

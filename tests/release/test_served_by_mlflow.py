@@ -21,8 +21,8 @@ import pytest
 from tasks import columns as c
 from tasks.ranking.scoring import Scorer
 from tasks.replay import shadow
-from tasks.stores.alias_moves import AliasMoves
 from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.store import Store
 from tests.docs.pages import DOCS, blocks
 from tests.feeds.toy_release import NAME, UTILITY, a_frame, register_toy, toy_files
 from tests.stores.mlflow_home import new_home
@@ -74,7 +74,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The champion, served as the documentation says, where the audit has to vouch for it; the URL."""
     home = new_home(tmp_path_factory.mktemp("served") / "home")
     release = register_toy(home, hard_constraints=CONSTRAINTS)
-    moves = AliasMoves(home, NAME, release.name)
+    moves = Store.open(home).aliases(NAME)
     moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", release.version, None, "the first"))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -18,7 +18,7 @@ from tasks.release import view as release_view
 from tasks.release.step import ReleaseResult
 from tasks.stores import releases
 from tasks.stores.parts import CALIBRATOR
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace
 from tests.feeds import small_release
@@ -31,7 +31,7 @@ TASK_NAMES = ("click_1d", "buy_2d", "back_2d", "spend_2d")
 
 def candidates(feed: Feed) -> pd.DataFrame:
     workspace, snapshot = feed
-    store = LabelStore(workspace.home, NAME)
+    store = LabelStore(workspace.store, NAME)
     names = ["request_id", "item_id", "price", "age", "category"]
     return store.snapshot(snapshot).read(names).select(names).to_pandas().tail(500)
 
@@ -46,7 +46,7 @@ def test_the_registered_release_scores_candidates(labelled_feed: Feed, released:
 
 def test_people_find_it_by_alias_tags_and_description(labelled_feed: Feed, released: ReleaseResult) -> None:
     workspace, snapshot = labelled_feed
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     part = registry.resolve(f"{NAME}.release", "challenger")
     assert (part.version, part.sha256) == (released.version, released.sha256)
     tags = registry.tags(part)
@@ -59,13 +59,13 @@ def test_people_find_it_by_alias_tags_and_description(labelled_feed: Feed, relea
 def test_a_second_time_the_version_is_used_again(labelled_feed: Feed, released: ReleaseResult) -> None:
     again = small_release.released(labelled_feed)
     assert again == replace(released, reused=True)
-    assert len(Registry(labelled_feed[0].home).versions(f"{NAME}.release")) == 1
+    assert len(Store.open(labelled_feed[0].home).registry.versions(f"{NAME}.release")) == 1
 
 
 def test_it_loads_in_a_fresh_interpreter_without_this_repository(
     labelled_feed: Feed, released: ReleaseResult, tmp_path: Path
 ) -> None:
-    registry = Registry(labelled_feed[0].home)
+    registry = Store.open(labelled_feed[0].home).registry
     folder = registry.fetch(registry.part(f"{NAME}.release", released.version), tmp_path / "release")
     frame = candidates(labelled_feed)
     frame.to_parquet(tmp_path / "candidates.parquet")
@@ -104,7 +104,7 @@ def changed(feed: Feed, old: str, new: str) -> Feed:
 
 
 def test_killed_before_the_alias_it_ends_in_the_same_state(feed: Feed, first: ReleaseResult) -> None:
-    registry = Registry(feed[0].home)
+    registry = Store.open(feed[0].home).registry
     part = registry.part(first.release, first.version)
     registry.client.delete_registered_model_alias(first.release, "challenger")
     registry.describe(part, "")
@@ -118,7 +118,7 @@ def test_killed_before_the_alias_it_ends_in_the_same_state(feed: Feed, first: Re
 
 
 def test_a_description_with_the_gates_verdict_is_left_alone(feed: Feed, first: ReleaseResult) -> None:
-    registry = Registry(feed[0].home)
+    registry = Store.open(feed[0].home).registry
     part = registry.part(first.release, first.version)
     registry.describe(part, "promoted")
     small_release.released(feed)
@@ -139,7 +139,7 @@ def test_a_new_policy_version_makes_a_new_release_of_the_same_models(
     second = small_release.released(both)
     assert second.version == first.version + 1
     assert second.pins == first.pins | {f"{NAME}.utility_policy": 2}
-    assert Registry(feed[0].home).aliases(first.release)["challenger"] == second.version
+    assert Store.open(feed[0].home).registry.aliases(first.release)["challenger"] == second.version
 
 
 def test_a_comment_in_a_policy_changes_nothing(feed: Feed, first: ReleaseResult) -> None:
@@ -149,7 +149,7 @@ def test_a_comment_in_a_policy_changes_nothing(feed: Feed, first: ReleaseResult)
 
 
 def test_the_champion_lends_what_was_not_trained(feed: Feed, first: ReleaseResult) -> None:
-    registry = Registry(feed[0].home)
+    registry = Store.open(feed[0].home).registry
     registry.set_alias(registry.part(first.release, first.version), "champion")
     parts = [part for part in small_release.fitted(*feed) if part.task == "click_1d"]
     lent = small_release.released(feed, parts=parts)
@@ -158,7 +158,7 @@ def test_the_champion_lends_what_was_not_trained(feed: Feed, first: ReleaseResul
 
 
 def test_a_backfilled_release_is_marked_and_moves_no_alias(feed: Feed, first: ReleaseResult) -> None:
-    registry = Registry(feed[0].home)
+    registry = Store.open(feed[0].home).registry
     before = registry.aliases(first.release)
     backfilled = small_release.released(changed(feed, "version: 1", "version: 3"), backfill=True)
     assert backfilled.backfilled
@@ -170,7 +170,7 @@ def test_a_backfilled_release_is_marked_and_moves_no_alias(feed: Feed, first: Re
 
 def test_a_tag_that_somebody_set_makes_no_release_one_of_the_past(feed: Feed, first: ReleaseResult) -> None:
     """The manifest says as of when the champion is; tests/test_backfill.py has champions of later days."""
-    registry = Registry(feed[0].home)
+    registry = Store.open(feed[0].home).registry
     champion = registry.part(first.release, first.version)
     registry.set_alias(champion, "champion")
     for tag in ("2026-03-01T00:00:00Z", "soon"):
@@ -184,7 +184,7 @@ def test_killed_before_its_version_it_is_made_once_on_the_second_run(
     feed: Feed, first: ReleaseResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fresh = changed(feed, "version: 1", "version: 5")
-    before = len(Registry(feed[0].home).versions(first.release))
+    before = len(Store.open(feed[0].home).registry.versions(first.release))
     create = PatientClient.create_model_version
 
     def die(self: PatientClient, name: str, *how: Any, **kind: Any) -> Any:
@@ -198,13 +198,13 @@ def test_killed_before_its_version_it_is_made_once_on_the_second_run(
             small_release.released(fresh)
     result = small_release.released(fresh)
     assert not result.reused
-    assert len(Registry(feed[0].home).versions(first.release)) == before + 1
-    policies = Registry(feed[0].home).versions(f"{NAME}.utility_policy")
+    assert len(Store.open(feed[0].home).registry.versions(first.release)) == before + 1
+    policies = Store.open(feed[0].home).registry.versions(f"{NAME}.utility_policy")
     assert len({part.sha256 for part in policies}) == len(policies)
 
 
 def test_a_part_whose_bytes_changed_stops_the_release(feed: Feed, first: ReleaseResult) -> None:
-    registry = Registry(feed[0].home)
+    registry = Store.open(feed[0].home).registry
     before = registry.versions(first.release)
     model_id = registry.model_id(registry.part(f"{NAME}.calibrator.buy_2d", 1))
     location = registry.client.get_logged_model(model_id).artifact_location
@@ -227,6 +227,6 @@ def test_unpublished_labels_make_no_release(feed: Feed) -> None:
 def test_parts_that_have_seen_the_test_days_are_refused(feed: Feed, first: ReleaseResult) -> None:
     past = AS_OF - timedelta(days=10)
     earlier = labels.run(feed[0], as_of=past).snapshot
-    LabelStore(feed[0].home, NAME).publish(earlier, report="report.html", severity="none")
+    LabelStore(Store.open(feed[0].home), NAME).publish(earlier, report="report.html", severity="none")
     with pytest.raises(GateRefused, match=r"days that its parts have seen: small_feed\.task\.click_1d"):
         release.run(feed[0], as_of=past, snapshot=earlier, parts=small_release.fitted(*feed))

@@ -32,7 +32,7 @@ def workspace(labelled_feed: tuple[Workspace, str]) -> Workspace:
 @pytest.fixture
 def stored(workspace: Workspace, released: ReleaseResult, tmp_path: Path) -> Iterator[Path]:
     """The release's files in the artifact store; put back after the test."""
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     model_id = registry.model_id(registry.part(released.release, released.version))
     folder = Path(registry.client.get_logged_model(model_id).artifact_location.removeprefix("file://"))
     shutil.copytree(folder, tmp_path / "before")
@@ -61,7 +61,7 @@ def test_releases_are_compared_by_weights_and_verdicts(second_retrain: Retrained
         gates = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["gates"]
         judged.append({(one["gate"], one["subject"], one["segment"]) for one in gates})
         pinned = releases.release_manifest(workspace, version).part(Role.UTILITY_POLICY)
-        policy = json.loads(Registry(workspace.home).files(pinned)["policy.json"])
+        policy = json.loads(workspace.store.registry.files(pinned)["policy.json"])
         weights.append({task: one["weight"] for task, one in policy["weights"].items()})
     assert found["verdicts"], "one is a first release, the other a challenger"
     for row in found["verdicts"]:
@@ -103,7 +103,7 @@ def test_a_release_is_shown_with_pins_digests_and_figures(
 
 
 def test_the_gates_verdict_is_shown(workspace: Workspace, released: ReleaseResult) -> None:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     registry.set_tags(registry.part(released.release, released.version), {"verdict": "hold"})
     assert release_view.show(workspace, str(released.version))["verdict"] == "hold"
     registry.client.delete_model_version_tag(released.release, str(released.version), "verdict")
@@ -174,7 +174,7 @@ def test_an_extra_and_a_missing_file_are_named(
 
 
 def test_a_changed_part_is_named(workspace: Workspace, released: ReleaseResult) -> None:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     part = registry.part(f"{NAME}.calibrator.click_1d", 1)
     registry.set_tags(part, {"sha256": "0" * 64})
     problems = "\n".join(release_view.verify(workspace, "challenger").problems)
@@ -183,7 +183,7 @@ def test_a_changed_part_is_named(workspace: Workspace, released: ReleaseResult) 
 
 
 def test_a_changed_pin_tag_is_named(workspace: Workspace, released: ReleaseResult) -> None:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     part = registry.part(released.release, released.version)
     registry.set_tags(part, {f"component.{NAME}.task.click_1d": "9", "label_snapshot": "other"})
     problems = "\n".join(release_view.verify(workspace, "challenger").problems)
@@ -215,7 +215,7 @@ def resign(registry: Registry, part: Part, stored: Path) -> None:
 
 
 def problems_when_signed_anew(workspace: Workspace, released: ReleaseResult, stored: Path) -> list[str]:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     part = registry.part(released.release, released.version)
     tags = registry.tags(part)
     resign(registry, part, stored)
@@ -257,7 +257,7 @@ def test_whatever_file_was_changed_is_found_though_every_digest_was_made_anew(
 def test_a_tag_that_somebody_set_is_named(
     workspace: Workspace, released: ReleaseResult, tag: str, value: str
 ) -> None:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     part = registry.part(released.release, released.version)
     before = registry.tags(part)[tag]
     registry.set_tags(part, {tag: value})

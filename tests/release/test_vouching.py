@@ -7,9 +7,8 @@ import mlflow.pyfunc
 import pytest
 
 from tasks.release.loading import load_release
-from tasks.stores.alias_moves import AliasMoves
 from tasks.stores.audit_row import Entry, Kind
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.tracking import current, tracking_uri
 from tests.feeds.toy_release import NAME, a_frame, register_toy
 from tests.release.alone import run_alone
@@ -23,9 +22,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two releases; the first became champion by a move, and nobody moved an alias to the second."""
     made = new_home(tmp_path_factory.mktemp("vouching") / "home")
     first = register_toy(made)
-    AliasMoves(made, NAME, MODEL).add(lambda *_: Entry(Kind.PROMOTE, "ana", 1, None, "the first"))
+    Store.open(made).aliases(NAME).add(lambda *_: Entry(Kind.PROMOTE, "ana", 1, None, "the first"))
     register_toy(made, weights={"click_30m": 2.0})
-    Registry(made).set_alias(first, "champion")
+    Store.open(made).registry.set_alias(first, "champion")
     return made
 
 
@@ -46,7 +45,7 @@ def test_what_a_move_made_champion_is_loaded(home: Path) -> None:
 
 
 def test_a_release_that_no_move_made_champion_is_refused_whatever_its_alias(home: Path) -> None:
-    registry = Registry(home)
+    registry = Store.open(home).registry
     with pytest.raises(Exception, match=r"not loaded \(EQUIPOISE_REQUIRE_VERIFIED\): No move of the audit"):
         load(home, "/2")
     registry.set_alias(registry.part(MODEL, 2), "champion")
@@ -78,7 +77,7 @@ def test_a_value_that_is_none_refuses_too(home: Path, value: str, monkeypatch: p
 def test_where_the_program_is_not_installed_nobody_can_ask_and_it_is_refused(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = Registry(home).fetch(Registry(home).part(MODEL, 1), tmp_path / "release")
+    folder = Store.open(home).registry.fetch(Store.open(home).registry.part(MODEL, 1), tmp_path / "release")
     with pytest.raises(AssertionError, match=r"The audit cannot be asked \(ImportError: this repository"):
         run_alone(folder, "print(model)", folder=tmp_path)
     monkeypatch.setenv("EQUIPOISE_REQUIRE_VERIFIED", "0")
@@ -86,5 +85,5 @@ def test_where_the_program_is_not_installed_nobody_can_ask_and_it_is_refused(
 
 
 def test_a_rehearsal_of_this_program_loads_what_was_never_champion(home: Path, tmp_path: Path) -> None:
-    folder = Registry(home).fetch(Registry(home).part(MODEL, 2), tmp_path / "release")
+    folder = Store.open(home).registry.fetch(Store.open(home).registry.part(MODEL, 2), tmp_path / "release")
     assert load_release(folder).manifest.surface == NAME

@@ -55,7 +55,7 @@ def test_labels_of_shown_candidates_are_the_stores(first_retrain: Retrained) -> 
     workspace = first_retrain.workspace
     first, last = (FIRST.date() + day * DAY for day in (30, 31))
     frame = labelled_candidates(workspace, snapshot=_snapshot(workspace), first_day=first, last_day=last)
-    store = LabelStore(workspace.home, NAME)
+    store = LabelStore(workspace.store, NAME)
     stored = (
         store.snapshot(_snapshot(workspace)).read(list(BINARY), first_day=first, last_day=last).to_pandas()
     )
@@ -66,7 +66,7 @@ def test_labels_of_shown_candidates_are_the_stores(first_retrain: Retrained) -> 
 
 def test_without_a_table_of_candidates_they_are_the_impressions(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, snapshot = labelled_feed
-    store = LabelStore(workspace.home, workspace.surface)
+    store = LabelStore(workspace.store, workspace.surface)
     last = store.snapshot(snapshot).last_day
     frame = labelled_candidates(workspace, snapshot=snapshot, first_day=last, last_day=last)
     assert len(frame) == store.snapshot(snapshot).read(["item_id"], first_day=last).num_rows

@@ -10,7 +10,8 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.measured_policies import count_luck, tag_policies
-from tasks.stores.runs import StepKey, step_run
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home
 
@@ -19,13 +20,13 @@ DAYS = "2026-02-16/2026-02-22"
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return Workspace("feed", surfaces=tmp_path / "surfaces", home=new_home(tmp_path / "home"))
+    return Workspace("feed", surfaces=tmp_path / "surfaces", store=Store.open(new_home(tmp_path / "home")))
 
 
 def simulated(
     workspace: Workspace, inputs: str, policies: list[str], *, release: int = 1, days: str = DAYS
 ) -> str:
-    with step_run(StepKey(workspace.home, workspace.surface, "simulate", inputs)) as run:
+    with workspace.store.runs.step(StepKey(workspace.surface, "simulate", inputs)) as run:
         tag_policies(run, days, release, policies)
         return run.run_id
 
@@ -49,8 +50,8 @@ def test_other_days_and_the_same_policy_of_another_release_are_told_apart(worksp
 
 
 def test_what_failed_measured_nothing(workspace: Workspace) -> None:
-    key = StepKey(workspace.home, workspace.surface, "simulate", "a")
-    with contextlib.suppress(RuntimeError), step_run(key) as run:
+    key = StepKey(workspace.surface, "simulate", "a")
+    with contextlib.suppress(RuntimeError), workspace.store.runs.step(key) as run:
         tag_policies(run, DAYS, 1, ["lost"])
         raise RuntimeError
     assert count_luck(workspace, simulated(workspace, "b", ["own"]), {}).policies == 1
@@ -69,6 +70,6 @@ def test_the_best_gain_on_the_whole_loses_the_luck_of_as_many(workspace: Workspa
 
 
 def test_a_simulation_of_an_earlier_program_counts_as_one_policy(workspace: Workspace) -> None:
-    with step_run(StepKey(workspace.home, workspace.surface, "simulate", "a")) as run:
+    with workspace.store.runs.step(StepKey(workspace.surface, "simulate", "a")) as run:
         pass
     assert count_luck(workspace, run.run_id, {}).policies == 1

@@ -23,7 +23,6 @@ from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
 from tasks.release.rehearsal import Rehearsal, read_examination
 from tasks.release.trained import Trained
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing, examination
 from tasks.training import step as train
@@ -109,7 +108,7 @@ def test_positions_of_which_the_surface_says_nothing_leave_the_naive_figure_alon
 
 def test_training_and_the_release_weigh_an_order_by_the_pinned_curve(feed: Feed) -> None:
     workspace, snapshot = feed
-    registry, labels = Registry(workspace.home), LabelStore(workspace.home, NAME).snapshot(snapshot)
+    registry, labels = workspace.store.registry, LabelStore(workspace.store, NAME).snapshot(snapshot)
     slices = plan_slices(workspace.contracts, AS_OF, labels.days().column("ds").to_pylist()).tasks
     rehearsal, pins = Rehearsal(workspace, labels, slices), _pins(feed)
     curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot))
@@ -142,4 +141,4 @@ def _pins(feed: Feed) -> Pins:
             workspace, task=task, as_of=AS_OF, snapshot=snapshot, model_version=model.version
         )
         parts.append(Trained(task, model.version, fitted.version))
-    return pin_tasks(workspace, Registry(workspace.home), parts, as_of=AS_OF)
+    return pin_tasks(workspace, workspace.store.registry, parts, as_of=AS_OF)

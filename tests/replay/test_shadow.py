@@ -18,7 +18,6 @@ from tasks.replay import shadow
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.replay.shadow import reproduce
 from tasks.stores import delta
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import LATER, NAME, Retrained
@@ -109,7 +108,7 @@ def test_the_same_shadow_again_is_the_same_run(
 def test_rows_of_a_shadow_that_died_are_replaced_and_not_doubled(
     second_retrain: Retrained, beside: shadow.ShadowResult
 ) -> None:
-    workspace, client = second_retrain.workspace, Registry(second_retrain.workspace.home).client
+    workspace, client = second_retrain.workspace, second_retrain.workspace.store.registry.client
     before = _rows(workspace)
     client.set_terminated(beside.run_id, "KILLED")
     again = shadow.run(workspace, as_of=LATER, challenger=2)

@@ -17,6 +17,7 @@ from tasks.replay.spark_stream import decide_slice_with_spark
 from tasks.replay.stream import decide_slice
 from tasks.stores import releases
 from tasks.stores.manifest import Manifest
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import Retrained
 from tests.logs.spark_home import small_session
@@ -86,7 +87,9 @@ def test_an_order_that_does_not_exist_is_refused_as_in_one_process(
 def test_a_simulation_finds_with_either_engine_the_same(workspace: Workspace, tmp_path: Path) -> None:
     """The release against itself, in a copy of the home for each engine, which makes its own evidence."""
     spark, duckdb = (
-        replace(workspace, home=Path(shutil.copytree(workspace.home, tmp_path / engine)), engine=engine)
+        replace(
+            workspace, store=Store.open(shutil.copytree(workspace.home, tmp_path / engine)), engine=engine
+        )
         for engine in ENGINES
     )
     runs = [simulate.run(each, release=1, baseline="1") for each in (spark, duckdb)]

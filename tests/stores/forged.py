@@ -7,14 +7,14 @@ from pathlib import Path
 from mlflow.entities import Param, RunTag
 
 from tasks.stores.runs import EVIDENCE
-from tasks.stores.tracking import connect
+from tasks.stores.store import Store
 
 
 def forge_run(
     home: Path, run_id: str, change: Callable[[str], str], *, tags: Mapping[str, str] | None = None
 ) -> str:
     """Copy a finished run with all that MLflow holds of it, its evidence changed; return the copy."""
-    client = connect(home)
+    client = Store.open(home).client
     run = client.get_run(run_id)
     copied = client.create_run(
         run.info.experiment_id, run_name=run.info.run_name, tags={**run.data.tags, **(tags or {})}

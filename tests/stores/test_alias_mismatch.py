@@ -12,8 +12,8 @@ from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.stores.alias_mismatch import name_row
 from tasks.stores.alias_moves import AliasMoves, Told
 from tasks.stores.audit_row import Entry, Kind
-from tasks.stores.registry import Registry
-from tests.stores.registered import MODEL, register
+from tasks.stores.store import Store
+from tests.stores.registered import MODEL, new_aliases, register
 
 PROMOTED = Entry(Kind.PROMOTE, "ana", 1, None, "the first")
 
@@ -26,7 +26,7 @@ def audit_folder(moves: AliasMoves) -> Path:
 @pytest.fixture(scope="module")
 def settled(tmp_path_factory: pytest.TempPathFactory) -> AliasMoves:
     """Three releases; 1, then 2 were promoted, the latter approved."""
-    moves = AliasMoves(tmp_path_factory.mktemp("settled") / "home", "feed", MODEL)
+    moves = new_aliases(tmp_path_factory.mktemp("settled") / "home")
     register(moves, "one", "two", "three")
     moves.add(lambda *_: PROMOTED)
     moves.add(lambda *_: Entry(Kind.APPROVE, "sam", 2, 1, "", "e", role="safety"))
@@ -36,12 +36,12 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> AliasMoves:
 
 @pytest.fixture
 def moves(settled: AliasMoves, tmp_path: Path) -> AliasMoves:
-    shutil.copytree(settled.home, tmp_path / "home")
-    return replace(settled, home=tmp_path / "home")
+    shutil.copytree(settled.registry.home, tmp_path / "home")
+    return Store.open(tmp_path / "home").aliases("feed")
 
 
 def aliases(moves: AliasMoves) -> dict[str, int]:
-    return Registry(moves.home).aliases(MODEL)
+    return moves.registry.aliases(MODEL)
 
 
 def told(moves: AliasMoves) -> Told | None:
@@ -65,7 +65,7 @@ def assert_one_rollback_mends(moves: AliasMoves) -> None:
 
 
 def test_every_row_knows_its_releases_by_their_bytes(moves: AliasMoves) -> None:
-    registry = Registry(moves.home)
+    registry = moves.registry
     one, two = (registry.part(MODEL, version).sha256 for version in (1, 2))
     known = [(entry.sha256, entry.champion_sha256) for entry in moves.audit.entries()]
     assert known == [(one, None), (two, one), (two, one)]
@@ -113,8 +113,8 @@ def test_whatever_file_of_the_audit_is_torn_its_rows_are_true_or_told_and_one_ro
     draw, true = random.Random(how), settled.audit.entries()  # noqa: S311 - a seed, no secret
     folder = audit_folder(settled)
     for number, name in enumerate(sorted(path.relative_to(folder) for path in folder.rglob("*.*"))):
-        home = Path(shutil.copytree(settled.home, tmp_path / str(number)))
-        moves = replace(settled, home=home)
+        home = Path(shutil.copytree(settled.registry.home, tmp_path / str(number)))
+        moves = Store.open(home).aliases("feed")
         torn(audit_folder(moves) / name, how, draw)
         if told(moves) is None:
             assert moves.audit.entries() == true, name
@@ -136,8 +136,8 @@ def test_a_folder_that_may_not_be_read_is_not_taken_for_a_torn_audit(
 def test_a_tag_that_is_no_row_is_told_and_one_rollback_puts_it_right(
     settled: AliasMoves, tmp_path: Path, tag: str, value: str
 ) -> None:
-    moves = replace(settled, home=Path(shutil.copytree(settled.home, tmp_path / "home")))
-    Registry(moves.home).client.set_registered_model_tag(MODEL, tag, value)
+    moves = Store.open(Path(shutil.copytree(settled.registry.home, tmp_path / "home"))).aliases("feed")
+    moves.registry.client.set_registered_model_tag(MODEL, tag, value)
     mismatch = moves.mismatch()
     assert mismatch is not None
     assert (mismatch.of, mismatch.what.startswith(f"Somebody set the tag {tag}")) == (Told.ALIASES, True)
@@ -154,7 +154,7 @@ def test_a_release_that_only_shares_the_number_is_never_champion(
     settled: AliasMoves, tmp_path: Path, known_by: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MLflow's database was lost, the audit kept: version numbers begin again."""
-    moves = replace(settled, home=tmp_path / "home")
+    moves = new_aliases(tmp_path / "home")
     shutil.copytree(audit_folder(settled), audit_folder(moves))
     register(moves, "one", "another two")
     if known_by == "time":  # rows of a program that wrote no digest
@@ -172,7 +172,7 @@ def test_a_registry_that_lacks_the_release_is_younger_too_and_goes_back_to_one_t
     settled: AliasMoves, tmp_path: Path
 ) -> None:
     """An older backup of MLflow was restored."""
-    moves = replace(settled, home=tmp_path / "home")
+    moves = new_aliases(tmp_path / "home")
     shutil.copytree(audit_folder(settled), audit_folder(moves))
     register(moves, "one")
     mismatch = moves.mismatch()
@@ -184,7 +184,7 @@ def test_a_registry_that_lacks_the_release_is_younger_too_and_goes_back_to_one_t
 
 
 def test_where_no_release_is_left_the_way_out_is_a_new_audit(settled: AliasMoves, tmp_path: Path) -> None:
-    moves = replace(settled, home=tmp_path / "home")
+    moves = new_aliases(tmp_path / "home")
     shutil.copytree(audit_folder(settled), audit_folder(moves))
     register(moves, "another one")
     assert f"move {audit_folder(moves)} away" in str(moves.mismatch())
@@ -195,19 +195,19 @@ def test_where_no_release_is_left_the_way_out_is_a_new_audit(settled: AliasMoves
 
 
 def test_a_release_that_was_deleted_is_missed(moves: AliasMoves) -> None:
-    Registry(moves.home).client.delete_model_version(MODEL, "2")
+    moves.registry.client.delete_model_version(MODEL, "2")
     assert told(moves) is Told.REGISTRY
     assert_one_rollback_mends(moves)
 
 
 def test_what_a_program_before_this_one_left_agrees(moves: AliasMoves) -> None:
     """It tagged the number of the last move alone."""
-    client = Registry(moves.home).client
+    client = moves.registry.client
     client.set_registered_model_tag(MODEL, "equipoise.moves", "2")
     client.delete_registered_model_tag(MODEL, "equipoise.audit")
     assert moves.mismatch() is None
     assert moves.settle() == {"champion": 2, "previous": 1}
-    assert "equipoise.audit" in Registry(moves.home).model_tags(MODEL)
+    assert "equipoise.audit" in moves.registry.model_tags(MODEL)
 
 
 Change = Callable[[AliasMoves], object]
@@ -215,7 +215,7 @@ Change = Callable[[AliasMoves], object]
 
 def before_the_aliases(moves: AliasMoves) -> None:
     """Take aliases and tag back to what they were before the second promotion was carried out."""
-    client = Registry(moves.home).client
+    client = moves.registry.client
     client.delete_registered_model_alias(MODEL, "previous")
     client.set_registered_model_alias(MODEL, "champion", "1")
     client.set_registered_model_tag(MODEL, "equipoise.moves", name_row(moves.audit.entries(), 0))
@@ -224,8 +224,8 @@ def before_the_aliases(moves: AliasMoves) -> None:
 @pytest.mark.parametrize(
     "killed_before",
     [
-        lambda moves: Registry(moves.home).client.delete_registered_model_tag(MODEL, "equipoise.moves"),
-        lambda moves: Registry(moves.home).client.delete_registered_model_tag(MODEL, "equipoise.audit"),
+        lambda moves: moves.registry.client.delete_registered_model_tag(MODEL, "equipoise.moves"),
+        lambda moves: moves.registry.client.delete_registered_model_tag(MODEL, "equipoise.audit"),
         before_the_aliases,
     ],
     ids=["the moves' tag", "the newest row's tag", "the aliases"],
@@ -239,7 +239,7 @@ def test_whatever_a_killed_move_left_undone_is_carried_out(moves: AliasMoves, ki
 
 @pytest.mark.parametrize("tag", ["missing", "of the first move", "of the last move"])
 def test_an_alias_that_somebody_moved_is_reported_whatever_the_tag_says(moves: AliasMoves, tag: str) -> None:
-    client, entries = Registry(moves.home).client, moves.audit.entries()
+    client, entries = moves.registry.client, moves.audit.entries()
     client.set_registered_model_alias(MODEL, "champion", "3")
     if tag == "missing":
         client.delete_registered_model_tag(MODEL, "equipoise.moves")
@@ -256,7 +256,7 @@ def test_an_alias_that_somebody_moved_is_reported_whatever_the_tag_says(moves: A
 
 
 def test_a_rollback_from_what_somebody_moved_is_carried_out_where_it_was_killed(moves: AliasMoves) -> None:
-    client = Registry(moves.home).client
+    client = moves.registry.client
     client.set_registered_model_alias(MODEL, "champion", "3")
     moves.audit.add(lambda _: Entry(Kind.ROLLBACK, "sam", 1, 3, "back"))
     assert moves.mismatch() is None

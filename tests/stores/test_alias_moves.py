@@ -1,7 +1,6 @@
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from hypothesis import strategies as st
 from tasks.errors import StoreError
 from tasks.stores.alias_moves import AliasMoves
 from tasks.stores.audit_row import Entry, Kind
-from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, step_run
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
 from tests.stores.mlflow_home import new_home
 
 MODEL = "feed.release"
@@ -23,12 +22,12 @@ Aliases = Mapping[str, int]
 @pytest.fixture
 def moves(tmp_path: Path) -> AliasMoves:
     """Four releases, none of them champion."""
-    registry = Registry(new_home(tmp_path))
-    with step_run(StepKey(registry.home, "feed", step="release", inputs="i")) as run:
+    registry = Store.open(new_home(tmp_path)).registry
+    with registry.runs.step(StepKey("feed", step="release", inputs="i")) as run:
         for number in range(4):
             files = {"manifest.json": str(number).encode()}
             registry.register(MODEL, files, run_id=run.run_id, tags={}, model_type="release")
-    return AliasMoves(tmp_path, "feed", MODEL)
+    return Store.open(tmp_path).aliases("feed")
 
 
 def promote(moves: AliasMoves, release: int, *, beside: int | None) -> Entry | None:
@@ -47,11 +46,11 @@ def rollback(moves: AliasMoves, release: int) -> Entry | None:
 
 
 def aliases(moves: AliasMoves) -> dict[str, int]:
-    return Registry(moves.home).aliases(MODEL)
+    return moves.registry.aliases(MODEL)
 
 
 def set_by_hand(moves: AliasMoves, alias: str, version: int) -> None:
-    registry = Registry(moves.home)
+    registry = moves.registry
     registry.set_alias(registry.part(MODEL, version), alias)
 
 
@@ -138,7 +137,7 @@ def test_a_champion_that_no_move_made_is_told(moves: AliasMoves) -> None:
 
 def test_a_champion_that_was_taken_away_by_hand_is_told(moves: AliasMoves) -> None:
     promote(moves, 1, beside=None)
-    Registry(moves.home).client.delete_registered_model_alias(MODEL, "champion")
+    moves.registry.client.delete_registered_model_alias(MODEL, "champion")
     assert "The registry says no champion" in str(moves.mismatch())
 
 
@@ -169,7 +168,7 @@ def canary(moves: AliasMoves, release: int) -> Entry | None:
 
 
 def share(moves: AliasMoves, version: int) -> str | None:
-    registry = Registry(moves.home)
+    registry = moves.registry
     return registry.tags(registry.part(MODEL, version)).get("canary_share")
 
 
@@ -190,7 +189,7 @@ def test_a_canary_that_was_killed_half_way_ends_as_if_nothing_had_been(moves: Al
     promote(moves, 1, beside=None)
     row = Entry(Kind.CANARY, "ana", 2, 1, "better", share=0.05)
     moves.audit.append(row, seen=moves.audit.read())
-    registry = Registry(moves.home)
+    registry = moves.registry
     if done > 0:
         registry.set_tags(registry.part(MODEL, 2), {"canary_share": 0.05})
     if done > 1:
@@ -206,7 +205,7 @@ def test_the_end_of_a_canary_that_was_killed_half_way_leaves_no_share(moves: Ali
     canary(moves, 2)
     moves.audit.append(Entry(Kind.WITHDRAW, "sam", 2, 1, "hides rose"), seen=moves.audit.read())
     if done:
-        Registry(moves.home).delete_alias(MODEL, "canary")
+        moves.registry.delete_alias(MODEL, "canary")
     assert moves.settle() == {"champion": 1}
     assert share(moves, 2) is None
 
@@ -225,8 +224,8 @@ def test_whatever_moves_in_whatever_order_and_is_killed_where_audit_and_aliases_
 ) -> None:
     """The aliases are those of a few lines of our own; a killed move has written its row and nothing else."""
     home = tmp_path_factory.mktemp("any") / "home"
-    shutil.copytree(moves.home, home)
-    here = replace(moves, home=home)
+    shutil.copytree(moves.registry.home, home)
+    here = Store.open(home).aliases("feed")
     expected: dict[str, int] = {}
     for kind, release, killed in steps:
         champion = expected.get("champion")

@@ -10,6 +10,7 @@ from tasks.stores import delta
 from tasks.stores.audit import Audit, broken_entries
 from tasks.stores.audit_row import SCHEMA as AUDIT_SCHEMA
 from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.store import Store
 
 PROMOTED = Entry(
     Kind.PROMOTE, "ana", 1, None, "the first", "e" * 64, waiver="no traffic yet", run="manual__1"
@@ -19,7 +20,7 @@ APPROVED = Entry(Kind.APPROVE, "sam", 2, 1, "", "f" * 64, role="safety", run="ma
 
 @pytest.fixture
 def audit(tmp_path: Path) -> Audit:
-    return Audit(tmp_path, "feed")
+    return Store.open(tmp_path).audit("feed")
 
 
 def test_a_surface_without_moves_has_no_rows(audit: Audit) -> None:

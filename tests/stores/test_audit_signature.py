@@ -16,8 +16,7 @@ from tasks.stores.alias_moves import AliasMoves, Told
 from tasks.stores.audit import entry_seals
 from tasks.stores.audit_row import SCHEMA, Entry, Kind
 from tasks.stores.audit_signature import SIGNED, find_unsigned, sign_head, sign_row
-from tasks.stores.registry import Registry
-from tests.stores.registered import MODEL, register
+from tests.stores.registered import MODEL, new_aliases, register
 
 KEY = b"k" * 32
 ANOTHER = b"x" * 32
@@ -61,7 +60,7 @@ def test_rows_that_were_cut_off_below_the_head_are_missed() -> None:
 def moves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AliasMoves:
     """Three releases, of which two became champion, by a program with the key."""
     monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", KEY.hex())
-    moves = AliasMoves(tmp_path / "home", "feed", MODEL)
+    moves = new_aliases(tmp_path / "home")
     register(moves, "one", "two", "three")
     moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", 1, None, "the first"))
     moves.add(lambda *_: Entry(Kind.APPROVE, "sam", 2, 1, "", "e", role="safety"))
@@ -78,7 +77,7 @@ def write(moves: AliasMoves, rows: list[Entry]) -> None:
     moves.audit.set_aside()
     table = pa.Table.from_pylist([asdict(row) for row in made], schema=SCHEMA)
     delta.append_after(moves.audit.path, table, version=None)
-    client, head = Registry(moves.home).client, f"{len(made) - 1} {made[-1].seal}"
+    client, head = moves.registry.client, f"{len(made) - 1} {made[-1].seal}"
     for tag in ("equipoise.audit", "equipoise.moves"):
         client.set_registered_model_tag(MODEL, tag, head)
 
@@ -130,7 +129,7 @@ def test_an_audit_of_before_there_was_a_key_is_signed_once_and_goes_on(
     moves.sign()
     moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", 3, 2, "better still", "e"))
     assert moves.mismatch() is None
-    assert Registry(moves.home).aliases(MODEL) == {"champion": 3, "previous": 2}
+    assert moves.registry.aliases(MODEL) == {"champion": 3, "previous": 2}
 
 
 def test_going_back_is_possible_while_nobody_vouches_and_signs_nothing(
@@ -138,7 +137,7 @@ def test_going_back_is_possible_while_nobody_vouches_and_signs_nothing(
 ) -> None:
     monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", ANOTHER.hex())
     moves.mend(lambda *_: Entry(Kind.ROLLBACK, "sam", 1, 2, "returns rose"))
-    assert Registry(moves.home).aliases(MODEL) == {"champion": 1, "previous": 1}
+    assert moves.registry.aliases(MODEL) == {"champion": 1, "previous": 1}
     assert len(moves.audit.entries()) == 4, "the audit is whole and goes on"
     mismatch = moves.mismatch()
     assert mismatch is not None
@@ -152,7 +151,7 @@ def test_without_a_key_nothing_is_signed(moves: AliasMoves, monkeypatch: pytest.
 
 
 def test_the_audit_vouches_for_what_it_made_champion_by_its_bytes(moves: AliasMoves) -> None:
-    registry = Registry(moves.home)
+    registry = moves.registry
     doubts: list[Any] = [moves.doubt(registry.part(MODEL, version).sha256) for version in (1, 2, 3)]
     assert doubts[:2] == ["", ""]
     assert doubts[2].startswith(f"No move of the audit made {MODEL} version 3")

@@ -11,8 +11,8 @@ from tasks.errors import ContractError, StoreError
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.stores.backup import back_up, restore
-from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, step_run
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import NAME, Logs, at
 from tests.stores.mlflow_home import new_home
@@ -21,8 +21,10 @@ MODEL = f"{NAME}.task.click"
 
 
 def register(home: Path, content: str) -> None:
-    with step_run(StepKey(home, NAME, step="train", inputs=content)) as run:
-        Registry(home).register(MODEL, {"f": content.encode()}, run_id=run.run_id, tags={}, model_type="t")
+    with Store.open(home).runs.step(StepKey(NAME, step="train", inputs=content)) as run:
+        Store.open(home).registry.register(
+            MODEL, {"f": content.encode()}, run_id=run.run_id, tags={}, model_type="t"
+        )
 
 
 def files(folder: Path) -> dict[Path, bytes]:
@@ -34,24 +36,29 @@ def workspace(tmp_path: Path) -> Workspace:
     new_home(tmp_path / "home")
     workspace = Logs.random(tmp_path, seed=1).write()
     snapshot = labels.run(workspace, as_of=at(40)).snapshot
-    LabelStore(workspace.home, NAME).publish(snapshot, report="r", severity="none")
+    LabelStore(workspace.store, NAME).publish(snapshot, report="r", severity="none")
     register(workspace.home, "first")
     return workspace
 
 
 def test_a_restored_home_is_used_on_without_the_first(workspace: Workspace, tmp_path: Path) -> None:
-    snapshot = LabelStore(workspace.home, NAME).find(None)
+    snapshot = LabelStore(workspace.store, NAME).find(None)
     before = snapshot.read(["request_id", "click"])
     back_up(workspace.home, tmp_path / "backup")
     shutil.rmtree(workspace.home)
     home = tmp_path / "else where" / "home"
     assert Path(restore(tmp_path / "backup", home).path) == home
-    assert LabelStore(home, NAME).published(snapshot.id)
-    assert LabelStore(home, NAME).snapshot(snapshot.id).read(["request_id", "click"]).equals(before)
-    registry = Registry(home)
+    assert LabelStore(Store.open(home), NAME).published(snapshot.id)
+    assert (
+        LabelStore(Store.open(home), NAME).snapshot(snapshot.id).read(["request_id", "click"]).equals(before)
+    )
+    registry = Store.open(home).registry
     assert registry.files(registry.part(MODEL, 1))["f"] == b"first"
     register(home, "second")
-    assert labels.run(Workspace(NAME, workspace.surfaces, home), as_of=at(40)).snapshot == snapshot.id
+    assert (
+        labels.run(Workspace(NAME, workspace.surfaces, Store.open(home)), as_of=at(40)).snapshot
+        == snapshot.id
+    )
     assert not workspace.home.exists()
 
 
@@ -73,7 +80,7 @@ def test_a_backup_of_a_home_that_is_worked_in_holds_all_that_it_names(
         stop.set()
         worker.join()
     restore(tmp_path / "backup", tmp_path / "restored")
-    registry = Registry(tmp_path / "restored")
+    registry = Store.open(tmp_path / "restored").registry
     fetched = [registry.files(part)["f"] for part in registry.versions(MODEL)]
     assert fetched[0] == b"first"
     assert fetched[1:] == [f"more {number}".encode() for number in range(1, len(fetched))]

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from tasks.stores.database import follow_home, is_made, make_database
-from tasks.stores.runs import StepKey, read_text, step_run
-from tasks.stores.tracking import connect
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
 from tests.evaluation import written
 from tests.stores.mlflow_home import new_home
 
 
 def write_run(home: Path, text: str) -> str:
-    with step_run(StepKey(home, "feed", step="train", inputs=text)) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="train", inputs=text)) as run:
         run.evidence(written.document("shadow"))
         run.text("said.txt", text)
     return run.run_id
@@ -64,7 +64,7 @@ def test_a_database_without_the_mark_that_holds_a_run_is_kept(tmp_path: Path) ->
     home = new_home(tmp_path)
     run = write_run(home, "x")
     (home / "mlflow/.made").unlink()
-    assert connect(home).get_run(run).info.run_id == run
+    assert Store.open(home).client.get_run(run).info.run_id == run
 
 
 def test_a_disk_that_is_full_while_it_is_made_leaves_nothing(
@@ -86,7 +86,7 @@ def test_a_copied_home_reads_and_writes_below_itself_alone(tmp_path: Path) -> No
     shutil.copytree(home, tmp_path / "second")
     before = files(home)
     shutil.move(home, tmp_path / "away")
-    assert read_text(tmp_path / "second", run, "said.txt") == "of the first"
+    assert Store.open(tmp_path / "second").runs.read_text(run, "said.txt") == "of the first"
     shutil.move(tmp_path / "away", home)
     write_run(tmp_path / "second", "of the second")
     assert files(home) == before
@@ -97,7 +97,7 @@ def test_a_moved_home_that_moves_back_finds_everything(tmp_path: Path) -> None:
     run = write_run(home, "x")
     for name in ("two", "three", "one"):
         home = home.rename(tmp_path / name)
-        assert read_text(home, run, "said.txt") == "x"
+        assert Store.open(home).runs.read_text(run, "said.txt") == "x"
 
 
 def test_a_database_that_is_put_into_a_home_in_use_is_followed_too(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_database_that_is_put_into_a_home_in_use_is_followed_too(tmp_path: Pat
 def test_a_home_behind_a_link_stays_as_it_is(tmp_path: Path) -> None:
     home = new_home(tmp_path / "one")
     run = write_run(home, "x")
-    location = connect(home).get_run(run).info.artifact_uri
+    location = Store.open(home).client.get_run(run).info.artifact_uri
     (tmp_path / "link").symlink_to(home)
     follow_home(tmp_path / "link")
-    assert connect(tmp_path / "link").get_run(run).info.artifact_uri == location
+    assert Store.open(tmp_path / "link").client.get_run(run).info.artifact_uri == location

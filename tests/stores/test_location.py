@@ -19,7 +19,6 @@ from tasks.stores.location import (
     relative_path,
     size_of,
     storage_options,
-    store_of,
 )
 from tests.stores.object_store import ObjectStore, running_store
 
@@ -49,13 +48,6 @@ def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 def test_a_uri_is_an_object_path_and_all_else_a_folder() -> None:
     assert locate("s3://bucket/logs/") == ObjectPath("s3://bucket/logs")
     assert locate("logs") == Path("logs")
-
-
-def test_the_store_is_the_home_unless_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("EQUIPOISE_STORE", raising=False)
-    assert store_of(Path("home")) == Path("home")
-    monkeypatch.setenv("EQUIPOISE_STORE", "s3://bucket/store")
-    assert store_of(Path("home")) == ObjectPath("s3://bucket/store")
 
 
 def test_names_parents_and_relative_paths_are_those_of_a_folder() -> None:

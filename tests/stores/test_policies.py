@@ -8,7 +8,7 @@ from tasks.errors import ContractError
 from tasks.stores.manifest import Role
 from tasks.stores.policies import POLICY_FILE, policy_files, refuse_silent_changes, register_policies
 from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, step_run
+from tasks.stores.runs import StepKey
 from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import NAME, Logs
 from tests.stores.mlflow_home import new_home
@@ -23,11 +23,11 @@ def workspace(tmp_path: Path) -> Workspace:
 
 @pytest.fixture
 def registry(workspace: Workspace) -> Registry:
-    return Registry(workspace.home)
+    return workspace.store.registry
 
 
 def register(workspace: Workspace, registry: Registry) -> list[tuple[str, int]]:
-    with step_run(StepKey(workspace.home, NAME, step="release", inputs="i")) as run:
+    with workspace.store.runs.step(StepKey(NAME, step="release", inputs="i")) as run:
         pinned = register_policies(workspace, registry, run.run_id)
     return [(part.name, part.version) for part in pinned]
 

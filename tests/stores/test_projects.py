@@ -8,7 +8,8 @@ import pytest
 from tasks.errors import ContractError, DataError
 from tasks.stores.projects import ERROR, MESSAGE, PROJECT, ProjectRun
 from tasks.stores.runs import PARENT
-from tasks.stores.tracking import PatientClient, connect, experiment_id, tracking_uri
+from tasks.stores.store import Store
+from tasks.stores.tracking import PatientClient, tracking_uri
 from tests.stores.mlflow_home import new_home
 
 
@@ -19,13 +20,13 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(home: Path) -> PatientClient:
-    return connect(home)
+    return Store.open(home).client
 
 
 def open_run(client: PatientClient, home: Path) -> ProjectRun:
-    run = client.create_run(experiment_id(client, home, "feed"))
+    run = client.create_run(Store.open(home).runs.experiment_id("feed"))
     client.log_param(run.info.run_id, "task", "click")
-    return ProjectRun(client, run.info.run_id)
+    return ProjectRun(Store.open(home).runs, run.info.run_id)
 
 
 def status(run: ProjectRun) -> str:

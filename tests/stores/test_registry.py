@@ -13,7 +13,8 @@ from tasks.errors import ContractError, StoreError
 from tasks.stores.digests import sha256
 from tasks.stores.parts import BOOSTER, Part, booster_files, files_sha256, folder_sha256
 from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, step_run
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
 from tests.stores.mlflow_home import new_home
 
@@ -24,11 +25,11 @@ AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
-    return Registry(new_home(tmp_path))
+    return Store.open(new_home(tmp_path)).registry
 
 
 def open_run(registry: Registry) -> str:
-    with step_run(StepKey(registry.home, "feed", step="calibrate", inputs="i")) as run:
+    with registry.runs.step(StepKey("feed", step="calibrate", inputs="i")) as run:
         return run.run_id
 
 
@@ -124,7 +125,7 @@ def test_a_step_killed_after_registering_finds_its_version(
 def test_where_a_version_comes_from_is_what_mlflow_says_whoever_asks(registry: Registry) -> None:
     part = register(registry)
     version = registry.client.get_model_version(NAME, "1")
-    for looked_up in (registry, Registry(registry.home)):
+    for looked_up in (registry, registry):
         assert looked_up.run_id(part) == version.run_id
         assert f"models:/{looked_up.model_id(part)}" == version.source
         assert looked_up.made_at(part).timestamp() == version.creation_timestamp / 1000
@@ -134,7 +135,7 @@ def test_steps_in_parallel_register_the_same_bytes_once(registry: Registry) -> N
     run_id = open_run(registry)
 
     def once(_: int) -> Part:
-        return Registry(registry.home).register(NAME, FILES, run_id=run_id, tags={}, model_type="calibrator")
+        return registry.register(NAME, FILES, run_id=run_id, tags={}, model_type="calibrator")
 
     with ThreadPoolExecutor(4) as pool:
         parts = set(pool.map(once, range(4)))

@@ -9,8 +9,8 @@ from tasks.errors import ContractError
 from tasks.stores import releases
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedSnapshot
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, step_run
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home
 
@@ -20,7 +20,7 @@ TAGS = {"as_of": "2026-03-01T00:00:00Z", "backfilled": "false", "label_snapshot"
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return Workspace("feed", surfaces=tmp_path / "surfaces", home=new_home(tmp_path / "home"))
+    return Workspace("feed", surfaces=tmp_path / "surfaces", store=Store.open(new_home(tmp_path / "home")))
 
 
 MADE = Manifest(
@@ -36,16 +36,16 @@ MADE = Manifest(
 
 
 def register(workspace: Workspace, **tags: str) -> Part:
-    with step_run(StepKey(workspace.home, "feed", step="release", inputs="-".join(tags.values()))) as run:
+    with workspace.store.runs.step(StepKey("feed", step="release", inputs="-".join(tags.values()))) as run:
         files = {"f": str(tags).encode(), f"{ROOT}/{MANIFEST}": MADE.to_bytes()}
-        return Registry(workspace.home).register(
+        return workspace.store.registry.register(
             NAME, files, run_id=run.run_id, tags={**TAGS, **tags}, model_type="release"
         )
 
 
 def test_a_version_or_an_alias_means_a_release(workspace: Workspace) -> None:
     first, second = register(workspace), register(workspace, verdict="promote")
-    Registry(workspace.home).set_alias(second, "champion")
+    workspace.store.registry.set_alias(second, "champion")
     assert releases.release_part(workspace, 1) == first
     assert releases.resolve_release(workspace, "champion") == 2
     assert releases.find_release(workspace, "champion") == 2
@@ -61,7 +61,7 @@ def test_an_alias_that_means_nothing_is_refused_where_a_release_is_needed(worksp
 def test_a_list_is_newest_first_and_says_what_each_release_is(workspace: Workspace) -> None:
     register(workspace, backfilled="true")
     part = register(workspace, verdict="hold")
-    Registry(workspace.home).set_alias(part, "challenger")
+    workspace.store.registry.set_alias(part, "challenger")
     newest, oldest = releases.list_releases(workspace)
     assert newest == {
         "version": 2,
@@ -77,6 +77,6 @@ def test_a_list_is_newest_first_and_says_what_each_release_is(workspace: Workspa
 def test_the_champion_lends_where_it_is_not_of_a_later_instant(workspace: Workspace) -> None:
     as_of = datetime(2026, 3, 1, tzinfo=UTC)
     assert releases.find_fallback_release(workspace, as_of) is None
-    Registry(workspace.home).set_alias(register(workspace), "champion")
+    workspace.store.registry.set_alias(register(workspace), "champion")
     assert releases.find_fallback_release(workspace, as_of) == 1
     assert releases.find_fallback_release(workspace, datetime(2026, 2, 1, tzinfo=UTC)) is None

@@ -9,9 +9,9 @@ from urllib.parse import urlparse
 import pytest
 
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
 from tasks.stores.reusable_part import ReusablePart
-from tasks.stores.runs import EVIDENCE, StepRun, read_text
+from tasks.stores.runs import EVIDENCE, StepRun
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home
 
@@ -20,7 +20,9 @@ NAME = "feed.task.click"
 
 @pytest.fixture
 def wanted(tmp_path: Path) -> ReusablePart:
-    workspace = Workspace("feed", surfaces=tmp_path / "surfaces", home=new_home(tmp_path / "home"))
+    workspace = Workspace(
+        "feed", surfaces=tmp_path / "surfaces", store=Store.open(new_home(tmp_path / "home"))
+    )
     return ReusablePart(workspace, "train", "click", NAME, inputs="i", tags={"snapshot": "s"})
 
 
@@ -29,7 +31,7 @@ def make(wanted: ReusablePart, content: bytes = b"1", *, dies: bool = False) -> 
 
     def fit(run: StepRun, tags: Mapping[str, str]) -> Part:
         run.json(EVIDENCE, {"made": content.decode()})
-        registry = Registry(wanted.workspace.home)
+        registry = wanted.workspace.store.registry
         part = registry.register(NAME, {"f": content}, run_id=run.run_id, tags=tags, model_type="t")
         if dies:
             raise KeyboardInterrupt
@@ -78,4 +80,4 @@ def test_what_lost_its_files_or_its_evidence_is_made_again_in_its_place(
     assert make(wanted) == made
     assert wanted.find() == made
     assert registry.run_id(made) == run
-    assert json.loads(read_text(registry.home, run, EVIDENCE)) == {"made": "1"}
+    assert json.loads(registry.runs.read_text(run, EVIDENCE)) == {"made": "1"}

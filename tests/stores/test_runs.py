@@ -11,8 +11,8 @@ import pytest
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence
-from tasks.stores.runs import StepKey, finished_run, read_evidence, step_run
-from tasks.stores.tracking import connect
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
 from tests.evaluation import written
 from tests.stores.mlflow_home import new_home
 
@@ -23,15 +23,15 @@ def home(tmp_path: Path) -> Path:
 
 
 def finish(home: Path, *, step: str = "train", inputs: str = "abc") -> str:
-    with step_run(
-        StepKey(home, "feed", step=step, inputs=inputs, task="click_30m"), tags={"as_of": "now"}
+    with Store.open(home).runs.step(
+        StepKey("feed", step=step, inputs=inputs, task="click_30m"), tags={"as_of": "now"}
     ) as run:
         run.json("evidence.json", {})
         return run.run_id
 
 
 def test_a_run_says_what_it_is(home: Path) -> None:
-    run = connect(home).get_run(finish(home))
+    run = Store.open(home).client.get_run(finish(home))
     assert run.info.status == "FINISHED"
     assert run.info.run_name == "train click_30m"
     said = {
@@ -46,115 +46,120 @@ def test_a_run_says_what_it_is(home: Path) -> None:
 
 def test_a_finished_run_of_the_same_inputs_is_found(home: Path) -> None:
     run_id = finish(home)
-    assert finished_run(StepKey(home, "feed", step="train", inputs="abc")) == run_id
-    assert finished_run(StepKey(home, "feed", step="train", inputs="other")) is None
-    assert finished_run(StepKey(home, "feed", step="calibrate", inputs="abc")) is None
+    assert Store.open(home).runs.finished(StepKey("feed", step="train", inputs="abc")) == run_id
+    assert Store.open(home).runs.finished(StepKey("feed", step="train", inputs="other")) is None
+    assert Store.open(home).runs.finished(StepKey("feed", step="calibrate", inputs="abc")) is None
 
 
 def test_a_failed_run_says_so_and_is_not_used_again(home: Path) -> None:
-    with pytest.raises(DataError), step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
+    with (
+        pytest.raises(DataError),
+        Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run,
+    ):
         raise DataError("no rows")
-    assert connect(home).get_run(run.run_id).info.status == "FAILED"
-    assert finished_run(StepKey(home, "feed", step="train", inputs="abc")) is None
+    assert Store.open(home).client.get_run(run.run_id).info.status == "FAILED"
+    assert Store.open(home).runs.finished(StepKey("feed", step="train", inputs="abc")) is None
 
 
 def test_a_parent_that_is_not_there_is_refused_before_a_run_is_opened(home: Path) -> None:
     known = finish(home)
     with pytest.raises(ContractError, match="no MLflow run 'abc' to belong under"):
-        step_run(StepKey(home, "feed", step="calibrate", inputs="x"), parent_run="abc").__enter__()
-    client = connect(home)
+        Store.open(home).runs.step(
+            StepKey("feed", step="calibrate", inputs="x"), parent_run="abc"
+        ).__enter__()
+    client = Store.open(home).client
     (run,) = client.search_runs([client.get_experiment_by_name("feed").experiment_id])
     assert run.info.run_id == known
 
 
 def test_a_killed_run_is_closed_by_the_next_of_the_same_inputs(home: Path) -> None:
-    killed = step_run(StepKey(home, "feed", step="train", inputs="abc"))
-    other = step_run(StepKey(home, "feed", step="train", inputs="other"))
+    killed = Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc"))
+    other = Store.open(home).runs.step(StepKey("feed", step="train", inputs="other"))
     left = killed.__enter__().run_id, other.__enter__().run_id
     finish(home)
-    status = [connect(home).get_run(run_id).info.status for run_id in left]
+    status = [Store.open(home).client.get_run(run_id).info.status for run_id in left]
     assert status == ["KILLED", "RUNNING"]
 
 
 def test_a_child_lies_under_its_parent(home: Path) -> None:
     parent = finish(home)
-    with step_run(StepKey(home, "feed", step="calibrate", inputs="x"), parent_run=parent) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="calibrate", inputs="x"), parent_run=parent) as run:
         pass
-    assert connect(home).get_run(run.run_id).data.tags["mlflow.parentRunId"] == parent
+    assert Store.open(home).client.get_run(run.run_id).data.tags["mlflow.parentRunId"] == parent
 
 
 def test_evidence_comes_back_as_it_was(home: Path) -> None:
     evidence = written.document("shadow")
-    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
         run.evidence(evidence)
-    assert read_evidence(home, run.run_id, ShadowEvidence) == evidence
+    assert Store.open(home).runs.read_evidence(run.run_id, ShadowEvidence) == evidence
 
 
 def test_evidence_of_another_step_is_named_with_its_run(home: Path) -> None:
-    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
         run.evidence(written.document("shadow"))
     with pytest.raises(ContractError, match=f"Run {run.run_id} holds shadow evidence, not gate"):
-        read_evidence(home, run.run_id, GateEvidence)
+        Store.open(home).runs.read_evidence(run.run_id, GateEvidence)
 
 
 def test_evidence_holds_no_figure_that_json_does_not_know(home: Path) -> None:
     with (
         pytest.raises(ValueError, match="not JSON compliant"),
-        step_run(StepKey(home, "f", step="s", inputs="i")) as run,
+        Store.open(home).runs.step(StepKey("f", step="s", inputs="i")) as run,
     ):
         run.json("evidence.json", {"auc": float("nan")})
 
 
 def test_a_run_without_evidence_is_named(home: Path) -> None:
-    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
         pass
     with pytest.raises(StoreError, match=r"has no readable evidence\.json"):
-        read_evidence(home, run.run_id, ShadowEvidence)
+        Store.open(home).runs.read_evidence(run.run_id, ShadowEvidence)
 
 
 @pytest.mark.parametrize("left", [None, b"", b"{", b"\xff\x00"])
 def test_a_run_whose_evidence_is_lost_or_torn_is_no_finished_run(
     home: Path, left: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    key = StepKey(home, "feed", step="train", inputs="abc")
+    key = StepKey("feed", step="train", inputs="abc")
     older, newer = finish(home), finish(home)
-    evidence = Path(urlparse(connect(home).get_run(newer).info.artifact_uri).path) / "evidence.json"
+    evidence = Path(urlparse(Store.open(home).client.get_run(newer).info.artifact_uri).path) / "evidence.json"
     evidence.unlink() if left is None else evidence.write_bytes(left)
-    assert finished_run(key) == older
+    assert Store.open(home).runs.finished(key) == older
     assert newer in caplog.text
 
 
 def test_metrics_that_are_not_finite_are_left_out(home: Path) -> None:
-    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
         run.metrics({"auc": 0.7, "low": float("nan"), "high": float("inf")})
-    assert connect(home).get_run(run.run_id).data.metrics == {"auc": 0.7}
+    assert Store.open(home).client.get_run(run.run_id).data.metrics == {"auc": 0.7}
 
 
 def test_a_table_is_linked_by_its_own_digest(home: Path) -> None:
-    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
         run.dataset("labels", digest="d" * 64, source="/labels", context="training")
-    (linked,) = connect(home).get_run(run.run_id).inputs.dataset_inputs
+    (linked,) = Store.open(home).client.get_run(run.run_id).inputs.dataset_inputs
     assert linked.dataset.digest == "d" * 36
     assert {tag.key: tag.value for tag in linked.tags} == {"mlflow.data.context": "training"}
 
 
 def test_a_model_that_was_read_is_linked_once(home: Path) -> None:
-    with step_run(StepKey(home, "feed", step="release", inputs="abc")) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="release", inputs="abc")) as run:
         run.reads_models(["m-1", "m-2", "m-1"])
         run.reads_models(["m-2", "m-3"])
         run.reads_models([])
-    linked = connect(home).get_run(run.run_id).inputs.model_inputs
+    linked = Store.open(home).client.get_run(run.run_id).inputs.model_inputs
     assert sorted(model.model_id for model in linked) == ["m-1", "m-2", "m-3"]
 
 
 def test_people_find_texts_tables_and_pictures(home: Path) -> None:
-    with step_run(StepKey(home, "feed", step="train", inputs="abc")) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="train", inputs="abc")) as run:
         run.params({"rounds": 3})
         run.tags({"note": "fine"})
         run.text("report.md", "# Report")
         run.table("segments.json", pd.DataFrame({"segment": ["all"], "auc": [0.5]}))
         run.text("curve.svg", "<svg/>")
-    client = connect(home)
+    client = Store.open(home).client
     assert {file.path for file in client.list_artifacts(run.run_id)} == {
         "report.md",
         "segments.json",
@@ -166,7 +171,7 @@ def test_people_find_texts_tables_and_pictures(home: Path) -> None:
 
 
 def evidence_file(home: Path, run_id: str) -> Path:
-    location = connect(home).get_run(run_id).info.artifact_uri.removeprefix("file://")
+    location = Store.open(home).client.get_run(run_id).info.artifact_uri.removeprefix("file://")
     return Path(location) / "evidence.json"
 
 
@@ -188,11 +193,11 @@ def other_than(value: Any) -> Any:
 @pytest.mark.parametrize("name", written.KINDS)
 def test_whatever_figure_or_word_of_evidence_is_changed_it_is_refused(home: Path, name: str) -> None:
     document = written.document(name)
-    with step_run(StepKey(home, "feed", step="gate", inputs="abc")) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="gate", inputs="abc")) as run:
         run.evidence(document)
     file = evidence_file(home, run.run_id)
     before = file.read_text(encoding="utf-8")
-    read_evidence(home, run.run_id, type(document))
+    Store.open(home).runs.read_evidence(run.run_id, type(document))
     leaves = list(changed_leaves(json.loads(before)))
     for path in random.Random(name).sample(leaves, min(len(leaves), 12)):  # noqa: S311 - a seed, no secret
         plain = holder = json.loads(before)
@@ -201,4 +206,4 @@ def test_whatever_figure_or_word_of_evidence_is_changed_it_is_refused(home: Path
         holder[path[-1]] = other_than(holder[path[-1]])
         file.write_text(json.dumps(plain, indent=1) + "\n", encoding="utf-8")
         with pytest.raises(StoreError, match="is not what its step wrote"):
-            read_evidence(home, run.run_id, type(document))
+            Store.open(home).runs.read_evidence(run.run_id, type(document))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import StoreError
-from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, finished_run, step_run
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
 from tests.stores.mlflow_server import MlflowServer, running_server
 from tests.stores.plain_evidence import read_plain
 
@@ -20,11 +20,10 @@ FILES = {"calibrator.json": b'{"kind": "isotonic"}'}
 AT_ONCE = """
 import json, sys
 from pathlib import Path
-from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, step_run
-home = Path(sys.argv[1])
-with step_run(StepKey(home, "feed", step="calibrate", inputs=sys.argv[1])) as run:
-    registry = Registry(home)
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
+registry = Store.open(Path(sys.argv[1])).registry
+with registry.runs.step(StepKey("feed", step="calibrate", inputs=sys.argv[1])) as run:
     found = registry.client.search_registered_models()
     sys.stdin.readline()  # until all are there
     part = registry.register(
@@ -56,8 +55,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 def make(home: Path, name: str, *, inputs: str = "i") -> tuple[str, int]:
     """Do what a step does; return its run and the version."""
-    registry = Registry(home)
-    with step_run(StepKey(home, "feed", step="calibrate", inputs=f"{name}{inputs}")) as run:
+    registry = Store.open(home).registry
+    with Store.open(home).runs.step(StepKey("feed", step="calibrate", inputs=f"{name}{inputs}")) as run:
         tags = {"equipoise.inputs": inputs}
         part = registry.register(name, FILES, run_id=run.run_id, tags=tags, model_type="json")
         registry.log_metrics(part, run.run_id, {"auc": 0.7})
@@ -68,7 +67,7 @@ def make(home: Path, name: str, *, inputs: str = "i") -> tuple[str, int]:
 
 def test_a_part_is_registered_linked_and_fetched(home: Path, name: str) -> None:
     run, version = make(home, name)
-    registry = Registry(home)
+    registry = Store.open(home).registry
     part = registry.resolve(name, str(version))
     assert registry.files(part)["calibrator.json"] == FILES["calibrator.json"]
     assert registry.run_id(part) == run
@@ -79,16 +78,16 @@ def test_a_part_is_registered_linked_and_fetched(home: Path, name: str) -> None:
 
 def test_an_alias_moves_and_evidence_is_read(home: Path, name: str) -> None:
     run, version = make(home, name)
-    registry = Registry(home)
+    registry = Store.open(home).registry
     registry.set_alias(registry.part(name, version), "challenger")
     assert registry.aliases(name) == {"challenger": version}
     assert read_plain(home, run) == {"auc": 0.7}
-    assert finished_run(StepKey(home, "feed", step="calibrate", inputs=f"{name}i")) == run
+    assert Store.open(home).runs.finished(StepKey("feed", step="calibrate", inputs=f"{name}i")) == run
 
 
 def test_the_same_inputs_are_one_version(home: Path, name: str) -> None:
     assert make(home, name)[1] == make(home, name)[1]
-    assert len(Registry(home).versions(name)) == 1
+    assert len(Store.open(home).registry.versions(name)) == 1
     assert make(home, name, inputs="others")[1] == 2
 
 
@@ -109,7 +108,7 @@ def test_machines_that_register_the_same_at_once_end_with_one_version(
     said = [machine.communicate()[0] for machine in machines]
     assert [machine.returncode for machine in machines] == [0, 0]
     assert json.loads(said[0]) == json.loads(said[1])
-    assert len(Registry(home).versions(name)) == 1
+    assert len(Store.open(home).registry.versions(name)) == 1
 
 
 def test_a_wrong_password_is_said_with_the_setting(
@@ -123,7 +122,7 @@ def test_a_wrong_password_is_said_with_the_setting(
 def test_a_server_that_goes_away_in_the_middle_is_a_store_error_and_the_rerun_resumes(
     home: Path, name: str, server: MlflowServer
 ) -> None:
-    registry = Registry(home)
+    registry = Store.open(home).registry
     with pytest.raises(StoreError, match="MLflow server is unreachable or refused"):
         _lose_the_server(home, name, server)
     with pytest.raises(StoreError):
@@ -140,8 +139,8 @@ def test_a_server_that_goes_away_in_the_middle_is_a_store_error_and_the_rerun_re
 
 
 def _lose_the_server(home: Path, name: str, server: MlflowServer) -> None:
-    with step_run(StepKey(home, "feed", step="calibrate", inputs=f"{name}i")) as run:
-        Registry(home).register(
+    with Store.open(home).runs.step(StepKey("feed", step="calibrate", inputs=f"{name}i")) as run:
+        Store.open(home).registry.register(
             name, FILES, run_id=run.run_id, tags={"equipoise.inputs": "i"}, model_type="json"
         )
         server.stop()
@@ -149,4 +148,4 @@ def _lose_the_server(home: Path, name: str, server: MlflowServer) -> None:
 
 
 def test_the_environment_alone_chooses_the_server(home: Path) -> None:
-    assert Registry(home).client.tracking_uri == os.environ["MLFLOW_TRACKING_URI"]
+    assert Store.open(home).registry.client.tracking_uri == os.environ["MLFLOW_TRACKING_URI"]

@@ -9,17 +9,18 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
 
 from tasks.errors import StoreError
-from tasks.stores.tracking import connect, current, exclusive, experiment_id, patient, tracking_uri
+from tasks.stores.store import Store
+from tasks.stores.tracking import connect, current, exclusive, patient, tracking_uri
 from tests.stores.mlflow_home import new_home
 
 OPEN = """
 import sys
 from pathlib import Path
-from tasks.stores.tracking import connect, experiment_id
-client = connect(Path(sys.argv[1]))
-experiment = experiment_id(client, Path(sys.argv[1]), "feed")
+from tasks.stores.store import Store
+store = Store.open(Path(sys.argv[1]))
+experiment = store.runs.experiment_id("feed")
 for _ in range(5):
-    client.log_metric(client.create_run(experiment).info.run_id, "auc", 0.5)
+    store.client.log_metric(store.client.create_run(experiment).info.run_id, "auc", 0.5)
 """
 
 
@@ -34,32 +35,31 @@ def test_several_processes_may_open_a_fresh_home_at_once(tmp_path: Path) -> None
     ]
     errors = [process.communicate()[1] for process in opened]
     assert [process.returncode for process in opened] == [0, 0], errors
-    client = connect(tmp_path)
-    assert len(client.search_runs([experiment_id(client, tmp_path, "feed")])) == 10
+    client = Store.open(tmp_path).client
+    assert len(client.search_runs([Store.open(tmp_path).runs.experiment_id("feed")])) == 10
 
 
 def test_artifacts_lie_below_the_home(home: Path) -> None:
-    client = connect(home)
-    experiment = client.get_experiment(experiment_id(client, home, "feed"))
+    client = Store.open(home).client
+    experiment = client.get_experiment(Store.open(home).runs.experiment_id("feed"))
     assert Path(urlparse(experiment.artifact_location).path) == home / "mlflow/artifacts/feed"
 
 
 def test_a_surface_has_one_experiment(home: Path) -> None:
-    client = connect(home)
-    assert experiment_id(client, home, "feed") == experiment_id(client, home, "feed")
+    assert Store.open(home).runs.experiment_id("feed") == Store.open(home).runs.experiment_id("feed")
 
 
 def test_a_deleted_experiment_is_named(home: Path) -> None:
-    client = connect(home)
-    client.delete_experiment(experiment_id(client, home, "feed"))
+    client = Store.open(home).client
+    client.delete_experiment(Store.open(home).runs.experiment_id("feed"))
     with pytest.raises(StoreError, match="'feed' was deleted"):
-        experiment_id(client, home, "feed")
+        Store.open(home).runs.experiment_id("feed")
 
 
 def test_two_homes_in_one_process_stay_apart(tmp_path: Path) -> None:
     one, two = (new_home(tmp_path / name) for name in ("one", "two"))
-    experiment_id(connect(one), one, "only_here")
-    assert connect(two).get_experiment_by_name("only_here") is None
+    Store.open(one).runs.experiment_id("only_here")
+    assert Store.open(two).client.get_experiment_by_name("only_here") is None
     assert "MLFLOW_TRACKING_URI" not in os.environ
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.stores.parts import Part
-from tasks.stores.runs import StepKey, step_run
-from tasks.stores.tracking import PatientClient, connect
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
+from tasks.stores.tracking import PatientClient
 from tasks.stores.versions import NewVersion, create_version, link_output, log_folder, logged_model_of
 from tests.stores.mlflow_home import new_home
 
@@ -19,12 +20,12 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def client(home: Path) -> PatientClient:
-    return connect(home)
+    return Store.open(home).client
 
 
 @pytest.fixture
 def run_id(home: Path) -> str:
-    with step_run(StepKey(home, "feed", step="calibrate", inputs="i")) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="calibrate", inputs="i")) as run:
         return run.run_id
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from tasks.errors import ContractError
 from tasks.stores.location import ObjectPath
-from tasks.stores.workspace import Workspace, format_instant, home_folder, parse_instant, write_report
+from tasks.stores.store import Store, home_folder
+from tasks.stores.workspace import Workspace, format_instant, parse_instant, write_report
 
 SURFACES = Path(__file__).parents[2] / "surfaces"
 
@@ -34,12 +35,13 @@ def test_logs_and_tables_lie_in_the_home_unless_they_are_named(
     for name in ("EQUIPOISE_LOGS", "EQUIPOISE_STORE"):
         monkeypatch.delenv(name, raising=False)
     home = workspace.home
-    places = (workspace.logs, workspace.store, workspace.quarantine)
+    places = (workspace.logs, workspace.store.root, workspace.quarantine)
     assert places == (home / "logs", home, home / "quarantine" / "home_feed")
     monkeypatch.setenv("EQUIPOISE_LOGS", "s3://bucket/logs")
     monkeypatch.setenv("EQUIPOISE_STORE", "s3://bucket/store")
     assert workspace.logs == ObjectPath("s3://bucket/logs")
-    assert workspace.quarantine == ObjectPath("s3://bucket/store/quarantine/home_feed")
+    elsewhere = replace(workspace, store=Store.open(home))
+    assert elsewhere.quarantine == ObjectPath("s3://bucket/store/quarantine/home_feed")
 
 
 def test_an_engine_that_was_given_runs_the_labels(workspace: Workspace) -> None:

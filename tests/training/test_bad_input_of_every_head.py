@@ -29,7 +29,6 @@ from tasks.calibration.task_map import fit_map
 from tasks.errors import DataError, ImmatureLabels
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.maps import IdentityMap
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.encoding import encode
@@ -140,11 +139,11 @@ def asking(feed: Feed, folder: Path, **changes: Any) -> Workspace:
 
 def refuse(feed: Feed, workspace: Workspace, task: str, error: type[DataError], words: str) -> None:
     """Train a task, which ends in exactly this error and registers nothing."""
-    before = Registry(workspace.home).versions(f"{NAME}.task.{task}")
+    before = workspace.store.registry.versions(f"{NAME}.task.{task}")
     with pytest.raises(error, match=words) as raised:
         train.run(workspace, task=task, as_of=AS_OF, snapshot=feed[1])
     assert type(raised.value) is error
-    assert Registry(workspace.home).versions(f"{NAME}.task.{task}") == before
+    assert workspace.store.registry.versions(f"{NAME}.task.{task}") == before
 
 
 every_head = pytest.mark.parametrize("name", HEADS)
@@ -200,7 +199,7 @@ def test_infinite_values_of_the_calibrate_days_alone_are_named_when_these_are_re
     model = train.run(workspace, task="binary", as_of=AS_OF, snapshot=feed[1])
     with pytest.raises(DataError, match=r"Feature 'endless_late' is infinite in \d+ of \d+ rows"):
         calibrate.run(workspace, task="binary", as_of=AS_OF, snapshot=feed[1], model_version=model.version)
-    assert not Registry(workspace.home).versions(f"{NAME}.calibrator.binary")
+    assert not workspace.store.registry.versions(f"{NAME}.calibrator.binary")
 
 
 @every_head
@@ -233,7 +232,7 @@ def test_beside_a_feature_that_tells_the_worthless_are_not_used_and_an_unseen_ca
 
 
 def _trained(workspace: Workspace, snapshot: str, task: str) -> tuple[lgb.Booster, FeatureEncoder]:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     model = train.run(workspace, task=task, as_of=AS_OF, snapshot=snapshot)
     return read_model(registry.files(registry.part(model.model, model.version)))
 

@@ -17,7 +17,7 @@ from tasks.replay.shadow import compare_packed
 from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import ENCODER
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 from tasks.training.rows import TaskRows
@@ -46,7 +46,7 @@ def released(placed: Feed) -> ReleaseResult:
 def scored(placed: Feed, released: ReleaseResult) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The last week's impressions and what the release says of them."""
     workspace, snapshot = placed
-    labels = LabelStore(workspace.home, NAME).snapshot(snapshot)
+    labels = LabelStore(workspace.store, NAME).snapshot(snapshot)
     names = ["request_id", "item_id", "user_id", "position", "price", "age", "category"]
     frame = labels.read(names, first_day=released_test(workspace, released)[0]).to_pandas()
     return frame, release_view.load(workspace, released.version).score(frame)
@@ -58,7 +58,7 @@ def released_test(workspace: Workspace, made: ReleaseResult) -> tuple[date, date
 
 def test_the_curve_is_estimated_and_close_to_how_places_are_looked_at(placed: Feed) -> None:
     part = known(examination.run(placed[0], snapshot=placed[1]))
-    told = read_plain(placed[0].home, Registry(placed[0].home).run_id(part))["examination"]
+    told = read_plain(placed[0].home, Store.open(placed[0].home).registry.run_id(part))["examination"]
     assert told["source"] == "estimated"
     assert told["task"] == "click_1d"
     assert told["by_position"] == pytest.approx(LOOKS, abs=0.12)
@@ -69,7 +69,7 @@ def test_the_curve_is_estimated_and_close_to_how_places_are_looked_at(placed: Fe
 def test_the_curve_is_made_once_and_pinned_by_the_release(placed: Feed, released: ReleaseResult) -> None:
     workspace, snapshot = placed
     part = known(examination.run(workspace, snapshot=snapshot))
-    assert Registry(workspace.home).versions(part.name) == (part,)
+    assert workspace.store.registry.versions(part.name) == (part,)
     manifest = releases.release_manifest(workspace, released.version)
     pinned = manifest.part(Role.EXAMINATION)
     assert (pinned.name, pinned.version, pinned.sha256) == (part.name, part.version, part.sha256)
@@ -81,7 +81,7 @@ def test_the_position_is_a_feature_of_the_model_and_no_column_that_scoring_needs
     placed: Feed, released: ReleaseResult, tmp_path: Path
 ) -> None:
     workspace, _ = placed
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     files = registry.files(registry.part(f"{NAME}.task.click_1d", 1))
     assert "position" in json.loads(files[ENCODER])["numeric"]
     folder = registry.fetch(registry.part(f"{NAME}.release", released.version), tmp_path)
@@ -102,7 +102,7 @@ def test_the_joint_event_is_learned_wherever_it_is_known_and_has_no_parent(
         whole.read(days).column("back_2d").to_numpy().sum()
         < parent.read(days).column("buy_2d").to_numpy().sum()
     )
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     folder = registry.fetch(registry.part(f"{NAME}.release", released.version), tmp_path)
     heads = Scorer.load(folder / "artifacts/release").heads
     assert heads.heads["back_2d"].parent is None
@@ -138,7 +138,7 @@ def test_the_reference_is_right_although_most_items_never_stood_there(
 
 def test_without_positions_only_the_reference_is_told(placed: Feed, released: ReleaseResult) -> None:
     workspace, snapshot = placed
-    labels = LabelStore(workspace.home, NAME).snapshot(snapshot)
+    labels = LabelStore(workspace.store, NAME).snapshot(snapshot)
     names = ["request_id", "item_id", "price", "age", "category"]
     frame = labels.read(names, first_day=labels.last_day).to_pandas()
     said = release_view.load(workspace, released.version).score(frame)
@@ -158,7 +158,7 @@ def test_what_mlflow_serves_is_compared_where_the_log_has_positions(
 def test_answers_weigh_by_how_seldom_their_like_answers(placed: Feed, released: ReleaseResult) -> None:
     workspace, _ = placed
     version = released.pins[f"{NAME}.task.kept_1d"]
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     told = read_plain(workspace.home, registry.run_id(registry.part(f"{NAME}.task.kept_1d", version)))
     assert told["weights"]["response"]["least"] < 0.8
     assert 1.5 < told["weights"]["response"]["greatest"] <= 10

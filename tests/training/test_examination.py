@@ -6,7 +6,6 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.ranking.examination import Examination
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 from tests.feeds.small_feed import NAME, SURFACE, write_contracts
@@ -25,7 +24,7 @@ def test_a_declared_curve_is_registered_once_whatever_the_labels(labelled_feed: 
     assert parts[0] is not None
     assert parts[0] == parts[1]
     assert examination.read_curve(workspace, parts[0]) == Examination((1.0, 0.5))
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     assert registry.client.get_run(registry.run_id(parts[0])).info.status == "FINISHED"
 
 

@@ -16,6 +16,7 @@ from tasks.contracts.tasks import Compose, Exclusion, ObservedWhen, Sampling, Ta
 from tasks.contracts.training import Clip, ExampleWeights, Search, StartFrom, TaskTraining
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.inputs import UNUSED, calibrator_inputs, curve_inputs, model_inputs
@@ -262,7 +263,9 @@ def trained_again(workspace: Workspace, **changed: str) -> TrainResult:
     small_feed.write_contracts(workspace.surfaces, **changed)
     edited = Workspace.open(small_feed.NAME, surfaces=workspace.surfaces, home=workspace.home)
     snapshot = labels.run(edited, as_of=small_feed.AS_OF).snapshot
-    LabelStore(edited.home, edited.surface).publish(snapshot, report="report.html", severity="none")
+    LabelStore(Store.open(edited.home), edited.surface).publish(
+        snapshot, report="report.html", severity="none"
+    )
     return trained((edited, snapshot))
 
 

@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing
 from tasks.training import step as train
@@ -63,6 +62,6 @@ def test_a_model_of_open_windows_says_how_new_its_rows_are(labelled_feed: Feed, 
     workspace, snapshot = _late(labelled_feed, tmp_path), labelled_feed[1]
     made = train.run(workspace, task="buy_2d", as_of=AS_OF, snapshot=snapshot)
     rows = TaskRows.open(workspace, task="buy_2d", as_of=AS_OF, snapshot=snapshot)
-    part = Registry(workspace.home).part(made.model, made.version)
-    assert Registry(workspace.home).tags(part)[NEWEST] == rows.slices.train.last.isoformat()
+    part = workspace.store.registry.part(made.model, made.version)
+    assert workspace.store.registry.tags(part)[NEWEST] == rows.slices.train.last.isoformat()
     assert made.metrics["calibration_ratio"] == pytest.approx(1, abs=0.15)

@@ -34,11 +34,8 @@ from tasks.promotion.provenance import read_recipes
 from tasks.release import step as release
 from tasks.release.reader import ReleaseReader
 from tasks.release.trained import Trained
-from tasks.stores import releases
 from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
-from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace
 from tasks.training import same_day
@@ -77,14 +74,14 @@ class Home:
     @property
     def comparisons(self) -> list[str]:
         """The runs that compared recipes."""
-        client = Registry(self.workspace.home).client
+        client = self.workspace.store.registry.client
         experiment = client.get_experiment_by_name(NAME).experiment_id
         found = client.search_runs([experiment], f"tags.step = '{same_day.STEP}'")
         return [run.info.run_id for run in found]
 
     @property
     def models(self) -> int:
-        return len(Registry(self.workspace.home).versions(self.model.name))
+        return len(self.workspace.store.registry.versions(self.model.name))
 
 
 def turn_the_days_before(instant: datetime, logs: Path) -> None:
@@ -103,7 +100,7 @@ def under(folder: Path, home: Path, surface: str, **changed: str) -> Workspace:
 
 def published(workspace: Workspace, as_of: datetime) -> str:
     snapshot = labels.run(workspace, as_of=as_of).snapshot
-    LabelStore(workspace.home, NAME).publish(snapshot, report="report.html", severity="none")
+    LabelStore(workspace.store, NAME).publish(snapshot, report="report.html", severity="none")
     return snapshot
 
 
@@ -115,7 +112,7 @@ def trained(workspace: Workspace, task: str, as_of: datetime, snapshot: str) -> 
 
 def lead(workspace: Workspace, version: int) -> None:
     entry = Entry(Kind.PROMOTE, "ana", version, None, "the first champion", "of no evidence")
-    releases.alias_moves(workspace).add(lambda entries, aliases: None if entries else entry)
+    workspace.aliases.add(lambda entries, aliases: None if entries else entry)
 
 
 @pytest.fixture(scope="module")
@@ -132,15 +129,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
     snapshot = published(worse, AS_OF)
     clicks = trained(worse, CLICK, AS_OF, snapshot)
     release.run(worse, as_of=AS_OF, snapshot=snapshot, parts=[clicks])
-    registry, name = Registry(workspace.home), train.model_name(NAME, CLICK)
+    registry, name = workspace.store.registry, train.model_name(NAME, CLICK)
     first, model = (registry.part(name, version) for version in (1, clicks.model_version))
     return Home(workspace, worse, snapshot, first, model)
 
 
 def found(home: Home, model: Part) -> SameDayEvidence:
-    run = newest_run(home.workspace.home, NAME, step=same_day.STEP, model=model.version)
+    run = home.workspace.store.runs.newest(NAME, step=same_day.STEP, model=model.version)
     assert run is not None
-    return read_evidence(home.workspace.home, run, SameDayEvidence)
+    return home.workspace.store.runs.read_evidence(run, SameDayEvidence)
 
 
 def part_of(result: TrainResult) -> Part:
@@ -155,7 +152,7 @@ def judged(home: Home) -> dict[str, Verdict]:
 
 def lost_order(home: Home, old: Part, new: Part) -> Estimate:
     """Return the drop in AUC by request between two registered models, on the test rows."""
-    rows, registry = home.rows(home.workspace), Registry(home.workspace.home)
+    rows, registry = home.rows(home.workspace), home.workspace.store.registry
     table = rows.test
     before, after = (predict_rows(rows, table, *read_model(registry.files(part))) for part in (old, new))
     users, requests = (table.column(name).to_pylist() for name in (USER_ID, REQUEST_ID))
@@ -198,7 +195,7 @@ def test_a_segment_that_the_worse_recipe_harms_is_named_too(home: Home) -> None:
 def test_the_evidence_says_what_was_trained_and_on_which_days(home: Home) -> None:
     evidence, rows = found(home, home.model), home.rows(home.worse)
     assert (evidence.task, evidence.model.version, evidence.reason) == (CLICK, home.model.version, "")
-    assert evidence.recipe == Registry(home.workspace.home).tags(home.first)[RECIPE_TAG]
+    assert evidence.recipe == home.workspace.store.registry.tags(home.first)[RECIPE_TAG]
     assert evidence.rows == len(rows.test)
     assert evidence.slices is not None
     assert evidence.slices["test"] == (rows.slices.test.first, rows.slices.test.last)
@@ -206,14 +203,14 @@ def test_the_evidence_says_what_was_trained_and_on_which_days(home: Home) -> Non
 
 
 def test_what_was_trained_to_compare_is_registered_nowhere(home: Home) -> None:
-    versions = Registry(home.workspace.home).versions(home.model.name)
+    versions = home.workspace.store.registry.versions(home.model.name)
     assert {home.first, home.model} <= {*versions}
-    runs = {Registry(home.workspace.home).run_id(part) for part in versions}
+    runs = {home.workspace.store.registry.run_id(part) for part in versions}
     assert not runs & {*home.comparisons}
 
 
 def test_a_model_keeps_the_recipe_that_its_tag_is_the_digest_of(home: Home) -> None:
-    registry = Registry(home.workspace.home)
+    registry = home.workspace.store.registry
     for part in (home.first, home.model):
         kept = read_plain(home.workspace.home, registry.run_id(part))["recipe"]
         assert digest(kept) == registry.tags(part)[RECIPE_TAG]
@@ -250,14 +247,14 @@ def test_a_comparison_that_was_killed_is_made_on_the_second_run(
     models = home.models
     assert train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot).reused
     assert home.models == models
-    client = Registry(home.workspace.home).client
+    client = home.workspace.store.registry.client
     ends = sorted(client.get_run(run).info.status for run in {*home.comparisons} - before)
     assert ends == ["FAILED", "FINISHED"]
 
 
 def test_a_comparison_whose_run_was_lost_is_made_again_to_the_byte(home: Home) -> None:
     evidence = found(home, home.model)
-    client = Registry(home.workspace.home).client
+    client = home.workspace.store.registry.client
     (run,) = [run for run in home.comparisons if client.get_run(run).data.tags["model"] == "2"]
     client.set_terminated(run, "KILLED")
     again = same_day.run(home.rows(home.worse), home.model)

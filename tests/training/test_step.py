@@ -11,7 +11,7 @@ from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.parts import BOOSTER, ENCODER
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
@@ -31,7 +31,7 @@ def trained(feed: tuple[Workspace, str], task: str) -> TrainResult:
 
 
 def model_of(workspace: Workspace, result: TrainResult) -> tuple[lgb.Booster, FeatureEncoder]:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     files = registry.files(registry.part(result.model, result.version))
     encoder = FeatureEncoder.from_json(json.loads(files[ENCODER]))
     return lgb.Booster(model_str=files[BOOSTER].decode()), encoder
@@ -41,7 +41,7 @@ def model_of(workspace: Workspace, result: TrainResult) -> tuple[lgb.Booster, Fe
 def test_each_task_becomes_a_registered_model(labelled_feed: tuple[Workspace, str], task: str) -> None:
     result = trained(labelled_feed, task)
     assert (result.model, result.version) == (f"small_feed.task.{task}", 1)
-    assert Registry(labelled_feed[0].home).part(result.model, 1).sha256 == result.sha256
+    assert Store.open(labelled_feed[0].home).registry.part(result.model, 1).sha256 == result.sha256
 
 
 def test_the_figures_are_of_the_test_days_with_intervals_and_counts(
@@ -87,7 +87,7 @@ def test_a_second_time_the_version_is_used_again(labelled_feed: tuple[Workspace,
 
 def test_the_version_says_what_it_was_made_from(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, snapshot = labelled_feed
-    result, registry = trained(labelled_feed, "click_1d"), Registry(workspace.home)
+    result, registry = trained(labelled_feed, "click_1d"), workspace.store.registry
     said = registry.tags(registry.part(result.model, result.version))
     assert said["snapshot"] == snapshot
     assert said["contract.tasks"] == workspace.contracts.digests["tasks"]
@@ -96,7 +96,7 @@ def test_the_version_says_what_it_was_made_from(labelled_feed: tuple[Workspace, 
     assert run.info.status == "FINISHED"
     assert run.data.params["slice.test"] == "2026-02-05 to 2026-02-11"
     (linked,) = run.inputs.dataset_inputs
-    content = LabelStore(workspace.home, workspace.surface).snapshot(snapshot).content_digest
+    content = LabelStore(workspace.store, workspace.surface).snapshot(snapshot).content_digest
     assert linked.dataset.digest == content[:36]
 
 
@@ -145,7 +145,7 @@ def test_a_step_killed_before_its_version_makes_it_once_on_the_second_run(
             trained(feed, "click_1d")
     result = trained(feed, "click_1d")
     assert (result.version, result.reused) == (1, False)
-    assert len(Registry(feed[0].home).versions(result.model)) == 1
+    assert len(Store.open(feed[0].home).registry.versions(result.model)) == 1
 
 
 def test_a_step_killed_after_its_version_finds_it_and_closes_the_run(
@@ -155,7 +155,7 @@ def test_a_step_killed_after_its_version_finds_it_and_closes_the_run(
     with monkeypatch.context() as dying:
         dying.setattr(PatientClient, "set_terminated", lambda *_, **__: None)
         left_open = trained(feed, "click_1d")
-    client = Registry(feed[0].home).client
+    client = Store.open(feed[0].home).registry.client
     assert client.get_run(left_open.run_id).info.status == "RUNNING"
     result = trained(feed, "click_1d")
     assert (result.version, result.reused) == (1, True)
@@ -195,6 +195,6 @@ def test_too_few_positives_are_a_matter_of_time_and_the_run_says_failed(tmp_path
         ImmatureLabels, match=r"'back_2d' cannot be trained: .* 20 are needed \(minimum\.positives\)"
     ):
         trained(feed, "back_2d")
-    client = Registry(feed[0].home).client
+    client = Store.open(feed[0].home).registry.client
     (run,) = client.search_runs([client.get_experiment_by_name("small_feed").experiment_id])
     assert run.info.status == "FAILED"

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import step
 from tasks.training.rows import TaskRows
@@ -16,7 +15,7 @@ TASK = "click_1d"
 def test_by_the_contracts_parameters_it_is_the_steps_own_model(labelled_feed: tuple[Workspace, str]) -> None:
     workspace, snapshot = labelled_feed
     result = step.run(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     registered, encoder = read_model(registry.files(registry.part(result.model, result.version)))
     rows = TaskRows.open(workspace, task=TASK, as_of=AS_OF, snapshot=snapshot)
     own = workspace.contracts.surface.lightgbm_for(TASK)

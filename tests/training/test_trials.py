@@ -13,8 +13,8 @@ from urllib.parse import urlparse
 import pytest
 
 from tasks.contracts.training import Search
-from tasks.stores.runs import INPUTS, PARENT, StepKey, StepRun, step_run
-from tasks.stores.tracking import connect
+from tasks.stores.runs import INPUTS, PARENT, StepKey, StepRun
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.search import SearchResult, Train, search
@@ -55,7 +55,7 @@ def killed_at(trial: int) -> Train:
 
 
 def attempt(home: Path, train: Train, *, inputs: str = INPUTS_OF_BOTH) -> tuple[StepRun, SearchResult]:
-    with step_run(StepKey(home, "feed", step="train", task="click", inputs=inputs)) as run:
+    with Store.open(home).runs.step(StepKey("feed", step="train", task="click", inputs=inputs)) as run:
         return run, run_search(run, task="click", inputs=inputs, train=train, own=OWN, budget=BUDGET)
 
 
@@ -71,7 +71,9 @@ def trials_below(run: StepRun) -> list[Any]:
 def continued(tmp_path_factory: pytest.TempPathFactory) -> tuple[StepRun, SearchResult]:
     """A search that was killed in its fifth trial, without a word, and started again."""
     home = new_home(tmp_path_factory.mktemp("killed"))
-    left_running = step_run(StepKey(home, "feed", step="train", task="click", inputs=INPUTS_OF_BOTH))
+    left_running = Store.open(home).runs.step(
+        StepKey("feed", step="train", task="click", inputs=INPUTS_OF_BOTH)
+    )
     run = left_running.__enter__()
     with pytest.raises(KilledError):
         run_search(run, task="click", inputs=INPUTS_OF_BOTH, train=killed_at(4), own=OWN, budget=BUDGET)
@@ -109,7 +111,9 @@ def test_the_train_run_says_what_won_and_what_was_gained(continued: tuple[StepRu
 
 def test_a_trial_that_was_killed_while_it_was_written_is_closed_and_tried_again(tmp_path: Path) -> None:
     home = new_home(tmp_path)
-    with step_run(StepKey(home, "feed", step="train", task="click", inputs=INPUTS_OF_BOTH)) as run:
+    with Store.open(home).runs.step(
+        StepKey("feed", step="train", task="click", inputs=INPUTS_OF_BOTH)
+    ) as run:
         experiment = run.client.get_run(run.run_id).info.experiment_id
         half = {"step": "trial", INPUTS: INPUTS_OF_BOTH, "trial": "0", "state": "complete"}
         left = run.client.create_run(experiment, tags=half).info.run_id
@@ -159,7 +163,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Ended:
     where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home), "--json"]
     exits = mini.run_killed([*words, *where], [(f"trial 3 of {TRIALS}", 0.0)], folder / "said")
     printed = json.loads((folder / "said" / "result.json").read_text(encoding="utf-8"))
-    client = connect(workspace.home)
+    client = workspace.store.client
     experiment = client.get_run(printed["run_id"]).info.experiment_id
     runs = client.search_runs([experiment], order_by=["attributes.start_time ASC"])
     return Ended(exits, printed, list(runs), read_plain(workspace.home, printed["run_id"])["search"])

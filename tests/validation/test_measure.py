@@ -238,7 +238,7 @@ def test_no_event_is_measured_that_had_not_happened_or_arrived(
 ) -> None:
     workspace = mini.with_log(mini_surfaces, mini_world, tmp_path, days=mini.DAYS)
     snapshot = labels.run(workspace, as_of=mini.AS_OF).snapshot
-    frame = measure(workspace, LabelStore(workspace.home, mini.NAME).snapshot(snapshot))["events"]
+    frame = measure(workspace, LabelStore(workspace.store, mini.NAME).snapshot(snapshot))["events"]
     whole = ds.dataset(mini_world / "events").to_table()
     known = pc.and_(
         pc.less(whole["happened_at"], mini.AS_OF),
@@ -250,7 +250,7 @@ def test_no_event_is_measured_that_had_not_happened_or_arrived(
 
 def test_a_snapshot_of_other_tasks_is_refused(log: DailyLog) -> None:
     workspace = log.write()
-    snapshot = LabelStore(workspace.home, "shop").snapshot(labels.run(workspace, as_of=on(DAYS)).snapshot)
+    snapshot = LabelStore(workspace.store, "shop").snapshot(labels.run(workspace, as_of=on(DAYS)).snapshot)
     file = workspace.surfaces / "shop" / "tasks.yaml"
     file.write_text(file.read_text().replace("click_1h", "click_60m"))
     for other in ("surface", "utility"):

@@ -11,6 +11,7 @@ from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.pipeline import retrain
 from tasks.stores import delta
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.validation import step as validate
@@ -75,7 +76,7 @@ def test_only_the_broken_rule_failed(bad: Workspace, snapshot: str) -> None:
 
 
 def test_the_snapshot_is_not_published_and_training_refuses_it(bad: Workspace, snapshot: str) -> None:
-    assert not LabelStore(bad.home, NAME).published(snapshot)
+    assert not LabelStore(Store.open(bad.home), NAME).published(snapshot)
     with pytest.raises(GateRefused, match="is not published"):
         train.run(bad, task="click_30m", as_of=AS_OF, snapshot=snapshot)
 
@@ -95,7 +96,7 @@ def test_the_command_line_says_no_with_exit_code_1(
 
 @pytest.fixture(scope="module")
 def passed(good: Workspace, bad: Workspace, snapshot: str) -> validate.ValidateResult:
-    assert not LabelStore(bad.home, NAME).published(snapshot)
+    assert not LabelStore(Store.open(bad.home), NAME).published(snapshot)
     return validate.run(good, as_of=AS_OF, snapshot=snapshot)
 
 
@@ -104,14 +105,14 @@ def test_good_labels_are_published_with_their_report(
 ) -> None:
     assert (passed.success, passed.severity) == (True, None)
     assert all(found["success"] for found in passed.expectations)
-    assert LabelStore(good.home, NAME).published(snapshot)
+    assert LabelStore(Store.open(good.home), NAME).published(snapshot)
 
 
 def test_what_was_validated_before_is_not_validated_or_published_again(
     good: Workspace, snapshot: str, passed: validate.ValidateResult
 ) -> None:
     assert validate.run(good, as_of=AS_OF, snapshot=snapshot) == passed
-    assert len(delta.read(LabelStore(good.home, NAME).snapshots)) == 1
+    assert len(delta.read(LabelStore(Store.open(good.home), NAME).snapshots)) == 1
 
 
 def test_the_evidence_of_the_run_is_what_was_returned(

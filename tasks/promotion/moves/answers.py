@@ -28,9 +28,7 @@ from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.audit_history import since_last_move
 from tasks.stores.audit_row import ANSWERS, NOBODY, Entry, Kind
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
-from tasks.stores.releases import alias_moves, release_part
-from tasks.stores.runs import read_evidence
+from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace
 
 
@@ -73,7 +71,7 @@ def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> No
         told = [known for known in _told(entries, run) if known.release == release and known.role == role]
         return None if told and _same_answer(entry, told[-1]) else entry
 
-    alias_moves(workspace).add(once)
+    workspace.aliases.add(once)
 
 
 def time_out(workspace: Workspace, question: Question, *, waited: timedelta) -> None:
@@ -100,7 +98,7 @@ def time_out(workspace: Workspace, question: Question, *, waited: timedelta) -> 
         )  # fmt: skip
         return None if any(_same_answer(entry, known) for known in entries) else entry
 
-    alias_moves(workspace).add(once)
+    workspace.aliases.add(once)
 
 
 @dataclass(frozen=True)
@@ -220,7 +218,7 @@ def standing_reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str,
 
 def _released(workspace: Workspace, part: Part) -> ReleaseEvidence:
     """Read what the step that made a release found."""
-    return read_evidence(workspace.home, Registry(workspace.home).run_id(part), ReleaseEvidence)
+    return workspace.store.runs.read_evidence(workspace.store.registry.run_id(part), ReleaseEvidence)
 
 
 def _same_answer(one: Entry, other: Entry) -> bool:

@@ -35,11 +35,8 @@ from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_scree
 from tasks.promotion.pages.reasons import say_reasons
 from tasks.reports.words import Vocabulary, vocabulary
 from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.audit import Audit
 from tasks.stores.manifest import Manifest
-from tasks.stores.registry import Registry
 from tasks.stores.releases import release_manifest, release_part
-from tasks.stores.runs import newest_run, read_evidence
 from tasks.stores.workspace import Workspace
 
 
@@ -99,7 +96,7 @@ def show(
         The champion, or what speaks for the release, is not what the case was made of.
     """
     part = release_part(workspace, release)
-    aliases = Registry(workspace.home).aliases(part.name)
+    aliases = workspace.store.registry.aliases(part.name)
     champion, surface = aliases.get(CHAMPION), workspace.contracts.surface
     share = choose_share(surface.canary, stage=support.stage, release=release, aliases=aliases)
     gate_run = _gate_run(workspace, release)
@@ -133,18 +130,18 @@ def show(
 
 def approvers(workspace: Workspace, *, release: int, run: str) -> str:
     """Name who approved a release in an Airflow run, as in ``ana, sam``."""
-    answers = answers_of(Audit(workspace.home, workspace.surface).entries(), run=run, release=release)
+    answers = answers_of(workspace.audit.entries(), run=run, release=release)
     newest = {answer.role: answer for answer in answers}
     return ", ".join(sorted({answer.by for answer in newest.values() if answer.approves}))
 
 
 def _dossier(workspace: Workspace, release: int) -> GateEvidence:
     """Read what the gate wrote of a release the last time."""
-    return read_evidence(workspace.home, _gate_run(workspace, release), GateEvidence)
+    return workspace.store.runs.read_evidence(_gate_run(workspace, release), GateEvidence)
 
 
 def _gate_run(workspace: Workspace, release: int) -> str:
-    run = newest_run(workspace.home, workspace.surface, step="gate", release=release)
+    run = workspace.store.runs.newest(workspace.surface, step="gate", release=release)
     if run is None:
         raise StoreError(f"MLflow holds no finished run of the gate on release {release}: judge it again")
     return run

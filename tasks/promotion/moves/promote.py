@@ -45,11 +45,9 @@ from tasks.promotion.moves.rules import (
 from tasks.release.reader import ReleaseReader
 from tasks.stores.alias_moves import CANARY, CHAMPION, AliasMoves
 from tasks.stores.audit_row import Entry, Kind, one_line
-from tasks.stores.locks import alone
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
-from tasks.stores.releases import VERDICT, alias_moves, release_part
-from tasks.stores.runs import read_evidence
+from tasks.stores.releases import VERDICT, release_part
 from tasks.stores.workspace import Workspace
 
 _LOG = logging.getLogger("equipoise")
@@ -104,11 +102,11 @@ def prepare(
 def _alone(workspace: Workspace) -> AbstractContextManager[None]:
     """Keep other promotions of a surface out: each judges beside the champion, and its gate writes."""
     surface = workspace.surface
-    return alone(workspace.home, f"{surface}.promotion", doing=f"promoting a release of {surface}")
+    return workspace.store.alone(f"{surface}.promotion", doing=f"promoting a release of {surface}")
 
 
 def _prepare(workspace: Workspace, part: Part, judge: Judge, support: Support) -> Case:
-    moves = alias_moves(workspace)
+    moves = workspace.aliases
     aliases = moves.settle()
     champion, declared = aliases.get(CHAMPION), workspace.contracts.surface
     _refuse_mismatch(moves)
@@ -174,7 +172,7 @@ def run(
     for name, text in texts.items():
         one_line(name, text or "")
     with _alone(workspace):
-        part, moves = release_part(workspace, release), alias_moves(workspace)
+        part, moves = release_part(workspace, release), workspace.aliases
         if done := _already(moves, part, by.run, support.stage):
             return done
         _refuse_mismatch(moves)
@@ -185,7 +183,7 @@ def run(
 
 
 def _move(workspace: Workspace, part: Part, case: Case, why: str, by: Mover, support: Support) -> MoveResult:
-    moves = alias_moves(workspace)
+    moves = workspace.aliases
     signing = Signing.of(workspace, part, case, by)
     share, override = case.terms.share, case.terms.override
     entry = Entry(
@@ -271,7 +269,7 @@ def find_override(workspace: Workspace, gate_run: str, *, why: str | None) -> Ov
         return None
     contracts = workspace.contracts
     return lift_verdicts(
-        read_evidence(workspace.home, gate_run, GateEvidence).verdicts,
+        workspace.store.runs.read_evidence(gate_run, GateEvidence).verdicts,
         rule=contracts.surface.override,
         why=why,
         safety=(name for name, task in contracts.tasks.tasks.items() if task.family is Family.SAFETY),

@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from tasks.promotion.moves.rules import POLICIES, changed_contracts
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.manifest import Manifest
-from tasks.stores.registry import Registry
 from tasks.stores.releases import (
     BACKFILLED,
     VERDICT,
-    alias_moves,
     find_release,
     release_manifest,
     release_part,
@@ -41,7 +39,7 @@ def run(workspace: Workspace, *, release: int, stands: bool = False) -> Proposal
     part = release_part(workspace, release)
     if stands:
         return Proposal(part.version, proposed=False, why="a run about the past found it")
-    manifest, tags = release_manifest(workspace, release), Registry(workspace.home).tags(part)
+    manifest, tags = release_manifest(workspace, release), workspace.store.registry.tags(part)
     if against := _against(workspace, part.version, manifest, tags):
         return Proposal(part.version, proposed=False, why=against)
     why = f"retrained as of {format_instant(manifest.as_of)}, and no gate holds it"
@@ -56,7 +54,7 @@ def _against(workspace: Workspace, release: int, manifest: Manifest, tags: dict[
         return "a backfill made it"
     if tags.get(VERDICT) != "promote":
         return "its gates hold it"
-    rows = [entry for entry in alias_moves(workspace).audit.entries() if entry.release == release]
+    rows = [entry for entry in workspace.aliases.audit.entries() if entry.release == release]
     if any(entry.sets_alias for entry in rows):
         return f"it was {'champion' if any(entry.moves for entry in rows) else 'the canary'} before"
     champion = find_release(workspace, CHAMPION)

@@ -17,8 +17,7 @@ from tasks.stores.alias_moves import CANARY, CHAMPION, PREVIOUS, AliasMoves, Mis
 from tasks.stores.audit_history import last_alias_move
 from tasks.stores.audit_row import Entry, Kind, one_line
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
-from tasks.stores.releases import alias_moves, release_part
+from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace
 
 
@@ -44,9 +43,9 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
     if not why.strip():
         raise ContractError("A rollback needs a reason: say why")
     by, why = one_line("by", by), one_line("why", why)
-    moves = alias_moves(workspace)
+    moves = workspace.aliases
     mismatch = moves.mismatch()
-    aliases = moves.settle() if mismatch is None else Registry(workspace.home).aliases(moves.model)
+    aliases = moves.settle() if mismatch is None else workspace.store.registry.aliases(moves.model)
     if mismatch is None and _ended_so(moves.audit.entries(), by=by, why=why, to=to, asked_by=asked_by):
         return MoveResult(aliases[CHAMPION], None)
     if mismatch is None and CANARY in aliases:
@@ -102,7 +101,7 @@ def _say_others(moves: AliasMoves, but: Collection[int | None], mismatch: Mismat
     named = " or ".join(map(str, others))
     return (
         f"Bring it back from a backup, or go back to release {named}, which served, with "
-        f"`equipoise rollback {moves.surface} --to VERSION --why TEXT`"
+        f"`equipoise rollback {moves.audit.surface} --to VERSION --why TEXT`"
     )
 
 
@@ -111,7 +110,7 @@ def _refuse_strangers(
 ) -> None:
     """Refuse to go back to what never served: that would be a promotion without gates."""
     told = None if mismatch is None else mismatch.of
-    if told is not Told.AUDIT and part.version in alias_moves(workspace).served():
+    if told is not Told.AUDIT and part.version in workspace.aliases.served():
         return
     serving = {aliases.get(alias) for alias in (CHAMPION, PREVIOUS)}
     if told not in {Told.AUDIT, Told.ALIASES} or part.version not in serving:

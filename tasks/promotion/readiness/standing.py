@@ -27,12 +27,11 @@ from tasks.promotion.readiness.facts import (
     State,
     conclusive_subjects,
 )
-from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.alias_moves import CHAMPION, release_name
 from tasks.stores.audit_row import Entry, Kind
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
-from tasks.stores.releases import alias_moves, part_manifest, release_manifest, release_name
-from tasks.stores.runs import D, newest_run, read_evidence
+from tasks.stores.releases import part_manifest, release_manifest
+from tasks.stores.runs import D
 from tasks.stores.workspace import Workspace
 
 _LOOKED_AT: Final = 10
@@ -73,7 +72,7 @@ def run(workspace: Workspace) -> ReadinessResult:
 
 def read_audit(workspace: Workspace) -> AuditTrail:
     """Read which promotions changed tasks or policies; what cannot be believed is said, not raised."""
-    moves = alias_moves(workspace)
+    moves = workspace.aliases
     try:
         mismatch = moves.mismatch()
         if mismatch is not None:
@@ -98,7 +97,7 @@ def _policy_moves(workspace: Workspace, promotions: Iterable[Entry]) -> Iterator
 
 def _release(workspace: Workspace) -> StandingRelease | None:
     """Return the champion, else the newest release, with what was found about it."""
-    registry, name = Registry(workspace.home), release_name(workspace.surface)
+    registry, name = workspace.store.registry, release_name(workspace.surface)
     champion = registry.aliases(name).get(CHAMPION)
     part = registry.part(name, champion) if champion else next(iter(registry.versions(name)), None)
     if part is None:
@@ -116,10 +115,10 @@ def _release(workspace: Workspace) -> StandingRelease | None:
 
 
 def _judgement(workspace: Workspace, part: Part) -> Judgement | None:
-    run_id = newest_run(workspace.home, workspace.surface, step="gate", release=part.version)
+    run_id = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if run_id is None:
         return None
-    evidence = read_evidence(workspace.home, run_id, GateEvidence)
+    evidence = workspace.store.runs.read_evidence(run_id, GateEvidence)
     return Judgement(
         run=run_id,
         verdicts=evidence.gates,
@@ -137,9 +136,9 @@ def judged_before(workspace: Workspace, release: int, verdicts: Sequence[Verdict
     metrics = {rail.metric for rail in workspace.contracts.utility.guardrails}
     left = metrics - conclusive_subjects(_decisions(verdicts))
     found: set[str] = set()
-    parts = Registry(workspace.home).versions(release_name(workspace.surface)) if left else ()
+    parts = workspace.store.registry.versions(release_name(workspace.surface)) if left else ()
     for part in [part for part in parts if part.version < release][:_LOOKED_AT]:
-        run = newest_run(workspace.home, workspace.surface, step="gate", release=part.version)
+        run = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
         judged = _found(workspace, run or "", GateEvidence)
         found |= left & conclusive_subjects(_decisions(() if judged is None else judged.gates))
         if found == left:
@@ -154,6 +153,6 @@ def _decisions(verdicts: Sequence[Verdict]) -> list[Verdict]:
 def _found(workspace: Workspace, run_id: str, kind: type[D]) -> D | None:
     """Return the evidence of a run, None where it is lost: the lines that need it say so."""
     try:
-        return read_evidence(workspace.home, run_id, kind) if run_id else None
+        return workspace.store.runs.read_evidence(run_id, kind) if run_id else None
     except (ContractError, StoreError):
         return None

@@ -31,7 +31,7 @@ from tasks.replay.tuning.tuned import Chosen, Halves, Tuned, restore_weights, tu
 from tasks.replay.tuning.tuning_slice import TuningHalf, TuningSlice
 from tasks.reports.numbers import format_change, format_estimate
 from tasks.reports.words import vocabulary
-from tasks.stores.runs import StepKey, StepRun, finished_run, read_evidence, step_run
+from tasks.stores.runs import StepKey, StepRun
 from tasks.stores.workspace import Workspace, write_report
 
 RECIPE: Final = 8
@@ -87,14 +87,16 @@ def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = 
         "contracts": dict(workspace.contracts.digests),
     }
     asked = {**search, "trials": request.trials, "restore": request.restore}
-    key = StepKey(workspace.home, workspace.surface, "tune", digest(asked))
-    run_id = finished_run(key)
+    key = StepKey(workspace.surface, "tune", digest(asked))
+    run_id = workspace.store.runs.finished(key)
     if run_id is None:
-        with step_run(key, parent_run=parent_run, tags={"release": request.release}) as opened:
+        with workspace.store.runs.step(
+            key, parent_run=parent_run, tags={"release": request.release}
+        ) as opened:
             entrants = EntrantVersions(request.release, baseline.release, baseline.order).load(workspace)
             _tune(_Work(workspace, opened, request, constrained, digest(search)), entrants)
             run_id = opened.run_id
-    return TuneResult(read_evidence(workspace.home, run_id, TuningEvidence), run_id)
+    return TuneResult(workspace.store.runs.read_evidence(run_id, TuningEvidence), run_id)
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,6 @@ from tasks.promotion.moves import promote
 from tasks.promotion.moves.promote import Judge, MoveResult
 from tasks.promotion.moves.rules import Mover, Support
 from tasks.release.reader import ReleaseReader
-from tasks.stores.audit import Audit
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import NAME
 
@@ -21,7 +19,7 @@ TESTED = Support(experiment="feed-142")
 
 
 def forget_moves(workspace: Workspace) -> None:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     for alias in ("champion", "previous", "canary"):
         registry.delete_alias(MODEL, alias)
     for part in registry.versions(MODEL):
@@ -29,19 +27,19 @@ def forget_moves(workspace: Workspace) -> None:
             registry.delete_tag(part, tag)
     for tag in {"equipoise.moves", "equipoise.audit"} & registry.model_tags(MODEL).keys():
         registry.client.delete_registered_model_tag(MODEL, tag)
-    audit = Audit(workspace.home, workspace.surface).path
+    audit = workspace.audit.path
     assert isinstance(audit, Path), "the feed lies on this machine"
     for file in sorted(audit.rglob("*"), reverse=True):
         file.rmdir() if file.is_dir() else file.unlink()
 
 
 def moved_aliases(workspace: Workspace) -> dict[str, int]:
-    aliases = Registry(workspace.home).aliases(MODEL)
+    aliases = workspace.store.registry.aliases(MODEL)
     return {alias: aliases[alias] for alias in ("champion", "previous", "canary") if alias in aliases}
 
 
 def moves(workspace: Workspace) -> list[tuple[str, int | None, int]]:
-    entries = Audit(workspace.home, workspace.surface).entries()
+    entries = workspace.audit.entries()
     return [(entry.kind.value, entry.champion, entry.release) for entry in entries]
 
 
@@ -56,7 +54,7 @@ def judge_once(
 ) -> GateResult:
     """Return what `recheck` says, asked once beside each champion: for tests of what is done with a judgement."""
     return _judged(
-        workspace, Registry(workspace.home).aliases(MODEL).get("champion"), release, as_of, override
+        workspace, workspace.store.registry.aliases(MODEL).get("champion"), release, as_of, override
     )
 
 

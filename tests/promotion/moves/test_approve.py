@@ -10,8 +10,8 @@ from tasks.cli import main
 from tasks.errors import ContractError, GateRefused
 from tasks.promotion.moves import approve
 from tasks.promotion.moves.approve import ApproveResult, Reply, account_name
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Kind
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
@@ -42,7 +42,7 @@ def test_each_reviewer_answers_and_then_the_command_line_promotes(there: Workspa
     moved = promote_2(there).moved
     assert moved is not None
     assert moved.signed == "ana for product, sam for safety"
-    kept = Audit(there.home, NAME).entries()[1]
+    kept = Store.open(there.home).audit(NAME).entries()[1]
     assert (kept.kind, kept.by, kept.role, kept.why, kept.run) == (
         Kind.APPROVE, "ana", "product", "it is sound", "",
     )  # fmt: skip

@@ -12,7 +12,7 @@ from tasks.promotion.moves import answers, promote, propose, rollback
 from tasks.promotion.moves.approvals import Answer
 from tasks.promotion.moves.rules import Support
 from tasks.release import view
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
@@ -36,7 +36,7 @@ def there(workspace: Workspace, tmp_path: Path) -> Workspace:
 
 
 def share_of(workspace: Workspace, version: int) -> str | None:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     return registry.tags(registry.part(MODEL, version)).get("canary_share")
 
 
@@ -147,7 +147,7 @@ def test_going_back_to_a_release_that_served_leaves_no_canary(there: Workspace) 
 
 
 def test_a_canary_set_by_hand_is_noticed_and_going_back_ends_it(there: Workspace) -> None:
-    registry = Registry(there.home)
+    registry = Store.open(there.home).registry
     registry.set_alias(registry.part(MODEL, 2), "canary")
     (problem,) = view.verify(there, "champion").problems
     assert "The registry says champion = 1, canary = 2" in problem

@@ -10,8 +10,8 @@ from tasks.pipeline import recheck
 from tasks.promotion.moves import case as promotion_case
 from tasks.promotion.moves.case import CaseResult
 from tasks.promotion.moves.rules import Support
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import NAME, Retrained, step_runs
 
@@ -78,7 +78,7 @@ def test_of_other_evidence_nothing_is_shown(second_retrain: Retrained, case: Cas
 
 
 def test_who_agreed_is_read_from_the_newest_answers_of_the_run(tmp_path: Path) -> None:
-    workspace, audit = Workspace.open(NAME, home=tmp_path), Audit(tmp_path, NAME)
+    workspace, audit = Workspace.open(NAME, home=tmp_path), Store.open(tmp_path).audit(NAME)
     for kind, by, role, run in (
         (Kind.APPROVE, "sam", "safety", RUN),
         (Kind.APPROVE, "ana", "product", RUN),

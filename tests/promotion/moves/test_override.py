@@ -19,9 +19,8 @@ from tasks.promotion.moves.approvals import Answer
 from tasks.promotion.moves.override import Override, is_liftable, lift_verdicts
 from tasks.promotion.moves.rules import Case, Mover, Support, Terms
 from tasks.release import view
-from tasks.stores.audit import Audit
-from tasks.stores.registry import Registry
 from tasks.stores.releases import release_part
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
@@ -162,11 +161,11 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
     assert moved_aliases(held) == {"champion": 2, "previous": 1}
     assert view.show(held, "champion")["override"] == moved.override
     assert view.history(held)[-1]["override"] == moved.override
-    registry = Registry(held.home)
+    registry = Store.open(held.home).registry
     assert registry.description(registry.part(MODEL, 2)).startswith(f"**Overridden**: {WHY}")
     newest = max(held.reports.glob("dossier-release-2*.html"), key=lambda page: page.stat().st_mtime_ns)
     assert f"an override of what holds it is asked for: {WHY}" in newest.read_text(encoding="utf-8")
-    assert Audit(held.home, NAME).entries()[-1] == moved
+    assert Store.open(held.home).audit(NAME).entries()[-1] == moved
 
 
 def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Workspace) -> None:

@@ -22,10 +22,7 @@ from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
 from tasks.stores import releases
-from tasks.stores.audit import Audit
 from tasks.stores.audit_row import Entry, Kind
-from tasks.stores.locks import alone
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME
@@ -60,7 +57,7 @@ def test_the_champion_becomes_previous_and_one_row_keeps_why_and_by_what_evidenc
     result = promote_2(workspace)
     assert moved_aliases(workspace) == {"champion": 2, "previous": 1}
     assert result.champion == 2
-    assert result.moved == Audit(workspace.home, NAME).last_move()
+    assert result.moved == workspace.store.audit(NAME).last_move()
     assert result.moved is not None
     kept = (result.moved.by, result.moved.why, result.moved.experiment, result.moved.evidence)
     assert kept == ("ana", "carts rose", "feed-142", case.evidence)
@@ -157,7 +154,7 @@ def test_who_was_named_a_reviewer_since_the_release_was_made_cannot_approve_it(
     evidence = prepare(there).evidence
     with pytest.raises(ContractError, match=r"eve reviews safety only since release 2 was made.*: sam may"):
         answers.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
-    assert Audit(workspace.home, NAME).entries()[1:] == ()
+    assert workspace.store.audit(NAME).entries()[1:] == ()
 
 
 def test_a_role_whose_reviewers_are_all_new_is_answered_for_by_nobody(
@@ -186,7 +183,7 @@ def test_stricter_gates_ask_for_no_approval(workspace: Workspace, tmp_path: Path
 
 @pytest.mark.parametrize("step", ["validate", "release", "simulate", "shadow"])
 def test_evidence_that_somebody_edited_promotes_nothing(workspace: Workspace, step: str) -> None:
-    client = Registry(workspace.home).client
+    client = workspace.store.registry.client
     uris = [client.get_run(run).info.artifact_uri for run in mini.step_runs(workspace, step)]
     files = [Path(uri.removeprefix("file://")) / "evidence.json" for uri in uris]
     before = {file: file.read_text(encoding="utf-8") for file in files}
@@ -212,7 +209,7 @@ def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Wo
     parts = [Trained(task, 1, 1) for task in workspace.contracts.tasks.order()]
     snapshot = releases.release_manifest(workspace, 1).snapshot.id
     made = release.run(workspace, as_of=AS_OF, snapshot=snapshot, parts=parts, backfill=True)
-    Registry(workspace.home).set_tags(releases.release_part(workspace, made.version), {"verdict": "promote"})
+    workspace.store.registry.set_tags(releases.release_part(workspace, made.version), {"verdict": "promote"})
     with pytest.raises(ContractError, match="made by a backfill"):
         promote.run(
             workspace,
@@ -222,11 +219,11 @@ def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Wo
             judge=judge_once,
             support=TESTED,
         )
-    assert Registry(workspace.home).aliases(MODEL) == {"champion": 1, "challenger": 2}
+    assert workspace.store.registry.aliases(MODEL) == {"champion": 1, "challenger": 2}
 
 
 def test_a_release_that_was_never_judged_is_refused(workspace: Workspace) -> None:
-    registry, part = Registry(workspace.home), releases.release_part(workspace, 2)
+    registry, part = workspace.store.registry, releases.release_part(workspace, 2)
     verdict = registry.tags(part)["verdict"]
     registry.client.delete_model_version_tag(MODEL, "2", "verdict")
     try:
@@ -273,11 +270,11 @@ def test_a_promotion_that_waited_for_another_begins_anew_and_writes_nothing_wher
 ) -> None:
     before = {file: file.read_bytes() for file in workspace.reports.glob("dossier-*")}
     with ThreadPoolExecutor(2) as pool:
-        with alone(workspace.home, f"{NAME}.promotion", doing="promoting"):
+        with workspace.store.alone(f"{NAME}.promotion", doing="promoting"):
             moving = pool.submit(promote_2, workspace, judge=never)
             showing = pool.submit(promote.prepare, workspace, release=2, judge=never)
             time.sleep(0.5)
-            releases.alias_moves(workspace).add(
+            workspace.aliases.add(
                 lambda entries, aliases: Entry(Kind.PROMOTE, "bo", 2, aliases.get("champion"), "first", "e")
             )
         assert moving.result() == MoveResult(2, None)
@@ -343,7 +340,7 @@ def test_an_approval_does_not_outlive_its_evidence(workspace: Workspace) -> None
     """What was approved beside no champion is not approved beside champion 1."""
     forget_moves(workspace)
     approve(workspace, prepare(workspace).evidence, "product", "safety")
-    releases.alias_moves(workspace).add(
+    workspace.aliases.add(
         lambda entries, aliases: Entry(Kind.PROMOTE, "bo", 1, aliases.get("champion"), "first", "e")
     )
     with pytest.raises(GateRefused, match="ana approved for product on other evidence"):
@@ -388,7 +385,7 @@ def test_the_command_line_promotes_rolls_back_and_tells_the_history(
 def test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted(workspace: Workspace) -> None:
     """MLflow's database was lost and the audit kept: release 2 of then is another than release 2 of now."""
     forget_moves(workspace)
-    audit = Audit(workspace.home, NAME)
+    audit = workspace.store.audit(NAME)
     then = Entry(Kind.PROMOTE, "ana", 2, None, "the champion of then", "e", sha256="f" * 64)
     audit.append(then, seen=audit.read())
     for promotion in (lambda: promote_2(workspace), lambda: prepare(workspace)):

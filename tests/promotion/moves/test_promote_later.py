@@ -15,7 +15,7 @@ from tasks.pipeline import recheck
 from tasks.promotion.gate import GateResult
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.rules import Case
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, parse_instant
 from tests.feeds.mini import LATER, NAME, Retrained, step_runs
 from tests.stores.local_path import local
@@ -69,7 +69,7 @@ def test_labels_that_matured_since_are_validated_and_the_case_says_so(alone: Wor
     verdict = later_validation(judged)
     assert verdict is not None
     assert (verdict["gate"], verdict["outcome"]) != ("data", "block")
-    validated = Registry(alone.home).client.get_run(verdict["evidence"]).data.tags
+    validated = Store.open(alone.home).registry.client.get_run(verdict["evidence"]).data.tags
     assert validated["step"] == "validate"
     day = LATER + timedelta(days=NEXT_DAYS - 1)  # the last midnight that the log has passed
     assert parse_instant(validated["as_of"]) == parse_instant(judged.judged_as_of) == day
@@ -87,7 +87,7 @@ def test_a_stream_of_events_that_fell_silent_since_holds_the_release(alone: Work
     ) as held:
         prepare(alone)
     assert "expect_event_streams_to_go_on" in str(held.value)
-    assert Registry(alone.home).aliases(f"{NAME}.release") == {"champion": 1, "challenger": 2}
+    assert Store.open(alone.home).registry.aliases(f"{NAME}.release") == {"champion": 1, "challenger": 2}
 
 
 def test_a_challenger_of_months_ago_is_judged_as_of_today(alone: Workspace) -> None:
@@ -100,7 +100,7 @@ def test_a_challenger_of_months_ago_is_judged_as_of_today(alone: Workspace) -> N
     with pytest.raises(GateRefused, match=r"freshness block: \w+\.newest_training_row \d+"):
         prepare(alone)
     newest = step_runs(alone, "shadow", release=2)[-1]
-    day = Registry(alone.home).client.get_run(newest).data.tags["as_of"]
+    day = Store.open(alone.home).registry.client.get_run(newest).data.tags["as_of"]
     assert parse_instant(day) > LATER + timedelta(days=80)
 
 

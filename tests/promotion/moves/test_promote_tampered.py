@@ -15,7 +15,6 @@ from tasks.promotion.moves.approvals import Answer
 from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import step_runs
 from tests.promotion.moves.moving import TESTED, judge_once, moved_aliases, moves, promote_2
@@ -27,7 +26,7 @@ RUN = "manual__2026-02-12T00:00:00+00:00"
 @contextmanager
 def flipped(workspace: Workspace, part: Part, file: str) -> Iterator[None]:
     """Flip one bit of a stored file for a while."""
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     stored = registry.client.get_logged_model(registry.model_id(part)).artifact_location
     path = Path(stored.removeprefix("file://")) / file
     before = path.read_bytes()
@@ -61,11 +60,11 @@ def test_a_run_that_somebody_forged_in_mlflow_changes_no_verdict(workspace: Work
             != forged
         )
     finally:
-        Registry(workspace.home).client.delete_run(forged)
+        workspace.store.registry.client.delete_run(forged)
 
 
 def test_evidence_without_a_record_promotes_nothing_until_its_step_ran_again(workspace: Workspace) -> None:
-    run = Registry(workspace.home).run_id(ReleaseReader(workspace).part(2))
+    run = workspace.store.registry.run_id(ReleaseReader(workspace).part(2))
     record = workspace.home / "evidence" / run
     aside = record.rename(record.with_name("aside"))
     try:

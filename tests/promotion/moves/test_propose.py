@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tasks.promotion.moves import propose
-from tasks.stores.registry import Registry
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME, Retrained
@@ -27,7 +27,7 @@ def workspace(second_retrain: Retrained, tmp_path: Path) -> Workspace:
 @pytest.fixture
 def no_champion(workspace: Workspace) -> Iterator[Workspace]:
     """The same while no release is champion."""
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     registry.client.delete_registered_model_alias(MODEL, "champion")
     yield workspace
     registry.set_alias(registry.part(MODEL, 1), "champion")
@@ -64,7 +64,7 @@ def test_a_release_that_somebody_went_back_from_is_not_proposed_again(no_champio
 def test_what_is_held_or_backfilled_is_never_proposed(
     no_champion: Workspace, tag: str, value: str, why: str
 ) -> None:
-    registry = Registry(no_champion.home)
+    registry = Store.open(no_champion.home).registry
     part = registry.part(MODEL, 2)
     before = registry.tags(part)[tag]
     registry.set_tags(part, {tag: value})

@@ -12,10 +12,8 @@ from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.promotion.moves import promote, rollback
 from tasks.promotion.moves.rules import Mover
 from tasks.release import view as release_view
-from tasks.stores import delta, releases
-from tasks.stores.audit import Audit
+from tasks.stores import delta
 from tasks.stores.audit_row import SCHEMA, Entry, Kind
-from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import plan
 from tests.feeds import mini
@@ -33,7 +31,7 @@ def test_a_rollback_goes_back_and_a_second_one_changes_nothing(workspace: Worksp
 
 def test_a_rollback_that_was_killed_three_times_makes_one_move(workspace: Workspace, tmp_path: Path) -> None:
     second = Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "of no evidence")
-    releases.alias_moves(workspace).add(lambda entries, aliases: second)
+    workspace.aliases.add(lambda entries, aliases: second)
     where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
     words = ["rollback", NAME, "--why", "returns rose", "--by", "sam", *where]
     ends = mini.run_killed(words, [("", 0.0), ("", 0.15), ("", 0.4)], tmp_path / "killed")
@@ -70,7 +68,7 @@ def test_a_release_that_never_served_is_nothing_to_go_back_to(workspace: Workspa
 def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     registry.set_alias(registry.part(MODEL, 2), "champion")
     by_hand = "The registry says champion = 2; by the last audited move it is champion = 1"
     (problem,) = release_view.verify(workspace, 2).problems
@@ -90,7 +88,7 @@ def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
 
 
 def test_a_move_by_hand_can_be_taken_into_the_audit(workspace: Workspace) -> None:
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     registry.set_alias(registry.part(MODEL, 2), "champion")
     rollback.run(workspace, why="moved by hand while Airflow was down", by="ana", to="champion")
     assert moves(workspace)[1:] == [("rollback", 2, 2)]
@@ -99,7 +97,7 @@ def test_a_move_by_hand_can_be_taken_into_the_audit(workspace: Workspace) -> Non
 
 def test_with_a_torn_audit_one_rollback_is_enough_and_needs_no_version(workspace: Workspace) -> None:
     promote_2(workspace)
-    path = Audit(workspace.home, NAME).path
+    path = workspace.store.audit(NAME).path
     assert isinstance(path, Path)
     newest = max((path / "_delta_log").glob("*.json"))
     newest.write_bytes(newest.read_bytes()[:50])
@@ -113,7 +111,7 @@ def test_with_a_torn_audit_one_rollback_is_enough_and_needs_no_version(workspace
 
 
 def test_a_lost_audit_makes_no_way_for_a_release_that_no_alias_means(workspace: Workspace) -> None:
-    Audit(workspace.home, NAME).set_aside()
+    workspace.store.audit(NAME).set_aside()
     with pytest.raises(ContractError, match="was never champion"):
         rollback.run(workspace, why="it looks good", by="sam", to="2")
     assert rollback.run(workspace, why="the audit is lost", by="sam", to="champion").champion == 1
@@ -122,7 +120,7 @@ def test_a_lost_audit_makes_no_way_for_a_release_that_no_alias_means(workspace: 
 
 def test_a_row_that_was_changed_in_place_is_shown_as_such(workspace: Workspace) -> None:
     promote_2(workspace)
-    audit = Audit(workspace.home, NAME)
+    audit = workspace.store.audit(NAME)
     first, second = audit.entries()
     audit.set_aside()
     delta.append(audit.path, pa.Table.from_pylist([asdict(replace(first, by="max")), asdict(second)], SCHEMA))
@@ -138,7 +136,7 @@ def test_a_row_that_was_changed_in_place_is_shown_as_such(workspace: Workspace) 
 @pytest.fixture
 def torn_2(workspace: Workspace) -> Iterator[Workspace]:
     """The same, where a tag of release 2 is not what its manifest says."""
-    registry = Registry(workspace.home)
+    registry = workspace.store.registry
     part = registry.part(MODEL, 2)
     as_of = registry.tags(part)["as_of"]
     registry.set_tags(part, {"as_of": "2031-01-01T00:00:00Z"})
@@ -150,7 +148,7 @@ def test_there_is_no_going_back_to_a_release_that_is_not_whole_and_what_else_ser
     torn_2: Workspace,
 ) -> None:
     promoted = Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "e")
-    releases.alias_moves(torn_2).add(lambda *_: promoted)
+    torn_2.aliases.add(lambda *_: promoted)
     named = r"version 2 is not whole: .*2031.*or go back to release 1, which served, with `equipoise rollback home"
     with pytest.raises(StoreError, match=named):
         rollback.run(torn_2, why="it was better", by="sam", to="2")

@@ -12,8 +12,8 @@ from tasks.promotion.readiness import standing
 from tasks.promotion.readiness.facts import State
 from tasks.promotion.readiness.standing import ReadinessResult
 from tasks.stores import releases
-from tasks.stores.registry import Registry
-from tasks.stores.runs import StepKey, read_evidence, step_run
+from tasks.stores.runs import StepKey
+from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
@@ -51,7 +51,7 @@ def test_a_promotion_that_changed_the_policy_names_its_experiment(workspace: Wor
 
 
 def test_after_a_tuning_the_release_is_read_by_its_simulation(workspace: Workspace) -> None:
-    with step_run(StepKey(workspace.home, NAME, "tune", "weights"), tags={"release": 2}) as run:
+    with workspace.store.runs.step(StepKey(NAME, "tune", "weights"), tags={"release": 2}) as run:
         run.evidence(tuning(workspace))
     try:
         judged = recheck(workspace, 2)
@@ -64,11 +64,11 @@ def test_after_a_tuning_the_release_is_read_by_its_simulation(workspace: Workspa
         result = standing.run(workspace)
         (line,) = [line for line in result.lines if line.name == "component view"]
         assert line.state is State.MET
-        simulated = read_evidence(workspace.home, judged.run_id, GateEvidence).runs.simulation
+        simulated = workspace.store.runs.read_evidence(judged.run_id, GateEvidence).runs.simulation
         assert simulated in mini.step_runs(workspace, "simulate", release=2)
         assert line.sources == (simulated,)
     finally:
-        Registry(workspace.home).client.delete_run(run.run_id)
+        workspace.store.registry.client.delete_run(run.run_id)
         recheck(workspace, 2)
 
 
@@ -101,7 +101,7 @@ def tuning(workspace: Workspace) -> TuningEvidence:
 
 
 def test_before_any_release_nothing_is_made_up(workspace: Workspace, tmp_path: Path) -> None:
-    result = standing.run(replace(workspace, home=new_home(tmp_path / "home")))
+    result = standing.run(replace(workspace, store=Store.open(new_home(tmp_path / "home"))))
     assert (result.release, result.champion, result.ready) == (None, False, False)
     states = _states(result)
     assert states["guardrails defined"] is State.MET
@@ -110,7 +110,7 @@ def test_before_any_release_nothing_is_made_up(workspace: Workspace, tmp_path: P
 
 def test_a_rehearsal_whose_files_were_lost_is_missing_and_ends_no_run(workspace: Workspace) -> None:
     (run_id, *_) = mini.step_runs(workspace, "simulate", release=1)
-    folder = Registry(workspace.home).client.get_run(run_id).info.artifact_uri
+    folder = workspace.store.registry.client.get_run(run_id).info.artifact_uri
     file = Path(folder.removeprefix("file://")) / "evidence.json"
     kept = file.rename(file.with_suffix(".kept"))
     try:

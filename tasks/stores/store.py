@@ -1,0 +1,115 @@
+"""The opened state of a home: registry, runs, audits, aliases, tables and locks, each opened once.
+
+::
+
+    store = Store.open(home)          once per process; steps receive it as ``workspace.store``
+    store.registry                    registered models, their versions and aliases      MLflow
+    store.runs                        runs of steps and their evidence                   MLflow, evidence/
+    store.audit(surface)              moves of the aliases and approvals                 Delta table
+    store.aliases(surface)            champion, previous and canary of a surface
+    store.root / "labels" / surface   tables, below EQUIPOISE_STORE or the home          Delta tables
+    store.alone(name, doing=...)      a lock between the processes of this machine
+
+The MLflow connection is made when it is first needed, so commands that read tables only never wait for it.
+"""
+
+import os
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from tasks.errors import ContractError
+from tasks.settings import Settings
+from tasks.stores.alias_moves import AliasMoves
+from tasks.stores.audit import Audit
+from tasks.stores.database import artifacts_of
+from tasks.stores.location import Location, locate
+from tasks.stores.locks import alone
+from tasks.stores.registry import Registry
+from tasks.stores.runs import Records, Runs
+from tasks.stores.tracking import PatientClient, connect, is_served
+
+_READ_OTHERWISE = "%#?"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The state of a home; see the module's docstring. Two stores of one home are equal."""
+
+    home: Path
+
+    @classmethod
+    def open(cls, home: Path | None = None) -> "Store":
+        """Open the state below a folder: the given one, else EQUIPOISE_HOME, else ``.equipoise``.
+
+        Raises
+        ------
+        ContractError
+            It is not a folder, or its path holds a sign that addresses of databases and tables read as
+            something else.
+        """
+        return cls(home_folder(home))
+
+    @cached_property
+    def root(self) -> Location:
+        """Where the tables lie: EQUIPOISE_STORE, else the home itself."""
+        chosen = Settings().store
+        return locate(chosen) if chosen else self.home
+
+    @cached_property
+    def client(self) -> PatientClient:
+        """The MLflow client of the home's database, or of the server at MLFLOW_TRACKING_URI.
+
+        Raises
+        ------
+        StoreError
+            The database cannot be opened, for example because another version of MLflow wrote it.
+        """
+        return connect(self.home)
+
+    @cached_property
+    def runs(self) -> Runs:
+        """The MLflow runs of steps, with their evidence."""
+        own = None if is_served(self.client.tracking_uri) else artifacts_of(self.home)
+        return Runs(self.client, Records(self.root), own)
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The registered models."""
+        return Registry(self.client, self.runs, self.home)
+
+    def audit(self, surface: str) -> Audit:
+        """Return the audit of a surface's releases."""
+        return Audit(self.root, surface)
+
+    def aliases(self, surface: str) -> AliasMoves:
+        """Return the aliases of a surface's releases."""
+        return AliasMoves(self.audit(surface), self.registry)
+
+    def alone(self, name: str, *, doing: str) -> AbstractContextManager[None]:
+        """Keep other processes of this machine out of a body of this name; see `locks.alone`."""
+        return alone(self.home, name, doing=doing)
+
+
+def home_folder(given: Path | None = None) -> Path:
+    """Return the folder of state: the given one, else EQUIPOISE_HOME, else ``.equipoise``.
+
+    Raises
+    ------
+    ContractError
+        It is not a folder, or its path holds a sign that addresses of databases and tables read as something
+        else.
+    """
+    home = given.absolute() if given else Settings().home
+    there = next((place for place in (home, *home.parents) if os.path.lexists(place)), home)
+    if not there.is_dir():
+        raise ContractError(
+            f"{home} is no home: {there} is not a folder. Name another with --home or EQUIPOISE_HOME"
+        )
+    if found := [sign for sign in _READ_OTHERWISE if sign in str(home)]:
+        raise ContractError(
+            f"The path of the home {home} holds '{found[0]}', which addresses of databases and tables "
+            "read as something else. Name another folder with --home or EQUIPOISE_HOME"
+        )
+    return home
