@@ -11,10 +11,10 @@ import pytest
 
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels import build as labels
+from tasks.labels.build import write_labels
 from tasks.labels.show import show
-from tasks.labels.store import BuildCommit, LabelStore
+from tasks.labels.store import LabelStore
 from tasks.labels.vacuum import vacuum
-from tasks.labels.write_days import write_labels
 from tasks.logs.rows import NO_EVENT
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.stores import delta
@@ -114,9 +114,9 @@ def test_a_build_that_is_late_is_refused_and_harms_nothing(workspace: Workspace)
     early = store.last()
     assert early is not None
     newest = labels.run(workspace, as_of=END)
-    commit = BuildCommit(early.build, NewFiles([], delta.schema_of(store.path), "ds"), replace=[str(day(2))])
+    new = NewFiles([], delta.schema_of(store.path), "ds")
     with pytest.raises(StoreError, match="Another writer changed s3://"):
-        store.commit(commit, path=store.path, expected=0)
+        store.commit(early.build(), new, replace=[str(day(2))], path=store.path, expected=0)
     assert store.snapshot(newest.snapshot).read(["ds"]).num_rows == newest.rows
 
 
@@ -163,7 +163,7 @@ def test_while_the_store_is_away_a_step_says_so_and_afterwards_it_resumes(
     store = LabelStore(workspace.store, NAME)
     last = store.last()
     assert last is not None
-    assert last.snapshot.id == before.snapshot
+    assert last.id == before.snapshot
     assert labels.run(workspace, as_of=END).rows > before.rows
 
 
@@ -185,8 +185,8 @@ def test_a_store_that_goes_away_before_the_commit_leaves_the_last_snapshot(
     store = LabelStore(workspace.store, NAME)
     last = store.last()
     assert last is not None
-    assert last.snapshot.id == before.snapshot
-    assert last.snapshot.read(["ds"]).num_rows == before.rows
+    assert last.id == before.snapshot
+    assert last.read(["ds"]).num_rows == before.rows
     assert labels.run(workspace, as_of=END).rows > before.rows
 
 

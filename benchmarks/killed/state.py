@@ -30,7 +30,7 @@ def read_state(home: Path, surface: str) -> Plain:
     versions = {name: [[p.version, p.sha256] for p in registry.versions(name)] for name in models}
     last = labels.last()
     return {
-        "labels": None if last is None else [last.snapshot.id, labels.published(last.snapshot.id)],
+        "labels": None if last is None else [last.id, labels.published(last.id)],
         "versions": versions,
         "aliases": registry.aliases(f"{surface}.release") if f"{surface}.release" in models else {},
         "audit": [_row(entry.to_json()) for entry in Store.open(home).audit(surface).entries()],

@@ -34,7 +34,7 @@ _Snapshot = Annotated[str | None, Option(metavar="V", help="A snapshot (default:
 @_labels.command("home_feed --dialect spark", written=text.write_sql)
 def sql(workspace: "Workspace", dialect: _Dialect = "duckdb") -> dict[str, str]:
     """Print the SQL that the contract compiles to."""
-    from tasks.labels.script import labels_script
+    from tasks.labels.compile import labels_script
 
     return {"sql": labels_script(workspace.contracts, dialect)}
 

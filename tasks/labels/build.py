@@ -4,29 +4,40 @@
 
     logs -> checks -> what changed since the last build -> those days labelled -> one commit -> snapshot
 
+Labelling runs where the log is, with DuckDB or Spark::
+
+    shown, known           views on the log, of the days that are read
+    <task>__credited ...   tables, as small as the outcomes
+    facts ... labels       one streaming pass: log -> joins -> status and label -> ds=.../part-<uuid>.parquet
+    digests                one pass over the files that were written
+
 Bad rows go to the quarantine before the commit. A build that is killed leaves the last snapshot as it was,
-and running it again ends in the same state. Builds of one surface wait for one another: the labels run, a
-retrain and a backfill never write the same days at once.
+and running it again ends in the same state. One process builds the labels of a surface at a time.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
 from tasks import columns as c
+from tasks.contracts import Contracts
 from tasks.contracts.durations import format_duration
 from tasks.contracts.event_names import describe_strange_events, events_elsewhere
-from tasks.errors import ContractError, DataError, Overtaken, StoreError
-from tasks.labels.build_record import Basis, Build, Day, Written
-from tasks.labels.changes import count_changed_labels
+from tasks.errors import ContractError, DataError, Overtaken
+from tasks.labels.build_record import Basis, Build, Day, sum_days
 from tasks.labels.compile import compile_days
 from tasks.labels.coverage import Coverage, cover_days
-from tasks.labels.relations import find_files, find_label_days
-from tasks.labels.snapshot import Snapshot
-from tasks.labels.store import BuildCommit, LabelStore, StoredBuild
-from tasks.labels.write_days import write_labels
+from tasks.labels.query import LabelQuery
+from tasks.labels.relations import find_files, find_label_days, make_credit_tables
+from tasks.labels.snapshot import Snapshot, file_day
+from tasks.labels.spark_build import Files, write_with_spark
+from tasks.labels.store import LabelStore
 from tasks.logs.arrival import find_arrived
 from tasks.logs.duplicate_keys import cut_files
 from tasks.logs.profile import LogProfile, profile_log
@@ -36,13 +47,28 @@ from tasks.logs.rows import IMPRESSIONS, DayRange
 from tasks.logs.session import open_log, renew_log
 from tasks.logs.summaries import store_summaries
 from tasks.logs.tables import LogTables
+from tasks.sql import expressions as x
+from tasks.sql.templates import fill
 from tasks.stores import delta
-from tasks.stores.delta import EVERYTHING, DataFile, NewFiles
+from tasks.stores.delta import DataFile, NewFiles
 from tasks.stores.location import Location, locate
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
 
 _LOG = logging.getLogger("equipoise")
 _ATTEMPTS = 6
+
+_COUNT_CHANGED = """
+    SELECT $counts FROM read_parquet($before) AS before JOIN read_parquet($after) AS after USING ($key)
+"""
+
+_AS_WRITTEN = "SET disabled_optimizers = 'build_side_probe_side'"
+"""Hash the side of a join that is written second. Left alone, DuckDB estimates a log of some days at a fifth
+of its size, and hashes the impressions instead of the outcomes."""
+
+_COPY = """
+    COPY ($labels) TO $folder
+    (FORMAT parquet, PARTITION_BY ($day), APPEND true, FILENAME_PATTERN 'part-{uuid}', RETURN_STATS)
+"""
 
 
 @dataclass(frozen=True)
@@ -77,10 +103,19 @@ class LabelsResult:
     unknown_events: dict[str, int]
 
 
+@dataclass(frozen=True)
+class Written:
+    """The files of a build, their columns, and each day's rows and sum of digests."""
+
+    files: list[DataFile]
+    schema: pa.Schema
+    days: Mapping[date, tuple[int, int]]
+
+
 def run(
     workspace: Workspace, *, as_of: datetime, first_day: date | None = None, last_day: date | None = None
 ) -> LabelsResult:
-    """Build the labels as of an instant; one process builds a surface's labels at a time.
+    """Build the labels as of an instant.
 
     A build whose as-of lies before the store's own goes to a table of its own. Confined to days, it takes the
     store's as-of instead: no day goes back to less mature labels.
@@ -114,43 +149,72 @@ def run(
 
 
 def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResult:
-    store = LabelStore(workspace.store, workspace.surface)
+    store, tasks = LabelStore(workspace.store, workspace.surface), workspace.contracts.tasks
     store.set_torn_commits_aside()
-    path, last = store.path, store.last()
-    if last is not None and as_of < last.build.as_of:
+    path, snapshot = store.path, store.last()
+    if snapshot is not None and as_of < snapshot.as_of:
         if within != DayRange():
-            as_of = last.build.as_of
+            as_of = snapshot.as_of
         else:
             path = store.aside(as_of)
-            last = store.last(path)
+            snapshot = store.last(path)
+    last = snapshot.build() if snapshot else None
     with open_log(workspace) as log:
-        previous = last.build.as_of if last else None
-        profile = profile_log(log, folder=store.summaries, as_of=as_of, previous=previous)
-        _report_profile(profile)
-        _report_strange_events(workspace, profile)
+        profile = profile_log(log, folder=store.summaries, as_of=as_of, previous=last.as_of if last else None)
+        _report_profile(workspace, profile)
         quarantine_bad_rows(workspace, log, as_of=as_of, files=profile.bad_files)
         store_summaries(log, store.summaries)
-        basis = _find_basis(log, as_of)
-        covered = cover_days(
-            last.build if last else None,
-            profile.days,
-            workspace.contracts.tasks,
-            basis=basis,
-            lost=store.lost_days(path),
-            within=within,
-        )
+        basis, lost = _find_basis(log, as_of), store.lost_days(path)
+        covered = cover_days(last, profile.days, tasks, basis=basis, lost=lost, within=within)
         written = _write(log, profile, path, basis, covered) if covered.write else None
         _check_rows(profile, covered, written)
-        changed = _count_changed(log, last, covered, written)
+        changed = _count_changed(log, snapshot, covered, written) if snapshot and written else {}
         refuse_replaced(log.views)
     build = _record(last, profile, covered, written, basis)
-    if last is not None and build == last.build and not covered.write:
-        snapshot = last.snapshot
-    else:
-        commit = _prepare_commit(build, covered, written, path, changed)
-        snapshot = _commit(store, commit, path, last)
+    if snapshot is None or build != last or covered.write:
+        files, schema = (written.files, written.schema) if written else ([], delta.schema_of(path))
+        snapshot = store.commit(
+            build,
+            NewFiles(files, schema, c.DAY),
+            replace=covered.replaced,
+            path=path,
+            expected=snapshot.version if snapshot else None,
+            changed=changed,
+        )
     store.point_to(snapshot)
-    return _result(snapshot, build, profile, covered, written, changed)
+    _report_gone(covered)
+    return LabelsResult(
+        snapshot=snapshot.id,
+        digest=snapshot.content_digest,
+        as_of=format_instant(snapshot.as_of),
+        arrived=format_instant(build.mature_by),
+        partitions_written=len(covered.write),
+        rows=snapshot.rows,
+        rows_written=sum(rows for rows, _ in written.days.values()) if written else 0,
+        days={str(day): reason for day, reason in covered.write.items()},
+        gone=[str(day) for day in sorted(covered.gone)],
+        changed=changed,
+        counts={"impressions": asdict(profile.impressions), "events": asdict(profile.events)},
+        quarantined={**profile.impressions.quarantined, **profile.events.quarantined},
+        arrived_early=profile.arrived_early,
+        unknown_events=profile.unknown_events,
+    )
+
+
+def _report_profile(workspace: Workspace, profile: LogProfile) -> None:
+    for table, counts in (("impressions", profile.impressions), ("events", profile.events)):
+        _LOG.info("labels: %s: %s", table, counts)
+        if bad := sum(counts.quarantined.values()):
+            _LOG.warning("labels: %d %s are quarantined: %s", bad, table, counts.quarantined)
+    if profile.arrived_early:
+        _LOG.warning(
+            "labels: %d events arrived before they happened: a clock is wrong", profile.arrived_early
+        )
+    if profile.unknown_events:
+        elsewhere = events_elsewhere(workspace.surfaces, workspace.surface)
+        own = workspace.contracts.tasks.events
+        for sentence in describe_strange_events(profile.unknown_events, own, elsewhere):
+            _LOG.warning("labels: events %s", sentence)
 
 
 def _find_basis(log: LogTables, as_of: datetime) -> Basis:
@@ -168,25 +232,6 @@ def _find_basis(log: LogTables, as_of: datetime) -> Basis:
     return Basis(as_of, digest, log.described, arrived=arrived if arrived < as_of else None)
 
 
-def _report_profile(profile: LogProfile) -> None:
-    for table, counts in (("impressions", profile.impressions), ("events", profile.events)):
-        _LOG.info("labels: %s: %s", table, counts)
-        if bad := sum(counts.quarantined.values()):
-            _LOG.warning("labels: %d %s are quarantined: %s", bad, table, counts.quarantined)
-    if profile.arrived_early:
-        _LOG.warning(
-            "labels: %d events arrived before they happened: a clock is wrong", profile.arrived_early
-        )
-
-
-def _report_strange_events(workspace: Workspace, profile: LogProfile) -> None:
-    if profile.unknown_events:
-        elsewhere = events_elsewhere(workspace.surfaces, workspace.surface)
-        own = workspace.contracts.tasks.events
-        for sentence in describe_strange_events(profile.unknown_events, own, elsewhere):
-            _LOG.warning("labels: events %s", sentence)
-
-
 def _write(log: LogTables, profile: LogProfile, path: Location, basis: Basis, covered: Coverage) -> Written:
     days = find_label_days(log.contracts.tasks, covered.write)
     read, summaries = find_files(log, days), profile.summaries[IMPRESSIONS]
@@ -195,6 +240,65 @@ def _write(log: LogTables, profile: LogProfile, path: Location, basis: Basis, co
     query = compile_days(log, log.contracts.tasks, horizon=basis.horizon, days=days, labels_only=True)
     _LOG.info("labels: writing %d day(s)", len(covered.write))
     return write_labels(log, query, read, path)
+
+
+def write_labels(log: LogTables, query: LabelQuery, read: Files, folder: Location) -> Written:
+    """Label the impressions of a compiled query, and write them below a folder.
+
+    The files are ``ds=<day>/part-<uuid>.parquet``. Needs ``log.cut`` and the views of ``compile_days``.
+
+    Parameters
+    ----------
+    read : of each log table, the files that the query reads.
+    """
+    labels = _stamp_contract(query.labels(), log.contracts)
+    if log.contracts.surface.engine.name == "spark":
+        schema = _columns(log, _stamp_contract(query.statement(), log.contracts))
+        files = write_with_spark(log, query, labels, read, folder, schema=schema)
+    else:
+        files = _write_with_duckdb(log, query, labels, folder)
+        schema = _columns(log, labels)
+    return Written(files, schema, sum_days(log.connection, (file.path for file in files), schema))
+
+
+def _stamp_contract(labels: exp.Query, contracts: Contracts) -> exp.Select:
+    version = x.alias(x.cast(x.integer(contracts.tasks.version), "INT"), c.CONTRACT_VERSION)
+    digest = x.alias(x.text(contracts.digests["tasks"]), c.CONTRACT_DIGEST)
+    return x.select([exp.Star(), version, digest], x.subquery(labels, "labels"))
+
+
+def _columns(log: LogTables, labels: exp.Query) -> pa.Schema:
+    empty = fill("SELECT * FROM ($labels) LIMIT 0", labels=labels)
+    return log.connection.sql(empty).to_arrow_table().schema
+
+
+def _write_with_duckdb(
+    log: LogTables, query: LabelQuery, labels: exp.Query, folder: Location
+) -> list[DataFile]:
+    log.connection.execute(_AS_WRITTEN)
+    for task, creditings in query.creditings.items():
+        _LOG.info("labels: crediting %s", task)
+        make_credit_tables(log, creditings)
+    folder.mkdir(parents=True, exist_ok=True)
+    labels = _encode_words(labels, tuple(c.Status), (log.contracts.digests["tasks"],))
+    statement = fill(_COPY, labels=labels, folder=x.text(folder), day=x.name(c.DAY))
+    copied = log.connection.execute(statement).fetchall()
+    log.connection.execute("RESET disabled_optimizers")
+    return [
+        DataFile(locate(path), count, size, {c.DAY: partition[c.DAY]})
+        for path, count, size, _, _, partition, *_ in copied
+    ]
+
+
+def _encode_words(labels: exp.Query, *enums: Sequence[str]) -> exp.Query:
+    """Turn words into enums of one byte each until they are in the file, where they are strings again."""
+    encoded = labels.copy()
+    for words in enums:
+        kind = f"ENUM({', '.join(map(repr, map(str, words)))})"
+        for literal in list(encoded.find_all(exp.Literal)):
+            if literal.is_string and literal.this in words:
+                literal.replace(x.cast(literal.copy(), kind))
+    return encoded
 
 
 def _check_rows(profile: LogProfile, covered: Coverage, written: Written | None) -> None:
@@ -208,79 +312,68 @@ def _check_rows(profile: LogProfile, covered: Coverage, written: Written | None)
             )
 
 
-def _count_changed(
-    log: LogTables, last: StoredBuild | None, covered: Coverage, written: Written | None
-) -> dict[str, int]:
+def _count_changed(log: LogTables, last: Snapshot, covered: Coverage, written: Written) -> dict[str, int]:
     """Count the observed labels that late events changed, on the days that they touched."""
     days = covered.touched & set(covered.write)
-    if last is None or written is None or not days:
-        return {}
-    stored = delta.files_of(locate(last.snapshot.path), last.snapshot.version)
-    before = [
-        file.path for file in stored if date.fromisoformat(file.partition[c.DAY]) in days - covered.lost
-    ]
+    before = [file.path for file in last.files() if file_day(file) in days - covered.lost]
     if not before:
         return {}
-    after = [file.path for file in written.files if file.day in days]
+    after = [file.path for file in written.files if file_day(file) in days]
     return count_changed_labels(log.connection, log.contracts.tasks.tasks, before=before, after=after)
 
 
+def count_changed_labels(
+    connection: duckdb.DuckDBPyConnection,
+    tasks: Iterable[str],
+    *,
+    before: Iterable[Location],
+    after: Iterable[Location],
+) -> dict[str, int]:
+    """Count by task the labels that were observed ``before`` and are not ``after``, or have another value."""
+    names = list(tasks)
+    statement = fill(
+        _COUNT_CHANGED,
+        counts=[x.call("COUNT_IF", _changed(task)) for task in names],
+        before=x.file_names(before),
+        after=x.file_names(after),
+        key=x.columns(c.IMPRESSION_KEY),
+    )
+    (counts,) = connection.sql(statement).fetchall()
+    return dict(zip(names, counts, strict=True))
+
+
+def _changed(task: str) -> exp.Expr:
+    was_observed = x.eq(x.column(c.status(task), "before"), x.text(c.Status.OBSERVED))
+    other = exp.NullSafeNEQ(this=x.column(task, "before"), expression=x.column(task, "after"))
+    return x.all_of(was_observed, other)
+
+
 def _record(
-    last: StoredBuild | None, profile: LogProfile, covered: Coverage, written: Written | None, basis: Basis
+    last: Build | None, profile: LogProfile, covered: Coverage, written: Written | None, basis: Basis
 ) -> Build:
     days: dict[date, Day] = {}
     if last is not None and not covered.replace_all:
         days = {
             day: replace(stored, left_behind=stored.left_behind or day in covered.left_behind)
-            for day, stored in last.build.days.items()
+            for day, stored in last.days.items()
             if day not in covered.dropped
         }
-    for day, (rows, content) in (written.days if written else {}).items():
-        days[day] = Day(rows, content)
-    days = dict(sorted(days.items()))
-    log = profile.days
+    days |= {day: Day(rows, content) for day, (rows, content) in (written.days if written else {}).items()}
+    if not days:
+        raise DataError("No impression was shown on the days asked for: nothing was built")
+    read = profile.days
     return Build(
         basis.as_of,
         basis.contract,
         basis.columns,
-        days,
-        log.impressions,
-        log.events,
+        dict(sorted(days.items())),
+        read.impressions,
+        read.events,
         arrived=basis.arrived,
     )
 
 
-def _prepare_commit(
-    build: Build, covered: Coverage, written: Written | None, path: Location, changed: Mapping[str, int]
-) -> BuildCommit:
-    if not build.days:
-        raise DataError("No impression was shown on the days asked for: nothing was built")
-    files = [
-        DataFile(f.path, f.rows, f.size, {c.DAY: str(f.day)}) for f in (written.files if written else ())
-    ]
-    schema = written.schema if written else delta.schema_of(path)
-    replaced = [str(day) for day in (*covered.write, *covered.dropped)]
-    return BuildCommit(
-        build, NewFiles(files, schema, c.DAY), EVERYTHING if covered.replace_all else replaced, changed
-    )
-
-
-def _commit(store: LabelStore, commit: BuildCommit, path: Location, last: StoredBuild | None) -> Snapshot:
-    try:
-        return store.commit(commit, path=path, expected=last.snapshot.version if last else None)
-    except StoreError:
-        delta.discard(file.path for file in commit.new.files)
-        raise
-
-
-def _result(
-    snapshot: Snapshot,
-    build: Build,
-    profile: LogProfile,
-    covered: Coverage,
-    written: Written | None,
-    changed: dict[str, int],
-) -> LabelsResult:
+def _report_gone(covered: Coverage) -> None:
     if covered.gone:
         fate = (
             "and were dropped: they are of another contract" if covered.replace_all else "and stay as built"
@@ -288,19 +381,3 @@ def _result(
         _LOG.warning("labels: %d day(s) of the store are no longer in the log %s", len(covered.gone), fate)
     for day in sorted(covered.dropped):
         _LOG.error("labels: %s is lost: neither the store nor the log has it any more; it is dropped", day)
-    return LabelsResult(
-        snapshot=snapshot.id,
-        digest=snapshot.content_digest,
-        as_of=format_instant(snapshot.as_of),
-        arrived=format_instant(build.mature_by),
-        partitions_written=len(covered.write),
-        rows=snapshot.rows,
-        rows_written=sum(rows for rows, _ in written.days.values()) if written else 0,
-        days={str(day): reason for day, reason in covered.write.items()},
-        gone=[str(day) for day in sorted(covered.gone)],
-        changed=changed,
-        counts={"impressions": asdict(profile.impressions), "events": asdict(profile.events)},
-        quarantined={**profile.impressions.quarantined, **profile.events.quarantined},
-        arrived_early=profile.arrived_early,
-        unknown_events=profile.unknown_events,
-    )

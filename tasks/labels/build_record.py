@@ -1,34 +1,46 @@
-"""The record of a build, JSON in its commit: what the store holds after it, and the log that it read."""
+"""The record of a build, and the identity of the snapshot that it makes.
 
-from collections.abc import Mapping
+::
+
+    Basis     as-of, contract and columns: what every label depends on
+    Build     Basis, days of the store, days of the log as read     JSON in the metadata of the commit
+
+A snapshot is identified by contract digest, as-of and content digest. The content digest covers key, labels,
+statuses, instants and all other columns of every row. It depends neither on the order of the rows nor on the
+files or the engine that wrote them. With h, the 64-bit hash of a row's columns::
+
+    sum of h * 2^64 + sum of hash(h)   modulo 2^128
+
+Both hashes are DuckDB's own.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Final
 
+import duckdb
 import pyarrow as pa
+from sqlglot import exp
 
+from tasks import columns as c
 from tasks.labels.query import Horizon
 from tasks.logs.days import DaySum, Stream
+from tasks.sql import expressions as x
+from tasks.sql.templates import fill
 from tasks.stores.location import Location
 
+STAMPS: Final = (c.CONTRACT_VERSION, c.CONTRACT_DIGEST)
+"""Columns that a build adds to every row. The content digest leaves them out: they are part of the name."""
 
-@dataclass(frozen=True)
-class WrittenFile:
-    """A Parquet file of one day, and its size in bytes."""
-
-    path: Location
-    rows: int
-    size: int
-    day: date
-
-
-@dataclass(frozen=True)
-class Written:
-    """The files of a build, their columns, and each day's rows and sum of digests."""
-
-    files: tuple[WrittenFile, ...]
-    schema: pa.Schema
-    days: Mapping[date, tuple[int, int]]
+_DIGESTS = """
+    SELECT $day, count(*), sum(h), sum(hash(h))
+    FROM (SELECT $day, $hashed AS h
+          FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE}))
+    GROUP BY 1
+"""
+_HALF, _MODULUS = 1 << 64, 1 << 128
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,20 @@ class Build(Basis):
     days: Mapping[date, Day]
     impressions: Mapping[date, DaySum]
     events: Mapping[Stream, DaySum]
+
+    def snapshot_facts(self) -> dict[str, Any]:
+        """Return the identity of the snapshot of these days, as JSON."""
+        rows = sum(day.rows for day in self.days.values())
+        content = content_digest(rows, (day.content for day in self.days.values()))
+        return {
+            "id": snapshot_id(self.contract, self.as_of, content),
+            "as_of": self.as_of.astimezone(UTC).isoformat(),
+            "contract_digest": self.contract,
+            "content_digest": content,
+            "rows": rows,
+            "first_day": str(min(self.days)),
+            "last_day": str(max(self.days)),
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON; sums are strings, as they exceed a double."""
@@ -120,3 +146,53 @@ def _to_pair(total: DaySum) -> list[Any]:
 
 def _from_pair(rows: int, total: str) -> DaySum:
     return DaySum(rows, int(total))
+
+
+def row_hash(schema: pa.Schema) -> exp.Expr:
+    """Return the DuckDB expression of the 64-bit hash of a row of the label store."""
+    return x.call("HASH", *x.columns(name for name in schema.names if name not in {c.DAY, *STAMPS}))
+
+
+def sum_days(
+    connection: duckdb.DuckDBPyConnection, files: Iterable[Location], schema: pa.Schema
+) -> dict[date, tuple[int, int]]:
+    """Read label files and return each day's rows and sum of digests."""
+    query = fill(_DIGESTS, day=x.column(c.DAY), hashed=row_hash(schema), paths=x.file_names(files))
+    sums = connection.execute(query).fetchall()
+    return {day: (count, combine_sums(int(first), int(second))) for day, count, first, second in sums}
+
+
+def combine_sums(hashes: int, rehashes: int) -> int:
+    """Return the sum of digests, of the sum of the rows' hashes and the sum of the hashes' hashes.
+
+    Examples
+    --------
+    >>> combine_sums(3, 5) == 3 * 2**64 + 5
+    True
+    """
+    return (hashes * _HALF + rehashes) % _MODULUS
+
+
+def content_digest(rows: int, sums: Iterable[int]) -> str:
+    """Return the digest of a snapshot's rows, of their number and the sums of digests of its days.
+
+    Examples
+    --------
+    >>> content_digest(2, [8, 9]) == content_digest(2, [17])
+    True
+    >>> content_digest(2, [17])[:12]
+    '04fb747d3abb'
+    """
+    return hashlib.sha256(f"{rows}:{sum(sums) % _MODULUS}".encode()).hexdigest()
+
+
+def snapshot_id(contract: str, as_of: datetime, content: str) -> str:
+    """Return the name of a snapshot: equal where contract, as-of and content are.
+
+    Examples
+    --------
+    >>> snapshot_id("contract", datetime(2026, 3, 2, tzinfo=UTC), "content")
+    'a9dc1b301d9df3a7'
+    """
+    text = f"{contract}|{as_of.astimezone(UTC).isoformat()}|{content}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -14,13 +14,14 @@ The first that applies. No label is read: records of builds hold each day's rows
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
 from tasks.contracts import TasksSpec
 from tasks.labels.build_record import Build
 from tasks.labels.maturity import matures
+from tasks.logs.days import day_start
 
 _DAY: Final = timedelta(days=1)
 
@@ -53,42 +54,35 @@ class DayStates:
         return sum(found is state for _, found in self.days)
 
 
-@dataclass(frozen=True)
-class Published:
-    """What was published, None where nothing was, and whether the newest build's validation failed."""
-
-    build: Build | None
-    newest_failed: bool = False
-
-
-def day_states(spec: TasksSpec, newest: Build, published: Published, *, last: int) -> Iterator[DayStates]:
+def day_states(
+    spec: TasksSpec, newest: Build, published: Build | None, *, newest_failed: bool, last: int
+) -> Iterator[DayStates]:
     """Yield the newest days of every task, in declared order.
 
     Parameters
     ----------
-    newest : the record of the newest build.
+    newest, published : the records of the newest build and of the published one, if there is one.
+    newest_failed : whether the newest build failed its validation.
     last : how many days, counted back from the newest of log and store; a day that neither holds is left out.
     """
     known = sorted({*newest.days, *newest.impressions})
     days = [day for day in known if day > known[-1] - last * _DAY] if known else []
     for task in spec.tasks:
         cut = newest.mature_by - matures(spec, task)
-        yield DayStates(task, tuple((day, _state(day, newest, published, cut=cut)) for day in days))
+        yield DayStates(
+            task, tuple((day, _state(newest, published, day, cut, failed=newest_failed)) for day in days)
+        )
 
 
-def _state(day: date, newest: Build, published: Published, *, cut: datetime) -> DayState:
+def _state(newest: Build, published: Build | None, day: date, cut: datetime, *, failed: bool) -> DayState:
     stored = newest.days.get(day)
     if stored is None:
         return DayState.NOT_BUILT
     if stored.left_behind:
         return DayState.OUTDATED
-    if _midnight(day + _DAY) > cut:
+    if day_start(day + _DAY) > cut:
         return DayState.IMMATURE
-    before = None if published.build is None else published.build.days.get(day)
+    before = None if published is None else published.days.get(day)
     if before is not None and (before.rows, before.content) == (stored.rows, stored.content):
         return DayState.MATURE
-    return DayState.FAILED if published.newest_failed else DayState.NOT_VALIDATED
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+    return DayState.FAILED if failed else DayState.NOT_VALIDATED

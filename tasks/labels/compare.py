@@ -14,7 +14,7 @@ import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.labels.snapshot import Snapshot
+from tasks.labels.snapshot import Snapshot, file_day
 from tasks.labels.store import LabelStore
 from tasks.logs.session import open_session
 from tasks.sql import expressions as x
@@ -144,7 +144,7 @@ def diff(workspace: Workspace, *, before: str, after: str) -> Difference:
 def _files(snapshot: Snapshot) -> dict[date, frozenset[Location]]:
     days: dict[date, set[Location]] = {}
     for file in snapshot.files():
-        days.setdefault(date.fromisoformat(file.partition[c.DAY]), set()).add(file.path)
+        days.setdefault(file_day(file), set()).add(file.path)
     return {day: frozenset(paths) for day, paths in days.items()}
 
 

@@ -12,19 +12,38 @@
 
 from collections.abc import Iterable, Mapping
 
+from sqlglot import exp
+
 from tasks import columns as c
-from tasks.contracts import TasksSpec
+from tasks.contracts import Contracts, TasksSpec
+from tasks.contracts.durations import format_duration
 from tasks.errors import ContractError
 from tasks.labels.credit import list_creditings
 from tasks.labels.query import Form, Horizon, LabelDays, LabelQuery
 from tasks.labels.relations import find_files
 from tasks.labels.status import label_layers, select_labels
+from tasks.labels.windows import ARRIVED
 from tasks.logs import rows
-from tasks.logs.schema import Log, event_columns
+from tasks.logs.rows import EVENTS, IMPRESSIONS
+from tasks.logs.schema import Log, contract_log, event_columns
 from tasks.logs.tables import LogTables
 from tasks.sql.templates import render
 
 DIALECTS = ("duckdb", "spark", "postgres", "bigquery", "snowflake")
+_ALL_DAYS = LabelDays()
+
+_HEAD = """\
+-- Labels of {surface}, as the contract {contract}, version {version}, defines them
+-- (digest {digest}).
+--
+-- {as_of} is the instant of the build, a time with a zone: an impression takes part that was shown before it,
+-- an event that had happened before it and, where {ingested_at} says when, had arrived. {arrived} is the
+-- instant up to which the log had arrived by then: {as_of} itself, where the newest known row of both tables
+-- lies less than {within} before it (`arrival`), else that row's time. What is not mature by then has the
+-- status immature and no label.
+-- Reads the tables {impressions} and {events}, under the column names of the contracts. The session's time
+-- zone must be UTC: days are UTC days.
+"""
 
 
 def labels_sql(tasks: TasksSpec, horizon: Horizon, dialect: str = "duckdb", *, log: Log) -> str:
@@ -38,9 +57,6 @@ def labels_sql(tasks: TasksSpec, horizon: Horizon, dialect: str = "duckdb", *, l
     if dialect not in DIALECTS:
         raise ContractError(f"Unknown dialect '{dialect}'. Known: {', '.join(DIALECTS)}")
     return render(label_query(tasks, horizon, log=log).statement(), dialect)
-
-
-_ALL_DAYS = LabelDays()
 
 
 def label_query(
@@ -137,3 +153,28 @@ def refuse_name_clashes(tasks: TasksSpec, impressions: Iterable[str]) -> None:
             raise ContractError(
                 f"The impressions' column '{column}' has a name that labels of task '{task}' take: rename it"
             )
+
+
+def labels_script(contracts: Contracts, dialect: str = "duckdb") -> str:
+    """Write the SQL of a surface's labels for a dialect, with a head of comments.
+
+    Raises
+    ------
+    ContractError
+        The dialect is not known.
+    """
+    tasks, log = contracts.tasks, contract_log(contracts.surface, contracts.tasks)
+    sql = labels_sql(tasks, Horizon.whole(None), dialect, log=log)
+    head = _HEAD.format(
+        surface=contracts.surface.surface,
+        contract=tasks.contract,
+        version=tasks.version,
+        digest=contracts.digests["tasks"],
+        as_of=exp.Placeholder(this="as_of").sql(dialect=dialect),
+        arrived=exp.Placeholder(this=ARRIVED).sql(dialect=dialect),
+        within=format_duration(contracts.surface.arrival.within),
+        ingested_at=c.INGESTED_AT,
+        impressions=IMPRESSIONS,
+        events=EVENTS,
+    )
+    return head + sql

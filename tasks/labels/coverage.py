@@ -19,7 +19,7 @@ may be kept for less long than labels. If the store has lost it too, it is dropp
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from tasks.contracts import TasksSpec
 from tasks.labels.build_record import Basis, Build
@@ -54,6 +54,11 @@ class Coverage:
     def dropped(self) -> frozenset[date]:
         """Days that neither the store nor the log has any more."""
         return frozenset() if self.replace_all else self.lost & self.gone
+
+    @property
+    def replaced(self) -> list[str] | Literal["everything"]:
+        """The days whose earlier files a commit removes."""
+        return "everything" if self.replace_all else [str(day) for day in (*self.write, *self.dropped)]
 
 
 def cover_days(

@@ -1,22 +1,29 @@
-"""Shows a label snapshot: rows by task and status, and base rates.
+"""Counts labels: of a snapshot by task and status, or of the log before a build.
 
-A task with ``before_positive`` has two rates: as labelled, and without the positives that its exclusions
-spared (see spared.py). The second is counted on the log, by the labels' own relations.
+A task with ``before_positive`` has two base rates, since its exclusions drop negatives and keep early
+positives::
+
+    shown_at ---- positive ---- exclusion ----|      before_positive: true    1, positive by then
+                                                     before_positive: false   excluded
+    shown_at ------------------ exclusion ----|      either way               excluded
+
+The rate as labelled is too high. The second rate leaves the early positives out; it is counted on the log.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 
 from sqlglot import exp
 
 from tasks import columns as c
+from tasks.contracts import TaskSpec, TasksSpec
 from tasks.errors import DataError
 from tasks.labels.compile import compile_days
 from tasks.labels.query import Horizon
-from tasks.labels.relations import find_label_days, make_relations
-from tasks.labels.snapshot import Snapshot
-from tasks.labels.spared import has_exclusion, keep_chain, list_sparing_tasks
+from tasks.labels.relations import cut_near, find_label_days, make_credit_tables, make_relations
+from tasks.labels.snapshot import Snapshot, file_day
+from tasks.labels.status import causes
 from tasks.labels.store import LabelStore
 from tasks.logs.arrival import find_arrived
 from tasks.logs.session import open_log
@@ -119,7 +126,7 @@ def _both_rates(
     if workspace.contracts.digests["tasks"] != snapshot.contract_digest:
         note = "the snapshot was built under another tasks.yaml: build again"
         return {task: _one_rate(counts[task], note) for task in tasks}
-    days = {date.fromisoformat(file.partition[c.DAY]) for file in snapshot.files()}
+    days = {file_day(file) for file in snapshot.files()}
     try:
         with open_log(workspace) as log:
             log.cut(snapshot.as_of)
@@ -165,3 +172,79 @@ def _one_rate(counts: Counts, note: str) -> BothRates:
 
 def _rate(positive: int, observed: int) -> float | None:
     return positive / observed if observed else None
+
+
+def list_sparing_tasks(tasks: TasksSpec) -> tuple[str, ...]:
+    """Return the binary tasks with an exclusion that spares rows that were positive before it."""
+    return tuple(
+        name
+        for name, task in tasks.tasks.items()
+        if task.positive and any(exclusion.before_positive for exclusion in task.exclude)
+    )
+
+
+def keep_chain(tasks: TasksSpec, name: str) -> TasksSpec:
+    """Return the contract of one task and of the tasks that it builds on."""
+    needed = [name]
+    for task in needed:
+        needed += tasks.needs(task)
+    return _with_tasks(tasks, {n: task for n, task in tasks.tasks.items() if n in needed})
+
+
+def has_exclusion(tasks: TasksSpec, name: str) -> exp.Expr:
+    """Return that an exclusion event lies in a task's window, also where the row was positive before it."""
+    task = tasks.tasks[name]
+    strict = tuple(out.model_copy(update={"before_positive": False}) for out in task.exclude)
+    other = _with_tasks(tasks, {**tasks.tasks, name: task.model_copy(update={"exclude": strict})})
+    return x.any_of(
+        *(cause.holds for cause in causes(other, name, None) if cause.status is c.Status.EXCLUDED)
+    )
+
+
+def _with_tasks(spec: TasksSpec, tasks: Mapping[str, TaskSpec]) -> TasksSpec:
+    return TasksSpec(contract=spec.contract, version=spec.version, tasks=dict(tasks))
+
+
+@dataclass(frozen=True)
+class LabelCount:
+    """Observed labels of a task; ``positives`` are those other than 0."""
+
+    observed: int = 0
+    positives: int = 0
+
+    def __add__(self, other: "LabelCount") -> "LabelCount":
+        """Count the labels of both."""
+        return LabelCount(self.observed + other.observed, self.positives + other.positives)
+
+
+def count_labels(
+    log: LogTables, days: Iterable[date], *, as_of: datetime
+) -> dict[str, Mapping[date, LabelCount]]:
+    """Count the labels of some days as of an instant, by task and day.
+
+    Parameters
+    ----------
+    log : tables in a connection of the caller's own: its views are cut to the files of these days.
+    """
+    tasks, wanted = log.contracts.tasks, find_label_days(log.contracts.tasks, days)
+    horizon = Horizon(as_of, find_arrived(log, as_of=as_of))
+    cut_near(log, wanted, as_of=as_of)
+    query = compile_days(log, tasks, horizon=horizon, days=wanted, labels_only=True)
+    for creditings in query.creditings.values():
+        make_credit_tables(log, creditings)
+    counts = [count for task in tasks.tasks for count in _count_columns(task)]
+    day = x.cast(x.column(c.DAY), "DATE")
+    rows = log.fetch(
+        "SELECT $day, $counts FROM ($labels) GROUP BY 1", day=day, counts=counts, labels=query.labels()
+    )
+    return {
+        task: {row[0]: LabelCount(*row[1 + 2 * n : 3 + 2 * n]) for row in rows}
+        for n, task in enumerate(tasks.tasks)
+    }
+
+
+def _count_columns(task: str) -> Iterator[exp.Expr]:
+    observed = x.eq(x.column(c.status(task)), x.text(c.Status.OBSERVED))
+    positive = x.not_(x.eq(x.column(task), x.integer(0)))
+    yield x.call("COUNT_IF", observed)
+    yield x.call("COUNT_IF", x.all_of(observed.copy(), positive))

@@ -10,7 +10,6 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import reduce
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +19,7 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.errors import DataError, StoreError, unknown
-from tasks.labels import digest
-from tasks.labels.build_record import Build
+from tasks.labels.build_record import STAMPS, Build, sum_days
 from tasks.logs.tables import configure
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill, render
@@ -37,13 +35,14 @@ CHANGED: Final = "equipoise.changed"
 _ROWS = "rows"
 _AS_VERIFIED = "SET disabled_optimizers = 'filter_pushdown, statistics_propagation'"
 """Skip no part of a file by what its statistics say."""
-_STAMPED: Final = (c.CONTRACT_VERSION, c.CONTRACT_DIGEST)
-"""What a build stamps on every row; the digest does not cover it, since it is part of the name."""
 _READ_STAMPS = "SELECT max(hash($stamps)) FROM read_parquet($paths)"
 _ATTACH = """
     CREATE OR REPLACE TEMP VIEW $name AS
     SELECT * FROM read_parquet($paths, hive_partitioning = true, hive_types = {'ds': DATE})
 """
+
+_VERIFIED: Final[set[tuple[Location, str]]] = set()
+"""The files that this process has compared with their digests, each as it was then."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +72,7 @@ class Snapshot:
     def files(self, first: date = date.min, last: date = date.max) -> list[DataFile]:
         """Return the files of some days, sorted."""
         files = delta.files_of(locate(self.path), self.version)
-        wanted = [f for f in files if first <= _day(f) <= last]
+        wanted = [f for f in files if first <= file_day(f) <= last]
         return sorted(wanted, key=lambda file: str(file.path))
 
     def changed(self) -> dict[str, int]:
@@ -193,7 +192,7 @@ class Snapshot:
             Files of the snapshot are gone, or hold other rows than were built.
         """
         with self._reading():
-            self._verify(connection, [file for file in self.files() if _day(file) in days])
+            self._verify(connection, [file for file in self.files() if file_day(file) in days])
             connection.execute(_AS_VERIFIED)
 
     def _verify(self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile]) -> None:
@@ -201,10 +200,10 @@ class Snapshot:
         unread = [file for file in files if (file.path, _identity(file)) not in _VERIFIED]
         if not unread:
             return
-        days = {_day(file) for file in unread}
-        of_days = [file for file in files if _day(file) in days]
+        days = {file_day(file) for file in unread}
+        of_days = [file for file in files if file_day(file) in days]
         if damaged := self._differing(connection, of_days):
-            changed = ", ".join(str(file.path) for file in of_days if _day(file) in damaged)
+            changed = ", ".join(str(file.path) for file in of_days if file_day(file) in damaged)
             way_out = f"Move away {changed} and build"
             raise StoreError(self._refusal("holds other rows than were built on", damaged, way_out))
         _VERIFIED.update((file.path, _identity(file)) for file in of_days)
@@ -212,17 +211,17 @@ class Snapshot:
     def _differing(self, connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile]) -> list[date]:
         """Return the days whose rows are not those that were built."""
         recorded = self._recorded_days()
-        hashed = x.call("HASH", *x.columns(_hashed_columns(self.schema())))
-        days = sorted({_day(file) for file in files})
+        schema = self.schema()
+        days = sorted({file_day(file) for file in files})
         sums: dict[date, tuple[int, int]] = {}
         try:
-            sums = _sum_days(connection, files, hashed)
+            sums = _sum_days(connection, files, schema)
         except duckdb.Error:  # of one file at least: which day's?
             if not all(map(_exists, files)):
                 raise
             for day in days:
                 with suppress(duckdb.Error):
-                    sums |= _sum_days(connection, [file for file in files if _day(file) == day], hashed)
+                    sums |= _sum_days(connection, [file for file in files if file_day(file) == day], schema)
         return [day for day in days if sums.get(day) != recorded.get(day)]
 
     def _recorded_days(self) -> dict[date, tuple[int, int]]:
@@ -234,11 +233,7 @@ class Snapshot:
             The record is not the one that the snapshot was named by.
         """
         build = self.build()
-        rows = sum(day.rows for day in build.days.values())
-        content = digest.content_digest(
-            rows, reduce(digest.add_sums, (day.content for day in build.days.values()), 0)
-        )
-        if self.id != digest.snapshot_id(build.contract, build.as_of, content):
+        if self.id != build.snapshot_facts()["id"]:
             raise StoreError(
                 f"The record of the build at {self.path}, version {self.version}, is not that of label "
                 f"snapshot {self.id}: the table was changed. Restore it from a backup, or move it away and "
@@ -261,7 +256,7 @@ class Snapshot:
             lost = delta.lost_files(locate(self.path), self.version)
             if not lost:
                 raise StoreError(f"The labels at {self.path} cannot be read: {error}") from error
-            days = sorted({_day(file) for file in lost})
+            days = sorted({file_day(file) for file in lost})
             swept = "`labels vacuum` or somebody removed them. Build"
             raise StoreError(self._refusal("has lost files of", days, swept)) from error
 
@@ -272,17 +267,18 @@ def _attach(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[Da
 
 
 def _sum_days(
-    connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], hashed: exp.Expr
+    connection: duckdb.DuckDBPyConnection, files: Sequence[DataFile], schema: pa.Schema
 ) -> dict[date, tuple[int, int]]:
     """Sum the digests of files' rows by day, having read every column."""
     paths = [file.path for file in files]
     if not paths:
         return {}
-    connection.execute(fill(_READ_STAMPS, stamps=x.columns(_STAMPED), paths=x.file_names(paths))).fetchall()
-    return digest.sum_days(connection, paths, hashed)
+    connection.execute(fill(_READ_STAMPS, stamps=x.columns(STAMPS), paths=x.file_names(paths))).fetchall()
+    return sum_days(connection, paths, schema)
 
 
-def _day(file: DataFile) -> date:
+def file_day(file: DataFile) -> date:
+    """Return the day of a file of the label store."""
     return date.fromisoformat(file.partition[c.DAY])
 
 
@@ -295,10 +291,3 @@ def _identity(file: DataFile) -> str:
     return identity_of(file.path) if isinstance(file.path, Path) and _exists(file) else ""
 
 
-def _hashed_columns(schema: pa.Schema) -> list[str]:
-    """Return the columns that a row's digest covers, in its order."""
-    return [name for name in schema.names if name not in {c.DAY, *_STAMPED}]
-
-
-_VERIFIED: Final[set[tuple[Location, str]]] = set()
-"""The files that this process has compared with their digests, each as it was then."""

@@ -16,7 +16,6 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,6 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.errors import ContractError, StoreError
-from tasks.labels.build_record import WrittenFile
 from tasks.labels.query import LabelQuery
 from tasks.logs import rows
 from tasks.logs.footers import File
@@ -37,6 +35,7 @@ from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.dialects import finite
 from tasks.sql.templates import fill, render
+from tasks.stores.delta import DataFile
 from tasks.stores.location import Location, ObjectPath
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ Files = Mapping[str, Sequence[File]]
 
 def write_with_spark(
     log: LogTables, query: LabelQuery, labels: exp.Query, read: Files, folder: Location, *, schema: pa.Schema
-) -> tuple[WrittenFile, ...]:
+) -> list[DataFile]:
     """Run a compiled query in Spark, and put its rows below a folder as ``ds=<day>/part-<uuid>.parquet``.
 
     Parameters
@@ -177,7 +176,7 @@ def _cached(spark: "SparkSession", credit: Mapping[str, Mapping[str, exp.Query]]
             frame.unpersist()
 
 
-def _move_files(staged: Path, folder: Location, schema: pa.Schema) -> tuple[WrittenFile, ...]:
+def _move_files(staged: Path, folder: Location, schema: pa.Schema) -> list[DataFile]:
     """Put Spark's files into the table's folder under names of their own: all of them, or none."""
     wanted = schema.remove(schema.get_field_index(c.DAY))
     written = [
@@ -192,10 +191,10 @@ def _move_files(staged: Path, folder: Location, schema: pa.Schema) -> tuple[Writ
                 with suppress(OSError):
                     to.path.unlink()
         raise StoreError(f"Spark's labels cannot be put into {folder}: {error}") from error
-    return tuple(to for _, to in written)
+    return [to for _, to in written]
 
 
-def _describe_file(file: Path, folder: Location, wanted: pa.Schema) -> tuple[Path, WrittenFile]:
+def _describe_file(file: Path, folder: Location, wanted: pa.Schema) -> tuple[Path, DataFile]:
     """Return one of Spark's files and its place in the table's folder; its columns must be DuckDB's."""
     footer = pq.read_metadata(file)
     columns = footer.schema.to_arrow_schema().remove_metadata()
@@ -203,8 +202,7 @@ def _describe_file(file: Path, folder: Location, wanted: pa.Schema) -> tuple[Pat
         raise StoreError(f"Spark wrote columns that DuckDB would not: {columns}, wanted: {wanted}")
     day = file.parent.name
     to = folder / day / f"part-{uuid.uuid4()}.parquet"
-    when = date.fromisoformat(day.partition("=")[2])
-    return file, WrittenFile(to, footer.num_rows, file.stat().st_size, when)
+    return file, DataFile(to, footer.num_rows, file.stat().st_size, {c.DAY: day.removeprefix(f"{c.DAY}=")})
 
 
 def _put(file: Path, to: Location) -> None:

@@ -11,46 +11,40 @@ A snapshot is known by contract digest, as-of and content digest; the version of
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from functools import reduce
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pyarrow as pa
 
-from tasks import columns as c
 from tasks.contracts.surface import BUILDS_AS_OF
-from tasks.errors import DataError, unknown
-from tasks.labels import digest
+from tasks.errors import DataError, StoreError, unknown
 from tasks.labels.build_record import Build
-from tasks.labels.snapshot import BUILD, CHANGED, Snapshot
+from tasks.labels.snapshot import BUILD, CHANGED, Snapshot, file_day
 from tasks.stores import delta, delta_log
 from tasks.stores.delta import NewFiles
 from tasks.stores.location import Location, locate, relative_path
 from tasks.stores.store import Store
 
 _SNAPSHOT = "equipoise.snapshot"
-
-
-@dataclass(frozen=True)
-class StoredBuild:
-    """The newest build of a table, and the snapshot that it made."""
-
-    build: Build
-    snapshot: Snapshot
-
-
-@dataclass(frozen=True)
-class BuildCommit:
-    """A build and what makes it visible: its new files, and the days whose earlier files go.
-
-    ``changed`` counts by task the observed labels that the build changed.
-    """
-
-    build: Build
-    new: NewFiles
-    replace: Sequence[str] | Literal["everything"]
-    changed: Mapping[str, int] = field(default_factory=dict)
+_PUBLISHED = pa.schema(
+    [
+        ("id", pa.string()),
+        ("surface", pa.string()),
+        ("as_of", pa.timestamp("us", "UTC")),
+        ("contract_digest", pa.string()),
+        ("content_digest", pa.string()),
+        ("path", pa.string()),
+        ("version", pa.int64()),
+        ("rows", pa.int64()),
+        ("first_day", pa.date32()),
+        ("last_day", pa.date32()),
+        ("report", pa.string()),
+        ("severity", pa.string()),
+        ("published_at", pa.timestamp("us", "UTC")),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,7 @@ class LabelStore:
         """Return the days of a table's newest version whose files are missing, or are not as written."""
         if delta.version_of(path) is None:
             return frozenset()
-        return frozenset(date.fromisoformat(f.partition[c.DAY]) for f in delta.lost_files(path))
+        return frozenset(file_day(f) for f in delta.lost_files(path))
 
     def aside(self, as_of: datetime) -> Location:
         """Return the table of a build as of the past."""
@@ -101,57 +95,52 @@ class LabelStore:
             "%Y%m%dT%H%M%S.%fZ"
         )
 
-    def last(self, path: Location | None = None) -> StoredBuild | None:
-        """Return the newest build of a table, by default of the store's own; None where nothing was built."""
+    def last(self, path: Location | None = None) -> Snapshot | None:
+        """Return the newest snapshot of a table, by default of the store's own, None without one."""
         table = path or self.path
         if delta.version_of(table) is None:
             return None
         newest_first = (commit for limit in (1, None) for commit in delta.history(table, limit=limit))
-        for version, metadata in newest_first:
-            if BUILD in metadata:
-                build = Build.from_json(json.loads(metadata[BUILD]))
-                return StoredBuild(build, self._snapshot(table, version, metadata))
-        return None
+        return next((self._snapshot(table, v, info) for v, info in newest_first if BUILD in info), None)
 
-    def last_published(self) -> StoredBuild | None:
-        """Return the build of the store's own table that was published last; None where none was."""
+    def last_published(self) -> Snapshot | None:
+        """Return the snapshot of the store's own table that was published last; None where none was."""
         published = map(self._of_row, self._rows(None))
-        own = next((snapshot for snapshot in published if snapshot.path == str(self.path)), None)
-        return None if own is None else StoredBuild(own.build(), own)
+        return next((snapshot for snapshot in published if snapshot.path == str(self.path)), None)
 
-    def commit(self, commit: BuildCommit, *, path: Location, expected: int | None) -> Snapshot:
-        """Make a build visible in one commit to a table.
+    def commit(
+        self,
+        build: Build,
+        new: NewFiles,
+        *,
+        replace: Sequence[str] | Literal["everything"],
+        path: Location,
+        expected: int | None,
+        changed: Mapping[str, int] = MappingProxyType({}),
+    ) -> Snapshot:
+        """Make a build visible in one commit to a table; a commit that fails removes the new files.
 
         Parameters
         ----------
-        expected
-            The version of the table that the build started from; None where there is no table.
+        replace : the days whose earlier files go.
+        expected : the version of the table that the build started from; None where there is no table.
+        changed : by task, the observed labels that the build changed.
 
         Raises
         ------
         StoreError
             Another build was committed since ``expected``.
         """
-        build = commit.build
-        rows = sum(day.rows for day in build.days.values())
-        content = digest.content_digest(
-            rows, reduce(digest.add_sums, (d.content for d in build.days.values()), 0)
-        )
-        facts = {
-            "id": digest.snapshot_id(build.contract, build.as_of, content),
-            "as_of": build.as_of.astimezone(UTC).isoformat(),
-            "contract_digest": build.contract,
-            "content_digest": content,
-            "rows": rows,
-            "first_day": str(min(build.days)),
-            "last_day": str(max(build.days)),
-        }
         metadata = {
             BUILD: json.dumps(build.to_json()),
-            _SNAPSHOT: json.dumps(facts),
-            CHANGED: json.dumps(commit.changed),
+            _SNAPSHOT: json.dumps(build.snapshot_facts()),
+            CHANGED: json.dumps(dict(changed)),
         }
-        version = delta.commit(path, commit.new, replace=commit.replace, metadata=metadata, expected=expected)
+        try:
+            version = delta.commit(path, new, replace=replace, metadata=metadata, expected=expected)
+        except StoreError:
+            delta.discard(file.path for file in new.files)
+            raise
         return self._snapshot(path, version, metadata)
 
     def find(self, snapshot_id: str | None) -> Snapshot:
@@ -168,7 +157,7 @@ class LabelStore:
         if last is None:
             build = f"equipoise labels build {self.surface} --as-of T"
             raise DataError(f"{self.surface} has no labels yet. Build them: `{build}`")
-        return last.snapshot
+        return last
 
     def snapshot(self, snapshot_id: str) -> Snapshot:
         """Find a snapshot by its name, published or only built.
@@ -256,20 +245,3 @@ class LabelStore:
         )
 
 
-_PUBLISHED = pa.schema(
-    [
-        ("id", pa.string()),
-        ("surface", pa.string()),
-        ("as_of", pa.timestamp("us", "UTC")),
-        ("contract_digest", pa.string()),
-        ("content_digest", pa.string()),
-        ("path", pa.string()),
-        ("version", pa.int64()),
-        ("rows", pa.int64()),
-        ("first_day", pa.date32()),
-        ("last_day", pa.date32()),
-        ("report", pa.string()),
-        ("severity", pa.string()),
-        ("published_at", pa.timestamp("us", "UTC")),
-    ]
-)

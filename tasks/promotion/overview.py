@@ -17,8 +17,9 @@ from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.replay_evidence import SimulationEvidence
-from tasks.labels.calendar import DayStates, Published, day_states
-from tasks.labels.store import LabelStore, StoredBuild
+from tasks.labels.calendar import DayStates, day_states
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
 from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.promotion.provenance import DOSSIER, recorded_verdict
 from tasks.reports.words import UNKNOWN_BASELINE, Vocabulary, vocabulary
@@ -220,19 +221,24 @@ def _calendar(workspace: Workspace) -> StoredCalendar | None:
         return None
     published, contracts = store.last_published(), workspace.contracts
     notes = []
-    if newest.build.contract != contracts.digests["tasks"]:
+    if newest.contract_digest != contracts.digests["tasks"]:
         notes.append("They were built under another tasks.yaml: the next build makes every day anew.")
     failures = _failures(workspace, newest, published)
     notes += [f"Validation failed. {failure}" for failure in failures]
-    known = Published(None if published is None else published.build, newest_failed=bool(failures))
-    days = tuple(day_states(contracts.tasks, newest.build, known, last=_DAYS))
-    return StoredCalendar(newest.snapshot.id, newest.build.as_of, days, tuple(notes))
+    states = day_states(
+        contracts.tasks,
+        newest.build(),
+        published.build() if published else None,
+        newest_failed=bool(failures),
+        last=_DAYS,
+    )
+    return StoredCalendar(newest.id, newest.as_of, tuple(states), tuple(notes))
 
 
-def _failures(workspace: Workspace, newest: StoredBuild, published: StoredBuild | None) -> tuple[str, ...]:
+def _failures(workspace: Workspace, newest: Snapshot, published: Snapshot | None) -> tuple[str, ...]:
     """Return what failed in the newest build's validation; nothing where it passed or is still to come."""
-    home, snapshot = workspace.home, newest.snapshot.id
-    if published is not None and published.snapshot.id == snapshot:
+    home, snapshot = workspace.home, newest.id
+    if published is not None and published.id == snapshot:
         return ()
     if Store.open(home).client.get_experiment_by_name(workspace.surface) is None:
         return ()

@@ -6,7 +6,7 @@ Everything else reads the label store, whose rows are whole impressions.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -18,7 +18,7 @@ from tasks import columns as c
 from tasks.contracts import digest
 from tasks.contracts.chains import parent
 from tasks.errors import DataError
-from tasks.labels.digest import add_sums, combine_sums, content_digest
+from tasks.labels.build_record import combine_sums, content_digest
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs import rows
@@ -124,8 +124,8 @@ def _hash(log: LogTables, table: str, names: Sequence[str], as_of: datetime, day
     """Return a digest of the rows of some days, in whatever order and files they lie."""
     each = [days[0] + n * _DAY for n in range((days[1] - days[0]).days + 1)]
     hashes = [log.hash_day(table, names, as_of=as_of, day=day) for day in each]
-    total = reduce(add_sums, (combine_sums(first, second) for _, first, second in hashes))
-    return digest({"columns": list(names), "rows": content_digest(sum(n for n, *_ in hashes), total)})
+    sums = (combine_sums(first, second) for _, first, second in hashes)
+    return digest({"columns": list(names), "rows": content_digest(sum(n for n, *_ in hashes), sums)})
 
 
 def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from typing import Any
 from tasks.contracts import Contracts
 from tasks.contracts.durations import format_duration
 from tasks.errors import DataError, ImmatureLabels
-from tasks.labels.count import LabelCount
+from tasks.labels.show import LabelCount
 from tasks.training.slices import (
     TaskSlices,
     find_test_decider,

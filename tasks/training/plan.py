@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Literal
 
 from tasks.errors import ContractError, ImmatureLabels, unknown
-from tasks.labels.count import count_labels
+from tasks.labels.show import count_labels
 from tasks.logs.history import count_days
 from tasks.logs.schema_fit import require_schema
 from tasks.logs.session import open_log

@@ -81,8 +81,8 @@ def _check_store(installation: Installation) -> None:
     """The two runs built the same days once: every row of the log is there, and no other."""
     last = LabelStore(Store.open(installation.home), NAME).last()
     assert last is not None
-    shown = {str(day): total.rows for day, total in last.build.impressions.items()}
-    assert {str(day): stored.rows for day, stored in last.build.days.items()} == shown
+    shown = {str(day): total.rows for day, total in last.build().impressions.items()}
+    assert {str(day): stored.rows for day, stored in last.build().days.items()} == shown
 
 
 def _words(note: str) -> Iterator[tuple[str, Any]]:

@@ -49,4 +49,4 @@ def store(folder: Path) -> LabelStore:
 def newest(store: LabelStore) -> Snapshot:
     last = store.last()
     assert last is not None
-    return last.snapshot
+    return last

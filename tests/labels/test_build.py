@@ -2,24 +2,35 @@
 
 import json
 from dataclasses import asdict, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels import build as labels
+from tasks.labels.build import Written, count_changed_labels, write_labels
+from tasks.labels.compile import compile_days
+from tasks.labels.query import Horizon
+from tasks.labels.relations import find_files, find_label_days
 from tasks.labels.show import show
-from tasks.labels.store import BuildCommit, LabelStore, StoredBuild
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
 from tasks.stores import delta
 from tasks.stores.delta import NewFiles
 from tasks.stores.workspace import Workspace, format_instant
 from tests.feeds.days_of_logs import DAYS, NAME, Logs, at, day, event
 from tests.labels.reference import Label, Reference, Row, arrived
+from tests.logs import small_log
+from tests.logs.small_log import Shop, impressions
+from tests.stores.local_path import local
+
+WRITTEN = (date(2024, 3, 1), date(2024, 3, 2))
 
 
 @pytest.fixture
@@ -31,7 +42,7 @@ def store(workspace: Workspace) -> LabelStore:
     return LabelStore(workspace.store, NAME)
 
 
-def last_build(workspace: Workspace) -> StoredBuild:
+def last_build(workspace: Workspace) -> Snapshot:
     last = store(workspace).last()
     assert last is not None
     return last
@@ -308,7 +319,7 @@ def test_a_build_as_of_the_past_is_written_aside(logs: Logs) -> None:
     past, again = (labels.run(workspace, as_of=at(5.5)) for _ in range(2))
     assert past.snapshot == again.snapshot == fresh(logs, at(5.5))
     assert again.partitions_written == 0
-    assert last_build(workspace).snapshot.id == newest.snapshot
+    assert last_build(workspace).id == newest.snapshot
     assert "__as_of" in store(workspace).snapshot(past.snapshot).path
     assert stored(workspace, past.snapshot).keys() < stored(workspace, newest.snapshot).keys()
 
@@ -342,7 +353,7 @@ def test_a_build_that_is_killed_leaves_the_last_snapshot_and_the_next_finishes(
         broken.setattr(delta, "commit", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             labels.run(workspace, as_of=at(9))
-    assert last_build(workspace).snapshot.id == first.snapshot
+    assert last_build(workspace).id == first.snapshot
     assert stored(workspace, first.snapshot) == before
     assert labels.run(workspace, as_of=at(9)).snapshot == fresh(logs, at(9))
 
@@ -353,10 +364,10 @@ def test_the_second_of_two_builds_is_refused_and_leaves_no_file(logs: Logs) -> N
     last = last_build(workspace)
     labels.run(workspace, as_of=at(7))
     files = {f.path for f in delta.files_of(store(workspace).path)}
-    path, late = store(workspace).path, replace(last.build, as_of=at(8))
-    commit = BuildCommit(late, NewFiles([], delta.schema_of(path), "ds"), replace=["2024-03-01"])
+    path, late = store(workspace).path, replace(last.build(), as_of=at(8))
+    new = NewFiles([], delta.schema_of(path), "ds")
     with pytest.raises(StoreError, match="run the step again"):
-        store(workspace).commit(commit, path=path, expected=last.snapshot.version)
+        store(workspace).commit(late, new, replace=["2024-03-01"], path=path, expected=last.version)
     assert {f.path for f in delta.files_of(store(workspace).path)} == files
 
 
@@ -394,3 +405,78 @@ def test_hours_of_the_day_do_not_matter_for_the_day_shown(logs: Logs) -> None:
     assert timedelta(0) < max(table.column("shown_at").to_pylist()) - min(
         table.column("shown_at").to_pylist()
     )
+
+
+def write_clicks(file: Path, click: list[int | None], status: list[str]) -> Path:
+    rows = {"request_id": ["r"] * 4, "item_id": [1, 2, 3, 4], "click": pa.array(click, pa.int8())}
+    pq.write_table(pa.table({**rows, "click__status": status}), file)
+    return file
+
+
+def test_a_label_that_was_observed_counts_when_its_value_or_status_changes(tmp_path: Path) -> None:
+    """The first flips, the second is excluded, the third stays, and the fourth was not known before."""
+    before = write_clicks(tmp_path / "a.parquet", [0, 1, 1, None], ["observed"] * 3 + ["immature"])
+    after = write_clicks(
+        tmp_path / "b.parquet", [1, None, 1, 1], ["observed", "excluded", "observed", "observed"]
+    )
+    changed = count_changed_labels(duckdb.connect(), ["click"], before=[before], after=[after])
+    assert changed == {"click": 2}
+
+
+def test_rows_that_only_one_side_has_are_not_counted(tmp_path: Path) -> None:
+    before = write_clicks(tmp_path / "a.parquet", [0, 0, 0, 0], ["observed"] * 4)
+    after = tmp_path / "b.parquet"
+    pq.write_table(pq.read_table(before).slice(0, 2), after)
+    changed = count_changed_labels(duckdb.connect(), ["click"], before=[before], after=[after])
+    assert changed == {"click": 0}
+
+
+def written(shop: Shop, folder: Path, *days: date, as_of: float = 1000) -> Written:
+    with shop.opened(as_of) as log:
+        wanted, spec = find_label_days(log.contracts.tasks, days), log.contracts.tasks
+        query = compile_days(
+            log, spec, horizon=Horizon.whole(small_log.at(as_of)), days=wanted, labels_only=True
+        )
+        return write_labels(log, query, find_files(log, wanted), folder)
+
+
+def test_each_day_has_its_files_and_no_other(shop: Shop, tmp_path: Path) -> None:
+    found = written(shop, tmp_path / "labels", *WRITTEN)
+    assert {day: rows for day, (rows, _) in found.days.items()} == {WRITTEN[0]: 4, WRITTEN[1]: 2}
+    assert {f.path.parent.name for f in found.files} == {"ds=2024-03-01", "ds=2024-03-02"}
+    assert sorted(f.path for f in found.files) == sorted((tmp_path / "labels").rglob("*.parquet"))
+    assert all(
+        (f.rows, f.size) == (pq.read_metadata(f.path).num_rows, local(f.path).stat().st_size)
+        for f in found.files
+    )
+
+
+def test_the_day_lies_in_the_path_and_in_the_columns(shop: Shop, tmp_path: Path) -> None:
+    found = written(shop, tmp_path, *WRITTEN)
+    names = pq.read_schema(found.files[0].path).names
+    assert found.schema.names == [*names[:6], "ds", *names[6:]]
+    assert str(found.schema.field("click").type) == "int8"
+    assert str(found.schema.field("click__at").type) == "timestamp[us, tz=UTC]"
+
+
+def test_a_nested_column_travels_with_the_labels(shop: Shop, tmp_path: Path) -> None:
+    """Also one of times without a zone, and of pairs: a footer then has more columns than the table."""
+    more = {"pair": pa.array([{"a": 1, "b": "x"}] * 6), "bare": pa.array([0] * 6, pa.timestamp("ns"))}
+    shop.put("impressions", impressions(**more))
+    found = written(shop, tmp_path, *WRITTEN)
+    assert {day: rows for day, (rows, _) in found.days.items()} == {WRITTEN[0]: 4, WRITTEN[1]: 2}
+    assert found.schema.field("pair").type == pa.struct({"a": pa.int64(), "b": pa.string()})
+
+
+def test_one_day_is_labelled_as_it_is_among_all(shop: Shop, tmp_path: Path) -> None:
+    whole = written(shop, tmp_path / "whole", *WRITTEN)
+    for alone_day in WRITTEN:
+        alone = written(shop, tmp_path / f"{alone_day}", alone_day)
+        assert alone.days == {alone_day: whole.days[alone_day]}
+
+
+def test_a_second_writing_adds_files_and_changes_none(shop: Shop, tmp_path: Path) -> None:
+    first, second = (written(shop, tmp_path, *WRITTEN) for _ in range(2))
+    assert first.days == second.days
+    assert {f.path for f in first.files}.isdisjoint(f.path for f in second.files)
+    assert all(f.path.is_file() for f in (*first.files, *second.files))

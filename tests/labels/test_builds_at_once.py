@@ -59,7 +59,7 @@ def content(home: Path) -> pa.Table:
     store = LabelStore(Store.open(home), NAME)
     last = store.last()
     assert last is not None
-    found: pa.Table = last.snapshot.read(["request_id", "item_id", *last.snapshot.tasks()])
+    found: pa.Table = last.read(["request_id", "item_id", *last.tasks()])
     return found
 
 
@@ -106,5 +106,5 @@ def test_machines_that_know_nothing_of_each_others_locks_build_again_on_what_was
         end(machine)
     last = LabelStore(workspace.store, NAME).last()
     assert last is not None
-    assert list(last.build.days) == [day(n) for n in (1, 2, 3, 4)]
-    assert content(workspace.home).num_rows == sum(stored.rows for stored in last.build.days.values())
+    assert list(last.build().days) == [day(n) for n in (1, 2, 3, 4)]
+    assert content(workspace.home).num_rows == sum(stored.rows for stored in last.build().days.values())

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from tasks.contracts import TasksSpec
 from tasks.labels.build_record import Build, Day
-from tasks.labels.calendar import DayState, DayStates, Published, day_states
+from tasks.labels.calendar import DayState, DayStates, day_states
 from tasks.logs.days import DaySum
 from tests.labels.engine import tasks
 
@@ -32,14 +31,14 @@ def built(days: Mapping[date, Day] = STORED, *, log: tuple[date, ...] = (), **ch
 
 
 def states(
-    newest: Build, published: Published, *, spec: TasksSpec = SPEC, last: int = 9
+    newest: Build, published: Build | None, *, failed: bool = False, last: int = 9
 ) -> dict[str, list[DayState]]:
-    found = day_states(spec, newest, published, last=last)
+    found = day_states(SPEC, newest, published, newest_failed=failed, last=last)
     return {of_task.task: [state for _, state in of_task.days] for of_task in found}
 
 
 def test_a_day_is_mature_once_its_last_impression_is() -> None:
-    assert states(built(), Published(built())) == {
+    assert states(built(), built()) == {
         "click": [DayState.MATURE, DayState.MATURE, DayState.IMMATURE],
         "buy": [DayState.MATURE, DayState.IMMATURE, DayState.IMMATURE],
     }
@@ -48,12 +47,12 @@ def test_a_day_is_mature_once_its_last_impression_is() -> None:
 def test_a_day_matures_at_the_midnight_after_it_to_the_second() -> None:
     for seconds, state in ((0, DayState.MATURE), (-1, DayState.IMMATURE)):
         newest = built(as_of=AS_OF + timedelta(hours=1, seconds=seconds))
-        assert states(newest, Published(newest))["click"][-1] is state
+        assert states(newest, newest)["click"][-1] is state
 
 
 def test_where_the_log_came_late_it_is_the_log_that_counts() -> None:
     newest = built(arrived=AS_OF - timedelta(days=1))
-    assert states(newest, Published(newest))["click"] == [
+    assert states(newest, newest)["click"] == [
         DayState.MATURE,
         DayState.IMMATURE,
         DayState.IMMATURE,
@@ -65,11 +64,11 @@ def test_only_the_days_that_changed_since_the_last_publication_are_not_validated
     failed: bool, state: DayState
 ) -> None:
     newest = built({**STORED, SECOND: Day(6, 61)})
-    assert states(newest, Published(built(), failed))["click"] == [DayState.MATURE, state, DayState.IMMATURE]
+    assert states(newest, built(), failed=failed)["click"] == [DayState.MATURE, state, DayState.IMMATURE]
 
 
 def test_where_nothing_was_published_nothing_is_mature() -> None:
-    assert states(built(), Published(None))["click"] == [
+    assert states(built(), None)["click"] == [
         DayState.NOT_VALIDATED,
         DayState.NOT_VALIDATED,
         DayState.IMMATURE,
@@ -78,7 +77,7 @@ def test_where_nothing_was_published_nothing_is_mature() -> None:
 
 def test_a_day_of_the_log_that_the_store_lacks_and_one_that_was_left_behind_are_named() -> None:
     days = {FIRST: Day(5, 50), THIRD: Day(7, 70, left_behind=True)}
-    assert states(built(days, log=(SECOND,)), Published(built(days)))["click"] == [
+    assert states(built(days, log=(SECOND,)), built(days))["click"] == [
         DayState.MATURE,
         DayState.NOT_BUILT,
         DayState.OUTDATED,
@@ -87,8 +86,8 @@ def test_a_day_of_the_log_that_the_store_lacks_and_one_that_was_left_behind_are_
 
 def test_the_newest_days_are_counted_back_by_date() -> None:
     far = {FIRST - timedelta(days=30): Day(1, 1), **STORED}
-    assert len(states(built(far), Published(None), last=2)["click"]) == 2
-    assert states(built({}), Published(None)) == {"click": [], "buy": []}
+    assert len(states(built(far), None, last=2)["click"]) == 2
+    assert states(built({}), None) == {"click": [], "buy": []}
 
 
 def test_a_task_says_up_to_which_day_it_is_mature() -> None:

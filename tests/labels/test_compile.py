@@ -1,7 +1,8 @@
 """The compiled SQL against brute force, and the laws of time: random contracts on random logs."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import product
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -10,12 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.contracts import TasksSpec
+from tasks.contracts import TasksSpec, load_surface
+from tasks.datasets.world.generate import generate
 from tasks.errors import ContractError
-from tasks.labels.compile import DIALECTS, labels_sql
+from tasks.labels import build
+from tasks.labels.compile import DIALECTS, label_query, labels_script, labels_sql
 from tasks.labels.maturity import longest_reach
-from tasks.labels.query import Form, Horizon
+from tasks.labels.query import Form, Horizon, LabelQuery
 from tasks.logs.schema import Log
+from tasks.settings import Settings
+from tasks.sql.templates import render
+from tasks.stores.store import Store
+from tasks.stores.workspace import Workspace
 from tests.labels import worlds
 from tests.labels.engine import LOG, Story, rows, run, tasks
 from tests.labels.reference import Reference, Row
@@ -26,6 +33,10 @@ CLICK = {"positive": {"event": "click", "within": "PT30M"}}
 PURCHASE = {
     "positive": {"event": "buy", "within": "P7D", "match": ["user_id", "kind"], "credit": "last_touch"}
 }
+_credits = st.tuples(st.sampled_from(["first_touch", "last_touch"]), st.sampled_from(["PT1H", "PT2H"]))
+GOLDEN = Path(__file__).with_name("golden")
+SURFACES = Path(__file__).parents[2] / "surfaces"
+AS_OF = datetime(2026, 1, 11, 3, tzinfo=UTC)
 
 
 @settings(max_examples=40)
@@ -37,9 +48,6 @@ def test_labels_equal_brute_force_in_every_form(
     expected = Reference(spec, *log, as_of).labels()
     for form, labels_only in product(Form, (False, True)):
         assert run(engine, spec, *log, as_of, form, labels_only=labels_only) == expected, form
-
-
-_credits = st.tuples(st.sampled_from(["first_touch", "last_touch"]), st.sampled_from(["PT1H", "PT2H"]))
 
 
 @settings(max_examples=40)
@@ -193,3 +201,86 @@ def test_the_day_of_the_log_gives_way_to_the_day_shown(engine: duckdb.DuckDBPyCo
     sql = labels_sql(tasks(click=CLICK), UNKNOWN, log=Log((*LOG.impressions, "ds"), LOG.events))
     assert sql.count('CAST(MAKE_TIMESTAMP(EPOCH_US("shown"."shown_at")) AS DATE) AS "ds"') == 1
     assert '"impressions"."ds"' not in sql
+
+
+def query(match: list[str], form: Form | None = None) -> LabelQuery:
+    click = {"event": "click", "within": "PT1H", "match": match}
+    forms = {"click__credited": form} if form else {}
+    return label_query(tasks(click={"positive": click}), Horizon.whole(None), log=LOG, forms=forms)
+
+
+@pytest.mark.parametrize(
+    ("match", "form"),
+    [
+        (["request_id"], Form.JOIN),
+        (["user_id", "item_id"], Form.JOIN),
+        (["kind", "item_id", "user_id"], Form.JOIN),
+        (["user_id"], Form.SCAN),
+        (["item_id", "kind"], Form.SCAN),
+    ],
+)
+def test_keys_that_few_rows_share_are_joined(match: list[str], form: Form) -> None:
+    ((crediting,),) = query(match).creditings.values()
+    assert crediting.usual is form
+
+
+def test_a_form_that_is_named_is_taken() -> None:
+    usual, scanned = query(["request_id"]).credit, query(["request_id"], Form.SCAN).credit
+    assert render(usual["click"]["click__credited"]) != render(scanned["click"]["click__credited"])
+
+
+def test_the_rows_of_a_cut_log_do_not_look_for_repeated_keys_again() -> None:
+    whole = query(["user_id"])
+    assert list(whole.rows) == ["repeated", "first_of_repeated", "shown", "known"]
+    assert list(whole.on_the_cut) == ["shown", "known"]
+
+
+def test_the_statement_defines_each_relation_before_it_is_used() -> None:
+    whole = query(["user_id"])
+    names = [cte.alias for cte in whole.statement().ctes]
+    assert names == [*whole.rows, *whole.credit["click"], *whole.layers]
+    assert whole.last_layer == names[-1] == "labels_0"
+
+
+@pytest.mark.parametrize("dialect", ["duckdb", "spark"])
+def test_the_printed_sql_is_the_golden_one(dialect: str) -> None:
+    file = GOLDEN / f"home_feed.{dialect}.sql"
+    printed = labels_script(load_surface(SURFACES, "home_feed"), dialect) + "\n"
+    if Settings().remake_golden:
+        file.write_text(printed)
+    assert printed == file.read_text(), f"{file.name} is of other SQL: {__doc__}"
+
+
+def test_the_head_says_whose_labels_they_are_and_what_the_parameter_is() -> None:
+    contracts = load_surface(SURFACES, "home_feed")
+    head = labels_script(contracts, "spark").partition("WITH")[0]
+    assert all(line.startswith("--") for line in head.splitlines())
+    for said in (
+        "home_feed",
+        "home-feed-labels",
+        "version 1",
+        contracts.digests["tasks"],
+        ":as_of",
+        ":arrived",
+        "P1D",
+    ):
+        assert said in head
+
+
+def test_the_golden_sql_gives_the_labels_of_a_build(tmp_path: Path) -> None:
+    generate(days=12, requests_per_day=20, seed=1, out=tmp_path / "logs" / "home_feed")
+    built = build.run(Workspace("home_feed", SURFACES, Store.open(tmp_path)), as_of=AS_OF)
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for table in ("impressions", "events"):
+            files = tmp_path / "logs" / "home_feed" / table / "*.parquet"
+            connection.execute(f"CREATE VIEW {table} AS FROM '{files}'")
+        sql = (GOLDEN / "home_feed.duckdb.sql").read_text()
+        connection.execute(f"CREATE TABLE golden AS {sql}", {"as_of": AS_OF, "arrived": AS_OF})
+        golden = connection.table("golden")
+        stored = connection.read_parquet(
+            f"{tmp_path}/labels/home_feed/ds=*/*.parquet", hive_partitioning=True
+        )
+        same_columns = stored.project(", ".join(f'"{name}"' for name in golden.columns))
+        assert len(golden.to_arrow_table()) == built.rows
+        assert len(golden.except_(same_columns).to_arrow_table()) == 0

@@ -1,15 +1,20 @@
 """Which events an impression is credited with: matching, window and credit, by hand."""
 
 import math
+from collections.abc import Mapping
 
 import pytest
 
 from tasks.contracts import TasksSpec
+from tasks.labels import windows as w
+from tasks.labels.credit import can_scan, join_every, scan_every
 from tasks.labels.query import Form
+from tasks.sql.templates import render
 from tests.labels.engine import Story, tasks
 
 CLICK = {"event": "click", "within": "PT2H"}
 BUY = {"event": "buy", "within": "PT10H"}
+VISIT = {"event": "visit", "within": "P1D"}
 
 
 def one(**rule: object) -> TasksSpec:
@@ -270,3 +275,63 @@ def test_a_sum_does_not_depend_on_the_order_of_the_rows(story: Story) -> None:
             story.event("watch", 1, value=number)
         found.add(story.told(spec, "t")["r"])
     assert len(found) == 1
+
+
+def credited(rule: Mapping[str, object], *, kind: str = "binary") -> str:
+    part = {"positive": rule} if kind == "binary" else {"kind": "value", "value": rule}
+    spec = tasks(t=part)
+    windows = w.windows(spec, "t", w.event_rule(spec, "t").match)
+    return render(join_every(spec, "t", "t__signals", windows))
+
+
+def test_windows_are_made_distinct_only_where_a_repeated_signal_would_count_twice() -> None:
+    assert "DISTINCT" not in credited(VISIT)
+    assert "DISTINCT" in credited({**VISIT, "at_least": 2})
+    assert "DISTINCT" not in credited({**VISIT, "aggregate": "max"}, kind="value")
+    assert "DISTINCT" in credited({**VISIT, "aggregate": "sum"}, kind="value")
+
+
+def test_signals_are_numbered_only_for_the_nth_and_the_first() -> None:
+    assert "ROW_NUMBER" not in credited(VISIT)
+    assert '"_place" = 2' in credited({**VISIT, "at_least": 2})
+    assert '"_place" = 1' in credited({**VISIT, "aggregate": "first"}, kind="value")
+    assert "ROW_NUMBER" not in credited({**VISIT, "aggregate": "count"}, kind="value")
+
+
+@pytest.mark.parametrize(
+    ("rule", "scans"),
+    [
+        ({}, True),
+        ({"at_least": 3}, True),
+        ({"after": "click"}, True),
+        ({"credit": "last_touch"}, True),
+        ({"credit": "first_touch", "after": "click"}, False),
+    ],
+)
+def test_a_touch_after_a_parents_event_is_not_scanned(rule: dict[str, object], scans: bool) -> None:
+    spec = tasks(click={"positive": CLICK}, t={"positive": {**VISIT, **rule}})
+    assert can_scan(w.event_rule(spec, "t")) is scans
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "credit", "scans"),
+    [
+        ("max", "every", True),
+        ("count", "every", True),
+        ("sum", "every", False),
+        ("first", "every", False),
+        ("sum", "last_touch", True),
+    ],
+)
+def test_a_sum_and_a_first_value_need_each_windows_own_signals(
+    aggregate: str, credit: str, scans: bool
+) -> None:
+    spec = tasks(t={"kind": "value", "value": {**VISIT, "aggregate": aggregate, "credit": credit}})
+    assert can_scan(w.event_rule(spec, "t")) is scans
+
+
+def test_a_count_comes_from_a_frame_a_microsecond_shorter_than_the_window() -> None:
+    spec = tasks(t={"kind": "value", "value": {**VISIT, "aggregate": "count"}})
+    windows = w.windows(spec, "t", w.event_rule(spec, "t").match)
+    sql = render(scan_every(spec, "t", "t__signals", windows))
+    assert f"INTERVAL '{86_400_000_000 - 1}' MICROSECOND PRECEDING" in sql

@@ -8,8 +8,8 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.labels import build as labels
+from tasks.labels.compile import labels_script
 from tasks.labels.explain import explain
-from tasks.labels.script import labels_script
 from tasks.labels.store import LabelStore
 from tasks.stores import delta
 from tasks.validation.measure import measure

@@ -12,10 +12,12 @@ import pytest
 from tasks.cli import main
 from tasks.errors import DataError
 from tasks.labels import build as labels
-from tasks.labels.explain import ExplainResult, explain
+from tasks.labels.explain import ExplainResult, explain, find_shown_at
 from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import NAME, Logs, at, event
 from tests.labels.reference import Row
+from tests.logs import small_log
+from tests.logs.small_log import Shop, impressions, instants
 
 TASKS = """
 contract: days-of-logs
@@ -44,6 +46,8 @@ tasks:
   kept: {family: satisfaction, compose: {all_of: [buy], none_of: [back]}}
   settled: {family: satisfaction, compose: {all_of: [always]}}
 """
+WINDOW = "in the window 10:00:00 to 2024-03-03 10:00:00"
+Told = Callable[[str, str], str]
 
 
 def hours(day: int, hour: float) -> float:
@@ -77,8 +81,6 @@ STORIES: dict[str, list[Row]] = {
     "nothing": [],
 }
 """What happened to the one impression of a request, which is shown on the second at ten."""
-
-WINDOW = "in the window 10:00:00 to 2024-03-03 10:00:00"
 
 
 def built(
@@ -121,8 +123,6 @@ def words(workspace: Workspace, task: str, impression: str = "r/1") -> str:
     assert found.agrees
     return str(found.tasks[task]["words"])
 
-
-Told = Callable[[str, str], str]
 
 # -- positive tasks
 
@@ -385,3 +385,30 @@ def test_item_ids_may_be_strings_with_slashes(tmp_path: Path) -> None:
     labels.run(workspace, as_of=at(12))
     found: ExplainResult = explain(workspace, impression="r/films%2F1")
     assert (found.item_id, found.tasks["click"]["value"]) == ("films/1", 1)
+
+
+def test_an_unknown_item_is_answered_with_those_of_the_request(workspace: Workspace) -> None:
+    assert refused(workspace, "r-17/3").endswith("Items of this request: 1, 2.")
+
+
+def test_an_unknown_request_is_answered_with_the_nearest(workspace: Workspace) -> None:
+    assert refused(workspace, "r-19/1").endswith("the nearest: r-17, r-18.")
+
+
+def test_an_impression_after_the_as_of_is_said_to_be_later(workspace: Workspace) -> None:
+    assert "shown 2024-03-11T12:00:00Z: not before the as-of, 2024-03-11T00:00:00Z" in refused(
+        workspace, "s-99/1"
+    )
+
+
+def test_an_impression_without_its_key_is_said_to_be_in_quarantine(workspace: Workspace) -> None:
+    assert refused(workspace, "q/1").endswith(
+        "without item_id is in quarantine (no_key): request_id, item_id or shown_at is null."
+    )
+
+
+def test_every_instant_of_a_key_is_found_whatever_the_as_of(shop: Shop) -> None:
+    shop.put("impressions", impressions(), impressions(shown_at=instants(700, 0, 1, 1, 30, 30)).slice(0, 1))
+    with shop.opened() as log:
+        assert find_shown_at(log, {"request_id": "q", "item_id": 1}) == [small_log.at(0), small_log.at(700)]
+        assert find_shown_at(log, {"request_id": "q", "item_id": 9}) == []

@@ -1,6 +1,6 @@
 """One impression's facts, read again from the log: they are those of a build, and of brute force."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -9,20 +9,37 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from tasks.contracts import TasksSpec
-from tasks.labels.compile import compile_days
+from tasks.labels.compile import compile_days, label_query
 from tasks.labels.explanation import Facts, Label, explain_tasks
-from tasks.labels.explanation_facts import MOST, read_facts
+from tasks.labels.explanation_facts import (
+    MOST,
+    credited_column,
+    events_in_window,
+    exclusions_in_window,
+    explained_row,
+    of_key,
+    read_facts,
+    why_column,
+)
 from tasks.labels.query import Horizon
 from tasks.labels.relations import cut_near, find_label_days, make_relations
 from tasks.logs.tables import LogTables
+from tasks.sql.templates import render
 from tests.labels import worlds
-from tests.labels.engine import tasks
+from tests.labels.engine import LOG, tasks
 from tests.labels.reference import Reference, Row
 from tests.logs.small_log import START, Shop, at, contracts, events, impressions, instants
 
 END = START + timedelta(hours=1000)
 KEYS = 3
 """Impressions that are looked at in each random world."""
+AS_OF = datetime(2026, 3, 2, tzinfo=UTC)
+KEY = {"request_id": "r", "item_id": 7}
+OUT = {"event": "stock_out", "on": "item"}
+SPEC = tasks(
+    click={"positive": {"event": "click", "within": "PT1H"}},
+    buy={"positive": {"event": "buy", "within": "P1D", "credit": "last_touch"}, "exclude": [OUT]},
+)
 
 
 def facts(shop: Shop, request: str, item: int, day: int = 1) -> Facts:
@@ -136,3 +153,32 @@ def test_the_duplicates_of_a_repeated_key_are_listed(tmp_path: Path) -> None:
     assert found is not None
     assert found.row["shown_at"] == at(0)
     assert found.duplicates == (at(1), at(30))
+
+
+def test_a_key_is_compared_by_the_type_of_its_parts() -> None:
+    assert of_key(KEY).sql() == """"request_id" = 'r' AND "item_id" = 7"""
+
+
+def test_the_row_has_a_column_for_every_cause() -> None:
+    row = explained_row(SPEC, label_query(SPEC, Horizon.whole(AS_OF), log=LOG), KEY, AS_OF)
+    names = {column.alias for column in row.selects}
+    assert {why_column("click", 0), why_column("buy", 3)} <= names
+    assert row.args["from_"].this.name == "labels_0"
+
+
+def test_with_every_credit_each_event_is_the_impressions_own() -> None:
+    sql = render(events_in_window(SPEC, "click", KEY, AS_OF, log=LOG))
+    assert 'TRUE AS "_mine"' in sql
+    assert credited_column("request_id") not in sql
+
+
+def test_with_touch_credit_the_winner_is_named() -> None:
+    columns = {column.alias for column in events_in_window(SPEC, "buy", KEY, AS_OF, log=LOG).selects}
+    assert {"_mine", *map(credited_column, ("request_id", "item_id", "shown_at"))} <= columns
+
+
+def test_an_exclusion_is_matched_on_its_own_columns() -> None:
+    sql = render(exclusions_in_window(SPEC, "buy", 0, AS_OF, log=LOG))
+    assert "IN ('stock_out')" in sql
+    assert '"_signals"."item_id" = "_windows"."item_id"' in sql
+    assert '"_signals"."user_id" = ' not in sql

@@ -104,7 +104,7 @@ def test_a_full_disk_in_the_middle_of_a_build_leaves_the_last_snapshot(logs: Log
     assert readable(workspace, built.snapshot) == built.rows
     last = store(workspace).last()
     assert last is not None
-    assert last.snapshot.id == built.snapshot
+    assert last.id == built.snapshot
     assert labels.run(workspace, as_of=at(9)).partitions_written > 0
 
 

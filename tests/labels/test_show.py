@@ -3,17 +3,23 @@
 ``before_positive`` lifts a base rate: it keeps the early positives of rows whose negatives an exclusion drops.
 """
 
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from tasks.cli import main
 from tasks.errors import DataError
 from tasks.labels import build as labels
-from tasks.labels.show import show
+from tasks.labels.show import LabelCount, count_labels, keep_chain, list_sparing_tasks, show
+from tasks.labels.store import LabelStore
+from tasks.logs.session import open_log
 from tasks.stores.workspace import Workspace
+from tests.feeds import small_feed
 from tests.feeds.days_of_logs import NAME, Logs, at, event
+from tests.labels.engine import tasks
 from tests.labels.reference import Reference, Row
 
 TASKS = """
@@ -29,6 +35,21 @@ tasks:
 """
 STRICT = TASKS.replace("before_positive: true", "before_positive: false")
 ROWS = 60_000
+CLICK = {"positive": {"event": "click", "within": "PT1H"}}
+OUT = {"event": "stock_out", "on": "item"}
+SPEC = tasks(
+    click=CLICK,
+    buy={"positive": {"event": "buy", "within": "P1D"}, "exclude": [OUT]},
+    back={
+        "positive": {"event": "back", "within": "P1D", "after": "buy"},
+        "exclude": [OUT, {**OUT, "before_positive": True}],
+    },
+    spent={
+        "kind": "value",
+        "value": {"event": "buy", "within": "P1D", "aggregate": "sum"},
+        "exclude": [{**OUT, "before_positive": True}],
+    },
+)
 
 
 def shop(folder: Path, tasks: str, *, rows: int = ROWS, bought: float = 0.010, out: float = 0.3) -> Workspace:
@@ -180,3 +201,28 @@ def test_a_log_that_has_changed_since_is_told(tmp_path: Path) -> None:
     note = show(workspace).before_positive["buy"].note
     assert note is not None
     assert "changed since the snapshot was built" in note
+
+
+def test_the_log_counts_what_a_build_labels(tmp_path: Path) -> None:
+    workspace, snapshot = small_feed.small_feed(tmp_path)
+    days = [small_feed.FIRST.date() + n * timedelta(days=1) for n in (3, 4, 20, 44)]
+    with open_log(workspace) as log:
+        counted = count_labels(log, days, as_of=small_feed.AS_OF)
+    stored = LabelStore(workspace.store, workspace.surface).snapshot(snapshot)
+    for task in ("click_1d", "buy_2d", "back_2d", "spend_2d"):
+        assert set(counted[task]) == set(days)
+        for day in days:
+            rows = stored.read([task, f"{task}__status"], first_day=day, last_day=day)
+            labels = rows.column(task).filter(pc.equal(rows.column(f"{task}__status"), "observed"))
+            positives = int(pc.sum(pc.not_equal(labels, 0)).as_py() or 0)
+            assert counted[task][day] == LabelCount(len(labels), positives)
+    assert counted["click_1d"][days[0]].positives > 0
+
+
+def test_binary_tasks_with_before_positive_spare_rows() -> None:
+    assert list_sparing_tasks(SPEC) == ("back",)
+
+
+def test_a_task_alone_keeps_what_it_builds_on() -> None:
+    assert list(keep_chain(SPEC, "back").tasks) == ["buy", "back"]
+    assert list(keep_chain(SPEC, "click").tasks) == ["click"]

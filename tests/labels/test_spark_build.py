@@ -347,7 +347,7 @@ def test_a_build_that_fails_in_the_middle_leaves_the_last_snapshot_and_no_file(
     assert files_but_committed(workspace) == [obstacle]
     last = LabelStore(workspace.store, NAME).last()
     assert last is not None
-    assert last.snapshot.id == first.snapshot
+    assert last.id == first.snapshot
     assert rows(workspace).equals(before)
     obstacle.unlink()
     duckdb = Workspace.open(NAME, surfaces=workspace.surfaces, home=logs.folder / "home")

@@ -53,7 +53,7 @@ def test_labels_are_put_into_the_store(
     store = LabelStore(Store.open(far.home), NAME)
     last = store.last()
     assert last is not None
-    assert last.snapshot.id == first.snapshot
+    assert last.id == first.snapshot
     assert labels.run(far, as_of=at(9)).snapshot == built.snapshot
     assert all(
         name.endswith((".parquet", ".json")) for name in map(str, (bucket / "store").files("labels/**"))

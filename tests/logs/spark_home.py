@@ -76,12 +76,12 @@ def rows(workspace: Workspace) -> pd.DataFrame:
     store = LabelStore(workspace.store, workspace.surface)
     last = store.last()
     assert last is not None
-    path = locate(last.snapshot.path)
+    path = locate(last.path)
     committed = delta.schema_of(path).remove_metadata()
     for file in delta.files_of(path):
         found = {field.name: field.type for field in pq.read_schema(file.path)}
         assert found == {field.name: field.type for field in committed if field.name != "ds"}
-    return last.snapshot.read(committed.names).to_pandas()
+    return last.read(committed.names).to_pandas()
 
 
 def files_but_committed(workspace: Workspace) -> list[Path]:

@@ -1,4 +1,4 @@
-"""One body of a name at a time; what a killed process leaves is free (tests/labels/test_builds_at_once.py)."""
+"""One body of a name at a time; what a killed process leaves is free (tests/labels/test_build.py)."""
 
 import signal
 import subprocess
