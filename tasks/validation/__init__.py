@@ -1,12 +1,25 @@
-"""Validation of a label snapshot, which decides whether it is fit to learn from.
+"""Validation of a label snapshot: whether it is fit to learn from.
 
-SQL measures what a table holds (``*_measurements``); each rule judges the figures (``rules``). The suites of
-``expectations/`` say which rules apply, with which bounds, and how severe a failure is.
+In reading order::
 
-Steps: step, measure, suites, expectations
+    measurements                       figures of a table: small rows, however large the table is
+      row_measurements                 impressions and candidates: rows, keys, users, constraints, infinities
+      event_measurements               the events that are known as of the snapshot
+      label_measurements               laws of the labels; statuses and positives by day
+      distribution_measurements        values of features and segments by day
+    measure                            all of these for a snapshot, by suite
+    findings                           a rule, its judgement, and the result of a suite
+      trailing                         the usual interval of a day, from the days before it
+      row_rules, day_rules, rules      the rules, and the table of them
+    suites                             a suite of ``expectations/`` run by Great Expectations
+    report, step                       the report; the step that publishes a snapshot
+
+Steps: step, measure, suites
 """
 
 import sys
+
+__all__ = ["measure", "step"]
 
 
 def _import_without_spark() -> None:

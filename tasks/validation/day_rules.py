@@ -29,6 +29,8 @@ _NOT_JUDGED = "not judged: too few days came before any"
 Flags = npt.NDArray[np.bool_]
 Differs = Callable[[Floats, Floats], Flags]
 """Whether values are far enough from the usual middle to be reported, day by day."""
+_ENOUGH_DAYS = 7
+_ENOUGH_ROWS = 20
 
 
 class _Scale(NamedTuple):
@@ -278,31 +280,28 @@ def _compare(
 ) -> Judgement:
     """Judge every series of the counted days; ``shared`` divides the false alarm rate among all figures."""
     newest = comparison.newest
-    series = {_name(*key): one for key, one in counted.groupby(["subject", "value"], sort=False)}
+    series = dict(list(counted.groupby(["subject", "value"], sort=False)))
     figures = sum(min(newest or len(one), len(one)) for one in series.values())
     rate = comparison.false_alarm_rate / (max(figures, 1) if shared else 1)
     broken, lines, judged = [], [], 0
-    for name, one in series.items():
+    for (subject, value), one in series.items():
         days, (level, noise) = one["day"].tolist(), scale.levels(one)
         usual = t.usual_levels(days, level, noise, trailing=comparison.trailing, false_alarm_rate=rate)
         values, middle, low, high = map(scale.figures, (level, usual.middle, usual.low, usual.high))
         outside = ((level < usual.low) | (level > usual.high)) & differs(values, middle)
         outside[: max(len(days) - newest, 0) if newest else 0] = False
-        for n in np.flatnonzero(outside):
-            written = [scale.written(figure[n]) for figure in (values, low, high)]
-            broken.append((name, "{} {}: {}, usual {} to {}".format(name, days[n], *written)))
         odd = [days[n] for n in np.flatnonzero(outside)]
         judged += int(np.isfinite(usual.low[-newest:] if newest else usual.low).sum())
         known, least, most = map(t.none_for_nan, (values, low, high))
-        lines.append(Line(name, days, known, least, most, scale is _SHARES, odd))
+        line = Line(str(subject), days, known, least, most, scale is _SHARES, odd, str(value))
+        for n in np.flatnonzero(outside):
+            written = [scale.written(figure[n]) for figure in (values, low, high)]
+            broken.append((line.title, "{} {}: {}, usual {} to {}".format(line.title, days[n], *written)))
+        lines.append(line)
     holds = f"{figures:,} figures of {len(series)} series, none outside of its interval"
     if judged < figures:
         holds = f"{judged:,} of {holds}: before the others came too few days" if judged else _NOT_JUDGED
-    return Judgement(list(series), broken, holds, lines)
-
-
-def _name(subject: object, value: object) -> str:
-    return f"{subject} {value}" if value else str(subject)
+    return Judgement([line.title for line in lines], broken, holds, lines)
 
 
 def _whole_days(frame: pd.DataFrame, statistic: str, as_of: str, *, grace_days: int = 0) -> pd.DataFrame:
@@ -320,3 +319,62 @@ def _drop_immature(frame: pd.DataFrame, counted: pd.DataFrame) -> pd.DataFrame:
     rows = zip(counted["subject"], counted["day"], counted["value"], strict=True)
     mature = [(task, day) not in young and value != Status.IMMATURE for task, day, value in rows]
     return counted.loc[np.array(mature, dtype=bool)]
+
+
+def check_values(
+    frame: pd.DataFrame, *, columns: Sequence[str], as_of: str, trailing: int, newest: int, share: float
+) -> Judgement:
+    """Find values of at least a share of the rows that vanished or appeared.
+
+    Vanished: there on each of the trailing days, and on none of the newest ones. Appeared: the other way
+    round. Either is reported where the share makes twenty rows, and after seven trailing days.
+    """
+    broken: list[tuple[str, str]] = []
+    for name in columns:
+        days, values, counts = _table(frame, name, as_of)
+        now, before = counts[-newest:], counts[-newest - trailing : -newest]
+        if len(before) < _ENOUGH_DAYS:
+            continue
+        new, old = (part.sum(axis=0) / max(part.sum(), 1) for part in (now, before))
+        least, since = max(share, _ENOUGH_ROWS / max(now.sum(), 1)), days[-newest]
+        always, never = (before > 0).all(axis=0), (before == 0).all(axis=0)
+        broken += [
+            (name, f"{name} '{values[n]}' vanished on {since}: {old[n]:.1%} before")
+            for n in np.flatnonzero(always & (new == 0) & (old >= least))
+        ]
+        broken += [
+            (name, f"{name} '{values[n]}' appeared on {since}: {new[n]:.1%}")
+            for n in np.flatnonzero(never & (new >= least))
+        ]
+    return Judgement(list(columns), broken, f"{len(columns)} segments, no value vanished or appeared")
+
+
+def compare_distributions(frame: pd.DataFrame, comparison: Comparison, *, least: float) -> Judgement:
+    """Find columns whose values are distributed otherwise than on the days before, by at least so many bits.
+
+    The Jensen-Shannon divergence of a day from its trailing days is compared with the greatest of those days
+    from the others; or with what chance gives so few rows, where that is more.
+    """
+    names = frame.loc[frame["statistic"] == m.VALUES, "subject"].unique().tolist()
+    newest = comparison.newest or frame["day"].nunique()
+    rate = comparison.false_alarm_rate / max(1, newest * len(names))
+    broken, lines = [], []
+    for name in names:
+        days, _, counts = _table(frame, name, comparison.as_of)
+        own, usual = t.usual_divergences(counts, trailing=comparison.trailing, false_alarm_rate=rate)
+        odd = [n for n in range(max(0, len(days) - newest), len(days)) if own[n] >= usual[n] + least]
+        broken += [
+            (name, f"{name} {days[n]}: {own[n]:.3g} bits away, usual up to {usual[n]:.3g}") for n in odd
+        ]
+        values, low, high = t.none_for_nan(own), [0.0] * len(days), t.none_for_nan(usual)
+        lines.append(Line(name, days, values, low, high, share=False, odd=[days[n] for n in odd]))
+    return Judgement(names, broken, f"{len(names)} distributions, none further away than usual", lines)
+
+
+def _table(frame: pd.DataFrame, name: str, as_of: str) -> tuple[list[date], list[str], t.Floats]:
+    """Return the whole days and the values of a column, and their counts of shape (days, values)."""
+    last = m.last_whole_day(as_of)
+    rows = frame.loc[(frame["statistic"] == m.VALUES) & (frame["subject"] == name)]
+    wide = rows.pivot_table(index="day", columns="value", values="rows", fill_value=0, aggfunc="sum")
+    wide = wide.loc[np.array([day <= last for day in wide.index], dtype=bool)]
+    return wide.index.tolist(), [str(value) for value in wide.columns], wide.to_numpy(float)

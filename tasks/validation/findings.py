@@ -14,18 +14,25 @@ _MOST_SENTENCES = 3
 
 @dataclass(frozen=True)
 class Line:
-    """One figure by day, with what was usual before each; None where nothing is known.
+    """One figure by day, with its usual interval; None where nothing is known.
 
-    ``share`` tells a share of rows from a count; ``odd`` are the days that break the rule.
+    ``value`` is the status or value of the subject that is counted, if any; ``share`` marks a share of rows,
+    else a count; ``odd`` are the days that break the rule.
     """
 
     subject: str
     days: Sequence[date]
-    values: Sequence[float | None]
+    figures: Sequence[float | None]
     low: Sequence[float | None]
     high: Sequence[float | None]
     share: bool
     odd: Sequence[date] = ()
+    value: str = ""
+
+    @property
+    def title(self) -> str:
+        """The subject, and its value where there is one."""
+        return f"{self.subject} {self.value}" if self.value else self.subject
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,6 @@ from tasks.sql.dialects import utc_day
 from tasks.sql.templates import fill
 from tasks.stores import delta
 from tasks.stores.workspace import Workspace
-from tasks.validation.constraint_measurements import measure_constraints
 from tasks.validation.distribution_measurements import measure_distributions
 from tasks.validation.event_measurements import (
     KNOWN_EVENTS,
@@ -37,11 +36,19 @@ from tasks.validation.event_measurements import (
     measure_equal_events,
     measure_events,
 )
-from tasks.validation.impression_measurements import measure_heavy_users, measure_impressions
 from tasks.validation.label_measurements import LABELS, measure_labels
 from tasks.validation.measurements import QUARANTINED, ROWS, Measurement, frame_of
-from tasks.validation.number_measurements import first_day_in_reach, measure_infinite, numeric_columns
-from tasks.validation.request_measurements import REACHED, measure_candidates, measure_requests
+from tasks.validation.row_measurements import (
+    REACHED,
+    first_day_in_reach,
+    measure_candidates,
+    measure_constraints,
+    measure_heavy_users,
+    measure_impressions,
+    measure_infinite,
+    measure_requests,
+    numeric_columns,
+)
 
 _DAYS = 35
 """Days whose distributions are measured: the newest seven and the four weeks that they are held against."""

@@ -1,26 +1,75 @@
-"""The validation report: what failed; figures by day; then every expectation of each table.
+"""The validation report, and the calendar of labels that a dossier shows.
 
 ::
 
     What failed        every failure, the worst first
-    Volume ...         drawings by day: the values, and the interval that was usual
+    Volume ...         drawings by day:   [ band: the usual interval ]  ---- values ----o  o  a failing day
     impressions ...    every expectation of a table
     In quarantine      rows that take no part in any build, by rule, with examples
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Final
 
 import pandas as pd
 
 from tasks.columns import Status
+from tasks.evaluation.label_days import LabelCalendar, TaskDays
+from tasks.reports.numbers import format_number, format_share
 from tasks.reports.render import render
 from tasks.validation import measurements as m
-from tasks.validation.findings import SuiteResult, sort_by_severity
-from tasks.validation.pictures import DayFigure, draw_line, draw_statuses
+from tasks.validation.findings import Line, SuiteResult, sort_by_severity
 from tasks.validation.rules import RULES
 
 _MOST = 12
+
+MOST_DAYS: Final = 180
+"""Days that are kept, the newest: a calendar of more is not read."""
+
+_LABELS: Final = "labels"
+_Counts = Mapping[tuple[str, str], Mapping[date, int]]
+_WIDTH, _HEIGHT, _EDGE = 300, 76, 4
+
+
+@dataclass(frozen=True)
+class Dot:
+    """The value of one day; ``odd`` where it breaks the rule."""
+
+    x: float
+    y: float
+    title: str
+    odd: bool
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The share of one status on one day."""
+
+    status: Status
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class DayFigure:
+    """A small drawing by day, in pixels from the upper left; ``low`` and ``high`` name its extremes."""
+
+    title: str
+    span: str
+    low: str
+    high: str
+    band: Sequence[tuple[float, float]] = ()
+    line: Sequence[tuple[float, float]] = ()
+    dots: Sequence[Dot] = ()
+    bars: Sequence[Bar] = ()
+    width: int = _WIDTH
+    height: int = _HEIGHT
 
 
 @dataclass(frozen=True)
@@ -79,3 +128,121 @@ def _statuses(frame: pd.DataFrame) -> Iterator[DayFigure]:
         wide = counted.pivot_table(index="day", columns="value", values="rows", aggfunc="sum", fill_value=0)
         shares = wide.reindex(columns=list(map(str, Status)), fill_value=0).div(wide.sum(axis=1), axis=0)
         yield draw_statuses(str(task), list(wide.index), {s: shares[s].tolist() for s in map(str, Status)})
+
+
+def draw_line(line: Line) -> DayFigure:
+    """Draw a figure by day, each day placed by its date, so that a gap is seen."""
+    across, height_of = _across(line.days), _scale(line)
+    known = [(day, x, y) for day, x, y in zip(line.days, across, line.figures, strict=True) if y is not None]
+    usual = [
+        (x, height_of(low), height_of(high))
+        for x, low, high in zip(across, line.low, line.high, strict=True)
+        if low is not None and high is not None
+    ]
+    values = [value for _, _, value in known] or [math.nan]
+    return DayFigure(
+        title=line.title,
+        span=_span(line.days),
+        low=_format(min(values), share=line.share),
+        high=_format(max(values), share=line.share),
+        band=[(x, high) for x, _, high in usual] + [(x, low) for x, low, _ in reversed(usual)],
+        line=[(x, height_of(value)) for _, x, value in known],
+        dots=[
+            Dot(x, height_of(value), f"{day}: {_format(value, share=line.share)}", day in line.odd)
+            for day, x, value in known
+        ],
+    )
+
+
+def draw_statuses(task: str, days: Sequence[date], shares: Mapping[str, Sequence[float]]) -> DayFigure:
+    """Draw the share of each status of a task: one bar a day, stacked from below in the statuses' order.
+
+    Parameters
+    ----------
+    shares : by status the share of each day's labels.
+    """
+    width, bars = _WIDTH / max(len(days), 1), []
+    for n in range(len(days)):
+        top = float(_HEIGHT)
+        for status in Status:
+            height = _HEIGHT * shares[status][n]
+            top -= height
+            if height:
+                place = (n * width, top, width * 0.9, height)
+                bars.append(Bar(status, *(round(x, 1) for x in place)))
+    return DayFigure(task, _span(days), "0%", "100%", bars=bars)
+
+
+def _span(days: Sequence[date]) -> str:
+    return f"{days[0]} to {days[-1]}" if days else "no day"
+
+
+def _across(days: Sequence[date]) -> Sequence[float]:
+    span = max((days[-1] - days[0]).days, 1) if days else 1
+    return [round(_EDGE + (_WIDTH - 2 * _EDGE) * (day - days[0]).days / span, 1) for day in days]
+
+
+def _scale(line: Line) -> Callable[[float], float]:
+    """Return the height of a value; a band that reaches far beyond the values is cut."""
+    values = [value for value in line.figures if value is not None] or [0.0]
+    reach = max(values) - min(values) or abs(values[0]) or 1.0
+    least, most = max(min(values) - reach, 0.0), max(values) + reach
+
+    def height_of(value: float) -> float:
+        inside = min(max(value, least), most)
+        return round(_HEIGHT - _EDGE - (_HEIGHT - 2 * _EDGE) * (inside - least) / (most - least), 1)
+
+    return height_of
+
+
+def _format(value: float, *, share: bool) -> str:
+    return format_share(value) if share else format_number(value)
+
+
+def label_calendar(labels: pd.DataFrame, results: Iterable[SuiteResult]) -> LabelCalendar:
+    """Count the labels of each day by task and status.
+
+    Parameters
+    ----------
+    labels : the measurements of the snapshot (`tasks.validation.label_measurements`).
+    results : of all suites; the lines of the labels say on which days a check failed.
+    """
+    statuses, positives = m.measured(labels, m.STATUS), m.measured(labels, m.POSITIVES)
+    days = sorted({one.day for one in statuses if one.day is not None})[-MOST_DAYS:]
+    counts: dict[tuple[str, str], dict[date, int]] = defaultdict(dict)
+    for one in (*statuses, *positives):
+        if one.day is not None:
+            counts[one.subject, one.value][one.day] = int(one.rows)
+    failed = _failed_days(results)
+    tasks = dict.fromkeys(one.subject for one in statuses)
+    return LabelCalendar(
+        days=tuple(days), tasks=tuple(_of_task(task, days, counts, failed.get(task, set())) for task in tasks)
+    )
+
+
+def _of_task(task: str, days: Sequence[date], counts: _Counts, failed: set[date]) -> TaskDays:
+    def by_day(*values: str) -> tuple[int, ...]:
+        return tuple(sum(counts.get((task, value), {}).get(day, 0) for value in values) for day in days)
+
+    return TaskDays(
+        task=task,
+        observed=by_day(Status.OBSERVED),
+        positive=by_day(""),
+        immature=by_day(Status.IMMATURE),
+        left_out=by_day(Status.EXCLUDED, Status.NOT_APPLICABLE),
+        failed=tuple(day for day in days if day in failed),
+    )
+
+
+def _failed_days(results: Iterable[SuiteResult]) -> dict[str, set[date]]:
+    """Return the days that a check of the labels names, by the task that it is about."""
+    failed: dict[str, set[date]] = defaultdict(set)
+    for line in _lines(results):
+        failed[line.subject].update(line.odd)
+    return failed
+
+
+def _lines(results: Iterable[SuiteResult]) -> Iterable[Line]:
+    return (
+        line for result in results if result.suite == _LABELS for of in result.lines.values() for line in of
+    )

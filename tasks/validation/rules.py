@@ -15,6 +15,8 @@ from tasks.validation.day_rules import (
     check_missing_days,
     check_missing_negatives,
     check_silences,
+    check_values,
+    compare_distributions,
     compare_kept_shares,
     compare_shares,
     compare_volumes,
@@ -35,7 +37,6 @@ from tasks.validation.row_rules import (
     check_unknown_events,
     count_broken_rows,
 )
-from tasks.validation.spread_rules import check_values, compare_distributions
 from tasks.validation.trailing import Comparison
 
 

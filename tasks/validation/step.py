@@ -19,10 +19,9 @@ from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
 from tasks.stores.runs import StepKey, StepRun
 from tasks.stores.workspace import Workspace, format_instant, write_report
 from tasks.validation.findings import SuiteResult, worst_severity
-from tasks.validation.label_calendar import label_calendar
 from tasks.validation.measure import measure
-from tasks.validation.number_measurements import first_day_in_reach
-from tasks.validation.report import validation_report
+from tasks.validation.report import label_calendar, validation_report
+from tasks.validation.row_measurements import first_day_in_reach
 from tasks.validation.suites import load_suite, run_suite
 
 REPORT = "validation.html"

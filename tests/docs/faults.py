@@ -238,7 +238,7 @@ FAULTS: Final = {
         Fault(
             "a feature is infinite",
             "`validate` names it with its rows before anything is trained (exit code 1)",
-            "validation/test_number_measurements.py::test_an_infinite_feature_of_the_log_is_a_critical_failure_of_its_suite",
+            "validation/test_row_measurements.py::test_an_infinite_feature_of_the_log_is_a_critical_failure_of_its_suite",
         ),
         Fault(
             "columns have odd names or types",

@@ -2,12 +2,16 @@
 
 from datetime import date, timedelta
 
+from tasks.columns import Status
 from tasks.evaluation.evidence import Finding
+from tasks.validation import measurements as m
 from tasks.validation.findings import Line, SuiteResult
 from tasks.validation.measurements import Measurement, frame_of
-from tasks.validation.report import validation_report
+from tasks.validation.report import MOST_DAYS, draw_line, draw_statuses, label_calendar, validation_report
 
 DAYS = [date(2026, 3, 1) + timedelta(days=n) for n in range(3)]
+FIRST = date(2026, 3, 1)
+GAP = [FIRST, FIRST + timedelta(days=1), FIRST + timedelta(days=4)]
 
 
 def finding(name: str, severity: str, *, success: bool = False) -> Finding:
@@ -86,3 +90,70 @@ def test_one_expectation_on_one_row_is_told_in_the_singular() -> None:
         "labels", 1200, (finding("expect_odd", "warning"), finding("expect_wrong", "critical"))
     )
     assert "0 of 2 expectations hold on 1,200 rows." in validation_report("t", [], [both])
+
+
+def test_days_are_placed_by_date_so_that_a_gap_is_seen() -> None:
+    figure = draw_line(Line("buy", GAP, [0.1, 0.2, 0.3], [None] * 3, [None] * 3, share=True))
+    assert [x for x, _ in figure.line] == [4.0, 77.0, 296.0]
+    assert (figure.span, figure.low, figure.high) == ("2026-03-01 to 2026-03-05", "10%", "30%")
+
+
+def test_the_band_goes_forth_along_the_upper_end_and_back_along_the_lower() -> None:
+    figure = draw_line(Line("buy", GAP, [1.0, 2.0, 3.0], [None, 1.0, 2.0], [None, 3.0, 4.0], share=False))
+    assert [x for x, _ in figure.band] == [77.0, 296.0, 296.0, 77.0]
+    (_, upper), *_, (_, lower) = figure.band
+    assert upper < lower  # pixels are counted from above
+
+
+def test_a_day_that_breaks_the_rule_is_an_odd_dot_and_one_without_a_value_is_none() -> None:
+    line = Line("buy", GAP, [1.0, None, 3.0], [None] * 3, [None] * 3, share=False, odd=[GAP[2]])
+    assert [(dot.title, dot.odd) for dot in draw_line(line).dots] == [
+        ("2026-03-01: 1", False),
+        ("2026-03-05: 3", True),
+    ]
+
+
+def test_statuses_fill_the_height_from_below() -> None:
+    shares = {status: [0.0] for status in map(str, Status)} | {"observed": [0.75], "excluded": [0.25]}
+    lower, upper = draw_statuses("buy", [FIRST], shares).bars
+    assert (lower.status, lower.y, lower.height) == (Status.OBSERVED, 19.0, 57.0)
+    assert (upper.status, upper.y, upper.height) == (Status.EXCLUDED, 0.0, 19.0)
+
+
+def labels(days: int = 2) -> list[Measurement]:
+    rows = []
+    for n in range(days):
+        day = FIRST + timedelta(days=n)
+        counts = {Status.OBSERVED: 7, Status.IMMATURE: n, Status.EXCLUDED: 2, Status.NOT_APPLICABLE: 1}
+        rows += [Measurement(m.STATUS, "click", status, day, count, 10) for status, count in counts.items()]
+        rows.append(Measurement(m.POSITIVES, "click", "", day, 3, 7, 3.0))
+        rows.append(Measurement(m.ROWS, "labels", day=day, rows=10))
+    return rows
+
+
+def test_each_day_of_a_task_is_counted_by_status() -> None:
+    calendar = label_calendar(frame_of(labels()), [])
+    (click,) = calendar.tasks
+    assert calendar.days == (FIRST, FIRST + timedelta(days=1))
+    assert (click.task, click.observed, click.positive) == ("click", (7, 7), (3, 3))
+    assert (click.immature, click.left_out, click.failed) == ((0, 1), (3, 3), ())
+
+
+def test_the_days_that_a_check_of_the_labels_names_have_failed() -> None:
+    odd = Line("click", (FIRST,), (0.1,), (0.2,), (0.3,), share=True, odd=(FIRST,))
+    checked = {"expect_label_rates_as_usual": [odd]}
+    results = [SuiteResult("labels", 20, (), checked), SuiteResult("events", 20, (), {"x": [odd]})]
+    (click,) = label_calendar(frame_of(labels()), results).tasks
+    assert click.failed == (FIRST,)
+    assert label_calendar(frame_of(labels()), results[1:]).tasks[0].failed == ()
+
+
+def test_of_a_long_snapshot_the_newest_days_are_kept() -> None:
+    calendar = label_calendar(frame_of(labels(MOST_DAYS + 5)), [])
+    assert len(calendar.days) == MOST_DAYS
+    assert calendar.days[0] == FIRST + timedelta(days=5)
+
+
+def test_without_labels_the_calendar_is_empty() -> None:
+    calendar = label_calendar(frame_of([]), [])
+    assert (calendar.days, calendar.tasks) == ((), ())

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from great_expectations.expectations.registry import get_expectation_impl
 
 from tasks.errors import ContractError
 from tasks.evaluation.evidence import Finding
-from tasks.validation.findings import SuiteResult, worst_severity
+from tasks.validation.findings import Rule, SuiteResult, worst_severity
 from tasks.validation.measurements import Measurement, frame_of
 from tasks.validation.rules import RULES
 from tasks.validation.suites import load_suite, run_suite
@@ -170,3 +171,28 @@ def test_every_expectation_of_ours_is_asked_somewhere_and_says_why() -> None:
     asked = [e for file in SUITES.glob("*.json") for e in json.loads(file.read_text())["expectations"]]
     assert {e["type"] for e in asked} == {rule.name for rule in RULES}
     assert all(e["meta"]["why"] and e["severity"] in {"critical", "warning", "info"} for e in asked)
+
+
+def run(kind: str, rows: int, **kwargs: Any) -> bool:
+    suite = {"name": "x", "expectations": [{"type": kind, "kwargs": kwargs, "severity": "warning"}]}
+    frame = frame_of([Measurement("future", "shown_at", rows=rows, of=100)])
+    (finding,) = run_suite(suite, frame, facts={}).findings
+    return finding.success
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
+def test_every_rule_is_a_registered_class_with_its_arguments_as_fields(rule: Rule) -> None:
+    made: Any = get_expectation_impl(rule.name)
+    assert made.expectation_type == rule.name
+    assert made.__doc__ == rule.meaning
+    assert set(rule.arguments) <= set(made.__fields__)
+
+
+def test_an_argument_that_the_suite_leaves_out_has_the_judges_default() -> None:
+    assert not run("expect_nothing_from_the_future", 1)
+    assert run("expect_nothing_from_the_future", 1, max_share=0.01)
+
+
+def test_an_argument_that_a_rule_does_not_take_is_refused() -> None:
+    with pytest.raises(Exception, match="unknown"):
+        run("expect_nothing_from_the_future", 1, unknown=3)

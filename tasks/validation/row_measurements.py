@@ -1,0 +1,417 @@
+"""What is measured of impressions, and of candidates: rows and nulls by day, keys, users."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+
+import duckdb
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.contracts import Contracts, UtilitySpec
+from tasks.contracts.conditions import Condition
+from tasks.contracts.utility import HardConstraint
+from tasks.logs import footers as kinds
+from tasks.logs.rows import CANDIDATES, IMPRESSIONS
+from tasks.logs.schema_fit import wanted_columns
+from tasks.sql import expressions as x
+from tasks.sql.dialects import finite
+from tasks.sql.templates import Part
+from tasks.validation.label_measurements import LABELS
+from tasks.validation.measurements import (
+    CONSTRAINT_NULLS,
+    FUTURE,
+    INFINITE,
+    INFINITE_EARLIER,
+    KEPT,
+    KEYS,
+    NO_CANDIDATES,
+    NULLS,
+    POSITION,
+    ROWS,
+    SHOWN,
+    UNMATCHED,
+    USER,
+    USERS,
+    WITH_USERS,
+    WITHOUT_USER,
+    Measurement,
+    count_if,
+    fetch,
+    find_examples,
+    measure_columns,
+    measure_newest,
+)
+
+_LEAST_REQUESTS, _MOST_USERS = 50, 10
+
+REACHED = "reached_candidates"
+"""Candidates of the days that a slice can reach, each with its day."""
+
+_MOST_EMBARGOES = 4
+_FIRST = datetime.min.replace(tzinfo=UTC)
+
+
+def measure_impressions(
+    connection: duckdb.DuckDBPyConnection,
+    columns: Sequence[str],
+    *,
+    as_of: datetime,
+    table: str = LABELS,
+    subject: str = IMPRESSIONS,
+) -> list[Measurement]:
+    """Measure a relation of impressions or candidates with their day; the rows of ``labels`` are impressions.
+
+    Parameters
+    ----------
+    columns : what the contracts speak of.
+    subject : what the rows are called.
+    """
+    types = measure_columns(connection, table, columns)
+    present = [kind.subject for kind in types]
+    future = x.ge(x.column(c.SHOWN_AT), x.instant(as_of))
+    counted = fetch(
+        connection,
+        "SELECT $day, count(*), $future, $nulls FROM $table GROUP BY 1 ORDER BY 1",
+        day=x.column(c.DAY),
+        future=count_if(future),
+        nulls=[count_if(x.is_null(x.column(name))) for name in present],
+        table=x.table(table),
+    )
+    rows, later = sum(row[1] for row in counted), sum(row[2] for row in counted)
+    key = {name: x.column(name) for name in c.IMPRESSION_KEY}
+    examples = find_examples(connection, table, future, key) if later else ""
+    measured = [
+        *types,
+        *measure_newest(connection, table, c.SHOWN_AT),
+        Measurement(FUTURE, c.SHOWN_AT, rows=later, of=rows, examples=examples),
+        _keys(connection, table, rows),
+    ]
+    for day, count, _, *nulls in counted:
+        measured.append(Measurement(ROWS, subject, day=day, rows=count))
+        measured += (Measurement(NULLS, n, "", day, k, count) for n, k in zip(present, nulls, strict=True))
+    return measured
+
+
+def measure_heavy_users(connection: duckdb.DuckDBPyConnection, tasks: Sequence[str]) -> Iterator[Measurement]:
+    """Return the users with the most requests, and each task's labels with and without each of them.
+
+    A user with fewer than 50 requests is left out, as is one with at most twice the median user's.
+
+    Parameters
+    ----------
+    tasks : label columns.
+    """
+    heavy = fetch(
+        connection,
+        """WITH users AS (SELECT $user AS named, count(DISTINCT hash($request)) AS n FROM $labels
+                          WHERE $user IS NOT NULL GROUP BY 1)
+           SELECT named, n, (SELECT count(DISTINCT hash($request)) FROM $labels) AS total FROM users
+           WHERE n >= $least AND n > 2 * (SELECT median(n) FROM users)
+           ORDER BY n DESC, 1 LIMIT $most""",
+        user=x.column(c.USER_ID),
+        request=x.column(c.REQUEST_ID),
+        labels=x.table(LABELS),
+        least=x.integer(_LEAST_REQUESTS),
+        most=x.integer(_MOST_USERS),
+    )
+    if not heavy:
+        return
+    sums = [of(this=x.column(task)) for task in tasks for of in (exp.Sum, exp.Count)]
+    ((*whole,),) = fetch(connection, "SELECT $sums FROM $labels", sums=sums, labels=x.table(LABELS))
+    own = fetch(
+        connection,
+        "SELECT $user, $sums FROM $labels WHERE $user IN ($heavy) GROUP BY 1",
+        user=x.column(c.USER_ID),
+        sums=sums,
+        labels=x.table(LABELS),
+        heavy=[exp.convert(user) for user, *_ in heavy],
+    )
+    of_user = {user: figures for user, *figures in own}
+    for user, requests, total in heavy:
+        yield Measurement(USER, IMPRESSIONS, str(user), rows=requests, of=total)
+        for n, task in enumerate(tasks):
+            (sum_, count), (less, fewer) = whole[2 * n : 2 * n + 2], of_user[user][2 * n : 2 * n + 2]
+            rest = (sum_ or 0) - (less or 0)
+            yield Measurement(WITH_USERS, task, of=count, total=float(sum_ or 0))
+            yield Measurement(WITHOUT_USER, task, str(user), of=count - fewer, total=float(rest))
+
+
+def _keys(connection: duckdb.DuckDBPyConnection, table: str, rows: int) -> Measurement:
+    """Count the rows that share their key or lack a part of it.
+
+    As many hashes as rows prove that none does, in a fraction of the memory.
+    """
+    subject, columns = "/".join(c.IMPRESSION_KEY), x.columns(c.IMPRESSION_KEY)
+    whole = x.all_of(*(x.not_null(column.copy()) for column in columns))
+    ((hashes,),) = fetch(
+        connection,
+        "SELECT count(DISTINCT hash($key)) FROM $table WHERE $whole",
+        key=columns,
+        table=x.table(table),
+        whole=whole,
+    )
+    if hashes == rows:
+        return Measurement(KEYS, subject, of=rows)
+    repeated = fetch(
+        connection,
+        """SELECT count(*), sum(count(*)) OVER (), $key FROM $table
+           GROUP BY ALL HAVING count(*) > 1 OR NOT ($whole) ORDER BY ALL LIMIT 3""",
+        key=columns,
+        table=x.table(table),
+        whole=whole.copy(),
+    )
+    broken = int(repeated[0][1]) if repeated else 0
+    return Measurement(
+        KEYS, subject, rows=broken, of=rows, examples="; ".join(_format_key(row[2:]) for row in repeated)
+    )
+
+
+def _format_key(key: Sequence[object]) -> str:
+    return "/".join("null" if part is None else str(part) for part in key)
+
+
+def measure_requests(connection: duckdb.DuckDBPyConnection, table: str) -> Iterator[Measurement]:
+    """Count odd positions and requests with several users of a relation of impressions or candidates."""
+    if measure_columns(connection, table, [c.POSITION]):
+        position = x.column(c.POSITION)
+        odd = x.any_of(
+            x.lt(position, x.integer(1)),
+            exp.NEQ(this=position.copy(), expression=x.call("FLOOR", position.copy())),
+        )
+        ((rows, of),) = fetch(
+            connection,
+            "SELECT $odd, count($position) FROM $table",
+            odd=count_if(odd),
+            position=position.copy(),
+            table=x.table(table),
+        )
+        key = {name: x.column(name) for name in (*c.IMPRESSION_KEY, c.POSITION)}
+        examples = find_examples(connection, table, odd.copy(), key) if rows else ""
+        yield Measurement(POSITION, c.POSITION, rows=rows, of=of, examples=examples)
+    yield _users(connection, table)
+
+
+def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
+    """Count requests with several users; as many pairs as requests prove that there is none."""
+    parts: dict[str, Part] = {
+        "request": x.column(c.REQUEST_ID), "user": x.column(c.USER_ID), "table": x.table(table)
+    }  # fmt: skip
+    ((pairs, requests),) = fetch(
+        connection,
+        """SELECT count(DISTINCT hash($request, $user)), count(DISTINCT hash($request)) FROM $table
+           WHERE $request IS NOT NULL AND $user IS NOT NULL""",
+        **parts,
+    )
+    if pairs == requests:
+        return Measurement(USERS, c.REQUEST_ID, of=requests)
+    ((broken, examples),) = fetch(
+        connection,
+        """SELECT count(*), min(named, 3) FROM (
+             SELECT concat($request, ' of ', min($user), ' and ', max($user)) AS named
+             FROM $table WHERE $request IS NOT NULL GROUP BY $request HAVING count(DISTINCT $user) > 1)""",
+        **parts,
+    )
+    return Measurement(USERS, c.REQUEST_ID, rows=broken, of=requests, examples="; ".join(examples or ()))
+
+
+def measure_candidates(connection: duckdb.DuckDBPyConnection, *, since: date) -> Iterator[Measurement]:
+    """Compare the candidates with the impressions of the labels; needs ``reached_candidates``.
+
+    Parameters
+    ----------
+    since : the first day that a slice can reach.
+    """
+    shown = x.coalesce(x.column(c.SHOWN), exp.false())
+    day = x.column(c.DAY)
+    counted = fetch(
+        connection,
+        "SELECT $day, $shown, count(*) FROM $reached GROUP BY 1 ORDER BY 1",
+        day=day,
+        shown=count_if(shown),
+        reached=x.table(REACHED),
+    )
+    for on, n, of in counted:
+        yield Measurement(SHOWN, c.SHOWN, "", on, n, of)
+    if not counted:
+        return
+    first, last = max(since, counted[0][0]), counted[-1][0]
+    ((labelled_to,),) = fetch(connection, "SELECT max($day) FROM $labels", day=day, labels=x.table(LABELS))
+    within = x.ge(x.column(c.DAY, LABELS), x.day_start(first))
+    has_any = x.exists(x.table(REACHED), x.eq_columns([c.REQUEST_ID], REACHED, LABELS))
+    has_shown = x.exists(
+        x.table(REACHED), x.all_of(x.eq_columns(c.IMPRESSION_KEY, REACHED, LABELS), shown.copy())
+    )
+    is_impression = x.exists(x.table(LABELS), x.eq_columns(c.IMPRESSION_KEY, LABELS, REACHED))
+    until = x.le(x.column(c.DAY, REACHED), x.day_start(min(last, labelled_to or last)))
+    is_shown = x.coalesce(x.column(c.SHOWN, REACHED), exp.false())
+    for empty, table, key, among, found in (
+        (Measurement(UNMATCHED, IMPRESSIONS), LABELS, c.IMPRESSION_KEY, [within, has_any], has_shown),
+        (Measurement(UNMATCHED, CANDIDATES), REACHED, c.IMPRESSION_KEY, [is_shown, until], is_impression),
+        (Measurement(NO_CANDIDATES, c.REQUEST_ID), LABELS, (c.REQUEST_ID,), [within.copy()], has_any.copy()),
+    ):
+        yield _without(connection, empty, table, key, among=among, found=found)
+
+
+def _without(
+    connection: duckdb.DuckDBPyConnection,
+    empty: Measurement,
+    table: str,
+    key: tuple[str, ...],
+    *,
+    among: list[exp.Expr],
+    found: exp.Expr,
+) -> Measurement:
+    """Count the keys of some rows of a table for which nothing is found, with three of them."""
+    ((rows, of, examples),) = fetch(
+        connection,
+        """SELECT count(*) FILTER (NOT found), count(*), min(named, 3) FILTER (NOT found) FROM (
+             SELECT named, bool_or(found) AS found FROM (
+               SELECT concat_ws('/', $key) AS named, $found AS found FROM $table WHERE $among)
+             GROUP BY 1)""",
+        key=x.columns(key, table),
+        found=found,
+        table=x.table(table),
+        among=x.all_of(*among),
+    )
+    return empty._replace(rows=rows, of=of, examples="; ".join(examples or ()))
+
+
+def measure_constraints(
+    connection: duckdb.DuckDBPyConnection, table: str, utility: UtilitySpec, *, since: date
+) -> Iterator[Measurement]:
+    """Measure the hard constraints of a policy on a relation of impressions or candidates with their day.
+
+    A constraint of a context is measured on the rows that meet the context; one whose column the relation
+    lacks is left out.
+
+    Parameters
+    ----------
+    since : the first day that counts.
+    """
+    wanted: list[tuple[HardConstraint, Mapping[str, object]]] = [
+        (one, {}) for one in utility.hard_constraints
+    ]
+    wanted += [(one, context.when) for context in utility.contexts for one in context.hard_constraints]
+    asked = [_condition(one).column for one, _ in wanted] + [name for _, when in wanted for name in when]
+    present = {one.subject for one in measure_columns(connection, table, asked)}
+    reached = x.ge(x.column(c.DAY), x.day_start(since))
+    for constraint, when in wanted:
+        column = _condition(constraint).column
+        if not {column, *when} <= present:
+            continue
+        meets = x.all_of(exp.true(), *(_is_one_of(name, values) for name, values in when.items()))
+        counted = fetch(
+            connection,
+            """SELECT $day, $kept, $unknown, count(*) FROM $table WHERE $reached AND $meets
+               GROUP BY 1 ORDER BY 1""",
+            day=x.column(c.DAY),
+            kept=count_if(keeps(constraint)),
+            unknown=count_if(x.is_null(x.column(column))),
+            table=x.table(table),
+            reached=reached,
+            meets=meets,
+        )
+        for day, kept, unknown, rows in counted:
+            yield Measurement(KEPT, constraint.name, "", day, kept, rows, float(unknown))
+        yield _nulls(connection, table, column, x.all_of(reached.copy(), meets.copy()))
+
+
+def keeps(constraint: HardConstraint) -> exp.Expr:
+    """Return that a constraint keeps a row, whose column is known."""
+    condition = _condition(constraint)
+    value: exp.Expr = x.column(condition.column)
+    number = finite(value.copy())
+    if condition.above is not None:
+        holds: exp.Expr = x.gt(number, x.number(condition.above))
+    elif condition.below is not None:
+        holds = x.lt(number, x.number(condition.below))
+    else:
+        holds = _is_one_of(condition.column, condition.one_of or (condition.equals,))
+    return x.coalesce(holds if constraint.keep_when else x.not_(exp.Paren(this=holds)), exp.false())
+
+
+def _condition(constraint: HardConstraint) -> Condition:
+    condition = constraint.keep_when or constraint.drop_when
+    if condition is None:
+        raise ValueError(f"{constraint.name} has no condition")
+    return condition
+
+
+def _is_one_of(name: str, values: object) -> exp.Expr:
+    operands = list(values) if isinstance(values, tuple | list) else [values]
+    column: exp.Expr = x.column(name)
+    if any(isinstance(operand, str) for operand in operands):
+        column = x.cast(column, "VARCHAR")
+    return exp.In(this=column, expressions=[exp.convert(operand) for operand in operands])
+
+
+def _nulls(connection: duckdb.DuckDBPyConnection, table: str, column: str, where: exp.Expr) -> Measurement:
+    unknown = x.is_null(x.column(column))
+    ((nulls, rows),) = fetch(
+        connection,
+        "SELECT $nulls, count(*) FROM $table WHERE $where",
+        nulls=count_if(unknown),
+        table=x.table(table),
+        where=where,
+    )
+    key = {name: x.column(name) for name in c.IMPRESSION_KEY}
+    examples = find_examples(connection, table, x.all_of(unknown.copy(), where.copy()), key) if nulls else ""
+    return Measurement(CONSTRAINT_NULLS, column, rows=nulls, of=rows, examples=examples)
+
+
+def numeric_columns(contracts: Contracts) -> tuple[str, ...]:
+    """Name the columns that are read as numbers: features, values, what decisions and training ask for."""
+    surface = contracts.surface
+    wanted = wanted_columns(contracts, first_release=True)
+    asked = [one.column for one in wanted if kinds.NUMBER in one.kinds and kinds.STRING not in one.kinds]
+    return tuple(dict.fromkeys((*surface.features.numeric, *surface.values, *asked)))
+
+
+def first_day_in_reach(contracts: Contracts, as_of: datetime) -> date:
+    """Return a day before which no slice of a retrain as of an instant begins.
+
+    Between two slices, and after the last, lie a task's windows: at most its maturity each time.
+    """
+    split, tasks = contracts.surface.split, contracts.tasks
+    embargo = max(tasks.maturity(task) for task in tasks.tasks)
+    reach = split.train + split.calibrate + split.test + _MOST_EMBARGOES * embargo
+    return (as_of - min(reach, as_of - _FIRST)).date()
+
+
+def measure_infinite(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    names: Sequence[str],
+    *,
+    before: datetime,
+    reached_from: date,
+    prefix: str = "",
+) -> Iterator[Measurement]:
+    """Count the infinite numbers of a relation of impressions or candidates.
+
+    Parameters
+    ----------
+    names : columns; those that the relation lacks or that hold no floats are left out.
+    before : only rows that were shown earlier count.
+    reached_from : the first day that a slice can reach.
+    prefix : what stands before a column's name where it is told.
+    """
+    kinds_of = {one.subject: one.value for one in measure_columns(connection, table, names)}
+    floats = [name for name in names if kinds_of.get(name) == kinds.NUMBER]
+    for statistic, reached in ((INFINITE, True), (INFINITE_EARLIER, False)):
+        start = x.day_start(reached_from)
+        side = x.ge(x.column(c.SHOWN_AT), start) if reached else x.lt(x.column(c.SHOWN_AT), start)
+        where = x.all_of(x.lt(x.column(c.SHOWN_AT), x.instant(before)), side)
+        infinite = {name: x.call("ISINF", x.column(name)) for name in floats}
+        ((rows, *counted),) = fetch(
+            connection,
+            "SELECT count(*), $infinite FROM $table WHERE $where",
+            infinite=[count_if(condition) for condition in infinite.values()],
+            table=x.table(table),
+            where=where,
+        )
+        key = {name: x.column(name) for name in c.IMPRESSION_KEY}
+        for (name, condition), count in zip(infinite.items(), counted, strict=True):
+            broken = x.all_of(condition.copy(), where.copy())
+            examples = find_examples(connection, table, broken, key) if count else ""
+            yield Measurement(statistic, f"{prefix}{name}", rows=count, of=rows, examples=examples)
