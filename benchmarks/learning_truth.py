@@ -19,7 +19,7 @@ from benchmarks.learning.position import distances, harvested, heads
 from benchmarks.learning.repurchase import repurchases
 from benchmarks.learning.spaces import spaces
 from benchmarks.learning.survey import surveys
-from tasks.datasets.world.vocabulary import EXAMINATION
+from tasks.datasets.world.entities import EXAMINATION
 from tasks.ranking.examination import Examination
 
 

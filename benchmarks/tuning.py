@@ -32,15 +32,13 @@ from tasks import columns as c
 from tasks.contracts import UtilitySpec
 from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.datasets.world.catalog import draw_catalog
-from tasks.datasets.world.entities import World
+from tasks.datasets.world.catalog import draw_catalog, draw_users
+from tasks.datasets.world.entities import CANDIDATES, EXAMINATION, World
+from tasks.datasets.world.entities import SLOTS as PLACES
 from tasks.datasets.world.feed import draw_batch, draw_requests
 from tasks.datasets.world.generate import START
 from tasks.datasets.world.tables import shown_of, user_ids
 from tasks.datasets.world.truth import chances, probabilities
-from tasks.datasets.world.users import draw_users
-from tasks.datasets.world.vocabulary import CANDIDATES, EXAMINATION
-from tasks.datasets.world.vocabulary import SLOTS as PLACES
 from tasks.replay.log import Slates
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import candidate_log

@@ -7,8 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from tasks.datasets.world.entities import SLOTS
 from tasks.datasets.world.generate import generate
-from tasks.datasets.world.vocabulary import SLOTS
 
 DAYS = 132
 ALLOWED_SECONDS = 30.0

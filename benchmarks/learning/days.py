@@ -14,13 +14,11 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.datasets.world.behaviour import behave
-from tasks.datasets.world.catalog import draw_catalog
-from tasks.datasets.world.entities import Happened, World
+from tasks.datasets.world.catalog import draw_catalog, draw_users
+from tasks.datasets.world.entities import Happened, Stream, World, generator
 from tasks.datasets.world.feed import draw_batch, draw_requests
-from tasks.datasets.world.streams import Stream, generator
 from tasks.datasets.world.tables import Clock, candidates_table, impressions_table, request_names, shown_of
 from tasks.datasets.world.truth import chances, probabilities
-from tasks.datasets.world.users import draw_users
 
 Floats = npt.NDArray[np.float64]
 

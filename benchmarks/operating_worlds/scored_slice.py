@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from benchmarks.operating_worlds.worlds import World
 from tasks import columns as c
 from tasks.contracts import Contracts, canonical
-from tasks.datasets.world.vocabulary import EXAMINATION
+from tasks.datasets.world.entities import EXAMINATION
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.examination import Examination
 from tasks.ranking.policy import UtilityPolicy

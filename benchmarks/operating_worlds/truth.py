@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.contracts import Contracts
-from tasks.datasets.world.vocabulary import EXAMINATION
+from tasks.datasets.world.entities import EXAMINATION
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

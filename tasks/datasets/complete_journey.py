@@ -1,8 +1,8 @@
 """The Complete Journey (a grocer's year 2017) as log tables for the surface ``weekly_circular``.
 
-**The exposure is inferred, not logged.** The data say which products stood on the front page of a store's
-mailer (``mailer_location`` 'F') in a promotion week, and what each household bought and when. They do not say
-who got or read a mailer. This adapter assumes that every household saw the front page of its own store::
+**The exposure is inferred, not logged.** The data have the products on the front page of a store's mailer
+(``mailer_location`` 'F') in a promotion week, and each household's purchases. They do not show who received or
+read a mailer. This adapter assumes that every household saw the front page of its own store::
 
     request      one household in one promotion week, at its most visited store of the 12 weeks before
                  (most baskets; then the latest visit; then the smallest store id)
@@ -14,11 +14,18 @@ who got or read a mailer. This adapter assumes that every household saw the fron
 So these data show label timing, calibration and the process on real behaviour. They support no claim about a
 ranking's effect. The files' times carry no zone and are read as UTC.
 
-Every feature of an impression is computed from weeks before its own (``promo_week < week``); the import
-refuses files in which a line's time lies outside its week. Known beforehand too are the shelf's facts: the
-catalogue and the week's display placement, which is the store's plan. ``usual_price`` is the median unit
-price that the panel paid for the product in 52 weeks; where it never bought it, that of the product type,
-else of anything (``usual_price_of`` says which: item, type, any).
+The files are staged once; then each table and week is one query::
+
+    transactions ─> lines ─> baskets ─┐
+    products ──────────┐              ├─> IMPRESSIONS of week w   (reads lines and baskets of weeks < w only)
+    promotions ─> shelf (front page) ─┘
+    lines, baskets ─────────────────────> EVENTS of week w        (purchases and trips at their true times)
+
+Every feature of an impression is computed from weeks before its own (``promo_week < week``); a file in which
+a line's time lies outside its week is refused. The catalogue and the week's display placement, the store's
+plan, are known beforehand too. ``usual_price`` is the median unit price that the panel paid for the product in
+52 weeks; else that of the product type, else of anything (``usual_price_of``: item, type, any). Money is
+summed in whole cents: a parallel sum of fractions depends on the order of its threads.
 
 Duplicate front-page rows, products without a type and sets of any size are kept and counted.
 """
@@ -35,10 +42,148 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.datasets import complete_journey_sql as sql
-from tasks.datasets import tables
-from tasks.datasets.publishing import begin, find_finished, make_recipe, publish
+from tasks.datasets import publishing
+from tasks.datasets.publishing import begin, connect, count, find_finished, make_recipe, publish, write_files
 from tasks.errors import ContractError, DataError
+
+LINES: Final = """
+CREATE TABLE lines AS
+SELECT t.household_id::BIGINT AS household_id, t.store_id, t.basket_id, t.product_id::BIGINT AS product_id,
+       t.week::INTEGER AS promo_week,
+       t.transaction_timestamp::TIMESTAMP AT TIME ZONE 'UTC' AS happened_at,
+       round(t.sales_value * 100)::BIGINT AS cents, t.quantity, p.product_type
+FROM read_parquet($transactions) t LEFT JOIN read_parquet($products) p USING (product_id)
+"""
+
+BASKETS: Final = """
+CREATE TABLE baskets AS
+SELECT household_id, store_id, basket_id, promo_week,
+       min(happened_at) AS happened_at, sum(cents)::BIGINT AS cents
+FROM lines GROUP BY ALL
+"""
+
+SHELF: Final = """
+CREATE TABLE shelf AS
+SELECT m.week::INTEGER AS promo_week, m.store_id, m.product_id::BIGINT AS product_id, m.display_location,
+       p.department, p.brand, p.product_category, p.product_type
+FROM read_parquet($promotions) m LEFT JOIN read_parquet($products) p USING (product_id)
+WHERE m.mailer_location = 'F' AND m.week BETWEEN $first_week AND $last_week
+"""
+
+SHELF_WEEKS: Final = "SELECT DISTINCT promo_week FROM shelf ORDER BY promo_week"
+LINE_WEEKS: Final = "SELECT DISTINCT promo_week FROM lines WHERE promo_week >= $week ORDER BY promo_week"
+
+STRAY_LINES: Final = """
+SELECT count(*), min(basket_id), min(promo_week)
+FROM lines LEFT JOIN weeks USING (promo_week)
+WHERE NOT coalesce(happened_at >= starts_at AND happened_at < ends_at, FALSE)
+"""
+"""Lines outside the promotion week that they claim: with any, "weeks < w" would not mean "before"."""
+
+IMPRESSIONS: Final = """
+WITH page AS (SELECT * FROM shelf WHERE promo_week = $week),
+now AS (SELECT starts_at FROM weeks WHERE promo_week = $week),
+visited AS (
+    SELECT household_id, store_id, count(*) AS visits, max(happened_at) AS last_at
+    FROM baskets WHERE promo_week >= $week - 12 AND promo_week < $week GROUP BY ALL
+),
+home AS (
+    SELECT household_id, store_id FROM visited
+    QUALIFY row_number() OVER (PARTITION BY household_id ORDER BY visits DESC, last_at DESC, store_id) = 1
+),
+past AS (SELECT * FROM lines WHERE promo_week >= $week - 52 AND promo_week < $week),
+listed AS (SELECT DISTINCT product_id, product_type FROM page),
+household AS (
+    SELECT household_id,
+           (count(*) FILTER (promo_week >= $week - 4))::INTEGER AS trips_4w,
+           (count(*) FILTER (promo_week >= $week - 12))::INTEGER AS trips_12w,
+           (sum(cents) FILTER (promo_week >= $week - 12))::BIGINT / 100.0 AS spend_12w,
+           max(happened_at) AS trip_at, ($week - min(promo_week))::INTEGER AS tenure_weeks
+    FROM baskets WHERE promo_week < $week GROUP BY ALL
+),
+own_item AS (
+    SELECT household_id, product_id,
+           (count(DISTINCT basket_id) FILTER (promo_week >= $week - 12))::INTEGER AS item_bought_12w,
+           count(DISTINCT basket_id)::INTEGER AS item_bought_52w, max(happened_at) AS item_at
+    FROM past SEMI JOIN listed USING (product_id) GROUP BY ALL
+),
+own_type AS (
+    SELECT household_id, product_type,
+           (count(DISTINCT basket_id) FILTER (promo_week >= $week - 4))::INTEGER AS type_bought_4w,
+           count(DISTINCT basket_id)::INTEGER AS type_bought_52w, max(happened_at) AS type_at
+    FROM past SEMI JOIN listed USING (product_type) GROUP BY ALL
+),
+item AS (
+    SELECT product_id,
+           (count(DISTINCT household_id) FILTER (promo_week >= $week - 4))::INTEGER AS popularity,
+           count(DISTINCT household_id)::INTEGER AS popularity_52w,
+           median(cents / 100.0 / quantity) FILTER (quantity > 0 AND cents > 0) AS price
+    FROM past SEMI JOIN listed USING (product_id) GROUP BY ALL
+),
+kind AS (
+    SELECT product_type, median(cents / 100.0 / quantity) AS price
+    FROM past SEMI JOIN listed USING (product_type) WHERE quantity > 0 AND cents > 0 GROUP BY ALL
+),
+anything AS (
+    SELECT median(cents / 100.0 / quantity) AS price FROM past WHERE quantity > 0 AND cents > 0
+)
+SELECT home.household_id * 100 + $week AS request_id, home.household_id AS user_id,
+       page.product_id AS item_id, starts_at AS shown_at, page.store_id, page.promo_week,
+       page.department, page.brand, page.product_category, page.product_type, page.display_location,
+       coalesce(item_bought_12w, 0) AS item_bought_12w, coalesce(item_bought_52w, 0) AS item_bought_52w,
+       date_diff('day', item_at, starts_at)::INTEGER AS days_since_item,
+       coalesce(type_bought_4w, 0) AS type_bought_4w, coalesce(type_bought_52w, 0) AS type_bought_52w,
+       date_diff('day', type_at, starts_at)::INTEGER AS days_since_type,
+       trips_4w, trips_12w, spend_12w,
+       date_diff('day', trip_at, starts_at)::INTEGER AS days_since_trip, tenure_weeks,
+       coalesce(popularity, 0) AS popularity, coalesce(popularity_52w, 0) AS popularity_52w,
+       round(coalesce(item.price, kind.price, anything.price), 4) AS usual_price,
+       CASE WHEN item.price IS NOT NULL THEN 'item' WHEN kind.price IS NOT NULL THEN 'type'
+            WHEN anything.price IS NOT NULL THEN 'any' END AS usual_price_of
+FROM home JOIN page USING (store_id) JOIN household USING (household_id)
+CROSS JOIN now CROSS JOIN anything
+LEFT JOIN own_item ON own_item.household_id = home.household_id AND own_item.product_id = page.product_id
+LEFT JOIN own_type ON own_type.household_id = home.household_id AND own_type.product_type = page.product_type
+LEFT JOIN item ON item.product_id = page.product_id
+LEFT JOIN kind ON kind.product_type = page.product_type
+ORDER BY request_id, item_id, display_location
+"""
+
+EVENTS: Final = """
+SELECT 'purchase' AS event, happened_at, household_id AS user_id, product_id AS item_id,
+       cents / 100.0 AS value, product_type
+FROM lines WHERE promo_week = $week
+UNION ALL
+SELECT 'trip', happened_at, household_id, NULL, cents / 100.0, NULL
+FROM baskets WHERE promo_week = $week
+ORDER BY happened_at, user_id, event, item_id, value
+"""
+"""One row a scanned line (item and type) and one a basket (household only)."""
+
+IMPRESSION_COUNTS: Final = """
+WITH requests AS (SELECT request_id, count(*) AS candidates FROM read_parquet($files) GROUP BY ALL)
+SELECT count(*) AS impressions, count(DISTINCT request_id) AS requests,
+       count(DISTINCT user_id) AS households, count(DISTINCT item_id) AS products,
+       count(*) - count(DISTINCT (request_id, item_id)) AS duplicate_impressions,
+       count(*) FILTER (product_type IS NULL) AS without_product_type,
+       count(*) FILTER (usual_price_of = 'type') AS priced_by_type,
+       count(*) FILTER (usual_price_of = 'any') AS priced_by_any,
+       (SELECT min(candidates) FROM requests) AS smallest_set,
+       (SELECT max(candidates) FROM requests) AS largest_set
+FROM read_parquet($files)
+"""
+
+DUPLICATE_SHELF_ROWS: Final = """
+SELECT count(*) - count(DISTINCT (promo_week, store_id, product_id)) AS duplicate_shelf_rows FROM shelf
+"""
+
+EVENT_COUNTS: Final = """
+SELECT count(*) FILTER (event = 'purchase') AS purchases, count(*) FILTER (event = 'trip') AS trips,
+       count(*) FILTER (event = 'purchase' AND value <= 0) AS purchases_without_value,
+       count(*) FILTER (event = 'purchase' AND product_type IS NULL) AS purchases_without_type
+FROM read_parquet($files)
+"""
+
 
 EARLIEST_WEEK: Final = 14
 """The first promotion week with twelve whole weeks before it (week 1 is one day long)."""
@@ -125,10 +270,10 @@ def import_complete_journey(
     if (done := find_finished(out, recipe)) is not None:
         return ImportResult(**done)
     work = begin(out)
-    with tables.connect(work, threads=threads, memory=memory) as session:
+    with connect(work, threads=threads, memory=memory) as session:
         _stage(session, files, first_week, last_week)
-        _write(session, sql.IMPRESSIONS, work / "impressions", _weeks(session, sql.SHELF_WEEKS))
-        _write(session, sql.EVENTS, work / "events", _weeks(session, sql.LINE_WEEKS, week=first_week))
+        _write(session, IMPRESSIONS, work / "impressions", _weeks(session, SHELF_WEEKS))
+        _write(session, EVENTS, work / "events", _weeks(session, LINE_WEEKS, week=first_week))
         counts = _counts(session, work)
     first_shown, last_shown = (week_start(week).isoformat() for week in (first_week, last_week))
     result = ImportResult(first_week, last_week, first_shown, last_shown, **counts)
@@ -201,20 +346,20 @@ def _stage(
     session.executemany("INSERT INTO weeks VALUES (?, ?, ?)", weeks)
     shown = {"first_week": first_week, "last_week": last_week}
     try:
-        session.execute(sql.LINES, {t: paths[t] for t in ("transactions", "products")})
-        session.execute(sql.BASKETS)
-        session.execute(sql.SHELF, {**{t: paths[t] for t in ("promotions", "products")}, **shown})
+        session.execute(LINES, {t: paths[t] for t in ("transactions", "products")})
+        session.execute(BASKETS)
+        session.execute(SHELF, {**{t: paths[t] for t in ("promotions", "products")}, **shown})
     except (duckdb.ConversionException, duckdb.BinderException) as error:
         raise DataError(f"A column of the source is of another type than expected: {error}") from error
     _check_staged(session, files["transactions"], first_week, last_week)
 
 
 def _check_staged(session: duckdb.DuckDBPyConnection, lines: Path, first_week: int, last_week: int) -> None:
-    if not _weeks(session, sql.SHELF_WEEKS):
+    if not _weeks(session, SHELF_WEEKS):
         raise DataError(_NOTHING_SHOWN.format(first=first_week, last=last_week))
-    if not _weeks(session, sql.LINE_WEEKS, week=first_week):
+    if not _weeks(session, LINE_WEEKS, week=first_week):
         raise DataError(f"{lines} holds no purchase from week {first_week} on: nothing to learn.")
-    stray, basket, week = session.execute(sql.STRAY_LINES).fetchall()[0]
+    stray, basket, week = session.execute(STRAY_LINES).fetchall()[0]
     if stray:
         raise DataError(
             f"{lines}: {stray} lines have a transaction_timestamp outside their promotion"
@@ -227,17 +372,17 @@ def _weeks(session: duckdb.DuckDBPyConnection, query: str, **parameters: int) ->
 
 
 def _write(session: duckdb.DuckDBPyConnection, query: str, folder: Path, weeks: Sequence[int]) -> None:
-    tables.write_files(session, query, folder, {f"week_{week:02d}": {"week": week} for week in weeks})
+    write_files(session, query, folder, {f"week_{week:02d}": {"week": week} for week in weeks})
 
 
 def _counts(session: duckdb.DuckDBPyConnection, work: Path) -> dict[str, Any]:
     shown = {"files": str(work / "impressions" / "*.parquet")}
     happened = {"files": str(work / "events" / "*.parquet")}
-    queries = (sql.IMPRESSION_COUNTS, shown), (sql.DUPLICATE_SHELF_ROWS, None), (sql.EVENT_COUNTS, happened)
-    return tables.count(session, *queries)
+    queries = (IMPRESSION_COUNTS, shown), (DUPLICATE_SHELF_ROWS, None), (EVENT_COUNTS, happened)
+    return count(session, *queries)
 
 
 def _recipe(files: Mapping[str, Path], first_week: int, last_week: int) -> str:
-    modules = (Path(module) for module in (__file__, sql.__file__, tables.__file__))
+    modules = (Path(module) for module in (__file__, publishing.__file__))
     settings = f"{first_week}-{last_week}|{duckdb.__version__}"
     return make_recipe(settings, [*modules, *(files[table] for table in sorted(files))])

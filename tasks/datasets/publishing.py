@@ -1,26 +1,37 @@
-"""How an import appears: made aside, swapped in when it is whole, and found again by what it follows from.
+"""An import's work: its session, its files, and its publication in one swap.
 
 ::
 
-    out/.importing/         the work, unseen by whoever reads the tables
+    out/.importing/         the work in progress, which no reader opens
     out/impressions, out/events
-    out/import.json         recipe, sizes of the files, result; it leaves first and returns last
+    out/import.json         recipe, sizes of the files, result; it is removed first and written last
 """
 
+import gzip
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+import zlib
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import duckdb
+import pyarrow.parquet as pq
+
+from tasks.errors import DataError
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
 
 TABLES: Final = ("impressions", "events")
 _MANIFEST: Final = "import.json"
 _UNFINISHED: Final = ".importing"
+
+LONGEST_LINE = 100_000
+"""Characters of a first line that are read; what is longer is no header."""
 
 
 def make_recipe(settings: str, files: Iterable[Path]) -> str:
@@ -70,3 +81,49 @@ def _sizes(folder: Path) -> dict[str, int]:
         for table in TABLES
         for path in sorted((folder / table).glob("*.parquet"))
     }
+
+
+def connect(work: Path, *, threads: int, memory: str) -> duckdb.DuckDBPyConnection:
+    """Open a database in memory that spills below the import's own folder and reads times as UTC."""
+    config = {"threads": threads, "memory_limit": memory, "temp_directory": str(work / "spill")}
+    session = duckdb.connect(config=config)
+    session.execute("SET TimeZone = 'UTC'")
+    return session
+
+
+def write_files(
+    session: duckdb.DuckDBPyConnection, query: str, folder: Path, files: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Write a new folder of a query's rows, one file for each name with the parameters that it stands for."""
+    folder.mkdir()
+    for name, parameters in files.items():
+        rows = session.sql(query, params=dict(parameters)).to_arrow_table()
+        pq.write_table(rows, folder / f"{name}.parquet", compression="zstd")
+
+
+def count(
+    session: duckdb.DuckDBPyConnection, *queries: tuple[str, Mapping[str, Any] | None]
+) -> dict[str, Any]:
+    """Return the only rows of some queries, each with its parameters, as one row by column."""
+    counts: dict[str, Any] = {}
+    for query, parameters in queries:
+        row = session.sql(query, params=parameters)
+        counts.update(zip(row.columns, row.fetchall()[0], strict=True))
+    return counts
+
+
+def read_first_line(path: Path) -> str:
+    """Return the first line of a file in UTF-8.
+
+    Raises
+    ------
+    DataError
+        The file is no text, or its packing is broken.
+    """
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig", newline="") as stream:
+            return str(stream.readline(LONGEST_LINE))
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
+        kind = "gzipped CSV" if path.suffix == ".gz" else "CSV"
+        raise DataError(f"{path} is not a {kind} in UTF-8: {error}") from error

@@ -42,9 +42,8 @@ from tasks.logs.arrival import find_arrived
 from tasks.logs.duplicate_keys import cut_files
 from tasks.logs.profile import LogProfile, profile_log
 from tasks.logs.quarantine import quarantine_bad_rows
-from tasks.logs.replaced import refuse_replaced
 from tasks.logs.rows import IMPRESSIONS, DayRange
-from tasks.logs.session import open_log, renew_log
+from tasks.logs.session import open_log, refuse_replaced, renew_log
 from tasks.logs.summaries import store_summaries
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x

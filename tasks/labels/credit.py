@@ -28,7 +28,7 @@ from tasks.labels.query import Crediting, Form, Relations
 from tasks.logs import rows
 from tasks.logs.rows import PLACE, first_of
 from tasks.sql import expressions as x
-from tasks.sql.dialects import ordered_sum
+from tasks.sql.templates import ordered_sum
 
 _TICK = timedelta(microseconds=1)
 

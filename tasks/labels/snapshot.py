@@ -289,5 +289,3 @@ def _exists(file: DataFile) -> bool:
 def _identity(file: DataFile) -> str:
     """Return what is another where a file of this machine was written again; an object never is."""
     return identity_of(file.path) if isinstance(file.path, Path) and _exists(file) else ""
-
-

@@ -33,8 +33,7 @@ from tasks.logs.parquet_footer import unreadable
 from tasks.logs.spark import address, read_parquet, session
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
-from tasks.sql.dialects import finite
-from tasks.sql.templates import fill, render
+from tasks.sql.templates import fill, finite, render
 from tasks.stores.delta import DataFile
 from tasks.stores.location import Location, ObjectPath
 

@@ -30,7 +30,7 @@ from tasks.labels.windows import (
 )
 from tasks.logs import rows
 from tasks.sql import expressions as x
-from tasks.sql.dialects import utc_day
+from tasks.sql.templates import utc_day
 
 
 def credit(task: str) -> str:

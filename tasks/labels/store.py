@@ -243,5 +243,3 @@ class LabelStore:
                 "last_day": date.fromisoformat(facts["last_day"]),
             },
         )
-
-

@@ -19,7 +19,7 @@ from tasks.contracts.tasks import Positive, ValueRule
 from tasks.labels.maturity import matures
 from tasks.logs.rows import KNOWN, SHOWN
 from tasks.sql import expressions as x
-from tasks.sql.dialects import finite
+from tasks.sql.templates import finite
 
 AT, OPENS, ANSWERED, AMOUNT = "_at", "_opens", "_answered", "_amount"
 COUNTS, ANSWERS = "_counts", "_answers"

@@ -1,17 +1,19 @@
-"""The log that arrives: its files are found, their columns checked, their rows profiled and read.
+"""The log: its files are found, their columns checked, their rows profiled and read.
 
-::
+In reading order::
 
-    sources ─ postgresql, spark      the Parquet files of each table
-      footers, checks                their columns, under our names, as the contracts need them
-        tables                       the log tables in a DuckDB session; ``session`` opens them
-          rows, schema               which rows and columns take part
-          summaries, duplicate_keys  what each file holds, once a file
-            profile, days            the log by day as of an instant
-            quarantine               the rows that take part in no build
-    sketch                           a log without contracts, for a first draft of them
-    schema_fit, history              what the contracts ask of the columns, and the log's days, before a build
-    arrival                          whether the log has arrived at all
+    sources ─ postgresql, parquet_files    the Parquet files of each table
+      parquet_footer, footers, checks      their columns, under our names, as the contracts need them
+        rows, schema                       the rows and columns that take part
+        tables, session                    the log tables in a DuckDB session
+        spark, limits                      the same in Spark; threads and memory of an engine
+          summaries, duplicate_keys        the content of each file, computed once a file
+          profile, days                    the log by day as of an instant
+          quarantine                       the rows that take part in no build
+    arrival                                whether the log has arrived; its days before a build
+    schema_fit                             what the contracts ask of the columns
+    candidate_frame                        candidate rows as a frame of pandas
+    sketch                                 a log without contracts, for a first draft of them
 
 Steps: arrival, quarantine, session, sketch, sources, spark.
 """

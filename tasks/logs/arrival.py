@@ -1,4 +1,4 @@
-"""Whether the log has arrived up to an as-of: a retrain before that would learn from missing days.
+"""How far the log has arrived: a retrain before the as-of's rows are there would learn from missing days.
 
 ::
 
@@ -9,13 +9,14 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlglot import exp
 
+from tasks import columns as c
 from tasks.contracts.durations import format_duration
 from tasks.logs import rows
-from tasks.logs.rows import EVENTS, IMPRESSIONS
+from tasks.logs.rows import EVENTS, IMPRESSIONS, has_key
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables, time_column
 from tasks.sql import expressions as x
@@ -23,6 +24,10 @@ from tasks.stores.workspace import Workspace, format_instant
 
 _UNSETTLED = "unsettled"
 _LOG = logging.getLogger("equipoise")
+
+_COUNT = """
+    SELECT CAST($at AS DATE) AS day, count(*) FROM $source WHERE $known GROUP BY day ORDER BY day
+"""
 
 
 @dataclass(frozen=True)
@@ -118,3 +123,9 @@ def _missing(late: Mapping[str, datetime | None], *, until: datetime, within: ti
         f"{', '.join(ends)}; wanted are rows after {format_instant(until - within)} (arrival.within "
         f"{format_duration(within)})"
     )
+
+
+def count_days(log: LogTables, as_of: datetime) -> Mapping[date, int]:
+    """Count the impressions that take part in a build as of an instant, by UTC day, oldest first."""
+    parts = {"at": x.column(c.SHOWN_AT), "source": x.table(IMPRESSIONS), "known": has_key(None, as_of)}
+    return dict(log.fetch(_COUNT, **parts))

@@ -21,8 +21,7 @@ from tasks.logs.rows import IMPRESSIONS
 from tasks.logs.summaries import Summaries, make_request_view, of_requests, row_hash
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
-from tasks.sql.dialects import utc_day
-from tasks.sql.templates import fill
+from tasks.sql.templates import fill, utc_day
 from tasks.stores.location import Location
 
 _COMPARED = "spread.parquet"

@@ -6,20 +6,28 @@
       Table     the files of one log table, with the kinds of values of each ``Column``
         View    the table under our column names
 
-A column is judged by the files in which it has a value: writers give an all-null column any type.
+A column is checked by the files in which it has a value: writers give an all-null column any type.
+
+Folders whose names are columns, as in ``<logs>/feed/source=ads/part-0.parquet``, hold for every row below
+them. All files of a table lie in such folders, or none. DuckDB and Spark take the outermost folder of a name,
+wherever it stands in the path, and let it replace a column of the file. A path that they would read otherwise
+is refused.
+
+Times before year 1, after year 9999 and infinite ones are refused: databases have them (``infinity`` of
+PostgreSQL), and a wrong unit makes them. The statistics of the files show them, else a count.
 """
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from urllib.parse import unquote
 
+from tasks.columns import DAY
 from tasks.errors import DataError
 from tasks.logs import parquet_footer
-from tasks.logs.folders import folder_columns, refuse_shadowed_columns, refuse_unlike_folders
 from tasks.logs.parquet_footer import Chunk, Footer
-from tasks.logs.times import is_time, read_time, refuse_impossible_times
-from tasks.stores.location import Location, identity_of
+from tasks.stores.location import Location, identity_of, relative_path
 
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
 INSTANT, WITHOUT_ZONE, OTHER = "time with zone", "time without zone", "other type"
@@ -29,6 +37,15 @@ _SPACE = 32
 _NULL = '"NULL"'
 _NANOSECONDS = frozenset({"TIMESTAMP_NS", "TIMESTAMPTZ_NS"})
 _DECIMAL = re.compile(r"DECIMAL\(\d+, ?\d+\)")
+_KINDS = {
+    STRING: {"VARCHAR", "JSON"},
+    INTEGER: {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"},
+    NUMBER: {"FLOAT", "DOUBLE"},
+    BOOLEAN: {"BOOLEAN"},
+    INSTANT: {"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"},
+    WITHOUT_ZONE: {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"},
+}
+_OF_THE_CALENDAR = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}( [0-9:.]+(\+00)?)?")
 
 
 @dataclass(frozen=True)
@@ -244,11 +261,151 @@ def _kind(kind: str) -> str:
     return next((name for name, types in _KINDS.items() if kind in types), OTHER)
 
 
-_KINDS = {
-    STRING: {"VARCHAR", "JSON"},
-    INTEGER: {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"},
-    NUMBER: {"FLOAT", "DOUBLE"},
-    BOOLEAN: {"BOOLEAN"},
-    INSTANT: {"TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ_NS"},
-    WITHOUT_ZONE: {"TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS"},
-}
+def folder_columns(file: Location, below: Location) -> tuple[str, ...]:
+    """Return the columns that are folders between a file and a folder above it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> folder_columns(Path("/logs/feed/source=ads/n=1=2/part.parquet"), Path("/logs"))
+    ('source',)
+    """
+    return tuple(name for name, _ in _columns(relative_path(below, file).parts[:-1]))
+
+
+def refuse_unlike_folders(table: str, files: Iterable[Location], below: Location) -> None:
+    """Refuse files that lie in folders of other columns, or twice in folders of one.
+
+    Raises
+    ------
+    DataError
+        The folders' names are no columns of the whole table.
+    """
+    first: tuple[Location, frozenset[str]] | None = None
+    for file in files:
+        own = frozenset(folder_columns(file, below))
+        everywhere = [name for name, _ in _columns(str(file).split("/")[:-1])]
+        for name in own:
+            if everywhere.count(name) > 1 or any(sign in name for sign in "'\""):
+                raise DataError(
+                    f"{table}: the folders of {file} name the column '{name}' "
+                    f"{'with a quote' if everywhere.count(name) == 1 else 'twice'}: rename the folder"
+                )
+        first = first or (file, own)
+        if own != first[1]:
+            raise DataError(
+                f"{table}: folders such as name=value are columns, and all files must lie in the same: "
+                f"{first[0]} lies in {_list(first[1])}, {file} in {_list(own)}. Move the files, or "
+                "rename the folders"
+            )
+
+
+def refuse_shadowed_columns(
+    table: str, file: Location, below: Location, texts: Mapping[str, Iterable[Chunk] | None]
+) -> None:
+    """Refuse a file of which a column has other values than the folder of its name, which an engine reads.
+
+    The day shown is made anew, so neither counts.
+
+    Parameters
+    ----------
+    texts
+        The file's columns, each with the statistics of its values; None where they are no texts.
+
+    Raises
+    ------
+    DataError
+        Such a folder lies below the logs and has another value, or lies above them.
+    """
+    if not (own := folder_columns(file, below)):
+        return
+    folders = {name.lower(): (name, unquote(value)) for name, value in _columns(str(file).split("/")[:-1])}
+    for column, chunks in texts.items():
+        name, value = folders.get(column.lower(), (DAY, ""))
+        if name == DAY or (name in own and (chunks is None or _all_are(chunks, value))):
+            continue
+        raise DataError(
+            f"{table}: {file} holds a column '{column}' and lies in a folder {name}={value[:100]}, which "
+            f"would be read in its stead{'' if name in own else ', though it lies above the logs'}. Leave "
+            "the column out of the files, or rename the folder"
+        )
+
+
+def _all_are(chunks: Iterable[Chunk], value: str) -> bool:
+    """Return whether a column has no value but one, as far as statistics tell."""
+    return all(
+        chunk.nulls == chunk.values or (chunk.nulls == 0 and chunk.least == chunk.greatest == value)
+        for chunk in chunks
+    )
+
+
+def _columns(folders: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for folder in folders:
+        name, equals, value = folder.partition("=")
+        if name and equals and "=" not in value:
+            yield name, value
+
+
+def _list(names: frozenset[str]) -> str:
+    return ", ".join(f"{name}=..." for name in sorted(names)) or "none"
+
+
+FIRST, LAST = "0001-01-01 00:00:00", "9999-12-31 23:59:59.999999"
+"""The first and the last instant that a calendar has, as an engine reads them in UTC."""
+
+
+def is_time(kind: str) -> bool:
+    """Return whether values of one of DuckDB's types are instants or days.
+
+    Examples
+    --------
+    >>> is_time("DATE"), is_time("TIMESTAMPTZ_NS"), is_time("TIME"), is_time("TIMESTAMP[]")
+    (True, True, False, False)
+    """
+    return kind == "DATE" or (kind.startswith("TIMESTAMP") and not kind.endswith("]"))
+
+
+def read_time(written: str) -> datetime:
+    """Return an instant as DuckDB writes it, in whole microseconds; earlier ones are rounded down.
+
+    Examples
+    --------
+    >>> read_time("2024-03-02 00:00:00.000123999+00").isoformat()
+    '2024-03-02T00:00:00.000123+00:00'
+    """
+    return datetime.fromisoformat(written).astimezone(UTC)
+
+
+def refuse_impossible_times(where: str, chunks: Sequence[Chunk]) -> bool:
+    """Refuse a column that holds a time of no calendar; return whether its statistics tell.
+
+    Parameters
+    ----------
+    where
+        The table and the column, for the message.
+    chunks
+        The column's statistics by row group.
+
+    Raises
+    ------
+    DataError
+        A time is infinite, or lies outside the years 1 to 9999.
+    """
+    for chunk in chunks:
+        for end in (chunk.least, chunk.greatest):
+            if end is not None and not _OF_THE_CALENDAR.fullmatch(end):
+                raise impossible_time(where)
+    return all(_has_bounds(chunk) for chunk in chunks)
+
+
+def _has_bounds(chunk: Chunk) -> bool:
+    """Return whether the ends of a row group are known, or it has no value."""
+    return None not in (chunk.least, chunk.greatest) or chunk.nulls == chunk.values
+
+
+def impossible_time(where: str) -> DataError:
+    """Return the error of a time of no calendar."""
+    return DataError(
+        f"{where} holds a time that is infinite or lies outside the years 1 to 9999: is it written in "
+        "another unit? Leave such rows or the column out, or write null where there is no time"
+    )

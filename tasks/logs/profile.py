@@ -33,7 +33,7 @@ from tasks.logs.rows import (
 from tasks.logs.summaries import Summaries, make_summary_tables, row_hash, summarise_files
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
-from tasks.sql.dialects import utc_day
+from tasks.sql.templates import utc_day
 from tasks.stores.location import Location
 
 

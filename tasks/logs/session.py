@@ -10,7 +10,7 @@
 A session spills to a folder of its own, which is removed when it ends.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,16 +21,14 @@ import duckdb
 from tasks.contracts import Contracts
 from tasks.errors import DataError, StoreError
 from tasks.logs.checks import check_columns, check_same_kinds, rename_columns
-from tasks.logs.footers import View, read_footers
+from tasks.logs.footers import FIRST, LAST, File, View, impossible_time, read_footers
 from tasks.logs.limits import Limits, limits
-from tasks.logs.replaced import watched
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
 from tasks.logs.schema import IDS, Log, match_columns
 from tasks.logs.sources import find_source_files
 from tasks.logs.tables import LogTables, configure, read_types, session_folder
-from tasks.logs.times import FIRST, LAST, impossible_time
 from tasks.sql import expressions as x
-from tasks.stores.location import Location, register_objects
+from tasks.stores.location import Location, identity_of, register_objects
 from tasks.stores.scratch import scratch, scratch_folder
 from tasks.stores.workspace import Workspace
 
@@ -235,3 +233,42 @@ def _refuse_impossible_times(log: LogTables) -> None:
             ((number,),) = log.fetch(query, files=x.table(_UNBOUNDED), outside=outside)
             if number:
                 raise impossible_time(f"{table}: column '{name}'")
+
+
+def refuse_replaced(views: Mapping[str, View]) -> None:
+    """Refuse a log of which a file is no longer the one that was opened.
+
+    Raises
+    ------
+    DataError
+        A file was written again, or removed.
+    """
+    files = ((name, file) for name, view in views.items() for file in view.table.files)
+    replaced = [(name, file) for name, file in files if _is_replaced(file)]
+    if replaced:
+        table, file = replaced[0]
+        more = f" ({len(replaced) - 1} more)" if len(replaced) > 1 else ""
+        raise DataError(
+            f"{table}: {file.path} was written again or removed while it was read{more}. Run this again once "
+            "no one writes to the log; deliver new files, and do not change those that are there"
+        )
+
+
+@contextmanager
+def watched(views: Mapping[str, View]) -> Iterator[None]:
+    """Let a failure to read files that were replaced meanwhile say so."""
+    try:
+        yield
+    except (duckdb.Error, OSError, DataError, StoreError) as error:
+        try:
+            refuse_replaced(views)
+        except DataError as said:
+            raise said from error
+        raise
+
+
+def _is_replaced(file: File) -> bool:
+    try:
+        return identity_of(file.path) != file.identity
+    except OSError:
+        return True

@@ -35,8 +35,7 @@ from tasks.logs.rows import EVENTS, IMPRESSIONS, Cut
 from tasks.logs.schema import event_columns
 from tasks.logs.tables import LogTables, time_column
 from tasks.sql import expressions as x
-from tasks.sql.dialects import utc_day
-from tasks.sql.templates import fill
+from tasks.sql.templates import fill, utc_day
 from tasks.stores.flush import flush_files
 from tasks.stores.location import Location, ObjectPath, relative_path
 

@@ -29,8 +29,7 @@ from tasks.logs.footers import File, Span, Table, View
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS, DayRange
 from tasks.logs.schema import Log, event_columns, match_columns
 from tasks.sql import expressions as x
-from tasks.sql.dialects import finite
-from tasks.sql.templates import Part, fill, render
+from tasks.sql.templates import Part, fill, finite, render
 from tasks.stores.location import Location
 
 _STORED = {

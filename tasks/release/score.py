@@ -19,7 +19,7 @@ from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.logs import parquet_footer
 from tasks.logs.candidate_frame import to_frame
-from tasks.logs.times import impossible_time
+from tasks.logs.footers import impossible_time
 from tasks.release.error_bars import with_error_bars
 from tasks.release.sensitivity import whole_ratios
 from tasks.release.slate_rules import count_slate_rules

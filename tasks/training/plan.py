@@ -15,7 +15,7 @@ from typing import Literal
 
 from tasks.errors import ContractError, ImmatureLabels, unknown
 from tasks.labels.show import count_labels
-from tasks.logs.history import count_days
+from tasks.logs.arrival import count_days
 from tasks.logs.schema_fit import require_schema
 from tasks.logs.session import open_log
 from tasks.stores.policies import refuse_silent_changes

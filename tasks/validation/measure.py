@@ -25,8 +25,7 @@ from tasks.logs.schema import event_columns
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
-from tasks.sql.dialects import utc_day
-from tasks.sql.templates import fill
+from tasks.sql.templates import fill, utc_day
 from tasks.stores import delta
 from tasks.stores.workspace import Workspace
 from tasks.validation.distribution_measurements import measure_distributions

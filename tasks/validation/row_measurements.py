@@ -14,8 +14,7 @@ from tasks.logs import footers as kinds
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
 from tasks.logs.schema_fit import wanted_columns
 from tasks.sql import expressions as x
-from tasks.sql.dialects import finite
-from tasks.sql.templates import Part
+from tasks.sql.templates import Part, finite
 from tasks.validation.label_measurements import LABELS
 from tasks.validation.measurements import (
     CONSTRAINT_NULLS,

@@ -13,8 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.datasets.kuairand import KuaiRandResult, import_kuairand
-from tasks.datasets.kuairand_files import COLUMNS, LOG, USERS, VIDEOS
+from tasks.datasets.kuairand import COLUMNS, LOG, USERS, VIDEOS, KuaiRandResult, import_kuairand
 
 FIRST_DAY = datetime(2022, 4, 25, tzinfo=UTC)
 LOG_NAME = "log_standard_4_25_to_5_04_pure.csv"

@@ -1,11 +1,16 @@
 """An import appears whole, is found again by its recipe, and is never half reused."""
 
+import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
+import pyarrow.parquet as pq
 import pytest
 
-from tasks.datasets.publishing import TABLES, begin, find_finished, make_recipe, publish
+from tasks.datasets import publishing
+from tasks.datasets.publishing import TABLES, begin, find_finished, make_recipe, publish, read_first_line
+from tasks.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -63,3 +68,44 @@ def test_another_import_takes_the_place_of_the_first_and_leaves_no_work(out: Pat
 def test_what_a_killed_import_left_is_cleared(tmp_path: Path) -> None:
     (begin(tmp_path) / "half").write_bytes(b"")
     assert list(begin(tmp_path).iterdir()) == []
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> duckdb.DuckDBPyConnection:
+    return publishing.connect(tmp_path, threads=1, memory="1GB")
+
+
+def test_times_are_read_as_utc(session: duckdb.DuckDBPyConnection) -> None:
+    query = "SELECT (TIMESTAMPTZ '2026-03-01 12:00:00')::VARCHAR"
+    assert session.sql(query).fetchall() == [("2026-03-01 12:00:00+00",)]
+
+
+def test_each_name_is_a_file_of_its_parameters_rows(
+    session: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    weeks = {"week_14": {"week": 14}, "week_15": {"week": 15}}
+    publishing.write_files(session, "SELECT $week AS week", tmp_path / "events", weeks)
+    files = sorted((tmp_path / "events").iterdir())
+    assert [file.name for file in files] == ["week_14.parquet", "week_15.parquet"]
+    assert pq.read_table(files[1]).to_pylist() == [{"week": 15}]
+
+
+def test_counts_of_several_queries_are_one_row(session: duckdb.DuckDBPyConnection) -> None:
+    counts = publishing.count(session, ("SELECT 1 AS a, 2 AS b", None), ("SELECT $n AS c", {"n": 3}))
+    assert counts == {"a": 1, "b": 2, "c": 3}
+
+
+def test_plain_and_packed_files_begin_alike_without_a_byte_order_mark(tmp_path: Path) -> None:
+    content = "\ufeffa,b\n1,2\n".encode()
+    plain, packed = tmp_path / "a.csv", tmp_path / "a.csv.gz"
+    plain.write_bytes(content)
+    packed.write_bytes(gzip.compress(content))
+    assert read_first_line(plain) == read_first_line(packed) == "a,b\n"
+
+
+def test_what_is_no_text_or_not_packed_is_named(tmp_path: Path) -> None:
+    for name, kind in (("a.csv", "CSV"), ("a.csv.gz", "gzipped CSV")):
+        path = tmp_path / name
+        path.write_bytes(b"\xff\xfe\x00")
+        with pytest.raises(DataError, match=f"a.csv.* is not a {kind} in UTF-8"):
+            read_first_line(path)

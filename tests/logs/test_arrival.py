@@ -1,14 +1,17 @@
 """Whether the log has arrived up to an as-of."""
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from tasks.errors import DataError
 from tasks.logs import arrival
-from tasks.logs.arrival import ArrivalResult
+from tasks.logs.arrival import ArrivalResult, count_days
 from tests.feeds.days_of_logs import NAME, Logs, at, event
+from tests.logs import small_log
+from tests.logs.small_log import Shop, events, impressions
 
 Look = Callable[..., ArrivalResult]
 
@@ -95,3 +98,11 @@ def test_the_last_midnight_is_that_of_traffic_though_outcomes_come_in_for_long(t
     workspace = logs.write()
     assert arrival.last_midnight(workspace, as_of=at(30)) == at(5)
     assert arrival.last_midnight(workspace, as_of=at(6.25)) == at(6)
+
+
+def test_days_are_those_of_rows_that_take_part_before_the_as_of(shop: Shop) -> None:
+    shop.put("impressions", impressions()).put("events", events())
+    with shop.opened() as log:
+        assert count_days(log, small_log.at(100)) == {date(2024, 3, 1): 4, date(2024, 3, 2): 2}
+        assert count_days(log, small_log.at(30)) == {date(2024, 3, 1): 4}
+        assert count_days(log, small_log.at(0)) == {}

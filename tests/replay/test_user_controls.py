@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.contracts.metrics import Metric, MetricKind
+from tasks.datasets.world.entities import EXAMINATION
 from tasks.datasets.world.generate import Extras, generate
-from tasks.datasets.world.vocabulary import EXAMINATION
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.ranking.decide import Decision, decide

@@ -5,8 +5,8 @@ import pytest
 
 from benchmarks.learning.feed import Feed, feed
 from benchmarks.learning.position import harvested
+from tasks.datasets.world.entities import EXAMINATION
 from tasks.datasets.world.logging_policy import place
-from tasks.datasets.world.vocabulary import EXAMINATION
 from tasks.errors import DataError, ImmatureLabels
 from tasks.training.examination_curve import (
     LEAST_POSITIVES,

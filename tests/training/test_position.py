@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from benchmarks.learning.feed import Distance, Feed, feed
 from benchmarks.learning.position import distances, heads
-from tasks.datasets.world.vocabulary import EXAMINATION
+from tasks.datasets.world.entities import EXAMINATION
 from tasks.errors import DataError
 from tasks.ranking.examination import Examination
 from tasks.training.position import CLIP, mean_at_reference, position_weights, require_positions

@@ -15,9 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from tasks.datasets.world.entities import Catalog
-from tasks.datasets.world.streams import Stream, generator
-from tasks.datasets.world.vocabulary import SHELVES
+from tasks.datasets.world.entities import SHELVES, Catalog, Stream, generator
 
 Integers = npt.NDArray[np.int64]
 

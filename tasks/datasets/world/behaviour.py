@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.datasets.world.absences import DAY_US, absent, ineligible, out_of_stock
-from tasks.datasets.world.entities import Happened, Outcomes, Shown, World
+from tasks.datasets.world.entities import EXAMINATION, VISIBLE_RATE, Happened, Outcomes, Shown, World
 from tasks.datasets.world.truth import DWELL_LOG_SD, Chances
-from tasks.datasets.world.vocabulary import EXAMINATION, VISIBLE_RATE
 
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]

@@ -1,9 +1,11 @@
-"""The items of the simulated feed: what they are like, when they are on the shelf, what is known of them.
+"""The people and the items of the simulated feed: their true traits, and the logged estimates of them.
 
-A shelf holds one item for 120 days, then a new one; shelves are out of step, so the catalogue always
-holds items of every age. Shelves form 38 groups, and a person is offered one group a day, in turn:
-nobody meets an item again within 38 days. So an event matched on person and item never has two
-impressions whose windows hold it, and the true probabilities are exact.
+Behaviour follows the true trait; the log has the seen one, a noisy estimate as a feature store would hold it.
+
+A shelf holds one item for 120 days, then a new one; shelves are out of step, so the catalogue always holds
+items of every age. Shelves form 38 groups, and a person is offered one group a day, in turn: nobody meets an
+item again within 38 days. So an event matched on person and item never has two impressions whose windows hold
+it, and the true probabilities are exact.
 """
 
 from dataclasses import fields
@@ -12,17 +14,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.datasets.world.entities import Catalog, Trait
-from tasks.datasets.world.streams import Stream, generator
-from tasks.datasets.world.users import draw_trait
-from tasks.datasets.world.vocabulary import (
+from tasks.datasets.world.entities import (
     CATEGORIES,
     CREATORS,
+    DEVICES,
     EVERYWHERE,
     PERMIT_UNKNOWN,
     REGIONS,
     SHELF_DAYS,
     SHELVES,
+    TENURES,
+    Catalog,
+    Stream,
+    Trait,
+    Users,
+    generator,
 )
 
 _LOG_PRICE = np.log([14.0, 120.0, 45.0, 30.0, 9.0, 38.0, 42.0, 22.0])
@@ -33,6 +39,15 @@ _UNKNOWN_PERMIT_SHARE = 0.002
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int8]
+
+SEEN_NOISE = 0.2
+"""Standard deviation of a seen trait around the true one, whose own is 1."""
+
+_TENURE_SHARES = (0.25, 0.45, 0.30)
+_REGION_SHARES = (0.3, 0.25, 0.2, 0.15, 0.1)
+_DEVICE_SHARES = (0.3, 0.6, 0.1)
+_ACTIVITY_BY_TENURE = np.array([-0.3, 0.0, 0.5])
 
 
 def draw_catalog(seed: int, days: int) -> Catalog:
@@ -82,3 +97,29 @@ def _joined(parts: list[Any]) -> Any:
     if isinstance(parts[0], Trait):
         return Trait(np.concatenate([t.true for t in parts]), np.concatenate([t.seen for t in parts]))
     return np.concatenate(parts)
+
+
+def draw_users(seed: int, count: int) -> Users:
+    """Draw ``count`` people."""
+    rng = generator(seed, Stream.USERS, count)
+    tenure = _codes(rng, count, len(TENURES), _TENURE_SHARES)
+    return Users(
+        tenure=tenure,
+        region=_codes(rng, count, len(REGIONS), _REGION_SHARES),
+        device=_codes(rng, count, len(DEVICES), _DEVICE_SHARES),
+        activity=(_ACTIVITY_BY_TENURE[tenure] + 0.8 * rng.standard_normal(count)).astype(np.float32),
+        taste=draw_trait(rng, (count, len(CATEGORIES))),
+        thrift=draw_trait(rng, (count,)),
+        buyer=draw_trait(rng, (count,)),
+        touchy=draw_trait(rng, (count,)),
+    )
+
+
+def draw_trait(rng: np.random.Generator, shape: tuple[int, ...]) -> Trait:
+    """Draw a standard normal trait and its seen estimate."""
+    true = rng.standard_normal(shape, dtype=np.float32)
+    return Trait(true, true + np.float32(SEEN_NOISE) * rng.standard_normal(shape, dtype=np.float32))
+
+
+def _codes(rng: np.random.Generator, count: int, values: int, shares: tuple[float, ...]) -> Codes:
+    return rng.choice(values, size=count, p=shares).astype(np.int8)

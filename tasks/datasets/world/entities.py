@@ -1,25 +1,96 @@
-"""The people, items, requests and events of the simulated world, as arrays.
+"""The people, items, requests and events of the simulated world as arrays, and the words of its columns.
 
 ::
 
     World = Users + Catalog [+ Controls]   the same on all days
     Batch                                  requests of a day with their candidates, of which some are Shown
-    Outcomes                               what came of the shown: what was rendered, and what Happened
+    Outcomes                               outcomes of the shown: rendered or not, and what Happened
+
+Each thing is drawn from a random stream of its own. The key of a stream names what is drawn and the day, not
+the number of days: the first twenty days of a world are the same whether twenty or two hundred are generated.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.datasets.world.logging_policy import Placement
-from tasks.datasets.world.vocabulary import NO_CONTROL, SHELF_DAYS, SHELVES
 
+CATEGORIES: Final = ("books", "electronics", "fashion", "garden", "groceries", "home", "sports", "toys")
+TENURES: Final = ("new", "returning", "loyal")
+REGIONS: Final = ("north", "south", "east", "west", "islands")
+DEVICES: Final = ("desktop", "mobile", "tablet")
+PAGES: Final = ("home", "checkout")
+SOURCES: Final = ("personal", "trending", "following", "fresh", "sponsored", "explore")
+PERSONAL, TRENDING, FOLLOWING, FRESH, SPONSORED, EXPLORE = range(len(SOURCES))
+
+GROUPS: Final = 38
+SHELVES_PER_GROUP: Final = 160
+SHELVES: Final = GROUPS * SHELVES_PER_GROUP
+SHELF_DAYS: Final = 120
+"""How long an item stays on its shelf."""
+CREATORS: Final = 400
+
+CONTROLS: Final = ("more", "less")
+"""What people ask of a creator or category, besides that it is muted."""
+NO_CONTROL, MORE, LESS, MUTED = range(4)
+
+EVERYWHERE: Final = -1
+PERMIT_UNKNOWN: Final = -2
+"""In place of the region where an item may not be shown: there is none, and nobody knows."""
+
+CANDIDATES: Final = 40
+"""Scored candidates of a request."""
+
+SLOTS: Final = 12
+"""Candidates of a request that are shown."""
+
+EXAMINATION: Final = (1.0, 0.92, 0.84, 0.77, 0.71, 0.66, 0.61, 0.57, 0.53, 0.5, 0.47, 0.45)
+"""Probability that a person looks at a position; ``surface.yaml`` declares the same curve."""
+
+VISIBLE_RATE: Final = 0.96
+"""Probability that a shown item was rendered on screen, whatever its position."""
+
+VALUES: Final = ("dwell_seconds_1d",)
+"""Tasks whose truth is a mean and no probability."""
+
+DWELL_CLIP_SECONDS: Final = 1800.0
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int8]
 Integers = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
+
+
+class Stream(IntEnum):
+    """What a stream draws; the number is part of its key and never changes."""
+
+    USERS = 1
+    SHELVES = 2
+    ITEMS = 3
+    OUT_OF_STOCK = 4
+    INELIGIBLE = 5
+    REQUESTS = 6
+    FEED = 7
+    BEHAVIOUR = 8
+    CONTROLS = 9
+
+
+def generator(seed: int, stream: Stream, *key: int) -> np.random.Generator:
+    """Return the generator of one stream, independent of all others.
+
+    Examples
+    --------
+    >>> a, b = generator(7, Stream.FEED, 3, 0), generator(7, Stream.FEED, 3, 0)
+    >>> bool(a.random() == b.random())
+    True
+    >>> bool(a.random() == generator(7, Stream.FEED, 3, 1).random())
+    False
+    """
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(int(stream), *key)))
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.datasets.world.absences import DAY_US, ineligible, out_of_stock
-from tasks.datasets.world.entities import Batch, Catalog, Requests, Seen, Trait, World
-from tasks.datasets.world.logging_policy import gumbel, place
-from tasks.datasets.world.streams import Stream, generator
-from tasks.datasets.world.vocabulary import (
+from tasks.datasets.world.entities import (
     CANDIDATES,
     DEVICES,
     EXPLORE,
@@ -25,7 +22,16 @@ from tasks.datasets.world.vocabulary import (
     SLOTS,
     SPONSORED,
     TRENDING,
+    Batch,
+    Catalog,
+    Requests,
+    Seen,
+    Stream,
+    Trait,
+    World,
+    generator,
 )
+from tasks.datasets.world.logging_policy import gumbel, place
 
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.int64]

@@ -1,34 +1,44 @@
-"""Write a simulated feed: log tables and the truth behind them.
+"""Writes a simulated feed: log tables, and the truth behind them.
 
 ::
 
-    out/impressions/<day>.parquet   what was shown          out/truth.parquet   what was truly likely
-    out/candidates/<day>.parquet    what was scored         out/world.json      what it was made from
-    out/events/<day>.parquet        what came of that day's impressions, whenever it came
+    out/impressions/<day>.parquet   what was shown          out/truth.parquet   true probabilities
+    out/candidates/<day>.parquet    what was scored         out/world.json      the parameters
+    out/events/<day>.parquet        events of that day's impressions, whenever they happened
 
-The same parameters give the same tables; more days leave those of the earlier days as they are.
+The same parameters give the same tables; more days leave those of the earlier days as they are. The folder
+appears whole or not at all.
+
+User controls are what people asked the feed for::
+
+    mute        creators                        muted_by_user  true
+    less, more  creators, and one category      user_control   less | more | null
+                the category that they truly care for least or most
+
+They hold from the first day on, are logged with every candidate, and move clicks, hides and likes
+(``truth.py``). The logging policy ignores them. A control of a creator outranks one of a category.
 """
 
 import json
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any, Final
+from types import TracebackType
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tasks.datasets.world.behaviour import PURCHASE_DAYS, behave
-from tasks.datasets.world.catalog import draw_catalog
-from tasks.datasets.world.controls import draw_controls
-from tasks.datasets.world.entities import Batch, World
+from tasks.datasets.world.catalog import draw_catalog, draw_creators, draw_users
+from tasks.datasets.world.entities import LESS, MORE, MUTED, Batch, Controls, Stream, Trait, World, generator
 from tasks.datasets.world.feed import draw_batch, draw_requests
-from tasks.datasets.world.files import ParquetFiles, whole_folder
-from tasks.datasets.world.streams import Stream, generator
 from tasks.datasets.world.tables import (
     Clock,
     absences_table,
@@ -40,7 +50,6 @@ from tasks.datasets.world.tables import (
     truth_table,
 )
 from tasks.datasets.world.truth import chances, probabilities
-from tasks.datasets.world.users import draw_users
 from tasks.errors import ContractError
 
 START = date(2026, 1, 1)
@@ -56,6 +65,42 @@ _MAKE = 1
 
 Tables = dict[str, pa.Table]
 Names = npt.NDArray[np.str_]
+
+_SHARE = 0.5
+"""Share of people who use a control, for each of the three."""
+
+
+class ParquetFiles:
+    """Writers of Parquet files below a folder, one row group a table; one file of a kind is open at a time.
+
+    Strings are stored as plain strings: the Arrow schema, which would bring dictionaries back, is left out.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._open: dict[str, tuple[str | None, pq.ParquetWriter]] = {}
+
+    def write(self, kind: str, name: str | None, table: pa.Table) -> None:
+        """Append a table to ``<kind>/<name>.parquet``, or to ``<kind>.parquet`` where there is no name.
+
+        Another name of the same kind closes the file before it.
+        """
+        if kind in self._open and self._open[kind][0] != name:
+            self._open.pop(kind)[1].close()
+        if kind not in self._open:
+            path = self._folder / (f"{kind}.parquet" if name is None else f"{kind}/{name}.parquet")
+            path.parent.mkdir(exist_ok=True)
+            self._open[kind] = (name, _writer(path, table.schema))
+        self._open[kind][1].write_table(table)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for _, writer in self._open.values():
+            writer.close()
 
 
 @dataclass(frozen=True)
@@ -253,3 +298,48 @@ def _tables(
     if candidate_truth:
         tables["candidate_truth"] = truth_table(candidates, probabilities(all_chances), {})
     return tables
+
+
+@contextmanager
+def whole_folder(out: Path) -> Iterator[Path]:
+    """Yield a folder beside ``out`` that takes its place at the end; a failure leaves nothing.
+
+    What a killed run left there is swept first. ``out`` must be absent or empty.
+    """
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    words = [f.name for f in schema if pa.types.is_dictionary(f.type)]
+    return pq.ParquetWriter(path, schema, compression="snappy", use_dictionary=words, store_schema=False)
+
+
+_MUTES, _OF_CREATORS = 6, 3
+"""Creators that a person mutes, and of whom they ask for less or more."""
+
+
+def draw_controls(seed: int, taste: Trait) -> Controls:
+    """Draw what each person has asked for.
+
+    Parameters
+    ----------
+    taste : [users, categories].
+    """
+    count = len(taste.true)
+    rng = generator(seed, Stream.CONTROLS, count)
+    uses = {wish: rng.random(count) < _SHARE for wish in (MUTED, LESS, MORE)}
+    creators = {
+        wish: np.where(uses[wish][:, None], draw_creators(rng, (count, size)), -1)
+        for wish, size in ((MUTED, _MUTES), (LESS, _OF_CREATORS), (MORE, _OF_CREATORS))
+    }
+    least, most = taste.true.argmin(axis=1), taste.true.argmax(axis=1)
+    categories = {LESS: np.where(uses[LESS], least, -1), MORE: np.where(uses[MORE], most, -1)}
+    return Controls(creators, {wish: of.astype(np.int8) for wish, of in categories.items()})

@@ -10,8 +10,7 @@ import pyarrow as pa
 
 from tasks import columns as c
 from tasks.datasets.world.absences import DAY_US, Absences, ineligible, out_of_stock
-from tasks.datasets.world.entities import Batch, Happened, Outcomes, Shown, World
-from tasks.datasets.world.vocabulary import (
+from tasks.datasets.world.entities import (
     CANDIDATES,
     CATEGORIES,
     CONTROLS,
@@ -29,6 +28,11 @@ from tasks.datasets.world.vocabulary import (
     SOURCES,
     TENURES,
     VALUES,
+    Batch,
+    Happened,
+    Outcomes,
+    Shown,
+    World,
 )
 
 Integers = npt.NDArray[np.int64]

@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, ndtr
 
-from tasks.datasets.world.entities import Batch, World
-from tasks.datasets.world.vocabulary import DWELL_CLIP_SECONDS, EXAMINATION, TENURES, VISIBLE_RATE
+from tasks.datasets.world.entities import DWELL_CLIP_SECONDS, EXAMINATION, TENURES, VISIBLE_RATE, Batch, World
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,7 +1,8 @@
 import numpy as np
+import pytest
 
-from tasks.datasets.world.catalog import draw_catalog
-from tasks.datasets.world.vocabulary import GROUPS, SHELF_DAYS, SHELVES
+from tasks.datasets.world.catalog import SEEN_NOISE, draw_catalog, draw_users
+from tasks.datasets.world.entities import GROUPS, SHELF_DAYS, SHELVES, TENURES
 
 
 def test_every_shelf_holds_one_item_of_every_age() -> None:
@@ -35,3 +36,16 @@ def test_a_person_is_offered_a_group_once_in_its_turn() -> None:
 def test_what_the_feed_sees_of_an_item_is_near_what_it_is() -> None:
     bait = draw_catalog(2, 1).bait
     assert np.corrcoef(bait.true, bait.seen)[0, 1] > 0.95
+
+
+def test_what_the_feed_sees_of_a_person_is_off_by_its_noise_alone() -> None:
+    taste = draw_users(1, 5000).taste
+    assert taste.true.shape == (5000, 8)
+    assert (taste.seen - taste.true).std() == pytest.approx(SEEN_NOISE, rel=0.05)
+
+
+def test_the_loyal_are_the_most_active_and_the_new_the_least() -> None:
+    users = draw_users(1, 20_000)
+    by_tenure = [users.activity[users.tenure == i].mean() for i in range(len(TENURES))]
+    assert by_tenure == sorted(by_tenure)
+    assert np.bincount(users.tenure).min() > 4000

@@ -1,13 +1,26 @@
 """What the world's arrays say of a day: which item stands on a shelf, how old it is, what the feed knows."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tasks.contracts import load_surface
+from tasks.datasets.world import entities as v
 from tasks.datasets.world.catalog import draw_catalog
-from tasks.datasets.world.entities import Catalog, Requests, Seen, Trait
-from tasks.datasets.world.vocabulary import SHELF_DAYS, SHELVES
+from tasks.datasets.world.entities import (
+    SHELF_DAYS,
+    SHELVES,
+    Catalog,
+    Requests,
+    Seen,
+    Stream,
+    Trait,
+    generator,
+)
+
+SURFACES = Path(__file__).parents[3] / "surfaces"
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +70,42 @@ def test_an_item_becomes_more_popular_the_longer_it_is_there(catalog: Catalog) -
     two = replace(catalog, born=born, appeal=none, bait=none, quality=none, misfit=none)
     popularity = Seen.on(two, 40).popularity
     np.testing.assert_allclose(popularity, [np.exp(2), np.exp(2 + np.log(11) / 2.4)], rtol=1e-5)
+
+
+def test_the_curve_has_a_probability_for_every_slot_and_only_falls() -> None:
+    assert len(v.EXAMINATION) == v.SLOTS
+    assert v.EXAMINATION[0] == 1.0
+    assert list(v.EXAMINATION) == sorted(v.EXAMINATION, reverse=True)
+
+
+def test_the_surface_declares_the_curve_of_the_world() -> None:
+    declared = load_surface(SURFACES, "home_feed").surface.examination_curve
+    assert declared == v.EXAMINATION
+
+
+def test_every_source_has_its_code() -> None:
+    codes = (v.PERSONAL, v.TRENDING, v.FOLLOWING, v.FRESH, v.SPONSORED, v.EXPLORE)
+    assert [v.SOURCES[code] for code in codes] == list(v.SOURCES)
+
+
+def test_codes_that_mean_no_region_are_no_region() -> None:
+    assert {v.EVERYWHERE, v.PERMIT_UNKNOWN}.isdisjoint(range(len(v.REGIONS)))
+
+
+def draw(seed: int, stream: Stream, *key: int) -> list[float]:
+    return generator(seed, stream, *key).random(3).tolist()
+
+
+def test_a_stream_is_the_same_for_the_same_seed_kind_and_key() -> None:
+    assert draw(7, Stream.FEED, 3, 0) == draw(7, Stream.FEED, 3, 0)
+
+
+def test_another_seed_kind_or_key_is_another_stream() -> None:
+    first = draw(7, Stream.FEED, 3, 0)
+    others = [draw(8, Stream.FEED, 3, 0), draw(7, Stream.ITEMS, 3, 0), draw(7, Stream.FEED, 3, 1)]
+    assert all(other != first for other in others)
+
+
+def test_streams_of_neighbouring_days_are_uncorrelated() -> None:
+    left, right = (generator(7, Stream.REQUESTS, day).random(10_000) for day in (1, 2))
+    assert abs(np.corrcoef(left, right)[0, 1]) < 0.04

@@ -1,8 +1,8 @@
 import numpy as np
 
 from tasks.datasets.world.absences import ineligible, out_of_stock
+from tasks.datasets.world.entities import CANDIDATES, GROUPS, SHELVES, SLOTS
 from tasks.datasets.world.feed import draw_requests
-from tasks.datasets.world.vocabulary import CANDIDATES, GROUPS, SHELVES, SLOTS
 from tests.datasets.world.conftest import Drawn
 
 

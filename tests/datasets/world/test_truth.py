@@ -7,8 +7,8 @@ from scipy.stats import lognorm, norm
 
 from tasks.contracts import Contracts, load_surface
 from tasks.contracts.surface import Examination
+from tasks.datasets.world.entities import DWELL_CLIP_SECONDS, EXAMINATION, SLOTS, VALUES, VISIBLE_RATE
 from tasks.datasets.world.truth import DWELL_LOG_SD, Chances, linger, mean_dwell, probabilities
-from tasks.datasets.world.vocabulary import DWELL_CLIP_SECONDS, EXAMINATION, SLOTS, VALUES, VISIBLE_RATE
 
 
 @pytest.fixture
