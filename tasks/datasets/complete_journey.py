@@ -1,8 +1,8 @@
 """The Complete Journey (a grocer's year 2017) as log tables for the surface ``weekly_circular``.
 
 **The exposure is inferred, not logged.** The data have the products on the front page of a store's mailer
-(``mailer_location`` 'F') in a promotion week, and each household's purchases. They do not show who received or
-read a mailer. This adapter assumes that every household saw the front page of its own store::
+(``mailer_location`` 'F') in a promotion week, and each household's purchases. They do not show who received
+or read a mailer. This adapter assumes that every household saw the front page of its own store::
 
     request      one household in one promotion week, at its most visited store of the 12 weeks before
                  (most baskets; then the latest visit; then the smallest store id)
@@ -23,8 +23,8 @@ The files are staged once; then each table and week is one query::
 
 Every feature of an impression is computed from weeks before its own (``promo_week < week``); a file in which
 a line's time lies outside its week is refused. The catalogue and the week's display placement, the store's
-plan, are known beforehand too. ``usual_price`` is the median unit price that the panel paid for the product in
-52 weeks; else that of the product type, else of anything (``usual_price_of``: item, type, any). Money is
+plan, are known beforehand too. ``usual_price`` is the median unit price that the panel paid for the product
+in 52 weeks; else that of the product type, else of anything (``usual_price_of``: item, type, any). Money is
 summed in whole cents: a parallel sum of fractions depends on the order of its threads.
 
 Duplicate front-page rows, products without a type and sets of any size are kept and counted.

@@ -35,8 +35,8 @@ A past has one row for each day on which a user, a video, an author, ... occurs,
 days before; rates are mixed with the rate of all on those days. Sums are of whole numbers: a parallel sum of
 fractions depends on the order of its threads.
 
-Only ``time_ms`` is read as time: ``date`` and ``hourmin`` are Beijing's and at times a day late. The statistics
-of the whole month (``video_features_statistic_pure.csv``) would leak the future and are not read.
+Only ``time_ms`` is read as time: ``date`` and ``hourmin`` are Beijing's and at times a day late. The
+statistics of the whole month (``video_features_statistic_pure.csv``) would leak the future and are not read.
 """
 
 # ruff: noqa: S608 - the statements are made of the names below; paths, types and values are parameters

@@ -1,8 +1,9 @@
 """SQL templates of DuckDB filled with sqlglot expressions, so that every name is quoted; and their dialects.
 
-Three expressions are written differently by each dialect. ``finite`` is null for NaN. ``ordered_sum`` adds from
-the smallest value to the greatest, since adding doubles in another order changes the last bit. ``utc_day``
-computes the day of an instant from its microseconds: DuckDB's own cast consults a calendar for each row.
+Three expressions are written differently by each dialect. ``finite`` is null for NaN. ``ordered_sum`` adds
+from the smallest value to the greatest, since adding doubles in another order changes the last bit.
+``utc_day`` computes the day of an instant from its microseconds: DuckDB's own cast consults a calendar for
+each row.
 
 Examples
 --------
