@@ -15,8 +15,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +24,6 @@ import pandas as pd
 from tasks.calibration.choice import Choice, Kind
 from tasks.calibration.pictures import draw_calibration
 from tasks.calibration.task_map import fit_map, read_segment_columns
-from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.evidence import CalibrationEvidence, PinnedModel, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
@@ -34,19 +32,15 @@ from tasks.ranking.segmented_map import Calibrator, apply_calibrator
 from tasks.stores.parts import CALIBRATOR, Part
 from tasks.stores.registry import Registry
 from tasks.stores.releases import COMPONENT
-from tasks.stores.reusable_part import ReusablePart
 from tasks.stores.runs import StepRun
+from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace
-from tasks.training import debiasing, examination
+from tasks.training import debiasing
 from tasks.training.inputs import calibrator_inputs
 from tasks.training.rows import NEWEST, REPEATS, Recipe, TaskRows, log_labels, read_labels, version_tags
 from tasks.training.step import for_refit, model_name
 from tasks.training.train_model import score_rows, score_test_rows
 from tasks.training.trees import read_model
-
-STEP: Final = "calibrate"
-RECIPE: Final = 4
-"""Raised whenever the same rows would make another map."""
 
 Floats = npt.NDArray[np.float64]
 
@@ -62,6 +56,19 @@ class CalibrateResult:
     run_id: str
     reused: bool
     metrics: dict[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class _Calibration:
+    """A model, and rows of which it learned from no calibrate day."""
+
+    rows: TaskRows
+    model: Part
+
+    @property
+    def workspace(self) -> Workspace:
+        """The surface and its home."""
+        return self.rows.workspace
 
 
 @dataclass(frozen=True)
@@ -115,14 +122,13 @@ def run(
 
 def calibrate(rows: TaskRows, *, model_version: int, parent_run: str | None = None) -> CalibrateResult:
     """Calibrate a model of a task on the task's rows; raises as `run`."""
-    rows, model = _rows_of_model(rows, model_version)
-    wanted = _wanted_part(rows, model)
-    found = wanted.find()
-    part = found or wanted.make(partial(_calibrate, wanted.registry, rows, model), parent_run=parent_run)
-    return _result(wanted.registry, rows.task, part, reused=found is not None)
+    done = CALIBRATE.run(_rows_of_model(rows, model_version), parent_run=parent_run)
+    test, part = done.evidence.test, done.part
+    metrics = {} if test is None else dict(test.headline)
+    return CalibrateResult(rows.task, part.name, part.version, part.sha256, done.run_id, done.reused, metrics)
 
 
-def _rows_of_model(rows: TaskRows, version: int) -> tuple[TaskRows, Part]:
+def _rows_of_model(rows: TaskRows, version: int) -> _Calibration:
     """Return the model to calibrate, and rows of which it learned from no calibrate day."""
     registry = rows.workspace.store.registry
     model = registry.part(model_name(rows.workspace.surface, rows.task), version)
@@ -130,26 +136,7 @@ def _rows_of_model(rows: TaskRows, version: int) -> tuple[TaskRows, Part]:
     if REPEATS in tags:
         rows = for_refit(rows, int(tags[REPEATS]))
     _refuse_overlap(rows, model, tags)
-    return rows, model
-
-
-def _wanted_part(rows: TaskRows, model: Part) -> ReusablePart:
-    made_from = rows.made_from()
-    code = {
-        "step": STEP,
-        "recipe": RECIPE,
-        "examination": examination.RECIPE,
-        "model": [model.version, model.sha256],
-    }
-    contracts = calibrator_inputs(rows.workspace.contracts, rows.task)
-    return ReusablePart(
-        workspace=rows.workspace,
-        step=STEP,
-        task=rows.task,
-        name=calibrator_name(rows.workspace.surface, rows.task),
-        inputs=digest({**rows.inputs, **code, "contracts": contracts}),
-        tags={**version_tags(made_from), f"{COMPONENT}{model.name}": str(model.version)},
-    )
+    return _Calibration(rows, model)
 
 
 def _refuse_overlap(rows: TaskRows, model: Part, tags: Mapping[str, str]) -> None:
@@ -162,9 +149,22 @@ def _refuse_overlap(rows: TaskRows, model: Part, tags: Mapping[str, str]) -> Non
         )
 
 
-def _calibrate(
-    registry: Registry, rows: TaskRows, model: Part, opened: StepRun, tags: Mapping[str, str]
-) -> Part:
+def _inputs(work: _Calibration) -> dict[str, Any]:
+    rows, model = work.rows, work.model
+    contracts = calibrator_inputs(rows.workspace.contracts, rows.task)
+    return {**rows.inputs, "model": [model.version, model.sha256], "contracts": contracts}
+
+
+def _tags(work: _Calibration) -> dict[str, str]:
+    return {
+        **version_tags(work.rows.made_from()),
+        f"{COMPONENT}{work.model.name}": str(work.model.version),
+    }
+
+
+def _calibrate(work: _Calibration, opened: StepRun) -> Model[CalibrationEvidence]:
+    rows, model = work.rows, work.model
+    registry = rows.workspace.store.registry
     log_labels(opened, rows.snapshot, context="calibration")
     opened.reads_models([registry.model_id(model)])
     head = _fetch_head(registry, model, rows)
@@ -174,17 +174,26 @@ def _calibrate(
     opened.metrics({"rows": made.rows, "positives": made.positives, **_flatten_metrics(made)})
     if made.after is not None:
         opened.table("figures.json", pd.DataFrame(made.after.to_json()["figures"]))
-    opened.evidence(_evidence(rows, model, made))
-    part = registry.register(
-        calibrator_name(rows.workspace.surface, rows.task),
+    return Model(
+        _evidence(rows, model, made),
         {CALIBRATOR: json.dumps(made.fitted.to_json(), allow_nan=False).encode()},
-        run_id=opened.run_id,
-        tags=tags,
-        model_type="calibrator",
+        kind="calibrator",
         params=params,
+        metrics=_flatten_metrics(made),
     )
-    registry.log_metrics(part, opened.run_id, _flatten_metrics(made))
-    return part
+
+
+CALIBRATE: Final = ModelStep(
+    name="calibrate",
+    room="calibration",
+    without=("reports",),
+    document=CalibrationEvidence,
+    inputs=_inputs,
+    tags=_tags,
+    task=lambda work: work.rows.task,
+    function=_calibrate,
+    model=lambda work: calibrator_name(work.workspace.surface, work.rows.task),
+)
 
 
 def _evidence(rows: TaskRows, model: Part, made: _Calibrated) -> CalibrationEvidence:
@@ -270,10 +279,3 @@ def _flatten_metrics(made: _Calibrated) -> dict[str, float]:
             f"held_out.normalized_entropy.{kind}": value for kind, value in made.choice.held_out.items()
         }
     return {name: float(value) for name, value in metrics.items() if value is not None}
-
-
-def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> CalibrateResult:
-    run_id = registry.run_id(part)
-    test = registry.runs.read_evidence(run_id, CalibrationEvidence).test
-    metrics = {} if test is None else dict(test.headline)
-    return CalibrateResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)

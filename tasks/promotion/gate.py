@@ -4,12 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 from tasks.contracts import Contracts, canonical, digest
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
-from tasks.evaluation.release_evidence import ReleaseEvidence, Runs
+from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence, Runs
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import Hold, decide_release
@@ -38,7 +39,8 @@ from tasks.replay.shadow_verdicts import judge_serving
 from tasks.stores.alias_moves import OVERRIDE, mark_overridden
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import VERDICT
-from tasks.stores.runs import StepKey, StepRun
+from tasks.stores.runs import StepRun
+from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, format_instant, write_report
 
 
@@ -81,6 +83,37 @@ class StepRuns:
     reader: ReleaseReader | None = None
 
 
+@dataclass(frozen=True)
+class _Gated:
+    """A release and all that it is judged by."""
+
+    reader: ReleaseReader
+    release: int
+    runs: Runs
+    documents: Documents
+    as_of: datetime
+    override: str
+    stands: bool
+
+    @property
+    def workspace(self) -> Workspace:
+        """The surface and its home."""
+        return self.reader.workspace
+
+    @cached_property
+    def dossier(self) -> Dossier:
+        """The verdicts on the release, as people read them."""
+        dossier = _dossier(self.reader, self.release, self.runs, self.documents, self.as_of)
+        return _asking(dossier, override=self.override)
+
+    def page(self, run_id: str) -> str:
+        """Name the dossier's files; a later dossier of other content has its run in its name."""
+        name = f"{DOSSIER}-release-{self.release}"
+        first = self.workspace.reports / f"{name}.json"
+        differs = first.exists() and first.read_text(encoding="utf-8") != _as_json(self.dossier)
+        return f"{name}-{run_id[:8]}" if self.stands or differs else name
+
+
 def run(
     workspace: Workspace,
     *,
@@ -112,30 +145,23 @@ def run(
     manifest = reader.manifest(release)
     documents = Documents.read(workspace.home, runs)
     _refuse_foreign(documents, release, manifest)
-    judged = as_of or manifest.as_of
-    asked = {"release": release, "as_of": format_instant(judged), **vars(runs)}
-    asked |= {"override": steps.override} if steps.override else {}
-    inputs = digest({**asked, "contracts": dict(workspace.contracts.digests)})
-    tags = {"release": release, "as_of": format_instant(manifest.as_of)}
-    key = StepKey(workspace.surface, "gate", inputs)
-    with workspace.store.runs.step(key, parent_run=parent_run, tags=tags) as opened:
-        dossier = _dossier(reader, release, runs, documents, judged)
-        dossier = _asking(dossier, override=steps.override)
-        path = _write(workspace, opened, dossier, stands=stands)
-        shown = dossier.evidence().to_json()
-        if not stands:
-            registry.set_tags(part, {VERDICT: dossier.verdict, "dossier": path})
-            overridden = registry.tags(part).get(OVERRIDE, "")
-            registry.describe(part, mark_overridden(_description(documents, dossier), overridden))
-        return GateResult(
-            release=release,
-            run_id=opened.run_id,
-            dossier=path,
-            rules=digest(dossier.rules),
-            loosened=list(dossier.loosened),
-            judged_as_of=format_instant(judged),
-            **{name: shown[name] for name in ("verdict", "reasons", "warnings", "gates", "canary_permitted")},
-        )
+    work = _Gated(reader, release, runs, documents, as_of or manifest.as_of, steps.override, stands)
+    done = GATE.run(work, parent_run=parent_run)
+    evidence, path = done.evidence, str(workspace.reports / f"{work.page(done.run_id)}.html")
+    if not stands:
+        registry.set_tags(part, {VERDICT: evidence.verdict, "dossier": path})
+        overridden = registry.tags(part).get(OVERRIDE, "")
+        registry.describe(part, mark_overridden(_description(documents, evidence), overridden))
+    shown = evidence.to_json()
+    return GateResult(
+        release=release,
+        run_id=done.run_id,
+        dossier=path,
+        rules=digest(evidence.rules),
+        loosened=list(evidence.loosened),
+        judged_as_of=format_instant(work.as_of),
+        **{name: shown[name] for name in ("verdict", "reasons", "warnings", "gates", "canary_permitted")},
+    )
 
 
 def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> None:
@@ -201,12 +227,12 @@ def _loosened(contracts: Contracts, manifest: Manifest, released: ReleaseEvidenc
     return name_loosened(Rules.model_validate(released.rules), contracts.surface.rules)
 
 
-def _description(documents: Documents, dossier: Dossier) -> str:
+def _description(documents: Documents, evidence: GateEvidence) -> str:
     return describe_verdict(
         documents.release.description,
-        verdict=dossier.verdict,
+        verdict=evidence.verdict,
         champion=documents.simulation.champion,
-        reasons=dossier.evidence().reasons,
+        reasons=evidence.reasons,
     )
 
 
@@ -257,22 +283,45 @@ def _judge_beside(
     )
 
 
-def _write(workspace: Workspace, run: StepRun, dossier: Dossier, *, stands: bool) -> str:
-    """Write the dossier as a page and as JSON beside it, and as artifacts of the run.
+def _inputs(work: _Gated) -> dict[str, Any]:
+    return {
+        "release": work.release,
+        "as_of": format_instant(work.as_of),
+        "runs": dict(vars(work.runs)),
+        "override": work.override,
+        "contracts": dict(work.workspace.contracts.digests),
+    }
 
-    No dossier is overwritten: one that says something else than the release's first has its run in its name.
-    """
-    html, evidence = dossier.to_html(), dossier.evidence()
-    content = json.dumps(evidence.to_json(), indent=1, allow_nan=False) + "\n"
-    name = f"{DOSSIER}-release-{dossier.release}"
-    first = workspace.reports / f"{name}.json"
-    if stands or (first.exists() and first.read_text(encoding="utf-8") != content):
-        name = f"{name}-{run.run_id[:8]}"
-    write_report(workspace, f"{name}.json", content)
-    path = write_report(workspace, f"{name}.html", html)
+
+def _tags(work: _Gated) -> dict[str, object]:
+    made = work.reader.manifest(work.release).as_of
+    return {"release": work.release, "as_of": format_instant(made)}
+
+
+def _judge(work: _Gated, run: StepRun) -> GateEvidence:
+    """Write the dossier as a page and as JSON, among the reports and as artifacts of the run."""
+    workspace, dossier, name = work.workspace, work.dossier, work.page(run.run_id)
+    html = dossier.to_html()
+    write_report(workspace, f"{name}.json", _as_json(dossier))
+    write_report(workspace, f"{name}.html", html)
     run.text(f"{DOSSIER}.html", html)
-    run.evidence(evidence)
     run.tags({VERDICT: dossier.verdict})
     if isinstance(dossier.decision, Hold):
         run.metrics({"reasons_to_hold": len(dossier.decision.reasons)})
-    return str(path)
+    return dossier.evidence()
+
+
+def _as_json(dossier: Dossier) -> str:
+    return json.dumps(dossier.evidence().to_json(), indent=1, allow_nan=False) + "\n"
+
+
+GATE: Final = Step(
+    name="gate",
+    room="promotion",
+    document=GateEvidence,
+    inputs=_inputs,
+    tags=_tags,
+    function=_judge,
+    reuses=False,
+)
+"""It reads more than its inputs, as the gains of earlier promotions, so no earlier run is reused."""

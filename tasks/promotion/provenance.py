@@ -20,7 +20,7 @@ from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.workspace import Workspace
 from tasks.training import same_day
-from tasks.training.inputs import RECIPE_TAG
+from tasks.training.inputs import TRAINING_RECIPE
 
 DOSSIER: Final = "dossier"
 _POLICIES = {"utility": Role.UTILITY_POLICY, "slate": Role.SLATE_POLICY}
@@ -140,7 +140,7 @@ def _recipes(reader: ReleaseReader, release: int) -> tuple[dict[str, TaskRecipe]
     manifest = reader.tested(release)
     parts = {task: manifest.part(Role.TASK, task) for task in manifest.tasks}
     recipes = {
-        task: TaskRecipe(task, reader.tags(part).get(RECIPE_TAG), part.trained_until())
+        task: TaskRecipe(task, reader.tags(part).get(TRAINING_RECIPE), part.trained_until())
         for task, part in parts.items()
     }
     return recipes, parts
@@ -153,7 +153,7 @@ def _same_day(
     if None in {ours.recipe, champion.recipe} or ours.recipe == champion.recipe:
         return None
     asked = {"task": ours.task, "model": model.version, "recipe": champion.recipe}
-    run = workspace.store.runs.newest(workspace.surface, step=same_day.STEP, **asked)
+    run = workspace.store.runs.newest(workspace.surface, step=same_day.SAME_DAY.name, **asked)
     if run is None:
         return SameDay(None, "this champion's recipe was not asked for when the model was trained", "")
     found = workspace.store.runs.read_evidence(run, SameDayEvidence)

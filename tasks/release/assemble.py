@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
-from tasks.contracts import canonical, digest
+from tasks.contracts import canonical
 from tasks.contracts.chains import chain, position_correction
 from tasks.evaluation.evidence import CalibrationEvidence
 from tasks.evaluation.figures import TaskFigures
@@ -29,7 +29,7 @@ from tasks.release.parts import Pins, release_files
 from tasks.release.refit import Compared, calibrated_on, refit_shifts
 from tasks.release.rehearsal import Rehearsal, read_examination
 from tasks.release.reports import Reports
-from tasks.release.staging import code_digest, requirements
+from tasks.release.staging import requirements
 from tasks.stores.alias_moves import release_name
 from tasks.stores.digests import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedPart, PinnedSnapshot, Role
@@ -37,14 +37,11 @@ from tasks.stores.parts import Part
 from tasks.stores.policies import register_policies
 from tasks.stores.registry import Registry
 from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT
-from tasks.stores.runs import INPUTS, StepKey, StepRun
+from tasks.stores.runs import StepRun
+from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.rows import log_labels
 from tasks.training.slices import ReleaseSlices
-
-STEP: Final = "release"
-RECIPE: Final = 7
-"""Raised whenever the same parts would make another release."""
 
 Files = Mapping[str, bytes]
 
@@ -79,28 +76,23 @@ class Wanted:
     judges: Mapping[str, Judge] = field(default_factory=dict)
     tested: Tested | None = None
 
-    @cached_property
-    def inputs(self) -> str:
-        """Digest of what decides the bytes, but for ``backfilled``.
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What decides the bytes, but for ``backfilled``.
 
         A run about the past that ends in the parts of its day finds the release of that day, unmarked.
         """
         parts = [*(part for pair in self.pins.values() for part in pair), *self.further]
-        return digest(
-            {
-                "step": STEP,
-                "recipe": RECIPE,
-                "as_of": format_instant(self.as_of),
-                "snapshot": self.snapshot.id,
-                "contracts": dict(self.workspace.contracts.digests),
-                "parts": {part.name: [part.version, part.sha256] for part in parts},
-                "kept": dict(self.kept),
-                "unrepeated": dict(self.unrepeated),
-                "judges": {task: [judge.why, *_versions(judge)] for task, judge in self.judges.items()},
-                "code": code_digest(),
-                "requirements": requirements(),
-            }
-        )
+        return {
+            "as_of": format_instant(self.as_of),
+            "snapshot": self.snapshot.id,
+            "contracts": dict(self.workspace.contracts.digests),
+            "parts": {part.name: [part.version, part.sha256] for part in parts},
+            "kept": dict(self.kept),
+            "unrepeated": dict(self.unrepeated),
+            "judges": {task: [judge.why, *_versions(judge)] for task, judge in self.judges.items()},
+            "requirements": requirements(),
+        }
 
     @property
     def further(self) -> tuple[PinnedPart, ...]:
@@ -108,30 +100,16 @@ class Wanted:
         tested = None if self.tested is None else PinnedPart.of(self.tested.release, Role.TESTED)
         return tuple(part for part in (self.examined, tested) if part is not None)
 
-    def made(self, registry: Registry, *, parent_run: str | None) -> tuple[Part, bool]:
-        """Return the version, and whether it was there already."""
-        workspace = self.workspace
-        name = release_name(workspace.surface)
-        with workspace.store.alone(name, doing=f"making a release of {workspace.surface}"):
-            part = registry.find(name, {INPUTS: self.inputs})
-            if part is not None and registry.is_whole(part):
-                return part, True
-            tags = {"as_of": format_instant(self.as_of), "snapshot": self.snapshot.id}
-            key = StepKey(workspace.surface, STEP, self.inputs)
-            again = registry.find_lost_run(name, {INPUTS: self.inputs})
-            with workspace.store.runs.step(key, parent_run=parent_run, tags=tags, again=again) as step:
-                return _Making(self, registry, step).release(), False
-
 
 @dataclass(frozen=True)
 class _Making:
-    """One run of the step; the version comes last, so it never lacks anything."""
+    """One run of the step."""
 
     wanted: Wanted
     registry: Registry
     step: StepRun
 
-    def release(self) -> Part:
+    def release(self) -> Model[ReleaseEvidence]:
         wanted = self.wanted
         pins = wanted.tested.pins if wanted.tested else wanted.pins
         files = self._files(pins)
@@ -151,16 +129,12 @@ class _Making:
         signature = rehearsal.signature(files, wanted.slices.test)
         packaged = package_release(files, self._manifest(), signature=signature)
         self._link(packaged.manifest)
-        self._log(self._evidence(packaged.manifest, figures, reports, served=files), packaged.manifest)
-        part = self.registry.register(
-            release_name(wanted.workspace.surface),
-            packaged.files,
-            run_id=self.step.run_id,
-            tags={INPUTS: wanted.inputs, **self._tags(packaged)},
-            model_type="release",
+        evidence = self._evidence(packaged.manifest, figures, reports, served=files)
+        self.step.text("release.md", evidence.description)
+        self.step.json("manifest.json", packaged.manifest.to_json())
+        return Model(
+            evidence, packaged.files, kind="release", metrics=_flat(figures), tags=self._tags(packaged)
         )
-        self.registry.log_metrics(part, self.step.run_id, _flat(figures))
-        return part
 
     @cached_property
     def _rehearsal(self) -> Rehearsal:
@@ -282,10 +256,17 @@ class _Making:
         made = (part for judge in judges for parent in judge.made for part in judge.chain[parent])
         self.step.reads_models(self.registry.model_id(part) for part in (*manifest.parts, *made))
 
-    def _log(self, evidence: ReleaseEvidence, manifest: Manifest) -> None:
-        self.step.text("release.md", evidence.description)
-        self.step.json("manifest.json", manifest.to_json())
-        self.step.evidence(evidence)
+
+RELEASE: Final = ModelStep[Wanted, ReleaseEvidence](
+    name="release",
+    room="release",
+    document=ReleaseEvidence,
+    inputs=lambda wanted: wanted.inputs,
+    tags=lambda wanted: {"as_of": format_instant(wanted.as_of), "snapshot": wanted.snapshot.id},
+    function=lambda wanted, step: _Making(wanted, wanted.workspace.store.registry, step).release(),
+    model=lambda wanted: release_name(wanted.workspace.surface),
+    doing="making a release",
+)
 
 
 def _versions(judge: Judge) -> list[list[object]]:

@@ -61,11 +61,6 @@ def stage_code(into: Path, *, source: Path = SCRIPT.parents[1]) -> StagedCode:
     return StagedCode(package, into / package, {**code, **script})
 
 
-def code_digest() -> str:
-    """Digest the code that a release made now would bring."""
-    return tree_digest({path: sha256(data) for path, data in {**travelling(), **_script()}.items()})
-
-
 def travelling(source: Path = SCRIPT.parents[1]) -> dict[str, bytes]:
     """Return the staged modules' bytes by path in the package; each folder gets an empty ``__init__``."""
     found: dict[str, bytes] = {}

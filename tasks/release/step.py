@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from tasks.errors import GateRefused
 from tasks.evaluation.release_evidence import ReleaseEvidence
-from tasks.release.assemble import Tested, Wanted
+from tasks.release.assemble import RELEASE, Tested, Wanted
 from tasks.release.description import describe_part
 from tasks.release.judges import Judges
 from tasks.release.parts import Pins, pin_examination, pin_tasks
@@ -30,6 +30,7 @@ from tasks.stores.parts import Part
 from tasks.stores.policies import refuse_silent_changes
 from tasks.stores.registry import Registry
 from tasks.stores.releases import COMPONENT, part_manifest
+from tasks.stores.steps import DoneModel
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 from tasks.training.rows import find_published_snapshot
@@ -100,23 +101,28 @@ def run(
     judges = Judges(workspace, labels, slices, parent_run).of(pins)
     backfilled = backfill or _before_champion(registry, workspace.surface, as_of)
     wanted = Wanted(workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated, judges)
-    part, reused = _made(registry, wanted, served, parent_run=parent_run)
-    return _settled(registry, part, workspace.surface, reused=reused, moves=not backfilled)
+    done = _made(registry, wanted, served, parent_run=parent_run)
+    return _settled(registry, done, workspace.surface, moves=not backfilled)
 
 
-def _made(registry: Registry, wanted: Wanted, served: Pins, *, parent_run: str | None) -> tuple[Part, bool]:
+def _made(
+    registry: Registry, wanted: Wanted, served: Pins, *, parent_run: str | None
+) -> DoneModel[ReleaseEvidence]:
     """Make the tested release; where refits are served in its place, make the one that serves them too."""
-    part, reused = wanted.made(registry, parent_run=parent_run)
+    done = RELEASE.run(wanted, parent_run=parent_run)
     if served == wanted.pins:
-        return part, reused
-    _completed(registry, part, wanted.workspace.surface)
-    refitted = replace(wanted, pins=served, tested=Tested(part, wanted.pins))
-    return refitted.made(registry, parent_run=parent_run)
+        return done
+    _completed(registry, done, wanted.workspace.surface)
+    refitted = replace(wanted, pins=served, tested=Tested(done.part, wanted.pins))
+    return RELEASE.run(refitted, parent_run=parent_run)
 
 
-def _settled(registry: Registry, part: Part, surface: str, *, reused: bool, moves: bool) -> ReleaseResult:
-    """Complete what a killed step may have left undone, alias included, and say what there is."""
-    evidence = _completed(registry, part, surface)
+def _settled(
+    registry: Registry, done: DoneModel[ReleaseEvidence], surface: str, *, moves: bool
+) -> ReleaseResult:
+    """Complete what a killed step may have left undone, alias included, and return the result."""
+    _completed(registry, done, surface)
+    part, evidence = done.part, done.evidence
     if moves and not evidence.backfilled:
         _challenge(registry, part)
     return ReleaseResult(
@@ -124,24 +130,21 @@ def _settled(registry: Registry, part: Part, surface: str, *, reused: bool, move
         version=part.version,
         sha256=part.sha256,
         manifest_sha256=evidence.manifest_sha256,
-        run_id=registry.run_id(part),
-        reused=reused,
+        run_id=done.run_id,
+        reused=done.reused,
         backfilled=evidence.backfilled,
-        stands=reused and not moves and not evidence.backfilled,
+        stands=done.reused and not moves and not evidence.backfilled,
         pins=dict(evidence.pins),
         metrics=evidence.metrics(),
     )
 
 
-def _completed(registry: Registry, part: Part, surface: str) -> ReleaseEvidence:
-    """Give a release its description and its parts their links, and close its run; return its evidence."""
-    run_id = registry.run_id(part)
-    evidence = registry.runs.read_evidence(run_id, ReleaseEvidence)
+def _completed(registry: Registry, done: DoneModel[ReleaseEvidence], surface: str) -> None:
+    """Give a release its description, and its parts their links."""
+    part, evidence = done.part, done.evidence
     if not registry.client.get_model_version(part.name, str(part.version)).description:
         registry.describe(part, evidence.description)
     _link_back(registry, part, surface, evidence.pins)
-    registry.runs.finish(run_id)
-    return evidence
 
 
 def _link_back(registry: Registry, part: Part, surface: str, pins: Mapping[str, int]) -> None:

@@ -22,7 +22,6 @@ import pyarrow as pa
 from mlflow.exceptions import MlflowException
 
 from tasks import columns as c
-from tasks.contracts import digest
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import (
     ConstraintLeak,
@@ -49,11 +48,10 @@ from tasks.replay.slates import release_policy
 from tasks.stores.alias_moves import CHAMPION
 from tasks.stores.delta import replace_rows
 from tasks.stores.releases import find_release, release_digests
-from tasks.stores.runs import StepKey, StepRun
+from tasks.stores.runs import StepRun
+from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, format_instant
 
-RECIPE: Final = 2
-"""Raised whenever the same candidates would be compared otherwise."""
 TIMES: Final = "timing.json"
 """What the clock said: beside the evidence and no part of it, since the same inputs do not give it again."""
 
@@ -87,6 +85,16 @@ class ShadowResult:
         return not any(stops(verdict["outcome"]) for verdict in self.verdicts)
 
 
+@dataclass(frozen=True)
+class _Shadowed:
+    """The two releases, and the instant before which traffic is read."""
+
+    workspace: Workspace
+    as_of: datetime
+    challenger: int
+    champion: int | None
+
+
 def run(
     workspace: Workspace,
     *,
@@ -108,28 +116,9 @@ def run(
     DataError
         There is no traffic, or what was served cannot be reproduced.
     """
-    beside = champion if champion is not None else find_release(workspace, CHAMPION)
-    inputs = digest(
-        {
-            "as_of": format_instant(as_of),
-            "challenger": challenger,
-            "champion": beside,
-            "releases": release_digests(workspace, (challenger, beside)),
-            "log": hash_newest_candidates(workspace, as_of=as_of),
-            "recipe": RECIPE,
-            "surface": workspace.contracts.digests["surface"],
-        }
-    )
-    key = StepKey(workspace.surface, "shadow", inputs)
-    run_id = workspace.store.runs.finished(key)
-    if run_id is None:
-        tags = {"as_of": format_instant(as_of), "release": challenger}
-        with workspace.store.runs.step(key, parent_run=parent_run, tags=tags) as opened:
-            evidence = _shadow(workspace, as_of, challenger, beside, opened)
-            opened.metrics(_figures(evidence.comparison))
-            opened.evidence(evidence)
-            run_id = opened.run_id
-    evidence = workspace.store.runs.read_evidence(run_id, ShadowEvidence)
+    compared = champion if champion is not None else find_release(workspace, CHAMPION)
+    done = SHADOW.run(_Shadowed(workspace, as_of, challenger, compared), parent_run=parent_run)
+    run_id, evidence = done.run_id, done.evidence
     shown = {name: value for name, value in evidence.content().items() if name != "examples"}
     bounds, times = workspace.contracts.surface.gates.shadow, read_times(workspace, run_id)
     verdicts = (
@@ -151,9 +140,21 @@ def read_times(workspace: Workspace, run_id: str) -> ScoringTimes | None:
     return ScoringTimes.read(workspace.store.runs.read_text(run_id, TIMES), where=f"Run {run_id}")
 
 
-def _shadow(
-    workspace: Workspace, as_of: datetime, challenger: int, champion: int | None, run: StepRun
-) -> ShadowEvidence:
+def _inputs(asked: _Shadowed) -> dict[str, Any]:
+    workspace, as_of = asked.workspace, asked.as_of
+    return {
+        "as_of": format_instant(as_of),
+        "challenger": asked.challenger,
+        "champion": asked.champion,
+        "releases": release_digests(workspace, (asked.challenger, asked.champion)),
+        "log": hash_newest_candidates(workspace, as_of=as_of),
+        "surface": workspace.contracts.digests["surface"],
+    }
+
+
+def _shadow(asked: _Shadowed, run: StepRun) -> ShadowEvidence:
+    workspace, as_of = asked.workspace, asked.as_of
+    challenger, champion = asked.challenger, asked.champion
     candidates = newest_candidates(workspace, as_of=as_of)
     if candidates.empty:
         raise DataError(f"No traffic before {format_instant(as_of)}: there is nothing to shadow on")
@@ -175,6 +176,7 @@ def _shadow(
         times = time_scoring(requests, *scores)
         run.json(TIMES, times.to_json())
         run.metrics({"scoring_time_ratio": times.ratio.value})
+    run.metrics(_figures(comparison))
     return ShadowEvidence(
         challenger=challenger,
         champion=champion,
@@ -192,6 +194,16 @@ def _shadow(
         filled=_count_filled(scored[challenger]),
         filled_by_champion=None if champion is None else _count_filled(scored[champion]),
     )
+
+
+SHADOW: Final = Step(
+    name="shadow",
+    room="replay",
+    document=ShadowEvidence,
+    inputs=_inputs,
+    tags=lambda asked: {"as_of": format_instant(asked.as_of), "release": asked.challenger},
+    function=_shadow,
+)
 
 
 def _count_filled(scored: pd.DataFrame) -> FilledSlots:

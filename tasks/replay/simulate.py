@@ -9,6 +9,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,12 +38,11 @@ from tasks.reports.words import vocabulary
 from tasks.stores.audit_history import champions
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import release_digests, resolve_release, tested_manifest
-from tasks.stores.runs import StepKey, StepRun
+from tasks.stores.runs import StepRun
+from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
-RECIPE = 22
-"""Raised whenever the same release and candidates would make other evidence."""
 _UNKNOWN: Final = dict.fromkeys(("value", "low", "high", "n"))
 PROMOTIONS = 4
 """How many promotions back the primary is held against as well."""
@@ -74,6 +74,26 @@ class SimulateResult:
         return not any(stops(verdict["outcome"]) for verdict in self.guardrails)
 
 
+@dataclass(frozen=True)
+class _Simulation:
+    """The release under test, what it is compared with, and further policies by file."""
+
+    workspace: Workspace
+    release: int
+    baseline: Baseline
+    policies: Mapping[str, UtilitySpec]
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The manifest of the release, or of the tested release that it stands for."""
+        return tested_manifest(self.workspace, self.release)
+
+    @cached_property
+    def anchors(self) -> dict[str, int]:
+        """The further releases that it is compared with, by reference."""
+        return _anchors(self.workspace)
+
+
 def run(
     workspace: Workspace,
     *,
@@ -99,36 +119,15 @@ def run(
     DataError
         It is an alias or a column that does not exist.
     """
-    compared = Baseline.of(workspace, baseline)
     extra = {str(path): read_policy(path, workspace.contracts) for path in policies}
-    manifest, anchors = tested_manifest(workspace, release), _anchors(workspace)
-    read = (release, compared.release, *anchors.values())
-    inputs = digest(
-        {
-            "recipe": RECIPE,
-            "release": release,
-            "baseline": compared.release,
-            **({} if compared.order is None else {"order": compared.order}),
-            "anchors": anchors,
-            "releases": release_digests(workspace, read),
-            "log": hash_labelled_candidates(workspace, snapshot=manifest.snapshot.id, days=manifest.test),
-            "contracts": dict(workspace.contracts.digests),
-            "policies": {name: canonical(policy) for name, policy in extra.items()},
-        }
-    )
-    key = StepKey(workspace.surface, "simulate", inputs)
-    run_id = workspace.store.runs.finished(key)
-    if run_id is None:
-        with workspace.store.runs.step(key, parent_run=parent_run, tags={"release": release}) as opened:
-            _simulate(workspace, opened, release, compared, extra)
-            run_id = opened.run_id
-    document = workspace.store.runs.read_evidence(run_id, SimulationEvidence)
-    evidence = document.to_json()
+    asked = _Simulation(workspace, release, Baseline.of(workspace, baseline), extra)
+    done = SIMULATE.run(asked, parent_run=parent_run)
+    evidence = done.evidence.to_json()
     shown = ("release", "baseline", "report", "guardrails", "headline", "off_policy")
     return SimulateResult(
-        run_id=run_id,
+        run_id=done.run_id,
         policies=list(_policies(evidence)),
-        selection=count_luck(workspace, run_id, document.others),
+        selection=count_luck(workspace, done.run_id, done.evidence.others),
         **{name: evidence[name] for name in shown},
     )
 
@@ -162,17 +161,25 @@ def _in_short(
     return {"name": name, "verdict": worst.value, "metrics": metrics, "verdicts": list(verdicts)}
 
 
-def _simulate(
-    workspace: Workspace,
-    run: StepRun,
-    release: int,
-    compared: Baseline,
-    policies: Mapping[str, UtilitySpec],
-) -> None:
-    """Rehearse the decision and write what is found: a report for people, evidence for the gate."""
-    champion = compared.release
-    manifest = tested_manifest(workspace, release)
-    entrants = EntrantVersions(release, champion, compared.order, _anchors(workspace), policies)
+def _inputs(asked: _Simulation) -> dict[str, Any]:
+    workspace, manifest, anchors = asked.workspace, asked.manifest, asked.anchors
+    return {
+        "release": asked.release,
+        "baseline": asked.baseline.release,
+        "order": asked.baseline.order,
+        "anchors": dict(anchors),
+        "releases": release_digests(workspace, (asked.release, asked.baseline.release, *anchors.values())),
+        "log": hash_labelled_candidates(workspace, snapshot=manifest.snapshot.id, days=manifest.test),
+        "contracts": dict(workspace.contracts.digests),
+        "policies": {name: canonical(policy) for name, policy in asked.policies.items()},
+    }
+
+
+def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
+    """Replay the decisions; write a report for people and return the evidence for the gate."""
+    workspace, manifest = asked.workspace, asked.manifest
+    release, champion, policies = asked.release, asked.baseline.release, asked.policies
+    entrants = EntrantVersions(release, champion, asked.baseline.order, asked.anchors, policies)
     test = _decide(workspace, manifest, entrants)
     tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]
     tag_policies(run, "/".join(map(str, manifest.test)), release, tried)
@@ -198,26 +205,34 @@ def _simulate(
     run.text(REPORT, html)
     path = write_report(workspace, f"simulation-release-{release}-{run.run_id[:8]}.html", html)
     run.metrics({"expected_utility": found.expected_utility})
-    run.evidence(
-        SimulationEvidence(
-            release=release,
-            champion=champion,
-            baseline=theirs.name,
-            report=str(path),
-            guardrails=tuple(found.verdicts),
-            headline=found.headline,
-            measured=tuple(found.measured),
-            others={name: tuple(rows) for name, rows in found.others.items()},
-            judged={name: tuple(verdicts) for name, verdicts in found.judged.items()},
-            comparisons=None
-            if champion is None
-            else tuple(comparisons(workspace.contracts, test, ours, test.baseline)),
-            composition=_composition(workspace, test, manifest),
-            notes=tuple(notes),
-            slate_rules=test.rules,
-            off_policy=checks,
-        )
+    return SimulationEvidence(
+        release=release,
+        champion=champion,
+        baseline=theirs.name,
+        report=str(path),
+        guardrails=tuple(found.verdicts),
+        headline=found.headline,
+        measured=tuple(found.measured),
+        others={name: tuple(rows) for name, rows in found.others.items()},
+        judged={name: tuple(verdicts) for name, verdicts in found.judged.items()},
+        comparisons=None
+        if champion is None
+        else tuple(comparisons(workspace.contracts, test, ours, test.baseline)),
+        composition=_composition(workspace, test, manifest),
+        notes=tuple(notes),
+        slate_rules=test.rules,
+        off_policy=checks,
     )
+
+
+SIMULATE: Final = Step(
+    name="simulate",
+    room="replay",
+    document=SimulationEvidence,
+    inputs=_inputs,
+    tags=lambda asked: {"release": asked.release},
+    function=_simulate,
+)
 
 
 def _judge_leaks(test: DecidedSlice, run: str) -> Iterator[Verdict]:

@@ -21,7 +21,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from lightgbm import Booster
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -31,7 +30,6 @@ from tasks.stores.artifacts import copy_artifacts, read_artifacts
 from tasks.stores.flush import flush_uri
 from tasks.stores.parts import (
     Part,
-    booster_files,
     drop_caches,
     files_sha256,
     folder_sha256,
@@ -111,12 +109,6 @@ class Registry:
                 self._write_again(part, files)
             link_output(self.client, run_id, self.model_id(part))
         return part
-
-    def register_booster(
-        self, name: str, booster: Booster, files: Mapping[str, bytes], *, as_of: datetime, **how: Any
-    ) -> Part:
-        """Register a model as LightGBM text, with further files beside it; ``how`` as in `register`."""
-        return self.register(name, {**booster_files(booster, as_of), **files}, model_type="lightgbm", **how)
 
     def log_metrics(self, part: Part, run_id: str, metrics: Mapping[str, float]) -> None:
         """Log a run's metrics as those of the version's model; none are logged where there are none."""

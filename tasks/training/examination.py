@@ -14,14 +14,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import partial
 from typing import Any, Final
 
 import pandas as pd
 import pyarrow as pa
 
 from tasks.columns import ITEM_ID, POSITION, PROPENSITY, REQUEST_ID, USER_ID
-from tasks.contracts import digest
 from tasks.contracts.chains import parent
 from tasks.errors import DataError
 from tasks.evaluation.evidence import CurveEvidence, ExaminationEvidence
@@ -31,18 +29,21 @@ from tasks.labels.store import LabelStore
 from tasks.ranking.candidates import read_numbers
 from tasks.ranking.examination import FILE, Examination
 from tasks.stores.parts import Part
-from tasks.stores.registry import Registry
-from tasks.stores.reusable_part import ReusablePart
 from tasks.stores.runs import StepRun
+from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.examination_curve import EstimatedExamination, estimate_examination
 from tasks.training.inputs import curve_inputs
 from tasks.training.position import require_positions
 from tasks.training.rows import TaskRows, log_labels
 
-STEP: Final = "examination"
-RECIPE: Final = 1
-"""Raised whenever the same rows would give another curve."""
+
+@dataclass(frozen=True)
+class _Work:
+    """The surface and the labels from which its curve is estimated."""
+
+    workspace: Workspace
+    snapshot: Snapshot
 
 
 @dataclass(frozen=True)
@@ -76,31 +77,7 @@ def run(workspace: Workspace, *, snapshot: str, parent_run: str | None = None) -
     if workspace.contracts.surface.examination is None:
         return None
     labels = LabelStore(workspace.store, workspace.surface).snapshot(snapshot)
-    wanted = _wanted_part(workspace, labels)
-    with workspace.store.alone(wanted.name, doing=f"estimating where people look on {workspace.surface}"):
-        return wanted.find() or wanted.make(
-            partial(_make, wanted.registry, workspace, labels), parent_run=parent_run
-        )
-
-
-def _wanted_part(workspace: Workspace, snapshot: Snapshot) -> ReusablePart:
-    """Say what decides the curve: a declared one hangs on no label."""
-    contracts = workspace.contracts
-    decides = {"surface": workspace.surface, **curve_inputs(contracts), "step": STEP, "recipe": RECIPE}
-    tags = {"surface": workspace.surface}
-    if contracts.surface.examination_curve is None:
-        made = {"as_of": format_instant(snapshot.as_of)}
-        tags |= {**made, "snapshot": snapshot.id}
-        tags |= {f"contract.{kind}": contracts.digests[kind] for kind in ("surface", "tasks")}
-        decides |= {**made, "labels": snapshot.content_digest}
-    return ReusablePart(
-        workspace=workspace,
-        step=STEP,
-        task=None,
-        name=examination_name(workspace.surface),
-        inputs=digest(decides),
-        tags=tags,
-    )
+    return EXAMINATION.run(_Work(workspace, labels), parent_run=parent_run).part
 
 
 def read_curve(workspace: Workspace, part: Part) -> Examination:
@@ -125,22 +102,56 @@ def find_curve(workspace: Workspace, *, snapshot: str) -> Examination:
     return read_curve(workspace, part)
 
 
-def _make(
-    registry: Registry, workspace: Workspace, snapshot: Snapshot, opened: StepRun, tags: Mapping[str, str]
-) -> Part:
-    declared = workspace.contracts.surface.examination_curve
-    made = _declared_curve(workspace, declared) if declared else _estimate_curve(workspace, snapshot, opened)
-    opened.evidence(
-        ExaminationEvidence(slices=made.slices, examination=CurveEvidence.model_validate(made.content))
-    )
-    return registry.register(
-        examination_name(workspace.surface),
+def _inputs(work: _Work) -> dict[str, Any]:
+    """Return what decides the curve: no label decides a declared curve."""
+    contracts = work.workspace.contracts
+    inputs = {"surface": work.workspace.surface, **curve_inputs(contracts)}
+    if contracts.surface.examination_curve is not None:
+        return inputs
+    return {
+        **inputs,
+        "as_of": format_instant(work.snapshot.as_of),
+        "labels": work.snapshot.content_digest,
+    }
+
+
+def _tags(work: _Work) -> dict[str, str]:
+    contracts, snapshot = work.workspace.contracts, work.snapshot
+    if contracts.surface.examination_curve is not None:
+        return {"surface": work.workspace.surface}
+    return {
+        "surface": work.workspace.surface,
+        "as_of": format_instant(snapshot.as_of),
+        "snapshot": snapshot.id,
+        **{f"contract.{kind}": contracts.digests[kind] for kind in ("surface", "tasks")},
+    }
+
+
+def _make(work: _Work, opened: StepRun) -> Model[ExaminationEvidence]:
+    declared = work.workspace.contracts.surface.examination_curve
+    if declared:
+        made = _declared_curve(work.workspace, declared)
+    else:
+        made = _estimate_curve(work.workspace, work.snapshot, opened)
+    return Model(
+        ExaminationEvidence(slices=made.slices, examination=CurveEvidence.model_validate(made.content)),
         {FILE: json.dumps(made.content, allow_nan=False, indent=1).encode()},
-        run_id=opened.run_id,
-        tags=tags,
-        model_type="examination",
+        kind="examination",
         params={"source": made.content["source"]},
     )
+
+
+EXAMINATION: Final = ModelStep(
+    name="examination",
+    room="training",
+    without=("reports",),
+    document=ExaminationEvidence,
+    inputs=_inputs,
+    tags=_tags,
+    function=_make,
+    model=lambda work: examination_name(work.workspace.surface),
+    doing="estimating the examination curve",
+)
 
 
 def _declared_curve(workspace: Workspace, by_position: tuple[float, ...]) -> _Curve:

@@ -12,7 +12,7 @@ guardrail or a policy the same models make another release. ``UNUSED`` names tho
 contracts' models and fails at a field that is in neither place.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -21,8 +21,8 @@ from tasks.contracts import Contracts
 from tasks.contracts.chains import position_correction
 
 Plain = dict[str, Any]
-RECIPE_TAG: Final = "equipoise.recipe"
-"""Tag of a model's version: the digest of how it was learned, whatever the data."""
+TRAINING_RECIPE: Final = "equipoise.training_recipe"
+"""Tag of a model's version: the digest of how the contracts say that it is learned, whatever the data."""
 
 UNUSED: Final[Mapping[str, str]] = {
     "surface.surface": "part of the registered model's name",
@@ -78,17 +78,19 @@ def model_inputs(contracts: Contracts, task: str) -> Plain:
     }
 
 
-def describe_recipe(contracts: Contracts, task: str, *, program: Sequence[object]) -> Plain:
-    """Say how a task's model is learned, whatever the data: the same recipe on other days has the same.
+def training_recipe(contracts: Contracts, task: str, *, lightgbm: str) -> Plain:
+    """Return how a task's model is learned, whatever the data: models of other days may share a recipe.
+
+    The code of this program is no part of it: a changed program trains a new model by the same recipe.
 
     Parameters
     ----------
-    program : the versions of what learns; lists and plain values.
+    lightgbm : the version of LightGBM.
     """
     return {
         "contracts": model_inputs(contracts, task),
         "split": contracts.surface.split.model_dump(mode="json"),
-        "program": list(program),
+        "lightgbm": lightgbm,
     }
 
 

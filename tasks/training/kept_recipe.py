@@ -2,7 +2,7 @@
 
 ::
 
-    recipe  = contracts (outcomes, learned, features, early stop, positives), split, program
+    recipe  = contracts (outcomes, learned, features, early stop, positives), split, lightgbm
       -> outcomes as in the contracts in force?    the labels of the present snapshot are its labels too
       -> contracts in force, with its features, trees, examples, train and calibrate days
 
@@ -27,7 +27,7 @@ from tasks.training.inputs import curve_inputs, outcome_inputs
 
 Kept = Mapping[str, JsonValue]
 """The content of a recipe, as evidence holds it."""
-_PROGRAM: Final = "program"
+_LIGHTGBM: Final = "lightgbm"
 
 
 class _Learned(Section):
@@ -56,7 +56,7 @@ class _Recipe(Section):
 
     contracts: _Declared
     split: dict[str, JsonValue]
-    program: list[JsonValue]
+    lightgbm: str
 
 
 def find_recipe(ours: TrainingEvidence, champion: TrainingEvidence, *, tagged: str) -> Kept:
@@ -69,18 +69,18 @@ def find_recipe(ours: TrainingEvidence, champion: TrainingEvidence, *, tagged: s
     Raises
     ------
     DataError
-        It is not what the tag says, or is ours by another program.
+        It is not what the tag says, or is ours by another version of LightGBM.
     """
     recipe = champion.recipe
     if digest(recipe) != tagged:
         raise DataError("the champion's recipe is not the one that its version's tag is the digest of")
     if _declared(ours.recipe) == _declared(recipe):
-        raise DataError("the contracts are the champion's, and only this program or LightGBM is another")
+        raise DataError("the contracts are the champion's, and only the version of LightGBM differs")
     return recipe
 
 
 def _declared(recipe: Kept) -> dict[str, JsonValue]:
-    return {name: content for name, content in recipe.items() if name != _PROGRAM}
+    return {name: content for name, content in recipe.items() if name != _LIGHTGBM}
 
 
 def restore_recipe(contracts: Contracts, task: str, recipe: Kept) -> Contracts:

@@ -22,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.columns import REQUEST_ID, USER_ID
-from tasks.contracts import digest
 from tasks.contracts.head_plan import head_plan
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.compared_rows import ComparedRows, compare_amounts, compare_order, compare_rows
@@ -32,10 +31,11 @@ from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.parts import Part
-from tasks.stores.runs import StepKey
-from tasks.stores.workspace import format_instant
+from tasks.stores.runs import StepRun
+from tasks.stores.steps import Step
+from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import debiasing
-from tasks.training.inputs import RECIPE_TAG
+from tasks.training.inputs import TRAINING_RECIPE
 from tasks.training.kept_recipe import Kept, find_recipe, restore_recipe
 from tasks.training.learning import Loss
 from tasks.training.rows import TaskRows, log_labels, read_labels
@@ -46,9 +46,6 @@ from tasks.training.trees import find_champion_model, find_tested_model, read_mo
 _LOG = logging.getLogger("equipoise")
 Floats = npt.NDArray[np.float64]
 
-STEP: Final = "same_day"
-RECIPE: Final = 2
-"""Raised whenever the same models would be compared otherwise."""
 _SAME_HEAD: Final = ("kind", "level", "parent")
 """What two heads must have in common for their predictions to be of one thing."""
 
@@ -57,15 +54,15 @@ _SAME_HEAD: Final = ("kind", "level", "parent")
 class _Other:
     """A task's model, and the champion's model of another recipe."""
 
+    rows: TaskRows
     model: Part
     champion: Part
     recipe: str
 
-    def key(self, rows: TaskRows) -> StepKey:
-        """Return what the comparison is found by."""
-        decides = [STEP, RECIPE, self.model.name, self.model.version, self.model.sha256, self.recipe]
-        workspace = rows.workspace
-        return StepKey(workspace.surface, STEP, digest(decides), rows.task)
+    @property
+    def workspace(self) -> Workspace:
+        """The surface and its home."""
+        return self.rows.workspace
 
 
 @dataclass(frozen=True)
@@ -102,21 +99,7 @@ def run(rows: TaskRows, model: Part, *, parent_run: str | None = None) -> str | 
     other = _find_other(rows, model)
     if other is None:
         return None
-    key = other.key(rows)
-    done = rows.workspace.store.runs.finished(key)
-    if done is not None:
-        return done
-    tags = {
-        "as_of": format_instant(rows.snapshot.as_of),
-        "snapshot": rows.snapshot.id,
-        "model": model.version,
-        "recipe": other.recipe,
-    }
-    _LOG.info("train: %s has another recipe than the champion's: both are trained as of this day", rows.task)
-    with rows.workspace.store.runs.step(key, parent_run=parent_run, tags=tags) as opened:
-        log_labels(opened, rows.snapshot, context="same day")
-        opened.evidence(_compare(rows, other))
-        return opened.run_id
+    return SAME_DAY.run(other, parent_run=parent_run).run_id
 
 
 def _find_other(rows: TaskRows, model: Part) -> _Other | None:
@@ -124,14 +107,31 @@ def _find_other(rows: TaskRows, model: Part) -> _Other | None:
     if champion is None or champion == model:
         return None
     registry = rows.workspace.store.registry
-    ours, theirs = (registry.tags(part).get(RECIPE_TAG) for part in (model, champion))
+    ours, theirs = (registry.tags(part).get(TRAINING_RECIPE) for part in (model, champion))
     if ours is None or theirs is None or ours == theirs:
         return None
-    return _Other(model, champion, theirs)
+    return _Other(rows, model, champion, theirs)
 
 
-def _compare(rows: TaskRows, other: _Other) -> SameDayEvidence:
+def _inputs(other: _Other) -> dict[str, object]:
     model = other.model
+    return {"model": [model.name, model.version, model.sha256], "recipe": other.recipe}
+
+
+def _tags(other: _Other) -> dict[str, object]:
+    snapshot = other.rows.snapshot
+    return {
+        "as_of": format_instant(snapshot.as_of),
+        "snapshot": snapshot.id,
+        "model": other.model.version,
+        "recipe": other.recipe,
+    }
+
+
+def _compare(other: _Other, opened: StepRun) -> SameDayEvidence:
+    rows, model = other.rows, other.model
+    _LOG.info("train: %s has another recipe than the champion's: both are trained as of this day", rows.task)
+    log_labels(opened, rows.snapshot, context="same day")
     try:
         measured = _measure(rows, other)
     except (DataError, ContractError) as error:
@@ -146,6 +146,18 @@ def _compare(rows: TaskRows, other: _Other) -> SameDayEvidence:
         recipe=other.recipe,
         **vars(measured),
     )
+
+
+SAME_DAY: Final = Step(
+    name="same_day",
+    room="training",
+    without=("reports",),
+    document=SameDayEvidence,
+    inputs=_inputs,
+    tags=_tags,
+    task=lambda other: other.rows.task,
+    function=_compare,
+)
 
 
 def _measure(rows: TaskRows, other: _Other) -> _Measured:

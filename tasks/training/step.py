@@ -27,15 +27,14 @@ from tasks.contracts.head_plan import FILE as HEAD
 from tasks.contracts.head_plan import head_plan
 from tasks.evaluation.evidence import Importance, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
-from tasks.stores.parts import ENCODER, Part
-from tasks.stores.registry import Registry
-from tasks.stores.reusable_part import ReusablePart
+from tasks.stores.parts import ENCODER, Part, booster_files, files_sha256
 from tasks.stores.runs import INPUTS, StepRun
+from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace
-from tasks.training import debiasing, examination, same_day
+from tasks.training import debiasing, same_day
 from tasks.training.draw_examples import describe_sampling
 from tasks.training.fit import Callback, Fitted
-from tasks.training.inputs import RECIPE_TAG, describe_recipe, model_inputs
+from tasks.training.inputs import TRAINING_RECIPE, model_inputs, training_recipe
 from tasks.training.picture import importance_figure
 from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, version_tags
 from tasks.training.search import Parameters
@@ -44,10 +43,6 @@ from tasks.training.trees import STARTS_FROM, find_champion_model, task_loss
 from tasks.training.trials import run_search
 
 Floats = npt.NDArray[np.float64]
-
-STEP: Final = "train"
-RECIPE: Final = 3
-"""Raised whenever the same rows would train another model."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +56,19 @@ class TrainResult:
     run_id: str
     reused: bool
     metrics: dict[str, float | int | None]
+
+
+@dataclass(frozen=True)
+class _Training:
+    """A task's rows, and the champion's model that is continued, if one is."""
+
+    rows: TaskRows
+    champion: Part | None
+
+    @property
+    def workspace(self) -> Workspace:
+        """The surface and its home."""
+        return self.rows.workspace
 
 
 def model_name(surface: str, task: str) -> str:
@@ -114,11 +122,10 @@ def train_and_compare(rows: TaskRows, *, parent_run: str | None = None) -> Train
 
 def train(rows: TaskRows, *, parent_run: str | None = None) -> TrainResult:
     """Train on a task's rows; raises as `run`."""
-    champion = find_champion_model(rows)
-    wanted = _wanted_part(rows, champion)
-    found = wanted.find()
-    part = found or wanted.make(partial(_make, wanted.registry, rows, champion), parent_run=parent_run)
-    return _result(wanted.registry, rows.task, part, reused=found is not None)
+    done = TRAIN.run(_Training(rows, find_champion_model(rows)), parent_run=parent_run)
+    test, part = done.evidence.test, done.part
+    metrics = {} if test is None else dict(test.headline)
+    return TrainResult(rows.task, part.name, part.version, part.sha256, done.run_id, done.reused, metrics)
 
 
 def for_refit(rows: TaskRows, tested: int) -> TaskRows:
@@ -128,64 +135,68 @@ def for_refit(rows: TaskRows, tested: int) -> TaskRows:
     return rows.for_refit(Recipe.of(registry, model))
 
 
-def _wanted_part(rows: TaskRows, champion: Part | None) -> ReusablePart:
-    contracts = model_inputs(rows.workspace.contracts, rows.task)
-    code = {
+def _inputs(work: _Training) -> dict[str, Any]:
+    rows, champion = work.rows, work.champion
+    return {
+        **rows.inputs,
         STARTS_FROM: None if champion is None else [champion.version, champion.sha256],
-        "step": STEP,
-        "recipe": RECIPE,
-        "examination": examination.RECIPE,
-        "lightgbm": lgb.__version__,
+        "contracts": model_inputs(rows.workspace.contracts, rows.task),
     }
-    return ReusablePart(
-        workspace=rows.workspace,
-        step=STEP,
-        task=rows.task,
-        name=model_name(rows.workspace.surface, rows.task),
-        inputs=digest({**rows.inputs, **code, "contracts": contracts}),
-        tags={
-            **version_tags(rows.made_from()),
-            **({STARTS_FROM: str(champion.version)} if champion else {}),
-            RECIPE_TAG: digest(_recipe(rows)),
-        },
-    )
+
+
+def _tags(work: _Training) -> dict[str, str]:
+    continued = {STARTS_FROM: str(work.champion.version)} if work.champion else {}
+    return {
+        **version_tags(work.rows.made_from()),
+        **continued,
+        TRAINING_RECIPE: digest(_recipe(work.rows)),
+    }
 
 
 def _recipe(rows: TaskRows) -> dict[str, Any]:
-    program = [STEP, RECIPE, examination.RECIPE, lgb.__version__]
-    return describe_recipe(rows.workspace.contracts, rows.task, program=program)
+    return training_recipe(rows.workspace.contracts, rows.task, lightgbm=lgb.__version__)
 
 
-def _make(
-    registry: Registry, rows: TaskRows, champion: Part | None, opened: StepRun, tags: Mapping[str, str]
-) -> Part:
-    """Train, measure, write down and register: in this order, so no version is without its evidence."""
+def _train(work: _Training, opened: StepRun) -> Model[TrainingEvidence]:
+    """Train and measure the model."""
+    rows = work.rows
     _log_sources(opened, rows)
-    trained = train_model(rows, champion, partial(_choose_parameters, rows, opened, tags[INPUTS]))
+    trained = train_model(rows, work.champion, partial(_choose_parameters, rows, opened))
     scores = (
         None if rows.repeats else score_rows(rows, rows.test, trained.fitted.booster, trained.rows.encoder)
     )
     figures = None if scores is None else _figures(rows, scores)
     _log(opened, rows, trained, figures)
-    part = registry.register_booster(
-        model_name(rows.workspace.surface, rows.task),
-        trained.fitted.booster,
-        {
-            ENCODER: json.dumps(trained.rows.encoder.to_json(), ensure_ascii=False).encode(),
-            HEAD: canonical_json(head_plan(rows.workspace.contracts, rows.task)).encode(),
-        },
-        as_of=rows.snapshot.as_of,
-        run_id=opened.run_id,
-        tags=tags,
-        params={"rounds": trained.fitted.rounds, **_parameters(rows, trained.parameters)},
-    )
-    registry.log_metrics(part, opened.run_id, _flatten_metrics(figures))
+    files = {
+        **booster_files(trained.fitted.booster, rows.snapshot.as_of),
+        ENCODER: json.dumps(trained.rows.encoder.to_json(), ensure_ascii=False).encode(),
+        HEAD: canonical_json(head_plan(rows.workspace.contracts, rows.task)).encode(),
+    }
     if scores is not None:
-        rows.scored[part.sha256] = scores
-    return part
+        rows.scored[files_sha256(files)] = scores
+    return Model(
+        _evidence(rows, trained, figures),
+        files,
+        kind="lightgbm",
+        params={"rounds": trained.fitted.rounds, **_parameters(rows, trained.parameters)},
+        metrics=_flatten_metrics(figures),
+    )
 
 
-def _choose_parameters(rows: TaskRows, opened: StepRun, inputs: str, train: Callable[..., Fitted]) -> Chosen:
+TRAIN: Final = ModelStep(
+    name="train",
+    room="training",
+    without=("reports",),
+    document=TrainingEvidence,
+    inputs=_inputs,
+    tags=_tags,
+    task=lambda work: work.rows.task,
+    function=_train,
+    model=lambda work: model_name(work.workspace.surface, work.rows.task),
+)
+
+
+def _choose_parameters(rows: TaskRows, opened: StepRun, train: Callable[..., Fitted]) -> Chosen:
     """Return the trees' parameters: a tested recipe's, the contract's, or what a search from there found."""
     if rows.repeats is not None:
         return rows.repeats.parameters, None
@@ -196,7 +207,9 @@ def _choose_parameters(rows: TaskRows, opened: StepRun, inputs: str, train: Call
     def trial(parameters: Parameters, watch: Callback) -> object:
         return train(parameters=parameters, callbacks=[watch])
 
-    found = run_search(opened, task=rows.task, inputs=inputs, train=trial, own=own, budget=budget)
+    found = run_search(
+        opened, task=rows.task, inputs=opened.known[INPUTS], train=trial, own=own, budget=budget
+    )
     return found.parameters, found
 
 
@@ -222,49 +235,45 @@ def _log_sources(opened: StepRun, rows: TaskRows) -> None:
 
 
 def _log(opened: StepRun, rows: TaskRows, trained: TrainedModel, figures: TaskFigures | None) -> None:
-    """Write figures, pictures and evidence."""
+    """Write figures and pictures."""
     fitted = trained.fitted
-    importances = {
-        name: Importance(gain=gain, splits=fitted.splits[name]) for name, gain in fitted.gains.items()
-    }
-    parameters = _parameters(rows, trained.parameters)
-    opened.params({"rounds": fitted.rounds, **parameters})
+    opened.params({"rounds": fitted.rounds, **_parameters(rows, trained.parameters)})
     fold_loss = {} if fitted.fold_loss is None else {"fold_loss": fitted.fold_loss}
     opened.metrics({**trained.rows.counts, **fold_loss})
     picture = importance_figure(fitted.gains, title=f"{rows.task}: what its trees used")
     opened.text("importances.svg", picture.to_svg())
+    importances = _importances(fitted)
     opened.json("importances.json", {name: one.to_json() for name, one in importances.items()})
     if figures is not None:
         opened.table("figures.json", pd.DataFrame(figures.to_json()["figures"]))
-    opened.evidence(
-        TrainingEvidence(
-            **rows.made_from(),
-            kind=rows.kind,
-            rows=trained.rows.counts,
-            weights=trained.rows.factors,
-            rounds=fitted.rounds,
-            start={} if trained.start is None else dict(trained.start.grown),
-            fold_loss=fitted.fold_loss,
-            trees=dict(trained.parameters),
-            parameters=parameters,
-            search=None if trained.search is None else trained.search.summary(),
-            importances=importances,
-            test=figures,
-            recipe=json.loads(canonical_json(_recipe(rows))),
-        )
+
+
+def _importances(fitted: Fitted) -> dict[str, Importance]:
+    return {name: Importance(gain=gain, splits=fitted.splits[name]) for name, gain in fitted.gains.items()}
+
+
+def _evidence(rows: TaskRows, trained: TrainedModel, figures: TaskFigures | None) -> TrainingEvidence:
+    fitted = trained.fitted
+    return TrainingEvidence(
+        **rows.made_from(),
+        kind=rows.kind,
+        rows=trained.rows.counts,
+        weights=trained.rows.factors,
+        rounds=fitted.rounds,
+        start={} if trained.start is None else dict(trained.start.grown),
+        fold_loss=fitted.fold_loss,
+        trees=dict(trained.parameters),
+        parameters=_parameters(rows, trained.parameters),
+        search=None if trained.search is None else trained.search.summary(),
+        importances=_importances(fitted),
+        test=figures,
+        recipe=json.loads(canonical_json(_recipe(rows))),
     )
 
 
 def _flatten_metrics(figures: TaskFigures | None) -> dict[str, float]:
     headline = {} if figures is None else figures.headline
     return {f"test.{name}": float(value) for name, value in headline.items() if value is not None}
-
-
-def _result(registry: Registry, task: str, part: Part, *, reused: bool) -> TrainResult:
-    run_id = registry.run_id(part)
-    test = registry.runs.read_evidence(run_id, TrainingEvidence).test
-    metrics = {} if test is None else dict(test.headline)
-    return TrainResult(task, part.name, part.version, part.sha256, run_id, reused, metrics)
 
 
 def _part(trained: TrainResult) -> Part:

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
-from tasks.contracts import Contracts, digest
+from tasks.contracts import Contracts
 from tasks.contracts.event_names import events_elsewhere
 from tasks.errors import GateRefused
 from tasks.evaluation.evidence import ValidationEvidence
@@ -16,7 +16,8 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs.checks import needed_columns
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
-from tasks.stores.runs import StepKey, StepRun
+from tasks.stores.runs import StepRun
+from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, format_instant, write_report
 from tasks.validation.findings import SuiteResult, worst_severity
 from tasks.validation.measure import measure
@@ -58,6 +59,16 @@ class ValidateResult:
             )
 
 
+@dataclass(frozen=True)
+class _Validation:
+    """A snapshot, the suites by table, and the values of their parameters."""
+
+    workspace: Workspace
+    snapshot: Snapshot
+    suites: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
 def run(
     workspace: Workspace, *, as_of: datetime, snapshot: str, parent_run: str | None = None
 ) -> ValidateResult:
@@ -74,31 +85,23 @@ def run(
     store = LabelStore(workspace.store, workspace.surface)
     labels = store.snapshot(snapshot)
     suites, facts = suites_and_facts(workspace.contracts, labels)
-    elsewhere = events_elsewhere(workspace.surfaces, workspace.surface)
-    asked = {"suites": suites, "facts": facts, "contracts": workspace.contracts.digests}
-    inputs = digest({"step": "validate", "snapshot": snapshot, **asked})
-    key = StepKey(workspace.surface, "validate", inputs)
-    run_id = workspace.store.runs.finished(key)
-    if run_id is None:
-        tags = {"as_of": format_instant(labels.as_of), "snapshot": labels.id}
-        with workspace.store.runs.step(key, parent_run=parent_run, tags=tags) as opened:
-            _validate(workspace, labels, suites, {**facts, "elsewhere": elsewhere}, opened)
-            run_id = opened.run_id
-    evidence = workspace.store.runs.read_evidence(run_id, ValidationEvidence)
+    done = VALIDATE.run(_Validation(workspace, labels, suites, facts), parent_run=parent_run)
+    evidence = done.evidence
     if evidence.success:
         store.publish(snapshot, report=evidence.report, severity=evidence.severity or "none")
     shown = evidence.to_json()
     names = ("success", "severity", "expectations", "report")
-    return ValidateResult(run_id=run_id, **{name: shown[name] for name in names})
+    return ValidateResult(run_id=done.run_id, **{name: shown[name] for name in names})
 
 
-def _validate(
-    workspace: Workspace,
-    snapshot: Snapshot,
-    suites: Mapping[str, Any],
-    facts: Mapping[str, Any],
-    run: StepRun,
-) -> None:
+def _inputs(work: _Validation) -> dict[str, Any]:
+    decides = {"suites": dict(work.suites), "facts": dict(work.facts)}
+    return {**decides, "snapshot": work.snapshot.id, "contracts": dict(work.workspace.contracts.digests)}
+
+
+def _validate(work: _Validation, run: StepRun) -> ValidationEvidence:
+    workspace, snapshot, suites = work.workspace, work.snapshot, work.suites
+    facts = {**work.facts, "elsewhere": events_elsewhere(workspace.surfaces, workspace.surface)}
     measured = measure(workspace, snapshot)
     results = [run_suite(suite, measured[name], facts=facts) for name, suite in suites.items()]
     findings = tuple(finding for result in results for finding in result.findings)
@@ -106,16 +109,24 @@ def _validate(
     report, html = _write_report(workspace, snapshot, results, measured)
     run.text(REPORT, html)
     run.metrics({"failed_expectations": sum(not f.success for f in findings)})
-    run.evidence(
-        ValidationEvidence(
-            snapshot=snapshot.id,
-            success=severity != "critical",
-            severity=severity,
-            expectations=findings,
-            report=str(report),
-            calendar=label_calendar(measured["labels"], results),
-        )
+    return ValidationEvidence(
+        snapshot=snapshot.id,
+        success=severity != "critical",
+        severity=severity,
+        expectations=findings,
+        report=str(report),
+        calendar=label_calendar(measured["labels"], results),
     )
+
+
+VALIDATE: Final = Step(
+    name="validate",
+    room="validation",
+    document=ValidationEvidence,
+    inputs=_inputs,
+    tags=lambda work: {"as_of": format_instant(work.snapshot.as_of), "snapshot": work.snapshot.id},
+    function=_validate,
+)
 
 
 def suites_and_facts(contracts: Contracts, snapshot: Snapshot) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -88,7 +88,7 @@ FAULTS: Final = {
         Fault(
             "a part loses its files",
             "it is made again in its place",
-            "stores/test_reusable_part.py::test_what_lost_its_files_or_its_evidence_is_made_again_in_its_place",
+            "stores/test_steps.py::test_a_model_that_lost_its_files_or_its_evidence_is_made_again_in_its_place",
         ),
         Fault(
             "this user may not write the home, or a file that was named",

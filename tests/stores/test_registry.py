@@ -257,8 +257,8 @@ def test_a_booster_is_text_that_mlflow_loads_and_that_predicts_the_same(
     registry: Registry, tmp_path: Path
 ) -> None:
     booster = trained()
-    run_id, extra = open_run(registry), {"encoder.json": b"{}"}
-    part = registry.register_booster("f.task.c", booster, extra, as_of=AS_OF, run_id=run_id, tags={})
+    run_id, files = open_run(registry), {**booster_files(booster, AS_OF), "encoder.json": b"{}"}
+    part = registry.register("f.task.c", files, run_id=run_id, tags={}, model_type="lightgbm")
     folder = registry.fetch(part, tmp_path / "fetched")
     assert (folder / BOOSTER).read_text() == booster.model_to_string()
     assert (folder / "encoder.json").read_bytes() == b"{}"

@@ -11,7 +11,7 @@ from tasks.contracts import Contracts, canonical_json, digest
 from tasks.contracts.tasks import TasksSpec
 from tasks.errors import DataError
 from tasks.evaluation.evidence import TrainingEvidence
-from tasks.training.inputs import describe_recipe, model_inputs
+from tasks.training.inputs import model_inputs, training_recipe
 from tasks.training.kept_recipe import find_recipe, restore_recipe
 from tests.evaluation import written
 from tests.training.test_inputs import CONTRACTS, DAY, DENSER, EDITS, TASK, edited
@@ -30,9 +30,9 @@ LEARNED = [
 """Edits of how the task is learned; the others are of what its outcome means, or of the examination curve."""
 
 
-def kept(contracts: Contracts, task: str = TASK, *, program: str = "4.7") -> dict[str, Any]:
+def kept(contracts: Contracts, task: str = TASK, *, lightgbm: str = "4.7") -> dict[str, Any]:
     """Return a recipe as evidence gives it back."""
-    content: dict[str, Any] = json.loads(canonical_json(describe_recipe(contracts, task, program=[program])))
+    content: dict[str, Any] = json.loads(canonical_json(training_recipe(contracts, task, lightgbm=lightgbm)))
     return content
 
 
@@ -116,9 +116,9 @@ def test_a_kept_recipe_is_found_by_the_digest_of_its_tag() -> None:
     ("theirs", "tagged", "why"),
     [
         (kept(CONTRACTS), "0" * 64, "is not the one that its version's tag"),
-        (kept(CONTRACTS, program="4.6"), digest(kept(CONTRACTS, program="4.6")), "only this program or LightGBM"),
+        (kept(CONTRACTS, lightgbm="4.6"), digest(kept(CONTRACTS, lightgbm="4.6")), "only the version of LightGBM"),
     ],
-    ids=["a tag that somebody set", "another program"],
+    ids=["a tag that somebody set", "another version of LightGBM"],
 )  # fmt: skip
 def test_what_cannot_be_learned_by_again_says_why(theirs: dict[str, Any], tagged: str, why: str) -> None:
     with pytest.raises(DataError, match=why):

@@ -40,7 +40,7 @@ from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace
 from tasks.training import same_day
 from tasks.training import step as train
-from tasks.training.inputs import RECIPE_TAG
+from tasks.training.inputs import TRAINING_RECIPE
 from tasks.training.rows import TaskRows, read_labels
 from tasks.training.step import TrainResult
 from tasks.training.train_model import predict_rows
@@ -76,7 +76,7 @@ class Home:
         """The runs that compared recipes."""
         client = self.workspace.store.registry.client
         experiment = client.get_experiment_by_name(NAME).experiment_id
-        found = client.search_runs([experiment], f"tags.step = '{same_day.STEP}'")
+        found = client.search_runs([experiment], f"tags.step = '{same_day.SAME_DAY.name}'")
         return [run.info.run_id for run in found]
 
     @property
@@ -135,7 +135,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def found(home: Home, model: Part) -> SameDayEvidence:
-    run = home.workspace.store.runs.newest(NAME, step=same_day.STEP, model=model.version)
+    run = home.workspace.store.runs.newest(NAME, step=same_day.SAME_DAY.name, model=model.version)
     assert run is not None
     return home.workspace.store.runs.read_evidence(run, SameDayEvidence)
 
@@ -195,7 +195,7 @@ def test_a_segment_that_the_worse_recipe_harms_is_named_too(home: Home) -> None:
 def test_the_evidence_says_what_was_trained_and_on_which_days(home: Home) -> None:
     evidence, rows = found(home, home.model), home.rows(home.worse)
     assert (evidence.task, evidence.model.version, evidence.reason) == (CLICK, home.model.version, "")
-    assert evidence.recipe == home.workspace.store.registry.tags(home.first)[RECIPE_TAG]
+    assert evidence.recipe == home.workspace.store.registry.tags(home.first)[TRAINING_RECIPE]
     assert evidence.rows == len(rows.test)
     assert evidence.slices is not None
     assert evidence.slices["test"] == (rows.slices.test.first, rows.slices.test.last)
@@ -213,7 +213,7 @@ def test_a_model_keeps_the_recipe_that_its_tag_is_the_digest_of(home: Home) -> N
     registry = home.workspace.store.registry
     for part in (home.first, home.model):
         kept = read_plain(home.workspace.home, registry.run_id(part))["recipe"]
-        assert digest(kept) == registry.tags(part)[RECIPE_TAG]
+        assert digest(kept) == registry.tags(part)[TRAINING_RECIPE]
 
 
 def test_a_second_time_nothing_is_trained_or_compared(home: Home) -> None:
@@ -241,7 +241,7 @@ def test_a_comparison_that_was_killed_is_made_on_the_second_run(
     shallow = under(tmp_path, home.workspace.home, SURFACE.replace("num_leaves: 7", "num_leaves: 2"))
     before = {*home.comparisons}
     with monkeypatch.context() as dying:
-        dying.setattr(PatientClient, "log_text", _die_at(same_day.STEP, PatientClient.log_text))
+        dying.setattr(PatientClient, "log_text", _die_at(same_day.SAME_DAY.name, PatientClient.log_text))
         with pytest.raises(KeyboardInterrupt):
             train.run(shallow, task=CLICK, as_of=AS_OF, snapshot=home.snapshot)
     models = home.models

@@ -10,14 +10,13 @@ What is proposed is written aside as the next version of ``utility.yaml``; it ch
 """
 
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
-from tasks.contracts import Contracts, UtilitySpec, digest
+from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.constrained import Constrained
 from tasks.errors import ContractError
 from tasks.evaluation.tuning_evidence import Objective, TuningEvidence, WeightProposal
 from tasks.evaluation.verdicts import Verdict
-from tasks.replay.decided_block import Entrants
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.guardrails import MODEL_JUDGED
 from tasks.replay.proposed_policy import read_policy
@@ -31,11 +30,10 @@ from tasks.replay.tuning.tuned import Chosen, Halves, Tuned, restore_weights, tu
 from tasks.replay.tuning.tuning_slice import TuningHalf, TuningSlice
 from tasks.reports.numbers import format_change, format_estimate
 from tasks.reports.words import vocabulary
-from tasks.stores.runs import StepKey, StepRun
+from tasks.stores.runs import StepRun
+from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, write_report
 
-RECIPE: Final = 8
-"""Raised whenever the same release and candidates would make other trials."""
 REPORT: Final = "tuning.html"
 PROPOSED: Final = "utility.yaml"
 _FAR: Final = 100.0
@@ -78,36 +76,29 @@ def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = 
     if not 1 <= request.trials <= MOST_TRIALS:
         raise ContractError(f"{request.trials} trials: ask for 1 to {MOST_TRIALS}")
     baseline = Baseline.of(workspace, request.baseline)
-    search = {
-        "recipe": RECIPE,
-        "release": request.release,
-        "champion": baseline.release,
-        "order": baseline.order,
-        "seed": request.seed,
-        "contracts": dict(workspace.contracts.digests),
-    }
-    asked = {**search, "trials": request.trials, "restore": request.restore}
-    key = StepKey(workspace.surface, "tune", digest(asked))
-    run_id = workspace.store.runs.finished(key)
-    if run_id is None:
-        with workspace.store.runs.step(
-            key, parent_run=parent_run, tags={"release": request.release}
-        ) as opened:
-            entrants = EntrantVersions(request.release, baseline.release, baseline.order).load(workspace)
-            _tune(_Work(workspace, opened, request, constrained, digest(search)), entrants)
-            run_id = opened.run_id
-    return TuneResult(workspace.store.runs.read_evidence(run_id, TuningEvidence), run_id)
+    done = TUNE.run(_Tuning(workspace, request, constrained, baseline), parent_run=parent_run)
+    return TuneResult(done.evidence, done.run_id)
 
 
 @dataclass(frozen=True)
-class _Work:
-    """A tuning under way: where, in which run, what is asked, and the digest that its trials are found by."""
+class _Tuning:
+    """A request, the ranges of weights that the policy declares, and the baseline."""
 
     workspace: Workspace
-    run: StepRun
     request: TuneRequest
     constrained: Constrained | None
-    search: str
+    baseline: Baseline
+
+    @property
+    def search(self) -> dict[str, Any]:
+        """What decides a trial; a search of more trials continues a shorter one."""
+        return {
+            "release": self.request.release,
+            "champion": self.baseline.release,
+            "order": self.baseline.order,
+            "seed": self.request.seed,
+            "contracts": dict(self.workspace.contracts.digests),
+        }
 
     @property
     def utility(self) -> UtilitySpec:
@@ -123,13 +114,14 @@ class _Work:
         return WeightSpace.of(self.utility, {t: (w / _FAR, w * _FAR) for t, w in own.items()})
 
 
-def _tune(work: _Work, entrants: Entrants) -> None:
+def _tune(work: _Tuning, run: StepRun) -> TuningEvidence:
     """Search, confirm, and write what is found: evidence, a page, and what is proposed."""
-    days = TuningSlice.of(work.workspace, entrants)
+    versions = EntrantVersions(work.request.release, work.baseline.release, work.baseline.order)
+    days = TuningSlice.of(work.workspace, versions.load(work.workspace))
     columns = days.search.log.segments
     contracts = work.workspace.contracts
     goal = WeightGoal.of(contracts, work.constrained, columns)
-    space = work.space
+    space, search = work.space, TUNE.digest(work.search)
     halves = Halves(*(half.rehearsed(goal, space) for half in (days.search, days.confirm)))
     if work.request.restore:
         tuned = restore_weights(halves, space)
@@ -140,22 +132,22 @@ def _tune(work: _Work, entrants: Entrants) -> None:
             space,
             trials=work.request.trials,
             seed=work.request.seed,
-            before=read_trials(work.run, work.search),
-            tell=lambda tried: write_trial(work.run, work.search, tried),
+            before=read_trials(run, search),
+            tell=lambda tried: write_trial(run, search, tried),
         )
-    _write(work, days, tuned)
+    return _write(work, run, days, tuned)
 
 
-def _write(work: _Work, days: TuningSlice, tuned: Tuned) -> None:
-    """Write evidence, page and proposal."""
+def _write(work: _Tuning, run: StepRun, days: TuningSlice, tuned: Tuned) -> TuningEvidence:
+    """Write page and proposal, and return the evidence."""
     first, last = days.days
     named = f"{first}/{last}"
-    seen = count_policies(work.run, named)
-    work.run.tags({"tuned_days": named})
-    work.run.metrics({"policies.searched": tuned.searched, "policies.confirmed": tuned.confirmed})
+    seen = count_policies(run, named)
+    run.tags({"tuned_days": named})
+    run.metrics({"policies.searched": tuned.searched, "policies.confirmed": tuned.confirmed})
     chosen = tuned.chosen if tuned.ending == "proposed" else None
-    proposal = None if chosen is None else _propose(work, days, chosen)
-    report = f"tuning-release-{work.request.release}-{work.run.run_id[:8]}.html"
+    proposal = None if chosen is None else _propose(work, run, days, chosen)
+    report = f"tuning-release-{work.request.release}-{run.run_id[:8]}.html"
     evidence = TuningEvidence(
         ending=tuned.ending,
         release=work.request.release,
@@ -177,9 +169,19 @@ def _write(work: _Work, days: TuningSlice, tuned: Tuned) -> None:
     )
     words = vocabulary(work.workspace.contracts, champion=None)
     html = tuning_page(work.workspace.surface, evidence, tuned.trials, words)
-    work.run.text(REPORT, html)
+    run.text(REPORT, html)
     write_report(work.workspace, report, html)
-    work.run.evidence(evidence)
+    return evidence
+
+
+TUNE: Final = Step(
+    name="tune",
+    room="replay",
+    document=TuningEvidence,
+    inputs=lambda work: {**work.search, "trials": work.request.trials, "restore": work.request.restore},
+    tags=lambda work: {"release": work.request.release},
+    function=_tune,
+)
 
 
 def _not_confirmed(tuned: Tuned) -> list[str]:
@@ -201,21 +203,21 @@ def _heading(objective: Objective) -> str:
     return objective.metric + (f" ({MODEL_JUDGED})" if objective.model_judged else "")
 
 
-def _propose(work: _Work, days: TuningSlice, chosen: Chosen) -> WeightProposal:
+def _propose(work: _Tuning, run: StepRun, days: TuningSlice, chosen: Chosen) -> WeightProposal:
     """Write the policy aside, hold it against the contracts, and judge it on the confirming half."""
     version = work.utility.version + 1
     first, last = days.days
     why = [
-        f"Proposed by `equipoise tune`, run {work.run.run_id}.",
+        f"Proposed by `equipoise tune`, run {run.run_id}.",
         f"Release {work.request.release} on candidates from {first} to {last}.",
         _gained(chosen),
     ]
     source = work.workspace.surfaces / work.workspace.surface / "utility.yaml"
     text = proposed_text(source, chosen.weights, version=version, why=why)
-    name = f"utility-v{version}-proposed-{work.run.run_id[:8]}.yaml"
+    name = f"utility-v{version}-proposed-{run.run_id[:8]}.yaml"
     file = write_report(work.workspace, name, text)
     policy = read_policy(file, work.workspace.contracts)
-    work.run.text(PROPOSED, text)
+    run.text(PROPOSED, text)
     return WeightProposal(
         trial=chosen.trial,
         version=version,
@@ -225,7 +227,7 @@ def _propose(work: _Work, days: TuningSlice, chosen: Chosen) -> WeightProposal:
         gain_metric=None if chosen.gain is None else chosen.gain.metric,
         gain=None if chosen.gain is None else chosen.gain.relative,
         gain_predicted=chosen.gain_predicted,
-        verdicts=tuple(_verdicts(work, days.confirm, policy)),
+        verdicts=tuple(_verdicts(work, run, days.confirm, policy)),
         file=str(file),
     )
 
@@ -237,7 +239,7 @@ def _gained(chosen: Chosen) -> str:
     return f"{chosen.gain.metric} {change} vs the current weights, by outcomes of users unseen by the search."
 
 
-def _verdicts(work: _Work, half: TuningHalf, policy: UtilitySpec) -> list[Verdict]:
+def _verdicts(work: _Tuning, run: StepRun, half: TuningHalf, policy: UtilitySpec) -> list[Verdict]:
     """Judge a policy on the half that chose nothing as ``simulate --policy`` does; anchors are the gate's.
 
     The release's own slates are the reference: beside an order, outcomes are worth what its policy says.
@@ -246,7 +248,7 @@ def _verdicts(work: _Work, half: TuningHalf, policy: UtilitySpec) -> list[Verdic
     judged = policy.model_copy(update={"guardrails": rails})
     contracts = replace(work.workspace.contracts, utility=judged)
     rehearsal = Rehearsal(contracts, half.log, half.reference, half.baseline)
-    return rehearse(rehearsal, {PROPOSED: half.slates(policy)}, run=work.run.run_id).judged[PROPOSED]
+    return rehearse(rehearsal, {PROPOSED: half.slates(policy)}, run=run.run_id).judged[PROPOSED]
 
 
 def _constrained(contracts: Contracts, request: TuneRequest) -> Constrained | None:

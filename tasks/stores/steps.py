@@ -1,0 +1,191 @@
+"""A step: what decides its evidence, the function that makes it, and one way to run it.
+
+::
+
+    TRAIN = ModelStep("train", ...)              declared once, beside its function
+    TRAIN.run(rows)
+      fingerprint = digest(name, code, inputs)   found among the finished runs, or the registered versions?
+        yes -> the evidence is read, and nothing is made
+        no  -> run opened -> function -> evidence written -> model registered, of a `ModelStep` -> run closed
+
+A version that lost its files, its evidence or the home's record of them is made again in its own run and
+place. A step that was killed leaves its run open, which the next run of the same fingerprint closes.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from tasks.contracts import digest
+from tasks.evaluation.documents import Document
+from tasks.stores.code import CODE
+from tasks.stores.parts import Part
+from tasks.stores.registry import Registry
+from tasks.stores.runs import INPUTS, StepKey, StepRun
+from tasks.stores.workspace import Workspace
+
+
+class Work(Protocol):
+    """What a step works on; a step's own dataclass adds the values that its function needs."""
+
+    @property
+    def workspace(self) -> Workspace:
+        """The surface and its home."""
+
+
+W = TypeVar("W", bound=Work)
+D = TypeVar("D", bound=Document)
+
+
+@dataclass(frozen=True)
+class Done(Generic[D]):
+    """The evidence of a step and the run that holds it; ``reused``: an earlier run of equal inputs."""
+
+    run_id: str
+    evidence: D
+    reused: bool
+
+
+@dataclass(frozen=True)
+class DoneModel(Done[D]):
+    """The same of a step that registers a model."""
+
+    part: Part
+
+
+@dataclass(frozen=True)
+class Model(Generic[D]):
+    """A model that a step made, to be registered: its evidence, its files and what MLflow shows of it."""
+
+    evidence: D
+    files: Mapping[str, bytes]
+    kind: str
+    params: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Declared(Generic[W, D]):
+    """What every step declares.
+
+    Parameters
+    ----------
+    name : the tag ``step`` of its runs.
+    room : the room of `tasks` that holds it; its code and that of the rooms below decide the evidence.
+    without : rooms below whose code changes no evidence.
+    document : kind of its evidence.
+    inputs : what else decides the evidence, as plain JSON.
+    tags : further tags of the run, such as ``as_of`` and ``snapshot``.
+    task : the task that it works on; None for a step of all tasks.
+    """
+
+    name: str
+    room: str
+    document: type[D]
+    inputs: Callable[[W], Mapping[str, Any]]
+    tags: Callable[[W], Mapping[str, object]]
+    task: Callable[[W], str | None] = lambda _: None
+    without: Collection[str] = ()
+
+    def fingerprint(self, work: W) -> str:
+        """Return the digest of everything that decides the evidence."""
+        return self.digest(self.inputs(work))
+
+    def digest(self, inputs: Mapping[str, Any]) -> str:
+        """Return the digest of inputs, of the step's name and of its code."""
+        code = CODE.digest(self.room, without=self.without)
+        return digest({"step": self.name, "code": code, "inputs": dict(inputs)})
+
+    def _key(self, work: W) -> StepKey:
+        at = work.workspace
+        return StepKey(at.surface, self.name, self.fingerprint(work), self.task(work))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step(_Declared[W, D]):
+    """A step whose result is its evidence.
+
+    Parameters
+    ----------
+    function : makes the evidence in an open run, where it may log figures, tables, pages and pictures.
+    reuses : whether an earlier run of the same fingerprint is reused.
+    """
+
+    function: Callable[[W, StepRun], D]
+    reuses: bool = True
+
+    def run(self, work: W, *, parent_run: str | None = None) -> Done[D]:
+        """Make the evidence, or reuse that of an earlier run.
+
+        Raises
+        ------
+        ContractError
+            There is no such parent run.
+        """
+        key, runs = self._key(work), work.workspace.store.runs
+        found = runs.finished(key) if self.reuses else None
+        if found is not None:
+            return Done(found, runs.read_evidence(found, self.document), reused=True)
+        with runs.step(key, parent_run=parent_run, tags=self.tags(work)) as opened:
+            opened.evidence(self.function(work, opened))
+        return Done(opened.run_id, runs.read_evidence(opened.run_id, self.document), reused=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelStep(_Declared[W, D]):
+    """A step that registers a model, by whose version it is found again.
+
+    Parameters
+    ----------
+    function : makes the model in an open run.
+    model : names the registered model.
+    doing : why other processes wait where one process of this machine makes it at a time.
+    """
+
+    function: Callable[[W, StepRun], Model[D]]
+    model: Callable[[W], str]
+    doing: str | None = None
+
+    def run(self, work: W, *, parent_run: str | None = None) -> DoneModel[D]:
+        """Make and register the model, or find the version of the same fingerprint.
+
+        Raises
+        ------
+        ContractError
+            There is no such parent run.
+        """
+        store, name, key = work.workspace.store, self.model(work), self._key(work)
+        registry, doing = store.registry, f"{self.doing} of {key.surface}"
+        with store.alone(name, doing=doing) if self.doing else nullcontext():
+            found = self._find(registry, name, key)
+            part = found or self._make(registry, work, key, parent_run)
+        run_id = registry.run_id(part)
+        return DoneModel(run_id, store.runs.read_evidence(run_id, self.document), found is not None, part)
+
+    def _find(self, registry: Registry, name: str, key: StepKey) -> Part | None:
+        """Return the version, if there is one and nothing of it is lost; its run is closed."""
+        part = registry.find(name, {INPUTS: key.inputs})
+        if part is None or not registry.is_whole(part):
+            return None
+        registry.runs.finish(registry.run_id(part))
+        return part
+
+    def _make(self, registry: Registry, work: W, key: StepKey, parent_run: str | None) -> Part:
+        """Make, write down and register, in this order, so that no version is without its evidence."""
+        name, tags = self.model(work), self.tags(work)
+        again = registry.find_lost_run(name, {INPUTS: key.inputs})
+        with registry.runs.step(key, parent_run=parent_run, tags=tags, again=again) as opened:
+            made = self.function(work, opened)
+            opened.evidence(made.evidence)
+            part = registry.register(
+                name,
+                made.files,
+                run_id=opened.run_id,
+                tags={**tags, **made.tags, INPUTS: key.inputs},
+                model_type=made.kind,
+                params=made.params,
+            )
+            registry.log_metrics(part, opened.run_id, made.metrics)
+        return part
