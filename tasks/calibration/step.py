@@ -222,7 +222,7 @@ def _fit(opened: StepRun, rows: TaskRows, model: Part, head: Head) -> _Calibrate
     scores = score_rows(rows, table, head.booster, head.encoder)
     fitted, choice = fit_map(rows, table, scores, outcomes, tested=tested)
     counts = (len(table), int(np.count_nonzero(outcomes)))
-    if rows.repeats is not None:  # the days of the test are learned from
+    if not rows.measures:
         return _Calibrated(fitted, choice, *counts, None, None)
     test = rows.test
     raw = score_test_rows(rows, model.sha256, head.booster, head.encoder)

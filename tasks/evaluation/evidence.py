@@ -108,7 +108,7 @@ class SearchSummary(Section):
 
 
 class TrainingEvidence(_OfTask):
-    """How a model was trained, and its figures on the test days, None of a refit.
+    """How a model was trained, and its figures on the test days, None of a refit and a judging factor.
 
     ``rows`` counts the examples, ``weights`` describes each factor of their weights, ``trees`` are the
     parameters of the trees, ``start`` the rounds of a dense start, ``parameters`` all that MLflow shows.
@@ -177,7 +177,7 @@ class MapChoice(Section):
 
 
 class CalibrationEvidence(_OfTask):
-    """How a map was fitted, and the figures of the test days before and after it, None of a refit."""
+    """How a map was fitted, and the figures of the test days before and after it, None of those too."""
 
     document: Literal["calibration"] = "calibration"
     version: Literal[1] = 1

@@ -92,8 +92,12 @@ class Judges:
         return Judge({link: made.get(link) or pins[link] for link in (*parents, task)}, late)
 
     def _make(self, parent: str, task: str) -> tuple[PinnedPart, PinnedPart]:
-        """Train and calibrate a parent on the days of a task; what was made before is found again."""
-        rows = TaskRows(self.workspace, parent, self.snapshot, self._judging_slices(parent, task))
+        """Train and calibrate a parent on the days of a task; what was made before is found again.
+
+        The task's joint alone is measured with it.
+        """
+        slices = self._judging_slices(parent, task)
+        rows = TaskRows(self.workspace, parent, self.snapshot, slices, measures=False)
         model = train.train(rows, parent_run=self.parent_run)
         fitted = calibrate.calibrate(rows, model_version=model.version, parent_run=self.parent_run)
         made = pin_trained(

@@ -67,8 +67,10 @@ class Recipe:
 class TaskRows:
     """A task, its slices and the snapshot that they are read from.
 
-    ``repeats``: the recipe of a tested model, where these rows are those of its refit. ``scored``: scores of
-    the test rows by the model's sha256, which training, comparison and calibration share.
+    ``repeats``: the recipe of a tested model, where these rows are those of its refit. ``measures``: models
+    are measured on the test days, other than a refit, which learns from them, and a factor that judges a
+    joint. ``scored``: scores of the test rows by the model's sha256, which training, comparison and
+    calibration share.
     """
 
     workspace: Workspace
@@ -76,6 +78,7 @@ class TaskRows:
     snapshot: Snapshot
     slices: TaskSlices
     repeats: Recipe | None = None
+    measures: bool = True
     scored: dict[str, Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -104,7 +107,7 @@ class TaskRows:
         slices = refit_slices(
             self.workspace.contracts, snapshot.mature_by(), snapshot.dates(), task=self.task
         )
-        return replace(self, slices=slices, repeats=recipe)
+        return replace(self, slices=slices, repeats=recipe, measures=False)
 
     @property
     def spec(self) -> TaskSpec:

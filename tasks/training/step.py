@@ -162,9 +162,8 @@ def _train(work: _Training, opened: StepRun) -> Model[TrainingEvidence]:
     rows = work.rows
     _log_sources(opened, rows)
     trained = train_model(rows, work.champion, partial(_choose_parameters, rows, opened))
-    scores = (
-        None if rows.repeats else score_rows(rows, rows.test, trained.fitted.booster, trained.rows.encoder)
-    )
+    model = trained.fitted.booster, trained.rows.encoder
+    scores = score_rows(rows, rows.test, *model) if rows.measures else None
     figures = None if scores is None else _figures(rows, scores)
     _log(opened, rows, trained, figures)
     files = {
