@@ -7,13 +7,22 @@ for the line that says how many threads there were, is checked.
 """
 
 import argparse
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
 import pyarrow as pa
 
+from benchmarks.retrained.repeats import watched
+from benchmarks.retrained.trees import HERE, RECIPES
+from tasks.pipeline import retrain
+from tasks.stores.workspace import Workspace
 from tasks.training.examples import Examples
 from tasks.training.fit import Fitted, fit_head
 from tasks.training.learning import Learning
@@ -29,7 +38,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--retrain", metavar="SURFACE", choices=sorted(RECIPES))
     asked = parser.parse_args()
+    if asked.retrain:
+        with tempfile.TemporaryDirectory() as folder:
+            retrain_by_step(asked.retrain, Path(folder))
+        return
     examples, matrix = made(asked.rows)
     settings = {
         "objective": "binary",
@@ -71,6 +85,22 @@ def main() -> None:
         )
     ratios = [min(pair[1][of] for pair in pairs) / min(pair[0][of] for pair in pairs) for of in (0, 1)]
     print(f"  ratio {ratios[0]:.3f} by the clock, {ratios[1]:.3f} by processors (at most {MOST})")
+
+
+def retrain_by_step(surface: str, home: Path) -> None:
+    """Retrain a surface in this process; print what each step cost."""
+    recipe = RECIPES[surface]
+    logs = [*recipe.logs, "--out", str(home / "logs" / surface)]
+    subprocess.run(
+        [sys.executable, "-m", "tasks.cli", *logs, "--json"], check=True, stdout=subprocess.DEVNULL
+    )
+    workspace = Workspace.open(surface, surfaces=HERE / "surfaces", home=home)
+    with watched() as watch:
+        retrain(workspace, as_of=datetime.fromisoformat(recipe.as_of))
+    print(f"retrain of {surface} in one process: seconds of processors, rows scored / rows that had to be")
+    for step, cost in watch.costs.items():
+        print(f"  {step:10} {cost.seconds:6.1f} s  {cost.scored:12,} rows  {cost.ratio:.2f}")
+    print(f"  all        {sum(cost.seconds for cost in watch.costs.values()):6.1f} s")
 
 
 def made(rows: int) -> tuple[Examples, np.ndarray]:
