@@ -10,20 +10,19 @@ from tests.docs.pages import DOCS
 
 PAGE: Final = DOCS / "reference" / "commands.md"
 COMMON: Final = ("--surfaces", "--home", "--json", "--help")
-"""Options of every command, which are said once."""
+"""Options of every command."""
 HEAD: Final = """# Commands
 
-Every command takes `--surfaces DIR` (the folder of the contracts; default `EQUIPOISE_SURFACES`, else `surfaces`),
-`--home DIR` (the folder of the state; default `EQUIPOISE_HOME`, else `.equipoise`), `--json` (one JSON document on
-stdout and nothing else there) and `--help`. SURFACE is a folder of contracts below `--surfaces`. Progress and logs go
-to stderr.
+Every command takes `--surfaces DIR` (folder of the contracts; default `EQUIPOISE_SURFACES`, else `surfaces`), `--home DIR` (folder of the
+state; default `EQUIPOISE_HOME`, else `.equipoise`), `--json` (one JSON document on stdout) and `--help`. SURFACE is a folder below
+`--surfaces`. Progress and logs go to stderr.
 
-| exit code | means |
+| exit code | meaning |
 | --- | --- |
 | 0 | done |
-| 1 | a verdict says no: a hold, invalid contracts, a failed validation |
-| 2 | wrong use, a bad contract or bad data: one message says which |
-| 3 | a store, a service or the program itself failed |
+| 1 | a negative verdict: a hold, invalid contracts, a failed validation |
+| 2 | wrong use, a bad contract or bad data |
+| 3 | a store, a service or the program failed; `<home>/faults` has the traceback |
 """
 
 
@@ -45,28 +44,30 @@ def page() -> str:
 
 
 def section(words: str, command: Any) -> Iterator[str]:
-    """Yield what the page says of a command."""
+    """Yield the lines of a command."""
     example = command.epilog.partition("example: ")[2]
-    yield from (f"### {words}", "", cell(command.help), "", "```console", f"$ {example}", "```", "")
+    yield from (f"### {words}", "", line(command.help), "", "```console", f"$ {example}", "```", "")
     rows = [row for parameter in command.params if (row := describe(vars(parameter)))]
     if rows:
-        yield from ("| what | required | meaning |", "| --- | --- | --- |", *rows, "")
+        yield from (*rows, "")
 
 
 def describe(parameter: Mapping[str, Any]) -> str:
-    """Return the row of an argument or option; empty where every command takes it."""
+    """Return the line of an argument or option; empty where every command takes it."""
     name = parameter["opts"][0]
     if name in COMMON or parameter["metavar"] == "SURFACE":
         return ""
     shown = parameter["metavar"] or "" if not parameter.get("is_flag") else ""
     typed = (f"{name} {shown}" if name.startswith("-") else shown or name.upper()).strip()
-    several = " (may be repeated)" if parameter["multiple"] else ""
-    return f"| `{cell(typed)}` | {'yes' if parameter['required'] else ''} | {cell(parameter['help'] or '')}{several} |"
+    several = " Repeatable." if parameter["multiple"] else ""
+    required = " (required)" if parameter["required"] else ""
+    meaning = f": {line(parameter['help'])}" if parameter["help"] else ""
+    return f"- `{typed}`{required}{meaning}{several}"
 
 
-def cell(text: str) -> str:
-    """Return a text as one line that a table can hold."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
+def line(text: str) -> str:
+    """Return a text as one line of Markdown."""
+    return " ".join(text.split()).replace("<", "&lt;")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What happens when: the faults that tests bring about, and what the program then does.
+"""Faults that tests inject, and their results.
 
 ``python -m tests.docs.faults`` writes them into ``docs/faults.md``.
 """
@@ -14,7 +14,7 @@ START: Final = "<!-- made by python -m tests.docs.faults -->"
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, what the program does, and the test that brings it about (path below ``tests``, function)."""
+    """A fault, its result, and the test that injects it (path below ``tests``, function)."""
 
     when: str
     then: str
@@ -25,43 +25,43 @@ FAULTS: Final = {
     "A process is killed": (
         Fault(
             "while a fresh home's MLflow database is made",
-            "nothing of it is visible; the next command makes it",
+            "the next command makes it",
             "stores/test_database.py::test_a_process_killed_while_the_database_is_made_leaves_a_home_that_works",
         ),
         Fault(
             "in a labels build",
-            "the last snapshot is still read; the next build ends in the same one",
+            "the last snapshot stays valid; the next build gives the same one",
             "labels/test_build.py::test_a_build_that_is_killed_leaves_the_last_snapshot_and_the_next_finishes",
         ),
         Fault(
             "in a retrain, seven times",
-            "it ends in the same release with the same verdict",
+            "the same release with the same verdict",
             "test_pipeline.py::test_killed_seven_times_it_ends_in_the_same_release",
         ),
         Fault(
             "in a promotion, three times",
-            "one move, one row of the audit",
+            "one alias update, one row of the audit",
             "test_pipeline.py::test_a_promotion_that_was_killed_three_times_makes_one_move",
         ),
         Fault(
             "in a rollback, three times",
-            "one move, one row of the audit",
+            "one alias update, one row of the audit",
             "promotion/moves/test_rollback.py::test_a_rollback_that_was_killed_three_times_makes_one_move",
         ),
         Fault(
-            "and leaves scratch behind",
-            "the next run sweeps what has no living owner",
+            "scratch files are left",
+            "the next run removes those without a living owner",
             "stores/test_scratch.py::test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_stays",
         ),
         Fault(
-            "not killed but stopped, while it holds a lock",
-            "who waits is told who holds it and since when, and stops after ten minutes (exit code 3)",
+            "stopped while it holds a lock",
+            "waiting processes name the holder and stop after ten minutes (exit code 3)",
             "stores/test_locks.py::test_a_stopped_holder_is_named_and_not_waited_for_without_end",
         ),
     ),
     "Something is lost or damaged": (
         Fault(
-            "a power cut empties what a labels build wrote last",
+            "a power cut empties the newest files of a labels build",
             "the torn commit is set aside and the next build writes it again",
             "labels/test_faults.py::test_a_power_cut_that_empties_what_was_written_last_is_mended_by_the_next_build",
         ),
@@ -71,28 +71,28 @@ FAULTS: Final = {
             "stores/test_delta_table.py::test_a_checkpoint_that_cannot_be_read_is_set_aside_and_the_commits_are_read",
         ),
         Fault(
-            "labels are turned over in their Parquet file",
+            "labels are flipped in their Parquet file",
             "the snapshot is refused where it is read; without that file, a build as of the same instant makes it again under its name",
             "labels/test_damaged_files.py::test_labels_turned_over_in_their_file_are_refused_and_built_again",
         ),
         Fault(
             "a single bit of a label file flips",
-            "it is never read as other labels",
+            "it is refused, never read as other labels",
             "labels/test_damaged_files.py::test_of_single_flipped_bits_none_is_read_as_other_labels",
         ),
         Fault(
             "the evidence of a run is lost or torn",
-            "that run is no finished run, and its step is made again",
+            "the run does not count, and its step runs again",
             "stores/test_runs.py::test_a_run_whose_evidence_is_lost_or_torn_is_no_finished_run",
         ),
         Fault(
-            "a part loses its files",
-            "it is made again in its place",
+            "a component loses its files",
+            "it is made again",
             "stores/test_steps.py::test_a_model_that_lost_its_files_or_its_evidence_is_made_again_in_its_place",
         ),
         Fault(
-            "this user may not write the home, or a file that was named",
-            "one message, exit code 2; what only reads still works",
+            "the user may not write the home or a named file",
+            "one message, exit code 2; reading commands still work",
             "cli/test_surroundings.py::test_who_may_only_read_can_list_show_verify_explain_and_score",
         ),
         Fault(
@@ -101,42 +101,42 @@ FAULTS: Final = {
             "cli/test_surroundings.py::test_a_current_folder_that_was_removed_is_one_message_with_exit_code_2",
         ),
         Fault(
-            "whoever moves a release has no name on this machine",
-            "they are asked for one (`--by`), exit code 2",
+            "the user has no name on this machine",
+            "`--by` is asked for, exit code 2",
             "cli/test_surroundings.py::test_a_person_without_a_name_is_asked_for_one",
         ),
         Fault(
-            "the disk has no room for a file, or for what is printed",
+            "the disk is full, for a file or for output",
             "one message, exit code 3",
             "cli/test_surroundings.py::test_a_limit_on_the_size_of_files_ends_in_one_message",
         ),
         Fault(
-            "an error that nobody foresaw, in any command",
+            "an unexpected error in any command",
             "one message, exit code 3, and the traceback in a file below `faults` in the home",
             "cli/test_faults.py::test_an_error_inside_any_command_is_one_message_exit_code_3_and_a_report_file",
         ),
         Fault(
-            "the disk is full in the middle of a build",
-            "one message; the last snapshot is still read",
+            "the disk is full during a build",
+            "one message; the last snapshot stays valid",
             "labels/test_faults.py::test_a_full_disk_in_the_middle_of_a_build_leaves_the_last_snapshot",
         ),
         Fault(
             "a row of the audit is torn",
-            "one rollback mends it, and needs no version",
+            "one rollback repairs it without a version",
             "promotion/moves/test_rollback.py::test_with_a_torn_audit_one_rollback_is_enough_and_needs_no_version",
         ),
         Fault(
             "the home is copied",
-            "the copy reads and writes below itself alone",
+            "the copy uses only its own files",
             "stores/test_database.py::test_a_copied_home_reads_and_writes_below_itself_alone",
         ),
         Fault(
-            "a backup is not whole",
+            "a backup is incomplete",
             "nothing is restored",
             "stores/test_backup.py::test_a_backup_that_is_not_whole_restores_nothing",
         ),
     ),
-    "Somebody changes what was decided on": (
+    "Evidence, releases or aliases are changed": (
         Fault(
             "evidence is edited in MLflow",
             "nothing is promoted (exit code 1)",
@@ -149,22 +149,22 @@ FAULTS: Final = {
         ),
         Fault(
             "two models inside a release are swapped, and every digest is made anew",
-            "its bytes are not those of the parts that it pins: refused",
+            "refused: the bytes differ from the pinned components",
             "release/test_view.py::test_two_models_that_were_swapped_are_found_though_every_digest_was_made_anew",
         ),
         Fault(
             "the registry begins again, and another release has the champion's number",
-            "a move is for a release's bytes and not for its number: refused",
+            "refused: alias updates name bytes, not numbers",
             "promotion/moves/test_promote.py::test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted",
         ),
         Fault(
             "a row of the audit is changed in place",
-            "the history shows it as changed",
+            "the history shows it",
             "promotion/moves/test_rollback.py::test_a_row_that_was_changed_in_place_is_shown_as_such",
         ),
         Fault(
             "an alias is moved by hand",
-            "it is noticed, and a rollback puts it right",
+            "it is reported, and a rollback corrects it",
             "promotion/moves/test_rollback.py::test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right",
         ),
         Fault(
@@ -180,24 +180,24 @@ FAULTS: Final = {
         ),
         Fault(
             "a challenger of months ago is promoted",
-            "it is judged as of today, and its age holds it",
+            "evaluated as of today and held for its age",
             "promotion/moves/test_promote_later.py::test_a_challenger_of_months_ago_is_judged_as_of_today",
         ),
         Fault(
             "a log breaks between a retrain and its promotion: events of one name fall silent",
-            "labels that have matured since are validated as of the promotion's day, and hold it",
+            "labels that have matured since are validated and hold it",
             "promotion/moves/test_promote_later.py::test_a_stream_of_events_that_fell_silent_since_holds_the_release",
         ),
         Fault(
             "nobody answers an approval in time",
-            "a row of the audit says so, the run is red, no alias moves",
+            "a row of the audit, a failed run, no alias update",
             "dags/test_promote.py::test_an_approval_that_times_out_leaves_a_row_of_the_audit_and_moves_no_alias",
         ),
     ),
-    "A log is not what it seems": (
+    "Irregular logs and inputs": (
         Fault(
-            "the as-of lies beyond what the log has brought",
-            "what had no time to arrive stays immature, and the build says so",
+            "the as-of lies beyond the end of the log",
+            "later labels stay immature, with a warning",
             "labels/test_build.py::test_a_build_far_beyond_the_end_of_the_log_says_so_and_makes_no_negative",
         ),
         Fault(
@@ -217,7 +217,7 @@ FAULTS: Final = {
         ),
         Fault(
             "all events of a day are missing, also in a first week",
-            "validation names the day; what it could not judge it calls not judged",
+            "validation names the day, or reports it as not judged",
             "validation/test_day_rules.py::test_a_silent_day_of_a_first_week_is_found_by_all_its_days",
         ),
         Fault(
@@ -271,24 +271,16 @@ FAULTS: Final = {
             "contracts/test_yaml_file.py::test_what_is_no_regular_file_is_refused_without_waiting_or_reading_it",
         ),
     ),
-    "Nobody foresaw it": (
-        Fault(
-            "anything else goes wrong in a command",
-            "one message, exit code 3, and the traceback in `<home>/faults`",
-            "cli/test_faults.py::test_it_is_one_message_with_exit_code_3_and_the_traceback_is_in_the_home",
-        ),
-    ),
 }
-"""By what it is about, in the order of the page."""
+"""Faults by heading, in the order of the page."""
 
 
 def lines() -> Iterator[str]:
     """Yield the tables of the page."""
     for title, faults in FAULTS.items():
-        yield from ("", f"## {title}", "", "| when | then | test |", "| --- | --- | --- |")
+        yield from ("", f"## {title}", "", "| fault | result | test |", "| --- | --- | --- |")
         for fault in faults:
-            path, _, function = fault.test.partition("::")
-            yield f"| {fault.when} | {fault.then} | `{path}` {function.removeprefix('test_').replace('_', ' ')} |"
+            yield f"| {fault.when} | {fault.then} | `{fault.test.partition('::')[0]}` |"
 
 
 def page(text: str) -> str:
