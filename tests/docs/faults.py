@@ -143,12 +143,12 @@ FAULTS: Final = {
             "promotion/moves/test_promote.py::test_evidence_that_somebody_edited_promotes_nothing",
         ),
         Fault(
-            "gates or base rates are loosened, or a reviewer is added, after a release was judged",
-            "what was loosened is named in case, audit and dossier, and asks for the approvals of a policy",
+            "gates or base rates are loosened, or a reviewer is added, after the evaluation",
+            "case, audit and dossier name the change, and the policy's approvals are needed",
             "promotion/moves/test_promote.py::test_loosened_gates_ask_for_approvals_and_are_named_everywhere",
         ),
         Fault(
-            "two models inside a release are swapped, and every digest is made anew",
+            "two models inside a release are swapped, with new digests",
             "refused: the bytes differ from the pinned components",
             "release/test_view.py::test_two_models_that_were_swapped_are_found_though_every_digest_was_made_anew",
         ),
@@ -174,7 +174,7 @@ FAULTS: Final = {
             "e2e/test_stages.py::test_a_row_that_was_tampered_with_is_found_by_verify_on_the_page_and_by_a_promotion",
         ),
         Fault(
-            "a release is served that no move made champion, or where the audit cannot be asked",
+            "a release that no audited update made champion is served, or the audit cannot be read",
             "with `EQUIPOISE_REQUIRE_VERIFIED=1` it refuses to load",
             "release/test_vouching.py::test_where_the_program_is_not_installed_nobody_can_ask_and_it_is_refused",
         ),
@@ -206,7 +206,7 @@ FAULTS: Final = {
             "labels/test_build.py::test_an_as_of_after_now_is_refused_and_nothing_is_built",
         ),
         Fault(
-            "a file of it is replaced while it is read",
+            "a file is replaced while it is read",
             "one message, never other labels",
             "logs/test_replaced.py::test_a_file_that_is_replaced_while_labels_are_built_is_one_message",
         ),
@@ -217,7 +217,7 @@ FAULTS: Final = {
         ),
         Fault(
             "all events of a day are missing, also in a first week",
-            "validation names the day, or reports it as not judged",
+            "validation names the day, or reports that it was not tested",
             "validation/test_day_rules.py::test_a_silent_day_of_a_first_week_is_found_by_all_its_days",
         ),
         Fault(
@@ -246,8 +246,8 @@ FAULTS: Final = {
             "logs/test_odd_files.py::test_columns_of_any_name_and_type_are_read_or_refused",
         ),
         Fault(
-            "a contract holds any odd value, or an odd name beside its own",
-            "every problem is a line of `check`; what reads the contract refuses it (exit code 2)",
+            "a contract has an unusual value or key",
+            "`check` lists every problem; other commands refuse it (exit code 2)",
             "cli/test_odd_input.py::test_a_contract_with_any_odd_value_is_checked_or_refused",
         ),
         Fault(
@@ -261,8 +261,8 @@ FAULTS: Final = {
             "release/test_odd_candidates.py::test_candidates_with_any_odd_column_are_scored_or_refused",
         ),
         Fault(
-            "candidates hold categories that training never saw",
-            "`score` says which features, and of how many rows",
+            "candidates have unknown categories",
+            "`score` counts them by feature",
             "release/test_strange_inputs.py::test_unseen_categories_and_values_out_of_range_are_counted",
         ),
         Fault(
