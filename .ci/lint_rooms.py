@@ -6,6 +6,7 @@
     With great_expectations: suites.             ... and these that library alone
     a kernel (any other module of the room)      imports no store, and no library that keeps or runs things
     a public function that another room uses     takes and gives no mapping of ``Any``
+    subjects, thresholds and segments            have fields; nothing takes their printed form apart
 
 An exception stands in ``UNTYPED`` with its reason.
 """
@@ -23,6 +24,13 @@ HEAVY: Final = ("airflow", "mlflow", "great_expectations", "pyspark", "deltalake
 STORE: Final = "tasks.stores"
 VALUES: Final = tuple(f"tasks.stores.{name}" for name in ("location", "digests", "manifest", "flush"))
 """What lies in the stores' room and keeps nothing: paths, digests, manifests, the way to the disk."""
+TYPED: Final = frozenset({"subject", "threshold"})
+PARSING: Final = frozenset(
+    {"partition", "rpartition", "split", "rsplit", "removeprefix", "removesuffix", "startswith", "endswith"}
+)
+"""Names of values that have fields, and the methods of text that would take them apart."""
+PARSED: Final = {"validation/label_calendar.py": "the subject of a check is a name and a value in words"}
+"""Modules that may, with the reason."""
 UNTYPED: Final = {
     "tasks.contracts.head_plan.head_plan": "the JSON that lies beside a model",
     "tasks.contracts.yaml_file.read_yaml": "what a person wrote, before it is validated",
@@ -38,7 +46,7 @@ UNTYPED: Final = {
 
 def main() -> int:
     """Print every breach; return the exit code."""
-    breaches = [*find_kernel_imports(), *find_untyped_mappings()]
+    breaches = [*find_kernel_imports(), *find_untyped_mappings(), *find_parsed_values()]
     sys.stdout.writelines(f"{breach}\n" for breach in breaches)
     return 1 if breaches else 0
 
@@ -106,6 +114,32 @@ def find_untyped_mappings() -> Iterator[str]:
             is_shared = f"{module}.{name.split('.')[0]}" in shared
             if is_shared and f"{module}.{name}" not in UNTYPED and has_untyped_mapping(function):
                 yield f"{file.relative_to(TASKS.parent)}:{function.lineno}: {name} has a mapping of Any"
+
+
+def find_parsed_values() -> Iterator[str]:
+    """Yield each place that takes the text of a typed value apart."""
+    for file in sorted(set(TASKS.rglob("*.py")) - {TASKS / name for name in PARSED}):
+        for line in parsed_lines(ast.parse(file.read_text(encoding="utf-8"))):
+            path = file.relative_to(TASKS.parent)
+            yield f"{path}:{line}: a subject, threshold or segment has fields: read them"
+
+
+def parsed_lines(tree: ast.AST) -> Iterator[int]:
+    """Yield the lines that call a method of `PARSING` on something named like a value of `TYPED`.
+
+    Examples
+    --------
+    >>> list(parsed_lines(ast.parse("verdict.subject.rpartition('.')")))
+    [1]
+    >>> [list(parsed_lines(ast.parse(text))) for text in ("str(one.threshold).split(' ')", "a.split()")]
+    [[1], []]
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in PARSING:
+            names = {one.attr for one in ast.walk(node.func.value) if isinstance(one, ast.Attribute)}
+            names |= {one.id for one in ast.walk(node.func.value) if isinstance(one, ast.Name)}
+            if names & TYPED:
+                yield node.lineno
 
 
 def public_functions(file: Path) -> Iterator[tuple[str, ast.FunctionDef]]:

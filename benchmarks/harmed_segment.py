@@ -14,13 +14,13 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Primary
 from tasks.evaluation.calibration_verdicts import FALSE_DISCOVERIES, benjamini_hochberg
 from tasks.evaluation.clustered import Ratio, RowClusters
 from tasks.evaluation.grouped import GroupedRows, PairedEstimates, grouped_ratio, paired_estimates
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.verdicts import Bounds, Outcome, beyond_p_value
+from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.verdicts import Outcome, beyond_p_value
 from tasks.replay.primary import judge_primary, judge_primary_segments
 
 SLOTS: Final = 10
@@ -29,7 +29,7 @@ BASE: Final = 0.05
 SIZES: Final = ((400, 14), (2000, 7))
 LOSS: Final = 0.2
 PRIMARY: Final = Primary()
-TWICE: Final = Bounds(low=-2 * PRIMARY.relative_decrease_max)
+TWICE: Final = Threshold(low=-2 * PRIMARY.relative_decrease_max)
 REGIONS, TENURES, CATEGORIES = 8, 3, 6
 
 
@@ -93,8 +93,8 @@ def _estimates(log: Log, codes: npt.NDArray[np.int64], count: int) -> list[Paire
 
 
 def _measured(segment: str, figures: PairedEstimates) -> Measured:
-    kind = MetricKind.OBSERVED_UTILITY
-    return Measured(PRIMARY.metric, segment, "", None, None, figures.relative, kind, events=figures.events)
+    subject = Subject("observed_utility")
+    return Measured(subject, segment, "", None, None, figures.relative, events=figures.events)
 
 
 def _effects(rng: np.random.Generator, spread: float, count: int) -> npt.NDArray[np.float64]:

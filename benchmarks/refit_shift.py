@@ -24,6 +24,7 @@ from benchmarks.calibrating.logged import LOGGED, ROOT, SHARED, shared_data
 from tasks.contracts.yaml_file import read_yaml
 from tasks.datasets.world.generate import START, generate
 from tasks.evaluation.evidence import CalibrationEvidence
+from tasks.evaluation.subjects import Threshold
 from tasks.evaluation.verdicts import Estimate
 from tasks.pipeline import RetrainResult, retrain
 from tasks.reports.numbers import format_estimate
@@ -91,11 +92,12 @@ def _print(name: str, workspace: Workspace, result: RetrainResult) -> None:
     served = _calibrated_on(workspace, result.release)
     print(f"{name}: shift on the test days, and positives to calibrate on, tested | served")
     for gate in result.gates:
-        task, _, what = gate["subject"].rpartition(".")
+        task, what = gate["subject"].get("task", ""), gate["subject"]["metric"]
         if what == "refit_shift":
             shift = format_estimate(TypeAdapter(Estimate).validate_python(gate["observed"]))
+            bound = Threshold(**gate["threshold"])
             print(
-                f"  {task:<20}{gate['segment']:<22}{shift:<28}{gate['threshold']:<10}{gate['outcome']:<12}"
+                f"  {task:<20}{gate['segment']:<22}{shift:<28}{bound!s:<10}{gate['outcome']:<12}"
                 f"{tested[task]:>9,} |{served[task]:>9,}"
             )
         elif what == "refit":

@@ -63,7 +63,9 @@ def main() -> None:
         test = decide_slice(workspace, manifest, EntrantVersions(1, baseline=1).load(workspace))
     rehearsal = Rehearsal(test.contracts, test.log, test.policy.slates, test.baseline.slates, {})
     found = rehearse(rehearsal, {}, run="")
-    views = {(one.metric, one.segment) for one in found.measured if one.metric in rehearsal.metrics}
+    views = {
+        (one.subject.name, one.segment) for one in found.measured if one.subject.name in rehearsal.metrics
+    }
     columns = {(name, None if segment == ALL else segment_column(segment)) for name, segment in views}
     compared = Compared(test.log, test.policy.slates, test.baseline.slates)
     sums = count_sums(compared, ((rehearsal.metrics[name], column) for name, column in columns))

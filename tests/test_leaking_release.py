@@ -17,6 +17,7 @@ from tasks.replay.tuning.tuning_slice import TuningSlice
 from tasks.stores.workspace import Workspace
 from tests.feeds.leaking_kernel import register_leaking
 from tests.feeds.mini import LATER, Retrained
+from tests.verdicts import subject_of
 
 
 @pytest.fixture(scope="module")
@@ -40,11 +41,11 @@ def test_each_constraint_that_leaks_is_the_first_reason_with_its_count(judged: G
     assert judged.verdict == "hold"
     leaks = [verdict for verdict in judged.gates if verdict["gate"] == "constraints"]
     assert judged.gates[: len(leaks)] == leaks
-    assert {verdict["subject"] for verdict in leaks} == {"policy_violation", "not_permitted"}
+    assert {subject_of(verdict) for verdict in leaks} == {"policy_violation", "not_permitted"}
     for verdict, reason in zip(leaks, judged.reasons, strict=False):
         count = verdict["observed"]["value"]
         assert count > 0
-        assert reason.startswith(f"constraints block: {verdict['subject']} {count:.0f}")
+        assert reason.startswith(f"constraints block: {subject_of(verdict)} {count:.0f}")
 
 
 def test_it_is_counted_on_the_test_days_and_on_the_newest_traffic(workspace: Workspace, leaking: int) -> None:
@@ -72,7 +73,7 @@ def test_a_champion_that_leaks_warns_and_does_not_hold_what_would_take_its_place
     assert [verdict for verdict in before.guardrails if verdict["gate"] == "constraints"] == []
     leaks = [verdict for verdict in beside.guardrails if verdict["gate"] == "constraints"]
     named = f"champion {leaking}"
-    assert [one["subject"] for one in leaks] == [f"{named} policy_violation", f"{named} not_permitted"]
+    assert [subject_of(one) for one in leaks] == [f"policy_violation of {named}", f"not_permitted of {named}"]
     assert {(one["outcome"], one["evidence"]) for one in leaks} == {("warn", beside.run_id)}
     assert all(one["observed"]["value"] > 0 for one in leaks)
 

@@ -22,6 +22,7 @@ from tasks.training.slices import DaySlice
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, TASKS, Killed, Retrained
 from tests.stores.mlflow_home import new_home
+from tests.verdicts import subject_of
 
 
 def test_a_first_release_is_judged_and_becomes_the_challenger(first_retrain: Retrained) -> None:
@@ -64,7 +65,7 @@ def test_a_second_release_takes_from_the_champion_what_was_not_trained(second_re
 
 def test_what_is_lent_is_as_old_as_it_is(second_retrain: Retrained) -> None:
     ages = releases.release_manifest(second_retrain.workspace, 2).ages()
-    judged = {gate["subject"]: gate["observed"] for gate in second_retrain.result.gates}
+    judged = {subject_of(gate): gate["observed"] for gate in second_retrain.result.gates}
     lent, trained = (f"{NAME}.task.{task}" for task in ("return_5d", "click_30m"))
     assert judged["return_5d.newest_training_row"]["value"] == ages[lent].days > ages[trained].days
     first = releases.release_manifest(second_retrain.workspace, 1).ages()[lent]
@@ -77,7 +78,7 @@ def test_a_second_release_challenges_and_leaves_the_champion_alone(second_retrai
 
 
 def test_a_second_release_is_compared_with_the_champion(second_retrain: Retrained) -> None:
-    judged = {(gate["gate"], gate["subject"]) for gate in second_retrain.result.gates}
+    judged = {(gate["gate"], subject_of(gate)) for gate in second_retrain.result.gates}
     assert ("model", "click_30m.auc_by_request_drop") in judged
     assert ("model", "click_30m.auc_by_request") not in judged
     assert {("shadow", "overlap_at_k"), ("shadow", "score_shift")} <= judged
@@ -87,7 +88,7 @@ def test_a_slow_task_without_a_mature_label_in_the_shared_slice_is_held_to_the_f
     second_retrain: Retrained,
 ) -> None:
     judged = [gate for gate in second_retrain.result.gates if gate["threshold"] == ">= 0.5"]
-    (floor,) = [gate for gate in judged if gate["subject"].startswith("return_5d.auc")]
+    (floor,) = [gate for gate in judged if subject_of(gate).startswith("return_5d.auc")]
     assert "shared test slice" in floor["reason"]
 
 

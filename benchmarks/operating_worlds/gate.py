@@ -21,6 +21,7 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import Runs
 from tasks.evaluation.replay_evidence import ChampionComparison, Measured, ShadowComparison
+from tasks.evaluation.subjects import RATCHET
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, decide_release
 from tasks.promotion.gates.judge import Evidence, judge_release
@@ -32,7 +33,7 @@ from tasks.replay.compare import compare
 from tasks.replay.findings import Findings
 from tasks.replay.log import Slates
 from tasks.replay.orders import baseline_order
-from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse, report_metrics
+from tasks.replay.rehearse import Rehearsal, rehearse, report_metrics
 from tasks.replay.scored import Scored
 from tasks.replay.slates import TestSlice
 

@@ -30,6 +30,7 @@ from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.documents import Figure
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL, segment_column
+from tasks.evaluation.subjects import NO_THRESHOLD, Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Promote, decide_release
 from tasks.replay.log import Slates
@@ -178,15 +179,15 @@ class Truth:
     def measured(self, measured: Measured, candidate: Candidate, judged: Judged) -> float:
         """Return the true change that an interval is about."""
         within = self._rows(measured)
-        weigh = discounts if measured.kind is MetricKind.NDCG else looks
+        weigh = discounts if measured.subject.metric == MetricKind.NDCG else looks
         values = self._values(measured, candidate, judged.baseline)
         ours, theirs = (weigh(slot) for slot in (candidate.slot, judged.baseline.slot))
         return change(weighted_mean(values, ours, within), weighted_mean(values, theirs, within))
 
     def _values(self, measured: Measured, candidate: Candidate, baseline: Slates) -> Floats:
         """Return the truth of a metric by row; a logged order has no weights, so the release's own count."""
-        if measured.kind is not MetricKind.OBSERVED_UTILITY:
-            return self.of(str(measured.subject))
+        if measured.subject.metric != MetricKind.OBSERVED_UTILITY:
+            return self.of(measured.subject.task)
         return self.utility if baseline.worth else true_utility(self.data, candidate.policy)
 
     def _rows(self, measured: Measured) -> Rows | None:
@@ -222,11 +223,11 @@ def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str, whole: 
 
 def _reasons(verdicts: Sequence[Verdict], inconclusive: Any) -> Iterator[Reason]:
     """Yield the verdicts that hold a release, each judged as if it stood alone beside a pass."""
-    passed = Verdict("", "", ALL, Outcome.PASS, "", None)
+    passed = Verdict("", Subject(""), ALL, Outcome.PASS, NO_THRESHOLD, None)
     for verdict in verdicts:
         if not isinstance(decide_release([passed, verdict], inconclusive=inconclusive), Promote):
             days = verdict.power.days_needed if verdict.power else None
-            yield Reason(verdict.gate, verdict.subject, verdict.segment, str(verdict.outcome), days)
+            yield Reason(verdict.gate, str(verdict.subject), verdict.segment, str(verdict.outcome), days)
 
 
 def _changes(truth: Truth, candidate: Candidate, judged: Judged) -> Iterator[Change]:
@@ -235,13 +236,13 @@ def _changes(truth: Truth, candidate: Candidate, judged: Judged) -> Iterator[Cha
     named = {(rail.metric, column) for rail in rails for column in rail.by}
     for measured in judged.measured:
         seen, column = measured.relative, segment_column(measured.segment)
-        if measured.kind not in _OF_TRUTH or seen is None:
+        if measured.subject.metric not in _OF_TRUTH or seen is None:
             continue
-        if column is not None and (measured.metric, column) not in named:
+        if column is not None and (measured.subject.name, column) not in named:
             continue
         yield Change(
-            metric=measured.metric,
-            kind=str(measured.kind),
+            metric=measured.subject.name,
+            kind=measured.subject.metric,
             segment=measured.segment,
             value=seen.value,
             low=seen.low,

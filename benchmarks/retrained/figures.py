@@ -104,7 +104,8 @@ def _judged(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"reason/{number}", reason
     for gate in made["gates"]:
         known = dict(gate)
-        name = "/".join(str(known.pop(key)) for key in ("gate", "subject", "segment"))
+        subject = " ".join(known.pop("subject").values())
+        name = f"{known.pop('gate')}/{subject}/{known.pop('segment')}"
         yield from _flat(f"gate/{name}", known)
 
 

@@ -7,7 +7,7 @@ from rich.console import RenderableType, group
 from rich.table import Table
 from rich.text import Text
 
-from tasks.cli.text import Plain, unbroken
+from tasks.cli.text import Plain, unbroken, written_subject
 from tasks.reports.numbers import format_change, format_counted, format_number, spoken
 
 _STYLES: Final = {"pass": "green", "block": "red", "metric_missing": "red"}
@@ -52,7 +52,7 @@ def write_shadow(plain: Plain) -> Iterator[RenderableType]:
     yield _verdicts(plain["verdicts"])
     for one in plain["verdicts"]:
         if one["outcome"] != "pass" and one["reason"]:
-            yield Text(f"  {one['subject']}: {one['reason']}")
+            yield Text(f"  {written_subject(one)}: {one['reason']}")
     yield Text(f"run: {plain['run_id']}")
 
 
@@ -82,8 +82,16 @@ def _verdicts(verdicts: list[Plain]) -> Table:
     for one in sorted(verdicts, key=lambda one: not _is_harm(one)):
         written = change if one["relative"] else level
         outcome = Text(spoken(one["outcome"]), style=_STYLES.get(one["outcome"], "yellow"))
-        table.add_row(outcome, one["subject"], one["segment"], written(one["observed"]), one["threshold"])
+        table.add_row(
+            outcome, written_subject(one), one["segment"], written(one["observed"]), _threshold(one)
+        )
     return table
+
+
+def _threshold(verdict: Plain) -> str:
+    from tasks.evaluation.subjects import Threshold
+
+    return str(Threshold(**verdict["threshold"]))
 
 
 def _is_harm(verdict: Plain) -> bool:
@@ -113,12 +121,12 @@ def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
         written = level if one["bound"] == "level" else change
         says = Text(spoken(one["verdict"]), style="red" if one["verdict"] == "disagrees" else "")
         rows = "-" if one["ess"] is None else f"{one['ess']:,.0f}"
-        table.add_row(says, one["metric"], written(one["replayed"]), written(one["off_policy"]), rows)
+        table.add_row(says, written_subject(one), written(one["replayed"]), written(one["off_policy"]), rows)
     yield table
     reasons: dict[str, list[str]] = {one["reason"]: [] for one in checks if one["reason"]}
     for one in checks:
         if one["reason"]:
-            reasons[one["reason"]].append(one["metric"])
+            reasons[one["reason"]].append(written_subject(one))
     for reason, metrics in reasons.items():
         yield Text(f"  {', '.join(dict.fromkeys(metrics))}: {reason}")
 

@@ -187,6 +187,13 @@ def write_release(plain: Plain) -> Group:
     )
 
 
+def written_subject(verdict: Plain) -> str:
+    """Write what a verdict or a figure is of."""
+    from tasks.evaluation.subjects import Subject  # imports pydantic, for which no help waits
+
+    return str(Subject(**verdict["subject"]))
+
+
 @group()
 def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
     """Write both releases, what changed, and the figures of each task side by side."""
@@ -199,10 +206,12 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
     yield Text(f"contracts that changed: {', '.join(plain['contracts']) or 'none'}")
     yield Text("parts that changed:" if plain["parts"] else "parts that changed: none")
     yield write_pairs((name, f"{a or 'none'} -> {b or 'none'}") for name, (a, b) in plain["parts"].items())
-    for title, names in (("weights", ("task", "context")), ("verdicts", ("gate", "subject", "segment"))):
-        yield Text(f"{title} that changed:" if plain[title] else f"{title} that changed: none")
+    judged = [{**row, "subject": written_subject(row)} for row in plain["verdicts"]]
+    weights = ("weights", ("task", "context"), plain["weights"])
+    for title, names, rows in (weights, ("verdicts", ("gate", "subject", "segment"), judged)):
+        yield Text(f"{title} that changed:" if rows else f"{title} that changed: none")
         yield write_pairs(
-            (" ".join(row[name] for name in names if row[name]), _change_words(row)) for row in plain[title]
+            (" ".join(row[name] for name in names if row[name]), _change_words(row)) for row in rows
         )
     table = Table(box=None, pad_edge=False)
     for name in ("task", "figure"):

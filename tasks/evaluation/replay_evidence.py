@@ -2,15 +2,15 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.documents import CLOSED, Document, Figure, Section
 from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.policy_changes import ExampleSlot
+from tasks.evaluation.subjects import STATED, Subject
 from tasks.evaluation.verdicts import Estimate, Verdict
 
 
@@ -28,25 +28,23 @@ class DayChange:
 class Measured:
     """A metric of the policy and its baseline in one segment, as one judge sees it.
 
-    ``metric`` is its name, ``kind`` and ``subject`` (a task or a column) what the name means. ``relative`` is
-    policy / baseline - 1. ``reason`` says why a figure is missing, or may not be judged; ``judge`` names
-    whose predictions were believed (the same for metrics of outcomes). ``events``: the fewer of the positive
-    outcomes in the slots of both; None for what counts none. ``pooled``: the values that the segment holds
-    where each of them alone is too thin. ``labelled_share``: of a task's outcomes, the share of the policy's
-    looks that fall on items whose outcome is known; on the whole only. ``growth``: how the variance of the
-    change falls with test days, by user and by item; of the release under test on the whole only.
+    ``relative`` is policy / baseline - 1. ``reason`` says why a figure is missing, or may not be judged;
+    ``judge`` names whose predictions were believed (the same for metrics of outcomes). ``events``: the fewer
+    of the positive outcomes in the slots of both; None for what counts none. ``pooled``: the values that the
+    segment holds where each of them alone is too thin. ``labelled_share``: of a task's outcomes, the share of
+    the policy's looks that fall on items whose outcome is known; on the whole only. ``growth``: how the
+    variance of the change falls with test days, by user and by item; of the release under test on the whole
+    only.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
-    metric: str
+    subject: Annotated[Subject, STATED]
     segment: str
     judge: str
     policy: Estimate | None
     baseline: Estimate | None
     relative: Estimate | None
-    kind: MetricKind
-    subject: str | None = None
     reason: str = ""
     events: int | None = None
     by_day: tuple[DayChange, ...] = ()
@@ -136,7 +134,7 @@ class OffPolicyCheck(Section):
 
     Attributes
     ----------
-    metric, against : the metric, and the baseline of a change.
+    subject, against : the metric, and the baseline of a change.
     bound : whether what is bounded, and so compared, is the policy's level or its relative change.
     replayed, off_policy : the figure by the replay and by ``estimator``, with the replay's model in both.
     without_model : the same weights without that model.
@@ -146,7 +144,7 @@ class OffPolicyCheck(Section):
     reason : why it cannot be told.
     """
 
-    metric: str
+    subject: Annotated[Subject, STATED]
     against: str
     bound: Literal["level", "change"]
     estimator: str

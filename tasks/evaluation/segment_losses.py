@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
-from tasks.evaluation.verdicts import Bounds, Estimate, beyond_p_value
+from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.verdicts import Estimate, beyond_p_value
 
 LEVEL: Final = 0.025
 """Chance that a release which loses nowhere is held for a segment of any task."""
@@ -79,4 +80,4 @@ def loss_p_value(one: SegmentLoss) -> float:
     >>> round(loss_p_value(SegmentLoss("age=new", "auc_drop", Estimate(0.03, 0.01, 0.05, 90), 0.01)), 3)
     0.025
     """
-    return beyond_p_value(one.loss, Bounds(high=one.bound))
+    return beyond_p_value(one.loss, Threshold(high=one.bound))

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Literal
 
-from pydantic import BeforeValidator, ConfigDict, PlainSerializer, TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 from scipy.special import ndtr
 
 from tasks.evaluation.documents import CLOSED, Figure
 from tasks.evaluation.planning import Growth, plan_days
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import STATED, Subject, Threshold
 
 
 class Outcome(StrEnum):
@@ -86,30 +87,13 @@ UNKNOWN_ESTIMATE: Final = Estimate(math.nan, math.nan, math.nan, 0)
 """A figure that the data cannot give."""
 
 
-def _finite_or_null(end: float) -> float | None:
-    return end if math.isfinite(end) else None
-
-
-_AsNull: Final = PlainSerializer(_finite_or_null, return_type=float | None)
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """The closed range that a figure may lie in; in documents an open end is null."""
-
-    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
-
-    low: Annotated[float, BeforeValidator(lambda end: -math.inf if end is None else end), _AsNull] = -math.inf
-    high: Annotated[float, BeforeValidator(lambda end: math.inf if end is None else end), _AsNull] = math.inf
-
-
-def beyond_p_value(estimate: Estimate, allowed: Bounds) -> float:
+def beyond_p_value(estimate: Estimate, allowed: Threshold) -> float:
     """Return the one-sided p-value of "the bound holds", by the normal law; 1 where the interval is unknown.
 
     Examples
     --------
     >>> high = Estimate(0.3, 0.3 - 1.959964 * 0.1, 0.3 + 1.959964 * 0.1, 90)
-    >>> round(beyond_p_value(high, Bounds(high=0.1)), 4)
+    >>> round(beyond_p_value(high, Threshold(high=0.1)), 4)
     0.0228
     """
     if not estimate.known:
@@ -181,38 +165,33 @@ def events_to_tell(margin: float) -> int | None:
 class Verdict:
     """One gate's or guardrail's result with its evidence.
 
-    ``subject`` names what was judged, ``segment`` is ``all`` or ``column=value``; ``evidence`` names the run
-    that the figures come from; ``relative`` says that the figure is a share of a baseline. ``threshold`` says
-    in words what is allowed. ``holds`` says whether, if inconclusive, it holds the release (``champion``: may
-    serve as the canary, never as champion); None leaves that to the surface's gates. ``power`` is that of a
-    bound on a change. ``task`` and ``allowed`` say subject and threshold as values, for whoever draws or says
-    them. ``doubt`` is why the figure is no evidence whatever its interval: more rows of the same log would
-    tell no more. ``against`` names what the figure is a share of, where that is not the baseline of the
-    release's decision.
+    ``evidence`` names the run that the figures come from; ``relative``: the figure is a share of a baseline,
+    which ``against`` names where it is not the baseline of the release's decision. ``holds``: whether an
+    inconclusive verdict holds the release (``champion``: it may serve as the canary, never as champion); None
+    leaves that to the surface's gates. ``power`` is that of a bound on a change. ``doubt`` is why the figure
+    is no evidence whatever its interval: more rows of the same log would not change that.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     gate: str
-    subject: str
+    subject: Annotated[Subject, STATED]
     segment: str
     outcome: Outcome
-    threshold: str
+    threshold: Annotated[Threshold, STATED]
     observed: Estimate | None
     reason: str = ""
     evidence: str = ""
     relative: bool = False
     holds: bool | Literal["champion"] | None = None
     power: Power | None = None
-    task: str | None = None
-    allowed: Bounds | None = None
     doubt: str = ""
     against: str = ""
 
     @property
     def of(self) -> str:
         """Say what was judged, and where."""
-        return self.subject if self.segment == ALL else f"{self.subject} at {self.segment}"
+        return str(self.subject) if self.segment == ALL else f"{self.subject} at {self.segment}"
 
     @property
     def harms_segment(self) -> bool:

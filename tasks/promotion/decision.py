@@ -74,7 +74,9 @@ def holds_release(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bo
 
     Examples
     --------
-    >>> holds_release(Verdict("data", "click.rows", "all", Outcome.INCONCLUSIVE, ">= 9", None), "warn")
+    >>> from tasks.evaluation.subjects import Subject, Threshold
+    >>> rows = Subject("rows", task="click")
+    >>> holds_release(Verdict("data", rows, "all", Outcome.INCONCLUSIVE, Threshold(low=9), None), "warn")
     False
     """
     if verdict.outcome is Outcome.INCONCLUSIVE:
@@ -92,13 +94,15 @@ def explain_verdict(verdict: Verdict) -> str:
 
     Examples
     --------
+    >>> from tasks.evaluation.subjects import Subject, Threshold
     >>> from tasks.evaluation.verdicts import Estimate
     >>> seen = Estimate(1.21, 1.15, 1.28, 900)
-    >>> explain_verdict(Verdict("calibration", "click.ratio", "all", Outcome.BLOCK, "0.9 to 1.1", seen))
+    >>> ratio = Subject("ratio", task="click")
+    >>> explain_verdict(Verdict("calibration", ratio, "all", Outcome.BLOCK, Threshold(0.9, 1.1), seen))
     'calibration block: click.ratio 1.21 [1.15, 1.28], allowed 0.9 to 1.1'
     """
     seen = format_estimate(verdict.observed, relative=verdict.relative)
     observed = f" {seen}" if seen else ""
-    allowed = f", allowed {verdict.threshold}" if verdict.threshold else ""
+    allowed = f", allowed {verdict.threshold}" if str(verdict.threshold) else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""
     return f"{verdict.gate} {spoken(verdict.outcome)}: {isolate(verdict.of)}{observed}{allowed}{reason}"

@@ -8,6 +8,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.front import SearchedFront
@@ -97,13 +98,13 @@ def read_recipes(reader: ReleaseReader, release: int, *, champion: int | None) -
     ]
 
 
-def read_past_gains(workspace: Workspace, release: int) -> dict[str, list[float]]:
+def read_past_gains(workspace: Workspace, release: int) -> dict[Subject, list[float]]:
     """Read what releases before this one gained over their champions, by the subject of the verdict.
 
     They stand in the dossiers that the home keeps, each of when its release was first judged. What held a
     release is left out, so that a leak widens no bound.
     """
-    past: dict[str, list[float]] = {}
+    past: dict[Subject, list[float]] = {}
     for version in range(1, release):
         file = workspace.reports / f"{DOSSIER}-release-{version}.json"
         if not file.exists():
@@ -114,7 +115,7 @@ def read_past_gains(workspace: Workspace, release: int) -> dict[str, list[float]
             continue
         for one in judged:
             seen = one.observed if one.segment == ALL and one.outcome is not Outcome.BLOCK else None
-            if seen is not None and seen.known and one.subject.rpartition(".")[2] in GAINS:
+            if seen is not None and seen.known and one.gate == "model" and one.subject.metric in GAINS:
                 past.setdefault(one.subject, []).append(seen.value)
     return past
 

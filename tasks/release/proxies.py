@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 
 from tasks.evaluation.release_evidence import ProxyEvidence
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 
 
@@ -22,10 +23,10 @@ def judge_proxies(proxies: Sequence[ProxyEvidence], *, run: str) -> Iterator[Ver
         outcome, reason = judge_gap(proxy.gap, worst=proxy.worst_at_top)
         yield Verdict(
             gate="proxies",
-            subject=f"{proxy.fast} for {proxy.slow}",
+            subject=Subject("proxy", task=proxy.slow, feature=proxy.fast),
             segment=ALL,
             outcome=outcome,
-            threshold="top tenth >= the rest",
+            threshold=Threshold(words="top tenth >= the rest"),
             observed=proxy.gap,
             reason=reason,
             evidence=run,

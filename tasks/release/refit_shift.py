@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 
 from tasks.evaluation.release_evidence import RefitEvidence
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict, judge
 
 
@@ -22,10 +23,10 @@ def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]
     for task, why in found.items():
         yield Verdict(
             gate="model",
-            subject=f"{task}.refit",
+            subject=Subject("refit", task=task),
             segment=ALL,
             outcome=Outcome.WARN,
-            threshold="repeated on the newest days",
+            threshold=Threshold(words="repeated on the newest days"),
             observed=None,
             reason=f"what was tested is served. {why}",
             evidence=run,
@@ -39,10 +40,10 @@ def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
     for one in refit.shifts:
         yield Verdict(
             gate="model",
-            subject=f"{one.task}.refit_shift",
+            subject=Subject("refit_shift", task=one.task),
             segment=one.segment,
             outcome=judge(one.shift, high=one.bound),
-            threshold=f"<= {one.bound:.3g}",
+            threshold=Threshold(high=one.bound),
             observed=one.shift,
             reason=f"what is served against release {refit.tested}, which was tested",
             evidence=run,

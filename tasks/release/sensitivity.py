@@ -131,9 +131,9 @@ def whole_ratios(tasks: Iterable[TaskEvidence]) -> dict[str, Estimate]:
 def slot_ratios(measured: Iterable[Measured]) -> dict[str, Estimate]:
     """Return the calibration ratios of the items in the slots, as the simulation measured them, by task."""
     return {
-        str(one.subject): one.policy
+        one.subject.task: one.policy
         for one in measured
-        if one.kind is MetricKind.CALIBRATION and one.segment == ALL and one.policy is not None
+        if one.subject.metric == MetricKind.CALIBRATION and one.segment == ALL and one.policy is not None
     }
 
 

@@ -16,6 +16,7 @@ from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Weight
 from tasks.errors import AuditMismatch, ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import WORST_FIRST
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
@@ -143,9 +144,7 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
         "weights": _list_changes(
             ("context", "task"), *(_weights(workspace, side["version"]) for side in (first, second))
         ),
-        "verdicts": _list_changes(
-            ("gate", "subject", "segment"), *(_outcomes(side["dossier"]) for side in (first, second))
-        ),
+        "verdicts": _list_verdicts(*(_outcomes(side["dossier"]) for side in (first, second))),
         "metrics": _compare_figures(first["metrics"], second["metrics"]),
     }
 
@@ -167,13 +166,30 @@ def _describe_times(weight: Weight) -> str:
     return "" if weight.column is None else f" x {weight.column}{cap}"
 
 
-def _outcomes(dossier: str | None) -> dict[tuple[str | None, ...], str]:
+def _outcomes(dossier: str | None) -> dict[tuple[str, Subject, str], str]:
     """Return the outcome of each verdict, the worst of several of one key; none without a dossier."""
     evidence = None if dossier is None else _read_dossier(Path(dossier))
-    found: dict[tuple[str | None, ...], str] = {}
+    found: dict[tuple[str, Subject, str], str] = {}
     for one in sorted(evidence.gates if evidence else (), key=lambda one: -WORST_FIRST.index(one.outcome)):
         found[one.gate, one.subject, one.segment] = one.outcome.value
     return found
+
+
+def _list_verdicts(
+    first: Mapping[tuple[str, Subject, str], str], second: Mapping[tuple[str, Subject, str], str]
+) -> list[dict[str, Any]]:
+    """List the verdicts whose outcome differs; None where one release has none."""
+    return [
+        {
+            "gate": gate,
+            "subject": subject.to_json(),
+            "segment": segment,
+            "from": first.get((gate, subject, segment)),
+            "to": second.get((gate, subject, segment)),
+        }
+        for gate, subject, segment in dict.fromkeys((*first, *second))
+        if first.get((gate, subject, segment)) != second.get((gate, subject, segment))
+    ]
 
 
 def _list_changes(

@@ -15,12 +15,18 @@ from typing import Final
 
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.subjects import Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 
 LEAST_SHARE: Final = 0.01
 """Share of the variance below which a term decides nearly nothing."""
 MOST_SHARE: Final = 0.9
 """Share of the variance above which a term decides nearly all."""
+
+
+_THRESHOLD: Final = Threshold(
+    words=f"{LEAST_SHARE:.0%} to {MOST_SHARE:.0%} of the utility's variance within a request"
+)
 
 
 def judge_components(measured: Iterable[Measured], *, run: str) -> Iterator[Verdict]:
@@ -32,7 +38,7 @@ def judge_components(measured: Iterable[Measured], *, run: str) -> Iterator[Verd
     run : the MLflow run that the figures come from.
     """
     for one in measured:
-        if one.kind is not MetricKind.COMPONENT_SHARE or one.policy is None or one.reason:
+        if one.subject.metric != MetricKind.COMPONENT_SHARE or one.policy is None or one.reason:
             continue
         if abs(one.policy.value) < LEAST_SHARE:
             yield _warning(one, "nothing", run)
@@ -43,12 +49,11 @@ def judge_components(measured: Iterable[Measured], *, run: str) -> Iterator[Verd
 def _warning(measured: Measured, decided: str, run: str) -> Verdict:
     return Verdict(
         gate="decision",
-        subject=measured.metric,
+        subject=measured.subject,
         segment=measured.segment,
         outcome=Outcome.WARN,
-        threshold=f"{LEAST_SHARE:.0%} to {MOST_SHARE:.0%} of the utility's variance within a request",
+        threshold=_THRESHOLD,
         observed=measured.policy,
         reason=f"it decides nearly {decided}",
         evidence=run,
-        task=measured.subject,
     )

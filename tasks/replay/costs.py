@@ -29,9 +29,9 @@ from tasks.contracts.tasks import TaskSpec
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Threshold
 from tasks.evaluation.verdicts import (
     UNKNOWN_ESTIMATE,
-    Bounds,
     Estimate,
     Outcome,
     Verdict,
@@ -99,11 +99,9 @@ def given_that(child: Sequence[Measured], parent: Sequence[Measured]) -> list[Me
 
     Examples
     --------
-    >>> from tasks.contracts.metrics import Metric, MetricKind
     >>> def by(task: str, change: float) -> list[Measured]:
-    ...     metric = Metric(MetricKind.PREDICTED, task)
     ...     relative = Estimate(change, math.nan, math.nan, 90)
-    ...     return [Measured(metric.name, "all", "release 2", None, None, relative, metric.kind)]
+    ...     return [Measured(Subject("predicted", task=task), "all", "release 2", None, None, relative)]
     >>> (returned,) = given_that(by("return", 0.2), by("buy", -0.2))
     >>> round(returned.relative.value, 3)
     0.5
@@ -167,8 +165,10 @@ def _judge_segments(
 
 
 def _judge_segment(verdict: Verdict, action: Outcome, *, family: int) -> Verdict:
-    allowed = verdict.allowed or Bounds()
-    p = min(1.0, family * beyond_p_value(verdict.observed or UNKNOWN_ESTIMATE, Bounds(high=allowed.high)))
+    p = min(
+        1.0,
+        family * beyond_p_value(verdict.observed or UNKNOWN_ESTIMATE, Threshold(high=verdict.threshold.high)),
+    )
     if p <= _SEGMENTS_LEVEL:
         return replace(verdict, outcome=action)
     return by_chance(verdict, p, family) if verdict.outcome is action else verdict

@@ -15,7 +15,8 @@ import numpy as np
 
 from tasks.evaluation.replay_evidence import FilledSlots
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
+from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.log import Ints
 from tasks.reports.numbers import format_counted
 
@@ -55,19 +56,18 @@ def judge_filled(
     said = "" if theirs is None else f", {theirs.slots:,} by {against}"
     return Verdict(
         gate=gate,
-        subject="filled_slots",
+        subject=Subject("filled_slots"),
         segment=ALL,
         outcome=Outcome.NO_RULE
         if change is None
         else Outcome.PASS
         if change >= -MOST_LOST
         else Outcome.BLOCK,
-        threshold=f"fall of {MOST_LOST:.1%}",
+        threshold=Threshold(low=-MOST_LOST, words=f"fall of {MOST_LOST:.1%}"),
         observed=None if change is None else Estimate(change, change, change, ours.requests),
         reason=f"{ours.slots:,} slots are filled{said}; {empty} of {ours.requests:,} are empty",
         evidence=run,
         relative=True,
-        allowed=Bounds(low=-MOST_LOST),
     )
 
 
@@ -77,10 +77,10 @@ def judge_empty(ours: FilledSlots, *, most: float, gate: str, run: str) -> Itera
     if share > most:
         yield Verdict(
             gate=gate,
-            subject="empty_slates",
+            subject=Subject("empty_slates"),
             segment=ALL,
             outcome=Outcome.BLOCK,
-            threshold=f"<= {most:g} of requests",
+            threshold=Threshold(high=most, unit="of requests"),
             observed=Estimate(share, share, share, ours.requests),
             reason=f"{ours.empty:,} of {ours.requests:,} requests get an empty slate, which is no answer",
             evidence=run,

@@ -33,14 +33,18 @@ class Findings:
     @property
     def expected_utility(self) -> float:
         """That of the policy on the whole; NaN where it could not be measured."""
-        found = (m.policy.value for m in self.measured if m.kind is MetricKind.EXPECTED_UTILITY and m.policy)
+        found = (
+            m.policy.value
+            for m in self.measured
+            if m.subject.metric == MetricKind.EXPECTED_UTILITY and m.policy
+        )
         return next(found, math.nan)
 
     @property
     def headline(self) -> dict[str, Headline]:
         """Expected utility and rates on the whole, policy beside baseline."""
         return {
-            one.metric: Headline(policy=one.policy, baseline=one.baseline, relative=one.relative)
+            one.subject.name: Headline(policy=one.policy, baseline=one.baseline, relative=one.relative)
             for one in self.measured
-            if one.segment == ALL and one.policy is not None and one.kind in _HEADLINE
+            if one.segment == ALL and one.policy is not None and one.subject.metric in _HEADLINE
         }

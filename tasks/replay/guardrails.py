@@ -24,9 +24,9 @@ from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Threshold
 from tasks.evaluation.verdicts import (
     WORST_FIRST,
-    Bounds,
     Estimate,
     Outcome,
     Power,
@@ -47,11 +47,10 @@ BELIEVED: Final = frozenset({MetricKind.PREDICTED, MetricKind.EXPECTED_UTILITY})
 
 @dataclass(frozen=True)
 class Bound:
-    """One bound of a guardrail: its words, the figure that it is held against, the closed range allowed."""
+    """One bound of a guardrail: the figure that it is held against, and the range allowed."""
 
-    words: str
     observed: Estimate | None
-    allowed: Bounds
+    allowed: Threshold
     relative: bool
 
     @property
@@ -93,9 +92,9 @@ def correct_segments(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _p_value(verdict: Verdict) -> float:
-    if verdict.observed is None or verdict.allowed is None:
+    if verdict.observed is None:
         return 1.0
-    return beyond_p_value(verdict.observed, verdict.allowed)
+    return beyond_p_value(verdict.observed, verdict.threshold)
 
 
 def _bound_words(direction: Literal["rise", "fall"], share: float) -> str:
@@ -121,17 +120,16 @@ def _is_segment_with_interval(verdict: Verdict) -> bool:
 def bounds_of(guardrail: Bounded, measured: Measured) -> Iterator[Bound]:
     """Yield each bound of a guardrail with the figure that it is held against."""
     if guardrail.max is not None:
-        yield Bound(f"<= {guardrail.max:g}", measured.policy, Bounds(high=guardrail.max), relative=False)
+        yield Bound(measured.policy, Threshold(high=guardrail.max), relative=False)
     if guardrail.min is not None:
-        yield Bound(f">= {guardrail.min:g}", measured.policy, Bounds(low=guardrail.min), relative=False)
+        yield Bound(measured.policy, Threshold(low=guardrail.min), relative=False)
     if (rise := guardrail.relative_increase_max) is not None:
-        yield Bound(_bound_words("rise", rise), measured.relative, Bounds(high=rise), relative=True)
+        yield Bound(measured.relative, Threshold(high=rise, words=_bound_words("rise", rise)), relative=True)
     if (least := guardrail.relative_increase_min) is not None:
-        yield Bound(
-            f"rise of {_write_size(least)} or more", measured.relative, Bounds(low=least), relative=True
-        )
+        words = f"rise of {_write_size(least)} or more"
+        yield Bound(measured.relative, Threshold(low=least, words=words), relative=True)
     if (drop := guardrail.relative_decrease_max) is not None:
-        yield Bound(_bound_words("fall", drop), measured.relative, Bounds(low=-drop), relative=True)
+        yield Bound(measured.relative, Threshold(low=-drop, words=_bound_words("fall", drop)), relative=True)
 
 
 def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
@@ -149,16 +147,14 @@ def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str
         )
     return Verdict(
         gate="decision",
-        subject=guardrail.metric,
+        subject=measured.subject,
         segment=measured.segment,
         outcome=outcome,
-        threshold=bound.words,
+        threshold=bound.allowed,
         observed=_printed(bound.observed, measured),
         reason="; ".join(filter(None, _reasons(bound, measured))),
         evidence=run,
         relative=bound.relative,
-        task=measured.subject,
-        allowed=bound.allowed,
         power=_power(bound, measured),
         doubt=measured.reason,
     )
@@ -171,11 +167,9 @@ def rises_from_none(bound: Bound, measured: Measured) -> bool:
 
     Examples
     --------
-    >>> from tasks.contracts.metrics import Metric
     >>> none, some = Estimate(0.0, 0.0, 0.0, 90), Estimate(0.3, 0.2, 0.4, 90)
-    >>> share = Metric(MetricKind.SHARE, "source", "ads")
-    >>> ads = Measured(share.name, "all", "r", some, none, None, share.kind, "source")
-    >>> rise = Bound("rise of 10.0%", None, Bounds(high=0.1), relative=True)
+    >>> ads = Measured(Subject("share", column="source", value="ads"), "all", "r", some, none, None)
+    >>> rise = Bound(None, Threshold(high=0.1), relative=True)
     >>> rises_from_none(rise, ads), rises_from_none(rise, replace(ads, policy=none))
     (True, False)
     """
@@ -191,9 +185,8 @@ def pool_in_words(measured: Measured) -> str:
 
     Examples
     --------
-    >>> from tasks.contracts.metrics import Metric
-    >>> rate = Metric(MetricKind.RATE, "hide")
-    >>> pool = Measured(rate.name, "source=other", "r", None, None, None, rate.kind, pooled=("ads", "mail"))
+    >>> rate = Subject("rate", task="hide")
+    >>> pool = Measured(rate, "source=other", "r", None, None, None, pooled=("ads", "mail"))
     >>> pool_in_words(pool)
     'pools 2 thin values: ads, mail'
     """
@@ -205,13 +198,13 @@ def pool_in_words(measured: Measured) -> str:
 
 
 def _power(bound: Bound, measured: Measured) -> Power | None:
-    if bound.margin is None or measured.kind in BELIEVED or measured.reason:
+    if bound.margin is None or measured.subject.metric in BELIEVED or measured.reason:
         return None
     return Power.of(bound.observed, bound=bound.margin, growth=measured.growth)
 
 
 def _printed(observed: Estimate | None, measured: Measured) -> Estimate | None:
-    return _point(observed) if measured.kind in BELIEVED else observed
+    return _point(observed) if measured.subject.metric in BELIEVED else observed
 
 
 def _point(estimate: Estimate | None) -> Estimate | None:
@@ -224,7 +217,7 @@ def _verdicts(guardrail: Guardrail, measured: Measured, run: str) -> Iterator[Ve
 
 def _reasons(bound: Bound, measured: Measured) -> Iterator[str]:
     yield measured.reason or _by_whom(measured)
-    if not measured.reason and measured.kind not in BELIEVED:
+    if not measured.reason and measured.subject.metric not in BELIEVED:
         yield no_interval(bound.observed, measured)
     if bound.relative and not measured.reason:
         yield no_share(measured)
@@ -236,9 +229,8 @@ def no_share(measured: Measured) -> str:
 
     Examples
     --------
-    >>> from tasks.contracts.metrics import Metric
-    >>> utility, none = Metric(MetricKind.OBSERVED_UTILITY), Estimate(0.0, 0.0, 0.0, 90)
-    >>> no_share(Measured(utility.name, "all", "r", none, none, None, utility.kind))
+    >>> none = Estimate(0.0, 0.0, 0.0, 90)
+    >>> no_share(Measured(Subject("observed_utility"), "all", "r", none, none, None))
     'the baseline is 0, and no change is a share of that'
     """
     baseline = measured.baseline
@@ -252,9 +244,8 @@ def no_interval(observed: Estimate | None, measured: Measured) -> str:
 
     Examples
     --------
-    >>> from tasks.contracts.metrics import Metric
-    >>> rate, few = Metric(MetricKind.RATE, "hide"), Estimate(0.1, float("nan"), float("nan"), 7)
-    >>> no_interval(few, Measured(rate.name, "all", "r", few, few, few, rate.kind, "hide", events=4))
+    >>> few = Estimate(0.1, float("nan"), float("nan"), 7)
+    >>> no_interval(few, Measured(Subject("rate", task="hide"), "all", "r", few, few, few, events=4))
     'no interval: 7 users and 4 events, and it takes 20 equally active users and 10 events'
     """
     if observed is None or observed.known or not np.isfinite(observed.value):
@@ -269,9 +260,9 @@ def no_interval(observed: Estimate | None, measured: Measured) -> str:
 
 
 def _by_whom(measured: Measured) -> str:
-    if measured.kind is MetricKind.PREDICTED:
+    if measured.subject.metric == MetricKind.PREDICTED:
         return f"{MODEL_JUDGED}, by {measured.judge}"
-    return f"judged by {measured.judge}" if measured.kind is MetricKind.CALIBRATION else ""
+    return f"judged by {measured.judge}" if measured.subject.metric == MetricKind.CALIBRATION else ""
 
 
 def _corrected(verdict: Verdict, adjusted: float, family: int) -> Verdict:

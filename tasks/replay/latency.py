@@ -19,6 +19,7 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio, RowClusters, clustered_interval
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.replay.log import CandidateLog, Floats, Ints, Slates
 
@@ -34,8 +35,8 @@ def measure_latency(log: CandidateLog, policy: Slates, baseline: Slates) -> Meas
 
 def _row(policy: Slates, ours: Estimate | None, theirs: Estimate | None, reason: str) -> Measured:
     change = None if ours is None or theirs is None else _change(ours, theirs)
-    name = Metric(MetricKind.LATENCY).name
-    return Measured(name, ALL, policy.name, ours, theirs, change, MetricKind.LATENCY, reason=reason)
+    subject = Subject.of(Metric(MetricKind.LATENCY))
+    return Measured(subject, ALL, policy.name, ours, theirs, change, reason=reason)
 
 
 def _percentile(log: CandidateLog, slates: Slates) -> Estimate | None:

@@ -21,6 +21,7 @@ import pandas as pd
 from tasks.errors import GateRefused
 from tasks.evaluation.replay_evidence import ConstraintLeak
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.ranking.constraints import iterate_violations
 from tasks.ranking.policy import UtilityPolicy
@@ -118,20 +119,20 @@ def judge_leaks(
     --------
     >>> leak = ConstraintLeak(constraint="legal", items=3)
     >>> (verdict,) = judge_leaks([leak], candidates=900, where="the test days", run="r")
-    >>> verdict.gate, verdict.subject, verdict.outcome.value, verdict.reason
+    >>> verdict.gate, str(verdict.subject), verdict.outcome.value, verdict.reason
     ('constraints', 'legal', 'block', '3 of 900 candidates of the test days got a slot')
     >>> (verdict,) = judge_leaks([leak], candidates=900, where="the test days", run="r", beside="champion 1")
-    >>> verdict.subject, verdict.outcome.value
-    ('champion 1 legal', 'warn')
+    >>> str(verdict.subject), verdict.outcome.value
+    ('legal of champion 1', 'warn')
     """
     for leak in leaks:
         count = float(leak.items)
         yield Verdict(
             gate=GATE,
-            subject=f"{beside} {leak.constraint}".lstrip(),
+            subject=Subject("leak", constraint=leak.constraint, baseline=beside),
             segment=ALL,
             outcome=Outcome.WARN if beside else Outcome.BLOCK,
-            threshold="<= 0 in its slots",
+            threshold=Threshold(high=0, unit="in its slots"),
             observed=Estimate(count, count, count, candidates),
             reason=f"{leak.items:,} of {candidates:,} candidates of {where} got a slot",
             evidence=run,

@@ -81,7 +81,9 @@ def _best(others: Mapping[str, Sequence[Measured]], policies: int) -> BestPolicy
         name: row.relative
         for name, rows in others.items()
         for row in rows
-        if row.kind is MetricKind.OBSERVED_UTILITY and row.segment == ALL and row.relative is not None
+        if row.subject.metric == MetricKind.OBSERVED_UTILITY
+        and row.segment == ALL
+        and row.relative is not None
     }
     known = {name: gain for name, gain in gains.items() if math.isfinite(gain.standard_error)}
     if not known:

@@ -95,6 +95,6 @@ def _unmeasured(measured: Sequence[Measured]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for one in measured:
         if one.reason not in {"", REORDERING} and one.segment == ALL:
-            reasons.setdefault(one.reason, []).append(one.metric)
+            reasons.setdefault(one.reason, []).append(one.subject.name)
     for reason, metrics in reasons.items():
         yield f"{', '.join(dict.fromkeys(metrics))}: {reason}."

@@ -29,6 +29,7 @@ from tasks.evaluation.off_policy.overlap import MOST_OF_ONE, measure_overlap
 from tasks.evaluation.off_policy.rankings import LoggedPlaces, place_weights, prefix_weights
 from tasks.evaluation.replay_evidence import OffPolicyCheck
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.support import Support, effective_clusters
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.replay.log import CandidateLog, Floats, Ints, Slates
@@ -70,7 +71,7 @@ def disagreements(checks: Sequence[OffPolicyCheck]) -> Iterator[str]:
         if one.verdict == "disagrees":
             what = "" if one.bound == "level" else f", the change against {one.against}"
             yield (
-                f"{one.metric}{what}: the replay and the off-policy estimate ({one.estimator}) disagree. "
+                f"{one.subject}{what}: the replay and the off-policy estimate ({one.estimator}) disagree. "
                 "One of them supposes what is not so: look at the examination curve first."
             )
 
@@ -200,7 +201,7 @@ class _Check:
         difference = interval(apart)
         overlap = measure_overlap(np.where(looks > 0, of_policy, 0.0), self._log.users)
         return OffPolicyCheck(
-            metric=self.metric.name,
+            subject=Subject.of(self.metric),
             against=self.baseline.name,
             bound=self.bound,
             estimator=estimator,
@@ -216,7 +217,7 @@ class _Check:
 
     def _untellable(self, reason: str) -> OffPolicyCheck:
         return OffPolicyCheck(
-            metric=self.metric.name,
+            subject=Subject.of(self.metric),
             against=self.baseline.name,
             bound=self.bound,
             estimator="",

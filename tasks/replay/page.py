@@ -1,7 +1,7 @@
 """The simulation report: what a release does to its slates, beside its baseline, on one page."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -9,6 +9,7 @@ from typing import Final
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.replay.findings import Findings
 from tasks.replay.mix import MOST_SHARES
@@ -27,7 +28,7 @@ _OF_A_TASK: Final = frozenset(
         MetricKind.RECALL,
     }
 )
-_BETTER: Final = {
+_BETTER: Final[Mapping[str, str]] = {
     MetricKind.OBSERVED_UTILITY: "more",
     MetricKind.EXPECTED_UTILITY: "more",
     MetricKind.CALIBRATION: "1 is best",
@@ -94,29 +95,29 @@ def simulation_page(
         harmed=[verdict for verdict in found.verdicts if verdict.harms_segment],
         verdicts=sorted(found.verdicts, key=lambda verdict: not verdict.harms_segment),
         checks=checks,
-        by_day=[m for m in found.measured if m.by_day and m.kind in _BY_DAY],
+        by_day=[m for m in found.measured if m.by_day and m.subject.metric in _BY_DAY],
         comparisons=comparisons,
         rules=rules,
         segments=order_segments(found),
         better=better_directions(found),
         explained=explained_metrics(found.measured),
-        meanings={name: say_meaning(name, words) for name in _names(found, checks)},
+        meanings={str(one): say_meaning(one, words) for one in _subjects(found, checks)},
     )
 
 
-def _names(found: Findings, checks: Sequence[OffPolicyCheck]) -> set[str]:
+def _subjects(found: Findings, checks: Sequence[OffPolicyCheck]) -> set[Subject]:
     """Return what verdicts, figures and checks are of."""
     measured = chain(found.measured, *found.others.values())
-    judged = {verdict.subject for verdict in found.verdicts}
-    return {*(one.metric for one in measured), *(check.metric for check in checks), *judged}
+    judged = (one.subject for one in found.verdicts)
+    return {*judged, *(one.subject for one in measured), *(one.subject for one in checks)}
 
 
 def better_directions(found: Findings) -> dict[str, str]:
     """Say by metric which way is better; of exposure and mix nothing, since that is a matter of policy."""
     return {
-        one.metric: ("less" if one.subject in found.costs else "more")
-        if one.kind in _OF_A_TASK
-        else _BETTER.get(one.kind, "")
+        str(one.subject): ("less" if one.subject.task in found.costs else "more")
+        if one.subject.metric in _OF_A_TASK
+        else _BETTER.get(one.subject.metric, "")
         for one in (*found.measured, *chain.from_iterable(found.others.values()))
     }
 
@@ -131,7 +132,7 @@ def order_segments(found: Findings) -> list[SegmentFigures]:
         SegmentFigures(
             name,
             tuple(v for v in found.verdicts if v.segment == name and v.harms_segment),
-            next((m.relative for m in each if m.kind is MetricKind.OBSERVED_UTILITY), None),
+            next((m.relative for m in each if m.subject.metric == MetricKind.OBSERVED_UTILITY), None),
             tuple(each),
         )
         for name, each in rows.items()
@@ -146,5 +147,5 @@ def _worst_first(segment: SegmentFigures) -> tuple[bool, float]:
 
 def explained_metrics(measured: Sequence[Measured]) -> list[str]:
     """Say what the figures on the page are, as far as there are any of a kind."""
-    kinds = {one.kind for one in measured if one.policy is not None}
+    kinds = {one.subject.metric for one in measured if one.policy is not None}
     return [words for kind, words in _MEANINGS.items() if kind in kinds]

@@ -22,7 +22,8 @@ from typing import Final
 from tasks.contracts.utility import Primary
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Power, Verdict, beyond_p_value, judge
+from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.verdicts import Estimate, Outcome, Power, Verdict, beyond_p_value, judge
 from tasks.replay.guardrails import ONE_SIDED_LEVEL, no_interval, no_share, pool_in_words
 
 ONE_SIDED: Final = 1.644854 / 1.959964
@@ -47,15 +48,14 @@ def judge_primary(primary: Primary, measured: Measured, *, against: str, run: st
     words = f"primary, against {against}, one-sided 95 %{_too_narrow(margin, change)}"
     return Verdict(
         gate="decision",
-        subject=primary.metric,
+        subject=measured.subject,
         segment=measured.segment,
         outcome=outcome,
-        threshold=f"fall of {margin:.1%}" if margin else "no fall",
+        threshold=_most_lost(margin),
         observed=bounds,
         reason=measured.reason or "; ".join(filter(None, (words, *_unmeasured(measured)))),
         evidence=run,
         relative=True,
-        allowed=Bounds(low=-margin),
         holds=True,
         power=None if measured.reason else Power.of(change, bound=-margin, growth=measured.growth),
         doubt=measured.reason,
@@ -97,20 +97,23 @@ def judge_primary_segments(
         verdicts.append(
             Verdict(
                 gate="decision",
-                subject=primary.metric,
+                subject=one.subject,
                 segment=one.segment,
                 outcome=Outcome.BLOCK if falls else Outcome.PASS if passes else Outcome.INCONCLUSIVE,
-                threshold=f"fall of {margin:.1%}" if margin else "no fall",
+                threshold=_most_lost(margin),
                 observed=change,
                 reason="; ".join(filter(None, (one.reason, chance, *_unmeasured(one)))),
                 evidence=run,
                 relative=True,
-                allowed=Bounds(low=-margin),
                 holds=False,
                 doubt=one.reason,
             )
         )
     return verdicts
+
+
+def _most_lost(margin: float) -> Threshold:
+    return Threshold(low=-margin, words=f"fall of {margin:.1%}" if margin else "no fall")
 
 
 def _unmeasured(measured: Measured) -> tuple[str, str, str]:
@@ -132,7 +135,7 @@ def _p_value_of_fall(measured: Measured, whole: Measured) -> float:
         expected = (whole.relative.high - whole.relative.low) / 2 * math.sqrt(whole.events / measured.events)
         half = max((change.high - change.low) / 2, expected / 2)
         change = Estimate(change.value, change.value - half, change.value + half, change.n)
-    return beyond_p_value(change, Bounds(low=0.0))
+    return beyond_p_value(change, Threshold(low=0.0))
 
 
 def one_sided(change: Estimate) -> Estimate:

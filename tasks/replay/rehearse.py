@@ -14,10 +14,11 @@ from typing import Final
 
 from tasks.contracts import Contracts
 from tasks.contracts.gates import Gates
-from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind, parse_metric
+from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind, metric_columns, parse_metric, read_metric
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL, segment_column
+from tasks.evaluation.subjects import NO_THRESHOLD, RATCHET, Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.components import judge_components
 from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
@@ -34,8 +35,6 @@ _ON_THE_WHOLE: Final = frozenset(
     {MetricKind.COMPONENT_SHARE, MetricKind.CALIBRATION, MetricKind.LATENCY, MetricKind.NAIVE_NDCG}
 )
 """Metrics that are measured in segments only where a guardrail names them."""
-RATCHET: Final = "four promotions ago"
-"""The anchor of the primary: small steps down must not add up."""
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ def _judged(
         cost = cost_of(rail.metric, rehearsal.contracts.tasks.tasks)
         of_rail = _measured_for(rehearsal, replay, rail, rail.metric, measured)
         if not of_rail:
-            yield _missing(rail.metric, run)
+            yield _missing(rehearsal.contracts, rail.metric, run)
             continue
         if cost is None:
             verdicts = [_settle(verdict, gates) for verdict in judge_guardrail(rail, of_rail, run=run)]
@@ -233,14 +232,14 @@ def _primary(
     """Judge the primary against the baseline and the champion of four promotions ago, and in segments."""
     primary = rehearsal.contracts.utility.primary
     if primary.metric not in measured:
-        yield _missing(primary.metric, run)
+        yield _missing(rehearsal.contracts, primary.metric, run)
         return
     whole = measured[primary.metric][0]
     yield judge_primary(primary, whole, against=rehearsal.baseline.name, run=run)
     yield _ratchet(rehearsal, replay, run)
     if whole.reason:  # no segment is judged where the whole is not
         return
-    segments = [m for m in measured[primary.metric] if m.segment != ALL and m.metric == primary.metric]
+    segments = [m for m in measured[primary.metric] if m.segment != ALL and m.subject.name == primary.metric]
     by = dict.fromkeys(column for m in segments if (column := segment_column(m.segment)) is not None)
     predicted = replay.predicted_changes(rehearsal.policy, rehearsal.baseline, tuple(by))
     yield from judge_primary_segments(primary, measured[primary.metric][0], segments, predicted, run=run)
@@ -249,7 +248,7 @@ def _primary(
 def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:
     """Judge the primary against the champion of four promotions ago."""
     primary = rehearsal.contracts.utility.primary
-    subject = f"{primary.metric}.{RATCHET}"
+    subject = replace(Subject.of(rehearsal.metrics[primary.metric]), baseline=RATCHET)
     anchor = rehearsal.anchors.get(RATCHET)
     if anchor is None:
         return Verdict(
@@ -257,7 +256,7 @@ def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:
             subject=subject,
             segment=ALL,
             outcome=Outcome.NO_RULE,
-            threshold="",
+            threshold=NO_THRESHOLD,
             observed=None,
             reason="fewer than four promotions so far",
             evidence=run,
@@ -268,14 +267,16 @@ def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:
     return replace(judged, subject=subject, against=against)
 
 
-def _missing(metric: str, run: str) -> Verdict:
+def _missing(contracts: Contracts, name: str, run: str) -> Verdict:
     """Say that a metric could not be computed at all: the log lacks what it speaks of."""
+    columns = metric_columns(contracts.surface, contracts.slate)
+    metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=columns)
     return Verdict(
         gate="decision",
-        subject=metric,
+        subject=Subject.of(metric or read_metric(name)),
         segment=ALL,
         outcome=Outcome.METRIC_MISSING,
-        threshold="",
+        threshold=NO_THRESHOLD,
         observed=None,
         reason="the candidates hold nothing of that name",
         evidence=run,

@@ -27,6 +27,7 @@ from tasks.evaluation.grouped import (
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import DayChange, Measured
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.replay.compared import Compared
 from tasks.replay.latency import measure_latency
@@ -308,14 +309,12 @@ class _View:
     def _figures(self, segment: str, figures: PairedEstimates) -> Measured:
         metric, log, baseline = self.metric, self.compared.log, figures.baseline
         return Measured(
-            metric=metric.name,
+            subject=Subject.of(metric),
             segment=segment,
             judge=self.judge.name,
             policy=_level(metric, figures.policy, log),
             baseline=None if baseline is None else _level(metric, baseline, log),
             relative=figures.relative,
-            kind=metric.kind,
-            subject=metric.subject,
             events=figures.events,
             labelled_share=self._labelled_share() if segment == ALL else None,
             by_day=self._by_day() if segment == ALL else (),
@@ -372,7 +371,7 @@ def _level(metric: Metric, estimate: Estimate, log: CandidateLog) -> Estimate:
 
 
 def _unknown(metric: Metric, segment: str, judge: str, reason: str) -> Measured:
-    return Measured(metric.name, segment, judge, None, None, None, metric.kind, metric.subject, reason)
+    return Measured(Subject.of(metric), segment, judge, None, None, None, reason)
 
 
 def _judges(metric: Metric, policy: Slates, baseline: Slates) -> Iterator[Slates]:

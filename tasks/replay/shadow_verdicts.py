@@ -25,6 +25,7 @@ from tasks.evaluation.replay_evidence import (
     ShadowEvidence,
 )
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import NO_THRESHOLD, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.replay.filled import judge_filled
 from tasks.replay.leaks import judge_leaks
@@ -36,7 +37,7 @@ LATENCY = "latency"
 """The gate whose figures the clock gives: the same inputs do not give them again."""
 TOLERANCE: Final = 1e-6
 """Greatest difference between what was logged when serving and what rescoring gives."""
-_APART: Final = f"<= {TOLERANCE:g} apart"
+_APART: Final = Threshold(high=TOLERANCE, unit="apart")
 
 
 def judge_shadow(bounds: ShadowGate, comparison: ShadowComparison | None, *, run: str) -> tuple[Verdict, ...]:
@@ -49,24 +50,25 @@ def judge_shadow(bounds: ShadowGate, comparison: ShadowComparison | None, *, run
     """
     if comparison is None:
         reason = "a first release has no champion beside it"
-        return (Verdict(GATE, "overlap_at_k", ALL, Outcome.NO_RULE, "", None, reason, run),)
+        subject = Subject("overlap_at_k")
+        return (Verdict(GATE, subject, ALL, Outcome.NO_RULE, NO_THRESHOLD, None, reason, run),)
     overlap, shift = bounds.overlap_at_k_min, bounds.score_shift_max
     return (
         Verdict(
             gate=GATE,
-            subject="overlap_at_k",
+            subject=Subject("overlap_at_k"),
             segment=ALL,
             outcome=judge(comparison.overlap_at_k, low=overlap),
-            threshold=f">= {overlap:g}",
+            threshold=Threshold(low=overlap),
             observed=comparison.overlap_at_k,
             evidence=run,
         ),
         Verdict(
             gate=GATE,
-            subject="score_shift",
+            subject=Subject("score_shift"),
             segment=ALL,
             outcome=judge(comparison.score_shift, high=shift),
-            threshold=f"<= {shift:g}",
+            threshold=Threshold(high=shift),
             observed=comparison.score_shift,
             evidence=run,
         ),
@@ -80,8 +82,8 @@ def judge_failures(bounds: ShadowGate, failures: ScoringFailures | None, *, run:
     ----------
     failures : None where an earlier program shadowed.
     """
-    most, subject = bounds.error_rate_max, "error_rate"
-    threshold = f"<= {most:g} of requests"
+    most, subject = bounds.error_rate_max, Subject("error_rate")
+    threshold = Threshold(high=most, unit="of requests")
     if failures is None:
         reason = "an earlier program shadowed it and counted none"
         return Verdict(GATE, subject, ALL, Outcome.NO_RULE, threshold, None, reason, run)
@@ -112,8 +114,8 @@ def judge_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> 
     ----------
     times : None where nothing was timed.
     """
-    most, subject = bounds.latency_ratio_max, "scoring_time"
-    threshold = f"<= {most:g} times the champion's"
+    most, subject = bounds.latency_ratio_max, Subject("scoring_time")
+    threshold = Threshold(high=most, unit="times the champion's")
     if times is None:
         reason = "not timed: no champion beside it, a request without an answer, or an earlier program"
         return Verdict(LATENCY, subject, ALL, Outcome.NO_RULE, threshold, None, reason, run)
@@ -168,22 +170,23 @@ def judge_parity(
 def _served(reproduced: Reproduction | None, run: str) -> Verdict:
     if reproduced is None:
         reason = "the log does not say what these releases served on that day"
-        return Verdict(PARITY, "served", ALL, Outcome.NO_RULE, _APART, None, reason, run)
+        return Verdict(PARITY, Subject("served"), ALL, Outcome.NO_RULE, _APART, None, reason, run)
     gap, rows = reproduced.greatest_difference, reproduced.rows
-    return _apart("served", gap, rows, f"{rows:,} logged predictions scored again", run)
+    return _apart(Subject("served"), gap, rows, f"{rows:,} logged predictions scored again", run)
 
 
 def _packed(packed: PackedScores | None, run: str) -> Verdict:
+    subject = Subject("packed")
     if packed is None:
         reason = "an earlier program shadowed it and compared none"
-        return Verdict(PARITY, "packed", ALL, Outcome.NO_RULE, _APART, None, reason, run)
+        return Verdict(PARITY, subject, ALL, Outcome.NO_RULE, _APART, None, reason, run)
     if packed.problem:
         said = f"MLflow does not take the day's candidates: {packed.problem}"
-        return Verdict(PARITY, "packed", ALL, Outcome.INCONCLUSIVE, _APART, None, said, run, holds=False)
+        return Verdict(PARITY, subject, ALL, Outcome.INCONCLUSIVE, _APART, None, said, run, holds=False)
     said = f"{packed.rows:,} predictions as MLflow serves them"
-    return _apart("packed", packed.greatest_difference, packed.rows, said, run)
+    return _apart(subject, packed.greatest_difference, packed.rows, said, run)
 
 
-def _apart(subject: str, gap: float, rows: int, reason: str, run: str) -> Verdict:
+def _apart(subject: Subject, gap: float, rows: int, reason: str, run: str) -> Verdict:
     outcome = Outcome.PASS if gap <= TOLERANCE else Outcome.BLOCK
     return Verdict(PARITY, subject, ALL, outcome, _APART, Estimate(gap, gap, gap, rows), reason, run)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from tasks.contracts import UtilitySpec, canonical, digest
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice
@@ -28,7 +29,7 @@ from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import Heading, simulation_page
 from tasks.replay.proposed_policy import read_policy
-from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
+from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.replay.slates import release_policy
 from tasks.replay.spark_stream import decide_slice_with_spark
 from tasks.replay.stream import decide_slice
@@ -145,9 +146,10 @@ def _in_short(
     """Return what a policy was measured at on the whole beside the baseline, and its verdicts."""
     metrics: dict[str, dict[str, Any]] = {}
     for row in rows:
-        if row["segment"] == ALL and row["metric"] not in metrics:  # the policy's own judge is the first
+        name = Subject(**row["subject"]).name
+        if row["segment"] == ALL and name not in metrics:  # the policy's own judge is the first
             policy, baseline, change = (row[of] or _UNKNOWN for of in ("policy", "baseline", "relative"))
-            metrics[row["metric"]] = {
+            metrics[name] = {
                 **{end: policy[end] for end in ("value", "low", "high")},
                 "baseline": baseline["value"],
                 "change": change["value"],

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tasks.contracts.metrics import Metric, MetricKind
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.reports.numbers import format_number, format_share, isolate
 from tasks.reports.words import Vocabulary
@@ -103,26 +104,28 @@ def say_metric(metric: Metric | None, name: str, words: Vocabulary) -> str:
     return spoken[metric.kind]
 
 
-def say_meaning(name: str, words: Vocabulary) -> str:
+def say_meaning(subject: Subject, words: Vocabulary) -> str:
     """Say what stands behind a name on a page; empty where no contract says more than the name.
 
     Parameters
     ----------
-    name : a metric, which may name what it is held against after a dot, or a hard constraint.
+    subject : a metric of the decision, or a hard constraint.
 
     Examples
     --------
     >>> from tasks.reports.words import TaskWords
     >>> words = Vocabulary({"hide": TaskWords("hid it")}, guards={"coverage": "small shops are seen"})
-    >>> say_meaning("hide_rate.four promotions ago", words), say_meaning("coverage", words)
+    >>> say_meaning(Subject("rate", task="hide"), words), say_meaning(Subject("coverage"), words)
     ('how often people hid it', 'small shops are seen')
     """
-    known = next((one for one in (name, name.partition(".")[0]) if words.metric(one) is not None), name)
-    described = words.guards.get(known) or words.constraints.get(name.rpartition(" ")[2])
-    if described:
-        return described
-    metric = words.metric(known)
-    return "" if metric is None else isolate(say_metric(metric, known, words).rstrip(","))
+    metric = subject.decided
+    described = words.guards.get(subject.name) or words.constraints.get(subject.constraint)
+    known = (
+        not (subject.task or subject.column) or subject.task in words.tasks or subject.column in words.columns
+    )
+    if described or metric is None or not known:
+        return described or ""
+    return isolate(say_metric(metric, subject.name, words).rstrip(","))
 
 
 def _people(metric: Metric, words: Vocabulary) -> str:

@@ -84,7 +84,9 @@ def say_outcomes(verdicts: Sequence[Verdict]) -> str:
     --------
     >>> from tasks.evaluation.verdicts import Outcome
     >>> outcomes = Outcome.PASS, Outcome.INCONCLUSIVE
-    >>> judged = [Verdict("decision", "hide_rate", "all", outcome, "", None) for outcome in outcomes]
+    >>> from tasks.evaluation.subjects import NO_THRESHOLD, Subject
+    >>> hide = Subject("rate", task="hide")
+    >>> judged = [Verdict("decision", hide, "all", outcome, NO_THRESHOLD, None) for outcome in outcomes]
     >>> say_outcomes(judged), say_outcomes([])
     ('2 verdicts: 1 inconclusive, 1 pass', 'Nothing was judged')
     """

@@ -157,7 +157,7 @@ def test_a_fourth_step_is_held_against_its_own_champion_and_that_of_four_promoti
     assert (lost, changed(step, releases, data)) == pytest.approx((-0.06, -0.08), abs=0.02)
     trial = next(one for one in judged if one.candidate == step.name and one.setting == CHAMPION)
     assert trial.primary == pytest.approx(-0.02, abs=0.02)
-    assert "observed_utility.four promotions ago" in {reason.subject for reason in trial.reasons}
+    assert "observed_utility vs four promotions ago" in {reason.subject for reason in trial.reasons}
 
 
 def test_a_curve_is_estimated_from_clicks_and_propensities(data: ScoredSlice) -> None:

@@ -17,6 +17,7 @@ from tests.feeds import mini
 from tests.feeds.mini import Retrained
 from tests.feeds.small_feed import NAME, SURFACE, UTILITY, write_contracts
 from tests.feeds.small_release import Feed
+from tests.verdicts import subject_of
 
 
 @pytest.fixture
@@ -95,7 +96,7 @@ def test_a_simulation_ends_with_exit_code_1_where_a_guardrail_blocks(
     surface = SURFACE + "shown_is_all: true\ngates: {decision: {first: {column: price}}}\n"
     other = replace(workspace, surfaces=write_contracts(tmp_path, utility=utility, surface=surface))
     found = document(other, "simulate", NAME, "--release", str(released.version), code=code)
-    outcomes = {one["subject"]: one["outcome"] for one in found["guardrails"]}
+    outcomes = {subject_of(one): one["outcome"] for one in found["guardrails"]}
     assert outcomes["click_1d_predicted"] == ("block" if code else "pass")
 
 
@@ -112,7 +113,7 @@ def test_a_shadow_ends_with_exit_code_1_where_a_bound_of_the_surface_blocks(
 
     def outcomes(where: Workspace, code: int) -> dict[str, str]:
         verdicts = document(where, *words, code=code)["verdicts"]
-        return {one["subject"]: one["outcome"] for one in verdicts}
+        return {subject_of(one): one["outcome"] for one in verdicts}
 
     strict = mini.changed(workspace, tmp_path, surface=ask)
     loose, held = outcomes(workspace, 0), outcomes(strict, 1)

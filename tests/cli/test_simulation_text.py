@@ -7,19 +7,21 @@ from rich.console import Console
 
 from tasks.cli import simulation_text
 from tasks.cli.output import as_text
+from tests.verdicts import subject
 
+HIDE = subject("hide_rate").to_json()
 LEVEL = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}
 RISE = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}
 
 
-def verdict(subject: str, segment: str, outcome: str) -> dict[str, Any]:
+def verdict(name: str, segment: str, outcome: str) -> dict[str, Any]:
     return {
-        "subject": subject,
+        "subject": subject(name).to_json(),
         "segment": segment,
         "outcome": outcome,
         "observed": RISE,
         "relative": True,
-        "threshold": "rise of 5.0%",
+        "threshold": {"high": 0.05, "words": "rise of 5.0%"},
     }
 
 
@@ -73,15 +75,15 @@ def test_a_further_policy_is_written_with_its_verdicts_and_metrics_beside_the_sa
 
 def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_inconclusive() -> None:
     figures = {"replayed": LEVEL, "off_policy": {**LEVEL, "low": None}, "ess": 1234.4}
-    one = {"metric": "hide_rate", "bound": "level", "verdict": "disagrees", "reason": "", **figures}
+    one = {"subject": HIDE, "bound": "level", "verdict": "disagrees", "reason": "", **figures}
     thin = {
-        "metric": "buy_rate",
+        "subject": subject("buy_rate").to_json(),
         "bound": "change",
         "verdict": "inconclusive",
         "reason": "3 outcomes",
         **figures,
     }
-    checks = [one, {**thin, "ess": None}, {**thin, "metric": "like_rate"}]
+    checks = [one, {**thin, "ess": None}, {**thin, "subject": subject("like_rate").to_json()}]
     plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
     written = as_text(simulation_text.write_simulation({**plain, "policies": [], "off_policy": checks}))
     assert "judges nothing" in written
@@ -91,7 +93,7 @@ def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_inconcl
 
 
 def test_names_are_whole_on_a_narrow_terminal() -> None:
-    named = verdict("observed_utility.four promotions ago", "user_tenure=returning_after_months", "pass")
+    named = verdict("observed_utility vs four promotions ago", "user_tenure=returning_after_months", "pass")
     plain = {"release": 3, "baseline": "champion 2", "guardrails": [named], "headline": {}, "policies": []}
     out = StringIO()
     Console(width=60, file=out).print(
@@ -100,7 +102,7 @@ def test_names_are_whole_on_a_narrow_terminal() -> None:
     written = out.getvalue()
     assert "\u2026" not in written
     column = "".join(line[9:].split("  ")[0].strip() for line in written.splitlines()[2:])
-    assert "observed_utility.four" in column.replace(" ", "")
+    assert "observed_utilityvsfour" in column.replace(" ", "")
 
 
 def test_a_shadow_is_a_table_with_the_reasons_of_what_is_no_pass() -> None:
@@ -108,7 +110,7 @@ def test_a_shadow_is_a_table_with_the_reasons_of_what_is_no_pass() -> None:
     served = {
         **verdict("served", "all", "no_rule"),
         "observed": None,
-        "threshold": "",
+        "threshold": {},
         "reason": "not logged",
     }
     plain = {"challenger": 2, "champion": 1, "day": "2026-02-11", "candidates": 4800, "run_id": "r1"}

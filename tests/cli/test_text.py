@@ -198,7 +198,13 @@ def test_releases_are_compared_side_by_side() -> None:
         "parts": {"feed.click": [1, 2]},
         "weights": [{"task": "hide", "context": None, "from": "-3", "to": "-9"}],
         "verdicts": [
-            {"gate": "model", "subject": "click", "segment": "all", "from": "inconclusive", "to": None}
+            {
+                "gate": "model",
+                "subject": {"metric": "auc", "task": "click"},
+                "segment": "all",
+                "from": "inconclusive",
+                "to": None,
+            }
         ],
         "metrics": {
             "click": {"auc": [0.7, 0.71], "auc_by_request": [0.70012, 0.70024], "rows": [10, 10]},
@@ -211,7 +217,7 @@ def test_releases_are_compared_side_by_side() -> None:
     assert "to: release 4 as of 2026-01-01, not judged" in written
     assert "feed.click 1 -> 2" in written
     assert "hide -3 -> -9" in written
-    assert "model click all inconclusive -> none" in written
+    assert "model click.auc all inconclusive -> none" in written
     rows = [line.split() for line in written.splitlines()[-4:]]
     assert rows[0] == ["click", "auc", "0.7", "0.71"]
     assert rows[1] == ["click", "auc", "by", "request", "0.7001", "0.7002"], "as many digits as differ"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.dags.conftest import Ended, Start
+from tests.verdicts import subject_of
 
 pytestmark = [
     pytest.mark.e2e,
@@ -49,8 +50,8 @@ def test_the_release_keeps_the_champions_model_with_the_reason_and_the_run_succe
         assert now[f"home_feed.{part}.{HIDE}"] == was[f"home_feed.{part}.{HIDE}"] == 1
         assert now[f"home_feed.{part}.{CLICK}"] == 2
     gates = read_plain(ended.workspace.home, judged["run_id"])["gates"]
-    (kept,) = (gate for gate in gates if gate["subject"].endswith(".trained"))
-    assert (kept["subject"], kept["outcome"]) == (f"{HIDE}.trained", "warn")
+    (kept,) = (gate for gate in gates if subject_of(gate).endswith(".trained"))
+    assert (subject_of(kept), kept["outcome"]) == (f"{HIDE}.trained", "warn")
     assert f"keeps the champion's model. Task '{HIDE}' cannot be trained: its train slice" in kept["reason"]
     assert f"{NEEDED} are needed (minimum.positives)" in kept["reason"]
     assert f"{HIDE} keeps the champion's model" in run.note

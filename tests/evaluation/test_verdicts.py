@@ -6,7 +6,9 @@ import math
 import pytest
 from pydantic import TypeAdapter
 
-from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Bounds, Estimate, Outcome, Verdict, judge
+from tasks.evaluation.subjects import NO_THRESHOLD, Threshold
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict, judge
+from tests.verdicts import bound, subject
 
 
 @pytest.mark.parametrize(
@@ -41,12 +43,17 @@ def test_a_bound_may_warn() -> None:
 
 def test_a_verdict_is_plain_json_without_nan() -> None:
     verdict = Verdict(
-        "calibration", "click", "all", Outcome.BLOCK, "0.9 to 1.1", Estimate(2.0, math.nan, math.nan, 1)
+        "calibration",
+        subject("click.ratio"),
+        "all",
+        Outcome.BLOCK,
+        bound("0.9 to 1.1"),
+        Estimate(2.0, math.nan, math.nan, 1),
     )
     plain = verdict.to_json()
     assert plain["outcome"] == "block"
     assert plain["observed"] == {"value": 2.0, "low": None, "high": None, "n": 1}
-    assert verdict.of == "click"
+    assert verdict.of == "click.ratio"
 
 
 @pytest.mark.parametrize(
@@ -61,11 +68,12 @@ def test_a_verdict_is_plain_json_without_nan() -> None:
 def test_a_segment_is_harmed_where_its_own_bound_is_broken(
     segment: str, outcome: Outcome, harms: bool
 ) -> None:
-    assert Verdict("decision", "hide_rate", segment, outcome, "", None).harms_segment is harms
+    assert Verdict("decision", subject("hide_rate"), segment, outcome, bound(""), None).harms_segment is harms
 
 
-@pytest.mark.parametrize("allowed", [Bounds(high=0.1), Bounds(low=-0.05), Bounds(0.9, 1.1), Bounds(), None])
-def test_a_bound_comes_back_from_a_document_with_its_open_ends(allowed: Bounds | None) -> None:
-    verdict = Verdict("decision", "hide_rate", "all", Outcome.PASS, "", None, task="hide", allowed=allowed)
+@pytest.mark.parametrize("allowed", [Threshold(high=0.1), Threshold(0.9, 1.1, "days"), NO_THRESHOLD])
+def test_a_verdict_comes_back_from_a_document_with_its_open_ends(allowed: Threshold) -> None:
+    named = subject("click.auc_drop vs four promotions ago")
+    verdict = Verdict("decision", named, "all", Outcome.PASS, allowed, None)
     plain = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
     assert TypeAdapter(Verdict).validate_python(plain) == verdict

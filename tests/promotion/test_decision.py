@@ -7,29 +7,42 @@ import pytest
 
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release, explain_verdict
+from tests.verdicts import bound, subject
 
-PASSED = Verdict("data", "validation", "all", Outcome.PASS, "", None)
+PASSED = Verdict("data", subject("validation"), "all", Outcome.PASS, bound(""), None)
 
 
 def test_inconclusive_holds_unless_declared_a_warning() -> None:
-    verdict = Verdict("data", "click.rows", "all", Outcome.INCONCLUSIVE, ">= 10", None, "3 rows")
+    verdict = Verdict(
+        "data", subject("click.rows"), "all", Outcome.INCONCLUSIVE, bound(">= 10"), None, "3 rows"
+    )
     assert isinstance(decide_release([PASSED, verdict], inconclusive="hold"), Hold)
     assert decide_release([PASSED, verdict], inconclusive="warn") == Promote((explain_verdict(verdict),))
 
 
 @pytest.mark.parametrize("declared", ["hold", "warn"])
 def test_a_verdict_with_a_rule_of_its_own_decides_by_it(declared: Literal["hold", "warn"]) -> None:
-    primary = Verdict("decision", "observed_utility", "all", Outcome.INCONCLUSIVE, "", None, holds=True)
-    cost = Verdict("decision", "hide_rate", "all", Outcome.INCONCLUSIVE, "", None, holds=False)
+    primary = Verdict(
+        "decision", subject("observed_utility"), "all", Outcome.INCONCLUSIVE, bound(""), None, holds=True
+    )
+    cost = Verdict(
+        "decision", subject("hide_rate"), "all", Outcome.INCONCLUSIVE, bound(""), None, holds=False
+    )
     assert isinstance(decide_release([PASSED, primary], inconclusive=declared), Hold)
     assert decide_release([PASSED, cost], inconclusive=declared) == Promote((explain_verdict(cost),))
 
 
 def test_what_keeps_a_release_from_being_champion_alone_permits_a_canary_unless_more_holds_it() -> None:
     reordered = Verdict(
-        "decision", "observed_utility", "all", Outcome.INCONCLUSIVE, "", None, holds="champion"
+        "decision",
+        subject("observed_utility"),
+        "all",
+        Outcome.INCONCLUSIVE,
+        bound(""),
+        None,
+        holds="champion",
     )
-    cost = Verdict("decision", "hide_rate", "all", Outcome.INCONCLUSIVE, "", None, holds=True)
+    cost = Verdict("decision", subject("hide_rate"), "all", Outcome.INCONCLUSIVE, bound(""), None, holds=True)
     held, more = (
         decide_release([PASSED, *each], inconclusive="warn") for each in ([reordered], [reordered, cost])
     )
@@ -42,7 +55,7 @@ def test_what_keeps_a_release_from_being_champion_alone_permits_a_canary_unless_
 
 
 def test_a_release_of_which_nothing_could_be_told_is_held() -> None:
-    verdict = Verdict("data", "click.rows", "all", Outcome.INCONCLUSIVE, "", None)
+    verdict = Verdict("data", subject("click.rows"), "all", Outcome.INCONCLUSIVE, bound(""), None)
     decision = decide_release([verdict], inconclusive="warn")
     assert isinstance(decision, Hold)
     assert decision.reasons == ("nothing could be told: no verdict is a pass",)
@@ -50,13 +63,13 @@ def test_a_release_of_which_nothing_could_be_told_is_held() -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.METRIC_MISSING])
 def test_a_block_and_a_missing_metric_always_hold(outcome: Outcome) -> None:
-    verdict = Verdict("decision", "x", "all", outcome, "", None)
+    verdict = Verdict("decision", subject("x"), "all", outcome, bound(""), None)
     assert isinstance(decide_release([verdict], inconclusive="warn"), Hold)
 
 
 def test_what_leaks_is_said_before_a_harmed_segment() -> None:
-    harmed = Verdict("decision", "hide_rate", "tenure=new", Outcome.BLOCK, "", None)
-    leak = Verdict("constraints", "legal", "all", Outcome.BLOCK, "", None)
+    harmed = Verdict("decision", subject("hide_rate"), "tenure=new", Outcome.BLOCK, bound(""), None)
+    leak = Verdict("constraints", subject("legal"), "all", Outcome.BLOCK, bound(""), None)
     decision = decide_release([PASSED, harmed, leak], inconclusive="warn")
     assert isinstance(decision, Hold)
     assert decision.reasons == (explain_verdict(leak), explain_verdict(harmed))
@@ -67,9 +80,9 @@ def test_where_no_gate_was_judged_the_release_is_held() -> None:
 
 
 def test_a_held_release_names_what_holds_it_apart_from_what_only_warns() -> None:
-    blocked = Verdict("model", "click.auc", "all", Outcome.BLOCK, ">= 0.55", None)
-    warned = Verdict("data", "buy.trained", "all", Outcome.WARN, "", None)
-    passed = Verdict("data", "click.rows", "all", Outcome.PASS, "", None)
+    blocked = Verdict("model", subject("click.auc"), "all", Outcome.BLOCK, bound(">= 0.55"), None)
+    warned = Verdict("data", subject("buy.trained"), "all", Outcome.WARN, bound(""), None)
+    passed = Verdict("data", subject("click.rows"), "all", Outcome.PASS, bound(""), None)
     decision = decide_release([passed, warned, blocked], inconclusive="hold")
     assert decision == Hold(("model block: click.auc, allowed >= 0.55",), ("data warn: buy.trained",))
 
@@ -78,10 +91,10 @@ def test_a_share_of_a_baseline_is_told_in_percent_with_its_segment_and_reason() 
     rise = Estimate(0.05, 0.01, 0.09, 900)
     verdict = Verdict(
         "decision",
-        "hide_rate",
+        subject("hide_rate"),
         "tenure=new",
         Outcome.WARN,
-        "rise of 2.0%",
+        bound("rise of 2.0%"),
         rise,
         "judged by 1",
         relative=True,
@@ -92,10 +105,12 @@ def test_a_share_of_a_baseline_is_told_in_percent_with_its_segment_and_reason() 
 
 
 def test_a_harmed_segment_is_the_first_reason() -> None:
-    primary = Verdict("decision", "observed_utility", "all", Outcome.INCONCLUSIVE, "", None, holds=True)
-    harmed = Verdict("decision", "hide_rate", "tenure=new", Outcome.BLOCK, "", None)
-    warned = Verdict("decision", "hide_rate", "tenure=old", Outcome.WARN, "", None)
-    doubtful = Verdict("data", "click.rows", "all", Outcome.WARN, "", None)
+    primary = Verdict(
+        "decision", subject("observed_utility"), "all", Outcome.INCONCLUSIVE, bound(""), None, holds=True
+    )
+    harmed = Verdict("decision", subject("hide_rate"), "tenure=new", Outcome.BLOCK, bound(""), None)
+    warned = Verdict("decision", subject("hide_rate"), "tenure=old", Outcome.WARN, bound(""), None)
+    doubtful = Verdict("data", subject("click.rows"), "all", Outcome.WARN, bound(""), None)
     decision = decide_release([primary, doubtful, harmed, warned], inconclusive="warn")
     assert isinstance(decision, Hold)
     assert [reason.partition(" at ")[2] for reason in decision.reasons] == ["tenure=new", ""]
@@ -111,7 +126,7 @@ def test_a_harmed_segment_is_the_first_reason() -> None:
     ],
 )
 def test_people_read_words_and_documents_hold_codes(outcome: Outcome, words: str) -> None:
-    verdict = Verdict("decision", "hide_rate", "all", outcome, "", None)
+    verdict = Verdict("decision", subject("hide_rate"), "all", outcome, bound(""), None)
     assert explain_verdict(verdict) == f"decision {words}: hide_rate"
     assert verdict.to_json()["outcome"] == outcome.value
 
@@ -119,7 +134,9 @@ def test_people_read_words_and_documents_hold_codes(outcome: Outcome, words: str
 def test_a_segment_that_is_read_from_right_to_left_moves_no_figure() -> None:
     hebrew = "\u05e0\u05e2\u05dc"
     seen = Estimate(0.3, 0.2, 0.4, 90)
-    told = Verdict("decision", "hide_rate", f"kind={hebrew}", Outcome.BLOCK, "", seen, relative=True)
+    told = Verdict(
+        "decision", subject("hide_rate"), f"kind={hebrew}", Outcome.BLOCK, bound(""), seen, relative=True
+    )
     assert explain_verdict(told) == (
         f"decision block: \u2068hide_rate at kind={hebrew}\u2069 +30.0% [+20.0%, +40.0%]"
     )

@@ -14,6 +14,7 @@ from tasks.stores import releases
 from tasks.stores.manifest import Manifest
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
+from tests.verdicts import subject_of
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def test_every_figure_of_the_dossier_has_its_run(which: str, request: pytest.Fix
 def test_every_row_names_a_run_that_is_there(which: str, request: pytest.FixtureRequest) -> None:
     judged: Retrained = request.getfixturevalue(which)
     client = judged.workspace.store.registry.client
-    assert [one["subject"] for one in judged.result.gates if not one["evidence"]] == []
+    assert [subject_of(one) for one in judged.result.gates if not one["evidence"]] == []
     for run_id in {one["evidence"] for one in judged.result.gates}:
         assert client.get_run(run_id).info.status == "FINISHED"
 
@@ -68,7 +69,7 @@ def test_a_row_says_what_newer_rows_alone_may_have_gained(
     first_retrain: Retrained, second_retrain: Retrained
 ) -> None:
     first, second = (
-        next(one for one in judged.result.gates if one["subject"] == "same_day_champion")
+        next(one for one in judged.result.gates if subject_of(one) == "same_day_champion")
         for judged in (first_retrain, second_retrain)
     )
     assert (first["outcome"], first["reason"]) == ("no_rule", "no champion to compare with")
@@ -81,13 +82,13 @@ def test_what_the_clock_said_is_judged_and_stands_apart_from_what_approvals_rest
     page = Path(second_retrain.result.dossier)
     plain = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))
     (timing,) = plain["timings"]
-    assert (timing["gate"], timing["subject"], timing["observed"]["n"]) == ("latency", "scoring_time", 12)
+    assert (timing["gate"], subject_of(timing), timing["observed"]["n"]) == ("latency", "scoring_time", 12)
     assert not [one for one in second_retrain.result.gates if one["gate"] == "latency"]
     assert "scoring_time" in page.read_text(encoding="utf-8")
 
 
 def test_the_validation_is_evidence_too(first_retrain: Retrained) -> None:
-    (verdict,) = [one for one in first_retrain.result.gates if one["subject"] == "validation"]
+    (verdict,) = [one for one in first_retrain.result.gates if subject_of(one) == "validation"]
     run = first_retrain.workspace.store.registry.client.get_run(verdict["evidence"])
     assert run.data.tags["step"] == "validate"
 
@@ -95,8 +96,8 @@ def test_the_validation_is_evidence_too(first_retrain: Retrained) -> None:
 def test_no_figure_comes_without_an_interval_or_how_many_it_rests_on(first_retrain: Retrained) -> None:
     for one in first_retrain.result.gates:
         if one["observed"] is not None:
-            assert set(one["observed"]) == {"value", "low", "high", "n"}, one["subject"]
-            assert one["threshold"], one["subject"]
+            assert set(one["observed"]) == {"value", "low", "high", "n"}, subject_of(one)
+            assert one["threshold"], subject_of(one)
 
 
 def test_the_dossier_is_a_page_and_the_same_as_json(first_retrain: Retrained) -> None:

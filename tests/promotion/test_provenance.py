@@ -31,6 +31,7 @@ from tasks.training.train_model import predict_rows
 from tasks.training.trees import read_model
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
+from tests.verdicts import bound, subject
 
 DWELL = "dwell_seconds_1d"
 
@@ -38,8 +39,15 @@ DWELL = "dwell_seconds_1d"
 def _write_dossier(workspace: Workspace, release: int, *gained: tuple[str, str, Outcome, float]) -> None:
     """Write what a release gained: subject, segment, outcome and figure."""
     verdicts = tuple(
-        Verdict("model", subject, segment, outcome, "", Estimate(value, value - 0.01, value + 0.01, 90))
-        for subject, segment, outcome, value in gained
+        Verdict(
+            "model",
+            subject(name),
+            segment,
+            outcome,
+            bound(""),
+            Estimate(value, value - 0.01, value + 0.01, 90),
+        )
+        for name, segment, outcome, value in gained
     )
     evidence = GateEvidence(
         surface=workspace.surface,
@@ -69,7 +77,7 @@ def test_past_gains_are_read_from_the_dossiers_of_earlier_releases(tmp_path: Pat
     )
     write_report(workspace, "dossier-release-3.json", "{}")
     _write_dossier(workspace, 5, week)
-    assert read_past_gains(workspace, 5) == {fall: [0.002, 0.01]}
+    assert read_past_gains(workspace, 5) == {subject(fall): [0.002, 0.01]}
     assert read_past_gains(workspace, 1) == {}
 
 
@@ -144,7 +152,10 @@ def test_a_changed_recipe_of_a_value_is_held_against_the_champions_by_squared_er
     rise = (error(new) - error(old)) / constant
     pair = RecipePair(_recipe("ours"), _recipe("theirs"), SameDay(found, "", run))
     whole, *segments = judge_recipes(ModelGate(), [pair])
-    assert (whole.subject, whole.evidence) == (f"{DWELL}.same_day_relative_squared_error_rise", run)
+    assert (str(whole.subject), whole.evidence) == (
+        f"{DWELL}.relative_squared_error_rise vs the champion's recipe",
+        run,
+    )
     assert whole.observed is not None
     assert rise != 0
     assert whole.observed.value == pytest.approx(rise)

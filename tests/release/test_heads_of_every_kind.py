@@ -24,6 +24,7 @@ from tasks.errors import ContractError, DataError
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
 from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.same_day_evidence import SameDayEvidence
+from tasks.evaluation.subjects import SAME_DAY
 from tasks.release import view as release_view
 from tasks.stores import releases
 from tasks.stores.parts import BOOSTER
@@ -36,6 +37,7 @@ from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
 from tests.stores.local_path import local
 from tests.stores.plain_evidence import read_plain
+from tests.verdicts import subject_of
 
 pytestmark = pytest.mark.e2e
 
@@ -156,12 +158,16 @@ def test_a_changed_recipe_stands_in_the_dossier_beside_the_champions_of_the_same
 ) -> None:
     """Purchases start from clicks now: on the same days that is told from what newer days bring."""
     (run,) = mini.step_runs(second.workspace, "same_day", task=BUY)
-    rows = {gate["subject"]: gate for gate in second.result.gates if "same_day" in gate["subject"]}
-    assert f"{BUY}.same_day_normalized_entropy_rise" in rows
+    rows = {
+        subject_of(gate): gate
+        for gate in second.result.gates
+        if SAME_DAY in subject_of(gate) or "same_day" in subject_of(gate)
+    }
+    assert f"{BUY}.normalized_entropy_rise vs the champion's recipe" in rows
     assert {gate["evidence"] for name, gate in rows.items() if name.startswith(BUY)} == {run}
     assert rows["same_day_champion"]["reason"].endswith(f"judged beside it as of the same day: {BUY}")
     page = Path(second.result.dossier).read_text(encoding="utf-8")
-    assert f"{BUY}.same_day_normalized_entropy_rise" in page
+    assert f"{BUY}.normalized_entropy_rise vs the champion's recipe" in page
     assert run in page
 
 
@@ -236,7 +242,7 @@ def test_another_quantile_is_another_thing_to_predict(second: Retrained, tmp_pat
 def test_a_task_that_cannot_be_trained_keeps_the_champions_model(second: Retrained) -> None:
     pins = releases.release_manifest(second.workspace, 2).pins
     assert {task: pins[f"{NAME}.task.{task}"] for task in (CLICK, BUY, HIDE)} == {CLICK: 2, BUY: 3, HIDE: 1}
-    (gate,) = (gate for gate in second.result.gates if gate["subject"] == f"{HIDE}.trained")
+    (gate,) = (gate for gate in second.result.gates if subject_of(gate) == f"{HIDE}.trained")
     assert gate["outcome"] == "warn"
     assert "keeps the champion's model. Unknown column 'trust'" in gate["reason"]
 

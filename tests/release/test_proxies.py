@@ -8,6 +8,7 @@ import pytest
 
 from tasks.evaluation.proxies import proxy_report
 from tasks.evaluation.release_evidence import ProxyEvidence
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Promote, decide_release
 from tasks.release.proxies import judge_proxies
@@ -32,7 +33,11 @@ def judged(found: ProxyEvidence) -> Verdict:
 
 def test_a_proxy_that_leads_up_passes() -> None:
     verdict = judged(told(0.1 + 0.5 * CLICK))
-    assert (verdict.outcome, verdict.subject, verdict.evidence) == (Outcome.PASS, "click for watched", "r1")
+    assert (verdict.outcome, verdict.subject, verdict.evidence) == (
+        Outcome.PASS,
+        Subject("proxy", task="watched", feature="click"),
+        "r1",
+    )
     assert verdict.observed is not None
     assert verdict.observed.low > 0
 

@@ -33,7 +33,7 @@ def figures_of(feed: Feed, files: Mapping[str, bytes], pins: Pins) -> list[TaskF
 
 def judged(figures: list[TaskFigures], weighted: set[str]) -> dict[str, Verdict]:
     tasks = [one.evidence(run="run-1") for one in figures]
-    return {verdict.subject: verdict for verdict in judge_references(ModelGate(), tasks, weighted)}
+    return {str(verdict.subject): verdict for verdict in judge_references(ModelGate(), tasks, weighted)}
 
 
 @pytest.fixture(scope="module")

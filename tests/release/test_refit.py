@@ -27,6 +27,7 @@ from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
 from tests.stores.local_path import local
 from tests.stores.plain_evidence import read_plain
+from tests.verdicts import subject_of
 
 pytestmark = pytest.mark.e2e
 
@@ -79,7 +80,7 @@ def poisoned(repeated: Retrained, mini_world: Path) -> Retrained:
 
 def shift_gates(retrained: Retrained) -> dict[str, dict[str, Any]]:
     return {
-        gate["segment"]: gate for gate in retrained.result.gates if gate["subject"] == f"{CLICK}.refit_shift"
+        gate["segment"]: gate for gate in retrained.result.gates if subject_of(gate) == f"{CLICK}.refit_shift"
     }
 
 
@@ -118,7 +119,7 @@ def test_the_served_part_states_its_own_newest_row_and_the_others_are_those_that
     assert served.part(Role.CALIBRATOR, CLICK).trained_until() == (AS_OF - timedelta(days=2)).date()
     assert served.ages()[after.name] < tested.ages()[before.name]
     assert served.part(Role.TESTED).version == 1
-    freshness = [g for g in sound.result.gates if g["subject"] == f"{CLICK}.newest_training_row"]
+    freshness = [g for g in sound.result.gates if subject_of(g) == f"{CLICK}.newest_training_row"]
     assert freshness[0]["observed"]["value"] == served.ages()[after.name] / timedelta(days=1)
 
 

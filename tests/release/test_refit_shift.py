@@ -5,6 +5,7 @@ import pytest
 from tasks.evaluation.release_evidence import RefitEvidence, RefitShift
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
+from tests.verdicts import bound, subject
 
 
 @pytest.mark.parametrize(
@@ -20,7 +21,11 @@ def test_a_shift_is_judged_by_its_interval(shift: Estimate, expected: Outcome) -
     one = RefitShift(task="click", segment="tenure=new", shift=shift, bound=0.1)
     [verdict] = judge_refit(RefitEvidence(tested=3, shifts=(one,)), run="r1")
     assert (verdict.outcome, verdict.gate, verdict.segment) == (expected, "model", "tenure=new")
-    assert (verdict.subject, verdict.threshold, verdict.evidence) == ("click.refit_shift", "<= 0.1", "r1")
+    assert (verdict.subject, verdict.threshold, verdict.evidence) == (
+        subject("click.refit_shift"),
+        bound("<= 0.1"),
+        "r1",
+    )
     assert "release 3" in verdict.reason
 
 
@@ -29,13 +34,13 @@ def test_each_shift_is_held_against_its_own_bound() -> None:
     bounds = {"click": 0.1, "buy": 0.25 + 1 / 3000}
     shifts = tuple(RefitShift(task=t, segment="all", shift=shift, bound=b) for t, b in bounds.items())
     click, buy = judge_refit(RefitEvidence(tested=3, shifts=shifts), run="r1")
-    assert (click.outcome, click.threshold) == (Outcome.BLOCK, "<= 0.1")
-    assert (buy.outcome, buy.threshold) == (Outcome.PASS, "<= 0.25")
+    assert (click.outcome, click.threshold) == (Outcome.BLOCK, bound("<= 0.1"))
+    assert (buy.outcome, str(buy.threshold)) == (Outcome.PASS, "<= 0.25")
 
 
 def test_a_recipe_that_could_not_be_repeated_warns_and_says_why() -> None:
     [verdict] = judge_unrepeated({"click": "No positives."}, run="r1")
-    assert (verdict.outcome, verdict.subject) == (Outcome.WARN, "click.refit")
+    assert (verdict.outcome, verdict.subject) == (Outcome.WARN, subject("click.refit"))
     assert verdict.reason == "what was tested is served. No positives."
 
 

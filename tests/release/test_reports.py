@@ -12,6 +12,7 @@ from tasks.labels.store import LabelStore
 from tasks.release import view as release_view
 from tests.feeds import mini
 from tests.feeds.mini import NAME, TASKS, Retrained
+from tests.verdicts import subject_of
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,9 @@ def test_the_dossier_shows_both(first_retrain: Retrained) -> None:
     assert "<h3>Proxies</h3>" in page
     assert "<h3>How tasks go together</h3>" in page
     proxies = [gate for gate in first_retrain.result.gates if gate["gate"] == "proxies"]
-    assert [gate["subject"] for gate in proxies] == [
-        "click_30m for satisfied_2d",
-        "purchase_2d for return_5d",
+    assert [subject_of(gate) for gate in proxies] == [
+        "satisfied_2d.proxy of click_30m",
+        "return_5d.proxy of purchase_2d",
     ]
     assert {gate["outcome"] for gate in proxies} <= {"pass", "warn"}
 

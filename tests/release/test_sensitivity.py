@@ -12,6 +12,7 @@ from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.replay_evidence import Measured, UtilityComposition
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.sensitivity import Sensitivity, error_bar, sensitivities, slot_ratios, whole_ratios
+from tests.verdicts import subject
 
 CLICK = {
     "task": "click",
@@ -82,7 +83,7 @@ def test_the_slots_ratios_are_read_from_the_simulation() -> None:
     figure = Estimate(1.1, math.nan, math.nan, 3)
 
     def measured(kind: MetricKind, task: str, segment: str, policy: Estimate | None) -> Measured:
-        return Measured(Metric(kind, task).name, segment, "ours", policy, None, None, kind, task)
+        return Measured(subject(Metric(kind, task).name), segment, "ours", policy, None, None)
 
     rows = [
         measured(MetricKind.CALIBRATION, "click", "all", figure),

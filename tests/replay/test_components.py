@@ -4,24 +4,24 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.promotion.decision import explain_verdict
 from tasks.replay.components import judge_components
 from tests.replay.test_notes import UNKNOWN
+from tests.verdicts import subject
 
 
 def _share(share: float) -> Measured:
     shown = Estimate(share, share - 0.001, share + 0.001, 9)
     name = "component_share:click"
-    return replace(UNKNOWN, metric=name, kind=MetricKind.COMPONENT_SHARE, policy=shown, reason="")
+    return replace(UNKNOWN, subject=subject(name), policy=shown, reason="")
 
 
 @pytest.mark.parametrize(("share", "decided"), [(0.005, "nothing"), (-0.005, "nothing"), (0.95, "all")])
 def test_a_component_that_decides_nothing_or_all_is_a_warning(share: float, decided: str) -> None:
     (verdict,) = judge_components([_share(share)], run="7")
-    assert (verdict.outcome, verdict.subject, verdict.evidence) == (
+    assert (verdict.outcome, str(verdict.subject), verdict.evidence) == (
         Outcome.WARN,
         "component_share:click",
         "7",

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.costs import judge_cost
+from tests.verdicts import subject
 
 RAIL = Guardrail.model_validate(
     {"metric": "hide_rate", "relative_increase_max": 0.15, "by": ["tenure"], "action": "block"}
@@ -18,21 +18,19 @@ NARROW, WIDE = 0.02, 0.4
 
 def _rate(change: float, half: float = WIDE, *, segment: str = "all", events: int = 80) -> Measured:
     return Measured(
-        metric="hide_rate",
+        subject=subject("hide_rate"),
         segment=segment,
         judge="release 2",
         policy=Estimate(0.1, 0.09, 0.11, 900),
         baseline=Estimate(0.1, 0.09, 0.11, 900),
         relative=Estimate(change, change - half, change + half, 900),
-        kind=MetricKind.RATE,
-        subject="hide",
         events=events,
     )
 
 
 def _says(change: float, judge: str = "release 2", segment: str = "all") -> Measured:
     said = _rate(change, 0.01, segment=segment)
-    return replace(said, metric="hide_predicted", judge=judge, kind=MetricKind.PREDICTED, events=None)
+    return replace(said, subject=subject("hide_predicted"), judge=judge, events=None)
 
 
 def _whole(rate: Measured, *predicted: Measured) -> tuple[Outcome, bool]:

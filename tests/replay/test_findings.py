@@ -3,26 +3,22 @@
 import math
 from dataclasses import replace
 
-from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Headline, Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.findings import Findings
+from tests.verdicts import subject
 
 RATE = Measured(
-    metric="click_rate",
+    subject=subject("click_rate"),
     segment="all",
     judge="release 1",
     policy=Estimate(0.1, 0.08, 0.12, 900),
     baseline=Estimate(0.2, 0.18, 0.22, 900),
     relative=Estimate(-0.5, -0.6, -0.4, 900),
-    kind=MetricKind.RATE,
-    subject="click",
 )
 UTILITY = replace(
     RATE,
-    metric="expected_utility",
-    kind=MetricKind.EXPECTED_UTILITY,
-    subject=None,
+    subject=subject("expected_utility"),
     policy=Estimate(3.0, 2.0, 4.0, 900),
 )
 
@@ -43,7 +39,7 @@ def test_the_headline_holds_rates_and_expected_utility_beside_the_baseline() -> 
 
 def test_segments_other_metrics_and_what_was_not_measured_stay_out_of_the_headline() -> None:
     segment = replace(RATE, segment="tenure=new")
-    coverage = replace(RATE, metric="coverage", kind=MetricKind.COVERAGE)
+    coverage = replace(RATE, subject=subject("coverage"))
     unknown = replace(RATE, policy=None, reason="no slot has a label")
     assert _found(segment, coverage, unknown).headline == {}
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import Measured
@@ -13,16 +12,15 @@ from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import LOGGED, metric, page, slates, whole
+from tests.verdicts import subject
 
 RATE = Measured(
-    metric="hide_rate",
+    subject=subject("hide_rate"),
     segment="all",
     judge="release 2",
     policy=Estimate(0.10, 0.09, 0.11, 900),
     baseline=Estimate(0.08, 0.07, 0.09, 900),
     relative=Estimate(0.25, 0.20, 0.30, 900),
-    kind=MetricKind.RATE,
-    subject="hide",
 )
 
 
@@ -37,7 +35,7 @@ def test_predicted_is_measured_by_both_releases() -> None:
 
 
 def test_of_two_judges_the_worse_decides() -> None:
-    own = replace(RATE, kind=MetricKind.PREDICTED, relative=Estimate(-0.5, -0.6, -0.4, 900))
+    own = replace(RATE, subject=subject("hide_predicted"), relative=Estimate(-0.5, -0.6, -0.4, 900))
     champion = replace(own, judge="champion 1", relative=Estimate(0.25, 0.2, 0.3, 900))
     rail = Guardrail.model_validate({"metric": "hide_predicted", "relative_increase_max": 0.05})
     (verdict,) = judge_guardrail(rail, [own, champion], run="r")
@@ -48,7 +46,7 @@ def test_of_two_judges_the_worse_decides() -> None:
 def test_the_verdict_on_a_belief_prints_no_interval() -> None:
     """Such an interval says how candidates vary, and nothing of how wrong the model is."""
     rail = Guardrail.model_validate({"metric": "hide_predicted", "relative_increase_max": 0.05})
-    harmed = replace(RATE, kind=MetricKind.PREDICTED, segment="tenure=new")
+    harmed = replace(RATE, subject=subject("hide_predicted"), segment="tenure=new")
     (verdict,) = judge_guardrail(rail, [harmed], run="r")
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.observed is not None
@@ -107,8 +105,10 @@ def test_a_rate_of_zero_in_the_baseline_inconclusive_a_relative_change() -> None
 def test_what_the_baseline_never_showed_may_not_rise_by_a_share_of_nothing(action: str) -> None:
     none, some, maybe = (Estimate(v, v - h, v + h, 900) for v, h in ((0.0, 0.0), (0.4, 0.05), (0.01, 0.02)))
     unknown = Estimate(math.nan, math.nan, math.nan, 900)
-    ads = replace(RATE, metric="source_share:ads", kind=MetricKind.SHARE, subject="source", relative=unknown)
-    rail = Guardrail.model_validate({"metric": ads.metric, "relative_increase_max": 0.1, "action": action})
+    ads = replace(RATE, subject=subject("source_share:ads"), relative=unknown)
+    rail = Guardrail.model_validate(
+        {"metric": ads.subject.name, "relative_increase_max": 0.1, "action": action}
+    )
     figures = [replace(ads, policy=policy, baseline=none, events=None) for policy in (some, maybe, none)]
     verdicts = [judge_guardrail(rail, [one], run="r")[0] for one in figures]
     assert [v.outcome.value for v in verdicts] == [action, "inconclusive", "inconclusive"]
@@ -137,7 +137,7 @@ def test_a_bound_is_held_against_the_whole_interval(
 ) -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", **bound})
     (verdict,) = judge_guardrail(rail, [RATE], run="run-1")
-    assert (verdict.outcome, verdict.threshold, verdict.evidence) == (outcome, threshold, "run-1")
+    assert (verdict.outcome, str(verdict.threshold), verdict.evidence) == (outcome, threshold, "run-1")
     assert verdict.relative is threshold.endswith("%")
 
 
@@ -179,4 +179,4 @@ def test_a_bound_on_a_change_is_said_with_three_digits_at_most(
     bound: dict[str, float], threshold: str
 ) -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", **bound})
-    assert judge_guardrail(rail, [RATE], run="r")[0].threshold == threshold
+    assert judge_guardrail(rail, [RATE], run="r")[0].threshold.words == threshold

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate
@@ -14,6 +13,7 @@ from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home
+from tests.verdicts import subject
 
 DAYS = "2026-02-16/2026-02-22"
 
@@ -33,7 +33,7 @@ def simulated(
 
 def gains(value: float, half: float, *, segment: str = ALL) -> Measured:
     change = Estimate(value, value - half, value + half, 900)
-    return Measured("observed_utility", segment, "release 1", None, None, change, MetricKind.OBSERVED_UTILITY)
+    return Measured(subject("observed_utility"), segment, "release 1", None, None, change)
 
 
 def test_a_policy_counts_once_however_often_it_is_measured(workspace: Workspace) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
 from tasks.release.step import ReleaseResult
 from tasks.replay import slates
@@ -15,16 +14,15 @@ from tasks.replay.findings import Findings
 from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
 from tasks.stores.workspace import Workspace
 from tests.replay import worlds
+from tests.verdicts import subject
 
 UNKNOWN = Measured(
-    metric="click_rate",
+    subject=subject("click_rate"),
     segment="all",
     judge="release 1",
     policy=None,
     baseline=None,
     relative=None,
-    kind=MetricKind.RATE,
-    subject="click",
     reason="no slot has a label",
 )
 
@@ -75,7 +73,11 @@ def test_a_log_without_positions_says_nothing_of_places(labelled_feed: tuple[Wor
 
 
 def test_a_reason_is_said_once_with_every_metric_that_it_stops(labelled_feed: tuple[Workspace, str]) -> None:
-    measured = [UNKNOWN, replace(UNKNOWN, segment="tenure=new"), replace(UNKNOWN, metric="buy_rate")]
+    measured = [
+        UNKNOWN,
+        replace(UNKNOWN, segment="tenure=new"),
+        replace(UNKNOWN, subject=subject("buy_rate")),
+    ]
     assert _notes(_slice(labelled_feed[0]), measured) == ["click_rate, buy_rate: no slot has a label."]
 
 

@@ -46,7 +46,7 @@ def checked(
 
 
 def figure(checks: list[OffPolicyCheck], metric: str, bound: str) -> OffPolicyCheck:
-    (one,) = [check for check in checks if (check.metric, check.bound) == (metric, bound)]
+    (one,) = [check for check in checks if (check.subject.name, check.bound) == (metric, bound)]
     return one
 
 
@@ -119,7 +119,7 @@ def test_an_anchor_is_the_baseline_of_the_guardrail_that_names_it(
     rails = contracts({**RATE, "anchor": "stable"})
     old = replace(champion, name="release 1")
     made = check_off_policy(Rehearsal(rails, world.log, release, release, {"stable": old}))
-    assert {one.against for one in made if one.metric == "click_rate"} == {"release 1"}
+    assert {one.against for one in made if str(one.subject) == "click_rate"} == {"release 1"}
 
 
 def test_what_disagrees_is_said_in_a_sentence(feeds: list[tuple[Feed, Slates, Slates]]) -> None:
@@ -188,7 +188,7 @@ def test_recall_and_a_level_of_gain_have_no_estimate(feeds: list[tuple[Feed, Sla
     assert "a slate holds a part" in figure(checks, "recall_click", "change").reason
     assert "no level" in figure(checks, "ndcg_click", "level").reason
     assert figure(checks, "ndcg_click", "change").off_policy.known
-    assert "coverage" not in {one.metric for one in checks}  # it follows from the slots alone
+    assert "coverage" not in {one.subject.name for one in checks}  # it follows from the slots alone
 
 
 def test_slots_that_the_log_never_fills_cannot_be_told(feeds: list[tuple[Feed, Slates, Slates]]) -> None:

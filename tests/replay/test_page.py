@@ -4,33 +4,29 @@ from dataclasses import replace
 
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.findings import Findings
 from tasks.replay.page import Heading, better_directions, order_segments, simulation_page
 from tasks.reports.words import TaskWords, Vocabulary
+from tests.verdicts import bound, subject
 
 RATE = Measured(
-    "like_rate",
+    subject("like_rate"),
     "all",
     "release 1",
     Estimate(0.1, 0.08, 0.12, 2345),
     None,
     Estimate(0.05, 0.01, 0.09, 9),
-    MetricKind.RATE,
-    "like",
 )
-NEW = Measured(
-    "like_rate", "tenure=<new>", "release 1", Estimate(0.3, 0.2, 0.4, 7), None, None, MetricKind.RATE, "like"
-)
-UNKNOWN = Measured(
-    "<script>", "all", "release 1", None, None, None, MetricKind.COVERAGE, reason="no slot holds <b>"
-)
+NEW = Measured(subject("like_rate"), "tenure=<new>", "release 1", Estimate(0.3, 0.2, 0.4, 7), None, None)
+UNKNOWN = Measured(subject("coverage"), "all", "release 1", None, None, None, reason="no slot holds <b>")
 RAIL = Verdict(
     "decision",
-    "<i>",
+    subject("<i>"),
     "all",
     Outcome.WARN,
-    "rise of 5.0%",
+    bound("rise of 5.0%"),
     Estimate(0.05, 0.01, 0.09, 9),
     "<u>",
     relative=True,
@@ -53,9 +49,9 @@ def test_a_metric_stands_with_its_intervals_beside_the_baseline() -> None:
 
 
 def test_each_row_says_which_way_is_better() -> None:
-    hide = replace(RATE, metric="hide_rate", subject="hide")
+    hide = replace(RATE, subject=subject("hide_rate"))
     found = Findings("logged order", [], [RATE, hide, UNKNOWN], {"mine": [RATE]}, costs=frozenset({"hide"}))
-    assert better_directions(found) == {"like_rate": "more", "hide_rate": "less", "<script>": ""}
+    assert better_directions(found) == {"like_rate": "more", "hide_rate": "less", "coverage": ""}
     text = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=[])
     assert text.count("<td>like_rate</td><td>more</td>") == 2
     assert "<td>hide_rate</td><td>less</td>" in text
@@ -94,10 +90,10 @@ def test_harmed_segments_come_first_and_say_what_they_pool() -> None:
     def utility(segment: str, change: float) -> Measured:
         relative = Estimate(change, change - 0.01, change + 0.01, 90)
         kind = MetricKind.OBSERVED_UTILITY
-        return Measured("observed_utility", segment, "r", relative, relative, relative, kind)
+        return Measured(subject("observed_utility"), segment, "r", relative, relative, relative, kind)
 
     pool = replace(utility("tenure=other", 0.02), pooled=("new", "<old>"))
-    harm = replace(RAIL, segment="tenure=other", outcome=Outcome.BLOCK, subject="hide_rate")
+    harm = replace(RAIL, segment="tenure=other", outcome=Outcome.BLOCK, subject=subject("hide_rate"))
     found = Findings(
         "logged order", [RAIL, harm], [utility("tenure=a", 0.05), utility("tenure=b", -0.1), pool], {}
     )
@@ -110,7 +106,7 @@ def test_harmed_segments_come_first_and_say_what_they_pool() -> None:
 
 
 CHECK = OffPolicyCheck(
-    metric="<b>_rate",
+    subject=subject("<b>_rate"),
     against="champion 2",
     bound="change",
     estimator="place_dr",
@@ -139,7 +135,7 @@ def test_off_policy_estimates_stand_beside_the_replay_where_there_are_some() -> 
 
 def test_a_segment_that_is_read_from_right_to_left_moves_no_figure() -> None:
     hebrew = "\u05e0\u05e2\u05dc"
-    worth = replace(RATE, segment=f"kind={hebrew}", kind=MetricKind.OBSERVED_UTILITY)
+    worth = replace(RATE, segment=f"kind={hebrew}", subject=subject("observed_utility"))
     assert f"<summary>\u2068kind={hebrew}\u2069: observed utility +" in page(worth)
 
 
@@ -150,14 +146,14 @@ def test_what_a_contract_describes_is_told_by_its_description() -> None:
         constraints={"legal": "what nobody may sell"},
     )
     rails = [
-        replace(RAIL, subject="coverage"),
-        replace(RAIL, gate="constraints", subject="release 7 legal"),
-        replace(RAIL, subject="like_rate.four promotions ago"),
+        replace(RAIL, subject=subject("coverage")),
+        replace(RAIL, gate="constraints", subject=Subject("leak", constraint="legal", baseline="release 7")),
+        replace(RAIL, subject=subject("like_rate vs four promotions ago")),
     ]
     found = Findings("logged order", rails, [RATE, NEW], {})
     text = simulation_page(Heading("t", []), words, found=found, rules=[], notes=[])
     assert "<td>coverage<br><small>small &amp; new shops</small></td>" in text
-    assert "<td>release 7 legal<br><small>what nobody may sell</small></td>" in text
+    assert "<td>legal of release 7<br><small>what nobody may sell</small></td>" in text
     assert "ago<br><small>how often people &lt;praised&gt; it</small></td>" in text
     assert "<td>like_rate<br><small>how often people &lt;praised&gt; it</small></td>" in text
     assert "<small>how often" not in text.split("By segment")[1]  # the table above says it once

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Primary
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.primary import judge_primary, judge_primary_segments
+from tests.verdicts import subject
 
 MARGIN = Primary()
 
@@ -18,13 +18,12 @@ MARGIN = Primary()
 def _change(value: float, error: float, segment: str = "all") -> Measured:
     half = 1.959964 * error
     return Measured(
-        metric="observed_utility",
+        subject=subject("observed_utility"),
         segment=segment,
         judge="release 2",
         policy=None,
         baseline=None,
         relative=Estimate(value, value - half, value + half, 900),
-        kind=MetricKind.OBSERVED_UTILITY,
     )
 
 
@@ -65,7 +64,7 @@ def test_without_a_margin_only_what_is_better_passes() -> None:
         judge_primary(none, _change(value, 0.03), against="popularity", run="r") for value in (0.06, 0.0)
     )
     assert (better.outcome, equal.outcome) == (Outcome.PASS, Outcome.INCONCLUSIVE)
-    assert equal.threshold == "no fall"
+    assert str(equal.threshold) == "no fall"
     assert equal.reason.endswith("without a margin only what is better passes")
 
 
@@ -91,7 +90,7 @@ def test_a_segment_that_loses_beyond_twice_the_margin_blocks_and_others_hold_not
     lost, *others = judge_primary_segments(
         MARGIN, WHOLE, [_change(-0.2, 0.05, "region=a"), *eighths], {}, run="r"
     )
-    assert (lost.outcome, lost.threshold, lost.segment) == (Outcome.BLOCK, "fall of 10.0%", "region=a")
+    assert (lost.outcome, str(lost.threshold), lost.segment) == (Outcome.BLOCK, "fall of 10.0%", "region=a")
     assert [one.outcome for one in others] == [Outcome.PASS] * 7
     assert [one.holds for one in (lost, *others)] == [False] * 8
 

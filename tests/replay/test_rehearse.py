@@ -16,6 +16,7 @@ from tasks.contracts.problems import Problem
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import Family
 from tasks.evaluation.replay_evidence import SimulationEvidence
+from tasks.evaluation.subjects import RATCHET
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Hold, decide_release
 from tasks.replay import slates
@@ -25,9 +26,10 @@ from tasks.replay.metrics import REORDERING, looks_of, per_look
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import join_blocks
-from tasks.replay.rehearse import RATCHET, Rehearsal, rehearse
+from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.replay.scored import Scored
 from tests.feeds import mini
+from tests.verdicts import bound, subject
 
 LATENCY = {"metric": "latency_p99_ms", "max": 200}
 
@@ -49,7 +51,7 @@ def test_the_primary_comes_first_and_names_its_baseline(
 ) -> None:
     found = _found(tested_slice, scored)
     primary, ratchet = found.verdicts[:2]
-    assert (primary.subject, primary.holds) == ("observed_utility", True)
+    assert (str(primary.subject), primary.holds) == ("observed_utility", True)
     assert "against logged order" in primary.reason
     assert (ratchet.outcome, ratchet.reason) == (Outcome.NO_RULE, "fewer than four promotions so far")
 
@@ -75,7 +77,7 @@ def test_of_two_bounds_on_a_metric_the_one_against_an_anchor_says_so(
     anchors = {"stable": replace(scored.slates, name="release 1")}
     baseline = baseline_order(tested_slice, scored)
     found = rehearse(Rehearsal(contracts, tested_slice.log, scored.slates, baseline, anchors), {}, run="r")
-    bounded = [v for v in found.verdicts if v.subject == "new_item_exposure"]
+    bounded = [v for v in found.verdicts if str(v.subject) == "new_item_exposure"]
     assert [v.reason for v in bounded] == ["", "against release 1, the anchor 'stable'", ""]
     assert [v.against for v in bounded] == ["", "release 1, the anchor 'stable'", ""]
 
@@ -85,7 +87,7 @@ def test_a_metric_of_a_column_that_is_not_logged_is_missing_and_not_passed_over(
 ) -> None:
     rail = {"metric": "brand_entropy", "relative_decrease_max": 0.1}
     found = _found(tested_slice, scored, guardrails=[rail])
-    missing = [v for v in found.verdicts if v.subject == "brand_entropy"]
+    missing = [v for v in found.verdicts if str(v.subject) == "brand_entropy"]
     assert [v.outcome for v in missing] == [Outcome.METRIC_MISSING]
 
 
@@ -99,7 +101,7 @@ def test_every_metric_that_a_simulation_prints_may_be_guarded(
 ) -> None:
     tasks = tested_slice.contracts.tasks.tasks
     naive = {Metric(MetricKind.NAIVE_NDCG, task).name for task in tasks}
-    printed = {one.metric for one in _found(tested_slice, scored).measured} - naive
+    printed = {one.subject.name for one in _found(tested_slice, scored).measured} - naive
     assert {"creator_gini", "creator_entropy", "click_30m_rate", "coverage"} <= printed
     rails = [{"metric": name, "max": 1e9} for name in sorted(printed)]
     assert _problems(_changed(tested_slice.contracts, guardrails=rails)) == []
@@ -177,11 +179,11 @@ def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
 ) -> None:
     rail = {"metric": "hide_2d_rate", "relative_increase_max": 0.1, "by": ["user_tenure"]}
     found = _found(tested_slice, scored, guardrails=[rail])
-    segments = {m.segment for m in found.measured if m.metric == "hide_2d_predicted"}
+    segments = {m.segment for m in found.measured if m.subject.name == "hide_2d_predicted"}
     assert {"all", "user_tenure=new", "user_tenure=returning", "user_tenure=loyal"} <= segments
-    judged = {v.segment.partition("=")[0] for v in found.verdicts if v.subject == "hide_2d_rate"}
+    judged = {v.segment.partition("=")[0] for v in found.verdicts if str(v.subject) == "hide_2d_rate"}
     assert judged == {"all", "user_tenure"}
-    whole = next(v for v in found.verdicts if v.subject == "hide_2d_rate")
+    whole = next(v for v in found.verdicts if str(v.subject) == "hide_2d_rate")
     assert whole.outcome is not Outcome.INCONCLUSIVE or whole.holds is not None
 
 
@@ -191,12 +193,12 @@ def test_an_order_is_judged_by_what_its_slots_lead_to_and_never_by_what_was_show
     """The naive NDCG falls here where the other rises: taken in its place it would block."""
     rail = {"metric": "ndcg_click_30m", "relative_decrease_max": 0.0}
     found = _found(tested_slice, scored, guardrails=[rail])
-    of_clicks = [m for m in found.measured if m.subject == "click_30m" and m.segment == "all"]
-    change = {m.kind: m.relative for m in of_clicks}
+    of_clicks = [m for m in found.measured if m.subject.task == "click_30m" and m.segment == "all"]
+    change = {m.subject.metric: m.relative for m in of_clicks}
     naive, gain = change[MetricKind.NAIVE_NDCG], change[MetricKind.NDCG]
     assert naive is not None
     assert naive.high < 0
-    (verdict,) = [v for v in found.verdicts if v.subject == "ndcg_click_30m"]
+    (verdict,) = [v for v in found.verdicts if str(v.subject) == "ndcg_click_30m"]
     assert (verdict.outcome, verdict.observed) == (Outcome.PASS, gain)
 
 
@@ -209,7 +211,7 @@ def test_a_cost_given_its_parent_is_judged_as_a_cost(tested_slice: slates.TestSl
         task: one.relative.value
         for task in ("return_5d", "purchase_2d")
         for one in found.measured
-        if (one.metric, one.segment) == (f"{task}_predicted", "all") and one.relative
+        if (one.subject.name, one.segment) == (f"{task}_predicted", "all") and one.relative
     }
     rise = (1 + believed["return_5d"]) / (1 + believed["purchase_2d"]) - 1
     assert whole.outcome is Outcome.INCONCLUSIVE
@@ -230,8 +232,8 @@ def test_beside_an_order_every_policy_is_measured_by_the_weights_of_the_release(
         tested_slice.contracts, tested_slice.log, scored.slates, baseline_order(tested_slice, scored)
     )
     found = rehearse(rehearsal, {"clicks alone": clicks}, run="r")
-    ours = next(m for m in found.measured if m.metric == "observed_utility")
-    theirs = next(m for m in found.others["clicks alone"] if m.metric == "observed_utility")
+    ours = next(m for m in found.measured if m.subject.name == "observed_utility")
+    theirs = next(m for m in found.others["clicks alone"] if m.subject.name == "observed_utility")
     assert (theirs.policy, theirs.baseline) == (ours.policy, ours.baseline)
 
 
@@ -241,13 +243,13 @@ def test_every_figure_has_an_interval_and_the_verdict_on_a_belief_prints_none(
     """What candidates vary by says nothing of how wrong the model is, so no verdict shows it."""
     found = _found(tested_slice, scored)
     told = [m for m in found.measured if m.policy is not None and (m.events is None or m.events >= 10)]
-    assert {"click_30m_predicted", "expected_utility", "coverage"} <= {m.metric for m in told}
+    assert {"click_30m_predicted", "expected_utility", "coverage"} <= {m.subject.name for m in told}
     for one in told:
-        change_alone = one.kind is MetricKind.NDCG
+        change_alone = one.subject.metric == MetricKind.NDCG
         figure = one.relative if change_alone else one.policy
-        assert figure is not None, (one.metric, one.segment)
-        assert figure.known, (one.metric, one.segment)
-    believed = [v.observed for v in found.verdicts if v.subject.endswith("_predicted") and v.observed]
+        assert figure is not None, (one.subject.name, one.segment)
+        assert figure.known, (one.subject.name, one.segment)
+    believed = [v.observed for v in found.verdicts if v.subject.metric == "predicted" and v.observed]
     assert believed
     assert not any(observed.known for observed in believed)
 
@@ -256,7 +258,7 @@ def test_what_is_always_shown_stands_for_the_whole_and_for_every_segment(
     tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     found = _found(tested_slice, scored)
-    shown = {(m.metric, m.segment.partition("=")[0]) for m in found.measured}
+    shown = {(m.subject.name, m.segment.partition("=")[0]) for m in found.measured}
     tasks = [t for t in tested_slice.contracts.tasks.tasks if t != "dwell_seconds_1d"]
     names = [f"{prefix}{task}" for task in tasks for prefix in ("ndcg_", "recall_")]
     names += [f"{task}_rate" for task in tasks]
@@ -276,7 +278,9 @@ def test_who_stands_in_the_slots_is_a_share_of_the_looks(
     log, slot = tested_slice.log, scored.slates.slot
     looks = np.where(slot > 0, log.examined_at(slot), 0.0)
     sponsored = (tested_slice.candidates["source"] == "sponsored").to_numpy()
-    (measured,) = [m for m in found.measured if (m.metric, m.segment) == ("source_share:sponsored", "all")]
+    (measured,) = [
+        m for m in found.measured if (m.subject.name, m.segment) == ("source_share:sponsored", "all")
+    ]
     assert measured.policy is not None
     assert measured.policy.value == pytest.approx(looks[sponsored].sum() / looks.sum())
 
@@ -294,12 +298,12 @@ def test_where_candidates_are_not_logged_every_verdict_is_inconclusive_and_the_r
     log = replace(tested_slice.log, complete=False)
     same = replace(scored.slates, name="release 1")
     found = rehearse(Rehearsal(contracts, log, scored.slates, same, {RATCHET: same}), {}, run="r")
-    replayed = [v for v in found.verdicts if v.subject != "filled_slots"]
+    replayed = [v for v in found.verdicts if str(v.subject) != "filled_slots"]
     assert [v.outcome for v in replayed] == [Outcome.INCONCLUSIVE] * 3
     assert [v.doubt for v in replayed] == [REORDERING] * 3
     assert [v.holds for v in replayed] == [holds, holds, None]
     assert all(m.reason for m in found.measured)
-    passed = Verdict("model", "click.auc", "all", Outcome.PASS, "", None)
+    passed = Verdict("model", subject("click.auc"), "all", Outcome.PASS, bound(""), None)
     decision = decide_release([passed, *found.verdicts], inconclusive="warn")
     assert isinstance(decision, Hold)
     assert decision.canary_permitted == (shown_only == "canary")
@@ -319,7 +323,7 @@ def test_the_share_of_a_term_that_a_context_adds_is_shown(
     policy = tested_slice.slates_under(contracts.utility, scored, "p")
     rehearsal = Rehearsal(contracts, tested_slice.log, policy, baseline_order(tested_slice, scored))
     found = rehearse(rehearsal, {}, run="r")
-    shares = {m.subject: m.policy for m in found.measured if m.metric.startswith("component_share:")}
+    shares = {m.subject.task: m.policy for m in found.measured if m.subject.metric == "component_share"}
     assert list(shares) == ["click_30m", "hide_2d"]
     new = (tested_slice.candidates["user_tenure"] == "new").to_numpy(dtype=bool)
     frame = pd.DataFrame(
@@ -346,14 +350,14 @@ def test_what_is_predicted_of_a_cost_that_is_a_value_is_judged_as_any_cost(
     contracts = replace(_changed(tested_slice.contracts, guardrails=rails), tasks=costly)
     beside = replace(scored.slates, name="release 1")
     found = rehearse(Rehearsal(contracts, tested_slice.log, scored.slates, beside), {}, run="r")
-    predicted = [m for m in found.measured if m.metric == f"{value}_predicted"]
+    predicted = [m for m in found.measured if m.subject.name == f"{value}_predicted"]
     assert {m.segment.partition("=")[0] for m in predicted} >= {"all", "user_tenure"}
     assert predicted[0].policy is not None
     looks = looks_of(tested_slice.log, scored.slates)
     expected = per_look(tested_slice.log, scored.slates, value)
     assert expected is not None
     assert predicted[0].policy.value == pytest.approx((looks * expected).sum() / looks.sum())
-    judged = {v.subject: v for v in found.verdicts if v.segment == "all"}
+    judged = {str(v.subject): v for v in found.verdicts if v.segment == "all"}
     assert judged[f"{value}_predicted"].outcome is Outcome.PASS
     assert judged[f"{value}_rate"].outcome is Outcome.PASS
 
@@ -371,13 +375,13 @@ def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
     found = rehearse(rehearsal, {"nothing": nothing} if further else {}, run="r")
     verdicts = found.judged["nothing"] if further else found.verdicts
     primary = verdicts[0]
-    assert (primary.subject, primary.outcome, primary.holds) == (
+    assert (str(primary.subject), primary.outcome, primary.holds) == (
         "observed_utility",
         Outcome.INCONCLUSIVE,
         True,
     )
     assert "the policy fills no slot" in primary.reason
-    blocked = {v.subject: v for v in verdicts if v.outcome is Outcome.BLOCK}
+    blocked = {str(v.subject): v for v in verdicts if v.outcome is Outcome.BLOCK}
     assert {"filled_slots", "empty_slates"} <= blocked.keys()
     assert f"of {tested_slice.log.request_count:,} are empty" in blocked["filled_slots"].reason
     evidence = SimulationEvidence(

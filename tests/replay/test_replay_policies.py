@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tasks.contracts.metrics import parse_metric
+from tasks.evaluation.subjects import Subject
 from tasks.replay.metrics import REORDERING
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import (
@@ -40,7 +41,7 @@ def test_no_figure_of_another_metric_travels_under_the_name_of_one() -> None:
     policy, log = slates("p", LOGGED, {"click": [0.1] * 6}), page()
     for name in ("ndcg_click", "click_rate", "click_predicted", "click_calibration", "recall_click"):
         measured = Replay(log, policy).measure(metric(name), policy, slates("b", SWAPPED), ("source",))
-        assert {(one.metric, one.kind) for one in measured} == {(name, metric(name).kind)}
+        assert {one.subject for one in measured} == {Subject.of(metric(name))}
 
 
 def test_a_segment_is_measured_on_its_own_rows() -> None:

@@ -22,6 +22,7 @@ from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import LATER, NAME, Retrained
 from tests.stores.plain_evidence import read_plain
+from tests.verdicts import subject_of
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_what_was_served_is_compared_with_what_the_heads_learned_from(second_ret
 
 
 def test_the_release_and_the_shadow_say_of_every_head_what_it_reads(second_retrain: Retrained) -> None:
-    rows = {one["subject"]: one for one in second_retrain.result.gates if one["gate"] == "inputs"}
+    rows = {subject_of(one): one for one in second_retrain.result.gates if one["gate"] == "inputs"}
     assert set(rows) == {"features", "served"}
     assert {one["outcome"] for one in rows.values()} == {"pass"}
     assert rows["served"]["reason"].endswith(f"of {len(mini.TASKS)} heads: none changed")

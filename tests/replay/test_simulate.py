@@ -14,6 +14,7 @@ from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import BINARY, NAME, Retrained
 from tests.stores.plain_evidence import read_plain
+from tests.verdicts import subject_of
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_beside_a_champion_predictions_are_judged_by_both(beside: dict[str, Any]
 
 def test_a_guardrail_speaks_of_every_segment_that_it_names(beside: dict[str, Any]) -> None:
     said = [
-        verdict["segment"] for verdict in beside["guardrails"] if verdict["subject"] == "hide_2d_predicted"
+        verdict["segment"] for verdict in beside["guardrails"] if subject_of(verdict) == "hide_2d_predicted"
     ]
     assert said == ["all", "user_tenure=loyal", "user_tenure=new", "user_tenure=returning"]
 
@@ -94,7 +95,7 @@ def test_another_policy_is_shown_on_the_same_predictions(second_retrain: Retrain
     own, further = ran.policies
     assert (own["name"], further["name"]) == ("release 2", str(policy))
     assert own["verdicts"] == ran.guardrails
-    assert {one["subject"] for one in further["verdicts"]} >= {one["subject"] for one in ran.guardrails}
+    assert {subject_of(one) for one in further["verdicts"]} >= {subject_of(one) for one in ran.guardrails}
     assert own["metrics"].keys() == further["metrics"].keys()
     ours, theirs = (each["metrics"]["hide_2d_rate"] for each in (own, further))
     assert (ours["baseline"], ours["value"]) == (
@@ -125,7 +126,7 @@ def test_a_guardrail_with_an_anchor_is_held_against_that_release_whatever_the_ba
         baseline: _change(simulate.run(second_retrain.workspace, release=2, baseline=baseline), workspace)
         for baseline in ("logged", "1")
     }
-    (judged,) = [one for one in plain["guardrails"] if one["subject"] == "hide_2d_rate"]
+    (judged,) = [one for one in plain["guardrails"] if subject_of(one) == "hide_2d_rate"]
     assert judged["observed"]["value"] == pytest.approx(changes["1"])
     assert changes["1"] != pytest.approx(changes["logged"])
 

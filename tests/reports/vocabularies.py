@@ -1,8 +1,10 @@
 """A small surface's words, and verdicts on it."""
 
 from tasks.contracts import Family
-from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
+from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.reports.words import TaskWords, Vocabulary
+from tests.verdicts import bound, subject
 
 WORDS = Vocabulary(
     tasks={
@@ -22,10 +24,10 @@ WORDS = Vocabulary(
 
 
 def rail(
-    subject: str,
+    name: str,
     outcome: Outcome,
     *seen: float,
-    allowed: Bounds | None,
+    allowed: Threshold,
     segment: str = "all",
     relative: bool = True,
     holds: bool | None = None,
@@ -34,21 +36,23 @@ def rail(
     value, low, high = seen
     return Verdict(
         "decision",
-        subject,
+        subject(name),
         segment,
         outcome,
-        "as declared",
+        allowed,
         Estimate(value, low, high, 900),
         relative=relative,
         holds=holds,
-        allowed=allowed,
     )
 
 
-def verdict(gate: str, subject: str, outcome: Outcome, *seen: float, threshold: str = "<= 1") -> Verdict:
+def verdict(
+    gate: str, name: str | Subject, outcome: Outcome, *seen: float, threshold: str = "<= 1"
+) -> Verdict:
     """Return a verdict of another gate; without a figure where none is given."""
     observed = None
     if seen:
         value, low, high = seen
         observed = Estimate(value, low, high, 900)
-    return Verdict(gate, subject, "all", outcome, threshold, observed)
+    judged = subject(name) if isinstance(name, str) else name
+    return Verdict(gate, judged, "all", outcome, bound(threshold), observed)

@@ -147,7 +147,7 @@ def part_of(result: TrainResult) -> Part:
 def judged(home: Home) -> dict[str, Verdict]:
     pairs = read_recipes(ReleaseReader(home.worse), 2, champion=1)
     verdicts = [judge_same_day(pairs, run="release"), *judge_recipes(ModelGate(), pairs)]
-    return {verdict.subject: verdict for verdict in verdicts if verdict.segment == ALL}
+    return {str(verdict.subject): verdict for verdict in verdicts if verdict.segment == ALL}
 
 
 def lost_order(home: Home, old: Part, new: Part) -> Estimate:

@@ -24,7 +24,8 @@ from tasks.evaluation.calibration_verdicts import (
 )
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.segments import ALL, segment_column
-from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
+from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_estimate
 
 _OUTCOMES = {
@@ -52,15 +53,13 @@ def judge_ratios(
         calibration = None if ratio is None else next(calibrations)
         yield Verdict(
             gate="calibration",
-            subject=f"{task.task}.calibration_ratio",
+            subject=Subject("calibration_ratio", task=task.task),
             segment=segment,
             outcome=Outcome.METRIC_MISSING if calibration is None else _OUTCOMES[calibration.standing],
-            threshold=f"{low:g} to {high:g}",
+            threshold=Threshold(low, high),
             observed=None if ratio is None else ratio.ratio,
             reason="" if ratio is None or calibration is None else _why(gate, ratio, calibration),
             evidence=task.run,
-            task=task.task,
-            allowed=Bounds(low, high),
         )
 
 

@@ -15,12 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.reports.numbers import format_estimate
 
-_SUBJECT = "front"
-_THRESHOLD = "no confirmed point is better"
+_SUBJECT = Subject("front")
+_THRESHOLD = Threshold(words="no confirmed point is better")
 
 
 @dataclass(frozen=True)

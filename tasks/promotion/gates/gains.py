@@ -28,6 +28,7 @@ from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.segment_losses import LEVEL, SegmentLoss, judge_losses
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import NO_THRESHOLD, SAME_DAY, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.same_day import RecipePair, SameDay
 from tasks.reports.numbers import format_number, format_share
@@ -66,18 +67,18 @@ class Gains:
 
     counted: Collection[str] = ()
     recipes: Mapping[str, RecipePair] = field(default_factory=dict)
-    past: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    past: Mapping[Subject, Sequence[float]] = field(default_factory=dict)
     inputs: Mapping[str, HeadInputs] = field(default_factory=dict)
 
-    def bound(self, subject: str) -> float:
+    def bound(self, subject: Subject) -> float:
         """Return the most that an unchanged recipe may plausibly gain.
 
         Examples
         --------
-        >>> Gains(past={"click.normalized_entropy_fall": [0.0, 0.02, 0.0, 0.02]}).bound("click.auc_rise")
+        >>> fall = Subject("normalized_entropy_fall", task="click")
+        >>> Gains(past={fall: [0.0, 0.02, 0.0, 0.02]}).bound(fall)
         0.03
-        >>> weeks = {"click.normalized_entropy_fall": [0.0, 0.02, 0.0, 0.02, 0.01]}
-        >>> round(Gains(past=weeks).bound("click.normalized_entropy_fall"), 3)
+        >>> round(Gains(past={fall: [0.0, 0.02, 0.0, 0.02, 0.01]}).bound(fall), 3)
         0.04
         """
         past = self.past.get(subject, ())
@@ -138,12 +139,13 @@ def _of_data(
         segment: _less(one, by_recipe[segment].value if segment in by_recipe else 0.0)
         for segment, one in _by_segment(comparison).items()
     }
-    subject = f"{comparison.task}.{metric}"
+    subject = Subject(metric, task=comparison.task)
     against = "against the champion, same rows"
     against += "" if same_day is None else ", without what the recipe gains on the same day's data"
     for segment, one, outcome in _judge_gains(gained, bound := gains.bound(subject), level=level):
         reason = f"{against}; {_CAUSE}" if outcome is Outcome.BLOCK else against
-        yield Verdict("model", subject, segment, outcome, f"<= {bound:.3g}", one, reason, run, holds=False)
+        threshold = Threshold(high=bound)
+        yield Verdict("model", subject, segment, outcome, threshold, one, reason, run, holds=False)
 
 
 def _of_recipe(
@@ -152,7 +154,7 @@ def _of_recipe(
     """Judge what a changed recipe gains over the champion's, both trained on the same labels."""
     if same_day.comparison is None:
         return
-    subject = f"{task.task}.same_day_{_gain(same_day.comparison)[0]}"
+    subject = Subject(_gain(same_day.comparison)[0], task=task.task, baseline=SAME_DAY)
     shares = {} if inputs is None else inputs.gains
     added = {name: shares.get(name, 0.0) for name in pair.added}
     suspected = any(share > _MOST_OF_ONE or name == _near(task) for name, share in added.items())
@@ -163,7 +165,7 @@ def _of_recipe(
         outcome, rest = beyond if found is Outcome.BLOCK else (found, "")
         reason = f"against the champion's recipe, trained as of the same day on the same labels{rest}"
         yield Verdict(
-            "model", subject, segment, outcome, f"<= {MOST:g}", one, reason, same_day.run, holds=False
+            "model", subject, segment, outcome, Threshold(high=MOST), one, reason, same_day.run, holds=False
         )
 
 
@@ -194,14 +196,14 @@ def _named_features(task: TaskEvidence, inputs: HeadInputs | None) -> Iterator[V
         share = shares[largest]
         observed = Estimate(share, share, share, len(shares))
         reason = f"{largest} has most of the trees' gain: {_ASK}"
-        subject = f"{task.task}.gain_of_one_feature"
-        yield Verdict("model", subject, ALL, Outcome.WARN, f"<= {_MOST_OF_ONE:g}", observed, reason, task.run)
+        subject, most = Subject("gain_of_one_feature", task=task.task), Threshold(high=_MOST_OF_ONE)
+        yield Verdict("model", subject, ALL, Outcome.WARN, most, observed, reason, task.run)
     near, ranked = _near(task), task.references and task.references.auc_by_request
     if near is not None and ranked:
         reason = f"{near} alone ranks within {_NEAR:g} of a head whose AUC by request is "
         reason += f"{format_number(ranked.head.value)}: {_ASK}"
-        subject = f"{task.task}.auc_of_one_feature"
-        yield Verdict("model", subject, ALL, Outcome.WARN, "", ranked.best, reason, task.run)
+        subject = Subject("auc_of_one_feature", task=task.task)
+        yield Verdict("model", subject, ALL, Outcome.WARN, NO_THRESHOLD, ranked.best, reason, task.run)
 
 
 def _near(task: TaskEvidence) -> str | None:

@@ -14,6 +14,7 @@ from typing import Final
 
 from tasks.evaluation.inputs import HeadInputs, InputChange
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import NO_THRESHOLD, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_counted, format_number, format_share
 
@@ -30,26 +31,26 @@ def judge_inputs(
     Parameters
     ----------
     weighted : tasks that the order of candidates depends on.
-    where : what was compared: a word that begins the subjects.
+    where : what was compared, as the metric of the subjects.
     run : the run that compared.
     """
     changed = dict.fromkeys(change.feature for head in inputs for change in head.changes)
     for feature in changed:
-        yield _changed(feature, inputs, weighted, f"{where}.{feature}", run)
+        yield _changed(feature, inputs, weighted, Subject(where, feature=feature), run)
     if unread := [head for head in inputs if head.reason]:
         reason = "; ".join(f"{head.task}: {head.reason}" for head in unread)
-        yield Verdict(GATE, where, ALL, Outcome.WARN, "", None, reason, run)
+        yield Verdict(GATE, Subject(where), ALL, Outcome.WARN, NO_THRESHOLD, None, reason, run)
     elif not inputs:
         reason = "no feature was compared with the days that heads learned from"
-        yield Verdict(GATE, where, ALL, Outcome.NO_RULE, "", None, reason, run)
+        yield Verdict(GATE, Subject(where), ALL, Outcome.NO_RULE, NO_THRESHOLD, None, reason, run)
     elif not changed:
         count = len({name for head in inputs for name in head.gains})
         reason = f"{format_counted(count, 'feature')} of {format_counted(len(inputs), 'head')}: none changed"
-        yield Verdict(GATE, where, ALL, Outcome.PASS, "", None, reason, run)
+        yield Verdict(GATE, Subject(where), ALL, Outcome.PASS, NO_THRESHOLD, None, reason, run)
 
 
 def _changed(
-    feature: str, inputs: Sequence[HeadInputs], weighted: Collection[str], subject: str, run: str
+    feature: str, inputs: Sequence[HeadInputs], weighted: Collection[str], subject: Subject, run: str
 ) -> Verdict:
     """Judge a feature by the head that depends on it most, of those that the order depends on first."""
     heads = [head for head in inputs if any(change.feature == feature for change in head.changes)]
@@ -63,7 +64,7 @@ def _changed(
         subject=subject,
         segment=ALL,
         outcome=Outcome.BLOCK if worst.task in weighted and share > _MUCH else Outcome.WARN,
-        threshold=f"<= {first.bound:.3g}",
+        threshold=Threshold(high=first.bound),
         observed=Estimate(first.observed, first.observed, first.observed, len(heads)),
         reason=f"{said}; it has {format_share(share)} of the gain of {worst.task}{weighs}",
         evidence=run,

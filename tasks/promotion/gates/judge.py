@@ -30,6 +30,7 @@ from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.release_evidence import Runs
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.calibration import judge_ratios
 from tasks.promotion.gates.gains import Gains, judge_gains
@@ -73,7 +74,7 @@ class Evidence:
     policy: PolicyStanding | None = None
     serving: Sequence[Verdict] = ()
     recipes: Sequence[RecipePair] | None = None
-    past_gains: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    past_gains: Mapping[Subject, Sequence[float]] = field(default_factory=dict)
     inputs: Sequence[HeadInputs] = ()
     served: Sequence[HeadInputs] = ()
 
@@ -137,17 +138,17 @@ def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
             enough = found >= least
             yield Verdict(
                 gate="data",
-                subject=f"{task.task}.{what}",
+                subject=Subject(what, task=task.task),
                 segment=ALL,
                 outcome=Outcome.PASS if enough else Outcome.INCONCLUSIVE,
-                threshold=f">= {least}",
+                threshold=Threshold(low=least),
                 observed=_count(found),
                 reason="" if enough else f"{found:,} {what} in the test slice; {least:,} are asked for",
                 evidence=task.run,
             )
 
 
-def _validation(subject: str, found: ValidationEvidence, *, least: str, run: str) -> Verdict:
+def _validation(metric: str, found: ValidationEvidence, *, least: str, run: str) -> Verdict:
     severity = found.severity
     if severity is None:
         outcome = Outcome.PASS
@@ -157,10 +158,10 @@ def _validation(subject: str, found: ValidationEvidence, *, least: str, run: str
         outcome = Outcome.WARN
     return Verdict(
         gate="data",
-        subject=subject,
+        subject=Subject(metric),
         segment=ALL,
         outcome=outcome,
-        threshold=f"no {least} failure",
+        threshold=Threshold(words=f"no {least} failure"),
         observed=None,
         reason="; ".join(found.failures),
         evidence=run,
@@ -175,10 +176,10 @@ def _freshness(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
         days, most = age / timedelta(days=1), bound / timedelta(days=1)
         yield Verdict(
             gate="freshness",
-            subject=f"{task.task}.newest_training_row",
+            subject=Subject("newest_training_row", task=task.task),
             segment=ALL,
             outcome=Outcome.PASS if age <= bound else Outcome.BLOCK,
-            threshold=f"<= {most:g} days",
+            threshold=Threshold(high=most, unit="days"),
             observed=Estimate(days, days, days, 1),
             reason="" if age <= bound else f"the newest training row is {days:.0f} days old",
             evidence=task.run,

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 
@@ -67,7 +68,13 @@ def _pins(lineage: Lineage, run: str) -> Verdict:
     rest = len(lineage.problems) - len(problems)
     problems += [f"and {rest} more"] * bool(rest)
     whole = f"{lineage.files} files and {len(lineage.manifest.parts)} pinned parts are as registered"
-    return _verdict("pins", "as registered", run, reason="; ".join(problems) or whole, broken=bool(problems))
+    return _verdict(
+        "pins",
+        Threshold(words="as registered"),
+        run,
+        reason="; ".join(problems) or whole,
+        broken=bool(problems),
+    )
 
 
 def _labels(lineage: Lineage, run: str) -> Verdict:
@@ -81,7 +88,8 @@ def _labels(lineage: Lineage, run: str) -> Verdict:
     if earlier:
         said += f", from earlier ones {', '.join(earlier)}"
     reason = f"from labels of a later instant learned {', '.join(late)}" if late else said
-    return _verdict("labels", "of its own instant or before", run, reason=reason, broken=bool(late))
+    threshold = Threshold(words="of its own instant or before")
+    return _verdict("labels", threshold, run, reason=reason, broken=bool(late))
 
 
 def _training_days(lineage: Lineage, run: str) -> Verdict:
@@ -95,7 +103,7 @@ def _training_days(lineage: Lineage, run: str) -> Verdict:
     said = f"the test slice begins on {first}"
     return _verdict(
         "training_days",
-        ">= 1 days before the test slice",
+        Threshold(low=1, unit="days before the test slice"),
         run,
         reason=f"{said}, and {_named(late)} learned from later days" if late else said,
         broken=bool(late),
@@ -108,7 +116,13 @@ def _named(parts: Sequence[PinnedPart]) -> str:
 
 
 def _verdict(
-    subject: str, threshold: str, run: str, *, reason: str, broken: bool, observed: Estimate | None = None
+    metric: str,
+    threshold: Threshold,
+    run: str,
+    *,
+    reason: str,
+    broken: bool,
+    observed: Estimate | None = None,
 ) -> Verdict:
     outcome = Outcome.BLOCK if broken else Outcome.PASS
-    return Verdict(GATE, subject, ALL, outcome, threshold, observed, reason, run)
+    return Verdict(GATE, Subject(metric), ALL, outcome, threshold, observed, reason, run)

@@ -14,13 +14,14 @@ request-level task, and where there are too few for an interval.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.segment_losses import LEVEL, JudgedLoss, SegmentLoss, judge_losses
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import NO_THRESHOLD, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.reports.numbers import format_estimate
 
@@ -59,17 +60,18 @@ def judge_models(
 
 def _first(gate: ModelGate, task: TaskEvidence, why: str) -> Verdict:
     if task.kind != "binary":
-        return Verdict("model", task.task, ALL, Outcome.NO_RULE, "", None, _NO_AUC[task.kind], task.run)
+        subject, reason = Subject("auc", task=task.task), _NO_AUC[task.kind]
+        return Verdict("model", subject, ALL, Outcome.NO_RULE, NO_THRESHOLD, None, reason, task.run)
     floor, pooled = gate.first.auc_min, task.figures.get(("auc", ALL))
     by_request = task.figures.get(("auc_by_request", ALL))
     inside = by_request is not None and by_request.known
     auc = by_request if inside else pooled
     return Verdict(
         gate="model",
-        subject=f"{task.task}.{'auc_by_request' if inside else 'auc'}",
+        subject=Subject("auc_by_request" if inside else "auc", task=task.task),
         segment=ALL,
         outcome=judge(auc, low=floor),
-        threshold=f">= {floor:g}",
+        threshold=Threshold(low=floor),
         observed=auc,
         reason=f"{why}; pooled AUC {format_estimate(pooled)}" if inside else why,
         evidence=task.run,
@@ -78,11 +80,11 @@ def _first(gate: ModelGate, task: TaskEvidence, why: str) -> Verdict:
 
 @dataclass(frozen=True)
 class Opponent:
-    """What a task is compared with: in words, the run that compared, and how the names of metrics begin."""
+    """What a task is compared with: in words, the run that compared, and the baseline of the subjects."""
 
     words: str
     run: str
-    prefix: str = ""
+    baseline: str = ""
 
 
 def judge_comparison(
@@ -99,10 +101,10 @@ def judge_comparison(
     for metric, rise in _error_rises(comparison):
         yield Verdict(
             gate="model",
-            subject=f"{comparison.task}.{against.prefix}{metric}",
+            subject=Subject(metric, task=comparison.task, baseline=against.baseline),
             segment=ALL,
             outcome=judge(rise, high=most),
-            threshold=f"<= {most:g}",
+            threshold=Threshold(high=most),
             observed=rise,
             reason=f"against {against.words}",
             evidence=against.run,
@@ -122,10 +124,12 @@ def _order(gate: ModelGate, comparison: ChampionComparison, against: Opponent) -
         reason += f"; {_POOLED}"
     yield Verdict(
         gate="model",
-        subject=f"{comparison.task}.{against.prefix}{'auc_by_request_drop' if inside else 'auc_drop'}",
+        subject=Subject(
+            "auc_by_request_drop" if inside else "auc_drop", task=comparison.task, baseline=against.baseline
+        ),
         segment=ALL,
         outcome=judge(drop if inside else pooled, high=gate.auc_drop_max),
-        threshold=f"<= {gate.auc_drop_max:g}",
+        threshold=Threshold(high=gate.auc_drop_max),
         observed=drop if inside else pooled,
         reason=reason,
         evidence=against.run,
@@ -143,20 +147,20 @@ def _segments(
     judged = judge_losses(losses, level=level)
     if not losses:
         return
-    subject = f"{comparison.task}.{against.prefix}"
+    subject = Subject("segments", task=comparison.task, baseline=against.baseline)
     if not judged:
         untold = f"none of {len(comparison.segments)} segments has the data to be compared"
         reason = f"{untold} with {against.words}"
-        yield Verdict("model", f"{subject}segments", ALL, Outcome.WARN, "", None, reason, against.run)
+        yield Verdict("model", subject, ALL, Outcome.WARN, NO_THRESHOLD, None, reason, against.run)
         return
     lost = [one for one in judged if one.lost]
     for one in lost or judged[:1]:
         yield Verdict(
             gate="model",
-            subject=f"{subject}{one.of.metric}",
+            subject=replace(subject, metric=one.of.metric),
             segment=one.of.segment,
             outcome=Outcome.BLOCK if one.lost else Outcome.PASS,
-            threshold=f"<= {one.of.bound:g}",
+            threshold=Threshold(high=one.of.bound),
             observed=one.of.loss,
             reason=_among(one, comparison, judged),
             evidence=against.run,

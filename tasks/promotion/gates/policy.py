@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.moves.rules import POLICIES, changed_contracts
 
@@ -69,7 +70,8 @@ def _in_force(standing: PolicyStanding, run: str) -> Verdict:
         f"made under another {', '.join(other)}" if other else f"{', '.join(POLICIES.values())} as in force"
     )
     outcome = Outcome.BLOCK if other else Outcome.PASS
-    return Verdict(GATE, "in_force", ALL, outcome, "the contracts in force", None, reason, run)
+    threshold = Threshold(words="the contracts in force")
+    return Verdict(GATE, Subject("in_force"), ALL, outcome, threshold, None, reason, run)
 
 
 def _version(policy: PolicyVersion, before: PolicyVersion | None, kind: str, run: str) -> Verdict:
@@ -82,8 +84,8 @@ def _version(policy: PolicyVersion, before: PolicyVersion | None, kind: str, run
         outcome, reason = Outcome.BLOCK, f"{policy} is another than the champion's of the same version"
     else:
         reason += f", the champion's is {before}"
-    threshold = "another version where its content changed"
-    return Verdict(GATE, f"{kind}.version", ALL, outcome, threshold, None, reason, run)
+    threshold = Threshold(words="another version where its content changed")
+    return Verdict(GATE, Subject(f"{kind}_version"), ALL, outcome, threshold, None, reason, run)
 
 
 def _approvals(standing: PolicyStanding, run: str) -> Verdict:
@@ -92,4 +94,5 @@ def _approvals(standing: PolicyStanding, run: str) -> Verdict:
     asked = "; ".join(f"{role}: {' or '.join(users)}" for role, users in standing.reviewers.items())
     reason = f"nobody may answer for {', '.join(vacant)}" if vacant else f"asked before it moves: {asked}"
     outcome = Outcome.WARN if vacant else Outcome.PASS
-    return Verdict(GATE, "approvals", ALL, outcome, "a reviewer for each role", None, reason, run)
+    threshold = Threshold(words="a reviewer for each role")
+    return Verdict(GATE, Subject("approvals"), ALL, outcome, threshold, None, reason, run)

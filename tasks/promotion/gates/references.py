@@ -21,6 +21,7 @@ from tasks.contracts.gates import ModelGate
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.rates import THIN
 from tasks.reports.numbers import format_estimate, format_number
@@ -74,10 +75,10 @@ def _skill(task: TaskEvidence, *, weighted: bool) -> Verdict:
     base = "" if references is None else _base(task.kind, references)
     return Verdict(
         gate="model",
-        subject=f"{task.task}.{metric}",
+        subject=Subject(metric, task=task.task),
         segment=ALL,
         outcome=outcome,
-        threshold="< 1",
+        threshold=Threshold(high=1, strict=True),
         observed=error,
         reason="; ".join(filter(None, (reason, base))),
         evidence=task.run,
@@ -108,10 +109,10 @@ def _feature(task: TaskEvidence) -> Iterator[Verdict]:
     where = "inside requests" if references.auc_by_request else "over all rows"
     yield Verdict(
         gate="model",
-        subject=f"{task.task}.auc_over_best_feature",
+        subject=Subject("auc_over_best_feature", task=task.task),
         segment=ALL,
         outcome=Outcome.WARN,
-        threshold="> 0",
+        threshold=Threshold(low=0, strict=True),
         observed=ranked.gain,
         reason=f"it ranks no better than {ranked.feature} alone, whose AUC {where} is "
         f"{format_estimate(ranked.best)}",
@@ -123,7 +124,7 @@ def _feature(task: TaskEvidence) -> Iterator[Verdict]:
 class _Suspect:
     """An AUC, of a head or of a single feature, and the most that is plausible of such a one."""
 
-    subject: str
+    subject: Subject
     whose: str
     auc: Estimate
     most: float
@@ -142,7 +143,7 @@ class _Suspect:
             subject=self.subject,
             segment=ALL,
             outcome=self.outcome,
-            threshold=f"<= {self.most:g}",
+            threshold=Threshold(high=self.most),
             observed=self.auc,
             reason=f"{self.whose}: {'the nearest to its bound' if passed else _TOO_GOOD}",
             evidence=self.run,
@@ -163,7 +164,7 @@ def _suspects(gate: ModelGate, task: TaskEvidence) -> Iterator[_Suspect]:
         ranked = getattr(task.references, name, None)
         if ranked is None or math.isnan(ranked.head.value):
             continue
-        subject = f"{task.task}.{name}"
+        subject = Subject(name, task=task.task)
         yield _Suspect(subject, "the head", ranked.head, gate.auc_max, task.run)
-        alone = f"{ranked.feature} alone"
-        yield _Suspect(f"{subject} of {alone}", alone, ranked.best, gate.feature_auc_max, task.run)
+        alone = Subject(name, task=task.task, feature=ranked.feature)
+        yield _Suspect(alone, f"{ranked.feature} alone", ranked.best, gate.feature_auc_max, task.run)

@@ -20,11 +20,12 @@ from tasks.contracts.gates import ModelGate
 from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.segment_losses import LEVEL
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import SAME_DAY, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.model import Opponent, judge_comparison
 
-_SUBJECT = "same_day_champion"
-_THRESHOLD = "same recipe, rows no newer, or compared"
+_SUBJECT = Subject("same_day_champion")
+_THRESHOLD = Threshold(words="same recipe, rows no newer, or compared")
 _AGAINST = "the champion's recipe, trained as of the same day on the same labels"
 
 
@@ -105,7 +106,7 @@ def judge_recipes(gate: ModelGate, pairs: Sequence[RecipePair] | None) -> Iterat
     compared = [pair.same_day for pair in pairs or () if pair.same_day is not None and _differs(pair)]
     found = [(one.comparison, one.run) for one in compared if one.comparison is not None]
     for comparison, run in found:
-        against = Opponent(_AGAINST, run, prefix="same_day_")
+        against = Opponent(_AGAINST, run, baseline=SAME_DAY)
         yield from judge_comparison(gate, comparison, against, level=LEVEL / len(found))
 
 

@@ -6,6 +6,7 @@ The age of what is kept is bounded by the freshness gate; here it is said that a
 from collections.abc import Iterator, Mapping
 
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 
 
@@ -19,10 +20,10 @@ def judge_kept(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
     for task, why in found.items():
         yield Verdict(
             gate="data",
-            subject=f"{task}.trained",
+            subject=Subject("trained", task=task),
             segment=ALL,
             outcome=Outcome.WARN,
-            threshold="trained anew",
+            threshold=Threshold(words="trained anew"),
             observed=None,
             reason=f"keeps the champion's model. {why}",
             evidence=run,

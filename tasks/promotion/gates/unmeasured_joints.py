@@ -6,6 +6,7 @@ A figure of them would flatter the release, so there is none, and here it is sai
 from collections.abc import Iterator, Mapping
 
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 
 
@@ -19,10 +20,10 @@ def judge_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]
     for task, why in found.items():
         yield Verdict(
             gate="calibration",
-            subject=f"{task}.joint",
+            subject=Subject("joint", task=task),
             segment=ALL,
             outcome=Outcome.INCONCLUSIVE,
-            threshold="measured with factors from before its test days",
+            threshold=Threshold(words="measured with factors from before its test days"),
             observed=None,
             reason=why,
             evidence=run,

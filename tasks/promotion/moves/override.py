@@ -19,25 +19,27 @@ from typing import Final, Literal
 
 from tasks.contracts.gates import OverrideRule
 from tasks.errors import ContractError, GateRefused
+from tasks.evaluation.subjects import SAME_DAY
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import explain_verdict, find_holding, permits_canary
 from tasks.promotion.gates.gains import GAINS
 
-_GAINS: Final = frozenset({*GAINS, *(f"same_day_{metric}" for metric in GAINS)})
-_COMPARISONS: Final = (
+_GAINS: Final = frozenset(GAINS)
+_VS_CHAMPION: Final = _GAINS | {
     "auc_drop",
     "auc_by_request_drop",
     "normalized_entropy_rise",
-    "same_day_auc_drop",
-    "same_day_auc_by_request_drop",
-    "same_day_normalized_entropy_rise",
-    "same_day_relative_squared_error_rise",
-    "same_day_relative_pinball_loss_rise",
     "refit",
     "refit_shift",
-    *_GAINS,
-)
-"""Of the model gate: how a subject ends that is compared with the champion, its recipe or what was tested."""
+}
+_VS_RECIPE: Final = _GAINS | {
+    "auc_drop",
+    "auc_by_request_drop",
+    "normalized_entropy_rise",
+    "relative_squared_error_rise",
+    "relative_pinball_loss_rise",
+}
+"""Metrics of the model gate that may be lifted, by what they are compared with."""
 
 
 @dataclass(frozen=True)
@@ -97,19 +99,20 @@ def is_liftable(verdict: Verdict, *, rule: OverrideRule, safety: frozenset[str])
     --------
     >>> from tasks.evaluation.verdicts import Outcome
     >>> rule = OverrideRule(role="lead", gates=("decision", "model"))
-    >>> def held(gate, subject):
-    ...     return Verdict(gate, subject, "all", Outcome.BLOCK, "", None)
+    >>> def held(gate, metric, task):
+    ...     return Verdict(gate, Subject(metric, task=task), "all", Outcome.BLOCK, NO_THRESHOLD, None)
     >>> safety = frozenset({"report"})
-    >>> verdicts = [held("decision", "buy_rate"), held("decision", "report_rate"), held("data", "click.rows")]
-    >>> [is_liftable(one, rule=rule, safety=safety) for one in verdicts]
+    >>> verdicts = [held("decision", "rate", task) for task in ("buy", "report")]
+    >>> [is_liftable(one, rule=rule, safety=safety) for one in (*verdicts, held("data", "rows", "buy"))]
     [True, False, False]
-    >>> models = [held("model", "click.auc"), held("model", "click.auc_drop")]
+    >>> models = [held("model", "auc", "click"), held("model", "auc_drop", "click")]
     >>> [is_liftable(one, rule=rule, safety=safety) for one in models]
     [False, True]
     """
-    judged = verdict.subject.rpartition(".")[2]
-    gains = verdict.gate == "model" and judged in _GAINS
-    protected = any(task in verdict.of for task in safety) and not gains
+    subject = verdict.subject
+    gains = verdict.gate == "model" and subject.metric in _GAINS
+    protected = not safety.isdisjoint({subject.task, subject.parent}) and not gains
     if verdict.gate not in rule.gates or protected or permits_canary(verdict):
         return False
-    return verdict.gate != "model" or judged in _COMPARISONS
+    comparisons = {"": _VS_CHAMPION, SAME_DAY: _VS_RECIPE}.get(subject.baseline, frozenset())
+    return verdict.gate != "model" or (subject.metric in comparisons and not subject.feature)

@@ -76,9 +76,9 @@ def draw_ratios(verdicts: Sequence[Verdict]) -> IntervalChart | None:
     """Draw each calibration ratio with its interval beside the allowed band, on a log scale from 1/2 to 2."""
     judged = [v for v in verdicts if v.gate == "calibration" and v.observed and v.observed.known]
     rows = [(_ratio_name(v), v.outcome.value, v.observed) for v in judged if v.observed]
-    band = next((v.allowed for v in judged if v.allowed), None)
-    if not rows or band is None:
+    if not rows:
         return None
+    band = judged[0].threshold
     ticks = [(ratio, f"{ratio:g}") for ratio in (0.5, 0.8, 1, 1.25, 2)]
     return draw_intervals(rows, _log_scale, ticks=ticks, band=(band.low, band.high))
 
@@ -87,7 +87,7 @@ def task_calibrations(
     tasks: Sequence[TaskEvidence], slots: Mapping[str, Estimate], verdicts: Sequence[Verdict]
 ) -> list[TaskCalibration]:
     """Gather the calibration of every task that claims a mean."""
-    judged = {(_task(v), v.segment): v.outcome.value for v in verdicts if v.gate == "calibration"}
+    judged = {(v.subject.task, v.segment): v.outcome.value for v in verdicts if v.gate == "calibration"}
     return [
         TaskCalibration(
             task=task.task,
@@ -129,13 +129,9 @@ def _draw_errors(terms: Sequence[Sensitivity]) -> IntervalChart | None:
     )
 
 
-def _task(verdict: Verdict) -> str:
-    """Return the task of a ratio; earlier programs wrote it in the subject alone."""
-    return verdict.task or verdict.subject.partition(".")[0]
-
-
 def _ratio_name(verdict: Verdict) -> str:
-    return _task(verdict) if verdict.segment == ALL else f"{_task(verdict)} {verdict.segment}"
+    task = verdict.subject.task
+    return task if verdict.segment == ALL else f"{task} {verdict.segment}"
 
 
 def _log_scale(ratio: float) -> float:

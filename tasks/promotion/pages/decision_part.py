@@ -52,19 +52,21 @@ def count_worths(utility: UtilitySpec, slate: SlateSpec) -> Worths | None:
 
 def list_movers(measured: Sequence[Measured]) -> list[Measured]:
     """Return the shares of looks that change most, the greatest change first."""
-    shares = [one for one in measured if one.kind in _EXPOSURE and one.segment == ALL and _moved(one) > 0]
+    shares = [
+        one for one in measured if one.subject.metric in _EXPOSURE and one.segment == ALL and _moved(one) > 0
+    ]
     return sorted(shares, key=_moved, reverse=True)[:_MOST_MOVERS]
 
 
 def say_mover(one: Measured, words: Vocabulary) -> Mover:
     """Say a share of looks in words, before and now."""
-    metric = words.metric(one.metric)
+    metric = one.subject.decided
     before, now = (
         "" if seen is None or math.isnan(seen.value) else write_interval(metric, seen, words)
         for seen in (one.baseline, one.policy)
     )
-    meaning = say_meaning(one.metric, words)
-    return Mover(one.metric, meaning, before, now, format_estimate(one.relative, relative=True))
+    meaning = say_meaning(one.subject, words)
+    return Mover(str(one.subject), meaning, before, now, format_estimate(one.relative, relative=True))
 
 
 def _moved(one: Measured) -> float:

@@ -90,7 +90,7 @@ def _say_why(worst: Verdict | None, verdicts: Sequence[Verdict], words: Vocabula
         more = f" {others} more verdict{'s hold' if others > 1 else ' holds'} it too." if others > 0 else ""
         return f"{say_verdict(worst, words)}{more}"
     passed = sum(verdict.outcome is Outcome.PASS for verdict in verdicts)
-    primary = next((v for v in verdicts if v.subject == words.primary and v.segment == ALL), None)
+    primary = next((v for v in verdicts if str(v.subject) == words.primary and v.segment == ALL), None)
     sentences = [f"No gate holds it: {passed} of {len(verdicts)} verdicts pass."]
     if primary is not None and primary != worst:
         sentences.append(say_verdict(primary, words))

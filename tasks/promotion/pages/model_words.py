@@ -3,65 +3,56 @@
 ::
 
     click.auc                    of a candidate where people opened it and one where they did not, ...
-    click.auc of price alone     by price alone, ...: what is too good knows the outcome
+    click.auc of price           by price alone, ...: what is too good knows the outcome
     click.refit_shift            what is served says otherwise than what was tested, by so much
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from tasks.evaluation.subjects import SAME_DAY, Subject
 from tasks.reports.numbers import format_number, format_share, isolate
 
-_ALONE: Final = " alone"
-_ORDERS: Final = ("auc of ", "auc_by_request of ")
-"""How the name of a single feature's AUC begins."""
 _SHARES: Final = frozenset(
     {"auc", "auc_by_request", "normalized_entropy", "relative_squared_error", "refit_shift"}
 )
 """Figures that sentences write as shares."""
-_SAME_DAY: Final = "the champion's recipe learned from the same days"
+_RECIPE: Final = "the champion's recipe learned from the same days"
 
 
-def is_share(what: str) -> bool:
+def is_share(subject: Subject) -> bool:
     """Whether a figure is written as a share.
 
     Examples
     --------
-    >>> is_share("auc"), is_share("auc of price alone"), is_share("auc_drop")
-    (True, True, False)
+    >>> is_share(Subject("auc", task="click", feature="price")), is_share(Subject("auc_drop", task="click"))
+    (True, False)
     """
-    return what in _SHARES or _feature(what) != ""
+    return subject.metric in _SHARES
 
 
-def say_figure(what: str, did: str, value: float) -> str:
+def say_figure(subject: Subject, did: str, value: float) -> str:
     """Say a figure of a task; empty of one that has no words.
 
     Parameters
     ----------
-    what : its name, as in ``auc_drop``.
+    subject : what it is of.
     did : what somebody did, in words that complete "people ...".
 
     Examples
     --------
-    >>> say_figure("refit_shift", "opened it", 0.151)
+    >>> say_figure(Subject("refit_shift", task="open"), "opened it", 0.151)
     'what is served lies 15.1% from what was tested, where it says whether people opened it'
-    >>> say_figure("weight", "opened it", 0.151)
+    >>> say_figure(Subject("weight", task="open"), "opened it", 0.151)
     ''
     """
-    if feature := _feature(what):
+    if subject.feature:
         return (
-            f"by {isolate(feature)} alone, of a candidate where people {did} and one where they did not, the "
-            f"first stands higher in {format_share(value)} of cases"
+            f"by {isolate(subject.feature)} alone, of a candidate where people {did} and one where they did "
+            f"not, the first stands higher in {format_share(value)} of cases"
         )
-    return _WORDS[what](did, value) if what in _WORDS else ""
-
-
-def _feature(what: str) -> str:
-    """Return the single feature that an AUC is of; empty where it is a head's."""
-    for order in _ORDERS:
-        if what.startswith(order) and what.endswith(_ALONE):
-            return what.removeprefix(order).removesuffix(_ALONE)
-    return ""
+    say = (_SAME_DAY_WORDS if subject.baseline == SAME_DAY else _WORDS).get(subject.metric)
+    return say(did, value) if say else ""
 
 
 def _say_order(did: str, auc: float) -> str:
@@ -105,13 +96,15 @@ _WORDS: Final[Mapping[str, Callable[[str, float], str]]] = {
     "refit_shift": lambda did, shift: (
         f"what is served lies {format_share(shift)} from what was tested, where it says whether people {did}"
     ),
-    "same_day_auc_drop": lambda did, drop: _say_lost_order(did, drop, than=_SAME_DAY),
-    "same_day_auc_by_request_drop": lambda did, drop: _say_lost_order(did, drop, than=_SAME_DAY),
-    "same_day_normalized_entropy_rise": lambda did, rise: _say_rise(did, rise, than=f"that of {_SAME_DAY}"),
-    "same_day_relative_squared_error_rise": lambda did, rise: _say_rise(
-        did, rise, than=f"that of {_SAME_DAY}", what="how much"
+}
+_SAME_DAY_WORDS: Final[Mapping[str, Callable[[str, float], str]]] = {
+    "auc_drop": lambda did, drop: _say_lost_order(did, drop, than=_RECIPE),
+    "auc_by_request_drop": lambda did, drop: _say_lost_order(did, drop, than=_RECIPE),
+    "normalized_entropy_rise": lambda did, rise: _say_rise(did, rise, than=f"that of {_RECIPE}"),
+    "relative_squared_error_rise": lambda did, rise: _say_rise(
+        did, rise, than=f"that of {_RECIPE}", what="how much"
     ),
-    "same_day_relative_pinball_loss_rise": lambda did, rise: _say_rise(
-        did, rise, than=f"that of {_SAME_DAY}", what="how much at most"
+    "relative_pinball_loss_rise": lambda did, rise: _say_rise(
+        did, rise, than=f"that of {_RECIPE}", what="how much at most"
     ),
 }

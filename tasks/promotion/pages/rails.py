@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.verdicts import WORST_FIRST, Bounds, Estimate, Outcome, Verdict
+from tasks.evaluation.subjects import NO_THRESHOLD, Threshold
+from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
 from tasks.reports.metric_words import say_meaning, write_interval, write_level
 from tasks.reports.numbers import format_change, format_estimate, format_share
 from tasks.reports.words import Vocabulary
@@ -59,23 +60,27 @@ def draw_rails(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Rail]:
 
     Where there was nothing to judge, a declared bound is drawn empty and all else is left to the table.
     """
-    decided = [v for v in verdicts if v.gate == "decision" and v.segment == ALL and v.threshold]
-    judged = [v for v in decided if v.outcome is not Outcome.NO_RULE or words.metric(v.subject) is not None]
-    judged.sort(key=lambda verdict: (WORST_FIRST.index(verdict.outcome), verdict.subject != words.primary))
+    decided = [
+        v for v in verdicts if v.gate == "decision" and v.segment == ALL and v.threshold != NO_THRESHOLD
+    ]
+    judged = [v for v in decided if v.outcome is not Outcome.NO_RULE or v.subject.decided is not None]
+    judged.sort(
+        key=lambda verdict: (WORST_FIRST.index(verdict.outcome), verdict.subject.name != words.primary)
+    )
     return [_rail(verdict, words) for verdict in judged]
 
 
 def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
-    seen, bounds = verdict.observed, verdict.allowed
+    seen, bounds = verdict.observed, verdict.threshold
     value = low = high = None
     beyond = False
-    if seen is not None and bounds is not None and math.isfinite(seen.value):
+    if seen is not None and bounds.bounded and math.isfinite(seen.value):
         value = _place(seen.value, bounds, seen)
         if seen.known:
             low, high = sorted((_place(seen.low, bounds, seen), _place(seen.high, bounds, seen)))
             beyond = max(badness(seen.low, bounds, seen), badness(seen.high, bounds, seen)) > _RIGHT
     return Rail(
-        metric=verdict.subject,
+        metric=str(verdict.subject),
         meaning=say_meaning(verdict.subject, words),
         outcome=verdict.outcome.value,
         observed=_observed(verdict, words),
@@ -93,7 +98,7 @@ def _baseline(verdict: Verdict) -> float | None:
     """Place no change: at the bound where no change for the worse is allowed."""
     if not verdict.relative:
         return None
-    return BASELINE_AT if verdict.allowed is None else _place(0.0, verdict.allowed, verdict.observed)
+    return _place(0.0, verdict.threshold, verdict.observed) if verdict.threshold.bounded else BASELINE_AT
 
 
 def _observed(verdict: Verdict, words: Vocabulary) -> str:
@@ -107,18 +112,18 @@ def _observed(verdict: Verdict, words: Vocabulary) -> str:
             if seen.known
             else f"{format_change(seen.value)}, no interval"
         )
-    return write_interval(words.metric(verdict.subject), seen, words)
+    return write_interval(verdict.subject.decided, seen, words)
 
 
 def _allowed(verdict: Verdict, words: Vocabulary) -> str:
     """Write the bound in the unit of what was seen."""
-    bounds = verdict.allowed
-    if bounds is None:
-        return verdict.threshold
+    bounds = verdict.threshold
+    if not bounds.bounded:
+        return bounds.words
     upper = math.isfinite(bounds.high)
     if verdict.relative:
         return _allowed_change(bounds.high if upper else bounds.low, upper=upper)
-    end = write_level(words.metric(verdict.subject), bounds.high if upper else bounds.low, words)
+    end = write_level(verdict.subject.decided, bounds.high if upper else bounds.low, words)
     return f"at {'most' if upper else 'least'} {end}"
 
 
@@ -136,12 +141,12 @@ def _allowed_change(end: float, *, upper: bool) -> str:
     return change if upper == (end > 0) else f"{change} or more"
 
 
-def _place(value: float, bounds: Bounds, seen: Estimate | None) -> float:
+def _place(value: float, bounds: Threshold, seen: Estimate | None) -> float:
     placed = min(max(badness(value, bounds, seen), _LEFT), _RIGHT)
     return round(100 * (placed - _LEFT) / (_RIGHT - _LEFT), 1)
 
 
-def badness(value: float, bounds: Bounds, seen: Estimate | None) -> float:
+def badness(value: float, bounds: Threshold, seen: Estimate | None) -> float:
     """Return how far a value lies on the way to its bound: 0 at the baseline (or 0), 1 at the bound.
 
     Parameters
@@ -151,7 +156,7 @@ def badness(value: float, bounds: Bounds, seen: Estimate | None) -> float:
     Examples
     --------
     >>> seen = Estimate(0.11, 0.02, 0.22, 900)
-    >>> round(badness(0.11, Bounds(high=0.1), seen), 2), badness(-0.05, Bounds(low=-0.1), seen)
+    >>> round(badness(0.11, Threshold(high=0.1), seen), 2), badness(-0.05, Threshold(low=-0.1), seen)
     (1.1, 0.5)
     """
     if math.isfinite(bounds.high):

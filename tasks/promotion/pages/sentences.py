@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Final
 
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import NO_THRESHOLD, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.model_words import is_share, say_figure
 from tasks.reports.metric_words import say_change, say_level, say_metric, write_level
@@ -37,12 +38,12 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
 
     Examples
     --------
-    >>> from tasks.evaluation.verdicts import Bounds
+    >>> from tasks.evaluation.subjects import Subject
     >>> from tasks.reports.words import TaskWords
     >>> words = Vocabulary({"hide": TaskWords("hid it")}, baseline="champion 3")
     >>> seen = Estimate(0.111, 0.024, 0.22, 900)
-    >>> rail = Verdict("decision", "hide_rate", "tenure=new", Outcome.INCONCLUSIVE, "rise of 10.0%", seen,
-    ...     relative=True, allowed=Bounds(high=0.1))
+    >>> rise, hide = Threshold(high=0.1), Subject("rate", task="hide")
+    >>> rail = Verdict("decision", hide, "tenure=new", Outcome.INCONCLUSIVE, rise, seen, relative=True)
     >>> print(say_verdict(rail, words))  # doctest: +NORMALIZE_WHITESPACE
     Where tenure is new, of what it puts into the slots, people hid it 11.1% more often than under champion 3;
     a rise of 10% is allowed, and these data cannot rule out 22%.
@@ -55,26 +56,22 @@ def say_verdict(verdict: Verdict, words: Vocabulary) -> str:
 
 
 def _decision(verdict: Verdict, words: Vocabulary) -> str:
-    if f"decision.{verdict.subject}" in _NAMES:
+    subject, seen, metric = verdict.subject, verdict.observed, verdict.subject.decided
+    if (verdict.gate, subject.metric) in _NAMES:
         return _by_name(verdict, words)
-    metric, seen = words.metric(verdict.subject), verdict.observed
-    since = ""
-    if metric is None:
-        name, _, since = verdict.subject.partition(".")
-        metric = words.metric(name)
     if verdict.against:
         words = replace(words, baseline=verdict.against)
     if seen is None or math.isnan(seen.value):
-        named = say_metric(metric, verdict.subject, words)
+        named = say_metric(metric, subject.name, words)
         if verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
             clause = f"{named} rose from nothing under {words.baseline}"
             return _against_bound(clause, verdict, lambda value: format_share(abs(value)))
-        beside = f", beside what served {since}," if since and metric is not None else ""
+        beside = f", beside what served {subject.baseline}," if subject.baseline else ""
         return _unmeasured(f"{named.rstrip(',')}{beside}", verdict)
     if verdict.relative:
-        clause = say_change(metric, verdict.subject, seen.value, words)
+        clause = say_change(metric, subject.name, seen.value, words)
         return _against_bound(clause, verdict, lambda value: format_share(abs(value)))
-    clause = say_level(metric, verdict.subject, seen.value, words)
+    clause = say_level(metric, subject.name, seen.value, words)
     return _against_bound(clause, verdict, lambda value: write_level(metric, value, words))
 
 
@@ -85,9 +82,9 @@ def _against_bound(clause: str, verdict: Verdict, write: Write) -> str:
 
 
 def _allowed(verdict: Verdict, write: Write) -> str:
-    bounds = verdict.allowed
-    if bounds is None:
-        return say_threshold(verdict.threshold) if verdict.threshold else ""
+    bounds = verdict.threshold
+    if not bounds.bounded:
+        return say_threshold(bounds)
     if not verdict.relative:
         return (
             f"at most {write(bounds.high)} is allowed"
@@ -103,8 +100,8 @@ def _allowed(verdict: Verdict, write: Write) -> str:
 
 def _told(verdict: Verdict, write: Write) -> str:
     """Say what the interval leaves open, or rules out; or why it is no evidence at all."""
-    seen, bounds = verdict.observed, verdict.allowed
-    if seen is None or bounds is None:
+    seen, bounds = verdict.observed, verdict.threshold
+    if seen is None or not bounds.bounded:
         return ""
     if verdict.doubt:
         return f"and whether that holds cannot be told: {verdict.doubt}"
@@ -123,14 +120,14 @@ def _told(verdict: Verdict, write: Write) -> str:
 
 def _signed(value: float, verdict: Verdict, write: Write, *, upper: bool, end: str = "") -> str:
     """Write the end of an interval; of a change with its direction, where the bound does not say it."""
-    bound = verdict.allowed and (verdict.allowed.high if upper else verdict.allowed.low)
-    if not verdict.relative or value == 0 or (bound and upper == (value > 0)):
+    bound = verdict.threshold.high if upper else verdict.threshold.low
+    if not verdict.relative or value == 0 or (math.isfinite(bound) and bound and upper == (value > 0)):
         return f"{end}{write(value)}"
     return f"a {'rise' if value > 0 else 'fall'} of {end}{write(value)}"
 
 
-def say_threshold(threshold: str, *, share: bool = False) -> str:
-    """Say a gate's threshold in words; one that is no single bound is quoted.
+def say_threshold(threshold: Threshold, *, share: bool = False) -> str:
+    """Say a gate's threshold in words; empty where nothing is asked for.
 
     Parameters
     ----------
@@ -138,20 +135,15 @@ def say_threshold(threshold: str, *, share: bool = False) -> str:
 
     Examples
     --------
-    >>> say_threshold(">= 0.3", share=True), say_threshold("<= 60 days"), say_threshold("0.9 to 1.1")
-    ('at least 30% is asked for', 'at most 60 days is allowed', 'allowed is 0.9 to 1.1')
-    >>> say_threshold(">= 5000")
-    'at least 5,000 is asked for'
+    >>> say_threshold(Threshold(low=0.3), share=True), say_threshold(Threshold(high=60, unit="days"))
+    ('at least 30% is asked for', 'at most 60 days is allowed')
+    >>> say_threshold(Threshold(low=5000)), say_threshold(Threshold(0.9, 1.1))
+    ('at least 5,000 is asked for', 'allowed is 0.9 to 1.1')
     """
-    sign, _, bound = threshold.partition(" ")
-    if sign not in _SIGNS or not bound:
-        return f"allowed is {threshold}"
-    number, _, unit = bound.partition(" ")
-    try:
-        written = format_share(float(number)) if share else format_number(float(number))
-    except ValueError:
-        return f"allowed is {threshold}" if share else _SIGNS[sign].format(bound)
-    return _SIGNS[sign].format(_with_unit(written, unit))
+    if not threshold.sign:
+        return f"allowed is {threshold}" if threshold != NO_THRESHOLD else ""
+    written = format_share(threshold.end) if share else format_number(threshold.end)
+    return _SIGNS[threshold.sign].format(_with_unit(written, threshold.unit))
 
 
 def _with_unit(written: str, unit: str) -> str:
@@ -160,34 +152,30 @@ def _with_unit(written: str, unit: str) -> str:
 
 
 def _calibration(verdict: Verdict, words: Vocabulary) -> str:
-    task, _, _ = verdict.subject.partition(".")
-    seen = verdict.observed
+    task, seen = verdict.subject.task, verdict.observed
     often, alike = ("", "as much as") if words.is_value(task) else (" often", "as often as")
     if seen is None or math.isnan(seen.value):
         return _unmeasured(f"whether people {words.did(task)} {alike} it predicts", verdict)
     off = seen.value - 1
     amount = f"{format_share(abs(off))} {'more' if off > 0 else 'less'}{often} than"
     clause = f"people {words.did(task)} {alike if abs(off) < 5e-4 else amount} it predicts"
-    if verdict.allowed is None:
-        return f"{clause}; {say_threshold(verdict.threshold)}"
-    less, more = 1 - verdict.allowed.low, verdict.allowed.high - 1
+    less, more = 1 - verdict.threshold.low, verdict.threshold.high - 1
     allowed = f"{format_share(less)} less to {format_share(more)} more is allowed"
     doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.INCONCLUSIVE else ""
     return f"{clause}; {allowed}{doubt}"
 
 
 def _data(verdict: Verdict, words: Vocabulary) -> str:
-    task, _, what = verdict.subject.partition(".")
-    if what and task in words.tasks and verdict.observed is None:
+    task, counted = verdict.subject.task, verdict.subject.metric
+    if task in words.tasks and verdict.observed is None:
         return f"where it says {_asked(task, words)}: {verdict.reason}"
-    if not what or verdict.observed is None:
+    if not task or verdict.observed is None:
         why = f": {verdict.reason}" if verdict.reason else ""
-        return (
-            f"the labels {'pass' if verdict.outcome is Outcome.PASS else 'do not pass'} {spoken(task)}{why}"
-        )
+        passes = "pass" if verdict.outcome is Outcome.PASS else "do not pass"
+        return f"the labels {passes} {spoken(verdict.subject.name)}{why}"
     count = round(verdict.observed.value)
-    counted = format_counted(count, spoken(what).removesuffix("s"))
-    clause = f"on its test days {counted} {'says' if count == 1 else 'say'} {_asked(task, words)}"
+    rows = format_counted(count, _SINGULAR[counted])
+    clause = f"on its test days {rows} {'says' if count == 1 else 'say'} {_asked(task, words)}"
     return f"{clause}; {say_threshold(verdict.threshold)}"
 
 
@@ -197,7 +185,7 @@ def _asked(task: str, words: Vocabulary) -> str:
 
 
 def _freshness(verdict: Verdict, words: Vocabulary) -> str:
-    task, _, _ = verdict.subject.partition(".")
+    task = verdict.subject.task
     if verdict.observed is None:
         return _by_name(verdict, words)
     days = _with_unit(format_number(verdict.observed.value), "days")
@@ -207,38 +195,40 @@ def _freshness(verdict: Verdict, words: Vocabulary) -> str:
 
 def _shadow(verdict: Verdict, words: Vocabulary) -> str:
     seen = verdict.observed
-    if seen is None or math.isnan(seen.value) or verdict.subject not in _SHADOW:
+    metric = verdict.subject.metric
+    if seen is None or math.isnan(seen.value) or metric not in _SHADOW:
         return _by_name(verdict, words)
-    allowed = say_threshold(verdict.threshold, share=verdict.subject in _SHARES)
-    return f"on the newest traffic {_SHADOW[verdict.subject](seen)}; {allowed}"
+    allowed = say_threshold(verdict.threshold, share=metric in _SHARES)
+    return f"on the newest traffic {_SHADOW[metric](seen)}; {allowed}"
 
 
 def _model(verdict: Verdict, words: Vocabulary) -> str:
-    task, _, what = verdict.subject.partition(".")
-    seen = verdict.observed
-    if verdict.subject == _RECIPES:
+    subject, seen = verdict.subject, verdict.observed
+    if subject.metric == _RECIPES:
         return f"how it was learned: {verdict.reason}"
-    if task not in words.tasks:
+    if subject.task not in words.tasks:
         return _by_name(verdict, words)
-    if seen is None and what in _WITHOUT_FIGURE and verdict.reason:
-        return f"where it says {_asked(task, words)}: {verdict.reason}"
-    clause = "" if seen is None or math.isnan(seen.value) else say_figure(what, words.did(task), seen.value)
+    without_figure = subject.metric in _WITHOUT_FIGURE or verdict.outcome is Outcome.NO_RULE
+    if seen is None and without_figure and verdict.reason:
+        return f"where it says {_asked(subject.task, words)}: {verdict.reason}"
+    known = seen is not None and not math.isnan(seen.value)
+    clause = say_figure(subject, words.did(subject.task), seen.value) if known and seen else ""
     if not clause:
         return _by_name(verdict, words)
     doubt = ", and these data are too few to tell" if verdict.outcome is Outcome.INCONCLUSIVE else ""
-    allowed = say_threshold(verdict.threshold, share=is_share(what))
+    allowed = say_threshold(verdict.threshold, share=is_share(subject))
     return f"{clause}; {allowed}{doubt}{_too_good(verdict)}"
 
 
 def _too_good(verdict: Verdict) -> str:
     """Say why the order of what a figure is of may be too good: people take a high one for a merit."""
-    untrusted = verdict.outcome is not Outcome.PASS and ".auc" in verdict.subject
-    bounded_above = verdict.threshold.startswith("<=") and not verdict.subject.endswith("_drop")
+    untrusted = verdict.outcome is not Outcome.PASS and verdict.subject.metric in _ORDERS
+    bounded_above = math.isfinite(verdict.threshold.high)
     return f" ({verdict.reason})" if untrusted and bounded_above and verdict.reason else ""
 
 
 def _proxies(verdict: Verdict, words: Vocabulary) -> str:
-    fast, _, slow = verdict.subject.partition(" for ")
+    fast, slow = verdict.subject.feature, verdict.subject.task
     seen, family = verdict.observed, words.family(slow)
     if fast not in words.tasks or family is None or seen is None or math.isnan(seen.value):
         return _by_name(verdict, words)
@@ -252,8 +242,10 @@ def _proxies(verdict: Verdict, words: Vocabulary) -> str:
 
 _RECIPES: Final = "same_day_champion"
 """The row that says which recipes changed."""
-_WITHOUT_FIGURE: Final = frozenset({"", "refit", "segments", "same_day_segments"})
+_WITHOUT_FIGURE: Final = frozenset({"refit", "segments"})
 """Rows of the model gate on a task that say something and measure nothing."""
+_SINGULAR: Final[Mapping[str, str]] = {"rows": "row", "positives": "positive"}
+_ORDERS: Final = frozenset({"auc", "auc_by_request"})
 _SIGNS: Final[Mapping[str, str]] = {
     ">=": "at least {} is asked for",
     ">": "more than {} is asked for",
@@ -273,33 +265,34 @@ _SHADOW: Final[Mapping[str, Callable[[Estimate], str]]] = {
         f"scoring a request takes {format_number(seen.value)} times as long as with the champion"
     ),
 }
-_NAMES: Final[Mapping[str, str]] = {
-    "lineage.pins": "its files and pinned parts",
-    "lineage.labels": "the labels that it learned from",
-    "lineage.training_days": "days from its training to its test",
-    "policy.in_force": "the contracts that it was made under",
-    "policy.tasks.version": "the version of its tasks",
-    "policy.utility.version": "the version of its utility policy",
-    "policy.slate.version": "the version of its slate policy",
-    "policy.approvals": "who may approve it",
-    "decision.filled_slots": "the slots that it fills, against its baseline",
-    "decision.empty_slates": "requests that get an empty slate",
-    "decision.front": "where its weights stand on the front of tuned ones",
-    "parity.served": "what was served beside what it gives",
-    "parity.packed": "what MLflow serves beside what it gives",
+_NAMES: Final[Mapping[tuple[str, str], str]] = {
+    ("lineage", "pins"): "its files and pinned parts",
+    ("lineage", "labels"): "the labels that it learned from",
+    ("lineage", "training_days"): "days from its training to its test",
+    ("policy", "in_force"): "the contracts that it was made under",
+    ("policy", "utility_version"): "the version of its utility policy",
+    ("policy", "slate_version"): "the version of its slate policy",
+    ("policy", "approvals"): "who may approve it",
+    ("decision", "filled_slots"): "the slots that it fills, against its baseline",
+    ("decision", "empty_slates"): "requests that get an empty slate",
+    ("decision", "front"): "where its weights stand on the front of tuned ones",
+    ("parity", "served"): "what was served beside what it gives",
+    ("parity", "packed"): "what MLflow serves beside what it gives",
 }
-"""What gates call, for people who do not know the names, by gate and subject."""
+"""What gates call, for people who do not know the names, by gate and metric."""
 
 
 def _by_name(verdict: Verdict, words: Vocabulary) -> str:
     """Say a verdict by the name of what it judged."""
+    subject = verdict.subject
     seen = format_estimate(verdict.observed, relative=verdict.relative)
-    allowed = f"; {say_threshold(verdict.threshold)}" if verdict.threshold else ""
+    allowed = f"; {said}" if (said := say_threshold(verdict.threshold)) else ""
     reason = f" ({verdict.reason})" if verdict.reason else ""
-    if name := _NAMES.get(f"{verdict.gate}.{verdict.subject}"):
+    if name := _NAMES.get((verdict.gate, subject.metric)):
         return f"{name}: {seen}{allowed}{reason}" if seen else f"{name}: {verdict.reason or 'not known'}"
-    task, _, what = verdict.subject.partition(".")
-    named = f"{spoken(what)} of {task}" if what and task in words.tasks else spoken(verdict.subject)
+    named = spoken(str(subject))
+    if subject.task in words.tasks:
+        named = f"{spoken(str(replace(subject, task='')))} of {subject.task}"
     return f"{verdict.gate}: {named}{f' is {seen}' if seen else ''}{allowed}{reason}"
 
 
@@ -313,7 +306,7 @@ def _unmeasured(what: str, verdict: Verdict) -> str:
 
 
 def _constraints(verdict: Verdict, words: Vocabulary) -> str:
-    beside, _, constraint = verdict.subject.rpartition(" ")
+    beside, constraint = verdict.subject.baseline, verdict.subject.constraint
     kept_out = words.constraints.get(constraint) or f"what {spoken(constraint)} keeps out"
     if beside:
         return f"the slots of {beside}, which it is compared with, hold {kept_out}: {verdict.reason}"

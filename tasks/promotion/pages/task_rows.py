@@ -103,7 +103,7 @@ def _worst(verdicts: Sequence[Verdict], tasks: set[str]) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for outcome in WORST_FIRST:
         for verdict in verdicts:
-            task = verdict.task or verdict.subject.partition(".")[0]
-            if verdict.outcome is outcome and task in tasks:
+            task = verdict.subject.task
+            if verdict.outcome is outcome and task in tasks and verdict.gate != "proxies":
                 found.setdefault(task, outcome.value)
     return found

@@ -36,8 +36,7 @@ def _kind(verdict: Verdict, words: Vocabulary) -> int:
         return _NEVER_SHOWN
     if verdict.gate != "decision":
         return _OTHER_GATE
-    if verdict.subject.partition(".")[0] == words.primary:
+    if verdict.subject.name == words.primary:
         return 0
-    metric = words.metric(verdict.subject)
-    family = words.family(None if metric is None else metric.subject)
+    family = words.family(verdict.subject.task)
     return _OTHER_GUARDRAIL if family is None else _FAMILIES.get(family, _OTHER_GUARDRAIL)

@@ -64,7 +64,7 @@ class ReadinessLine:
 
 def conclusive_subjects(verdicts: Iterable[Verdict]) -> frozenset[str]:
     """Return the subjects of verdicts that pass, warn or block; others are inconclusive or not measured."""
-    return frozenset(v.subject for v in verdicts if v.outcome in CONCLUSIVE)
+    return frozenset(str(v.subject) for v in verdicts if v.outcome in CONCLUSIVE)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ def guardrails_defined(standing: Standing) -> ReadinessLine:
     judgement = release.judgement if release else None
     if release is None or judgement is None:
         return ReadinessLine.met(name, said, _UTILITY)
-    measured = {v.subject for v in judgement.of("decision") if v.outcome is not Outcome.METRIC_MISSING}
+    measured = {str(v.subject) for v in judgement.of("decision") if v.outcome is not Outcome.METRIC_MISSING}
     judged = {*judgement.conclusive("decision"), *release.judged_before}
     problems = {
         f"could not be judged of {release.name}": [one for one in metrics if one not in measured],

@@ -6,6 +6,7 @@ Each function reads one line of the list from the parts that a release pins and 
 from collections.abc import Callable
 
 from tasks.evaluation.segments import ALL, segment_column
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.promotion.readiness.facts import CONCLUSIVE, Judgement, ReadinessLine, Standing, StandingRelease
@@ -59,7 +60,7 @@ def _calibrated(standing: Standing, release: StandingRelease, judgement: Judgeme
     if bare:
         return ReadinessLine.not_met(name, f"no calibrator is pinned for {', '.join(bare)}", release.run)
     whole = {v.subject: v.outcome for v in judgement.of("calibration") if v.segment == ALL}
-    outcomes = {task: whole.get(f"{task}.calibration_ratio") for task in tasks}
+    outcomes = {task: whole.get(Subject("calibration_ratio", task=task)) for task in tasks}
     wrong = [
         f"{task}: {spoken(outcome or 'not judged')}"
         for task, outcome in outcomes.items()

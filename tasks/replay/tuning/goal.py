@@ -221,7 +221,9 @@ class GoalMeter:
     def _measured(self, slates: Slates) -> dict[str, list[Measured]]:
         return {
             name: [
-                one for one in self.replay.measure(metric, slates, self.baseline, ()) if one.metric == name
+                one
+                for one in self.replay.measure(metric, slates, self.baseline, ())
+                if one.subject.name == name
             ]
             for name, metric in self.goal.metrics.items()
         }
@@ -261,7 +263,7 @@ def _excess(bound: Bound, measured: Measured) -> float:
     if observed is None or not math.isfinite(observed.value):
         return 0.0
     low = high = observed.value
-    if measured.kind not in OF_OUTCOMES and observed.known:
+    if measured.subject.metric not in OF_OUTCOMES and observed.known:
         ends = one_sided(observed)
         low, high = ends.low, ends.high
     allowed = bound.allowed

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.tuning_evidence import Ending, FrontPoint, Objective, TuningEvidence
 from tasks.replay.guardrails import MODEL_JUDGED
 from tasks.replay.tuning.figure import draw_fronts
@@ -86,8 +87,12 @@ def _heading(objective: Objective) -> str:
 
 def _meanings(evidence: TuningEvidence, words: Vocabulary) -> dict[str, str]:
     judged = evidence.proposal.verdicts if evidence.proposal else ()
-    names = dict.fromkeys((*evidence.exceeded, *(verdict.subject for verdict in judged)))
-    return {name: say_meaning(name, words) for name in names}
+    exceeded = (
+        Subject.of(metric) for name in evidence.exceeded if (metric := words.metric(name)) is not None
+    )
+    return {
+        str(one): say_meaning(one, words) for one in (*exceeded, *(verdict.subject for verdict in judged))
+    }
 
 
 def _moved(

@@ -193,7 +193,7 @@ def _not_confirmed(tuned: Tuned) -> list[str]:
     confirmed = chosen.gain.reason or format_estimate(chosen.gain.relative, relative=True)
     note = (
         f"trial {chosen.trial} is not proposed: its one-sided 95 % bound must be above 0. On the other users "
-        f"{chosen.gain.metric} {confirmed}; where it was chosen {_heading(tuned.objectives[0])} {seemed}"
+        f"{chosen.gain.subject} {confirmed}; where it was chosen {_heading(tuned.objectives[0])} {seemed}"
     )
     restore = "`equipoise tune --restore` brings exceeded bounds back whatever that gains"
     return [note, restore] if tuned.exceeded else [note]
@@ -224,7 +224,7 @@ def _propose(work: _Tuning, run: StepRun, days: TuningSlice, chosen: Chosen) -> 
         weights=dict(chosen.weights),
         moved=work.space.moved(chosen.weights),
         gain_searched=chosen.gain_searched,
-        gain_metric=None if chosen.gain is None else chosen.gain.metric,
+        gain_metric=None if chosen.gain is None else chosen.gain.subject.name,
         gain=None if chosen.gain is None else chosen.gain.relative,
         gain_predicted=chosen.gain_predicted,
         verdicts=tuple(_verdicts(work, run, days.confirm, policy)),
@@ -235,8 +235,8 @@ def _propose(work: _Tuning, run: StepRun, days: TuningSlice, chosen: Chosen) -> 
 def _gained(chosen: Chosen) -> str:
     if chosen.gain is None:
         return "The smallest change of weights that was found to keep every bound."
-    change = format_estimate(chosen.gain.relative, relative=True)
-    return f"{chosen.gain.metric} {change} vs the current weights, by outcomes of users unseen by the search."
+    named, change = chosen.gain.subject, format_estimate(chosen.gain.relative, relative=True)
+    return f"{named} {change} vs the current weights, by outcomes of users unseen by the search."
 
 
 def _verdicts(work: _Tuning, run: StepRun, half: TuningHalf, policy: UtilitySpec) -> list[Verdict]:

@@ -13,6 +13,7 @@ from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparis
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.gains import Gains, judge_gains
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
+from tests.verdicts import subject
 
 DAY = date(2026, 5, 1)
 HONEST = Estimate(-0.002, -0.004, 0.001, 900)
@@ -46,7 +47,7 @@ def judged(
 ) -> dict[tuple[str, str], Verdict]:
     comparisons = None if against is None else [against]
     found = judge_gains([of or task()], comparisons, gains, run="simulation")
-    return {(verdict.subject, verdict.segment): verdict for verdict in found}
+    return {(str(verdict.subject), verdict.segment): verdict for verdict in found}
 
 
 @pytest.mark.parametrize(
@@ -70,11 +71,11 @@ def test_a_head_of_the_same_recipe_may_gain_three_percent(rise: Estimate, outcom
 
 
 def test_what_past_retrains_gained_widens_the_bound_from_five_of_them_on() -> None:
-    weeks = {FALL: [0.0, 0.08, 0.0, 0.08]}
+    weeks = {subject(FALL): [0.0, 0.08, 0.0, 0.08]}
     assert judged(comparison(LEAK), replace(COUNTED, past=weeks))[FALL, "all"].outcome is Outcome.BLOCK
-    weeks[FALL].append(0.04)  # the standard deviation is .04
+    weeks[subject(FALL)].append(0.04)  # the standard deviation is .04
     verdict = judged(comparison(LEAK), replace(COUNTED, past=weeks))[FALL, "all"]
-    assert (verdict.threshold, verdict.outcome) == ("<= 0.16", Outcome.INCONCLUSIVE)
+    assert (str(verdict.threshold), verdict.outcome) == ("<= 0.16", Outcome.INCONCLUSIVE)
 
 
 def test_a_leak_in_one_segment_holds_where_the_whole_passes() -> None:
@@ -107,7 +108,7 @@ def test_what_a_changed_recipe_gains_on_the_same_day_is_not_held_against_the_dat
     pair = changed(comparison(gained))
     found = judged(comparison(gained), replace(COUNTED, recipes={"buy": pair}))
     assert found[FALL, "all"].outcome is Outcome.PASS
-    told = found["buy.same_day_normalized_entropy_fall", "all"]
+    told = found["buy.normalized_entropy_fall vs the champion's recipe", "all"]
     assert (told.outcome, told.evidence) == (Outcome.WARN, "same-day run")
 
 
@@ -135,7 +136,7 @@ def test_a_new_feature_that_brings_most_of_an_implausible_gain_holds(
     reads = HeadInputs(task="buy", gains={"coupon": share, "price": 1 - share})
     pair = changed(comparison(LEAK), *({added} - {"price"}))
     gains = replace(COUNTED, recipes={"buy": pair}, inputs={"buy": reads})
-    verdict = judged(comparison(LEAK), gains)["buy.same_day_normalized_entropy_fall", "all"]
+    verdict = judged(comparison(LEAK), gains)["buy.normalized_entropy_fall vs the champion's recipe", "all"]
     assert verdict.outcome is outcome
     assert ("coupon" in verdict.reason) is (added == "coupon")
 
@@ -143,7 +144,7 @@ def test_a_new_feature_that_brings_most_of_an_implausible_gain_holds(
 def test_a_new_feature_that_leaks_in_one_segment_is_told() -> None:
     pair = changed(comparison(HONEST, south=LEAK), "coupon")
     found = judged(comparison(HONEST, south=LEAK), replace(COUNTED, recipes={"buy": pair}))
-    verdict = found["buy.same_day_normalized_entropy_fall", "region=south"]
+    verdict = found["buy.normalized_entropy_fall vs the champion's recipe", "region=south"]
     assert verdict.outcome is Outcome.WARN
     assert (FALL, "region=south") not in found
 

@@ -15,7 +15,7 @@ def reads(task: str, share: float, *changes: InputChange) -> HeadInputs:
 
 def judged(*inputs: HeadInputs) -> dict[str, Verdict]:
     found = judge_inputs(inputs, {"buy"}, where="features", run="run")
-    return {verdict.subject: verdict for verdict in found}
+    return {str(verdict.subject): verdict for verdict in found}
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ LINEAGE = Lineage(SOUND, SOUND, 27, (), {"feed.task.click": OWN, "feed.calibrato
 
 
 def _judged(lineage: Lineage) -> dict[str, Verdict]:
-    return {verdict.subject: verdict for verdict in judge_lineage(lineage, run="run-1")}
+    return {str(verdict.subject): verdict for verdict in judge_lineage(lineage, run="run-1")}
 
 
 def test_a_whole_release_passes_and_each_row_says_what_was_looked_at() -> None:

@@ -123,6 +123,6 @@ def test_a_first_request_level_head_must_reach_it_over_all_rows() -> None:
 def test_a_task_that_the_champion_does_not_know_is_held_against_the_floor() -> None:
     new = replace(task(auc=AUC), task="share")
     verdicts = list(judge_models(ModelGate(), [new], [comparison()], simulation="run-2"))
-    assert [(v.subject, v.reason) for v in verdicts] == [
+    assert [(str(v.subject), v.reason) for v in verdicts] == [
         ("share.auc", "nothing of the shared test slice to compare with the champion")
     ]

@@ -19,7 +19,7 @@ SOUND = PolicyStanding(
 
 
 def _judged(standing: PolicyStanding) -> dict[str, Verdict]:
-    return {verdict.subject: verdict for verdict in judge_policy(standing, run="run-1")}
+    return {str(verdict.subject): verdict for verdict in judge_policy(standing, run="run-1")}
 
 
 def test_a_raised_version_and_reviewers_pass_and_each_row_says_what_was_looked_at() -> None:
@@ -27,15 +27,15 @@ def test_a_raised_version_and_reviewers_pass_and_each_row_says_what_was_looked_a
     assert {v.outcome for v in verdicts.values()} == {Outcome.PASS}
     assert {name: v.reason for name, v in verdicts.items()} == {
         "in_force": "tasks.yaml, utility.yaml, slate.yaml as in force",
-        "utility.version": "feed-utility version 2, the champion's is feed-utility version 1",
-        "slate.version": "feed-slate version 1, as the champion's",
+        "utility_version": "feed-utility version 2, the champion's is feed-utility version 1",
+        "slate_version": "feed-slate version 1, as the champion's",
         "approvals": "asked before it moves: product: ana; safety: sam or eve",
     }
     assert {v.evidence for v in verdicts.values()} == {"run-1"}
 
 
 def test_a_first_release_has_no_version_to_raise() -> None:
-    version = _judged(replace(SOUND, champion={}))["utility.version"]
+    version = _judged(replace(SOUND, champion={}))["utility_version"]
     assert (version.outcome, version.reason) == (
         Outcome.PASS,
         "feed-utility version 2; no champion's to compare with",
@@ -44,12 +44,12 @@ def test_a_first_release_has_no_version_to_raise() -> None:
 
 def test_another_content_under_the_champions_version_blocks() -> None:
     silent = replace(SOUND, champion={"utility": replace(UTILITY, digest="other"), "slate": SLATE})
-    assert _judged(silent)["utility.version"].outcome is Outcome.BLOCK
+    assert _judged(silent)["utility_version"].outcome is Outcome.BLOCK
 
 
 def test_a_policy_that_was_taken_back_is_another_version_and_passes() -> None:
     back = replace(SOUND, champion={"utility": PolicyVersion("feed-utility", "3", "u3"), "slate": SLATE})
-    assert _judged(back)["utility.version"].outcome is Outcome.PASS
+    assert _judged(back)["utility_version"].outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("kind", ["tasks", "utility", "slate"])

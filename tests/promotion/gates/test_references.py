@@ -11,6 +11,7 @@ from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.references import HeadReferences, RankReference
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.references import judge_references, weighted_tasks
+from tests.verdicts import bound
 
 BETTER = Estimate(0.9, 0.88, 0.92, 900)
 RANKED = RankReference(
@@ -40,12 +41,16 @@ def value(error: Estimate | None) -> TaskEvidence:
 
 def judged(task: TaskEvidence, *, weighted: bool = True) -> dict[str, Verdict]:
     found = judge_references(ModelGate(), [task], {task.task} if weighted else set())
-    return {verdict.subject: verdict for verdict in found}
+    return {str(verdict.subject): verdict for verdict in found}
 
 
 def test_a_head_that_tells_more_than_the_base_rate_passes_and_says_the_rate() -> None:
     verdict = judged(binary(BETTER))["click.normalized_entropy"]
-    assert (verdict.outcome, verdict.threshold, verdict.reason) == (Outcome.PASS, "< 1", "base rate 0.04")
+    assert (verdict.outcome, verdict.threshold, verdict.reason) == (
+        Outcome.PASS,
+        bound("< 1"),
+        "base rate 0.04",
+    )
 
 
 def test_a_head_of_fewer_than_twenty_positives_is_not_told_from_a_constant() -> None:
@@ -85,8 +90,8 @@ def test_a_rare_head_of_which_it_cannot_be_told_is_not_blocked(error: Estimate) 
 def test_a_single_feature_that_knows_the_outcome_holds_and_is_named() -> None:
     leak = references(best=Estimate(1.0, 1.0, 1.0, 900), head=Estimate(0.99, 0.98, 0.995, 900))
     verdicts = judged(binary(BETTER, leak))
-    suspect = verdicts["click.auc_by_request of price alone"]
-    assert (suspect.outcome, suspect.threshold) == (Outcome.BLOCK, "<= 0.98")
+    suspect = verdicts["click.auc_by_request of price"]
+    assert (suspect.outcome, suspect.threshold) == (Outcome.BLOCK, bound("<= 0.98"))
     assert suspect.reason == "price alone: too good to be true, it is taken to know the outcome"
 
 
@@ -97,7 +102,7 @@ def test_a_head_that_knows_the_outcome_holds_where_no_feature_does_alone() -> No
 
 def test_what_is_above_with_its_value_alone_cannot_be_told() -> None:
     few = references(best=Estimate(0.985, 0.95, 0.999, 25))
-    verdict = judged(binary(BETTER, few))["click.auc_by_request of price alone"]
+    verdict = judged(binary(BETTER, few))["click.auc_by_request of price"]
     assert verdict.outcome is Outcome.INCONCLUSIVE
 
 

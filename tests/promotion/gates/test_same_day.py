@@ -9,6 +9,7 @@ from tasks.contracts.gates import ModelGate
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe, judge_recipes, judge_same_day
+from tests.verdicts import bound, subject
 
 DAY = date(2026, 5, 1)
 EQUAL = Estimate(0.0, -0.001, 0.001, 900)
@@ -69,7 +70,7 @@ def _compared(
 
 
 def _judged(*pairs: RecipePair) -> dict[str, Verdict]:
-    return {verdict.subject: verdict for verdict in judge_recipes(ModelGate(), pairs)}
+    return {str(verdict.subject): verdict for verdict in judge_recipes(ModelGate(), pairs)}
 
 
 @pytest.mark.parametrize(
@@ -84,12 +85,12 @@ def _judged(*pairs: RecipePair) -> dict[str, Verdict]:
     ids=["better", "no worse", "worse", "an interval over the bound", "too few users"],
 )
 def test_a_changed_recipe_is_judged_by_the_bounds_of_the_model_gate(loss: Estimate, outcome: Outcome) -> None:
-    error = _judged(_compared(rise=loss))["click.same_day_normalized_entropy_rise"]
-    assert (error.outcome, error.threshold, error.observed) == (outcome, "<= 0.01", loss)
+    error = _judged(_compared(rise=loss))["click.normalized_entropy_rise vs the champion's recipe"]
+    assert (error.outcome, error.threshold, error.observed) == (outcome, bound("<= 0.01"), loss)
     assert error.evidence == "same-day run"
     order = _judged(_compared(loss, pooled=loss))
     (drop,) = (verdict for name, verdict in order.items() if "auc" in name)
-    assert (drop.outcome, drop.threshold) == (outcome, "<= 0.005")
+    assert (drop.outcome, drop.threshold) == (outcome, bound("<= 0.005"))
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,8 @@ def test_a_changed_recipe_is_judged_by_the_bounds_of_the_model_gate(loss: Estima
 )
 def test_where_pairs_inside_requests_inconclusive_all_rows_do(inside: Estimate | None) -> None:
     verdicts = _judged(_compared(inside, pooled=LOST))
-    assert verdicts["click.same_day_auc_drop"].outcome is Outcome.BLOCK
-    assert "click.same_day_auc_by_request_drop" not in verdicts
+    assert verdicts["click.auc_drop vs the champion's recipe"].outcome is Outcome.BLOCK
+    assert "click.auc_by_request_drop vs the champion's recipe" not in verdicts
 
 
 def _segment(name: str, drop: Estimate, rise: Estimate = EQUAL) -> SegmentComparison:
@@ -118,7 +119,7 @@ def test_a_segment_that_the_new_recipe_harms_blocks_by_name_though_the_whole_pas
         (_segment("tenure=new", LOST), "auc_by_request_drop"),
         (_segment("tenure=new", EQUAL, rise=LOST), "normalized_entropy_rise"),
     ):
-        whole, *segments = _of(_with_segments(harmed, *rest), f"click.same_day_{metric}")
+        whole, *segments = _of(_with_segments(harmed, *rest), f"click.{metric} vs the champion's recipe")
         assert (whole.segment, whole.outcome) == ("all", Outcome.PASS)
         (blocked,) = segments
         assert (blocked.segment, blocked.outcome, blocked.evidence) == (
@@ -130,10 +131,10 @@ def test_a_segment_that_the_new_recipe_harms_blocks_by_name_though_the_whole_pas
 def test_segments_that_no_recipe_harms_are_one_row_and_those_that_cannot_be_told_hold_nothing() -> None:
     unknown = _segment("tenure=unknown", UNKNOWN_ESTIMATE, UNKNOWN_ESTIMATE)
     pair = _with_segments(_segment("tenure=new", VAGUE), _segment("tenure=old", EQUAL), unknown)
-    _, worst = _of(pair, "click.same_day_auc_by_request_drop")
+    _, worst = _of(pair, "click.auc_by_request_drop vs the champion's recipe")
     assert (worst.segment, worst.outcome) == ("tenure=new", Outcome.PASS)
     assert worst.reason.endswith("; 1 more cannot be told")
-    (row,) = _of(_with_segments(unknown), "click.same_day_segments")
+    (row,) = _of(_with_segments(unknown), "click.segments vs the champion's recipe")
     assert row.outcome is Outcome.WARN
     assert row.reason.startswith(
         "none of 1 segments has the data to be compared with the champion's recipe, "
@@ -144,9 +145,12 @@ def test_the_more_recipes_changed_the_less_one_odd_segment_says() -> None:
     """A drop whose p-value is .02: below .025 of one recipe, above what each of two may claim."""
     odd = Estimate(0.0255, 0.0055, 0.0455, 90)
     alone = _with_segments(_segment("tenure=new", odd, UNKNOWN_ESTIMATE))
-    assert _of(alone, "click.same_day_auc_by_request_drop")[-1].outcome is Outcome.BLOCK
+    assert _of(alone, "click.auc_by_request_drop vs the champion's recipe")[-1].outcome is Outcome.BLOCK
     both = [alone, _with_segments(task="hide")]
-    assert _of(both[0], "click.same_day_auc_by_request_drop", *both[1:])[-1].outcome is Outcome.PASS
+    assert (
+        _of(both[0], "click.auc_by_request_drop vs the champion's recipe", *both[1:])[-1].outcome
+        is Outcome.PASS
+    )
 
 
 AMOUNT = ChampionComparison(task="click", auc_drop=None, normalized_entropy_rise=None)
@@ -155,7 +159,8 @@ AMOUNT = ChampionComparison(task="click", auc_drop=None, normalized_entropy_rise
 def _only(found: ChampionComparison) -> list[tuple[str, str, Outcome, str]]:
     pair = replace(_compared(), same_day=SameDay(found, "", "same-day run"))
     return [
-        (one.subject, one.segment, one.outcome, one.threshold) for one in judge_recipes(ModelGate(), [pair])
+        (str(one.subject), one.segment, one.outcome, str(one.threshold))
+        for one in judge_recipes(ModelGate(), [pair])
     ]
 
 
@@ -165,7 +170,7 @@ def test_an_amount_is_judged_by_its_own_error_alone_on_the_whole_and_in_segments
         segment="tenure=new", auc_by_request_drop=None, normalized_entropy_rise=None, **{metric: LOST}
     )
     found = AMOUNT.model_copy(update={metric: EQUAL, "segments": (harmed,)})
-    subject = f"click.same_day_{metric}"
+    subject = f"click.{metric} vs the champion's recipe"
     assert _only(found) == [
         (subject, "all", Outcome.PASS, "<= 0.01"),
         (subject, "tenure=new", Outcome.BLOCK, "<= 0.01"),
@@ -179,11 +184,13 @@ def test_an_order_is_judged_inside_requests_alone_since_it_has_no_unit(
     drop: Estimate, outcome: Outcome
 ) -> None:
     found = AMOUNT.model_copy(update={"auc_by_request_drop": drop})
-    assert _only(found) == [("click.same_day_auc_by_request_drop", "all", outcome, "<= 0.005")]
+    assert _only(found) == [
+        ("click.auc_by_request_drop vs the champion's recipe", "all", outcome, "<= 0.005")
+    ]
 
 
-def _of(pair: RecipePair, subject: str, *others: RecipePair) -> list[Verdict]:
-    return [one for one in judge_recipes(ModelGate(), [pair, *others]) if one.subject == subject]
+def _of(pair: RecipePair, name: str, *others: RecipePair) -> list[Verdict]:
+    return [one for one in judge_recipes(ModelGate(), [pair, *others]) if one.subject == subject(name)]
 
 
 def test_a_compared_recipe_is_named_by_the_row_and_newer_rows_are_no_doubt_about_it() -> None:

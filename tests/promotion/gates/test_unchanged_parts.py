@@ -7,7 +7,7 @@ from tasks.promotion.gates.unchanged_parts import judge_kept
 
 def test_each_task_that_keeps_its_model_is_a_warning_with_the_reason() -> None:
     verdicts = list(judge_kept({"buy": "3 positives.", "back": "No rows."}, run="run-1"))
-    assert [(v.subject, v.outcome) for v in verdicts] == [
+    assert [(str(v.subject), v.outcome) for v in verdicts] == [
         ("buy.trained", Outcome.WARN),
         ("back.trained", Outcome.WARN),
     ]

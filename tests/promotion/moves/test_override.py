@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.contracts.gates import Overridable, OverrideRule
 from tasks.errors import ContractError, GateRefused
+from tasks.evaluation.subjects import NO_THRESHOLD, SAME_DAY, Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote
@@ -25,13 +26,14 @@ from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
 from tests.promotion.moves.moving import MODEL, TESTED, judge_once, moved_aliases, promote_2
+from tests.verdicts import bound, subject
 
 RULE = OverrideRule(role="lead", gates=("decision", "model", "shadow"))
 WHY = "the sale of the year begins tonight"
 
 
-def verdict(gate: str, subject: str, outcome: Outcome = Outcome.BLOCK) -> Verdict:
-    return Verdict(gate, subject, "all", outcome, "<= 1", Estimate(2.0, 1.5, 2.5, 90))
+def verdict(gate: str, name: str, outcome: Outcome = Outcome.BLOCK) -> Verdict:
+    return Verdict(gate, subject(name), "all", outcome, bound("<= 1"), Estimate(2.0, 1.5, 2.5, 90))
 
 
 def lift(
@@ -48,7 +50,7 @@ def test_each_verdict_that_holds_is_named_and_what_passes_is_not() -> None:
 
 @pytest.mark.parametrize("metric", ["auc_drop", "auc_by_request_drop", "normalized_entropy_rise"])
 def test_a_comparison_with_the_champions_recipe_is_one_to_lift_as_that_with_the_champion(metric: str) -> None:
-    lifted = lift(verdict("model", f"buy.{metric}"), verdict("model", f"buy.same_day_{metric}"))
+    lifted = lift(verdict("model", f"buy.{metric}"), verdict("model", f"buy.{metric} vs {SAME_DAY}"))
     assert len(lifted.verdicts) == 2
 
 
@@ -60,7 +62,7 @@ def test_what_cannot_be_told_is_lifted_where_the_surface_lets_it_hold() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gate", "subject"),
+    ("gate", "name"),
     [
         ("data", "validation"),
         ("data", "buy.rows"),
@@ -71,21 +73,23 @@ def test_what_cannot_be_told_is_lifted_where_the_surface_lets_it_hold() -> None:
         ("decision", "report_rate"),  # a safety task
         ("decision", "component_share:report"),
         ("model", "report.auc_drop"),
-        ("model", "report.same_day_auc_drop"),
+        ("model", "report.auc_drop vs the champion's recipe"),
         ("model", "buy.auc"),  # too good to be true, or no better than a constant
         ("model", "buy.auc_by_request of price alone"),
         ("model", "buy.normalized_entropy"),
     ],
 )
-def test_what_is_for_nobody_to_lift_holds_beside_what_is(gate: str, subject: str) -> None:
+def test_what_is_for_nobody_to_lift_holds_beside_what_is(gate: str, name: str) -> None:
     with pytest.raises(GateRefused, match="lead may lift decision, model, shadow, and never this") as raised:
-        lift(verdict("decision", "buy_rate"), verdict(gate, subject))
-    assert subject in str(raised.value)
+        lift(verdict("decision", "buy_rate"), verdict(gate, name))
+    assert name in str(raised.value)
     assert "buy_rate" not in str(raised.value)
 
 
 @pytest.mark.parametrize("task", ["buy", "report"], ids=["a task", "a safety task"])
-@pytest.mark.parametrize("metric", ["normalized_entropy_fall", "same_day_normalized_entropy_fall"])
+@pytest.mark.parametrize(
+    "metric", ["normalized_entropy_fall", "normalized_entropy_fall vs the champion's recipe"]
+)
 def test_the_cause_of_a_gain_is_the_reason_that_lifts_it(task: str, metric: str) -> None:
     """Otherwise an honest gain would hold every later release too."""
     lifted = lift(verdict("model", f"{task}.{metric}"))
@@ -110,12 +114,44 @@ def test_without_a_declaration_or_a_reason_nothing_is_lifted() -> None:
     st.sampled_from(
         ["data", "lineage", "policy", "constraints", "parity", "reports", "proxies", "unheard_of"]
     ),
-    st.text(max_size=20),
+    st.builds(Subject, *[st.text(max_size=20)] * 8),
 )
-def test_a_gate_that_no_contract_can_declare_is_never_lifted(gate: str, subject: str) -> None:
+def test_a_gate_that_no_contract_can_declare_is_never_lifted(gate: str, judged: Subject) -> None:
     every = OverrideRule(role="lead", gates=get_args(Overridable))
-    held = Verdict(gate, subject, "all", Outcome.BLOCK, "", Estimate(math.nan, math.nan, math.nan, 0))
+    held = Verdict(gate, judged, "all", Outcome.BLOCK, bound(""), Estimate(math.nan, math.nan, math.nan, 0))
     assert not is_liftable(held, rule=every, safety=frozenset())
+
+
+HOSTILE = ["buy.auc_drop", "refit_shift", "auc_drop of", "normalized_entropy_fall", "report", "x.refit"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize(
+    "metric", ["auc", "auc_by_request", "normalized_entropy", "relative_squared_error_rise"]
+)
+def test_no_name_of_a_task_feature_or_segment_makes_a_verdict_liftable(metric: str, name: str) -> None:
+    """What is too good to be true is for nobody, whatever is named like a comparison with the champion."""
+    every = OverrideRule(role="lead", gates=get_args(Overridable))
+    for judged in (
+        Subject(metric, task=name),
+        Subject(metric, task="buy", feature=name),
+        Subject("auc_drop", task="buy", feature=name),
+        Subject("auc_drop", task="buy", baseline=name),
+    ):
+        held = Verdict("model", judged, f"{name}={name}", Outcome.BLOCK, NO_THRESHOLD, None)
+        assert not is_liftable(held, rule=every, safety=frozenset())
+
+
+@pytest.mark.parametrize("metric", ["rate", "given", "predicted", "component_share", "refit_shift", "ndcg"])
+@pytest.mark.parametrize("safety", ["report", "auc_drop", "a.b", "all"])
+def test_a_safety_task_is_protected_by_its_field_whatever_it_is_called(metric: str, safety: str) -> None:
+    every = OverrideRule(role="lead", gates=get_args(Overridable))
+    gate = "model" if metric == "refit_shift" else "decision"
+    for judged in (Subject(metric, task=safety), Subject(metric, task="buy", parent=safety)):
+        held = Verdict(gate, judged, "all", Outcome.BLOCK, NO_THRESHOLD, None)
+        assert not is_liftable(held, rule=every, safety=frozenset({safety}))
+    other = Verdict(gate, Subject(metric, task="buy"), f"kind={safety}", Outcome.BLOCK, NO_THRESHOLD, None)
+    assert is_liftable(other, rule=every, safety=frozenset({safety}))
 
 
 def hold_by_shadow(plain: dict[str, Any]) -> None:

@@ -19,6 +19,7 @@ from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, parse_instant
 from tests.feeds.mini import LATER, NAME, Retrained, step_runs
 from tests.stores.local_path import local
+from tests.verdicts import subject_of
 
 TIMES = ("shown_at", "happened_at", "ingested_at")
 NEXT_DAYS = 3
@@ -55,7 +56,7 @@ def prepare(workspace: Workspace) -> Case:
 
 
 def later_validation(judged: GateResult) -> dict[str, Any] | None:
-    found = [gate for gate in judged.gates if gate["subject"] == "validation_of_later_labels"]
+    found = [gate for gate in judged.gates if subject_of(gate) == "validation_of_later_labels"]
     return found[0] if found else None
 
 

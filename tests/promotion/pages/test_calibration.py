@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from datetime import date
 
 from tasks.evaluation.figures import SegmentCounts, TaskEvidence
-from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.calibration import draw_ratios, task_calibrations, utility_sensitivity
 from tasks.release.sensitivity import Sensitivity
+from tests.verdicts import bound, subject
 
 NAN = Estimate(math.nan, math.nan, math.nan, 0)
 
@@ -20,13 +21,11 @@ def nine_rows(seen: Sequence[float]) -> Estimate:
 def ratio(outcome: Outcome, *seen: float, segment: str = "all") -> Verdict:
     return Verdict(
         "calibration",
-        "click.calibration_ratio",
+        subject("click.calibration_ratio"),
         segment,
         outcome,
-        "0.8 to 1.25",
+        bound("0.8 to 1.25"),
         nine_rows(seen),
-        task="click",
-        allowed=Bounds(0.8, 1.25),
     )
 
 

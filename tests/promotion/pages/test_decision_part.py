@@ -5,17 +5,19 @@ from dataclasses import replace
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.promotion.pages.decision_part import count_worths, list_movers, say_mover
 from tests.promotion.pages.test_changes import utility
 from tests.reports.vocabularies import WORDS
+from tests.verdicts import subject
 
 SLATE = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3})
 
 
 def share(value: str, before: float | None, after: float, *, kind: MetricKind = MetricKind.SHARE) -> Measured:
     ours, theirs = (None if of is None else Estimate(of, of, of, 9) for of in (after, before))
-    return Measured(f"source_share:{value}", "all", "release 2", ours, theirs, None, kind, "source")
+    return Measured(Subject(kind, column="source", value=value), "all", "release 2", ours, theirs, None)
 
 
 def worth_of(policy: UtilitySpec) -> dict[str, float]:
@@ -41,7 +43,7 @@ def test_those_that_move_most_come_first_and_those_that_stay_are_left_out() -> N
         share("e", 0.1, 0.9, kind=MetricKind.ENTROPY),
         share("f", float("nan"), 0.1),
     ]
-    assert [one.metric[-1] for one in list_movers(rows)] == ["c", "b"]
+    assert [one.subject.value for one in list_movers(rows)] == ["c", "b"]
     assert len(list_movers([share(str(n), 0.0, 0.01 * n) for n in range(30)])) == 10
 
 
@@ -54,5 +56,5 @@ def test_a_mover_is_said_in_words_and_as_shares() -> None:
 
 
 def test_a_mover_of_no_metric_and_without_a_figure_has_no_words() -> None:
-    said = say_mover(replace(share("ads", None, 0.25), metric="odd"), WORDS)
+    said = say_mover(replace(share("ads", None, 0.25), subject=subject("odd")), WORDS)
     assert (said.meaning, said.before, said.now, said.change) == ("", "", "0.25", "")

@@ -4,7 +4,6 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from tasks.contracts import SlateSpec, UtilitySpec
-from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.conflicts import TopOverlap
 from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.figures import CurvePoint, SegmentCounts, TaskEvidence
@@ -20,7 +19,7 @@ from tasks.evaluation.replay_evidence import (
     ShadowExample,
     UtilityComposition,
 )
-from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import count_worths
@@ -31,17 +30,16 @@ from tasks.release.sensitivity import sensitivities
 from tasks.reports.words import TaskWords, Vocabulary
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.promotion.pages.test_proxy_figures import LOW, TOP, proxy
+from tests.verdicts import bound, subject
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 RATIO = Verdict(
     "calibration",
-    "click.calibration_ratio",
+    subject("click.calibration_ratio"),
     "source=<ads>",
     Outcome.BLOCK,
-    "0.9 to 1.1",
+    bound("0.9 to 1.1"),
     Estimate(1.3, 1.2, 1.4, 90),
-    task="click",
-    allowed=Bounds(0.9, 1.1),
 )
 MANIFEST = Manifest(
     surface="feed",
@@ -188,8 +186,8 @@ def test_where_no_calibration_error_matters_the_page_says_so() -> None:
 
 
 def test_hostile_names_are_escaped_wherever_they_stand() -> None:
-    odd = replace(CLICK, task="<script>", counts={"all": SegmentCounts(5, 1), "<b>": SegmentCounts(2, 1)})
-    verdict = replace(RATIO, subject="<script>", task="<script>", segment="<b>", reason="<s>")
+    odd = replace(CLICK, counts={"all": SegmentCounts(5, 1), "<b>": SegmentCounts(2, 1)})
+    verdict = replace(RATIO, subject=subject("<script>"), segment="<b>", reason="<s>")
     part = replace(MANIFEST.parts[0], name="<script>")
     terms = [
         {
@@ -269,13 +267,17 @@ def beside_a_champion() -> Dossier:
     """Return a dossier with something in each of its sections; names that people wrote are hostile."""
     seen = Estimate(0.111, 0.024, 0.22, 900)
     rail = Verdict(
-        *("decision", "click_rate", "all", Outcome.INCONCLUSIVE, "rise of 10.0%", seen),
+        "decision",
+        subject("click_rate"),
+        "all",
+        Outcome.INCONCLUSIVE,
+        bound("rise of 10.0%"),
+        seen,
         evidence="run-2",
         relative=True,
         holds=True,
-        allowed=Bounds(high=0.1),
     )
-    unruled = Verdict("shadow", "overlap_at_k", "all", Outcome.NO_RULE, "", None)
+    unruled = Verdict("shadow", subject("overlap_at_k"), "all", Outcome.NO_RULE, bound(""), None)
     exact = Estimate(0.9, 0.8, 1.0, 90)
     slots = (
         ExampleSlot(place=1, before="<tea>", after="<soup>", place_before=3),
@@ -311,7 +313,12 @@ def beside_a_champion() -> Dossier:
         ),
         movers=(
             Measured(
-                "source_share:<ads>", "all", "release 7", exact, exact, exact, MetricKind.SHARE, "source"
+                subject("source_share:<ads>"),
+                "all",
+                "release 7",
+                exact,
+                exact,
+                exact,
             ),
         ),
         validation=ValidationEvidence(
@@ -378,10 +385,12 @@ def test_the_sections_hold_what_an_engineer_digs_for() -> None:
 
 
 def test_a_figure_that_has_no_place_on_the_scale_is_written_without_a_picture() -> None:
-    share = Verdict("decision", "component_share:click", "all", Outcome.WARN, "1% to 90%", RATIO.observed)
+    share = Verdict(
+        "decision", subject("component_share:click"), "all", Outcome.WARN, bound("1% to 90%"), RATIO.observed
+    )
     drawn = replace(beside_a_champion(), verdicts=(share,)).to_html()
     assert drawn.count('<line class="bound"') == 0
-    missing = replace(share, outcome=Outcome.METRIC_MISSING, observed=None, allowed=Bounds(high=0.9))
+    missing = replace(share, outcome=Outcome.METRIC_MISSING, observed=None)
     assert replace(beside_a_champion(), verdicts=(missing,)).to_html().count('<line class="bound"') == 1
 
 
@@ -433,12 +442,13 @@ def test_the_page_runs_no_script_and_loads_nothing() -> None:
 def test_the_same_bound_and_task_come_back_from_the_document() -> None:
     evidence = beside_a_champion().evidence()
     again = GateEvidence.read(json.dumps({**evidence.to_json()}), where="here")
-    assert [one.allowed for one in again.gates] == [Bounds(high=0.1), Bounds(0.9, 1.1), None]
-    assert [one.task for one in again.gates] == [None, "click", None]
+    assert [(one.subject, one.threshold) for one in again.gates] == [
+        (one.subject, one.threshold) for one in evidence.gates
+    ]
 
 
 def test_a_verdict_of_the_clock_decides_with_the_others_and_no_approval_rests_on_its_figure() -> None:
-    slow = replace(RATIO, gate="latency", subject="scoring_time", segment="all", task=None, allowed=None)
+    slow = replace(RATIO, gate="latency", subject=subject("scoring_time"), segment="all")
     evidence = replace(DOSSIER, verdicts=(RATIO, slow)).evidence()
     assert (evidence.gates, evidence.timings) == ((RATIO,), (slow,))
     assert evidence.verdicts == (RATIO, slow)
@@ -448,7 +458,13 @@ def test_a_verdict_of_the_clock_decides_with_the_others_and_no_approval_rests_on
 def test_people_read_outcomes_in_words_and_filters_know_their_codes() -> None:
     seen = Estimate(0.111, 0.024, 0.22, 900)
     rail = Verdict(
-        "decision", "click_rate", "all", Outcome.INCONCLUSIVE, "rise of 10.0%", seen, relative=True
+        "decision",
+        subject("click_rate"),
+        "all",
+        Outcome.INCONCLUSIVE,
+        bound("rise of 10.0%"),
+        seen,
+        relative=True,
     )
     rows = (replace(RATIO, outcome=Outcome.NO_RULE), rail)
     page = replace(beside_a_champion(), verdicts=rows).to_html()

@@ -2,12 +2,13 @@
 
 import pytest
 
-from tasks.evaluation.verdicts import Bounds, Outcome, Verdict
+from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
 from tests.reports.vocabularies import WORDS, rail, verdict
 
-RISE = Bounds(high=0.1)
+RISE = Threshold(high=0.1)
 HARM = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE, segment="tenure=new")
 DOUBT = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.2, allowed=RISE, holds=False)
 FINE = verdict("data", "validation", Outcome.PASS)
@@ -37,7 +38,7 @@ def test_a_release_that_nothing_holds_says_how_much_passed_and_what_is_most_doub
 
 
 def test_what_its_slots_are_worth_stands_before_the_most_doubtful() -> None:
-    worth = rail("observed_utility", Outcome.PASS, 0.057, 0.01, 0.1, allowed=Bounds(low=-0.05))
+    worth = rail("observed_utility", Outcome.PASS, 0.057, 0.01, 0.1, allowed=Threshold(low=-0.05))
     first = screen(FINE, worth, DOUBT, held=False)
     assert first.sentence.startswith(
         "No gate holds it: 2 of 3 verdicts pass. What its slots are worth, by the outcomes that were seen, is "
@@ -80,7 +81,7 @@ def test_a_changed_policy_asks_for_an_experiment_or_a_reason(of: str, differs: b
 
 
 def test_a_release_that_is_held_for_several_reasons_says_how_many() -> None:
-    loss = rail("click_rate", Outcome.BLOCK, -0.3, -0.4, -0.2, allowed=Bounds(low=-0.1))
+    loss = rail("click_rate", Outcome.BLOCK, -0.3, -0.4, -0.2, allowed=Threshold(low=-0.1))
     missing = verdict("decision", "buy_rate", Outcome.METRIC_MISSING)
     assert screen(FINE, HARM, loss, held=True).sentence.endswith(" 1 more verdict holds it too.")
     assert screen(FINE, HARM, loss, missing, DOUBT, held=True).sentence.endswith(

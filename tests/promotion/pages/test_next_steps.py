@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.evaluation.verdicts import Bounds, Outcome, Power, Verdict
+from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.verdicts import Outcome, Power, Verdict
 from tasks.promotion.pages.next_steps import say_next
 from tasks.replay.metrics import REORDERING
 from tests.reports.vocabularies import rail, verdict
 
-UNKNOWN = rail("hide_rate", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=Bounds(high=0.1))
+UNKNOWN = rail("hide_rate", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=Threshold(high=0.1))
 
 
 def after(worst: Verdict | None, *, held: bool = True, first: bool = False) -> str:

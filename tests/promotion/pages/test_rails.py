@@ -6,7 +6,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.evaluation.verdicts import Bounds, Estimate, Outcome
+from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.promotion.pages.rails import BASELINE_AT, BOUND_AT, badness, draw_rails
 from tests.reports.vocabularies import WORDS, rail, verdict
 
@@ -15,7 +16,7 @@ SEEN = Estimate(0.05, -0.05, 0.2, 900)
 
 def test_no_change_stands_at_the_baseline_and_the_bound_at_the_bound() -> None:
     assert (BASELINE_AT, BOUND_AT) == (25.0, 50.0)
-    for allowed, at_bound in ((Bounds(high=0.1), 0.1), (Bounds(low=-0.1), -0.1)):
+    for allowed, at_bound in ((Threshold(high=0.1), 0.1), (Threshold(low=-0.1), -0.1)):
         (drawn,) = draw_rails(
             [rail("hide_rate", Outcome.PASS, at_bound, 0.0, at_bound, allowed=allowed)], WORDS
         )
@@ -24,19 +25,21 @@ def test_no_change_stands_at_the_baseline_and_the_bound_at_the_bound() -> None:
 
 
 def test_an_interval_that_leaves_the_picture_is_cut_and_says_so() -> None:
-    (drawn,) = draw_rails([rail("hide_rate", Outcome.BLOCK, 0.2, -0.9, 0.9, allowed=Bounds(high=0.1))], WORDS)
+    (drawn,) = draw_rails(
+        [rail("hide_rate", Outcome.BLOCK, 0.2, -0.9, 0.9, allowed=Threshold(high=0.1))], WORDS
+    )
     assert (drawn.low, drawn.value, drawn.high, drawn.beyond) == (0.0, 75.0, 100.0, True)
 
 
 def test_a_bound_of_nothing_is_drawn_on_the_scale_of_its_interval() -> None:
     (drawn,) = draw_rails(
-        [rail("hide_rate", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=Bounds(low=0.0))], WORDS
+        [rail("hide_rate", Outcome.INCONCLUSIVE, 0.0, -0.2, 0.2, allowed=Threshold(low=0.0))], WORDS
     )
     assert (drawn.low, drawn.value, drawn.high) == (25.0, BOUND_AT, 75.0)
 
 
 def test_no_change_is_drawn_where_it_lies_and_of_a_level_nowhere() -> None:
-    def baseline(allowed: Bounds, *, relative: bool = True) -> float | None:
+    def baseline(allowed: Threshold, *, relative: bool = True) -> float | None:
         row = rail("hide_rate", Outcome.PASS, 0.05, 0.02, 0.08, allowed=allowed, relative=relative)
         (drawn,) = draw_rails([row], WORDS)
         if relative:
@@ -44,18 +47,26 @@ def test_no_change_is_drawn_where_it_lies_and_of_a_level_nowhere() -> None:
             assert same.value == same.baseline, "a figure without change stands on it"
         return drawn.baseline
 
-    assert baseline(Bounds(high=0.1)) == baseline(Bounds(low=-0.1)) == BASELINE_AT
-    assert baseline(Bounds(low=0.0)) == baseline(Bounds(high=0.0)) == BOUND_AT, "what may not fall at all"
-    assert baseline(Bounds(low=0.1)) == 75.0, "no change is worse than the rise that is asked for"
-    assert baseline(Bounds(high=0.1), relative=False) is None
+    assert baseline(Threshold(high=0.1)) == baseline(Threshold(low=-0.1)) == BASELINE_AT
+    assert baseline(Threshold(low=0.0)) == baseline(Threshold(high=0.0)) == BOUND_AT, (
+        "what may not fall at all"
+    )
+    assert baseline(Threshold(low=0.1)) == 75.0, "no change is worse than the rise that is asked for"
+    assert baseline(Threshold(high=0.1), relative=False) is None
 
 
 def test_what_is_allowed_of_a_change_has_three_digits_and_a_direction() -> None:
-    def allowed(bounds: Bounds) -> str:
+    def allowed(bounds: Threshold) -> str:
         (drawn,) = draw_rails([rail("hide_rate", Outcome.PASS, 0.0, 0.0, 0.0, allowed=bounds)], WORDS)
         return drawn.allowed
 
-    bounds = (Bounds(high=2.0), Bounds(low=-0.6), Bounds(low=0.0), Bounds(high=0.0), Bounds(low=0.05))
+    bounds = (
+        Threshold(high=2.0),
+        Threshold(low=-0.6),
+        Threshold(low=0.0),
+        Threshold(high=0.0),
+        Threshold(low=0.05),
+    )
     assert [allowed(each) for each in bounds] == [
         "rise of 200%",
         "fall of 60%",
@@ -63,18 +74,18 @@ def test_what_is_allowed_of_a_change_has_three_digits_and_a_direction() -> None:
         "no rise",
         "rise of 5% or more",
     ]
-    assert allowed(Bounds(high=-0.1)) == "fall of 10% or more"
+    assert allowed(Threshold(high=-0.1)) == "fall of 10% or more"
 
 
 def test_a_bound_on_a_change_against_an_anchor_names_it() -> None:
     anchored = replace(
-        rail("hide_rate", Outcome.PASS, 0, 0, 0, allowed=Bounds(high=0.1)), against="release 1"
+        rail("hide_rate", Outcome.PASS, 0, 0, 0, allowed=Threshold(high=0.1)), against="release 1"
     )
     assert draw_rails([anchored], WORDS)[0].allowed == "rise of 10% against release 1"
 
 
 def test_a_rise_that_is_asked_for_is_bad_where_it_lacks() -> None:
-    asked = Bounds(low=0.1)
+    asked = Threshold(low=0.1)
     assert badness(0.1, asked, SEEN) == 1
     assert badness(0.0, asked, SEEN) == 2
     assert badness(0.2, asked, SEEN) == 0
@@ -82,11 +93,11 @@ def test_a_rise_that_is_asked_for_is_bad_where_it_lacks() -> None:
 
 def test_without_an_interval_there_is_a_mark_and_without_a_figure_nothing() -> None:
     (point,) = draw_rails(
-        [rail("hide_rate", Outcome.PASS, 0.05, math.nan, math.nan, allowed=Bounds(high=0.1))], WORDS
+        [rail("hide_rate", Outcome.PASS, 0.05, math.nan, math.nan, allowed=Threshold(high=0.1))], WORDS
     )
     assert (point.value, point.low, point.high) == (37.5, None, None)
     assert point.observed == "+5.0%, no interval"
-    untold = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.09, allowed=Bounds(high=0.1))
+    untold = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.09, allowed=Threshold(high=0.1))
     reason = "not measurable offline (18 events)"
     assert draw_rails([replace(untold, reason=reason)], WORDS)[0].why == reason
     assert draw_rails([replace(untold, reason=reason, outcome=Outcome.PASS)], WORDS)[0].why == ""
@@ -95,12 +106,12 @@ def test_without_an_interval_there_is_a_mark_and_without_a_figure_nothing() -> N
 
 
 def test_a_level_and_its_bound_have_one_unit() -> None:
-    most, least = Bounds(high=0.05), Bounds(low=0.1)
+    most, least = Threshold(high=0.05), Threshold(low=0.1)
     rows = [
         rail("hide_predicted", Outcome.PASS, 0.00412, math.nan, math.nan, allowed=most, relative=False),
         rail("hide_rate", Outcome.PASS, 0.00412, 0.003, 0.005, allowed=most, relative=False),
         rail("coverage", Outcome.PASS, 0.3, 0.3, 0.3, allowed=least, relative=False),
-        rail("source_entropy", Outcome.PASS, 1.25, 1.2, 1.3, allowed=Bounds(low=1.0), relative=False),
+        rail("source_entropy", Outcome.PASS, 1.25, 1.2, 1.3, allowed=Threshold(low=1.0), relative=False),
     ]
     assert [(one.observed, one.allowed) for one in draw_rails(rows, WORDS)] == [
         ("0.412%, no interval", "at most 5%"),
@@ -111,7 +122,7 @@ def test_a_level_and_its_bound_have_one_unit() -> None:
 
 
 def test_bounds_of_the_decision_on_the_whole_are_drawn_the_worst_first() -> None:
-    rise = Bounds(high=0.1)
+    rise = Threshold(high=0.1)
     rows = [
         rail("hide_rate", Outcome.PASS, 0.0, 0.0, 0.0, allowed=rise),
         rail("observed_utility", Outcome.PASS, 0.0, 0.0, 0.0, allowed=rise),
@@ -136,15 +147,23 @@ def test_where_nothing_was_judged_a_declared_bound_alone_is_drawn() -> None:
 @given(
     st.floats(-5, 5),
     st.floats(-5, 5),
-    st.sampled_from([Bounds(high=0.1), Bounds(low=-0.2), Bounds(high=0.0), Bounds(low=0.0), Bounds(low=0.3)]),
+    st.sampled_from(
+        [
+            Threshold(high=0.1),
+            Threshold(low=-0.2),
+            Threshold(high=0.0),
+            Threshold(low=0.0),
+            Threshold(low=0.3),
+        ]
+    ),
 )
-def test_what_is_worse_never_lies_further_left(one: float, other: float, allowed: Bounds) -> None:
+def test_what_is_worse_never_lies_further_left(one: float, other: float, allowed: Threshold) -> None:
     worse, better = (max, min) if math.isfinite(allowed.high) else (min, max)
     assert badness(worse(one, other), allowed, SEEN) >= badness(better(one, other), allowed, SEEN)
 
 
 def test_what_the_baseline_has_none_of_rose_from_nothing() -> None:
-    broken = rail("report_rate", Outcome.BLOCK, math.nan, math.nan, math.nan, allowed=Bounds(high=0.1))
+    broken = rail("report_rate", Outcome.BLOCK, math.nan, math.nan, math.nan, allowed=Threshold(high=0.1))
     missing = replace(broken, outcome=Outcome.METRIC_MISSING, reason="no log")
     drawn = draw_rails([broken, missing], WORDS)
     assert [(one.observed, one.value, one.why) for one in drawn] == [

@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
-from tasks.evaluation.verdicts import Bounds, Outcome
+from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.decision import explain_verdict
 from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.promotion.pages.sentences import say_verdict
 from tests.reports.vocabularies import WORDS, rail, verdict
 
-RAIL = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.2, allowed=Bounds(high=0.1), segment="tenure=new")
+RAIL = rail(
+    "hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.2, allowed=Threshold(high=0.1), segment="tenure=new"
+)
 
 
 def test_a_line_of_a_verdict_becomes_its_sentence_with_its_names() -> None:

@@ -5,16 +5,20 @@ from dataclasses import replace
 
 import pytest
 
-from tasks.evaluation.verdicts import Bounds, Estimate, Outcome, Verdict
+from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.sentences import say_verdict
 from tests.reports.vocabularies import WORDS, rail, verdict
+from tests.verdicts import bound, subject
 
 SLOTS = "Of what it puts into the slots, people"
 NAN = math.nan
 
 
 def test_the_sentence_that_an_approver_reads() -> None:
-    told = rail("hide_given_click_rate", Outcome.INCONCLUSIVE, 0.111, 0.024, 0.22, allowed=Bounds(high=0.1))
+    told = rail(
+        "hide_given_click_rate", Outcome.INCONCLUSIVE, 0.111, 0.024, 0.22, allowed=Threshold(high=0.1)
+    )
     assert say_verdict(told, WORDS) == (
         f"{SLOTS} who opened it hid it 11.1% more often than under champion 3; a rise of 10% is allowed, and these "
         "data cannot rule out 22%."
@@ -27,79 +31,79 @@ def test_the_sentence_that_an_approver_reads() -> None:
         (
             Outcome.BLOCK,
             (0.3, 0.2, 0.4),
-            Bounds(high=0.1),
+            Threshold(high=0.1),
             "a rise of 10% is allowed, and these data show at least 20%.",
         ),
-        (Outcome.PASS, (0.01, 0.0, 0.02), Bounds(high=0.1), "a rise of 10% is allowed."),
+        (Outcome.PASS, (0.01, 0.0, 0.02), Threshold(high=0.1), "a rise of 10% is allowed."),
         (
             Outcome.INCONCLUSIVE,
             (-0.02, -0.2, 0.1),
-            Bounds(low=-0.05),
+            Threshold(low=-0.05),
             "a fall of 5% is allowed, and these data cannot rule out 20%.",
         ),
         (
             Outcome.INCONCLUSIVE,
             (-0.02, -0.2, 0.1),
-            Bounds(low=0.0),
+            Threshold(low=0.0),
             "no fall is allowed, and these data cannot rule out a fall of 20%.",
         ),
         (
             Outcome.INCONCLUSIVE,
             (0.02, 0.01, 0.03),
-            Bounds(low=0.05),
+            Threshold(low=0.05),
             "a rise of at least 5% is asked for, and these data cannot rule out a rise of 1%.",
         ),
         (
             Outcome.INCONCLUSIVE,
             (0.02, NAN, NAN),
-            Bounds(high=0.0),
+            Threshold(high=0.0),
             "no rise is allowed, and these data are too few to tell.",
         ),
         (
             Outcome.INCONCLUSIVE,
             (-0.09, -0.6, 0.42),
-            Bounds(high=2.0),
+            Threshold(high=2.0),
             "a rise of 200% is allowed, and these data are too few to tell.",
         ),
         (
             Outcome.WARN,
             (-0.2, -0.3, -0.1),
-            Bounds(low=-0.05),
+            Threshold(low=-0.05),
             "a fall of 5% is allowed, and these data show at least 10%.",
         ),
         (
             Outcome.BLOCK,
             (0.02, 0.01, 0.03),
-            Bounds(low=0.05),
+            Threshold(low=0.05),
             "a rise of at least 5% is asked for, and these data show a rise of at most 3%.",
         ),
         (
             Outcome.BLOCK,
             (0.2, 0.1, 0.3),
-            Bounds(high=0.0),
+            Threshold(high=0.0),
             "no rise is allowed, and these data show a rise of at least 10%.",
         ),
     ],
 )
 def test_what_is_allowed_and_what_the_interval_leaves_open(
-    outcome: Outcome, seen: tuple[float, float, float], allowed: Bounds, tail: str
+    outcome: Outcome, seen: tuple[float, float, float], allowed: Threshold, tail: str
 ) -> None:
     assert say_verdict(rail("hide_rate", outcome, *seen, allowed=allowed), WORDS).partition("; ")[2] == tail
 
 
 def test_a_level_is_held_against_the_most_and_the_least() -> None:
-    most = rail("hide_rate", Outcome.BLOCK, 0.03, 0.025, 0.035, allowed=Bounds(high=0.02), relative=False)
+    most = rail("hide_rate", Outcome.BLOCK, 0.03, 0.025, 0.035, allowed=Threshold(high=0.02), relative=False)
     assert say_verdict(most, WORDS) == (
         f"{SLOTS} hid it in 3% of looks; at most 2% is allowed, and these data show at least 2.5%."
     )
-    least = rail("coverage", Outcome.PASS, 0.3, 0.2, 0.4, allowed=Bounds(low=0.1), relative=False)
+    least = rail("coverage", Outcome.PASS, 0.3, 0.2, 0.4, allowed=Threshold(low=0.1), relative=False)
     assert say_verdict(least, WORDS).endswith("is 30%; at least 10% is asked for.")
-    low = rail("coverage", Outcome.BLOCK, 0.05, 0.04, 0.06, allowed=Bounds(low=0.1), relative=False)
+    low = rail("coverage", Outcome.BLOCK, 0.05, 0.04, 0.06, allowed=Threshold(low=0.1), relative=False)
     assert say_verdict(low, WORDS).endswith("at least 10% is asked for, and these data show at most 6%.")
 
 
 def test_a_figure_that_is_no_evidence_says_why_and_not_that_there_are_too_few_data() -> None:
-    seen = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, -0.1, 0.2, allowed=Bounds(high=0.1))
+    seen = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, -0.1, 0.2, allowed=Threshold(high=0.1))
     doubted = replace(seen, doubt="no propensity is logged")
     assert say_verdict(doubted, WORDS) == (
         f"{SLOTS} hid it 5% more often than under champion 3; a rise of 10% is allowed, and whether that holds "
@@ -108,7 +112,7 @@ def test_a_figure_that_is_no_evidence_says_why_and_not_that_there_are_too_few_da
 
 
 def test_what_rises_from_nothing_is_broken_and_not_said_to_be_untold() -> None:
-    rose = rail("source_share:ads", Outcome.BLOCK, NAN, NAN, NAN, allowed=Bounds(high=0.1))
+    rose = rail("source_share:ads", Outcome.BLOCK, NAN, NAN, NAN, allowed=Threshold(high=0.1))
     assert say_verdict(rose, WORDS) == (
         "The share of looks that source ads gets rose from nothing under champion 3; a rise of 10% is allowed."
     )
@@ -119,7 +123,7 @@ def test_how_much_is_not_said_as_how_often() -> None:
         return say_verdict(verdict(gate, subject, Outcome.PASS, *seen, threshold=threshold), WORDS)
 
     ratio = said("calibration", "spend.calibration_ratio", 0.93, 0.79, 1.05, threshold="0.5 to 2")
-    assert ratio == "People paid for it 7% less than it predicts; allowed is 0.5 to 2."
+    assert ratio == "People paid for it 7% less than it predicts; 50% less to 100% more is allowed."
     rows = said("data", "spend.rows", 500, 500, 500, threshold=">= 100")
     assert rows == "On its test days 500 rows say how much people paid for it; at least 100 is asked for."
     age = said("freshness", "spend.newest_training_row", 9, 9, 9, threshold="<= 60 days")
@@ -127,21 +131,23 @@ def test_how_much_is_not_said_as_how_often() -> None:
 
 
 def test_a_segment_stands_in_front() -> None:
-    new = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=Bounds(high=0.1), segment="tenure=new")
+    new = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=Threshold(high=0.1), segment="tenure=new")
     assert say_verdict(new, WORDS).startswith(
         "Where tenure is new, of what it puts into the slots, people hid it"
     )
 
 
-def test_a_bound_that_an_earlier_program_wrote_as_words_is_quoted() -> None:
-    old = rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=None)
+def test_a_rule_in_words_is_quoted() -> None:
+    old = rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=Threshold(words="as declared"))
     assert say_verdict(old, WORDS).endswith("; allowed is as declared.")
 
 
 def test_what_could_not_be_measured_says_why() -> None:
-    lacking = Verdict("decision", "hide_rate", "all", Outcome.METRIC_MISSING, "", None, "no slot holds it")
+    lacking = Verdict(
+        "decision", subject("hide_rate"), "all", Outcome.METRIC_MISSING, bound(""), None, "no slot holds it"
+    )
     assert say_verdict(lacking, WORDS) == "It cannot be told how often people hid it: no slot holds it."
-    share = Verdict("decision", "coverage", "all", Outcome.METRIC_MISSING, "", None)
+    share = Verdict("decision", subject("coverage"), "all", Outcome.METRIC_MISSING, bound(""), None)
     assert say_verdict(share, WORDS) == "The share of items that it shows at all cannot be told."
 
 
@@ -150,12 +156,11 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
         seen = Estimate(value, value - 0.1, value + 0.1, 90)
         judged = Verdict(
             "calibration",
-            "hide.calibration_ratio",
+            subject("hide.calibration_ratio"),
             "all",
             outcome,
-            "0.9 to 1.1",
+            bound("0.9 to 1.1"),
             seen,
-            allowed=Bounds(0.9, 1.1),
         )
         return say_verdict(judged, WORDS)
 
@@ -200,7 +205,7 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
         (
             verdict(
                 "model",
-                "spend.same_day_relative_squared_error_rise",
+                "spend.relative_squared_error_rise vs the champion's recipe",
                 Outcome.BLOCK,
                 0.1,
                 0.05,
@@ -214,13 +219,25 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
         ),
         (
             Verdict(
-                "model", "click.same_day_segments", "all", Outcome.WARN, "", None, "none of 3 can be told"
+                "model",
+                subject("click.segments vs the champion's recipe"),
+                "all",
+                Outcome.WARN,
+                bound(""),
+                None,
+                "none of 3 can be told",
             ),
             "Where it says whether people opened it: none of 3 can be told.",
         ),
         (
             verdict(
-                "model", "click.same_day_auc_drop", Outcome.BLOCK, 0.02, 0.01, 0.03, threshold="<= 0.005"
+                "model",
+                "click.auc_drop vs the champion's recipe",
+                Outcome.BLOCK,
+                0.02,
+                0.01,
+                0.03,
+                threshold="<= 0.005",
             ),
             (
                 "It tells candidates where people opened it from others less well than the champion's recipe learned "
@@ -230,7 +247,7 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
         (
             verdict(
                 "model",
-                "click.same_day_normalized_entropy_rise",
+                "click.normalized_entropy_rise vs the champion's recipe",
                 Outcome.PASS,
                 -0.02,
                 -0.03,
@@ -264,7 +281,7 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             replace(
                 verdict(
                     "model",
-                    "click.auc of price_1.5 alone",
+                    "click.auc of price_1.5",
                     Outcome.BLOCK,
                     0.999,
                     0.99,
@@ -301,7 +318,7 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
         ),
         (
             replace(
-                verdict("model", "spend", Outcome.NO_RULE, threshold=""), reason="a value task has no AUC"
+                verdict("model", "spend.auc", Outcome.NO_RULE, threshold=""), reason="a value task has no AUC"
             ),
             "Where it says how much people paid for it: a value task has no AUC.",
         ),
@@ -323,7 +340,9 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             "Days from its training to its test: 0; at least 1 days before the test is asked for.",
         ),
         (
-            verdict("shadow", "error_rate", Outcome.BLOCK, 0.02, 0.01, 0.03, threshold="<= 0 of requests"),
+            verdict(
+                "shadow", Subject("error_rate"), Outcome.BLOCK, 0.02, 0.01, 0.03, threshold="<= 0 of requests"
+            ),
             "On the newest traffic 2% of requests get no answer; at most 0% of requests is allowed.",
         ),
         (
@@ -352,7 +371,15 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             "On the newest traffic its utilities lie 1.5 standard deviations from the champion's; at most 1 is allowed.",
         ),
         (
-            verdict("proxies", "click for buy", Outcome.WARN, 0.1, -0.1, 0.3, threshold="> 0"),
+            verdict(
+                "proxies",
+                Subject("proxy", task="buy", feature="click"),
+                Outcome.WARN,
+                0.1,
+                -0.1,
+                0.3,
+                threshold="> 0",
+            ),
             (
                 "In the tenth where it expects most that people opened it, people bought it more often than in the "
                 "others, by 0.1 a look; no worse is allowed."
@@ -360,7 +387,10 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
         ),
         (
             replace(
-                verdict("proxies", "click for hide", Outcome.WARN, -0.1, -0.3, 0.1), reason="the worst of all"
+                verdict(
+                    "proxies", Subject("proxy", task="hide", feature="click"), Outcome.WARN, -0.1, -0.3, 0.1
+                ),
+                reason="the worst of all",
             ),
             (
                 "In the tenth where it expects most that people opened it, people hid it more often than in the "
@@ -372,16 +402,30 @@ def test_calibration_is_said_as_more_or_less_often_than_predicted() -> None:
             "What was served beside what it gives: not known.",
         ),
         (
-            replace(verdict("constraints", "no_gore", Outcome.BLOCK, 3, 3, 3), reason="3 of 90 got a slot"),
+            replace(
+                verdict("constraints", Subject("leak", constraint="no_gore"), Outcome.BLOCK, 3, 3, 3),
+                reason="3 of 90 got a slot",
+            ),
             "Its slots hold what no gore keeps out: 3 of 90 got a slot; nobody may override that.",
         ),
         (
-            replace(verdict("constraints", "legal", Outcome.BLOCK, 3, 3, 3), reason="3 of 90 got a slot"),
+            replace(
+                verdict("constraints", Subject("leak", constraint="legal"), Outcome.BLOCK, 3, 3, 3),
+                reason="3 of 90 got a slot",
+            ),
             "Its slots hold items nobody may sell: 3 of 90 got a slot; nobody may override that.",
         ),
         (
             replace(
-                verdict("constraints", "champion 1 legal", Outcome.WARN, 3, 3, 3), reason="3 of 90 got a slot"
+                verdict(
+                    "constraints",
+                    Subject("leak", constraint="legal", baseline="champion 1"),
+                    Outcome.WARN,
+                    3,
+                    3,
+                    3,
+                ),
+                reason="3 of 90 got a slot",
             ),
             "The slots of champion 1, which it is compared with, hold items nobody may sell: 3 of 90 got a slot.",
         ),
@@ -392,12 +436,12 @@ def test_other_gates_speak_of_what_they_judge(judged: Verdict, sentence: str) ->
 
 
 def test_a_segment_without_a_name_is_said_to_be_empty() -> None:
-    told = rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=Bounds(high=0.1), segment="tenure=")
+    told = rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=Threshold(high=0.1), segment="tenure=")
     assert say_verdict(told, WORDS).startswith("Where tenure is empty, of what it puts")
 
 
 def test_a_change_against_an_anchor_is_not_said_to_be_one_against_the_champion() -> None:
-    rose = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=Bounds(high=0.1))
+    rose = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=Threshold(high=0.1))
     against = "release 1, the anchor 'stable'"
     told = say_verdict(replace(rose, against=against), WORDS)
     assert told.startswith(f"{SLOTS} hid it 30% more often than under {against}; a rise of 10% is allowed")
@@ -405,7 +449,7 @@ def test_a_change_against_an_anchor_is_not_said_to_be_one_against_the_champion()
 
 
 def test_the_primary_is_named_beside_what_served_four_promotions_ago() -> None:
-    subject = "observed_utility.four promotions ago"
+    subject = "observed_utility vs four promotions ago"
     unknown = replace(
         verdict("decision", subject, Outcome.NO_RULE), reason="fewer than four promotions so far"
     )
@@ -413,7 +457,7 @@ def test_the_primary_is_named_beside_what_served_four_promotions_ago() -> None:
     assert say_verdict(unknown, WORDS) == (
         f"{worth} beside what served four promotions ago, cannot be told: fewer than four promotions so far."
     )
-    fell = rail(subject, Outcome.BLOCK, -0.3, -0.4, -0.2, allowed=Bounds(low=-0.1))
+    fell = rail(subject, Outcome.BLOCK, -0.3, -0.4, -0.2, allowed=Threshold(low=-0.1))
     told = say_verdict(replace(fell, against="release 2, four promotions ago"), WORDS)
     assert told.startswith(f"{worth} is 30% lower than under release 2, four promotions ago; a fall of 10%")
 
@@ -436,7 +480,7 @@ def test_the_primary_is_named_beside_what_served_four_promotions_ago() -> None:
         (
             "The newest row from which it learned whether people opened it is 1 day old; at most 1 day is allowed.",
             "freshness",
-            "click",
+            "click.newest_training_row",
             "<= 1 days",
         ),
     ],

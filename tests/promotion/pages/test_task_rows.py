@@ -37,7 +37,7 @@ def test_a_row_says_what_people_did_and_which_way_is_better() -> None:
 
 def test_a_task_whose_guardrail_is_broken_is_not_called_a_pass() -> None:
     passed = verdict("model", "hide.auc", Outcome.PASS)
-    broken = replace(verdict("decision", "hide_predicted", Outcome.BLOCK), task="hide", segment="tenure=new")
+    broken = replace(verdict("decision", "hide_predicted", Outcome.BLOCK), segment="tenure=new")
     (row,) = list_tasks([HIDE], [passed, broken], WORDS)
     assert row.verdict == "block"
 

@@ -17,8 +17,8 @@ VERDICTS = (
 
 def test_what_passes_or_has_no_rule_stands_apart_and_the_worst_comes_first() -> None:
     table = tabulate_verdicts(VERDICTS, WORDS, MlflowPages("http://mlflow", "7"))
-    assert [row.verdict.subject for row in table.looked_at] == ["hide.auc", "click.auc"]
-    assert [row.verdict.subject for row in table.passed] == ["click.rows", "overlap_at_k"]
+    assert [str(row.verdict.subject) for row in table.looked_at] == ["hide.auc", "click.auc"]
+    assert [str(row.verdict.subject) for row in table.passed] == ["click.rows", "overlap_at_k"]
     assert table.looked_at[0].address == "http://mlflow/#/experiments/7/runs/r1"
     assert all(row.sentence.endswith(".") for row in (*table.looked_at, *table.passed))
 

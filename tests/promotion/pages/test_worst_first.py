@@ -1,17 +1,18 @@
 """People are told first what says no, and of equal ones the primary, then costs, then safety."""
 
-from tasks.evaluation.verdicts import Bounds, Outcome
+from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.pages.worst_first import order_worst_first
 from tests.reports.vocabularies import WORDS, rail, verdict
 
-RISE = Bounds(high=0.1)
+RISE = Threshold(high=0.1)
 
 
 def test_the_primary_comes_before_costs_safety_other_guardrails_and_other_gates() -> None:
     subjects = ["coverage", "report_rate", "hide_rate", "observed_utility"]
     rails = [rail(subject, Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE) for subject in subjects]
     told = order_worst_first([verdict("model", "click.auc", Outcome.BLOCK), *rails], WORDS)
-    assert [one.subject for one in told] == [
+    assert [str(one.subject) for one in told] == [
         "observed_utility",
         "hide_rate",
         "report_rate",

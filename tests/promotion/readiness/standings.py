@@ -21,6 +21,7 @@ from tasks.promotion.readiness.facts import (
 )
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.feeds import small_feed
+from tests.verdicts import bound, subject
 
 AS_OF = datetime(2026, 2, 16, tzinfo=UTC)
 ROOM = date(2026, 1, 30)
@@ -98,10 +99,10 @@ def judgement() -> Judgement:
 
 
 def verdict(
-    gate: str, subject: str, segment: str = "all", outcome: Outcome = Outcome.PASS, run: str = "run-release"
+    gate: str, name: str, segment: str = "all", outcome: Outcome = Outcome.PASS, run: str = "run-release"
 ) -> Verdict:
     seen = None if outcome is Outcome.METRIC_MISSING else Estimate(1.0, 0.9, 1.1, 900)
-    return Verdict(gate, subject, segment, outcome, "0.9 to 1.1", seen, evidence=run)
+    return Verdict(gate, subject(name), segment, outcome, bound("0.9 to 1.1"), seen, evidence=run)
 
 
 def validation(*, failed: str = "", absent: str = "") -> ValidationEvidence:
@@ -165,6 +166,6 @@ def with_verdicts(of: Standing, *verdicts: Verdict) -> Standing:
     """Return the same with verdicts in the place of those of the same subject and segment."""
     assert of.release is not None
     assert of.release.judgement is not None
-    told = {(v.subject, v.segment) for v in verdicts}
-    kept = [v for v in of.release.judgement.verdicts if (v.subject, v.segment) not in told]
+    told = {(str(v.subject), v.segment) for v in verdicts}
+    kept = [v for v in of.release.judgement.verdicts if (str(v.subject), v.segment) not in told]
     return judged(of, verdicts=(*kept, *verdicts))

@@ -9,7 +9,7 @@ def test_an_empty_source_is_no_source() -> None:
 
 def test_a_judgement_gives_the_verdicts_of_one_gate_and_outcome() -> None:
     judged = s.judgement()
-    assert [v.subject for v in judged.of("decision")] == ["back_2d_rate"]
+    assert [str(v.subject) for v in judged.of("decision")] == ["back_2d_rate"]
     assert judged.of("decision", outcome=Outcome.BLOCK) == ()
     assert judged.conclusive("decision") == {"back_2d_rate"}
 

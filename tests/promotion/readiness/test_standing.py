@@ -19,6 +19,7 @@ from tests.feeds import mini
 from tests.feeds.mini import NAME
 from tests.promotion.moves.moving import promote_2
 from tests.stores.mlflow_home import new_home
+from tests.verdicts import subject_of
 
 
 def _states(result: ReadinessResult) -> dict[str, State]:
@@ -55,7 +56,7 @@ def test_after_a_tuning_the_release_is_read_by_its_simulation(workspace: Workspa
         run.evidence(tuning(workspace))
     try:
         judged = recheck(workspace, 2)
-        (front,) = [gate for gate in judged.gates if gate["subject"] == "front"]
+        (front,) = [gate for gate in judged.gates if subject_of(gate) == "front"]
         assert front["evidence"] == run.run_id
         found = overview.read(workspace)
         assert found.problems == ()

@@ -90,7 +90,7 @@ def test_the_gain_is_of_outcomes_and_the_primary_is_judged_without_a_champion(tu
     assert one_sided(proposal.gain).low > 0
     assert tuned.evidence.baseline == "logged order"
     primary = proposal.verdicts[0]
-    assert primary.subject == "observed_utility"
+    assert str(primary.subject) == "observed_utility"
     assert primary.observed is not None
     assert primary.observed.known
 

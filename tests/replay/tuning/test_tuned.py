@@ -37,7 +37,7 @@ def test_what_is_proposed_keeps_its_bounds_and_gains_on_both_halves() -> None:
     assert tuned.chosen is not None
     gain = gain_of(tuned.chosen)
     assert tuned.chosen.gain is not None
-    assert tuned.chosen.gain.metric == "click_rate"
+    assert tuned.chosen.gain.subject.name == "click_rate"
     assert one_sided(gain).low > 0
     assert halves.search.figures(tuned.chosen.weights).exceeded == 0
     hides = halves.confirm.changes(tuned.chosen.weights)[1]

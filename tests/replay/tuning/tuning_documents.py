@@ -4,6 +4,7 @@ from datetime import date
 
 from tasks.evaluation.tuning_evidence import FrontPoint, Objective, TuningEvidence, WeightProposal
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tests.verdicts import bound, subject
 
 WEIGHTS = {"click": 2.0, "hide": -6.0}
 
@@ -25,10 +26,10 @@ def evidence(**changed: object) -> TuningEvidence:
     )
     verdict = Verdict(
         gate="decision",
-        subject="hide_rate",
+        subject=subject("hide_rate"),
         segment="all",
         outcome=Outcome.PASS,
-        threshold="rise of 5.0%",
+        threshold=bound("rise of 5.0%"),
         observed=estimate(0.01),
         reason="",
         evidence="r",

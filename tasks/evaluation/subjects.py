@@ -1,0 +1,159 @@
+"""What a figure or a verdict is of, and what a verdict allows: values with fields, and how each is printed.
+
+::
+
+    Subject("rate", task="hide")                              hide_rate
+    Subject("auc_drop", task="click", baseline=SAME_DAY)      click.auc_drop vs the champion's recipe
+    Subject("leak", constraint="legal")                       legal
+    Threshold(high=60, unit="days")                           <= 60 days
+
+The fields decide; the printed form is for people and is never read again.
+"""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Final
+
+from pydantic import ConfigDict, PlainSerializer
+
+from tasks.contracts.metrics import NAMES, OF_COLUMNS, Metric, MetricKind
+from tasks.evaluation.documents import CLOSED
+
+SAME_DAY: Final = "the champion's recipe"
+"""Baseline of a comparison of recipes that were trained as of the same day."""
+RATCHET: Final = "four promotions ago"
+"""Baseline of the primary metric beside the champion of four promotions ago."""
+
+
+@dataclass(frozen=True, order=True)
+class Subject:
+    """What is measured or judged.
+
+    Attributes
+    ----------
+    metric : the kind of a metric of the decision, or a gate's own name such as ``auc_drop``.
+    task, parent : the task that it is of, and the task that its outcome is given.
+    column, value : of a metric of the mix in the slots.
+    feature : the single feature, or the proxy task, whose order or values are measured.
+    constraint : the hard constraint that is looked at.
+    baseline : what it is compared with or belongs to, where that is not the baseline of the decision.
+
+    Examples
+    --------
+    >>> print(Subject("given", task="return", parent="buy"), Subject("rows", task="click"))
+    return_given_buy_rate click.rows
+    >>> print(Subject("auc", task="click", feature="price"), Subject("observed_utility", baseline=RATCHET))
+    click.auc of price observed_utility vs four promotions ago
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    metric: str
+    task: str = ""
+    parent: str = ""
+    column: str = ""
+    value: str = ""
+    feature: str = ""
+    constraint: str = ""
+    baseline: str = ""
+
+    @classmethod
+    def of(cls, metric: Metric) -> "Subject":
+        """Return the subject that a metric of the decision is."""
+        named, value = metric.subject or "", metric.value or ""
+        if metric.kind in OF_COLUMNS:
+            return cls(metric.kind.value, column=named, value=value)
+        return cls(metric.kind.value, task=named, parent=value)
+
+    @property
+    def decided(self) -> Metric | None:
+        """The metric of the decision that this is; None of what only a gate measures."""
+        if self.metric not in NAMES or self.feature or self.constraint:
+            return None
+        return Metric(
+            MetricKind(self.metric), self.task or self.column or None, self.parent or self.value or None
+        )
+
+    @property
+    def name(self) -> str:
+        """What is measured, without its baseline."""
+        if (metric := self.decided) is not None:
+            return metric.name
+        if self.constraint:
+            return self.constraint
+        if not self.task:
+            return f"{self.metric}.{self.feature}" if self.feature else self.metric
+        named = f"{self.task}.{self.metric}"
+        return f"{named} of {self.feature}" if self.feature else named
+
+    def to_json(self) -> dict[str, str]:
+        """Return the fields that are stated."""
+        return _stated_fields(self)
+
+    def __str__(self) -> str:
+        if not self.baseline:
+            return self.name
+        return f"{self.name} {'of' if self.constraint else 'vs'} {self.baseline}"
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """What a verdict allows: a range that is closed, and open where it has no end, or a rule in words.
+
+    ``strict`` leaves the ends out. ``unit`` is that of the ends, in the plural; ``words`` print a range that
+    is written otherwise, as the changes ``rise of 10.0%``, and a rule that no number gives.
+
+    Examples
+    --------
+    >>> print(Threshold(high=60, unit="days"), Threshold(0.9, 1.1), Threshold(low=0, strict=True), sep=", ")
+    <= 60 days, 0.9 to 1.1, > 0
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    low: float = -math.inf
+    high: float = math.inf
+    unit: str = ""
+    words: str = ""
+    strict: bool = False
+
+    @property
+    def bounded(self) -> bool:
+        """Whether an end is a number."""
+        return math.isfinite(self.low) or math.isfinite(self.high)
+
+    @property
+    def sign(self) -> str:
+        """The sign before the one end that there is; empty for two ends, or none."""
+        if math.isfinite(self.low) == math.isfinite(self.high):
+            return ""
+        return ("<" if math.isfinite(self.high) else ">") + ("" if self.strict else "=")
+
+    @property
+    def end(self) -> float:
+        """The upper end, or the lower one where there is no upper."""
+        return self.high if math.isfinite(self.high) else self.low
+
+    def __str__(self) -> str:
+        if self.words or not self.bounded:
+            return self.words
+        if not self.sign:
+            return f"{_write_end(self.low)} to {_write_end(self.high)}"
+        return f"{self.sign} {_write_end(self.end)} {self.unit}".rstrip()
+
+
+NO_THRESHOLD: Final = Threshold()
+"""Nothing is asked for."""
+
+
+def _stated_fields(value: Any) -> dict[str, Any]:
+    found = ((field.name, getattr(value, field.name), field.default) for field in fields(value))
+    return {name: held for name, held, default in found if held != default}
+
+
+STATED: Final = PlainSerializer(_stated_fields, return_type=dict[str, Any])
+"""Documents hold the fields that are not their defaults."""
+
+
+def _write_end(end: float) -> str:
+    return f"{end:.3g}" if abs(end) < 1 else f"{end:g}"
