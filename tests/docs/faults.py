@@ -208,7 +208,7 @@ FAULTS: Final = {
         Fault(
             "a file is replaced while it is read",
             "one message, never other labels",
-            "logs/test_replaced.py::test_a_file_that_is_replaced_while_labels_are_built_is_one_message",
+            "logs/test_session.py::test_a_file_that_is_replaced_while_labels_are_built_is_one_message",
         ),
         Fault(
             "a Delta table has deletion vectors, renamed columns or another feature",
@@ -223,7 +223,7 @@ FAULTS: Final = {
         Fault(
             "a time is infinite or of the year 10000",
             "refused with its column",
-            "logs/test_times.py::test_a_time_that_no_calendar_has_is_refused_with_its_column",
+            "logs/test_footers.py::test_a_time_that_no_calendar_has_is_refused_with_its_column",
         ),
         Fault(
             "strings hold escape codes, NUL or a megabyte, and times lie at the ends of their types",
