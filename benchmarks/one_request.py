@@ -10,17 +10,15 @@ ratios counts.
 """
 
 import argparse
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.scoring import TASKS, candidates, learned, policies
 from benchmarks.slates import timed
+from tasks.contracts import SlateSpec, UtilitySpec, canonical
 from tasks.ranking.decide import decide
 from tasks.ranking.explain import explain
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 
 MOST = 1.25
 LEARNED_FROM = 20_000
@@ -69,20 +67,15 @@ def one_request(count: int) -> pd.DataFrame:
     )
 
 
-def filtering_policies() -> tuple[UtilityPolicy, SlatePolicy]:
+def filtering_policies() -> tuple[UtilitySpec, SlateSpec]:
     """Return those of the scoring benchmark with a hard constraint, a floor and a cap per creator."""
     utility, slate = policies()
-    filters = UtilityPolicy.from_json(
-        {
-            "policy": "filters",
-            "version": 1,
-            "weights": {},
-            "relevance_floor": {"click": {"quantile": 0.2}},
-            "hard_constraints": [{"name": "violation", "drop_when": {"column": "violation", "equals": True}}],
-        }
-    )
-    decided_by = replace(utility, floors=filters.floors, hard_constraints=filters.hard_constraints)
-    return decided_by, replace(slate, max_per={"creator": 2})
+    filters = {
+        "relevance_floor": {"click": {"quantile": 0.2}},
+        "hard_constraints": [{"name": "violation", "drop_when": {"column": "violation", "equals": True}}],
+    }
+    decided_by = UtilitySpec.model_validate(canonical(utility) | filters)
+    return decided_by, slate.model_copy(update={"max_per": {"creator": 2}})
 
 
 if __name__ == "__main__":

@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 
 from tasks.calibration.fit import fit_binary
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.ranking.decide import decide
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head, Heads
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 
 MOST = 1.10
 TASKS = ("click", "buy", "back", "hide")
@@ -87,11 +87,12 @@ def learned(frame: pd.DataFrame, *, trees: int, threads: int) -> Heads:
     return Heads(heads)
 
 
-def policies() -> tuple[UtilityPolicy, SlatePolicy]:
+def policies() -> tuple[UtilitySpec, SlateSpec]:
     """Return a weighted sum of all tasks and slates of 20."""
-    utility = {"policy": "p", "version": 1, "weights": dict(zip(TASKS, (1.0, 20.0, -5.0, -3.0), strict=True))}
-    return UtilityPolicy.from_json(utility), SlatePolicy.from_json(
-        {"policy": "s", "version": 1, "length": 20}
+    weights = dict(zip(TASKS, (1.0, 20.0, -5.0, -3.0), strict=True))
+    named = {"policy": "p", "version": 1, "owner": "o", "approvals": ["product"]}
+    return UtilitySpec.model_validate({**named, "weights": weights}), SlateSpec(
+        policy="s", version=1, length=20
     )
 
 

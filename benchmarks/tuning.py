@@ -30,8 +30,8 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from benchmarks.policy_sweep import SlotSums, SweptCandidates, sweep_policies
 from tasks import columns as c
 from tasks.contracts import UtilitySpec
-from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
+from tasks.contracts.utility import Bounded
 from tasks.datasets.world.catalog import draw_catalog, draw_users
 from tasks.datasets.world.entities import CANDIDATES, EXAMINATION, World
 from tasks.datasets.world.entities import SLOTS as PLACES

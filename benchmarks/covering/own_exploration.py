@@ -20,8 +20,6 @@ from tasks import columns as c
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.ranking.decide import Decision, decide
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tasks.replay.fresh_draws import with_fresh_draws
 from tasks.replay.log import Slates
 from tasks.replay.log_block import LogReading
@@ -34,21 +32,15 @@ LOOKS = np.array([1.0, 0.8, 0.65, 0.55, 0.5, 0.45])
 CANDIDATES = 30
 _NAMED = {"policy": "p", "version": 1, "owner": "o", "approvals": ["product"]}
 _PERMITTED = {"name": "permitted", "keep_when": {"column": "permitted", "equals": True}}
-UTILITY = UtilityPolicy.from_json(
-    UtilitySpec.model_validate(
-        {**_NAMED, "weights": {"click": 1.0}, "hard_constraints": [_PERMITTED]}
-    ).model_dump(mode="json")
-)
-SLATE = SlatePolicy.from_json(
-    SlateSpec.model_validate(
-        {
-            "policy": "s",
-            "version": 1,
-            "length": len(LOOKS),
-            "max_per": {"category": 2},
-            "exploration": {"slots": 1, "among": 20, "salt": "covering"},
-        }
-    ).model_dump(mode="json")
+UTILITY = UtilitySpec.model_validate({**_NAMED, "weights": {"click": 1.0}, "hard_constraints": [_PERMITTED]})
+SLATE = SlateSpec.model_validate(
+    {
+        "policy": "s",
+        "version": 1,
+        "length": len(LOOKS),
+        "max_per": {"category": 2},
+        "exploration": {"slots": 1, "among": 20, "salt": "covering"},
+    }
 )
 
 
@@ -72,7 +64,7 @@ class World:
         return float((looks * self.chance).sum() / looks.sum())
 
 
-def world(seed: int, *, requests: int = 800, slate: SlatePolicy = SLATE) -> World:
+def world(seed: int, *, requests: int = 800, slate: SlateSpec = SLATE) -> World:
     """Let a champion serve some days, and another ranker decide on the same candidates."""
     rng = np.random.default_rng(seed)
     n = requests * CANDIDATES
@@ -123,5 +115,5 @@ def _chance(signal: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(1.5 - signal)))
 
 
-def _decide(frame: pd.DataFrame, chance: Floats, slate: SlatePolicy) -> Decision:
+def _decide(frame: pd.DataFrame, chance: Floats, slate: SlateSpec) -> Decision:
     return decide(frame, {c.probability("click"): chance}, UTILITY, slate)

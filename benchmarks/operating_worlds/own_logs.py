@@ -21,9 +21,9 @@ import pandas as pd
 from benchmarks.operating_worlds.scored_slice import Floats, Predictions, ScoredSlice
 from benchmarks.operating_worlds.truth import looks
 from tasks import columns as c
+from tasks.contracts.slate import Exploration
 from tasks.ranking.decide import decide
 from tasks.ranking.features import FeatureEncoder
-from tasks.ranking.slate_policy import Exploration
 
 AMONG: Final = 20
 """Half of the candidates of a request."""
@@ -41,13 +41,13 @@ def served_for_weeks(data: ScoredSlice, seed: int) -> ScoredSlice:
     champion = _learned(first)
     logs = [_served(data, champion, fortnight, rng) for fortnight in ("2", "3")]
     last = _served(data, champion, "4", rng)
-    explores = replace(data.slate, exploration=Exploration(1, None, _REPLAY, AMONG))
+    explores = data.slate.model_copy(update={"exploration": Exploration(slots=1, salt=_REPLAY, among=AMONG)})
     return replace(last, champion=champion, challenger=_learned(*logs), serving=explores)
 
 
 def _served(data: ScoredSlice, predictions: Predictions, salt: str, rng: np.random.Generator) -> ScoredSlice:
     """Return the log that heads write who serve the candidates with one explored slot."""
-    explores = replace(data.slate, exploration=Exploration(1, None, salt, AMONG))
+    explores = data.slate.model_copy(update={"exploration": Exploration(slots=1, salt=salt, among=AMONG)})
     decided = decide(data.candidates, predictions, data.utility, explores, sets=data.sets)
     shown = decided.slate_position > 0
     written = {

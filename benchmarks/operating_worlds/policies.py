@@ -27,8 +27,8 @@ import numpy.typing as npt
 from benchmarks.operating_worlds.scored_slice import Floats, Predictions, ScoredSlice
 from benchmarks.operating_worlds.truth import Rows, change, looks, weighted_mean
 from tasks import columns as c
+from tasks.contracts.utility import UtilitySpec, Weight
 from tasks.ranking.decide import decide
-from tasks.ranking.policy import UtilityPolicy, Weight
 from tasks.ranking.utility import compute_utilities
 
 EQUAL: Final = "equal retrain"
@@ -77,7 +77,7 @@ class Candidate:
 
     name: str
     predictions: Predictions
-    policy: UtilityPolicy
+    policy: UtilitySpec
     slot: Integers
     served: Integers
     utility: Floats
@@ -119,7 +119,7 @@ def ranked(
     name: str,
     predictions: Predictions,
     *,
-    policy: UtilityPolicy | None = None,
+    policy: UtilitySpec | None = None,
     order: Floats | None = None,
     altered: frozenset[str] = frozenset(),
 ) -> Candidate:
@@ -127,14 +127,16 @@ def ranked(
     policy = policy or data.utility
     believed, by = predictions, policy
     if order is not None:
-        by = replace(policy, weights={_CLICK: Weight(1.0)}, contexts=(), floors=())
+        by = policy.model_copy(
+            update={"weights": {_CLICK: Weight(weight=1.0)}, "contexts": (), "relevance_floor": {}}
+        )
         believed = {**predictions, c.probability(_CLICK): order}
     decided = decide(data.candidates, believed, by, data.slate, sets=data.sets)
     slot = decided.slate_position.astype(np.int64)
     return Candidate(name, predictions, policy, slot, slot, decided.utility, altered)
 
 
-def true_utility(data: ScoredSlice, policy: UtilityPolicy | None = None) -> Floats:
+def true_utility(data: ScoredSlice, policy: UtilitySpec | None = None) -> Floats:
     """Return each candidate's true utility at the first position, shape [n]; NaN where a value is unknown.
 
     Parameters
@@ -282,22 +284,29 @@ class _Mixer:
         return replace(self.equal, name=name, slot=mixed, served=mixed)
 
 
-def reweighted(policy: UtilityPolicy, factors: Mapping[str, float]) -> UtilityPolicy:
+def reweighted(policy: UtilitySpec, factors: Mapping[str, float]) -> UtilitySpec:
     """Multiply the weights of some tasks, also where a context replaces them; a factor of 0 takes them out.
 
     Examples
     --------
-    >>> plain = {"policy": "p", "version": 1, "weights": {"click": 1.0, "hide": -3.0}}
-    >>> reweighted(UtilityPolicy.from_json(plain), {"click": 50.0, "hide": 0.0}).weights
-    {'click': Weight(weight=50.0, times=None, cap=None)}
+    >>> weights = {"click": 1.0, "hide": -3.0}
+    >>> plain = UtilitySpec(policy="p", version=1, owner="o", approvals=["product"], weights=weights)
+    >>> reweighted(plain, {"click": 50.0, "hide": 0.0}).weights
+    {'click': Weight(weight=50.0, times=None, why=None)}
     """
 
     def scaled(weights: Mapping[str, Weight]) -> dict[str, Weight]:
         of = {task: (weight, factors.get(task, 1.0)) for task, weight in weights.items()}
-        return {task: replace(weight, weight=weight.weight * by) for task, (weight, by) in of.items() if by}
+        return {
+            task: weight.model_copy(update={"weight": weight.weight * by})
+            for task, (weight, by) in of.items()
+            if by
+        }
 
-    contexts = tuple(replace(context, weights=scaled(context.weights)) for context in policy.contexts)
-    return replace(policy, weights=scaled(policy.weights), contexts=contexts)
+    contexts = tuple(
+        context.model_copy(update={"weights": scaled(context.weights)}) for context in policy.contexts
+    )
+    return policy.model_copy(update={"weights": scaled(policy.weights), "contexts": contexts})
 
 
 def _noisy(data: ScoredSlice, said: Floats, rng: np.random.Generator) -> Floats:

@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 
 from benchmarks.operating_worlds.worlds import World
 from tasks import columns as c
-from tasks.contracts import Contracts, canonical
+from tasks.contracts import Contracts
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.datasets.world.entities import EXAMINATION
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.examination import Examination
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tasks.replay.logged_candidates import labelled_candidates
 from tasks.stores.workspace import Workspace
 from tasks.training.examination_curve import estimate_examination
@@ -58,7 +58,7 @@ class ScoredSlice:
     champion: Predictions
     challenger: Predictions
     newest_training_days: Mapping[str, date]
-    serving: SlatePolicy | None = None
+    serving: SlateSpec | None = None
 
     @property
     def contracts(self) -> Contracts:
@@ -71,14 +71,14 @@ class ScoredSlice:
         return tuple(self.contracts.tasks.tasks)
 
     @cached_property
-    def utility(self) -> UtilityPolicy:
+    def utility(self) -> UtilitySpec:
         """The utility policy of both releases."""
-        return UtilityPolicy.from_json(canonical(self.contracts.utility))
+        return self.contracts.utility
 
     @cached_property
-    def slate(self) -> SlatePolicy:
+    def slate(self) -> SlateSpec:
         """The slate policy of both releases."""
-        return self.serving or SlatePolicy.from_json(canonical(self.contracts.slate))
+        return self.serving or self.contracts.slate
 
     @cached_property
     def sets(self) -> CandidateSets:

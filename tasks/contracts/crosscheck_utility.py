@@ -11,7 +11,6 @@ from itertools import product
 from typing import Final
 
 from tasks.contracts.base import Scalar
-from tasks.contracts.constrained import Constrained
 from tasks.contracts.metrics import (
     NEW_ITEMS,
     OF_COLUMNS,
@@ -29,6 +28,7 @@ from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tasks.contracts.utility import (
+    Constrained,
     HardConstraint,
     Multiplier,
     PolicyContext,

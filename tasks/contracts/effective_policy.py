@@ -109,12 +109,7 @@ def effective_tiers(utility: UtilitySpec) -> list[EffectiveTier]:
     >>> effective_tiers(utility)
     [EffectiveTier(task='report', cuts=(0.001,), first='low')]
     """
-    return [
-        EffectiveTier(
-            tier.task, tier.cuts, tier.prefer or ("low" if utility.weights[tier.task].weight < 0 else "high")
-        )
-        for tier in utility.lexicographic
-    ]
+    return [EffectiveTier(tier.task, tier.cuts, utility.better_first(tier)) for tier in utility.lexicographic]
 
 
 def default_unit(utility: UtilitySpec) -> str:

@@ -4,11 +4,32 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tasks.contracts.base import Closed, Identifier, Number, Slug, Version
-from tasks.contracts.conditions import Condition
+from ..columns import USER_ID
+from .base import Closed, Identifier, Number, Scalar, Scalars, Slug, Version
 
 _Count = Annotated[int, Field(ge=1, le=1000)]
 _Limits = dict[Identifier, Annotated[int, Field(ge=0, le=1000)]]
+
+
+class Condition(Closed):
+    """A test on one column; exactly one of equals, one_of, above, below."""
+
+    column: Identifier
+    equals: Scalar | None = None
+    one_of: Scalars | None = None
+    above: Number | None = None
+    below: Number | None = None
+
+    @model_validator(mode="after")
+    def _has_one_test(self) -> Self:
+        if sum(x is not None for x in (self.equals, self.one_of, self.above, self.below)) != 1:
+            raise ValueError("takes exactly one of equals, one_of, above, below")
+        return self
+
+    @property
+    def operands(self) -> tuple[Scalar, ...]:
+        """The values of which the column's has to be one; empty for ``above`` and ``below``."""
+        return (self.one_of or ()) if self.equals is None else (self.equals,)
 
 
 class Diversity(Closed):
@@ -49,6 +70,27 @@ class Exploration(Closed):
         return self
 
 
+class SlateOverride(Closed):
+    """What a context changes of the slate: each field that is given takes the place of the slate's own."""
+
+    length: _Count | None = None
+    max_per: dict[Identifier, _Count] | None = None
+    max_where: _Limits | None = None
+    min_where_if_available: dict[Identifier, _Count] | None = None
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if not self.model_fields_set:
+            raise ValueError("changes nothing; give length, max_per, max_where or min_where_if_available")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the candidates that it reads, by name."""
+        rules = (self.max_per, self.max_where, self.min_where_if_available)
+        return tuple(sorted({name for rule in rules if rule for name in rule}))
+
+
 class SlateSpec(Closed):
     """Slots, caps and minimums; they override utility order.
 
@@ -67,17 +109,22 @@ class SlateSpec(Closed):
     decay: Decay | None = None
     exploration: Exploration | None = None
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the candidates that the policy reads, by name."""
+        read = {*self.max_per, *self.max_where, *self.min_where_if_available}
+        read |= {self.required_first} if self.required_first else set()
+        read |= {rule.by for rule in (self.diversity, self.decay) if rule}
+        read |= {USER_ID} if self.exploration else set()
+        read |= {self.exploration.where.column} if self.exploration and self.exploration.where else set()
+        return tuple(sorted(read))
 
-class SlateOverride(Closed):
-    """What a context changes of the slate: each field that is given takes the place of the slate's own."""
+    def overridden(self, change: SlateOverride) -> "SlateSpec":
+        """Return the policy with the fields of a context in place of its own.
 
-    length: _Count | None = None
-    max_per: dict[Identifier, _Count] | None = None
-    max_where: _Limits | None = None
-    min_where_if_available: dict[Identifier, _Count] | None = None
-
-    @model_validator(mode="after")
-    def _changes_something(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("changes nothing; give length, max_per, max_where or min_where_if_available")
-        return self
+        Examples
+        --------
+        >>> SlateSpec(policy="feed", version=1, length=20).overridden(SlateOverride(length=8)).length
+        8
+        """
+        return self.model_copy(update=change.model_dump(exclude_none=True))

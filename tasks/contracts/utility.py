@@ -4,11 +4,14 @@ total   = sum over terms of weight x calibrated probability [x value column, at 
 utility = total, or with an offset a positive number in the order of totals, x the multipliers that apply
 """
 
-from typing import Annotated, Any, Literal, Self
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from tasks.contracts.base import (
+from ..columns import USER_ID
+from .base import (
     AsTuple,
     Closed,
     Description,
@@ -16,16 +19,49 @@ from tasks.contracts.base import (
     Identifiers,
     Number,
     Numbers,
+    Range,
     Reference,
     Scalars,
     Slug,
     Text,
     Version,
 )
-from tasks.contracts.bounds import Bounded, MetricName
-from tasks.contracts.conditions import Condition
-from tasks.contracts.constrained import Constrained
-from tasks.contracts.slate import SlateOverride
+from .slate import Condition, SlateOverride
+
+_Declared = TypeVar("_Declared")
+BOUNDS: Final = (
+    "max",
+    "min",
+    "relative_increase_max",
+    "relative_increase_min",
+    "relative_decrease_max",
+)
+"""The bounds that a metric may have."""
+
+MetricName = Annotated[
+    str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*(:[^\x00-\x1f\x7f-\x9f\u2028\u2029]{1,100})?$")
+]
+"""A metric's name; behind a colon a task, or a column's value on one line."""
+
+
+class Bounded(Closed):
+    """A metric and its bounds.
+
+    ``relative_increase_min`` demands an improvement: a candidate that equals its baseline fails it.
+    """
+
+    metric: MetricName
+    max: Number | None = None
+    min: Number | None = None
+    relative_increase_max: Annotated[Number, Field(ge=0)] | None = None
+    relative_increase_min: Annotated[Number | None, Field(ge=0)] = None
+    relative_decrease_max: Annotated[Number, Field(ge=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_bound(self) -> Self:
+        if all(getattr(self, bound) is None for bound in BOUNDS):
+            raise ValueError(f"has no bound; give {', '.join(BOUNDS[:-1])} or {BOUNDS[-1]}")
+        return self
 
 
 def _weight(value: Any) -> Any:
@@ -55,6 +91,11 @@ class Weight(Closed):
     def cap(self) -> float | None:
         """The most that the value column counts, if it has a cap."""
         return self.times.cap if isinstance(self.times, ValueColumn) else None
+
+    @property
+    def most(self) -> float:
+        """The absolute value of the largest contribution that an offset reckons with."""
+        return abs(self.weight) * (1.0 if self.cap is None else self.cap)
 
 
 Weights = dict[Identifier, Annotated[Weight, BeforeValidator(_weight)]]
@@ -104,6 +145,16 @@ class HardConstraint(Closed):
         if (self.drop_when is None) == (self.keep_when is None):
             raise ValueError("takes exactly one of drop_when, keep_when")
         return self
+
+    @property
+    def keeps(self) -> bool:
+        """Whether it drops where the condition does not hold."""
+        return self.keep_when is not None
+
+    @property
+    def condition(self) -> Condition:
+        """The condition on which it drops or keeps."""
+        return next(one for one in (self.keep_when, self.drop_when) if one is not None)
 
 
 class PolicyContext(Closed):
@@ -171,6 +222,34 @@ class Primary(Closed):
     relative_decrease_max: Annotated[Number, Field(ge=0, lt=1)] = 0.05
 
 
+def _one_signed(ends: tuple[float, float]) -> tuple[float, float]:
+    low, high = ends
+    if not low < high:
+        raise ValueError(f"the range [{low:g}, {high:g}] must increase")
+    if low < 0 < high:
+        raise ValueError(f"the range [{low:g}, {high:g}] holds both signs: a term is a gain or a cost")
+    return ends
+
+
+class Constrained(Closed):
+    """What `equipoise tune` solves for weights; the weights alone decide.
+
+    ``maximise`` is a metric of the decision relative to the baseline, ``subject_to`` bounds others (each is
+    also an axis of the front), ``ranges`` gives by term the least and the greatest weight to propose.
+    """
+
+    maximise: MetricName
+    subject_to: Annotated[tuple[Bounded, ...], AsTuple, Field(min_length=1, max_length=4)]
+    ranges: Annotated[dict[Identifier, Annotated[Range, AfterValidator(_one_signed)]], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _metrics_are_named_once(self) -> Self:
+        counted = Counter((self.maximise, *(one.metric for one in self.subject_to)))
+        if twice := sorted(name for name, times in counted.items() if times > 1):
+            raise ValueError(f"names {', '.join(twice)} more than once: give all bounds of a metric together")
+        return self
+
+
 class UtilitySpec(Closed):
     """The whole file; ``experiment`` names what justified this version."""
 
@@ -193,6 +272,63 @@ class UtilitySpec(Closed):
 
     @property
     def terms(self) -> tuple[str, ...]:
-        """Tasks in the sum: those of the base, then those that a context adds."""
-        added = (task for context in self.contexts for task in context.weights)
-        return tuple(dict.fromkeys((*self.weights, *added)))
+        """Tasks in the sum, base and contexts together, by name: the order of keys changes no decision."""
+        return tuple(sorted({*self.weights, *(task for c in self.contexts for task in c.weights)}))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Every column of the candidates that the decision reads, by name.
+
+        Examples
+        --------
+        >>> UtilitySpec(
+        ...     policy="p", version=1, owner="o", approvals=["product"],
+        ...     weights={"purchase": {"weight": 20, "times": "margin"}},
+        ... ).columns
+        ('margin',)
+        """
+        weights = [*self.weights.values(), *(w for c in self.contexts for w in c.weights.values())]
+        read = {w.column for w in weights if w.column is not None}
+        for place in self._places:
+            read |= {h.condition.column for h in place.hard_constraints}
+            read |= {column for m in place.multipliers for column in m.when}
+        for context in self.contexts:
+            read |= {*context.when, *(context.slate.columns if context.slate is not None else ())}
+        read |= {USER_ID} if self.perturbation is not None else set()
+        return tuple(sorted(read))
+
+    @property
+    def _places(self) -> tuple["UtilitySpec | PolicyContext", ...]:
+        """Where rules are declared: the base, then each context."""
+        return (self, *self.contexts)
+
+    def variants(self, term: str) -> tuple[Weight, ...]:
+        """Return a term's weight without a context, then in each context; an absent term weighs 0."""
+        base = self.weights.get(term, Weight(weight=0.0))
+        return (base, *(context.weights.get(term, base) for context in self.contexts))
+
+    def floors_by_context(self) -> dict[str, list[tuple[float | Quantile, list[int]]]]:
+        """Return, by task, each floor with the contexts in which it holds; -1 is no context."""
+        return _by_context([place.relevance_floor for place in self._places])
+
+    def multipliers_by_context(self) -> dict[str, list[tuple[Multiplier, list[int]]]]:
+        """Return, by name, each multiplier with the contexts in which it holds; -1 is no context."""
+        return _by_context([{m.name: m for m in place.multipliers} for place in self._places])
+
+    def better_first(self, tier: Tier) -> Literal["low", "high"]:
+        """Return which end of a tier's bands ranks first: as declared, else by the sign of the weight."""
+        return tier.prefer or ("low" if self.weights[tier.task].weight < 0 else "high")
+
+
+def _by_context(places: Sequence[Mapping[str, _Declared]]) -> dict[str, list[tuple[_Declared, list[int]]]]:
+    """Return, by name, what the base (first) and each context declare, with the contexts where it holds."""
+    held: dict[str, list[tuple[_Declared, list[int]]]] = {}
+    for context, declared in enumerate(places, start=-1):
+        for name, rule in {**places[0], **declared}.items():
+            variants = held.setdefault(name, [])
+            contexts = next((where for known, where in variants if known == rule), None)
+            if contexts is None:
+                variants.append((rule, [context]))
+            else:
+                contexts.append(context)
+    return dict(sorted(held.items()))

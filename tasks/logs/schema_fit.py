@@ -16,7 +16,6 @@ from typing import Final, Literal
 
 from tasks import columns as c
 from tasks.contracts import Contracts
-from tasks.contracts.conditions import Condition
 from tasks.contracts.metrics import (
     OF_COLUMNS,
     MetricKind,
@@ -26,7 +25,7 @@ from tasks.contracts.metrics import (
     read_metric,
 )
 from tasks.contracts.problems import Problem
-from tasks.contracts.slate import SlateSpec
+from tasks.contracts.slate import Condition, SlateSpec
 from tasks.contracts.sources import parse_source
 from tasks.contracts.utility import HardConstraint, Multiplier
 from tasks.errors import ContractError, DataError, unknown

@@ -151,8 +151,8 @@ def certify(
     Examples
     --------
     >>> frame = pd.DataFrame({"request_id": ["r"] * 3, "item_id": list("abc"), "by": ["ana", "ana", "bo"]})
-    >>> from tasks.ranking.slate_policy import SlatePolicy
-    >>> policy = SlatePolicy("s", 1, 3, {"by": 1}, {}, {})
+    >>> from tasks.contracts import SlateSpec
+    >>> policy = SlateSpec(policy="s", version=1, length=3, max_per={"by": 1})
     >>> slates = [DecidedSlates(SlateColumns.of(frame, policy), np.ones(1, bool))]
     >>> position, kept = np.array([1, 0, 2], np.int32), np.ones(3, bool)
     >>> sets, drawn = CandidateSets.of(frame), np.zeros(3, bool)

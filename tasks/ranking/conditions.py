@@ -4,14 +4,16 @@ A comparison across kinds (text "true" with a boolean) would silently hold for n
 the batch. 0 and 1 stand for false and true.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
+from ..contracts.base import Scalar
+from ..contracts.slate import Condition
 from ..errors import DataError
 from .candidates import Mask, Series, factorize, read_column, read_numbers
-from .condition import Condition, Scalar
 
-_TRUE: tuple[Scalar, ...] = (True,)
 _KINDS = {
     "boolean": "booleans",
     "integer": "numbers",
@@ -33,38 +35,29 @@ def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str)
     Examples
     --------
     >>> frame = pd.DataFrame({"price": [5.0, 20.0, None]})
-    >>> evaluate_condition(frame, Condition("price", "above", (10.0,)), "the policy")
+    >>> evaluate_condition(frame, Condition(column="price", above=10.0), "the policy")
     (array([False,  True, False]), array([ True,  True, False]))
     """
-    if condition.operator != "one_of":
-        return _compare_number(frame, condition, asked_by)
-    values = _drop_categories(read_column(frame, condition.column, asked_by))
-    if len(values) and values.dtype == np.bool_:  # of numpy: nothing in it is unknown
-        return _match_truths(values.to_numpy(), _match_operands(values, condition, asked_by))
-    known = values.notna().to_numpy(dtype=np.bool_)
-    operands = _match_operands(values, condition, asked_by)
-    return values.isin(operands).to_numpy(dtype=np.bool_) & known, known
+    if condition.above is not None:
+        values = read_numbers(frame, condition.column, asked_by)
+        return values > condition.above, ~np.isnan(values)  # NaN compares false both ways
+    if condition.below is not None:
+        values = read_numbers(frame, condition.column, asked_by)
+        return values < condition.below, ~np.isnan(values)
+    return _is_one_of(frame, condition.column, condition.operands, asked_by)
 
 
-def _match_truths(truths: Mask, operands: list[Scalar]) -> tuple[Mask, Mask]:
-    holds = np.zeros(len(truths), dtype=np.bool_)
-    for operand in operands:
-        holds |= truths == operand
-    return holds, np.ones(len(truths), dtype=np.bool_)
-
-
-def meets_all(candidates: pd.DataFrame, conditions: tuple[Condition, ...], asked_by: str) -> Mask:
-    """Return where every condition holds, shape [rows].
+def meets_all(candidates: pd.DataFrame, when: Mapping[str, tuple[Scalar, ...]], asked_by: str) -> Mask:
+    """Return where every column has one of its values, shape [rows].
 
     Examples
     --------
-    >>> home = Condition("page", "one_of", ("home",))
-    >>> meets_all(pd.DataFrame({"page": ["home", None]}), (home,), "the policy")
+    >>> meets_all(pd.DataFrame({"page": ["home", None]}), {"page": ("home",)}, "the policy")
     array([ True, False])
     """
     rows = np.ones(len(candidates), dtype=np.bool_)
-    for condition in conditions:
-        rows &= evaluate_condition(candidates, condition, asked_by)[0]
+    for name, operands in sorted(when.items()):
+        rows &= _is_one_of(candidates, name, operands, asked_by)[0]
     return rows
 
 
@@ -76,7 +69,7 @@ def read_flag(frame: pd.DataFrame, name: str, asked_by: str) -> tuple[Mask, Mask
     >>> read_flag(pd.DataFrame({"new": [True, None]}), "new", "the slate")
     (array([ True, False]), array([ True, False]))
     """
-    return evaluate_condition(frame, Condition(name, "one_of", _TRUE), asked_by)
+    return _is_one_of(frame, name, (True,), asked_by)
 
 
 def encode_groups(
@@ -93,11 +86,18 @@ def encode_groups(
     return (codes + 1).astype(np.int32)
 
 
-def _compare_number(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mask, Mask]:
-    values = read_numbers(frame, condition.column, asked_by)
-    bound = float(condition.operands[0])
-    # NaN compares false both ways
-    return (values > bound if condition.operator == "above" else values < bound), ~np.isnan(values)
+def _is_one_of(
+    frame: pd.DataFrame, name: str, operands: tuple[Scalar, ...], asked_by: str
+) -> tuple[Mask, Mask]:
+    values = _drop_categories(read_column(frame, name, asked_by))
+    matched = _match_operands(values, operands, asked_by)
+    if len(values) and values.dtype == np.bool_:  # of numpy: nothing in it is unknown
+        truths, holds = values.to_numpy(), np.zeros(len(values), dtype=np.bool_)
+        for operand in matched:
+            holds |= truths == operand
+        return holds, np.ones(len(values), dtype=np.bool_)
+    known = values.notna().to_numpy(dtype=np.bool_)
+    return values.isin(matched).to_numpy(dtype=np.bool_) & known, known
 
 
 def _drop_categories(values: Series) -> Series:
@@ -106,18 +106,18 @@ def _drop_categories(values: Series) -> Series:
     return values
 
 
-def _match_operands(values: Series, condition: Condition, asked_by: str) -> list[Scalar]:
+def _match_operands(values: Series, operands: tuple[Scalar, ...], asked_by: str) -> list[Scalar]:
     kind = _kind_of_column(values)
-    wanted = {_kind_of(operand) for operand in condition.operands}
+    wanted = {_kind_of(operand) for operand in operands}
     if wanted == {kind} or values.isna().all():
-        return list(condition.operands)
-    if kind == "booleans" and all(operand in (0, 1) for operand in condition.operands):
-        return [bool(operand) for operand in condition.operands]
+        return list(operands)
+    if kind == "booleans" and all(operand in (0, 1) for operand in operands):
+        return [bool(operand) for operand in operands]
     if kind == "numbers" and wanted == {"booleans"} and values.dropna().isin([0, 1]).all():
-        return [int(operand) for operand in condition.operands]
+        return [int(operand) for operand in operands]
     raise DataError(
-        f"Column '{condition.column}' holds {kind}, and {asked_by} compares it with "
-        f"{', '.join(map(repr, condition.operands))}; deliver {' or '.join(sorted(wanted))}."
+        f"Column '{values.name}' holds {kind}, and {asked_by} compares it with "
+        f"{', '.join(map(repr, operands))}; deliver {' or '.join(sorted(wanted))}."
     )
 
 

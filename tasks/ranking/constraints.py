@@ -15,9 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..contracts.utility import HardConstraint, Quantile, UtilitySpec
 from .candidates import CandidateSets, Codes, Floats, Mask, read_prediction
 from .conditions import evaluate_condition
-from .policy import Floor, HardConstraint, UtilityPolicy
 from .utility import Utilities
 
 _ROUNDING = 1e-9
@@ -66,7 +66,7 @@ def relevance_floor_reason(task: str) -> str:
 def find_drops(
     candidates: pd.DataFrame,
     predictions: Mapping[str, npt.ArrayLike],
-    policy: UtilityPolicy,
+    policy: UtilitySpec,
     *,
     valued: Utilities,
     sets: CandidateSets,
@@ -85,11 +85,14 @@ def find_drops(
 
     Examples
     --------
-    >>> policy = UtilityPolicy("p", 1, {}, floors=(Floor("click", 0.3, within_request=False),))
+    >>> policy = UtilitySpec(
+    ...     policy="p", version=1, owner="o", approvals=["product"], weights={"click": 1},
+    ...     relevance_floor={"click": 0.3},
+    ... )
     >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
     >>> sets = CandidateSets.of(frame)
     >>> from tasks.ranking.utility import compute_utilities
-    >>> valued = compute_utilities(frame, {}, policy)
+    >>> valued = compute_utilities(frame, {"p_click": [0.5, 0.1]}, policy)
     >>> drops = find_drops(frame, {"p_click": [0.5, 0.1]}, policy, valued=valued, sets=sets)
     >>> drops.codes.tolist(), drops.reasons
     ([-1, 0], ('relevance_floor:click',))
@@ -103,7 +106,7 @@ def find_drops(
     for task, floors in policy.floors_by_context().items():
         values = read_prediction(candidates, predictions, task)
         below = np.zeros(len(candidates), dtype=np.bool_)
-        for floor, contexts in floors.items():
+        for floor, contexts in floors:
             rows = np.isin(valued.context, contexts)
             below |= rows & (values < _floor_by_row(values, floor, standing, sets))
         drops.append((relevance_floor_reason(task), below))
@@ -114,22 +117,11 @@ def find_drops(
 
 
 def iterate_violations(
-    candidates: pd.DataFrame, policy: UtilityPolicy, context: Codes
+    candidates: pd.DataFrame, policy: UtilitySpec, context: Codes
 ) -> Iterator[tuple[HardConstraint, Mask, Mask]]:
     """Yield each hard constraint with the rows that it drops, and those that it drops for want of a value.
 
     Those of the base hold everywhere, those of a context in its own rows.
-
-    Examples
-    --------
-    >>> from tasks.ranking.condition import Condition
-    >>> from tasks.ranking.policy import Context
-    >>> rated = HardConstraint("rated", Condition("child_safe", "one_of", (True,)), keeps=True)
-    >>> child = Context("child", (), {}, hard_constraints=(rated,))
-    >>> two, policy = pd.DataFrame({"child_safe": [False, False]}), UtilityPolicy("p", 1, {}, (child,))
-    >>> found = iterate_violations(two, policy, np.array([0, -1], np.int16))
-    >>> [(constraint.name, rows.tolist()) for constraint, rows, _ in found]
-    [('rated', [True, False])]
     """
     for constraint in policy.hard_constraints:
         yield constraint, *find_violations(candidates, constraint)
@@ -144,8 +136,7 @@ def find_violations(candidates: pd.DataFrame, constraint: HardConstraint) -> tup
 
     Examples
     --------
-    >>> from tasks.ranking.condition import Condition
-    >>> constraint = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
+    >>> constraint = HardConstraint(name="legal", keep_when={"column": "permitted", "equals": True})
     >>> dropped, unknown = find_violations(pd.DataFrame({"permitted": [True, False, None]}), constraint)
     >>> dropped.tolist(), unknown.tolist()
     ([False, True, True], [False, False, True])
@@ -154,13 +145,13 @@ def find_violations(candidates: pd.DataFrame, constraint: HardConstraint) -> tup
     return ~known | (held != constraint.keeps), ~known
 
 
-def _floor_by_row(values: Floats, floor: Floor, standing: Mask, sets: CandidateSets) -> Floats:
-    if not floor.within_request:
-        return np.asarray(floor.threshold)
+def _floor_by_row(values: Floats, floor: float | Quantile, standing: Mask, sets: CandidateSets) -> Floats:
+    if not isinstance(floor, Quantile):
+        return np.asarray(floor)
     rows = np.flatnonzero(standing)
     ordered = rows[np.lexsort((values[rows], sets.request[rows]))]
     counts = sets.counts(standing)
-    below = np.minimum(np.floor(floor.threshold * counts + _ROUNDING).astype(np.int64), counts - 1)
+    below = np.minimum(np.floor(floor.quantile * counts + _ROUNDING).astype(np.int64), counts - 1)
     least = np.full(len(sets), -np.inf)
     some = counts > 0
     least[some] = values[ordered[(np.cumsum(counts) - counts + below)[some]]]

@@ -27,6 +27,8 @@ from ..columns import (
     UTILITY,
     weight_factor,
 )
+from ..contracts.slate import SlateSpec
+from ..contracts.utility import UtilitySpec
 from ..errors import DataError
 from .block import Values
 from .candidates import (
@@ -42,10 +44,8 @@ from .candidates import (
 )
 from .certificate import Certificates, DecidedSlates, certify
 from .constraints import Drops, find_drops
-from .policy import UtilityPolicy
 from .rules import SlateColumns
 from .slate import fill_slates
-from .slate_policy import SlatePolicy
 from .utility import Utilities, compute_utilities
 
 BLOCK_CELLS = 1 << 17
@@ -152,8 +152,8 @@ class Decision:
 def decide(
     candidates: pd.DataFrame,
     predictions: Mapping[str, npt.ArrayLike],
-    utility: UtilityPolicy,
-    slate: SlatePolicy,
+    utility: UtilitySpec,
+    slate: SlateSpec,
     *,
     sets: CandidateSets | None = None,
 ) -> Decision:
@@ -173,8 +173,9 @@ def decide(
     Examples
     --------
     >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
-    >>> utility = UtilityPolicy.from_json({"policy": "p", "version": 1, "weights": {"click": 1.0}})
-    >>> slate = SlatePolicy.from_json({"policy": "s", "version": 1, "length": 1})
+    >>> weights = {"click": 1.0}
+    >>> utility = UtilitySpec(policy="p", version=1, owner="o", approvals=["product"], weights=weights)
+    >>> slate = SlateSpec(policy="s", version=1, length=1)
     >>> decision = decide(frame, {"p_click": [0.2, 0.6]}, utility, slate)
     >>> decision.rank.tolist(), decision.slate_position.tolist()
     ([2, 1], [0, 1])
@@ -214,24 +215,15 @@ def decide(
     )
 
 
-def slate_in_context(index: int, utility: UtilityPolicy, slate: SlatePolicy) -> SlatePolicy:
-    """Return the slate policy of a context, -1 for none.
-
-    Examples
-    --------
-    >>> child = {"name": "child", "when": {"mode": ["child"]}, "weights": {}, "slate": {"length": 8}}
-    >>> content = {"policy": "p", "version": 1, "weights": {"click": 1.0}, "contexts": [child]}
-    >>> policy, slate = UtilityPolicy.from_json(content), SlatePolicy("s", 1, 20, {}, {}, {})
-    >>> slate_in_context(0, policy, slate).length, slate_in_context(-1, policy, slate).length
-    (8, 20)
-    """
+def slate_in_context(index: int, utility: UtilitySpec, slate: SlateSpec) -> SlateSpec:
+    """Return the slate policy of a context, -1 for none."""
     given = utility.contexts[index].slate if index >= 0 else None
     return slate.overridden(given) if given else slate
 
 
 def _slates_by_request(
-    candidates: pd.DataFrame, context: Codes, utility: UtilityPolicy, slate: SlatePolicy, sets: CandidateSets
-) -> list[tuple[SlatePolicy, Mask]]:
+    candidates: pd.DataFrame, context: Codes, utility: UtilitySpec, slate: SlateSpec, sets: CandidateSets
+) -> list[tuple[SlateSpec, Mask]]:
     """Return each slate policy with the requests that it decides on.
 
     Raises
@@ -256,24 +248,28 @@ def _slates_by_request(
 
 
 def combine_tiers(
-    candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilityPolicy
+    candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilitySpec
 ) -> Values | None:
     """Return one number per row that orders all tiers at once, best first; None without tiers.
 
     Examples
     --------
     >>> tier = {"task": "report", "cuts": [0.1], "prefer": "low"}
-    >>> content = {"policy": "p", "version": 1, "weights": {"click": 1.0}, "lexicographic": [tier]}
-    >>> policy = UtilityPolicy.from_json(content)
+    >>> policy = UtilitySpec(
+    ...     policy="p", version=1, owner="o", approvals=["product"], weights={"click": 1},
+    ...     lexicographic=[tier],
+    ... )
     >>> combine_tiers(pd.DataFrame(index=range(3)), {"p_report": [0.5, 0.01, 0.02]}, policy)
     array([1, 0, 0], dtype=int32)
     """
-    if not policy.tiers:
+    if not policy.lexicographic:
         return None
     combined = np.zeros(len(candidates), dtype=np.int64)
-    for tier in policy.tiers:
+    for tier in policy.lexicographic:
         band = np.searchsorted(tier.cuts, read_prediction(candidates, predictions, tier.task), side="right")
-        combined = combined * (len(tier.cuts) + 1) + (band if tier.low_is_better else len(tier.cuts) - band)
+        combined = combined * (len(tier.cuts) + 1) + (
+            band if policy.better_first(tier) == "low" else len(tier.cuts) - band
+        )
     return np.unique(combined, return_inverse=True)[1].astype(np.int32)
 
 

@@ -14,6 +14,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..columns import ITEM_ID, REQUEST_ID
+from ..contracts.slate import SlateSpec
+from ..contracts.utility import UtilitySpec
 from ..errors import DataError
 from .block import Values
 from .candidates import (
@@ -29,9 +31,7 @@ from .candidates import (
 )
 from .certificate import Certificates
 from .decide import Decision, decide
-from .policy import UtilityPolicy
-from .slate_policy import SlatePolicy
-from .totals import name_multipliers
+from .utility import name_multipliers
 
 TASK = "task"
 PREDICTION = "prediction"
@@ -142,8 +142,8 @@ class Explanation:
 def explain(
     candidates: pd.DataFrame,
     predictions: Mapping[str, npt.ArrayLike],
-    utility: UtilityPolicy,
-    slate: SlatePolicy,
+    utility: UtilitySpec,
+    slate: SlateSpec,
     *,
     request_id: object,
 ) -> Explanation:
@@ -157,8 +157,9 @@ def explain(
     Examples
     --------
     >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
-    >>> utility = UtilityPolicy.from_json({"policy": "p", "version": 1, "weights": {"click": 2.0}})
-    >>> slate = SlatePolicy.from_json({"policy": "s", "version": 1, "length": 1})
+    >>> weights = {"click": 2.0}
+    >>> utility = UtilitySpec(policy="p", version=1, owner="o", approvals=["product"], weights=weights)
+    >>> slate = SlateSpec(policy="s", version=1, length=1)
     >>> explanation = explain(frame, {"p_click": [0.25, 0.5]}, utility, slate, request_id="r")
     >>> explanation.candidates["item_id"].tolist(), explanation.components["contribution"].tolist()
     (['b', 'a'], [0.5, 1.0])
@@ -242,17 +243,17 @@ def _component_of(
     term: str,
     mine: pd.DataFrame,
     own: Mapping[str, npt.ArrayLike],
-    utility: UtilityPolicy,
+    utility: UtilitySpec,
     decision: Decision,
 ) -> Component:
-    variants = utility.variants(term)
-    times = np.array([-1 if v.times is None else utility.columns.index(v.times) for v in variants])
+    variants, columns = utility.variants(term), utility.columns
+    times = np.array([-1 if v.column is None else columns.index(v.column) for v in variants])
     variant = decision.valued.context.astype(np.intp) + 1
     values = np.full(len(mine), np.nan)
     for index in np.unique(variant):
         weight = variants[index]
-        if weight.times is not None:
-            numbers = read_numbers(mine, weight.times, "the explanation")
+        if weight.column is not None:
+            numbers = read_numbers(mine, weight.column, "the explanation")
             capped = numbers if weight.cap is None else np.minimum(numbers, weight.cap)
             values = np.where(variant == index, capped, values)
     return Component(

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from ..columns import ITEM_ID, REQUEST_ID, USER_ID
+from ..contracts.slate import Exploration
 from .candidates import Mask, Series, factorize, read_column
 from .conditions import evaluate_condition
-from .slate_policy import Exploration
 
 EXPLORATION = "exploration"
 Numbers = npt.NDArray[np.uint64]

@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
+from ..contracts.slate import SlateSpec
 from .block import Block, Cap, Draws, Fading, Minimum, Penalty, Values
 from .candidates import Floats, Integers, Mask
 from .conditions import encode_groups, read_flag
 from .exploration import EXPLORATION, Pool
-from .slate_policy import SlatePolicy
 
 LENGTH = "length"
 REQUIRED_FIRST = "required_first"
@@ -77,7 +77,7 @@ class SlateColumns:
     pool: Pool | None
 
     @classmethod
-    def of(cls, candidates: pd.DataFrame, policy: SlatePolicy) -> "SlateColumns":
+    def of(cls, candidates: pd.DataFrame, policy: SlateSpec) -> "SlateColumns":
         """Read a slate policy's columns.
 
         Raises
@@ -88,8 +88,8 @@ class SlateColumns:
         first, spread, decay = policy.required_first, policy.diversity, policy.decay
         grouped = sorted({*policy.max_per, *(rule.by for rule in (spread, decay) if rule is not None)})
         values = {name: encode_groups(candidates, name, _rule_reading(name, policy)) for name in grouped}
-        caps = {max_per_rule(name): (values[name], limit) for name, limit in policy.max_per.items()}
-        for name, limit in policy.max_where.items():
+        caps = {max_per_rule(name): (values[name], limit) for name, limit in sorted(policy.max_per.items())}
+        for name, limit in sorted(policy.max_where.items()):
             true, known = read_flag(candidates, name, f"slate rule '{max_where_rule(name)}'")
             caps[max_where_rule(name)] = (np.where(true | ~known, 0, -1).astype(np.int32), limit)
         return cls(
@@ -101,7 +101,7 @@ class SlateColumns:
                     read_flag(candidates, name, f"slate rule '{min_where_rule(name)}'")[0],
                     least,
                 )
-                for name, least in policy.min_where.items()
+                for name, least in sorted(policy.min_where_if_available.items())
             },
             required=read_flag(candidates, first, f"slate rule '{REQUIRED_FIRST}'")[0]
             if first is not None
@@ -162,7 +162,7 @@ class SlateColumns:
         yield LENGTH, np.ones(self.rows, dtype=np.bool_), self.length
 
 
-def _rule_reading(name: str, policy: SlatePolicy) -> str:
+def _rule_reading(name: str, policy: SlateSpec) -> str:
     if name in policy.max_per:
         return f"slate rule '{max_per_rule(name)}'"
     return f"slate rule '{DIVERSITY if policy.diversity and policy.diversity.by == name else DECAY}'"

@@ -39,6 +39,8 @@ from ..columns import (
     weight,
     weight_factor,
 )
+from ..contracts.slate import SlateSpec
+from ..contracts.utility import UtilitySpec
 from ..errors import DataError, StoreError, unknown
 from .decide import decide
 from .examination import FILE as EXAMINATION
@@ -47,9 +49,7 @@ from .explain import Explanation, explain, match_request
 from .features import FeatureEncoder
 from .heads import Head, Heads
 from .map_json import map_from_json
-from .policy import UtilityPolicy
 from .segmented_map import calibrator_from_json
-from .slate_policy import SlatePolicy
 from .utility import Utilities
 
 DECIDED = (UTILITY, RANK, SLATE_POSITION, DROPPED_BY, CONTEXT)
@@ -60,8 +60,8 @@ class Scorer:
     """A release's heads and policies."""
 
     heads: Heads
-    utility: UtilityPolicy
-    slate: SlatePolicy
+    utility: UtilitySpec
+    slate: SlateSpec
 
     @classmethod
     def load(cls, folder: Path) -> "Scorer":
@@ -81,8 +81,8 @@ class Scorer:
         plan = json.loads(_file(files, "heads.json"))
         return cls(
             heads=Heads({entry["task"]: _head(files, entry) for entry in plan["heads"]}),
-            utility=UtilityPolicy.from_json(json.loads(_file(files, "utility.json"))),
-            slate=SlatePolicy.from_json(json.loads(_file(files, "slate.json"))),
+            utility=UtilitySpec.model_validate(json.loads(_file(files, "utility.json"))),
+            slate=SlateSpec.model_validate(json.loads(_file(files, "slate.json"))),
         )
 
     @property

@@ -1,11 +1,22 @@
-"""The utility of a candidate: a sum that can be taken apart.
+"""The utility of a candidate: a sum that can be taken apart, and what it is ranked by.
 
-contribution = weight [x factor] x prediction [x value column];  total = sum of contributions, by term's name
-utility      = total; with an offset a positive number in the order of totals, times multipliers (totals.py)
+::
 
-The context chooses the weights of a row: the first one whose conditions hold, else none. A null in a
-context's column meets no condition. A value column that is null where its term has a weight leaves
-the utility unknown (NaN): such a candidate is dropped as ``unknown_value:<column>``, never guessed.
+    contribution   weight [x factor of the user] x prediction [x value column]
+    total S        sum of the contributions, by term's name
+    utility        S; with an offset a positive number in the order of totals, x the multipliers that hold:
+                   scale x (S + N) / T for S < 0, scale + S otherwise, where N and T are the sums of
+                   |weight| (x cap) of the costs and of all terms
+
+The first context whose conditions hold chooses the weights of a row. A null in a context's column meets no
+condition. A value column that is null where its term has a weight leaves the utility unknown (NaN): such a
+candidate is dropped as ``unknown_value:<column>``. With a negative value column a total may lie below -N; it
+counts as -N. The offset is that of a published ranker (xAI, x-algorithm, 2026): a factor below 1 lowers
+whatever it meets, where a negative total would rise by it.
+
+A perturbed policy multiplies each weight by 1 + size or 1 - size, by a salted hash of user and task. The
+signs of two weights, and of two users, are independent and equally likely, so the difference between users
+with either sign is the effect of that weight (`tasks.evaluation.off_policy.gradient`).
 """
 
 from collections.abc import Mapping
@@ -16,13 +27,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ..columns import USER_ID
+from ..contracts.utility import Multiplier, Perturbation, PolicyContext, UtilitySpec
 from ..errors import DataError
-from .candidates import Codes, Floats, Mask, describe_rows, read_numbers, read_prediction
+from .candidates import Codes, Floats, Mask, describe_rows, read_column, read_numbers, read_prediction
 from .conditions import meets_all
-from .perturbation import weight_factors
-from .policy import Context, UtilityPolicy
-from .totals import find_factors, offset_totals
+from .exploration import hash_ids, mix
 
+_Shares = float | Floats
 _Kind = TypeVar("_Kind", bound=np.generic)
 
 
@@ -52,7 +64,7 @@ class Utilities:
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow is refused below, by row
 def compute_utilities(
-    candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilityPolicy
+    candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilitySpec
 ) -> Utilities:
     """Compose predictions into utility.
 
@@ -63,9 +75,8 @@ def compute_utilities(
 
     Examples
     --------
-    >>> policy = UtilityPolicy.from_json(
-    ...     {"policy": "p", "version": 1, "weights": {"click": 0.4, "hide": -3.0}}
-    ... )
+    >>> weights = {"click": 0.4, "hide": -3.0}
+    >>> policy = UtilitySpec(policy="p", version=1, owner="o", approvals=["product"], weights=weights)
     >>> two = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
     >>> compute_utilities(two, {"p_click": [0.5, 0.25], "p_hide": [0.0, 0.5]}, policy).utility
     array([ 0.2, -1.4])
@@ -80,8 +91,8 @@ def compute_utilities(
         weight = _pick_by_context(np.array([v.weight for v in variants]), context) * factors.get(term, 1.0)
         part = read_prediction(candidates, predictions, term) * weight
         weights[term] = np.broadcast_to(weight, len(candidates))
-        for name in sorted({v.times for v in variants if v.times is not None}):
-            rows = _pick_by_context(np.array([v.times == name and v.weight != 0 for v in variants]), context)
+        for name in sorted({v.column for v in variants if v.column is not None}):
+            rows = _pick_by_context(np.array([v.column == name and v.weight != 0 for v in variants]), context)
             caps = _pick_by_context(np.array([np.inf if v.cap is None else v.cap for v in variants]), context)
             values = np.minimum(read_numbers(candidates, name, f"the utility of '{term}'"), caps)
             part = np.where(rows, part * values, part)
@@ -93,13 +104,13 @@ def compute_utilities(
     return Utilities(utility, total, contributions, context, unknown_values, factors, weights)
 
 
-def _find_weight_factors(candidates: pd.DataFrame, policy: UtilityPolicy) -> dict[str, Floats]:
+def _find_weight_factors(candidates: pd.DataFrame, policy: UtilitySpec) -> dict[str, Floats]:
     if (rule := policy.perturbation) is None:
         return {}
     return {term: weight_factors(candidates, term, rule) for term in policy.terms}
 
 
-def _rank_by(candidates: pd.DataFrame, total: Floats, context: Codes, policy: UtilityPolicy) -> Floats:
+def _rank_by(candidates: pd.DataFrame, total: Floats, context: Codes, policy: UtilitySpec) -> Floats:
     """Return what totals are ranked by."""
     if policy.offset is None:
         return total
@@ -109,20 +120,19 @@ def _rank_by(candidates: pd.DataFrame, total: Floats, context: Codes, policy: Ut
     reach = 1.0 if policy.perturbation is None else 1.0 + policy.perturbation.size
     lifted = offset_totals(
         total,
-        scale=policy.offset,
+        scale=policy.offset.scale,
         costs=reach * _pick_by_context(costs, context),
         whole=reach * _pick_by_context(whole, context),
     )
     return lifted * find_factors(candidates, policy, context)
 
 
-def choose_contexts(candidates: pd.DataFrame, declared: tuple[Context, ...]) -> Codes:
+def choose_contexts(candidates: pd.DataFrame, declared: tuple[PolicyContext, ...]) -> Codes:
     """Return the index of the first context that holds, -1 where none does, shape [rows].
 
     Examples
     --------
-    >>> from tasks.ranking.condition import Condition
-    >>> evening = Context("evening", (Condition("hour", "one_of", (20, 21)),), {})
+    >>> evening = PolicyContext(name="evening", when={"hour": (20, 21)}, weights={"click": 2.0})
     >>> choose_contexts(pd.DataFrame({"hour": [9, 20]}), (evening,))
     array([-1,  0], dtype=int16)
     """
@@ -145,3 +155,90 @@ def _refuse_overflow(candidates: pd.DataFrame, total: Floats, unknown_values: Ma
         raise DataError(
             f"The utility overflows in {describe_rows(candidates, beyond)}; look at its value columns."
         )
+
+
+def weight_factors(candidates: pd.DataFrame, term: str, rule: Perturbation) -> Floats:
+    """Return the factor of a term's weight, [rows]; 1 where the user is not known.
+
+    Raises
+    ------
+    DataError
+        The candidates have no column of users.
+
+    Examples
+    --------
+    >>> two = pd.DataFrame({"user_id": ["ana", "bo", None]})
+    >>> weight_factors(two, "click", Perturbation(size=0.05, salt="a")).tolist()
+    [0.95, 0.95, 1.0]
+    """
+    users = read_column(candidates, USER_ID, "the perturbation of weights")
+    numbers = mix(hash_ids(users, USER_ID, f"{rule.salt}/{term}"))
+    sign = np.where(numbers >> np.uint64(63), 1.0, -1.0)
+    return np.where(users.isna(), 1.0, 1.0 + rule.size * sign)
+
+
+def offset_totals(totals: Floats, *, scale: float, costs: _Shares, whole: _Shares) -> Floats:
+    """Return positive numbers in the order of totals, shape [rows]; NaN where a total is.
+
+    Parameters
+    ----------
+    totals : [rows].
+    scale : what a total of 0 becomes, above 0.
+    costs, whole : N and T, of each row or of all.
+
+    Examples
+    --------
+    >>> offset_totals(np.array([-3.0, -1.5, 0.0, 2.0]), scale=0.5, costs=3.0, whole=5.0)
+    array([0.  , 0.15, 0.5 , 2.5 ])
+    """
+    lifted = np.maximum(totals + costs, 0.0) / np.where(np.asarray(whole) > 0, whole, 1.0)
+    return np.asarray(np.where(totals < 0, scale * lifted, totals + scale))
+
+
+def find_factors(candidates: pd.DataFrame, policy: UtilitySpec, context: Codes) -> Floats:
+    """Return the product of the factors that apply to each row, 1 where none does, shape [rows].
+
+    A null in a multiplier's column meets no condition.
+
+    Parameters
+    ----------
+    context : [rows] index of each row's context, -1 for none: it may have multipliers of its own.
+
+    Raises
+    ------
+    DataError
+        A column is missing or of another kind than the condition.
+
+    Examples
+    --------
+    >>> less = {"name": "less_of_this", "when": {"control": "less"}, "factor": 0.3}
+    >>> policy = UtilitySpec(
+    ...     policy="p", version=1, owner="o", approvals=["product"], weights={"click": 1}, multipliers=[less]
+    ... )
+    >>> rows = pd.DataFrame({"control": ["less", None, "more"]})
+    >>> find_factors(rows, policy, np.full(3, -1, dtype=np.int16))
+    array([0.3, 1. , 1. ])
+    >>> name_multipliers(rows, policy, np.full(3, -1, dtype=np.int16))
+    ['less_of_this', None, None]
+    """
+    product = np.ones(len(candidates))
+    for variants in policy.multipliers_by_context().values():
+        for multiplier, contexts in variants:
+            rows = np.isin(context, contexts) & where_applies(candidates, multiplier)
+            product[rows] *= multiplier.factor
+    return product
+
+
+def where_applies(candidates: pd.DataFrame, multiplier: Multiplier) -> Mask:
+    """Return where every condition of a multiplier holds, shape [rows]."""
+    return meets_all(candidates, multiplier.when, f"multiplier '{multiplier.name}'")
+
+
+def name_multipliers(candidates: pd.DataFrame, policy: UtilitySpec, context: Codes) -> list[str | None]:
+    """Name the multipliers that apply to each row, joined by commas; None where none does."""
+    named: list[list[str]] = [[] for _ in range(len(candidates))]
+    for name, variants in policy.multipliers_by_context().items():
+        for multiplier, contexts in variants:
+            for row in np.flatnonzero(np.isin(context, contexts) & where_applies(candidates, multiplier)):
+                named[row].append(name)
+    return [", ".join(names) or None for names in named]

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from tasks.contracts import UtilitySpec
-from tasks.contracts.conditions import Condition
+from tasks.contracts.slate import Condition
 from tasks.contracts.training import HeadKind
 from tasks.contracts.utility import PolicyContext, Weight
 from tasks.evaluation.figures import TaskFigures

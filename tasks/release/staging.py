@@ -3,12 +3,13 @@
 ::
 
     tasks/columns.py, errors.py          equipoise_release_<sha12>/columns.py, errors.py
+    tasks/contracts/{base,slate,utility}.py   .../contracts/...: the policy models
     tasks/evaluation/segments.py    ->   .../evaluation/segments.py
     tasks/ranking/*.py                   .../ranking/*.py
 
 Of two packages with one name Python imports only the first, whatever the second holds. Named by content,
 equal names mean equal code. The staged modules import each other relatively, and else numpy, pandas,
-lightgbm and the standard library alone: what a release needs to score.
+lightgbm, pydantic and the standard library alone: what a release needs to score.
 """
 
 import importlib.metadata
@@ -25,10 +26,13 @@ SCRIPT: Final = Path(__file__).with_name("model.py")
 STAGED: Final = (
     "columns.py",
     "errors.py",
+    "contracts/base.py",
+    "contracts/slate.py",
+    "contracts/utility.py",
     "evaluation/segments.py",
     "ranking/*.py",
 )
-RUNTIME: Final = ("lightgbm", "mlflow", "numpy", "pandas")
+RUNTIME: Final = ("lightgbm", "mlflow", "numpy", "pandas", "pydantic")
 _INIT: Final = b'"""Code that a release brought with it."""\n'
 
 

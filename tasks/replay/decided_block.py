@@ -18,10 +18,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks import columns as c
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import count_slate_rules
 from tasks.replay.log import Floats, Slates
@@ -62,8 +62,8 @@ class Entrants:
     under_test: Entrant
     baseline: Entrant | Order
     anchors: Mapping[str, Entrant] = field(default_factory=dict)
-    others: Mapping[str, UtilityPolicy] = field(default_factory=dict)
-    slates: Mapping[str, SlatePolicy] = field(default_factory=dict)
+    others: Mapping[str, UtilitySpec] = field(default_factory=dict)
+    slates: Mapping[str, SlateSpec] = field(default_factory=dict)
     later: bool = False
 
 

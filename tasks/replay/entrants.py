@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from tasks import columns as c
 from tasks.contracts import UtilitySpec, canonical
 from tasks.errors import DataError, unknown
-from tasks.ranking.policy import UtilityPolicy
 from tasks.release.view import load
 from tasks.replay.decided_block import Entrant, Entrants
 from tasks.replay.log import Slates
@@ -74,7 +73,7 @@ class EntrantVersions:
                 reference: replace(_entrant(workspace, version, "release"), served_as=None)
                 for reference, version in self.anchors.items()
             },
-            {name: UtilityPolicy.from_json(canonical(policy)) for name, policy in self.others.items()},
+            self.others,
         )
 
     def to_json(self) -> str:

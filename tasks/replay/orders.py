@@ -13,19 +13,18 @@ Diversity and decay count in units of utility, which a column has not: its order
 release gives to the request, best to best, so that a rule moves both orders alike (`rank_as`).
 """
 
-from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import Weight
 from tasks.errors import DataError, unknown
 from tasks.ranking.candidates import CandidateSets, read_numbers
 from tasks.ranking.decide import decide
-from tasks.ranking.policy import Weight
-from tasks.ranking.slate_policy import SlatePolicy
 from tasks.replay.log import Slates
 from tasks.replay.scored import Scored
 from tasks.replay.slates import TestSlice
@@ -77,7 +76,7 @@ def _logged_order(test: TestSlice, scored: Scored) -> Slates:
         )
     position = test.log.logged_position
     shown = test.log.shown & np.isfinite(position)
-    slate = replace(test.slate, diversity=None, decay=None, exploration=None)
+    slate = test.slate.model_copy(update={"diversity": None, "decay": None, "exploration": None})
     slot = _ranked_by(-position, shown, test, scored, candidates=test.candidates, slate=slate)
     return Slates("logged order", slot, follows_log=True)
 
@@ -89,7 +88,7 @@ def _ranked_by(
     scored: Scored,
     *,
     candidates: pd.DataFrame,
-    slate: SlatePolicy,
+    slate: SlateSpec,
 ) -> Integers:
     """Return the slots that the marked rows get by their values, the greatest first, shape (n,)."""
     frame = candidates[rows]
@@ -97,15 +96,15 @@ def _ranked_by(
     keys = (test.log.logged_position[rows], -values[rows], sets.request)
     best_first = sets.order[np.lexsort([np.nan_to_num(key[sets.order], nan=np.inf) for key in keys])]
     like = None if scored.slates.utility is None else scored.slates.utility[rows]
-    contexts = tuple(replace(one, weights={}, multipliers=()) for one in scored.policy.contexts)
-    order = replace(
-        scored.policy,
-        weights={_ORDER: Weight(1.0)},
-        contexts=contexts,
-        tiers=(),
-        offset=None,
-        multipliers=(),
-    )
+    plain: dict[str, Any] = {"weights": {}, "multipliers": ()}
+    contexts = tuple(one.model_copy(update=plain) for one in scored.policy.contexts)
+    alone = {
+        "weights": {_ORDER: Weight(weight=1.0)},
+        "contexts": contexts,
+        "lexicographic": (),
+        "offset": None,
+    }
+    order = scored.policy.model_copy(update=plain | alone)
     predictions = {name: each[rows] for name, each in scored.predictions.items()}
     predictions[c.expected_value(_ORDER)] = rank_as(best_first, like=like, requests=sets.request)
     decided = decide(frame, predictions, order, slate, sets=sets)

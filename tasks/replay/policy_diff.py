@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks import columns as c
-from tasks.contracts import SlateSpec, canonical
+from tasks.contracts import SlateSpec, UtilitySpec, canonical
 from tasks.contracts.metrics import mix_columns
 from tasks.errors import ContractError
 from tasks.evaluation.policy_changes import PolicyDiff, PolicySide, SlateRuleChange
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tasks.release.view import load
 from tasks.replay.decided_block import Entrant, Entrants
 from tasks.replay.decided_slice import SliceBuilder
@@ -56,12 +54,8 @@ class _Named:
     """A policy as it was named."""
 
     name: str
-    policy: UtilityPolicy
-    slate: dict[str, Any]
-
-    @property
-    def slate_policy(self) -> SlatePolicy:
-        return SlatePolicy.from_json(self.slate)
+    policy: UtilitySpec
+    slate: SlateSpec
 
     @property
     def side(self) -> PolicySide:
@@ -103,7 +97,7 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
         candidates=len(log.requests),
         requests=log.request_count,
         users=log.user_count,
-        slate_rules=_compare_slates(sides[0].slate, sides[1].slate),
+        slate_rules=_compare_slates(canonical(sides[0].slate), canonical(sides[1].slate)),
         replaced=pair.replaced(),
         movers=tuple(
             pair.movers(
@@ -131,13 +125,13 @@ def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _N
     """Let both policies decide on each block of the test slice; no block stays in memory."""
 
     def first_policy(block: TestSlice, ours: Scored) -> Slates:
-        return block.slates_by(before.policy, ours, before.name, slate=before.slate_policy)
+        return block.slates_by(before.policy, ours, before.name, slate=before.slate)
 
     entrants = Entrants(
         predicting,
         first_policy,
         others={after.name: after.policy},
-        slates={after.name: after.slate_policy},
+        slates={after.name: after.slate},
     )
     manifest, builder, requests = predicting.release.manifest, SliceBuilder(), list[Any]()
     for block, decided in decided_blocks(workspace, manifest, entrants):
@@ -154,7 +148,7 @@ def _named(workspace: Workspace, named: str) -> _Named:
     if named.isdecimal() or named in workspace.store.registry.aliases(release_name(workspace.surface)):
         version = resolve_release(workspace, named)
         manifest = release_manifest(workspace, version)
-        slate = release_slate(workspace, manifest)
+        slate = SlateSpec.model_validate(release_slate(workspace, manifest))
         return _Named(f"release {version}", release_policy(workspace, manifest), slate)
     path = Path(named)
     if not path.exists():
@@ -163,7 +157,7 @@ def _named(workspace: Workspace, named: str) -> _Named:
             "the file of a utility policy or of a slate policy"
         )
     utility, rules = read_policies(path, workspace.contracts)
-    return _Named(named, UtilityPolicy.from_json(canonical(utility)), canonical(rules))
+    return _Named(named, utility, rules)
 
 
 def _compare_slates(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[SlateRuleChange, ...]:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.contracts.utility import UtilitySpec
 from tasks.evaluation.replay_evidence import ConstraintLeak
-from tasks.ranking.policy import UtilityPolicy
 from tasks.replay.log import Slates
 
 Floats = npt.NDArray[np.float64]
@@ -25,7 +25,7 @@ class Scored:
     slates: Slates
     frame: pd.DataFrame
     predictions: Mapping[str, Floats]
-    policy: UtilityPolicy
+    policy: UtilitySpec
     leaks: tuple[ConstraintLeak, ...] = ()
 
     @property

@@ -262,7 +262,7 @@ def _composition(workspace: Workspace, test: DecidedSlice, manifest: Manifest) -
         TermShare(
             **vars(term),
             weight=weights[term.task].weight if term.task in weights else 0.0,
-            times=weights[term.task].times if term.task in weights else None,
+            times=weights[term.task].column if term.task in weights else None,
         )
         for term in made.terms
     )

@@ -11,17 +11,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
-from tasks.contracts import Contracts, UtilitySpec, canonical
+from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.chains import chain
 from tasks.contracts.metrics import OF_COLUMNS, metric_columns, mix_columns, named_metrics, parse_metric
+from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import SegmentSpec
 from tasks.errors import ContractError
 from tasks.evaluation.segments import segment_values
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tasks.ranking.utility import Utilities, compute_utilities
 from tasks.release.loading import LoadedRelease
 from tasks.replay.fresh_draws import with_fresh_draws
@@ -115,14 +114,10 @@ class TestSlice:
         leaks = count_leaks(self.candidates, slot, policy)
         return Scored(slates, scored, predictions, policy, leaks)
 
-    def slates_under(self, policy: UtilitySpec, scored: Scored, name: str) -> Slates:
-        """Return the slates that another utility policy makes of the same predictions."""
-        return self.slates_by(UtilityPolicy.from_json(canonical(policy)), scored, name)
-
     def slates_by(
-        self, utility: UtilityPolicy, scored: Scored, name: str, *, slate: SlatePolicy | None = None
+        self, utility: UtilitySpec, scored: Scored, name: str, *, slate: SlateSpec | None = None
     ) -> Slates:
-        """Return the slates that a policy, as the kernel reads it, makes of the same predictions.
+        """Return the slates that a policy makes of the same predictions.
 
         Parameters
         ----------
@@ -164,11 +159,11 @@ class TestSlice:
         return CandidateSets.of(self.drawn_anew)
 
     @property
-    def slate(self) -> SlatePolicy:
-        """The surface's slate policy, as the kernel reads it."""
-        return SlatePolicy.from_json(canonical(self.contracts.slate))
+    def slate(self) -> SlateSpec:
+        """The surface's slate policy."""
+        return self.contracts.slate
 
-    def _worth(self, policy: UtilityPolicy) -> dict[str, Floats]:
+    def _worth(self, policy: UtilitySpec) -> dict[str, Floats]:
         """Return what one outcome of each term is worth: its weight times its value, in the context."""
         certain = {c.probability(term): np.ones(len(self.candidates)) for term in policy.terms}
         return dict(compute_utilities(self.candidates, certain, policy).contributions)
@@ -213,11 +208,11 @@ def release_examination(workspace: Workspace, manifest: Manifest) -> Examination
     return examination.read_curve(workspace, pinned)
 
 
-def release_policy(workspace: Workspace, manifest: Manifest) -> UtilityPolicy:
+def release_policy(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
     """Return the utility policy that a release pins."""
     pinned = manifest.part(Role.UTILITY_POLICY)
     files = workspace.store.registry.files(pinned)
-    return UtilityPolicy.from_json(json.loads(files[POLICY_FILE]))
+    return UtilitySpec.model_validate(json.loads(files[POLICY_FILE]))
 
 
 def release_slate(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec
-from tasks.contracts.conditions import Condition
 from tasks.contracts.utility import HardConstraint
 from tasks.logs import footers as kinds
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
@@ -291,11 +290,11 @@ def measure_constraints(
         (one, {}) for one in utility.hard_constraints
     ]
     wanted += [(one, context.when) for context in utility.contexts for one in context.hard_constraints]
-    asked = [_condition(one).column for one, _ in wanted] + [name for _, when in wanted for name in when]
+    asked = [one.condition.column for one, _ in wanted] + [name for _, when in wanted for name in when]
     present = {one.subject for one in measure_columns(connection, table, asked)}
     reached = x.ge(x.column(c.DAY), x.day_start(since))
     for constraint, when in wanted:
-        column = _condition(constraint).column
+        column = constraint.condition.column
         if not {column, *when} <= present:
             continue
         meets = x.all_of(exp.true(), *(_is_one_of(name, values) for name, values in when.items()))
@@ -317,7 +316,7 @@ def measure_constraints(
 
 def keeps(constraint: HardConstraint) -> exp.Expr:
     """Return that a constraint keeps a row, whose column is known."""
-    condition = _condition(constraint)
+    condition = constraint.condition
     value: exp.Expr = x.column(condition.column)
     number = finite(value.copy())
     if condition.above is not None:
@@ -325,15 +324,8 @@ def keeps(constraint: HardConstraint) -> exp.Expr:
     elif condition.below is not None:
         holds = x.lt(number, x.number(condition.below))
     else:
-        holds = _is_one_of(condition.column, condition.one_of or (condition.equals,))
-    return x.coalesce(holds if constraint.keep_when else x.not_(exp.Paren(this=holds)), exp.false())
-
-
-def _condition(constraint: HardConstraint) -> Condition:
-    condition = constraint.keep_when or constraint.drop_when
-    if condition is None:
-        raise ValueError(f"{constraint.name} has no condition")
-    return condition
+        holds = _is_one_of(condition.column, condition.operands)
+    return x.coalesce(holds if constraint.keeps else x.not_(exp.Paren(this=holds)), exp.false())
 
 
 def _is_one_of(name: str, values: object) -> exp.Expr:

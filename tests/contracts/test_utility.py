@@ -1,23 +1,28 @@
 """A utility policy as data: terms, tests and bounds that have one meaning."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from tasks.contracts.conditions import Condition
+from tasks.contracts import check_surface
 from tasks.contracts.digest import canonical
-from tasks.contracts.slate import SlateSpec
+from tasks.contracts.slate import Condition, SlateSpec
 from tasks.contracts.utility import (
+    Bounded,
+    Constrained,
     Guardrail,
     HardConstraint,
     Multiplier,
     PolicyContext,
+    Quantile,
     Tier,
     UtilitySpec,
     Weight,
 )
-from tests.contracts.files import VALID
+from tests.contracts.files import VALID, setting, write_surface
+from tests.ranking.policies import slate_json, utility_json
 
 DROPPED = {"name": "violation", "drop_when": {"column": "violation", "equals": True}}
 NIGHT = {"name": "night", "when": {"tenure": ["new"]}, "weights": {"click": 1.0}}
@@ -104,3 +109,160 @@ def test_what_a_constraint_keeps_off_and_a_guardrail_protects_is_said_in_no_dige
         "people's patience",
     )
     assert canonical(spec) == canonical(UtilitySpec.model_validate(plain))
+
+
+FULL: dict[str, Any] = {
+    "weights": {
+        "purchase_7d": {"weight": 20.0, "times": "margin", "why": "a purchase earns 20 clicks"},
+        "click_30m": 0.4,
+        "hide_7d": -3.0,
+    },
+    "contexts": [
+        {"name": "checkout", "when": {"page": "checkout"}, "weights": {"cart_1d": 2}},
+        {"name": "new", "when": {"tenure": ["new", "back"], "app": True}, "weights": {"hide_7d": -6.0}},
+    ],
+    "relevance_floor": {"purchase_7d": {"quantile": 0.2}, "click_30m": 0.005},
+    "hard_constraints": [
+        {"name": "violation", "drop_when": {"column": "violation", "equals": True}},
+        {"name": "region", "keep_when": {"column": "region", "one_of": ["north", "south"]}},
+        {"name": "age", "drop_when": {"column": "age_days", "above": 30}},
+    ],
+}
+
+
+def test_the_decision_reads_terms_and_columns_in_order_of_their_names() -> None:
+    policy = UtilitySpec.model_validate(utility_json(**FULL))
+    assert policy.terms == ("cart_1d", "click_30m", "hide_7d", "purchase_7d")
+    assert policy.columns == ("age_days", "app", "margin", "page", "region", "tenure", "violation")
+    assert [one.weight for one in policy.variants("hide_7d")] == [-3.0, -3.0, -6.0]
+    assert [one.keeps for one in policy.hard_constraints] == [False, True, False]
+    assert UtilitySpec.model_validate(canonical(policy)).columns == policy.columns
+
+
+def test_a_floor_holds_in_every_context_that_declares_no_other() -> None:
+    own = {"name": "own", "when": {"page": "home"}, "relevance_floor": {"click_30m": 0.1}}
+    policy = UtilitySpec.model_validate(utility_json(**FULL | {"contexts": [*FULL["contexts"], own]}))
+    floors = policy.floors_by_context()
+    assert floors["click_30m"] == [(0.005, [-1, 0, 1]), (0.1, [2])]
+    assert floors["purchase_7d"] == [(Quantile(quantile=0.2), [-1, 0, 1, 2])]
+
+
+@pytest.mark.parametrize(
+    ("weight", "prefer", "first"), [(1.0, None, "high"), (-1.0, None, "low"), (1.0, "low", "low")]
+)
+def test_a_tier_points_where_its_weight_does_or_where_it_is_declared(
+    weight: float, prefer: str | None, first: str
+) -> None:
+    tier = {"task": "click", "cuts": [0.5], "prefer": prefer}
+    policy = UtilitySpec.model_validate(utility_json(weights={"click": weight}, lexicographic=[tier]))
+    assert policy.better_first(policy.lexicographic[0]) == first
+
+
+@pytest.mark.parametrize(
+    ("times", "most"), [(None, 20.0), ("margin", 20.0), ({"column": "margin", "cap": 3.0}, 60.0)]
+)
+def test_the_most_that_a_term_counts_is_its_weight_times_the_cap(times: Any, most: float) -> None:
+    assert Weight.model_validate({"weight": -20.0, "times": times}).most == most
+
+
+def test_the_columns_of_a_slate_are_those_of_its_rules() -> None:
+    slate = SlateSpec.model_validate(
+        slate_json(
+            max_per={"creator": 2, "category": 4},
+            max_where={"sponsored": 2},
+            min_where_if_available={"fresh": 1},
+            required_first="policy_required",
+            diversity={"by": "topic", "strength": 0.1},
+            exploration={"slots": 1, "where": {"column": "new", "equals": True}},
+        )
+    )
+    assert slate.columns == (
+        "category", "creator", "fresh", "new", "policy_required", "sponsored", "topic", "user_id",
+    )  # fmt: skip
+
+
+def test_a_metric_without_a_bound_is_refused() -> None:
+    with pytest.raises(ValidationError, match="has no bound; give max, min"):
+        Bounded.model_validate({"metric": "hide_rate"})
+
+
+@pytest.mark.parametrize("value", ["home decor", "a:b", "Küche & Bad", " ads", "x" * 100])
+def test_the_share_of_any_value_on_one_line_may_be_bounded(value: str) -> None:
+    assert Bounded.model_validate({"metric": f"category_share:{value}", "max": 0.5}).metric.endswith(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "two\nlines", "bell\x07", "next\x85line", "para\u2029graph", "x" * 101]
+)
+def test_a_value_of_several_lines_of_none_or_of_too_many_letters_is_refused(value: str) -> None:
+    with pytest.raises(ValidationError, match="pattern"):
+        Bounded.model_validate({"metric": f"category_share:{value}", "max": 0.5})
+
+
+def test_a_bound_of_zero_is_a_bound() -> None:
+    assert Bounded.model_validate({"metric": "hide_rate", "relative_increase_max": 0}).max is None
+
+
+CONSTRAINED: dict[str, Any] = {
+    "maximise": "buy_predicted",
+    "subject_to": [{"metric": "return_predicted", "relative_increase_max": 0.0}],
+    "ranges": {"return": [-20, 0], "click": [0, 2]},
+}
+
+
+def problems(folder: Path, **changes: Any) -> list[tuple[str, str]]:
+    changed = setting("utility.constrained", {**CONSTRAINED, **changes})
+    found = check_surface(write_surface(folder, changed), "feed").problems
+    return [(one.field, one.hint) for one in found]
+
+
+def test_a_policy_may_say_what_its_weights_are_tuned_for(tmp_path: Path) -> None:
+    assert problems(tmp_path) == []
+
+
+def test_a_policy_without_it_keeps_its_digest() -> None:
+    assert "constrained" not in canonical(UtilitySpec.model_validate(VALID["utility"]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "hint"),
+    [
+        ({"ranges": {"click": [2, 1]}}, "must increase"),
+        ({"ranges": {"click": [1, 1]}}, "must increase"),
+        ({"ranges": {"click": [-1, 1]}}, "holds both signs"),
+        ({"ranges": {"click": [0, float("inf")]}}, "finite"),
+        ({"ranges": {}}, "at least 1"),
+        ({"subject_to": []}, "at least 1"),
+        ({"subject_to": [{"metric": "return_rate"}]}, "has no bound"),
+        ({"subject_to": [{"metric": "buy_predicted", "max": 1}]}, "names buy_predicted more than once"),
+        ({"minimise": "buy_predicted"}, "Extra inputs"),
+    ],
+)
+def test_what_has_no_one_meaning_is_refused(changed: dict[str, Any], hint: str) -> None:
+    with pytest.raises(ValidationError, match=hint):
+        Constrained.model_validate({**CONSTRAINED, **changed})
+
+
+def test_a_range_belongs_to_a_term_and_has_its_familys_sign(tmp_path: Path) -> None:
+    found = problems(tmp_path, ranges={"clik": [0, 1], "return": [1, 2], "click": [-2, 0]})
+    assert [field for field, _ in found] == [
+        "constrained.ranges.clik",
+        "constrained.ranges.return",
+        "constrained.ranges.click",
+    ]
+    assert "Did you mean 'click'?" in found[0][1]
+    assert found[1][1] == "a task of the family negative has a negative weight"
+
+
+@pytest.mark.parametrize(
+    ("metric", "hint"),
+    [
+        ("buy_predictd", "Did you mean 'buy_predicted'?"),
+        ("expected_utility", "moves with the weights themselves"),
+        ("latency_p99_ms", "no weight moves it"),
+    ],
+)
+def test_only_a_known_metric_that_weights_move_is_raised(tmp_path: Path, metric: str, hint: str) -> None:
+    ((field, said),) = problems(tmp_path, maximise=metric)
+    assert field == "constrained.maximise"
+    assert hint in said

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.ranking.certificate import Certificates
 from tasks.ranking.decide import Decision, decide
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import candidate_rows, frame_of, slate_json, slate_policies, utility_json
 
 Row = dict[str, Any]
@@ -29,7 +29,7 @@ ROWS: list[Row] = [
 
 def decision(rows: list[Row], utility: dict[str, Any], slate: dict[str, Any]) -> Decision:
     frame, predictions = frame_of(rows)
-    policies = UtilityPolicy.from_json(utility), SlatePolicy.from_json(slate)
+    policies = UtilitySpec.model_validate(utility), SlateSpec.model_validate(slate)
     return decide(frame, predictions, *policies)
 
 
@@ -154,7 +154,7 @@ def test_counts_are_those_of_a_count_row_by_row(rows: list[Row], slate: dict[str
 @pytest.mark.parametrize("rows", [[], ROWS[:1]])
 def test_few_or_no_candidates_are_certified(rows: list[Row]) -> None:
     frame, predictions = frame_of(ROWS)
-    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json())
+    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json())
     few = decide(frame[: len(rows)], {"p_click": predictions["p_click"][: len(rows)]}, *policies)
     assert [json.loads(text)["unmet"][0]["got"] for text in few.certificate] == [1] * len(rows)
 

@@ -4,14 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.contracts.base import Scalar
+from tasks.contracts.slate import Condition
 from tasks.errors import DataError
-from tasks.ranking.condition import Condition, Operator, Scalar
 from tasks.ranking.conditions import encode_groups, evaluate_condition, read_flag
 
 
-def answers(values: Any, operator: Operator, *operands: Scalar) -> list[bool | None]:
+def answers(values: Any, **test: Any) -> list[bool | None]:
     frame = pd.DataFrame({"x": values})
-    held, known = evaluate_condition(frame, Condition("x", operator, operands), "the test")
+    held, known = evaluate_condition(frame, Condition(column="x", **test), "the test")
     return [None if not k else bool(h) for h, k in zip(held, known, strict=True)]
 
 
@@ -36,12 +37,12 @@ def answers(values: Any, operator: Operator, *operands: Scalar) -> list[bool | N
 def test_one_of_answers_yes_no_or_not_known(
     values: Any, operands: tuple[Scalar, ...], expected: list[bool | None]
 ) -> None:
-    assert answers(values, "one_of", *operands) == expected
+    assert answers(values, one_of=operands) == expected
 
 
 def test_bounds_are_strict_and_nulls_unknown() -> None:
-    assert answers([1.0, 2.0, 3.0, None], "above", 2.0) == [False, False, True, None]
-    assert answers([1, 2, 3], "below", 2.0) == [True, False, False]
+    assert answers([1.0, 2.0, 3.0, None], above=2.0) == [False, False, True, None]
+    assert answers([1, 2, 3], below=2.0) == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -60,12 +61,12 @@ def test_a_comparison_across_kinds_refuses_the_batch(
     values: list[Scalar], operand: Scalar, found: str
 ) -> None:
     with pytest.raises(DataError, match=f"Column 'x' holds {found}, and the test compares it with"):
-        answers(values, "one_of", operand)
+        answers(values, equals=operand)
 
 
 def test_a_bound_on_text_refuses_the_batch() -> None:
     with pytest.raises(DataError, match="'x' holds str and the test needs numbers"):
-        answers(["1"], "above", 0.0)
+        answers(["1"], above=0.0)
 
 
 def test_a_missing_column_refuses_the_batch() -> None:

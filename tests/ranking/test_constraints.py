@@ -1,5 +1,4 @@
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -7,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.constraints import find_drops
-from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.utility import compute_utilities
 from tests.ranking.policies import frame_of, utility_json
 
@@ -23,7 +22,7 @@ def reasons(rows: Iterable[Mapping[str, Any]], **policy: Any) -> list[str | None
     frame, predictions = frame_of(
         [{"request_id": "r", "item_id": i, "p_click": 0.5, **row} for i, row in enumerate(rows)]
     )
-    rules = UtilityPolicy.from_json(utility_json(**policy))
+    rules = UtilitySpec.model_validate(utility_json(**policy))
     valued = compute_utilities(frame, predictions, rules)
     found = find_drops(frame, predictions, rules, valued=valued, sets=CandidateSets.of(frame))
     return [found.reasons[code] if code >= 0 else None for code in found.codes]
@@ -52,12 +51,12 @@ def test_two_constraints_of_one_name_both_filter() -> None:
             for i, (violation, permitted) in enumerate([(False, True), (True, True), (False, False)])
         ]
     )
-    policy = UtilityPolicy.from_json(utility_json(hard_constraints=[VIOLATION, PERMITTED]))
-    alike = tuple(replace(one, name="same") for one in policy.hard_constraints)
+    policy = UtilitySpec.model_validate(utility_json(hard_constraints=[VIOLATION, PERMITTED]))
+    alike = tuple(one.model_copy(update={"name": "same"}) for one in policy.hard_constraints)
     drops = find_drops(
         frame,
         predictions,
-        replace(policy, hard_constraints=alike),
+        policy.model_copy(update={"hard_constraints": alike}),
         valued=compute_utilities(frame, predictions, policy),
         sets=CandidateSets.of(frame),
     )
@@ -143,7 +142,7 @@ def test_a_quantile_floor_never_cuts_more_than_its_share_nor_a_tie_in_two(
 
 def test_every_reason_is_known_before_any_row_has_it() -> None:
     frame = pd.DataFrame({"request_id": ["r"], "item_id": ["a"], "violation": [False]})
-    rules = UtilityPolicy.from_json(
+    rules = UtilitySpec.model_validate(
         utility_json(hard_constraints=[VIOLATION], relevance_floor={"click": 0.1})
     )
     valued = compute_utilities(frame, {"p_click": [0.5]}, rules)

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.decide import Decision, decide
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import (
     candidate_rows,
     frame_of,
@@ -28,7 +28,7 @@ COLUMNS = ["utility", "rank", "slate_position", "dropped_by", "context"]
 
 def decided(rows: Sequence[Row], utility: Mapping[str, Any], slate: Mapping[str, Any]) -> Decision:
     frame, predictions = frame_of(rows)
-    return decide(frame, predictions, UtilityPolicy.from_json(utility), SlatePolicy.from_json(slate))
+    return decide(frame, predictions, UtilitySpec.model_validate(utility), SlateSpec.model_validate(slate))
 
 
 def plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -168,7 +168,7 @@ def test_where_all_are_dropped_the_empty_slate_is_reported() -> None:
 
 def test_no_candidates_give_no_decision() -> None:
     frame = pd.DataFrame({"request_id": pd.Series([], dtype="str"), "item_id": pd.Series([], dtype="str")})
-    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json())
+    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json())
     decision = decide(frame, {"p_click": []}, *policies)
     assert list(decision.frame) == ["request_id", "item_id", *COLUMNS]
     assert len(decision.frame) == len(decision.certificates.unmet) == 0
@@ -218,7 +218,7 @@ def test_the_grouping_can_be_made_once_for_many_policies() -> None:
         for r, i, p in [("r", "a", 0.1), ("s", "a", 0.2), ("r", "b", 0.3)]
     ]
     frame, predictions = frame_of(rows)
-    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json())
+    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json())
     again = decide(frame, predictions, *policies, sets=CandidateSets.of(frame))
     pd.testing.assert_frame_equal(again.frame, decide(frame, predictions, *policies).frame)
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.ranking.decide import Decision, decide
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import frame_of, slate_json, utility_json
 from tests.ranking.reference import decide_all
 
@@ -37,7 +37,7 @@ def exploring(slots: int = 1, salt: str = "s", **rules: Any) -> dict[str, Any]:
 
 def decided(rows: list[Row] = ROWS, **rules: Any) -> Decision:
     frame, predictions = frame_of(rows)
-    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json(**rules))
+    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json(**rules))
     return decide(frame, predictions, *policies)
 
 
@@ -69,11 +69,11 @@ def test_among_the_best_alone_are_drawn_and_the_drawable_are_marked() -> None:
 
 def test_without_a_condition_whatever_constraints_allow_is_drawn() -> None:
     frame, predictions = frame_of(ROWS)
-    utility = UtilityPolicy.from_json(
+    utility = UtilitySpec.model_validate(
         utility_json(hard_constraints=[{"name": "not_must", "drop_when": {"column": "must", "equals": True}}])
     )
     slate = slate_json(length=3, max_per={"creator": 2}, exploration={"slots": 1, "salt": "s"})
-    decision = decide(frame, predictions, utility, SlatePolicy.from_json(slate))
+    decision = decide(frame, predictions, utility, SlateSpec.model_validate(slate))
     assert "".join(frame.loc[decision.drawable, "item_id"]) == "cdef"
 
 
@@ -111,7 +111,7 @@ def test_over_many_requests_each_item_stands_at_its_place_as_often_as_its_propen
     frame, predictions = frame_of(ROWS)
     many = pd.concat([frame] * requests, ignore_index=True)
     many["request_id"] = np.repeat([f"r{i}" for i in range(requests)], len(ROWS))
-    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json(**rules))
+    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json(**rules))
     decision = decide(many, {"p_click": np.tile(predictions["p_click"], requests)}, *policies)
     shown = decision.frame.assign(propensity=decision.propensity).dropna(subset="slate_position")
     seen: dict[str, Counter[str]] = defaultdict(Counter)
@@ -220,7 +220,7 @@ def test_with_draws_no_slate_falls_short_of_a_rule_by_more_than_the_greedy_one()
     greedy = decide_all(rows, utility_json(), slate)
     frame, predictions = frame_of(rows)
     ours = decide(
-        frame, predictions, UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate)
+        frame, predictions, UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate)
     ).slate_position
     theirs = np.array([one["slate_position"] or 0 for one in greedy])
     least = {"must": 9, "fresh": 1, "local": 1}
@@ -241,8 +241,8 @@ def test_the_propensity_of_one_among_tens_of_thousands_is_what_it_is() -> None:
     crowd = pd.DataFrame(
         {"request_id": "r", "user_id": "u", "item_id": np.arange(count), "explore": np.arange(count) > 0}
     )
-    slate = SlatePolicy.from_json(slate_json(length=2, exploration=exploring()))
-    utility = UtilityPolicy.from_json(utility_json())
+    slate = SlateSpec.model_validate(slate_json(length=2, exploration=exploring()))
+    utility = UtilitySpec.model_validate(utility_json())
     decision = decide(crowd, {"p_click": np.linspace(1, 0, count)}, utility, slate)
     assert decision.propensity[decision.slate_position == 2] == pytest.approx(1 / (count - 1))
 
@@ -265,6 +265,6 @@ def test_a_missing_column_refuses_the_batch(
     spoil: Callable[[pd.DataFrame], pd.DataFrame], message: str
 ) -> None:
     frame, predictions = frame_of(ROWS)
-    slate = SlatePolicy.from_json(slate_json(exploration=exploring()))
+    slate = SlateSpec.model_validate(slate_json(exploration=exploring()))
     with pytest.raises(DataError, match=message):
-        decide(spoil(frame), predictions, UtilityPolicy.from_json(utility_json()), slate)
+        decide(spoil(frame), predictions, UtilitySpec.model_validate(utility_json()), slate)

@@ -8,16 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.contracts.digest import canonical, digest
-from tasks.contracts.utility import UtilitySpec
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import Perturbation, UtilitySpec
 from tasks.errors import DataError
 from tasks.ranking.decide import Decision, decide
 from tasks.ranking.explain import explain
-from tasks.ranking.perturbation import Perturbation, weight_factors
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
+from tasks.ranking.utility import weight_factors
 from tests.ranking.policies import frame_of, slate_json, utility_json
 
-RULE = Perturbation(0.05, "spring")
+RULE = Perturbation(size=0.05, salt="spring")
 USERS = pd.DataFrame({"user_id": [f"u{n}" for n in range(20_000)]})
 WEIGHTS = {"click": 1.0, "hide": -2.0}
 ROWS: list[dict[str, Any]] = [
@@ -30,7 +29,7 @@ ROWS: list[dict[str, Any]] = [
 def perturbed(rows: list[dict[str, Any]] = ROWS, **fields: Any) -> Decision:
     frame, predictions = frame_of(rows)
     fields = {"weights": WEIGHTS, "perturbation": {"size": 0.1, "salt": "s"}} | fields
-    policies = UtilityPolicy.from_json(utility_json(**fields)), SlatePolicy.from_json(slate_json())
+    policies = UtilitySpec.model_validate(utility_json(**fields)), SlateSpec.model_validate(slate_json())
     return decide(frame, predictions, *policies)
 
 
@@ -43,7 +42,7 @@ def test_both_signs_are_as_likely_and_of_one_size() -> None:
 @pytest.mark.parametrize(("term", "salt"), [("hide", "spring"), ("click", "summer")])
 def test_signs_of_another_weight_or_salt_are_independent(term: str, salt: str) -> None:
     one, other = (
-        np.sign(weight_factors(USERS, t, Perturbation(0.05, s)) - 1)
+        np.sign(weight_factors(USERS, t, Perturbation(size=0.05, salt=s)) - 1)
         for t, s in (("click", "spring"), (term, salt))
     )
     assert np.mean(one * other) == pytest.approx(0, abs=0.03)
@@ -83,8 +82,8 @@ def test_with_an_offset_the_lowest_total_is_still_above_zero() -> None:
 def test_an_explanation_shows_the_weight_that_was_used() -> None:
     frame, predictions = frame_of(ROWS)
     policies = (
-        UtilityPolicy.from_json(utility_json(weights=WEIGHTS, perturbation={"size": 0.1, "salt": "s"})),
-        SlatePolicy.from_json(slate_json()),
+        UtilitySpec.model_validate(utility_json(weights=WEIGHTS, perturbation={"size": 0.1, "salt": "s"})),
+        SlateSpec.model_validate(slate_json()),
     )
     components = explain(frame, predictions, *policies, request_id="rana").components
     assert (components.weight * components.prediction).to_numpy() == pytest.approx(

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.contracts.slate import SlateSpec
 from tasks.errors import DataError
 from tasks.ranking.rules import SlateColumns
-from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import slate_json
 
 ROWS = pd.DataFrame(
@@ -21,7 +21,7 @@ ROWS = pd.DataFrame(
 
 
 def columns(**rules: Any) -> SlateColumns:
-    return SlateColumns.of(ROWS, SlatePolicy.from_json(slate_json(**rules)))
+    return SlateColumns.of(ROWS, SlateSpec.model_validate(slate_json(**rules)))
 
 
 def test_requirements_claim_slots_in_order() -> None:

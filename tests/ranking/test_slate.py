@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.ranking.block import Block, Cap
 from tasks.ranking.decide import Decision, decide
-from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.slate import fill_slates
-from tasks.ranking.slate_policy import SlatePolicy
 from tests.ranking.policies import frame_of, slate_json, utility_json
 from tests.ranking.reference import differing_requests
 
@@ -37,7 +37,7 @@ def rows_of_table(**changes: Row) -> list[Row]:
 def slate_of(rows: list[Row], **rules: Any) -> tuple[str, dict[str, tuple[int, ...]]]:
     """Return the slate as one word, and the unmet requirements as {rule: (wanted, got, available)}."""
     frame, predictions = frame_of(rows)
-    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json(**rules))
+    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json(**rules))
     decision = decide(frame, predictions, *policies)
     placed = decision.frame.dropna(subset="slate_position").sort_values("slate_position")
     unmet = decision.certificates.unmet.set_index("requirement")[["wanted", "got", "available"]]
@@ -137,7 +137,7 @@ def many_requests(seed: int) -> list[Row]:
 
 def decide_rows(rows: list[Row], rules: dict[str, Any]) -> Decision:
     frame, predictions = frame_of(rows)
-    policies = UtilityPolicy.from_json(utility_json()), SlatePolicy.from_json(slate_json(**rules))
+    policies = UtilitySpec.model_validate(utility_json()), SlateSpec.model_validate(slate_json(**rules))
     return decide(frame, predictions, *policies)
 
 

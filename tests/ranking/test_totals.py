@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.totals import offset_totals
-from tasks.ranking.utility import compute_utilities
+from tasks.ranking.utility import compute_utilities, offset_totals
 from tests.ranking.policies import utility_json
 
 LESS = {"name": "less_of_this", "when": {"control": ["less"]}, "factor": 0.3}
@@ -19,7 +18,7 @@ OUTSIDE = {"name": "out_of_network", "when": {"network": ["out"]}, "factor": 0.7
 def utilities(rows: list[dict[str, Any]], **policy: Any) -> list[float]:
     frame = pd.DataFrame([{"request_id": "r", "item_id": i} | row for i, row in enumerate(rows)])
     predictions = {name: frame[name].to_numpy() for name in map(str, frame) if name.startswith("p_")}
-    rules = UtilityPolicy.from_json(utility_json(**policy))
+    rules = UtilitySpec.model_validate(utility_json(**policy))
     return list(map(float, compute_utilities(frame, predictions, rules).utility))
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
-from tasks.ranking.policy import UtilityPolicy
 from tasks.ranking.utility import choose_contexts, compute_utilities
 from tests.ranking.policies import utility_json
 
@@ -15,8 +15,8 @@ TWO = pd.DataFrame(
 PURCHASE = {"purchase": {"weight": 20.0, "times": "margin"}}
 
 
-def policy(**fields: Any) -> UtilityPolicy:
-    return UtilityPolicy.from_json(utility_json(**fields))
+def policy(**fields: Any) -> UtilitySpec:
+    return UtilitySpec.model_validate(utility_json(**fields))
 
 
 def test_the_smallest_production_plan_adds_up() -> None:

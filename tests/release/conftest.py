@@ -41,6 +41,9 @@ def a_source(folder: Path, *, factor: int = 1) -> Path:
     contents = {
         "columns.py": f"FACTOR = {factor}\n",
         "errors.py": "class DataError(Exception):\n    pass\n",
+        "contracts/base.py": "SPEC = ()\n",
+        "contracts/slate.py": "SPEC = ()\n",
+        "contracts/utility.py": "SPEC = ()\n",
         "evaluation/segments.py": "SEGMENTS = ()\n",
         "ranking/heads.py": "HEADS = ()\n",
         "ranking/scoring.py": SCORING,

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.evaluation.verdicts import Estimate
 from tasks.ranking.explain import explain
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tasks.release.error_bars import with_error_bars
 from tests.ranking.policies import candidate_rows, frame_of, slate_json, utility_json, utility_policies
 
@@ -53,8 +53,8 @@ def told(
 ) -> pd.DataFrame:
     """Explain the request under a policy, with error bars."""
     frame, predictions = frame_of(rows)
-    policy = UtilityPolicy.from_json(utility_json(weights=weights, hard_constraints=STOLEN, **fields))
-    slates = SlatePolicy.from_json(slate_json(**(slate or {})))
+    policy = UtilitySpec.model_validate(utility_json(weights=weights, hard_constraints=STOLEN, **fields))
+    slates = SlateSpec.model_validate(slate_json(**(slate or {})))
     explained = explain(frame, predictions, policy, slates, request_id=rows[0]["request_id"])
     return with_error_bars(explained.frame, ratios)
 
@@ -182,8 +182,8 @@ def test_an_error_bar_grows_as_the_weights_do_and_exact_ratios_leave_none(
     frame, predictions = frame_of(rows)
 
     def bars(ratio: Estimate, scale: float) -> pd.DataFrame:
-        policy = UtilityPolicy.from_json(_scaled(utility, scale))
-        slate = SlatePolicy.from_json(slate_json())
+        policy = UtilitySpec.model_validate(_scaled(utility, scale))
+        slate = SlateSpec.model_validate(slate_json())
         explained = explain(frame, predictions, policy, slate, request_id=rows[0]["request_id"])
         return with_error_bars(explained.frame, dict.fromkeys(policy.terms, ratio))
 

@@ -143,7 +143,7 @@ def test_a_policy_without_an_offset_is_ranked_under_no_decay(service: Served, tm
     )
     workspace = Workspace.open(NAME, surfaces=tmp_path, home=service.workspace.home)
     test = of_slice.TestSlice(workspace, service.log, complete=True)
-    assert test.slates_under(workspace.contracts.utility, scored, "positive").slot.any()
+    assert test.slates_by(workspace.contracts.utility, scored, "positive").slot.any()
     with pytest.raises(
         ContractError, match=r"before the decay has no offset, and its slate policy has a decay"
     ):

@@ -4,15 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import GateRefused
 from tasks.promotion.decision import explain_verdict
-from tasks.ranking.condition import Condition
-from tasks.ranking.policy import Context, HardConstraint, UtilityPolicy
 from tasks.replay.leaks import count_leaks, judge_leaks, refuse_leaks
+from tests.ranking.policies import utility_json
 
-NO_VIOLATION = HardConstraint("legal", Condition("violation", "one_of", (True,)), keeps=False)
-PERMITTED = HardConstraint("legal", Condition("permitted", "one_of", (True,)), keeps=True)
-POLICY = UtilityPolicy("p", 1, {}, hard_constraints=(NO_VIOLATION, PERMITTED))
+NO_VIOLATION = {"name": "legal", "drop_when": {"column": "violation", "equals": True}}
+PERMITTED = {"name": "legal", "keep_when": {"column": "permitted", "equals": True}}
+POLICY = UtilitySpec.model_validate(utility_json(hard_constraints=[NO_VIOLATION, PERMITTED]))
 FRAME = pd.DataFrame(
     {
         "request_id": ["r"] * 4,
@@ -37,10 +37,8 @@ def test_what_has_no_slot_leaks_nothing() -> None:
 
 
 def test_what_a_context_adds_is_counted_in_its_own_rows() -> None:
-    home = Condition("page", "one_of", ("home",))
-    policy = UtilityPolicy(
-        "p", 1, {}, contexts=(Context("home", (home,), {}, hard_constraints=(PERMITTED,)),)
-    )
+    home = {"name": "home", "when": {"page": "home"}, "hard_constraints": [PERMITTED]}
+    policy = UtilitySpec.model_validate(utility_json(contexts=[home]))
     frame = FRAME.assign(page=["home", "home", "away", "away"])
     assert count_leaks(frame, np.array([1, 2, 3, 4]), policy) == ()
     (leak,) = count_leaks(frame.assign(page="home"), np.array([1, 2, 3, 4]), policy)

@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.contracts import canonical
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
-from tasks.ranking.policy import UtilityPolicy
 from tasks.replay import slates
 from tasks.replay.orders import baseline_order, rank_as
 from tasks.replay.rates import RateEstimator
 from tasks.replay.scored import Scored
 from tests.feeds import mini
+from tests.ranking.policies import utility_json
 
 
 def test_the_logged_order_is_what_was_shown_without_what_no_policy_may_show(
@@ -67,7 +68,7 @@ def test_a_column_stands_in_under_what_a_context_adds_and_without_its_multiplier
         "weights": {},
     }
     plain = canonical(tested_slice.contracts.utility) | {"offset": {"scale": 0.1}, "contexts": [new]}
-    policy = UtilityPolicy.from_json(plain)
+    policy = UtilitySpec.model_validate(plain)
     ordered = baseline_order(tested_slice, replace(scored, policy=policy), "price")
     candidates = tested_slice.candidates
     fresh, ads = candidates["user_tenure"] == "new", candidates["source"] == "sponsored"
@@ -169,8 +170,8 @@ def _with_first(tested_slice: slates.TestSlice, folder: Path, column: str) -> sl
 
 def _free(scored: Scored, **of_slates: Any) -> Scored:
     """Return a release whose policy has neither floors nor constraints."""
-    weights = {"policy": "p", "version": 1, "weights": {"click_30m": 1.0}}
-    free = replace(scored, policy=UtilityPolicy.from_json(weights))
+    weights = {"click_30m": 1.0}
+    free = replace(scored, policy=UtilitySpec.model_validate(utility_json(weights=weights)))
     return replace(free, slates=replace(scored.slates, **of_slates))
 
 

@@ -120,7 +120,7 @@ def test_policies_decided_day_by_day_move_what_they_move_on_the_whole(
 ) -> None:
     in_days = policy_diff.run(workspace, before="2", after=str(careful), release="2")
     before = tested_slice.slates_by(scored.policy, scored, "release 2")
-    after = tested_slice.slates_under(read_policy(careful, workspace.contracts), scored, "careful")
+    after = tested_slice.slates_by(read_policy(careful, workspace.contracts), scored, "careful")
     whole = Pair(Replay(tested_slice.log, scored.slates), before, after)
     assert in_days.replaced == whole.replaced()
     assert in_days.movers == tuple(whole.movers([*dict.fromkeys(one.column for one in in_days.movers)]))

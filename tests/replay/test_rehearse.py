@@ -320,7 +320,7 @@ def test_the_share_of_a_term_that_a_context_adds_is_shown(
     added = {"name": "new", "when": {"user_tenure": ["new"]}, "weights": {"hide_2d": -10.0}}
     weights = {"click_30m": 0.4}
     contracts = _changed(tested_slice.contracts, weights=weights, contexts=[added])
-    policy = tested_slice.slates_under(contracts.utility, scored, "p")
+    policy = tested_slice.slates_by(contracts.utility, scored, "p")
     rehearsal = Rehearsal(contracts, tested_slice.log, policy, baseline_order(tested_slice, scored))
     found = rehearse(rehearsal, {}, run="r")
     shares = {m.subject.task: m.policy for m in found.measured if m.subject.metric == "component_share"}
@@ -368,7 +368,7 @@ def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
 ) -> None:
     """All candidates below a floor: each figure of the slots is unknown, and is written as that."""
     contracts = _changed(tested_slice.contracts, relevance_floor={"click_30m": 1.0})
-    nothing = tested_slice.slates_under(contracts.utility, scored, "nothing")
+    nothing = tested_slice.slates_by(contracts.utility, scored, "nothing")
     assert not nothing.slot.any()
     under_test = scored.slates if further else nothing
     rehearsal = Rehearsal(contracts, tested_slice.log, under_test, replace(scored.slates, name="release 1"))

@@ -31,7 +31,7 @@ def test_an_unsafe_item_is_in_no_slate_whatever_its_utility(
     """Nothing but clicks counts, and a click is worth a fortune: a hard constraint is no price (F5)."""
     policy = _policy(tested_slice, weights={"click_30m": 1e6})
     unsafe = tested_slice.candidates["policy_violation"].to_numpy(dtype=bool)
-    best = tested_slice.slates_under(policy, scored, "fortune")
+    best = tested_slice.slates_by(policy, scored, "fortune")
     assert unsafe.any()
     assert best.utility is not None
     best_of_request = pd.Series(best.utility).groupby(tested_slice.log.requests).transform("max")
@@ -51,7 +51,7 @@ def test_what_may_not_be_known_to_be_permitted_is_in_no_slate(
 def test_the_releases_own_policy_makes_the_releases_own_slates(
     tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
-    again = tested_slice.slates_under(tested_slice.contracts.utility, scored, "the same")
+    again = tested_slice.slates_by(tested_slice.contracts.utility, scored, "the same")
     np.testing.assert_array_equal(again.slot, scored.slates.slot)
     assert again.utility is not None
     assert scored.slates.utility is not None
@@ -79,7 +79,7 @@ def test_what_only_a_context_adds_contributes_nothing_elsewhere(
 ) -> None:
     context = {"name": "new", "when": {"user_tenure": ["new"]}, "weights": {"hide_2d": -10.0}}
     policy = _policy(tested_slice, weights={"click_30m": 0.4}, contexts=[context])
-    made = tested_slice.slates_under(policy, scored, "p")
+    made = tested_slice.slates_by(policy, scored, "p")
     new = (tested_slice.candidates["user_tenure"] == "new").to_numpy(dtype=bool)
     assert new.any()
     assert np.isnan(made.contributions["hide_2d"]).tolist() == (~new).tolist()

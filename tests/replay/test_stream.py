@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from tasks.contracts import canonical
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
-from tasks.ranking.policy import UtilityPolicy
 from tasks.release import view
 from tasks.replay import slates as slices
 from tasks.replay.champion_comparison import comparisons
@@ -50,7 +50,7 @@ def whole(second_retrain: Retrained, manifest: Manifest) -> slices.TestSlice:
 def entrants(second_retrain: Retrained) -> Entrants:
     workspace = second_retrain.workspace
     ours, old = (Entrant(view.load(workspace, n), name, served_as=n) for n, name in ((2, "ours"), (1, "old")))
-    bold = UtilityPolicy.from_json({**canonical(workspace.contracts.utility), "version": 9})
+    bold = UtilitySpec.model_validate({**canonical(workspace.contracts.utility), "version": 9})
     return Entrants(ours, old, {"stable": replace(old, served_as=None)}, {"bold": bold})
 
 

@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.contracts.metrics import Metric, MetricKind
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.datasets.world.entities import EXAMINATION
 from tasks.datasets.world.generate import Extras, generate
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.ranking.decide import Decision, decide
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tasks.replay.log import Slates
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import candidate_log
@@ -25,10 +25,12 @@ from tasks.replay.replay_policies import Replay
 
 KEY = ["request_id", "item_id"]
 CURVE = np.asarray(EXAMINATION)
-SLATE = SlatePolicy.from_json({"policy": "s", "version": 1, "length": 10})
+SLATE = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 10})
 WEIGHTS: dict[str, Any] = {
     "policy": "feed",
     "version": 1,
+    "owner": "o",
+    "approvals": ["product"],
     "weights": {"click_30m": 1.0, "purchase_7d": 10.0, "hide_7d": -5.0},
     "offset": {"scale": 0.1},
 }
@@ -49,7 +51,7 @@ class Feed:
     believed: dict[str, npt.NDArray[np.float64]]
 
     def decide(self, **rules: Any) -> Decision:
-        policy = UtilityPolicy.from_json({**WEIGHTS, **rules})
+        policy = UtilitySpec.model_validate({**WEIGHTS, **rules})
         return decide(self.frame, self.believed, policy, SLATE)
 
     def true_rate(self, task: str, decision: Decision) -> float:

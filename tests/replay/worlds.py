@@ -9,13 +9,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.contracts.metrics import Metric, parse_metric
+from tasks.contracts.utility import UtilitySpec
 from tasks.datasets.world.logging_policy import place
 from tasks.evaluation.replay_evidence import Measured
-from tasks.ranking.policy import UtilityPolicy
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
+from tests.ranking.policies import utility_json
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,7 +25,7 @@ SWAPPED = [2, 1, 3, 2, 1, 3]
 CURVE = np.array([1.0, 0.5, 0.25])
 AT_RANDOM = [1 / 3, 1 / 2, 1.0] * 2
 """Propensities of a logger that fills three places with three candidates by lot."""
-NO_POLICY = UtilityPolicy.from_json({"policy": "p", "version": 1, "weights": {}})
+NO_POLICY = UtilitySpec.model_validate(utility_json())
 
 
 def page(

@@ -12,8 +12,6 @@ import pytest
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.utility import HardConstraint
 from tasks.ranking.conditions import evaluate_condition
-from tasks.ranking.policy import HardConstraint as Decided
-from tasks.ranking.policy import UtilityPolicy
 from tasks.validation.day_rules import compare_kept_shares
 from tasks.validation.measurements import Measurement, fetch, frame_of
 from tasks.validation.row_measurements import (
@@ -205,11 +203,7 @@ def test_what_is_kept_is_what_a_decision_keeps(
     constraint = HardConstraint.model_validate({"name": "c", verb: condition})
     engine.register("log", pa.Table.from_pandas(FRAME, preserve_index=False))
     sql = fetch(engine, "SELECT $kept FROM log", kept=keeps(constraint))
-    content = {"policy": "p", "version": 1, "owner": "o", "weights": {}, "hard_constraints": [
-        {"name": "c", verb: condition}
-    ]}  # fmt: skip
-    decided: Decided = UtilityPolicy.from_json(content).hard_constraints[0]
-    holds, known = evaluate_condition(FRAME, decided.condition, "the test")
+    holds, known = evaluate_condition(FRAME, constraint.condition, "the test")
     assert [kept for (kept,) in sql] == ((holds if verb == "keep_when" else ~holds) & known).tolist()
 
 

@@ -22,9 +22,8 @@ from functools import reduce
 from typing import Final
 
 from tasks.contracts import Contracts
-from tasks.contracts.bounds import Bounded
-from tasks.contracts.constrained import Constrained
 from tasks.contracts.metrics import Metric, MetricKind, parse_metric
+from tasks.contracts.utility import Bounded, Constrained
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate

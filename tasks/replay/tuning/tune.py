@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tasks.contracts import Contracts, UtilitySpec
-from tasks.contracts.constrained import Constrained
+from tasks.contracts.utility import Constrained
 from tasks.errors import ContractError
 from tasks.evaluation.tuning_evidence import Objective, TuningEvidence, WeightProposal
 from tasks.evaluation.verdicts import Verdict

@@ -29,11 +29,9 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks import columns as c
-from tasks.contracts import Contracts, UtilitySpec, canonical
+from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import DataError
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
 from tasks.replay.decided_block import Entrant, Entrants, decide_block
 from tasks.replay.decided_slice import DecidedSlice, GrowingSlates, SliceBuilder
 from tasks.replay.leaks import refuse_leaks
@@ -67,7 +65,7 @@ class TuningHalf:
 
     decided: DecidedSlice
     blocks: tuple[TestSlice, ...]
-    policy: UtilityPolicy
+    policy: UtilitySpec
 
     @property
     def log(self) -> CandidateLog:
@@ -94,7 +92,7 @@ class TuningHalf:
         name = f"version {policy.version}"
         made = GrowingSlates(Slates(name, np.zeros(0, dtype=np.int32)))
         for block, scored in self._scored_blocks():
-            one = block.slates_under(policy, scored, name)
+            one = block.slates_by(policy, scored, name)
             kept = one.contributions if composed else {}
             one = replace(one, slot=one.slot.astype(np.int32), contributions=kept)
             made.add(replace(one, predictions={}, where_shown={}, worth={}))
@@ -221,9 +219,7 @@ def _narrow(candidates: pd.DataFrame, read: Collection[str]) -> pd.DataFrame:
 
 def _policy_columns(contracts: Contracts) -> frozenset[str]:
     """Return what weights of the surface's policy and its slate rules read of a candidate."""
-    utility = UtilityPolicy.from_json(canonical(contracts.utility))
-    slate = SlatePolicy.from_json(canonical(contracts.slate))
-    return frozenset({*c.IMPRESSION_KEY, *utility.columns, *slate.columns})
+    return frozenset({*c.IMPRESSION_KEY, *contracts.utility.columns, *contracts.slate.columns})
 
 
 def tuning_days(release: Manifest, *others: Manifest) -> tuple[date, date]:

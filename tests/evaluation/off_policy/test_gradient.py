@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.off_policy.gradient import estimate_gradient
 from tasks.ranking.decide import decide
-from tasks.ranking.policy import UtilityPolicy
-from tasks.ranking.slate_policy import SlatePolicy
+from tests.ranking.policies import utility_json
 
 WEIGHTS = {"click": 1.0, "purchase": 6.0}
-SLATE = SlatePolicy.from_json({"policy": "s", "version": 1, "length": 1})
+SLATE = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 1})
 
 
 def feed(rng: np.random.Generator, users: int) -> tuple[pd.DataFrame, dict[str, Floats]]:
@@ -33,7 +34,7 @@ def feed(rng: np.random.Generator, users: int) -> tuple[pd.DataFrame, dict[str, 
 
 
 def decided(frame: pd.DataFrame, likely: dict[str, Floats], **fields: Any) -> pd.DataFrame:
-    policy = UtilityPolicy.from_json({"policy": "p", "version": 1, "weights": WEIGHTS} | fields)
+    policy = UtilitySpec.model_validate(utility_json(weights=WEIGHTS, **fields))
     return decide(frame, likely, policy, SLATE).frame
 
 

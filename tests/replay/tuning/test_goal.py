@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tasks.contracts import load_surface
-from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
+from tasks.contracts.utility import Bounded
 from tasks.errors import DataError
 from tasks.replay.primary import ONE_SIDED
 from tasks.replay.replay_policies import Replay

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.contracts.bounds import Bounded
+from tasks.contracts.utility import Bounded
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.primary import one_sided
 from tasks.replay.tuning.goal import GoalBound, GoalMeter, WeightGoal

@@ -96,7 +96,7 @@ def test_other_weights_decide_as_they_do_on_the_whole_candidates(
     for half in (sliced.search, sliced.confirm):
         ours = replace(whole, candidates=whole.candidates[rows(half, whole)].reset_index(drop=True))
         scored = ours.slates_of(entrants.under_test.release, "release 2")
-        theirs = ours.slates_under(bold, scored, "bold")
+        theirs = ours.slates_by(bold, scored, "bold")
         assert len(half.blocks) > 1
         made = half.slates(bold)
         for name in ("slot", "rank", "utility"):

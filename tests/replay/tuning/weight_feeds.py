@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from tasks.contracts import UtilitySpec
-from tasks.contracts.bounds import Bounded
 from tasks.contracts.metrics import Metric, MetricKind
+from tasks.contracts.utility import Bounded
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import candidate_log
