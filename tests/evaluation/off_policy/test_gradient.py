@@ -34,7 +34,7 @@ def feed(rng: np.random.Generator, users: int) -> tuple[pd.DataFrame, dict[str, 
 
 
 def decided(frame: pd.DataFrame, likely: dict[str, Floats], **fields: Any) -> pd.DataFrame:
-    policy = UtilitySpec.model_validate(utility_json(weights=WEIGHTS, **fields))
+    policy = UtilitySpec.model_validate(utility_json(**{"weights": WEIGHTS, **fields}))
     return decide(frame, likely, policy, SLATE).frame
 
 
