@@ -2,7 +2,6 @@
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3
-PROFILE ?= embedded
 PY := .venv/bin/python
 READY := .venv/.ready
 SPARK := .venv/.spark
@@ -15,7 +14,7 @@ export OMP_WAIT_POLICY := PASSIVE
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo test test-e2e test-spark lint up down status compose bench docs lock
+.PHONY: help setup demo test test-e2e test-spark lint up down status bench docs lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +23,7 @@ setup: $(READY) ## the environment alone: .venv from requirements.lock, with the
 	@echo "ready: .venv/bin/equipoise --help"
 
 demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release that it made
-	@$(PY) -m deploy.demo --profile $(PROFILE)
+	@$(PY) -m deploy demo
 
 test: $(READY) ## the test suite, but for whole surfaces and running services
 	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark" --durations=25
@@ -45,16 +44,13 @@ lint: $(READY) ## ruff, mypy, import-linter, and what the rooms may import
 	$(PY) .ci/lint_rooms.py
 
 up: $(READY) ## start Airflow and MLflow on this machine; prints addresses and logins
-	@$(PY) -m deploy up --profile $(PROFILE)
+	@$(PY) -m deploy up
 
 down: $(READY) ## stop them, with every process that they started
-	@$(PY) -m deploy down --profile $(PROFILE)
+	@$(PY) -m deploy down
 
 status: $(READY) ## say which of them run
-	@$(PY) -m deploy status --profile $(PROFILE)
-
-compose: $(READY) ## write docker-compose.yml from deploy
-	@$(PY) -m deploy.compose file
+	@$(PY) -m deploy status
 
 bench: $(READY) ## every benchmark at a small size, as ratios, with its seconds
 	@$(PY) -m benchmarks

@@ -1,237 +1,147 @@
-"""`python -m deploy.compose file | env`: docker-compose.yml, and `.env` with the secrets it asks for.
+"""What docker-compose.yml needs besides the services: `python -m deploy.compose VERB`.
 
-The project's own services are those of `production.py`. What Compose brings as images, where debian.py starts
-programs of this machine, is described here.
+::
+
+    env            on the host: .env, with a random secret for each ${NAME:?} of docker-compose.yml
+    prepare        before the services: three databases, the bucket, Airflow's schema and its administrator
+    users          after the services: people's logins, in Airflow and in MLflow
+    healthcheck    URL [PART]: ends with 0 when the address answers and Airflow calls the component healthy
+
+Each may run again: what exists stays.
 """
 
+import argparse
+import os
 import re
+import secrets
+import subprocess
 import sys
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from deploy import production
-from deploy.airflow_parts import Site
-from deploy.credentials import ACCOUNT, ensure_secrets, secret_names, write_private
-from deploy.layout import HOST
-from deploy.production import Places
-from deploy.services import Asked, Ended, Service, Web
+from deploy.airflow_api import Airflow
+from deploy.credentials import USERS, fernet_key, write_private
+from deploy.services import DIRECT, Web
+from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
 
 FILE = REPOSITORY / "docker-compose.yml"
-HEADER = """\
-# Equipoise with PostgreSQL, Redis, an object store, Airflow on Celery and MLflow with logins.
-#
-#   .venv/bin/python -m deploy.compose env      writes .env: a random secret for each ${...} below
-#   docker compose up --build --detach
-#
-# `make compose` writes this file: change deploy/production.py or deploy/compose.py, not the file.
-# Without Docker, `make up PROFILE=production` starts the same services of the project's own image.
-#
-# Any S3 with conditional puts will do: then take `object-store` out of compose.py and name the other store by
-# the AWS_ variables of production.py.
-
-"""
-PLACES = Places(
-    airflow=Site(
-        python="python",
-        repository="/opt/equipoise",
-        home="/var/lib/equipoise",
-        listen="0.0.0.0",  # noqa: S104 - inside a container; Compose opens it to this machine alone
-        port=8080,
-        url="http://api-server:8080",
-        page="http://127.0.0.1:8080",
-    ),
-    surfaces="/opt/equipoise/surfaces",
-    postgres_host="postgres",
-    postgres_port=5432,
-    redis="redis:6379",
-    objects="http://object-store:9000",
-    mlflow="http://mlflow:5000",
-    mlflow_port=5000,
-    mlflow_page="http://127.0.0.1:5000",
-)
-Block = tuple[Mapping[str, str], Any]
-"""Variables, and what stands for them in the file."""
-SECRETS = {name: f"${{{name}:?}}" for name in secret_names()}
-"""Every secret, as Compose takes it from `.env`; it refuses to start without."""
-
-_OFTEN = {"interval": "10s", "timeout": "10s", "retries": 12, "start_period": "60s"}
-_SELDOM = {"interval": "60s", "timeout": "60s", "retries": 3, "start_period": "120s"}
-"""For a command that takes seconds itself."""
-_REDIS = f"""\
-bind *
-dir /data
-appendonly yes
-requirepass {SECRETS["REDIS_PASSWORD"]}
-"""
-_PORTS = {"api-server": [f"{HOST}:8080:8080"], "mlflow": [f"{HOST}:5000:5000"]}
+BUCKET = "equipoise"
+DATABASES = ("airflow", "mlflow", "mlflow_auth")
+ROLES: Mapping[str, str] = {"admin": "Admin", "user": "User", "viewer": "Viewer"}
+"""Each role of `USERS` and its name in FAB."""
 
 
-def compose_file() -> str:
-    """Return the text of docker-compose.yml."""
-    text = yaml.dump(_document(), Dumper=_Dumper, sort_keys=False, width=110)
-    return HEADER + re.sub(r"\n(?=[a-z])|(?<!:)\n(?=  [a-z-]+:\n    )", "\n\n", text)
-
-
-def write_file() -> int:
-    """Write docker-compose.yml."""
-    FILE.write_text(compose_file(), encoding="utf-8")
-    return 0
+def draw_secrets() -> dict[str, str]:
+    """Draw a value for each secret that docker-compose.yml asks for."""
+    names = dict.fromkeys(re.findall(r"\$\{(\w+):\?\}", FILE.read_text(encoding="utf-8")))
+    return {name: fernet_key() if "FERNET" in name else secrets.token_urlsafe(24) for name in names}
 
 
 def write_env() -> int:
-    """Write `.env`, unless there is one: its secrets are those of the volumes."""
+    """Write `.env`, unless it exists: the volumes were made with its secrets."""
     file = Path(".env").absolute()
     if file.exists():
-        print(f"{file} is there already, and the volumes were made with its secrets: nothing was written")
+        print(f"{file} exists, and the volumes were made with its secrets: nothing was written")
         return 1
-    with tempfile.TemporaryDirectory() as folder:
-        secrets = ensure_secrets(Path(folder))
-    write_private(file, "".join(f"{name}={value}\n" for name, value in secrets.items()))
-    print(f"wrote {file}: keep it, and keep it from others")
+    write_private(file, "".join(f"{name}={value}\n" for name, value in draw_secrets().items()))
+    print(f"wrote {file}, which holds the secrets: keep it private")
     return 0
 
 
-def _document() -> dict[str, Any]:
-    """Return the content; values of ``x-`` keys are referred to elsewhere, by these names."""
-    shared = production.shared_environment(PLACES, SECRETS)
-    steps = production.environment(PLACES, SECRETS)
-    steps_block = _merge(shared, steps, shared)
-    image = {
-        "image": "equipoise:0.1.0",
-        "build": ".",
-        "restart": "unless-stopped",
-        "volumes": [f"state:{PLACES.airflow.home}"],
-    }
-    return {
-        "name": "equipoise",
-        "x-image": image,
-        "x-shared": shared,
-        "x-steps": steps_block,
-        "x-often": _OFTEN,
-        "services": {**_images(), **_own_services(image, (steps, steps_block), (shared, shared))},
-        "configs": {"redis": {"content": _REDIS}},
-        "volumes": dict.fromkeys(("state", "postgres", "redis", "objects")),
-    }
+def prepare() -> int:
+    """Make databases, bucket, Airflow's schema and its administrator."""
+    _make_databases()
+    _make_bucket()
+    _run("db", "migrate")
+    # standard input, because every list of processes shows a command line
+    who = ("--firstname", "Admin", "--lastname", "Equipoise", "--email", "admin@equipoise.invalid")
+    password = os.environ[password_of("admin")]
+    _run("users", "create", "--username", "admin", "--role", "Admin", *who, typed=f"{password}\n{password}\n")
+    return 0
 
 
-def _own_services(image: Any, *blocks: Block) -> dict[str, Any]:
-    """Describe the services of the project's own image."""
-    services = production.describe_services(PLACES, SECRETS)
-    jobs = {service.name for service in services if service.is_job}
-    conditions = {True: "service_completed_successfully", False: "service_healthy"}
-    return {
-        service.name: {
-            _MERGE: image,
-            **({"restart": "no"} if service.is_job else {}),
-            "command": list(service.command),
-            "environment": _environment(service.environment, *blocks),
-            "depends_on": {name: {"condition": conditions[name in jobs]} for name in service.after},
-            **({"ports": _PORTS[service.name]} if service.name in _PORTS else {}),
-            **_healthcheck(service),
-        }
-        for service in services
-    }
+def make_users() -> int:
+    """Make every login that is missing."""
+    passwords = {user: os.environ[password_of(user)] for user in USERS}
+    address = os.environ["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"].removesuffix("/execution/")
+    airflow = Airflow(address, "admin", passwords["admin"])
+    for user, role in USERS.items():
+        if user != "admin" and not airflow.has_user(user):
+            airflow.add_user(user, passwords[user], ROLES[role])
+        add_to_mlflow(user, passwords[user])
+    return 0
 
 
-def _images() -> dict[str, Any]:
-    """Describe what is not ours; `production.INFRASTRUCTURE` has the names."""
-    return {
-        "postgres": {
-            "image": "postgres:17",
-            "restart": "unless-stopped",
-            "environment": {"POSTGRES_USER": ACCOUNT, "POSTGRES_PASSWORD": SECRETS["POSTGRES_PASSWORD"]},
-            "volumes": ["postgres:/var/lib/postgresql/data"],
-            "healthcheck": _asked("pg_isready", "--username", ACCOUNT, "--quiet"),
-        },
-        "redis": {
-            "image": "redis:8",
-            "restart": "unless-stopped",
-            "command": ["redis-server", "/etc/redis.conf"],
-            "environment": {"REDISCLI_AUTH": SECRETS["REDIS_PASSWORD"]},
-            "configs": [{"source": "redis", "target": "/etc/redis.conf"}],
-            "volumes": ["redis:/data"],
-            "healthcheck": _asked("redis-cli", "-e", "ping"),
-        },
-        "object-store": {
-            "image": "minio/minio:RELEASE.2025-09-07T16-13-09Z",
-            "restart": "unless-stopped",
-            "command": ["server", "/data"],
-            "environment": {
-                "MINIO_ROOT_USER": ACCOUNT,
-                "MINIO_ROOT_PASSWORD": SECRETS["OBJECT_STORE_PASSWORD"],
-            },
-            "volumes": ["objects:/data"],
-            "healthcheck": _asked("mc", "ready", "local"),
-        },
-    }
+def add_to_mlflow(user: str, password: str) -> None:
+    """Make a login in MLflow unless it exists.
+
+    Raises
+    ------
+    StoreError
+        MLflow refuses it.
+    """
+    login = os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]
+    url = f"{os.environ['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/users/create"
+    answer = DIRECT.post(url, json={"username": user, "password": password}, auth=login, timeout=60)
+    exists = answer.status_code == HTTPStatus.BAD_REQUEST and "RESOURCE_ALREADY_EXISTS" in answer.text
+    if not answer.ok and not exists:
+        raise StoreError(f"MLflow refused the login of {user}: {answer.status_code} {answer.text[:2000]}")
 
 
-def _environment(variables: Mapping[str, str], *blocks: Block) -> Any:
-    """Refer to the first block that these variables contain."""
-    for content, block in blocks:
-        if content.items() <= variables.items():
-            return _merge(block, variables, content) if len(variables) > len(content) else block
-    return dict(variables)
+def password_of(user: str) -> str:
+    """Return the name of the variable that holds a person's password."""
+    return f"{user.upper()}_PASSWORD"
 
 
-def _merge(block: Any, variables: Mapping[str, str], content: Mapping[str, str]) -> dict[str, Any]:
-    """Refer to a block for its content and write out the other variables."""
-    return {_MERGE: block, **{name: value for name, value in variables.items() if name not in content}}
+def main() -> int:
+    """Run one verb and return its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.compose", description=__doc__)
+    parser.add_argument("verb", choices=(*_VERBS, "healthcheck"))
+    parser.add_argument("address", nargs="*", help="of the health check: URL [PART]")
+    given = parser.parse_args()
+    if given.verb == "healthcheck":
+        return 0 if Web(*given.address).answers() else 1
+    return _VERBS[given.verb]()
 
 
-def _healthcheck(service: Service) -> dict[str, Any]:
-    match service.ready:
-        case Web(url, part):
-            probe = (PLACES.airflow.python, "-m", "deploy.healthcheck", url, *filter(None, [part]))
-            return {"healthcheck": _asked(*probe)}
-        case Asked(command):
-            return {"healthcheck": {"test": ["CMD", *command], **_SELDOM}}
-        case Ended():
-            return {}
+def _make_databases() -> None:
+    import psycopg2
+    from psycopg2 import sql
+
+    connection = psycopg2.connect(dbname="postgres")
+    connection.autocommit = True  # a database is not made inside a transaction
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database")
+        known = {name for (name,) in cursor.fetchall()}
+        for name in DATABASES:
+            if name not in known:
+                cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    connection.close()
 
 
-def _asked(*command: str) -> dict[str, Any]:
-    return {_MERGE: _OFTEN, "test": ["CMD", *command]}
+def _make_bucket() -> None:
+    import boto3
+
+    client = boto3.client("s3")
+    if BUCKET not in {bucket["Name"] for bucket in client.list_buckets()["Buckets"]}:
+        client.create_bucket(Bucket=BUCKET)
 
 
-class _Key(str):
-    """The merge key of YAML."""
-
-    __slots__ = ()
-
-
-_MERGE = _Key("<<")
-
-
-class _Dumper(yaml.SafeDumper):
-    """Writes lists on one line and text of several lines as such; refers to values by their keys."""
-
-    def serialize(self, node: yaml.Node) -> None:
-        """Write the document, a mapping."""
-        self.names = {id(value): key.value.removeprefix("x-") for key, value in node.value}
-        super().serialize(node)
-
-    def generate_anchor(self, node: yaml.Node) -> str:
-        """Return the name of a value that is referred to."""
-        return self.names[id(node)]
+def _run(*words: str, typed: str = "") -> None:
+    done = subprocess.run(
+        (sys.executable, "-m", "airflow", *words),
+        input=typed,
+        text=True,
+        start_new_session=True,  # without a terminal a password is read from standard input
+        check=False,
+    )
+    if done.returncode != 0:
+        raise StoreError(f"`airflow {' '.join(words[:2])}` ended with {done.returncode}; see above")
 
 
-_Dumper.add_representer(_Key, lambda dumper, key: dumper.represent_scalar("tag:yaml.org,2002:merge", key))
-_Dumper.add_representer(type(None), lambda dumper, _: dumper.represent_scalar("tag:yaml.org,2002:null", ""))
-_Dumper.add_representer(
-    list, lambda dumper, items: dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=True)
-)
-_Dumper.add_representer(
-    str,
-    lambda dumper, text: dumper.represent_scalar(
-        "tag:yaml.org,2002:str", text, style="|" if "\n" in text else None
-    ),
-)
+_VERBS: Mapping[str, Callable[[], int]] = {"env": write_env, "prepare": prepare, "users": make_users}
 
 if __name__ == "__main__":
-    sys.exit({"file": write_file, "env": write_env}[sys.argv[1]]())
+    sys.exit(main())

@@ -1,7 +1,7 @@
-"""Who may log in, and the passwords and keys that the parts share.
+"""Who may log in, and the passwords and keys that the services share.
 
-Passwords and keys are made once, at random, and kept in files that only their owner may read. Airflow calls
-this way of logging in one for development; production uses another (docs).
+Passwords and keys are drawn once and kept in files that only their owner may read. Airflow calls this way of
+logging in one for development; docker-compose.yml uses FAB.
 """
 
 import base64
@@ -12,16 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 USERS: Mapping[str, str] = {"admin": "admin", "ana": "user", "sam": "user", "max": "user", "eve": "viewer"}
-ACCOUNT = "equipoise"
-"""The name of the steps' own account in PostgreSQL, the object store and MLflow: there the administrator."""
-KEYS = {"AIRFLOW_FERNET_KEY": "fernet", "AIRFLOW_SECRET_KEY": "session", "AIRFLOW_JWT_SECRET": "jwt"}
-SERVICE_SECRETS = (
-    "POSTGRES_PASSWORD",
-    "REDIS_PASSWORD",
-    "OBJECT_STORE_PASSWORD",
-    "MLFLOW_PASSWORD",
-    "MLFLOW_SECRET_KEY",
-)
+"""Each login and its role in Airflow."""
 
 
 def passwords_file(airflow: Path) -> Path:
@@ -30,41 +21,19 @@ def passwords_file(airflow: Path) -> Path:
 
 
 def ensure_passwords(airflow: Path) -> dict[str, str]:
-    """Return every user's password, making those that are lacking."""
+    """Return every user's password, drawing those that are missing."""
     return _ensure(passwords_file(airflow), {user: secrets.token_urlsafe(12) for user in USERS})
 
 
 def ensure_keys(airflow: Path) -> dict[str, str]:
-    """Return the keys that Airflow's parts sign and encrypt with, making those that are lacking."""
-    fernet = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
-    fresh = {"jwt": secrets.token_urlsafe(48), "session": secrets.token_urlsafe(48), "fernet": fernet}
-    keys = _ensure(airflow / "keys.json", fresh)
-    return {name: keys[key] for name, key in KEYS.items()}
+    """Return the keys that Airflow's components sign and encrypt with, drawing those that are missing."""
+    fresh = {"jwt": secrets.token_urlsafe(48), "session": secrets.token_urlsafe(48), "fernet": fernet_key()}
+    return _ensure(airflow / "keys.json", fresh)
 
 
-def ensure_secrets(airflow: Path) -> dict[str, str]:
-    """Return every secret of the production services by name, making those that are lacking."""
-    fresh = {name: secrets.token_urlsafe(24) for name in SERVICE_SECRETS}
-    services = _ensure(airflow / "secrets.json", fresh)
-    people = {password_of(user): password for user, password in ensure_passwords(airflow).items()}
-    return {**ensure_keys(airflow), **services, **people}
-
-
-def password_of(user: str) -> str:
-    """Return the name of the variable that holds a person's password."""
-    return f"{user.upper()}_PASSWORD"
-
-
-def _ensure(file: Path, fresh: Mapping[str, str]) -> dict[str, str]:
-    """Return what a file keeps, with a fresh value in the place of each that it lacks."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.parent.chmod(0o700)
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    complete = {name: known.get(name) or value for name, value in fresh.items()}
-    if complete != known:
-        write_private(file, json.dumps(complete, indent=1) + "\n")
-    file.chmod(0o600)
-    return complete
+def fernet_key() -> str:
+    """Draw a key of the kind that Airflow encrypts its connections with."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
 def write_private(file: Path, text: str) -> None:
@@ -76,6 +45,13 @@ def write_private(file: Path, text: str) -> None:
     draft.replace(file)
 
 
-def secret_names() -> tuple[str, ...]:
-    """Return the name of every secret of the production services."""
-    return (*SERVICE_SECRETS, *KEYS, *map(password_of, USERS))
+def _ensure(file: Path, fresh: Mapping[str, str]) -> dict[str, str]:
+    """Return the content of a file, with a fresh value for each that is missing."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.chmod(0o700)
+    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    complete = {name: known.get(name) or value for name, value in fresh.items()}
+    if complete != known:
+        write_private(file, json.dumps(complete, indent=1) + "\n")
+    file.chmod(0o600)
+    return complete

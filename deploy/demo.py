@@ -1,11 +1,11 @@
-"""`make demo`: real data, Airflow's real parts, one retrain, and the release that it made.
+"""`make demo`: real data, Airflow and MLflow, one retrain, and the release that it made.
 
 ::
 
-    embedded      checks -> import -> parts up -> trigger weekly_circular__retrain
-                  -> follow -> summary -> parts down
-    production    parts up -> simulate a feed into the object store -> trigger home_feed__retrain
-                  -> likewise
+    1  the Complete Journey data, imported as log tables
+    2  the services, those that run already or new ones on free ports
+    3  the DAG weekly_circular__retrain, triggered and followed
+    4  the release: figures with intervals, gates, reasons; then the services of this demo are stopped
 """
 
 import contextlib
@@ -15,71 +15,62 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date, timedelta
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from deploy.airflow_api import Airflow
 from deploy.follow import Lines, failed_logs, follow, spell
-from deploy.installation import (
-    bring_up,
-    client,
-    not_ready,
-    profile_of,
-    require_living,
-    running_layout,
-)
 from deploy.layout import Layout
-from deploy.production import LOGS
-from deploy.programs import interrupt_on_signals, profile_parser, report_errors
-from deploy.records import lock_home, stop
-from deploy.summary import summarise
+from deploy.services import environment
+from deploy.supervisor import bring_up, client, lock_home, not_ready, require_living, running_layout, stop
 from tasks.contracts import load_surface
 from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, StoreError
 
-CIRCULAR, FEED = "weekly_circular", "home_feed"
-_WORLD = ("--days", "132", "--requests-per-day", "200", "--seed", "7")
+SURFACE = "weekly_circular"
+Plain = Mapping[str, Any]
 _SPACE = 3 * 1024**3
+_DAG = f"{SURFACE}__retrain"
 _PARSE = 120.0  # seconds within which the DAG processor must know the DAG
+_COLUMNS = {
+    "auc": "AUC, pooled",
+    "auc_by_request": "AUC by request",
+    "calibration_ratio": "observed/predicted",
+}
+_MEANINGS = {
+    "purchase_7d": "bought within 7 days",
+    "category_visit_7d": "bought of the same product type",
+    "repurchase_28d": "bought, and again within 28 days",
+}
 
 
-def main() -> int:
-    """Run a profile's demo; whatever happens, stop what was started here."""
-    interrupt_on_signals()
-    with report_errors():
-        layout = Layout.from_environment(profile_parser("deploy.demo", __doc__).parse_args().profile)
-        lines, began = Lines(), time.monotonic()
-        with lock_home(layout):
-            next_steps = _DEMOS[layout.profile](layout, lines)
-        lines.say(f"\nOpen next:\n{next_steps}\n\nThe demo took {spell(time.monotonic() - began)}.")
+def run_demo(layout: Layout) -> int:
+    """Run the demo; whatever happens, stop the services that were started for it."""
+    lines, began = Lines(), time.monotonic()
+    with lock_home(layout):
+        dossier = _run(layout, lines)
+    lines.say(
+        f"\nOpen next:\n  {_shortest(dossier)}\n"
+        "  make up   Airflow with this run and MLflow with the models; prints addresses and logins\n"
+        f"  .venv/bin/equipoise release show {SURFACE} challenger\n\n"
+        f"The demo took {spell(time.monotonic() - began)}."
+    )
     return 0
 
 
-def _run_embedded(layout: Layout, lines: Lines) -> str:
+def _run(layout: Layout, lines: Lines) -> Path:
     check_requirements(layout)
     heading(lines, 1, "The Complete Journey data")
     lines.say(_import(layout))
     heading(lines, 2, "Airflow and MLflow")
-    with parts(layout, lines, CIRCULAR) as running:
-        dossier = retrain(running, lines, CIRCULAR, as_of=end_of_logs(layout, CIRCULAR))
-    return (
-        f"  {_shortest(dossier)}\n"
-        "  make up   Airflow with this run and MLflow with the models; prints addresses and logins\n"
-        f"  .venv/bin/equipoise release show {CIRCULAR} challenger"
-    )
-
-
-def _run_production(layout: Layout, lines: Lines) -> str:
-    heading(lines, 1, "PostgreSQL, Redis, an object store, Airflow on Celery, MLflow with logins")
-    with parts(layout, lines, FEED) as running:
-        heading(lines, 2, "The simulated feed, in the object store")
-        retrain(running, lines, FEED, as_of=_generate(running, lines))
-    return "  make up PROFILE=production   the same parts with this run and its release; prints the logins"
+    with services(layout, lines) as running:
+        return retrain(running, lines, as_of=end_of_logs(layout, SURFACE))
 
 
 def heading(lines: Lines, number: int, title: str) -> None:
-    """Begin one of the demo's four parts."""
+    """Begin one of the four stages."""
     lines.say(f"\n{number}/4 {title}")
 
 
@@ -96,7 +87,7 @@ def check_requirements(layout: Layout) -> None:
 
 
 def _import(layout: Layout) -> str:
-    logs = run_command(layout, "import", "complete-journey", "--out", str(layout.home / "logs" / CIRCULAR))
+    logs = run_command(layout, "import", "complete-journey", "--out", str(layout.home / "logs" / SURFACE))
     action = "found unchanged" if logs.get("reused") else "imported"
     return (
         f"{action}: {logs['impressions']:,} impressions in {logs['requests']:,} requests of "
@@ -106,8 +97,8 @@ def _import(layout: Layout) -> str:
 
 
 @contextlib.contextmanager
-def parts(layout: Layout, lines: Lines, surface: str) -> Iterator[Layout]:
-    """Use the parts that run already; else start them on free ports and stop them at the end."""
+def services(layout: Layout, lines: Lines) -> Iterator[Layout]:
+    """Use the services that run already; else start them on free ports and stop them at the end."""
     running = running_layout(layout)
     if running is not None and not not_ready(running):
         lines.say(f"running already: {running.airflow_url} and {running.mlflow_url}")
@@ -117,21 +108,21 @@ def parts(layout: Layout, lines: Lines, surface: str) -> Iterator[Layout]:
     layout = layout.with_free_ports()
     try:
         layout = bring_up(layout, lines.say)
-        client(layout).give_up(_dag(surface), "The demo that had started this run was stopped.")
+        client(layout).give_up(_DAG, "The demo that had started this run was stopped.")
         yield layout
     finally:
         stop(layout)
 
 
-def retrain(layout: Layout, lines: Lines, surface: str, *, as_of: str) -> Path:
-    """Trigger a surface's retrain, follow it and print the release that it made; return the dossier.
+def retrain(layout: Layout, lines: Lines, *, as_of: str) -> Path:
+    """Trigger the retrain, follow it and print the release that it made; return the dossier.
 
     Raises
     ------
     GateRefused
         The run failed; the reason was printed.
     """
-    airflow, dag = client(layout), _dag(surface)
+    airflow, dag = client(layout), _DAG
     heading(lines, 3, f"The DAG {dag}")
     _wait_for_dag(airflow, dag, lines)
     airflow.unpause(dag)
@@ -143,14 +134,10 @@ def retrain(layout: Layout, lines: Lines, surface: str, *, as_of: str) -> Path:
         raise GateRefused(f"The run {run} failed; the reason stands above")
     judged = airflow.result(dag, run, "gate")
     heading(lines, 4, "The release")
-    release = run_command(layout, "release", "show", surface, str(judged["release"]))
+    release = run_command(layout, "release", "show", SURFACE, str(judged["release"]))
     dossier = Path(judged["dossier"])
     lines.say(summarise(release, json.loads(dossier.with_suffix(".json").read_text(encoding="utf-8"))))
     return dossier
-
-
-def _dag(surface: str) -> str:
-    return f"{surface}__retrain"
 
 
 def _wait_for_dag(airflow: Airflow, dag: str, lines: Lines) -> None:
@@ -189,8 +176,7 @@ def run_command(layout: Layout, *words: str) -> dict[str, Any]:
         The command failed; it has printed why.
     """
     command = (sys.executable, "-m", "tasks.cli", *words, "--json")
-    variables = profile_of(layout).environment(layout)
-    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run(command, env=environment(layout), stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise EquipoiseError(
             f"`equipoise {' '.join(words)}` ended with {done.returncode}; its message stands above"
@@ -204,20 +190,73 @@ def _shortest(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def _generate(layout: Layout, lines: Lines) -> str:
-    """Put the log tables into the object store; return the midnight after their last day."""
-    world = run_command(layout, "world", "generate", *_WORLD, "--out", f"{LOGS}/{FEED}")
-    lines.say(
-        f"generated: {world['impressions']:,} impressions in {world['requests']:,} requests, "
-        f"{world['events']:,} events: {world['out']}"
-    )
-    return f"{date.fromisoformat(world['last_day']) + timedelta(days=1)}T00:00:00Z"
+def summarise(release: Plain, dossier: Plain) -> str:
+    """Write a release and its dossier on about twenty lines.
+
+    Parameters
+    ----------
+    release : what `equipoise release show --json` prints.
+    dossier : the gate's dossier as JSON: verdict, reasons and gates.
+    """
+    blocks = (_identity(release, dossier), _numbers(release), _gates(dossier["gates"]), _reasons(dossier))
+    return "\n".join(line for block in blocks for line in block)
 
 
-_DEMOS: Mapping[str, Callable[[Layout, Lines], str]] = {
-    "embedded": _run_embedded,
-    "production": _run_production,
-}
+def _identity(release: Plain, dossier: Plain) -> list[str]:
+    aliases = ", ".join(release["aliases"]) or "none"
+    parts = f"{len(release['pins'])} pinned parts, label snapshot {release['snapshot']}"
+    return [
+        f"version {release['version']} (alias: {aliases}), {parts}",
+        f"verdict: {dossier['verdict'].upper()}",
+    ]
 
-if __name__ == "__main__":
-    sys.exit(main())
+
+def _numbers(release: Plain) -> list[str]:
+    metrics = {task: figures["test"] for task, figures in release["metrics"].items()}
+    rows = [
+        (task, *(_interval(metrics[task], metric) for metric in _COLUMNS), meaning)
+        for task, meaning in _MEANINGS.items()
+        if task in metrics
+    ]
+    title = "On the test days, calibrated and joint, with 95 % intervals over households:"
+    return ["", title, *_table([("", *_COLUMNS.values(), ""), *rows])]
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        f"  {'   '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))}".rstrip()
+        for row in rows
+    ]
+
+
+def _interval(figures: Plain, metric: str) -> str:
+    """Write a figure with its interval.
+
+    Examples
+    --------
+    >>> _interval({"auc": 0.9491, "auc_low": 0.9412, "auc_high": None}, "auc")
+    '0.949 [0.941, ?]'
+    """
+    value, low, high = (figures.get(f"{metric}{end}") for end in ("", "_low", "_high"))
+    shown = ["?" if figure is None else f"{figure:.3f}" for figure in (value, low, high)]
+    return f"{shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def _gates(gates: Sequence[Plain]) -> list[str]:
+    by_gate = {name: Counter[str]() for name in dict.fromkeys(gate["gate"] for gate in gates)}
+    for gate in gates:
+        by_gate[gate["gate"]][gate["outcome"]] += 1
+    rows = [
+        (name, ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in counts.most_common()))
+        for name, counts in by_gate.items()
+    ]
+    return ["", "Gates:", *_table(rows)]
+
+
+def _reasons(dossier: Plain) -> list[str]:
+    reasons, shown = dossier["reasons"], 5
+    if not reasons:
+        return []
+    more = [f"  and {len(reasons) - shown} more, in the dossier"] if len(reasons) > shown else []
+    return ["", "Held because:", *(f"  - {reason}" for reason in reasons[:shown]), *more]

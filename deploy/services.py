@@ -1,32 +1,48 @@
-"""A service of a profile as data: its command, its environment, what it waits for and when it is ready.
+"""The services of `make up` as data: Airflow and MLflow on sqlite and local files.
 
 ::
 
-    Web(url)           an address answers; with `part`, Airflow's health page calls that part healthy
-    Asked(command)     a command ends with 0
-    Ended(makes)       the service is a job: it is ready when it has ended with 0
+    airflow-db  mlflow-db                                  jobs: each makes a database
+    mlflow                                                 MLflow's server
+    api-server  scheduler  dag-processor  triggerer        Airflow
 
-The same data starts a service on this machine and writes it into docker-compose.yml.
+``airflow standalone`` is not used: its triggerer serves logs on every address of the machine, and it
+neither notices a component that ends nor stops its components when it is asked to end.
 """
 
-import subprocess
-from collections.abc import Mapping
+import os
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import TypeAlias
 
 import requests
+
+from deploy.credentials import USERS, ensure_keys, passwords_file
+from deploy.layout import HOST, Layout, inherited_environment
+from tasks.settings import REPOSITORY
 
 DIRECT = requests.Session()
 """Speaks to the services of this machine, which are never behind a proxy."""
 DIRECT.trust_env = False
-DIRECT.headers["Connection"] = "close"  # a part that is stopped must not wait for us
+DIRECT.headers["Connection"] = "close"  # a service that is being stopped does not wait for this client
+
+_COMPONENTS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "api-server": ((), ""),
+    "scheduler": (("--skip-serve-logs",), "scheduler"),
+    "dag-processor": ((), "dag_processor"),
+    "triggerer": (("--skip-serve-logs",), "triggerer"),
+}
+"""Airflow's components: options, and their key on the health page. All write logs into one folder."""
+_MAKE_STORE = (
+    "import sys, pathlib; from tasks.stores.store import Store; Store.open(pathlib.Path(sys.argv[1])).client"
+)
 
 
 @dataclass(frozen=True)
 class Web:
-    """Ready when an address answers with success."""
+    """Ready when an address answers with success and, with ``part``, Airflow calls that component healthy."""
 
     url: str
     part: str = ""
@@ -43,60 +59,93 @@ class Web:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Ready when a command, run with the service's own environment, ends with 0."""
-
-    command: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Ended:
-    """Ready when the service itself has ended with 0; it is left out while what it ``makes`` is there.
-
-    Other versions of Airflow or MLflow than it was made by let it run again, unless it runs ``once``.
-    """
-
-    makes: tuple[Path, ...] = ()
-    once: bool = False
-
-
-Ready: TypeAlias = Web | Asked | Ended
-
-
-@dataclass(frozen=True)
 class Service:
-    """One service.
+    """One process.
 
     Parameters
     ----------
-    after : services that must be ready before this one starts.
-    user : who runs it where the starter is root; None for the starter.
-    files : what it reads when it starts, in a folder that nobody but its user may enter.
+    ready : how it is asked; None for a job, which is ready when it has ended with 0.
+    after : jobs that must have ended before this service starts.
+    makes : file of a job; while it is there the job is left out.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(repr=False)
-    ready: Ready
+    ready: Web | None = None
     after: tuple[str, ...] = ()
-    user: str | None = None
-    files: Mapping[Path, str] = field(default_factory=dict, repr=False)
+    makes: Path | None = None
 
     @property
     def is_job(self) -> bool:
         """Whether it ends by itself."""
-        return isinstance(self.ready, Ended)
+        return self.ready is None
 
 
-def is_ready(service: Service) -> bool:
-    """Whether a service that runs answers; a job that runs is not ready."""
-    match service.ready:
-        case Web():
-            return service.ready.answers()
-        case Asked(command):
-            done = subprocess.run(
-                command, env=dict(service.environment), capture_output=True, timeout=60, check=False
-            )
-            return done.returncode == 0
-        case Ended():
-            return False
+def describe_services(layout: Layout) -> tuple[Service, ...]:
+    """Describe every service, in an order in which they can start."""
+    return tuple(_describe(layout, environment(layout)))
+
+
+def environment(layout: Layout) -> dict[str, str]:
+    """Return the whole environment of a service, a step or a command of this installation."""
+    inherited = inherited_environment()
+    return {
+        **inherited,
+        **_airflow_settings(layout),
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(REPOSITORY), inherited.get("PYTHONPATH")))),
+        "PYTHONUNBUFFERED": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",  # two steps share the cores: a thread that waits must not spin
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "EQUIPOISE_HOME": str(layout.home),
+        "EQUIPOISE_SURFACES": str(layout.surfaces),
+        "EQUIPOISE_MLFLOW_URL": layout.mlflow_url,
+        **layout.mark,
+    }
+
+
+def _describe(layout: Layout, variables: Mapping[str, str]) -> Iterator[Service]:
+    python, health = sys.executable, f"{layout.airflow_url}/api/v2/monitor/health"
+    migrate = (python, "-m", "airflow", "db", "migrate")
+    yield Service("airflow-db", migrate, variables, makes=layout.airflow / "airflow.db")
+    make_store = (python, "-c", _MAKE_STORE, str(layout.home))
+    yield Service("mlflow-db", make_store, variables, makes=layout.home / "mlflow" / "mlflow.db")
+    server = (
+        *(python, "-m", "mlflow", "server", "--host", HOST, "--port", str(layout.mlflow_port)),
+        *("--workers", "1", "--backend-store-uri", layout.mlflow_store),
+        *("--no-serve-artifacts", "--default-artifact-root", (layout.home / "mlflow/artifacts").as_uri()),
+    )
+    yield Service("mlflow", server, variables, Web(f"{layout.mlflow_url}/health"), ("mlflow-db",))
+    # a page of Equipoise reports soon that MLflow is away; a step waits longer
+    pages = {**variables, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
+    for name, (options, part) in _COMPONENTS.items():
+        own = pages if name == "api-server" else variables
+        command = (python, "-m", "airflow", name, *options)
+        yield Service(name, command, own, Web(health, part), ("airflow-db",))
+
+
+def _airflow_settings(layout: Layout) -> dict[str, str]:
+    keys = ensure_keys(layout.airflow)
+    settings: Mapping[str, object] = {
+        "CORE__DAGS_FOLDER": REPOSITORY / "dags",
+        "CORE__PLUGINS_FOLDER": REPOSITORY / "dags/plugins",
+        "CORE__LOAD_EXAMPLES": False,
+        "CORE__EXECUTION_API_SERVER_URL": f"{layout.airflow_url}/execution/",
+        "CORE__FERNET_KEY": keys["fernet"],
+        "CORE__EXECUTOR": "dags.executor.PreloadingLocalExecutor",
+        "CORE__PARALLELISM": 2,
+        "CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{role}" for user, role in USERS.items()),
+        "CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": passwords_file(layout.airflow),
+        "API__HOST": HOST,
+        "API__PORT": layout.airflow_port,
+        "API__BASE_URL": layout.airflow_url,
+        "API__WORKERS": 1,
+        "API__SECRET_KEY": keys["session"],
+        "API_AUTH__JWT_SECRET": keys["jwt"],
+        "DAG_PROCESSOR__PARSING_PROCESSES": 1,
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow / 'airflow.db'}",
+        "USAGE_DATA_COLLECTION__ENABLED": False,
+    }
+    named = {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
+    return {"AIRFLOW_HOME": str(layout.airflow), **named}

@@ -16,7 +16,7 @@ EXCEPTIONS = {
     "tasks/stores/tracking.py": "sets MLflow's defaults before it is imported",
     "tasks/stores/projects.py": "takes over what MLflow sets for a project's process",
     "deploy/layout.py": "makes the environment of child processes from that of the shell",
-    "deploy/jobs.py": "reads what the description of a job has put into its environment",
+    "deploy/compose.py": "reads what docker-compose.yml has put into its environment",
 }
 NAMES = {"environ", "environb", "getenv", "getenvb", "putenv", "unsetenv"}
 

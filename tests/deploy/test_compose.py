@@ -1,100 +1,61 @@
-"""docker-compose.yml is what the command writes: the services that start without Docker, and images."""
+"""docker-compose.yml holds no secret, opens ports to this machine alone, and runs what `deploy.compose` has."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
-from deploy import production
-from deploy.compose import FILE, PLACES, SECRETS, compose_file
-from deploy.credentials import secret_names
-from deploy.production import INFRASTRUCTURE
-from deploy.services import Asked, Ended, Service, Web
+from deploy.airflow_api import Airflow
+from deploy.compose import FILE, add_to_mlflow, draw_secrets, password_of
+from deploy.credentials import USERS
+from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
+from tests.deploy.conftest import Server
 
+CREATE = "/api/2.0/mlflow/users/create"
 COMPOSE = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
-NAMES = secret_names()
-SERVICES = {service.name: service for service in production.describe_services(PLACES, SECRETS)}
-
-
-def test_the_file_is_what_the_command_writes() -> None:
-    assert FILE.read_text(encoding="utf-8") == compose_file(), "run `make compose`"
-
-
-def test_the_file_begins_with_how_it_is_used_and_made() -> None:
-    head = FILE.read_text(encoding="utf-8").partition("\nname:")[0]
-    assert all(line.startswith("#") or not line for line in head.splitlines())
-    assert "deploy.compose env" in head
-    assert "docker compose up" in head
-    assert "make compose" in head
+JOBS = {"prepare", "users"}
+NAMES = set(draw_secrets())
 
 
 def test_every_service_but_a_job_is_asked_for_its_health() -> None:
     asked = {name for name, service in COMPOSE.items() if service.get("healthcheck", {}).get("test")}
-    assert asked == set(COMPOSE) - {"prepare", "users"}
+    assert asked == set(COMPOSE) - JOBS
     for name in asked:
         check = COMPOSE[name]["healthcheck"]
         assert check["test"][0] == "CMD"
         assert {"interval", "timeout", "retries", "start_period"} <= set(check)
 
 
-def test_what_a_service_waits_for_exists_and_starts_before_it() -> None:
+def test_a_service_waits_for_what_starts_before_it() -> None:
+    ended, healthy = "service_completed_successfully", "service_healthy"
     started: list[str] = []
     for name, service in COMPOSE.items():
-        assert set(service.get("depends_on", {})) <= {*started, "api-server", "mlflow"}
+        waits = {other: how["condition"] for other, how in service.get("depends_on", {}).items()}
+        assert waits == {other: ended if other in JOBS else healthy for other in waits}
+        assert set(waits) <= {*started, "api-server", "mlflow"}
         started.append(name)
-    assert set(COMPOSE["prepare"]["depends_on"]) == set(INFRASTRUCTURE)
+    assert set(COMPOSE["prepare"]["depends_on"]) == {"postgres", "redis", "object-store"}
 
 
-def of_compose(name: str) -> dict[str, Any]:
-    found: dict[str, Any] = COMPOSE[name]
-    return found
-
-
-def asked(service: Service) -> list[str] | None:
-    match service.ready:
-        case Web(url, part):
-            return ["CMD", "python", "-m", "deploy.healthcheck", url, *filter(None, [part])]
-        case Asked(command):
-            return ["CMD", *command]
-        case Ended():
-            return None
-
-
-def test_compose_has_these_services_and_no_other() -> None:
-    assert set(COMPOSE) == {*INFRASTRUCTURE, *SERVICES}
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_command_and_environment_are_the_same(name: str) -> None:
-    assert tuple(of_compose(name)["command"]) == SERVICES[name].command
-    assert of_compose(name)["environment"] == dict(SERVICES[name].environment)
-
-
-@pytest.mark.parametrize("name", SERVICES)
-def test_it_waits_for_the_same_and_is_asked_the_same(name: str) -> None:
-    ended, healthy = "service_completed_successfully", "service_healthy"
-    jobs = {other.name for other in SERVICES.values() if other.is_job}
-    waits = {other: {"condition": ended if other in jobs else healthy} for other in SERVICES[name].after}
-    assert of_compose(name)["depends_on"] == waits
-    assert of_compose(name).get("healthcheck", {}).get("test") == asked(SERVICES[name])
-    assert of_compose(name)["restart"] == ("no" if SERVICES[name].is_job else "unless-stopped")
-
-
-def test_no_secret_stands_in_the_file_or_in_a_command() -> None:
-    text = FILE.read_text(encoding="utf-8")
-    assert set(re.findall(r"\$\{(\w+):\?\}", text)) == set(NAMES)
+def test_no_secret_is_in_the_file_or_in_a_command() -> None:
+    assert {password_of(user) for user in USERS} <= NAMES
     assert not any("$" in word for service in COMPOSE.values() for word in service.get("command", ()))
     secret = re.compile(r"PASSWORD|SECRET|FERNET|REDISCLI_AUTH")
     for service in COMPOSE.values():
         for name, value in service["environment"].items():
             assert not secret.search(name) or value.startswith("${"), name
+
+
+def test_a_service_has_no_more_in_its_environment_than_it_needs() -> None:
+    assert not any(name.startswith("AIRFLOW") for name in COMPOSE["mlflow"]["environment"])
+    assert password_of("eve") not in COMPOSE["prepare"]["environment"]
 
 
 def test_the_env_file_has_every_secret_is_private_and_stays(tmp_path: Path) -> None:
@@ -106,7 +67,7 @@ def test_the_env_file_has_every_secret_is_private_and_stays(tmp_path: Path) -> N
     assert [done.returncode for done in made] == [0, 1]
     file = tmp_path / ".env"
     written = dict(line.split("=", 1) for line in file.read_text(encoding="utf-8").splitlines())
-    assert set(written) == set(NAMES)
+    assert set(written) == NAMES
     assert len(set(written.values())) == len(NAMES)
     assert file.stat().st_mode & 0o777 == 0o600
 
@@ -144,3 +105,31 @@ def test_docker_compose_refuses_the_file_without_its_secrets() -> None:
     )
     assert done.returncode != 0
     assert any(name in done.stderr for name in NAMES)
+
+
+@pytest.fixture
+def _mlflow(airflow: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    for part, value in {"URI": airflow.url, "USERNAME": "equipoise", "PASSWORD": "hush"}.items():
+        monkeypatch.setenv(f"MLFLOW_TRACKING_{part}", value)
+
+
+@pytest.mark.usefixtures("_mlflow")
+def test_a_login_is_made_and_one_that_is_there_stays() -> None:
+    add_to_mlflow("ana", "secret")
+    Server.refuses = {CREATE: (400, {"error_code": "RESOURCE_ALREADY_EXISTS"})}
+    add_to_mlflow("ana", "secret")
+    login = {"username": "ana", "password": "secret"}
+    assert [(path, json.loads(body)) for path, body in Server.posted] == [(CREATE, login)] * 2
+
+
+@pytest.mark.parametrize(
+    "refusal", [(401, {"error_code": "UNAUTHENTICATED"}), (400, {"error_code": "INVALID"})]
+)
+@pytest.mark.usefixtures("_mlflow")
+def test_a_refused_login_is_a_store_error_without_its_password(refusal: tuple[int, dict[str, str]]) -> None:
+    Server.refuses = {CREATE: refusal}
+    with pytest.raises(
+        StoreError, match=f"refused the login of ana: {refusal[0]} .*{refusal[1]['error_code']}"
+    ) as told:
+        add_to_mlflow("ana", "secret")
+    assert "secret" not in str(told.value)

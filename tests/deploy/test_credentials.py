@@ -3,8 +3,8 @@ import stat
 from pathlib import Path
 
 from deploy.credentials import ensure_keys, ensure_passwords, passwords_file
-from deploy.embedded import environment
 from deploy.layout import Layout
+from deploy.services import environment
 
 
 def mode(path: Path) -> int:

@@ -12,10 +12,8 @@ from pathlib import Path
 import pytest
 
 from deploy.follow import Lines, failed_logs, follow
-from deploy.installation import client, not_ready, running_layout
-from deploy.layout import MARK, Layout
-from deploy.processes import marked, members
-from deploy.records import records
+from deploy.layout import Layout
+from deploy.supervisor import client, marked, members, not_ready, records, running_layout
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
 
@@ -58,7 +56,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Layout]:
     leaders = [record.pid for record in records(layout)]
     stopped = local("down", layout)
     assert stopped.returncode == 0, stopped.stdout + stopped.stderr
-    assert members(leaders) | marked(MARK, str(home)) == set()
+    assert members(leaders) | marked(layout) == set()
 
 
 def test_every_part_lives_and_is_ready(up: Layout) -> None:
@@ -131,7 +129,7 @@ def test_a_taken_port_is_said_before_anything_starts(up: Layout, tmp_path: Path)
     assert refused.returncode == 3
     assert f"Port {up.airflow_port} is taken" in refused.stderr
     assert "EQUIPOISE_AIRFLOW_PORT" in refused.stderr
-    assert marked(MARK, str(tmp_path)) == set()
+    assert marked(other) == set()
 
 
 def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:
@@ -159,5 +157,5 @@ def test_a_start_that_is_interrupted_leaves_nothing_behind(up: Layout, tmp_path:
         with contextlib.suppress(subprocess.TimeoutExpired):
             start.wait(timeout=120)
         assert start.returncode == 130
-    assert marked(MARK, str(tmp_path)) == set()
+    assert marked(layout) == set()
     assert records(layout) == []

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.layout import Layout, require_repository
+from deploy.layout import Layout
 from tasks.errors import ContractError, StoreError
 from tasks.settings import REPOSITORY
 
@@ -51,9 +51,3 @@ def test_the_demo_takes_the_next_free_port_and_never_one_twice(tmp_path: Path, t
     assert layout.airflow_port > taken_port
     assert layout.mlflow_port > taken_port
     assert layout.airflow_port != layout.mlflow_port
-
-
-def test_what_needs_the_repository_says_so_where_a_wheel_brought_the_package(tmp_path: Path) -> None:
-    require_repository("The demo")
-    with pytest.raises(ContractError, match="The demo needs the repository, and this package was installed"):
-        require_repository("The demo", repository=tmp_path)

@@ -1,4 +1,6 @@
+import importlib
 import json
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -7,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.healthcheck import main as probe
-from deploy.services import Asked, Ended, Ready, Service, Web, is_ready
+from deploy.layout import Layout
+from deploy.services import Service, Web, describe_services, environment
+from tasks.settings import REPOSITORY
 
 HEALTH = {"scheduler": {"status": "healthy"}, "triggerer": {"status": "unhealthy"}, "dag_processor": None}
 
@@ -36,39 +39,59 @@ def address() -> Iterator[str]:
     server.server_close()
 
 
-def service(ready: Ready) -> Service:
-    return Service("part", ("true",), {"SECRET": "hush"}, ready, files={Path("conf"): "hush"})
-
-
 def test_an_address_that_answers_is_ready(address: str) -> None:
-    assert is_ready(service(Web(f"{address}/health")))
-    assert not is_ready(service(Web(f"{address}/elsewhere")))
-    assert not is_ready(service(Web("http://127.0.0.1:9/health")))
+    assert Web(f"{address}/health").answers()
+    assert not Web(f"{address}/elsewhere").answers()
+    assert not Web("http://127.0.0.1:9/health").answers()
 
 
 @pytest.mark.parametrize(
     ("part", "ready"),
     [("scheduler", True), ("triggerer", False), ("dag_processor", False), ("unheard_of", False)],
 )
-def test_a_part_is_ready_when_the_health_page_calls_it_healthy(address: str, part: str, ready: bool) -> None:
-    assert is_ready(service(Web(f"{address}/health", part))) is ready
-    assert probe([f"{address}/health", part]) == (0 if ready else 1)
-
-
-def test_no_page_no_healthy_part() -> None:
-    assert not is_ready(service(Web("http://127.0.0.1:9/health", "scheduler")))
-
-
-@pytest.mark.parametrize("code", [0, 1])
-def test_a_command_is_asked_with_the_environment_of_its_service(code: int) -> None:
-    look = f"import os, sys; sys.exit({code} if os.environ['SECRET'] == 'hush' else 2)"
-    assert is_ready(service(Asked((sys.executable, "-c", look)))) is (code == 0)
-
-
-def test_a_job_that_runs_is_not_ready() -> None:
-    assert service(Ended()).is_job
-    assert not is_ready(service(Ended()))
+def test_a_component_is_ready_when_the_health_page_calls_it_healthy(
+    address: str, part: str, ready: bool
+) -> None:
+    assert Web(f"{address}/health", part).answers() is ready
+    words = [sys.executable, "-m", "deploy.compose", "healthcheck", f"{address}/health", part]
+    assert subprocess.run(words, cwd=REPOSITORY, check=False).returncode == (0 if ready else 1)
 
 
 def test_a_description_shows_no_secret() -> None:
-    assert "hush" not in repr(service(Ended()))
+    assert "hush" not in repr(Service("part", ("true",), {"SECRET": "hush"}))
+
+
+def test_every_service_but_a_job_is_asked_and_none_serves_logs(tmp_path: Path) -> None:
+    services = {service.name: service for service in describe_services(Layout(tmp_path, tmp_path))}
+    assert [name for name, service in services.items() if service.is_job] == ["airflow-db", "mlflow-db"]
+    assert services["dag-processor"].ready == Web(
+        "http://127.0.0.1:8080/api/v2/monitor/health", "dag_processor"
+    )
+    for name in ("scheduler", "triggerer"):
+        assert "--skip-serve-logs" in services[name].command
+
+
+def test_settings_of_airflow_and_mlflow_in_the_shell_do_not_reach_the_services(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.com")
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "postgresql://example.com/airflow")
+    monkeypatch.setenv("NO_PROXY", "intranet.example.com")
+    found = environment(Layout(tmp_path, tmp_path))
+    assert "MLFLOW_TRACKING_URI" not in found
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"sqlite:///{tmp_path}/airflow/airflow.db"
+    assert found["no_proxy"] == "intranet.example.com,127.0.0.1"
+
+
+def test_nothing_is_reported_to_anyone_and_users_have_their_roles(tmp_path: Path) -> None:
+    found = environment(Layout(tmp_path, tmp_path))
+    assert found["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
+    assert found["AIRFLOW__CORE__LOAD_EXAMPLES"] == "False"
+    assert found["MLFLOW_DISABLE_TELEMETRY"] == "true"
+    users = "admin:admin,ana:user,sam:user,max:user,eve:viewer"
+    assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == users
+
+
+def test_steps_run_where_their_libraries_are_loaded(tmp_path: Path) -> None:
+    module, _, name = environment(Layout(tmp_path, tmp_path))["AIRFLOW__CORE__EXECUTOR"].rpartition(".")
+    assert hasattr(importlib.import_module(module), name)

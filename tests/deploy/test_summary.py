@@ -1,4 +1,4 @@
-from deploy.summary import summarise
+from deploy.demo import summarise
 
 RELEASE = {
     "version": 3,

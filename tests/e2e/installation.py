@@ -30,10 +30,8 @@ from mlflow import MlflowClient
 
 from deploy.credentials import ensure_passwords
 from deploy.follow import failed_logs
-from deploy.installation import require_living
-from deploy.layout import MARK, Layout
-from deploy.processes import marked, members
-from deploy.records import records
+from deploy.layout import Layout
+from deploy.supervisor import marked, members, records, require_living
 from tasks.datasets.world.generate import generate
 from tasks.settings import REPOSITORY
 from tasks.stores.workspace import Workspace
@@ -52,11 +50,11 @@ PORTS_APART = 50
 ENDED = frozenset({"success", "failed"})
 _START = """
 import sys
-from deploy.installation import profile_of
 from deploy.layout import Layout
-from deploy.records import start
+from deploy.services import describe_services
+from deploy.supervisor import start
 layout = Layout.from_environment()
-(part,) = [service for service in profile_of(layout).services(layout) if service.name == sys.argv[1]]
+(part,) = [service for service in describe_services(layout) if service.name == sys.argv[1]]
 start(layout, part)
 """
 
@@ -196,7 +194,7 @@ def installed(folder: Path) -> Iterator[Installation]:
     finally:
         leaders = [record.pid for record in records(layout)]
         _make("down", layout)
-    assert members(leaders) | marked(MARK, str(layout.home)) == set()
+    assert members(leaders) | marked(layout) == set()
 
 
 def _first_ports() -> tuple[int, int]:

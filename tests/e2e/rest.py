@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import requests
 
-from deploy import installation
+from deploy import supervisor
 from deploy.airflow_api import Airflow, run_path
 from deploy.layout import Layout
 from deploy.services import DIRECT
@@ -81,4 +81,4 @@ def open_page(url: str, **headers: str) -> Opened:
 
 def client(layout: Layout, user: str = "admin") -> Client:
     """Return a client of these parts' Airflow."""
-    return Client(**asdict(installation.client(layout, user)))
+    return Client(**asdict(supervisor.client(layout, user)))

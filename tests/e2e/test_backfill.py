@@ -39,7 +39,7 @@ def test_a_backfill_of_five_days_of_labels_rewrites_those_days_and_no_other(
 ) -> None:
     before = _files(changed_log)
     changed_log.ready(LABELS)
-    changed_log.type("backfill.md", "deploy.airflow backfill create")
+    changed_log.type("backfill.md", "deploy airflow backfill create")
     runs = changed_log.backfilled(LABELS, len(DAYS))
     assert {run["state"] for run in runs} == {"success"}
     after = _files(changed_log)

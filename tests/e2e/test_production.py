@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.error
@@ -18,16 +17,11 @@ from typing import Any
 import pytest
 
 from deploy.airflow_api import Airflow
-from deploy.credentials import ensure_passwords
 from deploy.follow import Lines, failed_logs, follow
-from deploy.installation import running_layout
-from deploy.layout import MARK, Layout
-from deploy.processes import marked, members
-from deploy.production import LOGS
-from deploy.records import records
+from deploy.supervisor import members
 from tasks.errors import StoreError
-from tasks.settings import REPOSITORY
-from tests.e2e.rest import client, open_page
+from tests.e2e.production import JOBS, LOGS, Production
+from tests.e2e.rest import Client, open_page
 from tests.feeds import mini
 
 DAG, PROMOTE = f"{mini.NAME}__retrain", f"{mini.NAME}__promote"
@@ -47,63 +41,28 @@ pytestmark = [
 ]
 
 
-def local(verb: str, home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    ports = Layout(home, home, 28080, 25000).with_free_ports()
-    environment = {
-        **os.environ,
-        "EQUIPOISE_HOME": str(home),
-        "EQUIPOISE_SURFACES": str(home / "surfaces"),
-        "EQUIPOISE_AIRFLOW_PORT": str(ports.airflow_port),
-        "EQUIPOISE_MLFLOW_PORT": str(ports.mlflow_port),
-    }
-    module = ("deploy", verb) if verb in {"up", "down", "status"} else (f"deploy.{verb}",)
-    command = [sys.executable, "-m", *module, "--profile", "production", *words]
-    return subprocess.run(
-        command,
-        env=environment,
-        cwd=REPOSITORY,
-        umask=0o022,  # a command that ran in this process keeps to itself what it writes
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-
-
-def up(home: Path) -> Layout:
-    started = local("up", home)
-    assert started.returncode == 0, started.stdout + started.stderr
-    layout = Layout(home / "production", home / "surfaces", profile="production")
-    running = running_layout(layout)
-    assert running is not None
-    return running
-
-
 @pytest.fixture(scope="module")
-def home() -> Iterator[Path]:
-    """A home that PostgreSQL's user may pass too; at the end nothing of it runs."""
+def production() -> Iterator[Production]:
+    """The services in a folder that PostgreSQL's user may enter; at the end none of their processes is left."""
     folder = Path(tempfile.mkdtemp(prefix="equipoise-production-"))
     folder.chmod(0o755)
     mini.write_contracts(folder / "surfaces")
-    yield folder
-    leaders = [record.pid for record in records(Layout(folder / "production", folder))]
-    stopped = local("down", folder)
-    assert stopped.returncode == 0, stopped.stdout + stopped.stderr
-    assert members(leaders) | marked(MARK, str(folder / "production")) == set()
+    services = Production(folder)
+    try:
+        services.start()
+        yield services
+    finally:
+        services.close()
+    assert services.left() == set()
     shutil.rmtree(folder)
 
 
 @pytest.fixture(scope="module")
-def production(home: Path) -> Layout:
-    return up(home)
-
-
-@pytest.fixture(scope="module")
-def judged(production: Layout, home: Path) -> dict[str, Any]:
-    """What the gate handed on at the end of the retrain that ana started."""
+def judged(production: Production) -> dict[str, Any]:
+    """What the gate returned at the end of the retrain that ana started."""
     days, requests, seed = str(mini.DAYS), str(mini.REQUESTS_PER_DAY), str(mini.SEED)
     world = ("--days", days, "--requests-per-day", requests, "--seed", seed)
-    equipoise(home, "world", "generate", *world, "--out", f"{LOGS}/{mini.NAME}")
+    equipoise(production, "world", "generate", *world, "--out", f"{LOGS}/{mini.NAME}")
     ana = client(production, "ana")
     ana.unpause(DAG)
     run = ana.trigger(DAG, {"as_of": mini.AS_OF.isoformat()})
@@ -112,49 +71,52 @@ def judged(production: Layout, home: Path) -> dict[str, Any]:
     return found
 
 
-def equipoise(home: Path, *words: str) -> Any:
-    done = local("command", home, *words, "--json")
+def client(production: Production, user: str) -> Client:
+    return Client(production.layout.airflow_url, user, production.secrets[f"{user.upper()}_PASSWORD"])
+
+
+def equipoise(production: Production, *words: str) -> Any:
+    done = production.equipoise(*words, "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout)
 
 
-def test_every_part_lives_and_listens_on_this_machine_alone(production: Layout) -> None:
-    assert {record.name for record in records(production) if record.lives} == LASTING
+def test_every_part_lives_and_listens_on_this_machine_alone(production: Production) -> None:
+    assert production.running == LASTING == set(production.services) - JOBS
     if shutil.which("ss") is None:
         pytest.skip("ss lists who listens")
     lines = subprocess.run(["ss", "-Hltnp"], capture_output=True, text=True, check=True).stdout.splitlines()
-    ours = {f"pid={pid}," for pid in members(record.pid for record in records(production))}
+    ours = {f"pid={pid}," for pid in members(production.leaders)}
     heard = {line.split()[3].rpartition(":")[0] for line in lines if any(pid in line for pid in ours)}
     assert heard == {"127.0.0.1"}
 
 
-def test_no_secret_stands_on_a_command_line(production: Layout) -> None:
-    files = (production.airflow / f"{name}.json" for name in ("passwords", "secrets", "keys"))
-    secrets = [secret for file in files for secret in json.loads(file.read_text(encoding="utf-8")).values()]
-    ours = members(record.pid for record in records(production))
+def test_no_secret_stands_on_a_command_line(production: Production) -> None:
+    secrets = production.secrets.values()
+    ours = members(production.leaders)
     lines = [Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace") for pid in ours]
     assert [line for line in lines if any(secret in line for secret in secrets)] == []
 
 
-def test_people_log_in_with_their_roles(production: Layout) -> None:
+def test_people_log_in_with_their_roles(production: Production) -> None:
     eve = client(production, "eve")
     assert eve.knows(DAG)
     with pytest.raises(StoreError, match="403"):
         eve.trigger(DAG, {})
     with pytest.raises(StoreError, match="401"):
-        Airflow(production.airflow_url, "ana", "guessed").knows(DAG)
+        Airflow(production.layout.airflow_url, "ana", "guessed").knows(DAG)
 
 
-def test_mlflow_wants_the_same_login(production: Layout) -> None:
-    password = ensure_passwords(production.airflow)["sam"]
+def test_mlflow_wants_the_same_login(production: Production) -> None:
+    password = production.secrets["SAM_PASSWORD"]
     assert asked_for_experiments(production, "sam", password) == 200
     assert asked_for_experiments(production, "sam", "guessed") == 401
 
 
-def asked_for_experiments(layout: Layout, user: str, password: str) -> int:
+def asked_for_experiments(production: Production, user: str, password: str) -> int:
     login = base64.b64encode(f"{user}:{password}".encode()).decode()
     request = urllib.request.Request(  # noqa: S310 - http:// always
-        f"{layout.mlflow_url}/api/2.0/mlflow/experiments/search?max_results=1",
+        f"{production.layout.mlflow_url}/api/2.0/mlflow/experiments/search?max_results=1",
         headers={"Authorization": f"Basic {login}"},
     )
     try:
@@ -165,18 +127,18 @@ def asked_for_experiments(layout: Layout, user: str, password: str) -> int:
 
 
 def test_the_retrain_makes_a_release_whose_every_byte_verifies(
-    judged: dict[str, Any], production: Layout, home: Path
+    judged: dict[str, Any], production: Production
 ) -> None:
     """The verdict is that of the same log and contracts on one machine: no bound of the mini feed is passed."""
-    shown = equipoise(home, "release", "show", mini.NAME, "challenger")
+    shown = equipoise(production, "release", "show", mini.NAME, "challenger")
     assert (judged["verdict"], shown["verdict"], shown["reasons"]) == ("promote", "promote", [])
     assert shown["version"] == judged["release"]
     assert set(shown["metrics"]) == set(mini.TASKS)
-    assert equipoise(home, "release", "verify", mini.NAME, "challenger")["problems"] == []
+    assert equipoise(production, "release", "verify", mini.NAME, "challenger")["problems"] == []
 
 
 def test_a_viewer_reads_equipoise_s_pages_under_production_s_login(
-    judged: dict[str, Any], production: Layout
+    judged: dict[str, Any], production: Production
 ) -> None:
     eve, dossier = client(production, "eve"), f"{mini.NAME}/releases/{judged['release']}/dossier"
     page = eve.open(mini.NAME)
@@ -185,13 +147,15 @@ def test_a_viewer_reads_equipoise_s_pages_under_production_s_login(
     assert (sealed.status, f"release {judged['release']}" in sealed.text) == (200, True)
     assert sealed.headers["Content-Security-Policy"].startswith("sandbox")
     for path in ("", mini.NAME, dossier):
-        url = f"{production.airflow_url}/equipoise/{path}"
+        url = f"{production.layout.airflow_url}/equipoise/{path}"
         assert open_page(url).status == 401
         led = open_page(url, Accept="text/html")
         assert (led.status, "/login?next=" in led.headers["Location"]) == (303, True)
 
 
-def test_tables_and_models_lie_in_the_object_store_alone(judged: dict[str, Any], production: Layout) -> None:
+def test_tables_and_models_lie_in_the_object_store_alone(
+    judged: dict[str, Any], production: Production
+) -> None:
     assert judged
     kept = {path.name for path in production.home.iterdir()}
     assert not kept & {"labels", "snapshots", "shadow", "logs"}
@@ -200,7 +164,7 @@ def test_tables_and_models_lie_in_the_object_store_alone(judged: dict[str, Any],
 
 
 def test_reviewers_are_known_by_their_user_names_and_promote(
-    judged: dict[str, Any], production: Layout, home: Path
+    judged: dict[str, Any], production: Production
 ) -> None:
     """FAB numbers its users, and surface.yaml names them."""
     ana = client(production, "ana")
@@ -216,8 +180,8 @@ def test_reviewers_are_known_by_their_user_names_and_promote(
                 client(production, asked[role]).answer(PROMOTE, run, f"approve_{role}", "Approve")
         time.sleep(1)
     assert follow(ana, PROMOTE, run, Lines()), "\n".join(failed_logs(ana, PROMOTE, run))
-    assert equipoise(home, "release", "show", mini.NAME, "champion")["version"] == judged["release"]
-    *approvals, moved = equipoise(home, "release", "history", mini.NAME)
+    assert equipoise(production, "release", "show", mini.NAME, "champion")["version"] == judged["release"]
+    *approvals, moved = equipoise(production, "release", "history", mini.NAME)
     assert sorted((row["role"], row["by"]) for row in approvals) == sorted(asked.items())
     assert (moved["kind"], moved["by"], moved["why"]) == ("promote", "ana, sam", "the first")
 
@@ -228,26 +192,20 @@ def state(airflow: Airflow, run: str, step: str) -> str:
 
 
 def test_where_postgresql_is_away_a_command_says_so_and_waits_for_nobody(
-    judged: dict[str, Any], production: Layout, home: Path
+    judged: dict[str, Any], production: Production
 ) -> None:
-    (postgres,) = [record.pid for record in records(production) if record.name == "postgres"]
-    os.killpg(postgres, signal.SIGINT)
-    refused = local("command", home, "release", "list", mini.NAME)
+    os.killpg(production.processes["postgres"].pid, signal.SIGINT)
+    refused = production.equipoise("release", "list", mini.NAME)
     assert refused.returncode == StoreError.exit_code
-    unreachable = "StoreError: The MLflow server is unreachable or refused the request"
-    ended = "StoreError: These parts have ended: "  # where PostgreSQL was quicker than the command
-    assert refused.stderr.startswith((unreachable, ended))
-    assert refused.stderr.startswith(unreachable) or "postgres" in refused.stderr
+    assert refused.stderr.startswith("StoreError: The MLflow server is unreachable or refused the request")
     assert "Traceback" not in refused.stderr
 
 
-def test_what_was_made_is_there_when_the_parts_were_stopped_and_started(
-    judged: dict[str, Any], home: Path
+def test_what_was_made_is_there_when_the_services_were_stopped_and_started(
+    judged: dict[str, Any], production: Production
 ) -> None:
-    down = local("down", home)
-    assert down.returncode == 0
-    assert "object-store" in down.stdout  # what needs PostgreSQL may have ended with it
-    assert local("status", home).returncode == 1
-    up(home)
-    assert local("status", home).returncode == 0
-    assert equipoise(home, "release", "verify", mini.NAME, str(judged["release"]))["problems"] == []
+    production.stop()
+    assert production.running == {"object-store"}
+    production.start()
+    verified = equipoise(production, "release", "verify", mini.NAME, str(judged["release"]))
+    assert verified["problems"] == []

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from deploy.records import records
+from deploy.supervisor import records
 from tasks.pipeline import retrain
 from tasks.release import view
 from tasks.stores.audit_row import Entry, Kind

@@ -19,11 +19,11 @@ import pyarrow as pa
 import pytest
 from adbc_driver_postgresql import dbapi
 
-from deploy.debian import find_program
 from tests.stores.object_store import free_port
 
 USER = "owner"
 NAME = "warehouse"
+ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8"}
 VARIABLE = "EQUIPOISE_POSTGRESQL_WAREHOUSE"
 AS_OTHER = {"user": "postgres", "group": "postgres", "extra_groups": ()} if os.geteuid() == 0 else {}
 
@@ -56,24 +56,49 @@ class Server:
             connection.commit()
 
 
+def find_program(name: str) -> str:
+    """Return where a program of Debian's PostgreSQL or Redis lies; the newest where there are several."""
+    newest = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"), key=lambda file: int(file.parts[4]))
+    program = str(newest[-1]) if newest else shutil.which(name) or shutil.which(name, path="/usr/sbin")
+    assert program, f"{name} is missing: apt-get install postgresql redis-server"
+    return program
+
+
+def make_data(folder: Path, *, user: str, password: str) -> None:
+    """Make a server's data in a folder that its user may enter."""
+    file = folder / "password"
+    file.write_text(password, encoding="utf-8")
+    if AS_OTHER:
+        for path in (folder, file):
+            shutil.chown(path, "postgres", "postgres")
+    login = ("--username", user, "--pwfile", str(file), "--auth", "scram-sha-256", "--no-sync")
+    _run(find_program("initdb"), "--pgdata", str(folder / "data"), "--encoding", "UTF8", *login)
+
+
+def serve(folder: Path, port: int, **variables: str) -> subprocess.Popen[bytes]:
+    """Start a server on its data, on this machine alone."""
+    options = (f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
+    words = (word for option in (*options, "max_connections=200") for word in ("-c", option))
+    command = (find_program("postgres"), "-D", str(folder / "data"), *words)
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            env=ENVIRONMENT | variables,
+            cwd="/",
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            **_as_other(),
+        )
+
+
 @contextmanager
 def running_server() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="equipoise-postgres-"))
     server = Server(free_port(), secrets.token_hex(16))
-    password = folder / "password"
-    password.write_text(server.password, encoding="utf-8")
-    if AS_OTHER:
-        for path in (folder, password):
-            shutil.chown(path, "postgres", "postgres")
-    data = folder / "data"
-    make = ("--username", USER, "--pwfile", str(password), "--auth", "scram-sha-256", "--no-sync")
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     try:
-        _run(find_program("initdb"), "--pgdata", str(data), *make, environment=environment)
-        serve = (f"port={server.port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off")
-        command = (find_program("postgres"), "-D", str(data), *(w for s in serve for w in ("-c", s)))
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, **_as_other())
+        make_data(folder, user=USER, password=server.password)
+        process = serve(folder, server.port)
         try:
             _wait(server, process)
             yield server
@@ -88,8 +113,8 @@ def _as_other() -> dict[str, Any]:
     return dict(AS_OTHER)
 
 
-def _run(*command: str, environment: dict[str, str]) -> None:
-    subprocess.run(command, env=environment, check=True, capture_output=True, cwd="/", **_as_other())
+def _run(*command: str) -> None:
+    subprocess.run(command, env=ENVIRONMENT, check=True, capture_output=True, cwd="/", **_as_other())
 
 
 def _wait(server: Server, process: subprocess.Popen[bytes]) -> None:

@@ -1,18 +1,18 @@
+import json
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from deploy.layout import MARK, Layout
-from deploy.processes import end_sessions, marked, members, started_at
-from deploy.records import Record, records, stop
-from deploy.records import start as start_service
-from deploy.services import Ended, Service
-from tasks.errors import StoreError
+from deploy.services import Service
+from deploy.supervisor import Record, end_sessions, marked, members, records, started_at, stop
+from deploy.supervisor import start as start_service
 
 TREE = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -26,7 +26,7 @@ linux = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="orph
 def layout(tmp_path: Path) -> Iterator[Layout]:
     (tmp_path / "parts").mkdir()
     yield Layout(tmp_path, tmp_path)
-    end_sessions([], [], (MARK, str(tmp_path)), patience=5)
+    end_sessions([], [], Layout(tmp_path, tmp_path), patience=5)
     while STARTED:
         with STARTED.pop() as process:  # closes its pipe and waits
             process.kill()
@@ -40,21 +40,21 @@ def start(layout: Layout, script: str, name: str = "part") -> subprocess.Popen[b
         stdout=subprocess.PIPE,
     )
     STARTED.append(process)
-    record = f'{{"name": "{name}", "pid": {process.pid}, "started": "{started_at(process.pid)}", '
-    ports = '"airflow_port": 1, "mlflow_port": 2}'
-    (layout.home / "parts" / f"{name}.json").write_text(record + ports)
+    record = {"name": name, "pid": process.pid, "started": started_at(process.pid)}
+    write(layout, record)
     return process
 
 
-def mine(layout: Layout) -> set[int]:
-    return marked(MARK, str(layout.home))
+def write(layout: Layout, record: dict[str, Any]) -> None:
+    text = json.dumps(record | {"airflow_port": 1, "mlflow_port": 2})
+    (layout.records / f"{record['name']}.json").write_text(text)
 
 
 def wait_for(layout: Layout, count: int) -> None:
     deadline = time.monotonic() + 20
-    while len(mine(layout)) < count and time.monotonic() < deadline:
+    while len(marked(layout)) < count and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert len(mine(layout)) == count
+    assert len(marked(layout)) == count
 
 
 @linux
@@ -62,7 +62,7 @@ def test_stop_ends_a_part_with_its_children(layout: Layout) -> None:
     start(layout, TREE)
     wait_for(layout, 2)
     assert stop(layout) == ["part"]
-    assert mine(layout) == set()
+    assert marked(layout) == set()
     assert records(layout) == []
 
 
@@ -73,7 +73,7 @@ def test_stop_ends_what_a_crashed_part_left_behind(layout: Layout) -> None:
     crashed.kill()
     crashed.wait()
     assert stop(layout) == []
-    assert mine(layout) == set()
+    assert marked(layout) == set()
 
 
 @linux
@@ -85,7 +85,7 @@ def test_stop_ends_a_child_in_a_group_of_its_own_as_a_running_step_is(layout: La
         part.kill()
         part.wait()
     stop(layout)
-    assert mine(layout) == set()
+    assert marked(layout) == set()
 
 
 @linux
@@ -105,7 +105,7 @@ def test_stop_ends_a_child_that_went_into_a_session_of_its_own(layout: Layout) -
     start(layout, RUNAWAY)
     wait_for(layout, 2)
     stop(layout)
-    assert mine(layout) == set()
+    assert marked(layout) == set()
 
 
 @linux
@@ -114,7 +114,7 @@ def test_stop_ends_a_part_that_does_not_listen(layout: Layout) -> None:
     assert deaf.stdout is not None
     assert deaf.stdout.readline() == b"deaf\n"
     assert stop(layout, patience=0.5) == ["part"]
-    assert mine(layout) == set()
+    assert marked(layout) == set()
 
 
 @linux
@@ -123,13 +123,12 @@ def test_stop_ends_parts_whose_records_are_lost(layout: Layout) -> None:
     wait_for(layout, 2)
     (layout.home / "parts" / "part.json").unlink()
     stop(layout)
-    assert mine(layout) == set()
+    assert marked(layout) == set()
 
 
 def test_stop_spares_a_stranger_that_got_the_number_of_a_part(layout: Layout) -> None:
     with subprocess.Popen(["sleep", "60"], start_new_session=True) as stranger:
-        record = '{"name": "part", "pid": %d, "started": "long ago", "airflow_port": 1, "mlflow_port": 2}'
-        (layout.home / "parts" / "part.json").write_text(record % stranger.pid)
+        write(layout, {"name": "part", "pid": stranger.pid, "started": 1.0})
         assert stop(layout) == []
         assert stranger.poll() is None
         stranger.kill()
@@ -137,39 +136,27 @@ def test_stop_spares_a_stranger_that_got_the_number_of_a_part(layout: Layout) ->
 
 def test_a_process_is_told_from_a_later_one_by_its_start() -> None:
     with subprocess.Popen(["sleep", "60"]) as process:
-        found = Record("part", process.pid, started_at(process.pid) or "", 1, 2)
+        found = Record("part", process.pid, started_at(process.pid) or 0.0, 1, 2)
         assert found.lives
-        assert not Record("part", process.pid, "another moment", 1, 2).lives
+        assert not Record("part", process.pid, 1.0, 1, 2).lives
         process.kill()
     assert not found.lives
 
 
-def test_files_of_a_service_are_private(tmp_path: Path) -> None:
-    layout = Layout(tmp_path, tmp_path)
-    (tmp_path / "parts").mkdir()
-    file = tmp_path / "redis" / "redis.conf"
-    start_service(layout, Service("part", ("true",), {}, Ended(), files={file: "hush"})).wait()
-    assert file.read_text() == "hush"
-    assert (file.stat().st_mode & 0o777, file.parent.stat().st_mode & 0o777) == (0o600, 0o700)
-
-
 def test_what_a_part_writes_is_not_readable_by_everybody(tmp_path: Path) -> None:
     """Airflow's parts run the steps, and MLflow's server keeps what they log."""
-    (tmp_path / "parts").mkdir()
     before = os.umask(0o022)
     try:
         command = ("touch", str(tmp_path / "written"))
-        start_service(Layout(tmp_path, tmp_path), Service("part", command, dict(os.environ), Ended())).wait()
+        start_service(Layout(tmp_path, tmp_path), Service("part", command, dict(os.environ))).wait()
     finally:
         os.umask(before)
     assert (tmp_path / "written").stat().st_mode & 0o777 == 0o640
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts a part as somebody else")
-def test_a_home_that_keeps_the_other_user_out_is_said_with_the_way_out(tmp_path: Path) -> None:
-    closed = tmp_path / "closed"
-    closed.mkdir(mode=0o700)
-    layout = Layout(closed / "home", tmp_path)
-    file = closed / "home" / "postgres" / "password"
-    with pytest.raises(StoreError, match=r"may not pass .*EQUIPOISE_HOME.*chmod o\+x"):
-        start_service(layout, Service("part", ("true",), {}, Ended(), user="daemon", files={file: "hush"}))
+def test_an_ended_child_that_nobody_waited_for_has_ended() -> None:
+    with subprocess.Popen(["true"]) as process:
+        deadline = time.monotonic() + 10
+        while started_at(process.pid) is not None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert started_at(process.pid) is None
