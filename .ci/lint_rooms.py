@@ -32,7 +32,7 @@ PARSING: Final = frozenset(
 PARSED: Final = {"validation/label_calendar.py": "the subject of a check is a name and a value in words"}
 """Modules that may, with the reason."""
 UNTYPED: Final = {
-    "tasks.contracts.head_plan.head_plan": "the JSON that lies beside a model",
+    "tasks.contracts.chains.head_plan": "the JSON that lies beside a model",
     "tasks.contracts.yaml_file.read_yaml": "what a person wrote, before it is validated",
     "tasks.evaluation.documents.Document.content": "a document as JSON",
     "tasks.evaluation.release_evidence.ReleaseEvidence.metrics": "the JSON that `release show` prints",

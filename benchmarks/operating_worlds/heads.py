@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tasks.calibration.task_map import fit_map
 from tasks.contracts import canonical_json
-from tasks.contracts.head_plan import head_plan
+from tasks.contracts.chains import head_plan
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.heads import Head
 from tasks.ranking.scoring import Scorer

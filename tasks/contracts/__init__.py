@@ -1,6 +1,19 @@
-"""The four YAML contracts of a surface: models, strict loading, cross-checks, digests."""
+"""The four YAML contracts of a surface: models, strict loading, cross-checks, digests.
 
-from tasks.contracts.digest import canonical, canonical_json, digest
+In reading order::
+
+    base, durations, metrics                 what every model shares; durations; the metrics that rules name
+    tasks, surface, sources, training, gates tasks.yaml and surface.yaml
+    bounds, conditions, constrained          what policies are made of
+    utility, slate, effective_policy         utility.yaml and slate.yaml, and the policy of both
+    yaml_file, problems, load                strict reading; every problem of a surface at once
+    crosscheck ── crosscheck_training, crosscheck_utility
+    chains                                   chains of tasks, and the description of a trained head
+    event_names                              event names that no task has
+    log_sketch, draft                        a first draft of all four files from a log
+"""
+
+from tasks.contracts.base import canonical, canonical_json, digest
 from tasks.contracts.load import Checked, Contracts, check_surface, load_surface, surface_names
 from tasks.contracts.problems import Problem
 from tasks.contracts.slate import SlateSpec

@@ -1,9 +1,31 @@
-"""What every contract model shares: closed, frozen, with names that are identifiers."""
+"""What every contract model shares: closed, frozen, names that are identifiers; and a contract's digest.
 
+The digest is the sha256 of the canonical JSON: comments, the order of keys and defaults do not count.
+"""
+
+import hashlib
+import json
 import math
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+_LARGEST: Final = 2**63
+
+Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+"""A task, column or surface name: letters, digits and underscores, at most 63."""
+
+EventName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,99}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
+
+Reference = Annotated[
+    str, StringConstraints(max_length=200, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]+$")
+]
+"""A name that another system gave, on one line: an experiment's, as in feed-142, or its address."""
+
+_Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,99}$")]
+Version = Annotated[int, Field(ge=1)]
 
 
 class Closed(BaseModel):
@@ -27,9 +49,6 @@ def _number(value: Any) -> Any:
         return float(value)
     except OverflowError:
         raise ValueError("has more digits than a number may have") from None
-
-
-_LARGEST: Final = 2**63
 
 
 def _comparable(value: Any) -> Any:
@@ -58,19 +77,6 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
-"""A task, column or surface name: letters, digits and underscores, at most 63."""
-
-EventName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,99}$")]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=2000, strip_whitespace=True)]
-Reference = Annotated[
-    str, StringConstraints(max_length=200, strip_whitespace=True, pattern=r"^[^\x00-\x1f\x7f]+$")
-]
-"""A name that another system gave, on one line: an experiment's, as in feed-142, or its address."""
-
-_Line = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True)]
-
-
 def _on_one_line(text: str) -> str:
     if not text.isprintable():
         raise ValueError("is to be one line of printable characters")
@@ -82,8 +88,6 @@ Description = Annotated[
 ]
 """What something means, in words for pages, on one line. It is prose: no digest depends on it."""
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,99}$")]
-Version = Annotated[int, Field(ge=1)]
 Number = Annotated[float, BeforeValidator(_number), Field(allow_inf_nan=False)]
 """A finite number: neither a bool nor a word."""
 
@@ -103,3 +107,24 @@ Scalar = Annotated[str | bool | int | float, AfterValidator(_comparable)]
 """What a column's value is compared with."""
 
 Scalars = Annotated[tuple[Scalar, ...], AsTuple, AfterValidator(_of_one_kind), Field(min_length=1)]
+
+
+def canonical(model: BaseModel) -> dict[str, object]:
+    """Return a contract's content as plain JSON without defaults, so that a new key changes no digest."""
+    return model.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def canonical_json(content: object) -> str:
+    """Write plain JSON in its one canonical form."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(content: object) -> str:
+    """Return the sha256 of plain JSON content, in hex.
+
+    Examples
+    --------
+    >>> digest({"b": 1, "a": 2}) == digest({"a": 2, "b": 1})
+    True
+    """
+    return hashlib.sha256(canonical_json(content).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What an impression led to along a chain of tasks, and which of it each head learns.
+"""Chains of tasks: the outcome along a chain, and what each head learns of it.
 
 ::
 
@@ -7,18 +7,28 @@
     root unknown, or child unknown after 1 -> unknown (NaN), never a negative
 
 A head of ``space: conditional`` learns the last link on its parent's positives and is multiplied along the
-chain; one of ``space: entire`` learns what the whole chain led to, wherever that is known, and has no parent.
+chain; one of ``space: entire`` learns the outcome of the whole chain, wherever that is known, and has no
+parent. ``head_plan`` describes a head as it was trained, in a file beside its model: a contract that changes
+later changes what is trained next, not what a model is::
+
+    {task, kind, level, parent}            every head
+    {..., held: {position: 1}}             debiased by a feature: the value at which scoring holds it
+    {..., examined: true}                  debiased by weights: scaled by the examination of its position
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.columns import POSITION
 from tasks.contracts import Contracts, TasksSpec
 
 Floats = npt.NDArray[np.float64]
+
+HEAD_FILE: Final = "head.json"
+"""Its file beside the model's text."""
 
 
 def parent(spec: TasksSpec, task: str) -> str | None:
@@ -78,3 +88,20 @@ def join_outcomes(labels: Mapping[str, Floats], chain: Sequence[str]) -> Floats:
     for task in chain[1:]:
         known = np.where(known == 0.0, 0.0, np.asarray(labels[task], dtype=np.float64))
     return known
+
+
+def head_plan(contracts: Contracts, task: str) -> dict[str, Any]:
+    """Return what the contracts ask a task's head to be, as plain JSON."""
+    plan = {
+        "task": task,
+        "kind": contracts.head_kind(task),
+        "level": contracts.tasks.tasks[task].level,
+        "parent": head_parent(contracts, task),
+    }
+    match position_correction(contracts, task):
+        case "feature":
+            return {**plan, "held": {POSITION: contracts.surface.reference_position}}
+        case "weight":
+            return {**plan, "examined": True}
+        case "none":
+            return plan

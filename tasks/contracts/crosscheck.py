@@ -7,8 +7,7 @@ from typing import Final
 from tasks import columns as c
 from tasks.contracts.durations import LONGEST, describe_duration
 from tasks.contracts.metrics import OF_EXPOSURE, OF_RATES, read_metric
-from tasks.contracts.problems import Problem, abbreviate
-from tasks.contracts.salvage import Unread
+from tasks.contracts.problems import Problem, Unread, abbreviate
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
 from tasks.contracts.surface import Examination, SurfaceSpec

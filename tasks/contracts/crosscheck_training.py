@@ -7,8 +7,7 @@ tasks on which it can act.
 from collections.abc import Iterable, Iterator, Sequence
 
 from tasks.contracts.metrics import MetricKind, parse_metric
-from tasks.contracts.problems import Problem, abbreviate
-from tasks.contracts.salvage import Unread
+from tasks.contracts.problems import Problem, Unread, abbreviate
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tasks.contracts.training import TaskTraining, head_kind

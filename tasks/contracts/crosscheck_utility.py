@@ -22,8 +22,7 @@ from tasks.contracts.metrics import (
     parse_metric,
     read_metric,
 )
-from tasks.contracts.problems import Problem, abbreviate
-from tasks.contracts.salvage import Place, Unread
+from tasks.contracts.problems import Place, Problem, Unread, abbreviate
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from tasks.contracts.base import canonical, digest
 from tasks.contracts.crosscheck import (
     find_meaning_problems,
     find_reference_problems,
@@ -27,9 +28,7 @@ from tasks.contracts.crosscheck_utility import (
     find_role_problems,
     find_utility_problems,
 )
-from tasks.contracts.digest import canonical, digest
-from tasks.contracts.problems import Problem, problems_of_validation
-from tasks.contracts.salvage import ALL_READ, TASK, Place, Unread, salvage
+from tasks.contracts.problems import ALL_READ, TASK, Place, Problem, Unread, problems_of_validation, salvage
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import EngineName, SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec

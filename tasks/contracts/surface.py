@@ -20,10 +20,40 @@ from tasks.contracts.base import (
     Text,
     Version,
 )
-from tasks.contracts.cron import check_cron
 from tasks.contracts.durations import Duration, parse_duration
 from tasks.contracts.gates import ApprovalsOnCommandLine, Canary, Gates, OverrideRule, Rules
 from tasks.contracts.training import TaskTraining
+
+_CRON_FIELDS: Final = 5
+
+
+def check_cron(text: str) -> str:
+    """Return a cron string of five fields that some minute meets, as Airflow's own reader takes it.
+
+    Raises
+    ------
+    ValueError
+        It does not have five fields, a field is out of range, or no day is such a day.
+
+    Examples
+    --------
+    >>> check_cron("0 4 * * 1")
+    '0 4 * * 1'
+    >>> check_cron("0 4 30 2 *")
+    Traceback (most recent call last):
+    ...
+    ValueError: '0 4 30 2 *' is not a cron string: failed to find next date
+    """
+    from croniter import croniter  # noqa: PLC0415 - only surfaces need it
+
+    try:
+        if len(text.split(" ")) != _CRON_FIELDS:
+            raise ValueError("it does not have five fields, as in 0 4 * * 1")  # noqa: TRY301 - one message, made below
+        croniter(text, datetime(2026, 1, 1, tzinfo=UTC)).get_next()
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a cron string: {error}") from None
+    return text
+
 
 Cron = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_cron)]
 _Source = Annotated[str, StringConstraints(min_length=1, max_length=1000)]

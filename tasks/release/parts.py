@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from tasks.contracts import canonical_json
-from tasks.contracts.head_plan import FILE as HEAD
+from tasks.contracts.chains import HEAD_FILE
 from tasks.errors import ContractError, StoreError, unknown
 from tasks.evaluation.evidence import CalibrationEvidence, ExaminationEvidence, TrainingEvidence
 from tasks.ranking.examination import FILE as EXAMINATION
@@ -139,7 +139,7 @@ def _laid_out(
     files: Mapping[str, Files], pins: Pins, examined: PinnedPart | None, policies: Mapping[Role, bytes]
 ) -> dict[str, bytes]:
     parts = {task: dict(_part_files(files, task, *pair)) for task, pair in pins.items()}
-    plan = {"heads": [json.loads(own.pop(HEAD)) for own in parts.values()]}
+    plan = {"heads": [json.loads(own.pop(HEAD_FILE)) for own in parts.values()]}
     return {
         "heads.json": canonical_json(plan).encode(),
         "utility.json": policies[Role.UTILITY_POLICY],
@@ -153,7 +153,7 @@ def _part_files(
     files: Mapping[str, Files], task: str, model: PinnedPart, calibrator: PinnedPart
 ) -> Iterator[tuple[str, bytes]]:
     trained, mapped = files[model.name], files[calibrator.name]
-    yield HEAD, read_head_plan(trained, model)
+    yield HEAD_FILE, read_head_plan(trained, model)
     yield f"models/{task}.txt", trained[BOOSTER]
     yield f"encoders/{task}.json", trained[ENCODER]
     yield f"calibrators/{task}.json", mapped[CALIBRATOR]
@@ -167,9 +167,9 @@ def read_head_plan(files: Files, model: Part) -> bytes:
     StoreError
         The model does not say it.
     """
-    if HEAD not in files:
+    if HEAD_FILE not in files:
         raise StoreError(
-            f"{model.name} version {model.version} does not say what its head is ({HEAD}): an earlier "
+            f"{model.name} version {model.version} does not say what its head is ({HEAD_FILE}): an earlier "
             "program trained it. Train the task anew."
         )
-    return files[HEAD]
+    return files[HEAD_FILE]

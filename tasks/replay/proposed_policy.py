@@ -9,8 +9,7 @@ from pydantic import ValidationError
 from tasks.contracts import Contracts, SlateSpec, UtilitySpec
 from tasks.contracts.crosscheck import find_slate_problems
 from tasks.contracts.load import find_problems
-from tasks.contracts.problems import Problem, problems_of_validation
-from tasks.contracts.salvage import ALL_READ
+from tasks.contracts.problems import ALL_READ, Problem, problems_of_validation
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.columns import REQUEST_ID, USER_ID
-from tasks.contracts.head_plan import head_plan
+from tasks.contracts.chains import head_plan
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.compared_rows import ComparedRows, compare_amounts, compare_order, compare_rows
 from tasks.evaluation.evidence import Days, PinnedModel, TrainingEvidence

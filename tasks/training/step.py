@@ -23,8 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.contracts import canonical_json, digest
-from tasks.contracts.head_plan import FILE as HEAD
-from tasks.contracts.head_plan import head_plan
+from tasks.contracts.chains import HEAD_FILE, head_plan
 from tasks.evaluation.evidence import Importance, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.stores.parts import ENCODER, Part, booster_files, files_sha256
@@ -169,7 +168,7 @@ def _train(work: _Training, opened: StepRun) -> Model[TrainingEvidence]:
     files = {
         **booster_files(trained.fitted.booster, rows.snapshot.as_of),
         ENCODER: json.dumps(trained.rows.encoder.to_json(), ensure_ascii=False).encode(),
-        HEAD: canonical_json(head_plan(rows.workspace.contracts, rows.task)).encode(),
+        HEAD_FILE: canonical_json(head_plan(rows.workspace.contracts, rows.task)).encode(),
     }
     if scores is not None:
         rows.scored[files_sha256(files)] = scores

@@ -18,8 +18,7 @@ from typing import Any, Final, Literal
 
 import lightgbm as lgb
 
-from tasks.contracts.head_plan import FILE as HEAD
-from tasks.contracts.head_plan import head_plan
+from tasks.contracts.chains import HEAD_FILE, head_plan
 from tasks.contracts.training import Objective
 from tasks.errors import ContractError, DataError
 from tasks.ranking.features import FeatureEncoder
@@ -181,7 +180,7 @@ def _continue_champion(rows: TaskRows, champion: Part) -> Start:
     settings, params = task_loss(rows).settings, booster.params
     learned = {name: params[name] for name in settings}
     bounds = dict(zip(encoder.names, params.get("monotone_constraints", []), strict=False))
-    was = _describe_model(encoder.names, learned, bounds, json.loads(files[HEAD]))
+    was = _describe_model(encoder.names, learned, bounds, json.loads(files[HEAD_FILE]))
     now = _describe_model(
         rows.features, settings, _monotone_bounds(rows), head_plan(rows.workspace.contracts, rows.task)
     )

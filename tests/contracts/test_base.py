@@ -1,9 +1,22 @@
 """What every contract model shares: closed, frozen, strict."""
 
+import hashlib
+
 import pytest
 from pydantic import ValidationError
 
-from tasks.contracts.base import Closed, EventNames, Identifiers, Number, Scalar, Scalars
+from tasks.contracts.base import (
+    Closed,
+    EventNames,
+    Identifiers,
+    Number,
+    Scalar,
+    Scalars,
+    canonical,
+    canonical_json,
+    digest,
+)
+from tasks.contracts.slate import SlateSpec
 
 
 class Example(Closed):
@@ -55,3 +68,19 @@ def test_values_to_compare_with_are_of_one_kind_and_there_is_one() -> None:
             Example.model_validate({"values": mixed})
     with pytest.raises(ValidationError, match="at least 1 item"):
         Example.model_validate({"values": []})
+
+
+def test_canonical_json_sorts_keys_and_leaves_out_spaces() -> None:
+    assert canonical_json({"b": [1, 2.5], "a": "é"}) == '{"a":"é","b":[1,2.5]}'
+    assert digest({"a": 1}) == hashlib.sha256(b'{"a":1}').hexdigest()
+
+
+def test_what_is_not_a_number_has_no_digest() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        digest({"weight": float("nan")})
+
+
+def test_a_default_that_is_written_changes_no_digest() -> None:
+    short = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3})
+    long = SlateSpec.model_validate({"length": 3, "policy": "s", "version": 1, "max_per": {}})
+    assert digest(canonical(short)) == digest(canonical(long))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.contracts.surface import Features, SurfaceSpec
+from tasks.contracts.surface import Features, SurfaceSpec, check_cron
 from tests.contracts.files import VALID
 
 
@@ -59,3 +59,28 @@ def test_candidates_are_logged_in_a_table_or_all_of_them_were_shown() -> None:
     assert surface(sources={**alone, "candidates": "c/*.parquet"}).logs_all_candidates
     assert surface(sources=alone, shown_is_all=True).logs_all_candidates
     assert not surface(sources=alone).logs_all_candidates
+
+
+@pytest.mark.parametrize(
+    "text", ["0 4 * * 1", "*/15 * * * *", "0 0-6,22-23 1 jan-jun MON", "0 0 L * *", "0 0 * * sun#1"]
+)
+def test_cron_strings_of_five_fields_that_come_due_are_accepted(text: str) -> None:
+    assert check_cron(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "daily",
+        "0 4 * *",
+        "0 4  * * 1",
+        "60 4 * * *",
+        "0 4 * 13 *",
+        "*/0 * * * *",
+        "a b c d e",
+        "0 4 31 4,6,9,11 *",
+    ],
+)
+def test_other_texts_are_no_cron_strings(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a cron string"):
+        check_cron(text)

@@ -4,8 +4,8 @@ from datetime import timedelta
 import pytest
 from pydantic import ValidationError
 
+from tasks.contracts.base import canonical, digest
 from tasks.contracts.chains import chain
-from tasks.contracts.digest import canonical, digest
 from tasks.contracts.tasks import TasksSpec
 from tests.contracts.files import VALID
 

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.contracts import check_surface
-from tasks.contracts.digest import canonical
+from tasks.contracts.base import canonical
 from tasks.contracts.slate import Condition, SlateSpec
 from tasks.contracts.utility import (
     Bounded,

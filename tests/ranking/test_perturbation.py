@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from tasks.contracts.digest import canonical, digest
+from tasks.contracts.base import canonical, digest
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import Perturbation, UtilitySpec
 from tasks.errors import DataError

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.contracts import UtilitySpec
-from tasks.contracts.digest import canonical
+from tasks.contracts.base import canonical
 from tasks.replay.tuning.space import WeightSpace
 
 POLICY = UtilitySpec.model_validate(
