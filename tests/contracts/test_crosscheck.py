@@ -167,7 +167,7 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("surface.proxies", [{"fast": "clik", "slow": "buy"}], "proxies.0.fast", "Did you mean 'click'"),
     ("surface.examination", {"by_position": [1.0, 0.0]}, "examination.by_position.1", "greater than 0"),
     ("surface.schedule", {"labels": "daily"}, "schedule.labels", "does not have five fields"),
-    ("surface.schedule", {"retrain": "0 25 * * *"}, "schedule.retrain", "its hour '25' is not 0 to 23"),
+    ("surface.schedule", {"retrain": "0 25 * * *"}, "schedule.retrain", "is not a cron string"),
     ("surface.until", "9999-12-31", "until", "must lie between"),
     ("tasks.tasks.click.positive.match", ["user_id"], "tasks.click.match", "say level: request"),
     ("tasks.tasks.click.positive.match", ["request_id"], "tasks.click.match", "say level: request"),
