@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tasks.calibration.task_map import fit_map
+from tasks.calibration.choice import fit_map
 from tasks.contracts import canonical_json
 from tasks.contracts.chains import head_plan
 from tasks.labels.snapshot import Snapshot

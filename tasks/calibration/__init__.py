@@ -1,4 +1,15 @@
 """Maps from a model's scores to probabilities: fitted on the calibrate days, chosen on held-out users.
 
-Steps: step, pictures, task_map.
+In reading order::
+
+    fit                                isotonic, logistic and mean maps, and the map of a joint probability
+    segment_design, segment_fit        effects of segments on a map, shrunk
+    choice                             no map, one map, or one by segment: decided by held-out users
+    reliability                        a reliability curve with intervals
+      reliability_figure, pictures     its drawings, in the runs of the steps
+    step                               the step that calibrates a task
+
+Steps: step, pictures, choice.
 """
+
+__all__ = ["fit", "pictures", "reliability", "step"]

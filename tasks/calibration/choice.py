@@ -1,23 +1,26 @@
-"""Whether a task's scores are mapped, by one map or by segment, and why: decided on users held out.
+"""The calibration map of a task: no map, one map, or one by segment, chosen on held-out users.
 
 ::
 
-    none      the scores as they are (a logistic map of slope 1 and intercept 0)
-    global    one map for all rows
-    segment   effects of the surface's segments, then one map
+    binary             chosen among
+                         none      the scores as they are (a logistic map of slope 1 and intercept 0)
+                         global    one map for all rows
+                         segment   effects of the surface's segments, then one map
+    value              a map of means
+    quantile, ranking  none: they are not calibrated
 
     users     | fold 1 | fold 2 | fold 3 | fold 4 |  measured
     choose      each held out once, fitted to three
     print       fitted to all four                   held out
     map         the chosen kind, fitted to all five
 
-One map is the rule. Another choice must have less normalized entropy on users whose rows it was not fitted
-on, by more than chance gives: by two standard errors of the difference, clustered by user, for segments, and
-by three for no map, which leaves whatever is wrong with the scores. Segments are considered
-from 200 positives and negatives on.
+One map is the default. Another choice must have less normalized entropy on held-out users by more than chance
+gives: by two standard errors of the difference, clustered by user, for segments, and by three for no map,
+which leaves the errors of the scores as they are. Segments are considered from 200 positives and negatives
+on.
 
-What is printed is measured on users who neither chose nor were fitted: what is chosen for its gain looks
-better where it was chosen than anywhere else, also where nothing is to be gained (Cawley and Talbot 2010).
+The printed gain is measured on users who neither chose nor were fitted: a choice looks better where it was
+made than elsewhere, also where there is nothing to gain (Cawley and Talbot 2010).
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,16 +30,21 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
-from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_tallies
+from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_mean, fit_tallies
 from tasks.calibration.segment_fit import SegmentFit, SegmentRows, fit_segmented
-from tasks.errors import DataError
+from tasks.contracts.training import LARGEST_LABEL
+from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.binary import Floats, check_binary, entropy, row_losses
 from tasks.evaluation.evidence import Gain, MapChoice, MapKind
-from tasks.evaluation.segments import Segment
-from tasks.ranking.maps import LogisticMap
+from tasks.evaluation.segments import Segment, segment_columns
+from tasks.ranking.maps import IdentityMap, LogisticMap
 from tasks.ranking.segment_effects import Codes
 from tasks.ranking.segmented_map import Calibrator
+from tasks.training import debiasing
+from tasks.training.draw_examples import user_or_request
+from tasks.training.rows import TaskRows
 
 FOLDS: Final = 4
 """Parts of the users who choose, each held out once: three quarters of them are fitted on. Judged by
@@ -51,6 +59,7 @@ ERRORS: Final[Mapping[Kind, float]] = {"none": 3.0, "segment": 2.0}
 """Standard errors by which another choice must be better than one map: two are the one-sided 2.3 %; three
 where a wrong choice would leave the scores as they are (``benchmarks/calibration.py``,
 docs/decisions/0016)."""
+_WORDS: Final[Mapping[Kind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}
 
 
 @dataclass(frozen=True)
@@ -251,4 +260,65 @@ def _describe_choice(
     return f"{_WORDS[kind]}: on users held out of the choice normalized entropy is {one}, {differences}"
 
 
-_WORDS: Final[Mapping[Kind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}
+def fit_map(
+    rows: TaskRows, table: pa.Table, scores: Floats, outcomes: Floats, *, tested: Kind | None
+) -> tuple[Calibrator, Choice | None]:
+    """Fit a task's map.
+
+    Parameters
+    ----------
+    table : calibrate rows [n] that `TaskRows.read_for_report` gave.
+    scores, outcomes : [n] of those rows.
+    tested : the kind of map to fit again, of a tested recipe; None lets the held-out users choose.
+
+    Raises
+    ------
+    ImmatureLabels
+        The slice has one outcome only.
+    DataError
+        Values do not add up to more than 0, or one is beyond what trees can hold.
+    """
+    if rows.kind in {"quantile", "ranking"}:
+        return IdentityMap(), None
+    _require_outcomes(rows, outcomes)
+    weights = debiasing.calibration_weights(rows, table, scores)
+    if rows.kind == "value":
+        return fit_mean(scores, outcomes, weights), None
+    frame, segments = read_segment_columns(rows, table), rows.workspace.contracts.surface.segments
+    if tested is not None:
+        choice = refit_map(tested, scores, outcomes, frame, segments, weights=weights)
+    else:
+        users: npt.NDArray[Any] = np.asarray(user_or_request(table).to_pandas())
+        choice = choose_map(scores, outcomes, frame, segments, users=users, weights=weights)
+    return choice.calibrator, choice
+
+
+def read_segment_columns(rows: TaskRows, table: pa.Table) -> pd.DataFrame:
+    """Return the columns that the segments are made from, of rows that `TaskRows.read_for_report` gave."""
+    return table.select(segment_columns(rows.workspace.contracts.surface.segments)).to_pandas()
+
+
+def _require_outcomes(rows: TaskRows, outcomes: Floats) -> None:
+    """Refuse a slice on which no map can be fitted; the message names the task and its days."""
+    valued, positives = rows.kind == "value", int(np.count_nonzero(outcomes))
+    if positives == 0 or (not valued and positives == len(outcomes)):
+        noun = "values other than 0" if valued else "positives"
+        raise ImmatureLabels(
+            f"{_refusal(rows)} has {positives} {noun} in {len(outcomes)} observed rows and needs both "
+            "outcomes. Lengthen split.calibrate in surface.yaml or wait for more days."
+        )
+    if beyond := int(np.count_nonzero(np.abs(outcomes) > LARGEST_LABEL)):
+        raise DataError(
+            f"{_refusal(rows)} has {beyond} values beyond {LARGEST_LABEL:.2g}, the most that trees can hold. "
+            "Clip the value in tasks.yaml."
+        )
+    if valued and not outcomes.sum() > 0:
+        raise DataError(
+            f"{_refusal(rows)} has values that add up to {outcomes.sum():g}, and a map of means needs more "
+            "than 0. Clip the value in tasks.yaml, or turn its sign."
+        )
+
+
+def _refusal(rows: TaskRows) -> str:
+    first, last = rows.slices.calibrate.to_json()
+    return f"Task '{rows.task}' cannot be calibrated: its calibrate slice {first} to {last}"

@@ -1,25 +1,32 @@
-"""Fitting calibration maps on the calibrate slice, so that what is predicted adds up to what happened.
+"""Fits calibration maps on the calibrate slice, so that the predictions add up to the positives.
 
 ::
 
     observed rows -> isotonic blocks -> merged until each holds positives and negatives enough -> knots
-                  -> drawn a little to the base rate, kept apart, shifted until the sums agree
-    fewer than 200 positives, or no two blocks  ->  logistic map, its slope and its level held near the
-                                                    head's own by priors
+                  -> pulled a little to the base rate, separated, shifted until the sums agree
+    fewer than 200 positives, or no two blocks  ->  logistic map with priors on slope and level
 
-Only observed labels come in; nothing here knows of tasks or time.
+    logit of a probability = level + slope x (logit of the score - centre)
+    slope ~ Normal(1, SLOPE_SPREAD)       level ~ Normal(centre, LEVEL_SPREAD), so around the scores' own
+
+The centre of a logistic map is that of the information, where a steeper slope moves no total; both parameters
+are the posterior mode. Rows that refute the scores' level decide it alone. Only observed labels come in;
+nothing here depends on tasks or time.
 """
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import brentq
+from sklearn.isotonic import isotonic_regression
 
-from tasks.calibration.blocks import Blocks, fit_isotonic_blocks
-from tasks.calibration.logistic import find_level, fit_logistic
 from tasks.calibration.segment_design import Tallies
 from tasks.errors import DataError
-from tasks.evaluation.binary import Floats, check_binary, check_rows
+from tasks.evaluation.binary import Codes, Floats, check_binary, check_rows
+from tasks.evaluation.intervals import calibration_interval
 from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, compress_logits, expit, lift_to_floor, logit
 
 LOGISTIC_BELOW: Final = 200
@@ -57,6 +64,36 @@ MEAN_FACTOR_BELOW: Final = 2_000
 
 FLOOR_SHARE: Final = 0.01
 """Predictions below this share of the mean value are lifted, in their order."""
+
+LEAST_LOGISTIC_SLOPE: Final = 0.05
+"""Slope of a logistic map where the scores order the outcomes the wrong way round."""
+
+SLOPE_SPREAD: Final = 0.5
+"""Standard deviation of the logistic map's prior slope around 1."""
+
+LEVEL_SPREAD: Final = 0.25
+"""Standard deviation, in the logit, of the logistic map's prior level around that of the scores: what
+training on some twenty positives leaves unknown (.22), and a base rate that has moved by a tenth since. It
+weighs as much as 16 positives. Rows alone would write their luck into the map: 3 reports where 10 are
+expected would say a third of the truth. Judged by ``benchmarks/calibration_level.py``."""
+
+REFUTED: Final = 3.0
+"""Standard deviations of prior and rows together from which the rows refute the scores' level, and decide it
+alone: scores in another unit are no evidence of a level."""
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Per block [m] the mean of x, the mean of y, and how much of the first required kind it holds.
+
+    ``first`` and ``last`` are the least and greatest x of all rows.
+    """
+
+    centres: Floats
+    means: Floats
+    support: Floats
+    first: float
+    last: float
 
 
 def fit_binary(
@@ -235,3 +272,168 @@ def _separate_knots(x: Floats, z: Floats) -> tuple[Floats, Floats]:
 
 def _floats(values: Floats) -> tuple[float, ...]:
     return tuple(values.tolist())
+
+
+def fit_joint(
+    product: npt.ArrayLike,
+    outcomes: npt.ArrayLike,
+    users: npt.ArrayLike,
+    *,
+    weights: npt.ArrayLike | None = None,
+    seed: int = 0,
+) -> IsotonicMap | LogisticMap | None:
+    """Fit a map on the product along a chain, where the product does not hold as it is.
+
+    Parameters
+    ----------
+    product : [n] product of the calibrated factors.
+    outcomes : [n] 1 where the task and its parents are all positive, on all rows where they are known.
+    users : [n] ids, none missing.
+
+    Returns
+    -------
+    None unless the user-clustered interval of the calibration ratio excludes 1.
+
+    Examples
+    --------
+    >>> outcomes, users = np.tile([1.0, 0.0], 50), np.arange(100)
+    >>> fit_joint(np.full(100, 0.5), outcomes, users) is None
+    True
+    >>> fit_joint(np.full(100, 0.1), outcomes, users).apply([0.1]).round(6)
+    array([0.5])
+    """
+    ratio = calibration_interval(outcomes, product, users, weights=weights, seed=seed)
+    if not ratio.known or ratio.low <= 1 <= ratio.high or bool(np.all(np.asarray(outcomes) == 1)):
+        return None
+    return fit_binary(product, outcomes, weights)
+
+
+def fit_logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:
+    """Fit a map to logits of scores.
+
+    Parameters
+    ----------
+    x : [n] logits, finite.
+    y : [n] outcomes or rates, in [0, 1].
+    w : [n] weights above 0.
+
+    Examples
+    --------
+    >>> ten_expected, three_seen = np.full(1000, logit(0.01)), (np.arange(1000) < 3).astype(float)
+    >>> fitted = fit_logistic(ten_expected, three_seen, np.ones(1000))
+    >>> round(float(fitted.apply([0.01])[0]) * 1000, 1)
+    7.5
+    """
+    chances = expit(x)
+    information = w * chances * (1 - chances)
+    centred = x - (centre := float((information * x).sum() / information.sum()))
+    precision, mode = 0.0, _find_posterior_mode(centred, y, w, centre=centre, precision=0.0)
+    if not _refutes_level(mode, centred, w, centre):
+        precision = LEVEL_SPREAD**-2
+        mode = _find_posterior_mode(centred, y, w, centre=centre, precision=precision)
+    slope = max(mode[1], LEAST_LOGISTIC_SLOPE)
+    level = find_level(slope * centred, y, w, centre=centre, precision=precision)
+    return LogisticMap(slope, level - slope * centre)
+
+
+def _find_posterior_mode(
+    x: Floats, y: Floats, w: Floats, *, centre: float, precision: float
+) -> tuple[float, float]:
+    """Return level and slope by Newton's method; ``precision`` is that of the level's prior."""
+    basis = np.column_stack([np.ones_like(x), x])
+    prior, around = np.array([precision, SLOPE_SPREAD**-2]), np.array([centre, 1.0])
+    at = np.array([float(logit((w * y).sum() / w.sum())), 1.0])
+    for _ in range(100):
+        p = expit(basis @ at)
+        gradient = basis.T @ (w * (y - p)) - prior * (at - around)
+        curvature = (basis * (w * p * (1 - p))[:, None]).T @ basis + np.diag(prior)
+        step = np.clip(np.linalg.solve(curvature, gradient), -1, 1)
+        at += step
+        if np.abs(step).max() < 1e-10:
+            break
+    return float(at[0]), float(at[1])
+
+
+def _refutes_level(mode: tuple[float, float], x: Floats, w: Floats, centre: float) -> bool:
+    """Whether rows that decide alone put the level farther from the scores' than chance and drift do."""
+    level, slope = mode
+    p = expit(level + slope * x)
+    variance = LEVEL_SPREAD**2 + 1 / float((w * p * (1 - p)).sum())
+    return abs(level - centre) > REFUTED * variance**0.5
+
+
+def find_level(z: Floats, y: Floats, w: Floats, *, centre: float = 0.0, precision: float = 0.0) -> float:
+    """Find the shift of all logits after which probabilities add up to the outcomes.
+
+    Parameters
+    ----------
+    z, y, w : [n] logits, outcomes or rates, weights.
+    centre, precision : of a normal prior of the shift; a precision of 0 is none.
+
+    Examples
+    --------
+    >>> z, y, w = logit([0.1, 0.2]), np.array([0.2, 0.4]), np.array([50.0, 50.0])
+    >>> shift = find_level(z, y, w)
+    >>> round(float((w * expit(z + shift)).sum()), 6)
+    30.0
+    """
+    total = float((w * y).sum())
+
+    def excess(shift: float) -> float:
+        return float((w * expit(z + shift)).sum()) - total + precision * (shift - centre)
+
+    low, high = _find_bracket(excess)
+    return float(brentq(excess, low, high, xtol=1e-12))
+
+
+def _find_bracket(excess: Callable[[float], float]) -> tuple[float, float]:
+    """Widen an interval around 0 until the rising function changes its sign in it."""
+    low, high = -1.0, 1.0
+    while excess(low) > 0:
+        low *= 2
+    while excess(high) < 0:
+        high *= 2
+    return low, high
+
+
+def fit_isotonic_blocks(
+    x: Floats, y: Floats, weights: Floats, *, required: Sequence[npt.NDArray[np.bool_] | Floats], least: int
+) -> Blocks:
+    """Blocks of y that increase with x.
+
+    Parameters
+    ----------
+    x, y, weights : [n], at least one row, weights above 0.
+    required : for each of some kinds how many a row holds [n]; every block holds at least ``least`` of each
+        (all rows together may not).
+
+    Examples
+    --------
+    >>> x, y = np.array([0.0, 1.0, 2.0, 3.0]), np.array([0.0, 1.0, 0.0, 1.0])
+    >>> blocks = fit_isotonic_blocks(x, y, np.ones(4), required=(y, 1 - y), least=1)
+    >>> blocks.centres, blocks.means, blocks.support
+    (array([1.5]), array([0.5]), array([2.]))
+    """
+    order = np.argsort(x, kind="stable")
+    columns = [(weights * part)[order] for part in (np.ones_like(x), x, y)]
+    columns += [kind[order].astype(np.float64) for kind in required]
+    sums = _sum_runs(columns, np.flatnonzero(np.r_[True, np.diff(x[order]) > 0]))
+    fitted = isotonic_regression(sums[2] / sums[0], sample_weight=sums[0])
+    sums = _sum_runs(sums, np.flatnonzero(np.r_[True, np.diff(fitted) > 0]))
+    weight, moment, total, support, *_ = _sum_runs(sums, _merge_unsupported(np.column_stack(sums[3:]), least))
+    return Blocks(moment / weight, total / weight, support, float(x.min()), float(x.max()))
+
+
+def _sum_runs(columns: Sequence[Floats], starts: Codes) -> list[Floats]:
+    return [np.add.reduceat(column, starts) for column in columns]
+
+
+def _merge_unsupported(counts: Floats, least: int) -> Codes:
+    """Start a block where the one before has enough of every kind and what is left has too."""
+    upto = np.cumsum(counts, axis=0)
+    starts, held = [0], np.zeros(counts.shape[1])
+    for i in range(len(counts) - 1):
+        if (upto[i] - held >= least).all() and (upto[-1] - upto[i] >= least).all():
+            starts.append(i + 1)
+            held = upto[i]
+    return np.asarray(starts, dtype=np.intp)

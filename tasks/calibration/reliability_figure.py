@@ -1,17 +1,17 @@
-"""Reliability pictures: what was predicted against what happened, before and after calibration.
+"""Reliability pictures: predictions against outcomes, before and after calibration.
 
 ::
 
-    reliability_figure   the whole: two diagrams side by side, and below each where the predictions lie
-    segments_figure      a small diagram for each segment value, before in grey and after in blue
+    reliability_figure   [ before ] [ after ]     side by side, on axes that they share
+                         [ rows   ] [ rows  ]     histograms of the predictions
+    segments_figure      [ ] [ ] [ ] [ ]          a segment value each; before in grey, after in blue
 
-A point is at a bin's mean prediction and observed mean, the band is the 95 % interval that resamples
-users; on the dashed diagonal predictions are calibrated. Rare outcomes get logarithmic axes, since there
-a factor matters; a value head is drawn in the value's unit. Pictures are SVG with a ground of their own,
-light or dark as whoever looks at them prefers.
+A point is at a bin's mean prediction and observed mean; the band is the 95 % interval, with users resampled;
+on the dashed diagonal predictions are calibrated. Rare outcomes get logarithmic axes; a value head is drawn
+in the value's unit. Pictures are SVG with a background that follows the reader's light or dark preference.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +19,6 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.calibration.reliability import REPLICATES, Curve, reliability_curve
-from tasks.calibration.reliability_diagrams import draw_large, draw_small, format_ratio
-from tasks.calibration.reliability_shapes import Frame, ReliabilityFigure
 from tasks.evaluation.binary import Floats, check_rows, divide
 from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
 from tasks.evaluation.metric_rows import group_by_segment
@@ -28,12 +26,143 @@ from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
+from tasks.reports.numbers import format_estimate, format_number
+from tasks.reports.render import render
+from tasks.reports.scales import Scale, Tick, outline_steps
+
+_BINS: Final = 60
+"""Bars of a histogram."""
 
 RARE: Final = 0.05
 """Base rate below which axes are logarithmic: the diagonal of rarer outcomes would lie in one corner."""
 
 MOST_SEGMENTS: Final = 12
 """Segment values that are drawn: those that look least like calibrated."""
+
+_COLUMNS: Final = 4
+
+_FOOT: Final = 0.16
+"""Share of a small diagram's height that the histogram at its foot may take."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Limits of both axes, whether they are logarithmic, and whether outcomes are labels or values."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    rare: bool
+    binary: bool
+
+    @classmethod
+    def around(cls, curves: Sequence[Curve], *, rare: bool, binary: bool) -> "Frame":
+        """Hold every point; of rare outcomes all but the lowest predictions and the thin ends of bars."""
+        means = [float(m) for curve in curves for m in curve.predicted if m > 0]
+        rates = [r.value for curve in curves for r in curve.observed if r.value > 0] or means
+        if not rare or not means:
+            span = (0.0, max([*means, *rates, 1e-9]) * 1.1)
+            return cls(span, span, rare=False, binary=binary)
+        tails = [float(max(np.quantile(curve.predictions, 0.02), 1e-9)) for curve in curves]
+        top = min(1.0, 2 * max(*means, *rates))
+        limits = (min(*means, *tails) / 1.5, top), (min(*rates, *means) / 2.5, top)
+        return cls(*limits, rare=True, binary=binary)
+
+    def count(self, predictions: Floats) -> tuple[Floats, Floats]:
+        """Count predictions [n] by bin; return counts [bins] and edges [bins + 1]."""
+        edges = np.geomspace(*self.x, _BINS + 1) if self.rare else np.linspace(*self.x, _BINS + 1)
+        rows, _ = np.histogram(np.clip(predictions, edges[0], edges[-1]), bins=edges)
+        return rows.astype(np.float64), edges
+
+
+@dataclass(frozen=True)
+class Box:
+    """The place of a diagram in pixels, and its ticks."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A bin: where it lies, and what it says in words."""
+
+    x: float
+    y: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve, ``before`` or ``after``: its points, its band, and where bins of no outcome lie."""
+
+    name: str
+    line: str
+    band: str
+    points: Sequence[Point]
+    none: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Outer:
+    """Which axes of a diagram carry names: those at the outer edges."""
+
+    x: bool
+    y: bool
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """Curves in a box, under a heading of some lines; ``rows`` is the histogram at its foot, if any."""
+
+    frame: Box
+    outer: Outer
+    heading: Sequence[str]
+    diagonal: tuple[float, ...]
+    curves: Sequence[Line]
+    rows: str = ""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A histogram in a box of its own, in the colour of the curve above it."""
+
+    frame: Box
+    outer: Outer
+    name: str
+    rows: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """The name of an axis."""
+
+    x: int
+    y: int
+    words: str
+    upright: bool = False
+
+
+@dataclass(frozen=True)
+class ReliabilityFigure:
+    """A picture that is laid out; a heading has room for so many letters."""
+
+    title: str
+    description: str
+    width: int
+    height: int
+    letters: int
+    diagrams: Sequence[Diagram]
+    strips: Sequence[Strip]
+    labels: Sequence[Label]
+    small: bool = False
+
+    def to_svg(self) -> str:
+        """Write the picture as a file of its own."""
+        return render("reliability.svg.j2", figure=self)
 
 
 def reliability_figure(
@@ -143,3 +272,177 @@ def _segment_curve(p: Floats, y: Floats, who: Clusters, rows: npt.NDArray[np.boo
 def _miscalibration_p_value(ratio: Estimate) -> float:
     """Rank a ratio: the least p-value of "it is 1" first, an unknown one last."""
     return off_p_value(SegmentRatio(ratio), low=1.0, high=1.0) if ratio.known else 2.0
+
+
+def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> ReliabilityFigure:
+    """Lay out a large diagram for each curve, by ``before`` and ``after``, each above its histogram.
+
+    Examples
+    --------
+    >>> from tasks.calibration.reliability import reliability_curve
+    >>> from tasks.evaluation.resampling import Clusters
+    >>> p, y = np.array([0.1, 0.1, 0.4, 0.4]), np.array([0.0, 0.0, 0.0, 1.0])
+    >>> curve = reliability_curve(p, y, Clusters(np.arange(4), 4, "users"))
+    >>> frame = Frame.around([curve], rare=False, binary=True)
+    >>> (diagram,) = draw_large("click", {"after": curve}, frame).diagrams
+    >>> [(point.x, point.words) for point in diagram.curves[0].points]
+    [(137.8, 'predicted 0.1, observed 0 [?]'), (323.3, 'predicted 0.4, observed 0.5 [?]')]
+    """
+    several = len(curves) > 1
+    headings = {name: _describe(curve.ratio) for name, curve in curves.items()}
+    if several:
+        headings = {name: f"{name}: {words}" for name, words in headings.items()}
+    most = max(float(frame.count(curve.predictions)[0].max()) for curve in curves.values())
+    diagrams, strips = [], []
+    for column, (name, curve) in enumerate(curves.items()):
+        left = 76 + 360 * column
+        axes = _Axes.of(frame, left, 62, 340, 290)
+        outer = Outer(x=False, y=column == 0)
+        heading = (headings[name],)
+        diagrams.append(Diagram(axes.box(46, 32), outer, heading, axes.diagonal(), (axes.line(name, curve),)))
+        below = _Axes(axes.x, Scale(0.0, 1.1 * most, 434, 364))
+        strips.append(Strip(below.box(46, 24), Outer(x=True, y=column == 0), name, below.steps(frame, curve)))
+    width = 76 + 360 * len(curves)
+    return ReliabilityFigure(
+        title=title,
+        description=". ".join(headings.values()),
+        width=width,
+        height=478,
+        letters=60,
+        diagrams=diagrams,
+        strips=strips,
+        labels=[
+            Label((76 + width) // 2, 470, _predicted(frame)),
+            Label(18, 207, _observed(frame), upright=True),
+            Label(18, 399, "rows", upright=True),
+        ],
+    )
+
+
+def draw_small(
+    title: str, pairs: Mapping[tuple[str, str], Mapping[str, Curve]], frame: Frame
+) -> ReliabilityFigure:
+    """Lay out a small diagram for each segment value.
+
+    Parameters
+    ----------
+    pairs : by the segment's name and its ratio in words, the curves by ``before`` and ``after``.
+
+    Examples
+    --------
+    >>> from tasks.calibration.reliability import reliability_curve
+    >>> from tasks.evaluation.resampling import Clusters
+    >>> p, y = np.array([0.1, 0.1, 0.4, 0.4]), np.array([0.0, 0.0, 0.0, 1.0])
+    >>> curve = reliability_curve(p, y, Clusters(np.arange(4), 4, "users"))
+    >>> frame = Frame.around([curve], rare=False, binary=True)
+    >>> draw_small("click", {("source=ads", "1.00"): {"after": curve}}, frame).description
+    'source=ads: 1.00'
+    """
+    diagrams = []
+    for number, (heading, curves) in enumerate(pairs.items()):
+        row, column = divmod(number, _COLUMNS)
+        axes = _Axes.of(frame, 60 + 212 * column, 74 + 196 * row, 198, 140)
+        foot = _Axes(axes.x, Scale(0.0, 1.0, axes.y.start, axes.y.end))
+        outer = Outer(x=number + _COLUMNS >= len(pairs), y=column == 0)
+        lines = [axes.line(name, curve, band=name == "after") for name, curve in curves.items()]
+        rows = foot.steps(frame, curves["after"], share=_FOOT)
+        diagrams.append(Diagram(axes.box(46, 30), outer, heading, axes.diagonal(), lines, rows))
+    height = 56 + 196 * -(-len(pairs) // _COLUMNS) + 10
+    width = 60 + 212 * min(_COLUMNS, max(2, len(pairs)))
+    return ReliabilityFigure(
+        title=title,
+        description=". ".join(f"{name}: {ratio}" for name, ratio in pairs),
+        width=width,
+        height=height,
+        letters=34,
+        diagrams=diagrams,
+        strips=(),
+        labels=[
+            Label(
+                (60 + width) // 2, height - 8, f"{_predicted(frame)}; grey before and blue after calibration"
+            ),
+            Label(14, height // 2, _observed(frame), upright=True),
+        ],
+        small=True,
+    )
+
+
+def format_ratio(ratio: Estimate) -> str:
+    """Write the ratio of observed to predicted, or that it cannot be told.
+
+    Examples
+    --------
+    >>> format_ratio(Estimate(1.234, 1.1, 1.4, 900))
+    '1.23 [1.10, 1.40]'
+    """
+    if not ratio.known:
+        return "cannot be told"
+    return f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Both axes of a diagram."""
+
+    x: Scale
+    y: Scale
+
+    @classmethod
+    def of(cls, frame: Frame, left: int, top: int, width: int, height: int) -> "_Axes":
+        x = Scale(*frame.x, left, left + width, logarithmic=frame.rare)
+        return cls(x, Scale(*frame.y, top + height, top, logarithmic=frame.rare))
+
+    def box(self, beside: float, above: float) -> Box:
+        """Return the place, with named values so many pixels beside and above each other."""
+        left, right, bottom, top = (int(at) for at in (self.x.start, self.x.end, self.y.start, self.y.end))
+        return Box(left, top, right, bottom, self.x.ticks(beside), self.y.ticks(above))
+
+    def diagonal(self) -> tuple[float, ...]:
+        """Return both ends of the line on which predictions are calibrated."""
+        ends = max(self.x.low, self.y.low), min(self.x.high, self.y.high)
+        return tuple(float(scale.place(end)) for end in ends for scale in (self.x, self.y))
+
+    def line(self, name: str, curve: Curve, *, band: bool = True) -> Line:
+        value, low, high = (
+            np.array([getattr(rate, side) for rate in curve.observed]) for side in ("value", "low", "high")
+        )
+        seen = value >= self.y.low
+        bounded = np.isfinite(low)
+        points = tuple(self._points(curve, seen))
+        edge = [
+            *zip(self.x.place(curve.predicted[bounded]), self.y.place(high[bounded]), strict=True),
+            *zip(self.x.place(curve.predicted[bounded]), self.y.place(low[bounded]), strict=True),
+        ]
+        half = len(edge) // 2
+        return Line(
+            name,
+            line=" ".join(f"{point.x:g},{point.y:g}" for point in points),
+            band=" ".join(f"{x:g},{y:g}" for x, y in (*edge[:half], *edge[half:][::-1])) if band else "",
+            points=points,
+            none=self.x.place(curve.predicted[~seen]).tolist(),
+        )
+
+    def steps(self, frame: Frame, curve: Curve, *, share: float | None = None) -> str:
+        """Return the outline of a histogram of the predictions; with a share, the highest bar is so high."""
+        rows, edges = frame.count(curve.predictions)
+        heights = rows if share is None else share * rows / rows.max()
+        return outline_steps(self.y.place(heights), self.x.place(edges), base=self.y.start)
+
+    def _points(self, curve: Curve, seen: npt.NDArray[np.bool_]) -> Iterator[Point]:
+        rates = [rate for rate, shown in zip(curve.observed, seen, strict=True) if shown]
+        predicted = curve.predicted[seen]
+        xs, ys = self.x.place(predicted).tolist(), self.y.place([rate.value for rate in rates]).tolist()
+        for x, y, p, rate in zip(xs, ys, predicted.tolist(), rates, strict=True):
+            yield Point(x, y, f"predicted {format_number(p)}, observed {format_estimate(rate)}")
+
+
+def _describe(ratio: Estimate) -> str:
+    return f"observed / predicted {format_ratio(ratio)}"
+
+
+def _predicted(frame: Frame) -> str:
+    return "predicted probability" if frame.binary else "predicted, in the unit of the value"
+
+
+def _observed(frame: Frame) -> str:
+    return "observed rate" if frame.binary else "observed mean"

@@ -21,9 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.calibration.choice import Choice, Kind
+from tasks.calibration.choice import Choice, Kind, fit_map, read_segment_columns
 from tasks.calibration.pictures import draw_calibration
-from tasks.calibration.task_map import fit_map, read_segment_columns
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.evidence import CalibrationEvidence, PinnedModel, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures

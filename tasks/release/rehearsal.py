@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.calibration.joint import fit_joint
+from tasks.calibration.fit import fit_joint
 from tasks.calibration.pictures import draw_joint
 from tasks.calibration.reliability import curve_points
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, predicted, probability

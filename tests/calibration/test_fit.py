@@ -7,7 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.isotonic import IsotonicRegression
 
-from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_mean
+from tasks.calibration.fit import (
+    LOGISTIC_BELOW,
+    fit_binary,
+    fit_isotonic_blocks,
+    fit_joint,
+    fit_logistic,
+    fit_mean,
+)
 from tasks.errors import DataError
 from tasks.evaluation.binary import calibration_ratio, log_loss
 from tasks.ranking.maps import IsotonicMap, LogisticMap, expit, logit
@@ -223,3 +230,96 @@ def test_certain_scores_that_are_wrong_are_not_believed() -> None:
     plain = IsotonicRegression(out_of_bounds="clip").fit(scores, outcomes).predict(scores)
     assert mapped[certain].mean() < 1.5 * plain[certain].mean()
     assert (np.diff(mapped[np.argsort(scores)]) >= 0).all()
+
+
+def _chain(dependence: float) -> tuple[Floats, Floats, npt.NDArray[np.int64]]:
+    """Product of two factors, outcomes of the joint, users; the joint is that much more likely."""
+    rng = np.random.default_rng(3)
+    product = rng.beta(2, 20, 40_000) * rng.beta(2, 4, 40_000)
+    return product, (rng.random(40_000) < product * dependence).astype(float), rng.integers(2000, size=40_000)
+
+
+def test_a_product_that_holds_is_left_alone() -> None:
+    product, outcomes, users = _chain(1.0)
+    assert fit_joint(product, outcomes, users) is None
+
+
+def test_a_product_that_does_not_hold_gets_a_map() -> None:
+    product, outcomes, users = _chain(1.5)
+    found = fit_joint(product, outcomes, users)
+    assert found is not None
+    assert calibration_ratio(outcomes, found.apply(product)) == pytest.approx(1.0)
+
+
+def test_too_little_to_tell_gives_no_map() -> None:
+    product, outcomes, users = _chain(1.0)
+    assert fit_joint(product, np.zeros_like(outcomes), users) is None
+    assert fit_joint(product[:50], outcomes[:50], users[:50]) is None
+    assert fit_joint([0.1, 0.1], [1.0, 1.0], ["u", "v"]) is None
+
+
+def level(expected: float, seen: int) -> float:
+    """Return the positives that the map of a head which expects so many predicts where so many are seen."""
+    rows = 100_000
+    fitted = fit_logistic(
+        np.full(rows, logit(expected / rows)), (np.arange(rows) < seen).astype(float), np.ones(rows)
+    )
+    return rows * float(fitted.apply([expected / rows])[0])
+
+
+def test_three_reports_where_ten_are_expected_are_mostly_luck() -> None:
+    """By hand, with a prior of 16 reports: 10 exp(a) - 3 is 16 (-a) at a = -.2833, and 10 exp(a) is 7.53."""
+    assert level(10, 3) == pytest.approx(7.533, abs=0.01)
+
+
+def test_the_more_positives_the_less_the_scores_own_level_counts() -> None:
+    kept = [(level(n, n // 2) - n / 2) / (n / 2) for n in (10, 40, 160)]
+    assert kept == sorted(kept, reverse=True)
+    assert kept[-1] < 0.15
+
+
+@pytest.mark.parametrize("expected", [0.5, 2_000.0])
+def test_a_level_that_the_rows_refute_has_no_say(expected: float) -> None:
+    assert level(expected, 20) == pytest.approx(20, rel=1e-6)
+
+
+def test_a_level_without_chance_or_drift_is_told_better_than_by_the_rows_alone() -> None:
+    rng = np.random.default_rng(0)
+    seen = [int(n) for n in rng.poisson(8, 300) if n]
+    errors = [(np.log(level(8, n) / 8), np.log(n / 8)) for n in seen]
+    ours, rows_alone = np.sqrt(np.mean(np.square(errors), axis=0))
+    assert ours < rows_alone / 2
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 20))
+def test_blocks_increase_and_each_is_supported(seed: int, least: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = np.round(rng.normal(size=500), 2)
+    y, w = (rng.random(500) < 1 / (1 + np.exp(-x))).astype(float), rng.uniform(0.5, 2, 500)
+    found = fit_isotonic_blocks(x, y, w, required=(y == 1, y == 0), least=least)
+    assert (np.diff(found.centres) > 0).all()
+    assert (np.diff(found.means) > 0).all()
+    assert found.support.min() >= least
+    assert found.support.sum() == y.sum()
+    assert (found.first, found.last) == (x.min(), x.max())
+
+
+def test_two_neighbours_that_disagree_become_one_block() -> None:
+    x, y = np.array([1.0, 2.0, 3.0, 4.0]), np.array([0.0, 5.0, 1.0, 9.0])
+    found = fit_isotonic_blocks(x, y, np.ones(4), required=(np.ones(4, bool),), least=1)
+    assert found.means == pytest.approx([0, 3, 9])
+    assert found.centres == pytest.approx([1, 2.5, 4])
+
+
+def test_what_is_left_too_thin_joins_its_neighbour() -> None:
+    x, y = np.arange(5.0), np.arange(5.0)
+    found = fit_isotonic_blocks(x, y, np.ones(5), required=(np.ones(5, bool),), least=2)
+    assert found.support.tolist() == [2, 3]
+
+
+def test_tied_scores_share_a_block() -> None:
+    found = fit_isotonic_blocks(
+        np.zeros(4), np.array([0.0, 1, 0, 1]), np.ones(4), required=(np.ones(4, bool),), least=1
+    )
+    assert found.means.tolist() == [0.5]

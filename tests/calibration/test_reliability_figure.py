@@ -9,9 +9,20 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tasks.calibration.reliability_figure import MOST_SEGMENTS, reliability_figure, segments_figure
-from tasks.calibration.reliability_shapes import ReliabilityFigure
+from tasks.calibration.reliability import Curve, reliability_curve
+from tasks.calibration.reliability_figure import (
+    MOST_SEGMENTS,
+    Frame,
+    ReliabilityFigure,
+    draw_large,
+    draw_small,
+    format_ratio,
+    reliability_figure,
+    segments_figure,
+)
 from tasks.evaluation.observations import Observations
+from tasks.evaluation.resampling import Clusters
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE
 from tasks.reports.scales import Tick
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -30,6 +41,13 @@ ELEMENTS = {
     "polyline",
     "circle",
 }
+N = 3000
+RNG = np.random.default_rng(0)
+TRUTH = RNG.beta(1, 6, N)
+SOURCE = np.array(["ads", "feed", "mail"])[RNG.integers(3, size=N)]
+CATEGORY = np.array([f"c{i}" for i in range(14)])[RNG.integers(14, size=N)]
+HARMED = SOURCE == "mail"
+OUTCOMES = RNG.random(N) < np.where(HARMED, np.minimum(1, 2 * TRUTH), TRUTH)
 
 
 def rows(
@@ -107,15 +125,6 @@ def test_a_calibrated_bin_lies_on_the_diagonal() -> None:
         assert point.y == pytest.approx(y1 + (y2 - y1) * (point.x - x1) / (x2 - x1), abs=0.2)
 
 
-N = 3000
-RNG = np.random.default_rng(0)
-TRUTH = RNG.beta(1, 6, N)
-SOURCE = np.array(["ads", "feed", "mail"])[RNG.integers(3, size=N)]
-CATEGORY = np.array([f"c{i}" for i in range(14)])[RNG.integers(14, size=N)]
-HARMED = SOURCE == "mail"
-OUTCOMES = RNG.random(N) < np.where(HARMED, np.minimum(1, 2 * TRUTH), TRUTH)
-
-
 def test_segments_that_look_least_calibrated_are_drawn_first_and_the_rest_is_counted() -> None:
     figure = segments_figure(
         TRUTH, rows(TRUTH, OUTCOMES, segments={"source": SOURCE, "category": CATEGORY}), title="click"
@@ -184,3 +193,80 @@ def test_every_point_and_band_lies_within_the_picture() -> None:
                 for x, y in np.vstack((band, points)):
                     assert box.left <= x <= box.right
                     assert box.top <= y <= box.bottom
+
+
+def curve_of(predictions: "np.typing.NDArray[np.float64]") -> Curve:
+    size = len(predictions)
+    happened = (np.arange(size) % 3 == 0).astype(float)
+    return reliability_curve(predictions, happened, Clusters(np.arange(size), size, "users"))
+
+
+def test_a_frame_holds_every_bin_of_every_curve_and_begins_at_nothing() -> None:
+    curves = [curve_of(np.linspace(0.01, top, 200)) for top in (0.2, 0.8)]
+    frame = Frame.around(curves, rare=False, binary=True)
+    assert frame.x == frame.y
+    assert frame.x[0] == 0
+    shown = [
+        *(mean for one in curves for mean in one.predicted),
+        *(r.value for c in curves for r in c.observed),
+    ]
+    assert max(shown) < frame.x[1]
+
+
+def test_of_rare_outcomes_both_axes_are_logarithmic_and_end_at_one_at_most() -> None:
+    frame = Frame.around([curve_of(np.geomspace(0.001, 0.9, 300))], rare=True, binary=True)
+    assert 0 < frame.x[0] < frame.x[1] <= 1
+    assert 0 < frame.y[0] < frame.y[1] <= 1
+
+
+def test_without_any_prediction_above_zero_there_is_still_a_frame() -> None:
+    frame = Frame.around([], rare=True, binary=True)
+    assert (frame.rare, frame.x[0]) == (False, 0)
+    assert frame.x[1] > 0
+
+
+def test_every_row_is_counted_in_one_bar_also_beyond_the_frame() -> None:
+    rows, edges = Frame((0.01, 0.1), (0.01, 0.1), rare=True, binary=True).count(np.array([0.0, 0.05, 0.9]))
+    assert rows.sum() == 3
+    assert (rows[0], rows[-1]) == (1, 1)
+    assert np.allclose(edges[1:] / edges[:-1], edges[1] / edges[0])
+
+
+def curve(factor: float = 1.0) -> Curve:
+    p = np.linspace(0.01, 0.5, 200)
+    y = (np.arange(200) % 3 == 0).astype(float)
+    return reliability_curve(factor * p, y, Clusters(np.arange(200), 200, "users"))
+
+
+PAIR = {"before": curve(0.5), "after": curve()}
+FRAME = Frame.around(list(PAIR.values()), rare=False, binary=True)
+
+
+def test_two_diagrams_share_their_axes_and_the_left_one_names_the_upright() -> None:
+    figure = draw_large("click", PAIR, FRAME)
+    before, after = figure.diagrams
+    assert before.frame.y_ticks == after.frame.y_ticks
+    moved = after.frame.left - before.frame.left
+    assert [tick.at + moved for tick in before.frame.x_ticks] == [tick.at for tick in after.frame.x_ticks]
+    assert [diagram.outer.y for diagram in figure.diagrams] == [True, False]
+    assert [strip.outer.x for strip in figure.strips] == [True, True]
+    assert [strip.name for strip in figure.strips] == ["before", "after"]
+
+
+def test_small_diagrams_stand_four_in_a_row_and_the_lowest_of_each_column_is_named() -> None:
+    figure = draw_small("click", {(f"source={n}", "1.00"): PAIR for n in range(6)}, FRAME)
+    assert len({diagram.frame.left for diagram in figure.diagrams}) == 4
+    assert [diagram.outer.x for diagram in figure.diagrams] == [False, False, True, True, True, True]
+    assert [diagram.outer.y for diagram in figure.diagrams] == [True, False, False, False, True, False]
+    assert max(diagram.frame.bottom for diagram in figure.diagrams) < figure.height - 30
+    assert max(diagram.frame.right for diagram in figure.diagrams) <= figure.width
+
+
+def test_of_segments_only_the_calibrated_curve_has_a_band() -> None:
+    (diagram,) = draw_small("click", {("source=ads", "1.00"): PAIR}, FRAME).diagrams
+    assert [bool(line.band) for line in diagram.curves] == [False, True]
+    assert diagram.rows.startswith("M")
+
+
+def test_a_ratio_of_too_little_data_cannot_be_told() -> None:
+    assert format_ratio(UNKNOWN_ESTIMATE) == "cannot be told"

@@ -13,17 +13,21 @@ from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
 from tasks.calibration.fit import fit_binary
-from tasks.calibration.segment_fit import fit_segmented
+from tasks.calibration.segment_design import Design, Tallies
+from tasks.calibration.segment_fit import Variances, fit_segmented, shrink
 from tasks.errors import DataError
 from tasks.evaluation.binary import calibration_ratio, log_loss
 from tasks.ranking.maps import IsotonicMap, LogisticMap, expit, logit
-from tasks.ranking.segment_effects import MappedSegment
+from tasks.ranking.segment_effects import Cells, MappedSegment
 from tasks.ranking.segmented_map import SegmentedMap, apply_calibrator, calibrator_from_json
 
 Floats = npt.NDArray[np.float64]
 SEGMENTS = (MappedSegment("source", "source"), MappedSegment("device", "device"))
 SOURCES = {"feed": 0.6, "ads": 0.28, "search": 0.119, "rare": 0.001}
 DEVICES = {"phone": 0.7, "desk": 0.3}
+NEAR = np.r_[1e-9, np.geomspace(1e-9, 0.5, 300), 1 - np.geomspace(1e-9, 0.5, 300), 1 - 1e-9]
+PLACES = (*SEGMENTS, MappedSegment("season", "season"))
+CELLS = Cells(np.array([0, 1]), {"source": np.array([0, 1])}, {"source": ("ads", "feed")})
 
 
 @dataclass(frozen=True)
@@ -129,9 +133,6 @@ def test_fresh_rows_are_nearer_to_the_truth_than_with_one_map_or_a_map_for_each_
     ours = off(fresh.mapped(fitted))
     assert ours < 0.2 * off(one)
     assert ours < off(each)
-
-
-NEAR = np.r_[1e-9, np.geomspace(1e-9, 0.5, 300), 1 - np.geomspace(1e-9, 0.5, 300), 1 - 1e-9]
 
 
 @settings(max_examples=6)
@@ -260,9 +261,6 @@ def test_a_value_for_every_row_leaves_those_with_most_to_tell() -> None:
     assert np.abs(found.apply(scores, frame) - scores).mean() < 0.02
 
 
-PLACES = (*SEGMENTS, MappedSegment("season", "season"))
-
-
 def in_seasons(n: int, seed: int = 0, *, crossing: float = 1.0) -> World:
     """Each of eight cells is off by ``crossing`` up or down, no pair is off; nothing is with the rare source."""
     rng = np.random.default_rng(seed)
@@ -361,3 +359,42 @@ def test_at_1_in_10_000_segments_are_corrected_and_the_top_keeps_its_measure() -
 def test_a_slice_with_one_outcome_says_which_is_missing() -> None:
     with pytest.raises(DataError, match="there is no positive among 3 observed rows"):
         fit_segmented([0.1, 0.2, 0.3], [0.0, 0, 0], world(3).frame, SEGMENTS)
+
+
+CELL, LOGITS = np.repeat([0, 1], 8), np.tile(np.arange(-3.0, 1.0, 0.5), 2)
+
+
+def tallies(rows: float, effect: float) -> Tallies:
+    """Ads happen more often than their scores say by an effect on the logit, feed less often."""
+    counts = np.full(16, rows)
+    return Tallies(CELL, LOGITS, counts, counts * expit(LOGITS + np.where(CELL == 0, effect, -effect)))
+
+
+def difference(rows: float, effect: float = 0.4) -> float:
+    """Return the fitted difference of the two sources' offsets."""
+    counted = tallies(rows, effect)
+    offsets = shrink(counted, Design.of(CELLS, counted, np.full(16, 0.3))).at[0]  # noqa: PD008 - not of pandas
+    return float(offsets[0] - offsets[1])
+
+
+def test_a_thick_segment_is_moved_by_nearly_all_of_its_effect_and_a_thin_one_by_less() -> None:
+    assert difference(10_000) == pytest.approx(0.8, abs=0.15)
+    assert 0 <= difference(5) < difference(500) < 0.8
+
+
+def test_no_effect_stays_no_effect() -> None:
+    assert difference(10_000, effect=0.0) == pytest.approx(0.0, abs=0.01)
+
+
+def test_given_variances_are_kept() -> None:
+    counted = tallies(1000, 0.4)
+    design = Design.of(CELLS, counted, np.full(16, 0.3))
+    known = Variances.before(design)
+    assert shrink(counted, design, variances=known).variances is known
+
+
+def test_a_variance_of_next_to_nothing_leaves_no_effect() -> None:
+    counted = tallies(1000, 0.4)
+    design = Design.of(CELLS, counted, np.full(16, 0.3))
+    none = Variances(np.full((3, 1), 1e-9), np.empty(0))
+    assert np.abs(shrink(counted, design, variances=none).at).max() < 1e-3

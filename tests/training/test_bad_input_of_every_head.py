@@ -25,7 +25,7 @@ import pytest
 import yaml
 
 from tasks.calibration import step as calibrate
-from tasks.calibration.task_map import fit_map
+from tasks.calibration.choice import fit_map
 from tasks.errors import DataError, ImmatureLabels
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.maps import IdentityMap
