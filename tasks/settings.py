@@ -169,40 +169,40 @@ class Settings:
     )
     logs = Variable(
         "EQUIPOISE_LOGS",
-        "where relative sources begin: a folder, or `s3://bucket/prefix`",
+        "root of relative sources: a folder, or `s3://bucket/prefix`",
         "`logs` in the home",
         _text,
     )
     store = Variable(
         "EQUIPOISE_STORE",
-        "where labels, snapshots, quarantine, shadow, audit and the record of evidence lie: a folder, or `s3://bucket/prefix`",
+        "root of labels, snapshots, quarantine, shadow, audit and evidence records: a folder, or `s3://bucket/prefix`",
         "the home",
         _text,
     )
     threads = Variable(
-        "EQUIPOISE_THREADS", "threads of the engine", "what surface.yaml says, else every core", _threads
+        "EQUIPOISE_THREADS", "threads of the engine", "`engine.threads`, else every core", _threads
     )
     memory = Variable(
-        "EQUIPOISE_MEMORY", "memory of the engine, as in `4GB`", "what surface.yaml says, else 4GB", _memory
+        "EQUIPOISE_MEMORY", "memory of the engine, as in `4GB`", "`engine.memory`, else 4GB", _memory
     )
     spark_master = Variable(
         "EQUIPOISE_SPARK_MASTER",
-        "where Spark runs, for surfaces with the engine `spark`",
+        "Spark master of surfaces with the engine `spark`",
         "this machine",
         _text,
     )
-    java_home = Variable("JAVA_HOME", "the Java that Spark runs on", "the `java` on the PATH", _path)
+    java_home = Variable("JAVA_HOME", "the Java installation for Spark", "the `java` on the PATH", _path)
     airflow_port = Variable("EQUIPOISE_AIRFLOW_PORT", "port of Airflow in `make up`", "`8080`", _port(8080))
     mlflow_port = Variable("EQUIPOISE_MLFLOW_PORT", "port of MLflow in `make up`", "`5000`", _port(5000))
     mlflow_url = Variable(
         "EQUIPOISE_MLFLOW_URL",
-        "where people open MLflow: the address behind the buttons of the steps; `make up` sets it",
+        "the address of MLflow in links for people; set by `make up`",
         "`MLFLOW_TRACKING_URI`",
         _text,
     )
     tracking_uri = Variable(
         "MLFLOW_TRACKING_URI",
-        "the MLflow server of steps and of `equipoise`; `make up` and `make demo` bring their own",
+        "the MLflow server of steps and of `equipoise`; set by `make up` and `make demo`",
         "sqlite in the home",
         _text,
     )
@@ -210,40 +210,42 @@ class Settings:
     aws_key = Variable("AWS_ACCESS_KEY_ID", "the account there", "none", _text, secret=True)
     require_verified = Variable(
         "EQUIPOISE_REQUIRE_VERIFIED",
-        "`1`: `score`, `explain` and whatever serves a release load only what the audit vouches for, and "
-        "`release verify` asks for it",
+        "`1`: `score`, `explain`, `release verify` and served releases refuse bytes that no audited "
+        "update made champion or canary",
         "none",
         _flag,
     )
     audit_key = Variable(
         "EQUIPOISE_AUDIT_KEY",
-        "what rows of the audit are signed with, 64 hexadecimal digits or more; programs that have it "
-        "demand it",
+        "key that signs rows of the audit, 64 hexadecimal digits or more; with it signatures are required",
         "none",
         _key,
         secret=True,
     )
     postgresql = Variable(
         f"{_POSTGRESQL}<NAME>",
-        "connection string of the PostgreSQL server that sources call NAME",
+        "connection string of the PostgreSQL server NAME of sources",
         "none",
         lambda name, _: _addresses(),
         secret=True,
     )
     parts_of = Variable(
         "EQUIPOISE_PARTS_OF",
-        "the home that a process belongs to; `make up` sets it in all that it starts",
+        "the home of a process that `make up` started",
         "none",
         _path,
     )
     shared_data = Variable(
         "EQUIPOISE_SHARED_DATA",
-        "folder of the public data sets that tests and benchmarks read",
-        "`../shared/data` beside the repository",
+        "folder of the public data sets for tests and benchmarks",
+        "`../shared/data` next to the repository",
         lambda _, text: Path(text) if text else REPOSITORY.parent / "shared" / "data",
     )
     pictures = Variable(
-        "EQUIPOISE_PICTURES", "folder into which the browser tests write the docs' pictures", "none", _path
+        "EQUIPOISE_PICTURES",
+        "folder in which the browser tests write the pictures of the docs",
+        "none",
+        _path,
     )
     remake_golden = Variable(
         "EQUIPOISE_REMAKE_GOLDEN", "`1`: the tests of the label SQL write its stored text anew", "none", _text
