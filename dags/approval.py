@@ -173,7 +173,7 @@ def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
 
 def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> str:
     from tasks.promotion.moves import case as promotion_case
-    from tasks.stores.alias_moves import release_name
+    from tasks.stores.aliases import release_name
 
     name, champion = release_name(surface), case["champion"]
     versions = {f"release {case['release']}": case["release"], f"champion {champion}": champion}

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def tell_move(surface: str, result: "MoveResult") -> dict[str, Any]:
     """Say it in the run's note, let the step's link lead to the champion, and hand it on."""
-    from tasks.stores.alias_moves import release_name
+    from tasks.stores.aliases import release_name
 
     address = release_address(release_name(surface), result.champion)
     point_to(address)

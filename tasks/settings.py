@@ -133,14 +133,6 @@ def _flag(name: str, text: str) -> bool:
     return text == "1"
 
 
-def _key(name: str, text: str) -> bytes | None:
-    if text and not re.fullmatch(r"([0-9a-fA-F]{2}){32,}", text):
-        raise ContractError(
-            f"{name} is not a key: write 64 hexadecimal digits or more, as `openssl rand -hex 32` does"
-        )
-    return bytes.fromhex(text) if text else None
-
-
 def _port(default: int) -> Callable[[str, str], int]:
     def parse(name: str, text: str) -> int:
         if text and (not text.isdecimal() or not 1024 <= int(text) <= 65535):
@@ -214,13 +206,6 @@ class Settings:
         "update made champion or canary",
         "none",
         _flag,
-    )
-    audit_key = Variable(
-        "EQUIPOISE_AUDIT_KEY",
-        "key that signs rows of the audit, 64 hexadecimal digits or more; with it signatures are required",
-        "none",
-        _key,
-        secret=True,
     )
     postgresql = Variable(
         f"{_POSTGRESQL}<NAME>",

@@ -17,7 +17,7 @@ import pytest
 from tasks.promotion.moves import propose
 from tasks.release import view as release_view
 from tasks.stores import releases
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini

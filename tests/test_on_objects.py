@@ -18,7 +18,7 @@ from tasks.labels.vacuum import vacuum
 from tasks.logs.rows import NO_EVENT
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.stores import delta
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.delta import NewFiles
 from tasks.stores.location import ObjectPath
 from tasks.stores.workspace import Workspace

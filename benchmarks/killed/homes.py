@@ -14,8 +14,7 @@ from typing import Final
 
 from tasks.datasets.world.generate import generate
 from tasks.pipeline import retrain
-from tasks.stores import releases
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 
@@ -85,7 +84,7 @@ def _promote_twice(homes: Homes, home: Path) -> None:
     workspace = homes.open(homes.copy("promote", home))
     mini.set_champion(workspace, 1)
     retrain(workspace, as_of=mini.LATER)
-    moves = releases.alias_moves(workspace)
+    moves = workspace.aliases
     second = Entry(Kind.PROMOTE, "ana", 2, 1, "the second champion", "of no evidence")
     moves.add(lambda entries, aliases: second if aliases.get("champion") == 1 else None)
 

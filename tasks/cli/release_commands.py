@@ -147,13 +147,6 @@ def history(workspace: "Workspace") -> list[dict[str, Any]]:
     return view.history(workspace)
 
 
-@_release.command("home_feed")
-def sign(workspace: "Workspace") -> dict[str, Any]:
-    """Vouch for every row of the audit with the key of EQUIPOISE_AUDIT_KEY."""
-    newest = workspace.aliases.sign()
-    return {"rows": newest.number + 1, "seal": newest.seal}
-
-
 @_releases.command("home_feed --release challenger --input candidates.parquet --out scored.parquet")
 def score(
     workspace: "Workspace",

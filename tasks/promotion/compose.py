@@ -30,7 +30,7 @@ from tasks.release.reader import ReleaseReader
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.reports.words import vocabulary
 from tasks.settings import Settings
-from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.releases import find_release

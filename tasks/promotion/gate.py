@@ -36,7 +36,7 @@ from tasks.release.reader import ReleaseReader
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
 from tasks.replay.shadow import read_times
 from tasks.replay.shadow_verdicts import judge_serving
-from tasks.stores.alias_moves import OVERRIDE, mark_overridden
+from tasks.stores.aliases import OVERRIDE, mark_overridden
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import VERDICT
 from tasks.stores.runs import StepRun

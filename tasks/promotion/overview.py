@@ -23,8 +23,8 @@ from tasks.labels.store import LabelStore
 from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.promotion.provenance import DOSSIER, recorded_verdict
 from tasks.reports.words import UNKNOWN_BASELINE, Vocabulary, vocabulary
-from tasks.stores.alias_moves import CHAMPION, release_name
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.aliases import CHAMPION, release_name
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, parse_instant

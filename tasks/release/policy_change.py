@@ -13,7 +13,7 @@ from datetime import datetime
 from tasks.contracts import Contracts
 from tasks.errors import ContractError
 from tasks.release.trained import Trained
-from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.releases import find_release, tested_manifest
 from tasks.stores.workspace import Workspace

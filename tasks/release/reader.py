@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from tasks.release.view import VerifyResult, verify_bytes
-from tasks.stores.alias_moves import release_name
+from tasks.stores.aliases import release_name
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry

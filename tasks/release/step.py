@@ -25,7 +25,7 @@ from tasks.release.judges import Judges
 from tasks.release.parts import Pins, pin_examination, pin_tasks
 from tasks.release.refit import Refit
 from tasks.release.trained import TaskResult, split_results
-from tasks.stores.alias_moves import CHAMPION, release_name
+from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.parts import Part
 from tasks.stores.policies import refuse_silent_changes
 from tasks.stores.registry import Registry

@@ -22,7 +22,7 @@ from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.parts import pinned_files
 from tasks.settings import Settings
-from tasks.stores.alias_moves import CANARY_SHARE, OVERRIDE, Told
+from tasks.stores.aliases import CANARY_SHARE, OVERRIDE, MismatchSource
 from tasks.stores.audit import broken_entries
 from tasks.stores.digests import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
@@ -76,7 +76,7 @@ def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
         for it and it does not.
     """
     part = release_part(workspace, ref)
-    if Settings().require_verified and (doubt := workspace.aliases.doubt(part.sha256)):
+    if Settings().require_verified and (doubt := workspace.aliases.unverified(part.sha256)):
         raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {doubt}")
     return load(workspace, part.version)
 
@@ -229,7 +229,7 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
     moves = workspace.aliases
     mismatch, entries = moves.mismatch(), moves.audit.entries()
     problems = broken_entries(entries)
-    if mismatch is not None and mismatch.of is Told.AUDIT and not problems:
+    if mismatch is not None and mismatch.source is MismatchSource.AUDIT and not problems:
         if not entries:
             raise AuditMismatch(f"{mismatch}.")
         problems = {len(entries) - 1: mismatch.what}
@@ -241,7 +241,7 @@ def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
     part, moves = release_part(workspace, ref), workspace.aliases
     found, mismatch = verify_bytes(workspace, part), moves.mismatch()
     problems = [*found.problems, *([f"{mismatch}."] if mismatch else [])]
-    if mismatch is None and Settings().require_verified and (doubt := moves.doubt(part.sha256)):
+    if mismatch is None and Settings().require_verified and (doubt := moves.unverified(part.sha256)):
         problems.append(f"{doubt}.")
     return replace(found, problems=problems)
 

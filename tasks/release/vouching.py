@@ -32,6 +32,6 @@ def find_doubt(folder: Path, surface: str) -> str:
         if not settings.require_verified:
             return ""
         moves = Store.open(settings.home).aliases(surface)
-        return moves.doubt(folder_sha256(folder))
+        return moves.unverified(folder_sha256(folder))
     except (EquipoiseError, OSError) as error:
         return f"The audit of {surface} cannot be asked: {error}"

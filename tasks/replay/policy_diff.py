@@ -33,7 +33,7 @@ from tasks.replay.stream import build_slice, decided_blocks
 from tasks.reports.numbers import format_counted
 from tasks.reports.render import render
 from tasks.reports.words import vocabulary
-from tasks.stores.alias_moves import CHAMPION, release_name
+from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.releases import (
     find_release,
     list_releases,

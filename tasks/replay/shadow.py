@@ -45,7 +45,7 @@ from tasks.replay.scoring_trial import count_failures, sample_requests, time_sco
 from tasks.replay.shadow_examples import Explain, shadow_examples
 from tasks.replay.shadow_verdicts import TOLERANCE, judge_serving, judge_shadow
 from tasks.replay.slates import release_policy
-from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.aliases import CHAMPION
 from tasks.stores.delta import replace_rows
 from tasks.stores.releases import find_release, release_digests
 from tasks.stores.runs import StepRun

@@ -36,7 +36,7 @@ from tasks.replay.stream import decide_slice
 from tasks.replay.terms import composition
 from tasks.reports.numbers import format_counted
 from tasks.reports.words import vocabulary
-from tasks.stores.audit_history import champions
+from tasks.stores.audit import champions
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import release_digests, resolve_release, tested_manifest
 from tasks.stores.runs import StepRun

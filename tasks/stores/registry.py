@@ -275,6 +275,11 @@ class Registry:
         found = self._model(name)
         return {} if found is None else dict(found.tags)
 
+    def set_model_tag(self, name: str, tag: str, value: str) -> None:
+        """Set a tag of a registered model, unless it has this value."""
+        if self.model_tags(name).get(tag) != value:
+            self.client.set_registered_model_tag(name, tag, value)
+
     def _location(self, part: Part) -> str:
         return str(self.client.get_logged_model(self.model_id(part)).artifact_location)
 

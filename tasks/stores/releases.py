@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, TypedDict
 
-from tasks.stores.alias_moves import CHAMPION, release_name
+from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tasks.errors import ContractError
 from tasks.settings import Settings
-from tasks.stores.alias_moves import AliasMoves
+from tasks.stores.aliases import ReleaseAliases
 from tasks.stores.audit import Audit
 from tasks.stores.database import artifacts_of
 from tasks.stores.location import Location, locate
@@ -83,9 +83,9 @@ class Store:
         """Return the audit of a surface's releases."""
         return Audit(self.root, surface)
 
-    def aliases(self, surface: str) -> AliasMoves:
+    def aliases(self, surface: str) -> ReleaseAliases:
         """Return the aliases of a surface's releases."""
-        return AliasMoves(self.audit(surface), self.registry)
+        return ReleaseAliases(self.audit(surface), self.registry)
 
     def alone(self, name: str, *, doing: str) -> AbstractContextManager[None]:
         """Keep other processes of this machine out of a body of this name; see `locks.alone`."""

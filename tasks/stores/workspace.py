@@ -10,7 +10,7 @@ from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.contracts.surface import EngineName
 from tasks.errors import ContractError, unknown
 from tasks.settings import Settings
-from tasks.stores.alias_moves import AliasMoves
+from tasks.stores.aliases import ReleaseAliases
 from tasks.stores.audit import Audit
 from tasks.stores.flush import flush_files
 from tasks.stores.location import Location, locate
@@ -84,7 +84,7 @@ class Workspace:
         return self.store.audit(self.surface)
 
     @property
-    def aliases(self) -> AliasMoves:
+    def aliases(self) -> ReleaseAliases:
         """The aliases of this surface's releases."""
         return self.store.aliases(self.surface)
 

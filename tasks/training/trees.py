@@ -22,7 +22,7 @@ from tasks.contracts.chains import HEAD_FILE, head_plan
 from tasks.contracts.training import Objective
 from tasks.errors import ContractError, DataError
 from tasks.ranking.features import FeatureEncoder
-from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER, ENCODER, Part
 from tasks.stores.releases import find_release, tested_manifest

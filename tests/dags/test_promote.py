@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import ContractError, GateRefused, StoreError
-from tasks.stores.audit_row import Kind
+from tasks.stores.audit import Kind
 from tasks.stores.store import Store
 from tests.dags.conftest import REPOSITORY, parse, steps_of, write_surface
 from tests.stores.registered import MODEL, new_aliases, register

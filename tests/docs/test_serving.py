@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tasks.stores.alias_moves import AliasMoves
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.aliases import ReleaseAliases
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.tracking import current, tracking_uri
 from tests.docs.pages import DOCS, blocks
 from tests.stores.registered import MODEL, new_aliases, register
@@ -15,7 +15,7 @@ from tests.stores.registered import MODEL, new_aliases, register
 
 
 @pytest.fixture
-def moves(tmp_path: Path) -> AliasMoves:
+def moves(tmp_path: Path) -> ReleaseAliases:
     """Two releases, of which the first is champion."""
     moves = new_aliases(tmp_path / "home")
     register(moves, "one", "two")
@@ -23,7 +23,7 @@ def moves(tmp_path: Path) -> AliasMoves:
     return moves
 
 
-def traffic(moves: AliasMoves) -> dict[int, float]:
+def traffic(moves: ReleaseAliases) -> dict[int, float]:
     page: dict[str, Any] = {}
     exec(CODE, page)  # noqa: S102 - the page's own code
     with current(tracking_uri(moves.registry.home)):
@@ -31,7 +31,7 @@ def traffic(moves: AliasMoves) -> dict[int, float]:
     return shares
 
 
-def test_the_shares_are_those_of_the_moves(moves: AliasMoves) -> None:
+def test_the_shares_are_those_of_the_moves(moves: ReleaseAliases) -> None:
     assert traffic(moves) == {1: 1.0}
     moves.add(lambda *_: Entry(Kind.CANARY, "ana", 2, 1, "carts rose", "e", share=0.25))
     assert traffic(moves) == {1: 0.75, 2: 0.25}

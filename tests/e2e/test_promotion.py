@@ -25,7 +25,7 @@ from deploy.layout import HOST
 from tasks.cli import main
 from tasks.errors import StoreError
 from tasks.pipeline import retrain
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tests.docs.pages import DOCS, blocks, examples
 from tests.e2e.installation import Installation

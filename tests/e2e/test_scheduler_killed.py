@@ -16,7 +16,7 @@ import pytest
 from deploy.supervisor import records
 from tasks.pipeline import retrain
 from tasks.release import view
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.manifest import Role
 from tasks.stores.releases import release_manifest
 from tasks.stores.store import Store

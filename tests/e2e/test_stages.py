@@ -26,7 +26,7 @@ import pytest
 from tasks.cli import main
 from tasks.pipeline import retrain
 from tasks.stores import delta
-from tasks.stores.audit_row import SCHEMA, Entry, Kind
+from tasks.stores.audit import SCHEMA, Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.e2e.installation import Installation

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tasks.stores.audit_row import Kind
+from tasks.stores.audit import Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import format_instant
 from tests.e2e.installation import PATIENCE, Installation

@@ -30,7 +30,7 @@ import yaml
 from tasks.cli import main
 from tasks.contracts.yaml_file import read_yaml
 from tasks.pipeline import RetrainResult, retrain
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home
 from tests.stores.plain_evidence import read_plain

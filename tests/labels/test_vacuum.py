@@ -9,7 +9,7 @@ from tasks.errors import StoreError
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.labels.vacuum import VacuumResult, vacuum
-from tasks.stores.alias_moves import release_name
+from tasks.stores.aliases import release_name
 from tasks.stores.releases import SNAPSHOT
 from tasks.stores.runs import StepKey
 from tasks.stores.workspace import Workspace

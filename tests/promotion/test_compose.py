@@ -10,7 +10,7 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.promotion.compose import list_overrides, mlflow_pages, pinned_utility, recompose
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.readiness.facts import State
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.releases import release_manifest
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace

@@ -10,7 +10,7 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.labels.calendar import DayState
 from tasks.promotion import overview
 from tasks.stores import delta
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.tracking import current
 from tasks.stores.workspace import Workspace

@@ -21,7 +21,7 @@ import pytest
 from tasks import columns as c
 from tasks.ranking.scoring import Scorer
 from tasks.replay import shadow
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tests.docs.pages import DOCS, blocks
 from tests.feeds.toy_release import NAME, UTILITY, a_frame, register_toy, toy_files

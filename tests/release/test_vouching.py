@@ -7,7 +7,7 @@ import mlflow.pyfunc
 import pytest
 
 from tasks.release.loading import load_release
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.tracking import current, tracking_uri
 from tests.feeds.toy_release import NAME, a_frame, register_toy
@@ -61,7 +61,7 @@ def test_an_audit_that_is_lost_vouches_for_nothing(home: Path) -> None:
     audit = home / "audit"
     kept = audit.rename(home / "kept")
     try:
-        with pytest.raises(Exception, match=r"none of them is the row that MLflow knows"):
+        with pytest.raises(Exception, match=r"none of them is the row that MLflow names"):
             load(home, "@champion")
     finally:
         kept.rename(audit)

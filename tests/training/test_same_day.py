@@ -34,7 +34,7 @@ from tasks.promotion.provenance import read_recipes
 from tasks.release import step as release
 from tasks.release.reader import ReleaseReader
 from tasks.release.trained import Trained
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.parts import Part
 from tasks.stores.tracking import PatientClient
 from tasks.stores.workspace import Workspace

@@ -24,9 +24,8 @@ from tasks.promotion.gates.loosened import long_standing_reviewers, name_loosene
 from tasks.promotion.moves.approvals import Answer, Question, name_signers, require_answers, require_several
 from tasks.promotion.moves.override import Override
 from tasks.promotion.moves.rules import Case, Mover, Support, Terms
-from tasks.stores.alias_moves import CHAMPION
-from tasks.stores.audit_history import since_last_move
-from tasks.stores.audit_row import ANSWERS, NOBODY, Entry, Kind
+from tasks.stores.aliases import CHAMPION
+from tasks.stores.audit import ANSWERS, NOBODY, Entry, Kind, since_last_move
 from tasks.stores.parts import Part
 from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace

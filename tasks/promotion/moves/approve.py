@@ -15,7 +15,7 @@ from tasks.promotion.moves.answers import answer
 from tasks.promotion.moves.approvals import Answer
 from tasks.promotion.moves.promote import Judge
 from tasks.promotion.moves.rules import Support
-from tasks.stores.audit_row import one_line
+from tasks.stores.audit import one_line
 from tasks.stores.workspace import Workspace
 
 

@@ -34,7 +34,7 @@ from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
 from tasks.promotion.pages.reasons import say_reasons
 from tasks.reports.words import Vocabulary, vocabulary
-from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import release_manifest, release_part
 from tasks.stores.workspace import Workspace

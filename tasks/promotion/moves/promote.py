@@ -43,8 +43,8 @@ from tasks.promotion.moves.rules import (
     require_support,
 )
 from tasks.release.reader import ReleaseReader
-from tasks.stores.alias_moves import CANARY, CHAMPION, AliasMoves
-from tasks.stores.audit_row import Entry, Kind, one_line
+from tasks.stores.aliases import CANARY, CHAMPION, ReleaseAliases
+from tasks.stores.audit import Entry, Kind, one_line
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
 from tasks.stores.releases import VERDICT, release_part
@@ -217,7 +217,7 @@ def _decide(
     return signing.sign(entry, entries)
 
 
-def _refuse_mismatch(moves: AliasMoves) -> None:
+def _refuse_mismatch(moves: ReleaseAliases) -> None:
     if mismatch := moves.mismatch():
         raise AuditMismatch(f"{mismatch}.")
 
@@ -235,7 +235,7 @@ def _promotable(reader: ReleaseReader, part: Part) -> Manifest:
     return manifest
 
 
-def _already(moves: AliasMoves, part: Part, run: str, stage: str | None) -> MoveResult | None:
+def _already(moves: ReleaseAliases, part: Part, run: str, stage: str | None) -> MoveResult | None:
     """Return the result where there is nothing to do: it is there already, or this run has made its move.
 
     A canary becomes champion only where that stage is asked for: a command that is repeated means the same.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tasks.promotion.moves.rules import POLICIES, changed_contracts
-from tasks.stores.alias_moves import CHAMPION
+from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import (
     BACKFILLED,

@@ -13,9 +13,8 @@ from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.promotion.moves.promote import MoveResult
 from tasks.promotion.provenance import recorded_verdict
 from tasks.release.view import verify_bytes
-from tasks.stores.alias_moves import CANARY, CHAMPION, PREVIOUS, AliasMoves, Mismatch, Told
-from tasks.stores.audit_history import last_alias_move
-from tasks.stores.audit_row import Entry, Kind, one_line
+from tasks.stores.aliases import CANARY, CHAMPION, PREVIOUS, Mismatch, MismatchSource, ReleaseAliases
+from tasks.stores.audit import Entry, Kind, last_alias_move, one_line
 from tasks.stores.parts import Part
 from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace
@@ -83,7 +82,7 @@ def _refuse_unsaid(
     """Refuse to take ``previous`` for granted where there is none, or where somebody may have moved it."""
     if to is not None:
         return
-    if mismatch is not None and mismatch.of is not Told.AUDIT:
+    if mismatch is not None and mismatch.source is not MismatchSource.AUDIT:
         raise AuditMismatch(f"{mismatch.what}. Say with --to VERSION which release is meant to be champion")
     if PREVIOUS not in aliases:
         raise ContractError(
@@ -92,9 +91,9 @@ def _refuse_unsaid(
         )
 
 
-def _say_others(moves: AliasMoves, but: Collection[int | None], mismatch: Mismatch | None) -> str:
+def _say_others(moves: ReleaseAliases, but: Collection[int | None], mismatch: Mismatch | None) -> str:
     """Say which releases are left to go back to, by what can be believed."""
-    unbelieved = mismatch is not None and mismatch.of is Told.AUDIT
+    unbelieved = mismatch is not None and mismatch.source is MismatchSource.AUDIT
     others = [] if unbelieved else sorted(moves.served().difference(but))
     if not others:
         return "Bring it back from a backup: no other release that served is known"
@@ -109,11 +108,11 @@ def _refuse_strangers(
     workspace: Workspace, part: Part, aliases: Mapping[str, int], mismatch: Mismatch | None
 ) -> None:
     """Refuse to go back to what never served: that would be a promotion without gates."""
-    told = None if mismatch is None else mismatch.of
-    if told is not Told.AUDIT and part.version in workspace.aliases.served():
+    told = None if mismatch is None else mismatch.source
+    if told is not MismatchSource.AUDIT and part.version in workspace.aliases.served():
         return
     serving = {aliases.get(alias) for alias in (CHAMPION, PREVIOUS)}
-    if told not in {Told.AUDIT, Told.ALIASES} or part.version not in serving:
+    if told not in {MismatchSource.AUDIT, MismatchSource.ALIASES} or part.version not in serving:
         raise ContractError(
             f"{part} was never champion, so there is no going back to it. `equipoise promote` is the way"
         )

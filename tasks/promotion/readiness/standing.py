@@ -27,8 +27,8 @@ from tasks.promotion.readiness.facts import (
     State,
     conclusive_subjects,
 )
-from tasks.stores.alias_moves import CHAMPION, release_name
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.aliases import CHAMPION, release_name
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.parts import Part
 from tasks.stores.releases import part_manifest, release_manifest
 from tasks.stores.runs import D

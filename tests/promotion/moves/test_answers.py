@@ -14,7 +14,7 @@ from tasks.errors import GateRefused
 from tasks.promotion.moves import answers, promote, rollback
 from tasks.promotion.moves.answers import Signing
 from tasks.promotion.moves.approvals import Answer
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.promotion.moves.moving import judge_once, moved_aliases, moves, promote_2

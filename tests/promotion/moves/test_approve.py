@@ -10,7 +10,7 @@ from tasks.cli import main
 from tasks.errors import ContractError, GateRefused
 from tasks.promotion.moves import approve
 from tasks.promotion.moves.approve import ApproveResult, Reply, account_name
-from tasks.stores.audit_row import Kind
+from tasks.stores.audit import Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini

@@ -150,7 +150,7 @@ def test_a_canary_set_by_hand_is_noticed_and_going_back_ends_it(there: Workspace
     registry = Store.open(there.home).registry
     registry.set_alias(registry.part(MODEL, 2), "canary")
     (problem,) = view.verify(there, "champion").problems
-    assert "The registry says champion = 1, canary = 2" in problem
+    assert "In the registry, champion = 1, canary = 2" in problem
     with pytest.raises(AuditMismatch, match="by hand"):
         promote_2(there)
     rollback.run(there, why="nobody approved it", by="sam", to="1")

@@ -10,7 +10,7 @@ from tasks.pipeline import recheck
 from tasks.promotion.moves import case as promotion_case
 from tasks.promotion.moves.case import CaseResult
 from tasks.promotion.moves.rules import Support
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import NAME, Retrained, step_runs

@@ -22,7 +22,7 @@ from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
 from tasks.stores import releases
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME

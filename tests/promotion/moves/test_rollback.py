@@ -13,7 +13,7 @@ from tasks.promotion.moves import promote, rollback
 from tasks.promotion.moves.rules import Mover
 from tasks.release import view as release_view
 from tasks.stores import delta
-from tasks.stores.audit_row import SCHEMA, Entry, Kind
+from tasks.stores.audit import SCHEMA, Entry, Kind
 from tasks.stores.workspace import Workspace
 from tasks.training import plan
 from tests.feeds import mini
@@ -70,14 +70,14 @@ def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
 ) -> None:
     registry = workspace.store.registry
     registry.set_alias(registry.part(MODEL, 2), "champion")
-    by_hand = "The registry says champion = 2; by the last audited move it is champion = 1"
+    by_hand = "In the registry, champion = 2; by the last audited move, champion = 1"
     (problem,) = release_view.verify(workspace, 2).problems
     assert problem.startswith(f"Somebody moved an alias of {MODEL} by hand. {by_hand}.")
     assert (
         plan.run(workspace, as_of=LATER).mismatch == f"Somebody moved an alias of {MODEL} by hand. {by_hand}."
     )
     assert f"Somebody moved an alias of {MODEL} by hand. {by_hand}" in caplog.text
-    with pytest.raises(AuditMismatch, match="Put it right with `equipoise rollback home_feed --to VERSION"):
+    with pytest.raises(AuditMismatch, match="Repair it with `equipoise rollback home_feed --to VERSION"):
         promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=judge_once, support=TESTED)
     registry.set_alias(registry.part(MODEL, 1), "previous")
     with pytest.raises(AuditMismatch, match="Say with --to VERSION"):

@@ -9,22 +9,21 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
-from tasks.stores.alias_mismatch import name_row
-from tasks.stores.alias_moves import AliasMoves, Told
-from tasks.stores.audit_row import Entry, Kind
+from tasks.stores.aliases import MismatchSource, ReleaseAliases, name_row
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
-from tests.stores.registered import MODEL, new_aliases, register
+from tests.stores.registered import MODEL, append, new_aliases, register
 
 PROMOTED = Entry(Kind.PROMOTE, "ana", 1, None, "the first")
 
 
-def audit_folder(moves: AliasMoves) -> Path:
+def audit_folder(moves: ReleaseAliases) -> Path:
     assert isinstance(moves.audit.path, Path)
     return moves.audit.path
 
 
 @pytest.fixture(scope="module")
-def settled(tmp_path_factory: pytest.TempPathFactory) -> AliasMoves:
+def settled(tmp_path_factory: pytest.TempPathFactory) -> ReleaseAliases:
     """Three releases; 1, then 2 were promoted, the latter approved."""
     moves = new_aliases(tmp_path_factory.mktemp("settled") / "home")
     register(moves, "one", "two", "three")
@@ -35,27 +34,27 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> AliasMoves:
 
 
 @pytest.fixture
-def moves(settled: AliasMoves, tmp_path: Path) -> AliasMoves:
+def moves(settled: ReleaseAliases, tmp_path: Path) -> ReleaseAliases:
     shutil.copytree(settled.registry.home, tmp_path / "home")
     return Store.open(tmp_path / "home").aliases("feed")
 
 
-def aliases(moves: AliasMoves) -> dict[str, int]:
+def aliases(moves: ReleaseAliases) -> dict[str, int]:
     return moves.registry.aliases(MODEL)
 
 
-def told(moves: AliasMoves) -> Told | None:
+def told(moves: ReleaseAliases) -> MismatchSource | None:
     mismatch = moves.mismatch()
-    return None if mismatch is None else mismatch.of
+    return None if mismatch is None else mismatch.source
 
 
-def mend(moves: AliasMoves, release: int) -> Entry | None:
+def mend(moves: ReleaseAliases, release: int) -> Entry | None:
     return moves.mend(
         lambda _, aliases: Entry(Kind.ROLLBACK, "sam", release, aliases.get("champion"), "back")
     )
 
 
-def assert_one_rollback_mends(moves: AliasMoves) -> None:
+def assert_one_rollback_mends(moves: ReleaseAliases) -> None:
     mend(moves, 1)
     assert moves.mismatch() is None
     assert moves.settle() == aliases(moves) == {"champion": 1, "previous": 1}
@@ -64,7 +63,7 @@ def assert_one_rollback_mends(moves: AliasMoves) -> None:
     assert (last.release, last.why) == (1, "back")
 
 
-def test_every_row_knows_its_releases_by_their_bytes(moves: AliasMoves) -> None:
+def test_every_row_knows_its_releases_by_their_bytes(moves: ReleaseAliases) -> None:
     registry = moves.registry
     one, two = (registry.part(MODEL, version).sha256 for version in (1, 2))
     known = [(entry.sha256, entry.champion_sha256) for entry in moves.audit.entries()]
@@ -73,12 +72,12 @@ def test_every_row_knows_its_releases_by_their_bytes(moves: AliasMoves) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 1, 2])
-def test_rows_that_were_lost_are_missed_and_one_rollback_is_enough(moves: AliasMoves, left: int) -> None:
+def test_rows_that_were_lost_are_missed_and_one_rollback_is_enough(moves: ReleaseAliases, left: int) -> None:
     rows = moves.audit.entries()[:left]
     moves.audit.set_aside()
     for row in rows:
         moves.audit.append(row, seen=moves.audit.read())
-    assert told(moves) is Told.AUDIT
+    assert told(moves) is MismatchSource.AUDIT
     with pytest.raises(StoreError, match=r"rollback feed --to VERSION --why TEXT`, once"):
         moves.settle()
     with pytest.raises(StoreError):
@@ -86,7 +85,7 @@ def test_rows_that_were_lost_are_missed_and_one_rollback_is_enough(moves: AliasM
     assert_one_rollback_mends(moves)
 
 
-def test_the_new_audit_says_what_it_replaces_and_the_old_one_is_kept(moves: AliasMoves) -> None:
+def test_the_new_audit_says_what_it_replaces_and_the_old_one_is_kept(moves: ReleaseAliases) -> None:
     (audit_folder(moves) / "_delta_log" / f"{2:020}.json").write_text("{torn", encoding="utf-8")
     mend(moves, 1)
     (first,) = moves.audit.entries()
@@ -108,7 +107,7 @@ def torn(file: Path, how: str, draw: random.Random) -> None:
 
 @pytest.mark.parametrize("how", ["empty", "cut", "flipped", "lost"])
 def test_whatever_file_of_the_audit_is_torn_its_rows_are_true_or_told_and_one_rollback_mends(
-    settled: AliasMoves, tmp_path: Path, how: str
+    settled: ReleaseAliases, tmp_path: Path, how: str
 ) -> None:
     draw, true = random.Random(how), settled.audit.entries()  # noqa: S311 - a seed, no secret
     folder = audit_folder(settled)
@@ -122,7 +121,7 @@ def test_whatever_file_of_the_audit_is_torn_its_rows_are_true_or_told_and_one_ro
 
 
 def test_a_folder_that_may_not_be_read_is_not_taken_for_a_torn_audit(
-    moves: AliasMoves, monkeypatch: pytest.MonkeyPatch
+    moves: ReleaseAliases, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (audit_folder(moves) / "_delta_log" / f"{2:020}.json").write_bytes(b"")
     monkeypatch.setattr("tasks.stores.audit.access", lambda *_: False)
@@ -134,42 +133,37 @@ def test_a_folder_that_may_not_be_read_is_not_taken_for_a_torn_audit(
 @pytest.mark.parametrize("tag", ["equipoise.moves", "equipoise.audit"])
 @pytest.mark.parametrize("value", ["", "abc", "-1", "1e3", "\u0661", "2 nothing", "0x10", "9" * 40])
 def test_a_tag_that_is_no_row_is_told_and_one_rollback_puts_it_right(
-    settled: AliasMoves, tmp_path: Path, tag: str, value: str
+    settled: ReleaseAliases, tmp_path: Path, tag: str, value: str
 ) -> None:
     moves = Store.open(Path(shutil.copytree(settled.registry.home, tmp_path / "home"))).aliases("feed")
     moves.registry.client.set_registered_model_tag(MODEL, tag, value)
     mismatch = moves.mismatch()
     assert mismatch is not None
-    assert (mismatch.of, mismatch.what.startswith(f"Somebody set the tag {tag}")) == (Told.ALIASES, True)
+    assert (mismatch.source, mismatch.what.startswith(f"Somebody set the tag {tag}")) == (
+        MismatchSource.ALIASES,
+        True,
+    )
     assert_one_rollback_mends(moves)
     assert len(moves.audit.entries()) == 4, "the audit is whole and goes on"
 
 
-def without_digests(entries: tuple[Entry, ...]) -> list[Entry]:
-    return [replace(entry, sha256=None, champion_sha256=None, seal=None) for entry in entries]
-
-
-@pytest.mark.parametrize("known_by", ["digest", "time"])
 def test_a_release_that_only_shares_the_number_is_never_champion(
-    settled: AliasMoves, tmp_path: Path, known_by: str, monkeypatch: pytest.MonkeyPatch
+    settled: ReleaseAliases, tmp_path: Path
 ) -> None:
     """MLflow's database was lost, the audit kept: version numbers begin again."""
     moves = new_aliases(tmp_path / "home")
     shutil.copytree(audit_folder(settled), audit_folder(moves))
     register(moves, "one", "another two")
-    if known_by == "time":  # rows of a program that wrote no digest
-        entries = tuple(without_digests(settled.audit.entries()))
-        monkeypatch.setattr("tasks.stores.audit.Audit.entries", lambda _: entries)
     with pytest.raises(AuditMismatch, match="The registry is younger than the audit of feed: row 2"):
         moves.settle()
     with pytest.raises(StoreError, match="younger"):
         moves.add(lambda *_: replace(PROMOTED, release=2))
     assert aliases(moves) == {}
-    assert moves.served() == ({1} if known_by == "digest" else set())
+    assert moves.served() == {1}
 
 
 def test_a_registry_that_lacks_the_release_is_younger_too_and_goes_back_to_one_that_it_has(
-    settled: AliasMoves, tmp_path: Path
+    settled: ReleaseAliases, tmp_path: Path
 ) -> None:
     """An older backup of MLflow was restored."""
     moves = new_aliases(tmp_path / "home")
@@ -183,7 +177,7 @@ def test_a_registry_that_lacks_the_release_is_younger_too_and_goes_back_to_one_t
     assert len(moves.audit.entries()) == 4
 
 
-def test_where_no_release_is_left_the_way_out_is_a_new_audit(settled: AliasMoves, tmp_path: Path) -> None:
+def test_where_no_release_is_left_the_way_out_is_a_new_audit(settled: ReleaseAliases, tmp_path: Path) -> None:
     moves = new_aliases(tmp_path / "home")
     shutil.copytree(audit_folder(settled), audit_folder(moves))
     register(moves, "another one")
@@ -194,26 +188,16 @@ def test_where_no_release_is_left_the_way_out_is_a_new_audit(settled: AliasMoves
     assert moves.mismatch() is None
 
 
-def test_a_release_that_was_deleted_is_missed(moves: AliasMoves) -> None:
+def test_a_release_that_was_deleted_is_missed(moves: ReleaseAliases) -> None:
     moves.registry.client.delete_model_version(MODEL, "2")
-    assert told(moves) is Told.REGISTRY
+    assert told(moves) is MismatchSource.REGISTRY
     assert_one_rollback_mends(moves)
 
 
-def test_what_a_program_before_this_one_left_agrees(moves: AliasMoves) -> None:
-    """It tagged the number of the last move alone."""
-    client = moves.registry.client
-    client.set_registered_model_tag(MODEL, "equipoise.moves", "2")
-    client.delete_registered_model_tag(MODEL, "equipoise.audit")
-    assert moves.mismatch() is None
-    assert moves.settle() == {"champion": 2, "previous": 1}
-    assert "equipoise.audit" in moves.registry.model_tags(MODEL)
+Change = Callable[[ReleaseAliases], object]
 
 
-Change = Callable[[AliasMoves], object]
-
-
-def before_the_aliases(moves: AliasMoves) -> None:
+def before_the_aliases(moves: ReleaseAliases) -> None:
     """Take aliases and tag back to what they were before the second promotion was carried out."""
     client = moves.registry.client
     client.delete_registered_model_alias(MODEL, "previous")
@@ -230,7 +214,9 @@ def before_the_aliases(moves: AliasMoves) -> None:
     ],
     ids=["the moves' tag", "the newest row's tag", "the aliases"],
 )
-def test_whatever_a_killed_move_left_undone_is_carried_out(moves: AliasMoves, killed_before: Change) -> None:
+def test_whatever_a_killed_move_left_undone_is_carried_out(
+    moves: ReleaseAliases, killed_before: Change
+) -> None:
     killed_before(moves)
     assert moves.mismatch() is None
     assert moves.settle() == {"champion": 2, "previous": 1}
@@ -238,7 +224,9 @@ def test_whatever_a_killed_move_left_undone_is_carried_out(moves: AliasMoves, ki
 
 
 @pytest.mark.parametrize("tag", ["missing", "of the first move", "of the last move"])
-def test_an_alias_that_somebody_moved_is_reported_whatever_the_tag_says(moves: AliasMoves, tag: str) -> None:
+def test_an_alias_that_somebody_moved_is_reported_whatever_the_tag_says(
+    moves: ReleaseAliases, tag: str
+) -> None:
     client, entries = moves.registry.client, moves.audit.entries()
     client.set_registered_model_alias(MODEL, "champion", "3")
     if tag == "missing":
@@ -247,7 +235,7 @@ def test_an_alias_that_somebody_moved_is_reported_whatever_the_tag_says(moves: A
         client.set_registered_model_tag(MODEL, "equipoise.moves", name_row(entries, 0))
     mismatch = moves.mismatch()
     assert mismatch is not None
-    assert mismatch.of is Told.ALIASES
+    assert mismatch.source is MismatchSource.ALIASES
     assert "champion = 3" in mismatch.what
     assert "champion = 2" in mismatch.what
     moves.settle()
@@ -255,15 +243,25 @@ def test_an_alias_that_somebody_moved_is_reported_whatever_the_tag_says(moves: A
     assert_one_rollback_mends(moves)
 
 
-def test_a_rollback_from_what_somebody_moved_is_carried_out_where_it_was_killed(moves: AliasMoves) -> None:
+def test_a_rollback_from_what_somebody_moved_is_carried_out_where_it_was_killed(
+    moves: ReleaseAliases,
+) -> None:
     client = moves.registry.client
     client.set_registered_model_alias(MODEL, "champion", "3")
-    moves.audit.add(lambda _: Entry(Kind.ROLLBACK, "sam", 1, 3, "back"))
+    append(moves, Entry(Kind.ROLLBACK, "sam", 1, 3, "back"))
     assert moves.mismatch() is None
     assert moves.settle() == {"champion": 1, "previous": 1}
 
 
-def test_an_unknown_release_is_refused_before_anything_is_written(moves: AliasMoves) -> None:
+def test_an_unknown_release_is_refused_before_anything_is_written(moves: ReleaseAliases) -> None:
     with pytest.raises(ContractError, match="Unknown version '17'"):
         mend(moves, 17)
     assert moves.mismatch() is None
+
+
+def test_the_audit_verifies_what_it_made_champion_by_its_bytes(moves: ReleaseAliases) -> None:
+    registry = moves.registry
+    reasons: list[str] = [moves.unverified(registry.part(MODEL, version).sha256) for version in (1, 2, 3)]
+    assert reasons[:2] == ["", ""]
+    assert reasons[2].startswith(f"No move of the audit made {MODEL} version 3")
+    assert moves.unverified("f" * 64) != ""

@@ -9,28 +9,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import StoreError
-from tasks.stores.alias_moves import AliasMoves
-from tasks.stores.audit_row import Entry, Kind
-from tasks.stores.runs import StepKey
+from tasks.stores.aliases import ReleaseAliases
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
-from tests.stores.mlflow_home import new_home
+from tests.stores.registered import MODEL, append, new_aliases, register
 
-MODEL = "feed.release"
 Aliases = Mapping[str, int]
 
 
 @pytest.fixture
-def moves(tmp_path: Path) -> AliasMoves:
+def moves(tmp_path: Path) -> ReleaseAliases:
     """Four releases, none of them champion."""
-    registry = Store.open(new_home(tmp_path)).registry
-    with registry.runs.step(StepKey("feed", step="release", inputs="i")) as run:
-        for number in range(4):
-            files = {"manifest.json": str(number).encode()}
-            registry.register(MODEL, files, run_id=run.run_id, tags={}, model_type="release")
-    return Store.open(tmp_path).aliases("feed")
+    moves = new_aliases(tmp_path)
+    register(moves, "0", "1", "2", "3")
+    return moves
 
 
-def promote(moves: AliasMoves, release: int, *, beside: int | None) -> Entry | None:
+def promote(moves: ReleaseAliases, release: int, *, beside: int | None) -> Entry | None:
     """Move where the champion is the expected one."""
 
     def decide(entries: tuple[Entry, ...], aliases: Aliases) -> Entry | None:
@@ -41,33 +36,33 @@ def promote(moves: AliasMoves, release: int, *, beside: int | None) -> Entry | N
     return moves.add(decide)
 
 
-def rollback(moves: AliasMoves, release: int) -> Entry | None:
+def rollback(moves: ReleaseAliases, release: int) -> Entry | None:
     return moves.add(lambda _, aliases: Entry(Kind.ROLLBACK, "ana", release, aliases["champion"], "worse"))
 
 
-def aliases(moves: AliasMoves) -> dict[str, int]:
+def aliases(moves: ReleaseAliases) -> dict[str, int]:
     return moves.registry.aliases(MODEL)
 
 
-def set_by_hand(moves: AliasMoves, alias: str, version: int) -> None:
+def set_by_hand(moves: ReleaseAliases, alias: str, version: int) -> None:
     registry = moves.registry
     registry.set_alias(registry.part(MODEL, version), alias)
 
 
-def test_the_first_champion_has_no_previous(moves: AliasMoves) -> None:
+def test_the_first_champion_has_no_previous(moves: ReleaseAliases) -> None:
     promote(moves, 1, beside=None)
     assert aliases(moves) == {"champion": 1}
     assert moves.mismatch() is None
 
 
-def test_the_old_champion_becomes_previous(moves: AliasMoves) -> None:
+def test_the_old_champion_becomes_previous(moves: ReleaseAliases) -> None:
     promote(moves, 1, beside=None)
     promote(moves, 3, beside=1)
     assert aliases(moves) == {"champion": 3, "previous": 1}
 
 
 def test_after_a_rollback_previous_is_the_champion_so_that_a_second_one_changes_nothing(
-    moves: AliasMoves,
+    moves: ReleaseAliases,
 ) -> None:
     promote(moves, 1, beside=None)
     promote(moves, 2, beside=1)
@@ -76,7 +71,7 @@ def test_after_a_rollback_previous_is_the_champion_so_that_a_second_one_changes_
     assert moves.mismatch() is None
 
 
-def test_nothing_decided_is_nothing_written(moves: AliasMoves) -> None:
+def test_nothing_decided_is_nothing_written(moves: ReleaseAliases) -> None:
     assert promote(moves, 1, beside=4) is None
     assert moves.audit.entries() == ()
     assert aliases(moves) == {}
@@ -84,10 +79,10 @@ def test_nothing_decided_is_nothing_written(moves: AliasMoves) -> None:
 
 @pytest.mark.parametrize("set_before_the_kill", [[], ["previous"], ["previous", "champion"]])
 def test_a_move_that_was_killed_in_between_is_carried_out_by_the_next_to_come(
-    moves: AliasMoves, set_before_the_kill: list[str]
+    moves: ReleaseAliases, set_before_the_kill: list[str]
 ) -> None:
     promote(moves, 1, beside=None)
-    moves.audit.append(Entry(Kind.PROMOTE, "ana", 2, 1, "better"), seen=moves.audit.read())
+    append(moves, Entry(Kind.PROMOTE, "ana", 2, 1, "better"))
     for alias in set_before_the_kill:
         set_by_hand(moves, alias, {"previous": 1, "champion": 2}[alias])
     assert moves.mismatch() is None
@@ -95,7 +90,7 @@ def test_a_move_that_was_killed_in_between_is_carried_out_by_the_next_to_come(
     assert len(moves.audit.entries()) == 2
 
 
-def test_whoever_was_overtaken_decides_anew_on_what_is_so_now(moves: AliasMoves) -> None:
+def test_whoever_was_overtaken_decides_anew_on_what_is_so_now(moves: ReleaseAliases) -> None:
     """Another machine, which this one's lock does not stop, moves between the look and the commit."""
     seen: list[Aliases] = []
 
@@ -103,7 +98,7 @@ def test_whoever_was_overtaken_decides_anew_on_what_is_so_now(moves: AliasMoves)
         seen.append(aliases)
         if not entries:
             other = Entry(Kind.PROMOTE, "sam", 2, None, "first")
-            moves.audit.append(other, seen=moves.audit.read())
+            append(moves, other)
             return Entry(Kind.PROMOTE, "ana", 1, None, "also first")
         return None
 
@@ -112,7 +107,7 @@ def test_whoever_was_overtaken_decides_anew_on_what_is_so_now(moves: AliasMoves)
     assert [entry.by for entry in moves.audit.entries()] == ["sam"]
 
 
-def test_of_many_at_once_exactly_one_wins(moves: AliasMoves) -> None:
+def test_of_many_at_once_exactly_one_wins(moves: ReleaseAliases) -> None:
     with ThreadPoolExecutor(4) as pool:
         done = list(pool.map(lambda release: promote(moves, release, beside=None), (1, 2, 3, 4)))
     (winner,) = [entry for entry in done if entry is not None]
@@ -120,38 +115,34 @@ def test_of_many_at_once_exactly_one_wins(moves: AliasMoves) -> None:
     assert aliases(moves) == {"champion": winner.release}
 
 
-def test_an_alias_that_was_moved_by_hand_is_told_from_what_the_audit_says(moves: AliasMoves) -> None:
+def test_an_alias_that_was_moved_by_hand_is_told_from_what_the_audit_says(moves: ReleaseAliases) -> None:
     promote(moves, 1, beside=None)
     set_by_hand(moves, "champion", 3)
-    assert "The registry says champion = 3; by the last audited move it is champion = 1" in str(
-        moves.mismatch()
-    )
+    assert "In the registry, champion = 3; by the last audited move, champion = 1" in str(moves.mismatch())
 
 
-def test_a_champion_that_no_move_made_is_told(moves: AliasMoves) -> None:
+def test_a_champion_that_no_move_made_is_told(moves: ReleaseAliases) -> None:
     set_by_hand(moves, "champion", 2)
-    assert "The registry says champion = 2; by the last audited move it is no champion" in str(
-        moves.mismatch()
-    )
+    assert "In the registry, champion = 2; by the last audited move, no champion" in str(moves.mismatch())
 
 
-def test_a_champion_that_was_taken_away_by_hand_is_told(moves: AliasMoves) -> None:
+def test_a_champion_that_was_taken_away_by_hand_is_told(moves: ReleaseAliases) -> None:
     promote(moves, 1, beside=None)
     moves.registry.client.delete_registered_model_alias(MODEL, "champion")
-    assert "The registry says no champion" in str(moves.mismatch())
+    assert "In the registry, no champion" in str(moves.mismatch())
 
 
-def test_settling_does_not_undo_what_somebody_did_by_hand(moves: AliasMoves) -> None:
+def test_settling_does_not_undo_what_somebody_did_by_hand(moves: ReleaseAliases) -> None:
     """It is for people to decide which of the two is right."""
     promote(moves, 1, beside=None)
     set_by_hand(moves, "champion", 3)
     assert moves.settle() == {"champion": 3}
 
 
-def test_an_audit_whose_every_commit_is_taken_by_others_gives_up(moves: AliasMoves) -> None:
+def test_an_audit_whose_every_commit_is_taken_by_others_gives_up(moves: ReleaseAliases) -> None:
     def decide(entries: tuple[Entry, ...], aliases: Aliases) -> Entry:
         answer = Entry(Kind.APPROVE, "sam", 1, None, "", "e", role="safety")
-        moves.audit.append(answer, seen=moves.audit.read())
+        append(moves, answer)
         return Entry(Kind.PROMOTE, "ana", 1, None, "better")
 
     with pytest.raises(StoreError, match="Others kept writing"):
@@ -159,7 +150,7 @@ def test_an_audit_whose_every_commit_is_taken_by_others_gives_up(moves: AliasMov
     assert aliases(moves) == {}
 
 
-def canary(moves: AliasMoves, release: int) -> Entry | None:
+def canary(moves: ReleaseAliases, release: int) -> Entry | None:
     def decide(_: tuple[Entry, ...], aliases: Aliases) -> Entry | None:
         champion = aliases.get("champion")
         return None if champion is None else Entry(Kind.CANARY, "ana", release, champion, "t", share=0.05)
@@ -167,12 +158,12 @@ def canary(moves: AliasMoves, release: int) -> Entry | None:
     return moves.add(decide)
 
 
-def share(moves: AliasMoves, version: int) -> str | None:
+def share(moves: ReleaseAliases, version: int) -> str | None:
     registry = moves.registry
     return registry.tags(registry.part(MODEL, version)).get("canary_share")
 
 
-def test_a_canary_leaves_the_champion_and_a_promotion_ends_it(moves: AliasMoves) -> None:
+def test_a_canary_leaves_the_champion_and_a_promotion_ends_it(moves: ReleaseAliases) -> None:
     promote(moves, 1, beside=None)
     canary(moves, 2)
     assert aliases(moves) == {"champion": 1, "canary": 2}
@@ -185,10 +176,12 @@ def test_a_canary_leaves_the_champion_and_a_promotion_ends_it(moves: AliasMoves)
 
 
 @pytest.mark.parametrize("done", [0, 1, 2])
-def test_a_canary_that_was_killed_half_way_ends_as_if_nothing_had_been(moves: AliasMoves, done: int) -> None:
+def test_a_canary_that_was_killed_half_way_ends_as_if_nothing_had_been(
+    moves: ReleaseAliases, done: int
+) -> None:
     promote(moves, 1, beside=None)
     row = Entry(Kind.CANARY, "ana", 2, 1, "better", share=0.05)
-    moves.audit.append(row, seen=moves.audit.read())
+    append(moves, row)
     registry = moves.registry
     if done > 0:
         registry.set_tags(registry.part(MODEL, 2), {"canary_share": 0.05})
@@ -200,10 +193,12 @@ def test_a_canary_that_was_killed_half_way_ends_as_if_nothing_had_been(moves: Al
 
 
 @pytest.mark.parametrize("done", [0, 1])
-def test_the_end_of_a_canary_that_was_killed_half_way_leaves_no_share(moves: AliasMoves, done: int) -> None:
+def test_the_end_of_a_canary_that_was_killed_half_way_leaves_no_share(
+    moves: ReleaseAliases, done: int
+) -> None:
     promote(moves, 1, beside=None)
     canary(moves, 2)
-    moves.audit.append(Entry(Kind.WITHDRAW, "sam", 2, 1, "hides rose"), seen=moves.audit.read())
+    append(moves, Entry(Kind.WITHDRAW, "sam", 2, 1, "hides rose"))
     if done:
         moves.registry.delete_alias(MODEL, "canary")
     assert moves.settle() == {"champion": 1}
@@ -220,7 +215,7 @@ STEPS = st.tuples(st.sampled_from(Kind), st.integers(1, 4), st.booleans())
 )
 @given(steps=st.lists(STEPS, min_size=1, max_size=7))
 def test_whatever_moves_in_whatever_order_and_is_killed_where_audit_and_aliases_agree(
-    moves: AliasMoves, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Kind, int, bool]]
+    moves: ReleaseAliases, tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[Kind, int, bool]]
 ) -> None:
     """The aliases are those of a few lines of our own; a killed move has written its row and nothing else."""
     home = tmp_path_factory.mktemp("any") / "home"
@@ -234,7 +229,7 @@ def test_whatever_moves_in_whatever_order_and_is_killed_where_audit_and_aliases_
         row = Entry(kind, "ana", release, champion, "why", share=0.05 if kind is Kind.CANARY else None)
         if killed:
             here.settle()
-            here.audit.append(row, seen=here.audit.read())
+            append(here, row)
         else:
             here.add(partial(_always, row))
         expected = next_aliases(expected, kind, release)
