@@ -72,8 +72,9 @@ def assign_equal_shares(predictions: Floats, positives: int) -> tuple[Codes, int
     order = np.argsort(predictions, kind="stable")
     passed = np.cumsum(predictions[order])
     cuts = predictions[order][np.searchsorted(passed, np.arange(1, wanted) / wanted * passed[-1])]
-    known, codes = np.unique(np.searchsorted(np.unique(cuts), predictions, side="right"), return_inverse=True)
-    return codes, known.size
+    bins = np.searchsorted(np.unique(cuts), predictions, side="right")
+    filled = np.bincount(bins) > 0
+    return (np.cumsum(filled) - 1)[bins], int(filled.sum())
 
 
 def curve_points(predictions: Floats, outcomes: Floats) -> tuple[CurvePoint, ...]:

@@ -94,17 +94,24 @@ def correlate_ranks(columns: pd.DataFrame) -> Floats:
     array([[ 1., -1.],
            [-1.,  1.]])
     """
-    count = columns.shape[1]
+    count, known = columns.shape[1], columns.notna().to_numpy()
+    counts = known.sum(axis=0)
+    ranks = [columns.iloc[:, i].rank().to_numpy() for i in range(count)]
     correlations = np.full((count, count), np.nan)
     for i in range(count):
         for j in range(i, count):
-            correlations[i, j] = correlations[j, i] = _rho(columns.iloc[:, i], columns.iloc[:, j])
+            both = known[:, i] & known[:, j]
+            sides = [
+                ranks[side][both]
+                if both.sum() == counts[side]
+                else columns.iloc[both, side].rank().to_numpy()
+                for side in (i, j)
+            ]
+            correlations[i, j] = correlations[j, i] = _rho(*sides)
     return correlations
 
 
-def _rho(a: pd.Series, b: pd.Series) -> float:
-    both = a.notna() & b.notna()
-    x, y = (side[both].rank().to_numpy() for side in (a, b))
+def _rho(x: Floats, y: Floats) -> float:
     if len(x) < 2 or not np.ptp(x) or not np.ptp(y):
         return float("nan")
     return float(np.corrcoef(x, y)[0, 1])

@@ -18,7 +18,7 @@ import pandas as pd
 
 from tasks.evaluation.binary import Floats, check_binary, divide, normalize_entropy, request_pairs, row_losses
 from tasks.evaluation.multicalibration import Grouping
-from tasks.evaluation.rank_sums import sum_ranks
+from tasks.evaluation.rank_sums import FallingRows, sum_ranks
 from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval, sum_intervals
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.support import Support
@@ -69,7 +69,7 @@ def auc_drop(rows: PairedRows) -> Estimate:
     who = cluster_rows(rows.users)
     resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_RANKS)
     units = resampler.units(who.codes)
-    before, after = (sum_ranks(y, side, once, units, resampler.drawn) for side in (old, new))
+    before, after = (sum_ranks(FallingRows.of(y, side, once), units, resampler.drawn) for side in (old, new))
     samples = before.replicated(resampler)[0] - after.replicated(resampler)[0]
     drop = percentile_interval(before.aucs[0] - after.aucs[0], samples[0], who.count)
     return Support.of(y, once, who.codes).of_order([drop])[0]

@@ -56,33 +56,46 @@ class RankSums:
         return aucs, precisions
 
 
-def sum_ranks(
-    outcomes: Floats,
-    predictions: Floats,
-    weights: Floats,
-    users: Codes,
-    count: int,
-    *,
-    groups: Codes | None = None,
-) -> RankSums:
+@dataclass(frozen=True)
+class FallingRows:
+    """Outcomes, predictions and weights [n], and their rows by falling prediction, sorted once."""
+
+    outcomes: Floats
+    predictions: Floats
+    weights: Floats
+    order: Codes
+
+    @classmethod
+    def of(cls, y: Floats, p: Floats, w: Floats) -> "FallingRows":
+        """Sort outcomes, predictions and weights [n], as `check_binary` returns them."""
+        return cls(y, p, w, np.argsort(-p, kind="stable"))
+
+    def order_within(self, groups: Codes) -> Codes:
+        """Return the rows by group, each by falling prediction, shape [n]."""
+        small = groups.astype(np.min_scalar_type(int(groups.max())))  # codes of two bytes are sorted by radix
+        return self.order[np.argsort(small[self.order], kind="stable")]
+
+
+def sum_ranks(rows: FallingRows, users: Codes, count: int, *, groups: Codes | None = None) -> RankSums:
     """Sort once and sum the rows into bins.
 
     Parameters
     ----------
-    outcomes, predictions, weights : [n], at least one row.
+    rows : at least one.
     users : [n] the resampler's units, 0 to count - 1.
     groups : [n] codes; None is one group.
 
     Examples
     --------
     >>> y, p = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.8, 0.7, 0.1])
-    >>> sums = sum_ranks(y, p, np.ones(4), np.arange(4), 4)
+    >>> sums = sum_ranks(FallingRows.of(y, p, np.ones(4)), np.arange(4), 4)
     >>> sums.aucs, sums.precisions.round(6)
     (array([0.75]), array([0.833333]))
     """
-    of = np.zeros(outcomes.size, dtype=np.intp) if groups is None else groups
-    order = np.argsort(-predictions) if groups is None else np.lexsort((-predictions, of))
-    p, y, g, w = predictions[order], outcomes[order] == 1, of[order], weights[order]
+    of = np.zeros(rows.order.size, dtype=np.intp) if groups is None else groups
+    order = rows.order if groups is None else rows.order_within(groups)
+    p, y = rows.predictions[order], rows.outcomes[order] == 1
+    g, w = of[order], rows.weights[order]
     new_group = np.r_[True, np.diff(g) != 0]
     ties = np.flatnonzero(new_group | np.r_[True, np.diff(p) != 0])
     positives = np.add.reduceat(y, ties, dtype=np.intp)
@@ -94,39 +107,34 @@ def sum_ranks(
     if positive.size > MOST_BINS:
         bins = _rows_to_bins(_open_coarse_bins(positives) | new_group[ties], ties, y.size)
     sides = [
-        _build_matrix(bins[rows], users[order][rows], w[rows], (int(bins[-1]) + 1, count)) for rows in (y, ~y)
+        _build_matrix(bins[side], users[order][side], w[side], (int(bins[-1]) + 1, count)) for side in (y, ~y)
     ]
     return RankSums(g[firsts], bins[firsts], aucs[:, 0], precisions[:, 0], *sides)
 
 
 def ranked_intervals(
-    outcomes: Floats,
-    predictions: Floats,
-    weights: Floats,
-    users: Codes,
-    resampler: Resampler,
-    group: Grouping | None = None,
+    rows: FallingRows, users: Codes, resampler: Resampler, group: Grouping | None = None
 ) -> tuple[list[Estimate], list[Estimate]]:
     """Intervals of pooled AUC and of average precision, one of each per group, from one sort.
 
     Parameters
     ----------
-    outcomes, predictions, weights : [n] as `check_binary` returns them.
     users : [n] codes of the clusters.
     group : of each row; None is one group of all rows.
 
     Examples
     --------
     >>> y, p = np.array([1.0, 0.0, 1.0, 0.0]), np.array([0.9, 0.8, 0.7, 0.1])
-    >>> aucs, precisions = ranked_intervals(y, p, np.ones(4), np.arange(4), Resampler(4, 0, 5))
+    >>> rows, users = FallingRows.of(y, p, np.ones(4)), np.arange(4)
+    >>> aucs, precisions = ranked_intervals(rows, users, Resampler(4, 0, 5))
     >>> aucs[0].value, round(precisions[0].value, 6)
     (0.75, 0.833333)
     """
     codes, count = (None, 1) if group is None else (group.codes, group.count)
     aucs, precisions = [UNKNOWN_ESTIMATE] * count, [UNKNOWN_ESTIMATE] * count
-    if not outcomes.size:
+    if not rows.order.size:
         return aucs, precisions
-    ranked = sum_ranks(outcomes, predictions, weights, resampler.units(users), resampler.drawn, groups=codes)
+    ranked = sum_ranks(rows, resampler.units(users), resampler.drawn, groups=codes)
     auc_samples, precision_samples = ranked.replicated(resampler)
     sizes = count_users(users, np.zeros_like(users) if codes is None else codes, count)
     for i, code in enumerate(ranked.groups):

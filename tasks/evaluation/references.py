@@ -21,7 +21,7 @@ from tasks.evaluation.binary import Floats, check_rows, divide, request_pairs
 from tasks.evaluation.documents import Figure, Section
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.paired import REPLICATES_OF_RANKS, REPLICATES_OF_SUMS
-from tasks.evaluation.rank_sums import sum_ranks
+from tasks.evaluation.rank_sums import FallingRows, sum_ranks
 from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval, sum_intervals
 from tasks.evaluation.single_features import FeatureRows, SingleFeature, best_features
 from tasks.evaluation.support import Support
@@ -122,7 +122,8 @@ class _Ranked:
         resampler = Resampler(who.count, seed=0, replicates=REPLICATES_OF_RANKS)
         units = resampler.units(who.codes)
         sides = (self.predictions, feature.scores(self.head.feature(feature.name)))
-        sums = [sum_ranks(self.outcomes, side, once, units, resampler.drawn) for side in sides]
+        rows = [FallingRows.of(self.outcomes, side, once) for side in sides]
+        sums = [sum_ranks(one, units, resampler.drawn) for one in rows]
         (a, b), values = (one.replicated(resampler)[0][0] for one in sums), [one.aucs[0] for one in sums]
         support = Support.of(self.outcomes, once, who.codes)
         head, best, gain = (

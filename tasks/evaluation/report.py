@@ -38,7 +38,7 @@ from tasks.evaluation.multicalibration import Grouping, SortedRows
 from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.paired_errors import pinball_losses
-from tasks.evaluation.rank_sums import ranked_intervals
+from tasks.evaluation.rank_sums import FallingRows, ranked_intervals
 from tasks.evaluation.resampling import (
     Clusters,
     Resampler,
@@ -122,9 +122,9 @@ def binary_report(observations: Observations, *, seed: int = 0, replicates: int 
     y, p, w, who = rows.outcomes, rows.predictions, rows.weights, rows.who
     columns = [w * row_losses(y, p), w * y, w * p, w]
     groups, ordered = list(group_by_segment(observations.segments, y.size)), SortedRows.of(y, p, w)
-    metrics: list[MetricRow] = []
+    metrics, falling = list[MetricRow](), FallingRows.of(y, p, w)
     for group in groups:
-        auc, average_precision = ranked_intervals(y, p, w, who.codes, rows.resampler, group)
+        auc, average_precision = ranked_intervals(falling, who.codes, rows.resampler, group)
         estimates = {
             "auc": auc,
             "auc_by_request": rows.request_auc(group),

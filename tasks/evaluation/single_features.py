@@ -15,6 +15,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from tasks.evaluation.binary import Codes, Floats, divide, request_pairs
 
@@ -101,7 +102,7 @@ def best_features(rows: FeatureRows) -> BestFeatures | None:
     """
     if not rows.names or not 0 < rows.outcomes.sum() < rows.outcomes.size:
         return None
-    requests = np.unique(np.asarray(rows.requests), return_inverse=True)[1]
+    requests = pd.factorize(np.asarray(rows.requests), sort=True)[0]
     scored = [one for j in range(len(rows.names)) for one in _score_feature(rows, j, requests)]
     pooled = max(scored, key=lambda one: one.auc)
     inside = [one for one in scored if np.isfinite(one.auc_by_request)]
@@ -124,7 +125,7 @@ def thin_requests(outcomes: Floats, requests: npt.ArrayLike, *, most: int = MOST
     >>> thin_requests(clicked, requests, most=2).tolist()
     [True, True, True, True, False, False]
     """
-    codes = np.unique(np.asarray(requests), return_inverse=True)[1]
+    codes = pd.factorize(np.asarray(requests), sort=True)[0]
     sizes, positives = np.bincount(codes), np.bincount(codes, outcomes)
     kept = np.zeros(sizes.size, dtype=bool)
     for of in (np.flatnonzero(positives > 0), np.flatnonzero(positives == 0)):
@@ -141,7 +142,7 @@ def pooled_auc(outcomes: Floats, scores: Floats) -> float:
     >>> pooled_auc(np.array([1.0, 0.0, 1.0, 0.0]), np.array([4.0, 3.0, 3.0, 1.0]))
     0.875
     """
-    codes = np.unique(scores, return_inverse=True)[1]
+    codes = pd.factorize(scores, sort=True)[0]
     positives = np.bincount(codes, outcomes)
     negatives = np.bincount(codes, 1 - outcomes)
     won = positives @ (np.cumsum(negatives) - negatives / 2)
@@ -202,7 +203,7 @@ def _mean_outcomes(codes: Floats, outcomes: Floats) -> Floats:
 def _dense_ranks(values: Floats, *, missing_first: bool) -> Floats:
     """Rank values from 1, equal ones alike; missing ones are 0, or above all."""
     missing = np.isnan(values)
-    known, codes = np.unique(values[~missing], return_inverse=True)
+    codes, known = pd.factorize(values[~missing], sort=True)
     ranks = np.full(values.size, 0.0 if missing_first else known.size + 1.0)
     ranks[~missing] = codes + 1
     return ranks

@@ -24,7 +24,7 @@ def _rows(n: int = 400, users: int = 40, rate: float = 0.1, seed: int = 0) -> Ro
 def _ranked(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tuple[Estimate, Estimate]:
     who = cluster_rows(users)
     (auc,), (precision,) = rank_sums.ranked_intervals(
-        *binary.check_binary(y, p), who.codes, Resampler(who.count, 0, 200)
+        rank_sums.FallingRows.of(*binary.check_binary(y, p)), who.codes, Resampler(who.count, 0, 200)
     )
     return auc, precision
 

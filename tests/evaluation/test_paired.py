@@ -45,7 +45,7 @@ def test_paired_differences_are_told_where_single_intervals_overlap() -> None:
     rows = PairedRows(y, good, worse, users, requests)
     drop, who = auc_drop(rows), cluster_rows(users)
     (alone,), _ = rank_sums.ranked_intervals(
-        *binary.check_binary(y, good), who.codes, Resampler(who.count, 0, 200)
+        rank_sums.FallingRows.of(*binary.check_binary(y, good)), who.codes, Resampler(who.count, 0, 200)
     )
     assert drop.value == pytest.approx(roc_auc_score(y, good) - roc_auc_score(y, worse))
     assert drop.low > 0

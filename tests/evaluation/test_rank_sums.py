@@ -28,7 +28,9 @@ def _rows(n: int = 400, users: int = 40, rate: float = 0.1, seed: int = 0) -> Ro
 @given(st.integers(0, 10_000))
 def test_each_replicate_is_the_metric_of_the_drawn_rows(seed: int) -> None:
     y, p, users = _rows(seed=seed)
-    aucs, precisions = sum_ranks(y, p, np.ones_like(y), users, 40).replicated(Resampler(40, 1, 5))
+    aucs, precisions = sum_ranks(rank_sums.FallingRows.of(y, p, np.ones_like(y)), users, 40).replicated(
+        Resampler(40, 1, 5)
+    )
     for i, times in enumerate(next(draw_counts(40, seed=1, replicates=5, width=5)).T):
         drawn = times[users]
         if 0 < (drawn * y).sum() < drawn.sum():
@@ -40,7 +42,9 @@ def test_groups_are_ranked_apart() -> None:
     y, p, users = _rows(seed=3)
     groups = users % 3
     group = Grouping(("0", "1", "2", "none"), groups)
-    auc, precision = rank_sums.ranked_intervals(y, p, np.ones_like(y), users, Resampler(40, 0, 30), group)
+    auc, precision = rank_sums.ranked_intervals(
+        rank_sums.FallingRows.of(y, p, np.ones_like(y)), users, Resampler(40, 0, 30), group
+    )
     for g in range(3):
         rows = groups == g
         assert auc[g].value == pytest.approx(roc_auc_score(y[rows], p[rows]))
@@ -52,7 +56,7 @@ def test_groups_are_ranked_apart() -> None:
 def _ranked(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tuple[Estimate, Estimate]:
     who = cluster_rows(users)
     (auc,), (precision,) = rank_sums.ranked_intervals(
-        *binary.check_binary(y, p), who.codes, Resampler(who.count, 0, 200)
+        rank_sums.FallingRows.of(*binary.check_binary(y, p)), who.codes, Resampler(who.count, 0, 200)
     )
     return auc, precision
 
