@@ -10,7 +10,7 @@
     store.root / "labels" / surface   tables, below EQUIPOISE_STORE or the home          Delta tables
     store.alone(name, doing=...)      a lock between the processes of this machine
 
-The MLflow connection is made when it is first needed, so commands that read tables only never wait for it.
+MLflow is imported and connected when a member first needs it, so commands that only read tables never wait.
 """
 
 import os
@@ -18,17 +18,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.errors import ContractError
 from tasks.settings import Settings
-from tasks.stores.aliases import ReleaseAliases
-from tasks.stores.audit import Audit
-from tasks.stores.database import artifacts_of
 from tasks.stores.location import Location, locate
 from tasks.stores.locks import alone
-from tasks.stores.registry import Registry
-from tasks.stores.runs import Records, Runs
-from tasks.stores.tracking import PatientClient, connect, is_served
+
+if TYPE_CHECKING:
+    from tasks.stores.aliases import ReleaseAliases
+    from tasks.stores.audit import Audit
+    from tasks.stores.registry import Registry
+    from tasks.stores.runs import Runs
+    from tasks.stores.tracking import PatientClient
 
 _READ_OTHERWISE = "%#?"
 
@@ -58,7 +60,7 @@ class Store:
         return locate(chosen) if chosen else self.home
 
     @cached_property
-    def client(self) -> PatientClient:
+    def client(self) -> "PatientClient":
         """The MLflow client of the home's database, or of the server at MLFLOW_TRACKING_URI.
 
         Raises
@@ -66,25 +68,37 @@ class Store:
         StoreError
             The database cannot be opened, for example because another version of MLflow wrote it.
         """
+        from tasks.stores.tracking import connect
+
         return connect(self.home)
 
     @cached_property
-    def runs(self) -> Runs:
+    def runs(self) -> "Runs":
         """The MLflow runs of steps, with their evidence."""
+        from tasks.stores.database import artifacts_of
+        from tasks.stores.runs import Records, Runs
+        from tasks.stores.tracking import is_served
+
         own = None if is_served(self.client.tracking_uri) else artifacts_of(self.home)
         return Runs(self.client, Records(self.root), own)
 
     @cached_property
-    def registry(self) -> Registry:
+    def registry(self) -> "Registry":
         """The registered models."""
+        from tasks.stores.registry import Registry
+
         return Registry(self.client, self.runs, self.home)
 
-    def audit(self, surface: str) -> Audit:
+    def audit(self, surface: str) -> "Audit":
         """Return the audit of a surface's releases."""
+        from tasks.stores.audit import Audit
+
         return Audit(self.root, surface)
 
-    def aliases(self, surface: str) -> ReleaseAliases:
+    def aliases(self, surface: str) -> "ReleaseAliases":
         """Return the aliases of a surface's releases."""
+        from tasks.stores.aliases import ReleaseAliases
+
         return ReleaseAliases(self.audit(surface), self.registry)
 
     def alone(self, name: str, *, doing: str) -> AbstractContextManager[None]:

@@ -5,17 +5,20 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.contracts.surface import EngineName
 from tasks.errors import ContractError, unknown
 from tasks.settings import Settings
-from tasks.stores.aliases import ReleaseAliases
-from tasks.stores.audit import Audit
 from tasks.stores.flush import flush_files
 from tasks.stores.location import Location, locate
 from tasks.stores.scratch import sweep_parts
 from tasks.stores.store import Store
+
+if TYPE_CHECKING:
+    from tasks.stores.aliases import ReleaseAliases
+    from tasks.stores.audit import Audit
 
 
 @dataclass(frozen=True)
@@ -79,12 +82,12 @@ class Workspace:
         return self.store.home
 
     @property
-    def audit(self) -> Audit:
+    def audit(self) -> "Audit":
         """The audit of this surface's releases."""
         return self.store.audit(self.surface)
 
     @property
-    def aliases(self) -> ReleaseAliases:
+    def aliases(self) -> "ReleaseAliases":
         """The aliases of this surface's releases."""
         return self.store.aliases(self.surface)
 
