@@ -19,7 +19,17 @@ from pathlib import Path
 from typing import Final
 
 TASKS: Final = Path(__file__).resolve().parents[1] / "tasks"
-STAGES: Final = ("logs", "labels", "validation", "training", "calibration", "release", "replay", "promotion")
+STAGES: Final = (
+    "logs",
+    "labels",
+    "validation",
+    "training",
+    "calibration",
+    "release",
+    "replay",
+    "tuning",
+    "promotion",
+)
 HEAVY: Final = ("airflow", "mlflow", "great_expectations", "pyspark", "deltalake")
 STORE: Final = "tasks.stores"
 VALUES: Final = tuple(f"tasks.stores.{name}" for name in ("location", "digests", "manifest", "flush"))

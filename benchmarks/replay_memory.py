@@ -27,11 +27,11 @@ import pyarrow.parquet as pq
 from tasks import columns as c
 from tasks.datasets.world.generate import generate
 from tasks.replay import simulate
-from tasks.replay.tuning import tune
-from tasks.replay.tuning.tune import TuneRequest
-from tasks.replay.tuning.tuning_slice import tuning_days
 from tasks.stores import releases
 from tasks.stores.workspace import Workspace
+from tasks.tuning import tune
+from tasks.tuning.tune import TuneRequest
+from tasks.tuning.tuning_slice import tuning_days
 from tests.feeds import mini
 
 MOST: Final = 4.0

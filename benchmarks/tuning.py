@@ -43,10 +43,9 @@ from tasks.replay.log import Slates
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.replay.tuning.goal import Axis, GoalBound, GoalMeter, WeightGoal
-from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
-from tasks.replay.tuning.space import Weights, WeightSpace
-from tasks.replay.tuning.tuned import Halves, tune_weights
+from tasks.tuning.goal import Axis, GoalBound, GoalMeter, RehearsedWeights, WeightGoal
+from tasks.tuning.search import Weights, WeightSpace
+from tasks.tuning.tuned import Halves, tune_weights
 
 Floats = npt.NDArray[np.float64]
 

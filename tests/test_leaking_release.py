@@ -13,8 +13,8 @@ from tasks.promotion.moves.override import lift_verdicts
 from tasks.release import view
 from tasks.replay import shadow, simulate
 from tasks.replay.decided_block import Entrant, Entrants
-from tasks.replay.tuning.tuning_slice import TuningSlice
 from tasks.stores.workspace import Workspace
+from tasks.tuning.tuning_slice import TuningSlice
 from tests.feeds.leaking_kernel import register_leaking
 from tests.feeds.mini import LATER, Retrained
 from tests.verdicts import subject_of

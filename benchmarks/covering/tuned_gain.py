@@ -23,10 +23,8 @@ from tasks.replay.log import Slates
 from tasks.replay.log_block import LogReading
 from tasks.replay.read_log import candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.replay.tuning.goal import Axis, GoalMeter, WeightGoal
-from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
-from tasks.replay.tuning.search import best_trial, search_weights
-from tasks.replay.tuning.space import Weights, WeightSpace
+from tasks.tuning.goal import Axis, GoalMeter, RehearsedWeights, WeightGoal
+from tasks.tuning.search import Weights, WeightSpace, best_trial, search_weights
 
 Floats = npt.NDArray[np.float64]
 

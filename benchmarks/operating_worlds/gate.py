@@ -29,13 +29,12 @@ from tasks.promotion.gates.references import weighted_tasks
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities
 from tasks.replay.champion_comparison import comparisons
-from tasks.replay.compare import compare
 from tasks.replay.findings import Findings
 from tasks.replay.log import Slates
 from tasks.replay.orders import baseline_order
 from tasks.replay.rehearse import Rehearsal, rehearse, report_metrics
-from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice
+from tasks.replay.shadow import compare
+from tasks.replay.slates import Scored, TestSlice
 
 _NO_RUN = Runs("", "", "", "")
 _MEASURED = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})

@@ -40,8 +40,7 @@ from tasks.evaluation.binary import Floats, check_binary, entropy, row_losses
 from tasks.evaluation.evidence import Gain, MapChoice, MapKind
 from tasks.evaluation.segments import Segment, segment_columns
 from tasks.ranking.maps import IdentityMap, LogisticMap
-from tasks.ranking.segment_effects import Codes
-from tasks.ranking.segmented_map import Calibrator
+from tasks.ranking.segmented_map import Calibrator, Codes
 from tasks.training import debiasing
 from tasks.training.draw_examples import user_or_request
 from tasks.training.rows import TaskRows

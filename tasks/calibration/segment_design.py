@@ -27,7 +27,7 @@ from scipy import sparse
 
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.segments import UNKNOWN
-from tasks.ranking.segment_effects import Cells, Codes, Span
+from tasks.ranking.segmented_map import Cells, Codes, Span
 
 BINS: Final = 64
 """Bins of the score; judged by ``benchmarks/calibration.py``, as are the limits below."""

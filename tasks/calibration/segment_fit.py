@@ -37,8 +37,7 @@ from tasks.calibration.segment_design import Design, Groups, Tallies, sum_by_cod
 from tasks.evaluation.binary import Floats, check_binary
 from tasks.evaluation.segments import Segment, segment_values
 from tasks.ranking.maps import IsotonicMap, LogisticMap, compress_logits, expit, logit
-from tasks.ranking.segment_effects import Cells, Codes, Effects, MappedSegment
-from tasks.ranking.segmented_map import SegmentedMap
+from tasks.ranking.segmented_map import Cells, Codes, Effects, MappedSegment, SegmentedMap
 
 HELD_OUT_ROUNDS: Final = 3
 """Rounds of map and effects where the variances are known already; judged by
@@ -255,7 +254,7 @@ def shrink(
 
     Examples
     --------
-    >>> from tasks.ranking.segment_effects import Cells
+    >>> from tasks.ranking.segmented_map import Cells
     >>> cells = Cells(np.array([0, 1]), {"source": np.array([0, 1])}, {"source": ("ads", "feed")})
     >>> cell, scores, rows = np.repeat([0, 1], 8), np.tile(np.arange(-3.0, 1.0, 0.5), 2), np.full(16, 1e4)
     >>> chances = 1 / (1 + np.exp(-scores - np.where(cell == 0, 0.4, -0.4)))

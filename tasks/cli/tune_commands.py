@@ -35,8 +35,8 @@ def tune(
     ] = False,
 ) -> dict[str, Any]:
     """Tune a policy's weights and propose its next version."""
-    from tasks.replay.tuning import tune
     from tasks.stores.releases import resolve_release
+    from tasks.tuning import tune
 
     request = tune.TuneRequest(
         resolve_release(workspace, release), trials, seed=seed, baseline=baseline, restore=restore

@@ -48,7 +48,7 @@ from .examination import Examination
 from .explain import Explanation, explain, match_request
 from .features import FeatureEncoder
 from .heads import Head, Heads
-from .map_json import map_from_json
+from .maps import map_from_json
 from .segmented_map import calibrator_from_json
 from .utility import Utilities
 

@@ -26,8 +26,7 @@ from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import count_slate_rules
 from tasks.replay.log import Floats, Slates
 from tasks.replay.log_block import LogBlock, read_block
-from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice
+from tasks.replay.slates import Scored, TestSlice
 
 Rows = npt.NDArray[np.intp]
 

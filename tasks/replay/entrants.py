@@ -11,8 +11,7 @@ from tasks.release.view import load
 from tasks.replay.decided_block import Entrant, Entrants
 from tasks.replay.log import Slates
 from tasks.replay.orders import LOGGED, baseline_order
-from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice
+from tasks.replay.slates import Scored, TestSlice
 from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.releases import find_release, resolve_release, resolve_tested_release
 from tasks.stores.workspace import Workspace

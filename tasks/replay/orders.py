@@ -26,8 +26,7 @@ from tasks.errors import DataError, unknown
 from tasks.ranking.candidates import CandidateSets, read_numbers
 from tasks.ranking.decide import decide
 from tasks.replay.log import Slates
-from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice
+from tasks.replay.slates import Scored, TestSlice
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -8,14 +8,20 @@
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from tasks import columns as c
-from tasks.contracts import SlateSpec, UtilitySpec, canonical
+from tasks.contracts import Contracts, SlateSpec, UtilitySpec, canonical
+from tasks.contracts.crosscheck import find_slate_problems
+from tasks.contracts.load import find_problems
 from tasks.contracts.metrics import mix_columns
+from tasks.contracts.problems import ALL_READ, Problem, problems_of_validation
+from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 from tasks.evaluation.policy_changes import PolicyDiff, PolicySide, SlateRuleChange
 from tasks.release.view import load
@@ -25,10 +31,8 @@ from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import Slates
 from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
 from tasks.replay.notes import stood_in
-from tasks.replay.proposed_policy import read_policies
 from tasks.replay.replay_policies import Replay
-from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice, release_policy, release_slate
+from tasks.replay.slates import Scored, TestSlice, release_policy, release_slate
 from tasks.replay.stream import build_slice, decided_blocks
 from tasks.reports.numbers import format_counted
 from tasks.reports.render import render
@@ -42,6 +46,64 @@ from tasks.stores.releases import (
     resolve_tested_release,
 )
 from tasks.stores.workspace import Workspace, write_report
+
+
+def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
+    """Read a utility policy that no surface holds yet, and hold it against a surface's contracts.
+
+    Raises
+    ------
+    ContractError
+        The file cannot be read, is not a utility policy, or is none for this surface.
+    """
+    try:
+        policy = UtilitySpec.model_validate(read_yaml(path))
+    except ValidationError as error:
+        problems = problems_of_validation(path.name, error, UtilitySpec)
+    else:
+        models = {
+            "surface": contracts.surface,
+            "tasks": contracts.tasks,
+            "utility": policy,
+            "slate": contracts.slate,
+        }
+        problems = [
+            one if one.file == "slate.yaml" else replace(one, file=path.name)
+            for one in find_problems(contracts.name, models)
+        ]
+        if not problems:
+            return policy
+    raise _refusal(path, "utility", contracts, problems)
+
+
+def read_policies(path: Path, contracts: Contracts) -> tuple[UtilitySpec, SlateSpec]:
+    """Read a utility policy or a slate policy that no surface holds yet; the surface has the other one.
+
+    A file with a ``length`` is a slate policy.
+
+    Raises
+    ------
+    ContractError
+        The file cannot be read, or is no such policy for this surface.
+    """
+    plain = read_yaml(path)
+    if "length" not in plain:
+        return read_policy(path, contracts), contracts.slate
+    try:
+        slate = SlateSpec.model_validate(plain)
+    except ValidationError as error:
+        raise _refusal(
+            path, "slate", contracts, problems_of_validation(path.name, error, SlateSpec)
+        ) from error
+    if problems := list(find_slate_problems(slate, contracts.utility, ALL_READ)):
+        raise _refusal(path, "slate", contracts, [replace(one, file=path.name) for one in problems])
+    return contracts.utility, slate
+
+
+def _refusal(path: Path, kind: str, contracts: Contracts, problems: Sequence[Problem]) -> ContractError:
+    listed = "; ".join(map(str, problems))
+    return ContractError(f"{path} is not a {kind} policy for {contracts.name}: {listed}")
+
 
 _ORDER_ALONE = (
     "Reordering of what was shown: nothing else is logged, so shares of looks cannot be told, and who enters "

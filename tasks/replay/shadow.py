@@ -11,37 +11,42 @@
     where the log says what was served -> rescoring the serving release must give the same
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from mlflow.exceptions import MlflowException
+from scipy.stats import binom
 
 from tasks import columns as c
 from tasks.errors import DataError
+from tasks.evaluation.intervals import mean_interval
 from tasks.evaluation.replay_evidence import (
     ConstraintLeak,
     FilledSlots,
     PackedScores,
     Reproduction,
+    ScoringFailures,
     ScoringTimes,
     ShadowComparison,
     ShadowEvidence,
     ShadowExample,
 )
-from tasks.evaluation.verdicts import stops
+from tasks.evaluation.resampling import cluster_rows
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, stops
 from tasks.release.inputs import served_inputs
 from tasks.release.loading import LoadedRelease
 from tasks.release.view import load
-from tasks.replay.compare import compare
 from tasks.replay.filled import count_filled
 from tasks.replay.leaks import count_leaks
 from tasks.replay.logged_candidates import hash_newest_candidates, newest_candidates
-from tasks.replay.scoring_trial import count_failures, sample_requests, time_scoring
 from tasks.replay.shadow_examples import Explain, shadow_examples
 from tasks.replay.shadow_verdicts import TOLERANCE, judge_serving, judge_shadow
 from tasks.replay.slates import release_policy
@@ -51,6 +56,218 @@ from tasks.stores.releases import find_release, release_digests
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, format_instant
+
+Score = Callable[[pd.DataFrame], pd.DataFrame]
+"""Scores the candidates of whole requests."""
+ALONE: Final = 12
+"""Requests that are scored alone."""
+_REPETITIONS: Final = 2
+_TAIL: Final = 0.025
+
+
+def sample_requests(candidates: pd.DataFrame, most: int = ALONE) -> list[pd.DataFrame]:
+    """Return whole requests, evenly spread over those of a frame in their order.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"request_id": list("aabccd")})
+    >>> [list(one["request_id"]) for one in sample_requests(frame, most=2)]
+    [['a', 'a'], ['d']]
+    """
+    names = candidates[c.REQUEST_ID].drop_duplicates()
+    places = np.unique(np.linspace(0, len(names) - 1, min(most, len(names))).round().astype(int))
+    chosen = names.iloc[places]
+    groups = candidates[candidates[c.REQUEST_ID].isin(chosen)].groupby(c.REQUEST_ID, sort=False)
+    return [group for _, group in groups]
+
+
+def count_failures(
+    requests: Sequence[pd.DataFrame],
+    scored: Sequence[pd.DataFrame],
+    scores: Sequence[Score],
+) -> ScoringFailures:
+    """Count the requests that releases do not answer.
+
+    Parameters
+    ----------
+    requests : scored alone here.
+    scored : the whole day as the challenger and, where there is one, the champion scores it at once.
+    scores : of the same releases.
+    """
+    day = [_unanswered(frame) for frame in scored]
+    alone = [_raising(score, requests) for score in scores]
+    empty = [_empty(frame) for frame in scored]
+    failed = [
+        len(names | raising.keys() | none) for names, raising, none in zip(day, alone, empty, strict=True)
+    ]
+    return ScoringFailures(
+        requests=int(scored[0][c.REQUEST_ID].nunique()),
+        alone=len(requests),
+        challenger=failed[0],
+        champion=failed[1] if len(failed) > 1 else None,
+        example=next(iter(alone[0].values()), ""),
+        empty=len(empty[0]),
+        emptied_by=_emptied_by(scored[0], empty[0]),
+    )
+
+
+def time_scoring(
+    requests: Sequence[pd.DataFrame],
+    challenger: Score,
+    champion: Score,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> ScoringTimes:
+    """Time two releases on the same requests in alternation; the order of a pair changes each time.
+
+    Parameters
+    ----------
+    clock : seconds from any instant on.
+    """
+    taken = np.full((2, len(requests)), np.inf)
+    for turn in range(_REPETITIONS):
+        for place, request in enumerate(requests):
+            sides = [(0, challenger), (1, champion)]
+            for side, score in sides if (turn + place) % 2 else reversed(sides):
+                began = clock()
+                score(request)
+                taken[side, place] = min(taken[side, place], (clock() - began) * 1000)
+    return ScoringTimes(
+        requests=len(requests),
+        candidates=sum(map(len, requests)),
+        challenger_ms=median_estimate(taken[0]),
+        champion_ms=median_estimate(taken[1]),
+        ratio=median_estimate(taken[0] / taken[1]),
+    )
+
+
+def median_estimate(values: npt.NDArray[np.float64]) -> Estimate:
+    """Return the median with an interval of at least 95 % by order statistics; unknown of fewer than six.
+
+    Examples
+    --------
+    >>> median_estimate(np.arange(1.0, 13.0))
+    Estimate(value=6.5, low=3.0, high=10.0, n=12)
+    >>> median_estimate(np.array([1.0, 2.0])).known
+    False
+    """
+    ordered = np.sort(values[np.isfinite(values)])
+    if not len(ordered):
+        return UNKNOWN_ESTIMATE
+    outside = int(binom.ppf(_TAIL, len(ordered), 0.5))  # so many values lie beyond each end
+    value = float(np.median(ordered))
+    if outside < 1:
+        return Estimate(value, math.nan, math.nan, len(ordered))
+    return Estimate(value, float(ordered[outside - 1]), float(ordered[-outside]), len(ordered))
+
+
+def _unanswered(scored: pd.DataFrame) -> set[object]:
+    """Name the requests of which a candidate that no constraint dropped has no finite utility."""
+    kept = scored[c.DROPPED_BY].isna().to_numpy()
+    lost = kept & ~np.isfinite(scored[c.UTILITY].to_numpy(dtype=float))
+    return {*scored.loc[lost, c.REQUEST_ID]}
+
+
+def _empty(scored: pd.DataFrame) -> set[object]:
+    """Name the requests without any filled slot."""
+    return {*scored[c.REQUEST_ID]} - {*scored.loc[scored[c.SLATE_POSITION].notna(), c.REQUEST_ID]}
+
+
+def _emptied_by(scored: pd.DataFrame, requests: set[object]) -> str:
+    """Name what drops most candidates of some requests; nothing where none is dropped."""
+    dropped = scored.loc[scored[c.REQUEST_ID].isin(requests), c.DROPPED_BY].dropna()
+    return "" if dropped.empty else str(dropped.mode().iloc[0])
+
+
+def _raising(score: Score, requests: Sequence[pd.DataFrame]) -> dict[object, str]:
+    """Return what was raised by request; whatever it is, that request got no answer."""
+    raised = dict[object, str]()
+    for request in requests:
+        try:
+            score(request)
+        except Exception as error:  # noqa: BLE001  # it is counted, whatever it is
+            raised[request[c.REQUEST_ID].iloc[0]] = f"{type(error).__name__}: {error}"
+    return raised
+
+
+Floats = npt.NDArray[np.float64]
+
+
+def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) -> ShadowComparison:
+    """Compare two scored frames.
+
+    Parameters
+    ----------
+    challenger, champion : n scored candidates each, with the same keys in the same order.
+    users : the user of each row.
+
+    Raises
+    ------
+    DataError
+        The two frames hold different candidates.
+    """
+    keys = list(c.IMPRESSION_KEY)
+    if not challenger[keys].reset_index(drop=True).equals(champion[keys].reset_index(drop=True)):
+        raise DataError(
+            "Champion and challenger were given different candidates; score the same rows with both"
+        )
+    requests = pd.factorize(challenger[c.REQUEST_ID])[0]
+    user = cluster_rows(users.to_numpy(), challenger[c.REQUEST_ID].to_numpy()).codes
+    request_user = np.zeros(requests.max(initial=-1) + 1, dtype=np.int64)
+    request_user[requests] = user
+    return ShadowComparison(
+        requests=len(request_user),
+        candidates=len(challenger),
+        overlap_at_k=mean_interval(_overlap(requests, challenger, champion), request_user),
+        rank_correlation=mean_interval(_rank_correlation(requests, challenger, champion), request_user),
+        score_shift=_score_shift(challenger, champion, user),
+    )
+
+
+def _overlap(requests: npt.NDArray[np.intp], challenger: pd.DataFrame, champion: pd.DataFrame) -> Floats:
+    """Return each request's overlap, NaN where both slates are empty."""
+    ours, theirs = (frame[c.SLATE_POSITION].notna().to_numpy() for frame in (challenger, champion))
+    slots = np.maximum(np.bincount(requests, ours), np.bincount(requests, theirs))
+    both = np.bincount(requests, ours & theirs)
+    return np.divide(both, slots, out=np.full(len(slots), np.nan), where=slots > 0)
+
+
+def _rank_correlation(
+    requests: npt.NDArray[np.intp], challenger: pd.DataFrame, champion: pd.DataFrame
+) -> Floats:
+    """Return each request's Spearman correlation over candidates that both score, NaN below two."""
+    frame = pd.DataFrame({"request": requests, "a": challenger[c.UTILITY], "b": champion[c.UTILITY]})
+    known = frame["a"].notna() & frame["b"].notna()
+    ranks = frame[known].groupby("request")[["a", "b"]].rank()
+    request = frame.loc[known, "request"].to_numpy()
+    size = int(requests.max(initial=-1)) + 1
+    centred = [_centred(request, ranks[name].to_numpy(), size) for name in ("a", "b")]
+    products = [np.bincount(request, x * y, minlength=size) for x, y in _pairs(*centred)]
+    spread = np.sqrt(products[1] * products[2])
+    return np.divide(products[0], spread, out=np.full(size, np.nan), where=spread > 0)
+
+
+def _pairs(a: Floats, b: Floats) -> tuple[tuple[Floats, Floats], ...]:
+    return ((a, b), (a, a), (b, b))
+
+
+def _centred(request: npt.NDArray[np.int64], ranks: Floats, size: int) -> Floats:
+    counts = np.bincount(request, minlength=size)
+    means = np.bincount(request, ranks, minlength=size) / np.maximum(counts, 1)
+    return ranks - means[request]
+
+
+def _score_shift(challenger: pd.DataFrame, champion: pd.DataFrame, users: npt.NDArray[np.int64]) -> Estimate:
+    ours, theirs = (f[c.UTILITY].to_numpy(dtype=float, na_value=np.nan) for f in (challenger, champion))
+    known = np.isfinite(ours) & np.isfinite(theirs)
+    spread = float(np.std(theirs[known])) if known.any() else math.nan
+    moved = mean_interval(np.where(known, ours - theirs, np.nan), users)
+    if not spread > 0:
+        return Estimate(math.nan, math.nan, math.nan, moved.n)
+    low, high = sorted((moved.low / spread, moved.high / spread))
+    nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    return Estimate(abs(moved.value) / spread, nearest, max(abs(low), abs(high)), moved.n)
+
 
 TIMES: Final = "timing.json"
 """What the clock said: beside the evidence and no part of it, since the same inputs do not give it again."""

@@ -28,7 +28,7 @@ from tasks.replay.measured_policies import Selection, count_luck, tag_policies
 from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import Heading, simulation_page
-from tasks.replay.proposed_policy import read_policy
+from tasks.replay.policy_diff import read_policy
 from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.replay.slates import release_policy
 from tasks.replay.spark_stream import decide_slice_with_spark

@@ -1,7 +1,7 @@
 """The logged candidates of a test slice, and the slates that releases and policies make of it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,24 +17,80 @@ from tasks.contracts.metrics import OF_COLUMNS, metric_columns, mix_columns, nam
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import SegmentSpec
 from tasks.errors import ContractError
+from tasks.evaluation.replay_evidence import ConstraintLeak
 from tasks.evaluation.segments import segment_values
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import Utilities, compute_utilities
 from tasks.release.loading import LoadedRelease
-from tasks.replay.fresh_draws import with_fresh_draws
 from tasks.replay.leaks import count_leaks, refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.log_block import NUMBERS, WORDS, LogReading
 from tasks.replay.read_log import candidate_log
-from tasks.replay.scored import Scored
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
 
+
+def with_fresh_draws(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Return the candidates under request ids that no log has; as they are where no propensity is logged.
+
+    Examples
+    --------
+    >>> log = pd.DataFrame({"request_id": [7, 7, 8], "propensity": [0.5, 0.5, 1.0]})
+    >>> with_fresh_draws(log)["request_id"].tolist()
+    ['replay of 7', 'replay of 7', 'replay of 8']
+    """
+    if c.PROPENSITY not in candidates:
+        return candidates
+    codes, requests = pd.factorize(candidates[c.REQUEST_ID])
+    renamed = np.array([*(f"replay of {request}" for request in requests), None], dtype=object)
+    return candidates.assign(**{c.REQUEST_ID: pd.array(renamed[codes], dtype="str")})
+
+
 Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A release's slates, the scored candidates, the predictions behind them by column, and its policy.
+
+    ``leaks``: what the slates hold that a hard constraint of the policy keeps out.
+    """
+
+    slates: Slates
+    frame: pd.DataFrame
+    predictions: Mapping[str, Floats]
+    policy: UtilitySpec
+    leaks: tuple[ConstraintLeak, ...] = ()
+
+    @property
+    def where_logged(self) -> "WhereLogged":
+        """Predictions by column, where the items stood if the release tells that apart."""
+        return WhereLogged(self.frame)
+
+
+@dataclass(frozen=True, eq=False)
+class WhereLogged(Mapping[str, Floats]):
+    """Columns of scored candidates, each [n]: at the logged position where there is such a figure."""
+
+    frame: pd.DataFrame
+
+    def __getitem__(self, column: str) -> Floats:
+        """Return a column; raises KeyError as a frame does."""
+        anywhere = self.frame[column].to_numpy(dtype=float)
+        shown = self.frame.get(c.at_position(column))
+        return anywhere if shown is None else np.where(shown.isna(), anywhere, shown)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return map(str, self.frame.columns)
+
+    def __len__(self) -> int:
+        """Count the columns."""
+        return self.frame.shape[1]
 
 
 @dataclass(frozen=True)

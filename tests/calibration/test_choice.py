@@ -19,8 +19,7 @@ from tasks.evaluation.binary import log_loss, normalized_entropy
 from tasks.evaluation.evidence import MapKind
 from tasks.evaluation.segments import Segment
 from tasks.ranking.maps import IdentityMap, IsotonicMap, LogisticMap, expit
-from tasks.ranking.segment_effects import MappedSegment
-from tasks.ranking.segmented_map import SegmentedMap, apply_calibrator
+from tasks.ranking.segmented_map import MappedSegment, SegmentedMap, apply_calibrator
 from tasks.stores.workspace import Workspace
 from tasks.training.rows import TaskRows, read_labels
 from tests.feeds.small_feed import AS_OF, NAME, SURFACE, write_contracts

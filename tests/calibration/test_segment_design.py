@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.calibration.segment_design import Design, Groups, Tallies, select_terms
-from tasks.ranking.segment_effects import Cells
+from tasks.ranking.segmented_map import Cells
 
 
 def categorical(*values: Hashable) -> pd.Categorical:

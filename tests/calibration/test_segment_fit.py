@@ -18,8 +18,13 @@ from tasks.calibration.segment_fit import Variances, fit_segmented, shrink
 from tasks.errors import DataError
 from tasks.evaluation.binary import calibration_ratio, log_loss
 from tasks.ranking.maps import IsotonicMap, LogisticMap, expit, logit
-from tasks.ranking.segment_effects import Cells, MappedSegment
-from tasks.ranking.segmented_map import SegmentedMap, apply_calibrator, calibrator_from_json
+from tasks.ranking.segmented_map import (
+    Cells,
+    MappedSegment,
+    SegmentedMap,
+    apply_calibrator,
+    calibrator_from_json,
+)
 
 Floats = npt.NDArray[np.float64]
 SEGMENTS = (MappedSegment("source", "source"), MappedSegment("device", "device"))

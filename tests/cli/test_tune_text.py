@@ -2,7 +2,7 @@
 
 from tasks.cli.output import as_plain, as_text
 from tasks.cli.tune_text import write_tuning
-from tests.replay.tuning.tuning_documents import evidence
+from tests.tuning.tuning_documents import evidence
 
 
 def test_a_proposal_is_told_with_what_it_gained_where_it_was_not_chosen() -> None:

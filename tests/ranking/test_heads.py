@@ -9,8 +9,7 @@ from tasks.errors import DataError, StoreError
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head, Heads, Kind
 from tasks.ranking.maps import CalibrationMap, LogisticMap, MeanMap
-from tasks.ranking.segment_effects import Effects, MappedSegment, Span
-from tasks.ranking.segmented_map import Calibrator, SegmentedMap
+from tasks.ranking.segmented_map import Calibrator, Effects, MappedSegment, SegmentedMap, Span
 
 PRICED = pd.DataFrame(
     {"request_id": "r", "item_id": list("abcd"), "price": [1.0, 2.0, 3.0, 4.0], "aisle": list("xyxy")}

@@ -13,8 +13,7 @@ from tasks.contracts.utility import Perturbation
 from tasks.errors import DataError, StoreError
 from tasks.ranking.maps import LogisticMap
 from tasks.ranking.scoring import Scorer
-from tasks.ranking.segment_effects import Effects, MappedSegment, Span
-from tasks.ranking.segmented_map import SegmentedMap
+from tasks.ranking.segmented_map import Effects, MappedSegment, SegmentedMap, Span
 from tasks.release.loading import load_release
 from tasks.release.packaging import package_release
 from tasks.release.signature import release_signature

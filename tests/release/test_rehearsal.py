@@ -8,8 +8,7 @@ import pytest
 
 from tasks.columns import probability
 from tasks.labels.store import LabelStore
-from tasks.ranking.map_json import map_from_json
-from tasks.ranking.maps import LogisticMap
+from tasks.ranking.maps import LogisticMap, map_from_json
 from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins, pin_tasks, release_files
 from tasks.release.rehearsal import Rehearsal

@@ -3,8 +3,7 @@
 import pytest
 
 from tasks.release import view as release_view
-from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice
+from tasks.replay.slates import Scored, TestSlice
 from tasks.stores import releases
 from tests.feeds.mini import Retrained
 from tests.replay.whole_slice import whole_slice

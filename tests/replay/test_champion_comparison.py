@@ -12,7 +12,7 @@ from tasks.evaluation.verdicts import Estimate
 from tasks.replay import slates
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.log import Slates
-from tasks.replay.scored import Scored
+from tasks.replay.slates import Scored
 from tasks.stores.workspace import Workspace
 from tests.feeds.small_feed import NAME, TASKS, write_contracts
 from tests.replay.worlds import NO_POLICY

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from tasks.errors import DataError
-from tasks.replay.compare import compare
+from tasks.replay.shadow import compare
 
 PAIRS = 10
 """Times that two requests come, each from users of its own: fewer than twenty users have no interval."""

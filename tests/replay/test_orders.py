@@ -16,7 +16,7 @@ from tasks.errors import DataError
 from tasks.replay import slates
 from tasks.replay.orders import baseline_order, rank_as
 from tasks.replay.rates import RateEstimator
-from tasks.replay.scored import Scored
+from tasks.replay.slates import Scored
 from tests.feeds import mini
 from tests.ranking.policies import utility_json
 

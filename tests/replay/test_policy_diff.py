@@ -14,9 +14,9 @@ from tasks.evaluation.verdicts import Estimate
 from tasks.replay import policy_diff
 from tasks.replay import slates as slices
 from tasks.replay.moves import Pair
-from tasks.replay.proposed_policy import read_policy
+from tasks.replay.policy_diff import read_policy
 from tasks.replay.replay_policies import Replay
-from tasks.replay.scored import Scored
+from tasks.replay.slates import Scored
 from tasks.reports.numbers import format_estimate, keep_together
 from tasks.reports.render import render
 from tasks.stores.workspace import Workspace

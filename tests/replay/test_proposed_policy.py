@@ -12,7 +12,7 @@ from tasks.contracts.load import load_surface
 from tasks.contracts.slate import Decay
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
-from tasks.replay.proposed_policy import read_policy
+from tasks.replay.policy_diff import read_policy
 from tests.feeds.mini import NAME
 
 

@@ -27,7 +27,7 @@ from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import join_blocks
 from tasks.replay.rehearse import Rehearsal, rehearse
-from tasks.replay.scored import Scored
+from tasks.replay.slates import Scored
 from tests.feeds import mini
 from tests.verdicts import bound, subject
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.replay.scoring_trial import count_failures, median_estimate, sample_requests, time_scoring
+from tasks.replay.shadow import count_failures, median_estimate, sample_requests, time_scoring
 
 DAY = pd.DataFrame({"request_id": ["a", "a", "b", "c", "c", "c"], "x": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]})
 

@@ -4,11 +4,54 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tasks.contracts import UtilitySpec
 from tasks.replay import slates
-from tasks.replay.scored import Scored
+from tasks.replay.slates import Scored, WhereLogged, with_fresh_draws
 from tests.feeds.mini import LATER
+
+LOG = pd.DataFrame(
+    {"request_id": ["b", "a", "b"], "item_id": ["x", "y", "z"], "propensity": [0.5, 1.0, None]},
+    index=[4, 2, 9],
+)
+
+
+def test_rows_of_a_request_stay_together_and_nothing_else_changes() -> None:
+    renamed = with_fresh_draws(LOG)
+    assert renamed["request_id"].tolist() == ["replay of b", "replay of a", "replay of b"]
+    pd.testing.assert_frame_equal(renamed.drop(columns="request_id"), LOG.drop(columns="request_id"))
+
+
+def test_an_id_is_renamed_alike_in_every_part_of_the_candidates() -> None:
+    parts = [with_fresh_draws(LOG.iloc[rows])["request_id"].tolist() for rows in ([0], [1, 2])]
+    assert [*parts[0], *parts[1]] == with_fresh_draws(LOG)["request_id"].tolist()
+
+
+def test_a_log_without_propensities_is_left_alone() -> None:
+    silent = LOG.drop(columns="propensity")
+    assert with_fresh_draws(silent) is silent
+
+
+def test_without_candidates_there_is_nothing_to_rename() -> None:
+    assert with_fresh_draws(LOG.iloc[:0]).empty
+
+
+FRAME = pd.DataFrame(
+    {"p_click": [0.1, 0.2], "p_click__shown": [0.4, np.nan], "p_buy": [0.5, 0.6], "note": ["a", "b"]}
+)
+
+
+def test_a_column_is_that_at_the_logged_place_where_there_is_one() -> None:
+    assert WhereLogged(FRAME)["p_click"].tolist() == [0.4, 0.2]
+    assert WhereLogged(FRAME)["p_buy"].tolist() == [0.5, 0.6]
+
+
+def test_it_lists_the_columns_and_knows_no_other() -> None:
+    where = WhereLogged(FRAME)
+    assert (list(where), len(where)) == (list(FRAME.columns), 4)
+    with pytest.raises(KeyError):
+        where["p_sell"]
 
 
 def test_it_holds_the_candidates_of_the_four_test_days(tested_slice: slates.TestSlice) -> None:

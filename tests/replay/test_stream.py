@@ -23,7 +23,7 @@ from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import candidate_log, join_blocks
 from tasks.replay.rehearse import Rehearsal, rehearse
-from tasks.replay.scored import Scored
+from tasks.replay.slates import Scored
 from tasks.replay.stream import decide_slice
 from tasks.replay.terms import composition
 from tasks.stores import releases

@@ -13,12 +13,12 @@ from tasks.promotion.gate import GATE
 from tasks.release.assemble import RELEASE
 from tasks.replay.shadow import SHADOW
 from tasks.replay.simulate import SIMULATE
-from tasks.replay.tuning.tune import TUNE
 from tasks.settings import REPOSITORY
 from tasks.stores.code import CODE, Code
 from tasks.training.examination import EXAMINATION
 from tasks.training.same_day import SAME_DAY
 from tasks.training.step import TRAIN
+from tasks.tuning.tune import TUNE
 from tasks.validation.step import VALIDATE
 
 STEPS = (VALIDATE, EXAMINATION, TRAIN, SAME_DAY, CALIBRATE, RELEASE, SIMULATE, SHADOW, TUNE, GATE)

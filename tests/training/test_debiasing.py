@@ -12,8 +12,7 @@ from tasks.labels.store import LabelStore
 from tasks.ranking.scoring import Scorer
 from tasks.release import view as release_view
 from tasks.release.step import ReleaseResult
-from tasks.replay.scoring_trial import sample_requests
-from tasks.replay.shadow import compare_packed
+from tasks.replay.shadow import compare_packed, sample_requests
 from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import ENCODER

@@ -2,10 +2,10 @@
 
 import re
 
-from tasks.replay.tuning.page import tuning_page
-from tasks.replay.tuning.search import WeightFigures, WeightTrial
 from tasks.reports.words import TaskWords, Vocabulary
-from tests.replay.tuning.tuning_documents import WEIGHTS, evidence
+from tasks.tuning.page import tuning_page
+from tasks.tuning.search import WeightFigures, WeightTrial
+from tests.tuning.tuning_documents import WEIGHTS, evidence
 
 WORDS = Vocabulary()
 TRIALS = (

@@ -36,17 +36,15 @@ from tasks.replay.decided_block import Entrant, Entrants, decide_block
 from tasks.replay.decided_slice import DecidedSlice, GrowingSlates, SliceBuilder
 from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log_block import users_of
 from tasks.replay.replay_policies import Replay
-from tasks.replay.scored import Scored
-from tasks.replay.slates import TestSlice, log_reading, release_examination, release_policy
+from tasks.replay.slates import Scored, TestSlice, log_reading, release_examination, release_policy
 from tasks.replay.stream import BLOCK_ROWS, slice_blocks
-from tasks.replay.tuning.goal import GoalMeter, WeightGoal
-from tasks.replay.tuning.rehearsed_weights import RehearsedWeights
-from tasks.replay.tuning.space import WeightSpace
-from tasks.replay.users import users_of
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.workspace import Workspace
 from tasks.training.sampling import hold_out_users
+from tasks.tuning.goal import GoalMeter, RehearsedWeights, WeightGoal
+from tasks.tuning.search import WeightSpace
 
 _SALT: Final = "tuning: who searches"
 _DAY: Final = timedelta(days=1)

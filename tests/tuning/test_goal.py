@@ -11,12 +11,14 @@ from tasks.contracts import load_surface
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded
 from tasks.errors import DataError
+from tasks.replay.log import Slates
 from tasks.replay.primary import ONE_SIDED
 from tasks.replay.replay_policies import Replay
-from tasks.replay.tuning.goal import Axis, GoalBound, GoalMeter, WeightGoal, blocking_bounds
+from tasks.tuning.goal import Axis, GoalBound, GoalMeter, RehearsedWeights, WeightGoal, blocking_bounds
+from tasks.tuning.search import Weights
 from tests.contracts.files import setting, write_surface
-from tests.replay.tuning.weight_feeds import CLICKS, HIDES, SPACE, rehearsed
 from tests.replay.worlds import with_segment
+from tests.tuning.weight_feeds import CLICKS, HIDES, SPACE, SmallLog, rehearsed, weighted
 
 OTHER = {"click": 1.0, "hide": -4.0}
 
@@ -156,3 +158,46 @@ def test_what_nobody_predicts_given_a_parent_is_no_excess_and_is_named() -> None
     meter = GoalMeter(half.meter.replay, baseline, goal)
     assert meter.figures(policy).excess == (0.0,)
     assert meter.untold(policy) == ("hide_given_click_predicted: other gives no figure for it",)
+
+
+CURRENT = {"click": 1.0, "hide": -0.1}
+CLICKED = {"click": 1.0, "hide": 0.2}
+SPARED = {"click": 0.01, "hide": -1.0}
+AT_ODDS = {"hide": 0.3, "click": 0.1}
+
+
+def by_outcomes(small: SmallLog, *, doubled: bool = False) -> RehearsedWeights:
+    """Rehearse weights, each worth what it says, for what outcomes are worth; a baseline may see more hides."""
+
+    def slates(weights: Weights) -> Slates:
+        worth = {task: np.full(len(small.click), weight) for task, weight in weights.items()}
+        return replace(small.slates(weighted(small, weights), "weights"), worth=worth)
+
+    reference = slates(CURRENT)
+    seen = {"click": small.click, "hide": (1 + doubled) * small.hide}
+    baseline = replace(reference, name="baseline", predictions=seen)
+    goal = WeightGoal((Axis(Metric(MetricKind.OBSERVED_UTILITY), 1, None),), ())
+    return RehearsedWeights(GoalMeter(Replay(small.log, reference), baseline, goal), slates)
+
+
+@pytest.mark.parametrize("other", [CLICKED, SPARED, AT_ODDS])
+def test_a_gain_over_other_weights_is_the_gain_over_the_baseline_less_theirs(other: Weights) -> None:
+    """It was counted at the other weights, at which a point of the front could be worth anything."""
+    half = by_outcomes(SmallLog(3, requests=900))
+    ours = {"click": 1.0, "hide": -0.3}
+    over, theirs = (half.changes(each)[0].value for each in (ours, other))
+    assert half.changes(ours, other)[0].value == pytest.approx((1 + over) / (1 + theirs) - 1, rel=1e-9)
+
+
+def test_weights_that_lose_at_the_baselines_weights_are_dominated_whatever_they_say_of_themselves() -> None:
+    half = by_outcomes(SmallLog(3, requests=900))
+    assert half.changes(SPARED)[0].high < 0 < half.changes(CLICKED)[0].value + 0.2
+    assert half.find_dominated([CLICKED, SPARED]).tolist() == [False, True]
+
+
+def test_outcomes_too_few_to_count_enter_as_the_baseline_predicts_them() -> None:
+    small = SmallLog(3, requests=40)
+    half = by_outcomes(small, doubled=True)
+    utility = CURRENT["click"] * small.click + 2 * CURRENT["hide"] * small.hide
+    ours, theirs = (utility[half.slates(each).slot > 0].sum() for each in (CLICKED, SPARED))
+    assert half.changes(CLICKED, SPARED)[0].value == pytest.approx(ours / theirs - 1, rel=1e-9)

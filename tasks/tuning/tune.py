@@ -9,30 +9,147 @@
 What is proposed is written aside as the next version of ``utility.yaml``; it changes nothing by itself.
 """
 
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
+
+import yaml
+from mlflow.entities import Metric, Param
 
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.utility import Constrained
+from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 from tasks.evaluation.tuning_evidence import Objective, TuningEvidence, WeightProposal
 from tasks.evaluation.verdicts import Verdict
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.guardrails import MODEL_JUDGED
-from tasks.replay.proposed_policy import read_policy
+from tasks.replay.policy_diff import read_policy
 from tasks.replay.rehearse import Rehearsal, rehearse
-from tasks.replay.tuning.goal import WeightGoal
-from tasks.replay.tuning.page import tuning_page
-from tasks.replay.tuning.proposal import proposed_text
-from tasks.replay.tuning.space import WeightSpace
-from tasks.replay.tuning.trials import MOST_TRIALS, count_policies, read_trials, write_trial
-from tasks.replay.tuning.tuned import Chosen, Halves, Tuned, restore_weights, tune_weights
-from tasks.replay.tuning.tuning_slice import TuningHalf, TuningSlice
 from tasks.reports.numbers import format_change, format_estimate
 from tasks.reports.words import vocabulary
-from tasks.stores.runs import StepRun
+from tasks.stores.runs import INPUTS, PARENT, StepRun
 from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, write_report
+from tasks.tuning.goal import WeightGoal
+from tasks.tuning.page import tuning_page
+from tasks.tuning.search import WeightFigures, WeightSpace, WeightTrial
+from tasks.tuning.tuned import Chosen, Halves, Tuned, restore_weights, tune_weights
+from tasks.tuning.tuning_slice import TuningHalf, TuningSlice
+
+_STEP: Final = "weights"
+_OBJECTIVE, _EXCESS = "objective", "excess"
+MOST_TRIALS: Final = 1000
+"""As many as one search of MLflow returns."""
+
+
+def read_trials(run: StepRun, inputs: str) -> list[WeightTrial]:
+    """Read the finished trials of a search, and put them below this run; what was killed is closed."""
+    experiment = run.client.get_run(run.run_id).info.experiment_id
+    same = f"tags.step = '{_STEP}' and tags.`{INPUTS}` = '{inputs}'"
+    for cut in run.client.search_runs([experiment], f"{same} and attributes.status = 'RUNNING'"):
+        run.client.set_terminated(cut.info.run_id, "KILLED")
+    found = run.client.search_runs(
+        [experiment], f"{same} and attributes.status = 'FINISHED'", max_results=MOST_TRIALS
+    )
+    for one in found:
+        run.client.set_tag(one.info.run_id, PARENT, run.run_id)
+    return [_read_trial(one) for one in found]
+
+
+def write_trial(run: StepRun, inputs: str, tried: WeightTrial) -> None:
+    """Write a trial as a run of its own."""
+    now = int(time.time() * 1000)
+    made = run.client.create_run(
+        run.client.get_run(run.run_id).info.experiment_id,
+        run_name=f"weights {tried.number}",
+        tags={"step": _STEP, INPUTS: inputs, PARENT: run.run_id, "trial": str(tried.number)},
+    )
+    figures = {f"{_OBJECTIVE}.{i}": each for i, each in enumerate(tried.figures.objectives)}
+    figures |= {f"{_EXCESS}.{i}": each for i, each in enumerate(tried.figures.excess)}
+    metrics = [Metric(name, value, now, 0) for name, value in figures.items()]
+    params = [Param(term, repr(weight)) for term, weight in tried.weights.items()]
+    run.client.log_batch(made.info.run_id, metrics=metrics, params=params)
+    run.client.set_terminated(made.info.run_id, "FINISHED")
+
+
+def count_policies(run: StepRun, tuned_days: str) -> tuple[int, int]:
+    """Count the policies that finished runs measured on the halves of some days, searching and confirming."""
+    experiment = run.client.get_run(run.run_id).info.experiment_id
+    wanted = f"tags.step = 'tune' and tags.tuned_days = '{tuned_days}' and attributes.status = 'FINISHED'"
+    found = run.client.search_runs([experiment], wanted, max_results=MOST_TRIALS)
+    counted = [
+        tuple(int(one.data.metrics.get(f"policies.{half}", 0)) for half in ("searched", "confirmed"))
+        for one in found
+    ]
+    return sum(one[0] for one in counted), sum(one[1] for one in counted)
+
+
+def _read_trial(one: Any) -> WeightTrial:
+    metrics: Mapping[str, float] = one.data.metrics
+    weights = {term: float(text) for term, text in one.data.params.items()}
+    figures = WeightFigures(_numbered(metrics, _OBJECTIVE), _numbered(metrics, _EXCESS))
+    return WeightTrial(int(one.data.tags["trial"]), dict(sorted(weights.items())), figures)
+
+
+def _numbered(metrics: Mapping[str, float], name: str) -> tuple[float, ...]:
+    values = [metrics.get(f"{name}.{i}", math.nan) for i in range(len(metrics))]
+    return tuple(value for value in values if math.isfinite(value))
+
+
+_BOM = "\ufeff"
+
+
+def proposed_text(file: Path, weights: Mapping[str, float], *, version: int, why: Sequence[str]) -> str:
+    """Return the file's content with another version and other weights.
+
+    Parameters
+    ----------
+    file : the surface's own ``utility.yaml``.
+    weights : by term; those of contexts stay.
+    why : lines of a comment at the top.
+    """
+    plain = read_yaml(file)
+    text = file.read_bytes().decode("utf-8")
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    edits = [(_node(root, "version"), str(version)), *_weights(_node(root, "weights"), weights)]
+    for node, number in sorted(edits, key=lambda edit: -edit[0].start_mark.index):
+        text = text[: node.start_mark.index] + number + text[node.end_mark.index :]
+    roles = ", ".join(plain["approvals"])
+    head = [*why, f"Nobody has approved it. To approve it are: {roles}."]
+    end = "\r\n" if "\r\n" in text else "\n"
+    comment = "".join(f"# {line}{end}" for line in head)
+    return _BOM * text.startswith(_BOM) + comment + text.removeprefix(_BOM)
+
+
+def _weights(node: yaml.Node, weights: Mapping[str, float]) -> Iterator[tuple[yaml.Node, str]]:
+    """Yield the node of each number that changes with the new number."""
+    for term, weight in weights.items():
+        own = _node(node, term)
+        number = _node(own, "weight") if isinstance(own, yaml.MappingNode) else own
+        if float(number.value) != weight:
+            yield number, _number(weight)
+
+
+def _node(mapping: yaml.Node | None, name: str) -> yaml.Node:
+    values: dict[str, yaml.Node] = {key.value: value for key, value in mapping.value} if mapping else {}
+    return values[name]
+
+
+def _number(value: float) -> str:
+    """Write a number that every YAML reader takes for one: without a point 1e-05 is a word to some.
+
+    Examples
+    --------
+    >>> _number(36.44), _number(1e-05)
+    ('36.44', '1.0e-05')
+    """
+    written = repr(float(value))
+    return written if "." in written else written.replace("e", ".0e")
+
 
 REPORT: Final = "tuning.html"
 PROPOSED: Final = "utility.yaml"

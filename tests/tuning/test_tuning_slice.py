@@ -13,9 +13,9 @@ from tasks.release import view
 from tasks.replay import slates as slices
 from tasks.replay.decided_block import Entrant, Entrants
 from tasks.replay.entrants import EntrantVersions
-from tasks.replay.tuning.tuning_slice import TuningHalf, TuningSlice, tuning_days
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.releases import release_manifest
+from tasks.tuning.tuning_slice import TuningHalf, TuningSlice, tuning_days
 from tests.feeds.mini import Retrained
 from tests.replay.same_slices import assert_same
 from tests.replay.whole_slice import whole_slice

@@ -1,0 +1,15 @@
+"""Utility weights tuned on logged candidates of days of their own, and proposed as a policy's next version.
+
+In reading order::
+
+    search         the weights that may be proposed, and trials under bounds
+    goal           the metric to raise and the bounds, measured on a half of the candidates
+    tuning_slice   the two halves of the tuning days: users who search, users who check
+    tuned          the front, the smallest change that meets the bounds, and what unseen users show
+    tune           the tuning step: trials in MLflow, the proposed utility.yaml, the evidence
+    page           its report
+
+Steps: tune, tuning_slice.
+"""
+
+__all__ = ["tune"]
