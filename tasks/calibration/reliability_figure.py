@@ -96,7 +96,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Line:
+class CurveLine:
     """A curve, ``before`` or ``after``: its points, its band, and where bins of no outcome lie."""
 
     name: str
@@ -122,12 +122,12 @@ class Diagram:
     outer: Outer
     heading: Sequence[str]
     diagonal: tuple[float, ...]
-    curves: Sequence[Line]
+    curves: Sequence[CurveLine]
     rows: str = ""
 
 
 @dataclass(frozen=True)
-class Strip:
+class HistogramStrip:
     """A histogram in a box of its own, in the colour of the curve above it."""
 
     frame: Box
@@ -137,7 +137,7 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Label:
+class AxisLabel:
     """The name of an axis."""
 
     x: int
@@ -156,8 +156,8 @@ class ReliabilityFigure:
     height: int
     letters: int
     diagrams: Sequence[Diagram]
-    strips: Sequence[Strip]
-    labels: Sequence[Label]
+    strips: Sequence[HistogramStrip]
+    labels: Sequence[AxisLabel]
     small: bool = False
 
     def to_svg(self) -> str:
@@ -301,7 +301,9 @@ def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> Reliabi
         heading = (headings[name],)
         diagrams.append(Diagram(axes.box(46, 32), outer, heading, axes.diagonal(), (axes.line(name, curve),)))
         below = _Axes(axes.x, Scale(0.0, 1.1 * most, 434, 364))
-        strips.append(Strip(below.box(46, 24), Outer(x=True, y=column == 0), name, below.steps(frame, curve)))
+        strips.append(
+            HistogramStrip(below.box(46, 24), Outer(x=True, y=column == 0), name, below.steps(frame, curve))
+        )
     width = 76 + 360 * len(curves)
     return ReliabilityFigure(
         title=title,
@@ -312,9 +314,9 @@ def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> Reliabi
         diagrams=diagrams,
         strips=strips,
         labels=[
-            Label((76 + width) // 2, 470, _predicted(frame)),
-            Label(18, 207, _observed(frame), upright=True),
-            Label(18, 399, "rows", upright=True),
+            AxisLabel((76 + width) // 2, 470, _predicted(frame)),
+            AxisLabel(18, 207, _observed(frame), upright=True),
+            AxisLabel(18, 399, "rows", upright=True),
         ],
     )
 
@@ -358,10 +360,10 @@ def draw_small(
         diagrams=diagrams,
         strips=(),
         labels=[
-            Label(
+            AxisLabel(
                 (60 + width) // 2, height - 8, f"{_predicted(frame)}; grey before and blue after calibration"
             ),
-            Label(14, height // 2, _observed(frame), upright=True),
+            AxisLabel(14, height // 2, _observed(frame), upright=True),
         ],
         small=True,
     )
@@ -402,7 +404,7 @@ class _Axes:
         ends = max(self.x.low, self.y.low), min(self.x.high, self.y.high)
         return tuple(float(scale.place(end)) for end in ends for scale in (self.x, self.y))
 
-    def line(self, name: str, curve: Curve, *, band: bool = True) -> Line:
+    def line(self, name: str, curve: Curve, *, band: bool = True) -> CurveLine:
         value, low, high = (
             np.array([getattr(rate, side) for rate in curve.observed]) for side in ("value", "low", "high")
         )
@@ -414,7 +416,7 @@ class _Axes:
             *zip(self.x.place(curve.predicted[bounded]), self.y.place(low[bounded]), strict=True),
         ]
         half = len(edge) // 2
-        return Line(
+        return CurveLine(
             name,
             line=" ".join(f"{point.x:g},{point.y:g}" for point in points),
             band=" ".join(f"{x:g},{y:g}" for x, y in (*edge[:half], *edge[half:][::-1])) if band else "",

@@ -108,7 +108,7 @@ def _quantiles(values: Floats) -> Floats:
 
 
 @dataclass(frozen=True)
-class Term:
+class SegmentTerm:
     """Segments and the levels that they have together.
 
     Attributes
@@ -139,7 +139,7 @@ class Term:
 
 def select_terms(
     cells: Cells, of: Iterable[Sequence[str]], information: Floats, *, most: int
-) -> tuple[Term, ...]:
+) -> tuple[SegmentTerm, ...]:
     """List the terms of some segments with their most informative levels, ``most`` over all of them.
 
     Parameters
@@ -166,7 +166,7 @@ def select_terms(
     return tuple(term for term in named if term.levels)
 
 
-def _list_levels(cells: Cells, of: tuple[str, ...]) -> Term:
+def _list_levels(cells: Cells, of: tuple[str, ...]) -> SegmentTerm:
     """Return a term with all of its levels that occur; where a value is null none acts."""
     codes = [cells.codes[name] for name in of]
     spellings = [np.array(cells.words[name], dtype=object) for name in of]
@@ -177,15 +177,15 @@ def _list_levels(cells: Cells, of: tuple[str, ...]) -> Term:
     levels = zip(*(words[code] for words, code in zip(spellings, values, strict=True)), strict=True)
     acting = np.full(len(cells), keys.size)
     acting[known] = level
-    return Term(of, tuple(levels), acting)
+    return SegmentTerm(of, tuple(levels), acting)
 
 
-def _keep_levels(term: Term, kept: npt.NDArray[np.bool_]) -> Term:
+def _keep_levels(term: SegmentTerm, kept: npt.NDArray[np.bool_]) -> SegmentTerm:
     """Leave out the levels [levels] that are not kept."""
     count = int(kept.sum())
     place = np.append(np.where(kept, np.cumsum(kept) - 1, count), count)
     levels = tuple(words for words, keep in zip(term.levels, kept, strict=True) if keep)
-    return Term(term.of, levels, place[term.acting])
+    return SegmentTerm(term.of, levels, place[term.acting])
 
 
 @dataclass(frozen=True)
@@ -202,8 +202,8 @@ class Design:
     span, scale : where slopes act, and the standard deviation of the logits there.
     """
 
-    terms: tuple[Term, ...]
-    triples: tuple[Term, ...]
+    terms: tuple[SegmentTerm, ...]
+    triples: tuple[SegmentTerm, ...]
     owner: Codes
     matrix: sparse.csr_array
     transposed: sparse.csr_array

@@ -10,7 +10,7 @@ from tasks.contracts.metrics import OF_EXPOSURE, OF_RATES, read_metric
 from tasks.contracts.problems import Problem, Unread, abbreviate
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
-from tasks.contracts.surface import Examination, SurfaceSpec
+from tasks.contracts.surface import ExaminationSpec, SurfaceSpec
 from tasks.contracts.tasks import Family, Positive, TaskSpec, TasksSpec, ValueRule
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import unknown
@@ -246,7 +246,7 @@ def _check_pairs(surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
     if surface.minimum.train > surface.split.train and read("minimum", "split"):
         hint = f"is longer than split.train ({surface.split.train})"
         yield Problem("surface.yaml", "minimum.train", str(surface.minimum.train), hint)
-    curve = surface.examination.by_position if isinstance(surface.examination, Examination) else None
+    curve = surface.examination.by_position if isinstance(surface.examination, ExaminationSpec) else None
     if curve is not None and surface.reference_position > len(curve) and read("examination"):
         hint = "lies beyond the examination curve"
         yield Problem("surface.yaml", "reference_position", str(surface.reference_position), hint)

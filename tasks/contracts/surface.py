@@ -139,7 +139,7 @@ def _segment(value: Any) -> Any:
     return {"name": value, "from": value} if isinstance(value, str) else value
 
 
-class Examination(Closed):
+class ExaminationSpec(Closed):
     """The probability that a position is examined, relative to the first."""
 
     by_position: Annotated[
@@ -156,7 +156,7 @@ class Split(Closed):
     test: Days
 
 
-class Minimum(Closed):
+class MinimumSpec(Closed):
     """What a task needs at least to be trained."""
 
     train: Days = timedelta(days=7)
@@ -254,11 +254,11 @@ class SurfaceSpec(Closed):
     features: Features
     segments: Annotated[tuple[Annotated[SegmentSpec, BeforeValidator(_segment)], ...], AsTuple] = ()
     values: Identifiers = ()
-    examination: Literal["none", "estimated"] | Examination | None = None
+    examination: Literal["none", "estimated"] | ExaminationSpec | None = None
     reference_position: Annotated[int, Field(ge=1)] = 1
     propensity_kind: Literal["position", "inclusion"] = "position"
     split: Split
-    minimum: Minimum = Minimum()
+    minimum: MinimumSpec = MinimumSpec()
     lightgbm: dict[Identifier, LightGBMParameters] = {}
     training: dict[Identifier, TaskTraining] = {}
     proxies: Annotated[tuple[Proxy, ...], AsTuple] = ()
@@ -297,7 +297,7 @@ class SurfaceSpec(Closed):
     @property
     def examination_curve(self) -> tuple[float, ...] | None:
         """Declared probability of being examined, by position, flat where there is no bias; else None."""
-        if isinstance(self.examination, Examination):
+        if isinstance(self.examination, ExaminationSpec):
             return self.examination.by_position
         return (1.0,) if self.examination == "none" else None
 

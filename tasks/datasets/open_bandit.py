@@ -107,7 +107,7 @@ FROM shown
 
 
 @dataclass(frozen=True)
-class Log:
+class CampaignLog:
     """The two files of one policy and campaign."""
 
     policy: str
@@ -116,7 +116,7 @@ class Log:
     items: Path
 
 
-def find_logs(source: Path) -> list[Log]:
+def find_logs(source: Path) -> list[CampaignLog]:
     """Find the logs below a folder.
 
     Raises
@@ -133,7 +133,7 @@ def find_logs(source: Path) -> list[Log]:
     return logs
 
 
-def _find(source: Path, policy: str, campaign: str) -> Iterator[Log]:
+def _find(source: Path, policy: str, campaign: str) -> Iterator[CampaignLog]:
     folder = source / policy / campaign
     rows = sorted(folder.glob(f"{campaign}.csv")) + sorted(folder.glob(f"{campaign}.csv.gz"))
     items = folder / "item_context.csv"
@@ -142,10 +142,10 @@ def _find(source: Path, policy: str, campaign: str) -> Iterator[Log]:
     if rows and not items.is_file():
         raise DataError(f"{folder} lacks item_context.csv.")
     if rows:
-        yield Log(policy, campaign, rows[0], items)
+        yield CampaignLog(policy, campaign, rows[0], items)
 
 
-def load_logs(session: duckdb.DuckDBPyConnection, logs: Sequence[Log]) -> None:
+def load_logs(session: duckdb.DuckDBPyConnection, logs: Sequence[CampaignLog]) -> None:
     """Make the tables ``shown`` and ``items`` of all logs, each row with its policy and campaign.
 
     Raises
@@ -165,12 +165,16 @@ def load_logs(session: duckdb.DuckDBPyConnection, logs: Sequence[Log]) -> None:
         _check(session, log)
 
 
-def _key(log: Log) -> list[str]:
+def _key(log: CampaignLog) -> list[str]:
     return [log.policy, log.campaign]
 
 
 def _load(
-    session: duckdb.DuckDBPyConnection, log: Log, path: Path, columns: Mapping[str, str], statement: str
+    session: duckdb.DuckDBPyConnection,
+    log: CampaignLog,
+    path: Path,
+    columns: Mapping[str, str],
+    statement: str,
 ) -> None:
     _check_header(path, list(columns))
     typed = {name or "line": kind for name, kind in columns.items()}
@@ -195,7 +199,7 @@ def _check_header(path: Path, columns: Sequence[str]) -> None:
         raise DataError(f"{path} has its columns in another order than {','.join(columns)[:200]}.")
 
 
-def _check(session: duckdb.DuckDBPyConnection, log: Log) -> None:
+def _check(session: duckdb.DuckDBPyConnection, log: CampaignLog) -> None:
     own = {"policy": log.policy, "campaign": log.campaign}
     where = "policy = $policy AND campaign = $campaign"
     items = "SELECT count(*), count(DISTINCT item_id), min(item_id), max(item_id) FROM items"
@@ -275,7 +279,7 @@ def import_open_bandit(*, source: Path, out: Path, threads: int = 2, memory: str
     return result
 
 
-def _recipe(logs: list[Log]) -> str:
+def _recipe(logs: list[CampaignLog]) -> str:
     files = [file for log in logs for file in (log.rows, log.items)]
     named = ",".join(f"{log.policy}/{log.campaign}" for log in logs)
     return make_recipe(f"{duckdb.__version__} {named}", [Path(__file__), Path(publishing.__file__), *files])

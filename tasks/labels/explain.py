@@ -20,10 +20,10 @@ from tasks import columns as c
 from tasks.errors import DataError
 from tasks.labels.compile import compile_days
 from tasks.labels.explanation import (
-    Explanation,
     Facts,
     Impression,
-    Label,
+    ImpressionExplanation,
+    LabelValue,
     explain_tasks,
     instant,
     list_changed_tasks,
@@ -88,7 +88,7 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
     stored = _find_row(source, key)
     if stored is None:
         raise DataError(explain_missing(workspace, source, key))
-    labels = {t: Label(stored[t], stored[c.status(t)], stored[c.at(t)]) for t in source.tasks()}
+    labels = {t: LabelValue(stored[t], stored[c.status(t)], stored[c.at(t)]) for t in source.tasks()}
     with open_log(workspace) as log:
         arrived = find_arrived(log, as_of=source.as_of)
         facts = _read_facts(log, key, stored[c.DAY], source.as_of, arrived)
@@ -101,7 +101,7 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
     ]
     shown = Impression(key[c.REQUEST_ID], key[c.ITEM_ID], facts.row[c.SHOWN_AT])
     explained = explain_tasks(workspace.contracts.tasks, facts)
-    whole = Explanation(shown, facts.row[c.USER_ID], source.id, source.as_of, arrived, explained)
+    whole = ImpressionExplanation(shown, facts.row[c.USER_ID], source.id, source.as_of, arrived, explained)
     return _result(workspace, whole, notes, agrees=not list_changed_tasks(labels, facts.labels))
 
 
@@ -140,7 +140,7 @@ def _find_row(snapshot: Snapshot, key: Key) -> Row | None:
     return next(iter(rows.to_pylist()), None) if rows is not None else None
 
 
-def _gone(key: Key, snapshot: Snapshot, labels: dict[str, Label]) -> str:
+def _gone(key: Key, snapshot: Snapshot, labels: dict[str, LabelValue]) -> str:
     stored = ", ".join(f"{task} {describe_label(label)}" for task, label in labels.items())
     return (
         f"{'/'.join(map(str, key.values()))} is in label snapshot {snapshot.id} ({stored}) and no longer in "
@@ -166,7 +166,7 @@ def _note_contract(workspace: Workspace, snapshot: Snapshot) -> Iterator[str]:
         )
 
 
-def _note_changes(facts: Facts, stored: dict[str, Label], snapshot: Snapshot) -> Iterator[str]:
+def _note_changes(facts: Facts, stored: dict[str, LabelValue], snapshot: Snapshot) -> Iterator[str]:
     for task in list_changed_tasks(stored, facts.labels):
         now = facts.labels[task]
         yield (
@@ -176,11 +176,13 @@ def _note_changes(facts: Facts, stored: dict[str, Label], snapshot: Snapshot) ->
         )
 
 
-def _in_full(label: Label) -> str:
+def _in_full(label: LabelValue) -> str:
     return describe_label(label) + (f" (by the event at {instant(label.at)})" if label.at else "")
 
 
-def _result(workspace: Workspace, whole: Explanation, notes: list[str], *, agrees: bool) -> ExplainResult:
+def _result(
+    workspace: Workspace, whole: ImpressionExplanation, notes: list[str], *, agrees: bool
+) -> ExplainResult:
     tasks = workspace.contracts.tasks.tasks
     return ExplainResult(
         snapshot=whole.snapshot,

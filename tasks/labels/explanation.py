@@ -4,7 +4,7 @@
 
     Facts                  what the label relations hold of the row     (explanation_facts.py reads them)
       -> TaskExplanation   of each task: window, maturity, status and cause, and the events that bear on it
-      -> Explanation       all of them, with the impression and its snapshot
+      -> ImpressionExplanation       all of them, with the impression and its snapshot
     explanation_text.py writes a task's explanation in sentences
 """
 
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Label:
+class LabelValue:
     """A task's label in the store: value where it is observed, status, instant of the crediting event."""
 
     value: float | None
@@ -92,7 +92,7 @@ class Facts:
     """
 
     row: Mapping[str, Any]
-    labels: Mapping[str, Label]
+    labels: Mapping[str, LabelValue]
     causes: Mapping[str, Sequence[tuple[str, Why, str]]]
     events: Mapping[str, Events]
     exclusions: Mapping[str, Sequence[Events]]
@@ -116,7 +116,7 @@ class TaskExplanation:
     parts : of a composite: the known value of each part, None where it is not known, and the part's label.
     """
 
-    label: Label
+    label: LabelValue
     matures_at: datetime
     why: Why | None = None
     of: str = ""
@@ -128,8 +128,8 @@ class TaskExplanation:
     observing: Event | None = None
     seen: Any = None
     excluding: Event | None = None
-    parent: tuple[str, Label] | None = None
-    parts: Mapping[str, tuple[float | None, Label]] = field(default_factory=dict)
+    parent: tuple[str, LabelValue] | None = None
+    parts: Mapping[str, tuple[float | None, LabelValue]] = field(default_factory=dict)
 
     @property
     def elsewhere(self) -> tuple[Event, ...]:
@@ -161,7 +161,7 @@ class TaskExplanation:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class ImpressionExplanation:
     """The explanation of every task of one impression of a snapshot, of a log that has ``arrived`` so far."""
 
     impression: Impression
@@ -177,7 +177,7 @@ def explain_tasks(tasks: TasksSpec, facts: Facts) -> dict[str, TaskExplanation]:
     return {task: _explain_task(tasks, task, facts) for task in tasks.tasks}
 
 
-def list_changed_tasks(stored: Mapping[str, Label], now: Mapping[str, Label]) -> list[str]:
+def list_changed_tasks(stored: Mapping[str, LabelValue], now: Mapping[str, LabelValue]) -> list[str]:
     """Return the tasks whose label in the store differs from the one that the log gives now."""
     return [task for task, label in now.items() if task in stored and stored[task] != label]
 
@@ -242,5 +242,5 @@ def _excluding(exclusions: Sequence[Events], number: str | None) -> Event | None
     return min((e for out in these for e in out.some[:1]), key=lambda event: event.at, default=None)
 
 
-def _label_json(label: Label) -> Json:
+def _label_json(label: LabelValue) -> Json:
     return {"value": label.value, "status": label.status}

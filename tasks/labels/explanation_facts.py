@@ -13,7 +13,7 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels import windows as w
-from tasks.labels.explanation import Event, Events, Facts, Impression, Label
+from tasks.labels.explanation import Event, Events, Facts, Impression, LabelValue
 from tasks.labels.query import Horizon, LabelQuery
 from tasks.labels.status import Why, causes, credit
 from tasks.logs import rows
@@ -126,7 +126,9 @@ def read_facts(log: LogTables, query: LabelQuery, key: Key, *, horizon: Horizon)
     with_rule = [task for task in tasks.order() if tasks.tasks[task].rule]
     return Facts(
         row=row,
-        labels={t: Label(*(labelled[0][name] for name in (t, c.status(t), c.at(t)))) for t in tasks.tasks},
+        labels={
+            t: LabelValue(*(labelled[0][name] for name in (t, c.status(t), c.at(t)))) for t in tasks.tasks
+        },
         causes={task: _causes(tasks, task, row) for task in tasks.tasks},
         events={task: _in_window(log, task, key, as_of, row) for task in with_rule},
         exclusions={task: _exclusions(log, task, as_of) for task in with_rule},

@@ -15,7 +15,7 @@ from math import isnan
 
 from tasks.contracts import TaskSpec
 from tasks.contracts.tasks import Positive
-from tasks.labels.explanation import Event, Explanation, Label, TaskExplanation
+from tasks.labels.explanation import Event, ImpressionExplanation, LabelValue, TaskExplanation
 from tasks.labels.status import Why
 
 Clock = Callable[[datetime | None], str]
@@ -23,7 +23,7 @@ _NAMED = 3
 """Events that are named one by one; the rest is only mentioned."""
 
 
-def describe_task(explanation: Explanation, task: str, spec: TaskSpec) -> str:
+def describe_task(explanation: ImpressionExplanation, task: str, spec: TaskSpec) -> str:
     """Return one task's label and the reasons for it, in one paragraph."""
     explained = explanation.tasks[task]
 
@@ -47,18 +47,22 @@ def time_beside(at: datetime, other: datetime) -> str:
     return clock if at.date() == other.date() else f"{at.date()} {clock}"
 
 
-def describe_label(label: Label) -> str:
+def describe_label(label: LabelValue) -> str:
     """Return a label in words: its value where it is observed, else its status.
 
     Examples
     --------
-    >>> describe_label(Label(2.5, "observed", None)), describe_label(Label(None, "not_applicable", None))
-    ('2.5', 'not applicable')
+    >>> describe_label(LabelValue(2.5, "observed", None))
+    '2.5'
+    >>> describe_label(LabelValue(None, "not_applicable", None))
+    'not applicable'
     """
     return label.status.replace("_", " ") if label.value is None else _number(label.value)
 
 
-def _sentences(explained: TaskExplanation, spec: TaskSpec, clock: Clock, whole: Explanation) -> Iterator[str]:
+def _sentences(
+    explained: TaskExplanation, spec: TaskSpec, clock: Clock, whole: ImpressionExplanation
+) -> Iterator[str]:
     match explained.why:
         case None:
             yield from _observed(explained, spec, clock)
@@ -73,7 +77,7 @@ def _sentences(explained: TaskExplanation, spec: TaskSpec, clock: Clock, whole: 
             yield _not_applicable(explained, spec, clock)
 
 
-def _horizon(whole: Explanation, clock: Clock) -> str:
+def _horizon(whole: ImpressionExplanation, clock: Clock) -> str:
     if whole.arrived < whole.as_of:
         return f"{clock(whole.arrived)}, up to which the log had arrived by the as-of {clock(whole.as_of)}"
     return f"the snapshot's as-of {clock(whole.as_of)}"
@@ -221,7 +225,7 @@ def _parts(explained: TaskExplanation) -> str:
     return "; ".join(_part(part, *known) for part, known in explained.parts.items()) + "."
 
 
-def _part(part: str, known: float | None, label: Label) -> str:
+def _part(part: str, known: float | None, label: LabelValue) -> str:
     if known is None:
         return f"{part} is {describe_label(label)} and not known"
     if label.value is None:

@@ -2,7 +2,7 @@
 
 ::
 
-    File        rows, columns and folders, and per column of instants its first and last (a ``Span``)
+    File        rows, columns and folders, and per column of instants its first and last (a ``TimeSpan``)
       Table     the files of one log table, with the kinds of values of each ``Column``
         View    the table under our column names
 
@@ -71,7 +71,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Span:
+class TimeSpan:
     """The first and last instant of a file's column, None where it holds none, and whether it has nulls."""
 
     first: datetime | None = None
@@ -91,7 +91,7 @@ class File:
     path: Location
     rows: int
     columns: frozenset[str] = field(compare=False)
-    spans: Mapping[str, Span | None] = field(compare=False)
+    spans: Mapping[str, TimeSpan | None] = field(compare=False)
     unbounded: tuple[str, ...] = field(compare=False)
     identity: str
 
@@ -236,13 +236,13 @@ def _find_unbounded(where: str, footer: Footer) -> tuple[str, ...]:
     )
 
 
-def _spans(footer: Footer) -> dict[str, Span | None]:
+def _spans(footer: Footer) -> dict[str, TimeSpan | None]:
     """Return the span of each column of instants, from the statistics of the row groups."""
     instants = (column for column in footer.columns if _kind(column.type) == INSTANT)
     return {column.name: _span(column.chunks) for column in instants}
 
 
-def _span(chunks: Sequence[Chunk]) -> Span | None:
+def _span(chunks: Sequence[Chunk]) -> TimeSpan | None:
     bounds, nulls = list[datetime](), False
     for chunk in chunks:
         if chunk.nulls is None:
@@ -252,7 +252,7 @@ def _span(chunks: Sequence[Chunk]) -> Span | None:
             bounds += [read_time(chunk.least), read_time(chunk.greatest)]
         elif chunk.nulls < chunk.values:
             return None
-    return Span(min(bounds), max(bounds), nulls) if bounds else Span(nulls=nulls)
+    return TimeSpan(min(bounds), max(bounds), nulls) if bounds else TimeSpan(nulls=nulls)
 
 
 def _kind(kind: str) -> str:

@@ -68,7 +68,7 @@ class SchemaFit:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedColumn:
     """A column that a file asks for, with the kinds of values that it may have."""
 
     file: str
@@ -186,7 +186,7 @@ def require_schema(contracts: Contracts, logs: Location, *, first_release: bool)
         raise DataError(f"{len(held)} problem(s) of the contracts with the log:\n{lines}")
 
 
-def wanted_columns(contracts: Contracts, *, first_release: bool) -> Iterator[Wanted]:
+def wanted_columns(contracts: Contracts, *, first_release: bool) -> Iterator[WantedColumn]:
     """Yield the columns that decisions and training ask for, besides those that every table must have."""
     yield from _of_utility(contracts)
     yield from _of_slate(contracts)
@@ -194,17 +194,17 @@ def wanted_columns(contracts: Contracts, *, first_release: bool) -> Iterator[Wan
     first = contracts.surface.gates.decision.first
     if first == "logged":
         if first_release:
-            yield Wanted("surface.yaml", "gates.decision.first", c.POSITION, _NUMBER)
+            yield WantedColumn("surface.yaml", "gates.decision.first", c.POSITION, _NUMBER)
     else:
-        yield Wanted("surface.yaml", "gates.decision.first.column", first.column, _FLAG)
+        yield WantedColumn("surface.yaml", "gates.decision.first.column", first.column, _FLAG)
 
 
-def _of_utility(contracts: Contracts) -> Iterator[Wanted]:
+def _of_utility(contracts: Contracts) -> Iterator[WantedColumn]:
     utility, surface = contracts.utility, contracts.surface
     yield from _of_rules("", utility.hard_constraints, utility.multipliers)
     for i, context in enumerate(utility.contexts):
         for column, values in context.when.items():
-            yield Wanted("utility.yaml", f"contexts.{i}.when.{column}", column, _kinds_like(values))
+            yield WantedColumn("utility.yaml", f"contexts.{i}.when.{column}", column, _kinds_like(values))
         yield from _of_rules(f"contexts.{i}.", context.hard_constraints, context.multipliers)
         if context.slate is not None:
             changed = contracts.slate.model_copy(update=context.slate.model_dump(exclude_none=True))
@@ -214,7 +214,7 @@ def _of_utility(contracts: Contracts) -> Iterator[Wanted]:
     for place, name in named_metrics(utility):
         metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=columns)
         if metric is not None and metric.kind in OF_COLUMNS and metric.subject is not None:
-            yield Wanted("utility.yaml", place, segments.get(metric.subject, metric.subject))
+            yield WantedColumn("utility.yaml", place, segments.get(metric.subject, metric.subject))
 
 
 def _find_unknown_ranges(contracts: Contracts) -> Iterator[Problem]:
@@ -232,20 +232,20 @@ def _find_unknown_ranges(contracts: Contracts) -> Iterator[Problem]:
 
 def _of_rules(
     place: str, constraints: Iterable[HardConstraint], multipliers: Iterable[Multiplier]
-) -> Iterator[Wanted]:
+) -> Iterator[WantedColumn]:
     for i, constraint in enumerate(constraints):
         for name in ("drop_when", "keep_when"):
             condition: Condition | None = getattr(constraint, name)
             if condition is not None:
                 asked = f"{place}hard_constraints.{i}.{name}.column"
-                yield Wanted("utility.yaml", asked, condition.column, _kinds_of(condition))
+                yield WantedColumn("utility.yaml", asked, condition.column, _kinds_of(condition))
     for i, multiplier in enumerate(multipliers):
         for column, values in multiplier.when.items():
             asked = f"{place}multipliers.{i}.when.{column}"
-            yield Wanted("utility.yaml", asked, column, _kinds_like(values))
+            yield WantedColumn("utility.yaml", asked, column, _kinds_like(values))
 
 
-def _of_slate(contracts: Contracts) -> Iterator[Wanted]:
+def _of_slate(contracts: Contracts) -> Iterator[WantedColumn]:
     slate = contracts.slate
     yield from _of_slots(slate, "slate.yaml", "")
     once = {"required_first": (slate.required_first, _FLAG)}
@@ -253,28 +253,28 @@ def _of_slate(contracts: Contracts) -> Iterator[Wanted]:
     once |= {"decay.by": (slate.decay.by if slate.decay else None, _ANY)}
     for place, (column, kinds_of_it) in once.items():
         if column is not None:
-            yield Wanted("slate.yaml", place, column, kinds_of_it)
+            yield WantedColumn("slate.yaml", place, column, kinds_of_it)
     if slate.exploration is not None:
         where = slate.exploration.where
         if where is not None:
-            yield Wanted("slate.yaml", "exploration.where.column", where.column, _kinds_of(where))
-        yield Wanted("slate.yaml", "exploration", c.USER_ID)
+            yield WantedColumn("slate.yaml", "exploration.where.column", where.column, _kinds_of(where))
+        yield WantedColumn("slate.yaml", "exploration", c.USER_ID)
 
 
-def _of_slots(slate: SlateSpec, file: str, place: str) -> Iterator[Wanted]:
+def _of_slots(slate: SlateSpec, file: str, place: str) -> Iterator[WantedColumn]:
     """Yield the columns of caps and minimums, which a context may give anew."""
     for name in slate.max_per:
-        yield Wanted(file, f"{place}max_per.{name}", name)
+        yield WantedColumn(file, f"{place}max_per.{name}", name)
     for name in slate.max_where:
-        yield Wanted(file, f"{place}max_where.{name}", name, _FLAG)
+        yield WantedColumn(file, f"{place}max_where.{name}", name, _FLAG)
     for name in slate.min_where_if_available:
-        yield Wanted(file, f"{place}min_where_if_available.{name}", name, _FLAG)
+        yield WantedColumn(file, f"{place}min_where_if_available.{name}", name, _FLAG)
 
 
-def _of_training(contracts: Contracts) -> Iterator[Wanted]:
+def _of_training(contracts: Contracts) -> Iterator[WantedColumn]:
     surface = contracts.surface
     if surface.examination == "estimated":
-        yield Wanted("surface.yaml", "examination", c.POSITION, _NUMBER, "impressions")
+        yield WantedColumn("surface.yaml", "examination", c.POSITION, _NUMBER, "impressions")
     for name, task in contracts.tasks.tasks.items():
         training = surface.training_for(name)
         weights = training.weights
@@ -285,9 +285,9 @@ def _of_training(contracts: Contracts) -> Iterator[Wanted]:
         }
         for place, column in asked.items():
             if column is not None:
-                yield Wanted("surface.yaml", f"training.{name}.{place}", column, _FLAG, "impressions")
+                yield WantedColumn("surface.yaml", f"training.{name}.{place}", column, _FLAG, "impressions")
         for column in task.sampling.by if task.sampling else ():
-            yield Wanted("tasks.yaml", f"tasks.{name}.sampling.by.{column}", column, of="impressions")
+            yield WantedColumn("tasks.yaml", f"tasks.{name}.sampling.by.{column}", column, of="impressions")
 
 
 def _kinds_of(condition: Condition) -> frozenset[str]:
@@ -300,7 +300,7 @@ def _kinds_like(values: Iterable[object]) -> frozenset[str]:
     return frozenset({kinds.STRING}) if any(isinstance(value, str) for value in values) else _FLAG
 
 
-def _explain(wanted: Wanted, view: View) -> str:
+def _explain(wanted: WantedColumn, view: View) -> str:
     """Say what is wrong with a column; nothing where it is as it was wanted."""
     column, table = view.columns.get(wanted.column), view.table.name
     baseline = wanted.field == "gates.decision.first"

@@ -25,7 +25,7 @@ from tasks.contracts import Contracts
 from tasks.errors import DataError, unknown
 from tasks.logs import footers as kinds
 from tasks.logs import rows
-from tasks.logs.footers import File, Span, Table, View
+from tasks.logs.footers import File, Table, TimeSpan, View
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS, DayRange
 from tasks.logs.schema import Log, event_columns, match_columns
 from tasks.sql import expressions as x
@@ -63,7 +63,7 @@ _KINDS = {
 _TYPED = (
     c.EVENT, c.EVENT_ID, c.HAPPENED_AT, c.SHOWN_AT, c.INGESTED_AT, c.VALUE, c.POSITION, c.PROPENSITY, c.SHOWN,
 )  # fmt: skip
-_NO_SPAN = Span()
+_NO_SPAN = TimeSpan()
 _HASHED = "SELECT count(*), sum(h), sum(hash(h)) FROM (SELECT $hashed AS h FROM $read)"
 
 
@@ -160,7 +160,7 @@ class LogTables:
         """Run a query and return its rows, of which there are few."""
         return self.connection.sql(fill(template, **parts)).fetchall()
 
-    def span(self, table: str, file: File, ours: str) -> Span | None:
+    def span(self, table: str, file: File, ours: str) -> TimeSpan | None:
         """Return the span of our column in a file; None where it is not known."""
         if ours not in self.types[table]:
             return _NO_SPAN

@@ -15,7 +15,7 @@ import pandas as pd
 from tasks.columns import Status
 from tasks.validation import measurements as m
 from tasks.validation import trailing as t
-from tasks.validation.findings import Judgement, Line
+from tasks.validation.findings import DayLine, RuleResult
 from tasks.validation.trailing import Comparison, Floats
 
 _DAY = timedelta(days=1)
@@ -49,19 +49,19 @@ _SHARES = _Scale(
 )
 
 
-def check_missing_days(frame: pd.DataFrame, *, as_of: str) -> Judgement:
+def check_missing_days(frame: pd.DataFrame, *, as_of: str) -> RuleResult:
     """Find days without a row between days with rows, where most days of that weekday around them have some.
 
     Where no two of that weekday lie within four weeks, the days of the week around decide.
     """
     days = set(_whole_days(frame, m.ROWS, as_of)["day"])
     if not days:
-        return Judgement(["table"], [], "no whole day")
+        return RuleResult(["table"], [], "no whole day")
     first, last = min(days), max(days)
     between = [first + n * _DAY for n in range(1, (last - first).days)]
     empty = [day for day in between if day not in days and _is_expected(day, days, first, last)]
     broken = [("table", f"{day}: no row") for day in empty]
-    return Judgement(["table"], broken, f"rows on {len(days)} days from {first} to {last}")
+    return RuleResult(["table"], broken, f"rows on {len(days)} days from {first} to {last}")
 
 
 def _is_expected(day: date, days: set[date], first: date, last: date) -> bool:
@@ -75,7 +75,7 @@ def _is_expected(day: date, days: set[date], first: date, last: date) -> bool:
 
 def compare_volumes(
     frame: pd.DataFrame, comparison: Comparison, *, above: float, below: float, grace_days: int = 0
-) -> Judgement:
+) -> RuleResult:
     """Find days with rows whose number of rows lies outside of its interval and far from the usual one.
 
     The false alarm rate is that of each day by its interval alone: shared among all days, the interval of a
@@ -103,7 +103,7 @@ def compare_shares(
     statistic: str,
     least: float = 0.0,
     least_change: float = 0.0,
-) -> Judgement:
+) -> RuleResult:
     """Find days on which a share of the rows lies outside of its interval and a least change away from usual.
 
     Of labels, a day counts from when none of its labels is immature. A series that is zero on every day is
@@ -123,7 +123,7 @@ def compare_shares(
     return _compare(counted[(counted["of"] > 0) & occurs], _SHARES, comparison, differs)
 
 
-def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int) -> Judgement:
+def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int) -> RuleResult:
     """Find days on which a hard constraint keeps no row, or a share far from that of the days around.
 
     Far is a share that is `least` away or less than half, or a day that drops none where many were usual and
@@ -151,14 +151,14 @@ def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int
             text = f"{name} {day}: keeps {kept[n]:,.0f} of {of[n]:,.0f} rows"
             text += f", {unknown[n]:,.0f} without a value" if unknown[n] else ""
             broken.append((str(name), text + (f", usual {usual[0]:.1%}" if len(usual) else "")))
-    return Judgement(
+    return RuleResult(
         names, broken, "on no day" if names else "no hard constraint reads a column of the table"
     )
 
 
 def check_silences(
     frame: pd.DataFrame, *, as_of: str, trailing: int, expected: float, ended: bool, grace_days: int = 0
-) -> Judgement:
+) -> RuleResult:
     """Find events that fell silent where at least so many were usual for the silent days.
 
     Parameters
@@ -181,7 +181,7 @@ def check_silences(
     holds = f"none was silent until {last}"
     if len(days) <= _LEAST_OTHERS:
         holds = f"not judged: {max(len(days), 0)} whole day(s) with events, {_LEAST_OTHERS + 1} are needed"
-    return Judgement(sorted(set(counted["subject"])), broken, holds)
+    return RuleResult(sorted(set(counted["subject"])), broken, holds)
 
 
 def _silences(days: Sequence[date], rows: Floats, trailing: int) -> Iterator[tuple[int, int, float]]:
@@ -214,7 +214,7 @@ def check_missing_negatives(
     trailing: int,
     expected: float,
     tasks: Sequence[str] | None = None,
-) -> Judgement:
+) -> RuleResult:
     """Find days without a negative outcome, or runs of them, on which at least so many were expected.
 
     Expected is the rate that was usual times the rows of the day.
@@ -239,7 +239,7 @@ def check_missing_negatives(
                 lost, rows = usual[start:stop].sum(), int(of[start:stop].sum())
                 broken.append((str(task), f"{when}: no {what} in {rows:,} rows, {lost:,.0f} were expected"))
     judged = sorted(set(counted["subject"]))
-    return Judgement(judged, broken, "on no day" if judged else "no negative or safety task is read")
+    return RuleResult(judged, broken, "on no day" if judged else "no negative or safety task is read")
 
 
 def _usual_rates(days: Sequence[date], rates: Floats, trailing: int) -> Floats:
@@ -277,7 +277,7 @@ def _usual_of_all(weekday: int, rows: Floats, weekdays: npt.NDArray[np.int_], *,
 
 def _compare(
     counted: pd.DataFrame, scale: _Scale, comparison: Comparison, differs: Differs, *, shared: bool = True
-) -> Judgement:
+) -> RuleResult:
     """Judge every series of the counted days; ``shared`` divides the false alarm rate among all figures."""
     newest = comparison.newest
     series = dict(list(counted.groupby(["subject", "value"], sort=False)))
@@ -293,7 +293,7 @@ def _compare(
         odd = [days[n] for n in np.flatnonzero(outside)]
         judged += int(np.isfinite(usual.low[-newest:] if newest else usual.low).sum())
         known, least, most = map(t.none_for_nan, (values, low, high))
-        line = Line(str(subject), days, known, least, most, scale is _SHARES, odd, str(value))
+        line = DayLine(str(subject), days, known, least, most, scale is _SHARES, odd, str(value))
         for n in np.flatnonzero(outside):
             written = [scale.written(figure[n]) for figure in (values, low, high)]
             broken.append((line.title, "{} {}: {}, usual {} to {}".format(line.title, days[n], *written)))
@@ -301,7 +301,7 @@ def _compare(
     holds = f"{figures:,} figures of {len(series)} series, none outside of its interval"
     if judged < figures:
         holds = f"{judged:,} of {holds}: before the others came too few days" if judged else _NOT_JUDGED
-    return Judgement([line.title for line in lines], broken, holds, lines)
+    return RuleResult([line.title for line in lines], broken, holds, lines)
 
 
 def _whole_days(frame: pd.DataFrame, statistic: str, as_of: str, *, grace_days: int = 0) -> pd.DataFrame:
@@ -323,7 +323,7 @@ def _drop_immature(frame: pd.DataFrame, counted: pd.DataFrame) -> pd.DataFrame:
 
 def check_values(
     frame: pd.DataFrame, *, columns: Sequence[str], as_of: str, trailing: int, newest: int, share: float
-) -> Judgement:
+) -> RuleResult:
     """Find values of at least a share of the rows that vanished or appeared.
 
     Vanished: there on each of the trailing days, and on none of the newest ones. Appeared: the other way
@@ -346,10 +346,10 @@ def check_values(
             (name, f"{name} '{values[n]}' appeared on {since}: {new[n]:.1%}")
             for n in np.flatnonzero(never & (new >= least))
         ]
-    return Judgement(list(columns), broken, f"{len(columns)} segments, no value vanished or appeared")
+    return RuleResult(list(columns), broken, f"{len(columns)} segments, no value vanished or appeared")
 
 
-def compare_distributions(frame: pd.DataFrame, comparison: Comparison, *, least: float) -> Judgement:
+def compare_distributions(frame: pd.DataFrame, comparison: Comparison, *, least: float) -> RuleResult:
     """Find columns whose values are distributed otherwise than on the days before, by at least so many bits.
 
     The Jensen-Shannon divergence of a day from its trailing days is compared with the greatest of those days
@@ -367,8 +367,8 @@ def compare_distributions(frame: pd.DataFrame, comparison: Comparison, *, least:
             (name, f"{name} {days[n]}: {own[n]:.3g} bits away, usual up to {usual[n]:.3g}") for n in odd
         ]
         values, low, high = t.none_for_nan(own), [0.0] * len(days), t.none_for_nan(usual)
-        lines.append(Line(name, days, values, low, high, share=False, odd=[days[n] for n in odd]))
-    return Judgement(names, broken, f"{len(names)} distributions, none further away than usual", lines)
+        lines.append(DayLine(name, days, values, low, high, share=False, odd=[days[n] for n in odd]))
+    return RuleResult(names, broken, f"{len(names)} distributions, none further away than usual", lines)
 
 
 def _table(frame: pd.DataFrame, name: str, as_of: str) -> tuple[list[date], list[str], t.Floats]:

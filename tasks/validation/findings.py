@@ -13,7 +13,7 @@ _MOST_SENTENCES = 3
 
 
 @dataclass(frozen=True)
-class Line:
+class DayLine:
     """One figure by day, with its usual interval; None where nothing is known.
 
     ``value`` is the status or value of the subject that is counted, if any; ``share`` marks a share of rows,
@@ -36,7 +36,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class RuleResult:
     """What a rule finds: what breaks it, and the days that it looked at.
 
     ``broken`` are sentences by subject, the most important first; ``holds`` is said where there is none.
@@ -45,7 +45,7 @@ class Judgement:
     subjects: Sequence[str]
     broken: Sequence[tuple[str, str]]
     holds: str
-    lines: Sequence[Line] = field(default=())
+    lines: Sequence[DayLine] = field(default=())
 
     @property
     def subject(self) -> str:
@@ -75,7 +75,7 @@ class Rule(NamedTuple):
     """
 
     name: str
-    judge: Callable[..., Judgement]
+    judge: Callable[..., RuleResult]
     arguments: tuple[str, ...]
     meaning: str
     drawing: str = ""
@@ -89,7 +89,7 @@ class SuiteResult:
     suite: str
     rows: int
     findings: tuple[Finding, ...]
-    lines: Mapping[str, Sequence[Line]] = field(default_factory=dict)
+    lines: Mapping[str, Sequence[DayLine]] = field(default_factory=dict)
 
 
 def worst_severity(findings: Iterable[Finding]) -> str | None:

@@ -22,7 +22,7 @@ from tasks.evaluation.label_days import LabelCalendar, TaskDays
 from tasks.reports.numbers import format_number, format_share
 from tasks.reports.render import render
 from tasks.validation import measurements as m
-from tasks.validation.findings import Line, SuiteResult, sort_by_severity
+from tasks.validation.findings import DayLine, SuiteResult, sort_by_severity
 from tasks.validation.rules import RULES
 
 _MOST = 12
@@ -36,7 +36,7 @@ _WIDTH, _HEIGHT, _EDGE = 300, 76, 4
 
 
 @dataclass(frozen=True)
-class Dot:
+class DayDot:
     """The value of one day; ``odd`` where it breaks the rule."""
 
     x: float
@@ -46,7 +46,7 @@ class Dot:
 
 
 @dataclass(frozen=True)
-class Bar:
+class StatusBar:
     """The share of one status on one day."""
 
     status: Status
@@ -66,8 +66,8 @@ class DayFigure:
     high: str
     band: Sequence[tuple[float, float]] = ()
     line: Sequence[tuple[float, float]] = ()
-    dots: Sequence[Dot] = ()
-    bars: Sequence[Bar] = ()
+    dots: Sequence[DayDot] = ()
+    bars: Sequence[StatusBar] = ()
     width: int = _WIDTH
     height: int = _HEIGHT
 
@@ -130,7 +130,7 @@ def _statuses(frame: pd.DataFrame) -> Iterator[DayFigure]:
         yield draw_statuses(str(task), list(wide.index), {s: shares[s].tolist() for s in map(str, Status)})
 
 
-def draw_line(line: Line) -> DayFigure:
+def draw_line(line: DayLine) -> DayFigure:
     """Draw a figure by day, each day placed by its date, so that a gap is seen."""
     across, height_of = _across(line.days), _scale(line)
     known = [(day, x, y) for day, x, y in zip(line.days, across, line.figures, strict=True) if y is not None]
@@ -148,7 +148,7 @@ def draw_line(line: Line) -> DayFigure:
         band=[(x, high) for x, _, high in usual] + [(x, low) for x, low, _ in reversed(usual)],
         line=[(x, height_of(value)) for _, x, value in known],
         dots=[
-            Dot(x, height_of(value), f"{day}: {_format(value, share=line.share)}", day in line.odd)
+            DayDot(x, height_of(value), f"{day}: {_format(value, share=line.share)}", day in line.odd)
             for day, x, value in known
         ],
     )
@@ -169,7 +169,7 @@ def draw_statuses(task: str, days: Sequence[date], shares: Mapping[str, Sequence
             top -= height
             if height:
                 place = (n * width, top, width * 0.9, height)
-                bars.append(Bar(status, *(round(x, 1) for x in place)))
+                bars.append(StatusBar(status, *(round(x, 1) for x in place)))
     return DayFigure(task, _span(days), "0%", "100%", bars=bars)
 
 
@@ -182,7 +182,7 @@ def _across(days: Sequence[date]) -> Sequence[float]:
     return [round(_EDGE + (_WIDTH - 2 * _EDGE) * (day - days[0]).days / span, 1) for day in days]
 
 
-def _scale(line: Line) -> Callable[[float], float]:
+def _scale(line: DayLine) -> Callable[[float], float]:
     """Return the height of a value; a band that reaches far beyond the values is cut."""
     values = [value for value in line.figures if value is not None] or [0.0]
     reach = max(values) - min(values) or abs(values[0]) or 1.0
@@ -242,7 +242,7 @@ def _failed_days(results: Iterable[SuiteResult]) -> dict[str, set[date]]:
     return failed
 
 
-def _lines(results: Iterable[SuiteResult]) -> Iterable[Line]:
+def _lines(results: Iterable[SuiteResult]) -> Iterable[DayLine]:
     return (
         line for result in results if result.suite == _LABELS for of in result.lines.values() for line in of
     )

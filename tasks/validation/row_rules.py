@@ -9,7 +9,7 @@ import pandas as pd
 from tasks import columns as c
 from tasks.contracts.event_names import describe_strange_events
 from tasks.validation import measurements as m
-from tasks.validation.findings import Judgement
+from tasks.validation.findings import RuleResult
 from tasks.validation.measurements import Measurement
 
 _CLOSE, _MOST_NAMES = 0.8, 200
@@ -19,7 +19,7 @@ _LEAST_CANDIDATES = 100
 
 def count_broken_rows(
     frame: pd.DataFrame, *, statistic: str, max_share: float = 0, unless: str = ""
-) -> Judgement:
+) -> RuleResult:
     """Find the subjects of which more than a share of the rows break a rule.
 
     Parameters
@@ -28,13 +28,13 @@ def count_broken_rows(
     """
     counts = m.measured(frame, statistic)
     if not counts:
-        return Judgement([], [] if unless else [("table", "was not measured")], unless)
+        return RuleResult([], [] if unless else [("table", "was not measured")], unless)
     broken = [(one.subject, _format_count(one)) for one in counts if one.rows > max_share * one.of]
     rows, of = sum(one.rows for one in counts), max(one.of for one in counts)
-    return Judgement([one.subject for one in counts], broken, f"{rows:,} of {of:,} rows")
+    return RuleResult([one.subject for one in counts], broken, f"{rows:,} of {of:,} rows")
 
 
-def check_equal_events(frame: pd.DataFrame, *, events: Collection[str], max_share: float) -> Judgement:
+def check_equal_events(frame: pd.DataFrame, *, events: Collection[str], max_share: float) -> RuleResult:
     """Find events of which more than a share equals another, over all days, or a fifth of one day."""
     by_name: dict[str, list[Measurement]] = {name: [] for name in events}
     for one in m.measured(frame, m.EQUAL):
@@ -48,10 +48,10 @@ def check_equal_events(frame: pd.DataFrame, *, events: Collection[str], max_shar
         if equal > max_share * of or whole:
             one = Measurement(m.EQUAL, name, rows=equal, of=of, examples=days[0].examples)
             broken.append((name, f"{_format_count(one)} equal another"))
-    return Judgement(sorted(events), broken, f"{counted:,} events equal another")
+    return RuleResult(sorted(events), broken, f"{counted:,} events equal another")
 
 
-def check_candidates_shown(frame: pd.DataFrame) -> Judgement:
+def check_candidates_shown(frame: pd.DataFrame) -> RuleResult:
     """Find that `shown` is true of every candidate, on all days or on one of at least a hundred rows."""
     days = m.measured(frame, m.SHOWN)
     rows, of = sum(day.rows for day in days), sum(day.of for day in days)
@@ -59,26 +59,26 @@ def check_candidates_shown(frame: pd.DataFrame) -> Judgement:
     broken = [(c.SHOWN, f"shown is true of all {day.of:,} candidates of {day.day}") for day in odd]
     if of and not rows:
         broken = [(c.SHOWN, f"shown is true of none of {of:,} candidates")]
-    return Judgement([c.SHOWN], broken, f"{rows:,} of {of:,} candidates")
+    return RuleResult([c.SHOWN], broken, f"{rows:,} of {of:,} candidates")
 
 
-def check_constraints_drop(frame: pd.DataFrame) -> Judgement:
+def check_constraints_drop(frame: pd.DataFrame) -> RuleResult:
     """Find hard constraints that drop no row at all: the column that they read is constant."""
     kept: dict[str, tuple[int, int]] = {}
     for one in m.measured(frame, m.KEPT):
         rows, of = kept.get(one.subject, (0, 0))
         kept[one.subject] = rows + one.rows, of + one.of
     broken = [(name, f"{name}: keeps all {of:,} rows") for name, (rows, of) in kept.items() if rows == of]
-    return Judgement(list(kept), broken, "each drops some")
+    return RuleResult(list(kept), broken, "each drops some")
 
 
-def check_rows(frame: pd.DataFrame) -> Judgement:
+def check_rows(frame: pd.DataFrame) -> RuleResult:
     """Find a table without any row."""
     rows = sum(one.rows for one in m.measured(frame, m.ROWS))
     return _judge_table("no row" if not rows else "", f"{rows:,} rows")
 
 
-def check_columns(frame: pd.DataFrame, *, columns: Mapping[str, Sequence[str]]) -> Judgement:
+def check_columns(frame: pd.DataFrame, *, columns: Mapping[str, Sequence[str]]) -> RuleResult:
     """Find columns that are not there, or whose type is none of those that the contracts allow."""
     types = {one.subject: one.value for one in m.measured(frame, m.COLUMN)}
     broken = []
@@ -87,10 +87,10 @@ def check_columns(frame: pd.DataFrame, *, columns: Mapping[str, Sequence[str]]) 
             broken.append((name, f"{name} is missing"))
         elif types[name] not in allowed:
             broken.append((name, f"{name} is {types[name]}, allowed {', '.join(allowed)}"))
-    return Judgement(list(columns), broken, f"{len(columns)} columns")
+    return RuleResult(list(columns), broken, f"{len(columns)} columns")
 
 
-def check_freshness(frame: pd.DataFrame, *, as_of: str, within: float) -> Judgement:
+def check_freshness(frame: pd.DataFrame, *, as_of: str, within: float) -> RuleResult:
     """Find a table whose newest row lies further than so many seconds before the as-of."""
     instants = m.measured(frame, m.NEWEST)
     if not instants:
@@ -101,7 +101,7 @@ def check_freshness(frame: pd.DataFrame, *, as_of: str, within: float) -> Judgem
     return _judge_table(f"{observed}; allowed {_format_length(allowed)}" if age > allowed else "", observed)
 
 
-def check_nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> Judgement:
+def check_nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> RuleResult:
     """Find columns that hold a null."""
     counts = m.measured(frame, m.NULLS)
     broken = []
@@ -109,10 +109,10 @@ def check_nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> Judgement:
         rows, of = (sum(getattr(one, n) for one in counts if one.subject == name) for n in ("rows", "of"))
         if rows or not of:
             broken.append((name, f"{name}: {rows:,} of {of:,} rows" if of else f"{name} is missing"))
-    return Judgement(list(columns), broken, "none")
+    return RuleResult(list(columns), broken, "none")
 
 
-def check_base_rates(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]]) -> Judgement:
+def check_base_rates(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]]) -> RuleResult:
     """Find tasks whose mean of all observed labels lies outside of bounds, or that have no such label."""
     counts = m.measured(frame, m.POSITIVES)
     broken, observed = [], []
@@ -122,10 +122,10 @@ def check_base_rates(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float
         if not of or not low <= total / of <= high:
             broken.append((task, f"{rate}, allowed {low:g} to {high:g}"))
         observed.append(rate)
-    return Judgement(list(bounds), broken, ", ".join(observed) or "no bounds are declared")
+    return RuleResult(list(bounds), broken, ", ".join(observed) or "no bounds are declared")
 
 
-def check_top_user(frame: pd.DataFrame, *, max_share: float, rows_at_least: int) -> Judgement:
+def check_top_user(frame: pd.DataFrame, *, max_share: float, rows_at_least: int) -> RuleResult:
     """Find a user to whom more than a share of a table belongs, where that is many rows."""
     for top in m.measured(frame, m.USER):
         observed = f"user {top.value}: {top.rows:,} of {top.of:,} rows ({top.rows / top.of:.1%})"
@@ -134,7 +134,7 @@ def check_top_user(frame: pd.DataFrame, *, max_share: float, rows_at_least: int)
     return _judge_table("", "no row has a user")
 
 
-def check_heavy_users(frame: pd.DataFrame, *, max_share: float) -> Judgement:
+def check_heavy_users(frame: pd.DataFrame, *, max_share: float) -> RuleResult:
     """Find users with more than a share of all requests, and name what leaving each of them out changes."""
     whole = {one.subject: one for one in m.measured(frame, m.WITH_USERS)}
     broken = []
@@ -145,7 +145,7 @@ def check_heavy_users(frame: pd.DataFrame, *, max_share: float) -> Judgement:
         changes = ", ".join(f"{one.subject} {_mean(whole[one.subject])} to {_mean(one)}" for one in rests)
         share = f"{user.rows:,} of {user.of:,} requests ({user.rows / user.of:.1%})"
         broken.append(("user_id", f"user {user.value}: {share}; without this user {changes}"))
-    return Judgement(["user_id"], broken, f"no user has over {max_share:.0%} of the requests")
+    return RuleResult(["user_id"], broken, f"no user has over {max_share:.0%} of the requests")
 
 
 def check_unknown_events(
@@ -155,7 +155,7 @@ def check_unknown_events(
     as_of: str,
     newest: int,
     elsewhere: Mapping[str, str] | None = None,
-) -> Judgement:
+) -> RuleResult:
     """Find names that no surface has, and that are close to one of the contract's names, or new.
 
     A log may hold what another surface declares; those names are only listed. Of the others the most frequent
@@ -180,18 +180,18 @@ def check_unknown_events(
         elif begun < since <= first[name]:
             broken.append((name, f"{name}: {rows[name]:,} events since {first[name]}"))
     holds = describe_strange_events({name: rows[name] for name in frequent}, events, others)
-    return Judgement(sorted(events), broken, "; ".join(holds) or "none")
+    return RuleResult(sorted(events), broken, "; ".join(holds) or "none")
 
 
-def check_contracted_events(frame: pd.DataFrame, *, events: Sequence[str]) -> Judgement:
+def check_contracted_events(frame: pd.DataFrame, *, events: Sequence[str]) -> RuleResult:
     """Find names of the contract that no event has."""
     names = {one.subject for one in m.measured(frame, m.ROWS)}
     broken = [(name, f"{name}: no event") for name in events if name not in names]
-    return Judgement(list(events), broken, f"{len(events)} names")
+    return RuleResult(list(events), broken, f"{len(events)} names")
 
 
-def _judge_table(broken: str, holds: str) -> Judgement:
-    return Judgement(["table"], [("table", broken)] if broken else [], holds)
+def _judge_table(broken: str, holds: str) -> RuleResult:
+    return RuleResult(["table"], [("table", broken)] if broken else [], holds)
 
 
 def _format_count(one: Measurement) -> str:

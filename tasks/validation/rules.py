@@ -21,7 +21,7 @@ from tasks.validation.day_rules import (
     compare_shares,
     compare_volumes,
 )
-from tasks.validation.findings import Judgement, Rule
+from tasks.validation.findings import Rule, RuleResult
 from tasks.validation.row_rules import (
     check_base_rates,
     check_candidates_shown,
@@ -40,16 +40,16 @@ from tasks.validation.row_rules import (
 from tasks.validation.trailing import Comparison
 
 
-def _count(statistic: str, *, unless: str = "") -> Callable[..., Judgement]:
+def _count(statistic: str, *, unless: str = "") -> Callable[..., RuleResult]:
     return partial(count_broken_rows, statistic=statistic, unless=unless)
 
 
-def _compare(judge: Callable[..., Judgement], **fixed: Any) -> Callable[..., Judgement]:
+def _compare(judge: Callable[..., RuleResult], **fixed: Any) -> Callable[..., RuleResult]:
     """Return a judge of days that takes the arguments of a comparison by the names that suites use."""
 
     def judge_days(
         frame: pd.DataFrame, *, as_of: str, trailing: int, doubt: float, newest: int | None = None, **own: Any
-    ) -> Judgement:
+    ) -> RuleResult:
         return judge(frame, Comparison(as_of, trailing, doubt, newest), **fixed, **own)
 
     return judge_days

@@ -24,7 +24,7 @@ from great_expectations.expectations.metrics.table_metric_provider import TableM
 from tasks.errors import ContractError, unknown
 from tasks.evaluation.evidence import Finding
 from tasks.validation import measurements
-from tasks.validation.findings import Judgement, Rule, SuiteResult
+from tasks.validation.findings import Rule, RuleResult, SuiteResult
 from tasks.validation.rules import RULES
 
 _METRIC = "equipoise.measurements"
@@ -156,10 +156,10 @@ def _finding(suite: str, result: ExpectationValidationResult) -> Finding:
     )
 
 
-def _judgement(result: ExpectationValidationResult) -> Judgement | None:
+def _judgement(result: ExpectationValidationResult) -> RuleResult | None:
     """Return the judgement of our rule; None where it raised."""
     details = (result.result or {}).get("details")
-    return details if isinstance(details, Judgement) else None
+    return details if isinstance(details, RuleResult) else None
 
 
 def _exception(info: Mapping[str, Any]) -> str:

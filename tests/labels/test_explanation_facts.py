@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tasks.contracts import TasksSpec
 from tasks.labels.compile import compile_days, label_query
-from tasks.labels.explanation import Facts, Label, explain_tasks
+from tasks.labels.explanation import Facts, LabelValue, explain_tasks
 from tasks.labels.explanation_facts import (
     MOST,
     credited_column,
@@ -76,7 +76,7 @@ def test_facts_equal_brute_force(tmp_path: Path, spec: TasksSpec, seed: int, hou
             named = dict(zip(("request_id", "item_id"), key, strict=True))
             found = row_facts(log, named, as_of=as_of, day=reference.rows[key]["shown_at"].date())
             assert found is not None
-            assert found.labels == {t: Label(*told) for t, told in reference.labels()[key].items()}
+            assert found.labels == {t: LabelValue(*told) for t, told in reference.labels()[key].items()}
             _check_explanations(spec, found, reference, key)
 
 

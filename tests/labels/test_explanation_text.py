@@ -6,17 +6,24 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tasks.contracts import TasksSpec
-from tasks.labels.explanation import Event, Events, Explanation, Impression, Label, TaskExplanation
+from tasks.labels.explanation import (
+    Event,
+    Events,
+    Impression,
+    ImpressionExplanation,
+    LabelValue,
+    TaskExplanation,
+)
 from tasks.labels.explanation_text import describe_task, time_beside
 from tests.labels.engine import tasks
 
 SHOWN = datetime(2026, 3, 2, 10, tzinfo=UTC)
 CLOSES = SHOWN + timedelta(days=1)
-EXPLANATION = TaskExplanation(Label(0, "observed", None), CLOSES, opens=SHOWN, closes=CLOSES)
+EXPLANATION = TaskExplanation(LabelValue(0, "observed", None), CLOSES, opens=SHOWN, closes=CLOSES)
 
 
 def of(spec: TasksSpec, explained: TaskExplanation) -> str:
-    whole = Explanation(Impression("r", 1, SHOWN), "u", "id", CLOSES, CLOSES, {"t": explained})
+    whole = ImpressionExplanation(Impression("r", 1, SHOWN), "u", "id", CLOSES, CLOSES, {"t": explained})
     return describe_task(whole, "t", spec.tasks["t"])
 
 
@@ -35,7 +42,7 @@ def test_three_events_are_named_and_the_rest_is_mentioned() -> None:
 )
 def test_the_nth_event_is_counted_as_one_speaks(number: int, nth: str) -> None:
     spec = tasks(t={"positive": {"event": "visit", "within": "P1D", "at_least": number}})
-    explained = replace(EXPLANATION, label=Label(1, "observed", SHOWN), crediting=Event("visit", SHOWN))
+    explained = replace(EXPLANATION, label=LabelValue(1, "observed", SHOWN), crediting=Event("visit", SHOWN))
     assert f"the {nth} visit at 10:00:00 lies" in of(spec, explained)
 
 

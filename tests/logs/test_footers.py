@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import DataError
-from tasks.logs.footers import Span, read_footers
+from tasks.logs.footers import TimeSpan, read_footers
 from tests.logs.small_log import Shop, contracts, events, impressions
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -16,7 +16,7 @@ YEAR_1 = -62_135_596_800_000_000
 MICROS = pa.timestamp("us", "UTC")
 
 
-def span(folder: Path, values: list[int | None], unit: str, **how: bool) -> Span | None:
+def span(folder: Path, values: list[int | None], unit: str, **how: bool) -> TimeSpan | None:
     file = folder / "log.parquet"
     column = pa.array(values, pa.int64()).cast(pa.timestamp(unit, "UTC"))
     pq.write_table(pa.table({"shown_at": column, "n": [1] * len(values)}), file, **how)
@@ -38,7 +38,7 @@ def test_a_span_is_rounded_down_to_whole_microseconds(
     tmp_path: Path, unit: str, first: int, last: int, microseconds: tuple[int, int]
 ) -> None:
     begin, end = (EPOCH + timedelta(microseconds=n) for n in microseconds)
-    assert span(tmp_path, [last, first], unit) == Span(begin, end, nulls=False)
+    assert span(tmp_path, [last, first], unit) == TimeSpan(begin, end, nulls=False)
 
 
 def test_a_span_says_whether_there_are_nulls(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import yaml
 from pydantic import BaseModel
 
 from tasks.contracts import Contracts, SlateSpec, UtilitySpec
-from tasks.contracts.surface import Examination, LightGBMParameters, SurfaceSpec
+from tasks.contracts.surface import ExaminationSpec, LightGBMParameters, SurfaceSpec
 from tasks.contracts.tasks import Compose, Exclusion, ObservedWhen, Sampling, TasksSpec
 from tasks.contracts.training import Clip, ExampleWeights, Search, StartFrom, TaskTraining
 from tasks.labels import build as labels
@@ -108,7 +108,7 @@ def declared() -> Contracts:
     )
     surface = surface.model_copy(
         update={
-            "examination": Examination(by_position=(1.0, 0.5)),
+            "examination": ExaminationSpec(by_position=(1.0, 0.5)),
             "training": {TASK: training},
             "lightgbm": {**surface.lightgbm, TASK: LightGBMParameters(num_leaves=5)},
         }

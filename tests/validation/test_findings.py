@@ -3,7 +3,7 @@
 import pytest
 
 from tasks.evaluation.evidence import Finding
-from tasks.validation.findings import Judgement, sort_by_severity, worst_severity
+from tasks.validation.findings import RuleResult, sort_by_severity, worst_severity
 
 
 def finding(severity: str, *, success: bool = False) -> Finding:
@@ -11,21 +11,21 @@ def finding(severity: str, *, success: bool = False) -> Finding:
 
 
 def test_what_holds_is_said_of_all_subjects_where_nothing_is_broken() -> None:
-    judgement = Judgement(["buy", "back"], [], "none")
+    judgement = RuleResult(["buy", "back"], [], "none")
     assert (judgement.subject, judgement.observed) == ("buy, back", "none")
 
 
 def test_subjects_that_break_a_rule_are_named_once() -> None:
-    judgement = Judgement(["a", "b", "c"], [("b", "b: 1"), ("b", "b: 2"), ("a", "a: 1")], "none")
+    judgement = RuleResult(["a", "b", "c"], [("b", "b: 1"), ("b", "b: 2"), ("a", "a: 1")], "none")
     assert (judgement.subject, judgement.observed) == ("b, a", "b: 1; b: 2; a: 1")
 
 
 def test_of_many_sentences_the_first_three_are_said() -> None:
-    assert Judgement([], [("x", str(n)) for n in range(5)], "").observed == "0; 1; 2; and 2 more"
+    assert RuleResult([], [("x", str(n)) for n in range(5)], "").observed == "0; 1; 2; and 2 more"
 
 
 def test_without_a_subject_it_is_the_table() -> None:
-    assert Judgement([], [], "").subject == "table"
+    assert RuleResult([], [], "").subject == "table"
 
 
 def test_findings_are_sorted_the_worst_first_and_otherwise_as_they_came() -> None:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from tasks.columns import Status
 from tasks.evaluation.evidence import Finding
 from tasks.validation import measurements as m
-from tasks.validation.findings import Line, SuiteResult
+from tasks.validation.findings import DayLine, SuiteResult
 from tasks.validation.measurements import Measurement, frame_of
 from tasks.validation.report import MOST_DAYS, draw_line, draw_statuses, label_calendar, validation_report
 
@@ -18,8 +18,8 @@ def finding(name: str, severity: str, *, success: bool = False) -> Finding:
     return Finding("labels", name, "buy", severity, success, "2 of 20", "because")
 
 
-def line(*found: date) -> Line:
-    return Line("buy", DAYS, [0.1, None, 0.3], [None, 0.05, 0.1], [None, 0.2, 0.2], share=True, odd=found)
+def line(*found: date) -> DayLine:
+    return DayLine("buy", DAYS, [0.1, None, 0.3], [None, 0.05, 0.1], [None, 0.2, 0.2], share=True, odd=found)
 
 
 def test_failures_come_first_the_worst_at_the_top() -> None:
@@ -74,7 +74,7 @@ def test_quarantined_rows_are_shown_by_rule_with_examples() -> None:
 
 def test_the_report_is_self_contained_and_escapes_what_it_shows() -> None:
     odd = Finding("labels", "expect_x", "<script>", "critical", success=False, observed="<b>", why="&")
-    drawn = Line("<u>'", DAYS, [1.0, 2.0, 3.0], [None] * 3, [None] * 3, share=False)
+    drawn = DayLine("<u>'", DAYS, [1.0, 2.0, 3.0], [None] * 3, [None] * 3, share=False)
     page = validation_report(
         "t", ["<i>"], [SuiteResult("labels", 2, (odd,), {"expect_daily_volume_as_usual": [drawn]})]
     )
@@ -93,20 +93,20 @@ def test_one_expectation_on_one_row_is_told_in_the_singular() -> None:
 
 
 def test_days_are_placed_by_date_so_that_a_gap_is_seen() -> None:
-    figure = draw_line(Line("buy", GAP, [0.1, 0.2, 0.3], [None] * 3, [None] * 3, share=True))
+    figure = draw_line(DayLine("buy", GAP, [0.1, 0.2, 0.3], [None] * 3, [None] * 3, share=True))
     assert [x for x, _ in figure.line] == [4.0, 77.0, 296.0]
     assert (figure.span, figure.low, figure.high) == ("2026-03-01 to 2026-03-05", "10%", "30%")
 
 
 def test_the_band_goes_forth_along_the_upper_end_and_back_along_the_lower() -> None:
-    figure = draw_line(Line("buy", GAP, [1.0, 2.0, 3.0], [None, 1.0, 2.0], [None, 3.0, 4.0], share=False))
+    figure = draw_line(DayLine("buy", GAP, [1.0, 2.0, 3.0], [None, 1.0, 2.0], [None, 3.0, 4.0], share=False))
     assert [x for x, _ in figure.band] == [77.0, 296.0, 296.0, 77.0]
     (_, upper), *_, (_, lower) = figure.band
     assert upper < lower  # pixels are counted from above
 
 
 def test_a_day_that_breaks_the_rule_is_an_odd_dot_and_one_without_a_value_is_none() -> None:
-    line = Line("buy", GAP, [1.0, None, 3.0], [None] * 3, [None] * 3, share=False, odd=[GAP[2]])
+    line = DayLine("buy", GAP, [1.0, None, 3.0], [None] * 3, [None] * 3, share=False, odd=[GAP[2]])
     assert [(dot.title, dot.odd) for dot in draw_line(line).dots] == [
         ("2026-03-01: 1", False),
         ("2026-03-05: 3", True),
@@ -140,7 +140,7 @@ def test_each_day_of_a_task_is_counted_by_status() -> None:
 
 
 def test_the_days_that_a_check_of_the_labels_names_have_failed() -> None:
-    odd = Line("click", (FIRST,), (0.1,), (0.2,), (0.3,), share=True, odd=(FIRST,))
+    odd = DayLine("click", (FIRST,), (0.1,), (0.2,), (0.3,), share=True, odd=(FIRST,))
     checked = {"expect_label_rates_as_usual": [odd]}
     results = [SuiteResult("labels", 20, (), checked), SuiteResult("events", 20, (), {"x": [odd]})]
     (click,) = label_calendar(frame_of(labels()), results).tasks

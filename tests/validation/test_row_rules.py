@@ -6,13 +6,13 @@ from functools import partial
 import pytest
 
 from tasks.validation import row_rules
-from tasks.validation.findings import Judgement
+from tasks.validation.findings import RuleResult
 from tasks.validation.measurements import Measurement, frame_of
 
 DAY = date(2026, 3, 1)
 
 
-def sentences(judgement: Judgement) -> list[str]:
+def sentences(judgement: RuleResult) -> list[str]:
     return [sentence for _, sentence in judgement.broken]
 
 

@@ -6,7 +6,7 @@ from scipy.integrate import quad
 from scipy.stats import lognorm, norm
 
 from tasks.contracts import Contracts, load_surface
-from tasks.contracts.surface import Examination
+from tasks.contracts.surface import ExaminationSpec
 from tasks.datasets.world.entities import DWELL_CLIP_SECONDS, EXAMINATION, SLOTS, VALUES, VISIBLE_RATE
 from tasks.datasets.world.truth import DWELL_LOG_SD, Chances, linger, mean_dwell, probabilities
 
@@ -73,7 +73,7 @@ def test_the_mean_dwell_is_the_integral_of_its_tail(log_dwell: float) -> None:
 
 def test_the_contract_declares_the_curve_of_the_simulation(contracts: Contracts) -> None:
     examination = contracts.surface.examination
-    assert isinstance(examination, Examination)
+    assert isinstance(examination, ExaminationSpec)
     assert examination.by_position == EXAMINATION
     assert contracts.surface.reference_position == 1
     assert len(EXAMINATION) == SLOTS
