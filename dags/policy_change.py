@@ -12,10 +12,12 @@ from airflow.sdk import DAG
 from dags.moment import written
 from dags.note import tell
 from dags.place import open_workspace
-from dags.retrain_steps import gate, propose, release, shadow, simulate, validate
+from dags.retrain_steps import propose
+from dags.retraining import connect
 from dags.step import step
 from dags.surfaces import describe, for_every_surface
 from tasks.contracts import Contracts
+from tasks.pipeline import POLICY_CHANGE
 
 RUNBOOK = """
 ## Triage
@@ -64,13 +66,8 @@ def policy_change(contracts: Contracts) -> DAG:
     surface = contracts.name
     with DAG(**describe(contracts, "policy_change", cron=None, runbook=RUNBOOK)) as dag:
         lent = champion(surface=surface)
-        as_of, parts = lent["as_of"], lent["parts"]
-        checked = validate(surface=surface, as_of=as_of, built=lent)
-        released = release(surface=surface, as_of=as_of, snapshot=checked, fitted=parts)
-        simulated = simulate(surface=surface, released=released)
-        shadowed = shadow(surface=surface, released=released)
-        evidence = {"validate": checked, "release": released, "simulate": simulated, "shadow": shadowed}
-        judged = gate(surface=surface, planned=lent["tasks"], fitted=parts, evidence=evidence)
+        lends = {"plan": lent["tasks"], "labels": lent, "calibrate": lent["parts"]}
+        judged = connect(surface, POLICY_CHANGE, lends, as_of=lent["as_of"])
         propose(surface=surface, judged=judged)
     return dag
 

@@ -1,12 +1,12 @@
 """The steps of both retrains; `dags.retraining` names their edges.
 
-Each opens the surface, calls its step, as `tasks.pipeline` does, and hands ids and counts on. What a DAG adds
-stands below them: waiting for the log, what a task without a model keeps, what did not end.
+Each runs the step of its name in `tasks.pipeline` and hands on what the step keeps. The DAGs add the wait for
+the log, notes, limits, and the check of what did not end.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task_group
 
@@ -19,6 +19,7 @@ from tasks.errors import AuditMismatch, DataError, GateRefused
 if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
 
+Results = Mapping[str, Any]
 FAST, SLOW = "retrain", "retrain_slow"
 THIS_TASK = "{{ task.op_kwargs['task_name'] }}"
 
@@ -38,131 +39,80 @@ def arrival(surface: str, workflow: str, dag_run: Any = None, params: Any = None
 @step(execution_timeout=timedelta(minutes=10))
 def plan(surface: str, as_of: str, workflow: str, params: Any = None) -> list[str]:
     """Name the tasks to train; what cannot be trained is said before a label is built."""
-    from tasks.training import plan
-
-    cadence: Literal["fast", "slow"] = "slow" if workflow == SLOW else "fast"
-    workspace = open_workspace(surface)
-    result = plan.run(workspace, as_of=instant(as_of), cadence=cadence, tasks=params["tasks"])
-    plan.require(workspace, result, as_of=instant(as_of))
+    asked = {"cadence": "slow" if workflow == SLOW else "fast", "tasks": params["tasks"]}
+    result, kept = run_step("plan", surface, as_of, {}, **asked)
     if result.mismatch:
         tell(f"**Warning**: {in_one_line(AuditMismatch(result.mismatch))}")
-    return list(report(result, "tasks")["tasks"])
+    return list(kept)
 
 
 @step
-def labels(surface: str, as_of: str) -> dict[str, Any]:
+def labels(surface: str, as_of: str, results: Results) -> dict[str, Any]:
     """Build the labels that are lacking."""
-    from tasks.labels import build as labels
-
-    result = labels.run(open_workspace(surface), as_of=instant(as_of))
-    return report(result, "snapshot", "digest", "partitions_written", "rows", "quarantined")
+    return dict(run_step("labels", surface, as_of, results)[1])
 
 
 @step(execution_timeout=timedelta(hours=1))
-def validate(surface: str, as_of: str, built: dict[str, Any]) -> dict[str, Any]:
+def validate(surface: str, as_of: str, results: Results) -> dict[str, Any]:
     """Check the mature labels and publish the snapshot."""
-    from tasks.validation import step as validate
+    from tasks.validation.step import REPORT
 
-    result = validate.run(open_workspace(surface), as_of=instant(as_of), snapshot=built["snapshot"])
-    kept = report(result, "success", "severity", "report", "run_id", page=validate.REPORT)
+    result, kept = run_step("validate", surface, as_of, results, page=REPORT)
     result.require_success()
-    tell(f"snapshot {built['snapshot']}", link())
-    return {**kept, "snapshot": built["snapshot"]}
+    tell(f"snapshot {results['labels']['snapshot']}", link())
+    return dict(kept)
 
 
 @step(map_index_template=THIS_TASK)
-def train(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> dict[str, Any]:
+def train(surface: str, task_name: str, as_of: str, results: Results) -> dict[str, Any]:
     """Train one task's model; one that cannot be trained keeps the champion's."""
-    from tasks import pipeline
-
-    asked = pipeline.Retrain(open_workspace(surface), instant(as_of))
-    result = pipeline.train(pipeline.TaskRetrain(asked, task_name, snapshot["snapshot"]))
-    return report_kept(result) or report(result, "task", "model", "version", "sha256", "run_id", "reused")
+    return run_for_task("train", surface, as_of, task_name, results)
 
 
 @step(map_index_template=THIS_TASK)
-def calibrate(
-    surface: str, task_name: str, as_of: str, snapshot: dict[str, Any], trained: dict[str, Any]
-) -> dict[str, Any]:
+def calibrate(surface: str, task_name: str, as_of: str, results: Results) -> dict[str, Any]:
     """Calibrate one task's model; one that cannot be calibrated keeps the champion's."""
-    from tasks import pipeline
-    from tasks.release.trained import Trained, read_kept
-
-    if read_kept(trained) is not None:
-        return trained
-    asked, version = pipeline.Retrain(open_workspace(surface), instant(as_of)), trained["version"]
-    one = pipeline.TaskRetrain(asked, task_name, snapshot["snapshot"])
-    result = pipeline.calibrate(one, model_version=version)
-    if kept := report_kept(result):
-        return kept
-    made = report(result, "task", "calibrator", "version", "sha256", "run_id", "reused")
-    return {**made, **Trained(task_name, version, made["version"]).to_json()}
+    return run_for_task("calibrate", surface, as_of, task_name, results)
 
 
 @task_group(tooltip="Train and calibrate each task")
-def models(surface: str, task_name: str, as_of: str, snapshot: dict[str, Any]) -> Any:
+def models(surface: str, task_name: str, as_of: str, results: Results) -> Any:
     """Train and calibrate one task; mapped over the plan's tasks."""
-    trained = train(surface=surface, task_name=task_name, as_of=as_of, snapshot=snapshot)
-    return calibrate(surface=surface, task_name=task_name, as_of=as_of, snapshot=snapshot, trained=trained)
+    trained = train(surface=surface, task_name=task_name, as_of=as_of, results=results)
+    made = {"labels": results["labels"], "train": trained}
+    return calibrate(surface=surface, task_name=task_name, as_of=as_of, results=made)
 
 
 @step
-def release(
-    surface: str, as_of: str, snapshot: dict[str, Any], fitted: Any, dag_run: Any = None
-) -> dict[str, Any]:
+def release(surface: str, as_of: str, results: Results, dag_run: Any = None) -> dict[str, Any]:
     """Pin the parts as one release with alias challenger."""
-    from tasks.release import step as release
-    from tasks.release.trained import read_result
-
-    result = release.run(
-        open_workspace(surface),
-        as_of=instant(as_of),
-        snapshot=snapshot["snapshot"],
-        parts=[read_result(part) for part in collect(fitted)],
-        backfill=kind(dag_run) == "backfill",
-    )
-    kept = report(result, "release", "version", "sha256", "run_id", "reused", "backfilled", "stands")
+    parts = {**results, "calibrate": collect(results["calibrate"])}
+    result, kept = run_step("release", surface, as_of, parts, backfill=kind(dag_run) == "backfill")
     mark = " (backfilled)" if result.backfilled else ""
     tell(f"release {result.version}{mark}", release_address(result.release, result.version))
     return {"as_of": as_of, **kept}
 
 
 @step
-def simulate(surface: str, released: dict[str, Any]) -> dict[str, Any]:
+def simulate(surface: str, results: Results) -> dict[str, Any]:
     """Rehearse the decision on logged candidates."""
-    from tasks.replay import simulate
-
-    result = simulate.run(open_workspace(surface), release=released["version"])
-    return report(result, "release", "baseline", "report", "run_id")
+    return dict(run_step("simulate", surface, results["release"]["as_of"], results)[1])
 
 
 @step
-def shadow(surface: str, released: dict[str, Any]) -> dict[str, Any]:
+def shadow(surface: str, results: Results) -> dict[str, Any]:
     """Score the newest traffic beside the champion."""
-    from tasks.replay import shadow
-
-    as_of = instant(released["as_of"])
-    result = shadow.run(open_workspace(surface), as_of=as_of, challenger=released["version"])
-    return report(result, "challenger", "champion", "day", "candidates", "run_id")
+    return dict(run_step("shadow", surface, results["release"]["as_of"], results)[1])
 
 
 @step(trigger_rule="all_done", execution_timeout=timedelta(hours=1))
-def gate(surface: str, planned: list[str] | None, fitted: Any, evidence: dict[str, Any]) -> dict[str, Any]:
+def gate(surface: str, results: Results) -> dict[str, Any]:
     """Judge the release; refuse to judge where anything that was planned did not end."""
-    if missing := find_unfinished(planned, collect(fitted), evidence):
+    if missing := find_unfinished(results):
         raise GateRefused(f"These steps did not end, so there is nothing to judge: {', '.join(missing)}")
-    from tasks.promotion import gate
-
-    result = gate.run(
-        open_workspace(surface),
-        release=evidence["release"]["version"],
-        steps=gate.StepRuns(*(evidence[name]["run_id"] for name in ("validate", "simulate", "shadow"))),
-        stands=evidence["release"]["stands"],
-    )
-    kept = report(result, "release", "verdict", "dossier", "run_id")
-    kept["stands"] = evidence["release"]["stands"]
+    result, kept = run_step("gate", surface, results["release"]["as_of"], results)
     tell(f"**{result.verdict.title()}**", link())
-    return kept
+    return {**kept, "stands": results["release"]["stands"]}
 
 
 @step(execution_timeout=timedelta(minutes=10))
@@ -197,14 +147,37 @@ def await_log(workspace: "Workspace", *, as_of: datetime, due: datetime) -> None
     wait(rules.every, lacking)
 
 
-def report_kept(result: Any) -> dict[str, Any] | None:
-    """Say that a task keeps the champion's model, and why; None where it has one of its own."""
-    from tasks.release.trained import KeptChampion
+def run_step(
+    name: str, surface: str, as_of: str, results: Results, *, page: str = "", **asked: Any
+) -> tuple[Any, Any]:
+    """Run a step of the pipeline on what the steps before it kept; return its result and what it keeps.
 
-    if not isinstance(result, KeptChampion):
-        return None
-    tell(f"{result.task} keeps the champion's model")
-    return dict(result.to_json())
+    Parameters
+    ----------
+    page : the page of its MLflow run that the step's button opens.
+    asked : further fields of `tasks.pipeline.Retrain`.
+    """
+    from tasks import pipeline
+
+    one, retrain = pipeline.STEPS[name], pipeline.Retrain(open_workspace(surface), instant(as_of), **asked)
+    result = one.function(retrain, results)
+    report(result, page=page)
+    return result, one.keep(result)
+
+
+def run_for_task(name: str, surface: str, as_of: str, task: str, results: Results) -> dict[str, Any]:
+    """Run a step for one task; the run's note names a task that keeps the champion's model."""
+    from tasks import pipeline
+    from tasks.release.trained import read_kept
+
+    retrain = pipeline.Retrain(open_workspace(surface), instant(as_of))
+    one = pipeline.TaskRetrain(retrain, task, results["labels"]["snapshot"])
+    result = pipeline.STEPS[name].function(one, results)
+    report(result)
+    kept = pipeline.STEPS[name].keep(result)
+    if read_kept(kept) and read_kept(results.get("train") or {"task": task}) is None:
+        tell(f"{task} keeps the champion's model")
+    return dict(kept)
 
 
 def collect(fitted: Any) -> list[dict[str, Any]]:
@@ -220,17 +193,18 @@ def collect(fitted: Any) -> list[dict[str, Any]]:
     return [dict(fitted)] if isinstance(fitted, Mapping) else list(fitted)
 
 
-def find_unfinished(
-    planned: Sequence[str] | None, parts: Sequence[Mapping[str, Any]], evidence: Mapping[str, Any]
-) -> list[str]:
+def find_unfinished(results: Results) -> list[str]:
     """Name what was planned and has no result: with `all_done` the gate runs whatever happened before it.
 
     Examples
     --------
-    >>> find_unfinished(["click", "buy"], [{"task": "buy"}], {"validate": {"success": True}, "release": None})
+    >>> done = {"calibrate": [{"task": "buy"}], "validate": {"success": True}}
+    >>> find_unfinished({"plan": ["click", "buy"], **done, "release": None})
     ['models (click)', 'release']
     """
-    done = {part["task"] for part in parts}
-    models = [f"models ({task})" for task in planned or () if task not in done]
-    steps = [name for name, result in evidence.items() if result is None]
-    return (["plan"] if planned is None else []) + models + steps
+    done = {part["task"] for part in collect(results["calibrate"])}
+    models = [f"models ({task})" for task in results["plan"] or () if task not in done]
+    others = [
+        name for name, result in results.items() if name not in {"plan", "calibrate"} and result is None
+    ]
+    return (["plan"] if results["plan"] is None else []) + models + others

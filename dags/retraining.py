@@ -6,22 +6,16 @@
             -> release -> simulate, shadow -> gate -> propose
 """
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from airflow.sdk import DAG, Param
 
-from dags.retrain_steps import (
-    arrival,
-    gate,
-    labels,
-    models,
-    plan,
-    propose,
-    release,
-    shadow,
-    simulate,
-    validate,
-)
+from dags import retrain_steps
+from dags.retrain_steps import arrival, models, plan, propose
 from dags.surfaces import as_of_param, describe
 from tasks.contracts import Contracts
+from tasks.pipeline import RETRAIN, PipelineStep
 
 RUNBOOK = """
 ## Triage
@@ -71,14 +65,26 @@ def retraining(contracts: Contracts, workflow: str, *, cron: str, runbook: str) 
     with DAG(**identity, params=params) as dag:
         as_of = arrival(surface=surface, workflow=workflow)["as_of"]
         planned = plan(surface=surface, as_of=as_of, workflow=workflow)
-        built = labels(surface=surface, as_of=as_of)
-        planned >> built
-        checked = validate(surface=surface, as_of=as_of, built=built)
-        fitted = models.partial(surface=surface, as_of=as_of, snapshot=checked).expand(task_name=planned)
-        released = release(surface=surface, as_of=as_of, snapshot=checked, fitted=fitted)
-        simulated = simulate(surface=surface, released=released)
-        shadowed = shadow(surface=surface, released=released)
-        evidence = {"validate": checked, "release": released, "simulate": simulated, "shadow": shadowed}
-        judged = gate(surface=surface, planned=planned, fitted=fitted, evidence=evidence)
+        judged = connect(surface, RETRAIN[1:], {"plan": planned}, as_of=as_of)
         propose(surface=surface, judged=judged)
     return dag
+
+
+def connect(surface: str, steps: Sequence[PipelineStep], results: Mapping[str, Any], *, as_of: Any) -> Any:
+    """Name the edges of steps of the pipeline, and return the result of the last.
+
+    Parameters
+    ----------
+    results : what was kept by the steps before them.
+    """
+    known = dict(results)
+    for one in steps:
+        taken = {name: known[name] for name in one.after if name in known}
+        if one.name == "train":  # a task group trains and calibrates each task of the plan
+            planned = taken.pop("plan")
+            mapped = models.partial(surface=surface, as_of=as_of, results=taken)
+            known["calibrate"] = mapped.expand(task_name=planned)
+        elif one.name not in known:
+            own = {} if "release" in one.after else {"as_of": as_of}
+            known[one.name] = getattr(retrain_steps, one.name)(surface=surface, results=taken, **own)
+    return known[steps[-1].name]

@@ -38,7 +38,6 @@ from dags.note import tell_error
 from dags.place import home_folder
 from tasks.errors import AuditMismatch, ContractError, DataError, GateRefused, StoreError
 from tasks.settings import Settings
-from tasks.stores.store import Store
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -160,6 +159,8 @@ def run_address(run_id: str, page: str = "") -> str:
     """Return the address of one MLflow run, or of a page among its artifacts."""
     if not (address := mlflow_address()):
         return ""
+    from tasks.stores.store import Store
+
     experiment = Store.open(home_folder()).client.get_run(run_id).info.experiment_id
     run = f"{address}/#/experiments/{experiment}/runs/{run_id}"
     return f"{run}/artifacts/{page}" if page else run
@@ -174,6 +175,8 @@ def _opened_run(operator: StepOperator, context: Context) -> str:
     """Return the address of the newest run of this step since it began, where it came that far."""
     if "tasks.stores.runs" not in sys.modules:
         return ""
+
+    from tasks.stores.store import Store
 
     store, named = Store.open(home_folder()), operator.op_kwargs
     began = int(context["ti"].start_date.timestamp() * 1000)

@@ -1,42 +1,80 @@
-"""The one sequence that Airflow's retrains, the command line, MLflow Projects and a promotion's re-check run.
+"""The steps of a retrain, in one list that Airflow's DAGs, the command line and MLflow Projects read.
 
 ::
 
     plan -> labels -> validate -> [train -> calibrate] by task -> release -> simulate, shadow -> gate
 
-`retrain` runs it whole in this process. In Airflow each step is a process of its own, so what a step needs is
-imported when it runs. `apply_policy` begins at the release step, with the champion's models; `recheck` runs
-the end once more for a release that is to be promoted.
+`retrain` runs the list in this process; in Airflow each step is a process of its own, so what a step needs is
+imported when it runs. A step takes the request and what the steps before it kept, as plain JSON.
+`apply_policy` begins at validation, with the champion's models; `recheck` runs the last steps once more for a
+release that is to be promoted.
 """
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from itertools import groupby
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tasks.errors import DataError, GateRefused
 
 if TYPE_CHECKING:
     from tasks.calibration.step import CalibrateResult
+    from tasks.labels.build import LabelsResult
     from tasks.promotion.gate import GateResult
     from tasks.release.reader import ReleaseReader
-    from tasks.release.trained import KeptChampion, TaskResult
+    from tasks.release.step import ReleaseResult
+    from tasks.release.trained import KeptChampion
+    from tasks.replay.shadow import ShadowResult
+    from tasks.replay.simulate import SimulateResult
     from tasks.stores.workspace import Workspace
+    from tasks.training.plan import PlanResult
     from tasks.training.rows import TaskRows
     from tasks.training.step import TrainResult
+    from tasks.validation.step import ValidateResult
 
 _LOG = logging.getLogger("equipoise")
+
+Results = Mapping[str, Any]
+"""What the steps before kept, by their names; of a step by task a list."""
+
+
+@dataclass
+class _Progress:
+    """Logs which step begins, and how many there are."""
+
+    total: int = 0
+    begun: int = 0
+
+    def begin(self, step: str) -> None:
+        self.begun += 1
+        if self.total:
+            _LOG.info("[%d/%d] %s", self.begun, self.total, step)
 
 
 @dataclass(frozen=True)
 class Retrain:
-    """A retrain: of which surface, as of which instant, and the MLflow run that its runs belong under."""
+    """A retrain: of which surface, as of which instant, and the MLflow run that its runs belong under.
+
+    ``cadence`` and ``tasks`` say what is trained, ``backfill`` that the release moves no alias. A promotion
+    gives ``later_validation``, the run that validated labels that matured since, ``override``, why gates that
+    hold the release are to be overridden, and ``reader``, what it has read of releases.
+    """
 
     workspace: "Workspace"
     as_of: datetime
     parent_run: str | None = None
+    cadence: Literal["fast", "slow"] = "fast"
+    tasks: Sequence[str] = ()
+    backfill: bool = False
+    later_validation: str = ""
+    override: str = ""
+    reader: "ReleaseReader | None" = None
+    progress: _Progress = field(default_factory=_Progress, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -57,28 +95,215 @@ class TaskRetrain:
 
 
 @dataclass(frozen=True)
-class _Validations:
-    """The runs that validated the labels of a release, and those that have matured since (empty: none).
+class PipelineStep:
+    """A step of a retrain.
 
-    ``override`` says why what holds the release is to be overridden, where a promotion asks for it, and
-    ``reader`` holds what the promotion has read of releases.
+    Parameters
+    ----------
+    function : makes the result from a `Retrain`, or a `TaskRetrain` where the step is run by task, and from
+        what the steps of ``after`` kept.
+    keep : what later steps read of the result, as plain JSON.
+    after : the steps that come before it.
+    reads_log : whether it shares one opened log with its neighbours.
     """
 
-    trained: str
-    later: str = ""
-    override: str = ""
-    reader: "ReleaseReader | None" = None
+    name: str
+    function: Callable[[Any, Results], Any]
+    keep: Callable[[Any], Any]
+    after: tuple[str, ...] = ()
+    by_task: bool = False
+    reads_log: bool = False
 
 
 @dataclass(frozen=True)
 class RetrainResult:
-    """The release that was made and what the gates say of it."""
+    """The release that was made and the verdicts on it."""
 
     release: int
     verdict: str
     reasons: list[str]
     gates: list[dict[str, Any]]
     dossier: str
+
+
+def _fields(*names: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda result: {name: getattr(result, name) for name in names}
+
+
+def _plan(asked: Retrain, _: Results) -> "PlanResult":
+    from tasks.training import plan
+
+    planned = plan.run(asked.workspace, as_of=asked.as_of, cadence=asked.cadence, tasks=asked.tasks)
+    asked.progress.total = 7 + 2 * len(planned.tasks)
+    asked.progress.begin("plan")
+    plan.require(asked.workspace, planned, as_of=asked.as_of)
+    return planned
+
+
+def _labels(asked: Retrain, _: Results) -> "LabelsResult":
+    from tasks.labels import build
+    from tasks.logs import arrival
+
+    built = build.run(asked.workspace, as_of=asked.as_of)
+    arrival.warn(asked.workspace, as_of=asked.as_of)
+    return built
+
+
+def _validate(asked: Retrain, results: Results) -> "ValidateResult":
+    from tasks.validation import step
+
+    snapshot = results["labels"]["snapshot"]
+    return step.run(asked.workspace, as_of=asked.as_of, snapshot=snapshot, parent_run=asked.parent_run)
+
+
+def _train(one: TaskRetrain, _: Results) -> "TrainResult | KeptChampion":
+    """Train a task; a task that cannot be trained keeps the champion's model."""
+    from tasks.release.trained import keep_champion
+    from tasks.training import step
+
+    asked = one.retrain
+    try:
+        return step.train_and_compare(one.rows, parent_run=asked.parent_run)
+    except DataError as error:
+        return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
+
+
+def _calibrate(one: TaskRetrain, results: Results) -> "CalibrateResult | KeptChampion":
+    """Calibrate a task's model; a task that cannot be calibrated keeps the champion's."""
+    from tasks.calibration import step
+    from tasks.release.trained import keep_champion, read_kept
+
+    asked, trained = one.retrain, results["train"]
+    if kept := read_kept(trained):
+        return kept
+    try:
+        return step.calibrate(one.rows, model_version=trained["version"], parent_run=asked.parent_run)
+    except DataError as error:
+        return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
+
+
+def _keep_part(*names: str) -> Callable[[Any], dict[str, Any]]:
+    """Keep the fields of a part that was made, or why a task keeps the champion's."""
+
+    def keep(result: Any) -> dict[str, Any]:
+        from tasks.release.trained import KeptChampion
+
+        return result.to_json() if isinstance(result, KeptChampion) else _fields(*names)(result)
+
+    return keep
+
+
+def _release(asked: Retrain, results: Results) -> "ReleaseResult":
+    from tasks.release import step
+    from tasks.release.trained import read_result
+
+    return step.run(
+        asked.workspace,
+        as_of=asked.as_of,
+        snapshot=results["labels"]["snapshot"],
+        parts=[read_result(part) for part in results["calibrate"]],
+        backfill=asked.backfill,
+        parent_run=asked.parent_run,
+    )
+
+
+def _simulate(asked: Retrain, results: Results) -> "SimulateResult":
+    from tasks.replay import simulate
+
+    release = results["release"]["version"]
+    return simulate.run(asked.workspace, release=release, parent_run=asked.parent_run)
+
+
+def _shadow(asked: Retrain, results: Results) -> "ShadowResult":
+    from tasks.replay import shadow
+
+    release = results["release"]["version"]
+    return shadow.run(asked.workspace, as_of=asked.as_of, challenger=release, parent_run=asked.parent_run)
+
+
+def _gate(asked: Retrain, results: Results) -> "GateResult":
+    from tasks.promotion import gate
+
+    runs = gate.StepRuns(
+        validation=results["validate"]["run_id"],
+        simulation=results["simulate"]["run_id"],
+        shadow=results["shadow"]["run_id"],
+        later_validation=asked.later_validation,
+        override=asked.override,
+        reader=asked.reader,
+    )
+    return gate.run(
+        asked.workspace,
+        release=results["release"]["version"],
+        steps=runs,
+        as_of=asked.as_of,
+        stands=results["release"]["stands"],
+        parent_run=asked.parent_run,
+    )
+
+
+RETRAIN: Final = (
+    PipelineStep("plan", _plan, attrgetter("tasks"), reads_log=True),
+    PipelineStep(
+        "labels",
+        _labels,
+        _fields("snapshot", "digest", "partitions_written", "rows", "quarantined"),
+        after=("plan",),
+        reads_log=True,
+    ),
+    PipelineStep(
+        "validate",
+        _validate,
+        _fields("success", "severity", "report", "run_id"),
+        after=("labels",),
+        reads_log=True,
+    ),
+    PipelineStep(
+        "train",
+        _train,
+        _keep_part("task", "model", "version", "sha256", "run_id", "reused"),
+        after=("plan", "labels", "validate"),
+        by_task=True,
+    ),
+    PipelineStep(
+        "calibrate",
+        _calibrate,
+        _keep_part("task", "calibrator", "model_version", "calibrator_version", "sha256", "run_id", "reused"),
+        after=("train",),
+        by_task=True,
+    ),
+    PipelineStep(
+        "release",
+        _release,
+        _fields("release", "version", "sha256", "run_id", "reused", "backfilled", "stands"),
+        after=("labels", "validate", "calibrate"),
+    ),
+    PipelineStep(
+        "simulate",
+        _simulate,
+        _fields("release", "baseline", "report", "run_id"),
+        after=("release",),
+        reads_log=True,
+    ),
+    PipelineStep(
+        "shadow",
+        _shadow,
+        _fields("challenger", "champion", "day", "candidates", "run_id"),
+        after=("release",),
+        reads_log=True,
+    ),
+    PipelineStep(
+        "gate",
+        _gate,
+        _fields("release", "verdict", "dossier", "run_id"),
+        after=("plan", "validate", "calibrate", "release", "simulate", "shadow"),
+    ),
+)
+"""The steps of a retrain, each after those whose results it takes."""
+STEPS: Final = {step.name: step for step in RETRAIN}
+POLICY_CHANGE: Final = tuple(STEPS[name] for name in ("validate", "release", "simulate", "shadow", "gate"))
+"""The steps that make a release of the champion's models under changed policies."""
+_RECHECK: Final = tuple(STEPS[name] for name in ("simulate", "shadow", "gate"))
 
 
 def retrain(
@@ -104,34 +329,11 @@ def retrain(
         The log lacks what the contracts ask of it; or a task cannot be trained and there is no champion whose
         model it could keep; or none can.
     """
-    from tasks.labels import build as labels
-    from tasks.logs import arrival
-    from tasks.logs.session import share_log
-    from tasks.release import step as release
-    from tasks.training import plan
-    from tasks.validation import step as validate
-
-    asked = Retrain(workspace, as_of, parent_run)
-    planned = plan.run(workspace, as_of=as_of, cadence=cadence, tasks=tasks)
-    begin = _Progress(total=7 + 2 * len(planned.tasks)).begin
-    with share_log(workspace) as shared:
-        begin("plan")
-        plan.require(shared, planned, as_of=as_of)
-        begin("labels")
-        snapshot = labels.run(shared, as_of=as_of).snapshot
-        arrival.warn(shared, as_of=as_of)
-        begin("validate")
-        checked = validate.run(shared, as_of=as_of, snapshot=snapshot, parent_run=parent_run)
-    checked.require_success()
-    parts = [_fit(TaskRetrain(asked, task, snapshot), begin) for task in planned.tasks]
-    begin("release")
-    made = release.run(workspace, as_of=as_of, snapshot=snapshot, parts=parts, parent_run=parent_run)
-    judged = _judge(asked, made.version, _Validations(checked.run_id), stands=made.stands, begin=begin)
-    return _result(judged)
+    return _result(_run(RETRAIN, Retrain(workspace, as_of, parent_run, cadence, tasks), {}))
 
 
 def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> RetrainResult:
-    """Make a release of the champion's models under the policies in force, and judge it; nothing is trained.
+    """Make a release of the champion's models under the policies in force; nothing is trained.
 
     Raises
     ------
@@ -139,25 +341,14 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
         There is no champion, its tasks are not those in force, its policies are, or a policy's content
         changed without its version.
     """
-    from tasks.release import step as release
     from tasks.release.policy_change import champion_parts
-    from tasks.validation import step as validate
 
-    begin = _Progress(total=5).begin
-    begin("validate")
     champion = champion_parts(workspace)
-    asked = Retrain(workspace, champion.as_of, parent_run)
-    checked = validate.run(workspace, as_of=asked.as_of, snapshot=champion.snapshot, parent_run=parent_run)
-    begin("release")
-    made = release.run(
-        workspace,
-        as_of=asked.as_of,
-        snapshot=champion.snapshot,
-        parts=champion.parts,
-        parent_run=parent_run,
+    asked = Retrain(workspace, champion.as_of, parent_run, progress=_Progress(total=len(POLICY_CHANGE)))
+    parts = [part.to_json() for part in champion.parts]
+    return _result(
+        _run(POLICY_CHANGE, asked, {"labels": {"snapshot": champion.snapshot}, "calibrate": parts})
     )
-    judged = _judge(asked, made.version, _Validations(checked.run_id), begin=begin)
-    return _result(judged)
 
 
 def recheck(
@@ -193,9 +384,12 @@ def recheck(
     manifest = reader.manifest(release)
     checked = validate.run(workspace, as_of=manifest.as_of, snapshot=manifest.snapshot.id)
     with share_log(workspace) as shared:
-        asked = Retrain(shared, _recheck_day(shared, release, manifest.as_of, as_of))
-        later = _validate_later(asked) if asked.as_of > manifest.as_of else ""
-        return _judge(asked, release, _Validations(checked.run_id, later, override, reader))
+        day = _recheck_day(shared, release, manifest.as_of, as_of)
+        later = _validate_later(shared, day) if day > manifest.as_of else ""
+        asked = Retrain(shared, day, later_validation=later, override=override, reader=reader)
+        made = {"version": release, "stands": False}
+        judged: GateResult = _run(_RECHECK, asked, {"validate": {"run_id": checked.run_id}, "release": made})
+        return judged
 
 
 def _recheck_day(workspace: "Workspace", release: int, made: datetime, as_of: datetime | None) -> datetime:
@@ -220,100 +414,47 @@ def _recheck_day(workspace: "Workspace", release: int, made: datetime, as_of: da
     return as_of or newest
 
 
-def _validate_later(asked: Retrain) -> str:
+def _validate_later(workspace: "Workspace", as_of: datetime) -> str:
     """Build the labels that have matured since and validate them; return the validation's run."""
     from tasks.labels import build as labels
-    from tasks.logs.session import share_log
     from tasks.validation import step as validate
 
-    with share_log(asked.workspace) as shared:
-        snapshot = labels.run(shared, as_of=asked.as_of).snapshot
-        return validate.run(shared, as_of=asked.as_of, snapshot=snapshot).run_id
+    snapshot = labels.run(workspace, as_of=as_of).snapshot
+    return validate.run(workspace, as_of=as_of, snapshot=snapshot).run_id
 
 
-def train(one: TaskRetrain) -> "TrainResult | KeptChampion":
-    """Train a task; one that cannot be trained keeps the champion's model.
-
-    Raises
-    ------
-    DataError
-        The task cannot be trained, and there is no champion whose model it could keep.
-    """
-    from tasks.release.trained import keep_champion
-    from tasks.training import step
-
-    asked = one.retrain
-    try:
-        return step.train_and_compare(one.rows, parent_run=asked.parent_run)
-    except DataError as error:
-        return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
-
-
-def calibrate(one: TaskRetrain, *, model_version: int) -> "CalibrateResult | KeptChampion":
-    """Calibrate a task's model; one that cannot be calibrated keeps the champion's. Raises as `train`."""
-    from tasks.calibration import step
-    from tasks.release.trained import keep_champion
-
-    asked = one.retrain
-    try:
-        return step.calibrate(one.rows, model_version=model_version, parent_run=asked.parent_run)
-    except DataError as error:
-        return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
-
-
-def _fit(one: TaskRetrain, begin: Callable[[str], None]) -> "TaskResult":
-    """Train and calibrate a task, or say why it keeps the champion's model."""
-    from tasks.release.trained import KeptChampion, Trained
-
-    begin(f"train {one.task}")
-    model = train(one)
-    if isinstance(model, KeptChampion):
-        return model
-    begin(f"calibrate {one.task}")
-    calibrator = calibrate(one, model_version=model.version)
-    if isinstance(calibrator, KeptChampion):
-        return calibrator
-    return Trained(one.task, model.version, calibrator.version)
-
-
-def _judge(
-    asked: Retrain,
-    release: int,
-    validated: _Validations,
-    *,
-    stands: bool = False,
-    begin: Callable[[str], None] = lambda _: None,
-) -> "GateResult":
-    """Rehearse a release and judge it by all evidence."""
+def _run(steps: Sequence[PipelineStep], asked: Retrain, known: Results) -> Any:
+    """Run steps in this process, neighbours on one opened log, and return the last step's result."""
     from tasks.logs.session import share_log
-    from tasks.promotion import gate
-    from tasks.replay import shadow, simulate
 
-    parent_run = asked.parent_run
-    with share_log(asked.workspace) as shared:
-        begin("simulate")
-        simulated = simulate.run(shared, release=release, parent_run=parent_run)
-        begin("shadow")
-        shadowed = shadow.run(shared, as_of=asked.as_of, challenger=release, parent_run=parent_run)
-    begin("gate")
-    runs = validated.trained, simulated.run_id, shadowed.run_id, validated.later
-    steps = gate.StepRuns(*runs, override=validated.override, reader=validated.reader)
-    return gate.run(
-        asked.workspace, release=release, steps=steps, as_of=asked.as_of, stands=stands, parent_run=parent_run
-    )
+    results: dict[str, Any] = dict(known)
+    last: Any = None
+    for (reads_log, by_task), group in groupby(steps, key=attrgetter("reads_log", "by_task")):
+        if by_task:
+            chain, snapshot = [*group], results["labels"]["snapshot"]
+            results[chain[-1].name] = [
+                _run_task(chain, TaskRetrain(asked, task, snapshot)) for task in results["plan"]
+            ]
+            continue
+        with share_log(asked.workspace) if reads_log else nullcontext(asked.workspace) as workspace:
+            for one in group:
+                if one.name != "plan":  # which begins when the number of steps is known
+                    asked.progress.begin(one.name)
+                last = one.function(replace(asked, workspace=workspace), results)
+                results[one.name] = one.keep(last)
+                if one.name == "validate":
+                    last.require_success()
+    return last
+
+
+def _run_task(chain: Sequence[PipelineStep], one: TaskRetrain) -> Any:
+    """Run the steps of one task; return what the last step kept."""
+    results: dict[str, Any] = {}
+    for step in chain:
+        one.retrain.progress.begin(f"{step.name} {one.task}")
+        results[step.name] = step.keep(step.function(one, results))
+    return results[chain[-1].name]
 
 
 def _result(judged: "GateResult") -> RetrainResult:
     return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
-
-
-@dataclass
-class _Progress:
-    """Says which step begins and how far the whole is."""
-
-    total: int
-    begun: int = 0
-
-    def begin(self, step: str) -> None:
-        self.begun += 1
-        _LOG.info("[%d/%d] %s", self.begun, self.total, step)

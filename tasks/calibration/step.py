@@ -51,10 +51,16 @@ class CalibrateResult:
     task: str
     calibrator: str
     version: int
+    model_version: int
     sha256: str
     run_id: str
     reused: bool
     metrics: dict[str, float | int | None]
+
+    @property
+    def calibrator_version(self) -> int:
+        """The version, named as a release's parts name it."""
+        return self.version
 
 
 @dataclass(frozen=True)
@@ -124,7 +130,16 @@ def calibrate(rows: TaskRows, *, model_version: int, parent_run: str | None = No
     done = CALIBRATE.run(_rows_of_model(rows, model_version), parent_run=parent_run)
     test, part = done.evidence.test, done.part
     metrics = {} if test is None else dict(test.headline)
-    return CalibrateResult(rows.task, part.name, part.version, part.sha256, done.run_id, done.reused, metrics)
+    return CalibrateResult(
+        rows.task,
+        part.name,
+        part.version,
+        model_version,
+        part.sha256,
+        done.run_id,
+        done.reused,
+        metrics,
+    )
 
 
 def _rows_of_model(rows: TaskRows, version: int) -> _Calibration:

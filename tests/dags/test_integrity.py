@@ -201,10 +201,11 @@ def test_the_examples_in_the_files_are_true(airflow_home: object) -> None:
 def test_the_gate_names_everything_that_did_not_end(airflow_home: object) -> None:
     from dags.retrain_steps import find_unfinished
 
-    nothing = dict.fromkeys(("validate", "release", "simulate", "shadow"))
-    assert find_unfinished(None, [], nothing) == ["plan", "validate", "release", "simulate", "shadow"]
-    assert find_unfinished(["a", "b"], [{"task": "a"}], {"release": None}) == ["models (b)", "release"]
-    assert find_unfinished(["a"], [{"task": "a"}], {"release": {"version": 1}}) == []
+    nothing = dict.fromkeys(("plan", "calibrate", "validate", "release", "simulate", "shadow"))
+    assert find_unfinished(nothing) == ["plan", "validate", "release", "simulate", "shadow"]
+    one = {"calibrate": [{"task": "a"}], "release": None}
+    assert find_unfinished({"plan": ["a", "b"], **one}) == ["models (b)", "release"]
+    assert find_unfinished({"plan": ["a"], **one, "release": {"version": 1}}) == []
 
 
 def _summary(dag: Any) -> str:
