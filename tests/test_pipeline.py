@@ -87,7 +87,7 @@ def test_a_second_release_is_compared_with_the_champion(second_retrain: Retraine
 def test_a_slow_task_without_a_mature_label_in_the_shared_slice_is_held_to_the_floor(
     second_retrain: Retrained,
 ) -> None:
-    judged = [gate for gate in second_retrain.result.gates if gate["threshold"] == ">= 0.5"]
+    judged = [gate for gate in second_retrain.result.gates if gate["threshold"] == {"low": 0.5}]
     (floor,) = [gate for gate in judged if subject_of(gate).startswith("return_5d.auc")]
     assert "shared test slice" in floor["reason"]
 

@@ -27,7 +27,7 @@ from benchmarks.operating_worlds.truth import (
 from benchmarks.operating_worlds.worlds import World
 from tasks import columns as c
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.documents import Figure
+from tasks.evaluation.documents import MaybeFloat
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.subjects import NO_THRESHOLD, Subject
@@ -45,10 +45,10 @@ class Change:
     metric: str
     kind: str
     segment: str
-    value: Figure
-    low: Figure
-    high: Figure
-    true: Figure
+    value: MaybeFloat
+    low: MaybeFloat
+    high: MaybeFloat
+    true: MaybeFloat
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,9 @@ class Trial:
 
     setting: str
     candidate: str
-    primary: Figure
-    rates: dict[str, Figure]
-    levels: dict[str, Figure]
+    primary: MaybeFloat
+    rates: dict[str, MaybeFloat]
+    levels: dict[str, MaybeFloat]
     harmful: bool
     promoted: bool
     rehearsal: bool

@@ -187,7 +187,7 @@ def _calibrate(work: _Calibration, opened: StepRun) -> Model[CalibrationEvidence
     opened.params({**params, "slice": " to ".join(rows.slices.calibrate.to_json())})
     opened.metrics({"rows": made.rows, "positives": made.positives, **_flatten_metrics(made)})
     if made.after is not None:
-        opened.table("figures.json", pd.DataFrame(made.after.to_json()["figures"]))
+        opened.table("figures.json", pd.DataFrame(made.after.table()))
     return Model(
         _evidence(rows, model, made),
         {CALIBRATOR: json.dumps(made.fitted.to_json(), allow_nan=False).encode()},

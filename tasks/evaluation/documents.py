@@ -10,18 +10,16 @@ out what it does not know would judge by less than was found.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields
-from typing import Annotated, Any, Final, Self, TypeVar, cast
+from typing import Annotated, Any, Final, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError, WrapSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, ValidationError
 
 from tasks.errors import ContractError, StoreError
 
 CLOSED: Final = ConfigDict(extra="forbid")
 """``__pydantic_config__`` of a dataclass that stands in documents."""
 
-Figure = Annotated[
+MaybeFloat = Annotated[
     float,
     BeforeValidator(lambda value: math.nan if value is None else value),
     PlainSerializer(lambda value: value if math.isfinite(value) else None, return_type=float | None),
@@ -88,46 +86,6 @@ class Document(Section):
                 f"{where} holds no {name} evidence of version {version}: {_problem(error)}. "
                 "Run its step again."
             ) from error
-
-
-T = TypeVar("T")
-
-
-def flattened(kind: type[T], inner: str) -> Any:
-    """Return how a dataclass stands in documents with the fields of one of its values among its own.
-
-    Parameters
-    ----------
-    kind : the dataclass.
-    inner : its field whose value is a dataclass too.
-
-    Examples
-    --------
-    >>> from dataclasses import dataclass
-    >>> Point = dataclass(type("Point", (), {"__annotations__": {"x": int}}))
-    >>> Named = dataclass(type("Named", (), {"__annotations__": {"name": str, "at": Point}}))
-    >>> class Map(Section):
-    ...     places: tuple[flattened(Named, "at"), ...]
-    >>> Map.model_validate({"places": [{"name": "home", "x": 3}]}).to_json()
-    {'places': [{'name': 'home', 'x': 3}]}
-    """
-    own = {field.name for field in fields(cast("Any", kind))} - {inner}
-
-    def nest(value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        outside = {key: found for key, found in value.items() if key in own}
-        return {**outside, inner: {key: found for key, found in value.items() if key not in own}}
-
-    def flatten(value: Any, serialize: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-        plain = serialize(value)
-        return {key: found for name in plain for key, found in _spread(plain, name, inner)}
-
-    return Annotated[kind, BeforeValidator(nest), WrapSerializer(flatten)]
-
-
-def _spread(plain: Mapping[str, Any], name: str, inner: str) -> Iterable[tuple[str, Any]]:
-    return plain[name].items() if name == inner else [(name, plain[name])]
 
 
 def _problem(error: Exception) -> str:

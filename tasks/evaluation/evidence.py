@@ -20,7 +20,7 @@ from typing import ClassVar, Literal
 from pydantic import ConfigDict, Field, JsonValue
 
 from tasks.contracts.training import HeadKind
-from tasks.evaluation.documents import CLOSED, Document, Figure, Section
+from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.label_days import LabelCalendar
 
@@ -136,8 +136,8 @@ class CurveEvidence(Section):
     by_position: tuple[float, ...]
     reference: int
     source: str
-    low: tuple[Figure, ...] | None = None
-    high: tuple[Figure, ...] | None = None
+    low: tuple[MaybeFloat, ...] | None = None
+    high: tuple[MaybeFloat, ...] | None = None
     task: str | None = None
     pairs: int | None = None
     positives: int | None = None
@@ -163,8 +163,8 @@ class PinnedModel(Section):
 class Gain(Section):
     """What the chosen map gains over another in normalized entropy."""
 
-    gain: Figure
-    standard_error: Figure
+    gain: MaybeFloat
+    standard_error: MaybeFloat
 
 
 class MapChoice(Section):
@@ -172,7 +172,7 @@ class MapChoice(Section):
 
     kind: MapKind
     reason: str
-    held_out: dict[MapKind, Figure]
+    held_out: dict[MapKind, MaybeFloat]
     gains: dict[MapKind, Gain]
 
 

@@ -5,7 +5,7 @@ The figures are written into the release step's evidence, shown by ``release sho
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from typing import Final
 
@@ -13,12 +13,13 @@ import numpy as np
 
 from tasks.contracts.training import HeadKind
 from tasks.errors import DataError
-from tasks.evaluation.documents import Figure, Section
-from tasks.evaluation.metric_rows import FlatRow, MetricRow
+from tasks.evaluation.documents import MaybeFloat, Section
+from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 WITH_INTERVAL: Final = ("auc", "auc_by_request", "calibration_ratio", "ndcg", "coverage")
@@ -45,7 +46,7 @@ class MeasuredHead:
     quantile: float | None = None
     slots: int | None = None
 
-    def report(self, observations: Observations) -> list[MetricRow]:
+    def report(self, observations: Observations) -> list[Figure]:
         """Return the metrics of this kind of head, for the whole and every segment.
 
         Raises
@@ -77,8 +78,8 @@ class SegmentCounts:
 class CurvePoint(Section):
     """A bin of predictions: their mean, the observed mean, and the rows in it."""
 
-    predicted: Figure
-    observed: Figure
+    predicted: MaybeFloat
+    observed: MaybeFloat
     rows: int
 
 
@@ -112,7 +113,7 @@ class TaskFigures(Section):
     rows: int
     positives: int
     headline: Headline
-    figures: tuple[FlatRow, ...]
+    figures: tuple[Figure, ...]
     references: HeadReferences | None = None
     curve: tuple[CurvePoint, ...] = ()
 
@@ -120,10 +121,16 @@ class TaskFigures(Section):
         """Return each metric of all rows."""
         return _whole(self.figures)
 
+    def table(self) -> list[dict[str, object]]:
+        """Return the figures as flat rows, for tables that people read."""
+        plain = self.to_json()["figures"]
+        return [{**row.pop("subject"), **row} for row in plain]
+
     def without_estimates(self) -> "TaskFigures":
         """Return the counts alone, for predictions that know something of these days."""
         counts = {"rows": self.rows, "positives": self.positives}
-        figures = tuple(replace(row, estimate=UNKNOWN_ESTIMATE) for row in self.figures)
+        unknown = asdict(UNKNOWN_ESTIMATE)
+        figures = tuple(replace(row, **unknown) for row in self.figures)
         return self.model_copy(
             update={"figures": figures, "headline": {**dict.fromkeys(self.headline), **counts}}
         )
@@ -135,10 +142,10 @@ class TaskFigures(Section):
             kind=self.kind,
             rows=self.rows,
             positives=self.positives,
-            figures={(row.metric, row.segment): row.estimate for row in self.figures},
+            figures={(row.subject.metric, row.segment): row.estimate for row in self.figures},
             newest_training_day=self.newest_training_row,
             run=run,
-            counts={row.segment: SegmentCounts(row.rows, row.positives) for row in self.figures},
+            counts={row.segment: SegmentCounts(row.rows, row.events) for row in self.figures},
             references=self.references,
             curve=self.curve,
         )
@@ -174,7 +181,7 @@ def measure(
     """
     known = observations.select_known()
     outcomes = np.asarray(known.outcomes)
-    rows = tuple(_as_calibration(row) for row in head.report(known))
+    rows = tuple(replace(row, subject=_of_task(row.subject, head.task)) for row in head.report(known))
     size, positives = len(outcomes), int(np.count_nonzero(outcomes))
     return TaskFigures(
         task=head.task,
@@ -188,17 +195,16 @@ def measure(
     )
 
 
-def _as_calibration(row: MetricRow) -> MetricRow:
-    if row.metric != _CALIBRATION_OF_A_VALUE:
-        return row
-    return MetricRow("calibration_ratio", row.segment, row.estimate, row.rows, row.positives, row.resampled)
+def _of_task(subject: Subject, task: str) -> Subject:
+    metric = "calibration_ratio" if subject.metric == _CALIBRATION_OF_A_VALUE else subject.metric
+    return replace(subject, metric=metric, task=task)
 
 
-def _whole(rows: Iterable[MetricRow]) -> dict[str, Estimate]:
-    return {row.metric: row.estimate for row in rows if row.segment == ALL}
+def _whole(rows: Iterable[Figure]) -> dict[str, Estimate]:
+    return {row.subject.metric: row.estimate for row in rows if row.segment == ALL}
 
 
-def _headline(rows: Iterable[MetricRow]) -> Headline:
+def _headline(rows: Iterable[Figure]) -> Headline:
     headline: Headline = {}
     for metric, estimate in _whole(rows).items():
         headline[metric] = _finite_or_none(estimate.value)

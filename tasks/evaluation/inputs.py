@@ -15,7 +15,7 @@ with the newest ones; the shadow compares them with what was served (`tasks.rele
 from collections.abc import Sequence
 from typing import Literal
 
-from tasks.evaluation.documents import Figure, Section
+from tasks.evaluation.documents import MaybeFloat, Section
 
 ChangeKind = Literal["scale", "constant", "nulls", "unseen", "distribution"]
 ComparedDays = Literal["calibrate", "test", "newest", "served"]
@@ -27,8 +27,8 @@ class InputChange(Section):
     feature: str
     days: ComparedDays
     kind: ChangeKind
-    observed: Figure
-    bound: Figure
+    observed: MaybeFloat
+    bound: MaybeFloat
 
 
 class HeadInputs(Section):

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from pydantic import ConfigDict
 
-from tasks.evaluation.documents import CLOSED, flattened
+from tasks.evaluation.documents import CLOSED, MaybeFloat
 from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.segments import ALL, UNKNOWN, name_segment
+from tasks.evaluation.subjects import STATED, Subject
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
@@ -27,24 +28,32 @@ prediction no outcome; a quantile is as well seen in outcomes of 0."""
 
 
 @dataclass(frozen=True)
-class MetricRow:
-    """One figure: ``segment`` is ``all`` or ``column=value``, ``resampled`` names the clusters.
+class Figure:
+    """One measured number: what it is of, where, its 95 % interval, and the data behind it.
 
-    ``positives`` of a value head counts the rows with a value other than 0.
+    Attributes
+    ----------
+    value, low, high : the number and the ends of its interval; NaN where they are unknown.
+    n : clusters that were resampled; ``resampled`` names them.
+    rows, events : rows of the segment, and those with an outcome other than 0.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
-    metric: str
+    subject: Annotated[Subject, STATED]
     segment: str
-    estimate: Estimate
+    value: MaybeFloat
+    low: MaybeFloat
+    high: MaybeFloat
+    n: int
     rows: int
-    positives: int
+    events: int
     resampled: str = "users"
 
-
-FlatRow = flattened(MetricRow, "estimate")
-"""A row as it stands in documents and tables: the fields of its estimate among its own."""
+    @property
+    def estimate(self) -> Estimate:
+        """The number with its interval alone."""
+        return Estimate(self.value, self.low, self.high, self.n)
 
 
 def group_by_segment(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterator[Grouping]:
@@ -73,7 +82,7 @@ def _spell(value: object) -> str:
 
 def metric_rows(
     estimates: Mapping[str, list[Estimate]], group: Grouping, support: Support, *, resampled: str
-) -> list[MetricRow]:
+) -> list[Figure]:
     """Name the estimates, without intervals that rest on too little; a ratio without a positive is unknown.
 
     Examples
@@ -81,22 +90,19 @@ def metric_rows(
     >>> whole, users = Grouping(("all",), np.zeros(30, dtype=np.intp)), np.arange(30)
     >>> support = Support.of((users < 12).astype(float), np.ones(30), users, whole)
     >>> (row,) = metric_rows({"auc": [Estimate(0.7, 0.6, 0.8, 30)]}, whole, support, resampled="users")
-    >>> row.metric, row.segment, row.rows, row.positives, row.estimate.known
+    >>> row.subject.metric, row.segment, row.rows, row.events, row.estimate.known
     ('auc', 'all', 30, 12, True)
     """
     supported = {
         metric: _SUPPORT.get(metric, Support.of_outcomes)(support, by_group)
         for metric, by_group in estimates.items()
     }
-    return [
-        MetricRow(
-            metric,
-            group.names[i],
-            UNKNOWN_ESTIMATE if metric in _RATIOS and not support.positives[i] else by_group[i],
-            int(support.rows[i]),
-            int(support.positives[i]),
-            resampled,
-        )
-        for i in range(group.count)
-        for metric, by_group in supported.items()
-    ]
+    figures = []
+    for i, (segment, rows, events) in enumerate(
+        zip(group.names, support.rows.tolist(), support.positives.tolist(), strict=True)
+    ):
+        for metric, by_group in supported.items():
+            seen = UNKNOWN_ESTIMATE if metric in _RATIOS and not events else by_group[i]
+            counts = (int(rows), int(events), resampled)
+            figures.append(Figure(Subject(metric), segment, seen.value, seen.low, seen.high, seen.n, *counts))
+    return figures

@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import ConfigDict
 
 from tasks.evaluation.binary import Codes, Floats
-from tasks.evaluation.documents import CLOSED, Figure
+from tasks.evaluation.documents import CLOSED, MaybeFloat
 
 _TOLD: Final = 1.644854 + 0.841621
 """Standard errors between no change and a bound that a one-sided 95 % interval keeps in 80 %."""
@@ -33,8 +33,8 @@ class Growth:
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     days: int
-    by_day: Figure
-    shared: Figure
+    by_day: MaybeFloat
+    shared: MaybeFloat
 
     @classmethod
     def of(cls, influence: Floats, clusters: Codes, days: Codes) -> "Growth | None":

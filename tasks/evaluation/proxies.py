@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import ConfigDict
 
 from tasks.evaluation.binary import Codes, Floats, check_rows, divide
-from tasks.evaluation.documents import CLOSED, flattened
+from tasks.evaluation.documents import CLOSED
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
 from tasks.evaluation.support import Support
 from tasks.evaluation.tenths import assign_tenths
@@ -37,10 +37,6 @@ class Tenth:
     outcome: Estimate
     rows: int
     positives: int
-
-
-FlatTenth = flattened(Tenth, "outcome")
-"""A tenth as it stands in documents: the fields of its outcome among its own."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tasks.evaluation.binary import Floats, check_rows, divide, request_pairs
-from tasks.evaluation.documents import Figure, Section
+from tasks.evaluation.documents import MaybeFloat, Section
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.paired import REPLICATES_OF_RANKS, REPLICATES_OF_SUMS
 from tasks.evaluation.rank_sums import FallingRows, sum_ranks
@@ -40,7 +40,7 @@ class RankReference(Section):
 class HeadReferences(Section):
     """What a head stands beside; an AUC is None where there is no feature or no pair."""
 
-    base: Figure
+    base: MaybeFloat
     relative_squared_error: Estimate | None
     auc: RankReference | None
     auc_by_request: RankReference | None

@@ -6,11 +6,11 @@ from typing import Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, JsonValue
 
 from tasks.evaluation.conflicts import TopOverlap
-from tasks.evaluation.documents import CLOSED, Document, Figure, Section
+from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
 from tasks.evaluation.evidence import Days, PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.inputs import HeadInputs
-from tasks.evaluation.proxies import FlatTenth
+from tasks.evaluation.proxies import Tenth
 from tasks.evaluation.verdicts import Estimate, Verdict
 
 
@@ -29,15 +29,15 @@ class ProxyEvidence(Section):
     mean: Estimate
     gap: Estimate
     worst_at_top: bool
-    tenths: tuple[FlatTenth, ...]
+    tenths: tuple[Tenth, ...]
 
 
 class PairEvidence(Section):
     """Rank correlations of two tasks, of their predictions and of their outcomes; ``rows`` know both."""
 
     tasks: tuple[str, str]
-    predictions: Figure
-    outcomes: Figure
+    predictions: MaybeFloat
+    outcomes: MaybeFloat
     rows: int
 
 
@@ -113,19 +113,19 @@ class TermEvidence(Section):
     task: str
     weight: float
     times: str | None
-    prediction: Figure
-    contribution: Figure
-    share_of_spread: Figure
+    prediction: MaybeFloat
+    contribution: MaybeFloat
+    share_of_spread: MaybeFloat
     amplified: bool
-    slots: Figure
-    slots_low: Figure
-    slots_high: Figure
-    whole: Figure
-    whole_low: Figure
-    whole_high: Figure
-    error: Figure
-    error_low: Figure
-    error_high: Figure
+    slots: MaybeFloat
+    slots_low: MaybeFloat
+    slots_high: MaybeFloat
+    whole: MaybeFloat
+    whole_low: MaybeFloat
+    whole_high: MaybeFloat
+    error: MaybeFloat
+    error_low: MaybeFloat
+    error_high: MaybeFloat
 
 
 @dataclass(frozen=True)

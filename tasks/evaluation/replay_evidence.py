@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
-from tasks.evaluation.documents import CLOSED, Document, Figure, Section
+from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
 from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.policy_changes import ExampleSlot
@@ -21,7 +21,7 @@ class DayChange:
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     day: date
-    change: Figure
+    change: MaybeFloat
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,9 @@ class TermShare(Section):
     """A term of the utility in the slots: what it adds to one, and how far it moves candidates apart."""
 
     task: str
-    prediction: Figure
-    contribution: Figure
-    spread: Figure
+    prediction: MaybeFloat
+    contribution: MaybeFloat
+    spread: MaybeFloat
     weight: float
     times: str | None
 
@@ -102,8 +102,8 @@ class TermShare(Section):
 class UtilityComposition(Section):
     """Mean utility of a slot, its spread within requests, and the terms that make it."""
 
-    utility: Figure
-    spread: Figure
+    utility: MaybeFloat
+    spread: MaybeFloat
     terms: tuple[TermShare, ...]
 
 
@@ -152,8 +152,8 @@ class OffPolicyCheck(Section):
     off_policy: Estimate
     without_model: Estimate
     difference: Estimate
-    ess: Figure
-    max_weight: Figure
+    ess: MaybeFloat
+    max_weight: MaybeFloat
     verdict: Literal["agrees", "disagrees", "inconclusive"]
     reason: str = ""
 
@@ -211,8 +211,8 @@ class MovedItem(Section):
     place: int
     place_before: int | None
     task: str
-    before: Figure
-    after: Figure
+    before: MaybeFloat
+    after: MaybeFloat
 
 
 class ShadowExample(Section):
@@ -231,7 +231,7 @@ class PackedScores(Section):
     """
 
     rows: int
-    greatest_difference: Figure
+    greatest_difference: MaybeFloat
     problem: str = ""
 
 

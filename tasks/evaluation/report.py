@@ -33,7 +33,7 @@ from tasks.evaluation.binary import (
     row_losses,
 )
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
-from tasks.evaluation.metric_rows import MetricRow, group_by_segment, metric_rows
+from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
 from tasks.evaluation.multicalibration import Grouping, SortedRows
 from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.observations import Observations
@@ -99,7 +99,7 @@ class _Rows:
         return self.request_means([found.won, found.pairs], found.first_rows, group)
 
 
-def binary_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[MetricRow]:
+def binary_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[Figure]:
     """Measure a probability head.
 
     Parameters
@@ -115,14 +115,14 @@ def binary_report(observations: Observations, *, seed: int = 0, replicates: int 
     Examples
     --------
     >>> rows = binary_report(Observations([1, 0], [0.5, 0.3], ["u", "v"], ["r", "r"]))
-    >>> {row.metric: row.estimate.value for row in rows}["calibration_ratio"]
+    >>> {row.subject.metric: row.estimate.value for row in rows}["calibration_ratio"]
     1.25
     """
     rows = _Rows.of(observations, binary=True, seed=seed, replicates=replicates)
     y, p, w, who = rows.outcomes, rows.predictions, rows.weights, rows.who
     columns = [w * row_losses(y, p), w * y, w * p, w]
     groups, ordered = list(group_by_segment(observations.segments, y.size)), SortedRows.of(y, p, w)
-    metrics, falling = list[MetricRow](), FallingRows.of(y, p, w)
+    metrics, falling = list[Figure](), FallingRows.of(y, p, w)
     for group in groups:
         auc, average_precision = ranked_intervals(falling, who.codes, rows.resampler, group)
         estimates = {
@@ -142,13 +142,13 @@ def binary_report(observations: Observations, *, seed: int = 0, replicates: int 
     return metrics + metric_rows(whole, groups[0], rows.support(groups[0]), resampled=who.resampled)
 
 
-def value_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[MetricRow]:
+def value_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[Figure]:
     """Measure a value head; parameters as in `binary_report`, outcomes in the value's unit.
 
     Examples
     --------
     >>> rows = value_report(Observations([3.0, 1.0], [2.0, 2.0], ["u", "v"], ["r", "r"]))
-    >>> {row.metric: row.estimate.value for row in rows}
+    >>> {row.subject.metric: row.estimate.value for row in rows}
     {'rmse': 1.0, 'mae': 1.0, 'mean_ratio': 1.0, 'mean_prediction': 2.0}
     """
     rows = _Rows.of(observations, binary=False, seed=seed, replicates=replicates)
@@ -159,7 +159,7 @@ def value_report(observations: Observations, *, seed: int = 0, replicates: int =
 
 def quantile_report(
     observations: Observations, *, quantile: float, seed: int = 0, replicates: int = 200
-) -> list[MetricRow]:
+) -> list[Figure]:
     """Measure a quantile head; parameters as in `binary_report`.
 
     ``coverage`` is the share of outcomes at or below their prediction, which should be ``quantile``;
@@ -168,7 +168,7 @@ def quantile_report(
     Examples
     --------
     >>> rows = quantile_report(Observations([3.0, 1.0], [2.0, 2.0], ["u", "v"], ["r", "r"]), quantile=0.5)
-    >>> {row.metric: row.estimate.value for row in rows}
+    >>> {row.subject.metric: row.estimate.value for row in rows}
     {'pinball_loss': 0.5, 'coverage': 0.5}
     """
     rows = _Rows.of(observations, binary=False, seed=seed, replicates=replicates)
@@ -182,7 +182,7 @@ def _report_sums(
     columns: list[Floats],
     metrics: Mapping[str, Statistic],
     segments: Mapping[str, npt.ArrayLike],
-) -> list[MetricRow]:
+) -> list[Figure]:
     """Report metrics that are made of sums, for the whole and every segment."""
     return [
         row
@@ -198,7 +198,7 @@ def _report_sums(
 
 def ranking_report(
     observations: Observations, *, k: int, seed: int = 0, replicates: int = 200
-) -> list[MetricRow]:
+) -> list[Figure]:
     """Measure a ranking head, whose scores can be compared within their request only.
 
     Parameters
@@ -210,14 +210,14 @@ def ranking_report(
     Examples
     --------
     >>> rows = ranking_report(Observations([1, 0], [0.1, 0.2], ["u", "u"], ["r", "r"]), k=2)
-    >>> {row.metric: round(float(row.estimate.value), 5) for row in rows}
+    >>> {row.subject.metric: round(float(row.estimate.value), 5) for row in rows}
     {'auc_by_request': 0.0, 'ndcg': 0.63093, 'naive_ndcg': 0.63093}
     """
     rows = _Rows.of(replace(observations, weights=None), binary=True, seed=seed, replicates=replicates)
     y, s, known = rows.outcomes, rows.predictions, observations.examination
     examination = np.ones(y.size) if known is None else np.asarray(known, dtype=np.float64)
     placed = np.flatnonzero(~np.isnan(examination))
-    metrics: list[MetricRow] = []
+    metrics: list[Figure] = []
     for group in group_by_segment(observations.segments, y.size):
         requests = rows.requests * np.intp(group.count) + group.codes
         gains = request_gains(y[placed], s[placed], requests[placed], k=k, examination=examination[placed])

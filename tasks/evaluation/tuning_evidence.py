@@ -7,7 +7,7 @@ chosen: the best of many looks better than it is. ``confirmed`` are of the other
 from datetime import date
 from typing import Literal
 
-from tasks.evaluation.documents import Document, Figure, Section
+from tasks.evaluation.documents import Document, MaybeFloat, Section
 from tasks.evaluation.verdicts import Estimate, Verdict
 
 
@@ -30,7 +30,7 @@ class FrontPoint(Section):
 
     trial: int
     weights: dict[str, float]
-    searched: tuple[Figure, ...]
+    searched: tuple[MaybeFloat, ...]
     confirmed: tuple[Estimate, ...]
     dominated: bool
 
@@ -48,8 +48,8 @@ class WeightProposal(Section):
     trial: int | None
     version: int
     weights: dict[str, float]
-    moved: Figure
-    gain_searched: Figure | None
+    moved: MaybeFloat
+    gain_searched: MaybeFloat | None
     gain_metric: str | None
     gain: Estimate | None
     gain_predicted: Estimate | None
@@ -86,9 +86,9 @@ class TuningEvidence(Document):
     searched_policies: tuple[int, int]
     confirmed_policies: tuple[int, int]
     feasible: int
-    exceeded: dict[str, Figure]
+    exceeded: dict[str, MaybeFloat]
     front: tuple[FrontPoint, ...]
-    hypervolume: Figure
+    hypervolume: MaybeFloat
     knee: int | None
     proposal: WeightProposal | None
     report: str

@@ -17,7 +17,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 from pydantic import ConfigDict, TypeAdapter
 from scipy.special import ndtr
 
-from tasks.evaluation.documents import CLOSED, Figure
+from tasks.evaluation.documents import CLOSED, MaybeFloat
 from tasks.evaluation.planning import Growth, plan_days
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import STATED, Subject, Threshold
@@ -62,9 +62,9 @@ class Estimate:
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
-    value: Figure
-    low: Figure
-    high: Figure
+    value: MaybeFloat
+    low: MaybeFloat
+    high: MaybeFloat
     n: int
 
     @property
@@ -114,7 +114,7 @@ class Power:
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
-    detectable: Figure
+    detectable: MaybeFloat
     days: int = 0
     days_needed: int | None = None
     never: bool = False

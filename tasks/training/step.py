@@ -243,7 +243,7 @@ def _log(opened: StepRun, rows: TaskRows, trained: TrainedModel, figures: TaskFi
     importances = _importances(fitted)
     opened.json("importances.json", {name: one.to_json() for name, one in importances.items()})
     if figures is not None:
-        opened.table("figures.json", pd.DataFrame(figures.to_json()["figures"]))
+        opened.table("figures.json", pd.DataFrame(figures.table()))
 
 
 def _importances(fitted: Fitted) -> dict[str, Importance]:

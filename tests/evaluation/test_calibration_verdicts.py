@@ -180,9 +180,9 @@ def test_users_who_come_back_do_not_make_a_healthy_release_look_harmed() -> None
     p = np.full(users.size, 0.02)
     y = (rng.random(users.size) < np.minimum(1, p * appetite)).astype(float)
     rows = binary_report(Observations(y, p, users, users, segments), replicates=100)
-    ratios = {row.segment: row for row in rows if row.metric == "calibration_ratio"}
+    ratios = {row.segment: row for row in rows if row.subject.metric == "calibration_ratio"}
     whole = ratios.pop("all")
-    spread = inflation(whole.estimate, whole.positives)
+    spread = inflation(whole.estimate, whole.events)
     assert spread > 1.2
-    family = [SegmentRatio(r.estimate, r.positives, 0.02 * r.rows, spread) for r in ratios.values()]
+    family = [SegmentRatio(r.estimate, r.events, 0.02 * r.rows, spread) for r in ratios.values()]
     assert not _off(judge_calibration(family, low=0.8, high=1.25)).any()

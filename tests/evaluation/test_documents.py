@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from tasks.errors import ContractError, StoreError
-from tasks.evaluation.documents import Figure, Section
+from tasks.evaluation.documents import MaybeFloat, Section
 from tests.evaluation import written
 
 SHAPES: tuple[Any, ...] = ([], None, "x", 7, {}, [[]], [None], {"a": {}}, True, [["y"]])
 
 
 class Told(Section):
-    auc: Figure
+    auc: MaybeFloat
 
 
 def missing(new: Any, old: Any, place: str = "") -> list[str]:

@@ -60,8 +60,8 @@ def test_without_estimates_the_rows_are_counted_and_nothing_is_told() -> None:
     told = figures([1, 0, NAN, 1, 0, NAN], [0.9, 0.1, 0.9, 0.8, 0.3, 0.1])
     counts = told.without_estimates()
     assert (counts.rows, counts.positives, counts.days) == (told.rows, told.positives, told.days)
-    assert [(row.metric, row.segment, row.rows) for row in counts.figures] == [
-        (row.metric, row.segment, row.rows) for row in told.figures
+    assert [(row.subject.metric, row.segment, row.rows) for row in counts.figures] == [
+        (row.subject.metric, row.segment, row.rows) for row in told.figures
     ]
     assert not any(row.estimate.known for row in counts.figures)
     assert {name for name, value in counts.headline.items() if value is not None} == {"rows", "positives"}

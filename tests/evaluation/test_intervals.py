@@ -69,5 +69,5 @@ def test_the_order_of_rows_does_not_move_a_value() -> None:
 def test_too_little_data_is_no_interval_and_no_exception(outcomes: list[int], users: npt.ArrayLike) -> None:
     predictions: npt.NDArray[np.float64] = np.resize([0.2, 0.1, 0.3], len(outcomes))
     report = binary_report(Observations(outcomes, predictions, users, users), replicates=20)
-    assert not any(row.estimate.known for row in report if row.metric in {"auc", "average_precision"})
+    assert not any(row.estimate.known for row in report if row.subject.metric in {"auc", "average_precision"})
     assert not intervals.calibration_interval(outcomes, predictions, users).known

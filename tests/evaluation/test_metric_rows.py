@@ -5,7 +5,8 @@ import json
 import numpy as np
 from pydantic import TypeAdapter
 
-from tasks.evaluation.metric_rows import FlatRow, MetricRow, group_by_segment, metric_rows
+from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 
@@ -26,7 +27,7 @@ def test_a_ratio_without_a_positive_is_unknown_and_another_figure_is_not() -> No
     figures = {name: [Estimate(1.0, 0.9, 1.1, 1)] * 2 for name in ("calibration_ratio", "mean_prediction")}
     support = Support(np.full(2, 90.0), np.full(2, 90), np.array([0, 30]))
     rows = metric_rows(figures, source, support, resampled="users")
-    known = {(row.metric, row.segment): np.isfinite(row.estimate.value) for row in rows}
+    known = {(row.subject.metric, row.segment): np.isfinite(row.estimate.value) for row in rows}
     assert known == {
         ("calibration_ratio", "source=ads"): False,
         ("mean_prediction", "source=ads"): True,
@@ -43,7 +44,7 @@ def test_what_rests_on_too_little_keeps_its_value_and_has_no_interval() -> None:
     }
     rows = metric_rows(figures, kind, support, resampled="users")
     assert {row.estimate.value for row in rows} == {0.7}
-    assert {(row.metric, row.segment.partition("=")[2]) for row in rows if row.estimate.known} == {
+    assert {(row.subject.metric, row.segment.partition("=")[2]) for row in rows if row.estimate.known} == {
         ("mean_prediction", "few positives"),
         ("mean_prediction", "few negatives"),
         ("normalized_entropy", "few negatives"),
@@ -51,5 +52,5 @@ def test_what_rests_on_too_little_keeps_its_value_and_has_no_interval() -> None:
 
 
 def test_what_is_not_finite_becomes_null() -> None:
-    row = MetricRow("auc", "all", Estimate(0.5, float("nan"), float("nan"), 1), rows=2, positives=1)
-    assert json.loads(TypeAdapter(FlatRow).dump_json(row))["low"] is None
+    row = Figure(Subject("auc"), "all", 0.5, float("nan"), float("nan"), 1, rows=2, events=1)
+    assert json.loads(TypeAdapter(Figure).dump_json(row))["low"] is None

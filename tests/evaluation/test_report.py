@@ -12,7 +12,7 @@ from sklearn import metrics as oracle
 from tasks.errors import DataError
 from tasks.evaluation.binary import calibration_ratio, log_loss, normalized_entropy
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
-from tasks.evaluation.metric_rows import FlatRow, MetricRow, group_by_segment
+from tasks.evaluation.metric_rows import Figure, group_by_segment
 from tasks.evaluation.multicalibration import multicalibration
 from tasks.evaluation.ndcg import RequestGains, request_gains
 from tasks.evaluation.observations import Observations
@@ -28,23 +28,23 @@ SOURCE = np.array(["ads", "feed", None], dtype=object)[RNG.integers(3, size=N)]
 NEW = RNG.random(N) < 0.5
 
 
-def plain(row: MetricRow) -> dict[str, object]:
+def plain(row: Figure) -> dict[str, object]:
     """Return a row as it stands in a document."""
-    written: dict[str, object] = json.loads(TypeAdapter(FlatRow).dump_json(row))
+    written: dict[str, object] = json.loads(TypeAdapter(Figure).dump_json(row))
     return written
 
 
-def _found(rows: list[MetricRow], metric: str, segment: str) -> MetricRow:
-    [row] = [row for row in rows if (row.metric, row.segment) == (metric, segment)]
+def _found(rows: list[Figure], metric: str, segment: str) -> Figure:
+    [row] = [row for row in rows if (row.subject.metric, row.segment) == (metric, segment)]
     return row
 
 
 @pytest.fixture(scope="module")
-def rows() -> list[MetricRow]:
+def rows() -> list[Figure]:
     return binary_report(Observations(Y, P, USERS, REQUESTS, {"source": SOURCE, "new": NEW}))
 
 
-def test_the_whole_comes_first_and_every_value_of_every_segment_follows(rows: list[MetricRow]) -> None:
+def test_the_whole_comes_first_and_every_value_of_every_segment_follows(rows: list[Figure]) -> None:
     segments = list(dict.fromkeys(row.segment for row in rows))
     assert segments == ["all", "source=ads", "source=feed", "source=unknown", "new=false", "new=true"]
     assert len(rows) == 9 * len(segments) + 5
@@ -62,16 +62,16 @@ BY_NAME = {
 @pytest.mark.parametrize("metric", BY_NAME)
 @pytest.mark.parametrize(("segment", "inside"), [("all", np.ones(N, dtype=bool)), ("new=true", NEW)])
 def test_each_row_is_the_metric_of_its_segment(
-    rows: list[MetricRow], metric: Any, segment: str, inside: Any
+    rows: list[Figure], metric: Any, segment: str, inside: Any
 ) -> None:
     row = _found(rows, metric, segment)
     assert row.estimate.value == pytest.approx(BY_NAME[metric](Y[inside], P[inside]))
     assert row.estimate.low < row.estimate.value < row.estimate.high
-    assert (row.rows, row.positives) == (inside.sum(), Y[inside].sum())
+    assert (row.rows, row.events) == (inside.sum(), Y[inside].sum())
     assert row.estimate.n == np.unique(USERS[inside]).size
 
 
-def test_a_request_is_ranked_within_the_segment_and_counts_by_its_pairs(rows: list[MetricRow]) -> None:
+def test_a_request_is_ranked_within_the_segment_and_counts_by_its_pairs(rows: list[Figure]) -> None:
     feed = [(SOURCE == "feed") & (request == REQUESTS) for request in np.unique(REQUESTS)]
     both = [one for one in feed if 0 < Y[one].sum() < one.sum()]
     aucs = [oracle.roc_auc_score(Y[one], P[one]) for one in both]
@@ -80,7 +80,7 @@ def test_a_request_is_ranked_within_the_segment_and_counts_by_its_pairs(rows: li
     assert told == pytest.approx(np.average(aucs, weights=pairs))
 
 
-def test_the_whole_has_its_calibration_errors_over_all_segment_columns(rows: list[MetricRow]) -> None:
+def test_the_whole_has_its_calibration_errors_over_all_segment_columns(rows: list[Figure]) -> None:
     columns = list(group_by_segment({"source": SOURCE, "new": NEW}, N))[1:]
     many = multicalibration(Y, P, columns)
     expected = {
@@ -97,7 +97,7 @@ def test_the_whole_has_its_calibration_errors_over_all_segment_columns(rows: lis
         assert plain(row)["low"] is None
 
 
-def test_each_segment_has_its_mean_prediction_and_its_cumulative_error(rows: list[MetricRow]) -> None:
+def test_each_segment_has_its_mean_prediction_and_its_cumulative_error(rows: list[Figure]) -> None:
     assert _found(rows, "mean_prediction", "new=true").estimate.value == pytest.approx(P[NEW].mean())
     walk = np.r_[0, np.cumsum((Y - P)[NEW][np.argsort(P[NEW])])] / NEW.sum()
     assert _found(rows, "cumulative_error", "new=true").estimate.value == pytest.approx(np.ptp(walk))
@@ -110,7 +110,7 @@ def test_a_segment_without_a_positive_is_unknown_and_breaks_nothing() -> None:
     lonely = np.where(np.arange(N) == int(np.argmin(Y)), "rare", "usual")
     told = binary_report(Observations(Y, P, USERS, REQUESTS, {"kind": lonely}))
     row = _found(told, "calibration_ratio", "kind=rare")
-    assert (row.rows, row.positives) == (1, 0)
+    assert (row.rows, row.events) == (1, 0)
     assert plain(row)["value"] is None
     assert _found(told, "calibration_ratio", "kind=usual").estimate.known
 
@@ -127,11 +127,11 @@ def test_the_report_says_when_requests_were_resampled() -> None:
     assert {row.resampled for row in told} == {"requests"}
 
 
-def test_a_row_is_plain_json(rows: list[MetricRow]) -> None:
-    assert plain(rows[0])["metric"] == "auc"
+def test_a_row_is_plain_json(rows: list[Figure]) -> None:
+    assert plain(rows[0])["subject"] == {"metric": "auc"}
 
 
-def test_a_seed_gives_the_same_table_again(rows: list[MetricRow]) -> None:
+def test_a_seed_gives_the_same_table_again(rows: list[Figure]) -> None:
     again = binary_report(Observations(Y, P, USERS, REQUESTS, {"source": SOURCE, "new": NEW}))
     assert [plain(row) for row in again] == [plain(row) for row in rows]
 
@@ -150,7 +150,7 @@ def test_a_value_head_has_errors_and_a_mean_ratio_by_segment() -> None:
         row = _found(told, metric, "new=true")
         assert row.estimate.value == pytest.approx(value)
         assert row.estimate.known
-        assert row.positives == np.count_nonzero(values[NEW])
+        assert row.events == np.count_nonzero(values[NEW])
 
 
 def test_a_value_that_is_not_known_is_refused() -> None:
@@ -183,7 +183,7 @@ def test_a_ranking_head_is_measured_within_requests_alone() -> None:
         ranking_report(Observations(Y, scores, USERS, REQUESTS, {"new": NEW}), k=3)
         for scores in (P, P + moved)
     )
-    assert {row.metric for row in told} == {"auc_by_request", "ndcg", "naive_ndcg"}
+    assert {row.subject.metric for row in told} == {"auc_by_request", "ndcg", "naive_ndcg"}
     for ours, theirs in zip(told, shifted, strict=True):
         assert ours.estimate.value == pytest.approx(theirs.estimate.value)
     gains = request_gains(Y, P, REQUESTS, k=3)

@@ -78,7 +78,7 @@ def _ranked(rng: np.random.Generator, users: int, rate: float) -> Estimate:
     y, of = _world(rng, users, rate)
     scores = expit(rng.normal(size=y.size) + y)
     rows = binary_report(Observations(y, scores, of, of), replicates=100)
-    return next(row.estimate for row in rows if row.metric == "auc")
+    return next(row.estimate for row in rows if row.subject.metric == "auc")
 
 
 def test_an_auc_of_five_users_has_no_interval_and_one_of_twenty_positives_is_covered() -> None:
@@ -93,6 +93,8 @@ def test_a_by_request_auc_counts_the_users_whose_requests_have_an_order() -> Non
     users = np.repeat(np.arange(60), 4)
     y = np.where(users < 19, np.tile([1.0, 0, 0, 0], 60), 0.0)
     p = np.tile([0.4, 0.1, 0.2, 0.3], 60)
-    known = {row.metric: row.estimate.known for row in binary_report(Observations(y, p, users, users))}
+    known = {
+        row.subject.metric: row.estimate.known for row in binary_report(Observations(y, p, users, users))
+    }
     assert not known["auc_by_request"]
     assert known["calibration_ratio"]

@@ -43,7 +43,7 @@ def test_a_proxy_is_held_against_its_slow_outcome_where_both_are_known(
     assert sum(tenth["rows"] for tenth in clicks["tenths"]) == len(both)
     assert clicks["mean"]["value"] == pytest.approx(both["satisfied_2d"].mean())
     top = by_tenth["satisfied_2d"].mean().iloc[-1]
-    assert clicks["tenths"][-1]["value"] == pytest.approx(top, rel=0.1)
+    assert clicks["tenths"][-1]["outcome"]["value"] == pytest.approx(top, rel=0.1)
     assert (returns["cost"], returns["learned"]) == (True, False), (
         "the purchase is the one that judges returns"
     )

@@ -68,7 +68,7 @@ def test_twice_the_weight_on_clicks_brings_more_of_them(beside: dict[str, Any]) 
         (found,) = [
             one
             for one in beside["measured"]
-            if (one["metric"], one["judge"]) == ("click_30m_predicted", judge)
+            if (subject_of(one), one["judge"]) == ("click_30m_predicted", judge)
         ]
         assert found["relative"]["value"] > 0
 
@@ -159,13 +159,13 @@ def test_evidence_is_plain_json_without_what_is_not_finite(second_retrain: Retra
 def _change(ran: simulate.SimulateResult, workspace: Workspace) -> float:
     """Return the relative change of hides that a simulation measured."""
     measured = read_plain(workspace.home, ran.run_id)["measured"]
-    (found,) = [one for one in measured if one["metric"] == "hide_2d_rate" and one["segment"] == "all"]
+    (found,) = [one for one in measured if subject_of(one) == "hide_2d_rate" and one["segment"] == "all"]
     value: float = found["relative"]["value"]
     return value
 
 
 def _judges(evidence: dict[str, Any], metric: str) -> set[str]:
-    return {one["judge"] for one in evidence["measured"] if one["metric"] == metric}
+    return {one["judge"] for one in evidence["measured"] if subject_of(one) == metric}
 
 
 def _compared(evidence: dict[str, Any], task: str) -> dict[str, Any]:
@@ -183,12 +183,12 @@ def _policy(second: Retrained, folder: Path, **weights: float) -> Path:
 
 
 def test_bounds_of_outcomes_stand_beside_what_propensities_alone_say(beside: dict[str, Any]) -> None:
-    checks = {one["metric"]: one for one in beside["off_policy"]}
+    checks = {subject_of(one): one for one in beside["off_policy"]}
     assert set(checks) == {"observed_utility", "hide_2d_rate"}  # predictions need no estimate
     (replayed,) = [
         one["relative"]
         for one in beside["measured"]
-        if (one["metric"], one["segment"]) == ("hide_2d_rate", "all")
+        if (subject_of(one), one["segment"]) == ("hide_2d_rate", "all")
     ]
     assert checks["hide_2d_rate"]["replayed"] == pytest.approx(replayed)
     assert checks["hide_2d_rate"]["verdict"] == "inconclusive"  # ten slots, 480 requests
