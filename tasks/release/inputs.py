@@ -23,6 +23,7 @@ import pandas as pd
 
 from tasks.columns import DAY, REQUEST_ID, SHOWN
 from tasks.errors import DataError, StoreError
+from tasks.evaluation.divergence import chance_divergence, divergence
 from tasks.evaluation.inputs import ChangeKind, ComparedDays, HeadInputs, InputChange, gain_shares
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -31,7 +32,6 @@ from tasks.ranking.heads import Head
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.workspace import Workspace
 from tasks.training.slices import DaySlice
-from tasks.validation.trailing import chance_divergence, divergence
 
 Floats = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.intp]

@@ -22,7 +22,8 @@ from datetime import date
 import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
-from scipy.stats import chi2
+
+from tasks.evaluation.divergence import chance_divergence, divergence
 
 Floats = npt.NDArray[np.float64]
 
@@ -134,39 +135,6 @@ def share_levels(hits: Floats, of: Floats) -> tuple[Floats, Floats]:
 def shares_of(levels: Floats) -> Floats:
     """Return the shares of ``share_levels``."""
     return np.sin(np.clip(levels, 0, np.pi) / 2) ** 2
-
-
-def divergence(left: Floats, right: Floats) -> Floats:
-    """Return the Jensen-Shannon divergence in bits: 0 between equals, 1 where nothing is shared.
-
-    Parameters
-    ----------
-    left, right : counts, shape (days, values).
-
-    Examples
-    --------
-    >>> divergence(np.array([[1.0, 1], [1, 0]]), np.array([[5.0, 5], [0, 1]])).tolist()
-    [0.0, 1.0]
-    """
-    p, q = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1) for counts in (left, right))
-    middle = (p + q) / 2
-    return (_relative_entropy(p, middle) + _relative_entropy(q, middle)) / 2
-
-
-def _relative_entropy(p: Floats, q: Floats) -> Floats:
-    ratio = np.divide(p, q, out=np.ones_like(p), where=p > 0)
-    return (p * np.log2(ratio)).sum(axis=1)
-
-
-def chance_divergence(left: Floats, right: Floats, *, false_alarm_rate: float) -> Floats:
-    """Return the divergence that chance alone exceeds with a probability, the false alarm rate.
-
-    For samples of n and m rows of one distribution over k values, 8 ln 2 x divergence / (1/n + 1/m) is about
-    chi-squared with k - 1 degrees of freedom.
-    """
-    rows = 1 / np.maximum(left.sum(axis=1), 1) + 1 / np.maximum(right.sum(axis=1), 1)
-    kinds = np.maximum(((left + right) > 0).sum(axis=1) - 1, 1)
-    return np.asarray(chi2.isf(false_alarm_rate, kinds) * rows / (8 * np.log(2)))
 
 
 def usual_divergences(counts: Floats, *, trailing: int, false_alarm_rate: float) -> tuple[Floats, Floats]:

@@ -88,23 +88,6 @@ def test_levels_go_there_and_back() -> None:
     assert t.shares_of(t.share_levels(counts, of)[0]) == pytest.approx((counts + 3 / 8) / (of + 3 / 4))
 
 
-def test_a_divergence_is_symmetric_and_bounded() -> None:
-    random = np.random.default_rng(4)
-    left, right = (random.integers(0, 9, (50, 6)).astype(float) for _ in range(2))
-    found = t.divergence(left, right)
-    assert found == pytest.approx(t.divergence(right, left))
-    assert (found >= -1e-12).all()
-    assert (found <= 1 + 1e-12).all()
-
-
-def test_samples_of_one_distribution_seldom_diverge_further_than_chance() -> None:
-    random = np.random.default_rng(5)
-    left = random.multinomial(300, [0.5, 0.2, 0.2, 0.1], 2000).astype(float)
-    right = random.multinomial(5000, [0.5, 0.2, 0.2, 0.1], 2000).astype(float)
-    beyond = t.divergence(left, right) > t.chance_divergence(left, right, false_alarm_rate=0.01)
-    assert beyond.mean() == pytest.approx(0.01, abs=0.007)
-
-
 def test_a_day_is_held_against_how_far_its_days_lie_from_one_another() -> None:
     restless = np.array([[80.0, 20], [20, 80], [70, 30], [30, 70], [50, 50], [85, 15]])
     own, usual_most = t.usual_divergences(restless, trailing=28, false_alarm_rate=0.01)
