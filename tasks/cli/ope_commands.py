@@ -1,18 +1,126 @@
 """Commands that estimate off-policy what another policy would have earned."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
+from rich.console import RenderableType, group
+from rich.table import Table
+from rich.text import Text
 from typer import Option
 
-from tasks.cli import ope_text
-from tasks.cli.command import Group
+from tasks.cli.command import CommandGroup
+from tasks.cli.text import Plain
+from tasks.reports.numbers import format_counted, format_number, format_share, spoken
 
 if TYPE_CHECKING:
     from tasks.evaluation.off_policy.estimate import OffPolicyReport
     from tasks.evaluation.off_policy.gradient import GradientReport
 
-_ope = Group("Policies", word="ope", help="Estimate a policy from a log with propensities.")
+_MOST_NAMED: Final = 5
+
+
+@group()
+def write_report(plain: Plain) -> Iterator[RenderableType]:
+    """Write the verdict and its reasons first, then every estimator."""
+    bound = "" if plain["at_least"] is None else f", at least {format_number(plain['at_least'])} asked for"
+    yield Text(f"{spoken(plain['verdict'])}: {plain['estimator']} decides{bound}")
+    yield from (Text(f"  {reason}") for reason in plain["reasons"])
+    yield _estimates(plain)
+    rows, requests = format_counted(plain["n"], "row"), format_counted(plain["requests"], "request")
+    never = format_share(plain["unsupported_share"])
+    yield Text(
+        f"{rows} of {requests}; intervals resample {plain['resampled']}{_by_day(plain)}; "
+        f"{never} of what the target shows was never logged at its position; "
+        f"expected rewards: {plain['reward_model']}; propensities checked by: {_balance(plain)}"
+    )
+
+
+def _by_day(plain: Plain) -> str:
+    return "" if plain["days"] is None else f" or are by day ({plain['days']}), the wider of both"
+
+
+def _balance(plain: Plain) -> str:
+    """Name the columns by which propensities were checked, and those that could not be used.
+
+    Examples
+    --------
+    >>> _balance({"balanced_by": [], "not_balanced_by": ["price"]})
+    'no column (not by price, which describes the item)'
+    """
+    describing = _listed(plain["not_balanced_by"])
+    return (_listed(plain["balanced_by"]) or "no column") + (
+        f" (not by {describing}, which describes the item)" if describing else ""
+    )
+
+
+def _listed(names: list[str]) -> str:
+    """Name the first few columns.
+
+    Examples
+    --------
+    >>> _listed(list("abcdefg"))
+    'a, b, c, d, e and 2 more'
+    """
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
+
+
+@group()
+def write_gradient(plain: Plain) -> Iterator[RenderableType]:
+    """Write what ten per cent more of each weight would bring."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("weight")
+    for heading in ("10 % more brings", "95 % by user", "perturbed by", ""):
+        table.add_column(heading, justify="right")
+    for name, one in plain["gradients"].items():
+        tenth = [None if one[key] is None else one[key] / 10 for key in ("value", "low", "high")]
+        size = format_number(one["size"])
+        table.add_row(name, _figure(tenth[0]), _interval(tenth[1], tenth[2]), size, spoken(one["direction"]))
+    yield table
+    rows = format_counted(plain["left_out"], "row")
+    unknown = f"; {rows} without an observed label" if plain["left_out"] else ""
+    requests, users = (format_counted(plain[f"{one}s"], one) for one in ("request", "user"))
+    yield Text(f"{requests} of {users}, mean reward of a request {_figure(plain['mean_reward'])}{unknown}")
+
+
+def _estimates(plain: Plain) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("estimator")
+    for heading in ("per", "value", "95 %", "Bernstein", "ess", "largest weight"):
+        table.add_column(heading, justify="right")
+    for name, one in plain["estimates"].items():
+        table.add_row(
+            name,
+            one["per"],
+            _figure(one["value"]),
+            _interval(one["low"], one["high"]),
+            _interval(one["bernstein_low"], one["bernstein_high"]),
+            *_weights(one),
+        )
+    return table
+
+
+def _weights(one: Plain) -> tuple[str, str]:
+    return ("", "") if one["ess"] is None else (f"{one['ess']:,.0f}", format_number(one["max_weight"]))
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    """Write an interval.
+
+    Examples
+    --------
+    >>> _interval(0.00275, 0.00804), _interval(None, None)
+    ('[0.00275, 0.00804]', '')
+    """
+    return "" if low is None or high is None else f"[{_figure(low)}, {_figure(high)}]"
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else format_number(value)
+
+
+_ope = CommandGroup("Policies", word="ope", help="Estimate a policy from a log with propensities.")
 GROUPS = (_ope,)
 
 _LOG = "Parquet: request_id, item_id, position, propensity, the reward, optional user_id, shown_at, behavior."
@@ -21,7 +129,7 @@ _TARGET = "Parquet: item_id, position, probability, request_id where it depends 
 
 @_ope.command(
     "--log log.parquet --target policy.parquet --reward click",
-    written=ope_text.write_report,
+    written=write_report,
     passed=lambda report: report.passed,
 )
 def estimate(
@@ -50,7 +158,7 @@ def estimate(
     )
 
 
-@_ope.command("--log log.parquet --reward click", written=ope_text.write_gradient)
+@_ope.command("--log log.parquet --reward click", written=write_gradient)
 def gradient(
     log: Annotated[
         Path, Option(metavar="FILE", help="Parquet: request_id, user_id, the reward, factor_<task>.")

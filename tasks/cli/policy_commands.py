@@ -1,24 +1,163 @@
 """Commands on a surface's utility policy."""
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
+from rich.console import RenderableType, group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 from typer import Argument, Option
 
-from tasks.cli import policy_text, text
-from tasks.cli.command import Group
-from tasks.cli.options import ParentRun
+from tasks.cli import text
+from tasks.cli.command import CommandGroup, ParentRun
+from tasks.cli.text import Plain, change, level, share, unbroken
+from tasks.reports.numbers import format_counted, format_number
 
 if TYPE_CHECKING:
     from tasks.evaluation.policy_changes import PolicyDiff
     from tasks.pipeline import RetrainResult
     from tasks.stores.workspace import Workspace
 
-_policy = Group("Policies", word="policy", help="Show, compare and change utility policies.")
+
+@group()
+def write_policy(plain: Plain) -> Iterator[RenderableType]:
+    """Write the base whole, and of each context where it holds and what it changes."""
+    roles = " and ".join(plain["approvals"])
+    yield Text(f"{plain['policy']} version {plain['version']}: {plain['owner']} owns it, {roles} approve it")
+    if plain["experiment"]:
+        yield Text(f"justified by the experiment {plain['experiment']}")
+    for tier in plain["tiers"]:
+        cuts = ", ".join(format_number(cut) for cut in tier["cuts"])
+        yield Text(f"before any weight: {tier['task']} cut at {cuts}, {tier['first']} first")
+    base, *contexts = plain["contexts"]
+    yield _terms(base["terms"], plain["unit"])
+    if plain["offset"]:
+        yield Text(f"offset: the sum is made positive, a sum of 0 becomes {format_number(plain['offset'])}")
+    yield from _rules(base)
+    for context in contexts:
+        yield Text.assemble((context["context"], "bold"), f" where {_where(context['when'])} changes:")
+        terms = [term for term in context["terms"] if term["task"] in context["changed"]]
+        yield Padding(_terms(terms, plain["unit"]), (0, 0, 0, 4)) if terms else Text("    no weight")
+        yield from (Padding(line, (0, 0, 0, 4)) for line in _rules(context, base))
+
+
+def _terms(terms: list[Plain], unit: str) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("outcome")
+    table.add_column("weight", justify="right")
+    table.add_column(f"worth, in {unit}", justify="right")
+    for term in terms:
+        table.add_row(term["task"], format_number(term["weight"]), _worth(term))
+    return table
+
+
+def _worth(term: Plain) -> str:
+    """Write a worth with what it is counted for.
+
+    Examples
+    --------
+    >>> _worth({"worth": -125.0, "times": None, "cap": None})
+    '-125'
+    >>> _worth({"worth": 50.0, "times": "margin", "cap": 20.0})
+    '50 for each of margin, up to 20'
+    """
+    each = f" for each of {term['times']}" if term["times"] else ""
+    cap = f", up to {format_number(term['cap'])}" if term["cap"] else ""
+    return f"{format_number(term['worth'])}{each}{cap}"
+
+
+def _where(when: Mapping[str, list[Any]]) -> str:
+    return " and ".join(f"{column} is {' or '.join(map(str, values))}" for column, values in when.items())
+
+
+def _rules(policy: Plain, base: Plain | None = None) -> Iterator[Text]:
+    """Write floors, multipliers, filters and slate; of a context those that the base has not."""
+    known = _rule_words(base) if base else {}
+    for kind, words in _rule_words(policy).items():
+        own = [word for word in words if word not in known.get(kind, ())]
+        if own:
+            yield Text(f"{kind}: {', '.join(own)}")
+
+
+def _rule_words(policy: Plain) -> dict[str, list[str]]:
+    return {
+        "floors": [f"{task} {floor}" for task, floor in policy["relevance_floor"].items()],
+        "multipliers": [
+            f"{name} x {format_number(factor)}" for name, factor in policy["multipliers"].items()
+        ],
+        "hard constraints": list(policy["hard_constraints"]),
+        "slate": [f"{field} {_value(value)}" for field, value in policy["slate"].items()],
+    }
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join(f"{key} {_value(of)}" for key, of in value.items())
+    return str(value)
+
+
+@group()
+def write_diff(plain: Plain) -> Iterator[RenderableType]:
+    """Write how much changes, the negatives, who moves, and requests side by side."""
+    for side in ("before", "after"):
+        one = plain[side]
+        yield Text(f"{side}: {one['policy']} version {one['version']} ({one['name']})")
+    size = f"{format_counted(plain['requests'], 'request')} of {format_counted(plain['users'], 'user')}"
+    yield Text(
+        f"on the candidates and predictions of release {plain['release']}, {plain['first_day']} to "
+        f"{plain['last_day']}: {size}"
+    )
+    yield from (Text(note) for note in plain["notes"])
+    for one in plain["slate_rules"]:
+        yield Text(f"slate {one['rule']}: {one['before'] or 'none'} -> {one['after'] or 'none'}")
+    yield Text(f"slots with another item: {share(plain['replaced'])}")
+    yield Text("predicted negatives per 1,000 slots:")
+    yield _changes(plain["negatives"], ("task", "segment"), level)
+    yield Text("who moves (to better and worse places; share of looks):")
+    yield _changes(plain["movers"], ("column", "value", "up", "down"), _share_alone)
+    yield Text(f"requests side by side: {plain['rule']}")
+    for request in plain["examples"]:
+        yield Padding(_side_by_side(request), (0, 0, 0, 2))
+    yield unbroken(Text(f"report: {plain['report']}"))
+
+
+def _changes(rows: list[Plain], names: tuple[str, ...], written: Callable[[Plain | None], str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="right" if name in {"up", "down"} else "left", overflow="fold")
+    for name in ("before", "after", "change"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        told = (f"{row[name]:,}" if isinstance(row[name], int) else str(row[name]) for name in names)
+        figures = (written(row["before"]), written(row["after"]), change(row["relative"]))
+        table.add_row(*told, *figures)
+    return table
+
+
+def _side_by_side(request: Plain) -> Table:
+    table = Table(box=None, pad_edge=False, title_justify="left")
+    table.title = f"{request['request']}: {request['replaced']} of {len(request['slots'])} slots"
+    table.add_column("slot", justify="right")
+    for name in ("before", "after", "stood at"):
+        table.add_column(name, overflow="fold")
+    for slot in request["slots"]:
+        stood = "" if slot["after"] is None else str(slot["place_before"] or "off")
+        place = "" if stood == str(slot["place"]) else stood
+        table.add_row(str(slot["place"]), slot["before"] or "-", slot["after"] or "-", place)
+    return table
+
+
+def _share_alone(estimate: Plain | None) -> str:
+    return "-" if estimate is None or estimate["value"] is None else f"{estimate['value']:.1%}"
+
+
+_policy = CommandGroup("Policies", word="policy", help="Show, compare and change utility policies.")
 GROUPS = (_policy,)
 
 
-@_policy.command("home_feed --unit click_30m", written=policy_text.write_policy)
+@_policy.command("home_feed --unit click_30m", written=write_policy)
 def show(
     workspace: "Workspace",
     unit: Annotated[
@@ -61,7 +200,7 @@ def apply(workspace: "Workspace", parent_run: ParentRun = None) -> "RetrainResul
 _POLICY = "A release's version or alias, or the file of a utility or slate policy."
 
 
-@_policy.command("home_feed champion utility-proposal.yaml", written=policy_text.write_diff)
+@_policy.command("home_feed champion utility-proposal.yaml", written=write_diff)
 def diff(
     workspace: "Workspace",
     before: Annotated[str, Argument(metavar="A", help=_POLICY)],

@@ -27,9 +27,15 @@ from tasks.cli import (
     tune_commands,
 )
 from tasks.cli.command import PROGRAM, Call
-from tasks.cli.faults import EXIT_CODE, report_fault
-from tasks.cli.output import PrintableFormatter, as_json, as_plain, as_printable, as_text
-from tasks.cli.surroundings import find_refusal, open_closed_streams, require_working_folder, was_stopped
+from tasks.cli.failures import (
+    EXIT_CODE,
+    find_refusal,
+    open_closed_streams,
+    report_fault,
+    require_working_folder,
+    was_stopped,
+)
+from tasks.cli.text import PrintableFormatter, as_json, as_plain, as_printable, as_text
 from tasks.errors import ContractError, EquipoiseError
 from tasks.privacy import withhold_from_others
 

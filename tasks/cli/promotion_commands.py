@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from tasks.cli import text
-from tasks.cli.command import Group
-from tasks.cli.options import By, Release, Why, parse_instant
+from tasks.cli.command import By, CommandGroup, Release, Why, parse_instant
 from tasks.errors import ContractError
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.promotion.moves.promote import Judge, MoveResult
     from tasks.stores.workspace import Workspace
 
-_releases = Group("Releases")
+_releases = CommandGroup("Releases")
 GROUPS = (_releases,)
 
 Override = Annotated[str | None, Option(metavar="WHY", help="Why gates that hold it are overridden.")]

@@ -1,23 +1,39 @@
-"""Commands on releases: rehearse, show, and score with them."""
+"""Commands on releases: simulate, shadow, show, score and explain, and how their results read.
+
+An explained request is a block per candidate, best first, its terms below it::
+
+    1. i17, slot 1
+       utility 0.401 +/- 0.021; 0.09 +/- 0.012 above the next: order told
+       click_30m    0.14 x 0.8                = +0.112  error +0.0022 [-0.0034, 0.0078]
+       purchase_7d  0.0111 x 20 x margin 1.3  = +0.289  error cannot be told
+"""
 
 import sys
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
+from rich.console import Group, RenderableType, group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
 from typer import Argument, Option
 
-from tasks.cli import explain_text, simulation_text, text
-from tasks.cli.command import Group
-from tasks.cli.options import (
+from tasks.cli import text
+from tasks.cli.command import (
     AsOf,
     Candidates,
+    CommandGroup,
     EngineOption,
     FileToWrite,
     ParentRun,
     Release,
     ReleaseOption,
 )
+from tasks.cli.text import Plain, change, level, unbroken, written_subject
+from tasks.reports.numbers import format_change, format_counted, format_number, format_signed, spoken
 
 if TYPE_CHECKING:
     from tasks.promotion.readiness.standing import ReadinessResult
@@ -28,14 +44,226 @@ if TYPE_CHECKING:
     from tasks.stores.releases import ReleaseSummary
     from tasks.stores.workspace import Workspace
 
-_releases = Group("Releases")
-_release = Group("Releases", word="release", help="List, show and verify releases, and who moved them.")
+_ORDERS = {
+    "told": "order told",
+    "within_error": "within the error",
+    "inconclusive": "inconclusive",
+    "by_tier": "by tier",
+    "by_multiplier": "by multiplier",
+}
+_NOTES = {
+    "constraints": "dropped by",
+    "moved_by": "moved by",
+    "multiplied_by": "multiplied by",
+    "tier": "tier",
+    "context": "context",
+}
+
+
+def write_explanation(plain: Sequence[Plain]) -> Group:
+    """Write a request's candidates as `tasks.release.score.explain` returns them."""
+    candidates = (list(rows) for _, rows in groupby(plain, key=lambda row: row["item_id"]))
+    head = [f"request {plain[0]['request_id']}", *_caveats(plain)]
+    return Group(*head, *(part for rows in candidates for part in _candidate(rows)))
+
+
+def _caveats(plain: Sequence[Plain]) -> Iterator[str]:
+    if plain[0].get("unmet") is not None:
+        yield f"slate rules that could not be met: {plain[0]['unmet']}"
+    if plain[0]["no_ratios"] is not None:
+        yield f"no errors: {plain[0]['no_ratios']}"
+        return
+    untold = sorted(
+        {row["task"] for row in plain if row["calibration_ratio"] is None and row["contribution"] != 0}
+    )
+    if untold:
+        yield (
+            f"no error of {', '.join(untold)}: the release's test days tell no calibration ratio of "
+            "it, and the errors of utilities are without it"
+        )
+
+
+def _candidate(rows: Sequence[Plain]) -> Iterator[RenderableType]:
+    one = rows[0]
+    place = "out" if one["rank"] is None else f"{one['rank']}."
+    slot = "" if one["slate_position"] is None else f", slot {one['slate_position']}"
+    notes = [f"{word} {one[name]}" for name, word in _NOTES.items() if one.get(name) is not None]
+    error = _error_bar(one["utility_error"], least=one["untold"])
+    terms = Table.grid(padding=(0, 2))
+    for row in rows:
+        terms.add_row(*(Text(cell, overflow="fold") for cell in _term(row)))
+    yield ""
+    yield Text(", ".join([f"{place} {one['item_id']}{slot}", *notes]), style="bold")
+    total = "" if "total" not in one else f" of a total of {_number(one['total'])}"
+    yield Padding(f"utility {_number(one['utility'])}{total}{error}{_next(one)}", (0, 0, 0, 3))
+    yield Padding(terms, (0, 0, 0, 3))
+
+
+def _next(one: Plain) -> str:
+    if one["gap"] is None:
+        return ""
+    above = "above" if one["gap"] >= 0 else "below"
+    order = f": {_ORDERS[one['order']]}" if one["order"] else ""
+    error = _error_bar(one["gap_error"], least=one["order"] == "inconclusive")
+    return f"; {format_number(abs(one['gap']))}{error} {above} the next{order}"
+
+
+def _term(row: Plain) -> tuple[str, str, str, str]:
+    times = "" if row["times"] is None else f" x {row['times']} {_number(row['value'])}"
+    factors = f"{_number(row['prediction'])} x {format_number(row['weight'])}{times}"
+    added = "unknown" if row["contribution"] is None else format_signed(row["contribution"])
+    return row["task"], factors, f"= {added}", _error(row)
+
+
+def _error(row: Plain) -> str:
+    if not row["contribution"]:
+        return ""
+    if row["error"] is None:
+        return "error cannot be told"
+    low, high = (format_number(row[end], 2) for end in ("error_low", "error_high"))
+    return f"error {format_signed(row['error'], 2)} [{low}, {high}]"
+
+
+def _error_bar(error: float | None, *, least: object) -> str:
+    """Write an error bar, of which some terms may be left out."""
+    return "" if error is None else f" +/- {'at least ' if least else ''}{format_number(error, 2)}"
+
+
+def _number(value: float | None) -> str:
+    return "unknown" if value is None else format_number(value)
+
+
+_STYLES: Final = {"pass": "green", "block": "red", "metric_missing": "red"}
+
+
+@group()
+def write_simulation(plain: Plain) -> Iterator[RenderableType]:
+    """Write primary and guardrails, the headline, and further policies beside the release."""
+    release = plain["release"]
+    yield Text(f"release {release} against {plain['baseline']}")
+    yield _verdicts(plain["guardrails"])
+    if plain["headline"]:
+        yield Text()
+        yield _headline(plain["headline"])
+    if plain["off_policy"]:
+        yield Text()
+        yield from _off_policy(plain["off_policy"])
+    further = plain["policies"][1:]
+    for policy in further:
+        yield Text()
+        yield Text(f"{policy['name']} against {plain['baseline']}: {policy['verdict']}")
+        yield _verdicts(policy["verdicts"])
+        table = Table(box=None, pad_edge=False)
+        table.add_column("metric", overflow="fold")
+        for name in ("policy", "baseline", "change"):
+            table.add_column(name, justify="right")
+        for metric, row in policy["metrics"].items():
+            figures = (
+                "-" if row[name] is None else format_number(row[name]) for name in ("value", "baseline")
+            )
+            table.add_row(metric, *figures, "-" if row["change"] is None else format_change(row["change"]))
+        yield table
+    if further:
+        yield Text(_selection(plain["selection"]))
+    yield unbroken(Text(f"report: {plain['report']}"))
+
+
+@group()
+def write_shadow(plain: Plain) -> Iterator[RenderableType]:
+    """Write what the newest traffic says of a challenger: its verdicts, and why some are not a pass."""
+    beside = "without a champion" if plain["champion"] is None else f"beside champion {plain['champion']}"
+    size = format_counted(plain["candidates"], "candidate")
+    yield Text(f"release {plain['challenger']} {beside}: {size} of {plain['day']}")
+    yield _verdicts(plain["verdicts"])
+    for one in plain["verdicts"]:
+        if one["outcome"] != "pass" and one["reason"]:
+            yield Text(f"  {written_subject(one)}: {one['reason']}")
+    yield Text(f"run: {plain['run_id']}")
+
+
+def _selection(selection: Plain) -> str:
+    """Say how many policies these days have judged, and what that leaves of the best gain."""
+    counted = (
+        f"{selection['policies']} policies were measured on these days: the best of as many equal ones looks "
+        f"{format_number(selection['luck'])} standard errors better than it is"
+    )
+    best = selection["best"]
+    if best is None:
+        return counted
+    gains = (
+        f"{best['name']} gains {format_change(best['gain'])}, "
+        f"without that luck {format_change(best['gain_without_luck'])}"
+    )
+    return f"{counted}\n{gains}"
+
+
+def _verdicts(verdicts: list[Plain]) -> Table:
+    """Lay out one row a verdict, harmed segments first."""
+    table = Table("verdict", box=None, pad_edge=False)
+    for name in ("metric", "segment"):
+        table.add_column(name, overflow="fold")
+    table.add_column("observed", justify="right")
+    table.add_column("allowed", justify="right")
+    for one in sorted(verdicts, key=lambda one: not _is_harm(one)):
+        written = change if one["relative"] else level
+        outcome = Text(spoken(one["outcome"]), style=_STYLES.get(one["outcome"], "yellow"))
+        table.add_row(
+            outcome, written_subject(one), one["segment"], written(one["observed"]), _threshold(one)
+        )
+    return table
+
+
+def _threshold(verdict: Plain) -> str:
+    from tasks.evaluation.subjects import Threshold
+
+    return str(Threshold(**verdict["threshold"]))
+
+
+def _is_harm(verdict: Plain) -> bool:
+    from tasks.evaluation.segments import ALL  # imports pandas, for which no help waits
+
+    return verdict["segment"] != ALL and verdict["outcome"] in {"block", "warn"}
+
+
+def _headline(headline: Plain) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric", overflow="fold")
+    for name in ("policy", "baseline", "change"):
+        table.add_column(name, justify="right")
+    for metric, row in headline.items():
+        table.add_row(metric, level(row["policy"]), level(row["baseline"]), change(row["relative"]))
+    return table
+
+
+def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
+    """Lay out a row a figure that was estimated from propensities alone, then why some cannot be told."""
+    yield Text("off-policy beside the replay (judges nothing):")
+    table = Table("says", box=None, pad_edge=False)
+    table.add_column("metric", overflow="fold")
+    for name in ("replayed", "off-policy", "effective rows"):
+        table.add_column(name, justify="right")
+    for one in checks:
+        written = level if one["bound"] == "level" else change
+        says = Text(spoken(one["verdict"]), style="red" if one["verdict"] == "disagrees" else "")
+        rows = "-" if one["ess"] is None else f"{one['ess']:,.0f}"
+        table.add_row(says, written_subject(one), written(one["replayed"]), written(one["off_policy"]), rows)
+    yield table
+    reasons: dict[str, list[str]] = {one["reason"]: [] for one in checks if one["reason"]}
+    for one in checks:
+        if one["reason"]:
+            reasons[one["reason"]].append(written_subject(one))
+    for reason, metrics in reasons.items():
+        yield Text(f"  {', '.join(dict.fromkeys(metrics))}: {reason}")
+
+
+_releases = CommandGroup("Releases")
+_release = CommandGroup(
+    "Releases", word="release", help="List, show and verify releases, and who moved them."
+)
 GROUPS = (_releases, _release)
 
 
-@_releases.command(
-    "home_feed --release 3", written=simulation_text.write_simulation, passed=lambda result: result.passed
-)
+@_releases.command("home_feed --release 3", written=write_simulation, passed=lambda result: result.passed)
 def simulate(
     workspace: "Workspace",
     release: ReleaseOption,
@@ -62,7 +290,7 @@ def simulate(
 
 @_releases.command(
     "home_feed --challenger challenger --as-of 2026-05-13T00:00:00Z",
-    written=simulation_text.write_shadow,
+    written=write_shadow,
     passed=lambda result: result.passed,
 )
 def shadow(
@@ -162,7 +390,7 @@ def score(
 
 @_releases.command(
     "home_feed --release challenger --input candidates.parquet --request r-17",
-    written=explain_text.write_explanation,
+    written=write_explanation,
 )
 def explain(
     workspace: "Workspace",

@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 from typer import Argument, Option
 
 from tasks.cli import text
-from tasks.cli.command import Group
-from tasks.cli.options import Home, parse_folder_to_write
+from tasks.cli.command import CommandGroup, Home, parse_folder_to_write
 from tasks.settings import Setting, Settings, describe_settings, find_misspelt_names
 
 if TYPE_CHECKING:
     from tasks.stores.backup import CopyResult
 
-_machine = Group("This machine")
+_machine = CommandGroup("This machine")
 GROUPS = (_machine,)
 
 

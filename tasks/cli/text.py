@@ -1,19 +1,109 @@
-"""Results of checks, runs and releases as text for people.
+"""Results as plain data, as JSON, and as text: for a terminal in its width and colours, else plain.
 
-Each function takes the plain data of the JSON document. A string is printed as it is; what rich lays out fits
-the terminal's width, or 100 columns where there is none.
+Each ``write_`` function takes the plain data of the JSON document. A string is printed as it is; what rich
+lays out fits the terminal's width, or 100 columns where there is none. Names of folders, values of a log and
+reasons may hold anything: what would steer a terminal, or turn the direction of its writing, is printed as
+the escape that Python or JSON writes for it.
 """
 
+import io
+import json
+import logging
+import math
+import shutil
+import sys
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from typing import Any, Final
 
-from rich.console import Group, RenderableType, group
+from rich.console import Console, Group, RenderableType, group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tasks.reports.numbers import format_number, spoken
+from tasks.reports.numbers import format_change, format_number, spoken
+
+WIDTH: Final = 100
+"""Columns of text that does not go to a terminal, and at most on one."""
+
+
+_HARMLESS: Final = "\n\t\N{FIRST STRONG ISOLATE}\N{POP DIRECTIONAL ISOLATE}"
+"""Isolates keep a name that is read from right to left from turning the figures beside it."""
+
+
+def as_plain(result: Any) -> Any:
+    """Return a result as the plain data of its JSON document."""
+    if hasattr(result, "to_json"):
+        return result.to_json()
+    return asdict(result) if is_dataclass(result) and not isinstance(result, type) else result
+
+
+def as_json(plain: Any) -> str:
+    """Write plain data as one JSON document; JSON has no word for a number that is not finite, but null.
+
+    Examples
+    --------
+    >>> as_json(float("nan"))
+    'null'
+    """
+    written = json.dumps(_as_finite(plain), indent=1, ensure_ascii=False, default=str, allow_nan=False)
+    return "".join(sign if _is_harmless(sign) else json.dumps(sign)[1:-1] for sign in written)
+
+
+def _as_finite(plain: Any) -> Any:
+    if isinstance(plain, float):
+        return plain if math.isfinite(plain) else None
+    if isinstance(plain, Mapping):
+        return {name: _as_finite(value) for name, value in plain.items()}
+    return [_as_finite(value) for value in plain] if isinstance(plain, list | tuple) else plain
+
+
+def as_printable(plain: Any) -> Any:
+    r"""Return plain data whose texts hold no control characters but line ends and tabs.
+
+    Examples
+    --------
+    >>> print(as_printable(chr(27) + "[2Jana"), as_printable({"days": ["naïve", 7]}))
+    \x1b[2Jana {'days': ['naïve', 7]}
+    """
+    if isinstance(plain, str):
+        return "".join(sign if _is_harmless(sign) else repr(sign)[1:-1] for sign in plain)
+    if isinstance(plain, Mapping):
+        return {as_printable(name): as_printable(value) for name, value in plain.items()}
+    return [as_printable(value) for value in plain] if isinstance(plain, list | tuple) else plain
+
+
+def _is_harmless(sign: str) -> bool:
+    return sign.isprintable() or sign in _HARMLESS or unicodedata.category(sign) == "Zs"
+
+
+class PrintableFormatter(logging.Formatter):
+    """Writes a message of the log as it may be printed."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the message without what would steer a terminal."""
+        return str(as_printable(super().format(record)))
+
+
+def as_text(written: RenderableType) -> str:
+    """Lay text out for stdout; a string stays as it is, of any width."""
+    if isinstance(written, str):
+        return written
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=terminal,
+        width=min(WIDTH, shutil.get_terminal_size().columns) if terminal else WIDTH,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+    with console.capture() as captured:
+        console.print(written, crop=False)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
 
 Plain = Mapping[str, Any]
 
@@ -328,3 +418,51 @@ def _numbers(before: float | None, after: float | None) -> tuple[str, str]:
         return _number(before), _number(after)
     pairs = ((format_number(before, digits), format_number(after, digits)) for digits in range(3, 17))
     return next((pair for pair in pairs if pair[0] != pair[1]), (repr(before), repr(after)))
+
+
+def level(estimate: Plain | None) -> str:
+    """Write a figure with its interval; ``[?]`` where only the interval is unknown, a dash for no figure.
+
+    A count has no interval.
+
+    Examples
+    --------
+    >>> level({"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}), level(None)
+    ('0.5 [0.25, 0.75]', '-')
+    >>> level({"value": 1234.0, "low": 1234.0, "high": 1234.0, "n": 90})
+    '1,234'
+    """
+    if estimate and estimate["low"] == estimate["high"] and float(estimate["value"] or 0.5).is_integer():
+        return format_number(estimate["value"])
+    return _interval(estimate, format_number)
+
+
+def change(estimate: Plain | None) -> str:
+    """Write a relative change with its interval.
+
+    Examples
+    --------
+    >>> change({"value": 0.05, "low": None, "high": None, "n": 3})
+    '+5.0% [?]'
+    """
+    return _interval(estimate, format_change)
+
+
+def share(estimate: Plain | None) -> str:
+    """Write a share with its interval.
+
+    Examples
+    --------
+    >>> share({"value": 0.2, "low": 0.1, "high": 0.3, "n": 90})
+    '20.0% [10.0%, 30.0%]'
+    """
+    return _interval(estimate, "{:.1%}".format)
+
+
+def _interval(estimate: Plain | None, write: Callable[[float], str]) -> str:
+    if estimate is None or estimate["value"] is None:
+        return "-"
+    value, low, high = (estimate[name] for name in ("value", "low", "high"))
+    if low is None or high is None:
+        return f"{write(value)} [?]"
+    return f"{write(value)} [{write(low)}, {write(high)}]"

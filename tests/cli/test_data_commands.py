@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.cli import main
@@ -89,3 +91,123 @@ def test_a_data_set_that_comes_in_no_package_needs_its_folder(
 ) -> None:
     assert main(["import", "kuairand", "--out", str(tmp_path)]) == 2
     assert "name the folder of its download (--source DIR)" in capsys.readouterr().err
+
+
+AS_OF = "2026-02-16T00:00:00Z"
+
+
+@pytest.fixture
+def logs(tmp_path: Path) -> Path:
+    small_feed.write_logs(tmp_path / "home/logs")
+    return tmp_path / "home/logs" / small_feed.NAME
+
+
+def words(folder: Path, verb: str, *more: str, home: str = "home") -> list[str]:
+    return [verb, "my_feed", *more, "--surfaces", str(folder / "surfaces"), "--home", str(folder / home)]
+
+
+def drafting(logs: Path, *more: str) -> list[str]:
+    return ["--impressions", str(logs / "impressions"), "--events", str(logs / "events/*.parquet"), *more]
+
+
+def widen_returns(surfaces: Path) -> None:
+    """Give the guessed task of returns a window that they lie in: they come a whole day after."""
+    file = surfaces / "my_feed/tasks.yaml"
+    guessed, read = "{event: back, within: P1D", "{event: back, within: P2D"
+    text = file.read_text(encoding="utf-8")
+    assert guessed in text
+    file.write_text(text.replace(guessed, read), encoding="utf-8")
+
+
+def test_the_four_files_are_commented_and_check_passes_on_them(
+    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(tmp_path, "init", *drafting(logs))) == 0
+    assert "equipoise plan my_feed --as-of T" in capsys.readouterr().out
+    folder = tmp_path / "surfaces/my_feed"
+    for kind in ("surface", "tasks", "utility", "slate"):
+        assert "# " in (folder / f"{kind}.yaml").read_text(encoding="utf-8")
+    assert main(words(tmp_path, "check", "--json")) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["problems"], document["warnings"]) == ([], [])
+    assert [table["missing"] for table in document["log"]] == [None, None]
+
+
+def test_a_guessed_window_in_which_no_outcome_lies_is_told_by_the_plan_and_it_passes_with_another(
+    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words(tmp_path, "init", *drafting(logs))) == 0
+    capsys.readouterr()
+    assert main(words(tmp_path, "plan", "--as-of", AS_OF, "--json")) == 1
+    missing = {name: task["missing"] for name, task in json.loads(capsys.readouterr().out)["tasks"].items()}
+    assert (missing["click_30m"], missing["buy_7d"]) == (None, None)
+    assert "its train slice has 0 positives in" in missing["back_1d"]
+    widen_returns(tmp_path / "surfaces")
+    assert main(words(tmp_path, "plan", "--as-of", AS_OF)) == 0
+
+
+def test_logs_elsewhere_are_found_by_the_variable_that_is_printed(
+    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(words(tmp_path, "init", *drafting(logs, "--json"), home="other")) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["next"][0] == f"export EQUIPOISE_LOGS={logs}"
+    monkeypatch.setenv("EQUIPOISE_LOGS", str(logs))
+    widen_returns(tmp_path / "surfaces")
+    assert main(words(tmp_path, "plan", "--as-of", AS_OF, home="other")) == 0
+
+
+def test_a_surface_that_is_there_is_not_touched(
+    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "surfaces/my_feed").mkdir(parents=True)
+    assert main(words(tmp_path, "init", *drafting(logs))) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert list((tmp_path / "surfaces/my_feed").iterdir()) == []
+
+
+def test_times_without_a_zone_are_told_to_be_converted_and_nothing_is_written(
+    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = logs / "impressions/a.parquet"
+    rows = pq.read_table(file)
+    naive = rows["shown_at"].cast(pa.timestamp("us"))
+    pq.write_table(rows.set_column(rows.column_names.index("shown_at"), "shown_at", naive), file)
+    assert main(words(tmp_path, "init", *drafting(logs))) == 2
+    assert "convert it first, from the zone that its writer meant, to UTC" in capsys.readouterr().err
+    assert not (tmp_path / "surfaces/my_feed").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--column", "request_id"], "write --column OURS=THEIRS"),
+        (["--column", "reqest_id=x"], "Did you mean 'request_id'?"),
+    ],
+)
+def test_a_column_that_is_none_of_ours_is_told(
+    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str], more: list[str], message: str
+) -> None:
+    assert main(words(tmp_path, "init", *drafting(logs, *more))) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["my-feed", "7", "a/b", "..", "a" * 64])
+def test_a_name_that_is_none_is_refused(
+    tmp_path: Path, logs: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", name, *drafting(logs), "--surfaces", str(tmp_path), "--home", str(tmp_path)]) == 2
+    assert "is not a name" in capsys.readouterr().err
+
+
+def test_a_draft_that_is_cut_off_leaves_no_surface_behind(
+    tmp_path: Path, logs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("tasks.cli.data_commands._require_valid", cut_off)
+        assert main(words(tmp_path, "init", *drafting(logs))) != 0
+    assert not (tmp_path / "surfaces/my_feed").exists()
+    assert main(words(tmp_path, "init", *drafting(logs))) == 0

@@ -15,7 +15,7 @@ from typer.main import get_command
 
 from tasks.cli import main
 from tasks.cli.program import application
-from tests.cli.test_faults import examples
+from tests.cli.test_failures import examples
 from tests.contracts.files import VALID, Files
 from tests.stores.mlflow_home import new_home
 

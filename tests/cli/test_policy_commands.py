@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.cli import main
+from tasks.cli import main, policy_commands
+from tasks.cli.text import as_text
 from tests.cli.conftest import Document
 from tests.feeds import mini, small_feed
 from tests.feeds.mini import Retrained
@@ -43,3 +44,83 @@ def test_what_is_no_policy_is_named(second_retrain: Retrained, capsys: pytest.Ca
     where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
     assert main(["policy", "diff", mini.NAME, "2", "nowhere.yaml", *where]) == 2
     assert "'nowhere.yaml' is neither a release of home_feed nor a file" in capsys.readouterr().err
+
+
+SURFACES = Path(__file__).parents[2] / "surfaces"
+
+
+def test_a_context_shows_what_it_changes_and_no_more(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["policy", "show", "home_feed", "--surfaces", str(SURFACES), "--unit", "click_30m"]) == 0
+    whole, _, contexts = capsys.readouterr().out.partition("checkout where page is checkout changes:")
+    assert "report_7d -150 -188" in " ".join(whole.split())
+    assert "12.5 for each of margin" in whole
+    assert "max_per creator 2 category 4" in " ".join(whole.split())
+    assert "25 for each of margin" in contexts
+    assert "report_7d" not in contexts
+    assert "slate" not in contexts
+
+
+def test_what_ranks_before_the_weights_and_what_is_made_of_their_sum_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = "offset: {scale: 0.001}\nlexicographic: [{task: back_2d, cuts: [0.01, 0.1]}, {task: buy_2d, cuts: [0.2]}]\n"
+    small_feed.write_contracts(tmp_path, utility=small_feed.UTILITY + more)
+    assert main(["policy", "show", small_feed.NAME, "--surfaces", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1:3] == [
+        "before any weight: back_2d cut at 0.01, 0.1, low first",
+        "before any weight: buy_2d cut at 0.2, high first",
+    ]
+    assert "offset: the sum is made positive, a sum of 0 becomes 0.001" in lines
+
+
+def test_a_diff_says_who_moves_what_it_does_to_negatives_and_shows_requests() -> None:
+    level = {"value": 2.5, "low": 2.0, "high": 3.0, "n": 90}
+    fall = {"value": -0.2, "low": -0.3, "high": -0.1, "n": 90}
+    side = {"name": "release 3", "policy": "feed-utility", "version": 3}
+    slots = [
+        {"place": 1, "before": "i1", "after": "i3", "place_before": None},
+        {"place": 2, "before": "i2", "after": None, "place_before": None},
+    ]
+    plain = {
+        "before": side,
+        "after": {**side, "name": "bold.yaml", "version": 4},
+        "release": 3,
+        "first_day": "2026-03-01",
+        "last_day": "2026-03-07",
+        "requests": 1200,
+        "users": 400,
+        "notes": ["a note"],
+        "slate_rules": [
+            {"rule": "length", "before": "10", "after": "8"},
+            {"rule": "exploration", "before": None, "after": "1 slot"},
+        ],
+        "replaced": {"value": 0.25, "low": 0.2, "high": 0.3, "n": 400},
+        "negatives": [{"task": "hide", "segment": "all", "before": level, "after": level, "relative": fall}],
+        "movers": [
+            {
+                "column": "source",
+                "value": "ads",
+                "up": 1200,
+                "down": 3,
+                "before": None,
+                "after": None,
+                "relative": None,
+            }
+        ],
+        "rule": "the most",
+        "examples": [{"request": "r-1", "replaced": 1, "slots": slots}],
+        "report": "/r.html",
+    }
+    written = as_text(policy_commands.write_diff(plain))
+    lines = [" ".join(line.split()) for line in written.splitlines()]
+    assert "after: feed-utility version 4 (bold.yaml)" in lines
+    assert "slate length: 10 -> 8" in lines
+    assert "slate exploration: none -> 1 slot" in lines
+    assert "slots with another item: 25.0% [20.0%, 30.0%]" in lines
+    assert "hide all 2.5 [2, 3] 2.5 [2, 3] -20.0% [-30.0%, -10.0%]" in lines
+    assert "source ads 1,200 3 - - -" in lines
+    assert "r-1: 1 of 2 slots" in lines
+    assert "1 i1 i3 off" in lines
+    assert "2 i2 -" in lines
+    assert max(map(len, written.splitlines())) <= 100

@@ -1,14 +1,18 @@
 """Commands on releases, on one that was made before; what moves the champion is tested in tests/promotion."""
 
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from rich.console import Console
 
-from tasks.cli import main
+from tasks.cli import main, release_commands
+from tasks.cli.release_commands import write_explanation
+from tasks.cli.text import as_text
 from tasks.labels.store import LabelStore
 from tasks.release.step import ReleaseResult
 from tasks.stores.workspace import Workspace
@@ -17,7 +21,7 @@ from tests.feeds import mini
 from tests.feeds.mini import Retrained
 from tests.feeds.small_feed import NAME, SURFACE, UTILITY, write_contracts
 from tests.feeds.small_release import Feed
-from tests.verdicts import subject_of
+from tests.verdicts import subject, subject_of
 
 
 @pytest.fixture
@@ -148,3 +152,257 @@ def test_readiness_ends_with_1_while_a_line_is_not_met(workspace: Workspace, doc
     found = document(workspace, "readiness", NAME, code=1)
     assert (len(found["lines"]), found["ready"]) == (17, False)
     assert {line["state"] for line in found["lines"]} <= {"met", "not met", "not applicable"}
+
+
+CANDIDATE: dict[str, Any] = {
+    "request_id": "r1",
+    "item_id": "i17",
+    "utility": 0.4012345,
+    "rank": 1,
+    "slate_position": 2,
+    "dropped_by": None,
+    "context": "new_users",
+    "tier": None,
+    "constraints": None,
+    "moved_by": "max_per:creator",
+    "utility_error": 0.0212,
+    "untold": None,
+    "gap": 0.0912,
+    "gap_error": 0.0123,
+    "order": "told",
+    "no_ratios": None,
+}
+CLICK: dict[str, Any] = {
+    "task": "click_30m",
+    "prediction": 0.1402,
+    "weight": 0.8,
+    "times": None,
+    "value": None,
+    "contribution": 0.11216,
+    "calibration_ratio": 1.02,
+    "error": 0.0022,
+    "error_low": -0.0034,
+    "error_high": 0.0078,
+}
+BUY: dict[str, Any] = {
+    "task": "purchase_7d",
+    "prediction": 0.0111,
+    "weight": 20.0,
+    "times": "margin",
+    "value": 1.3,
+    "contribution": 0.289,
+    "calibration_ratio": 0.97,
+    "error": -0.01,
+    "error_low": -0.05,
+    "error_high": 0.02,
+}
+
+
+def written(*terms: dict[str, Any], **fields: Any) -> list[str]:
+    return as_text(write_explanation([CANDIDATE | term | fields for term in terms])).splitlines()
+
+
+def test_a_candidate_has_its_error_bar_its_gap_and_its_terms_below_it() -> None:
+    assert written(CLICK, BUY) == [
+        "request r1",
+        "",
+        "1. i17, slot 2, moved by max_per:creator, context new_users",
+        "   utility 0.401 +/- 0.021; 0.0912 +/- 0.012 above the next: order told",
+        "   click_30m    0.14 x 0.8                = +0.112  error +0.0022 [-0.0034, 0.0078]",
+        "   purchase_7d  0.0111 x 20 x margin 1.3  = +0.289  error -0.01 [-0.05, 0.02]",
+    ]
+
+
+def test_a_total_stands_beside_the_utility_that_was_made_of_it() -> None:
+    lines = written(CLICK, total=0.8, multiplied_by="less_of_this", order="by_multiplier", moved_by=None)
+    assert lines[2] == "1. i17, slot 2, multiplied by less_of_this, context new_users"
+    assert lines[3] == (
+        "   utility 0.401 of a total of 0.8 +/- 0.021; 0.0912 +/- 0.012 above the next: by multiplier"
+    )
+
+
+def test_an_order_within_the_error_says_so() -> None:
+    assert written(CLICK, order="within_error")[3].endswith(": within the error")
+    assert written(CLICK, order="by_tier", gap=-0.2)[3] == (
+        "   utility 0.401 +/- 0.021; 0.2 +/- 0.012 below the next: by tier"
+    )
+
+
+def test_what_the_slate_asked_in_vain_stands_at_the_head() -> None:
+    assert written(CLICK, unmet="length 9 of 10 (9 at hand)")[1] == (
+        "slate rules that could not be met: length 9 of 10 (9 at hand)"
+    )
+
+
+def test_what_is_out_has_no_next() -> None:
+    out = {
+        "rank": None,
+        "slate_position": None,
+        "moved_by": None,
+        "gap": None,
+        "gap_error": None,
+        "order": None,
+    }
+    lines = written(CLICK, **out, constraints="violation (unknown)")
+    assert lines[2:4] == [
+        "out i17, dropped by violation (unknown), context new_users",
+        "   utility 0.401 +/- 0.021",
+    ]
+
+
+def test_a_value_that_is_missing_leaves_utility_and_contribution_unknown() -> None:
+    unknown = dict.fromkeys(("value", "contribution", "error", "error_low", "error_high"))
+    dropped = dict.fromkeys(
+        ("utility", "utility_error", "rank", "slate_position", "gap", "gap_error", "order")
+    )
+    lines = written(BUY | unknown, **dropped, constraints="unknown_value:margin")
+    assert lines[3:] == ["   utility unknown", "   purchase_7d  0.0111 x 20 x margin unknown  = unknown"]
+
+
+def test_an_error_that_cannot_be_told_is_named_at_the_head() -> None:
+    unknown = dict.fromkeys(("calibration_ratio", "error", "error_low", "error_high"))
+    lines = written(CLICK | unknown, BUY, untold="click_30m", order="inconclusive")
+    assert "no error of click_30m: the release's test days tell no calibration ratio" in lines[1]
+    assert lines[5] == (
+        "   utility 0.401 +/- at least 0.021; 0.0912 +/- at least 0.012 above the next: inconclusive"
+    )
+    assert lines[6].endswith("= +0.112  error cannot be told")
+
+
+def test_a_release_without_figures_says_why_and_shows_no_error() -> None:
+    without = dict.fromkeys(("error", "error_low", "error_high", "utility_error", "gap_error", "order"))
+    lines = written(CLICK | without, **without, untold="click_30m", no_ratios="Run 7 has no evidence.json.")
+    assert lines[1] == "no errors: Run 7 has no evidence.json."
+    assert "+/-" not in "\n".join(lines)
+
+
+def test_a_release_of_an_earlier_program_tells_no_order() -> None:
+    row = {name: value for name, value in CANDIDATE.items() if name != "tier"} | CLICK | {"order": None}
+    lines = as_text(write_explanation([row])).splitlines()
+    assert lines[1] == "no orders: the release was made by a program that did not tell tiers"
+
+
+def test_long_names_are_wrapped_within_the_width() -> None:
+    long = BUY | {"task": "purchase_of_something_dear_28d", "times": "expected_margin_after_discounts"}
+    lines = written(CLICK, long, order="by_tier", item_id="i02400-with-a-name-of-its-own/0")
+    assert max(map(len, lines)) <= 100
+
+
+def test_no_figure_has_more_than_three_digits_nor_an_exponent_where_zeros_can_be_counted() -> None:
+    rare = {**CLICK, "prediction": 0.00000123456, "weight": -12345.6, "contribution": -0.0152413}
+    lines = written(rare, utility=1234.5678)
+    assert lines[3].startswith("   utility 1,235 +/- 0.021;")
+    assert lines[4].split("  error")[0].split() == ["click_30m", "0.00000123", "x", "-12,346", "=", "-0.0152"]
+
+
+HIDE = subject("hide_rate").to_json()
+LEVEL = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}
+RISE = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}
+
+
+def verdict(name: str, segment: str, outcome: str) -> dict[str, Any]:
+    return {
+        "subject": subject(name).to_json(),
+        "segment": segment,
+        "outcome": outcome,
+        "observed": RISE,
+        "relative": True,
+        "threshold": {"high": 0.05, "words": "rise of 5.0%"},
+    }
+
+
+def test_harmed_segments_stand_before_the_primary() -> None:
+    guardrails = [verdict("observed_utility", "all", "pass"), verdict("hide_rate", "tenure=new", "block")]
+    headline = {"click_rate": {"policy": LEVEL, "baseline": None, "relative": {**RISE, "low": None}}}
+    plain = {"release": 3, "baseline": "champion 2", "guardrails": guardrails, "headline": headline}
+    lines = as_text(
+        release_commands.write_simulation({**plain, "policies": [], "off_policy": [], "report": "/r.html"})
+    ).splitlines()
+    assert lines[0] == "release 3 against champion 2"
+    assert lines[2].split() == [
+        "block",
+        "hide_rate",
+        "tenure=new",
+        "+50.0%",
+        "[+25.0%,",
+        "+75.0%]",
+        "rise",
+        "of",
+        "5.0%",
+    ]
+    assert lines[3].startswith("pass")
+    assert lines[-2].split() == ["click_rate", "0.5", "[0.25,", "0.75]", "-", "+50.0%", "[?]"]
+    assert lines[-1] == "report: /r.html"
+
+
+def test_a_further_policy_is_written_with_its_verdicts_and_metrics_beside_the_same_baseline() -> None:
+    metrics = {
+        "click_rate": {"value": 0.5, "baseline": 0.4, "change": 0.25},
+        "coverage": dict.fromkeys(("value", "baseline", "change")),
+    }
+    broken = [verdict("hide_rate", "all", "block")]
+    own = {"name": "release 3", "verdict": "pass", "metrics": metrics, "verdicts": []}
+    policies = [own, {**own, "name": "bold.yaml", "verdict": "block", "verdicts": broken}]
+    plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
+    best = {"name": "bold.yaml", "gain": 0.05, "gain_without_luck": 0.031}
+    selection = {"policies": 7, "luck": 1.352, "best": best}
+    further = {"policies": policies, "off_policy": [], "selection": selection}
+    written = " ".join(as_text(release_commands.write_simulation({**plain, **further})).split())
+    assert (
+        "7 policies were measured on these days: the best of as many equal ones looks 1.35 standard"
+        in written
+    )
+    assert "bold.yaml gains +5.0%, without that luck +3.1%" in written
+    assert "bold.yaml against champion 2: block" in written
+    assert "block hide_rate all +50.0% [+25.0%, +75.0%] rise of 5.0%" in written
+    assert "click_rate 0.5 0.4 +25.0%" in written
+    assert "coverage - - -" in written
+
+
+def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_inconclusive() -> None:
+    figures = {"replayed": LEVEL, "off_policy": {**LEVEL, "low": None}, "ess": 1234.4}
+    one = {"subject": HIDE, "bound": "level", "verdict": "disagrees", "reason": "", **figures}
+    thin = {
+        "subject": subject("buy_rate").to_json(),
+        "bound": "change",
+        "verdict": "inconclusive",
+        "reason": "3 outcomes",
+        **figures,
+    }
+    checks = [one, {**thin, "ess": None}, {**thin, "subject": subject("like_rate").to_json()}]
+    plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
+    written = as_text(release_commands.write_simulation({**plain, "policies": [], "off_policy": checks}))
+    assert "judges nothing" in written
+    assert "disagrees hide_rate 0.5 [0.25, 0.75] 0.5 [?] 1,234" in " ".join(written.split())
+    assert "inconclusive buy_rate +50.0% [+25.0%, +75.0%] +50.0% [?] -" in " ".join(written.split())
+    assert "  buy_rate, like_rate: 3 outcomes\n" in written
+
+
+def test_names_are_whole_on_a_narrow_terminal() -> None:
+    named = verdict("observed_utility vs four promotions ago", "user_tenure=returning_after_months", "pass")
+    plain = {"release": 3, "baseline": "champion 2", "guardrails": [named], "headline": {}, "policies": []}
+    out = StringIO()
+    Console(width=60, file=out).print(
+        release_commands.write_simulation({**plain, "off_policy": [], "report": "/r.html"})
+    )
+    written = out.getvalue()
+    assert "\u2026" not in written
+    column = "".join(line[9:].split("  ")[0].strip() for line in written.splitlines()[2:])
+    assert "observed_utilityvsfour" in column.replace(" ", "")
+
+
+def test_a_shadow_is_a_table_with_the_reasons_of_what_is_no_pass() -> None:
+    overlap = {**verdict("overlap_at_k", "all", "block"), "relative": False, "reason": "slates differ"}
+    served = {
+        **verdict("served", "all", "no_rule"),
+        "observed": None,
+        "threshold": {},
+        "reason": "not logged",
+    }
+    plain = {"challenger": 2, "champion": 1, "day": "2026-02-11", "candidates": 4800, "run_id": "r1"}
+    lines = as_text(release_commands.write_shadow({**plain, "verdicts": [overlap, served]})).splitlines()
+    assert lines[0] == "release 2 beside champion 1: 4,800 candidates of 2026-02-11"
+    assert lines[2].split()[:5] == ["block", "overlap_at_k", "all", "0.5", "[0.25,"]
+    assert lines[-3:] == ["  overlap_at_k: slates differ", "  served: not logged", "run: r1"]
+    first = as_text(release_commands.write_shadow({**plain, "champion": None, "verdicts": []}))
+    assert first.startswith("release 2 without a champion: ")

@@ -93,27 +93,27 @@ FAULTS: Final = {
         Fault(
             "the user may not write the home or a named file",
             "one message, exit code 2; reading commands still work",
-            "cli/test_surroundings.py::test_who_may_only_read_can_list_show_verify_explain_and_score",
+            "cli/test_failures.py::test_who_may_only_read_can_list_show_verify_explain_and_score",
         ),
         Fault(
             "the current folder was removed",
             "one message, exit code 2",
-            "cli/test_surroundings.py::test_a_current_folder_that_was_removed_is_one_message_with_exit_code_2",
+            "cli/test_failures.py::test_a_current_folder_that_was_removed_is_one_message_with_exit_code_2",
         ),
         Fault(
             "the user has no name on this machine",
             "`--by` is asked for, exit code 2",
-            "cli/test_surroundings.py::test_a_person_without_a_name_is_asked_for_one",
+            "cli/test_failures.py::test_a_person_without_a_name_is_asked_for_one",
         ),
         Fault(
             "the disk is full, for a file or for output",
             "one message, exit code 3",
-            "cli/test_surroundings.py::test_a_limit_on_the_size_of_files_ends_in_one_message",
+            "cli/test_failures.py::test_a_limit_on_the_size_of_files_ends_in_one_message",
         ),
         Fault(
             "an unexpected error in any command",
             "one message, exit code 3, and the traceback in a file below `faults` in the home",
-            "cli/test_faults.py::test_an_error_inside_any_command_is_one_message_exit_code_3_and_a_report_file",
+            "cli/test_failures.py::test_an_error_inside_any_command_is_one_message_exit_code_3_and_a_report_file",
         ),
         Fault(
             "the disk is full during a build",

@@ -108,6 +108,17 @@ def test_the_navigation_names_every_page_once() -> None:
     )
 
 
+def test_the_page_on_the_architecture_names_rooms_and_modules_that_exist() -> None:
+    page = text_of("architecture.md")
+    modules = re.findall(r"`((?:tasks|dags)/[\w/]+\.py)`", page)
+    assert [module for module in modules if not (REPOSITORY / module).is_file()] == []
+    named = set(re.findall(r"`(\w+)(?:\.py)?`", page))
+    rooms = {
+        file.stem for file in (REPOSITORY / "tasks").iterdir() if not file.name.startswith(("_", "py.typed"))
+    }
+    assert rooms <= named
+
+
 def test_every_room_has_its_page_of_the_reference() -> None:
     rooms = {file.parent.name for file in (REPOSITORY / "tasks").glob("*/__init__.py")}
     pages = {page.stem for page in (DOCS / "reference" / "api").glob("*.md")}

@@ -1,12 +1,14 @@
-"""What this machine refuses a command: the permission to read or write, room, a current folder, a stream.
+"""How a command ends that cannot go on: what the machine refused, and errors that nobody foresaw.
 
 ::
 
     a file or folder that this user may not read or write, a read-only disk    ContractError, exit code 2
     a disk that is full or fails, a quota, a limit on the size of files        StoreError, exit code 3
+    any other error            one message, exit code 3, the traceback in <home>/faults/
 
-Any line of any step may meet these, and libraries wrap them in errors of their own, so they are looked for
-once, in whatever a command ended with and in what caused that.
+Any line of any step may meet the first two, and libraries wrap them in errors of their own, so they are
+looked for once, in the error that ended a command and in its causes. Python's own exit code for
+an error is 1, that of a verdict that says no.
 """
 
 import errno
@@ -14,11 +16,16 @@ import os
 import re
 import sqlite3
 import sys
-from collections.abc import Iterator
+import tempfile
+import traceback
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from tasks.cli.text import as_printable
 from tasks.errors import ContractError, EquipoiseError, StoreError
+from tasks.settings import Settings
 
 _NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
@@ -30,7 +37,7 @@ _OF_SQLITE: Final = {
 }
 _OF_RUST: Final = re.compile(r"\(os error (\d+)\)")
 _OF_C: Final = {os.strerror(number): number for number in (*_NOT_ALLOWED, *_NO_ROOM)}
-_LONGEST: Final = 400
+_LONGEST_REFUSAL: Final = 400
 _STDERR: Final = 2
 _OF_DUCKDB: Final = "Query interrupted"
 """What DuckDB says in a RuntimeError of its own where a signal ends a query."""
@@ -131,7 +138,7 @@ def _describe(error: BaseException, cause: BaseException) -> str:
         return str(error).rstrip(".")
     if isinstance(cause, OSError) and cause.errno and cause.filename:
         return f"'{cause.filename}': {cause.strerror}"
-    return " ".join(str(cause).split())[:_LONGEST].rstrip(".")
+    return " ".join(str(cause).split())[:_LONGEST_REFUSAL].rstrip(".")
 
 
 def _who() -> str:
@@ -139,3 +146,52 @@ def _who() -> str:
         f"This user (uid {os.getuid()}) may not do that: run the command as who may, or name other folders "
         "(--home, --surfaces, --out)"
     )
+
+
+EXIT_CODE: Final = 3
+_LONGEST_FAULT: Final = 500
+"""Characters of an error's own words that are printed: a terminal's screen holds them."""
+
+
+def report_fault(error: BaseException, words: Sequence[str]) -> str:
+    """Keep the traceback and return the message; ``words`` are those that were typed."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_FAULT]
+    summary = as_printable(text)
+    try:
+        kept = f"Its traceback is in {write_traceback(error, find_home(words))}"
+    except OSError as failure:
+        kept = f"Its traceback could not be written ({failure})"
+    return f"Unexpected {summary} - a fault of the program, not a verdict. {kept}"
+
+
+def find_home(words: Sequence[str]) -> Path:
+    """Return the folder of state that was typed, even where the command could not be read.
+
+    Examples
+    --------
+    >>> find_home(["check", "--home", "/srv/state"]), find_home(["--home=/srv/state"])
+    (PosixPath('/srv/state'), PosixPath('/srv/state'))
+    """
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--home" and following:
+            return Path(following).absolute()
+        if word.startswith("--home="):
+            return Path(word.removeprefix("--home=")).absolute()
+    return Settings().home
+
+
+def write_traceback(error: BaseException, home: Path) -> Path:
+    """Write an error's traceback to a new file below a home; return where it lies.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be made or written.
+    """
+    folder = home / "faults"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{os.getpid()}-"
+    descriptor, path = tempfile.mkstemp(prefix=name, suffix=".txt", dir=folder)
+    with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+        file.writelines(traceback.format_exception(error))
+    return Path(path)
