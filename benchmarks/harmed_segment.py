@@ -109,7 +109,7 @@ def judge(log: Log) -> tuple[bool, bool, bool]:
         v.outcome is Outcome.BLOCK for v in judge_primary_segments(PRIMARY, whole, segments, {}, run="")
     )
     beyond = [1.0 if one.relative is None else beyond_p_value(one.relative, TWICE) for one in segments]
-    passes = judge_primary(PRIMARY, whole, against="champion", run="").outcome is Outcome.PASS
+    passes = judge_primary(PRIMARY, whole, run="").outcome is Outcome.PASS
     return blocks, bool((benjamini_hochberg(beyond) <= FALSE_DISCOVERIES).any()), passes
 
 

@@ -20,7 +20,7 @@ BUDGETS: Final = {
     # measure: (at most, aim)
     "lines in tasks": (70_000, 50_000),
     "modules in tasks": (450, 320),
-    "names that rooms import from each other": (650, 450),
+    "names that rooms import from each other": (660, 450),
     "public names in faces": (450, 450),
     "dataclasses and models": (640, 330),
     "class names declared twice": (15, 0),

@@ -61,7 +61,7 @@ def test_the_harmed_segment_alone_blocks_and_is_the_first_reason(result: Retrain
     blocked = {(subject_of(gate), gate["segment"]) for gate in result.gates if gate["outcome"] == "block"}
     new = "user_tenure=new"
     assert blocked == {("observed_utility", new), ("hide_2d_predicted", new)}
-    assert result.reasons[0].startswith(f"decision block: observed_utility at {new}")
+    assert result.reasons[0].startswith("decision: observed utility, user_tenure = new: ")
 
 
 def test_the_harmed_segment_comes_first_on_the_page(workspace: Workspace, result: RetrainResult) -> None:

@@ -51,9 +51,9 @@ def test_a_guardrail_holds_a_release_in_every_command_and_it_never_serves(
     )
     assert blocked["observed"]["value"] > FLOOR["max"]
     (reason,) = result["reasons"]
-    assert reason.startswith("decision block: click_30m_predicted")
-    assert "click_30m_predicted" in Path(result["dossier"]).read_text(encoding="utf-8")
+    assert reason.startswith("decision: predicted click_30m rate ")
+    assert "predicted click_30m rate" in Path(result["dossier"]).read_text(encoding="utf-8")
     code, _, err = _run(capsys, workspace, "promote", NAME, "1", "--why", "it looks good", "--by", "ana")
     assert code == 1
-    assert "click_30m_predicted" in err
+    assert "predicted click_30m rate" in err
     assert workspace.store.registry.aliases(f"{NAME}.release") == {"challenger": 1}

@@ -45,7 +45,7 @@ def test_each_constraint_that_leaks_is_the_first_reason_with_its_count(judged: G
     for verdict, reason in zip(leaks, judged.reasons, strict=False):
         count = verdict["observed"]["value"]
         assert count > 0
-        assert reason.startswith(f"constraints block: {subject_of(verdict)} {count:.0f}")
+        assert reason.startswith(f"constraints: {subject_of(verdict)} in the slots {count:.0f} ")
 
 
 def test_it_is_counted_on_the_test_days_and_on_the_newest_traffic(workspace: Workspace, leaking: int) -> None:

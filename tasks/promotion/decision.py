@@ -6,7 +6,8 @@ from typing import Literal
 
 from tasks.evaluation.verdicts import Outcome, Verdict, stops
 from tasks.replay.leaks import GATE as CONSTRAINTS
-from tasks.reports.numbers import format_estimate, isolate, spoken
+from tasks.reports.phrases import phrase_verdict
+from tasks.reports.words import NO_WORDS, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,15 @@ class Hold:
 Decision = Promote | Hold
 
 
-def decide_release(verdicts: Sequence[Verdict], *, inconclusive: Literal["hold", "warn"]) -> Decision:
+def decide_release(
+    verdicts: Sequence[Verdict], *, inconclusive: Literal["hold", "warn"], words: Vocabulary = NO_WORDS
+) -> Decision:
     """Decide on a release.
 
     Promote needs every verdict to be pass, warn or no_rule. An inconclusive one is a warning or a reason to
     hold, as the verdict itself says (the primary holds, a cost has its own rule), else as the surface asks.
-    No verdict at all is a hold, and so is a release of which nothing could be told: nothing was shown. What
-    leaks through a hard constraint comes first, then segments that are harmed: no figure of the whole makes
-    up for them.
+    No verdict at all is a hold, and so is a release without a pass or a warning. Leaks through hard
+    constraints come first, then harmed segments.
 
     Examples
     --------
@@ -49,11 +51,11 @@ def decide_release(verdicts: Sequence[Verdict], *, inconclusive: Literal["hold",
     if not verdicts:
         return Hold(("no gate was judged",), ())
     ordered = sorted(verdicts, key=lambda verdict: (verdict.gate != CONSTRAINTS, not verdict.harms_segment))
-    warnings = tuple(explain_verdict(v) for v in ordered if _warns(v, inconclusive))
+    warnings = tuple(explain_verdict(v, words) for v in ordered if _warns(v, inconclusive))
     holding = find_holding(ordered, inconclusive=inconclusive)
-    reasons = tuple(map(explain_verdict, holding))
+    reasons = tuple(explain_verdict(verdict, words) for verdict in holding)
     if not reasons and not any(v.outcome in {Outcome.PASS, Outcome.WARN} for v in verdicts):
-        reasons = ("nothing could be told: no verdict is a pass",)
+        reasons = ("every verdict is inconclusive or has no limit: none is a pass",)
     if not reasons:
         return Promote(warnings)
     return Hold(reasons, warnings, canary_permitted=bool(holding) and all(map(permits_canary, holding)))
@@ -89,20 +91,16 @@ def _warns(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bool:
     return doubtful and not holds_release(verdict, inconclusive)
 
 
-def explain_verdict(verdict: Verdict) -> str:
-    """Say a verdict on one line.
+def explain_verdict(verdict: Verdict, words: Vocabulary = NO_WORDS) -> str:
+    """Return the gate of a verdict and its phrase.
 
     Examples
     --------
     >>> from tasks.evaluation.subjects import Subject, Threshold
     >>> from tasks.evaluation.verdicts import Estimate
     >>> seen = Estimate(1.21, 1.15, 1.28, 900)
-    >>> ratio = Subject("ratio", task="click")
+    >>> ratio = Subject("calibration_ratio", task="click")
     >>> explain_verdict(Verdict("calibration", ratio, "all", Outcome.BLOCK, Threshold(0.9, 1.1), seen))
-    'calibration block: click.ratio 1.21 [1.15, 1.28], allowed 0.9 to 1.1'
+    'calibration: calibration of click 1.21 (95 % CI 1.15 to 1.28; 0.9 to 1.1): block'
     """
-    seen = format_estimate(verdict.observed, relative=verdict.relative)
-    observed = f" {seen}" if seen else ""
-    allowed = f", allowed {verdict.threshold}" if str(verdict.threshold) else ""
-    reason = f" ({verdict.reason})" if verdict.reason else ""
-    return f"{verdict.gate} {spoken(verdict.outcome)}: {isolate(verdict.of)}{observed}{allowed}{reason}"
+    return f"{verdict.gate}: {phrase_verdict(verdict, words)}"

@@ -36,6 +36,7 @@ from tasks.release.reader import ReleaseReader
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
 from tasks.replay.shadow import read_times
 from tasks.replay.shadow_verdicts import judge_serving
+from tasks.reports.words import vocabulary
 from tasks.stores.aliases import OVERRIDE, mark_overridden
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import VERDICT
@@ -201,7 +202,11 @@ def _dossier(
     verdicts = judge_release(gates, evidence)
     said = Judged(
         verdicts,
-        decide_release(verdicts, inconclusive=gates.inconclusive),
+        decide_release(
+            verdicts,
+            inconclusive=gates.inconclusive,
+            words=vocabulary(workspace.contracts, champion=champion),
+        ),
         judged,
         canonical(workspace.contracts.surface.rules),
         _loosened(workspace.contracts, manifest, documents.release),

@@ -9,20 +9,17 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.labels.calendar import DayStates, day_states
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
-from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.promotion.provenance import DOSSIER, recorded_verdict
-from tasks.reports.words import UNKNOWN_BASELINE, Vocabulary, vocabulary
 from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
@@ -62,7 +59,7 @@ class GateSummary:
 
     verdict: Literal["promote", "hold"]
     counts: tuple[tuple[str, int], ...]
-    reasons: tuple[Reason, ...]
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -197,21 +194,7 @@ def _summarize_gates(workspace: Workspace, version: int) -> GateSummary | None:
         return None
     evidence = workspace.store.runs.read_evidence(run, GateEvidence)
     counts = Counter(verdict.outcome.value for verdict in evidence.verdicts)
-    reasons = say_reasons(evidence.reasons, evidence.verdicts, _words(workspace, evidence))
-    return GateSummary(evidence.verdict, tuple(counts.most_common()), tuple(reasons))
-
-
-def _words(workspace: Workspace, evidence: GateEvidence) -> Vocabulary:
-    """Return the words of the dossier; names where no contract, and no baseline where no run can be read."""
-    try:
-        contracts = workspace.contracts
-    except ContractError:
-        return Vocabulary()
-    try:
-        champion = workspace.store.runs.read_evidence(evidence.runs.simulation, SimulationEvidence).champion
-    except StoreError:
-        return replace(vocabulary(contracts, champion=None), baseline=UNKNOWN_BASELINE)
-    return vocabulary(contracts, champion=champion)
+    return GateSummary(evidence.verdict, tuple(counts.most_common()), evidence.reasons)
 
 
 def _calendar(workspace: Workspace) -> StoredCalendar | None:

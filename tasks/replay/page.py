@@ -13,7 +13,7 @@ from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.replay.findings import Findings
 from tasks.replay.mix import MOST_SHARES
-from tasks.reports.metric_words import say_meaning
+from tasks.reports.phrases import describe_subject
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes
 
@@ -101,7 +101,7 @@ def simulation_page(
         segments=order_segments(found),
         better=better_directions(found),
         explained=explained_metrics(found.measured),
-        meanings={str(one): say_meaning(one, words) for one in _subjects(found, checks)},
+        meanings={str(one): describe_subject(one, words) for one in _subjects(found, checks)},
     )
 
 

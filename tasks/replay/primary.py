@@ -32,20 +32,19 @@ LEAST_MARGIN: Final = 2.5
 """Standard errors that a margin should hold, so that an equal release passes it in four of five."""
 
 
-def judge_primary(primary: Primary, measured: Measured, *, against: str, run: str) -> Verdict:
+def judge_primary(primary: Primary, measured: Measured, *, run: str) -> Verdict:
     """Judge the primary metric of a release against a baseline.
 
     Parameters
     ----------
     primary : the metric and its margin.
     measured : the metric on the whole.
-    against : the baseline in words.
     run : the MLflow run that the figures come from.
     """
     margin, change = primary.relative_decrease_max, measured.relative
     bounds = None if change is None else one_sided(change)
     outcome = Outcome.INCONCLUSIVE if measured.reason else judge(bounds, low=-margin)
-    words = f"primary, against {against}, one-sided 95 %{_too_narrow(margin, change)}"
+    words = f"primary, one-sided 95 %{_too_narrow(margin, change)}"
     return Verdict(
         gate="decision",
         subject=measured.subject,

@@ -235,7 +235,7 @@ def _primary(
         yield _missing(rehearsal.contracts, primary.metric, run)
         return
     whole = measured[primary.metric][0]
-    yield judge_primary(primary, whole, against=rehearsal.baseline.name, run=run)
+    yield judge_primary(primary, whole, run=run)
     yield _ratchet(rehearsal, replay, run)
     if whole.reason:  # no segment is judged where the whole is not
         return
@@ -263,7 +263,7 @@ def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:
         )
     of_anchor = replay.measure(rehearsal.metrics[primary.metric], rehearsal.policy, anchor, ())[0]
     against = f"{anchor.name}, {RATCHET}"
-    judged = judge_primary(primary, of_anchor, against=against, run=run)
+    judged = judge_primary(primary, of_anchor, run=run)
     return replace(judged, subject=subject, against=against)
 
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:  # a command that says how to be used writes numbers too, and waits for no library
     from tasks.evaluation.verdicts import Estimate, Power
 
+_WORDS: Final = {"warn": "warning", "no_rule": "no limit set", "metric_missing": "not measured"}
+"""Words of outcomes that differ from their codes."""
 _SMALLEST: Final = 1e-9
 """What is smaller is written with an exponent."""
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
@@ -163,14 +165,14 @@ def format_power(power: "Power | None") -> str:
 
 
 def spoken(code: str) -> str:
-    """Say a code of a document in words.
+    """Return the words of an outcome or of another code of a document.
 
     Examples
     --------
-    >>> spoken("inconclusive")
-    'inconclusive'
+    >>> spoken("no_rule"), spoken("auc_by_request")
+    ('no limit set', 'auc by request')
     """
-    return code.replace("_", " ")
+    return _WORDS.get(code) or code.replace("_", " ")
 
 
 def keep_together(text: str) -> str:

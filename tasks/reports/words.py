@@ -3,7 +3,7 @@
 ::
 
     passed_over_7d -> "took another product"          the task's description, which completes "people ..."
-    logged order   -> "the logged order"              what the release stands beside
+    logged order   -> "logged order"                  the baseline
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from tasks.contracts.metrics import Metric, metric_columns, parse_metric
 from tasks.evaluation.verdicts import WORST_FIRST, Verdict
 from tasks.reports.numbers import format_count, format_counted, isolate, spoken
 
-UNKNOWN_BASELINE: Final = "its baseline"
+UNKNOWN_BASELINE: Final = "baseline"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,10 @@ class Vocabulary:
         return known.family if known else None
 
 
+NO_WORDS: Final = Vocabulary()
+"""Names alone, where no contracts are at hand."""
+
+
 def say_outcomes(verdicts: Sequence[Verdict]) -> str:
     """Count verdicts by outcome, the worst first.
 
@@ -122,4 +126,4 @@ def _say_baseline(contracts: Contracts, champion: int | None) -> str:
     if champion is not None:
         return f"champion {champion}"
     first = contracts.surface.gates.decision.first
-    return "the logged order" if isinstance(first, str) else f"the order of {first.column}"
+    return "logged order" if isinstance(first, str) else f"order of {first.column}"

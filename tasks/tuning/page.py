@@ -11,8 +11,8 @@ from tasks.evaluation.subjects import Subject
 from tasks.evaluation.tuning_evidence import Ending, FrontPoint, Objective, TuningEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.guardrails import MODEL_JUDGED
-from tasks.reports.metric_words import say_meaning
 from tasks.reports.numbers import format_counted
+from tasks.reports.phrases import describe_subject
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary
 from tasks.tuning.search import WeightTrial
@@ -249,7 +249,8 @@ def _meanings(evidence: TuningEvidence, words: Vocabulary) -> dict[str, str]:
         Subject.of(metric) for name in evidence.exceeded if (metric := words.metric(name)) is not None
     )
     return {
-        str(one): say_meaning(one, words) for one in (*exceeded, *(verdict.subject for verdict in judged))
+        str(one): describe_subject(one, words)
+        for one in (*exceeded, *(verdict.subject for verdict in judged))
     }
 
 

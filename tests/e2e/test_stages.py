@@ -55,7 +55,7 @@ def staged(installation: Installation) -> Workspace:
     mini.set_champion(workspace, 1)
     held = retrain(workspace, as_of=ended)
     assert (held.release, held.verdict) == (2, "hold")
-    assert any("overlap_at_k" in reason for reason in held.reasons)
+    assert any("overlap with the champion's slots" in reason for reason in held.reasons)
     return workspace
 
 
@@ -80,7 +80,7 @@ def test_what_is_for_nobody_to_override_is_refused_and_nobody_is_asked(
         run = start(installation, override=WHY)
         ended = installation.wait(PROMOTE, run)
     assert ended["state"] == "failed"
-    assert "lead may lift model, calibration, decision, shadow, and never this: data" in ended["note"]
+    assert "lead may lift model, calibration, decision, shadow, and never this: data:" in ended["note"]
     states = {one["task_id"]: one["state"] for one in installation.airflow().instances(PROMOTE, run)}
     assert {states[f"approve_{role}"] for role in REVIEWERS} == {"upstream_failed"}
     code, _ = typed("promote", NAME, "2", "--why", "a sale", "--override", WHY)
@@ -104,8 +104,9 @@ def test_a_leak_of_a_hard_constraint_is_refused_by_name_and_count_whatever_is_as
     made = retrain_leaking(staged, as_of=ended)
     assert (made.release, made.verdict) == (3, "hold")
     leak = made.reasons[0].partition(" (")[0]
-    assert re.fullmatch(r"constraints block: policy_violation [1-9]\d*, allowed <= 0 in its slots", leak)
-    count = leak.split()[3].rstrip(",")
+    found = re.fullmatch(r"constraints: policy_violation in the slots ([1-9][\d,]*)", leak)
+    assert found is not None, leak
+    count = found[1]
     assert typed("release", "verify", NAME, "3")[0] == 0, "no digest tells it"
     run = start(installation, release="3", override=WHY)
     refused = installation.wait(PROMOTE, run)
@@ -124,8 +125,8 @@ def test_a_leak_of_a_hard_constraint_is_refused_by_name_and_count_whatever_is_as
     code, output = typed("simulate", NAME, "--release", "3")
     assert (code, f"block policy_violation all {count} <= 0 in its slots" in output) == (1, True), output
     page = installation.airflow("eve").open(f"{NAME}/releases/3/dossier").text
-    assert f"Its slots hold items that break the content policy: {count} of " in page
-    assert "nobody may override that" in page
+    assert f"policy_violation in the slots {count} (" in page
+    assert "no override lifts it" in page
     assert (aliases(installation), audit(staged)) == ({"champion": 1}, before)
 
 

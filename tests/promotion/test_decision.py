@@ -58,7 +58,7 @@ def test_a_release_of_which_nothing_could_be_told_is_held() -> None:
     verdict = Verdict("data", subject("click.rows"), "all", Outcome.INCONCLUSIVE, bound(""), None)
     decision = decide_release([verdict], inconclusive="warn")
     assert isinstance(decision, Hold)
-    assert decision.reasons == ("nothing could be told: no verdict is a pass",)
+    assert decision.reasons == ("every verdict is inconclusive or has no limit: none is a pass",)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.METRIC_MISSING])
@@ -84,7 +84,9 @@ def test_a_held_release_names_what_holds_it_apart_from_what_only_warns() -> None
     warned = Verdict("data", subject("buy.trained"), "all", Outcome.WARN, bound(""), None)
     passed = Verdict("data", subject("click.rows"), "all", Outcome.PASS, bound(""), None)
     decision = decide_release([passed, warned, blocked], inconclusive="hold")
-    assert decision == Hold(("model block: click.auc, allowed >= 0.55",), ("data warn: buy.trained",))
+    assert decision == Hold(
+        ("model: AUC of click (at least 0.55): block",), ("data: training of buy: warning",)
+    )
 
 
 def test_a_share_of_a_baseline_is_told_in_percent_with_its_segment_and_reason() -> None:
@@ -100,7 +102,8 @@ def test_a_share_of_a_baseline_is_told_in_percent_with_its_segment_and_reason() 
         relative=True,
     )
     assert explain_verdict(verdict) == (
-        "decision warn: hide_rate at tenure=new +5.0% [+1.0%, +9.0%], allowed rise of 2.0% (judged by 1)"
+        "decision: hide rate, tenure = new: +5.0 % vs baseline (95 % CI +1.0 to +9.0 %; limit +2 %): warning, "
+        "judged by 1"
     )
 
 
@@ -113,21 +116,21 @@ def test_a_harmed_segment_is_the_first_reason() -> None:
     doubtful = Verdict("data", subject("click.rows"), "all", Outcome.WARN, bound(""), None)
     decision = decide_release([primary, doubtful, harmed, warned], inconclusive="warn")
     assert isinstance(decision, Hold)
-    assert [reason.partition(" at ")[2] for reason in decision.reasons] == ["tenure=new", ""]
-    assert decision.warnings[0] == "decision warn: hide_rate at tenure=old"
+    assert decision.reasons == (explain_verdict(harmed), explain_verdict(primary))
+    assert decision.warnings[0] == explain_verdict(warned)
 
 
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
         (Outcome.INCONCLUSIVE, "inconclusive"),
-        (Outcome.METRIC_MISSING, "metric missing"),
+        (Outcome.METRIC_MISSING, "not measured"),
         (Outcome.PASS, "pass"),
     ],
 )
 def test_people_read_words_and_documents_hold_codes(outcome: Outcome, words: str) -> None:
     verdict = Verdict("decision", subject("hide_rate"), "all", outcome, bound(""), None)
-    assert explain_verdict(verdict) == f"decision {words}: hide_rate"
+    assert explain_verdict(verdict) == f"decision: hide rate: {words}"
     assert verdict.to_json()["outcome"] == outcome.value
 
 
@@ -138,5 +141,5 @@ def test_a_segment_that_is_read_from_right_to_left_moves_no_figure() -> None:
         "decision", subject("hide_rate"), f"kind={hebrew}", Outcome.BLOCK, bound(""), seen, relative=True
     )
     assert explain_verdict(told) == (
-        f"decision block: \u2068hide_rate at kind={hebrew}\u2069 +30.0% [+20.0%, +40.0%]"
+        f"decision: hide rate, kind = \u2068{hebrew}\u2069: +30.0 % vs baseline (95 % CI +20.0 to +40.0 %): block"
     )

@@ -67,9 +67,8 @@ def test_what_holds_a_release_is_said_in_the_words_of_its_dossier(workspace: Wor
     evidence = workspace.store.runs.read_evidence(judged, GateEvidence)
     page = html.unescape(overview.dossier(workspace, release=2))
     reasons = overview.read(workspace).summaries[2].reasons
-    assert len(reasons) == len(evidence.reasons)
-    assert all(reason.sentence in page and reason.names in page for reason in reasons)
-    assert not any("inconclusive" in reason.line for reason in reasons)
+    assert reasons == evidence.reasons
+    assert all(reason in page for reason in reasons)
 
 
 def test_an_override_is_named_where_it_let_a_release_through(workspace: Workspace) -> None:
@@ -116,7 +115,6 @@ def test_contracts_that_cannot_be_read_hide_the_calendar_alone(workspace: Worksp
     (problem,) = found.problems
     assert "label calendar cannot be read" in problem
     assert "clikc_30m" in problem
-    assert all(reason.sentence and reason.names for reason in found.summaries[2].reasons)
 
 
 def test_a_lost_audit_is_said_and_hides_neither_releases_nor_labels(workspace: Workspace) -> None:

@@ -33,6 +33,7 @@ RAIL = Verdict(
 )
 
 WORDS = Vocabulary()
+PER_LOOK = "<br><small>events per examined impression</small>"
 RULE = SlateRule(rule="min_where_if_available:<x>", slates=1200, unmet=30, too_few=20, slots_short=31)
 
 
@@ -42,7 +43,7 @@ def page(*measured: Measured, others: dict[str, list[Measured]] | None = None) -
 
 
 def test_a_metric_stands_with_its_intervals_beside_the_baseline() -> None:
-    row = page(RATE).split("<td>like_rate</td>")[1]
+    row = page(RATE).split("<td>like_rate<")[1]
     assert "0.1 [0.08,\N{NO-BREAK SPACE}0.12]</td>" in row
     assert "+5.0% [+1.0%,\N{NO-BREAK SPACE}+9.0%]</td>" in row
     assert "2,345" in row
@@ -53,8 +54,8 @@ def test_each_row_says_which_way_is_better() -> None:
     found = Findings("logged order", [], [RATE, hide, UNKNOWN], {"mine": [RATE]}, costs=frozenset({"hide"}))
     assert better_directions(found) == {"like_rate": "more", "hide_rate": "less", "coverage": ""}
     text = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=[])
-    assert text.count("<td>like_rate</td><td>more</td>") == 2
-    assert "<td>hide_rate</td><td>less</td>" in text
+    assert text.count(f"<td>like_rate{PER_LOOK}</td><td>more</td>") == 2
+    assert f"<td>hide_rate{PER_LOOK}</td><td>less</td>" in text
 
 
 def test_what_cannot_be_measured_says_why() -> None:
@@ -77,7 +78,7 @@ def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:
     text = page(UNKNOWN, others={"<em>": [RATE]})
     for markup in ("<script>", "<b>", "<i>", "<u>", "<s>", "<em>", "http"):
         assert markup not in text
-    assert '<td class="verdict warn">warn</td><td>&lt;i&gt;</td>' in text
+    assert '<td class="verdict warn">warning</td><td>&lt;i&gt;</td>' in text
 
 
 def test_slate_rules_are_counted() -> None:
@@ -127,7 +128,10 @@ def test_off_policy_estimates_stand_beside_the_replay_where_there_are_some() -> 
     found = Findings("logged order", [RAIL], [RATE], {})
     html = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=[], checks=[CHECK, untold])
     section = html.split(heading)[1].split("<h2>")[0]
-    assert "<td>disagrees</td><td>&lt;b&gt;_rate<br><small>change against champion 2</small>" in section
+    assert (
+        "<td>disagrees</td><td>&lt;b&gt;_rate<br><small>events per examined impression</small><br>" in section
+    )
+    assert "<small>change against champion 2</small>" in section
     for figure in ("+5.0% [+1.0%", "+20.0% [+10.0%", "+15.0% [+5.0%", "1,234", "12.5", "place_dr"):
         assert figure in section
     assert "inconclusive: no &lt;u&gt; places" in section
@@ -154,14 +158,20 @@ def test_what_a_contract_describes_is_told_by_its_description() -> None:
     text = simulation_page(Heading("t", []), words, found=found, rules=[], notes=[])
     assert "<td>coverage<br><small>small &amp; new shops</small></td>" in text
     assert "<td>legal of release 7<br><small>what nobody may sell</small></td>" in text
-    assert "ago<br><small>how often people &lt;praised&gt; it</small></td>" in text
-    assert "<td>like_rate<br><small>how often people &lt;praised&gt; it</small></td>" in text
-    assert "<small>how often" not in text.split("By segment")[1]  # the table above says it once
+    assert "ago<br><small>events per examined impression: people &lt;praised&gt; it</small></td>" in text
+    assert (
+        "<td>like_rate<br><small>events per examined impression: people &lt;praised&gt; it</small></td>"
+        in text
+    )
+    assert "<small>events per" not in text.split("By segment")[1]  # the table above says it once
 
 
 def test_the_page_begins_with_what_was_judged() -> None:
     rails = [RAIL, replace(RAIL, outcome=Outcome.INCONCLUSIVE), replace(RAIL, outcome=Outcome.PASS)]
     heading = Heading("t", ["slates of 3"])
-    for judged, said in ((rails, "3 verdicts: 1 inconclusive, 1 warn, 1 pass"), ([], "Nothing was judged")):
+    for judged, said in (
+        (rails, "3 verdicts: 1 inconclusive, 1 warning, 1 pass"),
+        ([], "Nothing was judged"),
+    ):
         html = simulation_page(heading, WORDS, found=Findings("r", judged, [], {}), rules=[], notes=[])
         assert f'</h1>\n<p class="facts">{said}</p>\n<p class="facts">slates of 3</p>' in html

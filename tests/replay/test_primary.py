@@ -41,18 +41,18 @@ WHOLE = _change(0.0, 0.02)
     ],
 )
 def test_the_lower_bound_is_one_sided(value: float, error: float, outcome: Outcome) -> None:
-    verdict = judge_primary(MARGIN, _change(value, error), against="champion 1", run="r")
+    verdict = judge_primary(MARGIN, _change(value, error), run="r")
     assert verdict.outcome is outcome
     assert verdict.holds
 
 
 def test_a_margin_of_few_standard_errors_is_said_with_the_data_that_it_needs() -> None:
-    verdict = judge_primary(MARGIN, _change(0.0, 0.05), against="champion 1", run="r")
+    verdict = judge_primary(MARGIN, _change(0.0, 0.05), run="r")
     assert "the margin is 1 standard error, and below 2.5" in verdict.reason
-    wider = judge_primary(MARGIN, _change(0.0, 0.025), against="champion 1", run="r")
+    wider = judge_primary(MARGIN, _change(0.0, 0.025), run="r")
     assert "the margin is 2 standard errors, and" in wider.reason
     growth = (Growth(days=7, by_day=0.0175, shared=0.0), Growth(days=7, by_day=0.014, shared=0.0001))
-    planned = judge_primary(MARGIN, replace(_change(0.0, 0.05), growth=growth), against="champion 1", run="r")
+    planned = judge_primary(MARGIN, replace(_change(0.0, 0.05), growth=growth), run="r")
     assert planned.power is not None
     least = (math.log(0.95) / 2.486485) ** 2  # the variance of the log change that is asked for
     assert planned.power.days_needed == math.ceil(max(0.0175 / least, 0.014 / (least - 0.0001)))
@@ -60,18 +60,14 @@ def test_a_margin_of_few_standard_errors_is_said_with_the_data_that_it_needs() -
 
 def test_without_a_margin_only_what_is_better_passes() -> None:
     none = Primary(relative_decrease_max=0.0)
-    better, equal = (
-        judge_primary(none, _change(value, 0.03), against="popularity", run="r") for value in (0.06, 0.0)
-    )
+    better, equal = (judge_primary(none, _change(value, 0.03), run="r") for value in (0.06, 0.0))
     assert (better.outcome, equal.outcome) == (Outcome.PASS, Outcome.INCONCLUSIVE)
     assert str(equal.threshold) == "no fall"
     assert equal.reason.endswith("without a margin only what is better passes")
 
 
 def test_what_may_not_be_judged_holds() -> None:
-    verdict = judge_primary(
-        MARGIN, replace(_change(0.3, 0.01), reason="no propensities"), against="the log", run="r"
-    )
+    verdict = judge_primary(MARGIN, replace(_change(0.3, 0.01), reason="no propensities"), run="r")
     assert (verdict.outcome, verdict.holds, verdict.reason) == (Outcome.INCONCLUSIVE, True, "no propensities")
     assert (verdict.doubt, verdict.power) == ("no propensities", None), "more rows would not tell it"
 
@@ -79,7 +75,7 @@ def test_what_may_not_be_judged_holds() -> None:
 def test_a_baseline_whose_costs_outweigh_its_gains_is_said_to_have_no_share() -> None:
     lost = Estimate(-0.3, -0.4, -0.2, 900)
     measured = replace(_change(float("nan"), 0.0), baseline=lost)
-    verdict = judge_primary(MARGIN, measured, against="champion 1", run="r")
+    verdict = judge_primary(MARGIN, measured, run="r")
     assert (verdict.outcome, verdict.holds) == (Outcome.INCONCLUSIVE, True)
     assert verdict.reason.endswith("the baseline is -0.3, and no change is a share of that")
 

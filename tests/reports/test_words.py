@@ -29,9 +29,9 @@ def test_every_task_of_this_repository_is_described(surface: str) -> None:
 def test_a_release_stands_beside_the_champion_or_what_the_surface_names_for_a_first(tmp_path: Path) -> None:
     contracts = load_surface(SURFACES, "weekly_circular")
     assert vocabulary(contracts, champion=3).baseline == "champion 3"
-    assert vocabulary(contracts, champion=None).baseline == "the order of popularity"
+    assert vocabulary(contracts, champion=None).baseline == "order of popularity"
     logged = load_surface(write_surface(tmp_path), "feed")
-    assert vocabulary(logged, champion=None).baseline == "the logged order"
+    assert vocabulary(logged, champion=None).baseline == "logged order"
 
 
 def test_what_is_no_task_has_no_family_and_what_is_no_metric_is_none() -> None:

@@ -9,13 +9,12 @@
 What a reviewer reads comes from the stores alone: Airflow's users can write what its steps hand on.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import pinned_utility
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answers_of
@@ -32,7 +31,6 @@ from tasks.promotion.moves.rules import (
 )
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
-from tasks.promotion.pages.reasons import say_reasons
 from tasks.reports.words import Vocabulary, vocabulary
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Manifest
@@ -123,7 +121,6 @@ def show(
         canary_permitted=dossier.canary_permitted,
     )
     words = vocabulary(workspace.contracts, champion=champion)
-    case = _in_words(case, dossier.verdicts, words)
     first = _first_screen(workspace, case, dossier, (manifest, old), words)
     return write_case(case, dossier.gates, first, why=why, support=support, links=links)
 
@@ -145,18 +142,6 @@ def _gate_run(workspace: Workspace, release: int) -> str:
     if run is None:
         raise StoreError(f"MLflow holds no finished run of the gate on release {release}: judge it again")
     return run
-
-
-def _in_words(case: Case, verdicts: Sequence[Verdict], words: Vocabulary) -> Case:
-    """Say warnings, and what an override lifts, as sentences with the names of what was judged."""
-
-    def in_words(lines: Sequence[str]) -> tuple[str, ...]:
-        return tuple(reason.line for reason in say_reasons(lines, verdicts, words))
-
-    override = case.terms.override
-    if override is not None:
-        override = replace(override, verdicts=in_words(override.verdicts))
-    return replace(case, warnings=in_words(case.warnings), terms=replace(case.terms, override=override))
 
 
 def _first_screen(

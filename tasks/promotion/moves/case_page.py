@@ -39,7 +39,7 @@ def write_case(
     """
     blocks = (
         [_verdict(case, verdicts)],
-        [plain_markdown(first.sentence)],
+        [plain_markdown(first.primary)],
         [f"Reason given for the promotion: {plain_markdown(why)}"],
         _terms_of(case),
         _warned(case.warnings),
@@ -56,23 +56,23 @@ def write_case(
 def _verdict(case: Case, verdicts: Sequence[Verdict]) -> str:
     counts = Counter(verdict.outcome for verdict in verdicts)
     counted = ", ".join(f"{counts[outcome]} {spoken(outcome)}" for outcome in Outcome if counts[outcome])
-    beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
-    return f"The gates say **{case.verdict}** {beside}: {counted}."
+    compared = "no champion" if case.champion is None else f"champion {case.champion}"
+    return f"**{case.verdict}**, compared with {compared}: {counted}."
 
 
 def _terms_of(case: Case) -> Iterator[str]:
     """Say how far it is to move, and what is overridden for it."""
     if (share := case.terms.share) is not None:
-        yield f"It is to be the **canary**: {share:.3g} of the traffic, beside champion {case.champion}."
+        yield f"Requested as the **canary**: {share:.3g} of the traffic, next to champion {case.champion}."
     if (override := case.terms.override) is not None:
-        yield f"An **override** is asked for by {override.role}: {plain_markdown(override.why)}. It lifts"
+        yield f"**Override** requested by {override.role}: {plain_markdown(override.why)}. It lifts"
         yield ""
         yield from (f"- {plain_markdown(verdict)}" for verdict in override.verdicts)
 
 
 def _warned(warnings: Sequence[str]) -> Iterator[str]:
     if warnings:
-        yield "The gates warn of"
+        yield "Warnings"
     for line in warnings[:_WARNINGS]:
         yield f"- {plain_markdown(line)}"
     if len(warnings) > _WARNINGS:
@@ -82,7 +82,9 @@ def _warned(warnings: Sequence[str]) -> Iterator[str]:
 def _changed(case: Case, first: FirstScreen) -> Iterator[str]:
     """Show what is not the champion's, and what is."""
     rows = [[change.of, change.words] for change in first.changes]
-    return markdown_table([f"against champion {case.champion}", "what changed"], rows) if rows else iter(())
+    return (
+        markdown_table(["component", f"changes since champion {case.champion}"], rows) if rows else iter(())
+    )
 
 
 def _rails(first: FirstScreen) -> Iterator[str]:
@@ -91,12 +93,12 @@ def _rails(first: FirstScreen) -> Iterator[str]:
         [
             f"{rail.metric}: {rail.meaning}" if rail.meaning else rail.metric,
             rail.observed or "not measured",
-            rail.allowed,
+            rail.limit,
             spoken(rail.outcome),
         ]
         for rail in first.rails[:_RAILS]
     ]
-    return markdown_table(["guardrail", "observed", "allowed", "verdict"], rows) if rows else iter(())
+    return markdown_table(["metric", "observed", "limit", "outcome"], rows) if rows else iter(())
 
 
 def _harmed(first: FirstScreen) -> Iterator[str]:

@@ -11,8 +11,7 @@ from tasks.contracts.metrics import MetricKind
 from tasks.errors import ContractError
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
-from tasks.reports.metric_words import say_meaning, write_interval
-from tasks.reports.numbers import format_estimate
+from tasks.reports.phrases import describe_subject, name_subject, write_change, write_interval
 from tasks.reports.words import Vocabulary
 
 _MOST_MOVERS: Final = 10
@@ -59,14 +58,14 @@ def list_movers(measured: Sequence[Measured]) -> list[Measured]:
 
 
 def say_mover(one: Measured, words: Vocabulary) -> Mover:
-    """Say a share of looks in words, before and now."""
-    metric = one.subject.decided
+    """Return a share of examined impressions under the baseline and the release."""
     before, now = (
-        "" if seen is None or math.isnan(seen.value) else write_interval(metric, seen, words)
+        "" if seen is None or math.isnan(seen.value) else write_interval(one.subject, seen, words)
         for seen in (one.baseline, one.policy)
     )
-    meaning = say_meaning(one.subject, words)
-    return Mover(str(one.subject), meaning, before, now, format_estimate(one.relative, relative=True))
+    meaning = describe_subject(one.subject, words)
+    change = "" if one.relative is None else write_change(one.relative)
+    return Mover(name_subject(one.subject, words), meaning, before, now, change)
 
 
 def _moved(one: Measured) -> float:

@@ -32,7 +32,6 @@ from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs
 from tasks.promotion.pages.next_steps import say_after_override
 from tasks.promotion.pages.proxy_figures import draw_proxy
 from tasks.promotion.pages.rails import BASELINE_AT, BOUND_AT
-from tasks.promotion.pages.reasons import Reason, say_reasons
 from tasks.promotion.pages.task_rows import SIZE, list_tasks
 from tasks.promotion.pages.verdict_table import tabulate_verdicts
 from tasks.promotion.readiness.facts import ReadinessLine
@@ -45,7 +44,7 @@ from tasks.stores.manifest import Manifest
 
 _SECTIONS = {
     "first": "Verdict",
-    "why": "In detail",
+    "why": "Reasons",
     "decision": "Decision",
     "tasks": "Tasks",
     "calibration": "Calibration",
@@ -53,7 +52,7 @@ _SECTIONS = {
     "shadow": "Shadow",
     "lineage": "Lineage",
     "readiness": "Readiness",
-    "verdicts": "All verdicts",
+    "verdicts": "All checks",
 }
 """The sections by their anchors, in the order of the page; that of readiness where it was looked at."""
 _PNG = b"\x89PNG"
@@ -180,8 +179,8 @@ class Dossier:
             beside=self.words.baseline,
             baseline_at=BASELINE_AT,
             bound_at=BOUND_AT,
-            reasons=self._in_words(self.decision.reasons if isinstance(self.decision, Hold) else ()),
-            warnings=self._in_words(self.warnings),
+            reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
+            warnings=self.warnings,
             notes=self.notes,
             worths=self.worths,
             described={name: task.did for name, task in self.words.tasks.items()},
@@ -208,9 +207,6 @@ class Dossier:
             runs=list_runs(self.verdicts, self.mlflow),
             table=tabulate_verdicts(self.verdicts, self.words, self.mlflow),
         )
-
-    def _in_words(self, lines: Sequence[str]) -> list[Reason]:
-        return say_reasons(lines, self.verdicts, self.words)
 
     def _facts(self) -> list[str]:
         later = [f"judged as of {self.judged_as_of}"] if self.judged_as_of not in {None, self.as_of} else []

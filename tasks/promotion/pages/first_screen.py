@@ -1,27 +1,29 @@
-"""What an approver reads first: the verdict, why, what to do, what changed, the bounds, who is harmed."""
+"""The first screen of a dossier: verdict, primary metric, what holds the release, next step, changes."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.decision import holds_release
+from tasks.promotion.decision import find_holding, holds_release
 from tasks.promotion.pages.changes import POLICY_ROWS, Change
 from tasks.promotion.pages.next_steps import say_next
 from tasks.promotion.pages.rails import Rail, draw_rails
-from tasks.promotion.pages.sentences import say_verdict
 from tasks.promotion.pages.worst_first import order_worst_first
-from tasks.reports.words import Vocabulary
+from tasks.reports.numbers import format_count, spoken
+from tasks.reports.phrases import phrase_verdict
+from tasks.reports.words import Vocabulary, say_outcomes
 
-_MOST_HARMED = 8
+_MOST_ROWS = 8
 _UNTOLD = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
-_UNHARMED = "No segment is shown to be harmed."
+_UNHARMED = "No segment is harmed beyond its limit."
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Whose first screen it is: the release, the champion that it stands beside, and the gates' decision."""
+    """The release, the champion that it is compared with, and the decision of the gates."""
 
     surface: str
     release: int
@@ -33,11 +35,19 @@ class Subject:
 class FirstScreen:
     """What is read in two minutes.
 
-    ``more_harmed`` counts the segments beyond those that are named; ``unharmed`` is said where none is.
+    Attributes
+    ----------
+    sentence : how many verdicts hold the release, of how many.
+    primary : the phrase of the primary metric; empty where it was not evaluated.
+    holding, more_holding : phrases of the verdicts on the whole that hold the release, and how many follow.
+    harmed, more_harmed : the same of harmed segments; ``unharmed`` is printed where there is none.
     """
 
     verdict: Literal["promote", "hold"]
     sentence: str
+    primary: str
+    holding: tuple[str, ...]
+    more_holding: int
     next_step: str
     changes: tuple[Change, ...]
     rails: tuple[Rail, ...]
@@ -54,14 +64,24 @@ def first_screen(
     Parameters
     ----------
     verdicts : of every gate.
-    changes : against the champion.
+    changes : compared with the champion.
     """
-    worst = next(iter(order_worst_first(verdicts, words)), None)
+    ordered = order_worst_first(verdicts, words)
+    worst = next(iter(ordered), None)
     held = subject.verdict == "hold"
-    harmed = [verdict for verdict in order_worst_first(verdicts, words) if verdict.harms_segment]
+    harmed = [verdict for verdict in ordered if verdict.harms_segment]
+    primary = next((v for v in verdicts if v.subject.name == words.primary and v.segment == ALL), None)
+    holding = [
+        verdict
+        for verdict in ordered
+        if holds_release(verdict, words.inconclusive) and verdict is not primary and not verdict.harms_segment
+    ]
     return FirstScreen(
         verdict=subject.verdict,
-        sentence=_say_why(worst, verdicts, words, held=held),
+        sentence=_summarize(verdicts, words, held=held),
+        primary="" if primary is None else phrase_verdict(primary, words),
+        holding=tuple(phrase_verdict(verdict, words) for verdict in holding[:_MOST_ROWS]),
+        more_holding=max(len(holding) - _MOST_ROWS, 0),
         next_step=say_next(
             worst,
             surface=subject.surface,
@@ -72,37 +92,33 @@ def first_screen(
         ),
         changes=tuple(changes),
         rails=tuple(draw_rails(verdicts, words)),
-        harmed=tuple(say_verdict(verdict, words) for verdict in harmed[:_MOST_HARMED]),
-        more_harmed=max(len(harmed) - _MOST_HARMED, 0),
+        harmed=tuple(phrase_verdict(verdict, words) for verdict in harmed[:_MOST_ROWS]),
+        more_harmed=max(len(harmed) - _MOST_ROWS, 0),
         unharmed=_say_unharmed(verdicts),
     )
 
 
-def _say_why(worst: Verdict | None, verdicts: Sequence[Verdict], words: Vocabulary, *, held: bool) -> str:
+def _summarize(verdicts: Sequence[Verdict], words: Vocabulary, *, held: bool) -> str:
+    """Count the verdicts that hold a release, and all of them."""
     if not verdicts:
-        return "No gate has judged it."
-    if worst is None:
-        return (
-            "Nothing is worse than it may be." if not held else "Nothing could be told: no verdict is a pass."
-        )
-    if held:
-        others = sum(holds_release(verdict, words.inconclusive) for verdict in verdicts) - 1
-        more = f" {others} more verdict{'s hold' if others > 1 else ' holds'} it too." if others > 0 else ""
-        return f"{say_verdict(worst, words)}{more}"
-    passed = sum(verdict.outcome is Outcome.PASS for verdict in verdicts)
-    primary = next((v for v in verdicts if str(v.subject) == words.primary and v.segment == ALL), None)
-    sentences = [f"No gate holds it: {passed} of {len(verdicts)} verdicts pass."]
-    if primary is not None and primary != worst:
-        sentences.append(say_verdict(primary, words))
-    return " ".join((*sentences, f"The most doubtful: {say_verdict(worst, words)}"))
+        return "No gate was evaluated."
+    counted = f"{say_outcomes(verdicts)}."
+    if not held:
+        return f"No verdict holds it. {counted}"
+    holding = find_holding(verdicts, inconclusive=words.inconclusive)
+    if not holding:
+        return f"Held: no verdict is a pass. {counted}"
+    counts = Counter(spoken(verdict.outcome) for verdict in holding)
+    by = ", ".join(f"{format_count(n)} {outcome}" for outcome, n in counts.most_common())
+    return f"Held by {by}. {counted}"
 
 
 def _say_unharmed(verdicts: Sequence[Verdict]) -> str:
-    """Say that no segment is harmed, and of how many that is not known."""
+    """Return that no segment is harmed, and in how many that is inconclusive."""
     judged = {verdict.segment for verdict in verdicts} - {ALL}
     untold = {verdict.segment for verdict in verdicts if verdict.outcome in _UNTOLD} - {ALL}
     if not judged:
-        return "No segment was judged."
+        return "No segment was evaluated."
     if not untold:
         return _UNHARMED
-    return f"{_UNHARMED} In {len(untold)} of the {len(judged)} that were judged something cannot be told."
+    return f"{_UNHARMED} {len(untold)} of {len(judged)} evaluated segments have inconclusive verdicts."

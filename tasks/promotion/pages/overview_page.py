@@ -24,7 +24,6 @@ from tasks.promotion.overview import (
     Overview,
     StoredCalendar,
 )
-from tasks.promotion.pages.reasons import Reason
 from tasks.reports.numbers import format_counted, spoken
 from tasks.reports.render import render
 
@@ -82,7 +81,7 @@ class _ReleaseRow:
     verdict: str
     counts: str
     dossier: str
-    reasons: tuple[Reason, ...]
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True)

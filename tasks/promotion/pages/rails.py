@@ -17,8 +17,7 @@ from typing import Final
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import NO_THRESHOLD, Threshold
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
-from tasks.reports.metric_words import say_meaning, write_interval, write_level
-from tasks.reports.numbers import format_change, format_estimate, format_share
+from tasks.reports.phrases import describe_subject, name_subject, write_change, write_interval, write_limit
 from tasks.reports.words import Vocabulary
 
 _LEFT, _RIGHT = -1.0, 3.0
@@ -46,7 +45,7 @@ class Rail:
     meaning: str
     outcome: str
     observed: str
-    allowed: str
+    limit: str
     value: float | None
     low: float | None
     high: float | None
@@ -80,11 +79,11 @@ def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
             low, high = sorted((_place(seen.low, bounds, seen), _place(seen.high, bounds, seen)))
             beyond = max(badness(seen.low, bounds, seen), badness(seen.high, bounds, seen)) > _RIGHT
     return Rail(
-        metric=str(verdict.subject),
-        meaning=say_meaning(verdict.subject, words),
+        metric=name_subject(verdict.subject, words),
+        meaning=describe_subject(verdict.subject, words),
         outcome=verdict.outcome.value,
         observed=_observed(verdict, words),
-        allowed=_allowed(verdict, words) + (f" against {verdict.against}" if verdict.against else ""),
+        limit=write_limit(verdict, words) + (f" vs {verdict.against}" if verdict.against else ""),
         value=value,
         low=low,
         high=high,
@@ -102,43 +101,11 @@ def _baseline(verdict: Verdict) -> float | None:
 
 
 def _observed(verdict: Verdict, words: Vocabulary) -> str:
-    """Write what was seen; a share as one, and what has no interval says so."""
+    """Write the figure with its interval."""
     seen = verdict.observed
     if seen is None or math.isnan(seen.value):
-        return "rose from nothing" if verdict.outcome in _BROKEN else ""
-    if verdict.relative:
-        return (
-            format_estimate(seen, relative=True)
-            if seen.known
-            else f"{format_change(seen.value)}, no interval"
-        )
-    return write_interval(verdict.subject.decided, seen, words)
-
-
-def _allowed(verdict: Verdict, words: Vocabulary) -> str:
-    """Write the bound in the unit of what was seen."""
-    bounds = verdict.threshold
-    if not bounds.bounded:
-        return bounds.words
-    upper = math.isfinite(bounds.high)
-    if verdict.relative:
-        return _allowed_change(bounds.high if upper else bounds.low, upper=upper)
-    end = write_level(verdict.subject.decided, bounds.high if upper else bounds.low, words)
-    return f"at {'most' if upper else 'least'} {end}"
-
-
-def _allowed_change(end: float, *, upper: bool) -> str:
-    """Write a bound on a change.
-
-    Examples
-    --------
-    >>> _allowed_change(2.0, upper=True), _allowed_change(-0.05, upper=False), _allowed_change(0, upper=False)
-    ('rise of 200%', 'fall of 5%', 'no fall')
-    """
-    if not end:
-        return "no rise" if upper else "no fall"
-    change = f"{'rise' if end > 0 else 'fall'} of {format_share(abs(end))}"
-    return change if upper == (end > 0) else f"{change} or more"
+        return "above a baseline of 0" if verdict.outcome in _BROKEN else ""
+    return write_change(seen) if verdict.relative else write_interval(verdict.subject, seen, words)
 
 
 def _place(value: float, bounds: Threshold, seen: Estimate | None) -> float:

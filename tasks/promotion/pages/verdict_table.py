@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict
 from tasks.promotion.pages.lineage import MlflowPages
-from tasks.promotion.pages.sentences import say_verdict
+from tasks.reports.phrases import phrase_verdict
 from tasks.reports.words import Vocabulary
 
 
@@ -36,7 +36,7 @@ def tabulate_verdicts(verdicts: Sequence[Verdict], words: Vocabulary, pages: Mlf
     """Lay out all verdicts, the worst first; what passed, and what has no rule, stands apart."""
     numbers = {gate: n for n, gate in enumerate(dict.fromkeys(verdict.gate for verdict in verdicts))}
     ordered = sorted(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.outcome))
-    rows = [VerdictRow(v, say_verdict(v, words), numbers[v.gate], pages.run(v.evidence)) for v in ordered]
+    rows = [VerdictRow(v, phrase_verdict(v, words), numbers[v.gate], pages.run(v.evidence)) for v in ordered]
     quiet = {Outcome.PASS, Outcome.NO_RULE}
     return VerdictTable(
         looked_at=[row for row in rows if row.verdict.outcome not in quiet],

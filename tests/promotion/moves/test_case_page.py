@@ -23,19 +23,22 @@ VERDICTS = (
 
 
 def a_rail(metric: str, outcome: str) -> Rail:
-    return Rail(metric, "", outcome, "+5.0% [+1.0%, +9.0%]", "rise of 4.0%", 50.0, 40.0, 60.0, beyond=False)
+    return Rail(metric, "", outcome, "+5.0 % (+1.0 to +9.0 %)", "limit +4 %", 50.0, 40.0, 60.0, beyond=False)
 
 
 FIRST = FirstScreen(
     verdict="promote",
-    sentence="People hid it 5% more often.",
+    sentence="No verdict holds it.",
+    primary="observed utility +5.0 % vs champion 3: pass",
+    holding=(),
+    more_holding=0,
     next_step="Ask.",
     changes=(
         Change("policy", "click 0.4 -> 1.6; share none -> 2", differs=True),
         Change("code", "the same", differs=False),
     ),
     rails=(a_rail("hide_rate", "warn"), a_rail("click_rate", "pass")),
-    harmed=("Where tenure is new, people hid it 9% more often.",),
+    harmed=("hide rate, tenure = new: +9.0 % vs champion 3: warning",),
     more_harmed=0,
 )
 
@@ -52,30 +55,30 @@ def page(
 
 
 def test_the_whole_page_reads_like_this() -> None:
-    case = a_case(changed=("utility",), warnings=("decision warn: hide_rate +5.0%",))
+    case = a_case(changed=("utility",), warnings=("decision: hide rate +5.0 % vs champion 3: warning",))
     links = {"release 4": "http://mlflow/4", "champion 3": "http://mlflow/3", "dossier": ""}
     assert page(case, support=Support(experiment="feed-142"), links=links) == "\n".join(
         [
-            "The gates say **promote** beside champion 3: 2 pass, 1 warn, 1 no rule.",
+            "**promote**, compared with champion 3: 2 pass, 1 warning, 1 no limit set.",
             "",
-            "People hid it 5% more often.",
+            "observed utility +5.0 % vs champion 3: pass",
             "",
             "Reason given for the promotion: carts rose",
             "",
-            "The gates warn of",
-            "- decision warn: hide_rate +5.0%",
+            "Warnings",
+            "- decision: hide rate +5.0 % vs champion 3: warning",
             "",
-            "| against champion 3 | what changed |",
+            "| component | changes since champion 3 |",
             "| --- | --- |",
             "| policy | click 0.4 -> 1.6; share none -> 2 |",
             "| code | the same |",
             "",
-            "| guardrail | observed | allowed | verdict |",
+            "| metric | observed | limit | outcome |",
             "| --- | --- | --- | --- |",
-            "| hide_rate | +5.0% [+1.0%, +9.0%] | rise of 4.0% | warn |",
-            "| click_rate | +5.0% [+1.0%, +9.0%] | rise of 4.0% | pass |",
+            "| hide_rate | +5.0 % (+1.0 to +9.0 %) | limit +4 % | warning |",
+            "| click_rate | +5.0 % (+1.0 to +9.0 %) | limit +4 % | pass |",
             "",
-            "- Harmed: Where tenure is new, people hid it 9% more often.",
+            "- Harmed: hide rate, tenure = new: +9.0 % vs champion 3: warning",
             "",
             "It changes utility.yaml. Supported by the experiment feed-142.",
             "",
@@ -97,9 +100,9 @@ def test_a_release_that_changes_no_policy_says_so() -> None:
 
 def test_the_first_release_has_nothing_to_change() -> None:
     told = page(a_case(champion=None), first=replace(FIRST, changes=()))
-    assert "**promote** without a champion: 2 pass" in told
+    assert "**promote**, compared with no champion: 2 pass" in told
     assert "It is the first" in told
-    assert "what changed" not in told
+    assert "changes since" not in told
 
 
 def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
@@ -109,7 +112,7 @@ def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
 
 def test_words_of_a_contract_cannot_pass_for_markup() -> None:
     odd = replace(
-        FIRST, sentence="<img src=x>", harmed=("<script>",), changes=(Change("<b>", "a | b", differs=True),)
+        FIRST, primary="<img src=x>", harmed=("<script>",), changes=(Change("<b>", "a | b", differs=True),)
     )
     told = page(a_case(), first=odd)
     for markup in ("<img", "<script", "<b>"):
@@ -118,7 +121,7 @@ def test_words_of_a_contract_cannot_pass_for_markup() -> None:
 
 
 def test_where_nobody_is_harmed_that_is_said() -> None:
-    assert "No segment is shown to be harmed." in page(a_case(), first=replace(FIRST, harmed=()))
+    assert "No segment is harmed beyond its limit." in page(a_case(), first=replace(FIRST, harmed=()))
 
 
 def test_a_page_stays_short_whatever_there_is_to_say() -> None:
@@ -137,29 +140,29 @@ def test_a_page_stays_short_whatever_there_is_to_say() -> None:
     assert len(lines) <= 40
     assert "- and 47 more, in the dossier" in lines
     assert "- and 25 more segments, in the dossier" in lines
-    assert "| metric_5 | +5.0% [+1.0%, +9.0%] | rise of 4.0% | warn |" in lines
+    assert "| metric_5 | +5.0 % (+1.0 to +9.0 %) | limit +4 % | warning |" in lines
 
 
 def test_a_canary_and_an_override_are_said_with_every_verdict_that_is_lifted() -> None:
     over = Override(
-        "safety", "a <b>sale tonight", ("shadow block: overlap_at_k 0.2", "decision block: buy_rate")
+        "safety", "a <b>sale tonight", ("shadow: overlap 20 %: block", "decision: buy rate: block")
     )
     lines = page(a_case(verdict="hold", terms=Terms(0.05, over))).splitlines()
-    assert "It is to be the **canary**: 0.05 of the traffic, beside champion 3." in lines
-    (asked,) = [line for line in lines if "override" in line]
-    assert asked == "An **override** is asked for by safety: a &lt;b>sale tonight. It lifts"
-    assert [line for line in lines if line.startswith("- ") and " block: " in line] == [
+    assert "Requested as the **canary**: 0.05 of the traffic, next to champion 3." in lines
+    (asked,) = [line for line in lines if "Override" in line]
+    assert asked == "**Override** requested by safety: a &lt;b>sale tonight. It lifts"
+    assert [line for line in lines if line.startswith("- ") and line.endswith(": block")] == [
         f"- {plain_markdown(verdict)}" for verdict in over.verdicts
     ]
 
 
 def test_a_promotion_as_it_is_says_nothing_of_either() -> None:
     assert "canary" not in page(a_case())
-    assert "override" not in page(a_case())
+    assert "Override" not in page(a_case())
 
 
 def test_a_guardrail_is_said_in_its_own_words_and_what_was_not_measured_says_so() -> None:
     odd = replace(a_rail("hide_rate", "metric_missing"), meaning="who says no is heard", observed="")
     told = page(a_case(), first=replace(FIRST, rails=(odd,), harmed=(), unharmed="No segment was judged."))
-    assert "| hide_rate: who says no is heard | not measured | rise of 4.0% | metric missing |" in told
+    assert "| hide_rate: who says no is heard | not measured | limit +4 % | not measured |" in told
     assert "No segment was judged." in told.splitlines()

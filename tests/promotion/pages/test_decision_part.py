@@ -51,8 +51,8 @@ def test_a_mover_is_said_in_words_and_as_shares() -> None:
     before, rise = Estimate(0.2, 0.18, 0.22, 9), Estimate(0.25, 0.2, 0.3, 9)
     ads = replace(share("ads", None, 0.25), baseline=before, relative=rise)
     said = say_mover(ads, WORDS)
-    assert (said.metric, said.meaning) == ("source_share:ads", "the share of looks that source ads gets")
-    assert (said.before, said.now, said.change) == ("20% [18%, 22%]", "25%", "+25.0% [+20.0%, +30.0%]")
+    assert (said.metric, said.meaning) == ("share of ads in source", "share of examined impressions")
+    assert (said.before, said.now, said.change) == ("20 % (18 to 22 %)", "25 %", "+25.0 % (+20.0 to +30.0 %)")
 
 
 def test_a_mover_of_no_metric_and_without_a_figure_has_no_words() -> None:

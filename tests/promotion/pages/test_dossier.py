@@ -86,13 +86,18 @@ def composed(*terms: dict[str, object]) -> UtilityComposition:
 def test_the_page_begins_with_the_verdict_and_says_why() -> None:
     page = DOSSIER.to_html()
     assert '<h1>feed release 7: <span class="hold">hold</span></h1>' in page
-    said = "Where source is &lt;ads&gt;, people did click 30% more often than it predicts; 10% less to 10% more is"
     order = [
         page.index(part)
-        for part in ("<h1>", said, "What to do next", "Why it is held", "Not measurable with these data")
+        for part in (
+            "<h1>",
+            "Held by",
+            "Next step",
+            "Why this release is held",
+            "Not measurable with these data",
+        )
     ]
     assert order == sorted(order)
-    assert page.index("Not measurable with these data") < page.index("<h2>All verdicts")
+    assert page.index("Not measurable with these data") < page.index("<h2>All checks")
 
 
 def test_the_page_is_self_contained_and_escapes_what_it_shows() -> None:
@@ -347,17 +352,14 @@ def beside_a_champion() -> Dossier:
 def test_the_first_screen_says_it_in_words_that_people_know() -> None:
     page = beside_a_champion().to_html()
     first = page[page.index('id="first"') : page.index('id="why"')]
-    assert "Where source is &lt;ads&gt;, people &lt;opened&gt; it 30% more often than it predicts" in first, (
-        "a broken bound comes before what cannot be told"
-    )
-    assert "What changed against champion 6" in first
+    assert "Changes since champion 6" in first
     assert (
         '<tr class="differs"><th scope="row">data</th><td>labels as of 2026-05-01, 2 days newer</td></tr>'
         in first
     )
     assert '<tr><th scope="row">code</th><td>the same</td></tr>' in first
-    assert 'aria-label="click_rate: +11.1% [+2.4%, +22.0%], allowed rise of 10%, inconclusive"' in first
-    assert first.count("<li>Where source is &lt;ads&gt;") == 1, "the harmed segment by its name"
+    assert 'aria-label="click rate: +11.1 % (+2.4 to +22.0 %); limit +10 %: inconclusive"' in first
+    assert first.count("<li>calibration of click, source = &lt;ads&gt;: 1.3") == 1, "the harmed segment"
 
 
 def test_every_section_is_reached_from_the_navigation() -> None:
@@ -374,7 +376,7 @@ def test_the_sections_hold_what_an_engineer_digs_for() -> None:
     assert '<td class="number">-8</td>' in sections["decision"], "a hide in units of a click"
     assert "night, where hour is &lt;late&gt;" in sections["decision"]
     assert "<strong>banned</strong>" in sections["decision"]
-    assert "source_share:&lt;ads&gt;" in sections["decision"]
+    assert "share of &lt;ads&gt; in source" in sections["decision"]
     assert "people &lt;opened&gt; it" in sections["tasks"]
     assert sections["tasks"].count("<circle cx=") == 1
     assert "2026-04-01: mature, 9 labels, 1 not 0" in sections["labels"]
@@ -428,7 +430,7 @@ def test_hostile_words_are_escaped_in_every_section() -> None:
 
 def test_a_first_release_says_that_there_is_nothing_beside_it() -> None:
     page = DOSSIER.to_html()
-    assert "There is no champion to compare with: it is the first." in page
+    assert "First release: no champion to compare with." in page
     assert "It is the first release: there is none beside which it could be shadowed." in page
     assert "kept no calendar" in page
 
@@ -473,18 +475,19 @@ def test_people_read_outcomes_in_words_and_filters_know_their_codes() -> None:
     assert 'data-outcome="no_rule"' in page
 
 
-def test_why_it_is_held_is_said_in_sentences_with_the_names_below() -> None:
+def test_reasons_are_phrased_as_in_the_table_of_words() -> None:
     page = replace(DOSSIER, decision=decide_release([RATIO], inconclusive="hold")).to_html()
-    why = page[page.index("Why it is held") :]
-    assert "<li>Where source is &lt;ads&gt;, people did click 30% more often than it predicts" in why
-    assert "<small>calibration block: click.calibration_ratio at source=&lt;ads&gt;</small></li>" in why
+    why = page[page.index("Why this release is held") :]
+    assert "<li>calibration: calibration of click, source = &lt;ads&gt;: 1.3 (95 % CI 1.2 to 1.4;" in why
 
 
 def test_who_moves_is_said_in_words_and_as_shares() -> None:
     page = beside_a_champion().to_html()
-    said = "<small>the share of looks that source &lt;ads&gt; gets</small>"
-    assert f"<td>source_share:&lt;ads&gt;{said}</td>" in page
-    assert '<td class="number">90% [80%,\N{NO-BREAK SPACE}100%]</td>' in page
+    assert "<td>share of &lt;ads&gt; in source<small>share of examined impressions</small></td>" in page
+    assert (
+        '<td class="number">90\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}(80\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}100\N{NO-BREAK SPACE}%)</td>'
+        in page
+    )
 
 
 def test_one_request_and_one_expectation_are_told_in_the_singular() -> None:

@@ -17,7 +17,6 @@ from tasks.promotion.overview import (
 )
 from tasks.promotion.pages import overview_page
 from tasks.promotion.pages.overview_page import Card, Question, write_index, write_problem, write_surface
-from tasks.promotion.pages.reasons import Reason
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 CHAMPION = AliasedRelease("champion", 3, NOW - timedelta(days=9), NOW - timedelta(days=10), "promote")
@@ -87,14 +86,12 @@ def test_buttons_lead_to_the_pages_of_dags_and_nothing_is_sent_from_here() -> No
 
 def test_a_release_has_its_age_its_verdicts_and_its_dossier() -> None:
     judged = {
-        3: GateSummary(
-            "hold", (("pass", 40), ("inconclusive", 2)), (Reason("Clicks fell.", "decision block"),)
-        )
+        3: GateSummary("hold", (("pass", 40), ("inconclusive", 2)), ("decision: click rate -5.0 %: block",))
     }
     page = surface_page(summaries=judged)
     assert "champion 3 promote dossier 10 days 2026-03-10 12:00 UTC 40 pass, 2 inconclusive" in text_of(page)
     assert 'href="home_feed/releases/3/dossier"' in page
-    assert "What holds release 3 (champion) Clicks fell. decision block" in text_of(page)
+    assert "What holds release 3 (champion) decision: click rate -5.0 %: block" in text_of(page)
     assert "releases/4/dossier" not in page  # it was not judged yet
 
 

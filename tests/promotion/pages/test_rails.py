@@ -58,7 +58,7 @@ def test_no_change_is_drawn_where_it_lies_and_of_a_level_nowhere() -> None:
 def test_what_is_allowed_of_a_change_has_three_digits_and_a_direction() -> None:
     def allowed(bounds: Threshold) -> str:
         (drawn,) = draw_rails([rail("hide_rate", Outcome.PASS, 0.0, 0.0, 0.0, allowed=bounds)], WORDS)
-        return drawn.allowed
+        return drawn.limit
 
     bounds = (
         Threshold(high=2.0),
@@ -68,20 +68,20 @@ def test_what_is_allowed_of_a_change_has_three_digits_and_a_direction() -> None:
         Threshold(low=0.05),
     )
     assert [allowed(each) for each in bounds] == [
-        "rise of 200%",
-        "fall of 60%",
-        "no fall",
-        "no rise",
-        "rise of 5% or more",
+        "limit +200 %",
+        "limit -60 %",
+        "limit 0 %",
+        "limit 0 %",
+        "limit +5 %",
     ]
-    assert allowed(Threshold(high=-0.1)) == "fall of 10% or more"
+    assert allowed(Threshold(high=-0.1)) == "limit -10 %"
 
 
 def test_a_bound_on_a_change_against_an_anchor_names_it() -> None:
     anchored = replace(
         rail("hide_rate", Outcome.PASS, 0, 0, 0, allowed=Threshold(high=0.1)), against="release 1"
     )
-    assert draw_rails([anchored], WORDS)[0].allowed == "rise of 10% against release 1"
+    assert draw_rails([anchored], WORDS)[0].limit == "limit +10 % vs release 1"
 
 
 def test_a_rise_that_is_asked_for_is_bad_where_it_lacks() -> None:
@@ -96,7 +96,7 @@ def test_without_an_interval_there_is_a_mark_and_without_a_figure_nothing() -> N
         [rail("hide_rate", Outcome.PASS, 0.05, math.nan, math.nan, allowed=Threshold(high=0.1))], WORDS
     )
     assert (point.value, point.low, point.high) == (37.5, None, None)
-    assert point.observed == "+5.0%, no interval"
+    assert point.observed == "+5.0 %, no interval"
     untold = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.09, allowed=Threshold(high=0.1))
     reason = "not measurable offline (18 events)"
     assert draw_rails([replace(untold, reason=reason)], WORDS)[0].why == reason
@@ -113,11 +113,11 @@ def test_a_level_and_its_bound_have_one_unit() -> None:
         rail("coverage", Outcome.PASS, 0.3, 0.3, 0.3, allowed=least, relative=False),
         rail("source_entropy", Outcome.PASS, 1.25, 1.2, 1.3, allowed=Threshold(low=1.0), relative=False),
     ]
-    assert [(one.observed, one.allowed) for one in draw_rails(rows, WORDS)] == [
-        ("0.412%, no interval", "at most 5%"),
-        ("0.412% [0.3%, 0.5%]", "at most 5%"),
-        ("30%", "at least 10%"),
-        ("1.25 [1.2, 1.3]", "at least 1"),
+    assert [(one.observed, one.limit) for one in draw_rails(rows, WORDS)] == [
+        ("0.412 %, no interval", "at most 5 %"),
+        ("0.412 % (0.3 to 0.5 %)", "at most 5 %"),
+        ("30 %", "at least 10 %"),
+        ("1.25 (1.2 to 1.3)", "at least 1"),
     ]
 
 
@@ -131,7 +131,7 @@ def test_bounds_of_the_decision_on_the_whole_are_drawn_the_worst_first() -> None
         verdict("model", "click.auc", Outcome.BLOCK, 0.1, 0.1, 0.1),
         verdict("decision", "coverage", Outcome.NO_RULE, threshold=""),
     ]
-    assert [one.metric for one in draw_rails(rows, WORDS)] == ["report_rate", "observed_utility", "hide_rate"]
+    assert [one.metric for one in draw_rails(rows, WORDS)] == ["report rate", "observed utility", "hide rate"]
 
 
 def test_where_nothing_was_judged_a_declared_bound_alone_is_drawn() -> None:
@@ -141,7 +141,7 @@ def test_where_nothing_was_judged_a_declared_bound_alone_is_drawn() -> None:
         verdict("decision", "front", Outcome.WARN, threshold="no confirmed point is better"),
     ]
     drawn = [(one.metric, one.outcome) for one in draw_rails(rows, WORDS)]
-    assert drawn == [("front", "warn"), ("hide_rate", "no_rule")]
+    assert drawn == [("weights compared with the Pareto front", "warn"), ("hide rate", "no_rule")]
 
 
 @given(
@@ -167,6 +167,6 @@ def test_what_the_baseline_has_none_of_rose_from_nothing() -> None:
     missing = replace(broken, outcome=Outcome.METRIC_MISSING, reason="no log")
     drawn = draw_rails([broken, missing], WORDS)
     assert [(one.observed, one.value, one.why) for one in drawn] == [
-        ("rose from nothing", None, ""),
+        ("above a baseline of 0", None, ""),
         ("", None, "no log"),
     ]

@@ -5,6 +5,7 @@ from dataclasses import replace
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.pages.verdict_table import tabulate_verdicts
+from tasks.reports.phrases import phrase_verdict
 from tests.reports.vocabularies import WORDS, verdict
 
 VERDICTS = (
@@ -20,7 +21,9 @@ def test_what_passes_or_has_no_rule_stands_apart_and_the_worst_comes_first() -> 
     assert [str(row.verdict.subject) for row in table.looked_at] == ["hide.auc", "click.auc"]
     assert [str(row.verdict.subject) for row in table.passed] == ["click.rows", "overlap_at_k"]
     assert table.looked_at[0].address == "http://mlflow/#/experiments/7/runs/r1"
-    assert all(row.sentence.endswith(".") for row in (*table.looked_at, *table.passed))
+    assert [row.sentence for row in table.passed] == [
+        phrase_verdict(row.verdict, WORDS) for row in table.passed
+    ]
 
 
 def test_gates_are_numbered_and_both_are_counted() -> None:

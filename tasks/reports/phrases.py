@@ -1,0 +1,310 @@
+"""The table of words: how every figure and verdict is phrased, on pages, command line and documents.
+
+::
+
+    name, change or level, baseline (interval; limit): outcome, reason
+
+    hide rate +11.1 % vs champion 3 (95 % CI +2.4 to +22.0 %; limit +10 %): inconclusive, 57 events
+    AUC of return 0.58 (95 % CI 0.49 to 0.66; at least 0.5): pass
+
+A metric is one row of `METRICS`: its name, its unit and what it means.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import Subject
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.reports.numbers import format_change, format_number, format_share, isolate, spoken
+from tasks.reports.words import Vocabulary
+
+
+class Unit(StrEnum):
+    """The unit of a level; a change relative to a baseline is always a percentage."""
+
+    NUMBER = ""
+    SHARE = "%"
+    DAYS = "days"
+    MILLISECONDS = "ms"
+    DEVIATIONS = "standard deviations"
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """The words of a metric.
+
+    Attributes
+    ----------
+    name : a template with the fields of a `Subject`; as ``{task}``.
+    unit : of its level.
+    meaning : what it measures, where the name does not say it.
+    """
+
+    name: str
+    unit: Unit = Unit.NUMBER
+    meaning: str = ""
+
+
+METRICS: Final[Mapping[str, Phrase]] = {
+    MetricKind.RATE: Phrase("{task} rate", Unit.SHARE, "events per examined impression"),
+    MetricKind.GIVEN: Phrase("{task} per {parent}", Unit.SHARE, "events per event of the parent task"),
+    MetricKind.PREDICTED: Phrase("predicted {task} rate", Unit.SHARE, "by the release's own predictions"),
+    MetricKind.CALIBRATION: Phrase("calibration of {task}", meaning="observed / predicted"),
+    MetricKind.NDCG: Phrase("NDCG of {task}"),
+    MetricKind.NAIVE_NDCG: Phrase("NDCG of {task} among shown items"),
+    MetricKind.RECALL: Phrase("recall of {task}", Unit.SHARE),
+    MetricKind.COMPONENT_SHARE: Phrase("share of {task} in the utility", Unit.SHARE),
+    MetricKind.OBSERVED_UTILITY: Phrase("observed utility", meaning="utility per examined impression"),
+    MetricKind.EXPECTED_UTILITY: Phrase("expected utility", meaning="by the release's own predictions"),
+    MetricKind.NEW_ITEM_EXPOSURE: Phrase("new-item exposure", Unit.SHARE, "share of examined impressions"),
+    MetricKind.LONG_TAIL_EXPOSURE: Phrase("long-tail exposure", Unit.SHARE, "share of examined impressions"),
+    MetricKind.COVERAGE: Phrase("coverage", Unit.SHARE, "share of items that are shown"),
+    MetricKind.SLATE_RULE_ACTIVITY: Phrase("slots decided by slate rules", Unit.SHARE),
+    MetricKind.LATENCY: Phrase("scoring time, p99", Unit.MILLISECONDS),
+    MetricKind.SHARE: Phrase("share of {value} in {column}", Unit.SHARE, "share of examined impressions"),
+    MetricKind.ENTROPY: Phrase("diversity of {column}", meaning="entropy of examined impressions"),
+    MetricKind.GINI: Phrase("Gini of {column}", meaning="inequality of examined impressions"),
+    "calibration_ratio": Phrase("calibration of {task}", meaning="observed / predicted"),
+    "rows": Phrase("test rows of {task}"),
+    "positives": Phrase("positives of {task}"),
+    "newest_training_row": Phrase("age of training data, {task}", Unit.DAYS),
+    "auc": Phrase("AUC of {task}"),
+    "auc_by_request": Phrase("AUC within requests, {task}"),
+    "auc_drop": Phrase("fall of AUC, {task}"),
+    "auc_by_request_drop": Phrase("fall of AUC within requests, {task}"),
+    "auc_over_best_feature": Phrase("AUC of {task} above its best single feature"),
+    "auc_of_one_feature": Phrase("AUC of {task} by one feature"),
+    "gain_of_one_feature": Phrase("share of the gain of {task} from one feature", Unit.SHARE),
+    "normalized_entropy": Phrase("normalized entropy, {task}", meaning="1 = a constant"),
+    "normalized_entropy_rise": Phrase("rise of normalized entropy, {task}"),
+    "normalized_entropy_fall": Phrase("fall of normalized entropy, {task}"),
+    "relative_squared_error": Phrase("relative squared error, {task}", meaning="1 = a constant"),
+    "relative_squared_error_rise": Phrase("rise of relative squared error, {task}"),
+    "relative_squared_error_fall": Phrase("fall of relative squared error, {task}"),
+    "relative_pinball_loss_rise": Phrase("rise of relative pinball loss, {task}"),
+    "relative_pinball_loss_fall": Phrase("fall of relative pinball loss, {task}"),
+    "refit_shift": Phrase("shift of the refit, {task}", Unit.SHARE, "served against tested predictions"),
+    "refit": Phrase("refit of {task}"),
+    "segments": Phrase("segments of {task}"),
+    "same_day_champion": Phrase("training recipe"),
+    "trained": Phrase("training of {task}"),
+    "joint": Phrase("joint calibration of {task}"),
+    "proxy": Phrase("{feature} as a proxy of {task}"),
+    "filled_slots": Phrase("filled slots", Unit.SHARE),
+    "empty_slates": Phrase("requests with an empty slate", Unit.SHARE),
+    "front": Phrase("weights compared with the Pareto front"),
+    "leak": Phrase("{constraint} in the slots"),
+    "overlap_at_k": Phrase("overlap with the champion's slots", Unit.SHARE),
+    "score_shift": Phrase("shift of utilities", Unit.DEVIATIONS),
+    "error_rate": Phrase("requests without an answer", Unit.SHARE),
+    "scoring_time": Phrase("scoring time, multiple of the champion's"),
+    "served": Phrase("difference from served predictions"),
+    "packed": Phrase("difference from MLflow's predictions"),
+    "pins": Phrase("files and pinned components"),
+    "labels": Phrase("training labels"),
+    "training_days": Phrase("days from training to test", Unit.DAYS),
+    "in_force": Phrase("contracts in force"),
+    "utility_version": Phrase("version of the utility policy"),
+    "slate_version": Phrase("version of the slate policy"),
+    "approvals": Phrase("reviewers"),
+}
+"""The words of every metric by ``Subject.metric``."""
+_ORDERS: Final = frozenset({"auc", "auc_by_request"})
+"""Metrics that are measured of a single feature too."""
+_EVENTS: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED})
+"""Metrics that count the events of a task."""
+_VALUE_RATE: Final = Phrase("{task} per examined impression")
+_BY_PREDICTION: Final = Phrase("predicted {task} per examined impression")
+_OF_VALUE: Final = {MetricKind.RATE: _VALUE_RATE, MetricKind.PREDICTED: _BY_PREDICTION}
+
+
+def find_phrase(subject: Subject, words: Vocabulary) -> Phrase:
+    """Return the row of the table of a subject; a metric without one goes by its own name."""
+    if words.is_value(subject.task) and subject.metric in _OF_VALUE:
+        return _OF_VALUE[MetricKind(subject.metric)]
+    known = METRICS.get(subject.metric)
+    if known is not None:
+        return known
+    named = spoken(subject.metric)
+    if subject.task:
+        return Phrase(f"{named}, {{task}}")
+    return Phrase(f"{{feature}} in {named}" if subject.feature else named)
+
+
+def name_subject(subject: Subject, words: Vocabulary) -> str:
+    """Name what is measured.
+
+    Examples
+    --------
+    >>> name_subject(Subject("given", task="return", parent="buy"), Vocabulary())
+    'return per buy'
+    """
+    fields = {name: isolate(value) for name, value in vars(subject).items()}
+    named = find_phrase(subject, words).name.format(**fields)
+    if subject.feature and subject.metric in _ORDERS:
+        return f"{named} by {fields['feature']} alone"
+    return f"{named} of {fields['baseline']}" if subject.constraint and subject.baseline else named
+
+
+def describe_subject(subject: Subject, words: Vocabulary) -> str:
+    """Return the description of a metric or constraint: the contract's, else that of the table.
+
+    Examples
+    --------
+    >>> words = Vocabulary(guards={"coverage": "small shops are seen"})
+    >>> describe_subject(Subject("coverage"), words), describe_subject(Subject("gini", column="shop"), words)
+    ('small shops are seen', 'inequality of examined impressions')
+    """
+    described = words.guards.get(subject.name) or words.constraints.get(subject.constraint)
+    if described:
+        return described
+    task, meaning = words.tasks.get(subject.task), find_phrase(subject, words).meaning
+    return f"{meaning}: people {task.did}" if subject.metric in _EVENTS and task and task.did else meaning
+
+
+def write_level(subject: Subject, value: float, words: Vocabulary) -> str:
+    """Write a level with its unit.
+
+    Examples
+    --------
+    >>> write_level(Subject("rate", task="hide"), 0.0123, Vocabulary())
+    '1.23 %'
+    """
+    return _with_unit(_write_number(subject, value, words), find_phrase(subject, words).unit)
+
+
+def write_interval(subject: Subject, seen: Estimate, words: Vocabulary) -> str:
+    """Write a level with its interval for a cell of a table.
+
+    Examples
+    --------
+    >>> write_interval(Subject("coverage"), Estimate(0.5, 0.4, 0.6, 90), Vocabulary())
+    '50 % (40 to 60 %)'
+    """
+    value = write_level(subject, seen.value, words)
+    if not seen.known:
+        return f"{value}, no interval"
+    if seen.low == seen.value == seen.high:
+        return value
+    return f"{value} ({_write_number(subject, seen.low, words)} to {write_level(subject, seen.high, words)})"
+
+
+def write_change(seen: Estimate) -> str:
+    """Write a relative change with its interval for a cell of a table.
+
+    Examples
+    --------
+    >>> write_change(Estimate(0.111, 0.024, 0.22, 900)), write_change(Estimate(0.1, math.nan, math.nan, 9))
+    ('+11.1 % (+2.4 to +22.0 %)', '+10.0 %, no interval')
+    """
+    value, low, high = (format_change(x).removesuffix("%") for x in (seen.value, seen.low, seen.high))
+    return f"{value} % ({low} to {high} %)" if seen.known else f"{value} %, no interval"
+
+
+def write_limit(verdict: Verdict, words: Vocabulary) -> str:
+    """Write the limit of a verdict in the unit of its figure; empty where there is none.
+
+    Examples
+    --------
+    >>> from tasks.evaluation.subjects import Threshold
+    >>> hide, seen = Subject("rate", task="hide"), Estimate(0.1, 0.0, 0.2, 900)
+    >>> rise = Verdict("decision", hide, ALL, Outcome.PASS, Threshold(high=0.5), seen, relative=True)
+    >>> write_limit(rise, Vocabulary())
+    'limit +50 %'
+    """
+    limit = verdict.threshold
+    if not limit.bounded:
+        return limit.words
+    if verdict.relative:
+        return f"limit {'+' if limit.end > 0 else ''}{format_share(limit.end).removesuffix('%')} %"
+    if not limit.sign:
+        low, high = (_write_number(verdict.subject, end, words) for end in (limit.low, limit.high))
+        return _with_unit(f"{low} to {high}", find_phrase(verdict.subject, words).unit)
+    unit = "" if find_phrase(verdict.subject, words).unit else f" {limit.unit}".rstrip()
+    return f"{_SIDES[limit.sign]} {write_level(verdict.subject, limit.end, words)}{unit}"
+
+
+def phrase_figure(verdict: Verdict, words: Vocabulary) -> str:
+    """Phrase what was measured: name, segment, change or level, baseline, interval and limit."""
+    subject, seen = verdict.subject, verdict.observed
+    named = name_subject(subject, words)
+    if verdict.segment != ALL:
+        named = f"{named}, {_write_segment(verdict.segment)}:"
+    baseline = _baseline(verdict, words)
+    measured = seen is not None and not math.isnan(seen.value)
+    within = "; ".join(part for part in (_interval(verdict, words), write_limit(verdict, words)) if part)
+    level = ""
+    if measured and seen is not None:
+        level = _percent(seen.value) if verdict.relative else write_level(subject, seen.value, words)
+    elif verdict.relative and verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
+        level = "above 0, the level of"
+        baseline = baseline.removeprefix("vs ")
+    return " ".join(part for part in (named, level, baseline, f"({within})" if within else "") if part)
+
+
+def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:
+    """Phrase a verdict: its figure, its outcome and the reason.
+
+    Examples
+    --------
+    >>> from tasks.evaluation.subjects import Threshold
+    >>> hide, seen = Subject("rate", task="hide"), Estimate(0.111, 0.024, 0.22, 900)
+    >>> rise = Threshold(high=0.1)
+    >>> told = Verdict("decision", hide, "tenure=new", Outcome.INCONCLUSIVE, rise, seen, relative=True)
+    >>> print(phrase_verdict(told, Vocabulary(baseline="champion 3")))
+    hide rate, tenure = new: +11.1 % vs champion 3 (95 % CI +2.4 to +22.0 %; limit +10 %): inconclusive
+    """
+    why = "; ".join(dict.fromkeys(part for part in (verdict.doubt, verdict.reason) if part))
+    outcome = spoken(verdict.outcome)
+    return f"{phrase_figure(verdict, words)}: {outcome}{f', {why}' if why else ''}"
+
+
+def _baseline(verdict: Verdict, words: Vocabulary) -> str:
+    if verdict.against:
+        return f"vs {verdict.against}"
+    if verdict.subject.baseline and not verdict.subject.constraint:
+        return f"vs {verdict.subject.baseline}"
+    return f"vs {words.baseline}" if verdict.relative else ""
+
+
+def _interval(verdict: Verdict, words: Vocabulary) -> str:
+    seen = verdict.observed
+    if seen is None or math.isnan(seen.value):
+        return ""
+    if not seen.known:
+        return "no interval"
+    if seen.low == seen.value == seen.high:
+        return ""
+    if verdict.relative:
+        low, high = (format_change(end).removesuffix("%") for end in (seen.low, seen.high))
+        return f"95 % CI {low} to {high} %"
+    low = _write_number(verdict.subject, seen.low, words)
+    return f"95 % CI {low} to {write_level(verdict.subject, seen.high, words)}"
+
+
+def _write_number(subject: Subject, value: float, words: Vocabulary) -> str:
+    share = find_phrase(subject, words).unit is Unit.SHARE
+    return format_share(value).removesuffix("%") if share else format_number(value)
+
+
+def _with_unit(written: str, unit: Unit) -> str:
+    if unit is Unit.DAYS and written == "1":
+        return "1 day"
+    return f"{written} {unit}".rstrip()
+
+
+def _percent(change: float) -> str:
+    return f"{format_change(change).removesuffix('%')} %"
+
+
+def _write_segment(segment: str) -> str:
+    column, _, value = segment.partition("=")
+    return f"{column} = {isolate(value) or 'empty'}"
+
+
+_SIDES: Final[Mapping[str, str]] = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}
