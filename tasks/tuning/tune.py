@@ -293,7 +293,7 @@ def _write(work: _Tuning, run: StepRun, days: TuningSlice, tuned: Tuned) -> Tuni
 
 TUNE: Final = Step(
     name="tune",
-    room="replay",
+    room="tuning",
     document=TuningEvidence,
     inputs=lambda work: {**work.search, "trials": work.request.trials, "restore": work.request.restore},
     tags=lambda work: {"release": work.request.release},
