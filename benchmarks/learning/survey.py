@@ -17,7 +17,7 @@ from benchmarks.learning.feed import (
     predicted,
 )
 from tasks.ranking.features import FeatureEncoder
-from tasks.training.response import response_probabilities, response_weights
+from tasks.training.debiasing import response_probabilities, response_weights
 
 CLIP = 20.0
 

@@ -18,7 +18,7 @@ from tasks.training import weights
 from tasks.training.examples import Examples
 from tasks.training.fit import fit_head
 from tasks.training.learning import Learning
-from tasks.training.staged import start_from_dense
+from tasks.training.trees import start_from_dense
 
 Floats = npt.NDArray[np.float64]
 

@@ -28,7 +28,7 @@ from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.examination import Examination
 from tasks.replay.logged_candidates import labelled_candidates
 from tasks.stores.workspace import Workspace
-from tasks.training.examination_curve import estimate_examination
+from tasks.training.examination import estimate_examination
 
 Floats = npt.NDArray[np.float64]
 Predictions = Mapping[str, Floats]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.calibration.step import CalibrateResult
     from tasks.pipeline import RetrainResult
     from tasks.stores.workspace import Workspace
-    from tasks.training.outlook import Outlook
+    from tasks.training.plan import Outlook
     from tasks.training.step import TrainResult
     from tasks.validation.step import ValidateResult
 

@@ -1,4 +1,19 @@
 """One LightGBM per task: its days, its examples, their weights, and the trees that learn from them.
 
-Steps: step, same_day, plan, examination, rows, debiasing, draw_examples, train_model, trees, trials.
+In reading order::
+
+    slices, rows, inputs                 the days of a task, its rows, and what a model is made from
+    encoding, sampling, weights          features as codes; sampled rows; loss weights
+    position, examination, debiasing     correction of outcomes for position, delay and non-response
+    examples, draw_examples              the examples of one task
+    learning, boosters, log_odds, fit    LightGBM with early stopping on held-out users
+    trees                                the trees of a task, with a warm or a dense start
+    search                               the parameter search, a run a trial
+    trainable, plan                      what a retrain will do, and what the log lacks for it
+    train_model, same_day, picture       a trained model; the comparison of two recipes; importances
+    step                                 the step that trains a task
+
+Steps: step, same_day, plan, examination, rows, debiasing, draw_examples, search, train_model, trees.
 """
+
+__all__ = ["debiasing", "examination", "plan", "rows", "same_day", "slices", "step"]

@@ -2,30 +2,40 @@
 
 ::
 
-    position: weight       how often the row's place is examined   \
-    delayed                share of positives that had come         >  seen -> position_weights
-                           when the train days ended               /
-    weights.response       how likely such a row is answered           -> response_weights
+    position: weight       examination of the row's position           \
+    delayed                share of positives that had come by the end  >  seen -> position_weights
+                           of the train days                           /
+    weights.response       probability of an answer                     -> response_weights
 
-The columns that these need are read with the rows, and stay columns of the table.
+**Delay.** A label that is 0 while its window is open is not taken as a negative. From closed rows, F(t) is
+the share of positives that come within t of the window's opening; F(elapsed) is used like the examination of
+a position. The delays are counted, where Chapelle (2014) fits them with the outcome: this needs no form for
+them, and supposes that the delay of a positive does not depend on its features.
+
+**Response.** P(answer | features) is predicted out of sample, by trees on half of the users applied to the
+other half; an answer weighs mean P / P, at most the clip. Where happiness itself makes people answer, no
+weight of this kind corrects it: the head still predicts P(happy | an answer).
+
+The columns that these need are read with the rows and stay columns of the table.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
+import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.columns import POSITION, SHOWN_AT, USER_ID, Status, at, status
+from tasks.errors import DataError, ImmatureLabels
 from tasks.ranking.candidates import read_numbers
 from tasks.ranking.examination import MOST, Examination
 from tasks.training import examination
-from tasks.training.delayed import truncate_outcomes
 from tasks.training.encoding import encode, encode_dictionaries, fit_encoder
 from tasks.training.position import position_weights, require_positions
-from tasks.training.response import response_probabilities, response_weights
 from tasks.training.rows import KEYS, TaskRows, read_labels
 from tasks.training.sampling import hash_to_uniform
 
@@ -35,6 +45,19 @@ ARRIVED: Final = "arrived__share"
 """Column of `restore_known_labels`: the share of positives that had come by the end of the train days."""
 
 _SECOND: Final = np.timedelta64(1, "s")
+Bools = npt.NDArray[np.bool_]
+
+ROUNDS: Final = 60
+"""Trees of the model of who answers; judged by ``benchmarks/learning/survey.py``, as are their parameters."""
+
+_SETTINGS: Final = {
+    "objective": "binary", "num_leaves": 15, "learning_rate": 0.1, "min_data_in_leaf": 200, "lambda_l2": 5.0,
+    "seed": 0, "deterministic": True, "force_row_wise": True, "num_threads": 2, "verbosity": -1,
+}  # fmt: skip
+
+LEAST: Final = 0.05
+"""Share of positives that must have arrived for a row to be learned from: its weight is 20 at most, as
+``position.CLIP``. Judged by ``benchmarks/learning/delayed.py``."""
 
 
 def weight_columns(rows: TaskRows) -> Iterator[str]:
@@ -185,3 +208,124 @@ def _read_asked_rows(rows: TaskRows) -> pa.Table:
 
 def _assign_halves(table: pa.Table) -> npt.NDArray[np.bool_]:
     return hash_to_uniform([table.column(USER_ID)], salt="who answers") < 0.5
+
+
+def response_probabilities(
+    candidates: pa.Table,
+    answered: Bools,
+    half: Bools,
+    *,
+    of: pa.Table,
+    of_half: Bools,
+    categorical: Sequence[str] = (),
+) -> Floats:
+    """Return P(answered | features) of some rows, shape [m], by trees that saw no row of their users.
+
+    Parameters
+    ----------
+    candidates : [n, f] features of every row that could have been answered; categorical columns hold codes.
+    answered : [n] whether the label is observed.
+    half : [n] which half of the users a row belongs to.
+    of, of_half : [m, f] features and [m] half of the rows that are asked about.
+
+    Raises
+    ------
+    DataError
+        One half of the users has no answer, or nothing but answers.
+
+    Examples
+    --------
+    >>> asked = pa.table({"age": np.tile([20.0, 60.0], 1000)})
+    >>> answered, half = np.tile([True, False, False, False], 500), np.arange(2000) < 1000
+    >>> response_probabilities(asked, answered, half, of=asked[:2], of_half=half[:2]).round(2)
+    array([0.45, 0.06])
+    """
+    probabilities = np.empty(len(of_half))
+    for side in (True, False):
+        others, mine = half != side, of_half == side
+        answers = int(answered[others].sum())
+        if answers in (0, int(others.sum())):
+            raise DataError(
+                f"Who answers cannot be estimated: in one half of the users {answers} of {int(others.sum())} "
+                "rows are answered. Leave weights.response out of surface.yaml."
+            )
+        data = lgb.Dataset(
+            candidates.filter(pa.array(others)),
+            label=answered[others],
+            categorical_feature=[candidates.column_names.index(name) for name in categorical],
+        )
+        trees = lgb.train(_SETTINGS, data, num_boost_round=ROUNDS)
+        if mine.any():
+            probabilities[mine] = trees.predict(of.filter(pa.array(mine)), num_threads=2)
+    return probabilities
+
+
+def response_weights(probabilities: Floats, *, rate: float, clip: float) -> Floats:
+    """Return what answers weigh: the share of all rows that answered over each one's own probability.
+
+    Parameters
+    ----------
+    probabilities : [n] P(answered) of the answered rows.
+    rate : answered rows over all rows.
+
+    Examples
+    --------
+    >>> response_weights(np.array([0.1, 0.02, 0.0001]), rate=0.02, clip=20)
+    array([ 0.2,  1. , 20. ])
+    """
+    return np.minimum(rate / np.maximum(probabilities, np.finfo(np.float64).tiny), clip)
+
+
+@dataclass(frozen=True)
+class TruncatedOutcomes:
+    """Rows as they were known at an instant.
+
+    Attributes
+    ----------
+    labels : [n] the outcome so far.
+    arrived : [n] share of positives that had come by then, 1 where the window was closed.
+    kept : [n] rows to learn from: at least `LEAST` had come.
+    """
+
+    labels: Floats
+    arrived: Floats
+    kept: Bools
+
+
+def truncate_outcomes(labels: Floats, delays: Floats, elapsed: Floats, *, window: float) -> TruncatedOutcomes:
+    """Truncate outcomes at an instant, and return the share of positives that had arrived.
+
+    Parameters
+    ----------
+    labels : [n] of 0 and 1, as they turned out.
+    delays : [n] time from the window's opening to the positive's event, NaN for a 0.
+    elapsed : [n] time from the window's opening to the instant, in the same unit.
+    window : its length; a row is closed when so much has elapsed.
+
+    Raises
+    ------
+    ImmatureLabels
+        No closed row is positive, so nothing is known of the delays.
+
+    Examples
+    --------
+    >>> known = truncate_outcomes(
+    ...     np.array([1.0, 1.0, 0.0, 1.0]),
+    ...     np.array([1.0, 3.0, np.nan, 3.0]),
+    ...     np.array([9.0, 9.0, 2.0, 2.0]),
+    ...     window=7,
+    ... )
+    >>> known.labels, known.arrived
+    (array([1., 1., 0., 0.]), array([1. , 1. , 0.5, 0.5]))
+    """
+    closed = elapsed >= window
+    came = np.sort(delays[closed & (labels > 0)])
+    if not len(came):
+        raise ImmatureLabels(
+            f"Of {int(closed.sum())} rows whose window had closed none is positive, so nothing is known of "
+            "how late positives come. Lengthen split.train in surface.yaml, or leave `delayed` out."
+        )
+    share = np.searchsorted(came, elapsed, side="left") / len(came)
+    arrived = np.where(closed, 1.0, share)
+    by_then = (labels > 0) & (delays < elapsed)
+    return TruncatedOutcomes(by_then.astype(np.float64), arrived, (elapsed > 0) & (arrived >= LEAST))

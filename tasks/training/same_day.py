@@ -1,45 +1,54 @@
-"""A changed recipe beside the champion's, both trained on the same snapshot: newer data alone is no merit.
+"""A changed recipe compared with the champion's, both trained on one snapshot: newer data are no merit.
 
 ::
 
     the recipe of the task's model = that of the champion's    nothing is trained: data alone differs
     another, of the same outcome      champion's recipe -> a second model of the same days, never registered
-                                      test rows, scored by both -> what the new recipe loses (paired.py)
-    anything else                     the evidence says why they are not compared
+                                      test rows, scored by both -> the loss of the new recipe (paired.py)
+    anything else                     the evidence gives the reason why they are not compared
 
-Both scores become probabilities by the same simple map, each fitted on its own calibrate days, so that
-neither has a calibrator's care over the other; the means of a value head are brought to what those days hold
-by one factor, quantiles and orders are taken as they are. What was compared is found again by the model and
-the recipe.
+The champion's recipe is put back into contracts from the evidence of its model: its features, trees,
+examples, train and calibrate days. The test days, and what the recipe does not hold, stay those in force.
+
+Both scores become probabilities by the same simple map, a line in the logit fitted by least log loss on each
+model's own calibrate days; the means of a value head are brought to what those days hold by one factor, and
+quantiles and orders are taken as they are. A comparison is reused by the model and the recipe.
 """
 
 import logging
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
+from pydantic import JsonValue, ValidationError
 
 from tasks.columns import REQUEST_ID, USER_ID
-from tasks.contracts.chains import head_plan
+from tasks.contracts import Contracts, TaskSpec, digest
+from tasks.contracts.chains import head_plan, position_correction
+from tasks.contracts.surface import Features, LightGBMParameters, Split
+from tasks.contracts.tasks import Sampling
+from tasks.contracts.training import TaskTraining
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.compared_rows import ComparedRows, compare_amounts, compare_order, compare_rows
+from tasks.evaluation.documents import Section
 from tasks.evaluation.evidence import Days, PinnedModel, TrainingEvidence
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.ranking.features import FeatureEncoder
+from tasks.ranking.maps import LogisticMap, compress_logits, logit
 from tasks.stores.parts import Part
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import debiasing
-from tasks.training.inputs import TRAINING_RECIPE
-from tasks.training.kept_recipe import Kept, find_recipe, restore_recipe
+from tasks.training.inputs import TRAINING_RECIPE, curve_inputs, outcome_inputs
 from tasks.training.learning import Loss
+from tasks.training.log_odds import fit_log_odds
 from tasks.training.rows import TaskRows, log_labels, read_labels
-from tasks.training.score_line import fit_score_line
 from tasks.training.train_model import predict_rows, score_rows, score_test_rows, train_model
 from tasks.training.trees import find_champion_model, find_tested_model, read_model
 
@@ -48,6 +57,14 @@ Floats = npt.NDArray[np.float64]
 
 _SAME_HEAD: Final = ("kind", "level", "parent")
 """What two heads must have in common for their predictions to be of one thing."""
+
+Kept = Mapping[str, JsonValue]
+"""The content of a recipe, as evidence holds it."""
+
+_LIGHTGBM: Final = "lightgbm"
+
+LEAST_SLOPE: Final = 0.05
+"""Slope where the scores order the outcomes the wrong way round: order stays."""
 
 
 @dataclass(frozen=True)
@@ -262,3 +279,152 @@ def _constant(rows: TaskRows, quantile: float | None) -> float:
     """Return what a head without a feature would predict: mean, or quantile, of the calibrate days."""
     labels = read_labels(rows.read(rows.slices.calibrate), rows.task)
     return float(labels.mean() if quantile is None else np.quantile(labels, quantile))
+
+
+class _Learned(Section):
+    """How one task is learned; ``reference`` or ``examination`` where it is corrected for position."""
+
+    lightgbm: dict[str, float | int]
+    training: dict[str, JsonValue]
+    loss_weight: float | int
+    sampling: dict[str, JsonValue] | None
+    reference: int | None = None
+    examination: JsonValue = None
+
+
+class _Declared(Section):
+    """What contracts say of a task; see `tasks.training.inputs.model_inputs`."""
+
+    outcomes: dict[str, JsonValue]
+    learned: dict[str, _Learned]
+    features: dict[str, JsonValue]
+    early_stop: float
+    positives: int
+
+
+class _Recipe(Section):
+    """The whole."""
+
+    contracts: _Declared
+    split: dict[str, JsonValue]
+    lightgbm: str
+
+
+def find_recipe(ours: TrainingEvidence, champion: TrainingEvidence, *, tagged: str) -> Kept:
+    """Return the champion's recipe, where its contracts are others than ours.
+
+    Parameters
+    ----------
+    tagged : the digest of its recipe, by its version's tag.
+
+    Raises
+    ------
+    DataError
+        It is not what the tag says, or is ours by another version of LightGBM.
+    """
+    recipe = champion.recipe
+    if digest(recipe) != tagged:
+        raise DataError("the champion's recipe is not the one that its version's tag is the digest of")
+    if _declared(ours.recipe) == _declared(recipe):
+        raise DataError("the contracts are the champion's, and only the version of LightGBM differs")
+    return recipe
+
+
+def _declared(recipe: Kept) -> dict[str, JsonValue]:
+    return {name: content for name, content in recipe.items() if name != _LIGHTGBM}
+
+
+def restore_recipe(contracts: Contracts, task: str, recipe: Kept) -> Contracts:
+    """Return contracts in force under which a task is learned by an earlier recipe.
+
+    Raises
+    ------
+    DataError
+        It cannot be learned so from labels under the contracts in force, and why.
+    """
+    try:
+        kept = _Recipe.model_validate(dict(recipe))
+        _require_outcomes(contracts, kept.contracts)
+        restored = _restore(contracts, kept)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise DataError(f"this program cannot read the champion's recipe ({where}: {first['msg']})") from None
+    _require_curve(restored, task, kept.contracts)
+    return restored
+
+
+def _require_outcomes(contracts: Contracts, kept: _Declared) -> None:
+    """Refuse a recipe of other labels: the snapshot's columns mean something else."""
+    known = {name: outcome_inputs(contracts, name) for name in contracts.tasks.tasks}
+    names = dict.fromkeys((*kept.outcomes, *kept.learned))
+    if other := [name for name in names if name not in known or known[name] != kept.outcomes.get(name)]:
+        raise DataError(f"the champion's {', '.join(other)} has another outcome definition")
+
+
+def _require_curve(contracts: Contracts, task: str, kept: _Declared) -> None:
+    """Refuse examples that were weighed by another examination curve than the snapshot's."""
+    for name, learned in kept.learned.items():
+        weighed = position_correction(contracts, name) == "weight"
+        if weighed and digest(learned.examination) != digest(curve_inputs(contracts)):
+            raise DataError(f"the champion's {task} was corrected by another examination curve")
+
+
+def _restore(contracts: Contracts, kept: _Recipe) -> Contracts:
+    surface, declared = contracts.surface, kept.contracts
+    references = [one.reference for one in declared.learned.values() if one.reference is not None]
+    changes: dict[str, Any] = {
+        "features": Features.model_validate(declared.features),
+        "split": Split.model_validate(kept.split).model_copy(update={"test": surface.split.test}),
+        "minimum": surface.minimum.model_copy(update={"positives": declared.positives}),
+        "lightgbm": {
+            name: LightGBMParameters.model_validate(one.lightgbm) for name, one in declared.learned.items()
+        },
+        "training": {name: _training(contracts, name, one) for name, one in declared.learned.items()},
+        **({"reference_position": references[0]} if references else {}),
+    }
+    tasks = {name: _task(contracts.tasks.tasks[name], one) for name, one in declared.learned.items()}
+    return replace(
+        contracts,
+        surface=surface.model_copy(update=changes),
+        tasks=contracts.tasks.model_copy(update={"tasks": {**contracts.tasks.tasks, **tasks}}),
+    )
+
+
+def _training(contracts: Contracts, task: str, learned: _Learned) -> TaskTraining:
+    """Return how a task was learned; whether trees are continued is for the contracts in force to say."""
+    training = TaskTraining.model_validate(learned.training)
+    warm = contracts.surface.training_for(task).warm_start
+    return training.model_copy(update={"warm_start": warm, "search": None})
+
+
+def _task(spec: TaskSpec, learned: _Learned) -> TaskSpec:
+    sampling = None if learned.sampling is None else Sampling.model_validate(learned.sampling)
+    return spec.model_copy(update={"loss_weight": learned.loss_weight, "sampling": sampling})
+
+
+def fit_score_line(scores: Floats, outcomes: Floats) -> LogisticMap | None:
+    """Fit a line to the logits of scores; None where only one outcome was seen.
+
+    Parameters
+    ----------
+    scores : float [rows] in [0, 1].
+    outcomes : float [rows], 0 or 1.
+
+    Examples
+    --------
+    >>> scores, outcomes = np.repeat([0.2, 0.8], 10), np.tile([1.0, 0.0], 10)
+    >>> fit_score_line(scores, outcomes).apply([0.2, 0.8]).round(2)
+    array([0.48, 0.52])
+    >>> fit_score_line(scores, np.zeros(20)) is None
+    True
+    """
+    if not len(outcomes) or np.ptp(outcomes) == 0:
+        return None
+    design = np.column_stack([np.ones(len(scores)), compress_logits(logit(scores))])
+    intercept, slope = fit_log_odds(design, outcomes)
+    if slope >= LEAST_SLOPE:
+        return LogisticMap(slope=float(slope), intercept=float(intercept))
+    moved = LEAST_SLOPE * design[:, 1]
+    (level,) = fit_log_odds(design[:, :1], outcomes, offsets=moved)
+    return LogisticMap(slope=LEAST_SLOPE, intercept=float(level))

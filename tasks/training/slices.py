@@ -8,7 +8,7 @@ after the days on which the decision is rehearsed::
 
 The window is that of the whole chain: a return's opens with its purchase, whose own window comes before it. A
 task that is learned with ``delayed`` has no first embargo: it learns up to its calibrate days from what was
-known when they began (``tasks/training/delayed.py``).
+known when they began (``tasks/training/debiasing.py``).
 
 A slow task that is not mature in the shared slice is measured on its own, older one, with the same order
 before it. There its parents' newest models may have learned: the joint of its chain is judged with factors of

@@ -1,13 +1,19 @@
-"""The trees of one task, grown as its contract declares: its loss, its bounds, what they start from.
+"""The trees of one task, grown as its contract declares: loss, bounds, and the model that they start from.
 
 ::
 
-    warm_start    the champion's model of the task, the newest of before the as-of   \
+    warm_start    the champion's model of the task, the newest of before the as-of  \
     start_from    a denser task, trained on this task's own train days               >  new trees follow
     neither       nothing                                                            /
 
-A dense start is trained here and now, on the very days that the sparse task learns from: so it has seen no
-day that the sparse task is calibrated or tested on, whatever the dense task's own slices are.
+A dense start is trained on the days that the sparse task learns from, so it has seen no day on which the
+sparse task is calibrated or tested. Its trees are fitted anew to the sparse labels::
+
+    predictions   log odds = intercept + slope x the dense task's
+    leaves        each leaf's value, tree by tree
+
+The result is a booster of the same features on which training goes on: one LightGBM text, served like any
+other. Held-out rows are not used.
 """
 
 import json
@@ -17,6 +23,7 @@ from datetime import date
 from typing import Any, Final, Literal
 
 import lightgbm as lgb
+import numpy as np
 
 from tasks.contracts.chains import HEAD_FILE, head_plan
 from tasks.contracts.training import Objective
@@ -27,15 +34,17 @@ from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER, ENCODER, Part
 from tasks.stores.releases import find_release, tested_manifest
 from tasks.stores.workspace import parse_instant
+from tasks.training.boosters import scale_scores, shift_scores
 from tasks.training.draw_examples import draw_training_rows
 from tasks.training.examples import Examples
 from tasks.training.fit import Callback, Fitted, fit_head
 from tasks.training.learning import Learning, Loss
+from tasks.training.log_odds import fit_log_odds
 from tasks.training.rows import NEWEST, TaskRows
-from tasks.training.staged import start_from_dense
 
 STARTS_FROM: Final = "starts_from"
 """Where a warm-started model says the version that it continues."""
+By = Literal["predictions", "leaves"]
 
 
 @dataclass(frozen=True)
@@ -213,3 +222,74 @@ def _describe_model(
     }
     bounds = {name: monotone[name] for name in sorted(monotone) if monotone[name]}
     return {"features": list(features), **learned, "monotone": bounds, **plan}
+
+
+def start_from_dense(
+    dense: lgb.Booster, examples: Examples, *, by: By, threads: int | None = None
+) -> lgb.Booster:
+    """Return what a sparse task's training starts from.
+
+    Parameters
+    ----------
+    dense : the denser task's booster; it is not changed.
+    examples : the sparse task's, of the same features.
+
+    Examples
+    --------
+    >>> price, fold = np.arange(100.0)[:, None], np.zeros(100, dtype=bool)
+    >>> labels = (price[:, 0] > 49).astype(float)
+    >>> dense = lgb.train({"objective": "binary", "verbosity": -1}, lgb.Dataset(price, labels), 2)
+    >>> sparse = Examples(price, labels * (price[:, 0] > 74), fold, ("price",))
+    >>> round(float(start_from_dense(dense, sparse, by="predictions").predict(price).sum()), 3)
+    25.0
+    """
+    learned_from = examples.where(~examples.held_out)
+    start = rescale_predictions if by == "predictions" else refit_leaves
+    return start(lgb.Booster(model_str=dense.model_to_string()), learned_from, threads=threads)
+
+
+def rescale_predictions(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
+    """Fold intercept and slope of the dense log odds into the dense trees' leaves, in place.
+
+    Examples
+    --------
+    >>> price, fold = np.arange(100.0)[:, None], np.zeros(100, dtype=bool)
+    >>> labels = (price[:, 0] > 49).astype(float)
+    >>> dense = lgb.train({"objective": "binary", "verbosity": -1}, lgb.Dataset(price, labels), 2)
+    >>> sparse = Examples(price, labels * (price[:, 0] > 74), fold, ("price",))
+    >>> round(float(rescale_predictions(dense, sparse).predict(price).sum()), 3)
+    25.0
+    """
+    raw = np.asarray(dense.predict(examples.features, raw_score=True, num_threads=threads or 0))
+    design = np.column_stack([np.ones(len(raw)), raw])
+    intercept, slope = fit_log_odds(
+        design, examples.labels, weights=examples.weights, offsets=examples.offsets
+    )
+    return shift_scores(scale_scores(dense, float(slope)), float(intercept))
+
+
+def refit_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
+    """Fit the leaves' values anew, from the sparse task's mean log odds on.
+
+    LightGBM's ``Booster.refit`` with a decay rate of 0; each row's leaf in each tree is in memory at once.
+
+    Examples
+    --------
+    >>> price, fold = np.arange(100.0)[:, None], np.zeros(100, dtype=bool)
+    >>> labels = (price[:, 0] > 49).astype(float)
+    >>> dense = lgb.train({"objective": "binary", "verbosity": -1}, lgb.Dataset(price, labels), 2)
+    >>> sparse = Examples(price, labels * (price[:, 0] > 74), fold, ("price",))
+    >>> refit_leaves(dense, sparse).num_trees()
+    2
+    """
+    ones, offsets = np.ones((len(examples), 1)), examples.offsets
+    (mean,) = fit_log_odds(ones, examples.labels, weights=examples.weights, offsets=offsets)
+    fitted = dense.refit(
+        examples.features,
+        examples.labels,
+        decay_rate=0.0,
+        weight=examples.weights,
+        init_score=np.full(len(examples), mean) + (0.0 if offsets is None else offsets),
+        num_threads=threads or 0,
+    )
+    return shift_scores(fitted, float(mean))

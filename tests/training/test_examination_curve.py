@@ -8,7 +8,7 @@ from benchmarks.learning.position import harvested
 from tasks.datasets.world.entities import EXAMINATION
 from tasks.datasets.world.logging_policy import place
 from tasks.errors import DataError, ImmatureLabels
-from tasks.training.examination_curve import (
+from tasks.training.examination import (
     LEAST_POSITIVES,
     EstimatedExamination,
     estimate_examination,

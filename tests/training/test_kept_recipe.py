@@ -12,7 +12,7 @@ from tasks.contracts.tasks import TasksSpec
 from tasks.errors import DataError
 from tasks.evaluation.evidence import TrainingEvidence
 from tasks.training.inputs import model_inputs, training_recipe
-from tasks.training.kept_recipe import find_recipe, restore_recipe
+from tasks.training.same_day import find_recipe, restore_recipe
 from tests.evaluation import written
 from tests.training.test_inputs import CONTRACTS, DAY, DENSER, EDITS, TASK, edited
 

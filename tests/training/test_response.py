@@ -7,7 +7,7 @@ import pytest
 from benchmarks.learning.feed import feed
 from benchmarks.learning.survey import Survey, surveys
 from tasks.errors import DataError
-from tasks.training.response import response_probabilities, response_weights
+from tasks.training.debiasing import response_probabilities, response_weights
 
 pytestmark = pytest.mark.xdist_group("learning_truth")
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.ranking.maps import expit, logit
-from tasks.training.score_line import LEAST_SLOPE, fit_score_line
+from tasks.training.same_day import LEAST_SLOPE, fit_score_line
 
 
 def test_a_score_whose_logit_was_bent_by_a_line_is_bent_back() -> None:

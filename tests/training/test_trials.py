@@ -17,8 +17,7 @@ from tasks.stores.runs import INPUTS, PARENT, StepKey, StepRun
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
-from tasks.training.search import SearchResult, Train, search
-from tasks.training.trials import run_search
+from tasks.training.search import SearchResult, Train, run_search, search
 from tests.feeds import mini
 from tests.feeds.small_feed import AS_OF, SURFACE, small_feed, write_contracts
 from tests.stores.mlflow_home import new_home
