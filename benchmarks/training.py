@@ -99,7 +99,8 @@ def retrain_by_step(surface: str, home: Path) -> None:
         retrain(workspace, as_of=datetime.fromisoformat(recipe.as_of))
     print(f"retrain of {surface} in one process: seconds of processors, rows scored / rows that had to be")
     for step, cost in watch.costs.items():
-        print(f"  {step:10} {cost.seconds:6.1f} s  {cost.scored:12,} rows  {cost.ratio:.2f}")
+        ratio = f"  {cost.scored:12,} rows  {cost.ratio:.2f}" if cost.scored else ""
+        print(f"  {step:10} {cost.seconds:6.1f} s{ratio}")
     print(f"  all        {sum(cost.seconds for cost in watch.costs.values()):6.1f} s")
 
 
