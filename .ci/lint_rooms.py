@@ -32,7 +32,7 @@ STAGES: Final = (
 )
 HEAVY: Final = ("airflow", "mlflow", "great_expectations", "pyspark", "deltalake")
 STORE: Final = "tasks.stores"
-VALUES: Final = tuple(f"tasks.stores.{name}" for name in ("location", "digests", "manifest", "flush"))
+VALUES: Final = tuple(f"tasks.stores.{name}" for name in ("files", "location", "manifest"))
 """What lies in the stores' room and keeps nothing: paths, digests, manifests, the way to the disk."""
 TYPED: Final = frozenset({"subject", "threshold"})
 PARSING: Final = frozenset(

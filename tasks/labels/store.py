@@ -22,7 +22,7 @@ from tasks.contracts.surface import BUILDS_AS_OF
 from tasks.errors import DataError, StoreError, unknown
 from tasks.labels.build_record import Build
 from tasks.labels.snapshot import BUILD, CHANGED, Snapshot, file_day
-from tasks.stores import delta, delta_log
+from tasks.stores import delta
 from tasks.stores.delta import NewFiles
 from tasks.stores.location import Location, locate, relative_path
 from tasks.stores.store import Store
@@ -81,7 +81,7 @@ class LabelStore:
             *self.path.with_name(f"{self.surface}{BUILDS_AS_OF}").glob("*"),
             self.snapshots,
         ):
-            delta_log.set_torn_commits_aside(table)
+            delta.set_torn_commits_aside(table)
 
     def lost_days(self, path: Location) -> frozenset[date]:
         """Return the days of a table's newest version whose files are missing, or are not as written."""

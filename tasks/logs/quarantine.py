@@ -17,7 +17,7 @@ from tasks.logs.rows import CONFLICTING_EVENT, NO_EVENT, NO_KEY, REPEATED_KEY
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill
-from tasks.stores import delta, delta_log
+from tasks.stores import delta
 from tasks.stores.delta import DataFile, NewFiles
 from tasks.stores.location import Location, size_of
 from tasks.stores.workspace import Workspace
@@ -68,7 +68,7 @@ def quarantine_bad_rows(
     """
     find_bad_rows(log, as_of=as_of, files=files)
     table = workspace.quarantine
-    delta_log.set_torn_commits_aside(table)
+    delta.set_torn_commits_aside(table)
     version = delta.version_of(table)
     known = [file.path for file in delta.files_of(table)] if version is not None else []
     file = table / f"part-{uuid.uuid4()}.parquet"

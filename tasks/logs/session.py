@@ -28,8 +28,8 @@ from tasks.logs.schema import IDS, Log, match_columns
 from tasks.logs.sources import find_source_files
 from tasks.logs.tables import LogTables, configure, read_types, session_folder
 from tasks.sql import expressions as x
+from tasks.stores.files import scratch, scratch_folder
 from tasks.stores.location import Location, identity_of, register_objects
-from tasks.stores.scratch import scratch, scratch_folder
 from tasks.stores.workspace import Workspace
 
 _UNBOUNDED = "unbounded_files"

@@ -36,7 +36,7 @@ from tasks.logs.schema import event_columns
 from tasks.logs.tables import LogTables, time_column
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill, utc_day
-from tasks.stores.flush import flush_files
+from tasks.stores.files import flush_files
 from tasks.stores.location import Location, ObjectPath, relative_path
 
 _FORMAT = "1"

@@ -31,7 +31,7 @@ from tasks.release.rehearsal import Rehearsal, read_examination
 from tasks.release.reports import Reports
 from tasks.release.staging import requirements
 from tasks.stores.aliases import release_name
-from tasks.stores.digests import sha256
+from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedPart, PinnedSnapshot, Role
 from tasks.stores.parts import Part
 from tasks.stores.policies import register_policies

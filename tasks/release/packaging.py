@@ -14,7 +14,7 @@ import mlflow
 from mlflow.models import Model, ModelSignature
 
 from tasks.release.staging import SCRIPT, StagedCode, requirements, stage_code
-from tasks.stores.digests import sha256
+from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, RELEASE, ROOT, Manifest
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.errors import StoreError
-from tasks.stores.digests import sha256, tree_digest
+from tasks.stores.files import sha256, tree_digest
 
 PREFIX: Final = "equipoise_release_"
 SCRIPT: Final = Path(__file__).with_name("model.py")

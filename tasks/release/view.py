@@ -24,7 +24,7 @@ from tasks.release.parts import pinned_files
 from tasks.settings import Settings
 from tasks.stores.aliases import CANARY_SHARE, OVERRIDE, MismatchSource
 from tasks.stores.audit import broken_entries
-from tasks.stores.digests import sha256
+from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
 from tasks.stores.parts import Part
 from tasks.stores.policies import POLICY_FILE

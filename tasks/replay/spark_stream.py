@@ -35,8 +35,8 @@ from tasks.replay.log_block import Ids, LogBlock
 from tasks.replay.logged_candidates import CandidateBlock, SpanLabels, candidate_blocks
 from tasks.replay.slates import TestSlice, release_examination
 from tasks.replay.stream import BLOCK_ROWS, build_slice
+from tasks.stores.files import scratch, scratch_folder
 from tasks.stores.manifest import Manifest
-from tasks.stores.scratch import scratch, scratch_folder
 from tasks.stores.workspace import Workspace
 
 _Place = tuple[str, ...]

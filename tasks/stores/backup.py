@@ -25,7 +25,7 @@ from typing import Any, Final
 from tasks.errors import ContractError, StoreError
 from tasks.settings import Settings
 from tasks.stores.database import database_of, follow_home
-from tasks.stores.flush import flush_tree
+from tasks.stores.files import flush_tree
 from tasks.stores.store import Store
 
 LEFT_OUT: Final = frozenset(

@@ -16,7 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from tasks.stores.digests import sha256
+from tasks.stores.files import sha256
 
 _TOP_DOWN: Final = (
     frozenset({"cli"}),

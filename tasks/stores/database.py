@@ -25,7 +25,7 @@ from urllib.parse import quote, unquote, urlparse
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from tasks.errors import StoreError
-from tasks.stores.flush import flush_files, set_aside
+from tasks.stores.files import flush_files, set_aside
 
 MARKER: Final = ".made"
 _LOG: Final = logging.getLogger("equipoise")

@@ -5,30 +5,181 @@
     engine writes <table>/ds=2024-03-01/part-<uuid>.parquet      not visible yet
     commit(..., replace=["2024-03-01"])                          one atomic commit: visible, the old files out
 
-Versions are kept for ten years, so a snapshot that a release pins can be read again; what a killed writer
-left behind is in no version. A table lies in a folder or below a prefix of an object store. In a folder, a
-commit that has returned is on the disk with its files; a newest one that is empty or torn all the same, after
-a power cut, is set aside by the next that writes.
+Versions are kept for ten years, so a snapshot that a release pins can be read again; files of a killed writer
+are in no version. A table lies in a folder or below a prefix of an object store. In a folder, a commit that
+has returned is on the disk with its files. What a power cut damaged:
+
+    newest commit is empty or torn     set aside by the next writer
+    an older commit is missing         StoreError, which names it and what to do
+    a spoilt checkpoint                set aside by the first reader; the commits are read instead
 """
 
 import json
+import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pyarrow as pa
-from deltalake import CommitProperties, QueryBuilder, Schema, write_deltalake
-from deltalake.exceptions import DeltaError
+from deltalake import CommitProperties, DeltaTable, QueryBuilder, Schema, write_deltalake
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from tasks.errors import Overtaken, StoreError
-from tasks.stores.delta_log import LOG, flush_commit, set_torn_commits_aside
-from tasks.stores.delta_table import open_table, table_exists
+from tasks.stores.files import flush_files, set_aside
 from tasks.stores.location import Location, Stored, listing, read_bytes, relative_path, storage_options
+
+LOG: Final = "_delta_log"
+COMMITS: Final = f"{'[0-9]' * 20}.json"
+_LAST: Final = "_last_checkpoint"
+_CHECKPOINTS: Final = "*.checkpoint*.parquet"
+_LOGGER: Final = logging.getLogger("equipoise")
+
+
+def set_torn_commits_aside(path: Location) -> list[Path]:
+    """Take the newest commits of a table that are empty or torn out of its log, and return where they lie.
+
+    No commit is ever visible in part, so only a machine that lost its last writes leaves one. What it brought
+    is gone with it: the table is that of the version before.
+    """
+    aside = []
+    commits = sorted((path / LOG).glob(COMMITS), reverse=True) if isinstance(path, Path) else []
+    for commit in commits:
+        if not _is_torn(commit):
+            break
+        aside.append(set_aside(commit))
+        _LOGGER.warning(
+            "%s was torn: it is set aside as %s, what it held is made again", commit, aside[-1].name
+        )
+    return aside
+
+
+def _is_torn(commit: Path) -> bool:
+    try:
+        return not [json.loads(line) for line in commit.read_bytes().splitlines()]
+    except ValueError:
+        return True
+
+
+@dataclass
+class Aside:
+    """Files of a log under the names that they were given, each with its own."""
+
+    files: dict[Path, Path] = field(default_factory=dict)
+    kept: bool = False
+
+    def keep(self) -> None:
+        """Leave the files aside."""
+        self.kept = True
+
+
+@contextmanager
+def checkpoints_aside(path: Location) -> Iterator[Aside]:
+    """Set the checkpoints of a table aside; they come back at the end unless they are to be kept there.
+
+    Commits are kept as long as checkpoints, so the table is whole without; the next hundredth commit makes a
+    new one. Who may not write there, and an object store, which tears nothing, keep them in place.
+    """
+    aside = Aside()
+    found = [path / LOG / _LAST, *sorted((path / LOG).glob(_CHECKPOINTS))] if isinstance(path, Path) else []
+    try:
+        try:
+            for file in (file for file in found if file.is_file()):
+                aside.files[set_aside(file)] = file
+        except OSError as error:
+            _LOGGER.debug("checkpoints of %s stay in place: %s", path, error)
+        yield aside
+    finally:
+        for there, own in aside.files.items():
+            if aside.kept:
+                _LOGGER.warning("%s could not be read: it is set aside as %s", own, there.name)
+            else:
+                there.replace(own)
+
+
+def flush_commit(path: Location, version: int) -> None:
+    """Write a commit and the files that it brought through to the disk."""
+    if not isinstance(path, Path):
+        return
+    commit = path / LOG / f"{version:020}.json"
+    actions = [json.loads(line) for line in commit.read_bytes().splitlines()]
+    added = [path / unquote(action["add"]["path"]) for action in actions if "add" in action]
+    flush_files([*added, commit])
+
+
+_UNREADABLE = (DeltaError, OSError, ValueError)
+
+
+def table_exists(path: Location) -> bool:
+    """Return whether there is a table.
+
+    Raises
+    ------
+    StoreError
+        The object store does not answer.
+    """
+    try:
+        return bool(DeltaTable.is_deltatable(str(path), storage_options(path)))
+    except OSError as error:
+        raise StoreError(f"The store of {path} does not answer: {error}") from error
+
+
+def open_table(path: Location, version: int | None = None) -> DeltaTable:
+    """Open a table at a version, the newest by default.
+
+    Raises
+    ------
+    StoreError
+        There is no such table or version, or its log is damaged.
+    """
+    try:
+        return _open(path, version)
+    except TableNotFoundError as error:
+        raise StoreError(f"No Delta table at {path}") from error
+    except _UNREADABLE as error:
+        commits = sorted(int(PurePosixPath(name).stem) for name in listing(path / LOG, COMMITS))
+        gap = _describe_gap(commits)
+        opened = _open_by_commits(path, version) if gap is None and version in {None, *commits} else None
+        if opened is not None:
+            return opened
+        at = "" if version is None else f" at version {version}"
+        raise StoreError(f"The Delta table {path}{at} cannot be read: {gap or error}") from error
+
+
+def _open(path: Location, version: int | None) -> DeltaTable:
+    """Open a table; a panic of Delta's engine, which is no Exception, becomes an OSError."""
+    try:
+        return DeltaTable(str(path), version=version, storage_options=storage_options(path))
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise OSError(f"Delta's engine failed: {error}") from error
+
+
+def _open_by_commits(path: Location, version: int | None) -> DeltaTable | None:
+    """Open a table without its checkpoints, which stay aside where that helped; None where it did not."""
+    with checkpoints_aside(path) as aside, suppress(*_UNREADABLE):
+        opened = _open(path, version)
+        aside.keep()
+        return opened
+    return None
+
+
+def _describe_gap(commits: Sequence[int]) -> str | None:
+    """Say which version is missing from a log, and the way out; None where none is."""
+    missing = sorted(set(range(commits[0], commits[-1])) - set(commits)) if commits else []
+    if not missing:
+        return None
+    return (
+        f"its log lacks version {missing[0]}, the file {missing[0]:020}.json. Bring it back from a backup; "
+        f"snapshots before it can be read. Without a backup, move the table's folder away and build it again"
+    )
+
 
 EVERYTHING: Final = "everything"
 _KEPT: Final = {

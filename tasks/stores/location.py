@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tasks.errors import StoreError
 from tasks.settings import Settings
-from tasks.stores.flush import flush_files
+from tasks.stores.files import flush_files
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem

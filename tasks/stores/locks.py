@@ -108,5 +108,5 @@ def _read_holder(handle: TextIO) -> Holder | None:
     handle.seek(0)
     try:
         return Holder(**json.loads(handle.read()))
-    except (ValueError, TypeError):  # an earlier program's, or it is being written
+    except (ValueError, TypeError):  # it is being written
         return None

@@ -22,7 +22,7 @@ from pathlib import PurePosixPath
 from typing import Any, Final, Self
 
 from tasks.errors import StoreError
-from tasks.stores.digests import sha256
+from tasks.stores.files import sha256
 from tasks.stores.parts import Part
 
 FORMAT: Final = 1

@@ -20,7 +20,7 @@ from mlflow.models import Model, ModelSignature
 from mlflow.models.model import MLMODEL_FILE_NAME
 from mlflow.types import ColSpec, Schema
 
-from tasks.stores.digests import sha256, tree_digest
+from tasks.stores.files import sha256, tree_digest
 
 with warnings.catch_warnings():  # MLflow's own classes complain of each other when they are first imported
     warnings.simplefilter("ignore", UserWarning)

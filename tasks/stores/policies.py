@@ -61,7 +61,6 @@ def _register(
     files: Mapping[Role, bytes],
     run_id: str,
 ) -> PinnedPart:
-    answers = _answers(spec)
     part = registry.register(
         f"{workspace.surface}.{role}",
         {POLICY_FILE: files[role]},
@@ -70,12 +69,10 @@ def _register(
             "surface": workspace.surface,
             "contract_digest": _digest(spec),
             **_policy_identity(spec),
-            **answers,
+            **_answers(spec),
         },
         model_type="policy",
     )
-    if not answers.keys() <= registry.tags(part).keys():  # an earlier program registered it
-        registry.set_tags(part, answers)
     return PinnedPart.of(part, role)
 
 

@@ -35,11 +35,9 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.documents import Document
-from tasks.stores.artifacts import read_artifact
-from tasks.stores.digests import sha256
-from tasks.stores.flush import flush_uri
+from tasks.stores.files import flush_uri, sha256
 from tasks.stores.location import Location, read_bytes, write_bytes
-from tasks.stores.tracking import PatientClient
+from tasks.stores.tracking import PatientClient, read_artifact
 
 _LOG: Final = logging.getLogger("equipoise")
 D = TypeVar("D", bound=Document)

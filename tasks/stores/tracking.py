@@ -1,4 +1,4 @@
-"""The MLflow store of a home, opened so that several processes may do so at once.
+"""The MLflow store of a home, opened so that several processes may do so at once; artifacts read from it.
 
 ::
 
@@ -14,7 +14,9 @@ writes MLFLOW_TRACKING_URI, and every later home of the process would be taken f
 import functools
 import logging
 import os
+import shutil
 import sqlite3
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -22,6 +24,9 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
+
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -173,3 +178,59 @@ def _own_uri(home: Path) -> str:
 def is_served(uri: str) -> bool:
     """Whether a server keeps the store: it then decides where artifacts go."""
     return uri.startswith(("http://", "https://"))
+
+
+def read_artifact(repository: ArtifactRepository, path: str) -> bytes:
+    """Return the bytes of a file.
+
+    Raises
+    ------
+    MlflowException, OSError
+        There is no such file, or it cannot be read.
+    """
+    if isinstance(repository, LocalArtifactRepository):
+        return Path(repository.download_artifacts(path)).read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(repository.download_artifacts(path, folder)).read_bytes()
+
+
+def read_artifacts(repository: ArtifactRepository) -> dict[str, bytes]:
+    """Return the bytes of every file, by path.
+
+    Raises
+    ------
+    MlflowException, OSError
+        There is nothing, or it cannot be read.
+    """
+    if isinstance(repository, LocalArtifactRepository):
+        return _read_below(Path(repository.artifact_dir))
+    with tempfile.TemporaryDirectory(prefix="equipoise-part-") as folder:
+        repository.download_artifacts("", folder)
+        return _read_below(Path(folder))
+
+
+def copy_artifacts(repository: ArtifactRepository, into: Path) -> None:
+    """Copy every file below a folder, without permissions.
+
+    Raises
+    ------
+    MlflowException, OSError
+        There is nothing, or it cannot be read.
+    """
+    if not isinstance(repository, LocalArtifactRepository):
+        repository.download_artifacts("", str(into))
+        return
+    for place, _, names in os.walk(repository.artifact_dir, onerror=_refuse):
+        folder = into / Path(place).relative_to(repository.artifact_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shutil.copyfile(Path(place, name), folder / name)
+
+
+def _read_below(folder: Path) -> dict[str, bytes]:
+    files = (Path(place, name) for place, _, names in os.walk(folder, onerror=_refuse) for name in names)
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def _refuse(error: OSError) -> None:
+    raise error

@@ -11,9 +11,8 @@ from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.contracts.surface import EngineName
 from tasks.errors import ContractError, unknown
 from tasks.settings import Settings
-from tasks.stores.flush import flush_files
+from tasks.stores.files import flush_files, sweep_parts
 from tasks.stores.location import Location, locate
-from tasks.stores.scratch import sweep_parts
 from tasks.stores.store import Store
 
 if TYPE_CHECKING:

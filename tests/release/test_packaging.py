@@ -10,7 +10,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from tasks.release.packaging import PackagedRelease, package_release
-from tasks.stores.digests import sha256
+from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
 
 SIGNATURE = ModelSignature(inputs=Schema([ColSpec("double", "x")]))

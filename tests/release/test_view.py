@@ -12,7 +12,7 @@ from tasks.release import view as release_view
 from tasks.release.loading import load_release
 from tasks.release.step import ReleaseResult
 from tasks.stores import releases
-from tasks.stores.digests import sha256
+from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
 from tasks.stores.parts import Part, folder_sha256
 from tasks.stores.registry import Registry

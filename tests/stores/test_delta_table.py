@@ -8,7 +8,7 @@ from deltalake import DeltaTable
 
 from tasks.errors import StoreError
 from tasks.stores import delta
-from tasks.stores.delta_table import open_table
+from tasks.stores.delta import open_table
 from tests.stores.delta_tables import numbers
 
 

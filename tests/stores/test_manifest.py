@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import StoreError
-from tasks.stores.digests import sha256, tree_digest
+from tasks.stores.files import sha256, tree_digest
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 
 AS_OF = datetime(2026, 5, 11, 4, tzinfo=UTC)

@@ -4,10 +4,10 @@ import pytest
 
 from tasks.errors import StoreError
 from tasks.stores.parts import Part
+from tasks.stores.registry import NewVersion, create_version, link_output, log_folder, logged_model_of
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
-from tasks.stores.versions import NewVersion, create_version, link_output, log_folder, logged_model_of
 from tests.stores.mlflow_home import new_home
 
 NAME = "feed.calibrator.click_30m"

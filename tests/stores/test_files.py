@@ -1,4 +1,4 @@
-"""Scratch of killed processes goes with the next run; what has a living owner stays."""
+"""Files: digests, and scratch that goes with its owner."""
 
 import os
 import subprocess
@@ -9,12 +9,26 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import StoreError
-from tasks.stores.scratch import scratch, scratch_folder, sweep_parts
+from tasks.stores.files import scratch, scratch_folder, sha256, sweep_parts, tree_digest
+
+
+def test_the_sha256_of_nothing_is_the_published_one() -> None:
+    assert sha256(b"") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_a_tree_is_digested_by_its_sorted_paths() -> None:
+    assert tree_digest({"b": "2", "a/c": "1"}) == sha256(b"a/c 1\nb 2\n")
+    assert tree_digest({"b": "2", "a": "1"}) == tree_digest({"a": "1", "b": "2"})
+
+
+def test_a_renamed_file_is_another_tree() -> None:
+    assert tree_digest({"a": "1"}) != tree_digest({"b": "1"})
+
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from tasks.stores.scratch import scratch
+from tasks.stores.files import scratch
 with scratch(Path(sys.argv[1]), "duckdb-") as place:
     (place / "spilled").write_text("x")
     print(place, flush=True)

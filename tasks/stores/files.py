@@ -1,23 +1,90 @@
-"""What a step writes on its way: a folder or a file that goes when its owner ends, however it ends.
+"""Files of this machine: their digests, writes that are on the disk, and scratch that goes with its owner.
 
 ::
 
-    <folder>/<prefix>*/.owner     locked for as long as the owner lives; without a living one it is swept
+    sha256, tree_digest           of one file, of a tree of files
+    flush_files, flush_tree       written through to the disk
+    set_aside                     renamed out of the way
+    <folder>/<prefix>*/.owner     scratch: locked as long as its owner lives; without one it is swept
     .<name>.<pid>.part            a file on its way; swept after an hour when its process is gone
 """
 
 import fcntl
+import hashlib
 import os
 import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlparse
 
 from tasks.errors import StoreError
+
+
+def sha256(data: bytes) -> str:
+    """Return the sha256 of bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def tree_digest(files: Mapping[str, str]) -> str:
+    r"""Return one digest for files given as ``{relative path: sha256}``.
+
+    Examples
+    --------
+    >>> tree_digest({"b": "2", "a": "1"}) == sha256(b"a 1\nb 2\n")
+    True
+    """
+    lines = (f"{path} {digest}\n" for path, digest in sorted(files.items()))
+    return sha256("".join(lines).encode())
+
+
+def flush_files(files: Iterable[Path]) -> None:
+    """Write the bytes and the names of files through to the disk."""
+    folders: dict[Path, None] = {}
+    for file in files:
+        _flush(file)
+        folders.setdefault(file.parent)
+    for folder in folders:
+        _flush(folder)
+
+
+def flush_tree(folder: Path) -> None:
+    """Write everything below a folder through to the disk, and the folder's own name."""
+    for place, _, names in os.walk(folder):
+        for name in names:
+            _flush(Path(place, name))
+        _flush(Path(place))
+    _flush(folder.parent)
+
+
+def flush_uri(location: str) -> None:
+    """Write the artifacts at a location through to the disk, where that is a folder of this machine."""
+    named = urlparse(location)
+    folder = Path(unquote(named.path))
+    if named.scheme in {"", "file"} and folder.is_dir():
+        flush_tree(folder)
+
+
+def set_aside(file: Path) -> Path:
+    """Take a damaged file or folder out of use; return where it lies now."""
+    aside = file.with_name(f"{file.name}.set-aside-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}")
+    file.rename(aside)
+    _flush(aside.parent)
+    return aside
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
 
 _OWNER: Final = ".owner"
 _NEW: Final = ".new-"
