@@ -13,7 +13,6 @@ A session spills to a folder of its own, which is removed when it ends.
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -110,8 +109,8 @@ def open_log(workspace: Workspace) -> Iterator[LogTables]:
     ContractError, DataError
         See ``open_tables``.
     """
-    if isinstance(workspace, SharedLog):
-        with workspace.tables() as log:
+    if workspace.shared_log is not None:
+        with workspace.shared_log.tables(workspace) as log:
             yield log
         return
     with open_session(workspace) as connection:
@@ -120,62 +119,54 @@ def open_log(workspace: Workspace) -> Iterator[LogTables]:
             yield log
 
 
-@dataclass(frozen=True)
-class SharedLog(Workspace):
-    """A workspace whose steps open the log once: the first that asks for it finds and checks its files.
+@dataclass
+class OpenedLog:
+    """The log of a workspace, opened by the first step that asks for it and used by all.
 
-    Each step has a connection of its own to the session, so that its relations are gone when it ends. The
-    contracts are those of ``whose``, read once: what shares a log is not under two readings of a file.
+    Each step has a connection of its own to the session, so its relations are gone when it ends.
     """
 
-    whose: Workspace = field(kw_only=True, repr=False, compare=False)
-    _opened: ExitStack = field(default_factory=ExitStack, init=False, repr=False, compare=False)
-    _logs: list[LogTables] = field(default_factory=list, init=False, repr=False, compare=False)
-
-    @cached_property
-    def contracts(self) -> Contracts:
-        """The surface's contracts."""
-        return self.whose.contracts
+    _session: ExitStack = field(default_factory=ExitStack, init=False)
+    _tables: LogTables | None = field(default=None, init=False)
 
     @contextmanager
-    def tables(self) -> Iterator[LogTables]:
+    def tables(self, workspace: Workspace) -> Iterator[LogTables]:
         """Yield the log tables for one step."""
-        if not self._logs:
-            connection = self._opened.enter_context(open_session(self))
-            self._logs.append(open_tables(connection, self.logs, self.contracts))
-        engine = self.contracts.surface.engine
+        if self._tables is None:
+            connection = self._session.enter_context(open_session(workspace))
+            self._tables = open_tables(connection, workspace.logs, workspace.contracts)
+        engine = workspace.contracts.surface.engine
         memory = limits(engine.threads, engine.memory).memory
-        with _translated(memory), self._logs[0].beside() as log, watched(log.views):
+        with _translated(memory), self._tables.beside() as log, watched(log.views):
             log.view_sources()
             yield log
 
     def close(self) -> None:
         """Close the session; the next step that asks finds the files anew."""
-        self._logs.clear()
-        self._opened.close()
+        self._tables = None
+        self._session.close()
 
 
 @contextmanager
-def share_log(workspace: Workspace) -> Iterator[SharedLog]:
+def share_log(workspace: Workspace) -> Iterator[Workspace]:
     """Yield a workspace whose steps open the log once, together; it is closed at the end.
 
-    One that shares it already goes on doing so, and whoever began closes it.
+    A workspace that shares it already is yielded as it is, and its log stays open.
     """
-    if isinstance(workspace, SharedLog):
+    if workspace.shared_log is not None:
         yield workspace
         return
-    place = workspace.surface, workspace.surfaces, workspace.store, workspace.engine
-    shared = SharedLog(*place, whose=workspace)
+    opened = OpenedLog()
     try:
-        yield shared
+        yield workspace.sharing(opened)
     finally:
-        shared.close()
+        opened.close()
 
 
 def renew_log(workspace: Workspace) -> None:
     """Let the next step find the files of the log anew, where they are shared."""
-    if isinstance(workspace, SharedLog):
-        workspace.close()
+    if workspace.shared_log is not None:
+        workspace.shared_log.close()
 
 
 def open_tables(connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts) -> LogTables:

@@ -1,15 +1,17 @@
-"""The sqlite database of a home's MLflow: it is there whole or not at all, and says where the home lies now.
+"""The sqlite database of a home's MLflow: the only module that reads or writes MLflow's own tables.
 
 ::
 
-    home/mlflow/.making-*/mlflow.db    being made by whoever holds the lock; the next sweeps it
+    home/mlflow/.making-*/mlflow.db    being made by the process that holds the lock; the next one sweeps it
+    home/mlflow/format                 the version of the home's format, written before the database
     home/mlflow/mlflow.db              moved in when it is whole and on the disk
-    home/mlflow/.made                  it is there
 
-MLflow keeps the absolute location of all artifacts. Where the home was moved or copied, they are written anew
-when the database is opened, so that nothing is read from, or written to, the place where it lay before.
+MLflow stores absolute locations of artifacts. Where the home was moved or copied, they are rewritten when the
+database is opened, so nothing is read from, or written to, the folder where it lay before. That takes SQL:
+MLflow sets the location of an experiment, a run, a logged model or a version when it makes it, and no public
+interface changes it later.
 
-Who may read the database and not write it opens it so that sqlite makes no file beside it.
+A user who may read the database and not write it opens it so that sqlite makes no file beside it.
 """
 
 import logging
@@ -25,14 +27,12 @@ from urllib.parse import quote, unquote, urlparse
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
 from tasks.errors import StoreError
-from tasks.stores.files import flush_files, set_aside
+from tasks.stores.files import flush_files
+from tasks.stores.store import FORMAT, format_file
 
-MARKER: Final = ".made"
 _LOG: Final = logging.getLogger("equipoise")
 _ASIDE: Final = ".making-"
 _BELOW: Final = "/mlflow/artifacts"
-_HOLDING: Final = ("runs", "registered_models")
-"""The tables that hold what somebody made; a database without a row in them is as good as none."""
 _LASTING: Final = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 _LOCATIONS: Final = (
     ("experiments", "artifact_location"),
@@ -76,33 +76,24 @@ def address_of(home: Path) -> str:
 def is_made(home: Path) -> bool:
     """Whether the database is whole, so that it can be opened without waiting for others."""
     database = database_of(home)
-    return database.exists() and database.with_name(MARKER).exists()
+    return database.exists() and format_file(home).exists()
 
 
 def make_database(home: Path) -> None:
-    """Make the database where it is not; the caller keeps other processes out.
-
-    What a killed process left half made holds nothing, and is set aside.
-    """
-    if is_made(home):  # by whoever held the others off before
+    """Make the database where there is none; the caller keeps other processes out."""
+    if is_made(home):  # by the process that held the lock before
         return
-    database = database_of(home)
+    database, marker = database_of(home), format_file(home)
     for left in database.parent.glob(f"{_ASIDE}*"):
         shutil.rmtree(left, ignore_errors=True)
-    if database.exists() and not _holds_anything(database):
-        aside = [
-            set_aside(file) for file in sorted(database.parent.glob(f"{database.name}*")) if _is_own(file)
-        ]
-        _LOG.warning("The MLflow database was half made: it is set aside as %s and made anew", aside[0])
-    if not database.exists():
-        if database.with_name(MARKER).exists():
-            _LOG.warning(
-                "The MLflow database %s is gone; an empty one is made. If that is not meant, restore a copy",
-                database,
-            )
-        _make(database, artifacts_of(home))
-    database.with_name(MARKER).touch()
-    flush_files([database.with_name(MARKER)])
+    if marker.exists():
+        _LOG.warning(
+            "The MLflow database %s is gone; an empty one is made. If that is not meant, restore a copy",
+            database,
+        )
+    marker.write_text(f"{FORMAT}\n", encoding="utf-8")
+    _make(database, artifacts_of(home))
+    flush_files([marker])
 
 
 def follow_home(home: Path) -> None:
@@ -150,19 +141,6 @@ def _make(database: Path, artifacts: str) -> None:
     flush_files([database])
 
 
-def _holds_anything(database: Path) -> bool:
-    """Whether a run or a model is in the database; what cannot be read holds nothing that could be used."""
-    try:
-        with closing(_open(database, "rw")) as connection:
-            rows = [
-                connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608 - names of its own
-                for table in _HOLDING
-            ]
-    except sqlite3.DatabaseError:
-        return False
-    return any(rows)
-
-
 def _state(database: Path) -> tuple[_Stamp, ...]:
     """Return what is another once somebody has written to the database, or has put another in its place."""
     return _stamp(database), _stamp(database.with_name(f"{database.name}-wal"))
@@ -174,11 +152,6 @@ def _stamp(file: Path) -> _Stamp:
     except FileNotFoundError:
         return None
     return of.st_dev, of.st_ino, of.st_size, of.st_mtime_ns
-
-
-def _is_own(file: Path) -> bool:
-    """Whether it is the database or what sqlite keeps beside it."""
-    return file.name.removeprefix("mlflow.db") in {"", "-wal", "-shm", "-journal"}
 
 
 def _open(database: Path, mode: str) -> sqlite3.Connection:

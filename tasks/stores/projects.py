@@ -23,9 +23,8 @@ from urllib.parse import urlsplit
 from mlflow.entities import RunTag
 
 from tasks.errors import EquipoiseError
-from tasks.stores.database import MARKER
 from tasks.stores.runs import PARENT, Runs
-from tasks.stores.store import Store
+from tasks.stores.store import Store, format_file
 from tasks.stores.tracking import PatientClient, tracking_uri
 
 PROJECT: Final = "equipoise.project"
@@ -115,5 +114,5 @@ def _chosen_by_nobody(uri: str) -> bool:
     """
     if uri.startswith("sqlite:"):
         database = Path(urlsplit(uri).path[1:])
-        return database.name == "mlflow.db" and not (database.parent / MARKER).exists()
+        return database.name == "mlflow.db" and not format_file(database.parent.parent).exists()
     return uri.startswith("file:")

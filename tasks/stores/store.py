@@ -18,9 +18,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from tasks.errors import ContractError
+from tasks.errors import ContractError, StoreError
 from tasks.settings import Settings
 from tasks.stores.location import Location, locate
 from tasks.stores.locks import alone
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from tasks.stores.runs import Runs
     from tasks.stores.tracking import PatientClient
 
+FORMAT: Final = 1
+"""The version of the format of a home; raised when an older home can no longer be read."""
 _READ_OTHERWISE = "%#?"
 
 
@@ -50,8 +52,12 @@ class Store:
         ContractError
             It is not a folder, or its path holds a sign that addresses of databases and tables read as
             something else.
+        StoreError
+            Another version of the program made it.
         """
-        return cls(home_folder(home))
+        opened = cls(home_folder(home))
+        _refuse_other_format(opened.home)
+        return opened
 
     @cached_property
     def root(self) -> Location:
@@ -127,3 +133,21 @@ def home_folder(given: Path | None = None) -> Path:
             "read as something else. Name another folder with --home or EQUIPOISE_HOME"
         )
     return home
+
+
+def format_file(home: Path) -> Path:
+    """Return the file that holds the version of a home's format."""
+    return home / "mlflow" / "format"
+
+
+def _refuse_other_format(home: Path) -> None:
+    file = format_file(home)
+    if file.exists():
+        found = file.read_text(encoding="utf-8", errors="replace").strip()[:20]
+    else:
+        found = "unknown" if (home / "mlflow" / "mlflow.db").exists() else str(FORMAT)
+    if found != str(FORMAT):
+        raise StoreError(
+            f"The home {home} has format {found!r}, and this program reads format {FORMAT}. Use the program "
+            "that made it, or name another home with --home or EQUIPOISE_HOME and retrain there"
+        )

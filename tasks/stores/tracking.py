@@ -5,7 +5,7 @@
     home/mlflow/mlflow.db     runs, registered models, aliases     (or the server at MLFLOW_TRACKING_URI)
     home/mlflow/artifacts/    what runs and models consist of
     home/mlflow/.lock         held while the database is made and while a part is registered
-    home/mlflow/.made         the database is complete (tasks/stores/database.py)
+    home/mlflow/format        the version of the home's format (tasks/stores/database.py)
 
 Nothing is ever unpickled and nothing reported to anyone. MLflow's own current URI is not set for good: that
 writes MLFLOW_TRACKING_URI, and every later home of the process would be taken for this one.
@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final, ParamSpec, TypeVar
 
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
@@ -55,15 +55,52 @@ from tasks.stores.locks import hold
 P = ParamSpec("P")
 R = TypeVar("R")
 ATTEMPTS: Final = 8
+CALLS: Final = (
+    "create_experiment",
+    "create_model_version",
+    "create_registered_model",
+    "create_run",
+    "delete_model_version",
+    "delete_model_version_tag",
+    "delete_registered_model_alias",
+    "download_artifacts",
+    "finalize_logged_model",
+    "get_experiment",
+    "get_experiment_by_name",
+    "get_logged_model",
+    "get_metric_history",
+    "get_model_version",
+    "get_registered_model",
+    "get_run",
+    "log_artifacts",
+    "log_batch",
+    "log_inputs",
+    "log_metric",
+    "log_model_artifacts",
+    "log_outputs",
+    "log_param",
+    "log_table",
+    "log_text",
+    "search_model_versions",
+    "search_registered_models",
+    "search_runs",
+    "set_model_version_tag",
+    "set_registered_model_alias",
+    "set_registered_model_tag",
+    "set_tag",
+    "set_terminated",
+    "update_model_version",
+)
+"""The calls that are repeated while the database is locked: all that the product makes."""
 _QUIET: Final = {"mlflow": logging.ERROR, "mlflow.store.db.utils": logging.CRITICAL, "alembic": logging.ERROR}
 
 
 class PatientClient(MlflowClient):
-    """MLflow's client, whose calls wait while another process holds the database."""
+    """MLflow's client; the calls of `CALLS` wait while another process holds the database.
 
-    def __getattribute__(self, name: str) -> Any:
-        value = super().__getattribute__(name)
-        return value if name.startswith("_") or not callable(value) else patient(value)
+    MLflow retries requests to a server, and no failed transaction of sqlite: two writers that have read
+    before they write cannot both be made to wait by sqlite's own timeout.
+    """
 
 
 def connect(home: Path) -> PatientClient:
@@ -134,6 +171,10 @@ def patient(call: Callable[P, R]) -> Callable[P, R]:
         raise StoreError(f"The MLflow store stayed locked by another process: {last}. Run the step again.")
 
     return wrapped
+
+
+for _call in CALLS:
+    setattr(PatientClient, _call, patient(getattr(MlflowClient, _call)))
 
 
 def _open(uri: str, home: Path) -> PatientClient:

@@ -1,11 +1,12 @@
 """Where a step works: a surface, its contracts and the home of its state."""
 
 import os
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.contracts.surface import EngineName
@@ -20,6 +21,16 @@ if TYPE_CHECKING:
     from tasks.stores.audit import Audit
 
 
+class SharedLog(Protocol):
+    """The opened log of a surface, which the room of logs makes and a workspace carries to its steps."""
+
+    def tables(self, workspace: "Workspace") -> AbstractContextManager[Any]:
+        """Return the log tables for one step."""
+
+    def close(self) -> None:
+        """Close the log; the next step opens it anew."""
+
+
 @dataclass(frozen=True)
 class Workspace:
     """A surface on this machine: its contracts below ``surfaces``, its state in ``store``."""
@@ -29,6 +40,8 @@ class Workspace:
     store: Store
     engine: EngineName | None = None
     """What runs the label SQL and scores a simulation, in place of the surface's own engine."""
+    shared_log: "SharedLog | None" = field(default=None, repr=False, compare=False)
+    """The opened log that the steps share (see `tasks.logs.session.share_log`)."""
 
     @classmethod
     def open(
@@ -56,6 +69,10 @@ class Workspace:
     def under(self, contracts: Contracts) -> "Workspace":
         """Return the same place under other contracts than those in force."""
         return _OtherContracts(self.surface, self.surfaces, self.store, self.engine, declared=contracts)
+
+    def sharing(self, log: "SharedLog") -> "Workspace":
+        """Return the same place under these very contracts, whose steps read an opened log."""
+        return replace(self.under(self.contracts), shared_log=log)
 
     def require_surface(self) -> None:
         """Refuse a surface that has neither contracts nor reports of earlier runs.

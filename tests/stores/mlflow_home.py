@@ -30,6 +30,6 @@ def new_home(folder: Path) -> Path:
     place = folder / "mlflow"
     place.mkdir(parents=True)
     (place / "mlflow.db").write_bytes(_template())
-    (place / ".made").touch()
+    (place / "format").write_text("1\n")
     follow_home(folder)
     return folder

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.errors import StoreError
 from tasks.stores.database import follow_home, is_made, make_database
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
@@ -42,29 +43,15 @@ def test_a_process_killed_while_the_database_is_made_leaves_a_home_that_works(tm
     write_run(tmp_path, "x")
 
 
-@pytest.mark.parametrize("statements", [0, 1, 5, 40])
-def test_a_database_that_an_earlier_version_left_half_made_is_set_aside(
-    tmp_path: Path, statements: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    whole = new_home(tmp_path / "whole") / "mlflow/mlflow.db"
-    (tmp_path / "mlflow").mkdir()
-    connection = sqlite3.connect(whole)
-    tables = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")]
-    connection.close()
-    half = sqlite3.connect(tmp_path / "mlflow/mlflow.db")
-    for sql in tables[:statements]:
-        half.execute(sql)
-    half.close()
-    write_run(tmp_path, "x")
-    assert "half made" in caplog.text
-    assert len(list((tmp_path / "mlflow").glob("mlflow.db.set-aside-*"))) == 1
-
-
-def test_a_database_without_the_mark_that_holds_a_run_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("found", ["0", "2", "", None])
+def test_a_home_of_another_format_is_refused(tmp_path: Path, found: str | None) -> None:
     home = new_home(tmp_path)
-    run = write_run(home, "x")
-    (home / "mlflow/.made").unlink()
-    assert Store.open(home).client.get_run(run).info.run_id == run
+    if found is None:
+        (home / "mlflow/format").unlink()
+    else:
+        (home / "mlflow/format").write_text(found)
+    with pytest.raises(StoreError, match=r"reads format 1\. Use the program that made it"):
+        Store.open(home)
 
 
 def test_a_disk_that_is_full_while_it_is_made_leaves_nothing(
@@ -77,7 +64,7 @@ def test_a_disk_that_is_full_while_it_is_made_leaves_nothing(
     monkeypatch.setattr("tasks.stores.database.SqlAlchemyStore", full)
     with pytest.raises(OSError, match="No space"):
         make_database(tmp_path)
-    assert list((tmp_path / "mlflow").iterdir()) == []
+    assert [left.name for left in (tmp_path / "mlflow").iterdir()] == ["format"]
 
 
 def test_a_copied_home_reads_and_writes_below_itself_alone(tmp_path: Path) -> None:
