@@ -76,13 +76,3 @@ def test_a_registered_utility_policy_says_who_answers_for_it_and_what_justified_
     assert register(proven, registry)[0] == (f"{NAME}.utility_policy", 2)
     second = registry.tags(registry.part(f"{NAME}.utility_policy", 2))
     assert (second["owner"], second["approvals"], second["experiment"]) == ("tests", "product", "feed-142")
-
-
-def test_a_policy_that_an_earlier_program_registered_gets_the_tags_once_it_is_registered_again(
-    workspace: Workspace, registry: Registry
-) -> None:
-    register(workspace, registry)
-    for tag in ("owner", "approvals"):
-        registry.client.delete_model_version_tag(f"{NAME}.utility_policy", "1", tag)
-    register(workspace, registry)
-    assert registry.tags(registry.part(f"{NAME}.utility_policy", 1))["approvals"] == "product"
