@@ -56,10 +56,10 @@ def test_lineage_policy_and_parity_are_rows_of_both_releases(
     first_retrain: Retrained, second_retrain: Retrained
 ) -> None:
     for judged in (first_retrain, second_retrain):
-        rows = {f"{one['gate']} {one['subject']}": one["outcome"] for one in judged.result.gates}
+        rows = {f"{one['gate']} {subject_of(one)}": one["outcome"] for one in judged.result.gates}
         for row in ("lineage pins", "lineage labels", "lineage training_days", "policy in_force"):
             assert rows[row] == "pass"
-        assert (rows["policy utility.version"], rows["policy approvals"]) == ("pass", "pass")
+        assert (rows["policy utility_version"], rows["policy approvals"]) == ("pass", "pass")
         assert (rows["parity served"], rows["parity packed"]) == ("no_rule", "pass")
         assert rows["shadow error_rate"] == "pass"
         assert rows["decision front"] == "no_rule"

@@ -206,7 +206,7 @@ def test_a_cost_given_its_parent_is_judged_as_a_cost(tested_slice: slates.TestSl
     """What could not be told of it was a warning, however far the estimate lay beyond the bound."""
     rail = {"metric": "return_5d_given_purchase_2d_rate", "relative_increase_max": 0.1, "by": ["user_tenure"]}
     found = _found(tested_slice, scored, guardrails=[rail])
-    whole, *segments = [v for v in found.verdicts if v.subject == rail["metric"]]
+    whole, *segments = [v for v in found.verdicts if v.subject.name == rail["metric"]]
     believed = {
         task: one.relative.value
         for task in ("return_5d", "purchase_2d")
