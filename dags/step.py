@@ -5,7 +5,7 @@
     @step
     def train(surface, task, ...):
         from tasks import pipeline                               # heavy imports happen inside the step
-        return report(pipeline.train(...), "task", "version")    # ids and counts go on, the link is kept
+        return report(pipeline.STEPS["train"].function(...), "task", "version")    # ids and counts go on
 """
 
 import logging

@@ -52,7 +52,7 @@ class KeptChampion:
 TaskResult = Trained | KeptChampion
 
 
-def read_kept(plain: Mapping[str, Any]) -> KeptChampion | None:
+def read_kept(plain: Mapping[str, object]) -> KeptChampion | None:
     """Read a kept champion; None where the plain JSON of a step is about a model that was trained.
 
     Examples
@@ -63,7 +63,7 @@ def read_kept(plain: Mapping[str, Any]) -> KeptChampion | None:
     return KeptChampion(str(plain["task"]), str(plain["why"])) if "why" in plain else None
 
 
-def read_result(plain: Mapping[str, Any]) -> TaskResult:
+def read_result(plain: Mapping[str, str | int | bool]) -> TaskResult:
     """Read what `to_json` wrote; what a step adds to it is left alone.
 
     Examples
