@@ -86,7 +86,6 @@ class DecisionGate(Closed):
     ``canary`` lets what passes everything else take the alias ``canary``, never ``champion``.
     """
 
-    baseline: Literal["champion"] = "champion"
     first: Literal["logged"] | BaselineColumn = "logged"
     shown_only: Literal["hold", "canary"] = "hold"
 

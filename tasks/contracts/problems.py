@@ -105,7 +105,7 @@ def place_of(finding: Any) -> tuple[str | int, ...]:
 def _is_union_label(part: object) -> bool:
     return (
         isinstance(part, str)
-        and ("[" in part or part in {"Examination", "Quantile", "BaselineColumn"})
+        and ("[" in part or part in {"ExaminationSpec", "Quantile", "BaselineColumn"})
         and part != "[key]"
     )
 

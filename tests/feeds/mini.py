@@ -144,7 +144,7 @@ def _short_surface(plain: dict[str, Any]) -> None:
         "data": {"rows": 100, "positives": 5, "severity": "critical"},
         "model": {"auc_drop_max": 0.05, "normalized_entropy_rise_max": 0.1, "first": {"auc_min": 0.5}},
         "calibration": {"ratio": [0.5, 2.0], "by": ["user_tenure"]},
-        "decision": {"baseline": "champion", "first": "logged"},
+        "decision": {"first": "logged"},
         "shadow": {"overlap_at_k_min": 0.3, "score_shift_max": 0.9},
         "freshness": {"newest_training_row": "P60D"},
         "inconclusive": "warn",
