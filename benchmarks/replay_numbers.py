@@ -23,11 +23,10 @@ from benchmarks.replay_memory import enlarge, make_home
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.segments import ALL, segment_column
 from tasks.replay.compared import Compared
-from tasks.replay.decided_slice import DecidedSlice
+from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import EntrantVersions
 from tasks.replay.metrics import OF_ALL_CANDIDATES, OF_OUTCOMES
 from tasks.replay.rehearse import Rehearsal, rehearse
-from tasks.replay.stream import decide_slice
 from tasks.stores import releases
 
 SUMS_EACH: Final = 4

@@ -40,8 +40,7 @@ from tasks.datasets.world.generate import START
 from tasks.datasets.world.tables import shown_of, user_ids
 from tasks.datasets.world.truth import chances, probabilities
 from tasks.replay.log import Slates
-from tasks.replay.log_block import LogReading
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.tuning.goal import Axis, GoalBound, GoalMeter, RehearsedWeights, WeightGoal
 from tasks.tuning.search import Weights, WeightSpace

@@ -12,7 +12,7 @@ from tasks.promotion.gate import GateResult
 from tasks.promotion.moves.override import lift_verdicts
 from tasks.release import view
 from tasks.replay import shadow, simulate
-from tasks.replay.decided_block import Entrant, Entrants
+from tasks.replay.decided_slice import Entrant, Entrants
 from tasks.stores.workspace import Workspace
 from tasks.tuning.tuning_slice import TuningSlice
 from tests.feeds.leaking_kernel import register_leaking

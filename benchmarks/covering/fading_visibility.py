@@ -19,8 +19,7 @@ from tasks import columns as c
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.datasets.world.logging_policy import place
 from tasks.replay.log import Slates
-from tasks.replay.log_block import LogReading
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 
 Floats = npt.NDArray[np.float64]

@@ -21,8 +21,7 @@ from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.ranking.decide import Decision, decide
 from tasks.replay.log import Slates
-from tasks.replay.log_block import LogReading
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import with_fresh_draws
 

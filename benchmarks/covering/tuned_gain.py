@@ -20,8 +20,7 @@ from tasks.contracts import UtilitySpec
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.datasets.world.logging_policy import place
 from tasks.replay.log import Slates
-from tasks.replay.log_block import LogReading
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.tuning.goal import Axis, GoalMeter, RehearsedWeights, WeightGoal
 from tasks.tuning.search import Weights, WeightSpace, best_trial, search_weights

@@ -29,10 +29,9 @@ from tasks.promotion.gates.references import weighted_tasks
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities
 from tasks.replay.champion_comparison import comparisons
-from tasks.replay.findings import Findings
 from tasks.replay.log import Slates
 from tasks.replay.orders import baseline_order
-from tasks.replay.rehearse import Rehearsal, rehearse, report_metrics
+from tasks.replay.rehearse import Findings, Rehearsal, rehearse, report_metrics
 from tasks.replay.shadow import compare
 from tasks.replay.slates import Scored, TestSlice
 

@@ -12,8 +12,7 @@ from tasks.evaluation.clustered import RowClusters
 from tasks.evaluation.segments import ALL
 from tasks.replay.inclusion import doubt_slots
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.metrics import REORDERING, looks_of
-from tasks.replay.segmentation import Segmentation, SegmentedRows, Thinness
+from tasks.replay.metrics import REORDERING, Segmentation, SegmentedRows, Thinness, looks_of
 
 _CERTAIN: Final = 1 + 1e-6
 """A probability of 1 that was kept as a 32-bit float."""

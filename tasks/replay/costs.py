@@ -99,6 +99,7 @@ def given_that(child: Sequence[Measured], parent: Sequence[Measured]) -> list[Me
 
     Examples
     --------
+    >>> from tasks.evaluation.subjects import Subject
     >>> def by(task: str, change: float) -> list[Measured]:
     ...     relative = Estimate(change, math.nan, math.nan, 90)
     ...     return [Measured(Subject("predicted", task=task), "all", "release 2", None, None, relative)]

@@ -1,20 +1,193 @@
-"""The decided blocks of a slice joined: the log, and every entrant's slates over all of its rows."""
+"""A test slice decided block by block, in narrow columns: what a replay needs of it.
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+::
 
+    day -> Arrow -> blocks of whole requests -> scored and decided by every policy -> DecidedBlock
+    DecidedBlock, DecidedBlock ... -> SliceBuilder -> DecidedSlice
+
+    of every row             codes of request, user, item and day; segments; slots and ranks; predictions and
+                             parts of the utility of the policy under test
+    of rows in some slot     predictions of other releases, worth of an outcome
+    of rows that were shown  labels, outcomes, predictions where the item stood
+
+Features, texts and scored frames lie in memory for one block alone. Blocks follow in the order in which the
+slice is read whole, so the log, the slates and every figure are the same to the bit.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks import columns as c
 from tasks.contracts import Contracts
+from tasks.contracts.slate import SlateSpec
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
-from tasks.release.slate_rules import add_slate_rules
-from tasks.replay.decided_block import BASELINE, POLICY, DecidedBlock, EntrantKey, Rows
-from tasks.replay.growing import GrowingColumn, GrowingColumns
+from tasks.release.loading import LoadedRelease
+from tasks.release.slate_rules import add_slate_rules, count_slate_rules
+from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, SparseColumns
 from tasks.replay.leaks import add_leaks
 from tasks.replay.log import CandidateLog, Floats, Slates
-from tasks.replay.log_block import LogReading
-from tasks.replay.read_log import LogBuilder
-from tasks.replay.sparse import SparseColumns
+from tasks.replay.logged_candidates import Days, candidate_blocks
+from tasks.replay.read_log import LogBlock, LogBuilder, LogReading, read_block
+from tasks.replay.slates import Scored, TestSlice, log_reading, release_examination
+from tasks.stores.manifest import Manifest
+from tasks.stores.workspace import Workspace
+
+Rows = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A release that decides on every block; ``served_as`` is the version by which the log knows it."""
+
+    release: LoadedRelease
+    name: str
+    served_as: int | None = None
+
+
+Order = Callable[[TestSlice, Scored], Slates]
+"""Returns the slates of an order, under the rules of the release that is judged."""
+
+
+@dataclass(frozen=True)
+class Entrants:
+    """Who decides on every block.
+
+    Attributes
+    ----------
+    under_test : the release that is judged.
+    baseline : what it is compared with, a release or an order.
+    anchors : earlier releases by reference.
+    others : further utility policies by name, on the predictions of the release under test.
+    slates : the slate policies of others, by their names; without one it is the surface's.
+    later : whether policies will decide on the rows later, so that what others keep is kept of every row.
+    """
+
+    under_test: Entrant
+    baseline: Entrant | Order
+    anchors: Mapping[str, Entrant] = field(default_factory=dict)
+    others: Mapping[str, UtilitySpec] = field(default_factory=dict)
+    slates: Mapping[str, SlateSpec] = field(default_factory=dict)
+    later: bool = False
+
+
+class EntrantKey(NamedTuple):
+    """Which entrant: ``policy``, ``baseline``, or one of the ``anchors`` or ``others`` by name."""
+
+    role: str
+    name: str = ""
+
+    @property
+    def judged(self) -> bool:
+        """Whether its own utility and predictions are asked for of every candidate."""
+        return self.role in {"policy", "others"}
+
+
+POLICY: Final = EntrantKey("policy")
+BASELINE: Final = EntrantKey("baseline")
+
+
+@dataclass(frozen=True)
+class DecidedBlock:
+    """One block of n rows, decided.
+
+    Attributes
+    ----------
+    log : the candidates; of its ``rows`` [m] an outcome may be known.
+    kept : [k] these rows and those in some slot.
+    slates : predictions of a judged entrant [n], of others [k] as is worth; where shown [m].
+    predicted : by column [m].
+    no_order : why the block has no baseline order, which another block may have.
+    leaks : by the name of a release, what its slates hold that a hard constraint keeps out.
+    """
+
+    log: LogBlock
+    kept: Rows
+    slates: Mapping[EntrantKey, Slates]
+    predicted: Mapping[EntrantKey, Mapping[str, Floats]]
+    rules: tuple[SlateRule, ...]
+    no_order: str = ""
+    leaks: Mapping[str, tuple[ConstraintLeak, ...]] = field(default_factory=dict)
+
+
+def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
+    """Let every entrant decide on a block.
+
+    Raises
+    ------
+    DataError
+        A release cannot score it, or there is no such order.
+    """
+    log = read_block(block.candidates, block.reading)
+    made = {POLICY: _enter(block, entrants.under_test)}
+    ours, no_order = made[POLICY], ""
+    slates = {
+        EntrantKey("others", name): block.slates_by(one, ours, name, slate=entrants.slates.get(name))
+        for name, one in entrants.others.items()
+    }
+    made |= {EntrantKey("anchors", name): _enter(block, one) for name, one in entrants.anchors.items()}
+    if isinstance(entrants.baseline, Entrant):
+        made[BASELINE] = _enter(block, entrants.baseline)
+    else:
+        try:
+            slates[BASELINE] = entrants.baseline(block, ours)
+        except DataError as error:
+            if block.log.positions_logged:
+                raise
+            no_order = str(error)  # nothing of this block was shown, which says nothing of the others
+            slates[BASELINE] = Slates("", np.zeros(len(block.candidates), dtype=np.int64), follows_log=True)
+    slates |= {key: scored.slates for key, scored in made.items()}
+    kept = np.full(len(block.candidates), entrants.later)
+    kept[log.rows] = True
+    for one in slates.values():
+        kept |= one.slot > 0
+    places = np.flatnonzero(kept)
+    return DecidedBlock(
+        log=log,
+        kept=places,
+        slates={key: _narrow(one, log.rows, places, judged=key.judged) for key, one in slates.items()},
+        predicted={key: _predicted(block, made[key], log.rows) for key in (POLICY, BASELINE) if key in made},
+        rules=count_slate_rules(ours.frame),
+        no_order=no_order,
+        leaks={one.slates.name: one.leaks for one in made.values()},
+    )
+
+
+def _enter(block: TestSlice, entrant: Entrant) -> Scored:
+    return block.slates_of(entrant.release, entrant.name, served_as=entrant.served_as)
+
+
+def _predicted(block: TestSlice, scored: Scored, rows: Rows) -> dict[str, Floats]:
+    names = [name for task in block.contracts.tasks.tasks for name in (c.given(task), c.probability(task))]
+    where_logged = scored.where_logged
+    return {name: where_logged[name][rows] for name in names if name in where_logged}
+
+
+def _narrow(slates: Slates, rows: Rows, kept: Rows, *, judged: bool) -> Slates:
+    """Keep of an entrant's columns the rows that a replay asks for; a view would keep the whole frame."""
+    return replace(
+        slates,
+        slot=slates.slot.astype(np.int32),
+        predictions=_copy(slates.predictions) if judged else _at(slates.predictions, kept),
+        where_shown=_at(slates.where_shown, rows),
+        utility=slates.utility.copy() if judged and slates.utility is not None else None,
+        contributions=_copy(slates.contributions) if judged else {},
+        worth=_at(slates.worth, kept),
+        rank=None if slates.rank is None else slates.rank.astype(np.int32),
+    )
+
+
+def _copy(columns: Mapping[str, Floats]) -> dict[str, Floats]:
+    return {name: column.copy() for name, column in columns.items()}
+
+
+def _at(columns: Mapping[str, Floats], rows: Rows) -> dict[str, Floats]:
+    return {name: column[rows] for name, column in columns.items()}
 
 
 @dataclass(frozen=True)
@@ -156,3 +329,66 @@ class GrowingSlates:
             worth=SparseColumns(size, kept, self._worth.arrays, 0.0),
             rank=self._columns.whole("rank", size),
         )
+
+
+BLOCK_ROWS: Final = 200_000
+"""Candidates that are scored and decided at once."""
+
+
+def decide_slice(
+    workspace: Workspace, manifest: Manifest, entrants: Entrants, *, rows: int = BLOCK_ROWS
+) -> DecidedSlice:
+    """Read the days that a release was not trained on, and let every entrant decide on each block.
+
+    Parameters
+    ----------
+    rows : candidates of a block, at least, but for the last of a day.
+
+    Raises
+    ------
+    DataError
+        The slice holds no candidate, or there is no such order.
+    """
+    builder = SliceBuilder()
+    for _, decided in decided_blocks(workspace, manifest, entrants, rows=rows):
+        builder.add(decided)
+    return build_slice(builder, workspace, manifest)
+
+
+def decided_blocks(
+    workspace: Workspace, manifest: Manifest, entrants: Entrants, *, rows: int = BLOCK_ROWS
+) -> Iterator[tuple[TestSlice, DecidedBlock]]:
+    """Yield each block as it was read and as it was decided; parameters as of `decide_slice`."""
+    for test in slice_blocks(workspace, manifest, manifest.test, rows=rows):
+        yield test, decide_block(test, entrants)
+
+
+def slice_blocks(
+    workspace: Workspace, manifest: Manifest, days: Days, *, rows: int = BLOCK_ROWS
+) -> Iterator[TestSlice]:
+    """Yield the candidates of some days in blocks of whole requests, as they are read for a release.
+
+    Parameters
+    ----------
+    days : the first and the last day, both included.
+    rows : as of `decide_slice`.
+    """
+    curve = release_examination(workspace, manifest)
+    complete = workspace.contracts.surface.logs_all_candidates
+    blocks = candidate_blocks(workspace, snapshot=manifest.snapshot.id, days=days, most_rows=rows)
+    yield from (TestSlice(workspace, block.frame, complete, curve) for block in blocks)
+
+
+def build_slice(builder: SliceBuilder, workspace: Workspace, manifest: Manifest) -> DecidedSlice:
+    """Return the slice of all blocks that were added.
+
+    Raises
+    ------
+    DataError
+        There is none, or no block has the order that is the baseline.
+    """
+    if builder.empty:
+        first, last = manifest.test
+        raise DataError(f"No candidate from {first} to {last}: there is nothing to rehearse the decision on")
+    reading = log_reading(workspace.contracts, release_examination(workspace, manifest))
+    return builder.build(workspace.contracts, reading)

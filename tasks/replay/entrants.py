@@ -8,7 +8,7 @@ from tasks import columns as c
 from tasks.contracts import UtilitySpec, canonical
 from tasks.errors import DataError, unknown
 from tasks.release.view import load
-from tasks.replay.decided_block import Entrant, Entrants
+from tasks.replay.decided_slice import Entrant, Entrants
 from tasks.replay.log import Slates
 from tasks.replay.orders import LOGGED, baseline_order
 from tasks.replay.slates import Scored, TestSlice

@@ -166,6 +166,7 @@ def rises_from_none(bound: Bound, measured: Measured) -> bool:
 
     Examples
     --------
+    >>> from tasks.evaluation.subjects import Subject
     >>> none, some = Estimate(0.0, 0.0, 0.0, 90), Estimate(0.3, 0.2, 0.4, 90)
     >>> ads = Measured(Subject("share", column="source", value="ads"), "all", "r", some, none, None)
     >>> rise = Bound(None, Threshold(high=0.1), relative=True)
@@ -184,6 +185,7 @@ def pool_in_words(measured: Measured) -> str:
 
     Examples
     --------
+    >>> from tasks.evaluation.subjects import Subject
     >>> rate = Subject("rate", task="hide")
     >>> pool = Measured(rate, "source=other", "r", None, None, None, pooled=("ads", "mail"))
     >>> pool_in_words(pool)
@@ -228,6 +230,7 @@ def no_share(measured: Measured) -> str:
 
     Examples
     --------
+    >>> from tasks.evaluation.subjects import Subject
     >>> none = Estimate(0.0, 0.0, 0.0, 90)
     >>> no_share(Measured(Subject("observed_utility"), "all", "r", none, none, None))
     'the baseline is 0, and no change is a share of that'
@@ -243,6 +246,7 @@ def no_interval(observed: Estimate | None, measured: Measured) -> str:
 
     Examples
     --------
+    >>> from tasks.evaluation.subjects import Subject
     >>> few = Estimate(0.1, float("nan"), float("nan"), 7)
     >>> no_interval(few, Measured(Subject("rate", task="hide"), "all", "r", few, few, few, events=4))
     'no interval: 7 users and 4 events, and it takes 20 equally active users and 10 events'

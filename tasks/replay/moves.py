@@ -20,9 +20,8 @@ from tasks.evaluation.policy_changes import ExampleRequest, ExampleSlot, Mover, 
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.compared import Compared
 from tasks.replay.log import Floats, Ints, Slates
-from tasks.replay.metrics import looks_of, per_look
+from tasks.replay.metrics import Segmentation, looks_of, per_look
 from tasks.replay.replay_policies import Replay
-from tasks.replay.segmentation import Segmentation
 
 MOST_VALUES: Final = 8
 """Values of a column that are listed: those whose looks change most."""

@@ -6,9 +6,9 @@ from typing import Final
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
 from tasks.replay.decided_slice import DecidedSlice
-from tasks.replay.findings import Findings
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.metrics import REORDERING, looks_of
+from tasks.replay.rehearse import Findings
 from tasks.replay.slates import TestSlice
 from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace

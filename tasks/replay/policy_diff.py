@@ -25,15 +25,13 @@ from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 from tasks.evaluation.policy_changes import PolicyDiff, PolicySide, SlateRuleChange
 from tasks.release.view import load
-from tasks.replay.decided_block import Entrant, Entrants
-from tasks.replay.decided_slice import SliceBuilder
+from tasks.replay.decided_slice import Entrant, Entrants, SliceBuilder, build_slice, decided_blocks
 from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import Slates
 from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
 from tasks.replay.notes import stood_in
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import Scored, TestSlice, release_policy, release_slate
-from tasks.replay.stream import build_slice, decided_blocks
 from tasks.reports.numbers import format_counted
 from tasks.reports.render import render
 from tasks.reports.words import vocabulary

@@ -6,30 +6,146 @@
     slates of anchors (earlier champions)           ->  the same metric again, for bounds that name one
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from itertools import chain
-from typing import Final
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
 
 from tasks.contracts import Contracts
 from tasks.contracts.gates import Gates
-from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind, metric_columns, parse_metric, read_metric
+from tasks.contracts.metrics import (
+    NEW_ITEMS,
+    Metric,
+    MetricKind,
+    metric_columns,
+    mix_columns,
+    parse_metric,
+    read_metric,
+)
 from tasks.contracts.utility import Guardrail
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.replay_evidence import Headline, Measured
 from tasks.evaluation.segments import ALL, segment_column
-from tasks.evaluation.subjects import NO_THRESHOLD, RATCHET, Subject
+from tasks.evaluation.subjects import NO_THRESHOLD, RATCHET, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.replay.components import judge_components
 from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
 from tasks.replay.filled import count_filled, judge_empty, judge_filled
-from tasks.replay.findings import Findings
 from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.metrics import REORDERING
-from tasks.replay.mix import mix_metrics
 from tasks.replay.primary import judge_primary, judge_primary_segments
 from tasks.replay.replay_policies import Replay
+
+_HEADLINE = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.EXPECTED_UTILITY, MetricKind.RATE})
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a replay found: verdicts of primary and guardrails, every metric, and further policies by name.
+
+    ``others``, ``judged``: figures and verdicts of further policies beside the same baseline.
+    ``believed``: terms of the observed utility that enter by a prediction, with the events that were seen;
+    ``left_out``: terms that cannot enter. ``costs``: negative and safety tasks.
+    """
+
+    baseline: str
+    verdicts: list[Verdict]
+    measured: list[Measured]
+    others: dict[str, list[Measured]]
+    judged: dict[str, list[Verdict]] = field(default_factory=dict)
+    believed: Mapping[str, int] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+    costs: frozenset[str] = frozenset()
+
+    @property
+    def expected_utility(self) -> float:
+        """That of the policy on the whole; NaN where it could not be measured."""
+        found = (
+            m.policy.value
+            for m in self.measured
+            if m.subject.metric == MetricKind.EXPECTED_UTILITY and m.policy
+        )
+        return next(found, math.nan)
+
+    @property
+    def headline(self) -> dict[str, Headline]:
+        """Expected utility and rates on the whole, policy beside baseline."""
+        return {
+            one.subject.name: Headline(policy=one.policy, baseline=one.baseline, relative=one.relative)
+            for one in self.measured
+            if one.segment == ALL and one.policy is not None and one.subject.metric in _HEADLINE
+        }
+
+
+MOST_SHARES: Final = 10
+"""Values of a column whose shares are shown."""
+
+
+def mix_metrics(contracts: Contracts, log: CandidateLog) -> Iterator[Metric]:
+    """Yield the metrics of each column in which the candidates of one request differ."""
+    for name in mix_columns(contracts.surface, contracts.slate):
+        if name in log.segments and _differs_within_requests(log, log.segments[name]):
+            yield Metric(MetricKind.ENTROPY, name)
+            yield Metric(MetricKind.GINI, name)
+            yield from (Metric(MetricKind.SHARE, name, value) for value in _frequent(log.segments[name]))
+
+
+def _differs_within_requests(log: CandidateLog, column: "pd.Categorical[Any]") -> bool:
+    first = np.zeros(log.request_count, dtype=column.codes.dtype)
+    first[log.requests] = column.codes
+    return bool((first[log.requests] != column.codes).any())
+
+
+def _frequent(column: "pd.Categorical[Any]") -> list[str]:
+    counts = np.bincount(column.codes, minlength=len(column.categories))
+    order = np.argsort(-counts, kind="stable")[:MOST_SHARES]
+    return [str(column.categories[place]) for place in np.sort(order[counts[order] > 0])]
+
+
+LEAST_SHARE: Final = 0.01
+"""Share of the variance below which a term decides nearly nothing."""
+MOST_SHARE: Final = 0.9
+"""Share of the variance above which a term decides nearly all."""
+
+
+_THRESHOLD: Final = Threshold(
+    words=f"{LEAST_SHARE:.0%} to {MOST_SHARE:.0%} of the utility's variance within a request"
+)
+
+
+def judge_components(measured: Iterable[Measured], *, run: str) -> Iterator[Verdict]:
+    """Yield a warning for every term that decides nearly nothing or nearly all.
+
+    Parameters
+    ----------
+    measured : metrics of a policy; those that are no share of a component are passed over.
+    run : the MLflow run that the figures come from.
+    """
+    for one in measured:
+        if one.subject.metric != MetricKind.COMPONENT_SHARE or one.policy is None or one.reason:
+            continue
+        if abs(one.policy.value) < LEAST_SHARE:
+            yield _warning(one, "nothing", run)
+        elif abs(one.policy.value) > MOST_SHARE:
+            yield _warning(one, "all", run)
+
+
+def _warning(measured: Measured, decided: str, run: str) -> Verdict:
+    return Verdict(
+        gate="decision",
+        subject=measured.subject,
+        segment=measured.segment,
+        outcome=Outcome.WARN,
+        threshold=_THRESHOLD,
+        observed=measured.policy,
+        reason=f"it decides nearly {decided}",
+        evidence=run,
+    )
+
 
 _ON_THE_WHOLE: Final = frozenset(
     {MetricKind.COMPONENT_SHARE, MetricKind.CALIBRATION, MetricKind.LATENCY, MetricKind.NAIVE_NDCG}

@@ -19,9 +19,8 @@ from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.replay.champion_comparison import comparisons
-from tasks.replay.decided_slice import DecidedSlice
+from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import Baseline, EntrantVersions
-from tasks.replay.findings import Findings
 from tasks.replay.leaks import judge_leaks
 from tasks.replay.logged_candidates import hash_labelled_candidates
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
@@ -29,10 +28,9 @@ from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import Heading, simulation_page
 from tasks.replay.policy_diff import read_policy
-from tasks.replay.rehearse import Rehearsal, rehearse
+from tasks.replay.rehearse import Findings, Rehearsal, rehearse
 from tasks.replay.slates import release_policy
 from tasks.replay.spark_stream import decide_slice_with_spark
-from tasks.replay.stream import decide_slice
 from tasks.replay.terms import composition
 from tasks.reports.numbers import format_counted
 from tasks.reports.words import vocabulary

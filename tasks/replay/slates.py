@@ -26,8 +26,7 @@ from tasks.ranking.utility import Utilities, compute_utilities
 from tasks.release.loading import LoadedRelease
 from tasks.replay.leaks import count_leaks, refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.log_block import NUMBERS, WORDS, LogReading
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import NUMBERS, WORDS, LogReading, candidate_log
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
 from tasks.stores.workspace import Workspace

@@ -26,15 +26,22 @@ from tasks.errors import EquipoiseError
 from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
 from tasks.logs.spark import session
 from tasks.ranking.examination import Examination
-from tasks.replay.decided_block import DecidedBlock, EntrantKey, Entrants, decide_block
-from tasks.replay.decided_slice import DecidedSlice, SliceBuilder
+from tasks.replay.decided_slice import (
+    BLOCK_ROWS,
+    DecidedBlock,
+    DecidedSlice,
+    EntrantKey,
+    Entrants,
+    SliceBuilder,
+    build_slice,
+    decide_block,
+)
 from tasks.replay.entrants import EntrantVersions
-from tasks.replay.growing import Column
+from tasks.replay.joined_columns import Column
 from tasks.replay.log import Slates
-from tasks.replay.log_block import Ids, LogBlock
 from tasks.replay.logged_candidates import CandidateBlock, SpanLabels, candidate_blocks
+from tasks.replay.read_log import Ids, LogBlock
 from tasks.replay.slates import TestSlice, release_examination
-from tasks.replay.stream import BLOCK_ROWS, build_slice
 from tasks.stores.files import scratch, scratch_folder
 from tasks.stores.manifest import Manifest
 from tasks.stores.workspace import Workspace

@@ -32,14 +32,21 @@ from tasks import columns as c
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import DataError
-from tasks.replay.decided_block import Entrant, Entrants, decide_block
-from tasks.replay.decided_slice import DecidedSlice, GrowingSlates, SliceBuilder
+from tasks.replay.decided_slice import (
+    BLOCK_ROWS,
+    DecidedSlice,
+    Entrant,
+    Entrants,
+    GrowingSlates,
+    SliceBuilder,
+    decide_block,
+    slice_blocks,
+)
 from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.log_block import users_of
+from tasks.replay.read_log import users_of
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import Scored, TestSlice, log_reading, release_examination, release_policy
-from tasks.replay.stream import BLOCK_ROWS, slice_blocks
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.workspace import Workspace
 from tasks.training.sampling import hold_out_users

@@ -10,8 +10,7 @@ from benchmarks.replay_numbers import SUMS_EACH, Held, count_sums, distinct_arra
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.replay.compared import Compared
 from tasks.replay.log import Slates
-from tasks.replay.log_block import WORDS, LogReading
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import WORDS, LogReading, candidate_log
 from tests.replay.blocks import LINKS, frame_of
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
-from tasks.replay.decided_block import BASELINE, POLICY, DecidedBlock, EntrantKey
+from tasks.replay.decided_slice import BASELINE, POLICY, DecidedBlock, EntrantKey
 from tasks.replay.log import Slates
-from tasks.replay.log_block import WORDS, LogReading, read_block
+from tasks.replay.read_log import WORDS, LogReading, read_block
 
 LINKS = {"click": ("click",)}
 LEAK = ConstraintLeak(constraint="legal", items=2)

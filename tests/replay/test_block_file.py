@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tasks.replay.decided_block import POLICY
+from tasks.replay.decided_slice import POLICY
 from tasks.replay.spark_stream import read_block_file, write_block
 from tests.replay.blocks import decided
 from tests.replay.same_slices import assert_same

@@ -10,9 +10,8 @@ import pytest
 from tasks.evaluation.segments import ALL
 from tasks.replay.compared import Compared
 from tasks.replay.log import Slates
-from tasks.replay.log_block import WORDS, LogReading
 from tasks.replay.outcomes import JointOutcome
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import WORDS, LogReading, candidate_log
 from tests.replay.blocks import LINKS, frame_of
 
 REQUESTS = 60

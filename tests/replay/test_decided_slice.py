@@ -5,11 +5,16 @@ import pytest
 
 from tasks.contracts import Contracts, load_surface
 from tasks.errors import DataError
-from tasks.replay.decided_block import DecidedBlock
-from tasks.replay.decided_slice import DecidedSlice, SliceBuilder
-from tasks.replay.log_block import LogReading
+from tasks.replay.decided_slice import BASELINE, POLICY, DecidedBlock, DecidedSlice, EntrantKey, SliceBuilder
+from tasks.replay.read_log import LogReading
 from tests.feeds.mini import NAME, SURFACES
 from tests.replay.blocks import LINKS, decided
+
+
+def test_policies_that_are_judged_are_asked_for_every_candidate() -> None:
+    judged = {key: key.judged for key in (POLICY, EntrantKey("others", "bold"), BASELINE)}
+    assert judged == {POLICY: True, EntrantKey("others", "bold"): True, BASELINE: False}
+    assert not EntrantKey("anchors", "stable").judged
 
 
 def joined(contracts: Contracts, *blocks: DecidedBlock) -> DecidedSlice:

@@ -14,9 +14,8 @@ from tasks.errors import ContractError
 from tasks.release.view import load
 from tasks.replay import slates as of_slice
 from tasks.replay.log import Slates
-from tasks.replay.log_block import LogReading
 from tasks.replay.orders import baseline_order
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.stores.workspace import Workspace
 from tests.feeds import small_feed, small_release

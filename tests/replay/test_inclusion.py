@@ -1,7 +1,6 @@
 """Weights of shown items: over the log's draws they add up to one for every item."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -137,8 +136,9 @@ def test_days_before_anything_was_drawn_or_marked_leave_slots_unsupported(own: W
 
 def test_what_one_draw_closes_for_the_next_is_no_evidence_against_propensities() -> None:
     """One of a category, and two drawn slots: after the first draw its category can no longer be drawn."""
-    explores = replace(SLATE.exploration, slots=2) if SLATE.exploration else None
-    twice = world(0, requests=2000, slate=replace(SLATE, max_per={"category": 1}, exploration=explores))
+    explores = SLATE.exploration.model_copy(update={"slots": 2}) if SLATE.exploration else None
+    slate = SLATE.model_copy(update={"max_per": {"category": 1}, "exploration": explores})
+    twice = world(0, requests=2000, slate=slate)
     replay = twice.measure()
     assert replay.log.possible is None
     assert replay.doubt(RATE, twice.champion, twice.champion) == ""

@@ -11,9 +11,8 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.compared import BIASED
 from tasks.replay.log import Slates
-from tasks.replay.log_block import LogReading
 from tasks.replay.rates import RateEstimator, Term
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import (
     AT_RANDOM,

@@ -1,6 +1,7 @@
 """A release measured against its baseline: what is judged, and what no log can be asked."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,21 +16,91 @@ from tasks.contracts.metrics import Metric, MetricKind, known_metrics, metric_co
 from tasks.contracts.problems import Problem
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import Family
-from tasks.evaluation.replay_evidence import SimulationEvidence
+from tasks.evaluation.replay_evidence import Headline, Measured, SimulationEvidence
 from tasks.evaluation.subjects import RATCHET
-from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.decision import Hold, decide_release
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.promotion.decision import Hold, decide_release, explain_verdict
 from tasks.replay import slates
-from tasks.replay.findings import Findings
-from tasks.replay.log_block import read_block
 from tasks.replay.metrics import REORDERING, looks_of, per_look
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
-from tasks.replay.read_log import join_blocks
-from tasks.replay.rehearse import Rehearsal, rehearse
+from tasks.replay.read_log import join_blocks, read_block
+from tasks.replay.rehearse import Findings, Rehearsal, judge_components, rehearse
 from tasks.replay.slates import Scored
 from tests.feeds import mini
+from tests.replay.test_notes import UNKNOWN
 from tests.verdicts import bound, subject
+
+RATE = Measured(
+    subject=subject("click_rate"),
+    segment="all",
+    judge="release 1",
+    policy=Estimate(0.1, 0.08, 0.12, 900),
+    baseline=Estimate(0.2, 0.18, 0.22, 900),
+    relative=Estimate(-0.5, -0.6, -0.4, 900),
+)
+UTILITY = replace(
+    RATE,
+    subject=subject("expected_utility"),
+    policy=Estimate(3.0, 2.0, 4.0, 900),
+)
+
+
+def findings_of(*measured: Measured) -> Findings:
+    return Findings("logged order", [], list(measured), {})
+
+
+def test_the_headline_holds_rates_and_expected_utility_beside_the_baseline() -> None:
+    headline = findings_of(RATE, UTILITY).headline
+    assert list(headline) == ["click_rate", "expected_utility"]
+    assert headline["click_rate"] == Headline(
+        policy=Estimate(0.1, 0.08, 0.12, 900),
+        baseline=Estimate(0.2, 0.18, 0.22, 900),
+        relative=Estimate(-0.5, -0.6, -0.4, 900),
+    )
+
+
+def test_segments_other_metrics_and_what_was_not_measured_stay_out_of_the_headline() -> None:
+    segment = replace(RATE, segment="tenure=new")
+    coverage = replace(RATE, subject=subject("coverage"))
+    unknown = replace(RATE, policy=None, reason="no slot has a label")
+    assert findings_of(segment, coverage, unknown).headline == {}
+
+
+def test_the_expected_utility_is_that_of_the_policy() -> None:
+    assert findings_of(RATE, UTILITY).expected_utility == 3.0
+
+
+def test_without_a_measured_utility_the_expected_utility_is_not_a_number() -> None:
+    assert math.isnan(findings_of(RATE, replace(UTILITY, policy=None)).expected_utility)
+
+
+def _share(share: float) -> Measured:
+    shown = Estimate(share, share - 0.001, share + 0.001, 9)
+    name = "component_share:click"
+    return replace(UNKNOWN, subject=subject(name), policy=shown, reason="")
+
+
+@pytest.mark.parametrize(("share", "decided"), [(0.005, "nothing"), (-0.005, "nothing"), (0.95, "all")])
+def test_a_component_that_decides_nothing_or_all_is_a_warning(share: float, decided: str) -> None:
+    (verdict,) = judge_components([_share(share)], run="7")
+    assert (verdict.outcome, str(verdict.subject), verdict.evidence) == (
+        Outcome.WARN,
+        "component_share:click",
+        "7",
+    )
+    assert f"it decides nearly {decided}" in explain_verdict(verdict)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, -0.2, 0.9])
+def test_a_component_that_decides_with_others_is_no_verdict(share: float) -> None:
+    assert list(judge_components([_share(share), UNKNOWN], run="7")) == []
+
+
+def test_a_component_that_could_not_be_measured_is_no_verdict() -> None:
+    unmeasured = replace(_share(0.5), policy=None, reason="no candidate has a utility")
+    assert list(judge_components([unmeasured], run="7")) == []
+
 
 LATENCY = {"metric": "latency_p99_ms", "max": 200}
 

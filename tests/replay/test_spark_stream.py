@@ -11,10 +11,9 @@ import pytest
 from tasks.contracts.surface import EngineName
 from tasks.errors import DataError
 from tasks.replay import simulate
-from tasks.replay.decided_slice import DecidedSlice
+from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import EntrantVersions
 from tasks.replay.spark_stream import decide_slice_with_spark
-from tasks.replay.stream import decide_slice
 from tasks.stores import releases
 from tasks.stores.manifest import Manifest
 from tasks.stores.store import Store

@@ -14,17 +14,14 @@ from tasks.errors import DataError
 from tasks.release import view
 from tasks.replay import slates as slices
 from tasks.replay.champion_comparison import comparisons
-from tasks.replay.decided_block import Entrant, Entrants
-from tasks.replay.decided_slice import Decided, DecidedSlice
+from tasks.replay.decided_slice import Decided, DecidedSlice, Entrant, Entrants, decide_slice
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.log_block import LogReading, read_block
 from tasks.replay.logged_candidates import candidate_blocks, labelled_candidates
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
-from tasks.replay.read_log import candidate_log, join_blocks
+from tasks.replay.read_log import LogReading, candidate_log, join_blocks, read_block
 from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.replay.slates import Scored
-from tasks.replay.stream import decide_slice
 from tasks.replay.terms import composition
 from tasks.stores import releases
 from tasks.stores.manifest import Manifest

@@ -19,8 +19,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.ranking.decide import Decision, decide
 from tasks.replay.log import Slates
-from tasks.replay.log_block import LogReading
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 
 KEY = ["request_id", "item_id"]

@@ -13,8 +13,7 @@ from tasks.contracts.utility import UtilitySpec
 from tasks.datasets.world.logging_policy import place
 from tasks.evaluation.replay_evidence import Measured
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.log_block import LogReading
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tests.ranking.policies import utility_json
 

@@ -11,7 +11,7 @@ from tasks import columns as c
 from tasks.errors import DataError
 from tasks.release import view
 from tasks.replay import slates as slices
-from tasks.replay.decided_block import Entrant, Entrants
+from tasks.replay.decided_slice import Entrant, Entrants
 from tasks.replay.entrants import EntrantVersions
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.releases import release_manifest

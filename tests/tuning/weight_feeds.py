@@ -10,8 +10,7 @@ from tasks.contracts import UtilitySpec
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded
 from tasks.replay.log import CandidateLog, Slates
-from tasks.replay.log_block import LogReading
-from tasks.replay.read_log import candidate_log
+from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.tuning.goal import Axis, GoalBound, GoalMeter, RehearsedWeights, WeightGoal
 from tasks.tuning.search import Weights, WeightSpace

@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.replay.growing import GrowingColumn, GrowingColumns
+from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, SparseColumns, SparseOutcomes
+from tasks.replay.outcomes import JointOutcome
 
 
 @given(st.lists(st.lists(st.integers(-9, 9), max_size=7), max_size=12))
@@ -36,3 +37,31 @@ def test_a_column_that_one_block_lacks_is_none_as_a_whole() -> None:
     assert columns.whole("a", 2).tolist() == [1, 2]
     assert columns.whole("b", 2) is None
     assert columns.whole("c", 0) is None
+
+
+ROWS = np.array([1, 3])
+
+
+def test_a_column_is_laid_out_when_it_is_asked_for_and_belongs_to_who_asked() -> None:
+    columns = SparseColumns(4, ROWS, {"click": np.array([1.0, 0.5])}, 0.0)
+    columns["click"][:] = 9.0
+    assert columns["click"].tolist() == [0.0, 1.0, 0.0, 0.5]
+    assert (list(columns), len(columns), "hide" in columns, columns.get("hide")) == (
+        ["click"],
+        1,
+        False,
+        None,
+    )
+
+
+def test_no_column_is_nothing() -> None:
+    assert not SparseColumns(4, ROWS, {})
+
+
+def test_an_outcome_is_unknown_where_nothing_is_kept() -> None:
+    kept = JointOutcome(np.array([1.0, 0.0]), np.array([2.0, 0.0]), looked_at=False)
+    outcomes = SparseOutcomes(4, ROWS, {"answer": kept})
+    made = outcomes["answer"]
+    assert made.known.tolist() == [False, True, False, False]
+    assert (made.value.tolist(), made.looked_at) == ([0.0, 1.0, 0.0, 0.0], False)
+    assert (list(outcomes), len(outcomes)) == (["answer"], 1)
