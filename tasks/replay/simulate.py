@@ -144,10 +144,10 @@ def _in_short(
     """Return what a policy was measured at on the whole beside the baseline, and its verdicts."""
     metrics: dict[str, dict[str, Any]] = {}
     for row in rows:
-        name = Subject(**row["subject"]).name
-        if row["segment"] == ALL and name not in metrics:  # the policy's own judge is the first
+        metric = Subject(**row["subject"]).name
+        if row["segment"] == ALL and metric not in metrics:  # the policy's own judge is the first
             policy, baseline, change = (row[of] or _UNKNOWN for of in ("policy", "baseline", "relative"))
-            metrics[name] = {
+            metrics[metric] = {
                 **{end: policy[end] for end in ("value", "low", "high")},
                 "baseline": baseline["value"],
                 "change": change["value"],
