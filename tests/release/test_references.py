@@ -10,6 +10,7 @@ import pytest
 
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.labels.store import LabelStore
 from tasks.promotion.gates.references import judge_references
@@ -107,5 +108,5 @@ def test_a_feature_that_equals_the_label_is_named_and_holds(leaked: Feed) -> Non
     figures = figures_of(leaked, release_files(workspace, registry, pins), pins)
     verdicts = judged(figures, {"click_1d"})
     for pairs in ("auc", "auc_by_request"):
-        assert verdicts[f"click_1d.{pairs} of refund alone"].outcome is Outcome.BLOCK
+        assert verdicts[str(Subject(pairs, task="click_1d", feature="refund"))].outcome is Outcome.BLOCK
         assert verdicts[f"click_1d.{pairs}"].outcome is Outcome.BLOCK
