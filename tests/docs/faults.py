@@ -51,7 +51,7 @@ FAULTS: Final = {
         Fault(
             "scratch files are left",
             "the next run removes those without a living owner",
-            "stores/test_scratch.py::test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_stays",
+            "stores/test_files.py::test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_stays",
         ),
         Fault(
             "stopped while it holds a lock",
