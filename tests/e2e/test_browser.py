@@ -135,7 +135,7 @@ def test_reviewers_read_the_evidence_and_approve_and_the_release_is_champion(
 ) -> None:
     for person, role in ((ana, "product"), (Person(browser, parts, "sam"), "safety")):
         page = person.open("dags", PROMOTE, "runs", asked, "tasks", f"approve_{role}", "required_actions")
-        expect(page.get_by_text("The gates say promote without a champion")).to_be_visible()
+        expect(page.get_by_text("promote, compared with no champion")).to_be_visible()
         if role == "product":
             person.picture("airflow_approval")
         page.get_by_role("button", name="Approve").click()

@@ -5,7 +5,7 @@ surface's contract.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -206,7 +206,8 @@ def test_weights_that_are_none_are_refused_by_name(
 ) -> None:
     rows = task_rows(asking(feed, tmp_path, training=weighed(**weights)))
     if columns:
-        rows = RenamedRows(**vars(rows), bad=columns)
+        stated = {field.name: getattr(rows, field.name) for field in fields(rows)}
+        rows = RenamedRows(**stated, bad=columns)
     with pytest.raises(DataError, match=words):
         draw_training_rows(rows)
 

@@ -58,14 +58,16 @@ def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
     second_retrain: Retrained, case: CaseResult
 ) -> None:
     told = page(second_retrain.workspace, case).splitlines()
-    assert told[0].startswith("The gates say **promote** beside champion 1: ")
-    assert told[2].startswith("No gate holds it: ")
+    assert told[0].startswith("**promote**, compared with champion 1: ")
+    assert told[2].startswith("observed utility ")
     assert "It changes utility.yaml. Supported by the experiment feed-142." in told
     assert "| policy | click_30m 0.8 -> 1.6 |" in told
     assert "| models | click_30m is new, 5 are the champion's |" in told
-    assert any(row.startswith("| hide_2d_rate: how often people hid it | ") for row in told), "the guardrails"
-    (unharmed,) = [row for row in told if row.startswith("No segment is shown to be harmed.")]
-    assert unharmed.endswith(" In 3 of the 9 that were judged something cannot be told.")
+    assert any(
+        row.startswith("| hide_2d rate: events per examined impression: people hid it | ") for row in told
+    ), "the guardrails"
+    (unharmed,) = [row for row in told if row.startswith("No segment is harmed beyond its limit.")]
+    assert unharmed.endswith(" 3 of 9 evaluated segments have inconclusive verdicts.")
     assert "[dossier](http://mlflow/7)" in told
     assert told[-1] == f"Evidence `{case.evidence}`"
     assert len(told) <= 40
