@@ -61,7 +61,7 @@ def test_it_is_counted_on_the_test_days_and_on_the_newest_traffic(workspace: Wor
 def test_no_override_lifts_it(workspace: Workspace, judged: GateResult) -> None:
     verdicts = workspace.store.runs.read_evidence(judged.run_id, GateEvidence).verdicts
     every = OverrideRule(role="lead", gates=("model", "calibration", "decision", "shadow", "freshness"))
-    with pytest.raises(GateRefused, match="and never this: constraints block: policy_violation"):
+    with pytest.raises(GateRefused, match="and never this: constraints: policy_violation in the slots"):
         lift_verdicts(verdicts, rule=every, why="a sale", safety=(), inconclusive="warn")
 
 

@@ -7,7 +7,6 @@
     release     reliability/<task>.svg     the joint of a conditional task, on the release's test days
 """
 
-from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
@@ -67,14 +66,7 @@ def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: st
         if pinned.role is Role.CALIBRATOR:
             drawn = workspace.store.runs.read_pictures(registry.run_id(pinned))
             name = f"{pinned.task}, calibrator {pinned.version}"
-            pictures[name] = find_picture(drawn, RELIABILITY)
-            pictures[f"{name}, by segment"] = find_picture(drawn, SEGMENTS)
-            pictures[f"{pinned.task}, joint along its chain"] = find_picture(
-                joints, joint_picture(str(pinned.task))
-            )
+            pictures[name] = drawn.get(RELIABILITY)
+            pictures[f"{name}, by segment"] = drawn.get(SEGMENTS)
+            pictures[f"{pinned.task}, joint along its chain"] = joints.get(joint_picture(str(pinned.task)))
     return {caption: picture for caption, picture in pictures.items() if picture is not None}
-
-
-def find_picture(pictures: Mapping[str, bytes], path: str) -> bytes | None:
-    """Return a picture by its path; programs before this one drew the same as PNG."""
-    return pictures.get(path, pictures.get(f"{path.removesuffix('.svg')}.png"))

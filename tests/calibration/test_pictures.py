@@ -7,11 +7,8 @@ import numpy as np
 
 from tasks.calibration.pictures import (
     JOINTS,
-    RELIABILITY,
-    SEGMENTS,
     draw_calibration,
     draw_joint,
-    find_picture,
     joint_picture,
 )
 from tasks.evaluation.observations import Observations
@@ -45,14 +42,3 @@ def test_a_picture_comes_back_as_it_was_drawn(tmp_path: Path) -> None:
     assert path == joint_picture("click")
     assert ET.fromstring(drawn).tag.endswith("svg")  # noqa: S314 - our own
     assert Store.open(tmp_path).runs.read_pictures(run.run_id) == {}
-
-
-def test_what_programs_before_this_one_drew_is_shown_too(tmp_path: Path) -> None:
-    png = tmp_path / "reliability.png"
-    png.write_bytes(b"\x89PNG")
-    with Store.open(tmp_path).runs.step(StepKey("feed", step="calibrate", inputs="x")) as run:
-        run.client.log_artifact(run.run_id, str(png))
-    drawn = Store.open(tmp_path).runs.read_pictures(run.run_id)
-    assert find_picture(drawn, RELIABILITY) == b"\x89PNG"
-    assert find_picture(drawn, SEGMENTS) is None
-    assert find_picture({**drawn, RELIABILITY: b"<svg/>"}, RELIABILITY) == b"<svg/>"

@@ -154,7 +154,7 @@ def test_a_stricter_gate_holds_the_same_release_and_says_why(
     strict = mini.changed(second_retrain.workspace, tmp_path, surface=more_overlap)
     held = gate.run(strict, release=2, steps=runs)
     assert held.verdict == "hold"
-    assert held.reasons[0].startswith("shadow block: overlap_at_k")
+    assert held.reasons[0].startswith("shadow: overlap with the champion's slots ")
     restored = gate.run(second_retrain.workspace, release=2, steps=runs)
     assert restored.verdict == "promote"
 

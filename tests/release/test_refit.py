@@ -97,7 +97,9 @@ def test_a_poisoned_week_holds_it_and_says_why(poisoned: Retrained) -> None:
     assert gate["outcome"] == "block"
     assert gate["observed"]["low"] > BOUND
     assert poisoned.result.verdict == "hold"
-    assert any(f"model block: {CLICK}.refit_shift" in reason for reason in poisoned.result.reasons)
+    assert any(
+        reason.startswith(f"model: shift of the refit, {CLICK} ") for reason in poisoned.result.reasons
+    )
 
 
 def test_two_releases_are_made_and_the_refitted_one_challenges(sound: Retrained) -> None:

@@ -49,7 +49,8 @@ def test_each_constraint_that_leaks_blocks_by_its_name_and_count() -> None:
     leaks = count_leaks(FRAME, np.array([1, 2, 0, 0]), POLICY)
     (verdict,) = judge_leaks(leaks, candidates=4, where="2026-02-11", run="run")
     assert explain_verdict(verdict) == (
-        "constraints block: legal 1, allowed <= 0 in its slots (1 of 4 candidates of 2026-02-11 got a slot)"
+        "constraints: legal in the slots 1 (at most 0 in its slots): block, "
+        "1 of 4 candidates of 2026-02-11 got a slot"
     )
     assert verdict.evidence == "run"
     assert [*judge_leaks((), candidates=4, where="2026-02-11", run="run")] == []

@@ -151,8 +151,8 @@ def test_a_harmed_segment_holds_a_release_that_is_well_calibrated_as_a_whole() -
     assert isinstance(decision, Hold)
     (reason,) = decision.reasons
     assert reason.startswith(
-        "calibration block: click.calibration_ratio at tenure=new 0.7 [0.65, 0.75], allowed 0.9 to 1.1 "
-        "(off by -30.0% [-35.0%, -25.0%]; p "
+        "calibration: calibration of click, tenure = new: 0.7 (95 % CI 0.65 to 0.75; 0.9 to 1.1): block, "
+        "off by -30.0% [-35.0%, -25.0%]; p "
     )
 
 

@@ -18,7 +18,7 @@ def test_each_task_that_keeps_its_model_is_a_warning_with_the_reason() -> None:
 def test_it_warns_and_does_not_hold() -> None:
     decision = decide_release(list(judge_kept({"buy": "3 positives."}, run="r")), inconclusive="hold")
     assert decision == Promote(
-        ("data warn: buy.trained, allowed trained anew (keeps the champion's model. 3 positives.)",)
+        ("data: training of buy (trained anew): warning, keeps the champion's model. 3 positives.",)
     )
 
 
