@@ -276,12 +276,6 @@ def test_a_release_without_figures_says_why_and_shows_no_error() -> None:
     assert "+/-" not in "\n".join(lines)
 
 
-def test_a_release_of_an_earlier_program_tells_no_order() -> None:
-    row = {name: value for name, value in CANDIDATE.items() if name != "tier"} | CLICK | {"order": None}
-    lines = as_text(write_explanation([row])).splitlines()
-    assert lines[1] == "no orders: the release was made by a program that did not tell tiers"
-
-
 def test_long_names_are_wrapped_within_the_width() -> None:
     long = BUY | {"task": "purchase_of_something_dear_28d", "times": "expected_margin_after_discounts"}
     lines = written(CLICK, long, order="by_tier", item_id="i02400-with-a-name-of-its-own/0")
