@@ -11,8 +11,6 @@ ROOMS: Final = ("evaluation", "ranking", "calibration", "training")
 WITHOUT: Final = {
     "evaluation/evidence.py": "documents, no figures: its laws are in tests/evaluation",
     "training/inputs.py": "says what decides a part's bytes, from contracts: tests/training/test_inputs.py",
-    "training/kept_recipe.py": "needs a surface's contracts, edited: tests/training/test_kept_recipe.py",
-    "training/outlook.py": "needs a surface's four contracts too: tests/training/test_plan.py",
     "training/slices.py": "needs a surface's four contracts: the days are drawn in tests/training/test_slices.py",
 }
 """Modules without figures, or whose examples would be longer than their tests; each with its reason."""

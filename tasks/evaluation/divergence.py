@@ -33,6 +33,12 @@ def chance_divergence(left: Floats, right: Floats, *, false_alarm_rate: float) -
 
     For samples of n and m rows of one distribution over k values, 8 ln 2 x divergence / (1/n + 1/m) is about
     chi-squared with k - 1 degrees of freedom.
+
+    Examples
+    --------
+    >>> few, many = np.array([[40.0, 60]]), np.array([[4000.0, 6000]])
+    >>> [chance_divergence(n, n, false_alarm_rate=0.01).round(5).item() for n in (few, many)]
+    [0.02393, 0.00024]
     """
     rows = 1 / np.maximum(left.sum(axis=1), 1) + 1 / np.maximum(right.sum(axis=1), 1)
     kinds = np.maximum(((left + right) > 0).sum(axis=1) - 1, 1)

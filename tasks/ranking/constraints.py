@@ -122,6 +122,22 @@ def iterate_violations(
     """Yield each hard constraint with the rows that it drops, and those that it drops for want of a value.
 
     Those of the base hold everywhere, those of a context in its own rows.
+
+    Examples
+    --------
+    >>> legal = {"name": "legal", "keep_when": {"column": "permitted", "equals": True}}
+    >>> policy = UtilitySpec(
+    ...     policy="p",
+    ...     version=1,
+    ...     owner="o",
+    ...     approvals=["product"],
+    ...     weights={"click": 1},
+    ...     hard_constraints=[legal],
+    ... )
+    >>> rows = pd.DataFrame({"permitted": [True, False, None]})
+    >>> ((constraint, dropped, unknown),) = iterate_violations(rows, policy, np.full(3, -1, dtype=np.int16))
+    >>> constraint.name, dropped.tolist(), unknown.tolist()
+    ('legal', [False, True, True], [False, False, True])
     """
     for constraint in policy.hard_constraints:
         yield constraint, *find_violations(candidates, constraint)

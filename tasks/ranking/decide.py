@@ -215,7 +215,7 @@ def decide(
     )
 
 
-def slate_in_context(index: int, utility: UtilitySpec, slate: SlateSpec) -> SlateSpec:
+def _slate_in_context(index: int, utility: UtilitySpec, slate: SlateSpec) -> SlateSpec:
     """Return the slate policy of a context, -1 for none."""
     given = utility.contexts[index].slate if index >= 0 else None
     return slate.overridden(given) if given else slate
@@ -244,7 +244,7 @@ def _slates_by_request(
             f"A slate belongs to a request, and contexts with a slate ({names}) hold for a part of one: "
             f"{describe_rows(candidates, mixed)}. Let their conditions name columns of the request."
         )
-    return [(slate_in_context(index, utility, slate), of_request == index) for index in (-1, *own)]
+    return [(_slate_in_context(index, utility, slate), of_request == index) for index in (-1, *own)]
 
 
 def combine_tiers(

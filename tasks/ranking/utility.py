@@ -218,27 +218,36 @@ def find_factors(candidates: pd.DataFrame, policy: UtilitySpec, context: Codes) 
     >>> rows = pd.DataFrame({"control": ["less", None, "more"]})
     >>> find_factors(rows, policy, np.full(3, -1, dtype=np.int16))
     array([0.3, 1. , 1. ])
-    >>> name_multipliers(rows, policy, np.full(3, -1, dtype=np.int16))
-    ['less_of_this', None, None]
     """
     product = np.ones(len(candidates))
     for variants in policy.multipliers_by_context().values():
         for multiplier, contexts in variants:
-            rows = np.isin(context, contexts) & where_applies(candidates, multiplier)
+            rows = np.isin(context, contexts) & _where_applies(candidates, multiplier)
             product[rows] *= multiplier.factor
     return product
 
 
-def where_applies(candidates: pd.DataFrame, multiplier: Multiplier) -> Mask:
+def _where_applies(candidates: pd.DataFrame, multiplier: Multiplier) -> Mask:
     """Return where every condition of a multiplier holds, shape [rows]."""
     return meets_all(candidates, multiplier.when, f"multiplier '{multiplier.name}'")
 
 
 def name_multipliers(candidates: pd.DataFrame, policy: UtilitySpec, context: Codes) -> list[str | None]:
-    """Name the multipliers that apply to each row, joined by commas; None where none does."""
+    """Name the multipliers that apply to each row, joined by commas; None where none does.
+
+    Examples
+    --------
+    >>> less = {"name": "less_of_this", "when": {"control": "less"}, "factor": 0.3}
+    >>> policy = UtilitySpec(
+    ...     policy="p", version=1, owner="o", approvals=["product"], weights={"click": 1}, multipliers=[less]
+    ... )
+    >>> rows = pd.DataFrame({"control": ["less", None, "more"]})
+    >>> name_multipliers(rows, policy, np.full(3, -1, dtype=np.int16))
+    ['less_of_this', None, None]
+    """
     named: list[list[str]] = [[] for _ in range(len(candidates))]
     for name, variants in policy.multipliers_by_context().items():
         for multiplier, contexts in variants:
-            for row in np.flatnonzero(np.isin(context, contexts) & where_applies(candidates, multiplier)):
+            for row in np.flatnonzero(np.isin(context, contexts) & _where_applies(candidates, multiplier)):
                 named[row].append(name)
     return [", ".join(names) or None for names in named]
