@@ -97,6 +97,7 @@ def is_liftable(verdict: Verdict, *, rule: OverrideRule, safety: frozenset[str])
 
     Examples
     --------
+    >>> from tasks.evaluation.subjects import NO_THRESHOLD, Subject
     >>> from tasks.evaluation.verdicts import Outcome
     >>> rule = OverrideRule(role="lead", gates=("decision", "model"))
     >>> def held(gate, metric, task):
