@@ -102,6 +102,8 @@ class Production:
         living = [self.processes[name].pid for name in ended]
         crashed = [process.pid for name, process in self.processes.items() if process.poll() is not None]
         end_sessions(living, crashed, self.layout, patience=20)
+        for name in ended:  # a leader is a zombie before its last thread has ended
+            self.processes[name].wait(timeout=PATIENCE)
         return ended
 
     def close(self) -> None:
