@@ -206,7 +206,7 @@ def test_weights_that_are_none_are_refused_by_name(
 ) -> None:
     rows = task_rows(asking(feed, tmp_path, training=weighed(**weights)))
     if columns:
-        stated = {field.name: getattr(rows, field.name) for field in fields(rows)}
+        stated = {field.name: getattr(rows, field.name) for field in fields(rows) if field.init}
         rows = RenamedRows(**stated, bad=columns)
     with pytest.raises(DataError, match=words):
         draw_training_rows(rows)
