@@ -137,7 +137,7 @@ def test_an_override_lets_it_be_the_canary_when_each_role_approves_it(
     run = start(installation, override=WHY)
     question = waiting(installation, run, "lead")
     assert question["subject"] == f"{NAME}: may release 2 be the canary by an override? (lead)"
-    assert "overlap_at_k" in question["body"]
+    assert "overlap with the champion's slots" in question["body"]
     approve(installation, run)
     note = installation.succeed(PROMOTE, run)["note"]
     assert "**Canary: 2** beside champion 1, 0.25 of the traffic" in note

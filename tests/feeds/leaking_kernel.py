@@ -8,7 +8,7 @@
 """
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from mlflow.models import Model
 from tasks.pipeline import RetrainResult, retrain
 from tasks.release import staging
 from tasks.release.packaging import package_release
+from tasks.stores.code import Code
 from tasks.stores.manifest import ROOT
 from tasks.stores.parts import Part
 from tasks.stores.releases import release_manifest, release_part
@@ -53,14 +54,19 @@ def register_leaking(workspace: Workspace, release: int) -> Iterator[Part]:
 
 @contextmanager
 def leaking_program() -> Iterator[None]:
-    """Let what is staged meanwhile be that program's."""
-    whole = staging.travelling
+    """Let what is staged meanwhile be that program's, and the digest of its code another."""
+    whole, digest = staging.travelling, Code.digest
 
     def travelling(source: Path = staging.SCRIPT.parents[1]) -> dict[str, bytes]:
         found = whole(source)
         assert found[KERNEL].count(FILTERS) == 1
         return found | {KERNEL: found[KERNEL].replace(FILTERS, LEAKS)}
 
+    def digest_of_that_program(code: Code, room: str, *, without: Collection[str] = ()) -> str:
+        found = digest(code, room, without=without)
+        return f"{found} leaking" if room == "release" else found
+
     with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Code, "digest", digest_of_that_program)
         patched.setattr(staging, "travelling", travelling)
         yield
