@@ -26,6 +26,7 @@ from tasks.contracts.gates import ModelGate
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
 from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import SAME_DAY
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
@@ -166,7 +167,7 @@ def test_newer_data_lets_a_worse_recipe_win_against_the_champion(home: Home) -> 
 def test_against_the_champions_recipe_of_the_same_day_it_is_held(home: Home) -> None:
     verdicts = judged(home)
     order, error = (
-        verdicts[f"{CLICK}.same_day_{metric}"]
+        verdicts[f"{CLICK}.{metric} vs {SAME_DAY}"]
         for metric in ("auc_by_request_drop", "normalized_entropy_rise")
     )
     assert (order.outcome, error.outcome) == (Outcome.BLOCK, Outcome.BLOCK)
