@@ -82,8 +82,9 @@ class Workspace:
         ContractError
             There is none of this name; the nearest is named.
         """
-        if not (self.surfaces / self.surface).is_dir() and not self.reports.is_dir():
-            known = surface_names(self.surfaces)
+        if self.surface in {folder.name for folder in self.reports.parent.glob("*/")}:
+            return
+        if self.surface not in (known := surface_names(self.surfaces)):
             raise ContractError(unknown("surface", self.surface, known, where=str(self.surfaces)))
 
     @property

@@ -129,3 +129,12 @@ def test_any_words_are_understood_or_refused(
         ]
         home = new_home(Path(root) / "home")
         refused_or_answered([*name.split(), *words, "--home", str(home)], capsys)
+
+
+def test_a_surface_with_a_name_too_long_for_a_file_is_unknown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "surfaces").mkdir()
+    there = ["--surfaces", str(tmp_path / "surfaces"), "--home", str(new_home(tmp_path / "home"))]
+    words = ["approve", "x" * 300, "1", "--role", "safety", "--why", "hides are steady"]
+    assert refused_or_answered([*words, *there], capsys) == 2
