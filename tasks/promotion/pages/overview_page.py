@@ -168,14 +168,14 @@ def _waiting(questions: Sequence[Question], now: datetime) -> list[tuple[Questio
 
 
 def _release(surface: str, one: AliasedRelease, judged: GateSummary | None, now: datetime) -> _ReleaseRow:
-    counts = ", ".join(f"{number} {outcome}" for outcome, number in judged.counts) if judged else ""
+    counts = ", ".join(f"{number} {spoken(outcome)}" for outcome, number in judged.counts) if judged else ""
     return _ReleaseRow(
         alias=one.alias,
         version=one.version,
         as_of=_instant(one.as_of or one.made_at),
         age=describe_age(one.as_of or one.made_at, now),
         verdict=one.verdict or "not judged",
-        counts=spoken(counts),
+        counts=counts,
         dossier=f"{quote(surface)}/releases/{one.version}/dossier" if judged else "",
         reasons=judged.reasons if judged else (),
     )
