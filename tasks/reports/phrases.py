@@ -53,7 +53,7 @@ class Phrase:
 METRICS: Final[Mapping[str, Phrase]] = {
     MetricKind.RATE: Phrase("{task} rate", Unit.SHARE, "events per examined impression"),
     MetricKind.GIVEN: Phrase("{task} per {parent}", Unit.SHARE, "events per event of the parent task"),
-    MetricKind.PREDICTED: Phrase("predicted {task} rate", Unit.SHARE, "by the release's own predictions"),
+    MetricKind.PREDICTED: Phrase("predicted {task} rate", Unit.SHARE, "by predictions, not by outcomes"),
     MetricKind.CALIBRATION: Phrase("calibration of {task}", meaning="observed / predicted"),
     MetricKind.NDCG: Phrase("NDCG of {task}"),
     MetricKind.NAIVE_NDCG: Phrase("NDCG of {task} among shown items"),
