@@ -28,6 +28,7 @@ from deploy.services import environment
 from deploy.supervisor import bring_up, client, lock_home, not_ready, require_living, running_layout, stop
 from tasks.contracts import load_surface
 from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, StoreError
+from tasks.reports.numbers import spoken
 
 SURFACE = "weekly_circular"
 Plain = Mapping[str, Any]
@@ -248,7 +249,7 @@ def _gates(gates: Sequence[Plain]) -> list[str]:
     for gate in gates:
         by_gate[gate["gate"]][gate["outcome"]] += 1
     rows = [
-        (name, ", ".join(f"{count} {outcome.replace('_', ' ')}" for outcome, count in counts.most_common()))
+        (name, ", ".join(f"{count} {spoken(outcome)}" for outcome, count in counts.most_common()))
         for name, counts in by_gate.items()
     ]
     return ["", "Gates:", *_table(rows)]

@@ -128,7 +128,7 @@ def find_phrase(subject: Subject, words: Vocabulary) -> Phrase:
     if words.is_value(subject.task) and subject.metric in _OF_VALUE:
         return _OF_VALUE[MetricKind(subject.metric)]
     known = METRICS.get(subject.metric)
-    if known is not None:
+    if known is not None and (not subject.feature or "{feature}" in known.name or subject.metric in _ORDERS):
         return known
     named = spoken(subject.metric)
     if subject.task:
