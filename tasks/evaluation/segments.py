@@ -46,7 +46,21 @@ def segment_column(name: str) -> str | None:
     >>> segment_column("source=ads")
     'source'
     """
-    return None if name == ALL else name.partition("=")[0]
+    return None if name == ALL else read_segment(name)[0]
+
+
+def read_segment(name: str) -> tuple[str, str]:
+    """Return column and value of a segment's name, the inverse of `name_segment`.
+
+    A column holds no equals sign, a value may.
+
+    Examples
+    --------
+    >>> read_segment("source=a=b")
+    ('source', 'a=b')
+    """
+    column, _, value = name.partition("=")
+    return column, value
 
 
 class Segment(Protocol):

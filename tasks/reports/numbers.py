@@ -93,9 +93,7 @@ def format_change(value: float) -> str:
     >>> format_change(0.05), format_change(-0.1234), format_change(2.346), format_change(0.9999)
     ('+5.0%', '-12.3%', '+235%', '+100%')
     """
-    if math.isnan(value):
-        return ""
-    return f"{value:+z.1%}" if abs(value) < 0.9995 else f"{value:+,.0%}"
+    return "" if math.isnan(value) else f"{format_percent(value, signed=True)}%"
 
 
 def format_share(value: float) -> str:
@@ -106,7 +104,22 @@ def format_share(value: float) -> str:
     >>> format_share(0.3), format_share(0.0012345)
     ('30%', '0.123%')
     """
-    return "" if math.isnan(value) else f"{format_number(100 * value)}%"
+    return "" if math.isnan(value) else f"{format_percent(value)}%"
+
+
+def format_percent(value: float, *, signed: bool = False) -> str:
+    """Write a share in per cent, or a relative change with its sign, without a unit; empty for NaN.
+
+    Examples
+    --------
+    >>> format_percent(0.0012345), format_percent(-0.1234, signed=True), format_percent(2.346, signed=True)
+    ('0.123', '-12.3', '+235')
+    """
+    if math.isnan(value):
+        return ""
+    if not signed:
+        return format_number(100 * value)
+    return f"{100 * value:+z.1f}" if abs(value) < 0.9995 else f"{100 * value:+,.0f}"
 
 
 def format_estimate(

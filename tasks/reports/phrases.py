@@ -17,10 +17,10 @@ from enum import StrEnum
 from typing import Final
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import ALL, read_segment
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.reports.numbers import format_change, format_number, format_share, isolate, spoken
+from tasks.reports.numbers import format_number, format_percent, isolate, spoken
 from tasks.reports.words import Vocabulary
 
 
@@ -128,7 +128,7 @@ def find_phrase(subject: Subject, words: Vocabulary) -> Phrase:
     if words.is_value(subject.task) and subject.metric in _OF_VALUE:
         return _OF_VALUE[MetricKind(subject.metric)]
     known = METRICS.get(subject.metric)
-    if known is not None and (not subject.feature or "{feature}" in known.name or subject.metric in _ORDERS):
+    if known is not None:
         return known
     named = spoken(subject.metric)
     if subject.task:
@@ -202,7 +202,7 @@ def write_change(seen: Estimate) -> str:
     >>> write_change(Estimate(0.111, 0.024, 0.22, 900)), write_change(Estimate(0.1, math.nan, math.nan, 9))
     ('+11.1 % (+2.4 to +22.0 %)', '+10.0 %, no interval')
     """
-    value, low, high = (format_change(x).removesuffix("%") for x in (seen.value, seen.low, seen.high))
+    value, low, high = (format_percent(x, signed=True) for x in (seen.value, seen.low, seen.high))
     return f"{value} % ({low} to {high} %)" if seen.known else f"{value} %, no interval"
 
 
@@ -221,7 +221,7 @@ def write_limit(verdict: Verdict, words: Vocabulary) -> str:
     if not limit.bounded:
         return limit.words
     if verdict.relative:
-        return f"limit {'+' if limit.end > 0 else ''}{format_share(limit.end).removesuffix('%')} %"
+        return f"limit {'+' if limit.end > 0 else ''}{format_percent(limit.end)} %"
     if not limit.sign:
         low, high = (_write_number(verdict.subject, end, words) for end in (limit.low, limit.high))
         return _with_unit(f"{low} to {high}", find_phrase(verdict.subject, words).unit)
@@ -238,13 +238,16 @@ def phrase_figure(verdict: Verdict, words: Vocabulary) -> str:
     baseline = _baseline(verdict, words)
     measured = seen is not None and not math.isnan(seen.value)
     within = "; ".join(part for part in (_interval(verdict, words), write_limit(verdict, words)) if part)
-    level = ""
+    level, compared = "", f"vs {baseline}" if baseline else ""
     if measured and seen is not None:
-        level = _percent(seen.value) if verdict.relative else write_level(subject, seen.value, words)
+        level = (
+            f"{format_percent(seen.value, signed=True)} %"
+            if verdict.relative
+            else write_level(subject, seen.value, words)
+        )
     elif verdict.relative and verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
-        level = "above 0, the level of"
-        baseline = baseline.removeprefix("vs ")
-    return " ".join(part for part in (named, level, baseline, f"({within})" if within else "") if part)
+        level, compared = f"above 0, the level of {baseline}", ""
+    return " ".join(part for part in (named, level, compared, f"({within})" if within else "") if part)
 
 
 def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:
@@ -265,11 +268,9 @@ def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:
 
 
 def _baseline(verdict: Verdict, words: Vocabulary) -> str:
-    if verdict.against:
-        return f"vs {verdict.against}"
-    if verdict.subject.baseline and not verdict.subject.constraint:
-        return f"vs {verdict.subject.baseline}"
-    return f"vs {words.baseline}" if verdict.relative else ""
+    """Return what a figure is compared with; a constraint has that in its name."""
+    own = "" if verdict.subject.constraint else verdict.subject.baseline
+    return verdict.against or own or (words.baseline if verdict.relative else "")
 
 
 def _interval(verdict: Verdict, words: Vocabulary) -> str:
@@ -281,7 +282,7 @@ def _interval(verdict: Verdict, words: Vocabulary) -> str:
     if seen.low == seen.value == seen.high:
         return ""
     if verdict.relative:
-        low, high = (format_change(end).removesuffix("%") for end in (seen.low, seen.high))
+        low, high = (format_percent(end, signed=True) for end in (seen.low, seen.high))
         return f"95 % CI {low} to {high} %"
     low = _write_number(verdict.subject, seen.low, words)
     return f"95 % CI {low} to {write_level(verdict.subject, seen.high, words)}"
@@ -289,7 +290,7 @@ def _interval(verdict: Verdict, words: Vocabulary) -> str:
 
 def _write_number(subject: Subject, value: float, words: Vocabulary) -> str:
     share = find_phrase(subject, words).unit is Unit.SHARE
-    return format_share(value).removesuffix("%") if share else format_number(value)
+    return format_percent(value) if share else format_number(value)
 
 
 def _with_unit(written: str, unit: Unit) -> str:
@@ -298,12 +299,8 @@ def _with_unit(written: str, unit: Unit) -> str:
     return f"{written} {unit}".rstrip()
 
 
-def _percent(change: float) -> str:
-    return f"{format_change(change).removesuffix('%')} %"
-
-
 def _write_segment(segment: str) -> str:
-    column, _, value = segment.partition("=")
+    column, value = read_segment(segment)
     return f"{column} = {isolate(value) or 'empty'}"
 
 

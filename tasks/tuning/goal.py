@@ -128,9 +128,10 @@ def blocking_bounds(contracts: Contracts, columns: Mapping[str, object]) -> Iter
         yield GoalBound(rail, (metric,))
         cost, rise = cost_of(rail.metric, tasks), rail.relative_increase_max
         if cost is not None and rise is not None:
-            named = f"{rail.metric.removesuffix('_rate')}_predicted"
-            half = Bounded(metric=named, relative_increase_max=_HALF * rise)
-            yield GoalBound(half, predictions_of(cost))
+            predictions = predictions_of(cost)
+            named = "_given_".join(str(prediction.subject) for prediction in predictions)
+            half = Bounded(metric=f"{named}_predicted", relative_increase_max=_HALF * rise)
+            yield GoalBound(half, predictions)
 
 
 def _sign(bounded: Bounded) -> int:

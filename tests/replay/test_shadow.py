@@ -68,9 +68,9 @@ def test_what_was_served_is_compared_with_what_the_heads_learned_from(second_ret
 
 def test_the_release_and_the_shadow_say_of_every_head_what_it_reads(second_retrain: Retrained) -> None:
     rows = {subject_of(one): one for one in second_retrain.result.gates if one["gate"] == "inputs"}
-    assert set(rows) == {"features", "served"}
+    assert set(rows) == {"features", "served_features"}
     assert {one["outcome"] for one in rows.values()} == {"pass"}
-    assert rows["served"]["reason"].endswith(f"of {len(mini.TASKS)} heads: none changed")
+    assert rows["served_features"]["reason"].endswith(f"of {len(mini.TASKS)} heads: none changed")
 
 
 def test_a_release_beside_itself_differs_by_nothing(second_retrain: Retrained) -> None:

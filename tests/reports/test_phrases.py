@@ -129,7 +129,7 @@ def test_every_metric_of_the_decision_has_a_row_and_needs_only_fields_of_its_sub
 def test_a_metric_without_a_row_goes_by_its_own_name() -> None:
     assert name_subject(Subject("odd_count", task="click"), WORDS) == "odd count, click"
     assert name_subject(Subject("test", feature="price"), WORDS) == "price in test"
-    assert name_subject(Subject("served", feature="price"), WORDS) == "price in served"
+    assert name_subject(Subject("served_features", feature="price"), WORDS) == "price in served features"
     assert name_subject(Subject("served"), WORDS) == "difference from served predictions"
 
 

@@ -95,7 +95,7 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
         *judge_references(gates.model, evidence.tasks, evidence.weighted),
         *_gains(evidence),
         *judge_inputs(evidence.inputs, evidence.weighted, where="features", run=evidence.runs.release),
-        *judge_inputs(evidence.served, evidence.weighted, where="served", run=evidence.runs.shadow),
+        *judge_inputs(evidence.served, evidence.weighted, where="served_features", run=evidence.runs.shadow),
         *evidence.reports,
         *judge_ratios(gates.calibration, evidence.tasks, costs=evidence.costs),
         *evidence.guardrails,
