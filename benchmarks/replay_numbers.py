@@ -25,8 +25,8 @@ from tasks.evaluation.segments import ALL, segment_column
 from tasks.replay.compared import Compared
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import EntrantVersions
+from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
 from tasks.replay.metrics import OF_ALL_CANDIDATES, OF_OUTCOMES
-from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.stores import releases
 
 SUMS_EACH: Final = 4
@@ -60,14 +60,14 @@ def main() -> None:
         manifest = releases.release_manifest(workspace, 1)
         rows = enlarge(workspace, manifest.test, asked.candidates)
         test = decide_slice(workspace, manifest, EntrantVersions(1, baseline=1).load(workspace))
-    rehearsal = Rehearsal(test.contracts, test.log, test.policy.slates, test.baseline.slates, {})
-    found = rehearse(rehearsal, {}, run="")
+    evaluation = OfflineEvaluation(test.contracts, test.log, test.policy.slates, test.baseline.slates, {})
+    found = evaluate_offline(evaluation, {}, run="")
     views = {
-        (one.subject.name, one.segment) for one in found.measured if one.subject.name in rehearsal.metrics
+        (one.subject.name, one.segment) for one in found.measured if one.subject.name in evaluation.metrics
     }
     columns = {(name, None if segment == ALL else segment_column(segment)) for name, segment in views}
     compared = Compared(test.log, test.policy.slates, test.baseline.slates)
-    sums = count_sums(compared, ((rehearsal.metrics[name], column) for name, column in columns))
+    sums = count_sums(compared, ((evaluation.metrics[name], column) for name, column in columns))
     arrays, metrics = distinct_arrays(_columns(test)), len({name for name, _ in columns})
     kept = sum(map(len, arrays))
     users = len(np.unique(test.log.users))

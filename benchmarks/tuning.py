@@ -42,7 +42,7 @@ from tasks.datasets.world.truth import chances, probabilities
 from tasks.replay.log import Slates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalBound, GoalMeter, RehearsedWeights, WeightGoal
+from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal
 from tasks.tuning.search import Weights, WeightSpace
 from tasks.tuning.tuned import Halves, tune_weights
 
@@ -144,7 +144,7 @@ def _learned(truth: Floats, first: npt.NDArray[np.bool_], seed: int) -> Floats:
     )
 
 
-def rehearsed(week: Week) -> RehearsedWeights:
+def replayed(week: Week) -> ReplayedWeights:
     """Return what weights lead to, as the tuning sees it: by the heads' predictions."""
     links = {term: (term,) for term in TERMS}
     curve = np.asarray(EXAMINATION) / EXAMINATION[0]
@@ -168,7 +168,7 @@ def rehearsed(week: Week) -> RehearsedWeights:
     goal = WeightGoal((Axis(buy, 1, None), Axis(hide, -1, -HIDES_RISE)), bounds)
     # one judge is enough where both would believe the same heads
     baseline = replace(slates(CURRENT), predictions={}, where_shown={})
-    return RehearsedWeights(GoalMeter(Replay(log, baseline), baseline, goal), slates)
+    return ReplayedWeights(GoalMeter(Replay(log, baseline), baseline, goal), slates)
 
 
 def true_rates(week: Week, weights: Floats) -> Floats:
@@ -204,7 +204,7 @@ def reach(seed: int, *, requests_per_day: int, trials: int) -> Reached:
     began = time.process_time()
     week, fresh = two_weeks(seed, requests_per_day)
     searches = pd.util.hash_array(week.frame[c.USER_ID].to_numpy(dtype=object)) % 2 == 0
-    halves = Halves(rehearsed(week.part(searches)), rehearsed(week.part(~searches)))
+    halves = Halves(replayed(week.part(searches)), replayed(week.part(~searches)))
     policy = UtilitySpec.model_validate(POLICY)
     tuned = tune_weights(halves, WeightSpace.of(policy, RANGES), trials=trials, seed=seed)
     chosen = tuned.chosen.weights if tuned.chosen else CURRENT

@@ -38,7 +38,7 @@ A red run promoted nothing: only a person moves `champion`. The run's note names
 
 ### What it does
 
-Pins the champion's models, calibrators and labels beside the policies in force, rehearses the decision on
+Pins the champion's models, calibrators and labels beside the policies in force, replays the decision on
 the champion's test days and beside the champion, and judges the release by the gates, as a retrain does.
 
 ### By hand

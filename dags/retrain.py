@@ -11,7 +11,7 @@ RUNBOOK = """
 ### What it does
 
 Waits for the log, plans which tasks to train, builds and checks the labels that it lacks, trains and
-calibrates each task, makes the release with alias `challenger`, rehearses it on logged candidates and beside
+calibrates each task, makes the release with alias `challenger`, replays it on logged candidates and beside
 the champion, and judges it by the gates. Of a first release it trains every task, after that the fast ones;
 the champion lends the slow ones, which `retrain_slow` trains.
 

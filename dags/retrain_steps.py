@@ -95,7 +95,7 @@ def release(surface: str, as_of: str, results: Results, dag_run: Any = None) -> 
 
 @step
 def simulate(surface: str, results: Results) -> dict[str, Any]:
-    """Rehearse the decision on logged candidates."""
+    """Replay the decision on logged candidates."""
     return dict(run_step("simulate", surface, results["release"]["as_of"], results)[1])
 
 

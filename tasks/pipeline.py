@@ -360,7 +360,7 @@ def recheck(
     override: str = "",
     reader: "ReleaseReader | None" = None,
 ) -> "GateResult":
-    """Judge a release beside the current champion, as of today; what was rehearsed is found again.
+    """Judge a release beside the current champion, as of today; what was replayed is found again.
 
     Labels that have matured since the release was made are built and validated beside those it learned from.
 

@@ -22,7 +22,7 @@ from tasks.datasets.world.logging_policy import place
 from tasks.replay.log import Slates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalMeter, RehearsedWeights, WeightGoal
+from tasks.tuning.goal import Axis, GoalMeter, ReplayedWeights, WeightGoal
 from tasks.tuning.search import Weights, WeightSpace, best_trial, search_weights
 
 Floats = npt.NDArray[np.float64]
@@ -88,7 +88,7 @@ def confirmed_gain(runs: int) -> Iterator[Interval]:
                 yield Interval(gain.low, gain.high, truth)
 
 
-def _measured(rng: np.random.Generator) -> RehearsedWeights:
+def _measured(rng: np.random.Generator) -> ReplayedWeights:
     candidates = _Candidates.draw(rng, REQUESTS)
     log = candidate_log(_frame(candidates, rng), LogReading({"click": ("click",)}, examination=CURVE))
     predictions = {"click": candidates.click, "hide": candidates.hide}
@@ -98,7 +98,7 @@ def _measured(rng: np.random.Generator) -> RehearsedWeights:
 
     current = slates(SPACE.current)
     goal = WeightGoal((Axis(Metric(MetricKind.PREDICTED, "click"), 1, None),), ())
-    return RehearsedWeights(GoalMeter(Replay(log, current, compared_at_once=1), current, goal), slates)
+    return ReplayedWeights(GoalMeter(Replay(log, current, compared_at_once=1), current, goal), slates)
 
 
 def _frame(candidates: _Candidates, rng: np.random.Generator) -> pd.DataFrame:

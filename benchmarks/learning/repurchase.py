@@ -16,7 +16,7 @@ from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.release.judges import Judges
 from tasks.release.parts import pin_trained, release_files
-from tasks.release.rehearsal import Rehearsal
+from tasks.release.release_days import ReleaseDays
 from tasks.release.trained import Trained
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
@@ -78,8 +78,8 @@ def _measured(workspace: Workspace, snapshot: str) -> TaskFigures:
     slices = plan_slices(workspace.contracts, labelled.as_of, days, tasks=[PARENT, TASK])
     judges = Judges(workspace, labelled, slices, None).of(pins)
     judged = {task: release_files(workspace, registry, judge.chain) for task, judge in judges.items()}
-    rehearsal = Rehearsal(workspace, labelled, slices.tasks, judged=judged)
+    release_days = ReleaseDays(workspace, labelled, slices.tasks, judged=judged)
     files = release_files(workspace, registry, pins)
-    files |= rehearsal.joints(files)
-    (found,) = (one for one in rehearsal.figures(rehearsal.scores(files), pins) if one.task == TASK)
+    files |= release_days.joints(files)
+    (found,) = (one for one in release_days.figures(release_days.scores(files), pins) if one.task == TASK)
     return found

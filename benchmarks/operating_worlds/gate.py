@@ -1,6 +1,6 @@
 """The whole gate on a world: every verdict on a release, and the decision that follows from them.
 
-The functions are those of the steps: figures of the heads, comparisons with the champion, the rehearsal of
+The functions are those of the steps: figures of the heads, comparisons with the champion, the replay of
 the decision, the shadow on the newest of the test days, `judge_release`, `decide_release`. What no release
 here differs in is left out: the validation of the labels, refits and proxies, and metrics that hold nothing.
 """
@@ -29,9 +29,9 @@ from tasks.promotion.gates.references import weighted_tasks
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities
 from tasks.replay.champion_comparison import comparisons
+from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, report_metrics
 from tasks.replay.log import Slates
 from tasks.replay.orders import baseline_order
-from tasks.replay.rehearse import Findings, Rehearsal, rehearse, report_metrics
 from tasks.replay.shadow import compare
 from tasks.replay.slates import Scored, TestSlice
 
@@ -39,8 +39,8 @@ _NO_RUN = Runs("", "", "", "")
 _MEASURED = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})
 
 
-class _Judged(Rehearsal):
-    """A rehearsal of what holds a release and of the rates: the report's other metrics are not measured."""
+class _Judged(OfflineEvaluation):
+    """A replay of what holds a release and of the rates: the report's other metrics are not measured."""
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -65,7 +65,7 @@ class _Heads:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the gate says of a release, and every figure of its rehearsal."""
+    """What the gate says of a release, and every figure of its replay."""
 
     baseline: Slates
     decision: Decision
@@ -117,7 +117,7 @@ class Gate:
         """Judge a release against the champion, or as a first release against the logged order."""
         ours, gates = self.scored(candidate), self.contracts.surface.gates
         baseline = baseline_order(self.test, ours) if first else self._champion_of(candidate)
-        findings = self._rehearse(ours, baseline, stepped=candidate.champion is not None)
+        findings = self._evaluate(ours, baseline, stepped=candidate.champion is not None)
         verdicts = judge_release(
             gates,
             Evidence(
@@ -164,11 +164,11 @@ class Gate:
             return self.champion.slates
         return replace(self.champion.slates, slot=candidate.champion)
 
-    def _rehearse(self, ours: Scored, baseline: Slates, *, stepped: bool) -> Findings:
-        """Rehearse a release; of a fourth step the world's champion is that of four promotions ago."""
+    def _evaluate(self, ours: Scored, baseline: Slates, *, stepped: bool) -> Findings:
+        """Replay a release; of a fourth step the world's champion is that of four promotions ago."""
         anchors = {RATCHET: self.champion.slates} if stepped else {}
-        rehearsal = _Judged(self.contracts, self.test.log, ours.slates, baseline, anchors)
-        return rehearse(rehearsal, {}, run="")
+        evaluation = _Judged(self.contracts, self.test.log, ours.slates, baseline, anchors)
+        return evaluate_offline(evaluation, {}, run="")
 
     def _comparisons(self, ours: Scored, candidate: Candidate) -> list[ChampionComparison]:
         altered = {name: ours.where_logged[name] for name in map(c.probability, candidate.altered)}

@@ -73,7 +73,7 @@ def promotions(size: str, setting: str, judged: Sequence[Trial]) -> Iterator[str
     yield f"**{size}, {SETTINGS[setting].title}** (requests a day x test days)"
     yield ""
     yield (
-        "| release | worlds | promoted | by its rehearsal alone | truly harmful | true primary | true hides "
+        "| release | worlds | promoted | by its replay alone | truly harmful | true primary | true hides "
         "| held for |"
     )
     yield "| --- | --- | --- | --- | --- | --- | --- | --- |"
@@ -129,7 +129,7 @@ def _row(name: str, judged: Sequence[Trial]) -> str:
         name,
         str(len(judged)),
         _share([trial.promoted for trial in judged]),
-        _share([trial.rehearsal for trial in judged]),
+        _share([trial.replay for trial in judged]),
         _share([trial.harmful for trial in judged]),
         f"{np.mean([trial.primary for trial in judged]):+.1%}",
         f"{np.mean(hides):+.1%}",
@@ -154,8 +154,8 @@ def _summary(wanted: Wanted, judged: Sequence[Trial]) -> str:
     if wanted.told:
         told = sum(trial.told for trial in judged)
         return f"- {wanted.name}: {promoted} promoted, {told} held with the number of days that they lack"
-    alone = f"{sum(trial.rehearsal for trial in judged)} of {of}"
-    return f"- {wanted.name}: {promoted} promoted ({asked} wanted), {alone} by the rehearsal alone"
+    alone = f"{sum(trial.replay for trial in judged)} of {of}"
+    return f"- {wanted.name}: {promoted} promoted ({asked} wanted), {alone} by the replay alone"
 
 
 def _coverage_row(metric: str, levels: Mapping[str, float], changes: Sequence[Change]) -> str:

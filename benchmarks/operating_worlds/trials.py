@@ -72,7 +72,7 @@ class Trial:
     primary, rates : the true change of the primary, and of the rate of each task.
     levels : the true rate of each task under the baseline.
     harmful : whether it truly does harm.
-    promoted : by the whole gate; ``rehearsal`` by its decision alone, without the heads' own gates.
+    promoted : by the whole gate; ``replay`` by its decision alone, without the heads' own gates.
     """
 
     setting: str
@@ -82,7 +82,7 @@ class Trial:
     levels: dict[str, MaybeFloat]
     harmful: bool
     promoted: bool
-    rehearsal: bool
+    replay: bool
     reasons: tuple[Reason, ...]
     changes: tuple[Change, ...]
 
@@ -203,7 +203,7 @@ def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str, whole: 
     judged = gate.judge(candidate, first=SETTINGS[setting].first)
     true = whole or truth.change(candidate, judged.baseline.slot)
     gates = gate.contracts.surface.gates
-    rehearsed = [verdict for verdict in judged.verdicts if verdict.gate == "decision"]
+    replayed = [verdict for verdict in judged.verdicts if verdict.gate == "decision"]
     return Trial(
         setting=setting,
         candidate=candidate.name,
@@ -213,7 +213,7 @@ def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str, whole: 
         harmful=truth.harms_part(candidate, judged.baseline.slot)
         or true.harmful(cost_bounds(gate.contracts)),
         promoted=isinstance(judged.decision, Promote),
-        rehearsal=isinstance(decide_release(rehearsed, inconclusive=gates.inconclusive), Promote),
+        replay=isinstance(decide_release(replayed, inconclusive=gates.inconclusive), Promote),
         reasons=tuple(_reasons(judged.verdicts, gates.inconclusive)),
         changes=()
         if whole or (candidate.slot != candidate.served).any()

@@ -159,7 +159,7 @@ class OffPolicyCheck(Section):
 
 
 class SimulationEvidence(Document):
-    """A release's decision rehearsed beside a baseline, and further policies beside the same one.
+    """A release's decision replayed beside a baseline, and further policies beside the same one.
 
     ``others``, ``judged``: what each further policy was measured at, and its primary and guardrails.
     ``slate_rules`` are those of the release's own slates; none of a release made before certificates.
@@ -225,7 +225,7 @@ class ShadowExample(Section):
 
 
 class PackedScores(Section):
-    """How far what MLflow serves of a release lies from what was rehearsed, on the same candidates.
+    """How far what MLflow serves of a release lies from what was replayed, on the same candidates.
 
     ``problem``: why nothing could be compared, empty where it was.
     """

@@ -59,7 +59,7 @@ def read_policies(
 
     Parameters
     ----------
-    champion : version of the champion that the release was rehearsed beside, None where there was none.
+    champion : version of the champion that the release was replayed beside, None where there was none.
     """
     contracts = reader.workspace.contracts
     before = None if champion is None else reader.manifest(champion)

@@ -6,7 +6,7 @@
       policy_change             the champion's, where a policy alone is another
       refit, refit_shift        the tested recipe repeated up to the newest labels, and how far it shifts
       judges                    what a slow task's joint is judged with, on days that what serves has learned
-      rehearsal, reports        the heads applied to the test days: figures, proxies, conflicts
+      release_days, reports     the heads applied to the test days: figures, proxies, conflicts
         staging, packaging      the release's folder and the code that travels with it, as a pyfunc
           assemble, step        one registered, closed version; the same inputs give the same bytes
     model, loading, view        MLflow's script, a release loaded, listed, shown and verified
@@ -14,7 +14,7 @@
       vouching                  whether the audit vouches for what MLflow alone loads
     score, error_bars, sensitivity   candidates scored, and what calibration leaves open
 
-Steps: assemble, inputs, judges, parts, policy_change, reader, refit, rehearsal, score, step, trained, view,
-vouching.
+Steps: assemble, inputs, judges, parts, policy_change, reader, refit, release_days, score, step, trained,
+view, vouching.
 With mlflow: loading, model, packaging, signature.
 """

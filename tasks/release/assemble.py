@@ -1,8 +1,8 @@
-"""How a release's bytes come about, once its parts are pinned: fetched, rehearsed, described, registered.
+"""How a release's bytes come about, once its parts are pinned: fetched, replayed, described, registered.
 
 ::
 
-    tested parts -> files -> joints            what is rehearsed, slow chains with their judges (judges.py)
+    tested parts -> files -> joints            what is replayed, slow chains with their judges (judges.py)
     served parts -> files, the same joints     what the release scores with: others for refits (refit.py)
       -> figures, reports, shift between both  -> evidence
     files, manifest, code                      -> one registered version, found again by its inputs
@@ -27,7 +27,7 @@ from tasks.release.judges import Judge
 from tasks.release.packaging import PackagedRelease, package_release
 from tasks.release.parts import Pins, release_files
 from tasks.release.refit import Compared, calibrated_on, refit_shifts
-from tasks.release.rehearsal import Rehearsal, read_examination
+from tasks.release.release_days import ReleaseDays, read_examination
 from tasks.release.reports import Reports
 from tasks.release.staging import requirements
 from tasks.stores.aliases import release_name
@@ -60,7 +60,7 @@ class Wanted:
 
     ``pins``: what it serves. ``kept``: why a task could not be trained, of those that keep the champion's
     model; ``unrepeated``: why a tested recipe could not be repeated. ``judges``: what a slow task's joint is
-    judged with. ``tested``: what stands in for what is served where the decision is rehearsed, None where it
+    judged with. ``tested``: what stands in for what is served where the decision is replayed, None where it
     is the same.
     """
 
@@ -113,20 +113,20 @@ class _Making:
         wanted = self.wanted
         pins = wanted.tested.pins if wanted.tested else wanted.pins
         files = self._files(pins)
-        joints = self._rehearsal.joints(files)
+        joints = self._release_days.joints(files)
         tested = {**files, **joints}
         files = tested if wanted.tested is None else {**self._files(wanted.pins), **joints}
         scorers = [Scorer.from_files(one) for one in (tested, files)]
-        rehearsal = self._rehearsal.holding(wanted.slices.test, scorers)
-        reports = Reports(rehearsal, rehearsal.scores(tested), pins)
-        figures = rehearsal.figures(
+        release_days = self._release_days.holding(wanted.slices.test, scorers)
+        reports = Reports(release_days, release_days.scores(tested), pins)
+        figures = release_days.figures(
             reports.scores,
             wanted.pins,
             curve=read_examination(tested),
             measured=self._measured(pins),
             step=self.step,
         )
-        signature = rehearsal.signature(files, wanted.slices.test)
+        signature = release_days.signature(files, wanted.slices.test)
         packaged = package_release(files, self._manifest(), signature=signature)
         self._link(packaged.manifest)
         evidence = self._evidence(packaged.manifest, figures, reports, served=files)
@@ -137,9 +137,9 @@ class _Making:
         )
 
     @cached_property
-    def _rehearsal(self) -> Rehearsal:
+    def _release_days(self) -> ReleaseDays:
         wanted = self.wanted
-        return Rehearsal(
+        return ReleaseDays(
             wanted.workspace,
             wanted.snapshot,
             wanted.slices.tasks,
@@ -184,10 +184,12 @@ class _Making:
     def _refit(self, tested: Tested, reports: Reports, served: Files) -> RefitEvidence:
         days = self.wanted.slices.test
         shifts = refit_shifts(
-            reports.rehearsal,
+            reports.release_days,
             days,
             tested=Compared(reports.scores, calibrated_on(self.registry, tested.pins)),
-            served=Compared(reports.rehearsal.scores(served), calibrated_on(self.registry, self.wanted.pins)),
+            served=Compared(
+                reports.release_days.scores(served), calibrated_on(self.registry, self.wanted.pins)
+            ),
         )
         return RefitEvidence(tested=tested.release.version, shifts=tuple(shifts))
 

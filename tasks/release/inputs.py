@@ -206,7 +206,7 @@ def release_inputs(
     Parameters
     ----------
     pins : model and calibrator of each head, which say what days they learned from.
-    test : the days on which the decision is rehearsed.
+    test : the days on which the decision is replayed.
     """
     trained: dict[str, Spans] = {
         head.task: (pins[head.task][0].slices["train"], pins[head.task][1].slices["calibrate"])

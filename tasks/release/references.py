@@ -1,4 +1,4 @@
-"""A release's heads beside a constant and the best single feature, from the rows that a rehearsal reads.
+"""A release's heads beside a constant and the best single feature, from the rows of the test days.
 
 ::
 

@@ -5,7 +5,7 @@
     tested    train ........| window | calibrate | maturity |  test  |                 as-of
     served            train ........| window | calibrate (newest mature days) | maturity | as-of
 
-The tested models stay a release of their own (role ``tested``), with which the decision is rehearsed: they
+The tested models stay a release of their own (role ``tested``), with which the decision is replayed: they
 have not seen its days. The refitted ones are served, if on those days they do not depart from the tested ones
 by more than the surface allows. A champion lends to both: what it serves, and what was tested in its place.
 """
@@ -27,7 +27,7 @@ from tasks.evaluation.resampling import LEAST_POSITIVES
 from tasks.evaluation.segments import segment_values
 from tasks.evaluation.shift import chance_shift, predicted_shares, prediction_shift
 from tasks.release.parts import Pins, pin_trained
-from tasks.release.rehearsal import HeadScores, Rehearsal, users_of
+from tasks.release.release_days import HeadScores, ReleaseDays, users_of
 from tasks.release.trained import Trained
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.registry import Registry
@@ -53,7 +53,7 @@ class Refit:
 
         Parameters
         ----------
-        tested : every task's parts that the decision is rehearsed with.
+        tested : every task's parts that the decision is replayed with.
         trained : those that this retrain made.
 
         Returns
@@ -120,7 +120,7 @@ class Compared:
 
 
 def refit_shifts(
-    rehearsal: Rehearsal, days: DaySlice, *, tested: Compared, served: Compared
+    release_days: ReleaseDays, days: DaySlice, *, tested: Compared, served: Compared
 ) -> Iterator[RefitShift]:
     """Measure how far what is served lies from what was tested, on the shared test days.
 
@@ -131,9 +131,9 @@ def refit_shifts(
     either side was calibrated on less than `LEAST_POSITIVES`, nothing can be told. A ranking score has no
     scale, so none is measured.
     """
-    contracts = rehearsal.workspace.contracts
+    contracts = release_days.workspace.contracts
     heads = tested.scores.heads
-    frame = rehearsal.days(days, (*heads.columns, *heads.optional), [])
+    frame = release_days.days(days, (*heads.columns, *heads.optional), [])
     before, after = (side.scores.of([*side.scores.heads.heads], days, frame) for side in (tested, served))
     gated = [one for one in contracts.surface.segments if one.name in contracts.surface.gates.calibration.by]
     segments = {name: np.asarray(values) for name, values in segment_values(frame, gated).items()}

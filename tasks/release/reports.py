@@ -1,4 +1,4 @@
-"""What a release's tasks have to do with each other: its proxies and its conflicts, from its rehearsal.
+"""What a release's tasks have to do with each other: its proxies and its conflicts, on its test days.
 
 ::
 
@@ -24,7 +24,7 @@ from tasks.evaluation.release_evidence import ConflictEvidence, ProxyEvidence
 from tasks.ranking.heads import Heads
 from tasks.release.conflicts import conflict_evidence
 from tasks.release.parts import Pins
-from tasks.release.rehearsal import HeadScores, Rehearsal, users_of
+from tasks.release.release_days import HeadScores, ReleaseDays, users_of
 from tasks.training.rows import mark_first_rows
 from tasks.training.slices import DaySlice
 
@@ -34,15 +34,15 @@ _COSTS = ("negative", "safety")
 
 @dataclass(frozen=True)
 class Reports:
-    """The reports of one release: its heads' scores on the days of its rehearsal."""
+    """The reports of one release: its heads' scores on the days that it was not trained on."""
 
-    rehearsal: Rehearsal
+    release_days: ReleaseDays
     scores: HeadScores
     pins: Pins
 
     def proxies(self) -> list[ProxyEvidence]:
         """Report on each declared pair, in the contract's order."""
-        return [self._proxy(pair) for pair in self.rehearsal.workspace.contracts.surface.proxies]
+        return [self._proxy(pair) for pair in self.release_days.workspace.contracts.surface.proxies]
 
     def conflicts(self, days: DaySlice) -> ConflictEvidence:
         """Report on every pair of tasks on the shared test days."""
@@ -52,14 +52,14 @@ class Reports:
         predicted = self.scores.of(tasks, days, frame)
         found = conflict_report(
             {task: predicted[task] for task in tasks},
-            {task: self.rehearsal.outcomes(frame, task) for task in tasks},
+            {task: self.release_days.outcomes(frame, task) for task in tasks},
             users_of(frame),
             costs=[task for task in tasks if self._cost(task)],
         )
         return conflict_evidence(found)
 
     def _proxy(self, pair: Proxy) -> ProxyEvidence:
-        days = min((self.rehearsal.slices[t].test for t in (pair.fast, pair.slow)), key=lambda d: d.first)
+        days = min((self.release_days.slices[t].test for t in (pair.fast, pair.slow)), key=lambda d: d.first)
         predicted, frame, learned = self._predict_fast(pair, days)
         fast, slow = (_label(frame, task) for task in (pair.fast, pair.slow))
         known = self._own_rows(frame, pair.slow, np.isfinite(fast) & np.isfinite(slow))
@@ -89,18 +89,18 @@ class Reports:
         return self.scores.of([pair.fast], days, frame)[pair.fast], frame, learned
 
     def _frame(self, heads: Heads, days: DaySlice, tasks: list[str]) -> pd.DataFrame:
-        return self.rehearsal.days(days, (*heads.columns, *heads.optional), tasks)
+        return self.release_days.days(days, (*heads.columns, *heads.optional), tasks)
 
     def _own_rows(
         self, frame: pd.DataFrame, task: str, known: npt.NDArray[np.bool_]
     ) -> npt.NDArray[np.bool_]:
         """Return which of the known rows count: of a request-level outcome, one a request."""
-        if self.rehearsal.workspace.contracts.tasks.tasks[task].level == "request":
+        if self.release_days.workspace.contracts.tasks.tasks[task].level == "request":
             return mark_first_rows(frame[REQUEST_ID].to_numpy(), known)
         return known
 
     def _cost(self, task: str) -> bool:
-        return self.rehearsal.workspace.contracts.tasks.tasks[task].family in _COSTS
+        return self.release_days.workspace.contracts.tasks.tasks[task].family in _COSTS
 
 
 def _label(frame: pd.DataFrame, task: str) -> Floats:

@@ -157,7 +157,7 @@ def _link_back(registry: Registry, part: Part, surface: str, pins: Mapping[str, 
 
 
 def _refuse_overlap(test: DaySlice, pins: Pins) -> None:
-    """Refuse parts that learned from a day on which the decision will be rehearsed, or from a later one."""
+    """Refuse parts that learned from a day on which the decision will be replayed, or from a later one."""
     late = [part for pair in pins.values() for part in pair if part.trained_until() >= test.first]
     if late:
         named = ", ".join(f"{part.name} version {part.version} to {part.trained_until()}" for part in late)

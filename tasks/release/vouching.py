@@ -18,7 +18,7 @@ def find_doubt(folder: Path, surface: str) -> str:
     """Say why a release in a folder is not to be loaded; empty where nothing speaks against it.
 
     Nothing does where EQUIPOISE_REQUIRE_VERIFIED does not ask for it, or where this program loads the release
-    and has decided itself: a rehearsal loads what was never champion.
+    and has decided itself: a replay loads what was never champion.
 
     Parameters
     ----------

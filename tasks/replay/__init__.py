@@ -10,7 +10,7 @@ In reading order::
     metrics, rates, terms          sums by user: rates, exposure, what each term of the utility adds
     compared, replay_policies      policies compared on the same candidates, with intervals
     guardrails, primary, costs     bounds of a policy, evaluated; ``filled`` counts filled slots
-    rehearse                       every figure and verdict of a release, and ``champion_comparison``
+    replay                       every figure and verdict of a release, and ``champion_comparison``
     off_policy_check               each figure estimated from the log's propensities alone
     simulate                       the simulation step; ``page`` its report, ``notes`` what it cannot measure
       measured_policies            how many policies were measured on the same days

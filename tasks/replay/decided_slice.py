@@ -389,6 +389,6 @@ def build_slice(builder: SliceBuilder, workspace: Workspace, manifest: Manifest)
     """
     if builder.empty:
         first, last = manifest.test
-        raise DataError(f"No candidate from {first} to {last}: there is nothing to rehearse the decision on")
+        raise DataError(f"No candidate from {first} to {last}: there is nothing to replay the decision on")
     reading = log_reading(workspace.contracts, release_examination(workspace, manifest))
     return builder.build(workspace.contracts, reading)

@@ -6,9 +6,9 @@ from typing import Final
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
 from tasks.replay.decided_slice import DecidedSlice
+from tasks.replay.evaluate import Findings
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.metrics import REORDERING, looks_of
-from tasks.replay.rehearse import Findings
 from tasks.replay.slates import TestSlice
 from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace
@@ -18,7 +18,7 @@ _ALIKE: Final = 0.01
 
 
 def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
-    """Say which release's models were rehearsed, where they are not the release's own."""
+    """Say which release's models were replayed, where they are not the release's own."""
     tested = resolve_tested_release(workspace, release)
     if tested != release:
         yield (

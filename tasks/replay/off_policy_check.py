@@ -32,10 +32,10 @@ from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.support import Support, effective_clusters
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+from tasks.replay.evaluate import OfflineEvaluation
 from tasks.replay.log import CandidateLog, Floats, Ints, Slates
 from tasks.replay.metrics import OF_OUTCOMES, Rows, looks_of, unanswerable
 from tasks.replay.rates import RateEstimator
-from tasks.replay.rehearse import Rehearsal
 from tasks.replay.replay_policies import Replay, UtilityTerms
 
 Bound = Literal["level", "change"]
@@ -48,7 +48,7 @@ ESTIMATORS: Final[Mapping[str, Callable[..., Floats]]] = {
 _STANDARD_ERRORS: Final = 3.0
 
 
-def check_off_policy(rehearsal: Rehearsal) -> tuple[OffPolicyCheck, ...]:
+def check_off_policy(evaluation: OfflineEvaluation) -> tuple[OffPolicyCheck, ...]:
     """Estimate what a release's bounds speak of from the log's propensities, beside the replay.
 
     Returns
@@ -56,12 +56,12 @@ def check_off_policy(rehearsal: Rehearsal) -> tuple[OffPolicyCheck, ...]:
     One for each bound of the primary and the guardrails that is a figure of outcomes; none where the log has
     no propensities.
     """
-    if not logs_propensities(rehearsal.log):
+    if not logs_propensities(evaluation.log):
         return ()
-    replay, policy, baseline = rehearsal.replay, rehearsal.policy, rehearsal.baseline
+    replay, policy, baseline = evaluation.replay, evaluation.policy, evaluation.baseline
     return tuple(
-        _Check(replay, metric, policy, rehearsal.anchors[anchor] if anchor else baseline, bound).run()
-        for metric, anchor, bound in dict.fromkeys(_bounded_figures(rehearsal))
+        _Check(replay, metric, policy, evaluation.anchors[anchor] if anchor else baseline, bound).run()
+        for metric, anchor, bound in dict.fromkeys(_bounded_figures(evaluation))
     )
 
 
@@ -82,9 +82,9 @@ def logs_propensities(log: CandidateLog) -> bool:
     return log.propensity is not None or weighted
 
 
-def _bounded_figures(rehearsal: Rehearsal) -> Iterator[tuple[Metric, str | None, Bound]]:
+def _bounded_figures(evaluation: OfflineEvaluation) -> Iterator[tuple[Metric, str | None, Bound]]:
     """Yield what the primary and the guardrails bound, with the anchor that a guardrail names."""
-    utility, metrics = rehearsal.contracts.utility, rehearsal.metrics
+    utility, metrics = evaluation.contracts.utility, evaluation.metrics
     primary = metrics.get(utility.primary.metric)
     if primary is not None and primary.kind in OF_OUTCOMES:
         yield primary, None, "change"

@@ -11,7 +11,7 @@ from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate, Verdict
-from tasks.replay.rehearse import MOST_SHARES, Findings
+from tasks.replay.evaluate import MOST_SHARES, Findings
 from tasks.reports.phrases import describe_subject
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes

@@ -447,19 +447,19 @@ def _explain(release: LoadedRelease, candidates: pd.DataFrame) -> Explain:
 
 
 def compare_packed(release: LoadedRelease, requests: Sequence[pd.DataFrame]) -> PackedScores:
-    """Compare what MLflow serves of a release with what the steps rehearse, on the same candidates.
+    """Compare what MLflow serves of a release with what the steps replay, on the same candidates.
 
     Who serves asks before anything has its place: what a prediction is at a logged position is no answer.
     """
     frame = pd.concat(requests, ignore_index=True)
-    rehearsed = release.score(frame)
-    floats = [name for name in rehearsed if pd.api.types.is_float_dtype(rehearsed[name])]
-    numbers = [name for name in floats if name not in {*map(c.at_position, map(str, rehearsed))}]
+    replayed = release.score(frame)
+    floats = [name for name in replayed if pd.api.types.is_float_dtype(replayed[name])]
+    numbers = [name for name in floats if name not in {*map(c.at_position, map(str, replayed))}]
     try:
         served = release.serve(frame)
     except MlflowException as error:
         return PackedScores(rows=0, greatest_difference=np.nan, problem=str(error).partition("\n")[0][:300])
-    ours, theirs = (side[numbers].to_numpy(dtype=float, na_value=np.nan) for side in (rehearsed, served))
+    ours, theirs = (side[numbers].to_numpy(dtype=float, na_value=np.nan) for side in (replayed, served))
     apart = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, np.abs(ours - theirs))
     worst = float(np.max(np.where(np.isnan(apart), np.inf, apart), initial=0.0))
     return PackedScores(rows=len(frame), greatest_difference=min(worst, np.finfo(float).max))

@@ -8,7 +8,7 @@
     filled_slots   slots filled, as a change against the champion                   a fall of at most 1 %
     latency        time to score a request, as a multiple of the champion's         at most latency_ratio_max
     served         greatest difference between what was served and what the release gives now    at most 1e-6
-    packed         the same between what MLflow serves of it and what was rehearsed              at most 1e-6
+    packed         the same between what MLflow serves of it and what was replayed              at most 1e-6
     constraints    candidates in its slots that a hard constraint keeps out                      none
 """
 
@@ -136,7 +136,7 @@ def judge_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> 
 def judge_serving(
     bounds: ShadowGate, shadowed: ShadowEvidence, times: ScoringTimes | None, *, run: str
 ) -> tuple[Verdict, ...]:
-    """Judge how a release answers: with what may be shown, at all, how fast, and with what was rehearsed."""
+    """Judge how a release answers: with what may be shown, at all, how fast, and with what was replayed."""
     return (
         *judge_leaks(shadowed.leaks, candidates=shadowed.candidates, where=f"{shadowed.day}", run=run),
         judge_failures(bounds, shadowed.failures, run=run),
@@ -156,7 +156,7 @@ def _filled(shadowed: ShadowEvidence, run: str) -> Iterator[Verdict]:
 def judge_parity(
     reproduced: Reproduction | None, packed: PackedScores | None = None, *, run: str
 ) -> tuple[Verdict, ...]:
-    """Judge whether releases give what they served, and serve what was rehearsed.
+    """Judge whether releases give what they served, and serve what was replayed.
 
     Parameters
     ----------

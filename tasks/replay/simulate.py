@@ -21,6 +21,7 @@ from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import Baseline, EntrantVersions
+from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline
 from tasks.replay.leaks import judge_leaks
 from tasks.replay.logged_candidates import hash_labelled_candidates
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
@@ -28,7 +29,6 @@ from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import Heading, simulation_page
 from tasks.replay.policy_diff import read_policy
-from tasks.replay.rehearse import Findings, Rehearsal, rehearse
 from tasks.replay.slates import release_policy
 from tasks.replay.spark_stream import decide_slice_with_spark
 from tasks.replay.terms import composition
@@ -49,7 +49,7 @@ PROMOTIONS = 4
 
 @dataclass(frozen=True)
 class SimulateResult:
-    """Against what the release was rehearsed, what its guardrails say, and where the report lies.
+    """Against what the release was replayed, what its guardrails say, and where the report lies.
 
     ``policies``: that of the release first, then further ones by file: the worst verdict, and by metric
     its value, the baseline's and the relative change; what is not known is None, and ``reason`` says why.
@@ -101,7 +101,7 @@ def run(
     policies: Sequence[Path] = (),
     parent_run: str | None = None,
 ) -> SimulateResult:
-    """Rehearse a release's decision on the candidates of its test slice.
+    """Replay a release's decision on the candidates of its test slice.
 
     Parameters
     ----------
@@ -184,10 +184,10 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
     tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]
     tag_policies(run, "/".join(map(str, manifest.test)), release, tried)
     ours, theirs = test.policy, test.baseline.slates
-    rehearsal = Rehearsal(workspace.contracts, test.log, ours.slates, theirs, test.anchors)
-    found = rehearse(rehearsal, test.others, run=run.run_id)
+    evaluation = OfflineEvaluation(workspace.contracts, test.log, ours.slates, theirs, test.anchors)
+    found = evaluate_offline(evaluation, test.others, run=run.run_id)
     found = replace(found, verdicts=[*_judge_leaks(test, run.run_id), *found.verdicts])
-    checks = check_off_policy(rehearsal)
+    checks = check_off_policy(evaluation)
     notes = [
         *disagreements(checks),
         *stood_in(workspace, release),
@@ -197,7 +197,7 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
         *notes_of(test, found, against_log=theirs.follows_log),
     ]
     facts = _facts(test, manifest, found)
-    title = f"{workspace.surface} {ours.slates.name}: decision rehearsed"
+    title = f"{workspace.surface} {ours.slates.name}: decision replayed"
     words = vocabulary(workspace.contracts, champion=champion)
     html = simulation_page(
         Heading(title, facts), words, found=found, checks=checks, rules=test.rules, notes=notes

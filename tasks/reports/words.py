@@ -38,7 +38,7 @@ class Vocabulary:
     guards : what a guardrail protects, by metric.
     constraints : what a hard constraint keeps off, by name.
     primary : the metric that a release may not lose.
-    baseline : what the decision was rehearsed beside.
+    baseline : what the decision was replayed beside.
     inconclusive : what the surface does with a verdict that cannot be told.
     """
 
@@ -104,7 +104,7 @@ def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
 
     Parameters
     ----------
-    champion : the release that the decision was rehearsed beside; None: what the surface names for a first.
+    champion : the release that the decision was replayed beside; None: what the surface names for a first.
     """
     surface, utility = contracts.surface, contracts.utility
     constraints = (*utility.hard_constraints, *(c for one in utility.contexts for c in one.hard_constraints))

@@ -41,7 +41,7 @@ class Role(StrEnum):
     SLATE_POLICY = "slate_policy"
     EXAMINATION = "examination"
     TESTED = "tested"
-    """The release whose models stand in for this one's where the decision is rehearsed."""
+    """The release whose models stand in for this one's where the decision is replayed."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The days that each task trains, calibrates and is tested on.
 
 All tasks of a release share one test slice, so that no row that trained or calibrated any part lies in or
-after the days on which the decision is rehearsed::
+after the days on which the decision is replayed::
 
     train ............| window |  calibrate ...| maturity |  test ...| slowest fast maturity | as-of
                     (embargo)                   (embargo)

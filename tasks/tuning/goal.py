@@ -281,7 +281,7 @@ Changes = tuple[Estimate, ...]
 
 
 @dataclass(frozen=True)
-class RehearsedWeights:
+class ReplayedWeights:
     """Weights measured on one half of the users."""
 
     meter: GoalMeter

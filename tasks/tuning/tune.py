@@ -26,9 +26,9 @@ from tasks.errors import ContractError
 from tasks.evaluation.tuning_evidence import Objective, TuningEvidence, WeightProposal
 from tasks.evaluation.verdicts import Verdict
 from tasks.replay.entrants import Baseline, EntrantVersions
+from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
 from tasks.replay.guardrails import MODEL_JUDGED
 from tasks.replay.policy_diff import read_policy
-from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.reports.numbers import format_change, format_estimate
 from tasks.reports.words import vocabulary
 from tasks.stores.runs import INPUTS, PARENT, StepRun
@@ -239,7 +239,7 @@ def _tune(work: _Tuning, run: StepRun) -> TuningEvidence:
     contracts = work.workspace.contracts
     goal = WeightGoal.of(contracts, work.constrained, columns)
     space, search = work.space, TUNE.digest(work.search)
-    halves = Halves(*(half.rehearsed(goal, space) for half in (days.search, days.confirm)))
+    halves = Halves(*(half.replayed(goal, space) for half in (days.search, days.confirm)))
     if work.request.restore:
         tuned = restore_weights(halves, space)
     else:
@@ -364,8 +364,8 @@ def _verdicts(work: _Tuning, run: StepRun, half: TuningHalf, policy: UtilitySpec
     rails = tuple(rail for rail in policy.guardrails if rail.anchor is None)
     judged = policy.model_copy(update={"guardrails": rails})
     contracts = replace(work.workspace.contracts, utility=judged)
-    rehearsal = Rehearsal(contracts, half.log, half.reference, half.baseline)
-    return rehearse(rehearsal, {PROPOSED: half.slates(policy)}, run=run.run_id).judged[PROPOSED]
+    evaluation = OfflineEvaluation(contracts, half.log, half.reference, half.baseline)
+    return evaluate_offline(evaluation, {PROPOSED: half.slates(policy)}, run=run.run_id).judged[PROPOSED]
 
 
 def _constrained(contracts: Contracts, request: TuneRequest) -> Constrained | None:

@@ -27,7 +27,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.tuning_evidence import Ending, FrontPoint, Objective
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.primary import one_sided
-from tasks.tuning.goal import RehearsedWeights
+from tasks.tuning.goal import ReplayedWeights
 from tasks.tuning.search import Weights, WeightSpace, WeightTrial, best_trial, front_trials, search_weights
 
 _ROUNDS: Final = 3
@@ -201,8 +201,8 @@ MOST_ON_FRONT: Final = 10
 class Halves:
     """Weights measured on the half of the users that chooses, and on the half that confirms."""
 
-    search: RehearsedWeights
-    confirm: RehearsedWeights
+    search: ReplayedWeights
+    confirm: ReplayedWeights
 
 
 @dataclass(frozen=True)
@@ -328,7 +328,7 @@ def _choose(halves: Halves, space: WeightSpace, best: WeightTrial) -> Chosen:
     return Chosen(best.number, best.weights, seemed.value, again, halves.confirm.gain(best.weights, now))
 
 
-def _confirm(confirm: RehearsedWeights, points: Sequence[WeightTrial]) -> tuple[FrontPoint, ...]:
+def _confirm(confirm: ReplayedWeights, points: Sequence[WeightTrial]) -> tuple[FrontPoint, ...]:
     dominated = confirm.find_dominated([one.weights for one in points])
     return tuple(
         FrontPoint(
@@ -342,7 +342,7 @@ def _confirm(confirm: RehearsedWeights, points: Sequence[WeightTrial]) -> tuple[
     )
 
 
-def _objectives(half: RehearsedWeights) -> tuple[Objective, ...]:
+def _objectives(half: ReplayedWeights) -> tuple[Objective, ...]:
     return tuple(
         Objective(
             metric=axis.name, raised=axis.sign > 0, model_judged=axis.metric.kind is MetricKind.PREDICTED
@@ -351,7 +351,7 @@ def _objectives(half: RehearsedWeights) -> tuple[Objective, ...]:
     )
 
 
-def _exceeded(half: RehearsedWeights, excess: Sequence[float]) -> dict[str, float]:
+def _exceeded(half: ReplayedWeights, excess: Sequence[float]) -> dict[str, float]:
     """Return the bounds that are exceeded by metric, the largest excess of each."""
     found: dict[str, float] = {}
     for goal, each in zip(half.meter.goal.bounds, excess, strict=True):

@@ -3,7 +3,7 @@
 ::
 
     train ........ | calibrate, embargo     | test
-    trees learn    | weights are tuned here | the gate rehearses here
+    trees learn    | weights are tuned here | the gate replays here
 
     half of the users   searches: every trial is measured on it
     the other half      confirms: measures what was chosen, and chooses nothing
@@ -50,7 +50,7 @@ from tasks.replay.slates import Scored, TestSlice, log_reading, release_examinat
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.workspace import Workspace
 from tasks.training.sampling import hold_out_users
-from tasks.tuning.goal import GoalMeter, RehearsedWeights, WeightGoal
+from tasks.tuning.goal import GoalMeter, ReplayedWeights, WeightGoal
 from tasks.tuning.search import WeightSpace
 
 _SALT: Final = "tuning: who searches"
@@ -122,11 +122,11 @@ class TuningHalf:
         fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
         return Replay(self.log, self.reference, fixed, self.baseline, compared_at_once=1)
 
-    def rehearsed(self, goal: WeightGoal, space: WeightSpace) -> RehearsedWeights:
+    def replayed(self, goal: WeightGoal, space: WeightSpace) -> ReplayedWeights:
         """Return what weights lead to on this half; of their slates stays what the goal asks for."""
         meter = GoalMeter(self.replay, self.baseline, goal)
         composed = goal.measures(MetricKind.COMPONENT_SHARE)
-        return RehearsedWeights(
+        return ReplayedWeights(
             meter, lambda weights: self.slates(space.policy_with(weights), composed=composed)
         )
 

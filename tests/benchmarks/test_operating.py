@@ -272,7 +272,7 @@ EQUAL_TRIAL = Trial(
     levels={"hide_7d": 0.01},
     harmful=False,
     promoted=True,
-    rehearsal=True,
+    replay=True,
     reasons=(),
     changes=(
         Change("hide_7d_rate", "rate", "all", 0.1, -0.1, 0.3, 0.2),
@@ -288,7 +288,7 @@ def test_a_table_counts_promotions_and_names_what_held() -> None:
     lines = list(table.promotions("400x14", CHAMPION, [EQUAL_TRIAL, held]))
     row = "| equal retrain | 2 | 0.50 | 1.00 | 0.00 | +1.0% | +2.0% | calibration hide_7d.ratio 1 |"
     assert row in lines
-    assert "- equal and better: 1 of 2 promoted (at least 85% wanted), 2 of 2 by the rehearsal alone" in lines
+    assert "- equal and better: 1 of 2 promoted (at least 85% wanted), 2 of 2 by the replay alone" in lines
 
 
 def test_a_table_counts_what_is_told_how_many_days_it_lacks() -> None:

@@ -69,7 +69,7 @@ def test_every_step_of_it_is_nested_below_its_run(by_projects: Projects) -> None
     assert {run.data.tags[PARENT] for run in steps} == {by_projects.runs["retrain"].info.run_id}
 
 
-def test_a_rehearsal_and_a_shadow_by_project_find_what_was_done(by_projects: Projects) -> None:
+def test_a_replay_and_a_shadow_by_project_find_what_was_done(by_projects: Projects) -> None:
     found = {name: by_projects.runs[name].data.tags["result.run_id"] for name in ("simulate", "shadow")}
     assert found == {
         "simulate": simulate.run(by_projects.workspace, release=1).run_id,

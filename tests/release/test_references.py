@@ -16,7 +16,7 @@ from tasks.labels.store import LabelStore
 from tasks.promotion.gates.references import judge_references
 from tasks.ranking.maps import LogisticMap
 from tasks.release.parts import Pins, pin_tasks, release_files
-from tasks.release.rehearsal import Rehearsal
+from tasks.release.release_days import ReleaseDays
 from tasks.stores.store import Store
 from tasks.training.slices import plan_slices
 from tests.feeds import small_feed
@@ -28,8 +28,8 @@ def figures_of(feed: Feed, files: Mapping[str, bytes], pins: Pins) -> list[TaskF
     workspace, snapshot = feed
     labels = LabelStore(workspace.store, NAME).snapshot(snapshot)
     days = labels.days().column("ds").to_pylist()
-    rehearsal = Rehearsal(workspace, labels, plan_slices(workspace.contracts, AS_OF, days).tasks)
-    return rehearsal.figures(rehearsal.scores(files), pins)
+    release_days = ReleaseDays(workspace, labels, plan_slices(workspace.contracts, AS_OF, days).tasks)
+    return release_days.figures(release_days.scores(files), pins)
 
 
 def judged(figures: list[TaskFigures], weighted: set[str]) -> dict[str, Verdict]:

@@ -26,7 +26,7 @@ from tasks.labels.store import LabelStore
 from tasks.release import step as release
 from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
 from tasks.release.refit import Compared, Refit, calibrated_on, refit_shifts
-from tasks.release.rehearsal import Rehearsal
+from tasks.release.release_days import ReleaseDays
 from tasks.release.trained import Trained
 from tasks.stores import releases
 from tasks.stores.manifest import Role
@@ -238,15 +238,17 @@ def test_all_but_an_order_is_held_against_what_was_tested(refitted: Refitted) ->
     snapshot = LabelStore(workspace.store, NAME).snapshot(refitted.snapshot)
     slices = plan_slices(workspace.contracts, LATER, snapshot.days().column("ds").to_pylist())
     curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot.id))
-    rehearsal = Rehearsal(workspace, snapshot, slices.tasks)
+    release_days = ReleaseDays(workspace, snapshot, slices.tasks)
     tested, served = (
         Compared(
-            rehearsal.scores(release_files(workspace, registry, pins, curve)),
+            release_days.scores(release_files(workspace, registry, pins, curve)),
             calibrated_on(registry, pins),
         )
         for pins in (refitted.tested, refitted.served)
     )
-    measured = {one.task: one for one in refit_shifts(rehearsal, slices.test, tested=tested, served=served)}
+    measured = {
+        one.task: one for one in refit_shifts(release_days, slices.test, tested=tested, served=served)
+    }
     shifts = {task: one.shift for task, one in measured.items()}
     assert set(shifts) == set(MAPS) - {"order_1d"}
     assert all(0 < shift.low <= shift.value <= shift.high < 1 for shift in shifts.values())

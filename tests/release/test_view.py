@@ -276,7 +276,7 @@ def test_a_changed_release_is_not_loaded(workspace: Workspace, released: Release
 def test_what_the_audit_does_not_vouch_for_is_not_loaded_to_serve_where_that_is_asked(
     workspace: Workspace, released: ReleaseResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody promoted it: a rehearsal may load it, and whoever shows its results to people may not."""
+    """Nobody promoted it: a replay may load it, and whoever shows its results to people may not."""
     ref = released.version
     assert release_view.load_to_serve(workspace, ref).manifest.surface == NAME
     monkeypatch.setenv("EQUIPOISE_REQUIRE_VERIFIED", "1")

@@ -84,6 +84,6 @@ def test_where_the_program_is_not_installed_nobody_can_ask_and_it_is_refused(
     assert "PyFuncModel" in run_alone(folder, "print(type(model).__name__)", folder=tmp_path)
 
 
-def test_a_rehearsal_of_this_program_loads_what_was_never_champion(home: Path, tmp_path: Path) -> None:
+def test_a_replay_of_this_program_loads_what_was_never_champion(home: Path, tmp_path: Path) -> None:
     folder = Store.open(home).registry.fetch(Store.open(home).registry.part(MODEL, 2), tmp_path / "release")
     assert load_release(folder).manifest.surface == NAME

@@ -1,4 +1,4 @@
-"""A day that was delivered anew is rehearsed anew: what a run has read is part of what it is found by."""
+"""A day that was delivered anew is replayed anew: what a run has read is part of what it is found by."""
 
 import shutil
 from collections.abc import Callable

@@ -10,8 +10,8 @@ import pandas as pd
 from tasks.evaluation.replay_evidence import Measured
 from tasks.release.step import ReleaseResult
 from tasks.replay import slates
+from tasks.replay.evaluate import Findings
 from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
-from tasks.replay.rehearse import Findings
 from tasks.stores.workspace import Workspace
 from tests.replay import worlds
 from tests.verdicts import subject

@@ -9,9 +9,9 @@ import pytest
 
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.evaluation.replay_evidence import OffPolicyCheck
+from tasks.replay.evaluate import OfflineEvaluation
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.off_policy_check import check_off_policy, disagreements
-from tasks.replay.rehearse import Rehearsal
 from tests.replay.worlds import LOOKS, Feed, feed
 from tests.training.surfaces import binary, surface
 
@@ -42,7 +42,9 @@ def short(slates: Slates, slots: int) -> Slates:
 def checked(
     log: CandidateLog, policy: Slates, baseline: Slates, *guardrails: dict[str, Any]
 ) -> list[OffPolicyCheck]:
-    return list(check_off_policy(Rehearsal(contracts(*(guardrails or (RATE,))), log, policy, baseline)))
+    return list(
+        check_off_policy(OfflineEvaluation(contracts(*(guardrails or (RATE,))), log, policy, baseline))
+    )
 
 
 def figure(checks: list[OffPolicyCheck], metric: str, bound: str) -> OffPolicyCheck:
@@ -118,7 +120,7 @@ def test_an_anchor_is_the_baseline_of_the_guardrail_that_names_it(
     world, release, champion = feeds[0]
     rails = contracts({**RATE, "anchor": "stable"})
     old = replace(champion, name="release 1")
-    made = check_off_policy(Rehearsal(rails, world.log, release, release, {"stable": old}))
+    made = check_off_policy(OfflineEvaluation(rails, world.log, release, release, {"stable": old}))
     assert {one.against for one in made if str(one.subject) == "click_rate"} == {"release 1"}
 
 

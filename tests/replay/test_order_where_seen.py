@@ -21,7 +21,7 @@ from tasks.labels.store import LabelStore
 from tasks.ranking.examination import Examination
 from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
-from tasks.release.rehearsal import Rehearsal, read_examination
+from tasks.release.release_days import ReleaseDays, read_examination
 from tasks.release.trained import Trained
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing, examination
@@ -110,14 +110,14 @@ def test_training_and_the_release_weigh_an_order_by_the_pinned_curve(feed: Feed)
     workspace, snapshot = feed
     registry, labels = workspace.store.registry, LabelStore(workspace.store, NAME).snapshot(snapshot)
     slices = plan_slices(workspace.contracts, AS_OF, labels.days().column("ds").to_pylist()).tasks
-    rehearsal, pins = Rehearsal(workspace, labels, slices), _pins(feed)
+    evaluation, pins = ReleaseDays(workspace, labels, slices), _pins(feed)
     curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot))
     files = release_files(workspace, registry, pins, curve)
-    figures = rehearsal.figures(rehearsal.scores(files), pins, curve=read_examination(files))
+    figures = evaluation.figures(evaluation.scores(files), pins, curve=read_examination(files))
     told = {found.task: found for found in figures}["click_1d"].whole()
 
     heads = Scorer.from_files(files).heads.of(["click_1d"])
-    frame = rehearsal.days(slices["click_1d"].test, (*heads.columns, "position"), ["click_1d"])
+    frame = evaluation.days(slices["click_1d"].test, (*heads.columns, "position"), ["click_1d"])
     gains = request_gains(
         frame["click_1d"],
         heads.predict(frame)["s_click_1d"],

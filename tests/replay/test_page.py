@@ -6,8 +6,8 @@ from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.replay.evaluate import Findings
 from tasks.replay.page import Heading, better_directions, order_segments, simulation_page
-from tasks.replay.rehearse import Findings
 from tasks.reports.words import TaskWords, Vocabulary
 from tests.verdicts import bound, subject
 

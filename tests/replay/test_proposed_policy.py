@@ -1,4 +1,4 @@
-"""A policy that no surface holds yet is held against a surface's contracts before anything is rehearsed."""
+"""A policy that no surface holds yet is held against a surface's contracts before anything is replayed."""
 
 from dataclasses import replace
 from pathlib import Path

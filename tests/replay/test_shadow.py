@@ -80,7 +80,7 @@ def test_a_release_beside_itself_differs_by_nothing(second_retrain: Retrained) -
     assert alike.comparison["score_shift"]["high"] == 0
 
 
-def test_each_sampled_request_gets_an_answer_and_mlflow_serves_what_was_rehearsed(
+def test_each_sampled_request_gets_an_answer_and_mlflow_serves_what_was_replayed(
     beside: shadow.ShadowResult,
 ) -> None:
     assert beside.failures is not None

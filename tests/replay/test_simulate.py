@@ -1,4 +1,4 @@
-"""A release's decision rehearsed on its test slice: against the logged order first, then the champion."""
+"""A release's decision replayed on its test slice: against the logged order first, then the champion."""
 
 from pathlib import Path
 from typing import Any

@@ -15,12 +15,12 @@ from tasks.release import view
 from tasks.replay import slates as slices
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import Decided, DecidedSlice, Entrant, Entrants, decide_slice
+from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.logged_candidates import candidate_blocks, labelled_candidates
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import LogReading, candidate_log, join_blocks, read_block
-from tasks.replay.rehearse import Rehearsal, rehearse
 from tasks.replay.slates import Scored
 from tasks.replay.terms import composition
 from tasks.stores import releases
@@ -89,9 +89,9 @@ def test_slates_and_predictions_are_those_of_the_slice(
 
 def findings(log: CandidateLog, whole: slices.TestSlice, made: Mapping[str, Slates]) -> object:
     contracts = whole.contracts
-    rehearsal = Rehearsal(contracts, log, made["ours"], made["old"], {"stable": made["stable"]})
-    found = rehearse(rehearsal, {"bold": made["bold"]}, run="r")
-    return found, check_off_policy(rehearsal), composition(log, made["ours"])
+    evaluation = OfflineEvaluation(contracts, log, made["ours"], made["old"], {"stable": made["stable"]})
+    found = evaluate_offline(evaluation, {"bold": made["bold"]}, run="r")
+    return found, check_off_policy(evaluation), composition(log, made["ours"])
 
 
 def test_all_that_is_measured_and_judged_is_the_same(

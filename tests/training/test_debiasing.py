@@ -147,8 +147,8 @@ def test_without_positions_only_the_reference_is_told(placed: Feed, released: Re
 def test_what_mlflow_serves_is_compared_where_the_log_has_positions(
     placed: Feed, released: ReleaseResult, scored: tuple[pd.DataFrame, pd.DataFrame]
 ) -> None:
-    frame, rehearsed = scored
-    assert "p_click_1d__shown" in rehearsed
+    frame, replayed = scored
+    assert "p_click_1d__shown" in replayed
     packed = compare_packed(release_view.load(placed[0], released.version), sample_requests(frame))
     assert (packed.rows, packed.problem) == (12 * CANDIDATES, "")
     assert packed.greatest_difference < 1e-9

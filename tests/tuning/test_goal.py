@@ -14,30 +14,30 @@ from tasks.errors import DataError
 from tasks.replay.log import Slates
 from tasks.replay.primary import ONE_SIDED
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalBound, GoalMeter, RehearsedWeights, WeightGoal, blocking_bounds
+from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal, blocking_bounds
 from tasks.tuning.search import Weights
 from tests.contracts.files import setting, write_surface
 from tests.replay.worlds import with_segment
-from tests.tuning.weight_feeds import CLICKS, HIDES, SPACE, SmallLog, rehearsed, weighted
+from tests.tuning.weight_feeds import CLICKS, HIDES, SPACE, SmallLog, replayed, weighted
 
 OTHER = {"click": 1.0, "hide": -4.0}
 
 
 def with_bounds(*bounds: tuple[Metric, Bounded]) -> GoalMeter:
-    meter = rehearsed(1).meter
+    meter = replayed(1).meter
     goal = WeightGoal(meter.goal.axes, tuple(GoalBound(bounded, (metric,)) for metric, bounded in bounds))
     return GoalMeter(meter.replay, meter.baseline, goal)
 
 
 def test_the_baseline_itself_changes_nothing_and_keeps_a_bound_of_zero() -> None:
-    half = rehearsed(1, rise=0.0)
+    half = replayed(1, rise=0.0)
     figures = half.figures(SPACE.current)
     assert figures.objectives == (0.0, -0.0)
     assert figures.exceeded == 0
 
 
 def test_a_fall_of_what_may_not_rise_is_a_gain() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     clicks, fall = half.figures(OTHER).objectives
     measured = half.meter.replay.measure(HIDES, half.slates(OTHER), half.meter.baseline, ())[0].relative
     assert measured is not None
@@ -46,7 +46,7 @@ def test_a_fall_of_what_may_not_rise_is_a_gain() -> None:
 
 
 def test_a_prediction_keeps_its_bound_with_its_one_sided_interval() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     change = half.changes(OTHER)[0]
     lower = change.value - ONE_SIDED * (change.value - change.low)
     for slack, holds in ((1e-6, True), (-1e-6, False)):
@@ -56,7 +56,7 @@ def test_a_prediction_keeps_its_bound_with_its_one_sided_interval() -> None:
 
 
 def test_an_absolute_bound_is_exceeded_by_a_share_of_itself() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     level = half.meter.replay.measure(CLICKS, half.slates(OTHER), half.meter.baseline, ())[0].policy
     assert level is not None
     upper = level.value + ONE_SIDED * (level.high - level.value)
@@ -65,7 +65,7 @@ def test_an_absolute_bound_is_exceeded_by_a_share_of_itself() -> None:
 
 
 def test_an_outcome_keeps_its_bound_by_its_point() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     rate = Metric(MetricKind.RATE, "click")
     change = half.meter.replay.measure(rate, half.slates(OTHER), half.meter.baseline, ())[0].relative
     assert change is not None
@@ -74,7 +74,7 @@ def test_an_outcome_keeps_its_bound_by_its_point() -> None:
 
 
 def test_a_bound_that_cannot_be_told_is_no_excess_and_is_named() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     new = Metric(MetricKind.NEW_ITEM_EXPOSURE)
     meter = with_bounds((new, Bounded(metric="new_item_exposure", relative_decrease_max=0.1)))
     assert meter.figures(half.slates(OTHER)).exceeded == 0
@@ -82,7 +82,7 @@ def test_a_bound_that_cannot_be_told_is_no_excess_and_is_named() -> None:
 
 
 def test_what_the_baseline_never_shows_exceeds_a_bound_on_its_rise_by_all_that_it_is() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     before, after = half.meter.baseline, half.slates(OTHER)
     entered = (after.slot > 0) & (before.slot == 0)
     log = with_segment(half.meter.replay.log, "source", np.where(entered, "ads", "own"))
@@ -99,7 +99,7 @@ def test_what_the_baseline_never_shows_exceeds_a_bound_on_its_rise_by_all_that_i
 
 
 def test_an_objective_without_a_figure_is_refused_at_once() -> None:
-    meter = rehearsed(1).meter
+    meter = replayed(1).meter
     goal = WeightGoal((Axis(Metric(MetricKind.NEW_ITEM_EXPOSURE), 1, None),), ())
     lost = GoalMeter(meter.replay, meter.baseline, goal)
     with pytest.raises(DataError, match="Weights cannot be tuned by new_item_exposure: no segment"):
@@ -132,7 +132,7 @@ def test_a_cost_brings_half_its_bound_on_what_is_predicted_also_given_its_parent
 
 
 def test_what_is_predicted_given_a_parent_is_held_for_each_of_the_parent() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     baseline, policy = half.meter.baseline, half.slates({"click": 1.0, "hide": -0.01})
     hides, clicks = (
         policy.predictions[task][policy.slot > 0].mean()
@@ -148,7 +148,7 @@ def test_what_is_predicted_given_a_parent_is_held_for_each_of_the_parent() -> No
 
 
 def test_what_nobody_predicts_given_a_parent_is_no_excess_and_is_named() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     bound = Bounded(metric="hide_given_click_predicted", relative_increase_max=0.01)
     goal = WeightGoal((), (GoalBound(bound, (HIDES, CLICKS)),))
     baseline, policy = (
@@ -166,8 +166,8 @@ SPARED = {"click": 0.01, "hide": -1.0}
 AT_ODDS = {"hide": 0.3, "click": 0.1}
 
 
-def by_outcomes(small: SmallLog, *, doubled: bool = False) -> RehearsedWeights:
-    """Rehearse weights, each worth what it says, for what outcomes are worth; a baseline may see more hides."""
+def by_outcomes(small: SmallLog, *, doubled: bool = False) -> ReplayedWeights:
+    """Replay weights, each worth what it says, for what outcomes are worth; a baseline may see more hides."""
 
     def slates(weights: Weights) -> Slates:
         worth = {task: np.full(len(small.click), weight) for task, weight in weights.items()}
@@ -177,7 +177,7 @@ def by_outcomes(small: SmallLog, *, doubled: bool = False) -> RehearsedWeights:
     seen = {"click": small.click, "hide": (1 + doubled) * small.hide}
     baseline = replace(reference, name="baseline", predictions=seen)
     goal = WeightGoal((Axis(Metric(MetricKind.OBSERVED_UTILITY), 1, None),), ())
-    return RehearsedWeights(GoalMeter(Replay(small.log, reference), baseline, goal), slates)
+    return ReplayedWeights(GoalMeter(Replay(small.log, reference), baseline, goal), slates)
 
 
 @pytest.mark.parametrize("other", [CLICKED, SPARED, AT_ODDS])

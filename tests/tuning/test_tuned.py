@@ -10,10 +10,10 @@ from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Bounded
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.primary import one_sided
-from tasks.tuning.goal import GoalBound, GoalMeter, RehearsedWeights, WeightGoal
+from tasks.tuning.goal import GoalBound, GoalMeter, ReplayedWeights, WeightGoal
 from tasks.tuning.search import Weights, WeightSpace
 from tasks.tuning.tuned import Chosen, Halves, restore_bounds, restore_weights, tune_weights
-from tests.tuning.weight_feeds import CLICKS, SPACE, at_random, rehearsed, weighted
+from tests.tuning.weight_feeds import CLICKS, SPACE, at_random, replayed, weighted
 
 WEIGHTS = {"click": 1.0, "buy": 10.0, "hide": -2.0}
 RANGES = {"click": (0.01, 100.0), "buy": (0.1, 1000.0), "hide": (-200.0, -0.02)}
@@ -106,9 +106,7 @@ def test_a_weight_that_stands_outside_its_range_is_left_there_or_comes_inside() 
 def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choose() -> None:
     seemed, confirmed = [], []
     for seed in range(4):
-        halves = Halves(
-            rehearsed(2 * seed, at_random, rise=9.0), rehearsed(2 * seed + 1, at_random, rise=9.0)
-        )
+        halves = Halves(replayed(2 * seed, at_random, rise=9.0), replayed(2 * seed + 1, at_random, rise=9.0))
         chosen = tune_weights(halves, SPACE, trials=60, seed=seed).chosen
         assert chosen is not None
         assert chosen.gain_predicted is not None
@@ -120,7 +118,7 @@ def test_the_best_of_equal_policies_gains_nothing_on_the_half_that_did_not_choos
 
 
 def test_what_is_proposed_keeps_its_bounds_and_gains_on_both_halves() -> None:
-    halves = Halves(rehearsed(1), rehearsed(2, requests=1_500))
+    halves = Halves(replayed(1), replayed(2, requests=1_500))
     tuned = tune_weights(halves, SPACE, trials=40)
     assert tuned.ending == "proposed"
     assert tuned.chosen is not None
@@ -137,7 +135,7 @@ def test_what_is_proposed_keeps_its_bounds_and_gains_on_both_halves() -> None:
 
 
 def test_a_gain_that_only_the_model_sees_is_not_proposed() -> None:
-    tuned = tune_weights(Halves(rehearsed(1), rehearsed(2, deaf=True)), SPACE, trials=20)
+    tuned = tune_weights(Halves(replayed(1), replayed(2, deaf=True)), SPACE, trials=20)
     assert tuned.ending == "nothing better"
     assert tuned.chosen is not None
     assert tuned.chosen.gain_predicted is not None
@@ -146,10 +144,10 @@ def test_a_gain_that_only_the_model_sees_is_not_proposed() -> None:
 
 
 def test_a_gain_that_the_log_cannot_measure_is_not_proposed() -> None:
-    half = rehearsed(2, requests=1_500)
+    half = replayed(2, requests=1_500)
     replay = replace(half.meter.replay, log=replace(half.meter.replay.log, inclusion=None, propensity=None))
-    blind = RehearsedWeights(GoalMeter(replay, half.meter.baseline, half.meter.goal), half.slates)
-    tuned = tune_weights(Halves(rehearsed(1), blind), SPACE, trials=20)
+    blind = ReplayedWeights(GoalMeter(replay, half.meter.baseline, half.meter.goal), half.slates)
+    tuned = tune_weights(Halves(replayed(1), blind), SPACE, trials=20)
     assert tuned.ending == "nothing better"
     assert tuned.chosen is not None
     assert tuned.chosen.gain is not None
@@ -163,8 +161,8 @@ def gain_of(chosen: Chosen) -> Estimate:
 
 
 def test_a_gain_that_falls_away_on_the_other_half_is_not_proposed() -> None:
-    backwards = rehearsed(2, lambda small, weights: -weighted(small, weights))
-    tuned = tune_weights(Halves(rehearsed(1), backwards), SPACE, trials=20)
+    backwards = replayed(2, lambda small, weights: -weighted(small, weights))
+    tuned = tune_weights(Halves(replayed(1), backwards), SPACE, trials=20)
     assert tuned.ending == "nothing better"
     assert tuned.chosen is not None
     assert tuned.chosen.gain_searched is not None
@@ -172,29 +170,29 @@ def test_a_gain_that_falls_away_on_the_other_half_is_not_proposed() -> None:
 
 
 def test_weights_that_cannot_be_bettered_stay() -> None:
-    halves = Halves(rehearsed(1, rise=0.0), rehearsed(2, rise=0.0))
+    halves = Halves(replayed(1, rise=0.0), replayed(2, rise=0.0))
     tuned = tune_weights(halves, SPACE, trials=1)
     assert (tuned.ending, tuned.chosen) == ("nothing better", None)
     assert [point.trial for point in tuned.front] == [0]
 
 
 def test_points_of_a_front_that_are_told_apart_from_nothing_dominate_nothing() -> None:
-    half = rehearsed(3)
+    half = replayed(3)
     far = half.find_dominated([{"click": 1.0, "hide": -1.5}, {"click": 1.0, "hide": -1.51}])
     assert far.tolist() == [False, False]
 
 
 def test_weights_that_lose_both_objectives_are_dominated() -> None:
-    half = rehearsed(3, lambda small, w: w["click"] * (small.click - small.hide))
+    half = replayed(3, lambda small, w: w["click"] * (small.click - small.hide))
     backwards = {"click": -1.0, "hide": -1.5}
     assert half.find_dominated([SPACE.current, backwards]).tolist() == [False, True]
 
 
 def test_a_rise_of_hides_is_brought_back_by_as_little_as_it_takes() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     light = SPACE.policy_with({"hide": -0.01})
     start = type(SPACE)(light, SPACE.sizes)
-    tuned = restore_weights(Halves(half, rehearsed(2)), start)
+    tuned = restore_weights(Halves(half, replayed(2)), start)
     assert tuned.exceeded["hide_predicted"] > 0
     assert tuned.chosen is not None
     weights = tuned.chosen.weights
@@ -204,12 +202,12 @@ def test_a_rise_of_hides_is_brought_back_by_as_little_as_it_takes() -> None:
 
 
 def test_bounds_that_hold_are_left_alone() -> None:
-    tuned = restore_weights(Halves(rehearsed(1), rehearsed(2)), SPACE)
+    tuned = restore_weights(Halves(replayed(1), replayed(2)), SPACE)
     assert (tuned.ending, tuned.chosen, tuned.searched) == ("within bounds", None, 1)
 
 
 def test_bounds_that_no_weights_keep_are_out_of_reach() -> None:
-    half = rehearsed(1, at_random, rise=0.0)
+    half = replayed(1, at_random, rise=0.0)
     assert half.figures({"click": 2.0, "hide": -1.0}).exceeded > 0
     start = type(SPACE)(SPACE.policy_with({"click": 2.0, "hide": -1.0}), {"click": (1.9999, 2.0001)})
     tuned = restore_weights(Halves(half, half), start)
@@ -217,21 +215,21 @@ def test_bounds_that_no_weights_keep_are_out_of_reach() -> None:
 
 
 def test_policies_that_were_measured_in_vain_are_counted_too() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     never = Bounded(metric="click_predicted", relative_increase_min=9.0)
     meter = GoalMeter(half.meter.replay, half.meter.baseline, WeightGoal((), (GoalBound(never, (CLICKS,)),)))
-    vain = RehearsedWeights(meter, half.slates)
+    vain = ReplayedWeights(meter, half.slates)
     tuned = restore_weights(Halves(vain, vain), SPACE)
     assert tuned.ending == "out of reach"
     assert tuned.searched > 20
 
 
 def test_without_a_front_there_is_no_volume() -> None:
-    assert np.isnan(rehearsed(1).volume([]))
+    assert np.isnan(replayed(1).volume([]))
 
 
 def test_volume_counts_from_no_gain_and_the_bound() -> None:
-    half = rehearsed(1)
+    half = replayed(1)
     changes = half.changes({"click": 1.0, "hide": -1.2})
     gain, fall = (one.value for one in changes)
     assert gain > 0

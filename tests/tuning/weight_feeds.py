@@ -1,4 +1,4 @@
-"""A small log with predictions, and weights rehearsed on it, for tests of tuning."""
+"""A small log with predictions, and weights replayed on it, for tests of tuning."""
 
 import zlib
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from tasks.contracts.utility import Bounded
 from tasks.replay.log import CandidateLog, Slates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.goal import Axis, GoalBound, GoalMeter, RehearsedWeights, WeightGoal
+from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal
 from tasks.tuning.search import Weights, WeightSpace
 
 SIZE = 6
@@ -76,18 +76,18 @@ def at_random(small: SmallLog, weights: Weights) -> np.ndarray:
     return np.random.default_rng(seed).random(len(small.click))
 
 
-def rehearsed(
+def replayed(
     seed: int,
     place: Place = weighted,
     *,
     rise: float = 0.3,
     requests: int = 300,
     deaf: bool = False,
-) -> RehearsedWeights:
-    """Rehearse weights on a log of a seed: clicks are maximised, hides may rise by some share."""
+) -> ReplayedWeights:
+    """Replay weights on a log of a seed: clicks are maximised, hides may rise by some share."""
     small = SmallLog(seed, requests, deaf=deaf)
     bound = Bounded(metric="hide_predicted", relative_increase_max=rise)
     goal = WeightGoal((Axis(CLICKS, 1, None), Axis(HIDES, -1, -rise)), (GoalBound(bound, (HIDES,)),))
     baseline = small.slates(place(small, SPACE.current), "current")
     meter = GoalMeter(Replay(small.log, baseline), baseline, goal)
-    return RehearsedWeights(meter, lambda weights: small.slates(place(small, weights), "other"))
+    return ReplayedWeights(meter, lambda weights: small.slates(place(small, weights), "other"))

@@ -39,7 +39,7 @@ def judge_front(weights: Mapping[str, float], front: SearchedFront | None, *, ru
     ----------
     weights : of the release's policy, by task.
     front : the newest that was searched with the models of the release or of the champion; None without one.
-    run : the MLflow run of the rehearsal, which the row names where there is no front.
+    run : the MLflow run of the replay, which the row names where there is no front.
     """
     if front is None or not front.tuning.front:
         reason = "no front was searched with these models or the champion's (equipoise tune)"

@@ -10,10 +10,10 @@
     inputs       are the features still what the heads learned from? (inputs.py)
     calibration  does a probability mean what it says, overall and by segment?
     constraints  does a slot hold what a hard constraint keeps out? (leaks.py; nobody may override it)
-    decision     do the utility policy's guardrails hold where the decision was rehearsed?
+    decision     do the utility policy's guardrails hold where the decision was replayed?
     shadow       does the challenger treat fresh traffic as it should?
     latency      how long does it take to score a request, beside the champion?
-    parity       does it give what it served, and serve what was rehearsed? (shadow_verdicts.py)
+    parity       does it give what it served, and serve what was replayed? (shadow_verdicts.py)
     freshness    is every part trained on recent enough rows?
     reports      do refits stay near what was tested, and do proxies point the right way? (reports.py)
 """

@@ -55,7 +55,7 @@ def composition_versioned(standing: Standing) -> ReadinessLine:
 
 
 def guardrails_defined(standing: Standing) -> ReadinessLine:
-    """Whether the decision has bounds, and each was judged where it was rehearsed (R17, R33).
+    """Whether the decision has bounds, and each was judged where it was replayed (R17, R33).
 
     A bound that is inconclusive counts as judged where it was conclusive of an earlier release.
     """
@@ -131,7 +131,7 @@ def _guards_of_people(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[str]:
 
 
 def slate_reranker(standing: Standing) -> ReadinessLine:
-    """Whether slates are composed by rules of their own, and those were rehearsed (R36, R37)."""
+    """Whether slates are composed by rules of their own, and those were replayed (R36, R37)."""
     name, contracts = "reranker for slates", standing.contracts
     rules = list(_slate_rules(contracts.slate))
     if not rules:

@@ -96,7 +96,7 @@ def _segments(standing: Standing, release: StandingRelease, judgement: Judgement
 def _components(standing: Standing, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
     name, simulation = "component view", judgement.simulation
     if simulation is None or simulation.composition is None:
-        why = f"the rehearsal of {release.name} holds no composition of its utility: simulate it again"
+        why = f"the replay of {release.name} holds no composition of its utility: simulate it again"
         return ReadinessLine.not_met(name, why, judgement.run)
     shown = {term.task: term for term in simulation.composition.terms}
     terms = [task for task, term in standing.contracts.utility.weights.items() if term.weight]

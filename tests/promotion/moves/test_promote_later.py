@@ -81,7 +81,7 @@ def test_labels_that_matured_since_are_validated_and_the_case_says_so(alone: Wor
 
 
 def test_a_stream_of_events_that_fell_silent_since_holds_the_release(alone: Workspace) -> None:
-    """Trained and rehearsed on whole labels; whoever promotes it today promotes on a broken log."""
+    """Trained and replayed on whole labels; whoever promotes it today promotes on a broken log."""
     let_log_go_on(alone, days=NEXT_DAYS, without="click")
     with pytest.raises(
         GateRefused, match=r"Release 2 is held .*data: validation of later labels .*: block"

@@ -137,7 +137,7 @@ def test_without_a_value_column_there_is_no_money_to_balance(tmp_path: Path) -> 
     assert line.state is State.NOT_APPLICABLE
 
 
-def test_slates_follow_rules_and_a_rehearsal_says_how_often(sound: Standing) -> None:
+def test_slates_follow_rules_and_a_replay_says_how_often(sound: Standing) -> None:
     line = lines.slate_reranker(sound)
     assert (line.state, line.why) == (State.MET, "met: max_per category 2 in 87 of 90 slates")
     drafted = lines.slate_reranker(replace(sound, release=None))

@@ -109,7 +109,7 @@ def test_before_any_release_nothing_is_made_up(workspace: Workspace, tmp_path: P
     assert states["masks"] is State.NOT_MET
 
 
-def test_a_rehearsal_whose_files_were_lost_is_missing_and_ends_no_run(workspace: Workspace) -> None:
+def test_a_replay_whose_files_were_lost_is_missing_and_ends_no_run(workspace: Workspace) -> None:
     (run_id, *_) = mini.step_runs(workspace, "simulate", release=1)
     folder = workspace.store.registry.client.get_run(run_id).info.artifact_uri
     file = Path(folder.removeprefix("file://")) / "evidence.json"

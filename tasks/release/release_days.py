@@ -48,7 +48,7 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class HeadScores:
-    """What a release's tested heads predict on the days of its rehearsal; each head scores a slice once.
+    """Predictions of a release's tested heads on its test days; each head scores a slice once.
 
     ``judging``: the heads that a task is judged with, where these are not the release's own.
     """
@@ -74,7 +74,7 @@ class HeadScores:
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class ReleaseDays:
     """The days of one snapshot, read as the release will see them.
 
     ``judged``: the files of the chain that a task's joint is judged with, where it is not the release's own.
@@ -89,7 +89,7 @@ class Rehearsal:
     unjudged: Collection[str] = ()
     held: tuple[DaySlice, pd.DataFrame] | None = None
 
-    def holding(self, days: DaySlice, scorers: Iterable[Scorer]) -> "Rehearsal":
+    def holding(self, days: DaySlice, scorers: Iterable[Scorer]) -> "ReleaseDays":
         """Return what holds some days, with every column that figures, signatures and reports read."""
         placed = (POSITION,) if POSITION in self.snapshot.schema().names else ()
         columns = [name for one in scorers for name in (*one.columns, *one.heads.optional)]
@@ -194,9 +194,9 @@ class Rehearsal:
 
 @dataclass(frozen=True)
 class _Measuring:
-    """Measures the figures of a release; see `Rehearsal.figures`."""
+    """Measures the figures of a release; see `ReleaseDays.figures`."""
 
-    rehearsal: Rehearsal
+    release_days: ReleaseDays
     scores: HeadScores
     pins: Pins
     curve: Examination | None
@@ -205,28 +205,28 @@ class _Measuring:
 
     def figures(self, days: DaySlice, tasks: list[str]) -> Iterable[TaskFigures]:
         """Measure tasks that are tested on the same days."""
-        rehearsal, (first, *_) = self.rehearsal, tasks
-        judged = first in rehearsal.judged
+        release_days, (first, *_) = self.release_days, tasks
+        judged = first in release_days.judged
         heads = self.scores.judging[first] if judged else self.scores.heads.of(tasks)
-        placed = (POSITION,) if POSITION in rehearsal.snapshot.schema().names else ()
-        frame = rehearsal.days(days, (*heads.columns, *heads.optional, *placed), tasks)
+        placed = (POSITION,) if POSITION in release_days.snapshot.schema().names else ()
+        frame = release_days.days(days, (*heads.columns, *heads.optional, *placed), tasks)
         if judged:
             predictions = self.scores.of_judge(first, days, frame)
         else:
             predictions = self.scores.of(tasks, days, frame)
-        rows = _Rows(days, frame, rehearsal.workspace.contracts.surface.segments)
+        rows = _Rows(days, frame, release_days.workspace.contracts.surface.segments)
         calibrated: dict[DaySlice, list[str]] = {}
         for task in tasks:
-            calibrated.setdefault(rehearsal.slices[task].calibrate, []).append(task)
+            calibrated.setdefault(release_days.slices[task].calibrate, []).append(task)
         for calibrate, own in calibrated.items():
-            learned = rehearsal.days(calibrate, heads.of(own).columns, own)
+            learned = release_days.days(calibrate, heads.of(own).columns, own)
             for task in own:
                 yield self._figures(heads.heads[task], rows, predictions[task], learned)
 
     def _figures(self, head: Head, rows: "_Rows", predictions: Floats, learned: pd.DataFrame) -> TaskFigures:
-        rehearsal, task = self.rehearsal, head.task
-        outcomes, newest = rehearsal.outcomes(rows.frame, task), self.pins[task][0].trained_until()
-        unjudged = task in rehearsal.unjudged
+        release_days, task = self.release_days, head.task
+        outcomes, newest = release_days.outcomes(rows.frame, task), self.pins[task][0].trained_until()
+        unjudged = task in release_days.unjudged
         conditional = head.parent is not None and head.kind == "binary"
         if self.step is not None and conditional and not unjudged:
             draw_joint(self.step, task, outcomes, predictions, users_of(rows.frame))
@@ -234,7 +234,7 @@ class _Measuring:
             figures = self.measured[task].model_copy(update={"newest_training_row": newest})
         else:
             figures = measure(
-                replace(measured_head(rehearsal.workspace.contracts, task), kind=head.kind),
+                replace(measured_head(release_days.workspace.contracts, task), kind=head.kind),
                 rows.observations(outcomes, predictions, self.curve),
                 days=(rows.days.first, rows.days.last),
                 newest_training_row=newest,
@@ -243,10 +243,10 @@ class _Measuring:
             return figures.without_estimates()
         references = hold_against_references(
             head,
-            LabelledDays(learned, rehearsal.outcomes(learned, task)),
+            LabelledDays(learned, release_days.outcomes(learned, task)),
             LabelledDays(rows.frame, outcomes),
             predictions,
-            by_request=rehearsal.workspace.contracts.tasks.tasks[task].level != "request",
+            by_request=release_days.workspace.contracts.tasks.tasks[task].level != "request",
         )
         points = curve_points(predictions, outcomes) if head.kind in {"binary", "value"} else ()
         return figures.model_copy(update={"references": references, "curve": points})

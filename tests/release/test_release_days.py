@@ -11,7 +11,7 @@ from tasks.labels.store import LabelStore
 from tasks.ranking.maps import LogisticMap, map_from_json
 from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins, pin_tasks, release_files
-from tasks.release.rehearsal import Rehearsal
+from tasks.release.release_days import ReleaseDays
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tasks.training.slices import plan_slices
@@ -27,11 +27,11 @@ def pins(labelled_feed: tuple[Workspace, str]) -> Pins:
 
 
 @pytest.fixture(scope="module")
-def rehearsal(labelled_feed: tuple[Workspace, str]) -> Rehearsal:
+def release_days(labelled_feed: tuple[Workspace, str]) -> ReleaseDays:
     workspace, snapshot = labelled_feed
     labels = LabelStore(workspace.store, NAME).snapshot(snapshot)
     days = labels.days().column("ds").to_pylist()
-    return Rehearsal(workspace, labels, plan_slices(workspace.contracts, AS_OF, days).tasks)
+    return ReleaseDays(workspace, labels, plan_slices(workspace.contracts, AS_OF, days).tasks)
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +49,18 @@ def test_only_tasks_with_a_parent_have_a_product(files: dict[str, bytes]) -> Non
     assert Scorer.from_files(files).heads.conditional == ("back_2d",)
 
 
-def test_a_product_that_holds_gets_no_map(rehearsal: Rehearsal, files: dict[str, bytes]) -> None:
-    assert rehearsal.joints(files) == {}
+def test_a_product_that_holds_gets_no_map(release_days: ReleaseDays, files: dict[str, bytes]) -> None:
+    assert release_days.joints(files) == {}
 
 
 def test_a_product_that_does_not_hold_is_mapped_until_it_adds_up(
-    rehearsal: Rehearsal, files: dict[str, bytes]
+    release_days: ReleaseDays, files: dict[str, bytes]
 ) -> None:
     biased = too_high(files)
-    joints = rehearsal.joints(biased)
+    joints = release_days.joints(biased)
     assert list(joints) == ["joints/back_2d.json"]
     joint = map_from_json(json.loads(joints["joints/back_2d.json"]))
-    frame, outcomes = rehearsal.calibrate_days("back_2d", Scorer.from_files(biased).heads.columns)
+    frame, outcomes = release_days.calibrate_days("back_2d", Scorer.from_files(biased).heads.columns)
     known = np.isfinite(outcomes)
     product = Scorer.from_files(biased).heads.predict(frame)[probability("back_2d")][known]
     assert outcomes[known].sum() / product.sum() < 0.7
@@ -68,25 +68,25 @@ def test_a_product_that_does_not_hold_is_mapped_until_it_adds_up(
 
 
 def test_the_map_is_in_the_joint_and_not_in_the_conditional(
-    rehearsal: Rehearsal, files: dict[str, bytes]
+    release_days: ReleaseDays, files: dict[str, bytes]
 ) -> None:
     biased = too_high(files)
-    mapped = {**biased, **rehearsal.joints(biased)}
-    frame, _ = rehearsal.calibrate_days("back_2d", Scorer.from_files(files).heads.columns)
+    mapped = {**biased, **release_days.joints(biased)}
+    frame, _ = release_days.calibrate_days("back_2d", Scorer.from_files(files).heads.columns)
     before, after = (Scorer.from_files(f).heads.predict(frame) for f in (biased, mapped))
     np.testing.assert_array_equal(before["p_back_2d__given"], after["p_back_2d__given"])
     assert after["p_back_2d"].sum() < before["p_back_2d"].sum()
 
 
 def test_a_joint_is_fitted_and_measured_with_the_chain_that_judges_it(
-    rehearsal: Rehearsal, files: dict[str, bytes], pins: Pins
+    release_days: ReleaseDays, files: dict[str, bytes], pins: Pins
 ) -> None:
-    judging = replace(rehearsal, judged={"back_2d": too_high(files)})
+    judging = replace(release_days, judged={"back_2d": too_high(files)})
     joints = judging.joints(files)
-    assert joints == rehearsal.joints(too_high(files)) != {}
+    assert joints == release_days.joints(too_high(files)) != {}
     own, judged, mapped = (
         {found.task: found for found in one.figures(one.scores(all_files), pins)}
-        for one, all_files in ((rehearsal, files), (judging, files), (judging, {**files, **joints}))
+        for one, all_files in ((release_days, files), (judging, files), (judging, {**files, **joints}))
     )
     assert judged["buy_2d"].to_json() == own["buy_2d"].to_json()
     ratios = [found["back_2d"].whole()["calibration_ratio"].value for found in (own, judged, mapped)]
@@ -95,13 +95,13 @@ def test_a_joint_is_fitted_and_measured_with_the_chain_that_judges_it(
 
 
 def test_of_a_joint_that_nothing_can_judge_the_rows_are_counted_and_nothing_is_measured(
-    rehearsal: Rehearsal, files: dict[str, bytes], pins: Pins
+    release_days: ReleaseDays, files: dict[str, bytes], pins: Pins
 ) -> None:
-    unjudged = replace(rehearsal, unjudged=("back_2d",))
+    unjudged = replace(release_days, unjudged=("back_2d",))
     assert unjudged.joints(too_high(files)) == {}
     own, none = (
         {found.task: found for found in one.figures(one.scores(files), pins)}["back_2d"]
-        for one in (rehearsal, unjudged)
+        for one in (release_days, unjudged)
     )
     assert (none.rows, none.positives) == (own.rows, own.positives)
     assert not any(estimate.known for estimate in none.whole().values())
@@ -109,13 +109,13 @@ def test_of_a_joint_that_nothing_can_judge_the_rows_are_counted_and_nothing_is_m
 
 
 def test_figures_are_of_the_joint_on_the_test_days(
-    rehearsal: Rehearsal, files: dict[str, bytes], pins: Pins
+    release_days: ReleaseDays, files: dict[str, bytes], pins: Pins
 ) -> None:
-    figures = {found.task: found for found in rehearsal.figures(rehearsal.scores(files), pins)}
+    figures = {found.task: found for found in release_days.figures(release_days.scores(files), pins)}
     back = figures["back_2d"]
     assert back.rows == figures["buy_2d"].rows
-    assert back.days == (rehearsal.slices["back_2d"].test.first, rehearsal.slices["back_2d"].test.last)
-    high = {found.task: found for found in rehearsal.figures(rehearsal.scores(too_high(files)), pins)}[
+    assert back.days == (release_days.slices["back_2d"].test.first, release_days.slices["back_2d"].test.last)
+    high = {found.task: found for found in release_days.figures(release_days.scores(too_high(files)), pins)}[
         "back_2d"
     ]
     assert high.whole()["calibration_ratio"].value < 0.7 * back.whole()["calibration_ratio"].value

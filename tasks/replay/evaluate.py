@@ -154,7 +154,7 @@ _ON_THE_WHOLE: Final = frozenset(
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class OfflineEvaluation:
     """What a release is measured on and against.
 
     Attributes
@@ -184,7 +184,7 @@ class Rehearsal:
         return Replay(self.log, self.policy, fixed, self.baseline)
 
 
-def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) -> Findings:
+def evaluate_offline(evaluation: OfflineEvaluation, others: Mapping[str, Slates], *, run: str) -> Findings:
     """Measure and judge a release against its baseline, and further policies against the same one.
 
     Parameters
@@ -192,37 +192,37 @@ def rehearse(rehearsal: Rehearsal, others: Mapping[str, Slates], *, run: str) ->
     others : slates of further policies by name.
     run : the MLflow run that the figures come from.
     """
-    replay, metrics = rehearsal.replay, rehearsal.metrics
-    by = _segments(rehearsal.contracts, metrics)
-    policy, baseline = rehearsal.policy, rehearsal.baseline
+    replay, metrics = evaluation.replay, evaluation.metrics
+    by = _segments(evaluation.contracts, metrics)
+    policy, baseline = evaluation.policy, evaluation.baseline
     measured = {n: replay.measure(m, policy, baseline, by.get(n, ())) for n, m in metrics.items()}
     terms = replay.utility_terms(policy, baseline)
-    further = {name: _measure_further(rehearsal, slates) for name, slates in others.items()}
+    further = {name: _measure_further(evaluation, slates) for name, slates in others.items()}
     return Findings(
         baseline=baseline.name,
-        verdicts=list(_judged(rehearsal, replay, measured, run)),
+        verdicts=list(_judged(evaluation, replay, measured, run)),
         measured=list(chain.from_iterable(measured.values())),
         others={
             name: [one for one in chain.from_iterable(each.values()) if one.segment == ALL]
             for name, each in further.items()
         },
         judged={
-            name: list(_judged(replace(rehearsal, policy=others[name]), replay, each, run))
+            name: list(_judged(replace(evaluation, policy=others[name]), replay, each, run))
             for name, each in further.items()
         },
         believed=terms.believed,
         left_out=terms.left_out,
-        costs=frozenset(n for n, task in rehearsal.contracts.tasks.tasks.items() if task.family.costs),
+        costs=frozenset(n for n, task in evaluation.contracts.tasks.tasks.items() if task.family.costs),
     )
 
 
-def _measure_further(rehearsal: Rehearsal, slates: Slates) -> dict[str, list[Measured]]:
+def _measure_further(evaluation: OfflineEvaluation, slates: Slates) -> dict[str, list[Measured]]:
     """Measure a further policy: every metric on the whole, and in the segments in which it is judged."""
     by: dict[str, tuple[str, ...]] = {}
-    _add_judged(by, rehearsal.contracts)
+    _add_judged(by, evaluation.contracts)
     return {
-        name: rehearsal.replay.measure(metric, slates, rehearsal.baseline, by.get(name, ()))
-        for name, metric in rehearsal.metrics.items()
+        name: evaluation.replay.measure(metric, slates, evaluation.baseline, by.get(name, ()))
+        for name, metric in evaluation.metrics.items()
     }
 
 
@@ -290,35 +290,35 @@ def _column(metric: Metric) -> str | None:
 
 
 def _judged(
-    rehearsal: Rehearsal, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
+    evaluation: OfflineEvaluation, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
 ) -> Iterator[Verdict]:
-    gates = rehearsal.contracts.surface.gates
-    yield from (_settle(verdict, gates) for verdict in _primary(rehearsal, replay, measured, run))
-    yield from _filled(rehearsal, run)
+    gates = evaluation.contracts.surface.gates
+    yield from (_settle(verdict, gates) for verdict in _primary(evaluation, replay, measured, run))
+    yield from _filled(evaluation, run)
     yield from judge_components(chain.from_iterable(measured.values()), run=run)
-    for rail in rehearsal.contracts.utility.guardrails:
-        cost = cost_of(rail.metric, rehearsal.contracts.tasks.tasks)
-        of_rail = _measured_for(rehearsal, replay, rail, rail.metric, measured)
+    for rail in evaluation.contracts.utility.guardrails:
+        cost = cost_of(rail.metric, evaluation.contracts.tasks.tasks)
+        of_rail = _measured_for(evaluation, replay, rail, rail.metric, measured)
         if not of_rail:
-            yield _missing(rehearsal.contracts, rail.metric, run)
+            yield _missing(evaluation.contracts, rail.metric, run)
             continue
         if cost is None:
             verdicts = [_settle(verdict, gates) for verdict in judge_guardrail(rail, of_rail, run=run)]
         else:
             predicted = (
-                _measured_for(rehearsal, replay, rail, metric.name, measured)
+                _measured_for(evaluation, replay, rail, metric.name, measured)
                 for metric in predictions_of(cost)
             )
             verdicts = judge_cost(rail, of_rail, reduce(given_that, predicted), run=run)
-        yield from (_name_anchor(verdict, rail, rehearsal) for verdict in verdicts)
+        yield from (_name_anchor(verdict, rail, evaluation) for verdict in verdicts)
 
 
-def _filled(rehearsal: Rehearsal, run: str) -> Iterator[Verdict]:
+def _filled(evaluation: OfflineEvaluation, run: str) -> Iterator[Verdict]:
     """Judge the slots that the release fills, and requests that get an empty slate."""
-    requests, baseline = rehearsal.log.requests, rehearsal.baseline
-    ours, theirs = (count_filled(requests, slates.slot) for slates in (rehearsal.policy, baseline))
+    requests, baseline = evaluation.log.requests, evaluation.baseline
+    ours, theirs = (count_filled(requests, slates.slot) for slates in (evaluation.policy, baseline))
     yield judge_filled(ours, theirs, gate="decision", against=baseline.name, run=run)
-    most = rehearsal.contracts.surface.gates.shadow.error_rate_max
+    most = evaluation.contracts.surface.gates.shadow.error_rate_max
     yield from judge_empty(ours, most=most, gate="decision", run=run)
 
 
@@ -333,39 +333,39 @@ def _settle(verdict: Verdict, gates: Gates) -> Verdict:
     return verdict
 
 
-def _name_anchor(verdict: Verdict, rail: Guardrail, rehearsal: Rehearsal) -> Verdict:
+def _name_anchor(verdict: Verdict, rail: Guardrail, evaluation: OfflineEvaluation) -> Verdict:
     """Say what a change is of where it is not of the baseline: a metric may be bounded against both."""
     if rail.anchor is None or not verdict.relative:
         return verdict
-    against = f"{rehearsal.anchors[rail.anchor].name}, the anchor '{rail.anchor}'"
+    against = f"{evaluation.anchors[rail.anchor].name}, the anchor '{rail.anchor}'"
     reason = "; ".join(filter(None, (f"against {against}", verdict.reason)))
     return replace(verdict, reason=reason, against=against)
 
 
 def _primary(
-    rehearsal: Rehearsal, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
+    evaluation: OfflineEvaluation, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
 ) -> Iterator[Verdict]:
     """Judge the primary against the baseline and the champion of four promotions ago, and in segments."""
-    primary = rehearsal.contracts.utility.primary
+    primary = evaluation.contracts.utility.primary
     if primary.metric not in measured:
-        yield _missing(rehearsal.contracts, primary.metric, run)
+        yield _missing(evaluation.contracts, primary.metric, run)
         return
     whole = measured[primary.metric][0]
     yield judge_primary(primary, whole, run=run)
-    yield _ratchet(rehearsal, replay, run)
+    yield _ratchet(evaluation, replay, run)
     if whole.reason:  # no segment is judged where the whole is not
         return
     segments = [m for m in measured[primary.metric] if m.segment != ALL and m.subject.name == primary.metric]
     by = dict.fromkeys(column for m in segments if (column := segment_column(m.segment)) is not None)
-    predicted = replay.predicted_changes(rehearsal.policy, rehearsal.baseline, tuple(by))
+    predicted = replay.predicted_changes(evaluation.policy, evaluation.baseline, tuple(by))
     yield from judge_primary_segments(primary, measured[primary.metric][0], segments, predicted, run=run)
 
 
-def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:
+def _ratchet(evaluation: OfflineEvaluation, replay: Replay, run: str) -> Verdict:
     """Judge the primary against the champion of four promotions ago."""
-    primary = rehearsal.contracts.utility.primary
-    subject = replace(Subject.of(rehearsal.metrics[primary.metric]), baseline=RATCHET)
-    anchor = rehearsal.anchors.get(RATCHET)
+    primary = evaluation.contracts.utility.primary
+    subject = replace(Subject.of(evaluation.metrics[primary.metric]), baseline=RATCHET)
+    anchor = evaluation.anchors.get(RATCHET)
     if anchor is None:
         return Verdict(
             gate="decision",
@@ -377,7 +377,7 @@ def _ratchet(rehearsal: Rehearsal, replay: Replay, run: str) -> Verdict:
             reason="fewer than four promotions so far",
             evidence=run,
         )
-    of_anchor = replay.measure(rehearsal.metrics[primary.metric], rehearsal.policy, anchor, ())[0]
+    of_anchor = replay.measure(evaluation.metrics[primary.metric], evaluation.policy, anchor, ())[0]
     against = f"{anchor.name}, {RATCHET}"
     judged = judge_primary(primary, of_anchor, run=run)
     return replace(judged, subject=subject, against=against)
@@ -400,7 +400,7 @@ def _missing(contracts: Contracts, name: str, run: str) -> Verdict:
 
 
 def _measured_for(
-    rehearsal: Rehearsal,
+    evaluation: OfflineEvaluation,
     replay: Replay,
     rail: Guardrail,
     name: str,
@@ -409,6 +409,6 @@ def _measured_for(
     """Return a metric on a guardrail's own segments, against its anchor where it names one."""
     found = measured.get(name, ())
     if rail.anchor is not None and found:
-        anchor = rehearsal.anchors[rail.anchor]
-        found = replay.measure(rehearsal.metrics[name], rehearsal.policy, anchor, rail.by)
+        anchor = evaluation.anchors[rail.anchor]
+        found = replay.measure(evaluation.metrics[name], evaluation.policy, anchor, rail.by)
     return [one for one in found if one.segment == ALL or segment_column(one.segment) in rail.by]

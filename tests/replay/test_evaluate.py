@@ -21,11 +21,11 @@ from tasks.evaluation.subjects import RATCHET
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, decide_release, explain_verdict
 from tasks.replay import slates
+from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, judge_components
 from tasks.replay.metrics import REORDERING, looks_of, per_look
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import join_blocks, read_block
-from tasks.replay.rehearse import Findings, Rehearsal, judge_components, rehearse
 from tasks.replay.slates import Scored
 from tests.feeds import mini
 from tests.replay.test_notes import UNKNOWN
@@ -111,10 +111,10 @@ def _changed(contracts: Contracts, **changes: object) -> Contracts:
 
 
 def _found(test: slates.TestSlice, scored: Scored, **changes: object) -> Findings:
-    rehearsal = Rehearsal(
+    evaluation = OfflineEvaluation(
         _changed(test.contracts, **changes), test.log, scored.slates, baseline_order(test, scored)
     )
-    return rehearse(rehearsal, {}, run="r")
+    return evaluate_offline(evaluation, {}, run="r")
 
 
 def test_the_primary_comes_first_and_is_compared_with_the_baseline(
@@ -129,8 +129,10 @@ def test_the_primary_comes_first_and_is_compared_with_the_baseline(
 
 def test_four_promotions_back_is_held_against_too(tested_slice: slates.TestSlice, scored: Scored) -> None:
     same = replace(scored.slates, name="release 1")
-    rehearsal = Rehearsal(tested_slice.contracts, tested_slice.log, scored.slates, same, {RATCHET: same})
-    ratchet = rehearse(rehearsal, {}, run="r").verdicts[1]
+    evaluation = OfflineEvaluation(
+        tested_slice.contracts, tested_slice.log, scored.slates, same, {RATCHET: same}
+    )
+    ratchet = evaluate_offline(evaluation, {}, run="r").verdicts[1]
     assert ratchet.against == "release 1, four promotions ago"
     assert ratchet.outcome is Outcome.PASS
 
@@ -147,7 +149,9 @@ def test_of_two_bounds_on_a_metric_the_one_against_an_anchor_says_so(
     contracts = _changed(tested_slice.contracts, guardrails=rails)
     anchors = {"stable": replace(scored.slates, name="release 1")}
     baseline = baseline_order(tested_slice, scored)
-    found = rehearse(Rehearsal(contracts, tested_slice.log, scored.slates, baseline, anchors), {}, run="r")
+    found = evaluate_offline(
+        OfflineEvaluation(contracts, tested_slice.log, scored.slates, baseline, anchors), {}, run="r"
+    )
     bounded = [v for v in found.verdicts if str(v.subject) == "new_item_exposure"]
     assert [v.reason for v in bounded] == ["", "against release 1, the anchor 'stable'", ""]
     assert [v.against for v in bounded] == ["", "release 1, the anchor 'stable'", ""]
@@ -299,10 +303,10 @@ def test_beside_an_order_every_policy_is_measured_by_the_weights_of_the_release(
         task: 5 * worth if task == "click_30m" else 0 * worth for task, worth in scored.slates.worth.items()
     }
     clicks = replace(scored.slates, name="clicks alone", worth=own)
-    rehearsal = Rehearsal(
+    evaluation = OfflineEvaluation(
         tested_slice.contracts, tested_slice.log, scored.slates, baseline_order(tested_slice, scored)
     )
-    found = rehearse(rehearsal, {"clicks alone": clicks}, run="r")
+    found = evaluate_offline(evaluation, {"clicks alone": clicks}, run="r")
     ours = next(m for m in found.measured if m.subject.name == "observed_utility")
     theirs = next(m for m in found.others["clicks alone"] if m.subject.name == "observed_utility")
     assert (theirs.policy, theirs.baseline) == (ours.policy, ours.baseline)
@@ -368,7 +372,9 @@ def test_where_candidates_are_not_logged_every_verdict_is_inconclusive_and_the_r
     )
     log = replace(tested_slice.log, complete=False)
     same = replace(scored.slates, name="release 1")
-    found = rehearse(Rehearsal(contracts, log, scored.slates, same, {RATCHET: same}), {}, run="r")
+    found = evaluate_offline(
+        OfflineEvaluation(contracts, log, scored.slates, same, {RATCHET: same}), {}, run="r"
+    )
     replayed = [v for v in found.verdicts if str(v.subject) != "filled_slots"]
     assert [v.outcome for v in replayed] == [Outcome.INCONCLUSIVE] * 3
     assert [v.doubt for v in replayed] == [REORDERING] * 3
@@ -392,8 +398,8 @@ def test_the_share_of_a_term_that_a_context_adds_is_shown(
     weights = {"click_30m": 0.4}
     contracts = _changed(tested_slice.contracts, weights=weights, contexts=[added])
     policy = tested_slice.slates_by(contracts.utility, scored, "p")
-    rehearsal = Rehearsal(contracts, tested_slice.log, policy, baseline_order(tested_slice, scored))
-    found = rehearse(rehearsal, {}, run="r")
+    evaluation = OfflineEvaluation(contracts, tested_slice.log, policy, baseline_order(tested_slice, scored))
+    found = evaluate_offline(evaluation, {}, run="r")
     shares = {m.subject.task: m.policy for m in found.measured if m.subject.metric == "component_share"}
     assert list(shares) == ["click_30m", "hide_2d"]
     new = (tested_slice.candidates["user_tenure"] == "new").to_numpy(dtype=bool)
@@ -420,7 +426,9 @@ def test_what_is_predicted_of_a_cost_that_is_a_value_is_judged_as_any_cost(
     ]
     contracts = replace(_changed(tested_slice.contracts, guardrails=rails), tasks=costly)
     beside = replace(scored.slates, name="release 1")
-    found = rehearse(Rehearsal(contracts, tested_slice.log, scored.slates, beside), {}, run="r")
+    found = evaluate_offline(
+        OfflineEvaluation(contracts, tested_slice.log, scored.slates, beside), {}, run="r"
+    )
     predicted = [m for m in found.measured if m.subject.name == f"{value}_predicted"]
     assert {m.segment.partition("=")[0] for m in predicted} >= {"all", "user_tenure"}
     assert predicted[0].policy is not None
@@ -442,8 +450,10 @@ def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
     nothing = tested_slice.slates_by(contracts.utility, scored, "nothing")
     assert not nothing.slot.any()
     under_test = scored.slates if further else nothing
-    rehearsal = Rehearsal(contracts, tested_slice.log, under_test, replace(scored.slates, name="release 1"))
-    found = rehearse(rehearsal, {"nothing": nothing} if further else {}, run="r")
+    evaluation = OfflineEvaluation(
+        contracts, tested_slice.log, under_test, replace(scored.slates, name="release 1")
+    )
+    found = evaluate_offline(evaluation, {"nothing": nothing} if further else {}, run="r")
     verdicts = found.judged["nothing"] if further else found.verdicts
     primary = verdicts[0]
     assert (str(primary.subject), primary.outcome, primary.holds) == (
@@ -467,7 +477,7 @@ def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
         comparisons=None,
         composition=None,
         notes=(),
-        off_policy=check_off_policy(rehearsal),
+        off_policy=check_off_policy(evaluation),
     )
     text = json.dumps(evidence.to_json(), allow_nan=False)
     assert SimulationEvidence.read(text, where="here").to_json() == evidence.to_json()
