@@ -22,7 +22,7 @@ SEEN: Final = 7
 MOST: Final = 400
 BOUNDS: Final = (0.15, 0.3)
 _ONE_SIDED: Final = 1.644854
-_TOLD: Final = _ONE_SIDED + 0.841621
+_DETECTED: Final = _ONE_SIDED + 0.841621
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def growth_of(ours: Floats, theirs: Floats) -> tuple[Growth, float, float]:
 
 def planned(growth: Growth, error: float, bound: float) -> tuple[float, float]:
     """Return the days by the growth of information, and by 1 / days."""
-    return growth.days_needed(bound), SEEN * (error * _TOLD / math.log1p(bound)) ** 2
+    return growth.days_needed(bound), SEEN * (error * _DETECTED / math.log1p(bound)) ** 2
 
 
 def keeps(world: World, days: float, bound: float, rng: np.random.Generator) -> bool:

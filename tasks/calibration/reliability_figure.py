@@ -370,7 +370,7 @@ def draw_small(
 
 
 def format_ratio(ratio: Estimate) -> str:
-    """Write the ratio of observed to predicted, or that it cannot be told.
+    """Write the ratio of observed to predicted, or that it is not measurable.
 
     Examples
     --------
@@ -378,7 +378,7 @@ def format_ratio(ratio: Estimate) -> str:
     '1.23 [1.10, 1.40]'
     """
     if not ratio.known:
-        return "cannot be told"
+        return "not measurable"
     return f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
 
 

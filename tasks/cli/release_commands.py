@@ -3,9 +3,9 @@
 An explained request is a block per candidate, best first, its terms below it::
 
     1. i17, slot 1
-       utility 0.401 +/- 0.021; 0.09 +/- 0.012 above the next: order told
+       utility 0.401 +/- 0.021; 0.09 +/- 0.012 above the next: order significant
        click_30m    0.14 x 0.8                = +0.112  error +0.0022 [-0.0034, 0.0078]
-       purchase_7d  0.0111 x 20 x margin 1.3  = +0.289  error cannot be told
+       purchase_7d  0.0111 x 20 x margin 1.3  = +0.289  error unknown
 """
 
 import sys
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
 
 _ORDERS = {
-    "told": "order told",
+    "significant": "order significant",
     "within_error": "within the error",
     "inconclusive": "inconclusive",
     "by_tier": "by tier",
@@ -119,7 +119,7 @@ def _error(row: Plain) -> str:
     if not row["contribution"]:
         return ""
     if row["error"] is None:
-        return "error cannot be told"
+        return "error unknown"
     low, high = (format_number(row[end], 2) for end in ("error_low", "error_high"))
     return f"error {format_signed(row['error'], 2)} [{low}, {high}]"
 
@@ -236,7 +236,7 @@ def _headline(headline: Plain) -> Table:
 
 
 def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
-    """Lay out a row a figure that was estimated from propensities alone, then why some cannot be told."""
+    """Lay out a row a figure that was estimated from propensities alone, then why some are inconclusive."""
     yield Text("off-policy beside the replay (judges nothing):")
     table = Table("says", box=None, pad_edge=False)
     table.add_column("metric", overflow="fold")

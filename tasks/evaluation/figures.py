@@ -28,7 +28,7 @@ _CALIBRATION_OF_A_VALUE: Final = "mean_ratio"
 
 
 Headline = dict[str, float | int | None]
-"""The figures that people ask for first, by name; what cannot be told is None."""
+"""The figures that people ask for first, by name; what is inconclusive is None."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@
     deviation              sqrt(sum of w^2 p (1 - p)) / sum of w
     sigma                  cumulative error / deviation
     multicalibration error the largest sigma of all segments x the deviation of the whole
-    minimum detectable     5 x the deviation of the whole: a smaller error cannot be told from noise
+    minimum detectable     5 x the deviation of the whole: a smaller error unknown from noise
 
 Segments are the whole, each value of each segment column, and each pair of values of two columns, with at
 least `LEAST_ROWS` rows. The walk is read where a prediction ends, so the order of tied rows does not matter.

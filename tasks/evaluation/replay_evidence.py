@@ -141,7 +141,7 @@ class OffPolicyCheck(Section):
     difference : off_policy less replayed, whose interval is of both on the same rows.
     ess, max_weight : effective rows behind the policy's weights, and the largest of these.
     verdict : ``disagrees`` where the interval of the difference lies off 0.
-    reason : why it cannot be told.
+    reason : why it is inconclusive.
     """
 
     subject: Annotated[Subject, STATED]

@@ -43,7 +43,7 @@ LEAST_POSITIVES: Final = 10
 the normal law is used for a binomial one, Brown, Cai and DasGupta 2001)."""
 
 MOST_UNDEFINED = 0.05
-"""Share of replicates without a value from which an interval cannot be told: what a 95 % interval leaves
+"""Share of replicates without a value from which an interval cannot be given: what a 95 % interval leaves
 out."""
 
 

@@ -52,7 +52,7 @@ class JudgedLoss:
 def judge_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> list[JudgedLoss]:
     """Judge the losses of a task's segments, the worst first.
 
-    Those without an interval are left out: they cannot be told.
+    Those without an interval are left out: they are inconclusive.
 
     Parameters
     ----------

@@ -80,7 +80,7 @@ class Estimate:
 
 _WIDTH: Final = 2 * 1.959964
 """Standard errors from one end of a 95 % interval to the other."""
-_TOLD: Final = 1.959964 + 0.841621
+_DETECTED: Final = 1.959964 + 0.841621
 """Standard errors of a change that an interval of 95 % tells from none in 80 % (Lehr 1992)."""
 
 UNKNOWN_ESTIMATE: Final = Estimate(math.nan, math.nan, math.nan, 0)
@@ -140,7 +140,7 @@ class Power:
             return None
         needed = plan_days(growth, bound)
         return cls(
-            detectable=_TOLD * change.standard_error,
+            detectable=_DETECTED * change.standard_error,
             days=max((one.days for one in growth), default=0),
             days_needed=math.ceil(needed) if math.isfinite(needed) else None,
             never=math.isinf(needed),
@@ -158,7 +158,7 @@ def events_to_tell(margin: float) -> int | None:
     >>> events_to_tell(0.1), events_to_tell(0.5), events_to_tell(0.0)
     (1570, 63, None)
     """
-    return math.ceil(2 * (_TOLD / margin) ** 2) if margin else None
+    return math.ceil(2 * (_DETECTED / margin) ** 2) if margin else None
 
 
 @dataclass(frozen=True)

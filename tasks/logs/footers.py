@@ -133,7 +133,7 @@ def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Ta
     Raises
     ------
     DataError
-        A file is not a Parquet file, the table has no row, names of columns cannot be told apart, or the
+        A file is not a Parquet file, the table has no row, names of columns cannot be distinguished, or the
         calendar has no such time.
     """
     columns: dict[str, dict[str, str]] = {}

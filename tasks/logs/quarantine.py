@@ -1,7 +1,7 @@
 """The quarantine: rows of the log that take part in no build, with rule, reason and the first as-of, as JSON.
 
 Each row has a digest, so that one that is already in the quarantine is not put there again; rows that are
-equal in everything are told apart by their number.
+equal in everything are distinguished by their number.
 """
 
 import uuid

@@ -37,7 +37,7 @@ Floats = npt.NDArray[np.float64]
 class Order(StrEnum):
     """What can be said of a candidate's place before the next one's."""
 
-    TOLD = "told"
+    SIGNIFICANT = "significant"
     WITHIN_ERROR = "within_error"
     INCONCLUSIVE = "inconclusive"
     BY_TIER = "by_tier"
@@ -56,7 +56,7 @@ def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> 
     -------
     DataFrame
         The same rows with, of a candidate's term, ``calibration_ratio`` and ``error``, each with ``_low`` and
-        ``_high``, NaN where they cannot be told; of the candidate, ``utility_error`` (the error bar, without
+        ``_high``, NaN if unknown; of the candidate, ``utility_error`` (the error bar, without
         the terms that ``untold`` names), ``gap`` to the next in rank, ``gap_error`` and ``order``, which is
         null for the last, for what was dropped, and where the release tells no tiers.
 
@@ -64,9 +64,9 @@ def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> 
     --------
     >>> two = pd.DataFrame({"item_id": ["a", "b"], "rank": [1, 2], "tier": None, "utility": [0.4, 0.3]})
     >>> two = two.assign(task="click", contribution=two["utility"])
-    >>> told = with_error_bars(two, {"click": Estimate(1.1, 0.95, 1.2, 90)})
-    >>> told[["item_id", "utility_error", "gap", "gap_error", "order"]].round(3).values.tolist()
-    [['a', 0.08, 0.1, 0.02, 'told'], ['b', 0.06, nan, nan, nan]]
+    >>> shown = with_error_bars(two, {"click": Estimate(1.1, 0.95, 1.2, 90)})
+    >>> shown[["item_id", "utility_error", "gap", "gap_error", "order"]].round(3).values.tolist()
+    [['a', 0.08, 0.1, 0.02, 'significant'], ['b', 0.06, nan, nan, nan]]
     """
     contributions = explained.pivot_table(
         index=ITEM_ID, columns=TASK, values=CONTRIBUTION, aggfunc="first", dropna=False
@@ -116,7 +116,7 @@ def _gaps(candidates: pd.DataFrame, contributions: pd.DataFrame, off: Floats) ->
     apart = added[:-1] - added[1:]
     total = ranked[TOTAL if TOTAL in ranked else UTILITY].to_numpy(dtype=np.float64)
     gap, error = total[:-1] - total[1:], _squares(apart, off)
-    order = np.full(len(gap), Order.TOLD, dtype=object)
+    order = np.full(len(gap), Order.SIGNIFICANT, dtype=object)
     order[(np.isnan(off) & (apart != 0)).any(axis=1)] = Order.INCONCLUSIVE
     order[np.abs(gap) <= error] = Order.WITHIN_ERROR
     if MULTIPLIED_BY in ranked:

@@ -4,7 +4,7 @@
 
     gap of the top tenth      all above 0    pass
                               all below 0    warn: the best of the proxy is worse than the rest (R23, F10)
-                              across         warn: it cannot be told
+                              across         warn: it is inconclusive
 
 A proxy in doubt holds no release: it is nobody's bound, but what people are to know before they weigh it.
 """

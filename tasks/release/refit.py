@@ -128,7 +128,7 @@ def refit_shifts(
     ------
     Of each task whose predictions may differ, the shift on the whole and in the segments of the calibration
     gate, with what is allowed: the bound of the model gate, or what chance makes where that is more. Where
-    either side was calibrated on less than `LEAST_POSITIVES`, nothing can be told. A ranking score has no
+    either side was calibrated on less than `LEAST_POSITIVES`, nothing can be measured. A ranking score has no
     scale, so none is measured.
     """
     contracts = release_days.workspace.contracts

@@ -6,7 +6,7 @@
     share of spread    largest |ratio - 1| of the interval x the term's spread / the utility's spread
     error bar          root of the sum over terms of (contribution x largest |ratio - 1|)^2
 
-The ratio is that of the items in the slots where it can be told, else that of all shown items. A term whose
+The ratio is that of the items in the slots if measurable, else that of all shown items. A term whose
 error may move candidates by a tenth of what lies between them is named: its weight amplifies a small error.
 What it does to one candidate's utility is in `tasks.release.error_bars`.
 """
@@ -32,7 +32,7 @@ class Sensitivity:
     """One term's weight, mean prediction in the slots, calibration there and of all, and what follows.
 
     ``weight`` is the one without a context; ``error`` is in utility a slot; ``share`` of the utility's spread
-    is NaN where no ratio can be told.
+    is NaN where no ratio can be measured.
     """
 
     task: str
@@ -47,7 +47,7 @@ class Sensitivity:
 
     @property
     def ratio(self) -> Estimate:
-        """The calibration ratio that counts: of the items in the slots where it can be told, else of all."""
+        """The calibration ratio that counts: of the items in the slots if measurable, else of all."""
         return self.slots if self.slots.known else self.whole
 
     @property
@@ -113,12 +113,12 @@ def _sensitivity(term: TermShare, spread: float, slots: Estimate, whole: Estimat
 
 
 def furthest(ratio: Estimate) -> float:
-    """Return the largest share by which a head's predictions may be off; NaN where that cannot be told."""
+    """Return the largest share by which a head's predictions may be off; NaN where that is unknown."""
     return max(abs(ratio.low - 1), abs(ratio.high - 1)) if ratio.known else math.nan
 
 
 def error_bar(terms: Sequence[Sensitivity]) -> float:
-    """Return how far a slot's utility may be off by the terms whose calibration can be told."""
+    """Return how far a slot's utility may be off by the terms whose calibration can be measured."""
     return math.sqrt(sum(term.largest**2 for term in terms if term.error.known))
 
 

@@ -180,7 +180,7 @@ def _thin(measured: Measured) -> bool:
 
 
 def _settle(verdicts: Sequence[Verdict], bound: Bound, whole: Measured, judges: Judges) -> Iterator[Verdict]:
-    """Decide whether a whole that cannot be told holds; segments only block."""
+    """Decide whether a whole that is inconclusive holds; segments only block."""
     for verdict in verdicts:
         if verdict.outcome is not Outcome.INCONCLUSIVE:
             yield verdict

@@ -2,10 +2,10 @@
 
 ::
 
-    of a cost (negative, safety)    costs.py: what cannot be told passes only where the judges agree
+    of a cost (negative, safety)    costs.py: what is inconclusive passes only where the judges agree
     model-judged (_predicted)       the worse of two judges decides; its verdict prints no interval: that says
                                     how candidates vary, not how wrong the model is; no ground to pass
-    any other                       by its interval; what cannot be told is a warning
+    any other                       by its interval; what is inconclusive is a warning
 
 Segments only block, and a block among many segments is corrected for their number (Benjamini and Hochberg):
 else enough equal segments would block an equal candidate.

@@ -36,7 +36,7 @@ _BETTER: Final[Mapping[str, str]] = {
 _MEANINGS: Final = {
     MetricKind.PREDICTED: "Predicted rates and expected utility are what a release believes: their intervals "
     "say how candidates vary, not how wrong the model is.",
-    MetricKind.NDCG: "NDCG has no level here: the ideal order is common to both, so only the change is told.",
+    MetricKind.NDCG: "NDCG has no level here: both share the ideal order, so only the change is reported.",
     MetricKind.NAIVE_NDCG: "The naive NDCG rates shown items alone; no verdict uses it.",
     MetricKind.RECALL: "Recall is the share, over all requests, of what the candidates would lead to if "
     "looked at that the slots hold.",

@@ -104,7 +104,7 @@ def _refusal(path: Path, kind: str, contracts: Contracts, problems: Sequence[Pro
 
 
 _ORDER_ALONE = (
-    "Reordering of what was shown: nothing else is logged, so shares of looks cannot be told, and who enters "
+    "Reordering of what was shown: nothing else is logged, so exposure is not measurable, and who enters "
     "or leaves the slate only among what was shown."
 )
 

@@ -425,7 +425,7 @@ def _ratio_at(ratio: Ratio, place: Places) -> Ratio:
 def _level(metric: Metric, estimate: Estimate, log: CandidateLog) -> Estimate:
     """Return a figure's interval, that of a rate without its negative end.
 
-    A gain without its ideal is no level: only its change is told.
+    A gain without its ideal is no level: only its change is reported.
     """
     if metric.kind is MetricKind.NDCG:
         return replace(UNKNOWN_ESTIMATE, n=estimate.n)

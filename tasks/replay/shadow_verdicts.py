@@ -108,7 +108,7 @@ def judge_failures(bounds: ShadowGate, failures: ScoringFailures | None, *, run:
 def judge_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> Verdict:
     """Judge how long a challenger takes to score a request beside the champion.
 
-    What cannot be told holds only where a longer time would.
+    What is inconclusive holds only where a longer time would.
 
     Parameters
     ----------

@@ -39,7 +39,7 @@ class Vocabulary:
     constraints : what a hard constraint keeps off, by name.
     primary : the metric that a release may not lose.
     baseline : what the decision was replayed beside.
-    inconclusive : what the surface does with a verdict that cannot be told.
+    inconclusive : what the surface does with a verdict that is inconclusive.
     """
 
     tasks: Mapping[str, TaskWords] = field(default_factory=dict)

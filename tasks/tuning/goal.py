@@ -155,7 +155,7 @@ class GoalMeter:
     goal: WeightGoal
 
     def figures(self, slates: Slates) -> WeightFigures:
-        """Return objectives and excesses; what cannot be told is no excess, but an objective lost."""
+        """Return objectives and excesses; what is inconclusive is no excess, but an objective lost."""
         found = self._measured(slates)
         changes = (axis.sign * change_of(found[axis.name][0]) for axis in self.goal.axes)
         return WeightFigures(

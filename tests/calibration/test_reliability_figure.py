@@ -110,7 +110,7 @@ def test_a_bin_without_an_outcome_is_a_mark_at_the_foot_of_logarithmic_axes() ->
 def test_without_what_was_before_one_diagram_is_drawn() -> None:
     figure = reliability_figure(None, rows([0.1, 0.3], [0, 1]), title="return_30d")
     assert (len(figure.diagrams), len(figure.strips)) == (1, 1)
-    assert figure.diagrams[0].heading == ("observed / predicted cannot be told",)
+    assert figure.diagrams[0].heading == ("observed / predicted not measurable",)
 
 
 def test_a_calibrated_bin_lies_on_the_diagonal() -> None:
@@ -269,4 +269,4 @@ def test_of_segments_only_the_calibrated_curve_has_a_band() -> None:
 
 
 def test_a_ratio_of_too_little_data_cannot_be_told() -> None:
-    assert format_ratio(UNKNOWN_ESTIMATE) == "cannot be told"
+    assert format_ratio(UNKNOWN_ESTIMATE) == "not measurable"

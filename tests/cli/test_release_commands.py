@@ -169,7 +169,7 @@ CANDIDATE: dict[str, Any] = {
     "untold": None,
     "gap": 0.0912,
     "gap_error": 0.0123,
-    "order": "told",
+    "order": "significant",
     "no_ratios": None,
 }
 CLICK: dict[str, Any] = {
@@ -207,7 +207,7 @@ def test_a_candidate_has_its_error_bar_its_gap_and_its_terms_below_it() -> None:
         "request r1",
         "",
         "1. i17, slot 2, moved by max_per:creator, context new_users",
-        "   utility 0.401 +/- 0.021; 0.0912 +/- 0.012 above the next: order told",
+        "   utility 0.401 +/- 0.021; 0.0912 +/- 0.012 above the next: order significant",
         "   click_30m    0.14 x 0.8                = +0.112  error +0.0022 [-0.0034, 0.0078]",
         "   purchase_7d  0.0111 x 20 x margin 1.3  = +0.289  error -0.01 [-0.05, 0.02]",
     ]
@@ -266,7 +266,7 @@ def test_an_error_that_cannot_be_told_is_named_at_the_head() -> None:
     assert lines[5] == (
         "   utility 0.401 +/- at least 0.021; 0.0912 +/- at least 0.012 above the next: inconclusive"
     )
-    assert lines[6].endswith("= +0.112  error cannot be told")
+    assert lines[6].endswith("= +0.112  error unknown")
 
 
 def test_a_release_without_figures_says_why_and_shows_no_error() -> None:

@@ -263,7 +263,7 @@ def approve(installation: Installation, run: str) -> None:
 
 
 def too_few_rows(plain: dict[str, Any]) -> None:
-    """Let no test slice be large enough, and what cannot be told hold."""
+    """Let no test slice be large enough, and what is inconclusive hold."""
     plain["gates"]["data"]["rows"] = 10**9
     plain["gates"]["inconclusive"] = "hold"
 

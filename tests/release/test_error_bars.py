@@ -95,7 +95,7 @@ def test_the_order_of_neighbours_is_told_by_what_they_have_apart() -> None:
     assert frame["gap_error"]["a"] == pytest.approx(0.1 * 0.2), "they differ in purchases alone"
     assert frame["gap_error"]["b"] == pytest.approx(math.hypot(0.1 * 0.2, 0.1 * 0.6))
     assert frame["gap_error"]["c"] == pytest.approx(math.sqrt(0.06**2 + 0.08**2 + 0.072**2))
-    assert frame["order"].dropna().to_dict() == {"a": "told", "b": "told", "c": "within_error"}
+    assert frame["order"].dropna().to_dict() == {"a": "significant", "b": "significant", "c": "within_error"}
 
 
 def test_two_candidates_alike_lie_within_any_error() -> None:
@@ -112,7 +112,7 @@ def test_a_head_that_cannot_be_told_is_named_and_left_out_of_the_bar() -> None:
     assert one["untold"].to_dict() == dict.fromkeys("abcde", "buy")
     assert one["utility_error"]["a"] == pytest.approx(math.hypot(0.04, 0.012))
     # a and b differ in purchases; b and c buy alike; c and d lie within what clicks and returns leave open
-    assert one["order"].dropna().to_dict() == {"a": "inconclusive", "b": "told", "c": "within_error"}
+    assert one["order"].dropna().to_dict() == {"a": "inconclusive", "b": "significant", "c": "within_error"}
 
 
 def test_without_any_ratio_every_term_is_named_and_no_order_is_told() -> None:
@@ -134,7 +134,7 @@ def test_a_context_s_weight_is_the_one_that_counts() -> None:
 def test_a_better_tier_is_no_matter_of_utility() -> None:
     tiers = [{"task": "back", "cuts": [0.01]}]
     frame = by_item(told(lexicographic=tiers))
-    assert frame["order"].dropna().to_dict() == {"a": "told", "b": "told", "d": "by_tier"}
+    assert frame["order"].dropna().to_dict() == {"a": "significant", "b": "significant", "d": "by_tier"}
     assert frame["gap"]["d"] == pytest.approx(0.4 - 0.48)
 
 
@@ -147,7 +147,7 @@ def test_under_an_offset_bars_and_gaps_are_those_of_totals_and_other_multipliers
     ranked = lifted[lifted["rank"].notna()].sort_values("rank")
     assert ranked.index.tolist() == ["c", "a", "b", "d"]
     assert ranked["multiplied_by"].isna().tolist() == [True, False, False, False]
-    assert ranked["order"].dropna().tolist() == ["by_multiplier", "told", "told"]
+    assert ranked["order"].dropna().tolist() == ["by_multiplier", "significant", "significant"]
     assert ranked["gap"].iloc[0] == pytest.approx(0.48 - 0.68)
 
 

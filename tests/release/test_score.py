@@ -289,7 +289,7 @@ def test_an_explanation_has_error_bars_from_the_release_s_own_test_days(
     squared = ((told["contribution"] * furthest) ** 2).groupby(told["item_id"]).sum()
     bars = told.drop_duplicates("item_id").set_index("item_id")["utility_error"]
     np.testing.assert_allclose(bars.sort_index(), np.sqrt(squared).sort_index())
-    assert set(told["order"].dropna()) <= {"told", "within_error"}
+    assert set(told["order"].dropna()) <= {"significant", "within_error"}
     assert told["untold"].isna().all()
 
 

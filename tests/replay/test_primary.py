@@ -1,4 +1,4 @@
-"""The primary metric passes by its one-sided lower bound, and what cannot be told holds."""
+"""The primary metric passes by its one-sided lower bound, and what is inconclusive holds."""
 
 import math
 from dataclasses import replace

@@ -105,7 +105,7 @@ def factors(world: World, plan: ReleaseSlices, task: str) -> Iterator[tuple[str,
         if judged.test != plan.test and not known.precedes(judged):
             try:
                 own = judging_slices(contracts, as_of, held, task=task, parent=link)
-            except ImmatureLabels:  # then the joint cannot be told
+            except ImmatureLabels:  # then the joint is not measurable
                 continue
         yield link, own
 

@@ -99,7 +99,7 @@ def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.ra
 def _sources(
     catalog: Catalog, item: Indices, affinity: Trait, seen: Seen, rng: np.random.Generator
 ) -> npt.NDArray[np.int8]:
-    """Say which retrieval brought each candidate; the sponsored are always told apart."""
+    """Say which retrieval brought each candidate; the sponsored are always distinguishable."""
     draw = rng.random(item.shape, dtype=np.float32)
     following = 0.12 + 0.08 * (affinity.seen > 0)
     trending = following + 0.2 + 0.2 * (seen.popularity[item] > 60)

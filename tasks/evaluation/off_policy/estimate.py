@@ -97,7 +97,7 @@ class OffPolicyReport:
 
     @property
     def passed(self) -> bool:
-        """Whether the bound holds, or none was asked for and the figure can be told."""
+        """Whether the bound holds, or none was asked for and the figure can be measured."""
         return self.verdict in {Outcome.PASS, Outcome.NO_RULE}
 
     def to_json(self) -> dict[str, Any]:

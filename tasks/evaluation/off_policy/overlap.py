@@ -79,7 +79,7 @@ def _name_unsupported(target: TargetRows) -> str:
 
 
 def find_thin_support(log: LogRows, target: TargetRows, terms: Terms) -> Iterator[str]:
-    """Yield the reasons for which an estimator's figure cannot be told from these rows."""
+    """Yield the reasons for which an estimator's figure cannot be estimated from these rows."""
     share = unsupported_share(target)
     if share > MOST_UNSUPPORTED:
         yield (

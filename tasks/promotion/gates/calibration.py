@@ -91,7 +91,7 @@ def _ratio(task: TaskEvidence, segment: str, costs: AbstractSet[str]) -> Segment
 
 
 def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration) -> str:
-    """Say how far a segment is off, or why it cannot be told."""
+    """Say how far a segment is off, or why it is inconclusive."""
     ratio = segment.ratio
     among = f"p {calibration.p_value:.2g}, {_describe_family(calibration)}"
     if segment.observed is not None and segment.predicted is not None and not ratio.known:

@@ -113,7 +113,7 @@ def judge_comparison(
 
 
 def _order(gate: ModelGate, comparison: ChampionComparison, against: Opponent) -> Iterator[Verdict]:
-    """Judge the drop in AUC by request, or in the pooled one where that cannot be told; amounts have none."""
+    """Judge the drop in AUC by request, or in the pooled one where that is unknown; amounts have none."""
     drop, pooled = comparison.auc_by_request_drop, comparison.auc_drop
     if drop is None and pooled is None:
         return
@@ -141,7 +141,7 @@ def _segments(
 ) -> Iterator[Verdict]:
     """Judge the segments as one family: a verdict for each that loses, else one that names the worst.
 
-    A segment that cannot be told holds nothing. Where none can be told, the one verdict warns.
+    A segment that is inconclusive holds nothing. Where none can be measured, the one verdict warns.
     """
     losses = list(_losses(gate, comparison))
     judged = judge_losses(losses, level=level)
@@ -191,5 +191,5 @@ def _among(one: JudgedLoss, comparison: ChampionComparison, judged: Sequence[Jud
     told = len({other.of.segment for other in judged})
     worst = "" if one.lost else f"the worst of {told} segments: none is shown to lose; "
     untold = len(comparison.segments) - told
-    rest = f"; {untold} more cannot be told" if untold else ""
+    rest = f"; {untold} more inconclusive" if untold else ""
     return f"{worst}p {one.p_value:.2g}, {one.adjusted:.2g} among {len(judged)}{rest}"

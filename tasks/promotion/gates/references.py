@@ -7,7 +7,7 @@
     AUC of the head, AUC of any single feature     above the bound    too good to be true: a leak
     AUC of the head less that of the best feature  nowhere above 0    a warning
 
-An interval that reaches below .99 leaves room for a gain: of a rare head it cannot be told. Neither
+An interval that reaches below .99 leaves room for a gain: for a rare head it is inconclusive. Neither
 can it with fewer than 20 positives: what a head that is nearly a constant adds shows in few rows.
 """
 

@@ -11,7 +11,7 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 
 
 def judge_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
-    """Say of each task that its joint cannot be told.
+    """Say of each task that its joint is not measurable.
 
     Parameters
     ----------

@@ -68,7 +68,7 @@ def lift_verdicts(
     ----------
     rule : what the surface declares; None where it declares nothing.
     safety : the tasks of the family ``safety``.
-    inconclusive : what the surface makes of verdicts that cannot be told.
+    inconclusive : what the surface makes of verdicts that is inconclusive.
 
     Raises
     ------

@@ -44,7 +44,7 @@ def say_next(
 
     Parameters
     ----------
-    worst : the verdict that people are told of first; None where nothing is doubtful.
+    worst : the verdict that is listed first; None where nothing is doubtful.
     asks_support : the release changes tasks or policies, which no gate can judge.
     first : there is no champion yet that could be kept.
 

@@ -38,7 +38,7 @@ class Rail:
 
     ``low`` and ``high`` are None where no interval is known; ``beyond`` says that the interval reaches past
     the right end. ``baseline`` is where no change lies, None of a bound on a level.
-    ``why`` says why nothing can be told.
+    ``why`` says why nothing can be measured.
     """
 
     metric: str

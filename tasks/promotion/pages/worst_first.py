@@ -1,4 +1,4 @@
-"""Which verdict is told first: what says no, then what cannot be told; of equal ones the primary, then costs.
+"""Order of verdicts on a page: what blocks, then what is inconclusive; of equal ones the primary, then costs.
 
 ::
 
@@ -21,9 +21,9 @@ _NEVER_SHOWN, _OTHER_GUARDRAIL, _OTHER_GATE = -1, 3, 4
 
 
 def order_worst_first(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Verdict]:
-    """Return the verdicts that hold or warn, in the order in which people are told of them."""
-    told = [verdict for verdict in verdicts if verdict.outcome in _SEVERITY]
-    return sorted(told, key=lambda verdict: _rank(verdict, words))
+    """Return the verdicts that hold or warn, the worst first."""
+    shown = [verdict for verdict in verdicts if verdict.outcome in _SEVERITY]
+    return sorted(shown, key=lambda verdict: _rank(verdict, words))
 
 
 def _rank(verdict: Verdict, words: Vocabulary) -> tuple[bool, int, int, bool]:

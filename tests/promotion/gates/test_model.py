@@ -97,9 +97,9 @@ def test_segments_that_pass_are_one_line_that_names_the_worst() -> None:
     verdicts = judged([comparison(segments=segments)])
     assert len(verdicts) == 3, "the order, the probability, and one line for the segments"
     line = verdicts["click.auc_by_request_drop at tenure=new"]
-    assert line.outcome is Outcome.PASS, "a segment that cannot be told holds nothing"
+    assert line.outcome is Outcome.PASS, "a segment that is inconclusive holds nothing"
     assert line.reason.startswith("the worst of 2 segments: none is shown to lose; p ")
-    assert line.reason.endswith("; 1 more cannot be told")
+    assert line.reason.endswith("; 1 more inconclusive")
 
 
 def test_where_no_segment_can_be_told_that_is_a_warning_and_no_pass() -> None:

@@ -133,7 +133,7 @@ def test_segments_that_no_recipe_harms_are_one_row_and_those_that_cannot_be_told
     pair = _with_segments(_segment("tenure=new", VAGUE), _segment("tenure=old", EQUAL), unknown)
     _, worst = _of(pair, "click.auc_by_request_drop vs the champion's recipe")
     assert (worst.segment, worst.outcome) == ("tenure=new", Outcome.PASS)
-    assert worst.reason.endswith("; 1 more cannot be told")
+    assert worst.reason.endswith("; 1 more inconclusive")
     (row,) = _of(_with_segments(unknown), "click.segments vs the champion's recipe")
     assert row.outcome is Outcome.WARN
     assert row.reason.startswith(

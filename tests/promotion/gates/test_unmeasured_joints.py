@@ -1,4 +1,4 @@
-"""A joint that no factor from before its days could judge is never a pass: it cannot be told, and it is said why."""
+"""A joint that no factor from before its days could judge is never a pass: it is inconclusive, and it is said why."""
 
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release
