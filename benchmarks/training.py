@@ -43,8 +43,40 @@ def main() -> None:
     if asked.retrain:
         with tempfile.TemporaryDirectory() as folder:
             retrain_by_step(asked.retrain, Path(folder))
-        return
-    examples, matrix = made(asked.rows)
+    else:
+        compare_with_lightgbm(asked.rows, runs=asked.runs, threads=asked.threads)
+
+
+def compare_with_lightgbm(rows: int, *, runs: int, threads: int) -> None:
+    """Train the same trees with LightGBM alone and with `fit_head`; print seconds and ratios.
+
+    Raises
+    ------
+    SystemExit
+        The models differ.
+    """
+    examples, matrix = made(rows)
+
+    def bare() -> str:
+        return train_alone(examples, matrix, threads=threads)
+
+    def ours() -> Fitted:
+        return fit_head(examples, Learning(parameters=PARAMETERS), threads=threads)
+
+    text = bare().replace(f"[num_threads: {threads}]", "[num_threads: 0]")
+    if lgb.Booster(model_str=text).model_to_string() != ours().text:
+        raise SystemExit("the models differ")
+    pairs = [(timed(bare), timed(ours)) for _ in range(runs)]
+    print(f"training: {rows:,} rows, {FEATURES} features, 100 trees, the same bytes from both")
+    for name, place in (("lightgbm.train", 0), ("tasks.training.fit", 1)):
+        clock, processors = (min(pair[place][of] for pair in pairs) for of in (0, 1))
+        print(f"  {name:20} {clock:6.2f} s, of processors {processors:6.2f} s")
+    ratios = [min(pair[1][of] for pair in pairs) / min(pair[0][of] for pair in pairs) for of in (0, 1)]
+    print(f"  ratio {ratios[0]:.3f} by the clock, {ratios[1]:.3f} by processors (at most {MOST})")
+
+
+def train_alone(examples: Examples, matrix: np.ndarray, *, threads: int) -> str:
+    """Return the text of a model that LightGBM alone trains, with early stopping on the fold."""
     settings = {
         "objective": "binary",
         "metric": "binary_logloss",
@@ -54,37 +86,19 @@ def main() -> None:
         "force_row_wise": True,
         "verbosity": -1,
         "seed": 0,
-        "num_threads": asked.threads,
+        "num_threads": threads,
     }
-
-    def bare() -> str:
-        data = lgb.Dataset(
-            matrix,
-            examples.labels,
-            feature_name=list(examples.names),
-            categorical_feature=[FEATURES - 1],
-            params=settings,
-        ).construct()
-        train, fold = (data.subset(np.flatnonzero(rows)) for rows in (~examples.fold, examples.fold))
-        stop = [lgb.early_stopping(50, verbose=False)]
-        booster = lgb.train(settings, train, 100, valid_sets=[fold], valid_names=["fold"], callbacks=stop)
-        return str(booster.model_to_string(num_iteration=booster.best_iteration))
-
-    def ours() -> Fitted:
-        return fit_head(examples, Learning(parameters=PARAMETERS), threads=asked.threads)
-
-    text = bare().replace(f"[num_threads: {asked.threads}]", "[num_threads: 0]")
-    if lgb.Booster(model_str=text).model_to_string() != ours().text:
-        raise SystemExit("the models differ")
-    pairs = [(timed(bare), timed(ours)) for _ in range(asked.runs)]
-    print(f"training: {asked.rows:,} rows, {FEATURES} features, 100 trees, the same bytes from both")
-    for name, place in (("lightgbm.train", 0), ("tasks.training.fit", 1)):
-        print(
-            f"  {name:20} {min(pair[place][0] for pair in pairs):6.2f} s, of processors "
-            f"{min(pair[place][1] for pair in pairs):6.2f} s"
-        )
-    ratios = [min(pair[1][of] for pair in pairs) / min(pair[0][of] for pair in pairs) for of in (0, 1)]
-    print(f"  ratio {ratios[0]:.3f} by the clock, {ratios[1]:.3f} by processors (at most {MOST})")
+    data = lgb.Dataset(
+        matrix,
+        examples.labels,
+        feature_name=list(examples.names),
+        categorical_feature=[FEATURES - 1],
+        params=settings,
+    ).construct()
+    train, fold = (data.subset(np.flatnonzero(rows)) for rows in (~examples.fold, examples.fold))
+    stop = [lgb.early_stopping(50, verbose=False)]
+    booster = lgb.train(settings, train, 100, valid_sets=[fold], valid_names=["fold"], callbacks=stop)
+    return str(booster.model_to_string(num_iteration=booster.best_iteration))
 
 
 def retrain_by_step(surface: str, home: Path) -> None:
