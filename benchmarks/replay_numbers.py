@@ -22,7 +22,7 @@ import pandas as pd
 from benchmarks.replay_memory import enlarge, make_home
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.segments import ALL, segment_column
-from tasks.replay.compared import Compared
+from tasks.replay.compared import ComparedPolicies
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import EntrantVersions
 from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
@@ -66,7 +66,7 @@ def main() -> None:
         (one.subject.name, one.segment) for one in found.measured if one.subject.name in evaluation.metrics
     }
     columns = {(name, None if segment == ALL else segment_column(segment)) for name, segment in views}
-    compared = Compared(test.log, test.policy.slates, test.baseline.slates)
+    compared = ComparedPolicies(test.log, test.policy.slates, test.baseline.slates)
     sums = count_sums(compared, ((evaluation.metrics[name], column) for name, column in columns))
     arrays, metrics = distinct_arrays(_columns(test)), len({name for name, _ in columns})
     kept = sum(map(len, arrays))
@@ -81,7 +81,7 @@ def main() -> None:
     print(f"  the sums are {sums.total / kept:.2f} times the columns")
 
 
-def count_sums(compared: Compared, views: Iterable[tuple[Metric, str | None]]) -> Held:
+def count_sums(compared: ComparedPolicies, views: Iterable[tuple[Metric, str | None]]) -> Held:
     """Count the sums of metrics, each on the whole (None) or by a column's values."""
     counts = np.zeros(3, dtype=np.int64)
     for metric, column in views:

@@ -39,7 +39,7 @@ from tasks.datasets.world.feed import draw_batch, draw_requests
 from tasks.datasets.world.generate import START
 from tasks.datasets.world.tables import shown_of, user_ids
 from tasks.datasets.world.truth import chances, probabilities
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal
@@ -152,13 +152,13 @@ def replayed(week: Week) -> ReplayedWeights:
     log = candidate_log(frame, LogReading(links, examination=curve))
     predictions = dict(zip(TERMS, week.heads.T, strict=True))
 
-    def slates(weights: Weights) -> Slates:
+    def slates(weights: Weights) -> PolicySlates:
         scores = (week.heads @ np.array([weights[term] for term in TERMS])).reshape(-1, week.size)
         best = np.argsort(-scores, axis=1, kind="stable")[:, :SLOTS]
         slot = np.zeros(scores.shape, dtype=np.int64)
         np.put_along_axis(slot, best, np.arange(1, SLOTS + 1), axis=1)
         # a prediction is one at the first position: where it was shown it would be another
-        return Slates("weights", slot.ravel(), predictions, where_shown=predictions)
+        return PolicySlates("weights", slot.ravel(), predictions, where_shown=predictions)
 
     buy, hide, report = (Metric(MetricKind.PREDICTED, TERMS[i]) for i in (BUY, HIDE, REPORT))
     bounds = (

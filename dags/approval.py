@@ -29,7 +29,7 @@ from tasks.contracts.durations import describe_duration
 from tasks.errors import ContractError, GateRefused, StoreError
 
 if TYPE_CHECKING:
-    from tasks.promotion.moves.rules import Support
+    from tasks.promotion.moves.rules import PromotionSupport
 
 _POLICY = ExceptionRetryPolicy(
     rules=[
@@ -153,10 +153,10 @@ class Approval(ApprovalOperator):
         if event.get("error_type") != "timeout":
             raise StoreError(f"Airflow could not wait for an answer for {self.role}: {event['error']}")
         from tasks.promotion.moves import answers
-        from tasks.promotion.moves.approvals import Question
+        from tasks.promotion.moves.approvals import ReviewRequest
 
         waited = self.response_timeout or timedelta()
-        question = Question(self.role, int(self.case["release"]), str(self.case["evidence"]), run)
+        question = ReviewRequest(self.role, int(self.case["release"]), str(self.case["evidence"]), run)
         answers.time_out(open_workspace(self.surface), question, waited=waited)
         raise GateRefused(
             f"Nobody answered for {self.role} within {describe_duration(waited)} (promotion.answer_within)"
@@ -165,9 +165,9 @@ class Approval(ApprovalOperator):
 
 def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
     from tasks.promotion.moves import answers
-    from tasks.promotion.moves.approvals import Answer
+    from tasks.promotion.moves.approvals import Review
 
-    answer = Answer(role, reply.by, reply.approves, reply.evidence, reply.why)
+    answer = Review(role, reply.by, reply.approves, reply.evidence, reply.why)
     answers.answer(open_workspace(surface), answer, release=reply.release, run=run)
 
 
@@ -188,12 +188,12 @@ def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> s
     )
 
 
-def support(params: Mapping[str, Any]) -> "Support":
+def support(params: Mapping[str, Any]) -> "PromotionSupport":
     """Return what the form asks for a promotion with; some surfaces have no stage or override."""
-    from tasks.promotion.moves.rules import Support
+    from tasks.promotion.moves.rules import PromotionSupport
 
     names = ("experiment", "waiver", "override", "stage")
-    return Support(**{name: params.get(name) or None for name in names})
+    return PromotionSupport(**{name: params.get(name) or None for name in names})
 
 
 def _form(version: int | None = None, evidence: str | None = None) -> dict[str, Param]:

@@ -25,7 +25,7 @@ from tasks.errors import ContractError, EquipoiseError, StoreError
 if TYPE_CHECKING:
     from fastapi import FastAPI, Request
 
-    from tasks.promotion.pages.overview_page import Card, Question
+    from tasks.promotion.pages.overview_page import Card, PendingApproval
     from tasks.stores.workspace import Workspace
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ def _readable_surfaces(user: Any, session: Any) -> dict[str, str]:
     return {name: dag for name, dag in dags.items() if dag in known}
 
 
-def _questions(surface: str, user: Any, session: Any) -> "list[Question]":
+def _questions(surface: str, user: Any, session: Any) -> "list[PendingApproval]":
     """Return the approvals of a surface that wait, oldest first; none where this user may not see them."""
     from airflow.api_fastapi.app import get_auth_manager
     from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity, DagDetails
@@ -140,7 +140,7 @@ def _questions(surface: str, user: Any, session: Any) -> "list[Question]":
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
-    from tasks.promotion.pages.overview_page import Question
+    from tasks.promotion.pages.overview_page import PendingApproval
 
     dag = dag_of(surface, "promote")
     details, entity = DagDetails(id=dag), DagAccessEntity.HITL_DETAIL
@@ -156,7 +156,7 @@ def _questions(surface: str, user: Any, session: Any) -> "list[Question]":
         .order_by(HITLDetail.created_at)
     )
     return [
-        Question(
+        PendingApproval(
             subject=one.subject,
             since=one.created_at,
             reviewers=tuple(reviewer["name"] for reviewer in one.assigned_users),
@@ -170,7 +170,7 @@ def _step_page(step: Any) -> str:
     return "/".join(("dags", step.dag_id, "runs", quote(step.run_id, safe=""), "tasks", step.task_id))
 
 
-def _cards(asked: "dict[str, list[Question]]") -> "list[Card]":
+def _cards(asked: "dict[str, list[PendingApproval]]") -> "list[Card]":
     from tasks.promotion import overview
     from tasks.promotion.pages.overview_page import Card
 

@@ -87,7 +87,7 @@ def move(
     from tasks.pipeline import recheck
     from tasks.promotion.moves import case as promotion_case
     from tasks.promotion.moves import promote
-    from tasks.promotion.moves.rules import Mover
+    from tasks.promotion.moves.rules import Actor
     from tasks.stores.workspace import parse_instant
 
     workspace, run = open_workspace(surface), dag_run.run_id
@@ -96,7 +96,7 @@ def move(
         workspace,
         release=made["release"],
         why=params["why"],
-        by=Mover(approvers, run),
+        by=Actor(approvers, run),
         judge=partial(recheck, as_of=parse_instant(made["as_of"])),
         support=support(params),
     )

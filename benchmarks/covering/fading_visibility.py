@@ -18,7 +18,7 @@ from benchmarks.covering.interval import Interval
 from tasks import columns as c
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.datasets.world.logging_policy import place
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 
@@ -64,8 +64,8 @@ def _interval(rng: np.random.Generator, requests: int = 1200) -> Iterator[Interv
     believed = _chance(signal + 0.5 * rng.normal(size=shape))
     rank = (-believed).argsort(axis=1).argsort(axis=1) + 1
     said = {"click": believed.ravel()}
-    release = Slates("release", np.where(rank <= len(LOOKS), rank, 0).ravel(), said, said)
-    logged = Slates("logged order", slot.ravel(), follows_log=True)
+    release = PolicySlates("release", np.where(rank <= len(LOOKS), rank, 0).ravel(), said, said)
+    logged = PolicySlates("logged order", slot.ravel(), follows_log=True)
     (measured,) = Replay(log, release).measure(Metric(MetricKind.RATE, "click"), release, logged, ())
     if measured.relative is not None and not measured.reason:
         true = _rate(release, chance) / _rate(logged, chance) - 1
@@ -76,6 +76,6 @@ def _chance(signal: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(2.0 - signal)))
 
 
-def _rate(slates: Slates, chance: Floats) -> float:
+def _rate(slates: PolicySlates, chance: Floats) -> float:
     looks = np.where(slates.slot > 0, LOOKS[np.maximum(slates.slot, 1) - 1], 0.0)
     return float((looks * chance.ravel()).sum() / looks.sum())

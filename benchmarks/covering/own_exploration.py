@@ -20,7 +20,7 @@ from tasks import columns as c
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.ranking.decide import Decision, decide
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import with_fresh_draws
@@ -49,15 +49,15 @@ class World:
 
     log: pd.DataFrame
     chance: Floats
-    release: Slates
-    champion: Slates
+    release: PolicySlates
+    champion: PolicySlates
 
     def measure(self, log: pd.DataFrame | None = None) -> Replay:
         """Return the replay of the log, or of one that says something else."""
         reading = LogReading({"click": ("click",)}, examination=LOOKS)
         return Replay(candidate_log(self.log if log is None else log, reading), self.release)
 
-    def truth(self, slates: Slates) -> float:
+    def truth(self, slates: PolicySlates) -> float:
         """Return what a look of some slots leads to."""
         looks = np.where(slates.slot > 0, LOOKS[np.maximum(slates.slot, 1) - 1], 0.0)
         return float((looks * self.chance).sum() / looks.sum())
@@ -92,7 +92,7 @@ def world(seed: int, *, requests: int = 800, slate: SlateSpec = SLATE) -> World:
     )
     anew = with_fresh_draws(log)
     release, champion = (
-        Slates(name, _decide(anew, each, slate).slate_position.astype(np.int64), said, said)
+        PolicySlates(name, _decide(anew, each, slate).slate_position.astype(np.int64), said, said)
         for name, each in (("release", ours), ("champion", theirs))
         for said in ({"click": each},)
     )

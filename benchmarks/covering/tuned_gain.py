@@ -19,7 +19,7 @@ from benchmarks.covering.interval import Interval
 from tasks.contracts import UtilitySpec
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.datasets.world.logging_policy import place
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.tuning.goal import Axis, GoalMeter, ReplayedWeights, WeightGoal
@@ -93,8 +93,8 @@ def _measured(rng: np.random.Generator) -> ReplayedWeights:
     log = candidate_log(_frame(candidates, rng), LogReading({"click": ("click",)}, examination=CURVE))
     predictions = {"click": candidates.click, "hide": candidates.hide}
 
-    def slates(weights: Weights) -> Slates:
-        return Slates("weights", candidates.slots(weights), predictions)
+    def slates(weights: Weights) -> PolicySlates:
+        return PolicySlates("weights", candidates.slots(weights), predictions)
 
     current = slates(SPACE.current)
     goal = WeightGoal((Axis(Metric(MetricKind.PREDICTED, "click"), 1, None),), ())

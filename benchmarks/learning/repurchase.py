@@ -14,7 +14,7 @@ from tasks.datasets.complete_journey import import_complete_journey
 from tasks.evaluation.figures import TaskFigures
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
-from tasks.release.judges import Judges
+from tasks.release.judges import FactorModelBuilder
 from tasks.release.parts import pin_trained, release_files
 from tasks.release.release_days import ReleaseDays
 from tasks.release.trained import Trained
@@ -76,7 +76,7 @@ def _measured(workspace: Workspace, snapshot: str) -> TaskFigures:
     labelled = LabelStore(workspace.store, NAME).snapshot(snapshot)
     days = labelled.days().column("ds").to_pylist()
     slices = plan_slices(workspace.contracts, labelled.as_of, days, tasks=[PARENT, TASK])
-    judges = Judges(workspace, labelled, slices, None).of(pins)
+    judges = FactorModelBuilder(workspace, labelled, slices, None).of(pins)
     judged = {task: release_files(workspace, registry, judge.chain) for task, judge in judges.items()}
     release_days = ReleaseDays(workspace, labelled, slices.tasks, judged=judged)
     files = release_files(workspace, registry, pins)

@@ -19,7 +19,7 @@ from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.evidence import ValidationEvidence
-from tasks.evaluation.release_evidence import Runs
+from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import ChampionComparison, Measured, ShadowComparison
 from tasks.evaluation.subjects import RATCHET
 from tasks.evaluation.verdicts import Verdict
@@ -30,12 +30,12 @@ from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, report_metrics
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.orders import baseline_order
 from tasks.replay.shadow import compare
 from tasks.replay.slates import Scored, TestSlice
 
-_NO_RUN = Runs("", "", "", "")
+_NO_RUN = EvidenceRuns("", "", "", "")
 _MEASURED = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})
 
 
@@ -67,7 +67,7 @@ class _Heads:
 class Judged:
     """What the gate says of a release, and every figure of its replay."""
 
-    baseline: Slates
+    baseline: PolicySlates
     decision: Decision
     verdicts: tuple[Verdict, ...]
     measured: Sequence[Measured]
@@ -139,7 +139,7 @@ class Gate:
         """Return a release's slates, predictions and policy as the simulation reads them."""
         data, policy = self.data, candidate.policy
         outcomes = {c.probability(term): np.ones(len(data.candidates)) for term in policy.terms}
-        slates = Slates(
+        slates = PolicySlates(
             name=candidate.name,
             slot=candidate.slot,
             predictions={
@@ -158,13 +158,13 @@ class Gate:
         )
         return Scored(slates, frame, candidate.predictions, policy)
 
-    def _champion_of(self, candidate: Candidate) -> Slates:
+    def _champion_of(self, candidate: Candidate) -> PolicySlates:
         """Return the slates of the world's champion, or of a release's own."""
         if candidate.champion is None:
             return self.champion.slates
         return replace(self.champion.slates, slot=candidate.champion)
 
-    def _evaluate(self, ours: Scored, baseline: Slates, *, stepped: bool) -> Findings:
+    def _evaluate(self, ours: Scored, baseline: PolicySlates, *, stepped: bool) -> Findings:
         """Replay a release; of a fourth step the world's champion is that of four promotions ago."""
         anchors = {RATCHET: self.champion.slates} if stepped else {}
         evaluation = _Judged(self.contracts, self.test.log, ours.slates, baseline, anchors)

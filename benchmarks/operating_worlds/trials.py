@@ -33,7 +33,7 @@ from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.subjects import NO_THRESHOLD, Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Promote, decide_release
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 
 _OF_TRUTH: Final = (MetricKind.RATE, MetricKind.NDCG, MetricKind.OBSERVED_UTILITY)
 
@@ -153,7 +153,7 @@ class Truth:
     data: ScoredSlice
     utility: Floats
 
-    def levels(self, slates: Slates) -> dict[str, float]:
+    def levels(self, slates: PolicySlates) -> dict[str, float]:
         """Return the true rate of each task in a policy's slots."""
         weights = looks(slates.slot)
         return {task: weighted_mean(self.of(task), weights) for task in self.data.tasks}
@@ -184,7 +184,7 @@ class Truth:
         ours, theirs = (weigh(slot) for slot in (candidate.slot, judged.baseline.slot))
         return change(weighted_mean(values, ours, within), weighted_mean(values, theirs, within))
 
-    def _values(self, measured: Measured, candidate: Candidate, baseline: Slates) -> Floats:
+    def _values(self, measured: Measured, candidate: Candidate, baseline: PolicySlates) -> Floats:
         """Return the truth of a metric by row; a logged order has no weights, so the release's own count."""
         if measured.subject.metric != MetricKind.OBSERVED_UTILITY:
             return self.of(measured.subject.task)

@@ -56,7 +56,7 @@ MODULES: Final = (
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallResult:
     """What a call came to: its result as plain data, and its exit code."""
 
     call: Call
@@ -105,19 +105,19 @@ def parse(argv: Sequence[str] | None) -> Call:
     raise SystemExit(call)
 
 
-def answer(argv: Sequence[str] | None) -> Answer:
+def answer(argv: Sequence[str] | None) -> CallResult:
     """Do what was typed."""
     return answer_call(parse(argv))
 
 
-def answer_call(call: Call) -> Answer:
+def answer_call(call: Call) -> CallResult:
     """Run a command that was read."""
     result = call.run()
-    return Answer(call, as_plain(result), 0 if call.command.passed(result) else 1)
+    return CallResult(call, as_plain(result), 0 if call.command.passed(result) else 1)
 
 
 def main(
-    argv: Sequence[str] | None = None, *, answer: Callable[[Sequence[str] | None], Answer] = answer
+    argv: Sequence[str] | None = None, *, answer: Callable[[Sequence[str] | None], CallResult] = answer
 ) -> int:
     """Run one command; return its exit code. What it writes is not for everybody on this machine."""
     open_closed_streams()

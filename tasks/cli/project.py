@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tasks.cli import program
-from tasks.cli.program import Answer
+from tasks.cli.program import CallResult
 from tasks.errors import EquipoiseError
 from tasks.stores.projects import ProjectRun
 from tasks.stores.store import home_folder
@@ -37,13 +37,13 @@ def without_empty(words: Sequence[str]) -> list[str]:
     return [word for word in words if not (word.startswith("--") and word.endswith("="))]
 
 
-def _answer(argv: Sequence[str] | None) -> Answer:
+def _answer(argv: Sequence[str] | None) -> CallResult:
     run = ProjectRun.from_environment(home_folder())
     answer = program.answer(argv) if run is None else _record(run, argv)
     return replace(answer, code=0)
 
 
-def _record(run: ProjectRun, argv: Sequence[str] | None) -> Answer:
+def _record(run: ProjectRun, argv: Sequence[str] | None) -> CallResult:
     try:
         call = program.parse(argv)
         run.begin(call.command.name, call.arguments["parent_run"])

@@ -13,7 +13,7 @@ from tasks.errors import ContractError
 
 if TYPE_CHECKING:
     from tasks.promotion.moves.approve import ApproveResult
-    from tasks.promotion.moves.promote import Judge, MoveResult
+    from tasks.promotion.moves.promote import GateEvaluator, MoveResult
     from tasks.stores.workspace import Workspace
 
 _releases = CommandGroup("Releases")
@@ -46,9 +46,9 @@ def approve(  # noqa: PLR0913 - options, not what a caller hands on
     """Answer for a role, under the account that you are logged in as, where the surface allows it."""
     from tasks.promotion.moves import approve
     from tasks.promotion.moves.approve import Reply
-    from tasks.promotion.moves.rules import Support
+    from tasks.promotion.moves.rules import PromotionSupport
 
-    reply = Reply(role, why, not reject, evidence, Support(override=override, stage=stage))
+    reply = Reply(role, why, not reject, evidence, PromotionSupport(override=override, stage=stage))
     return approve.run(workspace, reply, release=ref, by=approve.account_name(), judge=_judge(as_of))
 
 
@@ -68,9 +68,9 @@ def promote(  # noqa: PLR0913 - options, not what a caller hands on
     """Make a release the champion, or the canary, where its gates allow it and its reviewers approved."""
     person = _person(by)
     from tasks.promotion.moves import promote
-    from tasks.promotion.moves.rules import Mover, Support
+    from tasks.promotion.moves.rules import Actor, PromotionSupport
 
-    support, mover = Support(experiment, waiver, override, stage), Mover(person)
+    support, mover = PromotionSupport(experiment, waiver, override, stage), Actor(person)
     return _moved(
         promote.run(workspace, release=ref, why=why, by=mover, judge=_judge(as_of), support=support)
     )
@@ -90,7 +90,7 @@ def rollback(
     return _moved(rollback.run(workspace, why=why, by=person, to=to))
 
 
-def _judge(as_of: datetime | None) -> "Judge":
+def _judge(as_of: datetime | None) -> "GateEvaluator":
     from tasks.pipeline import recheck
 
     return partial(recheck, as_of=as_of)

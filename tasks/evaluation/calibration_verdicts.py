@@ -54,7 +54,7 @@ _LEAST: Final = 1e-12
 """Least inflation, as a share of the count: so that an interval of one point divides by more than 0."""
 
 
-class Standing(StrEnum):
+class CalibrationStatus(StrEnum):
     """What a segment's calibration is known to be."""
 
     CALIBRATED = "calibrated"
@@ -86,7 +86,7 @@ class Calibration:
     A cost that is off alone is a family of one.
     """
 
-    standing: Standing
+    standing: CalibrationStatus
     p_value: float
     adjusted: float
     family: int
@@ -141,7 +141,7 @@ def _judge_cost(segment: SegmentRatio, high: float) -> Calibration | None:
     """Judge a cost on the whole alone; None where it is none, or not off."""
     count, predicted = _effective_counts(segment)
     p = _chance_of_more(count, high * predicted)
-    return Calibration(Standing.OFF, p, p, 1) if segment.cost and p <= HARM_LEVEL else None
+    return Calibration(CalibrationStatus.OFF, p, p, 1) if segment.cost and p <= HARM_LEVEL else None
 
 
 def _chance_of_more(count: float, expected: float) -> float:
@@ -193,8 +193,8 @@ def _effective_counts(segment: SegmentRatio) -> tuple[float, float]:
     return count, count / ratio.value
 
 
-def _judge_standing(ratio: Estimate, low: float, high: float, *, off: bool) -> Standing:
+def _judge_standing(ratio: Estimate, low: float, high: float, *, off: bool) -> CalibrationStatus:
     if off:
-        return Standing.OFF
+        return CalibrationStatus.OFF
     inside = ratio.known and low <= ratio.low and ratio.high <= high
-    return Standing.CALIBRATED if inside else Standing.INCONCLUSIVE
+    return CalibrationStatus.CALIBRATED if inside else CalibrationStatus.INCONCLUSIVE

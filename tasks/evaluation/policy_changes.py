@@ -22,7 +22,7 @@ class SlateRuleChange(Section):
     after: str | None
 
 
-class Mover(Section):
+class ValueChange(Section):
     """The candidates with one value of a column under both policies.
 
     ``up``, ``down``: how many get a better or a worse place; off the slate is the worst. ``before``,
@@ -99,7 +99,7 @@ class PolicyDiff(Document):
     users: int
     slate_rules: tuple[SlateRuleChange, ...]
     replaced: Estimate
-    movers: tuple[Mover, ...]
+    movers: tuple[ValueChange, ...]
     negatives: tuple[NegativesChange, ...]
     examples: tuple[ExampleRequest, ...]
     rule: str

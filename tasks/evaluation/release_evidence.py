@@ -49,7 +49,7 @@ class ConflictEvidence(Section):
     at_top: tuple[TopOverlap, ...]
 
 
-class JudgeEvidence(Section):
+class FactorModelEvidence(Section):
     """The factor of a parent that a task's joint was fitted and measured with, and the days it is made of."""
 
     task: str
@@ -96,7 +96,7 @@ class ReleaseEvidence(Document):
     proxies: tuple[ProxyEvidence, ...]
     conflicts: ConflictEvidence | None
     refit: RefitEvidence | None
-    judges: tuple[JudgeEvidence, ...] = ()
+    judges: tuple[FactorModelEvidence, ...] = ()
     unjudged: dict[str, str] = Field(default_factory=dict)
     inputs: tuple[HeadInputs, ...] = ()
     description: str
@@ -129,7 +129,7 @@ class TermEvidence(Section):
 
 
 @dataclass(frozen=True)
-class Runs:
+class EvidenceRuns:
     """The MLflow runs that hold the evidence of a release, by the step that wrote it."""
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -163,7 +163,7 @@ class GateEvidence(Document):
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
     gates: tuple[Verdict, ...]
-    runs: Runs
+    runs: EvidenceRuns
     calibration_in_slots: dict[str, Estimate]
     sensitivity: tuple[TermEvidence, ...]
     manifest: dict[str, JsonValue] = Field(repr=False)

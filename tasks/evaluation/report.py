@@ -52,7 +52,7 @@ from tasks.evaluation.verdicts import Estimate
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _MeasuredRows:
     """Checked observations with the clusters that are resampled."""
 
     outcomes: Floats
@@ -63,7 +63,7 @@ class _Rows:
     resampler: Resampler
 
     @classmethod
-    def of(cls, observations: Observations, *, binary: bool, seed: int, replicates: int) -> "_Rows":
+    def of(cls, observations: Observations, *, binary: bool, seed: int, replicates: int) -> "_MeasuredRows":
         check = check_binary if binary else check_rows
         y, p, w = check(observations.outcomes, observations.predictions, observations.weights)
         who = cluster_rows(observations.users, observations.requests)
@@ -118,7 +118,7 @@ def binary_report(observations: Observations, *, seed: int = 0, replicates: int 
     >>> {row.subject.metric: row.estimate.value for row in rows}["calibration_ratio"]
     1.25
     """
-    rows = _Rows.of(observations, binary=True, seed=seed, replicates=replicates)
+    rows = _MeasuredRows.of(observations, binary=True, seed=seed, replicates=replicates)
     y, p, w, who = rows.outcomes, rows.predictions, rows.weights, rows.who
     columns = [w * row_losses(y, p), w * y, w * p, w]
     groups, ordered = list(group_by_segment(observations.segments, y.size)), SortedRows.of(y, p, w)
@@ -151,7 +151,7 @@ def value_report(observations: Observations, *, seed: int = 0, replicates: int =
     >>> {row.subject.metric: row.estimate.value for row in rows}
     {'rmse': 1.0, 'mae': 1.0, 'mean_ratio': 1.0, 'mean_prediction': 2.0}
     """
-    rows = _Rows.of(observations, binary=False, seed=seed, replicates=replicates)
+    rows = _MeasuredRows.of(observations, binary=False, seed=seed, replicates=replicates)
     y, p, w = rows.outcomes, rows.predictions, rows.weights
     columns = [w * (y - p) ** 2, w * np.abs(y - p), w * y, w * p, w]
     return _report_sums(rows, columns, _VALUE_METRICS, observations.segments)
@@ -171,14 +171,14 @@ def quantile_report(
     >>> {row.subject.metric: row.estimate.value for row in rows}
     {'pinball_loss': 0.5, 'coverage': 0.5}
     """
-    rows = _Rows.of(observations, binary=False, seed=seed, replicates=replicates)
+    rows = _MeasuredRows.of(observations, binary=False, seed=seed, replicates=replicates)
     y, q, w = rows.outcomes, rows.predictions, rows.weights
     columns = [w * pinball_losses(y, q, quantile), w * (y <= q), w]
     return _report_sums(rows, columns, _QUANTILE_METRICS, observations.segments)
 
 
 def _report_sums(
-    rows: _Rows,
+    rows: _MeasuredRows,
     columns: list[Floats],
     metrics: Mapping[str, Statistic],
     segments: Mapping[str, npt.ArrayLike],
@@ -213,7 +213,9 @@ def ranking_report(
     >>> {row.subject.metric: round(float(row.estimate.value), 5) for row in rows}
     {'auc_by_request': 0.0, 'ndcg': 0.63093, 'naive_ndcg': 0.63093}
     """
-    rows = _Rows.of(replace(observations, weights=None), binary=True, seed=seed, replicates=replicates)
+    rows = _MeasuredRows.of(
+        replace(observations, weights=None), binary=True, seed=seed, replicates=replicates
+    )
     y, s, known = rows.outcomes, rows.predictions, observations.examination
     examination = np.ones(y.size) if known is None else np.asarray(known, dtype=np.float64)
     placed = np.flatnonzero(~np.isnan(examination))

@@ -150,7 +150,7 @@ def pooled_auc(outcomes: Floats, scores: Floats) -> float:
 
 
 @dataclass(frozen=True)
-class _Scored:
+class _ScoredFeature:
     """A score of one feature with its AUCs on the rows that choose it."""
 
     feature: SingleFeature
@@ -158,13 +158,13 @@ class _Scored:
     auc_by_request: float
 
 
-def _score_feature(rows: FeatureRows, column: int, requests: Codes) -> Iterator[_Scored]:
+def _score_feature(rows: FeatureRows, column: int, requests: Codes) -> Iterator[_ScoredFeature]:
     """Measure every score of a feature; one that falls ranks as the rising one turned round."""
     name, values = rows.names[column], rows.matrix[:, column]
     if name in rows.categorical:
         means = _mean_outcomes(values, rows.outcomes)
         scores = _cross_fitted(values, rows.outcomes, requests)
-        yield _Scored(
+        yield _ScoredFeature(
             SingleFeature(name, means=means),
             pooled_auc(rows.outcomes, scores),
             request_pairs(rows.outcomes, scores, requests).auc,
@@ -175,8 +175,8 @@ def _score_feature(rows: FeatureRows, column: int, requests: Codes) -> Iterator[
         scores = rising.scores(values)
         auc = pooled_auc(rows.outcomes, scores)
         inside = request_pairs(rows.outcomes, scores, requests).auc
-        yield _Scored(rising, auc, inside)
-        yield _Scored(replace(rising, rising=False), 1 - auc, 1 - inside)
+        yield _ScoredFeature(rising, auc, inside)
+        yield _ScoredFeature(replace(rising, rising=False), 1 - auc, 1 - inside)
 
 
 def _cross_fitted(codes: Floats, outcomes: Floats, requests: Codes) -> Floats:

@@ -15,7 +15,7 @@ from tasks.contracts import UtilitySpec
 from tasks.errors import StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
-from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence, Runs
+from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, Hold, Promote
@@ -24,7 +24,7 @@ from tasks.promotion.pages.decision_part import count_worths, list_movers
 from tasks.promotion.pages.dossier import Dossier, SlotUtility
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.readiness.checklist import readiness_lines
-from tasks.promotion.readiness.facts import Judgement, ReadinessLine, Standing, StandingRelease
+from tasks.promotion.readiness.facts import Judgement, ReadinessFacts, ReadinessLine, StandingRelease
 from tasks.promotion.readiness.standing import judged_before, read_audit
 from tasks.release.reader import ReleaseReader
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
@@ -49,7 +49,7 @@ class Documents:
     later_validation: ValidationEvidence | None
 
     @classmethod
-    def read(cls, home: Path, runs: Runs) -> "Documents":
+    def read(cls, home: Path, runs: EvidenceRuns) -> "Documents":
         """Read the documents of these runs."""
         return cls(
             Store.open(home).runs.read_evidence(runs.validation, ValidationEvidence),
@@ -74,7 +74,7 @@ class Judged:
 
 
 def compose_dossier(
-    reader: ReleaseReader, release: int, runs: Runs, documents: Documents, judged: Judged
+    reader: ReleaseReader, release: int, runs: EvidenceRuns, documents: Documents, judged: Judged
 ) -> Dossier:
     """Compose the dossier of a release.
 
@@ -168,7 +168,7 @@ def mlflow_pages(workspace: Workspace) -> MlflowPages:
 
 
 def _readiness(
-    reader: ReleaseReader, release: int, runs: Runs, documents: Documents, judged: Judged
+    reader: ReleaseReader, release: int, runs: EvidenceRuns, documents: Documents, judged: Judged
 ) -> tuple[ReadinessLine, ...]:
     """Read the readiness of the surface by this release, as its gates just found it."""
     workspace = reader.workspace
@@ -180,7 +180,7 @@ def _readiness(
         judgement=Judgement("", tuple(judged.verdicts), documents.validation, documents.simulation, runs),
         judged_before=judged_before(workspace, release, judged.verdicts),
     )
-    return readiness_lines(Standing(workspace.contracts, standing, read_audit(workspace)))
+    return readiness_lines(ReadinessFacts(workspace.contracts, standing, read_audit(workspace)))
 
 
 def list_overrides(workspace: Workspace, release: int) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from tasks.contracts import Contracts, canonical, digest
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
-from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence, Runs
+from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import Hold, decide_release
@@ -90,7 +90,7 @@ class _Gated:
 
     reader: ReleaseReader
     release: int
-    runs: Runs
+    runs: EvidenceRuns
     documents: Documents
     as_of: datetime
     override: str
@@ -140,7 +140,7 @@ def run(
     """
     reader = steps.reader or ReleaseReader(workspace)
     registry, part = reader.registry, reader.part(release)
-    runs = Runs(
+    runs = EvidenceRuns(
         steps.validation, registry.run_id(part), steps.simulation, steps.shadow, steps.later_validation
     )
     manifest = reader.manifest(release)
@@ -181,7 +181,7 @@ def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> N
 
 
 def _dossier(
-    reader: ReleaseReader, release: int, runs: Runs, documents: Documents, judged: datetime
+    reader: ReleaseReader, release: int, runs: EvidenceRuns, documents: Documents, judged: datetime
 ) -> Dossier:
     workspace, manifest = reader.workspace, reader.manifest(release)
     gates = workspace.contracts.surface.gates
@@ -241,7 +241,7 @@ def _description(documents: Documents, evidence: GateEvidence) -> str:
     )
 
 
-def _gather(as_of: datetime, runs: Runs, documents: Documents, contracts: Contracts) -> Evidence:
+def _gather(as_of: datetime, runs: EvidenceRuns, documents: Documents, contracts: Contracts) -> Evidence:
     return Evidence(
         as_of=as_of,
         runs=runs,
@@ -274,7 +274,7 @@ def _judge_beside(
     reader: ReleaseReader,
     release: int,
     champion: int | None,
-    runs: Runs,
+    runs: EvidenceRuns,
     recipes: Sequence[RecipePair] | None,
 ) -> tuple[Verdict, ...]:
     """Judge what newer rows alone may have gained, and where the weights stand on a front."""

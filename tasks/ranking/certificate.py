@@ -159,12 +159,12 @@ def certify(
     >>> certify(slates, sets, kept=kept, position=position, drawn=drawn).describe(0)
     [{'rule': 'length', 'wanted': 3, 'got': 2, 'available': 3, 'dropped': 0, 'kept_out': {'max_per:by': 1}}]
     """
-    rows = _Rows(sets, kept, position > 0, drawn)
+    rows = _CandidateRows(sets, kept, position > 0, drawn)
     return Certificates(sets.request_ids, tuple(rule for one in slates for rule in rows.count(one)))
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _CandidateRows:
     """All candidates: whose they are, which were left, have a slot, were drawn; shape [rows]."""
 
     sets: CandidateSets

@@ -23,10 +23,10 @@ from tasks.labels.snapshot import Snapshot
 from tasks.ranking.scoring import Scorer
 from tasks.release.description import describe
 from tasks.release.inputs import release_inputs
-from tasks.release.judges import Judge
+from tasks.release.judges import FactorModels
 from tasks.release.packaging import PackagedRelease, package_release
 from tasks.release.parts import Pins, release_files
-from tasks.release.refit import Compared, calibrated_on, refit_shifts
+from tasks.release.refit import ScoredRelease, calibrated_on, refit_shifts
 from tasks.release.release_days import ReleaseDays, read_examination
 from tasks.release.reports import Reports
 from tasks.release.staging import requirements
@@ -73,7 +73,7 @@ class Wanted:
     backfilled: bool
     kept: Mapping[str, str]
     unrepeated: Mapping[str, str]
-    judges: Mapping[str, Judge] = field(default_factory=dict)
+    judges: Mapping[str, FactorModels] = field(default_factory=dict)
     tested: Tested | None = None
 
     @property
@@ -186,8 +186,8 @@ class _Making:
         shifts = refit_shifts(
             reports.release_days,
             days,
-            tested=Compared(reports.scores, calibrated_on(self.registry, tested.pins)),
-            served=Compared(
+            tested=ScoredRelease(reports.scores, calibrated_on(self.registry, tested.pins)),
+            served=ScoredRelease(
                 reports.release_days.scores(served), calibrated_on(self.registry, self.wanted.pins)
             ),
         )
@@ -271,7 +271,7 @@ RELEASE: Final = ModelStep[Wanted, ReleaseEvidence](
 )
 
 
-def _versions(judge: Judge) -> list[list[object]]:
+def _versions(judge: FactorModels) -> list[list[object]]:
     return [[part.name, part.version, part.sha256] for pair in judge.chain.values() for part in pair]
 
 

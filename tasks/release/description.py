@@ -9,7 +9,7 @@ from tasks.contracts.slate import Condition
 from tasks.contracts.training import HeadKind
 from tasks.contracts.utility import PolicyContext, Weight
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.release_evidence import JudgeEvidence
+from tasks.evaluation.release_evidence import FactorModelEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.reports.numbers import format_estimate
 from tasks.stores.manifest import Manifest
@@ -33,7 +33,7 @@ def describe(
     utility: UtilitySpec,
     figures: Sequence[TaskFigures],
     *,
-    judges: Sequence[JudgeEvidence] = (),
+    judges: Sequence[FactorModelEvidence] = (),
 ) -> str:
     """Describe a release.
 
@@ -97,7 +97,7 @@ def _figures(figures: TaskFigures) -> list[str]:
     return [figures.task, of_it if of_it == _UNKNOWN else f"{name}{of_it}", ratio, *counts]
 
 
-def _judge(judge: JudgeEvidence) -> str:
+def _judge(judge: FactorModelEvidence) -> str:
     model = _link(judge.model.name, judge.model.version, f"{judge.model.name} version {judge.model.version}")
     return f"The joint of {judge.task} is judged with {model}, trained up to {judge.slices['train'][1]}."
 

@@ -20,7 +20,7 @@ from typing import Final
 from tasks.calibration import step as calibrate
 from tasks.errors import DataError
 from tasks.evaluation.evidence import PinnedModel
-from tasks.evaluation.release_evidence import JudgeEvidence
+from tasks.evaluation.release_evidence import FactorModelEvidence
 from tasks.labels.snapshot import Snapshot
 from tasks.release.parts import Pins, pin_trained, read_head_plan
 from tasks.release.trained import Trained
@@ -37,7 +37,7 @@ _MULTIPLIED: Final = ("binary", "value")
 
 
 @dataclass(frozen=True)
-class Judge:
+class FactorModels:
     """What a task's joint is judged with: the factors of its whole chain, or why there are none.
 
     ``made`` : the parents whose factors were made to judge; the others are those that are tested.
@@ -47,11 +47,11 @@ class Judge:
     made: tuple[str, ...] = ()
     why: str = ""
 
-    def evidence(self, task: str) -> Iterator[JudgeEvidence]:
+    def evidence(self, task: str) -> Iterator[FactorModelEvidence]:
         """Yield what was made to judge a task."""
         for parent in self.made:
             model, calibrator = self.chain[parent]
-            yield JudgeEvidence(
+            yield FactorModelEvidence(
                 task=task,
                 parent=parent,
                 model=_pinned(model),
@@ -61,7 +61,7 @@ class Judge:
 
 
 @dataclass(frozen=True)
-class Judges:
+class FactorModelBuilder:
     """The judges of one release, from one label snapshot, their runs below a parent."""
 
     workspace: Workspace
@@ -69,17 +69,17 @@ class Judges:
     slices: ReleaseSlices
     parent_run: str | None
 
-    def of(self, pins: Pins) -> dict[str, Judge]:
+    def of(self, pins: Pins) -> dict[str, FactorModels]:
         """Return a judge by task, of those whose tested factors know too much of their own test days."""
         slow = [task for task in pins if self.slices.tasks[task].test != self.slices.test]
         found = {task: self._judge(task, pins) for task in slow}
         return {task: judge for task, judge in found.items() if judge is not None}
 
-    def _judge(self, task: str, pins: Pins) -> Judge | None:
+    def _judge(self, task: str, pins: Pins) -> FactorModels | None:
         judged = self.slices.tasks[task]
         own = self._knowledge(task, pins)
         if max(own.model, own.calibrator) > judged.test.start:
-            return Judge(why=f"{task} itself learned from days that it would be measured on.")
+            return FactorModels(why=f"{task} itself learned from days that it would be measured on.")
         *parents, _ = self._chain(task, pins)
         late = tuple(parent for parent in parents if not self._knowledge(parent, pins).precedes(judged))
         if not late:
@@ -88,8 +88,8 @@ class Judges:
             made = {parent: self._make(parent, task) for parent in late}
         except DataError as error:
             _LOG.warning("judge: the joint of %s is not measured. %s", task, error)
-            return Judge(why=f"No factor of {', '.join(late)} from before its test days: {error}")
-        return Judge({link: made.get(link) or pins[link] for link in (*parents, task)}, late)
+            return FactorModels(why=f"No factor of {', '.join(late)} from before its test days: {error}")
+        return FactorModels({link: made.get(link) or pins[link] for link in (*parents, task)}, late)
 
     def _make(self, parent: str, task: str) -> tuple[PinnedPart, PinnedPart]:
         """Train and calibrate a parent on the days of a task; what was made before is found again.

@@ -112,7 +112,7 @@ def calibrated_on(registry: Registry, pins: Pins) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class Compared:
+class ScoredRelease:
     """What a release's models predict, and by task how many positives they were calibrated on."""
 
     scores: HeadScores
@@ -120,7 +120,7 @@ class Compared:
 
 
 def refit_shifts(
-    release_days: ReleaseDays, days: DaySlice, *, tested: Compared, served: Compared
+    release_days: ReleaseDays, days: DaySlice, *, tested: ScoredRelease, served: ScoredRelease
 ) -> Iterator[RefitShift]:
     """Measure how far what is served lies from what was tested, on the shared test days.
 

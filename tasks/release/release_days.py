@@ -214,7 +214,7 @@ class _Measuring:
             predictions = self.scores.of_judge(first, days, frame)
         else:
             predictions = self.scores.of(tasks, days, frame)
-        rows = _Rows(days, frame, release_days.workspace.contracts.surface.segments)
+        rows = _SegmentedRows(days, frame, release_days.workspace.contracts.surface.segments)
         calibrated: dict[DaySlice, list[str]] = {}
         for task in tasks:
             calibrated.setdefault(release_days.slices[task].calibrate, []).append(task)
@@ -223,7 +223,9 @@ class _Measuring:
             for task in own:
                 yield self._figures(heads.heads[task], rows, predictions[task], learned)
 
-    def _figures(self, head: Head, rows: "_Rows", predictions: Floats, learned: pd.DataFrame) -> TaskFigures:
+    def _figures(
+        self, head: Head, rows: "_SegmentedRows", predictions: Floats, learned: pd.DataFrame
+    ) -> TaskFigures:
         release_days, task = self.release_days, head.task
         outcomes, newest = release_days.outcomes(rows.frame, task), self.pins[task][0].trained_until()
         unjudged = task in release_days.unjudged
@@ -253,7 +255,7 @@ class _Measuring:
 
 
 @dataclass(frozen=True)
-class _Rows:
+class _SegmentedRows:
     """Rows of some days with the surface's segments."""
 
     days: DaySlice

@@ -21,7 +21,7 @@ from tasks.errors import GateRefused
 from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.release.assemble import RELEASE, Tested, Wanted
 from tasks.release.description import describe_part
-from tasks.release.judges import Judges
+from tasks.release.judges import FactorModelBuilder
 from tasks.release.parts import Pins, pin_examination, pin_tasks
 from tasks.release.refit import Refit
 from tasks.release.trained import TaskResult, split_results
@@ -98,7 +98,7 @@ def run(
     looked = examination.run(workspace, snapshot=snapshot, parent_run=parent_run)
     examined = pin_examination(registry, looked)
     served, unrepeated = Refit(workspace, as_of, snapshot, parent_run).served(pins, trained)
-    judges = Judges(workspace, labels, slices, parent_run).of(pins)
+    judges = FactorModelBuilder(workspace, labels, slices, parent_run).of(pins)
     backfilled = backfill or _before_champion(registry, workspace.surface, as_of)
     wanted = Wanted(workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated, judges)
     done = _made(registry, wanted, served, parent_run=parent_run)

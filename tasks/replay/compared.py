@@ -11,7 +11,7 @@ from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import RowClusters
 from tasks.evaluation.segments import ALL
 from tasks.replay.inclusion import doubt_slots
-from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import REORDERING, Segmentation, SegmentedRows, Thinness, looks_of
 
 _CERTAIN: Final = 1 + 1e-6
@@ -20,12 +20,12 @@ BIASED = "the log holds candidates without propensities, so the figure favours w
 
 
 @dataclass(frozen=True)
-class Compared:
+class ComparedPolicies:
     """A policy and its baseline on the same candidates."""
 
     log: CandidateLog
-    policy: Slates
-    baseline: Slates
+    policy: PolicySlates
+    baseline: PolicySlates
 
     def doubt(self, task: str) -> str:
         """Return why outcomes of a task must not be judged for these policies; nothing where they may."""

@@ -50,7 +50,7 @@ _SEGMENTS_LEVEL: Final = 0.05
 
 
 @dataclass(frozen=True)
-class Judges:
+class PredictedChange:
     """Change of a cost's prediction: on the whole by their mean and by the worse, at most in a segment.
 
     NaN where no judge predicts it, or one of them none of it.
@@ -61,7 +61,7 @@ class Judges:
     segment: float
 
     @classmethod
-    def of(cls, predicted: Sequence[Measured]) -> "Judges":
+    def of(cls, predicted: Sequence[Measured]) -> "PredictedChange":
         """Take the changes that the judges see."""
         whole = [m.relative.value for m in predicted if m.relative and m.segment == ALL]
         parts = [m.relative.value for m in predicted if m.relative and m.segment != ALL]
@@ -140,7 +140,7 @@ def judge_cost(
             _by_interval(guardrail, list(bounds_of(guardrail, one))[position], one, run) for one in measured
         ]
         corrected = list(_judge_segments(judged, measured, Outcome(guardrail.action)))
-        verdicts.append(list(_settle(corrected, bound, measured[0], Judges.of(predicted))))
+        verdicts.append(list(_settle(corrected, bound, measured[0], PredictedChange.of(predicted))))
     worst = [max(of_segment, key=_severity) for of_segment in zip(*verdicts, strict=True)]
     if guardrail.action == "warn":  # beyond its bound it only warns, so short of that it cannot hold
         return [replace(one, holds=False) if one.holds else one for one in worst]
@@ -179,7 +179,9 @@ def _thin(measured: Measured) -> bool:
     return bool(measured.reason) or (measured.events or 0) < THIN
 
 
-def _settle(verdicts: Sequence[Verdict], bound: Bound, whole: Measured, judges: Judges) -> Iterator[Verdict]:
+def _settle(
+    verdicts: Sequence[Verdict], bound: Bound, whole: Measured, judges: PredictedChange
+) -> Iterator[Verdict]:
     """Decide whether a whole that is inconclusive holds; segments only block."""
     for verdict in verdicts:
         if verdict.outcome is not Outcome.INCONCLUSIVE:
@@ -190,7 +192,7 @@ def _settle(verdicts: Sequence[Verdict], bound: Bound, whole: Measured, judges: 
             yield replace(verdict, holds=False)
 
 
-def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Judges) -> Verdict:
+def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: PredictedChange) -> Verdict:
     if not (bound.relative and math.isfinite(bound.allowed.high)):
         seen = math.nan if bound.observed is None else bound.observed.value
         return replace(verdict, holds=seen > bound.allowed.high or seen < bound.allowed.low)

@@ -31,7 +31,7 @@ from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import add_slate_rules, count_slate_rules
 from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, SparseColumns
 from tasks.replay.leaks import add_leaks
-from tasks.replay.log import CandidateLog, Floats, Slates
+from tasks.replay.log import CandidateLog, Floats, PolicySlates
 from tasks.replay.logged_candidates import Days, candidate_blocks
 from tasks.replay.read_log import LogBlock, LogBuilder, LogReading, read_block
 from tasks.replay.slates import Scored, TestSlice, log_reading, release_examination
@@ -50,7 +50,7 @@ class Entrant:
     served_as: int | None = None
 
 
-Order = Callable[[TestSlice, Scored], Slates]
+Order = Callable[[TestSlice, Scored], PolicySlates]
 """Returns the slates of an order, under the rules of the release that is judged."""
 
 
@@ -108,7 +108,7 @@ class DecidedBlock:
 
     log: LogBlock
     kept: Rows
-    slates: Mapping[EntrantKey, Slates]
+    slates: Mapping[EntrantKey, PolicySlates]
     predicted: Mapping[EntrantKey, Mapping[str, Floats]]
     rules: tuple[SlateRule, ...]
     no_order: str = ""
@@ -140,7 +140,9 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
             if block.log.positions_logged:
                 raise
             no_order = str(error)  # nothing of this block was shown, which says nothing of the others
-            slates[BASELINE] = Slates("", np.zeros(len(block.candidates), dtype=np.int64), follows_log=True)
+            slates[BASELINE] = PolicySlates(
+                "", np.zeros(len(block.candidates), dtype=np.int64), follows_log=True
+            )
     slates |= {key: scored.slates for key, scored in made.items()}
     kept = np.full(len(block.candidates), entrants.later)
     kept[log.rows] = True
@@ -168,7 +170,7 @@ def _predicted(block: TestSlice, scored: Scored, rows: Rows) -> dict[str, Floats
     return {name: where_logged[name][rows] for name in names if name in where_logged}
 
 
-def _narrow(slates: Slates, rows: Rows, kept: Rows, *, judged: bool) -> Slates:
+def _narrow(slates: PolicySlates, rows: Rows, kept: Rows, *, judged: bool) -> PolicySlates:
     """Keep of an entrant's columns the rows that a replay asks for; a view would keep the whole frame."""
     return replace(
         slates,
@@ -194,7 +196,7 @@ def _at(columns: Mapping[str, Floats], rows: Rows) -> dict[str, Floats]:
 class Decided:
     """An entrant's slates, and by column [n] what it predicts where the items stood."""
 
-    slates: Slates
+    slates: PolicySlates
     where_logged: Mapping[str, Floats]
 
 
@@ -217,8 +219,8 @@ class DecidedSlice:
     log: CandidateLog
     policy: Decided
     baseline: Decided
-    anchors: Mapping[str, Slates]
-    others: Mapping[str, Slates]
+    anchors: Mapping[str, PolicySlates]
+    others: Mapping[str, PolicySlates]
     rules: tuple[SlateRule, ...]
     leaks: Mapping[str, tuple[ConstraintLeak, ...]]
 
@@ -293,13 +295,13 @@ class SliceBuilder:
 class GrowingSlates:
     """One entrant's slates, growing by blocks."""
 
-    def __init__(self, first: Slates) -> None:
+    def __init__(self, first: PolicySlates) -> None:
         """Hold no row yet; ``first`` is the first block, which names the entrant."""
         self._named = first
         self._columns, self._predictions, self._where_shown = (GrowingColumns() for _ in range(3))
         self._contributions, self._worth = GrowingColumns(), GrowingColumns()
 
-    def add(self, slates: Slates) -> None:
+    def add(self, slates: PolicySlates) -> None:
         """Put a block's rows behind the others."""
         if len(slates.name) > len(self._named.name):  # where there is no order, it has no name either
             self._named = slates
@@ -309,7 +311,7 @@ class GrowingSlates:
         self._contributions.append(slates.contributions)
         self._worth.append(slates.worth)
 
-    def build(self, rows: Rows, kept: Rows, *, judged: bool) -> Slates:
+    def build(self, rows: Rows, kept: Rows, *, judged: bool) -> PolicySlates:
         """Return the slates of all rows [n].
 
         Parameters

@@ -9,7 +9,7 @@ from tasks.contracts import UtilitySpec, canonical
 from tasks.errors import DataError, unknown
 from tasks.release.view import load
 from tasks.replay.decided_slice import Entrant, Entrants
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.orders import LOGGED, baseline_order
 from tasks.replay.slates import Scored, TestSlice
 from tasks.stores.aliases import CHAMPION, release_name
@@ -62,7 +62,7 @@ class EntrantVersions:
     def load(self, workspace: Workspace) -> Entrants:
         """Load the releases."""
 
-        def order(block: TestSlice, ours: Scored) -> Slates:
+        def order(block: TestSlice, ours: Scored) -> PolicySlates:
             return _order_slates(workspace, block, ours, self.order)
 
         return Entrants(
@@ -104,7 +104,7 @@ def _entrant(workspace: Workspace, version: int, word: str) -> Entrant:
     return Entrant(tested, f"{word} {version}", served_as=version)
 
 
-def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: str | None) -> Slates:
+def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: str | None) -> PolicySlates:
     """Return the slates of an order; what is none may have been meant as an alias, and an outcome is none."""
     tasks = workspace.contracts.tasks.tasks
     outcomes = {name for task in tasks for name in (task, c.status(task), c.at(task))}

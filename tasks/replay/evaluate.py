@@ -35,7 +35,7 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
 from tasks.replay.filled import count_filled, judge_empty, judge_filled
 from tasks.replay.guardrails import judge_guardrail
-from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import REORDERING
 from tasks.replay.primary import judge_primary, judge_primary_segments
 from tasks.replay.replay_policies import Replay
@@ -167,9 +167,9 @@ class OfflineEvaluation:
 
     contracts: Contracts
     log: CandidateLog
-    policy: Slates
-    baseline: Slates
-    anchors: Mapping[str, Slates] = field(default_factory=dict)
+    policy: PolicySlates
+    baseline: PolicySlates
+    anchors: Mapping[str, PolicySlates] = field(default_factory=dict)
 
     @cached_property
     def metrics(self) -> dict[str, Metric]:
@@ -184,7 +184,9 @@ class OfflineEvaluation:
         return Replay(self.log, self.policy, fixed, self.baseline)
 
 
-def evaluate_offline(evaluation: OfflineEvaluation, others: Mapping[str, Slates], *, run: str) -> Findings:
+def evaluate_offline(
+    evaluation: OfflineEvaluation, others: Mapping[str, PolicySlates], *, run: str
+) -> Findings:
     """Measure and judge a release against its baseline, and further policies against the same one.
 
     Parameters
@@ -216,7 +218,7 @@ def evaluate_offline(evaluation: OfflineEvaluation, others: Mapping[str, Slates]
     )
 
 
-def _measure_further(evaluation: OfflineEvaluation, slates: Slates) -> dict[str, list[Measured]]:
+def _measure_further(evaluation: OfflineEvaluation, slates: PolicySlates) -> dict[str, list[Measured]]:
     """Measure a further policy: every metric on the whole, and in the segments in which it is judged."""
     by: dict[str, tuple[str, ...]] = {}
     _add_judged(by, evaluation.contracts)

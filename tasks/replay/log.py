@@ -142,7 +142,7 @@ class CandidateLog:
 
 
 @dataclass(frozen=True)
-class Slates:
+class PolicySlates:
     """A policy's slates over the rows of a log.
 
     Attributes

@@ -39,7 +39,7 @@ from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.segments import ALL, name_segment
 from tasks.evaluation.support import effective_clusters
-from tasks.replay.log import CandidateLog, Floats, Ints, Slates
+from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
 
 OTHER: Final = "other"
 """The value of a segment's pool."""
@@ -195,7 +195,7 @@ def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[
     return ""
 
 
-def per_look(log: CandidateLog, slates: Slates, task: str) -> Floats | None:
+def per_look(log: CandidateLog, slates: PolicySlates, task: str) -> Floats | None:
     """Return a release's joint prediction of a task for an item that is looked at, shape [n]."""
     prediction = slates.predictions.get(task)
     if prediction is None or task in slates.where_shown or not log.outcomes[task].looked_at:
@@ -203,7 +203,9 @@ def per_look(log: CandidateLog, slates: Slates, task: str) -> Floats | None:
     return prediction / log.mean_examination
 
 
-def measure_slots(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Measurement | None:
+def measure_slots(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates
+) -> Measurement | None:
     """Measure a metric of predictions, utility, mix or exposure.
 
     Parameters
@@ -220,7 +222,7 @@ def measure_slots(metric: Metric, log: CandidateLog, slates: Slates, judge: Slat
     return _MEASUREMENTS[metric.kind](metric, log, slates, judge)
 
 
-def _naive_ndcg(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio:
+def _naive_ndcg(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio:
     """Average each request's NDCG over its labelled items, as the log's ranker let them be seen.
 
     A metric of its own, which no contract can name and no gate reads: it has the wrong sign where a policy
@@ -246,7 +248,7 @@ def _naive_ndcg(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates
     return Ratio(numerator, denominator, int(np.count_nonzero(positive)), positive)
 
 
-def _predicted(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
+def _predicted(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio | None:
     prediction = per_look(log, judge, str(metric.subject))
     if prediction is None:
         return None
@@ -254,7 +256,9 @@ def _predicted(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates)
     return Ratio(looks * prediction, looks)
 
 
-def _calibration(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
+def _calibration(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates
+) -> Ratio | None:
     task = str(metric.subject)
     own = slates if slates.predictions else judge
     prediction = own.where_shown.get(task, own.predictions.get(task))
@@ -268,14 +272,14 @@ def _calibration(metric: Metric, log: CandidateLog, slates: Slates, judge: Slate
     return Ratio(weight * outcome.value, weight * np.nan_to_num(prediction), events, positive)
 
 
-def _utility(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
+def _utility(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio | None:
     if judge.utility is None:
         return None
     looks = np.where(np.isfinite(judge.utility), looks_of(log, slates), 0.0)
     return Ratio(looks * np.nan_to_num(judge.utility), looks)
 
 
-def _share(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
+def _share(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio | None:
     new = metric.kind is MetricKind.NEW_ITEM_EXPOSURE
     column = log.segments.get(NEW_ITEMS if new else str(metric.subject))
     if column is None:
@@ -285,12 +289,12 @@ def _share(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> 
     return Ratio(looks * chosen, looks)
 
 
-def _long_tail(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio:
+def _long_tail(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio:
     looks = looks_of(log, slates)
     return Ratio(looks * log.in_long_tail, looks)
 
 
-def _activity(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
+def _activity(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio | None:
     """Count the slots of items that the plain order by utility would leave out of as many slots."""
     if slates.rank is None:
         return None
@@ -299,7 +303,7 @@ def _activity(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) 
     return Ratio((filled & (slates.rank > slots[log.requests])).astype(float), filled.astype(float))
 
 
-def _component(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> Ratio | None:
+def _component(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio | None:
     term = judge.contributions.get(str(metric.subject))
     if term is None or judge.utility is None:
         return None
@@ -317,7 +321,9 @@ def within_request(log: CandidateLog, values: Floats, rows: Rows) -> Floats:
     return np.where(rows, values - means[log.requests], 0.0)
 
 
-def _concentration(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> ByGroup | None:
+def _concentration(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates
+) -> ByGroup | None:
     column = log.segments.get(str(metric.subject))
     if column is None:
         return None
@@ -330,7 +336,7 @@ def _concentration(metric: Metric, log: CandidateLog, slates: Slates, judge: Sla
     return by_group
 
 
-def _coverage(metric: Metric, log: CandidateLog, slates: Slates, judge: Slates) -> ByGroup:
+def _coverage(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> ByGroup:
     """Count distinct items in the slots over those available.
 
     What a user adds are the items that nobody else was given (the jackknife's pseudo-values).
@@ -368,7 +374,7 @@ def _given_to_one(pairs: Ints, users: Ints) -> tuple[Rows, Ints]:
     return least == most, first
 
 
-def looks_of(log: CandidateLog, slates: Slates) -> Floats:
+def looks_of(log: CandidateLog, slates: PolicySlates) -> Floats:
     """Return each row's examination in the policy's slots, 0 off them, shape (n,)."""
     return np.where(slates.slot > 0, log.examined_at(slates.slot), 0.0)
 

@@ -16,10 +16,10 @@ import numpy.typing as npt
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.grouped import PairedEstimates, grouped_ratio, paired_estimates
-from tasks.evaluation.policy_changes import ExampleRequest, ExampleSlot, Mover, NegativesChange
+from tasks.evaluation.policy_changes import ExampleRequest, ExampleSlot, NegativesChange, ValueChange
 from tasks.evaluation.verdicts import Estimate
-from tasks.replay.compared import Compared
-from tasks.replay.log import Floats, Ints, Slates
+from tasks.replay.compared import ComparedPolicies
+from tasks.replay.log import Floats, Ints, PolicySlates
 from tasks.replay.metrics import Segmentation, looks_of, per_look
 from tasks.replay.replay_policies import Replay
 
@@ -38,13 +38,13 @@ class Pair:
     """Two policies on one log: ``before`` is the first that was named, ``after`` the second."""
 
     replay: Replay
-    before: Slates
-    after: Slates
+    before: PolicySlates
+    after: PolicySlates
 
     @property
-    def compared(self) -> Compared:
+    def compared(self) -> ComparedPolicies:
         """The second beside the first, which is its baseline."""
-        return Compared(self.replay.log, self.after, self.before)
+        return ComparedPolicies(self.replay.log, self.after, self.before)
 
     def replaced(self) -> Estimate:
         """Return the share of slots whose item the first policy leaves out."""
@@ -57,7 +57,7 @@ class Pair:
         (made,) = paired_estimates(grouped_ratio(ratio, rows.grouped), None, rows.grouped)
         return made.policy
 
-    def movers(self, columns: Sequence[str]) -> Iterator[Mover]:
+    def movers(self, columns: Sequence[str]) -> Iterator[ValueChange]:
         """Yield, of each column, the values whose looks change most, the greatest change first."""
         log = self.replay.log
         up, down = _moves(self.before.slot, self.after.slot)
@@ -70,7 +70,7 @@ class Pair:
             for place in order[:MOST_VALUES]:
                 share = Metric(MetricKind.SHARE, name, str(values[place]))
                 (seen,) = self.replay.measure(share, self.after, self.before, ())
-                yield Mover(
+                yield ValueChange(
                     column=name,
                     value=str(values[place]),
                     candidates=int(counts[0][place]),
@@ -102,7 +102,7 @@ class Pair:
                         )
 
     def _per_slots(
-        self, compared: Compared, segmentation: Segmentation, prediction: Floats
+        self, compared: ComparedPolicies, segmentation: Segmentation, prediction: Floats
     ) -> Iterator[tuple[str, PairedEstimates]]:
         rows = compared.rows(segmentation, everything=False)
         after, before = (

@@ -7,7 +7,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL
 from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.evaluate import Findings
-from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import REORDERING, looks_of
 from tasks.replay.slates import TestSlice
 from tasks.stores.releases import resolve_tested_release
@@ -47,7 +47,7 @@ def other_slate(pinned: str, in_force: str, policies: Collection[str]) -> Iterat
         )
 
 
-def other_looks(log: CandidateLog, policy: Slates, against: Slates) -> Iterator[str]:
+def other_looks(log: CandidateLog, policy: PolicySlates, against: PolicySlates) -> Iterator[str]:
     """Say that slates are looked at more or less than others, where they are: no rate says it."""
     ours, theirs = (float(looks_of(log, slates).sum()) for slates in (policy, against))
     if theirs and abs(ours / theirs - 1) > _ALIKE:

@@ -33,7 +33,7 @@ from tasks.evaluation.subjects import Subject
 from tasks.evaluation.support import Support, effective_clusters
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.replay.evaluate import OfflineEvaluation
-from tasks.replay.log import CandidateLog, Floats, Ints, Slates
+from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
 from tasks.replay.metrics import OF_OUTCOMES, Rows, looks_of, unanswerable
 from tasks.replay.rates import RateEstimator
 from tasks.replay.replay_policies import Replay, UtilityTerms
@@ -105,8 +105,8 @@ class _Check:
 
     replay: Replay
     metric: Metric
-    policy: Slates
-    baseline: Slates
+    policy: PolicySlates
+    baseline: PolicySlates
     bound: Bound
 
     def run(self) -> OffPolicyCheck:
@@ -122,7 +122,7 @@ class _Check:
         return self._compare(name, weights, reason)
 
     @property
-    def _slates(self) -> tuple[Slates, ...]:
+    def _slates(self) -> tuple[PolicySlates, ...]:
         return (self.policy,) if self.bound == "level" else (self.policy, self.baseline)
 
     @property
@@ -140,7 +140,7 @@ class _Check:
         doubt = self.replay.doubt(self.metric, self.policy, self._slates[-1])
         return reason or unsuited_propensities(self._log) or doubt
 
-    def _weights(self, estimator: str, slates: Slates) -> Floats | None:
+    def _weights(self, estimator: str, slates: PolicySlates) -> Floats | None:
         """Return the weights of a policy's slots; None for an order that is what was shown."""
         return None if slates.follows_log else ESTIMATORS[estimator](self._places, slates.slot)
 
@@ -243,7 +243,7 @@ def unsuited_propensities(log: CandidateLog) -> str:
     return f"{bad:,} of {len(shown):,} logged propensities are not above 0 and at most 1" if bad else ""
 
 
-def thin_support(log: CandidateLog, slates: Slates, weights: Floats, positive: Rows) -> str:
+def thin_support(log: CandidateLog, slates: PolicySlates, weights: Floats, positive: Rows) -> str:
     """Say why weighted outcomes of a log tell too little of a policy's slots; nothing where they tell enough.
 
     Parameters

@@ -25,7 +25,7 @@ from tasks.contracts.utility import Weight
 from tasks.errors import DataError, unknown
 from tasks.ranking.candidates import CandidateSets, read_numbers
 from tasks.ranking.decide import decide
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.slates import Scored, TestSlice
 
 Floats = npt.NDArray[np.float64]
@@ -37,7 +37,7 @@ _ORDER: Final = "__order"
 """The term by which an order is ranked; no task may be named so."""
 
 
-def baseline_order(test: TestSlice, scored: Scored, order: str | None = None) -> Slates:
+def baseline_order(test: TestSlice, scored: Scored, order: str | None = None) -> PolicySlates:
     """Return the slates of an order that is no release's: by default what stands in for a champion.
 
     It is ranked by its own key under the rules of the release under test: a column by itself would put into
@@ -64,10 +64,10 @@ def baseline_order(test: TestSlice, scored: Scored, order: str | None = None) ->
     values = read_numbers(test.candidates, order, named_by)
     everything = np.ones(len(values), dtype=bool)
     slot = _ranked_by(values, everything, test, scored, candidates=test.drawn_anew, slate=test.slate)
-    return Slates(f"order of {order}", slot)
+    return PolicySlates(f"order of {order}", slot)
 
 
-def _logged_order(test: TestSlice, scored: Scored) -> Slates:
+def _logged_order(test: TestSlice, scored: Scored) -> PolicySlates:
     if not test.log.positions_logged:
         raise DataError(
             "The log carries no position, so there is no logged order to compare with. "
@@ -77,7 +77,7 @@ def _logged_order(test: TestSlice, scored: Scored) -> Slates:
     shown = test.log.shown & np.isfinite(position)
     slate = test.slate.model_copy(update={"diversity": None, "decay": None, "exploration": None})
     slot = _ranked_by(-position, shown, test, scored, candidates=test.candidates, slate=slate)
-    return Slates("logged order", slot, follows_log=True)
+    return PolicySlates("logged order", slot, follows_log=True)
 
 
 def _ranked_by(

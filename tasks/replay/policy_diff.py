@@ -27,7 +27,7 @@ from tasks.evaluation.policy_changes import PolicyDiff, PolicySide, SlateRuleCha
 from tasks.release.view import load
 from tasks.replay.decided_slice import Entrant, Entrants, SliceBuilder, build_slice, decided_blocks
 from tasks.replay.leaks import refuse_leaks
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns
 from tasks.replay.notes import stood_in
 from tasks.replay.replay_policies import Replay
@@ -184,7 +184,7 @@ class _Decided:
 def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _Named) -> _Decided:
     """Let both policies decide on each block of the test slice; no block stays in memory."""
 
-    def first_policy(block: TestSlice, ours: Scored) -> Slates:
+    def first_policy(block: TestSlice, ours: Scored) -> PolicySlates:
         return block.slates_by(before.policy, ours, before.name, slate=before.slate)
 
     entrants = Entrants(

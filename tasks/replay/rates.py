@@ -24,7 +24,7 @@ import numpy.typing as npt
 
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio, Statistic, divide_statistics
-from tasks.replay.log import CandidateLog, Floats, Slates
+from tasks.replay.log import CandidateLog, Floats, PolicySlates
 from tasks.replay.metrics import looks_of
 
 Rows = npt.NDArray[np.bool_]
@@ -51,7 +51,7 @@ class RateEstimator:
     def _inclusion(self) -> Floats | None:
         return self.log.inclusion if self.weights is None else self.weights
 
-    def statistic(self, metric: Metric, slates: Slates, terms: "Sequence[Term]") -> Statistic:
+    def statistic(self, metric: Metric, slates: PolicySlates, terms: "Sequence[TermWorth]") -> Statistic:
         """Return a metric of outcomes on the whole.
 
         Parameters
@@ -68,16 +68,16 @@ class RateEstimator:
         made = {MetricKind.RATE: self.rate, MetricKind.NDCG: self.gain, MetricKind.RECALL: self.recall}
         return made[metric.kind](task, slates).statistic
 
-    def rate(self, task: str, slates: Slates) -> Ratio:
+    def rate(self, task: str, slates: PolicySlates) -> Ratio:
         """Return the rate per look of a task in the slots."""
         return self._rate(task, slates, looks_of(self.log, slates))
 
-    def gain(self, task: str, slates: Slates) -> Ratio:
+    def gain(self, task: str, slates: PolicySlates) -> Ratio:
         """Return the discounted gain per slot of a task: NDCG up to the ideal, which all policies share."""
         slots = slates.slot > 0
         return self._rate(task, slates, np.where(slots, 1.0 / np.log2(1.0 + np.maximum(slates.slot, 1)), 0.0))
 
-    def recall(self, task: str, slates: Slates) -> Ratio:
+    def recall(self, task: str, slates: PolicySlates) -> Ratio:
         """Return the share of what all candidates would lead to, if looked at, that the slots hold.
 
         A ratio of sums over requests, whose denominator all policies share.
@@ -88,7 +88,7 @@ class RateEstimator:
         positive = self._positive(task, inside > 0)
         return Ratio(part, total, int(np.count_nonzero(positive)), positive)
 
-    def utility(self, terms: "Sequence[Term]", slates: Slates) -> Ratio:
+    def utility(self, terms: "Sequence[TermWorth]", slates: PolicySlates) -> Ratio:
         """Return the observed utility per look: the sum over terms of worth x rate."""
         looks = looks_of(self.log, slates)
         total, positives = np.zeros(len(looks)), np.zeros(len(looks))
@@ -101,7 +101,7 @@ class RateEstimator:
                 total += looks * term.worth * term.believed
         return Ratio(total, looks, int(positives.sum()), positives)
 
-    def events(self, task: str, slates: Slates) -> int:
+    def events(self, task: str, slates: PolicySlates) -> int:
         """Count the positive outcomes that the slots hold."""
         return int(np.count_nonzero(self._positive(task, slates.slot > 0)))
 
@@ -109,7 +109,7 @@ class RateEstimator:
         outcome = self.log.outcomes[task]
         return rows & outcome.known & (outcome.value > 0)
 
-    def _rate(self, task: str, slates: Slates, looks: Floats, worth: Floats | float = 1.0) -> Ratio:
+    def _rate(self, task: str, slates: PolicySlates, looks: Floats, worth: Floats | float = 1.0) -> Ratio:
         """Divide what the slots lead to, times its worth, by their looks."""
         positive = self._positive(task, looks > 0)
         labelled = slates.follows_log or self._inclusion is None
@@ -128,7 +128,7 @@ class RateEstimator:
 
 
 @dataclass(frozen=True)
-class Term:
+class TermWorth:
     """A term of the utility: its worth per outcome [n], and what is believed where outcomes are too few.
 
     ``believed`` is a prediction per look [n]; None measures the term by what happened.

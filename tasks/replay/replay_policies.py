@@ -29,8 +29,8 @@ from tasks.evaluation.replay_evidence import DayChange, Measured
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
-from tasks.replay.compared import Compared
-from tasks.replay.log import CandidateLog, Floats, Ints, Slates
+from tasks.replay.compared import ComparedPolicies
+from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
 from tasks.replay.metrics import (
     OF_ALL_CANDIDATES,
     OF_LABELS,
@@ -44,25 +44,25 @@ from tasks.replay.metrics import (
     per_look,
     unanswerable,
 )
-from tasks.replay.rates import THIN, RateEstimator, Term
+from tasks.replay.rates import THIN, RateEstimator, TermWorth
 
 _SHARE: Final = 0.99
 
 
-def measure_latency(log: CandidateLog, policy: Slates, baseline: Slates) -> Measured:
+def measure_latency(log: CandidateLog, policy: PolicySlates, baseline: PolicySlates) -> Measured:
     """Measure the latency of the requests that a release, and its baseline, served."""
     ours, theirs = (_percentile(log, slates) for slates in (policy, baseline))
     found = _row(policy, None, None, f"no request of the log says that {policy.name} served it")
     return found if ours is None else _row(policy, ours, theirs, "")
 
 
-def _row(policy: Slates, ours: Estimate | None, theirs: Estimate | None, reason: str) -> Measured:
+def _row(policy: PolicySlates, ours: Estimate | None, theirs: Estimate | None, reason: str) -> Measured:
     change = None if ours is None or theirs is None else _change(ours, theirs)
     subject = Subject.of(Metric(MetricKind.LATENCY))
     return Measured(subject, ALL, policy.name, ours, theirs, change, reason=reason)
 
 
-def _percentile(log: CandidateLog, slates: Slates) -> Estimate | None:
+def _percentile(log: CandidateLog, slates: PolicySlates) -> Estimate | None:
     """Return the percentile of a release's requests; None where it served none."""
     if log.latency is None or log.served_by is None or slates.release is None:
         return None
@@ -136,7 +136,7 @@ class UtilityTerms:
     surveys, and what no release predicts.
     """
 
-    terms: tuple[Term, ...]
+    terms: tuple[TermWorth, ...]
     believed: Mapping[str, int]
     left_out: tuple[str, ...]
 
@@ -157,12 +157,14 @@ class Replay:
     """
 
     log: CandidateLog
-    reference: Slates
+    reference: PolicySlates
     request_level: frozenset[str] = frozenset()
-    baseline: Slates | None = None
+    baseline: PolicySlates | None = None
     compared_at_once: int = _COMPARED
 
-    def measure(self, metric: Metric, policy: Slates, baseline: Slates, by: Sequence[str]) -> list[Measured]:
+    def measure(
+        self, metric: Metric, policy: PolicySlates, baseline: PolicySlates, by: Sequence[str]
+    ) -> list[Measured]:
         """Measure one metric on the whole and in the segments named by ``by``, thin values pooled."""
         reason = unanswerable(metric, self.log, request_level=self.request_level)
         if reason:
@@ -176,7 +178,7 @@ class Replay:
             for measured in self._measured(metric, compared, by)
         ]
 
-    def utility_terms(self, policy: Slates, baseline: Slates) -> UtilityTerms:
+    def utility_terms(self, policy: PolicySlates, baseline: PolicySlates) -> UtilityTerms:
         """Choose how each term of the baseline's utility enters: by what happened, or by a prediction.
 
         An order has no utility: beside it a policy is measured by that of the reference, never by its own.
@@ -192,12 +194,14 @@ class Replay:
                 left_out.append(task)
             elif events < THIN:
                 believed[task] = events
-                terms.append(Term(task, np.nan_to_num(each), prediction))
+                terms.append(TermWorth(task, np.nan_to_num(each), prediction))
             else:
-                terms.append(Term(task, np.nan_to_num(each)))
+                terms.append(TermWorth(task, np.nan_to_num(each)))
         return UtilityTerms(tuple(terms), believed, tuple(left_out))
 
-    def predicted_changes(self, policy: Slates, baseline: Slates, by: Sequence[str]) -> dict[str, float]:
+    def predicted_changes(
+        self, policy: PolicySlates, baseline: PolicySlates, by: Sequence[str]
+    ) -> dict[str, float]:
         """Return the change of utility in each segment that the kinder of both releases' models predicts.
 
         Every candidate has a prediction, so it is exact where few outcomes were seen. The weights are the
@@ -235,14 +239,14 @@ class Replay:
         return RateEstimator(self.log, {task: q for task, q in known.items() if q is not None})
 
     @cached_property
-    def _comparisons(self) -> deque[Compared]:
+    def _comparisons(self) -> deque[ComparedPolicies]:
         return deque(maxlen=self.compared_at_once)
 
-    def doubt(self, metric: Metric, policy: Slates, baseline: Slates) -> str:
+    def doubt(self, metric: Metric, policy: PolicySlates, baseline: PolicySlates) -> str:
         """Return why a metric of outcomes must not be judged for two policies; nothing where it may."""
         return self._find_doubt(metric, self._compare(policy, baseline))
 
-    def _find_doubt(self, metric: Metric, compared: Compared) -> str:
+    def _find_doubt(self, metric: Metric, compared: ComparedPolicies) -> str:
         if metric.kind not in OF_OUTCOMES:
             return ""
         if metric.kind is MetricKind.OBSERVED_UTILITY:
@@ -251,15 +255,15 @@ class Replay:
             tasks = [str(metric.subject), *([metric.value] if metric.value else [])]
         return next(filter(None, map(compared.doubt, tasks)), "")
 
-    def _compare(self, policy: Slates, baseline: Slates) -> Compared:
+    def _compare(self, policy: PolicySlates, baseline: PolicySlates) -> ComparedPolicies:
         """Return a pair of policies with what their metrics share; the newest pairs are kept."""
         for compared in self._comparisons:
             if compared.policy is policy and compared.baseline is baseline:
                 return compared
-        self._comparisons.append(Compared(self.log, policy, baseline))
+        self._comparisons.append(ComparedPolicies(self.log, policy, baseline))
         return self._comparisons[-1]
 
-    def _measured(self, metric: Metric, compared: Compared, by: Sequence[str]) -> Iterator[Measured]:
+    def _measured(self, metric: Metric, compared: ComparedPolicies, by: Sequence[str]) -> Iterator[Measured]:
         """Yield the whole, then each segment, as every judge sees it."""
         everything = metric.kind in OF_ALL_CANDIDATES
         place = compared.place(everything=everything)
@@ -282,7 +286,7 @@ class Replay:
             yield from chain.from_iterable(zip(*seen, strict=True))
 
     def _measurements(
-        self, metric: Metric, compared: Compared, judge: Slates, place: Places
+        self, metric: Metric, compared: ComparedPolicies, judge: PolicySlates, place: Places
     ) -> tuple[Measurement | None, Measurement | None]:
         """Measure policy and baseline; sums are those of the rows that count alone."""
         ours, theirs = (
@@ -291,7 +295,7 @@ class Replay:
         return _at(ours, place), _at(theirs, place)
 
     def _measure(
-        self, metric: Metric, compared: Compared, slates: Slates, judge: Slates
+        self, metric: Metric, compared: ComparedPolicies, slates: PolicySlates, judge: PolicySlates
     ) -> Measurement | None:
         task, rates = str(metric.subject), self.rates
         if metric.kind not in OF_OUTCOMES:
@@ -303,10 +307,10 @@ class Replay:
         made = {MetricKind.RATE: rates.rate, MetricKind.NDCG: rates.gain, MetricKind.RECALL: rates.recall}
         return made[metric.kind](task, slates)
 
-    def _terms(self, compared: Compared) -> tuple[Term, ...]:
+    def _terms(self, compared: ComparedPolicies) -> tuple[TermWorth, ...]:
         return self.utility_terms(compared.policy, compared.baseline).terms
 
-    def _rate_given(self, task: str, given: str, slates: Slates) -> Measurement:
+    def _rate_given(self, task: str, given: str, slates: PolicySlates) -> Measurement:
         """Return the rate of a task over the rate of what comes before it."""
         child, before = (self.rates.rate(name, slates) for name in (task, given))
 
@@ -327,8 +331,8 @@ class _View:
     """
 
     metric: Metric
-    compared: Compared
-    judge: Slates
+    compared: ComparedPolicies
+    judge: PolicySlates
     place: Places
     planned: bool
     ours: Measurement | None
@@ -440,7 +444,7 @@ def _unknown(metric: Metric, segment: str, judge: str, reason: str) -> Measured:
     return Measured(Subject.of(metric), segment, judge, None, None, None, reason)
 
 
-def _judges(metric: Metric, policy: Slates, baseline: Slates) -> Iterator[Slates]:
+def _judges(metric: Metric, policy: PolicySlates, baseline: PolicySlates) -> Iterator[PolicySlates]:
     """Believe the release under test, and for predictions its baseline as well: the worse decides."""
     yield policy
     if metric.kind is MetricKind.PREDICTED and metric.subject in baseline.predictions:

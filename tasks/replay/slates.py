@@ -25,7 +25,7 @@ from tasks.ranking.examination import Examination
 from tasks.ranking.utility import Utilities, compute_utilities
 from tasks.release.loading import LoadedRelease
 from tasks.replay.leaks import count_leaks, refuse_leaks
-from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import NUMBERS, WORDS, LogReading, candidate_log
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
@@ -59,7 +59,7 @@ class Scored:
     ``leaks``: what the slates hold that a hard constraint of the policy keeps out.
     """
 
-    slates: Slates
+    slates: PolicySlates
     frame: pd.DataFrame
     predictions: Mapping[str, Floats]
     policy: UtilitySpec
@@ -155,7 +155,7 @@ class TestSlice:
         policy = release_policy(self.workspace, release.manifest)
         predictions = _predictions(scored, release.manifest.tasks)
         slot = scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
-        slates = Slates(
+        slates = PolicySlates(
             name=name,
             slot=slot,
             predictions=self._by_task(scored),
@@ -171,7 +171,7 @@ class TestSlice:
 
     def slates_by(
         self, utility: UtilitySpec, scored: Scored, name: str, *, slate: SlateSpec | None = None
-    ) -> Slates:
+    ) -> PolicySlates:
         """Return the slates that a policy makes of the same predictions.
 
         Parameters
@@ -192,7 +192,7 @@ class TestSlice:
         decided = decide(self.drawn_anew, scored.predictions, utility, slate, sets=self._sets)
         slot = decided.slate_position.astype(np.int64)
         refuse_leaks(count_leaks(self.candidates, slot, utility), name=name)
-        return Slates(
+        return PolicySlates(
             name=name,
             slot=slot,
             predictions=scored.slates.predictions,

@@ -38,7 +38,7 @@ from tasks.replay.decided_slice import (
 )
 from tasks.replay.entrants import EntrantVersions
 from tasks.replay.joined_columns import Column
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.logged_candidates import CandidateBlock, SpanLabels, candidate_blocks
 from tasks.replay.read_log import Ids, LogBlock
 from tasks.replay.slates import TestSlice, release_examination
@@ -154,12 +154,12 @@ def _segment(columns: _Columns, place: _Place) -> "pd.Categorical[Any]":
     return pd.Categorical.from_codes(np.array(_numpy(columns[*place, "codes"])), categories=words)
 
 
-def _slates(columns: _Columns, key: list[str], **named: Any) -> Slates:
+def _slates(columns: _Columns, key: list[str], **named: Any) -> PolicySlates:
     place = ("slates", *key)
     of_rows = {n: _numpy(columns[*place, n]) if (*place, n) in columns else None for n in _OF_ROWS}
     by_name = {name: _named(columns, (*place, name)) for name in _BY_NAME}
     arrays: dict[str, Any] = {**of_rows, **by_name}
-    return Slates(**named, **arrays)
+    return PolicySlates(**named, **arrays)
 
 
 def _named(columns: _Columns, place: _Place) -> dict[str, Column]:

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.evaluation.binary import divide
-from tasks.replay.log import CandidateLog, Floats, Slates
+from tasks.replay.log import CandidateLog, Floats, PolicySlates
 from tasks.replay.metrics import Rows, within_request
 
 
 @dataclass(frozen=True)
-class Term:
+class TermContribution:
     """One task's part of the utility; ``prediction`` is its mean over the slots, NaN where there is none."""
 
     task: str
@@ -34,10 +34,10 @@ class Composition:
 
     utility: float
     spread: float
-    terms: tuple[Term, ...]
+    terms: tuple[TermContribution, ...]
 
 
-def composition(log: CandidateLog, slates: Slates) -> Composition | None:
+def composition(log: CandidateLog, slates: PolicySlates) -> Composition | None:
     """Take a policy's utility apart; None where it has none.
 
     Parameters
@@ -53,10 +53,10 @@ def composition(log: CandidateLog, slates: Slates) -> Composition | None:
     return Composition(_mean(slates.total, placed), _spread(log, slates.total, scored), tuple(terms))
 
 
-def _term(log: CandidateLog, slates: Slates, task: str, scored: Rows, placed: Rows) -> Term:
+def _term(log: CandidateLog, slates: PolicySlates, task: str, scored: Rows, placed: Rows) -> TermContribution:
     contribution = np.nan_to_num(slates.contributions[task])
     prediction = slates.predictions.get(task, np.full(len(placed), np.nan))
-    return Term(
+    return TermContribution(
         task, _mean(prediction, placed), _mean(contribution, placed), _spread(log, contribution, scored)
     )
 

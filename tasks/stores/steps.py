@@ -67,7 +67,7 @@ class Model(Generic[D]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Declared(Generic[W, D]):
+class _StepDeclaration(Generic[W, D]):
     """What every step declares.
 
     Parameters
@@ -104,7 +104,7 @@ class _Declared(Generic[W, D]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Step(_Declared[W, D]):
+class Step(_StepDeclaration[W, D]):
     """A step whose result is its evidence.
 
     Parameters
@@ -134,7 +134,7 @@ class Step(_Declared[W, D]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ModelStep(_Declared[W, D]):
+class ModelStep(_StepDeclaration[W, D]):
     """A step that registers a model, by whose version it is found again.
 
     Parameters

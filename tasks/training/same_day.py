@@ -83,7 +83,7 @@ class _Other:
 
 
 @dataclass(frozen=True)
-class _Scored:
+class _ScoredRows:
     """What a model says of the test rows: scores, and what they mean where its calibrate days allow that."""
 
     scores: Floats
@@ -236,21 +236,21 @@ def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
     return reference
 
 
-def _score(rows: TaskRows, given: Floats, booster: lgb.Booster, encoder: FeatureEncoder) -> _Scored:
+def _score(rows: TaskRows, given: Floats, booster: lgb.Booster, encoder: FeatureEncoder) -> _ScoredRows:
     """Move scores of the test rows to where these stood, and map them by the calibrate days."""
     scores = debiasing.predict_where_shown(rows, rows.test, given)
     if rows.kind in {"quantile", "ranking"}:
-        return _Scored(scores, scores)
+        return _ScoredRows(scores, scores)
     days = rows.read(rows.slices.calibrate)
     before, labels = predict_rows(rows, days, booster, encoder), read_labels(days, rows.task)
     if rows.kind == "value":
         predicted, happened = float(before.sum()), float(labels.sum())
-        return _Scored(scores, scores * happened / predicted if min(predicted, happened) > 0 else scores)
+        return _ScoredRows(scores, scores * happened / predicted if min(predicted, happened) > 0 else scores)
     line = fit_score_line(before, labels)
-    return _Scored(scores, None if line is None else line.apply(scores))
+    return _ScoredRows(scores, None if line is None else line.apply(scores))
 
 
-def _hold_against(rows: TaskRows, new: _Scored, old: _Scored) -> ChampionComparison:
+def _hold_against(rows: TaskRows, new: _ScoredRows, old: _ScoredRows) -> ChampionComparison:
     """Say what the new model loses against the old recipe's on the shared test rows, by segment too."""
     table, segments = rows.test, rows.test_segments
     frame = table.select([USER_ID, REQUEST_ID]).to_pandas()
@@ -292,7 +292,7 @@ class _Learned(Section):
     examination: JsonValue = None
 
 
-class _Declared(Section):
+class _TaskContracts(Section):
     """What contracts say of a task; see `tasks.training.inputs.model_inputs`."""
 
     outcomes: dict[str, JsonValue]
@@ -305,7 +305,7 @@ class _Declared(Section):
 class _Recipe(Section):
     """The whole."""
 
-    contracts: _Declared
+    contracts: _TaskContracts
     split: dict[str, JsonValue]
     lightgbm: str
 
@@ -354,7 +354,7 @@ def restore_recipe(contracts: Contracts, task: str, recipe: Kept) -> Contracts:
     return restored
 
 
-def _require_outcomes(contracts: Contracts, kept: _Declared) -> None:
+def _require_outcomes(contracts: Contracts, kept: _TaskContracts) -> None:
     """Refuse a recipe of other labels: the snapshot's columns mean something else."""
     known = {name: outcome_inputs(contracts, name) for name in contracts.tasks.tasks}
     names = dict.fromkeys((*kept.outcomes, *kept.learned))
@@ -362,7 +362,7 @@ def _require_outcomes(contracts: Contracts, kept: _Declared) -> None:
         raise DataError(f"the champion's {', '.join(other)} has another outcome definition")
 
 
-def _require_curve(contracts: Contracts, task: str, kept: _Declared) -> None:
+def _require_curve(contracts: Contracts, task: str, kept: _TaskContracts) -> None:
     """Refuse examples that were weighed by another examination curve than the snapshot's."""
     for name, learned in kept.learned.items():
         weighed = position_correction(contracts, name) == "weight"

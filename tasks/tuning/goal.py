@@ -32,7 +32,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.costs import cost_of, given_that, predictions_of
 from tasks.replay.guardrails import Bound, bounds_of, no_share, rises_from_none
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.metrics import OF_OUTCOMES
 from tasks.replay.primary import one_sided
 from tasks.replay.replay_policies import Replay
@@ -151,10 +151,10 @@ class GoalMeter:
     """Measures slates of a part of the candidates by a goal, against a baseline's slates of that part."""
 
     replay: Replay
-    baseline: Slates
+    baseline: PolicySlates
     goal: WeightGoal
 
-    def figures(self, slates: Slates) -> WeightFigures:
+    def figures(self, slates: PolicySlates) -> WeightFigures:
         """Return objectives and excesses; what is inconclusive is no excess, but an objective lost."""
         found = self._measured(slates)
         changes = (axis.sign * change_of(found[axis.name][0]) for axis in self.goal.axes)
@@ -166,7 +166,7 @@ class GoalMeter:
             ),
         )
 
-    def require_measurable(self, slates: Slates) -> None:
+    def require_measurable(self, slates: PolicySlates) -> None:
         """Refuse a goal whose objectives are not measurable on these candidates.
 
         Raises
@@ -180,7 +180,7 @@ class GoalMeter:
                 reason = first.reason or no_share(first) or "it has no value here"
                 raise DataError(f"Weights cannot be tuned by {axis.name}: {reason}")
 
-    def changes(self, slates: Slates, against: Slates | None = None) -> tuple[Estimate, ...]:
+    def changes(self, slates: PolicySlates, against: PolicySlates | None = None) -> tuple[Estimate, ...]:
         """Return each objective's change with its interval, turned so that more is better."""
         other = self.baseline if against is None else against
         beside = ((axis, self._beside(axis.metric, other)) for axis in self.goal.axes)
@@ -188,7 +188,7 @@ class GoalMeter:
             _turned(self.replay.measure(axis.metric, slates, each, ())[0], axis.sign) for axis, each in beside
         )
 
-    def gain(self, slates: Slates, against: Slates) -> Measured:
+    def gain(self, slates: PolicySlates, against: PolicySlates) -> Measured:
         """Return the change of what is maximised by outcomes: of a prediction the rate that it predicts.
 
         The rate is doubly robust: what the model believes of itself is no part of its expectation.
@@ -198,13 +198,13 @@ class GoalMeter:
             metric = Metric(MetricKind.RATE, metric.subject)
         return self.replay.measure(metric, slates, self._beside(metric, against), ())[0]
 
-    def _beside(self, metric: Metric, other: Slates) -> Slates:
+    def _beside(self, metric: Metric, other: PolicySlates) -> PolicySlates:
         """Return other slates; for a sum of outcomes with what the baseline says that each is worth."""
         if metric.kind is not MetricKind.OBSERVED_UTILITY:
             return other
         return replace(other, worth=self.baseline.worth, predictions=self.baseline.predictions)
 
-    def untold(self, slates: Slates) -> tuple[str, ...]:
+    def untold(self, slates: PolicySlates) -> tuple[str, ...]:
         """Return the bounds that are not measurable on these candidates, each with its reason."""
         found = self._measured(slates)
         figures = (
@@ -221,7 +221,7 @@ class GoalMeter:
             )
         )
 
-    def _measured(self, slates: Slates) -> dict[str, list[Measured]]:
+    def _measured(self, slates: PolicySlates) -> dict[str, list[Measured]]:
         return {
             name: [
                 one
@@ -285,7 +285,7 @@ class ReplayedWeights:
     """Weights measured on one half of the users."""
 
     meter: GoalMeter
-    slates: Callable[[Weights], Slates]
+    slates: Callable[[Weights], PolicySlates]
 
     def figures(self, weights: Weights) -> WeightFigures:
         """Return objectives and excesses."""

@@ -67,7 +67,7 @@ class FrontChart:
 
 
 @dataclass(frozen=True)
-class _Scale:
+class _PixelScale:
     """A linear scale from values to pixels."""
 
     low: float
@@ -136,16 +136,18 @@ def _axis(objective: Objective) -> str:
     return f"change of {objective.metric}" + (f", {MODEL_JUDGED}" if objective.model_judged else "")
 
 
-def _scale(confirmed: Sequence[Estimate], searched: Sequence[float], first: float, last: float) -> _Scale:
+def _scale(
+    confirmed: Sequence[Estimate], searched: Sequence[float], first: float, last: float
+) -> _PixelScale:
     """Return a scale that holds no change, the front's intervals and the trials that keep their bounds."""
     ends = [end for one in confirmed for end in (one.low, one.value, one.high) if math.isfinite(end)]
     values = [0.0, *ends, *searched]
     low, high = min(values), max(values)
     margin = _MARGIN * (high - low) or 0.01
-    return _Scale(low - margin, high + margin, first, last)
+    return _PixelScale(low - margin, high + margin, first, last)
 
 
-def _ends(estimate: Estimate, scale: _Scale) -> tuple[float, float]:
+def _ends(estimate: Estimate, scale: _PixelScale) -> tuple[float, float]:
     low, high = (end if math.isfinite(end) else estimate.value for end in (estimate.low, estimate.high))
     return scale(low), scale(high)
 

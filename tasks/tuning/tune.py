@@ -37,7 +37,7 @@ from tasks.stores.workspace import Workspace, write_report
 from tasks.tuning.goal import WeightGoal
 from tasks.tuning.page import tuning_page
 from tasks.tuning.search import WeightFigures, WeightSpace, WeightTrial
-from tasks.tuning.tuned import Chosen, Halves, Tuned, restore_weights, tune_weights
+from tasks.tuning.tuned import Chosen, Halves, WeightSearchResult, restore_weights, tune_weights
 from tasks.tuning.tuning_slice import TuningHalf, TuningSlice
 
 _STEP: Final = "weights"
@@ -255,7 +255,7 @@ def _tune(work: _Tuning, run: StepRun) -> TuningEvidence:
     return _write(work, run, days, tuned)
 
 
-def _write(work: _Tuning, run: StepRun, days: TuningSlice, tuned: Tuned) -> TuningEvidence:
+def _write(work: _Tuning, run: StepRun, days: TuningSlice, tuned: WeightSearchResult) -> TuningEvidence:
     """Write page and proposal, and return the evidence."""
     first, last = days.days
     named = f"{first}/{last}"
@@ -301,7 +301,7 @@ TUNE: Final = Step(
 )
 
 
-def _not_confirmed(tuned: Tuned) -> list[str]:
+def _not_confirmed(tuned: WeightSearchResult) -> list[str]:
     """Say what the best of the search gained where it was chosen, and why it is not proposed."""
     chosen = tuned.chosen
     if tuned.ending == "proposed" or chosen is None or chosen.gain is None or chosen.gain_searched is None:

@@ -228,7 +228,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Tuned:
+class WeightSearchResult:
     """What was found.
 
     ``chosen`` are the best weights of the search, proposed or not. ``searched`` and ``confirmed`` count the
@@ -258,7 +258,7 @@ def tune_weights(
     seed: int = 0,
     before: Sequence[WeightTrial] = (),
     tell: Callable[[WeightTrial], None] = lambda tried: None,
-) -> Tuned:
+) -> WeightSearchResult:
     """Search weights on one half of the users and confirm them on the other.
 
     Parameters
@@ -272,7 +272,7 @@ def tune_weights(
     front = _confirm(confirm, points)
     better = best.figures.objectives[0] > tried[0].figures.objectives[0] or not tried[0].feasible
     chosen = _choose(halves, space, best) if best.feasible and best.number > 0 and better else None
-    return Tuned(
+    return WeightSearchResult(
         ending=_end(best, chosen),
         chosen=chosen,
         trials=tuple(tried),
@@ -288,7 +288,7 @@ def tune_weights(
     )
 
 
-def restore_weights(halves: Halves, space: WeightSpace) -> Tuned:
+def restore_weights(halves: Halves, space: WeightSpace) -> WeightSearchResult:
     """Find the smallest change of weights that keeps every bound."""
     search = halves.search
     now, measured = search.figures(space.current), {tuple(space.current.values())}
@@ -299,7 +299,7 @@ def restore_weights(halves: Halves, space: WeightSpace) -> Tuned:
 
     restored = restore_bounds(measure_excess, space) if now.exceeded else None
     ending: Ending = "out of reach" if restored is None else "proposed"
-    return Tuned(
+    return WeightSearchResult(
         ending=ending if now.exceeded else "within bounds",
         chosen=None if restored is None else Chosen(None, restored.weights),
         trials=(),

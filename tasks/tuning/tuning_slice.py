@@ -43,7 +43,7 @@ from tasks.replay.decided_slice import (
     slice_blocks,
 )
 from tasks.replay.leaks import refuse_leaks
-from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import users_of
 from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import Scored, TestSlice, log_reading, release_examination, release_policy
@@ -78,16 +78,16 @@ class TuningHalf:
         return self.decided.log
 
     @property
-    def baseline(self) -> Slates:
+    def baseline(self) -> PolicySlates:
         """What weights are held against."""
         return self.decided.baseline.slates
 
     @property
-    def reference(self) -> Slates:
+    def reference(self) -> PolicySlates:
         """The release's slates, with the predictions that every policy decides by."""
         return self.decided.policy.slates
 
-    def slates(self, policy: UtilitySpec, *, composed: bool = True) -> Slates:
+    def slates(self, policy: UtilitySpec, *, composed: bool = True) -> PolicySlates:
         """Return the slates of a policy, decided block by block.
 
         Parameters
@@ -95,7 +95,7 @@ class TuningHalf:
         composed : whether to keep what each term adds to the utility.
         """
         name = f"version {policy.version}"
-        made = GrowingSlates(Slates(name, np.zeros(0, dtype=np.int32)))
+        made = GrowingSlates(PolicySlates(name, np.zeros(0, dtype=np.int32)))
         for block, scored in self._scored_blocks():
             one = block.slates_by(policy, scored, name)
             kept = one.contributions if composed else {}

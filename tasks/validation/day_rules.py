@@ -33,7 +33,7 @@ _ENOUGH_DAYS = 7
 _ENOUGH_ROWS = 20
 
 
-class _Scale(NamedTuple):
+class _CountScale(NamedTuple):
     """How counted days become levels on which chance is even, with their variance, and levels figures."""
 
     levels: Callable[[pd.DataFrame], tuple[Floats, Floats]]
@@ -41,8 +41,8 @@ class _Scale(NamedTuple):
     written: Callable[[float], str]
 
 
-_COUNTS = _Scale(lambda one: t.count_levels(one["rows"].to_numpy(float)), t.counts_of, "{:,.0f}".format)
-_SHARES = _Scale(
+_COUNTS = _CountScale(lambda one: t.count_levels(one["rows"].to_numpy(float)), t.counts_of, "{:,.0f}".format)
+_SHARES = _CountScale(
     lambda one: t.share_levels(one["rows"].to_numpy(float), one["of"].to_numpy(float)),
     t.shares_of,
     "{:.2%}".format,
@@ -276,7 +276,12 @@ def _usual_of_all(weekday: int, rows: Floats, weekdays: npt.NDArray[np.int_], *,
 
 
 def _compare(
-    counted: pd.DataFrame, scale: _Scale, comparison: Comparison, differs: Differs, *, shared: bool = True
+    counted: pd.DataFrame,
+    scale: _CountScale,
+    comparison: Comparison,
+    differs: Differs,
+    *,
+    shared: bool = True,
 ) -> RuleResult:
     """Judge every series of the counted days; ``shared`` divides the false alarm rate among all figures."""
     newest = comparison.newest

@@ -8,20 +8,22 @@ import pandas as pd
 
 from benchmarks.replay_numbers import SUMS_EACH, Held, count_sums, distinct_arrays
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.replay.compared import Compared
-from tasks.replay.log import Slates
+from tasks.replay.compared import ComparedPolicies
+from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import WORDS, LogReading, candidate_log
 from tests.replay.blocks import LINKS, frame_of
 
 
-def two_requests() -> Compared:
+def two_requests() -> ComparedPolicies:
     """Two users with three items each; ours shows the first, theirs the second, nobody the third."""
     column: pd.Categorical[Any] = pd.Categorical(["new", "old", "old"] * 2)
     reading = LogReading(LINKS, segments={"tenure": column}, kinds={"tenure": WORDS})
     frame = frame_of(["r", "r", "r", "s", "s", "s"], shown=True, item_id=["a", "b", "c"] * 2)
     first = np.array([1, 0, 0] * 2)
-    return Compared(
-        candidate_log(frame, reading), Slates("ours", first), Slates("theirs", first[[1, 0, 2] * 2])
+    return ComparedPolicies(
+        candidate_log(frame, reading),
+        PolicySlates("ours", first),
+        PolicySlates("theirs", first[[1, 0, 2] * 2]),
     )
 
 

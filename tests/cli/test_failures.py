@@ -20,7 +20,7 @@ from typer.main import get_command
 from tasks.cli import main
 from tasks.cli.command import PROGRAM
 from tasks.cli.failures import find_refusal
-from tasks.cli.program import Answer, application, parse
+from tasks.cli.program import CallResult, application, parse
 from tasks.errors import ContractError, DataError, EquipoiseError, StoreError
 from tasks.release.step import ReleaseResult
 from tasks.stores.database import database_of
@@ -255,7 +255,7 @@ def examples(command: object, words: str = "") -> Iterator[tuple[str, str]]:
 EXAMPLES = {words: shlex.split(example) for words, example in examples(get_command(application())) if words}
 
 
-def fail(_: Sequence[str] | None) -> Answer:
+def fail(_: Sequence[str] | None) -> CallResult:
     raise ZeroDivisionError("a line\nand \x1b[31manother " + "x" * 10_000)
 
 
@@ -305,7 +305,7 @@ def test_an_error_inside_any_command_is_one_message_exit_code_3_and_a_report_fil
 
 
 def test_a_panic_of_a_library_is_one_message_too(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def panic(_: Sequence[str] | None) -> Answer:
+    def panic(_: Sequence[str] | None) -> CallResult:
         raise Panic("called `Option::unwrap()` on a `None` value")
 
     assert main(["check", "--home", str(tmp_path)], answer=panic) == 3

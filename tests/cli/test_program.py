@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tasks.cli import main
-from tasks.cli.program import STOPPED, Answer, parse
+from tasks.cli.program import STOPPED, CallResult, parse
 from tasks.logs.session import session
 from tests.contracts.files import write_surface
 
@@ -104,7 +104,7 @@ def test_a_verdict_that_says_no_is_exit_code_1_and_its_document_is_all_of_stdout
 
 
 def test_stopped_by_a_person_it_ends_with_130(capsys: pytest.CaptureFixture[str]) -> None:
-    def stop(_: Sequence[str] | None) -> Answer:
+    def stop(_: Sequence[str] | None) -> CallResult:
         raise KeyboardInterrupt
 
     assert main([], answer=stop) == STOPPED == 130
@@ -114,7 +114,7 @@ def test_stopped_by_a_person_it_ends_with_130(capsys: pytest.CaptureFixture[str]
 def test_stopped_in_a_query_it_is_stopped_and_no_fault(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def answer(_: Sequence[str] | None) -> Answer:
+    def answer(_: Sequence[str] | None) -> CallResult:
         with session(tmp_path, threads=1) as connection:
             signal.setitimer(signal.ITIMER_REAL, 0.1)
             connection.execute("SELECT sum(hash(a.range + b.range)) FROM range(1000000) a, range(1000000) b")

@@ -90,11 +90,11 @@ def test_the_form_has_stage_and_override_only_where_they_are_declared(
 
 def test_what_the_form_asks_for_is_handed_on_and_empty_is_nothing(airflow_home: object) -> None:
     from dags.approval import support
-    from tasks.promotion.moves.rules import Support
+    from tasks.promotion.moves.rules import PromotionSupport
 
     form = {"experiment": "", "waiver": None, "override": "a sale", "stage": "champion"}
-    assert support(form) == Support(override="a sale", stage="champion")
-    assert support({"experiment": "feed-142", "waiver": None}) == Support("feed-142")
+    assert support(form) == PromotionSupport(override="a sale", stage="champion")
+    assert support({"experiment": "feed-142", "waiver": None}) == PromotionSupport("feed-142")
 
 
 def test_only_the_roles_reviewers_may_answer(steps: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ from scipy.stats import false_discovery_control, poisson
 from tasks.evaluation.calibration_verdicts import (
     LEAST_PREDICTED,
     Calibration,
+    CalibrationStatus,
     SegmentRatio,
-    Standing,
     benjamini_hochberg,
     inflation,
     judge_calibration,
@@ -36,7 +36,7 @@ def _seen(counts: Counts, predicted: npt.NDArray[np.float64], rng: np.random.Gen
 
 
 def _off(judged: list[Calibration]) -> npt.NDArray[np.bool_]:
-    return np.array([one.standing is Standing.OFF for one in judged])
+    return np.array([one.standing is CalibrationStatus.OFF for one in judged])
 
 
 def test_adjusted_p_values_are_those_of_scipy() -> None:
@@ -67,8 +67,8 @@ def test_no_positive_where_many_were_predicted_is_off_and_where_few_were_is_not(
     unknown = Estimate(NAN, NAN, NAN, 90)
     many, few = (SegmentRatio(unknown, 0, predicted, 1.0) for predicted in (50.0, 2.0))
     assert [one.standing for one in judge_calibration([many, few], **RANGE)] == [
-        Standing.OFF,
-        Standing.INCONCLUSIVE,
+        CalibrationStatus.OFF,
+        CalibrationStatus.INCONCLUSIVE,
     ]
 
 
@@ -77,7 +77,7 @@ def test_a_cost_that_exceeds_the_range_is_judged_by_the_poisson_tail_alone() -> 
     healthy = [SegmentRatio(Estimate(1.0, 0.95, 1.05, 900))] * 99
     for family in ([one], [one, *healthy]):
         judged = judge_calibration(family, **RANGE)[0]
-        assert judged.standing is Standing.OFF
+        assert judged.standing is CalibrationStatus.OFF
         assert judged.p_value == pytest.approx(poisson.sf(18, 11.0))
         assert judged.family == 1
 
@@ -115,7 +115,7 @@ def test_one_segment_alone_is_judged_as_its_interval_says() -> None:
         (judged,) = judge_calibration([one], **RANGE)
         outside = one.ratio.high < 0.9 or one.ratio.low > 1.1
         near = min(abs(one.ratio.high - 0.9), abs(one.ratio.low - 1.1)) < 0.015
-        assert near or (judged.standing is Standing.OFF) == outside
+        assert near or (judged.standing is CalibrationStatus.OFF) == outside
 
 
 def test_a_healthy_release_of_rare_segments_is_not_held_by_chance() -> None:
@@ -160,15 +160,15 @@ def test_one_harmed_segment_is_found_among_many_healthy_ones() -> None:
 def test_passing_needs_the_whole_interval_inside_however_many_segments_there_are() -> None:
     sure, thin = Estimate(1.0, 0.95, 1.05, 900), Estimate(1.0, 0.8, 1.2, 40)
     judged = judge_calibration([SegmentRatio(sure), *[SegmentRatio(thin)] * 30], **RANGE)
-    assert judged[0].standing is Standing.CALIBRATED
-    assert {one.standing for one in judged[1:]} == {Standing.INCONCLUSIVE}
+    assert judged[0].standing is CalibrationStatus.CALIBRATED
+    assert {one.standing for one in judged[1:]} == {CalibrationStatus.INCONCLUSIVE}
 
 
 def test_a_mean_of_values_is_judged_by_its_interval_alone() -> None:
     off, well = Estimate(1.4, 1.3, 1.5, 900), Estimate(1.02, 0.97, 1.07, 900)
     assert [one.standing for one in judge_calibration([SegmentRatio(off), SegmentRatio(well)], **RANGE)] == [
-        Standing.OFF,
-        Standing.CALIBRATED,
+        CalibrationStatus.OFF,
+        CalibrationStatus.CALIBRATED,
     ]
 
 

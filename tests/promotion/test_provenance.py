@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence, Runs
+from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe, judge_recipes
@@ -58,7 +58,7 @@ def _write_dossier(workspace: Workspace, release: int, *gained: tuple[str, str, 
         warnings=(),
         notes=(),
         gates=verdicts,
-        runs=Runs("", "", "", ""),
+        runs=EvidenceRuns("", "", "", ""),
         calibration_in_slots={},
         sensitivity=(),
         manifest={},

@@ -10,7 +10,7 @@ from tasks.contracts.training import HeadKind
 from tasks.evaluation.evidence import PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.metric_rows import Figure
-from tasks.evaluation.release_evidence import JudgeEvidence
+from tasks.evaluation.release_evidence import FactorModelEvidence
 from tasks.evaluation.subjects import Subject
 from tasks.release.description import describe, describe_verdict, weight_terms
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
@@ -38,7 +38,7 @@ AUC = Figure(Subject("auc"), "all", 0.7123, 0.7, 0.72, 90, rows=1200, events=34)
 def text(
     *,
     backfilled: bool = False,
-    judges: Sequence[JudgeEvidence] = (),
+    judges: Sequence[FactorModelEvidence] = (),
     kind: HeadKind = "binary",
     row: Figure = AUC,
 ) -> str:
@@ -93,7 +93,7 @@ def test_it_says_with_which_version_of_a_parent_a_joint_was_judged() -> None:
     pinned = [
         PinnedModel(name=f"toy.{kind}.buy_7d", version=4, sha256="d" * 64) for kind in ("task", "calibrator")
     ]
-    judge = JudgeEvidence(
+    judge = FactorModelEvidence(
         task="back_30d", parent="buy_7d", model=pinned[0], calibrator=pinned[1], slices={"train": DAYS}
     )
     link = "[toy.task.buy_7d version 4](#/models/toy.task.buy_7d/versions/4)"

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.labels.store import LabelStore
-from tasks.release.judges import Judges
+from tasks.release.judges import FactorModelBuilder
 from tasks.release.parts import Pins
 from tasks.stores.manifest import Role
 from tasks.stores.releases import release_manifest
@@ -73,7 +73,7 @@ def test_a_proxy_that_is_the_parent_of_its_slow_outcome_learned_nothing_of_it(
     assert {proxy.slow: proxy.learned for proxy in evidence.proxies} == {"satisfied_2d": False, CHILD: False}
 
 
-def judges(retrained: Retrained) -> tuple[Judges, Pins]:
+def judges(retrained: Retrained) -> tuple[FactorModelBuilder, Pins]:
     workspace = retrained.workspace
     manifest = release_manifest(workspace, 1)
     labels = LabelStore(workspace.store, NAME).snapshot(manifest.snapshot.id)
@@ -82,7 +82,7 @@ def judges(retrained: Retrained) -> tuple[Judges, Pins]:
         task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task))
         for task in workspace.contracts.tasks.tasks
     }
-    return Judges(workspace, labels, slices, None), pins
+    return FactorModelBuilder(workspace, labels, slices, None), pins
 
 
 def test_what_judged_is_found_again(first_retrain: Retrained, evidence: ReleaseEvidence) -> None:

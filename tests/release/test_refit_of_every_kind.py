@@ -25,7 +25,7 @@ from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
 from tasks.release import step as release
 from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
-from tasks.release.refit import Compared, Refit, calibrated_on, refit_shifts
+from tasks.release.refit import Refit, ScoredRelease, calibrated_on, refit_shifts
 from tasks.release.release_days import ReleaseDays
 from tasks.release.trained import Trained
 from tasks.stores import releases
@@ -240,7 +240,7 @@ def test_all_but_an_order_is_held_against_what_was_tested(refitted: Refitted) ->
     curve = pin_examination(registry, examination.run(workspace, snapshot=snapshot.id))
     release_days = ReleaseDays(workspace, snapshot, slices.tasks)
     tested, served = (
-        Compared(
+        ScoredRelease(
             release_days.scores(release_files(workspace, registry, pins, curve)),
             calibrated_on(registry, pins),
         )

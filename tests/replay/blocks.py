@@ -7,7 +7,7 @@ import pandas as pd
 
 from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
 from tasks.replay.decided_slice import BASELINE, POLICY, DecidedBlock, EntrantKey
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import WORDS, LogReading, read_block
 
 LINKS = {"click": ("click",)}
@@ -24,7 +24,7 @@ def decided(request: str = "r", *, no_order: str = "", **columns: Any) -> Decide
     """Return a request of three candidates: the first was shown and the second is in a slot."""
     frame = frame_of([request] * 3, shown=[True, False, False], click=[1.0, np.nan, np.nan], **columns)
     words: pd.Categorical[Any] = pd.Categorical(["new", "old", "new"])
-    ours = Slates(
+    ours = PolicySlates(
         "ours",
         slot=np.array([0, 1, 0], dtype=np.int32),
         predictions={"click": np.array([0.1, 0.2, np.nan])},
@@ -35,7 +35,9 @@ def decided(request: str = "r", *, no_order: str = "", **columns: Any) -> Decide
         rank=np.array([2, 1, 0], dtype=np.int32),
         release=7,
     )
-    theirs = Slates("" if no_order else "logged order", np.array([1, 0, 0], dtype=np.int32), follows_log=True)
+    theirs = PolicySlates(
+        "" if no_order else "logged order", np.array([1, 0, 0], dtype=np.int32), follows_log=True
+    )
     return DecidedBlock(
         log=read_block(frame, LogReading(LINKS, segments={"tenure": words}, kinds={"tenure": WORDS})),
         kept=np.array([0, 1]),

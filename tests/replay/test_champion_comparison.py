@@ -11,7 +11,7 @@ from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay import slates
 from tasks.replay.champion_comparison import comparisons
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.slates import Scored
 from tasks.stores.workspace import Workspace
 from tests.feeds.small_feed import NAME, TASKS, write_contracts
@@ -47,7 +47,7 @@ def _compared(
     outcomes = {task: labels.get(task, NOTHING) for task in workspace.contracts.tasks.tasks}
     frame = pd.DataFrame({**keys, **segments, **outcomes}).astype(dict.fromkeys(outcomes, float))
     both = (
-        Scored(Slates("p", np.ones(4, dtype=int)), pd.DataFrame(side), {}, NO_POLICY)
+        Scored(PolicySlates("p", np.ones(4, dtype=int)), pd.DataFrame(side), {}, NO_POLICY)
         for side in (ours, champion)
     )
     found = comparisons(workspace.contracts, slates.TestSlice(workspace, frame, complete=True), *both)

@@ -13,7 +13,7 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import ContractError
 from tasks.release.view import load
 from tasks.replay import slates as of_slice
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
@@ -79,7 +79,7 @@ def read(log: pd.DataFrame) -> Replay:
     """Read a log as a simulation does."""
     reading = LogReading({"click": ("click",)}, examination=np.ones(SLOTS), complete=True)
     read_back = candidate_log(log, reading)
-    return Replay(read_back, Slates("nothing is believed", np.zeros(len(log), dtype=np.int64)))
+    return Replay(read_back, PolicySlates("nothing is believed", np.zeros(len(log), dtype=np.int64)))
 
 
 def test_the_release_writes_the_probability_of_each_item_at_its_slot(served: pd.DataFrame) -> None:
@@ -100,8 +100,8 @@ def test_replay_weighs_each_shown_item_by_what_its_chance_was(served: pd.DataFra
 
 def test_the_log_tells_what_another_policy_would_have_earned(served: pd.DataFrame) -> None:
     replay, place = read(served), served.groupby("request_id")["price"].rank(ascending=False)
-    dearest = Slates("dearest", np.where(place <= 2, place, 0).astype(np.int64))
-    cheapest = Slates(
+    dearest = PolicySlates("dearest", np.where(place <= 2, place, 0).astype(np.int64))
+    cheapest = PolicySlates(
         "cheapest", np.where(place > CANDIDATES - 2, CANDIDATES + 1 - place, 0).astype(np.int64)
     )
     metric = Metric(MetricKind.RATE, "click")

@@ -10,7 +10,7 @@ import pytest
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.evaluation.replay_evidence import OffPolicyCheck
 from tasks.replay.evaluate import OfflineEvaluation
-from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tests.replay.worlds import LOOKS, Feed, feed
 from tests.training.surfaces import binary, surface
@@ -25,7 +25,7 @@ def contracts(*guardrails: dict[str, Any]) -> Contracts:
     return replace(made, utility=UtilitySpec.model_validate(plain))
 
 
-def release_and_champion(world: Feed) -> tuple[Slates, Slates]:
+def release_and_champion(world: Feed) -> tuple[PolicySlates, PolicySlates]:
     """Two rankers that know part of what people like; the first with its predictions."""
     noise = [0.5 * world.rng.normal(size=world.signal.shape) for _ in range(2)]
     chance = 1 / (1 + np.exp(-(-2.2 + world.signal + noise[0])))
@@ -34,13 +34,13 @@ def release_and_champion(world: Feed) -> tuple[Slates, Slates]:
     return replace(release, worth=worth), replace(world.ranked("champion", noise[1]), worth=worth)
 
 
-def short(slates: Slates, slots: int) -> Slates:
+def short(slates: PolicySlates, slots: int) -> PolicySlates:
     """Return slates of which only the first slots are filled."""
     return replace(slates, slot=np.where(slates.slot <= slots, slates.slot, 0))
 
 
 def checked(
-    log: CandidateLog, policy: Slates, baseline: Slates, *guardrails: dict[str, Any]
+    log: CandidateLog, policy: PolicySlates, baseline: PolicySlates, *guardrails: dict[str, Any]
 ) -> list[OffPolicyCheck]:
     return list(
         check_off_policy(OfflineEvaluation(contracts(*(guardrails or (RATE,))), log, policy, baseline))
@@ -53,14 +53,14 @@ def figure(checks: list[OffPolicyCheck], metric: str, bound: str) -> OffPolicyCh
 
 
 @pytest.fixture(scope="module")
-def feeds() -> list[tuple[Feed, Slates, Slates]]:
+def feeds() -> list[tuple[Feed, PolicySlates, PolicySlates]]:
     worlds = [feed(seed) for seed in range(FEEDS)]
     return [(world, *release_and_champion(world)) for world in worlds]
 
 
 @pytest.mark.parametrize(("slots", "estimator"), [(6, "place_dr"), (1, "cascade_dr")])
 def test_over_feeds_the_estimate_is_the_truth_and_its_interval_holds_it(
-    feeds: list[tuple[Feed, Slates, Slates]], slots: int, estimator: str
+    feeds: list[tuple[Feed, PolicySlates, PolicySlates]], slots: int, estimator: str
 ) -> None:
     """A slate of six is never drawn by chance from the top; of one slot the first estimator has support."""
     errors, plain_errors, covered, agreed = [], [], 0, 0
@@ -83,7 +83,7 @@ def test_over_feeds_the_estimate_is_the_truth_and_its_interval_holds_it(
 
 
 def test_the_primary_is_checked_too_and_is_the_rate_at_a_worth_of_one(
-    feeds: list[tuple[Feed, Slates, Slates]],
+    feeds: list[tuple[Feed, PolicySlates, PolicySlates]],
 ) -> None:
     world, release, champion = feeds[0]
     checks = checked(world.log, release, champion)
@@ -93,7 +93,7 @@ def test_the_primary_is_checked_too_and_is_the_rate_at_a_worth_of_one(
 
 
 def test_a_curve_that_is_wrong_is_found_by_the_difference(
-    feeds: list[tuple[Feed, Slates, Slates]],
+    feeds: list[tuple[Feed, PolicySlates, PolicySlates]],
 ) -> None:
     """Read as if the last place were seldom looked at, a click there says too much of every other place."""
     found = 0
@@ -105,7 +105,7 @@ def test_a_curve_that_is_wrong_is_found_by_the_difference(
     assert found >= FEEDS - 2
 
 
-def test_the_logged_order_needs_no_weights(feeds: list[tuple[Feed, Slates, Slates]]) -> None:
+def test_the_logged_order_needs_no_weights(feeds: list[tuple[Feed, PolicySlates, PolicySlates]]) -> None:
     world, release, _ = feeds[0]
     change = figure(checked(world.log, release, world.logged()), "click_rate", "change")
     assert change.against == "logged order"
@@ -115,7 +115,7 @@ def test_the_logged_order_needs_no_weights(feeds: list[tuple[Feed, Slates, Slate
 
 
 def test_an_anchor_is_the_baseline_of_the_guardrail_that_names_it(
-    feeds: list[tuple[Feed, Slates, Slates]],
+    feeds: list[tuple[Feed, PolicySlates, PolicySlates]],
 ) -> None:
     world, release, champion = feeds[0]
     rails = contracts({**RATE, "anchor": "stable"})
@@ -124,7 +124,7 @@ def test_an_anchor_is_the_baseline_of_the_guardrail_that_names_it(
     assert {one.against for one in made if str(one.subject) == "click_rate"} == {"release 1"}
 
 
-def test_what_disagrees_is_said_in_a_sentence(feeds: list[tuple[Feed, Slates, Slates]]) -> None:
+def test_what_disagrees_is_said_in_a_sentence(feeds: list[tuple[Feed, PolicySlates, PolicySlates]]) -> None:
     world, release, champion = feeds[0]
     level = figure(checked(world.log, release, champion), "click_rate", "level")
     (told,) = disagreements([level.model_copy(update={"verdict": "disagrees"}), level])
@@ -165,7 +165,9 @@ UNTOLD: dict[str, tuple[Callable[[CandidateLog], CandidateLog], str]] = {
 
 
 @pytest.mark.parametrize("case", UNTOLD)
-def test_what_cannot_be_told_says_why(feeds: list[tuple[Feed, Slates, Slates]], case: str) -> None:
+def test_what_cannot_be_told_says_why(
+    feeds: list[tuple[Feed, PolicySlates, PolicySlates]], case: str
+) -> None:
     world, release, champion = feeds[1]
     change, reason = UNTOLD[case]
     level = figure(checked(change(world.log), release, champion), "click_rate", "level")
@@ -179,7 +181,9 @@ def test_a_log_without_propensities_is_not_asked() -> None:
     assert checked(world.log, *release_and_champion(world)) == []
 
 
-def test_recall_and_a_level_of_gain_have_no_estimate(feeds: list[tuple[Feed, Slates, Slates]]) -> None:
+def test_recall_and_a_level_of_gain_have_no_estimate(
+    feeds: list[tuple[Feed, PolicySlates, PolicySlates]],
+) -> None:
     world, release, champion = feeds[0]
     rails = [
         {"metric": "recall_click", "relative_decrease_max": 0.1},
@@ -193,7 +197,9 @@ def test_recall_and_a_level_of_gain_have_no_estimate(feeds: list[tuple[Feed, Sla
     assert "coverage" not in {one.subject.name for one in checks}  # it follows from the slots alone
 
 
-def test_slots_that_the_log_never_fills_cannot_be_told(feeds: list[tuple[Feed, Slates, Slates]]) -> None:
+def test_slots_that_the_log_never_fills_cannot_be_told(
+    feeds: list[tuple[Feed, PolicySlates, PolicySlates]],
+) -> None:
     world, release, champion = feeds[0]
     rank = (-release.predictions["click"].reshape(world.signal.shape)).argsort(axis=1).argsort(axis=1) + 1
     longer = replace(release, slot=np.where(rank <= len(LOOKS) + 1, rank, 0).ravel())

@@ -10,8 +10,8 @@ from benchmarks.covering.fading_visibility import fading_visibility
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.compared import BIASED
-from tasks.replay.log import Slates
-from tasks.replay.rates import RateEstimator, Term
+from tasks.replay.log import PolicySlates
+from tasks.replay.rates import RateEstimator, TermWorth
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import (
@@ -33,7 +33,7 @@ LOOKS_OF_TWO_PAGES = 2 * (1.0 + 0.5 + 0.25)
 
 
 def test_a_rate_is_per_look_so_the_logged_order_reads_clicks_over_looks() -> None:
-    logged = Slates("logged order", np.array(LOGGED), follows_log=True)
+    logged = PolicySlates("logged order", np.array(LOGGED), follows_log=True)
     measured = Replay(page(propensity=AT_RANDOM), logged).measure(metric("click_rate"), logged, logged, ())
     assert measured[0].policy is not None
     assert measured[0].policy.value == pytest.approx(2 / LOOKS_OF_TWO_PAGES)
@@ -95,7 +95,7 @@ def test_looks_of_places_without_labels_leave_a_figure_inconclusive_and_are_coun
             {"click": ("click",), "view": ("view",)}, examination=CURVE, complete=True, shown_is_all=True
         ),
     )
-    logged = Slates("logged order", np.array(LOGGED * 60), follows_log=True)
+    logged = PolicySlates("logged order", np.array(LOGGED * 60), follows_log=True)
     replay = Replay(known, logged)
     clicked, viewed = (
         replay.doubt(Metric(MetricKind.RATE, task), logged, logged) for task in ("click", "view")
@@ -115,7 +115,7 @@ def feeds() -> list[Feed]:
     return [feed(seed) for seed in range(12)]
 
 
-def _policies(world: Feed) -> dict[str, Slates]:
+def _policies(world: Feed) -> dict[str, PolicySlates]:
     noise = world.rng.normal(size=world.signal.shape)
     release = 1 / (1 + np.exp(-(-2.2 + world.signal + 0.3 * noise)))
     return {
@@ -199,7 +199,7 @@ def test_a_policy_that_shows_what_the_log_never_shows_cannot_be_told() -> None:
 def test_observed_utility_adds_the_worth_of_each_outcome() -> None:
     log = page(complete=False)
     worth = np.array([2.0, 1.0, 1.0, 1.0, 3.0, 1.0])
-    utility = RateEstimator(log).utility([Term("click", worth)], slates("p", SWAPPED)).statistic
+    utility = RateEstimator(log).utility([TermWorth("click", worth)], slates("p", SWAPPED)).statistic
     assert utility.value == pytest.approx((2.0 * 0.5 + 3.0 * 2.0) / LOOKS_OF_TWO_PAGES)
 
 

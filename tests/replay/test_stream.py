@@ -16,7 +16,7 @@ from tasks.replay import slates as slices
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import Decided, DecidedSlice, Entrant, Entrants, decide_slice
 from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
-from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.logged_candidates import candidate_blocks, labelled_candidates
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
@@ -87,7 +87,7 @@ def test_slates_and_predictions_are_those_of_the_slice(
         np.testing.assert_array_equal(logged[known], scored.where_logged[column][known])
 
 
-def findings(log: CandidateLog, whole: slices.TestSlice, made: Mapping[str, Slates]) -> object:
+def findings(log: CandidateLog, whole: slices.TestSlice, made: Mapping[str, PolicySlates]) -> object:
     contracts = whole.contracts
     evaluation = OfflineEvaluation(contracts, log, made["ours"], made["old"], {"stable": made["stable"]})
     found = evaluate_offline(evaluation, {"bold": made["bold"]}, run="r")
@@ -133,7 +133,7 @@ def test_a_block_of_which_nothing_was_shown_has_no_order_and_stops_nothing(
 ) -> None:
     calls: list[int] = []
 
-    def order(block: slices.TestSlice, ours: Scored) -> Slates:
+    def order(block: slices.TestSlice, ours: Scored) -> PolicySlates:
         """Refuse the first block, as if it held no position; then every one."""
         calls.append(len(block.candidates))
         block.__dict__["log"] = replace(block.log, positions_logged=len(calls) > 1)
@@ -145,7 +145,7 @@ def test_a_block_of_which_nothing_was_shown_has_no_order_and_stops_nothing(
     assert not made.baseline.slates.slot[: calls[0]].any()
     assert made.baseline.slates.slot[calls[0] :].any()
 
-    def never(block: slices.TestSlice, ours: Scored) -> Slates:
+    def never(block: slices.TestSlice, ours: Scored) -> PolicySlates:
         block.__dict__["log"] = replace(block.log, positions_logged=False)
         return baseline_order(block, ours)
 

@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.terms import composition
 
 LOG = CandidateLog(
@@ -25,7 +25,7 @@ LOG = CandidateLog(
     complete=True,
     inclusion=None,
 )
-SLATES = Slates(
+SLATES = PolicySlates(
     name="release 1",
     slot=np.array([1, 0, 1, 2]),
     predictions={"click": np.array([0.2, 0.1, 0.4, 0.2])},
@@ -56,4 +56,4 @@ def test_a_candidate_without_a_utility_takes_no_part() -> None:
 
 
 def test_an_order_without_a_utility_has_no_composition() -> None:
-    assert composition(LOG, Slates("logged order", SLATES.slot)) is None
+    assert composition(LOG, PolicySlates("logged order", SLATES.slot)) is None

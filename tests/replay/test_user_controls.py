@@ -18,7 +18,7 @@ from tasks.datasets.world.generate import Extras, generate
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.ranking.decide import Decision, decide
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 
@@ -69,9 +69,9 @@ class Feed:
         log = candidate_log(self.frame, reading)
         return Replay(log, self.slates("model", self.ignoring))
 
-    def slates(self, name: str, decision: Decision) -> Slates:
+    def slates(self, name: str, decision: Decision) -> PolicySlates:
         belief = {"hide_7d": self.believed["p_hide_7d"]}
-        return Slates(name, decision.slate_position.astype(np.int64), belief)
+        return PolicySlates(name, decision.slate_position.astype(np.int64), belief)
 
     def simulated(self, decision: Decision) -> Measured:
         """Hides a look, as the log tells them, against those of the policy that ignores controls."""

@@ -12,7 +12,7 @@ from tasks.contracts.metrics import Metric, parse_metric
 from tasks.contracts.utility import UtilitySpec
 from tasks.datasets.world.logging_policy import place
 from tasks.evaluation.replay_evidence import Measured
-from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tests.ranking.policies import utility_json
@@ -118,7 +118,7 @@ def cut(log: CandidateLog, rows: npt.NDArray[np.bool_]) -> CandidateLog:
     )
 
 
-def cut_slates(of: Slates, rows: npt.NDArray[np.bool_]) -> Slates:
+def cut_slates(of: PolicySlates, rows: npt.NDArray[np.bool_]) -> PolicySlates:
     """Return a policy's slots in some rows."""
     return replace(
         of,
@@ -128,9 +128,9 @@ def cut_slates(of: Slates, rows: npt.NDArray[np.bool_]) -> Slates:
     )
 
 
-def slates(name: str, slot: list[int], predictions: Mapping[str, list[float]] | None = None) -> Slates:
+def slates(name: str, slot: list[int], predictions: Mapping[str, list[float]] | None = None) -> PolicySlates:
     given = {task: np.array(p, dtype=float) for task, p in (predictions or {}).items()}
-    return Slates(name, np.array(slot), given)
+    return PolicySlates(name, np.array(slot), given)
 
 
 def metric(name: str) -> Metric:
@@ -140,7 +140,7 @@ def metric(name: str) -> Metric:
     return parsed
 
 
-def whole(name: str, log: CandidateLog, policy: Slates, baseline: Slates) -> Measured:
+def whole(name: str, log: CandidateLog, policy: PolicySlates, baseline: PolicySlates) -> Measured:
     """Measure a metric over all rows, as the first of its judges sees it."""
     return Replay(log, policy).measure(metric(name), policy, baseline, ())[0]
 
@@ -171,19 +171,19 @@ class Feed:
     signal: Floats
     rng: np.random.Generator
 
-    def ranked(self, name: str, scores: Floats, *, predicts: bool = False) -> Slates:
+    def ranked(self, name: str, scores: Floats, *, predicts: bool = False) -> PolicySlates:
         """Return the slates of an order by ``scores``, which may be the policy's predictions too."""
         rank = (-scores).argsort(axis=1).argsort(axis=1) + 1
         slot = np.where(rank <= len(LOOKS), rank, 0).ravel()
         said = {"click": scores.ravel()} if predicts else {}
-        return Slates(name, slot, said, said)
+        return PolicySlates(name, slot, said, said)
 
-    def logged(self) -> Slates:
+    def logged(self) -> PolicySlates:
         """Return the order that was shown."""
         position = np.nan_to_num(self.log.logged_position)
-        return Slates("logged order", position.astype(np.int64), follows_log=True)
+        return PolicySlates("logged order", position.astype(np.int64), follows_log=True)
 
-    def truth(self, slates: Slates) -> float:
+    def truth(self, slates: PolicySlates) -> float:
         """Return what a look of a policy's slots truly leads to."""
         looks = np.where(slates.slot > 0, LOOKS[np.clip(slates.slot, 1, len(LOOKS)) - 1], 0.0)
         return float((looks * self.chance.ravel()).sum() / looks.sum())

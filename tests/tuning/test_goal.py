@@ -11,7 +11,7 @@ from tasks.contracts import load_surface
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded
 from tasks.errors import DataError
-from tasks.replay.log import Slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.primary import ONE_SIDED
 from tasks.replay.replay_policies import Replay
 from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal, blocking_bounds
@@ -169,7 +169,7 @@ AT_ODDS = {"hide": 0.3, "click": 0.1}
 def by_outcomes(small: SmallLog, *, doubled: bool = False) -> ReplayedWeights:
     """Replay weights, each worth what it says, for what outcomes are worth; a baseline may see more hides."""
 
-    def slates(weights: Weights) -> Slates:
+    def slates(weights: Weights) -> PolicySlates:
         worth = {task: np.full(len(small.click), weight) for task, weight in weights.items()}
         return replace(small.slates(weighted(small, weights), "weights"), worth=worth)
 

@@ -9,7 +9,7 @@ import pandas as pd
 from tasks.contracts import UtilitySpec
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded
-from tasks.replay.log import CandidateLog, Slates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 from tasks.replay.replay_policies import Replay
 from tasks.tuning.goal import Axis, GoalBound, GoalMeter, ReplayedWeights, WeightGoal
@@ -58,11 +58,11 @@ class SmallLog:
         links = {"click": ("click",), "hide": ("hide",)}
         self.log: CandidateLog = candidate_log(frame, LogReading(links, examination=np.ones(SIZE)))
 
-    def slates(self, scores: np.ndarray, name: str) -> Slates:
+    def slates(self, scores: np.ndarray, name: str) -> PolicySlates:
         order = np.argsort(-scores.reshape(-1, SIZE), axis=1)
         rank = np.argsort(order, axis=1) + 1
         predictions = {"click": self.click, "hide": self.hide}
-        return Slates(name, np.where(rank <= SLOTS, rank, 0).ravel(), predictions)
+        return PolicySlates(name, np.where(rank <= SLOTS, rank, 0).ravel(), predictions)
 
 
 def weighted(small: SmallLog, weights: Weights) -> np.ndarray:

@@ -17,7 +17,7 @@ from tasks.evaluation.binary import Floats, divide
 from tasks.evaluation.clustered import Ratio, half_width
 from tasks.evaluation.off_policy import estimators as e
 from tasks.evaluation.off_policy.bounds import bernstein_by_cluster
-from tasks.evaluation.off_policy.estimators import Terms, Unit, slate_terms, slot_terms
+from tasks.evaluation.off_policy.estimators import EstimatorSums, Unit, slate_terms, slot_terms
 from tasks.evaluation.off_policy.log_rows import LogRows, read_log
 from tasks.evaluation.off_policy.overlap import (
     Overlap,
@@ -182,7 +182,7 @@ def estimate_off_policy(
 
 def _all_terms(
     log: LogRows, target: TargetRows, rewards: ExpectedRewards
-) -> tuple[dict[str, Terms], list[str]]:
+) -> tuple[dict[str, EstimatorSums], list[str]]:
     """Return every estimator's terms, and notes on rows and estimators that are missing."""
     weight = target.of_logged(target.probability) / log.propensity
     every = list(slot_terms(log, weight, rewards))
@@ -205,7 +205,7 @@ def _all_terms(
     return {terms.name: terms for terms in every}, notes
 
 
-def _choose(every: dict[str, Terms], estimator: str | None) -> str:
+def _choose(every: dict[str, EstimatorSums], estimator: str | None) -> str:
     if estimator is None:
         return e.CASCADE_DR if e.CASCADE_DR in every else e.DR
     if estimator not in every:
@@ -213,7 +213,7 @@ def _choose(every: dict[str, Terms], estimator: str | None) -> str:
     return estimator
 
 
-def _intervals(log: LogRows, every: dict[str, Terms]) -> dict[str, Estimate]:
+def _intervals(log: LogRows, every: dict[str, EstimatorSums]) -> dict[str, Estimate]:
     """Return each estimator's interval; none for DM, whose error lies in its model and not in the rows."""
     resampler = Resampler(log.clusters.count, _SEED, REPLICATES)
     columns = [side for terms in every.values() for side in (terms.with_noise, terms.below)]
@@ -229,7 +229,7 @@ def _ratio(place: int) -> Statistic:
     return divided
 
 
-def _withhold(log: LogRows, terms: Terms, estimate: Estimate) -> Estimate:
+def _withhold(log: LogRows, terms: EstimatorSums, estimate: Estimate) -> Estimate:
     value = float(divide(terms.above.sum(), terms.below.sum()))
     if terms.name == e.DM:
         return Estimate(value, math.nan, math.nan, estimate.n)
@@ -237,7 +237,7 @@ def _withhold(log: LogRows, terms: Terms, estimate: Estimate) -> Estimate:
     return _widen_by_day(log, terms, _move(support.of_outcomes([estimate])[0], value))
 
 
-def _widen_by_day(log: LogRows, terms: Terms, by_user: Estimate) -> Estimate:
+def _widen_by_day(log: LogRows, terms: EstimatorSums, by_user: Estimate) -> Estimate:
     """Return the wider of the interval by user and that by day, with Student's t of the days less one."""
     if log.days is None or not by_user.known:
         return by_user
@@ -253,7 +253,7 @@ def _move(interval: Estimate, value: float) -> Estimate:
     return Estimate(value, interval.low + by, interval.high + by, interval.n)
 
 
-def _estimate(log: LogRows, terms: Terms, interval: Estimate) -> OffPolicyEstimate:
+def _estimate(log: LogRows, terms: EstimatorSums, interval: Estimate) -> OffPolicyEstimate:
     overlap, bound = Overlap(math.nan, math.nan, math.nan), UNKNOWN_ESTIMATE
     if terms.name != e.DM:
         overlap = measure_overlap(terms.weight, log.clusters.codes)

@@ -37,7 +37,7 @@ OF_SLATES: Final = (SIPS, IIPS, RIPS, CASCADE_DR, ADAPTIVE_IPS)
 
 
 @dataclass(frozen=True)
-class Terms:
+class EstimatorSums:
     """One estimator's sums, each of shape [n] over the log's rows.
 
     Attributes
@@ -69,7 +69,7 @@ class Terms:
         return self.above if self.noise is None else self.above + self.noise
 
 
-def slot_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterator[Terms]:
+def slot_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterator[EstimatorSums]:
     """Yield the estimators of one slot.
 
     Parameters
@@ -90,10 +90,10 @@ def slot_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterat
     for name, (above, below, limited, limit) in sums.items():
         noise = rewards.fit_noise(log.reward, limited) if name in {DR, SWITCH_DR, DROS} else None
         outcome = limited * log.reward
-        yield Terms(name, "slot", above, below, limited, outcome, weight, once, limit, noise)
+        yield EstimatorSums(name, "slot", above, below, limited, outcome, weight, once, limit, noise)
 
 
-def slate_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterator[Terms]:
+def slate_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterator[EstimatorSums]:
     """Yield the estimators of slates; adaptive IPS where the log says what rewards depend on.
 
     Parameters
@@ -118,7 +118,7 @@ def slate_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Itera
     for name, (terms, weights, counted) in estimators.items():
         above = np.where(first > 0, terms[log.requests], 0.0)
         outcome = above if name == SIPS else weights * log.reward
-        yield Terms(name, "request", above, first, weights, outcome, weights, counted)
+        yield EstimatorSums(name, "request", above, first, weights, outcome, weights, counted)
 
 
 def _cascade_dr(log: LogRows, slates: LoggedSlates, rewards: ExpectedRewards) -> Floats:

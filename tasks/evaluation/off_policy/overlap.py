@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.off_policy.balance import find_imbalance, weighted_items
-from tasks.evaluation.off_policy.estimators import Terms
+from tasks.evaluation.off_policy.estimators import EstimatorSums
 from tasks.evaluation.off_policy.log_rows import LogRows
 from tasks.evaluation.off_policy.target_rows import TargetRows
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Clusters, effective_number
@@ -78,7 +78,7 @@ def _name_unsupported(target: TargetRows) -> str:
     return ", ".join(list(names)[:_EXAMPLES])
 
 
-def find_thin_support(log: LogRows, target: TargetRows, terms: Terms) -> Iterator[str]:
+def find_thin_support(log: LogRows, target: TargetRows, terms: EstimatorSums) -> Iterator[str]:
     """Yield the reasons for which an estimator's figure cannot be estimated from these rows."""
     share = unsupported_share(target)
     if share > MOST_UNSUPPORTED:
@@ -115,7 +115,7 @@ def find_out_of_balance(log: LogRows, target: TargetRows) -> Iterator[str]:
         )
 
 
-def _find_odd_mean(terms: Terms, who: Clusters, *, least: float) -> Iterator[str]:
+def _find_odd_mean(terms: EstimatorSums, who: Clusters, *, least: float) -> Iterator[str]:
     excess = np.bincount(who.codes, terms.importance - terms.counted)
     if len(excess) < LEAST_CLUSTERS:
         return

@@ -20,14 +20,14 @@ _QUANTILES: Final = (0.999, 0.99, 0.95, 0.9, 0.75)
 
 
 @dataclass(frozen=True)
-class Tuned:
+class LimitedWeights:
     """Weights [n] with the limit that made them; infinite where they are the rows' own."""
 
     weight: Floats
     limit: float
 
 
-def tune_switch(slots: LoggedSlots) -> Tuned:
+def tune_switch(slots: LoggedSlots) -> LimitedWeights:
     """Choose the threshold of Switch-DR.
 
     Examples
@@ -40,7 +40,7 @@ def tune_switch(slots: LoggedSlots) -> Tuned:
     return _least_error(slots, switched_weights, power=1)
 
 
-def tune_shrinkage(slots: LoggedSlots) -> Tuned:
+def tune_shrinkage(slots: LoggedSlots) -> LimitedWeights:
     """Choose the strength lambda of DRos: the square of the weight that is halved.
 
     Examples
@@ -53,9 +53,11 @@ def tune_shrinkage(slots: LoggedSlots) -> Tuned:
     return _least_error(slots, shrunk_weights, power=2)
 
 
-def _least_error(slots: LoggedSlots, limited: Callable[[Floats, float], Floats], *, power: int) -> Tuned:
+def _least_error(
+    slots: LoggedSlots, limited: Callable[[Floats, float], Floats], *, power: int
+) -> LimitedWeights:
     limits = [math.inf, *(float(x) for x in np.quantile(slots.weight, _QUANTILES) ** power if x > 0)]
-    candidates = [Tuned(limited(slots.weight, limit), limit) for limit in limits]
+    candidates = [LimitedWeights(limited(slots.weight, limit), limit) for limit in limits]
     return min(candidates, key=lambda one: _squared_error(slots, one.weight))
 
 

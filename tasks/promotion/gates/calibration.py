@@ -17,8 +17,8 @@ from tasks.contracts.gates import CalibrationGate
 from tasks.evaluation.calibration_verdicts import (
     FALSE_DISCOVERIES,
     Calibration,
+    CalibrationStatus,
     SegmentRatio,
-    Standing,
     inflation,
     judge_calibration,
 )
@@ -29,9 +29,9 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_estimate
 
 _OUTCOMES = {
-    Standing.CALIBRATED: Outcome.PASS,
-    Standing.OFF: Outcome.BLOCK,
-    Standing.INCONCLUSIVE: Outcome.INCONCLUSIVE,
+    CalibrationStatus.CALIBRATED: Outcome.PASS,
+    CalibrationStatus.OFF: Outcome.BLOCK,
+    CalibrationStatus.INCONCLUSIVE: Outcome.INCONCLUSIVE,
 }
 
 
@@ -97,13 +97,13 @@ def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration)
     if segment.observed is not None and segment.predicted is not None and not ratio.known:
         counted = f"{segment.observed or 'no'} positive{'s' if segment.observed > 1 else ''}"
         return f"{counted} where {segment.predicted:.3g} were predicted; {among}"
-    if calibration.standing is Standing.OFF:
+    if calibration.standing is CalibrationStatus.OFF:
         off = Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1, ratio.n)
         return f"off by {format_estimate(off, relative=True)}; {among}"
     outside = (
         ratio.high < gate.ratio[0] or ratio.low > gate.ratio[1] or calibration.p_value <= FALSE_DISCOVERIES
     )
-    if calibration.standing is Standing.INCONCLUSIVE and outside:
+    if calibration.standing is CalibrationStatus.INCONCLUSIVE and outside:
         return f"chance may do this in one of so many segments; {among}"
     return ""
 

@@ -27,7 +27,7 @@ from tasks.contracts.gates import Gates
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.inputs import HeadInputs
-from tasks.evaluation.release_evidence import Runs
+from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import Subject, Threshold
@@ -60,7 +60,7 @@ class Evidence:
     """
 
     as_of: datetime
-    runs: Runs
+    runs: EvidenceRuns
     validation: ValidationEvidence
     tasks: Sequence[TaskEvidence]
     costs: frozenset[str]

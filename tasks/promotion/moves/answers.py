@@ -21,9 +21,15 @@ from tasks.contracts.gates import Rules
 from tasks.errors import ContractError, unknown
 from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.promotion.gates.loosened import long_standing_reviewers, name_loosened
-from tasks.promotion.moves.approvals import Answer, Question, name_signers, require_answers, require_several
+from tasks.promotion.moves.approvals import (
+    Review,
+    ReviewRequest,
+    name_signers,
+    require_answers,
+    require_several,
+)
 from tasks.promotion.moves.override import Override
-from tasks.promotion.moves.rules import Case, Mover, Support, Terms
+from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import ANSWERS, NOBODY, Entry, Kind, since_last_move
 from tasks.stores.parts import Part
@@ -31,7 +37,7 @@ from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace
 
 
-def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> None:
+def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> None:
     """Write a reviewer's answer to the audit; the same answer once more adds nothing.
 
     Parameters
@@ -73,7 +79,7 @@ def answer(workspace: Workspace, reply: Answer, *, release: int, run: str) -> No
     workspace.aliases.add(once)
 
 
-def time_out(workspace: Workspace, question: Question, *, waited: timedelta) -> None:
+def time_out(workspace: Workspace, question: ReviewRequest, *, waited: timedelta) -> None:
     """Write to the audit that nobody answered for a role; the same once more adds nothing.
 
     Parameters
@@ -113,7 +119,7 @@ class Signing:
     apart: bool = False
 
     @classmethod
-    def of(cls, workspace: Workspace, part: Part, case: Case, by: Mover) -> Self:
+    def of(cls, workspace: Workspace, part: Part, case: PromotionRequest, by: Actor) -> Self:
         """Return who has to agree to a move; looser rules and an override are never for one person to use."""
         standing = standing_reviewers(workspace, part)
         override = case.terms.override
@@ -148,7 +154,7 @@ class Signing:
 
 
 def require_any_answers(
-    workspace: Workspace, part: Part, by: Mover, support: Support, entries: Sequence[Entry]
+    workspace: Workspace, part: Part, by: Actor, support: PromotionSupport, entries: Sequence[Entry]
 ) -> None:
     """Refuse, before a release is judged, what no role's answer allows: an answer is missing, or one rejects.
 
@@ -162,10 +168,10 @@ def require_any_answers(
     rule = workspace.contracts.surface.override
     override = Override(rule.role, support.override, ()) if rule and support.override else None
     before = Rules.model_validate(_released(workspace, part).rules or {})
-    case = Case(
+    case = PromotionRequest(
         part.version, None, "", (), (), (), "",
         loosened=name_loosened(before, workspace.contracts.surface.rules),
-        terms=Terms(override=override, was_canary=support.stage == CHAMPION),
+        terms=PromotionTerms(override=override, was_canary=support.stage == CHAMPION),
     )  # fmt: skip
     signing = Signing.of(workspace, part, case, by)
     if not signing.alone:
@@ -173,7 +179,7 @@ def require_any_answers(
         require_answers(signing.reviewers, answers, evidence=None, way_out=signing.way_out)
 
 
-def _way_out(case: Case, surface: str, *, by_command: bool) -> str:
+def _way_out(case: PromotionRequest, surface: str, *, by_command: bool) -> str:
     """Say where the answers are given that a move on the command line counts."""
     loosened = "; ".join(case.loosened)
     because = (
@@ -191,14 +197,14 @@ def _way_out(case: Case, surface: str, *, by_command: bool) -> str:
     return f"{because}{counts}start the DAG {surface}__promote, where reviewers answer{or_type}"
 
 
-def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Answer]:
+def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Review]:
     """Return the answers about a release, oldest first: those that an Airflow run was given.
 
     On the command line, where ``run`` is empty, they are all that were given since the newest move: what was
     approved before it was about another champion, or was used up by it.
     """
     return [
-        Answer(entry.role or "", entry.by, entry.kind is Kind.APPROVE, entry.evidence or "", entry.why)
+        Review(entry.role or "", entry.by, entry.kind is Kind.APPROVE, entry.evidence or "", entry.why)
         for entry in _told(entries, run)
         if entry.release == release and entry.kind in ANSWERS
     ]

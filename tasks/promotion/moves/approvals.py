@@ -11,7 +11,7 @@ from tasks.errors import GateRefused
 
 
 @dataclass(frozen=True)
-class Question:
+class ReviewRequest:
     """What a role is asked: whether a release may be champion on this evidence, by an Airflow run."""
 
     role: str
@@ -21,7 +21,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Review:
     """A reviewer's answer for a role, to the evidence that they were shown; ``why`` where they reject."""
 
     role: str
@@ -33,11 +33,11 @@ class Answer:
 
 def require_answers(
     reviewers: Mapping[str, Sequence[str]],
-    answers: Sequence[Answer],
+    answers: Sequence[Review],
     *,
     evidence: str | None,
     way_out: str = "",
-) -> tuple[Answer, ...]:
+) -> tuple[Review, ...]:
     """Demand an Approve for each role, by a reviewer of the role, for this very evidence; the newest counts.
 
     Parameters
@@ -62,7 +62,7 @@ def require_answers(
     return tuple(newest[role] for role in reviewers)
 
 
-def require_several(answers: Sequence[Answer]) -> None:
+def require_several(answers: Sequence[Review]) -> None:
     """Refuse that one person answered for every one of several roles.
 
     Raises
@@ -72,8 +72,8 @@ def require_several(answers: Sequence[Answer]) -> None:
 
     Examples
     --------
-    >>> require_several([Answer("product", "ana", True, "e"), Answer("safety", "sam", True, "e")])
-    >>> require_several([Answer("product", "ana", True, "e")])
+    >>> require_several([Review("product", "ana", True, "e"), Review("safety", "sam", True, "e")])
+    >>> require_several([Review("product", "ana", True, "e")])
     """
     names = {answer.by for answer in answers}
     if len(answers) > 1 and len(names) == 1:
@@ -84,18 +84,18 @@ def require_several(answers: Sequence[Answer]) -> None:
         )
 
 
-def name_signers(answers: Sequence[Answer]) -> str:
+def name_signers(answers: Sequence[Review]) -> str:
     """Say who signed for which role.
 
     Examples
     --------
-    >>> name_signers([Answer("product", "ana", True, "e"), Answer("safety", "sam", True, "e")])
+    >>> name_signers([Review("product", "ana", True, "e"), Review("safety", "sam", True, "e")])
     'ana for product, sam for safety'
     """
     return ", ".join(f"{answer.by} for {answer.role}" for answer in answers)
 
 
-def _lacks(role: str, users: Sequence[str], answer: Answer | None, evidence: str | None) -> str:
+def _lacks(role: str, users: Sequence[str], answer: Review | None, evidence: str | None) -> str:
     """Say why a role has not approved; empty where it has."""
     if answer is None and not users:
         return (

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from tasks.errors import ContractError, GateRefused
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answer
-from tasks.promotion.moves.approvals import Answer
-from tasks.promotion.moves.promote import Judge
-from tasks.promotion.moves.rules import Support
+from tasks.promotion.moves.approvals import Review
+from tasks.promotion.moves.promote import GateEvaluator
+from tasks.promotion.moves.rules import PromotionSupport
 from tasks.stores.audit import one_line
 from tasks.stores.workspace import Workspace
 
@@ -30,7 +30,7 @@ class Reply:
     why: str
     approves: bool = True
     evidence: str = ""
-    support: Support = Support()  # noqa: RUF009  # frozen
+    support: PromotionSupport = PromotionSupport()  # noqa: RUF009  # frozen
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ class ApproveResult:
     warnings: list[str]
 
 
-def run(workspace: Workspace, reply: Reply, *, release: str | int, by: str, judge: Judge) -> ApproveResult:
+def run(
+    workspace: Workspace, reply: Reply, *, release: str | int, by: str, judge: GateEvaluator
+) -> ApproveResult:
     """Judge a release beside the current champion, and write a reviewer's answer to that very evidence.
 
     Parameters
@@ -77,7 +79,7 @@ def run(workspace: Workspace, reply: Reply, *, release: str | int, by: str, judg
             f"What speaks for release {case.release} is {case.evidence[:12]} now and not "
             f"{reply.evidence[:12]}: look at it again"
         )
-    given = Answer(reply.role, by, reply.approves, case.evidence, why)
+    given = Review(reply.role, by, reply.approves, case.evidence, why)
     answer(workspace, given, release=case.release, run="")
     return ApproveResult(
         case.release,

@@ -19,18 +19,18 @@ from tasks.promotion.compose import pinned_utility
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answers_of
 from tasks.promotion.moves.case_page import write_case
-from tasks.promotion.moves.promote import Judge
+from tasks.promotion.moves.promote import GateEvaluator
 from tasks.promotion.moves.rules import (
-    Case,
-    Support,
-    Terms,
+    PromotionRequest,
+    PromotionSupport,
+    PromotionTerms,
     changed_contracts,
     choose_share,
     evidence_digest,
     require_support,
 )
 from tasks.promotion.pages.changes import Weighing, list_changes
-from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
+from tasks.promotion.pages.first_screen import FirstScreen, ReleaseHeader, first_screen
 from tasks.reports.words import Vocabulary, vocabulary
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Manifest
@@ -39,7 +39,7 @@ from tasks.stores.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class CaseResult:
+class RequestedPromotion:
     """What a promotion is about, and as of when; ``run_id`` is the gate's run, which keeps the dossier.
 
     ``share`` of the traffic where it is to be the canary, ``override`` in words where there is one.
@@ -54,7 +54,9 @@ class CaseResult:
     override: str = ""
 
 
-def make(workspace: Workspace, *, release: str | int, why: str, support: Support, judge: Judge) -> CaseResult:
+def make(
+    workspace: Workspace, *, release: str | int, why: str, support: PromotionSupport, judge: GateEvaluator
+) -> RequestedPromotion:
     """Judge a release beside the current champion, and refuse what its promotion would be refused for.
 
     Parameters
@@ -72,13 +74,19 @@ def make(workspace: Workspace, *, release: str | int, why: str, support: Support
     require_support(case, support)
     run_id = _gate_run(workspace, case.release)
     override = "" if case.terms.override is None else str(case.terms.override)
-    return CaseResult(
+    return RequestedPromotion(
         case.release, case.champion, case.evidence, run_id, case.as_of, case.terms.share, override
     )
 
 
 def show(
-    workspace: Workspace, *, release: int, evidence: str, why: str, support: Support, links: Mapping[str, str]
+    workspace: Workspace,
+    *,
+    release: int,
+    evidence: str,
+    why: str,
+    support: PromotionSupport,
+    links: Mapping[str, str],
 ) -> str:
     """Write the page of a case.
 
@@ -98,7 +106,7 @@ def show(
     champion, surface = aliases.get(CHAMPION), workspace.contracts.surface
     share = choose_share(surface.canary, stage=support.stage, release=release, aliases=aliases)
     gate_run = _gate_run(workspace, release)
-    terms = Terms(share, promote.find_override(workspace, gate_run, why=support.override))
+    terms = PromotionTerms(share, promote.find_override(workspace, gate_run, why=support.override))
     manifest = release_manifest(workspace, release)
     old = None if champion is None else release_manifest(workspace, champion)
     dossier = _dossier(workspace, release)
@@ -108,7 +116,7 @@ def show(
             f"What speaks for {part} has changed since its case was made. Start the promotion anew, so that "
             "it is seen"
         )
-    case = Case(
+    case = PromotionRequest(
         release=release,
         champion=champion,
         verdict=dossier.verdict,
@@ -146,7 +154,7 @@ def _gate_run(workspace: Workspace, release: int) -> str:
 
 def _first_screen(
     workspace: Workspace,
-    case: Case,
+    case: PromotionRequest,
     dossier: GateEvidence,
     manifests: tuple[Manifest, Manifest | None],
     words: Vocabulary,
@@ -156,5 +164,5 @@ def _first_screen(
     weighing = Weighing(
         pinned_utility(workspace, manifest), None if old is None else pinned_utility(workspace, old)
     )
-    subject = Subject(workspace.surface, case.release, case.champion, dossier.verdict)
+    subject = ReleaseHeader(workspace.surface, case.release, case.champion, dossier.verdict)
     return first_screen(subject, dossier.gates, list_changes(manifest, old, weighing), words)

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.moves.rules import POLICIES, Case, Support
+from tasks.promotion.moves.rules import POLICIES, PromotionRequest, PromotionSupport
 from tasks.promotion.pages.first_screen import FirstScreen
 from tasks.release.description import markdown_table, plain_markdown
 from tasks.reports.numbers import spoken
@@ -20,12 +20,12 @@ _WARNINGS, _RAILS, _HARMED = 3, 6, 3
 
 
 def write_case(
-    case: Case,
+    case: PromotionRequest,
     verdicts: Sequence[Verdict],
     first: FirstScreen,
     *,
     why: str,
-    support: Support,
+    support: PromotionSupport,
     links: Mapping[str, str],
 ) -> str:
     """Write a case on at most 40 lines.
@@ -53,14 +53,14 @@ def write_case(
     return "\n\n".join("\n".join(block) for block in map(list, blocks) if any(block))
 
 
-def _verdict(case: Case, verdicts: Sequence[Verdict]) -> str:
+def _verdict(case: PromotionRequest, verdicts: Sequence[Verdict]) -> str:
     counts = Counter(verdict.outcome for verdict in verdicts)
     counted = ", ".join(f"{counts[outcome]} {spoken(outcome)}" for outcome in Outcome if counts[outcome])
     compared = "no champion" if case.champion is None else f"champion {case.champion}"
     return f"**{case.verdict}**, compared with {compared}: {counted}."
 
 
-def _terms_of(case: Case) -> Iterator[str]:
+def _terms_of(case: PromotionRequest) -> Iterator[str]:
     """Say how far it is to move, and what is overridden for it."""
     if (share := case.terms.share) is not None:
         yield f"Requested as the **canary**: {share:.3g} of the traffic, next to champion {case.champion}."
@@ -79,7 +79,7 @@ def _warned(warnings: Sequence[str]) -> Iterator[str]:
         yield f"- and {len(warnings) - _WARNINGS} more, in the dossier"
 
 
-def _changed(case: Case, first: FirstScreen) -> Iterator[str]:
+def _changed(case: PromotionRequest, first: FirstScreen) -> Iterator[str]:
     """Show what is not the champion's, and what is."""
     rows = [[change.of, change.words] for change in first.changes]
     return (
@@ -111,7 +111,7 @@ def _harmed(first: FirstScreen) -> Iterator[str]:
         yield f"- and {more} more segments, in the dossier"
 
 
-def _changes(case: Case, support: Support) -> str:
+def _changes(case: PromotionRequest, support: PromotionSupport) -> str:
     if case.champion is None:
         return "It is the first: there is no champion whose tasks and policies it could change."
     if not case.changed:

@@ -31,10 +31,10 @@ from tasks.promotion.gate import GateResult
 from tasks.promotion.moves.answers import Signing, require_any_answers
 from tasks.promotion.moves.override import Override, lift_verdicts
 from tasks.promotion.moves.rules import (
-    Case,
-    Mover,
-    Support,
-    Terms,
+    Actor,
+    PromotionRequest,
+    PromotionSupport,
+    PromotionTerms,
     changed_contracts,
     choose_share,
     evidence_digest,
@@ -53,7 +53,7 @@ from tasks.stores.workspace import Workspace
 _LOG = logging.getLogger("equipoise")
 
 
-class Judge(Protocol):
+class GateEvaluator(Protocol):
     """Judges a version of a release by all gates, beside the current champion."""
 
     def __call__(
@@ -75,9 +75,9 @@ def prepare(
     workspace: Workspace,
     *,
     release: str | int,
-    judge: Judge,
-    support: Support = Support(),  # noqa: B008  # frozen
-) -> Case:
+    judge: GateEvaluator,
+    support: PromotionSupport = PromotionSupport(),  # noqa: B008  # frozen
+) -> PromotionRequest:
     """Judge a release beside the current champion.
 
     Parameters
@@ -105,7 +105,9 @@ def _alone(workspace: Workspace) -> AbstractContextManager[None]:
     return workspace.store.alone(f"{surface}.promotion", doing=f"promoting a release of {surface}")
 
 
-def _prepare(workspace: Workspace, part: Part, judge: Judge, support: Support) -> Case:
+def _prepare(
+    workspace: Workspace, part: Part, judge: GateEvaluator, support: PromotionSupport
+) -> PromotionRequest:
     moves = workspace.aliases
     aliases = moves.settle()
     champion, declared = aliases.get(CHAMPION), workspace.contracts.surface
@@ -119,9 +121,9 @@ def _prepare(workspace: Workspace, part: Part, judge: Judge, support: Support) -
     _LOG.info("promote: judging %s beside %s", part, f"champion {champion}" if champion else "no champion")
     judged = judge(workspace, part.version, override=support.override or "", reader=reader)
     override = find_override(workspace, judged.run_id, why=support.override)
-    terms = Terms(share, override, was_canary=share is None and part.version == aliases.get(CANARY))
+    terms = PromotionTerms(share, override, was_canary=share is None and part.version == aliases.get(CANARY))
     old = None if champion is None else reader.manifest(champion)
-    case = Case(
+    case = PromotionRequest(
         release=part.version,
         champion=champion,
         verdict=judged.verdict,
@@ -143,9 +145,9 @@ def run(
     *,
     release: str | int,
     why: str,
-    by: Mover,
-    judge: Judge,
-    support: Support = Support(),  # noqa: B008  # frozen
+    by: Actor,
+    judge: GateEvaluator,
+    support: PromotionSupport = PromotionSupport(),  # noqa: B008  # frozen
 ) -> MoveResult:
     """Let a release be the champion, or the canary first where the surface declares one.
 
@@ -182,7 +184,9 @@ def run(
         return _move(workspace, part, case, why, by, support)
 
 
-def _move(workspace: Workspace, part: Part, case: Case, why: str, by: Mover, support: Support) -> MoveResult:
+def _move(
+    workspace: Workspace, part: Part, case: PromotionRequest, why: str, by: Actor, support: PromotionSupport
+) -> MoveResult:
     moves = workspace.aliases
     signing = Signing.of(workspace, part, case, by)
     share, override = case.terms.share, case.terms.override

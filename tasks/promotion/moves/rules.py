@@ -25,7 +25,7 @@ POLICIES: Final = {"tasks": "tasks.yaml", "utility": "utility.yaml", "slate": "s
 
 
 @dataclass(frozen=True)
-class Case:
+class PromotionRequest:
     """What speaks for a release, against the current champion.
 
     Parameters
@@ -48,12 +48,12 @@ class Case:
     evidence: str
     loosened: tuple[str, ...] = ()
     as_of: str = ""
-    terms: "Terms" = field(default_factory=lambda: Terms())  # noqa: PLW0108 - it is defined below
+    terms: "PromotionTerms" = field(default_factory=lambda: PromotionTerms())  # noqa: PLW0108 - it is defined below
     canary_permitted: bool = False
 
 
 @dataclass(frozen=True)
-class Support:
+class PromotionSupport:
     """What a promotion is asked for with.
 
     Parameters
@@ -70,7 +70,7 @@ class Support:
 
 
 @dataclass(frozen=True)
-class Terms:
+class PromotionTerms:
     """How far a release is to move, and what is overridden for it; each approval is for these terms.
 
     ``share`` is that of the traffic where it is to be the canary; None where it is to be champion.
@@ -89,7 +89,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Mover:
+class Actor:
     """Who moves an alias: a name, and the Airflow run whose reviewers answered, empty on the command line."""
 
     name: str
@@ -164,7 +164,7 @@ def evidence_digest(
     gates: Sequence[Mapping[str, Any]],
     *,
     rules: str,
-    terms: Terms = Terms(),  # frozen
+    terms: PromotionTerms = PromotionTerms(),  # frozen
 ) -> str:
     """Digest what a promotion rests on: both releases, every verdict and the gates, not the runs.
 
@@ -202,7 +202,7 @@ def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> 
         )
 
 
-def refuse_verdict(case: Case) -> None:
+def refuse_verdict(case: PromotionRequest) -> None:
     """Refuse a release that its gates hold, unless what holds it is overridden, or holds no canary.
 
     Raises
@@ -219,7 +219,7 @@ def refuse_verdict(case: Case) -> None:
         raise GateRefused(f"Release {case.release} is held {beside}: {shown}{more}{alone}")
 
 
-def require_support(case: Case, support: Support) -> None:
+def require_support(case: PromotionRequest, support: PromotionSupport) -> None:
     """Demand an experiment or a waiver where tasks or policies are not the champion's.
 
     Raises

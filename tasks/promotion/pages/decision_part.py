@@ -29,7 +29,7 @@ class Worths:
 
 
 @dataclass(frozen=True)
-class Mover:
+class ExposureChange:
     """A share of looks that changes: its metric, its meaning and its figures, as texts."""
 
     metric: str
@@ -57,7 +57,7 @@ def list_movers(measured: Sequence[Measured]) -> list[Measured]:
     return sorted(shares, key=_moved, reverse=True)[:_MOST_MOVERS]
 
 
-def say_mover(one: Measured, words: Vocabulary) -> Mover:
+def say_mover(one: Measured, words: Vocabulary) -> ExposureChange:
     """Return a share of examined impressions under the baseline and the release."""
     before, now = (
         "" if seen is None or math.isnan(seen.value) else write_interval(one.subject, seen, words)
@@ -65,7 +65,7 @@ def say_mover(one: Measured, words: Vocabulary) -> Mover:
     )
     meaning = describe_subject(one.subject, words)
     change = "" if one.relative is None else write_change(one.relative)
-    return Mover(name_subject(one.subject, words), meaning, before, now, change)
+    return ExposureChange(name_subject(one.subject, words), meaning, before, now, change)
 
 
 def _moved(one: Measured) -> float:

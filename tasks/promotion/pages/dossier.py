@@ -11,7 +11,7 @@ from typing import Literal
 
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
-from tasks.evaluation.release_evidence import ConflictEvidence, GateEvidence, ProxyEvidence, Runs
+from tasks.evaluation.release_evidence import ConflictEvidence, EvidenceRuns, GateEvidence, ProxyEvidence
 from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Verdict
@@ -26,7 +26,7 @@ from tasks.promotion.pages.calibration import (
 )
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import Worths, say_mover
-from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
+from tasks.promotion.pages.first_screen import FirstScreen, ReleaseHeader, first_screen
 from tasks.promotion.pages.heat_map import draw_heat_map
 from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs
 from tasks.promotion.pages.next_steps import say_after_override
@@ -96,7 +96,7 @@ class Dossier:
     verdicts: Sequence[Verdict]
     tasks: Sequence[TaskEvidence]
     manifest: Manifest
-    runs: Runs
+    runs: EvidenceRuns
     notes: Sequence[str] = ()
     slots: Mapping[str, Estimate] = field(default_factory=dict)
     utility: SlotUtility | None = None
@@ -158,7 +158,7 @@ class Dossier:
 
     def first(self) -> FirstScreen:
         """Return what an approver reads first."""
-        subject = Subject(self.surface, self.release, self.champion, self.verdict)
+        subject = ReleaseHeader(self.surface, self.release, self.champion, self.verdict)
         screen = first_screen(subject, self.verdicts, self.changes, self.words)
         if self.overrides:
             return replace(screen, next_step=say_after_override(self.surface))

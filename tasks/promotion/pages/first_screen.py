@@ -22,7 +22,7 @@ _UNHARMED = "No segment is harmed beyond its limit."
 
 
 @dataclass(frozen=True)
-class Subject:
+class ReleaseHeader:
     """The release, the champion that it is compared with, and the decision of the gates."""
 
     surface: str
@@ -57,7 +57,7 @@ class FirstScreen:
 
 
 def first_screen(
-    subject: Subject, verdicts: Sequence[Verdict], changes: Sequence[Change], words: Vocabulary
+    subject: ReleaseHeader, verdicts: Sequence[Verdict], changes: Sequence[Change], words: Vocabulary
 ) -> FirstScreen:
     """Gather the first screen of a release.
 

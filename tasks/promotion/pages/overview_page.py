@@ -45,7 +45,7 @@ _WAYS: Final = (
 
 
 @dataclass(frozen=True)
-class Question:
+class PendingApproval:
     """An approval that waits: what is asked, since when, whom, and the step's own page in Airflow."""
 
     subject: str
@@ -69,7 +69,7 @@ class Card:
     surface: str
     aliases: Aliases | None
     problem: str = ""
-    questions: tuple[Question, ...] = ()
+    questions: tuple[PendingApproval, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def write_index(cards: Sequence[Card], *, now: datetime) -> str:
     )
 
 
-def write_surface(overview: Overview, questions: Sequence[Question], *, now: datetime) -> str:
+def write_surface(overview: Overview, questions: Sequence[PendingApproval], *, now: datetime) -> str:
     """Write the page of one surface."""
     found, judged = overview.aliases, overview.summaries
     return render(
@@ -163,7 +163,7 @@ def _roles(found: Aliases | None, now: datetime) -> list[tuple[str, str, str]]:
     ]
 
 
-def _waiting(questions: Sequence[Question], now: datetime) -> list[tuple[Question, str]]:
+def _waiting(questions: Sequence[PendingApproval], now: datetime) -> list[tuple[PendingApproval, str]]:
     return [(question, describe_age(question.since, now)) for question in questions]
 
 

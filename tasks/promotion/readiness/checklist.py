@@ -15,7 +15,7 @@ missing.
 from collections.abc import Callable
 from typing import Final
 
-from tasks.promotion.readiness.facts import ReadinessLine, Standing
+from tasks.promotion.readiness.facts import ReadinessFacts, ReadinessLine
 from tasks.promotion.readiness.labels import (
     delayed_outcomes,
     loss_weights_versioned,
@@ -36,7 +36,7 @@ from tasks.promotion.readiness.policies import (
 )
 from tasks.promotion.readiness.releases import component_view, predictions_calibrated, segments_monitored
 
-LINES: Final[tuple[Callable[[Standing], ReadinessLine], ...]] = (
+LINES: Final[tuple[Callable[[ReadinessFacts], ReadinessLine], ...]] = (
     tasks_explicit,
     windows_defined,
     maturity_handled,
@@ -57,6 +57,6 @@ LINES: Final[tuple[Callable[[Standing], ReadinessLine], ...]] = (
 )
 
 
-def readiness_lines(standing: Standing) -> tuple[ReadinessLine, ...]:
+def readiness_lines(standing: ReadinessFacts) -> tuple[ReadinessLine, ...]:
     """Return every line of the list in its order."""
     return tuple(line(standing) for line in LINES)

@@ -17,7 +17,7 @@ from typing import Final, Self
 
 from tasks.contracts import Contracts
 from tasks.evaluation.evidence import Finding, ValidationEvidence
-from tasks.evaluation.release_evidence import Runs
+from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.stores.manifest import Manifest
@@ -78,7 +78,7 @@ class Judgement:
     verdicts: tuple[Verdict, ...]
     validation: ValidationEvidence | None
     simulation: SimulationEvidence | None
-    runs: Runs
+    runs: EvidenceRuns
 
     def of(self, gate: str, *, outcome: Outcome | None = None) -> tuple[Verdict, ...]:
         """Return the verdicts of one gate, of one outcome where that is given."""
@@ -135,7 +135,7 @@ class AuditTrail:
 
 
 @dataclass(frozen=True)
-class Standing:
+class ReadinessFacts:
     """Everything that the readiness of a surface is read from."""
 
     contracts: Contracts

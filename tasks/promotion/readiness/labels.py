@@ -10,7 +10,7 @@ from tasks.contracts import Contracts
 from tasks.contracts.durations import describe_duration
 from tasks.contracts.metrics import read_metric
 from tasks.promotion.gates.references import weighted_tasks
-from tasks.promotion.readiness.facts import ReadinessLine, Standing, StandingRelease
+from tasks.promotion.readiness.facts import ReadinessFacts, ReadinessLine, StandingRelease
 from tasks.reports.numbers import format_counted
 from tasks.stores.manifest import PinnedPart, Role
 
@@ -20,7 +20,7 @@ _CONDITIONAL = "expect_conditional_label_only_where_parent_positive"
 TASKS_FILE = "tasks.yaml"
 
 
-def tasks_explicit(standing: Standing) -> ReadinessLine:
+def tasks_explicit(standing: ReadinessFacts) -> ReadinessLine:
     """Whether each outcome is a task of its own, and the release predicts just those (R1, R3)."""
     name, spec, release = "tasks explicit", standing.contracts.tasks, standing.release
     weighted = weighted_tasks(standing.contracts.utility)
@@ -42,7 +42,7 @@ def tasks_explicit(standing: Standing) -> ReadinessLine:
     return ReadinessLine.met(name, f"{what}{heads_of}", TASKS_FILE)
 
 
-def windows_defined(standing: Standing) -> ReadinessLine:
+def windows_defined(standing: ReadinessFacts) -> ReadinessLine:
     """Whether each outcome has a window, and labels were built with those in force (R5)."""
     name, contracts, release = "windows defined", standing.contracts, standing.release
     spec = contracts.tasks
@@ -55,7 +55,7 @@ def windows_defined(standing: Standing) -> ReadinessLine:
     return ReadinessLine.met(name, said, TASKS_FILE)
 
 
-def maturity_handled(standing: Standing) -> ReadinessLine:
+def maturity_handled(standing: ReadinessFacts) -> ReadinessLine:
     """Whether every part learned only from days whose outcomes were known at the as-of (R7, R8)."""
     name, release = "maturity handled", standing.release
     if release is None:
@@ -70,18 +70,18 @@ def maturity_handled(standing: Standing) -> ReadinessLine:
     return ReadinessLine.met(name, why, TASKS_FILE, release.run)
 
 
-def masks(standing: Standing) -> ReadinessLine:
+def masks(standing: ReadinessFacts) -> ReadinessLine:
     """Whether labels that nobody knows have no value, where the release learned and was tested (R9)."""
     return _validated(standing, "masks", (_MASKED, _CONDITIONAL), "a value only where a label is observed")
 
 
-def delayed_outcomes(standing: Standing) -> ReadinessLine:
+def delayed_outcomes(standing: ReadinessFacts) -> ReadinessLine:
     """Whether no row counts as a negative before its outcome could be known (R7, F7)."""
     what = f"no label before its maturity ({_slowest(standing.contracts)} the slowest)"
     return _validated(standing, "delayed outcomes no negatives", (_EARLY,), what)
 
 
-def loss_weights_versioned(standing: Standing) -> ReadinessLine:
+def loss_weights_versioned(standing: ReadinessFacts) -> ReadinessLine:
     """Whether the release pins the loss weights in force (R12, R13)."""
     name, contracts, release = "loss weights versioned", standing.contracts, standing.release
     version = f"tasks.yaml version {contracts.tasks.version}"
@@ -99,7 +99,7 @@ def loss_weights_versioned(standing: Standing) -> ReadinessLine:
     )
 
 
-def negatives_handled(standing: Standing) -> ReadinessLine:
+def negatives_handled(standing: ReadinessFacts) -> ReadinessLine:
     """Whether what people suffer from is predicted, and costs or is bounded (R4, R24, F9)."""
     name, contracts = "negatives handled", standing.contracts
     costs = [task for task in contracts.tasks.tasks if task in contracts.tasks.costs]
@@ -121,7 +121,9 @@ def _handled(task: str, weighted: Collection[str], bounded: Collection[str | Non
     return " and ".join(ways)
 
 
-def _validated(standing: Standing, name: str, expectations: tuple[str, ...], what: str) -> ReadinessLine:
+def _validated(
+    standing: ReadinessFacts, name: str, expectations: tuple[str, ...], what: str
+) -> ReadinessLine:
     """Read from the validation of the release's labels whether expectations hold for every task."""
     release = standing.release
     if release is None:

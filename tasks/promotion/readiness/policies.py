@@ -12,7 +12,7 @@ from tasks.contracts.tasks import Family
 from tasks.contracts.utility import HardConstraint
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.moves.rules import POLICIES
-from tasks.promotion.readiness.facts import ReadinessLine, Standing, StandingRelease
+from tasks.promotion.readiness.facts import ReadinessFacts, ReadinessLine, StandingRelease
 from tasks.stores.manifest import Role
 
 _UTILITY, _SLATE = POLICIES["utility"], POLICIES["slate"]
@@ -20,7 +20,7 @@ _BUSINESS = frozenset({Family.CONVERSION})
 """Families of outcomes that earn money; a guardrail on any other protects people or their experience."""
 
 
-def utility_weights_separate(standing: Standing) -> ReadinessLine:
+def utility_weights_separate(standing: ReadinessFacts) -> ReadinessLine:
     """Whether the weights of the decision are others than those of the losses (R13)."""
     name, contracts = "utility weights separate", standing.contracts
     losses = {task: contracts.tasks.tasks[task].loss_weight for task in contracts.utility.weights}
@@ -35,7 +35,7 @@ def utility_weights_separate(standing: Standing) -> ReadinessLine:
     return ReadinessLine.met(name, f"{units}; loss weights {learned}", _UTILITY, "tasks.yaml")
 
 
-def composition_versioned(standing: Standing) -> ReadinessLine:
+def composition_versioned(standing: ReadinessFacts) -> ReadinessLine:
     """Whether the release pins the policies in force, each by version and digest (R19)."""
     name, contracts, release = "composition versioned", standing.contracts, standing.release
     if release is None:
@@ -54,7 +54,7 @@ def composition_versioned(standing: Standing) -> ReadinessLine:
     return ReadinessLine.met(name, f"{release.name} pins {said}; {owned}", _UTILITY, _SLATE, release.run)
 
 
-def guardrails_defined(standing: Standing) -> ReadinessLine:
+def guardrails_defined(standing: ReadinessFacts) -> ReadinessLine:
     """Whether the decision has bounds, and each was judged where it was replayed (R17, R33).
 
     A bound that is inconclusive counts as judged where it was conclusive of an earlier release.
@@ -83,7 +83,7 @@ def guardrails_defined(standing: Standing) -> ReadinessLine:
     return ReadinessLine.met(name, why, _UTILITY, judgement.runs.simulation)
 
 
-def hard_constraints(standing: Standing) -> ReadinessLine:
+def hard_constraints(standing: ReadinessFacts) -> ReadinessLine:
     """Whether what may never be shown is filtered, not only made dear (R17, F5)."""
     name, contracts = "hard constraints are filters", standing.contracts
     filters = dict.fromkeys(one.name for one in _filters(contracts.utility))
@@ -104,7 +104,7 @@ def _filters(utility: UtilitySpec) -> Iterator[HardConstraint]:
         yield from context.hard_constraints
 
 
-def business_balanced(standing: Standing) -> ReadinessLine:
+def business_balanced(standing: ReadinessFacts) -> ReadinessLine:
     """Whether money is held by a relevance floor and a guardrail on an outcome that is no sale (R26, F8)."""
     name, contracts = "business balanced with user value", standing.contracts
     utility = contracts.utility
@@ -130,7 +130,7 @@ def _guards_of_people(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[str]:
             yield rail.metric
 
 
-def slate_reranker(standing: Standing) -> ReadinessLine:
+def slate_reranker(standing: ReadinessFacts) -> ReadinessLine:
     """Whether slates are composed by rules of their own, and those were replayed (R36, R37)."""
     name, contracts = "reranker for slates", standing.contracts
     rules = list(_slate_rules(contracts.slate))
@@ -161,7 +161,7 @@ def _slate_rules(slate: SlateSpec) -> Iterator[str]:
         yield f"exploration in {slate.exploration.slots} slots"
 
 
-def changes_tracked(standing: Standing) -> ReadinessLine:
+def changes_tracked(standing: ReadinessFacts) -> ReadinessLine:
     """Whether each promotion that changed tasks or policies names its online experiment (R19, R34)."""
     name, audit = "policy changes tracked as experiments", standing.audit
     if audit.problem:
@@ -179,7 +179,7 @@ def changes_tracked(standing: Standing) -> ReadinessLine:
     return ReadinessLine.met(name, said, "audit")
 
 
-def _never(standing: Standing) -> str:
+def _never(standing: ReadinessFacts) -> str:
     release: StandingRelease | None = standing.release
     return "nothing was promoted yet" + ("" if release is None else f"; {release.name} is the newest")
 

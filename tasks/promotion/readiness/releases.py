@@ -9,7 +9,13 @@ from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.references import weighted_tasks
-from tasks.promotion.readiness.facts import CONCLUSIVE, Judgement, ReadinessLine, Standing, StandingRelease
+from tasks.promotion.readiness.facts import (
+    CONCLUSIVE,
+    Judgement,
+    ReadinessFacts,
+    ReadinessLine,
+    StandingRelease,
+)
 from tasks.reports.numbers import format_counted, spoken
 from tasks.stores.manifest import Role
 
@@ -17,12 +23,12 @@ _NAMED = 6
 """Segments that one line names; the dossier has them all."""
 
 
-def predictions_calibrated(standing: Standing) -> ReadinessLine:
+def predictions_calibrated(standing: ReadinessFacts) -> ReadinessLine:
     """Whether each probability of the sum has a calibrator, and was shown to mean what it says (R15)."""
     return _judged(standing, "predictions calibrated", _calibrated)
 
 
-def segments_monitored(standing: Standing) -> ReadinessLine:
+def segments_monitored(standing: ReadinessFacts) -> ReadinessLine:
     """Whether segments are declared, gated, and were judged (R21, R32, F6)."""
     name, surface = "segments monitored", standing.contracts.surface
     if not surface.segments:
@@ -34,15 +40,15 @@ def segments_monitored(standing: Standing) -> ReadinessLine:
     return _judged(standing, name, _segments)
 
 
-def component_view(standing: Standing) -> ReadinessLine:
+def component_view(standing: ReadinessFacts) -> ReadinessLine:
     """Whether each term of the utility is shown with prediction, weight and contribution (R31)."""
     return _judged(standing, "component view", _components)
 
 
 def _judged(
-    standing: Standing,
+    standing: ReadinessFacts,
     name: str,
-    read: Callable[[Standing, StandingRelease, Judgement], ReadinessLine],
+    read: Callable[[ReadinessFacts, StandingRelease, Judgement], ReadinessLine],
 ) -> ReadinessLine:
     """Read a line of a release that was judged; else say what is missing."""
     release = standing.release
@@ -53,7 +59,7 @@ def _judged(
     return read(standing, release, release.judgement)
 
 
-def _calibrated(standing: Standing, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
+def _calibrated(standing: ReadinessFacts, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
     name = "predictions calibrated"
     tasks = [task for task in release.manifest.tasks if task in weighted_tasks(standing.contracts.utility)]
     bare = [task for task in tasks if release.manifest.find(Role.CALIBRATOR, task) is None]
@@ -75,7 +81,7 @@ def _calibrated(standing: Standing, release: StandingRelease, judgement: Judgeme
     return ReadinessLine.met(name, why, release.run, judgement.run)
 
 
-def _segments(standing: Standing, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
+def _segments(standing: ReadinessFacts, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
     name, gated = "segments monitored", standing.contracts.surface.gates.calibration.by
     of_segments = [v for v in judgement.verdicts if v.segment != ALL]
     judged = [v for v in of_segments if v.outcome in CONCLUSIVE]
@@ -93,7 +99,7 @@ def _segments(standing: Standing, release: StandingRelease, judgement: Judgement
     return ReadinessLine.met(name, f"{why}{alarm}", "surface.yaml", judgement.run)
 
 
-def _components(standing: Standing, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
+def _components(standing: ReadinessFacts, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
     name, simulation = "component view", judgement.simulation
     if simulation is None or simulation.composition is None:
         why = f"the replay of {release.name} holds no composition of its utility: simulate it again"

@@ -21,8 +21,8 @@ from tasks.promotion.readiness.facts import (
     AuditTrail,
     Judgement,
     PolicyMove,
+    ReadinessFacts,
     ReadinessLine,
-    Standing,
     StandingRelease,
     State,
     conclusive_subjects,
@@ -59,7 +59,7 @@ def run(workspace: Workspace) -> ReadinessResult:
     StoreError
         The registry, or the release that serves, cannot be read.
     """
-    standing = Standing(workspace.contracts, _release(workspace), read_audit(workspace))
+    standing = ReadinessFacts(workspace.contracts, _release(workspace), read_audit(workspace))
     lines = readiness_lines(standing)
     return ReadinessResult(
         surface=workspace.surface,

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.evaluation.off_policy.estimators import OF_SLATES, OF_SLOTS, Terms, slate_terms, slot_terms
+from tasks.evaluation.off_policy.estimators import OF_SLATES, OF_SLOTS, EstimatorSums, slate_terms, slot_terms
 from tasks.evaluation.off_policy.log_rows import LogRows, read_log
 from tasks.evaluation.off_policy.reward_model import expect_rewards
 from tasks.evaluation.off_policy.target_rows import read_target
@@ -30,7 +30,7 @@ def pages(count: int = 400) -> tuple[LogRows, pd.DataFrame]:
     return read_log(log, reward="click"), target
 
 
-def of_slates() -> tuple[LogRows, dict[str, Terms]]:
+def of_slates() -> tuple[LogRows, dict[str, EstimatorSums]]:
     log, frame = pages()
     target = read_target(frame, log)
     weight = target.of_logged(target.probability) / log.propensity

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from tasks.contracts.gates import Gates
 from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
-from tasks.evaluation.release_evidence import Runs
+from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release
@@ -47,7 +47,7 @@ def _validation(severity: str | None) -> ValidationEvidence:
 def _evidence(**changes: object) -> Evidence:
     sound = Evidence(
         as_of=AS_OF,
-        runs=Runs("run-0", "run-1", "run-2", "run-3"),
+        runs=EvidenceRuns("run-0", "run-1", "run-2", "run-3"),
         validation=_validation(None),
         tasks=[_task()],
         costs=frozenset(),

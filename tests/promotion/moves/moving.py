@@ -8,14 +8,14 @@ from pathlib import Path
 from tasks.pipeline import recheck
 from tasks.promotion.gate import GateResult
 from tasks.promotion.moves import promote
-from tasks.promotion.moves.promote import Judge, MoveResult
-from tasks.promotion.moves.rules import Mover, Support
+from tasks.promotion.moves.promote import GateEvaluator, MoveResult
+from tasks.promotion.moves.rules import Actor, PromotionSupport
 from tasks.release.reader import ReleaseReader
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import NAME
 
 MODEL = f"{NAME}.release"
-TESTED = Support(experiment="feed-142")
+TESTED = PromotionSupport(experiment="feed-142")
 
 
 def forget_moves(workspace: Workspace) -> None:
@@ -65,8 +65,10 @@ def _judged(
     return recheck(workspace, release, as_of=as_of, override=override)
 
 
-def promote_2(workspace: Workspace, *, run: str = "", judge: Judge = judge_once, **asked: str) -> MoveResult:
+def promote_2(
+    workspace: Workspace, *, run: str = "", judge: GateEvaluator = judge_once, **asked: str
+) -> MoveResult:
     support = replace(TESTED, **asked)
     return promote.run(
-        workspace, release=2, why="carts rose", by=Mover("ana", run), judge=judge, support=support
+        workspace, release=2, why="carts rose", by=Actor("ana", run), judge=judge, support=support
     )

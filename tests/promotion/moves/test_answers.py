@@ -13,7 +13,7 @@ import pytest
 from tasks.errors import GateRefused
 from tasks.promotion.moves import answers, promote, rollback
 from tasks.promotion.moves.answers import Signing
-from tasks.promotion.moves.approvals import Answer
+from tasks.promotion.moves.approvals import Review
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -41,7 +41,7 @@ def approve(workspace: Workspace, *roles: str, run: str = "", approves: bool = T
     evidence = evidence_of(workspace)
     for role in roles:
         by = {"product": "ana", "safety": "sam"}[role]
-        given = Answer(role, by, approves, evidence, "" if approves else "reports rose")
+        given = Review(role, by, approves, evidence, "" if approves else "reports rose")
         answers.answer(workspace, given, release=2, run=run)
 
 
@@ -101,7 +101,7 @@ def test_what_was_approved_before_a_rollback_does_not_promote_again(strict: Work
 
 def test_what_was_approved_for_other_evidence_is_told(strict: Workspace) -> None:
     for role, by in (("product", "ana"), ("safety", "sam")):
-        answers.answer(strict, Answer(role, by, True, "0" * 64), release=2, run="")
+        answers.answer(strict, Review(role, by, True, "0" * 64), release=2, run="")
     with pytest.raises(GateRefused, match="ana approved for product on other evidence"):
         promote_2(strict)
 

@@ -9,8 +9,8 @@ from tasks.cli import main
 from tasks.errors import AuditMismatch, ContractError, GateRefused
 from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote, propose, rollback
-from tasks.promotion.moves.approvals import Answer
-from tasks.promotion.moves.rules import Support
+from tasks.promotion.moves.approvals import Review
+from tasks.promotion.moves.rules import PromotionSupport
 from tasks.release import view
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
@@ -82,9 +82,11 @@ def test_each_stage_asks_for_approvals_of_its_own(workspace: Workspace, tmp_path
     there = mini.changed(workspace, tmp_path, surface=a_quarter_in_airflow)
 
     def approve(**asked: str) -> str:
-        case = promote.prepare(there, release=2, judge=judge_once, support=Support("feed-142", **asked))
+        case = promote.prepare(
+            there, release=2, judge=judge_once, support=PromotionSupport("feed-142", **asked)
+        )
         for role, by in (("product", "ana"), ("safety", "sam")):
-            answers.answer(there, Answer(role, by, True, case.evidence), release=2, run="")
+            answers.answer(there, Review(role, by, True, case.evidence), release=2, run="")
         return case.evidence
 
     as_canary = approve()

@@ -8,26 +8,26 @@ import pytest
 from tasks.errors import ContractError, GateRefused
 from tasks.pipeline import recheck
 from tasks.promotion.moves import case as promotion_case
-from tasks.promotion.moves.case import CaseResult
-from tasks.promotion.moves.rules import Support
+from tasks.promotion.moves.case import RequestedPromotion
+from tasks.promotion.moves.rules import PromotionSupport
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import NAME, Retrained, step_runs
 
-TESTED = Support(experiment="feed-142")
+TESTED = PromotionSupport(experiment="feed-142")
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
 
 @pytest.fixture(scope="module")
-def case(second_retrain: Retrained) -> CaseResult:
+def case(second_retrain: Retrained) -> RequestedPromotion:
     """The case of release 2, which changes the utility policy of champion 1."""
     return promotion_case.make(
         second_retrain.workspace, release=2, why="carts rose", support=TESTED, judge=recheck
     )
 
 
-def page(workspace: Workspace, case: CaseResult) -> str:
+def page(workspace: Workspace, case: RequestedPromotion) -> str:
     return promotion_case.show(
         workspace,
         release=case.release,
@@ -39,7 +39,7 @@ def page(workspace: Workspace, case: CaseResult) -> str:
 
 
 def test_a_case_is_about_a_release_beside_the_champion_with_the_gates_last_run(
-    second_retrain: Retrained, case: CaseResult
+    second_retrain: Retrained, case: RequestedPromotion
 ) -> None:
     assert (case.release, case.champion) == (2, 1)
     assert case.run_id == step_runs(second_retrain.workspace, "gate", release=2)[-1]
@@ -50,12 +50,12 @@ def test_what_the_move_would_refuse_is_refused_before_anybody_is_asked(second_re
         promotion_case.make(second_retrain.workspace, release=2, why=" ", support=TESTED, judge=recheck)
     with pytest.raises(ContractError, match="name the online experiment"):
         promotion_case.make(
-            second_retrain.workspace, release=2, why="carts rose", support=Support(), judge=recheck
+            second_retrain.workspace, release=2, why="carts rose", support=PromotionSupport(), judge=recheck
         )
 
 
 def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
-    second_retrain: Retrained, case: CaseResult
+    second_retrain: Retrained, case: RequestedPromotion
 ) -> None:
     told = page(second_retrain.workspace, case).splitlines()
     assert told[0].startswith("**promote**, compared with champion 1: ")
@@ -73,7 +73,7 @@ def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
     assert len(told) <= 40
 
 
-def test_of_other_evidence_nothing_is_shown(second_retrain: Retrained, case: CaseResult) -> None:
+def test_of_other_evidence_nothing_is_shown(second_retrain: Retrained, case: RequestedPromotion) -> None:
     other = replace(case, evidence="f" * 64)
     with pytest.raises(GateRefused, match="has changed since its case was made"):
         page(second_retrain.workspace, other)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.moves.case_page import write_case
 from tasks.promotion.moves.override import Override
-from tasks.promotion.moves.rules import Case, Support, Terms
+from tasks.promotion.moves.rules import PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.first_screen import FirstScreen
 from tasks.promotion.pages.rails import Rail
@@ -13,7 +13,7 @@ from tasks.release.description import plain_markdown
 from tests.promotion.moves.test_rules import EVIDENCE, a_case
 from tests.reports.vocabularies import verdict
 
-NONE = Support()
+NONE = PromotionSupport()
 VERDICTS = (
     verdict("data", "click.rows", Outcome.PASS, 1200, 1200, 1200),
     verdict("model", "click.auc_drop", Outcome.PASS, 0.001, -0.002, 0.004),
@@ -44,11 +44,11 @@ FIRST = FirstScreen(
 
 
 def page(
-    case: Case,
+    case: PromotionRequest,
     *,
     first: FirstScreen = FIRST,
     why: str = "carts rose",
-    support: Support = NONE,
+    support: PromotionSupport = NONE,
     links: dict[str, str] | None = None,
 ) -> str:
     return write_case(case, VERDICTS, first, why=why, support=support, links=links or {})
@@ -57,7 +57,7 @@ def page(
 def test_the_whole_page_reads_like_this() -> None:
     case = a_case(changed=("utility",), warnings=("decision: hide rate +5.0 % vs champion 3: warning",))
     links = {"release 4": "http://mlflow/4", "champion 3": "http://mlflow/3", "dossier": ""}
-    assert page(case, support=Support(experiment="feed-142"), links=links) == "\n".join(
+    assert page(case, support=PromotionSupport(experiment="feed-142"), links=links) == "\n".join(
         [
             "**promote**, compared with champion 3: 2 pass, 1 warning, 1 no limit set.",
             "",
@@ -90,7 +90,7 @@ def test_the_whole_page_reads_like_this() -> None:
 
 
 def test_a_waiver_is_shown_as_what_it_is() -> None:
-    told = page(a_case(changed=("tasks", "slate")), support=Support(waiver="a legal duty"))
+    told = page(a_case(changed=("tasks", "slate")), support=PromotionSupport(waiver="a legal duty"))
     assert "It changes tasks.yaml, slate.yaml. Without an experiment: a legal duty" in told
 
 
@@ -147,7 +147,7 @@ def test_a_canary_and_an_override_are_said_with_every_verdict_that_is_lifted() -
     over = Override(
         "safety", "a <b>sale tonight", ("shadow: overlap 20 %: block", "decision: buy rate: block")
     )
-    lines = page(a_case(verdict="hold", terms=Terms(0.05, over))).splitlines()
+    lines = page(a_case(verdict="hold", terms=PromotionTerms(0.05, over))).splitlines()
     assert "Requested as the **canary**: 0.05 of the traffic, next to champion 3." in lines
     (asked,) = [line for line in lines if "Override" in line]
     assert asked == "**Override** requested by safety: a &lt;b>sale tonight. It lifts"

@@ -17,9 +17,9 @@ from tasks.pipeline import recheck
 from tasks.promotion.decision import explain_verdict
 from tasks.promotion.moves import answers, promote
 from tasks.promotion.moves.answers import Signing
-from tasks.promotion.moves.approvals import Answer
+from tasks.promotion.moves.approvals import Review
 from tasks.promotion.moves.override import Override, is_liftable, lift_verdicts
-from tasks.promotion.moves.rules import Case, Mover, Support, Terms
+from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.release import view
 from tasks.stores.releases import release_part
 from tasks.stores.store import Store
@@ -161,7 +161,7 @@ def hold_by_shadow(plain: dict[str, Any]) -> None:
     plain["override"] = {"role": "safety", "gates": ["shadow"]}
 
 
-def prepare_2(workspace: Workspace, *, override: str | None = None) -> Case:
+def prepare_2(workspace: Workspace, *, override: str | None = None) -> PromotionRequest:
     return promote.prepare(workspace, release=2, judge=judge_once, support=replace(TESTED, override=override))
 
 
@@ -175,11 +175,11 @@ def held(workspace: Workspace, tmp_path: Path) -> Workspace:
     return there
 
 
-def approve(workspace: Workspace, *roles: str, support: Support, run: str = "") -> None:
+def approve(workspace: Workspace, *roles: str, support: PromotionSupport, run: str = "") -> None:
     evidence = promote.prepare(workspace, release=2, judge=recheck, support=support).evidence
     for role in roles:
         by = {"product": "ana", "safety": "sam"}[role]
-        answers.answer(workspace, Answer(role, by, True, evidence), release=2, run=run)
+        answers.answer(workspace, Review(role, by, True, evidence), release=2, run=run)
 
 
 def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_everywhere(
@@ -190,7 +190,7 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
     ) as asked:
         promote_2(held, override=WHY, judge=recheck)
     assert f"--override '{WHY}'" in str(asked.value)
-    approve(held, "product", "safety", support=Support("feed-142", override=WHY))
+    approve(held, "product", "safety", support=PromotionSupport("feed-142", override=WHY))
     with pytest.raises(GateRefused, match="on other evidence"):
         promote_2(held, override="another reason", judge=recheck)
     moved = promote_2(held, override=WHY, judge=recheck).moved
@@ -209,21 +209,23 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
 
 def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Workspace) -> None:
     """What was approved before the gates became stricter names no override."""
-    given = promote.prepare(held, release=2, judge=recheck, support=Support("feed-142", override=WHY)).terms
+    given = promote.prepare(
+        held, release=2, judge=recheck, support=PromotionSupport("feed-142", override=WHY)
+    ).terms
     assert given.override is not None
     for role, by in (("product", "ana"), ("safety", "sam")):
-        answers.answer(held, Answer(role, by, True, "e" * 64), release=2, run="")
+        answers.answer(held, Review(role, by, True, "e" * 64), release=2, run="")
     with pytest.raises(GateRefused, match="on other evidence"):
         promote_2(held, override=WHY)
 
 
 @pytest.mark.parametrize("run", ["", "manual__1"])
 def test_whoever_asks_for_an_override_it_takes_more_than_one_person(held: Workspace, run: str) -> None:
-    part, support = release_part(held, 2), Support("feed-142", override=WHY)
+    part, support = release_part(held, 2), PromotionSupport("feed-142", override=WHY)
     case = promote.prepare(held, release=2, judge=recheck, support=support)
-    assert Signing.of(held, part, case, Mover("ana", run)).apart
-    as_it_is = replace(case, terms=Terms(), loosened=())
-    assert not Signing.of(held, part, as_it_is, Mover("ana", run)).apart
+    assert Signing.of(held, part, case, Actor("ana", run)).apart
+    as_it_is = replace(case, terms=PromotionTerms(), loosened=())
+    assert not Signing.of(held, part, as_it_is, Actor("ana", run)).apart
 
 
 def test_what_the_gates_let_through_is_not_overridden(workspace: Workspace, tmp_path: Path) -> None:

@@ -15,9 +15,9 @@ from tasks.cli import main
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote, rollback
-from tasks.promotion.moves.approvals import Answer, Question
+from tasks.promotion.moves.approvals import Review, ReviewRequest
 from tasks.promotion.moves.promote import MoveResult
-from tasks.promotion.moves.rules import Case, Mover
+from tasks.promotion.moves.rules import Actor, PromotionRequest
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
@@ -39,14 +39,14 @@ from tests.promotion.moves.moving import (
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
 
-def prepare(workspace: Workspace, release: str | int = 2) -> Case:
+def prepare(workspace: Workspace, release: str | int = 2) -> PromotionRequest:
     return promote.prepare(workspace, release=release, judge=judge_once)
 
 
 def approve(workspace: Workspace, evidence: str, *roles: str) -> None:
     for role in roles:
         by = {"product": "ana", "safety": "sam"}[role]
-        answers.answer(workspace, Answer(role, by, True, evidence), release=2, run=RUN)
+        answers.answer(workspace, Review(role, by, True, evidence), release=2, run=RUN)
 
 
 def test_the_champion_becomes_previous_and_one_row_keeps_why_and_by_what_evidence(
@@ -78,20 +78,20 @@ def test_evidence_is_the_same_whoever_looks_and_another_beside_another_champion(
 
 def test_a_changed_policy_is_not_promoted_without_experiment_or_waiver(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match=r"changes utility\.yaml of champion 1"):
-        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=judge_once)
+        promote.run(workspace, release=2, why="carts rose", by=Actor("ana"), judge=judge_once)
     assert moved_aliases(workspace) == {"champion": 1}
 
 
 @pytest.mark.parametrize("why", ["", "  "])
 def test_without_a_reason_nothing_moves(workspace: Workspace, why: str) -> None:
     with pytest.raises(ContractError, match="needs a reason"):
-        promote.run(workspace, release=2, why=why, by=Mover("ana"), judge=judge_once, support=TESTED)
+        promote.run(workspace, release=2, why=why, by=Actor("ana"), judge=judge_once, support=TESTED)
     assert moved_aliases(workspace) == {"champion": 1}
 
 
 def test_a_version_that_does_not_exist_is_named(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match="Unknown version '17'"):
-        promote.run(workspace, release=17, why="carts rose", by=Mover("ana"), judge=judge_once)
+        promote.run(workspace, release=17, why="carts rose", by=Actor("ana"), judge=judge_once)
 
 
 def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_who_was_named_a_reviewer_since_the_release_was_made_cannot_approve_it(
     there = mini.changed(workspace, tmp_path, surface=loosen)
     evidence = prepare(there).evidence
     with pytest.raises(ContractError, match=r"eve reviews safety only since release 2 was made.*: sam may"):
-        answers.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
+        answers.answer(there, Review("safety", "eve", True, evidence), release=2, run=RUN)
     assert workspace.store.audit(NAME).entries()[1:] == ()
 
 
@@ -166,7 +166,7 @@ def test_a_role_whose_reviewers_are_all_new_is_answered_for_by_nobody(
     there = mini.changed(workspace, tmp_path, surface=replace_safety)
     evidence = prepare(there).evidence
     with pytest.raises(ContractError, match=r"nobody may answer\. A retrain makes a release that eve may"):
-        answers.answer(there, Answer("safety", "eve", True, evidence), release=2, run=RUN)
+        answers.answer(there, Review("safety", "eve", True, evidence), release=2, run=RUN)
     approve(there, evidence, "product")
     with pytest.raises(
         GateRefused, match="Nobody approved for safety, and nobody may: its reviewers were named"
@@ -215,7 +215,7 @@ def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Wo
             workspace,
             release=made.version,
             why="it looks good",
-            by=Mover("ana"),
+            by=Actor("ana"),
             judge=judge_once,
             support=TESTED,
         )
@@ -255,7 +255,7 @@ def test_where_an_answer_is_missing_or_rejects_the_release_is_not_even_judged(wo
     approve(workspace, evidence, "product")
     with pytest.raises(GateRefused, match="Nobody approved for safety: sam has to answer"):
         promote_2(workspace, run=RUN, judge=never)
-    reply = Answer("safety", "sam", False, evidence, why="reports rose")
+    reply = Review("safety", "sam", False, evidence, why="reports rose")
     answers.answer(workspace, reply, release=2, run=RUN)
     with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
         promote_2(workspace, run=RUN, judge=never)
@@ -284,7 +284,7 @@ def test_a_promotion_that_waited_for_another_begins_anew_and_writes_nothing_wher
 
 
 def test_an_answer_needs_a_reviewer_of_the_role_and_a_rejection_a_reason(workspace: Workspace) -> None:
-    ana, sam = Answer("safety", "ana", True, "e"), Answer("safety", "sam", False, "e", why=" ")
+    ana, sam = Review("safety", "ana", True, "e"), Review("safety", "sam", False, "e", why=" ")
     with pytest.raises(ContractError, match=r"ana is not a reviewer for safety; surface\.yaml names sam"):
         answers.answer(workspace, ana, release=2, run=RUN)
     with pytest.raises(ContractError, match="rejects release 2 without a reason"):
@@ -294,14 +294,14 @@ def test_an_answer_needs_a_reviewer_of_the_role_and_a_rejection_a_reason(workspa
 
 def test_a_role_that_no_surface_has_is_named_with_those_that_it_has(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match=r"Unknown role 'saftey' .*Did you mean 'safety'"):
-        answers.answer(workspace, Answer("saftey", "sam", True, "e" * 64), release=2, run=RUN)
+        answers.answer(workspace, Review("saftey", "sam", True, "e" * 64), release=2, run=RUN)
 
 
 def test_a_rejection_is_kept_with_who_and_why_and_nothing_moves(workspace: Workspace) -> None:
     evidence = prepare(workspace).evidence
     approve(workspace, evidence, "product")
     for _ in range(2):  # a step that is repeated says it once
-        reply = Answer("safety", "sam", False, evidence, why="reports rose")
+        reply = Review("safety", "sam", False, evidence, why="reports rose")
         answers.answer(workspace, reply, release=2, run=RUN)
     with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
         promote_2(workspace, run=RUN)
@@ -316,7 +316,7 @@ def test_a_role_that_nobody_answered_for_in_time_is_one_row_of_the_audit_and_mov
 ) -> None:
     evidence = prepare(workspace).evidence
     approve(workspace, evidence, "product")
-    question = Question("safety", 2, evidence, RUN)
+    question = ReviewRequest("safety", 2, evidence, RUN)
     for _ in range(2):  # a step that is repeated says it once
         answers.time_out(workspace, question, waited=timedelta(days=3))
     *_, unanswered = release_view.history(workspace)
@@ -331,7 +331,7 @@ def test_a_role_that_nobody_answered_for_in_time_is_one_row_of_the_audit_and_mov
 
 def test_who_answers_when_asked_again_after_a_time_out_has_answered(workspace: Workspace) -> None:
     evidence = prepare(workspace).evidence
-    answers.time_out(workspace, Question("safety", 2, evidence, RUN), waited=timedelta(days=3))
+    answers.time_out(workspace, ReviewRequest("safety", 2, evidence, RUN), waited=timedelta(days=3))
     approve(workspace, evidence, "product", "safety")
     assert promote_2(workspace, run=RUN).moved is not None
 
@@ -397,7 +397,7 @@ def test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted(w
 @pytest.mark.parametrize("by", [" ", "", "ana\n   7  2026-07-06 08:11:02  promote"])
 def test_nobody_and_a_row_of_the_history_are_no_names(workspace: Workspace, by: str) -> None:
     with pytest.raises(ContractError, match="'by'"):
-        promote.run(workspace, release=2, why="carts rose", by=Mover(by), judge=judge_once)
+        promote.run(workspace, release=2, why="carts rose", by=Actor(by), judge=judge_once)
     with pytest.raises(ContractError, match="'by'"):
         rollback.run(workspace, why="returns rose", by=by)
     assert len(moves(workspace)) == 1

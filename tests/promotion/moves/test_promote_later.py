@@ -14,7 +14,7 @@ from tasks.errors import GateRefused
 from tasks.pipeline import recheck
 from tasks.promotion.gate import GateResult
 from tasks.promotion.moves import promote
-from tasks.promotion.moves.rules import Case
+from tasks.promotion.moves.rules import PromotionRequest
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, parse_instant
 from tests.feeds.mini import LATER, NAME, Retrained, step_runs
@@ -51,7 +51,7 @@ def let_log_go_on(workspace: Workspace, *, days: int, without: str = "") -> None
             pq.write_table(rows, file.with_name(f"later-{file.name}"))
 
 
-def prepare(workspace: Workspace) -> Case:
+def prepare(workspace: Workspace) -> PromotionRequest:
     return promote.prepare(workspace, release=2, judge=recheck)
 
 

@@ -11,7 +11,7 @@ from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote
 from tasks.promotion.moves import case as promotion_case
-from tasks.promotion.moves.approvals import Answer
+from tasks.promotion.moves.approvals import Review
 from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.parts import Part
@@ -93,7 +93,7 @@ def test_a_byte_that_changes_between_approval_and_move_moves_nothing(
 ) -> None:
     case = promote.prepare(workspace, release=2, judge=judge_once)
     for role, by in (("product", "ana"), ("safety", "sam")):
-        answers.answer(workspace, Answer(role, by, True, case.evidence), release=2, run=RUN)
+        answers.answer(workspace, Review(role, by, True, case.evidence), release=2, run=RUN)
     judged, part = step_runs(workspace, "gate", release=2), changed(ReleaseReader(workspace))
     with flipped(workspace, part, file), pytest.raises(StoreError, match=f"is not whole: .*{named}"):
         promote_2(workspace, run=RUN)

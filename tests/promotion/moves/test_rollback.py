@@ -10,7 +10,7 @@ import pytest
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.promotion.moves import promote, rollback
-from tasks.promotion.moves.rules import Mover
+from tasks.promotion.moves.rules import Actor
 from tasks.release import view as release_view
 from tasks.stores import delta
 from tasks.stores.audit import SCHEMA, Entry, Kind
@@ -78,7 +78,7 @@ def test_an_alias_moved_by_hand_is_noticed_and_a_rollback_puts_it_right(
     )
     assert f"Somebody moved an alias of {MODEL} by hand. {by_hand}" in caplog.text
     with pytest.raises(AuditMismatch, match="Repair it with `equipoise rollback home_feed --to VERSION"):
-        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=judge_once, support=TESTED)
+        promote.run(workspace, release=2, why="carts rose", by=Actor("ana"), judge=judge_once, support=TESTED)
     registry.set_alias(registry.part(MODEL, 1), "previous")
     with pytest.raises(AuditMismatch, match="Say with --to VERSION"):
         rollback.run(workspace, why="nobody approved it", by="sam")
@@ -102,7 +102,7 @@ def test_with_a_torn_audit_one_rollback_is_enough_and_needs_no_version(workspace
     newest = max((path / "_delta_log").glob("*.json"))
     newest.write_bytes(newest.read_bytes()[:50])
     with pytest.raises(StoreError, match="`equipoise rollback home_feed --to VERSION --why TEXT`, once"):
-        promote.run(workspace, release=2, why="carts rose", by=Mover("ana"), judge=judge_once, support=TESTED)
+        promote.run(workspace, release=2, why="carts rose", by=Actor("ana"), judge=judge_once, support=TESTED)
     assert "cannot be read" in release_view.verify(workspace, 2).problems[0]
     assert rollback.run(workspace, why="returns rose", by="sam").champion == 1
     assert moves(workspace) == [("rollback", 2, 1)]

@@ -4,9 +4,9 @@ import pytest
 
 from tasks.errors import ContractError, GateRefused
 from tasks.promotion.moves.rules import (
-    Case,
-    Support,
-    Terms,
+    PromotionRequest,
+    PromotionSupport,
+    PromotionTerms,
     changed_contracts,
     refuse_verdict,
     require_support,
@@ -15,10 +15,10 @@ from tasks.promotion.moves.rules import (
 EVIDENCE = "e" * 64
 
 
-def a_case(**changes: object) -> Case:
+def a_case(**changes: object) -> PromotionRequest:
     plain = {"release": 4, "champion": 3, "verdict": "promote"}
     rest = {"reasons": (), "warnings": (), "changed": (), "evidence": EVIDENCE}
-    return Case(**{**plain, **rest, **changes})  # type: ignore[arg-type]  # a table of fields
+    return PromotionRequest(**{**plain, **rest, **changes})  # type: ignore[arg-type]  # a table of fields
 
 
 @pytest.mark.parametrize("changed", ["tasks", "utility", "slate"])
@@ -40,8 +40,8 @@ def test_a_held_release_is_refused_with_its_first_reasons() -> None:
 
 def test_what_may_be_a_canary_alone_is_refused_as_champion() -> None:
     held = a_case(verdict="hold", reasons=("reordering only",), canary_permitted=True)
-    refuse_verdict(replace(held, terms=Terms(share=0.05)))
-    for terms in (Terms(), Terms(was_canary=True)):
+    refuse_verdict(replace(held, terms=PromotionTerms(share=0.05)))
+    for terms in (PromotionTerms(), PromotionTerms(was_canary=True)):
         with pytest.raises(GateRefused, match="may serve as the canary, never as champion"):
             refuse_verdict(replace(held, terms=terms))
 
@@ -55,15 +55,15 @@ def test_a_release_that_its_gates_let_through_is_not_refused() -> None:
 def test_changed_policies_want_an_experiment_or_a_waiver() -> None:
     case = a_case(changed=("tasks", "utility"))
     with pytest.raises(ContractError, match=r"changes tasks\.yaml and utility\.yaml of champion 3"):
-        require_support(case, Support())
-    for support in (Support(experiment="feed-142"), Support(waiver="no traffic yet")):
+        require_support(case, PromotionSupport())
+    for support in (PromotionSupport(experiment="feed-142"), PromotionSupport(waiver="no traffic yet")):
         require_support(case, support)
 
 
 def test_the_same_policies_want_neither() -> None:
-    require_support(a_case(), Support())
+    require_support(a_case(), PromotionSupport())
 
 
 def test_an_experiment_and_a_waiver_exclude_each_other() -> None:
     with pytest.raises(ContractError, match="exclude each other"):
-        require_support(a_case(), Support("feed-142", "no traffic yet"))
+        require_support(a_case(), PromotionSupport("feed-142", "no traffic yet"))

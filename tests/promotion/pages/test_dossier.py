@@ -10,7 +10,7 @@ from tasks.evaluation.figures import CurvePoint, SegmentCounts, TaskEvidence
 from tasks.evaluation.label_days import LabelCalendar, TaskDays
 from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.references import HeadReferences, RankReference
-from tasks.evaluation.release_evidence import ConflictEvidence, GateEvidence, PairEvidence, Runs
+from tasks.evaluation.release_evidence import ConflictEvidence, EvidenceRuns, GateEvidence, PairEvidence
 from tasks.evaluation.replay_evidence import (
     Measured,
     MovedItem,
@@ -73,7 +73,7 @@ DOSSIER = Dossier(
     verdicts=(RATIO,),
     tasks=(CLICK,),
     manifest=MANIFEST,
-    runs=Runs("run-validate", "run-release", "run-simulate", "run-shadow"),
+    runs=EvidenceRuns("run-validate", "run-release", "run-simulate", "run-shadow"),
     notes=("No position is logged.",),
     pictures={"click, before and after": b"\x89PNG"},
 )

@@ -5,7 +5,7 @@ import pytest
 from tasks.evaluation.subjects import Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.pages.changes import Change
-from tasks.promotion.pages.first_screen import FirstScreen, Subject, first_screen
+from tasks.promotion.pages.first_screen import FirstScreen, ReleaseHeader, first_screen
 from tasks.reports.phrases import phrase_verdict
 from tests.reports.vocabularies import WORDS, rail, verdict
 
@@ -16,7 +16,7 @@ FINE = verdict("data", "validation", Outcome.PASS)
 
 
 def screen(*verdicts: Verdict, held: bool) -> FirstScreen:
-    subject = Subject("feed", 4, 3, "hold" if held else "promote")
+    subject = ReleaseHeader("feed", 4, 3, "hold" if held else "promote")
     return first_screen(subject, verdicts, [Change("code", "the same", differs=False)], WORDS)
 
 
@@ -80,7 +80,7 @@ def test_eight_harmed_segments_are_named_and_the_others_counted(count: int) -> N
     ],
 )
 def test_a_changed_policy_asks_for_an_experiment_or_a_reason(of: str, differs: bool, asks: bool) -> None:
-    subject = Subject("feed", 4, 3, "promote")
+    subject = ReleaseHeader("feed", 4, 3, "promote")
     first = first_screen(subject, [FINE], [Change(of, "another", differs=differs)], WORDS)
     assert first.next_step.startswith("It changes what is decided") is asks
     assert "feed__promote" in first.next_step

@@ -16,13 +16,19 @@ from tasks.promotion.overview import (
     StoredCalendar,
 )
 from tasks.promotion.pages import overview_page
-from tasks.promotion.pages.overview_page import Card, Question, write_index, write_problem, write_surface
+from tasks.promotion.pages.overview_page import (
+    Card,
+    PendingApproval,
+    write_index,
+    write_problem,
+    write_surface,
+)
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 CHAMPION = AliasedRelease("champion", 3, NOW - timedelta(days=9), NOW - timedelta(days=10), "promote")
 CHALLENGER = AliasedRelease("challenger", 4, NOW - timedelta(hours=5), None, None)
 HOSTILE = "<script>alert(1)</script>"
-QUESTION = Question(
+QUESTION = PendingApproval(
     "home_feed: may release 4 be champion? (product)",
     NOW - timedelta(hours=3),
     ("ana", "max"),

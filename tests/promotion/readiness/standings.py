@@ -9,14 +9,14 @@ import yaml
 
 from tasks.contracts import Contracts, load_surface
 from tasks.evaluation.evidence import Finding, ValidationEvidence
-from tasks.evaluation.release_evidence import Runs
+from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import SimulationEvidence, SlateRule, UtilityComposition
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.readiness.facts import (
     AuditTrail,
     Judgement,
     PolicyMove,
-    Standing,
+    ReadinessFacts,
     StandingRelease,
 )
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
@@ -51,10 +51,10 @@ def contracts(folder: Path, **changes: dict[str, Any]) -> Contracts:
     return load_surface(small_feed.write_contracts(folder, **written), small_feed.NAME)
 
 
-def standing(of: Contracts) -> Standing:
+def standing(of: Contracts) -> ReadinessFacts:
     """Return contracts with a judged release that follows them, and one supported change."""
     move = PolicyMove(row=3, release=7, changed=("utility",), experiment="feed-142", waiver=None)
-    return Standing(of, release(of), AuditTrail(2, (move,)))
+    return ReadinessFacts(of, release(of), AuditTrail(2, (move,)))
 
 
 def release(of: Contracts) -> StandingRelease:
@@ -94,7 +94,7 @@ def judgement() -> Judgement:
         *calibrated,
         verdict("decision", "back_2d_rate", run="run-simulate"),
     )
-    runs = Runs("run-validate", "run-release", "run-simulate", "run-shadow")
+    runs = EvidenceRuns("run-validate", "run-release", "run-simulate", "run-shadow")
     return Judgement("run-gate", verdicts, validation(), simulation(), runs)
 
 
@@ -145,24 +145,24 @@ def simulation(*, terms: tuple[str, ...] = TASKS[:3]) -> SimulationEvidence:
     )
 
 
-def judged(of: Standing, **changes: Any) -> Standing:
+def judged(of: ReadinessFacts, **changes: Any) -> ReadinessFacts:
     """Return the same with a changed judgement."""
     assert of.release is not None
     assert of.release.judgement is not None
     return with_release(of, judgement=replace(of.release.judgement, **changes))
 
 
-def with_release(of: Standing, **changes: Any) -> Standing:
+def with_release(of: ReadinessFacts, **changes: Any) -> ReadinessFacts:
     assert of.release is not None
     return replace(of, release=replace(of.release, **changes))
 
 
-def with_manifest(of: Standing, **changes: Any) -> Standing:
+def with_manifest(of: ReadinessFacts, **changes: Any) -> ReadinessFacts:
     assert of.release is not None
     return with_release(of, manifest=replace(of.release.manifest, **changes))
 
 
-def with_verdicts(of: Standing, *verdicts: Verdict) -> Standing:
+def with_verdicts(of: ReadinessFacts, *verdicts: Verdict) -> ReadinessFacts:
     """Return the same with verdicts in the place of those of the same subject and segment."""
     assert of.release is not None
     assert of.release.judgement is not None

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from tasks.promotion.readiness.checklist import LINES, readiness_lines
-from tasks.promotion.readiness.facts import Standing, State
+from tasks.promotion.readiness.facts import ReadinessFacts, State
 from tests.promotion.readiness import standings as s
 
 NAMES = """tasks explicit; windows defined; maturity handled; masks; loss weights versioned; utility weights separate;
@@ -25,7 +25,7 @@ def test_a_sound_surface_meets_every_line_and_says_by_what(tmp_path: Path) -> No
 def test_before_there_is_a_release_contract_lines_are_met_and_the_others_say_what_is_missing(
     tmp_path: Path,
 ) -> None:
-    states = {line.name: line.state for line in readiness_lines(Standing(s.contracts(tmp_path)))}
+    states = {line.name: line.state for line in readiness_lines(ReadinessFacts(s.contracts(tmp_path)))}
     met = {name for name, state in states.items() if state is State.MET}
     assert met == {
         "tasks explicit",

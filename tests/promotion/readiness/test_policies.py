@@ -8,21 +8,21 @@ import pytest
 
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.readiness import policies as lines
-from tasks.promotion.readiness.facts import AuditTrail, PolicyMove, Standing, State
+from tasks.promotion.readiness.facts import AuditTrail, PolicyMove, ReadinessFacts, State
 from tests.promotion.readiness import standings as s
 
 
 @pytest.fixture
-def sound(tmp_path: Path) -> Standing:
+def sound(tmp_path: Path) -> ReadinessFacts:
     return s.standing(s.contracts(tmp_path))
 
 
-def _drafted(folder: Path, **changes: dict[str, Any]) -> Standing:
+def _drafted(folder: Path, **changes: dict[str, Any]) -> ReadinessFacts:
     """Return contracts without a release."""
-    return Standing(s.contracts(folder, **changes))
+    return ReadinessFacts(s.contracts(folder, **changes))
 
 
-def test_the_weights_of_the_decision_are_others_than_those_of_the_losses(sound: Standing) -> None:
+def test_the_weights_of_the_decision_are_others_than_those_of_the_losses(sound: ReadinessFacts) -> None:
     line = lines.utility_weights_separate(sound)
     assert (line.state, line.why) == (State.MET, "click_1d 1, buy_2d 10, back_2d -5; loss weights 1, 2")
 
@@ -34,7 +34,7 @@ def test_weights_that_were_copied_from_the_losses_are_named(tmp_path: Path) -> N
     assert "are those of the losses (click_1d 1, buy_2d 2, back_2d 1) times 3" in line.why
 
 
-def test_a_release_pins_both_policies(sound: Standing) -> None:
+def test_a_release_pins_both_policies(sound: ReadinessFacts) -> None:
     line = lines.composition_versioned(sound)
     assert line.state is State.MET
     assert "small_feed.utility_policy version 1, small_feed.slate_policy version 1" in line.why
@@ -42,7 +42,7 @@ def test_a_release_pins_both_policies(sound: Standing) -> None:
 
 
 @pytest.mark.parametrize("kind", ["utility", "slate"])
-def test_a_policy_that_no_release_pins_is_named_with_the_way_out(sound: Standing, kind: str) -> None:
+def test_a_policy_that_no_release_pins_is_named_with_the_way_out(sound: ReadinessFacts, kind: str) -> None:
     digests = {**sound.contracts.digests, kind: "other"}
     line = lines.composition_versioned(s.with_manifest(sound, contracts=digests))
     assert line.why == (
@@ -51,21 +51,21 @@ def test_a_policy_that_no_release_pins_is_named_with_the_way_out(sound: Standing
     assert line.state is State.NOT_MET
 
 
-def test_guardrails_are_listed_and_were_judged(sound: Standing) -> None:
+def test_guardrails_are_listed_and_were_judged(sound: ReadinessFacts) -> None:
     line = lines.guardrails_defined(sound)
     assert (line.state, line.why) == (State.MET, "back_2d_rate; each judged of release 7")
     assert line.sources == ("utility.yaml", "run-simulate")
     assert lines.guardrails_defined(replace(sound, release=None)).state is State.MET
 
 
-def test_a_guardrail_that_could_not_be_judged_is_named(sound: Standing) -> None:
+def test_a_guardrail_that_could_not_be_judged_is_named(sound: ReadinessFacts) -> None:
     missing = s.verdict("decision", "back_2d_rate", outcome=Outcome.METRIC_MISSING)
     line = lines.guardrails_defined(s.with_verdicts(sound, missing))
     assert (line.state, line.why) == (State.NOT_MET, "back_2d_rate: could not be judged of release 7")
 
 
 @pytest.mark.parametrize("before", [False, True])
-def test_a_guardrail_that_was_never_conclusive_is_not_judged(sound: Standing, *, before: bool) -> None:
+def test_a_guardrail_that_was_never_conclusive_is_not_judged(sound: ReadinessFacts, *, before: bool) -> None:
     open_ = s.verdict("decision", "back_2d_rate", outcome=Outcome.INCONCLUSIVE)
     known = frozenset({"back_2d_rate"} if before else ())
     line = lines.guardrails_defined(s.with_release(s.with_verdicts(sound, open_), judged_before=known))
@@ -81,7 +81,7 @@ def test_a_policy_without_guardrails_bounds_nothing(tmp_path: Path) -> None:
     assert line.state is State.NOT_MET
 
 
-def test_filters_keep_out_what_may_never_be_shown(sound: Standing) -> None:
+def test_filters_keep_out_what_may_never_be_shown(sound: ReadinessFacts) -> None:
     line = lines.hard_constraints(sound)
     assert (line.state, line.why) == (State.MET, "adult: filters that drop what is unknown too")
 
@@ -107,7 +107,7 @@ def test_filters_do_not_apply_where_nothing_may_never_be_shown(tmp_path: Path) -
     assert line.state is State.NOT_APPLICABLE
 
 
-def test_a_value_column_is_held_by_a_floor_and_a_guardrail_of_people(sound: Standing) -> None:
+def test_a_value_column_is_held_by_a_floor_and_a_guardrail_of_people(sound: ReadinessFacts) -> None:
     line = lines.business_balanced(sound)
     assert (line.state, line.why) == (
         State.MET,
@@ -137,7 +137,7 @@ def test_without_a_value_column_there_is_no_money_to_balance(tmp_path: Path) -> 
     assert line.state is State.NOT_APPLICABLE
 
 
-def test_slates_follow_rules_and_a_replay_says_how_often(sound: Standing) -> None:
+def test_slates_follow_rules_and_a_replay_says_how_often(sound: ReadinessFacts) -> None:
     line = lines.slate_reranker(sound)
     assert (line.state, line.why) == (State.MET, "met: max_per category 2 in 87 of 90 slates")
     drafted = lines.slate_reranker(replace(sound, release=None))
@@ -164,20 +164,22 @@ def test_every_kind_of_slate_rule_counts(tmp_path: Path) -> None:
     )
 
 
-def test_a_change_that_names_its_experiment_is_tracked(sound: Standing) -> None:
+def test_a_change_that_names_its_experiment_is_tracked(sound: ReadinessFacts) -> None:
     line = lines.changes_tracked(sound)
     assert (line.state, line.why) == (State.MET, "feed-142 for release 7")
 
 
 @pytest.mark.parametrize(("waiver", "said"), [("a typo", "waived: a typo"), (None, "unsupported")])
-def test_a_change_without_an_experiment_is_named(sound: Standing, waiver: str | None, said: str) -> None:
+def test_a_change_without_an_experiment_is_named(
+    sound: ReadinessFacts, waiver: str | None, said: str
+) -> None:
     waived = PolicyMove(5, 8, ("utility", "slate"), None, waiver)
     line = lines.changes_tracked(replace(sound, audit=AuditTrail(3, (*sound.audit.policy_moves, waived))))
     assert line.state is State.NOT_MET
     assert line.why == (f"1 of 2 changes name no experiment (row 5: utility.yaml and slate.yaml, {said})")
 
 
-def test_before_any_change_there_is_nothing_to_track(sound: Standing) -> None:
+def test_before_any_change_there_is_nothing_to_track(sound: ReadinessFacts) -> None:
     never = lines.changes_tracked(replace(sound, audit=AuditTrail()))
     assert (never.state, "nothing was promoted yet" in never.why) == (State.NOT_APPLICABLE, True)
     same = lines.changes_tracked(replace(sound, audit=AuditTrail(4)))
@@ -186,6 +188,6 @@ def test_before_any_change_there_is_nothing_to_track(sound: Standing) -> None:
     assert one.why == "the one promotion changed no tasks or policies"
 
 
-def test_an_audit_that_cannot_be_believed_tracks_nothing(sound: Standing) -> None:
+def test_an_audit_that_cannot_be_believed_tracks_nothing(sound: ReadinessFacts) -> None:
     line = lines.changes_tracked(replace(sound, audit=AuditTrail(problem="row 2 was changed")))
     assert (line.state, line.why) == (State.NOT_MET, "the audit cannot be believed: row 2 was changed")

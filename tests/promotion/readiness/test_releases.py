@@ -9,18 +9,18 @@ import pytest
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.readiness import releases as lines
-from tasks.promotion.readiness.facts import Standing, State
+from tasks.promotion.readiness.facts import ReadinessFacts, State
 from tasks.reports.numbers import spoken
 from tasks.stores.manifest import Role
 from tests.promotion.readiness import standings as s
 
 
 @pytest.fixture
-def sound(tmp_path: Path) -> Standing:
+def sound(tmp_path: Path) -> ReadinessFacts:
     return s.standing(s.contracts(tmp_path))
 
 
-def test_every_weighed_probability_is_calibrated(sound: Standing) -> None:
+def test_every_weighed_probability_is_calibrated(sound: ReadinessFacts) -> None:
     line = lines.predictions_calibrated(sound)
     assert line.state is State.MET
     assert line.why == "click_1d, buy_2d, back_2d on the whole; none of 6 segments is shown to be off"
@@ -30,13 +30,13 @@ def test_every_weighed_probability_is_calibrated(sound: Standing) -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING])
-def test_a_task_that_is_not_shown_to_be_calibrated_is_named(sound: Standing, outcome: Outcome) -> None:
+def test_a_task_that_is_not_shown_to_be_calibrated_is_named(sound: ReadinessFacts, outcome: Outcome) -> None:
     off = s.verdict("calibration", "back_2d.calibration_ratio", outcome=outcome)
     line = lines.predictions_calibrated(s.with_verdicts(sound, off))
     assert (line.state, line.why) == (State.NOT_MET, f"back_2d: {spoken(outcome)}")
 
 
-def test_a_segment_that_is_off_is_named_and_one_that_cannot_be_told_is_not(sound: Standing) -> None:
+def test_a_segment_that_is_off_is_named_and_one_that_cannot_be_told_is_not(sound: ReadinessFacts) -> None:
     subject = "click_1d.calibration_ratio"
     off = s.verdict("calibration", subject, "category=a", Outcome.BLOCK)
     line = lines.predictions_calibrated(s.with_verdicts(sound, off))
@@ -45,7 +45,7 @@ def test_a_segment_that_is_off_is_named_and_one_that_cannot_be_told_is_not(sound
     assert lines.predictions_calibrated(s.with_verdicts(sound, thin)).state is State.MET
 
 
-def test_a_task_without_a_calibrator_is_named(sound: Standing) -> None:
+def test_a_task_without_a_calibrator_is_named(sound: ReadinessFacts) -> None:
     assert sound.release is not None
     parts = sound.release.manifest.parts
     bare = tuple(part for part in parts if (part.role, part.task) != (Role.CALIBRATOR, "buy_2d"))
@@ -53,7 +53,7 @@ def test_a_task_without_a_calibrator_is_named(sound: Standing) -> None:
     assert (line.state, line.why) == (State.NOT_MET, "no calibrator is pinned for buy_2d")
 
 
-def test_segments_were_judged_and_the_harmed_ones_are_named(sound: Standing) -> None:
+def test_segments_were_judged_and_the_harmed_ones_are_named(sound: ReadinessFacts) -> None:
     line = lines.segments_monitored(sound)
     assert (line.state, line.why) == (
         State.MET,
@@ -63,7 +63,7 @@ def test_segments_were_judged_and_the_harmed_ones_are_named(sound: Standing) -> 
     assert lines.segments_monitored(s.with_verdicts(sound, off)).why.endswith("; harmed: category=b")
 
 
-def test_a_gated_segment_of_which_no_verdict_speaks_is_named(sound: Standing) -> None:
+def test_a_gated_segment_of_which_no_verdict_speaks_is_named(sound: ReadinessFacts) -> None:
     assert sound.release is not None
     assert sound.release.judgement is not None
     whole = tuple(v for v in sound.release.judgement.verdicts if v.segment == "all")
@@ -71,7 +71,7 @@ def test_a_gated_segment_of_which_no_verdict_speaks_is_named(sound: Standing) ->
     assert (line.state, line.why) == (State.NOT_MET, "no segment of category was judged of release 7")
 
 
-def test_a_segment_of_which_every_verdict_is_inconclusive_is_not_judged(sound: Standing) -> None:
+def test_a_segment_of_which_every_verdict_is_inconclusive_is_not_judged(sound: ReadinessFacts) -> None:
     assert sound.release is not None
     assert sound.release.judgement is not None
     open_ = tuple(
@@ -97,19 +97,19 @@ def test_segments_that_are_not_declared_or_not_gated_are_not_monitored(
     assert (line.state, said in line.why) == (State.NOT_MET, True)
 
 
-def test_the_components_of_a_slot_are_shown(sound: Standing) -> None:
+def test_the_components_of_a_slot_are_shown(sound: ReadinessFacts) -> None:
     line = lines.component_view(sound)
     assert line.state is State.MET
     assert line.why == "a slot's utility of 0.5 is made of click_1d 0.25, buy_2d 0.25, back_2d 0.25"
 
 
-def test_a_term_that_no_composition_shows_is_named(sound: Standing) -> None:
+def test_a_term_that_no_composition_shows_is_named(sound: ReadinessFacts) -> None:
     line = lines.component_view(s.judged(sound, simulation=s.simulation(terms=("click_1d", "buy_2d"))))
     assert (line.state, line.why) == (State.NOT_MET, "the composition of release 7 lacks back_2d")
     assert lines.component_view(s.judged(sound, simulation=None)).state is State.NOT_MET
 
 
-def test_without_a_release_or_its_verdict_the_way_to_one_is_named(sound: Standing) -> None:
+def test_without_a_release_or_its_verdict_the_way_to_one_is_named(sound: ReadinessFacts) -> None:
     for read in (lines.predictions_calibrated, lines.segments_monitored, lines.component_view):
         missing = read(replace(sound, release=None))
         assert (missing.state, "equipoise retrain small_feed" in missing.why) == (State.NOT_MET, True)
