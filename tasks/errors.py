@@ -4,6 +4,7 @@
 
     EquipoiseError
     ├── ContractError     the author of a YAML file (exit 2)
+    │   └── UsageError        who typed a command (exit 2)
     ├── DataError         whoever delivers the log tables (exit 2)
     │   └── ImmatureLabels    nobody: wait until labels mature (exit 2)
     ├── GateRefused       a decision, not a crash (exit 1)
@@ -27,6 +28,10 @@ class EquipoiseError(Exception):
 
 class ContractError(EquipoiseError):
     """A contract or a command asks for something that cannot be."""
+
+
+class UsageError(ContractError):
+    """A command was typed that does not exist, or not with these arguments."""
 
 
 class DataError(EquipoiseError):

@@ -2,7 +2,7 @@
 
 ::
 
-    labels = CommandGroup("Data and labels", word="labels", help="Build, show and compare labels.")
+    labels = CommandGroup("Labels", word="labels", help="Build, show and compare labels.")
 
     @labels.command("home_feed --snapshot 3fe1fbbb46ac1f91", written=write_counts)
     def show(workspace: "Workspace", snapshot: Snapshot = None) -> "ShowResult":
@@ -17,13 +17,16 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 from rich.console import RenderableType
 from typer import Argument, BadParameter, Option, Typer
+from typer.core import TyperGroup
 
 from tasks.cli.text import write_lines
+from tasks.errors import ContractError
 
 if TYPE_CHECKING:
     from tasks.stores.location import Location
@@ -37,8 +40,11 @@ def parse_instant(text: str) -> datetime:
     from tasks.stores import workspace
     from tasks.stores.workspace import refuse_future
 
-    instant = workspace.parse_instant(text)
-    refuse_future(instant)
+    try:
+        instant = workspace.parse_instant(text)
+        refuse_future(instant)
+    except ContractError as error:
+        raise BadParameter(str(error)) from None
     return instant
 
 
@@ -190,6 +196,25 @@ class Call:
         return self.command.function(**{name: arguments[name] for name in taken})
 
 
+class HelpfulGroup(TyperGroup):
+    """A group that shows its help when called bare, with its commands by heading and their whole synopsis."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Ask for the help where nothing else was typed."""
+        return super().parse_args(ctx, args if args or ctx.resilient_parsing else ["--help"])
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each heading, off a terminal; on a terminal Rich draws one."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            heading = getattr(command, "rich_help_panel", None) or "Commands"
+            synopsis = " ".join((command.help or "").split())
+            sections.setdefault(heading, []).append((name, synopsis))
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
 @dataclass(frozen=True)
 class CommandGroup:
     """Commands that stand under one heading of the help, and below one word where they have one."""
@@ -197,7 +222,7 @@ class CommandGroup:
     heading: str
     word: str | None = None
     help: str | None = None
-    typer: Typer = field(default_factory=Typer)
+    typer: Typer = field(default_factory=partial(Typer, cls=HelpfulGroup))
 
     def command(
         self,

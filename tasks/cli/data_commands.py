@@ -13,7 +13,7 @@ from typer import Argument, Option
 
 from tasks.cli import text
 from tasks.cli.command import CommandGroup, Home, Surfaces, parse_folder_to_write, parse_place_to_write
-from tasks.errors import ContractError, DataError
+from tasks.errors import ContractError, DataError, UsageError
 
 if TYPE_CHECKING:
     from tasks.contracts import Contracts
@@ -36,12 +36,12 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
 
     Raises
     ------
-    ContractError
+    UsageError
         One has no equals sign.
     """
     pairs = dict(text.split("=", maxsplit=1) for text in texts if "=" in text)
     if len(pairs) != len(texts):
-        raise ContractError("write --column OURS=THEIRS, as in --column shown_at=ts")
+        raise UsageError("Write --column OURS=THEIRS, as in --column shown_at=ts")
     return pairs
 
 
@@ -110,10 +110,8 @@ def _next(workspace: "Workspace", logs: Path) -> list[str]:
     return [*export, *(f"equipoise {verb}" for verb in verbs)]
 
 
-_data = CommandGroup("Data and labels")
-_world = CommandGroup(
-    "Data and labels", word="world", help="A simulated feed whose true probabilities are known."
-)
+_data = CommandGroup("Data")
+_world = CommandGroup("Data", word="world", help="A simulated feed whose true probabilities are known.")
 GROUPS = (_data, _world)
 
 
@@ -225,7 +223,7 @@ def import_data(
 
         return import_complete_journey(out=out, source=source)
     if source is None:
-        raise ContractError(f"{dataset} comes in no package: name the folder of its download (--source DIR)")
+        raise UsageError(f"{dataset} comes in no package. Name the folder of its download (--source DIR)")
     if dataset == "open-bandit":
         from tasks.datasets.open_bandit import import_open_bandit
 

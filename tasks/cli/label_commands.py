@@ -132,9 +132,7 @@ def _moment(instant: str) -> str:
     return instant.replace("T", " ").removesuffix("Z")
 
 
-_labels = CommandGroup(
-    "Data and labels", word="labels", help="Build, show, explain, compare and export labels."
-)
+_labels = CommandGroup("Labels", word="labels", help="Build, show, explain, compare and export labels.")
 GROUPS = (_labels,)
 
 _Dialect = Literal["duckdb", "spark", "postgres", "bigquery", "snowflake"]
@@ -143,6 +141,8 @@ _Age = Annotated[
     Option(metavar="AGE", parser=parse_age, help="Builds younger than this stay (default: P30D)."),
 ]
 _Impression = Annotated[str, Option(metavar="REQUEST_ID/ITEM_ID", help="An item id's own slash is %2F.")]
+_FROM = "First day to build, UTC (default: the log's first day)."
+_TO = "Last day to build, included (default: the last day before --as-of)."
 _Snapshot = Annotated[str | None, Option(metavar="V", help="A snapshot (default: the newest build's).")]
 
 
@@ -158,8 +158,8 @@ def sql(workspace: "Workspace", dialect: _Dialect = "duckdb") -> dict[str, str]:
 def build(
     workspace: "Workspace",
     as_of: AsOf,
-    first_day: Annotated[date | None, Option("--from", metavar="DAY", parser=parse_day)] = None,
-    last_day: Annotated[date | None, Option("--to", metavar="DAY", parser=parse_day)] = None,
+    first_day: Annotated[date | None, Option("--from", metavar="DAY", parser=parse_day, help=_FROM)] = None,
+    last_day: Annotated[date | None, Option("--to", metavar="DAY", parser=parse_day, help=_TO)] = None,
     engine: EngineOption = None,
 ) -> "LabelsResult":
     """Build the labels as of an instant."""
@@ -191,8 +191,8 @@ def explain(
 @_labels.command("home_feed --from 3fe1fbbb46ac1f91 --to 12c7569d19267e6b", written=write_changes)
 def diff(
     workspace: "Workspace",
-    before: Annotated[str, Option("--from", metavar="V1", help="A snapshot.")],
-    after: Annotated[str, Option("--to", metavar="V2", help="A snapshot.")],
+    before: Annotated[str, Option("--from", metavar="V1", help="The snapshot before.")],
+    after: Annotated[str, Option("--to", metavar="V2", help="The snapshot after.")],
 ) -> "Difference":
     """Count what changed between two snapshots, by task, day and status."""
     from tasks.labels.compare import diff

@@ -76,8 +76,9 @@ def _days(days: list[str] | None) -> str:
     return f"{first} to {last[5:] if last[:4] == first[:4] else last}"
 
 
-_models = CommandGroup("Models")
-GROUPS = (_models,)
+_labels = CommandGroup("Labels")
+_models = CommandGroup("Train")
+GROUPS = (_labels, _models)
 
 _Snapshot = Annotated[str | None, Option(metavar="V", help="Validated labels (default: build them).")]
 
@@ -94,7 +95,7 @@ def plan(workspace: "Workspace", as_of: AsOf) -> "Outlook":
     return plan.foresee(workspace, as_of=as_of)
 
 
-@_models.command(
+@_labels.command(
     "home_feed --as-of 2026-05-13T00:00:00Z",
     written=text.write_validation,
     passed=lambda result: result.success,

@@ -120,7 +120,7 @@ def _figure(value: float | None) -> str:
     return "unknown" if value is None else format_number(value)
 
 
-_ope = CommandGroup("Policies", word="ope", help="Estimate a policy from a log with propensities.")
+_ope = CommandGroup("Policy", word="ope", help="Estimate a policy from a log with propensities.")
 GROUPS = (_ope,)
 
 _LOG = "Parquet: request_id, item_id, position, propensity, the reward, optional user_id, shown_at, behavior."

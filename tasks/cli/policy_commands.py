@@ -153,7 +153,7 @@ def _share_alone(estimate: Plain | None) -> str:
     return "-" if estimate is None or estimate["value"] is None else f"{estimate['value']:.1%}"
 
 
-_policy = CommandGroup("Policies", word="policy", help="Show, compare and change utility policies.")
+_policy = CommandGroup("Policy", word="policy", help="Show, compare and change utility policies.")
 GROUPS = (_policy,)
 
 

@@ -10,9 +10,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from typer import Typer, TyperException
+from typer import Exit, Option, Typer, TyperException
 from typer.main import get_command
 
 from tasks.cli import (
@@ -26,7 +26,7 @@ from tasks.cli import (
     settings_commands,
     tune_commands,
 )
-from tasks.cli.command import PROGRAM, Call
+from tasks.cli.command import PROGRAM, Call, HelpfulGroup
 from tasks.cli.failures import (
     EXIT_CODE,
     find_refusal,
@@ -36,7 +36,7 @@ from tasks.cli.failures import (
     was_stopped,
 )
 from tasks.cli.text import PrintableFormatter, as_json, as_plain, as_printable, as_text
-from tasks.errors import ContractError, EquipoiseError
+from tasks.errors import EquipoiseError, UsageError
 from tasks.privacy import withhold_from_others
 
 STOPPED: Final = 130
@@ -46,13 +46,14 @@ MODULES: Final = (
     data_commands,
     label_commands,
     model_commands,
-    ope_commands,
-    policy_commands,
-    promotion_commands,
     release_commands,
-    settings_commands,
+    promotion_commands,
+    policy_commands,
     tune_commands,
+    ope_commands,
+    settings_commands,
 )
+"""In the order of the help, that of the work."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +65,36 @@ class CallResult:
     code: int
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer's callback
+    if asked:
+        from importlib.metadata import version
+
+        print(f"{PROGRAM} {version(PROGRAM)}")
+        raise Exit
+
+
 def application() -> Typer:
     """Return the program's parser: every group with its commands."""
     app = Typer(
-        add_completion=False,
+        cls=HelpfulGroup,
         help="Retrain a multi-task, multi-objective ranker and decide whether the result may serve.",
         epilog=f"example: {PROGRAM} retrain weekly_circular --as-of 2018-01-01T00:00:00Z",
         context_settings={"help_option_names": ["--help", "-h"]},
         rich_markup_mode="rich" if sys.stdout.isatty() else None,
     )
+    app.callback()(_options)
     for group in (group for module in MODULES for group in module.GROUPS):
         app.add_typer(group.typer, name=group.word, help=group.help, rich_help_panel=group.heading)
     return app
+
+
+def _options(
+    *,
+    version: Annotated[
+        bool, Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
 
 
 def parse(argv: Sequence[str] | None) -> Call:
@@ -83,7 +102,7 @@ def parse(argv: Sequence[str] | None) -> Call:
 
     Raises
     ------
-    ContractError
+    UsageError
         It is not a command, or not one with these arguments.
     SystemExit
         Help was asked for and printed.
@@ -97,7 +116,7 @@ def parse(argv: Sequence[str] | None) -> Call:
         typed = context.command_path if context else PROGRAM
         message = " ".join(error.format_message().replace(_PYDANTIC, "").split())
         stop = "" if message.endswith((".", "?")) else "."
-        raise ContractError(f"{typed}: {message}{stop} See {typed} --help") from None
+        raise UsageError(f"{typed}: {message}{stop} See {typed} --help") from None
     except SystemExit:  # how the parser ends where the reader of a help has seen enough
         raise BrokenPipeError from None
     if isinstance(call, Call):
@@ -158,5 +177,6 @@ def _print(shown: str) -> None:
 
 
 def _refuse(error: EquipoiseError) -> int:
-    print(as_printable(f"{type(error).__name__}: {error}"), file=sys.stderr)
+    kind = "Usage error" if isinstance(error, UsageError) else type(error).__name__
+    print(as_printable(f"{kind}: {error}"), file=sys.stderr)
     return error.exit_code

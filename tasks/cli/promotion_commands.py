@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.promotion.moves.promote import GateEvaluator, MoveResult
     from tasks.stores.workspace import Workspace
 
-_releases = CommandGroup("Releases")
+_releases = CommandGroup("Release")
 GROUPS = (_releases,)
 
 Override = Annotated[str | None, Option(metavar="WHY", help="Why gates that hold it are overridden.")]

@@ -36,7 +36,6 @@ from tasks.cli.text import Plain, change, level, unbroken, written_subject
 from tasks.reports.numbers import format_change, format_counted, format_number, format_signed, spoken
 
 if TYPE_CHECKING:
-    from tasks.promotion.readiness.standing import ReadinessResult
     from tasks.release.score import ScoreResult
     from tasks.release.view import VerifyResult
     from tasks.replay.shadow import ShadowResult
@@ -256,10 +255,8 @@ def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
         yield Text(f"  {', '.join(dict.fromkeys(metrics))}: {reason}")
 
 
-_releases = CommandGroup("Releases")
-_release = CommandGroup(
-    "Releases", word="release", help="List, show and verify releases, and who moved them."
-)
+_releases = CommandGroup("Release")
+_release = CommandGroup("Release", word="release", help="List, show and verify releases, and who moved them.")
 GROUPS = (_releases, _release)
 
 
@@ -311,14 +308,6 @@ def shadow(
         champion=resolve_release(workspace, champion) if champion else None,
         parent_run=parent_run,
     )
-
-
-@_releases.command("home_feed", written=text.write_readiness, passed=lambda result: result.ready)
-def readiness(workspace: "Workspace") -> "ReadinessResult":
-    """List what is ready and what is missing, each with its evidence; exit code 1 where a line is not met."""
-    from tasks.promotion.readiness import standing
-
-    return standing.run(workspace)
 
 
 @_release.command("home_feed", name="list", written=text.write_releases)

@@ -1,4 +1,4 @@
-"""Commands on the program's own surroundings: its settings, and its state as a whole."""
+"""Commands that operate an installation: its readiness, its settings, and its state as a whole."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,12 @@ from tasks.cli.command import CommandGroup, Home, parse_folder_to_write
 from tasks.settings import Setting, Settings, describe_settings, find_misspelt_names
 
 if TYPE_CHECKING:
+    from tasks.promotion.readiness.standing import ReadinessResult
     from tasks.stores.backup import CopyResult
+    from tasks.stores.workspace import Workspace
 
-_machine = CommandGroup("This machine")
-GROUPS = (_machine,)
+_operate = CommandGroup("Operate")
+GROUPS = (_operate,)
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,21 @@ class SettingsResult:
     warnings: list[str]
 
 
-@_machine.command("", written=text.write_settings)
+@_operate.command("home_feed", written=text.write_readiness, passed=lambda result: result.ready)
+def readiness(workspace: "Workspace") -> "ReadinessResult":
+    """List what is ready and what is missing, each with its evidence; exit code 1 where a line is not met."""
+    from tasks.promotion.readiness import standing
+
+    return standing.run(workspace)
+
+
+@_operate.command("", written=text.write_settings)
 def settings() -> SettingsResult:
     """Print every environment variable with its value here and its default."""
     return SettingsResult(describe_settings(Settings()), find_misspelt_names())
 
 
-@_machine.command("--out backup-2026-05-13")
+@_operate.command("--out backup-2026-05-13")
 def backup(
     out: Annotated[
         Path, Option(metavar="DIR", parser=parse_folder_to_write, help="A folder that is not there yet.")
@@ -45,7 +55,7 @@ def backup(
     return back_up(home_folder(home), out.absolute())
 
 
-@_machine.command("backup-2026-05-13 --home .equipoise-restored")
+@_operate.command("backup-2026-05-13 --home .equipoise-restored")
 def restore(
     source: Annotated[Path, Argument(metavar="DIR", help="A folder that `backup` made.")], home: Home = None
 ) -> "CopyResult":

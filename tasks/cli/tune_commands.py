@@ -82,7 +82,7 @@ def _weights(plain: Plain, weights: Mapping[str, float]) -> str:
     return ", ".join(moves) or "weights as now"
 
 
-_policies = CommandGroup("Policies")
+_policies = CommandGroup("Policy")
 GROUPS = (_policies,)
 
 

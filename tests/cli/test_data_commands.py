@@ -90,7 +90,7 @@ def test_a_data_set_that_comes_in_no_package_needs_its_folder(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["import", "kuairand", "--out", str(tmp_path)]) == 2
-    assert "name the folder of its download (--source DIR)" in capsys.readouterr().err
+    assert "Name the folder of its download (--source DIR)" in capsys.readouterr().err
 
 
 AS_OF = "2026-02-16T00:00:00Z"
@@ -181,7 +181,7 @@ def test_times_without_a_zone_are_told_to_be_converted_and_nothing_is_written(
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--column", "request_id"], "write --column OURS=THEIRS"),
+        (["--column", "request_id"], "Write --column OURS=THEIRS"),
         (["--column", "reqest_id=x"], "Did you mean 'request_id'?"),
     ],
 )

@@ -6,12 +6,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 from tasks.cli import main
-from tasks.cli.program import STOPPED, CallResult, parse
+from tasks.cli.program import STOPPED, CallResult, application, parse
 from tasks.logs.session import session
 from tests.contracts.files import write_surface
 
@@ -44,11 +46,9 @@ def test_options_may_stand_before_and_after_arguments() -> None:
 @pytest.mark.parametrize(
     "words",
     [
-        [],
         ["chek"],
         ["check", "fed"],
         ["check", "feed", "one too many"],
-        ["labels"],
         ["labels", "buid"],
         ["retrain", "feed"],
         ["retrain", "feed", "--as-of", "yesterday"],
@@ -69,7 +69,7 @@ def test_wrong_use_is_one_message_and_exit_code_2(
     printed = capsys.readouterr()
     assert printed.out == ""
     (line,) = printed.err.splitlines()
-    assert line.startswith("ContractError: ")
+    assert line.startswith("Usage error: " if words[0] != "check" or len(words) > 2 else "ContractError: ")
 
 
 def test_a_message_on_wrong_use_names_the_nearest_command_and_the_help(
@@ -77,7 +77,7 @@ def test_a_message_on_wrong_use_names_the_nearest_command_and_the_help(
 ) -> None:
     assert main(["labels", "buid"]) == 2
     assert capsys.readouterr().err == (
-        "ContractError: equipoise labels: No such command 'buid'. Did you mean 'build'? "
+        "Usage error: equipoise labels: No such command 'buid'. Did you mean 'build'? "
         "See equipoise labels --help\n"
     )
 
@@ -85,6 +85,57 @@ def test_a_message_on_wrong_use_names_the_nearest_command_and_the_help(
 def test_a_wrong_choice_is_told_what_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["labels", "sql", "feed", "--dialect", "mysql"]) == 2
     assert "'--dialect': 'mysql' is not one of 'duckdb', 'spark'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("bare", "asked"), [([], ["--help"]), (["labels"], ["labels", "--help"]), (["ope"], ["ope", "-h"])]
+)
+def test_a_bare_call_shows_the_help_and_is_no_error(
+    bare: list[str], asked: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    printed = []
+    for words in (bare, asked):
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        assert ended.value.code == 0
+        printed.append(capsys.readouterr())
+    assert printed[0] == printed[1]
+    assert printed[0].out.startswith("Usage: equipoise")
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"equipoise {version('equipoise')}\n"
+
+
+def test_the_help_lists_every_command_with_its_whole_synopsis_under_six_headings(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    printed = capsys.readouterr().out
+    headings = ["Data", "Labels", "Train", "Release", "Policy", "Operate"]
+    assert [line[:-1] for line in printed.splitlines() if line[:-1] in headings] == headings
+    in_one_line = " ".join(printed.split())
+    for name, command in vars(get_command(application()))["commands"].items():
+        assert f" {name} {' '.join(command.help.split())}" in in_one_line
+
+
+@pytest.mark.parametrize(
+    ("typed", "completed"), [("equipoise la", "labels"), ("equipoise labels vac", "vacuum")]
+)
+def test_bash_completes_commands(typed: str, completed: str) -> None:
+    shell = {"COMP_WORDS": typed, "COMP_CWORD": str(len(typed.split()) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-c", "import sys; from tasks.cli import main; sys.exit(main())"],
+        env={**os.environ, **shell, "_EQUIPOISE_COMPLETE": "complete_bash"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == [completed]
 
 
 @pytest.mark.parametrize("option", ["--help", "-h"])
