@@ -62,12 +62,12 @@ def warm(peers: Sequence[str]) -> None:
 def ours(case: Case) -> Calibrated:
     """Choose and fit as the calibrate step does; told is what was chosen."""
     known = case.calibrate
-    found, seconds = timed(
+    (calibrator, choice), seconds = timed(
         lambda: choose_map(
             known.scores, known.outcomes, known.frame, case.segments, users=known.frame["user"]
         )
     )
-    return apply_calibrator(found.calibrator, case.test.scores, case.test.frame), seconds, found.kind
+    return apply_calibrator(calibrator, case.test.scores, case.test.frame), seconds, choice.kind
 
 
 def isotonic(case: Case) -> Calibrated:

@@ -58,29 +58,10 @@ ERRORS: Final[Mapping[Kind, float]] = {"none": 3.0, "segment": 2.0}
 """Standard errors by which another choice must be better than one map: two are the one-sided 2.3 %; three
 where a wrong choice would leave the scores as they are (``benchmarks/calibration.py``,
 docs/decisions/0016)."""
+_NO_MAP: Final = LogisticMap(1.0, 0.0)
+"""The scores as they are."""
+_TOO_FEW_USERS: Final = "one map: positives or negatives are of too few users to hold some of them out"
 _WORDS: Final[Mapping[Kind, str]] = {"none": "no map", "global": "one map", "segment": "segments"}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The map that a task gets, and what decided it.
-
-    Attributes
-    ----------
-    held_out : normalized entropy on users held out of choice and fit, of each kind that was considered.
-    gains : how much less it is than that of one map, and the standard error of the difference.
-    """
-
-    kind: Kind
-    calibrator: Calibrator
-    reason: str
-    held_out: Mapping[Kind, float]
-    gains: Mapping[Kind, tuple[float, float]]
-
-    def evidence(self) -> MapChoice:
-        """Return the choice without the map, as the step's evidence holds it."""
-        gains = {kind: Gain(gain=gain, standard_error=error) for kind, (gain, error) in self.gains.items()}
-        return MapChoice(kind=self.kind, reason=self.reason, held_out=dict(self.held_out), gains=gains)
 
 
 def choose_map(
@@ -91,7 +72,7 @@ def choose_map(
     *,
     users: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
-) -> Choice:
+) -> tuple[Calibrator, MapChoice]:
     """Fit the map that holds best on users it has not seen.
 
     Parameters
@@ -111,7 +92,7 @@ def choose_map(
     --------
     >>> scores, outcomes = np.tile([0.2, 0.6], 10), np.tile([0.0, 1.0], 10)
     >>> one_user = np.repeat("ana", 20)
-    >>> choice = choose_map(scores, outcomes, pd.DataFrame(index=range(20)), (), users=one_user)
+    >>> _, choice = choose_map(scores, outcomes, pd.DataFrame(index=range(20)), (), users=one_user)
     >>> choice.kind, choice.reason
     ('global', 'one map: positives or negatives are of too few users to hold some of them out')
     """
@@ -121,29 +102,22 @@ def choose_map(
     one_map = fit_binary(s, y, w)
     user, fold = _assign_folds(np.asarray(users)[counted])
     if not _can_hold_out(fold, y):
-        reason = "one map: positives or negatives are of too few users to hold some of them out"
-        return Choice("global", one_map, reason, {}, {})
+        return one_map, MapChoice(kind="global", reason=_TOO_FEW_USERS, held_out={}, gains={})
     choosing = fold != MEASURED
     chosen_on = SegmentRows.of(s[choosing], y[choosing], frame[choosing], segments, w[choosing])
     considered = segments and min(y.sum(), (1 - y).sum()) >= LOGISTIC_BELOW
     fit = SegmentFit.of(chosen_on) if considered else None
-    at_choice = _Compared.of(
-        y[choosing],
-        w[choosing],
-        user[choosing],
-        _predict_held_out(s[choosing], chosen_on, fit, fold[choosing]),
-    )
-    kind = _choose_kind(at_choice.gains)
-    measured = _Compared.of(
-        y[~choosing], w[~choosing], user[~choosing], _predict_measured(s, frame, chosen_on, fit, ~choosing)
-    )
-    mapped: Calibrator = one_map
+    predicted = _predict_held_out(s[choosing], chosen_on, fit, fold[choosing])
+    kind = _choose_kind(_Compared.of(y[choosing], w[choosing], user[choosing], predicted).gains)
+    predicted = _predict_measured(s, frame, chosen_on, fit, ~choosing)
+    measured = _Compared.of(y[~choosing], w[~choosing], user[~choosing], predicted)
+    chosen: Calibrator = one_map
     if kind == "none":
-        mapped = LogisticMap(1.0, 0.0)
+        chosen = _NO_MAP
     elif kind == "segment":
-        mapped = SegmentFit.of(SegmentRows.of(s, y, frame, segments, w)).segmented()
-    reason = _describe_choice(kind, measured.entropies, measured.gains)
-    return Choice(kind, mapped, reason, measured.entropies, measured.gains)
+        chosen = SegmentFit.of(SegmentRows.of(s, y, frame, segments, w)).segmented()
+    reason = _describe_choice(kind, measured)
+    return chosen, MapChoice(kind=kind, reason=reason, held_out=measured.entropies, gains=measured.gains)
 
 
 def refit_map(
@@ -154,20 +128,21 @@ def refit_map(
     segments: Sequence[Segment],
     *,
     weights: npt.ArrayLike | None = None,
-) -> Choice:
+) -> tuple[Calibrator, MapChoice]:
     """Fit the kind of map that was chosen before, on other rows; parameters as in `choose_map`.
 
     Examples
     --------
-    >>> refit_map("none", [0.2, 0.6], [0, 1], pd.DataFrame(index=range(2)), ()).calibrator
+    >>> refit_map("none", [0.2, 0.6], [0, 1], pd.DataFrame(index=range(2)), ())[0]
     LogisticMap(slope=1.0, intercept=0.0)
     """
-    mapped: Calibrator = LogisticMap(1.0, 0.0)
+    mapped: Calibrator = _NO_MAP
     if kind == "global":
         mapped = fit_binary(scores, outcomes, weights)
     elif kind == "segment":
         mapped = fit_segmented(scores, outcomes, frame, segments, weights=weights)
-    return Choice(kind, mapped, f"{_WORDS[kind]}, as in the model that was tested", {}, {})
+    reason = f"{_WORDS[kind]}, as in the model that was tested"
+    return mapped, MapChoice(kind=kind, reason=reason, held_out={}, gains={})
 
 
 def _assign_folds(users: npt.NDArray[Any]) -> tuple[Codes, Codes]:
@@ -189,7 +164,7 @@ class _Compared:
     """What each kind has on held-out users: normalized entropy, and the gain over one map with its error."""
 
     entropies: dict[Kind, float]
-    gains: dict[Kind, tuple[float, float]]
+    gains: dict[Kind, Gain]
 
     @classmethod
     def of(cls, y: Floats, w: Floats, user: Codes, predicted: Mapping[Kind, Floats]) -> "_Compared":
@@ -235,33 +210,32 @@ def _predict_measured(
     return predicted
 
 
-def _measure_gain(losses: Mapping[Kind, Floats], kind: Kind, user: Codes, unit: float) -> tuple[float, float]:
+def _measure_gain(losses: Mapping[Kind, Floats], kind: Kind, user: Codes, unit: float) -> Gain:
     """Return how much less entropy a kind has than one map, and the standard error over users."""
     by_user = np.bincount(user, losses["global"] - losses[kind])
     error = float(np.sqrt(((by_user - by_user.mean()) ** 2).sum()))
-    return float(by_user.sum()) / unit, error / unit
+    return Gain(gain=float(by_user.sum()) / unit, standard_error=error / unit)
 
 
-def _choose_kind(gains: Mapping[Kind, tuple[float, float]]) -> Kind:
-    better = {kind: gain for kind, (gain, error) in gains.items() if gain > ERRORS[kind] * error}
+def _choose_kind(gains: Mapping[Kind, Gain]) -> Kind:
+    better = {kind: one.gain for kind, one in gains.items() if one.gain > ERRORS[kind] * one.standard_error}
     return max(better, key=better.__getitem__, default="global")
 
 
-def _describe_choice(
-    kind: Kind, entropies: Mapping[Kind, float], gains: Mapping[Kind, tuple[float, float]]
-) -> str:
+def _describe_choice(kind: Kind, measured: _Compared) -> str:
     """Describe in a sentence what was chosen, and what users say who had no part in it."""
     differences = ", ".join(
-        f"{_WORDS[name]} {entropies[name]:.4f} ({-gain:+.4f}, standard error {error:.4f})"
-        for name, (gain, error) in gains.items()
+        f"{_WORDS[name]} {measured.entropies[name]:.4f} "
+        f"({-one.gain:+.4f}, standard error {one.standard_error:.4f})"
+        for name, one in measured.gains.items()
     )
-    one = f"{entropies['global']:.4f} with one map"
+    one = f"{measured.entropies['global']:.4f} with one map"
     return f"{_WORDS[kind]}: on users held out of the choice normalized entropy is {one}, {differences}"
 
 
 def fit_map(
     rows: TaskRows, table: pa.Table, scores: Floats, outcomes: Floats, *, tested: Kind | None
-) -> tuple[Calibrator, Choice | None]:
+) -> tuple[Calibrator, MapChoice | None]:
     """Fit a task's map.
 
     Parameters
@@ -285,11 +259,9 @@ def fit_map(
         return fit_mean(scores, outcomes, weights), None
     frame, segments = read_segment_columns(rows, table), rows.workspace.contracts.surface.segments
     if tested is not None:
-        choice = refit_map(tested, scores, outcomes, frame, segments, weights=weights)
-    else:
-        users: npt.NDArray[Any] = np.asarray(user_or_request(table).to_pandas())
-        choice = choose_map(scores, outcomes, frame, segments, users=users, weights=weights)
-    return choice.calibrator, choice
+        return refit_map(tested, scores, outcomes, frame, segments, weights=weights)
+    users: npt.NDArray[Any] = np.asarray(user_or_request(table).to_pandas())
+    return choose_map(scores, outcomes, frame, segments, users=users, weights=weights)
 
 
 def read_segment_columns(rows: TaskRows, table: pa.Table) -> pd.DataFrame:

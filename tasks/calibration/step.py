@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.calibration.choice import Choice, Kind, fit_map, read_segment_columns
+from tasks.calibration.choice import Kind, fit_map, read_segment_columns
 from tasks.calibration.pictures import draw_calibration
 from tasks.errors import ContractError, GateRefused
-from tasks.evaluation.evidence import CalibrationEvidence, PinnedModel, TrainingEvidence
+from tasks.evaluation.evidence import CalibrationEvidence, MapChoice, PinnedModel, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.ranking.heads import Head
 from tasks.ranking.segmented_map import Calibrator, apply_calibrator
@@ -81,7 +81,7 @@ class _Calibrated:
     """A fitted map, what chose it, what it was fitted on, and what it does to the test days."""
 
     fitted: Calibrator
-    choice: Choice | None
+    choice: MapChoice | None
     rows: int
     positives: int
     before: TaskFigures | None
@@ -216,7 +216,7 @@ def _evidence(rows: TaskRows, model: Part, made: _Calibrated) -> CalibrationEvid
         kind=rows.kind,
         model=PinnedModel(name=model.name, version=model.version, sha256=model.sha256),
         calibrator=made.fitted.kind,
-        choice=None if made.choice is None else made.choice.evidence(),
+        choice=made.choice,
         rows=made.rows,
         positives=made.positives,
         before=made.before,

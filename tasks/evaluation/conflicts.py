@@ -11,6 +11,7 @@ Rows of equal prediction are in one tenth, which may then be larger or smaller.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import ClassVar
 
 import numpy as np
@@ -19,7 +20,7 @@ import pandas as pd
 from pydantic import ConfigDict
 
 from tasks.evaluation.binary import Floats
-from tasks.evaluation.documents import CLOSED
+from tasks.evaluation.documents import CLOSED, MaybeFloat, Section
 from tasks.evaluation.intervals import mean_interval
 from tasks.evaluation.tenths import assign_tenths
 from tasks.evaluation.verdicts import Estimate
@@ -38,24 +39,30 @@ class TopOverlap:
     rows: int
 
 
-@dataclass(frozen=True)
-class ConflictReport:
-    """Every pair of tasks; the three tables are symmetric, [tasks, tasks], NaN where unknown."""
+class PairEvidence(Section):
+    """Rank correlations of two tasks, of their predictions and of their outcomes; ``rows`` know both."""
+
+    tasks: tuple[str, str]
+    predictions: MaybeFloat
+    outcomes: MaybeFloat
+    rows: int
+
+
+class ConflictEvidence(Section):
+    """Where the tasks of a release pull apart."""
 
     tasks: tuple[str, ...]
-    predictions: Floats
-    outcomes: Floats
-    rows: npt.NDArray[np.int64]
+    pairs: tuple[PairEvidence, ...]
     at_top: tuple[TopOverlap, ...]
 
 
-def conflict_report(
+def measure_conflicts(
     predictions: Mapping[str, Floats],
     outcomes: Mapping[str, Floats],
     users: npt.ArrayLike,
     *,
     costs: Sequence[str],
-) -> ConflictReport:
+) -> ConflictEvidence:
     """Compare every pair of tasks on the same rows.
 
     Parameters
@@ -69,20 +76,26 @@ def conflict_report(
     --------
     >>> p = {"click": np.arange(20.0), "hide": np.arange(20.0)[::-1]}
     >>> unknown = {task: np.full(20, np.nan) for task in p}
-    >>> found = conflict_report(p, unknown, np.arange(20), costs=["hide"])
-    >>> float(found.predictions[0, 1]), float(found.outcomes[0, 1]), found.at_top[0].share.value
+    >>> found = measure_conflicts(p, unknown, np.arange(20), costs=["hide"])
+    >>> found.pairs[0].predictions, found.pairs[0].outcomes, found.at_top[0].share.value
     (-1.0, nan, 0.0)
     """
     names = tuple(predictions)
     known = pd.DataFrame({name: outcomes[name] for name in names})
     counted = known.notna().to_numpy().astype(np.int64)
-    return ConflictReport(
-        tasks=names,
-        predictions=correlate_ranks(pd.DataFrame(dict(predictions))),
-        outcomes=correlate_ranks(known),
-        rows=counted.T @ counted,
-        at_top=tuple(_measure_top_overlaps(predictions, users, costs)),
+    of_predictions, of_outcomes = correlate_ranks(pd.DataFrame(dict(predictions))), correlate_ranks(known)
+    rows = counted.T @ counted
+    pairs = tuple(
+        PairEvidence(
+            tasks=(names[i], names[j]),
+            predictions=float(of_predictions[i, j]),
+            outcomes=float(of_outcomes[i, j]),
+            rows=int(rows[i, j]),
+        )
+        for i, j in combinations(range(len(names)), 2)
     )
+    at_top = tuple(_measure_top_overlaps(predictions, users, costs))
+    return ConflictEvidence(tasks=names, pairs=pairs, at_top=at_top)
 
 
 def correlate_ranks(columns: pd.DataFrame) -> Floats:

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from tasks.evaluation.conflicts import TopOverlap
+from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
 from tasks.evaluation.evidence import Days, PinnedModel
 from tasks.evaluation.figures import TaskFigures
@@ -30,23 +30,6 @@ class ProxyEvidence(Section):
     gap: Estimate
     worst_at_top: bool
     tenths: tuple[Tenth, ...]
-
-
-class PairEvidence(Section):
-    """Rank correlations of two tasks, of their predictions and of their outcomes; ``rows`` know both."""
-
-    tasks: tuple[str, str]
-    predictions: MaybeFloat
-    outcomes: MaybeFloat
-    rows: int
-
-
-class ConflictEvidence(Section):
-    """Where the tasks of a release pull apart."""
-
-    tasks: tuple[str, ...]
-    pairs: tuple[PairEvidence, ...]
-    at_top: tuple[TopOverlap, ...]
 
 
 class FactorModelEvidence(Section):

@@ -18,11 +18,10 @@ import pandas as pd
 
 from tasks.columns import REQUEST_ID
 from tasks.contracts.surface import Proxy
-from tasks.evaluation.conflicts import conflict_report
+from tasks.evaluation.conflicts import ConflictEvidence, measure_conflicts
 from tasks.evaluation.proxies import proxy_report
-from tasks.evaluation.release_evidence import ConflictEvidence, ProxyEvidence
+from tasks.evaluation.release_evidence import ProxyEvidence
 from tasks.ranking.heads import Heads
-from tasks.release.conflicts import conflict_evidence
 from tasks.release.parts import Pins
 from tasks.release.release_days import HeadScores, ReleaseDays, users_of
 from tasks.training.rows import mark_first_rows
@@ -50,13 +49,12 @@ class Reports:
         tasks = list(heads.heads)
         frame = self._frame(heads, days, tasks)
         predicted = self.scores.of(tasks, days, frame)
-        found = conflict_report(
+        return measure_conflicts(
             {task: predicted[task] for task in tasks},
             {task: self.release_days.outcomes(frame, task) for task in tasks},
             users_of(frame),
             costs=[task for task in tasks if self._cost(task)],
         )
-        return conflict_evidence(found)
 
     def _proxy(self, pair: Proxy) -> ProxyEvidence:
         days = min((self.release_days.slices[t].test for t in (pair.fast, pair.slow)), key=lambda d: d.first)

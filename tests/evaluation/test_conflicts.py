@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tasks.evaluation.conflicts import ConflictReport, conflict_report
+from tasks.evaluation.conflicts import ConflictEvidence, measure_conflicts
 
 RNG = np.random.default_rng(6)
 N = 4000
@@ -25,27 +25,28 @@ OUTCOMES["seconds"] = np.where(RNG.random(N) < 0.5, RNG.exponential(9, N) * BAIT
 
 
 @pytest.fixture(scope="module")
-def found() -> ConflictReport:
-    return conflict_report(PREDICTIONS, OUTCOMES, USERS, costs=["hide"])
+def found() -> ConflictEvidence:
+    return measure_conflicts(PREDICTIONS, OUTCOMES, USERS, costs=["hide"])
 
 
-def test_correlations_of_predictions_are_scipys(found: ConflictReport) -> None:
-    expected = stats.spearmanr(np.column_stack(list(PREDICTIONS.values()))).statistic
-    np.testing.assert_allclose(found.predictions, expected, atol=1e-12)
+def test_correlations_of_predictions_are_scipys(found: ConflictEvidence) -> None:
+    expected = np.asarray(stats.spearmanr(np.column_stack(list(PREDICTIONS.values()))).statistic)
+    found_predictions = [pair.predictions for pair in found.pairs]
+    np.testing.assert_allclose(found_predictions, expected[np.triu_indices(4, 1)], atol=1e-12)
     assert found.tasks == tuple(PREDICTIONS)
 
 
 def test_correlations_of_outcomes_are_pandas_over_the_rows_where_both_are_known(
-    found: ConflictReport,
+    found: ConflictEvidence,
 ) -> None:
     frame = pd.DataFrame(OUTCOMES)
-    np.testing.assert_allclose(found.outcomes, frame.corr("spearman"), atol=1e-12)
+    expected = frame.corr("spearman").to_numpy()[np.triu_indices(4, 1)]
+    np.testing.assert_allclose([pair.outcomes for pair in found.pairs], expected, atol=1e-12)
     both = frame["click"].notna() & frame["hide"].notna()
-    assert found.rows[0, 2] == both.sum()
-    assert found.rows[3, 3] == N
+    assert [pair.rows for pair in found.pairs if pair.tasks == ("click", "hide")] == [both.sum()]
 
 
-def test_what_is_clicked_most_is_hidden_most_and_the_share_says_so(found: ConflictReport) -> None:
+def test_what_is_clicked_most_is_hidden_most_and_the_share_says_so(found: ConflictEvidence) -> None:
     shares = {overlap.task: overlap for overlap in found.at_top}
     assert set(shares) == {"click", "like", "seconds"}, "a cost is not held against itself"
     click, hide = (PREDICTIONS[name] >= np.sort(PREDICTIONS[name])[-N // 10] for name in ("click", "hide"))
@@ -60,15 +61,14 @@ def test_what_is_clicked_most_is_hidden_most_and_the_share_says_so(found: Confli
 def test_a_constant_and_an_outcome_that_nobody_knows_tell_nothing() -> None:
     predictions = {"a": np.full(30, 0.1), "b": np.arange(30.0)}
     outcomes = {"a": np.full(30, np.nan), "b": np.zeros(30)}
-    report = conflict_report(predictions, outcomes, np.arange(30), costs=[])
-    assert np.isnan(report.predictions[0]).all()
-    assert report.predictions[1, 1] == 1
-    assert np.isnan(report.outcomes).all()
-    assert report.rows.tolist() == [[0, 0], [0, 30]]
+    report = measure_conflicts(predictions, outcomes, np.arange(30), costs=[])
+    [pair] = report.pairs
+    assert np.isnan([pair.predictions, pair.outcomes]).all()
+    assert pair.rows == 0
 
 
 def test_no_rows_at_all_tell_nothing() -> None:
     nothing = {"a": np.array([]), "hide": np.array([])}
-    report = conflict_report(nothing, nothing, [], costs=["hide"])
-    assert np.isnan(report.predictions).all()
+    report = measure_conflicts(nothing, nothing, [], costs=["hide"])
+    assert np.isnan(report.pairs[0].predictions)
     assert report.at_top == ()

@@ -5,9 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from tasks.evaluation.conflicts import conflict_report
-from tasks.evaluation.release_evidence import ConflictEvidence
-from tasks.release.conflicts import conflict_evidence, describe_overlaps
+from tasks.evaluation.conflicts import ConflictEvidence, measure_conflicts
+from tasks.release.conflicts import describe_overlaps
 
 RNG = np.random.default_rng(3)
 N = 3000
@@ -20,7 +19,7 @@ def found() -> ConflictEvidence:
     outcomes = {name: (RNG.random(N) < 0.5 * p).astype(float) for name, p in PREDICTIONS.items()}
     outcomes["like"] = np.full(N, np.nan)
     users = RNG.integers(200, size=N)
-    return conflict_evidence(conflict_report(PREDICTIONS, outcomes, users, costs=["<hide>"]))
+    return measure_conflicts(PREDICTIONS, outcomes, users, costs=["<hide>"])
 
 
 def test_it_is_plain_json_of_every_pair(found: ConflictEvidence) -> None:

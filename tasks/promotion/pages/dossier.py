@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskEvidence
-from tasks.evaluation.release_evidence import ConflictEvidence, EvidenceRuns, GateEvidence, ProxyEvidence
+from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ProxyEvidence
 from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Verdict

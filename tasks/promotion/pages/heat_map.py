@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.evaluation.release_evidence import ConflictEvidence
+from tasks.evaluation.conflicts import ConflictEvidence
 
 _CELL_WIDTH, _CELL_HEIGHT, _LEFT, _TOP = 64, 32, 190, 120
 DEEPEST: Final = 0.65

@@ -4,13 +4,13 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from tasks.contracts import SlateSpec, UtilitySpec
-from tasks.evaluation.conflicts import TopOverlap
+from tasks.evaluation.conflicts import ConflictEvidence, PairEvidence, TopOverlap
 from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.figures import CurvePoint, SegmentCounts, TaskEvidence
 from tasks.evaluation.label_days import LabelCalendar, TaskDays
 from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.references import HeadReferences, RankReference
-from tasks.evaluation.release_evidence import ConflictEvidence, EvidenceRuns, GateEvidence, PairEvidence
+from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence
 from tasks.evaluation.replay_evidence import (
     Measured,
     MovedItem,

@@ -2,7 +2,7 @@
 
 import math
 
-from tasks.evaluation.release_evidence import ConflictEvidence, PairEvidence
+from tasks.evaluation.conflicts import ConflictEvidence, PairEvidence
 from tasks.promotion.pages.heat_map import DEEPEST, Cell, draw_heat_map
 
 
