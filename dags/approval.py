@@ -23,8 +23,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.execution_time.hitl import HITLUser
 
 from dags.note import tell, tell_error
+from dags.notify import Message, run_page
 from dags.place import open_workspace
 from dags.step import MlflowRunLink, release_address, run_address
+from dags.surfaces import optional
 from tasks.contracts.durations import describe_duration
 from tasks.errors import ContractError, GateRefused, StoreError
 
@@ -163,6 +165,13 @@ class Approval(ApprovalOperator):
         )
 
 
+def say_waiting(context: Context) -> Message:
+    """Return the message that an approval waits for its reviewers."""
+    step, run = context["task"], context["run_id"]
+    asked = ", ".join(user["name"] for user in step.assigned_users or ())
+    return Message(step.subject, f"Reviewers: {asked}. {run_page(step.dag_id, run, step.task_id)}")
+
+
 def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
     from tasks.promotion.moves import answers
     from tasks.promotion.moves.approvals import Review
@@ -201,12 +210,7 @@ def _form(version: int | None = None, evidence: str | None = None) -> dict[str, 
     return {
         "version": _only(version, "Release", "The release that is answered for."),
         "evidence": _only(evidence, "Evidence", "The digest of what is shown above."),
-        "reason": Param(
-            None,
-            type=["null", "string"],
-            title="Reason",
-            description="Kept in the audit. A Reject needs one.",
-        ),
+        "reason": optional("Reason", "Kept in the audit. A Reject needs one."),
     }
 
 

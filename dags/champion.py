@@ -2,20 +2,30 @@
 
 from typing import TYPE_CHECKING, Any
 
+from dags.assets import update_champion
 from dags.note import tell
+from dags.notify import Message, notify
 from dags.step import point_to, release_address
 
 if TYPE_CHECKING:
     from tasks.promotion.moves.promote import MoveResult
+    from tasks.stores.workspace import Workspace
 
 
-def tell_move(surface: str, result: "MoveResult") -> dict[str, Any]:
-    """Say it in the run's note, let the step's link lead to the champion, and hand it on."""
+def tell_move(workspace: "Workspace", result: "MoveResult") -> dict[str, Any]:
+    """Write it in the run's note, link the step to the champion, and tell people and other DAGs of a move."""
     from tasks.stores.aliases import release_name
 
+    surface, words = workspace.contracts.name, in_words(result)
     address = release_address(release_name(surface), result.champion)
     point_to(address)
-    tell(in_words(result), address)
+    tell(words, address)
+    if result.moved is not None:
+        details = f"By {result.moved.by}: {result.moved.why}. {address}"
+        message = Message(f"{surface}: {words.replace('*', '')}", details)
+        notify(workspace.contracts.surface.notify.alias_moves, message)
+        if result.champion != result.moved.champion:
+            update_champion(surface, {"release": result.champion, "previous": result.moved.champion})
     return {"champion": result.champion, "moved": result.moved is not None}
 
 

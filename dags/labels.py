@@ -8,13 +8,14 @@
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
+from dags.assets import describe_update, outlets
 from dags.moment import find_as_of, find_days, instant, written
 from dags.note import tell
 from dags.place import open_workspace
 from dags.step import link, report, step
-from dags.surfaces import as_of_param, describe, for_every_surface
+from dags.surfaces import as_of_param, describe, for_every_surface, optional
 from tasks.contracts import Contracts
 
 RUNBOOK = """
@@ -70,20 +71,21 @@ def validate(surface: str, built: dict[str, Any]) -> dict[str, Any]:
     kept = report(result, "success", "severity", "report", "run_id", page=validate.REPORT)
     result.require_success()
     tell(f"snapshot {built['snapshot']} published", link())
+    describe_update(surface, "validate", {"snapshot": built["snapshot"], "as_of": built["as_of"]})
     return {**kept, "snapshot": built["snapshot"]}
 
 
 def daily_labels(contracts: Contracts) -> DAG:
     """Name the edges."""
-    day = {"type": ["null", "string"], "format": "date"}
     params = {
         "as_of": as_of_param(contracts),
-        "first_day": Param(None, **day, title="First day", description="Of impressions. Empty: as needed."),
-        "last_day": Param(None, **day, title="Last day", description="Of impressions. Empty: as needed."),
+        "first_day": optional("First day", "Of impressions. Empty: as needed.", format="date"),
+        "last_day": optional("Last day", "Of impressions. Empty: as needed.", format="date"),
     }
     identity = describe(contracts, "labels", cron=contracts.surface.schedule.labels, runbook=RUNBOOK)
     with DAG(**identity, params=params) as dag:
-        validate(surface=contracts.name, built=labels(surface=contracts.name))
+        checked = validate.override(outlets=outlets(contracts.name, "validate"))
+        checked(surface=contracts.name, built=labels(surface=contracts.name))
     return dag
 
 

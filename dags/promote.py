@@ -13,12 +13,14 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
-from dags.approval import Approval, support
+from dags.approval import Approval, say_waiting, support
+from dags.assets import of_champion
 from dags.champion import tell_move
 from dags.note import tell
+from dags.notify import ConnectionNotifier
 from dags.place import open_workspace
 from dags.step import link, report, step
-from dags.surfaces import describe, for_every_surface
+from dags.surfaces import describe, for_every_surface, optional
 from tasks.contracts import Contracts
 from tasks.errors import GateRefused
 
@@ -100,12 +102,11 @@ def move(
         judge=partial(recheck, as_of=parse_instant(made["as_of"])),
         support=support(params),
     )
-    return tell_move(surface, result)
+    return tell_move(workspace, result)
 
 
 def promotion(contracts: Contracts) -> DAG:
     """Name the edges."""
-    text = {"type": ["null", "string"]}
     params = {
         "release": Param(
             type="string", pattern=r"\S", title="Release", description="Its version, or an alias."
@@ -113,13 +114,8 @@ def promotion(contracts: Contracts) -> DAG:
         "why": Param(
             type="string", pattern=r"\S", title="Why", description="The reason, shown and kept in the audit."
         ),
-        "experiment": Param(
-            None,
-            **text,
-            title="Experiment",
-            description="The online test that supports changed tasks or policies.",
-        ),
-        "waiver": Param(None, **text, title="Waiver", description="Why no online test supports them."),
+        "experiment": optional("Experiment", "The online test that supports changed tasks or policies."),
+        "waiver": optional("Waiver", "Why no online test supports them."),
     }
     surface = contracts.surface
     params |= _declared(contracts)
@@ -137,10 +133,12 @@ def promotion(contracts: Contracts) -> DAG:
                 case=made,
                 answer_within=waits,
                 of_override=role not in contracts.utility.approvals,
+                notifiers=[ConnectionNotifier(surface.notify.approval_waits, say_waiting)],
             )
             for role in dict.fromkeys([*contracts.utility.approvals, *lifting])
         ]
-        asked >> move(surface=contracts.name, made=made)
+        moved = move.override(**of_champion(contracts.name))
+        asked >> moved(surface=contracts.name, made=made)
     return dag
 
 
@@ -149,17 +147,12 @@ def _declared(contracts: Contracts) -> dict[str, Param]:
     fields, surface = {}, contracts.surface
     if surface.canary is not None:
         share = f"{surface.canary.share:.3g} of the traffic"
-        fields["stage"] = Param(
-            None,
-            type=["null", "string"],
-            enum=[None, "canary", "champion"],
-            title="Stage",
-            description=f"canary: {share}. champion: all of it, from canary on. Empty: the first of both.",
-        )
+        described = f"canary: {share}. champion: all of it, from canary on. Empty: the first of both."
+        fields["stage"] = optional("Stage", described, enum=[None, "canary", "champion"])
     if surface.override is not None:
         rule = surface.override
         described = f"Why {rule.role} lifts what holds it ({', '.join(rule.gates)}). Empty: nothing is."
-        fields["override"] = Param(None, type=["null", "string"], title="Override", description=described)
+        fields["override"] = optional("Override", described)
     return fields
 
 

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import task_group
 
+from dags.assets import describe_update
 from dags.moment import find_as_of, instant, kind, written
 from dags.note import in_one_line, tell
+from dags.notify import Message, notify
 from dags.place import open_workspace
 from dags.step import link, release_address, report, step, trigger, wait
 from tasks.errors import AuditMismatch, DataError, GateRefused
@@ -39,7 +41,8 @@ def arrival(surface: str, workflow: str, dag_run: Any = None, params: Any = None
 @step(execution_timeout=timedelta(minutes=10))
 def plan(surface: str, as_of: str, workflow: str, params: Any = None) -> list[str]:
     """Name the tasks to train; what cannot be trained is said before a label is built."""
-    asked = {"cadence": "slow" if workflow == SLOW else "fast", "tasks": params["tasks"]}
+    cadence = "slow" if workflow == SLOW else "fast"
+    asked: dict[str, Any] = {"cadence": cadence, "tasks": params["tasks"] or []}
     result, kept = run_step("plan", surface, as_of, {}, **asked)
     if result.mismatch:
         tell(f"**Warning**: {in_one_line(AuditMismatch(result.mismatch))}")
@@ -60,6 +63,7 @@ def validate(surface: str, as_of: str, results: Results) -> dict[str, Any]:
     result, kept = run_step("validate", surface, as_of, results, page=REPORT)
     result.require_success()
     tell(f"snapshot {results['labels']['snapshot']}", link())
+    describe_update(surface, "validate", {"snapshot": results["labels"]["snapshot"], "as_of": as_of})
     return dict(kept)
 
 
@@ -90,6 +94,7 @@ def release(surface: str, as_of: str, results: Results, dag_run: Any = None) -> 
     result, kept = run_step("release", surface, as_of, parts, backfill=kind(dag_run) == "backfill")
     mark = " (backfilled)" if result.backfilled else ""
     tell(f"release {result.version}{mark}", release_address(result.release, result.version))
+    describe_update(surface, "release", {"release": result.version, "backfilled": result.backfilled})
     return {"as_of": as_of, **kept}
 
 
@@ -112,6 +117,10 @@ def gate(surface: str, results: Results) -> dict[str, Any]:
         raise GateRefused(f"These steps did not end, so there is nothing to judge: {', '.join(missing)}")
     result, kept = run_step("gate", surface, results["release"]["as_of"], results)
     tell(f"**{result.verdict.title()}**", link())
+    if result.verdict == "hold":
+        connections = open_workspace(surface).contracts.surface.notify.release_held
+        subject = f"{surface}: the gates hold release {result.release}"
+        notify(connections, Message(subject, f"{len(result.reasons)} reasons, in the dossier: {link()}"))
     return {**kept, "stands": results["release"]["stands"]}
 
 

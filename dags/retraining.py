@@ -9,11 +9,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from airflow.sdk import DAG, Param
+from airflow.sdk import DAG
 
 from dags import retrain_steps
+from dags.assets import outlets
 from dags.retrain_steps import arrival, models, plan, propose
-from dags.surfaces import as_of_param, describe
+from dags.surfaces import as_of_param, describe, optional
 from tasks.contracts import Contracts
 from tasks.pipeline import RETRAIN, PipelineStep
 
@@ -51,13 +52,12 @@ def retraining(contracts: Contracts, workflow: str, *, cron: str, runbook: str) 
     surface, tasks = contracts.name, list(contracts.tasks.order())
     params = {
         "as_of": as_of_param(contracts),
-        "tasks": Param(
-            [],
-            type="array",
+        "tasks": optional(
+            "Tasks",
+            "Train only these; the others come from the champion. Empty: all that are due.",
+            of="array",
             items={"type": "string", "enum": tasks},
             examples=tasks,
-            title="Tasks",
-            description="Train only these; the others come from the champion. Empty: all that are due.",
         ),
     }
     waits = contracts.surface.arrival.deadline
@@ -86,5 +86,6 @@ def connect(surface: str, steps: Sequence[PipelineStep], results: Mapping[str, A
             known["calibrate"] = mapped.expand(task_name=planned)
         elif one.name not in known:
             own = {} if "release" in one.after else {"as_of": as_of}
-            known[one.name] = getattr(retrain_steps, one.name)(surface=surface, results=taken, **own)
+            made = getattr(retrain_steps, one.name).override(outlets=outlets(surface, one.name))
+            known[one.name] = made(surface=surface, results=taken, **own)
     return known[steps[-1].name]

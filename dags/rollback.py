@@ -4,10 +4,11 @@ from typing import Any
 
 from airflow.sdk import DAG, Param
 
+from dags.assets import of_champion
 from dags.champion import tell_move
 from dags.place import open_workspace
 from dags.step import step
-from dags.surfaces import describe, for_every_surface
+from dags.surfaces import describe, for_every_surface, optional
 from tasks.contracts import Contracts
 
 RUNBOOK = """
@@ -39,30 +40,28 @@ def rollback(surface: str, dag_run: Any = None, params: Any = None) -> dict[str,
     from tasks.promotion.moves import rollback
 
     to = params["to"]
+    workspace = open_workspace(surface)
     result = rollback.run(
-        open_workspace(surface),
+        workspace,
         why=params["why"],
         by=dag_run.triggering_user_name or dag_run.run_id,
         to=to or None,
         asked_by=dag_run.run_id,
     )
-    return tell_move(surface, result)
+    return tell_move(workspace, result)
 
 
 def rolling_back(contracts: Contracts) -> DAG:
     """Name the one step."""
     params = {
         "why": Param(type="string", pattern=r"\S", title="Why", description="The reason, kept in the audit."),
-        "to": Param(
-            None,
-            type=["null", "string"],
-            title="To",
-            description="A release that was champion before. Empty: end the canary, else the previous one.",
+        "to": optional(
+            "To", "A release that was champion before. Empty: end the canary, else the previous one."
         ),
     }
     identity = describe(contracts, "rollback", cron=None, runbook=RUNBOOK)
     with DAG(**identity, params=params) as dag:
-        rollback(surface=contracts.name)
+        rollback.override(**of_champion(contracts.name))(surface=contracts.name)
     return dag
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 
 from dags.moment import written
+from dags.notify import on_failure
 from dags.place import surfaces_folder
 from dags.step import HOUSE_RULES, step
 from tasks.contracts import Contracts, load_surface, surface_names
@@ -66,6 +67,9 @@ def describe(
         "tags": ["equipoise", contracts.name, workflow],
         "doc_md": f"{runbook.strip()}\n\n### Who\nOwner: {surface.owner}. Reviewers: {roles or 'none'}.\n",
         "auto_register": False,
+        "on_failure_callback": on_failure(contracts) or None,
+        # a run that a person starts would wait without a word while its DAG is paused
+        "is_paused_upon_creation": False if cron is None else None,
     }
 
 
@@ -83,13 +87,19 @@ def display_name(surface: str, workflow: str) -> str:
 def as_of_param(contracts: Contracts) -> Param:
     """Ask for the as-of of a run by hand; where the logs have ended, the form begins with their end."""
     ends_at = contracts.surface.ends_at
-    return Param(
-        None if ends_at is None else written(ends_at),
-        type=["null", "string"],
+    return optional(
+        "As of",
+        "Read the data as of this instant (with a zone). Empty: the time of the trigger.",
+        value=None if ends_at is None else written(ends_at),
         format="date-time",
-        title="As of",
-        description="Look at the world at this instant (with a zone). Empty: the time of the trigger.",
     )
+
+
+def optional(
+    title: str, description: str, *, value: str | None = None, of: str = "string", **schema: Any
+) -> Param:
+    """Return a field of a form that may stay empty, which Airflow shows without the mark of required ones."""
+    return Param(value, type=["null", of], title=f"{title} (optional)", description=description, **schema)
 
 
 def _schedule(contracts: Contracts, cron: str | None) -> Any:
@@ -123,7 +133,7 @@ def _broken(workflow: str, name: str, error: Exception, *, by_hand: bool) -> DAG
         catchup=False,
         max_active_runs=1,
         default_args={"owner": "equipoise", **HOUSE_RULES},
-        tags=["equipoise", "broken-contracts", workflow],
+        tags=["equipoise", "broken-contracts", re.sub(r"[^A-Za-z0-9_.-]", "_", name), workflow],
         doc_md=f"## This surface's contracts cannot be used\n\n```\n{problem}\n```\n\n"
         f"Mend the files in `{name}/` and run `equipoise check {name}`; the DAG comes back by itself.\n",
         auto_register=False,

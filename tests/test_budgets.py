@@ -25,8 +25,8 @@ BUDGETS: Final = {
     "dataclasses and models": (636, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (72, 50),
-    "lines in tests": (65_800, 48_000),
-    "words in docs": (47_300, 40_000),
+    "lines in tests": (66_300, 48_000),
+    "words in docs": (47_600, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""

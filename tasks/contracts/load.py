@@ -175,8 +175,8 @@ def _find_task_problems(
 
 
 def _select_decisive(model: BaseModel) -> dict[str, object]:
-    """Return what decides results: the engine, its threads and its memory only decide when they are there."""
-    return {name: value for name, value in canonical(model).items() if name != "engine"}
+    """Return what decides results: not the engine, its threads and memory, and not who receives messages."""
+    return {name: value for name, value in canonical(model).items() if name not in {"engine", "notify"}}
 
 
 def load_surface(root: Path, name: str) -> Contracts:

@@ -58,6 +58,9 @@ def check_cron(text: str) -> str:
 Cron = Annotated[str, StringConstraints(max_length=200), AfterValidator(check_cron)]
 _Source = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
 _User = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.@+-]{1,100}$")]
+_Connections = Annotated[
+    tuple[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,200}$")], ...], AsTuple
+]
 _FIRST_DAY: Final = date(1970, 1, 1)
 _LAST_DAY: Final = date(2200, 1, 1)
 BUILDS_AS_OF: Final = "__as_of"
@@ -224,6 +227,15 @@ class Promotion(Closed):
     approvals_on_command_line: ApprovalsOnCommandLine = False
 
 
+class Notify(Closed):
+    """The Airflow connections that receive a message about an event, by their ids."""
+
+    approval_waits: _Connections = ()
+    run_fails: _Connections = ()
+    release_held: _Connections = ()
+    alias_moves: _Connections = ()
+
+
 class Proxy(Closed):
     """A fast outcome and the slow one that it is a proxy of: their deciles are compared (R23)."""
 
@@ -267,6 +279,7 @@ class SurfaceSpec(Closed):
     schedule: Schedule = Schedule()
     arrival: Arrival = Arrival()
     promotion: Promotion = Promotion()
+    notify: Notify = Notify()
     override: OverrideRule | None = None
     canary: Canary | None = None
     gates: Gates = Gates()

@@ -170,7 +170,7 @@ def test_a_dag_survives_serialisation(bag: SimpleNamespace) -> None:
 
 def test_the_form_asks_for_an_as_of_and_tasks(bag: SimpleNamespace) -> None:
     params = bag.dags["feed__retrain"].params
-    assert params.dump() == {"as_of": None, "tasks": []}
+    assert params.dump() == {"as_of": None, "tasks": None}
     assert params.get_param("as_of").schema["format"] == "date-time"
     assert params.get_param("tasks").schema["items"]["enum"] == ["click_30m", "purchase_7d"]
 
@@ -217,3 +217,23 @@ def _stored(dag: Any) -> Any:
 
     stored = json.loads(json.dumps(DagSerialization.serialize_dag(dag)))
     return DagSerialization.deserialize_dag(stored)
+
+
+def test_a_form_marks_what_is_optional_and_asks_for_the_rest(bag: SimpleNamespace) -> None:
+    fields = {
+        (workflow, name): dag.params.get_param(name)
+        for workflow in WORKFLOWS + BY_HAND
+        for dag in [bag.dags[f"feed__{workflow}"]]
+        for name in dag.params
+    }
+    optional = {key for key, field in fields.items() if "null" in field.schema["type"]}
+    assert {key for key, field in fields.items() if field.schema["title"].endswith(" (optional)")} == optional
+    assert set(fields) - optional == {("promote", "release"), ("promote", "why"), ("rollback", "why")}
+    assert {fields[key].resolve() for key in optional} == {None}
+
+
+def test_a_dag_that_only_people_start_is_not_paused_so_that_its_runs_begin(bag: SimpleNamespace) -> None:
+    paused = {
+        workflow: bag.dags[f"feed__{workflow}"].is_paused_upon_creation for workflow in WORKFLOWS + BY_HAND
+    }
+    assert paused == {**dict.fromkeys(WORKFLOWS), **dict.fromkeys(BY_HAND, False)}
