@@ -25,7 +25,8 @@ from tasks.errors import ImmatureLabels
 def main() -> None:
     """Judge the worlds that are asked for and print the tables of all that the folder holds."""
     asked = _parse()
-    size = Size(asked.requests_per_day, asked.test_days, tuple(asked.tasks))
+    learned = (("train", f"P{asked.train_days}D"), ("calibrate", f"P{asked.calibrate_days}D"))
+    size = Size(asked.requests_per_day, asked.test_days, tuple(asked.tasks), learned)
     for seed in asked.seeds or range(1, asked.worlds + 1):
         world = World(size, seed, asked.folder / size.name / str(seed))
         print(f"{size.name}, world {seed}: {_judge(world, asked)}", flush=True)
@@ -50,6 +51,13 @@ def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests-per-day", type=int, default=400)
     parser.add_argument("--test-days", type=int, default=14)
+    parser.add_argument("--train-days", type=int, default=28)
+    parser.add_argument(
+        "--calibrate-days",
+        type=int,
+        default=14,
+        help="reports come 1 in 7,000: a week of 400 requests a day may hold none",
+    )
     parser.add_argument("--worlds", type=int, default=1, help="how many, with the seeds from 1 on")
     parser.add_argument("--seeds", type=int, nargs="+", help="these seeds instead")
     parser.add_argument("--settings", nargs="+", default=list(SETTINGS), choices=[*SETTINGS])

@@ -3,11 +3,7 @@
 import json
 import math
 import os
-import shlex
-import socket
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,20 +19,14 @@ from tasks.ranking.scoring import Scorer
 from tasks.replay import shadow
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
-from tests.docs.pages import DOCS, blocks
 from tests.feeds.toy_release import NAME, UTILITY, a_frame, register_toy, toy_files
+from tests.release.model_server import CURL, PAGE, served
 from tests.stores.mlflow_home import new_home
 
 FRAME = a_frame(requests=2).assign(violates=False)
 UNSAFE = {"name": "unsafe", "drop_when": {"column": "violates", "equals": True}}
 CONSTRAINTS = [*UTILITY.model_dump(mode="json", exclude_defaults=True)["hard_constraints"], UNSAFE]
 VERSIONS = {"click_30m": 1, "buy_7d": 2, "spend_7d": 3}
-
-PAGE = blocks(DOCS / "serving.md")
-PAGE_COMMAND, PAGE_CURL = (
-    next(line for block in PAGE for line in block.text.splitlines() if line.startswith(command))
-    for command in ("mlflow models serve", "curl ")
-)
 
 Rows = list[dict[str, Any]]
 
@@ -76,44 +66,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     release = register_toy(home, hard_constraints=CONSTRAINTS)
     moves = Store.open(home).aliases(NAME)
     moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", release.version, None, "the first"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    typed = PAGE_COMMAND.replace("home_feed.release", "toy.release").replace("-p 5001", f"-p {port}")
-    log = home / "served.log"
-    with log.open("wb") as said:
-        process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("mlflow")), *shlex.split(typed)[1:]],
-            env={
-                **os.environ,
-                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-                "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow/mlflow.db",
-                "EQUIPOISE_HOME": str(home),
-                "EQUIPOISE_REQUIRE_VERIFIED": "1",
-                "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-                "MLFLOW_DISABLE_TELEMETRY": "true",
-            },
-            stdout=said,
-            stderr=said,
-            start_new_session=True,
-        )
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait(url, process, log)
-            yield url
-        finally:
-            os.killpg(process.pid, 15)
-            process.wait()
-
-
-def _wait(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    while process.poll() is None:
-        try:
-            if httpx.get(f"{url}/ping").status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.2)
-    raise AssertionError(log.read_text(encoding="utf-8"))
+    with served(home, NAME, EQUIPOISE_REQUIRE_VERIFIED="1") as url:
+        yield url
 
 
 @pytest.fixture
@@ -242,7 +196,7 @@ def test_the_page_s_request_is_answered_as_it_is_typed(server: str, tmp_path: Pa
     (written,) = [json.loads(block.text) for block in PAGE if block.language == "json"]
     assert {*written["dataframe_records"][0]} <= {*FRAME.columns}
     (tmp_path / "request.json").write_text(json.dumps(written | {"dataframe_records": rows()}))
-    typed = PAGE_CURL.replace("http://127.0.0.1:5001", server)
+    typed = CURL.replace("http://127.0.0.1:5001", server)
     environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(
         ["bash", "-euc", typed], cwd=tmp_path, env=environment, capture_output=True, check=True
