@@ -120,7 +120,7 @@ def copied(table: pa.Table, copy: int) -> pa.Table:
 
 def simulate_release(workspace: Workspace) -> int:
     """Simulate the release against itself; return how many figures were made."""
-    return len(simulate.run(workspace, release=1, baseline="1").headline)
+    return len(simulate.run(workspace, release=1, baseline="1").measured)
 
 
 def tune_release(workspace: Workspace) -> int:

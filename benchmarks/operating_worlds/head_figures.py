@@ -17,7 +17,7 @@ from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice
 from benchmarks.operating_worlds.truth import Rows
 from tasks import columns as c
 from tasks.contracts.chains import chain, join_outcomes
-from tasks.evaluation.figures import TaskEvidence, measure
+from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.references import HeadReferences, HeadRows, head_references
 from tasks.evaluation.segments import segment_values
@@ -34,9 +34,9 @@ class HeadFigures:
     """The heads on a test slice, each measured once."""
 
     data: ScoredSlice
-    _altered: dict[tuple[str, str], TaskEvidence] = field(default_factory=dict)
+    _altered: dict[tuple[str, str], TaskFigures] = field(default_factory=dict)
 
-    def of(self, task: str, candidate: Candidate) -> TaskEvidence:
+    def of(self, task: str, candidate: Candidate) -> TaskFigures:
         """Measure a release's head of a task."""
         if task not in candidate.altered:
             return self._unaltered[task]
@@ -53,11 +53,11 @@ class HeadFigures:
         return shown_at.min().date(), shown_at.max().date()
 
     @cached_property
-    def _unaltered(self) -> dict[str, TaskEvidence]:
+    def _unaltered(self) -> dict[str, TaskFigures]:
         said = self.data.challenger
         return {task: self._measured(task, said[c.probability(task)]) for task in self.data.tasks}
 
-    def _measured(self, task: str, predictions: Floats, *, leaks: bool = False) -> TaskEvidence:
+    def _measured(self, task: str, predictions: Floats, *, leaks: bool = False) -> TaskFigures:
         data, outcomes = self.data, self._outcomes(task)
         seen = Observations(
             outcomes,
@@ -73,7 +73,7 @@ class HeadFigures:
             newest_training_row=data.newest_training_days[task],
         )
         references = self._references(seen, known=seen.predictions >= KNOWN if leaks else None)
-        return figures.model_copy(update={"references": references}).evidence(run="")
+        return figures.model_copy(update={"references": references})
 
     def _references(self, seen: Observations, *, known: Rows | None) -> HeadReferences:
         outcomes = np.asarray(seen.outcomes, dtype=np.float64)

@@ -132,37 +132,30 @@ def _number(value: float | None) -> str:
     return "unknown" if value is None else format_number(value)
 
 
+_FIRST: Final = frozenset({"rate", "observed_utility", "expected_utility"})
+"""Metrics that a release's own table shows."""
 _STYLES: Final = {"pass": "green", "block": "red", "metric_missing": "red"}
 
 
 @group()
 def write_simulation(plain: Plain) -> Iterator[RenderableType]:
-    """Write primary and guardrails, the headline, and further policies beside the release."""
+    """Write primary and guardrails, rates and utility, and further policies beside the release."""
     release = plain["release"]
     yield Text(f"release {release} against {plain['baseline']}")
     yield _verdicts(plain["guardrails"])
-    if plain["headline"]:
+    if figures := [one for one in plain["measured"] if one["subject"]["metric"] in _FIRST and one["policy"]]:
         yield Text()
-        yield _headline(plain["headline"])
+        yield _figures(figures)
     if plain["off_policy"]:
         yield Text()
         yield from _off_policy(plain["off_policy"])
-    further = plain["policies"][1:]
-    for policy in further:
+    for name, figures in plain["others"].items():
+        verdicts = plain["judged"].get(name, [])
         yield Text()
-        yield Text(f"{policy['name']} against {plain['baseline']}: {policy['verdict']}")
-        yield _verdicts(policy["verdicts"])
-        table = Table(box=None, pad_edge=False)
-        table.add_column("metric", overflow="fold")
-        for name in ("policy", "baseline", "change"):
-            table.add_column(name, justify="right")
-        for metric, row in policy["metrics"].items():
-            figures = (
-                "-" if row[name] is None else format_number(row[name]) for name in ("value", "baseline")
-            )
-            table.add_row(metric, *figures, "-" if row["change"] is None else format_change(row["change"]))
-        yield table
-    if further:
+        yield Text(f"{name} against {plain['baseline']}: {_worst(verdicts)}")
+        yield _verdicts(verdicts)
+        yield _figures(figures)
+    if plain["others"]:
         yield Text(_selection(plain["selection"]))
     yield unbroken(Text(f"report: {plain['report']}"))
 
@@ -224,13 +217,24 @@ def _is_harm(verdict: Plain) -> bool:
     return verdict["segment"] != ALL and verdict["outcome"] in {"block", "warn"}
 
 
-def _headline(headline: Plain) -> Table:
+def _worst(verdicts: list[Plain]) -> str:
+    from tasks.evaluation.verdicts import WORST_FIRST, Outcome
+
+    outcomes = [Outcome(one["outcome"]) for one in verdicts]
+    return spoken(min(outcomes, key=WORST_FIRST.index, default=Outcome.NO_RULE))
+
+
+def _figures(figures: list[Plain]) -> Table:
+    """Lay out a row a metric, by the first of those who measure it, which is the policy itself."""
     table = Table(box=None, pad_edge=False)
     table.add_column("metric", overflow="fold")
     for name in ("policy", "baseline", "change"):
         table.add_column(name, justify="right")
-    for metric, row in headline.items():
-        table.add_row(metric, level(row["policy"]), level(row["baseline"]), change(row["relative"]))
+    first: dict[str, Plain] = {}
+    for one in figures:
+        first.setdefault(written_subject(one), one)
+    for name, row in first.items():
+        table.add_row(name, level(row["policy"]), level(row["baseline"]), change(row["relative"]))
     return table
 
 

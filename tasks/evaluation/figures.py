@@ -4,8 +4,7 @@ The figures are written into the release step's evidence, shown by ``release sho
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import Final
 
@@ -25,10 +24,6 @@ from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 WITH_INTERVAL: Final = ("auc", "auc_by_request", "calibration_ratio", "ndcg", "coverage")
 _CALIBRATION_OF_A_VALUE: Final = "mean_ratio"
 """A value head's calibration ratio: observed over predicted, in its own unit."""
-
-
-Headline = dict[str, float | int | None]
-"""The figures that people ask for first, by name; what is inconclusive is None."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +62,6 @@ class MeasuredHead:
         raise DataError(f"'{self.task}' is a {self.kind} head: to measure it, give the {missing}.")
 
 
-@dataclass(frozen=True)
-class SegmentCounts:
-    """Rows with a known outcome in a segment, and the positives among them."""
-
-    rows: int
-    positives: int
-
-
 class CurvePoint(Section):
     """A bin of predictions: their mean, the observed mean, and the rows in it."""
 
@@ -83,24 +70,8 @@ class CurvePoint(Section):
     rows: int
 
 
-@dataclass(frozen=True)
-class TaskEvidence:
-    """One task's figures as the gates look them up: by (metric, segment), and counts by segment."""
-
-    task: str
-    kind: str
-    rows: int
-    positives: int
-    figures: Mapping[tuple[str, str], Estimate]
-    newest_training_day: date
-    run: str
-    counts: Mapping[str, SegmentCounts] = field(default_factory=dict)
-    references: HeadReferences | None = None
-    curve: tuple[CurvePoint, ...] = ()
-
-
 class TaskFigures(Section):
-    """A task's metrics on its test days, for the whole and every segment.
+    """A task's metrics on its test days, for the whole and every segment; gates and pages read them.
 
     ``references``: what its head stands beside; None where it was not measured, as by an earlier program.
     ``curve``: its reliability by rising prediction; none of what claims no mean, and of an earlier program.
@@ -112,14 +83,34 @@ class TaskFigures(Section):
     newest_training_row: date
     rows: int
     positives: int
-    headline: Headline
     figures: tuple[Figure, ...]
     references: HeadReferences | None = None
     curve: tuple[CurvePoint, ...] = ()
 
+    def figure(self, metric: str, segment: str = ALL) -> Figure | None:
+        """Return the figure of a metric in a segment; None where it was not measured."""
+        found = (row for row in self.figures if row.subject.metric == metric and row.segment == segment)
+        return next(found, None)
+
+    def estimate(self, metric: str, segment: str = ALL) -> Estimate | None:
+        """Return a figure's number and interval alone."""
+        found = self.figure(metric, segment)
+        return None if found is None else found.estimate
+
+    @property
+    def headline(self) -> dict[str, float | int | None]:
+        """The figures of all rows by name, as MLflow logs them; what is inconclusive is None."""
+        headline: dict[str, float | int | None] = {}
+        for metric, estimate in self.whole().items():
+            headline[metric] = _finite_or_none(estimate.value)
+            if metric in WITH_INTERVAL:
+                headline[f"{metric}_low"] = _finite_or_none(estimate.low)
+                headline[f"{metric}_high"] = _finite_or_none(estimate.high)
+        return {**headline, "rows": self.rows, "positives": self.positives}
+
     def whole(self) -> dict[str, Estimate]:
         """Return each metric of all rows."""
-        return _whole(self.figures)
+        return {row.subject.metric: row.estimate for row in self.figures if row.segment == ALL}
 
     def table(self) -> list[dict[str, object]]:
         """Return the figures as flat rows, for tables that people read."""
@@ -128,27 +119,9 @@ class TaskFigures(Section):
 
     def without_estimates(self) -> "TaskFigures":
         """Return the counts alone, for predictions that know something of these days."""
-        counts = {"rows": self.rows, "positives": self.positives}
         unknown = asdict(UNKNOWN_ESTIMATE)
         figures = tuple(replace(row, **unknown) for row in self.figures)
-        return self.model_copy(
-            update={"figures": figures, "headline": {**dict.fromkeys(self.headline), **counts}}
-        )
-
-    def evidence(self, *, run: str) -> TaskEvidence:
-        """Return the figures for the gates; ``run`` is the run that they come from."""
-        return TaskEvidence(
-            task=self.task,
-            kind=self.kind,
-            rows=self.rows,
-            positives=self.positives,
-            figures={(row.subject.metric, row.segment): row.estimate for row in self.figures},
-            newest_training_day=self.newest_training_row,
-            run=run,
-            counts={row.segment: SegmentCounts(row.rows, row.events) for row in self.figures},
-            references=self.references,
-            curve=self.curve,
-        )
+        return self.model_copy(update={"figures": figures})
 
 
 def measure(
@@ -188,7 +161,6 @@ def measure(
         kind=head.kind,
         days=days,
         newest_training_row=newest_training_row,
-        headline={**_headline(rows), "rows": size, "positives": positives},
         figures=rows,
         rows=size,
         positives=positives,
@@ -198,20 +170,6 @@ def measure(
 def _of_task(subject: Subject, task: str) -> Subject:
     metric = "calibration_ratio" if subject.metric == _CALIBRATION_OF_A_VALUE else subject.metric
     return replace(subject, metric=metric, task=task)
-
-
-def _whole(rows: Iterable[Figure]) -> dict[str, Estimate]:
-    return {row.subject.metric: row.estimate for row in rows if row.segment == ALL}
-
-
-def _headline(rows: Iterable[Figure]) -> Headline:
-    headline: Headline = {}
-    for metric, estimate in _whole(rows).items():
-        headline[metric] = _finite_or_none(estimate.value)
-        if metric in WITH_INTERVAL:
-            headline[f"{metric}_low"] = _finite_or_none(estimate.low)
-            headline[f"{metric}_high"] = _finite_or_none(estimate.high)
-    return headline
 
 
 def _finite_or_none(value: float) -> float | None:

@@ -53,14 +53,6 @@ class Measured:
     growth: tuple[Growth, ...] = ()
 
 
-class Headline(Section):
-    """A metric on the whole: of the policy, of its baseline, and the change."""
-
-    policy: Estimate
-    baseline: Estimate | None
-    relative: Estimate | None
-
-
 class SegmentComparison(Section):
     """What a task loses against the champion in one segment; see `ChampionComparison`."""
 
@@ -173,7 +165,6 @@ class SimulationEvidence(Document):
     baseline: str
     report: str
     guardrails: tuple[Verdict, ...]
-    headline: dict[str, Headline]
     measured: tuple[Measured, ...]
     others: dict[str, tuple[Measured, ...]]
     comparisons: tuple[ChampionComparison, ...] | None

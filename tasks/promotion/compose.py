@@ -14,7 +14,7 @@ from tasks.calibration.pictures import gather_pictures
 from tasks.contracts import UtilitySpec
 from tasks.errors import StoreError
 from tasks.evaluation.evidence import ValidationEvidence
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
 from tasks.evaluation.verdicts import Verdict
@@ -86,7 +86,7 @@ def compose_dossier(
     judged : what came of it.
     """
     workspace, manifest, simulation = reader.workspace, reader.manifest(release), documents.simulation
-    tasks = [figures.evidence(run=runs.release) for figures in documents.release.tasks]
+    tasks = documents.release.tasks
     champion = simulation.champion
     old = None if champion is None else reader.manifest(champion)
     as_of = judged.as_of if isinstance(judged.as_of, str) else format_instant(judged.as_of)
@@ -196,7 +196,7 @@ def list_overrides(workspace: Workspace, release: int) -> tuple[str, ...]:
     return tuple(f"By {entry.by}: {entry.override}" for entry in lifted)
 
 
-def _slot_utility(simulation: SimulationEvidence, tasks: Sequence[TaskEvidence]) -> SlotUtility | None:
+def _slot_utility(simulation: SimulationEvidence, tasks: Sequence[TaskFigures]) -> SlotUtility | None:
     """Hold the composition of the utility against the calibration of its heads."""
     made = simulation.composition
     if made is None:

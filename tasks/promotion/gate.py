@@ -247,7 +247,7 @@ def _gather(as_of: datetime, runs: EvidenceRuns, documents: Documents, contracts
         runs=runs,
         validation=documents.validation,
         later_validation=documents.later_validation,
-        tasks=[figures.evidence(run=runs.release) for figures in documents.release.tasks],
+        tasks=documents.release.tasks,
         costs=contracts.tasks.costs,
         guardrails=documents.simulation.guardrails,
         comparisons=documents.simulation.comparisons,

@@ -117,7 +117,7 @@ def _calibration(workspace: Workspace, version: int) -> tuple[dict[str, Estimate
     run = registry.run_id(release_part(workspace, version))
     try:
         evidence = workspace.store.runs.read_evidence(run, ReleaseEvidence)
-        return whole_ratios(figures.evidence(run=run) for figures in evidence.tasks), None
+        return whole_ratios(evidence.tasks), None
     except (StoreError, DataError) as error:
         return {}, str(error)
 

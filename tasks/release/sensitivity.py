@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import TermEvidence
 from tasks.evaluation.replay_evidence import Measured, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
@@ -122,9 +122,9 @@ def error_bar(terms: Sequence[Sensitivity]) -> float:
     return math.sqrt(sum(term.largest**2 for term in terms if term.error.known))
 
 
-def whole_ratios(tasks: Iterable[TaskEvidence]) -> dict[str, Estimate]:
+def whole_ratios(tasks: Iterable[TaskFigures]) -> dict[str, Estimate]:
     """Return the calibration ratios of all shown items of the release's test days, by task."""
-    found = ((task.task, task.figures.get(("calibration_ratio", ALL))) for task in tasks)
+    found = ((task.task, task.estimate("calibration_ratio")) for task in tasks)
     return {task: ratio for task, ratio in found if ratio is not None}
 
 

@@ -28,7 +28,7 @@ from tasks.contracts.metrics import (
     read_metric,
 )
 from tasks.contracts.utility import Guardrail
-from tasks.evaluation.replay_evidence import Headline, Measured
+from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.subjects import NO_THRESHOLD, RATCHET, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
@@ -39,8 +39,6 @@ from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import REORDERING
 from tasks.replay.primary import judge_primary, judge_primary_segments
 from tasks.replay.replay_policies import Replay
-
-_HEADLINE = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.EXPECTED_UTILITY, MetricKind.RATE})
 
 
 @dataclass(frozen=True)
@@ -70,15 +68,6 @@ class Findings:
             if m.subject.metric == MetricKind.EXPECTED_UTILITY and m.policy
         )
         return next(found, math.nan)
-
-    @property
-    def headline(self) -> dict[str, Headline]:
-        """Expected utility and rates on the whole, policy beside baseline."""
-        return {
-            one.subject.name: Headline(policy=one.policy, baseline=one.baseline, relative=one.relative)
-            for one in self.measured
-            if one.segment == ALL and one.policy is not None and one.subject.metric in _HEADLINE
-        }
 
 
 MOST_SHARES: Final = 10

@@ -16,8 +16,8 @@ from typing import Any, Final
 from tasks.contracts import UtilitySpec, canonical, digest
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import RATCHET, Subject
-from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
+from tasks.evaluation.subjects import RATCHET
+from tasks.evaluation.verdicts import Verdict, stops
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import Baseline, EntrantVersions
@@ -42,7 +42,6 @@ from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
-_UNKNOWN: Final = dict.fromkeys(("value", "low", "high", "n"))
 PROMOTIONS = 4
 """How many promotions back the primary is held against as well."""
 
@@ -51,8 +50,8 @@ PROMOTIONS = 4
 class SimulateResult:
     """Against what the release was replayed, what its guardrails say, and where the report lies.
 
-    ``policies``: that of the release first, then further ones by file: the worst verdict, and by metric
-    its value, the baseline's and the relative change; what is not known is None, and ``reason`` says why.
+    ``measured``: the figures of all rows, as the evidence holds them; ``others`` and ``judged`` are the
+    figures and the verdicts of further policies, by file.
     ``off_policy``: bounded figures beside what the log's propensities alone say of them; it judges nothing.
     ``selection``: how many policies were measured on these days, and the luck of the best of them.
     """
@@ -62,8 +61,9 @@ class SimulateResult:
     report: str
     run_id: str
     guardrails: list[dict[str, Any]]
-    headline: dict[str, Any]
-    policies: list[dict[str, Any]]
+    measured: list[dict[str, Any]]
+    others: dict[str, list[dict[str, Any]]]
+    judged: dict[str, list[dict[str, Any]]]
     off_policy: list[dict[str, Any]]
     selection: Selection
 
@@ -122,43 +122,18 @@ def run(
     asked = _Simulation(workspace, release, Baseline.of(workspace, baseline), extra)
     done = SIMULATE.run(asked, parent_run=parent_run)
     evidence = done.evidence.to_json()
-    shown = ("release", "baseline", "report", "guardrails", "headline", "off_policy")
+    shown = ("release", "baseline", "report", "guardrails", "judged", "off_policy")
     return SimulateResult(
         run_id=done.run_id,
-        policies=list(_policies(evidence)),
+        measured=_of_all_rows(evidence["measured"]),
+        others={name: _of_all_rows(rows) for name, rows in evidence["others"].items()},
         selection=count_luck(workspace, done.run_id, done.evidence.others),
         **{name: evidence[name] for name in shown},
     )
 
 
-def _policies(evidence: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the release's own policy, then the further ones."""
-    yield _in_short(f"release {evidence['release']}", evidence["measured"], evidence["guardrails"])
-    for name, rows in evidence["others"].items():
-        yield _in_short(name, rows, evidence["judged"].get(name, ()))
-
-
-def _in_short(
-    name: str, rows: Sequence[Mapping[str, Any]], verdicts: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return what a policy was measured at on the whole beside the baseline, and its verdicts."""
-    metrics: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        metric = Subject(**row["subject"]).name
-        if row["segment"] == ALL and metric not in metrics:  # the policy's own judge is the first
-            policy, baseline, change = (row[of] or _UNKNOWN for of in ("policy", "baseline", "relative"))
-            metrics[metric] = {
-                **{end: policy[end] for end in ("value", "low", "high")},
-                "baseline": baseline["value"],
-                "change": change["value"],
-                "change_low": change["low"],
-                "change_high": change["high"],
-                "labelled_share": row["labelled_share"],
-                "n": policy["n"],
-                "reason": row["reason"],
-            }
-    worst = min((Outcome(one["outcome"]) for one in verdicts), key=WORST_FIRST.index, default=Outcome.NO_RULE)
-    return {"name": name, "verdict": worst.value, "metrics": metrics, "verdicts": list(verdicts)}
+def _of_all_rows(figures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for one in figures if one["segment"] == ALL]
 
 
 def _inputs(asked: _Simulation) -> dict[str, Any]:
@@ -211,7 +186,6 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
         baseline=theirs.name,
         report=str(path),
         guardrails=tuple(found.verdicts),
-        headline=found.headline,
         measured=tuple(found.measured),
         others={name: tuple(rows) for name, rows in found.others.items()},
         judged={name: tuple(verdicts) for name, verdicts in found.judged.items()},

@@ -294,6 +294,23 @@ LEVEL = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}
 RISE = {"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}
 
 
+SIMULATED = {
+    "release": 3,
+    "baseline": "champion 2",
+    "report": "/r.html",
+    "guardrails": [],
+    "measured": [],
+    "others": {},
+    "judged": {},
+    "off_policy": [],
+}
+
+
+def figure(name: str, policy: object, baseline: object, relative: object) -> dict[str, Any]:
+    levels = {"policy": policy, "baseline": baseline, "relative": relative}
+    return {"subject": subject(name).to_json(), "segment": "all", **levels}
+
+
 def verdict(name: str, segment: str, outcome: str) -> dict[str, Any]:
     return {
         "subject": subject(name).to_json(),
@@ -307,11 +324,10 @@ def verdict(name: str, segment: str, outcome: str) -> dict[str, Any]:
 
 def test_harmed_segments_stand_before_the_primary() -> None:
     guardrails = [verdict("observed_utility", "all", "pass"), verdict("hide_rate", "tenure=new", "block")]
-    headline = {"click_rate": {"policy": LEVEL, "baseline": None, "relative": {**RISE, "low": None}}}
-    plain = {"release": 3, "baseline": "champion 2", "guardrails": guardrails, "headline": headline}
-    lines = as_text(
-        release_commands.write_simulation({**plain, "policies": [], "off_policy": [], "report": "/r.html"})
-    ).splitlines()
+    rate = figure("click_rate", LEVEL, None, {**RISE, "low": None})
+    coverage = figure("coverage", LEVEL, LEVEL, RISE)
+    plain = {**SIMULATED, "guardrails": guardrails, "measured": [rate, coverage]}
+    lines = as_text(release_commands.write_simulation(plain)).splitlines()
     assert lines[0] == "release 3 against champion 2"
     assert lines[2].split() == [
         "block",
@@ -330,18 +346,12 @@ def test_harmed_segments_stand_before_the_primary() -> None:
 
 
 def test_a_further_policy_is_written_with_its_verdicts_and_metrics_beside_the_same_baseline() -> None:
-    metrics = {
-        "click_rate": {"value": 0.5, "baseline": 0.4, "change": 0.25},
-        "coverage": dict.fromkeys(("value", "baseline", "change")),
-    }
     broken = [verdict("hide_rate", "all", "block")]
-    own = {"name": "release 3", "verdict": "pass", "metrics": metrics, "verdicts": []}
-    policies = [own, {**own, "name": "bold.yaml", "verdict": "block", "verdicts": broken}]
-    plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
+    figures = [figure("click_rate", LEVEL, None, RISE), figure("coverage", None, None, None)]
     best = {"name": "bold.yaml", "gain": 0.05, "gain_without_luck": 0.031}
     selection = {"policies": 7, "luck": 1.352, "best": best}
-    further = {"policies": policies, "off_policy": [], "selection": selection}
-    written = " ".join(as_text(release_commands.write_simulation({**plain, **further})).split())
+    further = {"others": {"bold.yaml": figures}, "judged": {"bold.yaml": broken}, "selection": selection}
+    written = " ".join(as_text(release_commands.write_simulation({**SIMULATED, **further})).split())
     assert (
         "7 policies were measured on these days: the best of as many equal ones looks 1.35 standard"
         in written
@@ -349,7 +359,7 @@ def test_a_further_policy_is_written_with_its_verdicts_and_metrics_beside_the_sa
     assert "bold.yaml gains +5.0%, without that luck +3.1%" in written
     assert "bold.yaml against champion 2: block" in written
     assert "block hide_rate all +50.0% [+25.0%, +75.0%] rise of 5.0%" in written
-    assert "click_rate 0.5 0.4 +25.0%" in written
+    assert "click_rate 0.5 [0.25, 0.75] - +50.0% [+25.0%, +75.0%]" in written
     assert "coverage - - -" in written
 
 
@@ -364,8 +374,7 @@ def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_inconcl
         **figures,
     }
     checks = [one, {**thin, "ess": None}, {**thin, "subject": subject("like_rate").to_json()}]
-    plain = {"release": 3, "baseline": "champion 2", "guardrails": [], "headline": {}, "report": "/r.html"}
-    written = as_text(release_commands.write_simulation({**plain, "policies": [], "off_policy": checks}))
+    written = as_text(release_commands.write_simulation({**SIMULATED, "off_policy": checks}))
     assert "judges nothing" in written
     assert "disagrees hide_rate 0.5 [0.25, 0.75] 0.5 [?] 1,234" in " ".join(written.split())
     assert "inconclusive buy_rate +50.0% [+25.0%, +75.0%] +50.0% [?] -" in " ".join(written.split())
@@ -374,11 +383,8 @@ def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_inconcl
 
 def test_names_are_whole_on_a_narrow_terminal() -> None:
     named = verdict("observed_utility vs four promotions ago", "user_tenure=returning_after_months", "pass")
-    plain = {"release": 3, "baseline": "champion 2", "guardrails": [named], "headline": {}, "policies": []}
     out = StringIO()
-    Console(width=60, file=out).print(
-        release_commands.write_simulation({**plain, "off_policy": [], "report": "/r.html"})
-    )
+    Console(width=60, file=out).print(release_commands.write_simulation({**SIMULATED, "guardrails": [named]}))
     written = out.getvalue()
     assert "\u2026" not in written
     column = "".join(line[9:].split("  ")[0].strip() for line in written.splitlines()[2:])

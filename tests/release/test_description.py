@@ -60,7 +60,6 @@ def text(
         newest_training_row=date(2026, 4, 20),
         rows=1200,
         positives=34,
-        headline={},
         figures=(row,),
     )
     return describe(manifest, UTILITY, [figures], judges=judges)

@@ -34,6 +34,7 @@ from tasks.training import step as train
 from tasks.training.rows import NEWEST, TaskRows, read_labels
 from tasks.training.train_model import predict_rows
 from tasks.training.trees import STARTS_FROM, find_champion_model, find_start, read_model
+from tests.evaluation.task_figures import of_all_rows
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
 from tests.stores.local_path import local
@@ -125,9 +126,9 @@ def test_neither_is_calibrated_but_each_has_a_registered_map_that_says_so(first:
 def test_a_quantile_is_measured_by_its_coverage_and_an_order_by_ndcg(first: Retrained) -> None:
     dwell, satisfied = figures(first, DWELL), figures(first, SATISFIED)
     assert (dwell["kind"], satisfied["kind"]) == ("quantile", "ranking")
-    assert dwell["headline"]["coverage"] == pytest.approx(0.95, abs=0.03)
-    assert 0 < satisfied["headline"]["ndcg"] <= 1
-    assert "calibration_ratio" not in {*dwell["headline"], *satisfied["headline"]}
+    assert of_all_rows(dwell)["coverage"] == pytest.approx(0.95, abs=0.03)
+    assert 0 < of_all_rows(satisfied)["ndcg"] <= 1
+    assert "calibration_ratio" not in {*of_all_rows(dwell), *of_all_rows(satisfied)}
 
 
 def test_a_warm_start_adds_trees_to_the_champions_and_says_so(second: Retrained) -> None:
@@ -151,7 +152,7 @@ def test_a_sparse_task_that_started_from_a_dense_one_is_one_model_of_its_feature
     bought, clicked = (booster(second.workspace, task, pins[f"{NAME}.task.{task}"]) for task in (BUY, CLICK))
     assert bought.feature_name() == clicked.feature_name()
     evidence = figures(second, BUY)
-    assert evidence["headline"]["calibration_ratio"] == pytest.approx(1, abs=0.6)
+    assert of_all_rows(evidence)["calibration_ratio"] == pytest.approx(1, abs=0.6)
 
 
 def test_a_changed_recipe_stands_in_the_dossier_beside_the_champions_of_the_same_day(

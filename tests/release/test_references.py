@@ -33,8 +33,8 @@ def figures_of(feed: Feed, files: Mapping[str, bytes], pins: Pins) -> list[TaskF
 
 
 def judged(figures: list[TaskFigures], weighted: set[str]) -> dict[str, Verdict]:
-    tasks = [one.evidence(run="run-1") for one in figures]
-    return {str(verdict.subject): verdict for verdict in judge_references(ModelGate(), tasks, weighted)}
+    verdicts = judge_references(ModelGate(), figures, weighted, run="run-1")
+    return {str(verdict.subject): verdict for verdict in verdicts}
 
 
 @pytest.fixture(scope="module")

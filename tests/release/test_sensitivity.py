@@ -2,16 +2,14 @@
 
 import json
 import math
-from datetime import date
-from functools import partial
 
 import pytest
 
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.evaluation.figures import TaskEvidence
 from tasks.evaluation.replay_evidence import Measured, UtilityComposition
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.sensitivity import Sensitivity, error_bar, sensitivities, slot_ratios, whole_ratios
+from tests.evaluation.task_figures import task_figures
 from tests.verdicts import subject
 
 CLICK = {
@@ -72,10 +70,9 @@ def test_what_cannot_be_told_is_named_and_null_and_leaves_the_error_bar_alone() 
 
 
 def test_the_ratios_of_all_shown_items_are_those_of_the_heads_that_have_one() -> None:
-    about = partial(TaskEvidence, rows=9, positives=3, newest_training_day=date(2026, 1, 1), run="r")
     figures = {("calibration_ratio", "all"): WELL, ("calibration_ratio", "source=ads"): THIN}
-    click = about("click", "binary", figures=figures)
-    order = about("order", "ranking", figures={("ndcg", "all"): WELL})
+    click = task_figures(figures)
+    order = task_figures({("ndcg", "all"): WELL}, task="order", kind="ranking")
     assert whole_ratios([click, order]) == {"click": WELL}
 
 

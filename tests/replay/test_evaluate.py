@@ -16,7 +16,7 @@ from tasks.contracts.metrics import Metric, MetricKind, known_metrics, metric_co
 from tasks.contracts.problems import Problem
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import Family
-from tasks.evaluation.replay_evidence import Headline, Measured, SimulationEvidence
+from tasks.evaluation.replay_evidence import Measured, SimulationEvidence
 from tasks.evaluation.subjects import RATCHET
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, decide_release, explain_verdict
@@ -48,23 +48,6 @@ UTILITY = replace(
 
 def findings_of(*measured: Measured) -> Findings:
     return Findings("logged order", [], list(measured), {})
-
-
-def test_the_headline_holds_rates_and_expected_utility_beside_the_baseline() -> None:
-    headline = findings_of(RATE, UTILITY).headline
-    assert list(headline) == ["click_rate", "expected_utility"]
-    assert headline["click_rate"] == Headline(
-        policy=Estimate(0.1, 0.08, 0.12, 900),
-        baseline=Estimate(0.2, 0.18, 0.22, 900),
-        relative=Estimate(-0.5, -0.6, -0.4, 900),
-    )
-
-
-def test_segments_other_metrics_and_what_was_not_measured_stay_out_of_the_headline() -> None:
-    segment = replace(RATE, segment="tenure=new")
-    coverage = replace(RATE, subject=subject("coverage"))
-    unknown = replace(RATE, policy=None, reason="no slot has a label")
-    assert findings_of(segment, coverage, unknown).headline == {}
 
 
 def test_the_expected_utility_is_that_of_the_policy() -> None:
@@ -471,7 +454,6 @@ def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
         baseline=found.baseline,
         report="",
         guardrails=tuple(found.verdicts),
-        headline=found.headline,
         measured=tuple(found.measured),
         others={name: tuple(each) for name, each in found.others.items()},
         comparisons=None,

@@ -92,18 +92,17 @@ def test_another_policy_is_shown_on_the_same_predictions(second_retrain: Retrain
     assert ran.selection.policies >= 2
     assert ran.selection.best is None or ran.selection.best.name == str(policy)
     assert str(policy) in Path(ran.report).read_text(encoding="utf-8")
-    own, further = ran.policies
-    assert (own["name"], further["name"]) == ("release 2", str(policy))
-    assert own["verdicts"] == ran.guardrails
-    assert {subject_of(one) for one in further["verdicts"]} >= {subject_of(one) for one in ran.guardrails}
-    assert own["metrics"].keys() == further["metrics"].keys()
-    ours, theirs = (each["metrics"]["hide_2d_rate"] for each in (own, further))
-    assert (ours["baseline"], ours["value"]) == (
-        theirs["baseline"],
-        ran.headline["hide_2d_rate"]["policy"]["value"],
+    assert list(ran.others) == [str(policy)] == list(ran.judged)
+    verdicts, figures = ran.judged[str(policy)], ran.others[str(policy)]
+    assert {subject_of(one) for one in verdicts} >= {subject_of(one) for one in ran.guardrails}
+    assert [subject_of(one) for one in figures] == [subject_of(one) for one in ran.measured]
+    ours, theirs = (
+        next(one for one in rows if subject_of(one) == "hide_2d_rate") for rows in (ran.measured, figures)
     )
-    assert theirs["change"] == pytest.approx(theirs["value"] / theirs["baseline"] - 1)
-    assert theirs["change_low"] < theirs["change"] < theirs["change_high"]
+    assert ours["baseline"] == theirs["baseline"]
+    change = theirs["relative"]
+    assert change["value"] == pytest.approx(theirs["policy"]["value"] / theirs["baseline"]["value"] - 1)
+    assert change["low"] < change["value"] < change["high"]
     assert 0 < theirs["labelled_share"] < 1
 
 

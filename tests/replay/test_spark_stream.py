@@ -95,5 +95,5 @@ def test_a_simulation_finds_with_either_engine_the_same(workspace: Workspace, tm
     ours, theirs = (
         read_plain(each.home, run.run_id) for each, run in zip((spark, duckdb), runs, strict=True)
     )
-    for name in ("measured", "comparisons", "composition", "slate_rules", "notes", "off_policy", "headline"):
+    for name in ("measured", "comparisons", "composition", "slate_rules", "notes", "off_policy"):
         assert ours[name] == theirs[name], name

@@ -22,7 +22,7 @@ from tasks.evaluation.calibration_verdicts import (
     inflation,
     judge_calibration,
 )
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.subjects import Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
@@ -36,13 +36,14 @@ _OUTCOMES = {
 
 
 def judge_ratios(
-    gate: CalibrationGate, tasks: Sequence[TaskEvidence], *, costs: AbstractSet[str]
+    gate: CalibrationGate, tasks: Sequence[TaskFigures], *, costs: AbstractSet[str], run: str
 ) -> Iterator[Verdict]:
     """Judge every task and gated segment of the release as one family, and the whole of ``costs`` alone.
 
     Parameters
     ----------
     costs : names of the negative and safety tasks.
+    run : the run that measured.
     """
     low, high = gate.ratio
     judged = [(task, segment) for task in tasks for segment in _segments(gate, task)]
@@ -59,33 +60,34 @@ def judge_ratios(
             threshold=Threshold(low, high),
             observed=None if ratio is None else ratio.ratio,
             reason="" if ratio is None or calibration is None else _why(gate, ratio, calibration),
-            evidence=task.run,
+            evidence=run,
         )
 
 
-def _segments(gate: CalibrationGate, task: TaskEvidence) -> list[str]:
+def _segments(gate: CalibrationGate, task: TaskFigures) -> list[str]:
     """Name the whole and the gated segments; none of a head that makes no claim of a mean."""
     if task.kind not in {"binary", "value"}:
         return []
-    return [s for metric, s in task.figures if metric == "calibration_ratio" and _gated(gate, s)] or [ALL]
+    ratios = [row.segment for row in task.figures if row.subject.metric == "calibration_ratio"]
+    return [segment for segment in ratios if _gated(gate, segment)] or [ALL]
 
 
-def _ratio(task: TaskEvidence, segment: str, costs: AbstractSet[str]) -> SegmentRatio | None:
+def _ratio(task: TaskFigures, segment: str, costs: AbstractSet[str]) -> SegmentRatio | None:
     """Gather what a segment's ratio rests on; a value task counts no positives.
 
     The mean prediction has an interval wherever there are clusters enough, however few the positives.
     """
-    ratio = task.figures.get(("calibration_ratio", segment))
-    counts = task.counts.get(segment)
-    cost = segment == ALL and task.task in costs
-    if ratio is None or counts is None or task.kind != "binary":
-        return None if ratio is None else SegmentRatio(ratio, cost=cost)
-    mean, whole = task.figures.get(("mean_prediction", segment)), task.figures["calibration_ratio", ALL]
+    ratio, cost = task.figure("calibration_ratio", segment), segment == ALL and task.task in costs
+    if ratio is None:
+        return None
+    mean, whole = task.figure("mean_prediction", segment), task.figure("calibration_ratio")
+    if whole is None or task.kind != "binary":
+        return SegmentRatio(ratio.estimate, cost=cost)
     return SegmentRatio(
-        ratio,
-        observed=counts.positives,
-        predicted=mean.value * counts.rows if mean is not None and mean.known else None,
-        inflation=inflation(whole, task.counts[ALL].positives),
+        ratio.estimate,
+        observed=ratio.events,
+        predicted=mean.value * ratio.rows if mean is not None and mean.estimate.known else None,
+        inflation=inflation(whole.estimate, whole.events),
         cost=cost,
     )
 

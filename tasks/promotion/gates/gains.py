@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.segment_losses import LEVEL, SegmentLoss, judge_losses
@@ -63,12 +63,14 @@ class Gains:
     recipes : how the heads' recipes differ from the champion's, by task.
     past : what past retrains of the surface gained, by subject of the verdict.
     inputs : what the heads read, by task.
+    run : the run that measured the heads.
     """
 
     counted: Collection[str] = ()
     recipes: Mapping[str, RecipePair] = field(default_factory=dict)
     past: Mapping[Subject, Sequence[float]] = field(default_factory=dict)
     inputs: Mapping[str, HeadInputs] = field(default_factory=dict)
+    run: str = ""
 
     def bound(self, subject: Subject) -> float:
         """Return the most that an unchanged recipe may plausibly gain.
@@ -86,7 +88,7 @@ class Gains:
 
 
 def judge_gains(
-    tasks: Sequence[TaskEvidence],
+    tasks: Sequence[TaskFigures],
     comparisons: Sequence[ChampionComparison] | None,
     gains: Gains,
     *,
@@ -113,12 +115,12 @@ def _warn(verdict: Verdict) -> Verdict:
 
 
 def _judge(
-    task: TaskEvidence, comparison: ChampionComparison | None, gains: Gains, run: str, *, level: float
+    task: TaskFigures, comparison: ChampionComparison | None, gains: Gains, run: str, *, level: float
 ) -> Iterator[Verdict]:
     pair, inputs = gains.recipes.get(task.task), gains.inputs.get(task.task)
     by_recipe = None if pair is None else pair.compared
     if comparison is None and by_recipe is None:
-        yield from _named_features(task, inputs)
+        yield from _named_features(task, inputs, gains.run)
     if pair is not None and pair.same_day is not None:
         yield from _of_recipe(task, pair, pair.same_day, inputs, level=level)
     if comparison is not None:
@@ -149,7 +151,7 @@ def _of_data(
 
 
 def _of_recipe(
-    task: TaskEvidence, pair: RecipePair, same_day: SameDay, inputs: HeadInputs | None, *, level: float
+    task: TaskFigures, pair: RecipePair, same_day: SameDay, inputs: HeadInputs | None, *, level: float
 ) -> Iterator[Verdict]:
     """Judge what a changed recipe gains over the champion's, both trained on the same labels."""
     if same_day.comparison is None:
@@ -188,7 +190,7 @@ def _judge_gains(
             yield one.of.segment, one.of.loss, Outcome.BLOCK
 
 
-def _named_features(task: TaskEvidence, inputs: HeadInputs | None) -> Iterator[Verdict]:
+def _named_features(task: TaskFigures, inputs: HeadInputs | None, run: str) -> Iterator[Verdict]:
     """Name the feature that a head without a champion's to compare with leans on."""
     shares = {} if inputs is None else inputs.gains
     largest = max(shares, key=lambda name: shares[name], default=None)
@@ -197,16 +199,16 @@ def _named_features(task: TaskEvidence, inputs: HeadInputs | None) -> Iterator[V
         observed = Estimate(share, share, share, len(shares))
         reason = f"{largest} has most of the trees' gain: {_ASK}"
         subject, most = Subject("gain_of_one_feature", task=task.task), Threshold(high=_MOST_OF_ONE)
-        yield Verdict("model", subject, ALL, Outcome.WARN, most, observed, reason, task.run)
+        yield Verdict("model", subject, ALL, Outcome.WARN, most, observed, reason, run)
     near, ranked = _near(task), task.references and task.references.auc_by_request
     if near is not None and ranked:
         reason = f"{near} alone ranks within {_NEAR:g} of a head whose AUC by request is "
         reason += f"{format_number(ranked.head.value)}: {_ASK}"
         subject = Subject("auc_of_one_feature", task=task.task)
-        yield Verdict("model", subject, ALL, Outcome.WARN, NO_THRESHOLD, ranked.best, reason, task.run)
+        yield Verdict("model", subject, ALL, Outcome.WARN, NO_THRESHOLD, ranked.best, reason, run)
 
 
-def _near(task: TaskEvidence) -> str | None:
+def _near(task: TaskFigures) -> str | None:
     """Return the single feature that ranks candidates almost as well as a head that ranks them very well."""
     ranked = task.references and task.references.auc_by_request
     if not ranked or not ranked.head.value > _HIGH_AUC:

@@ -25,7 +25,7 @@ from typing import Final
 
 from tasks.contracts.gates import Gates
 from tasks.evaluation.evidence import ValidationEvidence
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
@@ -62,7 +62,7 @@ class Evidence:
     as_of: datetime
     runs: EvidenceRuns
     validation: ValidationEvidence
-    tasks: Sequence[TaskEvidence]
+    tasks: Sequence[TaskFigures]
     costs: frozenset[str]
     guardrails: Sequence[Verdict]
     comparisons: Sequence[ChampionComparison] | None
@@ -88,18 +88,21 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
     rule or no figure says so. What leaks through a hard constraint comes first, and what a clock measured
     last, as in the document that keeps it apart.
     """
+    runs = evidence.runs
     verdicts = (
         *_origins(evidence),
         *_data(gates, evidence),
-        *judge_models(gates.model, evidence.tasks, evidence.comparisons, simulation=evidence.runs.simulation),
-        *judge_references(gates.model, evidence.tasks, evidence.weighted),
+        *judge_models(
+            gates.model, evidence.tasks, evidence.comparisons, run=runs.release, simulation=runs.simulation
+        ),
+        *judge_references(gates.model, evidence.tasks, evidence.weighted, run=runs.release),
         *_gains(evidence),
-        *judge_inputs(evidence.inputs, evidence.weighted, where="features", run=evidence.runs.release),
-        *judge_inputs(evidence.served, evidence.weighted, where="served_features", run=evidence.runs.shadow),
+        *judge_inputs(evidence.inputs, evidence.weighted, where="features", run=runs.release),
+        *judge_inputs(evidence.served, evidence.weighted, where="served_features", run=runs.shadow),
         *evidence.reports,
-        *judge_ratios(gates.calibration, evidence.tasks, costs=evidence.costs),
+        *judge_ratios(gates.calibration, evidence.tasks, costs=evidence.costs, run=runs.release),
         *evidence.guardrails,
-        *judge_shadow(gates.shadow, evidence.shadow, run=evidence.runs.shadow),
+        *judge_shadow(gates.shadow, evidence.shadow, run=runs.shadow),
         *evidence.serving,
         *_freshness(gates, evidence),
     )
@@ -112,6 +115,7 @@ def _gains(evidence: Evidence) -> Iterator[Verdict]:
         recipes={pair.ours.task: pair for pair in evidence.recipes or ()},
         past=evidence.past_gains,
         inputs={one.task: one for one in evidence.inputs},
+        run=evidence.runs.release,
     )
     yield from judge_gains(evidence.tasks, evidence.comparisons, gains, run=evidence.runs.simulation)
 
@@ -144,7 +148,7 @@ def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
                 threshold=Threshold(low=least),
                 observed=_count(found),
                 reason="" if enough else f"{found:,} {what} in the test slice; {least:,} are asked for",
-                evidence=task.run,
+                evidence=runs.release,
             )
 
 
@@ -171,7 +175,7 @@ def _validation(metric: str, found: ValidationEvidence, *, least: str, run: str)
 def _freshness(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
     for task in evidence.tasks:
         bound = gates.freshness.parts.get(task.task, gates.freshness.newest_training_row)
-        end = datetime.combine(task.newest_training_day + timedelta(days=1), time(), tzinfo=UTC)
+        end = datetime.combine(task.newest_training_row + timedelta(days=1), time(), tzinfo=UTC)
         age = evidence.as_of - end
         days, most = age / timedelta(days=1), bound / timedelta(days=1)
         yield Verdict(
@@ -182,7 +186,7 @@ def _freshness(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:
             threshold=Threshold(high=most, unit="days"),
             observed=Estimate(days, days, days, 1),
             reason="" if age <= bound else f"the newest training row is {days:.0f} days old",
-            evidence=task.run,
+            evidence=evidence.runs.release,
         )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.segment_losses import LEVEL, JudgedLoss, SegmentLoss, judge_losses
 from tasks.evaluation.segments import ALL
@@ -36,9 +36,10 @@ _POOLED = "too few pairs inside requests to tell, so it is of all rows"
 
 def judge_models(
     gate: ModelGate,
-    tasks: Sequence[TaskEvidence],
+    tasks: Sequence[TaskFigures],
     comparisons: Sequence[ChampionComparison] | None,
     *,
+    run: str,
     simulation: str,
 ) -> Iterator[Verdict]:
     """Judge every head against the champion's, or against the floor of a first release.
@@ -46,7 +47,7 @@ def judge_models(
     Parameters
     ----------
     comparisons : None where there is no champion.
-    simulation : the run that compared.
+    run, simulation : the run that measured the tasks, and the one that compared.
     """
     compared = {comparison.task: comparison for comparison in comparisons or ()}
     champion = Opponent("the champion, same rows", simulation)
@@ -55,15 +56,15 @@ def judge_models(
         if task.task in compared:
             yield from judge_comparison(gate, compared[task.task], champion, level=LEVEL / len(compared))
         else:
-            yield _first(gate, task, why)
+            yield _first(gate, task, why, run)
 
 
-def _first(gate: ModelGate, task: TaskEvidence, why: str) -> Verdict:
+def _first(gate: ModelGate, task: TaskFigures, why: str, run: str) -> Verdict:
     if task.kind != "binary":
         subject, reason = Subject("auc", task=task.task), _NO_AUC[task.kind]
-        return Verdict("model", subject, ALL, Outcome.NO_RULE, NO_THRESHOLD, None, reason, task.run)
-    floor, pooled = gate.first.auc_min, task.figures.get(("auc", ALL))
-    by_request = task.figures.get(("auc_by_request", ALL))
+        return Verdict("model", subject, ALL, Outcome.NO_RULE, NO_THRESHOLD, None, reason, run)
+    floor, pooled = gate.first.auc_min, task.estimate("auc")
+    by_request = task.estimate("auc_by_request")
     inside = by_request is not None and by_request.known
     auc = by_request if inside else pooled
     return Verdict(
@@ -74,7 +75,7 @@ def _first(gate: ModelGate, task: TaskEvidence, why: str) -> Verdict:
         threshold=Threshold(low=floor),
         observed=auc,
         reason=f"{why}; pooled AUC {format_estimate(pooled)}" if inside else why,
-        evidence=task.run,
+        evidence=run,
     )
 
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import Subject, Threshold
@@ -42,26 +42,27 @@ def weighted_tasks(utility: UtilitySpec) -> frozenset[str]:
 
 
 def judge_references(
-    gate: ModelGate, tasks: Sequence[TaskEvidence], weighted: Collection[str]
+    gate: ModelGate, tasks: Sequence[TaskFigures], weighted: Collection[str], *, run: str
 ) -> Iterator[Verdict]:
     """Judge every head beside its base rate and single features.
 
     Parameters
     ----------
     weighted : tasks that the order of candidates depends on; only they block for being no better.
+    run : the run that measured.
     """
     for task in tasks:
         if task.kind in _SKILL:
-            yield _skill(task, weighted=task.task in weighted)
-        yield from _feature(task)
-    yield from _too_good(gate, tasks)
+            yield _skill(task, run, weighted=task.task in weighted)
+        yield from _feature(task, run)
+    yield from _too_good(gate, tasks, run)
 
 
-def _skill(task: TaskEvidence, *, weighted: bool) -> Verdict:
+def _skill(task: TaskFigures, run: str, *, weighted: bool) -> Verdict:
     """Judge whether a head tells more than a constant."""
     metric, references = _SKILL[task.kind], task.references
     if task.kind == "binary":
-        error = task.figures.get((metric, ALL))
+        error = task.estimate(metric)
     else:
         error = None if references is None else references.relative_squared_error
     outcome, reason = _judge_error(error)
@@ -81,7 +82,7 @@ def _skill(task: TaskEvidence, *, weighted: bool) -> Verdict:
         threshold=Threshold(high=1, strict=True),
         observed=error,
         reason="; ".join(filter(None, (reason, base))),
-        evidence=task.run,
+        evidence=run,
     )
 
 
@@ -100,7 +101,7 @@ def _base(kind: str, references: HeadReferences) -> str:
     return f"{'base rate' if kind == 'binary' else 'mean'} {format_number(references.base)}"
 
 
-def _feature(task: TaskEvidence) -> Iterator[Verdict]:
+def _feature(task: TaskFigures, run: str) -> Iterator[Verdict]:
     """Warn where a head is shown to rank no better than one of its features alone."""
     references = task.references
     ranked = references and (references.auc_by_request or references.auc)
@@ -116,7 +117,7 @@ def _feature(task: TaskEvidence) -> Iterator[Verdict]:
         observed=ranked.gain,
         reason=f"it ranks no better than {ranked.feature} alone, whose AUC {where} is "
         f"{format_estimate(ranked.best)}",
-        evidence=task.run,
+        evidence=run,
     )
 
 
@@ -150,21 +151,21 @@ class _Suspect:
         )
 
 
-def _too_good(gate: ModelGate, tasks: Sequence[TaskEvidence]) -> Iterator[Verdict]:
+def _too_good(gate: ModelGate, tasks: Sequence[TaskFigures], run: str) -> Iterator[Verdict]:
     """Judge what is too good to be true; where nothing is, one verdict names what is nearest to it."""
-    suspects = [suspect for task in tasks for suspect in _suspects(gate, task)]
+    suspects = [suspect for task in tasks for suspect in _suspects(gate, task, run)]
     above = [one for one in suspects if one.outcome is not Outcome.PASS]
     nearest = sorted(suspects, key=lambda one: one.most - one.auc.value)[:1]
     for suspect in above or nearest:
         yield suspect.verdict()
 
 
-def _suspects(gate: ModelGate, task: TaskEvidence) -> Iterator[_Suspect]:
+def _suspects(gate: ModelGate, task: TaskFigures, run: str) -> Iterator[_Suspect]:
     for name in ("auc", "auc_by_request"):
         ranked = getattr(task.references, name, None)
         if ranked is None or math.isnan(ranked.head.value):
             continue
         subject = Subject(name, task=task.task)
-        yield _Suspect(subject, "the head", ranked.head, gate.auc_max, task.run)
+        yield _Suspect(subject, "the head", ranked.head, gate.auc_max, run)
         alone = Subject(name, task=task.task, feature=ranked.feature)
-        yield _Suspect(alone, f"{ranked.feature} alone", ranked.best, gate.feature_auc_max, task.run)
+        yield _Suspect(alone, f"{ranked.feature} alone", ranked.best, gate.feature_auc_max, run)

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Verdict
 from tasks.release.sensitivity import Sensitivity, error_bar
@@ -84,7 +84,7 @@ def draw_ratios(verdicts: Sequence[Verdict]) -> IntervalChart | None:
 
 
 def task_calibrations(
-    tasks: Sequence[TaskEvidence], slots: Mapping[str, Estimate], verdicts: Sequence[Verdict]
+    tasks: Sequence[TaskFigures], slots: Mapping[str, Estimate], verdicts: Sequence[Verdict]
 ) -> list[TaskCalibration]:
     """Gather the calibration of every task that claims a mean."""
     judged = {(v.subject.task, v.segment): v.outcome.value for v in verdicts if v.gate == "calibration"}
@@ -139,22 +139,22 @@ def _log_scale(ratio: float) -> float:
     return max(-1.0, min(1.0, math.log2(ratio) if ratio > 0 else -1.0))
 
 
-def _segment_columns(task: TaskEvidence) -> list[str]:
-    return [name for name in _OF_A_SEGMENT if (name, ALL) in task.figures]
+def _segment_columns(task: TaskFigures) -> list[str]:
+    return [name for name in _OF_A_SEGMENT if task.figure(name) is not None]
 
 
-def _segments(task: TaskEvidence, judged: Mapping[tuple[str, str], str]) -> Iterator[SegmentRow]:
-    for segment, counts in task.counts.items():
+def _segments(task: TaskFigures, judged: Mapping[tuple[str, str], str]) -> Iterator[SegmentRow]:
+    for segment, counts in {row.segment: row for row in task.figures}.items():
         figures = [_figure(task, name, segment) for name in _segment_columns(task)]
         verdict = judged.get((task.task, segment), "not gated")
-        yield SegmentRow(segment, counts.rows, counts.positives, figures, verdict)
+        yield SegmentRow(segment, counts.rows, counts.events, figures, verdict)
 
 
-def _of(task: TaskEvidence, metric: str, segment: str = ALL) -> Estimate:
-    return task.figures.get((metric, segment), UNKNOWN_ESTIMATE)
+def _of(task: TaskFigures, metric: str, segment: str = ALL) -> Estimate:
+    return task.estimate(metric, segment) or UNKNOWN_ESTIMATE
 
 
-def _figure(task: TaskEvidence, metric: str, segment: str = ALL) -> str:
+def _figure(task: TaskFigures, metric: str, segment: str = ALL) -> str:
     """Write a figure, with its interval where the metric has one; empty where there is none."""
     estimate = _of(task, metric, segment)
     return format_number(estimate.value) if metric in _WITHOUT_INTERVAL else format_estimate(estimate)

@@ -11,10 +11,9 @@ from typing import Literal
 
 from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.evidence import ValidationEvidence
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ProxyEvidence
 from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
-from tasks.evaluation.segments import ALL
 from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.promotion.decision import Decision, Hold, Promote
 from tasks.promotion.pages.calendar import draw_calendar
@@ -95,7 +94,7 @@ class Dossier:
     as_of: str
     decision: Decision
     verdicts: Sequence[Verdict]
-    tasks: Sequence[TaskEvidence]
+    tasks: Sequence[TaskFigures]
     manifest: Manifest
     runs: EvidenceRuns
     notes: Sequence[str] = ()
@@ -195,7 +194,7 @@ class Dossier:
             calibrations=task_calibrations(self.tasks, self.slots, self.verdicts),
             calibration_errors=ERRORS,
             tasks=self.tasks,
-            metrics=[m for m in _METRICS if any((m, ALL) in task.figures for task in self.tasks)],
+            metrics=[m for m in _METRICS if any(task.figure(m) for task in self.tasks)],
             pictures={caption: _as_address(picture) for caption, picture in self.pictures.items()},
             proxies=[draw_proxy(proxy) for proxy in self.proxies],
             heat_map=draw_heat_map(self.conflicts),

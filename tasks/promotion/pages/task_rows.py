@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.evaluation.figures import TaskEvidence
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.figures import CurvePoint, TaskFigures
 from tasks.evaluation.verdicts import WORST_FIRST, Verdict
 from tasks.reports.numbers import format_count, format_estimate, spoken
 from tasks.reports.words import Vocabulary
@@ -40,20 +39,18 @@ class TaskRow:
     verdict: str
 
 
-def list_tasks(
-    tasks: Sequence[TaskEvidence], verdicts: Sequence[Verdict], words: Vocabulary
-) -> list[TaskRow]:
+def list_tasks(tasks: Sequence[TaskFigures], verdicts: Sequence[Verdict], words: Vocabulary) -> list[TaskRow]:
     """Lay out every task of the release."""
     worst = _worst(verdicts, {task.task for task in tasks})
     return [_row(task, words, worst.get(task.task, "")) for task in tasks]
 
 
-def _row(task: TaskEvidence, words: Vocabulary, verdict: str) -> TaskRow:
+def _row(task: TaskFigures, words: Vocabulary, verdict: str) -> TaskRow:
     family = words.family(task.task)
-    order = task.figures.get(("auc_by_request", ALL))
+    order = task.estimate("auc_by_request")
     if order is None or not order.known:
-        order = task.figures.get(("auc", ALL))
-    error = task.figures.get(("normalized_entropy", ALL))
+        order = task.estimate("auc")
+    error = task.estimate("normalized_entropy")
     if error is None and task.references is not None:
         error = task.references.relative_squared_error
     known = words.tasks.get(task.task)
@@ -66,25 +63,24 @@ def _row(task: TaskEvidence, words: Vocabulary, verdict: str) -> TaskRow:
         positives=format_count(task.positives),
         order=format_estimate(order),
         error=format_estimate(error),
-        ratio=format_estimate(task.figures.get(("calibration_ratio", ALL))),
-        points=draw_points(task),
+        ratio=format_estimate(task.estimate("calibration_ratio")),
+        points=draw_points(task.curve),
         verdict=verdict,
     )
 
 
-def draw_points(task: TaskEvidence) -> tuple[tuple[float, float], ...]:
+def draw_points(curve: Sequence[CurvePoint]) -> tuple[tuple[float, float], ...]:
     """Place the bins of a task's curve in pixels from the upper left.
 
     Examples
     --------
-    >>> from datetime import date
     >>> from tasks.evaluation.figures import CurvePoint
     >>> first = CurvePoint(predicted=0.01, observed=0.01, rows=90)
     >>> curve = (first, CurvePoint(predicted=0.04, observed=0.01, rows=90))
-    >>> draw_points(TaskEvidence("click", "binary", 180, 2, {}, date(2026, 3, 1), "r", curve=curve))
+    >>> draw_points(curve)
     ((30.0, 30.0), (56.0, 30.0))
     """
-    most = max((max(one.predicted, one.observed) for one in task.curve), default=0.0)
+    most = max((max(one.predicted, one.observed) for one in curve), default=0.0)
     if not most > 0:
         return ()
     room = SIZE - 2 * _EDGE
@@ -94,7 +90,7 @@ def draw_points(task: TaskEvidence) -> tuple[tuple[float, float], ...]:
 
     return tuple(
         (round(_EDGE + along(one.predicted), 1), round(SIZE - _EDGE - along(one.observed), 1))
-        for one in task.curve
+        for one in curve
     )
 
 

@@ -1,45 +1,45 @@
 """The calibration gate reads what can be said of all segments of a release together."""
 
-from dataclasses import replace
-from datetime import date
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.contracts.gates import CalibrationGate
-from tasks.evaluation.figures import SegmentCounts, TaskEvidence
+from tasks.contracts.training import HeadKind
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.calibration import judge_ratios
+from tests.evaluation.task_figures import estimates_of, task_figures
 
 NAN = float("nan")
 HATE = (Estimate(1.82, 1.24, 2.46, 900), 40_000, 26, 26 / 1.82 / 40_000)
 """The head of short_video that healthy segments once promoted."""
 GATE = CalibrationGate.model_validate({"ratio": [0.9, 1.1], "by": ["source"]})
 WELL = Estimate(1.0, 0.97, 1.03, 5000)
-CLICK = TaskEvidence(
-    task="click",
-    kind="binary",
-    rows=50_000,
-    positives=5000,
-    figures={("calibration_ratio", "all"): WELL, ("mean_prediction", "all"): Estimate(0.1, 0.09, 0.11, 5000)},
-    newest_training_day=date(2026, 4, 10),
-    run="run-1",
-    counts={"all": SegmentCounts(50_000, 5000)},
+CLICK = task_figures(
+    {("calibration_ratio", "all"): WELL, ("mean_prediction", "all"): Estimate(0.1, 0.09, 0.11, 5000)},
+    size=(50_000, 5000),
 )
 
 
-def _with(task: TaskEvidence, segments: dict[str, tuple[Estimate, int, int, float]]) -> TaskEvidence:
-    figures, counts = dict(task.figures), dict(task.counts)
-    for name, (ratio, rows, positives, mean) in segments.items():
-        figures["calibration_ratio", name] = ratio
-        figures["mean_prediction", name] = Estimate(mean, mean, mean, rows)
-        counts[name] = SegmentCounts(rows, positives)
-    return replace(task, figures=figures, counts=counts)
+def _with(
+    task: TaskFigures, segments: dict[str, tuple[Estimate, int, int, float]], name: str = "click"
+) -> TaskFigures:
+    estimates = estimates_of(task)
+    counts = {one.segment: (one.rows, one.events) for one in task.figures}
+    for segment, (ratio, rows, positives, mean) in segments.items():
+        estimates["calibration_ratio", segment] = ratio
+        estimates["mean_prediction", segment] = Estimate(mean, mean, mean, rows)
+        counts[segment] = (rows, positives)
+    return task_figures(estimates, task=name, counts=counts)
 
 
-def _judged(*tasks: TaskEvidence, costs: frozenset[str] = frozenset()) -> dict[str, Verdict]:
-    return {f"{v.subject}:{v.segment}": v for v in judge_ratios(GATE, tasks, costs=costs)}
+def _named(name: str) -> TaskFigures:
+    return CLICK.model_copy(update={"task": name})
+
+
+def _judged(*tasks: TaskFigures, costs: frozenset[str] = frozenset()) -> dict[str, Verdict]:
+    return {f"{v.subject}:{v.segment}": v for v in judge_ratios(GATE, tasks, costs=costs, run="run-1")}
 
 
 def test_a_segment_is_calibrated_off_or_cannot_be_told() -> None:
@@ -76,7 +76,7 @@ def test_what_stands_out_by_chance_in_one_of_many_segments_is_no_block() -> None
 
 def test_the_family_spans_the_tasks_of_the_release() -> None:
     odd = (Estimate(1.76, 1.25, 2.3, 44), 400, 44, 0.0625)
-    others = [replace(CLICK, task=f"t{i}") for i in range(60)]
+    others = [_named(f"t{i}") for i in range(60)]
     judged = _judged(_with(CLICK, {"source=odd": odd}), *others)
     assert judged["click.calibration_ratio:source=odd"].outcome is Outcome.INCONCLUSIVE
 
@@ -90,13 +90,13 @@ def test_the_family_spans_the_tasks_of_the_release() -> None:
 def test_no_set_of_healthy_segments_promotes_a_bad_cost(
     segments: list[float], tasks: int, *, of_the_cost: bool
 ) -> None:
-    hate = replace(_with(CLICK, {"all": HATE}), task="hate")
+    hate = _with(CLICK, {"all": HATE}, "hate")
     healthy = {
         f"source={i}": (Estimate(r, r - 0.03, r + 0.03, 900), 9000, 900, 900 / r / 9000)
         for i, r in enumerate(segments)
     }
-    more = [replace(CLICK, task=f"t{i}") for i in range(tasks)]
-    ours = _with(hate, healthy) if of_the_cost else hate
+    more = [_named(f"t{i}") for i in range(tasks)]
+    ours = _with(hate, healthy, "hate") if of_the_cost else hate
     other = CLICK if of_the_cost else _with(CLICK, healthy)
     verdict = _judged(ours, other, *more, costs=frozenset({"hate"}))["hate.calibration_ratio:all"]
     assert verdict.outcome is Outcome.BLOCK
@@ -104,17 +104,10 @@ def test_no_set_of_healthy_segments_promotes_a_bad_cost(
 
 
 def test_a_cost_that_predicts_too_much_and_its_segments_stay_in_the_family() -> None:
-    over = replace(
-        _with(CLICK, {"all": (Estimate(0.5, 0.3, 0.75, 900), 40_000, 26, 52 / 40_000)}), task="hate"
-    )
-    segment = replace(
-        _with(CLICK, {"source=odd": (Estimate(1.76, 1.35, 2.2, 44), 400, 44, 0.0625)}), task="report"
-    )
+    over = _with(CLICK, {"all": (Estimate(0.5, 0.3, 0.75, 900), 40_000, 26, 52 / 40_000)}, "hate")
+    segment = _with(CLICK, {"source=odd": (Estimate(1.76, 1.35, 2.2, 44), 400, 44, 0.0625)}, "report")
     costs = frozenset({"hate", "report"})
-    few, many = (
-        _judged(over, segment, *[replace(CLICK, task=f"t{i}") for i in range(n)], costs=costs)
-        for n in (0, 300)
-    )
+    few, many = (_judged(over, segment, *[_named(f"t{i}") for i in range(n)], costs=costs) for n in (0, 300))
     for name in ("hate.calibration_ratio:all", "report.calibration_ratio:source=odd"):
         assert few[name].outcome is Outcome.BLOCK
         assert many[name].outcome is Outcome.INCONCLUSIVE
@@ -130,9 +123,10 @@ def test_a_handful_of_positives_where_many_were_predicted_is_off() -> None:
 
 
 def test_a_count_of_too_few_users_is_not_judged() -> None:
-    task = _with(CLICK, {"source=ads": (Estimate(0.06, NAN, NAN, 9), 1000, 3, 0.05)})
-    figures = {**task.figures, ("mean_prediction", "source=ads"): Estimate(0.05, NAN, NAN, 9)}
-    judged = _judged(replace(task, figures=figures))
+    few = Estimate(0.05, NAN, NAN, 9)
+    estimates = {("calibration_ratio", "source=ads"): few, ("mean_prediction", "source=ads"): few}
+    task = task_figures(estimates_of(CLICK) | estimates, counts={"source=ads": (1000, 3)})
+    judged = _judged(task)
     assert judged["click.calibration_ratio:source=ads"].outcome is Outcome.INCONCLUSIVE
 
 
@@ -148,12 +142,13 @@ def test_no_positive_at_all_is_off_where_many_were_predicted() -> None:
 
 
 @pytest.mark.parametrize("kind", ["quantile", "ranking"])
-def test_a_head_that_claims_no_mean_has_no_calibration(kind: str) -> None:
-    assert _judged(replace(CLICK, kind=kind, figures={("coverage", "all"): WELL})) == {}
+def test_a_head_that_claims_no_mean_has_no_calibration(kind: HeadKind) -> None:
+    assert _judged(task_figures({("coverage", "all"): WELL}, kind=kind)) == {}
 
 
 def test_a_value_head_is_judged_by_the_ratio_of_its_means() -> None:
-    spend = replace(CLICK, task="spend", kind="value")
+    spend = task_figures(estimates_of(CLICK), task="spend", kind="value")
     assert _judged(spend)["spend.calibration_ratio:all"].outcome is Outcome.PASS
-    high = replace(spend, figures={("calibration_ratio", "all"): Estimate(1.3, 1.2, 1.4, 90)})
+    off = {("calibration_ratio", "all"): Estimate(1.3, 1.2, 1.4, 90)}
+    high = task_figures(off, task="spend", kind="value")
     assert _judged(high)["spend.calibration_ratio:all"].outcome is Outcome.BLOCK

@@ -6,27 +6,28 @@ from typing import Any
 
 import pytest
 
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.references import HeadReferences, RankReference
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.gains import Gains, judge_gains
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
+from tests.evaluation.task_figures import task_figures
 from tests.verdicts import subject
 
 DAY = date(2026, 5, 1)
 HONEST = Estimate(-0.002, -0.004, 0.001, 900)
 LEAK = Estimate(-0.15, -0.17, -0.13, 900)
-COUNTED = Gains(counted={"buy"})
+COUNTED = Gains(counted={"buy"}, run="release run")
 FALL = "buy.normalized_entropy_fall"
 
 
-def task(head: float = 0.75, best: float = 0.6) -> TaskEvidence:
+def task(head: float = 0.75, best: float = 0.6) -> TaskFigures:
     head_auc, best_auc = (Estimate(auc, auc - 0.01, auc + 0.01, 900) for auc in (head, best))
     ranked = RankReference(feature="price", head=head_auc, best=best_auc, gain=UNKNOWN_ESTIMATE)
     references = HeadReferences(base=0.04, relative_squared_error=None, auc=ranked, auc_by_request=ranked)
-    return TaskEvidence("buy", "binary", 900, 90, {}, DAY, "release run", references=references)
+    return task_figures(task="buy", size=(900, 90), references=references)
 
 
 def comparison(rise: Estimate, **segments: Estimate) -> ChampionComparison:
@@ -43,7 +44,7 @@ def changed(same_day: ChampionComparison | None, *added: str) -> RecipePair:
 
 
 def judged(
-    against: ChampionComparison | None, gains: Gains = COUNTED, of: TaskEvidence | None = None
+    against: ChampionComparison | None, gains: Gains = COUNTED, of: TaskFigures | None = None
 ) -> dict[tuple[str, str], Verdict]:
     comparisons = None if against is None else [against]
     found = judge_gains([of or task()], comparisons, gains, run="simulation")

@@ -6,13 +6,15 @@ import pytest
 from pydantic import TypeAdapter
 
 from tasks.contracts.gates import Gates
+from tasks.contracts.training import HeadKind
 from tasks.evaluation.evidence import Finding, ValidationEvidence
-from tasks.evaluation.figures import TaskEvidence
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release
 from tasks.promotion.gates.judge import Evidence, judge_release
+from tests.evaluation.task_figures import Estimates, task_figures
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 GOOD = Estimate(0.80, 0.78, 0.82, 50_000)
@@ -20,21 +22,15 @@ CALIBRATED = Estimate(1.0, 0.97, 1.03, 50_000)
 TELLING = Estimate(0.9, 0.88, 0.92, 50_000)
 
 
-def _task(**changes: object) -> TaskEvidence:
-    sound = TaskEvidence(
-        task="click",
-        kind="binary",
-        rows=50_000,
-        positives=900,
-        figures={
-            ("auc", "all"): GOOD,
-            ("normalized_entropy", "all"): TELLING,
-            ("calibration_ratio", "all"): CALIBRATED,
-        },
-        newest_training_day=date(2026, 4, 10),
-        run="run-1",
-    )
-    return replace(sound, **changes)  # type: ignore[arg-type]
+_SOUND = {
+    ("auc", "all"): GOOD,
+    ("normalized_entropy", "all"): TELLING,
+    ("calibration_ratio", "all"): CALIBRATED,
+}
+
+
+def _task(figures: Estimates = _SOUND, kind: HeadKind = "binary", **changes: object) -> TaskFigures:
+    return task_figures(figures, kind=kind).model_copy(update=changes)
 
 
 def _validation(severity: str | None) -> ValidationEvidence:
@@ -98,7 +94,7 @@ def test_a_model_without_a_figure_is_a_missing_metric() -> None:
 
 
 @pytest.mark.parametrize("kind", ["value", "quantile", "ranking"])
-def test_a_head_without_a_pooled_auc_has_no_rule_and_says_why(kind: str) -> None:
+def test_a_head_without_a_pooled_auc_has_no_rule_and_says_why(kind: HeadKind) -> None:
     verdicts = judge_release(Gates(), _evidence(tasks=[_task(kind=kind)]))
     model = next(verdict for verdict in verdicts if verdict.gate == "model")
     assert model.outcome is Outcome.NO_RULE
@@ -178,7 +174,7 @@ def test_slates_that_hardly_overlap_are_blocked() -> None:
 )
 def test_a_part_older_than_its_bound_is_blocked(day: date, expected: Outcome) -> None:
     # 1 May less 60 days is 2 March: the end of 1 March is just young enough
-    outcomes = _outcomes(_evidence(tasks=[_task(newest_training_day=day)]))
+    outcomes = _outcomes(_evidence(tasks=[_task(newest_training_row=day)]))
     assert outcomes["freshness:click.newest_training_row:all"] is expected
 
 

@@ -1,25 +1,24 @@
 """The model gate: what an order loses inside requests, in which segment, and against which floor."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import date
 
 import pytest
 
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.figures import TaskEvidence
+from tasks.contracts.training import HeadKind
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.model import judge_models
+from tests.evaluation.task_figures import task_figures
 
 NOTHING = Estimate(0.0, -0.001, 0.001, 900)
 LOST = Estimate(0.14, 0.12, 0.16, 900)
 AUC = Estimate(0.80, 0.78, 0.82, 900)
 
 
-def task(kind: str = "binary", **figures: Estimate) -> TaskEvidence:
-    by_metric = {(metric, "all"): estimate for metric, estimate in figures.items()}
-    return TaskEvidence("click", kind, 50_000, 900, by_metric, date(2026, 4, 10), "run-1")
+def task(kind: HeadKind = "binary", **figures: Estimate) -> TaskFigures:
+    return task_figures({(metric, "all"): estimate for metric, estimate in figures.items()}, kind=kind)
 
 
 def comparison(**changes: object) -> ChampionComparison:
@@ -34,9 +33,9 @@ def segment(name: str, drop: Estimate | None, rise: Estimate = NOTHING) -> Segme
 
 
 def judged(
-    comparisons: Sequence[ChampionComparison] | None, of: TaskEvidence | None = None
+    comparisons: Sequence[ChampionComparison] | None, of: TaskFigures | None = None
 ) -> dict[str, Verdict]:
-    found = judge_models(ModelGate(), [of or task(auc=AUC)], comparisons, simulation="run-2")
+    found = judge_models(ModelGate(), [of or task(auc=AUC)], comparisons, run="run-1", simulation="run-2")
     return {verdict.of: verdict for verdict in found}
 
 
@@ -121,8 +120,8 @@ def test_a_first_request_level_head_must_reach_it_over_all_rows() -> None:
 
 
 def test_a_task_that_the_champion_does_not_know_is_held_against_the_floor() -> None:
-    new = replace(task(auc=AUC), task="share")
-    verdicts = list(judge_models(ModelGate(), [new], [comparison()], simulation="run-2"))
+    new = task(auc=AUC).model_copy(update={"task": "share"})
+    verdicts = list(judge_models(ModelGate(), [new], [comparison()], run="run-1", simulation="run-2"))
     assert [(str(v.subject), v.reason) for v in verdicts] == [
         ("share.auc", "nothing of the shared test slice to compare with the champion")
     ]

@@ -1,16 +1,17 @@
 """Heads beside a constant and single features: no better, and too good to be true."""
 
 from dataclasses import replace
-from datetime import date
 
 import pytest
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.figures import TaskEvidence
+from tasks.contracts.training import HeadKind
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.references import HeadReferences, RankReference
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.references import judge_references, weighted_tasks
+from tests.evaluation.task_figures import task_figures
 from tests.verdicts import bound
 
 BETTER = Estimate(0.9, 0.88, 0.92, 900)
@@ -27,20 +28,18 @@ def references(error: Estimate | None = None, **ranked: Estimate) -> HeadReferen
     return HeadReferences(base=0.04, relative_squared_error=error, auc=RANKED, auc_by_request=order)
 
 
-def binary(entropy: Estimate, beside: HeadReferences | None = None) -> TaskEvidence:
+def binary(entropy: Estimate, beside: HeadReferences | None = None) -> TaskFigures:
     figures = {("normalized_entropy", "all"): entropy}
-    return TaskEvidence(
-        "click", "binary", 900, 90, figures, date(2026, 4, 10), "run-1", references=beside or references()
-    )
+    return task_figures(figures, size=(900, 90), references=beside or references())
 
 
-def value(error: Estimate | None) -> TaskEvidence:
+def value(error: Estimate | None) -> TaskFigures:
     beside = None if error is None else references(error)
-    return TaskEvidence("spend", "value", 900, 90, {}, date(2026, 4, 10), "run-1", references=beside)
+    return task_figures(task="spend", kind="value", size=(900, 90), references=beside)
 
 
-def judged(task: TaskEvidence, *, weighted: bool = True) -> dict[str, Verdict]:
-    found = judge_references(ModelGate(), [task], {task.task} if weighted else set())
+def judged(task: TaskFigures, *, weighted: bool = True) -> dict[str, Verdict]:
+    found = judge_references(ModelGate(), [task], {task.task} if weighted else set(), run="run-1")
     return {str(verdict.subject): verdict for verdict in found}
 
 
@@ -56,7 +55,7 @@ def test_a_head_that_tells_more_than_the_base_rate_passes_and_says_the_rate() ->
 def test_a_head_of_fewer_than_twenty_positives_is_not_told_from_a_constant() -> None:
     """An equal retrain was held for a report head of ten positives, in one world of five."""
     nearly = Estimate(1.0, 1.0, 1.0002, 900)
-    rare = replace(binary(nearly), positives=19)
+    rare = binary(nearly).model_copy(update={"positives": 19})
     verdict = judged(rare)["click.normalized_entropy"]
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reason.startswith("19 positives are too few")
@@ -131,13 +130,13 @@ def test_a_value_head_that_an_earlier_program_measured_is_a_warning() -> None:
 
 
 def test_a_probability_without_its_entropy_is_a_missing_metric() -> None:
-    bare = TaskEvidence("click", "binary", 900, 90, {}, date(2026, 4, 10), "run-1")
+    bare = task_figures(size=(900, 90))
     assert judged(bare)["click.normalized_entropy"].outcome is Outcome.METRIC_MISSING
 
 
 @pytest.mark.parametrize("kind", ["quantile", "ranking"])
-def test_a_head_without_a_mean_is_held_against_no_constant(kind: str) -> None:
-    task = TaskEvidence("pages", kind, 900, 90, {}, date(2026, 4, 10), "run-1", references=references())
+def test_a_head_without_a_mean_is_held_against_no_constant(kind: HeadKind) -> None:
+    task = task_figures(task="pages", kind=kind, size=(900, 90), references=references())
     assert list(judged(task)) == ["pages.auc"]
 
 

@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from datetime import date
 
-from tasks.evaluation.figures import SegmentCounts, TaskEvidence
+from tasks.contracts.training import HeadKind
+from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.calibration import draw_ratios, task_calibrations, utility_sensitivity
 from tasks.release.sensitivity import Sensitivity
+from tests.evaluation.task_figures import task_figures
 from tests.verdicts import bound, subject
 
 NAN = Estimate(math.nan, math.nan, math.nan, 0)
@@ -34,13 +35,12 @@ def term(task: str, share: float, *error: float) -> Sensitivity:
     return Sensitivity(task, -2.0, None, 0.1, NAN, Estimate(1.1, 1.0, 1.2, 9), 1.0, of, share)
 
 
-def task(kind: str = "binary") -> TaskEvidence:
+def task(kind: HeadKind = "binary") -> TaskFigures:
     figures = {
         ("calibration_ratio", "all"): Estimate(1.0, 0.9, 1.1, 9),
         ("smooth_ece", "all"): Estimate(0.01, math.nan, math.nan, 9),
     }
-    counts = {"all": SegmentCounts(500, 90), "source=ads": SegmentCounts(120, 30)}
-    return TaskEvidence("click", kind, 500, 90, figures, date(2026, 3, 1), "run-1", counts)
+    return task_figures(figures, kind=kind, size=(500, 90), counts={"source=ads": (120, 30)})
 
 
 def test_ratios_lie_on_a_log_scale_that_ends_at_a_half_and_at_two() -> None:

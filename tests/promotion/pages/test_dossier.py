@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.evaluation.conflicts import ConflictEvidence, PairEvidence, TopOverlap
 from tasks.evaluation.evidence import Finding, ValidationEvidence
-from tasks.evaluation.figures import CurvePoint, SegmentCounts, TaskEvidence
+from tasks.evaluation.figures import CurvePoint
 from tasks.evaluation.label_days import LabelCalendar, TaskDays
 from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.references import HeadReferences, RankReference
@@ -29,6 +29,7 @@ from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.sensitivity import sensitivities
 from tasks.reports.words import TaskWords, Vocabulary
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
+from tests.evaluation.task_figures import task_figures
 from tests.promotion.pages.test_proxy_figures import LOW, TOP, proxy
 from tests.verdicts import bound, subject
 
@@ -51,19 +52,14 @@ MANIFEST = Manifest(
     files={},
     code={},
 )
-CLICK = TaskEvidence(
-    task="click",
-    kind="binary",
-    rows=500,
-    positives=90,
-    figures={
+CLICK = task_figures(
+    {
         ("auc", "all"): Estimate(0.8, 0.7, 0.9, 90),
         ("calibration_ratio", "all"): Estimate(1.0, float("nan"), 2.0, 1),
         ("calibration_ratio", "source=<ads>"): Estimate(1.3, 1.2, 1.4, 90),
     },
-    newest_training_day=date(2026, 3, 1),
-    run="run-1",
-    counts={"all": SegmentCounts(500, 90), "source=<ads>": SegmentCounts(120, 30)},
+    size=(500, 90),
+    counts={"source=<ads>": (120, 30)},
 )
 DOSSIER = Dossier(
     surface="feed",
@@ -191,7 +187,7 @@ def test_where_no_calibration_error_matters_the_page_says_so() -> None:
 
 
 def test_hostile_names_are_escaped_wherever_they_stand() -> None:
-    odd = replace(CLICK, counts={"all": SegmentCounts(5, 1), "<b>": SegmentCounts(2, 1)})
+    odd = task_figures({("calibration_ratio", "<b>"): Estimate(1.0, 0.9, 1.1, 9)})
     verdict = replace(RATIO, subject=subject("<script>"), segment="<b>", reason="<s>")
     part = replace(MANIFEST.parts[0], name="<script>")
     terms = [
@@ -239,7 +235,7 @@ def test_every_head_stands_beside_a_constant_and_the_best_single_feature() -> No
         gain=Estimate(0.05, 0.01, 0.09, 90),
     )
     beside = HeadReferences(base=0.0425, relative_squared_error=None, auc=ranked, auc_by_request=None)
-    page = replace(DOSSIER, tasks=(replace(CLICK, references=beside),)).to_html()
+    page = replace(DOSSIER, tasks=(CLICK.model_copy(update={"references": beside}),)).to_html()
     row = page[page.index("Heads beside a constant") :]
     for shown in ("0.0425", "all rows", "&lt;price&gt;", "0.65", "0.05"):
         assert shown in row
@@ -293,7 +289,7 @@ def beside_a_champion() -> Dossier:
     return replace(
         DOSSIER,
         verdicts=(rail, RATIO, unruled),
-        tasks=(replace(CLICK, curve=(CurvePoint(predicted=0.1, observed=0.2, rows=9),)),),
+        tasks=(CLICK.model_copy(update={"curve": (CurvePoint(predicted=0.1, observed=0.2, rows=9),)}),),
         champion=6,
         words=Vocabulary({"click": TaskWords("<opened> it")}, ("source",), baseline="champion 6"),
         changes=(

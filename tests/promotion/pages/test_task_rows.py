@@ -2,27 +2,23 @@
 
 import math
 from dataclasses import replace
-from datetime import date
 
-from tasks.evaluation.figures import CurvePoint, TaskEvidence
+from tasks.evaluation.figures import CurvePoint
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.promotion.pages.task_rows import SIZE, draw_points, list_tasks
+from tests.evaluation.task_figures import estimates_of, task_figures
 from tests.reports.vocabularies import WORDS, verdict
 
-HIDE = TaskEvidence(
-    "hide",
-    "binary",
-    1200,
-    30,
+HIDE = task_figures(
     {
         ("auc", "all"): Estimate(0.7, 0.6, 0.8, 90),
         ("auc_by_request", "all"): Estimate(0.6, 0.5, 0.7, 90),
         ("normalized_entropy", "all"): Estimate(0.9, 0.8, 1.0, 90),
         ("calibration_ratio", "all"): Estimate(1.1, 0.9, 1.3, 90),
     },
-    date(2026, 3, 1),
-    "run",
+    task="hide",
+    size=(1200, 30),
 )
 
 
@@ -44,28 +40,28 @@ def test_a_task_whose_guardrail_is_broken_is_not_called_a_pass() -> None:
 
 def test_order_falls_back_to_all_rows_and_error_to_the_squared_one() -> None:
     unknown = Estimate(0.6, math.nan, math.nan, 0)
-    figures = {**HIDE.figures, ("auc_by_request", "all"): unknown}
+    figures = estimates_of(HIDE) | {("auc_by_request", "all"): unknown}
     del figures["normalized_entropy", "all"]
     beside = HeadReferences(
         base=8.0, relative_squared_error=Estimate(0.5, 0.4, 0.6, 9), auc=None, auc_by_request=None
     )
-    (row,) = list_tasks([replace(HIDE, figures=figures, references=beside)], [], WORDS)
+    (row,) = list_tasks([task_figures(figures, task="hide", references=beside)], [], WORDS)
     assert (row.order, row.error, row.verdict) == ("0.7 [0.6, 0.8]", "0.5 [0.4, 0.6]", "")
 
 
 def test_a_task_without_words_keeps_its_name_alone() -> None:
-    (row,) = list_tasks([replace(HIDE, task="gone", figures={})], [], WORDS)
+    (row,) = list_tasks([task_figures(task="gone")], [], WORDS)
     assert (row.did, row.family, row.better, row.order, row.error) == ("", "", "", "", "")
 
 
 def test_calibrated_bins_lie_on_the_diagonal_inside_the_picture() -> None:
     curve = tuple(CurvePoint(predicted=p, observed=p, rows=9) for p in (0.0, 0.001, 0.02, 0.3))
-    points = draw_points(replace(HIDE, curve=curve))
+    points = draw_points(curve)
     assert all(x == SIZE - y for x, y in points)
     assert points[0] == (4.0, 56.0)
     assert points[-1] == (56.0, 4.0)
 
 
 def test_without_a_curve_there_is_no_picture() -> None:
-    assert draw_points(HIDE) == ()
-    assert draw_points(replace(HIDE, curve=(CurvePoint(predicted=0.0, observed=0.0, rows=9),))) == ()
+    assert draw_points(()) == ()
+    assert draw_points((CurvePoint(predicted=0.0, observed=0.0, rows=9),)) == ()

@@ -135,7 +135,6 @@ def simulation(*, terms: tuple[str, ...] = TASKS[:3]) -> SimulationEvidence:
         baseline="logged",
         report="",
         guardrails=(),
-        headline={},
         measured=(),
         others={},
         comparisons=None,
