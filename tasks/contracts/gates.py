@@ -155,13 +155,12 @@ class Rules(Gates):
     """All of ``surface.yaml`` that a promotion is judged by: gates, base rates, and who has to agree.
 
     ``base_rates``: by task the rates outside which its labels fail validation. ``reviewers``: by role who may
-    approve. None where an earlier program wrote the rules down and kept the gates alone.
-    ``approvals_on_command_line``: as in `Promotion`. ``override``, ``canary`` and ``shown_is_all``: as in
-    `SurfaceSpec`.
+    approve. ``approvals_on_command_line``: as in `Promotion`. ``override``, ``canary`` and ``shown_is_all``:
+    as in `SurfaceSpec`.
     """
 
-    base_rates: dict[Identifier, Range] | None = None
-    reviewers: dict[Identifier, Annotated[tuple[str, ...], AsTuple]] | None = None
+    base_rates: dict[Identifier, Range] = Field(default_factory=dict)
+    reviewers: dict[Identifier, Annotated[tuple[str, ...], AsTuple]] = Field(default_factory=dict)
     approvals_on_command_line: ApprovalsOnCommandLine = False
     override: OverrideRule | None = None
     canary: Canary | None = None

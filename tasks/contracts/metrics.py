@@ -183,7 +183,7 @@ def named_metrics(utility: UtilitySpec) -> Iterator[tuple[str, str]]:
 
 
 def read_metric(name: str) -> Metric:
-    """Read a metric's name where no surface is at hand, as in what an earlier program wrote.
+    """Read a metric's name where no surface is at hand.
 
     Examples
     --------

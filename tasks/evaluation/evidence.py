@@ -50,7 +50,7 @@ class Finding:
 class ValidationEvidence(Document):
     """What the suites say of a label snapshot; ``severity`` is the worst that failed.
 
-    ``calendar``: the labels by day; None where an earlier program validated.
+    ``calendar``: the labels by day.
     """
 
     document: Literal["validation"] = "validation"

@@ -64,7 +64,7 @@ class ReleaseEvidence(Document):
     ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated;
     ``unjudged``: why its joint could not be measured. ``judges`` stood in for factors that knew something of
     the days that a joint is measured on. ``inputs``: what each head reads. ``rules`` are the gates, base
-    rates and reviewers of when it was made, None where an earlier program made it.
+    rates and reviewers of when it was made.
     """
 
     document: Literal["release"] = "release"
@@ -83,7 +83,7 @@ class ReleaseEvidence(Document):
     unjudged: dict[str, str] = Field(default_factory=dict)
     inputs: tuple[HeadInputs, ...] = ()
     description: str
-    rules: dict[str, Any] | None = Field(default=None, repr=False)
+    rules: dict[str, Any] = Field(repr=False)
 
     def metrics(self) -> dict[str, dict[str, Any]]:
         """Return the headline of each task, as people are shown it."""
@@ -150,7 +150,7 @@ class GateEvidence(Document):
     calibration_in_slots: dict[str, Estimate]
     sensitivity: tuple[TermEvidence, ...]
     manifest: dict[str, JsonValue] = Field(repr=False)
-    rules: dict[str, Any] | None = Field(default=None, repr=False)
+    rules: dict[str, Any] = Field(repr=False)
     judged_as_of: str | None = None
     loosened: tuple[str, ...] = ()
     timings: tuple[Verdict, ...] = ()

@@ -67,7 +67,7 @@ class ChampionComparison(Section):
     """What a task loses against the champion on the same rows.
 
     ``auc_drop`` is that of the pooled AUC. ``auc_by_request_drop`` is None of a request-level task, whose
-    rows are one a request, and of what an earlier program compared, which knew no segments either.
+    rows are one a request.
     A value or a quantile has an error of its own and no order of outcomes, a ranking head the order alone.
     """
 
@@ -268,8 +268,7 @@ class ScoringTimes(Document):
 class ShadowEvidence(Document):
     """Challenger and champion on the newest day's traffic; nothing is compared for a first release.
 
-    ``examples``: the requests that differ most; none where an earlier program shadowed.
-    ``packed`` and ``failures`` are None of what an earlier program shadowed. ``leaks``: of the challenger.
+    ``examples``: the requests that differ most. ``leaks``: of the challenger.
     ``inputs``: what its heads read on that day, compared with what they learned from.
     ``filled``, ``filled_by_champion``: slots on the day's candidates.
     """
@@ -283,9 +282,9 @@ class ShadowEvidence(Document):
     comparison: ShadowComparison | None
     reproduced: Reproduction | None
     examples: tuple[ShadowExample, ...] = Field(default=(), repr=False)
-    packed: PackedScores | None = None
-    failures: ScoringFailures | None = None
+    packed: PackedScores
+    failures: ScoringFailures
     leaks: tuple[ConstraintLeak, ...] = ()
     inputs: tuple[HeadInputs, ...] = ()
-    filled: FilledSlots | None = None
+    filled: FilledSlots
     filled_by_champion: FilledSlots | None = None

@@ -69,7 +69,7 @@ class Judged:
     verdicts: Sequence[Verdict]
     decision: Decision
     as_of: datetime | str
-    rules: dict[str, object] | None
+    rules: dict[str, object]
     loosened: tuple[str, ...]
 
 

@@ -63,7 +63,7 @@ def read_policies(
     """
     contracts = reader.workspace.contracts
     before = None if champion is None else reader.manifest(champion)
-    users = long_standing_reviewers(Rules.model_validate(released.rules or {}), contracts.surface.rules)
+    users = long_standing_reviewers(Rules.model_validate(released.rules), contracts.surface.rules)
     return PolicyStanding(
         contracts=manifest.contracts,
         in_force=contracts.digests,

@@ -122,11 +122,8 @@ def _gaps(candidates: pd.DataFrame, contributions: pd.DataFrame, off: Floats) ->
     if MULTIPLIED_BY in ranked:
         multiplied = ranked[MULTIPLIED_BY].fillna("").to_numpy()
         order[multiplied[:-1] != multiplied[1:]] = Order.BY_MULTIPLIER
-    if TIER not in ranked:  # a release that an earlier program made
-        order[:] = None
-    else:
-        tier = ranked[TIER].to_numpy(dtype=np.float64, na_value=np.nan)
-        order[np.nan_to_num(tier[:-1]) != np.nan_to_num(tier[1:])] = Order.BY_TIER
+    tier = ranked[TIER].to_numpy(dtype=np.float64, na_value=np.nan)
+    order[np.nan_to_num(tier[:-1]) != np.nan_to_num(tier[1:])] = Order.BY_TIER
     return pd.DataFrame({GAP: gap, GAP_ERROR: error, ORDER: order}, index=ranked.index[:-1])
 
 

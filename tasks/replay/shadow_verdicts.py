@@ -12,7 +12,6 @@
     constraints    candidates in its slots that a hard constraint keeps out                      none
 """
 
-from collections.abc import Iterator
 from typing import Final
 
 from tasks.contracts.gates import ShadowGate
@@ -75,18 +74,10 @@ def judge_shadow(bounds: ShadowGate, comparison: ShadowComparison | None, *, run
     )
 
 
-def judge_failures(bounds: ShadowGate, failures: ScoringFailures | None, *, run: str) -> Verdict:
-    """Judge the share of requests that a challenger leaves without an answer.
-
-    Parameters
-    ----------
-    failures : None where an earlier program shadowed.
-    """
+def judge_failures(bounds: ShadowGate, failures: ScoringFailures, *, run: str) -> Verdict:
+    """Judge the share of requests that a challenger leaves without an answer."""
     most, subject = bounds.error_rate_max, Subject("error_rate")
     threshold = Threshold(high=most, unit="of requests")
-    if failures is None:
-        reason = "an earlier program shadowed it and counted none"
-        return Verdict(GATE, subject, ALL, Outcome.NO_RULE, threshold, None, reason, run)
     share = failures.challenger / failures.requests if failures.requests else 0.0
     before = "" if failures.champion is None else f", {failures.champion:,} under the champion"
     reason = f"{failures.challenger:,} of {failures.requests:,} requests get no answer{before}"
@@ -117,7 +108,7 @@ def judge_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> 
     most, subject = bounds.latency_ratio_max, Subject("scoring_time")
     threshold = Threshold(high=most, unit="times the champion's")
     if times is None:
-        reason = "not timed: no champion beside it, a request without an answer, or an earlier program"
+        reason = "not timed: no champion beside it or a request without an answer"
         return Verdict(LATENCY, subject, ALL, Outcome.NO_RULE, threshold, None, reason, run)
     ours, theirs = times.challenger_ms.value, times.champion_ms.value
     return Verdict(
@@ -137,31 +128,22 @@ def judge_serving(
     bounds: ShadowGate, shadowed: ShadowEvidence, times: ScoringTimes | None, *, run: str
 ) -> tuple[Verdict, ...]:
     """Judge how a release answers: with what may be shown, at all, how fast, and with what was replayed."""
+    filled, before, against = shadowed.filled, shadowed.filled_by_champion, f"champion {shadowed.champion}"
     return (
         *judge_leaks(shadowed.leaks, candidates=shadowed.candidates, where=f"{shadowed.day}", run=run),
         judge_failures(bounds, shadowed.failures, run=run),
-        *_filled(shadowed, run),
+        judge_filled(filled, before, gate=GATE, against=against, run=run),
         judge_times(bounds, times, run=run),
         *judge_parity(shadowed.reproduced, shadowed.packed, run=run),
     )
 
 
-def _filled(shadowed: ShadowEvidence, run: str) -> Iterator[Verdict]:
-    """Yield the verdict on the slots that a challenger fills beside the champion."""
-    if shadowed.filled is not None:
-        against = f"champion {shadowed.champion}"
-        yield judge_filled(shadowed.filled, shadowed.filled_by_champion, gate=GATE, against=against, run=run)
-
-
-def judge_parity(
-    reproduced: Reproduction | None, packed: PackedScores | None = None, *, run: str
-) -> tuple[Verdict, ...]:
+def judge_parity(reproduced: Reproduction | None, packed: PackedScores, *, run: str) -> tuple[Verdict, ...]:
     """Judge whether releases give what they served, and serve what was replayed.
 
     Parameters
     ----------
     reproduced : None where the log does not say what was served, or others served it.
-    packed : None where an earlier program shadowed.
     run : the MLflow run that compared; it refuses what was served otherwise, so here nothing can be.
     """
     return _served(reproduced, run), _packed(packed, run)
@@ -175,11 +157,8 @@ def _served(reproduced: Reproduction | None, run: str) -> Verdict:
     return _apart(Subject("served"), gap, rows, f"{rows:,} logged predictions scored again", run)
 
 
-def _packed(packed: PackedScores | None, run: str) -> Verdict:
+def _packed(packed: PackedScores, run: str) -> Verdict:
     subject = Subject("packed")
-    if packed is None:
-        reason = "an earlier program shadowed it and compared none"
-        return Verdict(PARITY, subject, ALL, Outcome.NO_RULE, _APART, None, reason, run)
     if packed.problem:
         said = f"MLflow does not take the day's candidates: {packed.problem}"
         return Verdict(PARITY, subject, ALL, Outcome.INCONCLUSIVE, _APART, None, said, run, holds=False)

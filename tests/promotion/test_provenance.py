@@ -62,6 +62,7 @@ def _write_dossier(workspace: Workspace, release: int, *gained: tuple[str, str, 
         calibration_in_slots={},
         sensitivity=(),
         manifest={},
+        rules={},
     )
     write_report(workspace, f"dossier-release-{release}.json", json.dumps(evidence.to_json()))
 

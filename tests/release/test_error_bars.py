@@ -151,13 +151,6 @@ def test_under_an_offset_bars_and_gaps_are_those_of_totals_and_other_multipliers
     assert ranked["gap"].iloc[0] == pytest.approx(0.48 - 0.68)
 
 
-def test_a_release_that_tells_no_tiers_gets_bars_and_no_orders() -> None:
-    older = told().drop(columns=["tier", "utility_error", "untold", "gap", "gap_error", "order"])
-    frame = by_item(with_error_bars(older, RATIOS))
-    assert frame["order"].isna().all()
-    assert frame["utility_error"].to_dict() == by_item(told())["utility_error"].to_dict()
-
-
 def test_an_unknown_value_leaves_the_error_bar_unknown() -> None:
     rows = [ROWS[0] | {"margin": None}, *ROWS[1:]]
     one = by_item(told(rows))

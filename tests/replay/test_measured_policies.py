@@ -69,7 +69,7 @@ def test_the_best_gain_on_the_whole_loses_the_luck_of_as_many(workspace: Workspa
     assert found.best.gain_without_luck == pytest.approx(0.05 - 0.8463 * 0.01, abs=1e-5)
 
 
-def test_a_simulation_of_an_earlier_program_counts_as_one_policy(workspace: Workspace) -> None:
+def test_a_simulation_without_tags_counts_as_one_policy(workspace: Workspace) -> None:
     with workspace.store.runs.step(StepKey(workspace.surface, "simulate", "a")) as run:
         pass
     assert count_luck(workspace, run.run_id, {}).policies == 1

@@ -11,7 +11,7 @@
     shown_is_all    true: the impressions count as all candidates
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import inf
 from typing import Final, get_args
 
@@ -63,8 +63,7 @@ def name_loosened(before: Rules, after: Rules) -> tuple[str, ...]:
 def long_standing_reviewers(before: Rules, after: Rules) -> dict[str, tuple[str, ...]]:
     """Return each role's current reviewers who were its reviewers before as well.
 
-    Whoever was named since is part of what is asked, so they may not answer it. Where the reviewers of before
-    are not known, all current ones may.
+    Whoever was named since is part of what is asked, so they may not answer it.
 
     Examples
     --------
@@ -73,10 +72,9 @@ def long_standing_reviewers(before: Rules, after: Rules) -> dict[str, tuple[str,
     >>> long_standing_reviewers(before, after)
     {'safety': ('sam',), 'legal': ()}
     """
-    known: Mapping[str, tuple[str, ...]] | None = before.reviewers
     return {
-        role: tuple(user for user in users if known is None or user in known.get(role, ()))
-        for role, users in (after.reviewers or {}).items()
+        role: tuple(user for user in users if user in before.reviewers.get(role, ()))
+        for role, users in after.reviewers.items()
     }
 
 
@@ -85,11 +83,8 @@ def _tasks_of(gates: Gates) -> set[str]:
 
 
 def _name_reviewers(before: Rules, after: Rules) -> Iterator[str]:
-    if before.reviewers is None:
-        yield "its base rates and reviewers of then are not known, and surface.yaml is another since"
-        return
     standing = long_standing_reviewers(before, after)
-    for role, users in (after.reviewers or {}).items():
+    for role, users in after.reviewers.items():
         for user in sorted({*users} - {*standing[role]}):
             yield f"reviewers.{role} none -> {user}"
 
@@ -97,7 +92,7 @@ def _name_reviewers(before: Rules, after: Rules) -> Iterator[str]:
 def _bounds(rules: Rules, tasks: set[str]) -> Iterator[Bound]:
     for place, looseness, shown in _gates(rules, tasks):
         yield f"gates.{place}", looseness, shown
-    for task, (low, high) in (rules.base_rates or {}).items():
+    for task, (low, high) in rules.base_rates.items():
         yield f"base_rates.{task} from", -low, low
         yield f"base_rates.{task} to", high, high
     allowed = rules.approvals_on_command_line

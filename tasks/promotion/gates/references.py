@@ -27,7 +27,7 @@ from tasks.replay.rates import THIN
 from tasks.reports.numbers import format_estimate, format_number
 
 _SKILL = {"binary": "normalized_entropy", "value": "relative_squared_error"}
-_UNMEASURED = "nothing of its test days was held against the mean: an earlier program, or no day was fresh"
+_UNMEASURED = "nothing of its test days was held against the mean: no day was fresh"
 _LEAST_GAIN: Final = 0.01
 """Gain in normalized entropy, or in squared error, that an interval must exclude before a head is called no
 better than a constant: the loss that a surface lets pass unless it says otherwise."""

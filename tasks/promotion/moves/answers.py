@@ -167,7 +167,7 @@ def require_any_answers(
     """
     rule = workspace.contracts.surface.override
     override = Override(rule.role, support.override, ()) if rule and support.override else None
-    before = Rules.model_validate(_released(workspace, part).rules or {})
+    before = Rules.model_validate(_released(workspace, part).rules)
     case = PromotionRequest(
         part.version, None, "", (), (), (), "",
         loosened=name_loosened(before, workspace.contracts.surface.rules),
@@ -217,7 +217,7 @@ def _told(entries: Sequence[Entry], run: str) -> tuple[Entry, ...]:
 
 def standing_reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str, ...]]:
     """Return each role's current reviewers who reviewed for it when the release was made."""
-    before = _released(workspace, part).rules or {}
+    before = _released(workspace, part).rules
     return long_standing_reviewers(Rules.model_validate(before), workspace.contracts.surface.rules)
 
 

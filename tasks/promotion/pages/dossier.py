@@ -103,7 +103,7 @@ class Dossier:
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     proxies: Sequence[ProxyEvidence] = ()
     conflicts: ConflictEvidence | None = None
-    rules: Mapping[str, object] | None = None
+    rules: Mapping[str, object] = field(default_factory=dict)
     judged_as_of: str | None = None
     loosened: Sequence[str] = ()
     champion: int | None = None
@@ -150,7 +150,7 @@ class Dossier:
             calibration_in_slots=dict(self.slots),
             sensitivity=tuple(term.evidence() for term in self.utility.terms) if self.utility else (),
             manifest=self.manifest.to_json(),
-            rules=None if self.rules is None else dict(self.rules),
+            rules=dict(self.rules),
             loosened=tuple(self.loosened),
             canary_permitted=isinstance(self.decision, Hold) and self.decision.canary_permitted,
             judged_as_of=None if self.judged_as_of == self.as_of else self.judged_as_of,

@@ -1,7 +1,5 @@
 """Heads beside a constant and single features: no better, and too good to be true."""
 
-from dataclasses import replace
-
 import pytest
 
 from tasks.contracts import UtilitySpec
@@ -59,7 +57,9 @@ def test_a_head_of_fewer_than_twenty_positives_is_not_told_from_a_constant() -> 
     verdict = judged(rare)["click.normalized_entropy"]
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reason.startswith("19 positives are too few")
-    assert judged(replace(rare, positives=20))["click.normalized_entropy"].outcome is Outcome.BLOCK
+    assert (
+        judged(rare.model_copy(update={"positives": 20}))["click.normalized_entropy"].outcome is Outcome.BLOCK
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_head_that_ranks_no_better_than_one_feature_is_a_warning_that_names_it
         assert "click.auc_over_best_feature" not in judged(binary(BETTER, references(gain=fine)))
 
 
-def test_a_value_head_that_an_earlier_program_measured_is_a_warning() -> None:
+def test_a_value_head_that_was_held_against_no_mean_is_a_warning() -> None:
     assert judged(value(None))["spend.relative_squared_error"].outcome is Outcome.WARN
 
 

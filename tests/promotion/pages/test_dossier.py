@@ -12,8 +12,11 @@ from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.references import HeadReferences, RankReference
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence
 from tasks.evaluation.replay_evidence import (
+    FilledSlots,
     Measured,
     MovedItem,
+    PackedScores,
+    ScoringFailures,
     ShadowComparison,
     ShadowEvidence,
     ShadowExample,
@@ -340,6 +343,9 @@ def beside_a_champion() -> Dossier:
             ),
             reproduced=None,
             examples=(ShadowExample(request="<r>", replaced=1, slots=slots, moved=moved),),
+            packed=PackedScores(rows=4800, greatest_difference=0.0),
+            failures=ScoringFailures(requests=120, alone=0, challenger=0, champion=0, example=""),
+            filled=FilledSlots(requests=120, empty=0, slots=480),
         ),
         mlflow=MlflowPages("http://mlflow", "3"),
     )
