@@ -10,9 +10,8 @@ imported when it runs. A step takes the request and what the steps before it kep
 release that is to be promoted.
 """
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -21,6 +20,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from tasks.errors import DataError, GateRefused
+from tasks.progress import part
 
 if TYPE_CHECKING:
     from tasks.calibration.step import CalibrateResult
@@ -37,23 +37,20 @@ if TYPE_CHECKING:
     from tasks.training.step import TrainResult
     from tasks.validation.step import ValidateResult
 
-_LOG = logging.getLogger("equipoise")
-
 Results = Mapping[str, Any]
 """What the steps before kept, by their names; of a step by task a list."""
 
 
 @dataclass
-class _Progress:
-    """Logs which step begins, and how many there are."""
+class _Steps:
+    """Counts the steps that began, for the progress that a terminal shows."""
 
-    total: int = 0
+    total: int = 1
     begun: int = 0
 
-    def begin(self, step: str) -> None:
+    def begin(self, *step: str) -> AbstractContextManager[None]:
         self.begun += 1
-        if self.total:
-            _LOG.info("[%d/%d] %s", self.begun, self.total, step)
+        return part(*step, done=self.begun - 1, of=max(self.total, self.begun))
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ class Retrain:
     later_validation: str = ""
     override: str = ""
     reader: "ReleaseReader | None" = None
-    progress: _Progress = field(default_factory=_Progress, repr=False, compare=False)
+    steps: _Steps = field(default_factory=_Steps, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -134,8 +131,7 @@ def _plan(asked: Retrain, _: Results) -> "PlanResult":
     from tasks.training import plan
 
     planned = plan.run(asked.workspace, as_of=asked.as_of, cadence=asked.cadence, tasks=asked.tasks)
-    asked.progress.total = 7 + 2 * len(planned.tasks)
-    asked.progress.begin("plan")
+    asked.steps.total = sum(len(planned.tasks) if step.by_task else 1 for step in RETRAIN)
     plan.require(asked.workspace, planned, as_of=asked.as_of)
     return planned
 
@@ -329,7 +325,8 @@ def retrain(
         The log lacks what the contracts ask of it; or a task cannot be trained and there is no champion whose
         model it could keep; or none can.
     """
-    return _result(_run(RETRAIN, Retrain(workspace, as_of, parent_run, cadence, tasks), {}))
+    steps = _Steps(len(RETRAIN))  # until the plan says how many tasks are trained
+    return _result(_run(RETRAIN, Retrain(workspace, as_of, parent_run, cadence, tasks, steps=steps), {}))
 
 
 def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> RetrainResult:
@@ -344,7 +341,7 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
     from tasks.release.policy_change import champion_parts
 
     champion = champion_parts(workspace)
-    asked = Retrain(workspace, champion.as_of, parent_run, progress=_Progress(total=len(POLICY_CHANGE)))
+    asked = Retrain(workspace, champion.as_of, parent_run, steps=_Steps(len(POLICY_CHANGE)))
     parts = [part.to_json() for part in champion.parts]
     return _result(
         _run(POLICY_CHANGE, asked, {"labels": {"snapshot": champion.snapshot}, "calibrate": parts})
@@ -386,7 +383,8 @@ def recheck(
     with share_log(workspace) as shared:
         day = _recheck_day(shared, release, manifest.as_of, as_of)
         later = _validate_later(shared, day) if day > manifest.as_of else ""
-        asked = Retrain(shared, day, later_validation=later, override=override, reader=reader)
+        steps = _Steps(len(_RECHECK))
+        asked = Retrain(shared, day, later_validation=later, override=override, reader=reader, steps=steps)
         made = {"version": release, "stands": False}
         judged: GateResult = _run(_RECHECK, asked, {"validate": {"run_id": checked.run_id}, "release": made})
         return judged
@@ -438,9 +436,8 @@ def _run(steps: Sequence[PipelineStep], asked: Retrain, known: Results) -> Any:
             continue
         with share_log(asked.workspace) if reads_log else nullcontext(asked.workspace) as workspace:
             for one in group:
-                if one.name != "plan":  # which begins when the number of steps is known
-                    asked.progress.begin(one.name)
-                last = one.function(replace(asked, workspace=workspace), results)
+                with asked.steps.begin(one.name):
+                    last = one.function(replace(asked, workspace=workspace), results)
                 results[one.name] = one.keep(last)
                 if one.name == "validate":
                     last.require_success()
@@ -451,8 +448,8 @@ def _run_task(chain: Sequence[PipelineStep], one: TaskRetrain) -> Any:
     """Run the steps of one task; return what the last step kept."""
     results: dict[str, Any] = {}
     for step in chain:
-        one.retrain.progress.begin(f"{step.name} {one.task}")
-        results[step.name] = step.keep(step.function(one, results))
+        with one.retrain.steps.begin(step.name, one.task):
+            results[step.name] = step.keep(step.function(one, results))
     return results[chain[-1].name]
 
 

@@ -5,8 +5,6 @@ and as whatever table. A step of its own process has to score what another step 
 is scored twice.
 """
 
-import logging
-import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -19,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tasks.progress import listening
+
 Hashes = npt.NDArray[np.uint64]
-_STEP = re.compile(r"\[\d+/\d+\] (?P<step>\w+)")
 
 
 @dataclass
@@ -37,24 +36,19 @@ class StepCost:
         return self.scored / max(1, self.scored - self.again)
 
 
-@dataclass(eq=False)
-class Watch(logging.Handler):
-    """Sums seconds and scored rows by step, as the retrain logs that its steps begin."""
+@dataclass
+class Watch:
+    """Sums seconds and scored rows by step, as the retrain reports that its steps begin."""
 
     costs: dict[str, StepCost] = field(default_factory=lambda: defaultdict(StepCost))
     step: str = "start"
     began: float = field(default_factory=time.process_time)
     seen: dict[tuple[str, str], Hashes] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Listen to all that is logged."""
-        super().__init__(logging.INFO)
-
-    def emit(self, record: logging.LogRecord) -> None:
+    def begin(self, words: tuple[str, ...], _: float) -> None:
         """Begin the next step."""
-        if named := _STEP.match(record.getMessage()):
-            self.end()
-            self.step = named["step"]
+        self.end()
+        self.step = words[0]
 
     def end(self) -> None:
         """Add the seconds since a step began."""
@@ -91,7 +85,7 @@ def hash_rows(features: Any) -> Hashes:
 @contextmanager
 def watched() -> Iterator[Watch]:
     """Watch a retrain in this process."""
-    watch, predict, log = Watch(), lgb.Booster.predict, logging.getLogger("equipoise")
+    watch, predict = Watch(), lgb.Booster.predict
     models: dict[int, tuple[lgb.Booster, str]] = {}
 
     def counted(booster: lgb.Booster, data: Any, *positional: Any, **named: Any) -> Any:
@@ -102,14 +96,10 @@ def watched() -> Iterator[Watch]:
         watch.count(models[id(booster)][1], data)
         return predict(booster, data, *positional, **named)
 
-    level = log.level
-    log.addHandler(watch)
-    log.setLevel(logging.INFO)
     lgb.Booster.predict = counted
     try:
-        yield watch
+        with listening(watch.begin):
+            yield watch
         watch.end()
     finally:
         lgb.Booster.predict = predict
-        log.setLevel(level)
-        log.removeHandler(watch)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.calibration.step import CalibrateResult
     from tasks.pipeline import RetrainResult
     from tasks.stores.workspace import Workspace
-    from tasks.training.plan import Outlook
+    from tasks.training.outlook import Outlook
     from tasks.training.step import TrainResult
     from tasks.validation.step import ValidateResult
 
@@ -53,7 +53,10 @@ def _log(plain: Plain) -> str:
     if plain["first_day"] is None:
         return f"{begins} has no impression before it"
     size = f"{plain['rows']:,} impressions on {plain['days']:,} days"
-    return f"{begins} has {size}, {plain['first_day']} to {plain['last_day']}"
+    known = f"{begins} has {size}, {plain['first_day']} to {plain['last_day']}"
+    if plain["arrived"] == plain["as_of"]:
+        return known
+    return f"{known}. It arrived up to {plain['arrived']}: labels known later stay immature"
 
 
 def _test(plain: Plain) -> str:
@@ -90,9 +93,9 @@ _Snapshot = Annotated[str | None, Option(metavar="V", help="Validated labels (de
 )
 def plan(workspace: "Workspace", as_of: AsOf) -> "Outlook":
     """Say which days each task would be trained and tested on, and what is missing; nothing is trained."""
-    from tasks.training import plan
+    from tasks.training import outlook
 
-    return plan.foresee(workspace, as_of=as_of)
+    return outlook.foresee(workspace, as_of=as_of)
 
 
 @_labels.command(

@@ -35,6 +35,7 @@ from tasks.cli.failures import (
     require_working_folder,
     was_stopped,
 )
+from tasks.cli.progress_line import StderrHandler, progress_line
 from tasks.cli.text import PrintableFormatter, as_json, as_plain, as_printable, as_text
 from tasks.errors import EquipoiseError, UsageError
 from tasks.privacy import withhold_from_others
@@ -131,7 +132,8 @@ def answer(argv: Sequence[str] | None) -> CallResult:
 
 def answer_call(call: Call) -> CallResult:
     """Run a command that was read."""
-    result = call.run()
+    with progress_line(call.command.name, shown=not call.arguments["json"]):
+        result = call.run()
     return CallResult(call, as_plain(result), 0 if call.command.passed(result) else 1)
 
 
@@ -141,9 +143,9 @@ def main(
     """Run one command; return its exit code. What it writes is not for everybody on this machine."""
     open_closed_streams()
     withhold_from_others()
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, force=True)
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(PrintableFormatter("%(message)s"))
+    logs = StderrHandler()
+    logs.setFormatter(PrintableFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[logs], force=True)
     logging.getLogger("equipoise").setLevel(logging.INFO)
     try:
         require_working_folder()

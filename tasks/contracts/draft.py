@@ -9,6 +9,7 @@ Decisions that a person has to make (approvers, weights, acceptable harm) are gu
 """
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -67,12 +68,19 @@ _WORTH: Final = {
     Family.SAFETY: -20.0,
 }
 
-_PLANS: Final = tuple(
-    (window, split)
-    for window in (7, 3, 1)
-    for split in ((28, 7, 7, 7), (14, 7, 7, 7), (7, 7, 7, 7), (7, 3, 3, 3), (3, 2, 2, 2))
+_PLANS: Final = (
+    *(
+        (window, split)
+        for window in (7, 3, 1)
+        for split in ((28, 7, 7, 7), (14, 7, 7, 7), (7, 7, 7, 7), (7, 3, 3, 3), (3, 2, 2, 2))
+    ),
+    (0.25, (2, 1, 1, 1)),
 )
-"""The longest window with train, calibrate, test and least train days; the first that a log is enough for."""
+"""The longest window in days, and train, calibrate, test and least train days.
+
+The first that a log is enough for is taken, else the last. Each window costs whole days: before calibration,
+before the test and before the end of the log.
+"""
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ class TasksDraft:
     left_out: tuple[tuple[str, str], ...]
 
 
-def draft_tasks(events: Sequence[EventSketch], *, window_days: int) -> TasksDraft:
+def draft_tasks(events: Sequence[EventSketch], *, window_days: float) -> TasksDraft:
     """Guess a task for each event that could be an outcome, the most frequent first.
 
     Parameters
@@ -132,15 +140,15 @@ def _why_left_out(event: EventSketch, *, taken: int) -> str:
     return "comes after the most frequent ones" if taken >= _MOST else ""
 
 
-def _draft(event: EventSketch, window_days: int, *, taken: Iterable[str]) -> TaskDraft:
+def _draft(event: EventSketch, window_days: float, *, taken: Iterable[str]) -> TaskDraft:
     lower = event.name.lower()
     meaning = next((m for m in _MEANINGS if m[0].search(lower)), None)
     _, family, window = meaning or (None, Family.ENGAGEMENT, "day")
-    within, suffix = {
-        "short": ("PT30M", "30m"),
-        "day": ("P1D", "1d"),
-        "long": (f"P{window_days}D", f"{window_days}d"),
-    }[window]
+    days = min(1, window_days) if window == "day" else window_days
+    number, unit = (round(days), "D") if days >= 1 else (round(days * 24), "H")
+    within, suffix = f"P{'T' * (unit == 'H')}{number}{unit}", f"{number}{unit.lower()}"
+    if window == "short":
+        within, suffix = "PT30M", "30m"
     stem = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]", "_", lower)).strip("_")[:50]
     name = f"{stem}_{suffix}"
     while name in taken:
@@ -196,12 +204,12 @@ def draft_contracts(surface: str, sketch: LogSketch, *, owner: str) -> dict[str,
     return {f"{name}.yaml": "\n".join(lines) + "\n" for name, lines in texts.items()}
 
 
-def _fit_days(days: int) -> tuple[int, tuple[int, int, int, int]]:
+def _fit_days(days: int) -> tuple[float, tuple[int, int, int, int]]:
     for window, split in _PLANS:
         _, calibrate, test, least = split
-        if least + calibrate + test + 3 * window <= days:
+        if least + calibrate + test + 3 * math.ceil(window) <= days:
             return window, split
-    return _PLANS[2]
+    return _PLANS[-1]
 
 
 def _find_roles(sketch: LogSketch, tasks: Sequence[TaskDraft]) -> _Roles:

@@ -46,6 +46,7 @@ from tasks.logs.rows import IMPRESSIONS, DayRange
 from tasks.logs.session import open_log, refuse_replaced, renew_log
 from tasks.logs.summaries import store_summaries
 from tasks.logs.tables import LogTables
+from tasks.progress import report
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill
 from tasks.stores import delta
@@ -237,7 +238,6 @@ def _write(log: LogTables, profile: LogProfile, path: Location, basis: Basis, co
     if not set(read[IMPRESSIONS]) <= set(summaries.new):
         cut_files(log, summaries, read[IMPRESSIONS], basis.as_of)
     query = compile_days(log, log.contracts.tasks, horizon=basis.horizon, days=days, labels_only=True)
-    _LOG.info("labels: writing %d day(s)", len(covered.write))
     return write_labels(log, query, read, path)
 
 
@@ -275,8 +275,8 @@ def _write_with_duckdb(
     log: LogTables, query: LabelQuery, labels: exp.Query, folder: Location
 ) -> list[DataFile]:
     log.connection.execute(_AS_WRITTEN)
-    for task, creditings in query.creditings.items():
-        _LOG.info("labels: crediting %s", task)
+    for done, (task, creditings) in enumerate(query.creditings.items()):
+        report(task, done=done, of=len(query.creditings) + 1)
         make_credit_tables(log, creditings)
     folder.mkdir(parents=True, exist_ok=True)
     labels = _encode_words(labels, tuple(c.Status), (log.contracts.digests["tasks"],))

@@ -95,12 +95,12 @@ def _choose_form(log: LogTables, crediting: Crediting) -> Form:
     if Form.SCAN not in crediting.forms:
         return Form.JOIN
     if _count_most_frequent(log, crediting) <= FEW_SIGNALS:
-        _LOG.info("labels: %s by join: no key has many signals", crediting.name)
+        _LOG.debug("labels: %s by join: no key has many signals", crediting.name)
         return Form.JOIN
     pairs, windows, signals = _count_pairs(log, crediting)
     form = Form.SCAN if pairs > MAX_FAN_OUT * (windows + signals) else Form.JOIN
     message = "labels: %s by %s: %d pairs of %d windows and %d signals"
-    _LOG.info(message, crediting.name, form, pairs, windows, signals)
+    _LOG.debug(message, crediting.name, form, pairs, windows, signals)
     return form
 
 

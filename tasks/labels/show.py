@@ -28,6 +28,7 @@ from tasks.labels.store import LabelStore
 from tasks.logs.arrival import find_arrived
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
+from tasks.progress import report
 from tasks.sql import expressions as x
 from tasks.stores.workspace import Workspace, format_instant
 
@@ -230,7 +231,8 @@ def count_labels(
     horizon = Horizon(as_of, find_arrived(log, as_of=as_of))
     cut_near(log, wanted, as_of=as_of)
     query = compile_days(log, tasks, horizon=horizon, days=wanted, labels_only=True)
-    for creditings in query.creditings.values():
+    for done, (task, creditings) in enumerate(query.creditings.items()):
+        report(task, done=done, of=len(query.creditings) + 1)
         make_credit_tables(log, creditings)
     counts = [count for task in tasks.tasks for count in _count_columns(task)]
     day = x.cast(x.column(c.DAY), "DATE")

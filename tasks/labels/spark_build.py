@@ -164,8 +164,7 @@ def _cached(spark: "SparkSession", credit: Mapping[str, Mapping[str, exp.Query]]
     """Make every task's relations, cached so that relations that build on one do not make it again."""
     cached = []
     try:
-        for task, relations in credit.items():
-            _LOG.info("labels: crediting %s", task)
+        for relations in credit.values():
             for name, relation in relations.items():
                 cached.append(_run(spark, relation).cache())
                 cached[-1].createOrReplaceTempView(name)

@@ -20,10 +20,12 @@ from tasks.evaluation.verdicts import Estimate
 from tasks.logs import parquet_footer
 from tasks.logs.candidate_frame import to_frame
 from tasks.logs.footers import impossible_time
+from tasks.progress import report
 from tasks.release.error_bars import with_error_bars
 from tasks.release.sensitivity import whole_ratios
 from tasks.release.slate_rules import count_slate_rules
 from tasks.release.view import load_to_serve
+from tasks.reports.numbers import format_counted
 from tasks.stores.releases import release_part, resolve_release
 from tasks.stores.workspace import Workspace
 
@@ -63,9 +65,12 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
         The file cannot be read, or the release refuses it: a missing column, a null or repeated key.
     """
     version = resolve_release(workspace, release)
+    report("load", f"release {version}", done=0, of=4)
     loaded, candidates = load_to_serve(workspace, version), read_candidates(source)
+    report("score", format_counted(len(candidates), "candidate"), done=1, of=4)
     scored, provenance = loaded.score(candidates, certificate=True), loaded.provenance | {"release": version}
     unseen = loaded.find_strange_inputs(candidates)
+    report("write", done=3, of=4)
     write_atomically(scored.assign(**provenance), out, metadata=provenance)
     _warn_of_unseen(unseen)
     return ScoreResult(

@@ -18,6 +18,7 @@ from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, Util
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import RATCHET
 from tasks.evaluation.verdicts import Verdict, stops
+from tasks.progress import report
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import Baseline, EntrantVersions
@@ -155,13 +156,16 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
     workspace, manifest = asked.workspace, asked.manifest
     release, champion, policies = asked.release, asked.baseline.release, asked.policies
     entrants = EntrantVersions(release, champion, asked.baseline.order, asked.anchors, policies)
+    report("decide", done=0, of=4)
     test = _decide(workspace, manifest, entrants)
     tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]
     tag_policies(run, "/".join(map(str, manifest.test)), release, tried)
     ours, theirs = test.policy, test.baseline.slates
     evaluation = OfflineEvaluation(workspace.contracts, test.log, ours.slates, theirs, test.anchors)
+    report("measure", done=1, of=4)
     found = evaluate_offline(evaluation, test.others, run=run.run_id)
     found = replace(found, verdicts=[*_judge_leaks(test, run.run_id), *found.verdicts])
+    report("off-policy estimates", done=3, of=4)
     checks = check_off_policy(evaluation)
     notes = [
         *disagreements(checks),

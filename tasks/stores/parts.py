@@ -4,27 +4,17 @@
 leave in a folder on loading is not covered, and removed from every copy that is handed on.
 """
 
-import importlib.metadata
 import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path, PurePath, PurePosixPath
 from typing import Final
-
-import mlflow.lightgbm
-from lightgbm import Booster
-from mlflow.models import Model, ModelSignature
-from mlflow.models.model import MLMODEL_FILE_NAME
-from mlflow.types import ColSpec, Schema
 
 from tasks.stores.files import sha256, tree_digest
 
 with warnings.catch_warnings():  # MLflow's own classes complain of each other when they are first imported
     warnings.simplefilter("ignore", UserWarning)
-    import mlflow.pyfunc
 
 BOOSTER: Final = "model.lgb"
 ENCODER: Final = "encoder.json"
@@ -87,29 +77,6 @@ def drop_caches(folder: Path) -> None:
     """Remove what the digest does not cover, so that nothing of it can be loaded."""
     for path in [path for path in folder.rglob("*") if path.name in _CACHES]:
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-
-
-def booster_files(booster: Booster, as_of: datetime) -> dict[str, bytes]:
-    """Save a booster as text in MLflow's lightgbm flavour.
-
-    MLflow writes the time and a random id beside it, which become the as-of and the model's digest, and a set
-    in whatever order this process has it, which is sorted: no byte depends on the clock or on chance.
-    """
-    columns = [ColSpec("double", name) for name in booster.feature_name()]
-    identity = Model(utc_time_created=as_of, model_uuid=sha256(booster.model_to_string().encode())[:32])
-    with tempfile.TemporaryDirectory(prefix="equipoise-part-") as parent:
-        folder = Path(parent) / "model"
-        mlflow.lightgbm.save_model(
-            booster,
-            str(folder),
-            mlflow_model=identity,
-            signature=ModelSignature(Schema(columns), Schema([ColSpec("double")])),
-            pip_requirements=[f"lightgbm=={importlib.metadata.version('lightgbm')}"],
-        )
-        identity.flavors[mlflow.lightgbm.FLAVOR_NAME]["skops_trusted_types"].sort()
-        identity.save(str(folder / MLMODEL_FILE_NAME))
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def _is_content(name: PurePath) -> bool:

@@ -9,11 +9,11 @@ In reading order::
     learning, boosters, log_odds, fit    LightGBM with early stopping on held-out users
     trees                                the trees of a task, with a warm or a dense start
     search                               the parameter search, a run a trial
-    trainable, plan                      what a retrain will do, and what the log lacks for it
+    trainable, outlook, plan             what a retrain will do, and what the log lacks for it
     train_model, same_day, picture       a trained model; the comparison of two recipes; importances
     step                                 the step that trains a task
 
-Steps: step, same_day, plan, examination, rows, debiasing, draw_examples, search, train_model, trees.
+Steps: step, same_day, outlook, plan, examination, rows, debiasing, draw_examples, search, train_model, trees.
 """
 
 __all__ = ["debiasing", "examination", "plan", "rows", "same_day", "slices", "step"]

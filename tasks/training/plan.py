@@ -3,108 +3,23 @@
 ::
 
     run       the tasks that it trains: all of a first release, else those due; others keep their model
-    foresee   the days on which each task trains, calibrates and is tested, and their positives
     require   refuses what cannot be trained, or what the log lacks, before a label is built
-
-    days of the log, as-of  ->  plan_slices by task  ->  slices, or the days that are missing
-    labels of those days    ->  positives by slice   ->  enough to train on, or not
-
-Labels are counted, not stored, and nothing is trained.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
 
-from tasks.contracts import Contracts
-from tasks.contracts.durations import format_duration
-from tasks.errors import ContractError, DataError, ImmatureLabels, unknown
-from tasks.labels.show import LabelCount, count_labels
-from tasks.logs.arrival import count_days
+from tasks.errors import ContractError, ImmatureLabels, unknown
 from tasks.logs.schema_fit import require_schema
-from tasks.logs.session import open_log
 from tasks.stores.policies import refuse_silent_changes
 from tasks.stores.releases import find_fallback_release
 from tasks.stores.workspace import Workspace, format_instant
-from tasks.training.slices import (
-    TaskSlices,
-    find_test_decider,
-    label_window,
-    learning_window,
-    plan_slices,
-    time_until_known,
-)
-from tasks.training.trainable import explain_too_few
+from tasks.training.outlook import Outlook, foresee
 
 _LOG = logging.getLogger("equipoise")
-_DAY = timedelta(days=1)
-
-
-@dataclass(frozen=True)
-class TaskOutlook:
-    """What a log is enough for in one task.
-
-    Attributes
-    ----------
-    maturity, window, embargo : how long a label waits, events count, and train days keep off calibration.
-    slices : first and last day of ``train``, ``calibrate`` and ``test``; None where days are missing.
-    positives : observed positives of each slice (of a value: values other than 0), where labels were counted.
-    days_needed : full days of log before the as-of that training needs at least.
-    possible_from : the first day as of which a log that goes on without a gap holds them.
-    missing : why it cannot be trained; None where it can.
-    """
-
-    cadence: str
-    maturity: str
-    window: str
-    embargo: str
-    slices: dict[str, list[str]] | None
-    positives: dict[str, int] | None
-    days_needed: int
-    possible_from: str
-    missing: str | None
-
-
-@dataclass(frozen=True)
-class Outlook:
-    """What a log is enough for as of an instant.
-
-    Attributes
-    ----------
-    first_day, last_day, days, rows : of the impressions before the as-of; None and 0 where there are none.
-    test : first and last of the shared test days; None where no task leaves any.
-    test_decided_by : the task that matures last of those that share them.
-    days_needed : full days of log before the as-of that every task can be trained with.
-    """
-
-    surface: str
-    as_of: str
-    first_day: str | None
-    last_day: str | None
-    days: int
-    rows: int
-    test: list[str] | None
-    test_decided_by: str
-    days_needed: int
-    tasks: dict[str, TaskOutlook]
-
-    @property
-    def sliced_days(self) -> list[date]:
-        """Every day of the log's span that some slice of a task covers."""
-        spans = [of for task in self.tasks.values() for of in (task.slices or {}).values()]
-        ends = [(date.fromisoformat(first), date.fromisoformat(last)) for first, last in spans]
-        return sorted({first + n * _DAY for first, last in ends for n in range((last - first).days + 1)})
-
-    @property
-    def missing(self) -> dict[str, str]:
-        """Why tasks cannot be trained, by task."""
-        return {name: task.missing for name, task in self.tasks.items() if task.missing is not None}
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON."""
-        return {**asdict(self), "complete": not self.missing}
 
 
 @dataclass(frozen=True)
@@ -162,24 +77,6 @@ def run(
     return PlanResult(format_instant(as_of), due, mismatch="" if mismatch is None else f"{mismatch.what}.")
 
 
-def foresee(workspace: Workspace, *, as_of: datetime) -> Outlook:
-    """Say which days each task would be trained, calibrated and tested on, with which positives.
-
-    What is missing is said by task. Labels are counted in the log; none is stored.
-
-    Raises
-    ------
-    ContractError, DataError
-        The log cannot be read: see `tasks.logs.session.open_tables`.
-    """
-    contracts = workspace.contracts
-    with open_log(workspace) as log:
-        foreseen = foresee_days(contracts, as_of, count_days(log, as_of))
-        if not (days := foreseen.sliced_days):
-            return foreseen
-        return count_positives(contracts, foreseen, count_labels(log, days, as_of=as_of))
-
-
 def require(workspace: Workspace, planned: PlanResult, *, as_of: datetime) -> Outlook:
     """Refuse a retrain that cannot end in a release, before it builds labels; warn of what a champion lends.
 
@@ -204,109 +101,3 @@ def require(workspace: Workspace, planned: PlanResult, *, as_of: datetime) -> Ou
                 "plan: %s %s", task, ", ".join(f"{name} {' to '.join(of)}" for name, of in days.items())
             )
     return foreseen
-
-
-def count_positives(
-    contracts: Contracts, outlook: Outlook, labels: Mapping[str, Mapping[date, LabelCount]]
-) -> Outlook:
-    """Add the positives of each slice, and what is missing where a train slice holds too few.
-
-    Parameters
-    ----------
-    labels : of every task, by day.
-    """
-
-    def counted(name: str, task: TaskOutlook) -> TaskOutlook:
-        if task.slices is None:
-            return task
-        found = {part: _count(labels[name], *of) for part, of in task.slices.items()}
-        train, minimum = found["train"], contracts.surface.minimum.positives
-        valued = contracts.tasks.tasks[name].kind == "value"
-        missing = (
-            explain_too_few(name, train.positives, train.observed, valued=valued, minimum=minimum)
-            if train.positives < minimum
-            else None
-        )
-        positives = {part: count.positives for part, count in found.items()}
-        return replace(task, positives=positives, missing=missing)
-
-    return replace(outlook, tasks={name: counted(name, task) for name, task in outlook.tasks.items()})
-
-
-def _count(labels: Mapping[date, LabelCount], first: str, last: str) -> LabelCount:
-    within = (count for day, count in labels.items() if first <= day.isoformat() <= last)
-    return sum(within, LabelCount())
-
-
-def foresee_days(contracts: Contracts, as_of: datetime, counts: Mapping[date, int]) -> Outlook:
-    """Say what a log is enough for.
-
-    Parameters
-    ----------
-    counts : the days on which it has impressions before the as-of, with their number.
-    """
-    days = sorted(counts)
-    tasks = {name: _foresee_task(contracts, as_of, days, name) for name in contracts.tasks.tasks}
-    return Outlook(
-        surface=contracts.name,
-        as_of=f"{as_of:%Y-%m-%dT%H:%M:%SZ}",
-        first_day=days[0].isoformat() if days else None,
-        last_day=days[-1].isoformat() if days else None,
-        days=len(days),
-        rows=sum(counts.values()),
-        test=_foresee_test(contracts, as_of, days),
-        test_decided_by=find_test_decider(contracts.tasks),
-        days_needed=max(task.days_needed for task in tasks.values()),
-        tasks=tasks,
-    )
-
-
-def _foresee_test(contracts: Contracts, as_of: datetime, days: Sequence[date]) -> list[str] | None:
-    try:
-        return plan_slices(contracts, as_of, days, tasks=()).test.to_json()
-    except DataError:
-        return None
-
-
-def _foresee_task(contracts: Contracts, as_of: datetime, days: Sequence[date], name: str) -> TaskOutlook:
-    spec, slices, missing = contracts.tasks, None, None
-    try:
-        slices = plan_slices(contracts, as_of, days, tasks=[name]).tasks[name]
-    except DataError as error:
-        missing = str(error) if days else "The log has no impression before the as-of."
-    needed = count_days_needed(contracts, name, as_of)
-    first = days[0] if days else as_of.date()
-    return TaskOutlook(
-        cadence=spec.tasks[name].cadence,
-        maturity=format_duration(time_until_known(spec, name)),
-        window=format_duration(label_window(spec, name)),
-        embargo=format_duration(learning_window(contracts, name)),
-        slices=slices.to_json() if slices else None,
-        positives=None,
-        days_needed=needed,
-        possible_from=(first + needed * _DAY).isoformat(),
-        missing=missing,
-    )
-
-
-def count_days_needed(contracts: Contracts, task: str, as_of: datetime) -> int:
-    """Return the least number of full days of log before an instant with which a task can be trained."""
-    surface, spec = contracts.surface, contracts.tasks
-    windows = learning_window(contracts, task) + 2 * max(time_until_known(spec, name) for name in spec.tasks)
-    most = (surface.minimum.train + surface.split.calibrate + surface.split.test + windows) // _DAY + 9
-    low, high = 1, most
-    while low < high:
-        middle = (low + high) // 2
-        if _is_enough(contracts, task, as_of, middle) is None:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-def _is_enough(contracts: Contracts, task: str, as_of: datetime, days: int) -> TaskSlices | None:
-    history = [as_of.date() - n * _DAY for n in range(1, days + 1)]
-    try:
-        return plan_slices(contracts, as_of, history, tasks=[task]).tasks[task]
-    except ImmatureLabels:
-        return None

@@ -33,6 +33,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks.contracts.training import Search
 from tasks.evaluation.evidence import BestTrial, SearchSummary
+from tasks.progress import report
 from tasks.stores.runs import INPUTS, PARENT, StepRun
 
 Parameters = Mapping[str, float | int]
@@ -160,6 +161,7 @@ def search(
     ranges, tried = search_space(own), _keep_unbroken(before)
     spent, begun = sum(one.seconds for one in tried), time.monotonic()
     while len(tried) < budget.trials:
+        report("trial", f"{len(tried) + 1} of {budget.trials}", done=len(tried), of=budget.trials)
         left = budget.seconds - spent - (time.monotonic() - begun)
         if tried and left <= 0:
             return _end_search(own, tried, "seconds")

@@ -272,6 +272,22 @@ class _Cut:
         yield "Wait for more days, bring older logs, or lower split or minimum in surface.yaml."
 
 
+def explain_too_few(task: str, positives: int, observed: int, *, valued: bool, minimum: int) -> str:
+    """Say that a train slice holds too few positives, and what brings more.
+
+    Examples
+    --------
+    >>> explain_too_few("click", 3, 900, valued=False, minimum=20).partition(":")[2].partition(" (")[0]
+    ' its train slice has 3 positives in 900 observed rows, 20 are needed'
+    """
+    noun = "values other than 0" if valued else "positives"
+    return (
+        f"Task '{task}' cannot be trained: its train slice has {positives} {noun} in {observed} observed "
+        f"rows, {minimum} are needed (minimum.positives). Wait for more days, lengthen split.train or "
+        "lower the minimum in surface.yaml."
+    )
+
+
 def _last_full_day(instant: datetime) -> date:
     """Return the newest day that is over at an instant."""
     return instant.astimezone(UTC).date() - _DAY

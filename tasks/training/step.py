@@ -26,7 +26,8 @@ from tasks.contracts import canonical_json, digest
 from tasks.contracts.chains import HEAD_FILE, head_plan
 from tasks.evaluation.evidence import Importance, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
-from tasks.stores.parts import ENCODER, Part, booster_files, files_sha256
+from tasks.stores.boosters import booster_files
+from tasks.stores.parts import ENCODER, Part, files_sha256
 from tasks.stores.runs import INPUTS, StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from tasks.contracts.training import LARGEST_LABEL, HeadKind, Objective
 from tasks.errors import ContractError, DataError, ImmatureLabels, unknown
 from tasks.training.boosters import is_constant
+from tasks.training.slices import explain_too_few
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -52,22 +53,6 @@ def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int
             f"Task '{task}' cannot be trained: all {len(labels)} observed labels of its train slice are "
             f"{labels[0]:g}. It needs both outcomes; check the task's event, window and observed_when."
         )
-
-
-def explain_too_few(task: str, positives: int, observed: int, *, valued: bool, minimum: int) -> str:
-    """Say that a train slice holds too few positives, and what brings more.
-
-    Examples
-    --------
-    >>> explain_too_few("click", 3, 900, valued=False, minimum=20).partition(":")[2].partition(" (")[0]
-    ' its train slice has 3 positives in 900 observed rows, 20 are needed'
-    """
-    noun = "values other than 0" if valued else "positives"
-    return (
-        f"Task '{task}' cannot be trained: its train slice has {positives} {noun} in {observed} observed "
-        f"rows, {minimum} are needed (minimum.positives). Wait for more days, lengthen split.train or "
-        "lower the minimum in surface.yaml."
-    )
 
 
 def require_labels(labels: Floats, objective: Objective) -> None:

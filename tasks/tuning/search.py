@@ -30,6 +30,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Weight
 from tasks.evaluation.front import find_front
+from tasks.progress import report
 
 Weights = Mapping[str, float]
 
@@ -171,6 +172,7 @@ def search_weights(
     tried, proposer = _unbroken(before)[:trials], _Proposer(space, seed)
     while len(tried) < trials:
         number = len(tried)
+        report("trial", f"{number + 1} of {trials}", done=number, of=trials)
         weights = space.signed(proposer.draw(tried)) if number else space.current
         tried.append(WeightTrial(number, weights, measure(weights)))
         tell(tried[-1])

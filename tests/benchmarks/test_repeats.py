@@ -1,12 +1,11 @@
 """Rows that a model scores again within a step are counted, whatever table they come as."""
 
-import logging
-
 import lightgbm as lgb
 import numpy as np
 import pyarrow as pa
 
 from benchmarks.retrained.repeats import watched
+from tasks.progress import report
 
 
 def test_a_model_scores_rows_again_and_another_model_or_step_does_not() -> None:
@@ -18,13 +17,12 @@ def test_a_model_scores_rows_again_and_another_model_or_step_does_not() -> None:
         for seed, labels in enumerate((rows[:, 1], -rows[:, 1]))
     )
     as_arrow = pa.table({"a": pa.array(rows[:, 0], from_pandas=True), "b": rows[:, 1]})
-    log = logging.getLogger("equipoise")
     with watched() as watch:
-        log.info("[1/2] release")
+        report("release", done=0, of=2)
         for booster in (one, other):
             booster.predict(rows)
         one.predict(as_arrow)
-        log.info("[2/2] simulate")
+        report("simulate", done=1, of=2)
         one.predict(rows)
     release, simulate = (watch.costs[step] for step in ("release", "simulate"))
     assert (release.scored, release.again, release.ratio) == (180, 60, 1.5)

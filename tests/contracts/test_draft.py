@@ -1,5 +1,6 @@
 """First drafts: whatever the log is like, the four files are valid as a set, or there is a reason."""
 
+from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -7,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.contracts import check_surface
+from tasks.contracts import Contracts, check_surface
 from tasks.contracts.draft import TasksDraft, draft_contracts, draft_tasks
 from tasks.contracts.gates import BaselineColumn
 from tasks.contracts.log_sketch import ColumnSketch, EventSketch, LogSketch
 from tasks.errors import DataError
-from tasks.training.slices import time_until_known
+from tasks.training.outlook import foresee_days
 
 SOURCES = {"impressions": "feed/impressions/*.parquet", "events": "feed/events"}
 WORDS = ["price", "null", "True", "source", "click", "clicked", "permitted", "violation", "OWNER", "a__b", "served_x",
@@ -66,13 +67,14 @@ sketches = st.builds(
 )
 
 
-def checked(sketch: LogSketch) -> object:
+def checked(sketch: LogSketch) -> Contracts:
     with TemporaryDirectory() as folder:
         (Path(folder) / "my_feed").mkdir()
         for name, text in draft_contracts("my_feed", sketch, owner="ana").items():
             (Path(folder) / "my_feed" / name).write_text(text, encoding="utf-8")
         found = check_surface(Path(folder), "my_feed")
         assert [str(p) for p in (*found.problems, *found.warnings)] == []
+        assert found.contracts is not None
         return found.contracts
 
 
@@ -80,7 +82,7 @@ def checked(sketch: LogSketch) -> object:
 def test_every_draft_is_valid_or_refused_with_the_reason(sketch: LogSketch) -> None:
     reason = ""
     try:
-        assert checked(sketch) is not None
+        checked(sketch)
     except DataError as error:
         reason = str(error)
     assert not reason or "could be" in reason or "has no position and no numeric column" in reason
@@ -110,16 +112,22 @@ def test_what_is_guessed_of_a_shop() -> None:
 
 def test_without_a_position_a_column_stands_in_for_the_logged_order() -> None:
     contracts = checked(sketch(positions=0))
-    assert contracts.surface.gates.decision.first == BaselineColumn(column="popularity")  # type: ignore[attr-defined]
+    assert contracts.surface.gates.decision.first == BaselineColumn(column="popularity")
 
 
-@pytest.mark.parametrize("days", [12, 14, 21, 30, 42, 60, 200])
+@pytest.mark.parametrize("days", [6, 7, 8, 9, 12, 14, 21, 30, 42, 60, 200])
 def test_windows_and_slices_fit_the_days_of_the_log(days: int) -> None:
-    contracts = checked(sketch(days))
-    surface, tasks = contracts.surface, contracts.tasks  # type: ignore[attr-defined]
-    known = max(time_until_known(tasks, task) for task in tasks.tasks)
-    split = surface.split
-    assert (surface.minimum.train + split.calibrate + split.test + 3 * known).days <= days
+    first = date(2026, 1, 1)
+    counts = {first + timedelta(days=n): 1000 for n in range(days)}
+    as_of = datetime.combine(first, time(), UTC) + timedelta(days=days)
+    assert foresee_days(checked(sketch(days)), as_of, counts).missing == {}
+
+
+def test_eight_days_are_two_one_and_one_with_windows_of_six_hours() -> None:
+    contracts = checked(sketch(days=8))
+    split, day = contracts.surface.split, timedelta(days=1)
+    assert (split.train, split.calibrate, split.test) == (2 * day, day, day)
+    assert list(contracts.tasks.tasks) == ["click_30m", "purchase_6h", "hide_6h"]
 
 
 def drafted(*events: EventSketch) -> TasksDraft:

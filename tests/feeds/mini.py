@@ -30,6 +30,7 @@ import yaml
 from tasks.cli import main
 from tasks.contracts.yaml_file import read_yaml
 from tasks.pipeline import RetrainResult, retrain
+from tasks.progress import listening
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home
@@ -263,7 +264,7 @@ def lighter_hides(plain: dict[str, Any]) -> None:
 def retrain_and_promote_killed(workspace: Workspace, folder: Path, *, seed: int) -> Killed:
     """Retrain, killed without warning at seven moments, then promote, killed at three; each then ends.
 
-    The moments are drawn by seed: a step of the program as it tells of it, and how far into the step.
+    The moments are drawn by seed: a step of the program as it reports it, and how far into the step.
     """
     draw = np.random.default_rng(seed)
     steps = sorted(int(step) for step in draw.choice(np.arange(1, 17), 7, replace=False))
@@ -308,7 +309,16 @@ def _run(words: list[str], out: Path, log: Path) -> None:
     multiprocessing.set_start_method("fork", force=True)
     for descriptor, file in ((1, out), (2, log)):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
-    sys.exit(main(words))
+    begun: list[tuple[str, ...]] = []
+
+    def tell(step: tuple[str, ...], _: float) -> None:
+        own = step[:2] if step[0] in {"train", "calibrate"} else step[:1]
+        if own not in begun:
+            begun.append(own)
+            sys.stderr.write(f"[{len(begun)}/ {' '.join(own)}\n")
+
+    with listening(tell):
+        sys.exit(main(words))
 
 
 def _wait_for(text: str, log: Path, *, while_alive: Callable[[], bool]) -> None:

@@ -51,14 +51,14 @@ def credited(log: LogTables, form: Form | None = None) -> list[tuple[object, ...
 
 
 def test_one_user_with_everything_is_scanned(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "equipoise")
+    caplog.set_level(logging.DEBUG, "equipoise")
     with crowd(tmp_path, "u").opened(1000) as log:
         assert len(credited(log)) == MANY
     assert "click__credited by scan: 160000 pairs of 400 windows and 400 signals" in caplog.text
 
 
 def test_users_with_a_little_each_are_joined(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "equipoise")
+    caplog.set_level(logging.DEBUG, "equipoise")
     with crowd(tmp_path, *(f"u{n}" for n in range(MANY // 2))).opened(1000) as log:
         credited(log)
     assert "click__credited by join" in caplog.text

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
-from tasks.stores.parts import booster_files, drop_caches, files_sha256, folder_sha256, write_files
+from tasks.stores.boosters import booster_files
+from tasks.stores.parts import drop_caches, files_sha256, folder_sha256, write_files
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tasks.errors import ContractError, StoreError
+from tasks.stores.boosters import booster_files
 from tasks.stores.files import sha256
-from tasks.stores.parts import BOOSTER, Part, booster_files, files_sha256, folder_sha256
+from tasks.stores.parts import BOOSTER, Part, files_sha256, folder_sha256
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store

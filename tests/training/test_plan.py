@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from tasks.contracts import Contracts
 from tasks.errors import ContractError, DataError, ImmatureLabels
+from tasks.labels import build
 from tasks.pipeline import retrain
-from tasks.stores.workspace import Workspace
+from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import plan
-from tasks.training.plan import Outlook, count_days_needed, foresee_days
+from tasks.training.outlook import Outlook, count_days_needed, foresee, foresee_days
 from tasks.training.slices import plan_slices
 from tests.feeds import small_feed
 from tests.feeds.mini import AS_OF, LATER, NAME, TASKS, Retrained
@@ -73,6 +74,18 @@ def test_a_first_retrain_of_too_few_days_ends_before_a_label_is_built(ten_days: 
     ):
         retrain(ten_days, as_of=small_feed.FIRST + timedelta(days=10))
     assert not (ten_days.home / "labels").exists()
+
+
+def test_after_the_end_of_a_log_the_test_days_are_those_whose_labels_arrived(ten_days: Workspace) -> None:
+    """Without the end of the log every window would seem to be over as of a month later."""
+    end = small_feed.FIRST + 9 * DAY
+    text = small_feed.SURFACE.replace("split: {", f"until: {end:%F}\nsplit: {{")
+    small_feed.write_contracts(ten_days.surfaces, surface=text)
+    later = Workspace.open(small_feed.NAME, surfaces=ten_days.surfaces, home=ten_days.home)
+    foreseen, built = foresee(later, as_of=end + 30 * DAY), build.run(later, as_of=end + 30 * DAY)
+    in_time = foresee(later, as_of=end + DAY)
+    assert foreseen.arrived == built.arrived == format_instant(end + DAY)
+    assert (foreseen.test, foreseen.tasks) == (in_time.test, in_time.tasks)
 
 
 def test_a_first_retrain_of_too_few_positives_ends_before_a_label_is_built(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from tasks import progress
 from tasks.contracts.tasks import Family
 from tasks.errors import AuditMismatch, ContractError, GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
@@ -115,11 +116,13 @@ def _prepare(
     if champion == part.version:
         raise GateRefused(f"{part} is the champion already. There is nothing to judge and nothing to move")
     share = choose_share(declared.canary, stage=support.stage, release=part.version, aliases=aliases)
+    progress.report("verify", done=0, of=2)
     _LOG.info("promote: verifying every byte of %s", part)
     reader = ReleaseReader(workspace)
     manifest = _promotable(reader, part)
     _LOG.info("promote: judging %s beside %s", part, f"champion {champion}" if champion else "no champion")
-    judged = judge(workspace, part.version, override=support.override or "", reader=reader)
+    with progress.part("evaluate", done=1, of=2):
+        judged = judge(workspace, part.version, override=support.override or "", reader=reader)
     override = find_override(workspace, judged.run_id, why=support.override)
     terms = PromotionTerms(share, override, was_canary=share is None and part.version == aliases.get(CANARY))
     old = None if champion is None else reader.manifest(champion)
