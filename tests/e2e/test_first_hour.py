@@ -1,4 +1,4 @@
-"""The first hour of a newcomer with a log of their own, from `init` to a rollback.
+"""The first hour of a newcomer with a log of their own: from the wheel and `init` to a rollback.
 
 The tests run in order and share one surface, beside the other surfaces of the installation. `--durations`
 prints the seconds of each step.
@@ -7,7 +7,9 @@ prints the seconds of each step.
 import os
 import subprocess
 import sys
+import sysconfig
 import time
+import venv
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ import pytest
 import yaml
 from playwright.sync_api import expect
 
+from tasks.errors import ContractError
+from tasks.settings import REPOSITORY
 from tasks.stores.store import Store
 from tests.e2e.browser import chromium, no_complaints
 from tests.e2e.installation import Installation
@@ -28,23 +32,72 @@ NAME = "newsletter"
 AS_OF = "2026-03-02T00:00:00Z"
 PROMOTE = f"{NAME}__promote"
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("installation")]
 Equipoise = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def equipoise(installation: Installation) -> Equipoise:
-    """Run a command as somebody types it; return what it prints."""
+def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment that holds the wheel; what the wheel depends on is found where we have it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(build, cwd=REPOSITORY, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "venv", with_pip=True)
+    installed = folder / "venv/bin/python"
+    subprocess.run(
+        [installed, "-m", "pip", "install", "--no-deps", "--no-index", wheel], check=True, capture_output=True
+    )
+    (site,) = (folder / "venv/lib").glob("python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    return installed
+
+
+@pytest.fixture(scope="module")
+def equipoise(
+    python: Path, installation: Installation, tmp_path_factory: pytest.TempPathFactory
+) -> Equipoise:
+    """Run a command of the wheel as somebody types it in an empty folder; return what it prints."""
+    here = tmp_path_factory.mktemp("newcomer")
     folders = {"EQUIPOISE_HOME": installation.home, "EQUIPOISE_SURFACES": installation.surfaces}
-    environment = {**os.environ, **{name: str(folder) for name, folder in folders.items()}}
+    environment = {**bare_environment(), **{name: str(folder) for name, folder in folders.items()}}
 
     def typed(*words: str) -> str:
-        command = [str(Path(sys.executable).with_name("equipoise")), *words]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        command = [python.with_name("equipoise"), *words]
+        done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         return done.stdout
 
     return typed
+
+
+def bare_environment() -> dict[str, str]:
+    """Return the environment without what points to the repository or to other state."""
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(("EQUIPOISE_", "PYTHON"))
+    }
+
+
+def test_the_program_is_that_of_the_wheel(python: Path) -> None:
+    code = "import tasks.cli; print(tasks.cli.__file__)"
+    words = [str(python), "-c", code]
+    found = subprocess.run(
+        words, cwd=python.parent, env=bare_environment(), capture_output=True, text=True, check=True
+    )
+    assert str(python.parents[1]) in found.stdout
+
+
+def test_without_a_surface_the_way_to_one_is_named(python: Path, tmp_path: Path) -> None:
+    refused = subprocess.run(
+        [python.with_name("equipoise"), "check"],
+        cwd=tmp_path,
+        env=bare_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == ContractError.exit_code
+    assert "or draft a surface: equipoise init NAME --impressions FILE --events FILE" in refused.stderr
 
 
 @pytest.fixture(scope="module")
