@@ -183,6 +183,18 @@ def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResul
         )
     store.point_to(snapshot)
     _report_gone(covered)
+    return _describe_build(snapshot, build, profile, covered, written, changed)
+
+
+def _describe_build(
+    snapshot: Snapshot,
+    build: Build,
+    profile: LogProfile,
+    covered: Coverage,
+    written: Written | None,
+    changed: dict[str, int],
+) -> LabelsResult:
+    """Return what a build came to, for people and for the next step."""
     return LabelsResult(
         snapshot=snapshot.id,
         digest=snapshot.content_digest,

@@ -86,6 +86,27 @@ def label_query(
         A column of the impressions has a name that labels take.
     """
     refuse_name_clashes(tasks, log.impressions)
+    names = tuple(n for n in log.impressions if n != c.DAY)
+    layers = label_layers(tasks, horizon.arrived, names, days.write)
+    return LabelQuery(
+        rows=_rows_taking_part(tasks, horizon, log, days, labels_only=labels_only),
+        creditings={
+            task: list_creditings(
+                tasks, task, horizon.arrived, has_position=c.POSITION in names, labels_only=labels_only
+            )
+            for task in tasks.order()
+            if tasks.tasks[task].rule
+        },
+        forms=forms or {},
+        layers=layers,
+        final=select_labels(tasks, names, list(layers)[-1]),
+    )
+
+
+def _rows_taking_part(
+    tasks: TasksSpec, horizon: Horizon, log: Log, days: LabelDays, *, labels_only: bool
+) -> dict[str, exp.Query]:
+    """Select the impressions and events that can bear on a label, by the name of the relation."""
     as_of = horizon.as_of
     names = tuple(n for n in log.impressions if n != c.DAY)
     taking_part = {
@@ -100,20 +121,7 @@ def label_query(
         taking_part[rows.REPEATED_EVENTS] = rows.repeated_events(as_of, of_events)
         taking_part[rows.FIRST_EVENTS] = rows.first_events(as_of, of_events)
     taking_part[rows.KNOWN] = rows.known_events(as_of, of_events, sorted(tasks.events), days.events)
-    layers = label_layers(tasks, horizon.arrived, names, days.write)
-    return LabelQuery(
-        rows=taking_part,
-        creditings={
-            task: list_creditings(
-                tasks, task, horizon.arrived, has_position=c.POSITION in names, labels_only=labels_only
-            )
-            for task in tasks.order()
-            if tasks.tasks[task].rule
-        },
-        forms=forms or {},
-        layers=layers,
-        final=select_labels(tasks, names, list(layers)[-1]),
-    )
+    return taking_part
 
 
 def compile_days(

@@ -100,15 +100,13 @@ def find_drops(
     violations = tuple(iterate_violations(candidates, policy, valued.context))
     drops = [(h.name, rows) for h, rows, _ in violations]
     drops += [(unknown_value_reason(name), rows) for name, rows in sorted(valued.unknown_values.items())]
-    standing = ~np.logical_or.reduce(
-        [np.zeros(len(candidates), dtype=np.bool_), *(rows for _, rows in drops)]
-    )
+    left = ~np.logical_or.reduce([np.zeros(len(candidates), dtype=np.bool_), *(rows for _, rows in drops)])
     for task, floors in policy.floors_by_context().items():
         values = read_prediction(candidates, predictions, task)
         below = np.zeros(len(candidates), dtype=np.bool_)
         for floor, contexts in floors:
             rows = np.isin(valued.context, contexts)
-            below |= rows & (values < _floor_by_row(values, floor, standing, sets))
+            below |= rows & (values < _floor_by_row(values, floor, left, sets))
         drops.append((relevance_floor_reason(task), below))
     codes = np.full(len(candidates), -1, dtype=np.int16)
     for index, (_, rows) in reversed(list(enumerate(drops))):

@@ -45,7 +45,7 @@ from .candidates import (
 from .certificate import Certificates, DecidedSlates, certify
 from .constraints import Drops, find_drops
 from .rules import SlateColumns
-from .slate import fill_slates
+from .slate import Slates, fill_slates
 from .utility import Utilities, compute_utilities
 
 BLOCK_CELLS = 1 << 17
@@ -149,6 +149,30 @@ class Decision:
         }
 
 
+@dataclass(frozen=True)
+class _Placements:
+    """Where candidates stand, each of shape [rows]; written block by block."""
+
+    rank: Values
+    position: Values
+    drawn_from: Values
+    drawable: Mask
+
+    @classmethod
+    def none(cls, size: int) -> "_Placements":
+        """Return the placements of candidates of which none has a place."""
+        rank, position, drawn_from = np.zeros((3, size), dtype=np.int32)
+        return cls(rank, position, drawn_from, np.zeros(size, dtype=np.bool_))
+
+    def write(self, ordered: Integers, valid: Mask, filled: Slates) -> None:
+        """Write the slates of a block; ``ordered`` are the rows of its candidates, best first."""
+        rows, places = ordered[valid], np.arange(1, valid.shape[1] + 1, dtype=np.int32)
+        self.rank[rows] = np.broadcast_to(places, valid.shape)[valid]
+        self.position[rows] = filled.slots[valid]
+        self.drawn_from[rows] = filled.drawn_from[valid]
+        self.drawable[rows] = filled.drawable[valid]
+
+
 def decide(
     candidates: pd.DataFrame,
     predictions: Mapping[str, npt.ArrayLike],
@@ -184,21 +208,13 @@ def decide(
     valued = compute_utilities(candidates, predictions, utility)
     dropped = find_drops(candidates, predictions, utility, valued=valued, sets=sets)
     tier = combine_tiers(candidates, predictions, utility)
-    rank = np.zeros(len(candidates), dtype=np.int32)
-    position = np.zeros(len(candidates), dtype=np.int32)
-    drawn_from = np.zeros(len(candidates), dtype=np.int32)
-    drawable = np.zeros(len(candidates), dtype=np.bool_)
-    slates = []
+    placed, slates = _Placements.none(len(candidates)), []
     for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets):
         rules = SlateColumns.of(candidates, policy)
         among = dropped.kept & requests[sets.request]
         for ordered, valid in _iterate_best_first(sets, among, valued.utility, tier):
-            places = np.arange(1, valid.shape[1] + 1, dtype=np.int32)
-            rank[ordered[valid]] = np.broadcast_to(places, valid.shape)[valid]
             filled = fill_slates(rules.block(ordered, valid, valued.utility, tier), policy.length)
-            position[ordered[valid]] = filled.slots[valid]
-            drawn_from[ordered[valid]] = filled.drawn_from[valid]
-            drawable[ordered[valid]] = filled.drawable[valid]
+            placed.write(ordered, valid, filled)
         slates.append(DecidedSlates(rules, requests))
     return Decision(
         keys={name: candidates[name].array for name in (REQUEST_ID, ITEM_ID)},
@@ -206,10 +222,10 @@ def decide(
         drops=dropped,
         tier=tier,
         contexts=tuple(context.name for context in utility.contexts),
-        rank=rank,
-        slate_position=position,
-        drawn_from=drawn_from,
-        drawable=drawable,
+        rank=placed.rank,
+        slate_position=placed.position,
+        drawn_from=placed.drawn_from,
+        drawable=placed.drawable,
         sets=sets,
         slates=tuple(slates),
     )

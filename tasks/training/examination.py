@@ -283,6 +283,18 @@ class Pairs:
     weights: Floats
 
 
+def _reach(positives: Integers) -> int:
+    """Return how many positions after the first have enough positives [2, positions] on both sides."""
+    reach = int(np.argmin(np.append((positives >= LEAST_POSITIVES).all(axis=0), False)))
+    if reach == 0:
+        raise ImmatureLabels(
+            "The examination of position 2 cannot be estimated: there are "
+            f"{int(positives[:, :1].min(initial=0))} positives at one of the first two places, "
+            f"{LEAST_POSITIVES} are needed. Wait for more days, or declare examination.by_position."
+        )
+    return reach
+
+
 def estimate_examination(
     outcomes: Floats,
     positions: Floats,
@@ -324,13 +336,7 @@ def estimate_examination(
         )
     resampler = Resampler(int(users.max()) + 1, seed=0, replicates=REPLICATES)
     sums, positives = _sum_outcomes(outcomes, positions, pairs, resampler.units(users), resampler.drawn)
-    reach = int(np.argmin(np.append((positives >= LEAST_POSITIVES).all(axis=0), False)))
-    if reach == 0:
-        raise ImmatureLabels(
-            "The examination of position 2 cannot be estimated: there are "
-            f"{int(positives[:, :1].min(initial=0))} positives at one of the first two places, "
-            f"{LEAST_POSITIVES} are needed. Wait for more days, or declare examination.by_position."
-        )
+    reach = _reach(positives)
     sums, once = sums[:, :reach], np.ones((resampler.drawn, 1))
     values = _curves(sums, once)[:, 0]
     replicated = np.concatenate([_curves(sums, block) for block in resampler.blocks(reach)], axis=1)

@@ -31,6 +31,7 @@ Doubles = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Callback = Callable[[CallbackEnv], None]
 
+_OF_TRAINING: Final = frozenset({"rounds", "early_stopping_rounds"})
 _REPEATABLE: Final = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
 
 
@@ -92,11 +93,9 @@ def fit_head(
     loss, bounds = learning.loss, learning.monotone
     require_labels(examples.labels, loss.objective)
     require_monotone(bounds, examples.numeric, examples.categorical, loss.objective)
-    own = dict(learning.parameters)
-    rounds, patience = int(own.pop("rounds", ROUNDS)), int(own.pop("early_stopping_rounds", PATIENCE))
-    monotone = {"monotone_constraints": [bounds.get(n, 0) for n in examples.names]} if bounds else {}
-    settings = {**own, **loss.settings, **monotone, **_REPEATABLE, "seed": learning.seed}
-    settings["num_threads"] = threads or 0
+    settings = _lightgbm_settings(learning, examples.names, threads)
+    rounds = int(learning.parameters.get("rounds", ROUNDS))
+    patience = int(learning.parameters.get("early_stopping_rounds", PATIENCE))
     held = examples.held_out
     base = _base_log_odds(examples, ~held) if start is None else 0.0
     with _translate_lightgbm_errors():
@@ -172,6 +171,15 @@ def _initial_scores(
     offsets = np.zeros(len(examples)) if examples.offsets is None else examples.offsets
     raw = constant if start is None else start.predict(examples.features, raw_score=True, num_threads=threads)
     return np.asarray(offsets + raw, dtype=np.float64)
+
+
+def _lightgbm_settings(learning: Learning, names: Sequence[str], threads: int | None) -> dict[str, Any]:
+    """Return the parameters for LightGBM; rounds and patience are arguments of the training."""
+    own = {name: value for name, value in learning.parameters.items() if name not in _OF_TRAINING}
+    bounds = learning.monotone
+    monotone = {"monotone_constraints": [bounds.get(name, 0) for name in names]} if bounds else {}
+    fixed = {**_REPEATABLE, "seed": learning.seed, "num_threads": threads or 0}
+    return {**own, **learning.loss.settings, **monotone, **fixed}
 
 
 def _train(

@@ -153,7 +153,13 @@ def estimate_off_policy(
     if at_least is not None and not math.isfinite(at_least):
         raise ContractError(f"The bound is {at_least}; it must be a finite number.")
     rows = read_log(log, reward=reward, balance=balance)
-    policy = read_target(target, rows)
+    return _report(rows, read_target(target, rows), at_least=at_least, estimator=estimator)
+
+
+def _report(
+    rows: LogRows, policy: TargetRows, *, at_least: float | None, estimator: str | None
+) -> OffPolicyReport:
+    """Estimate by every estimator that the rows allow, and judge by the deciding one."""
     rewards = expect_rewards(rows, policy)
     every, notes = _all_terms(rows, policy, rewards)
     deciding = _choose(every, estimator)

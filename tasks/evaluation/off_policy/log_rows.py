@@ -93,6 +93,13 @@ class LogRows:
         return laid
 
 
+def _read_propensities(frame: pd.DataFrame) -> Floats:
+    propensity = rules.read_numbers(frame, c.PROPENSITY, table=TABLE)
+    outside = (propensity <= 0) | (propensity > 1)
+    rules.refuse_rows(frame, outside, (c.PROPENSITY, "above 0 and at most 1"), table=TABLE)
+    return propensity
+
+
 def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None = None) -> LogRows:
     """Check a log and return its rows, by request and position: no figure depends on how they were written.
 
@@ -122,9 +129,7 @@ def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None 
     # folds and draws go by the order of the rows, which says nothing
     frame = frame.sort_values([c.REQUEST_ID, c.POSITION], kind="stable")
     positions = frame[c.POSITION].to_numpy(dtype=np.int64)
-    propensity = rules.read_numbers(frame, c.PROPENSITY, table=TABLE)
-    outside = (propensity <= 0) | (propensity > 1)
-    rules.refuse_rows(frame, outside, (c.PROPENSITY, "above 0 and at most 1"), table=TABLE)
+    propensity = _read_propensities(frame)
     rewards = rules.read_numbers(frame, reward, table=TABLE)
     for key in ((c.REQUEST_ID, c.POSITION), (c.REQUEST_ID, c.ITEM_ID)):
         rules.refuse_repeats(frame, key, table=TABLE)
