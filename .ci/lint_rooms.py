@@ -34,12 +34,15 @@ HEAVY: Final = ("airflow", "mlflow", "great_expectations", "pyspark", "deltalake
 STORE: Final = "tasks.stores"
 VALUES: Final = tuple(f"tasks.stores.{name}" for name in ("files", "location", "manifest"))
 """What lies in the stores' room and keeps nothing: paths, digests, manifests, the way to the disk."""
-TYPED: Final = frozenset({"subject", "threshold"})
+TYPED: Final = frozenset({"subject", "threshold", "segment"})
 PARSING: Final = frozenset(
     {"partition", "rpartition", "split", "rsplit", "removeprefix", "removesuffix", "startswith", "endswith"}
 )
 """Names of values that have fields, and the methods of text that would take them apart."""
-PARSED: Final = {"validation/label_calendar.py": "the subject of a check is a name and a value in words"}
+PARSED: Final = {
+    "validation/label_calendar.py": "the subject of a check is a name and a value in words",
+    "evaluation/segments.py": "figures hold a segment by its name, which `read_segment` alone takes apart",
+}
 """Modules that may, with the reason."""
 UNTYPED: Final = {
     "tasks.contracts.chains.head_plan": "the JSON that lies beside a model",

@@ -49,7 +49,7 @@ def segment_column(name: str) -> str | None:
     return None if name == ALL else read_segment(name)[0]
 
 
-def read_segment(name: str) -> tuple[str, str]:
+def read_segment(segment: str) -> tuple[str, str]:
     """Return column and value of a segment's name, the inverse of `name_segment`.
 
     A column holds no equals sign, a value may.
@@ -59,7 +59,7 @@ def read_segment(name: str) -> tuple[str, str]:
     >>> read_segment("source=a=b")
     ('source', 'a=b')
     """
-    column, _, value = name.partition("=")
+    column, _, value = segment.partition("=")
     return column, value
 
 
