@@ -149,13 +149,12 @@ def write_simulation(plain: Plain) -> Iterator[RenderableType]:
     if plain["off_policy"]:
         yield Text()
         yield from _off_policy(plain["off_policy"])
-    for name, figures in plain["others"].items():
-        verdicts = plain["judged"].get(name, [])
+    for policy in (further := plain["policies"][1:]):
         yield Text()
-        yield Text(f"{name} against {plain['baseline']}: {_worst(verdicts)}")
-        yield _verdicts(verdicts)
-        yield _figures(figures)
-    if plain["others"]:
+        yield Text(f"{policy['name']} against {plain['baseline']}: {spoken(policy['verdict'])}")
+        yield _verdicts(policy["verdicts"])
+        yield _figures(plain["others"][policy["name"]])
+    if further:
         yield Text(_selection(plain["selection"]))
     yield unbroken(Text(f"report: {plain['report']}"))
 
@@ -215,13 +214,6 @@ def _is_harm(verdict: Plain) -> bool:
     from tasks.evaluation.segments import ALL  # imports pandas, for which no help waits
 
     return verdict["segment"] != ALL and verdict["outcome"] in {"block", "warn"}
-
-
-def _worst(verdicts: list[Plain]) -> str:
-    from tasks.evaluation.verdicts import WORST_FIRST, Outcome
-
-    outcomes = [Outcome(one["outcome"]) for one in verdicts]
-    return spoken(min(outcomes, key=WORST_FIRST.index, default=Outcome.NO_RULE))
 
 
 def _figures(figures: list[Plain]) -> Table:

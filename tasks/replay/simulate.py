@@ -16,8 +16,8 @@ from typing import Any, Final
 from tasks.contracts import UtilitySpec, canonical, digest
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
 from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import RATCHET
-from tasks.evaluation.verdicts import Verdict, stops
+from tasks.evaluation.subjects import RATCHET, Subject
+from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.progress import report
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
@@ -51,8 +51,9 @@ PROMOTIONS = 4
 class SimulateResult:
     """Against what the release was replayed, what its guardrails say, and where the report lies.
 
-    ``measured``: the figures of all rows, as the evidence holds them; ``others`` and ``judged`` are the
-    figures and the verdicts of further policies, by file.
+    ``policies``: the summary for programs, the release's own policy first: the worst verdict, and by metric
+    the value, the baseline's value and the relative change. ``measured`` holds the figures of all rows as the
+    evidence does, ``others`` those of further policies by file.
     ``off_policy``: bounded figures beside what the log's propensities alone say of them; it judges nothing.
     ``selection``: how many policies were measured on these days, and the luck of the best of them.
     """
@@ -62,9 +63,9 @@ class SimulateResult:
     report: str
     run_id: str
     guardrails: list[dict[str, Any]]
+    policies: list[dict[str, Any]]
     measured: list[dict[str, Any]]
     others: dict[str, list[dict[str, Any]]]
-    judged: dict[str, list[dict[str, Any]]]
     off_policy: list[dict[str, Any]]
     selection: Selection
 
@@ -123,9 +124,16 @@ def run(
     asked = _Simulation(workspace, release, Baseline.of(workspace, baseline), extra)
     done = SIMULATE.run(asked, parent_run=parent_run)
     evidence = done.evidence.to_json()
-    shown = ("release", "baseline", "report", "guardrails", "judged", "off_policy")
+    shown = ("release", "baseline", "report", "guardrails", "off_policy")
     return SimulateResult(
         run_id=done.run_id,
+        policies=[
+            _summarise(f"release {release}", evidence["measured"], evidence["guardrails"]),
+            *(
+                _summarise(name, rows, evidence["judged"].get(name, ()))
+                for name, rows in evidence["others"].items()
+            ),
+        ],
         measured=_of_all_rows(evidence["measured"]),
         others={name: _of_all_rows(rows) for name, rows in evidence["others"].items()},
         selection=count_luck(workspace, done.run_id, done.evidence.others),
@@ -135,6 +143,29 @@ def run(
 
 def _of_all_rows(figures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [one for one in figures if one["segment"] == ALL]
+
+
+def _summarise(
+    name: str, figures: Sequence[dict[str, Any]], verdicts: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return a policy's figures of all rows by metric; the first of a metric is the policy's own."""
+    metrics: dict[str, dict[str, Any]] = {}
+    for one in _of_all_rows(figures):
+        value, baseline, change = (one[part] or {} for part in ("policy", "baseline", "relative"))
+        metrics.setdefault(
+            Subject(**one["subject"]).name,
+            {
+                **{end: value.get(end) for end in ("value", "low", "high", "n")},
+                "baseline": baseline.get("value"),
+                "change": change.get("value"),
+                "change_low": change.get("low"),
+                "change_high": change.get("high"),
+                "labelled_share": one["labelled_share"],
+                "reason": one["reason"],
+            },
+        )
+    worst = min((Outcome(one["outcome"]) for one in verdicts), key=WORST_FIRST.index, default=Outcome.NO_RULE)
+    return {"name": name, "verdict": worst.value, "metrics": metrics, "verdicts": list(verdicts)}
 
 
 def _inputs(asked: _Simulation) -> dict[str, Any]:

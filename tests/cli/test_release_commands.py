@@ -301,7 +301,7 @@ SIMULATED = {
     "guardrails": [],
     "measured": [],
     "others": {},
-    "judged": {},
+    "policies": [],
     "off_policy": [],
 }
 
@@ -350,7 +350,8 @@ def test_a_further_policy_is_written_with_its_verdicts_and_metrics_beside_the_sa
     figures = [figure("click_rate", LEVEL, None, RISE), figure("coverage", None, None, None)]
     best = {"name": "bold.yaml", "gain": 0.05, "gain_without_luck": 0.031}
     selection = {"policies": 7, "luck": 1.352, "best": best}
-    further = {"others": {"bold.yaml": figures}, "judged": {"bold.yaml": broken}, "selection": selection}
+    policies = [{}, {"name": "bold.yaml", "verdict": "block", "verdicts": broken}]
+    further = {"policies": policies, "others": {"bold.yaml": figures}, "selection": selection}
     written = " ".join(as_text(release_commands.write_simulation({**SIMULATED, **further})).split())
     assert (
         "7 policies were measured on these days: the best of as many equal ones looks 1.35 standard"

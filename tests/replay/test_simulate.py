@@ -92,8 +92,8 @@ def test_another_policy_is_shown_on_the_same_predictions(second_retrain: Retrain
     assert ran.selection.policies >= 2
     assert ran.selection.best is None or ran.selection.best.name == str(policy)
     assert str(policy) in Path(ran.report).read_text(encoding="utf-8")
-    assert list(ran.others) == [str(policy)] == list(ran.judged)
-    verdicts, figures = ran.judged[str(policy)], ran.others[str(policy)]
+    own, further = ran.policies
+    verdicts, figures = further["verdicts"], ran.others[str(policy)]
     assert {subject_of(one) for one in verdicts} >= {subject_of(one) for one in ran.guardrails}
     assert [subject_of(one) for one in figures] == [subject_of(one) for one in ran.measured]
     ours, theirs = (
@@ -104,6 +104,10 @@ def test_another_policy_is_shown_on_the_same_predictions(second_retrain: Retrain
     assert change["value"] == pytest.approx(theirs["policy"]["value"] / theirs["baseline"]["value"] - 1)
     assert change["low"] < change["value"] < change["high"]
     assert 0 < theirs["labelled_share"] < 1
+    assert (own["name"], further["name"], own["verdicts"]) == ("release 2", str(policy), ran.guardrails)
+    summary = further["metrics"]["hide_2d_rate"]
+    assert (summary["value"], summary["baseline"]) == (theirs["policy"]["value"], ours["baseline"]["value"])
+    assert (summary["change_low"], summary["change_high"]) == (change["low"], change["high"])
 
 
 def test_a_guardrail_with_an_anchor_is_held_against_that_release_whatever_the_baseline(
