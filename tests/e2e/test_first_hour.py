@@ -63,7 +63,7 @@ def equipoise(
     environment = {**bare_environment(), **{name: str(folder) for name, folder in folders.items()}}
 
     def typed(*words: str) -> str:
-        command = [python.with_name("equipoise"), *words]
+        command = [str(python.with_name("equipoise")), *words]
         done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         return done.stdout
