@@ -55,7 +55,7 @@ class Ended:
 
 
 def asking(workspace: Workspace, **training: Any) -> Workspace:
-    surface = yaml.safe_load(SURFACE) | {"training": {BAD: training}}
+    surface = yaml.safe_load(SURFACE) | {"training": {BAD: training}, "version": 2}
     surfaces = write_contracts(
         workspace.surfaces, surface=json.dumps(surface), tasks=CLICKS_AND_PURCHASES, utility=UTILITY
     )

@@ -34,7 +34,7 @@ from tasks.stores.aliases import release_name
 from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedPart, PinnedSnapshot, Role
 from tasks.stores.parts import Part
-from tasks.stores.policies import register_policies
+from tasks.stores.policies import contract_tags, register_policies
 from tasks.stores.registry import Registry
 from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT
 from tasks.stores.runs import StepRun
@@ -248,6 +248,7 @@ class _Making:
             "slate_policy_version": contracts.slate.version,
             BACKFILLED: str(self.wanted.backfilled).lower(),
             **{f"{COMPONENT}{name}": version for name, version in manifest.pins.items()},
+            **contract_tags(contracts),
             **_own_digests(packaged),
         }
 

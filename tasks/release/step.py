@@ -80,7 +80,7 @@ def run(
     Raises
     ------
     ContractError
-        A policy's content changed without its version, or a task has no model.
+        A file's content changed without its version, or a task has no model.
     DataError
         No part could be trained, or the snapshot is unknown or shows the labels as of another instant.
     GateRefused

@@ -1,6 +1,6 @@
-"""A surface's two policies as registered parts: the utility policy and the slate policy.
+"""A surface's two policies as registered parts, and the versions of its other two files.
 
-A policy's version is raised whenever its content changes; a change under the same version is refused. The
+A file's version is raised whenever its content changes; a change under the same version is refused. The
 registered version of a utility policy says in its tags who owns it, which roles approve it and, where the
 policy names one, which experiment justified it.
 """
@@ -8,13 +8,15 @@ policy names one, which experiment justified it.
 from collections.abc import Mapping
 from typing import Final
 
-from tasks.contracts import SlateSpec, UtilitySpec, canonical, canonical_json, digest
+from tasks.contracts import Contracts, SlateSpec, UtilitySpec, canonical, canonical_json, digest
 from tasks.errors import ContractError
+from tasks.stores.aliases import release_name
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 
 POLICY_FILE: Final = "policy.json"
+_FILES_OF_RELEASES: Final = ("surface", "tasks")
 
 
 def policy_files(workspace: Workspace) -> dict[Role, bytes]:
@@ -25,24 +27,48 @@ def policy_files(workspace: Workspace) -> dict[Role, bytes]:
 
 
 def refuse_silent_changes(workspace: Workspace, registry: Registry) -> None:
-    """Refuse a policy whose content changed while its version did not.
+    """Refuse a file of the surface whose content changed while its version did not.
+
+    A policy is registered by itself; surface.yaml and tasks.yaml are known by the releases made of them.
 
     Raises
     ------
     ContractError
-        This version of the policy was registered with another content.
+        This version of the file was registered with another content.
     """
     contracts = workspace.contracts
-    for role, spec in ((Role.UTILITY_POLICY, contracts.utility), (Role.SLATE_POLICY, contracts.slate)):
-        name = f"{workspace.surface}.{role}"
-        known = registry.find(name, _policy_identity(spec))
-        if known is not None and (before := registry.tags(known)["contract_digest"]) != _digest(spec):
-            file = "utility.yaml" if role is Role.UTILITY_POLICY else "slate.yaml"
-            raise ContractError(
-                f"{file} changed while its version did not: {spec.policy} version {spec.version} was "
-                f"registered with digest {before[:12]}, it is now {_digest(spec)[:12]}. Raise the version in "
-                f"{workspace.surfaces / workspace.surface / file}, or take the change back."
-            )
+    for file, role, spec in (
+        ("utility.yaml", Role.UTILITY_POLICY, contracts.utility),
+        ("slate.yaml", Role.SLATE_POLICY, contracts.slate),
+    ):
+        known = registry.find(f"{workspace.surface}.{role}", _policy_identity(spec))
+        if known is not None:
+            before = registry.tags(known)["contract_digest"]
+            _refuse_change(workspace, file, f"{spec.policy} version {spec.version}", before, _digest(spec))
+    for kind in _FILES_OF_RELEASES:
+        version, now = contract_tags(contracts)[f"{kind}_version"], contracts.digests[kind]
+        known = registry.find(release_name(workspace.surface), {f"{kind}_version": version})
+        if known is not None:
+            before = registry.tags(known)[f"{kind}_digest"]
+            _refuse_change(workspace, f"{kind}.yaml", f"version {version}", before, now)
+
+
+def contract_tags(contracts: Contracts) -> dict[str, str]:
+    """Return the tags by which a release says of which surface.yaml and tasks.yaml it was made."""
+    versions = {"surface": contracts.surface.version, "tasks": contracts.tasks.version}
+    return {
+        **{f"{kind}_version": str(version) for kind, version in versions.items()},
+        **{f"{kind}_digest": contracts.digests[kind] for kind in versions},
+    }
+
+
+def _refuse_change(workspace: Workspace, file: str, registered: str, before: str, now: str) -> None:
+    if before != now:
+        raise ContractError(
+            f"{file} changed while its version did not: {registered} was registered with digest "
+            f"{before[:12]}, it is now {now[:12]}. Raise the version in "
+            f"{workspace.surfaces / workspace.surface / file}, or take the change back."
+        )
 
 
 def register_policies(workspace: Workspace, registry: Registry, run_id: str) -> tuple[PinnedPart, PinnedPart]:

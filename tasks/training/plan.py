@@ -52,7 +52,7 @@ def run(
     Raises
     ------
     ContractError
-        A task is unknown, or some are left out and no release lends them; or a policy's
+        A task is unknown, or some are left out and no release lends them; or a file's
         content changed while its version did not, which is better known before the training than after.
     """
     refuse_silent_changes(workspace, workspace.store.registry)

@@ -156,5 +156,6 @@ def _with_minimum(folder: Path, surface: str, *, positives: int) -> Path:
     file = surfaces / surface / "surface.yaml"
     plain = yaml.safe_load(file.read_text(encoding="utf-8"))
     plain["minimum"]["positives"] = positives
+    plain["version"] += 1
     file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
     return surfaces

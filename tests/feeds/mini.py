@@ -9,6 +9,7 @@
 The contracts are those of ``surfaces/home_feed``, changed as data.
 """
 
+import copy
 import json
 import multiprocessing
 import os
@@ -97,7 +98,10 @@ def changed(workspace: Workspace, folder: Path, **changes: Change) -> Workspace:
 
 def rewrite(file: Path, change: Change) -> None:
     plain = read_yaml(file)
+    before = copy.deepcopy(plain)
     change(plain)
+    if file.name in {"surface.yaml", "tasks.yaml"} and plain != before:
+        plain["version"] = max(plain["version"], before["version"] + 1)
     file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
 
 

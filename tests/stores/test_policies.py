@@ -5,8 +5,15 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ContractError
+from tasks.stores.aliases import release_name
 from tasks.stores.manifest import Role
-from tasks.stores.policies import POLICY_FILE, policy_files, refuse_silent_changes, register_policies
+from tasks.stores.policies import (
+    POLICY_FILE,
+    contract_tags,
+    policy_files,
+    refuse_silent_changes,
+    register_policies,
+)
 from tasks.stores.registry import Registry
 from tasks.stores.runs import StepKey
 from tasks.stores.workspace import Workspace
@@ -76,3 +83,23 @@ def test_a_registered_utility_policy_says_who_answers_for_it_and_what_justified_
     assert register(proven, registry)[0] == (f"{NAME}.utility_policy", 2)
     second = registry.tags(registry.part(f"{NAME}.utility_policy", 2))
     assert (second["owner"], second["approvals"], second["experiment"]) == ("tests", "product", "feed-142")
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after"),
+    [("surface", "owner: tests", "owner: others"), ("tasks", "within: PT2H", "within: PT1H")],
+)
+def test_a_file_that_a_release_was_made_of_changes_with_its_version(
+    workspace: Workspace, registry: Registry, kind: str, before: str, after: str
+) -> None:
+    refuse_silent_changes(workspace, registry)
+    with workspace.store.runs.step(StepKey(NAME, step="release", inputs="i")) as run:
+        tags = contract_tags(workspace.contracts)
+        registry.register(release_name(NAME), {"a": b"a"}, run_id=run.run_id, tags=tags, model_type="release")
+    refuse_silent_changes(workspace, registry)
+    changed = change(workspace, before, after, kind=kind)
+    with pytest.raises(
+        ContractError, match=rf"{kind}\.yaml changed while its version did not: version 1 was"
+    ):
+        refuse_silent_changes(changed, registry)
+    refuse_silent_changes(change(changed, "version: 1", "version: 2", kind=kind), registry)
