@@ -201,8 +201,10 @@ def support(params: Mapping[str, Any]) -> "PromotionSupport":
     """Return what the form asks for a promotion with; some surfaces have no stage or override."""
     from tasks.promotion.moves.rules import PromotionSupport
 
-    names = ("experiment", "waiver", "override", "stage")
-    return PromotionSupport(**{name: params.get(name) or None for name in names})
+    experiment, waiver, override, stage = (
+        params.get(name) or None for name in ("experiment", "waiver", "override", "stage")
+    )
+    return PromotionSupport(experiment, waiver, override, stage)
 
 
 def _form(version: int | None = None, evidence: str | None = None) -> dict[str, Param]:

@@ -26,6 +26,7 @@ HIDDEN: Final = "***"
 
 _OURS: Final = "EQUIPOISE_"
 _POSTGRESQL: Final = "EQUIPOISE_POSTGRESQL_"
+_KEY: Final = re.compile(r"(?:[0-9a-fA-F]{2}){32,}")
 _MEMORY: Final = re.compile(r"\d+(\.\d+)?\s*[KMGT](i?B)?|\d+(\.\d+)?\s*%", re.IGNORECASE)
 _WHERE: Final = "in the current folder; in the repository for what Airflow and `make` start"
 _LOGIN: Final = re.compile(r"(?<=://)\S+(?=@)")
@@ -127,6 +128,14 @@ def _memory(name: str, text: str) -> str | None:
     return text or None
 
 
+def _key(name: str, text: str) -> bytes | None:
+    if text and not _KEY.fullmatch(text):
+        raise ContractError(
+            f"{name} is not a key. Set it to 64 or more hexadecimal digits, as `openssl rand -hex 32` prints"
+        )
+    return bytes.fromhex(text) if text else None
+
+
 def _flag(name: str, text: str) -> bool:
     if text not in {"", "0", "1"}:
         raise ContractError(f"{name} = '{text}' is neither 0 nor 1")
@@ -200,6 +209,13 @@ class Settings:
     )
     aws_endpoint = Variable("AWS_ENDPOINT_URL", "the object store of `s3://` locations", "AWS", _text)
     aws_key = Variable("AWS_ACCESS_KEY_ID", "the account there", "none", _text, secret=True)
+    audit_key = Variable(
+        "EQUIPOISE_AUDIT_KEY",
+        "key that signs the audit, 64 hexadecimal digits or more; with it an unsigned audit is refused",
+        "none",
+        _key,
+        secret=True,
+    )
     require_verified = Variable(
         "EQUIPOISE_REQUIRE_VERIFIED",
         "`1`: `score`, `explain`, `release verify` and served releases refuse bytes that no audited "

@@ -1,4 +1,4 @@
-"""Commands that move a release towards serving, and back: approve, promote, roll back."""
+"""Commands that move a release towards serving, and back, and one that restarts their audit."""
 
 from datetime import datetime
 from functools import partial
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
 
 _releases = CommandGroup("Release")
-GROUPS = (_releases,)
+_audit = CommandGroup("Release", word="audit", help="The record of moves and approvals.")
+GROUPS = (_releases, _audit)
 
 Override = Annotated[str | None, Option(metavar="WHY", help="Why gates that hold it are overridden.")]
+Experiment = Annotated[str | None, Option(metavar="REF", help="The online test of what changed.")]
+Waiver = Annotated[str | None, Option(metavar="WHY", help="Why no online test is needed.")]
 Stage = Annotated[
     str | None,
     Option(metavar="canary|champion", help="How far it moves (default: the first stage of the surface)."),
@@ -30,7 +33,7 @@ CaseAsOf = Annotated[
 ]
 
 
-@_releases.command('home_feed challenger --role safety --why "hides are steady"')
+@_releases.command('home_feed challenger --role safety --why "hides are steady" --promotion-why "carts rose"')
 def approve(  # noqa: PLR0913 - options, not what a caller hands on
     workspace: "Workspace",
     ref: Release,
@@ -38,17 +41,23 @@ def approve(  # noqa: PLR0913 - options, not what a caller hands on
     role: Annotated[str, Option(metavar="ROLE", help="The role that you review for.")],
     why: Why,
     reject: Annotated[bool, Option("--reject", help="Say no instead of yes.")] = False,
+    promotion_why: Annotated[
+        str, Option(metavar="TEXT", help="The reason of the promotion, as in its --why.")
+    ] = "",
     evidence: Annotated[str, Option(metavar="DIGEST", help="Refuse where it is another one now.")] = "",
+    experiment: Experiment = None,
+    waiver: Waiver = None,
     override: Override = None,
     stage: Stage = None,
     as_of: CaseAsOf = None,
 ) -> "ApproveResult":
-    """Answer for a role, under the account that you are logged in as, where the surface allows it."""
+    """Answer for a role under your own account, on the terms that the promotion is asked for with."""
     from tasks.promotion.moves import approve
     from tasks.promotion.moves.approve import Reply
     from tasks.promotion.moves.rules import PromotionSupport
 
-    reply = Reply(role, why, not reject, evidence, PromotionSupport(override=override, stage=stage))
+    support = PromotionSupport(experiment, waiver, override, stage, promotion_why)
+    reply = Reply(role, why, not reject, evidence, support)
     return approve.run(workspace, reply, release=ref, by=approve.account_name(), judge=_judge(as_of))
 
 
@@ -59,8 +68,8 @@ def promote(  # noqa: PLR0913 - options, not what a caller hands on
     *,
     why: Why,
     by: By = None,
-    experiment: Annotated[str | None, Option(metavar="REF", help="The online test of what changed.")] = None,
-    waiver: Annotated[str | None, Option(metavar="WHY", help="Why no online test is needed.")] = None,
+    experiment: Experiment = None,
+    waiver: Waiver = None,
     override: Override = None,
     stage: Stage = None,
     as_of: CaseAsOf = None,
@@ -88,6 +97,12 @@ def rollback(
     from tasks.promotion.moves import rollback
 
     return _moved(rollback.run(workspace, why=why, by=person, to=to))
+
+
+@_audit.command('home_feed --why "the disk with the audit was lost"', written=text.write_history)
+def restart(workspace: "Workspace", why: Why, by: By = None) -> list[dict[str, Any]]:
+    """Begin a new audit where the old one was lost, or sign one that was begun without a key."""
+    return [workspace.aliases.restart(why=why, by=_person(by)).to_json()]
 
 
 def _judge(as_of: datetime | None) -> "GateEvaluator":

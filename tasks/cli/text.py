@@ -353,6 +353,7 @@ _BELOW: Final = (
 _ALIASES_MOVED: Final = {
     "canary": "release {to} beside {before}",
     "withdraw": "release {to}, champion {before}",
+    "restart": "newest release {to}",
 }
 _DIGESTS: Final = frozenset({"evidence", "sha256"})
 

@@ -89,6 +89,7 @@ def run(
         A part holds other bytes than were registered.
     """
     registry = workspace.store.registry
+    workspace.aliases.begin()
     labels = find_published_snapshot(workspace, snapshot, as_of=as_of)
     refuse_silent_changes(workspace, registry)
     slices = plan_slices(workspace.contracts, labels.mature_by(), labels.dates())

@@ -22,7 +22,7 @@ from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.parts import pinned_files
 from tasks.settings import Settings
-from tasks.stores.aliases import CANARY_SHARE, OVERRIDE, MismatchSource
+from tasks.stores.aliases import CANARY_SHARE, OVERRIDE, UNBELIEVED
 from tasks.stores.audit import broken_entries
 from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
@@ -229,7 +229,7 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
     moves = workspace.aliases
     mismatch, entries = moves.mismatch(), moves.audit.entries()
     problems = broken_entries(entries)
-    if mismatch is not None and mismatch.source is MismatchSource.AUDIT and not problems:
+    if mismatch is not None and mismatch.source in UNBELIEVED and not problems:
         if not entries:
             raise AuditMismatch(f"{mismatch}.")
         problems = {len(entries) - 1: mismatch.what}
@@ -237,10 +237,12 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
-    """Check every byte and every pin of a release, the audit, and that aliases are what it says."""
+    """Check every byte and pin of a release, the audit, and that aliases and serving tags agree with it."""
     part, moves = release_part(workspace, ref), workspace.aliases
     found, mismatch = verify_bytes(workspace, part), moves.mismatch()
     problems = [*found.problems, *([f"{mismatch}."] if mismatch else [])]
+    if mismatch is None or mismatch.source not in UNBELIEVED:
+        problems += [f"{problem}." for problem in moves.wrong_tags()]
     if mismatch is None and Settings().require_verified and (doubt := moves.unverified(part.sha256)):
         problems.append(f"{doubt}.")
     return replace(found, problems=problems)

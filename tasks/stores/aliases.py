@@ -2,24 +2,26 @@
 
 ::
 
-    audit row (refused when another was first)  ->  previous  ->  champion  ->  canary  ->  tags of both
+    row announced  ->  row (refused when another was first)  ->  previous  ->  champion  ->  canary  ->  tags
 
     canary     canary := the release, with its share of the traffic as a tag of its version
     promote    previous := the old champion    champion := the release                     canary ends
     rollback   previous := champion := the release that it goes back to                    canary ends
     withdraw                                                                               canary ends
 
-A process killed in between leaves a row that is ahead of the tags; the next process carries it out, for the
-release with the row's digest only. Nothing is carried out while audit, registry and aliases differ (see
-`find_mismatch`): a rollback records which release is meant and repairs them.
+A process killed in between leaves an announced row that is ahead of the tags; the next process carries it
+out, for the release with the row's digest only. Nothing is carried out while audit, registry and aliases
+differ (see `find_mismatch`): a rollback records which release is meant and repairs them.
 
     audit       cannot be read, is not what was written, or lacks rows that MLflow's tags name
+    lost        there are releases and no audit, a row that no tag names, or, with a key, no signed tag
     registry    the release of the last move is missing, or another one has its number
     aliases     they are not what the last move set: somebody moved them by hand
 
-The registered model carries two tags: ``equipoise.moves`` names the last move that was carried out, of any
-alias, ``equipoise.audit`` the newest row, each as ``<number> <seal>``. Who may write to MLflow may set
-them, so they are looked up in the audit.
+The registered model carries tags: ``equipoise.moves`` names the last move that was carried out, of any alias,
+``equipoise.audit`` the newest row (``tasks/stores/audit_head.py``). Who may write to MLflow may set them, so
+they are looked up in the audit. The first release begins the audit; a surface with releases and neither rows
+nor tags has lost it, and a person restarts it.
 """
 
 import re
@@ -29,6 +31,7 @@ from enum import StrEnum
 from typing import Final
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
+from tasks.settings import Settings
 from tasks.stores.audit import (
     Audit,
     Entry,
@@ -37,8 +40,10 @@ from tasks.stores.audit import (
     last_alias_move,
     last_move,
     live_canary,
+    one_line,
     seals_of,
 )
+from tasks.stores.audit_head import HEAD, Head, Heads, announcement
 from tasks.stores.registry import Registry
 
 CHAMPION: Final = "champion"
@@ -49,7 +54,6 @@ CANARY_SHARE: Final = "canary_share"
 OVERRIDE: Final = "override"
 """The tag of a release that became champion or canary although gates held it: who overrode what, and why."""
 CARRIED_OUT: Final = "equipoise.moves"
-HEAD: Final = "equipoise.audit"
 _ROW: Final = re.compile(r"([0-9]{1,9}) ([0-9a-f]{64})")
 
 Decide = Callable[[tuple[Entry, ...], Mapping[str, int]], Entry | None]
@@ -57,11 +61,16 @@ Decide = Callable[[tuple[Entry, ...], Mapping[str, int]], Entry | None]
 
 
 class MismatchSource(StrEnum):
-    """Which of the three is wrong."""
+    """Which of the three is wrong; ``lost``: the audit, and a restart alone begins a new one."""
 
     AUDIT = "audit"
+    LOST = "lost"
     REGISTRY = "registry"
     ALIASES = "aliases"
+
+
+UNBELIEVED: Final = frozenset({MismatchSource.AUDIT, MismatchSource.LOST})
+"""Where no row of the audit counts."""
 
 
 @dataclass(frozen=True)
@@ -137,9 +146,78 @@ class ReleaseAliases:
             Audit and registry differ.
         """
         with self.registry.exclusive():
-            added = self.audit.add(lambda entries: self._with_digests(decide(entries, self._settle())))
+            added = self.audit.add(
+                lambda entries: self._with_digests(decide(entries, self._settle())), announce=self.announce
+            )
             self._settle()
             return added
+
+    def begin(self) -> None:
+        """Begin the audit of a surface that has no release yet, where that is not done.
+
+        Raises
+        ------
+        StoreError
+            Something else made the registered model.
+        """
+        begun = Head.begun(self.model, key=Settings().audit_key)
+        self.registry.make_model(self.model, {HEAD: str(begun)})
+
+    def restart(self, *, why: str, by: str) -> Entry:
+        """Begin the audit anew where it cannot be believed; rows that only lack a signature are kept.
+
+        Raises
+        ------
+        ContractError
+            There is no reason or no release, or the audit can be believed.
+        """
+        if not one_line("why", why):
+            raise ContractError("A restart of the audit needs a reason. Give it with --why TEXT")
+        with self.registry.exclusive():
+            versions, mismatch = self.registry.versions(self.model), self.mismatch()
+            if mismatch is None or mismatch.source not in UNBELIEVED or not versions:
+                raise ContractError(
+                    f"The audit of {self.audit.surface} can be believed, so there is nothing to restart"
+                )
+            aside = "" if self._is_only_unsigned() else self.audit.set_aside()
+            replaces = f"{aside or 'nothing'} was left of an audit: {mismatch.what}"
+            row = Entry(Kind.RESTART, by, versions[0].version, None, why, replaces=replaces)
+            added = self.audit.append(row, seen=self.audit.read(), announce=self._name_next)
+            self.registry.delete_model_tag(self.model, CARRIED_OUT)
+            self._tag_rows(self.audit.entries())
+            return added
+
+    def _is_only_unsigned(self) -> bool:
+        """Whether the newest row is the one that the registry names, so that only a signature is missing."""
+        try:
+            entries = self.audit.entries()
+        except StoreError:
+            return False
+        newest = Heads.read(self.registry.model_tags(self.model)).newest
+        if newest is None or not entries or broken_entries(entries):
+            return False
+        return (newest.number, newest.seal) == (entries[-1].number, entries[-1].seal)
+
+    def announce(self, row: Entry) -> None:
+        """Let MLflow name a row that is about to be added, so that it counts; see `audit_head`.
+
+        Raises
+        ------
+        StoreError
+            The audit is signed, and this process has no key.
+        """
+        newest = Heads.read(self.registry.model_tags(self.model)).newest
+        if newest is not None and newest.signature and Settings().audit_key is None:
+            raise StoreError(
+                f"The audit of {self.audit.surface} is signed, and this process has no key. Set "
+                "EQUIPOISE_AUDIT_KEY to the key of the processes that sign it."
+            )
+        self._name_next(row)
+
+    def _name_next(self, row: Entry) -> None:
+        seal = row.seal or ""
+        named = Head.of(self.model, row.number, seal, key=Settings().audit_key)
+        self.registry.set_model_tag(self.model, announcement(seal), str(named))
 
     def mend(self, decide: Decide) -> Entry | None:
         """Add the move that ``decide`` returns and carry it out, also where audit and registry differ.
@@ -152,7 +230,8 @@ class ReleaseAliases:
                 added = self._begin_anew(mismatch, decide((), self.registry.aliases(self.model)))
             else:
                 added = self.audit.add(
-                    lambda entries: self._with_digests(decide(entries, self.registry.aliases(self.model)))
+                    lambda entries: self._with_digests(decide(entries, self.registry.aliases(self.model))),
+                    announce=self.announce,
                 )
             if added is not None:
                 self._carry_out(self.audit.entries())
@@ -161,31 +240,54 @@ class ReleaseAliases:
     def unverified(self, sha256: str) -> str:
         """Return why the audit does not verify a release; empty where it does.
 
-        A release is verified where the audit is what was written and one of its moves made these very bytes
-        champion or canary.
+        A release is verified where the audit is what was written, by the registry's tags too, and one of its
+        moves made these very bytes champion or canary.
 
         Parameters
         ----------
         sha256 : digest of the release's files.
         """
         mismatch = self.mismatch()
-        if mismatch is not None and mismatch.source is MismatchSource.AUDIT:
+        if mismatch is not None and mismatch.source in UNBELIEVED:
             return str(mismatch)
+        entries, tags = self.audit.entries(), self.registry.model_tags(self.model)
+        if problem := next(_unnamed_rows(self.model, entries, tags), ""):
+            return problem
         if any(
             entry.kind is not Kind.WITHDRAW and entry.sets_alias and entry.sha256 == sha256
-            for entry in self.audit.entries()
+            for entry in entries
         ):
             return ""
         known = (str(part) for part in self.registry.versions(self.model) if part.sha256 == sha256)
         named = next(known, f"a {self.model} that is not registered")
         return f"No move of the audit made {named} (sha256 {sha256[:12]}) champion or canary"
 
+    def wrong_tags(self) -> list[str]:
+        """Return how a tag by which servers share traffic, or that shows an override, is not the audit's."""
+        entries, problems = self.audit.entries(), list[str]()
+        if is_pending(entries, self.registry.model_tags(self.model)):
+            return problems
+        canary = live_canary(entries)
+        overrides = {
+            entry.release: entry.override for entry in entries if entry.sets_alias and entry.override
+        }
+        for part in self.registry.versions(self.model):
+            share = canary.share if canary is not None and canary.release == part.version else None
+            meant = {CANARY_SHARE: share, OVERRIDE: overrides.get(part.version)}
+            tags = self.registry.tags(part)
+            problems += [
+                f"The tag {tag} of {part} is {tags.get(tag)!r}, and the audit sets {value!r}"
+                for tag, value in meant.items()
+                if tags.get(tag) != (None if value is None else str(value))
+            ]
+        return problems
+
     def _begin_anew(self, mismatch: Mismatch, entry: Entry | None) -> Entry | None:
         if entry is None:
             return None
         aside = self.audit.set_aside() or "nothing"
         first = replace(entry, replaces=f"{aside} was left of an audit: {mismatch.what}")
-        return self.audit.add(lambda _: self._with_digests(first))
+        return self.audit.add(lambda _: self._with_digests(first), announce=self._name_next)
 
     def _settle(self) -> dict[str, int]:
         """Set the aliases of the last move, also where a newer one comes in between."""
@@ -222,12 +324,26 @@ class ReleaseAliases:
         self._tag_rows(entries)
 
     def _tag_rows(self, entries: Sequence[Entry]) -> None:
-        """Let MLflow's tags name the last move and the newest row."""
-        move = last_alias_move(entries)
-        named = {CARRIED_OUT: None if move is None else move.number, HEAD: len(entries) - 1}
-        for tag, number in named.items():
-            if entries and number is not None:
-                self.registry.set_model_tag(self.model, tag, name_row(entries, number))
+        """Let MLflow's tags name the last move and the newest row, and announce no row before it."""
+        if not entries:
+            return
+        tags = self.registry.model_tags(self.model)
+        heads, named = Heads.read(tags), {HEAD: str(self._newest(entries, Heads.read(tags)))}
+        if (move := last_alias_move(entries)) is not None:
+            named[CARRIED_OUT] = name_row(entries, move.number)
+        for tag, value in named.items() - tags.items():
+            self.registry.set_model_tag(self.model, tag, value)
+        for tag in [tag for tag, one in heads.announced.items() if one.number < len(entries)]:
+            self.registry.delete_model_tag(self.model, tag)
+
+    def _newest(self, entries: Sequence[Entry], heads: Heads) -> Head:
+        """Name the newest row; where this process has no key, by the signature that it has already."""
+        number, seal = len(entries) - 1, seals_of(entries)[-1]
+        named = Head.of(self.model, number, seal, key=Settings().audit_key)
+        if named.signature is not None:
+            return named
+        known = [one for one in (heads.newest, *heads.announced.values()) if one is not None]
+        return next((one for one in known if (one.number, one.seal) == (number, seal)), named)
 
     def _with_digests(self, entry: Entry | None) -> Entry | None:
         """Return a row with the digests of its releases."""
@@ -312,6 +428,10 @@ def find_mismatch(audit: Audit, registry: Registry, model: str) -> Mismatch | No
         return _audit_mismatch(audit, str(error))
     if problem := next(_audit_problems(audit, entries, tags), ""):
         return _audit_mismatch(audit, problem)
+    if (entries or registry.versions(model)) and (
+        problem := next(_unbelieved(audit, model, entries, tags), "")
+    ):
+        return _lost_mismatch(audit, problem)
     if problem := next(_foreign(registry, model, entries), ""):
         return _registry_mismatch(audit, registry, model, entries, problem)
     problem = next(_set_by_hand(registry, model, entries, tags), "")
@@ -337,11 +457,36 @@ def _named(entries: Sequence[Entry], tag: str) -> int | None:
 def _audit_problems(audit: Audit, entries: Sequence[Entry], tags: Mapping[str, str]) -> Iterator[str]:
     for problem in broken_entries(entries).values():
         yield f"The audit {audit.path} is not what was written: {problem}"
-    newest = tags.get(HEAD, tags.get(CARRIED_OUT, ""))
-    if _ROW.fullmatch(newest) and _named(entries, newest) is None:
+    newest = Head.read(tags.get(HEAD, tags.get(CARRIED_OUT, "")))
+    if newest is not None and not newest.names(seals_of(entries)):
         yield (
             f"The audit {audit.path} has {len(entries)} rows, and none of them is the row that MLflow names "
-            f"({newest[:20]}): rows were lost or changed"
+            f"({newest.number} {newest.seal[:12]}): rows were lost or changed"
+        )
+
+
+def _unbelieved(audit: Audit, model: str, entries: Sequence[Entry], tags: Mapping[str, str]) -> Iterator[str]:
+    """Yield why an audit cannot be believed by the registry's tags; a surface with it has releases."""
+    key, heads = Settings().audit_key, Heads.read(tags)
+    if not entries and heads.newest is None:
+        yield f"The registry holds releases of {audit.surface}, and its audit {audit.path} is lost"
+    if key is not None and heads.signed(model, key=key).newest is None:
+        yield (
+            f"The tag {HEAD} of {model} is not signed with this process's EQUIPOISE_AUDIT_KEY, so the audit "
+            f"{audit.path} cannot be believed"
+        )
+    if heads.newest is not None:
+        yield from _unnamed_rows(model, entries, tags)
+
+
+def _unnamed_rows(model: str, entries: Sequence[Entry], tags: Mapping[str, str]) -> Iterator[str]:
+    """Yield that a row was added to the table alone: no tag of the registry names it."""
+    heads = Heads.read(tags).signed(model, key=Settings().audit_key)
+    if (number := heads.find_unnamed_row(seals_of(entries))) is not None:
+        known = "none" if heads.newest is None or heads.newest.number < 0 else f"row {heads.newest.number}"
+        yield (
+            f"No tag of {model} names row {number} of the audit, and {known} is the newest that one names: "
+            "somebody else wrote it, or an older registry was restored"
         )
 
 
@@ -375,10 +520,13 @@ def _set_by_hand(
     registry: Registry, model: str, entries: Sequence[Entry], tags: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield which tag names no row of an audit that is whole, and which aliases differ from its moves."""
-    for tag in (CARRIED_OUT, HEAD):
-        if tag in tags and _named(entries, tags[tag]) is None:
+    heads = {CARRIED_OUT: _named(entries, tags.get(CARRIED_OUT, "")), HEAD: Head.read(tags.get(HEAD, ""))}
+    for tag, names in heads.items():
+        if tag in tags and names is None:
             named = f"{tags[tag][:40]!r} names no row of the audit"
             yield f"Somebody set the tag {tag} of {model} by hand: {named}"
+    if entries and HEAD not in tags:
+        yield f"Somebody removed the tag {HEAD} of {model}, which names the newest row of the audit"
     known, meant = registry.aliases(model), meant_aliases(entries)
     found: dict[str, int] = {alias: known[alias] for alias in (PREVIOUS, CHAMPION, CANARY) if alias in known}
     if is_pending(entries, tags):
@@ -410,6 +558,12 @@ def _audit_mismatch(audit: Audit, problem: str) -> Mismatch:
     )
     way_out = f"Restore it from a backup; where there is none, {rollback}"
     return Mismatch(MismatchSource.AUDIT, problem, way_out)
+
+
+def _lost_mismatch(audit: Audit, problem: str) -> Mismatch:
+    restart = f"`equipoise audit restart {audit.surface} --why TEXT`"
+    way_out = f"Restore audit and registry from a backup; where there is none, {restart} begins a new audit"
+    return Mismatch(MismatchSource.LOST, problem, way_out)
 
 
 def _registry_mismatch(

@@ -9,8 +9,9 @@
 
 Rows are numbered without a gap and never rewritten; a commit is refused when another writer was first. Each
 row is sealed with a digest of itself and of the seal before it, so a row that was changed, removed, added or
-moved breaks the chain. MLflow holds the newest seal as well (``tasks/stores/aliases.py``), so rows cannot be
-cut off or resealed unnoticed. The functions at the end answer which release serves and which served.
+moved breaks the chain. MLflow names the newest row by its seal as well (``tasks/stores/audit_head.py``), so
+rows cannot be cut off, resealed or added to the table alone. The functions at the end answer which release
+serves and which served.
 """
 
 import unicodedata
@@ -48,6 +49,8 @@ class Kind(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     TIME_OUT = "time-out"
+    RESTART = "restart"
+    """A person began the audit anew: older rows were lost, are not believed, or were not signed."""
 
 
 MOVES: Final = frozenset({Kind.PROMOTE, Kind.ROLLBACK})
@@ -62,7 +65,8 @@ class Entry:
     Parameters
     ----------
     by : who moved the alias or gave the answer; `NOBODY` where the time for it passed.
-    release : the version that becomes champion or canary, or that the answer is about.
+    release : the version that becomes champion or canary, or that the answer is about; of a restart, the
+        newest version at that time.
     champion : the version that was champion, None where there was none.
     evidence : digest of what the gates rest on; None for a rollback, which needs none.
     role : for which role an answer was given or awaited.
@@ -200,13 +204,20 @@ class Audit:
         self.path.rename(aside)
         return aside.name
 
-    def add(self, decide: Callable[[tuple[Entry, ...]], Entry | None]) -> Entry | None:
+    def add(
+        self,
+        decide: Callable[[tuple[Entry, ...]], Entry | None],
+        *,
+        announce: Callable[[Entry], object] = lambda _: None,
+    ) -> Entry | None:
         """Add the row that ``decide`` returns, and return it with its number and time.
 
         Parameters
         ----------
         decide : receives every row so far, and returns the next one, or None where there is nothing to add.
             It is called again when another writer was first.
+        announce : receives the numbered and sealed row before it is written; a row that was not announced to
+            the registry does not count (``tasks/stores/audit_head.py``).
 
         Raises
         ------
@@ -218,17 +229,24 @@ class Audit:
             if (entry := decide(seen[1])) is None:
                 return None
             try:
-                return self.append(entry, seen=seen)
+                return self.append(entry, seen=seen, announce=announce)
             except Overtaken:
                 continue
         raise StoreError(f"Others kept writing to the audit of {self.surface}: run the step again")
 
-    def append(self, entry: Entry, *, seen: tuple[int | None, Sequence[Entry]]) -> Entry:
+    def append(
+        self,
+        entry: Entry,
+        *,
+        seen: tuple[int | None, Sequence[Entry]],
+        announce: Callable[[Entry], object] = lambda _: None,
+    ) -> Entry:
         """Add a row and return it with its number, time and seal.
 
         Parameters
         ----------
         seen : the version and the rows that the decision rests on, as `read` returned them.
+        announce : as in `add`.
 
         Raises
         ------
@@ -240,6 +258,7 @@ class Audit:
         version, entries = seen
         numbered = replace(on_one_line(entry), number=len(entries), at=datetime.now(UTC), seal=None)
         sealed = replace(numbered, seal=seals_of((*entries, numbered))[-1])
+        announce(sealed)
         delta.append_after(self.path, pa.Table.from_pylist([asdict(sealed)], schema=SCHEMA), version=version)
         return sealed
 
@@ -353,9 +372,10 @@ def live_canary(entries: Sequence[Entry]) -> Entry | None:
 
 
 def since_last_move(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Return the rows after the newest move: what was answered before it was about other aliases."""
-    move = last_alias_move(entries)
-    return tuple(entries if move is None else (entry for entry in entries if entry.number > move.number))
+    """Return the rows after the newest move or restart: earlier answers were about other aliases."""
+    ends = (e.number for e in entries if e.sets_alias or e.kind is Kind.RESTART)
+    last = max(ends, default=-1)
+    return tuple(entry for entry in entries if entry.number > last)
 
 
 def champions(entries: Sequence[Entry]) -> list[int]:

@@ -19,6 +19,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import mlflow
@@ -38,7 +39,16 @@ from tasks.stores.parts import (
     write_files,
 )
 from tasks.stores.runs import INPUTS, Record, Runs
-from tasks.stores.tracking import PatientClient, copy_artifacts, current, exclusive, patient, read_artifacts
+from tasks.stores.tracking import (
+    OWN_TAGS,
+    PatientClient,
+    copy_artifacts,
+    current,
+    exclusive,
+    patient,
+    read_artifacts,
+    refuse_foreign,
+)
 
 SHA256: Final = "sha256"
 _LOGGED: Final = "models:/"
@@ -72,13 +82,25 @@ def log_folder(client: PatientClient, new: NewVersion, folder: Path) -> str:
     return str(model.model_id)
 
 
-def create_version(client: PatientClient, new: NewVersion, model_id: str) -> Any:
-    """Make MLflow's version of a logged model, and its tags, in one transaction."""
+def make_model(client: PatientClient, name: str, tags: Mapping[str, str] = MappingProxyType({})) -> None:
+    """Make a registered model with these tags, where there is none of this name.
+
+    Raises
+    ------
+    StoreError
+        Something else made it.
+    """
     try:
-        client.create_registered_model(new.name)
+        client.create_registered_model(name, tags={**OWN_TAGS, **tags})
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
+        refuse_foreign("registered model", name, client.get_registered_model(name).tags)
+
+
+def create_version(client: PatientClient, new: NewVersion, model_id: str) -> Any:
+    """Make MLflow's version of a logged model, and its tags, in one transaction."""
+    make_model(client, new.name)
     with current(client.tracking_uri):
         return client.create_model_version(
             new.name, f"{_LOGGED}{model_id}", run_id=new.run_id, tags=dict(new.tags), model_id=model_id
@@ -335,15 +357,22 @@ class Registry:
         if tag in self.tags(part):
             self.client.delete_model_version_tag(part.name, str(part.version), tag)
 
+    def make_model(self, name: str, tags: Mapping[str, str]) -> None:
+        """Make a registered model with these tags, where there is none; raises as `make_model`."""
+        make_model(self.client, name, tags)
+
     def model_tags(self, name: str) -> dict[str, str]:
         """Return the tags of a registered model itself; nothing where it is not registered yet."""
         found = self._model(name)
         return {} if found is None else dict(found.tags)
 
     def set_model_tag(self, name: str, tag: str, value: str) -> None:
-        """Set a tag of a registered model, unless it has this value."""
-        if self.model_tags(name).get(tag) != value:
-            self.client.set_registered_model_tag(name, tag, value)
+        """Set a tag of a registered model."""
+        self.client.set_registered_model_tag(name, tag, value)
+
+    def delete_model_tag(self, name: str, tag: str) -> None:
+        """Remove a tag of a registered model, where it has it."""
+        self.client.delete_registered_model_tag(name, tag)
 
     def _location(self, part: Part) -> str:
         return str(self.client.get_logged_model(self.model_id(part)).artifact_location)

@@ -37,7 +37,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.evaluation.documents import Document
 from tasks.stores.files import flush_uri, sha256
 from tasks.stores.location import Location, read_bytes, write_bytes
-from tasks.stores.tracking import PatientClient, read_artifact
+from tasks.stores.tracking import OWN_TAGS, PatientClient, read_artifact, refuse_foreign
 
 _LOG: Final = logging.getLogger("equipoise")
 D = TypeVar("D", bound=Document)
@@ -287,16 +287,29 @@ class Runs:
             ) from None
 
     def experiment_id(self, surface: str) -> str:
-        """Return the surface's experiment, made where there is none."""
+        """Return the surface's experiment, made where there is none.
+
+        Raises
+        ------
+        StoreError
+            It was deleted or something else made it; or something else made a registered model of this name
+            before the surface's first run.
+        """
         found = self.client.get_experiment_by_name(surface)
         if found is None:
+            for model in self.client.search_registered_models(f"name LIKE '{surface}.%'"):
+                if model.name.split(".")[0] == surface:  # "_" stands for any character in LIKE
+                    refuse_foreign("registered model", model.name, model.tags)
             location = None if self.artifacts is None else f"{self.artifacts}/{quote(surface)}"
             try:
-                return str(self.client.create_experiment(surface, artifact_location=location))
+                return str(
+                    self.client.create_experiment(surface, artifact_location=location, tags=dict(OWN_TAGS))
+                )
             except MlflowException as error:  # another process was first
                 found = self.client.get_experiment_by_name(surface)
                 if found is None:
                     raise StoreError(f"No MLflow experiment '{surface}' can be made: {error}") from error
+        refuse_foreign("experiment", surface, found.tags, place=found.artifact_location)
         if found.lifecycle_stage != "active":
             raise StoreError(f"The MLflow experiment '{surface}' was deleted; restore it in MLflow.")
         return str(found.experiment_id)

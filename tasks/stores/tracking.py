@@ -19,7 +19,7 @@ import sqlite3
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
@@ -63,6 +63,7 @@ CALLS: Final = (
     "delete_model_version",
     "delete_model_version_tag",
     "delete_registered_model_alias",
+    "delete_registered_model_tag",
     "download_artifacts",
     "finalize_logged_model",
     "get_experiment",
@@ -92,6 +93,8 @@ CALLS: Final = (
     "update_model_version",
 )
 """The calls that are repeated while the database is locked: all that the product makes."""
+OWN_TAGS: Final = {"equipoise.made_by": "equipoise"}
+"""Tags of every experiment and registered model that the product makes."""
 _QUIET: Final = {"mlflow": logging.ERROR, "mlflow.store.db.utils": logging.CRITICAL, "alembic": logging.ERROR}
 
 
@@ -123,6 +126,29 @@ def connect(home: Path) -> PatientClient:
             f"The MLflow store at {uri} cannot be opened: {error}. Check the server, or move the database "
             "away or run `mlflow db upgrade` on it if another MLflow made it."
         ) from error
+
+
+def refuse_foreign(kind: str, name: str, tags: Mapping[str, str], *, place: str = "") -> None:
+    """Refuse an experiment or a registered model that the product did not make.
+
+    Parameters
+    ----------
+    kind : what it is, as MLflow's pages call it.
+    place : where its files go, of an experiment.
+
+    Raises
+    ------
+    StoreError
+        It lacks `OWN_TAGS`.
+    """
+    if OWN_TAGS.items() <= tags.items():
+        return
+    files = f", and its artifacts go to {place}" if place else ""
+    ((tag, value),) = OWN_TAGS.items()
+    raise StoreError(
+        f"Something else made the MLflow {kind} '{name}'{files}. Rename it in MLflow, or set its tag "
+        f"{tag} to {value} where it is meant to be used."
+    )
 
 
 def tracking_uri(home: Path) -> str:

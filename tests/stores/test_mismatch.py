@@ -10,9 +10,9 @@ import pytest
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.stores.aliases import MismatchSource, ReleaseAliases, name_row
-from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit import Entry, Kind, since_last_move
 from tasks.stores.store import Store
-from tests.stores.registered import MODEL, append, new_aliases, register
+from tests.stores.registered import MODEL, append, forge, new_aliases, register
 
 PROMOTED = Entry(Kind.PROMOTE, "ana", 1, None, "the first")
 
@@ -147,45 +147,107 @@ def test_a_tag_that_is_no_row_is_told_and_one_rollback_puts_it_right(
     assert len(moves.audit.entries()) == 4, "the audit is whole and goes on"
 
 
+def with_another_registry(settled: ReleaseAliases, home: Path, *contents: str) -> ReleaseAliases:
+    """MLflow's database was lost, the audit kept: version numbers begin again."""
+    moves = new_aliases(home)
+    shutil.copytree(audit_folder(settled), audit_folder(moves))
+    register(moves, *contents)
+    return moves
+
+
 def test_a_release_that_only_shares_the_number_is_never_champion(
     settled: ReleaseAliases, tmp_path: Path
 ) -> None:
-    """MLflow's database was lost, the audit kept: version numbers begin again."""
-    moves = new_aliases(tmp_path / "home")
-    shutil.copytree(audit_folder(settled), audit_folder(moves))
-    register(moves, "one", "another two")
-    with pytest.raises(AuditMismatch, match="The registry is younger than the audit of feed: row 2"):
+    moves = with_another_registry(settled, tmp_path / "home", "one", "another two")
+    with pytest.raises(AuditMismatch, match=r"No tag of feed\.release names row 0 of the audit"):
         moves.settle()
-    with pytest.raises(StoreError, match="younger"):
+    with pytest.raises(StoreError, match="audit restart feed --why TEXT"):
         moves.add(lambda *_: replace(PROMOTED, release=2))
     assert aliases(moves) == {}
-    assert moves.served() == {1}
 
 
-def test_a_registry_that_lacks_the_release_is_younger_too_and_goes_back_to_one_that_it_has(
+def test_a_registry_without_the_audits_tags_gets_a_new_audit_by_a_restart(
     settled: ReleaseAliases, tmp_path: Path
 ) -> None:
-    """An older backup of MLflow was restored."""
-    moves = new_aliases(tmp_path / "home")
-    shutil.copytree(audit_folder(settled), audit_folder(moves))
-    register(moves, "one")
-    mismatch = moves.mismatch()
-    assert mismatch is not None
-    assert mismatch.what.endswith("row 2 of the audit is about release 2, and the registry has none")
-    assert "go back to a release that served and is there (1)" in mismatch.way_out
-    assert_one_rollback_mends(moves)
-    assert len(moves.audit.entries()) == 4
-
-
-def test_where_no_release_is_left_the_way_out_is_a_new_audit(settled: ReleaseAliases, tmp_path: Path) -> None:
-    moves = new_aliases(tmp_path / "home")
-    shutil.copytree(audit_folder(settled), audit_folder(moves))
-    register(moves, "another one")
-    assert f"move {audit_folder(moves)} away" in str(moves.mismatch())
-    shutil.move(audit_folder(moves), tmp_path / "kept")
+    moves = with_another_registry(settled, tmp_path / "home", "one")
+    row = moves.restart(why="MLflow's disk died", by="ana")
+    assert (row.number, row.kind, row.release) == (0, Kind.RESTART, 1)
+    assert row.replaces is not None
+    assert row.replaces.startswith("feed.set-aside-")
+    assert moves.mismatch() is None
     moves.add(lambda *_: PROMOTED)
     assert aliases(moves) == {"champion": 1}
     assert moves.mismatch() is None
+
+
+def test_an_older_registry_with_a_newer_audit_is_reported_and_no_row_is_carried_out(
+    moves: ReleaseAliases,
+) -> None:
+    """A backup of MLflow from before the second promotion was restored."""
+    before_the_aliases(moves)
+    client, rows = moves.registry.client, moves.audit.entries()
+    client.set_registered_model_tag(MODEL, "equipoise.audit", name_row(rows, 0))
+    assert "No tag of feed.release names row 1 of the audit, and row 0 is the newest" in str(moves.mismatch())
+    with pytest.raises(AuditMismatch):
+        moves.settle()
+    assert aliases(moves) == {"champion": 1}
+
+
+def test_a_row_that_was_added_to_the_table_alone_is_reported_and_not_carried_out(
+    moves: ReleaseAliases,
+) -> None:
+    third = moves.registry.part(MODEL, 3).sha256
+    forge(moves, replace(PROMOTED, release=3, champion=2, sha256=third))
+    assert told(moves) is MismatchSource.LOST
+    with pytest.raises(AuditMismatch, match="names row 3 of the audit"):
+        moves.settle()
+    assert aliases(moves) == {"champion": 2, "previous": 1}
+    assert "names row 3" in moves.unverified(third)
+
+
+def test_a_forged_row_about_a_lost_release_makes_no_other_row_believed(moves: ReleaseAliases) -> None:
+    third = moves.registry.part(MODEL, 3).sha256
+    forge(moves, replace(PROMOTED, release=3, champion=2, sha256=third))
+    forge(moves, replace(PROMOTED, release=99, champion=3, sha256="f" * 64))
+    assert told(moves) is MismatchSource.LOST
+    assert moves.unverified(third) != ""
+
+
+def lose_audit(moves: ReleaseAliases) -> None:
+    """Remove the audit, its tags and the aliases together."""
+    shutil.rmtree(audit_folder(moves))
+    for alias in aliases(moves):
+        moves.registry.delete_alias(MODEL, alias)
+    for tag in ("equipoise.moves", "equipoise.audit"):
+        moves.registry.delete_model_tag(MODEL, tag)
+
+
+def test_an_audit_that_was_removed_with_its_tags_and_aliases_begins_anew_by_a_restart_alone(
+    moves: ReleaseAliases,
+) -> None:
+    lose_audit(moves)
+    with pytest.raises(AuditMismatch, match=r"holds releases of feed, and its audit .* is lost"):
+        moves.add(lambda *_: PROMOTED)
+    moves.begin()
+    assert told(moves) is MismatchSource.LOST, "a retrain begins the audit of a new surface alone"
+    moves.restart(why="lost with its disk", by="ana")
+    moves.add(lambda *_: PROMOTED)
+    (restart, promoted) = moves.audit.entries()
+    assert (restart.kind, restart.why, restart.release) == (Kind.RESTART, "lost with its disk", 3)
+    assert (promoted.release, aliases(moves)) == (1, {"champion": 1})
+
+
+@pytest.mark.parametrize("why", ["lost", ""])
+def test_an_audit_that_can_be_believed_is_not_restarted(moves: ReleaseAliases, why: str) -> None:
+    with pytest.raises(ContractError, match="can be believed" if why else "needs a reason"):
+        moves.restart(why=why, by="ana")
+    assert len(moves.audit.entries()) == 3
+
+
+def test_approvals_from_before_a_restart_count_no_more(moves: ReleaseAliases) -> None:
+    rows = [*moves.audit.entries(), Entry(Kind.APPROVE, "sam", 3, 2, "", "e", role="safety", number=3)]
+    assert [entry.number for entry in since_last_move(rows)] == [3]
+    assert since_last_move([*rows, Entry(Kind.RESTART, "ana", 3, None, "lost", number=4)]) == ()
 
 
 def test_a_release_that_was_deleted_is_missed(moves: ReleaseAliases) -> None:
@@ -209,10 +271,9 @@ def before_the_aliases(moves: ReleaseAliases) -> None:
     "killed_before",
     [
         lambda moves: moves.registry.client.delete_registered_model_tag(MODEL, "equipoise.moves"),
-        lambda moves: moves.registry.client.delete_registered_model_tag(MODEL, "equipoise.audit"),
         before_the_aliases,
     ],
-    ids=["the moves' tag", "the newest row's tag", "the aliases"],
+    ids=["the moves' tag", "the aliases"],
 )
 def test_whatever_a_killed_move_left_undone_is_carried_out(
     moves: ReleaseAliases, killed_before: Change
@@ -221,6 +282,12 @@ def test_whatever_a_killed_move_left_undone_is_carried_out(
     assert moves.mismatch() is None
     assert moves.settle() == {"champion": 2, "previous": 1}
     assert moves.mismatch() is None
+
+
+def test_a_tag_of_the_newest_row_that_somebody_removed_is_reported(moves: ReleaseAliases) -> None:
+    moves.registry.delete_model_tag(MODEL, "equipoise.audit")
+    assert str(moves.mismatch()).startswith("Somebody removed the tag equipoise.audit")
+    assert_one_rollback_mends(moves)
 
 
 @pytest.mark.parametrize("tag", ["missing", "of the first move", "of the last move"])

@@ -171,7 +171,7 @@ def require_any_answers(
     case = PromotionRequest(
         part.version, None, "", (), (), (), "",
         loosened=name_loosened(before, workspace.contracts.surface.rules),
-        terms=PromotionTerms(override=override, was_canary=support.stage == CHAMPION),
+        terms=PromotionTerms(override=override, was_canary=support.stage == CHAMPION, support=support),
     )  # fmt: skip
     signing = Signing.of(workspace, part, case, by)
     if not signing.alone:
@@ -187,6 +187,9 @@ def _way_out(case: PromotionRequest, surface: str, *, by_command: bool) -> str:
     )
     command = f"equipoise approve {surface} {case.release} --role ROLE --why TEXT"
     command += f" --as-of {case.as_of}" if case.as_of else ""
+    support = case.terms.support
+    given = {"promotion-why": support.why, "experiment": support.experiment, "waiver": support.waiver}
+    command += "".join(f" --{name} {quote(text)}" for name, text in given.items() if text)
     if case.terms.override is not None:
         command += f" --override {quote(case.terms.override.why)}"
     if case.terms.was_canary:

@@ -23,7 +23,7 @@ from tasks.stores.workspace import Workspace
 class Reply:
     """What a reviewer says: for which role, whether they approve, why; ``evidence`` as they were shown it.
 
-    ``support`` is what the promotion is asked for with: an approval is for its stage and its override.
+    ``support`` is what the promotion is asked for with, its reason included: an approval is for no other.
     """
 
     role: str

@@ -10,7 +10,7 @@ What a reviewer reads comes from the stores alone: Airflow's users can write wha
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.contracts import digest
 from tasks.errors import ContractError, GateRefused, StoreError
@@ -70,6 +70,7 @@ def make(
     """
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
+    support = replace(support, why=why)
     case = promote.prepare(workspace, release=release, judge=judge, support=support)
     require_support(case, support)
     run_id = _gate_run(workspace, case.release)
@@ -106,7 +107,8 @@ def show(
     champion, surface = aliases.get(CHAMPION), workspace.contracts.surface
     share = choose_share(surface.canary, stage=support.stage, release=release, aliases=aliases)
     gate_run = _gate_run(workspace, release)
-    terms = PromotionTerms(share, promote.find_override(workspace, gate_run, why=support.override))
+    override = promote.find_override(workspace, gate_run, why=support.override)
+    terms = PromotionTerms(share, override, support=replace(support, why=why))
     manifest = release_manifest(workspace, release)
     old = None if champion is None else release_manifest(workspace, champion)
     dossier = _dossier(workspace, release)

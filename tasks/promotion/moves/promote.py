@@ -21,7 +21,7 @@ command line calls ``run`` alone. Killed anywhere and run again, the same move i
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tasks import progress
@@ -124,7 +124,8 @@ def _prepare(
     with progress.part("evaluate", done=1, of=2):
         judged = judge(workspace, part.version, override=support.override or "", reader=reader)
     override = find_override(workspace, judged.run_id, why=support.override)
-    terms = PromotionTerms(share, override, was_canary=share is None and part.version == aliases.get(CANARY))
+    was_canary = share is None and part.version == aliases.get(CANARY)
+    terms = PromotionTerms(share, override, was_canary=was_canary, support=support)
     old = None if champion is None else reader.manifest(champion)
     case = PromotionRequest(
         release=part.version,
@@ -173,7 +174,8 @@ def run(
     """
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
-    texts = {"why": why, **vars(support)} | ({} if by.run else {"by": by.name})
+    support = replace(support, why=why)
+    texts = vars(support) | ({} if by.run else {"by": by.name})
     for name, text in texts.items():
         one_line(name, text or "")
     with _alone(workspace):
@@ -184,18 +186,18 @@ def run(
         require_any_answers(workspace, part, by, support, moves.audit.entries())
         case = _prepare(workspace, part, judge, support)
         require_support(case, support)
-        return _move(workspace, part, case, why, by, support)
+        return _move(workspace, part, case, by, support)
 
 
 def _move(
-    workspace: Workspace, part: Part, case: PromotionRequest, why: str, by: Actor, support: PromotionSupport
+    workspace: Workspace, part: Part, case: PromotionRequest, by: Actor, support: PromotionSupport
 ) -> MoveResult:
     moves = workspace.aliases
     signing = Signing.of(workspace, part, case, by)
     share, override = case.terms.share, case.terms.override
     entry = Entry(
         Kind.PROMOTE if share is None else Kind.CANARY,
-        by.name, case.release, case.champion, why.strip(), case.evidence,
+        by.name, case.release, case.champion, support.why.strip(), case.evidence,
         experiment=support.experiment, waiver=support.waiver, run=by.run, sha256=part.sha256,
         loosened="; ".join(case.loosened) or None, override=None if override is None else str(override),
         share=share,

@@ -37,13 +37,15 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
     ContractError
         There is no such release or reason, or the release was never champion.
     StoreError
-        A byte of it is not what was registered.
+        A byte of it is not what was registered, or the audit is lost.
     """
     if not why.strip():
         raise ContractError("A rollback needs a reason: say why")
     by, why = one_line("by", by), one_line("why", why)
     moves = workspace.aliases
     mismatch = moves.mismatch()
+    if mismatch is not None and mismatch.source is MismatchSource.LOST:
+        raise AuditMismatch(f"{mismatch}.")
     aliases = moves.settle() if mismatch is None else workspace.store.registry.aliases(moves.model)
     if mismatch is None and _ended_so(moves.audit.entries(), by=by, why=why, to=to, asked_by=asked_by):
         return MoveResult(aliases[CHAMPION], None)

@@ -61,31 +61,38 @@ class PromotionSupport:
     experiment, waiver : the online test that supports changed tasks or policies, or why there is none.
     override : why gates that hold the release are overridden.
     stage : ``canary`` or ``champion``; by default the first that the surface has.
+    why : the reason that is given for the promotion.
     """
 
     experiment: str | None = None
     waiver: str | None = None
     override: str | None = None
     stage: str | None = None
+    why: str = ""
 
 
 @dataclass(frozen=True)
 class PromotionTerms:
-    """How far a release is to move, and what is overridden for it; each approval is for these terms.
+    """How far a release is to move and what is given for it; each approval is for these very terms.
 
     ``share`` is that of the traffic where it is to be the canary; None where it is to be champion.
-    ``was_canary`` says that it is the canary now and is to move on.
+    ``was_canary`` says that it is the canary now and is to move on. ``support`` is what was asked with.
     """
 
     share: float | None = None
     override: Override | None = None
     was_canary: bool = False
+    support: PromotionSupport = PromotionSupport()
 
     @property
     def plain(self) -> dict[str, object]:
-        """What of them an evidence digest holds: nothing where a release is to be champion as it is."""
-        share = {} if self.share is None else {"canary_share": self.share}
-        return share | ({} if self.override is None else {"override": asdict(self.override)})
+        """What of them an evidence digest holds."""
+        texts = {name: getattr(self.support, name) for name in ("experiment", "waiver", "why")}
+        return {
+            "canary_share": self.share,
+            "override": None if self.override is None else asdict(self.override),
+            **{name: " ".join((text or "").split()) for name, text in texts.items()},
+        }
 
 
 @dataclass(frozen=True)
@@ -166,12 +173,12 @@ def evidence_digest(
     rules: str,
     terms: PromotionTerms = PromotionTerms(),  # frozen
 ) -> str:
-    """Digest what a promotion rests on: both releases, every verdict and the gates, not the runs.
+    """Digest what a promotion rests on: both releases, every verdict, the gates and the terms, not the runs.
 
     Parameters
     ----------
     rules : digest of the gates that the release was judged by.
-    terms : how far it is to move, and what is overridden.
+    terms : how far it is to move, what is overridden, and the experiment, waiver and reason given for it.
     """
     verdicts = [{name: value for name, value in gate.items() if name != "evidence"} for gate in gates]
     return digest(

@@ -11,11 +11,13 @@ from tasks.promotion.moves import promote
 from tasks.promotion.moves.promote import GateEvaluator, MoveResult
 from tasks.promotion.moves.rules import Actor, PromotionSupport
 from tasks.release.reader import ReleaseReader
+from tasks.stores.aliases import CARRIED_OUT
+from tasks.stores.audit_head import HEAD, Head
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import NAME
 
 MODEL = f"{NAME}.release"
-TESTED = PromotionSupport(experiment="feed-142")
+TESTED = PromotionSupport(experiment="feed-142", why="carts rose")
 
 
 def forget_moves(workspace: Workspace) -> None:
@@ -25,8 +27,8 @@ def forget_moves(workspace: Workspace) -> None:
     for part in registry.versions(MODEL):
         for tag in ("canary_share", "override"):
             registry.delete_tag(part, tag)
-    for tag in {"equipoise.moves", "equipoise.audit"} & registry.model_tags(MODEL).keys():
-        registry.client.delete_registered_model_tag(MODEL, tag)
+    registry.delete_model_tag(MODEL, CARRIED_OUT)
+    registry.set_model_tag(MODEL, HEAD, str(Head.begun(MODEL, key=None)))
     audit = workspace.audit.path
     assert isinstance(audit, Path), "the feed lies on this machine"
     for file in sorted(audit.rglob("*"), reverse=True):

@@ -17,7 +17,7 @@ from tasks.promotion.moves.approvals import Review
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
-from tests.promotion.moves.moving import judge_once, moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import TESTED, judge_once, moved_aliases, moves, promote_2
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
@@ -34,7 +34,7 @@ def strict(workspace: Workspace, tmp_path: Path) -> Workspace:
 @functools.cache
 def evidence_of(workspace: Workspace) -> str:
     """Return what approvals rest on: the same throughout a test."""
-    return promote.prepare(workspace, release=2, judge=judge_once).evidence
+    return promote.prepare(workspace, release=2, judge=judge_once, support=TESTED).evidence
 
 
 def approve(workspace: Workspace, *roles: str, run: str = "", approves: bool = True) -> None:

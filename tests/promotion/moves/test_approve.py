@@ -15,7 +15,7 @@ from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
-from tests.promotion.moves.moving import judge_once, moves, promote_2
+from tests.promotion.moves.moving import TESTED, judge_once, moves, promote_2
 
 
 def by_account(plain: dict[str, Any]) -> None:
@@ -28,15 +28,16 @@ def there(workspace: Workspace, tmp_path: Path) -> Workspace:
 
 
 def reply(workspace: Workspace, by: str, role: str, **said: Any) -> ApproveResult:
-    given = Reply(role, **{"why": "it is sound", **said})
+    given = Reply(role, **{"why": "it is sound", "support": TESTED, **said})
     return approve.run(workspace, given, release="challenger", by=by, judge=judge_once)
 
 
 def test_each_reviewer_answers_and_then_the_command_line_promotes(there: Workspace) -> None:
     with pytest.raises(
-        GateRefused, match="let each type `equipoise approve home_feed 2 --role ROLE --why TEXT`"
-    ):
+        GateRefused, match="let each type `equipoise approve home_feed 2 --role ROLE --why TEXT"
+    ) as asked:
         promote_2(there)
+    assert "--promotion-why 'carts rose' --experiment feed-142" in str(asked.value)
     first, second = reply(there, "ana", "product"), reply(there, "sam", "safety")
     assert (first.release, first.champion, first.evidence) == (2, 1, second.evidence)
     moved = promote_2(there).moved

@@ -1,5 +1,6 @@
 """A release serves a share of the traffic before it is champion, where its surface declares a canary."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +11,20 @@ from tasks.errors import AuditMismatch, ContractError, GateRefused
 from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote, propose, rollback
 from tasks.promotion.moves.approvals import Review
-from tasks.promotion.moves.rules import PromotionSupport
 from tasks.release import view
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
-from tests.promotion.moves.moving import MODEL, forget_moves, judge_once, moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import (
+    MODEL,
+    TESTED,
+    forget_moves,
+    judge_once,
+    moved_aliases,
+    moves,
+    promote_2,
+)
 
 CANARY = {"champion": 1, "canary": 2}
 
@@ -82,9 +90,7 @@ def test_each_stage_asks_for_approvals_of_its_own(workspace: Workspace, tmp_path
     there = mini.changed(workspace, tmp_path, surface=a_quarter_in_airflow)
 
     def approve(**asked: str) -> str:
-        case = promote.prepare(
-            there, release=2, judge=judge_once, support=PromotionSupport("feed-142", **asked)
-        )
+        case = promote.prepare(there, release=2, judge=judge_once, support=replace(TESTED, **asked))
         for role, by in (("product", "ana"), ("safety", "sam")):
             answers.answer(there, Review(role, by, True, case.evidence), release=2, run="")
         return case.evidence

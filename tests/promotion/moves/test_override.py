@@ -190,7 +190,7 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
     ) as asked:
         promote_2(held, override=WHY, judge=recheck)
     assert f"--override '{WHY}'" in str(asked.value)
-    approve(held, "product", "safety", support=PromotionSupport("feed-142", override=WHY))
+    approve(held, "product", "safety", support=replace(TESTED, override=WHY))
     with pytest.raises(GateRefused, match="on other evidence"):
         promote_2(held, override="another reason", judge=recheck)
     moved = promote_2(held, override=WHY, judge=recheck).moved
@@ -209,9 +209,7 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
 
 def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Workspace) -> None:
     """What was approved before the gates became stricter names no override."""
-    given = promote.prepare(
-        held, release=2, judge=recheck, support=PromotionSupport("feed-142", override=WHY)
-    ).terms
+    given = promote.prepare(held, release=2, judge=recheck, support=replace(TESTED, override=WHY)).terms
     assert given.override is not None
     for role, by in (("product", "ana"), ("safety", "sam")):
         answers.answer(held, Review(role, by, True, "e" * 64), release=2, run="")
@@ -221,7 +219,7 @@ def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Worksp
 
 @pytest.mark.parametrize("run", ["", "manual__1"])
 def test_whoever_asks_for_an_override_it_takes_more_than_one_person(held: Workspace, run: str) -> None:
-    part, support = release_part(held, 2), PromotionSupport("feed-142", override=WHY)
+    part, support = release_part(held, 2), replace(TESTED, override=WHY)
     case = promote.prepare(held, release=2, judge=recheck, support=support)
     assert Signing.of(held, part, case, Actor("ana", run)).apart
     as_it_is = replace(case, terms=PromotionTerms(), loosened=())

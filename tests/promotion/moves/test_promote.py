@@ -17,7 +17,7 @@ from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote, rollback
 from tasks.promotion.moves.approvals import Review, ReviewRequest
 from tasks.promotion.moves.promote import MoveResult
-from tasks.promotion.moves.rules import Actor, PromotionRequest
+from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
@@ -40,7 +40,7 @@ RUN = "manual__2026-02-12T00:00:00+00:00"
 
 
 def prepare(workspace: Workspace, release: str | int = 2) -> PromotionRequest:
-    return promote.prepare(workspace, release=release, judge=judge_once)
+    return promote.prepare(workspace, release=release, judge=judge_once, support=TESTED)
 
 
 def approve(workspace: Workspace, evidence: str, *roles: str) -> None:
@@ -71,7 +71,7 @@ def test_the_same_promotion_once_more_is_nothing_to_do(workspace: Workspace) -> 
 
 def test_evidence_is_the_same_whoever_looks_and_another_beside_another_champion(workspace: Workspace) -> None:
     beside_1 = prepare(workspace).evidence
-    assert promote.prepare(workspace, release=2, judge=recheck).evidence == beside_1
+    assert promote.prepare(workspace, release=2, judge=recheck, support=TESTED).evidence == beside_1
     forget_moves(workspace)
     assert prepare(workspace).evidence != beside_1
 
@@ -333,6 +333,24 @@ def test_who_answers_when_asked_again_after_a_time_out_has_answered(workspace: W
     evidence = prepare(workspace).evidence
     answers.time_out(workspace, ReviewRequest("safety", 2, evidence, RUN), waited=timedelta(days=3))
     approve(workspace, evidence, "product", "safety")
+    assert promote_2(workspace, run=RUN).moved is not None
+
+
+@pytest.mark.parametrize(
+    ("asked", "why"),
+    [
+        (TESTED, "because"),
+        (PromotionSupport("feed-143"), TESTED.why),
+        (PromotionSupport(waiver="a duty"), TESTED.why),
+    ],
+    ids=["reason", "experiment", "waiver"],
+)
+def test_an_approval_is_for_the_experiment_the_waiver_and_the_reason_that_were_shown(
+    workspace: Workspace, asked: PromotionSupport, why: str
+) -> None:
+    approve(workspace, prepare(workspace).evidence, "product", "safety")
+    with pytest.raises(GateRefused, match="on other evidence"):
+        promote.run(workspace, release=2, why=why, by=Actor("ana", RUN), judge=judge_once, support=asked)
     assert promote_2(workspace, run=RUN).moved is not None
 
 

@@ -91,7 +91,7 @@ def click(reader: ReleaseReader) -> PinnedPart:
 def test_a_byte_that_changes_between_approval_and_move_moves_nothing(
     workspace: Workspace, changed: Callable[[ReleaseReader], Part], file: str, named: str
 ) -> None:
-    case = promote.prepare(workspace, release=2, judge=judge_once)
+    case = promote.prepare(workspace, release=2, judge=judge_once, support=TESTED)
     for role, by in (("product", "ana"), ("safety", "sam")):
         answers.answer(workspace, Review(role, by, True, case.evidence), release=2, run=RUN)
     judged, part = step_runs(workspace, "gate", release=2), changed(ReleaseReader(workspace))

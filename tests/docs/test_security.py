@@ -1,0 +1,202 @@
+"""SECURITY.md's table of what holds with a key and without is true, row by row."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import AuditMismatch
+from tasks.settings import REPOSITORY
+from tasks.stores.aliases import CARRIED_OUT, ReleaseAliases, name_row
+from tasks.stores.audit import Entry, Kind
+from tasks.stores.audit_head import HEAD, Head
+from tasks.stores.store import Store
+from tests.stores.registered import MODEL, forge, new_aliases, register
+
+KEY = "5d" * 32
+REFUSED, BELIEVED, REPORTED = "refused", "believed", "reported by `release verify`"
+FIRST = Entry(Kind.PROMOTE, "ana", 1, None, "the first")
+
+
+def table() -> list[tuple[str, str, str]]:
+    text = (REPOSITORY / "SECURITY.md").read_text(encoding="utf-8")
+    lines = text.split("| --- | --- | --- |\n")[1].split("\n\n")[0].splitlines()
+    rows = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines]
+    return [(what, without, with_key) for what, without, with_key in rows]
+
+
+def table_of(moves: ReleaseAliases) -> Path:
+    assert isinstance(moves.audit.path, Path)
+    return moves.audit.path
+
+
+def third(moves: ReleaseAliases) -> Entry:
+    two, three = (moves.registry.part(MODEL, version).sha256 for version in (2, 3))
+    return Entry(Kind.PROMOTE, "max", 3, 2, "mine", sha256=three, champion_sha256=two)
+
+
+def write_anew(moves: ReleaseAliases, *rows: Entry) -> None:
+    """Write a table of these rows, its chain whole."""
+    shutil.rmtree(table_of(moves))
+    for row in rows:
+        forge(moves, row)
+
+
+def name_newest(moves: ReleaseAliases) -> None:
+    rows = moves.audit.entries()
+    moves.registry.set_model_tag(MODEL, HEAD, str(Head(len(rows) - 1, rows[-1].seal or "")))
+
+
+def change_row(moves: ReleaseAliases) -> None:
+    one, two = moves.audit.entries()
+    write_anew(moves, one, replace(two, by="max"))
+
+
+def remove_newest(moves: ReleaseAliases) -> None:
+    write_anew(moves, moves.audit.entries()[0])
+
+
+def add_row(moves: ReleaseAliases) -> None:
+    forge(moves, third(moves))
+
+
+def add_named_row(moves: ReleaseAliases) -> None:
+    add_row(moves)
+    name_newest(moves)
+
+
+def write_new_audit(moves: ReleaseAliases) -> None:
+    write_anew(moves, replace(third(moves), champion=None, champion_sha256=None))
+    name_newest(moves)
+    moves.registry.set_model_tag(MODEL, CARRIED_OUT, name_row(moves.audit.entries(), 0))
+    moves.registry.delete_alias(MODEL, "previous")
+    moves.registry.set_alias(moves.registry.part(MODEL, 3), "champion")
+
+
+def remove_all(moves: ReleaseAliases) -> None:
+    shutil.rmtree(table_of(moves))
+    for alias in ("champion", "previous"):
+        moves.registry.delete_alias(MODEL, alias)
+    for tag in (HEAD, CARRIED_OUT):
+        moves.registry.delete_model_tag(MODEL, tag)
+
+
+def move_alias(moves: ReleaseAliases) -> None:
+    moves.registry.set_alias(moves.registry.part(MODEL, 3), "champion")
+
+
+def change_tags(moves: ReleaseAliases) -> None:
+    moves.registry.set_tags(moves.registry.part(MODEL, 1), {"canary_share": 0.5, "override": "none"})
+
+
+def restore_older(moves: ReleaseAliases) -> None:
+    """Promote release 3, then put back table, tags and aliases of before."""
+    registry, before = moves.registry, moves.registry.model_tags(MODEL)
+    shutil.copytree(table_of(moves), moves.registry.home / "kept")
+    moves.add(lambda *_: replace(third(moves), by="ana"))
+    shutil.rmtree(table_of(moves))
+    shutil.copytree(registry.home / "kept", table_of(moves))
+    for tag, value in before.items():
+        registry.set_model_tag(MODEL, tag, value)
+    for alias, version in {"champion": 2, "previous": 1}.items():
+        registry.set_alias(registry.part(MODEL, version), alias)
+
+
+ATTACKS: dict[str, Callable[[ReleaseAliases], None]] = {
+    "changes a row of the audit": change_row,
+    "removes the newest row": remove_newest,
+    "adds a row to the table alone": add_row,
+    "adds a row and names it in the registry's tags": add_named_row,
+    "writes a new audit with its own tags": write_new_audit,
+    "removes audit, tags and aliases together": remove_all,
+    "moves an alias in the registry": move_alias,
+    "changes `canary_share` or `override` of a version": change_tags,
+    "restores an older audit with the tags of that time": restore_older,
+}
+
+
+@pytest.fixture(scope="module")
+def homes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two homes of three releases, of which 1, then 2 were promoted: without a key, and with one."""
+    made = {}
+    for key in ("", KEY):
+        with pytest.MonkeyPatch.context() as environment:
+            environment.setenv("EQUIPOISE_AUDIT_KEY", key)
+            moves = new_aliases(tmp_path_factory.mktemp("security") / "home")
+            register(moves, "one", "two", "three")
+            moves.add(lambda *_: FIRST)
+            moves.add(lambda *_: replace(FIRST, release=2, champion=1))
+            made[key] = moves.registry.home
+    return made
+
+
+def outcome(moves: ReleaseAliases) -> str:
+    try:
+        moves.settle()
+    except AuditMismatch:
+        return REFUSED
+    if moves.mismatch() is not None:
+        return REFUSED
+    return REPORTED if moves.wrong_tags() else BELIEVED
+
+
+def test_the_table_has_a_row_for_each_attack() -> None:
+    assert [what for what, *_ in table()] == list(ATTACKS)
+
+
+@pytest.mark.parametrize("what", ATTACKS)
+@pytest.mark.parametrize("key", ["", KEY], ids=["without a key", "with a key"])
+def test_what_the_table_says_happens(
+    homes: dict[str, Path], what: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", key)
+    home = Path(shutil.copytree(homes[key], tmp_path / "home"))
+    moves = Store.open(home).aliases("feed")
+    assert outcome(moves) == BELIEVED
+    ATTACKS[what](moves)
+    expected = {row[0]: row[2 if key else 1] for row in table()}[what]
+    assert outcome(moves) == expected
+    sha256 = moves.registry.part(MODEL, 3).sha256
+    attacked = expected == BELIEVED and ATTACKS[what] is not restore_older
+    assert (moves.unverified(sha256) == "") == attacked, "what an attack makes champion is not served"
+
+
+def test_a_key_that_is_set_later_asks_for_one_restart_which_keeps_the_rows(
+    homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", KEY)
+    moves = Store.open(Path(shutil.copytree(homes[""], tmp_path / "home"))).aliases("feed")
+    with pytest.raises(AuditMismatch, match="audit restart feed --why TEXT"):
+        moves.settle()
+    assert moves.restart(why="the key is new", by="ana").number == 2
+    assert outcome(moves) == BELIEVED
+    assert moves.settle() == {"champion": 2, "previous": 1}
+    monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", "7f" * 32)
+    assert outcome(moves) == REFUSED
+
+
+def test_a_process_without_the_key_reads_a_signed_audit_and_writes_none(
+    homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EQUIPOISE_AUDIT_KEY", raising=False)
+    moves = Store.open(Path(shutil.copytree(homes[KEY], tmp_path / "home"))).aliases("feed")
+    assert outcome(moves) == BELIEVED
+    with pytest.raises(Exception, match="Set EQUIPOISE_AUDIT_KEY to the key"):
+        moves.add(lambda *_: third(moves))
+    assert len(moves.audit.entries()) == 2
+    monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", KEY)
+    assert outcome(moves) == BELIEVED
+
+
+def test_a_signed_row_that_was_killed_before_its_move_is_carried_out_by_whoever_comes_next(
+    homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", KEY)
+    moves = Store.open(Path(shutil.copytree(homes[KEY], tmp_path / "home"))).aliases("feed")
+    moves.audit.append(third(moves), seen=moves.audit.read(), announce=moves.announce)
+    monkeypatch.delenv("EQUIPOISE_AUDIT_KEY")
+    assert moves.settle() == {"champion": 3, "previous": 2}
+    monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", KEY)
+    assert outcome(moves) == BELIEVED
