@@ -223,6 +223,12 @@ class Settings:
         "none",
         _flag,
     )
+    max_rows = Variable(
+        "EQUIPOISE_MAX_ROWS",
+        "the most candidates of one call to a served release; more are answered with status 413",
+        "`100000`",
+        _text,
+    )
     postgresql = Variable(
         f"{_POSTGRESQL}<NAME>",
         "connection string of the PostgreSQL server NAME of sources",

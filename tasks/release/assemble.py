@@ -126,8 +126,8 @@ class _Making:
             measured=self._measured(pins),
             step=self.step,
         )
-        signature = release_days.signature(files, wanted.slices.test)
-        packaged = package_release(files, self._manifest(), signature=signature)
+        signature, numbers = release_days.signature(files, wanted.slices.test)
+        packaged = package_release(files, self._manifest(), signature=signature, numbers=numbers)
         self._link(packaged.manifest)
         evidence = self._evidence(packaged.manifest, figures, reports, served=files)
         self.step.text("release.md", evidence.description)

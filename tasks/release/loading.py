@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import mlflow.pyfunc
 import pandas as pd
-from mlflow.types import DataType
 
 from tasks import errors
 from tasks.ranking.heads import Head
@@ -63,8 +62,7 @@ class LoadedRelease:
     def serve(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Score candidates as whoever loads the release by MLflow does, its signature enforced.
 
-        Columns beside the signature's are left out; numbers become doubles where it asks for those, as they
-        do on their way through JSON.
+        Columns beside the signature's are left out.
 
         Raises
         ------
@@ -72,10 +70,9 @@ class LoadedRelease:
             A column is missing or of another type than the signature's.
         """
         asked = self._pyfunc.metadata.get_input_schema()
-        kinds = {} if asked is None else dict(zip(asked.input_names(), asked.input_types(), strict=True))
-        served = frame[[name for name in kinds if name in frame]] if kinds else frame
-        doubles = [name for name in served if kinds.get(name) is DataType.double]
-        scored: pd.DataFrame = self._pyfunc.predict(served.astype(dict.fromkeys(doubles, float)))
+        names = [] if asked is None else asked.input_names()
+        served = frame[[name for name in names if name in frame]] if names else frame
+        scored: pd.DataFrame = self._pyfunc.predict(served)
         return scored
 
     @property

@@ -39,10 +39,20 @@ ON_REQUEST = ("certificate", "components")
 PREFIX = "equipoise_release_"
 REQUIRE_VERIFIED = "EQUIPOISE_REQUIRE_VERIFIED"
 VOUCHING = "tasks.release.vouching"
+MAX_ROWS = "EQUIPOISE_MAX_ROWS"
+MOST_ROWS = 100_000
 
 
 class ReleaseRefused(RuntimeError):
     """The release's bytes are not those that were registered; nothing of it was run."""
+
+
+class TooManyRows(MlflowException):
+    """One call has more candidates than `MAX_ROWS`; a server answers with status 413."""
+
+    def get_http_status_code(self) -> int:
+        """Return the status of an answer."""
+        return 413
 
 
 class ReleaseModel(PythonModel):
@@ -55,9 +65,12 @@ class ReleaseModel(PythonModel):
         ------
         ReleaseRefused
             A file is missing, extra or differs from the manifest, or the manifest from the configuration; or
-            EQUIPOISE_REQUIRE_VERIFIED is set, and the audit does not vouch for it or cannot be asked.
+            EQUIPOISE_REQUIRE_VERIFIED is set, and the audit does not vouch for it or cannot be asked; or
+            EQUIPOISE_MAX_ROWS is no number.
         """
         package, manifest_sha256 = _configured(context.model_config)
+        self.numbers = (context.model_config or {}).get("numbers", [])
+        self.max_rows = _max_rows()
         files, code = _checked(Path(context.artifacts["release"]), Path(__file__).parent, manifest_sha256)
         manifest = json.loads((Path(context.artifacts["release"]) / MANIFEST).read_bytes())
         _require_vouched(Path(__file__).parent, manifest["surface"])
@@ -78,8 +91,11 @@ class ReleaseModel(PythonModel):
         Raises
         ------
         MlflowException
-            The candidates are refused: the message names the column. A server answers with status 400.
+            The candidates are refused: the message names the column. A server answers with status 400, or
+            with 413 where there are more than EQUIPOISE_MAX_ROWS.
         """
+        _refuse_many(len(model_input), self.max_rows)
+        _refuse_truth_values(model_input, self.numbers)
         asked = [name for name in ON_REQUEST if (params or {}).get(name)]
         try:
             scored = self.score(model_input, *asked)
@@ -98,6 +114,32 @@ class ReleaseModel(PythonModel):
         """Show each candidate's components in one request, what dropped it and what moved it."""
         explained: pd.DataFrame = self.scorer.explain(frame, request_id)
         return explained
+
+
+def _max_rows() -> int:
+    """Return the rows that one call may have."""
+    text = os.environ.get(MAX_ROWS, "") or str(MOST_ROWS)
+    if not (text.isascii() and text.isdecimal() and int(text) > 0):
+        raise ReleaseRefused(f"{MAX_ROWS} = '{text}' is not a number of rows. Write it as {MAX_ROWS}=100000")
+    return int(text)
+
+
+def _refuse_many(rows: int, max_rows: int) -> None:
+    if rows > max_rows:
+        raise TooManyRows(
+            f"One call has {rows} candidates, and the most is {max_rows}. Send fewer, or raise {MAX_ROWS}",
+            error_code=INVALID_PARAMETER_VALUE,
+        )
+
+
+def _refuse_truth_values(frame: pd.DataFrame, numbers: Iterable[str]) -> None:
+    """Refuse truth values in columns of numbers: true is no 1."""
+    for name in numbers:
+        if name in frame and pd.api.types.infer_dtype(frame[name], skipna=True) == "boolean":
+            raise MlflowException(
+                f"Column '{name}' holds truth values, and the release needs numbers.",
+                error_code=INVALID_PARAMETER_VALUE,
+            )
 
 
 def _require_vouched(root: Path, surface: str) -> None:

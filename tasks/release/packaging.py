@@ -6,7 +6,7 @@ and the manifest's digest, so the same inputs give the same release, byte for by
 
 import tempfile
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,7 +27,12 @@ class PackagedRelease:
 
 
 def package_release(
-    files: Mapping[str, bytes], manifest: Manifest, *, signature: ModelSignature, source: Path | None = None
+    files: Mapping[str, bytes],
+    manifest: Manifest,
+    *,
+    signature: ModelSignature,
+    numbers: Sequence[str] = (),
+    source: Path | None = None,
 ) -> PackagedRelease:
     """Close a release: stage its code, list every file in the manifest, save it as a pyfunc.
 
@@ -36,6 +41,7 @@ def package_release(
     files : the release folder's files by path, without the manifest.
     manifest : what is known of the release; its ``files`` and ``code`` are set here.
     signature : columns that ``predict`` takes and gives.
+    numbers : the columns in which it takes no truth values.
     source : the ``tasks`` folder whose code travels; the running one by default.
     """
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as scratch:
@@ -47,12 +53,18 @@ def package_release(
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
-        saved = _save(Path(scratch) / "model", folder, staged, closed, signature)
+        config = {"manifest_sha256": closed.digest, "package": staged.package, "numbers": list(numbers)}
+        saved = _save(Path(scratch) / "model", folder, staged, closed, signature, config)
         return PackagedRelease(_read(saved), closed)
 
 
 def _save(
-    into: Path, folder: Path, staged: StagedCode, manifest: Manifest, signature: ModelSignature
+    into: Path,
+    folder: Path,
+    staged: StagedCode,
+    manifest: Manifest,
+    signature: ModelSignature,
+    config: Mapping[str, object],
 ) -> Path:
     identity = Model(utc_time_created=manifest.as_of, model_uuid=manifest.digest[:32])
     with warnings.catch_warnings():
@@ -63,7 +75,7 @@ def _save(
             python_model=str(SCRIPT),
             code_paths=[str(staged.folder)],
             artifacts={RELEASE: str(folder)},
-            model_config={"manifest_sha256": manifest.digest, "package": staged.package},
+            model_config=dict(config),
             pip_requirements=requirements(),
             signature=signature,
             mlflow_model=identity,

@@ -14,11 +14,11 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from mlflow.models import ModelSignature
 
 from tasks.calibration.fit import fit_joint
 from tasks.calibration.pictures import draw_joint
@@ -35,7 +35,7 @@ from tasks.ranking.heads import Head, Heads
 from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins
 from tasks.release.references import LabelledDays, hold_against_references
-from tasks.release.signature import release_signature
+from tasks.release.signature import number_columns, release_signature
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
 from tasks.training.debiasing import examination_at
@@ -157,11 +157,11 @@ class ReleaseDays:
         }
         return [found[task] for task in heads.heads]
 
-    def signature(self, files: Mapping[str, bytes], test: DaySlice) -> Any:
-        """Describe input and output by the test days as they lie in the store."""
+    def signature(self, files: Mapping[str, bytes], test: DaySlice) -> tuple[ModelSignature, list[str]]:
+        """Describe input and output by the test days as they are stored; name the columns of numbers."""
         scorer = Scorer.from_files(files)
         frame = self._read(test, scorer.columns)[[*scorer.columns]]
-        return release_signature(frame, scorer.score(frame.head(0)))
+        return release_signature(frame, scorer.score(frame.head(0))), number_columns(frame)
 
     def days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
         """Read some days: keys, features, segments, and the labels of every task's chain.

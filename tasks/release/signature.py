@@ -10,7 +10,7 @@ from mlflow.types.schema import AnyType
 from tasks.columns import CALIBRATION_VERSION, CERTIFICATE, MODEL_VERSION, RELEASE
 
 _KINDS = {"b": DataType.boolean, "i": DataType.long, "u": DataType.long, "f": DataType.double}
-_CAST_WITH_LOSS = (DataType.boolean, DataType.long)
+_CAST_WITH_LOSS = (DataType.boolean, DataType.long, DataType.double)
 
 _PARAMS = ParamSchema(
     [ParamSpec(name, DataType.boolean, default=False) for name in (CERTIFICATE, "components")]
@@ -30,13 +30,18 @@ def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSi
 
     A null is legal in every column but the key. MLflow casts a served column to its declared type before
     the release sees it: an unknown truth value would become false, so that a constraint which drops what is
-    unsafe keeps it, and 3.7 would become 3. So booleans and integers are declared as any type, and the
-    release itself refuses what is neither a number nor null, by column.
+    unsafe keeps it, 3.7 would become 3, and the text "3.5" a number. So booleans and numbers are declared as
+    any type, and the release itself refuses what is neither a number nor null, by column (`number_columns`).
     """
     inputs = [(name, _type(candidates[name])) for name in candidates.columns]
     given = [ColSpec(AnyType() if kind in _CAST_WITH_LOSS else kind, str(name)) for name, kind in inputs]
     outputs = [ColSpec(_answered(scored[name]), str(name)) for name in scored.columns]
     return ModelSignature(inputs=Schema(given), outputs=Schema([*outputs, *_PROVENANCE]), params=_PARAMS)
+
+
+def number_columns(candidates: pd.DataFrame) -> list[str]:
+    """Return the columns that hold numbers, in which the release takes no truth values."""
+    return [str(name) for name in candidates.columns if candidates[name].dtype.kind in "iuf"]
 
 
 def _answered(values: "pd.Series[Any]") -> DataType:

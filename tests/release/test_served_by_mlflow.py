@@ -66,7 +66,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     release = register_toy(home, hard_constraints=CONSTRAINTS)
     moves = Store.open(home).aliases(NAME)
     moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", release.version, None, "the first"))
-    with served(home, NAME, EQUIPOISE_REQUIRE_VERIFIED="1") as url:
+    with served(home, NAME, EQUIPOISE_REQUIRE_VERIFIED="1", EQUIPOISE_MAX_ROWS="50") as url:
         yield url
 
 
@@ -74,13 +74,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def ask(server: str) -> Ask:
     """Ask with rows and params, or with a body as it is."""
 
-    def post(rows: Rows | None = None, *, body: bytes | None = None, **params: object) -> Answer:
+    def post(
+        rows: Rows | None = None, *, body: bytes | None = None, kind: str = "json", **params: object
+    ) -> Answer:
         asked: dict[str, object] = {"dataframe_records": rows} | ({"params": params} if params else {})
         content = json.dumps(asked).encode() if body is None else body
         answer = httpx.post(
             f"{server}/invocations",
             content=content,
-            headers={"content-type": "application/json"},
+            headers={"content-type": kind if "/" in kind else f"application/{kind}"},
             timeout=60,
         )
         return Answer(answer.status_code, answer.text)
@@ -139,8 +141,12 @@ def test_what_is_not_known_to_be_safe_is_dropped(ask: Ask, value: float | None) 
         (rows(without="price"), "Model is missing inputs ['price']"),
         (rows(without="request_id"), "Model is missing inputs ['request_id']"),
         ([], "Model is missing inputs ['request_id', 'item_id'"),
-        (rows({"price": "dear"}), "Failed to convert column price"),
-        (rows({"price": [1.0]}), "Failed to convert column price"),
+        (rows({"price": "dear"}), "Column 'price' holds object and the feature encoder needs numbers"),
+        (rows({"price": "3.5"}), "Column 'price' holds object and the feature encoder needs numbers"),
+        ([{**row, "price": "\uff13.\uff15"} for row in rows()], "Column 'price' holds str"),
+        ([{**row, "price": True} for row in rows()], "Column 'price' holds truth values"),
+        (rows({"price": True}), "Column 'price' holds object and the feature encoder needs numbers"),
+        (rows({"price": [1.0]}), "Column 'price' holds object and the feature encoder needs numbers"),
         (rows({"price": 1e400}), "Column 'price' is infinite in 1 of 8 rows, for example r000/i0"),
         (rows({"violates": "maybe"}), "Column 'violates' holds mixed or other values"),
         (rows({"violates": "true"}), "Column 'violates' holds mixed or other values"),
@@ -185,6 +191,22 @@ def test_a_param_of_another_type_is_named(ask: Ask, params: dict[str, object], s
 )
 def test_what_is_no_request_at_all_is_a_400(ask: Ask, body: bytes) -> None:
     assert ask(body=body).status == 400
+
+
+def test_a_table_without_types_is_a_400_without_a_traceback(ask: Ask) -> None:
+    answer = ask(body=FRAME.to_csv(index=False).encode(), kind="text/csv")
+    assert answer.status == 400
+    assert "needs numbers" in answer.message
+    assert "Traceback" not in answer.text
+
+
+@pytest.mark.parametrize(("times", "status"), [(6, 200), (7, 413)])
+def test_a_call_has_at_most_so_many_candidates(ask: Ask, times: int, status: int) -> None:
+    many = [{**row, "request_id": f"{row['request_id']}-{n}"} for n in range(times) for row in rows()]
+    answer = ask(many)
+    assert answer.status == status
+    if status == 413:
+        assert "One call has 56 candidates, and the most is 50. Send fewer" in answer.message
 
 
 def test_no_candidate_is_an_empty_answer(ask: Ask) -> None:

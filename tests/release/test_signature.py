@@ -24,7 +24,7 @@ def test_columns_keep_their_order_and_get_the_table_s_types() -> None:
     assert dict(zip(schema.input_names(), map(str, schema.input_types()), strict=True)) == {
         "request_id": "DataType.string",
         "item_id": "Any",
-        "price": "DataType.double",
+        "price": "Any",
         "source": "DataType.string",
         "permitted": "Any",
         "seen": "Any",
@@ -35,10 +35,17 @@ def test_columns_keep_their_order_and_get_the_table_s_types() -> None:
 
 def test_what_mlflow_would_cast_with_loss_reaches_the_release_as_it_was_sent() -> None:
     schema = release_signature(FRAME, FRAME[["request_id"]]).inputs
-    sent = {"request_id": "r", "item_id": 1.5, "price": 2, "source": "a", "permitted": None, "seen": "false"}
+    sent = {
+        "request_id": "r",
+        "item_id": 1.5,
+        "price": "2",
+        "source": "a",
+        "permitted": None,
+        "seen": "false",
+    }
     others = {"rank": None, "shown_at": "2026-01-01"}
     read = dataframe_from_parsed_json([sent | others], "records", schema=schema)
-    assert (read["item_id"][0], read["seen"][0]) == (1.5, "false")
+    assert (read["item_id"][0], read["seen"][0], read["price"][0]) == (1.5, "false", "2")
     assert read[["permitted", "rank"]].isna().all(axis=None)
 
 
