@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Never, Self
 
+from airflow.configuration import conf
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Context, ExceptionRetryPolicy, Param, RetryAction, RetryRule
 from airflow.sdk.exceptions import AirflowSkipException
@@ -193,8 +194,16 @@ def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> s
         evidence=case["evidence"],
         why=params["why"],
         support=support(params),
-        links={**links, "dossier": run_address(case["run_id"])},
+        links={**links, "dossier": dossier_address(surface, case["release"])},
     )
+
+
+def dossier_address(surface: str, release: int) -> str:
+    """Return the address of a dossier in Airflow, which shows the page only as the gate recorded it."""
+    from dags.overview import PREFIX
+
+    base = str(conf.get("api", "base_url", fallback="")).rstrip("/")
+    return f"{base}{PREFIX}/{surface}/releases/{release}/dossier"
 
 
 def support(params: Mapping[str, Any]) -> "PromotionSupport":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import ContractError
+from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.labels.calendar import DayState
 from tasks.promotion import overview
@@ -87,6 +87,19 @@ def test_the_calendar_says_which_days_are_mature_as_of_the_newest_build(workspac
     assert days["click_30m"].count(DayState.IMMATURE) == 1
     assert days["return_5d"].count(DayState.IMMATURE) == 7
     assert days["click_30m"].count(DayState.MATURE) == 34
+
+
+def test_a_dossier_that_somebody_changed_is_not_shown(workspace: Workspace) -> None:
+    store = workspace.store
+    run = store.runs.newest(NAME, step="gate", release=2)
+    assert run is not None
+    page = overview.dossier(workspace, release=2)
+    store.client.log_text(run, page.replace("HOLD", "PROMOTE") + "<!-- -->", "dossier.html")
+    try:
+        with pytest.raises(StoreError, match=r"dossier\.html of run .* is not what its step wrote"):
+            overview.dossier(workspace, release=2)
+    finally:
+        store.client.log_text(run, page, "dossier.html")
 
 
 def test_a_dossier_is_the_page_that_the_gate_wrote(workspace: Workspace) -> None:
