@@ -1,5 +1,6 @@
 """Commands on contracts and log tables: check, draft a surface, import, and generate a feed."""
 
+import os
 import re
 import shlex
 import tempfile
@@ -63,7 +64,7 @@ def draft_surface(
     name, folder = workspace.surface, workspace.surfaces / workspace.surface
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name):
         raise ContractError(f"'{name}' is not a name: use letters, digits and underscores, a letter first")
-    if folder.exists():
+    if os.path.lexists(folder):  # a link to nothing is there too
         raise ContractError(f"{folder} is there already: choose another name, or move it away")
     if not isinstance(workspace.logs, Path):
         raise ContractError("init looks at files of this machine: unset EQUIPOISE_LOGS for it")

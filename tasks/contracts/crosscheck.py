@@ -24,6 +24,8 @@ _OURS: Final = (
     c.DRAWABLE, c.LATENCY_MS, c.SHOWN, c.SERVED_UTILITY, c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT,
 )  # fmt: skip
 """Columns of a log that have a meaning of their own."""
+_LABEL_COLUMNS: Final = {c.DAY, c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION}
+"""Columns of the label table that are no label."""
 _NEARLY: Final = 0.88
 """How like one of them a name is that is taken for a slip; 1 is equal."""
 _DEEPEST: Final = 50
@@ -141,10 +143,7 @@ def find_meaning_problems(tasks: TasksSpec, unread: Unread) -> Iterator[Problem]
             continue
         yield from _check_events(f"tasks.{name}", task)
         where = f"tasks.{name}"
-        if "__" in name:
-            yield Problem(
-                "tasks.yaml", where, abbreviate(name), "two underscores in a row are kept for label columns"
-            )
+        yield from _check_name(name, tasks)
         if task.maturity and task.maturity < tasks.window(name):
             window, maturity = describe_duration(tasks.window(name)), describe_duration(task.maturity)
             hint = f"is shorter than the window ({window}); an early negative would be a lie"
@@ -160,6 +159,19 @@ def find_meaning_problems(tasks: TasksSpec, unread: Unread) -> Iterator[Problem]
                 f"{c.ITEM_ID} too, or say level: request"
             )
             yield Problem("tasks.yaml", f"{where}.match", abbreviate(list(task.rule.match)), hint)
+
+
+def _check_name(name: str, tasks: TasksSpec) -> Iterator[Problem]:
+    """Find a name that a column of the label table cannot have; most engines do not distinguish case."""
+    hint = ""
+    if "__" in name:
+        hint = "two underscores in a row are kept for label columns"
+    elif name.lower() in _LABEL_COLUMNS:
+        hint = f"is a column of the label table. Rename the task, for example {name}_1d"
+    elif others := [one for one in tasks.tasks if one != name and one.lower() == name.lower()]:
+        hint = f"differs only by case from {', '.join(others)}. Rename one of them"
+    if hint:
+        yield Problem("tasks.yaml", f"tasks.{name}", abbreviate(name), hint)
 
 
 def _check_request_level(tasks: TasksSpec, name: str, unread: Unread) -> Iterator[Problem]:

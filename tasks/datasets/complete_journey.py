@@ -43,7 +43,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.datasets import publishing
-from tasks.datasets.publishing import begin, connect, count, find_finished, make_recipe, publish, write_files
+from tasks.datasets.publishing import (
+    begin,
+    connect,
+    count,
+    find_finished,
+    make_recipe,
+    publish,
+    require_file,
+    write_files,
+)
 from tasks.errors import ContractError, DataError
 
 LINES: Final = """
@@ -306,12 +315,7 @@ def _source_files(source: Path | None) -> dict[str, Path]:
     folder = source or _package_folder()
     files = {table: folder / f"{table}.parquet" for table in COLUMNS}
     for table, path in files.items():
-        if not path.is_file():
-            raise DataError(
-                f"{path} is missing. The Complete Journey needs {', '.join(f'{t}.parquet' for t in COLUMNS)}"
-                " in one folder."
-            )
-        found = _columns(path)
+        found = _columns(require_file(path))
         if lacking := set(COLUMNS[table]) - set(found):
             raise DataError(
                 f"{path} lacks column {', '.join(sorted(lacking))}. It holds {', '.join(sorted(found))}."

@@ -58,6 +58,7 @@ from tasks.datasets.publishing import (
     make_recipe,
     publish,
     read_first_line,
+    require_file,
     write_files,
 )
 from tasks.errors import DataError, unknown
@@ -244,7 +245,7 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
     if len({path.name.removesuffix(".gz") for path in found}) < len(found):
         names = ", ".join(path.name for path in found)
         raise DataError(f"{folder} holds {names}: the same lines twice. Keep each file plain or gzipped.")
-    return found
+    return [require_file(path) for path in found]
 
 
 def _check_header(path: Path, columns: Mapping[str, str]) -> None:

@@ -39,6 +39,7 @@ from tasks.datasets.publishing import (
     make_recipe,
     publish,
     read_first_line,
+    require_file,
     write_files,
 )
 from tasks.errors import DataError, unknown
@@ -139,10 +140,8 @@ def _find(source: Path, policy: str, campaign: str) -> Iterator[CampaignLog]:
     items = folder / "item_context.csv"
     if len(rows) > 1:
         raise DataError(f"{folder} holds {campaign}.csv twice, plain and gzipped. Keep one.")
-    if rows and not items.is_file():
-        raise DataError(f"{folder} lacks item_context.csv.")
     if rows:
-        yield CampaignLog(policy, campaign, rows[0], items)
+        yield CampaignLog(policy, campaign, require_file(rows[0]), require_file(items))
 
 
 def load_logs(session: duckdb.DuckDBPyConnection, logs: Sequence[CampaignLog]) -> None:

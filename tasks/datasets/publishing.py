@@ -34,6 +34,21 @@ LONGEST_LINE = 100_000
 """Characters of a first line that are read; what is longer is no header."""
 
 
+def require_file(path: Path) -> Path:
+    """Return a source file that ends.
+
+    Raises
+    ------
+    DataError
+        It is missing, a folder, a device or a pipe, whose reader would wait for a writer.
+    """
+    if not path.exists():
+        raise DataError(f"{path} is missing. Name the folder of the whole download with --source")
+    if not path.is_file():
+        raise DataError(f"{path} is not a regular file but a folder, a pipe or a device. Put the file there")
+    return path
+
+
 def make_recipe(settings: str, files: Iterable[Path]) -> str:
     """Digest everything that an import follows from: settings, code and data, in this order."""
     digest = hashlib.sha256(settings.encode())

@@ -141,18 +141,14 @@ def compile_days(
 
 
 def refuse_name_clashes(tasks: TasksSpec, impressions: Iterable[str]) -> None:
-    """Refuse names that differ only by case, and columns of the log that have a label's name.
+    """Refuse columns of the log that have a label's name.
 
     Raises
     ------
     ContractError
         Two names clash: most engines do not distinguish ``Click`` from ``click``.
     """
-    taken: dict[str, str] = {}
-    for name in tasks.tasks:
-        if name.lower() in taken:
-            raise ContractError(f"Tasks '{taken[name.lower()]}' and '{name}' differ only by case: rename one")
-        taken[name.lower()] = name
+    taken = {name.lower(): name for name in tasks.tasks}
     for column in impressions:
         if column.lower() in {c.CONTRACT_VERSION, c.CONTRACT_DIGEST}:
             raise ContractError(f"The impressions' column '{column}' has a name that labels take: rename it")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.contracts.surface import EngineName
@@ -19,6 +19,9 @@ from tasks.stores.store import Store
 if TYPE_CHECKING:
     from tasks.stores.aliases import ReleaseAliases
     from tasks.stores.audit import Audit
+
+
+_EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SharedLog(Protocol):
@@ -141,7 +144,7 @@ def parse_instant(text: str) -> datetime:
     Raises
     ------
     ContractError
-        Not ISO 8601, or without a zone.
+        Not ISO 8601, without a zone, or before 1970, where no log begins.
 
     Examples
     --------
@@ -157,7 +160,15 @@ def parse_instant(text: str) -> datetime:
     if instant.tzinfo is None:
         day = "T" not in text and " " not in text
         raise ContractError(f"'{text}' has no zone. Write it in UTC, as {text}{'T00:00:00' if day else ''}Z")
-    return instant.astimezone(UTC)
+    try:
+        in_utc = instant.astimezone(UTC)
+    except OverflowError:
+        in_utc = None
+    if in_utc is None or in_utc < _EARLIEST:
+        raise ContractError(
+            f"'{text}' lies outside the years 1970 to 9999. Give an instant that the log has reached"
+        )
+    return in_utc
 
 
 def refuse_future(as_of: datetime) -> None:

@@ -118,6 +118,8 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("tasks.tasks.spend.kind", "binary", "tasks.spend", "goes with kind: value"),
     ("tasks.tasks.visit.positive.match", ["item_id"], "tasks.visit.match", "cannot match on item_id"),
     ("tasks.tasks.x__y", {"family": "engagement", "positive": {"event": "e", "within": "P1D"}}, "tasks.x__y", "two underscores"),
+    ("tasks.tasks.DS", {"family": "engagement", "positive": {"event": "e", "within": "P1D"}}, "tasks.DS", "a column of the label table"),
+    ("tasks.tasks.CLICK", {"family": "engagement", "positive": {"event": "e", "within": "P1D"}}, "tasks.CLICK", "only by case from click"),
     ("tasks.tasks.click.positive.event", "a; drop table", "tasks.click.positive.event.0", "pattern"),
     ("surface.surface", "other", "surface", "the folder's name"),
     ("surface.sources.events", "../secret/*.parquet", "sources.events", "inside the logs folder"),

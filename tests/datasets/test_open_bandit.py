@@ -126,7 +126,7 @@ def test_a_folder_without_logs_is_named(tmp_path: Path) -> None:
 def test_a_log_without_its_items_is_half_a_log(tmp_path: Path) -> None:
     source = small().write(tmp_path / "source")
     (source / "bts" / "all" / "item_context.csv").unlink()
-    assert "bts/all lacks item_context.csv" in refused(source, tmp_path)
+    assert "bts/all/item_context.csv is missing" in refused(source, tmp_path)
 
 
 def test_a_log_both_plain_and_gzipped_is_refused(tmp_path: Path) -> None:

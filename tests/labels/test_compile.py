@@ -181,11 +181,6 @@ def test_a_column_of_the_log_that_has_a_labels_name_is_refused(column: str) -> N
         labels_sql(tasks(click=CLICK), UNKNOWN, log=Log((*LOG.impressions, column), LOG.events))
 
 
-def test_tasks_that_differ_by_case_only_are_refused() -> None:
-    with pytest.raises(ContractError, match="'click' and 'Click' differ only by case"):
-        labels_sql(tasks(click=CLICK, Click=CLICK), UNKNOWN, log=LOG)
-
-
 def test_a_log_without_position_value_or_arrival_is_enough() -> None:
     log = Log(
         ("request_id", "user_id", "item_id", "shown_at"), ("event", "happened_at", "user_id", "item_id")
