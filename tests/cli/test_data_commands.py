@@ -166,6 +166,15 @@ def test_a_surface_that_is_there_is_not_touched(
     assert list((tmp_path / "surfaces/my_feed").iterdir()) == []
 
 
+def test_a_surface_that_is_a_link_to_nothing_is_there_too(
+    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "surfaces").mkdir()
+    (tmp_path / "surfaces/my_feed").symlink_to(tmp_path / "nowhere")
+    assert main(words(tmp_path, "init", *drafting(logs))) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
 def test_times_without_a_zone_are_told_to_be_converted_and_nothing_is_written(
     tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

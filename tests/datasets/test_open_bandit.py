@@ -1,5 +1,6 @@
 """The Open Bandit Dataset as log tables, what the surface makes of it, and the real seven days, where they are."""
 
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,14 @@ def test_a_log_without_its_items_is_half_a_log(tmp_path: Path) -> None:
     source = small().write(tmp_path / "source")
     (source / "bts" / "all" / "item_context.csv").unlink()
     assert "bts/all/item_context.csv is missing" in refused(source, tmp_path)
+
+
+def test_a_pipe_among_the_files_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    source = small().write(tmp_path / "source")
+    items = source / "bts" / "all" / "item_context.csv"
+    items.unlink()
+    os.mkfifo(items)
+    assert "item_context.csv is not a regular file" in refused(source, tmp_path)
 
 
 def test_a_log_both_plain_and_gzipped_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """An import appears whole, is found again by its recipe, and is never half reused."""
 
 import gzip
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.datasets import publishing
-from tasks.datasets.publishing import TABLES, begin, find_finished, make_recipe, publish, read_first_line
+from tasks.datasets.publishing import (
+    TABLES,
+    begin,
+    find_finished,
+    make_recipe,
+    publish,
+    read_first_line,
+    require_file,
+)
 from tasks.errors import DataError
 
 
@@ -109,3 +118,11 @@ def test_what_is_no_text_or_not_packed_is_named(tmp_path: Path) -> None:
         path.write_bytes(b"\xff\xfe\x00")
         with pytest.raises(DataError, match=f"a.csv.* is not a {kind} in UTF-8"):
             read_first_line(path)
+
+
+def test_a_source_that_is_a_pipe_or_missing_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "all.csv")
+    with pytest.raises(DataError, match=r"all\.csv is not a regular file but a folder, a pipe or a device"):
+        require_file(tmp_path / "all.csv")
+    with pytest.raises(DataError, match=r"items\.csv is missing"):
+        require_file(tmp_path / "items.csv")

@@ -243,6 +243,13 @@ def test_a_version_of_somebody_else_is_refused(registry: Registry) -> None:
         registry.resolve(NAME, "1")
 
 
+def test_nothing_is_registered_in_a_model_that_something_else_made(registry: Registry) -> None:
+    run = open_run(registry)
+    registry.client.create_registered_model(NAME)
+    with pytest.raises(StoreError, match="Something else made the MLflow registered model"):
+        registry.register(NAME, FILES, run_id=run, tags={}, model_type="calibrator")
+
+
 def test_metrics_and_parameters_belong_to_the_model(registry: Registry) -> None:
     part = registry.register(
         NAME, FILES, run_id=open_run(registry), tags={}, model_type="calibrator",

@@ -70,6 +70,28 @@ def test_a_deleted_experiment_is_named(home: Path) -> None:
         Store.open(home).runs.experiment_id("feed")
 
 
+def test_an_experiment_that_something_else_made_is_named_with_where_its_files_go(home: Path) -> None:
+    client = Store.open(home).client
+    client.create_experiment("feed", artifact_location="file:///elsewhere")
+    with pytest.raises(
+        StoreError, match=r"made the MLflow experiment 'feed', and its artifacts go to .*elsewhere"
+    ):
+        Store.open(home).runs.experiment_id("feed")
+    (experiment,) = client.search_experiments(filter_string="name = 'feed'")
+    client.set_experiment_tag(experiment.experiment_id, "equipoise.made_by", "equipoise")
+    assert Store.open(home).runs.experiment_id("feed") == experiment.experiment_id
+
+
+def test_a_registered_model_that_something_else_made_is_named_before_the_first_run(home: Path) -> None:
+    client = Store.open(home).client
+    client.create_registered_model("feed.release")
+    client.create_registered_model("feeds.release")
+    with pytest.raises(StoreError, match=r"made the MLflow registered model 'feed\.release'\. Rename it"):
+        Store.open(home).runs.experiment_id("feed")
+    client.delete_registered_model("feed.release")
+    assert Store.open(home).runs.experiment_id("feed")
+
+
 def test_two_homes_in_one_process_stay_apart(tmp_path: Path) -> None:
     one, two = (new_home(tmp_path / name) for name in ("one", "two"))
     Store.open(one).runs.experiment_id("only_here")

@@ -59,7 +59,14 @@ def test_an_instant_is_read_from_any_zone_and_written_in_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"), [("yesterday", "ISO 8601"), ("2026-03-01T00:00:00", "has no zone")]
+    ("text", "problem"),
+    [
+        ("yesterday", "ISO 8601"),
+        ("2026-03-01T00:00:00", "has no zone"),
+        ("0001-01-01T00:00:00Z", "outside the years 1970 to 9999"),
+        ("0001-01-01T00:00:00+05:00", "outside the years 1970 to 9999"),
+        ("9999-12-31T23:00:00-05:00", "outside the years 1970 to 9999"),
+    ],
 )
 def test_what_is_not_an_instant_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ContractError, match=problem):
