@@ -43,7 +43,7 @@ from tasks.stores.audit import (
     one_line,
     seals_of,
 )
-from tasks.stores.audit_head import HEAD, Head, Heads, announcement
+from tasks.stores.audit_head import HEAD, AuditHead, AuditHeads, announcement
 from tasks.stores.registry import Registry
 
 CHAMPION: Final = "champion"
@@ -160,7 +160,7 @@ class ReleaseAliases:
         StoreError
             Something else made the registered model.
         """
-        begun = Head.begun(self.model, key=Settings().audit_key)
+        begun = AuditHead.begun(self.model, key=Settings().audit_key)
         self.registry.make_model(self.model, {HEAD: str(begun)})
 
     def restart(self, *, why: str, by: str) -> Entry:
@@ -193,7 +193,7 @@ class ReleaseAliases:
             entries = self.audit.entries()
         except StoreError:
             return False
-        newest = Heads.read(self.registry.model_tags(self.model)).newest
+        newest = AuditHeads.read(self.registry.model_tags(self.model)).newest
         if newest is None or not entries or broken_entries(entries):
             return False
         return (newest.number, newest.seal) == (entries[-1].number, entries[-1].seal)
@@ -206,7 +206,7 @@ class ReleaseAliases:
         StoreError
             The audit is signed, and this process has no key.
         """
-        newest = Heads.read(self.registry.model_tags(self.model)).newest
+        newest = AuditHeads.read(self.registry.model_tags(self.model)).newest
         if newest is not None and newest.signature and Settings().audit_key is None:
             raise StoreError(
                 f"The audit of {self.audit.surface} is signed, and this process has no key. Set "
@@ -216,7 +216,7 @@ class ReleaseAliases:
 
     def _name_next(self, row: Entry) -> None:
         seal = row.seal or ""
-        named = Head.of(self.model, row.number, seal, key=Settings().audit_key)
+        named = AuditHead.of(self.model, row.number, seal, key=Settings().audit_key)
         self.registry.set_model_tag(self.model, announcement(seal), str(named))
 
     def mend(self, decide: Decide) -> Entry | None:
@@ -328,7 +328,7 @@ class ReleaseAliases:
         if not entries:
             return
         tags = self.registry.model_tags(self.model)
-        heads, named = Heads.read(tags), {HEAD: str(self._newest(entries, Heads.read(tags)))}
+        heads, named = AuditHeads.read(tags), {HEAD: str(self._newest(entries, AuditHeads.read(tags)))}
         if (move := last_alias_move(entries)) is not None:
             named[CARRIED_OUT] = name_row(entries, move.number)
         for tag, value in named.items() - tags.items():
@@ -336,10 +336,10 @@ class ReleaseAliases:
         for tag in [tag for tag, one in heads.announced.items() if one.number < len(entries)]:
             self.registry.delete_model_tag(self.model, tag)
 
-    def _newest(self, entries: Sequence[Entry], heads: Heads) -> Head:
+    def _newest(self, entries: Sequence[Entry], heads: AuditHeads) -> AuditHead:
         """Name the newest row; where this process has no key, by the signature that it has already."""
         number, seal = len(entries) - 1, seals_of(entries)[-1]
-        named = Head.of(self.model, number, seal, key=Settings().audit_key)
+        named = AuditHead.of(self.model, number, seal, key=Settings().audit_key)
         if named.signature is not None:
             return named
         known = [one for one in (heads.newest, *heads.announced.values()) if one is not None]
@@ -457,7 +457,7 @@ def _named(entries: Sequence[Entry], tag: str) -> int | None:
 def _audit_problems(audit: Audit, entries: Sequence[Entry], tags: Mapping[str, str]) -> Iterator[str]:
     for problem in broken_entries(entries).values():
         yield f"The audit {audit.path} is not what was written: {problem}"
-    newest = Head.read(tags.get(HEAD, tags.get(CARRIED_OUT, "")))
+    newest = AuditHead.read(tags.get(HEAD, tags.get(CARRIED_OUT, "")))
     if newest is not None and not newest.names(seals_of(entries)):
         yield (
             f"The audit {audit.path} has {len(entries)} rows, and none of them is the row that MLflow names "
@@ -467,7 +467,7 @@ def _audit_problems(audit: Audit, entries: Sequence[Entry], tags: Mapping[str, s
 
 def _unbelieved(audit: Audit, model: str, entries: Sequence[Entry], tags: Mapping[str, str]) -> Iterator[str]:
     """Yield why an audit cannot be believed by the registry's tags; a surface with it has releases."""
-    key, heads = Settings().audit_key, Heads.read(tags)
+    key, heads = Settings().audit_key, AuditHeads.read(tags)
     if not entries and heads.newest is None:
         yield f"The registry holds releases of {audit.surface}, and its audit {audit.path} is lost"
     if key is not None and heads.signed(model, key=key).newest is None:
@@ -481,7 +481,7 @@ def _unbelieved(audit: Audit, model: str, entries: Sequence[Entry], tags: Mappin
 
 def _unnamed_rows(model: str, entries: Sequence[Entry], tags: Mapping[str, str]) -> Iterator[str]:
     """Yield that a row was added to the table alone: no tag of the registry names it."""
-    heads = Heads.read(tags).signed(model, key=Settings().audit_key)
+    heads = AuditHeads.read(tags).signed(model, key=Settings().audit_key)
     if (number := heads.find_unnamed_row(seals_of(entries))) is not None:
         known = "none" if heads.newest is None or heads.newest.number < 0 else f"row {heads.newest.number}"
         yield (
@@ -520,7 +520,10 @@ def _set_by_hand(
     registry: Registry, model: str, entries: Sequence[Entry], tags: Mapping[str, str]
 ) -> Iterator[str]:
     """Yield which tag names no row of an audit that is whole, and which aliases differ from its moves."""
-    heads = {CARRIED_OUT: _named(entries, tags.get(CARRIED_OUT, "")), HEAD: Head.read(tags.get(HEAD, ""))}
+    heads = {
+        CARRIED_OUT: _named(entries, tags.get(CARRIED_OUT, "")),
+        HEAD: AuditHead.read(tags.get(HEAD, "")),
+    }
     for tag, names in heads.items():
         if tag in tags and names is None:
             named = f"{tags[tag][:40]!r} names no row of the audit"

@@ -28,7 +28,7 @@ _TAG: Final = re.compile(r"(-1|[0-9]{1,9}) ([0-9a-f]{64})(?: ([0-9a-f]{64}))?")
 
 
 @dataclass(frozen=True)
-class Head:
+class AuditHead:
     """A row as a tag names it; number -1 stands for an audit that was begun and has no row."""
 
     number: int
@@ -36,12 +36,12 @@ class Head:
     signature: str | None = None
 
     @classmethod
-    def of(cls, model: str, number: int, seal: str, *, key: bytes | None) -> "Head":
+    def of(cls, model: str, number: int, seal: str, *, key: bytes | None) -> "AuditHead":
         """Name a row, signed where there is a key.
 
         Examples
         --------
-        >>> head = Head.of("feed.release", 3, "a" * 64, key=b"k" * 32)
+        >>> head = AuditHead.of("feed.release", 3, "a" * 64, key=b"k" * 32)
         >>> head.is_signed("feed.release", key=b"k" * 32), head.is_signed("other.release", key=b"k" * 32)
         (True, False)
         """
@@ -51,12 +51,12 @@ class Head:
         return cls(number, seal, signed)
 
     @classmethod
-    def begun(cls, model: str, *, key: bytes | None) -> "Head":
+    def begun(cls, model: str, *, key: bytes | None) -> "AuditHead":
         """Name the begin of an audit, before its first row."""
         return cls.of(model, -1, _BEGUN, key=key)
 
     @classmethod
-    def read(cls, text: str) -> "Head | None":
+    def read(cls, text: str) -> "AuditHead | None":
         """Read a tag; None where it names no row."""
         found = _TAG.fullmatch(text)
         return None if found is None else cls(int(found[1]), found[2], found[3])
@@ -77,7 +77,7 @@ class Head:
 
 
 @dataclass(frozen=True)
-class Heads:
+class AuditHeads:
     """The tags of a registered model that name rows of its audit, as they were read.
 
     Parameters
@@ -86,14 +86,14 @@ class Heads:
     announced : what the tags `NEXT` name, by tag.
     """
 
-    newest: Head | None
-    announced: Mapping[str, Head]
+    newest: AuditHead | None
+    announced: Mapping[str, AuditHead]
 
     @classmethod
-    def read(cls, tags: Mapping[str, str]) -> "Heads":
+    def read(cls, tags: Mapping[str, str]) -> "AuditHeads":
         """Read the tags of a registered model."""
-        found = {tag: Head.read(text) for tag, text in tags.items() if tag.startswith(NEXT)}
-        return cls(Head.read(tags.get(HEAD, "")), {tag: head for tag, head in found.items() if head})
+        found = {tag: AuditHead.read(text) for tag, text in tags.items() if tag.startswith(NEXT)}
+        return cls(AuditHead.read(tags.get(HEAD, "")), {tag: head for tag, head in found.items() if head})
 
     def find_unnamed_row(self, seals: Sequence[str]) -> int | None:
         """Return the first row, of the rows with these seals, that no tag names; None where there is none."""
@@ -102,13 +102,13 @@ class Heads:
         rows = range(first, len(seals))
         return next((number for number in rows if (number, seals[number]) not in named), None)
 
-    def signed(self, model: str, *, key: bytes | None) -> "Heads":
+    def signed(self, model: str, *, key: bytes | None) -> "AuditHeads":
         """Return those that are signed with a key; all of them without a key."""
         if key is None:
             return self
         newest = self.newest if self.newest and self.newest.is_signed(model, key=key) else None
         signed = {tag: head for tag, head in self.announced.items() if head.is_signed(model, key=key)}
-        return Heads(newest, signed)
+        return AuditHeads(newest, signed)
 
 
 def announcement(seal: str) -> str:

@@ -11,7 +11,7 @@ from tasks.errors import AuditMismatch
 from tasks.settings import REPOSITORY
 from tasks.stores.aliases import CARRIED_OUT, ReleaseAliases, name_row
 from tasks.stores.audit import Entry, Kind
-from tasks.stores.audit_head import HEAD, Head
+from tasks.stores.audit_head import HEAD, AuditHead
 from tasks.stores.store import Store
 from tests.stores.registered import MODEL, forge, new_aliases, register
 
@@ -46,7 +46,7 @@ def write_anew(moves: ReleaseAliases, *rows: Entry) -> None:
 
 def name_newest(moves: ReleaseAliases) -> None:
     rows = moves.audit.entries()
-    moves.registry.set_model_tag(MODEL, HEAD, str(Head(len(rows) - 1, rows[-1].seal or "")))
+    moves.registry.set_model_tag(MODEL, HEAD, str(AuditHead(len(rows) - 1, rows[-1].seal or "")))
 
 
 def change_row(moves: ReleaseAliases) -> None:

@@ -12,7 +12,7 @@ from tasks.promotion.moves.promote import GateEvaluator, MoveResult
 from tasks.promotion.moves.rules import Actor, PromotionSupport
 from tasks.release.reader import ReleaseReader
 from tasks.stores.aliases import CARRIED_OUT
-from tasks.stores.audit_head import HEAD, Head
+from tasks.stores.audit_head import HEAD, AuditHead
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import NAME
 
@@ -28,7 +28,7 @@ def forget_moves(workspace: Workspace) -> None:
         for tag in ("canary_share", "override"):
             registry.delete_tag(part, tag)
     registry.delete_model_tag(MODEL, CARRIED_OUT)
-    registry.set_model_tag(MODEL, HEAD, str(Head.begun(MODEL, key=None)))
+    registry.set_model_tag(MODEL, HEAD, str(AuditHead.begun(MODEL, key=None)))
     audit = workspace.audit.path
     assert isinstance(audit, Path), "the feed lies on this machine"
     for file in sorted(audit.rglob("*"), reverse=True):
