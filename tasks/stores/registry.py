@@ -375,7 +375,16 @@ class Registry:
         self.client.delete_registered_model_tag(name, tag)
 
     def _location(self, part: Part) -> str:
-        return str(self.client.get_logged_model(self.model_id(part)).artifact_location)
+        """Return where a version's files are; raises StoreError where its logged model was deleted."""
+        try:
+            return str(self.client.get_logged_model(self.model_id(part)).artifact_location)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            raise StoreError(
+                f"The logged model of {part} was deleted in MLflow. Restore it from a backup, or delete the "
+                "version in MLflow and make it again."
+            ) from error
 
     def _artifacts(self, location: str) -> ArtifactRepository:
         return get_artifact_repository(location, self.client.tracking_uri)

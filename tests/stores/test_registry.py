@@ -243,6 +243,15 @@ def test_a_version_of_somebody_else_is_refused(registry: Registry) -> None:
         registry.resolve(NAME, "1")
 
 
+def test_a_version_whose_logged_model_was_deleted_is_named(registry: Registry, tmp_path: Path) -> None:
+    part = register(registry)
+    registry.client.delete_logged_model(registry.model_id(part))
+    for use in (lambda: registry.files(part), lambda: registry.fetch(part, tmp_path / "fetched")):
+        with pytest.raises(StoreError, match=r"The logged model of .* was deleted in MLflow"):
+            use()
+    assert not registry.is_whole(part)
+
+
 def test_nothing_is_registered_in_a_model_that_something_else_made(registry: Registry) -> None:
     run = open_run(registry)
     registry.client.create_registered_model(NAME)
