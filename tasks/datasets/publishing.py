@@ -61,12 +61,12 @@ def make_recipe(settings: str, files: Iterable[Path]) -> str:
 def find_finished(out: Path, recipe: str) -> dict[str, Any] | None:
     """Return the result of an equal import that is still whole below a folder, None where there is none."""
     manifest = out / _MANIFEST
-    if not manifest.is_file():
+    try:
+        left = json.loads(manifest.read_bytes())
+        whole = left["recipe"] == recipe and left["files"] == _sizes(out)
+        return {**left["result"], "reused": True} if whole else None
+    except (OSError, ValueError, KeyError, TypeError):  # missing, torn or of something else
         return None
-    left = json.loads(manifest.read_text(encoding="utf-8"))
-    if left["recipe"] != recipe or left["files"] != _sizes(out):
-        return None
-    return {**left["result"], "reused": True}
 
 
 def begin(out: Path) -> Path:

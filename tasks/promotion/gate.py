@@ -111,7 +111,7 @@ class _Gated:
         """Name the dossier's files; a later dossier of other content has its run in its name."""
         name = f"{DOSSIER}-release-{self.release}"
         first = self.workspace.reports / f"{name}.json"
-        differs = first.exists() and first.read_text(encoding="utf-8") != _as_json(self.dossier)
+        differs = first.exists() and first.read_bytes() != _as_json(self.dossier).encode()
         return f"{name}-{run_id[:8]}" if self.stands or differs else name
 
 

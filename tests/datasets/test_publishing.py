@@ -126,3 +126,12 @@ def test_a_source_that_is_a_pipe_or_missing_is_refused_before_it_is_read(tmp_pat
         require_file(tmp_path / "all.csv")
     with pytest.raises(DataError, match=r"items\.csv is missing"):
         require_file(tmp_path / "items.csv")
+
+
+@pytest.mark.parametrize("content", [b"", b"caf\xe9", b"[]", b"{}"])
+def test_a_manifest_that_is_no_text_or_of_something_else_is_no_finished_import(
+    out: Path, content: bytes
+) -> None:
+    assert find_finished(out, "a") is not None
+    (out / "import.json").write_bytes(content)
+    assert find_finished(out, "a") is None
