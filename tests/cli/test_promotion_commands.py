@@ -8,7 +8,7 @@ from tasks.cli.promotion_commands import GROUPS
 
 
 def test_the_commands_stand_under_the_heading_of_releases() -> None:
-    assert [group.heading for group in GROUPS] == ["Release"]
+    assert {group.heading for group in GROUPS} == {"Release"}
     assert any(module.GROUPS is GROUPS for module in MODULES)
 
 
