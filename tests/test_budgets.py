@@ -18,15 +18,15 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (68_800, 50_000),
+    "lines in tasks": (69_100, 50_000),
     "modules in tasks": (396, 320),
     "names that rooms import from each other": (660, 450),
     "public names in faces": (100, 450),
     "dataclasses and models": (636, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (72, 50),
-    "lines in tests": (66_700, 48_000),
-    "words in docs": (47_600, 40_000),
+    "lines in tests": (66_800, 48_000),
+    "words in docs": (47_800, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""
