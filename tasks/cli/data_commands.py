@@ -10,14 +10,19 @@ from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
+from rich.console import RenderableType, group
+from rich.text import Text
 from typer import Argument, Option
 
 from tasks.cli import text
 from tasks.cli.command import CommandGroup, Home, Surfaces, parse_folder_to_write, parse_place_to_write
+from tasks.cli.policy_commands import write_diff
 from tasks.errors import ContractError, DataError, UsageError
+from tasks.settings import Settings
 
 if TYPE_CHECKING:
     from tasks.contracts import Contracts
+    from tasks.contracts.revisions import ContractChange, Revision
     from tasks.datasets.world.generate import WorldResult
     from tasks.stores.workspace import Workspace
 
@@ -116,12 +121,58 @@ _world = CommandGroup("Data", word="world", help="A simulated feed whose true pr
 GROUPS = (_data, _world)
 
 
+@group()
+def _write_check(plain: text.Plain) -> Iterator[RenderableType]:
+    """Write the check, then what changed since a revision and what changed policies do."""
+    yield text.write_check(plain)
+    for change in plain["changes"]:
+        versions = f"version {change['before'] or 'none'} -> {change['after'] or 'none'}"
+        place, keys = f"{change['surface']}/{change['file']}", ", ".join(change["keys"])
+        yield Text(f"{change['change']} {place}, {versions}: {keys}")
+        if not change["raised"]:
+            yield Text("    The content changed and the version was not raised. Raise `version`", style="red")
+    for diff in plain["policy_diffs"]:
+        yield write_diff(diff)
+
+
+def _changes(root: Path, surface: str | None, since: "Revision") -> "Iterator[ContractChange]":
+    from tasks.contracts import surface_names
+    from tasks.contracts.revisions import find_changes
+
+    for name in [surface] if surface else sorted({*surface_names(root), *since.surfaces()}):
+        yield from find_changes(root, name, since)
+
+
+def _diff_policies(
+    root: Path, home: Path | None, changes: "Sequence[ContractChange]", since: "Revision"
+) -> Iterator[dict[str, Any]]:
+    """Compare changed policies on logged candidates, where the surface has a release."""
+    from tasks.stores.workspace import Workspace
+
+    for change in changes:
+        workspace = Workspace.open(change.surface, surfaces=root, home=home)
+        registry = Settings().tracking_uri or (workspace.home / "mlflow").is_dir()
+        if change.change != "changed" or change.file not in {"utility.yaml", "slate.yaml"} or not registry:
+            continue
+        from tasks.replay import policy_diff
+        from tasks.stores.releases import list_releases
+
+        if list_releases(workspace):
+            with tempfile.TemporaryDirectory(prefix="equipoise-before-") as folder:
+                before = Path(folder) / change.file
+                before.write_bytes(since.read(change.surface, change.file) or b"")
+                after = root / change.surface / change.file
+                yield text.as_plain(policy_diff.run(workspace, before=str(before), after=str(after)))
+
+
 @dataclass(frozen=True)
 class CheckResult:
     """Every problem and warning of the surfaces' files, and the digests of those without problems.
 
     ``power``: for each bound of a change of a rate, the events in the slots that detect it in 80 % of cases,
     and those on a log of the surface's own releases where they explore.
+    ``changes``: with a revision, the contracts that changed since; ``policy_diffs``: what changed policies do
+    on the candidates of the champion, else of the newest release, where there is one.
     ``log``: the tables whose columns were compared with the contracts, or why they were not.
     """
 
@@ -131,16 +182,28 @@ class CheckResult:
     power: list[dict[str, Any]]
     log: list[dict[str, Any]]
     digests: dict[str, dict[str, str]]
+    changes: list[dict[str, Any]]
+    policy_diffs: list[dict[str, Any]]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every contract is valid and every change raised its version."""
+        return self.valid and all(change["raised"] for change in self.changes)
 
 
-@_data.command("home_feed", written=text.write_check, passed=lambda result: result.valid)
+@_data.command("home_feed", written=_write_check, passed=lambda result: result.passed)
 def check(
     surface: Annotated[str | None, Argument(metavar="SURFACE", help="One surface (default: all).")] = None,
+    against: Annotated[
+        str | None,
+        Option(metavar="REV", help="What changed since a git revision; exit code 1 without a new version."),
+    ] = None,
     surfaces: Surfaces = None,
     home: Home = None,
 ) -> CheckResult:
     """Check a surface's contracts, with its log where that is there, and show every problem at once."""
     from tasks.contracts import check_surface, surface_names
+    from tasks.contracts.revisions import Revision
     from tasks.logs.schema_fit import find_schema_problems
     from tasks.stores.workspace import Workspace, surfaces_folder
 
@@ -152,6 +215,8 @@ def check(
     found += [(name, p) for name, fit in fits.items() for p in fit.problems]
     warned = [(c.surface, p) for c in checked for p in c.warnings]
     warned += [(name, p) for name, fit in fits.items() for p in fit.warnings]
+    since = None if against is None else Revision.find(root, against)
+    changes = [] if since is None else [*_changes(root, surface, since)]
     return CheckResult(
         valid=not found,
         problems=[{"surface": name, **problem.to_json()} for name, problem in found],
@@ -159,6 +224,8 @@ def check(
         power=[row for c in checked if c.contracts for row in _power(c.contracts)],
         log=[{"surface": name, **asdict(table)} for name, fit in fits.items() for table in fit.tables],
         digests={c.surface: dict(c.contracts.digests) for c in checked if c.contracts},
+        changes=[asdict(change) for change in changes],
+        policy_diffs=[] if found or since is None else [*_diff_policies(root, home, changes, since)],
     )
 
 
