@@ -22,7 +22,7 @@ BUDGETS: Final = {
     "modules in tasks": (396, 320),
     "names that rooms import from each other": (660, 450),
     "public names in faces": (100, 450),
-    "dataclasses and models": (700, 330),
+    "dataclasses and models": (637, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (72, 50),
     "lines in tests": (67_000, 48_000),
