@@ -1,5 +1,7 @@
 # The one image of docker-compose.yml: every service of the project, as a user that is not root.
-FROM python:3.12-slim
+# BASE: another image with Python and pip, or the same one by its digest (docs/production.md).
+ARG BASE=python:3.12-slim
+FROM ${BASE}
 
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends libgomp1 \
@@ -12,8 +14,9 @@ ENV PYTHONPATH=/opt/equipoise PIP_DISABLE_PIP_VERSION_CHECK=1 PYTHONDONTWRITEBYT
 
 # What the extra `production` needs, in the versions and with the digests of the lock.
 COPY pyproject.toml requirements.lock ./
-RUN pip install --no-cache-dir uv==0.13.9 \
-    && uv pip install --system --no-cache --require-hashes \
+RUN --mount=type=cache,target=/root/.cache \
+    pip install uv==0.13.9 \
+    && uv pip install --system --link-mode copy --compile-bytecode --require-hashes \
        --constraint requirements.lock --requirement pyproject.toml --extra production
 
 COPY tasks tasks

@@ -15,7 +15,7 @@ from dags.moment import find_as_of, instant, kind, written
 from dags.note import in_one_line, tell
 from dags.notify import Message, notify
 from dags.place import open_workspace
-from dags.step import link, release_address, report, step, trigger, wait
+from dags.step import RELEASES, link, release_address, report, step, trigger, wait
 from tasks.errors import AuditMismatch, DataError, GateRefused
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def models(surface: str, task_name: str, as_of: str, results: Results) -> Any:
     return calibrate(surface=surface, task_name=task_name, as_of=as_of, results=made)
 
 
-@step
+@step(queue=RELEASES)
 def release(surface: str, as_of: str, results: Results, dag_run: Any = None) -> dict[str, Any]:
     """Pin the parts as one release with alias challenger."""
     parts = {**results, "calibrate": collect(results["calibrate"])}
@@ -110,7 +110,7 @@ def shadow(surface: str, results: Results) -> dict[str, Any]:
     return dict(run_step("shadow", surface, results["release"]["as_of"], results)[1])
 
 
-@step(trigger_rule="all_done", execution_timeout=timedelta(hours=1))
+@step(queue=RELEASES, trigger_rule="all_done", execution_timeout=timedelta(hours=1))
 def gate(surface: str, results: Results) -> dict[str, Any]:
     """Judge the release; refuse to judge where anything that was planned did not end."""
     if missing := find_unfinished(results):

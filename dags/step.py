@@ -63,6 +63,12 @@ POLICY = ExceptionRetryPolicy(
     ]
 )
 
+RELEASES = "releases"
+"""The Celery queue of steps that make releases, record approvals and move aliases.
+
+Its worker has an MLflow account, an object-store key and an audit key of its own (docker-compose.yml).
+"""
+
 HOUSE_RULES: dict[str, Any] = {
     "retries": 2,
     "retry_delay": timedelta(seconds=20),

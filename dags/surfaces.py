@@ -16,13 +16,16 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param
 from dags.moment import written
 from dags.notify import on_failure
 from dags.place import surfaces_folder
-from dags.step import HOUSE_RULES, step
+from dags.step import HOUSE_RULES, RELEASES, step
 from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.errors import ContractError, EquipoiseError
 
 FIRST_DAY = datetime(2010, 1, 1, tzinfo=UTC)
 ORDER = ("labels", "retrain", "retrain_slow", "policy_change", "promote", "rollback")
 """The workflows as the list of DAGs shows them: surface by surface, each in the order of a release's life."""
+
+_RELEASING = frozenset({"policy_change", "promote", "rollback"})
+"""The workflows whose every step is in the queue of releases; of a retrain two steps are."""
 
 
 def for_every_surface(
@@ -63,7 +66,11 @@ def describe(
         "catchup": False,
         "max_active_runs": 1,
         "dagrun_timeout": timedelta(hours=12) + waits,
-        "default_args": {"owner": surface.owner, **HOUSE_RULES},
+        "default_args": {
+            "owner": surface.owner,
+            **HOUSE_RULES,
+            **({"queue": RELEASES} if workflow in _RELEASING else {}),
+        },
         "tags": ["equipoise", contracts.name, workflow],
         "doc_md": f"{runbook.strip()}\n\n### Who\nOwner: {surface.owner}. Reviewers: {roles or 'none'}.\n",
         "auto_register": False,

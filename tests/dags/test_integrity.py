@@ -40,6 +40,19 @@ def test_the_repositorys_own_surfaces_parse_whole(airflow_home: object) -> None:
     assert [dag.dag_id for dag in own.dags.values() if "broken-contracts" in dag.tags] == []
 
 
+def test_steps_that_make_releases_or_move_aliases_have_a_queue_of_their_own(bag: SimpleNamespace) -> None:
+    queues = {
+        name: {task.task_id for task in dag.tasks if task.queue == "releases"}
+        for name, dag in bag.dags.items()
+    }
+    for surface in GOOD:
+        for workflow in BY_HAND:
+            assert queues[f"{surface}__{workflow}"] == set(bag.dags[f"{surface}__{workflow}"].task_ids)
+        for workflow in RETRAINS:
+            assert queues[f"{surface}__{workflow}"] == {"release", "gate"}
+        assert queues[f"{surface}__labels"] == set()
+
+
 @pytest.mark.parametrize("surface", GOOD)
 @pytest.mark.parametrize("workflow", WORKFLOWS)
 def test_a_dag_keeps_the_house_rules(bag: SimpleNamespace, surface: str, workflow: str) -> None:

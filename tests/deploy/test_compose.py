@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from deploy.airflow_api import Airflow
-from deploy.compose import FILE, add_to_mlflow, draw_secrets, password_of
+from deploy.compose import FILE, GRANTS, add_to_mlflow, draw_secrets, password_of
 from deploy.credentials import USERS
 from tasks.errors import StoreError
 from tasks.settings import REPOSITORY
@@ -20,7 +20,35 @@ from tests.deploy.conftest import Server
 
 CREATE = "/api/2.0/mlflow/users/create"
 COMPOSE = yaml.safe_load(FILE.read_text(encoding="utf-8"))["services"]
-JOBS = {"prepare", "users"}
+JOBS = {"store-accounts", "prepare", "users"}
+IMAGES = ("image: ${POSTGRES_IMAGE:-", "image: ${REDIS_IMAGE:-", "image: ${OBJECT_STORE_IMAGE:-")
+STEPS = {"CELERY_DB_PASSWORD", "REDIS_PASSWORD"}
+DATABASE = {"AIRFLOW_DB_PASSWORD", "AIRFLOW_FERNET_KEY"}
+HELD: dict[str, set[str]] = {
+    "postgres": {"POSTGRES_PASSWORD"},
+    "redis": {"REDIS_PASSWORD"},
+    "object-store": {"OBJECT_STORE_PASSWORD"},
+    "store-accounts": {"OBJECT_STORE_PASSWORD"}
+    | {f"{account}_STORE_PASSWORD" for account in ("MLFLOW", "WORKER", "RELEASES", "PAGES")},
+    "prepare": {"POSTGRES_PASSWORD", "MLFLOW_DB_PASSWORD", "CELERY_DB_PASSWORD", "ADMIN_PASSWORD"} | DATABASE,
+    "mlflow": {"MLFLOW_DB_PASSWORD", "MLFLOW_STORE_PASSWORD", "MLFLOW_PASSWORD", "MLFLOW_SECRET_KEY"},
+    "api-server": {
+        "AIRFLOW_JWT_SECRET",
+        "AIRFLOW_SECRET_KEY",
+        "PAGES_STORE_PASSWORD",
+        "PAGES_MLFLOW_PASSWORD",
+    }
+    | DATABASE,
+    "scheduler": {"AIRFLOW_JWT_SECRET", "REDIS_PASSWORD"} | DATABASE,
+    "dag-processor": DATABASE,
+    "triggerer": DATABASE,
+    "worker": {"WORKER_STORE_PASSWORD", "WORKER_MLFLOW_PASSWORD"} | STEPS,
+    "release-worker": {"RELEASES_STORE_PASSWORD", "RELEASES_MLFLOW_PASSWORD", "EQUIPOISE_AUDIT_KEY"} | STEPS,
+    "users": {password_of(user) for user in USERS}
+    | {f"{account.upper()}_MLFLOW_PASSWORD" for account in GRANTS}
+    | {"MLFLOW_PASSWORD"},
+}
+"""The secrets of each service: as few as it needs."""
 NAMES = set(draw_secrets())
 
 
@@ -41,21 +69,36 @@ def test_a_service_waits_for_what_starts_before_it() -> None:
         assert waits == {other: ended if other in JOBS else healthy for other in waits}
         assert set(waits) <= {*started, "api-server", "mlflow"}
         started.append(name)
-    assert set(COMPOSE["prepare"]["depends_on"]) == {"postgres", "redis", "object-store"}
+    assert set(COMPOSE["prepare"]["depends_on"]) == {"postgres", "redis", "store-accounts"}
 
 
 def test_no_secret_is_in_the_file_or_in_a_command() -> None:
     assert {password_of(user) for user in USERS} <= NAMES
-    assert not any("$" in word for service in COMPOSE.values() for word in service.get("command", ()))
-    secret = re.compile(r"PASSWORD|SECRET|FERNET|REDISCLI_AUTH")
+    commands = (word for service in COMPOSE.values() for word in service.get("command", ()))
+    assert not any("${" in word for word in commands)
+    secret = re.compile(r"PASSWORD|SECRET|FERNET|REDISCLI_AUTH|AUDIT_KEY")
     for service in COMPOSE.values():
         for name, value in service["environment"].items():
             assert not secret.search(name) or value.startswith("${"), name
 
 
-def test_a_service_has_no_more_in_its_environment_than_it_needs() -> None:
-    assert not any(name.startswith("AIRFLOW") for name in COMPOSE["mlflow"]["environment"])
-    assert password_of("eve") not in COMPOSE["prepare"]["environment"]
+def test_a_service_has_no_secret_that_it_does_not_need() -> None:
+    found = {
+        name: set(re.findall(r"\$\{(\w+):\?\}", json.dumps(service))) for name, service in COMPOSE.items()
+    }
+    assert found == HELD
+    assert set().union(*HELD.values()) == NAMES
+
+
+def test_every_third_party_image_can_be_named_by_its_digest() -> None:
+    text = FILE.read_text(encoding="utf-8")
+    assert all(image in text for image in IMAGES)
+    assert "ARG BASE=" in (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_what_runs_steps_asks_for_audited_releases() -> None:
+    for name in ("worker", "release-worker", "api-server"):
+        assert COMPOSE[name]["environment"]["EQUIPOISE_REQUIRE_VERIFIED"] == "1"
 
 
 def test_the_env_file_has_every_secret_is_private_and_stays(tmp_path: Path) -> None:
@@ -115,11 +158,24 @@ def _mlflow(airflow: Airflow, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("_mlflow")
 def test_a_login_is_made_and_one_that_is_there_stays() -> None:
-    add_to_mlflow("ana", "secret")
+    add_to_mlflow("ana", "secret", {})
     Server.refuses = {CREATE: (400, {"error_code": "RESOURCE_ALREADY_EXISTS"})}
-    add_to_mlflow("ana", "secret")
+    add_to_mlflow("ana", "secret", {})
     login = {"username": "ana", "password": "secret"}
     assert [(path, json.loads(body)) for path, body in Server.posted] == [(CREATE, login)] * 2
+
+
+@pytest.mark.usefixtures("_mlflow")
+def test_an_account_of_a_service_is_granted_every_resource_of_a_type() -> None:
+    add_to_mlflow("worker", "secret", {"experiment": "EDIT"})
+    path, body = Server.posted[-1]
+    assert path == "/api/3.0/mlflow/users/permissions/grant"
+    granted = {"resource_type": "experiment", "resource_id": "*", "permission": "EDIT"}
+    assert json.loads(body) == {"username": "worker", **granted}
+
+
+def test_of_the_services_accounts_one_alone_may_change_registered_models() -> None:
+    assert [account for account, grants in GRANTS.items() if "registered_model" in grants] == ["releases"]
 
 
 @pytest.mark.parametrize(
@@ -131,5 +187,5 @@ def test_a_refused_login_is_a_store_error_without_its_password(refusal: tuple[in
     with pytest.raises(
         StoreError, match=f"refused the login of ana: {refusal[0]} .*{refusal[1]['error_code']}"
     ) as told:
-        add_to_mlflow("ana", "secret")
+        add_to_mlflow("ana", "secret", {})
     assert "secret" not in str(told.value)

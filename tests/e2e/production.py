@@ -22,6 +22,7 @@ import yaml
 
 from deploy.compose import FILE, draw_secrets
 from deploy.layout import HOST, Layout
+from deploy.services import DIRECT
 from deploy.supervisor import end_sessions, marked, members
 from tasks.settings import REPOSITORY
 from tests.logs import postgres_server
@@ -31,6 +32,8 @@ from tests.stores.object_store import free_port
 LOGS = "s3://equipoise/logs"
 INFRASTRUCTURE = ("postgres", "redis", "object-store")
 JOBS = frozenset({"prepare", "users"})
+ACCOUNTS = "store-accounts"
+"""The job that makes MinIO's accounts; moto asks for none."""
 PATIENCE = 300.0
 NOT_INHERITED = ("AIRFLOW", "_AIRFLOW", "MLFLOW_", "AWS_", "PG", "EQUIPOISE_")
 
@@ -88,10 +91,12 @@ class Production:
     def start(self) -> None:
         """Start what does not run, each service when those that it waits for are ready."""
         self._start_infrastructure()
-        own = [name for name in self.services if name not in INFRASTRUCTURE]
+        own = [name for name in self.services if name not in {*INFRASTRUCTURE, ACCOUNTS}]
         for name in own:
             for needed in self.services[name].get("depends_on", ()):
-                self._wait(needed)
+                self._wait("object-store" if needed == ACCOUNTS else needed)
+            if name == "prepare":
+                DIRECT.put(f"http://{HOST}:{self.ports['object-store']}/equipoise", timeout=60)
             self._start(name, self._command(self.services[name]["command"]), self.environment(name))
         for name in own:
             self._wait(name)
@@ -123,10 +128,10 @@ class Production:
         return {**shell, "NO_PROXY": HOST, "no_proxy": HOST, **own, **self.layout.mark}
 
     def equipoise(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """Run a command of `equipoise` in the environment of a step."""
+        """Run a command of `equipoise` in the environment of a step that makes releases."""
         return subprocess.run(
             [sys.executable, "-m", "tasks.cli", *words],
-            env=self.environment("worker"),
+            env=self.environment("release-worker"),
             cwd=REPOSITORY,
             capture_output=True,
             text=True,
