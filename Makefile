@@ -14,10 +14,10 @@ export OMP_WAIT_POLICY := PASSIVE
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo test test-e2e test-spark lint up down status bench docs lock
+.PHONY: help setup demo test test-e2e test-compose test-spark lint up down status bench docs lock
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(READY) ## the environment alone: .venv from requirements.lock, with the program equipoise in it
 	@echo "ready: .venv/bin/equipoise --help"
@@ -26,11 +26,16 @@ demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release th
 	@$(PY) -m deploy demo
 
 test: $(READY) ## the test suite, but for whole surfaces and running services
-	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark" --durations=25
+	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark and not containers" --durations=25
 
 test-e2e: $(READY) ## whole surfaces, Airflow's real parts, a browser and production's own services
 	@.ci/services
 	@$(PY) -m pytest -n 3 --dist loadgroup --no-loadscope-reorder -q -m e2e --durations=12
+
+test-compose: $(READY) ## docker-compose.yml in containers, as root on Debian, without a registry of images
+	@.ci/containers
+	@CONTAINERS_CONF=$(CURDIR)/.equipoise/containers/containers.conf PODMAN_IGNORE_CGROUPSV1_WARNING=1 \
+	  $(PY) -m pytest -q -x -m containers tests/containers --durations=12
 
 test-spark: $(SPARK) ## the tests of the Spark engine, in a local session on Java 17
 	@.ci/services

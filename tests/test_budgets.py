@@ -25,8 +25,8 @@ BUDGETS: Final = {
     "dataclasses and models": (637, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (72, 50),
-    "lines in tests": (67_000, 48_000),
-    "words in docs": (48_100, 40_000),
+    "lines in tests": (68_000, 48_000),
+    "words in docs": (49_000, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""

@@ -134,7 +134,9 @@ def test_the_retrain_makes_a_release_whose_every_byte_verifies(
     assert (judged["verdict"], shown["verdict"], shown["reasons"]) == ("promote", "promote", [])
     assert shown["version"] == judged["release"]
     assert set(shown["metrics"]) == set(mini.TASKS)
-    assert equipoise(production, "release", "verify", mini.NAME, "challenger")["problems"] == []
+    done = production.equipoise("release", "verify", mini.NAME, "challenger", "--json")
+    (problem,) = json.loads(done.stdout)["problems"]  # every byte is right, and nobody has approved it yet
+    assert problem.startswith("No move of the audit made")
 
 
 def test_a_viewer_reads_equipoise_s_pages_under_production_s_login(

@@ -1,0 +1,1 @@
+"""docker-compose.yml in containers, without a registry: `make test-compose`."""
