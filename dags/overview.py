@@ -36,7 +36,7 @@ _LOG: Final = logging.getLogger("equipoise")
 _READERS: Final = ThreadPoolExecutor(4, thread_name_prefix="equipoise-overview")
 _PAGE: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _DOSSIER: Final = (
-    "sandbox allow-scripts allow-popups; default-src 'none'; style-src 'unsafe-inline'; "
+    "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; img-src data:; font-src data:; base-uri 'none'; form-action 'none'"
 )
 """A dossier's scripts run in an origin of their own: without Airflow's cookie, and without any request."""

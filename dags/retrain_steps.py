@@ -94,6 +94,9 @@ def release(surface: str, as_of: str, results: Results, dag_run: Any = None) -> 
     result, kept = run_step("release", surface, as_of, parts, backfill=kind(dag_run) == "backfill")
     mark = " (backfilled)" if result.backfilled else ""
     tell(f"release {result.version}{mark}", release_address(result.release, result.version))
+    if not result.reused:
+        by = dag_run.triggering_user_name or f"Airflow ({kind(dag_run)})"
+        open_workspace(surface).store.runs.set_requester(result.run_id, by)
     describe_update(surface, "release", {"release": result.version, "backfilled": result.backfilled})
     return {"as_of": as_of, **kept}
 

@@ -10,8 +10,8 @@ imported when it runs. A step takes the request and what the steps before it kep
 release that is to be promoted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -120,6 +120,7 @@ class RetrainResult:
     verdict: str
     reasons: list[str]
     gates: list[dict[str, Any]]
+    timings: list[dict[str, Any]]
     dossier: str
 
 
@@ -326,7 +327,8 @@ def retrain(
         model it could keep; or none can.
     """
     steps = _Steps(len(RETRAIN))  # until the plan says how many tasks are trained
-    return _result(_run(RETRAIN, Retrain(workspace, as_of, parent_run, cadence, tasks, steps=steps), {}))
+    with _parent(workspace, "retrain", as_of, parent_run) as parent:
+        return _result(_run(RETRAIN, Retrain(workspace, as_of, parent, cadence, tasks, steps=steps), {}))
 
 
 def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> RetrainResult:
@@ -341,11 +343,26 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
     from tasks.release.policy_change import champion_parts
 
     champion = champion_parts(workspace)
-    asked = Retrain(workspace, champion.as_of, parent_run, steps=_Steps(len(POLICY_CHANGE)))
     parts = [part.to_json() for part in champion.parts]
-    return _result(
-        _run(POLICY_CHANGE, asked, {"labels": {"snapshot": champion.snapshot}, "calibrate": parts})
-    )
+    known = {"labels": {"snapshot": champion.snapshot}, "calibrate": parts}
+    with _parent(workspace, "policy_change", champion.as_of, parent_run) as parent:
+        asked = Retrain(workspace, champion.as_of, parent, steps=_Steps(len(POLICY_CHANGE)))
+        return _result(_run(POLICY_CHANGE, asked, known))
+
+
+@contextmanager
+def _parent(workspace: "Workspace", name: str, as_of: datetime, parent_run: str | None) -> Iterator[str]:
+    """Open the MLflow run that the runs of the steps belong under, unless the caller has one."""
+    if parent_run is not None:
+        yield parent_run
+        return
+    from tasks.stores.runs import StepKey
+    from tasks.stores.workspace import format_instant
+
+    at = format_instant(as_of)
+    key = StepKey(workspace.contracts.name, name, inputs=at)
+    with workspace.store.runs.step(key, tags={"as_of": at}) as opened:
+        yield opened.run_id
 
 
 def recheck(
@@ -454,4 +471,6 @@ def _run_task(chain: Sequence[PipelineStep], one: TaskRetrain) -> Any:
 
 
 def _result(judged: "GateResult") -> RetrainResult:
-    return RetrainResult(judged.release, judged.verdict, judged.reasons, judged.gates, judged.dossier)
+    return RetrainResult(
+        judged.release, judged.verdict, judged.reasons, judged.gates, judged.timings, judged.dossier
+    )

@@ -16,6 +16,7 @@ from tasks.logs import session
 from tasks.pipeline import retrain
 from tasks.release import view as release_view
 from tasks.stores import releases
+from tasks.stores.runs import PARENT
 from tasks.stores.workspace import Workspace
 from tasks.training.rows import TaskRows
 from tasks.training.slices import DaySlice
@@ -49,6 +50,32 @@ def test_it_registers_one_version_of_every_part_and_policy_and_a_purchase_that_j
 
 def test_its_every_byte_and_pin_is_as_registered(first_retrain: Retrained) -> None:
     assert release_view.verify(first_retrain.workspace, 1).problems == []
+
+
+def test_its_runs_lie_below_one_parent_and_are_named_by_surface_step_and_version(
+    first_retrain: Retrained,
+) -> None:
+    client = first_retrain.workspace.store.client
+    runs = client.search_runs([first_retrain.workspace.store.runs.experiment_id(NAME)])
+    (parent,) = (run for run in runs if run.data.tags["step"] == "retrain" and run.info.run_name)
+    below = [run for run in runs if run.data.tags.get(PARENT) == parent.info.run_id]
+    assert (parent.info.status, parent.info.run_name) == ("FINISHED", f"{NAME} retrain")
+    assert {"validate", "train", "calibrate", "release", "simulate", "shadow", "gate"} <= {
+        run.data.tags["step"] for run in below
+    }
+    assert {
+        *(f"{NAME} {step} release 1" for step in ("simulate", "shadow", "gate")),
+        *(f"{NAME} release version 1", f"{NAME} train click_30m version 1"),
+    } <= {run.info.run_name for run in below}
+
+
+def test_the_run_of_its_gate_counts_the_verdicts_and_describes_the_decision(first_retrain: Retrained) -> None:
+    workspace = first_retrain.workspace
+    run = workspace.store.client.get_run(mini.step_runs(workspace, "gate", release=1)[0])
+    counted = [int(value) for name, value in run.data.metrics.items() if name.startswith("verdicts_")]
+    assert sum(counted) == len(first_retrain.result.gates) + len(first_retrain.result.timings)
+    assert run.data.metrics["reasons_to_hold"] == 0
+    assert run.data.tags["mlflow.note.content"].startswith("**Promote.** No verdict holds it.")
 
 
 def test_the_same_inputs_again_register_nothing(first_retrain: Retrained, repeated: Retrained) -> None:

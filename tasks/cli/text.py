@@ -206,13 +206,14 @@ def write_validation(plain: Plain) -> Iterator[RenderableType]:
 
 
 def write_verdict(plain: Plain) -> Group:
-    """Write the verdict on a release, its reasons, and how many gates had which outcome."""
-    verdict, outcomes = plain["verdict"], Counter(gate["outcome"] for gate in plain["gates"])
+    """Write the verdict on a release, its reasons, and how many verdicts have which outcome."""
+    verdict = plain["verdict"]
+    outcomes = Counter(one["outcome"] for one in (*plain["gates"], *plain["timings"]))
     counts = ", ".join(f"{n} {spoken(outcome)}" for outcome, n in outcomes.most_common())
     return Group(
         Text.assemble(f"release {plain['release']}: ", (verdict, "green" if verdict == "promote" else "red")),
         *_reasons(plain),
-        f"gates: {counts}",
+        f"verdicts: {counts}",
         unbroken(Text(f"dossier: {plain['dossier']}")),
     )
 

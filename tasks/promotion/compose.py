@@ -22,6 +22,7 @@ from tasks.promotion.decision import Decision, Hold, Promote
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.decision_part import count_worths, list_movers
 from tasks.promotion.pages.dossier import Dossier, SlotUtility
+from tasks.promotion.pages.first_screen import Provenance
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.readiness.checklist import readiness_lines
 from tasks.promotion.readiness.facts import Judgement, ReadinessFacts, ReadinessLine, StandingRelease
@@ -125,6 +126,8 @@ def compose_dossier(
         mlflow=mlflow_pages(workspace),
         readiness=_readiness(reader, release, runs, documents, judged),
         overrides=list_overrides(workspace, release),
+        provenance=_provenance(reader, release),
+        inputs=documents.release.inputs,
     )
 
 
@@ -151,6 +154,12 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
         (),  # the warnings say already what was loosened
     )
     return compose_dossier(reader, release, runs, Documents.read(workspace.home, runs), judged)
+
+
+def _provenance(reader: ReleaseReader, release: int) -> Provenance:
+    part, registry = reader.part(release), reader.registry
+    by = registry.runs.requester(registry.run_id(part))
+    return Provenance(registry.made_at(part), by, reader.workspace.contracts.surface.owner)
 
 
 def pinned_utility(workspace: Workspace, manifest: Manifest) -> UtilitySpec:

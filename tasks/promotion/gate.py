@@ -1,7 +1,8 @@
 """The gate step: all evidence of a release becomes Promote or Hold, in dossier, registry and MLflow."""
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
@@ -11,7 +12,7 @@ from tasks.contracts import Contracts, canonical, digest
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
-from tasks.evaluation.verdicts import Verdict
+from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import Hold, decide_release
 from tasks.promotion.gates.front import judge_front
@@ -30,7 +31,7 @@ from tasks.promotion.provenance import (
     read_policies,
     read_recipes,
 )
-from tasks.release.description import describe_verdict
+from tasks.release.description import describe_verdict, plain_markdown
 from tasks.release.proxies import judge_proxies
 from tasks.release.reader import ReleaseReader
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
@@ -49,6 +50,8 @@ from tasks.stores.workspace import Workspace, format_instant, write_report
 class GateResult:
     """The verdict on a release, ``promote`` or ``hold``, with every gate and where the dossier lies.
 
+    ``timings`` are the verdicts on measured times, which the same inputs do not give again.
+
     ``rules`` is the digest of the gates, base rates and reviewers that it was judged by, ``loosened``
     says which let more through than when it was made, ``judged_as_of`` when the age of its parts was taken.
     ``canary_permitted``: it is held, and may serve as the canary all the same.
@@ -59,6 +62,7 @@ class GateResult:
     reasons: list[str]
     warnings: list[str]
     gates: list[dict[str, Any]]
+    timings: list[dict[str, Any]]
     dossier: str
     run_id: str
     rules: str
@@ -161,8 +165,11 @@ def run(
         rules=digest(evidence.rules),
         loosened=list(evidence.loosened),
         judged_as_of=format_instant(work.as_of),
-        **{name: shown[name] for name in ("verdict", "reasons", "warnings", "gates", "canary_permitted")},
+        **{name: shown[name] for name in _SHOWN},
     )
+
+
+_SHOWN: Final = ("verdict", "reasons", "warnings", "gates", "timings", "canary_permitted")
 
 
 def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> None:
@@ -309,9 +316,19 @@ def _judge(work: _Gated, run: StepRun) -> GateEvidence:
     write_report(workspace, f"{name}.html", html)
     run.text(f"{DOSSIER}.html", html)
     run.tags({VERDICT: dossier.verdict})
-    if isinstance(dossier.decision, Hold):
-        run.metrics({"reasons_to_hold": len(dossier.decision.reasons)})
+    reasons = dossier.decision.reasons if isinstance(dossier.decision, Hold) else ()
+    counts = Counter(verdict.outcome for verdict in dossier.verdicts)
+    run.metrics({"reasons_to_hold": len(reasons)} | {f"verdicts_{of}": counts[of] for of in Outcome})
+    run.describe(
+        "\n".join([f"**{dossier.verdict.title()}.** {dossier.first().sentence}", "", *_listed(reasons)])
+    )
     return dossier.evidence()
+
+
+def _listed(reasons: Sequence[str]) -> Iterator[str]:
+    """Write reasons as a list in markdown, and where the dossier is."""
+    yield from (f"- {plain_markdown(reason)}" for reason in reasons)
+    yield from ("", f"The artifact `{DOSSIER}.html` is the dossier.")
 
 
 def _as_json(dossier: Dossier) -> str:

@@ -15,6 +15,7 @@ from tasks.reports.numbers import format_estimate
 from tasks.stores.manifest import Manifest
 
 _TAG: Final = re.compile(r"<(?=[A-Za-z/!?])")
+_KEPT_SPACE: Final = "&emsp;"
 _UNKNOWN = "inconclusive"
 _MEASURED_BY: Final[Mapping[HeadKind, tuple[str, str]]] = {
     "binary": ("auc", ""),
@@ -48,15 +49,17 @@ def describe(
         f"Labels: snapshot `{manifest.snapshot.id}`, tested on {manifest.test[0]} to {manifest.test[1]}.",
         "",
         *markdown_table(
-            ["task", "AUC, or as named", "calibration ratio", "rows", "positives"], map(_figures, figures)
+            ["task", "AUC, or as named", "calibration ratio", "rows", "positives"],
+            map(_figures, figures),
+            spaced=True,
         ),
         "",
         *(line for judge in judges for line in (_judge(judge), "")),
         f"Weights of **{utility.policy}** version {utility.version}:",
         "",
-        *markdown_table(["term", "weight", "why"], weight_terms(utility)),
+        *markdown_table(["term", "weight", "why"], weight_terms(utility), spaced=True),
         "",
-        *markdown_table(["part", "version", "sha256"], _pins(manifest)),
+        *markdown_table(["part", "version", "sha256"], _pins(manifest), spaced=True),
     ]
     return "\n".join(lines)
 
@@ -154,10 +157,19 @@ def _pins(manifest: Manifest) -> Iterator[list[str]]:
         yield [_link(part.name, part.version, part.name), str(part.version), f"`{part.sha256[:12]}`"]
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """Write a table in markdown; a bar within a cell becomes a slash, and a tag is text."""
-    for cells in (head, ["---"] * len(head), *rows):
-        yield f"| {' | '.join(plain_markdown(cell).replace('|', '/') for cell in cells)} |"
+def markdown_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, spaced: bool = False
+) -> Iterator[str]:
+    """Write a table in markdown; a bar within a cell becomes a slash, and a tag is text.
+
+    Parameters
+    ----------
+    spaced : begin columns after the first with a kept space, since MLflow shows tables without padding.
+    """
+    space = _KEPT_SPACE if spaced else ""
+    for n, cells in enumerate((head, ["---"] * len(head), *rows)):
+        first, *others = (plain_markdown(cell).replace("|", "/") for cell in cells)
+        yield f"| {' | '.join([first, *(cell if n == 1 else f'{space}{cell}' for cell in others)])} |"
 
 
 def plain_markdown(text: str) -> str:

@@ -10,9 +10,10 @@ from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
 from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import Subject
-from tasks.evaluation.verdicts import Estimate, Verdict
+from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.replay.evaluate import MOST_SHARES, Findings
-from tasks.reports.phrases import describe_subject
+from tasks.reports.phrases import describe_subject, phrase_verdict
+from tasks.reports.rails import BASELINE_AT, BOUND_AT, draw_rails
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes
 
@@ -86,10 +87,18 @@ def simulation_page(
     """
     comparisons = {"Policy and baseline": [m for m in found.measured if m.segment == ALL]}
     comparisons |= {f"{name} and baseline": list(rows) for name, rows in found.others.items()}
+    worst = min(found.verdicts, key=lambda one: WORST_FIRST.index(one.outcome), default=None)
+    primary = next((v for v in found.verdicts if v.subject.name == words.primary and v.segment == ALL), None)
     return render(
         "simulation.html.j2",
         title=heading.title,
         facts=[say_outcomes(found.verdicts), *heading.facts],
+        worst=worst,
+        primary="" if primary is None else phrase_verdict(primary, words),
+        rails=draw_rails(found.verdicts, words),
+        baseline_at=BASELINE_AT,
+        bound_at=BOUND_AT,
+        beside=words.baseline,
         notes=notes,
         harmed=[verdict for verdict in found.verdicts if verdict.harms_segment],
         verdicts=sorted(found.verdicts, key=lambda verdict: not verdict.harms_segment),

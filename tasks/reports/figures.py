@@ -10,38 +10,33 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from tasks.evaluation.verdicts import Estimate
+from tasks.reports.numbers import format_estimate
 
-_LINE: Final = 24
-"""Height of a row."""
-_FOOT: Final = 30
-"""Height of the row of ticks."""
-_MIDDLE, _HALF = 610, 250
-"""Where the scale has its middle, and how far it reaches to both sides, of a width of 900."""
+_MIDDLE, _HALF = 50, 46
+"""Where the scale has its middle, and how far it reaches to both sides, in percent of the width."""
 
 
 @dataclass(frozen=True)
 class IntervalMark:
-    """One interval: its name, the class of its colour, and where it is drawn."""
+    """One interval: its name, the class of its colour, where it is drawn, and its figures."""
 
     name: str
     tone: str
     low: float
     value: float
     high: float
-    y: int
+    words: str
 
 
 @dataclass(frozen=True)
 class IntervalChart:
-    """Intervals one below the other, in pixels from the upper left; ``band`` are two ends that are shaded."""
+    """Intervals one below the other, in percent of the width; ``band`` are two ends that are shaded."""
 
     marks: Sequence[IntervalMark]
     ticks: Sequence[tuple[float, str]]
     band: tuple[float, float]
-    height: int
 
 
 def draw_intervals(
@@ -66,20 +61,19 @@ def draw_intervals(
     ...     [("click", "pass", Estimate(0.5, 0.0, 1.0, 9))], lambda x: x, ticks=[(0, "0")], band=(0, 0)
     ... )
     >>> chart.marks[0]
-    IntervalMark(name='click', tone='pass', low=610.0, value=735.0, high=860.0, y=18)
+    IntervalMark(name='click', tone='pass', low=50.0, value=73.0, high=96.0, words='0.5 [0, 1]')
     """
     if not rows:
         return None
 
     def place(value: float) -> float:
-        return round(_MIDDLE + _HALF * scale(value), 1)
+        return round(_MIDDLE + _HALF * scale(value), 2)
 
     return IntervalChart(
         marks=[
-            IntervalMark(name, tone, place(of.low), place(of.value), place(of.high), _LINE * n + 18)
-            for n, (name, tone, of) in enumerate(rows)
+            IntervalMark(name, tone, place(of.low), place(of.value), place(of.high), format_estimate(of))
+            for name, tone, of in rows
         ],
         ticks=[(place(value), words) for value, words in ticks],
         band=(place(band[0]), place(band[1])),
-        height=_LINE * len(rows) + _FOOT,
     )

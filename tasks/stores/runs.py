@@ -19,6 +19,8 @@ evidence is refused.
 import json
 import logging
 import math
+import os
+import pwd
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,6 +49,8 @@ PARENT: Final = "mlflow.parentRunId"
 _DIGEST_LENGTH: Final = 36  # the longest that MLflow keeps of a data set's digest
 EVIDENCE_FOLDER: Final = "evidence"
 _RUN: Final = "run"
+_DESCRIPTION: Final = "mlflow.note.content"
+_USER: Final = "mlflow.user"
 _RUN_ID: Final = re.compile(r"[0-9A-Za-z_-]+")
 
 
@@ -169,6 +173,17 @@ class StepRun:
         if EVIDENCE in self._files:
             self.runs.records.write(self.run_id, Record(self.known, self._files))
 
+    def name(self, *, version: int) -> None:
+        """Let the run's name end with the version that it registered."""
+        named = self.client.get_run(self.run_id).info.run_name
+        ending = f"version {version}"
+        if not named.endswith(f" {ending}"):
+            self.client.update_run(self.run_id, name=f"{named} {ending}")
+
+    def describe(self, markdown: str) -> None:
+        """Set the description that MLflow shows with the run."""
+        self.tags({_DESCRIPTION: markdown})
+
     def table(self, path: str, frame: pd.DataFrame) -> None:
         """Write a table that MLflow shows."""
         texts = frame.columns[[isinstance(kind, pd.StringDtype) for kind in frame.dtypes]]
@@ -240,8 +255,8 @@ class Runs:
         }
         known = {name: str(value) for name, value in {**named, **(tags or {})}.items() if value is not None}
         if again is None:
-            name = " ".join(filter(None, (key.step, key.task)))
-            run = self.client.create_run(experiment, run_name=name, tags=known)
+            name = " ".join(filter(None, (key.surface, key.step, key.task, _name_release(known))))
+            run = self.client.create_run(experiment, run_name=name, tags={**known, _USER: _account()})
         else:
             run = self.client.get_run(again)
         opened = StepRun(self, run.info.run_id, known)
@@ -262,6 +277,14 @@ class Runs:
         """Return the newest run of a step that finished and was recorded with these tags, if there is one."""
         wanted = {"surface": surface, "step": step, **{name: str(value) for name, value in tags.items()}}
         return next(self._recorded(wanted), None)
+
+    def requester(self, run_id: str) -> str:
+        """Return who asked for a run: a person or a schedule of Airflow, else the account of its process."""
+        return str(self.client.get_run(run_id).data.tags.get(_USER, ""))
+
+    def set_requester(self, run_id: str, name: str) -> None:
+        """Set who asked for a run."""
+        self.client.set_tag(run_id, _USER, name)
 
     def finish(self, run_id: str) -> None:
         """Close a run whose step was killed when all of its work was done."""
@@ -396,6 +419,19 @@ class Runs:
         query = f"{key.condition} and attributes.status = 'RUNNING'"
         for run in self.client.search_runs([experiment], query):
             self.client.set_terminated(run.info.run_id, "KILLED")
+
+
+def _account() -> str:
+    """Return the name of the account that this process runs as, or its number where it has no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+def _name_release(tags: Mapping[str, str]) -> str:
+    """Name the release that a run is about; empty for a run of no release."""
+    return f"release {tags['release']}" if "release" in tags else ""
 
 
 def _read(repository: ArtifactRepository, run_id: str, path: str) -> str:

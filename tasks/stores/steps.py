@@ -188,4 +188,5 @@ class ModelStep(_StepDeclaration[W, D]):
                 params=made.params,
             )
             registry.log_metrics(part, opened.run_id, made.metrics)
+            opened.name(version=part.version)
         return part

@@ -12,7 +12,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.release_evidence import FactorModelEvidence
 from tasks.evaluation.subjects import Subject
-from tasks.release.description import describe, describe_verdict, weight_terms
+from tasks.release.description import describe, describe_verdict, markdown_table, weight_terms
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 
 AS_OF = datetime(2026, 5, 11, 4, tzinfo=UTC)
@@ -62,7 +62,7 @@ def text(
         positives=34,
         figures=(row,),
     )
-    return describe(manifest, UTILITY, [figures], judges=judges)
+    return describe(manifest, UTILITY, [figures], judges=judges).replace("&emsp;", "")
 
 
 def test_it_names_the_release_its_labels_and_its_test_days() -> None:
@@ -103,6 +103,14 @@ def test_it_says_with_which_version_of_a_parent_a_joint_was_judged() -> None:
 def test_every_weight_is_shown_with_its_reason_in_cells_that_hold() -> None:
     assert "| buy_7d | 20 x margin | worth 20 clicks / at margin |" in text()
     assert "| buy_7d in checkout | 40 |  |" in text()
+
+
+def test_columns_of_a_table_stand_apart_where_it_is_shown_without_padding() -> None:
+    assert [*markdown_table(["a", "b"], [["1", "2"]], spaced=True)] == [
+        "| a | &emsp;b |",
+        "| --- | --- |",
+        "| 1 | &emsp;2 |",
+    ]
 
 
 def test_pins_are_exact_and_lead_to_their_versions() -> None:

@@ -122,7 +122,7 @@ CHECK = OffPolicyCheck(
 
 
 def test_off_policy_estimates_stand_beside_the_replay_where_there_are_some() -> None:
-    heading = "Off-policy estimates beside the replay"
+    heading = "Off-policy estimates compared with the replay"
     assert heading not in page(RATE)
     untold = CHECK.model_copy(update={"estimator": "", "verdict": "inconclusive", "reason": "no <u> places"})
     found = Findings("logged order", [RAIL], [RATE], {})
@@ -174,4 +174,4 @@ def test_the_page_begins_with_what_was_judged() -> None:
         ([], "Nothing was judged"),
     ):
         html = simulation_page(heading, WORDS, found=Findings("r", judged, [], {}), rules=[], notes=[])
-        assert f'</h1>\n<p class="facts">{said}</p>\n<p class="facts">slates of 3</p>' in html
+        assert f'<p class="facts">{said}</p>\n<p class="facts">slates of 3</p>' in html

@@ -2,6 +2,7 @@
 
 from tasks.evaluation.verdicts import Estimate
 from tasks.reports.figures import draw_intervals
+from tasks.reports.numbers import format_estimate
 
 
 def test_a_row_is_placed_by_the_scale_from_left_to_right() -> None:
@@ -9,11 +10,10 @@ def test_a_row_is_placed_by_the_scale_from_left_to_right() -> None:
     chart = draw_intervals(rows, lambda x: x, ticks=[(-1, "-1"), (1, "+1")], band=(-0.1, 0.1))
     assert chart is not None
     first, second = chart.marks
-    assert (first.low, first.value, first.high) == (360.0, 610.0, 860.0)
-    assert (second.name, second.tone, second.y - first.y) == ("b", "warn", 24)
-    assert chart.ticks == [(360.0, "-1"), (860.0, "+1")]
-    assert chart.band == (585.0, 635.0)
-    assert chart.height == 2 * 24 + 30
+    assert (first.low, first.value, first.high) == (4.0, 50.0, 96.0)
+    assert (second.name, second.tone, second.words) == ("b", "warn", format_estimate(rows[1][2]))
+    assert chart.ticks == [(4.0, "-1"), (96.0, "+1")]
+    assert chart.band == (45.4, 54.6)
 
 
 def test_without_a_row_there_is_no_chart() -> None:

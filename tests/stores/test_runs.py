@@ -39,7 +39,7 @@ def finish(home: Path, *, step: str = "train", inputs: str = "abc") -> str:
 def test_a_run_says_what_it_is(home: Path) -> None:
     run = Store.open(home).client.get_run(finish(home))
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "train click_30m"
+    assert run.info.run_name == "feed train click_30m"
     said = {
         "surface": "feed",
         "step": "train",

@@ -132,7 +132,7 @@ def show(
     )
     words = vocabulary(workspace.contracts, champion=champion)
     first = _first_screen(workspace, case, dossier, (manifest, old), words)
-    return write_case(case, dossier.gates, first, why=why, support=support, links=links)
+    return write_case(case, dossier.verdicts, first, why=why, support=support, links=links)
 
 
 def approvers(workspace: Workspace, *, release: int, run: str) -> str:
@@ -167,4 +167,4 @@ def _first_screen(
         pinned_utility(workspace, manifest), None if old is None else pinned_utility(workspace, old)
     )
     subject = ReleaseHeader(workspace.surface, case.release, case.champion, dossier.verdict)
-    return first_screen(subject, dossier.gates, list_changes(manifest, old, weighing), words)
+    return first_screen(subject, dossier.verdicts, list_changes(manifest, old, weighing), words)

@@ -12,6 +12,7 @@ from typing import Literal
 from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ProxyEvidence
 from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
 from tasks.evaluation.verdicts import Estimate, Verdict
@@ -26,20 +27,22 @@ from tasks.promotion.pages.calibration import (
 )
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import Worths, say_mover
-from tasks.promotion.pages.first_screen import FirstScreen, ReleaseHeader, first_screen
+from tasks.promotion.pages.feature_rows import chart_features
+from tasks.promotion.pages.first_screen import FirstScreen, Provenance, ReleaseHeader, first_screen
 from tasks.promotion.pages.heat_map import draw_heat_map
 from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs
 from tasks.promotion.pages.next_steps import say_after_override
 from tasks.promotion.pages.proxy_figures import draw_proxy
-from tasks.promotion.pages.rails import BASELINE_AT, BOUND_AT
 from tasks.promotion.pages.task_rows import SIZE, list_tasks
 from tasks.promotion.pages.verdict_table import tabulate_verdicts
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.conflicts import describe_overlaps
 from tasks.release.sensitivity import AMPLIFIED, Sensitivity
 from tasks.replay.shadow_verdicts import LATENCY
+from tasks.reports.rails import BASELINE_AT, BOUND_AT
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes
+from tasks.stores.aliases import release_name
 from tasks.stores.manifest import Manifest
 
 _SECTIONS = {
@@ -116,6 +119,8 @@ class Dossier:
     mlflow: MlflowPages = field(default_factory=MlflowPages)
     readiness: Sequence[ReadinessLine] = ()
     overrides: Sequence[str] = ()
+    provenance: Provenance | None = None
+    inputs: Sequence[HeadInputs] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -174,6 +179,9 @@ class Dossier:
             readiness=self.readiness,
             overrides=self.overrides,
             facts=self._facts(),
+            provenance=[f"as of {self.as_of}", *(self.provenance.facts() if self.provenance else ())],
+            version_page=self.mlflow.version(release_name(self.surface), self.release),
+            release=self.release,
             first=self.first(),
             champion=self.champion,
             beside=self.words.baseline,
@@ -190,6 +198,7 @@ class Dossier:
             amplified=AMPLIFIED,
             task_rows=list_tasks(self.tasks, self.verdicts, self.words),
             picture_size=SIZE,
+            features=chart_features(self.inputs, self.shadow.inputs if self.shadow else ()),
             ratios=draw_ratios(self.verdicts),
             calibrations=task_calibrations(self.tasks, self.slots, self.verdicts),
             calibration_errors=ERRORS,

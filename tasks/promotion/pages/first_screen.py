@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from tasks.evaluation.segments import ALL
@@ -10,10 +11,10 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import find_holding, holds_release
 from tasks.promotion.pages.changes import POLICY_ROWS, Change
 from tasks.promotion.pages.next_steps import say_next
-from tasks.promotion.pages.rails import Rail, draw_rails
 from tasks.promotion.pages.worst_first import order_worst_first
 from tasks.reports.numbers import format_count, spoken
 from tasks.reports.phrases import phrase_verdict
+from tasks.reports.rails import Rail, draw_rails
 from tasks.reports.words import Vocabulary, say_outcomes
 
 _MOST_ROWS = 8
@@ -29,6 +30,20 @@ class ReleaseHeader:
     release: int
     champion: int | None
     verdict: Literal["promote", "hold"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """When the release was registered, by whom it was asked for, and the team that owns the surface."""
+
+    made_at: datetime
+    by: str
+    owner: str
+
+    def facts(self) -> list[str]:
+        """Return what the line below the heading says of it."""
+        by = f" by {self.by}" if self.by else ""
+        return [f"made {self.made_at:%Y-%m-%d %H:%M} UTC{by}", f"owner {self.owner}"]
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from tasks.promotion.moves.override import Override
 from tasks.promotion.moves.rules import PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.first_screen import FirstScreen
-from tasks.promotion.pages.rails import Rail
 from tasks.release.description import plain_markdown
+from tasks.reports.rails import Rail
 from tests.promotion.moves.test_rules import EVIDENCE, a_case
 from tests.reports.vocabularies import verdict
 

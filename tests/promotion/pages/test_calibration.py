@@ -48,9 +48,9 @@ def test_ratios_lie_on_a_log_scale_that_ends_at_a_half_and_at_two() -> None:
         [ratio(Outcome.PASS, 1.0, 0.5, 2.0), ratio(Outcome.BLOCK, 0.0, 0.0, 8.0, segment="s=a")]
     )
     assert chart is not None
-    assert [(m.low, m.value, m.high) for m in chart.marks] == [(360, 610, 860), (360, 360, 860)]
+    assert [(m.low, m.value, m.high) for m in chart.marks] == [(4, 50, 96), (4, 4, 96)]
     assert [(m.name, m.tone) for m in chart.marks] == [("click", "pass"), ("click s=a", "block")]
-    assert chart.band == (529.5, 690.5)  # 610 -+ 250 log2(1.25)
+    assert chart.band == (35.19, 64.81)  # 50 -+ 46 log2(1.25)
 
 
 def test_a_ratio_that_nobody_can_tell_is_not_drawn() -> None:
@@ -84,8 +84,8 @@ def test_terms_that_move_the_order_most_come_first_and_those_that_nobody_can_tel
     assert found.error_bar == math.hypot(0.5, 2.0)
     assert found.chart is not None
     assert [(m.name, m.low, m.high) for m in found.chart.marks] == [
-        ("large", 485, 860),
-        ("small", 547.5, 672.5),
+        ("large", 27, 96),
+        ("small", 38.5, 61.5),
     ]
     assert [words for _, words in found.chart.ticks] == ["-2", "0", "+2"]
 

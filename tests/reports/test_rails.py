@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tasks.evaluation.subjects import Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome
-from tasks.promotion.pages.rails import BASELINE_AT, BOUND_AT, badness, draw_rails
+from tasks.reports.rails import BASELINE_AT, BOUND_AT, badness, draw_rails
 from tests.reports.vocabularies import WORDS, rail, verdict
 
 SEEN = Estimate(0.05, -0.05, 0.2, 900)
