@@ -159,7 +159,9 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
 def _provenance(reader: ReleaseReader, release: int) -> Provenance:
     part, registry = reader.part(release), reader.registry
     by = registry.runs.requester(registry.run_id(part))
-    return Provenance(registry.made_at(part), by, reader.workspace.contracts.surface.owner)
+    workspace = reader.workspace
+    page = mlflow_pages(workspace).version(part.name, release)
+    return Provenance(registry.made_at(part), by, workspace.contracts.surface.owner, page)
 
 
 def pinned_utility(workspace: Workspace, manifest: Manifest) -> UtilitySpec:

@@ -82,6 +82,32 @@ def test_the_page_never_scrolls_sideways(browser: Browser, dossier: Path, window
     assert opened.evaluate("document.documentElement.scrollWidth") <= window["viewport"]["width"]
 
 
+def test_on_a_phone_no_table_and_no_chart_is_cut(browser: Browser, dossier: Path) -> None:
+    opened = Opened(browser, dossier, **PHONE)
+    opened.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
+    cut = (
+        "[...document.querySelectorAll('.wide:has(.labelled), figure:not(.intervals, .rails, :has(img))')]"
+        ".filter(one => one.scrollWidth > one.clientWidth + 1).length"
+    )
+    assert opened.evaluate(cut) == 0
+
+
+def test_a_table_is_sorted_by_a_column_and_saved_as_csv(browser: Browser, dossier: Path) -> None:
+    page = Opened(browser, dossier, **WIDE).page
+    page.locator("table.tasks th").get_by_role("button", name="rows").click()
+    rows = [
+        int(cell.split()[0].replace(",", ""))
+        for cell in page.locator("table.tasks td:nth-child(3)").all_inner_texts()
+    ]
+    assert rows == sorted(rows)
+    with page.expect_download() as saved:
+        page.locator(".wide:has(table.tasks) + button.csv").click()
+    assert saved.value.suggested_filename == "Tasks.csv"
+    lines = saved.value.path().read_text(encoding="utf-8").splitlines()
+    assert lines[0].startswith('"task","family, better","rows; positives"')
+    assert len(lines) == 1 + len(rows)
+
+
 def test_the_first_screen_is_one_screen(browser: Browser, dossier: Path) -> None:
     opened = Opened(browser, dossier, **WIDE)
     assert opened.evaluate("document.querySelector('#first').getBoundingClientRect().height") < 1000

@@ -42,7 +42,6 @@ from tasks.replay.shadow_verdicts import LATENCY
 from tasks.reports.rails import BASELINE_AT, BOUND_AT
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes
-from tasks.stores.aliases import release_name
 from tasks.stores.manifest import Manifest
 
 _SECTIONS = {
@@ -180,7 +179,7 @@ class Dossier:
             overrides=self.overrides,
             facts=self._facts(),
             provenance=[f"as of {self.as_of}", *(self.provenance.facts() if self.provenance else ())],
-            version_page=self.mlflow.version(release_name(self.surface), self.release),
+            version_page=self.provenance.page if self.provenance else "",
             release=self.release,
             first=self.first(),
             champion=self.champion,

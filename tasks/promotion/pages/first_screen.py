@@ -34,11 +34,15 @@ class ReleaseHeader:
 
 @dataclass(frozen=True)
 class Provenance:
-    """When the release was registered, by whom it was asked for, and the team that owns the surface."""
+    """When the release was registered, by whom it was asked for, and the team that owns the surface.
+
+    ``page`` is the address of its version in MLflow, empty where only the store is known.
+    """
 
     made_at: datetime
     by: str
     owner: str
+    page: str = ""
 
     def facts(self) -> list[str]:
         """Return what the line below the heading says of it."""

@@ -1,3 +1,5 @@
+import math
+
 from tasks.evaluation.inputs import HeadInputs, InputChange
 from tasks.promotion.pages.feature_rows import FeatureCell, chart_features
 
@@ -9,7 +11,9 @@ def test_changed_features_come_first_then_those_that_heads_gain_most_from() -> N
     served = HeadInputs(
         task="buy",
         gains={},
-        changes=(InputChange(feature="shop", days="served", kind="constant", observed=None, bound=None),),
+        changes=(
+            InputChange(feature="shop", days="served", kind="constant", observed=math.nan, bound=math.nan),
+        ),
     )
     chart = chart_features([click, buy], [served])
     assert chart is not None
