@@ -53,7 +53,7 @@ def test_people_find_it_by_alias_tags_and_description(labelled_feed: Feed, relea
     assert tags["policy_version"] == "1"
     assert tags["label_snapshot"] == snapshot
     version = registry.client.get_model_version(part.name, str(part.version))
-    assert "| buy_2d | 10 |" in version.description
+    assert "| buy_2d | &emsp;10 |" in version.description
 
 
 def test_a_second_time_the_version_is_used_again(labelled_feed: Feed, released: ReleaseResult) -> None:
