@@ -25,7 +25,7 @@ from tasks.settings import REPOSITORY
 from tests.stores.object_store import free_port
 
 HERE = Path(__file__).parent
-PROJECT = "equipoise-test"
+PROJECT = f"equipoise-test-{os.getpid()}"
 JOBS = frozenset({"store-accounts", "prepare", "users"})
 IMAGES = {
     "PROJECT_IMAGE": "localhost/equipoise-feed:test",

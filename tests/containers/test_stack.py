@@ -44,7 +44,11 @@ for prefix in ("store/audit", "mlflow", "logs"):
     except botocore.exceptions.ClientError as error:
         print(error.response["ResponseMetadata"]["HTTPStatusCode"])
 """
-pytestmark = [pytest.mark.containers, pytest.mark.xdist_group("containers")]
+pytestmark = [
+    pytest.mark.containers,
+    pytest.mark.xdist_group("containers"),
+    pytest.mark.skipif("CONTAINERS_CONF" not in os.environ, reason="`make test-compose` makes the images"),
+]
 
 
 @pytest.fixture(scope="module")
