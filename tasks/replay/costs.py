@@ -197,7 +197,7 @@ def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Predi
         seen = math.nan if bound.observed is None else bound.observed.value
         return replace(verdict, holds=seen > bound.allowed.high or seen < bound.allowed.low)
     judged = (
-        f"the judges say {judges.mean:+.1%}, the worse {judges.worse:+.1%}"
+        f"predicted change {judges.mean:+.1%}, by the worse model {judges.worse:+.1%}"
         if math.isfinite(judges.mean)
         else "no release predicts it"
     )

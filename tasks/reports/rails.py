@@ -1,12 +1,12 @@
-"""The guardrails as one picture: every interval on a scale of its own bound, what is bad to the right.
+"""The guardrails as one picture: every interval on a scale of its own bound, better to the right.
 
 ::
 
-              as the baseline      bound                 a rate that may rise by 10 %, and rose by 11 %
-    hide_rate       |  ----o-------|---->                0 at the baseline, 1 at the bound
-    ndcg_click   ---o---           |
-    spend_rate             ---o----|--->                 may not fall: the baseline is the bound
-    report_rate       o            |                     a bound on a level: nothing is as before
+                       bound        as the baseline     a rate that may rise by 10 %, and rose by 11 %
+    hide_rate       <----|-o------- |                   0 at the baseline, 1 at the bound
+    ndcg_click           |   ---o---|
+    spend_rate       ----|--o---                        may not fall: the baseline is the bound
+    report_rate          |          o                   a bound on a level: nothing is as before
 """
 
 import math
@@ -20,10 +20,10 @@ from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
 from tasks.reports.phrases import describe_subject, name_subject, write_change, write_interval, write_limit
 from tasks.reports.words import Vocabulary
 
-_LEFT, _RIGHT = -1.0, 3.0
-"""Ends of the scale, in bounds from the baseline."""
-BASELINE_AT: Final = 100 * (0 - _LEFT) / (_RIGHT - _LEFT)
-BOUND_AT: Final = 100 * (1 - _LEFT) / (_RIGHT - _LEFT)
+_BEST, _WORST = -1.0, 3.0
+"""Ends of the scale, right and left, in bounds from the baseline."""
+BASELINE_AT: Final = 100 * (_WORST - 0) / (_WORST - _BEST)
+BOUND_AT: Final = 100 * (_WORST - 1) / (_WORST - _BEST)
 """Where the baseline and every bound stand, in percent of the width."""
 _UNTOLD: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
 _BROKEN: Final = frozenset({Outcome.BLOCK, Outcome.WARN})
@@ -37,7 +37,7 @@ class Rail:
     """One guardrail: its words, and where value and interval are drawn, in percent of the width.
 
     ``low`` and ``high`` are None where no interval is known; ``beyond`` says that the interval reaches past
-    the right end. ``baseline`` is where no change lies, None of a bound on a level.
+    the left end. ``baseline`` is where no change lies, None of a bound on a level.
     ``why`` says why nothing can be measured.
     """
 
@@ -77,7 +77,7 @@ def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
         value = _place(seen.value, bounds, seen)
         if seen.known:
             low, high = sorted((_place(seen.low, bounds, seen), _place(seen.high, bounds, seen)))
-            beyond = max(badness(seen.low, bounds, seen), badness(seen.high, bounds, seen)) > _RIGHT
+            beyond = max(badness(seen.low, bounds, seen), badness(seen.high, bounds, seen)) > _WORST
     return Rail(
         metric=name_subject(verdict.subject, words),
         meaning=describe_subject(verdict.subject, words),
@@ -109,8 +109,8 @@ def _observed(verdict: Verdict, words: Vocabulary) -> str:
 
 
 def _place(value: float, bounds: Threshold, seen: Estimate | None) -> float:
-    placed = min(max(badness(value, bounds, seen), _LEFT), _RIGHT)
-    return round(100 * (placed - _LEFT) / (_RIGHT - _LEFT), 1)
+    placed = min(max(badness(value, bounds, seen), _BEST), _WORST)
+    return round(100 * (_WORST - placed) / (_WORST - _BEST), 1)
 
 
 def badness(value: float, bounds: Threshold, seen: Estimate | None) -> float:

@@ -72,7 +72,7 @@ def test_a_guardrail_that_only_warns_never_holds() -> None:
 
 def test_the_reason_says_what_both_judges_see() -> None:
     verdict = judge_cost(RAIL, [_rate(0.1)], [_says(-0.2), _says(0.1, "champion 1")], run="r")[0]
-    assert verdict.reason == "the judges say +5.0%, the worse +10.0%"
+    assert verdict.reason == "predicted change +5.0%, by the worse model +10.0%"
 
 
 def test_a_judge_that_knows_nothing_agrees_to_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Guardrails are drawn on the scale of their own bound, what is worse to the right."""
+"""Guardrails are drawn on the scale of their own bound, better to the right."""
 
 import math
 from dataclasses import replace
@@ -15,20 +15,20 @@ SEEN = Estimate(0.05, -0.05, 0.2, 900)
 
 
 def test_no_change_stands_at_the_baseline_and_the_bound_at_the_bound() -> None:
-    assert (BASELINE_AT, BOUND_AT) == (25.0, 50.0)
+    assert (BASELINE_AT, BOUND_AT) == (75.0, 50.0)
     for allowed, at_bound in ((Threshold(high=0.1), 0.1), (Threshold(low=-0.1), -0.1)):
         (drawn,) = draw_rails(
             [rail("hide_rate", Outcome.PASS, at_bound, 0.0, at_bound, allowed=allowed)], WORDS
         )
         assert drawn.value == BOUND_AT
-        assert (drawn.low, drawn.high) == (BASELINE_AT, BOUND_AT)
+        assert (drawn.low, drawn.high) == (BOUND_AT, BASELINE_AT)
 
 
 def test_an_interval_that_leaves_the_picture_is_cut_and_says_so() -> None:
     (drawn,) = draw_rails(
         [rail("hide_rate", Outcome.BLOCK, 0.2, -0.9, 0.9, allowed=Threshold(high=0.1))], WORDS
     )
-    assert (drawn.low, drawn.value, drawn.high, drawn.beyond) == (0.0, 75.0, 100.0, True)
+    assert (drawn.low, drawn.value, drawn.high, drawn.beyond) == (0.0, 25.0, 100.0, True)
 
 
 def test_a_bound_of_nothing_is_drawn_on_the_scale_of_its_interval() -> None:
@@ -51,7 +51,7 @@ def test_no_change_is_drawn_where_it_lies_and_of_a_level_nowhere() -> None:
     assert baseline(Threshold(low=0.0)) == baseline(Threshold(high=0.0)) == BOUND_AT, (
         "what may not fall at all"
     )
-    assert baseline(Threshold(low=0.1)) == 75.0, "no change is worse than the rise that is asked for"
+    assert baseline(Threshold(low=0.1)) == 25.0, "no change is worse than the rise that is asked for"
     assert baseline(Threshold(high=0.1), relative=False) is None
 
 
@@ -95,7 +95,7 @@ def test_without_an_interval_there_is_a_mark_and_without_a_figure_nothing() -> N
     (point,) = draw_rails(
         [rail("hide_rate", Outcome.PASS, 0.05, math.nan, math.nan, allowed=Threshold(high=0.1))], WORDS
     )
-    assert (point.value, point.low, point.high) == (37.5, None, None)
+    assert (point.value, point.low, point.high) == (62.5, None, None)
     assert point.observed == "+5.0 %, no interval"
     untold = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.09, allowed=Threshold(high=0.1))
     reason = "not measurable offline (18 events)"
