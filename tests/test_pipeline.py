@@ -55,9 +55,11 @@ def test_its_every_byte_and_pin_is_as_registered(first_retrain: Retrained) -> No
 def test_its_runs_lie_below_one_parent_and_are_named_by_surface_step_and_version(
     first_retrain: Retrained,
 ) -> None:
-    client = first_retrain.workspace.store.client
-    runs = client.search_runs([first_retrain.workspace.store.runs.experiment_id(NAME)])
-    (parent,) = (run for run in runs if run.data.tags["step"] == "retrain" and run.info.run_name)
+    workspace = first_retrain.workspace
+    client = workspace.store.client
+    gate = client.get_run(mini.step_runs(workspace, "gate", release=1)[0])
+    parent = client.get_run(gate.data.tags[PARENT])
+    runs = client.search_runs([workspace.store.runs.experiment_id(NAME)])
     below = [run for run in runs if run.data.tags.get(PARENT) == parent.info.run_id]
     assert (parent.info.status, parent.info.run_name) == ("FINISHED", f"{NAME} retrain")
     assert {"validate", "train", "calibrate", "release", "simulate", "shadow", "gate"} <= {
