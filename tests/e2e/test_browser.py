@@ -96,7 +96,7 @@ def test_the_link_of_a_step_leads_to_its_mlflow_run(ana: Person, parts: Installa
     page = ana.open("dags", RETRAIN, "runs", retrained, "tasks", "gate", "details")
     with page.context.expect_page() as opened:
         page.get_by_text("MLflow run").click()
-    expect(opened.value.get_by_role("heading", name="gate", exact=True)).to_be_visible()
+    expect(opened.value.get_by_role("heading", name=f"{NAME} gate release 1", exact=True)).to_be_visible()
     assert opened.value.url.startswith(f"{parts.layout.mlflow_url}/#/experiments/")
     opened.value.close()
 
