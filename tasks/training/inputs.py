@@ -48,6 +48,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.schedule": "when a workflow runs",
     "surface.arrival": "how long a retrain waits",
     "surface.promotion": "how a release is proposed",
+    "surface.notify": "who receives messages",
     "surface.override": "who may lift a gate",
     "surface.canary": "how a release is exposed",
     "surface.gates": "judge a release",
