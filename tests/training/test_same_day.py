@@ -56,7 +56,11 @@ CLICK, BUY = "click_1d", "buy_2d"
 TURNS = FIRST + timedelta(days=13)
 FIRST_AS_OF = AS_OF - timedelta(days=13)
 UTILITY = small_feed.UTILITY.replace(", back_2d: -5.0", "").replace("back_2d_rate", "buy_2d_rate")
-WORSE = SURFACE.replace("[price, age]", "[age]").replace("num_leaves: 7", "num_leaves: 4")
+WORSE = (
+    SURFACE.replace("version: 1", "version: 2")
+    .replace("[price, age]", "[age]")
+    .replace("num_leaves: 7", "num_leaves: 4")
+)
 
 
 @dataclass(frozen=True)
