@@ -150,19 +150,27 @@ def _diff_policies(
     from tasks.stores.workspace import Workspace
 
     for change in changes:
+        if change.change != "changed" or change.file not in {"utility.yaml", "slate.yaml"}:
+            continue
         workspace = Workspace.open(change.surface, surfaces=root, home=home)
-        registry = Settings().tracking_uri or (workspace.home / "mlflow").is_dir()
-        if change.change != "changed" or change.file not in {"utility.yaml", "slate.yaml"} or not registry:
+        if not _has_releases(workspace):
             continue
         from tasks.replay import policy_diff
-        from tasks.stores.releases import list_releases
 
-        if list_releases(workspace):
-            with tempfile.TemporaryDirectory(prefix="equipoise-before-") as folder:
-                before = Path(folder) / change.file
-                before.write_bytes(since.read(change.surface, change.file) or b"")
-                after = root / change.surface / change.file
-                yield text.as_plain(policy_diff.run(workspace, before=str(before), after=str(after)))
+        with tempfile.TemporaryDirectory(prefix="equipoise-before-") as folder:
+            before = Path(folder) / change.file
+            before.write_bytes(since.read(change.surface, change.file) or b"")
+            after = root / change.surface / change.file
+            yield text.as_plain(policy_diff.run(workspace, before=str(before), after=str(after)))
+
+
+def _has_releases(workspace: "Workspace") -> bool:
+    """Return whether the surface has a release; a home without a registry is left as it is."""
+    if not (Settings().tracking_uri or (workspace.home / "mlflow").is_dir()):
+        return False
+    from tasks.stores.releases import list_releases
+
+    return bool(list_releases(workspace))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
@@ -43,6 +44,7 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "utility": UtilitySpec,
     "slate": SlateSpec,
 }
+CONTRACT_FILES: Final = tuple(f"{kind}.yaml" for kind in _MODELS)
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.load import CONTRACT_FILES
+from tasks.contracts.yaml_file import parse_yaml, read_yaml
 from tasks.errors import ContractError, UsageError
 
-FILES: Final = ("surface.yaml", "tasks.yaml", "utility.yaml", "slate.yaml")
+_Content = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class Revision:
         listed = (_git(self.root, "ls-tree", "-r", "-z", "--name-only", self.sha, "./") or b"").decode()
         paths = (Path(path) for path in listed.split("\0") if path)
         return tuple(
-            dict.fromkeys(path.parts[0] for path in paths if len(path.parts) > 1 and path.name in FILES)
+            dict.fromkeys(
+                path.parts[0] for path in paths if len(path.parts) > 1 and path.name in CONTRACT_FILES
+            )
         )
 
     def read(self, surface: str, file: str) -> bytes | None:
@@ -89,36 +91,36 @@ def find_changes(root: Path, surface: str, since: Revision) -> Iterator[Contract
     ContractError
         The revision's file is not YAML.
     """
-    for file in FILES:
+    for file in CONTRACT_FILES:
         old, path = since.read(surface, file), root / surface / file
-        before = None if old is None else _parse(old, file)
+        before = None if old is None else parse_yaml(old, file)
         try:
             after = read_yaml(path) if path.is_file() else None
         except ContractError:
             continue
-        if before is None and after is None:
-            continue
-        old_version, new_version = _version(before), _version(after)
-        left, right = ({**(side or {}), "version": 0} for side in (before, after))
-        if left == right and before is not None and after is not None:
-            continue
-        keys = sorted(key for key in {*left, *right} if left.get(key) != right.get(key))
-        both = before is not None and after is not None
-        raised = not both or (old_version is not None and (new_version or 0) > old_version)
-        change: Literal["added", "changed", "removed"] = (
-            "changed" if both else "added" if before is None else "removed"
-        )
-        yield ContractChange(surface, file, change, tuple(keys), old_version, new_version, raised)
+        if (before is None) != (after is None) or _differing_keys(before, after):
+            yield _describe(surface, file, before, after)
 
 
-def _parse(content: bytes, file: str) -> dict[str, Any]:
-    with TemporaryDirectory(prefix="equipoise-revision-") as folder:
-        path = Path(folder) / file
-        path.write_bytes(content)
-        return read_yaml(path)
+def _describe(surface: str, file: str, before: _Content | None, after: _Content | None) -> ContractChange:
+    old, new = _version(before), _version(after)
+    keys = _differing_keys(before, after)
+    if before is None:
+        return ContractChange(surface, file, "added", keys, old, new, raised=True)
+    if after is None:
+        return ContractChange(surface, file, "removed", keys, old, new, raised=True)
+    raised = old is not None and new is not None and new > old
+    return ContractChange(surface, file, "changed", keys, old, new, raised)
 
 
-def _version(content: dict[str, Any] | None) -> int | None:
+def _differing_keys(before: _Content | None, after: _Content | None) -> tuple[str, ...]:
+    """Return the top-level keys that differ, the version aside, in the order of the alphabet."""
+    old, new = before or {}, after or {}
+    keys = {*old, *new} - {"version"}
+    return tuple(sorted(key for key in keys if old.get(key) != new.get(key)))
+
+
+def _version(content: _Content | None) -> int | None:
     version = (content or {}).get("version")
     return version if isinstance(version, int) else None
 

@@ -78,20 +78,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raw = _read_bytes(path)
     except OSError as error:
         raise ContractError(f"{path.name}: cannot be read ({error.strerror}). Looked for {path}") from error
+    return parse_yaml(raw, path.name)
+
+
+def parse_yaml(raw: bytes, name: str) -> dict[str, Any]:
+    """Parse the bytes of one contract file; raises as `read_yaml`, naming the file."""
     if len(raw) > _LARGEST:
-        raise ContractError(f"{path.name}: more than {_LARGEST} bytes; a contract has at most so many")
+        raise ContractError(f"{name}: more than {_LARGEST} bytes; a contract has at most so many")
     try:
         data = yaml.load(raw.decode("utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader made stricter
     except UnicodeDecodeError as error:
-        raise ContractError(f"{path.name}: not UTF-8 at byte {error.start}") from error
+        raise ContractError(f"{name}: not UTF-8 at byte {error.start}") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f" line {mark.line + 1}" if mark else ""
-        raise ContractError(f"{path.name}{line}: {error.problem}") from error
+        raise ContractError(f"{name}{line}: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ContractError(f"{path.name}: not readable YAML ({str(error).splitlines()[0]})") from error
+        raise ContractError(f"{name}: not readable YAML ({str(error).splitlines()[0]})") from error
     if not isinstance(data, dict):
-        raise ContractError(f"{path.name}: expected a mapping of fields, found {type(data).__name__}")
+        raise ContractError(f"{name}: expected a mapping of fields, found {type(data).__name__}")
     return data
 
 

@@ -1,6 +1,7 @@
 """Commands on contracts and log tables."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.cli import main
+from tasks.stores.workspace import Workspace
+from tests.cli.conftest import Document
 from tests.contracts.files import write_surface
-from tests.feeds import small_feed
+from tests.contracts.test_revisions import git
+from tests.feeds import mini, small_feed
+from tests.feeds.mini import Retrained
 
 
 def test_a_valid_surface_checks_with_exit_code_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,3 +225,26 @@ def test_a_draft_that_is_cut_off_leaves_no_surface_behind(
         assert main(words(tmp_path, "init", *drafting(logs))) != 0
     assert not (tmp_path / "surfaces/my_feed").exists()
     assert main(words(tmp_path, "init", *drafting(logs))) == 0
+
+
+def test_a_changed_policy_is_compared_on_the_candidates_of_a_release(
+    second_retrain: Retrained, document: Document, tmp_path: Path
+) -> None:
+    surfaces = Path(shutil.copytree(second_retrain.workspace.surfaces, tmp_path / "surfaces"))
+    for words in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "before"]):
+        git(tmp_path, *words)
+    workspace = Workspace.open(mini.NAME, surfaces=surfaces, home=second_retrain.workspace.home)
+    file = surfaces / mini.NAME / "utility.yaml"
+
+    def change(policy: dict[str, Any]) -> None:
+        policy["version"] += 1
+        policy["weights"]["click_30m"] = 40.0
+
+    mini.rewrite(file, change)
+    found = document(workspace, "check", mini.NAME, "--against", "HEAD")
+    assert [(one["file"], one["keys"], one["raised"]) for one in found["changes"]] == [
+        ("utility.yaml", ["weights"], True)
+    ]
+    (diff,) = found["policy_diffs"]
+    assert diff["after"]["name"] == str(file)
+    assert diff["replaced"]["value"] > 0
