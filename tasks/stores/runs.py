@@ -20,7 +20,6 @@ import json
 import logging
 import math
 import os
-import pwd
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -37,6 +36,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.documents import Document
+from tasks.privacy import process_account
 from tasks.stores.files import flush_uri, sha256
 from tasks.stores.location import Location, read_bytes, write_bytes
 from tasks.stores.tracking import OWN_TAGS, PatientClient, read_artifact, refuse_foreign
@@ -256,7 +256,9 @@ class Runs:
         known = {name: str(value) for name, value in {**named, **(tags or {})}.items() if value is not None}
         if again is None:
             name = " ".join(filter(None, (key.surface, key.step, key.task, _name_release(known))))
-            run = self.client.create_run(experiment, run_name=name, tags={**known, _USER: _account()})
+            run = self.client.create_run(
+                experiment, run_name=name, tags={**known, _USER: process_account() or str(os.getuid())}
+            )
         else:
             run = self.client.get_run(again)
         opened = StepRun(self, run.info.run_id, known)
@@ -419,14 +421,6 @@ class Runs:
         query = f"{key.condition} and attributes.status = 'RUNNING'"
         for run in self.client.search_runs([experiment], query):
             self.client.set_terminated(run.info.run_id, "KILLED")
-
-
-def _account() -> str:
-    """Return the name of the account that this process runs as, or its number where it has no name."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def _name_release(tags: Mapping[str, str]) -> str:

@@ -5,11 +5,10 @@ reviewers are two accounts. A surface has to allow it, since it trusts this mach
 (``approvals_on_command_line``).
 """
 
-import os
-import pwd
 from dataclasses import dataclass
 
 from tasks.errors import ContractError, GateRefused
+from tasks.privacy import process_account
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.answers import answer
 from tasks.promotion.moves.approvals import Review
@@ -101,9 +100,7 @@ def account_name() -> str:
     ContractError
         The account has no name.
     """
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        raise ContractError(
-            "This account has no name on this machine, so it cannot be a reviewer's"
-        ) from None
+    name = process_account()
+    if name is None:
+        raise ContractError("This account has no name on this machine, so it cannot be a reviewer's")
+    return name
