@@ -52,8 +52,8 @@ def application() -> "FastAPI":
     """Build the application."""
     from airflow.api_fastapi.common.db.common import SessionDep
     from airflow.api_fastapi.core_api.security import GetUserDep
-    from fastapi import Depends, FastAPI, HTTPException, Request
-    from fastapi.responses import HTMLResponse, RedirectResponse, Response
+    from fastapi import Depends, FastAPI
+    from fastapi.responses import HTMLResponse, Response
 
     app = FastAPI(title="Equipoise", openapi_url=None)
 
@@ -87,6 +87,15 @@ def application() -> "FastAPI":
         (page,) = _ask(lambda one: overview.dossier(one, release=release), [workspace])
         return HTMLResponse(_result(page), headers={"Content-Security-Policy": _DOSSIER})
 
+    _answer_errors(app)
+    return app
+
+
+def _answer_errors(app: "FastAPI") -> None:
+    """Answer errors with a page, and give every answer the headers that keep it to itself."""
+    from fastapi import HTTPException, Request
+    from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
     @app.exception_handler(HTTPException)
     def refuse(request: Request, error: HTTPException) -> Response:
         if error.status_code == 401 and "text/html" in request.headers.get("accept", ""):
@@ -106,8 +115,6 @@ def application() -> "FastAPI":
         answer.headers["Referrer-Policy"] = "same-origin"
         answer.headers["Cache-Control"] = "no-store"
         return answer
-
-    return app
 
 
 def dag_of(surface: str, workflow: str) -> str:

@@ -105,19 +105,15 @@ def choose_map(
         return one_map, MapChoice(kind="global", reason=_TOO_FEW_USERS, held_out={}, gains={})
     choosing = fold != MEASURED
     chosen_on = SegmentRows.of(s[choosing], y[choosing], frame[choosing], segments, w[choosing])
-    considered = segments and min(y.sum(), (1 - y).sum()) >= LOGISTIC_BELOW
-    fit = SegmentFit.of(chosen_on) if considered else None
+    fit = SegmentFit.of(chosen_on) if segments and min(y.sum(), (1 - y).sum()) >= LOGISTIC_BELOW else None
     predicted = _predict_held_out(s[choosing], chosen_on, fit, fold[choosing])
-    kind = _choose_kind(_Compared.of(y[choosing], w[choosing], user[choosing], predicted).gains)
+    kind = _choose_kind(_HeldOutFigures.of(y[choosing], w[choosing], user[choosing], predicted).gains)
     predicted = _predict_measured(s, frame, chosen_on, fit, ~choosing)
-    measured = _Compared.of(y[~choosing], w[~choosing], user[~choosing], predicted)
-    chosen: Calibrator = one_map
-    if kind == "none":
-        chosen = _NO_MAP
-    elif kind == "segment":
-        chosen = SegmentFit.of(SegmentRows.of(s, y, frame, segments, w)).segmented()
-    reason = _describe_choice(kind, measured)
-    return chosen, MapChoice(kind=kind, reason=reason, held_out=measured.entropies, gains=measured.gains)
+    measured = _HeldOutFigures.of(y[~choosing], w[~choosing], user[~choosing], predicted)
+    choice = measured.choice(kind)
+    if kind == "segment":
+        return SegmentFit.of(SegmentRows.of(s, y, frame, segments, w)).segmented(), choice
+    return (_NO_MAP if kind == "none" else one_map), choice
 
 
 def refit_map(
@@ -160,20 +156,31 @@ def _can_hold_out(fold: Codes, y: Floats) -> bool:
 
 
 @dataclass(frozen=True)
-class _Compared:
-    """What each kind has on held-out users: normalized entropy, and the gain over one map with its error."""
+class _HeldOutFigures:
+    """Normalized entropy of each kind on held-out users, and the gain over one map with its error."""
 
     entropies: dict[Kind, float]
     gains: dict[Kind, Gain]
 
     @classmethod
-    def of(cls, y: Floats, w: Floats, user: Codes, predicted: Mapping[Kind, Floats]) -> "_Compared":
+    def of(cls, y: Floats, w: Floats, user: Codes, predicted: Mapping[Kind, Floats]) -> "_HeldOutFigures":
         losses = {kind: w * row_losses(y, p) for kind, p in predicted.items()}
         unit = float(w.sum() * entropy((w * y).sum() / w.sum()))
         return cls(
             {kind: float(loss.sum() / unit) for kind, loss in losses.items()},
             {kind: _measure_gain(losses, kind, user, unit) for kind in losses if kind != "global"},
         )
+
+    def choice(self, kind: Kind) -> MapChoice:
+        """Return the choice of a kind, with these figures as its reason."""
+        differences = ", ".join(
+            f"{_WORDS[name]} {self.entropies[name]:.4f} "
+            f"({-one.gain:+.4f}, standard error {one.standard_error:.4f})"
+            for name, one in self.gains.items()
+        )
+        one = f"{self.entropies['global']:.4f} with one map"
+        reason = f"{_WORDS[kind]}: on users held out of the choice normalized entropy is {one}, {differences}"
+        return MapChoice(kind=kind, reason=reason, held_out=self.entropies, gains=self.gains)
 
 
 def _predict_held_out(
@@ -220,17 +227,6 @@ def _measure_gain(losses: Mapping[Kind, Floats], kind: Kind, user: Codes, unit: 
 def _choose_kind(gains: Mapping[Kind, Gain]) -> Kind:
     better = {kind: one.gain for kind, one in gains.items() if one.gain > ERRORS[kind] * one.standard_error}
     return max(better, key=better.__getitem__, default="global")
-
-
-def _describe_choice(kind: Kind, measured: _Compared) -> str:
-    """Describe in a sentence what was chosen, and what users say who had no part in it."""
-    differences = ", ".join(
-        f"{_WORDS[name]} {measured.entropies[name]:.4f} "
-        f"({-one.gain:+.4f}, standard error {one.standard_error:.4f})"
-        for name, one in measured.gains.items()
-    )
-    one = f"{measured.entropies['global']:.4f} with one map"
-    return f"{_WORDS[kind]}: on users held out of the choice normalized entropy is {one}, {differences}"
 
 
 def fit_map(

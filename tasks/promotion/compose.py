@@ -92,6 +92,7 @@ def compose_dossier(
     old = None if champion is None else reader.manifest(champion)
     as_of = judged.as_of if isinstance(judged.as_of, str) else format_instant(judged.as_of)
     utility = pinned_utility(workspace, manifest)
+    old_utility = None if old is None else pinned_utility(workspace, old)
     return Dossier(
         surface=workspace.surface,
         release=release,
@@ -105,20 +106,14 @@ def compose_dossier(
         notes=simulation.notes,
         slots=slot_ratios(simulation.measured),
         utility=_slot_utility(simulation, tasks),
-        pictures=gather_pictures(
-            workspace,
-            reader.tested(release),
-            release_run=runs.release,
-        ),
+        pictures=gather_pictures(workspace, reader.tested(release), release_run=runs.release),
         proxies=documents.release.proxies,
         conflicts=documents.release.conflicts,
         rules=judged.rules,
         loosened=judged.loosened,
         champion=champion,
         words=vocabulary(workspace.contracts, champion=champion),
-        changes=list_changes(
-            manifest, old, Weighing(utility, None if old is None else pinned_utility(workspace, old))
-        ),
+        changes=list_changes(manifest, old, Weighing(utility, old_utility)),
         worths=count_worths(utility, workspace.contracts.slate),
         movers=list_movers(simulation.measured),
         validation=documents.later_validation or documents.validation,

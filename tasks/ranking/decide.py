@@ -5,7 +5,7 @@ many times passes its ``CandidateSets``. The order of the rows never matters: ti
 item_id.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -164,7 +164,18 @@ class _Placements:
         rank, position, drawn_from = np.zeros((3, size), dtype=np.int32)
         return cls(rank, position, drawn_from, np.zeros(size, dtype=np.bool_))
 
-    def write(self, ordered: Integers, valid: Mask, filled: Slates) -> None:
+    def fill(
+        self,
+        rules: SlateColumns,
+        rectangles: Iterable[tuple[Integers, Mask]],
+        utility: Floats,
+        tier: Values | None,
+    ) -> None:
+        """Fill the slates of blocks of requests, whose rows come best first."""
+        for ordered, valid in rectangles:
+            self._write(ordered, valid, fill_slates(rules.block(ordered, valid, utility, tier), rules.length))
+
+    def _write(self, ordered: Integers, valid: Mask, filled: Slates) -> None:
         """Write the slates of a block; ``ordered`` are the rows of its candidates, best first."""
         rows, places = ordered[valid], np.arange(1, valid.shape[1] + 1, dtype=np.int32)
         self.rank[rows] = np.broadcast_to(places, valid.shape)[valid]
@@ -212,9 +223,7 @@ def decide(
     for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets):
         rules = SlateColumns.of(candidates, policy)
         among = dropped.kept & requests[sets.request]
-        for ordered, valid in _iterate_best_first(sets, among, valued.utility, tier):
-            filled = fill_slates(rules.block(ordered, valid, valued.utility, tier), policy.length)
-            placed.write(ordered, valid, filled)
+        placed.fill(rules, _iterate_best_first(sets, among, valued.utility, tier), valued.utility, tier)
         slates.append(DecidedSlates(rules, requests))
     return Decision(
         keys={name: candidates[name].array for name in (REQUEST_ID, ITEM_ID)},

@@ -241,7 +241,7 @@ def commit(
     actions = [_add(path, file) for file in new.files]
     columns = [new.partition_by] if new.partition_by else []
     delta_schema = Schema.from_arrow(new.schema)
-    try:
+    with _translate_commit_errors(path):
         if expected is None:
             create_table_with_add_actions(
                 str(path), delta_schema, actions, mode="error", partition_by=columns,
@@ -255,14 +255,21 @@ def commit(
             actions, "overwrite" if replace else "append", delta_schema, columns,
             partition_filters=filters if replace else None, commit_properties=properties,
         )  # fmt: skip
+    flush_commit(path, expected + 1)
+    return expected + 1
+
+
+@contextmanager
+def _translate_commit_errors(path: Location) -> Iterator[None]:
+    """Raise Overtaken where another writer was first, StoreError where the disk or the network failed."""
+    try:
+        yield
     except DeltaError as error:
         raise Overtaken(
             f"Another writer changed {path} meanwhile, so nothing was committed: run the step again ({error})"
         ) from error
     except OSError as error:
         raise StoreError(f"The commit to {path} failed, run the step again: {error}") from error
-    flush_commit(path, expected + 1)
-    return expected + 1
 
 
 def discard(files: Iterable[Location]) -> None:

@@ -110,8 +110,7 @@ def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None 
     Raises
     ------
     DataError
-        A column is missing, a value is not what its rule says, a key stands twice; the message names column,
-        rule, number of rows and up to three examples.
+        A column is missing, a value breaks the rule of its column, or a key is repeated.
 
     Examples
     --------
@@ -134,8 +133,8 @@ def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None 
     for key in ((c.REQUEST_ID, c.POSITION), (c.REQUEST_ID, c.ITEM_ID)):
         rules.refuse_repeats(frame, key, table=TABLE)
     requests, _ = pd.factorize(frame[c.REQUEST_ID])
-    known = (*REQUIRED, *OPTIONAL, reward, c.status(reward))
-    context, of_item = choose_columns(frame, known, declared=balance)
+    described = (*REQUIRED, *OPTIONAL, reward, c.status(reward))
+    context, of_item = choose_columns(frame, described, declared=balance)
     return LogRows(
         requests,
         frame[c.REQUEST_ID].to_numpy(dtype=object),

@@ -104,11 +104,8 @@ def show(
     """
     part = release_part(workspace, release)
     aliases = workspace.store.registry.aliases(part.name)
-    champion, surface = aliases.get(CHAMPION), workspace.contracts.surface
-    share = choose_share(surface.canary, stage=support.stage, release=release, aliases=aliases)
-    gate_run = _gate_run(workspace, release)
-    override = promote.find_override(workspace, gate_run, why=support.override)
-    terms = PromotionTerms(share, override, support=replace(support, why=why))
+    champion = aliases.get(CHAMPION)
+    terms = _terms(workspace, release, aliases, replace(support, why=why))
     manifest = release_manifest(workspace, release)
     old = None if champion is None else release_manifest(workspace, champion)
     dossier = _dossier(workspace, release)
@@ -133,6 +130,16 @@ def show(
     words = vocabulary(workspace.contracts, champion=champion)
     first = _first_screen(workspace, case, dossier, (manifest, old), words)
     return write_case(case, dossier.verdicts, first, why=why, support=support, links=links)
+
+
+def _terms(
+    workspace: Workspace, release: int, aliases: Mapping[str, int], support: PromotionSupport
+) -> PromotionTerms:
+    """Return the terms of a promotion that is asked for with this support."""
+    canary = workspace.contracts.surface.canary
+    share = choose_share(canary, stage=support.stage, release=release, aliases=aliases)
+    override = promote.find_override(workspace, _gate_run(workspace, release), why=support.override)
+    return PromotionTerms(share, override, support=support)
 
 
 def approvers(workspace: Workspace, *, release: int, run: str) -> str:
