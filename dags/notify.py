@@ -65,7 +65,7 @@ def notify(connections: Sequence[str], message: Message) -> None:
 
 
 def on_failure(contracts: Contracts) -> list[ConnectionNotifier]:
-    """Return what a DAG calls where its run fails; nothing where nobody is told."""
+    """Return the notifiers of a failed run; none where the surface names no connection."""
     connections = contracts.surface.notify.run_fails
     return [ConnectionNotifier(connections, _say_failed)] if connections else []
 

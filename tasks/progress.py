@@ -1,4 +1,4 @@
-"""Progress of a long command: its parts report how much is done, and whoever listens shows it.
+"""Progress of a long command: its parts report the share that is done, and a listener shows it.
 
 ::
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 Listener = Callable[[tuple[str, ...], float], None]
-"""Takes the words of what begins, those of the parts around it first, and the share of all that is done."""
+"""Takes the names of the part that begins and of the parts around it, outermost first, and the share done."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,9 @@ _audit = CommandGroup("Release", word="audit", help="The record of moves and app
 GROUPS = (_releases, _audit)
 
 Override = Annotated[str | None, Option(metavar="WHY", help="Why gates that hold it are overridden.")]
-Experiment = Annotated[str | None, Option(metavar="REF", help="The online test of what changed.")]
+Experiment = Annotated[
+    str | None, Option(metavar="REF", help="The online experiment that supports the change.")
+]
 Waiver = Annotated[str | None, Option(metavar="WHY", help="Why no online test is needed.")]
 Stage = Annotated[
     str | None,

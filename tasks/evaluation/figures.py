@@ -73,8 +73,8 @@ class CurvePoint(Section):
 class TaskFigures(Section):
     """A task's metrics on its test days, for the whole and every segment; gates and pages read them.
 
-    ``references``: what its head stands beside; None where it was not measured.
-    ``curve``: its reliability by rising prediction; none of what claims no mean.
+    ``references``: the references of its head; None where it was not measured.
+    ``curve``: its reliability by rising prediction; empty for heads that predict no mean.
     """
 
     task: str

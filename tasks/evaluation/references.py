@@ -1,4 +1,4 @@
-"""What a head stands beside on its test days: a constant, and the best single feature.
+"""References of a head on its test days: a constant, and the best single feature.
 
 ::
 
@@ -38,7 +38,7 @@ class RankReference(Section):
 
 
 class HeadReferences(Section):
-    """What a head stands beside; an AUC is None where there is no feature or no pair."""
+    """The references of a head; an AUC is None where there is no feature or no pair."""
 
     base: MaybeFloat
     relative_squared_error: Estimate | None

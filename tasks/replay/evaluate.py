@@ -358,16 +358,7 @@ def _ratchet(evaluation: OfflineEvaluation, replay: Replay, run: str) -> Verdict
     subject = replace(Subject.of(evaluation.metrics[primary.metric]), baseline=RATCHET)
     anchor = evaluation.anchors.get(RATCHET)
     if anchor is None:
-        return Verdict(
-            gate="decision",
-            subject=subject,
-            segment=ALL,
-            outcome=Outcome.NO_RULE,
-            threshold=NO_THRESHOLD,
-            observed=None,
-            reason="fewer than four promotions so far",
-            evidence=run,
-        )
+        return _without_figure(subject, Outcome.NO_RULE, "fewer than four promotions so far", run)
     of_anchor = replay.measure(evaluation.metrics[primary.metric], evaluation.policy, anchor, ())[0]
     against = f"{anchor.name}, {RATCHET}"
     judged = judge_primary(primary, of_anchor, run=run)
@@ -378,16 +369,12 @@ def _missing(contracts: Contracts, name: str, run: str) -> Verdict:
     """Say that a metric could not be computed at all: the log lacks what it speaks of."""
     columns = metric_columns(contracts.surface, contracts.slate)
     metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=columns)
-    return Verdict(
-        gate="decision",
-        subject=Subject.of(metric or read_metric(name)),
-        segment=ALL,
-        outcome=Outcome.METRIC_MISSING,
-        threshold=NO_THRESHOLD,
-        observed=None,
-        reason="the candidates hold nothing of that name",
-        evidence=run,
-    )
+    subject = Subject.of(metric or read_metric(name))
+    return _without_figure(subject, Outcome.METRIC_MISSING, "the candidates hold nothing of that name", run)
+
+
+def _without_figure(subject: Subject, outcome: Outcome, reason: str, run: str) -> Verdict:
+    return Verdict("decision", subject, ALL, outcome, NO_THRESHOLD, None, reason=reason, evidence=run)
 
 
 def _measured_for(

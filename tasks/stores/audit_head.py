@@ -10,8 +10,8 @@
 
 A row counts where one of these tags names it: the chain covers every row up to the newest one, and a later
 row was announced before it was added. So a row that was added to the table alone counts for nothing. With a
-key, only signed tags count, and whoever lacks the key can add no row at all. An older table that is put back
-together with its own tags of that time is not found.
+key, only signed tags count, and a process without the key can add no row at all. An older table that is
+restored together with its own tags of that time is not found.
 """
 
 import hmac
