@@ -276,15 +276,14 @@ FAULTS: Final = {
 
 
 def lines() -> Iterator[str]:
-    """Yield the tables of the page."""
+    """Yield the lists of the page."""
     for title, faults in FAULTS.items():
-        yield from ("", f"## {title}", "", "| fault | result | test |", "| --- | --- | --- |")
-        for fault in faults:
-            yield f"| {fault.when} | {fault.then} | `{fault.test.partition('::')[0]}` |"
+        yield from ("", f"## {title}", "")
+        yield from (f"- **{fault.when}**: {fault.then}" for fault in faults)
 
 
 def page(text: str) -> str:
-    """Return the page with its tables made anew."""
+    """Return the page with its lists made anew."""
     return text[: text.index(START) + len(START)] + "\n" + "\n".join(lines()) + "\n"
 
 
