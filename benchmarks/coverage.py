@@ -7,6 +7,7 @@ Every definition is tried on simulated data whose truth is known (one module eac
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -19,6 +20,7 @@ from benchmarks.covering.own_exploration import own_exploration
 DEFINITIONS: Final[Mapping[str, Callable[[int], Iterator[Interval]]]] = {
     "fading visibility": fading_visibility,
     "own exploration log, rate change": own_exploration,
+    "own exploration log, change of a rare rate": partial(own_exploration, rare=3.0),
     "tuned gain on the confirming half": tuned_gain.confirmed_gain,
     "ope with days that move the level by 10 %": off_policy_days.ten_per_cent,
     "ope with days that move the level by 20 %": off_policy_days.twenty_per_cent,

@@ -63,8 +63,11 @@ class World:
         return float((looks * self.chance).sum() / looks.sum())
 
 
-def world(seed: int, *, requests: int = 800, slate: SlateSpec = SLATE) -> World:
-    """Let a champion serve some days, and another ranker decide on the same candidates."""
+def world(seed: int, *, requests: int = 800, slate: SlateSpec = SLATE, rare: float = 0.0) -> World:
+    """Let a champion serve some days, and another ranker decide on the same candidates.
+
+    ``rare``: how much lower the log-odds of a click are.
+    """
     rng = np.random.default_rng(seed)
     n = requests * CANDIDATES
     items = rng.permuted(np.tile(np.arange(200), (requests, 1)), axis=1)[:, :CANDIDATES].ravel()
@@ -80,9 +83,9 @@ def world(seed: int, *, requests: int = 800, slate: SlateSpec = SLATE) -> World:
             "permitted": rng.random(n) < 0.9,
         }
     )
-    ours, theirs = (_chance(signal + 0.4 * rng.normal(size=n)) for _ in range(2))
+    ours, theirs = (_chance(signal + 0.4 * rng.normal(size=n) - rare) for _ in range(2))
     served = _decide(frame, theirs, slate)
-    shown, chance = served.slate_position > 0, _chance(signal)
+    shown, chance = served.slate_position > 0, _chance(signal - rare)
     looks = LOOKS[np.maximum(served.slate_position, 1) - 1]
     log = frame.assign(
         shown=shown,
@@ -99,10 +102,10 @@ def world(seed: int, *, requests: int = 800, slate: SlateSpec = SLATE) -> World:
     return World(log, chance, release, champion)
 
 
-def own_exploration(runs: int) -> Iterator[Interval]:
+def own_exploration(runs: int, *, rare: float = 0.0) -> Iterator[Interval]:
     """Yield the interval of the change of the click rate, and the true change."""
     for seed in range(runs):
-        made = world(seed)
+        made = world(seed, rare=rare)
         rate = Metric(MetricKind.RATE, "click")
         (measured,) = made.measure().measure(rate, made.release, made.champion, ())
         true = made.truth(made.release) / made.truth(made.champion) - 1

@@ -5,16 +5,19 @@
     ratio      value = N / D                     influence of row i = (n_i - value x d_i) / D
     change     value = A / B - 1                 influence of row i = (a_i - (A / B) x b_i) / B
     by users   variance = G / (G - 1) x sum over users of (sum of their rows' influence)^2
-    interval   value +- the largest of t x sqrt(variance), by user, by item and by day
+    by chance  variance = sum over rows of noise^2          noise of row i, as its influence: a_i / B, ...
+    interval   value +- the largest of t x sqrt(variance), by user, by item, by day and by chance
 
 ``t`` is the quantile of Student's distribution with the effective number of clusters less one: with seven
-days 2.45 instead of 1.96. How often the largest of the one-way intervals holds the truth where days and
-items move outcomes is counted by ``python -m benchmarks.operating_worlds.shocks``. Linearisation and the
-factor G / (G - 1): Cameron and Miller (2015), "A Practitioner's Guide to Cluster-Robust Inference".
+days 2.45 instead of 1.96. The noise of a row is how much its outcome is expected to vary: of few rows with
+large weights none may have been positive by chance, and what was seen then varies too little. How often the
+largest of the one-way intervals holds the truth where days and items move outcomes is counted by
+``python -m benchmarks.operating_worlds.shocks``. Linearisation and the factor G / (G - 1): Cameron and
+Miller (2015), "A Practitioner's Guide to Cluster-Robust Inference".
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
@@ -40,12 +43,15 @@ class Statistic:
     influence : [n], sums to 0.
     weight : [n] of 0 or more, how much each row counts.
     events : positive outcomes behind it; None where it counts none.
+    noise : [n] expected standard deviation of each row's influence, signed as its outcome enters; None where
+        it is not known.
     """
 
     value: float
     influence: Floats
     weight: Floats
     events: int | None = None
+    noise: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class Ratio:
     """A sum over rows divided by another, each of shape [n].
 
     ``positives``: positive outcomes of each row [n], which ``events`` counts on the whole.
+    ``noise``: expected standard deviation of each row's numerator [n].
 
     Examples
     --------
@@ -65,6 +72,7 @@ class Ratio:
     denominator: Floats
     events: int | None = None
     positives: npt.NDArray[np.generic] | None = None
+    noise: Floats | None = None
 
     @cached_property
     def statistic(self) -> Statistic:
@@ -74,7 +82,8 @@ class Ratio:
             return Statistic(math.nan, np.zeros(len(self.numerator)), np.abs(self.denominator), self.events)
         value = float(self.numerator.sum()) / total
         influence = (self.numerator - value * self.denominator) / total
-        return Statistic(value, influence, np.abs(self.denominator), self.events)
+        noise = None if self.noise is None else self.noise / total
+        return Statistic(value, influence, np.abs(self.denominator), self.events, noise)
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,10 @@ def divide_statistics(above: Statistic, below: Statistic) -> Statistic:
         return Statistic(math.nan, np.zeros(len(above.influence)), above.weight, _fewer(above, below))
     value = above.value / below.value
     influence = (above.influence - value * below.influence) / below.value
-    return Statistic(value, influence, above.weight + below.weight, _fewer(above, below))
+    noise = None
+    if above.noise is not None and below.noise is not None:
+        noise = (above.noise - value * below.noise) / below.value
+    return Statistic(value, influence, above.weight + below.weight, _fewer(above, below), noise)
 
 
 def relative_change(policy: Statistic, baseline: Statistic) -> Statistic:
@@ -112,7 +124,7 @@ def relative_change(policy: Statistic, baseline: Statistic) -> Statistic:
     0.5
     """
     quotient = divide_statistics(policy, baseline)
-    return Statistic(quotient.value - 1, quotient.influence, quotient.weight, quotient.events)
+    return replace(quotient, value=quotient.value - 1)
 
 
 def clustered_interval(statistic: Statistic, clusters: RowClusters) -> Estimate:
@@ -136,6 +148,8 @@ def clustered_interval(statistic: Statistic, clusters: RowClusters) -> Estimate:
     if few or _effective(users) < LEAST_CLUSTERS or not math.isfinite(statistic.value):
         return Estimate(statistic.value, math.nan, math.nan, n)
     half = max(half_width(statistic, codes) for codes in (clusters.users, clusters.items, clusters.days))
+    if statistic.noise is not None:
+        half = max(half, _quantile(_effective(users)) * float(np.sqrt(np.square(statistic.noise).sum())))
     return Estimate(statistic.value, statistic.value - half, statistic.value + half, n)
 
 
@@ -160,7 +174,11 @@ def half_width(statistic: Statistic, codes: Codes) -> float:
     count = np.count_nonzero(weights)
     sums = _sum_by(codes, statistic.influence)
     variance = count / (count - 1) * float((sums**2).sum())
-    return float(stdtrit(effective - 1, _UPPER)) * math.sqrt(variance)
+    return _quantile(effective) * math.sqrt(variance)
+
+
+def _quantile(effective: float) -> float:
+    return float(stdtrit(effective - 1, _UPPER))
 
 
 def _sum_by(codes: Codes, values: Floats) -> Floats:

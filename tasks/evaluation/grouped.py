@@ -39,12 +39,14 @@ class GroupedStatistic:
     influence : [n], sums to 0 in each group.
     weight : [n] of 0 or more, how much each row counts.
     events : [groups] positive outcomes behind it; None where it counts none.
+    noise : [n] expected standard deviation of each row's influence; None where it is not known.
     """
 
     value: Floats
     influence: Floats
     weight: Floats
     events: Codes | None = None
+    noise: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,8 @@ def grouped_ratio(ratio: Ratio, rows: GroupedRows) -> GroupedStatistic:
     expected = np.nan_to_num(value)[rows.codes] * ratio.denominator
     influence = divide(ratio.numerator - expected, total[rows.codes])
     positives = None if ratio.positives is None else rows.sum(ratio.positives).astype(np.int64)
-    return GroupedStatistic(value, np.nan_to_num(influence), np.abs(ratio.denominator), positives)
+    noise = None if ratio.noise is None else np.nan_to_num(divide(ratio.noise, total[rows.codes]))
+    return GroupedStatistic(value, np.nan_to_num(influence), np.abs(ratio.denominator), positives, noise)
 
 
 def divide_grouped(above: GroupedStatistic, below: GroupedStatistic, rows: GroupedRows) -> GroupedStatistic:
@@ -126,9 +129,10 @@ def divide_grouped(above: GroupedStatistic, below: GroupedStatistic, rows: Group
     """
     base = np.where(below.value > 0, below.value, np.nan)
     value = above.value / base
-    of_row = np.nan_to_num(value)[rows.codes] * below.influence
-    influence = np.nan_to_num((above.influence - of_row) / base[rows.codes])
-    return GroupedStatistic(value, influence, above.weight + below.weight, _fewer(above, below))
+    of_row, base_of_row = np.nan_to_num(value)[rows.codes], base[rows.codes]
+    influence = np.nan_to_num((above.influence - of_row * below.influence) / base_of_row)
+    noise = _noise_of_quotient(above.noise, below.noise, of_row, base_of_row)
+    return GroupedStatistic(value, influence, above.weight + below.weight, _fewer(above, below), noise)
 
 
 def paired_estimates(
@@ -148,7 +152,8 @@ def paired_estimates(
     [True, True]
     """
     if baseline is None:
-        alone = _intervals(policy.value, policy.events, list(_sums([policy], rows)))
+        sums = list(_sums([policy], rows))
+        alone = _intervals(policy.value, policy.events, sums, _by_chance(policy.noise, rows))
         events = _plain(policy.events, rows.count)
         return [PairedEstimates(one, None, None, n) for one, n in zip(alone, events, strict=True)]
     sums = list(_sums([policy, baseline], rows))
@@ -157,6 +162,7 @@ def paired_estimates(
             one.value,
             one.events,
             [_Summed(s.group, s.influence[:, [k]], s.weight[:, [k]]) for s in sums],
+            _by_chance(one.noise, rows),
         )
         for k, one in enumerate((policy, baseline))
     ]
@@ -164,7 +170,8 @@ def paired_estimates(
     quotient = policy.value / base
     fewer = _fewer(policy, baseline)
     changes = [_change(s, quotient, base) for s in sums]
-    relative = _intervals(quotient - 1, fewer, changes)
+    noise = _noise_of_quotient(policy.noise, baseline.noise, quotient[rows.codes], base[rows.codes])
+    relative = _intervals(quotient - 1, fewer, changes, _by_chance(noise, rows))
     events = _plain(fewer, rows.count)
     return [PairedEstimates(*each) for each in zip(*levels, relative, events, strict=True)]
 
@@ -200,8 +207,24 @@ def _change(summed: _Summed, quotient: Floats, base: Floats) -> _Summed:
     return _Summed(summed.group, influence[:, None], summed.weight.sum(axis=1, keepdims=True))
 
 
-def _intervals(value: Floats, events: Codes | None, clusterings: Sequence[_Summed]) -> list[Estimate]:
-    """Return the interval of one statistic in every group, by the widest of the clusterings."""
+def _noise_of_quotient(
+    above: Floats | None, below: Floats | None, quotient: Floats, base: Floats
+) -> Floats | None:
+    """Return the noise of each row in a quotient of two statistics, from its group's quotient and divisor."""
+    if above is None or below is None:
+        return None
+    return np.nan_to_num((above - np.nan_to_num(quotient) * below) / base)
+
+
+def _by_chance(noise: Floats | None, rows: GroupedRows) -> Floats:
+    """Return the standard deviation of a statistic by the noise of its rows alone, [groups]."""
+    return np.zeros(rows.count) if noise is None else np.sqrt(rows.sum(np.square(noise)))
+
+
+def _intervals(
+    value: Floats, events: Codes | None, clusterings: Sequence[_Summed], by_chance: Floats
+) -> list[Estimate]:
+    """Return the interval of one statistic in every group, by the widest of the clusterings and by chance."""
     count = len(value)
     half = np.zeros(count)
     for position, summed in enumerate(clusterings):
@@ -212,6 +235,7 @@ def _intervals(value: Floats, events: Codes | None, clusterings: Sequence[_Summe
         members = np.bincount(summed.group, weight != 0, count).astype(np.intp)
         if position == 0:
             users, enough = members, effective >= LEAST_CLUSTERS
+            half = stdtrit(np.where(enough, effective - 1, 1.0), _UPPER) * by_chance
         half = np.maximum(half, _half_width(summed.group, influence, effective, members))
     known = enough & np.isfinite(value)
     if events is not None:

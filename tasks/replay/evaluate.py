@@ -349,7 +349,7 @@ def _primary(
     segments = [m for m in measured[primary.metric] if m.segment != ALL and m.subject.name == primary.metric]
     by = dict.fromkeys(column for m in segments if (column := segment_column(m.segment)) is not None)
     predicted = replay.predicted_changes(evaluation.policy, evaluation.baseline, tuple(by))
-    yield from judge_primary_segments(primary, measured[primary.metric][0], segments, predicted, run=run)
+    yield from judge_primary_segments(primary, segments, predicted, run=run)
 
 
 def _ratchet(evaluation: OfflineEvaluation, replay: Replay, run: str) -> Verdict:

@@ -12,12 +12,20 @@ that happen to hold shown items is not (of a random order it says nearly no chan
 what was shown, as the logged one does, needs no weight: sum of y over sum of e of its labelled slots. A log
 without propensities is read so too, and its figure favours what the logger favoured.
 ``ndcg_<task>`` is the same with 1 / log2(1 + slot) in place of ``e``; the ideal is common to all policies and
-cancels in a relative change. ``recall_<task>`` is the sum over slots of what each would lead to if looked at,
+cancels in a relative change.
+
+Few rows of large weight may hold no rare outcome by chance: what is seen then varies too little. So each row
+has a *noise*, by which its part is expected to vary, and intervals are at least as wide as all noise is::
+
+    e x k x w / v x sqrt(c x q / e0 - q^2)       c   sum of (y / e0)^2 over sum of q / e0, of known outcomes
+
+``recall_<task>`` is the sum over slots of what each would lead to if looked at,
 over the same of all candidates.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +54,10 @@ class RateEstimator:
     log: CandidateLog
     per_look: Mapping[str, Floats] = field(default_factory=dict)
     weights: Floats | None = None
+
+    @cached_property
+    def _spreads(self) -> dict[str, Floats]:
+        return {}
 
     @property
     def _inclusion(self) -> Floats | None:
@@ -91,15 +103,17 @@ class RateEstimator:
     def utility(self, terms: "Sequence[TermWorth]", slates: PolicySlates) -> Ratio:
         """Return the observed utility per look: the sum over terms of worth x rate."""
         looks = looks_of(self.log, slates)
-        total, positives = np.zeros(len(looks)), np.zeros(len(looks))
+        total, positives, noise = np.zeros((3, len(looks)))
         for term in terms:
             if term.believed is None:
                 part = self._rate(term.task, slates, looks, term.worth)
-                total += _rescale(part, looks)
+                scale = _scale(part, looks)
+                total += part.numerator * scale
+                noise = np.hypot(noise, 0.0 if part.noise is None else part.noise * scale)
                 positives += self._positive(term.task, looks > 0)
             else:
                 total += looks * term.worth * term.believed
-        return Ratio(total, looks, int(positives.sum()), positives)
+        return Ratio(total, looks, int(positives.sum()), positives, noise)
 
     def events(self, task: str, slates: PolicySlates) -> int:
         """Count the positive outcomes that the slots hold."""
@@ -115,7 +129,27 @@ class RateEstimator:
         labelled = slates.follows_log or self._inclusion is None
         led_to = self._led_to(task, looks, follows_log=slates.follows_log) * worth
         below = looks * self.log.outcomes[task].weight if labelled else looks
-        return Ratio(led_to, below, int(np.count_nonzero(positive)), positive)
+        noise = looks * worth * self._weight(task, labelled=labelled) * self._spread(task)
+        return Ratio(led_to, below, int(np.count_nonzero(positive)), positive, noise)
+
+    def _weight(self, task: str, *, labelled: bool) -> Floats:
+        """Return how much the outcome of each row counts."""
+        weight = self.log.outcomes[task].weight
+        return weight if labelled or self._inclusion is None else weight * self._inclusion
+
+    def _spread(self, task: str) -> Floats:
+        """Return the expected standard deviation of each outcome per look; 0 without a prediction."""
+        if task not in self._spreads:
+            self._spreads[task] = self._find_spread(task)
+        return self._spreads[task]
+
+    def _find_spread(self, task: str) -> Floats:
+        outcome, predicted = self.log.outcomes[task], np.maximum(self.per_look.get(task, 0.0), 0.0)
+        looked = self.log.logged_looks if outcome.looked_at else np.ones(len(outcome.value))
+        per_look, squares = predicted / looked, np.square(outcome.value / looked)
+        seen, expected = (float(np.sum(outcome.weight * each)) for each in (squares, per_look))
+        share = seen / expected if expected > 0 else 0.0
+        return np.sqrt(np.maximum(share * per_look - np.square(predicted), 0.0))
 
     def _led_to(self, task: str, looks: Floats, *, follows_log: bool) -> Floats:
         """Return what each row leads to for the looks that it gets: labelled rows alone, or doubly robust."""
@@ -139,7 +173,7 @@ class TermWorth:
     believed: Floats | None = None
 
 
-def _rescale(part: Ratio, looks: Floats) -> Floats:
-    """Return a part's numerator as if its denominator were all looks, so that parts can be added."""
-    labelled, total = part.denominator.sum(), looks.sum()
-    return part.numerator * (total / labelled) if labelled else np.zeros(len(looks))
+def _scale(part: Ratio, looks: Floats) -> float:
+    """Return what makes a part's denominator all looks, so that parts can be added."""
+    labelled = float(part.denominator.sum())
+    return float(looks.sum()) / labelled if labelled else 0.0

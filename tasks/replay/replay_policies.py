@@ -423,7 +423,8 @@ def _ratio_at(ratio: Ratio, place: Places) -> Ratio:
     if len(place) == len(ratio.numerator):  # every row: nothing is copied
         return ratio
     positives = None if ratio.positives is None else ratio.positives[place]
-    return Ratio(ratio.numerator[place], ratio.denominator[place], ratio.events, positives)
+    noise = None if ratio.noise is None else ratio.noise[place]
+    return Ratio(ratio.numerator[place], ratio.denominator[place], ratio.events, positives, noise)
 
 
 def _level(metric: Metric, estimate: Estimate, log: CandidateLog) -> Estimate:

@@ -1,9 +1,12 @@
 """Figures of groups: each is that of its rows alone, as `tasks.evaluation.clustered` computes it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import t
 
 from tasks.evaluation.clustered import Ratio, RowClusters, clustered_interval, relative_change
 from tasks.evaluation.grouped import GroupedRows, divide_grouped, grouped_ratio, paired_estimates
@@ -26,8 +29,14 @@ def test_the_groups_of_one_pass_are_the_groups_one_by_one(seed: int, count: int)
     clusters = RowClusters(rng.integers(0, 90, size), rng.integers(0, 40, size), rng.integers(0, 7, size))
     positive = rng.random(size) < 0.1
     ours, theirs = (
-        Ratio(positive * rng.random(size), (rng.random(size) < 0.6) * rng.random(size), None, positive)
-        for _ in range(2)
+        Ratio(
+            positive * rng.random(size),
+            (rng.random(size) < 0.6) * rng.random(size),
+            None,
+            positive,
+            noise=spread * rng.random(size),
+        )
+        for spread in (0.1, 1.0)
     )
     rows = GroupedRows.of(codes, count, clusters)
     for code, found in enumerate(
@@ -36,11 +45,34 @@ def test_the_groups_of_one_pass_are_the_groups_one_by_one(seed: int, count: int)
         mine = codes == code
         alone = RowClusters(clusters.users[mine], clusters.items[mine], clusters.days[mine])
         events = int(positive[mine].sum())
-        a, b = (Ratio(one.numerator[mine], one.denominator[mine], events).statistic for one in (ours, theirs))
+        a, b = (
+            Ratio(one.numerator[mine], one.denominator[mine], events, noise=one.noise[mine]).statistic
+            for one in (ours, theirs)
+            if one.noise is not None
+        )
         same(found.policy, clustered_interval(a, alone))
         same(found.baseline, clustered_interval(b, alone))
         same(found.relative, clustered_interval(relative_change(a, b), alone))
         assert found.events == events
+
+
+def test_an_interval_is_at_least_as_wide_as_the_expected_noise_of_its_rows() -> None:
+    """Of rows that all say the same the clusters vary by nothing, and by expectation the sum by 10 x .3 / 100."""
+    each = np.arange(100)
+    noise = Ratio(np.full(100, 0.5), np.ones(100), noise=np.full(100, 0.3)).statistic
+    found = clustered_interval(noise, RowClusters(each, each, each))
+    assert (found.value, found.high - found.value) == pytest.approx((0.5, t(99).ppf(0.975) * 0.03))
+
+
+def test_the_noise_of_an_outcome_that_both_policies_have_cancels_in_their_change() -> None:
+    each, noise = np.arange(100), np.full(100, 0.3)
+    ours = Ratio(np.full(100, 0.5), np.ones(100), noise=noise).statistic
+    rows = RowClusters(each, each, each)
+    assert clustered_interval(relative_change(ours, ours), rows).high == pytest.approx(0.0)
+    apart = replace(ours, noise=np.zeros(100))  # half the level, so the change is twice as uncertain
+    assert clustered_interval(relative_change(ours, apart), rows).high == pytest.approx(
+        2 * t(99).ppf(0.975) * 0.03
+    )
 
 
 def test_a_group_that_holds_nothing_has_no_figure() -> None:

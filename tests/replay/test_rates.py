@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.covering.fading_visibility import fading_visibility
+from benchmarks.covering.own_exploration import own_exploration
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.compared import BIASED
@@ -65,6 +66,23 @@ def test_a_prediction_is_corrected_by_what_was_seen_where_something_was_seen() -
     (measured,) = Replay(log, predicted).measure(RATE, predicted, predicted, ())
     assert measured.policy is not None
     assert measured.policy.value == pytest.approx((first.sum() + second.sum()) / LOOKS_OF_TWO_PAGES)
+
+
+def test_the_noise_of_a_row_is_the_spread_of_its_outcome_times_its_weight() -> None:
+    """Of .3 clicks a look at examination 1, .5 and .25 one sees squares of 1 + 4, and expects .3 x 2 x 7."""
+    log, q = page(propensity=AT_RANDOM), 0.3
+    assert log.inclusion is not None
+    (noise,) = [RateEstimator(log, {"click": np.full(6, q)}).rate("click", slates("p", SWAPPED)).noise]
+    assert noise is not None
+    variance = 5 / (q * 2 * 7) * q / np.array([1.0, 0.5, 0.25]) - q**2
+    assert noise[:3] == pytest.approx(np.array([0.5, 1.0, 0.25]) * log.inclusion[:3] * np.sqrt(variance))
+
+
+def test_intervals_of_a_rare_rate_hold_the_truth_where_one_slot_was_explored() -> None:
+    """By what was seen alone 30 of 40 did: in few explored slots there is often no rare outcome."""
+    found = [*own_exploration(40, rare=3.0)]
+    assert sum(one.low <= one.truth <= one.high for one in found) >= 0.93 * len(found)
+    assert len(found) == 40
 
 
 def test_labels_that_fade_down_the_page_are_stood_for_place_by_place() -> None:
