@@ -1,5 +1,6 @@
 """Commands on labels: compile, build, show, explain, compare, export and vacuum."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
@@ -14,6 +15,7 @@ from typer import Option
 from tasks.cli import text
 from tasks.cli.command import AsOf, CommandGroup, EngineOption, FileToWrite, parse_age, parse_day
 from tasks.cli.text import Plain, write_pairs
+from tasks.errors import list_names
 from tasks.reports.numbers import format_counted, format_number
 
 if TYPE_CHECKING:
@@ -25,6 +27,17 @@ if TYPE_CHECKING:
     from tasks.labels.vacuum import VacuumResult
     from tasks.stores.workspace import Workspace
 
+_REASONS = {
+    "new": "new",
+    "contract": "under a changed contract",
+    "lost": "whose files were lost",
+    "left behind": "left out by an earlier build",
+    "log": "with changed impressions",
+    "grown": "with more impressions",
+    "matured": "with labels that matured",
+    "events": "with late events",
+}
+"""Why a day's labels were written (``tasks/labels/coverage.py``)."""
 _DAYS = 4
 """Days that are named in a line of a comparison."""
 
@@ -44,6 +57,29 @@ def write_counts(plain: Plain) -> Group:
         table,
         *(f"{task}: mean {_rate(mean)} of its observed values" for task, mean in plain["means"].items()),
         *(_kept_rate(task, rates) for task, rates in plain["before_positive"].items()),
+        *_late_changes(plain["changed"]),
+    )
+
+
+def write_build(plain: Plain) -> Group:
+    """Write the snapshot, the days that were written by reason, and the rows and events left out."""
+    from tasks.logs.profile import Counts  # imports DuckDB, for which no help waits
+
+    reasons = Counter(plain["days"].values())
+    days = ", ".join(f"{n} {_REASONS[reason]}" for reason, n in reasons.items())
+    pairs = [("days written:", days or "none, the labels are up to date")]
+    pairs += [(f"{table}:", str(Counts(**counts))) for table, counts in plain["counts"].items()]
+    if plain["gone"]:
+        pairs.append(("no longer in the log:", list_names(plain["gone"])))
+    if plain["arrived_early"]:
+        pairs.append(("arrived before they happened:", format_counted(plain["arrived_early"], "event")))
+    if strange := plain["unknown_events"]:
+        named = (f"{name} ({n:,})" for name, n in strange.items())
+        pairs.append(("events without a task:", list_names(named)))
+    rows = format_counted(plain["rows"], "row")
+    return Group(
+        f"snapshot {plain['snapshot']} as of {_moment(plain['as_of'])}, {rows}",
+        write_pairs(pairs, indent=0),
         *_late_changes(plain["changed"]),
     )
 
@@ -154,7 +190,7 @@ def sql(workspace: "Workspace", dialect: _Dialect = "duckdb") -> dict[str, str]:
     return {"sql": labels_script(workspace.contracts, dialect)}
 
 
-@_labels.command("home_feed --as-of 2026-05-13T00:00:00Z")
+@_labels.command("home_feed --as-of 2026-05-13T00:00:00Z", written=write_build)
 def build(
     workspace: "Workspace",
     as_of: AsOf,

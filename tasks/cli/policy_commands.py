@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def write_policy(plain: Plain) -> Iterator[RenderableType]:
     """Write the base whole, and of each context where it holds and what it changes."""
     roles = " and ".join(plain["approvals"])
-    yield Text(f"{plain['policy']} version {plain['version']}: {plain['owner']} owns it, {roles} approve it")
+    yield Text(f"{plain['policy']} version {plain['version']}: owner {plain['owner']}, approved by {roles}")
     if plain["experiment"]:
         yield Text(f"justified by the experiment {plain['experiment']}")
     for tier in plain["tiers"]:

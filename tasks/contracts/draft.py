@@ -303,7 +303,7 @@ def _examination(sketch: LogSketch) -> Iterator[str]:
     if not sketch.positions:
         return
     curve = ", ".join(f"{1 / (1 + 0.1 * place):.2f}" for place in range(min(sketch.positions, 50)))
-    yield "examination: # a guess of how much each position is looked at; `estimated` learns it from the log"
+    yield "examination: # a guess: the share of people who look at each position"
     yield f"  by_position: [{curve}]"
 
 

@@ -51,7 +51,8 @@ def describe_strange_events(
     Examples
     --------
     >>> describe_strange_events({"watch": 7, "clik": 2}, ["click"], {"watch": "short_video"})
-    ('of other surfaces: watch (7, short_video)', "known to no surface: clik (2, is it 'click'?)")
+    ('events of other surfaces: watch (7, short_video)',
+     "events that no task of any surface reads: clik (2, is it 'click'?)")
     """
     known = sorted({*own, *elsewhere})
     others = [f"{name} ({n:,}, {elsewhere[name]})" for name, n in counts.items() if name in elsewhere]
@@ -60,7 +61,7 @@ def describe_strange_events(
         for name, n in counts.items()
         if name not in elsewhere
     ]
-    named = {"of other surfaces": others, "known to no surface": nobodys}
+    named = {"events of other surfaces": others, "events that no task of any surface reads": nobodys}
     return tuple(f"{whose}: {list_names(names)}" for whose, names in named.items() if names)
 
 

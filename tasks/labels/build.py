@@ -217,16 +217,17 @@ def _report_profile(workspace: Workspace, profile: LogProfile) -> None:
     for table, counts in (("impressions", profile.impressions), ("events", profile.events)):
         _LOG.info("labels: %s: %s", table, counts)
         if bad := sum(counts.quarantined.values()):
-            _LOG.warning("labels: %d %s are quarantined: %s", bad, table, counts.quarantined)
+            _LOG.warning("labels: %s %s are in quarantine and enter no label", f"{bad:,}", table)
     if profile.arrived_early:
         _LOG.warning(
-            "labels: %d events arrived before they happened: a clock is wrong", profile.arrived_early
+            "labels: %s events arrived before they happened. Check the clocks of happened_at and ingested_at",
+            f"{profile.arrived_early:,}",
         )
     if profile.unknown_events:
         elsewhere = events_elsewhere(workspace.surfaces, workspace.surface)
         own = workspace.contracts.tasks.events
         for sentence in describe_strange_events(profile.unknown_events, own, elsewhere):
-            _LOG.warning("labels: events %s", sentence)
+            _LOG.warning("labels: %s", sentence)
 
 
 def _find_basis(log: LogTables, as_of: datetime) -> Basis:
@@ -234,11 +235,12 @@ def _find_basis(log: LogTables, as_of: datetime) -> Basis:
     arrived, within = find_arrived(log, as_of=as_of), log.contracts.surface.arrival.within
     if as_of - arrived >= within:
         _LOG.warning(
-            "labels: the log has arrived up to %s only, and the as-of is %s (arrival.within %s): what "
-            "matures later stays immature",
+            "labels: the log ends at %s, %s or more before the as-of %s (arrival.within). Labels whose "
+            "windows end later stay immature. If the log is complete, set `until` in surface.yaml to its "
+            "last day",
             format_instant(arrived),
-            format_instant(as_of),
             format_duration(within),
+            format_instant(as_of),
         )
     digest = log.contracts.digests["tasks"]
     return Basis(as_of, digest, log.described, arrived=arrived if arrived < as_of else None)

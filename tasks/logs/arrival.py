@@ -71,7 +71,12 @@ def warn(workspace: Workspace, *, as_of: datetime) -> None:
     """Log a warning if tables have not arrived, for a retrain that does not wait."""
     result = run(workspace, as_of=as_of)
     if not result.arrived:
-        _LOG.warning("The log has not arrived up to %s: %s", result.as_of, result.missing)
+        _LOG.warning(
+            "The log has not arrived up to %s: %s. If it is complete, set `until` in surface.yaml to its "
+            "last day",
+            result.as_of,
+            result.missing,
+        )
 
 
 def last_midnight(workspace: Workspace, *, as_of: datetime) -> datetime:
@@ -120,7 +125,7 @@ def _missing(late: Mapping[str, datetime | None], *, until: datetime, within: ti
         for table, at in late.items()
     )
     return (
-        f"{', '.join(ends)}; wanted are rows after {format_instant(until - within)} (arrival.within "
+        f"{', '.join(ends)}; rows after {format_instant(until - within)} are expected (arrival.within "
         f"{format_duration(within)})"
     )
 

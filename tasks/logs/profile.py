@@ -36,6 +36,14 @@ from tasks.sql import expressions as x
 from tasks.sql.templates import utc_day
 from tasks.stores.location import Location
 
+_FAULTS: Final = {
+    REPEATED_KEY: "with a repeated request_id and item_id",
+    NO_KEY: "without request_id, item_id or shown_at",
+    NO_EVENT: "without event or happened_at",
+    CONFLICTING_EVENT: "that differ under one event_id",
+}
+"""What is wrong with the rows of each rule of the quarantine."""
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -54,9 +62,9 @@ class Counts:
 
     def __str__(self) -> str:
         """Write the counts that are not zero."""
-        named = {"kept": self.kept, "from the future": self.future, "not arrived yet": self.not_arrived}
+        named = {"kept": self.kept, "after the as-of": self.future, "not arrived yet": self.not_arrived}
         named |= {"repeated": self.repeated}
-        named |= {rule.replace("_", " "): n for rule, n in self.quarantined.items()}
+        named |= {_FAULTS[rule]: n for rule, n in self.quarantined.items()}
         counted = ", ".join(f"{n:,} {what}" for what, n in named.items() if n)
         return f"{self.rows:,} rows ({counted or 'none kept'})"
 

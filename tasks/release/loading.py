@@ -76,6 +76,11 @@ class LoadedRelease:
         return scored
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the release reads."""
+        return tuple(self._model.scorer.columns)
+
+    @property
     def heads(self) -> tuple[Head, ...]:
         """What predicts each task."""
         return tuple(self._model.scorer.heads.heads.values())

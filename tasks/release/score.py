@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR
 from pathlib import Path
@@ -22,6 +22,7 @@ from tasks.logs.candidate_frame import to_frame
 from tasks.logs.footers import impossible_time
 from tasks.progress import report
 from tasks.release.error_bars import with_error_bars
+from tasks.release.loading import LoadedRelease
 from tasks.release.sensitivity import whole_ratios
 from tasks.release.slate_rules import count_slate_rules
 from tasks.release.view import load_to_serve
@@ -31,6 +32,9 @@ from tasks.stores.workspace import Workspace
 
 _MUCH = 0.01
 """The share of candidates with unseen values of a feature that is warned of."""
+
+Rename = Callable[[Sequence[str]], list[str]]
+"""Our names of the columns of a file."""
 
 _LOG = logging.getLogger("equipoise")
 
@@ -66,7 +70,8 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
     """
     version = resolve_release(workspace, release)
     report("load", f"release {version}", done=0, of=4)
-    loaded, candidates = load_to_serve(workspace, version), read_candidates(source)
+    loaded = load_to_serve(workspace, version)
+    candidates = read_candidates(source, _our_names(workspace, loaded))
     report("score", format_counted(len(candidates), "candidate"), done=1, of=4)
     scored, provenance = loaded.score(candidates, certificate=True), loaded.provenance | {"release": version}
     unseen = loaded.find_strange_inputs(candidates)
@@ -103,13 +108,14 @@ def explain(workspace: Workspace, *, release: str, source: Path, request: str) -
     test days, leaves open; where no figures of it are left, ``no_ratios`` says why.
     """
     version = resolve_release(workspace, release)
-    frame = read_candidates(source)
+    loaded = load_to_serve(workspace, version)
+    frame = read_candidates(source, _our_names(workspace, loaded))
     mine = frame[frame[c.REQUEST_ID].astype(str) == request] if c.REQUEST_ID in frame else frame
     if c.REQUEST_ID in frame and mine.empty:
         raise DataError(f"No candidate of request '{request}' in {source}")
     key = mine[c.REQUEST_ID].iloc[0] if c.REQUEST_ID in mine else request
     ratios, why = _calibration(workspace, version)
-    explained = with_error_bars(load_to_serve(workspace, version).explain(mine, key), ratios)
+    explained = with_error_bars(loaded.explain(mine, key), ratios)
     return [
         {str(name): None if pd.isna(value) else value for name, value in row.items()} | {"no_ratios": why}
         for row in explained.to_dict("records")
@@ -127,8 +133,26 @@ def _calibration(workspace: Workspace, version: int) -> tuple[dict[str, Estimate
         return {}, str(error)
 
 
-def read_candidates(source: Path) -> pd.DataFrame:
+def _our_names(workspace: Workspace, loaded: LoadedRelease) -> Rename:
+    """Return what renames the columns of a log as surface.yaml maps them, where a needed one is missing."""
+
+    def rename(names: Sequence[str]) -> list[str]:
+        if set(loaded.columns) <= set(names):
+            return list(names)
+        ours = {
+            theirs: own for own, theirs in workspace.contracts.surface.columns.items() if own not in names
+        }
+        return [ours.get(name, name) for name in names]
+
+    return rename
+
+
+def read_candidates(source: Path, rename: Rename = list) -> pd.DataFrame:
     """Read a Parquet file of candidates.
+
+    Parameters
+    ----------
+    rename : returns our name of each column of the file.
 
     Raises
     ------
@@ -138,6 +162,7 @@ def read_candidates(source: Path) -> pd.DataFrame:
     try:
         parquet_footer.read("candidates", [source])  # pyarrow ends the whole process at some spoilt footers
         table = pq.read_table(source)
+        table = table.rename_columns(rename(table.column_names))
         strange = _find_impossible_times(table)
         if strange is None:
             return to_frame(table)

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.cli import label_commands
+from tasks.cli import label_commands, main
 from tasks.cli.text import WIDTH, as_text
 from tasks.stores.workspace import Workspace, format_instant
 from tests.cli.conftest import Document
@@ -19,6 +19,19 @@ AS_OF = ("--as-of", format_instant(at(11)))
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
     return Logs.random(tmp_path, seed=1).write()
+
+
+def test_a_build_reports_days_by_reason_and_the_rows_that_it_left_out(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["labels", "build", NAME, *AS_OF, "--surfaces", str(workspace.surfaces)]
+    for days in ("10 new", "none, the labels are up to date"):
+        assert main([*words, "--home", str(workspace.home)]) == 0
+        lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+        assert lines[0].startswith("snapshot ")
+        assert lines[1] == f"days written: {days}"
+        assert lines[2].startswith("impressions: ")
+        assert "{" not in "".join(lines)
 
 
 @pytest.mark.parametrize("dialect", ["duckdb", "spark", "postgres", "bigquery", "snowflake"])

@@ -26,5 +26,7 @@ def test_a_surface_whose_tasks_cannot_be_read_declares_none(tmp_path: Path, cont
 def test_a_name_that_no_surface_knows_is_told_with_the_nearest_of_all() -> None:
     counts = {"wtach": 3, "zzz": 1, "x" * 100_000: 1}
     (sentence,) = describe_strange_events(counts, ["click"], {"watch": "short_video"})
-    assert sentence.startswith("known to no surface: wtach (3, is it 'watch'?), zzz (1), xxx")
+    assert sentence.startswith(
+        "events that no task of any surface reads: wtach (3, is it 'watch'?), zzz (1), xxx"
+    )
     assert len(sentence) < 200

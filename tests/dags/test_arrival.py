@@ -46,7 +46,7 @@ def test_after_the_deadline_it_says_what_is_missing(look: Look) -> None:
     assert told.startswith(
         "The log has not arrived up to 2026-02-19T00:00:00Z: impressions end at 2026-02-15T"
     )
-    assert "wanted are rows after 2026-02-18T00:00:00Z" in told
+    assert "rows after 2026-02-18T00:00:00Z are expected" in told
     assert "The deadline was " in told
 
 

@@ -50,7 +50,7 @@ def test_newest_rows_of_a_whole_day_before_the_as_of_are_too_old(look: Look) -> 
 def test_each_table_that_lacks_is_named_with_what_it_has_and_what_is_wanted(look: Look) -> None:
     found = look(8, impressions=7.5)
     assert found.missing == (
-        "events end at 2024-03-05T12:00:00Z; wanted are rows after 2024-03-07T00:00:00Z (arrival.within P1D)"
+        "events end at 2024-03-05T12:00:00Z; rows after 2024-03-07T00:00:00Z are expected (arrival.within P1D)"
     )
     assert "impressions end at 2024-03-05" in look(8).missing
 

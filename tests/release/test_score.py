@@ -1,6 +1,7 @@
 """Candidates in, decisions out, from the command line; what cannot be scored is refused whole."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -320,6 +321,30 @@ def test_a_release_whose_figures_are_lost_is_explained_without_error_bars(
     said = capsys.readouterr().out
     assert f"no errors: Run {run} has no readable evidence.json" in said
     assert "+/-" not in said
+
+
+@pytest.mark.parametrize("command", ["score", "explain"])
+def test_a_file_with_the_names_of_the_log_is_read_by_the_mapping_of_the_surface(
+    first_retrain: Retrained,
+    candidates: pd.DataFrame,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    words = _words(first_retrain, command, tmp_path, candidates)
+    words += ["--request", candidates["request_id"].iloc[0]] if command == "explain" else []
+    assert main(words) == 0
+    by_ours = capsys.readouterr().out
+    theirs = candidates.rename(columns={"request_id": "page_view", "price": "amount"})
+    theirs.to_parquet(tmp_path / "candidates.parquet", index=False)
+    assert main(words) == 2
+    assert "Unknown column" in capsys.readouterr().err
+    shutil.copytree(first_retrain.workspace.surfaces, tmp_path / "surfaces")
+    surface = tmp_path / "surfaces" / NAME / "surface.yaml"
+    surface.write_text(surface.read_text() + "columns: {request_id: page_view, price: amount}\n")
+    words[words.index("--surfaces") + 1] = str(tmp_path / "surfaces")
+    assert main(words) == 0
+    assert capsys.readouterr().out == by_ours
 
 
 def test_a_request_that_is_not_in_the_file_is_named(

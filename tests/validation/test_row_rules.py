@@ -76,7 +76,7 @@ def test_an_unknown_event_is_found_where_it_is_new_or_close_to_a_known_one() -> 
         "swipe: 2 events since 2026-03-28",
         "clik: 1 events (is it 'click'?)",
     ]
-    assert judge(frame_of(old)).observed == "known to no surface: tap (4)"
+    assert judge(frame_of(old)).observed == "events that no task of any surface reads: tap (4)"
 
 
 def test_an_event_that_another_surface_declares_is_neither_new_nor_strange() -> None:
@@ -88,7 +88,7 @@ def test_an_event_that_another_surface_declares_is_neither_new_nor_strange() -> 
     )
     assert sentences(judge(elsewhere={"clicks": "feed"})) == ["tup: 2 events since 2026-03-28"]
     assert judge(elsewhere={"clicks": "feed", "tup": "feed"}).observed == (
-        "of other surfaces: clicks (2, feed), tup (2, feed)"
+        "events of other surfaces: clicks (2, feed), tup (2, feed)"
     )
 
 

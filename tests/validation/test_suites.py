@@ -59,7 +59,7 @@ def test_a_broken_rule_is_named_counted_and_has_examples() -> None:
     finding = found["expect_no_label_observed_before_maturity"]
     assert (finding.severity, finding.subject) == ("critical", "buy")
     assert finding.observed == "buy: 2 of 20 rows (for example r1/i1; r2/i1)"
-    assert finding.why == "an early negative is a lie"
+    assert finding.why == "before its maturity an outcome may still come, so a negative would be wrong"
 
 
 @pytest.mark.parametrize("rule", ["early", "unmasked", "meaningless"])

@@ -25,8 +25,8 @@ from tasks.evaluation.calibration_verdicts import (
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.segments import ALL, segment_column
 from tasks.evaluation.subjects import Subject, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.reports.numbers import format_estimate
+from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.reports.numbers import format_percent
 
 _OUTCOMES = {
     CalibrationStatus.CALIBRATED: Outcome.PASS,
@@ -100,21 +100,23 @@ def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration)
         counted = f"{segment.observed or 'no'} positive{'s' if segment.observed > 1 else ''}"
         return f"{counted} where {segment.predicted:.3g} were predicted; {among}"
     if calibration.standing is CalibrationStatus.OFF:
-        off = Estimate(ratio.value - 1, ratio.low - 1, ratio.high - 1, ratio.n)
-        return f"off by {format_estimate(off, relative=True)}; {among}"
+        if not ratio.value:
+            return f"no positive; {among}"
+        side = "low" if ratio.value > 1 else "high"
+        return f"predictions are {format_percent(abs(1 / ratio.value - 1))} % too {side}; {among}"
     outside = (
         ratio.high < gate.ratio[0] or ratio.low > gate.ratio[1] or calibration.p_value <= FALSE_DISCOVERIES
     )
     if calibration.standing is CalibrationStatus.INCONCLUSIVE and outside:
-        return f"chance may do this in one of so many segments; {among}"
+        return f"one of so many ratios may be as far out by chance; {among}"
     return ""
 
 
 def _describe_family(calibration: Calibration) -> str:
-    """Say how many the p-value is one of; a cost that is off alone is one of none."""
+    """Write the p-value that is adjusted for the family; a cost that exceeds the range is tested alone."""
     if calibration.family == 1:
-        return "judged alone"
-    return f"{calibration.adjusted:.2g} among {calibration.family}"
+        return "a test of this cost alone"
+    return f"{calibration.adjusted:.2g} adjusted for {calibration.family} tests"
 
 
 def _gated(gate: CalibrationGate, segment: str) -> bool:

@@ -193,4 +193,4 @@ def _among(one: JudgedLoss, comparison: ChampionComparison, judged: Sequence[Jud
     worst = "" if one.lost else f"the worst of {told} segments: none is shown to lose; "
     untold = len(comparison.segments) - told
     rest = f"; {untold} more inconclusive" if untold else ""
-    return f"{worst}p {one.p_value:.2g}, {one.adjusted:.2g} among {len(judged)}{rest}"
+    return f"{worst}p {one.p_value:.2g}, {one.adjusted:.2g} adjusted for {len(judged)} tests{rest}"

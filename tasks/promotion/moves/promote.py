@@ -117,10 +117,11 @@ def _prepare(
         raise GateRefused(f"{part} is the champion already. There is nothing to judge and nothing to move")
     share = choose_share(declared.canary, stage=support.stage, release=part.version, aliases=aliases)
     progress.report("verify", done=0, of=2)
-    _LOG.info("promote: verifying every byte of %s", part)
+    _LOG.info("promote: comparing the files of %s with their digests", part)
     reader = ReleaseReader(workspace)
     manifest = _promotable(reader, part)
-    _LOG.info("promote: judging %s beside %s", part, f"champion {champion}" if champion else "no champion")
+    compared = f"compared with champion {champion}" if champion else "without a champion"
+    _LOG.info("promote: evaluating the gates of %s %s", part, compared)
     with progress.part("evaluate", done=1, of=2):
         judged = judge(workspace, part.version, override=support.override or "", reader=reader)
     override = find_override(workspace, judged.run_id, why=support.override)

@@ -88,8 +88,8 @@ def _refuse_unsaid(
         raise AuditMismatch(f"{mismatch.what}. Say with --to VERSION which release is meant to be champion")
     if PREVIOUS not in aliases:
         raise ContractError(
-            f"{workspace.surface} has no previous release to go back to. Say with --to VERSION which one "
-            "that was champion is meant"
+            f"{workspace.surface} has no previous release to go back to. Name a release that was champion "
+            "before: --to VERSION"
         )
 
 

@@ -60,8 +60,8 @@ def test_a_segment_is_calibrated_off_or_cannot_be_told() -> None:
         "source=mail": Outcome.INCONCLUSIVE,
     }
     said = judged["click.calibration_ratio:source=ads"].reason
-    assert said.startswith("off by +50.0% [+35.0%, +65.0%]; p ")
-    assert said.endswith(" among 4")
+    assert said.startswith("predictions are 33.3 % too low; p ")
+    assert said.endswith(" adjusted for 4 tests")
 
 
 def test_what_stands_out_by_chance_in_one_of_many_segments_is_no_block() -> None:
@@ -71,7 +71,7 @@ def test_what_stands_out_by_chance_in_one_of_many_segments_is_no_block() -> None
     among = _judged(_with(CLICK, {**fine, "source=odd": odd}))["click.calibration_ratio:source=odd"]
     assert alone.outcome is Outcome.BLOCK
     assert among.outcome is Outcome.INCONCLUSIVE
-    assert among.reason.startswith("chance may do this in one of so many segments; p ")
+    assert among.reason.startswith("one of so many ratios may be as far out by chance; p ")
 
 
 def test_the_family_spans_the_tasks_of_the_release() -> None:
@@ -100,7 +100,7 @@ def test_no_set_of_healthy_segments_promotes_a_bad_cost(
     other = CLICK if of_the_cost else _with(CLICK, healthy)
     verdict = _judged(ours, other, *more, costs=frozenset({"hate"}))["hate.calibration_ratio:all"]
     assert verdict.outcome is Outcome.BLOCK
-    assert verdict.reason == "off by +82.0% [+24.0%, +146%]; p 0.0039, judged alone"
+    assert verdict.reason == "predictions are 45.1 % too low; p 0.0039, a test of this cost alone"
 
 
 def test_a_cost_that_predicts_too_much_and_its_segments_stay_in_the_family() -> None:

@@ -148,7 +148,7 @@ def test_a_harmed_segment_holds_a_release_that_is_well_calibrated_as_a_whole() -
     (reason,) = decision.reasons
     assert reason.startswith(
         "calibration: calibration of click, tenure = new: 0.7 (95 % CI 0.65 to 0.75; 0.9 to 1.1): block, "
-        "off by -30.0% [-35.0%, -25.0%]; p "
+        "predictions are 42.9 % too high; p "
     )
 
 
