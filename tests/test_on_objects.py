@@ -20,7 +20,7 @@ from tasks.replay.logged_candidates import newest_candidates
 from tasks.stores import delta
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.delta import NewFiles
-from tasks.stores.location import ObjectPath
+from tasks.stores.location import ObjectPath, identity_of
 from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import DAYS, NAME, Logs, at, day, event
 from tests.labels.worlds import EVENT_TYPES
@@ -194,9 +194,10 @@ def test_what_each_file_holds_is_kept_in_the_store_and_a_file_that_comes_anew_is
     workspace: Workspace, logs: Logs, bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     labels.run(workspace, as_of=END)
-    kept = {path.name for path in LabelStore(workspace.store, NAME).summaries.iterdir()}
+    summaries = LabelStore(workspace.store, NAME).summaries
+    kept = identity_of(summaries)
     assert labels.run(workspace, as_of=END).partitions_written == 0
-    assert {path.name for path in LabelStore(workspace.store, NAME).summaries.iterdir()} == kept
+    assert identity_of(summaries) == kept
     logs.impressions[3]["kind"] = "z"
     with monkeypatch.context() as patch:
         patch.delenv("EQUIPOISE_LOGS")

@@ -44,7 +44,7 @@ from tasks.logs.profile import LogProfile, profile_log
 from tasks.logs.quarantine import quarantine_bad_rows
 from tasks.logs.rows import IMPRESSIONS, DayRange
 from tasks.logs.session import open_log, refuse_replaced, renew_log
-from tasks.logs.summaries import store_summaries
+from tasks.logs.summaries import SummaryTable
 from tasks.logs.tables import LogTables
 from tasks.progress import report
 from tasks.sql import expressions as x
@@ -67,7 +67,7 @@ of its size, and hashes the impressions instead of the outcomes."""
 
 _COPY = """
     COPY ($labels) TO $folder
-    (FORMAT parquet, PARTITION_BY ($day), APPEND true, FILENAME_PATTERN 'part-{uuid}', RETURN_STATS)
+    (FORMAT parquet, PARTITION_BY ($day), APPEND true, FILENAME_PATTERN $name, RETURN_STATS)
 """
 
 
@@ -150,7 +150,7 @@ def run(
 
 def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResult:
     store, tasks = LabelStore(workspace.store, workspace.surface), workspace.contracts.tasks
-    store.set_torn_commits_aside()
+    store.recover()
     path, snapshot = store.path, store.last()
     if snapshot is not None and as_of < snapshot.as_of:
         if within != DayRange():
@@ -160,10 +160,11 @@ def _run(workspace: Workspace, as_of: datetime, within: DayRange) -> LabelsResul
             snapshot = store.last(path)
     last = snapshot.build() if snapshot else None
     with open_log(workspace) as log:
-        profile = profile_log(log, folder=store.summaries, as_of=as_of, previous=last.as_of if last else None)
+        summaries = SummaryTable(log, store.summaries)
+        profile = profile_log(summaries, as_of=as_of, previous=last.as_of if last else None)
         _report_profile(workspace, profile)
         quarantine_bad_rows(workspace, log, as_of=as_of, files=profile.bad_files)
-        store_summaries(log, store.summaries)
+        summaries.save()
         basis, lost = _find_basis(log, as_of), store.lost_days(path)
         covered = cover_days(last, profile.days, tasks, basis=basis, lost=lost, within=within)
         written = _write(log, profile, path, basis, covered) if covered.write else None
@@ -258,7 +259,7 @@ def _write(log: LogTables, profile: LogProfile, path: Location, basis: Basis, co
 def write_labels(log: LogTables, query: LabelQuery, read: Files, folder: Location) -> Written:
     """Label the impressions of a compiled query, and write them below a folder.
 
-    The files are ``ds=<day>/part-<uuid>.parquet``. Needs ``log.cut`` and the views of ``compile_days``.
+    The files are ``ds=<day>/part-<home>-<uuid>.parquet``. Needs ``log.cut`` and ``compile_days``' views.
 
     Parameters
     ----------
@@ -294,7 +295,8 @@ def _write_with_duckdb(
         make_credit_tables(log, creditings)
     folder.mkdir(parents=True, exist_ok=True)
     labels = _encode_words(labels, tuple(c.Status), (log.contracts.digests["tasks"],))
-    statement = fill(_COPY, labels=labels, folder=x.text(folder), day=x.name(c.DAY))
+    parts = {"labels": labels, "folder": x.text(folder), "day": x.name(c.DAY)}
+    statement = fill(_COPY, **parts, name=x.text(delta.part_name(log.folder.parent, "{uuid}")))
     copied = log.connection.execute(statement).fetchall()
     log.connection.execute("RESET disabled_optimizers")
     return [

@@ -34,7 +34,7 @@ from tasks.logs.spark import address, read_parquet, session
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill, finite, render
-from tasks.stores.delta import DataFile
+from tasks.stores.delta import DataFile, part_name
 from tasks.stores.location import Location, ObjectPath
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ Files = Mapping[str, Sequence[File]]
 def write_with_spark(
     log: LogTables, query: LabelQuery, labels: exp.Query, read: Files, folder: Location, *, schema: pa.Schema
 ) -> list[DataFile]:
-    """Run a compiled query in Spark, and put its rows below a folder as ``ds=<day>/part-<uuid>.parquet``.
+    """Run a compiled query in Spark, and put its rows below a folder as ``ds=<day>/part-*.parquet``.
 
     Parameters
     ----------
@@ -74,7 +74,7 @@ def write_with_spark(
         with _cached(spark, query.credit):
             rows_by_day = _run(spark, labels).hint("rebalance", c.DAY)
             rows_by_day.write.partitionBy(c.DAY).parquet(address(staged))
-    return _move_files(staged, folder, schema)
+    return _move_files(log, staged, folder, schema)
 
 
 def _run(spark: "SparkSession", query: exp.Query) -> "DataFrame":
@@ -174,11 +174,12 @@ def _cached(spark: "SparkSession", credit: Mapping[str, Mapping[str, exp.Query]]
             frame.unpersist()
 
 
-def _move_files(staged: Path, folder: Location, schema: pa.Schema) -> list[DataFile]:
+def _move_files(log: LogTables, staged: Path, folder: Location, schema: pa.Schema) -> list[DataFile]:
     """Put Spark's files into the table's folder under names of their own: all of them, or none."""
     wanted = schema.remove(schema.get_field_index(c.DAY))
     written = [
-        _describe_file(file, folder, wanted) for file in sorted(staged.glob(f"{c.DAY}=*/part-*.parquet"))
+        _describe_file(file, folder, part_name(log.folder.parent, str(uuid.uuid4())), wanted)
+        for file in sorted(staged.glob(f"{c.DAY}=*/part-*.parquet"))
     ]
     try:
         for file, to in written:
@@ -192,14 +193,14 @@ def _move_files(staged: Path, folder: Location, schema: pa.Schema) -> list[DataF
     return [to for _, to in written]
 
 
-def _describe_file(file: Path, folder: Location, wanted: pa.Schema) -> tuple[Path, DataFile]:
+def _describe_file(file: Path, folder: Location, name: str, wanted: pa.Schema) -> tuple[Path, DataFile]:
     """Return one of Spark's files and its place in the table's folder; its columns must be DuckDB's."""
     footer = pq.read_metadata(file)
     columns = footer.schema.to_arrow_schema().remove_metadata()
     if [(f.name, f.type) for f in columns] != [(f.name, f.type) for f in wanted]:
         raise StoreError(f"Spark wrote columns that DuckDB would not: {columns}, wanted: {wanted}")
     day = file.parent.name
-    to = folder / day / f"part-{uuid.uuid4()}.parquet"
+    to = folder / day / f"{name}.parquet"
     return file, DataFile(to, footer.num_rows, file.stat().st_size, {c.DAY: day.removeprefix(f"{c.DAY}=")})
 
 

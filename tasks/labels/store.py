@@ -24,6 +24,7 @@ from tasks.labels.build_record import Build
 from tasks.labels.snapshot import BUILD, CHANGED, Snapshot, file_day
 from tasks.stores import delta
 from tasks.stores.delta import NewFiles
+from tasks.stores.files import scratch_folder
 from tasks.stores.location import Location, locate, relative_path
 from tasks.stores.store import Store
 
@@ -71,17 +72,18 @@ class LabelStore:
 
     @property
     def summaries(self) -> Location:
-        """The folder of the summaries of the log's files; losing it costs time only."""
-        return self.root / "summaries" / self.surface
+        """The table of the summaries of the log's files, one Parquet file; losing it costs time only."""
+        return self.root / "summaries" / f"{self.surface}.parquet"
 
-    def set_torn_commits_aside(self) -> None:
-        """Let the tables be those of before a power cut that tore their newest commits."""
+    def recover(self) -> None:
+        """Set commits aside that a power cut tore, and remove files that killed builds left in the tables."""
         for table in (
             self.path,
             *self.path.with_name(f"{self.surface}{BUILDS_AS_OF}").glob("*"),
             self.snapshots,
         ):
             delta.set_torn_commits_aside(table)
+            delta.sweep_left_behind(table, scratch_folder(self.store.home))
 
     def lost_days(self, path: Location) -> frozenset[date]:
         """Return the days of a table's newest version whose files are missing, or are not as written."""

@@ -4,7 +4,7 @@
 
     stay     the newest build, every build younger than ``keep``, every snapshot that a release pins
     go       older builds' files, whole tables of builds as of the past, files of killed builds,
-             and summaries of the log's files, which a build computes again where it needs them
+             and summaries that no build has used since, which the next one computes again
 
 Files that were written within the last day stay in any case: another machine may be about to commit them.
 """
@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from tasks.errors import ContractError
 from tasks.labels.store import LabelStore
 from tasks.stores import delta
+from tasks.stores.files import PART
 from tasks.stores.location import Location, Stored, listing, locate
 from tasks.stores.releases import list_releases
 from tasks.stores.workspace import Workspace
@@ -69,7 +70,7 @@ def vacuum(
         going = {
             "labels": _labels(store, pinned, instant - keep, instant),
             "quarantine": _left_behind(workspace.quarantine, instant),
-            "summaries": _older(listing(store.summaries, "*"), instant - max(keep, _ABOUT_TO_BE_COMMITTED)),
+            "summaries": _summaries(store, keep, instant),
         }
         if not dry_run:
             for name in (name for files in going.values() for name in files):
@@ -116,6 +117,12 @@ def _left_behind(table: Location, now: datetime) -> dict[str, Stored]:
     if newest is None:
         return {}
     return delta.unneeded_files(table, [newest], before=now - _ABOUT_TO_BE_COMMITTED)
+
+
+def _summaries(store: LabelStore, keep: timedelta, now: datetime) -> dict[str, Stored]:
+    before, folder = now - _ABOUT_TO_BE_COMMITTED, store.summaries.parent
+    table, parts = listing(folder, store.summaries.name), listing(folder, f"{PART}*/*")
+    return _older(table, min(now - keep, before)) | _older(parts, before)
 
 
 def _older(files: Mapping[str, Stored], instant: datetime) -> dict[str, Stored]:

@@ -18,28 +18,29 @@ from tasks import columns as c
 from tasks.logs import rows
 from tasks.logs.footers import File
 from tasks.logs.rows import IMPRESSIONS
-from tasks.logs.summaries import Summaries, make_request_view, of_requests, row_hash
+from tasks.logs.summaries import Summaries, SummaryTable, make_request_view, of_requests, row_hash
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill, utc_day
-from tasks.stores.location import Location
+from tasks.stores.files import sha256
 
-_COMPARED = "spread.parquet"
-
+_COMPARED = "SELECT name, summary FROM summaries WHERE facet = 'compared' AND number IS NULL"
 _SPREAD = """
     CREATE OR REPLACE TEMP TABLE spread_requests AS
     SELECT number FROM requests GROUP BY 1 HAVING count(*) > 1
 """
 _SPREAD_BY_NEW = """
     CREATE OR REPLACE TEMP TABLE spread_requests AS
-    SELECT number FROM $compared WHERE number IS NOT NULL
+    SELECT number FROM summaries WHERE facet = 'compared' AND number IS NOT NULL
     UNION
     SELECT number FROM requests WHERE number IN (SELECT number FROM new_requests)
     GROUP BY 1 HAVING count(*) > 1
 """
 _STORE_COMPARED = """
-    COPY (SELECT NULL::VARCHAR AS name, number FROM spread_requests
-          UNION ALL SELECT unnest([$names]), NULL) TO $to (FORMAT parquet)
+    COPY (SELECT 'compared' AS facet, NULL::DATE AS day, name, number, NULL::BIGINT AS n,
+                 NULL::DECIMAL(38, 0) AS total, $summary AS summary
+          FROM (SELECT NULL::VARCHAR AS name, number FROM spread_requests
+                UNION ALL SELECT unnest([$names]), NULL)) TO $to (FORMAT parquet)
 """
 _SPREAD_OVER = """
     SELECT DISTINCT summary FROM requests WHERE number IN (SELECT number FROM spread_requests)
@@ -58,33 +59,33 @@ _EXTRAS_BETWEEN_FILES = """
 """
 
 
-def find_spread_requests(log: LogTables, summaries: Summaries, folder: Location, as_of: datetime) -> None:
+def find_spread_requests(table: SummaryTable, summaries: Summaries, as_of: datetime) -> None:
     """Make the relation ``spread_requests``: hashes of requests that several files have rows of.
 
     A build stores the summaries it compared and the requests it found; the next compares new ones only.
     The relation may hold requests that are no longer in several files, which costs time only.
     """
-    names = {one.path.name: one for one in summaries.of_files}
-    stored = folder / _COMPARED
-    compared = _compared(log, stored) if stored.is_file() else set[str]()
+    log, names = table.log, {one.name: one for one in summaries.of_files}
+    compared = dict(
+        log.fetch("SELECT name, summary FROM summaries WHERE facet = 'compared' AND number IS NULL")
+    )
     make_request_view(log, "requests", summaries.of_files)
-    if compared and compared <= names.keys():
-        new = (one for name, one in names.items() if name not in compared)
-        make_request_view(log, "new_requests", new)
-        log.connection.execute(fill(_SPREAD_BY_NEW, compared=x.call("READ_PARQUET", x.file_names([stored]))))
+    if compared and compared.keys() <= names.keys():
+        make_request_view(log, "new_requests", (one for name, one in names.items() if name not in compared))
+        log.connection.execute(_SPREAD_BY_NEW)
     else:
         log.connection.execute(_SPREAD)
-    settled = {n for n, one in names.items() if log.is_settled(IMPRESSIONS, one.file, as_of)}
-    if settled and settled != compared and log.is_kept(IMPRESSIONS):
-        to = log.folder / "summaries" / _COMPARED
-        log.connection.execute(fill(_STORE_COMPARED, names=list(map(x.text, sorted(settled))), to=x.text(to)))
-
-
-def _compared(log: LogTables, stored: Location) -> set[str]:
-    names = log.fetch(
-        "SELECT name FROM read_parquet($stored) WHERE name IS NOT NULL", stored=x.file_names([stored])
-    )
-    return {name for (name,) in names}
+    settled = sorted(n for n, one in names.items() if log.is_settled(IMPRESSIONS, one.file, as_of))
+    if not settled or settled == sorted(compared):
+        table.kept.update(compared.values())
+    elif log.is_kept(IMPRESSIONS):
+        summary = sha256("\n".join(settled).encode())[:32]
+        to = table.computed(summary, IMPRESSIONS)
+        names_of_settled = [x.text(name) for name in settled]
+        log.connection.execute(
+            fill(_STORE_COMPARED, summary=x.text(summary), names=names_of_settled, to=x.text(to))
+        )
+        table.kept.add(summary)
 
 
 def cut_files(log: LogTables, summaries: Summaries, files: Iterable[File], as_of: datetime) -> None:
@@ -94,10 +95,10 @@ def cut_files(log: LogTables, summaries: Summaries, files: Iterable[File], as_of
     """
     wanted = set(files)
     if log.fetch("SELECT count(*) FROM spread_requests")[0][0]:
-        wanted |= set(summaries.files(path for (path,) in log.fetch(_SPREAD_OVER)))
+        wanted |= set(summaries.files(name for (name,) in log.fetch(_SPREAD_OVER)))
     read = [one for one in summaries.of_files if one.file in wanted]
     log.connection.execute(
-        fill(_SUSPECT_REQUESTS, summaries=[x.text(one.path) for one in read] or [exp.Null()])
+        fill(_SUSPECT_REQUESTS, summaries=[x.text(one.name) for one in read] or [exp.Null()])
     )
     log.view("suspect_files", IMPRESSIONS, [one.file for one in read])
     only_these = of_requests("suspect_requests")

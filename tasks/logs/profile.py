@@ -30,11 +30,10 @@ from tasks.logs.rows import (
     is_known,
     known_since,
 )
-from tasks.logs.summaries import Summaries, make_summary_tables, row_hash, summarise_files
+from tasks.logs.summaries import Summaries, SummaryTable, row_hash
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import utc_day
-from tasks.stores.location import Location
 
 _FAULTS: Final = {
     REPEATED_KEY: "with a repeated request_id and item_id",
@@ -96,15 +95,13 @@ class LogProfile:
     bad_files: Mapping[str, tuple[File, ...]]
 
 
-def profile_log(
-    log: LogTables, *, folder: Location, as_of: datetime, previous: datetime | None
-) -> LogProfile:
+def profile_log(table: SummaryTable, *, as_of: datetime, previous: datetime | None) -> LogProfile:
     """Profile a log as of an instant, and cut it there as far as its new files go: see ``cut_files``.
 
     Parameters
     ----------
-    folder
-        Where the files' summaries are stored.
+    table
+        The summaries of the log's files, and the log.
     previous
         The as-of of the store's last build: the rows known then are also summed separately.
 
@@ -113,11 +110,9 @@ def profile_log(
     DataError
         No impression was shown before the as-of.
     """
-    now = summarise_files(log, folder, as_of=as_of)
-    before = summarise_files(log, folder, as_of=previous) if previous else {}
-    make_summary_tables(log, {f"{t}_now": now[t] for t in now} | {f"{t}_before": before[t] for t in before})
+    log, now = table.log, table.find(as_of, previous)
     log.cut_events(as_of)
-    find_spread_requests(log, now[IMPRESSIONS], folder, as_of)
+    find_spread_requests(table, now[IMPRESSIONS], as_of)
     cut_files(log, now[IMPRESSIONS], now[IMPRESSIONS].new, as_of)
     impressions = _impressions(log, now[IMPRESSIONS])
     if not impressions.kept:
@@ -278,4 +273,4 @@ def _bad_files(log: LogTables, summaries: Summaries) -> tuple[File, ...]:
         now=x.table(f"{summaries.table}_now"),
     )
     new = set(summaries.new)
-    return tuple(file for file in summaries.files(path for (path,) in bad) if file in new)
+    return tuple(file for file in summaries.files(name for (name,) in bad) if file in new)

@@ -69,9 +69,10 @@ def quarantine_bad_rows(
     find_bad_rows(log, as_of=as_of, files=files)
     table = workspace.quarantine
     delta.set_torn_commits_aside(table)
+    delta.sweep_left_behind(table, log.folder.parent)
     version = delta.version_of(table)
     known = [file.path for file in delta.files_of(table)] if version is not None else []
-    file = table / f"part-{uuid.uuid4()}.parquet"
+    file = table / f"{delta.part_name(log.folder.parent, str(uuid.uuid4()))}.parquet"
     count, size = copy_new_bad_rows(log, file, as_of=as_of, known=known)
     if count == 0:
         file.unlink()

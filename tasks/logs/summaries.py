@@ -2,16 +2,20 @@
 
 ::
 
-    file, read once ──> one summary, stored as Parquet below <store>/summaries/<surface>/
+    file, read once ──> one summary: some rows of <store>/summaries/<surface>.parquet
       count     rows, rows of the future, bad rows
       day       rows of a day (events: and name), and the sum of their hashes
       extra     of the rows of a day those that repeat a key of the file, by the hash of their request
       request   hash of a request that the file has rows of: a key may be repeated where two files have it
+      compared  summaries that were compared with each other, and requests of several of them: duplicate_keys
 
 The summary of a file whose rows all lie before the as-of holds for any later instant. One that the as-of
 cuts is computed again for every as-of. A summary is found by the file's identity (size, times, inode or tag)
 and by the columns that are read, so a file that was written again is read again. Losing one costs time only.
-It is stored after the file's bad rows are: a build that is killed before finds the file new again.
+
+A build computes missing summaries into its session's folder and then writes the table anew, without those of
+files that are gone and of earlier cuts. It stores the bad rows before, so a build that is killed in between
+finds the files new again.
 """
 
 import hashlib
@@ -20,8 +24,10 @@ import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Final
 
@@ -36,10 +42,10 @@ from tasks.logs.schema import event_columns
 from tasks.logs.tables import LogTables, time_column
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill, utc_day
-from tasks.stores.files import flush_files
-from tasks.stores.location import Location, ObjectPath, relative_path
+from tasks.stores.files import PART, sweep_scratch
+from tasks.stores.location import Location, relative_path, written
 
-_FORMAT = "1"
+_FORMAT = "2"
 """Raise it when the meaning of a summary changes: the stored ones are then computed again."""
 
 _COUNT = """
@@ -63,6 +69,7 @@ _REQUESTS = """
 """
 """A request that has as many bits as rows in one of four sets of its items has no item twice."""
 
+_KEPT: Final = "summaries"
 _MAGIC: Final = b"PAR1"
 _REQUEST = """
     SELECT 'request', NULL, NULL, number, NULL, NULL FROM file_requests
@@ -73,35 +80,36 @@ _EXTRA = """
           WHERE ($good) AND $request IN (SELECT number FROM file_requests WHERE suspect))
     WHERE $place > 1 GROUP BY ALL
 """
-_READ = """
-    CREATE OR REPLACE TEMP TABLE summaries AS
-    SELECT facet, day, name, number, n, total, filename AS summary FROM read_parquet($paths, filename = true)
-    WHERE facet <> 'request'
-"""
+_SUMMARIES = "CREATE OR REPLACE TEMP VIEW summaries AS SELECT * FROM read_parquet($paths)"
 _NO_SUMMARY = """
-    CREATE OR REPLACE TEMP TABLE summaries (
-      facet VARCHAR, day DATE, name VARCHAR, number UBIGINT, n BIGINT, total DECIMAL(38, 0), summary VARCHAR)
+    CREATE OR REPLACE TEMP VIEW summaries AS
+    SELECT '' AS facet, NULL::DATE AS day, '' AS name, 0::UBIGINT AS number, 0::BIGINT AS n,
+           0::DECIMAL(38, 0) AS total, '' AS summary
+    FROM range(0)
 """
-_OF_FILES = "CREATE OR REPLACE TEMP TABLE $name AS SELECT * FROM summaries WHERE summary IN ($own)"
+_COUNTED = """
+    CREATE OR REPLACE TEMP TABLE counted AS SELECT * FROM summaries WHERE facet IN ('count', 'day', 'extra')
+"""
+_OF_FILES = "CREATE OR REPLACE TEMP TABLE $name AS SELECT * FROM counted WHERE summary IN ($own)"
 _REQUESTS_OF = """
     CREATE OR REPLACE TEMP VIEW $name AS
-    SELECT number, filename AS summary FROM read_parquet($paths, filename = true) WHERE facet = 'request'
+    SELECT number, summary FROM summaries WHERE facet = 'request' AND summary IN ($own)
 """
-_NO_REQUEST = "CREATE OR REPLACE TEMP VIEW $name AS SELECT 0::UBIGINT AS number, '' AS summary FROM range(0)"
+_SAVE = "COPY (SELECT * FROM read_parquet($paths) WHERE summary IN ($kept)) TO $to (FORMAT parquet)"
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The summary of a file: where it lies, and whether it is new, computed in this session."""
+    """The summary of a file by its name, and the file of this session that holds a new one."""
 
     file: File
-    path: Location
-    is_new: bool
+    name: str
+    computed: Path | None
 
     @property
     def is_missing(self) -> bool:
         """Whether the session has still to compute it."""
-        return self.is_new and not self.path.is_file()
+        return self.computed is not None and not self.computed.is_file()
 
 
 @dataclass(frozen=True)
@@ -115,69 +123,120 @@ class Summaries:
     @property
     def new(self) -> tuple[File, ...]:
         """The files that no earlier build summarised."""
-        return tuple(one.file for one in self.of_files if one.is_new)
+        return tuple(one.file for one in self.of_files if one.computed)
 
-    def files(self, paths: Iterable[str]) -> list[File]:
+    def files(self, names: Iterable[str]) -> list[File]:
         """Return the files of some summaries."""
-        wanted = set(paths)
-        return [one.file for one in self.of_files if str(one.path) in wanted]
+        wanted = set(names)
+        return [one.file for one in self.of_files if one.name in wanted]
 
 
-def summarise_files(log: LogTables, folder: Location, *, as_of: datetime) -> dict[str, Summaries]:
-    """Find or compute the summary of every file of both tables as of an instant.
+@dataclass
+class SummaryTable:
+    """The table of a surface's summaries, as one build reads it and writes it anew.
 
-    Parameters
-    ----------
-    folder
-        Where summaries are stored; new ones lie in the session's folder until ``store_summaries``.
+    ``kept`` are the names of the summaries that stay: those that this build uses, and those of whole files.
     """
-    stored = {path.name for path in folder.iterdir() if _is_whole(path)} if folder.is_dir() else set[str]()
-    summaries = {table: _find(log, folder, stored, table, as_of) for table in (IMPRESSIONS, EVENTS)}
-    _compute_missing(log, summaries, as_of)
-    return summaries
+
+    log: LogTables
+    location: Location
+    kept: set[str] = field(default_factory=set)
+
+    @cached_property
+    def stored(self) -> Path | None:
+        """The table as it was found, a copy of an object; None without a whole one."""
+        if not self.location.is_file():
+            return None
+        if isinstance(self.location, Path):
+            return self.location if _is_whole(self.location) else None
+        copy = self.log.folder / f"stored-{uuid.uuid4()}.parquet"
+        with self.location.open() as opened, copy.open("wb") as file:
+            shutil.copyfileobj(opened, file)
+        return copy
+
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of the stored summaries."""
+        if self.stored is None:
+            return frozenset()
+        query = "SELECT DISTINCT summary FROM read_parquet($stored)"
+        return frozenset(name for (name,) in self.log.fetch(query, stored=x.file_names([self.stored])))
+
+    def computed(self, name: str, table: str) -> Path:
+        """Return the session's file of a summary; those of files that go with the session are not stored."""
+        own = self.log.folder / (_KEPT if self.log.is_kept(table) else "passing")
+        own.mkdir(exist_ok=True)
+        return own / f"{name}.parquet"
+
+    def find(self, as_of: datetime, previous: datetime | None) -> dict[str, Summaries]:
+        """Find or compute the summary of every file of both log tables as of an instant.
+
+        Makes the relations ``impressions_now`` and ``events_now`` of all facets but requests, and of the
+        ``previous`` build's instant, where there is one, ``impressions_before`` and ``events_before``.
+        """
+        now = {table: self._find(table, as_of) for table in (IMPRESSIONS, EVENTS)}
+        before = {table: self._find(table, previous) for table in now} if previous else {}
+        _compute_missing(self.log, now, as_of)
+        if previous:
+            _compute_missing(self.log, before, previous)
+        self._make_relations({f"{t}_now": now[t] for t in now} | {f"{t}_before": before[t] for t in before})
+        return now
+
+    def save(self) -> None:
+        """Write the table anew, whole or not at all, where a summary came or went."""
+        if isinstance(self.location, Path):
+            sweep_scratch(self.location.parent, PART)
+        own = self.log.folder / _KEPT
+        files = (own / f"{name}.parquet" for name in sorted(self.kept - self.names))
+        new = [file for file in files if file.is_file()]
+        if not new and self.names <= self.kept:
+            return
+        paths, kept = [*filter(None, [self.stored]), *new], [x.text(name) for name in sorted(self.kept)]
+        with written(self.location) as part:
+            self.log.connection.execute(
+                fill(_SAVE, paths=x.file_names(paths), kept=kept or [exp.Null()], to=x.text(part))
+            )
+
+    def _find(self, table: str, as_of: datetime) -> Summaries:
+        log, future, summaries = self.log, list[File](), list[Summary]()
+        for file in log.views[table].table.files:
+            settled = _name(log, table, file, None)
+            if log.is_kept(table):
+                self.kept.add(settled)
+            if log.is_future(table, file, as_of):
+                future.append(file)
+                continue
+            name = settled if log.is_settled(table, file, as_of) else _name(log, table, file, as_of)
+            if log.is_kept(table):
+                self.kept.add(name)
+            computed = None if name in self.names else self.computed(name, table)
+            summaries.append(Summary(file, name, computed))
+        return Summaries(table, tuple(summaries), tuple(future))
+
+    def _make_relations(self, summaries: Mapping[str, Summaries]) -> None:
+        new = (one.computed for of_table in summaries.values() for one in of_table.of_files)
+        paths = [*dict.fromkeys(path for path in (self.stored, *new) if path)]
+        execute = self.log.connection.execute
+        execute(fill(_SUMMARIES if paths else _NO_SUMMARY, paths=x.file_names(paths)))
+        execute(_COUNTED)
+        for name, of_table in summaries.items():
+            execute(fill(_OF_FILES, name=x.table(name), own=_names(of_table.of_files)))
 
 
-def store_summaries(log: LogTables, folder: Location) -> None:
-    """Store the session's summaries, each whole or not at all; not those of the session's own files."""
-    own = log.folder / "summaries"
-    if isinstance(folder, ObjectPath):
-        folder.take(own)
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in own.glob("*"):
-        part = folder / f".{file.name}.{uuid.uuid4().hex[:8]}"
-        shutil.copyfile(file, part)
-        flush_files([part])
-        part.replace(folder / file.name)
-
-
-def _is_whole(summary: Location) -> bool:
-    """Whether a file ends as Parquet does: one that a power cut emptied is computed again."""
-    if isinstance(summary, ObjectPath):
-        return True
-    with summary.open("rb") as opened:
-        opened.seek(max(0, summary.stat().st_size - len(_MAGIC)))
+def _is_whole(file: Path) -> bool:
+    """Whether a file ends as Parquet does: summaries that a power cut emptied are computed again."""
+    with file.open("rb") as opened:
+        opened.seek(max(0, file.stat().st_size - len(_MAGIC)))
         return opened.read() == _MAGIC
 
 
-def make_summary_tables(log: LogTables, summaries: Mapping[str, Summaries]) -> None:
-    """Make relations of summaries by name, of all facets but requests; each file is read once.
-
-    Their columns are facet, day, name, number, n, total, and ``summary``, the summary's file.
-    """
-    paths = dict.fromkeys(one.path for of_table in summaries.values() for one in of_table.of_files)
-    log.connection.execute(fill(_READ if paths else _NO_SUMMARY, paths=x.file_names(paths)))
-    for name, of_table in summaries.items():
-        own = [x.text(one.path) for one in of_table.of_files] or [exp.Null()]
-        log.connection.execute(fill(_OF_FILES, name=x.table(name), own=own))
+def _names(summaries: Iterable[Summary]) -> list[exp.Expr]:
+    return [x.text(one.name) for one in summaries] or [exp.Null()]
 
 
 def make_request_view(log: LogTables, name: str, summaries: Iterable[Summary]) -> None:
-    """Make a view of the requests of some impressions' summaries: number, and the summary's file."""
-    paths = [one.path for one in summaries]
-    log.connection.execute(
-        fill(_REQUESTS_OF if paths else _NO_REQUEST, name=x.table(name), paths=x.file_names(paths))
-    )
+    """Make a view of the requests of some impressions' summaries: number, and the summary's name."""
+    log.connection.execute(fill(_REQUESTS_OF, name=x.table(name), own=_names(summaries)))
 
 
 def row_hash(log: LogTables, table: str) -> exp.Expr:
@@ -191,21 +250,7 @@ def of_requests(relation: str) -> exp.Expr:
     return exp.In(this=_request_hash(), query=hashes)
 
 
-def _find(log: LogTables, folder: Location, stored: set[str], table: str, as_of: datetime) -> Summaries:
-    own = log.folder / ("summaries" if log.is_kept(table) else "passing")
-    own.mkdir(exist_ok=True)
-    future, summaries = list[File](), list[Summary]()
-    for file in log.views[table].table.files:
-        if log.is_future(table, file, as_of):
-            future.append(file)
-            continue
-        name = _file_name(log, table, file, None if log.is_settled(table, file, as_of) else as_of)
-        is_new = name not in stored
-        summaries.append(Summary(file, own / name if is_new else folder / name, is_new))
-    return Summaries(table, tuple(summaries), tuple(future))
-
-
-def _file_name(log: LogTables, table: str, file: File, cut: Cut) -> str:
+def _name(log: LogTables, table: str, file: File, cut: Cut) -> str:
     """Return the name of a summary, which changes with the file, the columns, the cut and the engine."""
     columns, types = log.views[table].columns, log.types[table]
     read = [
@@ -216,7 +261,7 @@ def _file_name(log: LogTables, table: str, file: File, cut: Cut) -> str:
     path = str(relative_path(log.logs, file.path) if log.is_kept(table) else file.path)
     hashed = ",".join(_hashed_columns(log, table))
     parts = (_FORMAT, duckdb.__version__, table, path, file.identity, at, hashed, *read)
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32] + ".parquet"
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
 def _hashed_columns(log: LogTables, table: str) -> tuple[str, ...]:
@@ -246,7 +291,9 @@ def _compute_missing(log: LogTables, summaries: Mapping[str, Summaries], as_of: 
             requests, facets = statements[table, cut]
             if table == IMPRESSIONS:
                 own.connection.execute(requests)
-            own.connection.sql(facets).write_parquet(str(one.path))
+            named = duckdb.ConstantExpression(one.name).alias("summary")
+            rows_of_file = own.connection.sql(facets).select(duckdb.StarExpression(), named)
+            rows_of_file.write_parquet(str(one.computed))
         finally:
             free.put(own)
 

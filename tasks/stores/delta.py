@@ -6,8 +6,9 @@
     commit(..., replace=["2024-03-01"])                          one atomic commit: visible, the old files out
 
 Versions are kept for ten years, so a snapshot that a release pins can be read again; files of a killed writer
-are in no version. A table lies in a folder or below a prefix of an object store. In a folder, a commit that
-has returned is on the disk with its files. What a power cut damaged:
+are in no version, and the next writer of the same home removes them. A table lies in a folder or below a
+prefix of an object store. In a folder, a commit that has returned is on the disk with its files. What a power
+cut damaged:
 
     newest commit is empty or torn     set aside by the next writer
     an older commit is missing         StoreError, which names it and what to do
@@ -16,6 +17,7 @@ has returned is on the disk with its files. What a power cut damaged:
 
 import json
 import logging
+import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -31,7 +33,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from tasks.errors import Overtaken, StoreError
-from tasks.stores.files import flush_files, set_aside
+from tasks.stores.files import flush_files, set_aside, sha256
 from tasks.stores.location import Location, Stored, listing, read_bytes, relative_path, storage_options
 
 LOG: Final = "_delta_log"
@@ -346,6 +348,33 @@ def unneeded_files(path: Location, needed: Iterable[int], *, before: datetime) -
         for name, stored in listing(path, "**/*").items()
         if name not in keep and LOG not in PurePosixPath(name).parts and stored.written < before
     }
+
+
+def part_name(scratch: Path, unique: str) -> str:
+    """Return the name of a new data file without its suffix.
+
+    It tells the files of writers with this scratch folder, which is a home's on this machine, from others'.
+    """
+    writers = sha256(f"{socket.gethostname()} {scratch.resolve()}".encode())[:8]
+    return f"part-{writers}-{unique}"
+
+
+def sweep_left_behind(path: Location, scratch: Path) -> None:
+    """Remove the data files that killed writers of a home left in a table's folder, in no version.
+
+    The caller keeps the home's other writers out. Files that a commit names are never removed; only
+    files younger than the newest commit are looked up, since each writer sweeps before it commits.
+    """
+    if not isinstance(path, Path):
+        return
+    commits = listing(path / LOG, COMMITS)
+    newest = max((stored.written for stored in commits.values()), default=datetime.min.replace(tzinfo=UTC))
+    own = listing(path, f"**/{part_name(scratch, '*')}.parquet")
+    late = {Path(name) for name, stored in own.items() if stored.written > newest}
+    actions = [json.loads(line) for name in commits if late for line in Path(name).read_bytes().splitlines()]
+    for file in late - {path / unquote(action["add"]["path"]) for action in actions if "add" in action}:
+        _LOGGER.info("%s was left by a writer that was killed: it is removed", file)
+        file.unlink(missing_ok=True)
 
 
 def schema_of(path: Location, version: int | None = None) -> pa.Schema:

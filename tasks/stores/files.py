@@ -6,7 +6,7 @@
     flush_files, flush_tree       written through to the disk
     set_aside                     renamed out of the way
     <folder>/<prefix>*/.owner     scratch: locked as long as its owner lives; without one it is swept
-    .<name>.<pid>.part            a file on its way; swept after an hour when its process is gone
+    replaced(file)                written in scratch beside it, then renamed: whole or not at all
 """
 
 import fcntl
@@ -88,8 +88,10 @@ def _flush(path: Path) -> None:
 
 _OWNER: Final = ".owner"
 _NEW: Final = ".new-"
-_OLD_FOLDER, _OLD_PART = 24 * 3600, 3600
-"""Seconds after which a folder without an owner's file, or a part of a process that is gone, is swept."""
+PART: Final = ".part-"
+"""The prefix of scratch that holds a file on its way, in the file's own folder."""
+_OLD_FOLDER: Final = 24 * 3600
+"""Seconds after which a folder without an owner's file is swept."""
 
 
 def scratch_folder(home: Path) -> Path:
@@ -125,9 +127,7 @@ def _is_private(folder: Path) -> bool:
 def scratch(folder: Path, prefix: str) -> Iterator[Path]:
     """Yield a new folder below ``folder``, removed at the end; those that killed processes left go first."""
     folder.mkdir(parents=True, exist_ok=True)
-    for left in (*folder.glob(f"{prefix}*"), *folder.glob(f"{_NEW}*")):
-        if _is_left_behind(left):
-            shutil.rmtree(left, ignore_errors=True)
+    sweep_scratch(folder, prefix)
     made = Path(tempfile.mkdtemp(prefix=_NEW, dir=folder))
     with (made / _OWNER).open("w") as owner:
         fcntl.flock(owner, fcntl.LOCK_EX)
@@ -138,13 +138,21 @@ def scratch(folder: Path, prefix: str) -> Iterator[Path]:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def sweep_parts(folder: Path) -> None:
-    """Remove the files on their way whose process is gone."""
-    for part in folder.glob(".*.part"):
-        pid = part.name.split(".")[-2]
-        with suppress(OSError):
-            if pid.isdecimal() and not Path("/proc", pid).exists() and _age(part) > _OLD_PART:
-                part.unlink()
+def sweep_scratch(folder: Path, prefix: str) -> None:
+    """Remove the scratch of a prefix that killed processes left below a folder."""
+    for left in (*folder.glob(f"{prefix}*"), *folder.glob(f"{_NEW}*")):
+        if _is_left_behind(left):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def replaced(file: Path) -> Iterator[Path]:
+    """Yield a path to write; at the end it is the file, on the disk. A failure leaves the file as it was."""
+    with scratch(file.parent, PART) as folder:
+        yield folder / file.name
+        flush_files([folder / file.name])
+        (folder / file.name).replace(file)
+    flush_files([file])
 
 
 def _is_left_behind(place: Path) -> bool:
@@ -153,12 +161,8 @@ def _is_left_behind(place: Path) -> bool:
             fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except FileNotFoundError:
         with suppress(OSError):
-            return _age(place) > _OLD_FOLDER
+            return time.time() - place.stat().st_mtime > _OLD_FOLDER
         return False
     except OSError:  # its owner lives, or it is not ours to look at
         return False
     return True
-
-
-def _age(path: Path) -> float:
-    return time.time() - path.stat().st_mtime

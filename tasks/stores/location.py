@@ -13,7 +13,6 @@ An object store that does not answer is a StoreError, whatever its client calls 
 
 import importlib
 import tempfile
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from tasks.errors import StoreError
 from tasks.settings import Settings
-from tasks.stores.files import flush_files
+from tasks.stores.files import replaced
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
@@ -134,11 +133,6 @@ class ObjectPath:
         with _answering(self), objects().open(self.uri, "rb") as opened:
             yield opened
 
-    def write(self, data: bytes) -> None:
-        """Put an object here, whole or not at all."""
-        with _answering(self):
-            objects().pipe_file(self.uri, data)
-
     def put(self, file: Path) -> None:
         """Put a copy of a file here."""
         with _answering(self):
@@ -221,17 +215,22 @@ def read_bytes(file: Location) -> bytes:
         return bytes(opened.read())
 
 
+@contextmanager
+def written(file: Location) -> Iterator[Path]:
+    """Yield a path to write, which becomes the file or the object: whole or not at all."""
+    if isinstance(file, Path):
+        with replaced(file) as part:
+            yield part
+        return
+    with tempfile.TemporaryDirectory(prefix="equipoise-out-") as folder:
+        yield Path(folder) / file.name
+        file.put(Path(folder) / file.name)
+
+
 def write_bytes(file: Location, data: bytes) -> None:
     """Write a file or an object, whole or not at all; a file is on the disk afterwards."""
-    if isinstance(file, ObjectPath):
-        file.write(data)
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:8]}.part")
-    part.write_bytes(data)
-    flush_files([part])
-    part.replace(file)
-    flush_files([file])
+    with written(file) as part:
+        part.write_bytes(data)
 
 
 def identity_of(file: Location) -> str:

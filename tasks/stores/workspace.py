@@ -1,6 +1,5 @@
 """Where a step works: a surface, its contracts and the home of its state."""
 
-import os
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -12,8 +11,7 @@ from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.contracts.surface import EngineName
 from tasks.errors import ContractError, unknown
 from tasks.settings import Settings
-from tasks.stores.files import flush_files, sweep_parts
-from tasks.stores.location import Location, locate
+from tasks.stores.location import Location, locate, write_bytes
 from tasks.stores.store import Store
 
 if TYPE_CHECKING:
@@ -197,10 +195,5 @@ def format_instant(instant: datetime) -> str:
 def write_report(workspace: Workspace, name: str, content: str) -> Path:
     """Write a surface's report whole or not at all; return where it lies."""
     path = workspace.reports / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sweep_parts(path.parent)
-    part = path.with_name(f".{name}.{os.getpid()}.part")
-    part.write_text(content, encoding="utf-8")
-    flush_files([part])
-    part.replace(path)
+    write_bytes(path, content.encode())
     return path

@@ -199,8 +199,7 @@ def test_a_late_event_that_changes_labels_is_counted_by_task(logs: Logs) -> None
 def test_what_summaries_tell_is_what_a_build_without_them_finds(logs: Logs) -> None:
     workspace = logs.write()
     built = labels.run(workspace, as_of=at(9))
-    for file in sorted((workspace.home / "summaries" / NAME).iterdir()):
-        file.unlink()
+    store(workspace).summaries.unlink()
     again = labels.run(workspace, as_of=at(9))
     assert (again.partitions_written, again.snapshot, again.counts) == (0, built.snapshot, built.counts)
 

@@ -6,15 +6,16 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.logs.profile import Counts, LogProfile, profile_log
-from tasks.logs.summaries import store_summaries
+from tasks.logs.summaries import SummaryTable
 from tests.logs.small_log import Shop, at, events, impressions, instants
 
 
 def profiled(shop: Shop, as_of: float, previous: float | None = None) -> LogProfile:
     before = None if previous is None else at(previous)
     with shop.opened() as log:
-        found = profile_log(log, folder=shop.home / "summaries", as_of=at(as_of), previous=before)
-        store_summaries(log, shop.home / "summaries")
+        summaries = SummaryTable(log, shop.home / "summaries.parquet")
+        found = profile_log(summaries, as_of=at(as_of), previous=before)
+        summaries.save()
         return found
 
 

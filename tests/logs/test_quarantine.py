@@ -7,13 +7,14 @@ import pyarrow.parquet as pq
 
 from tasks.logs.profile import profile_log
 from tasks.logs.quarantine import REASONS, copy_new_bad_rows, find_bad_rows
+from tasks.logs.summaries import SummaryTable
 from tests.logs.small_log import Shop, at, events, impressions, instants
 
 
 def found(shop: Shop, to: Path, *known: Path) -> list[dict[str, str]]:
     as_of = at(100)
     with shop.opened() as log:
-        seen = profile_log(log, folder=shop.home / "summaries", as_of=as_of, previous=None)
+        seen = profile_log(SummaryTable(log, shop.home / "summaries.parquet"), as_of=as_of, previous=None)
         find_bad_rows(log, as_of=as_of, files=seen.bad_files)
         rows, size = copy_new_bad_rows(log, to, as_of=as_of, known=known)
     assert size == to.stat().st_size

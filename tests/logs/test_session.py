@@ -189,7 +189,7 @@ def tear(file: Path) -> None:
 
 
 @pytest.mark.parametrize("table", ["impressions", "events"])
-@pytest.mark.parametrize("step", ["find_spread_requests", "cut_files", "make_summary_tables"])
+@pytest.mark.parametrize("step", ["find_spread_requests", "cut_files"])
 @pytest.mark.parametrize("harm", [remove, swap_for_its_half, swap_for_the_same, swap_for_other_columns, tear])
 def test_a_file_that_is_replaced_while_labels_are_built_is_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: Callable[[Path], None], step: str, table: str
@@ -211,11 +211,11 @@ def test_files_that_appear_meanwhile_are_the_next_build_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = Logs.random(tmp_path, seed=1).write()
-    folder, whole = local(workspace.logs / NAME / "events"), profile.make_summary_tables  # type: ignore[attr-defined]
+    folder, whole = local(workspace.logs / NAME / "events"), profile.find_spread_requests  # type: ignore[attr-defined]
 
     def harmed(*given: Any) -> None:
         (folder / "2.parquet").write_bytes((folder / "1.parquet").read_bytes())
         whole(*given)
 
-    monkeypatch.setattr(profile, "make_summary_tables", harmed)
+    monkeypatch.setattr(profile, "find_spread_requests", harmed)
     assert labels.run(workspace, as_of=at(9)).rows

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import StoreError
-from tasks.stores.files import scratch, scratch_folder, sha256, sweep_parts, tree_digest
+from tasks.stores.files import replaced, scratch, scratch_folder, sha256, tree_digest
 
 
 def test_the_sha256_of_nothing_is_the_published_one() -> None:
@@ -63,14 +63,28 @@ def test_what_has_no_owner_is_swept_after_a_day(tmp_path: Path) -> None:
         assert (old.exists(), new.exists()) == (False, True)
 
 
-def test_parts_of_processes_that_are_gone_are_swept(tmp_path: Path) -> None:
-    gone, ours, young = (tmp_path / f".r.html.{pid}.part" for pid in ("4194304", str(os.getpid()), "4194305"))
-    for part in (gone, ours, young):
-        part.touch()
-    for part in (gone, ours):
-        os.utime(part, (0, 0))
-    sweep_parts(tmp_path)
-    assert sorted(tmp_path.iterdir()) == sorted([ours, young])
+REPLACE = """
+import os, signal, sys
+from pathlib import Path
+from tasks.stores.files import replaced
+with replaced(Path(sys.argv[1])) as part:
+    part.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_writer_that_is_killed_leaves_the_file_and_the_next_one_of_the_folder_sweeps(
+    tmp_path: Path,
+) -> None:
+    file, other = tmp_path / "r.html", tmp_path / "s.html"
+    file.write_text("before")
+    subprocess.run([sys.executable, "-c", REPLACE, str(file)], check=False)
+    assert file.read_text() == "before"
+    assert len(list(tmp_path.rglob("*"))) > 1
+    with replaced(other) as part:
+        part.write_text("whole")
+    assert sorted(tmp_path.rglob("*")) == [file, other]
+    assert other.read_text() == "whole"
 
 
 @pytest.fixture
