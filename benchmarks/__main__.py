@@ -17,6 +17,7 @@ from typing import Final
 SMALL: Final[Mapping[str, str]] = {
     "calibration": "--rows 20000 --seeds 1 --sets additive --without MCGrad",
     "calibration_level": "",
+    "commands": "--runs 2",
     "coverage": "--runs 5",
     "harmed_segment": "--logs 3",
     "kills": "--kills 1 --verbs 'first start'",

@@ -24,8 +24,6 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote, urlparse
 
-from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
 from tasks.errors import StoreError
 from tasks.stores.files import flush_files
 from tasks.stores.store import FORMAT, format_file
@@ -131,6 +129,8 @@ def follow_home(home: Path) -> None:
 
 
 def _make(database: Path, artifacts: str) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore  # not needed with a server
+
     with tempfile.TemporaryDirectory(prefix=_ASIDE, dir=database.parent, ignore_cleanup_errors=True) as aside:
         whole = Path(aside) / database.name
         SqlAlchemyStore(f"sqlite:///{whole}", artifacts).engine.dispose()

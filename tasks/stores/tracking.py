@@ -38,7 +38,6 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException, RestException
 from requests.exceptions import RequestException
-from sqlalchemy.exc import SQLAlchemyError
 
 from tasks.errors import StoreError
 from tasks.settings import Settings
@@ -121,11 +120,17 @@ def connect(home: Path) -> PatientClient:
         return _open(uri, home)
     except OSError as error:
         raise StoreError(f"The MLflow store at {uri} cannot be opened or made: {error}") from error
-    except (MlflowException, SQLAlchemyError, sqlite3.Error) as error:
+    except (MlflowException, sqlite3.Error, *_database_errors()) as error:
         raise StoreError(
             f"The MLflow store at {uri} cannot be opened: {error}. Check the server, or move the database "
             "away or run `mlflow db upgrade` on it if another MLflow made it."
         ) from error
+
+
+def _database_errors() -> tuple[type[Exception], ...]:
+    from sqlalchemy.exc import SQLAlchemyError  # not needed with a server
+
+    return (SQLAlchemyError,)
 
 
 def refuse_foreign(kind: str, name: str, tags: Mapping[str, str], *, place: str = "") -> None:

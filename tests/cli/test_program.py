@@ -240,7 +240,7 @@ def test_what_a_command_writes_is_not_readable_by_everybody(tmp_path: Path) -> N
     ("module", "without"),
     [
         ("tasks.training.outlook", {"mlflow", "lightgbm", "sklearn", "scipy", "great_expectations"}),
-        ("tasks.stores.releases", {"lightgbm", "sklearn", "scipy.stats", "great_expectations"}),
+        ("tasks.stores.releases", {"lightgbm", "sklearn", "scipy.stats", "great_expectations", "sqlalchemy"}),
     ],
 )
 def test_plan_and_release_list_wait_for_no_library_that_only_other_commands_need(

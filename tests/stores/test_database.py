@@ -61,7 +61,7 @@ def test_a_disk_that_is_full_while_it_is_made_leaves_nothing(
         raise OSError(28, "No space left on device")
 
     (tmp_path / "mlflow").mkdir()
-    monkeypatch.setattr("tasks.stores.database.SqlAlchemyStore", full)
+    monkeypatch.setattr("mlflow.store.tracking.sqlalchemy_store.SqlAlchemyStore", full)
     with pytest.raises(OSError, match="No space"):
         make_database(tmp_path)
     assert [left.name for left in (tmp_path / "mlflow").iterdir()] == ["format"]
