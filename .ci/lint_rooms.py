@@ -41,7 +41,6 @@ PARSING: Final = frozenset(
 """Names of values that have fields, and the methods of text that would take them apart."""
 PARSED: Final = {
     "validation/label_calendar.py": "the subject of a check is a name and a value in words",
-    "evaluation/segments.py": "figures hold a segment by its name, which `read_segment` alone takes apart",
 }
 """Modules that may, with the reason."""
 UNTYPED: Final = {

@@ -29,7 +29,9 @@ from benchmarks.calibrating.logged import SHARED, logged, shared_data
 from benchmarks.calibrating.peers import PEERS, Seconds, installed, warm, words
 from benchmarks.calibrating.rows import DISTORTIONS, Case, simulated
 from tasks.evaluation.binary import normalized_entropy
-from tasks.evaluation.multicalibration import Grouping, Multicalibration, multicalibration
+from tasks.evaluation.multicalibration import Multicalibration, multicalibration
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import Segment
 
 CONTEST = ("kuairand", *DISTORTIONS)
 DEPTH = 3
@@ -103,7 +105,7 @@ def measured(case: Case, peers: Sequence[str]) -> dict[str, Measured]:
 
 def _grouping(values: "pd.Series[str]") -> Grouping:
     codes, names = pd.factorize(values, sort=True)
-    return Grouping(tuple(names), codes)
+    return Grouping(tuple(Segment(str(values.name), str(name)) for name in names), codes)
 
 
 def _contest(case: Case, found: dict[str, Measured]) -> Contest:

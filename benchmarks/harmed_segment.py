@@ -19,7 +19,7 @@ from tasks.evaluation.calibration_verdicts import FALSE_DISCOVERIES, benjamini_h
 from tasks.evaluation.clustered import Ratio, RowClusters
 from tasks.evaluation.grouped import GroupedRows, PairedEstimates, grouped_ratio, paired_estimates
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, beyond_p_value
 from tasks.replay.primary import judge_primary, judge_primary_segments
 
@@ -79,7 +79,7 @@ def changes(log: Log) -> tuple[Measured, list[Measured]]:
         "category": (items % CATEGORIES, CATEGORIES),
     }
     whole, *segments = (
-        _measured(name if name == "all" else f"{name}={code}", change)
+        _measured(ALL if name == "all" else Segment(name, str(code)), change)
         for name, (codes, count) in columns.items()
         for code, change in enumerate(_estimates(log, codes, count))
     )
@@ -92,7 +92,7 @@ def _estimates(log: Log, codes: npt.NDArray[np.int64], count: int) -> list[Paire
     return list(paired_estimates(policy, baseline, rows))
 
 
-def _measured(segment: str, figures: PairedEstimates) -> Measured:
+def _measured(segment: Segment, figures: PairedEstimates) -> Measured:
     subject = Subject("observed_utility")
     return Measured(subject, segment, "", None, None, figures.relative, events=figures.events)
 

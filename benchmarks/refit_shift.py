@@ -24,7 +24,7 @@ from benchmarks.calibrating.logged import LOGGED, ROOT, SHARED, shared_data
 from tasks.contracts.yaml_file import read_yaml
 from tasks.datasets.world.generate import START, generate
 from tasks.evaluation.evidence import CalibrationEvidence
-from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Estimate
 from tasks.pipeline import RetrainResult, retrain
 from tasks.reports.numbers import format_estimate
@@ -97,7 +97,7 @@ def _print(name: str, workspace: Workspace, result: RetrainResult) -> None:
             shift = format_estimate(TypeAdapter(Estimate).validate_python(gate["observed"]))
             bound = Threshold(**gate["threshold"])
             print(
-                f"  {task:<20}{gate['segment']:<22}{shift:<28}{bound!s:<10}{gate['outcome']:<12}"
+                f"  {task:<20}{Segment(**gate['segment'])!s:<22}{shift:<28}{bound!s:<10}{gate['outcome']:<12}"
                 f"{tested[task]:>9,} |{served[task]:>9,}"
             )
         elif what == "refit":

@@ -21,7 +21,6 @@ import pandas as pd
 
 from benchmarks.replay_memory import enlarge, make_home
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.evaluation.segments import ALL, segment_column
 from tasks.replay.compared import ComparedPolicies
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import EntrantVersions
@@ -65,7 +64,7 @@ def main() -> None:
     views = {
         (one.subject.name, one.segment) for one in found.measured if one.subject.name in evaluation.metrics
     }
-    columns = {(name, None if segment == ALL else segment_column(segment)) for name, segment in views}
+    columns = {(name, segment.column or None) for name, segment in views}
     compared = ComparedPolicies(test.log, test.policy.slates, test.baseline.slates)
     sums = count_sums(compared, ((evaluation.metrics[name], column) for name, column in columns))
     arrays, metrics = distinct_arrays(_columns(test)), len({name for name, _ in columns})

@@ -10,7 +10,7 @@ from tasks.cli import main
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME
-from tests.verdicts import subject_of
+from tests.verdicts import segment_of, subject_of
 
 pytestmark = pytest.mark.e2e
 
@@ -44,7 +44,7 @@ def test_a_guardrail_holds_a_release_in_every_command_and_it_never_serves(
     result = json.loads(out)
     assert (code, result["verdict"]) == (1, "hold")
     (blocked,) = [gate for gate in result["gates"] if gate["outcome"] == "block"]
-    assert (blocked["gate"], subject_of(blocked), blocked["segment"]) == (
+    assert (blocked["gate"], subject_of(blocked), segment_of(blocked)) == (
         "decision",
         "click_30m_predicted",
         "all",

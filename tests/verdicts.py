@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from tasks.contracts.metrics import read_metric
-from tasks.evaluation.subjects import RATCHET, SAME_DAY, Subject, Threshold
+from tasks.evaluation.subjects import RATCHET, SAME_DAY, Segment, Subject, Threshold
 
 _CHANGE = re.compile(r"(rise|fall) of ([\d.]+)%")
 _END = re.compile(r"([<>])(=?) ([\d.e-]+) ?(.*)")
@@ -48,3 +48,8 @@ def bound(text: str) -> Threshold:
 def subject_of(row: Mapping[str, Any]) -> str:
     """Return how the subject of a verdict in JSON is printed."""
     return str(Subject(**row["subject"]))
+
+
+def segment_of(row: Mapping[str, Any]) -> str:
+    """Return how the segment of a verdict in JSON is printed."""
+    return str(Segment(**row["segment"]))

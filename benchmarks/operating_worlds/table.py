@@ -12,7 +12,7 @@ from benchmarks.operating_worlds import trials
 from benchmarks.operating_worlds.policies import BETTER, EQUAL, MIXED, STEP
 from benchmarks.operating_worlds.settings import FIRST, OWN_LOGS, SETTINGS, SHOWN
 from benchmarks.operating_worlds.trials import Change, Trial
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL
 
 WANTED_COVERAGE: Final = (0.92, 0.99)
 LARGE: Final = 0.1

@@ -29,8 +29,7 @@ from tasks import columns as c
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.documents import MaybeFloat
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.segments import ALL, segment_column
-from tasks.evaluation.subjects import NO_THRESHOLD, Subject
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Segment, Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Promote, decide_release
 from tasks.replay.log import PolicySlates
@@ -44,7 +43,7 @@ class Change:
 
     metric: str
     kind: str
-    segment: str
+    segment: Segment
     value: MaybeFloat
     low: MaybeFloat
     high: MaybeFloat
@@ -57,7 +56,7 @@ class Reason:
 
     gate: str
     subject: str
-    segment: str
+    segment: Segment
     outcome: str
     days: int | None = None
 
@@ -194,8 +193,8 @@ class Truth:
         """Return the rows of a segment, which may pool values; None is the whole."""
         if measured.segment == ALL:
             return None
-        column, _, value = measured.segment.partition("=")
-        return self.data.candidates[column].astype(str).isin(measured.pooled or (value,)).to_numpy()
+        values = self.data.candidates[measured.segment.column].astype(str)
+        return values.isin(measured.pooled or (measured.segment.value,)).to_numpy()
 
 
 def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str, whole: TrueChange | None) -> Trial:
@@ -235,10 +234,10 @@ def _changes(truth: Truth, candidate: Candidate, judged: Judged) -> Iterator[Cha
     rails = truth.data.contracts.utility.guardrails
     named = {(rail.metric, column) for rail in rails for column in rail.by}
     for measured in judged.measured:
-        seen, column = measured.relative, segment_column(measured.segment)
+        seen, column = measured.relative, measured.segment.column
         if measured.subject.metric not in _OF_TRUTH or seen is None:
             continue
-        if column is not None and (measured.subject.name, column) not in named:
+        if column and (measured.subject.name, column) not in named:
             continue
         yield Change(
             metric=measured.subject.name,

@@ -23,6 +23,7 @@ import mlflow
 from deltalake import DeltaTable
 
 from benchmarks.retrained.trees import printed
+from tasks.evaluation.subjects import Segment
 
 Figures = dict[str, str]
 
@@ -105,7 +106,8 @@ def _judged(made: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for gate in made["gates"]:
         known = dict(gate)
         subject = " ".join(known.pop("subject").values())
-        name = f"{known.pop('gate')}/{subject}/{known.pop('segment')}"
+        segment = Segment(**known.pop("segment"))
+        name = f"{known.pop('gate')}/{subject}/{segment}"
         yield from _flat(f"gate/{name}", known)
 
 

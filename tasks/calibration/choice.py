@@ -38,7 +38,7 @@ from tasks.contracts.training import LARGEST_LABEL
 from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.binary import Floats, check_binary, entropy, row_losses
 from tasks.evaluation.evidence import Gain, MapChoice, MapKind
-from tasks.evaluation.segments import Segment, segment_columns
+from tasks.evaluation.segments import SegmentColumn, segment_columns
 from tasks.ranking.maps import IdentityMap, LogisticMap
 from tasks.ranking.segmented_map import Calibrator, Codes
 from tasks.training import debiasing
@@ -68,7 +68,7 @@ def choose_map(
     scores: npt.ArrayLike,
     outcomes: npt.ArrayLike,
     frame: pd.DataFrame,
-    segments: Sequence[Segment],
+    segments: Sequence[SegmentColumn],
     *,
     users: npt.ArrayLike,
     weights: npt.ArrayLike | None = None,
@@ -121,7 +121,7 @@ def refit_map(
     scores: npt.ArrayLike,
     outcomes: npt.ArrayLike,
     frame: pd.DataFrame,
-    segments: Sequence[Segment],
+    segments: Sequence[SegmentColumn],
     *,
     weights: npt.ArrayLike | None = None,
 ) -> tuple[Calibrator, MapChoice]:

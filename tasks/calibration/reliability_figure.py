@@ -24,6 +24,7 @@ from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
 from tasks.evaluation.metric_rows import group_by_segment
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 from tasks.reports.numbers import format_estimate, format_number
@@ -222,7 +223,7 @@ def segments_figure(
     if not shown:
         return None
     pairs = {
-        (one.name, format_ratio(one.ratio)): {
+        (str(one.name), format_ratio(one.ratio)): {
             name: _segment_curve(p, y, who, one.rows) for name, p in (("before", before), ("after", after))
         }
         for one in shown
@@ -236,7 +237,7 @@ def segments_figure(
 class _Segment:
     """A segment value with its rows [n] and its ratio after calibration."""
 
-    name: str
+    name: Segment
     rows: npt.NDArray[np.bool_]
     ratio: Estimate
 

@@ -35,7 +35,7 @@ from threadpoolctl import threadpool_limits
 from tasks.calibration.fit import fit_binary, fit_tallies
 from tasks.calibration.segment_design import Design, Groups, Tallies, sum_by_code
 from tasks.evaluation.binary import Floats, check_binary
-from tasks.evaluation.segments import Segment, segment_values
+from tasks.evaluation.segments import SegmentColumn, segment_values
 from tasks.ranking.maps import IsotonicMap, LogisticMap, compress_logits, expit, logit
 from tasks.ranking.segmented_map import Cells, Codes, Effects, MappedSegment, SegmentedMap
 
@@ -136,7 +136,7 @@ def fit_segmented(
     scores: npt.ArrayLike,
     outcomes: npt.ArrayLike,
     frame: pd.DataFrame,
-    segments: Sequence[Segment],
+    segments: Sequence[SegmentColumn],
     *,
     weights: npt.ArrayLike | None = None,
 ) -> SegmentedMap:
@@ -184,7 +184,9 @@ class SegmentRows:
     groups: Groups
 
     @classmethod
-    def of(cls, s: Floats, y: Floats, frame: pd.DataFrame, segments: Sequence[Segment], w: Floats) -> Self:
+    def of(
+        cls, s: Floats, y: Floats, frame: pd.DataFrame, segments: Sequence[SegmentColumn], w: Floats
+    ) -> Self:
         """Number rows that `check_binary` let through, all of a weight above 0; weights come to average 1."""
         cells = Cells.of(segment_values(frame, segments), len(frame))
         x, known = compress_logits(logit(s)), tuple(map(_mapped_segment, segments))
@@ -234,7 +236,7 @@ class SegmentFit:
         return one.of_logits(moved)
 
 
-def _mapped_segment(segment: Segment) -> MappedSegment:
+def _mapped_segment(segment: SegmentColumn) -> MappedSegment:
     bins = None if segment.bins is None else tuple(float(cut) for cut in segment.bins)
     return MappedSegment(segment.name, segment.column, bins)
 

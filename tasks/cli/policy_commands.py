@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from tasks.cli import text
 from tasks.cli.command import CommandGroup, ParentRun
-from tasks.cli.text import Plain, change, level, share, unbroken
+from tasks.cli.text import Plain, change, level, share, unbroken, written_segment
 from tasks.reports.numbers import format_counted, format_number
 
 if TYPE_CHECKING:
@@ -114,7 +114,9 @@ def write_diff(plain: Plain) -> Iterator[RenderableType]:
         yield Text(f"slate {one['rule']}: {one['before'] or 'none'} -> {one['after'] or 'none'}")
     yield Text(f"slots with another item: {share(plain['replaced'])}")
     yield Text("predicted negatives per 1,000 slots:")
-    yield _changes(plain["negatives"], ("task", "segment"), level)
+    yield _changes(
+        [{**row, "segment": written_segment(row)} for row in plain["negatives"]], ("task", "segment"), level
+    )
     yield Text("who moves (to better and worse places; share of looks):")
     yield _changes(plain["movers"], ("column", "value", "up", "down"), _share_alone)
     yield Text(f"requests side by side: {plain['rule']}")

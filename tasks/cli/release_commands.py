@@ -32,7 +32,7 @@ from tasks.cli.command import (
     Release,
     ReleaseOption,
 )
-from tasks.cli.text import Plain, change, level, unbroken, written_subject
+from tasks.cli.text import Plain, change, level, unbroken, written_segment, written_subject
 from tasks.reports.numbers import format_change, format_counted, format_number, format_signed, spoken
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ def _verdicts(verdicts: list[Plain]) -> Table:
         written = change if one["relative"] else level
         outcome = Text(spoken(one["outcome"]), style=_STYLES.get(one["outcome"], "yellow"))
         table.add_row(
-            outcome, written_subject(one), one["segment"], written(one["observed"]), _threshold(one)
+            outcome, written_subject(one), written_segment(one), written(one["observed"]), _threshold(one)
         )
     return table
 
@@ -211,9 +211,7 @@ def _threshold(verdict: Plain) -> str:
 
 
 def _is_harm(verdict: Plain) -> bool:
-    from tasks.evaluation.segments import ALL  # imports pandas, for which no help waits
-
-    return verdict["segment"] != ALL and verdict["outcome"] in {"block", "warn"}
+    return bool(verdict["segment"]) and verdict["outcome"] in {"block", "warn"}
 
 
 def _figures(figures: list[Plain]) -> Table:

@@ -285,6 +285,13 @@ def written_subject(verdict: Plain) -> str:
     return str(Subject(**verdict["subject"]))
 
 
+def written_segment(figure: Plain) -> str:
+    """Write where a verdict or a figure is seen."""
+    from tasks.evaluation.subjects import Segment
+
+    return str(Segment(**figure["segment"]))
+
+
 @group()
 def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
     """Write both releases, what changed, and the figures of each task side by side."""
@@ -297,7 +304,9 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
     yield Text(f"contracts that changed: {', '.join(plain['contracts']) or 'none'}")
     yield Text("parts that changed:" if plain["parts"] else "parts that changed: none")
     yield write_pairs((name, f"{a or 'none'} -> {b or 'none'}") for name, (a, b) in plain["parts"].items())
-    judged = [{**row, "subject": written_subject(row)} for row in plain["verdicts"]]
+    judged = [
+        {**row, "subject": written_subject(row), "segment": written_segment(row)} for row in plain["verdicts"]
+    ]
     weights = ("weights", ("task", "context"), plain["weights"])
     for title, names, rows in (weights, ("verdicts", ("gate", "subject", "segment"), judged)):
         yield Text(f"{title} that changed:" if rows else f"{title} that changed: none")

@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.evaluation.metric_rows import group_by_segment
-from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
 from tasks.evaluation.paired_errors import relative_pinball_loss_rise, relative_squared_error_rise
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 
@@ -39,8 +39,8 @@ class ComparedRows:
         """Group paired rows by segments: values by name, [n] each."""
         return cls(rows, tuple(group_by_segment(segments, len(np.asarray(rows.outcomes)))))
 
-    def by_segment(self, loss: Callable[[PairedRows, Grouping], list[Estimate]]) -> dict[str, Estimate]:
-        """Return a loss by the segment's name, of all rows too."""
+    def by_segment(self, loss: Callable[[PairedRows, Grouping], list[Estimate]]) -> dict[Segment, Estimate]:
+        """Return a loss by segment, of all rows too."""
         return {
             name: estimate
             for group in self.groups
@@ -66,7 +66,7 @@ def compare_rows(
     >>> found = compare_rows("click", rows, ranked=ranked, told=None)
     >>> found.auc_by_request_drop.value
     0.5
-    >>> [(one.segment, one.auc_by_request_drop.value) for one in found.segments]
+    >>> [(str(one.segment), one.auc_by_request_drop.value) for one in found.segments]
     [('new=false', 1.0), ('new=true', 0.0)]
     """
     rises = {} if told is None else told.by_segment(normalized_entropy_rise)

@@ -17,8 +17,7 @@ from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 WITH_INTERVAL: Final = ("auc", "auc_by_request", "calibration_ratio", "ndcg", "coverage")
@@ -87,12 +86,12 @@ class TaskFigures(Section):
     references: HeadReferences | None = None
     curve: tuple[CurvePoint, ...] = ()
 
-    def figure(self, metric: str, segment: str = ALL) -> Figure | None:
+    def figure(self, metric: str, segment: Segment = ALL) -> Figure | None:
         """Return the figure of a metric in a segment; None where it was not measured."""
         found = (row for row in self.figures if row.subject.metric == metric and row.segment == segment)
         return next(found, None)
 
-    def estimate(self, metric: str, segment: str = ALL) -> Estimate | None:
+    def estimate(self, metric: str, segment: Segment = ALL) -> Estimate | None:
         """Return a figure's number and interval alone."""
         found = self.figure(metric, segment)
         return None if found is None else found.estimate
@@ -114,8 +113,8 @@ class TaskFigures(Section):
 
     def table(self) -> list[dict[str, object]]:
         """Return the figures as flat rows, for tables that people read."""
-        plain = self.to_json()["figures"]
-        return [{**row.pop("subject"), **row} for row in plain]
+        plain = zip(self.to_json()["figures"], self.figures, strict=True)
+        return [{**row.pop("subject"), **row, "segment": str(figure.segment)} for row, figure in plain]
 
     def without_estimates(self) -> "TaskFigures":
         """Return the counts alone, for predictions that know something of these days."""

@@ -10,9 +10,8 @@ import pandas as pd
 from pydantic import ConfigDict
 
 from tasks.evaluation.documents import CLOSED, MaybeFloat
-from tasks.evaluation.multicalibration import Grouping
-from tasks.evaluation.segments import ALL, UNKNOWN, name_segment
-from tasks.evaluation.subjects import STATED, Subject
+from tasks.evaluation.segments import UNKNOWN, Grouping
+from tasks.evaluation.subjects import STATED, Segment, Subject
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
@@ -41,7 +40,7 @@ class Figure:
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     subject: Annotated[Subject, STATED]
-    segment: str
+    segment: Annotated[Segment, STATED]
     value: MaybeFloat
     low: MaybeFloat
     high: MaybeFloat
@@ -61,18 +60,18 @@ def group_by_segment(segments: Mapping[str, npt.ArrayLike], size: int) -> Iterat
 
     Examples
     --------
-    >>> [group.names for group in group_by_segment({"new": [True, False, None]}, 3)]
-    [('all',), ('new=false', 'new=true', 'new=unknown')]
+    >>> [[str(name) for name in group.names] for group in group_by_segment({"new": [True, False, None]}, 3)]
+    [['all'], ['new=false', 'new=true', 'new=unknown']]
     """
-    yield Grouping((ALL,), np.zeros(size, dtype=np.intp))
+    yield Grouping.whole(size)
     for column, values in segments.items():
         codes, known = pd.factorize(values if isinstance(values, pd.Categorical) else np.asarray(values))
         words = [*map(_spell, known), UNKNOWN]
         present = np.unique(codes)
-        names = np.array([name_segment(column, words[code]) for code in present])
-        order = np.argsort(names, kind="stable")
-        if names.size:
-            yield Grouping(tuple(names[order].tolist()), np.argsort(order)[codes - min(present)])
+        names = [Segment(column, words[code]) for code in present]
+        if names:
+            places = np.argsort(sorted(range(len(names)), key=names.__getitem__))
+            yield Grouping(tuple(sorted(names)), places[codes - min(present)])
 
 
 def _spell(value: object) -> str:
@@ -87,11 +86,11 @@ def metric_rows(
 
     Examples
     --------
-    >>> whole, users = Grouping(("all",), np.zeros(30, dtype=np.intp)), np.arange(30)
+    >>> whole, users = Grouping.whole(30), np.arange(30)
     >>> support = Support.of((users < 12).astype(float), np.ones(30), users, whole)
     >>> (row,) = metric_rows({"auc": [Estimate(0.7, 0.6, 0.8, 30)]}, whole, support, resampled="users")
-    >>> row.subject.metric, row.segment, row.rows, row.events, row.estimate.known
-    ('auc', 'all', 30, 12, True)
+    >>> row.subject.metric, row.segment == ALL, row.rows, row.events, row.estimate.known
+    ('auc', True, 30, 12, True)
     """
     supported = {
         metric: _SUPPORT.get(metric, Support.of_outcomes)(support, by_group)

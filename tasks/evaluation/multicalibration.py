@@ -19,6 +19,7 @@ Guy et al. 2025, "Measuring multi-calibration" (arXiv 2506.11251). Arrieta-Ibarr
 calibration for probabilistic predictions" (JMLR 23).
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -29,7 +30,7 @@ import numpy.typing as npt
 
 from tasks.errors import DataError
 from tasks.evaluation.binary import Codes, Floats, check_binary, divide
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import Grouping
 
 LEAST_ROWS: Final = 10
 """Fewest rows of a segment that is measured, as in MCGrad, with whose figures the tests compare these."""
@@ -41,26 +42,12 @@ _DETECTABLE: Final = 5.0
 
 
 @dataclass(frozen=True)
-class Grouping:
-    """Rows by the values of one segment column: ``names`` [count], ``codes`` [n] from 0 to count - 1."""
-
-    names: tuple[str, ...]
-    codes: Codes
-
-    @property
-    def count(self) -> int:
-        """Number of values."""
-        return len(self.names)
-
-
-@dataclass(frozen=True)
 class CumulativeErrors:
-    """Of segments by name [m]: cumulative error, its deviation where all is well, and rows, each [m]."""
+    """Of segments with enough rows [m]: code, cumulative error, its deviation where all is well, each [m]."""
 
-    names: tuple[str, ...]
+    codes: Codes
     errors: Floats
     deviations: Floats
-    rows: Codes
 
     @property
     def sigmas(self) -> Floats:
@@ -71,12 +58,11 @@ class CumulativeErrors:
 
 @dataclass(frozen=True)
 class Multicalibration:
-    """The worst segment's error as a probability, its sigma and name, and the least detectable error."""
+    """The worst segment's error as a probability, its sigma, and the least detectable error."""
 
     error: float
     sigma: float
     detectable: float
-    segment: str
 
 
 def multicalibration(
@@ -104,10 +90,10 @@ def multicalibration(
 
     Examples
     --------
-    >>> source = Grouping(("ads", "feed"), np.repeat([0, 1], 100))
+    >>> source = Grouping((Segment("source", "ads"), Segment("source", "feed")), np.repeat([0, 1], 100))
     >>> found = multicalibration(np.tile([0, 1], 100), np.repeat([0.5, 0.1], 100), [source])
-    >>> found.segment, round(found.sigma, 2)
-    ('feed', 13.33)
+    >>> round(found.sigma, 2)
+    13.33
     """
     return SortedRows.of(*check_binary(outcomes, predictions, weights)).worst(segments, depth=depth)
 
@@ -133,50 +119,35 @@ class SortedRows:
         ends = np.append(np.diff(p) != 0, True)[: p.size]
         return cls(order, w * (y - p), w * w * p * (1 - p), w, ends)
 
-    def errors(self, segment: Grouping) -> CumulativeErrors:
-        """Return the cumulative error of each value of one segment column that has enough rows."""
-        codes = segment.codes[self.order]
-        sizes = np.bincount(codes, minlength=segment.count)
-        total = np.bincount(codes, self.weights, segment.count)
-        spread = np.sqrt(np.bincount(codes, self.variances, segment.count))
+    def errors(self, codes: Codes, count: int) -> CumulativeErrors:
+        """Return the cumulative errors of ``count`` segments, by code [n], that have enough rows."""
+        codes = codes[self.order]
+        sizes = np.bincount(codes, minlength=count)
+        total = np.bincount(codes, self.weights, count)
+        spread = np.sqrt(np.bincount(codes, self.variances, count))
         kept = np.flatnonzero((sizes >= LEAST_ROWS) & (total > 0))
-        return CumulativeErrors(
-            tuple(segment.names[k] for k in kept),
-            _ranges(self, codes, sizes)[kept] / total[kept],
-            divide(spread, total)[kept],
-            sizes[kept],
-        )
+        ranges = _ranges(self, codes, sizes)[kept]
+        return CumulativeErrors(kept, ranges / total[kept], divide(spread, total)[kept])
 
     def worst(self, segments: Sequence[Grouping], *, depth: int = DEPTH) -> Multicalibration:
         """Return the multicalibration error over segment columns crossed up to a depth."""
         if any(segment.codes.shape != self.order.shape for segment in segments):
             raise DataError(f"Every segment column needs {self.order.size} rows, one for each outcome.")
         errors = list(_cross_segments(self, segments, depth))
-        whole = errors[0].deviations[0] if errors[0].rows.size else np.nan
+        whole = errors[0].deviations[0] if errors[0].codes.size else np.nan
         sigmas = np.concatenate([one.sigmas for one in errors])
         if not sigmas.size or not np.isfinite(whole):
-            return Multicalibration(np.nan, np.nan, np.nan, "")
-        at = int(np.argmax(sigmas))
-        names = [name for one in errors for name in one.names]
-        sigma = float(sigmas[at])
-        return Multicalibration(sigma * float(whole), sigma, _DETECTABLE * float(whole), names[at])
+            return Multicalibration(np.nan, np.nan, np.nan)
+        sigma = float(np.max(sigmas))
+        return Multicalibration(sigma * float(whole), sigma, _DETECTABLE * float(whole))
 
 
 def _cross_segments(rows: SortedRows, segments: Sequence[Grouping], depth: int) -> Iterator[CumulativeErrors]:
-    yield rows.errors(Grouping((ALL,), np.zeros(rows.order.size, dtype=np.intp)))
+    yield rows.errors(np.zeros(rows.order.size, dtype=np.intp), 1)
     for columns in range(1, depth + 1):
         for chosen in combinations(segments, columns):
-            yield rows.errors(_cross_columns(chosen))
-
-
-def _cross_columns(columns: Sequence[Grouping]) -> Grouping:
-    """Cross columns: one group for each combination of their values."""
-    first, *others = columns
-    if not others:
-        return first
-    rest = _cross_columns(others)
-    names = tuple(f"{a}, {b}" for a in first.names for b in rest.names)
-    return Grouping(names, first.codes * rest.count + rest.codes)
+            counts = [one.count for one in chosen]
+            yield rows.errors(np.ravel_multi_index([one.codes for one in chosen], counts), math.prod(counts))
 
 
 def _ranges(rows: SortedRows, codes: Codes, sizes: Codes) -> Floats:

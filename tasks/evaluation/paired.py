@@ -17,10 +17,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.evaluation.binary import Floats, check_binary, divide, normalize_entropy, request_pairs, row_losses
-from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.rank_sums import FallingRows, sum_ranks
 from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval, sum_intervals
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import Grouping
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
@@ -89,7 +88,7 @@ def auc_by_request_drop(rows: PairedRows, group: Grouping | None = None) -> list
     0.5
     """
     y, old, new, _ = rows.checked()
-    of = group or _one_group(y.size)
+    of = group or Grouping.whole(y.size)
     requests = (
         pd.factorize(np.asarray(rows.requests), use_na_sentinel=False)[0] * np.intp(of.count) + of.codes
     )
@@ -119,7 +118,7 @@ def normalized_entropy_rise(rows: PairedRows, group: Grouping | None = None) -> 
     0.0
     """
     y, old, new, once = rows.checked()
-    of, who = group or _one_group(y.size), cluster_rows(rows.users)
+    of, who = group or Grouping.whole(y.size), cluster_rows(rows.users)
     if not who.count:
         return [UNKNOWN_ESTIMATE] * of.count
     rises = sum_intervals(
@@ -131,7 +130,3 @@ def normalized_entropy_rise(rows: PairedRows, group: Grouping | None = None) -> 
         count=of.count,
     )["rise"]
     return Support.of(y, once, who.codes, of).of_outcomes(rises)
-
-
-def _one_group(rows: int) -> Grouping:
-    return Grouping((ALL,), np.zeros(rows, dtype=np.intp))

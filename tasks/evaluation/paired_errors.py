@@ -12,10 +12,9 @@ a rise means the same whatever the unit. Positive where the challenger is worse;
 import numpy as np
 
 from tasks.evaluation.binary import Floats, check_rows, divide
-from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.paired import REPLICATES_OF_SUMS, PairedRows
 from tasks.evaluation.resampling import Resampler, cluster_rows, sum_intervals
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import Grouping
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
@@ -79,7 +78,7 @@ def _check(rows: PairedRows) -> tuple[Floats, Floats, Floats]:
 def _rises(rows: PairedRows, columns: list[Floats], group: Grouping | None) -> tuple[list[Estimate], Support]:
     """Divide the sums of two columns [n] in each group, and count what the quotients rest on."""
     y, size = np.asarray(rows.outcomes, dtype=np.float64), columns[0].size
-    of, who = group or Grouping((ALL,), np.zeros(size, dtype=np.intp)), cluster_rows(rows.users)
+    of, who = group or Grouping.whole(size), cluster_rows(rows.users)
     support = Support.of(y, np.ones(size), who.codes, of)
     if not who.count:
         return [UNKNOWN_ESTIMATE] * of.count, support

@@ -1,8 +1,9 @@
 """What one policy changes against another on the same candidates, as a document."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from tasks.evaluation.documents import Document, Section
+from tasks.evaluation.subjects import STATED, Segment
 from tasks.evaluation.verdicts import Estimate
 
 
@@ -43,7 +44,7 @@ class NegativesChange(Section):
     """Predicted outcomes of a task that costs per 1,000 slots; ``pooled``: thin values of the segment."""
 
     task: str
-    segment: str
+    segment: Annotated[Segment, STATED]
     before: Estimate
     after: Estimate
     relative: Estimate | None

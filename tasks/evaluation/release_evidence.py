@@ -1,7 +1,7 @@
 """What the release step and the gate found, as documents: a release's figures, and the verdict on it."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -11,6 +11,7 @@ from tasks.evaluation.evidence import Days, PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.proxies import Tenth
+from tasks.evaluation.subjects import STATED, Segment
 from tasks.evaluation.verdicts import Estimate, Verdict
 
 
@@ -46,7 +47,7 @@ class RefitShift(Section):
     """How far a refit's predictions lie from those of the tested model, and how far they may."""
 
     task: str
-    segment: str
+    segment: Annotated[Segment, STATED]
     shift: Estimate
     bound: float
 

@@ -10,7 +10,7 @@ from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
 from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.policy_changes import ExampleSlot
-from tasks.evaluation.subjects import STATED, Subject
+from tasks.evaluation.subjects import STATED, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Verdict
 
 
@@ -40,7 +40,7 @@ class Measured:
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     subject: Annotated[Subject, STATED]
-    segment: str
+    segment: Annotated[Segment, STATED]
     judge: str
     policy: Estimate | None
     baseline: Estimate | None
@@ -56,7 +56,7 @@ class Measured:
 class SegmentComparison(Section):
     """What a task loses against the champion in one segment; see `ChampionComparison`."""
 
-    segment: str
+    segment: Annotated[Segment, STATED]
     auc_by_request_drop: Estimate | None
     normalized_entropy_rise: Estimate | None
     relative_squared_error_rise: Estimate | None = None

@@ -34,7 +34,7 @@ from tasks.evaluation.binary import (
 )
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
 from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
-from tasks.evaluation.multicalibration import Grouping, SortedRows
+from tasks.evaluation.multicalibration import SortedRows
 from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.paired_errors import pinball_losses
@@ -47,6 +47,7 @@ from tasks.evaluation.resampling import (
     count_users,
     sum_intervals,
 )
+from tasks.evaluation.segments import Grouping
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 
@@ -254,15 +255,13 @@ _QUANTILE_METRICS: Mapping[str, Statistic] = {
 
 def _cumulative(rows: SortedRows, group: Grouping, who: Clusters) -> dict[str, list[Estimate]]:
     """Cumulative error of each value and its sigma; NaN where there are too few rows."""
-    cumulative = rows.errors(group)
+    cumulative = rows.errors(group.codes, group.count)
     sizes = count_users(who.codes, group.codes, group.count)
-    place = {name: i for i, name in enumerate(cumulative.names)}
 
     def by_group(errors: Floats) -> list[Estimate]:
-        return [
-            _without_interval(errors[place[name]] if name in place else np.nan, users)
-            for name, users in zip(group.names, sizes, strict=True)
-        ]
+        figures = np.full(group.count, np.nan)
+        figures[cumulative.codes] = errors
+        return list(map(_without_interval, figures, sizes))
 
     return {
         "cumulative_error": by_group(cumulative.errors),

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
-from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Estimate, beyond_p_value
 
 LEVEL: Final = 0.025
@@ -30,7 +30,7 @@ LEVEL: Final = 0.025
 class SegmentLoss:
     """A loss in one segment, and the bound of its metric."""
 
-    segment: str
+    segment: Segment
     metric: str
     loss: Estimate
     bound: float
@@ -60,9 +60,9 @@ def judge_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> list
 
     Examples
     --------
-    >>> losses = [SegmentLoss("age=new", "auc_drop", Estimate(0.08, 0.04, 0.12, 90), 0.005)]
-    >>> losses += [SegmentLoss("age=old", "auc_drop", Estimate(0.01, -0.02, 0.04, 90), 0.005)]
-    >>> [(one.of.segment, one.lost, round(one.adjusted, 3)) for one in judge_losses(losses)]
+    >>> losses = [SegmentLoss(Segment("age", "new"), "auc_drop", Estimate(0.08, 0.04, 0.12, 90), 0.005)]
+    >>> losses += [SegmentLoss(Segment("age", "old"), "auc_drop", Estimate(0.01, -0.02, 0.04, 90), 0.005)]
+    >>> [(str(one.of.segment), one.lost, round(one.adjusted, 3)) for one in judge_losses(losses)]
     [('age=new', True, 0.0), ('age=old', False, 0.372)]
     """
     known = [one for one in losses if one.loss.known]
@@ -77,7 +77,8 @@ def loss_p_value(one: SegmentLoss) -> float:
 
     Examples
     --------
-    >>> round(loss_p_value(SegmentLoss("age=new", "auc_drop", Estimate(0.03, 0.01, 0.05, 90), 0.01)), 3)
+    >>> loss = SegmentLoss(Segment("age", "new"), "auc_drop", Estimate(0.03, 0.01, 0.05, 90), 0.01)
+    >>> round(loss_p_value(loss), 3)
     0.025
     """
     return beyond_p_value(one.loss, Threshold(high=one.bound))

@@ -8,12 +8,16 @@ Reports, gates and the maps of a release share this spelling.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+
+from tasks.evaluation.binary import Codes
+from tasks.evaluation.subjects import ALL, Segment
 
 from ..errors import DataError, unknown
 
@@ -23,47 +27,34 @@ UNKNOWN: Final = "unknown"
 _EXACT: Final = 2**53
 """The whole numbers up to which a float holds each."""
 
-ALL: Final = "all"
-"""The name of all rows, where a segment is expected."""
 
+@dataclass(frozen=True)
+class Grouping:
+    """Rows by segment.
 
-def name_segment(column: str, value: str) -> str:
-    """Name the rows where a segment has a value, as in figures and verdicts.
-
-    Examples
-    --------
-    >>> name_segment("source", "ads"), segment_column(name_segment("source", "ads")), segment_column(ALL)
-    ('source=ads', 'source', None)
+    Attributes
+    ----------
+    names : the segments, [count].
+    codes : the segment of each row, [n] from 0 to count - 1.
+    pooled : by segment, the values that a pool holds.
     """
-    return f"{column}={value}"
+
+    names: tuple[Segment, ...]
+    codes: Codes
+    pooled: Mapping[Segment, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def whole(cls, size: int) -> "Grouping":
+        """Return one group of all rows."""
+        return cls((ALL,), np.zeros(size, dtype=np.int32))
+
+    @property
+    def count(self) -> int:
+        """Number of segments."""
+        return len(self.names)
 
 
-def segment_column(name: str) -> str | None:
-    """Return the column of a segment's name; None where all rows are meant.
-
-    Examples
-    --------
-    >>> segment_column("source=ads")
-    'source'
-    """
-    return None if name == ALL else read_segment(name)[0]
-
-
-def read_segment(segment: str) -> tuple[str, str]:
-    """Return column and value of a segment's name, the inverse of `name_segment`.
-
-    A column holds no equals sign, a value may.
-
-    Examples
-    --------
-    >>> read_segment("source=a=b")
-    ('source', 'a=b')
-    """
-    column, _, value = segment.partition("=")
-    return column, value
-
-
-class Segment(Protocol):
+class SegmentColumn(Protocol):
     """A column whose values are segments; a numeric one is cut at the bins.
 
     Met by a surface's contract, and by a calibrator that travels without it.
@@ -124,7 +115,7 @@ def _spell_end(end: float) -> str:
     return short if float(short) == end else spell_value(float(end))
 
 
-def segment_columns(specs: Sequence[Segment]) -> tuple[str, ...]:
+def segment_columns(specs: Sequence[SegmentColumn]) -> tuple[str, ...]:
     """Name the columns that the segments are made from.
 
     Examples
@@ -136,7 +127,7 @@ def segment_columns(specs: Sequence[Segment]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(spec.column for spec in specs))
 
 
-def segment_values(frame: pd.DataFrame, specs: Sequence[Segment]) -> Mapping[str, pd.Categorical]:
+def segment_values(frame: pd.DataFrame, specs: Sequence[SegmentColumn]) -> Mapping[str, pd.Categorical]:
     """Return each segment's value for every row.
 
     Parameters
@@ -163,7 +154,7 @@ def segment_values(frame: pd.DataFrame, specs: Sequence[Segment]) -> Mapping[str
     return {spec.name: _categorize(frame, spec) for spec in specs}
 
 
-def _categorize(frame: pd.DataFrame, spec: Segment) -> pd.Categorical:
+def _categorize(frame: pd.DataFrame, spec: SegmentColumn) -> pd.Categorical:
     if spec.column not in frame:
         raise DataError(unknown("column", spec.column, map(str, frame.columns), where=f"segment {spec.name}"))
     try:

@@ -22,11 +22,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.evaluation.binary import Floats, divide
+from tasks.evaluation.metric_rows import group_by_segment
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
-from tasks.evaluation.segments import ALL, name_segment
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.tenths import TENTHS, assign_tenths
 from tasks.evaluation.verdicts import Estimate
 
@@ -51,21 +52,23 @@ def chance_shift(tested: float, served: float) -> float:
     return CHANCE_DEVIATIONS * sqrt(1 / tested + 1 / served) if min(tested, served) > 0 else float("inf")
 
 
-def predicted_shares(predictions: npt.ArrayLike, segments: Mapping[str, npt.ArrayLike]) -> dict[str, float]:
+def predicted_shares(
+    predictions: npt.ArrayLike, segments: Mapping[str, npt.ArrayLike]
+) -> dict[Segment, float]:
     """Return the share of the sum of predictions [n] in the whole and in every value of every segment.
 
     Examples
     --------
-    >>> predicted_shares([0.25, 0.75], {"source": ["ads", "feed"]})
+    >>> shares = predicted_shares([0.25, 0.75], {"source": ["ads", "feed"]})
+    >>> {str(segment): share for segment, share in shares.items()}
     {'all': 1.0, 'source=ads': 0.25, 'source=feed': 0.75}
     """
     p = np.asarray(predictions, dtype=np.float64)
-    shares = {ALL: 1.0}
-    for name, values in segments.items():
-        codes, known = pd.factorize(np.asarray(values), sort=True)
-        sums = divide(np.bincount(codes, p, len(known)), p.sum())
-        shares |= {name_segment(name, value): float(s) for value, s in zip(known, sums, strict=True)}
-    return shares
+    shares: dict[Segment, float] = {}
+    for group in group_by_segment(segments, len(p)):
+        sums = divide(np.bincount(group.codes, p, group.count), p.sum())
+        shares |= zip(group.names, sums.tolist(), strict=True)
+    return shares | {ALL: 1.0}
 
 
 def prediction_shift(
@@ -74,7 +77,7 @@ def prediction_shift(
     users: npt.ArrayLike,
     *,
     segments: Mapping[str, npt.ArrayLike] | None = None,
-) -> dict[str, Estimate]:
+) -> dict[Segment, Estimate]:
     """Measure the shift on the whole and in every value of every segment.
 
     Parameters
@@ -85,41 +88,36 @@ def prediction_shift(
 
     Returns
     -------
-    A share of the mean prediction by ``all`` and ``<segment>=<value>``, never below 0.
+    A share of the mean prediction by segment, never below 0.
 
     Examples
     --------
     >>> users = ["u", "v", "w"]
-    >>> round(prediction_shift([0.1, 0.2, 0.3], [0.11, 0.22, 0.33], users)["all"].value, 9)
+    >>> round(prediction_shift([0.1, 0.2, 0.3], [0.11, 0.22, 0.33], users)[ALL].value, 9)
     0.1
-    >>> round(prediction_shift([0.1, 0.2, 0.3], [0.2, 0.2, 0.2], users)["all"].value, 9)
+    >>> round(prediction_shift([0.1, 0.2, 0.3], [0.2, 0.2, 0.2], users)[ALL].value, 9)
     0.333333333
     """
     a, b = (np.asarray(values, dtype=np.float64) for values in (before, after))
     who = cluster_rows(users)
     tenths = assign_tenths((a + b) / 2)
     columns = [np.where(tenths == tenth, b - a, 0.0) for tenth in range(TENTHS)] + [np.abs(a)]
-    shifts = _shift_by_group(columns, who, None)
-    for name, values in (segments or {}).items():
-        codes, known = pd.factorize(np.asarray(values), sort=True)
-        named = [name_segment(name, value) for value in known]
-        shifts |= _shift_by_group(columns, who, (codes, named))
+    shifts: dict[Segment, Estimate] = {}
+    for group in group_by_segment(segments or {}, len(a)):
+        shifts |= _shift_by_group(columns, who, group)
     return shifts
 
 
-def _shift_by_group(
-    columns: list[Floats], who: Clusters, groups: tuple[Codes, list[str]] | None
-) -> dict[str, Estimate]:
-    codes, names = groups or (np.zeros(len(who.codes), dtype=np.intp), [ALL])
+def _shift_by_group(columns: list[Floats], who: Clusters, group: Grouping) -> dict[Segment, Estimate]:
     estimates = sum_intervals(
         columns,
         {"shift": _shift},
         who.codes,
         Resampler(who.count, seed=0, replicates=200),
-        groups=codes,
-        count=len(names),
+        groups=group.codes,
+        count=group.count,
     )["shift"]
-    return dict(zip(names, map(_include_value, estimates), strict=True))
+    return dict(zip(group.names, map(_include_value, estimates), strict=True))
 
 
 def _shift(*sums: Floats) -> Floats:

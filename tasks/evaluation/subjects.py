@@ -1,10 +1,11 @@
-"""What a figure or a verdict is of, and what a verdict allows: values with fields, and how each is printed.
+"""What a figure or a verdict is of, where, and what a verdict allows: values with fields and a printed form.
 
 ::
 
     Subject("rate", task="hide")                              hide_rate
     Subject("auc_drop", task="click", baseline=SAME_DAY)      click.auc_drop vs the champion's recipe
     Subject("leak", constraint="legal")                       legal
+    Segment("source", "ads")                                  source=ads
     Threshold(high=60, unit="days")                           <= 60 days
 
 The fields decide; the printed form is for people and is never read again.
@@ -94,6 +95,33 @@ class Subject:
         if not self.baseline:
             return self.name
         return f"{self.name} {'of' if self.constraint else 'vs'} {self.baseline}"
+
+
+@dataclass(frozen=True, order=True)
+class Segment:
+    """The rows where a segment column has a value; all rows where no column is stated.
+
+    Examples
+    --------
+    >>> print(Segment("source", "ads"), ALL)
+    source=ads all
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
+
+    column: str = ""
+    value: str = ""
+
+    def to_json(self) -> dict[str, str]:
+        """Return the fields that are stated."""
+        return _stated_fields(self)
+
+    def __str__(self) -> str:
+        return f"{self.column}={self.value}" if self.column else "all"
+
+
+ALL: Final = Segment()
+"""All rows, where a segment is expected."""
 
 
 @dataclass(frozen=True)

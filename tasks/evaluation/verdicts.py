@@ -19,8 +19,7 @@ from scipy.special import ndtr
 
 from tasks.evaluation.documents import CLOSED, MaybeFloat
 from tasks.evaluation.planning import Growth, plan_days
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import STATED, Subject, Threshold
+from tasks.evaluation.subjects import ALL, STATED, Segment, Subject, Threshold
 
 
 class Outcome(StrEnum):
@@ -176,7 +175,7 @@ class Verdict:
 
     gate: str
     subject: Annotated[Subject, STATED]
-    segment: str
+    segment: Annotated[Segment, STATED]
     outcome: Outcome
     threshold: Annotated[Threshold, STATED]
     observed: Estimate | None

@@ -7,8 +7,7 @@ from tasks.contracts.gates import Rules
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.same_day_evidence import SameDayEvidence
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.front import SearchedFront

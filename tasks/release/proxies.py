@@ -12,8 +12,7 @@ A proxy in doubt holds no release: it is nobody's bound, but what people are to 
 from collections.abc import Iterator, Sequence
 
 from tasks.evaluation.release_evidence import ProxyEvidence
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 
 

@@ -13,8 +13,7 @@ larger of what the surface declares and of what chance makes of so many positive
 from collections.abc import Iterator, Mapping
 
 from tasks.evaluation.release_evidence import RefitEvidence
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict, judge
 
 

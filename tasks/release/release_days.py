@@ -27,7 +27,7 @@ from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, p
 from tasks.contracts.chains import chain, join_outcomes
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.segments import Segment, segment_columns, segment_values
+from tasks.evaluation.segments import SegmentColumn, segment_columns, segment_values
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.ranking.examination import Examination
@@ -260,7 +260,7 @@ class _SegmentedRows:
 
     days: DaySlice
     frame: pd.DataFrame
-    specs: Sequence[Segment]
+    specs: Sequence[SegmentColumn]
 
     @cached_property
     def segments(self) -> Mapping[str, npt.ArrayLike]:

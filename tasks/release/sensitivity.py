@@ -20,7 +20,7 @@ from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import TermEvidence
 from tasks.evaluation.replay_evidence import Measured, TermShare, UtilityComposition
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 AMPLIFIED: Final = 0.1

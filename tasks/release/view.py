@@ -16,7 +16,7 @@ from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Weight
 from tasks.errors import AuditMismatch, ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import Segment, Subject
 from tasks.evaluation.verdicts import WORST_FIRST
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
@@ -166,24 +166,24 @@ def _describe_times(weight: Weight) -> str:
     return "" if weight.column is None else f" x {weight.column}{cap}"
 
 
-def _outcomes(dossier: str | None) -> dict[tuple[str, Subject, str], str]:
+def _outcomes(dossier: str | None) -> dict[tuple[str, Subject, Segment], str]:
     """Return the outcome of each verdict, the worst of several of one key; none without a dossier."""
     evidence = None if dossier is None else _read_dossier(Path(dossier))
-    found: dict[tuple[str, Subject, str], str] = {}
+    found: dict[tuple[str, Subject, Segment], str] = {}
     for one in sorted(evidence.gates if evidence else (), key=lambda one: -WORST_FIRST.index(one.outcome)):
         found[one.gate, one.subject, one.segment] = one.outcome.value
     return found
 
 
 def _list_verdicts(
-    first: Mapping[tuple[str, Subject, str], str], second: Mapping[tuple[str, Subject, str], str]
+    first: Mapping[tuple[str, Subject, Segment], str], second: Mapping[tuple[str, Subject, Segment], str]
 ) -> list[dict[str, Any]]:
     """List the verdicts whose outcome differs; None where one release has none."""
     return [
         {
             "gate": gate,
             "subject": subject.to_json(),
-            "segment": segment,
+            "segment": segment.to_json(),
             "from": first.get((gate, subject, segment)),
             "to": second.get((gate, subject, segment)),
         }

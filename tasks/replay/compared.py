@@ -9,10 +9,11 @@ import numpy.typing as npt
 
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import RowClusters
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import ALL
 from tasks.replay.inclusion import doubt_slots
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.metrics import REORDERING, Segmentation, SegmentedRows, Thinness, looks_of
+from tasks.replay.metrics import REORDERING, SegmentedRows, Thinness, looks_of
 
 _CERTAIN: Final = 1 + 1e-6
 """A probability of 1 that was kept as a 32-bit float."""
@@ -61,7 +62,7 @@ class ComparedPolicies:
             self._labelled_shares[task] = float(divide(known, looks.sum()))
         return self._labelled_shares[task]
 
-    def segmentation(self, name: str | None, task: str | None) -> Segmentation:
+    def segmentation(self, name: str | None, task: str | None) -> Grouping:
         """Return the segments of a column, of which thin values are pooled; None is the whole.
 
         Parameters
@@ -79,7 +80,7 @@ class ComparedPolicies:
         """Return the places of the rows that a metric sums: those of slots, or every one."""
         return self._everywhere if everything else self._in_slots
 
-    def rows(self, segmentation: Segmentation, *, everything: bool) -> SegmentedRows:
+    def rows(self, segmentation: Grouping, *, everything: bool) -> SegmentedRows:
         """Return the rows that a metric sums, in segments: those of slots, or every one."""
         key = (*_content(segmentation), everything)
         if key in self._rows:
@@ -99,11 +100,11 @@ class ComparedPolicies:
         return {}
 
     @cached_property
-    def _segmentations(self) -> dict[tuple[str | None, str | None], Segmentation]:
+    def _segmentations(self) -> dict[tuple[str | None, str | None], Grouping]:
         return {}
 
     @cached_property
-    def _distinct(self) -> dict[tuple[object, ...], Segmentation]:
+    def _distinct(self) -> dict[tuple[object, ...], Grouping]:
         return {}
 
     @cached_property
@@ -123,9 +124,9 @@ class ComparedPolicies:
         weights = (self.policy.slot > 0).astype(float) + (self.baseline.slot > 0)
         return Thinness(weights, self.log.users)
 
-    def _segment(self, name: str | None, task: str | None) -> Segmentation:
+    def _segment(self, name: str | None, task: str | None) -> Grouping:
         if name is None:
-            return Segmentation.whole(len(self.log.requests))
+            return Grouping.whole(len(self.log.requests))
         return self._thinness.segmentation(name, self.log.segments[name], self._positives(task))
 
     def _positives(self, task: str | None) -> npt.NDArray[np.bool_] | None:
@@ -138,7 +139,7 @@ class ComparedPolicies:
         return min(each, key=np.count_nonzero)
 
 
-def _content(segmentation: Segmentation) -> tuple[object, ...]:
+def _content(segmentation: Grouping) -> tuple[object, ...]:
     """Return what tells segmentations of one log apart: their segments, and what pools hold."""
     return segmentation.names, tuple(segmentation.pooled.items())
 

@@ -28,8 +28,7 @@ from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.contracts.tasks import TaskSpec
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.subjects import ALL, Threshold
 from tasks.evaluation.verdicts import (
     UNKNOWN_ESTIMATE,
     Estimate,
@@ -102,7 +101,7 @@ def given_that(child: Sequence[Measured], parent: Sequence[Measured]) -> list[Me
     >>> from tasks.evaluation.subjects import Subject
     >>> def by(task: str, change: float) -> list[Measured]:
     ...     relative = Estimate(change, math.nan, math.nan, 90)
-    ...     return [Measured(Subject("predicted", task=task), "all", "release 2", None, None, relative)]
+    ...     return [Measured(Subject("predicted", task=task), ALL, "release 2", None, None, relative)]
     >>> (returned,) = given_that(by("return", 0.2), by("buy", -0.2))
     >>> round(returned.relative.value, 3)
     0.5

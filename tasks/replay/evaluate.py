@@ -29,8 +29,7 @@ from tasks.contracts.metrics import (
 )
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.segments import ALL, segment_column
-from tasks.evaluation.subjects import NO_THRESHOLD, RATCHET, Subject, Threshold
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, RATCHET, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
 from tasks.replay.filled import count_filled, judge_empty, judge_filled
@@ -347,7 +346,7 @@ def _primary(
     if whole.reason:  # no segment is judged where the whole is not
         return
     segments = [m for m in measured[primary.metric] if m.segment != ALL and m.subject.name == primary.metric]
-    by = dict.fromkeys(column for m in segments if (column := segment_column(m.segment)) is not None)
+    by = dict.fromkeys(m.segment.column for m in segments)
     predicted = replay.predicted_changes(evaluation.policy, evaluation.baseline, tuple(by))
     yield from judge_primary_segments(primary, segments, predicted, run=run)
 
@@ -389,4 +388,4 @@ def _measured_for(
     if rail.anchor is not None and found:
         anchor = evaluation.anchors[rail.anchor]
         found = replay.measure(evaluation.metrics[name], evaluation.policy, anchor, rail.by)
-    return [one for one in found if one.segment == ALL or segment_column(one.segment) in rail.by]
+    return [one for one in found if one.segment == ALL or one.segment.column in rail.by]

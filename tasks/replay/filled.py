@@ -14,8 +14,7 @@ from typing import Final
 import numpy as np
 
 from tasks.evaluation.replay_evidence import FilledSlots
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.log import Ints
 from tasks.reports.numbers import format_counted

@@ -22,8 +22,7 @@ from tasks.contracts.utility import Bounded, Guardrail
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.subjects import ALL, Threshold
 from tasks.evaluation.verdicts import (
     WORST_FIRST,
     Estimate,

@@ -21,8 +21,7 @@ import pandas as pd
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import GateRefused
 from tasks.evaluation.replay_evidence import ConstraintLeak
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.ranking.constraints import iterate_violations
 from tasks.ranking.utility import choose_contexts

@@ -18,7 +18,7 @@ from tasks.contracts import digest
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.best_of_many import expected_best, without_selection
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
 

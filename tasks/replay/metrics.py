@@ -22,7 +22,7 @@ stood: its prediction is divided by their mean examination, so that no look is c
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -37,33 +37,13 @@ from tasks.evaluation.exposure import entropy_by_group, gini_by_group
 from tasks.evaluation.grouped import GroupedRows, GroupedStatistic
 from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
-from tasks.evaluation.segments import ALL, name_segment
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import effective_clusters
 from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
 
 OTHER: Final = "other"
 """The value of a segment's pool."""
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """Segments of a log's rows.
-
-    Attributes
-    ----------
-    names : of the segments, as in ``source=ads``.
-    codes : [n] segment of each row of the log.
-    pooled : by name, the values that a pool holds.
-    """
-
-    names: tuple[str, ...]
-    codes: Codes
-    pooled: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    @classmethod
-    def whole(cls, size: int) -> "Segmentation":
-        """Return one segment of all rows."""
-        return cls((ALL,), np.zeros(size, dtype=np.int32))
 
 
 @dataclass(frozen=True)
@@ -83,7 +63,7 @@ class SegmentedRows:
 
     @classmethod
     def of(
-        cls, segmentation: Segmentation, place: npt.NDArray[np.intp], clusters: RowClusters
+        cls, segmentation: Grouping, place: npt.NDArray[np.intp], clusters: RowClusters
     ) -> "SegmentedRows":
         """Group the rows at some places; ``clusters`` are those of these rows."""
         grouped = GroupedRows.of(segmentation.codes[place], len(segmentation.names), clusters)
@@ -105,7 +85,7 @@ class Thinness:
 
     def segmentation(
         self, name: str, column: "pd.Categorical[Any]", positives: npt.NDArray[np.generic] | None = None
-    ) -> Segmentation:
+    ) -> Grouping:
         """Return the segments of a column, thin values pooled where there are two or more.
 
         Parameters
@@ -118,8 +98,8 @@ class Thinness:
         --------
         >>> column = pd.Categorical(["a"] * 40 + ["b", "c"])
         >>> made = Thinness(np.ones(42), np.arange(42)).segmentation("category", column)
-        >>> made.names, made.pooled
-        (('category=a', 'category=other'), {'category=other': ('b', 'c')})
+        >>> list(map(str, made.names)), list(made.pooled.values())
+        (['category=a', 'category=other'], [('b', 'c')])
         """
         codes, count = np.asarray(column.codes, dtype=np.intp), len(column.categories)
         present = np.bincount(codes, minlength=count) > 0
@@ -131,7 +111,7 @@ class Thinness:
 
 def _pool(
     name: str, values: list[str], codes: Codes, rests: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
-) -> Segmentation:
+) -> Grouping:
     """Give every value that is present a segment, and all thin ones the last."""
     present, thin = rests
     if np.count_nonzero(thin) < 2:
@@ -139,14 +119,14 @@ def _pool(
     own = np.flatnonzero(present & ~thin)
     of_value: Codes = np.full(len(values), len(own), dtype=np.int32)
     of_value[own] = np.arange(len(own))
-    names = [name_segment(name, values[place]) for place in own]
+    names = [Segment(name, values[place]) for place in own]
     held = tuple(values[place] for place in np.flatnonzero(thin))
     if not held:
-        return Segmentation(tuple(names), of_value[codes])
-    pool = name_segment(name, OTHER)
+        return Grouping(tuple(names), of_value[codes])
+    pool = Segment(name, OTHER)
     if pool in names:  # a value of that name is told from the pool
-        pool = name_segment(name, f"{OTHER} values")
-    return Segmentation((*names, pool), of_value[codes], {pool: held})
+        pool = Segment(name, f"{OTHER} values")
+    return Grouping((*names, pool), of_value[codes], {pool: held})
 
 
 Rows = npt.NDArray[np.bool_]

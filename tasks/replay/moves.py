@@ -17,10 +17,12 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.grouped import PairedEstimates, grouped_ratio, paired_estimates
 from tasks.evaluation.policy_changes import ExampleRequest, ExampleSlot, NegativesChange, ValueChange
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.compared import ComparedPolicies
 from tasks.replay.log import Floats, Ints, PolicySlates
-from tasks.replay.metrics import Segmentation, looks_of, per_look
+from tasks.replay.metrics import looks_of, per_look
 from tasks.replay.replay_policies import Replay
 
 MOST_VALUES: Final = 8
@@ -53,7 +55,7 @@ class Pair:
 
     def _paired(self, ratio: Ratio) -> Estimate:
         log = self.replay.log
-        rows = self.compared.rows(Segmentation.whole(len(log.requests)), everything=True)
+        rows = self.compared.rows(Grouping.whole(len(log.requests)), everything=True)
         (made,) = paired_estimates(grouped_ratio(ratio, rows.grouped), None, rows.grouped)
         return made.policy
 
@@ -102,8 +104,8 @@ class Pair:
                         )
 
     def _per_slots(
-        self, compared: ComparedPolicies, segmentation: Segmentation, prediction: Floats
-    ) -> Iterator[tuple[str, PairedEstimates]]:
+        self, compared: ComparedPolicies, segmentation: Grouping, prediction: Floats
+    ) -> Iterator[tuple[Segment, PairedEstimates]]:
         rows = compared.rows(segmentation, everything=False)
         after, before = (
             grouped_ratio(

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL
 from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.evaluate import Findings
 from tasks.replay.log import CandidateLog, PolicySlates

@@ -8,8 +8,7 @@ from typing import Final
 
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.replay.evaluate import MOST_SHARES, Findings
 from tasks.reports.phrases import describe_subject, phrase_verdict
@@ -60,7 +59,7 @@ class Heading:
 class SegmentFigures:
     """One segment: the bounds that are broken there, its change of observed utility, every metric."""
 
-    name: str
+    name: Segment
     harmed: tuple[Verdict, ...]
     change: Estimate | None
     rows: tuple[Measured, ...]
@@ -132,7 +131,7 @@ def better_directions(found: Findings) -> dict[str, str]:
 
 def order_segments(found: Findings) -> list[SegmentFigures]:
     """Return the figures of each segment: the harmed first, then those that lose most observed utility."""
-    rows: dict[str, list[Measured]] = {}
+    rows: dict[Segment, list[Measured]] = {}
     for one in found.measured:
         if one.segment != ALL:
             rows.setdefault(one.segment, []).append(one)

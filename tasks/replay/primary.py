@@ -21,7 +21,7 @@ from typing import Final
 from tasks.contracts.utility import Primary
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Power, Verdict, beyond_p_value, judge
 from tasks.replay.guardrails import ONE_SIDED_LEVEL, no_interval, no_share, pool_in_words
 
@@ -63,7 +63,7 @@ def judge_primary(primary: Primary, measured: Measured, *, run: str) -> Verdict:
 def judge_primary_segments(
     primary: Primary,
     measured: Sequence[Measured],
-    predicted: Mapping[str, float],
+    predicted: Mapping[Segment, float],
     *,
     run: str,
 ) -> list[Verdict]:

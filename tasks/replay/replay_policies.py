@@ -26,8 +26,8 @@ from tasks.evaluation.grouped import (
 )
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import DayChange, Measured
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.replay.compared import ComparedPolicies
 from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
@@ -37,7 +37,6 @@ from tasks.replay.metrics import (
     OF_OUTCOMES,
     REORDERING,
     Measurement,
-    Segmentation,
     SegmentedRows,
     looks_of,
     measure_slots,
@@ -201,7 +200,7 @@ class Replay:
 
     def predicted_changes(
         self, policy: PolicySlates, baseline: PolicySlates, by: Sequence[str]
-    ) -> dict[str, float]:
+    ) -> dict[Segment, float]:
         """Return the change of utility in each segment that the kinder of both releases' models predicts.
 
         Every candidate has a prediction, so it is exact where few outcomes were seen. The weights are the
@@ -209,7 +208,7 @@ class Replay:
         beside an order there is one model alone, that of the release under test.
         """
         worth, models = baseline.worth, (policy, baseline)
-        kindest: dict[str, float] = {}
+        kindest: dict[Segment, float] = {}
         if not self.log.complete or not worth or any(worth.keys() - one.predictions.keys() for one in models):
             return kindest
         ours, theirs = (looks_of(self.log, one) for one in (policy, baseline))
@@ -338,7 +337,7 @@ class _View:
     ours: Measurement | None
     theirs: Measurement | None
 
-    def rows(self, segmentation: Segmentation, rows: SegmentedRows) -> Iterator[Measured]:
+    def rows(self, segmentation: Grouping, rows: SegmentedRows) -> Iterator[Measured]:
         """Yield the metric in every segment."""
         if self.ours is None:
             reason = f"{self.judge.name} gives no figure for it"
@@ -364,7 +363,7 @@ class _View:
             if growth := Growth.of(influence, clusters[place], log.days[place]):
                 yield growth
 
-    def _unseen(self, segment: str) -> Measured:
+    def _unseen(self, segment: Segment) -> Measured:
         kind, subject = self.metric.kind, self.metric.subject
         if kind is MetricKind.RECALL:
             nothing = f"no candidate is known or believed to lead to {subject}"
@@ -376,7 +375,7 @@ class _View:
             nothing = "the policy fills no slot" + ("" if segment == ALL else " in the segment")
         return _unknown(self.metric, segment, self.judge.name, f"nothing to measure it by: {nothing}")
 
-    def _figures(self, segment: str, figures: PairedEstimates) -> Measured:
+    def _figures(self, segment: Segment, figures: PairedEstimates) -> Measured:
         metric, log, baseline = self.metric, self.compared.log, figures.baseline
         return Measured(
             subject=Subject.of(metric),
@@ -441,7 +440,7 @@ def _level(metric: Metric, estimate: Estimate, log: CandidateLog) -> Estimate:
     return replace(estimate, low=max(estimate.low, 0.0)) if estimate.low < 0 else estimate
 
 
-def _unknown(metric: Metric, segment: str, judge: str, reason: str) -> Measured:
+def _unknown(metric: Metric, segment: Segment, judge: str, reason: str) -> Measured:
     return Measured(Subject.of(metric), segment, judge, None, None, None, reason)
 
 

@@ -23,8 +23,7 @@ from tasks.evaluation.replay_evidence import (
     ShadowComparison,
     ShadowEvidence,
 )
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import NO_THRESHOLD, Subject, Threshold
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.replay.filled import judge_filled
 from tasks.replay.leaks import judge_leaks

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from tasks.contracts import UtilitySpec, canonical, digest
 from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
-from tasks.evaluation.segments import ALL
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.progress import report
@@ -142,7 +141,7 @@ def run(
 
 
 def _of_all_rows(figures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [one for one in figures if one["segment"] == ALL]
+    return [one for one in figures if not one["segment"]]
 
 
 def _summarise(

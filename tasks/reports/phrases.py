@@ -17,8 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.segments import ALL, read_segment
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_number, format_percent, isolate, spoken
 from tasks.reports.words import Vocabulary
@@ -299,9 +298,8 @@ def _with_unit(written: str, unit: Unit) -> str:
     return f"{written} {unit}".rstrip()
 
 
-def _write_segment(segment: str) -> str:
-    column, value = read_segment(segment)
-    return f"{column} = {isolate(value) or 'empty'}"
+def _write_segment(segment: Segment) -> str:
+    return f"{segment.column} = {isolate(segment.value) or 'empty'}"
 
 
 _SIDES: Final[Mapping[str, str]] = {">=": "at least", ">": "above", "<=": "at most", "<": "below"}

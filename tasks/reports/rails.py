@@ -14,8 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import NO_THRESHOLD, Threshold
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Threshold
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
 from tasks.reports.phrases import describe_subject, name_subject, write_change, write_interval, write_limit
 from tasks.reports.words import Vocabulary

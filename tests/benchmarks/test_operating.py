@@ -17,6 +17,7 @@ from benchmarks.operating_worlds.surface import SURFACE, days_of_history, write_
 from benchmarks.operating_worlds.trials import Change, Reason, Trial
 from benchmarks.operating_worlds.worlds import Size, World
 from tasks.contracts import load_surface
+from tasks.evaluation.subjects import ALL
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("operating")]
 
@@ -247,7 +248,7 @@ def test_intervals_stand_beside_the_truth_but_for_slots_that_know_the_outcome(
     by_name = {(one.setting, one.candidate): one for one in judged}
     equal = by_name[CHAMPION, EQUAL]
     assert {"click_30m_rate", "hide_7d_rate", "observed_utility"} <= {one.metric for one in equal.changes}
-    assert all(np.isfinite(one.true) for one in equal.changes if one.segment == "all")
+    assert all(np.isfinite(one.true) for one in equal.changes if one.segment == ALL)
     assert by_name[CHAMPION, "leaked heads"].changes == ()
 
 
@@ -275,15 +276,15 @@ EQUAL_TRIAL = Trial(
     replay=True,
     reasons=(),
     changes=(
-        Change("hide_7d_rate", "rate", "all", 0.1, -0.1, 0.3, 0.2),
-        Change("hide_7d_rate", "rate", "all", -0.1, -0.15, -0.05, 0.2),
+        Change("hide_7d_rate", "rate", ALL, 0.1, -0.1, 0.3, 0.2),
+        Change("hide_7d_rate", "rate", ALL, -0.1, -0.15, -0.05, 0.2),
     ),
 )
 
 
 def test_a_table_counts_promotions_and_names_what_held() -> None:
     held = replace(
-        EQUAL_TRIAL, promoted=False, reasons=(Reason("calibration", "hide_7d.ratio", "all", "block"),)
+        EQUAL_TRIAL, promoted=False, reasons=(Reason("calibration", "hide_7d.ratio", ALL, "block"),)
     )
     lines = list(table.promotions("400x14", CHAMPION, [EQUAL_TRIAL, held]))
     row = "| equal retrain | 2 | 0.50 | 1.00 | 0.00 | +1.0% | +2.0% | calibration hide_7d.ratio 1 |"
@@ -292,7 +293,7 @@ def test_a_table_counts_promotions_and_names_what_held() -> None:
 
 
 def test_a_table_counts_what_is_told_how_many_days_it_lacks() -> None:
-    lacks = Reason("decision", "observed_utility", "all", "inconclusive", days=70)
+    lacks = Reason("decision", "observed_utility", ALL, "inconclusive", days=70)
     told, held = (
         replace(EQUAL_TRIAL, promoted=False, reasons=(replace(lacks, days=days),)) for days in (70, None)
     )
@@ -306,7 +307,7 @@ def test_a_table_counts_the_intervals_that_hold_the_truth_and_the_signs() -> Non
 
 
 def test_an_interval_that_is_not_known_is_not_counted() -> None:
-    unknown = Change("hide_7d_rate", "rate", "all", 0.1, float("nan"), float("nan"), 0.2)
+    unknown = Change("hide_7d_rate", "rate", ALL, 0.1, float("nan"), float("nan"), 0.2)
     assert table.held_truth([*EQUAL_TRIAL.changes, unknown]) == (2, 0.5)
 
 

@@ -17,7 +17,7 @@ from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary
 from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.binary import log_loss, normalized_entropy
 from tasks.evaluation.evidence import MapChoice, MapKind
-from tasks.evaluation.segments import Segment
+from tasks.evaluation.segments import SegmentColumn
 from tasks.ranking.maps import IdentityMap, IsotonicMap, LogisticMap, expit
 from tasks.ranking.segmented_map import Calibrator, MappedSegment, SegmentedMap, apply_calibrator
 from tasks.stores.workspace import Workspace
@@ -62,7 +62,7 @@ def rows(
 
 
 def chosen(
-    made: tuple[Floats, Floats, pd.DataFrame], segments: Sequence[Segment] = SEGMENTS
+    made: tuple[Floats, Floats, pd.DataFrame], segments: Sequence[SegmentColumn] = SEGMENTS
 ) -> tuple[Calibrator, MapChoice]:
     scores, outcomes, frame = made
     return choose_map(scores, outcomes, frame, segments, users=frame["user"])

@@ -96,7 +96,7 @@ def test_a_diff_says_who_moves_what_it_does_to_negatives_and_shows_requests() ->
             {"rule": "exploration", "before": None, "after": "1 slot"},
         ],
         "replaced": {"value": 0.25, "low": 0.2, "high": 0.3, "n": 400},
-        "negatives": [{"task": "hide", "segment": "all", "before": level, "after": level, "relative": fall}],
+        "negatives": [{"task": "hide", "segment": {}, "before": level, "after": level, "relative": fall}],
         "movers": [
             {
                 "column": "source",

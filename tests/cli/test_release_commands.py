@@ -13,6 +13,7 @@ from rich.console import Console
 from tasks.cli import main, release_commands
 from tasks.cli.release_commands import write_explanation
 from tasks.cli.text import as_text
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.labels.store import LabelStore
 from tasks.release.step import ReleaseResult
 from tasks.stores.workspace import Workspace
@@ -308,13 +309,13 @@ SIMULATED = {
 
 def figure(name: str, policy: object, baseline: object, relative: object) -> dict[str, Any]:
     levels = {"policy": policy, "baseline": baseline, "relative": relative}
-    return {"subject": subject(name).to_json(), "segment": "all", **levels}
+    return {"subject": subject(name).to_json(), "segment": {}, **levels}
 
 
-def verdict(name: str, segment: str, outcome: str) -> dict[str, Any]:
+def verdict(name: str, outcome: str, segment: Segment = ALL) -> dict[str, Any]:
     return {
         "subject": subject(name).to_json(),
-        "segment": segment,
+        "segment": segment.to_json(),
         "outcome": outcome,
         "observed": RISE,
         "relative": True,
@@ -323,7 +324,10 @@ def verdict(name: str, segment: str, outcome: str) -> dict[str, Any]:
 
 
 def test_harmed_segments_stand_before_the_primary() -> None:
-    guardrails = [verdict("observed_utility", "all", "pass"), verdict("hide_rate", "tenure=new", "block")]
+    guardrails = [
+        verdict("observed_utility", "pass"),
+        verdict("hide_rate", "block", Segment("tenure", "new")),
+    ]
     rate = figure("click_rate", LEVEL, None, {**RISE, "low": None})
     coverage = figure("coverage", LEVEL, LEVEL, RISE)
     plain = {**SIMULATED, "guardrails": guardrails, "measured": [rate, coverage]}
@@ -346,7 +350,7 @@ def test_harmed_segments_stand_before_the_primary() -> None:
 
 
 def test_a_further_policy_is_written_with_its_verdicts_and_metrics_beside_the_same_baseline() -> None:
-    broken = [verdict("hide_rate", "all", "block")]
+    broken = [verdict("hide_rate", "block")]
     figures = [figure("click_rate", LEVEL, None, RISE), figure("coverage", None, None, None)]
     best = {"name": "bold.yaml", "gain": 0.05, "gain_without_luck": 0.031}
     selection = {"policies": 7, "luck": 1.352, "best": best}
@@ -383,7 +387,9 @@ def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_inconcl
 
 
 def test_names_are_whole_on_a_narrow_terminal() -> None:
-    named = verdict("observed_utility vs four promotions ago", "user_tenure=returning_after_months", "pass")
+    named = verdict(
+        "observed_utility vs four promotions ago", "pass", Segment("user_tenure", "returning_after_months")
+    )
     out = StringIO()
     Console(width=60, file=out).print(release_commands.write_simulation({**SIMULATED, "guardrails": [named]}))
     written = out.getvalue()
@@ -393,9 +399,9 @@ def test_names_are_whole_on_a_narrow_terminal() -> None:
 
 
 def test_a_shadow_is_a_table_with_the_reasons_of_what_is_no_pass() -> None:
-    overlap = {**verdict("overlap_at_k", "all", "block"), "relative": False, "reason": "slates differ"}
+    overlap = {**verdict("overlap_at_k", "block"), "relative": False, "reason": "slates differ"}
     served = {
-        **verdict("served", "all", "no_rule"),
+        **verdict("served", "no_rule"),
         "observed": None,
         "threshold": {},
         "reason": "not logged",

@@ -213,7 +213,7 @@ def test_releases_are_compared_side_by_side() -> None:
             {
                 "gate": "model",
                 "subject": {"metric": "auc", "task": "click"},
-                "segment": "all",
+                "segment": {},
                 "from": "inconclusive",
                 "to": None,
             }

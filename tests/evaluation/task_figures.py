@@ -9,11 +9,10 @@ from tasks.contracts.training import HeadKind
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.references import HeadReferences
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import Estimate
 
-Estimates = Mapping[tuple[str, str], Estimate]
+Estimates = Mapping[tuple[str, Segment], Estimate]
 """By metric and segment."""
 NEWEST: Final = date(2026, 4, 10)
 
@@ -24,7 +23,7 @@ def task_figures(
     task: str = "click",
     kind: HeadKind = "binary",
     size: tuple[int, int] = (50_000, 900),
-    counts: Mapping[str, tuple[int, int]] | None = None,
+    counts: Mapping[Segment, tuple[int, int]] | None = None,
     references: HeadReferences | None = None,
 ) -> TaskFigures:
     """Make figures; ``size`` are rows and positives of the task, ``counts`` those of segments."""
@@ -48,11 +47,11 @@ def task_figures(
     )
 
 
-def estimates_of(figures: TaskFigures) -> dict[tuple[str, str], Estimate]:
+def estimates_of(figures: TaskFigures) -> dict[tuple[str, Segment], Estimate]:
     """Return the estimates by metric and segment."""
     return {(one.subject.metric, one.segment): one.estimate for one in figures.figures}
 
 
 def of_all_rows(figures: dict[str, Any]) -> dict[str, float]:
     """Return the values of all rows by metric, of figures as a document holds them."""
-    return {one["subject"]["metric"]: one["value"] for one in figures["figures"] if one["segment"] == ALL}
+    return {one["subject"]["metric"]: one["value"] for one in figures["figures"] if not one["segment"]}

@@ -18,6 +18,7 @@ from tasks.evaluation.calibration_verdicts import (
 from tasks.evaluation.intervals import calibration_interval
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report
+from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Estimate
 
 RANGE = {"low": 0.9, "high": 1.1}
@@ -181,7 +182,7 @@ def test_users_who_come_back_do_not_make_a_healthy_release_look_harmed() -> None
     y = (rng.random(users.size) < np.minimum(1, p * appetite)).astype(float)
     rows = binary_report(Observations(y, p, users, users, segments), replicates=100)
     ratios = {row.segment: row for row in rows if row.subject.metric == "calibration_ratio"}
-    whole = ratios.pop("all")
+    whole = ratios.pop(ALL)
     spread = inflation(whole.estimate, whole.events)
     assert spread > 1.2
     family = [SegmentRatio(r.estimate, r.events, 0.02 * r.rows, spread) for r in ratios.values()]

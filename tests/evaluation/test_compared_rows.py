@@ -6,6 +6,7 @@ import numpy.typing as npt
 
 from tasks.evaluation.compared_rows import ComparedRows, compare_amounts, compare_order, compare_rows
 from tasks.evaluation.paired import PairedRows
+from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 
 CLICKED = [1, 0, 1, 0, 1, 0, 1, 0]
@@ -30,13 +31,18 @@ def test_a_turned_request_is_lost_by_its_own_segments_and_no_other() -> None:
     assert value(found.auc_by_request_drop) == 1 / 4
     order = {one.segment: one.auc_by_request_drop for one in found.segments}
     assert {name: drop.value for name, drop in order.items() if drop} == {
-        "tenure=new": 0.0,
-        "tenure=old": 1 / 3,
-        "wide=true": 1 / 4,
+        Segment("tenure", "new"): 0.0,
+        Segment("tenure", "old"): 1 / 3,
+        Segment("wide", "true"): 1 / 4,
     }
     told = {one.segment: value(one.normalized_entropy_rise) for one in found.segments}
-    assert told["tenure=new"] == 0
-    assert told["tenure=old"] > value(found.normalized_entropy_rise) == told["wide=true"] > 0
+    assert told[Segment("tenure", "new")] == 0
+    assert (
+        told[Segment("tenure", "old")]
+        > value(found.normalized_entropy_rise)
+        == told[Segment("wide", "true")]
+        > 0
+    )
 
 
 def test_one_outcome_a_request_has_no_order_in_any_segment() -> None:
@@ -66,7 +72,11 @@ def test_an_order_is_compared_by_itself() -> None:
     assert (found.auc_drop, found.normalized_entropy_rise) == (None, None)
     with_errors = compare_rows("click", both.rows, ranked=both, told=None)
     assert repr(found.auc_by_request_drop) == repr(with_errors.auc_by_request_drop)  # a NaN equals no other
-    assert [one.segment for one in found.segments] == ["tenure=new", "tenure=old", "wide=true"]
+    assert [one.segment for one in found.segments] == [
+        Segment("tenure", "new"),
+        Segment("tenure", "old"),
+        Segment("wide", "true"),
+    ]
 
 
 def test_amounts_lose_by_squared_error_or_by_pinball_loss_in_each_segment() -> None:
@@ -78,9 +88,9 @@ def test_amounts_lose_by_squared_error_or_by_pinball_loss_in_each_segment() -> N
     assert by_mean.relative_pinball_loss_rise is None
     segments = {one.segment: one.relative_squared_error_rise for one in by_mean.segments}
     assert {name: rise.value for name, rise in segments.items() if rise} == {
-        "tenure=new": 0.0,
-        "tenure=old": 2**2 / (6 * 2**2),
-        "wide=true": 2**2 / (8 * 2**2),
+        Segment("tenure", "new"): 0.0,
+        Segment("tenure", "old"): 2**2 / (6 * 2**2),
+        Segment("wide", "true"): 2**2 / (8 * 2**2),
     }
     by_quantile = compare_amounts("watch", rows, base=2.0, quantile=0.75)
     assert value(by_quantile.relative_pinball_loss_rise) == 0.75 * 2 / (4 * 2 * 0.75 + 4 * 2 * 0.25)

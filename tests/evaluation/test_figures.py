@@ -12,6 +12,7 @@ from tasks.contracts.training import HeadKind
 from tasks.errors import DataError
 from tasks.evaluation.figures import MeasuredHead, TaskFigures, measure
 from tasks.evaluation.observations import Observations
+from tasks.evaluation.subjects import Segment
 from tests.known import known
 
 DAYS = (date(2026, 5, 1), date(2026, 5, 7))
@@ -92,7 +93,10 @@ def test_the_gates_read_what_was_written() -> None:
     assert (read.task, read.rows, read.positives) == ("click_30m", 4, 2)
     assert read.newest_training_row == date(2026, 4, 20)
     assert known(read.estimate("auc")).value == 0.75
-    of_a, of_b = known(read.figure("calibration_ratio", "source=a")), known(read.figure("auc", "source=b"))
+    of_a, of_b = (
+        known(read.figure("calibration_ratio", Segment("source", "a"))),
+        known(read.figure("auc", Segment("source", "b"))),
+    )
     assert (of_a.rows, of_a.events) == (2, 1)
     assert math.isnan(of_b.low)
-    assert read.figure("auc", "source=c") is None
+    assert read.figure("auc", Segment("source", "c")) is None

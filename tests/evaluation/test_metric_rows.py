@@ -6,20 +6,23 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 
 
 def test_values_come_in_the_order_of_their_names_and_a_null_is_unknown() -> None:
     whole, source = group_by_segment({"source": np.array(["feed", None, "ads", "feed"], dtype=object)}, 4)
-    assert (whole.names, whole.codes.tolist()) == (("all",), [0, 0, 0, 0])
-    assert source.names == ("source=ads", "source=feed", "source=unknown")
+    assert (whole.names, whole.codes.tolist()) == ((ALL,), [0, 0, 0, 0])
+    assert source.names == (Segment("source", "ads"), Segment("source", "feed"), Segment("source", "unknown"))
     assert source.codes.tolist() == [1, 2, 0, 1]
 
 
 def test_booleans_are_spelled_as_in_yaml() -> None:
-    assert [*group_by_segment({"new": [True, False]}, 2)][1].names == ("new=false", "new=true")
+    assert [*group_by_segment({"new": [True, False]}, 2)][1].names == (
+        Segment("new", "false"),
+        Segment("new", "true"),
+    )
 
 
 def test_a_ratio_without_a_positive_is_unknown_and_another_figure_is_not() -> None:
@@ -29,10 +32,10 @@ def test_a_ratio_without_a_positive_is_unknown_and_another_figure_is_not() -> No
     rows = metric_rows(figures, source, support, resampled="users")
     known = {(row.subject.metric, row.segment): np.isfinite(row.estimate.value) for row in rows}
     assert known == {
-        ("calibration_ratio", "source=ads"): False,
-        ("mean_prediction", "source=ads"): True,
-        ("calibration_ratio", "source=feed"): True,
-        ("mean_prediction", "source=feed"): True,
+        ("calibration_ratio", Segment("source", "ads")): False,
+        ("mean_prediction", Segment("source", "ads")): True,
+        ("calibration_ratio", Segment("source", "feed")): True,
+        ("mean_prediction", Segment("source", "feed")): True,
     }
 
 
@@ -44,7 +47,7 @@ def test_what_rests_on_too_little_keeps_its_value_and_has_no_interval() -> None:
     }
     rows = metric_rows(figures, kind, support, resampled="users")
     assert {row.estimate.value for row in rows} == {0.7}
-    assert {(row.subject.metric, row.segment.partition("=")[2]) for row in rows if row.estimate.known} == {
+    assert {(row.subject.metric, row.segment.value) for row in rows if row.estimate.known} == {
         ("mean_prediction", "few positives"),
         ("mean_prediction", "few negatives"),
         ("normalized_entropy", "few negatives"),
@@ -52,5 +55,5 @@ def test_what_rests_on_too_little_keeps_its_value_and_has_no_interval() -> None:
 
 
 def test_what_is_not_finite_becomes_null() -> None:
-    row = Figure(Subject("auc"), "all", 0.5, float("nan"), float("nan"), 1, rows=2, events=1)
+    row = Figure(Subject("auc"), ALL, 0.5, float("nan"), float("nan"), 1, rows=2, events=1)
     assert json.loads(TypeAdapter(Figure).dump_json(row))["low"] is None

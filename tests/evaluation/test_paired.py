@@ -6,9 +6,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tasks.evaluation import binary, rank_sums
-from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
 from tasks.evaluation.resampling import Resampler, cluster_rows
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 
 USERS, REQUESTS, PAGE = 200, 800, 8
@@ -83,7 +84,7 @@ def test_pairs_are_of_one_request_and_one_segment() -> None:
     """The only lost pair of request r joins two segments, so neither segment has lost one."""
     y = [1, 0, 0, 1, 0]
     champion, challenger = [0.9, 0.1, 0.2, 0.9, 0.1], [0.5, 0.1, 0.7, 0.9, 0.1]
-    segments = Grouping(("source=ads", "source=feed"), np.array([1, 1, 0, 0, 0]))
+    segments = Grouping((Segment("source", "ads"), Segment("source", "feed")), np.array([1, 1, 0, 0, 0]))
     rows = PairedRows(y, champion, challenger, list("uuuvv"), list("rrrss"))
     ads, feed_ = auc_by_request_drop(rows, segments)
     assert (ads.value, feed_.value) == (0.0, 0.0)
@@ -96,7 +97,7 @@ def test_each_segment_is_compared_on_its_own_rows() -> None:
     good = _probability(person + item)
     harmed = np.where(new == 1, _probability(person - item), good)
     rows = PairedRows(y, good, harmed, users, requests)
-    segments = Grouping(("new=false", "new=true"), new)
+    segments = Grouping((Segment("new", "false"), Segment("new", "true")), new)
     old_drop, new_drop = auc_by_request_drop(rows, segments)
     assert (old_drop.value, old_drop.high) == (0.0, 0.0)
     assert new_drop.low > 0.1
@@ -140,7 +141,7 @@ def test_a_segment_of_few_users_has_no_interval() -> None:
     """Of 19 users that have a pair an interval would be too narrow."""
     y, person, item, users, requests = feed(seed=7)
     few = np.isin(users, np.unique(users)[:19])
-    segments = Grouping(("rest=false", "rest=true"), (~few).astype(np.intp))
+    segments = Grouping((Segment("rest", "false"), Segment("rest", "true")), (~few).astype(np.intp))
     rows = PairedRows(y, _probability(person + item), _probability(person - item), users, requests)
     thin, rest = auc_by_request_drop(rows, segments)
     assert (thin.known, rest.known) == (False, True)

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import DataError
-from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.paired_errors import (
     pinball_losses,
     relative_pinball_loss_rise,
     relative_squared_error_rise,
 )
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import Segment
 
 AMOUNTS = st.lists(st.integers(0, 9).map(float), min_size=2, max_size=12)
 
@@ -44,7 +45,7 @@ def test_groups_are_told_apart_and_what_has_no_error_to_divide_by_is_unknown() -
     rows = PairedRows(
         [1.0, 3.0, 2.0, 2.0], [1.0, 3.0, 2.0, 2.0], [2.0, 3.0, 3.0, 2.0], list("uvwx"), list("rstu")
     )
-    group = Grouping(("a", "b"), np.array([0, 0, 1, 1]))
+    group = Grouping((Segment("group", "a"), Segment("group", "b")), np.array([0, 0, 1, 1]))
     first, second = relative_squared_error_rise(rows, group, base=2.0)
     assert first.value == 0.5
     assert math.isnan(second.value), "the constant is right everywhere"

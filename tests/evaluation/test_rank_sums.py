@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tasks.evaluation import binary, rank_sums
-from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.rank_sums import sum_ranks
 from tasks.evaluation.resampling import Resampler, cluster_rows, draw_counts
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 
 Rows = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.intp]]
@@ -41,7 +42,10 @@ def test_each_replicate_is_the_metric_of_the_drawn_rows(seed: int) -> None:
 def test_groups_are_ranked_apart() -> None:
     y, p, users = _rows(seed=3)
     groups = users % 3
-    group = Grouping(("0", "1", "2", "none"), groups)
+    group = Grouping(
+        (Segment("group", "0"), Segment("group", "1"), Segment("group", "2"), Segment("group", "none")),
+        groups,
+    )
     auc, precision = rank_sums.ranked_intervals(
         rank_sums.FallingRows.of(y, p, np.ones_like(y)), users, Resampler(40, 0, 30), group
     )

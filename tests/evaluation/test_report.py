@@ -17,6 +17,7 @@ from tasks.evaluation.multicalibration import multicalibration
 from tasks.evaluation.ndcg import RequestGains, request_gains
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report, quantile_report, ranking_report, value_report
+from tasks.evaluation.subjects import ALL, Segment
 
 RNG = np.random.default_rng(4)
 N = 3000
@@ -34,7 +35,7 @@ def plain(row: Figure) -> dict[str, object]:
     return written
 
 
-def _found(rows: list[Figure], metric: str, segment: str) -> Figure:
+def _found(rows: list[Figure], metric: str, segment: Segment) -> Figure:
     [row] = [row for row in rows if (row.subject.metric, row.segment) == (metric, segment)]
     return row
 
@@ -46,7 +47,14 @@ def rows() -> list[Figure]:
 
 def test_the_whole_comes_first_and_every_value_of_every_segment_follows(rows: list[Figure]) -> None:
     segments = list(dict.fromkeys(row.segment for row in rows))
-    assert segments == ["all", "source=ads", "source=feed", "source=unknown", "new=false", "new=true"]
+    assert segments == [
+        ALL,
+        Segment("source", "ads"),
+        Segment("source", "feed"),
+        Segment("source", "unknown"),
+        Segment("new", "false"),
+        Segment("new", "true"),
+    ]
     assert len(rows) == 9 * len(segments) + 5
 
 
@@ -60,9 +68,11 @@ BY_NAME = {
 
 
 @pytest.mark.parametrize("metric", BY_NAME)
-@pytest.mark.parametrize(("segment", "inside"), [("all", np.ones(N, dtype=bool)), ("new=true", NEW)])
+@pytest.mark.parametrize(
+    ("segment", "inside"), [(ALL, np.ones(N, dtype=bool)), (Segment("new", "true"), NEW)]
+)
 def test_each_row_is_the_metric_of_its_segment(
-    rows: list[Figure], metric: Any, segment: str, inside: Any
+    rows: list[Figure], metric: Any, segment: Segment, inside: Any
 ) -> None:
     row = _found(rows, metric, segment)
     assert row.estimate.value == pytest.approx(BY_NAME[metric](Y[inside], P[inside]))
@@ -76,7 +86,7 @@ def test_a_request_is_ranked_within_the_segment_and_counts_by_its_pairs(rows: li
     both = [one for one in feed if 0 < Y[one].sum() < one.sum()]
     aucs = [oracle.roc_auc_score(Y[one], P[one]) for one in both]
     pairs = [Y[one].sum() * (one.sum() - Y[one].sum()) for one in both]
-    told = _found(rows, "auc_by_request", "source=feed").estimate.value
+    told = _found(rows, "auc_by_request", Segment("source", "feed")).estimate.value
     assert told == pytest.approx(np.average(aucs, weights=pairs))
 
 
@@ -91,33 +101,37 @@ def test_the_whole_has_its_calibration_errors_over_all_segment_columns(rows: lis
         "multicalibration_detectable": many.detectable,
     }
     for metric, value in expected.items():
-        row = _found(rows, metric, "all")
+        row = _found(rows, metric, ALL)
         assert row.estimate.value == pytest.approx(value)
         assert not row.estimate.known
         assert plain(row)["low"] is None
 
 
 def test_each_segment_has_its_mean_prediction_and_its_cumulative_error(rows: list[Figure]) -> None:
-    assert _found(rows, "mean_prediction", "new=true").estimate.value == pytest.approx(P[NEW].mean())
+    assert _found(rows, "mean_prediction", Segment("new", "true")).estimate.value == pytest.approx(
+        P[NEW].mean()
+    )
     walk = np.r_[0, np.cumsum((Y - P)[NEW][np.argsort(P[NEW])])] / NEW.sum()
-    assert _found(rows, "cumulative_error", "new=true").estimate.value == pytest.approx(np.ptp(walk))
+    assert _found(rows, "cumulative_error", Segment("new", "true")).estimate.value == pytest.approx(
+        np.ptp(walk)
+    )
     deviation = np.sqrt((P * (1 - P))[NEW].sum()) / NEW.sum()
-    told = _found(rows, "cumulative_sigma", "new=true").estimate.value
+    told = _found(rows, "cumulative_sigma", Segment("new", "true")).estimate.value
     assert told == pytest.approx(np.ptp(walk) / deviation)
 
 
 def test_a_segment_without_a_positive_is_unknown_and_breaks_nothing() -> None:
     lonely = np.where(np.arange(N) == int(np.argmin(Y)), "rare", "usual")
     told = binary_report(Observations(Y, P, USERS, REQUESTS, {"kind": lonely}))
-    row = _found(told, "calibration_ratio", "kind=rare")
+    row = _found(told, "calibration_ratio", Segment("kind", "rare"))
     assert (row.rows, row.events) == (1, 0)
     assert plain(row)["value"] is None
-    assert _found(told, "calibration_ratio", "kind=usual").estimate.known
+    assert _found(told, "calibration_ratio", Segment("kind", "usual")).estimate.known
 
 
 def test_no_rows_give_a_table_of_unknowns() -> None:
     told = binary_report(Observations([], [], [], [], {"source": []}))
-    assert {row.segment for row in told} == {"all"}
+    assert {row.segment for row in told} == {ALL}
     assert not any(row.estimate.known for row in told)
 
 
@@ -147,7 +161,7 @@ def test_a_value_head_has_errors_and_a_mean_ratio_by_segment() -> None:
         "mean_ratio": (w @ rows[0]) / (w @ rows[1]),
     }
     for metric, value in expected.items():
-        row = _found(told, metric, "new=true")
+        row = _found(told, metric, Segment("new", "true"))
         assert row.estimate.value == pytest.approx(value)
         assert row.estimate.known
         assert row.events == np.count_nonzero(values[NEW])
@@ -161,12 +175,14 @@ def test_a_value_that_is_not_known_is_refused() -> None:
 def test_a_quantile_head_has_its_coverage_and_its_pinball_loss_by_segment() -> None:
     values = np.arange(N) % 10.0
     told = quantile_report(Observations(values, np.full(N, 7.0), USERS, REQUESTS, {"new": NEW}), quantile=0.8)
-    coverage = _found(told, "coverage", "all").estimate
+    coverage = _found(told, "coverage", ALL).estimate
     assert coverage.value == pytest.approx(0.8)
     assert coverage.low < 0.8 < coverage.high
     by_hand = np.where(values > 7, 0.8 * (values - 7), 0.2 * (7 - values))
-    assert _found(told, "pinball_loss", "all").estimate.value == pytest.approx(by_hand.mean())
-    assert _found(told, "pinball_loss", "new=true").estimate.value == pytest.approx(by_hand[NEW].mean())
+    assert _found(told, "pinball_loss", ALL).estimate.value == pytest.approx(by_hand.mean())
+    assert _found(told, "pinball_loss", Segment("new", "true")).estimate.value == pytest.approx(
+        by_hand[NEW].mean()
+    )
 
 
 def averaged(gains: RequestGains) -> float:
@@ -187,17 +203,19 @@ def test_a_ranking_head_is_measured_within_requests_alone() -> None:
     for ours, theirs in zip(told, shifted, strict=True):
         assert ours.estimate.value == pytest.approx(theirs.estimate.value)
     gains = request_gains(Y, P, REQUESTS, k=3)
-    assert _found(told, "naive_ndcg", "all").estimate.value == pytest.approx(averaged(gains))
-    assert _found(told, "ndcg", "all").estimate.value == pytest.approx(pooled(gains))
+    assert _found(told, "naive_ndcg", ALL).estimate.value == pytest.approx(averaged(gains))
+    assert _found(told, "ndcg", ALL).estimate.value == pytest.approx(pooled(gains))
     inside = request_gains(Y[NEW], P[NEW], REQUESTS[NEW], k=3)
-    assert _found(told, "naive_ndcg", "new=true").estimate.value == pytest.approx(averaged(inside))
+    assert _found(told, "naive_ndcg", Segment("new", "true")).estimate.value == pytest.approx(
+        averaged(inside)
+    )
 
 
 def test_a_ranking_head_s_ndcg_allows_for_where_the_log_showed_things() -> None:
     looked_at = RNG.uniform(0.2, 1.0, N)
     told = ranking_report(Observations(Y, P, USERS, REQUESTS, examination=looked_at), k=3, replicates=20)
     expected = pooled(request_gains(Y, P, REQUESTS, k=3, examination=looked_at))
-    row = _found(told, "ndcg", "all")
+    row = _found(told, "ndcg", ALL)
     assert row.estimate.value == pytest.approx(expected)
     assert row.estimate.low < expected < row.estimate.high
 
@@ -207,16 +225,16 @@ def test_rows_whose_place_is_not_known_are_left_out_of_the_ndcg_and_others_close
     told = ranking_report(Observations(Y, P, USERS, REQUESTS, {"new": NEW}, examination=looked_at), k=3)
     old = ~NEW
     expected = pooled(request_gains(Y[old], P[old], REQUESTS[old], k=3, examination=looked_at[old]))
-    assert _found(told, "ndcg", "all").estimate.value == pytest.approx(expected)
-    assert not _found(told, "ndcg", "new=true").estimate.known
-    assert _found(told, "naive_ndcg", "new=true").estimate.known
+    assert _found(told, "ndcg", ALL).estimate.value == pytest.approx(expected)
+    assert not _found(told, "ndcg", Segment("new", "true")).estimate.known
+    assert _found(told, "naive_ndcg", Segment("new", "true")).estimate.known
 
 
 def test_where_no_place_is_known_the_ndcg_cannot_be_told_and_the_naive_one_is_beside_it() -> None:
     nowhere = np.full(N, np.nan)
     told = ranking_report(Observations(Y, P, USERS, REQUESTS, examination=nowhere), k=3)
-    assert not _found(told, "ndcg", "all").estimate.known
-    assert _found(told, "naive_ndcg", "all").estimate.value == pytest.approx(
+    assert not _found(told, "ndcg", ALL).estimate.known
+    assert _found(told, "naive_ndcg", ALL).estimate.value == pytest.approx(
         averaged(request_gains(Y, P, REQUESTS, k=3))
     )
 
@@ -235,7 +253,7 @@ def test_two_rankers_of_equal_worth_report_equal_ndcg_only_where_examination_is_
         for ranker in (logger, rival, better)
     ]
     told = {
-        metric: [_found(rows, metric, "all").estimate for rows in found] for metric in ("ndcg", "naive_ndcg")
+        metric: [_found(rows, metric, ALL).estimate for rows in found] for metric in ("ndcg", "naive_ndcg")
     }
     ours, theirs, best = told["ndcg"]
     assert ours.low < theirs.value < ours.high

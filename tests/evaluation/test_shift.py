@@ -5,6 +5,7 @@ import pytest
 
 from tasks.calibration.fit import fit_binary
 from tasks.evaluation.shift import chance_shift, predicted_shares, prediction_shift
+from tasks.evaluation.subjects import ALL, Segment
 
 RNG = np.random.default_rng(8)
 N = 6000
@@ -21,12 +22,12 @@ GATED = model()
 
 
 def test_the_same_model_has_not_moved() -> None:
-    found = prediction_shift(GATED, GATED, USERS)["all"]
+    found = prediction_shift(GATED, GATED, USERS)[ALL]
     assert (found.value, found.low, found.high) == (0, 0, 0)
 
 
 def test_all_predictions_a_tenth_higher_are_a_tenth() -> None:
-    found = prediction_shift(GATED, 1.1 * GATED, USERS)["all"]
+    found = prediction_shift(GATED, 1.1 * GATED, USERS)[ALL]
     assert found.value == pytest.approx(0.1)
     assert found.low == pytest.approx(0.1) == found.high
 
@@ -34,27 +35,27 @@ def test_all_predictions_a_tenth_higher_are_a_tenth() -> None:
 def test_rows_that_move_and_even_out_are_no_shift_of_note() -> None:
     other = model()
     assert np.abs(other - GATED).sum() / GATED.sum() > 0.2
-    assert prediction_shift(GATED, other, USERS)["all"].high < 0.05
+    assert prediction_shift(GATED, other, USERS)[ALL].high < 0.05
 
 
 def test_a_model_that_says_the_same_of_all_has_moved_though_its_mean_has_not() -> None:
     flat = np.full(N, GATED.mean())
-    assert prediction_shift(GATED, flat, USERS)["all"].low > 0.2
+    assert prediction_shift(GATED, flat, USERS)[ALL].low > 0.2
 
 
 def test_it_is_the_sum_over_tenths_by_hand() -> None:
     before, after = np.arange(1.0, 21.0), np.arange(1.0, 21.0)
     after[:2] += [1, 0.5]
     after[-2:] -= [2, 1]
-    assert prediction_shift(before, after, np.arange(20))["all"].value == pytest.approx(4.5 / before.sum())
+    assert prediction_shift(before, after, np.arange(20))[ALL].value == pytest.approx(4.5 / before.sum())
 
 
 def test_a_segment_that_moved_is_seen_where_the_whole_hides_it() -> None:
     other = np.where(NEW, 1.5 * GATED, GATED)
     found = prediction_shift(GATED, other, USERS, segments={"tenure": np.where(NEW, "new", "old")})
-    assert found["all"].high < 0.1
-    assert found["tenure=new"].low > 0.4
-    assert found["tenure=old"].value == 0
+    assert found[ALL].high < 0.1
+    assert found[Segment("tenure", "new")].low > 0.4
+    assert found[Segment("tenure", "old")].value == 0
 
 
 def test_the_interval_holds_the_value() -> None:
@@ -63,7 +64,7 @@ def test_the_interval_holds_the_value() -> None:
 
 
 def test_one_user_alone_tells_no_interval() -> None:
-    found = prediction_shift([0.1, 0.2], [0.2, 0.2], ["u", "u"])["all"]
+    found = prediction_shift([0.1, 0.2], [0.2, 0.2], ["u", "u"])[ALL]
     assert found.value == pytest.approx(1 / 3)
     assert not found.known
 
@@ -83,7 +84,7 @@ def test_maps_that_learned_from_other_days_shift_by_no_more_than_chance_allows(p
     over = {"chance": 0, "declared": 0}
     for _ in range(100):
         (tested, n), (served, m) = calibrated(), calibrated()
-        shift = prediction_shift(tested, served, np.arange(shown.size))["all"]
+        shift = prediction_shift(tested, served, np.arange(shown.size))[ALL]
         for name, bound in {"chance": chance_shift(n, m), "declared": 0.1}.items():
             over[name] += shift.low > bound
     assert over["chance"] <= 5
@@ -92,8 +93,10 @@ def test_maps_that_learned_from_other_days_shift_by_no_more_than_chance_allows(p
 
 def test_a_segment_has_the_share_of_positives_that_is_predicted_there() -> None:
     shares = predicted_shares(GATED, {"tenure": np.where(NEW, "new", "old")})
-    assert shares["tenure=new"] == pytest.approx(GATED[NEW].sum() / GATED.sum())
-    assert shares["tenure=new"] + shares["tenure=old"] == pytest.approx(1) == shares["all"]
+    assert shares[Segment("tenure", "new")] == pytest.approx(GATED[NEW].sum() / GATED.sum())
+    assert (
+        shares[Segment("tenure", "new")] + shares[Segment("tenure", "old")] == pytest.approx(1) == shares[ALL]
+    )
 
 
 def test_where_no_positive_is_expected_chance_may_do_anything() -> None:

@@ -6,10 +6,11 @@ from scipy.special import expit
 
 from tasks.evaluation.binary import Floats, divide
 from tasks.evaluation.intervals import calibration_interval
-from tasks.evaluation.multicalibration import Grouping
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report
 from tasks.evaluation.resampling import draw_counts
+from tasks.evaluation.segments import Grouping
+from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import Support, effective_clusters
 from tasks.evaluation.verdicts import Estimate
 
@@ -27,7 +28,9 @@ def test_equal_users_count_fully_and_one_heavy_user_hardly() -> None:
 
 
 def test_each_group_has_its_own_support_and_an_empty_one_none() -> None:
-    group = Grouping(("a", "b", "c"), np.repeat([0, 2], 40))
+    group = Grouping(
+        (Segment("group", "a"), Segment("group", "b"), Segment("group", "c")), np.repeat([0, 2], 40)
+    )
     users, y = np.r_[np.arange(40), np.zeros(40, int)], np.r_[np.ones(15), np.zeros(65)]
     support = Support.of(y, np.ones(80), users, group)
     assert support.clusters.tolist() == [40, 0, 1]

@@ -6,7 +6,7 @@ import math
 import pytest
 from pydantic import TypeAdapter
 
-from tasks.evaluation.subjects import NO_THRESHOLD, Threshold
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Segment, Threshold
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict, judge
 from tests.verdicts import bound, subject
 
@@ -45,7 +45,7 @@ def test_a_verdict_is_plain_json_without_nan() -> None:
     verdict = Verdict(
         "calibration",
         subject("click.ratio"),
-        "all",
+        ALL,
         Outcome.BLOCK,
         bound("0.9 to 1.1"),
         Estimate(2.0, math.nan, math.nan, 1),
@@ -59,14 +59,14 @@ def test_a_verdict_is_plain_json_without_nan() -> None:
 @pytest.mark.parametrize(
     ("segment", "outcome", "harms"),
     [
-        ("source=ads", Outcome.BLOCK, True),
-        ("source=ads", Outcome.WARN, True),
-        ("source=ads", Outcome.INCONCLUSIVE, False),
-        ("all", Outcome.BLOCK, False),
+        (Segment("source", "ads"), Outcome.BLOCK, True),
+        (Segment("source", "ads"), Outcome.WARN, True),
+        (Segment("source", "ads"), Outcome.INCONCLUSIVE, False),
+        (ALL, Outcome.BLOCK, False),
     ],
 )
 def test_a_segment_is_harmed_where_its_own_bound_is_broken(
-    segment: str, outcome: Outcome, harms: bool
+    segment: Segment, outcome: Outcome, harms: bool
 ) -> None:
     assert Verdict("decision", subject("hide_rate"), segment, outcome, bound(""), None).harms_segment is harms
 
@@ -74,6 +74,6 @@ def test_a_segment_is_harmed_where_its_own_bound_is_broken(
 @pytest.mark.parametrize("allowed", [Threshold(high=0.1), Threshold(0.9, 1.1, "days"), NO_THRESHOLD])
 def test_a_verdict_comes_back_from_a_document_with_its_open_ends(allowed: Threshold) -> None:
     named = subject("click.auc_drop vs four promotions ago")
-    verdict = Verdict("decision", named, "all", Outcome.PASS, allowed, None)
+    verdict = Verdict("decision", named, ALL, Outcome.PASS, allowed, None)
     plain = json.loads(json.dumps(verdict.to_json(), allow_nan=False))
     assert TypeAdapter(Verdict).validate_python(plain) == verdict

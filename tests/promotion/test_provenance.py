@@ -12,6 +12,7 @@ import pytest
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.same_day_evidence import SameDayEvidence
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe, judge_recipes
 from tasks.promotion.provenance import (
@@ -36,7 +37,7 @@ from tests.verdicts import bound, subject
 DWELL = "dwell_seconds_1d"
 
 
-def _write_dossier(workspace: Workspace, release: int, *gained: tuple[str, str, Outcome, float]) -> None:
+def _write_dossier(workspace: Workspace, release: int, *gained: tuple[str, Segment, Outcome, float]) -> None:
     """Write what a release gained: subject, segment, outcome and figure."""
     verdicts = tuple(
         Verdict(
@@ -70,12 +71,10 @@ def _write_dossier(workspace: Workspace, release: int, *gained: tuple[str, str, 
 def test_past_gains_are_read_from_the_dossiers_of_earlier_releases(tmp_path: Path) -> None:
     workspace = Workspace.open(mini.NAME, surfaces=mini.SURFACES, home=tmp_path)
     fall = "click.normalized_entropy_fall"
-    week = (fall, "all", Outcome.PASS, 0.002)
-    _write_dossier(workspace, 1, week, (fall, "tenure=new", Outcome.PASS, 0.5))
-    _write_dossier(workspace, 2, (fall, "all", Outcome.BLOCK, 0.15))
-    _write_dossier(
-        workspace, 4, (fall, "all", Outcome.INCONCLUSIVE, 0.01), ("click.auc", "all", Outcome.PASS, 1)
-    )
+    week = (fall, ALL, Outcome.PASS, 0.002)
+    _write_dossier(workspace, 1, week, (fall, Segment("tenure", "new"), Outcome.PASS, 0.5))
+    _write_dossier(workspace, 2, (fall, ALL, Outcome.BLOCK, 0.15))
+    _write_dossier(workspace, 4, (fall, ALL, Outcome.INCONCLUSIVE, 0.01), ("click.auc", ALL, Outcome.PASS, 1))
     write_report(workspace, "dossier-release-3.json", "{}")
     _write_dossier(workspace, 5, week)
     assert read_past_gains(workspace, 5) == {subject(fall): [0.002, 0.01]}
@@ -160,7 +159,7 @@ def test_a_changed_recipe_of_a_value_is_held_against_the_champions_by_squared_er
     assert whole.observed is not None
     assert rise != 0
     assert whole.observed.value == pytest.approx(rise)
-    assert {one.segment.partition("=")[0] for one in found.segments} == {"user_tenure", "item_age"}
+    assert {one.segment.column for one in found.segments} == {"user_tenure", "item_age"}
     assert segments
 
 

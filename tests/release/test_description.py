@@ -11,7 +11,7 @@ from tasks.evaluation.evidence import PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.release_evidence import FactorModelEvidence
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Subject
 from tasks.release.description import describe, describe_verdict, markdown_table, weight_terms
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 
@@ -32,7 +32,7 @@ UTILITY = UtilitySpec.model_validate(
 )
 
 
-AUC = Figure(Subject("auc"), "all", 0.7123, 0.7, 0.72, 90, rows=1200, events=34)
+AUC = Figure(Subject("auc"), ALL, 0.7123, 0.7, 0.72, 90, rows=1200, events=34)
 
 
 def text(
@@ -83,7 +83,7 @@ def test_figures_carry_their_interval_and_what_is_unknown_says_so() -> None:
     ],
 )
 def test_a_head_that_has_no_auc_is_told_by_its_own_metric(kind: HeadKind, metric: str, said: str) -> None:
-    row = Figure(Subject(metric), "all", 12.345, 11, 14, 90, rows=1200, events=34)
+    row = Figure(Subject(metric), ALL, 12.345, 11, 14, 90, rows=1200, events=34)
     assert f"| click_30m | {said} | 1,200 | 34 |" in text(kind=kind, row=row)
 
 

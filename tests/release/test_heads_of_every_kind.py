@@ -199,7 +199,7 @@ def both_recipes(
 
 
 def segment_columns(found: ChampionComparison) -> set[str]:
-    return {one.segment.partition("=")[0] for one in found.segments}
+    return {one.segment.column for one in found.segments}
 
 
 def test_a_changed_recipe_of_a_quantile_is_held_against_the_champions_by_pinball_loss(

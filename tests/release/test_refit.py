@@ -27,7 +27,7 @@ from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
 from tests.stores.local_path import local
 from tests.stores.plain_evidence import read_plain
-from tests.verdicts import subject_of
+from tests.verdicts import segment_of, subject_of
 
 pytestmark = pytest.mark.e2e
 
@@ -80,7 +80,9 @@ def poisoned(repeated: Retrained, mini_world: Path) -> Retrained:
 
 def shift_gates(retrained: Retrained) -> dict[str, dict[str, Any]]:
     return {
-        gate["segment"]: gate for gate in retrained.result.gates if subject_of(gate) == f"{CLICK}.refit_shift"
+        segment_of(gate): gate
+        for gate in retrained.result.gates
+        if subject_of(gate) == f"{CLICK}.refit_shift"
     }
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tasks.evaluation.release_evidence import RefitEvidence, RefitShift
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
 from tests.verdicts import bound, subject
@@ -18,9 +19,9 @@ from tests.verdicts import bound, subject
     ],
 )
 def test_a_shift_is_judged_by_its_interval(shift: Estimate, expected: Outcome) -> None:
-    one = RefitShift(task="click", segment="tenure=new", shift=shift, bound=0.1)
+    one = RefitShift(task="click", segment=Segment("tenure", "new"), shift=shift, bound=0.1)
     [verdict] = judge_refit(RefitEvidence(tested=3, shifts=(one,)), run="r1")
-    assert (verdict.outcome, verdict.gate, verdict.segment) == (expected, "model", "tenure=new")
+    assert (verdict.outcome, verdict.gate, verdict.segment) == (expected, "model", Segment("tenure", "new"))
     assert (verdict.subject, verdict.threshold, verdict.evidence) == (
         subject("click.refit_shift"),
         bound("<= 0.1"),
@@ -32,7 +33,7 @@ def test_a_shift_is_judged_by_its_interval(shift: Estimate, expected: Outcome) -
 def test_each_shift_is_held_against_its_own_bound() -> None:
     shift = Estimate(0.2, 0.19, 0.21, 900)
     bounds = {"click": 0.1, "buy": 0.25 + 1 / 3000}
-    shifts = tuple(RefitShift(task=t, segment="all", shift=shift, bound=b) for t, b in bounds.items())
+    shifts = tuple(RefitShift(task=t, segment=ALL, shift=shift, bound=b) for t, b in bounds.items())
     click, buy = judge_refit(RefitEvidence(tested=3, shifts=shifts), run="r1")
     assert (click.outcome, click.threshold) == (Outcome.BLOCK, bound("<= 0.1"))
     assert (buy.outcome, str(buy.threshold)) == (Outcome.PASS, "<= 0.25")

@@ -7,6 +7,7 @@ import pytest
 
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.replay_evidence import Measured, UtilityComposition
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.release.sensitivity import Sensitivity, error_bar, sensitivities, slot_ratios, whole_ratios
 from tests.evaluation.task_figures import task_figures
@@ -70,22 +71,22 @@ def test_what_cannot_be_told_is_named_and_null_and_leaves_the_error_bar_alone() 
 
 
 def test_the_ratios_of_all_shown_items_are_those_of_the_heads_that_have_one() -> None:
-    figures = {("calibration_ratio", "all"): WELL, ("calibration_ratio", "source=ads"): THIN}
+    figures = {("calibration_ratio", ALL): WELL, ("calibration_ratio", Segment("source", "ads")): THIN}
     click = task_figures(figures)
-    order = task_figures({("ndcg", "all"): WELL}, task="order", kind="ranking")
+    order = task_figures({("ndcg", ALL): WELL}, task="order", kind="ranking")
     assert whole_ratios([click, order]) == {"click": WELL}
 
 
 def test_the_slots_ratios_are_read_from_the_simulation() -> None:
     figure = Estimate(1.1, math.nan, math.nan, 3)
 
-    def measured(kind: MetricKind, task: str, segment: str, policy: Estimate | None) -> Measured:
+    def measured(kind: MetricKind, task: str, segment: Segment, policy: Estimate | None) -> Measured:
         return Measured(subject(Metric(kind, task).name), segment, "ours", policy, None, None)
 
     rows = [
-        measured(MetricKind.CALIBRATION, "click", "all", figure),
-        measured(MetricKind.CALIBRATION, "click", "source=ads", figure),
-        measured(MetricKind.CALIBRATION, "hide", "all", None),
-        measured(MetricKind.RATE, "click", "all", figure),
+        measured(MetricKind.CALIBRATION, "click", ALL, figure),
+        measured(MetricKind.CALIBRATION, "click", Segment("source", "ads"), figure),
+        measured(MetricKind.CALIBRATION, "hide", ALL, None),
+        measured(MetricKind.RATE, "click", ALL, figure),
     ]
     assert slot_ratios(rows) == {"click": figure}

@@ -20,7 +20,7 @@ from tasks.stores.workspace import Workspace
 from tests.feeds.mini import Retrained
 from tests.feeds.small_feed import NAME
 from tests.stores.mlflow_home import new_home
-from tests.verdicts import subject_of
+from tests.verdicts import segment_of, subject_of
 
 OWN_BYTES = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
 
@@ -60,13 +60,13 @@ def test_releases_are_compared_by_weights_and_verdicts(second_retrain: Retrained
     for version in (1, 2):
         page = Path(release_view.show(workspace, version)["dossier"])
         gates = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["gates"]
-        judged.append({(one["gate"], subject_of(one), one["segment"]) for one in gates})
+        judged.append({(one["gate"], subject_of(one), segment_of(one)) for one in gates})
         pinned = releases.release_manifest(workspace, version).part(Role.UTILITY_POLICY)
         policy = json.loads(workspace.store.registry.files(pinned)["policy.json"])
         weights.append({task: one["weight"] for task, one in policy["weights"].items()})
     assert found["verdicts"], "one is a first release, the other a challenger"
     for row in found["verdicts"]:
-        key = (row["gate"], subject_of(row), row["segment"])
+        key = (row["gate"], subject_of(row), segment_of(row))
         assert row["from"] != row["to"]
         assert [row[side] is not None for side in ("from", "to")] == [key in each for each in judged]
     changed = {row["task"] for row in found["weights"] if row["context"] is None}

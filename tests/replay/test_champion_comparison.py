@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay import slates
 from tasks.replay.champion_comparison import comparisons
@@ -80,7 +81,11 @@ def test_the_order_is_compared_inside_requests_in_every_segment(workspace: Works
     assert found.auc_by_request_drop is not None
     assert found.auc_by_request_drop.value == 0.5
     by_segment = {one.segment: one.auc_by_request_drop for one in found.segments}
-    assert list(by_segment) == ["category=a", "category=b", "item_age=<10"]
+    assert list(by_segment) == [
+        Segment("category", "a"),
+        Segment("category", "b"),
+        Segment("item_age", "<10"),
+    ]
     assert [drop.value for drop in by_segment.values() if drop is not None] == [1.0, 0.0, 0.5]
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL
 from tasks.replay.compared import ComparedPolicies
 from tasks.replay.log import PolicySlates
 from tasks.replay.outcomes import JointOutcome

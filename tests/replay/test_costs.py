@@ -6,6 +6,7 @@ import pytest
 
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.costs import judge_cost
 from tests.verdicts import subject
@@ -16,7 +17,7 @@ RAIL = Guardrail.model_validate(
 NARROW, WIDE = 0.02, 0.4
 
 
-def _rate(change: float, half: float = WIDE, *, segment: str = "all", events: int = 80) -> Measured:
+def _rate(change: float, half: float = WIDE, *, segment: Segment = ALL, events: int = 80) -> Measured:
     return Measured(
         subject=subject("hide_rate"),
         segment=segment,
@@ -28,7 +29,7 @@ def _rate(change: float, half: float = WIDE, *, segment: str = "all", events: in
     )
 
 
-def _says(change: float, judge: str = "release 2", segment: str = "all") -> Measured:
+def _says(change: float, judge: str = "release 2", segment: Segment = ALL) -> Measured:
     said = _rate(change, 0.01, segment=segment)
     return replace(said, subject=subject("hide_predicted"), judge=judge, events=None)
 
@@ -101,10 +102,10 @@ def test_under_twenty_events_the_judges_alone_decide_and_the_verdict_says_so() -
 
 
 def test_a_segment_blocks_and_never_holds_by_itself() -> None:
-    new = _rate(0.5, NARROW, segment="tenure=new")
+    new = _rate(0.5, NARROW, segment=Segment("tenure", "new"))
     verdicts = judge_cost(RAIL, [_rate(0.0), new], [_says(0.0)], run="r")
     assert [v.outcome for v in verdicts] == [Outcome.INCONCLUSIVE, Outcome.BLOCK]
-    unclear = _rate(0.2, segment="tenure=new")
+    unclear = _rate(0.2, segment=Segment("tenure", "new"))
     verdicts = judge_cost(RAIL, [_rate(0.0), unclear], [_says(0.0)], run="r")
     assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.INCONCLUSIVE, False)] * 2
 
@@ -121,25 +122,27 @@ def test_a_segment_blocks_and_never_holds_by_itself() -> None:
 def test_segments_of_a_cost_are_corrected_for_their_own_number_and_on_the_side_of_harm(
     value: float, family: int, outcome: Outcome
 ) -> None:
-    others = [_rate(0.0, 0.05, segment=f"tenure={name}") for name in range(family - 1)]
-    one = _rate(value, 0.15, segment="tenure=new")
+    others = [_rate(0.0, 0.05, segment=Segment("tenure", str(name))) for name in range(family - 1)]
+    one = _rate(value, 0.15, segment=Segment("tenure", "new"))
     verdicts = judge_cost(RAIL, [_rate(0.0, NARROW), one, *others], [_says(0.0)], run="r")
     assert verdicts[1].outcome is outcome
     fall = Guardrail.model_validate({"metric": "hide_rate", "relative_decrease_max": 0.15, "by": ["tenure"]})
-    fallen = judge_cost(fall, [_rate(0.0), _rate(-0.9, 0.15, segment="tenure=new")], [], run="r")
+    fallen = judge_cost(fall, [_rate(0.0), _rate(-0.9, 0.15, segment=Segment("tenure", "new"))], [], run="r")
     assert fallen[1].outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_segment_of_few_events_neither_blocks_nor_counts_in_the_correction() -> None:
-    few = [_rate(0.9, 0.15, segment=f"tenure={name}", events=19) for name in range(20)]
-    one = _rate(0.28, 0.15, segment="tenure=new")
+    few = [_rate(0.9, 0.15, segment=Segment("tenure", str(name)), events=19) for name in range(20)]
+    one = _rate(0.28, 0.15, segment=Segment("tenure", "new"))
     verdicts = judge_cost(RAIL, [_rate(0.0, NARROW), one, *few], [_says(0.0)], run="r")
     assert [v.outcome for v in verdicts[1:]] == [Outcome.BLOCK] + [Outcome.INCONCLUSIVE] * 20
 
 
 def test_the_whole_holds_where_a_judge_sees_more_than_the_bound_in_a_segment() -> None:
-    predicted = [_says(0.0), _says(0.16, segment="tenure=new")]
-    verdict = judge_cost(RAIL, [_rate(0.0), _rate(0.0, segment="tenure=new")], predicted, run="r")[0]
+    predicted = [_says(0.0), _says(0.16, segment=Segment("tenure", "new"))]
+    verdict = judge_cost(
+        RAIL, [_rate(0.0), _rate(0.0, segment=Segment("tenure", "new"))], predicted, run="r"
+    )[0]
     assert verdict.holds
     assert "at most +16.0% in a segment" in verdict.reason
 

@@ -17,7 +17,7 @@ from tasks.contracts.problems import Problem
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import Family
 from tasks.evaluation.replay_evidence import Measured, SimulationEvidence
-from tasks.evaluation.subjects import RATCHET
+from tasks.evaluation.subjects import ALL, RATCHET, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, decide_release, explain_verdict
 from tasks.replay import slates
@@ -33,7 +33,7 @@ from tests.verdicts import bound, subject
 
 RATE = Measured(
     subject=subject("click_rate"),
-    segment="all",
+    segment=ALL,
     judge="release 1",
     policy=Estimate(0.1, 0.08, 0.12, 900),
     baseline=Estimate(0.2, 0.18, 0.22, 900),
@@ -64,7 +64,7 @@ def _share(share: float) -> Measured:
     return replace(UNKNOWN, subject=subject(name), policy=shown, reason="")
 
 
-@pytest.mark.parametrize(("share", "decided"), [(0.005, "nothing"), (-0.005, "nothing"), (0.95, "all")])
+@pytest.mark.parametrize(("share", "decided"), [(0.005, "nothing"), (-0.005, "nothing"), (0.95, ALL)])
 def test_a_component_that_decides_nothing_or_all_is_a_warning(share: float, decided: str) -> None:
     (verdict,) = judge_components([_share(share)], run="7")
     assert (verdict.outcome, str(verdict.subject), verdict.evidence) == (
@@ -238,9 +238,14 @@ def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
     rail = {"metric": "hide_2d_rate", "relative_increase_max": 0.1, "by": ["user_tenure"]}
     found = _found(tested_slice, scored, guardrails=[rail])
     segments = {m.segment for m in found.measured if m.subject.name == "hide_2d_predicted"}
-    assert {"all", "user_tenure=new", "user_tenure=returning", "user_tenure=loyal"} <= segments
-    judged = {v.segment.partition("=")[0] for v in found.verdicts if str(v.subject) == "hide_2d_rate"}
-    assert judged == {"all", "user_tenure"}
+    assert {
+        ALL,
+        Segment("user_tenure", "new"),
+        Segment("user_tenure", "returning"),
+        Segment("user_tenure", "loyal"),
+    } <= segments
+    judged = {v.segment.column for v in found.verdicts if str(v.subject) == "hide_2d_rate"}
+    assert judged == {"", "user_tenure"}
     whole = next(v for v in found.verdicts if str(v.subject) == "hide_2d_rate")
     assert whole.outcome is not Outcome.INCONCLUSIVE or whole.holds is not None
 
@@ -251,7 +256,7 @@ def test_an_order_is_judged_by_what_its_slots_lead_to_and_never_by_what_was_show
     """The naive NDCG falls here where the other rises: taken in its place it would block."""
     rail = {"metric": "ndcg_click_30m", "relative_decrease_max": 0.0}
     found = _found(tested_slice, scored, guardrails=[rail])
-    of_clicks = [m for m in found.measured if m.subject.task == "click_30m" and m.segment == "all"]
+    of_clicks = [m for m in found.measured if m.subject.task == "click_30m" and m.segment == ALL]
     change = {m.subject.metric: m.relative for m in of_clicks}
     naive, gain = change[MetricKind.NAIVE_NDCG], change[MetricKind.NDCG]
     assert naive is not None
@@ -269,7 +274,7 @@ def test_a_cost_given_its_parent_is_judged_as_a_cost(tested_slice: slates.TestSl
         task: one.relative.value
         for task in ("return_5d", "purchase_2d")
         for one in found.measured
-        if (one.subject.name, one.segment) == (f"{task}_predicted", "all") and one.relative
+        if (one.subject.name, one.segment) == (f"{task}_predicted", ALL) and one.relative
     }
     rise = (1 + believed["return_5d"]) / (1 + believed["purchase_2d"]) - 1
     assert whole.outcome is Outcome.INCONCLUSIVE
@@ -316,14 +321,14 @@ def test_what_is_always_shown_stands_for_the_whole_and_for_every_segment(
     tested_slice: slates.TestSlice, scored: Scored
 ) -> None:
     found = _found(tested_slice, scored)
-    shown = {(m.subject.name, m.segment.partition("=")[0]) for m in found.measured}
+    shown = {(m.subject.name, m.segment.column) for m in found.measured}
     tasks = [t for t in tested_slice.contracts.tasks.tasks if t != "dwell_seconds_1d"]
     names = [f"{prefix}{task}" for task in tasks for prefix in ("ndcg_", "recall_")]
     names += [f"{task}_rate" for task in tasks]
     names += ["hide_2d_predicted", "return_5d_predicted", "observed_utility", "expected_utility"]
     names += ["source_entropy", "source_gini", "category_entropy", "category_gini", "source_share:sponsored"]
     names += ["coverage", "long_tail_exposure", "slate_rule_activity"]
-    wanted = {(name, segment) for name in names for segment in ("all", "user_tenure", "item_age")}
+    wanted = {(name, segment) for name in names for segment in (ALL, "user_tenure", "item_age")}
     assert wanted <= shown
     assert ("new_item_exposure", "user_tenure") in shown
     assert ("new_item_exposure", "item_age") not in shown
@@ -337,7 +342,7 @@ def test_who_stands_in_the_slots_is_a_share_of_the_looks(
     looks = np.where(slot > 0, log.examined_at(slot), 0.0)
     sponsored = (tested_slice.candidates["source"] == "sponsored").to_numpy()
     (measured,) = [
-        m for m in found.measured if (m.subject.name, m.segment) == ("source_share:sponsored", "all")
+        m for m in found.measured if (m.subject.name, m.segment) == ("source_share:sponsored", ALL)
     ]
     assert measured.policy is not None
     assert measured.policy.value == pytest.approx(looks[sponsored].sum() / looks.sum())
@@ -363,7 +368,7 @@ def test_where_candidates_are_not_logged_every_verdict_is_inconclusive_and_the_r
     assert [v.doubt for v in replayed] == [REORDERING] * 3
     assert [v.holds for v in replayed] == [holds, holds, None]
     assert all(m.reason for m in found.measured)
-    passed = Verdict("model", subject("click.auc"), "all", Outcome.PASS, bound(""), None)
+    passed = Verdict("model", subject("click.auc"), ALL, Outcome.PASS, bound(""), None)
     decision = decide_release([passed, *found.verdicts], inconclusive="warn")
     assert isinstance(decision, Hold)
     assert decision.canary_permitted == (shown_only == "canary")
@@ -387,12 +392,12 @@ def test_the_share_of_a_term_that_a_context_adds_is_shown(
     assert list(shares) == ["click_30m", "hide_2d"]
     new = (tested_slice.candidates["user_tenure"] == "new").to_numpy(dtype=bool)
     frame = pd.DataFrame(
-        {"request": tested_slice.log.requests, "all": policy.utility, "hide": policy.contributions["hide_2d"]}
+        {"request": tested_slice.log.requests, ALL: policy.utility, "hide": policy.contributions["hide_2d"]}
     )[new]
     away = frame.groupby("request")[["all", "hide"]].transform(lambda one: one - one.mean())
     share = shares["hide_2d"]
     assert share is not None
-    assert share.value == pytest.approx((away["all"] * away["hide"]).sum() / (away["all"] ** 2).sum())
+    assert share.value == pytest.approx((away[ALL] * away["hide"]).sum() / (away[ALL] ** 2).sum())
 
 
 def test_what_is_predicted_of_a_cost_that_is_a_value_is_judged_as_any_cost(
@@ -413,13 +418,13 @@ def test_what_is_predicted_of_a_cost_that_is_a_value_is_judged_as_any_cost(
         OfflineEvaluation(contracts, tested_slice.log, scored.slates, beside), {}, run="r"
     )
     predicted = [m for m in found.measured if m.subject.name == f"{value}_predicted"]
-    assert {m.segment.partition("=")[0] for m in predicted} >= {"all", "user_tenure"}
+    assert {m.segment.column for m in predicted} >= {"", "user_tenure"}
     assert predicted[0].policy is not None
     looks = looks_of(tested_slice.log, scored.slates)
     expected = per_look(tested_slice.log, scored.slates, value)
     assert expected is not None
     assert predicted[0].policy.value == pytest.approx((looks * expected).sum() / looks.sum())
-    judged = {str(v.subject): v for v in found.verdicts if v.segment == "all"}
+    judged = {str(v.subject): v for v in found.verdicts if v.segment == ALL}
     assert judged[f"{value}_predicted"].outcome is Outcome.PASS
     assert judged[f"{value}_rate"].outcome is Outcome.PASS
 

@@ -8,6 +8,7 @@ import pytest
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.replay_policies import Replay
@@ -16,7 +17,7 @@ from tests.verdicts import subject
 
 RATE = Measured(
     subject=subject("hide_rate"),
-    segment="all",
+    segment=ALL,
     judge="release 2",
     policy=Estimate(0.10, 0.09, 0.11, 900),
     baseline=Estimate(0.08, 0.07, 0.09, 900),
@@ -46,7 +47,7 @@ def test_of_two_judges_the_worse_decides() -> None:
 def test_the_verdict_on_a_belief_prints_no_interval() -> None:
     """Such an interval says how candidates vary, and nothing of how wrong the model is."""
     rail = Guardrail.model_validate({"metric": "hide_predicted", "relative_increase_max": 0.05})
-    harmed = replace(RATE, subject=subject("hide_predicted"), segment="tenure=new")
+    harmed = replace(RATE, subject=subject("hide_predicted"), segment=Segment("tenure", "new"))
     (verdict,) = judge_guardrail(rail, [harmed], run="r")
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.observed is not None
@@ -83,9 +84,9 @@ def test_a_figure_without_an_interval_says_what_it_takes() -> None:
 def test_one_of_twenty_segments_blocks_only_beyond_what_chance_does_among_twenty() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
     equal = replace(RATE, relative=Estimate(0.0, -0.1, 0.1, 90))
-    odd = replace(RATE, segment="tenure=odd", relative=Estimate(0.21, 0.105, 0.315, 90))
+    odd = replace(RATE, segment=Segment("tenure", "odd"), relative=Estimate(0.21, 0.105, 0.315, 90))
     harmed = replace(odd, relative=Estimate(0.5, 0.4, 0.6, 90))
-    many = [equal, *(replace(equal, segment=f"tenure={i}") for i in range(19))]
+    many = [equal, *(replace(equal, segment=Segment("tenure", str(i))) for i in range(19))]
     outcome = {
         len(others): judge_guardrail(rail, [*others, odd], run="r")[-1].outcome for others in ([equal], many)
     }
@@ -148,17 +149,17 @@ def test_a_guardrail_that_only_warns_never_blocks() -> None:
 
 def test_each_segment_has_one_verdict_in_the_order_in_which_it_was_measured() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.12})
-    harmed = replace(RATE, segment="tenure=new", policy=Estimate(0.2, 0.18, 0.22, 90))
+    harmed = replace(RATE, segment=Segment("tenure", "new"), policy=Estimate(0.2, 0.18, 0.22, 90))
     verdicts = judge_guardrail(rail, [RATE, harmed, replace(RATE, judge="champion 1")], run="r")
     assert [(v.segment, v.outcome) for v in verdicts] == [
-        ("all", Outcome.PASS),
-        ("tenure=new", Outcome.BLOCK),
+        (ALL, Outcome.PASS),
+        (Segment("tenure", "new"), Outcome.BLOCK),
     ]
 
 
 def test_a_verdict_on_a_pool_names_what_it_pools() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.05})
-    pool = replace(RATE, segment="source=other", pooled=("ads", "mail"))
+    pool = replace(RATE, segment=Segment("source", "other"), pooled=("ads", "mail"))
     (verdict,) = judge_guardrail(rail, [pool], run="r")
     assert (verdict.outcome, verdict.reason) == (Outcome.BLOCK, "pools 2 thin values: ads, mail")
     many = replace(pool, pooled=tuple("abcdefghijk"))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.measured_policies import count_luck, tag_policies
 from tasks.stores.runs import StepKey
@@ -31,7 +31,7 @@ def simulated(
         return run.run_id
 
 
-def gains(value: float, half: float, *, segment: str = ALL) -> Measured:
+def gains(value: float, half: float, *, segment: Segment = ALL) -> Measured:
     change = Estimate(value, value - half, value + half, 900)
     return Measured(subject("observed_utility"), segment, "release 1", None, None, change)
 
@@ -60,7 +60,7 @@ def test_what_failed_measured_nothing(workspace: Workspace) -> None:
 def test_the_best_gain_on_the_whole_loses_the_luck_of_as_many(workspace: Workspace) -> None:
     run = simulated(workspace, "a", ["own", "bold", "shy"])
     others = {
-        "bold": [gains(0.05, 0.0196), gains(0.5, 0.1, segment="tenure=new")],
+        "bold": [gains(0.05, 0.0196), gains(0.5, 0.1, segment=Segment("tenure", "new"))],
         "shy": [gains(0.01, 0.0196)],
     }
     found = count_luck(workspace, run, others)

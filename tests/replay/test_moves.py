@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.evaluation.policy_changes import ExampleSlot
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.replay.moves import Pair, moved_columns
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import CURVE, copied, page, slates
@@ -59,7 +60,7 @@ def test_predicted_negatives_are_per_thousand_slots() -> None:
     (whole,) = pair(30).negatives(["click"], [])
     before = 1000 * (2 * (CURVE[0] * 0.1 + CURVE[1] * 0.2)) / 4
     after = 1000 * ((CURVE[0] * 0.4 + CURVE[1] * 0.1) + (CURVE[0] * 0.1 + CURVE[1] * 0.2)) / 4
-    assert (whole.task, whole.segment) == ("click", "all")
+    assert (whole.task, whole.segment) == ("click", ALL)
     assert whole.before.value == pytest.approx(before)
     assert whole.after.value == pytest.approx(after)
     assert whole.relative is not None
@@ -70,11 +71,11 @@ def test_predicted_negatives_are_per_thousand_slots() -> None:
 def test_negatives_stand_by_segment_with_the_thin_ones_pooled() -> None:
     whole, *segments = pair().negatives(["click"], ["source"])
     assert whole.pooled == ()
-    assert [(one.segment, one.pooled) for one in segments] == [("source=other", ("ads", "feed"))]
+    assert [(one.segment, one.pooled) for one in segments] == [(Segment("source", "other"), ("ads", "feed"))]
     assert [one.segment for one in pair(30).negatives(["click"], ["source"])] == [
-        "all",
-        "source=ads",
-        "source=feed",
+        ALL,
+        Segment("source", "ads"),
+        Segment("source", "feed"),
     ]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.release.step import ReleaseResult
 from tasks.replay import slates
 from tasks.replay.evaluate import Findings
@@ -18,7 +19,7 @@ from tests.verdicts import subject
 
 UNKNOWN = Measured(
     subject=subject("click_rate"),
-    segment="all",
+    segment=ALL,
     judge="release 1",
     policy=None,
     baseline=None,
@@ -75,7 +76,7 @@ def test_a_log_without_positions_says_nothing_of_places(labelled_feed: tuple[Wor
 def test_a_reason_is_said_once_with_every_metric_that_it_stops(labelled_feed: tuple[Workspace, str]) -> None:
     measured = [
         UNKNOWN,
-        replace(UNKNOWN, segment="tenure=new"),
+        replace(UNKNOWN, segment=Segment("tenure", "new")),
         replace(UNKNOWN, subject=subject("buy_rate")),
     ]
     assert _notes(_slice(labelled_feed[0]), measured) == ["click_rate, buy_rate: no slot has a label."]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.evaluate import Findings
 from tasks.replay.page import Heading, better_directions, order_segments, simulation_page
@@ -13,18 +13,20 @@ from tests.verdicts import bound, subject
 
 RATE = Measured(
     subject("like_rate"),
-    "all",
+    ALL,
     "release 1",
     Estimate(0.1, 0.08, 0.12, 2345),
     None,
     Estimate(0.05, 0.01, 0.09, 9),
 )
-NEW = Measured(subject("like_rate"), "tenure=<new>", "release 1", Estimate(0.3, 0.2, 0.4, 7), None, None)
-UNKNOWN = Measured(subject("coverage"), "all", "release 1", None, None, None, reason="no slot holds <b>")
+NEW = Measured(
+    subject("like_rate"), Segment("tenure", "<new>"), "release 1", Estimate(0.3, 0.2, 0.4, 7), None, None
+)
+UNKNOWN = Measured(subject("coverage"), ALL, "release 1", None, None, None, reason="no slot holds <b>")
 RAIL = Verdict(
     "decision",
     subject("<i>"),
-    "all",
+    ALL,
     Outcome.WARN,
     bound("rise of 5.0%"),
     Estimate(0.05, 0.01, 0.09, 9),
@@ -88,17 +90,26 @@ def test_slate_rules_are_counted() -> None:
 
 
 def test_harmed_segments_come_first_and_say_what_they_pool() -> None:
-    def utility(segment: str, change: float) -> Measured:
+    def utility(segment: Segment, change: float) -> Measured:
         relative = Estimate(change, change - 0.01, change + 0.01, 90)
         kind = MetricKind.OBSERVED_UTILITY
         return Measured(subject("observed_utility"), segment, "r", relative, relative, relative, kind)
 
-    pool = replace(utility("tenure=other", 0.02), pooled=("new", "<old>"))
-    harm = replace(RAIL, segment="tenure=other", outcome=Outcome.BLOCK, subject=subject("hide_rate"))
-    found = Findings(
-        "logged order", [RAIL, harm], [utility("tenure=a", 0.05), utility("tenure=b", -0.1), pool], {}
+    pool = replace(utility(Segment("tenure", "other"), 0.02), pooled=("new", "<old>"))
+    harm = replace(
+        RAIL, segment=Segment("tenure", "other"), outcome=Outcome.BLOCK, subject=subject("hide_rate")
     )
-    assert [one.name for one in order_segments(found)] == ["tenure=other", "tenure=b", "tenure=a"]
+    found = Findings(
+        "logged order",
+        [RAIL, harm],
+        [utility(Segment("tenure", "a"), 0.05), utility(Segment("tenure", "b"), -0.1), pool],
+        {},
+    )
+    assert [one.name for one in order_segments(found)] == [
+        Segment("tenure", "other"),
+        Segment("tenure", "b"),
+        Segment("tenure", "a"),
+    ]
     text = simulation_page(Heading("t", []), WORDS, found=found, rules=[], notes=["a note"])
     assert text.index("Harmed segments") < text.index("a note") < text.index("Primary and guardrails")
     assert "of new, &lt;old&gt;</small>" in text
@@ -139,7 +150,7 @@ def test_off_policy_estimates_stand_beside_the_replay_where_there_are_some() -> 
 
 def test_a_segment_that_is_read_from_right_to_left_moves_no_figure() -> None:
     hebrew = "\u05e0\u05e2\u05dc"
-    worth = replace(RATE, segment=f"kind={hebrew}", subject=subject("observed_utility"))
+    worth = replace(RATE, segment=Segment("kind", str(hebrew)), subject=subject("observed_utility"))
     assert f"<summary>\u2068kind={hebrew}\u2069: observed utility +" in page(worth)
 
 

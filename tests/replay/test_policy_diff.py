@@ -10,6 +10,7 @@ import yaml
 from tasks import columns as c
 from tasks.errors import ContractError
 from tasks.evaluation.policy_changes import PolicyDiff
+from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay import policy_diff
 from tasks.replay import slates as slices
@@ -90,9 +91,10 @@ def test_costlier_hides_are_predicted_more_seldom_on_the_whole_and_in_every_segm
     found: PolicyDiff,
 ) -> None:
     hides = {one.segment: one.relative for one in found.negatives if one.task == "hide_2d"}
-    assert {name.partition("=")[0] for name in hides} == {"all", "user_tenure", "item_age"}
-    assert hides["all"] is not None
-    assert hides["all"].high < 0
+    assert {one.column for one in hides} == {"", "user_tenure", "item_age"}
+    whole = hides[ALL]
+    assert whole is not None
+    assert whole.high < 0
 
 
 def test_what_enters_leaves_room_for_nothing_else(found: PolicyDiff) -> None:

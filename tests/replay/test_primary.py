@@ -8,6 +8,7 @@ import pytest
 from tasks.contracts.utility import Primary
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.primary import judge_primary, judge_primary_segments
 from tests.verdicts import subject
@@ -15,7 +16,7 @@ from tests.verdicts import subject
 MARGIN = Primary()
 
 
-def _change(value: float, error: float, segment: str = "all") -> Measured:
+def _change(value: float, error: float, segment: Segment = ALL) -> Measured:
     half = 1.959964 * error
     return Measured(
         subject=subject("observed_utility"),
@@ -79,9 +80,15 @@ def test_a_baseline_whose_costs_outweigh_its_gains_is_said_to_have_no_share() ->
 
 def test_a_segment_that_loses_beyond_twice_the_margin_blocks_and_others_hold_nothing() -> None:
     """An eighth of the users lost 20 % and the release was promoted, as the whole lost 2.5 % alone."""
-    eighths = [_change(0.0, 0.05, f"region={name}") for name in "bcdefgh"]
-    lost, *others = judge_primary_segments(MARGIN, [_change(-0.2, 0.05, "region=a"), *eighths], {}, run="r")
-    assert (lost.outcome, str(lost.threshold), lost.segment) == (Outcome.BLOCK, "fall of 10.0%", "region=a")
+    eighths = [_change(0.0, 0.05, Segment("region", str(name))) for name in "bcdefgh"]
+    lost, *others = judge_primary_segments(
+        MARGIN, [_change(-0.2, 0.05, Segment("region", "a")), *eighths], {}, run="r"
+    )
+    assert (lost.outcome, str(lost.threshold), lost.segment) == (
+        Outcome.BLOCK,
+        "fall of 10.0%",
+        Segment("region", "a"),
+    )
     assert [one.outcome for one in others] == [Outcome.PASS] * 7
     assert [one.holds for one in (lost, *others)] == [False] * 8
 
@@ -97,17 +104,22 @@ def test_a_segment_that_loses_beyond_twice_the_margin_blocks_and_others_hold_not
 def test_a_segment_blocks_where_neither_its_size_nor_chance_explains_the_fall(
     value: float, error: float, outcome: Outcome
 ) -> None:
-    healthy = [_change(0.0, 0.05, f"region={name}") for name in range(9)]
-    lost, *_ = judge_primary_segments(MARGIN, [_change(value, error, "region=a"), *healthy], {}, run="r")
+    healthy = [_change(0.0, 0.05, Segment("region", str(name))) for name in range(9)]
+    lost, *_ = judge_primary_segments(
+        MARGIN, [_change(value, error, Segment("region", "a")), *healthy], {}, run="r"
+    )
     assert lost.outcome is outcome
 
 
 def test_a_segment_blocks_where_both_models_predict_a_fall_that_outcomes_are_too_few_for() -> None:
     """At 400 x 14 an eighth of the users has a standard error of 6 %, and one fall of 20 % in three passed."""
-    seen = [_change(-0.14, 0.06, "region=a"), *(_change(0.0, 0.05, f"region={name}") for name in "bcdefgh")]
+    seen = [
+        _change(-0.14, 0.06, Segment("region", "a")),
+        *(_change(0.0, 0.05, Segment("region", str(name))) for name in "bcdefgh"),
+    ]
     alone, believed, mild = (
         judge_primary_segments(MARGIN, seen, predicted, run="r")[0]
-        for predicted in ({}, {"region=a": -0.17}, {"region=a": -0.09})
+        for predicted in ({}, {Segment("region", "a"): -0.17}, {Segment("region", "a"): -0.09})
     )
     assert [one.outcome for one in (alone, believed, mild)] == [
         Outcome.INCONCLUSIVE,
@@ -118,7 +130,7 @@ def test_a_segment_blocks_where_both_models_predict_a_fall_that_outcomes_are_too
 
 
 def test_a_segment_that_may_not_be_judged_blocks_nothing() -> None:
-    biased = replace(_change(-0.9, 0.01, "region=a"), reason="no propensities")
+    biased = replace(_change(-0.9, 0.01, Segment("region", "a")), reason="no propensities")
     unknown = replace(biased, reason="nothing seen", relative=None)
     verdicts = judge_primary_segments(MARGIN, [biased, unknown], {}, run="r")
     assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.INCONCLUSIVE, False)] * 2

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tasks.contracts.metrics import parse_metric
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.replay.log import CandidateLog
 from tasks.replay.metrics import REORDERING
 from tasks.replay.replay_policies import Replay, measure_latency, percentile_estimate
@@ -104,9 +104,9 @@ def test_a_segment_is_measured_on_its_own_rows() -> None:
     ads, everything = 1.0 + 0.5, 3.5
     feed = everything - ads
     assert rates == {
-        "all": pytest.approx(2 / 3.5),
-        "source=ads": 0.0,
-        "source=feed": pytest.approx(2 / feed),
+        ALL: pytest.approx(2 / 3.5),
+        Segment("source", "ads"): 0.0,
+        Segment("source", "feed"): pytest.approx(2 / feed),
     }
 
 
@@ -123,8 +123,8 @@ def test_thin_values_are_pooled_and_the_row_names_them() -> None:
     policy = slates("p", LOGGED)
     measured = Replay(page(complete=False), policy).measure(metric("click_rate"), policy, policy, ("source",))
     assert [(one.segment, one.pooled) for one in measured] == [
-        ("all", ()),
-        ("source=other", ("ads", "feed")),
+        (ALL, ()),
+        (Segment("source", "other"), ("ads", "feed")),
     ]
 
 
@@ -137,8 +137,12 @@ def test_every_figure_of_a_segment_is_that_of_its_rows_alone() -> None:
     for name in ("click_rate", "click_predicted", "ndcg_click", "recall_click", "coverage", "kind_entropy"):
         parsed = parse_metric(name, tasks=["click"], columns=["kind"])
         assert parsed is not None
-        measured = [one for one in replay.measure(parsed, ours, theirs, ("kind",)) if one.segment != "all"]
-        assert [one.segment for one in measured] == ["kind=a", "kind=b", "kind=c"]
+        measured = [one for one in replay.measure(parsed, ours, theirs, ("kind",)) if one.segment != ALL]
+        assert [one.segment for one in measured] == [
+            Segment("kind", "a"),
+            Segment("kind", "b"),
+            Segment("kind", "c"),
+        ]
         for code, one in enumerate(measured):
             rows = log.segments["kind"].codes == code
             alone = Replay(cut(log, rows), cut_slates(ours, rows))
@@ -226,7 +230,7 @@ def test_a_segment_falls_by_the_models_only_where_both_releases_predict_it() -> 
     # two rows of ads: from slots 1, 2 with .4, .1 to slots 2, 1, at which half and all is looked at
     rises = slates("p", LOGGED * 30, {"click": [0.1, 0.1, 0.2, 0.4, 0.1, 0.2] * 30})
     changes = [
-        Replay(log, policy).predicted_changes(policy, baseline, ("source",))["source=ads"]
+        Replay(log, policy).predicted_changes(policy, baseline, ("source",))[Segment("source", "ads")]
         for policy in (falls, rises)
     ]
     assert changes == pytest.approx([(0.2 + 0.1) / (0.4 + 0.05) - 1, (0.05 + 0.4) / (0.1 + 0.2) - 1])

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.subjects import RATCHET, SAME_DAY, Subject, Threshold
+from tasks.evaluation.subjects import ALL, RATCHET, SAME_DAY, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.reports.phrases import METRICS, describe_subject, name_subject, phrase_verdict, write_interval
 from tests.reports.vocabularies import WORDS, rail, verdict
@@ -43,7 +43,7 @@ NAN = math.nan
                 0.35,
                 allowed=Threshold(high=0.2),
                 relative=False,
-                segment="tenure=new",
+                segment=Segment("tenure", "new"),
             ),
             "share of ads in source, tenure = new: 30 % (95 % CI 25 to 35 %; at most 20 %): warning",
         ),
@@ -77,7 +77,7 @@ NAN = math.nan
             Verdict(
                 "constraints",
                 Subject("leak", constraint="legal", baseline="champion 1"),
-                "all",
+                ALL,
                 Outcome.WARN,
                 Threshold(high=0, unit="in its slots"),
                 Estimate(3, 3, 3, 900),

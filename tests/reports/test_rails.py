@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.reports.rails import BASELINE_AT, BOUND_AT, badness, draw_rails
 from tests.reports.vocabularies import WORDS, rail, verdict
@@ -126,7 +126,7 @@ def test_bounds_of_the_decision_on_the_whole_are_drawn_the_worst_first() -> None
     rows = [
         rail("hide_rate", Outcome.PASS, 0.0, 0.0, 0.0, allowed=rise),
         rail("observed_utility", Outcome.PASS, 0.0, 0.0, 0.0, allowed=rise),
-        rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=rise, segment="tenure=new"),
+        rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=rise, segment=Segment("tenure", "new")),
         rail("report_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=rise),
         verdict("model", "click.auc", Outcome.BLOCK, 0.1, 0.1, 0.1),
         verdict("decision", "coverage", Outcome.NO_RULE, threshold=""),

@@ -1,7 +1,7 @@
 """A small surface's words, and verdicts on it."""
 
 from tasks.contracts import Family
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.reports.words import TaskWords, Vocabulary
 from tests.verdicts import bound, subject
@@ -28,7 +28,7 @@ def rail(
     outcome: Outcome,
     *seen: float,
     allowed: Threshold,
-    segment: str = "all",
+    segment: Segment = ALL,
     relative: bool = True,
     holds: bool | None = None,
 ) -> Verdict:
@@ -55,4 +55,4 @@ def verdict(
         value, low, high = seen
         observed = Estimate(value, low, high, 900)
     judged = subject(name) if isinstance(name, str) else name
-    return Verdict(gate, judged, "all", outcome, bound(threshold), observed)
+    return Verdict(gate, judged, ALL, outcome, bound(threshold), observed)

@@ -25,8 +25,7 @@ from tasks.contracts import digest
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
 from tasks.evaluation.same_day_evidence import SameDayEvidence
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import SAME_DAY
+from tasks.evaluation.subjects import ALL, SAME_DAY
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
@@ -193,8 +192,8 @@ def test_a_segment_that_the_worse_recipe_harms_is_named_too(home: Home) -> None:
     evidence = found(home, home.model)
     assert evidence.comparison is not None
     told = {one.segment for one in evidence.comparison.segments}
-    assert {name.partition("=")[0] for name in told} == {"item_age", "category"}
-    assert {name for name in told if name.startswith("category=")} & named
+    assert {one.column for one in told} == {"item_age", "category"}
+    assert {one for one in told if one.column == "category"} & named
 
 
 def test_the_evidence_says_what_was_trained_and_on_which_days(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 from datetime import date
 
+from tasks.evaluation.subjects import ALL
 from tasks.evaluation.tuning_evidence import FrontPoint, Objective, TuningEvidence, WeightProposal
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tests.verdicts import bound, subject
@@ -27,7 +28,7 @@ def evidence(**changed: object) -> TuningEvidence:
     verdict = Verdict(
         gate="decision",
         subject=subject("hide_rate"),
-        segment="all",
+        segment=ALL,
         outcome=Outcome.PASS,
         threshold=bound("rise of 5.0%"),
         observed=estimate(0.01),

@@ -23,8 +23,7 @@ from tasks.evaluation.calibration_verdicts import (
     judge_calibration,
 )
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.segments import ALL, segment_column
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.reports.numbers import format_percent
 
@@ -64,7 +63,7 @@ def judge_ratios(
         )
 
 
-def _segments(gate: CalibrationGate, task: TaskFigures) -> list[str]:
+def _segments(gate: CalibrationGate, task: TaskFigures) -> list[Segment]:
     """Name the whole and the gated segments; none of a head that makes no claim of a mean."""
     if task.kind not in {"binary", "value"}:
         return []
@@ -72,7 +71,7 @@ def _segments(gate: CalibrationGate, task: TaskFigures) -> list[str]:
     return [segment for segment in ratios if _gated(gate, segment)] or [ALL]
 
 
-def _ratio(task: TaskFigures, segment: str, costs: AbstractSet[str]) -> SegmentRatio | None:
+def _ratio(task: TaskFigures, segment: Segment, costs: AbstractSet[str]) -> SegmentRatio | None:
     """Gather what a segment's ratio rests on; a value task counts no positives.
 
     The mean prediction has an interval wherever there are clusters enough, however few the positives.
@@ -119,5 +118,5 @@ def _describe_family(calibration: Calibration) -> str:
     return f"{calibration.adjusted:.2g} adjusted for {calibration.family} tests"
 
 
-def _gated(gate: CalibrationGate, segment: str) -> bool:
-    return segment == ALL or segment_column(segment) in gate.by
+def _gated(gate: CalibrationGate, segment: Segment) -> bool:
+    return segment == ALL or segment.column in gate.by

@@ -14,8 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.reports.numbers import format_estimate

@@ -27,8 +27,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.segment_losses import LEVEL, SegmentLoss, judge_losses
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import NO_THRESHOLD, SAME_DAY, Subject, Threshold
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, SAME_DAY, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.same_day import RecipePair, SameDay
 from tasks.reports.numbers import format_number, format_share
@@ -172,8 +171,8 @@ def _of_recipe(
 
 
 def _judge_gains(
-    gained: Mapping[str, Estimate], bound: float, *, level: float
-) -> Iterator[tuple[str, Estimate, Outcome]]:
+    gained: Mapping[Segment, Estimate], bound: float, *, level: float
+) -> Iterator[tuple[Segment, Estimate, Outcome]]:
     """Judge a gain of all rows, and yield the segments whose gain chance does not explain.
 
     A gain of all rows that is shown, and whose figure is beyond the bound, blocks.
@@ -230,7 +229,7 @@ def _gain(of: ChampionComparison | SegmentComparison) -> tuple[str, Estimate | N
     return "", None
 
 
-def _by_segment(of: ChampionComparison | None) -> dict[str, Estimate]:
+def _by_segment(of: ChampionComparison | None) -> dict[Segment, Estimate]:
     """Return what is gained in all rows and by segment, where that is known."""
     if of is None:
         return {}

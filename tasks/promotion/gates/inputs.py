@@ -13,8 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from tasks.evaluation.inputs import HeadInputs, InputChange
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import NO_THRESHOLD, Subject, Threshold
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_counted, format_number, format_share
 

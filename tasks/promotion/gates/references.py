@@ -20,8 +20,7 @@ from tasks.contracts import UtilitySpec
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.references import HeadReferences
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.rates import THIN
 from tasks.reports.numbers import format_estimate, format_number

@@ -19,8 +19,7 @@ from datetime import date
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.segment_losses import LEVEL
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import SAME_DAY, Subject, Threshold
+from tasks.evaluation.subjects import ALL, SAME_DAY, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.model import Opponent, judge_comparison
 

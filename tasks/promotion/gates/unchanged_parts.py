@@ -5,8 +5,7 @@ The age of what is kept is bounded by the freshness gate; here it is said that a
 
 from collections.abc import Iterator, Mapping
 
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 
 

@@ -5,8 +5,7 @@ A figure of them would flatter the release, so there is none, and here it is sai
 
 from collections.abc import Iterator, Mapping
 
-from tasks.evaluation.segments import ALL
-from tasks.evaluation.subjects import Subject, Threshold
+from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 
 

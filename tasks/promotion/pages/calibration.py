@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Verdict
 from tasks.release.sensitivity import Sensitivity, error_bar
 from tasks.reports.figures import IntervalChart, draw_intervals
@@ -42,7 +42,7 @@ _WITHOUT_INTERVAL: Final = frozenset({*ERRORS, "cumulative_error", "cumulative_s
 class SegmentRow:
     """Figures of one segment value, as texts in the order of the task's columns."""
 
-    segment: str
+    segment: Segment
     rows: int
     positives: int
     figures: Sequence[str]
@@ -143,18 +143,18 @@ def _segment_columns(task: TaskFigures) -> list[str]:
     return [name for name in _OF_A_SEGMENT if task.figure(name) is not None]
 
 
-def _segments(task: TaskFigures, judged: Mapping[tuple[str, str], str]) -> Iterator[SegmentRow]:
+def _segments(task: TaskFigures, judged: Mapping[tuple[str, Segment], str]) -> Iterator[SegmentRow]:
     for segment, counts in {row.segment: row for row in task.figures}.items():
         figures = [_figure(task, name, segment) for name in _segment_columns(task)]
         verdict = judged.get((task.task, segment), "not gated")
         yield SegmentRow(segment, counts.rows, counts.events, figures, verdict)
 
 
-def _of(task: TaskFigures, metric: str, segment: str = ALL) -> Estimate:
+def _of(task: TaskFigures, metric: str, segment: Segment = ALL) -> Estimate:
     return task.estimate(metric, segment) or UNKNOWN_ESTIMATE
 
 
-def _figure(task: TaskFigures, metric: str, segment: str = ALL) -> str:
+def _figure(task: TaskFigures, metric: str, segment: Segment = ALL) -> str:
     """Write a figure, with its interval where the metric has one; empty where there is none."""
     estimate = _of(task, metric, segment)
     return format_number(estimate.value) if metric in _WITHOUT_INTERVAL else format_estimate(estimate)

@@ -10,7 +10,7 @@ from tasks.contracts.effective_policy import EffectivePolicy, default_unit, effe
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import ContractError
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL
 from tasks.reports.phrases import describe_subject, name_subject, write_change, write_interval
 from tasks.reports.words import Vocabulary
 

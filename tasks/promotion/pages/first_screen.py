@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import find_holding, holds_release
 from tasks.promotion.pages.changes import POLICY_ROWS, Change

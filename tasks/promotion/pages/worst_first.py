@@ -9,7 +9,7 @@
 from collections.abc import Sequence
 
 from tasks.contracts import Family
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import holds_release
 from tasks.replay.leaks import GATE as CONSTRAINTS

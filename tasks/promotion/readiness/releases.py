@@ -5,8 +5,7 @@ Each function reads one line of the list from the parts that a release pins and 
 
 from collections.abc import Callable
 
-from tasks.evaluation.segments import ALL, segment_column
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.promotion.readiness.facts import (
@@ -85,16 +84,16 @@ def _segments(standing: ReadinessFacts, release: StandingRelease, judgement: Jud
     name, gated = "segments monitored", standing.contracts.surface.gates.calibration.by
     of_segments = [v for v in judgement.verdicts if v.segment != ALL]
     judged = [v for v in of_segments if v.outcome in CONCLUSIVE]
-    columns = {segment_column(verdict.segment) for verdict in judged}
+    columns = {verdict.segment.column for verdict in judged}
     if unseen := [column for column in gated if column not in columns]:
-        looked = {segment_column(verdict.segment) for verdict in of_segments}
+        looked = {verdict.segment.column for verdict in of_segments}
         inconclusive = "" if looked.isdisjoint(unseen) else ": every verdict on them is inconclusive"
         why = f"no segment of {', '.join(unseen)} was judged of {release.name}{inconclusive}"
         return ReadinessLine.not_met(name, why, "surface.yaml", judgement.run)
     segments = {verdict.segment for verdict in judged}
     verdicts, values = format_counted(len(judged), "verdict"), format_counted(len(segments), "segment")
     why = f"{verdicts} on {values} of {', '.join(gated)}"
-    harmed = sorted({v.segment for v in judged if v.outcome is Outcome.BLOCK})
+    harmed = sorted({str(v.segment) for v in judged if v.outcome is Outcome.BLOCK})
     alarm = f"; harmed: {_first(harmed)}" if harmed else "; none is shown to be harmed"
     return ReadinessLine.met(name, f"{why}{alarm}", "surface.yaml", judgement.run)
 

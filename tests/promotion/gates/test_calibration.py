@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from tasks.contracts.gates import CalibrationGate
 from tasks.contracts.training import HeadKind
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.calibration import judge_ratios
 from tests.evaluation.task_figures import estimates_of, task_figures
@@ -17,13 +18,13 @@ HATE = (Estimate(1.82, 1.24, 2.46, 900), 40_000, 26, 26 / 1.82 / 40_000)
 GATE = CalibrationGate.model_validate({"ratio": [0.9, 1.1], "by": ["source"]})
 WELL = Estimate(1.0, 0.97, 1.03, 5000)
 CLICK = task_figures(
-    {("calibration_ratio", "all"): WELL, ("mean_prediction", "all"): Estimate(0.1, 0.09, 0.11, 5000)},
+    {("calibration_ratio", ALL): WELL, ("mean_prediction", ALL): Estimate(0.1, 0.09, 0.11, 5000)},
     size=(50_000, 5000),
 )
 
 
 def _with(
-    task: TaskFigures, segments: dict[str, tuple[Estimate, int, int, float]], name: str = "click"
+    task: TaskFigures, segments: dict[Segment, tuple[Estimate, int, int, float]], name: str = "click"
 ) -> TaskFigures:
     estimates = estimates_of(task)
     counts = {one.segment: (one.rows, one.events) for one in task.figures}
@@ -46,18 +47,18 @@ def test_a_segment_is_calibrated_off_or_cannot_be_told() -> None:
     task = _with(
         CLICK,
         {
-            "source=feed": (WELL, 9000, 900, 0.1),
-            "source=ads": (Estimate(1.5, 1.35, 1.65, 900), 6000, 900, 0.1),
-            "source=mail": (Estimate(1.2, 0.8, 1.7, 20), 250, 30, 0.1),
+            Segment("source", "feed"): (WELL, 9000, 900, 0.1),
+            Segment("source", "ads"): (Estimate(1.5, 1.35, 1.65, 900), 6000, 900, 0.1),
+            Segment("source", "mail"): (Estimate(1.2, 0.8, 1.7, 20), 250, 30, 0.1),
         },
     )
     judged = _judged(task)
-    outcomes = {name.partition(":")[2]: verdict.outcome for name, verdict in judged.items()}
+    outcomes = {verdict.segment: verdict.outcome for verdict in judged.values()}
     assert outcomes == {
-        "all": Outcome.PASS,
-        "source=feed": Outcome.PASS,
-        "source=ads": Outcome.BLOCK,
-        "source=mail": Outcome.INCONCLUSIVE,
+        ALL: Outcome.PASS,
+        Segment("source", "feed"): Outcome.PASS,
+        Segment("source", "ads"): Outcome.BLOCK,
+        Segment("source", "mail"): Outcome.INCONCLUSIVE,
     }
     said = judged["click.calibration_ratio:source=ads"].reason
     assert said.startswith("predictions are 33.3 % too low; p ")
@@ -66,9 +67,11 @@ def test_a_segment_is_calibrated_off_or_cannot_be_told() -> None:
 
 def test_what_stands_out_by_chance_in_one_of_many_segments_is_no_block() -> None:
     odd = (Estimate(1.76, 1.25, 2.3, 44), 400, 44, 0.0625)
-    alone = _judged(_with(CLICK, {"source=odd": odd}))["click.calibration_ratio:source=odd"]
-    fine = {f"source={i}": (WELL, 9000, 900, 0.1) for i in range(60)}
-    among = _judged(_with(CLICK, {**fine, "source=odd": odd}))["click.calibration_ratio:source=odd"]
+    alone = _judged(_with(CLICK, {Segment("source", "odd"): odd}))["click.calibration_ratio:source=odd"]
+    fine = {Segment("source", str(i)): (WELL, 9000, 900, 0.1) for i in range(60)}
+    among = _judged(_with(CLICK, {**fine, Segment("source", "odd"): odd}))[
+        "click.calibration_ratio:source=odd"
+    ]
     assert alone.outcome is Outcome.BLOCK
     assert among.outcome is Outcome.INCONCLUSIVE
     assert among.reason.startswith("one of so many ratios may be as far out by chance; p ")
@@ -77,7 +80,7 @@ def test_what_stands_out_by_chance_in_one_of_many_segments_is_no_block() -> None
 def test_the_family_spans_the_tasks_of_the_release() -> None:
     odd = (Estimate(1.76, 1.25, 2.3, 44), 400, 44, 0.0625)
     others = [_named(f"t{i}") for i in range(60)]
-    judged = _judged(_with(CLICK, {"source=odd": odd}), *others)
+    judged = _judged(_with(CLICK, {Segment("source", "odd"): odd}), *others)
     assert judged["click.calibration_ratio:source=odd"].outcome is Outcome.INCONCLUSIVE
 
 
@@ -90,9 +93,9 @@ def test_the_family_spans_the_tasks_of_the_release() -> None:
 def test_no_set_of_healthy_segments_promotes_a_bad_cost(
     segments: list[float], tasks: int, *, of_the_cost: bool
 ) -> None:
-    hate = _with(CLICK, {"all": HATE}, "hate")
+    hate = _with(CLICK, {ALL: HATE}, "hate")
     healthy = {
-        f"source={i}": (Estimate(r, r - 0.03, r + 0.03, 900), 9000, 900, 900 / r / 9000)
+        Segment("source", str(i)): (Estimate(r, r - 0.03, r + 0.03, 900), 9000, 900, 900 / r / 9000)
         for i, r in enumerate(segments)
     }
     more = [_named(f"t{i}") for i in range(tasks)]
@@ -104,8 +107,10 @@ def test_no_set_of_healthy_segments_promotes_a_bad_cost(
 
 
 def test_a_cost_that_predicts_too_much_and_its_segments_stay_in_the_family() -> None:
-    over = _with(CLICK, {"all": (Estimate(0.5, 0.3, 0.75, 900), 40_000, 26, 52 / 40_000)}, "hate")
-    segment = _with(CLICK, {"source=odd": (Estimate(1.76, 1.35, 2.2, 44), 400, 44, 0.0625)}, "report")
+    over = _with(CLICK, {ALL: (Estimate(0.5, 0.3, 0.75, 900), 40_000, 26, 52 / 40_000)}, "hate")
+    segment = _with(
+        CLICK, {Segment("source", "odd"): (Estimate(1.76, 1.35, 2.2, 44), 400, 44, 0.0625)}, "report"
+    )
     costs = frozenset({"hate", "report"})
     few, many = (_judged(over, segment, *[_named(f"t{i}") for i in range(n)], costs=costs) for n in (0, 300))
     for name in ("hate.calibration_ratio:all", "report.calibration_ratio:source=odd"):
@@ -116,7 +121,9 @@ def test_a_cost_that_predicts_too_much_and_its_segments_stay_in_the_family() -> 
 def test_a_handful_of_positives_where_many_were_predicted_is_off() -> None:
     thin = Estimate(0.06, NAN, NAN, 90)
     (verdict,) = [
-        v for v in _judged(_with(CLICK, {"source=ads": (thin, 1000, 3, 0.05)})).values() if v.segment != "all"
+        v
+        for v in _judged(_with(CLICK, {Segment("source", "ads"): (thin, 1000, 3, 0.05)})).values()
+        if v.segment != ALL
     ]
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.reason.startswith("3 positives where 50 were predicted; p ")
@@ -124,8 +131,11 @@ def test_a_handful_of_positives_where_many_were_predicted_is_off() -> None:
 
 def test_a_count_of_too_few_users_is_not_judged() -> None:
     few = Estimate(0.05, NAN, NAN, 9)
-    estimates = {("calibration_ratio", "source=ads"): few, ("mean_prediction", "source=ads"): few}
-    task = task_figures(estimates_of(CLICK) | estimates, counts={"source=ads": (1000, 3)})
+    estimates = {
+        ("calibration_ratio", Segment("source", "ads")): few,
+        ("mean_prediction", Segment("source", "ads")): few,
+    }
+    task = task_figures(estimates_of(CLICK) | estimates, counts={Segment("source", "ads"): (1000, 3)})
     judged = _judged(task)
     assert judged["click.calibration_ratio:source=ads"].outcome is Outcome.INCONCLUSIVE
 
@@ -133,7 +143,13 @@ def test_a_count_of_too_few_users_is_not_judged() -> None:
 def test_no_positive_at_all_is_off_where_many_were_predicted() -> None:
     unknown = Estimate(NAN, NAN, NAN, 0)
     judged = _judged(
-        _with(CLICK, {"source=ads": (unknown, 1000, 0, 0.1), "source=tv": (unknown, 20, 0, 0.1)})
+        _with(
+            CLICK,
+            {
+                Segment("source", "ads"): (unknown, 1000, 0, 0.1),
+                Segment("source", "tv"): (unknown, 20, 0, 0.1),
+            },
+        )
     )
     ads, tv = (judged[f"click.calibration_ratio:source={name}"] for name in ("ads", "tv"))
     assert ads.outcome is Outcome.BLOCK
@@ -143,12 +159,12 @@ def test_no_positive_at_all_is_off_where_many_were_predicted() -> None:
 
 @pytest.mark.parametrize("kind", ["quantile", "ranking"])
 def test_a_head_that_claims_no_mean_has_no_calibration(kind: HeadKind) -> None:
-    assert _judged(task_figures({("coverage", "all"): WELL}, kind=kind)) == {}
+    assert _judged(task_figures({("coverage", ALL): WELL}, kind=kind)) == {}
 
 
 def test_a_value_head_is_judged_by_the_ratio_of_its_means() -> None:
     spend = task_figures(estimates_of(CLICK), task="spend", kind="value")
     assert _judged(spend)["spend.calibration_ratio:all"].outcome is Outcome.PASS
-    off = {("calibration_ratio", "all"): Estimate(1.3, 1.2, 1.4, 90)}
+    off = {("calibration_ratio", ALL): Estimate(1.3, 1.2, 1.4, 90)}
     high = task_figures(off, task="spend", kind="value")
     assert _judged(high)["spend.calibration_ratio:all"].outcome is Outcome.BLOCK

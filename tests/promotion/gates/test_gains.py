@@ -10,6 +10,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.references import HeadReferences, RankReference
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.gains import Gains, judge_gains
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
@@ -32,7 +33,9 @@ def task(head: float = 0.75, best: float = 0.6) -> TaskFigures:
 
 def comparison(rise: Estimate, **segments: Estimate) -> ChampionComparison:
     parts = [
-        SegmentComparison(segment=f"region={name}", auc_by_request_drop=None, normalized_entropy_rise=one)
+        SegmentComparison(
+            segment=Segment("region", str(name)), auc_by_request_drop=None, normalized_entropy_rise=one
+        )
         for name, one in segments.items()
     ]
     return ChampionComparison(task="buy", auc_drop=None, normalized_entropy_rise=rise, segments=tuple(parts))
@@ -45,7 +48,7 @@ def changed(same_day: ChampionComparison | None, *added: str) -> RecipePair:
 
 def judged(
     against: ChampionComparison | None, gains: Gains = COUNTED, of: TaskFigures | None = None
-) -> dict[tuple[str, str], Verdict]:
+) -> dict[tuple[str, Segment], Verdict]:
     comparisons = None if against is None else [against]
     found = judge_gains([of or task()], comparisons, gains, run="simulation")
     return {(str(verdict.subject), verdict.segment): verdict for verdict in found}
@@ -64,7 +67,7 @@ def judged(
     ids=["a week", "half-way to the truth", "a partial leak", "a sparse leak", "not shown", "small, sparse"],
 )
 def test_a_head_of_the_same_recipe_may_gain_three_percent(rise: Estimate, outcome: Outcome) -> None:
-    verdict = judged(comparison(rise))[FALL, "all"]
+    verdict = judged(comparison(rise))[FALL, ALL]
     assert (verdict.outcome, verdict.evidence) == (outcome, "simulation")
     assert verdict.observed is not None
     assert verdict.observed.value == -rise.value
@@ -73,21 +76,21 @@ def test_a_head_of_the_same_recipe_may_gain_three_percent(rise: Estimate, outcom
 
 def test_what_past_retrains_gained_widens_the_bound_from_five_of_them_on() -> None:
     weeks = {subject(FALL): [0.0, 0.08, 0.0, 0.08]}
-    assert judged(comparison(LEAK), replace(COUNTED, past=weeks))[FALL, "all"].outcome is Outcome.BLOCK
+    assert judged(comparison(LEAK), replace(COUNTED, past=weeks))[FALL, ALL].outcome is Outcome.BLOCK
     weeks[subject(FALL)].append(0.04)  # the standard deviation is .04
-    verdict = judged(comparison(LEAK), replace(COUNTED, past=weeks))[FALL, "all"]
+    verdict = judged(comparison(LEAK), replace(COUNTED, past=weeks))[FALL, ALL]
     assert (str(verdict.threshold), verdict.outcome) == ("<= 0.16", Outcome.INCONCLUSIVE)
 
 
 def test_a_leak_in_one_segment_holds_where_the_whole_passes() -> None:
     found = judged(comparison(HONEST, north=HONEST, south=LEAK))
-    assert found[FALL, "all"].outcome is Outcome.PASS
-    assert found[FALL, "region=south"].outcome is Outcome.BLOCK
-    assert (FALL, "region=north") not in found
+    assert found[FALL, ALL].outcome is Outcome.PASS
+    assert found[FALL, Segment("region", "south")].outcome is Outcome.BLOCK
+    assert (FALL, Segment("region", "north")) not in found
 
 
 def test_a_gain_without_weight_is_a_warning() -> None:
-    assert judged(comparison(LEAK), Gains())[FALL, "all"].outcome is Outcome.WARN
+    assert judged(comparison(LEAK), Gains())[FALL, ALL].outcome is Outcome.WARN
 
 
 @pytest.mark.parametrize(
@@ -101,29 +104,29 @@ def test_a_gain_without_weight_is_a_warning() -> None:
 def test_other_heads_are_judged_by_their_own_error(error: str, metric: str) -> None:
     errors: dict[str, Any] = {error: LEAK}
     against = ChampionComparison(task="buy", auc_drop=None, normalized_entropy_rise=None, **errors)
-    assert judged(against)[f"buy.{metric}", "all"].outcome is Outcome.BLOCK
+    assert judged(against)[f"buy.{metric}", ALL].outcome is Outcome.BLOCK
 
 
 def test_what_a_changed_recipe_gains_on_the_same_day_is_not_held_against_the_data() -> None:
     gained = Estimate(-0.06, -0.08, -0.04, 900)
     pair = changed(comparison(gained))
     found = judged(comparison(gained), replace(COUNTED, recipes={"buy": pair}))
-    assert found[FALL, "all"].outcome is Outcome.PASS
-    told = found["buy.normalized_entropy_fall vs the champion's recipe", "all"]
+    assert found[FALL, ALL].outcome is Outcome.PASS
+    told = found["buy.normalized_entropy_fall vs the champion's recipe", ALL]
     assert (told.outcome, told.evidence) == (Outcome.WARN, "same-day run")
 
 
 def test_a_leak_of_the_data_is_found_although_the_recipe_changed_too() -> None:
     """Both recipes learn from the same leaking column, so their comparison shows nothing of it."""
     pair = changed(comparison(HONEST))
-    assert judged(comparison(LEAK), replace(COUNTED, recipes={"buy": pair}))[FALL, "all"].outcome is (
+    assert judged(comparison(LEAK), replace(COUNTED, recipes={"buy": pair}))[FALL, ALL].outcome is (
         Outcome.BLOCK
     )
 
 
 def test_a_changed_recipe_that_was_not_compared_is_judged_as_if_it_were_the_same() -> None:
     found = judged(comparison(LEAK), replace(COUNTED, recipes={"buy": changed(None)}))
-    assert found[FALL, "all"].outcome is Outcome.BLOCK
+    assert found[FALL, ALL].outcome is Outcome.BLOCK
 
 
 @pytest.mark.parametrize(
@@ -137,7 +140,7 @@ def test_a_new_feature_that_brings_most_of_an_implausible_gain_holds(
     reads = HeadInputs(task="buy", gains={"coupon": share, "price": 1 - share})
     pair = changed(comparison(LEAK), *({added} - {"price"}))
     gains = replace(COUNTED, recipes={"buy": pair}, inputs={"buy": reads})
-    verdict = judged(comparison(LEAK), gains)["buy.normalized_entropy_fall vs the champion's recipe", "all"]
+    verdict = judged(comparison(LEAK), gains)["buy.normalized_entropy_fall vs the champion's recipe", ALL]
     assert verdict.outcome is outcome
     assert ("coupon" in verdict.reason) is (added == "coupon")
 
@@ -145,14 +148,14 @@ def test_a_new_feature_that_brings_most_of_an_implausible_gain_holds(
 def test_a_new_feature_that_leaks_in_one_segment_is_told() -> None:
     pair = changed(comparison(HONEST, south=LEAK), "coupon")
     found = judged(comparison(HONEST, south=LEAK), replace(COUNTED, recipes={"buy": pair}))
-    verdict = found["buy.normalized_entropy_fall vs the champion's recipe", "region=south"]
+    verdict = found["buy.normalized_entropy_fall vs the champion's recipe", Segment("region", "south")]
     assert verdict.outcome is Outcome.WARN
-    assert (FALL, "region=south") not in found
+    assert (FALL, Segment("region", "south")) not in found
 
 
 def test_a_first_release_names_the_feature_with_most_of_the_gain() -> None:
     reads = HeadInputs(task="buy", gains={"coupon": 0.61, "price": 0.39})
-    verdict = judged(None, replace(COUNTED, inputs={"buy": reads}))["buy.gain_of_one_feature", "all"]
+    verdict = judged(None, replace(COUNTED, inputs={"buy": reads}))["buy.gain_of_one_feature", ALL]
     assert verdict.outcome is Outcome.WARN
     assert verdict.reason.startswith("coupon ")
     assert not judged(None, replace(COUNTED, inputs={"buy": replace_gain(0.6)}))
@@ -171,5 +174,5 @@ def test_a_first_release_names_a_feature_that_ranks_almost_as_well(
     head: float, best: float, *, named: bool
 ) -> None:
     found = judged(None, of=task(head, best))
-    assert (("buy.auc_of_one_feature", "all") in found) is named
+    assert (("buy.auc_of_one_feature", ALL) in found) is named
     assert all(verdict.outcome is Outcome.WARN for verdict in found.values())

@@ -11,6 +11,7 @@ from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release
 from tasks.promotion.gates.judge import Evidence, judge_release
@@ -23,9 +24,9 @@ TELLING = Estimate(0.9, 0.88, 0.92, 50_000)
 
 
 _SOUND = {
-    ("auc", "all"): GOOD,
-    ("normalized_entropy", "all"): TELLING,
-    ("calibration_ratio", "all"): CALIBRATED,
+    ("auc", ALL): GOOD,
+    ("normalized_entropy", ALL): TELLING,
+    ("calibration_ratio", ALL): CALIBRATED,
 }
 
 
@@ -83,7 +84,7 @@ def test_validation_blocks_at_the_declared_severity(severity: str | None, expect
 
 
 def test_a_first_release_must_reach_the_floor_with_its_whole_interval() -> None:
-    at_the_floor = _task(figures={("auc", "all"): Estimate(0.56, 0.54, 0.58, 900)})
+    at_the_floor = _task(figures={("auc", ALL): Estimate(0.56, 0.54, 0.58, 900)})
     assert _outcomes(_evidence(tasks=[at_the_floor]))["model:click.auc:all"] is Outcome.INCONCLUSIVE
 
 
@@ -115,7 +116,7 @@ def test_against_a_champion_the_drop_is_judged_and_the_floor_is_not() -> None:
 
 @pytest.mark.parametrize(("weighted", "expected"), [({"click"}, Outcome.BLOCK), (set(), Outcome.WARN)])
 def test_a_constant_head_blocks_where_the_policy_weighs_it(weighted: set[str], expected: Outcome) -> None:
-    constant = _task(figures={("auc", "all"): GOOD, ("normalized_entropy", "all"): Estimate(1, 1, 1.001, 9)})
+    constant = _task(figures={("auc", ALL): GOOD, ("normalized_entropy", ALL): Estimate(1, 1, 1.001, 9)})
     outcomes = _outcomes(_evidence(tasks=[constant], weighted=frozenset(weighted)))
     assert outcomes["model:click.normalized_entropy:all"] is expected
 
@@ -123,9 +124,9 @@ def test_a_constant_head_blocks_where_the_policy_weighs_it(weighted: set[str], e
 def test_only_the_declared_segments_are_gated() -> None:
     off = Estimate(1.5, 1.4, 1.6, 900)
     figures = {
-        ("calibration_ratio", "all"): CALIBRATED,
-        ("calibration_ratio", "source=ads"): off,
-        ("calibration_ratio", "region=eu"): off,
+        ("calibration_ratio", ALL): CALIBRATED,
+        ("calibration_ratio", Segment("source", "ads")): off,
+        ("calibration_ratio", Segment("region", "eu")): off,
     }
     gates = Gates.model_validate({"calibration": {"by": ["source"]}})
     outcomes = _outcomes(_evidence(tasks=[_task(figures=figures)]), gates)
@@ -135,10 +136,10 @@ def test_only_the_declared_segments_are_gated() -> None:
 
 def test_a_harmed_segment_holds_a_release_that_is_well_calibrated_as_a_whole() -> None:
     figures = {
-        ("auc", "all"): GOOD,
-        ("normalized_entropy", "all"): TELLING,
-        ("calibration_ratio", "all"): CALIBRATED,
-        ("calibration_ratio", "tenure=new"): Estimate(0.7, 0.65, 0.75, 400),
+        ("auc", ALL): GOOD,
+        ("normalized_entropy", ALL): TELLING,
+        ("calibration_ratio", ALL): CALIBRATED,
+        ("calibration_ratio", Segment("tenure", "new")): Estimate(0.7, 0.65, 0.75, 400),
     }
     gates = Gates.model_validate({"calibration": {"by": ["tenure"]}})
     decision = decide_release(

@@ -8,6 +8,7 @@ from tasks.contracts.gates import ModelGate
 from tasks.contracts.training import HeadKind
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.model import judge_models
 from tests.evaluation.task_figures import task_figures
@@ -18,7 +19,7 @@ AUC = Estimate(0.80, 0.78, 0.82, 900)
 
 
 def task(kind: HeadKind = "binary", **figures: Estimate) -> TaskFigures:
-    return task_figures({(metric, "all"): estimate for metric, estimate in figures.items()}, kind=kind)
+    return task_figures({(metric, ALL): estimate for metric, estimate in figures.items()}, kind=kind)
 
 
 def comparison(**changes: object) -> ChampionComparison:
@@ -28,7 +29,7 @@ def comparison(**changes: object) -> ChampionComparison:
     return equal.model_copy(update=changes)
 
 
-def segment(name: str, drop: Estimate | None, rise: Estimate = NOTHING) -> SegmentComparison:
+def segment(name: Segment, drop: Estimate | None, rise: Estimate = NOTHING) -> SegmentComparison:
     return SegmentComparison(segment=name, auc_by_request_drop=drop, normalized_entropy_rise=rise)
 
 
@@ -64,7 +65,10 @@ def test_without_pairs_inside_requests_the_pooled_auc_is_judged(inside: Estimate
 
 
 def test_a_harmed_segment_blocks_by_name_though_the_whole_passes() -> None:
-    segments = (segment("tenure=new", LOST), *(segment(f"region={i}", NOTHING) for i in range(8)))
+    segments = (
+        segment(Segment("tenure", "new"), LOST),
+        *(segment(Segment("region", str(i)), NOTHING) for i in range(8)),
+    )
     verdicts = judged([comparison(segments=segments)])
     assert verdicts["click.auc_by_request_drop at tenure=new"].outcome is Outcome.BLOCK
     assert [v.outcome for of, v in verdicts.items() if "region" in of] == []
@@ -72,26 +76,29 @@ def test_a_harmed_segment_blocks_by_name_though_the_whole_passes() -> None:
 
 
 def test_a_segment_that_predicts_worse_blocks_too() -> None:
-    verdicts = judged([comparison(segments=(segment("tenure=new", NOTHING, rise=LOST),))])
+    verdicts = judged([comparison(segments=(segment(Segment("tenure", "new"), NOTHING, rise=LOST),))])
     assert verdicts["click.normalized_entropy_rise at tenure=new"].outcome is Outcome.BLOCK
 
 
 def test_chance_in_one_of_many_segments_blocks_nothing() -> None:
     """A drop whose own interval lies above the bound (p .02), one of thirty."""
     odd = Estimate(0.0255, 0.0055, 0.0455, 90)
-    alone = judged([comparison(segments=(segment("region=1", odd, UNKNOWN_ESTIMATE),))])
+    alone = judged([comparison(segments=(segment(Segment("region", "1"), odd, UNKNOWN_ESTIMATE),))])
     assert alone["click.auc_by_request_drop at region=1"].outcome is Outcome.BLOCK
-    fine = [segment(f"region={i}", Estimate(0.0, -0.02, 0.02, 90), UNKNOWN_ESTIMATE) for i in range(2, 31)]
-    among = judged([comparison(segments=(segment("region=1", odd, UNKNOWN_ESTIMATE), *fine))])
+    fine = [
+        segment(Segment("region", str(i)), Estimate(0.0, -0.02, 0.02, 90), UNKNOWN_ESTIMATE)
+        for i in range(2, 31)
+    ]
+    among = judged([comparison(segments=(segment(Segment("region", "1"), odd, UNKNOWN_ESTIMATE), *fine))])
     assert among["click.auc_by_request_drop at region=1"].outcome is Outcome.PASS
 
 
 def test_segments_that_pass_are_one_line_that_names_the_worst() -> None:
     worst = Estimate(0.01, -0.03, 0.05, 90)
     segments = (
-        segment("tenure=new", worst),
-        segment("tenure=old", NOTHING),
-        segment("tenure=unknown", UNKNOWN_ESTIMATE, UNKNOWN_ESTIMATE),
+        segment(Segment("tenure", "new"), worst),
+        segment(Segment("tenure", "old"), NOTHING),
+        segment(Segment("tenure", "unknown"), UNKNOWN_ESTIMATE, UNKNOWN_ESTIMATE),
     )
     verdicts = judged([comparison(segments=segments)])
     assert len(verdicts) == 3, "the order, the probability, and one line for the segments"
@@ -102,7 +109,7 @@ def test_segments_that_pass_are_one_line_that_names_the_worst() -> None:
 
 
 def test_where_no_segment_can_be_told_that_is_a_warning_and_no_pass() -> None:
-    unknown = segment("tenure=new", None, UNKNOWN_ESTIMATE)
+    unknown = segment(Segment("tenure", "new"), None, UNKNOWN_ESTIMATE)
     assert judged([comparison(segments=(unknown,))])["click.segments"].outcome is Outcome.WARN
     assert "click.segments" not in judged([comparison()])
 

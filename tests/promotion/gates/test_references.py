@@ -7,6 +7,7 @@ from tasks.contracts.gates import ModelGate
 from tasks.contracts.training import HeadKind
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.references import HeadReferences, RankReference
+from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.references import judge_references, weighted_tasks
 from tests.evaluation.task_figures import task_figures
@@ -27,7 +28,7 @@ def references(error: Estimate | None = None, **ranked: Estimate) -> HeadReferen
 
 
 def binary(entropy: Estimate, beside: HeadReferences | None = None) -> TaskFigures:
-    figures = {("normalized_entropy", "all"): entropy}
+    figures = {("normalized_entropy", ALL): entropy}
     return task_figures(figures, size=(900, 90), references=beside or references())
 
 

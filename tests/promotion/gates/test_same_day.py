@@ -7,6 +7,7 @@ import pytest
 
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe, judge_recipes, judge_same_day
 from tests.verdicts import bound, subject
@@ -102,7 +103,7 @@ def test_where_pairs_inside_requests_inconclusive_all_rows_do(inside: Estimate |
     assert "click.auc_by_request_drop vs the champion's recipe" not in verdicts
 
 
-def _segment(name: str, drop: Estimate, rise: Estimate = EQUAL) -> SegmentComparison:
+def _segment(name: Segment, drop: Estimate, rise: Estimate = EQUAL) -> SegmentComparison:
     return SegmentComparison(segment=name, auc_by_request_drop=drop, normalized_entropy_rise=rise)
 
 
@@ -114,25 +115,27 @@ def _with_segments(*segments: SegmentComparison, task: str = "click") -> RecipeP
 
 
 def test_a_segment_that_the_new_recipe_harms_blocks_by_name_though_the_whole_passes() -> None:
-    rest = [_segment(f"region={i}", EQUAL) for i in range(8)]
+    rest = [_segment(Segment("region", str(i)), EQUAL) for i in range(8)]
     for harmed, metric in (
-        (_segment("tenure=new", LOST), "auc_by_request_drop"),
-        (_segment("tenure=new", EQUAL, rise=LOST), "normalized_entropy_rise"),
+        (_segment(Segment("tenure", "new"), LOST), "auc_by_request_drop"),
+        (_segment(Segment("tenure", "new"), EQUAL, rise=LOST), "normalized_entropy_rise"),
     ):
         whole, *segments = _of(_with_segments(harmed, *rest), f"click.{metric} vs the champion's recipe")
-        assert (whole.segment, whole.outcome) == ("all", Outcome.PASS)
+        assert (whole.segment, whole.outcome) == (ALL, Outcome.PASS)
         (blocked,) = segments
         assert (blocked.segment, blocked.outcome, blocked.evidence) == (
-            *("tenure=new", Outcome.BLOCK),
+            *(Segment("tenure", "new"), Outcome.BLOCK),
             "same-day run",
         )
 
 
 def test_segments_that_no_recipe_harms_are_one_row_and_those_that_cannot_be_told_hold_nothing() -> None:
-    unknown = _segment("tenure=unknown", UNKNOWN_ESTIMATE, UNKNOWN_ESTIMATE)
-    pair = _with_segments(_segment("tenure=new", VAGUE), _segment("tenure=old", EQUAL), unknown)
+    unknown = _segment(Segment("tenure", "unknown"), UNKNOWN_ESTIMATE, UNKNOWN_ESTIMATE)
+    pair = _with_segments(
+        _segment(Segment("tenure", "new"), VAGUE), _segment(Segment("tenure", "old"), EQUAL), unknown
+    )
     _, worst = _of(pair, "click.auc_by_request_drop vs the champion's recipe")
-    assert (worst.segment, worst.outcome) == ("tenure=new", Outcome.PASS)
+    assert (worst.segment, worst.outcome) == (Segment("tenure", "new"), Outcome.PASS)
     assert worst.reason.endswith("; 1 more inconclusive")
     (row,) = _of(_with_segments(unknown), "click.segments vs the champion's recipe")
     assert row.outcome is Outcome.WARN
@@ -144,7 +147,7 @@ def test_segments_that_no_recipe_harms_are_one_row_and_those_that_cannot_be_told
 def test_the_more_recipes_changed_the_less_one_odd_segment_says() -> None:
     """A drop whose p-value is .02: below .025 of one recipe, above what each of two may claim."""
     odd = Estimate(0.0255, 0.0055, 0.0455, 90)
-    alone = _with_segments(_segment("tenure=new", odd, UNKNOWN_ESTIMATE))
+    alone = _with_segments(_segment(Segment("tenure", "new"), odd, UNKNOWN_ESTIMATE))
     assert _of(alone, "click.auc_by_request_drop vs the champion's recipe")[-1].outcome is Outcome.BLOCK
     both = [alone, _with_segments(task="hide")]
     assert (
@@ -156,7 +159,7 @@ def test_the_more_recipes_changed_the_less_one_odd_segment_says() -> None:
 AMOUNT = ChampionComparison(task="click", auc_drop=None, normalized_entropy_rise=None)
 
 
-def _only(found: ChampionComparison) -> list[tuple[str, str, Outcome, str]]:
+def _only(found: ChampionComparison) -> list[tuple[str, Segment, Outcome, str]]:
     pair = replace(_compared(), same_day=SameDay(found, "", "same-day run"))
     return [
         (str(one.subject), one.segment, one.outcome, str(one.threshold))
@@ -167,13 +170,16 @@ def _only(found: ChampionComparison) -> list[tuple[str, str, Outcome, str]]:
 @pytest.mark.parametrize("metric", ["relative_squared_error_rise", "relative_pinball_loss_rise"])
 def test_an_amount_is_judged_by_its_own_error_alone_on_the_whole_and_in_segments(metric: str) -> None:
     harmed = SegmentComparison(
-        segment="tenure=new", auc_by_request_drop=None, normalized_entropy_rise=None, **{metric: LOST}
+        segment=Segment("tenure", "new"),
+        auc_by_request_drop=None,
+        normalized_entropy_rise=None,
+        **{metric: LOST},
     )
     found = AMOUNT.model_copy(update={metric: EQUAL, "segments": (harmed,)})
     subject = f"click.{metric} vs the champion's recipe"
     assert _only(found) == [
-        (subject, "all", Outcome.PASS, "<= 0.01"),
-        (subject, "tenure=new", Outcome.BLOCK, "<= 0.01"),
+        (subject, ALL, Outcome.PASS, "<= 0.01"),
+        (subject, Segment("tenure", "new"), Outcome.BLOCK, "<= 0.01"),
     ]
 
 
@@ -184,9 +190,7 @@ def test_an_order_is_judged_inside_requests_alone_since_it_has_no_unit(
     drop: Estimate, outcome: Outcome
 ) -> None:
     found = AMOUNT.model_copy(update={"auc_by_request_drop": drop})
-    assert _only(found) == [
-        ("click.auc_by_request_drop vs the champion's recipe", "all", outcome, "<= 0.005")
-    ]
+    assert _only(found) == [("click.auc_by_request_drop vs the champion's recipe", ALL, outcome, "<= 0.005")]
 
 
 def _of(pair: RecipePair, name: str, *others: RecipePair) -> list[Verdict]:

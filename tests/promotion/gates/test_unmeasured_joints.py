@@ -1,5 +1,6 @@
 """A joint that no factor from before its days could judge is never a pass: it is inconclusive, and it is said why."""
 
+from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release
 from tasks.promotion.gates.unmeasured_joints import judge_unmeasured
@@ -15,7 +16,7 @@ def test_each_joint_that_was_not_measured_cannot_be_told_with_the_reason() -> No
 
 
 def test_it_holds_or_warns_as_the_surface_says() -> None:
-    passed = Verdict("data", subject("validation"), "all", Outcome.PASS, bound(""), None)
+    passed = Verdict("data", subject("validation"), ALL, Outcome.PASS, bound(""), None)
     verdicts = [passed, *judge_unmeasured({"back": "No purchase."}, run="r")]
     assert isinstance(decide_release(verdicts, inconclusive="hold"), Hold)
     assert isinstance(decide_release(verdicts, inconclusive="warn"), Promote)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.contracts.gates import Overridable, OverrideRule
 from tasks.errors import ContractError, GateRefused
-from tasks.evaluation.subjects import NO_THRESHOLD, SAME_DAY, Subject
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, SAME_DAY, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.pipeline import recheck
 from tasks.promotion.decision import explain_verdict
@@ -34,7 +34,7 @@ WHY = "the sale of the year begins tonight"
 
 
 def verdict(gate: str, name: str, outcome: Outcome = Outcome.BLOCK) -> Verdict:
-    return Verdict(gate, subject(name), "all", outcome, bound("<= 1"), Estimate(2.0, 1.5, 2.5, 90))
+    return Verdict(gate, subject(name), ALL, outcome, bound("<= 1"), Estimate(2.0, 1.5, 2.5, 90))
 
 
 def lift(
@@ -119,7 +119,7 @@ def test_without_a_declaration_or_a_reason_nothing_is_lifted() -> None:
 )
 def test_a_gate_that_no_contract_can_declare_is_never_lifted(gate: str, judged: Subject) -> None:
     every = OverrideRule(role="lead", gates=get_args(Overridable))
-    held = Verdict(gate, judged, "all", Outcome.BLOCK, bound(""), Estimate(math.nan, math.nan, math.nan, 0))
+    held = Verdict(gate, judged, ALL, Outcome.BLOCK, bound(""), Estimate(math.nan, math.nan, math.nan, 0))
     assert not is_liftable(held, rule=every, safety=frozenset())
 
 
@@ -139,7 +139,7 @@ def test_no_name_of_a_task_feature_or_segment_makes_a_verdict_liftable(metric: s
         Subject("auc_drop", task="buy", feature=name),
         Subject("auc_drop", task="buy", baseline=name),
     ):
-        held = Verdict("model", judged, f"{name}={name}", Outcome.BLOCK, NO_THRESHOLD, None)
+        held = Verdict("model", judged, Segment(name, name), Outcome.BLOCK, NO_THRESHOLD, None)
         assert not is_liftable(held, rule=every, safety=frozenset())
 
 
@@ -149,9 +149,11 @@ def test_a_safety_task_is_protected_by_its_field_whatever_it_is_called(metric: s
     every = OverrideRule(role="lead", gates=get_args(Overridable))
     gate = "model" if metric == "refit_shift" else "decision"
     for judged in (Subject(metric, task=safety), Subject(metric, task="buy", parent=safety)):
-        held = Verdict(gate, judged, "all", Outcome.BLOCK, NO_THRESHOLD, None)
+        held = Verdict(gate, judged, ALL, Outcome.BLOCK, NO_THRESHOLD, None)
         assert not is_liftable(held, rule=every, safety=frozenset({safety}))
-    other = Verdict(gate, Subject(metric, task="buy"), f"kind={safety}", Outcome.BLOCK, NO_THRESHOLD, None)
+    other = Verdict(
+        gate, Subject(metric, task="buy"), Segment("kind", str(safety)), Outcome.BLOCK, NO_THRESHOLD, None
+    )
     assert is_liftable(other, rule=every, safety=frozenset({safety}))
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tasks.contracts.training import HeadKind
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.calibration import draw_ratios, task_calibrations, utility_sensitivity
 from tasks.release.sensitivity import Sensitivity
@@ -19,7 +20,7 @@ def nine_rows(seen: Sequence[float]) -> Estimate:
     return Estimate(value, low, high, 9)
 
 
-def ratio(outcome: Outcome, *seen: float, segment: str = "all") -> Verdict:
+def ratio(outcome: Outcome, *seen: float, segment: Segment = ALL) -> Verdict:
     return Verdict(
         "calibration",
         subject("click.calibration_ratio"),
@@ -37,15 +38,15 @@ def term(task: str, share: float, *error: float) -> Sensitivity:
 
 def task(kind: HeadKind = "binary") -> TaskFigures:
     figures = {
-        ("calibration_ratio", "all"): Estimate(1.0, 0.9, 1.1, 9),
-        ("smooth_ece", "all"): Estimate(0.01, math.nan, math.nan, 9),
+        ("calibration_ratio", ALL): Estimate(1.0, 0.9, 1.1, 9),
+        ("smooth_ece", ALL): Estimate(0.01, math.nan, math.nan, 9),
     }
-    return task_figures(figures, kind=kind, size=(500, 90), counts={"source=ads": (120, 30)})
+    return task_figures(figures, kind=kind, size=(500, 90), counts={Segment("source", "ads"): (120, 30)})
 
 
 def test_ratios_lie_on_a_log_scale_that_ends_at_a_half_and_at_two() -> None:
     chart = draw_ratios(
-        [ratio(Outcome.PASS, 1.0, 0.5, 2.0), ratio(Outcome.BLOCK, 0.0, 0.0, 8.0, segment="s=a")]
+        [ratio(Outcome.PASS, 1.0, 0.5, 2.0), ratio(Outcome.BLOCK, 0.0, 0.0, 8.0, segment=Segment("s", "a"))]
     )
     assert chart is not None
     assert [(m.low, m.value, m.high) for m in chart.marks] == [(4, 50, 96), (4, 4, 96)]
@@ -67,8 +68,8 @@ def test_a_task_shows_its_ratio_its_errors_without_an_interval_and_its_segments(
     assert one.errors == ["0.01", "", "", "", ""]
     assert one.columns == ["calibration_ratio"]
     assert [(s.segment, s.figures, s.verdict) for s in one.segments] == [
-        ("all", ["1 [0.9, 1.1]"], "warn"),
-        ("source=ads", [""], "not gated"),
+        (ALL, ["1 [0.9, 1.1]"], "warn"),
+        (Segment("source", "ads"), [""], "not gated"),
     ]
 
 

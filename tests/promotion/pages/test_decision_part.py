@@ -5,7 +5,7 @@ from dataclasses import replace
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.promotion.pages.decision_part import count_worths, list_movers, say_mover
 from tests.promotion.pages.test_changes import utility
@@ -17,7 +17,7 @@ SLATE = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3})
 
 def share(value: str, before: float | None, after: float, *, kind: MetricKind = MetricKind.SHARE) -> Measured:
     ours, theirs = (None if of is None else Estimate(of, of, of, 9) for of in (after, before))
-    return Measured(Subject(kind, column="source", value=value), "all", "release 2", ours, theirs, None)
+    return Measured(Subject(kind, column="source", value=value), ALL, "release 2", ours, theirs, None)
 
 
 def worth_of(policy: UtilitySpec) -> dict[str, float]:

@@ -22,6 +22,7 @@ from tasks.evaluation.replay_evidence import (
     ShadowExample,
     UtilityComposition,
 )
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release
 from tasks.promotion.pages.changes import Change
@@ -40,7 +41,7 @@ AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
 RATIO = Verdict(
     "calibration",
     subject("click.calibration_ratio"),
-    "source=<ads>",
+    Segment("source", "<ads>"),
     Outcome.BLOCK,
     bound("0.9 to 1.1"),
     Estimate(1.3, 1.2, 1.4, 90),
@@ -57,12 +58,12 @@ MANIFEST = Manifest(
 )
 CLICK = task_figures(
     {
-        ("auc", "all"): Estimate(0.8, 0.7, 0.9, 90),
-        ("calibration_ratio", "all"): Estimate(1.0, float("nan"), 2.0, 1),
-        ("calibration_ratio", "source=<ads>"): Estimate(1.3, 1.2, 1.4, 90),
+        ("auc", ALL): Estimate(0.8, 0.7, 0.9, 90),
+        ("calibration_ratio", ALL): Estimate(1.0, float("nan"), 2.0, 1),
+        ("calibration_ratio", Segment("source", "<ads>")): Estimate(1.3, 1.2, 1.4, 90),
     },
     size=(500, 90),
-    counts={"source=<ads>": (120, 30)},
+    counts={Segment("source", "<ads>"): (120, 30)},
 )
 DOSSIER = Dossier(
     surface="feed",
@@ -190,8 +191,8 @@ def test_where_no_calibration_error_matters_the_page_says_so() -> None:
 
 
 def test_hostile_names_are_escaped_wherever_they_stand() -> None:
-    odd = task_figures({("calibration_ratio", "<b>"): Estimate(1.0, 0.9, 1.1, 9)})
-    verdict = replace(RATIO, subject=subject("<script>"), segment="<b>", reason="<s>")
+    odd = task_figures({("calibration_ratio", Segment("<b>", "<i>")): Estimate(1.0, 0.9, 1.1, 9)})
+    verdict = replace(RATIO, subject=subject("<script>"), segment=Segment("<b>", "<i>"), reason="<s>")
     part = replace(MANIFEST.parts[0], name="<script>")
     terms = [
         {
@@ -273,7 +274,7 @@ def beside_a_champion() -> Dossier:
     rail = Verdict(
         "decision",
         subject("click_rate"),
-        "all",
+        ALL,
         Outcome.INCONCLUSIVE,
         bound("rise of 10.0%"),
         seen,
@@ -281,7 +282,7 @@ def beside_a_champion() -> Dossier:
         relative=True,
         holds=True,
     )
-    unruled = Verdict("shadow", subject("overlap_at_k"), "all", Outcome.NO_RULE, bound(""), None)
+    unruled = Verdict("shadow", subject("overlap_at_k"), ALL, Outcome.NO_RULE, bound(""), None)
     exact = Estimate(0.9, 0.8, 1.0, 90)
     slots = (
         ExampleSlot(place=1, before="<tea>", after="<soup>", place_before=3),
@@ -318,7 +319,7 @@ def beside_a_champion() -> Dossier:
         movers=(
             Measured(
                 subject("source_share:<ads>"),
-                "all",
+                ALL,
                 "release 7",
                 exact,
                 exact,
@@ -390,7 +391,7 @@ def test_the_sections_hold_what_an_engineer_digs_for() -> None:
 
 def test_a_figure_that_has_no_place_on_the_scale_is_written_without_a_picture() -> None:
     share = Verdict(
-        "decision", subject("component_share:click"), "all", Outcome.WARN, bound("1% to 90%"), RATIO.observed
+        "decision", subject("component_share:click"), ALL, Outcome.WARN, bound("1% to 90%"), RATIO.observed
     )
     drawn = replace(beside_a_champion(), verdicts=(share,)).to_html()
     assert drawn.count('<line class="bound"') == 0
@@ -453,7 +454,7 @@ def test_the_same_bound_and_task_come_back_from_the_document() -> None:
 
 
 def test_a_verdict_of_the_clock_decides_with_the_others_and_no_approval_rests_on_its_figure() -> None:
-    slow = replace(RATIO, gate="latency", subject=subject("scoring_time"), segment="all")
+    slow = replace(RATIO, gate="latency", subject=subject("scoring_time"), segment=ALL)
     evidence = replace(DOSSIER, verdicts=(RATIO, slow)).evidence()
     assert (evidence.gates, evidence.timings) == ((RATIO,), (slow,))
     assert evidence.verdicts == (RATIO, slow)
@@ -465,7 +466,7 @@ def test_people_read_outcomes_in_words_and_filters_know_their_codes() -> None:
     rail = Verdict(
         "decision",
         subject("click_rate"),
-        "all",
+        ALL,
         Outcome.INCONCLUSIVE,
         bound("rise of 10.0%"),
         seen,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.first_screen import FirstScreen, ReleaseHeader, first_screen
@@ -10,7 +10,7 @@ from tasks.reports.phrases import phrase_verdict
 from tests.reports.vocabularies import WORDS, rail, verdict
 
 RISE = Threshold(high=0.1)
-HARM = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE, segment="tenure=new")
+HARM = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE, segment=Segment("tenure", "new"))
 DOUBT = rail("hide_rate", Outcome.INCONCLUSIVE, 0.05, 0.0, 0.2, allowed=RISE, holds=False)
 FINE = verdict("data", "validation", Outcome.PASS)
 
@@ -62,7 +62,7 @@ def test_eight_reasons_are_listed_and_the_others_counted(count: int) -> None:
 @pytest.mark.parametrize("count", [0, 8, 30])
 def test_eight_harmed_segments_are_named_and_the_others_counted(count: int) -> None:
     rows = [
-        rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=RISE, segment=f"tenure={n}")
+        rail("hide_rate", Outcome.WARN, 0.3, 0.2, 0.4, allowed=RISE, segment=Segment("tenure", str(n)))
         for n in range(count)
     ]
     first = screen(*rows, held=False)
@@ -87,12 +87,12 @@ def test_a_changed_policy_asks_for_an_experiment_or_a_reason(of: str, differs: b
 
 
 def test_where_no_segment_is_harmed_it_says_of_how_many_that_is_not_known() -> None:
-    def at(segment: str, outcome: Outcome) -> Verdict:
+    def at(segment: Segment, outcome: Outcome) -> Verdict:
         return rail("hide_rate", outcome, 0.0, -0.1, 0.2, allowed=RISE, segment=segment, holds=False)
 
     assert screen(FINE, DOUBT, held=False).unharmed == "No segment was evaluated."
-    known = at("tenure=new", Outcome.PASS)
+    known = at(Segment("tenure", "new"), Outcome.PASS)
     assert screen(known, held=False).unharmed == "No segment is harmed beyond its limit."
-    assert screen(known, at("tenure=old", Outcome.INCONCLUSIVE), held=False).unharmed == (
+    assert screen(known, at(Segment("tenure", "old"), Outcome.INCONCLUSIVE), held=False).unharmed == (
         "No segment is harmed beyond its limit. 1 of 2 evaluated segments have inconclusive verdicts."
     )

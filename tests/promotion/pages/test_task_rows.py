@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from tasks.evaluation.figures import CurvePoint
 from tasks.evaluation.references import HeadReferences
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.promotion.pages.task_rows import SIZE, draw_points, list_tasks
 from tests.evaluation.task_figures import estimates_of, task_figures
@@ -12,10 +13,10 @@ from tests.reports.vocabularies import WORDS, verdict
 
 HIDE = task_figures(
     {
-        ("auc", "all"): Estimate(0.7, 0.6, 0.8, 90),
-        ("auc_by_request", "all"): Estimate(0.6, 0.5, 0.7, 90),
-        ("normalized_entropy", "all"): Estimate(0.9, 0.8, 1.0, 90),
-        ("calibration_ratio", "all"): Estimate(1.1, 0.9, 1.3, 90),
+        ("auc", ALL): Estimate(0.7, 0.6, 0.8, 90),
+        ("auc_by_request", ALL): Estimate(0.6, 0.5, 0.7, 90),
+        ("normalized_entropy", ALL): Estimate(0.9, 0.8, 1.0, 90),
+        ("calibration_ratio", ALL): Estimate(1.1, 0.9, 1.3, 90),
     },
     task="hide",
     size=(1200, 30),
@@ -33,15 +34,15 @@ def test_a_row_says_what_people_did_and_which_way_is_better() -> None:
 
 def test_a_task_whose_guardrail_is_broken_is_not_called_a_pass() -> None:
     passed = verdict("model", "hide.auc", Outcome.PASS)
-    broken = replace(verdict("decision", "hide_predicted", Outcome.BLOCK), segment="tenure=new")
+    broken = replace(verdict("decision", "hide_predicted", Outcome.BLOCK), segment=Segment("tenure", "new"))
     (row,) = list_tasks([HIDE], [passed, broken], WORDS)
     assert row.verdict == "block"
 
 
 def test_order_falls_back_to_all_rows_and_error_to_the_squared_one() -> None:
     unknown = Estimate(0.6, math.nan, math.nan, 0)
-    figures = estimates_of(HIDE) | {("auc_by_request", "all"): unknown}
-    del figures["normalized_entropy", "all"]
+    figures = estimates_of(HIDE) | {("auc_by_request", ALL): unknown}
+    del figures["normalized_entropy", ALL]
     beside = HeadReferences(
         base=8.0, relative_squared_error=Estimate(0.5, 0.4, 0.6, 9), auc=None, auc_by_request=None
     )

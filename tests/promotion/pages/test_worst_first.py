@@ -1,6 +1,6 @@
 """People are told first what says no, and of equal ones the primary, then costs, then safety."""
 
-from tasks.evaluation.subjects import Threshold
+from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.pages.worst_first import order_worst_first
 from tests.reports.vocabularies import WORDS, rail, verdict
@@ -41,7 +41,7 @@ def test_a_inconclusive_that_only_warns_comes_after_one_that_holds() -> None:
 
 
 def test_the_whole_comes_before_its_segments_and_what_passes_is_not_told() -> None:
-    new = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE, segment="tenure=new")
+    new = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE, segment=Segment("tenure", "new"))
     whole = rail("hide_rate", Outcome.BLOCK, 0.3, 0.2, 0.4, allowed=RISE)
     passed = rail("hide_rate", Outcome.PASS, 0.0, -0.1, 0.05, allowed=RISE)
     assert order_worst_first([passed, new, whole], WORDS) == [whole, new]

@@ -11,6 +11,7 @@ from tasks.contracts import Contracts, load_surface
 from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import SimulationEvidence, SlateRule, UtilityComposition
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.readiness.facts import (
     AuditTrail,
@@ -87,7 +88,7 @@ def judgement() -> Judgement:
     calibrated = [
         verdict("calibration", f"{task}.calibration_ratio", segment)
         for task in TASKS[:3]
-        for segment in ("all", "category=a", "category=b")
+        for segment in (ALL, Segment("category", "a"), Segment("category", "b"))
     ]
     verdicts = (
         verdict("data", "validation", run="run-validate"),
@@ -99,7 +100,7 @@ def judgement() -> Judgement:
 
 
 def verdict(
-    gate: str, name: str, segment: str = "all", outcome: Outcome = Outcome.PASS, run: str = "run-release"
+    gate: str, name: str, segment: Segment = ALL, outcome: Outcome = Outcome.PASS, run: str = "run-release"
 ) -> Verdict:
     seen = None if outcome is Outcome.METRIC_MISSING else Estimate(1.0, 0.9, 1.1, 900)
     return Verdict(gate, subject(name), segment, outcome, bound("0.9 to 1.1"), seen, evidence=run)

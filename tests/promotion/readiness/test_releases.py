@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tasks.evaluation.segments import ALL
+from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.readiness import releases as lines
 from tasks.promotion.readiness.facts import ReadinessFacts, State
@@ -38,10 +38,10 @@ def test_a_task_that_is_not_shown_to_be_calibrated_is_named(sound: ReadinessFact
 
 def test_a_segment_that_is_off_is_named_and_one_that_cannot_be_told_is_not(sound: ReadinessFacts) -> None:
     subject = "click_1d.calibration_ratio"
-    off = s.verdict("calibration", subject, "category=a", Outcome.BLOCK)
+    off = s.verdict("calibration", subject, Segment("category", "a"), Outcome.BLOCK)
     line = lines.predictions_calibrated(s.with_verdicts(sound, off))
     assert (line.state, line.why) == (State.NOT_MET, f"{subject} at category=a")
-    thin = s.verdict("calibration", subject, "category=a", Outcome.INCONCLUSIVE)
+    thin = s.verdict("calibration", subject, Segment("category", "a"), Outcome.INCONCLUSIVE)
     assert lines.predictions_calibrated(s.with_verdicts(sound, thin)).state is State.MET
 
 
@@ -59,14 +59,14 @@ def test_segments_were_judged_and_the_harmed_ones_are_named(sound: ReadinessFact
         State.MET,
         "6 verdicts on 2 segments of category; none is shown to be harmed",
     )
-    off = s.verdict("calibration", "click_1d.calibration_ratio", "category=b", Outcome.BLOCK)
+    off = s.verdict("calibration", "click_1d.calibration_ratio", Segment("category", "b"), Outcome.BLOCK)
     assert lines.segments_monitored(s.with_verdicts(sound, off)).why.endswith("; harmed: category=b")
 
 
 def test_a_gated_segment_of_which_no_verdict_speaks_is_named(sound: ReadinessFacts) -> None:
     assert sound.release is not None
     assert sound.release.judgement is not None
-    whole = tuple(v for v in sound.release.judgement.verdicts if v.segment == "all")
+    whole = tuple(v for v in sound.release.judgement.verdicts if v.segment == ALL)
     line = lines.segments_monitored(s.judged(sound, verdicts=whole))
     assert (line.state, line.why) == (State.NOT_MET, "no segment of category was judged of release 7")
 
@@ -75,7 +75,7 @@ def test_a_segment_of_which_every_verdict_is_inconclusive_is_not_judged(sound: R
     assert sound.release is not None
     assert sound.release.judgement is not None
     open_ = tuple(
-        v if v.segment == "all" else replace(v, outcome=Outcome.INCONCLUSIVE)
+        v if v.segment == ALL else replace(v, outcome=Outcome.INCONCLUSIVE)
         for v in sound.release.judgement.verdicts
     )
     line = lines.segments_monitored(s.judged(sound, verdicts=open_))
