@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import datetime
-from functools import cache
 from pathlib import Path
 
 from tasks.pipeline import recheck
@@ -45,6 +44,9 @@ def moves(workspace: Workspace) -> list[tuple[str, int | None, int]]:
     return [(entry.kind.value, entry.champion, entry.release) for entry in entries]
 
 
+_JUDGED: dict[tuple[object, ...], GateResult] = {}
+
+
 def judge_once(
     workspace: Workspace,
     release: int,
@@ -54,17 +56,16 @@ def judge_once(
     override: str = "",
     reader: ReleaseReader | None = None,
 ) -> GateResult:
-    """Return what `recheck` says, asked once beside each champion: for tests of what is done with a judgement."""
-    return _judged(
-        workspace, workspace.store.registry.aliases(MODEL).get("champion"), release, as_of, override
-    )
+    """Return what `recheck` says, asked once by the same contracts beside each champion.
 
-
-@cache
-def _judged(
-    workspace: Workspace, champion: int | None, release: int, as_of: datetime | None, override: str
-) -> GateResult:
-    return recheck(workspace, release, as_of=as_of, override=override)
+    For tests of what is done with a judgement.
+    """
+    contracts = sorted((workspace.surfaces / NAME).glob("*.yaml"))
+    champion = workspace.store.registry.aliases(MODEL).get("champion")
+    asked = (workspace.home, *(file.read_bytes() for file in contracts), champion, release, as_of, override)
+    if asked not in _JUDGED:
+        _JUDGED[asked] = recheck(workspace, release, as_of=as_of, override=override)
+    return _JUDGED[asked]
 
 
 def promote_2(
