@@ -89,8 +89,8 @@ def metric_rows(
     >>> whole, users = Grouping.whole(30), np.arange(30)
     >>> support = Support.of((users < 12).astype(float), np.ones(30), users, whole)
     >>> (row,) = metric_rows({"auc": [Estimate(0.7, 0.6, 0.8, 30)]}, whole, support, resampled="users")
-    >>> row.subject.metric, row.segment == ALL, row.rows, row.events, row.estimate.known
-    ('auc', True, 30, 12, True)
+    >>> row.subject.metric, str(row.segment), row.rows, row.events, row.estimate.known
+    ('auc', 'all', 30, 12, True)
     """
     supported = {
         metric: _SUPPORT.get(metric, Support.of_outcomes)(support, by_group)

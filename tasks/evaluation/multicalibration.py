@@ -90,6 +90,7 @@ def multicalibration(
 
     Examples
     --------
+    >>> from tasks.evaluation.subjects import Segment
     >>> source = Grouping((Segment("source", "ads"), Segment("source", "feed")), np.repeat([0, 1], 100))
     >>> found = multicalibration(np.tile([0, 1], 100), np.repeat([0.5, 0.1], 100), [source])
     >>> round(found.sigma, 2)

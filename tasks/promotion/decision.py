@@ -76,9 +76,9 @@ def holds_release(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bo
 
     Examples
     --------
-    >>> from tasks.evaluation.subjects import Subject, Threshold
+    >>> from tasks.evaluation.subjects import ALL, Subject, Threshold
     >>> rows = Subject("rows", task="click")
-    >>> holds_release(Verdict("data", rows, "all", Outcome.INCONCLUSIVE, Threshold(low=9), None), "warn")
+    >>> holds_release(Verdict("data", rows, ALL, Outcome.INCONCLUSIVE, Threshold(low=9), None), "warn")
     False
     """
     if verdict.outcome is Outcome.INCONCLUSIVE:
@@ -96,11 +96,11 @@ def explain_verdict(verdict: Verdict, words: Vocabulary = NO_WORDS) -> str:
 
     Examples
     --------
-    >>> from tasks.evaluation.subjects import Subject, Threshold
+    >>> from tasks.evaluation.subjects import ALL, Subject, Threshold
     >>> from tasks.evaluation.verdicts import Estimate
     >>> seen = Estimate(1.21, 1.15, 1.28, 900)
     >>> ratio = Subject("calibration_ratio", task="click")
-    >>> explain_verdict(Verdict("calibration", ratio, "all", Outcome.BLOCK, Threshold(0.9, 1.1), seen))
+    >>> explain_verdict(Verdict("calibration", ratio, ALL, Outcome.BLOCK, Threshold(0.9, 1.1), seen))
     'calibration: calibration of click 1.21 (95 % CI 1.15 to 1.28; 0.9 to 1.1): block'
     """
     return f"{verdict.gate}: {phrase_verdict(verdict, words)}"

@@ -167,7 +167,7 @@ def rises_from_none(bound: Bound, measured: Measured) -> bool:
     --------
     >>> from tasks.evaluation.subjects import Subject
     >>> none, some = Estimate(0.0, 0.0, 0.0, 90), Estimate(0.3, 0.2, 0.4, 90)
-    >>> ads = Measured(Subject("share", column="source", value="ads"), "all", "r", some, none, None)
+    >>> ads = Measured(Subject("share", column="source", value="ads"), ALL, "r", some, none, None)
     >>> rise = Bound(None, Threshold(high=0.1), relative=True)
     >>> rises_from_none(rise, ads), rises_from_none(rise, replace(ads, policy=none))
     (True, False)
@@ -184,9 +184,9 @@ def pool_in_words(measured: Measured) -> str:
 
     Examples
     --------
-    >>> from tasks.evaluation.subjects import Subject
+    >>> from tasks.evaluation.subjects import Segment, Subject
     >>> rate = Subject("rate", task="hide")
-    >>> pool = Measured(rate, "source=other", "r", None, None, None, pooled=("ads", "mail"))
+    >>> pool = Measured(rate, Segment("source", "other"), "r", None, None, None, pooled=("ads", "mail"))
     >>> pool_in_words(pool)
     'pools 2 thin values: ads, mail'
     """
@@ -231,7 +231,7 @@ def no_share(measured: Measured) -> str:
     --------
     >>> from tasks.evaluation.subjects import Subject
     >>> none = Estimate(0.0, 0.0, 0.0, 90)
-    >>> no_share(Measured(Subject("observed_utility"), "all", "r", none, none, None))
+    >>> no_share(Measured(Subject("observed_utility"), ALL, "r", none, none, None))
     'the baseline is 0, and no change is a share of that'
     """
     baseline = measured.baseline
@@ -247,7 +247,7 @@ def no_interval(observed: Estimate | None, measured: Measured) -> str:
     --------
     >>> from tasks.evaluation.subjects import Subject
     >>> few = Estimate(0.1, float("nan"), float("nan"), 7)
-    >>> no_interval(few, Measured(Subject("rate", task="hide"), "all", "r", few, few, few, events=4))
+    >>> no_interval(few, Measured(Subject("rate", task="hide"), ALL, "r", few, few, few, events=4))
     'no interval: 7 users and 4 events, and it takes 20 equally active users and 10 events'
     """
     if observed is None or observed.known or not np.isfinite(observed.value):

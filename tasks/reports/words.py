@@ -88,9 +88,9 @@ def say_outcomes(verdicts: Sequence[Verdict]) -> str:
     --------
     >>> from tasks.evaluation.verdicts import Outcome
     >>> outcomes = Outcome.PASS, Outcome.INCONCLUSIVE
-    >>> from tasks.evaluation.subjects import NO_THRESHOLD, Subject
+    >>> from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject
     >>> hide = Subject("rate", task="hide")
-    >>> judged = [Verdict("decision", hide, "all", outcome, NO_THRESHOLD, None) for outcome in outcomes]
+    >>> judged = [Verdict("decision", hide, ALL, outcome, NO_THRESHOLD, None) for outcome in outcomes]
     >>> say_outcomes(judged), say_outcomes([])
     ('2 verdicts: 1 inconclusive, 1 pass', 'Nothing was judged')
     """

@@ -97,11 +97,11 @@ def is_liftable(verdict: Verdict, *, rule: OverrideRule, safety: frozenset[str])
 
     Examples
     --------
-    >>> from tasks.evaluation.subjects import NO_THRESHOLD, Subject
+    >>> from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject
     >>> from tasks.evaluation.verdicts import Outcome
     >>> rule = OverrideRule(role="lead", gates=("decision", "model"))
     >>> def held(gate, metric, task):
-    ...     return Verdict(gate, Subject(metric, task=task), "all", Outcome.BLOCK, NO_THRESHOLD, None)
+    ...     return Verdict(gate, Subject(metric, task=task), ALL, Outcome.BLOCK, NO_THRESHOLD, None)
     >>> safety = frozenset({"report"})
     >>> verdicts = [held("decision", "rate", task) for task in ("buy", "report")]
     >>> [is_liftable(one, rule=rule, safety=safety) for one in (*verdicts, held("data", "rows", "buy"))]
