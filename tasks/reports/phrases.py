@@ -256,8 +256,8 @@ def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:
     --------
     >>> from tasks.evaluation.subjects import Threshold
     >>> hide, seen = Subject("rate", task="hide"), Estimate(0.111, 0.024, 0.22, 900)
-    >>> rise = Threshold(high=0.1)
-    >>> told = Verdict("decision", hide, "tenure=new", Outcome.INCONCLUSIVE, rise, seen, relative=True)
+    >>> rise, where = Threshold(high=0.1), Segment("tenure", "new")
+    >>> told = Verdict("decision", hide, where, Outcome.INCONCLUSIVE, rise, seen, relative=True)
     >>> print(phrase_verdict(told, Vocabulary(baseline="champion 3")))
     hide rate, tenure = new: +11.1 % vs champion 3 (95 % CI +2.4 to +22.0 %; limit +10 %): inconclusive
     """
