@@ -12,14 +12,18 @@ A world is made once and its results are kept in ``--folder``: a run that was en
 """
 
 import argparse
+import contextlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.operating_worlds import trials
+from benchmarks.operating_worlds.past_gains import measure_gains, past_gains
 from benchmarks.operating_worlds.settings import SETTINGS
 from benchmarks.operating_worlds.surface import TASKS
 from benchmarks.operating_worlds.table import tables
 from benchmarks.operating_worlds.worlds import Size, World
 from tasks.errors import ImmatureLabels
+from tasks.evaluation.subjects import Subject
 
 
 def main() -> None:
@@ -27,17 +31,22 @@ def main() -> None:
     asked = _parse()
     learned = (("train", f"P{asked.train_days}D"), ("calibrate", f"P{asked.calibrate_days}D"))
     size = Size(asked.requests_per_day, asked.test_days, tuple(asked.tasks), learned)
-    for seed in asked.seeds or range(1, asked.worlds + 1):
-        world = World(size, seed, asked.folder / size.name / str(seed))
-        print(f"{size.name}, world {seed}: {_judge(world, asked)}", flush=True)
+    seeds = asked.seeds or range(1, asked.worlds + 1)
+    worlds = [World(size, seed, asked.folder / size.name / str(seed)) for seed in seeds]
+    for world in worlds:
+        with contextlib.suppress(ImmatureLabels):
+            measure_gains(world)
+    for world in worlds:
+        judged = _judge(world, asked, past_gains(world, worlds))
+        print(f"{size.name}, world {world.seed}: {judged}", flush=True)
     for line in tables(asked.folder):
         print(line)
 
 
-def _judge(world: World, asked: argparse.Namespace) -> str:
+def _judge(world: World, asked: argparse.Namespace, past: Mapping[Subject, Sequence[float]]) -> str:
     """Judge every release of a world; say how many were promoted, or why there is none."""
     try:
-        judged = trials.run(world, asked.settings, again=asked.again, releases=asked.releases)
+        judged = trials.run(world, asked.settings, again=asked.again, releases=asked.releases, past=past)
     except ImmatureLabels as error:
         return f"no release. {error}"
     counts = (

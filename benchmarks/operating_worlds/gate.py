@@ -5,8 +5,8 @@ the decision, the shadow on the newest of the test days, `judge_release`, `decid
 here differs in is left out: the validation of the labels, refits and proxies, and metrics that hold nothing.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
 
@@ -21,7 +21,7 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import ChampionComparison, Measured, ShadowComparison
-from tasks.evaluation.subjects import RATCHET
+from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, decide_release
 from tasks.promotion.gates.judge import Evidence, judge_release
@@ -82,11 +82,13 @@ class Gate:
     heads : figures of the heads on the candidates of the slice; gates may share them.
     examination : how much each place is looked at, as the gate knows it; None is undeclared.
     complete : whether all candidates are logged.
+    past : what earlier retrains of the surface gained, by subject of the verdict.
     """
 
     heads: HeadFigures
     examination: Examination | None
     complete: bool = True
+    past: Mapping[Subject, Sequence[float]] = field(default_factory=dict)
 
     @property
     def data(self) -> ScoredSlice:
@@ -130,6 +132,7 @@ class Gate:
                 comparisons=None if first else self._comparisons(ours, candidate),
                 shadow=None if first else self._shadow(ours),
                 weighted=weighted_tasks(self.contracts.utility),
+                past_gains=self.past,
             ),
         )
         decision = decide_release(verdicts, inconclusive=gates.inconclusive)

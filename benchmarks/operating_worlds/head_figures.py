@@ -58,7 +58,7 @@ class HeadFigures:
         return {task: self._measured(task, said[c.probability(task)]) for task in self.data.tasks}
 
     def _measured(self, task: str, predictions: Floats, *, leaks: bool = False) -> TaskFigures:
-        data, outcomes = self.data, self._outcomes(task)
+        data, outcomes = self.data, self.outcomes(task)
         seen = Observations(
             outcomes,
             predictions[data.shown],
@@ -107,7 +107,8 @@ class HeadFigures:
         values = segment_values(self._shown, surface.segments)
         return {name: np.asarray(values[name]) for name in surface.gates.calibration.by}
 
-    def _outcomes(self, task: str) -> Floats:
+    def outcomes(self, task: str) -> Floats:
+        """Return the joint outcome of each item that was shown, NaN where it is not known."""
         links = chain(self.data.contracts.tasks, task)
         labels = {link: self._shown[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
         return join_outcomes(labels, links)

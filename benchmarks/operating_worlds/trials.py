@@ -1,6 +1,6 @@
 """What came of one release in one world: the decision, its reasons, and the truth beside every interval."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -95,7 +95,12 @@ _TRIALS: Final = TypeAdapter(tuple[Trial, ...])
 
 
 def run(
-    world: World, settings: Sequence[str], *, again: bool = False, releases: Collection[str] | None = None
+    world: World,
+    settings: Sequence[str],
+    *,
+    again: bool = False,
+    releases: Collection[str] | None = None,
+    past: Mapping[Subject, Sequence[float]] | None = None,
 ) -> dict[str, tuple[Trial, ...]]:
     """Put every release of a world before the gate in each setting; what was done before is read.
 
@@ -103,13 +108,14 @@ def run(
     ----------
     again : judge anew on the heads that are there.
     releases : judge these alone; by default those of each setting.
+    past : what earlier retrains gained; None is a surface that was not retrained before.
     """
     files = {setting: world.folder / f"{setting}.json" for setting in settings}
     missing = [setting for setting, file in files.items() if again or not file.exists()]
     if missing:
         heads = HeadFigures(read_or_make(world))
         for setting in missing:
-            _write(files[setting], _trials(heads, setting, releases, seed=world.seed))
+            _write(files[setting], _trials(heads, setting, releases, past or {}, seed=world.seed))
     return {setting: read(file) for setting, file in files.items()}
 
 
@@ -125,13 +131,19 @@ def read(file: Path) -> tuple[Trial, ...]:
 
 
 def _trials(
-    heads: HeadFigures, setting: str, releases: Collection[str] | None, *, seed: int
+    heads: HeadFigures,
+    setting: str,
+    releases: Collection[str] | None,
+    past: Mapping[Subject, Sequence[float]],
+    *,
+    seed: int,
 ) -> Iterator[Trial]:
     of = SETTINGS[setting]
     chosen = releases or of.releases
     data = of.log(heads.data, seed)
     examination = data.estimated_examination() if of.estimated else data.declared_examination()
-    gate = Gate(heads if data is heads.data else HeadFigures(data), examination, complete=of.complete)
+    figures = heads if data is heads.data else HeadFigures(data)
+    gate = Gate(figures, examination, complete=of.complete, past=past)
     truth = Truth(data, true_utility(data))
     whole = {} if of.complete else _changes_of_all(heads.data, seed)
     for candidate in candidates(data, seed=seed):

@@ -10,7 +10,7 @@ Each is positive where the challenger is worse. A figure has NaN bounds where th
 (`tasks.evaluation.support`); in pairs the weight of a request, and so of its user, is that of its pairs.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,13 @@ import pandas as pd
 
 from tasks.evaluation.binary import Floats, check_binary, divide, normalize_entropy, request_pairs, row_losses
 from tasks.evaluation.rank_sums import FallingRows, sum_ranks
-from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval, sum_intervals
+from tasks.evaluation.resampling import (
+    Resampler,
+    cluster_rows,
+    count_users,
+    percentile_interval,
+    sum_intervals,
+)
 from tasks.evaluation.segments import Grouping
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
@@ -111,6 +117,8 @@ def auc_by_request_drop(rows: PairedRows, group: Grouping | None = None) -> list
 def normalized_entropy_rise(rows: PairedRows, group: Grouping | None = None) -> list[Estimate]:
     """Paired intervals of NE(challenger) - NE(champion), one a group; see `auc_by_request_drop`.
 
+    An estimate's ``n`` counts the users with a positive outcome, by whom nearly all of it varies.
+
     Examples
     --------
     >>> rows = PairedRows([1, 0], [0.75, 0.25], [0.75, 0.25], ["u", "v"], ["r", "r"])
@@ -129,4 +137,7 @@ def normalized_entropy_rise(rows: PairedRows, group: Grouping | None = None) -> 
         groups=of.codes,
         count=of.count,
     )["rise"]
-    return Support.of(y, once, who.codes, of).of_outcomes(rises)
+    known = Support.of(y, once, who.codes, of).of_outcomes(rises)
+    positive = np.flatnonzero(y)
+    users = count_users(who.codes[positive], of.codes[positive], of.count)
+    return [replace(one, n=int(n)) for one, n in zip(known, users, strict=True)]

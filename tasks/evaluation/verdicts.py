@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, TypeAdapter
-from scipy.special import ndtr
+from scipy.special import stdtr
 
 from tasks.evaluation.documents import CLOSED, MaybeFloat
 from tasks.evaluation.planning import Growth, plan_days
@@ -86,8 +86,12 @@ UNKNOWN_ESTIMATE: Final = Estimate(math.nan, math.nan, math.nan, 0)
 """A figure that the data cannot give."""
 
 
-def beyond_p_value(estimate: Estimate, allowed: Threshold) -> float:
-    """Return the one-sided p-value of "the bound holds", by the normal law; 1 where the interval is unknown.
+def beyond_p_value(estimate: Estimate, allowed: Threshold, *, freedom: float = math.inf) -> float:
+    """Return the one-sided p-value of "the bound holds"; 1 where the interval is unknown.
+
+    Parameters
+    ----------
+    freedom : degrees of freedom of Student's law; infinite is the normal law.
 
     Examples
     --------
@@ -100,7 +104,7 @@ def beyond_p_value(estimate: Estimate, allowed: Threshold) -> float:
     excess, error = max(estimate.value - allowed.high, allowed.low - estimate.value), estimate.standard_error
     if error <= 0:
         return 0.0 if excess > 0 else 1.0
-    return float(ndtr(-excess / error))
+    return float(stdtr(freedom, -excess / error))
 
 
 @dataclass(frozen=True)

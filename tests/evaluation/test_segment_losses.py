@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import norm, t
 
 from tasks.evaluation.segment_losses import LEVEL, SegmentLoss, judge_losses, loss_p_value
 from tasks.evaluation.subjects import Segment
@@ -11,16 +11,18 @@ from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 BOUND = 0.005
 
 
-def loss(segment: Segment, value: float, error: float) -> SegmentLoss:
+def loss(segment: Segment, value: float, error: float, users: int = 10_000) -> SegmentLoss:
     half = norm.ppf(0.975) * error
     return SegmentLoss(
-        segment, "auc_by_request_drop", Estimate(value, value - half, value + half, 400), BOUND
+        segment, "auc_by_request_drop", Estimate(value, value - half, value + half, users), BOUND
     )
 
 
-def test_a_p_value_is_that_of_the_normal_law_above_the_bound() -> None:
-    assert loss_p_value(loss(Segment("new", "true"), 0.03, 0.01)) == pytest.approx(norm.sf(2.5), rel=1e-5)
-    assert loss_p_value(loss(Segment("new", "true"), BOUND, 0.01)) == pytest.approx(0.5)
+def test_a_p_value_is_that_of_students_law_above_the_bound() -> None:
+    new = Segment("new", "true")
+    assert loss_p_value(loss(new, 0.03, 0.01)) == pytest.approx(norm.sf(2.5), rel=1e-2)
+    assert loss_p_value(loss(new, 0.03, 0.01, users=15)) == pytest.approx(t(14).sf(2.5), rel=1e-5)
+    assert loss_p_value(loss(new, BOUND, 0.01)) == pytest.approx(0.5)
 
 
 def test_an_interval_of_no_width_is_within_the_bound_or_is_not() -> None:
@@ -41,6 +43,13 @@ def test_a_segment_that_truly_loses_is_named_among_many() -> None:
     worst, *others = judge_losses([*fine, loss(Segment("tenure", "new"), 0.1, 0.02)])
     assert (worst.of.segment, worst.lost) == (Segment("tenure", "new"), True)
     assert not any(one.lost for one in others)
+
+
+def test_a_dozen_events_make_no_segment_lost_among_four_hundred() -> None:
+    """4.2 standard errors: by the normal law p is 1.3e-5, which times 400 is below the level of one of five."""
+    fine = [loss(Segment("creator", f"c{i}"), 0.0, 0.01) for i in range(399)]
+    few, many = (loss(Segment("creator", "c106"), BOUND + 0.042, 0.01, users) for users in (15, 10_000))
+    assert [judge_losses([*fine, one], level=LEVEL / 4)[0].lost for one in (few, many)] == [False, True]
 
 
 def test_with_more_tasks_each_is_judged_more_strictly() -> None:
