@@ -9,6 +9,7 @@ retrained whole: its fixtures are the states of one home, each made from the one
 """
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.feeds.mini import AS_OF, LATER, Killed, Retrained
 from tests.feeds.small_feed import small_feed
 from tests.stores.local_path import local
 from tests.stores.mlflow_home import new_home
+from tests.stores.object_store import ObjectStore, running_store
 
 settings.register_profile("house", deadline=None)  # how fast an example runs says how busy the machine is
 settings.load_profile("house")
@@ -50,6 +52,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def _fixtures(item: pytest.Item) -> list[str]:
     return getattr(item, "fixturenames", [])
+
+
+@pytest.fixture(scope="session")
+def object_store() -> Iterator[ObjectStore]:
+    """A server with buckets, for every test that asks for one: each takes an empty bucket of its own."""
+    with running_store() as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

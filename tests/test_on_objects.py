@@ -1,6 +1,5 @@
 """Labels in an object store: the same snapshot as in a folder, one writer at a time, and no harm when it is away."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +24,7 @@ from tasks.stores.workspace import Workspace
 from tests.feeds.days_of_logs import DAYS, NAME, Logs, at, day, event
 from tests.labels.worlds import EVENT_TYPES
 from tests.stores.mlflow_home import new_home
-from tests.stores.object_store import ObjectStore, running_store
+from tests.stores.object_store import ObjectStore
 
 pytestmark = [
     pytest.mark.e2e,
@@ -35,15 +34,9 @@ pytestmark = [
 END = at(DAYS + 1)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ObjectStore]:
-    with running_store() as running:
-        yield running
-
-
 @pytest.fixture
-def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
-    return server.empty_bucket(monkeypatch)
+def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
+    return object_store.empty_bucket(monkeypatch)
 
 
 @pytest.fixture
@@ -149,17 +142,17 @@ def test_the_audit_lies_beside_the_labels(workspace: Workspace) -> None:
 
 
 def test_while_the_store_is_away_a_step_says_so_and_afterwards_it_resumes(
-    workspace: Workspace, server: ObjectStore
+    workspace: Workspace, object_store: ObjectStore
 ) -> None:
     before = labels.run(workspace, as_of=at(8))
-    server.shut()
+    object_store.shut()
     try:
         with pytest.raises(StoreError):
             labels.run(workspace, as_of=END)
         with pytest.raises(StoreError):
             newest_candidates(workspace, as_of=END)
     finally:
-        server.open()
+        object_store.open()
     store = LabelStore(workspace.store, NAME)
     last = store.last()
     assert last is not None
@@ -168,20 +161,20 @@ def test_while_the_store_is_away_a_step_says_so_and_afterwards_it_resumes(
 
 
 def test_a_store_that_goes_away_before_the_commit_leaves_the_last_snapshot(
-    workspace: Workspace, server: ObjectStore, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = labels.run(workspace, as_of=at(8))
 
     def write_and_lose_the_store(*given: Any, **how: Any) -> Any:
         written = write_labels(*given, **how)
-        server.shut()
+        object_store.shut()
         return written
 
     with monkeypatch.context() as patch:
         patch.setattr(labels, "write_labels", write_and_lose_the_store)
         with pytest.raises(StoreError):
             labels.run(workspace, as_of=END)
-    server.open()
+    object_store.open()
     store = LabelStore(workspace.store, NAME)
     last = store.last()
     assert last is not None

@@ -1,8 +1,6 @@
 """Variables of the environment: read when they are asked for, refused by name, listed without secrets."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -96,14 +94,6 @@ def test_a_misspelt_name_is_told_with_the_nearest(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("EQUIPOISE_HOEM", "x")
     (sentence,) = find_misspelt_names()
     assert "EQUIPOISE_HOEM is not known; did you mean EQUIPOISE_HOME?" in sentence
-
-
-def test_importing_the_settings_imports_nothing_heavy() -> None:
-    script = "import sys, tasks.settings; print(*{name.partition('.')[0] for name in sys.modules})"
-    done = subprocess.run(
-        [sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
-    assert not {"pydantic", "yaml", "numpy", "pandas", "mlflow", "duckdb"} & set(done.stdout.split())
 
 
 def test_people_open_mlflow_where_it_is_said_or_at_its_server(monkeypatch: pytest.MonkeyPatch) -> None:

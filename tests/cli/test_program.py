@@ -234,18 +234,3 @@ def test_what_a_command_writes_is_not_readable_by_everybody(tmp_path: Path) -> N
         assert (tmp_path / "written").stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(before)
-
-
-@pytest.mark.parametrize(
-    ("module", "without"),
-    [
-        ("tasks.training.outlook", {"mlflow", "lightgbm", "sklearn", "scipy", "great_expectations"}),
-        ("tasks.stores.releases", {"lightgbm", "sklearn", "scipy.stats", "great_expectations", "sqlalchemy"}),
-    ],
-)
-def test_plan_and_release_list_wait_for_no_library_that_only_other_commands_need(
-    module: str, without: set[str]
-) -> None:
-    code = f"import sys, {module}; print(*{without!r} & sys.modules.keys())"
-    printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert printed.split() == []

@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from tests.dags.conftest import REPOSITORY
 
 HEAVY = {"mlflow", "great_expectations", "lightgbm", "sklearn", "duckdb", "deltalake", "pandas", "matplotlib"}
@@ -39,11 +37,3 @@ def test_parsing_is_light_beside_importing_airflow(
     assert not HEAVY & set(measured["new"])
     record_property("parse_over_import", measured["parse"] / measured["import"])
     assert measured["parse"] < measured["import"]  # about .1; half a second stands against four or so
-
-
-@pytest.mark.parametrize("module", ["tasks.contracts", "dags.moment", "dags.place"])
-def test_what_every_parse_imports_is_light(module: str) -> None:
-    script = f"import sys, {module}; print(*{{name.partition('.')[0] for name in sys.modules}})"
-    command = [sys.executable, "-c", script]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True, timeout=120)
-    assert not (HEAVY | {"airflow"}) & set(done.stdout.split())

@@ -13,7 +13,7 @@ from tasks.stores.store import Store
 from tests.feeds.days_of_logs import NAME, Logs, at
 from tests.logs.spark_home import small_session, with_spark
 from tests.stores.local_path import local
-from tests.stores.object_store import ObjectStore, running_store
+from tests.stores.object_store import ObjectStore
 
 pytestmark = [
     pytest.mark.spark,
@@ -27,29 +27,23 @@ def _spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ObjectStore]:
-    with running_store() as running:
-        yield running
-
-
 @pytest.fixture
-def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
-    return server.empty_bucket(monkeypatch)
+def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch) -> ObjectPath:
+    return object_store.empty_bucket(monkeypatch)
 
 
 def test_labels_are_put_into_the_store(
-    tmp_path: Path, bucket: ObjectPath, server: ObjectStore, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, bucket: ObjectPath, object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     near = Logs.random(tmp_path, seed=1).write()
     built = labels.run(near, as_of=at(9))
     monkeypatch.setenv("EQUIPOISE_STORE", str(bucket / "store"))
     far = with_spark(near, tmp_path / "far")
     first = labels.run(far, as_of=at(6))
-    server.shut()
+    object_store.shut()
     with pytest.raises(StoreError):
         labels.run(far, as_of=at(9))
-    server.open()
+    object_store.open()
     store = LabelStore(Store.open(far.home), NAME)
     last = store.last()
     assert last is not None

@@ -2,8 +2,6 @@
 
 import copy
 import json
-import subprocess
-import sys
 from collections.abc import Hashable
 from dataclasses import replace
 from itertools import product
@@ -348,12 +346,3 @@ def changed(*path: str | int, to: object) -> dict[str, Any]:
 def test_json_that_is_no_map_is_refused_with_what_is_wrong(plain: object, said: str) -> None:
     with pytest.raises(DataError, match=said):
         calibrator_from_json(plain)
-
-
-def test_it_travels_without_the_libraries_that_fit_it() -> None:
-    heavy = "sklearn scipy matplotlib pydantic pyarrow.parquet"
-    code = (
-        f"import sys, tasks.ranking.segmented_map; print([m for m in {heavy.split()!r} if m in sys.modules])"
-    )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert told.stdout.strip() == "[]"

@@ -1,6 +1,5 @@
 """A place in an object store has the words of a folder, and its troubles are StoreErrors."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -20,7 +19,7 @@ from tasks.stores.location import (
     size_of,
     storage_options,
 )
-from tests.stores.object_store import ObjectStore, running_store
+from tests.stores.object_store import ObjectStore
 
 pytestmark = [
     pytest.mark.xdist_group("object_store"),
@@ -28,16 +27,10 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[ObjectStore]:
-    with running_store() as running:
-        yield running
-
-
 @pytest.fixture
-def bucket(server: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ObjectPath:
+def bucket(object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> ObjectPath:
     """A bucket with a/1.txt and a/b/2.txt."""
-    made = server.empty_bucket(monkeypatch)
+    made = object_store.empty_bucket(monkeypatch)
     for file in ("a/1.txt", "a/b/2.txt"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).write_text(file)
@@ -153,10 +146,10 @@ def test_a_duckdb_connection_reads_what_it_wrote(bucket: ObjectPath, monkeypatch
         assert connection.read_parquet(f"{bucket}/n.parquet").fetchall() == [(1,)]
 
 
-def test_a_store_that_is_away_is_a_store_error(bucket: ObjectPath, server: ObjectStore) -> None:
-    server.shut()
+def test_a_store_that_is_away_is_a_store_error(bucket: ObjectPath, object_store: ObjectStore) -> None:
+    object_store.shut()
     try:
         with pytest.raises(StoreError, match="object store does not give"):
             (bucket / "a").is_dir()
     finally:
-        server.open()
+        object_store.open()

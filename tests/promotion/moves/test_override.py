@@ -178,7 +178,7 @@ def held(workspace: Workspace, tmp_path: Path) -> Workspace:
 
 
 def approve(workspace: Workspace, *roles: str, support: PromotionSupport, run: str = "") -> None:
-    evidence = promote.prepare(workspace, release=2, judge=recheck, support=support).evidence
+    evidence = promote.prepare(workspace, release=2, judge=judge_once, support=support).evidence
     for role in roles:
         by = {"product": "ana", "safety": "sam"}[role]
         answers.answer(workspace, Review(role, by, True, evidence), release=2, run=run)
@@ -190,11 +190,11 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
     with pytest.raises(
         GateRefused, match=r"Nobody approved for product.*Nobody approved for safety"
     ) as asked:
-        promote_2(held, override=WHY, judge=recheck)
+        promote_2(held, override=WHY)
     assert f"--override '{WHY}'" in str(asked.value)
     approve(held, "product", "safety", support=replace(TESTED, override=WHY))
     with pytest.raises(GateRefused, match="on other evidence"):
-        promote_2(held, override="another reason", judge=recheck)
+        promote_2(held, override="another reason")
     moved = promote_2(held, override=WHY, judge=recheck).moved
     assert moved is not None
     assert moved.override is not None
@@ -211,7 +211,7 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
 
 def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Workspace) -> None:
     """What was approved before the gates became stricter names no override."""
-    given = promote.prepare(held, release=2, judge=recheck, support=replace(TESTED, override=WHY)).terms
+    given = prepare_2(held, override=WHY).terms
     assert given.override is not None
     for role, by in (("product", "ana"), ("safety", "sam")):
         answers.answer(held, Review(role, by, True, "e" * 64), release=2, run="")
@@ -221,8 +221,7 @@ def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Worksp
 
 @pytest.mark.parametrize("run", ["", "manual__1"])
 def test_whoever_asks_for_an_override_it_takes_more_than_one_person(held: Workspace, run: str) -> None:
-    part, support = release_part(held, 2), replace(TESTED, override=WHY)
-    case = promote.prepare(held, release=2, judge=recheck, support=support)
+    part, case = release_part(held, 2), prepare_2(held, override=WHY)
     assert Signing.of(held, part, case, Actor("ana", run)).apart
     as_it_is = replace(case, terms=PromotionTerms(), loosened=())
     assert not Signing.of(held, part, as_it_is, Actor("ana", run)).apart
