@@ -10,7 +10,8 @@ import pandas as pd
 from pydantic import ConfigDict
 
 from tasks.evaluation.documents import CLOSED, MaybeFloat
-from tasks.evaluation.segments import UNKNOWN, Grouping
+from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.segments import UNKNOWN
 from tasks.evaluation.subjects import STATED, Segment, Subject
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate

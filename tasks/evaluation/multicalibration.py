@@ -30,7 +30,7 @@ import numpy.typing as npt
 
 from tasks.errors import DataError
 from tasks.evaluation.binary import Codes, Floats, check_binary, divide
-from tasks.evaluation.segments import Grouping
+from tasks.evaluation.grouping import Grouping
 
 LEAST_ROWS: Final = 10
 """Fewest rows of a segment that is measured, as in MCGrad, with whose figures the tests compare these."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.evaluation.binary import Floats, check_binary, divide, normalize_entropy, request_pairs, row_losses
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.rank_sums import FallingRows, sum_ranks
 from tasks.evaluation.resampling import (
     Resampler,
@@ -25,7 +26,6 @@ from tasks.evaluation.resampling import (
     percentile_interval,
     sum_intervals,
 )
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 

@@ -12,9 +12,9 @@ a rise means the same whatever the unit. Positive where the challenger is worse;
 import numpy as np
 
 from tasks.evaluation.binary import Floats, check_rows, divide
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.paired import REPLICATES_OF_SUMS, PairedRows
 from tasks.evaluation.resampling import Resampler, cluster_rows, sum_intervals
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 

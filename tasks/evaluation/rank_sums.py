@@ -19,8 +19,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.resampling import Resampler, count_users, percentile_interval
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 MOST_BINS = 8192

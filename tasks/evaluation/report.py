@@ -33,6 +33,7 @@ from tasks.evaluation.binary import (
     row_losses,
 )
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
 from tasks.evaluation.multicalibration import SortedRows
 from tasks.evaluation.ndcg import request_gains
@@ -47,7 +48,6 @@ from tasks.evaluation.resampling import (
     count_users,
     sum_intervals,
 )
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
 

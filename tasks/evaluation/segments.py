@@ -8,16 +8,12 @@ Reports, gates and the maps of a release share this spelling.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-
-from tasks.evaluation.binary import Codes
-from tasks.evaluation.subjects import ALL, Segment
 
 from ..errors import DataError, unknown
 
@@ -26,32 +22,6 @@ UNKNOWN: Final = "unknown"
 
 _EXACT: Final = 2**53
 """The whole numbers up to which a float holds each."""
-
-
-@dataclass(frozen=True)
-class Grouping:
-    """Rows by segment.
-
-    Attributes
-    ----------
-    names : the segments, [count].
-    codes : the segment of each row, [n] from 0 to count - 1.
-    pooled : by segment, the values that a pool holds.
-    """
-
-    names: tuple[Segment, ...]
-    codes: Codes
-    pooled: Mapping[Segment, tuple[str, ...]] = field(default_factory=dict)
-
-    @classmethod
-    def whole(cls, size: int) -> "Grouping":
-        """Return one group of all rows."""
-        return cls((ALL,), np.zeros(size, dtype=np.int32))
-
-    @property
-    def count(self) -> int:
-        """Number of segments."""
-        return len(self.names)
 
 
 class SegmentColumn(Protocol):

@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.evaluation.binary import Floats, divide
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.metric_rows import group_by_segment
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.tenths import TENTHS, assign_tenths
 from tasks.evaluation.verdicts import Estimate

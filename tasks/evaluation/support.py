@@ -19,8 +19,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.evaluation.binary import Codes, Floats
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, effective_number
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.verdicts import Estimate
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import RowClusters
-from tasks.evaluation.segments import Grouping
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.subjects import ALL
 from tasks.replay.inclusion import doubt_slots
 from tasks.replay.log import CandidateLog, PolicySlates

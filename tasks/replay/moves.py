@@ -16,8 +16,8 @@ import numpy.typing as npt
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.grouped import PairedEstimates, grouped_ratio, paired_estimates
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.policy_changes import ExampleRequest, ExampleSlot, NegativesChange, ValueChange
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.compared import ComparedPolicies

@@ -24,9 +24,9 @@ from tasks.evaluation.grouped import (
     grouped_ratio,
     paired_estimates,
 )
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import DayChange, Measured
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.replay.compared import ComparedPolicies

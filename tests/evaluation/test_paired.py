@@ -6,9 +6,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from tasks.evaluation import binary, rank_sums
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
 from tasks.evaluation.resampling import Resampler, cluster_rows
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import DataError
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.paired_errors import (
     pinball_losses,
     relative_pinball_loss_rise,
     relative_squared_error_rise,
 )
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.subjects import Segment
 
 AMOUNTS = st.lists(st.integers(0, 9).map(float), min_size=2, max_size=12)

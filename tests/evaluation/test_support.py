@@ -5,11 +5,11 @@ import pytest
 from scipy.special import expit
 
 from tasks.evaluation.binary import Floats, divide
+from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.intervals import calibration_interval
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report
 from tasks.evaluation.resampling import draw_counts
-from tasks.evaluation.segments import Grouping
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import Support, effective_clusters
 from tasks.evaluation.verdicts import Estimate
