@@ -25,7 +25,7 @@ BUDGETS: Final = {
     "dataclasses and models": (642, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (72, 50),
-    "lines in tests": (68_000, 48_000),
+    "lines in tests": (68_300, 48_000),
     "words in docs": (46_800, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

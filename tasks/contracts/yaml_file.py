@@ -1,21 +1,18 @@
 """Reading a contract file: plain YAML data, nothing else.
 
 Refused with file and line: duplicate keys, tags, aliases and anchors (so no alias bomb can expand),
-text that is not UTF-8, a document that is not a mapping, more than one document, files over 1 MiB, and what
-is no file of finite length: a pipe, a socket, a device, also behind a link.
+a document that is not a mapping, more than one document, and what `tasks.text_files` refuses.
 """
 
-import os
 import re
-import stat
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tasks.errors import ContractError
+from tasks.text_files import LARGEST, decode_text, read_regular_file
 
-_LARGEST = 1 << 20
 _BOOLEAN = re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$")
 _INTEGER = re.compile(r"^[-+]?(?:0|[1-9]\d*)$")
 _FLOAT = re.compile(
@@ -74,21 +71,16 @@ def read_yaml(path: Path) -> dict[str, Any]:
     ContractError
         The file is missing, too large, not UTF-8, no YAML mapping, or uses what is refused above.
     """
-    try:
-        raw = _read_bytes(path)
-    except OSError as error:
-        raise ContractError(f"{path.name}: cannot be read ({error.strerror}). Looked for {path}") from error
-    return parse_yaml(raw, path.name)
+    return parse_yaml(read_regular_file(path), path.name)
 
 
 def parse_yaml(raw: bytes, name: str) -> dict[str, Any]:
     """Parse the bytes of one contract file; raises as `read_yaml`, naming the file."""
-    if len(raw) > _LARGEST:
-        raise ContractError(f"{name}: more than {_LARGEST} bytes; a contract has at most so many")
+    if len(raw) > LARGEST:
+        raise ContractError(f"{name}: is larger than {LARGEST:,} bytes, the most that is read")
+    text = decode_text(raw, name)
     try:
-        data = yaml.load(raw.decode("utf-8"), Loader=_StrictLoader)  # noqa: S506 - a SafeLoader made stricter
-    except UnicodeDecodeError as error:
-        raise ContractError(f"{name}: not UTF-8 at byte {error.start}") from error
+        data = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader made stricter
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f" line {mark.line + 1}" if mark else ""
@@ -98,13 +90,3 @@ def parse_yaml(raw: bytes, name: str) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ContractError(f"{name}: expected a mapping of fields, found {type(data).__name__}")
     return data
-
-
-def _read_bytes(path: Path) -> bytes:
-    """Read a regular file up to one byte more than a contract may have; nothing waits for a pipe's writer."""
-    with os.fdopen(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise ContractError(
-                f"{path.name}: is not a regular file but a folder, a pipe or a device: {path}"
-            )
-        return file.read(_LARGEST + 1)

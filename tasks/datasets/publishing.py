@@ -21,6 +21,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from tasks.errors import DataError
+from tasks.text_files import read_json
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -62,10 +63,10 @@ def find_finished(out: Path, recipe: str) -> dict[str, Any] | None:
     """Return the result of an equal import that is still whole below a folder, None where there is none."""
     manifest = out / _MANIFEST
     try:
-        left = json.loads(manifest.read_bytes())
+        left = read_json(manifest, error=DataError)
         whole = left["recipe"] == recipe and left["files"] == _sizes(out)
         return {**left["result"], "reused": True} if whole else None
-    except (OSError, ValueError, KeyError, TypeError):  # missing, torn or of something else
+    except (DataError, KeyError, TypeError):  # missing, torn or of something else
         return None
 
 

@@ -19,6 +19,7 @@ from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
 from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.workspace import Workspace
+from tasks.text_files import LARGEST_DOCUMENT, read_text
 from tasks.training import same_day
 from tasks.training.inputs import TRAINING_RECIPE
 
@@ -109,7 +110,7 @@ def read_past_gains(workspace: Workspace, release: int) -> dict[Subject, list[fl
         if not file.exists():
             continue
         try:
-            judged = GateEvidence.read(file.read_bytes(), where=str(file)).gates
+            judged = GateEvidence.read(read_text(file, largest=LARGEST_DOCUMENT), where=str(file)).gates
         except (ContractError, StoreError):  # of an earlier program: it widens no bound
             continue
         for one in judged:

@@ -162,7 +162,7 @@ def _provenance(parts: Iterable[Mapping[str, Any]], registered: Path) -> dict[st
     versions: dict[str, dict[str, int]] = {"task": {}, "calibrator": {}}
     for part in parts:
         versions.get(part["role"], {})[str(part["task"])] = part["version"]
-    text = registered.read_text(encoding="utf-8") if registered.is_file() else ""
+    text = registered.read_text(encoding="utf-8", errors="replace") if registered.is_file() else ""
     named = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
     version = named.get("model_version", "").strip("\"' ")
     return {

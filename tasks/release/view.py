@@ -39,6 +39,7 @@ from tasks.stores.releases import (
     summarize_release,
 )
 from tasks.stores.workspace import Workspace, format_instant
+from tasks.text_files import LARGEST_DOCUMENT, read_text
 
 _COMPARED: Final = ("version", "aliases", "as_of", "snapshot", "verdict", "reasons")
 
@@ -118,7 +119,9 @@ def _verdict(workspace: Workspace, tags: Mapping[str, str]) -> dict[str, Any]:
 def _read_dossier(page: Path) -> GateEvidence | None:
     """Read the dossier beside its page; None where it is not there."""
     written = page.with_suffix(".json")
-    return GateEvidence.read(written.read_bytes(), where=str(written)) if written.is_file() else None
+    if not written.is_file():
+        return None
+    return GateEvidence.read(read_text(written, largest=LARGEST_DOCUMENT), where=str(written))
 
 
 def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from tasks.settings import Settings
 from tasks.stores.database import database_of, follow_home
 from tasks.stores.files import flush_tree
 from tasks.stores.store import Store
+from tasks.text_files import LARGEST_DOCUMENT, read_json
 
 LEFT_OUT: Final = frozenset(
     {"airflow", "faults", "locks", "logs-of-parts", "parts", "production", "site", "tmp"}
@@ -178,9 +179,9 @@ def _described(file: Path) -> list[Any]:
 
 def _read_manifest(backup: Path) -> Mapping[str, list[Any]]:
     try:
-        manifest = json.loads((backup / _MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_json(backup / _MANIFEST, largest=LARGEST_DOCUMENT, error=StoreError)
         files: Mapping[str, list[Any]] = {str(name): list(found) for name, found in manifest["files"].items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (StoreError, KeyError, TypeError, AttributeError) as error:
         raise StoreError(
             f"{backup} is not a whole backup: its {_MANIFEST} cannot be read ({error})"
         ) from error

@@ -97,7 +97,7 @@ class Records:
             return None
         try:
             return Record(**json.loads(read_bytes(file)))
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise StoreError(f"The record {file} cannot be read: {error}. Run its step again.") from error
 
     def require(self, run_id: str) -> Record:

@@ -24,6 +24,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.settings import Settings
 from tasks.stores.location import Location, locate
 from tasks.stores.locks import alone
+from tasks.text_files import read_text
 
 if TYPE_CHECKING:
     from tasks.stores.aliases import ReleaseAliases
@@ -142,8 +143,8 @@ def format_file(home: Path) -> Path:
 
 def _refuse_other_format(home: Path) -> None:
     file = format_file(home)
-    if file.exists():
-        found = file.read_text(encoding="utf-8", errors="replace").strip()[:20]
+    if os.path.lexists(file):
+        found = read_text(file, error=StoreError).strip()[:20]
     else:
         found = "unknown" if (home / "mlflow" / "mlflow.db").exists() else str(FORMAT)
     if found != str(FORMAT):

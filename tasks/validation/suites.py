@@ -5,7 +5,6 @@ is loaded, and its expectations are counted; an unknown type, a suite parameter 
 expectation that raised are all failures. Bounds and severities are in the JSON.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +22,7 @@ from great_expectations.expectations.metrics.table_metric_provider import TableM
 
 from tasks.errors import ContractError, unknown
 from tasks.evaluation.evidence import Finding
+from tasks.text_files import read_json
 from tasks.validation import measurements
 from tasks.validation.findings import Rule, RuleResult, SuiteResult
 from tasks.validation.rules import RULES
@@ -83,9 +83,9 @@ def load_suite(path: Path) -> dict[str, Any]:
         No readable suite, or an expectation of an unknown type.
     """
     try:
-        suite: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        suite: dict[str, Any] = read_json(path)
         types = [expectation["type"] for expectation in suite["expectations"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         raise ContractError(f"{path} is not an expectation suite: {error}") from error
     known = sorted(rule.name for rule in RULES)
     for kind in types:

@@ -35,13 +35,13 @@ def test_what_is_no_plain_mapping_is_refused(tmp_path: Path, text: str, words: s
 
 def test_other_encodings_are_refused(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_bytes("owner: Zoë\n".encode("latin-1"))
-    with pytest.raises(ContractError, match="not UTF-8 at byte 9"):
+    with pytest.raises(ContractError, match=r"t\.yaml: is not text in UTF-8, see byte 9"):
         read_yaml(tmp_path / "t.yaml")
 
 
 def test_a_huge_file_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
     (tmp_path / "t.yaml").write_text("a: " + "x" * (1 << 20))
-    with pytest.raises(ContractError, match="at most"):
+    with pytest.raises(ContractError, match="is larger than"):
         read_yaml(tmp_path / "t.yaml")
 
 

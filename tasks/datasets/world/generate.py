@@ -51,6 +51,7 @@ from tasks.datasets.world.tables import (
 )
 from tasks.datasets.world.truth import chances, probabilities
 from tasks.errors import ContractError
+from tasks.text_files import read_json
 
 START = date(2026, 1, 1)
 
@@ -234,8 +235,8 @@ def _already_there(out: Path, parameters: _Parameters) -> WorldResult | None:
 
 def _read_mark(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return read_json(path)
+    except ContractError:
         return None
 
 
