@@ -220,18 +220,8 @@ def test_who_may_only_read_can_list_show_verify_explain_and_score(
 
 
 def test_a_limit_on_the_size_of_files_ends_in_one_message(tmp_path: Path) -> None:
-    words = [
-        "world",
-        "generate",
-        "--days",
-        "3",
-        "--requests-per-day",
-        "50",
-        "--seed",
-        "1",
-        "--out",
-        str(tmp_path / "w"),
-    ]
+    few = shlex.split("world generate --days 3 --requests-per-day 50 --seed 1")
+    words = [*few, "--out", str(tmp_path / "w")]
     done = subprocess.run(
         [sys.executable, "-m", "tasks.cli", *words, "--home", str(tmp_path / "home")],
         capture_output=True,

@@ -9,16 +9,7 @@ from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report
 from tasks.evaluation.resampling import Resampler, cluster_rows
 from tasks.evaluation.verdicts import Estimate
-
-Rows = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.intp]]
-
-
-def _rows(n: int = 400, users: int = 40, rate: float = 0.1, seed: int = 0) -> Rows:
-    rng = np.random.default_rng(seed)
-    p = np.round(rng.beta(1, 9, n), 2)
-    y = (rng.random(n) < np.clip(p * rate / 0.1, 0, 1)).astype(float)
-    y[:2] = 0, 1
-    return y, p, np.r_[np.arange(users), rng.integers(users, size=n - users)]
+from tests.evaluation.users_rows import draw_rows
 
 
 def _ranked(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tuple[Estimate, Estimate]:
@@ -30,7 +21,7 @@ def _ranked(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tuple[E
 
 
 def test_values_are_those_of_the_plain_metrics() -> None:
-    y, p, users = _rows(seed=5)
+    y, p, users = draw_rows(seed=5)
     w = np.random.default_rng(0).random(y.size)
     told = intervals.calibration_interval(y, p, users, weights=w)
     assert told.value == pytest.approx(binary.calibration_ratio(y, p, weights=w))
@@ -38,7 +29,7 @@ def test_values_are_those_of_the_plain_metrics() -> None:
 
 
 def test_the_order_of_rows_does_not_move_a_value() -> None:
-    y, p, users = _rows(seed=6)
+    y, p, users = draw_rows(seed=6)
     mixed = np.random.default_rng(0).permutation(y.size)
     before, after = _ranked(y, p, users)[0], _ranked(y[mixed], p[mixed], users[mixed])[0]
     assert after.value == pytest.approx(before.value)

@@ -13,22 +13,13 @@ from tasks.evaluation.rank_sums import sum_ranks
 from tasks.evaluation.resampling import Resampler, cluster_rows, draw_counts
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
-
-Rows = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.intp]]
-
-
-def _rows(n: int = 400, users: int = 40, rate: float = 0.1, seed: int = 0) -> Rows:
-    rng = np.random.default_rng(seed)
-    p = np.round(rng.beta(1, 9, n), 2)
-    y = (rng.random(n) < np.clip(p * rate / 0.1, 0, 1)).astype(float)
-    y[:2] = 0, 1
-    return y, p, np.r_[np.arange(users), rng.integers(users, size=n - users)]
+from tests.evaluation.users_rows import draw_rows
 
 
 @settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_each_replicate_is_the_metric_of_the_drawn_rows(seed: int) -> None:
-    y, p, users = _rows(seed=seed)
+    y, p, users = draw_rows(seed=seed)
     aucs, precisions = sum_ranks(rank_sums.FallingRows.of(y, p, np.ones_like(y)), users, 40).replicated(
         Resampler(40, 1, 5)
     )
@@ -40,7 +31,7 @@ def test_each_replicate_is_the_metric_of_the_drawn_rows(seed: int) -> None:
 
 
 def test_groups_are_ranked_apart() -> None:
-    y, p, users = _rows(seed=3)
+    y, p, users = draw_rows(seed=3)
     groups = users % 3
     group = Grouping(
         (Segment("group", "0"), Segment("group", "1"), Segment("group", "2"), Segment("group", "none")),

@@ -30,3 +30,13 @@ def surface(tasks: dict[str, dict[str, Any]], **more: Any) -> Contracts:
         slate=SlateSpec.model_validate({**policy, "length": 3}),
         digests={kind: kind for kind in ("surface", "tasks", "utility", "slate")},
     )
+
+
+def shop(**more: Any) -> Contracts:
+    """Return a surface with a click, a purchase and its slow return."""
+    tasks = {
+        "click_30m": binary("click", "PT30M", "PT1H"),
+        "purchase_7d": binary("purchase", "P7D", "P8D"),
+        "return_30d": binary("return", "P30D", "P37D", after="purchase_7d", cadence="slow"),
+    }
+    return surface(tasks, **more)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.contracts import Contracts
 from tasks.errors import ContractError, DataError, ImmatureLabels
 from tasks.labels import build
 from tasks.pipeline import retrain
@@ -20,7 +19,7 @@ from tasks.training.slices import plan_slices
 from tests.feeds import small_feed
 from tests.feeds.mini import AS_OF, LATER, NAME, TASKS, Retrained
 from tests.stores.mlflow_home import new_home
-from tests.training.surfaces import binary, surface
+from tests.training.surfaces import binary, shop, surface
 
 FIRST = date(2026, 1, 1)
 DAY = timedelta(days=1)
@@ -133,15 +132,6 @@ def test_a_retrain_before_the_champion_takes_nothing_from_it(second_retrain: Ret
     assert sorted(planned.tasks) == sorted(TASKS)
     with pytest.raises(ContractError, match="one before the champion's as-of, trains every task"):
         plan.run(second_retrain.workspace, as_of=AS_OF - timedelta(days=1), tasks=["click_30m"])
-
-
-def shop(**more: Any) -> Contracts:
-    tasks = {
-        "click_30m": binary("click", "PT30M", "PT1H"),
-        "purchase_7d": binary("purchase", "P7D", "P8D"),
-        "return_30d": binary("return", "P30D", "P37D", after="purchase_7d", cadence="slow"),
-    }
-    return surface(tasks, **more)
 
 
 def as_of(day: int, hour: int = 0) -> datetime:

@@ -17,7 +17,7 @@ from tasks.training.slices import (
     refit_slices,
     time_until_known,
 )
-from tests.training.surfaces import binary, surface
+from tests.training.surfaces import binary, shop, surface
 
 FIRST = date(2026, 1, 5)  # a Monday
 DAY = timedelta(days=1)
@@ -37,15 +37,6 @@ def days(count: int, step: int = 1) -> list[date]:
 
 def between(first: int, last: int) -> DaySlice:
     return DaySlice(day(first), day(last))
-
-
-def shop(**more: Any) -> Contracts:
-    tasks = {
-        "click_30m": binary("click", "PT30M", "PT1H"),
-        "purchase_7d": binary("purchase", "P7D", "P8D"),
-        "return_30d": binary("return", "P30D", "P37D", after="purchase_7d", cadence="slow"),
-    }
-    return surface(tasks, **more)
 
 
 def only(within: str, maturity: str | None = None, **more: Any) -> Contracts:

@@ -268,20 +268,15 @@ def test_tasks_that_pull_apart_are_drawn_and_named() -> None:
     assert "How tasks go together" not in DOSSIER.to_html()
 
 
+SEEN = Estimate(0.111, 0.024, 0.22, 900)
+RAIL = Verdict(
+    "decision", subject("click_rate"), ALL, Outcome.INCONCLUSIVE, bound("rise of 10.0%"), SEEN, relative=True
+)
+
+
 def beside_a_champion() -> Dossier:
     """Return a dossier with something in each of its sections; names that people wrote are hostile."""
-    seen = Estimate(0.111, 0.024, 0.22, 900)
-    rail = Verdict(
-        "decision",
-        subject("click_rate"),
-        ALL,
-        Outcome.INCONCLUSIVE,
-        bound("rise of 10.0%"),
-        seen,
-        evidence="run-2",
-        relative=True,
-        holds=True,
-    )
+    rail = replace(RAIL, evidence="run-2", holds=True)
     unruled = Verdict("shadow", subject("overlap_at_k"), ALL, Outcome.NO_RULE, bound(""), None)
     exact = Estimate(0.9, 0.8, 1.0, 90)
     slots = (
@@ -462,17 +457,7 @@ def test_a_verdict_of_the_clock_decides_with_the_others_and_no_approval_rests_on
 
 
 def test_people_read_outcomes_in_words_and_filters_know_their_codes() -> None:
-    seen = Estimate(0.111, 0.024, 0.22, 900)
-    rail = Verdict(
-        "decision",
-        subject("click_rate"),
-        ALL,
-        Outcome.INCONCLUSIVE,
-        bound("rise of 10.0%"),
-        seen,
-        relative=True,
-    )
-    rows = (replace(RATIO, outcome=Outcome.NO_RULE), rail)
+    rows = (replace(RATIO, outcome=Outcome.NO_RULE), RAIL)
     page = replace(beside_a_champion(), verdicts=rows).to_html()
     assert re.findall(r">[^<]*no_rule[^<]*<", page[page.index("<body>") :]) == []
     assert '<td class="verdict inconclusive">inconclusive</td>' in page

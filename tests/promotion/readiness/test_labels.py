@@ -11,11 +11,6 @@ from tasks.promotion.readiness.facts import ReadinessFacts, State
 from tests.promotion.readiness import standings as s
 
 
-@pytest.fixture
-def sound(tmp_path: Path) -> ReadinessFacts:
-    return s.standing(s.contracts(tmp_path))
-
-
 def test_each_task_has_an_outcome_and_a_head(sound: ReadinessFacts) -> None:
     line = lines.tasks_explicit(sound)
     assert line.state is State.MET

@@ -12,11 +12,6 @@ from tasks.promotion.readiness.facts import AuditTrail, PolicyMove, ReadinessFac
 from tests.promotion.readiness import standings as s
 
 
-@pytest.fixture
-def sound(tmp_path: Path) -> ReadinessFacts:
-    return s.standing(s.contracts(tmp_path))
-
-
 def _drafted(folder: Path, **changes: dict[str, Any]) -> ReadinessFacts:
     """Return contracts without a release."""
     return ReadinessFacts(s.contracts(folder, **changes))

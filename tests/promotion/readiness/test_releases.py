@@ -15,11 +15,6 @@ from tasks.stores.manifest import Role
 from tests.promotion.readiness import standings as s
 
 
-@pytest.fixture
-def sound(tmp_path: Path) -> ReadinessFacts:
-    return s.standing(s.contracts(tmp_path))
-
-
 def test_every_weighed_probability_is_calibrated(sound: ReadinessFacts) -> None:
     line = lines.predictions_calibrated(sound)
     assert line.state is State.MET

@@ -1,0 +1,12 @@
+from pathlib import Path
+
+import pytest
+
+from tasks.promotion.readiness.facts import ReadinessFacts
+from tests.promotion.readiness import standings
+
+
+@pytest.fixture
+def sound(tmp_path: Path) -> ReadinessFacts:
+    """A surface that is ready."""
+    return standings.standing(standings.contracts(tmp_path))
