@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
+from tasks.errors import list_names
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL
 from tasks.replay.decided_slice import DecidedSlice
@@ -95,6 +96,7 @@ def _unmeasured(measured: Sequence[Measured]) -> Iterator[str]:
     reasons: dict[str, list[str]] = {}
     for one in measured:
         if one.reason not in {"", REORDERING} and one.segment == ALL:
-            reasons.setdefault(one.reason, []).append(one.subject.name)
+            name = f"share of {one.subject.column}" if one.subject.value else one.subject.name
+            reasons.setdefault(one.reason, []).append(name)
     for reason, metrics in reasons.items():
-        yield f"{', '.join(dict.fromkeys(metrics))}: {reason}."
+        yield f"{list_names(dict.fromkeys(metrics))}: {reason}."

@@ -57,7 +57,11 @@ METRICS: Final[Mapping[str, Phrase]] = {
     MetricKind.NDCG: Phrase("NDCG of {task}"),
     MetricKind.NAIVE_NDCG: Phrase("NDCG of {task} among shown items"),
     MetricKind.RECALL: Phrase("recall of {task}", Unit.SHARE),
-    MetricKind.COMPONENT_SHARE: Phrase("share of {task} in the utility", Unit.SHARE),
+    MetricKind.COMPONENT_SHARE: Phrase(
+        "share of {task} in the utility",
+        Unit.SHARE,
+        "of the variance within a request; shares add up to 100 %: one exceeds it where others are below 0",
+    ),
     MetricKind.OBSERVED_UTILITY: Phrase("observed utility", meaning="utility per examined impression"),
     MetricKind.EXPECTED_UTILITY: Phrase("expected utility", meaning="by the release's own predictions"),
     MetricKind.NEW_ITEM_EXPOSURE: Phrase("new-item exposure", Unit.SHARE, "share of examined impressions"),

@@ -82,14 +82,23 @@ def test_the_page_never_scrolls_sideways(browser: Browser, dossier: Path, window
     assert opened.evaluate("document.documentElement.scrollWidth") <= window["viewport"]["width"]
 
 
-def test_on_a_phone_no_table_and_no_chart_is_cut(browser: Browser, dossier: Path) -> None:
+def test_on_a_phone_no_table_is_cut_and_no_chart_shrinks_below_readable_text(
+    browser: Browser, dossier: Path
+) -> None:
     opened = Opened(browser, dossier, **PHONE)
     opened.evaluate("for (const one of document.querySelectorAll('details')) one.open = true")
     cut = (
-        "[...document.querySelectorAll('.wide:has(.labelled), figure:not(.intervals, .rails, :has(img))')]"
+        "[...document.querySelectorAll('.wide:has(.labelled)')]"
         ".filter(one => one.scrollWidth > one.clientWidth + 1).length"
     )
     assert opened.evaluate(cut) == 0
+    pixels = (
+        "Math.min(...[...document.querySelectorAll('svg text')].map("
+        "one => parseFloat(getComputedStyle(one).fontSize) * one.ownerSVGElement.getScreenCTM().d))"
+    )
+    assert opened.evaluate(pixels) >= 9
+    shrunk = "Math.min(...[...document.images].map(one => one.clientWidth / one.naturalWidth))"
+    assert opened.evaluate(shrunk) >= 0.9  # of ten pixels, the smallest text of a drawing
 
 
 def test_a_table_is_sorted_by_a_column_and_saved_as_csv(browser: Browser, dossier: Path) -> None:

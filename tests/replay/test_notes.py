@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.subjects import ALL, Segment
+from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.release.step import ReleaseResult
 from tasks.replay import slates
 from tasks.replay.evaluate import Findings
@@ -71,6 +71,16 @@ def test_a_log_of_what_was_shown_alone_says_nothing_of_the_rest(labelled_feed: t
 def test_a_log_without_positions_says_nothing_of_places(labelled_feed: tuple[Workspace, str]) -> None:
     (note,) = _notes(_slice(labelled_feed[0], position=None))
     assert note.startswith("No position is logged")
+
+
+def test_shares_that_cannot_be_measured_are_one_name_for_each_column(
+    labelled_feed: tuple[Workspace, str],
+) -> None:
+    values = [(column, str(value)) for column in ("source", "brand") for value in range(40)]
+    shares = [replace(UNKNOWN, subject=Subject("share", column=c, value=v)) for c, v in values]
+    assert _notes(_slice(labelled_feed[0]), shares) == [
+        "share of source, share of brand: no slot has a label."
+    ]
 
 
 def test_a_reason_is_said_once_with_every_metric_that_it_stops(labelled_feed: tuple[Workspace, str]) -> None:
