@@ -85,7 +85,7 @@ def load_suite(path: Path) -> dict[str, Any]:
     try:
         suite: dict[str, Any] = read_json(path)
         types = [expectation["type"] for expectation in suite["expectations"]]
-    except (KeyError, TypeError) as error:
+    except (ContractError, KeyError, TypeError) as error:
         raise ContractError(f"{path} is not an expectation suite: {error}") from error
     known = sorted(rule.name for rule in RULES)
     for kind in types:
