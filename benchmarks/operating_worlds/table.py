@@ -120,7 +120,8 @@ def right_signs(changes: Sequence[Change]) -> float:
 
 
 def _read(folder: Path) -> list[Trial]:
-    return [trial for file in sorted(folder.glob("*/*.json")) for trial in trials.read(file)]
+    files = sorted(file for setting in SETTINGS for file in folder.glob(f"*/{setting}.json"))
+    return [trial for file in files for trial in trials.read(file)]
 
 
 def _row(name: str, judged: Sequence[Trial]) -> str:
