@@ -64,7 +64,7 @@ def _share(share: float) -> Measured:
     return replace(UNKNOWN, subject=subject(name), policy=shown, reason="")
 
 
-@pytest.mark.parametrize(("share", "decided"), [(0.005, "nothing"), (-0.005, "nothing"), (0.95, ALL)])
+@pytest.mark.parametrize(("share", "decided"), [(0.005, "nothing"), (-0.005, "nothing"), (0.95, "all")])
 def test_a_component_that_decides_nothing_or_all_is_a_warning(share: float, decided: str) -> None:
     (verdict,) = judge_components([_share(share)], run="7")
     assert (verdict.outcome, str(verdict.subject), verdict.evidence) == (
@@ -328,7 +328,7 @@ def test_what_is_always_shown_stands_for_the_whole_and_for_every_segment(
     names += ["hide_2d_predicted", "return_5d_predicted", "observed_utility", "expected_utility"]
     names += ["source_entropy", "source_gini", "category_entropy", "category_gini", "source_share:sponsored"]
     names += ["coverage", "long_tail_exposure", "slate_rule_activity"]
-    wanted = {(name, segment) for name in names for segment in (ALL, "user_tenure", "item_age")}
+    wanted = {(name, segment) for name in names for segment in ("", "user_tenure", "item_age")}
     assert wanted <= shown
     assert ("new_item_exposure", "user_tenure") in shown
     assert ("new_item_exposure", "item_age") not in shown
@@ -392,12 +392,12 @@ def test_the_share_of_a_term_that_a_context_adds_is_shown(
     assert list(shares) == ["click_30m", "hide_2d"]
     new = (tested_slice.candidates["user_tenure"] == "new").to_numpy(dtype=bool)
     frame = pd.DataFrame(
-        {"request": tested_slice.log.requests, ALL: policy.utility, "hide": policy.contributions["hide_2d"]}
+        {"request": tested_slice.log.requests, "all": policy.utility, "hide": policy.contributions["hide_2d"]}
     )[new]
     away = frame.groupby("request")[["all", "hide"]].transform(lambda one: one - one.mean())
     share = shares["hide_2d"]
     assert share is not None
-    assert share.value == pytest.approx((away[ALL] * away["hide"]).sum() / (away[ALL] ** 2).sum())
+    assert share.value == pytest.approx((away["all"] * away["hide"]).sum() / (away["all"] ** 2).sum())
 
 
 def test_what_is_predicted_of_a_cost_that_is_a_value_is_judged_as_any_cost(
