@@ -193,7 +193,7 @@ def _verdicts(verdicts: list[Plain]) -> Table:
     table = Table("verdict", box=None, pad_edge=False)
     for name in ("metric", "segment"):
         table.add_column(name, overflow="fold")
-    table.add_column("observed", justify="right")
+    table.add_column("observed (95 % CI)", justify="right")
     table.add_column("allowed", justify="right")
     for one in sorted(verdicts, key=lambda one: not _is_harm(one)):
         written = change if one["relative"] else level
@@ -218,7 +218,7 @@ def _figures(figures: list[Plain]) -> Table:
     """Lay out a row a metric, by the first of those who measure it, which is the policy itself."""
     table = Table(box=None, pad_edge=False)
     table.add_column("metric", overflow="fold")
-    for name in ("policy", "baseline", "change"):
+    for name in ("policy", "baseline", "change (95 % CI)"):
         table.add_column(name, justify="right")
     first: dict[str, Plain] = {}
     for one in figures:

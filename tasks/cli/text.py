@@ -16,6 +16,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from typing import Any, Final
 
 from rich.console import Console, Group, RenderableType, group
@@ -23,7 +24,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tasks.reports.numbers import format_change, format_number, spoken
+from tasks.reports.numbers import format_number, format_percent, spoken
 
 WIDTH: Final = 100
 """Columns of text that does not go to a terminal, and at most on one."""
@@ -432,14 +433,14 @@ def _numbers(before: float | None, after: float | None) -> tuple[str, str]:
 
 
 def level(estimate: Plain | None) -> str:
-    """Write a figure with its interval; ``[?]`` where only the interval is unknown, a dash for no figure.
+    """Write a figure with its 95 % interval; a dash for no figure.
 
     A count has no interval.
 
     Examples
     --------
     >>> level({"value": 0.5, "low": 0.25, "high": 0.75, "n": 90}), level(None)
-    ('0.5 [0.25, 0.75]', '-')
+    ('0.5 (0.25 to 0.75)', '-')
     >>> level({"value": 1234.0, "low": 1234.0, "high": 1234.0, "n": 90})
     '1,234'
     """
@@ -454,9 +455,9 @@ def change(estimate: Plain | None) -> str:
     Examples
     --------
     >>> change({"value": 0.05, "low": None, "high": None, "n": 3})
-    '+5.0% [?]'
+    '+5.0 %, no interval'
     """
-    return _interval(estimate, format_change)
+    return _interval(estimate, partial(format_percent, signed=True), unit=" %")
 
 
 def share(estimate: Plain | None) -> str:
@@ -465,15 +466,15 @@ def share(estimate: Plain | None) -> str:
     Examples
     --------
     >>> share({"value": 0.2, "low": 0.1, "high": 0.3, "n": 90})
-    '20.0% [10.0%, 30.0%]'
+    '20 % (10 to 30)'
     """
-    return _interval(estimate, "{:.1%}".format)
+    return _interval(estimate, format_percent, unit=" %")
 
 
-def _interval(estimate: Plain | None, write: Callable[[float], str]) -> str:
+def _interval(estimate: Plain | None, write: Callable[[float], str], *, unit: str = "") -> str:
     if estimate is None or estimate["value"] is None:
         return "-"
     value, low, high = (estimate[name] for name in ("value", "low", "high"))
     if low is None or high is None:
-        return f"{write(value)} [?]"
-    return f"{write(value)} [{write(low)}, {write(high)}]"
+        return f"{write(value)}{unit}, no interval"
+    return f"{write(value)}{unit} ({write(low)} to {write(high)})"

@@ -117,8 +117,8 @@ def test_a_diff_says_who_moves_what_it_does_to_negatives_and_shows_requests() ->
     assert "after: feed-utility version 4 (bold.yaml)" in lines
     assert "slate length: 10 -> 8" in lines
     assert "slate exploration: none -> 1 slot" in lines
-    assert "slots with another item: 25.0% [20.0%, 30.0%]" in lines
-    assert "hide all 2.5 [2, 3] 2.5 [2, 3] -20.0% [-30.0%, -10.0%]" in lines
+    assert "slots with another item: 25 % (20 to 30)" in lines
+    assert "hide all 2.5 (2 to 3) 2.5 (2 to 3) -20.0 % (-30.0 to -10.0)" in lines
     assert "source ads 1,200 3 - - -" in lines
     assert "r-1: 1 of 2 slots" in lines
     assert "1 i1 i3 off" in lines

@@ -337,15 +337,17 @@ def test_harmed_segments_stand_before_the_primary() -> None:
         "block",
         "hide_rate",
         "tenure=new",
-        "+50.0%",
-        "[+25.0%,",
-        "+75.0%]",
+        "+50.0",
+        "%",
+        "(+25.0",
+        "to",
+        "+75.0)",
         "rise",
         "of",
         "5.0%",
     ]
     assert lines[3].startswith("pass")
-    assert lines[-2].split() == ["click_rate", "0.5", "[0.25,", "0.75]", "-", "+50.0%", "[?]"]
+    assert " ".join(lines[-2].split()) == "click_rate 0.5 (0.25 to 0.75) - +50.0 %, no interval"
     assert lines[-1] == "report: /r.html"
 
 
@@ -363,8 +365,8 @@ def test_a_further_policy_is_written_with_its_verdicts_and_metrics_beside_the_sa
     )
     assert "bold.yaml gains +5.0%, without that luck +3.1%" in written
     assert "bold.yaml against champion 2: block" in written
-    assert "block hide_rate all +50.0% [+25.0%, +75.0%] rise of 5.0%" in written
-    assert "click_rate 0.5 [0.25, 0.75] - +50.0% [+25.0%, +75.0%]" in written
+    assert "block hide_rate all +50.0 % (+25.0 to +75.0) rise of 5.0%" in written
+    assert "click_rate 0.5 (0.25 to 0.75) - +50.0 % (+25.0 to +75.0)" in written
     assert "coverage - - -" in written
 
 
@@ -381,8 +383,10 @@ def test_an_off_policy_estimate_stands_beside_the_replay_and_says_why_it_inconcl
     checks = [one, {**thin, "ess": None}, {**thin, "subject": subject("like_rate").to_json()}]
     written = as_text(release_commands.write_simulation({**SIMULATED, "off_policy": checks}))
     assert "judges nothing" in written
-    assert "disagrees hide_rate 0.5 [0.25, 0.75] 0.5 [?] 1,234" in " ".join(written.split())
-    assert "inconclusive buy_rate +50.0% [+25.0%, +75.0%] +50.0% [?] -" in " ".join(written.split())
+    assert "disagrees hide_rate 0.5 (0.25 to 0.75) 0.5, no interval 1,234" in " ".join(written.split())
+    assert "inconclusive buy_rate +50.0 % (+25.0 to +75.0) +50.0 %, no interval -" in " ".join(
+        written.split()
+    )
     assert "  buy_rate, like_rate: 3 outcomes\n" in written
 
 
@@ -409,7 +413,7 @@ def test_a_shadow_is_a_table_with_the_reasons_of_what_is_no_pass() -> None:
     plain = {"challenger": 2, "champion": 1, "day": "2026-02-11", "candidates": 4800, "run_id": "r1"}
     lines = as_text(release_commands.write_shadow({**plain, "verdicts": [overlap, served]})).splitlines()
     assert lines[0] == "release 2 beside champion 1: 4,800 candidates of 2026-02-11"
-    assert lines[2].split()[:5] == ["block", "overlap_at_k", "all", "0.5", "[0.25,"]
+    assert lines[2].split()[:5] == ["block", "overlap_at_k", "all", "0.5", "(0.25"]
     assert lines[-3:] == ["  overlap_at_k: slates differ", "  served: not logged", "run: r1"]
     first = as_text(release_commands.write_shadow({**plain, "champion": None, "verdicts": []}))
     assert first.startswith("release 2 without a champion: ")

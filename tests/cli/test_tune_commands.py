@@ -26,8 +26,8 @@ def test_a_proposal_is_told_with_what_it_gained_where_it_was_not_chosen() -> Non
         in text
     )
     assert "proposed: version 8, click 1 -> 2, hide -3 -> -6" in text
-    assert "click_rate +2.4% [+1.4%, +3.4%] vs the current weights, by outcomes of the other half" in text
-    assert "click_predicted, model-judged +4.8% [+3.8%, +5.8%] on the other half, +6.1% where it was" in text
+    assert "click_rate +2.4 % (+1.4 to +3.4) vs the current weights, by outcomes of the other half" in text
+    assert "click_predicted, model-judged +4.8 % (+3.8 to +5.8) on the other half, +6.1% where it was" in text
     assert "click_predicted, model-judged hide_predicted (fall), model-judged" in text
     assert "guardrails on the other half: 1 pass" in text
 
@@ -47,5 +47,5 @@ def told(weights: dict[str, float]) -> str:
 
 
 def test_weights_have_three_digits_and_those_that_stay_are_not_told() -> None:
-    assert "version 8, click 1 -> 1.23 click_rate +2.4%" in told({"click": 1.2345, "hide": -3.0})
-    assert "version 8, weights as now click_rate +2.4%" in told({"click": 1.0001, "hide": -3.0})
+    assert "version 8, click 1 -> 1.23 click_rate +2.4 %" in told({"click": 1.2345, "hide": -3.0})
+    assert "version 8, weights as now click_rate +2.4 %" in told({"click": 1.0001, "hide": -3.0})
