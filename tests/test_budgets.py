@@ -26,7 +26,7 @@ BUDGETS: Final = {
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (72, 50),
     "lines in tests": (68_200, 48_000),
-    "words in docs": (46_600, 40_000),
+    "words in docs": (46_900, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""
