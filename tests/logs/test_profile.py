@@ -99,4 +99,4 @@ def test_an_as_of_before_the_first_impression_is_refused(shop: Shop) -> None:
 
 def test_rows_that_do_not_add_up_are_refused() -> None:
     with pytest.raises(DataError, match="do not add up"):
-        Counts(5, 1, 1, 1, {"rule": 1})
+        Counts(5, 1, 1, 1, {"no_key": 1})
