@@ -7,6 +7,7 @@ from pathlib import Path
 from tasks.settings import REPOSITORY
 
 EXCEPTIONS = {
+    "benchmarks/commands.py": "makes the environment of the commands that it times",
     "benchmarks/mutants.py": "lets a module's tests import the tree that holds the mutant",
     "benchmarks/serving.py": "makes the environment of the server that it measures",
     "benchmarks/retrained/trees.py": "makes the environment of child processes from that of the shell",
