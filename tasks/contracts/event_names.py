@@ -50,9 +50,11 @@ def describe_strange_events(
 
     Examples
     --------
-    >>> describe_strange_events({"watch": 7, "clik": 2}, ["click"], {"watch": "short_video"})
-    ('events of other surfaces: watch (7, short_video)',
-     "events that no task of any surface reads: clik (2, is it 'click'?)")
+    >>> strange = describe_strange_events({"watch": 7, "clik": 2}, ["click"], {"watch": "video"})
+    >>> strange[0]
+    'events of other surfaces: watch (7, video)'
+    >>> strange[1]
+    "events that no task of any surface reads: clik (2, is it 'click'?)"
     """
     known = sorted({*own, *elsewhere})
     others = [f"{name} ({n:,}, {elsewhere[name]})" for name, n in counts.items() if name in elsewhere]

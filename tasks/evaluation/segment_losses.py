@@ -81,6 +81,6 @@ def loss_p_value(one: SegmentLoss) -> float:
     --------
     >>> loss = SegmentLoss(Segment("age", "new"), "auc_drop", Estimate(0.03, 0.01, 0.05, 90), 0.01)
     >>> round(loss_p_value(loss), 3)
-    0.025
+    0.027
     """
     return beyond_p_value(one.loss, Threshold(high=one.bound), freedom=max(one.loss.n - 1, 1))
