@@ -1,13 +1,12 @@
-"""One installation for each group of tests that ask for it: its start takes half a minute."""
+"""One installation in each process for the tests that ask for it: its start takes half a minute."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 
 import pytest
 
 from tests.e2e.installation import Installation, installed
 
-LONGEST = ("production", "installation", "own_surfaces")
+LONGEST = ("production", "installation")
 """Groups that begin first, so that no worker is left alone with one of them."""
 
 
@@ -28,27 +27,8 @@ def _turn(item: pytest.Item) -> int:
     return LONGEST.index(group.args[0]) if group and group.args[0] in LONGEST else len(LONGEST)
 
 
-class Installations(dict[str, Installation]):
-    """An installation for each group of tests, started when it is first asked for."""
-
-    def __init__(self, folders: pytest.TempPathFactory, stack: ExitStack) -> None:
-        super().__init__()
-        self._folders, self._stack = folders, stack
-
-    def __missing__(self, group: str) -> Installation:
-        started = installed(self._folders.mktemp(group))
-        self[group] = self._stack.enter_context(started)
-        return self[group]
-
-
 @pytest.fixture(scope="session")
-def installations(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installations]:
-    with ExitStack() as stack:
-        yield Installations(tmp_path_factory, stack)
-
-
-@pytest.fixture(scope="module")
-def installation(request: pytest.FixtureRequest, installations: Installations) -> Installation:
-    """Airflow's real parts and MLflow's server over the mini home_feed: those of the module's group."""
-    group = request.node.get_closest_marker("xdist_group")
-    return installations[group.args[0] if group else "installation"]
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Airflow's real parts and MLflow's server over the mini home_feed."""
+    with installed(tmp_path_factory.mktemp("installation")) as started:
+        yield started
