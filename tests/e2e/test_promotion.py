@@ -160,7 +160,7 @@ def test_of_two_promotions_at_once_exactly_one_wins(installation: Installation, 
     how = ["promote", NAME, str(releases[1]), "--why", "from the command line", *where(installation)]
     words = [sys.executable, "-m", "tasks.cli", *how]
     with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as other:
-        judging = _read_until("promote: judging", other)  # else it may begin when the other has ended
+        judging = _read_until("promote: evaluating", other)  # else it may begin when the other has ended
         answer(installation, run, {"safety": "Approve"})
         ended = installation.wait(PROMOTE, run)
         said = judging + other.communicate()[1]

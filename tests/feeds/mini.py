@@ -273,7 +273,10 @@ def retrain_and_promote_killed(workspace: Workspace, folder: Path, *, seed: int)
     draw = np.random.default_rng(seed)
     steps = sorted(int(step) for step in draw.choice(np.arange(1, 17), 7, replace=False))
     retraining = [(f"[{step}/", draw.uniform(0, 0.6)) for step in steps]
-    promoting = [("verifying", draw.uniform(0, 0.3)), ("judging", draw.uniform(0, 0.2))]
+    promoting = [
+        ("comparing the files", draw.uniform(0, 0.3)),
+        ("evaluating the gates", draw.uniform(0, 0.2)),
+    ]
     promoting += [("moving the champion", draw.uniform(0, 0.03))]
     where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
     retrain_words = ["retrain", NAME, "--as-of", AS_OF.isoformat(), "--json", *where]
