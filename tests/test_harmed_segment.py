@@ -10,7 +10,7 @@ from tasks.pipeline import RetrainResult, retrain
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF
-from tests.verdicts import subject_of
+from tests.verdicts import segment_of, subject_of
 
 pytestmark = pytest.mark.e2e
 
@@ -56,10 +56,10 @@ def result(workspace: Workspace) -> RetrainResult:
 def test_the_harmed_segment_alone_blocks_and_is_the_first_reason(result: RetrainResult) -> None:
     assert (result.release, result.verdict) == (2, "hold")
     rails = [gate for gate in result.gates if subject_of(gate) == "hide_2d_predicted"]
-    outcomes = {gate["segment"]: gate["outcome"] for gate in rails}
+    outcomes = {segment_of(gate): gate["outcome"] for gate in rails}
     assert outcomes.pop("user_tenure=new") == "block"
     assert outcomes == {"all": "pass", "user_tenure=loyal": "pass", "user_tenure=returning": "pass"}
-    blocked = {(subject_of(gate), gate["segment"]) for gate in result.gates if gate["outcome"] == "block"}
+    blocked = {(subject_of(gate), segment_of(gate)) for gate in result.gates if gate["outcome"] == "block"}
     new = "user_tenure=new"
     assert blocked == {("observed_utility", new), ("hide_2d_predicted", new)}
     assert result.reasons[0].startswith("decision: observed utility, user_tenure = new: ")
