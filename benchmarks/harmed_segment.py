@@ -105,7 +105,9 @@ def _effects(rng: np.random.Generator, spread: float, count: int) -> npt.NDArray
 def judge(log: Log) -> tuple[bool, bool, bool]:
     """Return whether a segment blocks, whether one would by its interval, and whether the whole passes."""
     whole, segments = changes(log)
-    blocks = any(v.outcome is Outcome.BLOCK for v in judge_primary_segments(PRIMARY, segments, {}, run=""))
+    blocks = any(
+        v.outcome is Outcome.BLOCK for v in judge_primary_segments(PRIMARY, whole, segments, {}, run="")
+    )
     beyond = [1.0 if one.relative is None else beyond_p_value(one.relative, TWICE) for one in segments]
     passes = judge_primary(PRIMARY, whole, run="").outcome is Outcome.PASS
     return blocks, bool((benjamini_hochberg(beyond) <= FALSE_DISCOVERIES).any()), passes

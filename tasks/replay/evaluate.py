@@ -348,7 +348,7 @@ def _primary(
     segments = [m for m in measured[primary.metric] if m.segment != ALL and m.subject.name == primary.metric]
     by = dict.fromkeys(m.segment.column for m in segments)
     predicted = replay.predicted_changes(evaluation.policy, evaluation.baseline, tuple(by))
-    yield from judge_primary_segments(primary, segments, predicted, run=run)
+    yield from judge_primary_segments(primary, measured[primary.metric][0], segments, predicted, run=run)
 
 
 def _ratchet(evaluation: OfflineEvaluation, replay: Replay, run: str) -> Verdict:

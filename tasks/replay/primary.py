@@ -15,6 +15,7 @@ beyond that margin and a fall is distinguished from none, one-sided, all segment
 (``python -m benchmarks.harmed_segment``).
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -62,6 +63,7 @@ def judge_primary(primary: Primary, measured: Measured, *, run: str) -> Verdict:
 
 def judge_primary_segments(
     primary: Primary,
+    whole: Measured,
     measured: Sequence[Measured],
     predicted: Mapping[Segment, float],
     *,
@@ -75,12 +77,13 @@ def judge_primary_segments(
     Parameters
     ----------
     primary : the metric and its margin on the whole.
+    whole : the metric on all rows.
     measured : the metric in every declared segment.
     predicted : by segment, the change that the kinder of both models predicts.
     run : the MLflow run that the figures come from.
     """
     margin = 2 * primary.relative_decrease_max
-    adjusted = benjamini_hochberg([_p_value_of_fall(one) for one in measured])
+    adjusted = benjamini_hochberg([_p_value_of_fall(one, whole) for one in measured])
     verdicts = []
     for one, p in zip(measured, adjusted, strict=True):
         change = None if one.relative is None else one_sided(one.relative)
@@ -117,11 +120,21 @@ def _unmeasured(measured: Measured) -> tuple[str, str, str]:
     return no_share(measured), no_interval(measured.relative, measured), pool_in_words(measured)
 
 
-def _p_value_of_fall(measured: Measured) -> float:
-    """Return the one-sided p-value of "the segment loses nothing"; 1 where that is not judged."""
-    if measured.relative is None or measured.reason:
+def _p_value_of_fall(measured: Measured, whole: Measured) -> float:
+    """Return the one-sided p-value of "the segment loses nothing"; 1 where that is not judged.
+
+    Of a segment with a share s of the events 1 / sqrt(s) of the whole's standard error is expected, and at
+    least half of that counts: where one explored slot speaks for many candidates, a segment that drew no rare
+    positive has too low an estimate and too small an error at once.
+    """
+    change = measured.relative
+    if change is None or measured.reason:
         return 1.0
-    return beyond_p_value(measured.relative, Threshold(low=0.0))
+    if whole.relative is not None and whole.relative.known and whole.events and measured.events:
+        expected = (whole.relative.high - whole.relative.low) / 2 * math.sqrt(whole.events / measured.events)
+        half = max((change.high - change.low) / 2, expected / 2)
+        change = Estimate(change.value, change.value - half, change.value + half, change.n)
+    return beyond_p_value(change, Threshold(low=0.0))
 
 
 def one_sided(change: Estimate) -> Estimate:

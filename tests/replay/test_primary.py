@@ -28,6 +28,9 @@ def _change(value: float, error: float, segment: Segment = ALL) -> Measured:
     )
 
 
+WHOLE = _change(0.0, 0.02)
+
+
 @pytest.mark.parametrize(
     ("value", "error", "outcome"),
     [
@@ -82,7 +85,7 @@ def test_a_segment_that_loses_beyond_twice_the_margin_blocks_and_others_hold_not
     """An eighth of the users lost 20 % and the release was promoted, as the whole lost 2.5 % alone."""
     eighths = [_change(0.0, 0.05, Segment("region", str(name))) for name in "bcdefgh"]
     lost, *others = judge_primary_segments(
-        MARGIN, [_change(-0.2, 0.05, Segment("region", "a")), *eighths], {}, run="r"
+        MARGIN, WHOLE, [_change(-0.2, 0.05, Segment("region", "a")), *eighths], {}, run="r"
     )
     assert (lost.outcome, str(lost.threshold), lost.segment) == (
         Outcome.BLOCK,
@@ -106,7 +109,7 @@ def test_a_segment_blocks_where_neither_its_size_nor_chance_explains_the_fall(
 ) -> None:
     healthy = [_change(0.0, 0.05, Segment("region", str(name))) for name in range(9)]
     lost, *_ = judge_primary_segments(
-        MARGIN, [_change(value, error, Segment("region", "a")), *healthy], {}, run="r"
+        MARGIN, WHOLE, [_change(value, error, Segment("region", "a")), *healthy], {}, run="r"
     )
     assert lost.outcome is outcome
 
@@ -118,7 +121,7 @@ def test_a_segment_blocks_where_both_models_predict_a_fall_that_outcomes_are_too
         *(_change(0.0, 0.05, Segment("region", str(name))) for name in "bcdefgh"),
     ]
     alone, believed, mild = (
-        judge_primary_segments(MARGIN, seen, predicted, run="r")[0]
+        judge_primary_segments(MARGIN, WHOLE, seen, predicted, run="r")[0]
         for predicted in ({}, {Segment("region", "a"): -0.17}, {Segment("region", "a"): -0.09})
     )
     assert [one.outcome for one in (alone, believed, mild)] == [
@@ -129,8 +132,19 @@ def test_a_segment_blocks_where_both_models_predict_a_fall_that_outcomes_are_too
     assert "each model predicts a fall of at least 17.0%" in believed.reason
 
 
+def test_a_segment_is_known_no_better_than_its_share_of_the_whole_allows() -> None:
+    """A department whose few baskets varied little blocked a release, at a p-value of 2.6e-11."""
+    whole = replace(_change(0.0, 0.034), events=15_000)
+    lost = replace(_change(-0.103, 0.031, Segment("region", "a")), events=1_500)
+    verdicts = [
+        judge_primary_segments(MARGIN, of, [lost], {}, run="r")[0].outcome
+        for of in (whole, replace(whole, relative=None))
+    ]
+    assert verdicts == [Outcome.INCONCLUSIVE, Outcome.BLOCK]
+
+
 def test_a_segment_that_may_not_be_judged_blocks_nothing() -> None:
     biased = replace(_change(-0.9, 0.01, Segment("region", "a")), reason="no propensities")
     unknown = replace(biased, reason="nothing seen", relative=None)
-    verdicts = judge_primary_segments(MARGIN, [biased, unknown], {}, run="r")
+    verdicts = judge_primary_segments(MARGIN, WHOLE, [biased, unknown], {}, run="r")
     assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.INCONCLUSIVE, False)] * 2
