@@ -59,7 +59,7 @@ def read_text(path: Path, *, largest: int = LARGEST, error: type[EquipoiseError]
     largest
         Bytes that the file has at most.
     error
-        What is raised, by whose turn it is.
+        The class of the error that is raised.
 
     Raises
     ------

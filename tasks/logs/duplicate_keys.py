@@ -66,9 +66,7 @@ def find_spread_requests(table: SummaryTable, summaries: Summaries, as_of: datet
     The relation may hold requests that are no longer in several files, which costs time only.
     """
     log, names = table.log, {one.name: one for one in summaries.of_files}
-    compared = dict(
-        log.fetch("SELECT name, summary FROM summaries WHERE facet = 'compared' AND number IS NULL")
-    )
+    compared = dict(log.fetch(_COMPARED))
     make_request_view(log, "requests", summaries.of_files)
     if compared and compared.keys() <= names.keys():
         make_request_view(log, "new_requests", (one for name, one in names.items() if name not in compared))
