@@ -108,10 +108,27 @@ def divide_statistics(above: Statistic, below: Statistic) -> Statistic:
         return Statistic(math.nan, np.zeros(len(above.influence)), above.weight, _fewer(above, below))
     value = above.value / below.value
     influence = (above.influence - value * below.influence) / below.value
-    noise = None
-    if above.noise is not None and below.noise is not None:
-        noise = (above.noise - value * below.noise) / below.value
+    noise = noise_of_quotient(above.noise, below.noise, value, below.value)
     return Statistic(value, influence, above.weight + below.weight, _fewer(above, below), noise)
+
+
+def noise_of_quotient(
+    above: Floats | None, below: Floats | None, quotient: Floats | float, base: Floats | float
+) -> Floats | None:
+    """Return the noise [n] of a quotient of two statistics; None where that of one is not known.
+
+    Parameters
+    ----------
+    quotient, base : the quotient and its divisor, of all rows or of each row's group [n]; 0 where NaN.
+
+    Examples
+    --------
+    >>> noise_of_quotient(np.array([0.3]), np.array([0.1]), 2.0, 0.5)
+    array([0.2])
+    """
+    if above is None or below is None:
+        return None
+    return np.nan_to_num((above - np.nan_to_num(quotient) * below) / base)
 
 
 def relative_change(policy: Statistic, baseline: Statistic) -> Statistic:

@@ -21,7 +21,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from tasks.evaluation.binary import Codes, Floats, divide
-from tasks.evaluation.clustered import Ratio, RowClusters
+from tasks.evaluation.clustered import Ratio, RowClusters, noise_of_quotient
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, effective_number
 from tasks.evaluation.verdicts import Estimate
 
@@ -131,7 +131,7 @@ def divide_grouped(above: GroupedStatistic, below: GroupedStatistic, rows: Group
     value = above.value / base
     of_row, base_of_row = np.nan_to_num(value)[rows.codes], base[rows.codes]
     influence = np.nan_to_num((above.influence - of_row * below.influence) / base_of_row)
-    noise = _noise_of_quotient(above.noise, below.noise, of_row, base_of_row)
+    noise = noise_of_quotient(above.noise, below.noise, of_row, base_of_row)
     return GroupedStatistic(value, influence, above.weight + below.weight, _fewer(above, below), noise)
 
 
@@ -170,7 +170,7 @@ def paired_estimates(
     quotient = policy.value / base
     fewer = _fewer(policy, baseline)
     changes = [_change(s, quotient, base) for s in sums]
-    noise = _noise_of_quotient(policy.noise, baseline.noise, quotient[rows.codes], base[rows.codes])
+    noise = noise_of_quotient(policy.noise, baseline.noise, quotient[rows.codes], base[rows.codes])
     relative = _intervals(quotient - 1, fewer, changes, _by_chance(noise, rows))
     events = _plain(fewer, rows.count)
     return [PairedEstimates(*each) for each in zip(*levels, relative, events, strict=True)]
@@ -205,15 +205,6 @@ def _change(summed: _Summed, quotient: Floats, base: Floats) -> _Summed:
     of = np.nan_to_num(quotient)[summed.group]
     influence = np.nan_to_num((ours - of * theirs) / base[summed.group])
     return _Summed(summed.group, influence[:, None], summed.weight.sum(axis=1, keepdims=True))
-
-
-def _noise_of_quotient(
-    above: Floats | None, below: Floats | None, quotient: Floats, base: Floats
-) -> Floats | None:
-    """Return the noise of each row in a quotient of two statistics, from its group's quotient and divisor."""
-    if above is None or below is None:
-        return None
-    return np.nan_to_num((above - np.nan_to_num(quotient) * below) / base)
 
 
 def _by_chance(noise: Floats | None, rows: GroupedRows) -> Floats:

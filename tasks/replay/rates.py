@@ -15,7 +15,7 @@ without propensities is read so too, and its figure favours what the logger favo
 cancels in a relative change.
 
 Few rows of large weight may hold no rare outcome by chance: what is seen then varies too little. So each row
-has a *noise*, by which its part is expected to vary, and intervals are at least as wide as all noise is::
+has a *noise*, by which its part is expected to vary, and no interval is narrower than the noise makes it::
 
     e x k x w / v x sqrt(c x q / e0 - q^2)       c   sum of (y / e0)^2 over sum of q / e0, of known outcomes
 
