@@ -45,7 +45,7 @@ STOPPED: Final = 130
 _PYDANTIC: Final = "Value error, "
 """What pydantic, by which typer reads values, begins its messages with."""
 _COLLECTED: Final = (50_000, 20, 50)
-"""Thresholds of garbage collection. Python's own let the collector take an eighth of the time of imports."""
+"""Thresholds of garbage collection: with those of Python it runs often during imports and finds little."""
 MODULES: Final = (
     data_commands,
     label_commands,

@@ -12,8 +12,8 @@ Where no segment loses, this is Simes's test of them all: the chance that any is
 however many there are; uncorrected it is one half for thirty. Where one does lose, the release is held for it
 already, so a further false one costs nothing: that is why the share of false discoveries is bounded and not,
 as by Holm, the chance of any, which finds fewer of the true ones. Segments overlap, so their p-values depend
-on one another positively, which both allow (Benjamini and Yekutieli 2001). By the normal law chance
-alone makes a segment with a dozen events lost among hundreds (``python -m benchmarks.operating``).
+on one another positively, which both allow (Benjamini and Yekutieli 2001). The tails of the
+normal law are too light for a segment with a dozen events among hundreds.
 """
 
 from collections.abc import Sequence
