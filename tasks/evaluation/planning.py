@@ -22,7 +22,7 @@ from pydantic import ConfigDict
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.documents import CLOSED, MaybeFloat
 
-_DETECTED: Final = 1.644854 + 0.841621
+DETECTED: Final = 1.644854 + 0.841621
 """Standard errors between no change and a bound that a one-sided 95 % interval keeps in 80 %."""
 
 
@@ -77,7 +77,7 @@ class Growth:
         >>> round(growth.days_needed(0.15), 1), growth.days_needed(0.02)
         (3.3, inf)
         """
-        left = (math.log1p(bound) / _DETECTED) ** 2 - self.shared
+        left = (math.log1p(bound) / DETECTED) ** 2 - self.shared
         return self.by_day / left if left > 0 else math.inf
 
 

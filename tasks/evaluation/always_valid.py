@@ -1,0 +1,182 @@
+"""Rates of two arms, compared every day: a ratio by day, and bounds that hold at every look.
+
+::
+
+    n1, n0 examined impressions and A, C events of treated and control on a day
+    w1 = n0 / (n0 + n1)   R = sum of A w1   S = sum of C w0   w0 = n1 / (n0 + n1)
+    estimate = ln(R / S)
+    error^2  = sum over users of (sum over days of z)^2
+               z = w1 (y - x A / n1) / R of the treated, -w0 (y - x C / n0) / S of the control
+    bound    = sqrt(2 (1 + rho / I) ln(sqrt(1 + I / rho) / (2 alpha) + 1)) standard errors, one-sided
+               I = 1 / error^2, rho = half the planned information / 6.3
+
+Days are strata, so neither a base rate that rises while the treated share does nor a weekly pattern moves the
+estimate. The bound is that of a normal mixture (Howard, Ramdas, McAuliffe and Sekhon 2021): the chance that
+any look is beyond it is at most ``alpha``. ``python -m benchmarks.ramp_guardrails`` prints its false stops.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.evaluation.binary import Codes, Floats
+from tasks.evaluation.planning import DETECTED
+
+LEAST_EVENTS: Final = 20
+"""Events in each arm below which a ratio raises no alarm: its logarithm is not near normal."""
+_TUNED: Final = 6.3
+"""Information at which the bound is narrowest, by rho, at an alpha of .05 on one side."""
+
+
+@dataclass(frozen=True)
+class LogRatio:
+    """The log ratio of two arms' rates; NaN, with an infinite error, where an arm has no event.
+
+    Parameters
+    ----------
+    estimate : of treated to control.
+    error : its standard error by user.
+    treated_events, control_events : on days on which both arms served.
+    """
+
+    estimate: float
+    error: float
+    treated_events: int
+    control_events: int
+
+    @property
+    def enough_events(self) -> bool:
+        """Whether both arms have the events that an alarm needs."""
+        return min(self.treated_events, self.control_events) >= LEAST_EVENTS
+
+    def reversed(self) -> "LogRatio":
+        """Return the ratio of control to treated, as for a rate whose fall is the harm."""
+        return LogRatio(-self.estimate, self.error, self.control_events, self.treated_events)
+
+    def exceeds(self, bound: float, *, alpha: float) -> bool:
+        """Whether the ratio is above 1 + ``bound``, at a chance of a false alarm over all looks of ``alpha``.
+
+        Examples
+        --------
+        >>> ratio = LogRatio(estimate=0.5, error=0.1, treated_events=150, control_events=100)
+        >>> ratio.exceeds(0.1, alpha=0.05), ratio.exceeds(0.5, alpha=0.05)
+        (True, False)
+        """
+        least = self.estimate - sequential_bound(self.error, planned=planned_information(bound), alpha=alpha)
+        return self.enough_events and least > math.log1p(bound)
+
+    def upper(self, bound: float, *, alpha: float) -> float:
+        """Return the upper end of the ratio's change, narrowest where ``bound`` is decided.
+
+        Examples
+        --------
+        >>> ratio = LogRatio(estimate=0.0, error=0.1, treated_events=100, control_events=100)
+        >>> round(ratio.upper(0.3, alpha=0.05), 3)
+        0.324
+        """
+        if math.isnan(self.estimate):
+            return math.inf
+        wide = sequential_bound(self.error, planned=planned_information(bound), alpha=alpha)
+        return math.expm1(self.estimate + wide)
+
+
+def planned_information(bound: float) -> float:
+    """Return the information that decides a bound: an equal arm keeps it one-sided at 95 % in 80 %.
+
+    Parameters
+    ----------
+    bound : the relative change that is allowed, as 0.3 or -0.1.
+
+    Examples
+    --------
+    >>> round(planned_information(0.3), 1)
+    89.8
+    """
+    return (DETECTED / math.log1p(bound)) ** 2
+
+
+def sequential_bound(error: float, *, planned: float, alpha: float) -> float:
+    """Return how far, on one side, the truth may lie from any day's estimate, in the estimate's unit.
+
+    Parameters
+    ----------
+    error : standard error of the estimate.
+    planned : planned information, 1 / error^2; the bound is narrowest at half of it.
+    alpha : the chance that the truth is ever further away on that side.
+
+    References
+    ----------
+    Howard, Ramdas, McAuliffe and Sekhon (2021), Time-uniform, nonparametric, nonasymptotic confidence
+    sequences, Annals of Statistics 49(2).
+
+    Examples
+    --------
+    >>> round(sequential_bound(0.1, planned=100, alpha=0.05) / 0.1, 2)
+    2.8
+    >>> sequential_bound(math.inf, planned=100, alpha=0.05)
+    inf
+    """
+    if not 0 < error < math.inf:
+        return math.inf
+    share = planned / 2 / _TUNED * error**2  # rho / I
+    return error * math.sqrt(2 * (1 + share) * math.log(math.sqrt(1 + 1 / share) / (2 * alpha) + 1))
+
+
+def sequential_interval(
+    estimate: float, error: float, *, planned: float, alpha: float = 0.05
+) -> tuple[float, float]:
+    """Return an interval that holds the truth at every look at once with a chance of 1 - ``alpha``.
+
+    Parameters
+    ----------
+    estimate, error : of a change, or of a log ratio, with its standard error.
+    planned, alpha : as in `sequential_bound`; each side has half of ``alpha``.
+
+    Examples
+    --------
+    >>> low, high = sequential_interval(0.2, 0.1, planned=100)
+    >>> round(low, 3), round(high, 3)
+    (-0.105, 0.505)
+    """
+    wide = sequential_bound(error, planned=planned, alpha=alpha / 2)
+    return estimate - wide, estimate + wide
+
+
+def stratified_log_ratio(
+    users: Codes, days: Codes, treated: npt.NDArray[np.bool_], examined: Floats, events: Floats
+) -> LogRatio:
+    """Return the log ratio of two arms' rates, stratified by day, with its error by user.
+
+    Parameters
+    ----------
+    users, days : [n] codes from 0 of the rows' users and days; a row is a user's day, or an impression.
+    treated : [n] whether the row's impressions were shown in the treated arm.
+    examined, events : [n] examined impressions, and events of those impressions.
+
+    Examples
+    --------
+    >>> users, days = np.arange(4), np.zeros(4, dtype=np.int64)
+    >>> ratio = stratified_log_ratio(
+    ...     users, days, users < 2, np.full(4, 100.0), np.array([15.0, 25.0, 10.0, 10.0])
+    ... )
+    >>> round(math.exp(ratio.estimate), 2), ratio.treated_events, ratio.control_events
+    (2.0, 40, 20)
+    """
+    arms = [treated, ~treated]
+    shown, seen = ([np.bincount(days, column * arm) for arm in arms] for column in (examined, events))
+    total = np.maximum(shown[0] + shown[1], np.finfo(float).tiny)
+    influence, sums, counts = np.zeros(len(users)), [0.0, 0.0], [0, 0]
+    for at, arm in enumerate(arms):
+        weight = shown[1 - at] / total
+        sums[at] = float((seen[at] * weight).sum())
+        counts[at] = int(seen[at][weight > 0].sum())
+        rate = seen[at] / np.maximum(shown[at], np.finfo(float).tiny)
+        deviation = weight[days] * (events - examined * rate[days]) * arm
+        influence += (1 - 2 * at) * deviation / (sums[at] or math.inf)
+    if not all(sums):
+        return LogRatio(math.nan, math.inf, *counts)
+    error = math.sqrt(float((np.bincount(users, influence) ** 2).sum()))
+    return LogRatio(math.log(sums[0] / sums[1]), error, *counts)
