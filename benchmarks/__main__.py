@@ -19,6 +19,7 @@ SMALL: Final[Mapping[str, str]] = {
     "calibration_level": "",
     "commands": "--runs 2",
     "coverage": "--runs 5",
+    "experiment_readouts": "--runs 50",
     "harmed_segment": "--logs 3",
     "kills": "--kills 1 --verbs 'first start'",
     "label_build": "--impressions 500000 --runs 1",
