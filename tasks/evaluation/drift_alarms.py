@@ -1,0 +1,170 @@
+"""Alarms on daily series whose level shifts: an e-detector against a reference that lags behind.
+
+::
+
+    day d              |----- reference, 84 days -----|-- 14 days --| d
+    z                  (r - mean) / sqrt(s^2 (1 + 1/84) (1 + h) / (1 - h)), mapped to a normal through t(83)
+    h                  lag-1 correlation in the reference, pooled over the series of a kind
+    evidence           M_j <- (M_j + 1) exp(l_j z - l_j^2 / 2),   l in -2, -1, -.5, .5, 1, 2
+    alarm              mean of M >= 3 x series x 700; M starts again from 0
+
+A reference that ends the day before would absorb a slow drift, hence the 14 days. A limit on each day's z
+raises false alarms every week, and evidence without h does so where a level persists from day to day.
+At most about one false alarm is raised in 700 days over all series together: ``python -m
+benchmarks.drift_alarms`` prints how many, and how soon drifts are found.
+
+Everything is a function of the series alone: the same days give the same alarms, and a day that is added
+changes none of an earlier day.
+
+Shin, Ramdas and Rinaldo (2024), "E-detectors: a nonparametric framework for sequential change detection".
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import ndtri, stdtr
+
+from tasks.evaluation.binary import Codes, Floats, divide
+
+REFERENCE: Final = 84
+GAP: Final = 14
+"""Days between the end of the reference and the day that is compared with it."""
+HISTORY: Final = REFERENCE + GAP
+"""Days a series needs before a day can be compared, that day included; until then only levels are shown."""
+LEAST_FIGURES: Final = REFERENCE // 2
+"""Days of the reference that need a figure."""
+_BETS: Final = np.array([-2.0, -1.0, -0.5, 0.5, 1.0, 2.0])
+_FALSE_ALARM_DAYS: Final = 700
+_LIMIT: Final = 3
+"""The limit by which twenty series with an estimated reference keep to `_FALSE_ALARM_DAYS`."""
+_FURTHEST: Final = 37.0
+"""A normal's last deviation with a probability in double precision."""
+_MOST_PERSISTENT: Final = 0.95
+
+
+@dataclass(frozen=True)
+class DriftAlarm:
+    """A series whose level has shifted.
+
+    Attributes
+    ----------
+    series, day : row and column of the matrix of series.
+    since : the day from which the shift is most likely, at most ``day``.
+    shift : mean distance of the days from ``since`` to ``day`` from their references, in the series' unit;
+        above 0 where the series rose. Alarms choose the days that are far away, so it is rather too large.
+    z : ``day``'s own deviation, as a normal's.
+    """
+
+    series: int
+    day: int
+    since: int
+    shift: float
+    z: float
+
+
+@dataclass(frozen=True)
+class DriftReading:
+    """Series compared with their references.
+
+    Attributes
+    ----------
+    z : [series, days], NaN where a day has no figure or the series no reference of it.
+    alarms : by day, then by series.
+    levels_only : [series], whether none of a series' days can be compared: fewer than `HISTORY` days, or too
+        few with a figure.
+    """
+
+    z: Floats
+    alarms: tuple[DriftAlarm, ...]
+    levels_only: npt.NDArray[np.bool_]
+
+
+def detect_drift(series: Floats, *, kinds: Sequence[str] | None = None) -> DriftReading:
+    """Compare every day of every series with its reference and raise alarms.
+
+    An alarm is repeated every few days for as long as the level stays away from its reference.
+
+    Parameters
+    ----------
+    series : [series, days] figures on a scale on which chance is even, as log(observed / predicted);
+        consecutive days, NaN for a day without a figure. More series raise the limit of each.
+    kinds : [series] names; series of one kind share the correlation of neighbouring days. By default all do.
+
+    Examples
+    --------
+    >>> days = np.random.default_rng(2).normal(0.0, 0.08, (2, 140))
+    >>> days[1, 120:] += 0.3
+    >>> reading = detect_drift(days)
+    >>> [(alarm.series, alarm.day, alarm.since, round(alarm.shift, 2)) for alarm in reading.alarms[:1]]
+    [(1, 122, 120, 0.27)]
+    >>> detect_drift(days[:, :97]).levels_only.tolist()
+    [True, True]
+    """
+    figures = np.asarray(series, dtype=np.float64)
+    codes = np.unique(kinds, return_inverse=True)[1] if kinds else np.zeros(len(figures), dtype=np.intp)
+    z, distances = _compare(figures, codes)
+    return DriftReading(z, tuple(_raise_alarms(z, distances)), np.asarray(~np.isfinite(z).any(axis=1)))
+
+
+def _compare(series: Floats, kinds: Codes) -> tuple[Floats, Floats]:
+    """Return z and the distances from the means of the references, both [series, days]."""
+    z, distances = np.full((2, *series.shape), np.nan)
+    begun = np.logical_or.accumulate(np.isfinite(series), axis=1)
+    for day in range(HISTORY - 1, series.shape[1]):
+        first = day - HISTORY + 1
+        window = series[:, first : first + REFERENCE]
+        known = np.isfinite(window)
+        n = known.sum(axis=1)
+        mean = divide(np.where(known, window, 0.0).sum(axis=1), n)
+        residuals = np.where(known, window - mean[:, None], 0.0)
+        variance = divide((residuals**2).sum(axis=1), n - 1)
+        h = _correlate_neighbours(divide(residuals, np.sqrt(variance)[:, None]), known, kinds)
+        spread = np.sqrt(variance * (1 + divide(1, n)) * (1 + h) / (1 - h))
+        enough = begun[:, first] & (n >= LEAST_FIGURES)
+        distances[:, day] = np.where(enough, series[:, day] - mean, np.nan)
+        z[:, day] = _deviate(distances[:, day], spread, np.abs(mean), n - 1)
+    return z, distances
+
+
+def _correlate_neighbours(residuals: Floats, known: npt.NDArray[np.bool_], kinds: Codes) -> Floats:
+    """Return each series' correlation of neighbouring days, that of its kind, from 0 up."""
+    residuals = np.nan_to_num(residuals)
+    products = (residuals[:, 1:] * residuals[:, :-1]).sum(axis=1)
+    varies = residuals.any(axis=1)
+    pairs = np.where(varies, (known[:, 1:] & known[:, :-1]).sum(axis=1), 0)
+    pooled = divide(np.bincount(kinds, products), np.bincount(kinds, pairs))
+    return np.asarray(np.clip(np.nan_to_num(pooled), 0.0, _MOST_PERSISTENT)[kinds])
+
+
+def _deviate(distances: Floats, spread: Floats, size: Floats, freedom: Codes) -> Floats:
+    """Return distances as deviations of a normal; of a constant series any change is the furthest."""
+    rounding = 1e-12 * size
+    moved = np.where(np.abs(distances) > rounding, np.copysign(np.finfo(float).max, distances), 0 * distances)
+    t = np.divide(distances, spread, out=moved, where=spread > rounding)
+    return np.asarray(np.sign(t) * np.minimum(-ndtri(stdtr(np.maximum(freedom, 1), -np.abs(t))), _FURTHEST))
+
+
+def _raise_alarms(z: Floats, distances: Floats) -> list[DriftAlarm]:
+    count, days = z.shape
+    limit = _LIMIT * count * _FALSE_ALARM_DAYS
+    gains = np.nan_to_num(_BETS[:, None, None] * z - _BETS[:, None, None] ** 2 / 2)
+    evidence, begun = np.zeros((len(_BETS), count)), np.zeros(count, dtype=np.intp)
+    alarms = list[DriftAlarm]()
+    for day in range(days):
+        known = np.isfinite(z[:, day])
+        evidence = np.where(known, (evidence + 1) * np.exp(gains[:, :, day]), evidence)
+        for one in np.flatnonzero(known & (evidence.mean(axis=0) >= limit)):
+            bet = int(evidence[:, one].argmax())
+            since = _begin(gains[bet, one, begun[one] : day + 1]) + int(begun[one])
+            shift = float(np.nanmean(distances[one, since : day + 1]))
+            alarms.append(DriftAlarm(int(one), day, since, shift, float(z[one, day])))
+            evidence[:, one], begun[one] = 0.0, day + 1
+    return alarms
+
+
+def _begin(gains: Floats) -> int:
+    """Return from which day on the gains add up to most; of equal days the last."""
+    return len(gains) - 1 - int(gains[::-1].cumsum().argmax())
