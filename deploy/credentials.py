@@ -31,6 +31,14 @@ def ensure_keys(airflow: Path) -> dict[str, str]:
     return _ensure(airflow / "keys.json", fresh)
 
 
+def ensure_audit_key(file: Path) -> None:
+    """Draw the key that signs a home's audits, unless it is there."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.parent.chmod(0o700)
+        write_private(file, secrets.token_hex(32) + "\n")
+
+
 def fernet_key() -> str:
     """Draw a key of the kind that Airflow encrypts its connections with."""
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()

@@ -3,6 +3,7 @@
 ::
 
     <home>/airflow/      Airflow's database, logs, passwords and keys (readable by its owner only)
+    <home>/keys/audit    the key that signs the audits (likewise)
     <home>/mlflow/       MLflow's database and artifacts
     <home>/parts/        one record for each service that was started
     <home>/logs-of-parts/
@@ -52,6 +53,16 @@ class Layout:
         return self.home / "airflow"
 
     @property
+    def audit_key(self) -> Path:
+        """The file with the key that signs the audits, where every process of the home finds it."""
+        return self.home / "keys" / "audit"
+
+    @property
+    def database(self) -> Path:
+        """MLflow's database."""
+        return self.home / "mlflow" / "mlflow.db"
+
+    @property
     def records(self) -> Path:
         """The folder with a record for each service that was started."""
         return self.home / "parts"
@@ -68,8 +79,8 @@ class Layout:
 
     @property
     def mlflow_store(self) -> str:
-        """MLflow's database."""
-        return f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+        """The address of MLflow's database."""
+        return f"sqlite:///{self.database}"
 
     def log_of(self, service: str) -> Path:
         """Return the file of what a service prints."""

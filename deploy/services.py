@@ -101,6 +101,7 @@ def environment(layout: Layout) -> dict[str, str]:
         "EQUIPOISE_HOME": str(layout.home),
         "EQUIPOISE_SURFACES": str(layout.surfaces),
         "EQUIPOISE_MLFLOW_URL": layout.mlflow_url,
+        "EQUIPOISE_REQUIRE_VERIFIED": "1",
         **layout.mark,
     }
 
@@ -110,7 +111,7 @@ def _describe(layout: Layout, variables: Mapping[str, str]) -> Iterator[Service]
     migrate = (python, "-m", "airflow", "db", "migrate")
     yield Service("airflow-db", migrate, variables, makes=layout.airflow / "airflow.db")
     make_store = (python, "-c", _MAKE_STORE, str(layout.home))
-    yield Service("mlflow-db", make_store, variables, makes=layout.home / "mlflow" / "mlflow.db")
+    yield Service("mlflow-db", make_store, variables, makes=layout.database)
     server = (
         *(python, "-m", "mlflow", "server", "--host", HOST, "--port", str(layout.mlflow_port)),
         *("--workers", "1", "--backend-store-uri", layout.mlflow_store),

@@ -26,7 +26,7 @@ from typing import NoReturn
 import psutil
 
 from deploy.airflow_api import Airflow
-from deploy.credentials import ensure_passwords
+from deploy.credentials import ensure_audit_key, ensure_passwords
 from deploy.layout import MARK, Layout
 from deploy.services import Service, describe_services
 from tasks.errors import StoreError
@@ -83,6 +83,8 @@ def bring_up(layout: Layout, say: Callable[[str], None], *, patience: float = 30
     """
     layout.require_free_ports()
     ensure_passwords(layout.airflow)
+    if not layout.database.exists():  # an audit that has begun without a key would be refused
+        ensure_audit_key(layout.audit_key)
     try:
         _bring_up(layout, say, deadline=time.monotonic() + patience)
     except BaseException:

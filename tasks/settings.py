@@ -128,7 +128,8 @@ def _memory(name: str, text: str) -> str | None:
     return text or None
 
 
-def _key(name: str, text: str) -> bytes | None:
+def parse_key(name: str, text: str) -> bytes | None:
+    """Return the bytes of a key; None where the text is empty. Raises ContractError where it is none."""
     if text and not _KEY.fullmatch(text):
         raise ContractError(
             f"{name} is not a key. Set it to 64 or more hexadecimal digits, as `openssl rand -hex 32` prints"
@@ -212,8 +213,8 @@ class Settings:
     audit_key = Variable(
         "EQUIPOISE_AUDIT_KEY",
         "key that signs the audit, 64 hexadecimal digits or more; with it an unsigned audit is refused",
-        "none",
-        _key,
+        "`keys/audit` in the home, which `make up` makes; else none",
+        parse_key,
         secret=True,
     )
     require_verified = Variable(

@@ -29,6 +29,7 @@ from tasks.release.parts import Pins, release_files
 from tasks.release.refit import ScoredRelease, calibrated_on, refit_shifts
 from tasks.release.release_days import ReleaseDays, read_examination
 from tasks.release.reports import Reports
+from tasks.release.signature import number_columns, typical_request
 from tasks.release.staging import requirements
 from tasks.stores.aliases import release_name
 from tasks.stores.files import sha256
@@ -126,8 +127,14 @@ class _Making:
             measured=self._measured(pins),
             step=self.step,
         )
-        signature, numbers = release_days.signature(files, wanted.slices.test)
-        packaged = package_release(files, self._manifest(), signature=signature, numbers=numbers)
+        sent, signature = release_days.sent_columns(files, wanted.slices.test)
+        packaged = package_release(
+            files,
+            self._manifest(),
+            signature=signature,
+            numbers=number_columns(sent),
+            example=typical_request(sent),
+        )
         self._link(packaged.manifest)
         evidence = self._evidence(packaged.manifest, figures, reports, served=files)
         self.step.text("release.md", evidence.description)

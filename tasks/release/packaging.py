@@ -9,11 +9,13 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
+import pandas as pd
 from mlflow.models import Model, ModelSignature
 
-from tasks.release.staging import SCRIPT, StagedCode, requirements, stage_code
+from tasks.release.staging import SCRIPT, requirements, stage_code
 from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, RELEASE, ROOT, Manifest
 
@@ -32,6 +34,7 @@ def package_release(
     *,
     signature: ModelSignature,
     numbers: Sequence[str] = (),
+    example: pd.DataFrame | None = None,
     source: Path | None = None,
 ) -> PackagedRelease:
     """Close a release: stage its code, list every file in the manifest, save it as a pyfunc.
@@ -42,6 +45,7 @@ def package_release(
     manifest : what is known of the release; its ``files`` and ``code`` are set here.
     signature : columns that ``predict`` takes and gives.
     numbers : the columns in which it takes no truth values.
+    example : a request that people can send; nobody's own, since every reader of the registry sees it.
     source : the ``tasks`` folder whose code travels; the running one by default.
     """
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as scratch:
@@ -54,35 +58,31 @@ def package_release(
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
         config = {"manifest_sha256": closed.digest, "package": staged.package, "numbers": list(numbers)}
-        saved = _save(Path(scratch) / "model", folder, staged, closed, signature, config)
+        saved = Path(scratch) / "model"
+        _save(
+            saved,
+            identity=Model(utc_time_created=closed.as_of, model_uuid=closed.digest[:32]),
+            code_paths=[str(staged.folder)],
+            artifacts={RELEASE: str(folder)},
+            model_config=config,
+            signature=signature,
+            input_example=example,
+        )
         return PackagedRelease(_read(saved), closed)
 
 
-def _save(
-    into: Path,
-    folder: Path,
-    staged: StagedCode,
-    manifest: Manifest,
-    signature: ModelSignature,
-    config: Mapping[str, object],
-) -> Path:
-    identity = Model(utc_time_created=manifest.as_of, model_uuid=manifest.digest[:32])
+def _save(into: Path, *, identity: Model, **given: Any) -> None:
     with warnings.catch_warnings():
-        # an example would be a copy of somebody's impressions
         warnings.filterwarnings("ignore", message=".*input example was not provided", category=UserWarning)
         mlflow.pyfunc.save_model(
             str(into),
             python_model=str(SCRIPT),
-            code_paths=[str(staged.folder)],
-            artifacts={RELEASE: str(folder)},
-            model_config=dict(config),
             pip_requirements=requirements(),
-            signature=signature,
             mlflow_model=identity,
             uv_project_path=None,
+            **given,
         )
     _forget_this_machine(into / "MLmodel")
-    return into
 
 
 def _forget_this_machine(path: Path) -> None:

@@ -35,7 +35,7 @@ from tasks.ranking.heads import Head, Heads
 from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins
 from tasks.release.references import LabelledDays, hold_against_references
-from tasks.release.signature import number_columns, release_signature
+from tasks.release.signature import release_signature
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
 from tasks.training.debiasing import examination_at
@@ -157,11 +157,11 @@ class ReleaseDays:
         }
         return [found[task] for task in heads.heads]
 
-    def signature(self, files: Mapping[str, bytes], test: DaySlice) -> tuple[ModelSignature, list[str]]:
-        """Describe input and output by the test days as they are stored; name the columns of numbers."""
+    def sent_columns(self, files: Mapping[str, bytes], test: DaySlice) -> tuple[pd.DataFrame, ModelSignature]:
+        """Read what a release scores as the test days store it; describe its input and output."""
         scorer = Scorer.from_files(files)
         frame = self._read(test, scorer.columns)[[*scorer.columns]]
-        return release_signature(frame, scorer.score(frame.head(0))), number_columns(frame)
+        return frame, release_signature(frame, scorer.score(frame.head(0)))
 
     def days(self, days: DaySlice, features: Iterable[str], tasks: Iterable[str]) -> pd.DataFrame:
         """Read some days: keys, features, segments, and the labels of every task's chain.

@@ -1,4 +1,9 @@
-"""The columns that a release takes and gives, as MLflow's signature, typed as the label store types them."""
+"""The columns that a release takes and gives, as MLflow's signature, typed as the label store types them.
+
+release_signature   names and types of the columns
+number_columns      those that hold numbers
+typical_request     an example of what to send
+"""
 
 from typing import Any
 
@@ -7,7 +12,15 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from mlflow.types.schema import AnyType
 
-from tasks.columns import CALIBRATION_VERSION, CERTIFICATE, MODEL_VERSION, RELEASE
+from tasks.columns import (
+    CALIBRATION_VERSION,
+    CERTIFICATE,
+    ITEM_ID,
+    MODEL_VERSION,
+    RELEASE,
+    REQUEST_ID,
+    USER_ID,
+)
 
 _KINDS = {"b": DataType.boolean, "i": DataType.long, "u": DataType.long, "f": DataType.double}
 _CAST_WITH_LOSS = (DataType.boolean, DataType.long, DataType.double)
@@ -23,6 +36,9 @@ _PROVENANCE = (
     ColSpec(DataType.string, CALIBRATION_VERSION),
 )
 """What each row says of by what it was scored (``model.py``)."""
+
+_FEWEST = 20
+_EXAMPLE_KEYS = {REQUEST_ID: (1, 1), USER_ID: (1, 1), ITEM_ID: (1, 2)}
 
 
 def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSignature:
@@ -42,6 +58,31 @@ def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSi
 def number_columns(candidates: pd.DataFrame) -> list[str]:
     """Return the columns that hold numbers, in which the release takes no truth values."""
     return [str(name) for name in candidates.columns if candidates[name].dtype.kind in "iuf"]
+
+
+def typical_request(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Return a request of two candidates with the most usual values, which are nobody's own.
+
+    Numbers and days are medians. Any other column holds its most frequent value, or none where fewer than 20
+    rows share it.
+    """
+    values = {str(name): [_usual(candidates[name])] * 2 for name in candidates.columns}
+    for key, numbers in _EXAMPLE_KEYS.items():
+        if key in values:
+            is_number = candidates[key].dtype.kind in "iuf"
+            values[key] = [number if is_number else f"{key[:-3]}-{number}" for number in numbers]
+    return pd.DataFrame(values)
+
+
+def _usual(values: "pd.Series[Any]") -> object:
+    known, kind = values.dropna(), _type(values)
+    if known.empty:
+        return None
+    if kind in {DataType.string, DataType.boolean}:
+        counts = known.value_counts()
+        return counts.index[0] if counts.iloc[0] >= _FEWEST else None
+    median: Any = known.quantile(0.5, interpolation="lower")
+    return median.floor("D") if kind == DataType.datetime else median
 
 
 def _answered(values: "pd.Series[Any]") -> DataType:

@@ -26,12 +26,11 @@ nor tags has lost it, and a person restarts it.
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
-from tasks.settings import Settings
 from tasks.stores.audit import (
     Audit,
     Entry,
@@ -98,10 +97,12 @@ class ReleaseAliases:
     ----------
     audit : every move so far.
     registry : where the aliases are.
+    key : signs the rows that MLflow names; None where the audit is not signed.
     """
 
     audit: Audit
     registry: Registry
+    key: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
     def model(self) -> str:
@@ -124,8 +125,8 @@ class ReleaseAliases:
 
         They are compared twice: another process may be in the midst of a move.
         """
-        first = find_mismatch(self.audit, self.registry, self.model)
-        return first and find_mismatch(self.audit, self.registry, self.model)
+        first = find_mismatch(self.audit, self.registry, self.model, self.key)
+        return first and find_mismatch(self.audit, self.registry, self.model, self.key)
 
     def served(self) -> set[int]:
         """Return the releases that were champion and are still in the registry with the same bytes."""
@@ -160,7 +161,7 @@ class ReleaseAliases:
         StoreError
             Something else made the registered model.
         """
-        begun = AuditHead.begun(self.model, key=Settings().audit_key)
+        begun = AuditHead.begun(self.model, key=self.key)
         self.registry.make_model(self.model, {HEAD: str(begun)})
 
     def restart(self, *, why: str, by: str) -> Entry:
@@ -207,7 +208,7 @@ class ReleaseAliases:
             The audit is signed, and this process has no key.
         """
         newest = AuditHeads.read(self.registry.model_tags(self.model)).newest
-        if newest is not None and newest.signature and Settings().audit_key is None:
+        if newest is not None and newest.signature and self.key is None:
             raise StoreError(
                 f"The audit of {self.audit.surface} is signed, and this process has no key. Set "
                 "EQUIPOISE_AUDIT_KEY to the key of the processes that sign it."
@@ -216,7 +217,7 @@ class ReleaseAliases:
 
     def _name_next(self, row: Entry) -> None:
         seal = row.seal or ""
-        named = AuditHead.of(self.model, row.number, seal, key=Settings().audit_key)
+        named = AuditHead.of(self.model, row.number, seal, key=self.key)
         self.registry.set_model_tag(self.model, announcement(seal), str(named))
 
     def mend(self, decide: Decide) -> Entry | None:
@@ -251,7 +252,7 @@ class ReleaseAliases:
         if mismatch is not None and mismatch.source in UNBELIEVED:
             return str(mismatch)
         entries, tags = self.audit.entries(), self.registry.model_tags(self.model)
-        if problem := next(_unnamed_rows(self.model, entries, tags), ""):
+        if problem := next(_unnamed_rows(self.model, entries, tags, self.key), ""):
             return problem
         if any(
             entry.kind is not Kind.WITHDRAW and entry.sets_alias and entry.sha256 == sha256
@@ -339,7 +340,7 @@ class ReleaseAliases:
     def _newest(self, entries: Sequence[Entry], heads: AuditHeads) -> AuditHead:
         """Name the newest row; where this process has no key, by the signature that it has already."""
         number, seal = len(entries) - 1, seals_of(entries)[-1]
-        named = AuditHead.of(self.model, number, seal, key=Settings().audit_key)
+        named = AuditHead.of(self.model, number, seal, key=self.key)
         if named.signature is not None:
             return named
         known = [one for one in (heads.newest, *heads.announced.values()) if one is not None]
@@ -419,7 +420,7 @@ def served_releases(registry: Registry, model: str, entries: Sequence[Entry]) ->
     return {version for version, sha256 in moved if version in digests and digests[version] == sha256}
 
 
-def find_mismatch(audit: Audit, registry: Registry, model: str) -> Mismatch | None:
+def find_mismatch(audit: Audit, registry: Registry, model: str, key: bytes | None) -> Mismatch | None:
     """Compare an audit with the registry; None where they agree. Tags are read before the rows they name."""
     tags = registry.model_tags(model)
     try:
@@ -429,7 +430,7 @@ def find_mismatch(audit: Audit, registry: Registry, model: str) -> Mismatch | No
     if problem := next(_audit_problems(audit, entries, tags), ""):
         return _audit_mismatch(audit, problem)
     if (entries or registry.versions(model)) and (
-        problem := next(_unbelieved(audit, model, entries, tags), "")
+        problem := next(_unbelieved(audit, model, entries, tags, key), "")
     ):
         return _lost_mismatch(audit, problem)
     if problem := next(_foreign(registry, model, entries), ""):
@@ -465,9 +466,11 @@ def _audit_problems(audit: Audit, entries: Sequence[Entry], tags: Mapping[str, s
         )
 
 
-def _unbelieved(audit: Audit, model: str, entries: Sequence[Entry], tags: Mapping[str, str]) -> Iterator[str]:
+def _unbelieved(
+    audit: Audit, model: str, entries: Sequence[Entry], tags: Mapping[str, str], key: bytes | None
+) -> Iterator[str]:
     """Yield why an audit cannot be believed by the registry's tags; a surface with it has releases."""
-    key, heads = Settings().audit_key, AuditHeads.read(tags)
+    heads = AuditHeads.read(tags)
     if not entries and heads.newest is None:
         yield f"The registry holds releases of {audit.surface}, and its audit {audit.path} is lost"
     if key is not None and heads.signed(model, key=key).newest is None:
@@ -476,12 +479,14 @@ def _unbelieved(audit: Audit, model: str, entries: Sequence[Entry], tags: Mappin
             f"{audit.path} cannot be believed"
         )
     if heads.newest is not None:
-        yield from _unnamed_rows(model, entries, tags)
+        yield from _unnamed_rows(model, entries, tags, key)
 
 
-def _unnamed_rows(model: str, entries: Sequence[Entry], tags: Mapping[str, str]) -> Iterator[str]:
+def _unnamed_rows(
+    model: str, entries: Sequence[Entry], tags: Mapping[str, str], key: bytes | None
+) -> Iterator[str]:
     """Yield that a row was added to the table alone: no tag of the registry names it."""
-    heads = AuditHeads.read(tags).signed(model, key=Settings().audit_key)
+    heads = AuditHeads.read(tags).signed(model, key=key)
     if (number := heads.find_unnamed_row(seals_of(entries))) is not None:
         known = "none" if heads.newest is None or heads.newest.number < 0 else f"row {heads.newest.number}"
         yield (

@@ -30,9 +30,9 @@ from tasks.stores.store import Store
 from tasks.text_files import LARGEST_DOCUMENT, read_json
 
 LEFT_OUT: Final = frozenset(
-    {"airflow", "faults", "locks", "logs-of-parts", "parts", "production", "site", "tmp"}
+    {"airflow", "faults", "keys", "locks", "logs-of-parts", "parts", "production", "site", "tmp"}
 )
-"""Folders of a home that are made again, or belong to the processes that run in it."""
+"""Folders of a home that are made again, belong to the processes that run in it, or hold its key."""
 _MANIFEST: Final = "backup.json"
 _HOME: Final = "home"
 _LOG: Final = "_delta_log"

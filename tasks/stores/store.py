@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from tasks.errors import ContractError, StoreError
-from tasks.settings import Settings
+from tasks.settings import Settings, parse_key
 from tasks.stores.location import Location, locate
 from tasks.stores.locks import alone
 from tasks.text_files import read_text
@@ -66,6 +66,17 @@ class Store:
         chosen = Settings().store
         return locate(chosen) if chosen else self.home
 
+    @property
+    def audit_key(self) -> bytes | None:
+        """The key that signs audits: EQUIPOISE_AUDIT_KEY, else the home's own, which `make up` draws.
+
+        Raises
+        ------
+        ContractError
+            The variable or the file holds no key, or others may read the file.
+        """
+        return Settings().audit_key or _read_key(audit_key_file(self.home))
+
     @cached_property
     def client(self) -> "PatientClient":
         """The MLflow client of the home's database, or of the server at MLFLOW_TRACKING_URI.
@@ -106,7 +117,7 @@ class Store:
         """Return the aliases of a surface's releases."""
         from tasks.stores.aliases import ReleaseAliases
 
-        return ReleaseAliases(self.audit(surface), self.registry)
+        return ReleaseAliases(self.audit(surface), self.registry, self.audit_key)
 
     def alone(self, name: str, *, doing: str) -> AbstractContextManager[None]:
         """Keep other processes of this machine out of a body of this name; see `locks.alone`."""
@@ -134,6 +145,21 @@ def home_folder(given: Path | None = None) -> Path:
             "read as something else. Name another folder with --home or EQUIPOISE_HOME"
         )
     return home
+
+
+def audit_key_file(home: Path) -> Path:
+    """Return the file with a home's own key; a backup leaves it out, as it does all of this folder."""
+    return home / "keys" / "audit"
+
+
+def _read_key(file: Path) -> bytes | None:
+    """Read a key that its owner alone may read; None where there is no file."""
+    if not file.is_file():
+        return None
+    state = file.stat()
+    if state.st_uid != os.getuid() or state.st_mode & 0o077:
+        raise ContractError(f"Others may read or own the key {file}. Make it yours with chmod 600 and chown")
+    return parse_key(str(file), read_text(file).strip())
 
 
 def format_file(home: Path) -> Path:

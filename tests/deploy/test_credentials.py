@@ -2,9 +2,10 @@ import json
 import stat
 from pathlib import Path
 
-from deploy.credentials import ensure_keys, ensure_passwords, passwords_file
+from deploy.credentials import ensure_audit_key, ensure_keys, ensure_passwords, passwords_file
 from deploy.layout import Layout
 from deploy.services import environment
+from tasks.stores.store import Store
 
 
 def mode(path: Path) -> int:
@@ -46,3 +47,13 @@ def test_the_parts_share_their_keys(tmp_path: Path) -> None:
     layout = Layout(tmp_path, tmp_path)
     one, two = environment(layout), environment(layout)
     assert one["AIRFLOW__API_AUTH__JWT_SECRET"] == two["AIRFLOW__API_AUTH__JWT_SECRET"] != ""
+
+
+def test_a_process_of_the_home_signs_with_the_key_that_was_drawn_for_it(tmp_path: Path) -> None:
+    file = Layout(tmp_path, tmp_path).audit_key
+    assert Store.open(tmp_path).audit_key is None
+    ensure_audit_key(file)
+    drawn = file.read_text()
+    ensure_audit_key(file)
+    assert Store.open(tmp_path).audit_key == bytes.fromhex(drawn)
+    assert (len(drawn.strip()), mode(file), mode(file.parent)) == (64, 0o600, 0o700)

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import AuditMismatch
+from tasks.errors import AuditMismatch, ContractError
 from tasks.settings import REPOSITORY
 from tasks.stores.aliases import CARRIED_OUT, ReleaseAliases, name_row
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.audit_head import HEAD, AuditHead
-from tasks.stores.store import Store
+from tasks.stores.backup import back_up
+from tasks.stores.store import Store, audit_key_file
 from tests.stores.registered import MODEL, forge, new_aliases, register
 
 KEY = "5d" * 32
@@ -167,36 +168,61 @@ def test_a_key_that_is_set_later_asks_for_one_restart_which_keeps_the_rows(
     homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", KEY)
-    moves = Store.open(Path(shutil.copytree(homes[""], tmp_path / "home"))).aliases("feed")
+    store = Store.open(Path(shutil.copytree(homes[""], tmp_path / "home")))
+    moves = store.aliases("feed")
     with pytest.raises(AuditMismatch, match="audit restart feed --why TEXT"):
         moves.settle()
     assert moves.restart(why="the key is new", by="ana").number == 2
     assert outcome(moves) == BELIEVED
     assert moves.settle() == {"champion": 2, "previous": 1}
     monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", "7f" * 32)
-    assert outcome(moves) == REFUSED
+    assert outcome(store.aliases("feed")) == REFUSED
 
 
 def test_a_process_without_the_key_reads_a_signed_audit_and_writes_none(
     homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("EQUIPOISE_AUDIT_KEY", raising=False)
-    moves = Store.open(Path(shutil.copytree(homes[KEY], tmp_path / "home"))).aliases("feed")
+    store = Store.open(Path(shutil.copytree(homes[KEY], tmp_path / "home")))
+    moves = store.aliases("feed")
     assert outcome(moves) == BELIEVED
     with pytest.raises(Exception, match="Set EQUIPOISE_AUDIT_KEY to the key"):
         moves.add(lambda *_: third(moves))
     assert len(moves.audit.entries()) == 2
     monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", KEY)
-    assert outcome(moves) == BELIEVED
+    assert outcome(store.aliases("feed")) == BELIEVED
+
+
+def test_the_key_of_a_home_is_that_of_every_process_in_it_and_of_no_backup(
+    homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("EQUIPOISE_AUDIT_KEY", raising=False)
+    home = Path(shutil.copytree(homes[KEY], tmp_path / "home"))
+    file = audit_key_file(home)
+    file.parent.mkdir()
+    file.write_text(KEY)
+    file.chmod(0o600)
+    assert outcome(Store.open(home).aliases("feed")) == BELIEVED
+    assert Store.open(home).aliases("feed").settle() == {"champion": 2, "previous": 1}
+    file.write_text("7f" * 32)
+    assert outcome(Store.open(home).aliases("feed")) == REFUSED
+    back_up(home, tmp_path / "backup")
+    assert "7f" * 32 not in {
+        read.read_text() for read in (tmp_path / "backup").rglob("audit") if read.is_file()
+    }
+    file.chmod(0o640)
+    with pytest.raises(ContractError, match=r"Others may read or own the key .*keys/audit"):
+        Store.open(home).aliases("feed")
 
 
 def test_a_signed_row_that_was_killed_before_its_move_is_carried_out_by_whoever_comes_next(
     homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", KEY)
-    moves = Store.open(Path(shutil.copytree(homes[KEY], tmp_path / "home"))).aliases("feed")
+    store = Store.open(Path(shutil.copytree(homes[KEY], tmp_path / "home")))
+    moves = store.aliases("feed")
     moves.audit.append(third(moves), seen=moves.audit.read(), announce=moves.announce)
     monkeypatch.delenv("EQUIPOISE_AUDIT_KEY")
-    assert moves.settle() == {"champion": 3, "previous": 2}
+    assert store.aliases("feed").settle() == {"champion": 3, "previous": 2}
     monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", KEY)
-    assert outcome(moves) == BELIEVED
+    assert outcome(store.aliases("feed")) == BELIEVED

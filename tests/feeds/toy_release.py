@@ -23,7 +23,7 @@ from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.maps import LogisticMap, MeanMap
 from tasks.ranking.scoring import Scorer
 from tasks.release.packaging import package_release
-from tasks.release.signature import number_columns, release_signature
+from tasks.release.signature import number_columns, release_signature, typical_request
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tasks.stores.parts import Part
 from tasks.stores.store import Store
@@ -118,8 +118,8 @@ def register_toy(home: Path, files: Mapping[str, bytes] | None = None, **utility
     scorer = Scorer.from_files(own)
     frame = a_frame().assign(violates=False)[[*scorer.columns]]
     signature = release_signature(frame, scorer.score(frame.head(0)))
-    numbers = number_columns(frame)
-    packaged = package_release(own, toy_manifest(), signature=signature, numbers=numbers)
+    numbers, example = number_columns(frame), typical_request(frame)
+    packaged = package_release(own, toy_manifest(), signature=signature, numbers=numbers, example=example)
     Store.open(home).aliases(NAME).begin()
     registry = Store.open(home).registry
     run = registry.client.create_run(registry.client.create_experiment(f"{NAME}-{packaged.manifest.digest}"))

@@ -1,9 +1,11 @@
 """The same inputs make the same release, byte for byte; the manifest lists all that is the release's own."""
 
+import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from mlflow.models import ModelSignature
@@ -41,6 +43,12 @@ def test_the_manifest_lists_every_file_but_itself_and_mlflow_s_own(manifest: Man
         assert digest == sha256(packaged.files[f"{ROOT}/{path}"])
     for path, digest in packaged.manifest.code.items():
         assert digest == sha256(packaged.files[path])
+
+
+def test_an_example_travels_as_a_server_takes_it(manifest: Manifest) -> None:
+    packaged = package_release(FILES, manifest, signature=SIGNATURE, example=pd.DataFrame({"x": [1.5, 2.0]}))
+    sent = json.loads(packaged.files["serving_input_example.json"])
+    assert sent == {"dataframe_split": {"columns": ["x"], "data": [[1.5], [2.0]]}}
 
 
 def test_the_configuration_holds_the_manifest_s_digest(manifest: Manifest) -> None:

@@ -16,10 +16,12 @@ import pytest
 
 from tasks import columns as c
 from tasks.ranking.scoring import Scorer
+from tasks.release.packaging import package_release
+from tasks.release.signature import release_signature, typical_request
 from tasks.replay import shadow
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
-from tests.feeds.toy_release import NAME, UTILITY, a_frame, register_toy, toy_files
+from tests.feeds.toy_release import NAME, UTILITY, a_frame, register_toy, toy_files, toy_manifest
 from tests.release.model_server import CURL, PAGE, served
 from tests.stores.mlflow_home import new_home
 
@@ -101,6 +103,18 @@ def serving_scorer() -> Scorer:
     """Return the kernel with what the served release decides by."""
     changed = json.loads(toy_files()["utility.json"]) | {"hard_constraints": CONSTRAINTS}
     return Scorer.from_files({**toy_files(), "utility.json": json.dumps(changed).encode()})
+
+
+def test_the_example_that_mlflow_shows_is_answered(ask: Ask) -> None:
+    scorer = serving_scorer()
+    sent = a_frame().assign(violates=False)[[*scorer.columns]]
+    signature = release_signature(sent, scorer.score(sent.head(0)))
+    packaged = package_release(
+        toy_files(), toy_manifest(), signature=signature, example=typical_request(sent)
+    )
+    answered = ask(body=packaged.files["serving_input_example.json"]).rows
+    assert [row["item_id"] for row in answered] == ["item-1", "item-2"]
+    assert 0 < answered[0]["p_click_30m"] < 1
 
 
 def test_a_row_in_is_a_row_out_with_predictions_decision_and_versions(ask: Ask) -> None:

@@ -3,7 +3,7 @@
 import pandas as pd
 from mlflow.utils.proto_json_utils import dataframe_from_parsed_json
 
-from tasks.release.signature import release_signature
+from tasks.release.signature import release_signature, typical_request
 
 FRAME = pd.DataFrame(
     {
@@ -58,3 +58,34 @@ def test_an_empty_table_has_a_signature_too() -> None:
     signature = release_signature(FRAME.head(0), FRAME.head(0))
     assert len(signature.inputs.inputs) == len(FRAME.columns)
     assert len(signature.outputs.inputs) == len(FRAME.columns) + 3
+
+
+def test_an_example_has_usual_values_and_shows_nobody_s_row() -> None:
+    rows = 50
+    frame = pd.DataFrame(
+        {
+            "request_id": [f"r{row}" for row in range(rows)],
+            "user_id": range(700, 700 + rows),
+            "item_id": [f"i{row}" for row in range(rows)],
+            "price": [float(row) for row in range(rows - 1)] + [None],
+            "clicks": [0] * 30 + [9] * 20,
+            "source": ["feed"] * 20 + ["search"] * 30,
+            "note": [f"of user {row}" for row in range(rows)],
+            "permitted": [True] * 40 + [None] * 10,
+            "shown_at": pd.Timestamp("2026-01-01T08:15:31", tz="UTC"),
+        }
+    )
+    example = typical_request(frame)
+    assert [*example.columns] == [*frame.columns]
+    assert example.iloc[1].to_dict() == {
+        "request_id": "request-1",
+        "user_id": 1,
+        "item_id": "item-2",
+        "price": 24.0,
+        "clicks": 0,
+        "source": "search",
+        "note": None,
+        "permitted": True,
+        "shown_at": pd.Timestamp("2026-01-01", tz="UTC"),
+    }
+    assert typical_request(frame.head(0)).shape == (2, 9)
