@@ -20,6 +20,7 @@ SMALL: Final[Mapping[str, str]] = {
     "commands": "--runs 2",
     "coverage": "--runs 5",
     "drift_alarms": "--runs 5",
+    "early_estimates": "--runs 20",
     "experiment_readouts": "--runs 50",
     "harmed_segment": "--logs 3",
     "kills": "--kills 1 --verbs 'first start'",
