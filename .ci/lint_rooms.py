@@ -28,6 +28,7 @@ STAGES: Final = (
     "release",
     "replay",
     "tuning",
+    "monitoring",
     "promotion",
 )
 HEAVY: Final = ("airflow", "mlflow", "great_expectations", "pyspark", "deltalake")

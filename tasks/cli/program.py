@@ -20,6 +20,7 @@ from tasks.cli import (
     data_commands,
     label_commands,
     model_commands,
+    monitor_commands,
     ope_commands,
     policy_commands,
     promotion_commands,
@@ -55,6 +56,7 @@ MODULES: Final = (
     policy_commands,
     tune_commands,
     ope_commands,
+    monitor_commands,
     settings_commands,
 )
 """In the order of the help, that of the work."""

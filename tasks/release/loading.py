@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import mlflow.pyfunc
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tasks import errors
@@ -23,6 +25,7 @@ from tasks.release.staging import PREFIX
 from tasks.release.strange_inputs import find_strange_inputs
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
 
+Scored = TypeVar("Scored")
 _OWN: Final = ContextVar("own_loading", default=False)
 
 
@@ -58,6 +61,16 @@ class LoadedRelease:
         if not hasattr(self._model, "score"):
             return _as_ours(self._model.predict, None, frame, {"certificate": certificate})
         return _as_ours(self._model.score, frame, *(["certificate"] if certificate else []))
+
+    def predict(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+        """Return what each head predicts of rows by column, each [n]; nothing is decided (`Heads.predict`).
+
+        Raises
+        ------
+        DataError
+            A column is missing or of the wrong kind, or a prediction is not finite.
+        """
+        return _as_ours(self._model.scorer.predict, frame)
 
     def serve(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Score candidates as whoever loads the release by MLflow does, its signature enforced.
@@ -147,7 +160,7 @@ def _clean_copy(folder: Path) -> Iterator[Path]:
             sys.path[:] = before
 
 
-def _as_ours(call: Callable[..., pd.DataFrame], *arguments: object) -> pd.DataFrame:
+def _as_ours(call: Callable[..., Scored], *arguments: object) -> Scored:
     try:
         return call(*arguments)
     except Exception as error:

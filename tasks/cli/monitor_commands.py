@@ -1,0 +1,44 @@
+"""The command that watches a surface after a release."""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from rich.console import RenderableType, group
+from rich.table import Table
+from rich.text import Text
+
+from tasks.cli.command import AsOf, CommandGroup
+from tasks.cli.text import level
+from tasks.reports.numbers import format_counted, spoken
+
+if TYPE_CHECKING:
+    from tasks.monitoring.monitor import MonitorResult
+    from tasks.stores.workspace import Workspace
+
+Plain = Mapping[str, Any]
+_operate: Final = CommandGroup("Operate")
+GROUPS = (_operate,)
+
+
+@group()
+def write_monitor(plain: Plain) -> Iterator[RenderableType]:
+    """Write the newest level of each series of all traffic, and what could not be computed."""
+    new = f"{format_counted(plain['days'], 'new day')}, {format_counted(plain['figures'], 'figure')}"
+    yield Text(f"{plain['surface']} as of {plain['as_of']}: {new}")
+    table = Table("series", "days to", box=None, pad_edge=False)
+    for name in ("level (95 % CI)", "events"):
+        table.add_column(name, justify="right")
+    for one in plain["series"]:
+        name = f"{one['task']} {spoken(one['metric'])}".strip()
+        table.add_row(name, str(one["day"]), level(one), f"{one['events']:,}")
+    yield table
+    yield from (Text(note, style="yellow") for note in plain["notes"])
+    yield Text(f"table: {plain['table']}", overflow="fold")
+
+
+@_operate.command("home_feed --as-of 2026-05-13T00:00:00Z", written=write_monitor)
+def monitor(workspace: "Workspace", as_of: AsOf) -> "MonitorResult":
+    """Compute the series of the days that matured since the last run, and show the newest levels."""
+    from tasks.monitoring import monitor
+
+    return monitor.run(workspace, as_of=as_of)

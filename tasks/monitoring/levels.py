@@ -1,0 +1,120 @@
+"""How well predictions of one task hold on some days, for the whole and every value of every segment.
+
+::
+
+    calibration_ratio    sum of observed / sum of predicted                  binary, value
+    normalized_entropy   log loss / entropy of the base rate                 binary
+    auc_by_request       share of pairs within requests that are won         binary, ranking
+    coverage             share of outcomes at or below the prediction        quantile
+    interval             the wider of user-clustered and day-clustered (Student's t)
+
+One day has no interval by days, and where days move levels an interval by users alone covers .40 to .75 of
+the true levels. So levels are read from weeks, and series of days feed alarms.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from tasks.contracts.training import HeadKind
+from tasks.evaluation.binary import Codes, Floats, entropy, request_pairs, row_losses
+from tasks.evaluation.clustered import Ratio, RowClusters, Statistic, clustered_interval
+from tasks.evaluation.metric_rows import Figure, group_by_segment
+from tasks.evaluation.observations import Observations
+from tasks.evaluation.resampling import cluster_rows
+from tasks.evaluation.subjects import Segment, Subject
+from tasks.evaluation.verdicts import Estimate
+
+METRICS: Final[dict[HeadKind, tuple[str, ...]]] = {
+    "binary": ("calibration_ratio", "normalized_entropy", "auc_by_request"),
+    "value": ("calibration_ratio",),
+    "quantile": ("coverage",),
+    "ranking": ("auc_by_request",),
+}
+"""The metrics of each kind of head."""
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of one segment: outcomes, predictions and the codes of user, request and day, each [n]."""
+
+    outcomes: Floats
+    predictions: Floats
+    users: Codes
+    requests: Codes
+    days: Codes
+
+    def estimate(self, metric: str) -> Estimate:
+        match metric:
+            case "calibration_ratio":
+                return self._interval(Ratio(self.outcomes, self.predictions, self.events).statistic)
+            case "normalized_entropy":
+                return self._interval(self._entropy())
+            case "coverage":
+                below = (self.outcomes <= self.predictions).astype(np.float64)
+                return self._interval(Ratio(below, np.ones_like(below)).statistic)
+        return self._auc()
+
+    @property
+    def events(self) -> int:
+        return int(np.count_nonzero(self.outcomes))
+
+    def _interval(self, statistic: Statistic, rows: Codes | None = None) -> Estimate:
+        """Return the interval of a statistic whose entries belong to some rows; by default to each."""
+        users, days = (self.users, self.days) if rows is None else (self.users[rows], self.days[rows])
+        if not len(users):
+            return Estimate(np.nan, np.nan, np.nan, 0)
+        return clustered_interval(statistic, RowClusters(users, np.zeros_like(users), days))
+
+    def _entropy(self) -> Statistic:
+        """Return the log loss over the entropy of the base rate; linear in both by the delta method."""
+        n, rate = len(self.outcomes), float(self.outcomes.mean())
+        fewer = min(self.events, n - self.events)
+        if not fewer:
+            return Statistic(np.nan, np.zeros(n), np.ones(n), 0)
+        losses, base = row_losses(self.outcomes, self.predictions), float(entropy(rate))
+        value, slope = float(losses.mean()) / base, np.log((1 - rate) / rate)
+        influence = (losses - losses.mean() - value * slope * (self.outcomes - rate)) / (n * base)
+        return Statistic(value, influence, np.ones(n), fewer)
+
+    def _auc(self) -> Estimate:
+        pairs = request_pairs(self.outcomes > 0, self.predictions, self.requests)
+        return self._interval(Ratio(pairs.won, pairs.pairs, self.events).statistic, pairs.first_rows)
+
+
+def measure_levels(task: str, kind: HeadKind, rows: Observations, days: Codes) -> Iterator[Figure]:
+    """Yield the figures of a task's rows, of which outcome and prediction are known.
+
+    Parameters
+    ----------
+    kind : what the predictions are of.
+    days : [n] codes of the rows' days.
+
+    Examples
+    --------
+    >>> rows = Observations([1.0, 0.0, 1.0], [0.5, 0.5, 0.5], ["u", "v", "w"], ["r", "r", "r"])
+    >>> figures = measure_levels("click", "binary", rows, np.zeros(3, int))
+    >>> {figure.subject.metric: round(figure.value, 3) for figure in figures}
+    {'calibration_ratio': 1.333, 'normalized_entropy': 1.089, 'auc_by_request': 0.5}
+    """
+    y, p = (np.asarray(column, dtype=np.float64) for column in (rows.outcomes, rows.predictions))
+    if not len(y):
+        return
+    who = cluster_rows(rows.users, rows.requests)
+    requests = pd.factorize(np.asarray(rows.requests), use_na_sentinel=False)[0]
+    for group in group_by_segment(rows.segments, len(y)):
+        order = np.argsort(group.codes, kind="stable")
+        ends = np.searchsorted(group.codes[order], np.arange(1, group.count))
+        for segment, mine in zip(group.names, np.split(order, ends), strict=True):
+            own = _Rows(y[mine], p[mine], who.codes[mine], requests[mine], days[mine])
+            yield from _figures(task, kind, own, segment, who.resampled)
+
+
+def _figures(task: str, kind: HeadKind, rows: _Rows, segment: Segment, resampled: str) -> Iterator[Figure]:
+    for metric in METRICS[kind]:
+        seen, subject = rows.estimate(metric), Subject(metric, task=task)
+        ends = (seen.value, seen.low, seen.high, seen.n)
+        yield Figure(subject, segment, *ends, len(rows.outcomes), rows.events, resampled)

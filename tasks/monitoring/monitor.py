@@ -1,0 +1,180 @@
+"""The monitoring step: series of the days that matured since the last run, one week at a time.
+
+::
+
+    label store -> weeks with new mature days -> rows with predictions -> figures by day and week -> table
+
+A day of a task is new once its last impression is mature and the table has no figures of it. Every week is
+one commit: what was killed is continued, and what is repeated adds nothing.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from tasks.errors import DataError, Overtaken
+from tasks.evaluation.metric_rows import Figure
+from tasks.labels.maturity import matures
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tasks.logs.days import day_start
+from tasks.logs.rows import DayRange
+from tasks.monitoring.levels import measure_levels
+from tasks.monitoring.series import SeriesFigure, SeriesLevel, SeriesTable, count_rows
+from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
+from tasks.stores.aliases import CHAMPION
+from tasks.stores.releases import find_release
+from tasks.stores.workspace import Workspace, format_instant, refuse_future
+
+_LOG: Final = logging.getLogger("equipoise")
+_DAY: Final = timedelta(days=1)
+_WEEK: Final = 7
+_ATTEMPTS: Final = 3
+_UNPREDICTED: Final = (
+    "No prediction is known: the log names no release and holds no served_p_<task>, and there is no "
+    "champion. Log what is served, or promote a release."
+)
+
+Pending = Mapping[date, Sequence[str]]
+"""By day the tasks whose figures are to be computed; '' is the day's traffic."""
+
+
+@dataclass(frozen=True)
+class MonitorResult:
+    """What a run of the monitor computed.
+
+    Attributes
+    ----------
+    days : days with new figures.
+    figures : new rows of the table.
+    series : the newest level of each series of all traffic.
+    notes : what could not be computed, a sentence each.
+    """
+
+    surface: str
+    as_of: str
+    snapshot: str
+    table: str
+    days: int
+    figures: int
+    series: list[SeriesLevel]
+    notes: list[str]
+
+
+def run(workspace: Workspace, *, as_of: datetime) -> MonitorResult:
+    """Compute the series of the days that matured since the last run.
+
+    Raises
+    ------
+    DataError
+        There are no labels, or they were built under other contracts.
+    """
+    refuse_future(as_of)
+    with workspace.store.alone(f"{workspace.surface}.monitor", doing=f"monitoring {workspace.surface}"):
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return _run(workspace, as_of)
+            except Overtaken as error:
+                _LOG.warning("monitor: continued after what another machine added: %s", error)
+        return _run(workspace, as_of)
+
+
+def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
+    snapshot = LabelStore(workspace.store, workspace.surface).find(None)
+    contract = workspace.contracts.digests["tasks"]
+    if snapshot.contract_digest != contract:
+        raise DataError(
+            f"The labels of {workspace.surface} were built under another tasks.yaml. Build them again: "
+            f"`equipoise labels build {workspace.surface} --as-of {format_instant(as_of)}`"
+        )
+    table = SeriesTable(workspace.store, workspace.surface, contract)
+    releases = ServingReleases(workspace, find_release(workspace, CHAMPION))
+    version, computed = table.version(), table.computed()
+    pending = find_pending(workspace, snapshot, as_of=as_of, computed=computed)
+    days, count = set[date](), 0
+    for week, of_week in groupby(sorted(pending), key=week_end):
+        figures = list(_week(workspace, snapshot, releases, week, {day: pending[day] for day in of_week}))
+        if figures:
+            table.add(figures, after=version)
+            version, count = 0 if version is None else version + 1, count + len(figures)
+            days |= {one.day for one in figures}
+    return MonitorResult(
+        surface=workspace.surface,
+        as_of=format_instant(as_of),
+        snapshot=snapshot.id,
+        table=str(table.path),
+        days=len(days),
+        figures=count,
+        series=table.newest(),
+        notes=list(releases.notes),
+    )
+
+
+def week_end(day: date) -> date:
+    """Return the Sunday of a day's week.
+
+    Examples
+    --------
+    >>> week_end(date(2026, 3, 4)).isoformat()
+    '2026-03-08'
+    """
+    return day + (6 - day.weekday()) * _DAY
+
+
+def find_pending(
+    workspace: Workspace, snapshot: Snapshot, *, as_of: datetime, computed: set[tuple[str, date]]
+) -> Pending:
+    """Return by day what is known by an instant and has no figures yet."""
+    build, spec = snapshot.build(), workspace.contracts.tasks
+    by = min(as_of, snapshot.mature_by())
+    ages = {"": timedelta(), **{task: matures(spec, task) for task in spec.tasks}}
+    first, last = min(build.days), max(build.days)
+    pending: dict[date, list[str]] = {}
+    for day in (first + n * _DAY for n in range((last - first).days + 1)):
+        if day in build.days and build.days[day].left_behind:
+            continue
+        known = [task for task, age in ages.items() if day_start(day + _DAY) + age <= by]
+        if new := [task for task in known if (task, day) not in computed]:
+            pending[day] = new
+    return pending
+
+
+def _week(
+    workspace: Workspace, snapshot: Snapshot, releases: ServingReleases, week: date, pending: Pending
+) -> Iterator[SeriesFigure]:
+    """Yield the figures of the pending days of one week, and those of the week for tasks that end it."""
+    ends = pending.get(week, ())
+    first = week - (_WEEK - 1) * _DAY if ends else min(pending)
+    traffic = LoggedTraffic.read(workspace, snapshot, DayRange(first, max(pending)), releases)
+    tasks = {task for tasks in pending.values() for task in tasks if task}
+    if tasks and not traffic.is_predicted:
+        releases.notes[_UNPREDICTED] = None
+        tasks = set()
+    for day in (day for day, named in pending.items() if "" in named):
+        yield SeriesFigure(day, 1, None, count_rows("", int(np.sum(traffic.days == np.datetime64(day)))))
+    for task in sorted(tasks):
+        of_task = traffic.of_task(task)
+        for day in (day for day, named in pending.items() if task in named):
+            yield from _levels(workspace, task, of_task.select(of_task.days == np.datetime64(day)), day, 1)
+        if task in ends:
+            yield from _levels(workspace, task, of_task, week, _WEEK)
+
+
+def _levels(
+    workspace: Workspace, task: str, traffic: TaskTraffic, day: date, days: int
+) -> Iterator[SeriesFigure]:
+    kind, measured = workspace.contracts.head_kind(task), dict[int, list[Figure]]()
+    for release, own in traffic.by_release():
+        outcomes = np.asarray(own.rows.outcomes)
+        if (n := len(outcomes)) not in measured:  # one release served all traffic of most days
+            figures = measure_levels(task, kind, own.rows, pd.factorize(own.days)[0])
+            measured[n] = [count_rows(task, n, int(np.count_nonzero(outcomes))), *figures]
+        yield from (SeriesFigure(day, days, release, figure) for figure in measured[n])
+        if release is None:
+            measured = {n: measured[n]}

@@ -1,0 +1,150 @@
+"""The table of a surface's series: one row a figure, day, release and segment; rows are only added.
+
+::
+
+    monitoring/<surface>    day, days, release, metric, task ..., segment, value, low, high, n, rows, events
+
+``days`` is 1, or 7 for the week that ends with ``day``. ``release`` is null for all traffic. A day's figures
+of one task come in one commit: a run that was killed leaves whole days, and the next run goes on after them.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Final, TypedDict
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.subjects import ALL, Segment, Subject
+from tasks.stores import delta
+from tasks.stores.location import Location
+from tasks.stores.store import Store
+
+ROWS: Final = "rows"
+"""The metric that every computed day of a task has; its subject has no task for the day's impressions."""
+_SUBJECT: Final = ("metric", "task", "feature", "constraint", "column", "value_of")
+_TEXTS: Final = ("surface", *_SUBJECT, "segment", "segment_value", "contract")
+_SCHEMA: Final = pa.schema(
+    [
+        ("surface", pa.string()),
+        ("day", pa.date32()),
+        ("days", pa.int32()),
+        ("release", pa.int64()),
+        *((name, pa.string()) for name in _SUBJECT),
+        ("segment", pa.string()),
+        ("segment_value", pa.string()),
+        *((name, pa.float64()) for name in ("value", "low", "high")),
+        *((name, pa.int64()) for name in ("n", "rows", "events")),
+        ("contract", pa.string()),
+        ("computed_at", pa.timestamp("us", "UTC")),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class SeriesFigure:
+    """A figure of the ``days`` that end with ``day``; ``release`` is None for all traffic."""
+
+    day: date
+    days: int
+    release: int | None
+    figure: Figure
+
+
+class SeriesLevel(TypedDict):
+    """A figure of all traffic, as `monitor` prints it."""
+
+    day: date
+    days: int
+    metric: str
+    task: str
+    feature: str
+    constraint: str
+    column: str
+    value_of: str
+    value: float
+    low: float
+    high: float
+    n: int
+    rows: int
+    events: int
+
+
+@dataclass(frozen=True)
+class SeriesTable:
+    """The series of one surface under the contract of its tasks; figures of other contracts stay unread."""
+
+    store: Store
+    surface: str
+    contract: str
+
+    @property
+    def path(self) -> Location:
+        """Where the table lies."""
+        return self.store.root / "monitoring" / self.surface
+
+    def read(self) -> pa.Table:
+        """Return every row, the oldest day first."""
+        found = delta.read(self.path)
+        if not found.num_rows:
+            return _SCHEMA.empty_table()
+        own = found.filter(pc.equal(found.column("contract"), self.contract))
+        return own.sort_by([(name, "ascending") for name in ("day", "days", *_SUBJECT)])
+
+    def computed(self) -> set[tuple[str, date]]:
+        """Return the tasks and days that have figures; a day's traffic has the task ''."""
+        found = self.read()
+        daily = pc.and_(pc.equal(found.column("metric"), ROWS), pc.equal(found.column("days"), 1))
+        own = found.filter(daily).select(["task", "day"])
+        return set(zip(*(column.to_pylist() for column in own.columns), strict=True))
+
+    def newest(self) -> list[SeriesLevel]:
+        """Return the newest level of each series of all traffic: of a week, where there is one."""
+        found = self.read()
+        whole = pc.and_(pc.is_null(found.column("release")), pc.equal(found.column("segment"), ""))
+        daily = pc.and_(pc.equal(found.column("metric"), ROWS), pc.greater(found.column("days"), 1))
+        rows = found.filter(pc.and_(whole, pc.invert(daily))).select(SeriesLevel.__annotations__).to_pylist()
+        newest: dict[tuple[str, ...], SeriesLevel] = {}
+        for row in sorted(rows, key=lambda row: (row["days"], row["day"])):
+            newest[tuple(row[name] for name in _SUBJECT)] = row
+        return [newest[name] for name in sorted(newest)]
+
+    def version(self) -> int | None:
+        """Return the version that the next figures are added to; None where there is no table."""
+        delta.set_torn_commits_aside(self.path)
+        return delta.version_of(self.path)
+
+    def add(self, figures: Iterable[SeriesFigure], *, after: int | None) -> None:
+        """Add figures in one commit that follows a version.
+
+        Raises
+        ------
+        Overtaken
+            Another machine was first: nothing was committed.
+        """
+        now = datetime.now(UTC)
+        rows = [self._row(one) | {"computed_at": now} for one in figures]
+        delta.append_after(self.path, pa.Table.from_pylist(rows, schema=_SCHEMA), version=after)
+
+    def _row(self, one: SeriesFigure) -> dict[str, object]:
+        figure, subject = one.figure, one.figure.subject
+        return {
+            "surface": self.surface,
+            "contract": self.contract,
+            "day": one.day,
+            "days": one.days,
+            "release": one.release,
+            **{name: getattr(subject, name) for name in _SUBJECT[:-1]},
+            "value_of": subject.value,
+            "segment": figure.segment.column,
+            "segment_value": figure.segment.value,
+            **{name: getattr(figure, name) for name in ("value", "low", "high", "n", "rows", "events")},
+        }
+
+
+def count_rows(task: str, rows: int, events: int = 0, segment: Segment = ALL) -> Figure:
+    """Return the number of rows that a day's figures of a task rest on."""
+    value = float(rows)
+    return Figure(Subject(ROWS, task=task), segment, value, value, value, rows, rows, events)

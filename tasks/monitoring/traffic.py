@@ -1,0 +1,192 @@
+"""Labelled impressions of some days, with the predictions of whoever served them.
+
+::
+
+    served_p_<task>      logged when serving                     where the log has it
+    release              predictions made anew by the release     else
+                         that served, or by the champion where none is logged
+
+What serving logs is predicted for the reference position. Where a task is corrected for position, only what
+is logged as ``served_p_<task>__shown`` holds where the item stood; else the release predicts anew.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks import columns as c
+from tasks.contracts import Contracts
+from tasks.contracts.chains import chain, position_correction
+from tasks.errors import ContractError, DataError
+from tasks.evaluation.binary import Codes, Floats
+from tasks.evaluation.observations import Observations
+from tasks.evaluation.resampling import cluster_rows
+from tasks.evaluation.segments import segment_columns, segment_values
+from tasks.labels.snapshot import Snapshot
+from tasks.logs.candidate_frame import to_frame
+from tasks.logs.rows import DayRange
+from tasks.release.loading import LoadedRelease
+from tasks.release.release_days import ReleaseDays, where_shown
+from tasks.release.view import load
+from tasks.stores.workspace import Workspace
+
+Rows = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class ServingReleases:
+    """The releases whose predictions are needed, each loaded once; ``notes`` say which are not there.
+
+    ``champion``: the release of traffic whose release is not logged; None where there is none.
+    """
+
+    workspace: Workspace
+    champion: int | None
+    notes: dict[str, None] = field(default_factory=dict)
+    _loaded: dict[int, LoadedRelease | None] = field(default_factory=dict, init=False, repr=False)
+
+    def find(self, version: int) -> LoadedRelease | None:
+        """Load a release; None, with a note, where the registry does not have it."""
+        if version not in self._loaded:
+            try:
+                self._loaded[version] = load(self.workspace, version)
+            except ContractError as error:
+                self._loaded[version] = None
+                self.notes[f"The log names release {version}, which is unknown. {error}"] = None
+        return self._loaded[version]
+
+    def predict(self, frame: pd.DataFrame, served_by: Floats) -> dict[str, Floats]:
+        """Return what the releases predict of their rows by task, NaN where none does, each [n]."""
+        versions = np.where(np.isnan(served_by), self.champion or np.nan, served_by)
+        found: dict[str, Floats] = {}
+        for version in np.unique(versions[np.isfinite(versions)]).astype(int):
+            rows, release = np.flatnonzero(versions == version), self.find(int(version))
+            if release is None:
+                continue
+            predictions = self._predict(release, int(version), frame.iloc[rows])
+            for head in release.heads if predictions else ():
+                own = found.setdefault(head.task, np.full(len(frame), np.nan))
+                own[rows] = where_shown(predictions, c.predicted(head.task, head.kind))
+        return found
+
+    def _predict(self, release: LoadedRelease, version: int, frame: pd.DataFrame) -> Mapping[str, Floats]:
+        try:
+            return release.predict(frame)
+        except DataError as error:
+            self.notes[f"Release {version} cannot predict the logged impressions. {error}"] = None
+            return {}
+
+
+@dataclass(frozen=True)
+class LoggedTraffic:
+    """The impressions of some days.
+
+    Attributes
+    ----------
+    frame : [n] every column of the label store.
+    days : [n] their days.
+    """
+
+    workspace: Workspace
+    snapshot: Snapshot
+    releases: ServingReleases
+    frame: pd.DataFrame
+    days: npt.NDArray[np.datetime64]
+
+    @classmethod
+    def read(
+        cls, workspace: Workspace, snapshot: Snapshot, days: DayRange, releases: ServingReleases
+    ) -> "LoggedTraffic":
+        """Read the impressions of some days in one query."""
+        names = _columns(workspace.contracts, snapshot)
+        table = snapshot.read(names, first_day=days.first, last_day=days.last)
+        shown = table.column(c.DAY).to_numpy().astype("datetime64[D]")
+        return cls(workspace, snapshot, releases, to_frame(table.drop_columns([c.DAY])), shown)
+
+    @cached_property
+    def served_by(self) -> Floats:
+        """The release that served each row, NaN where none is logged."""
+        if c.RELEASE not in self.frame:
+            return np.full(len(self.frame), np.nan)
+        return pd.to_numeric(self.frame[c.RELEASE], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+
+    @cached_property
+    def predictions(self) -> Mapping[str, Floats]:
+        """What was predicted of each row by task, NaN where nothing is known."""
+        contracts = self.workspace.contracts
+        logged = {task: self._logged(contracts, task) for task in contracts.tasks.tasks}
+        lacking = np.logical_or.reduce([np.isnan(values) for values in logged.values()])
+        if not lacking.any():
+            return logged
+        rows = np.flatnonzero(lacking)
+        made = self.releases.predict(self.frame.iloc[rows], self.served_by[rows])
+        for task in logged.keys() & made.keys():
+            logged[task][rows] = np.where(np.isnan(logged[task][rows]), made[task], logged[task][rows])
+        return logged
+
+    def _logged(self, contracts: Contracts, task: str) -> Floats:
+        name = c.predicted(task, contracts.head_kind(task))
+        corrected = position_correction(contracts, task) != "none"
+        names = (c.served(c.at_position(name)), *(() if corrected else (c.served(name),)))
+        values = np.full(len(self.frame), np.nan)
+        for column in (one for one in names if one in self.frame):
+            logged = pd.to_numeric(self.frame[column], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+            values = np.where(np.isnan(values), logged, values)
+        return values
+
+    @cached_property
+    def segments(self) -> Mapping[str, pd.Categorical]:
+        """The rows' segments by name."""
+        return segment_values(self.frame, self.workspace.contracts.surface.segments)
+
+    @cached_property
+    def _clusters(self) -> tuple[Codes, Codes]:
+        """Codes of each row's user (its request, where it has none) and of its request."""
+        requests = pd.factorize(self.frame[c.REQUEST_ID])[0]
+        return cluster_rows(self.frame[c.USER_ID].to_numpy(), requests).codes, requests
+
+    @property
+    def is_predicted(self) -> bool:
+        """Whether somebody can predict: the log names releases or predictions, or there is a champion."""
+        known = (np.isfinite(values).any() for values in self.predictions.values())
+        return self.releases.champion is not None or bool(np.isfinite(self.served_by).any()) or any(known)
+
+    def of_task(self, task: str) -> "TaskTraffic":
+        """Return the rows whose outcome and prediction are known."""
+        outcomes = ReleaseDays(self.workspace, self.snapshot, {}).outcomes(self.frame, task)
+        predictions = self.predictions[task]
+        known = np.isfinite(outcomes) & np.isfinite(predictions)
+        rows = Observations(outcomes, predictions, *self._clusters, self.segments)
+        return TaskTraffic(rows.select(known), self.days[known], self.served_by[known])
+
+
+@dataclass(frozen=True)
+class TaskTraffic:
+    """Rows of one task whose outcome and prediction are known, with their days and releases, each [n]."""
+
+    rows: Observations
+    days: npt.NDArray[np.datetime64]
+    served_by: Floats
+
+    def select(self, rows: Rows) -> "TaskTraffic":
+        """Return the marked rows."""
+        return TaskTraffic(self.rows.select(rows), self.days[rows], self.served_by[rows])
+
+    def by_release(self) -> Iterator[tuple[int | None, "TaskTraffic"]]:
+        """Yield all rows, whose release is None, then those of each release that is logged."""
+        yield None, self
+        for version in np.unique(self.served_by[np.isfinite(self.served_by)]):
+            yield int(version), self.select(self.served_by == version)
+
+
+def _columns(contracts: Contracts, snapshot: Snapshot) -> Sequence[str]:
+    """Return the columns of an impression, and the labels of the tasks and their chains."""
+    tasks = contracts.tasks.tasks
+    labels = {link for task in tasks for link in chain(contracts.tasks, task)}
+    made = {c.CONTRACT_VERSION, c.CONTRACT_DIGEST, *map(c.status, tasks), *map(c.at, tasks)} - labels
+    needed = (c.DAY, *segment_columns(contracts.surface.segments))
+    return list(dict.fromkeys((*(name for name in snapshot.schema().names if name not in made), *needed)))

@@ -1,0 +1,108 @@
+"""A log of what two releases served, with the outcomes in hand: figures are computed from `ServedLog.rows`.
+
+Release 1 serves the first 70 days, then release 2. Clicks come within the hour; hides a day later.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from tasks.stores.workspace import Workspace
+from tests.stores.mlflow_home import new_home
+
+NAME = "shop"
+FIRST = datetime(2026, 3, 2, tzinfo=UTC)  # a Monday
+CHANGE_OF_RELEASE = 70
+FILES = {
+    "surface": """
+surface: shop
+version: 1
+owner: tests
+reviewers: {product: [ana]}
+sources: {impressions: shop/impressions/*.parquet, events: shop/events/*.parquet}
+features: {numeric: [price], categorical: [kind]}
+segments: [kind]
+split: {train: P7D, calibrate: P3D, test: P3D}
+""",
+    "tasks": """
+contract: shop-labels
+version: 1
+tasks:
+  click_1h: {family: engagement, positive: {event: click, within: PT1H}}
+  hide_2d: {family: negative, positive: {event: hide, within: P2D}}
+""",
+    "utility": """
+policy: shop-utility
+version: 1
+owner: tests
+approvals: [product]
+weights: {click_1h: 1.0, hide_2d: -5.0}
+guardrails: [{metric: hide_2d_rate, relative_increase_max: 0.05, action: block}]
+""",
+    "slate": "{policy: shop-slate, version: 1, length: 2}\n",
+}
+
+
+def day_after(days: float) -> datetime:
+    return FIRST + timedelta(days=days)
+
+
+@dataclass
+class ServedLog:
+    """Impressions with their outcomes ``click`` and ``hide``, and the folder of home and contracts."""
+
+    folder: Path
+    rows: pd.DataFrame
+
+    @classmethod
+    def of(cls, folder: Path, *, days: int, requests: int = 40, drift_from: int | None = None) -> "ServedLog":
+        """Draw a log; from a day on clicks are half again as frequent as predicted."""
+        rng, each = np.random.default_rng(4), 3
+        n = days * requests * each
+        request = np.repeat(np.arange(days * requests), each)
+        day = request // requests
+        price, kind = rng.random(n), np.array(["a", "b"])[rng.integers(0, 2, n)]
+        click, hide = 0.2 + 0.3 * price, 0.05 + 0.1 * (kind == "b")
+        truth = click * np.where((drift_from is not None) & (day >= (drift_from or 0)), 1.5, 1.0)
+        minutes = (request % requests) * (1380 // requests)
+        rows = pd.DataFrame(
+            {
+                "request_id": [f"r{one}" for one in request],
+                "user_id": [f"u{one}" for one in np.repeat(rng.integers(0, 50, days * requests), each)],
+                "item_id": [f"i{one}" for one in np.arange(n)],
+                "shown_at": pd.Timestamp(FIRST) + pd.to_timedelta(day * 1440 + minutes, unit="min"),
+                "price": price,
+                "kind": kind,
+                "release": np.where(day < CHANGE_OF_RELEASE, 1, 2),
+                "served_p_click_1h": click,
+                "served_p_hide_2d": hide,
+                "click": (rng.random(n) < truth).astype(float),
+                "hide": (rng.random(n) < hide).astype(float),
+            }
+        )
+        return cls(folder, rows)
+
+    def write(self, *, without: tuple[str, ...] = (), **files: str) -> Workspace:
+        """Write logs and contracts, some of them changed, and leave columns out of the log."""
+        home = new_home(self.folder / "home")
+        for name, text in {**FILES, **files}.items():
+            (self.folder / "surfaces" / NAME).mkdir(parents=True, exist_ok=True)
+            (self.folder / "surfaces" / NAME / f"{name}.yaml").write_text(text, encoding="utf-8")
+        events = []
+        for event, after in (("click", timedelta(minutes=5)), ("hide", timedelta(hours=30))):
+            found = self.rows[self.rows[event] > 0]
+            keys = found[["request_id", "user_id", "item_id"]]
+            events.append(keys.assign(event=event, happened_at=found["shown_at"] + after))
+        tables = {
+            "impressions": self.rows.drop(columns=["click", "hide", *without]),
+            "events": pd.concat(events),
+        }
+        for table, frame in tables.items():
+            place = home / "logs" / NAME / table
+            place.mkdir(parents=True)
+            instants = {name: "datetime64[us, UTC]" for name in ("shown_at", "happened_at") if name in frame}
+            frame.astype(instants).to_parquet(place / "a.parquet", index=False)
+        return Workspace.open(NAME, surfaces=self.folder / "surfaces", home=home)

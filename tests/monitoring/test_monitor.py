@@ -1,0 +1,150 @@
+"""The monitoring step on a log whose outcomes are in hand: its table, what is added later, what is not there."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.errors import DataError
+from tasks.labels import build as labels
+from tasks.monitoring import monitor
+from tasks.monitoring.series import SeriesTable
+from tasks.stores.workspace import Workspace
+from tests.monitoring.served_log import CHANGE_OF_RELEASE, FILES, FIRST, ServedLog, day_after
+
+DAYS = 74
+AS_OF = day_after(DAYS)
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory: pytest.TempPathFactory) -> ServedLog:
+    return ServedLog.of(tmp_path_factory.mktemp("monitored"), days=DAYS, requests=20)
+
+
+@pytest.fixture(scope="module")
+def monitored(log: ServedLog) -> pd.DataFrame:
+    """The table after the monitor ran three times, the second time as of the days of the first."""
+    workspace = log.write()
+    labels.run(workspace, as_of=AS_OF)
+    for days in (60, 60, DAYS):
+        monitor.run(workspace, as_of=day_after(days))
+    return series(workspace)
+
+
+def series(workspace: Workspace) -> pd.DataFrame:
+    table = SeriesTable(workspace.store, workspace.surface, workspace.contracts.digests["tasks"])
+    return table.read().to_pandas()
+
+
+def one(found: pd.DataFrame, metric: str, task: str, day: int, **where: object) -> Any:
+    wanted: dict[str, Any] = {"days": 1, "segment_value": "", "release": None, **where}
+    rows = found[
+        (found["metric"] == metric) & (found["task"] == task) & (found["day"] == day_after(day).date())
+    ]
+    for name, value in wanted.items():
+        rows = rows[rows[name].isna() if value is None else rows[name] == value]
+    (row,) = (rows.iloc[n] for n in range(len(rows)))
+    return row
+
+
+def test_a_day_s_figures_are_those_of_its_rows(log: ServedLog, monitored: pd.DataFrame) -> None:
+    day = (log.rows["shown_at"] - pd.Timestamp(FIRST)).dt.days
+    for of in (3, 65):
+        rows = log.rows[day == of]
+        ratio = rows["click"].sum() / rows["served_p_click_1h"].sum()
+        assert one(monitored, "calibration_ratio", "click_1h", of)["value"] == pytest.approx(ratio)
+        kind = rows[rows["kind"] == "b"]
+        ratio = kind["hide"].sum() / kind["served_p_hide_2d"].sum()
+        found = one(monitored, "calibration_ratio", "hide_2d", of, segment_value="b")
+        assert (found["value"], found["rows"], found["events"]) == (
+            pytest.approx(ratio), len(kind), kind["hide"].sum(),
+        )  # fmt: skip
+
+
+def test_a_week_is_measured_once_its_last_day_is_mature(log: ServedLog, monitored: pd.DataFrame) -> None:
+    rows = log.rows[log.rows["shown_at"] < pd.Timestamp(day_after(7))]
+    ratio = rows["click"].sum() / rows["served_p_click_1h"].sum()
+    assert one(monitored, "calibration_ratio", "click_1h", 6, days=7)["value"] == pytest.approx(ratio)
+    weeks = monitored[(monitored["days"] == 7) & (monitored["metric"] == "rows")]
+    assert weeks[weeks["release"].isna()].groupby("task").size().to_dict() == {"click_1h": 10, "hide_2d": 10}
+
+
+def test_the_traffic_of_each_release_is_measured_by_itself(log: ServedLog, monitored: pd.DataFrame) -> None:
+    of = monitored[
+        (monitored["metric"] == "rows") & (monitored["task"] == "click_1h") & (monitored["days"] == 1)
+    ]
+    days = of.groupby("release")["day"]
+    assert days.min().to_dict() == {1: FIRST.date(), 2: day_after(CHANGE_OF_RELEASE).date()}
+    assert days.max().to_dict() == {1: day_after(CHANGE_OF_RELEASE - 1).date(), 2: day_after(DAYS - 2).date()}
+
+
+def test_each_task_ends_with_its_newest_mature_day_and_no_figure_comes_twice(monitored: pd.DataFrame) -> None:
+    ends = monitored[(monitored["days"] == 1) & (monitored["metric"] == "rows")].groupby("task")["day"].max()
+    assert ends.to_dict() == {
+        "": day_after(DAYS - 1).date(),
+        "click_1h": day_after(DAYS - 2).date(),
+        "hide_2d": day_after(DAYS - 3).date(),
+    }
+    key = ["day", "days", "release", "metric", "task", "segment", "segment_value"]
+    assert not monitored.duplicated(key).any()
+
+
+def test_runs_in_between_leave_the_table_of_one_run(tmp_path: Path, monitored: pd.DataFrame) -> None:
+    log = ServedLog.of(tmp_path, days=DAYS, requests=20)
+    workspace = log.write()
+    labels.run(workspace, as_of=AS_OF)
+    monitor.run(workspace, as_of=AS_OF)
+    order = ["day", "days", "release", "metric", "task", "segment_value"]
+    once, often = (
+        found.drop(columns="computed_at").sort_values(order, ignore_index=True)
+        for found in (series(workspace), monitored)
+    )
+    pd.testing.assert_frame_equal(once, often)
+    assert monitor.run(workspace, as_of=AS_OF).figures == 0
+
+
+def test_without_predictions_and_champion_only_traffic_is_counted(tmp_path: Path) -> None:
+    log = ServedLog.of(tmp_path, days=9, requests=20)
+    workspace = log.write(without=("release", "served_p_click_1h", "served_p_hide_2d"))
+    labels.run(workspace, as_of=day_after(9))
+    result = monitor.run(workspace, as_of=day_after(9))
+    assert [note[:23] for note in result.notes] == ["No prediction is known:"]
+    assert set(series(workspace)["task"]) == {""}
+    assert series(workspace)["value"].tolist() == [60.0] * 9
+
+
+def test_an_unknown_release_is_named_and_logged_predictions_stay(tmp_path: Path) -> None:
+    log = ServedLog.of(tmp_path, days=9, requests=20)
+    log.rows.loc[log.rows.index[::2], "served_p_hide_2d"] = np.nan
+    workspace = log.write()
+    labels.run(workspace, as_of=day_after(9))
+    result = monitor.run(workspace, as_of=day_after(9))
+    assert [note[:43] for note in result.notes] == ["The log names release 1, which is unknown. "]
+    known = one(series(workspace), "rows", "hide_2d", 2)
+    assert (known["value"], one(series(workspace), "rows", "click_1h", 2)["value"]) == (30.0, 60.0)
+
+
+def test_a_day_without_traffic_counts_none_and_is_not_asked_for_again(tmp_path: Path) -> None:
+    log = ServedLog.of(tmp_path, days=9, requests=20)
+    day = (log.rows["shown_at"] - pd.Timestamp(FIRST)).dt.days
+    log.rows = log.rows[day != 4]
+    workspace = log.write()
+    labels.run(workspace, as_of=day_after(9))
+    monitor.run(workspace, as_of=day_after(9))
+    assert one(series(workspace), "rows", "", 4)["value"] == 0.0
+    assert monitor.run(workspace, as_of=day_after(9)).figures == 0
+
+
+def test_labels_have_to_be_built_and_of_the_contract_in_force(tmp_path: Path) -> None:
+    log = ServedLog.of(tmp_path, days=4, requests=5)
+    workspace = log.write()
+    with pytest.raises(DataError, match="has no labels yet"):
+        monitor.run(workspace, as_of=day_after(4))
+    labels.run(workspace, as_of=day_after(4))
+    tasks = FILES["tasks"].replace("within: P2D", "within: P1D").replace("version: 1", "version: 2")
+    (workspace.surfaces / "shop" / "tasks.yaml").write_text(tasks, encoding="utf-8")
+    other = Workspace.open("shop", surfaces=workspace.surfaces, home=workspace.home)
+    with pytest.raises(DataError, match="built under another tasks"):
+        monitor.run(other, as_of=day_after(4))
