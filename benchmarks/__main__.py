@@ -38,6 +38,7 @@ SMALL: Final[Mapping[str, str]] = {
     "refit_shift": "--sets home_feed",
     "replay_memory": "--candidates 500000",
     "replay_numbers": "--candidates 50000",
+    "review_queue": "--runs 20",
     "scoring": "--rows 50000 --trees 50 --pairs 3",
     "serving": "--requests 32 --trees 50",
     "slate_gap": "--instances 20 --checked 5",
