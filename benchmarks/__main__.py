@@ -22,6 +22,7 @@ SMALL: Final[Mapping[str, str]] = {
     "drift_alarms": "--runs 5",
     "early_estimates": "--runs 20",
     "experiment_readouts": "--runs 50",
+    "experiment_weights": "--runs 10",
     "harmed_segment": "--logs 3",
     "kills": "--kills 1 --verbs 'first start'",
     "label_build": "--impressions 500000 --runs 1",
