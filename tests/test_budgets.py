@@ -18,11 +18,11 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (71_700, 50_000),
-    "modules in tasks": (407, 320),
+    "lines in tasks": (72_000, 50_000),
+    "modules in tasks": (410, 320),
     "names that rooms import from each other": (690, 450),
     "public names in faces": (100, 450),
-    "dataclasses and models": (660, 330),
+    "dataclasses and models": (662, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (72, 50),
     "lines in tests": (69_500, 48_000),
