@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Final
 
 from tasks import columns as c
@@ -31,7 +32,7 @@ _OUT_ITEM: Final = re.compile(r"out_?of_?stock|stock_?out|sold_?out|unavailable|
 _OUT_USER: Final = re.compile(r"ineligible|not_?eligible|blocked_?user")
 _AFTER: Final = re.compile(r"return|refund|cancel|chargeback")
 _HARM: Final = (
-    r"hide|dismiss|not_?interest|dislike|mute|unsubscribe|unfollow|downvote|hate|block|thumbs?_?down"
+    r"hide|dismiss|skip|not_?interest|dislike|mute|unsubscribe|unfollow|downvote|hate|block|thumbs?_?down"
 )
 _SALE: Final = r"purchase|buy|bought|order|checkout|subscri|apply|book(?!mark)|pay|install|sign_?up|convert"
 _JOY: Final = r"like|love|save|share|bookmark|favou?r|upvote|follow|complet|finish|thumbs?_?up"
@@ -68,29 +69,24 @@ _WORTH: Final = {
     Family.SAFETY: -20.0,
 }
 
-_PLANS: Final = (
-    *(
-        (window, split)
-        for window in (7, 3, 1)
-        for split in ((28, 7, 7, 7), (14, 7, 7, 7), (7, 7, 7, 7), (7, 3, 3, 3), (3, 2, 2, 2))
-    ),
-    (0.25, (2, 1, 1, 1)),
-)
-"""The longest window in days, and train, calibrate, test and least train days.
-
-The first that a log is enough for is taken, else the last. Each window costs whole days: before calibration,
-before the test and before the end of the log.
-"""
+_HALF_AN_HOUR: Final = 1 / 48
+_SPLITS: Final = ((28, 7, 7, 7), (14, 7, 7, 7), (7, 7, 7, 7), (7, 3, 3, 3), (3, 2, 2, 2))
+"""Train, calibrate, test and least train days; the first that a log is enough for is taken."""
+_WINDOWS: Final = (7, 3, 1)
+"""The longest window of a task in days; the first is taken that leaves days enough for one of the splits."""
+_SHORT_LOG: Final = (0.25, (2, 1, 1, 1))
+"""Window and split of a log that is too short for any of these."""
 
 
 @dataclass(frozen=True)
 class TaskDraft:
-    """A task of a first draft, with the event that it was guessed from."""
+    """A task of a first draft, with the event that it was guessed from; ``days`` is its window's length."""
 
     name: str
     family: Family
     event: str
     within: str
+    days: float
     rows: int
     by_request: bool = False
 
@@ -148,13 +144,13 @@ def _draft(event: EventSketch, window_days: float, *, taken: Iterable[str]) -> T
     number, unit = (round(days), "D") if days >= 1 else (round(days * 24), "H")
     within, suffix = f"P{'T' * (unit == 'H')}{number}{unit}", f"{number}{unit.lower()}"
     if window == "short":
-        within, suffix = "PT30M", "30m"
+        within, suffix, days = "PT30M", "30m", _HALF_AN_HOUR
     stem = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]", "_", lower)).strip("_")[:50]
     name = f"{stem}_{suffix}"
     while name in taken:
         name += "x"
     by_request = event.with_request >= _NEARLY_ALL
-    return TaskDraft(name, family, event.name, within, event.rows, by_request)
+    return TaskDraft(name, family, event.name, within, days, event.rows, by_request)
 
 
 @dataclass(frozen=True)
@@ -185,11 +181,12 @@ def draft_contracts(surface: str, sketch: LogSketch, *, owner: str) -> dict[str,
     DataError
         No event could be an outcome, or no column a feature.
     """
-    window, split = _fit_days(sketch.days)
+    window, _ = _fit_days(sketch.days, _WINDOWS)
     drafted = draft_tasks(sketch.events, window_days=window)
     if not drafted.tasks:
         known = ", ".join(f"{name} ({why})" for name, why in drafted.left_out) or "none"
         raise DataError(f"No event of the log could be an outcome. Events: {known}")
+    _, split = _fit_days(sketch.days, [max(task.days for task in drafted.tasks)])
     roles = _find_roles(sketch, drafted.tasks)
     if not roles.numeric and not roles.categorical:
         known = ", ".join(f"{name} ({why})" for name, why in roles.left_out) or "none"
@@ -204,12 +201,16 @@ def draft_contracts(surface: str, sketch: LogSketch, *, owner: str) -> dict[str,
     return {f"{name}.yaml": "\n".join(lines) + "\n" for name, lines in texts.items()}
 
 
-def _fit_days(days: int) -> tuple[float, tuple[int, int, int, int]]:
-    for window, split in _PLANS:
+def _fit_days(days: int, windows: Sequence[float]) -> tuple[float, tuple[int, int, int, int]]:
+    """Return the first window and split that a log of some days is enough for.
+
+    A window costs whole days: before calibration, before the test and before the end of the log.
+    """
+    for window, split in product(windows, _SPLITS):
         _, calibrate, test, least = split
         if least + calibrate + test + 3 * math.ceil(window) <= days:
             return window, split
-    return _PLANS[-1]
+    return _SHORT_LOG
 
 
 def _find_roles(sketch: LogSketch, tasks: Sequence[TaskDraft]) -> _Roles:

@@ -7,7 +7,7 @@
 """
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -118,6 +118,9 @@ def find_columns(
     for ours in set(given) - set(_SYNONYMS):
         raise ContractError(unknown("column of ours", ours, _SYNONYMS, where="--column"))
     found = {table: _of_table(table, columns, given) for table, columns in tables.items()}
+    missing = {table: [ours for ours in NEEDED[table] if ours not in found[table]] for table in tables}
+    if any(missing.values()):
+        raise DataError(_say_missing(missing, tables))
     for ours in found["impressions"].keys() & found["events"].keys():
         first, second = (found[table][ours] for table in ("impressions", "events"))
         if first != second and ours not in (first, second):
@@ -137,12 +140,18 @@ def _of_table(table: str, columns: Mapping[str, str | None], given: Mapping[str,
             theirs = times[0] if len(times) == 1 else None
         if theirs is not None:
             found[ours] = theirs
-        elif ours in NEEDED[table]:
-            raise DataError(
-                f"No column of {table} was recognised as {ours}. It has: {', '.join(columns)}. "
-                f"Name it: --column {ours}=NAME"
-            )
     return found
+
+
+def _say_missing(missing: Mapping[str, Sequence[str]], tables: Mapping[str, Iterable[str]]) -> str:
+    """Say which columns of which tables were not recognised, and how to name all of them."""
+    each = " ".join(
+        f"No column of {table} was recognised as {', '.join(ours)}. It has: {', '.join(tables[table])}."
+        for table, ours in missing.items()
+        if ours
+    )
+    named = dict.fromkeys(ours for of in missing.values() for ours in of)
+    return f"{each} Name them: {' '.join(f'--column {ours}=NAME' for ours in named)}"
 
 
 def _find(

@@ -205,9 +205,8 @@ def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Predi
     thin = _thin(whole)
     margin = bound.allowed.high
     within = thin or (bound.observed is not None and bound.observed.value <= margin)
-    measurable = f"not measurable offline ({whole.events or 0} events): " if thin else ""
-    reason = f"{whole.reason}; {judged}" if whole.reason else f"{measurable}{judged}"
-    return replace(verdict, holds=not (within and judges.agree(margin)), reason=reason)
+    measurable = f"not measurable offline ({whole.events or 0} events): " if thin and not whole.reason else ""
+    return replace(verdict, holds=not (within and judges.agree(margin)), reason=f"{measurable}{judged}")
 
 
 def _severity(verdict: Verdict) -> tuple[bool, bool, bool]:

@@ -1,5 +1,6 @@
 """First drafts: whatever the log is like, the four files are valid as a set, or there is a reason."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -130,6 +131,12 @@ def test_eight_days_are_two_one_and_one_with_windows_of_six_hours() -> None:
     assert list(contracts.tasks.tasks) == ["click_30m", "purchase_6h", "hide_6h"]
 
 
+def test_a_log_of_forty_days_with_windows_of_a_day_trains_on_four_weeks() -> None:
+    short = replace(sketch(days=40), events=(EventSketch("like", 5_000), EventSketch("finish", 900)))
+    split, day = checked(short).surface.split, timedelta(days=1)
+    assert (split.train, split.calibrate, split.test) == (28 * day, 7 * day, 7 * day)
+
+
 def drafted(*events: EventSketch) -> TasksDraft:
     return draft_tasks(events, window_days=7)
 
@@ -144,6 +151,7 @@ def drafted(*events: EventSketch) -> TasksDraft:
         ("like", "like_1d", "satisfaction"),
         ("dislike", "dislike_7d", "negative"),
         ("not_interested", "not_interested_7d", "negative"),
+        ("skip_track", "skip_track_7d", "negative"),
         ("report", "report_7d", "safety"),
         ("frobnicate", "frobnicate_1d", "engagement"),
     ],

@@ -37,6 +37,16 @@ def test_what_is_not_recognised_is_named_with_what_there_is_and_the_way_out() ->
         found("impressions", columns, EVENTS, request="r")
 
 
+def test_all_that_is_not_recognised_is_named_at_once() -> None:
+    with pytest.raises(DataError) as refused:
+        found("impressions", {"listener": TEXT, "ts": TIME}, {"happened_at": TIME, "who": TEXT})
+    assert str(refused.value) == (
+        "No column of impressions was recognised as request_id, user_id, item_id. It has: listener, ts. "
+        "No column of events was recognised as event, user_id, item_id. It has: happened_at, who. Name them: "
+        "--column request_id=NAME --column user_id=NAME --column item_id=NAME --column event=NAME"
+    )
+
+
 def test_a_given_name_decides() -> None:
     columns = {**IMPRESSIONS, "page": TEXT}
     assert found("impressions", columns, EVENTS, request_id="page")["request_id"] == "page"

@@ -3,6 +3,7 @@
 from typing import Final
 
 from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.replay.compared import BIASED
 from tasks.replay.metrics import REORDERING
 
 _BLOCKED: Final = {
@@ -22,6 +23,10 @@ _SUPPORT: Final = (
 _LOG_CANDIDATES: Final = (
     "For a verdict offline, log every scored candidate (sources.candidates), or declare shown_is_all: true "
     "where every candidate was shown."
+)
+_LOG_PROPENSITIES: Final = (
+    "For a verdict offline, log with each shown item the probability of its place (`propensity`), which a "
+    "release that explores returns (`exploration` in slate.yaml)."
 )
 _TOO_FEW: Final = {
     "data": "Wait until more labels are mature, then retrain.",
@@ -96,6 +101,8 @@ def say_after_override(surface: str) -> str:
 
 
 def _wait(worst: Verdict) -> str:
+    if worst.doubt == BIASED:
+        return _LOG_PROPENSITIES
     if worst.doubt:
         return "More data of this log will not tell it: what keeps it from being judged stands above."
     power = worst.power

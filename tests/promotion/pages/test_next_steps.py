@@ -7,6 +7,7 @@ import pytest
 from tasks.evaluation.subjects import Threshold
 from tasks.evaluation.verdicts import Outcome, Power, Verdict
 from tasks.promotion.pages.next_steps import say_next
+from tasks.replay.compared import BIASED
 from tasks.replay.metrics import REORDERING
 from tests.reports.vocabularies import rail, verdict
 
@@ -45,6 +46,7 @@ def test_every_gate_has_a_way_out(gate: str, outcome: Outcome) -> None:
 def test_no_wait_is_proposed_for_what_this_log_can_never_tell() -> None:
     doubted = replace(UNKNOWN, doubt="no propensity is logged", power=Power(0.2, 7, 41))
     assert after(doubted).startswith("More data of this log will not tell it")
+    assert "log with each shown item the probability of its place" in after(replace(doubted, doubt=BIASED))
 
 
 def test_a_reordering_is_sent_to_the_log_and_where_it_may_to_the_canary() -> None:
