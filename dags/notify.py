@@ -6,6 +6,7 @@
     run_fails         a run of one of the surface's DAGs failed
     release_held      the gates hold a release
     alias_moves       champion or canary moved
+    drift_alarms      the monitor raised alarms
 
 A connection is an HTTP address or a mail server. A message that cannot be sent is logged and fails no step.
 """

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tasks.cli.command import AsOf, CommandGroup
 from tasks.cli.text import level
-from tasks.reports.numbers import format_counted, spoken
+from tasks.reports.numbers import format_counted, format_number, spoken
 
 if TYPE_CHECKING:
     from tasks.monitoring.monitor import MonitorResult
@@ -25,20 +25,31 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
     """Write the newest level of each series of all traffic, and what could not be computed."""
     new = f"{format_counted(plain['days'], 'new day')}, {format_counted(plain['figures'], 'figure')}"
     yield Text(f"{plain['surface']} as of {plain['as_of']}: {new}")
+    if plain["history"] < plain["needed"]:
+        yield Text(f"levels only: {plain['history']} of the {plain['needed']} days that alarms need")
+    for alarm in plain["alarms"]:
+        style = "red" if alarm["critical"] else "yellow"
+        moved = f"{format_number(alarm['before'])} to {format_number(alarm['now'])} since {alarm['since']}"
+        kind = "critical alarm" if alarm["critical"] else "alarm"
+        yield Text(f"{kind}: {alarm['name']}: {moved}", style=style)
+        yield Text(f"  {alarm['meaning']} {alarm['action']}")
     table = Table("series", "days to", box=None, pad_edge=False)
     for name in ("level (95 % CI)", "events"):
         table.add_column(name, justify="right")
     for one in plain["series"]:
-        name = f"{one['task']} {spoken(one['metric'])}".strip()
+        of = one["task"] or "=".join(filter(None, (one["column"], one["value_of"])))
+        name = f"{of} {spoken(one['metric'])}".strip()
         table.add_row(name, str(one["day"]), level(one), f"{one['events']:,}")
     yield table
     yield from (Text(note, style="yellow") for note in plain["notes"])
     yield Text(f"table: {plain['table']}", overflow="fold")
 
 
-@_operate.command("home_feed --as-of 2026-05-13T00:00:00Z", written=write_monitor)
+@_operate.command(
+    "home_feed --as-of 2026-05-13T00:00:00Z", written=write_monitor, passed=lambda result: result.passed
+)
 def monitor(workspace: "Workspace", as_of: AsOf) -> "MonitorResult":
-    """Compute the series of the days that matured since the last run, and show the newest levels."""
+    """Compute the series of the days that matured since the last run; exit code 1 on a critical alarm."""
     from tasks.monitoring import monitor
 
     return monitor.run(workspace, as_of=as_of)

@@ -10,7 +10,7 @@ from tasks.contracts.metrics import OF_EXPOSURE, OF_RATES, read_metric
 from tasks.contracts.problems import Problem, Unread, abbreviate
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
-from tasks.contracts.surface import ExaminationSpec, SurfaceSpec
+from tasks.contracts.surface import ALARMED, ExaminationSpec, SurfaceSpec
 from tasks.contracts.tasks import Family, Positive, TaskSpec, TasksSpec, ValueRule
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import unknown
@@ -302,6 +302,10 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec, unread: U
         for name in sorted(names - set(tasks.tasks)):
             known = [*tasks.tasks, *(["default"] if field == "lightgbm" else [])]
             yield Problem("surface.yaml", f"{field}.{name}", "", unknown("task", name, known))
+    for i, name in enumerate(surface.monitor.critical):
+        if name not in {*(watched := (*tasks.tasks, *ALARMED))}:
+            hint = unknown("task or metric of the monitor", name, watched)
+            yield Problem("surface.yaml", f"monitor.critical.{i}", abbreviate(name), hint)
     for name, (low, high) in surface.base_rates.items():
         binary = name in tasks.tasks and tasks.tasks[name].kind == "binary" and not unread.task(name)
         if low > high or (binary and not 0 <= low <= high <= 1):

@@ -177,8 +177,9 @@ def _find_task_problems(
 
 
 def _select_decisive(model: BaseModel) -> dict[str, object]:
-    """Return what decides results: not the engine, its threads and memory, and not who receives messages."""
-    return {name: value for name, value in canonical(model).items() if name not in {"engine", "notify"}}
+    """Return what decides results: not the engine, nor who receives messages of what."""
+    undecisive = {"engine", "monitor", "notify"}
+    return {name: value for name, value in canonical(model).items() if name not in undecisive}
 
 
 def load_surface(root: Path, name: str) -> Contracts:

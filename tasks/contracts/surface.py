@@ -4,7 +4,7 @@ What a release must pass, the section ``gates``, is in ``tasks.contracts.gates``
 """
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
@@ -234,6 +234,21 @@ class Notify(Closed):
     run_fails: _Connections = ()
     release_held: _Connections = ()
     alias_moves: _Connections = ()
+    drift_alarms: _Connections = ()
+
+
+AlarmedMetric = Literal["calibration_ratio", "mean_prediction", "rows", "share"]
+ALARMED: Final[tuple[AlarmedMetric, ...]] = get_args(AlarmedMetric)
+"""The metrics of the monitor whose series raise alarms."""
+
+
+class Monitor(Closed):
+    """What a run of the monitor does with alarms.
+
+    ``critical``: tasks, and metrics of `ALARMED`, whose alarms fail the run; all others are messages.
+    """
+
+    critical: Identifiers = ()
 
 
 class Proxy(Closed):
@@ -280,6 +295,7 @@ class SurfaceSpec(Closed):
     arrival: Arrival = Arrival()
     promotion: Promotion = Promotion()
     notify: Notify = Notify()
+    monitor: Monitor = Monitor()
     override: OverrideRule | None = None
     canary: Canary | None = None
     gates: Gates = Gates()

@@ -4,10 +4,12 @@ In reading order::
 
     levels         observed against predicted of one task: calibration, normalized entropy, AUC by request
     traffic        a week of labelled impressions with the predictions of whoever served them
+    serving        figures of a day that need no outcome: impressions, predictions, the mix of segments
     series         the table of series in the home
+    alarms         which levels shifted since when
     monitor        the monitoring step: days that matured since the last run, one week at a time
 
-Steps: monitor, series, traffic.
+Steps: monitor, series, serving, traffic.
 """
 
 __all__ = ["monitor"]

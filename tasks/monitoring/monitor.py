@@ -13,20 +13,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
-from typing import Final
+from typing import Final, TypedDict
 
 import numpy as np
 import pandas as pd
 
 from tasks.errors import DataError, Overtaken
+from tasks.evaluation.drift_alarms import HISTORY
 from tasks.evaluation.metric_rows import Figure
 from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs.days import day_start
 from tasks.logs.rows import DayRange
+from tasks.monitoring.alarms import SeriesAlarm, read_alarms
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.series import SeriesFigure, SeriesLevel, SeriesTable, count_rows
+from tasks.monitoring.serving import measure_serving
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.releases import find_release
@@ -45,6 +48,14 @@ Pending = Mapping[date, Sequence[str]]
 """By day the tasks whose figures are to be computed; '' is the day's traffic."""
 
 
+class AlarmText(TypedDict):
+    """An alarm as the steps of Airflow hand it on."""
+
+    text: str
+    new: bool
+    critical: bool
+
+
 @dataclass(frozen=True)
 class MonitorResult:
     """What a run of the monitor computed.
@@ -54,6 +65,8 @@ class MonitorResult:
     days : days with new figures.
     figures : new rows of the table.
     series : the newest level of each series of all traffic.
+    alarms : those of the last week, critical ones first.
+    history : days of the longest series; with fewer than ``needed`` there are levels only.
     notes : what could not be computed, a sentence each.
     """
 
@@ -64,7 +77,19 @@ class MonitorResult:
     days: int
     figures: int
     series: list[SeriesLevel]
+    alarms: tuple[SeriesAlarm, ...]
+    history: int
+    needed: int
     notes: list[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether no critical alarm is current."""
+        return not any(alarm.critical for alarm in self.alarms)
+
+    def describe_alarms(self) -> list[AlarmText]:
+        """Return the alarms in words, for messages."""
+        return [{"text": one.sentence, "new": one.new, "critical": one.critical} for one in self.alarms]
 
 
 def run(workspace: Workspace, *, as_of: datetime) -> MonitorResult:
@@ -104,6 +129,10 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
             table.add(figures, after=version)
             version, count = 0 if version is None else version + 1, count + len(figures)
             days |= {one.day for one in figures}
+    series = table.read().to_pandas()
+    known_until = {task: max(day for of, day in computed if of == task) for task, _ in computed}
+    critical = workspace.contracts.surface.monitor.critical
+    alarms = read_alarms(series, critical=critical, known_until=known_until)
     return MonitorResult(
         surface=workspace.surface,
         as_of=format_instant(as_of),
@@ -112,6 +141,9 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
         days=len(days),
         figures=count,
         series=table.newest(),
+        alarms=alarms.current,
+        history=alarms.history,
+        needed=HISTORY,
         notes=list(releases.notes),
     )
 
@@ -157,7 +189,8 @@ def _week(
         releases.notes[_UNPREDICTED] = None
         tasks = set()
     for day in (day for day, named in pending.items() if "" in named):
-        yield SeriesFigure(day, 1, None, count_rows("", int(np.sum(traffic.days == np.datetime64(day)))))
+        of_day = measure_serving(traffic, traffic.days == np.datetime64(day))
+        yield from (SeriesFigure(day, 1, None, figure) for figure in of_day)
     for task in sorted(tasks):
         of_task = traffic.of_task(task)
         for day in (day for day, named in pending.items() if task in named):

@@ -144,10 +144,14 @@ class LoggedTraffic:
         return segment_values(self.frame, self.workspace.contracts.surface.segments)
 
     @cached_property
-    def _clusters(self) -> tuple[Codes, Codes]:
-        """Codes of each row's user (its request, where it has none) and of its request."""
-        requests = pd.factorize(self.frame[c.REQUEST_ID])[0]
-        return cluster_rows(self.frame[c.USER_ID].to_numpy(), requests).codes, requests
+    def requests(self) -> Codes:
+        """The code of each row's request."""
+        return pd.factorize(self.frame[c.REQUEST_ID])[0]
+
+    @cached_property
+    def users(self) -> Codes:
+        """The code of each row's user; of its request, where it has none."""
+        return cluster_rows(self.frame[c.USER_ID].to_numpy(), self.requests).codes
 
     @property
     def is_predicted(self) -> bool:
@@ -160,7 +164,7 @@ class LoggedTraffic:
         outcomes = ReleaseDays(self.workspace, self.snapshot, {}).outcomes(self.frame, task)
         predictions = self.predictions[task]
         known = np.isfinite(outcomes) & np.isfinite(predictions)
-        rows = Observations(outcomes, predictions, *self._clusters, self.segments)
+        rows = Observations(outcomes, predictions, self.users, self.requests, self.segments)
         return TaskTraffic(rows.select(known), self.days[known], self.served_by[known])
 
 

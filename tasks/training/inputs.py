@@ -49,6 +49,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.arrival": "how long a retrain waits",
     "surface.promotion": "how a release is proposed",
     "surface.notify": "who receives messages",
+    "surface.monitor": "which alarms fail a run",
     "surface.override": "who may lift a gate",
     "surface.canary": "how a release is exposed",
     "surface.gates": "judge a release",

@@ -134,6 +134,7 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("surface.segments", ["category", "category"], "segments", "named twice"),
     ("surface.gates", {"calibration": {"by": ["categry"]}}, "gates.calibration.by", "Did you mean 'category'"),
     ("surface.gates", {"calibration": {"ratio": [1.1, 1.2]}}, "gates.calibration", "around 1"),
+    ("surface.monitor", {"critical": ["rows", "clik"]}, "monitor.critical.1", "Did you mean 'click'"),
     ("surface.base_rates", {"clik": [0, 1]}, "base_rates.clik", "Did you mean 'click'"),
     (
         "surface.gates",

@@ -15,7 +15,7 @@ import yaml
 from tests.dags.conftest import Ended, Start, parse, steps_of, write_surface
 
 SECRET = "T0-very-secret"  # noqa: S105 - of a server that lives for one test
-EVENTS = ("approval_waits", "run_fails", "release_held", "alias_moves")
+EVENTS = ("approval_waits", "run_fails", "release_held", "alias_moves", "drift_alarms")
 NOTIFY = "notify: {" + ", ".join(f"{event}: [chat]" for event in EVENTS) + "}"
 
 
@@ -198,3 +198,31 @@ def test_each_step_that_makes_something_updates_its_asset(bag: SimpleNamespace) 
         ("promote", "move"): ["feed.champion"],
         ("rollback", "rollback"): ["feed.champion"],
     }
+
+
+@pytest.mark.filterwarnings("ignore")  # a step would fail by what Airflow's libraries say of one another
+def test_alarms_are_told_once_and_fail_the_run_where_they_are_critical(
+    start: Start, chat: Chat, tmp_path: Path
+) -> None:
+    from tasks.labels import build as labels
+    from tests.monitoring.served_log import FILES, ServedLog, day_after
+
+    log, as_of = ServedLog.of(tmp_path, days=124, requests=20, drift_from=110), f"{day_after(124):%FT%TZ}"
+    workspace = log.write(surface=FILES["surface"] + "notify: {drift_alarms: [chat]}\n")
+    labels.run(workspace, as_of=day_after(124))
+    where = {"surfaces": workspace.surfaces, "home": workspace.home}
+    first = start("shop__monitor", **where, as_of=as_of)
+    assert (first.state, first.result("alarms")) == ("success", {"alarms": 1, "new": 1})
+    ((_, _, text),) = chat.received
+    subject, alarm, page = text.splitlines()
+    assert subject == "shop: 1 new alarm"
+    assert alarm.startswith("calibration ratio of click_1h: 1")
+    assert "/dags/shop__monitor/runs/" in page
+    critical = FILES["surface"] + "notify: {drift_alarms: [chat]}\nmonitor: {critical: [click_1h]}\n"
+    (workspace.surfaces / "shop" / "surface.yaml").write_text(critical, encoding="utf-8")
+    again = start("shop__monitor", **where, as_of=as_of)
+    assert (again.state, again.steps["monitor", None], again.steps["alarms", None]) == (
+        "failed", "success", "failed",
+    )  # fmt: skip
+    assert again.note.startswith("**Failed** at alarms: `GateRefused: calibration ratio of click_1h: 1")
+    assert len(chat.received) == 1

@@ -87,7 +87,7 @@ def test_each_task_ends_with_its_newest_mature_day_and_no_figure_comes_twice(mon
         "click_1h": day_after(DAYS - 2).date(),
         "hide_2d": day_after(DAYS - 3).date(),
     }
-    key = ["day", "days", "release", "metric", "task", "segment", "segment_value"]
+    key = ["day", "days", "release", "metric", "task", "column", "value_of", "segment", "segment_value"]
     assert not monitored.duplicated(key).any()
 
 
@@ -96,7 +96,7 @@ def test_runs_in_between_leave_the_table_of_one_run(tmp_path: Path, monitored: p
     workspace = log.write()
     labels.run(workspace, as_of=AS_OF)
     monitor.run(workspace, as_of=AS_OF)
-    order = ["day", "days", "release", "metric", "task", "segment_value"]
+    order = ["day", "days", "release", "metric", "task", "value_of", "segment_value"]
     once, often = (
         found.drop(columns="computed_at").sort_values(order, ignore_index=True)
         for found in (series(workspace), monitored)
@@ -112,7 +112,7 @@ def test_without_predictions_and_champion_only_traffic_is_counted(tmp_path: Path
     result = monitor.run(workspace, as_of=day_after(9))
     assert [note[:23] for note in result.notes] == ["No prediction is known:"]
     assert set(series(workspace)["task"]) == {""}
-    assert series(workspace)["value"].tolist() == [60.0] * 9
+    assert series(workspace).query("metric == 'rows'")["value"].tolist() == [60.0] * 9
 
 
 def test_an_unknown_release_is_named_and_logged_predictions_stay(tmp_path: Path) -> None:

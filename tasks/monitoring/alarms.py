@@ -1,0 +1,216 @@
+"""Alarms on the series of all traffic: which level shifted since when, what it means and what to do.
+
+::
+
+    calibration_ratio, mean_prediction, rows    compared as logarithms: a rise of 10 % is one at any level
+    share                                       as arcsin(sqrt(share)), whose noise is even
+
+An alarm is current for a week after its day; while a level stays away from its reference it is raised again.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from tasks.contracts.surface import ALARMED, AlarmedMetric
+from tasks.evaluation.binary import Floats
+from tasks.evaluation.drift_alarms import GAP, HISTORY, DriftAlarm, detect_drift
+from tasks.evaluation.subjects import Segment, Subject
+from tasks.reports.numbers import format_number, spoken
+
+_CURRENT: Final = timedelta(days=7)
+_REPEATED: Final = 14
+"""Days within which an alarm of a series is taken for a repeated one."""
+_DAY: Final = timedelta(days=1)
+_MATURED: Final = frozenset({"calibration_ratio"})
+"""Metrics whose days are computed once the task's labels are mature, not with the day's traffic."""
+_OF_SHARES: Final = frozenset({"share"})
+
+MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
+    "calibration_ratio": (
+        "Outcomes of matured impressions are {direction} frequent, relative to the predictions, than before.",
+        "Compare segments and the mean prediction, look at features and event streams, then retrain.",
+    ),
+    "mean_prediction": (
+        "Served predictions are {direction} on average; outcomes are not needed to see it.",
+        "Look for a change of the mix of impressions, of a feature, or of the release on that day.",
+    ),
+    "rows": (
+        "The log holds {direction} impressions a day than before.",
+        "Ask whoever delivers the log whether a stream is missing or doubled.",
+    ),
+    "share": (
+        "The segment has a {direction} share of the impressions than before.",
+        "Look for a change of the candidates' source, of the policy or of the catalogue on that day.",
+    ),
+}
+"""What an alarm of each metric means, and what to do."""
+_DIRECTIONS: Final = {
+    "calibration_ratio": ("less", "more"),
+    "mean_prediction": ("lower", "higher"),
+    "rows": ("fewer", "more"),
+    "share": ("smaller", "larger"),
+}
+
+
+@dataclass(frozen=True)
+class SeriesAlarm:
+    """A series whose level shifted.
+
+    Attributes
+    ----------
+    day : the day whose figure raised it; ``since`` when the level has most likely been another.
+    before, now : mean figure of the reference, and from ``since`` to ``day``.
+    critical : whether the surface declares it so; ``new``: whether its day was computed by this run.
+    """
+
+    subject: Subject
+    day: date
+    since: date
+    before: float
+    now: float
+    critical: bool
+    new: bool
+    name: str
+    meaning: str
+    action: str
+
+    @property
+    def sentence(self) -> str:
+        """The alarm in words: what moved since when, what it means and what to do."""
+        moved = f"{format_number(self.before)} to {format_number(self.now)} since {self.since}"
+        return f"{self.name}: {moved}. {self.meaning} {self.action}"
+
+
+@dataclass(frozen=True)
+class AlarmReading:
+    """Alarms of the last week, the newest of each series; ``raised`` holds every day of each series' alarms.
+
+    ``history`` counts the days of the longest series; with fewer than `HISTORY` there are levels only.
+    """
+
+    current: tuple[SeriesAlarm, ...]
+    raised: dict[Subject, list[date]]
+    history: int
+
+    @property
+    def levels_only(self) -> bool:
+        """Whether no series is long enough to be compared with a reference."""
+        return self.history < HISTORY
+
+
+@dataclass(frozen=True)
+class _Matrix:
+    """Figures of consecutive days, [series, days]."""
+
+    subjects: tuple[Subject, ...]
+    days: Sequence[date]
+    figures: Floats
+
+    @classmethod
+    def of(cls, series: pd.DataFrame) -> "_Matrix":
+        """Take the daily figures of all traffic whose metric raises alarms."""
+        daily = (series["days"] == 1) & (series["segment"] == "") & series["release"].isna()
+        traffic = (series["metric"] != "rows") | (series["task"] == "")
+        own = series[daily & traffic & series["metric"].isin(ALARMED)]
+        names = ["metric", "task", "feature", "constraint", "column", "value_of"]
+        if own.empty:
+            return cls((), (), np.empty((0, 0)))
+        wide = own.pivot_table(index=names, columns="day", values="value", dropna=False, observed=True)
+        first, last = own["day"].min(), own["day"].max()
+        days = [first + n * _DAY for n in range((last - first).days + 1)]
+        wide = wide.reindex(columns=days)
+        named = wide.index.to_frame(index=False).rename(columns={"value_of": "value"})
+        fields = [*map(str, named)]
+        subjects = tuple(Subject(**dict(zip(fields, one, strict=True))) for one in named.to_numpy())
+        return cls(subjects, days, wide.to_numpy(dtype=np.float64))
+
+
+def name_series(subject: Subject) -> str:
+    """Name a series for people.
+
+    Examples
+    --------
+    >>> name_series(Subject("calibration_ratio", task="click")), name_series(Subject("rows"))
+    ('calibration ratio of click', 'rows')
+    >>> name_series(Subject("share", column="source", value="ads"))
+    'share of source=ads'
+    """
+    of = subject.task or str(Segment(subject.column, subject.value) if subject.column else "")
+    return f"{spoken(subject.metric)} of {of}" if of else spoken(subject.metric)
+
+
+def read_alarms(
+    series: pd.DataFrame, *, critical: Collection[str], known_until: Mapping[str, date]
+) -> AlarmReading:
+    """Compare every series with its reference.
+
+    Parameters
+    ----------
+    series : the rows of the table of series.
+    critical : tasks and metrics whose alarms are critical.
+    known_until : by task the newest day of the table before this run; '' is the day's traffic.
+    """
+    matrix = _Matrix.of(series)
+    if not matrix.subjects:
+        return AlarmReading((), {}, 0)
+    scaled = np.array([_scale(of, own) for of, own in zip(matrix.subjects, matrix.figures, strict=True)])
+    reading = detect_drift(scaled, kinds=[subject.metric for subject in matrix.subjects])
+    raised: dict[Subject, list[date]] = {}
+    newest: dict[int, tuple[DriftAlarm, DriftAlarm]] = {}
+    for alarm in reading.alarms:
+        raised.setdefault(matrix.subjects[alarm.series], []).append(matrix.days[alarm.day])
+        first, last = newest.get(alarm.series, (alarm, alarm))
+        newest[alarm.series] = (first if alarm.day - last.day <= _REPEATED else alarm, alarm)
+    current = [_describe(matrix, *ends, critical, known_until) for ends in newest.values()]
+    ends = {of: _last_day(matrix, own) for of, own in zip(matrix.subjects, matrix.figures, strict=True)}
+    return AlarmReading(
+        tuple(
+            sorted(
+                (one for one in current if one.day > ends[one.subject] - _CURRENT),
+                key=lambda one: (not one.critical, -one.day.toordinal(), one.subject),
+            )
+        ),
+        raised,
+        len(matrix.days),
+    )
+
+
+def _scale(subject: Subject, values: Floats) -> Floats:
+    if subject.metric in _OF_SHARES:
+        return np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0)))
+    return np.log(np.where(values > 0, values, np.nan))
+
+
+def _last_day(matrix: _Matrix, values: Floats) -> date:
+    return matrix.days[int(np.flatnonzero(np.isfinite(values)).max(initial=0))]
+
+
+def _describe(
+    matrix: _Matrix,
+    first: DriftAlarm,
+    last: DriftAlarm,
+    critical: Collection[str],
+    known_until: Mapping[str, date],
+) -> SeriesAlarm:
+    """Describe alarms that were raised again and again, by the first one's reference."""
+    subject, values = matrix.subjects[last.series], matrix.figures[last.series]
+    metric: AlarmedMetric = next(name for name in ALARMED if name == subject.metric)
+    meaning, action = MEANING[metric]
+    day, reference = matrix.days[last.day], slice(first.day - HISTORY + 1, first.day - GAP + 1)
+    return SeriesAlarm(
+        subject=subject,
+        day=day,
+        since=matrix.days[first.since],
+        before=float(np.nanmean(values[reference])),
+        now=float(np.nanmean(values[first.since : last.day + 1])),
+        critical=not {subject.task, subject.metric}.isdisjoint(critical),
+        new=day > known_until.get(subject.task if metric in _MATURED else "", date.min),
+        name=name_series(subject),
+        meaning=meaning.format(direction=_DIRECTIONS[metric][int(last.shift > 0)]),
+        action=action,
+    )

@@ -1,0 +1,44 @@
+"""Figures of a day's traffic that need no outcome: how many impressions, what was predicted, and the mix.
+
+::
+
+    rows               impressions of the day
+    mean_prediction    mean of the served predictions of a task
+    share              of the impressions in each value of each declared segment
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tasks.evaluation.binary import Codes, Floats
+from tasks.evaluation.clustered import Ratio, RowClusters, clustered_interval
+from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.resampling import cluster_rows
+from tasks.evaluation.subjects import ALL, Subject
+from tasks.monitoring.series import count_rows
+from tasks.monitoring.traffic import LoggedTraffic, Rows
+
+
+def measure_serving(traffic: LoggedTraffic, rows: Rows) -> Iterator[Figure]:
+    """Yield the figures of the marked rows, those of a day."""
+    n = int(rows.sum())
+    yield count_rows("", n)
+    if not n:
+        return
+    users = cluster_rows(traffic.users[rows]).codes
+    for task, predictions in traffic.predictions.items():
+        known = np.isfinite(own := predictions[rows])
+        if known.any():
+            yield _mean(Subject("mean_prediction", task=task), own[known], users[known])
+    for name, values in traffic.segments.items():
+        codes = np.asarray(values.codes)[rows]
+        for code, value in enumerate(map(str, values.categories)):
+            yield _mean(Subject("share", column=name, value=value), (codes == code).astype(float), users)
+
+
+def _mean(subject: Subject, values: Floats, users: Codes) -> Figure:
+    n, nothing = len(values), np.zeros(len(values), dtype=np.intp)
+    statistic = Ratio(values, np.ones(n)).statistic
+    seen = clustered_interval(statistic, RowClusters(users, nothing, nothing))
+    return Figure(subject, ALL, seen.value, seen.low, seen.high, seen.n, n, int(np.count_nonzero(values)))
