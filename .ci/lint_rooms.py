@@ -28,6 +28,7 @@ STAGES: Final = (
     "release",
     "replay",
     "tuning",
+    "experiments",
     "monitoring",
     "promotion",
 )

@@ -18,15 +18,15 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (73_000, 50_000),
-    "modules in tasks": (418, 320),
-    "names that rooms import from each other": (715, 450),
+    "lines in tasks": (75_000, 50_000),
+    "modules in tasks": (424, 320),
+    "names that rooms import from each other": (730, 450),
     "public names in faces": (100, 450),
-    "dataclasses and models": (672, 330),
+    "dataclasses and models": (690, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (72, 50),
-    "lines in tests": (70_000, 48_000),
-    "words in docs": (48_500, 40_000),
+    "lines in tests": (70_800, 48_000),
+    "words in docs": (49_000, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""

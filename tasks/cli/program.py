@@ -18,6 +18,7 @@ from typer.main import get_command
 
 from tasks.cli import (
     data_commands,
+    experiment_commands,
     label_commands,
     model_commands,
     monitor_commands,
@@ -53,6 +54,7 @@ MODULES: Final = (
     model_commands,
     release_commands,
     promotion_commands,
+    experiment_commands,
     policy_commands,
     tune_commands,
     ope_commands,

@@ -78,6 +78,10 @@ def _possible_day(day: date) -> date:
     return day
 
 
+Day = Annotated[date, BeforeValidator(_day), AfterValidator(_possible_day)]
+"""A day from 1970 to 2200, written as 2026-03-01."""
+
+
 def _whole_days(value: timedelta) -> timedelta:
     if value % timedelta(days=1):
         raise ValueError("must be whole days: label partitions are days")
@@ -290,7 +294,7 @@ class SurfaceSpec(Closed):
     training: dict[Identifier, TaskTraining] = {}
     proxies: Annotated[tuple[Proxy, ...], AsTuple] = ()
     base_rates: dict[Identifier, Range] = {}
-    until: Annotated[date, BeforeValidator(_day), AfterValidator(_possible_day)] | None = None
+    until: Day | None = None
     schedule: Schedule = Schedule()
     arrival: Arrival = Arrival()
     promotion: Promotion = Promotion()

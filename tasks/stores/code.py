@@ -22,7 +22,7 @@ _TOP_DOWN: Final = (
     frozenset({"cli"}),
     frozenset({"pipeline", "datasets"}),
     frozenset({"promotion"}),
-    frozenset({"monitoring"}),
+    frozenset({"experiments", "monitoring"}),
     frozenset({"tuning"}),
     frozenset({"replay"}),
     frozenset({"release"}),

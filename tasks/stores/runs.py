@@ -277,8 +277,12 @@ class Runs:
 
     def newest(self, surface: str, *, step: str, **tags: object) -> str | None:
         """Return the newest run of a step that finished and was recorded with these tags, if there is one."""
+        return next(self.recorded(surface, step=step, **tags), None)
+
+    def recorded(self, surface: str, *, step: str, **tags: object) -> Iterator[str]:
+        """Yield every run of a step that finished and was recorded with these tags, newest first."""
         wanted = {"surface": surface, "step": step, **{name: str(value) for name, value in tags.items()}}
-        return next(self._recorded(wanted), None)
+        yield from self._recorded(wanted)
 
     def requester(self, run_id: str) -> str:
         """Return who asked for a run: a person or a schedule of Airflow, else the account of its process."""

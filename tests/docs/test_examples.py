@@ -11,11 +11,14 @@ import pytest
 
 from tasks.cli import main
 from tasks.cli.program import parse
-from tasks.contracts import check_surface
+from tasks.contracts import check_surface, load_surface
+from tasks.contracts.experiment import experiment_names, load_experiment
 from tests.docs.pages import DOCS, PAGES, REPOSITORY, blocks, examples, mentioned, name
 
 OWN_SURFACE = DOCS / "own_surface.md"
-_FILE = re.compile(r"# (?P<add>add to )?(?P<path>surfaces/\w+/(surface|tasks|utility|slate)\.yaml)\n")
+_FILE = re.compile(
+    r"# (?P<add>add to )?(?P<path>(surfaces/\w+/(surface|tasks|utility|slate)|experiments/[\w-]+)\.yaml)\n"
+)
 
 Run = Callable[[list[str]], str]
 
@@ -94,6 +97,15 @@ def test_the_surface_of_the_six_steps_is_accepted(elsewhere: Path) -> None:
     checked = check_surface(elsewhere / "surfaces", "my_feed")
     assert not checked.problems
     assert not checked.warnings
+
+
+def test_the_experiment_of_the_page_is_accepted(elsewhere: Path) -> None:
+    for block in blocks(DOCS / "experiments.md"):
+        if block.language == "yaml":
+            write(block.text)
+    surfaces = elsewhere / "surfaces"
+    (declared,) = experiment_names(surfaces)
+    assert load_experiment(surfaces, declared, load_surface(surfaces, "home_feed")).treatment == "treatment"
 
 
 @pytest.mark.e2e

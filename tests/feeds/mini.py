@@ -208,9 +208,15 @@ def with_log(surfaces: Path, world: Path, folder: Path, *, days: int = 40) -> Wo
     return Workspace.open(NAME, surfaces=surfaces, home=home)
 
 
-def write_log_until(world: Path, logs: Path, instant: datetime) -> None:
+def write_log_until(
+    world: Path,
+    logs: Path,
+    instant: datetime,
+    *,
+    tables: Sequence[str] = ("impressions", "candidates", "events"),
+) -> None:
     """Write the log as it was at an instant: no later request, no event that had not arrived."""
-    for table in ("impressions", "candidates", "events"):
+    for table in tables:
         (logs / table).mkdir(parents=True)
         for file in sorted((world / table).glob("*.parquet")):
             rows = pq.read_table(file)

@@ -28,6 +28,7 @@ from tasks import progress
 from tasks.contracts.tasks import Family
 from tasks.errors import AuditMismatch, ContractError, GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
+from tasks.experiments.results import require_ship
 from tasks.promotion.gate import GateResult
 from tasks.promotion.moves.answers import Signing, require_any_answers
 from tasks.promotion.moves.override import Override, lift_verdicts
@@ -92,7 +93,8 @@ def prepare(
     ContractError
         There is no such release or stage, a backfill made it, or there is nothing to override.
     GateRefused
-        It was never judged, its gates hold it, or it was made under other contracts.
+        It was never judged, its gates hold it, its experiment did not say ship, or it was made under other
+        contracts.
     StoreError
         A byte is not what was registered, or somebody moved an alias by hand.
     """
@@ -115,6 +117,8 @@ def _prepare(
     _refuse_mismatch(moves)
     if champion == part.version:
         raise GateRefused(f"{part} is the champion already. There is nothing to judge and nothing to move")
+    if support.experiment:
+        require_ship(workspace, support.experiment, release=part.version)
     share = choose_share(declared.canary, stage=support.stage, release=part.version, aliases=aliases)
     progress.report("verify", done=0, of=2)
     _LOG.info("promote: comparing the files of %s with their digests", part)

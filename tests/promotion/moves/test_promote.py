@@ -76,6 +76,16 @@ def test_evidence_is_the_same_whoever_looks_and_another_beside_another_champion(
     assert prepare(workspace).evidence != beside_1
 
 
+def test_an_experiment_that_has_a_file_and_no_read_out_supports_nothing(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    declared = mini.changed(workspace, tmp_path)
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "feed-142.yaml").write_text("experiment: feed-142\n", encoding="utf-8")
+    with pytest.raises(GateRefused, match="'feed-142' has no read-out"):
+        prepare(declared)
+
+
 def test_a_changed_policy_is_not_promoted_without_experiment_or_waiver(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match=r"changes utility\.yaml of champion 1"):
         promote.run(workspace, release=2, why="carts rose", by=Actor("ana"), judge=judge_once)

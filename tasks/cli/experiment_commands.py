@@ -1,0 +1,123 @@
+"""Commands on online experiments: plan, read and list."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+from rich.console import RenderableType, group
+from rich.table import Table
+from rich.text import Text
+from typer import Argument
+
+from tasks.cli.command import AsOf, CommandGroup
+from tasks.cli.text import Plain, change
+from tasks.reports.numbers import format_counted, format_number, spoken
+
+if TYPE_CHECKING:
+    from tasks.experiments.results import ListedExperiment
+    from tasks.stores.workspace import Workspace
+
+_experiments = CommandGroup("Release", word="experiment", help="Plan and read online experiments.")
+GROUPS = (_experiments,)
+
+Name = Annotated[str, Argument(metavar="NAME", help="An experiment: experiments/NAME.yaml.")]
+
+
+@group()
+def write_plan(plain: Plain) -> Iterator[RenderableType]:
+    """Write the days that each bound needs, and whether the plan is accepted."""
+    first, last = plain["past"]
+    users = format_counted(round(plain["users_a_day"]), "user")
+    yield Text(f"from {plain['starts']} to {plain['ends']}, planned from {first} to {last}: {users} a day")
+    table = Table("metric", "", box=None, pad_edge=False)
+    for name in ("bound", "days needed"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for one in plain["metrics"]:
+        days = "-" if one["days_needed"] is None else str(one["days_needed"])
+        bound = "" if one["bound"] is None else format_number(one["bound"])
+        table.add_row(one["metric"], "critical" if one["critical"] else "", bound, days, one["reason"])
+    yield table
+    yield from (Text(f"note: {reason}") for reason in plain["reasons"])
+    arms = ", ".join(f"{arm} release {release}" for arm, release in plain["arms"].items())
+    if plain["accepted"]:
+        yield Text(f"accepted: version {plain['experiment_version']} is pinned, {arms}")
+    else:
+        yield Text("refused: critical guardrails are not decided by the end. Lengthen the experiment")
+
+
+@group()
+def write_readout(plain: Plain) -> Iterator[RenderableType]:
+    """Write the state, the arms, and, unless they are withheld, effects and the decision."""
+    yield Text(f"{plain['experiment']} as of {plain['as_of']}: {plain['state']}")
+    if (ratio := plain["sample_ratio"]) is not None:
+        arms = ", ".join(f"{arm} {format_counted(n, 'user')}" for arm, n in ratio["users"].items())
+        yield Text(
+            f"arms: {arms}; alarm since {ratio['alarmed_on']}" if ratio["alarmed_on"] else f"arms: {arms}"
+        )
+    if plain["metrics"]:
+        yield _effects(plain)
+    yield Text(f"decision: {plain['decision']}" + "".join(f"\n  {reason}" for reason in plain["reasons"]))
+    yield from (Text(f"note: {note}") for note in plain["notes"])
+    yield Text(f"report: {plain['report']}", overflow="fold")
+
+
+def _effects(plain: Plain) -> Table:
+    table = Table("metric", box=None, pad_edge=False)
+    table.add_column("change", justify="right")
+    for name in ("interval", "outcome"):
+        table.add_column(name)
+    for one in plain["metrics"]:
+        interval = "planned" if one["final"] else f"always-valid until {one['mature_on']}"
+        outcomes = [spoken(verdict["outcome"]) for verdict in one["verdicts"]]
+        table.add_row(one["metric"], change(one["change"]), interval, ", ".join(outcomes))
+        for verdict in one["segments"]:
+            if verdict["outcome"] == "block":
+                segment = verdict["segment"]
+                where = f"  {segment['column']}={segment['value']}"
+                table.add_row(where, change(verdict["observed"]), "", "harmed")
+    return table
+
+
+def write_list(plain: list[Plain]) -> RenderableType:
+    """Write a row for each experiment."""
+    if not plain:
+        return Text("no experiment of this surface")
+    table = Table("experiment", "starts", "ends", "state", "decision", box=None, pad_edge=False)
+    for one in plain:
+        state = one["state"] or ("planned" if one["planned"] else "not planned")
+        table.add_row(one["experiment"], one["starts"], one["ends"], state, one["decision"] or "-")
+    return table
+
+
+@_experiments.command(
+    "home_feed feed-cap --as-of 2026-03-01T00:00:00Z",
+    written=write_plan,
+    passed=lambda result: result["accepted"],
+)
+def plan(workspace: "Workspace", name: Name, as_of: AsOf) -> dict[str, Any]:
+    """Plan an experiment from the log's past, and pin its file and releases."""
+    from tasks.experiments import plan
+
+    done = plan.run(workspace, name, as_of=as_of)
+    return {**done.evidence.content(), "run_id": done.run_id}
+
+
+@_experiments.command(
+    "home_feed feed-cap --as-of 2026-04-01T00:00:00Z",
+    written=write_readout,
+    passed=lambda result: result["decision"] in {"ship", "continue"},
+)
+def read(workspace: "Workspace", name: Name, as_of: AsOf) -> dict[str, Any]:
+    """Read an experiment as of an instant: sample ratio, effects, and ship, hold or stop."""
+    from tasks.experiments import read
+
+    done = read.run(workspace, name, as_of=as_of)
+    return {**done.evidence.content(), "run_id": done.run_id}
+
+
+@_experiments.command("home_feed", name="list", written=write_list)
+def list_(workspace: "Workspace") -> "list[ListedExperiment]":
+    """List a surface's experiments with their newest read-outs."""
+    from tasks.experiments.results import list_experiments
+
+    return list_experiments(workspace)

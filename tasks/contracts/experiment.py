@@ -1,0 +1,203 @@
+"""``experiments/<name>.yaml``: an online comparison of two releases, declared before it starts.
+
+::
+
+    surfaces/<surface>/...     experiments/<name>.yaml      two folders of one parent, both reviewed
+    [starts, ends)             days in UTC; the day of ``ends`` does not belong to it
+    arms                       ``control`` and one other, by the names that the log has in its column ``arm``
+
+Rows of the experiment are those whose logged ``experiment`` is its name. Metrics are those that outcomes of
+users have: rates, rates given a parent, shares of a column, ``observed_utility`` and ``latency_p99_ms``.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+
+from tasks.contracts.base import (
+    AsTuple,
+    Closed,
+    Fraction,
+    Identifier,
+    Identifiers,
+    Number,
+    Reference,
+    Slug,
+    Text,
+    Version,
+    canonical,
+    digest,
+)
+from tasks.contracts.load import Contracts
+from tasks.contracts.metrics import Metric, MetricKind, known_metrics, metric_columns, parse_metric
+from tasks.contracts.problems import Problem, abbreviate, problems_of_validation
+from tasks.contracts.surface import Day
+from tasks.contracts.utility import BOUNDS, Bounded, Primary
+from tasks.contracts.yaml_file import read_yaml
+from tasks.errors import ContractError, unknown
+
+CONTROL: Final = "control"
+_SUM: Final = 1e-9
+_READ: Final = frozenset(
+    {
+        MetricKind.OBSERVED_UTILITY,
+        MetricKind.RATE,
+        MetricKind.GIVEN,
+        MetricKind.SHARE,
+        MetricKind.LATENCY,
+    }
+)
+"""The metrics that outcomes of users have."""
+
+
+class Arm(Closed):
+    """What serves an arm: a release's version, or an alias that is resolved when it is planned."""
+
+    release: Reference | Annotated[int, Field(ge=1)]
+
+
+class ExperimentGuardrail(Bounded):
+    """A bound on a metric; a ``critical`` one that fails or is inconclusive never ships."""
+
+    critical: bool = False
+
+
+class Cuped(Closed):
+    """Days before the start whose outcomes of the same users narrow the intervals."""
+
+    days: Annotated[int, Field(ge=1, le=90)]
+
+
+class ExperimentSpec(Closed):
+    """The whole file."""
+
+    experiment: Slug
+    version: Version
+    surface: Identifier
+    owner: Text
+    arms: dict[Identifier, Arm]
+    shares: dict[Identifier, Fraction]
+    unit: Literal["user_id"] = "user_id"
+    starts: Day
+    ends: Day
+    primary: Primary = Primary()
+    guardrails: Annotated[tuple[ExperimentGuardrail, ...], AsTuple] = ()
+    segments: Identifiers = ()
+    smallest_effect: Annotated[Number, Field(gt=0, lt=1)]
+    cuped: Cuped | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if len(self.arms) != 2 or CONTROL not in self.arms:
+            raise ValueError(f"arms must be '{CONTROL}' and one other, not {', '.join(self.arms) or 'none'}")
+        if self.shares.keys() != self.arms.keys():
+            raise ValueError(
+                f"shares must be of the arms {', '.join(self.arms)}, not of {', '.join(self.shares)}"
+            )
+        if abs(sum(self.shares.values()) - 1) > _SUM:
+            raise ValueError(f"shares sum to {sum(self.shares.values()):g}, not to 1")
+        if self.ends <= self.starts:
+            raise ValueError(f"ends {self.ends} must be later than starts {self.starts}")
+        return self
+
+    @property
+    def treatment(self) -> str:
+        """The arm that is not the control."""
+        return next(arm for arm in self.arms if arm != CONTROL)
+
+    @property
+    def instants(self) -> tuple[datetime, datetime]:
+        """The midnights at which it starts and ends."""
+        start, end = (datetime.combine(day, time(), UTC) for day in (self.starts, self.ends))
+        return start, end
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Its metrics, the primary first."""
+        return tuple(dict.fromkeys((self.primary.metric, *(rail.metric for rail in self.guardrails))))
+
+    @property
+    def digest(self) -> str:
+        """The digest of the file's content."""
+        return digest(canonical(self))
+
+
+def experiments_folder(surfaces: Path) -> Path:
+    """Return the folder of experiments: the neighbour of that of the surfaces."""
+    return surfaces.parent / "experiments"
+
+
+def experiment_names(surfaces: Path) -> tuple[str, ...]:
+    """Name the experiments of all surfaces by their files; empty where there is no folder."""
+    return tuple(sorted(file.stem for file in experiments_folder(surfaces).glob("*.yaml")))
+
+
+def experiment_metrics(spec: ExperimentSpec, contracts: Contracts) -> dict[str, Metric]:
+    """Return an experiment's metrics by name, each as the surface reads it."""
+    columns = metric_columns(contracts.surface, contracts.slate)
+    found = {name: parse_metric(name, tasks=contracts.tasks.tasks, columns=columns) for name in spec.metrics}
+    return {name: metric for name, metric in found.items() if metric is not None}
+
+
+def load_experiment(surfaces: Path, name: str, contracts: Contracts) -> ExperimentSpec:
+    """Load an experiment of a surface.
+
+    Raises
+    ------
+    ContractError
+        There is no such experiment of this surface, or its file has problems: all are named.
+    """
+    if name not in (known := experiment_names(surfaces)):
+        raise ContractError(unknown("experiment", name, known, where=str(experiments_folder(surfaces))))
+    file = experiments_folder(surfaces) / f"{name}.yaml"
+    try:
+        spec = ExperimentSpec.model_validate(read_yaml(file))
+    except ValidationError as error:
+        raise _refuse(file, problems_of_validation(file.name, error, ExperimentSpec)) from None
+    if problems := list(find_experiment_problems(name, spec, contracts)):
+        raise _refuse(file, problems)
+    return spec
+
+
+def find_experiment_problems(name: str, spec: ExperimentSpec, contracts: Contracts) -> Iterator[Problem]:
+    """Find what an experiment asks of its surface that does not fit."""
+    file = f"{name}.yaml"
+    if spec.experiment != name:
+        yield Problem(file, "experiment", abbreviate(spec.experiment), f"must be the file's name, {name}")
+    if spec.surface != contracts.name:
+        hint = unknown("surface", spec.surface, [contracts.name])
+        yield Problem(file, "surface", abbreviate(spec.surface), hint)
+        return
+    for field, metric in _named(spec):
+        if hint := _explain_unread(metric, contracts):
+            yield Problem(file, field, abbreviate(metric), hint)
+    for i, rail in enumerate(spec.guardrails):
+        bounds = [bound for bound in BOUNDS if getattr(rail, bound) is not None]
+        if rail.metric == MetricKind.LATENCY.value and bounds != ["max"]:
+            yield Problem(file, f"guardrails.{i}", ", ".join(bounds), "latency_p99_ms takes max alone")
+    known = [segment.name for segment in contracts.surface.segments]
+    for segment in sorted(set(spec.segments) - set(known)):
+        yield Problem(file, "segments", abbreviate(segment), unknown("segment", segment, known))
+
+
+def _named(spec: ExperimentSpec) -> Iterator[tuple[str, str]]:
+    yield "primary.metric", spec.primary.metric
+    yield from ((f"guardrails.{i}.metric", rail.metric) for i, rail in enumerate(spec.guardrails))
+
+
+def _explain_unread(name: str, contracts: Contracts) -> str:
+    """Say why no experiment reads a metric; nothing where it does."""
+    columns = metric_columns(contracts.surface, contracts.slate)
+    metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=columns)
+    known = [one.name for one in known_metrics(contracts.tasks.tasks, columns) if one.kind in _READ]
+    if metric is None:
+        return unknown("metric", name, known)
+    return "" if metric.kind in _READ else f"is no outcome of users. Known: {', '.join(sorted(known))}"
+
+
+def _refuse(file: Path, problems: list[Problem]) -> ContractError:
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    return ContractError(f"{len(problems)} problem(s) in the experiment {file}:\n{lines}")

@@ -1,0 +1,355 @@
+"""The log of an experiment: sums of each metric by user and day, of a label snapshot, a day at a time.
+
+::
+
+    days of the experiment   rows whose `experiment` is its name  ->  by user and day, and by segment value
+    days before its start    all rows of the same users           ->  by user
+
+Only outcomes that are mature enter: an impression counts for a rate where its label is observed, and for the
+utility where every term has matured. Terms that are known of some impressions only, as answers, stand for
+all of their arm's day.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks import columns as c
+from tasks.contracts import Contracts
+from tasks.contracts.chains import chain, join_outcomes
+from tasks.contracts.experiment import CONTROL, ExperimentSpec, experiment_metrics
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.contracts.surface import SegmentSpec
+from tasks.errors import DataError, unknown
+from tasks.evaluation.arm_effects import AgedRows, ArmUsers
+from tasks.evaluation.binary import Codes, Floats
+from tasks.evaluation.segments import segment_columns, segment_values
+from tasks.labels.snapshot import Snapshot
+from tasks.logs.candidate_frame import to_frame
+from tasks.ranking.utility import compute_utilities
+from tasks.replay.read_log import IdCodes, Ids
+
+_DAY: Final = timedelta(days=1)
+Sums = tuple[Floats, Floats]
+"""Numerators and denominators of a metric [n]."""
+
+
+@dataclass(frozen=True)
+class UserDays:
+    """Sums by user and day [n]: codes of users, days since the first one, and each metric's sums."""
+
+    users: Codes
+    days: Codes
+    sums: Mapping[str, Sums]
+
+
+@dataclass(frozen=True)
+class ArmLog:
+    """What an experiment has logged.
+
+    Attributes
+    ----------
+    rows : the sums by user and day.
+    treated : [users] whether the user's first exposure was in the treatment.
+    first_day : [users] of the first exposure, since the start.
+    crossed : [users] seen in both arms.
+    impressions : [days, arms] rows by day, control first.
+    before : sums by user of the days before the start, by metric; empty without a pre-period.
+    segments : by segment and value, the sums by user.
+    latencies : user and milliseconds of each request of the treatment.
+    """
+
+    rows: UserDays
+    treated: npt.NDArray[np.bool_]
+    first_day: Codes
+    crossed: npt.NDArray[np.bool_]
+    impressions: Codes
+    before: Mapping[str, Sums] = field(default_factory=dict)
+    segments: Mapping[tuple[str, str], UserDays] = field(default_factory=dict)
+    latencies: tuple[Codes, Floats] = (np.zeros(0, np.intp), np.zeros(0))
+
+    @property
+    def counts(self) -> Codes:
+        """New users by day of their first exposure and arm [days, arms], control first."""
+        shape = (len(self.impressions), 2)
+        places = self.first_day * 2 + self.treated
+        return np.bincount(places, minlength=shape[0] * 2).reshape(shape)
+
+    def users(
+        self, metric: str, *, until: int | None = None, aged: int = 0, rows: UserDays | None = None
+    ) -> ArmUsers:
+        """Return a metric by user, of those with an impression that counts.
+
+        Parameters
+        ----------
+        until : the last day that counts.
+        aged : days since the first exposure before which no impression counts.
+        rows : those of a segment's value; by default all.
+        """
+        of = rows or self.rows
+        count, (above, below) = len(self.treated), of.sums[metric]
+        kept = ~self.crossed[of.users] & (of.days - self.first_day[of.users] >= aged)
+        kept &= True if until is None else of.days <= until
+        y, x = (_sum(of.users[kept], part[kept], count) for part in (above, below))
+        users = ArmUsers(self.treated, y, x, self.before.get(metric))
+        return users.select((x > 0) & ~self.crossed)
+
+    def aged(self, metric: str) -> AgedRows:
+        """Return a metric by user and day since the first exposure."""
+        kept = ~self.crossed[self.rows.users]
+        users = self.rows.users[kept]
+        above, below = (part[kept] for part in self.rows.sums[metric])
+        ages = (self.rows.days[kept] - self.first_day[users]).astype(np.intp)
+        return AgedRows(users, ages, self.treated[users], above, below)
+
+
+def read_arms(snapshot: Snapshot, spec: ExperimentSpec, contracts: Contracts, *, until: date) -> ArmLog:
+    """Read an experiment up to a day, which is not included.
+
+    Raises
+    ------
+    DataError
+        The log has no column of experiments, or names an arm that the file does not.
+    """
+    for column in (c.EXPERIMENT, c.ARM):
+        if column not in snapshot.schema().names:
+            raise DataError(unknown("column", column, snapshot.schema().names, where="the log's impressions"))
+    reader = _Reader(snapshot, spec, contracts)
+    last = min(until, spec.ends)
+    for day in _days(spec.starts, last):
+        reader.add(day)
+    return reader.log(max(0, (last - spec.starts).days))
+
+
+def read_past(
+    snapshot: Snapshot, spec: ExperimentSpec, contracts: Contracts, *, days: tuple[date, date]
+) -> UserDays:
+    """Return all users' sums by user and day of some days, both ends included."""
+    reader = _Reader(snapshot, spec, contracts)
+    return reader.past(_days(days[0], days[1] + _DAY), days[0])
+
+
+def _days(first: date, end: date) -> list[date]:
+    return [first + n * _DAY for n in range((end - first).days)]
+
+
+@dataclass
+class _Reader:
+    """Reads days and adds them up."""
+
+    snapshot: Snapshot
+    spec: ExperimentSpec
+    contracts: Contracts
+    ids: IdCodes = field(default_factory=IdCodes)
+    parts: list[UserDays] = field(default_factory=list)
+    by_value: dict[tuple[str, str], list[UserDays]] = field(default_factory=dict)
+    arms: list[tuple[Codes, Codes, int]] = field(default_factory=list)
+    slow: list[tuple[Codes, Floats]] = field(default_factory=list)
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """Those that are sums over impressions."""
+        found = experiment_metrics(self.spec, self.contracts)
+        return {name: one for name, one in found.items() if one.kind is not MetricKind.LATENCY}
+
+    @property
+    def segments(self) -> list[SegmentSpec]:
+        declared = self.contracts.surface.segments
+        return [one for one in declared if one.name in self.spec.segments]
+
+    def add(self, day: date) -> None:
+        """Add a day of the experiment."""
+        frame = self._frame(day, (c.EXPERIMENT, c.ARM, c.REQUEST_ID))
+        frame = frame[frame[c.EXPERIMENT] == self.spec.experiment]
+        frame = frame[frame[c.USER_ID].notna()].reset_index(drop=True)
+        strange = set(frame[c.ARM].dropna().unique()) - self.spec.arms.keys()
+        if strange or frame[c.ARM].isna().any():
+            named = str(min(map(str, strange), default=None))
+            raise DataError(unknown("arm", named, self.spec.arms, where=f"the log of {day}") + _LOGGED)
+        users = self.ids.encode(Ids.of(frame[c.USER_ID])).astype(np.intp)
+        treated = (frame[c.ARM] != CONTROL).to_numpy().astype(np.intp)
+        at = (day - self.spec.starts).days
+        self.arms.append((users, treated, at))
+        sums = measure_rows(frame, self.metrics, self.contracts, arms=treated)
+        self.parts.append(_by_user(users, at, sums))
+        for name, values in segment_values(frame, self.segments).items():
+            for code in np.unique(values.codes):
+                here = np.flatnonzero(values.codes == code)
+                of_value = {metric: (y[here], x[here]) for metric, (y, x) in sums.items()}
+                place = (name, str(values.categories[code]))
+                self.by_value.setdefault(place, []).append(_by_user(users[here], at, of_value))
+        if c.LATENCY_MS in frame:
+            first = ~frame[c.REQUEST_ID].duplicated().to_numpy() & (treated == 1)
+            first &= frame[c.LATENCY_MS].notna().to_numpy()
+            self.slow.append((users[first], frame[c.LATENCY_MS].to_numpy(dtype=float)[first]))
+
+    def past(self, days: Sequence[date], first: date) -> UserDays:
+        """Return all users' sums of some days."""
+        return _join(list(self._read_all(days, first)), self.metrics)
+
+    def _read_all(self, days: Sequence[date], first: date) -> Iterator[UserDays]:
+        for day in days:
+            frame = self._frame(day, ())
+            frame = frame[frame[c.USER_ID].notna()].reset_index(drop=True)
+            users = self.ids.encode(Ids.of(frame[c.USER_ID])).astype(np.intp)
+            yield _by_user(users, (day - first).days, measure_rows(frame, self.metrics, self.contracts))
+
+    def log(self, days: int) -> ArmLog:
+        """Return everything that was added."""
+        count = len(self.ids.known)
+        first, arm = np.full(count, days), np.zeros((2, count), dtype=bool)
+        treated, impressions = np.zeros(count, dtype=bool), np.zeros((days, 2), dtype=np.intp)
+        for users, arms, at in reversed(self.arms):
+            first[users], treated[users] = at, arms == 1
+            arm[arms, users] = True
+            impressions[at] = np.bincount(arms, minlength=2)
+        latencies = [np.concatenate(part) for part in zip(*self.slow, strict=True)]
+        return ArmLog(
+            rows=_join(self.parts, self.metrics),
+            treated=treated,
+            first_day=first.astype(np.intp),
+            crossed=arm[0] & arm[1],
+            impressions=impressions,
+            before=self._history(count),
+            segments={place: _join(parts, self.metrics) for place, parts in self.by_value.items()},
+            **({"latencies": (latencies[0], latencies[1])} if latencies else {}),
+        )
+
+    def _history(self, count: int) -> dict[str, Sums]:
+        """Return the sums before the start of the users that the experiment has."""
+        if self.spec.cuped is None or not count:
+            return {}
+        first = self.spec.starts - self.spec.cuped.days * _DAY
+        known = {*self.snapshot.dates()}
+        days = [day for day in _days(first, self.spec.starts) if day in known]
+        past = self.past(days, first)
+        ours = past.users < count
+        return {
+            name: (_sum(past.users[ours], y[ours], count), _sum(past.users[ours], x[ours], count))
+            for name, (y, x) in past.sums.items()
+            if ours.any()
+        }
+
+    def _frame(self, day: date, further: Sequence[str]) -> pd.DataFrame:
+        """Read a day's rows with what the metrics and segments need."""
+        held = self.snapshot.schema().names
+        tasks = dict.fromkeys(link for one in self.metrics.values() for link in self._links(one))
+        optional = [*self.contracts.utility.columns, c.LATENCY_MS]
+        shares = [one.subject for one in self.metrics.values() if one.kind is MetricKind.SHARE]
+        named = [
+            *(c.USER_ID, *further),
+            *(name for task in tasks for name in (task, c.status(task))),
+            *segment_columns([*self.segments, *_share_columns(shares, self.contracts)]),
+            *(name for name in optional if name in held),
+        ]
+        table = self.snapshot.read(list(dict.fromkeys(named)), first_day=day, last_day=day)
+        return to_frame(table)
+
+    def _links(self, metric: Metric) -> Iterator[str]:
+        for task in metric_tasks(metric, self.contracts):
+            yield from chain(self.contracts.tasks, task)
+
+
+_LOGGED: Final = " Log the arm's declared name, or name the arm in the experiment's file."
+
+
+def metric_tasks(metric: Metric, contracts: Contracts) -> tuple[str, ...]:
+    """Return the tasks whose outcomes a metric needs."""
+    if metric.kind is MetricKind.OBSERVED_UTILITY:
+        return contracts.utility.terms
+    named = (metric.subject, metric.value) if metric.kind is MetricKind.GIVEN else (metric.subject,)
+    return tuple(name for name in named if name in contracts.tasks.tasks)
+
+
+def measure_rows(
+    frame: pd.DataFrame, metrics: Mapping[str, Metric], contracts: Contracts, *, arms: Codes | None = None
+) -> dict[str, Sums]:
+    """Return each metric's numerator and denominator of every row.
+
+    Parameters
+    ----------
+    frame : n impressions with labels and statuses of the metrics' tasks.
+    arms : [n] codes; terms of the utility that are known of some rows stand for all of their arm.
+    """
+    of = np.zeros(len(frame), np.intp) if arms is None else arms
+    return {name: _measure(frame, metric, contracts, of) for name, metric in metrics.items()}
+
+
+def _measure(frame: pd.DataFrame, metric: Metric, contracts: Contracts, arms: Codes) -> Sums:
+    task = str(metric.subject)
+    match metric.kind:
+        case MetricKind.RATE:
+            outcome = _outcome(frame, task, contracts)
+            return np.nan_to_num(outcome), np.isfinite(outcome).astype(float)
+        case MetricKind.GIVEN:
+            outcome, before = (_outcome(frame, one, contracts) for one in (task, str(metric.value)))
+            known = np.isfinite(outcome) & np.isfinite(before)
+            return np.where(known, outcome, 0.0), np.where(known, before, 0.0)
+        case MetricKind.SHARE:
+            (spec,) = _share_columns([metric.subject], contracts)
+            values = segment_values(frame, [spec])[spec.name]
+            return (np.asarray(values) == metric.value).astype(float), np.ones(len(frame))
+        case _:
+            return _utility(frame, contracts, arms)
+
+
+def _outcome(frame: pd.DataFrame, task: str, contracts: Contracts) -> Floats:
+    """Return a task's joint outcome; NaN where it is not known, or not yet."""
+    links = chain(contracts.tasks, task)
+    labels = {link: frame[link].to_numpy(dtype=float, na_value=np.nan) for link in links}
+    immature = (frame[c.status(task)] == c.Status.IMMATURE).to_numpy(dtype=bool)
+    return np.where(immature, np.nan, join_outcomes(labels, links))
+
+
+def _utility(frame: pd.DataFrame, contracts: Contracts, arms: Codes) -> Sums:
+    policy = contracts.utility.model_copy(update={"perturbation": None})
+    certain = {c.probability(term): np.ones(len(frame)) for term in policy.terms}
+    worth = compute_utilities(frame, certain, policy).contributions
+    immature = [(frame[c.status(term)] == c.Status.IMMATURE).to_numpy(dtype=bool) for term in policy.terms]
+    mature = ~np.logical_or.reduce(immature)
+    total, rows = np.zeros(len(frame)), np.bincount(arms, mature, 2)
+    for term in policy.terms:
+        outcome = _outcome(frame, term, contracts)
+        known = mature & np.isfinite(outcome)
+        each = np.bincount(arms, known, 2)
+        scale = np.divide(rows, each, out=np.zeros(2), where=each > 0)
+        total += np.where(known, np.nan_to_num(outcome) * np.nan_to_num(worth[term]) * scale[arms], 0.0)
+    return total, mature.astype(float)
+
+
+def _share_columns(names: Sequence[str | None], contracts: Contracts) -> list[SegmentSpec]:
+    """Return the column behind each share: a declared segment, or a column's own values."""
+    declared = {one.name: one for one in contracts.surface.segments}
+    return [
+        declared.get(str(name)) or SegmentSpec.model_validate({"name": name, "from": name}) for name in names
+    ]
+
+
+def _sum(codes: Codes, values: Floats, count: int) -> Floats:
+    return np.asarray(np.bincount(codes, values, count), dtype=np.float64)
+
+
+def _by_user(users: Codes, day: int, sums: Mapping[str, Sums]) -> UserDays:
+    known, codes = np.unique(users, return_inverse=True)
+    added: dict[str, Any] = {
+        name: tuple(_sum(codes, part, len(known)) for part in each) for name, each in sums.items()
+    }
+    return UserDays(known.astype(np.intp), np.full(len(known), day, np.intp), added)
+
+
+def _join(parts: Sequence[UserDays], metrics: Mapping[str, Metric]) -> UserDays:
+    none = np.zeros(0)
+    joined: dict[str, Any] = {
+        name: tuple(np.concatenate([none, *(part.sums[name][side] for part in parts)]) for side in (0, 1))
+        for name in metrics
+    }
+    users, days = (
+        np.concatenate([none.astype(np.intp), *(getattr(part, name) for part in parts)])
+        for name in ("users", "days")
+    )
+    return UserDays(users, days, joined)

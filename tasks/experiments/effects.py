@@ -1,0 +1,308 @@
+"""The effects of an experiment's treatment: what each metric shows, and the decision that follows.
+
+::
+
+    while it runs, or labels mature    always-valid intervals; a critical guardrail beyond its bound stops
+    every impression matured           the planned analysis: one-sided 95 % bounds, once
+
+    stop    a critical guardrail, or the primary, is broken
+    hold    a critical guardrail or the primary is inconclusive, another guardrail is broken, or a segment
+            is harmed
+    ship    everything else
+
+Segments are judged on the side of the harm: those of costs by Bonferroni, all others by Benjamini and
+Hochberg. Where the effect changes with the days since a user's first exposure (novelty), day 8 and later
+decide.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from tasks.contracts import Contracts
+from tasks.contracts.experiment import ExperimentSpec, experiment_metrics
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.contracts.utility import BOUNDS, Bounded, Guardrail
+from tasks.evaluation.always_valid import LEAST_EVENTS, planned_information, sequential_interval
+from tasks.evaluation.arm_effects import ArmEffect, arm_effect, novelty_slope
+from tasks.evaluation.binary import Floats
+from tasks.evaluation.calibration_verdicts import benjamini_hochberg
+from tasks.evaluation.clustered import Ratio, half_width
+from tasks.evaluation.experiment_evidence import CumulativeEffect, Decision, MetricReadout
+from tasks.evaluation.planning import DETECTED
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.experiments.arms_log import ArmLog, metric_tasks
+from tasks.labels.maturity import matures
+from tasks.replay.guardrails import bounds_of, judge_bound
+
+_WEEK: Final = 7
+_ONE_SIDED: Final = 0.9
+"""Level of a two-sided interval whose ends are one-sided 95 % bounds."""
+_LEVEL: Final = 0.05
+_TAIL: Final = 0.01
+_NORMAL: Final = 1.959964
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What an experiment's metrics are measured on.
+
+    Attributes
+    ----------
+    horizon : the instant up to which labels have matured.
+    """
+
+    spec: ExperimentSpec
+    contracts: Contracts
+    log: ArmLog
+    horizon: datetime
+
+    @property
+    def metrics(self) -> dict[str, Metric]:
+        """The experiment's metrics, the primary first."""
+        return experiment_metrics(self.spec, self.contracts)
+
+    def maturity(self, metric: Metric) -> timedelta:
+        """Return the time after an impression at which it counts."""
+        tasks = metric_tasks(metric, self.contracts)
+        return max((matures(self.contracts.tasks, task) for task in tasks), default=timedelta())
+
+    def rails(self, metric: str) -> list[tuple[Bounded, bool]]:
+        """Return the bounds of a metric, each with whether it is critical; the primary's is."""
+        primary = self.spec.primary
+        rails: list[tuple[Bounded, bool]] = [
+            (rail, rail.critical) for rail in self.spec.guardrails if rail.metric == metric
+        ]
+        if metric == primary.metric:
+            rails.insert(0, (Bounded(**primary.model_dump()), True))
+        return rails
+
+    @property
+    def alpha(self) -> float:
+        """The chance of a false alarm of one guardrail over all looks."""
+        return _LEVEL / max(1, len(self.spec.guardrails))
+
+
+def read_metric(analysis: Analysis, name: str) -> MetricReadout:
+    """Measure a metric, and judge its bounds as of the analysis's horizon."""
+    metric, spec = analysis.metrics[name], analysis.spec
+    matured = spec.instants[1] + analysis.maturity(metric)
+    final = analysis.horizon >= matured
+    midnight = next_midnight(matured)
+    blank = MetricReadout(
+        metric=name,
+        critical=any(critical for _, critical in analysis.rails(name)),
+        primary=name == spec.primary.metric,
+        final=final,
+        mature_on=midnight.date(),
+        effect=None,
+        change=None,
+        verdicts=(),
+        detectable=math.nan,
+    )
+    if metric.kind is MetricKind.LATENCY:
+        seen = Measured(Subject.of(metric), ALL, "log", _latency(analysis), None, None)
+        return blank.model_copy(update={"verdicts": _judge(analysis, seen, blank)})
+    if analysis.horizon < spec.instants[0] + analysis.maturity(metric):
+        first = next_midnight(spec.instants[0] + analysis.maturity(metric))
+        reason = f"not mature until {first.date()}"
+        seen = Measured(Subject.of(metric), ALL, "log", None, None, None, reason=reason)
+        return blank.model_copy(update={"verdicts": _judge(analysis, seen, blank)})
+    return _measure(analysis, blank, metric)
+
+
+def next_midnight(instant: datetime) -> datetime:
+    """Return the first midnight at or after an instant."""
+    midnight = instant.replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight if midnight == instant else midnight + timedelta(days=1)
+
+
+def _measure(analysis: Analysis, blank: MetricReadout, metric: Metric) -> MetricReadout:
+    name, log, final = blank.metric, analysis.log, blank.final
+    novelty = novelty_slope(log.aged(name)) if final else None
+    aged = _WEEK if novelty is not None and novelty.present else 0
+    users = log.users(name, aged=aged)
+    effect = arm_effect(users)
+    seen = Measured(
+        subject=Subject.of(metric),
+        segment=ALL,
+        judge="log",
+        policy=_level(users.numerator[users.treated], users.denominator[users.treated], effect),
+        baseline=_level(users.numerator[~users.treated], users.denominator[~users.treated], effect),
+        relative=judged_interval(analysis, effect, final=final) if effect.known else _point(effect),
+        events=effect.events,
+    )
+    return blank.model_copy(
+        update={
+            "effect": effect,
+            "change": effect.interval() if final else judged_interval(analysis, effect, final=False),
+            "verdicts": _judge(analysis, seen, blank),
+            "novelty": novelty,
+            "from_day": aged + 1,
+            "detectable": math.expm1(DETECTED * effect.log_error),
+            "cumulative": tuple(_cumulative(analysis, name)),
+        }
+    )
+
+
+def judged_interval(analysis: Analysis, effect: ArmEffect, *, final: bool) -> Estimate:
+    """Return the interval that bounds are held against: one-sided 95 % at the end, always-valid before.
+
+    Before the end no interval is known with fewer than `LEAST_EVENTS` users with an event in an arm.
+    """
+    if final:
+        return effect.interval(_ONE_SIDED)
+    if not effect.known or effect.events < LEAST_EVENTS:
+        return replace(_point(effect), low=math.nan, high=math.nan)
+    planned = planned_information(analysis.spec.smallest_effect)
+    low, high = sequential_interval(
+        effect.log_change, effect.log_error, planned=planned, alpha=2 * analysis.alpha
+    )
+    return Estimate(math.expm1(effect.log_change), math.expm1(low), math.expm1(high), sum(effect.users))
+
+
+def _point(effect: ArmEffect) -> Estimate:
+    change = effect.treatment / effect.control - 1 if effect.control else math.nan
+    return Estimate(change, math.nan, math.nan, sum(effect.users))
+
+
+def _level(numerator: Floats, denominator: Floats, effect: ArmEffect) -> Estimate | None:
+    """Return an arm's level with its interval by user."""
+    if not denominator.sum():
+        return None
+    statistic = Ratio(numerator, denominator).statistic
+    half = half_width(statistic, np.arange(len(numerator))) if effect.known else math.nan
+    return Estimate(statistic.value, statistic.value - half, statistic.value + half, len(numerator))
+
+
+def _latency(analysis: Analysis) -> Estimate | None:
+    """Return the 99th percentile of the treatment's requests, with Woodruff's interval by user."""
+    users, slow = analysis.log.latencies
+    if not len(slow):
+        return None
+    value = float(np.quantile(slow, 1 - _TAIL))
+    above = Ratio((slow > value).astype(float), np.ones(len(slow))).statistic
+    half = half_width(above, users)
+    low, high = (float(np.quantile(slow, min(max(1 - _TAIL + end, 0), 1))) for end in (-half, half))
+    return Estimate(value, low, high, len(np.unique(users)))
+
+
+def _judge(analysis: Analysis, seen: Measured, readout: MetricReadout) -> tuple[Verdict, ...]:
+    """Judge every bound of a metric; one on a level waits for the end, having no always-valid interval."""
+    verdicts = []
+    for rail, critical in analysis.rails(readout.metric):
+        bounds = {bound: getattr(rail, bound) for bound in BOUNDS}
+        guardrail = Guardrail(metric=readout.metric, **bounds, action="block")
+        for bound in bounds_of(guardrail, seen):
+            waits = not bound.relative and not readout.final and not seen.reason
+            reason = f"a bound on a level is judged at the end, {readout.mature_on}" if waits else seen.reason
+            verdict = judge_bound(guardrail, bound, replace(seen, reason=reason), "")
+            verdicts.append(replace(verdict, holds=critical))
+    return tuple(verdicts)
+
+
+def _cumulative(analysis: Analysis, name: str) -> Iterator[CumulativeEffect]:
+    """Yield the effect of everything up to each day, with its always-valid interval."""
+    log = analysis.log
+    for day in range(len(log.impressions)):
+        effect = arm_effect(log.users(name, until=day))
+        change = judged_interval(analysis, effect, final=False)
+        if math.isfinite(change.low):
+            yield CumulativeEffect(day=analysis.spec.starts + timedelta(days=day), change=change)
+
+
+def read_segments(analysis: Analysis, readouts: Sequence[MetricReadout]) -> list[MetricReadout]:
+    """Judge the declared segments of every metric with a bound on its change, all together."""
+    found: list[tuple[int, Segment, ArmEffect, Threshold]] = []
+    for place, one in enumerate(readouts):
+        margins = [v.threshold for v in one.verdicts if v.relative]
+        if not margins or one.effect is None:
+            continue
+        for (column, value), rows in sorted(analysis.log.segments.items()):
+            effect = arm_effect(analysis.log.users(one.metric, aged=one.from_day - 1, rows=rows))
+            found.append((place, Segment(column, value), effect, margins[0]))
+    p_values = [effect.p_value_beyond(_end(margin), rise=_rises(margin)) for _, _, effect, margin in found]
+    costs = [_is_cost(analysis, readouts[place].metric) for place, *_ in found]
+    adjusted = _adjust(p_values, costs)
+    verdicts: dict[int, list[Verdict]] = {}
+    for (place, segment, effect, margin), p in zip(found, adjusted, strict=True):
+        one = readouts[place]
+        harmed = one.final and p <= _LEVEL
+        outcome = Outcome.BLOCK if harmed else Outcome.PASS if effect.known else Outcome.INCONCLUSIVE
+        verdicts.setdefault(place, []).append(
+            Verdict(
+                gate="decision",
+                subject=one.verdicts[0].subject,
+                segment=segment,
+                outcome=outcome,
+                threshold=margin,
+                observed=judged_interval(analysis, effect, final=one.final),
+                reason=f"harm by chance in one of {len(found)} segments: p {p:.2g}" if harmed else "",
+                relative=True,
+            )
+        )
+    return [
+        one.model_copy(update={"segments": tuple(verdicts.get(place, ()))})
+        for place, one in enumerate(readouts)
+    ]
+
+
+def _rises(margin: Threshold) -> bool:
+    return math.isfinite(margin.high)
+
+
+def _end(margin: Threshold) -> float:
+    return margin.high if _rises(margin) else margin.low
+
+
+def _is_cost(analysis: Analysis, metric: str) -> bool:
+    return (analysis.metrics[metric].subject or "") in analysis.contracts.tasks.costs
+
+
+def _adjust(p_values: Sequence[float], costs: Sequence[bool]) -> list[float]:
+    """Adjust p-values: of costs by their number, of all others by Benjamini and Hochberg."""
+    p, cost = np.asarray(p_values, dtype=float), np.asarray(costs, dtype=bool)
+    adjusted = np.minimum(1.0, p * max(1, int(cost.sum())))
+    adjusted[~cost] = benjamini_hochberg(p[~cost])
+    return [float(one) for one in adjusted]
+
+
+def decide(readouts: Sequence[MetricReadout]) -> tuple[Decision, tuple[str, ...]]:
+    """Return the decision, and a sentence for each metric that keeps it from shipping."""
+    broken = [
+        f"{one.metric} is beyond its bound" + ("" if one.final else " at an always-valid level")
+        for one in readouts
+        if one.critical and any(v.outcome is Outcome.BLOCK and v.holds for v in one.verdicts)
+    ]
+    if broken:
+        return "stop", tuple(broken)
+    if waiting := [one for one in readouts if not one.final]:
+        latest = max(waiting, key=lambda one: one.mature_on)
+        return "continue", (f"{latest.metric} is mature on {latest.mature_on}",)
+    held = tuple(reason for one in readouts for reason in _holds(one))
+    return ("hold", held) if held else ("ship", ())
+
+
+def _holds(one: MetricReadout) -> Iterator[str]:
+    for verdict in one.verdicts:
+        if verdict.outcome is Outcome.BLOCK:
+            yield f"{one.metric} is beyond its bound"
+        elif verdict.holds and verdict.outcome is not Outcome.PASS:
+            yield f"{one.metric} is inconclusive" + (f": {verdict.reason}" if verdict.reason else "")
+    yield from (f"{one.metric} harms {verdict.segment}" for verdict in one.harmed)
+
+
+def metric_figures(readouts: Sequence[MetricReadout]) -> Mapping[str, float]:
+    """Return the changes by name, as MLflow logs them."""
+    figures: dict[str, float] = {}
+    for one in readouts:
+        if one.change is not None:
+            figures |= {one.metric: one.change.value}
+            figures |= {f"{one.metric}.low": one.change.low, f"{one.metric}.high": one.change.high}
+    return figures

@@ -1,0 +1,210 @@
+"""The planning step: the days that decide each bound, from the log's past, and what is pinned by it.
+
+::
+
+    newest matured days -> sums by user and day -> variance by days (D) = a / D + b -> days for a power of .80
+
+The variance of the log effect is that of the whole log, divided by the arms' shares. A plan whose critical
+guardrails are not decided by the end is refused. An accepted one pins the file by its digest and the arms'
+releases by their versions; from the start on another file of that name is refused.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import numpy as np
+
+from tasks.contracts import Contracts
+from tasks.contracts.experiment import ExperimentSpec, experiment_metrics, load_experiment
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.contracts.utility import Bounded
+from tasks.errors import DataError
+from tasks.evaluation.arm_effects import log_influence
+from tasks.evaluation.experiment_evidence import ExperimentPlan, PlannedMetric
+from tasks.evaluation.planning import Growth
+from tasks.evaluation.resampling import LEAST_POSITIVES
+from tasks.experiments.arms_log import UserDays, metric_tasks, read_past
+from tasks.experiments.results import PLAN_STEP, find_plan, refuse_change
+from tasks.labels import build
+from tasks.labels.maturity import matures
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tasks.stores.releases import resolve_release
+from tasks.stores.runs import StepRun
+from tasks.stores.steps import Done, Step
+from tasks.stores.workspace import Workspace, format_instant, refuse_future
+
+_PAST: Final = 28
+"""Days of the past that a metric's variance is taken from."""
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class _Planning:
+    """An experiment to be planned, with the releases of its arms and the labels of the past."""
+
+    workspace: Workspace
+    spec: ExperimentSpec
+    arms: dict[str, int]
+    snapshot: Snapshot
+
+    @property
+    def contracts(self) -> Contracts:
+        return self.workspace.contracts
+
+    def maturity(self, metric: Metric) -> timedelta:
+        """Return the time after an impression at which it counts."""
+        tasks = self.contracts.tasks
+        named = metric_tasks(metric, self.contracts)
+        return max((matures(tasks, task) for task in named), default=timedelta())
+
+    def past(self) -> tuple[date, date]:
+        """Return the first and last day that the variances are taken from."""
+        longest = max(map(self.maturity, experiment_metrics(self.spec, self.contracts).values()))
+        last = min(self.spec.starts, self.snapshot.mature_by().date()) - _DAY
+        wanted = last - longest - _PAST * _DAY
+        days = [day for day in self.snapshot.dates() if wanted < day <= last]
+        if not days:
+            raise DataError(
+                f"The log has no day before {last + _DAY} to plan '{self.spec.experiment}' from. Plan it "
+                "when there are some"
+            )
+        return days[0], days[-1]
+
+
+def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentPlan]:
+    """Plan an experiment as of an instant.
+
+    Raises
+    ------
+    ContractError
+        The file has problems, names a release that does not exist, or changed while it runs.
+    DataError
+        There is no past to plan from.
+    """
+    refuse_future(as_of)
+    spec = load_experiment(workspace.surfaces, name, workspace.contracts)
+    if (pinned := find_plan(workspace, name)) is not None:
+        refuse_change(spec, pinned.plan, as_of=as_of)
+    arms = {arm: resolve_release(workspace, one.release) for arm, one in spec.arms.items()}
+    snapshot = LabelStore(workspace.store, workspace.surface).snapshot(
+        build.run(workspace, as_of=as_of).snapshot
+    )
+    return PLAN.run(_Planning(workspace, spec, arms, snapshot))
+
+
+def _plan(work: _Planning, run: StepRun) -> ExperimentPlan:
+    spec, past = work.spec, work.past()
+    sums = read_past(work.snapshot, spec, work.contracts, days=past)
+    metrics = tuple(_planned(work, sums, past[0]))
+    length = (spec.ends - spec.starts).days
+    late = [one for one in metrics if one.days_needed is None or one.days_needed > length]
+    refused = [one for one in late if one.critical and not _is_latency(one)]
+    run.metrics({f"days.{one.metric}": one.days_needed for one in metrics if one.days_needed is not None})
+    return ExperimentPlan(
+        experiment=spec.experiment,
+        experiment_version=spec.version,
+        digest=spec.digest,
+        starts=spec.starts,
+        ends=spec.ends,
+        arms=work.arms,
+        past=past,
+        users_a_day=len(sums.users) / max(1, len(np.unique(sums.days))),
+        metrics=metrics,
+        accepted=not refused,
+        reasons=tuple(_say_late(one, length) for one in late if not _is_latency(one)),
+    )
+
+
+def _is_latency(planned: PlannedMetric) -> bool:
+    return planned.metric == MetricKind.LATENCY.value
+
+
+def _say_late(planned: PlannedMetric, length: int) -> str:
+    named = f"{planned.metric}{' (critical)' if planned.critical else ''}"
+    if planned.days_needed is None:
+        return f"{named} is not decided at this traffic: {planned.reason}"
+    return f"{named} needs {planned.days_needed} days, and the experiment has {length}"
+
+
+def _planned(work: _Planning, sums: UserDays, first: date) -> Iterator[PlannedMetric]:
+    spec, metrics = work.spec, experiment_metrics(work.spec, work.contracts)
+    primary = spec.primary.relative_decrease_max
+    yield _plan_bound(work, metrics[spec.primary.metric], sums, first, -primary or spec.smallest_effect)
+    for rail in spec.guardrails:
+        metric = metrics[rail.metric]
+        for bound in _changes(rail):
+            planned = _plan_bound(work, metric, sums, first, bound)
+            yield planned.model_copy(update={"critical": rail.critical})
+        for level in (rail.max, rail.min):
+            if level is not None:
+                planned = _plan_level(work, metric, sums, first, level)
+                yield planned.model_copy(update={"critical": rail.critical})
+
+
+def _changes(rail: Bounded) -> Iterator[float]:
+    """Yield the changes that a guardrail allows; of one of 0 no day is enough to decide it."""
+    for bound, sign in (
+        (rail.relative_increase_max, 1),
+        (rail.relative_increase_min, 1),
+        (rail.relative_decrease_max, -1),
+    ):
+        if bound is not None:
+            yield sign * bound
+
+
+def _plan_bound(work: _Planning, metric: Metric, sums: UserDays, first: date, bound: float) -> PlannedMetric:
+    """Return the days that decide a bound on the change between the arms."""
+    spread = sum(1 / share for share in work.spec.shares.values())
+    return _decided(work, metric, sums, first, bound, spread=spread)
+
+
+def _plan_level(work: _Planning, metric: Metric, sums: UserDays, first: date, level: float) -> PlannedMetric:
+    """Return the days that decide a bound on the treatment's level."""
+    if metric.kind is MetricKind.LATENCY:
+        reason = "requests of the treatment alone decide it"
+        return PlannedMetric(metric=metric.name, critical=False, bound=level, days_needed=None, reason=reason)
+    above, below = sums.sums[metric.name]
+    now = float(above.sum() / below.sum()) if below.sum() else math.nan
+    spread = 1 / work.spec.shares[work.spec.treatment]
+    return _decided(work, metric, sums, first, level / now - 1 if now > 0 else math.nan, spread=spread)
+
+
+def _decided(
+    work: _Planning, metric: Metric, sums: UserDays, first: date, bound: float, *, spread: float
+) -> PlannedMetric:
+    planned = PlannedMetric(metric=metric.name, critical=False, bound=bound, days_needed=None)
+    last = (work.snapshot.mature_by() - work.maturity(metric)).date() - _DAY
+    newest = min((last - first).days, int(sums.days.max(initial=0)))
+    kept = (sums.days > newest - _PAST) & (sums.days <= newest)
+    above, below = (part[kept] for part in sums.sums[metric.name])
+    if np.count_nonzero(above) < LEAST_POSITIVES or not above.sum() > 0 or not math.isfinite(bound):
+        return planned.model_copy(update={"reason": "too few events in the past"})
+    growth = Growth.of(log_influence(above, below), sums.users[kept], sums.days[kept])
+    if growth is None:
+        return planned.model_copy(update={"reason": "fewer than two matured days in the past"})
+    arms = replace(growth, by_day=spread * growth.by_day, shared=spread * growth.shared)
+    days = arms.days_needed(bound) if bound > -1 and bound else math.inf
+    if not math.isfinite(days):
+        return planned.model_copy(update={"reason": "returning users share more than the bound allows"})
+    return planned.model_copy(update={"days_needed": max(1, math.ceil(days))})
+
+
+PLAN: Final = Step(
+    name=PLAN_STEP,
+    room="experiments",
+    document=ExperimentPlan,
+    inputs=lambda work: {
+        "experiment": work.spec.digest,
+        "arms": work.arms,
+        "snapshot": work.snapshot.id,
+        "contracts": dict(work.contracts.digests),
+    },
+    tags=lambda work: {"as_of": format_instant(work.snapshot.as_of), "snapshot": work.snapshot.id},
+    task=lambda work: work.spec.experiment,
+    function=_plan,
+    reuses=False,
+)

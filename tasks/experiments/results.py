@@ -1,0 +1,144 @@
+"""Plans and read-outs of experiments as they were recorded, and the experiments of a surface."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from tasks.contracts.experiment import ExperimentSpec, experiment_names, experiments_folder, load_experiment
+from tasks.contracts.yaml_file import read_yaml
+from tasks.errors import ContractError, GateRefused
+from tasks.evaluation.experiment_evidence import ExperimentPlan, ExperimentReadout, ReadState
+from tasks.stores.workspace import Workspace, format_instant
+
+PLAN_STEP: Final = "experiment_plan"
+READ_STEP: Final = "experiment_read"
+
+
+@dataclass(frozen=True)
+class RecordedPlan:
+    """A plan with the run that holds it."""
+
+    run_id: str
+    plan: ExperimentPlan
+
+
+@dataclass(frozen=True)
+class ListedExperiment:
+    """An experiment of a surface, with its newest read-out; None where there is none."""
+
+    experiment: str
+    starts: str
+    ends: str
+    planned: bool
+    as_of: str | None
+    state: str | None
+    decision: str | None
+
+
+def surface_experiments(workspace: Workspace) -> tuple[str, ...]:
+    """Name the experiments whose files name the surface."""
+    folder = experiments_folder(workspace.surfaces)
+    files = {name: read_yaml(folder / f"{name}.yaml") for name in experiment_names(workspace.surfaces)}
+    return tuple(name for name, plain in files.items() if plain.get("surface") == workspace.surface)
+
+
+def running_experiments(workspace: Workspace, *, as_of: datetime) -> tuple[str, ...]:
+    """Name the planned experiments that have started and whose read-out is not final."""
+    return tuple(name for name in surface_experiments(workspace) if _runs(workspace, name, as_of))
+
+
+def _runs(workspace: Workspace, name: str, as_of: datetime) -> bool:
+    recorded, newest = find_plan(workspace, name), newest_readout(workspace, name)
+    finished = newest is not None and newest.state is ReadState.FINISHED
+    return recorded is not None and recorded.plan.starts <= as_of.date() and not finished
+
+
+def list_experiments(workspace: Workspace) -> list[ListedExperiment]:
+    """List a surface's experiments with their newest read-outs."""
+    listed = []
+    for name in surface_experiments(workspace):
+        spec = load_experiment(workspace.surfaces, name, workspace.contracts)
+        newest, plan = newest_readout(workspace, name), find_plan(workspace, name)
+        listed.append(
+            ListedExperiment(
+                experiment=name,
+                starts=str(spec.starts),
+                ends=str(spec.ends),
+                planned=plan is not None and plan.plan.digest == spec.digest,
+                as_of=None if newest is None else format_instant(newest.as_of),
+                state=None if newest is None else newest.state.value,
+                decision=None if newest is None else newest.decision,
+            )
+        )
+    return listed
+
+
+def find_plan(workspace: Workspace, name: str) -> RecordedPlan | None:
+    """Return the newest accepted plan of an experiment; None without one."""
+    for run_id in workspace.store.runs.recorded(workspace.surface, step=PLAN_STEP, task=name):
+        plan = workspace.store.runs.read_evidence(run_id, ExperimentPlan)
+        if plan.accepted:
+            return RecordedPlan(run_id, plan)
+    return None
+
+
+def newest_readout(workspace: Workspace, name: str) -> ExperimentReadout | None:
+    """Return the read-out of the latest instant; None without one."""
+    return max(_readouts(workspace, name), key=lambda one: one.as_of, default=None)
+
+
+def _readouts(workspace: Workspace, name: str) -> Iterator[ExperimentReadout]:
+    runs = workspace.store.runs
+    for run_id in runs.recorded(workspace.surface, step=READ_STEP, task=name):
+        yield runs.read_evidence(run_id, ExperimentReadout)
+
+
+def refuse_change(spec: ExperimentSpec, pinned: ExperimentPlan, *, as_of: datetime) -> None:
+    """Refuse a file that is not the pinned one of an experiment that has started.
+
+    A higher version that starts when the pinned one has ended is another experiment of the same name.
+
+    Raises
+    ------
+    ContractError
+        The file has changed.
+    """
+    later = spec.version > pinned.experiment_version and spec.starts >= pinned.ends
+    if spec.digest == pinned.digest or as_of.date() < pinned.starts or later:
+        return
+    raise ContractError(
+        f"The file of experiment '{spec.experiment}' changed after its start on {pinned.starts}. It has "
+        f"version {spec.version}, digest {spec.digest[:12]}; pinned is version {pinned.experiment_version}, "
+        f"digest {pinned.digest[:12]}. Restore it, or start another experiment under another name"
+    )
+
+
+def require_ship(workspace: Workspace, name: str, *, release: int) -> None:
+    """Refuse an experiment that did not decide to ship a release; a name without a file is not looked at.
+
+    Raises
+    ------
+    GateRefused
+        It has no read-out, decided otherwise, or compared another release.
+    """
+    if name not in experiment_names(workspace.surfaces):
+        return
+    newest = newest_readout(workspace, name)
+    if newest is None:
+        raise GateRefused(
+            f"Experiment '{name}' has no read-out. Read it: equipoise experiment read {workspace.surface} "
+            f"{name}"
+        )
+    treated = sorted(version for arm, version in newest.arms.items() if arm != "control")
+    if newest.decision != "ship":
+        reasons = "; ".join(newest.reasons) or newest.state.value
+        raise GateRefused(
+            f"Experiment '{name}' decided {newest.decision} as of {format_instant(newest.as_of)}, not ship: "
+            f"{reasons}"
+        )
+    if release not in treated:
+        raise GateRefused(
+            f"Experiment '{name}' decided on release {treated[0]}, not on release {release}. Name the "
+            "experiment of this release, or promote that one"
+        )

@@ -1,0 +1,216 @@
+"""An experiment planned and read from a log: what it decides, what it refuses, and what it withholds."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.contracts.experiment import ExperimentSpec, load_experiment
+from tasks.errors import ContractError, DataError, GateRefused
+from tasks.evaluation.experiment_evidence import ExperimentReadout, ReadState
+from tasks.evaluation.verdicts import Outcome
+from tasks.experiments import plan, read
+from tasks.experiments.arms_log import ArmLog, UserDays, read_arms
+from tasks.experiments.read import find_state, read_sample_ratio
+from tasks.experiments.results import list_experiments, require_ship, running_experiments
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tasks.stores.workspace import Workspace
+from tests.experiments.arms_feed import ENDS, NAME, STARTS, ArmsFeed, write_experiment
+from tests.feeds import mini
+
+BEFORE = datetime(2026, 1, 11, tzinfo=UTC)
+DURING = datetime(2026, 1, 22, tzinfo=UTC)
+AFTER = datetime(2026, 2, 2, tzinfo=UTC)
+
+
+@pytest.fixture(scope="module")
+def feed(mini_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The log, with a plan that was refused and one that was accepted, and a read-out before its end."""
+    workspace = ArmsFeed().write(mini_world, tmp_path_factory.mktemp("arms"))
+    strict = {"metric": "hide_2d_rate", "relative_increase_max": 0.02, "critical": True}
+    changed(workspace, guardrails=[strict])
+    refused = plan.run(workspace, NAME, as_of=BEFORE).evidence
+    assert not refused.accepted
+    assert "hide_2d_rate (critical)" in refused.reasons[0]
+    with pytest.raises(ContractError, match="no accepted plan"):
+        read.run(workspace, NAME, as_of=BEFORE)
+    changed(workspace)
+    planned = plan.run(workspace, NAME, as_of=BEFORE).evidence
+    assert planned.accepted
+    assert planned.arms == {"control": 1, "treatment": 2}
+    assert {one.metric: one.days_needed for one in planned.metrics}["hide_2d_rate"] in range(5, 19)
+    return workspace
+
+
+@pytest.fixture(scope="module")
+def during(feed: Workspace) -> ExperimentReadout:
+    return read.run(feed, NAME, as_of=DURING).evidence
+
+
+@pytest.fixture(scope="module")
+def after(during: ExperimentReadout, feed: Workspace) -> ExperimentReadout:
+    return read.run(feed, NAME, as_of=AFTER).evidence
+
+
+@pytest.fixture(scope="module")
+def spec(feed: Workspace) -> ExperimentSpec:
+    return load_experiment(feed.surfaces, NAME, feed.contracts)
+
+
+@pytest.fixture(scope="module")
+def snapshot(after: ExperimentReadout, feed: Workspace) -> Snapshot:
+    found = LabelStore(feed.store, mini.NAME).last()
+    assert found is not None
+    return found
+
+
+def changed(workspace: Workspace, **changes: Any) -> None:
+    write_experiment(workspace.surfaces.parent, **changes)
+
+
+def test_while_it_runs_the_decision_waits_and_intervals_are_always_valid(during: ExperimentReadout) -> None:
+    assert (during.state, during.decision) == (ReadState.RUNNING, "continue")
+    hides = next(one for one in during.metrics if one.metric == "hide_2d_rate")
+    assert (hides.final, hides.mature_on) == (False, date(2026, 2, 1))
+    assert hides.effect is not None
+    assert hides.change is not None
+    assert hides.change.low < hides.effect.interval().low
+    latency = during.metrics[-1].verdicts[0]
+    assert latency.outcome is Outcome.INCONCLUSIVE
+    assert "judged at the end" in latency.reason
+
+
+def test_at_the_end_it_ships_with_effects_that_hold_the_truth(after: ExperimentReadout) -> None:
+    assert (after.state, after.decision, after.reasons) == (ReadState.FINISHED, "ship", ())
+    clicks, hides, latency = after.metrics
+    assert clicks.change is not None
+    assert hides.change is not None
+    assert clicks.change.low < 0 < clicks.change.high
+    assert hides.change.low < -0.5 < hides.change.high
+    assert latency.outcome is Outcome.PASS
+    assert after.sample_ratio is not None
+    assert clicks.effect is not None
+    assert tuple(after.sample_ratio.users.values()) == clicks.effect.users
+    assert {str(one.segment) for one in clicks.segments} == {
+        f"user_tenure={one}" for one in ("loyal", "new", "returning")
+    }
+    assert [one.day for one in clicks.cumulative][-1] == date(2026, 1, 29)
+
+
+def test_a_read_out_is_the_same_when_later_data_have_arrived(
+    after: ExperimentReadout, feed: Workspace
+) -> None:
+    folder = feed.home / "logs" / mini.NAME / "events"
+    late = pd.read_parquet(folder / "2026-01-20.parquet")
+    late["ingested_at"] = pd.Timestamp(AFTER) + pd.Timedelta(days=1)
+    late.to_parquet(folder / "late.parquet", index=False)
+    again = read.run(feed, NAME, as_of=AFTER)
+    (folder / "late.parquet").unlink()
+    assert again.evidence == after
+
+
+def test_the_page_shows_decision_arms_effects_and_segments(after: ExperimentReadout) -> None:
+    html = Path(after.report).read_text(encoding="utf-8")
+    for shown in ("SHIP", "alarm at 100", "Cumulative effects", "always-valid", "user_tenure=new"):
+        assert shown in html
+
+
+def test_it_is_listed_with_its_decision_and_runs_no_more(after: ExperimentReadout, feed: Workspace) -> None:
+    (listed,) = list_experiments(feed)
+    assert (listed.experiment, listed.state, listed.decision) == (NAME, "finished", "ship")
+    assert running_experiments(feed, as_of=AFTER) == ()
+    assert list_experiments(replace(feed, surface="other")) == []
+
+
+def test_a_promotion_of_the_release_that_shipped_is_supported_and_of_no_other(
+    after: ExperimentReadout, feed: Workspace
+) -> None:
+    require_ship(feed, NAME, release=2)
+    require_ship(feed, "feed-142", release=9)  # without a file it is a name elsewhere
+    with pytest.raises(GateRefused, match="decided on release 2, not on release 1"):
+        require_ship(feed, NAME, release=1)
+
+
+def test_a_file_that_changed_after_the_start_is_refused_and_a_later_version_is_planned_anew(
+    during: ExperimentReadout, feed: Workspace
+) -> None:
+    changed(feed, smallest_effect=0.3)
+    try:
+        with pytest.raises(ContractError, match="changed after its start on 2026-01-12"):
+            read.run(feed, NAME, as_of=DURING)
+        with pytest.raises(ContractError, match="changed after its start"):
+            plan.run(feed, NAME, as_of=DURING)
+        changed(feed, version=2, starts="2026-02-02", ends="2026-02-20")
+        with pytest.raises(ContractError, match="no accepted plan of version 2"):
+            read.run(feed, NAME, as_of=AFTER)
+    finally:
+        changed(feed)
+
+
+def test_before_its_start_there_is_nothing_to_read(feed: Workspace) -> None:
+    seen = read.run(feed, NAME, as_of=BEFORE).evidence
+    assert (seen.state, seen.decision, seen.metrics) == (ReadState.NOT_STARTED, "continue", ())
+
+
+def test_an_arm_that_the_file_does_not_name_is_refused(
+    snapshot: Snapshot, spec: ExperimentSpec, feed: Workspace
+) -> None:
+    arms = {"control": spec.arms["control"], "treatmnt": spec.arms["treatment"]}
+    with pytest.raises(DataError, match=r"Unknown arm 'treatment'.*Did you mean 'treatmnt'"):
+        read_arms(snapshot, spec.model_copy(update={"arms": arms}), feed.contracts, until=ENDS)
+
+
+def test_shares_that_the_arms_do_not_have_withhold_every_effect(
+    snapshot: Snapshot, spec: ExperimentSpec, feed: Workspace
+) -> None:
+    other = spec.model_copy(update={"shares": {"control": 0.6, "treatment": 0.4}})
+    log = read_arms(snapshot, other, feed.contracts, until=ENDS)
+    ratio = read_sample_ratio(log, other)
+    state, (reason,) = find_state(log, ratio, other)
+    assert (state, state.withholds) == (ReadState.SAMPLE_RATIO, True)
+    assert ratio.alarmed_on is not None
+    assert STARTS < ratio.alarmed_on < ENDS
+    assert "do not have the declared shares" in reason
+
+
+def test_without_a_pre_period_the_effects_have_no_history(
+    snapshot: Snapshot, spec: ExperimentSpec, feed: Workspace
+) -> None:
+    first = spec.model_copy(update={"starts": date(2026, 1, 1)})
+    log = read_arms(snapshot, first, feed.contracts, until=ENDS)
+    assert log.before == {}
+    assert log.users("click_30m_rate").before is None
+
+
+def a_log(counts: list[tuple[int, int]], *, crossed: int = 0) -> ArmLog:
+    """Return a log of so many new users by day and arm, each with one impression."""
+    treated = np.concatenate([np.repeat([False, True], pair) for pair in counts])
+    days = np.concatenate([np.full(sum(pair), day) for day, pair in enumerate(counts)])
+    none = UserDays(np.arange(len(days)), days, {})
+    return ArmLog(none, treated, days, np.arange(len(days)) < crossed, np.array(counts))
+
+
+def test_an_arm_that_stops_logging_is_named_with_its_first_silent_day(spec: ExperimentSpec) -> None:
+    log = a_log([(200, 200), (200, 210), (200, 0), (200, 0)])
+    state, (reason,) = find_state(log, read_sample_ratio(log, spec), spec)
+    assert state is ReadState.SILENT_ARM
+    assert reason == "arm treatment has logged nothing since 2026-01-14"
+    quiet = a_log([(200, 200), (9, 0)])
+    assert find_state(quiet, read_sample_ratio(quiet, spec), spec)[0] is ReadState.RUNNING
+
+
+def test_users_in_both_arms_withhold_every_effect_and_a_few_are_left_out(spec: ExperimentSpec) -> None:
+    many, few = a_log([(1000, 1000)], crossed=3), a_log([(1000, 1000)], crossed=2)
+    state, (reason,) = find_state(many, read_sample_ratio(many, spec), spec)
+    assert (state, reason.partition(".")[0]) == (
+        ReadState.BOTH_ARMS,
+        "3 of 2,000 users were seen in both arms",
+    )
+    assert find_state(few, read_sample_ratio(few, spec), spec)[0] is ReadState.RUNNING
+    assert math.isclose(read_sample_ratio(few, spec).users["control"], 1000)
