@@ -43,6 +43,7 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
     yield table
     yield from (Text(note, style="yellow") for note in plain["notes"])
     yield Text(f"table: {plain['table']}", overflow="fold")
+    yield Text(f"page: {plain['page']}", overflow="fold")
 
 
 @_operate.command(

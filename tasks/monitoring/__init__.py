@@ -7,6 +7,7 @@ In reading order::
     serving        figures of a day that need no outcome: impressions, predictions, the mix of segments
     series         the table of series in the home
     alarms         which levels shifted since when
+    page           the page of a surface's series
     monitor        the monitoring step: days that matured since the last run, one week at a time
 
 Steps: monitor, series, serving, traffic.

@@ -98,6 +98,11 @@ class AlarmReading:
     history: int
 
     @property
+    def needed(self) -> int:
+        """The days that a series needs before it can be compared."""
+        return HISTORY
+
+    @property
     def levels_only(self) -> bool:
         """Whether no series is long enough to be compared with a reference."""
         return self.history < HISTORY
@@ -117,17 +122,36 @@ class _Matrix:
         daily = (series["days"] == 1) & (series["segment"] == "") & series["release"].isna()
         traffic = (series["metric"] != "rows") | (series["task"] == "")
         own = series[daily & traffic & series["metric"].isin(ALARMED)]
-        names = ["metric", "task", "feature", "constraint", "column", "value_of"]
         if own.empty:
             return cls((), (), np.empty((0, 0)))
-        wide = own.pivot_table(index=names, columns="day", values="value", dropna=False, observed=True)
         first, last = own["day"].min(), own["day"].max()
         days = [first + n * _DAY for n in range((last - first).days + 1)]
-        wide = wide.reindex(columns=days)
-        named = wide.index.to_frame(index=False).rename(columns={"value_of": "value"})
-        fields = [*map(str, named)]
-        subjects = tuple(Subject(**dict(zip(fields, one, strict=True))) for one in named.to_numpy())
-        return cls(subjects, days, wide.to_numpy(dtype=np.float64))
+        mixed = own.loc[own["metric"] == "share", "day"].unique()
+        figures = []
+        for subject, rows in (split := split_series(own)).items():
+            values = rows.set_index("day")["value"]
+            if subject.metric == "share":  # a value that no impression has any more
+                values = values.reindex(mixed[mixed >= values.index.min()], fill_value=0.0)
+            figures.append(values.reindex(days).to_numpy(np.float64))
+        return cls(tuple(split), days, np.array(figures))
+
+
+def split_series(rows: pd.DataFrame) -> dict[Subject, pd.DataFrame]:
+    """Return the rows of the table of series by their subject, in order.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"metric": ["rows", "share"], "column": ["", "kind"], "value_of": ["", "a"]})
+    >>> [str(one) for one in split_series(rows.assign(task="", feature="", constraint=""))]
+    ['rows', 'kind_share:a']
+    """
+    columns = ["metric", "task", "column", "value_of", "feature", "constraint"]
+    found = {}
+    for key, own in rows.groupby(columns):
+        metric, task, column, value, feature, constraint = map(str, key)
+        named = {"column": column, "value": value, "feature": feature, "constraint": constraint}
+        found[Subject(metric, task=task, **named)] = own
+    return found
 
 
 def name_series(subject: Subject) -> str:

@@ -28,13 +28,16 @@ from tasks.logs.days import day_start
 from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import SeriesAlarm, read_alarms
 from tasks.monitoring.levels import measure_levels
+from tasks.monitoring.page import SeriesPage, write_page
 from tasks.monitoring.series import SeriesFigure, SeriesLevel, SeriesTable, count_rows
 from tasks.monitoring.serving import measure_serving
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.releases import find_release
-from tasks.stores.workspace import Workspace, format_instant, refuse_future
+from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report
 
+PAGE: Final = "monitor.html"
+"""The page among a surface's reports."""
 _LOG: Final = logging.getLogger("equipoise")
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = 7
@@ -80,6 +83,7 @@ class MonitorResult:
     alarms: tuple[SeriesAlarm, ...]
     history: int
     needed: int
+    page: str
     notes: list[str]
 
     @property
@@ -133,6 +137,8 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
     known_until = {task: max(day for of, day in computed if of == task) for task, _ in computed}
     critical = workspace.contracts.surface.monitor.critical
     alarms = read_alarms(series, critical=critical, known_until=known_until)
+    notes = list(releases.notes)
+    page = SeriesPage(workspace.surface, format_instant(as_of), alarms, notes)
     return MonitorResult(
         surface=workspace.surface,
         as_of=format_instant(as_of),
@@ -144,7 +150,8 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
         alarms=alarms.current,
         history=alarms.history,
         needed=HISTORY,
-        notes=list(releases.notes),
+        page=str(write_report(workspace, PAGE, write_page(page, series))),
+        notes=notes,
     )
 
 

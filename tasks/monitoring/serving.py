@@ -33,8 +33,9 @@ def measure_serving(traffic: LoggedTraffic, rows: Rows) -> Iterator[Figure]:
             yield _mean(Subject("mean_prediction", task=task), own[known], users[known])
     for name, values in traffic.segments.items():
         codes = np.asarray(values.codes)[rows]
-        for code, value in enumerate(map(str, values.categories)):
-            yield _mean(Subject("share", column=name, value=value), (codes == code).astype(float), users)
+        for code in np.unique(codes):  # of values that the day has: what is read with it changes no figure
+            subject = Subject("share", column=name, value=str(values.categories[code]))
+            yield _mean(subject, (codes == code).astype(float), users)
 
 
 def _mean(subject: Subject, values: Floats, users: Codes) -> Figure:

@@ -110,3 +110,11 @@ def test_a_surface_whose_clicks_drift_fails_where_they_are_critical(tmp_path: Pa
     assert alarm.now == pytest.approx(1.5, abs=0.15)
     assert not result.passed
     assert [one.new for one in monitor.run(workspace, as_of=day_after(124)).alarms] == [False]
+
+
+def test_a_value_that_no_impression_has_any_more_raises_an_alarm() -> None:
+    rows = table(130, kept=("share", "", steady(0.6)), gone=("share", "", steady(0.3, seed=2)))
+    rows["column"], rows["value_of"] = "kind", np.repeat(["a", "b"], 130)
+    gone = rows[(rows["value_of"] == "a") | (rows["day"] < FIRST + timedelta(days=127))]
+    (alarm,) = read_alarms(gone, critical=[], known_until={}).current
+    assert (alarm.name, alarm.now, alarm.since) == ("share of kind=b", 0.0, FIRST + timedelta(days=127))

@@ -1,0 +1,132 @@
+"""The page of a surface's series: alarms first, then small drawings by day, segments and weeks.
+
+::
+
+    [ band: 95 % interval of the week ]  ---- figure of each day ----o  o  a day that raised an alarm
+
+The newest week is named above each drawing. Segments are listed where the newest week's calibration interval
+leaves 1 out, those with the most events first; weeks are listed newest first.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from tasks.evaluation.subjects import Segment, Subject
+from tasks.evaluation.verdicts import Estimate
+from tasks.monitoring.alarms import AlarmReading, split_series
+from tasks.reports.numbers import format_estimate, spoken
+from tasks.reports.render import render
+from tasks.validation.findings import DayLine
+from tasks.validation.report import DayFigure, draw_line
+
+_DAYS: Final = 180
+"""Days that are drawn, the newest."""
+_WEEKS: Final = 12
+_SEGMENTS: Final = 20
+_CALIBRATION: Final = "calibration_ratio"
+_DRAWN: Final = (
+    _CALIBRATION,
+    "mean_prediction",
+    "rows",
+    "share",
+    "auc_by_request",
+    "normalized_entropy",
+    "coverage",
+)
+"""The metrics that are drawn, in the order of the page."""
+
+
+@dataclass(frozen=True)
+class SeriesPage:
+    """What the page shows besides the series."""
+
+    surface: str
+    as_of: str
+    alarms: AlarmReading
+    notes: Sequence[str]
+
+
+def write_page(page: SeriesPage, series: pd.DataFrame) -> str:
+    """Write the page.
+
+    Parameters
+    ----------
+    series : the rows of the table of series.
+    """
+    whole = series[series["release"].isna() & (series["segment"] == "")]
+    return render(
+        "monitor.html.j2",
+        title=f"{page.surface}: what is served",
+        facts=[f"as of {page.as_of}"],
+        page=page,
+        drawings=[(spoken(metric), figures) for metric, figures in _drawings(whole, page.alarms) if figures],
+        segments=list(_segments(series)),
+        weeks=list(_weeks(whole)),
+        tasks=sorted(whole.loc[whole["metric"] == _CALIBRATION, "task"].unique()),
+    )
+
+
+def _drawings(whole: pd.DataFrame, alarms: AlarmReading) -> Iterator[tuple[str, list[DayFigure]]]:
+    newest = whole["day"].max()
+    shown = whole[whole["day"] > newest - pd.Timedelta(days=_DAYS)] if len(whole) else whole
+    by_subject = split_series(shown)
+    for metric in _DRAWN:
+        own = [subject for subject in by_subject if subject.metric == metric]
+        own = [one for one in own if metric != "rows" or not one.task]
+        own.sort(key=lambda subject: (subject not in alarms.raised, subject))
+        yield metric, [_draw(one, by_subject[one], alarms.raised.get(one, ())) for one in own]
+
+
+def _draw(subject: Subject, rows: pd.DataFrame, raised: Sequence[date]) -> DayFigure:
+    """Draw a series by day in the intervals of its weeks."""
+    daily = rows[rows["days"] == 1].sort_values("day")
+    weekly = rows[rows["days"] > 1].sort_values("day")
+    ends = weekly["day"].to_numpy(dtype="datetime64[D]")
+    days = daily["day"].to_numpy(dtype="datetime64[D]")
+    week = np.searchsorted(ends, days)
+    inside = week < len(ends)
+    low, high = (np.full(len(days), np.nan) for _ in range(2))
+    for band, name in ((low, "low"), (high, "high")):
+        band[inside] = weekly[name].to_numpy()[week[inside]]
+    of = subject.task or str(Segment(subject.column, subject.value) if subject.column else "all traffic")
+    level = f": {_level(weekly.iloc[-1])}, week to {weekly['day'].iloc[-1]}" if len(weekly) else ""
+    return draw_line(
+        DayLine(
+            subject=f"{of}{level}",
+            days=daily["day"].tolist(),
+            figures=_known(daily["value"].to_numpy()),
+            low=_known(low),
+            high=_known(high),
+            share=subject.metric == "share",
+            odd=raised,
+        )
+    )
+
+
+def _known(values: np.ndarray) -> list[float | None]:
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+def _level(row: "pd.Series[float]") -> str:
+    return format_estimate(Estimate(row["value"], row["low"], row["high"], int(row["n"])))
+
+
+def _segments(series: pd.DataFrame) -> Iterator[tuple[str, str, str, int]]:
+    """Yield the segments of the newest week whose calibration leaves 1 out: task, segment, level, events."""
+    weekly = series[(series["days"] > 1) & series["release"].isna() & (series["metric"] == _CALIBRATION)]
+    newest = weekly[weekly["day"] == weekly.groupby("task")["day"].transform("max")]
+    off = newest[(newest["segment"] != "") & ((newest["low"] > 1) | (newest["high"] < 1))]
+    for _, row in off.sort_values("events", ascending=False).head(_SEGMENTS).iterrows():
+        yield row["task"], f"{row['segment']}={row['segment_value']}", _level(row), int(row["events"])
+
+
+def _weeks(whole: pd.DataFrame) -> Iterator[tuple[date, Mapping[str, str]]]:
+    """Yield the calibration of each task by week, newest first."""
+    weekly = whole[(whole["days"] > 1) & (whole["metric"] == _CALIBRATION)]
+    for day in sorted(weekly["day"].unique(), reverse=True)[:_WEEKS]:
+        yield day, {row["task"]: _level(row) for _, row in weekly[weekly["day"] == day].iterrows()}
