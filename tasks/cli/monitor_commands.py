@@ -1,13 +1,15 @@
 """The command that watches a surface after a release."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from rich.console import RenderableType, group
 from rich.table import Table
 from rich.text import Text
+from typer import Option
 
-from tasks.cli.command import AsOf, CommandGroup
+from tasks.cli.command import AsOf, CommandGroup, parse_file_to_write
 from tasks.cli.text import level
 from tasks.reports.numbers import format_counted, format_number, spoken
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 Plain = Mapping[str, Any]
 _operate: Final = CommandGroup("Operate")
 GROUPS = (_operate,)
+_LISTED: Final = 10
+"""Units to review that are printed."""
 
 
 @group()
@@ -41,6 +45,11 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
         name = f"{of} {spoken(one['metric'])}".strip()
         table.add_row(name, str(one["day"]), level(one), f"{one['events']:,}")
     yield table
+    for unit in plain["queue"][:_LISTED]:
+        events = f"{format_counted(unit['observed'], 'event')}, {format_number(unit['expected'])} predicted"
+        yield Text(f"to review: {unit['column']} {unit['unit']}, {unit['task']}: {events}")
+    if (more := len(plain["queue"]) - _LISTED) > 0:
+        yield Text(f"and {more} more in review_queue.csv beside the page")
     yield from (Text(note, style="yellow") for note in plain["notes"])
     yield Text(f"table: {plain['table']}", overflow="fold")
     yield Text(f"page: {plain['page']}", overflow="fold")
@@ -49,8 +58,19 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
 @_operate.command(
     "home_feed --as-of 2026-05-13T00:00:00Z", written=write_monitor, passed=lambda result: result.passed
 )
-def monitor(workspace: "Workspace", as_of: AsOf) -> "MonitorResult":
+def monitor(
+    workspace: "Workspace",
+    as_of: AsOf,
+    textfile: Annotated[
+        Path | None,
+        Option(metavar="FILE", parser=parse_file_to_write, help="Write levels and alarms for Prometheus."),
+    ] = None,
+) -> "MonitorResult":
     """Compute the series of the days that matured since the last run; exit code 1 on a critical alarm."""
     from tasks.monitoring import monitor
+    from tasks.stores.location import write_bytes
 
-    return monitor.run(workspace, as_of=as_of)
+    result = monitor.run(workspace, as_of=as_of)
+    if textfile is not None:
+        write_bytes(textfile, result.textfile().encode())
+    return result

@@ -7,10 +7,12 @@ In reading order::
     serving        figures of a day that need no outcome: impressions, predictions, the mix of segments
     series         the table of series in the home
     alarms         which levels shifted since when
+    queue          units whose negative events exceed their predictions
+    textfile       the newest levels and alarms for Prometheus
     page           the page of a surface's series
     monitor        the monitoring step: days that matured since the last run, one week at a time
 
-Steps: monitor, series, serving, traffic.
+Steps: monitor, page, queue, series, serving, traffic.
 """
 
 __all__ = ["monitor"]

@@ -29,8 +29,10 @@ from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import SeriesAlarm, read_alarms
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page
+from tasks.monitoring.queue import ReviewedUnit, UnitReview
 from tasks.monitoring.series import SeriesFigure, SeriesLevel, SeriesTable, count_rows
 from tasks.monitoring.serving import measure_serving
+from tasks.monitoring.textfile import write_textfile
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.releases import find_release
@@ -38,6 +40,7 @@ from tasks.stores.workspace import Workspace, format_instant, refuse_future, wri
 
 PAGE: Final = "monitor.html"
 """The page among a surface's reports."""
+QUEUE: Final = "review_queue.csv"
 _LOG: Final = logging.getLogger("equipoise")
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = 7
@@ -69,6 +72,7 @@ class MonitorResult:
     figures : new rows of the table.
     series : the newest level of each series of all traffic.
     alarms : those of the last week, critical ones first.
+    queue : units to review, the most certain excess first.
     history : days of the longest series; with fewer than ``needed`` there are levels only.
     notes : what could not be computed, a sentence each.
     """
@@ -81,6 +85,7 @@ class MonitorResult:
     figures: int
     series: list[SeriesLevel]
     alarms: tuple[SeriesAlarm, ...]
+    queue: list[ReviewedUnit]
     history: int
     needed: int
     page: str
@@ -90,6 +95,12 @@ class MonitorResult:
     def passed(self) -> bool:
         """Whether no critical alarm is current."""
         return not any(alarm.critical for alarm in self.alarms)
+
+    def textfile(self) -> str:
+        """Return the newest levels and the alarms for Prometheus."""
+        return write_textfile(
+            self.surface, self.series, self.alarms, history=self.history, review_units=len(self.queue)
+        )
 
     def describe_alarms(self) -> list[AlarmText]:
         """Return the alarms in words, for messages."""
@@ -137,8 +148,12 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
     known_until = {task: max(day for of, day in computed if of == task) for task, _ in computed}
     critical = workspace.contracts.surface.monitor.critical
     alarms = read_alarms(series, critical=critical, known_until=known_until)
+    mature_by = min(as_of, snapshot.mature_by())
+    queue = UnitReview(workspace, snapshot, releases, mature_by).queue()
     notes = list(releases.notes)
-    page = SeriesPage(workspace.surface, format_instant(as_of), alarms, notes)
+    page = SeriesPage(workspace.surface, format_instant(as_of), alarms, queue, notes)
+    units = pd.DataFrame(queue, columns=[*ReviewedUnit.__annotations__])
+    write_report(workspace, QUEUE, units.to_csv(index=False))
     return MonitorResult(
         surface=workspace.surface,
         as_of=format_instant(as_of),
@@ -148,6 +163,7 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
         figures=count,
         series=table.newest(),
         alarms=alarms.current,
+        queue=queue,
         history=alarms.history,
         needed=HISTORY,
         page=str(write_report(workspace, PAGE, write_page(page, series))),

@@ -19,6 +19,7 @@ import pandas as pd
 from tasks.evaluation.subjects import Segment, Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.monitoring.alarms import AlarmReading, split_series
+from tasks.monitoring.queue import ReviewedUnit
 from tasks.reports.numbers import format_estimate, spoken
 from tasks.reports.render import render
 from tasks.validation.findings import DayLine
@@ -48,6 +49,7 @@ class SeriesPage:
     surface: str
     as_of: str
     alarms: AlarmReading
+    queue: Sequence[ReviewedUnit]
     notes: Sequence[str]
 
 

@@ -159,9 +159,13 @@ class LoggedTraffic:
         known = (np.isfinite(values).any() for values in self.predictions.values())
         return self.releases.champion is not None or bool(np.isfinite(self.served_by).any()) or any(known)
 
+    def outcomes(self, task: str) -> Floats:
+        """Return what is known of a task along its chain, NaN where nothing is, [n]."""
+        return ReleaseDays(self.workspace, self.snapshot, {}).outcomes(self.frame, task)
+
     def of_task(self, task: str) -> "TaskTraffic":
         """Return the rows whose outcome and prediction are known."""
-        outcomes = ReleaseDays(self.workspace, self.snapshot, {}).outcomes(self.frame, task)
+        outcomes = self.outcomes(task)
         predictions = self.predictions[task]
         known = np.isfinite(outcomes) & np.isfinite(predictions)
         rows = Observations(outcomes, predictions, self.users, self.requests, self.segments)
