@@ -1,5 +1,6 @@
 """Drift alarms: the definition in plain loops, its laws, and series that have little to say."""
 
+import itertools
 import math
 
 import hypothesis.extra.numpy as arrays
@@ -49,9 +50,17 @@ def test_z_and_alarms_are_those_of_the_definition() -> None:
     for one, day in ((0, 97), (1, 120), (2, 150), (2, 179)):
         assert reading.z[one, day] == pytest.approx(deviation(series, one, day), rel=1e-9)
     assert np.isnan(reading.z[:, :97]).all()
+
+
+@pytest.mark.parametrize("shift", [-0.25, -0.1, 0.06, 0.15])
+def test_alarms_are_raised_and_evidence_begins_anew_as_defined(shift: float) -> None:
+    series = drawn(3, 200, seed=8)
+    series[:2, 130:] += [[shift], [shift / 2]]
+    reading = detect_drift(series)
     for one in range(3):
-        expected = alarm_days(reading.z[one], 3 * 3 * 700)
-        assert [alarm.day for alarm in reading.alarms if alarm.series == one] == expected
+        own = [alarm for alarm in reading.alarms if alarm.series == one]
+        assert [alarm.day for alarm in own] == alarm_days(reading.z[one], 3 * 3 * 700)
+        assert all(before.day < after.since <= after.day for before, after in itertools.pairwise(own))
 
 
 def test_an_alarm_names_the_day_and_the_size_of_the_shift() -> None:
@@ -84,8 +93,8 @@ def test_later_days_change_nothing_and_the_unit_does_not_matter(
 def test_a_short_or_sparse_history_shows_levels_only() -> None:
     series = drawn(4, HISTORY)
     series[1, 0] = math.nan  # 97 days
-    series[2, 1:60] = math.nan  # 98 days, 25 of the reference with a figure
-    series[3, 10:30] = math.nan
+    series[2, 1:44] = math.nan  # 98 days, 41 of the reference with a figure
+    series[3, 1:43] = math.nan
     assert detect_drift(series).levels_only.tolist() == [False, True, True, False]
     assert detect_drift(series[:, :-1]).levels_only.all()
     assert detect_drift(np.empty((0, 300))).alarms == ()
@@ -108,6 +117,12 @@ def test_a_constant_series_alarms_on_the_day_it_changes() -> None:
     alarm = detect_drift(constant).alarms[0]
     assert (alarm.day, alarm.since) == (110, 110)
     assert alarm.shift == pytest.approx(-0.3)
+
+
+def test_days_are_taken_to_correlate_by_095_at_most() -> None:
+    halves = np.repeat([-1.0, 1.0], [42, 56])[None]
+    spread = math.sqrt((84 / 83) * (1 + 1 / 84) * 1.95 / 0.05)
+    assert detect_drift(halves).z[0, -1] == pytest.approx(norm.ppf(t.cdf(1 / spread, 83)))
 
 
 def test_a_series_that_persists_does_not_make_another_kind_persistent() -> None:
