@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from scipy.optimize import minimize_scalar
-from scipy.stats import linregress
+from scipy.stats import linregress, t
 
 from tasks.errors import DataError
 from tasks.evaluation.deming import compare_offline_online
@@ -53,6 +53,15 @@ def test_intervals_hold_the_slope_that_least_squares_would_miss() -> None:
     assert np.mean([fit.slope.low <= 0.6 <= fit.slope.high for fit in fits]) > 0.9
     assert np.mean([fit.intercept.low <= 0.01 <= fit.intercept.high for fit in fits]) > 0.9
     assert np.median([fit.slope.value for fit in fits]) == pytest.approx(0.6, abs=0.05)
+
+
+def test_an_interval_is_that_of_the_jackknife_with_its_freedom() -> None:
+    figures = drawn(6)
+    left = [compare_offline_online(*(np.delete(each, one) for each in figures)) for one in range(6)]
+    slopes = np.array([fit.slope.value for fit in left])
+    error = math.sqrt(5 / 6 * ((slopes - slopes.mean()) ** 2).sum())
+    slope = compare_offline_online(*figures).slope
+    assert slope.high - slope.value == pytest.approx(t.ppf(0.975, 4) * error)
 
 
 def test_signs_are_counted_and_few_experiments_have_no_line() -> None:

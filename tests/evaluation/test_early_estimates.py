@@ -71,6 +71,10 @@ def test_nothing_is_estimated_before_there_is_something_to_estimate_from() -> No
     banded = [int(np.isfinite(early.low[:, age]).argmax()) for age in range(4)]
     assert banded == [34 - 2 * age for age in range(4)]  # fourteen of them too
     predicted, arrived = drawn()
+    arrived[5], predicted[5] = 0.0, 0.0
+    later = np.isfinite(estimate_early(predicted, arrived).value[:, 0])
+    assert int(later.argmax()) == 18  # a day without impressions is none of the fourteen
+    predicted, arrived = drawn()
     arrived[60], predicted[59] = 0.0, 0.0
     early = estimate_early(predicted, arrived)
     assert np.isnan(early.value[59:61]).all()

@@ -47,6 +47,7 @@ def test_few_arms_or_little_signal_are_refused(arms: int, noise: float, refused:
 def test_as_many_outcomes_as_arms_are_refused() -> None:
     rng = np.random.default_rng(2)
     assert learn_weights(10 * rng.standard_normal((9, 9)), rng.standard_normal(9), 1e-9 * np.eye(9)).refused
+    assert not learn_weights(rng.standard_normal((9, 8)), rng.standard_normal(9), 1e-9 * np.eye(8)).refused
     assert learn_weights(np.empty((0, 2)), [], np.eye(2)).refused
 
 
