@@ -170,6 +170,8 @@ def find_state(log: ArmLog, ratio: SampleRatio, spec: ExperimentSpec) -> tuple[R
         return ReadState.BOTH_ARMS, (
             f"{crossed:,} of {users:,} users were seen in both arms. Check how users are assigned",
         )
+    if len(log.impressions) and not log.impressions.any():
+        return ReadState.SILENT_ARM, (f"no arm has logged anything since {spec.starts}",)
     if len(log.impressions):
         newest = log.impressions[-1]
         for arm, seen in zip(arms, newest.tolist(), strict=True):

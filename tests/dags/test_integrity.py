@@ -12,7 +12,7 @@ from tests.dags.conftest import REPOSITORY, parse, steps_of
 
 GOOD = ["feed", "shop", "ended"]
 ALL = [*GOOD, "misspelt", "no_such_hour"]
-WORKFLOWS = ["labels", "retrain", "retrain_slow", "monitor"]
+WORKFLOWS = ["labels", "retrain", "retrain_slow", "experiment", "monitor"]
 RETRAINS = ["retrain", "retrain_slow"]
 BY_HAND = ["policy_change", "promote", "rollback"]
 
@@ -66,7 +66,16 @@ def test_a_dag_keeps_the_house_rules(bag: SimpleNamespace, surface: str, workflo
 
 def test_the_list_of_dags_is_sorted_by_surface_and_then_by_a_release_s_life(bag: SimpleNamespace) -> None:
     names = {dag.dag_display_name: dag_id for dag_id, dag in bag.dags.items()}
-    life = ["labels", "retrain", "retrain_slow", "policy_change", "promote", "rollback", "monitor"]
+    life = [
+        "labels",
+        "retrain",
+        "retrain_slow",
+        "policy_change",
+        "promote",
+        "rollback",
+        "experiment",
+        "monitor",
+    ]
     assert [names[name] for name in sorted(names)] == [
         f"{surface}__{workflow}" for surface in sorted(ALL) for workflow in life
     ]

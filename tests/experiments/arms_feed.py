@@ -104,10 +104,11 @@ def arm_of(user: object) -> str:
     return ("control", "treatment")[hashlib.sha256(str(user).encode()).digest()[0] % 2]
 
 
-def write_experiment(folder: Path, **changes: Any) -> None:
+def write_experiment(folder: Path, name: str = NAME, **changes: Any) -> None:
     (folder / "experiments").mkdir(exist_ok=True)
-    file = folder / "experiments" / f"{NAME}.yaml"
-    file.write_text(yaml.safe_dump(PLAIN | changes, sort_keys=False), encoding="utf-8")
+    file = folder / "experiments" / f"{name}.yaml"
+    plain = PLAIN | {"experiment": name} | changes
+    file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
 
 
 def register_releases(workspace: Workspace, count: int) -> None:

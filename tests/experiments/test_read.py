@@ -201,6 +201,10 @@ def test_an_arm_that_stops_logging_is_named_with_its_first_silent_day(spec: Expe
     state, (reason,) = find_state(log, read_sample_ratio(log, spec), spec)
     assert state is ReadState.SILENT_ARM
     assert reason == "arm treatment has logged nothing since 2026-01-14"
+    none = a_log([(0, 0)])
+    assert find_state(none, read_sample_ratio(none, spec), spec)[1] == (
+        "no arm has logged anything since 2026-01-12",
+    )
     quiet = a_log([(200, 200), (9, 0)])
     assert find_state(quiet, read_sample_ratio(quiet, spec), spec)[0] is ReadState.RUNNING
 
