@@ -2,7 +2,8 @@
 
 Users are drawn who return, differ in how often they come and in how they act, and keep their habits from a
 pre-period. Arms are equal (A/A): a read-out that is right says so in 95 %. The table of effects compares
-intervals by request, by user, and by user adjusted for history. The table of sample ratios counts the runs
+intervals by request, by user, and by user adjusted for history; that of looks, what a reader stops who looks
+every day. The table of sample ratios counts the runs
 of 14 daily looks that alarm, with the declared shares and where a tenth of the treated users is lost.
 """
 
@@ -14,12 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from tasks.evaluation.always_valid import planned_information, sequential_interval
 from tasks.evaluation.arm_effects import ArmUsers, arm_effect
 from tasks.evaluation.sample_ratio import Stage, first_alarm, log_e_values
 
 Floats = npt.NDArray[np.float64]
 DAYS: Final = 14
 RAMP: Final = (0.01, 0.05, 0.25, 0.5)
+EFFECT: Final = 0.05
+"""Smallest effect of the experiment, where its always-valid interval is narrowest."""
 HALF: Final = np.array([0.5, 0.5])
 
 
@@ -48,6 +52,29 @@ def count_effects(users: int, runs: int) -> Iterator[tuple[str, float, float]]:
             found[name].append((not seen.low <= 0 <= seen.high, effect.log_error))
     for name, each in found.items():
         yield name, float(np.mean([one for one, _ in each])), float(np.mean([error for _, error in each]))
+
+
+def count_looks(users: int, runs: int) -> Iterator[tuple[str, float, float]]:
+    """Yield each interval with the runs in which one of 14 looks excludes 0, and its last width."""
+    stopped, width = np.zeros((2, runs), dtype=bool), np.zeros((2, runs))
+    planned = planned_information(EFFECT)
+    for seed in range(runs):
+        rng = np.random.default_rng(seed)
+        visits, habit = rng.gamma(0.5, 0.6, users), rng.beta(20.0, 180.0, users)
+        treated, clicks, shown = rng.random(users) < 0.5, np.zeros(users), np.zeros(users)
+        for _ in range(DAYS):
+            today = 12 * rng.poisson(visits)
+            shown, clicks = shown + today, clicks + rng.binomial(today, habit)
+            seen = shown > 0
+            effect = arm_effect(ArmUsers(treated[seen], clicks[seen], shown[seen]))
+            half = 1.96 * effect.log_error
+            fixed = (effect.log_change - half, effect.log_change + half)
+            always = sequential_interval(effect.log_change, effect.log_error, planned=planned)
+            for at, (low, high) in enumerate((fixed, always)):
+                stopped[at, seed] |= not low <= 0 <= high
+                width[at, seed] = high - low
+    for at, name in enumerate(("95 % a day", "always-valid")):
+        yield name, float(stopped[at].mean()), float(width[at].mean())
 
 
 def draw_counts(rng: np.random.Generator, share: float, days: int, *, lost: float = 0.0) -> Floats:
@@ -98,6 +125,9 @@ def main() -> None:
     print("| A/A at 5 % | false positives | mean error of the log change |\n| --- | --- | --- |")
     for name, share, error in count_effects(given.users, given.runs):
         print(f"| {name} | {share:.3f} | {error:.4f} |", flush=True)
+    print("\n| 14 looks at A/A | runs that exclude 0 | width at the end |\n| --- | --- | --- |")
+    for name, share, width in count_looks(given.users, max(1, given.runs // 4)):
+        print(f"| {name} | {share:.3f} | {width:.4f} |", flush=True)
     print("\n| sample ratio | world | runs that alarm | median day |\n| --- | --- | --- | --- |")
     for test, world, share, day in count_ratios(given.runs):
         print(f"| {test} | {world} | {share:.3f} | {day} |", flush=True)

@@ -1,6 +1,7 @@
 """Commands on online experiments: plan, read and list."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import RenderableType, group
@@ -13,7 +14,6 @@ from tasks.cli.text import Plain, change
 from tasks.reports.numbers import format_counted, format_number, spoken
 
 if TYPE_CHECKING:
-    from tasks.experiments.results import ListedExperiment
     from tasks.stores.workspace import Workspace
 
 _experiments = CommandGroup("Release", word="experiment", help="Plan and read online experiments.")
@@ -78,15 +78,21 @@ def _effects(plain: Plain) -> Table:
     return table
 
 
-def write_list(plain: list[Plain]) -> RenderableType:
-    """Write a row for each experiment."""
+@group()
+def write_list(plain: list[Plain]) -> Iterator[RenderableType]:
+    """Write a row for each experiment, and what is wrong with a file."""
     if not plain:
-        return Text("no experiment of this surface")
+        yield Text("no experiment of this surface")
+        return
     table = Table("experiment", "starts", "ends", "state", "decision", box=None, pad_edge=False)
     for one in plain:
         state = one["state"] or ("planned" if one["planned"] else "not planned")
-        table.add_row(one["experiment"], one["starts"], one["ends"], state, one["decision"] or "-")
-    return table
+        days = (one["starts"] or "-", one["ends"] or "-")
+        table.add_row(
+            one["experiment"], *days, "refused" if one["problem"] else state, one["decision"] or "-"
+        )
+    yield table
+    yield from (Text(one["problem"]) for one in plain if one["problem"])
 
 
 @_experiments.command(
@@ -116,8 +122,8 @@ def read(workspace: "Workspace", name: Name, as_of: AsOf) -> dict[str, Any]:
 
 
 @_experiments.command("home_feed", name="list", written=write_list)
-def list_(workspace: "Workspace") -> "list[ListedExperiment]":
+def list_(workspace: "Workspace") -> list[dict[str, Any]]:
     """List a surface's experiments with their newest read-outs."""
     from tasks.experiments.results import list_experiments
 
-    return list_experiments(workspace)
+    return [asdict(one) for one in list_experiments(workspace)]

@@ -10,6 +10,7 @@ utility where every term has matured. Terms that are known of some impressions o
 all of their arm's day.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
@@ -62,6 +63,7 @@ class ArmLog:
     before : sums by user of the days before the start, by metric; empty without a pre-period.
     segments : by segment and value, the sums by user.
     latencies : user and milliseconds of each request of the treatment.
+    served : rows by arm and the release that the log names; empty where it names none.
     """
 
     rows: UserDays
@@ -72,6 +74,7 @@ class ArmLog:
     before: Mapping[str, Sums] = field(default_factory=dict)
     segments: Mapping[tuple[str, str], UserDays] = field(default_factory=dict)
     latencies: tuple[Codes, Floats] = (np.zeros(0, np.intp), np.zeros(0))
+    served: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
     @property
     def counts(self) -> Codes:
@@ -150,6 +153,7 @@ class _Reader:
     by_value: dict[tuple[str, str], list[UserDays]] = field(default_factory=dict)
     arms: list[tuple[Codes, Codes, int]] = field(default_factory=list)
     slow: list[tuple[Codes, Floats]] = field(default_factory=list)
+    served: Counter[tuple[str, int]] = field(default_factory=Counter)
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -183,6 +187,9 @@ class _Reader:
                 of_value = {metric: (y[here], x[here]) for metric, (y, x) in sums.items()}
                 place = (name, str(values.categories[code]))
                 self.by_value.setdefault(place, []).append(_by_user(users[here], at, of_value))
+        if c.RELEASE in frame:
+            releases = pd.to_numeric(frame[c.RELEASE], errors="coerce").fillna(0).astype(int)
+            self.served.update(zip(frame[c.ARM], releases, strict=True))
         if c.LATENCY_MS in frame:
             first = ~frame[c.REQUEST_ID].duplicated().to_numpy() & (treated == 1)
             first &= frame[c.LATENCY_MS].notna().to_numpy()
@@ -217,6 +224,7 @@ class _Reader:
             impressions=impressions,
             before=self._history(count),
             segments={place: _join(parts, self.metrics) for place, parts in self.by_value.items()},
+            served=self.served,
             **({"latencies": (latencies[0], latencies[1])} if latencies else {}),
         )
 
@@ -239,7 +247,7 @@ class _Reader:
         """Read a day's rows with what the metrics and segments need."""
         held = self.snapshot.schema().names
         tasks = dict.fromkeys(link for one in self.metrics.values() for link in self._links(one))
-        optional = [*self.contracts.utility.columns, c.LATENCY_MS]
+        optional = [*self.contracts.utility.columns, c.LATENCY_MS, c.RELEASE]
         shares = [one.subject for one in self.metrics.values() if one.kind is MetricKind.SHARE]
         named = [
             *(c.USER_ID, *further),

@@ -36,7 +36,7 @@ from tasks.evaluation.experiment_evidence import CumulativeEffect, Decision, Met
 from tasks.evaluation.planning import DETECTED
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.experiments.arms_log import ArmLog, metric_tasks
 from tasks.labels.maturity import matures
 from tasks.replay.guardrails import bounds_of, judge_bound
@@ -233,16 +233,16 @@ def read_segments(analysis: Analysis, readouts: Sequence[MetricReadout]) -> list
     verdicts: dict[int, list[Verdict]] = {}
     for (place, segment, effect, margin), p in zip(found, adjusted, strict=True):
         one = readouts[place]
-        harmed = one.final and p <= _LEVEL
-        outcome = Outcome.BLOCK if harmed else Outcome.PASS if effect.known else Outcome.INCONCLUSIVE
+        harmed, seen = one.final and p <= _LEVEL, judged_interval(analysis, effect, final=one.final)
+        inside = judge(seen, low=margin.low, high=margin.high) is Outcome.PASS
         verdicts.setdefault(place, []).append(
             Verdict(
                 gate="decision",
                 subject=one.verdicts[0].subject,
                 segment=segment,
-                outcome=outcome,
+                outcome=Outcome.BLOCK if harmed else Outcome.PASS if inside else Outcome.INCONCLUSIVE,
                 threshold=margin,
-                observed=judged_interval(analysis, effect, final=one.final),
+                observed=seen,
                 reason=f"harm by chance in one of {len(found)} segments: p {p:.2g}" if harmed else "",
                 relative=True,
             )

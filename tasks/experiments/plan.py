@@ -87,9 +87,11 @@ def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentP
     """
     refuse_future(as_of)
     spec = load_experiment(workspace.surfaces, name, workspace.contracts)
+    arms = {arm: resolve_release(workspace, one.release) for arm, one in spec.arms.items()}
     if (pinned := find_plan(workspace, name)) is not None:
         refuse_change(spec, pinned.plan, as_of=as_of)
-    arms = {arm: resolve_release(workspace, one.release) for arm, one in spec.arms.items()}
+        if spec.digest == pinned.plan.digest and as_of.date() >= spec.starts:
+            arms = pinned.plan.arms  # an alias that has moved since serves no arm
     snapshot = LabelStore(workspace.store, workspace.surface).snapshot(
         build.run(workspace, as_of=as_of).snapshot
     )

@@ -7,6 +7,7 @@
                                                                  yes: effects, segments, decision, page
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -104,7 +105,7 @@ def _read(work: _Reading, run: StepRun) -> ExperimentReadout:
                 "metrics": tuple(metrics),
                 "decision": decision,
                 "reasons": reasons,
-                "notes": tuple(_notes(log, spec, metrics)),
+                "notes": tuple(_notes(log, work, metrics)),
                 "state": _progress(spec, metrics, work.as_of),
             }
         ),
@@ -189,8 +190,9 @@ def find_state(log: ArmLog, ratio: SampleRatio, spec: ExperimentSpec) -> tuple[R
     return ReadState.RUNNING, ()
 
 
-def _notes(log: ArmLog, spec: ExperimentSpec, metrics: list[MetricReadout]) -> list[str]:
-    notes = [
+def _notes(log: ArmLog, work: _Reading, metrics: list[MetricReadout]) -> list[str]:
+    spec, notes = work.spec, list(other_releases(log, work.plan.plan.arms))
+    notes += [
         f"{one.metric} is inconclusive, which does not hold a guardrail that is not critical"
         for one in metrics
         if one.final and not one.critical and one.outcome == "inconclusive"
@@ -205,6 +207,15 @@ def _notes(log: ArmLog, spec: ExperimentSpec, metrics: list[MetricReadout]) -> l
     if log.crossed.any():
         notes.append(f"{int(log.crossed.sum()):,} users in both arms are left out")
     return notes
+
+
+def other_releases(log: ArmLog, arms: Mapping[str, int]) -> Iterator[str]:
+    """Say which arm was served by another release than the plan pins."""
+    for arm, release in arms.items():
+        rows = {one: n for (of, one), n in log.served.items() if of == arm}
+        if others := sum(rows.values()) - rows.get(release, 0):
+            share = f"{others / sum(rows.values()):.1%}"
+            yield f"{arm}: {share} of its impressions were served by another release than {release}"
 
 
 def _write(work: _Reading, run: StepRun, seen: ExperimentReadout) -> ExperimentReadout:

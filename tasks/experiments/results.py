@@ -1,5 +1,6 @@
 """Plans and read-outs of experiments as they were recorded, and the experiments of a surface."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.experiment_evidence import ExperimentPlan, ExperimentReadout, ReadState
 from tasks.stores.workspace import Workspace, format_instant
 
+_LOG: Final = logging.getLogger("equipoise")
 PLAN_STEP: Final = "experiment_plan"
 READ_STEP: Final = "experiment_read"
 
@@ -25,12 +27,16 @@ class RecordedPlan:
 
 @dataclass(frozen=True)
 class ListedExperiment:
-    """An experiment of a surface, with its newest read-out; None where there is none."""
+    """An experiment of a surface, with its newest read-out; None where there is none.
+
+    ``problem`` is why its file is refused; empty where it is not.
+    """
 
     experiment: str
-    starts: str
-    ends: str
+    starts: str | None
+    ends: str | None
     planned: bool
+    problem: str
     as_of: str | None
     state: str | None
     decision: str | None
@@ -38,9 +44,17 @@ class ListedExperiment:
 
 def surface_experiments(workspace: Workspace) -> tuple[str, ...]:
     """Name the experiments whose files name the surface."""
-    folder = experiments_folder(workspace.surfaces)
-    files = {name: read_yaml(folder / f"{name}.yaml") for name in experiment_names(workspace.surfaces)}
-    return tuple(name for name, plain in files.items() if plain.get("surface") == workspace.surface)
+    return tuple(name for name in experiment_names(workspace.surfaces) if _is_of(workspace, name))
+
+
+def _is_of(workspace: Workspace, name: str) -> bool:
+    """Whether a file names the surface; one that is no YAML is warned of and names none."""
+    try:
+        plain = read_yaml(experiments_folder(workspace.surfaces) / f"{name}.yaml")
+    except ContractError as error:
+        _LOG.warning("experiments: %s", error)
+        return False
+    return plain.get("surface") == workspace.surface
 
 
 def running_experiments(workspace: Workspace, *, as_of: datetime) -> tuple[str, ...]:
@@ -58,14 +72,19 @@ def list_experiments(workspace: Workspace) -> list[ListedExperiment]:
     """List a surface's experiments with their newest read-outs."""
     listed = []
     for name in surface_experiments(workspace):
-        spec = load_experiment(workspace.surfaces, name, workspace.contracts)
+        spec, problem = None, ""
+        try:
+            spec = load_experiment(workspace.surfaces, name, workspace.contracts)
+        except ContractError as error:
+            problem = str(error)
         newest, plan = newest_readout(workspace, name), find_plan(workspace, name)
         listed.append(
             ListedExperiment(
                 experiment=name,
-                starts=str(spec.starts),
-                ends=str(spec.ends),
-                planned=plan is not None and plan.plan.digest == spec.digest,
+                starts=None if spec is None else str(spec.starts),
+                ends=None if spec is None else str(spec.ends),
+                planned=plan is not None and spec is not None and plan.plan.digest == spec.digest,
+                problem=problem,
                 as_of=None if newest is None else format_instant(newest.as_of),
                 state=None if newest is None else newest.state.value,
                 decision=None if newest is None else newest.decision,

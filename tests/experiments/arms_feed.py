@@ -90,6 +90,7 @@ class ArmsFeed:
             rows["experiment"], rows["arm"] = (
                 pd.Series(words, dtype=object).where(inside, None) for words in ([NAME] * len(rows), arm)
             )
+            rows["release"] = arm.map({"control": "1", "treatment": "2"})
             rows["latency_ms"] = 40.0 + 40.0 * rng.random(len(rows))
             treated |= {str(one) for one in rows["request_id"][inside & (arm == "treatment")]}
             self.impressions(rows).to_parquet(file, index=False)

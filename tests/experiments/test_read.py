@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tasks.evaluation.experiment_evidence import ExperimentReadout, ReadState
 from tasks.evaluation.verdicts import Outcome
 from tasks.experiments import plan, read
 from tasks.experiments.arms_log import ArmLog, UserDays, read_arms
-from tasks.experiments.read import find_state, read_sample_ratio
+from tasks.experiments.read import find_state, other_releases, read_sample_ratio
 from tasks.experiments.results import list_experiments, require_ship, running_experiments
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -40,6 +40,9 @@ def feed(mini_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspac
     assert "hide_2d_rate (critical)" in refused.reasons[0]
     with pytest.raises(ContractError, match="no accepted plan"):
         read.run(workspace, NAME, as_of=BEFORE)
+    changed(workspace, arms={"control": {"release": 1}, "treatment": {"release": 9}})
+    with pytest.raises(ContractError, match="9"):
+        plan.run(workspace, NAME, as_of=BEFORE)
     changed(workspace)
     planned = plan.run(workspace, NAME, as_of=BEFORE).evidence
     assert planned.accepted
@@ -101,6 +104,7 @@ def test_at_the_end_it_ships_with_effects_that_hold_the_truth(after: ExperimentR
         f"user_tenure={one}" for one in ("loyal", "new", "returning")
     }
     assert [one.day for one in clicks.cumulative][-1] == date(2026, 1, 29)
+    assert after.notes == ()
 
 
 def test_a_read_out_is_the_same_when_later_data_have_arrived(
@@ -126,6 +130,24 @@ def test_it_is_listed_with_its_decision_and_runs_no_more(after: ExperimentReadou
     assert (listed.experiment, listed.state, listed.decision) == (NAME, "finished", "ship")
     assert running_experiments(feed, as_of=AFTER) == ()
     assert list_experiments(replace(feed, surface="other")) == []
+    changed(feed, segments=["tenure"])
+    (refused,) = list_experiments(feed)
+    assert "Unknown segment 'tenure'" in refused.problem
+    folder = feed.surfaces.parent / "experiments"
+    (folder / "torn.yaml").write_text("experiment: [", encoding="utf-8")
+    assert [one.experiment for one in list_experiments(feed)] == [NAME]
+    (folder / "torn.yaml").unlink()
+    changed(feed)
+
+
+def test_an_arm_that_another_release_served_is_noted(
+    snapshot: Snapshot, spec: ExperimentSpec, feed: Workspace
+) -> None:
+    log = read_arms(snapshot, spec, feed.contracts, until=STARTS + timedelta(days=1))
+    assert set(log.served) == {("control", 1), ("treatment", 2)}
+    assert list(other_releases(log, {"control": 1, "treatment": 3})) == [
+        "treatment: 100.0% of its impressions were served by another release than 3"
+    ]
 
 
 def test_a_promotion_of_the_release_that_shipped_is_supported_and_of_no_other(
