@@ -36,6 +36,7 @@ SMALL: Final[Mapping[str, str]] = {
     "operating": "--requests-per-day 99 --test-days 7 --settings champion --releases 'equal retrain' --again",
     "planned_days": "--runs 10",
     "policy_sweep": "--candidates 100000 --policies 100 --requests 10000",
+    "ramp_guardrails": "--runs 5",
     "refit_shift": "--sets home_feed",
     "replay_memory": "--candidates 500000",
     "replay_numbers": "--candidates 50000",

@@ -34,7 +34,7 @@ A red run moved nothing, unless `move` says that it did. The run's note names th
   missing.
 - **`GateRefused` in `case`**: the gates hold the release beside the current champion, or it was made under
   other contracts than are in force. The message says which gate and which file; retrain. Or an override does
-  not reach all that holds it, or it is to be champion and was not the canary first.
+  not reach all that holds it, or it is to be champion and its ramp has not ended.
 - **`GateRefused` in `approve_...`**: a reviewer rejects, with a reason; nobody answered in time; or what
   speaks for the release has changed since the case was made. Start it anew where that is right.
 - **`GateRefused` in `move`**: a role has no answer of a reviewer in the audit (a step that was marked success
@@ -59,9 +59,10 @@ Start it with `release` (a version or an alias) and `why`. Where tasks or polici
 give `experiment`, the online test that supports the change, or `waiver`, the reason why there is none. A run
 moves once: clearing it and running it again changes nothing.
 
-Where surface.yaml declares a `canary`, the first run lets the release serve that share of the traffic, and
-another one with the stage `champion` moves it on, with the gates of that day and approvals of its own. Where
-it declares an `override`, the form takes the reason why gates that hold the release are overridden.
+Where surface.yaml declares a `ramp`, the first run lets the release serve the first stage's users, and
+another one with the stage `champion` moves it on after the ramp, with the gates of that day and approvals
+of its own. Where it declares an `override`, the form takes the reason why gates that hold the release are
+overridden.
 """
 
 
@@ -145,9 +146,9 @@ def promotion(contracts: Contracts) -> DAG:
 def _declared(contracts: Contracts) -> dict[str, Param]:
     """Return the fields of what only some surfaces declare."""
     fields, surface = {}, contracts.surface
-    if surface.canary is not None:
-        share = f"{surface.canary.share:.3g} of the traffic"
-        described = f"canary: {share}. champion: all of it, from canary on. Empty: the first of both."
+    if surface.ramp is not None:
+        share = f"{surface.ramp.stages[0].share:.3g} of the users"
+        described = f"canary: {share}. champion: all of them, after the ramp. Empty: the first of both."
         fields["stage"] = optional("Stage", described, enum=[None, "canary", "champion"])
     if surface.override is not None:
         rule = surface.override

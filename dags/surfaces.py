@@ -21,10 +21,20 @@ from tasks.contracts import Contracts, load_surface, surface_names
 from tasks.errors import ContractError, EquipoiseError
 
 FIRST_DAY = datetime(2010, 1, 1, tzinfo=UTC)
-ORDER = ("labels", "retrain", "retrain_slow", "policy_change", "promote", "rollback", "experiment", "monitor")
+ORDER = (
+    "labels",
+    "retrain",
+    "retrain_slow",
+    "policy_change",
+    "promote",
+    "rollback",
+    "ramp",
+    "experiment",
+    "monitor",
+)
 """The workflows as the list of DAGs shows them: surface by surface, each in the order of a release's life."""
 
-_RELEASING = frozenset({"policy_change", "promote", "rollback"})
+_RELEASING = frozenset({"policy_change", "promote", "rollback", "ramp"})
 """The workflows whose every step is in the queue of releases; of a retrain two steps are."""
 
 

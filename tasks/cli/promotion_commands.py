@@ -1,4 +1,4 @@
-"""Commands that move a release towards serving, and back, and one that restarts their audit."""
+"""Commands that move a release towards serving, and back, and those of its ramp and of the audit of moves."""
 
 from datetime import datetime
 from functools import partial
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 from typer import Option
 
 from tasks.cli import text
-from tasks.cli.command import By, CommandGroup, Release, Why, parse_instant
+from tasks.cli.command import AsOf, By, CommandGroup, Release, Why, parse_instant
 from tasks.errors import ContractError
 
 if TYPE_CHECKING:
+    from tasks.experiments.assignment import AssignResult
     from tasks.promotion.moves.approve import ApproveResult
     from tasks.promotion.moves.promote import GateEvaluator, MoveResult
+    from tasks.promotion.moves.ramp import RampResult
     from tasks.stores.workspace import Workspace
 
 _releases = CommandGroup("Release")
@@ -99,6 +101,41 @@ def rollback(
     from tasks.promotion.moves import rollback
 
     return _moved(rollback.run(workspace, why=why, by=person, to=to))
+
+
+@_releases.command(
+    "home_feed --as-of 2026-03-09T07:00:00Z",
+    written=text.write_ramp,
+    passed=lambda result: result["state"] != "roll_back",
+)
+def ramp(
+    workspace: "Workspace",
+    as_of: AsOf,
+    *,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what would be done, and move nothing.")] = False,
+    advance: Annotated[
+        bool, Option("--advance", help="Let a ramp go on that asks a person, under your own account.")
+    ] = False,
+    why: Annotated[str, Option(metavar="TEXT", help="Why it may go on, kept in the audit.")] = "",
+) -> "RampResult":
+    """Decide on the release that ramps: advance, wait, ask a person, or roll it back."""
+    from tasks.promotion.moves import approve, ramp
+    from tasks.promotion.moves.ramp import Advance
+
+    answer = Advance(approve.account_name(), why) if advance else None
+    return ramp.run(workspace, as_of=as_of, advance=answer, dry_run=dry_run)
+
+
+@_releases.command("home_feed --user u-17", written=text.write_assignments)
+def assign(
+    workspace: "Workspace",
+    *,
+    user: Annotated[list[str] | None, Option("--user", metavar="ID", help="A user; may be repeated.")] = None,
+) -> "AssignResult":
+    """Show the share of users that the release in its ramp serves, and the arm and release of some users."""
+    from tasks.experiments import assignment
+
+    return assignment.assign(workspace, user or [])
 
 
 @_audit.command('home_feed --why "the disk with the audit was lost"', written=text.write_history)

@@ -24,7 +24,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tasks.reports.numbers import format_number, format_percent, spoken
+from tasks.reports.numbers import format_change, format_number, format_percent, spoken
 
 WIDTH: Final = 100
 """Columns of text that does not go to a terminal, and at most on one."""
@@ -334,7 +334,7 @@ def write_move(plain: Plain) -> str:
     """Write what became of the champion."""
     if not plain["moved"]:
         canary = plain.get("canary")
-        beside = f", and release {canary} the canary: --stage champion moves it on" if canary else ""
+        beside = f", and release {canary} the canary: equipoise ramp takes it on" if canary else ""
         return f"nothing to do: release {plain['to']} is the champion{beside}"
     by = f"({plain['kind']} by {plain['by']}: {plain['why']})"
     before = plain["from"] or "none"
@@ -345,6 +345,41 @@ def write_move(plain: Plain) -> str:
     if plain.get("share"):
         moved += f"\nshare: {plain['share']:.3g}"
     return f"{moved}\nsigned: {plain['signed']}" if plain.get("signed") else moved
+
+
+@group()
+def write_ramp(plain: Plain) -> Iterator[RenderableType]:
+    """Write where a ramp stands, why, its guardrails and what was moved."""
+    ramping = plain["stage"] is not None
+    served = f"stage {plain['stage']} of {plain['of']}, {plain['share']:.3g} of the users" if ramping else ""
+    beside = f"release {plain['release']} beside champion {plain['champion']}"
+    if ramping:
+        yield Text(f"{beside}, {served} since {plain['since']}")
+    yield Text(f"{spoken(plain['state'])}: {'; '.join(plain['reasons'])}", overflow="fold")
+    if plain["guardrails"]:
+        table = Table("guardrail", box=None, pad_edge=False)
+        for name in ("harm", "at most", "bound", "stage", "events", ""):
+            table.add_column(name, justify="right")
+        for one in plain["guardrails"]:
+            known = (one["change"], one["upper"], one["bound"], one["harm"])
+            events = f"{one['treated_events']:,} / {one['control_events']:,}"
+            word = "harmed" if one["alarm"] else "no harm" if one["clear"] else "not known yet"
+            table.add_row(
+                one["metric"], *("" if x is None else format_change(x) for x in known), events, word
+            )
+        yield table
+    if plain["moved"]:
+        yield Text(f"moved: {plain['moved']['kind']} by {plain['moved']['by']}")
+
+
+@group()
+def write_assignments(plain: Plain) -> Iterator[RenderableType]:
+    """Write the releases that serve, and the arm of each user."""
+    treatment = plain["treatment"]
+    beside = f", release {treatment} for {plain['share']:.3g} of the users" if treatment else ""
+    yield Text(f"champion {plain['champion'] or 'none'}{beside}")
+    for one in plain["users"]:
+        yield Text(f"{one['user']}  {one['arm']}  release {one['release'] or 'none'}")
 
 
 _BELOW: Final = (
@@ -364,6 +399,7 @@ _BELOW: Final = (
 _ALIASES_MOVED: Final = {
     "canary": "release {to} beside {before}",
     "withdraw": "release {to}, champion {before}",
+    "ramped": "release {to} beside {before}",
     "restart": "newest release {to}",
 }
 _DIGESTS: Final = frozenset({"evidence", "sha256"})

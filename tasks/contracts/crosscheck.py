@@ -6,7 +6,7 @@ from typing import Final
 
 from tasks import columns as c
 from tasks.contracts.durations import LONGEST, describe_duration
-from tasks.contracts.metrics import OF_EXPOSURE, OF_RATES, read_metric
+from tasks.contracts.metrics import OF_EXPOSURE, OF_RATES, MetricKind, parse_metric, read_metric
 from tasks.contracts.problems import Problem, Unread, abbreviate
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
@@ -252,8 +252,8 @@ def _check_pairs(surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
         )
         yield Problem("surface.yaml", "shown_is_all", "true", hint)
     only = surface.gates.decision.shown_only
-    if only == "canary" and surface.canary is None and read("gates", "canary"):
-        hint = "needs a canary: declare `canary: {share: 0.05}`"
+    if only == "canary" and surface.ramp is None and read("gates", "ramp"):
+        hint = "needs a ramp: declare `ramp: {guardrails: [hide_7d_rate]}`"
         yield Problem("surface.yaml", "gates.decision.shown_only", only, hint)
     if surface.minimum.train > surface.split.train and read("minimum", "split"):
         hint = f"is longer than split.train ({surface.split.train})"
@@ -311,6 +311,15 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec, unread: U
         if low > high or (binary and not 0 <= low <= high <= 1):
             hint = "is not a range of rates: low, then high" + (", between 0 and 1" if binary else "")
             yield Problem("surface.yaml", f"base_rates.{name}", abbreviate([low, high]), hint)
+    for i, name in enumerate(surface.ramp.guardrails if surface.ramp is not None else ()):
+        metric = parse_metric(name, tasks=tasks.tasks, columns=())
+        subject = metric.subject if metric is not None and metric.kind is MetricKind.RATE else None
+        task = tasks.tasks.get(subject or "")
+        if task is None or (task.kind != "binary" and not unread.task(subject or "")):
+            rates = [f"{one}_rate" for one, spec in tasks.tasks.items() if spec.kind == "binary"]
+            yield Problem(
+                "surface.yaml", f"ramp.guardrails.{i}", abbreviate(name), unknown("rate", name, rates)
+            )
     taken = {d for n in tasks.tasks for d in (n, c.status(n), c.at(n))}
     for name in sorted(
         taken & {*surface.features.names, *surface.values, *(s.column for s in surface.segments)}

@@ -83,7 +83,7 @@ class DecisionGate(Closed):
     """What the utility policy's guardrails are compared with.
 
     ``shown_only``: what becomes of a release that can only be replayed as a reordering of what was shown.
-    ``canary`` lets what passes everything else take the alias ``canary``, never ``champion``.
+    ``canary`` lets what passes everything else enter the ramp as its canary; it is champion after the ramp.
     """
 
     first: Literal["logged"] | BaselineColumn = "logged"
@@ -145,17 +145,73 @@ class OverrideRule(Closed):
         return self
 
 
-class Canary(Closed):
-    """``canary``: the share of traffic that a release serves before it is champion."""
+class RampStage(Closed):
+    """A share of the users that a release serves, and the harm that must be excluded before the next stage.
+
+    ``harm``: the relative rise of a cost, as 0.3 for +30 %; of an outcome that is worth having, the fall to
+    1 / (1 + harm).
+    """
 
     share: Annotated[Number, Field(gt=0, lt=1)]
+    harm: Annotated[Number, Field(gt=0)]
+
+
+class RampWait(Closed):
+    """How long a stage lasts at least, and after how long a person is asked."""
+
+    least: Duration = timedelta(days=2)
+    most: Duration = timedelta(days=14)
+
+    @model_validator(mode="after")
+    def _most_is_longer(self) -> Self:
+        if self.least > self.most:
+            raise ValueError("least must not be longer than most")
+        return self
+
+
+class Ramp(Closed):
+    """``ramp``: the stages in which a release serves before it is champion; the first one is the canary.
+
+    ``guardrails``: rates, as ``hide_7d_rate``, that stop it. ``alpha``: the chance that any of them stops a
+    release which keeps its bounds, over all days.
+    """
+
+    stages: Annotated[tuple[RampStage, ...], AsTuple, Field(min_length=1, max_length=20)] = (
+        RampStage(share=0.01, harm=3.0),
+        RampStage(share=0.05, harm=1.0),
+        RampStage(share=0.25, harm=0.5),
+        RampStage(share=0.5, harm=0.3),
+    )
+    guardrails: Annotated[Identifiers, Field(min_length=1)]
+    wait: RampWait = RampWait()
+    alpha: Annotated[Number, Field(gt=0, le=0.5)] = 0.05
+
+    @model_validator(mode="after")
+    def _shares_increase_and_harms_do_not(self) -> Self:
+        shares, harms = ([getattr(stage, name) for stage in self.stages] for name in ("share", "harm"))
+        if shares != sorted({*shares}):
+            raise ValueError("the shares of stages must increase: nobody goes back to a lower stage")
+        if harms != sorted(harms, reverse=True):
+            raise ValueError("the harm of a stage must not be above that of the stage before it")
+        return self
+
+    def stage_at(self, share: float) -> int:
+        """Return the place of the stage, from 0, at which a release serves a share of the users.
+
+        Examples
+        --------
+        >>> ramp = Ramp(guardrails=("hide_7d_rate",))
+        >>> [ramp.stage_at(share) for share in (0.01, 0.25, 0.3, 0.5)]
+        [0, 2, 2, 3]
+        """
+        return max(0, sum(stage.share <= share for stage in self.stages) - 1)
 
 
 class Rules(Gates):
     """All of ``surface.yaml`` that a promotion is judged by: gates, base rates, and who has to agree.
 
     ``base_rates``: by task the rates outside which its labels fail validation. ``reviewers``: by role who may
-    approve. ``approvals_on_command_line``: as in `Promotion`. ``override``, ``canary`` and ``shown_is_all``:
+    approve. ``approvals_on_command_line``: as in `Promotion`. ``override``, ``ramp`` and ``shown_is_all``:
     as in `SurfaceSpec`.
     """
 
@@ -163,5 +219,5 @@ class Rules(Gates):
     reviewers: dict[Identifier, Annotated[tuple[str, ...], AsTuple]] = Field(default_factory=dict)
     approvals_on_command_line: ApprovalsOnCommandLine = False
     override: OverrideRule | None = None
-    canary: Canary | None = None
+    ramp: Ramp | None = None
     shown_is_all: bool = False

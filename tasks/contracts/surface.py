@@ -21,7 +21,7 @@ from tasks.contracts.base import (
     Version,
 )
 from tasks.contracts.durations import Duration, parse_duration
-from tasks.contracts.gates import ApprovalsOnCommandLine, Canary, Gates, OverrideRule, Rules
+from tasks.contracts.gates import ApprovalsOnCommandLine, Gates, OverrideRule, Ramp, Rules
 from tasks.contracts.training import TaskTraining
 
 _CRON_FIELDS: Final = 5
@@ -197,6 +197,7 @@ class Schedule(Closed):
     retrain: Cron = "0 4 * * 1"
     retrain_slow: Cron = "0 4 1 * *"
     monitor: Cron = "0 6 * * *"
+    ramp: Cron = "0 7 * * *"
 
 
 class Arrival(Closed):
@@ -301,7 +302,7 @@ class SurfaceSpec(Closed):
     notify: Notify = Notify()
     monitor: Monitor = Monitor()
     override: OverrideRule | None = None
-    canary: Canary | None = None
+    ramp: Ramp | None = None
     gates: Gates = Gates()
 
     @property
@@ -323,7 +324,7 @@ class SurfaceSpec(Closed):
             reviewers=self.reviewers,
             approvals_on_command_line=self.promotion.approvals_on_command_line,
             override=self.override,
-            canary=self.canary,
+            ramp=self.ramp,
             shown_is_all=self.shown_is_all,
         )
 

@@ -56,31 +56,30 @@ class LogRatio:
         """Return the ratio of control to treated, as for a rate whose fall is the harm."""
         return LogRatio(-self.estimate, self.error, self.control_events, self.treated_events)
 
-    def exceeds(self, bound: float, *, alpha: float) -> bool:
+    def exceeds(self, bound: float, *, planned: float, alpha: float) -> bool:
         """Whether the ratio is above 1 + ``bound``, at a chance of a false alarm over all looks of ``alpha``.
 
         Examples
         --------
         >>> ratio = LogRatio(estimate=0.5, error=0.1, treated_events=150, control_events=100)
-        >>> ratio.exceeds(0.1, alpha=0.05), ratio.exceeds(0.5, alpha=0.05)
+        >>> ratio.exceeds(0.1, planned=100, alpha=0.05), ratio.exceeds(0.5, planned=100, alpha=0.05)
         (True, False)
         """
-        least = self.estimate - sequential_bound(self.error, planned=planned_information(bound), alpha=alpha)
+        least = self.estimate - sequential_bound(self.error, planned=planned, alpha=alpha)
         return self.enough_events and least > math.log1p(bound)
 
-    def upper(self, bound: float, *, alpha: float) -> float:
-        """Return the upper end of the ratio's change, narrowest where ``bound`` is decided.
+    def upper(self, *, planned: float, alpha: float) -> float:
+        """Return the upper end of the ratio's change, infinite where an arm has no event.
 
         Examples
         --------
         >>> ratio = LogRatio(estimate=0.0, error=0.1, treated_events=100, control_events=100)
-        >>> round(ratio.upper(0.3, alpha=0.05), 3)
-        0.324
+        >>> round(ratio.upper(planned=100, alpha=0.05), 3)
+        0.323
         """
         if math.isnan(self.estimate):
             return math.inf
-        wide = sequential_bound(self.error, planned=planned_information(bound), alpha=alpha)
-        return math.expm1(self.estimate + wide)
+        return math.expm1(self.estimate + sequential_bound(self.error, planned=planned, alpha=alpha))
 
 
 def planned_information(bound: float) -> float:

@@ -1,15 +1,18 @@
-"""Online experiments: planned from the log's past, read as of an instant, and decided by a declared rule.
+"""Online experiments and ramps: releases that serve side by side, and what follows from what users did.
 
 In reading order::
 
-    arms_log     sums of each metric by user and day, from a label snapshot
-    effects      what each metric shows, and ship, hold or stop
-    plan         the step that plans an experiment and pins its file and releases
-    read         the step that reads it: sample ratio first, then effects
-    results      plans and read-outs that were recorded
-    page         the report of a read-out
+    arms_log       sums of each metric by user and day, from a label snapshot
+    effects        what each metric shows, and ship, hold or stop
+    plan           the step that plans an experiment and pins its file and releases
+    read           the step that reads it: sample ratio first, then effects
+    results        plans and read-outs that were recorded
+    page           the report of a read-out
+      assignment   the arm of a user in a ramp, a nested hash
+      ramp_log     what the log shows of a ramp, by user, day and release
+      ramp         what becomes of a release in its ramp
 
-Steps: arms_log, effects, plan, read, results.
+Steps: arms_log, assignment, effects, plan, ramp_log, read, results.
 """
 
-__all__ = ["plan", "read", "results"]
+__all__ = ["plan", "ramp", "read", "results"]

@@ -184,9 +184,9 @@ def list_sparing_tasks(tasks: TasksSpec) -> tuple[str, ...]:
     )
 
 
-def keep_chain(tasks: TasksSpec, name: str) -> TasksSpec:
-    """Return the contract of one task and of the tasks that it builds on."""
-    needed = [name]
+def keep_chain(tasks: TasksSpec, *names: str) -> TasksSpec:
+    """Return the contract of some tasks and of the tasks that they build on."""
+    needed = [*names]
     for task in needed:
         needed += tasks.needs(task)
     return _with_tasks(tasks, {n: task for n, task in tasks.tasks.items() if n in needed})

@@ -10,6 +10,6 @@
     readiness/       what a surface lacks before people may rely on it
     overview         how a surface stands, for the page in Airflow; nothing is ever written
 
-Steps: answers, approve, case, compose, gate, overview, promote, propose, provenance, rollback, show_dossier,
-standing.
+Steps: answers, approve, case, compose, gate, overview, promote, propose, provenance, ramp, rollback,
+show_dossier, standing.
 """

@@ -21,8 +21,8 @@ class Promote:
 class Hold:
     """The release may not be champion; each reason is a verdict in words.
 
-    ``canary_permitted``: it may serve as the canary, since what holds it is that it can only be replayed as a
-    reordering, and the surface allows that (``gates.decision.shown_only: canary``).
+    ``canary_permitted``: it may enter a ramp as the canary, since what holds it is inconclusive alone, and
+    the surface allows that (``gates.decision.shown_only: canary``).
     """
 
     reasons: tuple[str, ...]
@@ -62,7 +62,7 @@ def decide_release(
 
 
 def permits_canary(verdict: Verdict) -> bool:
-    """Whether a verdict keeps a release from being champion alone."""
+    """Whether a verdict keeps a release from being champion before a ramp alone."""
     return verdict.outcome is Outcome.INCONCLUSIVE and verdict.holds == "champion"
 
 

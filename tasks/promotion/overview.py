@@ -179,7 +179,7 @@ def _audit_row(entry: Entry) -> AuditRow:
     what = f"release {entry.release} for {entry.role}"
     if entry.moves:
         what = f"champion {entry.champion or 'none'} → {entry.release}"
-    elif entry.sets_alias:
+    elif entry.sets_alias or entry.kind is Kind.RAMPED:
         share = "" if entry.share is None else f", {entry.share:.3g} of the traffic"
         what = f"release {entry.release} beside champion {entry.champion}{share}"
     if entry.override is not None:

@@ -35,7 +35,6 @@ from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
 from tasks.replay.filled import count_filled, judge_empty, judge_filled
 from tasks.replay.guardrails import judge_guardrail
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.metrics import REORDERING
 from tasks.replay.primary import judge_primary, judge_primary_segments
 from tasks.replay.replay_policies import Replay
 
@@ -313,12 +312,12 @@ def _filled(evaluation: OfflineEvaluation, run: str) -> Iterator[Verdict]:
 
 
 def _settle(verdict: Verdict, gates: Gates) -> Verdict:
-    """Let a reordering that is inconclusive keep a release from being champion alone, where that is allowed.
+    """Let what is inconclusive keep a release from being champion before a ramp alone, where that is allowed.
 
     Costs are left out: the predictions of both releases decide whether they hold.
     """
     holds = gates.inconclusive == "hold" if verdict.holds is None else verdict.holds
-    if gates.decision.shown_only == "canary" and verdict.doubt == REORDERING and holds:
+    if gates.decision.shown_only == "canary" and verdict.outcome is Outcome.INCONCLUSIVE and holds:
         return replace(verdict, holds="champion")
     return verdict
 

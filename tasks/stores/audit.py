@@ -46,6 +46,8 @@ class Kind(StrEnum):
     ROLLBACK = "rollback"
     CANARY = "canary"
     WITHDRAW = "withdraw"
+    RAMPED = "ramped"
+    """The last stage of a ramp showed no harm: the canary may become champion."""
     APPROVE = "approve"
     REJECT = "reject"
     TIME_OUT = "time-out"
@@ -70,7 +72,7 @@ class Entry:
     champion : the version that was champion, None where there was none.
     evidence : digest of what the gates rest on; None for a rollback, which needs none.
     role : for which role an answer was given or awaited.
-    number, at : its place and time, known once it was added.
+    number, at : its place and time, known once it was added; a simulation gives the time.
     experiment, waiver : what supports changed tasks or policies.
     run : the Airflow run that it belongs to; empty for the command line.
     sha256, champion_sha256 : digests of both releases' files.
@@ -256,7 +258,9 @@ class Audit:
             A name or a reason is empty or would not be shown as it is.
         """
         version, entries = seen
-        numbered = replace(on_one_line(entry), number=len(entries), at=datetime.now(UTC), seal=None)
+        numbered = replace(
+            on_one_line(entry), number=len(entries), at=entry.at or datetime.now(UTC), seal=None
+        )
         sealed = replace(numbered, seal=seals_of((*entries, numbered))[-1])
         announce(sealed)
         delta.append_after(self.path, pa.Table.from_pylist([asdict(sealed)], schema=SCHEMA), version=version)
@@ -369,6 +373,29 @@ def live_canary(entries: Sequence[Entry]) -> Entry | None:
     """
     move = last_alias_move(entries)
     return move if move is not None and move.kind is Kind.CANARY else None
+
+
+def live_ramp(entries: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Return the rows of the canary that serves now, one for each stage that it reached, oldest first.
+
+    Examples
+    --------
+    >>> first, second = (Entry(Kind.CANARY, "ana", 3, 2, "why", share=share) for share in (0.01, 0.05))
+    >>> [entry.share for entry in live_ramp([first, Entry(Kind.APPROVE, "ana", 3, 2, "why"), second])]
+    [0.01, 0.05]
+    """
+    stages: list[Entry] = []
+    canary = live_canary(entries)
+    for entry in reversed([entry for entry in entries if entry.sets_alias]):
+        if canary is None or entry.kind is not Kind.CANARY or entry.release != canary.release:
+            break
+        stages.insert(0, entry)
+    return tuple(stages)
+
+
+def has_ramped(entries: Sequence[Entry]) -> bool:
+    """Whether the canary that serves now passed the last stage of its ramp."""
+    return live_canary(entries) is not None and any(e.kind is Kind.RAMPED for e in since_last_move(entries))
 
 
 def since_last_move(entries: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -51,7 +51,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.notify": "who receives messages",
     "surface.monitor": "which alarms fail a run",
     "surface.override": "who may lift a gate",
-    "surface.canary": "how a release is exposed",
+    "surface.ramp": "how a release is exposed",
     "surface.gates": "judge a release",
     "tasks.contract": "a label for people",
     "tasks.version": "a label for people",

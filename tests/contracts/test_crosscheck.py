@@ -317,14 +317,23 @@ def test_what_is_allowed_but_seldom_meant_is_a_warning(tmp_path: Path) -> None:
     ]
 
 
-def test_candidates_are_logged_one_way_and_only_a_declared_canary_is_permitted(tmp_path: Path) -> None:
+def test_candidates_are_logged_one_way_and_only_a_declared_ramp_is_permitted(tmp_path: Path) -> None:
     def change(files: Files) -> None:
         plain = files["surface"]
         plain["sources"]["candidates"] = "feed/candidates/*.parquet"
         plain["shown_is_all"] = True
         plain.setdefault("gates", {})["decision"] = {"shown_only": "canary"}
-        plain.pop("canary", None)
+        plain.pop("ramp", None)
 
     found = {p.field: p.hint for p in check_surface(write_surface(tmp_path, change), "feed").problems}
     assert "leave one out" in found["shown_is_all"]
-    assert "declare `canary: {share: 0.05}`" in found["gates.decision.shown_only"]
+    assert "declare `ramp: {guardrails: [hide_7d_rate]}`" in found["gates.decision.shown_only"]
+
+
+def test_a_ramp_is_guarded_by_known_rates_of_binary_tasks(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        files["surface"]["ramp"] = {"guardrails": ["click_rate", "clik_rate", "click_calibration"]}
+
+    problems = check_surface(write_surface(tmp_path, change), "feed").problems
+    assert [p.field for p in problems] == ["ramp.guardrails.1", "ramp.guardrails.2"]
+    assert "Did you mean 'click_rate'?" in problems[0].hint

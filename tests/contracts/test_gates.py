@@ -1,9 +1,11 @@
 """What a release must pass where the surface leaves it out, and what cannot be asked."""
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
-from tasks.contracts.gates import CalibrationGate, Gates, ModelGate
+from tasks.contracts.gates import CalibrationGate, Gates, ModelGate, Ramp
 
 
 def test_the_defaults_hold_where_nothing_is_declared() -> None:
@@ -21,3 +23,38 @@ def test_a_task_may_have_its_own_bound_of_a_refit() -> None:
 def test_the_allowed_ratio_lies_around_1(ratio: list[float]) -> None:
     with pytest.raises(ValidationError, match="a range around 1"):
         CalibrationGate.model_validate({"ratio": ratio})
+
+
+def test_a_ramp_has_the_stages_of_the_design_where_none_are_declared() -> None:
+    ramp = Ramp.model_validate({"guardrails": ["hide_7d_rate"]})
+    assert [(stage.share, stage.harm) for stage in ramp.stages] == [
+        (0.01, 3),
+        (0.05, 1),
+        (0.25, 0.5),
+        (0.5, 0.3),
+    ]
+    assert (ramp.wait.least.days, ramp.wait.most.days, ramp.alpha) == (2, 14, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            {"stages": [{"share": 0.5, "harm": 1}, {"share": 0.05, "harm": 1}]},
+            "shares of stages must increase",
+        ),
+        (
+            {"stages": [{"share": 0.05, "harm": 1}, {"share": 0.5, "harm": 2}]},
+            "harm of a stage must not be above",
+        ),
+        ({"stages": [{"share": 0.05, "harm": 0}]}, "greater than 0"),
+        ({"stages": []}, "at least 1 item"),
+        ({"guardrails": []}, "at least 1 item"),
+        ({"wait": {"least": "P3D", "most": "P2D"}}, "least must not be longer than most"),
+        ({"alpha": 0}, "greater than 0"),
+        ({"share": 0.05}, "Extra inputs"),
+    ],
+)
+def test_a_ramp_that_cannot_be_is_refused(change: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        Ramp.model_validate({"guardrails": ["hide_7d_rate"], **change})

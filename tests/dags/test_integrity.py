@@ -12,7 +12,7 @@ from tests.dags.conftest import REPOSITORY, parse, steps_of
 
 GOOD = ["feed", "shop", "ended"]
 ALL = [*GOOD, "misspelt", "no_such_hour"]
-WORKFLOWS = ["labels", "retrain", "retrain_slow", "experiment", "monitor"]
+WORKFLOWS = ["labels", "retrain", "retrain_slow", "ramp", "experiment", "monitor"]
 RETRAINS = ["retrain", "retrain_slow"]
 BY_HAND = ["policy_change", "promote", "rollback"]
 
@@ -73,6 +73,7 @@ def test_the_list_of_dags_is_sorted_by_surface_and_then_by_a_release_s_life(bag:
         "policy_change",
         "promote",
         "rollback",
+        "ramp",
         "experiment",
         "monitor",
     ]

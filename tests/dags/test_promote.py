@@ -46,9 +46,9 @@ def test_a_role_that_the_policy_does_not_name_is_not_asked(bag: SimpleNamespace)
 
 @pytest.fixture(scope="module")
 def declared(airflow_home: object, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """The promotion of a surface that declares a canary and an override."""
+    """The promotion of a surface that declares a ramp and an override."""
     surfaces = tmp_path_factory.mktemp("declared")
-    more = "canary: {share: 0.05}\noverride: {role: safety, gates: [decision, shadow]}"
+    more = "ramp: {stages: [{share: 0.05, harm: 1}], guardrails: [click_30m_rate]}\noverride: {role: safety, gates: [decision, shadow]}"
     write_surface(surfaces, "feed", more=more)
     return parse(surfaces).dags["feed__promote"]
 
@@ -84,7 +84,7 @@ def test_the_form_has_stage_and_override_only_where_they_are_declared(
     assert [stage.resolve(value) for value in (None, "canary", "champion")] == [None, "canary", "champion"]
     with pytest.raises(ParamValidationError):
         stage.resolve("half")
-    assert "0.05 of the traffic" in stage.description
+    assert "0.05 of the users" in stage.description
     assert "decision, shadow" in declared.params.get_param("override").description
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tasks.experiments.assignment import place_of
 from tasks.stores.aliases import ReleaseAliases
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.tracking import current, tracking_uri
@@ -37,3 +38,9 @@ def test_the_shares_are_those_of_the_moves(moves: ReleaseAliases) -> None:
     assert traffic(moves) == {1: 0.75, 2: 0.25}
     moves.add(lambda *_: Entry(Kind.PROMOTE, "ana", 2, 1, "carts rose", "e"))
     assert traffic(moves) == {2: 1.0}
+
+
+def test_the_place_of_a_user_is_that_of_the_assignment() -> None:
+    page: dict[str, Any] = {}
+    exec(CODE, page)  # noqa: S102 - the page's own code
+    assert page["place"]("home_feed", 7, "u-17") == place_of("u-17", surface="home_feed", release=7)

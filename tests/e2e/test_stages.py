@@ -157,6 +157,8 @@ def test_an_override_lets_it_be_the_canary_when_each_role_approves_it(
 def test_the_canary_becomes_champion_when_each_role_approves_once_more(
     installation: Installation, staged: Workspace, typed: Run
 ) -> None:
+    ended = Entry(Kind.RAMPED, "equipoise ramp", 2, 1, "no guardrail is harmed")
+    staged.aliases.add(lambda *_: ended)
     before = len(audit(staged))
     run = start(installation, override=WHY, stage="champion")
     approve(installation, run)

@@ -96,10 +96,10 @@ def test_a_day_on_which_one_arm_did_not_serve_counts_for_nothing() -> None:
 
 
 def test_too_few_events_raise_no_alarm_and_no_event_bounds_nothing() -> None:
-    assert LogRatio(3.0, 0.3, 20, 20).exceeds(0.1, alpha=0.05)
-    assert not LogRatio(3.0, 0.3, 19, 200).exceeds(0.1, alpha=0.05)
-    assert not LogRatio(3.0, 0.3, 200, 19).exceeds(0.1, alpha=0.05)
-    assert ratio_of([(0, 0, True, 9, 0), (1, 0, False, 9, 3)]).upper(0.3, alpha=0.05) == math.inf
+    assert LogRatio(3.0, 0.3, 20, 20).exceeds(0.1, planned=90, alpha=0.05)
+    assert not LogRatio(3.0, 0.3, 19, 200).exceeds(0.1, planned=90, alpha=0.05)
+    assert not LogRatio(3.0, 0.3, 200, 19).exceeds(0.1, planned=90, alpha=0.05)
+    assert ratio_of([(0, 0, True, 9, 0), (1, 0, False, 9, 3)]).upper(planned=90, alpha=0.05) == math.inf
 
 
 @given(st.floats(0.01, 1), st.floats(1, 1000), st.floats(0.001, 0.2))

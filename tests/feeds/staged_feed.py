@@ -3,7 +3,7 @@
 ::
 
     logs/timed_feed        what it reads: the log of `tests.feeds.timed_feed`, which ends at the last midnight
-    surfaces/staged_feed   two tasks; a canary, an override, and a shadow gate that holds every other slate;
+    surfaces/staged_feed   two tasks; a ramp, an override, and a shadow gate that holds every other slate;
                            its schedule has ended a day before, so that no run begins by itself
 """
 
@@ -31,6 +31,6 @@ def _staged(plain: dict[str, Any]) -> None:
     plain["until"] = (datetime.now(UTC) - timedelta(days=2)).date()
     plain["promotion"] = {}
     plain["reviewers"] = {role: [user] for role, user in REVIEWERS.items()}
-    plain["canary"] = {"share": SHARE}
+    plain["ramp"] = {"stages": [{"share": SHARE, "harm": 0.5}], "guardrails": ["hide_2d_rate"]}
     plain["override"] = {"role": "lead", "gates": ["model", "calibration", "decision", "shadow"]}
     plain["gates"]["shadow"]["overlap_at_k_min"] = 1.0

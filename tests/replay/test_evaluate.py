@@ -353,7 +353,7 @@ def test_where_candidates_are_not_logged_every_verdict_is_inconclusive_and_the_r
     tested_slice: slates.TestSlice, scored: Scored, shown_only: str, holds: bool | str
 ) -> None:
     plain = tested_slice.contracts.surface.model_dump(mode="json", by_alias=True)
-    plain |= {"gates": {"decision": {"shown_only": shown_only}}, "canary": {"share": 0.1}}
+    plain |= {"gates": {"decision": {"shown_only": shown_only}}, "ramp": {"guardrails": ["hide_2d_rate"]}}
     rails = [{"metric": "ndcg_click_30m", "relative_decrease_max": 0.9, "action": "block"}]
     contracts = replace(
         _changed(tested_slice.contracts, guardrails=rails), surface=SurfaceSpec.model_validate(plain)

@@ -22,10 +22,10 @@ def register(moves: ReleaseAliases, *contents: str) -> None:
     """Register a release for each content."""
     registry = moves.registry
     moves.begin()
-    with registry.runs.step(StepKey("feed", step="release", inputs="i")) as run:
+    with registry.runs.step(StepKey(moves.audit.surface, step="release", inputs="i")) as run:
         for content in contents:
             files = {"manifest.json": content.encode()}
-            registry.register(MODEL, files, run_id=run.run_id, tags={}, model_type="release")
+            registry.register(moves.model, files, run_id=run.run_id, tags={}, model_type="release")
 
 
 def forge(moves: ReleaseAliases, row: Entry) -> None:

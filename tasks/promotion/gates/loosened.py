@@ -7,7 +7,9 @@
     a baseline  another one: neither is stricter, so every change counts
     base rates  wider, or none     reviewers             more
     approvals on the command line   by more people
-    override    of more gates, or by another role     canary    of more traffic, or none
+    override    of more gates, or by another role
+    ramp        fewer stages or guardrails, a larger share or harm, a shorter wait; another alpha is looser
+                for an alarm, or for an advance
     shown_is_all    true: the impressions count as all candidates
 """
 
@@ -16,7 +18,7 @@ from math import inf
 from typing import Final, get_args
 
 from tasks.contracts.durations import format_duration
-from tasks.contracts.gates import Gates, Overridable, Rules
+from tasks.contracts.gates import Gates, Overridable, Ramp, Rules
 
 _SEVERITIES: Final = ("info", "warning", "critical")
 _INCONCLUSIVE: Final = ("hold", "warn")
@@ -98,12 +100,25 @@ def _bounds(rules: Rules, tasks: set[str]) -> Iterator[Bound]:
     allowed = rules.approvals_on_command_line
     shown = str(allowed).lower()
     yield "promotion.approvals_on_command_line", _ON_COMMAND_LINE.index(allowed), shown
-    share = rules.canary.share if rules.canary else None
-    yield "canary.share", 1 if share is None else share, "none" if share is None else share
+    yield from _ramp(rules.ramp)
     yield "shown_is_all", rules.shown_is_all, str(rules.shown_is_all).lower()
     lifted = rules.override.gates if rules.override else ()
     for gate in get_args(Overridable):
         yield f"override.gates {gate}", gate in lifted, "lifted" if gate in lifted else "held"
+
+
+def _ramp(ramp: Ramp | None) -> Iterator[Bound]:
+    if ramp is None:
+        return
+    for number, stage in enumerate(ramp.stages, start=1):
+        yield f"ramp.stages {number} share", stage.share, stage.share
+        yield f"ramp.stages {number} harm", stage.harm, stage.harm
+    for name in ramp.guardrails:
+        yield f"ramp.guardrails {name}", 0, "judged"
+    least = ramp.wait.least
+    yield "ramp.wait.least", -least.total_seconds(), format_duration(least)
+    yield "ramp.alpha of an advance", ramp.alpha, ramp.alpha
+    yield "ramp.alpha of an alarm", -ramp.alpha, ramp.alpha
 
 
 def _gates(gates: Gates, tasks: set[str]) -> Iterator[Bound]:

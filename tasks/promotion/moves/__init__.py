@@ -8,5 +8,6 @@
       answers, approve   what reviewers answered, in Airflow and on the command line
       override           which verdicts a declared role may lift
         promote          champion or canary; propose asks for it
+        ramp             the canary from stage to stage
         rollback         back to the previous champion
 """

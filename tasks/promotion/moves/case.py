@@ -33,6 +33,7 @@ from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.first_screen import FirstScreen, ReleaseHeader, first_screen
 from tasks.reports.words import Vocabulary, vocabulary
 from tasks.stores.aliases import CHAMPION
+from tasks.stores.audit import has_ramped
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import release_manifest, release_part
 from tasks.stores.workspace import Workspace
@@ -136,8 +137,8 @@ def _terms(
     workspace: Workspace, release: int, aliases: Mapping[str, int], support: PromotionSupport
 ) -> PromotionTerms:
     """Return the terms of a promotion that is asked for with this support."""
-    canary = workspace.contracts.surface.canary
-    share = choose_share(canary, stage=support.stage, release=release, aliases=aliases)
+    ramp, ramped = workspace.contracts.surface.ramp, has_ramped(workspace.audit.entries())
+    share = choose_share(ramp, stage=support.stage, release=release, aliases=aliases, ramped=ramped)
     override = promote.find_override(workspace, _gate_run(workspace, release), why=support.override)
     return PromotionTerms(share, override, support=support)
 

@@ -1,7 +1,8 @@
 """The promote step: a release that may be exposed becomes champion; the old one becomes previous.
 
-Where a surface declares a canary it serves a share of the traffic first: that is a move of its own, and the
-next one asks for the gates of that day and for approvals anew.
+Where a surface declares a ramp it serves a share of the users first, as the canary: a move of its own.
+``moves/ramp.py`` takes it through the stages; after the last one the move to champion asks for the gates of
+that day and for approvals anew.
 
 ::
 
@@ -46,7 +47,7 @@ from tasks.promotion.moves.rules import (
 )
 from tasks.release.reader import ReleaseReader
 from tasks.stores.aliases import CANARY, CHAMPION, ReleaseAliases
-from tasks.stores.audit import Entry, Kind, one_line
+from tasks.stores.audit import Entry, Kind, has_ramped, one_line
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
 from tasks.stores.releases import VERDICT, release_part
@@ -119,7 +120,13 @@ def _prepare(
         raise GateRefused(f"{part} is the champion already. There is nothing to judge and nothing to move")
     if support.experiment:
         require_ship(workspace, support.experiment, release=part.version)
-    share = choose_share(declared.canary, stage=support.stage, release=part.version, aliases=aliases)
+    share = choose_share(
+        declared.ramp,
+        stage=support.stage,
+        release=part.version,
+        aliases=aliases,
+        ramped=has_ramped(moves.audit.entries()),
+    )
     progress.report("verify", done=0, of=2)
     _LOG.info("promote: comparing the files of %s with their digests", part)
     reader = ReleaseReader(workspace)
@@ -158,7 +165,7 @@ def run(
     judge: GateEvaluator,
     support: PromotionSupport = PromotionSupport(),  # noqa: B008  # frozen
 ) -> MoveResult:
-    """Let a release be the champion, or the canary first where the surface declares one.
+    """Let a release be the champion, or the canary first where the surface declares a ramp.
 
     Parameters
     ----------

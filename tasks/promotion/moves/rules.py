@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 from tasks.contracts import digest
-from tasks.contracts.gates import Canary
+from tasks.contracts.gates import Ramp
 from tasks.errors import ContractError, GateRefused, unknown
 from tasks.promotion.moves.override import Override
 from tasks.stores.manifest import Manifest
@@ -118,49 +118,59 @@ def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | 
 
 
 def choose_share(
-    canary: Canary | None, *, stage: str | None, release: int, aliases: Mapping[str, int]
+    ramp: Ramp | None, *, stage: str | None, release: int, aliases: Mapping[str, int], ramped: bool
 ) -> float | None:
-    """Return the share of traffic of a release that is to be the canary; None where it is to be champion.
+    """Return the share of users of a release that is to be the canary; None where it is to be champion.
 
     Parameters
     ----------
-    canary : what the surface declares.
-    stage : as it was asked for; by default ``canary`` where one is declared.
-    aliases : the version by alias.
+    ramp : what the surface declares.
+    stage : as it was asked for; by default ``canary`` where a ramp is declared.
+    ramped : whether the canary passed the last stage of its ramp.
 
     Raises
     ------
     ContractError
-        There is no such stage, none is declared, or there is no champion beside which a canary would serve.
+        There is no such stage, no ramp is declared, or there is no champion beside which to serve.
     GateRefused
-        It is to be champion and was not the canary first, or it is the canary already.
+        It is to be champion and is not at the end of its ramp, or it or another one is the canary already.
 
     Examples
     --------
-    >>> canary = Canary(share=0.05)
-    >>> choose_share(canary, stage=None, release=3, aliases={"champion": 2})
-    0.05
-    >>> choose_share(canary, stage="champion", release=3, aliases={"champion": 2, "canary": 3})
-    >>> choose_share(canary, stage=None, release=3, aliases={})
-    >>> choose_share(None, stage=None, release=3, aliases={"champion": 2})
+    >>> ramp = Ramp(guardrails=("hide_7d_rate",))
+    >>> choose_share(ramp, stage=None, release=3, aliases={"champion": 2}, ramped=False)
+    0.01
+    >>> choose_share(ramp, stage="champion", release=3, aliases={"champion": 2, "canary": 3}, ramped=True)
+    >>> choose_share(ramp, stage=None, release=3, aliases={}, ramped=False)
     """
     if stage not in {None, CANARY, CHAMPION}:
         raise ContractError(unknown("stage", stage or "", [CANARY, CHAMPION]))
-    if stage == CANARY and canary is None:
-        raise ContractError("surface.yaml declares no canary (canary: {share: 0.05})")
+    if stage == CANARY and ramp is None:
+        raise ContractError("surface.yaml declares no ramp (ramp: {guardrails: [hide_7d_rate]})")
     if stage == CANARY and CHAMPION not in aliases:
         raise ContractError("There is no champion beside which a canary would serve: promote it as champion")
-    if canary is None or CHAMPION not in aliases:
+    if ramp is None or CHAMPION not in aliases:
         return None
-    if stage != CHAMPION:
-        if aliases.get(CANARY) == release:
-            raise GateRefused(f"Release {release} is the canary already: the stage champion moves it on")
-        return canary.share
-    if aliases.get(CANARY) != release:
-        now = f"release {aliases[CANARY]} is" if CANARY in aliases else "there is none"
+    canary = aliases.get(CANARY)
+    if stage in {None, CANARY}:
+        if canary == release:
+            raise GateRefused(f"Release {release} is the canary already. `equipoise ramp` takes it on")
+        if canary is not None:
+            raise GateRefused(
+                f"Release {canary} is in its ramp, and a surface ramps one release at a time. Wait for its "
+                "end, or end it with `equipoise rollback`"
+            )
+        return ramp.stages[0].share
+    if canary != release:
+        now = f"release {canary} is" if canary is not None else "there is none"
         raise GateRefused(
             f"Release {release} is champion only after it was the canary, and {now} now: promote it as the "
             "canary first"
+        )
+    if not ramped:
+        raise GateRefused(
+            f"Release {release} has not reached the end of its ramp. `equipoise ramp` shows its stage and "
+            "what it waits for"
         )
     return None
 
@@ -210,19 +220,19 @@ def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> 
 
 
 def refuse_verdict(case: PromotionRequest) -> None:
-    """Refuse a release that its gates hold, unless what holds it is overridden, or holds no canary.
+    """Refuse a release that its gates hold, unless what holds it is overridden, or is decided by a ramp.
 
     Raises
     ------
     GateRefused
         With the first reasons.
     """
-    serves_as_canary = case.canary_permitted and case.terms.share is not None
-    if case.verdict != "promote" and case.terms.override is None and not serves_as_canary:
+    ramps = case.terms.share is not None or case.terms.was_canary
+    if case.verdict != "promote" and case.terms.override is None and not (case.canary_permitted and ramps):
         shown = "; ".join(case.reasons[:3])
         more = f" and {len(case.reasons) - 3} more, in its dossier" if len(case.reasons) > 3 else ""
         beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
-        alone = "; it may serve as the canary, never as champion" if case.canary_permitted else ""
+        alone = "; it may be champion after a ramp, as the canary first" if case.canary_permitted else ""
         raise GateRefused(f"Release {case.release} is held {beside}: {shown}{more}{alone}")
 
 

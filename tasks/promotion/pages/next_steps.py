@@ -73,19 +73,18 @@ def say_next(
         return _BLOCKED.get(worst.gate, otherwise).format(champion=champion)
     if worst.gate in _TOO_FEW:
         return _TOO_FEW[worst.gate]
-    wait = (
-        f"{_wait(worst)} Keep {champion} meanwhile, or show it to a small share of people in an experiment."
-    )
-    reordered = f"{_LOG_CANDIDATES} {_say_canary(worst, surface, release, first=first)}"
-    return reordered if worst.doubt == REORDERING else wait
+    otherwise = f"Keep {champion} meanwhile, or show it to a small share of people in an experiment."
+    ramps = worst.doubt == REORDERING or worst.holds == "champion"
+    then = _say_canary(worst, surface, release, first=first) if ramps else otherwise
+    return f"{_LOG_CANDIDATES if worst.doubt == REORDERING else _wait(worst)} {then}"
 
 
 def _say_canary(worst: Verdict, surface: str, release: int, *, first: bool) -> str:
-    """Say what may be done with a release that is only known as a reordering of what was shown."""
+    """Say what may be done with a release that the log of what was shown does not decide."""
     if worst.holds != "champion" or first:
         return "Keep what serves now meanwhile."
     typed = f"equipoise promote {surface} {release} --stage canary --why ..."
-    return f"Until then it may serve as the canary, never as champion: type {typed}"
+    return f"Until then it may enter a ramp as the canary: type {typed}"
 
 
 def say_after_override(surface: str) -> str:

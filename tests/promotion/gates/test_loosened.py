@@ -11,6 +11,7 @@ from tasks.contracts import canonical
 from tasks.contracts.gates import Rules
 from tasks.promotion.gates.loosened import long_standing_reviewers, name_loosened
 
+RAMP = {"stages": [{"share": 0.05, "harm": 1.0}], "guardrails": ["hide_rate"]}
 LOOSER: dict[str, tuple[Any, Any]] = {
     "data.rows": (100, 99),
     "data.positives": (100, 99),
@@ -41,7 +42,7 @@ LOOSER: dict[str, tuple[Any, Any]] = {
         {"role": "lead", "gates": ["shadow"]},
         {"role": "lead", "gates": ["shadow", "decision"]},
     ),
-    "canary": ({"share": 0.05}, {"share": 0.1}),
+    "ramp": (RAMP, {**RAMP, "stages": [{"share": 0.1, "harm": 1.0}]}),
     "shown_is_all": (False, True),
 }
 """A stricter and a looser value of every bound."""
@@ -50,7 +51,7 @@ ABOVE = {
     "reviewers": "",
     "approvals_on_command_line": "promotion.",
     "override": "",
-    "canary": "",
+    "ramp": "",
     "shown_is_all": "",
 }
 
@@ -132,8 +133,23 @@ def test_rules_come_back_from_evidence_as_they_were(loose: set[str]) -> None:
     assert name_loosened(before, Rules.model_validate(canonical(before))) == ()
 
 
-def test_an_override_by_another_role_and_a_canary_that_is_gone_are_named() -> None:
-    before = rules(override={"role": "lead", "gates": ["shadow"]}, canary={"share": 0.05})
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"stages": [{"share": 0.05, "harm": 2.0}]}, "ramp.stages 1 harm 1.0 -> 2.0"),
+        ({"guardrails": ["report_rate"]}, "ramp.guardrails hide_rate judged -> none"),
+        ({"wait": {"least": "P1D"}}, "ramp.wait.least P2D -> P1D"),
+        ({"alpha": 0.1}, "ramp.alpha of an advance 0.05 -> 0.1"),
+        ({"alpha": 0.01}, "ramp.alpha of an alarm 0.05 -> 0.01"),
+    ],
+)
+def test_each_rule_of_a_ramp_counts(change: dict[str, Any], named: str) -> None:
+    assert name_loosened(rules(ramp=RAMP), rules(ramp={**RAMP, **change})) == (named,)
+
+
+def test_an_override_by_another_role_and_a_ramp_that_is_gone_are_named() -> None:
+    before = rules(override={"role": "lead", "gates": ["shadow"]}, ramp=RAMP)
     after = rules(override={"role": "intern", "gates": ["shadow"]})
-    assert name_loosened(before, after) == ("canary.share 0.05 -> none", "override.role lead -> intern")
+    named = name_loosened(before, after)
+    assert {"ramp.stages 1 share 0.05 -> none", "override.role lead -> intern"} < {*named}
     assert name_loosened(rules(), before) == ("override.gates shadow held -> lifted",)

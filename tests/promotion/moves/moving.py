@@ -11,6 +11,7 @@ from tasks.promotion.moves.promote import GateEvaluator, MoveResult
 from tasks.promotion.moves.rules import Actor, PromotionSupport
 from tasks.release.reader import ReleaseReader
 from tasks.stores.aliases import CARRIED_OUT
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.audit_head import HEAD, AuditHead
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import NAME
@@ -42,6 +43,11 @@ def moved_aliases(workspace: Workspace) -> dict[str, int]:
 def moves(workspace: Workspace) -> list[tuple[str, int | None, int]]:
     entries = workspace.audit.entries()
     return [(entry.kind.value, entry.champion, entry.release) for entry in entries]
+
+
+def end_ramp(workspace: Workspace) -> None:
+    """Let the last stage of the canary have ended well."""
+    workspace.aliases.add(lambda *_: Entry(Kind.RAMPED, "equipoise ramp", 2, 1, "no guardrail is harmed"))
 
 
 _JUDGED: dict[tuple[object, ...], GateResult] = {}

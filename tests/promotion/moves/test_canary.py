@@ -1,4 +1,4 @@
-"""A release serves a share of the traffic before it is champion, where its surface declares a canary."""
+"""A release serves a share of the users before it is champion, where its surface declares a ramp."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from tests.feeds.mini import NAME
 from tests.promotion.moves.moving import (
     MODEL,
     TESTED,
+    end_ramp,
     forget_moves,
     judge_once,
     moved_aliases,
@@ -30,7 +31,7 @@ CANARY = {"champion": 1, "canary": 2}
 
 
 def a_quarter(plain: dict[str, Any]) -> None:
-    plain["canary"] = {"share": 0.25}
+    plain["ramp"] = {"stages": [{"share": 0.25, "harm": 0.5}], "guardrails": ["hide_2d_rate"]}
 
 
 def a_quarter_in_airflow(plain: dict[str, Any]) -> None:
@@ -60,11 +61,14 @@ def test_it_is_the_canary_first_with_its_share_for_whoever_serves_and_then_the_c
     assert overview.read(there).moves[0].what == "canary: release 2 beside champion 1, 0.25 of the traffic"
     assert view.show(there, "canary")["canary_share"] == 0.25
     assert view.verify(there, "canary").problems == []
+    with pytest.raises(GateRefused, match="has not reached the end of its ramp"):
+        promote_2(there, stage="champion")
+    end_ramp(there)
     second = promote_2(there, stage="champion")
     assert (second.champion, second.canary) == (2, None)
     assert moved_aliases(there) == {"champion": 2, "previous": 1}
     assert share_of(there, 2) is None
-    assert moves(there)[1:] == [("canary", 1, 2), ("promote", 1, 2)]
+    assert moves(there)[1:] == [("canary", 1, 2), ("ramped", 1, 2), ("promote", 1, 2)]
 
 
 def test_the_same_command_once_more_is_nothing_to_do_and_no_next_stage(there: Workspace) -> None:
@@ -76,7 +80,7 @@ def test_the_same_command_once_more_is_nothing_to_do_and_no_next_stage(there: Wo
 
 def test_nobody_is_asked_for_a_canary_that_is_there(there: Workspace) -> None:
     promote_2(there)
-    with pytest.raises(GateRefused, match="is the canary already: the stage champion moves it on"):
+    with pytest.raises(GateRefused, match="is the canary already"):
         promote.prepare(there, release=2, judge=judge_once)
 
 
@@ -97,6 +101,7 @@ def test_each_stage_asks_for_approvals_of_its_own(workspace: Workspace, tmp_path
 
     as_canary = approve()
     assert promote_2(there).moved is not None
+    end_ramp(there)
     with pytest.raises(GateRefused, match="Nobody approved for product"):
         promote_2(there, stage="champion")
     assert approve(stage="champion") != as_canary
@@ -112,7 +117,7 @@ def test_the_first_champion_has_nothing_to_be_a_canary_beside(there: Workspace) 
 
 
 @pytest.mark.parametrize(
-    ("stage", "said"), [("canary", "declares no canary"), ("half", "Unknown stage 'half'")]
+    ("stage", "said"), [("canary", "declares no ramp"), ("half", "Unknown stage 'half'")]
 )
 def test_a_surface_without_canary_promotes_as_before(workspace: Workspace, stage: str, said: str) -> None:
     with pytest.raises(ContractError, match=said):
@@ -145,6 +150,7 @@ def test_a_canary_that_somebody_ended_is_not_proposed_again(there: Workspace, tm
 
 def test_going_back_to_a_release_that_served_leaves_no_canary(there: Workspace) -> None:
     promote_2(there)
+    end_ramp(there)
     promote_2(there, stage="champion")
     rollback.run(there, why="returns rose", by="sam")
     promote_2(there)
@@ -170,14 +176,20 @@ def test_the_command_line_says_how_far_it_moved(there: Workspace, capsys: pytest
     words = ["promote", NAME, "2", "--why", "carts rose", "--by", "ana", "--experiment", "feed-142", *where]
     printed = []
     for typed in (words, words, [*words, "--stage", "champion"]):
+        if "--stage" in typed:
+            end_ramp(there)
         assert main(typed) == 0
         printed.append(capsys.readouterr().out.splitlines())
     signed = "signed: ana alone, for product and safety"
     assert printed == [
         ["canary: release 2, beside champion 1 (canary by ana: carts rose)", "share: 0.25", signed],
-        ["nothing to do: release 1 is the champion, and release 2 the canary: --stage champion moves it on"],
+        ["nothing to do: release 1 is the champion, and release 2 the canary: equipoise ramp takes it on"],
         ["champion: 1 -> 2 (promote by ana: carts rose)", signed],
     ]
     assert main(["release", "history", NAME, *where]) == 0
     lines = [line[27:] for line in capsys.readouterr().out.splitlines() if line[:4].strip()]
-    assert lines[1:] == ["canary    release 2 beside 1  by ana", "promote   1 -> 2  by ana"]
+    assert lines[1:] == [
+        "canary    release 2 beside 1  by ana",
+        "ramped    release 2 beside 1  by equipoise ramp",
+        "promote   1 -> 2  by ana",
+    ]

@@ -2,12 +2,14 @@ from dataclasses import replace
 
 import pytest
 
+from tasks.contracts.gates import Ramp
 from tasks.errors import ContractError, GateRefused
 from tasks.promotion.moves.rules import (
     PromotionRequest,
     PromotionSupport,
     PromotionTerms,
     changed_contracts,
+    choose_share,
     refuse_verdict,
     require_support,
 )
@@ -38,12 +40,24 @@ def test_a_held_release_is_refused_with_its_first_reasons() -> None:
         refuse_verdict(a_case(verdict="hold", reasons=reasons))
 
 
-def test_what_may_be_a_canary_alone_is_refused_as_champion() -> None:
+def test_what_only_inconclusive_evidence_holds_is_champion_after_a_ramp_alone() -> None:
     held = a_case(verdict="hold", reasons=("reordering only",), canary_permitted=True)
-    refuse_verdict(replace(held, terms=PromotionTerms(share=0.05)))
-    for terms in (PromotionTerms(), PromotionTerms(was_canary=True)):
-        with pytest.raises(GateRefused, match="may serve as the canary, never as champion"):
-            refuse_verdict(replace(held, terms=terms))
+    for terms in (PromotionTerms(share=0.05), PromotionTerms(was_canary=True)):
+        refuse_verdict(replace(held, terms=terms))
+    with pytest.raises(GateRefused, match="may be champion after a ramp"):
+        refuse_verdict(held)
+    blocked = replace(held, canary_permitted=False, terms=PromotionTerms(was_canary=True))
+    with pytest.raises(GateRefused, match="reordering only"):
+        refuse_verdict(blocked)
+
+
+def test_a_surface_ramps_one_release_at_a_time_up_to_its_end() -> None:
+    ramp, aliases = Ramp(guardrails=("hide_7d_rate",)), {"champion": 1, "canary": 2}
+    with pytest.raises(GateRefused, match="Release 2 is in its ramp"):
+        choose_share(ramp, stage=None, release=3, aliases=aliases, ramped=False)
+    with pytest.raises(GateRefused, match="has not reached the end of its ramp"):
+        choose_share(ramp, stage="champion", release=2, aliases=aliases, ramped=False)
+    assert choose_share(ramp, stage="champion", release=2, aliases=aliases, ramped=True) is None
 
 
 def test_a_release_that_its_gates_let_through_is_not_refused() -> None:

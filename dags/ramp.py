@@ -1,0 +1,90 @@
+"""Daily: a release that ramps advances, waits, asks a person, or is rolled back by itself."""
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import DAG
+
+from dags.moment import find_as_of
+from dags.note import tell
+from dags.notify import Message, notify
+from dags.place import open_workspace
+from dags.step import step
+from dags.surfaces import as_of_param, describe, for_every_surface, optional
+from tasks.contracts import Contracts
+
+if TYPE_CHECKING:
+    from tasks.promotion.moves.ramp import RampResult
+    from tasks.stores.workspace import Workspace
+
+RUNBOOK = """
+## Triage
+
+A green run whose note begins with **roll back** ended the canary: the champion serves all users. The note and
+the audit hold the figures. A red run moved nothing; the run's note names the error.
+
+- **The note begins with ask**: the arms cannot be compared, or the stage has lasted for `ramp.wait.most`.
+  Read the reasons. Mend how traffic is shared, roll back with `<surface>__rollback`, or start this DAG with
+  `advance`, the reason why the release may go on; a reviewer of the surface has to start it.
+- **`ContractError`**: whoever started it with `advance` is no reviewer of the surface.
+- **`DataError`**: the impressions do not hold which release served them, or name one that is not registered.
+- **`AuditMismatch`**: the release was deleted, or somebody moved an alias by hand. Roll back.
+- **`StoreError`**: a store did not answer. Clear the step when it is back.
+
+### What it does
+
+Compares the guardrails of `ramp` between the users of the release and of the champion, by the events that
+have arrived. After the last stage the release may be promoted: start `<surface>__promote` with the stage
+`champion`. Where surface.yaml declares no `ramp`, it does nothing.
+
+### By hand
+
+Start it with `as_of` to read the log as it was then (empty: now), with `advance` to answer a ramp that asks.
+"""
+
+
+@step
+def ramp(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, Any]:
+    """Decide on the release that ramps, and move it."""
+    from tasks.promotion.moves import ramp
+    from tasks.promotion.moves.ramp import Advance
+
+    workspace, why = open_workspace(surface), params["advance"]
+    if workspace.contracts.surface.ramp is None:
+        tell("surface.yaml declares no ramp")
+        return {"state": "none"}
+    answer = Advance(dag_run.triggering_user_name or dag_run.run_id, why) if why else None
+    as_of = find_as_of(dag_run, params, ends_at=workspace.contracts.surface.ends_at)
+    result = ramp.run(workspace, as_of=as_of, run=dag_run.run_id, advance=answer)
+    tell_ramp(workspace, result)
+    return {"state": result.state.value, "release": result.release, "share": result.share}
+
+
+def tell_ramp(workspace: "Workspace", result: "RampResult") -> None:
+    """Write the decision in the run's note, and tell people of a move and of a question."""
+    from tasks.experiments.ramp import RampState
+
+    state = result.state.value.replace("_", " ")
+    of = "" if result.release is None else f" release {result.release}"
+    tell(f"**{state}**{of}: {'; '.join(result.reasons)}")
+    connections = workspace.contracts.surface.notify
+    details = "; ".join([*result.reasons, *map(str, result.guardrails)])
+    message = Message(f"{result.surface}: ramp, {state}{of}", details)
+    if result.moved is not None:
+        notify(connections.alias_moves, message)
+    elif result.state is RampState.ASK:
+        notify(connections.approval_waits, message)
+
+
+def ramping(contracts: Contracts) -> DAG:
+    """Name the one step."""
+    params = {
+        "as_of": as_of_param(contracts),
+        "advance": optional("Advance", "Why a ramp that asks a person may go on. Empty: the rule decides."),
+    }
+    identity = describe(contracts, "ramp", cron=contracts.surface.schedule.ramp, runbook=RUNBOOK)
+    with DAG(**identity, params=params) as dag:
+        ramp(surface=contracts.name)
+    return dag
+
+
+globals().update(for_every_surface("ramp", ramping))

@@ -1,0 +1,225 @@
+"""What the log shows of a ramp: examined impressions and events so far, by user, day and release.
+
+::
+
+    impressions since the ramp began   labelled as if every window had passed: 1 where the event has arrived
+    -> by user, day, stage, release    impressions, events, the first and the last instant
+    -> treated: the release that ramps    control: the champion    other registered releases are left out
+
+Events that have not arrived are missing in both arms of a day alike, so a ratio by day need not wait for
+labels to mature. A day on which the ramp advanced counts as two.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sqlglot import exp
+
+from tasks import columns as c
+from tasks.contracts.durations import LONGEST
+from tasks.errors import DataError, list_names
+from tasks.evaluation.always_valid import LogRatio, stratified_log_ratio
+from tasks.evaluation.binary import Codes
+from tasks.evaluation.sample_ratio import Stage, first_alarm, log_e_values
+from tasks.labels.compile import compile_days
+from tasks.labels.query import Horizon
+from tasks.labels.relations import cut_near, find_label_days, make_relations
+from tasks.labels.show import keep_chain
+from tasks.logs.session import open_log
+from tasks.logs.tables import LogTables
+from tasks.sql import expressions as x
+from tasks.sql.templates import fill
+from tasks.stores.audit import Entry
+from tasks.stores.workspace import Workspace, format_instant
+
+RETURNED_MAX: Final = 0.01
+"""Share of the treated users who may meet the champion again, as on a second device."""
+SILENCE: Final = timedelta(days=1)
+"""How much earlier than the other arm an arm may have been logged last."""
+
+_USER_DAYS = """
+    SELECT $user AS "user", $day AS "day", $stage AS "stage", $release AS "release", $counts,
+           epoch_us(min($at)) / 1e6 AS "first", epoch_us(max($at)) / 1e6 AS "last"
+    FROM ($labels) WHERE $taking_part GROUP BY ALL ORDER BY ALL
+"""
+
+
+@dataclass(frozen=True)
+class RampLog:
+    """The rows of both arms.
+
+    Parameters
+    ----------
+    rows : by user, day, stage and release, with the impressions and events of each task.
+    treated : [n] whether the row is of the release that ramps.
+    shares : by stage, of the users, that it served.
+    as_of : nothing later was read.
+    """
+
+    rows: pd.DataFrame
+    treated: npt.NDArray[np.bool_]
+    shares: tuple[float, ...]
+    as_of: datetime
+
+    def ratio(self, task: str) -> LogRatio:
+        """Return the log ratio of the arms' rates of a task."""
+        days = self.rows["day"].astype(str) + "/" + self.rows["stage"].astype(str)
+        seen, events = (self.rows[name].to_numpy(np.float64) for name in (_seen(task), _events(task)))
+        return stratified_log_ratio(self._users, _codes(days), self.treated, seen, events)
+
+    def problems(self, *, waited: timedelta) -> list[str]:
+        """Return why the arms cannot be compared, a sentence each.
+
+        Parameters
+        ----------
+        waited : how long the present stage has lasted.
+        """
+        found = [self._silent(waited), self._returned(), self._other_shares()]
+        return [problem for problem in found if problem]
+
+    @property
+    def _users(self) -> Codes:
+        return _codes(self.rows["user"])
+
+    def _silent(self, waited: timedelta) -> str:
+        """Name an arm that stopped logging, or that never did."""
+        ends = {
+            name: self.rows["last"][of].max() if of.any() else None
+            for name, of in (("the treatment", self.treated), ("the control", ~self.treated))
+        }
+        newest = max((end for end in ends.values() if end is not None), default=None)
+        for name, end in ends.items():
+            if end is None and waited >= SILENCE:
+                return (
+                    f"No impression of {name} is logged since the ramp began. Look at how traffic is shared"
+                )
+            if end is not None and newest is not None and newest - end > SILENCE.total_seconds():
+                at = format_instant(datetime.fromtimestamp(end, self.as_of.tzinfo))
+                return f"No impression of {name} is logged since {at}. Look at how traffic is shared"
+        return ""
+
+    def _returned(self) -> str:
+        """Name users who met the champion after the release: in a nested assignment nobody goes back."""
+        if not self.treated.any():
+            return ""
+        users = self._users
+        began, ended = np.full(users.max() + 1, np.inf), np.full(users.max() + 1, -np.inf)
+        np.minimum.at(began, users[self.treated], self.rows["first"].to_numpy()[self.treated])
+        np.maximum.at(ended, users[~self.treated], self.rows["last"].to_numpy()[~self.treated])
+        treated, returned = int(np.isfinite(began).sum()), int((ended > began).sum())
+        if returned <= RETURNED_MAX * treated:
+            return ""
+        return (
+            f"{returned:,} of {treated:,} treated users met the champion afterwards, and nobody may go back. "
+            "Share traffic by user, as `equipoise assign` does"
+        )
+
+    def _other_shares(self) -> str:
+        """Name a sample ratio that is not the declared one, by users at their first exposure in a stage."""
+        newest = self.rows.assign(treated=self.treated).sort_values("first", kind="stable")
+        firsts = newest.drop_duplicates(["user", "stage"])
+        counts = firsts.groupby(["stage", "treated"]).size()
+        stages = [
+            Stage(
+                np.array([[counts.get((at, True), 0), counts.get((at, False), 0)]], dtype=np.float64),
+                np.array([share, 1 - share]),
+            )
+            for at, share in enumerate(self.shares)
+        ]
+        if first_alarm(log_e_values(stages)) is None:
+            return ""
+        seen = ", ".join(f"{int(s.counts[0, 0]):,} of {int(s.counts.sum()):,}" for s in stages)
+        declared = ", ".join(f"{share:g}" for share in self.shares)
+        return f"The treated users of each stage ({seen}) are not the declared shares ({declared})"
+
+
+def read_ramp_log(
+    workspace: Workspace,
+    moves: Sequence[Entry],
+    *,
+    tasks: Sequence[str],
+    as_of: datetime,
+    known: Collection[int],
+) -> RampLog:
+    """Read the outcomes of both arms since a ramp began, as far as they have arrived.
+
+    Parameters
+    ----------
+    moves : the rows of the audit that began its stages, oldest first.
+    tasks : binary tasks.
+    known : the registered releases.
+
+    Raises
+    ------
+    DataError
+        The log does not hold which release served, or names one that is not registered.
+    """
+    with open_log(workspace) as log:
+        if c.RELEASE not in log.log.impressions:
+            raise DataError(
+                f"The impressions of {workspace.surface} have no column '{c.RELEASE}'. Log the release that "
+                "served each impression: a ramp compares by it"
+            )
+        rows = _read_user_days(log, [m.at for m in moves if m.at], tasks=tasks, as_of=as_of)
+    served = pd.to_numeric(rows["release"], errors="coerce")
+    if strange := sorted({*rows["release"][~served.isin(known) & rows["release"].notna()].astype(str)}):
+        raise DataError(
+            f"The impressions name releases that are not registered: {list_names(strange)}. Registered: "
+            f"{list_names(map(str, sorted(known)))}. Log the version that the served model returns"
+        )
+    newest = moves[-1]
+    of_both = served.isin([newest.release, newest.champion]).to_numpy()
+    rows, served = rows[of_both].reset_index(drop=True), served[of_both]
+    shares = tuple(move.share or 0.0 for move in moves)
+    return RampLog(rows, (served == newest.release).to_numpy(), shares, as_of)
+
+
+def _read_user_days(
+    log: LogTables, began: Sequence[datetime], *, tasks: Sequence[str], as_of: datetime
+) -> pd.DataFrame:
+    """Label the impressions since an instant as far as their events have arrived, and sum them."""
+    spec = keep_chain(log.contracts.tasks, *tasks)
+    days = pd.date_range(began[0].date(), max(began[0], as_of).date(), freq="D").date
+    label_days = find_label_days(spec, days)
+    cut_near(log, label_days, as_of=as_of)
+    horizon = Horizon(as_of, as_of + LONGEST)
+    query = compile_days(log, spec, horizon=horizon, days=label_days, labels_only=True)
+    make_relations(log, query)
+    at = x.column(c.SHOWN_AT)
+    stages = [(x.ge(at.copy(), x.instant(one)), x.integer(n)) for n, one in reversed([*enumerate(began)])]
+    taking_part = [x.ge(at.copy(), x.instant(began[0])), x.not_null(x.column(c.USER_ID))]
+    if c.VISIBLE in log.log.impressions:
+        taking_part.append(x.column(c.VISIBLE))
+    counts: list[exp.Expr] = []
+    for task in tasks:
+        counts.append(x.alias(exp.Count(this=x.column(task)), _seen(task)))
+        counts.append(x.alias(x.coalesce(exp.Sum(this=x.column(task)), x.integer(0)), _events(task)))
+    statement = fill(
+        _USER_DAYS,
+        user=x.column(c.USER_ID),
+        day=x.column(c.DAY),
+        stage=x.case(stages, x.integer(0)),
+        release=x.column(c.RELEASE),
+        at=at,
+        counts=counts,
+        labels=query.labels(),
+        taking_part=x.all_of(*taking_part),
+    )
+    return log.connection.sql(statement).df()
+
+
+def _codes(values: pd.Series) -> Codes:
+    return pd.factorize(values)[0].astype(np.int64)
+
+
+def _seen(task: str) -> str:
+    return f"{task}__seen"
+
+
+def _events(task: str) -> str:
+    return f"{task}__events"

@@ -1,0 +1,229 @@
+"""The ramp step: it takes a release through its stages, or rolls it back, by what its log shows.
+
+::
+
+    advance      the canary's share := that of the next stage       a row `canary`
+    finish       the last stage ended well; people may promote      a row `ramped`
+    roll back    the canary ends, the champion serves all again     a row `withdraw`
+    wait, ask    nothing moves; a person answers `ask` by advancing it with a reason, or by a rollback
+
+Each row holds the figures that it rests on. Killed anywhere and run again, each move is made once.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from tasks.contracts import digest
+from tasks.contracts.gates import Ramp
+from tasks.errors import AuditMismatch, ContractError, GateRefused
+from tasks.experiments.ramp import (
+    GuardrailReading,
+    RampDecision,
+    RampState,
+    decide_ramp,
+    guardrail_tasks,
+    read_guardrails,
+)
+from tasks.experiments.ramp_log import read_ramp_log
+from tasks.stores.aliases import CHAMPION
+from tasks.stores.audit import Entry, Kind, has_ramped, last_alias_move, live_ramp
+from tasks.stores.workspace import Workspace, format_instant, refuse_future
+
+BY: Final = "equipoise ramp"
+"""Who moves a release by the rule."""
+_DONE: Final[Mapping[Kind, RampState]] = {
+    Kind.CANARY: RampState.ADVANCE,
+    Kind.RAMPED: RampState.FINISH,
+    Kind.WITHDRAW: RampState.ROLL_BACK,
+}
+"""What a run that is started again had decided, by its row."""
+
+
+@dataclass(frozen=True)
+class RampResult:
+    """Where a ramp stands and what was moved.
+
+    Parameters
+    ----------
+    state : what was decided, or how the last ramp ended.
+    release : that ramps, or whose ramp ended.
+    stage, of : the number of the stage that the state is about, from 1, and of all; None where none ramps.
+    moved : the row of the audit, None where nothing moved.
+    """
+
+    surface: str
+    as_of: str
+    state: RampState
+    release: int | None
+    champion: int | None
+    stage: int | None
+    of: int
+    share: float | None
+    since: str | None
+    reasons: list[str]
+    guardrails: list[GuardrailReading]
+    moved: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Advance:
+    """A person's answer to a ramp that asks: who lets it go on, and why."""
+
+    by: str
+    why: str
+
+
+def run(
+    workspace: Workspace,
+    *,
+    as_of: datetime,
+    run: str = "",
+    advance: Advance | None = None,
+    dry_run: bool = False,
+) -> RampResult:
+    """Decide on the release that ramps, and move it.
+
+    Parameters
+    ----------
+    run : the Airflow run, which moves a release at most once.
+    advance : lets a ramp go on that asks a person.
+    dry_run : show what would be done.
+
+    Raises
+    ------
+    ContractError
+        The surface declares no ramp, the as-of lies in the future, or who advances it is no reviewer.
+    GateRefused
+        A person advances a ramp that does not ask.
+    DataError
+        The log does not hold which release served, or names one that is not registered.
+    AuditMismatch
+        Audit and registry differ: a release that ramps was deleted, or an alias was moved by hand.
+    """
+    ramp = workspace.contracts.surface.ramp
+    if ramp is None:
+        raise ContractError("surface.yaml declares no ramp (ramp: {guardrails: [hide_7d_rate]})")
+    refuse_future(as_of)
+    if advance is not None:
+        _refuse_others(workspace, advance)
+    surface, moves = workspace.surface, workspace.aliases
+    with workspace.store.alone(f"{surface}.promotion", doing=f"moving a release of {surface}"):
+        moves.settle()
+        if mismatch := moves.mismatch():
+            raise AuditMismatch(f"{mismatch}.")
+        entries = moves.audit.entries()
+        stages = live_ramp(entries)
+        if done := next((e for e in entries if run and e.run == run and e.kind in _DONE), None):
+            return _result(workspace, ramp, done, RampDecision(_DONE[done.kind], (done.why,)), as_of, done)
+        if not stages or has_ramped(entries):
+            return _result(workspace, ramp, last_alias_move(entries), _ended(entries), as_of)
+        decision = _decide(workspace, ramp, stages, as_of)
+        if advance is not None:
+            decision = _answered(decision, ramp, stages[-1])
+        entry = None if dry_run else _entry(ramp, stages[-1], decision, advance, run)
+        moved = None
+        if entry is not None:
+            moved = moves.add(
+                lambda now, _: entry if live_ramp(now) == stages and not has_ramped(now) else None
+            )
+            moves.settle()
+        return _result(workspace, ramp, stages[-1], decision, as_of, moved)
+
+
+def _decide(workspace: Workspace, ramp: Ramp, stages: tuple[Entry, ...], as_of: datetime) -> RampDecision:
+    newest = stages[-1]
+    stage, waited = ramp.stage_at(newest.share or 0.0), as_of - (newest.at or as_of)
+    known = [part.version for part in workspace.store.registry.versions(workspace.aliases.model)]
+    tasks = list(dict.fromkeys(guardrail_tasks(ramp).values()))
+    log = read_ramp_log(workspace, stages, tasks=tasks, as_of=as_of, known=known)
+    readings = read_guardrails(workspace.contracts, ramp, log, stage=stage)
+    return decide_ramp(ramp, readings, stage=stage, waited=waited, problems=log.problems(waited=waited))
+
+
+def _answered(decision: RampDecision, ramp: Ramp, newest: Entry) -> RampDecision:
+    """Return the decision of a person who lets a ramp go on that asks."""
+    if decision.state is not RampState.ASK:
+        raise GateRefused(
+            f"The ramp of release {newest.release} asks nobody: its state is {decision.state} "
+            f"({'; '.join(decision.reasons)}). Leave --advance out"
+        )
+    last = ramp.stage_at(newest.share or 0.0) == len(ramp.stages) - 1
+    return replace(decision, state=RampState.FINISH if last else RampState.ADVANCE)
+
+
+def _entry(
+    ramp: Ramp, newest: Entry, decision: RampDecision, advance: Advance | None, run: str
+) -> Entry | None:
+    """Return the row of a decision, None of one that moves nothing."""
+    kind = next((kind for kind, state in _DONE.items() if state is decision.state), None)
+    if kind is None:
+        return None
+    figures = "; ".join([*decision.reasons, *map(str, decision.guardrails)])
+    why = figures if advance is None else f"{advance.why} ({figures})"
+    stage = ramp.stage_at(newest.share or 0.0)
+    return Entry(
+        kind,
+        BY if advance is None else advance.by,
+        newest.release,
+        newest.champion,
+        why,
+        digest({"guardrails": [asdict(one) for one in decision.guardrails], "reasons": decision.reasons}),
+        run=run,
+        sha256=newest.sha256,
+        share=ramp.stages[stage + 1].share if kind is Kind.CANARY else None,
+        override=newest.override if kind is Kind.CANARY else None,
+    )
+
+
+def _ended(entries: tuple[Entry, ...]) -> RampDecision:
+    """Return how the newest ramp ended."""
+    row = last_alias_move(entries)
+    if row is not None and has_ramped(entries):
+        promote = f"release {row.release} ended its ramp. Promote it with --stage champion"
+        return RampDecision(RampState.RAMPED, (promote,))
+    if row is None or all(entry.kind is not Kind.CANARY for entry in entries):
+        return RampDecision(RampState.NONE, ("no release ramps",))
+    state = RampState.PROMOTED if row.kind is Kind.PROMOTE else RampState.ROLLED_BACK
+    return RampDecision(state, (row.why,))
+
+
+def _result(
+    workspace: Workspace,
+    ramp: Ramp,
+    row: Entry | None,
+    decision: RampDecision,
+    as_of: datetime,
+    moved: Entry | None = None,
+) -> RampResult:
+    share = None if row is None else row.share
+    return RampResult(
+        workspace.surface,
+        format_instant(as_of),
+        decision.state,
+        None if row is None or decision.state is RampState.NONE else row.release,
+        workspace.store.registry.aliases(workspace.aliases.model).get(CHAMPION),
+        None if share is None else ramp.stage_at(share) + 1,
+        len(ramp.stages),
+        share,
+        None if row is None or row.at is None else format_instant(row.at),
+        list(decision.reasons),
+        list(decision.guardrails),
+        None if moved is None else moved.to_json(),
+    )
+
+
+def _refuse_others(workspace: Workspace, advance: Advance) -> None:
+    """Refuse a person who may not answer for the surface's reviewers."""
+    surface = workspace.contracts.surface
+    if not advance.why.strip():
+        raise ContractError("An advance needs a reason. Give it with --why TEXT")
+    if surface.promotion.approvals_on_command_line is True:
+        return
+    reviewers = sorted({user for users in surface.reviewers.values() for user in users})
+    if advance.by not in reviewers:
+        raise ContractError(
+            f"'{advance.by}' is no reviewer of {workspace.surface}. Reviewers: "
+            f"{', '.join(reviewers) or 'none'}"
+        )

@@ -1,0 +1,180 @@
+"""A release goes through its stages by what its log shows, is rolled back by itself, and each move is audited."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks.errors import AuditMismatch, ContractError, DataError, GateRefused
+from tasks.promotion.moves import ramp
+from tasks.promotion.moves.ramp import Advance, RampResult
+from tasks.stores.audit import Entry, Kind
+from tasks.stores.workspace import Workspace
+from tests.feeds import ramp_feed
+from tests.feeds.ramp_feed import BEGAN, EQUAL, Rates, ramping, write_log
+
+
+def after(days: float) -> datetime:
+    return BEGAN + timedelta(days=days)
+
+
+def moves(workspace: Workspace) -> list[tuple[str, float | None]]:
+    return [(entry.kind.value, entry.share) for entry in workspace.audit.entries()]
+
+
+def aliases(workspace: Workspace) -> dict[str, int]:
+    return workspace.store.registry.aliases(workspace.aliases.model)
+
+
+def stepped(
+    folder: Path, *, days: int, stages: int = 1, rates: Rates = EQUAL
+) -> tuple[Workspace, RampResult]:
+    workspace = ramping(folder, stages=stages)
+    write_log(workspace, days=days, rates=rates, stages=stages)
+    return workspace, ramp.run(workspace, as_of=after(days))
+
+
+def test_a_harmless_release_advances_with_its_figures_in_the_audit(tmp_path: Path) -> None:
+    workspace, result = stepped(tmp_path, days=2)
+    assert (result.state, result.stage, result.of, result.share) == ("advance", 1, 2, 0.25)
+    row = workspace.audit.entries()[-1]
+    assert (row.kind, row.release, row.champion, row.share, row.by) == (Kind.CANARY, 2, 1, 0.5, ramp.BY)
+    assert "hide_7d_rate: harm" in row.why
+    assert row.evidence
+    assert aliases(workspace) == {"champion": 1, "canary": 2}
+    part = workspace.store.registry.part(workspace.aliases.model, 2)
+    assert workspace.store.registry.tags(part)["canary_share"] == "0.5"
+    assert [one.alarm for one in result.guardrails] == [False, False]
+
+
+@pytest.mark.parametrize("rates", [Rates(hides=(0.1, 0.2)), Rates(likes=(0.2, 0.1))])
+def test_a_harmful_release_is_rolled_back_by_itself(tmp_path: Path, rates: Rates) -> None:
+    workspace, result = stepped(tmp_path, days=2, rates=rates)
+    assert result.state == "roll_back"
+    assert result.moved is not None
+    assert moves(workspace)[-1] == ("withdraw", None)
+    assert aliases(workspace) == {"champion": 1}
+    again = ramp.run(workspace, as_of=after(2))
+    assert (again.state, again.release, again.moved) == ("rolled_back", 2, None)
+    assert len(moves(workspace)) == 3
+
+
+def test_after_the_last_stage_people_may_promote_it(tmp_path: Path) -> None:
+    workspace, result = stepped(tmp_path, days=4, stages=2)
+    assert (result.state, result.stage) == ("finish", 2)
+    assert moves(workspace)[-1] == ("ramped", None)
+    assert aliases(workspace) == {"champion": 1, "canary": 2}
+    assert ramp.run(workspace, as_of=after(5)).state == "ramped"
+    workspace.aliases.add(lambda *_: Entry(Kind.PROMOTE, "ana", 2, 1, "likes rose"))
+    assert ramp.run(workspace, as_of=after(5)).state == "promoted"
+
+
+def test_the_present_moves_nothing_twice_and_a_dry_run_nothing_at_all(tmp_path: Path) -> None:
+    workspace = ramping(tmp_path)
+    write_log(workspace, days=2)
+    assert ramp.run(workspace, as_of=after(2), dry_run=True).state == "advance"
+    assert len(moves(workspace)) == 2
+    first = ramp.run(workspace, as_of=after(2), run="scheduled__1")
+    again = ramp.run(workspace, as_of=after(2), run="scheduled__1")
+    assert again.moved == first.moved
+    assert len(moves(workspace)) == 3
+    assert ramp.run(workspace, as_of=after(2), run="scheduled__2").moved is None, "the stage has just begun"
+
+
+def before(days: float) -> Callable[[pd.DataFrame], pd.Series]:
+    return lambda rows: rows["shown_at"] < after(days).replace(tzinfo=None)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (
+            lambda rows: rows[(rows.release == "1") | before(2)(rows)],
+            "No impression of the treatment is logged",
+        ),
+        (lambda rows: rows[rows.release == "1"], "No impression of the treatment is logged since the ramp"),
+        (
+            lambda rows: rows[(rows.release == "2") | before(2)(rows)],
+            "No impression of the control is logged",
+        ),
+        (lambda rows: rows.assign(release=rows.release.mask(~before(2)(rows), "1")), "met the champion"),
+        (lambda rows: rows[(rows.release == "1") | (rows.user_id < "u5")], "are not the declared shares"),
+    ],
+)
+def test_arms_that_cannot_be_compared_ask_a_person(
+    tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
+) -> None:
+    workspace = ramping(tmp_path)
+    write_log(workspace, days=4, change=change)
+    result = ramp.run(workspace, as_of=after(4))
+    assert result.state == "ask"
+    assert said in " ".join(result.reasons)
+    assert len(moves(workspace)) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda rows: rows.assign(release="9"), "not registered: 9. Registered: 1, 2"),
+        (lambda rows: rows.assign(release="canary"), "not registered: canary"),
+        (lambda rows: rows.drop(columns="release"), "no column 'release'"),
+    ],
+)
+def test_a_log_that_does_not_name_the_releases_is_refused(
+    tmp_path: Path, change: Callable[[pd.DataFrame], pd.DataFrame], said: str
+) -> None:
+    workspace = ramping(tmp_path)
+    write_log(workspace, days=2, change=change)
+    with pytest.raises(DataError, match=said):
+        ramp.run(workspace, as_of=after(2))
+
+
+def test_a_person_answers_what_the_ramp_asks_and_nothing_else(tmp_path: Path) -> None:
+    workspace = ramping(tmp_path)
+    write_log(workspace, days=4, change=lambda rows: rows[rows.release == "1"])
+    with pytest.raises(ContractError, match=r"'sam' is no reviewer of ramp_feed\. Reviewers: ana"):
+        ramp.run(workspace, as_of=after(4), advance=Advance("sam", "the router is mended"))
+    with pytest.raises(ContractError, match="needs a reason"):
+        ramp.run(workspace, as_of=after(4), advance=Advance("ana", " "))
+    ramp.run(workspace, as_of=after(4), advance=Advance("ana", "the router is mended"))
+    row = workspace.audit.entries()[-1]
+    assert (row.kind, row.share, row.by) == (Kind.CANARY, 0.5, "ana")
+    assert row.why.startswith("the router is mended (")
+
+
+def test_a_ramp_that_does_not_ask_takes_no_answer(tmp_path: Path) -> None:
+    workspace = ramping(tmp_path)
+    write_log(workspace, days=1)
+    with pytest.raises(GateRefused, match="asks nobody: its state is wait"):
+        ramp.run(workspace, as_of=after(1), advance=Advance("ana", "in a hurry"))
+
+
+def test_how_a_ramp_ended_is_a_state(tmp_path: Path) -> None:
+    workspace = ramping(tmp_path, stages=0)
+    assert ramp.run(workspace, as_of=after(1)).state == "none"
+    workspace.aliases.add(lambda *_: Entry(Kind.CANARY, "ana", 2, 1, "likes rose", share=0.25))
+    workspace.aliases.add(lambda *_: Entry(Kind.WITHDRAW, "ana", 2, 1, "hides rose"))
+    ended = ramp.run(workspace, as_of=after(1))
+    assert (ended.state, ended.reasons) == ("rolled_back", ["hides rose"])
+
+
+def test_a_release_that_was_retired_in_mid_ramp_is_named(tmp_path: Path) -> None:
+    workspace = ramping(tmp_path)
+    workspace.store.registry.client.delete_model_version(workspace.aliases.model, "2")
+    with pytest.raises(AuditMismatch, match="release 2"):
+        ramp.run(workspace, as_of=after(2))
+
+
+def test_a_surface_without_a_ramp_and_an_as_of_in_the_future_are_refused(tmp_path: Path) -> None:
+    workspace = ramping(tmp_path)
+    with pytest.raises(ContractError, match="lies in the future"):
+        ramp.run(workspace, as_of=after(365_0))
+    file = workspace.surfaces / ramp_feed.NAME / "surface.yaml"
+    text = file.read_text(encoding="utf-8")
+    file.write_text(text[: text.index("ramp:\n")], encoding="utf-8")
+    with pytest.raises(ContractError, match="declares no ramp"):
+        ramp.run(
+            Workspace.open(ramp_feed.NAME, surfaces=workspace.surfaces, home=workspace.home), as_of=after(2)
+        )
