@@ -45,6 +45,9 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
         name = f"{of} {spoken(one['metric'])}".strip()
         table.add_row(name, str(one["day"]), level(one), f"{one['events']:,}")
     yield table
+    for one in plain["early"]:
+        age = format_counted(one["age"] + 1, "day")
+        yield Text(f"before maturity, {one['task']} of {one['day']}, after {age}: {level({**one, 'n': 0})}")
     for unit in plain["queue"][:_LISTED]:
         events = f"{format_counted(unit['observed'], 'event')}, {format_number(unit['expected'])} predicted"
         yield Text(f"to review: {unit['column']} {unit['unit']}, {unit['task']}: {events}")

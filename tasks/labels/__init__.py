@@ -10,12 +10,13 @@ In reading order::
     coverage                               the days that a build rewrites
     build_record, build                    a build: one commit to the store
     snapshot, store                        the snapshots, and the label store that holds them
+    provisional                            what has happened so far on days that are not mature
     calendar                               each task's days: mature, immature, failed, not validated
     show, compare, export, vacuum          a snapshot counted, compared, exported; old snapshots removed
     explain                                why an impression has its labels
       explanation, explanation_facts, explanation_text
 
-Steps: build, compare, explain, export, show, snapshot, spark_build, store, vacuum.
+Steps: build, compare, explain, export, provisional, show, snapshot, spark_build, store, vacuum.
 """
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "compile",
     "explain",
     "export",
+    "provisional",
     "show",
     "snapshot",
     "store",

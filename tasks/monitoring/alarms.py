@@ -3,7 +3,7 @@
 ::
 
     calibration_ratio, mean_prediction, rows    compared as logarithms: a rise of 10 % is one at any level
-    share                                       as arcsin(sqrt(share)), whose noise is even
+    share, arrived_share                        as arcsin(sqrt(share)), whose noise is even
 
 An alarm is current for a week after its day; while a level stays away from its reference it is raised again.
 """
@@ -26,9 +26,9 @@ _CURRENT: Final = timedelta(days=7)
 _REPEATED: Final = 14
 """Days within which an alarm of a series is taken for a repeated one."""
 _DAY: Final = timedelta(days=1)
-_MATURED: Final = frozenset({"calibration_ratio"})
+_MATURED: Final = frozenset({"calibration_ratio", "arrived_share"})
 """Metrics whose days are computed once the task's labels are mature, not with the day's traffic."""
-_OF_SHARES: Final = frozenset({"share"})
+_OF_SHARES: Final = frozenset({"share", "arrived_share"})
 
 MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
     "calibration_ratio": (
@@ -47,6 +47,10 @@ MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
         "The segment has a {direction} share of the impressions than before.",
         "Look for a change of the candidates' source, of the policy or of the catalogue on that day.",
     ),
+    "arrived_share": (
+        "Events come {direction} after the impression than before: delays have changed.",
+        "Trust no estimate before maturity until delays are steady for a month; ask who delivers the events.",
+    ),
 }
 """What an alarm of each metric means, and what to do."""
 _DIRECTIONS: Final = {
@@ -54,6 +58,7 @@ _DIRECTIONS: Final = {
     "mean_prediction": ("lower", "higher"),
     "rows": ("fewer", "more"),
     "share": ("smaller", "larger"),
+    "arrived_share": ("later", "sooner"),
 }
 
 
@@ -164,7 +169,8 @@ def name_series(subject: Subject) -> str:
     >>> name_series(Subject("share", column="source", value="ads"))
     'share of source=ads'
     """
-    of = subject.task or str(Segment(subject.column, subject.value) if subject.column else "")
+    column = str(Segment(subject.column, subject.value)) if subject.column else ""
+    of = ", ".join(filter(None, (subject.task, column)))
     return f"{spoken(subject.metric)} of {of}" if of else spoken(subject.metric)
 
 

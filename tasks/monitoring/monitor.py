@@ -27,6 +27,8 @@ from tasks.labels.store import LabelStore
 from tasks.logs.days import day_start
 from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import SeriesAlarm, read_alarms
+from tasks.monitoring.delays import measure_delays
+from tasks.monitoring.early import EarlyLevel, comes_late, read_early
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page
 from tasks.monitoring.queue import ReviewedUnit, UnitReview
@@ -72,6 +74,7 @@ class MonitorResult:
     figures : new rows of the table.
     series : the newest level of each series of all traffic.
     alarms : those of the last week, critical ones first.
+    early : estimates of the days that are not mature, by task, the newest day first.
     queue : units to review, the most certain excess first.
     history : days of the longest series; with fewer than ``needed`` there are levels only.
     notes : what could not be computed, a sentence each.
@@ -85,6 +88,7 @@ class MonitorResult:
     figures: int
     series: list[SeriesLevel]
     alarms: tuple[SeriesAlarm, ...]
+    early: list[EarlyLevel]
     queue: list[ReviewedUnit]
     history: int
     needed: int
@@ -144,14 +148,17 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
             table.add(figures, after=version)
             version, count = 0 if version is None else version + 1, count + len(figures)
             days |= {one.day for one in figures}
+    mature_by = min(as_of, snapshot.mature_by())
+    early = read_early(workspace, snapshot, releases, known_by=mature_by)
+    if estimates := list(early.figures(table.estimated())):
+        table.add(estimates, after=version)
     series = table.read().to_pandas()
     known_until = {task: max(day for of, day in computed if of == task) for task, _ in computed}
     critical = workspace.contracts.surface.monitor.critical
     alarms = read_alarms(series, critical=critical, known_until=known_until)
-    mature_by = min(as_of, snapshot.mature_by())
     queue = UnitReview(workspace, snapshot, releases, mature_by).queue()
-    notes = list(releases.notes)
-    page = SeriesPage(workspace.surface, format_instant(as_of), alarms, queue, notes)
+    notes, early_levels = list(releases.notes), list(early.levels())
+    page = SeriesPage(workspace.surface, format_instant(as_of), alarms, early_levels, queue, notes)
     units = pd.DataFrame(queue, columns=[*ReviewedUnit.__annotations__])
     write_report(workspace, QUEUE, units.to_csv(index=False))
     return MonitorResult(
@@ -163,6 +170,7 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
         figures=count,
         series=table.newest(),
         alarms=alarms.current,
+        early=early_levels,
         queue=queue,
         history=alarms.history,
         needed=HISTORY,
@@ -232,5 +240,7 @@ def _levels(
             figures = measure_levels(task, kind, own.rows, pd.factorize(own.days)[0])
             measured[n] = [count_rows(task, n, int(np.count_nonzero(outcomes))), *figures]
         yield from (SeriesFigure(day, days, release, figure) for figure in measured[n])
+        if release is None and days == 1 and comes_late(workspace, task):
+            yield from (SeriesFigure(day, days, None, figure) for figure in measure_delays(task, own))
         if release is None:
             measured = {n: measured[n]}

@@ -8,9 +8,11 @@ The newest week is named above each drawing. Segments are listed where the newes
 leaves 1 out, those with the most events first; weeks are listed newest first.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 from typing import Final
 
 import numpy as np
@@ -19,8 +21,10 @@ import pandas as pd
 from tasks.evaluation.subjects import Segment, Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.monitoring.alarms import AlarmReading, split_series
+from tasks.monitoring.early import EarlyLevel
 from tasks.monitoring.queue import ReviewedUnit
-from tasks.reports.numbers import format_estimate, spoken
+from tasks.reports.figures import IntervalChart, draw_intervals
+from tasks.reports.numbers import format_counted, format_estimate, format_number, format_share, spoken
 from tasks.reports.render import render
 from tasks.validation.findings import DayLine
 from tasks.validation.report import DayFigure, draw_line
@@ -35,11 +39,23 @@ _DRAWN: Final = (
     "mean_prediction",
     "rows",
     "share",
+    "arrived_share",
     "auc_by_request",
     "normalized_entropy",
     "coverage",
 )
 """The metrics that are drawn, in the order of the page."""
+
+
+@dataclass(frozen=True)
+class _EarlyChart:
+    """The estimates of one task's days before maturity; ``shaken`` where its delays have changed."""
+
+    task: str
+    chart: IntervalChart | None
+    without: Sequence[EarlyLevel]
+    held: str
+    shaken: bool
 
 
 @dataclass(frozen=True)
@@ -49,6 +65,7 @@ class SeriesPage:
     surface: str
     as_of: str
     alarms: AlarmReading
+    early: Sequence[EarlyLevel]
     queue: Sequence[ReviewedUnit]
     notes: Sequence[str]
 
@@ -67,10 +84,40 @@ def write_page(page: SeriesPage, series: pd.DataFrame) -> str:
         facts=[f"as of {page.as_of}"],
         page=page,
         drawings=[(spoken(metric), figures) for metric, figures in _drawings(whole, page.alarms) if figures],
+        early=list(_early(page)),
         segments=list(_segments(series)),
         weeks=list(_weeks(whole)),
         tasks=sorted(whole.loc[whole["metric"] == _CALIBRATION, "task"].unique()),
     )
+
+
+def _early(page: SeriesPage) -> Iterator[_EarlyChart]:
+    """Draw each task's estimates on a logarithmic scale, newest day first."""
+    shaken = {alarm.subject.task for alarm in page.alarms.current if alarm.subject.metric == "arrived_share"}
+    for task, found in groupby(page.early, key=lambda one: one["task"]):
+        levels = list(found)
+        known = [one for one in levels if math.isfinite(one["low"])]
+        rows = [
+            (f"{one['day']}, {format_counted(one['age'] + 1, 'day')}", "doubt", _interval(one))
+            for one in known
+        ]
+        reach = max((abs(math.log(end)) for one in known for end in (one["low"], one["high"])), default=1.0)
+        reach = max(reach, math.log(1.25))
+
+        def place(value: float, reach: float = reach) -> float:
+            return min(max(math.log(value) / reach, -1.0), 1.0)
+
+        ends = (math.exp(-reach), 1.0, math.exp(reach))
+        ticks = [(end, format_number(end, 2)) for end in ends]
+        chart = draw_intervals(rows, place, ticks=ticks, band=(1.0, 1.0))
+        told = sum(one["reconciled"] for one in known)
+        held = sum(one["held"] * one["reconciled"] for one in known if one["reconciled"])
+        words = f"{format_share(held / told)} of {told:,} earlier intervals held what matured" if told else ""
+        yield _EarlyChart(task, chart, [o for o in levels if o not in known], words, task in shaken)
+
+
+def _interval(one: EarlyLevel) -> Estimate:
+    return Estimate(one["value"], one["low"], one["high"], 0)
 
 
 def _drawings(whole: pd.DataFrame, alarms: AlarmReading) -> Iterator[tuple[str, list[DayFigure]]]:
@@ -95,7 +142,8 @@ def _draw(subject: Subject, rows: pd.DataFrame, raised: Sequence[date]) -> DayFi
     low, high = (np.full(len(days), np.nan) for _ in range(2))
     for band, name in ((low, "low"), (high, "high")):
         band[inside] = weekly[name].to_numpy()[week[inside]]
-    of = subject.task or str(Segment(subject.column, subject.value) if subject.column else "all traffic")
+    column = str(Segment(subject.column, subject.value)) if subject.column else ""
+    of = ", ".join(filter(None, (subject.task, column))) or "all traffic"
     level = f": {_level(weekly.iloc[-1])}, week to {weekly['day'].iloc[-1]}" if len(weekly) else ""
     return draw_line(
         DayLine(
@@ -104,7 +152,7 @@ def _draw(subject: Subject, rows: pd.DataFrame, raised: Sequence[date]) -> DayFi
             figures=_known(daily["value"].to_numpy()),
             low=_known(low),
             high=_known(high),
-            share=subject.metric == "share",
+            share=subject.metric in {"share", "arrived_share"},
             odd=raised,
         )
     )

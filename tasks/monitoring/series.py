@@ -24,6 +24,8 @@ from tasks.stores.store import Store
 
 ROWS: Final = "rows"
 """The metric that every computed day of a task has; its subject has no task for the day's impressions."""
+EARLY: Final = "early_calibration"
+"""The metric of estimates before maturity; the subject's value is the age in days."""
 _SUBJECT: Final = ("metric", "task", "feature", "constraint", "column", "value_of")
 _TEXTS: Final = ("surface", *_SUBJECT, "segment", "segment_value", "contract")
 _SCHEMA: Final = pa.schema(
@@ -100,11 +102,18 @@ class SeriesTable:
         own = found.filter(daily).select(["task", "day"])
         return set(zip(*(column.to_pylist() for column in own.columns), strict=True))
 
+    def estimated(self) -> set[tuple[str, date, str]]:
+        """Return the tasks, days and ages that have estimates before maturity."""
+        found = self.read()
+        own = found.filter(pc.equal(found.column("metric"), EARLY)).select(["task", "day", "value_of"])
+        return set(zip(*(column.to_pylist() for column in own.columns), strict=True))
+
     def newest(self) -> list[SeriesLevel]:
         """Return the newest level of each series of all traffic: of a week, where there is one."""
         found = self.read()
         whole = pc.and_(pc.is_null(found.column("release")), pc.equal(found.column("segment"), ""))
         daily = pc.and_(pc.equal(found.column("metric"), ROWS), pc.greater(found.column("days"), 1))
+        daily = pc.or_(daily, pc.equal(found.column("metric"), EARLY))
         rows = found.filter(pc.and_(whole, pc.invert(daily))).select(SeriesLevel.__annotations__).to_pylist()
         newest: dict[tuple[str, ...], SeriesLevel] = {}
         for row in sorted(rows, key=lambda row: (row["days"], row["day"])):

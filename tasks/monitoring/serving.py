@@ -30,15 +30,16 @@ def measure_serving(traffic: LoggedTraffic, rows: Rows) -> Iterator[Figure]:
     for task, predictions in traffic.predictions.items():
         known = np.isfinite(own := predictions[rows])
         if known.any():
-            yield _mean(Subject("mean_prediction", task=task), own[known], users[known])
+            yield mean_figure(Subject("mean_prediction", task=task), own[known], users[known])
     for name, values in traffic.segments.items():
         codes = np.asarray(values.codes)[rows]
         for code in np.unique(codes):  # of values that the day has: what is read with it changes no figure
             subject = Subject("share", column=name, value=str(values.categories[code]))
-            yield _mean(subject, (codes == code).astype(float), users)
+            yield mean_figure(subject, (codes == code).astype(float), users)
 
 
-def _mean(subject: Subject, values: Floats, users: Codes) -> Figure:
+def mean_figure(subject: Subject, values: Floats, users: Codes) -> Figure:
+    """Return the mean of values [n] with its interval by users, as a figure of all rows."""
     n, nothing = len(values), np.zeros(len(values), dtype=np.intp)
     statistic = Ratio(values, np.ones(n)).statistic
     seen = clustered_interval(statistic, RowClusters(users, nothing, nothing))

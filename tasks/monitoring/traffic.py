@@ -11,7 +11,7 @@ is logged as ``served_p_<task>__shown`` holds where the item stood; else the rel
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -163,26 +163,48 @@ class LoggedTraffic:
         """Return what is known of a task along its chain, NaN where nothing is, [n]."""
         return ReleaseDays(self.workspace, self.snapshot, {}).outcomes(self.frame, task)
 
+    def ages(self, task: str) -> Floats:
+        """Return the days between each impression and its crediting event, NaN without one, [n]."""
+        at = pd.to_datetime(self.frame[c.at(task)], utc=True).dt.tz_localize(None).to_numpy("datetime64[D]")
+        return np.where(np.isnat(at), np.nan, (at - self.days).astype(np.float64))
+
+    def with_labels(self, labels: pd.DataFrame) -> "LoggedTraffic":
+        """Return the same rows with other labels and crediting instants, by key."""
+        keys = [*c.IMPRESSION_KEY]
+        others = [name for name in labels if name not in keys]
+        joined = self.frame[keys].merge(labels, on=keys, how="left", validate="one_to_one")
+        frame = self.frame.drop(columns=others, errors="ignore").reset_index(drop=True)
+        return replace(self, frame=pd.concat([frame, joined[others]], axis="columns"))
+
     def of_task(self, task: str) -> "TaskTraffic":
         """Return the rows whose outcome and prediction are known."""
         outcomes = self.outcomes(task)
         predictions = self.predictions[task]
         known = np.isfinite(outcomes) & np.isfinite(predictions)
         rows = Observations(outcomes, predictions, self.users, self.requests, self.segments)
-        return TaskTraffic(rows.select(known), self.days[known], self.served_by[known])
+        return TaskTraffic(
+            rows.select(known), self.days[known], self.served_by[known], self.ages(task)[known]
+        )
 
 
 @dataclass(frozen=True)
 class TaskTraffic:
-    """Rows of one task whose outcome and prediction are known, with their days and releases, each [n]."""
+    """Rows of one task whose outcome and prediction are known, each [n].
+
+    Attributes
+    ----------
+    days, served_by : of each row, the latter NaN where no release is logged.
+    ages : days between the impression and its crediting event, NaN without one.
+    """
 
     rows: Observations
     days: npt.NDArray[np.datetime64]
     served_by: Floats
+    ages: Floats
 
     def select(self, rows: Rows) -> "TaskTraffic":
         """Return the marked rows."""
-        return TaskTraffic(self.rows.select(rows), self.days[rows], self.served_by[rows])
+        return TaskTraffic(self.rows.select(rows), self.days[rows], self.served_by[rows], self.ages[rows])
 
     def by_release(self) -> Iterator[tuple[int | None, "TaskTraffic"]]:
         """Yield all rows, whose release is None, then those of each release that is logged."""
@@ -195,6 +217,6 @@ def _columns(contracts: Contracts, snapshot: Snapshot) -> Sequence[str]:
     """Return the columns of an impression, and the labels of the tasks and their chains."""
     tasks = contracts.tasks.tasks
     labels = {link for task in tasks for link in chain(contracts.tasks, task)}
-    made = {c.CONTRACT_VERSION, c.CONTRACT_DIGEST, *map(c.status, tasks), *map(c.at, tasks)} - labels
+    made = {c.CONTRACT_VERSION, c.CONTRACT_DIGEST, *map(c.status, tasks)} - labels
     needed = (c.DAY, *segment_columns(contracts.surface.segments))
     return list(dict.fromkeys((*(name for name in snapshot.schema().names if name not in made), *needed)))

@@ -1,6 +1,6 @@
 """A log of what two releases served, with the outcomes in hand: figures are computed from `ServedLog.rows`.
 
-Release 1 serves the first 70 days, then release 2. Clicks come within the hour; hides a day later.
+Release 1 serves the first 70 days, then release 2. Clicks come after five minutes, hides within 47 hours.
 """
 
 from dataclasses import dataclass
@@ -81,6 +81,7 @@ class ServedLog:
                 "served_p_hide_2d": hide,
                 "click": (rng.random(n) < truth).astype(float),
                 "hide": (rng.random(n) < hide).astype(float),
+                "hidden_after": pd.to_timedelta(rng.integers(60, 47 * 60, n), unit="min"),
             }
         )
         return cls(folder, rows)
@@ -92,12 +93,13 @@ class ServedLog:
             (self.folder / "surfaces" / NAME).mkdir(parents=True, exist_ok=True)
             (self.folder / "surfaces" / NAME / f"{name}.yaml").write_text(text, encoding="utf-8")
         events = []
-        for event, after in (("click", timedelta(minutes=5)), ("hide", timedelta(hours=30))):
+        for event in ("click", "hide"):
             found = self.rows[self.rows[event] > 0]
+            after = timedelta(minutes=5) if event == "click" else found["hidden_after"]
             keys = found[["request_id", "user_id", "item_id"]]
             events.append(keys.assign(event=event, happened_at=found["shown_at"] + after))
         tables = {
-            "impressions": self.rows.drop(columns=["click", "hide", *without]),
+            "impressions": self.rows.drop(columns=["click", "hide", "hidden_after", *without]),
             "events": pd.concat(events),
         }
         for table, frame in tables.items():

@@ -1,0 +1,118 @@
+"""Seconds of the monitor: ``python -m benchmarks.monitor``.
+
+A surface with ten tasks and five segments (of three values each) logs 1,500 impressions a day with served
+predictions. Printed: a recomputation of all days, the daily increment, and a run that finds nothing new.
+Ten tasks have calibration, normalized entropy, AUC by request and mean prediction, for all traffic, the
+release and each of fifteen values of segments: about 1,100 figures a day.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from tasks.labels import build as labels
+from tasks.monitoring import monitor
+from tasks.stores.releases import find_release
+from tasks.stores.workspace import Workspace
+
+NAME: Final = "watched"
+FIRST: Final = datetime(2025, 1, 6, tzinfo=UTC)
+TASKS: Final = tuple(f"outcome_{n}" for n in range(10))
+SEGMENTS: Final = tuple(f"kind_{n}" for n in range(5))
+REQUESTS, EACH = 150, 10
+
+
+def write_log(home: Path, days: int) -> None:
+    """Write impressions and events of all days."""
+    rng = np.random.default_rng(0)
+    n = days * REQUESTS * EACH
+    request = np.repeat(np.arange(days * REQUESTS), EACH)
+    minutes = (request // REQUESTS) * 1440 + request % REQUESTS * 9
+    rows = pd.DataFrame(
+        {
+            "request_id": [f"r{one}" for one in request],
+            "user_id": [f"u{one}" for one in np.repeat(rng.integers(0, 3000, days * REQUESTS), EACH)],
+            "item_id": [f"i{one}" for one in rng.integers(0, 10**9, n)],
+            "shown_at": pd.Timestamp(FIRST) + pd.to_timedelta(minutes, unit="min"),
+            "price": rng.random(n),
+            **{segment: np.array(["a", "b", "c"])[rng.integers(0, 3, n)] for segment in SEGMENTS},
+            "release": 1,
+        }
+    )
+    events = []
+    for task in TASKS:
+        rows[f"served_p_{task}"] = 0.02 + 0.1 * rng.random(n)
+        happened = rows[rng.random(n) < rows[f"served_p_{task}"]]
+        keys = happened[["request_id", "user_id", "item_id"]]
+        events.append(keys.assign(event=task, happened_at=happened["shown_at"] + timedelta(minutes=5)))
+    for table, frame in (("impressions", rows), ("events", pd.concat(events))):
+        place = home / "logs" / NAME / table
+        place.mkdir(parents=True)
+        instants = {name: "datetime64[us, UTC]" for name in ("shown_at", "happened_at") if name in frame}
+        frame.astype(instants).to_parquet(place / "a.parquet", index=False)
+
+
+def write_contracts(folder: Path) -> None:
+    """Write the four files of the surface."""
+    tasks = "".join(
+        f"  {task}: {{family: engagement, positive: {{event: {task}, within: PT1H}}}}\n" for task in TASKS
+    )
+    weights = ", ".join(f"{task}: 1.0" for task in TASKS)
+    files = {
+        "surface": f"surface: {NAME}\nversion: 1\nowner: benchmarks\nreviewers: {{product: [ana]}}\n"
+        f"sources: {{impressions: {NAME}/impressions/*.parquet, events: {NAME}/events/*.parquet}}\n"
+        f"features: {{numeric: [price]}}\nsegments: [{', '.join(SEGMENTS)}]\n"
+        "split: {train: P7D, calibrate: P3D, test: P3D}\n",
+        "tasks": f"contract: {NAME}-labels\nversion: 1\ntasks:\n{tasks}",
+        "utility": f"policy: {NAME}-utility\nversion: 1\nowner: benchmarks\napprovals: [product]\n"
+        f"weights: {{{weights}}}\n",
+        "slate": f"{{policy: {NAME}-slate, version: 1, length: 5}}\n",
+    }
+    (folder / NAME).mkdir(parents=True)
+    for kind, text in files.items():
+        (folder / NAME / f"{kind}.yaml").write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Print how long a body took, and how long it computed."""
+    began, worked = time.perf_counter(), time.process_time()
+    yield
+    seconds = (time.perf_counter() - began, time.process_time() - worked)
+    print(f"| {what} | {seconds[0]:.1f} | {seconds[1]:.1f} |", flush=True)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=365)
+    days = parser.parse_args().days
+    folder = Path(tempfile.mkdtemp(prefix="equipoise-monitor-"))
+    try:
+        write_log(folder / "home", days)
+        write_contracts(folder / "surfaces")
+        workspace = Workspace.open(NAME, surfaces=folder / "surfaces", home=folder / "home")
+        labels.run(workspace, as_of=FIRST + timedelta(days=days))
+        find_release(workspace, "champion")  # makes the home's database, which is done once
+        print("| run | seconds | of the processor |\n| --- | --- | --- |")
+        with timed(f"{days - 1} days, {len(TASKS)} tasks, {len(SEGMENTS)} segments"):
+            monitor.run(workspace, as_of=FIRST + timedelta(days=days - 1))
+        with timed("one more day"):
+            monitor.run(workspace, as_of=FIRST + timedelta(days=days))
+        with timed("nothing new"):
+            monitor.run(workspace, as_of=FIRST + timedelta(days=days))
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Calibration of days whose labels are not mature, for binary tasks that mature within fifteen days.
+
+::
+
+    label store, newest days      events by tenth of the prediction and by days since the impression
+    log, days not mature yet      the same, of the events known so far
+    estimate_early                observed / predicted of every day at every age, with intervals
+
+What is estimated at an age is stored once its day has ended, and compared with what matured: ``held`` is the
+share of intervals that did. Where F(1) or F(2) alarm, delays have changed and estimates decide nothing.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Final, TypedDict
+
+import numpy as np
+import pandas as pd
+
+from tasks.evaluation.binary import Codes, Floats
+from tasks.evaluation.early_estimates import MATURED_DAYS, EarlyEstimates, estimate_early
+from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.subjects import ALL, Subject
+from tasks.labels.maturity import matures
+from tasks.labels.provisional import read_provisional
+from tasks.labels.snapshot import Snapshot
+from tasks.logs.rows import DayRange
+from tasks.monitoring.series import EARLY, SeriesFigure
+from tasks.monitoring.traffic import LoggedTraffic, ServingReleases
+from tasks.stores.workspace import Workspace
+
+_DAY: Final = timedelta(days=1)
+_READ: Final = timedelta(days=7)
+_LONGEST: Final = 15
+_STRATA: Final = 10
+
+
+class EarlyLevel(TypedDict):
+    """A day's estimate at its present age; ``held`` of ``reconciled`` earlier intervals held what matured."""
+
+    task: str
+    day: date
+    age: int
+    value: float
+    low: float
+    high: float
+    held: float
+    reconciled: int
+
+
+def comes_late(workspace: Workspace, task: str) -> bool:
+    """Return whether a task's events come over days, so that early estimates and delays mean something."""
+    spec = workspace.contracts.tasks.tasks[task]
+    answered = spec.observed_when is not None and spec.observed_when.event is not None
+    binary = bool(spec.positive) and workspace.contracts.head_kind(task) == "binary"
+    return binary and not answered and matures(workspace.contracts.tasks, task) > _DAY
+
+
+@dataclass
+class _Cells:
+    """Sums of one task: predictions [days, strata], and events [days, strata, ages]."""
+
+    predicted: Floats
+    arrived: Floats
+    edges: Floats | None = None
+
+    def add(self, days: Codes, ages: Codes, outcomes: Floats, predictions: Floats) -> None:
+        """Add rows; the first ones give the tenths."""
+        if self.edges is None:
+            self.edges = np.quantile(predictions, np.arange(1, _STRATA) / _STRATA)
+        strata = np.searchsorted(self.edges, predictions, side="right")
+        np.add.at(self.predicted, (days, strata), predictions)
+        events = np.flatnonzero(outcomes)
+        np.add.at(self.arrived, (days[events], strata[events], ages[events]), 1.0)
+
+
+@dataclass(frozen=True)
+class EarlyReading:
+    """The estimates of some tasks for consecutive days that begin with ``first``."""
+
+    first: date
+    estimates: Mapping[str, EarlyEstimates] = field(default_factory=dict)
+
+    def levels(self) -> Iterator[EarlyLevel]:
+        """Yield each immature day's estimate at its present age, by task, newest day first."""
+        for task, found in self.estimates.items():
+            days, ages = found.value.shape
+            for age in range(min(ages, days)):
+                day, told = days - 1 - age, found.reconciled[:, age]
+                if math.isfinite(found.value[day, age]):
+                    yield EarlyLevel(
+                        task=task,
+                        day=self.first + day * _DAY,
+                        age=age,
+                        value=float(found.value[day, age]),
+                        low=float(found.low[day, age]),
+                        high=float(found.high[day, age]),
+                        held=float(found.coverage[age]),
+                        reconciled=int(np.isfinite(told).sum()),
+                    )
+
+    def figures(self, stored: set[tuple[str, date, str]]) -> Iterator[SeriesFigure]:
+        """Yield what is estimated and not stored yet; ``stored`` are tasks, days and ages."""
+        for task, found in self.estimates.items():
+            for day, age in np.argwhere(np.isfinite(found.value)).tolist():
+                of = self.first + day * _DAY
+                if (task, of, str(age)) not in stored:
+                    value, low, high = (float(x[day, age]) for x in (found.value, found.low, found.high))
+                    subject = Subject(EARLY, task=task, column="age", value=str(age))
+                    yield SeriesFigure(of, 1, None, Figure(subject, ALL, value, low, high, 0, 0, 0))
+
+
+def read_early(
+    workspace: Workspace, snapshot: Snapshot, releases: ServingReleases, *, known_by: datetime
+) -> EarlyReading:
+    """Estimate every day that the delays and errors of the newest matured days reach.
+
+    Parameters
+    ----------
+    known_by : the instant up to which events are known.
+    """
+    spec, last = workspace.contracts.tasks, (known_by - _DAY).date()
+    late = {
+        task: math.ceil(matures(spec, task) / _DAY)
+        for task in spec.tasks
+        if comes_late(workspace, task) and matures(spec, task) <= _LONGEST * _DAY
+    }
+    stored = [day for day in snapshot.build().days if day <= last]
+    if not late or not stored:
+        return EarlyReading(last)
+    first = max(min(stored), last - (2 * MATURED_DAYS + 2 * max(late.values())) * _DAY)
+    days = (last - first).days + 1
+    cells = {t: _Cells(np.zeros((days, _STRATA)), np.zeros((days, _STRATA, w + 1))) for t, w in late.items()}
+    immature = [last - n * _DAY for n in range(max(late.values())) if last - n * _DAY >= first]
+    sofar = read_provisional(workspace, immature, as_of=known_by).to_pandas()
+    start = first
+    while start <= last:
+        week = DayRange(start, min(start + _READ - _DAY, last))
+        traffic = LoggedTraffic.read(workspace, snapshot, week, releases)
+        for task, width in late.items():
+            _add(cells[task], traffic, sofar, task, first=first, mature_to=last - width * _DAY)
+        start += _READ
+    return EarlyReading(first, {t: estimate_early(one.predicted, one.arrived) for t, one in cells.items()})
+
+
+def _add(
+    cells: _Cells, traffic: LoggedTraffic, sofar: pd.DataFrame, task: str, *, first: date, mature_to: date
+) -> None:
+    """Add a week's rows: mature days as the label store has them, others by the events known so far."""
+    mature = traffic.days <= np.datetime64(mature_to)
+    now = traffic if mature.all() else traffic.with_labels(sofar)
+    for side, rows in ((traffic, mature), (now, ~mature)):
+        outcomes, predictions = side.outcomes(task), traffic.predictions[task]
+        known = np.flatnonzero(rows & np.isfinite(outcomes) & np.isfinite(predictions))
+        if not len(known):
+            continue
+        days = (traffic.days[known] - np.datetime64(first)).astype(np.intp)
+        ages = np.clip(np.nan_to_num(side.ages(task)[known]), 0, cells.arrived.shape[2] - 1).astype(np.intp)
+        cells.add(days, ages, outcomes[known], predictions[known])
