@@ -24,7 +24,7 @@ BUDGETS: Final = {
     "public names in faces": (100, 450),
     "dataclasses and models": (708, 330),
     "class names declared twice": (0, 0),
-    "imports, in thousandths of lines": (72, 50),
+    "imports, in thousandths of lines": (73, 50),
     "lines in tests": (72_200, 48_000),
     "words in docs": (50_000, 40_000),
 }

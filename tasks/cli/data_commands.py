@@ -209,8 +209,9 @@ def check(
     surfaces: Surfaces = None,
     home: Home = None,
 ) -> CheckResult:
-    """Check a surface's contracts, with its log where that is there, and show every problem at once."""
+    """Check a surface's contracts, experiments and, where it is there, its log: every problem at once."""
     from tasks.contracts import check_surface, surface_names
+    from tasks.contracts.experiment import check_experiments
     from tasks.contracts.revisions import Revision
     from tasks.logs.schema_fit import find_schema_problems
     from tasks.stores.workspace import Workspace, surfaces_folder
@@ -221,6 +222,7 @@ def check(
     fits = {c.surface: find_schema_problems(c.contracts, logs) for c in checked if c.contracts}
     found = [(c.surface, p) for c in checked for p in c.problems]
     found += [(name, p) for name, fit in fits.items() for p in fit.problems]
+    found += [(c.surface, p) for c in checked if c.contracts for p in check_experiments(root, c.contracts)]
     warned = [(c.surface, p) for c in checked for p in c.warnings]
     warned += [(name, p) for name, fit in fits.items() for p in fit.warnings]
     since = None if against is None else Revision.find(root, against)

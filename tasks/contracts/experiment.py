@@ -153,13 +153,38 @@ def load_experiment(surfaces: Path, name: str, contracts: Contracts) -> Experime
     if name not in (known := experiment_names(surfaces)):
         raise ContractError(unknown("experiment", name, known, where=str(experiments_folder(surfaces))))
     file = experiments_folder(surfaces) / f"{name}.yaml"
+    spec, problems = _read(file, contracts)
+    if spec is None or problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        raise ContractError(f"{len(problems)} problem(s) in the experiment {file}:\n{lines}")
+    return spec
+
+
+def check_experiments(surfaces: Path, contracts: Contracts) -> Iterator[Problem]:
+    """Find every problem of the experiments of a surface, and files that are no YAML."""
+    for name in experiment_names(surfaces):
+        file = experiments_folder(surfaces) / f"{name}.yaml"
+        if names_surface(file, contracts.name) is not False:
+            yield from _read(file, contracts)[1]
+
+
+def names_surface(file: Path, surface: str) -> bool | None:
+    """Whether an experiment's file names a surface; None where it is no YAML."""
+    try:
+        return bool(read_yaml(file).get("surface") == surface)
+    except ContractError:
+        return None
+
+
+def _read(file: Path, contracts: Contracts) -> tuple[ExperimentSpec | None, list[Problem]]:
+    """Read a file, and find its problems."""
     try:
         spec = ExperimentSpec.model_validate(read_yaml(file))
+    except ContractError as error:
+        return None, [Problem(file.name, "", "", str(error))]
     except ValidationError as error:
-        raise _refuse(file, problems_of_validation(file.name, error, ExperimentSpec)) from None
-    if problems := list(find_experiment_problems(name, spec, contracts)):
-        raise _refuse(file, problems)
-    return spec
+        return None, problems_of_validation(file.name, error, ExperimentSpec)
+    return spec, list(find_experiment_problems(file.stem, spec, contracts))
 
 
 def find_experiment_problems(name: str, spec: ExperimentSpec, contracts: Contracts) -> Iterator[Problem]:
@@ -196,8 +221,3 @@ def _explain_unread(name: str, contracts: Contracts) -> str:
     if metric is None:
         return unknown("metric", name, known)
     return "" if metric.kind in _READ else f"is no outcome of users. Known: {', '.join(sorted(known))}"
-
-
-def _refuse(file: Path, problems: list[Problem]) -> ContractError:
-    lines = "\n".join(f"  {problem}" for problem in problems)
-    return ContractError(f"{len(problems)} problem(s) in the experiment {file}:\n{lines}")

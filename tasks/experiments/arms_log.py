@@ -124,7 +124,7 @@ def read_arms(snapshot: Snapshot, spec: ExperimentSpec, contracts: Contracts, *,
             raise DataError(unknown("column", column, snapshot.schema().names, where="the log's impressions"))
     reader = _Reader(snapshot, spec, contracts)
     last = min(until, spec.ends)
-    for day in _days(spec.starts, last):
+    for day in _logged(snapshot, spec.starts, last):
         reader.add(day)
     return reader.log(max(0, (last - spec.starts).days))
 
@@ -134,11 +134,12 @@ def read_past(
 ) -> UserDays:
     """Return all users' sums by user and day of some days, both ends included."""
     reader = _Reader(snapshot, spec, contracts)
-    return reader.past(_days(days[0], days[1] + _DAY), days[0])
+    return reader.past(_logged(snapshot, days[0], days[1] + _DAY), days[0])
 
 
-def _days(first: date, end: date) -> list[date]:
-    return [first + n * _DAY for n in range((end - first).days)]
+def _logged(snapshot: Snapshot, first: date, end: date) -> list[date]:
+    """Return the days with rows from the first up to the end, which is not included."""
+    return [day for day in snapshot.dates() if first <= day < end]
 
 
 @dataclass
@@ -233,9 +234,7 @@ class _Reader:
         if self.spec.cuped is None or not count:
             return {}
         first = self.spec.starts - self.spec.cuped.days * _DAY
-        known = {*self.snapshot.dates()}
-        days = [day for day in _days(first, self.spec.starts) if day in known]
-        past = self.past(days, first)
+        past = self.past(_logged(self.snapshot, first, self.spec.starts), first)
         ours = past.users < count
         return {
             name: (_sum(past.users[ours], y[ours], count), _sum(past.users[ours], x[ours], count))

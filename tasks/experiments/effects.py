@@ -210,7 +210,8 @@ def _judge(analysis: Analysis, seen: Measured, readout: MetricReadout) -> tuple[
 def _cumulative(analysis: Analysis, name: str) -> Iterator[CumulativeEffect]:
     """Yield the effect of everything up to each day, with its always-valid interval."""
     log = analysis.log
-    for day in range(len(log.impressions)):
+    matured = np.unique(log.rows.days[log.rows.sums[name][1] > 0])
+    for day in matured.tolist():
         effect = arm_effect(log.users(name, until=day))
         change = judged_interval(analysis, effect, final=False)
         if math.isfinite(change.low):
@@ -294,7 +295,9 @@ def _holds(one: MetricReadout) -> Iterator[str]:
         if verdict.outcome is Outcome.BLOCK:
             yield f"{one.metric} is beyond its bound"
         elif verdict.holds and verdict.outcome is not Outcome.PASS:
-            yield f"{one.metric} is inconclusive" + (f": {verdict.reason}" if verdict.reason else "")
+            missing = verdict.outcome is Outcome.METRIC_MISSING
+            words = f"{one.metric} is {'not measured' if missing else 'inconclusive'}"
+            yield words + (f": {verdict.reason}" if verdict.reason else "")
     yield from (f"{one.metric} harms {verdict.segment}" for verdict in one.harmed)
 
 

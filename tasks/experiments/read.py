@@ -24,6 +24,7 @@ from tasks.evaluation.experiment_evidence import (
     SampleRatio,
 )
 from tasks.evaluation.sample_ratio import Stage, first_alarm, log_e_values
+from tasks.evaluation.verdicts import Outcome
 from tasks.experiments.arms_log import ArmLog, read_arms
 from tasks.experiments.effects import Analysis, decide, metric_figures, read_metric, read_segments
 from tasks.experiments.page import readout_page
@@ -31,6 +32,7 @@ from tasks.experiments.results import READ_STEP, RecordedPlan, find_plan, refuse
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
+from tasks.reports.numbers import spoken
 from tasks.reports.words import vocabulary
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Done, Step
@@ -193,9 +195,9 @@ def find_state(log: ArmLog, ratio: SampleRatio, spec: ExperimentSpec) -> tuple[R
 def _notes(log: ArmLog, work: _Reading, metrics: list[MetricReadout]) -> list[str]:
     spec, notes = work.spec, list(other_releases(log, work.plan.plan.arms))
     notes += [
-        f"{one.metric} is inconclusive, which does not hold a guardrail that is not critical"
+        f"{one.metric} is {spoken(one.outcome)}, which holds critical guardrails alone"
         for one in metrics
-        if one.final and not one.critical and one.outcome == "inconclusive"
+        if one.final and not one.critical and one.outcome in {Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING}
     ]
     notes += [
         f"{one.metric}: the effect changes with days, day 8 and later decide"

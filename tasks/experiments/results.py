@@ -1,18 +1,21 @@
 """Plans and read-outs of experiments as they were recorded, and the experiments of a surface."""
 
-import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from tasks.contracts.experiment import ExperimentSpec, experiment_names, experiments_folder, load_experiment
-from tasks.contracts.yaml_file import read_yaml
+from tasks.contracts.experiment import (
+    ExperimentSpec,
+    experiment_names,
+    experiments_folder,
+    load_experiment,
+    names_surface,
+)
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.experiment_evidence import ExperimentPlan, ExperimentReadout, ReadState
 from tasks.stores.workspace import Workspace, format_instant
 
-_LOG: Final = logging.getLogger("equipoise")
 PLAN_STEP: Final = "experiment_plan"
 READ_STEP: Final = "experiment_read"
 
@@ -44,17 +47,9 @@ class ListedExperiment:
 
 def surface_experiments(workspace: Workspace) -> tuple[str, ...]:
     """Name the experiments whose files name the surface."""
-    return tuple(name for name in experiment_names(workspace.surfaces) if _is_of(workspace, name))
-
-
-def _is_of(workspace: Workspace, name: str) -> bool:
-    """Whether a file names the surface; one that is no YAML is warned of and names none."""
-    try:
-        plain = read_yaml(experiments_folder(workspace.surfaces) / f"{name}.yaml")
-    except ContractError as error:
-        _LOG.warning("experiments: %s", error)
-        return False
-    return plain.get("surface") == workspace.surface
+    folder = experiments_folder(workspace.surfaces)
+    found = experiment_names(workspace.surfaces)
+    return tuple(name for name in found if names_surface(folder / f"{name}.yaml", workspace.surface))
 
 
 def running_experiments(workspace: Workspace, *, as_of: datetime) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from tasks.contracts import load_surface
-from tasks.contracts.experiment import ExperimentSpec, experiment_names, load_experiment
+from tasks.contracts.experiment import ExperimentSpec, check_experiments, experiment_names, load_experiment
 from tasks.errors import ContractError
 from tests.contracts.files import write_surface
 
@@ -99,3 +99,17 @@ def test_the_digest_is_of_the_content(
     change(changed)
     specs = [load(tmp_path / name, **plain) for name, plain in (("a", PLAIN), ("b", changed))]
     assert (specs[0].digest == specs[1].digest) is same
+
+
+def test_a_check_of_the_surface_names_the_problems_of_its_experiments(tmp_path: Path) -> None:
+    load(tmp_path)
+    folder, contracts = tmp_path / "experiments", load_surface(tmp_path / "surfaces", "feed")
+    assert list(check_experiments(tmp_path / "surfaces", contracts)) == []
+    for name, text in {
+        "torn": "experiment: [",
+        "other": yaml.safe_dump(PLAIN | {"surface": "shop", "experiment": "other", "ends": "soon"}),
+        "late": yaml.safe_dump(PLAIN | {"experiment": "late", "segments": ["ages"]}),
+    }.items():
+        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    problems = list(check_experiments(tmp_path / "surfaces", contracts))
+    assert [(one.file, one.field) for one in problems] == [("late.yaml", "segments"), ("torn.yaml", "")]

@@ -74,7 +74,7 @@ DECISIONS = {
     "a bound was not measured": (
         [metric("hide_rate", Outcome.METRIC_MISSING, critical=True)],
         "hold",
-        ("hide_rate is inconclusive",),
+        ("hide_rate is not measured",),
     ),
 }
 
