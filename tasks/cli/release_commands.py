@@ -334,7 +334,7 @@ def diff(
     before: Annotated[str, Argument(metavar="A", help="A version number or an alias.")],
     after: Annotated[str, Argument(metavar="B", help="A version number or an alias.")],
 ) -> dict[str, Any]:
-    """Say what differs between two releases: contracts, parts, figures and verdicts."""
+    """Say what differs between two releases: contracts, parts, figures, simulations and verdicts."""
     from tasks.release import view
 
     return view.compare(workspace, before, after)

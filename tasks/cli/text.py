@@ -295,7 +295,7 @@ def written_segment(figure: Plain) -> str:
 
 @group()
 def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
-    """Write both releases, what changed, and the figures of each task side by side."""
+    """Write both releases, what changed, and their simulations and the figures of each task side by side."""
     for name in ("from", "to"):
         side = plain[name]
         yield Text(
@@ -314,6 +314,9 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
         yield write_pairs(
             (" ".join(row[name] for name in names if row[name]), _change_words(row)) for row in rows
         )
+    if plain["simulated"]:
+        yield Text("simulated, each beside its own baseline (95 % CI):")
+        yield _simulations(plain["simulated"])
     table = Table(box=None, pad_edge=False)
     for name in ("task", "figure"):
         table.add_column(name, overflow="fold")
@@ -324,6 +327,18 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
             if pair[0] != pair[1]:
                 table.add_row(task, spoken(name), *_numbers(*pair))
     yield table
+
+
+def _simulations(rows: Sequence[Plain]) -> Table:
+    """Lay out what two simulations say of each metric side by side."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("metric", overflow="fold")
+    for name in ("from", "to"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        write = change if row["relative"] else level
+        table.add_row(written_subject(row), write(row["from"]), write(row["to"]))
+    return table
 
 
 def _change_words(row: Plain) -> str:

@@ -7,7 +7,7 @@ whose files were changed and whose digests were all made anew is found out.
 """
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,8 +16,8 @@ from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Weight
 from tasks.errors import AuditMismatch, ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
-from tasks.evaluation.subjects import Segment, Subject
-from tasks.evaluation.verdicts import WORST_FIRST
+from tasks.evaluation.subjects import ALL, Segment, Subject
+from tasks.evaluation.verdicts import WORST_FIRST, Verdict
 from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.parts import pinned_files
@@ -125,13 +125,14 @@ def _read_dossier(page: Path) -> GateEvidence | None:
 
 
 def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[str, Any]:
-    """Say what differs between two releases: contracts, parts, figures and verdicts.
+    """Say what differs between two releases: contracts, parts, figures, simulations and verdicts.
 
     Returns
     -------
     ``contracts`` and ``parts`` of other content; ``weights``: terms that weigh otherwise, in the base
     (``context`` is None) or a context; ``verdicts``: by gate, subject and segment where outcomes differ, None
-    where one release has none; ``metrics``: by task and figure, both values.
+    where one release has none; ``simulated``: what each release's simulation says of its policy for the whole
+    traffic, side by side; ``metrics``: by task and figure, both values.
     """
     first, second = (show(workspace, ref) for ref in (before, after))
     names = dict.fromkeys((*first["digests"], *second["digests"]))
@@ -139,6 +140,7 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
     moved = {name: pair for name, pair in digests.items() if pair[0] != pair[1]}
     pinned = {*first["pins"], *second["pins"]} & set(moved)
     parts = {name: [side["pins"].get(name) for side in (first, second)] for name in moved if name in pinned}
+    judged = [_dossier(side["dossier"]) for side in (first, second)]
     return {
         "from": {name: first[name] for name in _COMPARED},
         "to": {name: second[name] for name in _COMPARED},
@@ -147,7 +149,8 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
         "weights": _list_changes(
             ("context", "task"), *(_weights(workspace, side["version"]) for side in (first, second))
         ),
-        "verdicts": _list_verdicts(*(_outcomes(side["dossier"]) for side in (first, second))),
+        "verdicts": _list_verdicts(*map(_outcomes, judged)),
+        "simulated": _simulated(*judged),
         "metrics": _compare_figures(first["metrics"], second["metrics"]),
     }
 
@@ -169,11 +172,34 @@ def _describe_times(weight: Weight) -> str:
     return "" if weight.column is None else f" x {weight.column}{cap}"
 
 
-def _outcomes(dossier: str | None) -> dict[tuple[str, Subject, Segment], str]:
-    """Return the outcome of each verdict, the worst of several of one key; none without a dossier."""
-    evidence = None if dossier is None else _read_dossier(Path(dossier))
+def _dossier(page: str | None) -> Sequence[Verdict]:
+    """Return the verdicts of a dossier, the worst ones last; none without a dossier."""
+    evidence = None if page is None else _read_dossier(Path(page))
+    return sorted(evidence.gates if evidence else (), key=lambda one: -WORST_FIRST.index(one.outcome))
+
+
+def _simulated(first: Iterable[Verdict], second: Iterable[Verdict]) -> list[dict[str, Any]]:
+    """Lay the decision's verdicts on the whole traffic beside each other; None where one release has none."""
+    sides = [
+        {(one.subject, one.relative): one for one in side if one.gate == "decision" and one.segment == ALL}
+        for side in (first, second)
+    ]
+    named = [(key, [side.get(key) for side in sides]) for key in dict.fromkeys((*sides[0], *sides[1]))]
+    return [
+        {
+            "subject": subject.to_json(),
+            "relative": relative,
+            "from": first and first.observed,
+            "to": second and second.observed,
+        }
+        for (subject, relative), (first, second) in named
+    ]
+
+
+def _outcomes(verdicts: Iterable[Verdict]) -> dict[tuple[str, Subject, Segment], str]:
+    """Return the outcome of each verdict, the worst of several of one key."""
     found: dict[tuple[str, Subject, Segment], str] = {}
-    for one in sorted(evidence.gates if evidence else (), key=lambda one: -WORST_FIRST.index(one.outcome)):
+    for one in verdicts:
         found[one.gate, one.subject, one.segment] = one.outcome.value
     return found
 

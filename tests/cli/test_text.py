@@ -218,6 +218,20 @@ def test_releases_are_compared_side_by_side() -> None:
                 "to": None,
             }
         ],
+        "simulated": [
+            {
+                "subject": {"metric": "observed_utility"},
+                "relative": True,
+                "from": {"value": 0.05, "low": 0.01, "high": 0.09, "n": 90},
+                "to": {"value": 0.02, "low": None, "high": None, "n": 3},
+            },
+            {
+                "subject": {"metric": "latency_p99_ms"},
+                "relative": False,
+                "from": None,
+                "to": {"value": 84.0, "low": 80.5, "high": 90.0, "n": 9},
+            },
+        ],
         "metrics": {
             "click": {"auc": [0.7, 0.71], "auc_by_request": [0.70012, 0.70024], "rows": [10, 10]},
             "buy": {"auc": [None, 0.6], "rows": [9, 10]},
@@ -230,6 +244,8 @@ def test_releases_are_compared_side_by_side() -> None:
     assert "feed.click 1 -> 2" in written
     assert "hide -3 -> -9" in written
     assert "model click.auc all inconclusive -> none" in written
+    assert "observed_utility +5.0 % (+1.0 to +9.0) +2.0 %, no interval" in " ".join(written.split())
+    assert "latency_p99_ms - 84 (80.5 to 90)" in " ".join(written.split())
     rows = [line.split() for line in written.splitlines()[-4:]]
     assert rows[0] == ["click", "auc", "0.7", "0.71"]
     assert rows[1] == ["click", "auc", "by", "request", "0.7001", "0.7002"], "as many digits as differ"

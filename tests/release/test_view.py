@@ -22,7 +22,9 @@ from tests.feeds.small_feed import NAME
 from tests.stores.mlflow_home import new_home
 from tests.verdicts import segment_of, subject_of
 
-OWN_BYTES = {"MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt"}
+OWN_BYTES = {
+    "MLmodel", "conda.yaml", "python_env.yaml", "requirements.txt", "input_example.json", "serving_input_example.json",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +58,18 @@ def flip(file: Path) -> None:
 def test_releases_are_compared_by_weights_and_verdicts(second_retrain: Retrained) -> None:
     workspace = second_retrain.workspace
     found = release_view.compare(workspace, 1, 2)
-    judged, weights = [], []
+    judged, weights, simulated = [], [], []
     for version in (1, 2):
         page = Path(release_view.show(workspace, version)["dossier"])
         gates = json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["gates"]
         judged.append({(one["gate"], subject_of(one), segment_of(one)) for one in gates})
+        simulated.append(
+            {
+                subject_of(one): one["observed"] and one["observed"]["value"]
+                for one in gates
+                if one["gate"] == "decision" and not one["segment"]
+            }
+        )
         pinned = releases.release_manifest(workspace, version).part(Role.UTILITY_POLICY)
         policy = json.loads(workspace.store.registry.files(pinned)["policy.json"])
         weights.append({task: one["weight"] for task, one in policy["weights"].items()})
@@ -69,6 +78,10 @@ def test_releases_are_compared_by_weights_and_verdicts(second_retrain: Retrained
         key = (row["gate"], subject_of(row), segment_of(row))
         assert row["from"] != row["to"]
         assert [row[side] is not None for side in ("from", "to")] == [key in each for each in judged]
+    assert len({subject_of(row) for row in found["simulated"]}) == len({*simulated[0], *simulated[1]}) > 0
+    for row in found["simulated"]:
+        values = [row[side] and row[side].value for side in ("from", "to")]
+        assert values == [each.get(subject_of(row)) for each in simulated]
     changed = {row["task"] for row in found["weights"] if row["context"] is None}
     assert changed == {
         task for task in {*weights[0], *weights[1]} if weights[0].get(task) != weights[1].get(task)
