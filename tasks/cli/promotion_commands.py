@@ -106,7 +106,7 @@ def rollback(
 @_releases.command(
     "home_feed --as-of 2026-03-09T07:00:00Z",
     written=text.write_ramp,
-    passed=lambda result: result["state"] != "roll_back",
+    passed=lambda result: result.state != "roll_back",
 )
 def ramp(
     workspace: "Workspace",

@@ -54,7 +54,7 @@ def place_of(user: str, *, surface: str, release: int) -> float:
     >>> round(place_of("u-17", surface="home_feed", release=7), 6)
     0.644258
     """
-    digest = hashlib.sha256(f"{surface}:{release}:{user}".encode()).digest()
+    digest = hashlib.sha256(f"{surface}:{release}:{user}".encode("utf-8", "surrogatepass")).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 

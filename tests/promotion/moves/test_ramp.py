@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from tasks.cli import main
 from tasks.errors import AuditMismatch, ContractError, DataError, GateRefused
 from tasks.promotion.moves import ramp
 from tasks.promotion.moves.ramp import Advance, RampResult
@@ -178,3 +179,32 @@ def test_a_surface_without_a_ramp_and_an_as_of_in_the_future_are_refused(tmp_pat
         ramp.run(
             Workspace.open(ramp_feed.NAME, surfaces=workspace.surfaces, home=workspace.home), as_of=after(2)
         )
+
+
+def test_a_log_without_an_impression_since_the_ramp_began_is_waited_for_and_then_asked_about(
+    tmp_path: Path,
+) -> None:
+    workspace = ramping(tmp_path)
+    write_log(workspace, days=4, change=lambda rows: rows.assign(shown_at=rows.shown_at - timedelta(days=20)))
+    assert ramp.run(workspace, as_of=after(0.5)).state == "wait"
+    assert ramp.run(workspace, as_of=after(2)).state == "ask"
+
+
+def test_the_commands_of_the_page_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    workspace = ramping(tmp_path)
+    write_log(workspace, days=2, rates=Rates(hides=(0.1, 0.2)))
+    where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home)]
+    assert main(["assign", ramp_feed.NAME, "--user", "u-17", "--user", "u-18", *where]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "champion 1, release 2 for 0.25 of the users",
+        "u-17  control  release 1",
+        "u-18  control  release 1",
+    ]
+    step = ["ramp", ramp_feed.NAME, "--as-of", after(2).isoformat(), *where]
+    assert main([*step, "--dry-run"]) == 1
+    printed = capsys.readouterr().out
+    assert "release 2 beside champion 1, stage 1 of 2, 0.25 of the users" in printed
+    assert "roll back: hide_7d_rate is harmed" in printed
+    assert main(step) == 1
+    assert "moved: withdraw by equipoise ramp" in capsys.readouterr().out
+    assert main(step) == 0, "the ramp has ended"
