@@ -12,7 +12,7 @@ Each row holds the figures that it rests on. Killed anywhere and run again, each
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tasks.contracts import digest
@@ -134,7 +134,8 @@ def run(
 
 def _decide(workspace: Workspace, ramp: Ramp, stages: tuple[Entry, ...], as_of: datetime) -> RampDecision:
     newest = stages[-1]
-    stage, waited = ramp.stage_at(newest.share or 0.0), as_of - (newest.at or as_of)
+    stage = ramp.stage_at(newest.share or 0.0)
+    waited = max(timedelta(), as_of - (newest.at or as_of))
     known = [part.version for part in workspace.store.registry.versions(workspace.aliases.model)]
     tasks = list(dict.fromkeys(guardrail_tasks(ramp).values()))
     log = read_ramp_log(workspace, stages, tasks=tasks, as_of=as_of, known=known)
