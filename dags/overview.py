@@ -5,6 +5,7 @@
     equipoise/                                  every surface that this user may see, and what waits
     equipoise/<surface>                         releases, verdicts, labels by day, the last rows of the audit
     equipoise/<surface>/releases/<n>/dossier    the dossier, sealed off from the rest of Airflow
+    equipoise/<surface>/monitor                 the series, likewise
 
 Only the api-server builds the application, at the first request: every other part loads plugins, too. What is
 shown comes from the stores through `tasks`; a store that is slow or dead gives a page that says so.
@@ -85,6 +86,14 @@ def application() -> "FastAPI":
         from tasks.promotion import overview
 
         (page,) = _ask(lambda one: overview.dossier(one, release=release), [workspace])
+        return HTMLResponse(_result(page), headers={"Content-Security-Policy": _DOSSIER})
+
+    @app.get("/{surface}/monitor")
+    def monitor(surface: str, surfaces: Readable) -> Response:
+        workspace = _open(surface, surfaces)
+        from tasks.monitoring.monitor import read_page
+
+        (page,) = _ask(read_page, [workspace])
         return HTMLResponse(_result(page), headers={"Content-Security-Policy": _DOSSIER})
 
     _answer_errors(app)

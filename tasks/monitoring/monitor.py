@@ -18,7 +18,7 @@ from typing import Final, TypedDict
 import numpy as np
 import pandas as pd
 
-from tasks.errors import DataError, Overtaken
+from tasks.errors import ContractError, DataError, Overtaken, StoreError
 from tasks.evaluation.drift_alarms import HISTORY
 from tasks.evaluation.metric_rows import Figure
 from tasks.labels.maturity import matures
@@ -26,7 +26,7 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs.days import day_start
 from tasks.logs.rows import DayRange
-from tasks.monitoring.alarms import SeriesAlarm, read_alarms
+from tasks.monitoring.alarms import AlarmReading, SeriesAlarm, read_alarms
 from tasks.monitoring.delays import measure_delays
 from tasks.monitoring.early import EarlyLevel, comes_late, read_early
 from tasks.monitoring.levels import measure_levels
@@ -39,6 +39,7 @@ from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.releases import find_release
 from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report
+from tasks.text_files import LARGEST_DOCUMENT, read_text
 
 PAGE: Final = "monitor.html"
 """The page among a surface's reports."""
@@ -127,6 +128,30 @@ def run(workspace: Workspace, *, as_of: datetime) -> MonitorResult:
             except Overtaken as error:
                 _LOG.warning("monitor: continued after what another machine added: %s", error)
         return _run(workspace, as_of)
+
+
+def read_current(workspace: Workspace) -> AlarmReading | None:
+    """Read the alarms of the series as they are stored; None where the surface was not monitored yet."""
+    contracts = workspace.contracts
+    series = SeriesTable(workspace.store, workspace.surface, contracts.digests["tasks"]).read().to_pandas()
+    if series.empty:
+        return None
+    return read_alarms(series, critical=contracts.surface.monitor.critical, known_until={})
+
+
+def read_page(workspace: Workspace) -> str:
+    """Read the page as the newest run of the monitor wrote it.
+
+    Raises
+    ------
+    ContractError
+        The surface was not monitored yet.
+    """
+    page = workspace.reports / PAGE
+    if not page.exists():
+        run = f"equipoise monitor {workspace.surface} --as-of T"
+        raise ContractError(f"{workspace.surface} was not monitored yet. Run its DAG, or `{run}`.")
+    return read_text(page, error=StoreError, largest=LARGEST_DOCUMENT)
 
 
 def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:

@@ -19,6 +19,8 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.labels.calendar import DayStates, day_states
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
+from tasks.monitoring.alarms import AlarmReading
+from tasks.monitoring.monitor import read_current
 from tasks.promotion.provenance import DOSSIER, recorded_verdict
 from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
@@ -93,6 +95,7 @@ class Overview:
     moves : the newest rows of the audit, the newest first.
     labels : None where nothing was built.
     problems : what could not be read, a sentence each.
+    alarms : of the monitor's series; None where the surface was not monitored.
     """
 
     aliases: Aliases
@@ -100,6 +103,7 @@ class Overview:
     moves: tuple[AuditRow, ...]
     labels: StoredCalendar | None
     problems: tuple[str, ...]
+    alarms: AlarmReading | None = None
 
 
 def read_aliases(workspace: Workspace) -> Aliases:
@@ -147,7 +151,12 @@ def read(workspace: Workspace) -> Overview:
         labels = _calendar(workspace)
     except (StoreError, ContractError) as error:
         problems.append(f"The label calendar cannot be read: {error}")
-    return Overview(found, summaries, moves, labels, tuple(problems))
+    alarms = None
+    try:
+        alarms = read_current(workspace)
+    except (StoreError, ContractError) as error:
+        problems.append(f"The series of the monitor cannot be read: {error}")
+    return Overview(found, summaries, moves, labels, tuple(problems), alarms)
 
 
 def dossier(workspace: Workspace, *, release: int) -> str:

@@ -105,6 +105,8 @@ def test_a_dossier_is_sealed_off_and_a_page_runs_no_script(get: Get) -> None:
         (f"{NAME}/releases/99/dossier", 404),
         (f"{NAME}/releases/../dossier", 404),
         (f"{NAME}/releases/latest/dossier", 422),
+        (f"{NAME}/monitor", 404),
+        ("no_such_surface/monitor", 404),
     ],
 )
 def test_what_is_not_there_is_said_in_a_page(get: Get, path: str, code: int) -> None:

@@ -110,6 +110,10 @@ def test_a_surface_whose_clicks_drift_fails_where_they_are_critical(tmp_path: Pa
     assert alarm.now == pytest.approx(1.5, abs=0.15)
     assert not result.passed
     assert [one.new for one in monitor.run(workspace, as_of=day_after(124)).alarms] == [False]
+    stored = monitor.read_current(workspace)
+    assert stored is not None
+    assert [one.sentence for one in stored.current] == [alarm.sentence]
+    assert alarm.name in monitor.read_page(workspace)
 
 
 def test_a_value_that_no_impression_has_any_more_raises_an_alarm() -> None:

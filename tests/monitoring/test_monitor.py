@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.errors import DataError
+from tasks.errors import ContractError, DataError
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
 from tasks.monitoring.series import SeriesTable
@@ -144,6 +144,9 @@ def test_labels_have_to_be_built_and_of_the_contract_in_force(tmp_path: Path) ->
     workspace = log.write()
     with pytest.raises(DataError, match="has no labels yet"):
         monitor.run(workspace, as_of=day_after(4))
+    assert monitor.read_current(workspace) is None
+    with pytest.raises(ContractError, match="was not monitored yet"):
+        monitor.read_page(workspace)
     labels.run(workspace, as_of=day_after(4))
     tasks = FILES["tasks"].replace("within: P2D", "within: P1D").replace("version: 1", "version: 2")
     (workspace.surfaces / "shop" / "tasks.yaml").write_text(tasks, encoding="utf-8")

@@ -41,6 +41,7 @@ _WAYS: Final = (
     ("policy_change", "Change a policy"),
     ("retrain", "Retrain"),
     ("labels", "Build labels"),
+    ("monitor", "Monitor"),
 )
 
 
@@ -125,6 +126,8 @@ def write_surface(overview: Overview, questions: Sequence[PendingApproval], *, n
         ways=ways_of(found.surface),
         mismatch=found.mismatch,
         problems=overview.problems,
+        alarms=overview.alarms,
+        monitor=f"{quote(found.surface)}/monitor",
         releases=[_release(found.surface, r, judged.get(r.version), now) for r in found.releases],
         questions=_waiting(questions, now),
         labels=overview.labels and _labels(overview.labels),

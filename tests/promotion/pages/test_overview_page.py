@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from tasks.labels.calendar import DayState, DayStates
+from tasks.monitoring.alarms import read_alarms
 from tasks.promotion.overview import (
     AliasedRelease,
     Aliases,
@@ -23,6 +24,7 @@ from tasks.promotion.pages.overview_page import (
     write_problem,
     write_surface,
 )
+from tests.monitoring.test_alarms import SERIES, table
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 CHAMPION = AliasedRelease("champion", 3, NOW - timedelta(days=9), NOW - timedelta(days=10), "promote")
@@ -86,7 +88,7 @@ def test_buttons_lead_to_the_pages_of_dags_and_nothing_is_sent_from_here() -> No
     ways = re.findall(r'<a class="way" href="([^"]*)">([^<]*)</a>', page)
     assert ("../dags/home_feed__promote", "Promote") in ways
     assert ("../dags/home_feed__rollback", "Roll back") in ways
-    assert len(ways) == 5
+    assert len(ways) == 6
     assert not re.findall(r"<(?:form|script|button|input)", page)
 
 
@@ -148,3 +150,14 @@ def test_whatever_people_wrote_is_text() -> None:
 
 def test_the_examples_are_true() -> None:
     assert doctest.testmod(overview_page).failed == 0
+
+
+def test_alarms_are_shown_with_the_way_to_the_series() -> None:
+    series = table(134, **SERIES)
+    page = surface_page(alarms=read_alarms(series, critical=["click"], known_until={}))
+    assert "1 alarm in the last seven days. Critical: calibration ratio of click, " in text_of(page)
+    assert '<a href="home_feed/monitor">Series</a>' in page
+    assert "Levels only: 97 days" in surface_page(
+        alarms=read_alarms(table(97, **SERIES), critical=[], known_until={})
+    )
+    assert "The surface was not monitored yet." in surface_page()
