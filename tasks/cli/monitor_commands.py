@@ -41,13 +41,14 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
     for name in ("level (95 % CI)", "events"):
         table.add_column(name, justify="right")
     for one in plain["series"]:
-        of = one["task"] or "=".join(filter(None, (one["column"], one["value_of"])))
-        name = f"{of} {spoken(one['metric'])}".strip()
-        table.add_row(name, str(one["day"]), level(one), f"{one['events']:,}")
+        if one["metric"] != "rows" or not one["task"]:
+            column = "=".join(filter(None, (one["column"], one["value_of"])))
+            name = " ".join(filter(None, (one["task"], column, spoken(one["metric"]))))
+            table.add_row(name, str(one["day"]), _level(one), f"{one['events']:,}")
     yield table
     for one in plain["early"]:
         age = format_counted(one["age"] + 1, "day")
-        yield Text(f"before maturity, {one['task']} of {one['day']}, after {age}: {level({**one, 'n': 0})}")
+        yield Text(f"before maturity, {one['task']} of {one['day']}, after {age}: {_level({**one, 'n': 0})}")
     for unit in plain["queue"][:_LISTED]:
         events = f"{format_counted(unit['observed'], 'event')}, {format_number(unit['expected'])} predicted"
         yield Text(f"to review: {unit['column']} {unit['unit']}, {unit['task']}: {events}")
@@ -56,6 +57,11 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
     yield from (Text(note, style="yellow") for note in plain["notes"])
     yield Text(f"table: {plain['table']}", overflow="fold")
     yield Text(f"page: {plain['page']}", overflow="fold")
+
+
+def _level(one: Plain) -> str:
+    """Write a figure with its interval, where it has one."""
+    return format_number(one["value"]) if one["low"] is None else level(one)
 
 
 @_operate.command(
