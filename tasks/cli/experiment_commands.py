@@ -1,4 +1,4 @@
-"""Commands on online experiments: plan, read and list."""
+"""Commands on online experiments: plan, read, list, and learn weights from them."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from rich.console import RenderableType, group
 from rich.table import Table
 from rich.text import Text
-from typer import Argument
+from typer import Argument, Option
 
 from tasks.cli.command import AsOf, CommandGroup
-from tasks.cli.text import Plain, change
+from tasks.cli.text import Plain, change, level
 from tasks.reports.numbers import format_counted, format_number, spoken
 
 if TYPE_CHECKING:
@@ -95,6 +95,28 @@ def write_list(plain: list[Plain]) -> Iterator[RenderableType]:
     yield from (Text(one["problem"]) for one in plain if one["problem"])
 
 
+@group()
+def write_learning(plain: Plain) -> Iterator[RenderableType]:
+    """Write the learned weights beside the present ones, and what is proposed or why nothing is."""
+    rows = [one for one in plain["experiments"] if not one["reason"]]
+    yield Text(f"{format_counted(len(rows), 'experiment')}, long outcome {plain['long']}")
+    for one in plain["experiments"]:
+        if one["reason"]:
+            version = "" if one["version"] is None else f" version {one['version']}"
+            yield Text(f"left out: {one['experiment']}{version}: {one['reason']}")
+    table = Table("term", box=None, pad_edge=False)
+    for name in ("weight now", "learned", "proposed"):
+        table.add_column(name, justify="right")
+    for one in plain["terms"]:
+        proposed = "-" if one["proposed"] is None else format_number(one["proposed"])
+        learned = "-" if one["learned"] is None else level(one["learned"])
+        table.add_row(one["task"], format_number(one["current"]), learned, proposed)
+    yield table
+    yield from (Text(f"refused: {reason}") for reason in plain["refused"])
+    if plain["file"] is not None:
+        yield Text(f"proposed: version {plain['policy_version']}\npolicy: {plain['file']}", overflow="fold")
+
+
 @_experiments.command(
     "home_feed feed-cap --as-of 2026-03-01T00:00:00Z",
     written=write_plan,
@@ -118,6 +140,23 @@ def read(workspace: "Workspace", name: Name, as_of: AsOf) -> dict[str, Any]:
     from tasks.experiments import read
 
     done = read.run(workspace, name, as_of=as_of)
+    return {**done.evidence.content(), "run_id": done.run_id}
+
+
+@_experiments.command(
+    "home_feed --long satisfied_7d_rate --as-of 2026-06-01T00:00:00Z",
+    written=write_learning,
+    passed=lambda result: not result["refused"],
+)
+def learn(
+    workspace: "Workspace",
+    long: Annotated[str, Option(metavar="METRIC", help="The long outcome: the rate of a task.")],
+    as_of: AsOf,
+) -> dict[str, Any]:
+    """Learn the utility's weights from finished experiments, and propose its next version."""
+    from tasks.experiments import learn
+
+    done = learn.run(workspace, long=long, as_of=as_of)
     return {**done.evidence.content(), "run_id": done.run_id}
 
 

@@ -142,6 +142,21 @@ def experiment_metrics(spec: ExperimentSpec, contracts: Contracts) -> dict[str, 
     return {name: metric for name, metric in found.items() if metric is not None}
 
 
+def experiment_outcomes(contracts: Contracts) -> dict[str, str]:
+    """Return the outcomes that weights are learned from by name, each with its task.
+
+    They are the rate of every task, and the value of each term of the utility with a value column.
+    """
+    rates: dict[str, str] = {Metric(MetricKind.RATE, task).name: task for task in contracts.tasks.tasks}
+    return rates | {term: term for term in contracts.utility.terms if outcome_of(contracts, term) == term}
+
+
+def outcome_of(contracts: Contracts, term: str) -> str:
+    """Return the outcome of a term of the utility: its task's rate, or its value where it has a column."""
+    valued = any(weight.column is not None for weight in contracts.utility.variants(term))
+    return term if valued else Metric(MetricKind.RATE, term).name
+
+
 def load_experiment(surfaces: Path, name: str, contracts: Contracts) -> ExperimentSpec:
     """Load an experiment of a surface.
 

@@ -147,9 +147,7 @@ def arm_effect(users: ArmUsers) -> ArmEffect:
     unknown = ArmEffect(*(math.nan,) * 6, users=sizes, events=events)
     if min(float(users.denominator[arm].sum()) for arm in arms) <= 0:
         return unknown
-    covariates = users.covariates
-    theta = _coefficients(_linearise(users.numerator, users.denominator), covariates)
-    moved = (covariates - covariates.mean(axis=0)) @ theta
+    moved = _explain(users)
     levels, variances, plain = zip(*(_level(users, arm, moved) for arm in arms), strict=True)
     control, treatment = levels
     seen = replace(unknown, control=control, treatment=treatment)
@@ -166,6 +164,33 @@ def arm_effect(users: ArmUsers) -> ArmEffect:
         freedom=sum(parts) ** 2 / of_each if of_each else math.inf,
         explained=1 - sum(variances) / sum(plain) if sum(plain) else 0.0,
     )
+
+
+def level_change(users: ArmUsers) -> tuple[float, Floats]:
+    """Return treatment - control of the levels, and each user's part of its error [users].
+
+    The sum of products of the parts of two metrics is the covariance of their changes.
+
+    Examples
+    --------
+    >>> users = ArmUsers(np.arange(4) > 1, np.array([0.0, 1.0, 1.0, 3.0]), np.ones(4))
+    >>> level_change(users)
+    (1.5, array([ 0.25, -0.25, -0.5 ,  0.5 ]))
+    """
+    moved, parts, change = _explain(users), np.zeros(len(users.treated)), 0.0
+    for arm, sign in ((users.treated, 1.0), (~users.treated, -1.0)):
+        y, x = users.numerator[arm], users.denominator[arm]
+        left = _linearise(y, x) - moved[arm]
+        change += sign * float(y.sum() / x.sum() - moved[arm].mean())
+        parts[arm] = sign * (left - left.mean()) / len(y)
+    return change, parts
+
+
+def _explain(users: ArmUsers) -> Floats:
+    """Return what the history explains of each user's deviation [users]."""
+    covariates = users.covariates
+    theta = _coefficients(_linearise(users.numerator, users.denominator), covariates)
+    return np.asarray((covariates - covariates.mean(axis=0)) @ theta)
 
 
 def _level(users: ArmUsers, arm: npt.NDArray[np.bool_], moved: Floats) -> tuple[float, float, float]:

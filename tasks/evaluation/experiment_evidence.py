@@ -4,13 +4,14 @@
 
     ExperimentPlan       days needed by metric, and whether they fit; pins the file and the arms' releases
     ExperimentReadout    sample ratio, effects, segments and the decision as of an instant
+    WeightLearning       weights of the utility's terms, learned from the read-outs of a surface
 
 A read-out with a `ReadState` that withholds effects has none: what is wrong with the arms comes first.
 """
 
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -135,6 +136,21 @@ class MetricReadout(Section):
         return tuple(one for one in self.segments if one.outcome is Outcome.BLOCK)
 
 
+class OutcomeChanges(Section):
+    """Treatment - control of outcomes per impression, with the covariance of their errors by user.
+
+    ``outcomes``: the rate of each task by its metric; a term of the utility with a value column is also there
+    by its task, where each outcome counts by that column. Only those that are mature and have enough events.
+    """
+
+    outcomes: tuple[str, ...]
+    changes: tuple[float, ...]
+    covariance: tuple[tuple[float, ...], ...]
+
+
+NO_OUTCOMES: Final = OutcomeChanges(outcomes=(), changes=(), covariance=())
+
+
 class ExperimentReadout(Document):
     """An experiment as of an instant: its state, its effects, and the decision with its reasons.
 
@@ -158,5 +174,52 @@ class ExperimentReadout(Document):
     sample_ratio: SampleRatio | None
     left_out: int
     metrics: tuple[MetricReadout, ...]
+    outcomes: OutcomeChanges = NO_OUTCOMES
     notes: tuple[str, ...]
     report: str
+
+
+class LearnedTerm(Section):
+    """A term of the utility: its weight now, the learned one in units of the long outcome, and the proposed.
+
+    ``learned`` and ``proposed`` are None where nothing was learned; ``proposed`` has the size of the weights
+    now, since the scale of weights changes no order.
+    """
+
+    task: str
+    current: float
+    learned: Estimate | None
+    proposed: float | None
+
+
+class LearningRow(Section):
+    """A finished experiment with the run of its read-out; with a reason where it is left out."""
+
+    experiment: str
+    version: int | None = None
+    run_id: str | None = None
+    reason: str = ""
+
+
+class WeightLearning(Document):
+    """Weights that were learned from finished experiments, or why they were not.
+
+    Attributes
+    ----------
+    long : the metric of the long outcome.
+    experiments : those of the surface, each version with its newest read-out.
+    signal : F_min of `learn_weights`.
+    refused : reasons; empty where weights are proposed.
+    policy_version, file : of the proposed policy.
+    """
+
+    document: Literal["weight_learning"] = "weight_learning"
+    version: Literal[1] = 1
+    as_of: datetime
+    long: str
+    experiments: tuple[LearningRow, ...]
+    signal: MaybeFloat
+    terms: tuple[LearnedTerm, ...]
+    refused: tuple[str, ...]
+    policy_version: int | None
+    file: str | None

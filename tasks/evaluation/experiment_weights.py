@@ -67,7 +67,7 @@ def learn_weights(short: npt.ArrayLike, long: npt.ArrayLike, covariance: npt.Arr
 
     Raises
     ------
-    DataError : shapes do not fit, or a figure is not finite.
+    DataError : shapes do not fit, a figure is not finite, or the covariance is not invertible.
 
     Examples
     --------
@@ -106,3 +106,5 @@ def _check(x: Floats, y: Floats, errors: Floats) -> None:
         )
     if not all(np.isfinite(each).all() for each in (x, y, errors)):
         raise DataError("A change or a covariance is not finite. Leave out arms without a figure.")
+    if np.linalg.matrix_rank(errors, hermitian=True) < len(errors):
+        raise DataError("Two short outcomes are the same, or a sum of others. Leave one of them out.")

@@ -11,7 +11,7 @@ all of their arm's day.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, Final
@@ -23,11 +23,17 @@ import pandas as pd
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.contracts.chains import chain, join_outcomes
-from tasks.contracts.experiment import CONTROL, ExperimentSpec, experiment_metrics
+from tasks.contracts.experiment import (
+    CONTROL,
+    ExperimentSpec,
+    experiment_metrics,
+    experiment_outcomes,
+)
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.surface import SegmentSpec
+from tasks.contracts.utility import UtilitySpec, Weights
 from tasks.errors import DataError, unknown
-from tasks.evaluation.arm_effects import AgedRows, ArmUsers
+from tasks.evaluation.arm_effects import AgedRows, ArmUsers, level_change
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.labels.snapshot import Snapshot
@@ -55,7 +61,7 @@ class ArmLog:
 
     Attributes
     ----------
-    rows : the sums by user and day.
+    rows : the sums by user and day, of metrics and of the outcomes that weights are learned from.
     treated : [users] whether the user's first exposure was in the treatment.
     first_day : [users] of the first exposure, since the start.
     crossed : [users] seen in both arms.
@@ -94,13 +100,26 @@ class ArmLog:
         aged : days since the first exposure before which no impression counts.
         rows : those of a segment's value; by default all.
         """
-        of = rows or self.rows
+        users = self._sum_by_user(metric, until=until, aged=aged, rows=rows or self.rows)
+        return users.select((users.denominator > 0) & ~self.crossed)
+
+    def change(self, metric: str) -> tuple[float, Floats]:
+        """Return treatment - control of a metric's levels, and the part of its error of all users [users]."""
+        users, parts = (
+            self._sum_by_user(metric, until=None, aged=0, rows=self.rows),
+            np.zeros(len(self.treated)),
+        )
+        counted = (users.denominator > 0) & ~self.crossed
+        change, parts[counted] = level_change(users.select(counted))
+        return change, parts
+
+    def _sum_by_user(self, metric: str, *, until: int | None, aged: int, rows: UserDays) -> ArmUsers:
+        of = rows
         count, (above, below) = len(self.treated), of.sums[metric]
         kept = ~self.crossed[of.users] & (of.days - self.first_day[of.users] >= aged)
         kept &= True if until is None else of.days <= until
         y, x = (_sum(of.users[kept], part[kept], count) for part in (above, below))
-        users = ArmUsers(self.treated, y, x, self.before.get(metric))
-        return users.select((x > 0) & ~self.crossed)
+        return ArmUsers(self.treated, y, x, self.before.get(metric))
 
     def aged(self, metric: str) -> AgedRows:
         """Return a metric by user and day since the first exposure."""
@@ -122,7 +141,7 @@ def read_arms(snapshot: Snapshot, spec: ExperimentSpec, contracts: Contracts, *,
     for column in (c.EXPERIMENT, c.ARM):
         if column not in snapshot.schema().names:
             raise DataError(unknown("column", column, snapshot.schema().names, where="the log's impressions"))
-    reader = _Reader(snapshot, spec, contracts)
+    reader = _Reader(snapshot, spec, contracts, outcomes=_find_outcomes(snapshot, contracts))
     last = min(until, spec.ends)
     for day in _logged(snapshot, spec.starts, last):
         reader.add(day)
@@ -135,6 +154,15 @@ def read_past(
     """Return all users' sums by user and day of some days, both ends included."""
     reader = _Reader(snapshot, spec, contracts)
     return reader.past(_logged(snapshot, days[0], days[1] + _DAY), days[0])
+
+
+def _find_outcomes(snapshot: Snapshot, contracts: Contracts) -> dict[str, str]:
+    """Return the outcomes that the log has labels and values of, each with its task."""
+    held = snapshot.schema().names
+    known = experiment_outcomes(contracts)
+    if not {*contracts.utility.columns} <= {*held}:
+        known = {name: task for name, task in known.items() if name != task}
+    return {name: task for name, task in known.items() if c.status(task) in held}
 
 
 def _logged(snapshot: Snapshot, first: date, end: date) -> list[date]:
@@ -153,6 +181,7 @@ class _Reader:
     parts: list[UserDays] = field(default_factory=list)
     by_value: dict[tuple[str, str], list[UserDays]] = field(default_factory=dict)
     arms: list[tuple[Codes, Codes, int]] = field(default_factory=list)
+    outcomes: Mapping[str, str] = field(default_factory=dict)
     slow: list[tuple[Codes, Floats]] = field(default_factory=list)
     served: Counter[tuple[str, int]] = field(default_factory=Counter)
 
@@ -181,7 +210,8 @@ class _Reader:
         at = (day - self.spec.starts).days
         self.arms.append((users, treated, at))
         sums = measure_rows(frame, self.metrics, self.contracts, arms=treated)
-        self.parts.append(_by_user(users, at, sums))
+        outcomes = measure_outcomes(frame, self.outcomes, self.contracts)
+        self.parts.append(_by_user(users, at, outcomes | sums))
         for name, values in segment_values(frame, self.segments).items():
             for code in np.unique(values.codes):
                 here = np.flatnonzero(values.codes == code)
@@ -198,14 +228,16 @@ class _Reader:
 
     def past(self, days: Sequence[date], first: date) -> UserDays:
         """Return all users' sums of some days."""
-        return _join(list(self._read_all(days, first)), self.metrics)
+        return _join(list(self._read_all(days, first)), {*self.outcomes, *self.metrics})
 
     def _read_all(self, days: Sequence[date], first: date) -> Iterator[UserDays]:
         for day in days:
             frame = self._frame(day, ())
             frame = frame[frame[c.USER_ID].notna()].reset_index(drop=True)
             users = self.ids.encode(Ids.of(frame[c.USER_ID])).astype(np.intp)
-            yield _by_user(users, (day - first).days, measure_rows(frame, self.metrics, self.contracts))
+            outcomes = measure_outcomes(frame, self.outcomes, self.contracts)
+            sums = measure_rows(frame, self.metrics, self.contracts)
+            yield _by_user(users, (day - first).days, outcomes | sums)
 
     def log(self, days: int) -> ArmLog:
         """Return everything that was added."""
@@ -218,7 +250,7 @@ class _Reader:
             impressions[at] = np.bincount(arms, minlength=2)
         latencies = [np.concatenate(part) for part in zip(*self.slow, strict=True)]
         return ArmLog(
-            rows=_join(self.parts, self.metrics),
+            rows=_join(self.parts, {*self.outcomes, *self.metrics}),
             treated=treated,
             first_day=first.astype(np.intp),
             crossed=arm[0] & arm[1],
@@ -245,21 +277,21 @@ class _Reader:
     def _frame(self, day: date, further: Sequence[str]) -> pd.DataFrame:
         """Read a day's rows with what the metrics and segments need."""
         held = self.snapshot.schema().names
-        tasks = dict.fromkeys(link for one in self.metrics.values() for link in self._links(one))
+        named = [task for one in self.metrics.values() for task in metric_tasks(one, self.contracts)]
+        known = self.contracts.tasks
+        tasks = dict.fromkeys(
+            link for task in (*named, *self.outcomes.values()) for link in chain(known, task)
+        )
         optional = [*self.contracts.utility.columns, c.LATENCY_MS, c.RELEASE]
         shares = [one.subject for one in self.metrics.values() if one.kind is MetricKind.SHARE]
-        named = [
+        wanted = [
             *(c.USER_ID, *further),
             *(name for task in tasks for name in (task, c.status(task))),
             *segment_columns([*self.segments, *_share_columns(shares, self.contracts)]),
             *(name for name in optional if name in held),
         ]
-        table = self.snapshot.read(list(dict.fromkeys(named)), first_day=day, last_day=day)
+        table = self.snapshot.read(list(dict.fromkeys(wanted)), first_day=day, last_day=day)
         return to_frame(table)
-
-    def _links(self, metric: Metric) -> Iterator[str]:
-        for task in metric_tasks(metric, self.contracts):
-            yield from chain(self.contracts.tasks, task)
 
 
 _LOGGED: Final = " Log the arm's declared name, or name the arm in the experiment's file."
@@ -329,6 +361,33 @@ def _utility(frame: pd.DataFrame, contracts: Contracts, arms: Codes) -> Sums:
     return total, mature.astype(float)
 
 
+def measure_outcomes(
+    frame: pd.DataFrame, outcomes: Mapping[str, str], contracts: Contracts
+) -> dict[str, Sums]:
+    """Return numerator and denominator of every row by outcome; one that has its task's name is a value."""
+    values: Mapping[str, Floats] = {}
+    if any(name == task for name, task in outcomes.items()):
+        certain = {c.probability(term): np.ones(len(frame)) for term in contracts.utility.terms}
+        values = compute_utilities(frame, certain, _with_unit_weights(contracts.utility)).contributions
+    sums = {}
+    for name, task in outcomes.items():
+        outcome = _outcome(frame, task, contracts)
+        each = np.nan_to_num(values[task]) if name == task else 1.0
+        sums[name] = (np.nan_to_num(outcome) * each, np.isfinite(outcome).astype(float))
+    return sums
+
+
+def _with_unit_weights(policy: UtilitySpec) -> UtilitySpec:
+    """Return the policy whose contributions are the outcomes, times their value columns."""
+
+    def unit(weights: Weights) -> Weights:
+        return {term: one.model_copy(update={"weight": 1.0}) for term, one in weights.items()}
+
+    contexts = tuple(one.model_copy(update={"weights": unit(one.weights)}) for one in policy.contexts)
+    plain = {"offset": None, "perturbation": None, "contexts": contexts}
+    return policy.model_copy(update={**plain, "weights": unit(policy.weights)})
+
+
 def _share_columns(names: Sequence[str | None], contracts: Contracts) -> list[SegmentSpec]:
     """Return the column behind each share: a declared segment, or a column's own values."""
     declared = {one.name: one for one in contracts.surface.segments}
@@ -349,7 +408,7 @@ def _by_user(users: Codes, day: int, sums: Mapping[str, Sums]) -> UserDays:
     return UserDays(known.astype(np.intp), np.full(len(known), day, np.intp), added)
 
 
-def _join(parts: Sequence[UserDays], metrics: Mapping[str, Metric]) -> UserDays:
+def _join(parts: Sequence[UserDays], metrics: Iterable[str]) -> UserDays:
     none = np.zeros(0)
     joined: dict[str, Any] = {
         name: tuple(np.concatenate([none, *(part.sums[name][side] for part in parts)]) for side in (0, 1))

@@ -24,7 +24,7 @@ from typing import Final
 import numpy as np
 
 from tasks.contracts import Contracts
-from tasks.contracts.experiment import ExperimentSpec, experiment_metrics
+from tasks.contracts.experiment import ExperimentSpec, experiment_metrics, experiment_outcomes
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import BOUNDS, Bounded, Guardrail
 from tasks.evaluation.always_valid import LEAST_EVENTS, planned_information, sequential_interval
@@ -32,7 +32,12 @@ from tasks.evaluation.arm_effects import ArmEffect, arm_effect, novelty_slope
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.clustered import Ratio, half_width
-from tasks.evaluation.experiment_evidence import CumulativeEffect, Decision, MetricReadout
+from tasks.evaluation.experiment_evidence import (
+    CumulativeEffect,
+    Decision,
+    MetricReadout,
+    OutcomeChanges,
+)
 from tasks.evaluation.planning import DETECTED
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
@@ -272,6 +277,24 @@ def _adjust(p_values: Sequence[float], costs: Sequence[bool]) -> list[float]:
     adjusted = np.minimum(1.0, p * max(1, int(cost.sum())))
     adjusted[~cost] = benjamini_hochberg(p[~cost])
     return [float(one) for one in adjusted]
+
+
+def read_outcomes(analysis: Analysis) -> OutcomeChanges:
+    """Measure the outcomes that weights are learned from: those that are mature and have an effect."""
+    tasks, log = analysis.contracts.tasks, analysis.log
+    mature = analysis.horizon - analysis.spec.instants[1]
+    names = [
+        name
+        for name, task in sorted(experiment_outcomes(analysis.contracts).items())
+        if name in log.rows.sums and mature >= matures(tasks, task) and arm_effect(log.users(name)).known
+    ]
+    changes = [log.change(name) for name in names]
+    parts = np.array([part for _, part in changes])
+    return OutcomeChanges(
+        outcomes=tuple(names),
+        changes=tuple(change for change, _ in changes),
+        covariance=tuple(map(tuple, (parts @ parts.T).tolist())) if names else (),
+    )
 
 
 def decide(readouts: Sequence[MetricReadout]) -> tuple[Decision, tuple[str, ...]]:

@@ -26,7 +26,14 @@ from tasks.evaluation.experiment_evidence import (
 from tasks.evaluation.sample_ratio import Stage, first_alarm, log_e_values
 from tasks.evaluation.verdicts import Outcome
 from tasks.experiments.arms_log import ArmLog, read_arms
-from tasks.experiments.effects import Analysis, decide, metric_figures, read_metric, read_segments
+from tasks.experiments.effects import (
+    Analysis,
+    decide,
+    metric_figures,
+    read_metric,
+    read_outcomes,
+    read_segments,
+)
 from tasks.experiments.page import readout_page
 from tasks.experiments.results import READ_STEP, RecordedPlan, find_plan, refuse_change
 from tasks.labels import build
@@ -105,6 +112,7 @@ def _read(work: _Reading, run: StepRun) -> ExperimentReadout:
         seen.model_copy(
             update={
                 "metrics": tuple(metrics),
+                "outcomes": read_outcomes(analysis),
                 "decision": decision,
                 "reasons": reasons,
                 "notes": tuple(_notes(log, work, metrics)),

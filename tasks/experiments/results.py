@@ -29,6 +29,14 @@ class RecordedPlan:
 
 
 @dataclass(frozen=True)
+class RecordedReadout:
+    """A read-out with the run that holds it."""
+
+    run_id: str
+    readout: ExperimentReadout
+
+
+@dataclass(frozen=True)
 class ListedExperiment:
     """An experiment of a surface, with its newest read-out; None where there is none.
 
@@ -99,13 +107,24 @@ def find_plan(workspace: Workspace, name: str) -> RecordedPlan | None:
 
 def newest_readout(workspace: Workspace, name: str) -> ExperimentReadout | None:
     """Return the read-out of the latest instant; None without one."""
-    return max(_readouts(workspace, name), key=lambda one: one.as_of, default=None)
+    found = (one.readout for one in _readouts(workspace, name))
+    return max(found, key=lambda one: one.as_of, default=None)
 
 
-def _readouts(workspace: Workspace, name: str) -> Iterator[ExperimentReadout]:
+def newest_by_version(workspace: Workspace, name: str, *, as_of: datetime) -> list[RecordedReadout]:
+    """Return the read-out of the latest instant up to ``as_of`` of each version of an experiment."""
+    newest: dict[int, RecordedReadout] = {}
+    for one in _readouts(workspace, name):
+        known = newest.get(one.readout.experiment_version)
+        if one.readout.as_of <= as_of and (known is None or known.readout.as_of < one.readout.as_of):
+            newest[one.readout.experiment_version] = one
+    return [newest[version] for version in sorted(newest)]
+
+
+def _readouts(workspace: Workspace, name: str) -> Iterator[RecordedReadout]:
     runs = workspace.store.runs
     for run_id in runs.recorded(workspace.surface, step=READ_STEP, task=name):
-        yield runs.read_evidence(run_id, ExperimentReadout)
+        yield RecordedReadout(run_id, runs.read_evidence(run_id, ExperimentReadout))
 
 
 def refuse_change(spec: ExperimentSpec, pinned: ExperimentPlan, *, as_of: datetime) -> None:

@@ -10,12 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.contracts import load_surface
 from tasks.contracts.experiment import ExperimentSpec, load_experiment
 from tasks.errors import ContractError, DataError, GateRefused
 from tasks.evaluation.experiment_evidence import ExperimentReadout, ReadState
 from tasks.evaluation.verdicts import Outcome
 from tasks.experiments import plan, read
-from tasks.experiments.arms_log import ArmLog, UserDays, read_arms
+from tasks.experiments.arms_log import ArmLog, UserDays, measure_outcomes, read_arms
 from tasks.experiments.read import find_state, other_releases, read_sample_ratio
 from tasks.experiments.results import list_experiments, require_ship, running_experiments
 from tasks.labels.snapshot import Snapshot
@@ -105,6 +106,29 @@ def test_at_the_end_it_ships_with_effects_that_hold_the_truth(after: ExperimentR
     }
     assert [one.day for one in clicks.cumulative][-1] == date(2026, 1, 29)
     assert after.notes == ()
+
+
+def test_it_holds_the_changes_of_outcomes_with_their_covariance_by_user(after: ExperimentReadout) -> None:
+    seen = after.outcomes
+    assert seen.outcomes == ("click_30m_rate", "hide_2d_rate")
+    errors = np.sqrt(np.diag(seen.covariance))
+    for one, change, error in zip(after.metrics, seen.changes, errors, strict=False):
+        assert one.effect is not None
+        assert change == pytest.approx(one.effect.treatment - one.effect.control, rel=1e-9)
+        assert error == pytest.approx(one.effect.control * one.effect.log_error, rel=0.35)
+    assert abs(seen.covariance[0][1]) < errors.prod()
+
+
+def test_the_outcome_of_a_term_with_a_value_column_counts_by_it(mini_world: Path, tmp_path: Path) -> None:
+    contracts = load_surface(mini.write_contracts(tmp_path), mini.NAME)
+    labels = {task: [1.0, 0.0, 1.0, 1.0] for task in ("click_30m", "purchase_2d", "satisfied_2d", "hide_2d")}
+    labels |= {"return_5d": [0.0] * 4}
+    statuses = {f"{task}__status": ["observed"] * 3 + ["immature"] for task in labels}
+    frame = pd.DataFrame({**labels, **statuses, "margin": [2.0, 5.0, 0.5, 9.0], "user_tenure": "new"})
+    outcomes = {"purchase_2d": "purchase_2d", "hide_2d_rate": "hide_2d"}
+    sums = measure_outcomes(frame, outcomes, contracts)
+    assert [part.tolist() for part in sums["purchase_2d"]] == [[2.0, 0.0, 0.5, 0.0], [1.0, 1.0, 1.0, 0.0]]
+    assert sums["hide_2d_rate"][0].tolist() == [1.0, 0.0, 1.0, 0.0]
 
 
 def test_a_read_out_is_the_same_when_later_data_have_arrived(

@@ -1,0 +1,230 @@
+"""The learning step: the utility's weights from the outcomes of finished experiments.
+
+::
+
+    newest read-out of each finished experiment -> changes of every term's outcome, and of the long one
+                                                -> `learn_weights`, or why it refuses
+                                                -> utility.yaml with the next version, written aside
+
+The scale of weights changes no order: proposed weights have the size of the present ones, by the covariance
+of the errors. The weight of the long outcome itself and those of contexts stay.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import numpy as np
+from scipy.linalg import eigh
+
+from tasks.contracts.experiment import outcome_of
+from tasks.contracts.metrics import Metric, MetricKind
+from tasks.errors import ContractError, unknown
+from tasks.evaluation.binary import Floats
+from tasks.evaluation.experiment_evidence import (
+    NO_OUTCOMES,
+    LearnedTerm,
+    LearningRow,
+    OutcomeChanges,
+    ReadState,
+    WeightLearning,
+)
+from tasks.evaluation.experiment_weights import LEAST_ARMS, LEAST_SIGNAL, ExperimentWeights, learn_weights
+from tasks.evaluation.verdicts import Estimate
+from tasks.experiments.results import newest_by_version, surface_experiments
+from tasks.replay.policy_diff import read_policy
+from tasks.stores.runs import StepRun
+from tasks.stores.steps import Done, Step
+from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report
+from tasks.tuning.tune import PROPOSED, proposed_text
+
+_DIGITS: Final = 4
+_FAR: Final = 100.0
+"""How many times as many users are no advice any more."""
+
+
+@dataclass(frozen=True)
+class LearningWork:
+    """The read-outs to learn from, and the long outcome."""
+
+    workspace: Workspace
+    as_of: datetime
+    long: str
+    terms: dict[str, str]
+    found: tuple[tuple[LearningRow, OutcomeChanges], ...]
+
+    @property
+    def current(self) -> Floats:
+        """The present weights of the terms [terms]."""
+        weights = self.workspace.contracts.utility.weights
+        return np.array([weights[term].weight for term in self.terms])
+
+    def arrays(self) -> tuple[Floats, Floats, Floats]:
+        """Return the changes of the terms' outcomes, those of the long one, and the mean covariance."""
+        names, changes, covariances = [*self.terms.values(), self.long], list[Floats](), list[Floats]()
+        for row, seen in self.found:
+            if row.reason:
+                continue
+            at = [seen.outcomes.index(name) for name in names]
+            changes.append(np.array(seen.changes)[at])
+            covariances.append(np.array(seen.covariance)[np.ix_(at, at)][:-1, :-1])
+        if not changes:
+            count = len(self.terms)
+            return np.zeros((0, count)), np.zeros(0), np.eye(count)
+        all_changes = np.array(changes)
+        return all_changes[:, :-1], all_changes[:, -1], np.mean(covariances, axis=0)
+
+
+def run(workspace: Workspace, *, long: str, as_of: datetime) -> Done[WeightLearning]:
+    """Learn weights from the read-outs that are recorded up to an instant.
+
+    Raises
+    ------
+    ContractError
+        The long outcome is not the rate of a task, or the utility has no other term.
+    DataError
+        An outcome of a term is a sum of others.
+    """
+    refuse_future(as_of)
+    contracts = workspace.contracts
+    rates = {Metric(MetricKind.RATE, task).name: task for task in contracts.tasks.tasks}
+    if long not in rates:
+        raise ContractError(unknown("long outcome", long, rates))
+    terms = {term: outcome_of(contracts, term) for term in contracts.utility.weights if term != rates[long]}
+    if not terms:
+        raise ContractError(f"utility.yaml has no term but {rates[long]}. Choose another long outcome")
+    found = tuple(
+        one
+        for name in surface_experiments(workspace)
+        for one in _find_rows(workspace, name, as_of, {*terms.values(), long})
+    )
+    return LEARN.run(LearningWork(workspace, as_of, long, terms, found))
+
+
+def _find_rows(
+    workspace: Workspace, name: str, as_of: datetime, wanted: set[str]
+) -> Iterator[tuple[LearningRow, OutcomeChanges]]:
+    """Yield each version of an experiment with its newest read-out, or why it is left out."""
+    newest = newest_by_version(workspace, name, as_of=as_of)
+    if not newest:
+        yield LearningRow(experiment=name, reason="has no read-out"), NO_OUTCOMES
+    for one in newest:
+        seen, reason = one.readout, ""
+        missing, read = sorted(wanted - {*seen.outcomes.outcomes}), f"as of {format_instant(seen.as_of)}"
+        if seen.state is not ReadState.FINISHED:
+            reason = f"{seen.state} {read}"
+        elif missing:
+            reason = f"{', '.join(missing)} immature or with too few events {read}"
+        row = LearningRow(experiment=name, version=seen.experiment_version, run_id=one.run_id, reason=reason)
+        yield row, seen.outcomes
+
+
+def _learn(work: LearningWork, run: StepRun) -> WeightLearning:
+    short, long, covariance = work.arrays()
+    learned = learn_weights(short, long, covariance)
+    proposed, refused = (
+        np.full(len(work.terms), math.nan),
+        tuple(why_refused(work, learned, short, covariance)),
+    )
+    if not refused:
+        proposed = _scale(learned.weights, work.current, covariance)
+    terms = tuple(
+        LearnedTerm(
+            task=term,
+            current=float(work.current[i]),
+            learned=None if learned.refused else _estimate(learned, i),
+            proposed=None if refused else float(proposed[i]),
+        )
+        for i, term in enumerate(work.terms)
+    )
+    run.metrics({"signal": learned.signal, "arms": learned.arms})
+    version, file = (None, None) if refused else _propose(work, run, terms)
+    return WeightLearning(
+        as_of=work.as_of,
+        long=work.long,
+        experiments=tuple(row for row, _ in work.found),
+        signal=learned.signal,
+        terms=terms,
+        refused=refused,
+        policy_version=version,
+        file=file,
+    )
+
+
+def _estimate(learned: ExperimentWeights, term: int) -> Estimate:
+    ends = (learned.weights, learned.low, learned.high)
+    value, low, high = (float(each[term]) for each in ends)
+    return Estimate(value, low, high, learned.arms)
+
+
+def why_refused(
+    work: LearningWork, learned: ExperimentWeights, short: Floats, covariance: Floats
+) -> Iterator[str]:
+    """Say why nothing is proposed, with what would be needed."""
+    terms = list(work.terms)
+    needed = max(LEAST_ARMS, len(terms) + 1)
+    if learned.arms < needed:
+        outcomes = ", ".join([*work.terms.values(), work.long])
+        yield f"{needed} finished experiments are needed, {learned.arms} have figures of {outcomes}"
+    elif not learned.signal >= LEAST_SIGNAL:
+        weakest = eigh(short.T @ short / learned.arms, covariance)[1][:, 0]
+        term = terms[int(np.argmax(np.abs(weakest) * np.sqrt(np.diag(covariance))))]
+        yield (
+            f"the experiments change {term} too little apart from the other terms: F_min is "
+            f"{learned.signal:.2g}, {LEAST_SIGNAL:g} is needed. {_what_is_needed(term, learned.signal)}"
+        )
+    for term, weight, now in zip(terms, learned.weights, work.current, strict=True):
+        if weight * now < 0:
+            yield (
+                f"the learned weight of {term} is {weight:.3g}, against the sign of its weight {now:g}. "
+                f"Learn with more experiments that change {term}, or choose another long outcome"
+            )
+
+
+def _what_is_needed(term: str, signal: float) -> str:
+    """Say how many users would reach the least signal: 1 of it is the errors, which fall with users."""
+    times = (LEAST_SIGNAL - 1) / (signal - 1) if signal > 1 else math.inf
+    more = f"have about {times:.2g} times as many users" if times < _FAR else "run longer"
+    return f"Run experiments that change {term} by itself, or that {more}"
+
+
+def _scale(learned: Floats, current: Floats, covariance: Floats) -> Floats:
+    """Return the learned weights with the size of the current ones, rounded to four digits."""
+    size, own = (float(each @ covariance @ each) for each in (current, learned))
+    return np.array([float(f"{each:.{_DIGITS}g}") for each in learned * math.sqrt(size / own)])
+
+
+def _propose(work: LearningWork, run: StepRun, terms: tuple[LearnedTerm, ...]) -> tuple[int, str]:
+    """Write the policy aside and hold it against the contracts; return its version and file."""
+    workspace = work.workspace
+    version = workspace.contracts.utility.version + 1
+    names = [f"{row.experiment} (version {row.version})" for row, _ in work.found if not row.reason]
+    why = [
+        f"Proposed by `equipoise experiment learn`, run {run.run_id}.",
+        f"Weights follow the changes of {work.long} in {len(names)} experiments:",
+        *(f"  {name}" for name in names),
+    ]
+    weights = {one.task: one.proposed for one in terms if one.proposed is not None}
+    source = workspace.surfaces / workspace.surface / "utility.yaml"
+    text = proposed_text(source, weights, version=version, why=why)
+    file = write_report(workspace, f"utility-v{version}-learned-{run.run_id[:8]}.yaml", text)
+    read_policy(file, workspace.contracts)
+    run.text(PROPOSED, text)
+    return version, str(file)
+
+
+LEARN: Final = Step(
+    name="experiment_learn",
+    room="experiments",
+    document=WeightLearning,
+    inputs=lambda work: {
+        "long": work.long,
+        "as_of": format_instant(work.as_of),
+        "experiments": [row.model_dump(mode="json") for row, _ in work.found],
+        "contracts": dict(work.workspace.contracts.digests),
+    },
+    tags=lambda work: {"as_of": format_instant(work.as_of)},
+    function=_learn,
+)

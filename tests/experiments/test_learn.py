@@ -1,0 +1,184 @@
+"""Weights learned from the recorded read-outs of simulated experiments whose truth is known."""
+
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.contracts.experiment import outcome_of
+from tasks.errors import ContractError
+from tasks.evaluation.binary import Floats
+from tasks.evaluation.experiment_evidence import (
+    ExperimentReadout,
+    LearningRow,
+    OutcomeChanges,
+    ReadState,
+)
+from tasks.evaluation.experiment_weights import LEAST_ARMS, LEAST_SIGNAL, learn_weights
+from tasks.experiments import learn
+from tasks.experiments.learn import LearningWork, why_refused
+from tasks.experiments.results import READ_STEP
+from tasks.replay.policy_diff import read_policy
+from tasks.stores.runs import StepKey
+from tasks.stores.workspace import Workspace
+from tests.docs.pages import DOCS
+from tests.docs.walking import walk
+from tests.experiments.arms_feed import write_experiment
+from tests.feeds import mini
+from tests.stores.mlflow_home import new_home
+
+READ = datetime(2026, 3, 1, tzinfo=UTC)
+LONG = "satisfied_2d_rate"
+ORDER = ("click_30m", "purchase_2d", "return_5d", "hide_2d")
+NAMES = ("click_30m_rate", "purchase_2d", "return_5d_rate", "hide_2d_rate", LONG)
+TRUTH = np.array([0.5, 2.0, -3.0, -4.0])
+"""What the long outcome changes by for each unit of the others."""
+ERRORS = 1e-3
+
+
+def open_workspace(folder: Path) -> Workspace:
+    surfaces = mini.write_contracts(folder / "surfaces")
+    return Workspace.open(mini.NAME, surfaces=surfaces, home=new_home(folder / "home"))
+
+
+def outcomes_of(changes: Sequence[float], names: tuple[str, ...] = NAMES) -> OutcomeChanges:
+    covariance = np.diag(np.full(len(names), ERRORS**2))
+    return OutcomeChanges(outcomes=names, changes=tuple(changes), covariance=covariance.tolist())
+
+
+def record(workspace: Workspace, number: int, outcomes: OutcomeChanges, **update: Any) -> None:
+    """Record the read-out of an experiment with some changes of outcomes."""
+    name = f"feed-{number}"
+    write_experiment(workspace.surfaces.parent, name)
+    plain = {
+        "experiment": name,
+        "experiment_version": 1,
+        "digest": "d",
+        "plan_run": "p",
+        "as_of": READ,
+        "starts": date(2026, 1, 12),
+        "ends": date(2026, 1, 30),
+        "arms": {"control": 1, "treatment": 2},
+        "state": ReadState.FINISHED,
+        "decision": "hold",
+        "reasons": (),
+        "sample_ratio": None,
+        "left_out": 0,
+        "metrics": (),
+        "outcomes": outcomes,
+        "notes": (),
+        "report": "",
+    }
+    key = StepKey(workspace.surface, READ_STEP, name, name)
+    with workspace.store.runs.step(key) as run:
+        run.evidence(ExperimentReadout.model_validate(plain | update))
+
+
+def simulate(count: int, *, size: float, truth: Floats = TRUTH) -> list[OutcomeChanges]:
+    """Return experiments whose changes are ``size`` times their errors."""
+    rng = np.random.default_rng(0)
+    changes = size * ERRORS * rng.standard_normal((count, 4))
+    seen = np.column_stack([changes, changes @ truth]) + ERRORS * rng.standard_normal((count, 5))
+    return [outcomes_of(one) for one in seen.tolist()]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """Eight experiments that changed much, and one each that runs, is unread or lacks an outcome."""
+    there = open_workspace(tmp_path_factory.mktemp("learned"))
+    for number, outcomes in enumerate(simulate(8, size=30.0)):
+        record(there, number, outcomes)
+    record(there, 10, outcomes_of([0.9] * 5), state=ReadState.RUNNING)
+    write_experiment(there.surfaces.parent, "feed-11")
+    record(there, 12, outcomes_of([0.9] * 4, NAMES[:4]))
+    record(there, 13, outcomes_of([0.9] * 5), as_of=datetime(2026, 5, 1, tzinfo=UTC))
+    return there
+
+
+def test_the_learned_weights_are_near_the_truth_and_the_proposed_have_the_size_of_the_present_ones(
+    workspace: Workspace,
+) -> None:
+    found = learn.run(workspace, long=LONG, as_of=READ).evidence
+    assert found.refused == ()
+    assert found.signal > 100
+    learned = {one.task: one.learned for one in found.terms if one.learned is not None}
+    assert [learned[term].value for term in ORDER] == pytest.approx(TRUTH, abs=0.3)
+    assert learned["hide_2d"].low < -4.0 < learned["hide_2d"].high
+    now, proposed = ({t.task: getattr(t, each) for t in found.terms} for each in ("current", "proposed"))
+    assert np.linalg.norm([*proposed.values()]) == pytest.approx(np.linalg.norm([*now.values()]), rel=1e-3)
+    assert proposed["hide_2d"] / proposed["purchase_2d"] == pytest.approx(-2.0, rel=0.1)
+
+
+def test_the_proposed_policy_is_accepted_and_keeps_the_long_outcome_and_contexts(
+    workspace: Workspace,
+) -> None:
+    found = learn.run(workspace, long=LONG, as_of=READ)
+    assert found.evidence.file is not None
+    policy, now = read_policy(Path(found.evidence.file), workspace.contracts), workspace.contracts.utility
+    assert policy.version == now.version + 1 == found.evidence.policy_version
+    assert policy.weights["satisfied_2d"] == now.weights["satisfied_2d"]
+    assert policy.weights["purchase_2d"].column == "margin"
+    assert policy.contexts == now.contexts
+    text = Path(found.evidence.file).read_text(encoding="utf-8")
+    assert f"run {found.run_id}" in text
+    assert "feed-7 (version 1)" in text
+    assert learn.run(workspace, long=LONG, as_of=READ).reused
+
+
+def test_experiments_without_figures_are_left_out_with_the_reason(workspace: Workspace) -> None:
+    rows = learn.run(workspace, long=LONG, as_of=READ).evidence.experiments
+    assert {one.experiment: one.reason for one in rows if one.reason} == {
+        "feed-10": "running as of 2026-03-01T00:00:00Z",
+        "feed-11": "has no read-out",
+        "feed-12": "satisfied_2d_rate immature or with too few events as of 2026-03-01T00:00:00Z",
+        "feed-13": "has no read-out",
+    }
+    later = learn.run(workspace, long=LONG, as_of=datetime(2026, 6, 1, tzinfo=UTC)).evidence
+    assert sum(not one.reason for one in later.experiments) == 9
+
+
+def test_every_example_of_the_page_prints_what_it_says(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_HOME", str(workspace.home))
+    monkeypatch.setenv("EQUIPOISE_SURFACES", str(workspace.surfaces))
+    page = DOCS / "learn_weights.md"
+    assert walk(page, capsys) == [0]
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert f"fewer than {LEAST_ARMS} experiments" in text
+    assert f"F_min below {LEAST_SIGNAL:g}" in text
+
+
+def test_a_long_outcome_that_is_no_rate_of_a_task_is_refused(workspace: Workspace) -> None:
+    with pytest.raises(ContractError, match=r"Unknown long outcome 'satisfied_2d'.*Did you mean"):
+        learn.run(workspace, long="satisfied_2d", as_of=READ)
+
+
+REFUSED = {
+    "too few": (7, 30.0, TRUTH, "8 finished experiments are needed, 7 have figures of click_30m_rate, "),
+    "too small": (10, 0.5, TRUTH, "too little apart from the other terms: F_min is "),
+    "another sign": (10, 30.0, -TRUTH, "the learned weight of click_30m is -0.4"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_nothing_is_proposed_where_experiments_do_not_carry_it(name: str, workspace: Workspace) -> None:
+    count, size, truth, said = REFUSED[name]
+    found = tuple(
+        (LearningRow(experiment=str(i)), one) for i, one in enumerate(simulate(count, size=size, truth=truth))
+    )
+    terms = {term: outcome_of(workspace.contracts, term) for term in ORDER}
+    work = LearningWork(workspace, READ, LONG, terms, found)
+    short, long, covariance = work.arrays()
+    reasons = [*why_refused(work, learn_weights(short, long, covariance), short, covariance)]
+    assert said in reasons[0]
+
+
+def test_a_refusal_is_recorded_without_a_proposal(workspace: Workspace) -> None:
+    found = learn.run(workspace, long=LONG, as_of=datetime(2026, 2, 1, tzinfo=UTC)).evidence
+    assert found.refused[0].startswith("8 finished experiments are needed, 0 have figures of click_30m_rate")
+    assert (found.file, found.policy_version) == (None, None)
+    assert all(one.proposed is None for one in found.terms)
