@@ -22,7 +22,7 @@ from tasks.labels.store import LabelStore
 from tasks.monitoring.alarms import AlarmReading
 from tasks.monitoring.monitor import read_current
 from tasks.promotion.provenance import DOSSIER, recorded_verdict
-from tasks.stores.aliases import CHAMPION, release_name
+from tasks.stores.aliases import CANARY, CANARY_SHARE, CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.store import Store
@@ -34,13 +34,17 @@ _DAYS: Final = 35
 
 @dataclass(frozen=True)
 class AliasedRelease:
-    """A release that an alias means, as the home recorded it; ``verdict`` is None before its gates."""
+    """A release that an alias means, as the home recorded it; ``verdict`` is None before its gates.
+
+    ``share`` of the users is that of the canary's present stage, None for other aliases.
+    """
 
     alias: str
     version: int
     made_at: datetime
     as_of: datetime | None
     verdict: str | None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -181,7 +185,9 @@ def _aliased(workspace: Workspace, registry: Registry, alias: str, version: int)
     told = registry.recorded_tags(part).get("as_of")
     as_of = None if told is None else parse_instant(told)
     verdict = recorded_verdict(workspace, version)
-    return AliasedRelease(alias, version, registry.made_at(part), as_of, verdict)
+    share = registry.tags(part).get(CANARY_SHARE) if alias == CANARY else None
+    ramps = None if share is None else float(share)
+    return AliasedRelease(alias, version, registry.made_at(part), as_of, verdict, ramps)
 
 
 def _audit_row(entry: Entry) -> AuditRow:

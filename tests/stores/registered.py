@@ -35,7 +35,7 @@ def forge(moves: ReleaseAliases, row: Entry) -> None:
 
 def append(moves: ReleaseAliases, row: Entry) -> None:
     """Write a row and nothing else, as a process that is killed right after it does."""
-    parts = {part.version: part.sha256 for part in moves.registry.versions(MODEL)}
+    parts = {part.version: part.sha256 for part in moves.registry.versions(moves.model)}
     champion = None if row.champion is None else parts.get(row.champion)
     known = replace(row, sha256=parts.get(row.release), champion_sha256=champion)
     moves.audit.append(known, seen=moves.audit.read(), announce=moves.announce)

@@ -24,7 +24,7 @@ from tasks.promotion.overview import (
     Overview,
     StoredCalendar,
 )
-from tasks.reports.numbers import format_counted, spoken
+from tasks.reports.numbers import format_counted, format_share, spoken
 from tasks.reports.render import render
 
 _STATES: Final = {
@@ -161,9 +161,13 @@ def _roles(found: Aliases | None, now: datetime) -> list[tuple[str, str, str]]:
     """Return each alias with its release and age, and the release's verdict."""
     releases = () if found is None else found.releases
     return [
-        (r.alias, f"{r.version}, {describe_age(r.as_of or r.made_at, now)}", r.verdict or "")
+        (_describe_alias(r), f"{r.version}, {describe_age(r.as_of or r.made_at, now)}", r.verdict or "")
         for r in releases
     ]
+
+
+def _describe_alias(one: AliasedRelease) -> str:
+    return one.alias if one.share is None else f"{one.alias}, {format_share(one.share)} of the users"
 
 
 def _waiting(questions: Sequence[PendingApproval], now: datetime) -> list[tuple[PendingApproval, str]]:
@@ -173,7 +177,7 @@ def _waiting(questions: Sequence[PendingApproval], now: datetime) -> list[tuple[
 def _release(surface: str, one: AliasedRelease, judged: GateSummary | None, now: datetime) -> _ReleaseRow:
     counts = ", ".join(f"{number} {spoken(outcome)}" for outcome, number in judged.counts) if judged else ""
     return _ReleaseRow(
-        alias=one.alias,
+        alias=_describe_alias(one),
         version=one.version,
         as_of=_instant(one.as_of or one.made_at),
         age=describe_age(one.as_of or one.made_at, now),

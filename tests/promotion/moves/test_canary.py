@@ -59,6 +59,7 @@ def test_it_is_the_canary_first_with_its_share_for_whoever_serves_and_then_the_c
     assert moved_aliases(there) == CANARY
     assert share_of(there, 2) == "0.25"
     assert overview.read(there).moves[0].what == "canary: release 2 beside champion 1, 0.25 of the traffic"
+    assert [one.share for one in overview.read(there).aliases.releases if one.alias == "canary"] == [0.25]
     assert view.show(there, "canary")["canary_share"] == 0.25
     assert view.verify(there, "canary").problems == []
     with pytest.raises(GateRefused, match="has not reached the end of its ramp"):

@@ -15,6 +15,7 @@ from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import ramp_feed
 from tests.feeds.ramp_feed import BEGAN, EQUAL, Rates, ramping, write_log
+from tests.stores.registered import append
 
 
 def after(days: float) -> datetime:
@@ -60,6 +61,27 @@ def test_a_harmful_release_is_rolled_back_by_itself(tmp_path: Path, rates: Rates
     again = ramp.run(workspace, as_of=after(2))
     assert (again.state, again.release, again.moved) == ("rolled_back", 2, None)
     assert len(moves(workspace)) == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "state", "left"),
+    [
+        (Entry(Kind.CANARY, ramp.BY, 2, 1, "no harm", share=0.5), "wait", {"champion": 1, "canary": 2}),
+        (Entry(Kind.WITHDRAW, ramp.BY, 2, 1, "harm"), "rolled_back", {"champion": 1}),
+    ],
+)
+def test_a_step_that_was_killed_after_its_row_is_carried_out_once(
+    tmp_path: Path, row: Entry, state: str, left: dict[str, int]
+) -> None:
+    workspace = ramping(tmp_path)
+    write_log(workspace, days=2)
+    append(workspace.aliases, row)
+    assert ramp.run(workspace, as_of=after(2)).state == state
+    assert aliases(workspace) == left
+    assert len(moves(workspace)) == 3
+    part = workspace.store.registry.part(workspace.aliases.model, 2)
+    tag = workspace.store.registry.tags(part).get("canary_share")
+    assert tag == (None if row.share is None else str(row.share))
 
 
 def test_after_the_last_stage_people_may_promote_it(tmp_path: Path) -> None:

@@ -65,6 +65,13 @@ def test_the_first_page_says_who_serves_since_when_and_what_waits() -> None:
     assert f"{QUESTION.subject} asked ana or max 3 hours ago" in text
 
 
+def test_a_canary_has_the_share_of_its_stage() -> None:
+    canary = AliasedRelease("canary", 4, NOW - timedelta(hours=5), None, "promote", share=0.05)
+    found = aliases(releases=(CHAMPION, canary))
+    text = text_of(write_index([Card("home_feed", found, questions=())], now=NOW))
+    assert "canary, 5% of the users release 4, 5 hours promote" in text
+
+
 def test_surfaces_are_counted_in_the_singular_and_the_plural() -> None:
     counted = {count: write_index([Card("feed", aliases())] * count, now=NOW) for count in (1, 2)}
     assert "1 surface, " in counted[1]
