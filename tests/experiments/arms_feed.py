@@ -8,9 +8,10 @@
 """
 
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -62,24 +63,42 @@ class ArmsFeed:
     impressions: Frames = same
     kept: Mapping[str, float] = field(default_factory=lambda: {"hide": 0.5})
     plain: Mapping[str, Any] = field(default_factory=dict)
+    surface: str = mini.NAME
 
-    def write(self, world: Path, folder: Path) -> Workspace:
-        """Write surfaces, experiment, log and the arms' releases; return where they are."""
-        surfaces = mini.write_contracts(folder / "surfaces")
+    def write(self, world: Path, folder: Path, *, home: Path | None = None) -> Workspace:
+        """Write surface, experiment, log and the arms' releases; return where they are.
+
+        Parameters
+        ----------
+        home : one that is there already; by default a new one in the folder.
+        """
+        surfaces = self._write_surface(folder)
+        write_experiment(folder, surface=self.surface, **self.plain)
+        place = home or new_home(folder / "home")
+        logs = place / "logs" / self.surface
+        mini.write_log_until(world, logs, mini.AS_OF, tables=("impressions", "events"))
+        workspace = Workspace.open(self.surface, surfaces=surfaces, home=place)
+        self._split(logs)
+        register_releases(workspace, 2)
+        return workspace
+
+    def _write_surface(self, folder: Path) -> Path:
+        written = mini.write_contracts(folder / "contracts") / mini.NAME
         for name, change in (
             ("surface", mini.surface_of_two),
             ("tasks", mini.two_tasks),
             ("utility", mini.utility_of_two),
-            ("surface", lambda plain: plain["sources"].pop("candidates")),
+            ("surface", self._rename),
         ):
-            mini.rewrite(surfaces / mini.NAME / f"{name}.yaml", change)
-        write_experiment(folder, **self.plain)
-        home = new_home(folder / "home")
-        mini.write_log_until(world, home / "logs" / mini.NAME, mini.AS_OF, tables=("impressions", "events"))
-        workspace = Workspace.open(mini.NAME, surfaces=surfaces, home=home)
-        self._split(home / "logs" / mini.NAME)
-        register_releases(workspace, 2)
-        return workspace
+            mini.rewrite(written / f"{name}.yaml", change)
+        shutil.move(written, folder / "surfaces" / self.surface)
+        return folder / "surfaces"
+
+    def _rename(self, plain: dict[str, Any]) -> None:
+        """Give the surface its name and its own log, which has ended: no run begins by itself."""
+        tables = ("impressions", "events")
+        plain |= {"surface": self.surface, "until": (mini.AS_OF - timedelta(days=1)).date()}
+        plain["sources"] = {table: f"{self.surface}/{table}/*.parquet" for table in tables}
 
     def _split(self, logs: Path) -> None:
         rng, treated = np.random.default_rng(0), set[str]()
@@ -116,9 +135,9 @@ def register_releases(workspace: Workspace, count: int) -> None:
     """Register releases without content: an experiment names their versions alone."""
     registry = workspace.store.registry
     for number in range(count):
-        with workspace.store.runs.step(StepKey(mini.NAME, "release", str(number))) as run:
+        with workspace.store.runs.step(StepKey(workspace.surface, "release", str(number))) as run:
             registry.register(
-                release_name(mini.NAME),
+                release_name(workspace.surface),
                 {"number": str(number).encode()},
                 run_id=run.run_id,
                 tags={},
