@@ -11,7 +11,7 @@ from typer import Argument, Option
 
 from tasks.cli.command import AsOf, CommandGroup
 from tasks.cli.text import Plain, change, level
-from tasks.reports.numbers import format_counted, format_number, spoken
+from tasks.reports.numbers import format_counted, format_number, format_share, spoken
 
 if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
@@ -79,20 +79,33 @@ def _effects(plain: Plain) -> Table:
 
 
 @group()
-def write_list(plain: list[Plain]) -> Iterator[RenderableType]:
-    """Write a row for each experiment, and what is wrong with a file."""
-    if not plain:
+def write_list(plain: Plain) -> Iterator[RenderableType]:
+    """Write a row for each experiment, what is wrong with files, and effects against the gate's changes."""
+    if not plain["experiments"]:
         yield Text("no experiment of this surface")
         return
     table = Table("experiment", "starts", "ends", "state", "decision", box=None, pad_edge=False)
-    for one in plain:
+    for one in plain["experiments"]:
         state = one["state"] or ("planned" if one["planned"] else "not planned")
         days = (one["starts"] or "-", one["ends"] or "-")
         table.add_row(
             one["experiment"], *days, "refused" if one["problem"] else state, one["decision"] or "-"
         )
     yield table
-    yield from (Text(one["problem"]) for one in plain if one["problem"])
+    yield from (Text(one["problem"]) for one in plain["experiments"] if one["problem"])
+    if plain["offline_online"]:
+        yield Text("\nonline effects on the changes that the gate printed:")
+        yield _agreements(plain["offline_online"])
+
+
+def _agreements(plain: list[Plain]) -> Table:
+    table = Table("metric", box=None, pad_edge=False)
+    for name in ("experiments", "slope", "intercept", "same sign"):
+        table.add_column(name, justify="right")
+    for one in plain:
+        count, same = str(one["experiments"]), format_share(one["agreeing"])
+        table.add_row(one["metric"], count, level(one["slope"]), level(one["intercept"]), same)
+    return table
 
 
 @group()
@@ -161,8 +174,12 @@ def learn(
 
 
 @_experiments.command("home_feed", name="list", written=write_list)
-def list_(workspace: "Workspace") -> list[dict[str, Any]]:
-    """List a surface's experiments with their newest read-outs."""
+def list_(workspace: "Workspace") -> dict[str, Any]:
+    """List a surface's experiments, and how their effects follow the changes that the gate printed."""
+    from tasks.experiments.offline import compare_experiments
     from tasks.experiments.results import list_experiments
 
-    return [asdict(one) for one in list_experiments(workspace)]
+    return {
+        "experiments": [asdict(one) for one in list_experiments(workspace)],
+        "offline_online": [asdict(one) for one in compare_experiments(workspace)],
+    }

@@ -8,12 +8,13 @@ In reading order::
     read           the step that reads it: sample ratio first, then effects
     results        plans and read-outs that were recorded
     page           the report of a read-out
-    learn          the step that learns the utility's weights from finished experiments
       assignment   the arm of a user in a ramp, a nested hash
       ramp_log     what the log shows of a ramp, by user, day and release
       ramp         what becomes of a release in its ramp
+    learn          the step that learns the utility's weights from finished experiments
+    offline        effects of finished experiments on the changes that the gate had printed
 
-Steps: arms_log, assignment, effects, learn, plan, ramp_log, read, results.
+Steps: arms_log, assignment, effects, learn, offline, plan, ramp_log, read, results.
 """
 
 __all__ = ["learn", "plan", "ramp", "read", "results"]
