@@ -30,6 +30,7 @@ SMALL: Final[Mapping[str, str]] = {
     "label_skew": "--impressions 200000",
     "learning_truth": "--requests 300",
     "memory": "--rows 500000",
+    "monitor": "--days 120",
     "mutants": "--package tasks/ranking/utility.py --sample 3 --minutes 3",
     "off_policy": "--runs 20",
     "one_request": "--pairs 10",
