@@ -1,5 +1,6 @@
 """The command that watches a surface after a release."""
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -43,7 +44,7 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
     for one in plain["series"]:
         if one["metric"] != "rows" or not one["task"]:
             column = "=".join(filter(None, (one["column"], one["value_of"])))
-            name = " ".join(filter(None, (one["task"], column, spoken(one["metric"]))))
+            name = " ".join(filter(None, (one["task"], one["constraint"], column, spoken(one["metric"]))))
             table.add_row(name, str(one["day"]), _level(one), f"{one['events']:,}")
     yield table
     for one in plain["early"]:
@@ -61,7 +62,8 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
 
 def _level(one: Plain) -> str:
     """Write a figure with its interval, where it has one."""
-    return format_number(one["value"]) if one["low"] is None else level(one)
+    known = one["low"] is not None and math.isfinite(one["low"])
+    return level(one) if known else format_number(one["value"])
 
 
 @_operate.command(

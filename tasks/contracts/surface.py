@@ -242,7 +242,15 @@ class Notify(Closed):
     drift_alarms: _Connections = ()
 
 
-AlarmedMetric = Literal["calibration_ratio", "mean_prediction", "rows", "share", "arrived_share"]
+AlarmedMetric = Literal[
+    "calibration_ratio",
+    "mean_prediction",
+    "rows",
+    "share",
+    "arrived_share",
+    "contribution_share",
+    "dropped_share",
+]
 ALARMED: Final[tuple[AlarmedMetric, ...]] = get_args(AlarmedMetric)
 """The metrics of the monitor whose series raise alarms."""
 

@@ -5,6 +5,7 @@ In reading order::
     levels         observed against predicted of one task: calibration, normalized entropy, AUC by request
     traffic        a week of labelled impressions with the predictions of whoever served them
     serving        figures of a day that need no outcome: impressions, predictions, the mix of segments
+    decisions      what terms contribute and constraints drop, of requests that the champion decides anew
     delays         share of a day's events that arrived within one and two days
     early          estimates of days whose labels are not mature
     series         the table of series in the home
@@ -14,7 +15,7 @@ In reading order::
     page           the page of a surface's series
     monitor        the monitoring step: days that matured since the last run, one week at a time
 
-Steps: early, monitor, page, queue, series, serving, traffic.
+Steps: decisions, early, monitor, page, queue, series, serving, traffic.
 """
 
 __all__ = ["monitor"]

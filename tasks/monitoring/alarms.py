@@ -3,7 +3,7 @@
 ::
 
     calibration_ratio, mean_prediction, rows    compared as logarithms: a rise of 10 % is one at any level
-    share, arrived_share                        as arcsin(sqrt(share)), whose noise is even
+    all shares                                  as arcsin(sqrt(share)), whose noise is even
 
 An alarm is current for a week after its day; while a level stays away from its reference it is raised again.
 """
@@ -28,7 +28,8 @@ _REPEATED: Final = 14
 _DAY: Final = timedelta(days=1)
 _MATURED: Final = frozenset({"calibration_ratio", "arrived_share"})
 """Metrics whose days are computed once the task's labels are mature, not with the day's traffic."""
-_OF_SHARES: Final = frozenset({"share", "arrived_share"})
+OF_SHARES: Final = frozenset({"share", "arrived_share", "contribution_share", "dropped_share"})
+"""Metrics that are shares of a whole."""
 
 MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
     "calibration_ratio": (
@@ -47,6 +48,14 @@ MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
         "The segment has a {direction} share of the impressions than before.",
         "Look for a change of the candidates' source, of the policy or of the catalogue on that day.",
     ),
+    "contribution_share": (
+        "The term makes up a {direction} part of the utility than before, by the champion's predictions.",
+        "Compare the mean prediction of the task, then the weights of the policy and their contexts.",
+    ),
+    "dropped_share": (
+        "The constraint drops a {direction} share of the candidates than before.",
+        "Look at the column that it reads, and at the sources of candidates on that day.",
+    ),
     "arrived_share": (
         "Events come {direction} after the impression than before: delays have changed.",
         "Trust no estimate before maturity until delays are steady for a month; ask who delivers the events.",
@@ -59,6 +68,8 @@ _DIRECTIONS: Final = {
     "rows": ("fewer", "more"),
     "share": ("smaller", "larger"),
     "arrived_share": ("later", "sooner"),
+    "contribution_share": ("smaller", "larger"),
+    "dropped_share": ("smaller", "larger"),
 }
 
 
@@ -170,7 +181,7 @@ def name_series(subject: Subject) -> str:
     'share of source=ads'
     """
     column = str(Segment(subject.column, subject.value)) if subject.column else ""
-    of = ", ".join(filter(None, (subject.task, column)))
+    of = ", ".join(filter(None, (subject.task, subject.constraint, column)))
     return f"{spoken(subject.metric)} of {of}" if of else spoken(subject.metric)
 
 
@@ -211,7 +222,7 @@ def read_alarms(
 
 
 def _scale(subject: Subject, values: Floats) -> Floats:
-    if subject.metric in _OF_SHARES:
+    if subject.metric in OF_SHARES:
         return np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0)))
     return np.log(np.where(values > 0, values, np.nan))
 

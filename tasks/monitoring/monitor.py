@@ -27,6 +27,7 @@ from tasks.labels.store import LabelStore
 from tasks.logs.days import day_start
 from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import AlarmReading, SeriesAlarm, read_alarms
+from tasks.monitoring.decisions import read_decisions
 from tasks.monitoring.delays import measure_delays
 from tasks.monitoring.early import EarlyLevel, comes_late, read_early
 from tasks.monitoring.levels import measure_levels
@@ -175,8 +176,11 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
             days |= {one.day for one in figures}
     mature_by = min(as_of, snapshot.mature_by())
     early = read_early(workspace, snapshot, releases, known_by=mature_by)
-    if estimates := list(early.figures(table.estimated())):
-        table.add(estimates, after=version)
+    decisions = read_decisions(workspace, releases, known_by=mature_by, decided=table.decided())
+    for figures in (list(early.figures(table.estimated())), list(decisions)):
+        if figures:
+            table.add(figures, after=version)
+            version, count = 0 if version is None else version + 1, count + len(figures)
     series = table.read().to_pandas()
     known_until = {task: max(day for of, day in computed if of == task) for task, _ in computed}
     critical = workspace.contracts.surface.monitor.critical

@@ -20,7 +20,7 @@ import pandas as pd
 
 from tasks.evaluation.subjects import Segment, Subject
 from tasks.evaluation.verdicts import Estimate
-from tasks.monitoring.alarms import AlarmReading, split_series
+from tasks.monitoring.alarms import OF_SHARES, AlarmReading, split_series
 from tasks.monitoring.early import EarlyLevel
 from tasks.monitoring.queue import ReviewedUnit
 from tasks.reports.figures import IntervalChart, draw_intervals
@@ -39,6 +39,8 @@ _DRAWN: Final = (
     "mean_prediction",
     "rows",
     "share",
+    "dropped_share",
+    "contribution_share",
     "arrived_share",
     "auc_by_request",
     "normalized_entropy",
@@ -143,7 +145,7 @@ def _draw(subject: Subject, rows: pd.DataFrame, raised: Sequence[date]) -> DayFi
     for band, name in ((low, "low"), (high, "high")):
         band[inside] = weekly[name].to_numpy()[week[inside]]
     column = str(Segment(subject.column, subject.value)) if subject.column else ""
-    of = ", ".join(filter(None, (subject.task, column))) or "all traffic"
+    of = ", ".join(filter(None, (subject.task, subject.constraint, column))) or "all traffic"
     level = f": {_level(weekly.iloc[-1])}, week to {weekly['day'].iloc[-1]}" if len(weekly) else ""
     return draw_line(
         DayLine(
@@ -152,7 +154,7 @@ def _draw(subject: Subject, rows: pd.DataFrame, raised: Sequence[date]) -> DayFi
             figures=_known(daily["value"].to_numpy()),
             low=_known(low),
             high=_known(high),
-            share=subject.metric in {"share", "arrived_share"},
+            share=subject.metric in OF_SHARES,
             odd=raised,
         )
     )

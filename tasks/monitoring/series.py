@@ -108,6 +108,12 @@ class SeriesTable:
         own = found.filter(pc.equal(found.column("metric"), EARLY)).select(["task", "day", "value_of"])
         return set(zip(*(column.to_pylist() for column in own.columns), strict=True))
 
+    def decided(self) -> set[date]:
+        """Return the days whose decisions have figures."""
+        found = self.read()
+        of_decisions = pa.array(["contribution_share", "dropped_share"])
+        return {*found.filter(pc.is_in(found.column("metric"), of_decisions)).column("day").to_pylist()}
+
     def newest(self) -> list[SeriesLevel]:
         """Return the newest level of each series of all traffic: of a week, where there is one."""
         found = self.read()

@@ -40,7 +40,12 @@ def measure_serving(traffic: LoggedTraffic, rows: Rows) -> Iterator[Figure]:
 
 def mean_figure(subject: Subject, values: Floats, users: Codes) -> Figure:
     """Return the mean of values [n] with its interval by users, as a figure of all rows."""
-    n, nothing = len(values), np.zeros(len(values), dtype=np.intp)
-    statistic = Ratio(values, np.ones(n)).statistic
-    seen = clustered_interval(statistic, RowClusters(users, nothing, nothing))
-    return Figure(subject, ALL, seen.value, seen.low, seen.high, seen.n, n, int(np.count_nonzero(values)))
+    return ratio_figure(subject, Ratio(values, np.ones(len(values))), users)
+
+
+def ratio_figure(subject: Subject, ratio: Ratio, users: Codes) -> Figure:
+    """Return a ratio over rows [n] with its interval by users, as a figure of all rows."""
+    n, nothing = len(users), np.zeros(len(users), dtype=np.intp)
+    seen = clustered_interval(ratio.statistic, RowClusters(users, nothing, nothing))
+    events = int(np.count_nonzero(ratio.numerator))
+    return Figure(subject, ALL, seen.value, seen.low, seen.high, seen.n, n, events)

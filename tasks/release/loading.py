@@ -45,22 +45,26 @@ class LoadedRelease:
         """
         return dict(self._model.provenance)
 
-    def score(self, frame: pd.DataFrame, *, certificate: bool = False) -> pd.DataFrame:
+    def score(
+        self, frame: pd.DataFrame, *, certificate: bool = False, components: bool = False
+    ) -> pd.DataFrame:
         """Score candidates: one row in, one row out, in the same order (columns: ``Scorer.score``).
 
         Parameters
         ----------
         certificate : whether to say of every slate which rules it meets; a release made before there were
             certificates gives no such column.
+        components : whether to show the weight and the contribution of each term of the utility.
 
         Raises
         ------
         DataError
             A column is missing, a key is null or repeated.
         """
+        asked = {"certificate": certificate, "components": components}
         if not hasattr(self._model, "score"):
-            return _as_ours(self._model.predict, None, frame, {"certificate": certificate})
-        return _as_ours(self._model.score, frame, *(["certificate"] if certificate else []))
+            return _as_ours(self._model.predict, None, frame, asked)
+        return _as_ours(self._model.score, frame, *(name for name, wanted in asked.items() if wanted))
 
     def predict(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
         """Return what each head predicts of rows by column, each [n]; nothing is decided (`Heads.predict`).

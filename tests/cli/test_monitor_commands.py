@@ -10,7 +10,7 @@ from tasks.cli.text import as_text
 def level(
     metric: str, task: str, value: float, low: float | None, high: float | None, **more: str
 ) -> dict[str, Any]:
-    named = {"column": "", "value_of": "", "day": "2026-05-10", **more}
+    named = {"constraint": "", "column": "", "value_of": "", "day": "2026-05-10", **more}
     return {
         "metric": metric,
         "task": task,
@@ -32,7 +32,7 @@ PLAIN: dict[str, Any] = {
     "needed": 98,
     "series": [
         level("calibration_ratio", "click", 1.1, 0.9, 1.3),
-        level("arrived_share", "hide", 0.5, None, None, column="day", value_of="1"),
+        level("arrived_share", "hide", 0.5, float("nan"), None, column="day", value_of="1"),
         level("rows", "click", 90, 90, 90),
     ],
     "alarms": [

@@ -1,0 +1,93 @@
+"""Figures of a day's decisions: logged candidates of some requests, decided anew by the champion.
+
+::
+
+    contribution_share    of each term, in the sum of |contributions| of the candidates that are kept
+    dropped_share         share of the candidates that a hard constraint drops
+
+A hundred requests a day are drawn by a hash of their ids. Only the newest 112 days are decided, as many as
+alarms need with two weeks to spare.
+"""
+
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from tasks import columns as c
+from tasks.contracts import UtilitySpec
+from tasks.errors import DataError
+from tasks.evaluation.binary import Codes
+from tasks.evaluation.clustered import Ratio
+from tasks.evaluation.drift_alarms import GAP, HISTORY
+from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.resampling import cluster_rows
+from tasks.evaluation.subjects import Subject
+from tasks.logs.candidate_frame import to_frame
+from tasks.logs.rows import CANDIDATES, IMPRESSIONS
+from tasks.logs.session import open_log
+from tasks.logs.tables import LogTables
+from tasks.monitoring.series import SeriesFigure
+from tasks.monitoring.serving import mean_figure, ratio_figure
+from tasks.monitoring.traffic import ServingReleases
+from tasks.stores.workspace import Workspace
+
+_DAYS: Final = HISTORY + GAP
+_REQUESTS: Final = 100
+_DAY: Final = timedelta(days=1)
+
+
+def read_decisions(
+    workspace: Workspace, releases: ServingReleases, *, known_by: datetime, decided: set[date]
+) -> Iterator[SeriesFigure]:
+    """Yield the figures of the newest days that were not decided yet; none without a champion."""
+    release = None if releases.champion is None else releases.find(releases.champion)
+    if release is None:
+        return
+    last = (known_by - _DAY).date()
+    pending = [day for n in range(_DAYS) if (day := last - n * _DAY) not in decided]
+    with open_log(workspace) as log:
+        for day in reversed(pending):
+            frame = _draw_requests(log, day, as_of=known_by)
+            if frame.empty:
+                continue
+            try:
+                scored = release.score(frame, components=True)
+            except DataError as error:
+                releases.notes[f"The champion cannot decide the logged candidates. {error}"] = None
+                return
+            users = cluster_rows(frame[c.USER_ID].to_numpy(), frame[c.REQUEST_ID].to_numpy()).codes
+            for figure in measure_decisions(scored, users, workspace.contracts.utility):
+                yield SeriesFigure(day, 1, None, figure)
+
+
+def measure_decisions(scored: pd.DataFrame, users: Codes, utility: UtilitySpec) -> Iterator[Figure]:
+    """Yield what each term contributes and what each hard constraint drops.
+
+    Parameters
+    ----------
+    scored : [n] candidates with their contributions.
+    users : [n] codes.
+    """
+    dropped = scored[c.DROPPED_BY]
+    for constraint in utility.hard_constraints:
+        drops = np.where(dropped == constraint.name, 1.0, 0.0)
+        yield mean_figure(Subject("dropped_share", constraint=constraint.name), drops, users)
+    kept = dropped.isna().to_numpy(dtype=bool)
+    terms = [task for task in utility.weights if c.contribution(task) in scored]
+    sizes = {t: np.abs(np.nan_to_num(scored[c.contribution(t)].to_numpy(np.float64)[kept])) for t in terms}
+    total = np.sum([*sizes.values()], axis=0) if sizes else np.zeros(0)
+    for task, size in sizes.items() if total.any() else ():
+        yield ratio_figure(Subject("contribution_share", task=task), Ratio(size, total), users[kept])
+
+
+def _draw_requests(log: LogTables, day: date, *, as_of: datetime) -> pd.DataFrame:
+    """Read the candidates of some requests of a day, the same ones whenever it is read."""
+    table, names = (CANDIDATES, log.candidates) if log.candidates else (IMPRESSIONS, log.log.impressions)
+    frame = to_frame(log.read(table, list(names), as_of=as_of, first_day=day, last_day=day))
+    requests = frame[c.REQUEST_ID].astype(str)
+    ids = np.asarray(requests.unique(), dtype=object)
+    drawn = ids[np.argsort(pd.util.hash_array(ids), kind="stable")[:_REQUESTS]]
+    return frame[requests.isin(drawn)].reset_index(drop=True)
