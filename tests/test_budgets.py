@@ -18,7 +18,7 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (76_600, 50_000),
+    "lines in tasks": (76_900, 50_000),
     "modules in tasks": (436, 320),
     "names that rooms import from each other": (775, 450),
     "public names in faces": (100, 450),
