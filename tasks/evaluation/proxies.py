@@ -6,7 +6,8 @@
       -> ten tenths (ties stay together, so there may be fewer) -> mean slow outcome of each, with interval
     gap = mean slow outcome of the top tenth - that of all rows below it      (turned round for a cost)
 
-A proxy is doubted where its best rows are worse than the rest: a gap below 0 (R23, F10).
+A proxy is doubted where its best rows are worse than the rest: a gap below 0 (R23, F10). It is a check within
+a model's predictions; whether moving the fast outcome moves the slow one is a question for experiments.
 """
 
 from dataclasses import dataclass

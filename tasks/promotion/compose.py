@@ -18,6 +18,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
 from tasks.evaluation.verdicts import Verdict
+from tasks.experiments.offline import compare_experiments
 from tasks.promotion.decision import Decision, Hold, Promote
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.decision_part import count_worths, list_movers
@@ -123,6 +124,7 @@ def compose_dossier(
         overrides=list_overrides(workspace, release),
         provenance=_provenance(reader, release),
         inputs=documents.release.inputs,
+        experiments=compare_experiments(workspace),
     )
 
 

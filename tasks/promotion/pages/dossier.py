@@ -16,6 +16,7 @@ from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ProxyEvidence
 from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
 from tasks.evaluation.verdicts import Estimate, Verdict
+from tasks.experiments.offline import MetricAgreement
 from tasks.promotion.decision import Decision, Hold, Promote
 from tasks.promotion.pages.calendar import draw_calendar
 from tasks.promotion.pages.calibration import (
@@ -88,7 +89,8 @@ class Dossier:
     through than when it was made. ``words`` are those of the surface, ``changes`` what is not
     the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow,
     ``readiness`` the list of what a surface needs before people may rely on it,
-    ``overrides`` who lifted which gates for it, and why.
+    ``overrides`` who lifted which gates for it, and why, ``experiments`` how the effects of finished ones
+    follow the changes that gates printed.
     """
 
     surface: str
@@ -120,6 +122,7 @@ class Dossier:
     overrides: Sequence[str] = ()
     provenance: Provenance | None = None
     inputs: Sequence[HeadInputs] = ()
+    experiments: Sequence[MetricAgreement] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -195,6 +198,7 @@ class Dossier:
             movers=[say_mover(one, self.words) for one in self.movers],
             utility=self._sensitivity(),
             amplified=AMPLIFIED,
+            experiments=self.experiments,
             task_rows=list_tasks(self.tasks, self.verdicts, self.words),
             picture_size=SIZE,
             features=chart_features(self.inputs, self.shadow.inputs if self.shadow else ()),

@@ -24,6 +24,7 @@ from tasks.evaluation.replay_evidence import (
 )
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.experiments.offline import MetricAgreement
 from tasks.promotion.decision import Hold, Promote, decide_release
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import count_worths
@@ -392,6 +393,15 @@ def test_a_figure_that_has_no_place_on_the_scale_is_written_without_a_picture() 
     assert drawn.count('<line class="bound"') == 0
     missing = replace(share, outcome=Outcome.METRIC_MISSING, observed=None)
     assert replace(beside_a_champion(), verdicts=(missing,)).to_html().count('<line class="bound"') == 1
+
+
+def test_effects_of_experiments_stand_beside_what_was_printed_where_there_are_some() -> None:
+    half = MetricAgreement("hide_7d_rate", 5, Estimate(0.5, 0.25, 0.75, 5), Estimate(0.0, -0.1, 0.1, 5), 0.8)
+    page = replace(DOSSIER, experiments=(half,)).to_html()
+    assert "Offline against online" in page
+    assert "hide_7d_rate" in page.split("Offline against online")[1]
+    assert "0.5 [0.25, 0.75]" in page.replace("\xa0", " ")
+    assert "Offline against online" not in DOSSIER.to_html()
 
 
 def test_an_override_stands_on_the_first_screen() -> None:
