@@ -119,8 +119,9 @@ class ScoredSlice:
 
     @cached_property
     def mean_looks(self) -> float:
-        """How much the places of what was shown are examined on average: heads speak of such places."""
-        positions = self.candidates.loc[self.shown, c.POSITION].to_numpy(dtype=np.int64)
+        """How much the places with known labels are examined on average: heads speak of such places."""
+        known = self.shown & self.candidates[[*self.tasks]].notna().any(axis=1).to_numpy()
+        positions = self.candidates.loc[known, c.POSITION].to_numpy(dtype=np.int64)
         return float(np.asarray(EXAMINATION)[positions - 1].mean())
 
     def only(self, rows: npt.NDArray[np.bool_]) -> "ScoredSlice":

@@ -7,7 +7,7 @@
     estimated   the same log, with an examination curve that is estimated instead of known
     shown       the shown rows alone, no candidates: a replay can only reorder them
     fading      labels are known less often down the page, whatever the outcome: 95 % at the first place, 20 %
-                at the twelfth
+                at the twelfth; the heads have learned from such labels
     own logs    the log that the loop has written itself (`own_logs.py`)
 """
 
@@ -19,7 +19,8 @@ import numpy as np
 
 from benchmarks.operating_worlds.own_logs import served_for_weeks
 from benchmarks.operating_worlds.policies import BETTER, EQUAL, HARMED, MIXED
-from benchmarks.operating_worlds.scored_slice import ScoredSlice
+from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice
+from benchmarks.operating_worlds.truth import looks
 from tasks import columns as c
 
 Make = Callable[[ScoredSlice, int], ScoredSlice]
@@ -58,13 +59,30 @@ def _shown_alone(data: ScoredSlice, _: int) -> ScoredSlice:
 
 
 def _fading(data: ScoredSlice, seed: int) -> ScoredSlice:
-    """Return the slice with fewer known labels further down the page."""
+    """Return the slice with fewer known labels further down the page, and heads of such labels' level."""
     position = data.candidates[c.POSITION].to_numpy(dtype=np.float64, na_value=np.nan)
     first, last = _SEEN
     share = first - (first - last) * (position - 1) / max(np.nanmax(position) - 1, 1)
     unknown = data.shown & (np.random.default_rng(seed).random(len(share)) >= share)
     labels = {task: data.candidates[task].mask(unknown) for task in data.tasks}
-    return replace(data, candidates=data.candidates.assign(**labels))
+    champion, challenger = (
+        {name: said * _level(data, said, data.truth[name], share) for name, said in heads.items()}
+        for heads in (data.champion, data.challenger)
+    )
+    candidates = data.candidates.assign(**labels)
+    return replace(data, candidates=candidates, champion=champion, challenger=challenger)
+
+
+def _level(data: ScoredSlice, said: Floats, truth: Floats, share: Floats) -> float:
+    """Return by what a head's predictions are higher once its labels are known in these shares.
+
+    Calibration makes the sum of the predictions that of the outcomes, over the labels that are known.
+    """
+    positions = data.candidates[c.POSITION].fillna(0).to_numpy(dtype=np.int64)
+    outcomes, weights = looks(positions)[data.shown] * truth[data.shown], share[data.shown]
+    predicted = said[data.shown]
+    known = np.sum(weights * outcomes) / np.sum(weights * predicted)
+    return float(known * np.sum(predicted) / np.sum(outcomes))
 
 
 CHAMPION: Final = "champion"

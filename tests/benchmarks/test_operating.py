@@ -222,6 +222,20 @@ def test_fading_labels_are_known_less_often_down_the_page(data: ScoredSlice) -> 
     assert known[12] == pytest.approx(0.2, abs=0.08)
 
 
+def test_heads_of_fading_labels_are_as_calibrated_on_the_known_ones_as_heads_of_all_labels_are_on_all(
+    data: ScoredSlice,
+) -> None:
+    ratios = []
+    for log in (data, SETTINGS["fading"].log(data, 1)):
+        known = log.candidates["click_30m"].notna().to_numpy()
+        likely = (
+            truth.looks(log.candidates["position"].fillna(0).to_numpy(dtype=np.int64))
+            * log.truth["p_click_30m"]
+        )
+        ratios.append(likely[known].sum() / log.challenger["p_click_30m"][known].sum())
+    assert ratios[1] == pytest.approx(ratios[0], rel=0.02)
+
+
 def test_the_loops_own_log_holds_what_its_champion_served_and_drew(data: ScoredSlice) -> None:
     log = SETTINGS["own_logs"].log(data, 1)
     rows = log.candidates
