@@ -128,10 +128,20 @@ class CandidateLog:
             task for task, outcome in self.outcomes.items() if np.min(outcome.value, initial=0.0) >= 0
         )
 
-    @cached_property
-    def mean_examination(self) -> float:
-        """How much the places of what was shown were looked at on average."""
-        return float(self.logged_looks[self.shown].mean()) if self.shown.any() else 1.0
+    def mean_examination(self, task: str, predictions: Floats) -> float:
+        """Return how much an item was looked at on average, by what a head predicts of each.
+
+        A head is calibrated on known outcomes: their sum is that of its predictions there. Divided by this
+        mean, its predictions per look have that property too, however the known outcomes lie on the page.
+
+        Parameters
+        ----------
+        predictions : [n] of a task, for the place where an item is shown on average.
+        """
+        known = self.outcomes[task].known & (predictions > 0)
+        if not known.any():
+            return float(self.logged_looks[self.shown].mean()) if self.shown.any() else 1.0
+        return float(np.average(self.logged_looks[known], weights=predictions[known]))
 
     def examined_at(self, positions: Floats | Ints) -> Floats:
         """Return the probability that each position is looked at; beyond the curve its last value."""

@@ -180,7 +180,7 @@ def per_look(log: CandidateLog, slates: PolicySlates, task: str) -> Floats | Non
     prediction = slates.predictions.get(task)
     if prediction is None or task in slates.where_shown or not log.outcomes[task].looked_at:
         return prediction
-    return prediction / log.mean_examination
+    return prediction / log.mean_examination(task, prediction)
 
 
 def measure_slots(

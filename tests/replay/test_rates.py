@@ -229,7 +229,7 @@ def test_a_term_of_too_few_events_enters_by_the_baselines_prediction() -> None:
     terms = Replay(log, policy).utility_terms(policy, baseline)
     assert terms.believed == {"click": 2}
     assert terms.terms[0].believed is not None
-    assert terms.terms[0].believed[0] == pytest.approx(0.1 / log.mean_examination)
+    assert terms.terms[0].believed[0] == pytest.approx(0.1 / log.mean_examination("click", np.full(6, 0.1)))
 
 
 def test_recall_is_the_share_of_what_all_candidates_would_lead_to_that_the_slots_hold() -> None:
