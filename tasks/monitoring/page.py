@@ -85,7 +85,7 @@ def write_page(page: SeriesPage, series: pd.DataFrame) -> str:
         title=f"{page.surface}: what is served",
         facts=[f"as of {page.as_of}"],
         page=page,
-        drawings=[(spoken(metric), figures) for metric, figures in _drawings(whole, page.alarms) if figures],
+        drawings=[(_head(metric), figures) for metric, figures in _drawings(whole, page.alarms) if figures],
         early=list(_early(page)),
         segments=list(_segments(series)),
         weeks=list(_weeks(whole)),
@@ -120,6 +120,18 @@ def _early(page: SeriesPage) -> Iterator[_EarlyChart]:
 
 def _interval(one: EarlyLevel) -> Estimate:
     return Estimate(one["value"], one["low"], one["high"], 0)
+
+
+def _head(metric: str) -> str:
+    """Return the heading of a metric's drawings.
+
+    Examples
+    --------
+    >>> _head("auc_by_request"), _head("calibration_ratio")
+    ('AUC by request', 'Calibration ratio')
+    """
+    named = spoken(metric).replace("auc", "AUC")
+    return named[:1].upper() + named[1:]
 
 
 def _drawings(whole: pd.DataFrame, alarms: AlarmReading) -> Iterator[tuple[str, list[DayFigure]]]:
