@@ -80,16 +80,14 @@ def test_the_graph_of_a_retrain_shows_the_models_of_all_tasks_as_one_group(
     page.get_by_role("button", name="Show Grid").click()  # a run's page opens as the last one was left
 
 
-def test_the_list_of_dags_begins_with_a_surface_s_labels_and_ends_with_its_rollback(
+def test_the_list_of_dags_begins_with_a_surface_s_labels_and_ends_with_its_monitor(
     ana: Person, retrained: str
 ) -> None:
     page = ana.open("dags")
     expect(page.get_by_role("link", name=f"{NAME} · 1 labels")).to_be_visible()
     shown = [link.inner_text() for link in page.get_by_role("link", name=f"{NAME} · ").all()]
-    assert shown == [
-        f"{NAME} · {place}"
-        for place in ("1 labels", "2 retrain", "3 retrain slow", "4 policy change", "5 promote", "6 rollback")
-    ]
+    order = "labels", "retrain", "retrain slow", "policy change", "promote", "rollback", "ramp", "experiment"
+    assert shown == [f"{NAME} · {place} {of}" for place, of in enumerate((*order, "monitor"), start=1)]
 
 
 def test_the_link_of_a_step_leads_to_its_mlflow_run(ana: Person, parts: Installation, retrained: str) -> None:
