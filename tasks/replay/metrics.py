@@ -178,7 +178,9 @@ def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[
 def per_look(log: CandidateLog, slates: PolicySlates, task: str) -> Floats | None:
     """Return a release's joint prediction of a task for an item that is looked at, shape [n]."""
     prediction = slates.predictions.get(task)
-    if prediction is None or task in slates.where_shown or not log.outcomes[task].looked_at:
+    if prediction is None or log.examination is None or task in slates.where_shown:
+        return prediction
+    if not log.outcomes[task].looked_at:
         return prediction
     return prediction / log.mean_examination(task, prediction)
 
