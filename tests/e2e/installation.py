@@ -183,7 +183,7 @@ def installed(folder: Path) -> Iterator[Installation]:
     world = folder / "world" / mini.NAME
     generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=world)
     plain = mini.with_log(mini.write_contracts(folder / "plain"), world, folder)
-    workspace = mini.changed(plain, folder, surface=_ended)
+    workspace = mini.changed(plain, folder, surface=end_schedule)
     add_timed_feed(workspace, world)
     add_staged_feed(workspace)
     airflow, mlflow = _first_ports()
@@ -227,7 +227,7 @@ def _environment(layout: Layout) -> dict[str, str]:
     return {**os.environ, **{name: str(value) for name, value in ours.items()}}
 
 
-def _ended(surface: dict[str, Any]) -> None:
+def end_schedule(surface: dict[str, Any]) -> None:
     """Let the schedule have ended, so that no run begins by itself, and look often whether the log is there."""
     surface["until"] = (mini.LATER - timedelta(days=1)).date()
     surface["arrival"] = {"within": "P1D", "deadline": "PT10M", "every": "PT10S"}
