@@ -21,7 +21,7 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import Bounds, minimize
+from scipy.optimize import minimize
 from scipy.special import digamma, gammaincinv, gammaln
 
 from tasks.errors import DataError
@@ -101,7 +101,7 @@ def _fit(o: Floats, e: Floats) -> tuple[float, float]:
     most = max(float(e.sum()) * (1 - 1 / e.size), 2 * _LEAST_RATE)
     level = min(max(float(o.sum() / e.sum()), _MEANS[0]), _MEANS[1])
     least, start = np.log([_MEANS[0], _LEAST_RATE]), np.log([level, min(1.0, most)])
-    bounds = Bounds(least, np.log([_MEANS[1], most]))
+    bounds = [*zip(least, np.log([_MEANS[1], most]), strict=True)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     mean, rate = np.exp(found.x)
     return float(mean * rate), float(rate)
