@@ -17,6 +17,7 @@ from typing import Final, TypedDict
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from tasks.errors import ContractError, DataError, Overtaken, StoreError
 from tasks.evaluation.drift_alarms import HISTORY
@@ -29,11 +30,21 @@ from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import AlarmReading, SeriesAlarm, read_alarms
 from tasks.monitoring.decisions import read_decisions
 from tasks.monitoring.delays import measure_delays
-from tasks.monitoring.early import EarlyLevel, comes_late, read_early
+from tasks.monitoring.early import EarlyLevel, EarlyReading, comes_late, read_early
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page
 from tasks.monitoring.queue import ReviewedUnit, UnitReview
-from tasks.monitoring.series import SeriesFigure, SeriesLevel, SeriesTable, count_rows
+from tasks.monitoring.series import (
+    ROWS,
+    SeriesFigure,
+    SeriesLevel,
+    SeriesTable,
+    count_rows,
+    find_computed,
+    find_decided,
+    find_estimated,
+    newest_levels,
+)
 from tasks.monitoring.serving import measure_serving
 from tasks.monitoring.textfile import write_textfile
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
@@ -156,38 +167,27 @@ def read_page(workspace: Workspace) -> str:
 
 
 def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
-    snapshot = LabelStore(workspace.store, workspace.surface).find(None)
-    contract = workspace.contracts.digests["tasks"]
-    if snapshot.contract_digest != contract:
-        raise DataError(
-            f"The labels of {workspace.surface} were built under another tasks.yaml. Build them again: "
-            f"`equipoise labels build {workspace.surface} --as-of {format_instant(as_of)}`"
-        )
+    contract, snapshot = workspace.contracts.digests["tasks"], _find_labels(workspace, as_of)
     table = SeriesTable(workspace.store, workspace.surface, contract)
     releases = ServingReleases(workspace, find_release(workspace, CHAMPION))
-    version, computed = table.version(), table.computed()
-    pending = find_pending(workspace, snapshot, as_of=as_of, computed=computed)
-    days, count = set[date](), 0
-    for week, of_week in groupby(sorted(pending), key=week_end):
-        figures = list(_week(workspace, snapshot, releases, week, {day: pending[day] for day in of_week}))
-        if figures:
-            table.add(figures, after=version)
-            version, count = 0 if version is None else version + 1, count + len(figures)
-            days |= {one.day for one in figures}
-    mature_by = min(as_of, snapshot.mature_by())
+    version, stored = table.version(), table.read()
+    mature_by, computed = min(as_of, snapshot.mature_by()), find_computed(stored)
     early = read_early(workspace, snapshot, releases, known_by=mature_by)
-    decisions = read_decisions(workspace, releases, known_by=mature_by, decided=table.decided())
-    for figures in (list(early.figures(table.estimated())), list(decisions)):
-        if figures:
-            table.add(figures, after=version)
-            version, count = 0 if version is None else version + 1, count + len(figures)
-    series = table.read().to_pandas()
-    known_until = {task: max(day for of, day in computed if of == task) for task, _ in computed}
-    critical = workspace.contracts.surface.monitor.critical
-    alarms = read_alarms(series, critical=critical, known_until=known_until)
+    days, count = set[date](), 0
+    for figures in filter(
+        None, _measure(_Monitoring(workspace, snapshot, releases, mature_by), early, stored)
+    ):
+        version, count = table.add(figures, after=version), count + len(figures)
+        days |= {one.day for one in figures if one.figure.subject.metric == ROWS}
+    series = (table.read() if count else stored).to_pandas()
+    alarms = read_alarms(
+        series,
+        critical=workspace.contracts.surface.monitor.critical,
+        known_until={task: max(day for of, day in computed if of == task) for task, _ in computed},
+    )
     queue = UnitReview(workspace, snapshot, releases, mature_by).queue()
-    notes, early_levels = list(releases.notes), list(early.levels())
-    page = SeriesPage(workspace.surface, format_instant(as_of), alarms, early_levels, queue, notes)
+    notes, levels = list(releases.notes), list(early.levels())
+    page = SeriesPage(workspace.surface, format_instant(as_of), alarms, levels, queue, notes)
     units = pd.DataFrame(queue, columns=[*ReviewedUnit.__annotations__])
     write_report(workspace, QUEUE, units.to_csv(index=False))
     return MonitorResult(
@@ -197,15 +197,48 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
         table=str(table.path),
         days=len(days),
         figures=count,
-        series=table.newest(),
+        series=newest_levels(series),
         alarms=alarms.current,
-        early=early_levels,
+        early=levels,
         queue=queue,
         history=alarms.history,
         needed=HISTORY,
         page=str(write_report(workspace, PAGE, write_page(page, series))),
         notes=notes,
     )
+
+
+def _find_labels(workspace: Workspace, as_of: datetime) -> Snapshot:
+    """Return the newest labels, where they were built under the present tasks.yaml."""
+    snapshot = LabelStore(workspace.store, workspace.surface).find(None)
+    if snapshot.contract_digest != workspace.contracts.digests["tasks"]:
+        raise DataError(
+            f"The labels of {workspace.surface} were built under another tasks.yaml. Build them again: "
+            f"`equipoise labels build {workspace.surface} --as-of {format_instant(as_of)}`"
+        )
+    return snapshot
+
+
+@dataclass(frozen=True)
+class _Monitoring:
+    """What figures are computed from; ``known_by``: nothing later is known."""
+
+    workspace: Workspace
+    snapshot: Snapshot
+    releases: ServingReleases
+    known_by: datetime
+
+
+def _measure(work: _Monitoring, early: EarlyReading, stored: pa.Table) -> Iterator[list[SeriesFigure]]:
+    """Yield the figures that are not stored yet, those of one commit at a time."""
+    pending = find_pending(
+        work.workspace, work.snapshot, known_by=work.known_by, computed=find_computed(stored)
+    )
+    for week, of_week in groupby(sorted(pending), key=week_end):
+        yield list(_week(work, week, {day: pending[day] for day in of_week}))
+    yield list(early.figures(find_estimated(stored)))
+    decided = find_decided(stored)
+    yield list(read_decisions(work.workspace, work.releases, known_by=work.known_by, decided=decided))
 
 
 def week_end(day: date) -> date:
@@ -220,30 +253,28 @@ def week_end(day: date) -> date:
 
 
 def find_pending(
-    workspace: Workspace, snapshot: Snapshot, *, as_of: datetime, computed: set[tuple[str, date]]
+    workspace: Workspace, snapshot: Snapshot, *, known_by: datetime, computed: set[tuple[str, date]]
 ) -> Pending:
     """Return by day what is known by an instant and has no figures yet."""
     build, spec = snapshot.build(), workspace.contracts.tasks
-    by = min(as_of, snapshot.mature_by())
     ages = {"": timedelta(), **{task: matures(spec, task) for task in spec.tasks}}
     first, last = min(build.days), max(build.days)
     pending: dict[date, list[str]] = {}
     for day in (first + n * _DAY for n in range((last - first).days + 1)):
         if day in build.days and build.days[day].left_behind:
             continue
-        known = [task for task, age in ages.items() if day_start(day + _DAY) + age <= by]
+        known = [task for task, age in ages.items() if day_start(day + _DAY) + age <= known_by]
         if new := [task for task in known if (task, day) not in computed]:
             pending[day] = new
     return pending
 
 
-def _week(
-    workspace: Workspace, snapshot: Snapshot, releases: ServingReleases, week: date, pending: Pending
-) -> Iterator[SeriesFigure]:
+def _week(work: _Monitoring, week: date, pending: Pending) -> Iterator[SeriesFigure]:
     """Yield the figures of the pending days of one week, and those of the week for tasks that end it."""
+    workspace, releases = work.workspace, work.releases
     ends = pending.get(week, ())
     first = week - (_WEEK - 1) * _DAY if ends else min(pending)
-    traffic = LoggedTraffic.read(workspace, snapshot, DayRange(first, max(pending)), releases)
+    traffic = LoggedTraffic.read(workspace, work.snapshot, DayRange(first, max(pending)), releases)
     tasks = {task for tasks in pending.values() for task in tasks if task}
     if tasks and not traffic.is_predicted:
         releases.notes[_UNPREDICTED] = None

@@ -11,8 +11,9 @@ of one task come in one commit: a run that was killed leaves whole days, and the
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Final, TypedDict
+from typing import Any, Final, TypedDict, cast
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -95,44 +96,13 @@ class SeriesTable:
         own = found.filter(pc.equal(found.column("contract"), self.contract))
         return own.sort_by([(name, "ascending") for name in ("day", "days", *_SUBJECT)])
 
-    def computed(self) -> set[tuple[str, date]]:
-        """Return the tasks and days that have figures; a day's traffic has the task ''."""
-        found = self.read()
-        daily = pc.and_(pc.equal(found.column("metric"), ROWS), pc.equal(found.column("days"), 1))
-        own = found.filter(daily).select(["task", "day"])
-        return set(zip(*(column.to_pylist() for column in own.columns), strict=True))
-
-    def estimated(self) -> set[tuple[str, date, str]]:
-        """Return the tasks, days and ages that have estimates before maturity."""
-        found = self.read()
-        own = found.filter(pc.equal(found.column("metric"), EARLY)).select(["task", "day", "value_of"])
-        return set(zip(*(column.to_pylist() for column in own.columns), strict=True))
-
-    def decided(self) -> set[date]:
-        """Return the days whose decisions have figures."""
-        found = self.read()
-        of_decisions = pa.array(["contribution_share", "dropped_share"])
-        return {*found.filter(pc.is_in(found.column("metric"), of_decisions)).column("day").to_pylist()}
-
-    def newest(self) -> list[SeriesLevel]:
-        """Return the newest level of each series of all traffic: of a week, where there is one."""
-        found = self.read()
-        whole = pc.and_(pc.is_null(found.column("release")), pc.equal(found.column("segment"), ""))
-        daily = pc.and_(pc.equal(found.column("metric"), ROWS), pc.greater(found.column("days"), 1))
-        daily = pc.or_(daily, pc.equal(found.column("metric"), EARLY))
-        rows = found.filter(pc.and_(whole, pc.invert(daily))).select(SeriesLevel.__annotations__).to_pylist()
-        newest: dict[tuple[str, ...], SeriesLevel] = {}
-        for row in sorted(rows, key=lambda row: (row["days"], row["day"])):
-            newest[tuple(row[name] for name in _SUBJECT)] = row
-        return [newest[name] for name in sorted(newest)]
-
     def version(self) -> int | None:
         """Return the version that the next figures are added to; None where there is no table."""
         delta.set_torn_commits_aside(self.path)
         return delta.version_of(self.path)
 
-    def add(self, figures: Iterable[SeriesFigure], *, after: int | None) -> None:
-        """Add figures in one commit that follows a version.
+    def add(self, figures: Iterable[SeriesFigure], *, after: int | None) -> int:
+        """Add figures in one commit that follows a version; return the version that it makes.
 
         Raises
         ------
@@ -142,6 +112,7 @@ class SeriesTable:
         now = datetime.now(UTC)
         rows = [self._row(one) | {"computed_at": now} for one in figures]
         delta.append_after(self.path, pa.Table.from_pylist(rows, schema=_SCHEMA), version=after)
+        return 0 if after is None else after + 1
 
     def _row(self, one: SeriesFigure) -> dict[str, object]:
         figure, subject = one.figure, one.figure.subject
@@ -157,6 +128,37 @@ class SeriesTable:
             "segment_value": figure.segment.value,
             **{name: getattr(figure, name) for name in ("value", "low", "high", "n", "rows", "events")},
         }
+
+
+def find_computed(series: pa.Table) -> set[tuple[str, date]]:
+    """Return the tasks and days that have figures; a day's traffic has the task ''."""
+    daily = pc.and_(pc.equal(series.column("metric"), ROWS), pc.equal(series.column("days"), 1))
+    return _tuples(series.filter(daily).select(["task", "day"]))
+
+
+def find_estimated(series: pa.Table) -> set[tuple[str, date, str]]:
+    """Return the tasks, days and ages that have estimates before maturity."""
+    early = pc.equal(series.column("metric"), EARLY)
+    return _tuples(series.filter(early).select(["task", "day", "value_of"]))
+
+
+def find_decided(series: pa.Table) -> set[date]:
+    """Return the days whose decisions have figures."""
+    of_decisions = pa.array(["contribution_share", "dropped_share"])
+    return {*series.filter(pc.is_in(series.column("metric"), of_decisions)).column("day").to_pylist()}
+
+
+def _tuples(rows: pa.Table) -> set[Any]:
+    return set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
+
+
+def newest_levels(series: pd.DataFrame) -> list[SeriesLevel]:
+    """Return the newest level of each series of all traffic: of a week, where there is one."""
+    of_weeks = (series["metric"] == ROWS) & (series["days"] > 1)
+    kept = series["release"].isna() & (series["segment"] == "") & ~of_weeks & (series["metric"] != EARLY)
+    newest = series[kept].sort_values(["days", "day"]).drop_duplicates([*_SUBJECT], keep="last")
+    rows = newest.sort_values([*_SUBJECT])[[*SeriesLevel.__annotations__]].to_dict("records")
+    return [cast("SeriesLevel", row) for row in rows]
 
 
 def count_rows(task: str, rows: int, events: int = 0, segment: Segment = ALL) -> Figure:
