@@ -36,6 +36,7 @@ from tasks.errors import DataError, unknown
 from tasks.evaluation.arm_effects import AgedRows, ArmUsers, level_change
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.segments import segment_columns, segment_values
+from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.logs.candidate_frame import to_frame
 from tasks.ranking.utility import compute_utilities
@@ -105,20 +106,17 @@ class ArmLog:
 
     def change(self, metric: str) -> tuple[float, Floats]:
         """Return treatment - control of a metric's levels, and the part of its error of all users [users]."""
-        users, parts = (
-            self._sum_by_user(metric, until=None, aged=0, rows=self.rows),
-            np.zeros(len(self.treated)),
-        )
+        users = self._sum_by_user(metric, until=None, aged=0, rows=self.rows)
+        parts = np.zeros(len(self.treated))
         counted = (users.denominator > 0) & ~self.crossed
         change, parts[counted] = level_change(users.select(counted))
         return change, parts
 
     def _sum_by_user(self, metric: str, *, until: int | None, aged: int, rows: UserDays) -> ArmUsers:
-        of = rows
-        count, (above, below) = len(self.treated), of.sums[metric]
-        kept = ~self.crossed[of.users] & (of.days - self.first_day[of.users] >= aged)
-        kept &= True if until is None else of.days <= until
-        y, x = (_sum(of.users[kept], part[kept], count) for part in (above, below))
+        count, (above, below) = len(self.treated), rows.sums[metric]
+        kept = ~self.crossed[rows.users] & (rows.days - self.first_day[rows.users] >= aged)
+        kept &= True if until is None else rows.days <= until
+        y, x = (_sum(rows.users[kept], part[kept], count) for part in (above, below))
         return ArmUsers(self.treated, y, x, self.before.get(metric))
 
     def aged(self, metric: str) -> AgedRows:
@@ -303,6 +301,12 @@ def metric_tasks(metric: Metric, contracts: Contracts) -> tuple[str, ...]:
         return contracts.utility.terms
     named = (metric.subject, metric.value) if metric.kind is MetricKind.GIVEN else (metric.subject,)
     return tuple(name for name in named if name in contracts.tasks.tasks)
+
+
+def metric_maturity(metric: Metric, contracts: Contracts) -> timedelta:
+    """Return the time after an impression at which it counts for a metric."""
+    tasks = metric_tasks(metric, contracts)
+    return max((matures(contracts.tasks, task) for task in tasks), default=timedelta())
 
 
 def measure_rows(

@@ -42,7 +42,7 @@ from tasks.evaluation.planning import DETECTED
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
-from tasks.experiments.arms_log import ArmLog, metric_tasks
+from tasks.experiments.arms_log import ArmLog, metric_maturity
 from tasks.labels.maturity import matures
 from tasks.replay.guardrails import bounds_of, judge_bound
 
@@ -73,11 +73,6 @@ class Analysis:
         """The experiment's metrics, the primary first."""
         return experiment_metrics(self.spec, self.contracts)
 
-    def maturity(self, metric: Metric) -> timedelta:
-        """Return the time after an impression at which it counts."""
-        tasks = metric_tasks(metric, self.contracts)
-        return max((matures(self.contracts.tasks, task) for task in tasks), default=timedelta())
-
     def rails(self, metric: str) -> list[tuple[Bounded, bool]]:
         """Return the bounds of a metric, each with whether it is critical; the primary's is."""
         primary = self.spec.primary
@@ -97,7 +92,7 @@ class Analysis:
 def read_metric(analysis: Analysis, name: str) -> MetricReadout:
     """Measure a metric, and judge its bounds as of the analysis's horizon."""
     metric, spec = analysis.metrics[name], analysis.spec
-    matured = spec.instants[1] + analysis.maturity(metric)
+    matured = spec.instants[1] + metric_maturity(metric, analysis.contracts)
     final = analysis.horizon >= matured
     midnight = next_midnight(matured)
     blank = MetricReadout(
@@ -114,8 +109,8 @@ def read_metric(analysis: Analysis, name: str) -> MetricReadout:
     if metric.kind is MetricKind.LATENCY:
         seen = Measured(Subject.of(metric), ALL, "log", _latency(analysis), None, None)
         return blank.model_copy(update={"verdicts": _judge(analysis, seen, blank)})
-    if analysis.horizon < spec.instants[0] + analysis.maturity(metric):
-        first = next_midnight(spec.instants[0] + analysis.maturity(metric))
+    if analysis.horizon < spec.instants[0] + metric_maturity(metric, analysis.contracts):
+        first = next_midnight(spec.instants[0] + metric_maturity(metric, analysis.contracts))
         reason = f"not mature until {first.date()}"
         seen = Measured(Subject.of(metric), ALL, "log", None, None, None, reason=reason)
         return blank.model_copy(update={"verdicts": _judge(analysis, seen, blank)})

@@ -124,12 +124,8 @@ def _find_rows(
 def _learn(work: LearningWork, run: StepRun) -> WeightLearning:
     short, long, covariance = work.arrays()
     learned = learn_weights(short, long, covariance)
-    proposed, refused = (
-        np.full(len(work.terms), math.nan),
-        tuple(why_refused(work, learned, short, covariance)),
-    )
-    if not refused:
-        proposed = _scale(learned.weights, work.current, covariance)
+    refused = tuple(why_refused(work, learned, short, covariance))
+    proposed = learned.weights if refused else _scale(learned.weights, work.current, covariance)
     terms = tuple(
         LearnedTerm(
             task=term,

@@ -26,10 +26,9 @@ from tasks.evaluation.arm_effects import log_influence
 from tasks.evaluation.experiment_evidence import ExperimentPlan, PlannedMetric
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.resampling import LEAST_POSITIVES
-from tasks.experiments.arms_log import UserDays, metric_tasks, read_past
+from tasks.experiments.arms_log import UserDays, metric_maturity, read_past
 from tasks.experiments.results import PLAN_STEP, find_plan, refuse_change
 from tasks.labels import build
-from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.stores.releases import resolve_release
@@ -55,15 +54,10 @@ class _Planning:
     def contracts(self) -> Contracts:
         return self.workspace.contracts
 
-    def maturity(self, metric: Metric) -> timedelta:
-        """Return the time after an impression at which it counts."""
-        tasks = self.contracts.tasks
-        named = metric_tasks(metric, self.contracts)
-        return max((matures(tasks, task) for task in named), default=timedelta())
-
     def past(self) -> tuple[date, date]:
         """Return the first and last day that the variances are taken from."""
-        longest = max(map(self.maturity, experiment_metrics(self.spec, self.contracts).values()))
+        metrics = experiment_metrics(self.spec, self.contracts).values()
+        longest = max(metric_maturity(metric, self.contracts) for metric in metrics)
         last = min(self.spec.starts, self.snapshot.mature_by().date()) - _DAY
         wanted = last - longest - _PAST * _DAY
         days = [day for day in self.snapshot.dates() if wanted < day <= last]
@@ -179,7 +173,7 @@ def _decided(
     work: _Planning, metric: Metric, sums: UserDays, first: date, bound: float, *, spread: float
 ) -> PlannedMetric:
     planned = PlannedMetric(metric=metric.name, critical=False, bound=bound, days_needed=None)
-    last = (work.snapshot.mature_by() - work.maturity(metric)).date() - _DAY
+    last = (work.snapshot.mature_by() - metric_maturity(metric, work.contracts)).date() - _DAY
     newest = min((last - first).days, int(sums.days.max(initial=0)))
     kept = (sums.days > newest - _PAST) & (sums.days <= newest)
     above, below = (part[kept] for part in sums.sums[metric.name])

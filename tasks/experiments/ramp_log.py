@@ -21,14 +21,11 @@ import pandas as pd
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.contracts.durations import LONGEST
 from tasks.errors import DataError, list_names
 from tasks.evaluation.always_valid import LogRatio, stratified_log_ratio
 from tasks.evaluation.binary import Codes
 from tasks.evaluation.sample_ratio import Stage, first_alarm, log_e_values
-from tasks.labels.compile import compile_days
-from tasks.labels.query import Horizon
-from tasks.labels.relations import cut_near, find_label_days, make_relations
+from tasks.labels.provisional import query_provisional
 from tasks.labels.show import keep_chain
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
@@ -185,11 +182,7 @@ def _read_user_days(
     """Label the impressions since an instant as far as their events have arrived, and sum them."""
     spec = keep_chain(log.contracts.tasks, *tasks)
     days = pd.date_range(began[0].date(), max(began[0], as_of).date(), freq="D").date
-    label_days = find_label_days(spec, days)
-    cut_near(log, label_days, as_of=as_of)
-    horizon = Horizon(as_of, as_of + LONGEST)
-    query = compile_days(log, spec, horizon=horizon, days=label_days, labels_only=True)
-    make_relations(log, query)
+    query = query_provisional(log, spec, days, as_of=as_of)
     at = x.column(c.SHOWN_AT)
     stages = [(x.ge(at.copy(), x.instant(one)), x.integer(n)) for n, one in reversed([*enumerate(began)])]
     taking_part = [x.ge(at.copy(), x.instant(began[0])), x.not_null(x.column(c.USER_ID))]

@@ -10,14 +10,34 @@ from datetime import date, datetime
 import pyarrow as pa
 
 from tasks import columns as c
+from tasks.contracts import TasksSpec
 from tasks.labels.compile import compile_days
 from tasks.labels.maturity import matures
-from tasks.labels.query import Horizon
+from tasks.labels.query import Horizon, LabelQuery
 from tasks.labels.relations import cut_near, find_label_days, make_credit_tables
 from tasks.logs.session import open_log
+from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import render
 from tasks.stores.workspace import Workspace
+
+
+def query_provisional(
+    log: LogTables, tasks: TasksSpec, days: Iterable[date], *, as_of: datetime
+) -> LabelQuery:
+    """Return the query of the labels of impressions of some days, with the tables that it reads made.
+
+    Parameters
+    ----------
+    as_of : events that are known later take no part.
+    """
+    wanted = find_label_days(tasks, days)
+    cut_near(log, wanted, as_of=as_of)
+    late = as_of + max(matures(tasks, task) for task in tasks.tasks)
+    query = compile_days(log, tasks, horizon=Horizon(as_of, late), days=wanted, labels_only=True)
+    for creditings in query.creditings.values():
+        make_credit_tables(log, creditings)
+    return query
 
 
 def read_provisional(workspace: Workspace, days: Iterable[date], *, as_of: datetime) -> pa.Table:
@@ -30,12 +50,7 @@ def read_provisional(workspace: Workspace, days: Iterable[date], *, as_of: datet
     """
     with open_log(workspace) as log:
         tasks = log.contracts.tasks
-        wanted = find_label_days(tasks, days)
-        cut_near(log, wanted, as_of=as_of)
-        late = as_of + max(matures(tasks, task) for task in tasks.tasks)
-        query = compile_days(log, tasks, horizon=Horizon(as_of, late), days=wanted, labels_only=True)
-        for creditings in query.creditings.values():
-            make_credit_tables(log, creditings)
+        query = query_provisional(log, tasks, days, as_of=as_of)
         names = [*c.IMPRESSION_KEY, *tasks.tasks, *map(c.at, tasks.tasks)]
         found = x.select(x.columns(names), x.subquery(query.labels(), "labels"))
         return log.connection.sql(render(found)).to_arrow_table()
