@@ -9,7 +9,7 @@
     novelty   slope of the log effect by days since the user's first exposure
 
 y0 and x0 are a user's sums before the experiment. With impressions of returning users as if independent,
-an A/A test at 5 % is positive in 9 %; by user in 4 % (``python -m benchmarks.experiment_readouts``).
+an A/A test is positive twice as often as it may be (``python -m benchmarks.experiment_readouts``).
 
 References
 ----------

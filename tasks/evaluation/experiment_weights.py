@@ -10,8 +10,8 @@
     interval  t(arms - outcomes) times the standard deviation of fits with random weights of the arms (the
               Bayesian bootstrap), times sqrt(arms / (arms - outcomes))
 
-Percentiles of those fits held the weights in .75 to .85 where arms are few. A regression of users is no
-substitute, because active users have more of every outcome. ``python -m benchmarks.experiment_weights``
+Percentiles of those fits are too narrow where arms are few. A regression of users is no substitute, because
+active users have more of every outcome. ``python -m benchmarks.experiment_weights``
 prints how near the weights come to the truth.
 
 Rubin (1981), "The Bayesian bootstrap".

@@ -8,8 +8,8 @@
     coverage             share of outcomes at or below the prediction        quantile
     interval             the wider of user-clustered and day-clustered (Student's t)
 
-One day has no interval by days, and where days move levels an interval by users alone covers .40 to .75 of
-the true levels. So levels are read from weeks, and series of days feed alarms.
+One day has no interval by days, and where days move levels an interval by users alone is too narrow. So
+levels are read from weeks, and series of days feed alarms.
 """
 
 from collections.abc import Iterator

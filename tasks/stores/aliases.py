@@ -252,7 +252,8 @@ class ReleaseAliases:
         if mismatch is not None and mismatch.source in UNBELIEVED:
             return str(mismatch)
         entries, tags = self.audit.entries(), self.registry.model_tags(self.model)
-        if problem := next(_unnamed_rows(self.model, entries, tags, self.key), ""):
+        heads = AuditHeads.read(tags).signed(self.model, key=self.key)
+        if problem := next(_unnamed_rows(self.model, entries, heads), ""):
             return problem
         if any(
             entry.kind is not Kind.WITHDRAW and entry.sets_alias and entry.sha256 == sha256
@@ -471,22 +472,18 @@ def _unbelieved(
 ) -> Iterator[str]:
     """Yield why an audit cannot be believed by the registry's tags; a surface with it has releases."""
     heads = AuditHeads.read(tags)
+    signed = heads.signed(model, key=key)
     if not entries and heads.newest is None:
         yield f"The registry holds releases of {audit.surface}, and its audit {audit.path} is lost"
-    if key is not None and heads.signed(model, key=key).newest is None:
-        yield (
-            f"The tag {HEAD} of {model} is not signed with this process's EQUIPOISE_AUDIT_KEY, so the audit "
-            f"{audit.path} cannot be believed"
-        )
+    if key is not None and signed.newest is None:
+        what = f"The tag {HEAD} of {model} is not signed with this process's audit key"
+        yield f"{what}, so the audit {audit.path} cannot be believed"
     if heads.newest is not None:
-        yield from _unnamed_rows(model, entries, tags, key)
+        yield from _unnamed_rows(model, entries, signed)
 
 
-def _unnamed_rows(
-    model: str, entries: Sequence[Entry], tags: Mapping[str, str], key: bytes | None
-) -> Iterator[str]:
+def _unnamed_rows(model: str, entries: Sequence[Entry], heads: AuditHeads) -> Iterator[str]:
     """Yield that a row was added to the table alone: no tag of the registry names it."""
-    heads = AuditHeads.read(tags).signed(model, key=key)
     if (number := heads.find_unnamed_row(seals_of(entries))) is not None:
         known = "none" if heads.newest is None or heads.newest.number < 0 else f"row {heads.newest.number}"
         yield (
