@@ -107,9 +107,9 @@ def print_delay(shift: float, h: float, ends: str, runs: int) -> None:
     """Print a row."""
     until = delays(shift, h, runs)
     quartiles = np.quantile(until, [0.25, 0.5, 0.75], method="higher")
-    told = ", ".join("more" if np.isinf(each) else f"{each:.0f}" for each in quartiles)
+    printed = ", ".join("more" if np.isinf(each) else f"{each:.0f}" for each in quartiles)
     found = np.isfinite(until).mean()
-    print(f"| {shift:+.0%} | {h} | {ends} | {until.size} | {found:.2f} | {told} |", flush=True)
+    print(f"| {shift:+.0%} | {h} | {ends} | {until.size} | {found:.2f} | {printed} |", flush=True)
 
 
 def print_floors(runs: int) -> None:
@@ -128,8 +128,8 @@ def print_floors(runs: int) -> None:
             chance = chance_divergence(before, newest, false_alarm_rate=0.01)[0]
             beyond[run] = distance > distance_floor(weeks[:-1]), distance > chance
         week = f"moved by {shifted:.0%}" if shifted else "like the others"
-        told = " | ".join(f"{share:.3f}" for share in beyond.mean(axis=0))
-        print(f"| {moved:.0%} | {week} | {len(beyond)} | {told} |", flush=True)
+        printed = " | ".join(f"{share:.3f}" for share in beyond.mean(axis=0))
+        print(f"| {moved:.0%} | {week} | {len(beyond)} | {printed} |", flush=True)
 
 
 def main() -> None:

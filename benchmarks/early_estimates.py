@@ -109,8 +109,8 @@ def print_strata(runs: int) -> None:
             away = np.log(estimates.value[new, :AGES] / estimates.matured[new, None])
             mean[strata][seed] = np.expm1(away.mean(axis=0))
     for strata, found in mean.items():
-        told = ", ".join(f"{x:+.1%}" for x in found.mean(axis=0))
-        print(f"| 30 % to 60 % | {strata} | {told} |", flush=True)
+        printed = ", ".join(f"{x:+.1%}" for x in found.mean(axis=0))
+        print(f"| 30 % to 60 % | {strata} | {printed} |", flush=True)
 
 
 def main() -> None:

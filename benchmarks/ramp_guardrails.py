@@ -1,7 +1,7 @@
 """False stops and alarms of a ramp's guardrail: ``python -m benchmarks.ramp_guardrails``.
 
 People draw their activity and their habit of hiding, 2,000 requests of six examined impressions a day come
-from 10,000 of them, and a nested share of them is treated. Printed beside the figures of the design:
+from 10,000 of them, and a nested share of them is treated. Printed with the figures that were expected:
 
 ::
 
@@ -118,7 +118,7 @@ WORLDS: Final = {
     ),
     "50 %, very different users": (World((0.5,) * LOOKS, habit=1.5), (0.14, 0.14, 0.0)),
 }
-"""Each setting with the design's share of false stops by method."""
+"""Each setting with the share of false stops expected of each method."""
 FOUND: Final = {
     (0.01, 3.0): 0.80,
     (0.05, 1.0): 0.78,
@@ -126,7 +126,7 @@ FOUND: Final = {
     (0.5, 0.3): 0.12,
     (0.5, 0.5): 0.80,
 }
-"""The design's share of runs in which a rise is stopped within five days, by share and rise."""
+"""The expected share of runs in which a rise is stopped within five days, by share and rise."""
 
 
 def false_stops(world: World, runs: int, seed: int) -> dict[str, float]:
@@ -177,13 +177,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     print(f"false stops over {LOOKS} daily looks, true rise {BOUND:+.0%}", *METHODS, sep="  ")
-    for name, (world, design) in WORLDS.items():
+    for name, (world, expected) in WORLDS.items():
         shares = false_stops(world, asked.runs, asked.seed)
-        print(f"{name:<28}", *(f"{shares[m]:.3f} (design {d})" for m, d in zip(METHODS, design, strict=True)))
+        print(
+            f"{name:<28}",
+            *(f"{shares[m]:.3f} (expected {e})" for m, e in zip(METHODS, expected, strict=True)),
+        )
     print(f"stopped within {FOUND_WITHIN} days, bound {BOUND:+.0%}")
-    for (share, rise), design in FOUND.items():
+    for (share, rise), expected in FOUND.items():
         stopped = found(share, rise, asked.runs, asked.seed)
-        print(f"share {share:.0%}, rise {rise:+.0%}: {stopped:.2f} ({design})")
+        print(f"share {share:.0%}, rise {rise:+.0%}: {stopped:.2f} (expected {expected})")
     print("advanced within 14 days, stopped, median day: true rise equal to the harm | equal releases")
     for stage, declared in enumerate(RAMP.stages):
         for rise in (declared.harm, 0.0):

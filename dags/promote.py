@@ -34,7 +34,7 @@ A red run moved nothing, unless `move` says that it did. The run's note names th
   missing.
 - **`GateRefused` in `case`**: the gates hold the release beside the current champion, or it was made under
   other contracts than are in force. The message says which gate and which file; retrain. Or an override does
-  not reach all that holds it, or it is to be champion and its ramp has not ended.
+  not reach all that holds it, or champion was asked for before the ramp ended.
 - **`GateRefused` in `approve_...`**: a reviewer rejects, with a reason; nobody answered in time; or what
   speaks for the release has changed since the case was made. Start it anew where that is right.
 - **`GateRefused` in `move`**: a role has no answer of a reviewer in the audit (a step that was marked success

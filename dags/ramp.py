@@ -25,7 +25,7 @@ the audit hold the figures. A red run moved nothing; the run's note names the er
 - **The note begins with ask**: the arms cannot be compared, or the stage has lasted for `ramp.wait.most`.
   Read the reasons. Mend how traffic is shared, roll back with `<surface>__rollback`, or start this DAG with
   `advance`, the reason why the release may go on; a reviewer of the surface has to start it.
-- **`ContractError`**: whoever started it with `advance` is no reviewer of the surface.
+- **`ContractError`**: the user who started it with `advance` is not a reviewer of the surface.
 - **`DataError`**: the impressions do not hold which release served them, or name one that is not registered.
 - **`AuditMismatch`**: the release was deleted, or somebody moved an alias by hand. Roll back.
 - **`StoreError`**: a store did not answer. Clear the step when it is back.

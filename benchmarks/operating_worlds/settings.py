@@ -76,7 +76,7 @@ def _fading(data: ScoredSlice, seed: int) -> ScoredSlice:
 def _level(data: ScoredSlice, said: Floats, truth: Floats, share: Floats) -> float:
     """Return by what a head's predictions are higher once its labels are known in these shares.
 
-    Calibration makes the sum of the predictions that of the outcomes, over the labels that are known.
+    Calibration makes predictions and outcomes sum to the same, over the labels that are known.
     """
     positions = data.candidates[c.POSITION].fillna(0).to_numpy(dtype=np.int64)
     outcomes, weights = looks(positions)[data.shown] * truth[data.shown], share[data.shown]

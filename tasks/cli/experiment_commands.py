@@ -110,7 +110,7 @@ def _agreements(plain: list[Plain]) -> Table:
 
 @group()
 def write_learning(plain: Plain) -> Iterator[RenderableType]:
-    """Write the learned weights beside the present ones, and what is proposed or why nothing is."""
+    """Write the present weights, the learned ones and the proposal, or why there is none."""
     rows = [one for one in plain["experiments"] if not one["reason"]]
     yield Text(f"{format_counted(len(rows), 'experiment')}, long outcome {plain['long']}")
     for one in plain["experiments"]:

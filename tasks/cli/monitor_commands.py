@@ -54,7 +54,7 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
         events = f"{format_counted(unit['observed'], 'event')}, {format_number(unit['expected'])} predicted"
         yield Text(f"to review: {unit['column']} {unit['unit']}, {unit['task']}: {events}")
     if (more := len(plain["queue"]) - _LISTED) > 0:
-        yield Text(f"and {more} more in review_queue.csv beside the page")
+        yield Text(f"and {more} more in review_queue.csv next to the page")
     yield from (Text(note, style="yellow") for note in plain["notes"])
     yield Text(f"table: {plain['table']}", overflow="fold")
     yield Text(f"page: {plain['page']}", overflow="fold")

@@ -126,7 +126,7 @@ class ExperimentSpec(Closed):
 
 
 def experiments_folder(surfaces: Path) -> Path:
-    """Return the folder of experiments: the neighbour of that of the surfaces."""
+    """Return the folder of experiments, which lies next to the folder of surfaces."""
     return surfaces.parent / "experiments"
 
 

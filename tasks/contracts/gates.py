@@ -192,7 +192,7 @@ class Ramp(Closed):
         if shares != sorted({*shares}):
             raise ValueError("the shares of stages must increase: nobody goes back to a lower stage")
         if harms != sorted(harms, reverse=True):
-            raise ValueError("the harm of a stage must not be above that of the stage before it")
+            raise ValueError("the harm of a stage must not exceed the harm of the stage before it")
         return self
 
     def stage_at(self, share: float) -> int:

@@ -177,7 +177,7 @@ def _find_task_problems(
 
 
 def _select_decisive(model: BaseModel) -> dict[str, object]:
-    """Return what decides results: not the engine, nor who receives messages of what."""
+    """Return what decides results: neither the engine nor who receives messages."""
     undecisive = {"engine", "monitor", "notify"}
     return {name: value for name, value in canonical(model).items() if name not in undecisive}
 

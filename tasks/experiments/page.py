@@ -148,7 +148,7 @@ def _days(points: Sequence[CumulativeEffect], across: Sequence[float]) -> tuple[
 
 
 def _draw_sizes(seen: ExperimentReadout) -> LineChart | None:
-    """Draw the share of the treatment among the users so far, beside the declared one."""
+    """Draw the share of the users in the treatment so far, and the declared share."""
     ratio = seen.sample_ratio
     if ratio is None or len(ratio.days) < 2:
         return None

@@ -4,7 +4,7 @@
 
     newest matured days -> sums by user and day -> variance by days (D) = a / D + b -> days for a power of .80
 
-The variance of the log effect is that of the whole log, divided by the arms' shares. A plan whose critical
+The variance of the log effect is the whole log's, divided by the arms' shares. A plan whose critical
 guardrails are not decided by the end is refused. An accepted one pins the file by its digest and the arms'
 releases by their versions; from the start on another file of that name is refused.
 """

@@ -26,7 +26,7 @@ from tasks.reports.numbers import format_percent
 
 
 class RampState(StrEnum):
-    """Where a ramp stands: no release ramps any more or yet, or what is to be done."""
+    """The state of a ramp: none, ended, or the next action."""
 
     NONE = "none"
     ROLLED_BACK = "rolled_back"
@@ -78,7 +78,7 @@ class GuardrailReading:
 
 @dataclass(frozen=True)
 class RampDecision:
-    """What is to be done, why, and the guardrails that it rests on."""
+    """The next action, its reasons, and the guardrails that they rest on."""
 
     state: RampState
     reasons: tuple[str, ...]
@@ -144,7 +144,7 @@ def decide_ramp(
     waited: timedelta,
     problems: Sequence[str] = (),
 ) -> RampDecision:
-    """Decide what is to be done with a release.
+    """Decide the next action of a ramp.
 
     Parameters
     ----------

@@ -1,9 +1,9 @@
-"""A surface after the release: daily series of what was served and what came of it.
+"""A surface after the release: daily series of predictions and outcomes.
 
 In reading order::
 
     levels         observed against predicted of one task: calibration, normalized entropy, AUC by request
-    traffic        a week of labelled impressions with the predictions of whoever served them
+    traffic        a week of labelled impressions with the predictions of the release that served
     serving        figures of a day that need no outcome: impressions, predictions, the mix of segments
     decisions      what terms contribute and constraints drop, of requests that the champion decides anew
     delays         share of a day's events that arrived within one and two days

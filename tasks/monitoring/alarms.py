@@ -42,7 +42,7 @@ MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
     ),
     "rows": (
         "The log holds {direction} impressions a day than before.",
-        "Ask whoever delivers the log whether a stream is missing or doubled.",
+        "Ask the owner of the log whether a stream is missing or doubled.",
     ),
     "share": (
         "The segment has a {direction} share of the impressions than before.",

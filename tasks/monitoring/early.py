@@ -88,7 +88,7 @@ class EarlyReading:
         for task, found in self.estimates.items():
             days, ages = found.value.shape
             for age in range(min(ages, days)):
-                day, told = days - 1 - age, found.reconciled[:, age]
+                day, reconciled = days - 1 - age, found.reconciled[:, age]
                 if math.isfinite(found.value[day, age]):
                     yield EarlyLevel(
                         task=task,
@@ -98,7 +98,7 @@ class EarlyReading:
                         low=float(found.low[day, age]),
                         high=float(found.high[day, age]),
                         held=float(found.coverage[age]),
-                        reconciled=int(np.isfinite(told).sum()),
+                        reconciled=int(np.isfinite(reconciled).sum()),
                     )
 
     def figures(self, stored: set[tuple[str, date, str]]) -> Iterator[SeriesFigure]:

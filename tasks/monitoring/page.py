@@ -112,9 +112,13 @@ def _early(page: SeriesPage) -> Iterator[_EarlyChart]:
         ends = (math.exp(-reach), 1.0, math.exp(reach))
         ticks = [(end, format_number(end, 2)) for end in ends]
         chart = draw_intervals(rows, place, ticks=ticks, band=(1.0, 1.0))
-        told = sum(one["reconciled"] for one in known)
+        reconciled = sum(one["reconciled"] for one in known)
         held = sum(one["held"] * one["reconciled"] for one in known if one["reconciled"])
-        words = f"{format_share(held / told)} of {told:,} earlier intervals held what matured" if told else ""
+        words = (
+            f"{format_share(held / reconciled)} of {reconciled:,} earlier intervals held what matured"
+            if reconciled
+            else ""
+        )
         yield _EarlyChart(task, chart, [o for o in levels if o not in known], words, task in shaken)
 
 

@@ -1,4 +1,4 @@
-"""Labelled impressions of some days, with the predictions of whoever served them.
+"""Labelled impressions of some days, with the predictions of the release that served them.
 
 ::
 

@@ -36,7 +36,7 @@ _DAYS: Final = 35
 class AliasedRelease:
     """A release that an alias means, as the home recorded it; ``verdict`` is None before its gates.
 
-    ``share`` of the users is that of the canary's present stage, None for other aliases.
+    ``share`` of the users: of the canary's present stage, None for other aliases.
     """
 
     alias: str

@@ -31,15 +31,15 @@ def typed(harmful: Workspace, capsys: pytest.CaptureFixture[str]) -> Typed:
 
 
 def test_a_harmful_treatment_is_planned_read_and_listed(typed: Typed) -> None:
-    code, told = typed("plan", NAME, "--as-of", "2026-01-11T00:00:00Z")
+    code, printed = typed("plan", NAME, "--as-of", "2026-01-11T00:00:00Z")
     assert code == 0
-    assert "accepted: version 1 is pinned, control release 1, treatment release 2" in told
-    code, told = typed("read", NAME, "--as-of", "2026-02-02T00:00:00Z")
+    assert "accepted: version 1 is pinned, control release 1, treatment release 2" in printed
+    code, printed = typed("read", NAME, "--as-of", "2026-02-02T00:00:00Z")
     assert code == 1
-    assert "decision: stop\n  click_30m_rate is beyond its bound" in told
-    assert "user_tenure=loyal" in told
-    code, told = typed("list")
-    assert (code, told.splitlines()[1].split()) == (
+    assert "decision: stop\n  click_30m_rate is beyond its bound" in printed
+    assert "user_tenure=loyal" in printed
+    code, printed = typed("list")
+    assert (code, printed.splitlines()[1].split()) == (
         0,
         [NAME, "2026-01-12", "2026-01-30", "finished", "stop"],
     )

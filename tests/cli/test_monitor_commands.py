@@ -55,7 +55,7 @@ def test_everything_is_printed_once() -> None:
         "hide day=1 arrived share 2026-05-10 0.5 1,200",
         "before maturity, hide of 2026-05-12, after 1 day: 1.2 (0.8 to 1.7)",
         "to review: creator c0, hide: 9 events, 2 predicted",
-        "and 1 more in review_queue.csv beside the page",
+        "and 1 more in review_queue.csv next to the page",
         "Release 3 is unknown.",
     ):
         assert words in text

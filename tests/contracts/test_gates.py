@@ -45,7 +45,7 @@ def test_a_ramp_has_the_stages_of_the_design_where_none_are_declared() -> None:
         ),
         (
             {"stages": [{"share": 0.05, "harm": 1}, {"share": 0.5, "harm": 2}]},
-            "harm of a stage must not be above",
+            "harm of a stage must not exceed",
         ),
         ({"stages": [{"share": 0.05, "harm": 0}]}, "greater than 0"),
         ({"stages": []}, "at least 1 item"),

@@ -120,7 +120,7 @@ def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | 
 def choose_share(
     ramp: Ramp | None, *, stage: str | None, release: int, aliases: Mapping[str, int], ramped: bool
 ) -> float | None:
-    """Return the share of users of a release that is to be the canary; None where it is to be champion.
+    """Return the share of users that a release serves as the canary; None where it becomes champion.
 
     Parameters
     ----------
@@ -133,7 +133,7 @@ def choose_share(
     ContractError
         There is no such stage, no ramp is declared, or there is no champion beside which to serve.
     GateRefused
-        It is to be champion and is not at the end of its ramp, or it or another one is the canary already.
+        Champion was asked for before the end of its ramp, or it or another one is the canary already.
 
     Examples
     --------

@@ -80,7 +80,7 @@ def say_next(
 
 
 def _say_canary(worst: Verdict, surface: str, release: int, *, first: bool) -> str:
-    """Say what may be done with a release that the log of what was shown does not decide."""
+    """Say how a release may be exposed where offline evidence does not decide."""
     if worst.holds != "champion" or first:
         return "Keep what serves now meanwhile."
     typed = f"equipoise promote {surface} {release} --stage canary --why ..."
