@@ -35,6 +35,9 @@ _COMPONENTS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "triggerer": (("--skip-serve-logs",), "triggerer"),
 }
 """Airflow's components: options, and their key on the health page. All write logs into one folder."""
+_LOCKED = 60
+"""Seconds that a part of Airflow waits for another one's write: after sqlite's own five, a backfill that was
+begun is deleted again, and a scheduler that had seen its runs ends."""
 _MAKE_STORE = (
     "import sys, pathlib; from tasks.stores.store import Store; Store.open(pathlib.Path(sys.argv[1])).client"
 )
@@ -145,7 +148,7 @@ def _airflow_settings(layout: Layout) -> dict[str, str]:
         "API__SECRET_KEY": keys["session"],
         "API_AUTH__JWT_SECRET": keys["jwt"],
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow / 'airflow.db'}",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow / 'airflow.db'}?timeout={_LOCKED}",
         "USAGE_DATA_COLLECTION__ENABLED": False,
     }
     named = {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}

@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from deploy.layout import Layout
 from deploy.services import Service, Web, describe_services, environment
@@ -79,8 +80,17 @@ def test_settings_of_airflow_and_mlflow_in_the_shell_do_not_reach_the_services(
     monkeypatch.setenv("NO_PROXY", "intranet.example.com")
     found = environment(Layout(tmp_path, tmp_path))
     assert "MLFLOW_TRACKING_URI" not in found
-    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] == f"sqlite:///{tmp_path}/airflow/airflow.db"
+    assert found["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].startswith(f"sqlite:///{tmp_path}/airflow/airflow.db")
     assert found["no_proxy"] == "intranet.example.com,127.0.0.1"
+
+
+@pytest.mark.parametrize("driver", ["sqlite", "sqlite+aiosqlite"])
+def test_a_part_of_airflow_waits_a_minute_for_the_write_of_another_one(tmp_path: Path, driver: str) -> None:
+    address = environment(Layout(tmp_path, tmp_path))["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    made = make_url(address).set(drivername=driver)
+    (arguments, named) = made.get_dialect()().create_connect_args(made)
+    assert arguments == [f"{tmp_path}/airflow/airflow.db"]
+    assert named["timeout"] == 60
 
 
 def test_nothing_is_reported_to_anyone_and_users_have_their_roles(tmp_path: Path) -> None:
