@@ -3,7 +3,8 @@
 A surface with ten tasks and five segments (of three values each) logs 1,500 impressions a day with served
 predictions. Printed: a recomputation of all days, the daily increment, and a run that finds nothing new.
 Ten tasks have calibration, normalized entropy, AUC by request and mean prediction, for all traffic, the
-release and each of fifteen values of segments: about 1,100 figures a day.
+release and each of fifteen values of segments: about 1,100 figures a day. Two of the tasks are negative and
+mature in two days, so they have early estimates and a review queue.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from tasks.stores.workspace import Workspace
 NAME: Final = "watched"
 FIRST: Final = datetime(2025, 1, 6, tzinfo=UTC)
 TASKS: Final = tuple(f"outcome_{n}" for n in range(10))
+LATE: Final = TASKS[8:]
 SEGMENTS: Final = tuple(f"kind_{n}" for n in range(5))
 REQUESTS, EACH = 150, 10
 
@@ -41,7 +43,7 @@ def write_log(home: Path, days: int) -> None:
         {
             "request_id": [f"r{one}" for one in request],
             "user_id": [f"u{one}" for one in np.repeat(rng.integers(0, 3000, days * REQUESTS), EACH)],
-            "item_id": [f"i{one}" for one in rng.integers(0, 10**9, n)],
+            "item_id": [f"i{one}" for one in rng.integers(0, 300, n) * EACH + np.arange(n) % EACH],
             "shown_at": pd.Timestamp(FIRST) + pd.to_timedelta(minutes, unit="min"),
             "price": rng.random(n),
             **{segment: np.array(["a", "b", "c"])[rng.integers(0, 3, n)] for segment in SEGMENTS},
@@ -53,7 +55,8 @@ def write_log(home: Path, days: int) -> None:
         rows[f"served_p_{task}"] = 0.02 + 0.1 * rng.random(n)
         happened = rows[rng.random(n) < rows[f"served_p_{task}"]]
         keys = happened[["request_id", "user_id", "item_id"]]
-        events.append(keys.assign(event=task, happened_at=happened["shown_at"] + timedelta(minutes=5)))
+        after = pd.to_timedelta(rng.integers(1, 40 * 60 if task in LATE else 5, len(happened)), unit="min")
+        events.append(keys.assign(event=task, happened_at=happened["shown_at"] + after))
     for table, frame in (("impressions", rows), ("events", pd.concat(events))):
         place = home / "logs" / NAME / table
         place.mkdir(parents=True)
@@ -64,9 +67,12 @@ def write_log(home: Path, days: int) -> None:
 def write_contracts(folder: Path) -> None:
     """Write the four files of the surface."""
     tasks = "".join(
-        f"  {task}: {{family: engagement, positive: {{event: {task}, within: PT1H}}}}\n" for task in TASKS
+        f"  {task}: {{family: {'negative' if task in LATE else 'engagement'}, "
+        f"positive: {{event: {task}, within: {'P2D' if task in LATE else 'PT1H'}}}}}\n"
+        for task in TASKS
     )
-    weights = ", ".join(f"{task}: 1.0" for task in TASKS)
+    weights = ", ".join(f"{task}: {-1.0 if task in LATE else 1.0}" for task in TASKS)
+    guardrails = ", ".join(f"{{metric: {task}_rate, relative_increase_max: 0.1}}" for task in LATE)
     files = {
         "surface": f"surface: {NAME}\nversion: 1\nowner: benchmarks\nreviewers: {{product: [ana]}}\n"
         f"sources: {{impressions: {NAME}/impressions/*.parquet, events: {NAME}/events/*.parquet}}\n"
@@ -74,7 +80,8 @@ def write_contracts(folder: Path) -> None:
         "split: {train: P7D, calibrate: P3D, test: P3D}\n",
         "tasks": f"contract: {NAME}-labels\nversion: 1\ntasks:\n{tasks}",
         "utility": f"policy: {NAME}-utility\nversion: 1\nowner: benchmarks\napprovals: [product]\n"
-        f"weights: {{{weights}}}\n",
+        f"weights: {{{weights}}}\n"
+        f"guardrails: [{guardrails}]\n",
         "slate": f"{{policy: {NAME}-slate, version: 1, length: 5}}\n",
     }
     (folder / NAME).mkdir(parents=True)

@@ -11,7 +11,7 @@ share of intervals that did. Where F(1) or F(2) alarm, delays have changed and e
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, TypedDict
@@ -26,13 +26,11 @@ from tasks.evaluation.subjects import ALL, Subject
 from tasks.labels.maturity import matures
 from tasks.labels.provisional import read_provisional
 from tasks.labels.snapshot import Snapshot
-from tasks.logs.rows import DayRange
 from tasks.monitoring.series import EARLY, SeriesFigure
-from tasks.monitoring.traffic import LoggedTraffic, ServingReleases
+from tasks.monitoring.traffic import LoggedTraffic, Rows
 from tasks.stores.workspace import Workspace
 
 _DAY: Final = timedelta(days=1)
-_READ: Final = timedelta(days=7)
 _LONGEST: Final = 15
 _STRATA: Final = 10
 
@@ -112,50 +110,69 @@ class EarlyReading:
                     yield SeriesFigure(of, 1, None, Figure(subject, ALL, value, low, high, 0, 0, 0))
 
 
-def read_early(
-    workspace: Workspace, snapshot: Snapshot, releases: ServingReleases, *, known_by: datetime
-) -> EarlyReading:
-    """Estimate every day that the delays and errors of the newest matured days reach.
+@dataclass(frozen=True)
+class EarlySums:
+    """Sums the impressions of the days that estimates need, a week at a time.
 
-    Parameters
+    Attributes
     ----------
-    known_by : the instant up to which events are known.
+    late : by task the days until its labels are mature.
+    days : from a Monday to the last day that is known, as far as the delays and errors of the newest matured
+        days reach; none where no task comes late.
+    sofar : labels of the days that are not mature, by the events known so far.
     """
-    spec, last = workspace.contracts.tasks, (known_by - _DAY).date()
-    late = {
-        task: math.ceil(matures(spec, task) / _DAY)
-        for task in spec.tasks
-        if comes_late(workspace, task) and matures(spec, task) <= _LONGEST * _DAY
-    }
-    stored = [day for day in snapshot.build().days if day <= last]
-    if not late or not stored:
-        return EarlyReading(last)
-    first = max(min(stored), last - (2 * MATURED_DAYS + 2 * max(late.values())) * _DAY)
-    days = (last - first).days + 1
-    cells = {t: _Cells(np.zeros((days, _STRATA)), np.zeros((days, _STRATA, w + 1))) for t, w in late.items()}
-    immature = [last - n * _DAY for n in range(max(late.values())) if last - n * _DAY >= first]
-    sofar = read_provisional(workspace, immature, as_of=known_by).to_pandas()
-    start = first
-    while start <= last:
-        week = DayRange(start, min(start + _READ - _DAY, last))
-        traffic = LoggedTraffic.read(workspace, snapshot, week, releases)
-        for task, width in late.items():
-            _add(cells[task], traffic, sofar, task, first=first, mature_to=last - width * _DAY)
-        start += _READ
-    return EarlyReading(first, {t: estimate_early(one.predicted, one.arrived) for t, one in cells.items()})
 
+    late: Mapping[str, int]
+    days: Sequence[date]
+    sofar: pd.DataFrame
+    cells: Mapping[str, _Cells]
 
-def _add(
-    cells: _Cells, traffic: LoggedTraffic, sofar: pd.DataFrame, task: str, *, first: date, mature_to: date
-) -> None:
-    """Add a week's rows: mature days as the label store has them, others by the events known so far."""
-    mature = traffic.days <= np.datetime64(mature_to)
-    now = traffic if mature.all() else traffic.with_labels(sofar)
-    for side, rows in ((traffic, mature), (now, ~mature)):
-        outcomes, predictions = side.outcomes(task), traffic.predictions[task]
+    @classmethod
+    def begin(cls, workspace: Workspace, snapshot: Snapshot, *, known_by: datetime) -> "EarlySums":
+        """Find the days, and read what is known of those that are not mature by an instant."""
+        spec, last = workspace.contracts.tasks, (known_by - _DAY).date()
+        late = {
+            task: math.ceil(matures(spec, task) / _DAY)
+            for task in spec.tasks
+            if comes_late(workspace, task) and matures(spec, task) <= _LONGEST * _DAY
+        }
+        stored = [day for day in snapshot.build().days if day <= last]
+        if not late or not stored:
+            return cls({}, (), pd.DataFrame(), {})
+        longest = max(late.values())
+        reach = last - (2 * MATURED_DAYS + 2 * longest) * _DAY
+        first = max(min(stored), reach - reach.weekday() * _DAY)
+        days = [first + n * _DAY for n in range((last - first).days + 1)]
+        sofar = read_provisional(workspace, days[-longest:], as_of=known_by).to_pandas()
+        size = (len(days), _STRATA)
+        cells = {task: _Cells(np.zeros(size), np.zeros((*size, width + 1))) for task, width in late.items()}
+        return cls(late, days, sofar, cells)
+
+    def add(self, traffic: LoggedTraffic) -> None:
+        """Add a week's rows: mature days as the label store has them, others by the events known so far."""
+        if not self.days:
+            return
+        now: LoggedTraffic | None = None
+        for task, width in self.late.items():
+            inside = traffic.days >= np.datetime64(self.days[0])
+            mature = traffic.days <= np.datetime64(self.days[-1] - width * _DAY)
+            predictions = traffic.predictions[task]  # which no label changes
+            self._add(task, traffic, predictions, inside & mature)
+            if (young := inside & ~mature).any():
+                now = now or traffic.with_labels(self.sofar)
+                self._add(task, now, predictions, young)
+
+    def _add(self, task: str, traffic: LoggedTraffic, predictions: Floats, rows: Rows) -> None:
+        outcomes = traffic.outcomes(task)
         known = np.flatnonzero(rows & np.isfinite(outcomes) & np.isfinite(predictions))
-        if not len(known):
-            continue
-        days = (traffic.days[known] - np.datetime64(first)).astype(np.intp)
-        ages = np.clip(np.nan_to_num(side.ages(task)[known]), 0, cells.arrived.shape[2] - 1).astype(np.intp)
-        cells.add(days, ages, outcomes[known], predictions[known])
+        if len(known):
+            days = (traffic.days[known] - np.datetime64(self.days[0])).astype(np.intp)
+            ages = np.clip(np.nan_to_num(traffic.ages(task)[known]), 0, self.late[task]).astype(np.intp)
+            self.cells[task].add(days, ages, outcomes[known], predictions[known])
+
+    def read(self) -> EarlyReading:
+        """Estimate every day from the sums."""
+        if not self.days:
+            return EarlyReading(date.min)
+        estimates = {task: estimate_early(one.predicted, one.arrived) for task, one in self.cells.items()}
+        return EarlyReading(self.days[0], estimates)

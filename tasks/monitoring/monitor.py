@@ -2,10 +2,11 @@
 
 ::
 
-    label store -> weeks with new mature days -> rows with predictions -> figures by day and week -> table
+    label store -> weeks of rows with predictions -> figures by day and week -> table
+                                                  -> sums of early estimates and the review queue
 
 A day of a task is new once its last impression is mature and the table has no figures of it. Every week is
-one commit: what was killed is continued, and what is repeated adds nothing.
+read once and is one commit: what was killed is continued, and what is repeated adds nothing.
 """
 
 import logging
@@ -30,7 +31,7 @@ from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import AlarmReading, SeriesAlarm, read_alarms
 from tasks.monitoring.decisions import read_decisions
 from tasks.monitoring.delays import measure_delays
-from tasks.monitoring.early import EarlyLevel, EarlyReading, comes_late, read_early
+from tasks.monitoring.early import EarlyLevel, EarlySums, comes_late
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page
 from tasks.monitoring.queue import ReviewedUnit, UnitReview
@@ -172,11 +173,11 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
     releases = ServingReleases(workspace, find_release(workspace, CHAMPION))
     version, stored = table.version(), table.read()
     mature_by, computed = min(as_of, snapshot.mature_by()), find_computed(stored)
-    early = read_early(workspace, snapshot, releases, known_by=mature_by)
+    sums = EarlySums.begin(workspace, snapshot, known_by=mature_by)
+    review = UnitReview.begin(workspace, snapshot, known_by=mature_by)
     days, count = set[date](), 0
-    for figures in filter(
-        None, _measure(_Monitoring(workspace, snapshot, releases, mature_by), early, stored)
-    ):
+    work = _Monitoring(workspace, snapshot, releases, mature_by, sums, review)
+    for figures in filter(None, _measure(work, stored)):
         version, count = table.add(figures, after=version), count + len(figures)
         days |= {one.day for one in figures if one.figure.subject.metric == ROWS}
     series = (table.read() if count else stored).to_pandas()
@@ -185,8 +186,7 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
         critical=workspace.contracts.surface.monitor.critical,
         known_until={task: max(day for of, day in computed if of == task) for task, _ in computed},
     )
-    queue = UnitReview(workspace, snapshot, releases, mature_by).queue()
-    notes, levels = list(releases.notes), list(early.levels())
+    queue, levels, notes = review.queue(), list(sums.read().levels()), list(releases.notes)
     page = SeriesPage(workspace.surface, format_instant(as_of), alarms, levels, queue, notes)
     units = pd.DataFrame(queue, columns=[*ReviewedUnit.__annotations__])
     write_report(workspace, QUEUE, units.to_csv(index=False))
@@ -227,16 +227,29 @@ class _Monitoring:
     snapshot: Snapshot
     releases: ServingReleases
     known_by: datetime
+    early: EarlySums
+    review: UnitReview
+
+    def traffic(self, pending: Pending) -> Iterator[tuple[date, LoggedTraffic]]:
+        """Read each day that anything needs once, a week at a time; whole where a week's figures are due."""
+        needed = sorted({*pending, *self.early.days, *self.review.days})
+        for week, of_week in groupby(needed, key=week_end):
+            days = list(of_week)
+            span = DayRange(week - (_WEEK - 1) * _DAY if pending.get(week) else days[0], days[-1])
+            yield week, LoggedTraffic.read(self.workspace, self.snapshot, span, self.releases)
 
 
-def _measure(work: _Monitoring, early: EarlyReading, stored: pa.Table) -> Iterator[list[SeriesFigure]]:
+def _measure(work: _Monitoring, stored: pa.Table) -> Iterator[list[SeriesFigure]]:
     """Yield the figures that are not stored yet, those of one commit at a time."""
     pending = find_pending(
         work.workspace, work.snapshot, known_by=work.known_by, computed=find_computed(stored)
     )
-    for week, of_week in groupby(sorted(pending), key=week_end):
-        yield list(_week(work, week, {day: pending[day] for day in of_week}))
-    yield list(early.figures(find_estimated(stored)))
+    for week, traffic in work.traffic(pending):
+        work.early.add(traffic)
+        work.review.add(traffic)
+        own = {day: tasks for day, tasks in pending.items() if week_end(day) == week}
+        yield list(_week(work, week, own, traffic))
+    yield list(work.early.read().figures(find_estimated(stored)))
     decided = find_decided(stored)
     yield list(read_decisions(work.workspace, work.releases, known_by=work.known_by, decided=decided))
 
@@ -269,15 +282,12 @@ def find_pending(
     return pending
 
 
-def _week(work: _Monitoring, week: date, pending: Pending) -> Iterator[SeriesFigure]:
+def _week(work: _Monitoring, week: date, pending: Pending, traffic: LoggedTraffic) -> Iterator[SeriesFigure]:
     """Yield the figures of the pending days of one week, and those of the week for tasks that end it."""
-    workspace, releases = work.workspace, work.releases
-    ends = pending.get(week, ())
-    first = week - (_WEEK - 1) * _DAY if ends else min(pending)
-    traffic = LoggedTraffic.read(workspace, work.snapshot, DayRange(first, max(pending)), releases)
+    workspace, ends = work.workspace, pending.get(week, ())
     tasks = {task for tasks in pending.values() for task in tasks if task}
     if tasks and not traffic.is_predicted:
-        releases.notes[_UNPREDICTED] = None
+        work.releases.notes[_UNPREDICTED] = None
         tasks = set()
     for day in (day for day, named in pending.items() if "" in named):
         of_day = measure_serving(traffic, traffic.days == np.datetime64(day))

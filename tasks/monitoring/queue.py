@@ -9,9 +9,9 @@ slate.yaml counts, such as a creator.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
 from typing import Final, TypedDict
 
 import numpy as np
@@ -22,12 +22,11 @@ from tasks.evaluation.review_queue import review_units
 from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.logs.rows import DayRange
-from tasks.monitoring.traffic import LoggedTraffic, ServingReleases
+from tasks.monitoring.traffic import LoggedTraffic
 from tasks.stores.workspace import Workspace
 
 DAYS: Final = 28
 """Mature days of a task whose impressions are counted."""
-_READ: Final = timedelta(days=7)
 _DAY: Final = timedelta(days=1)
 
 
@@ -44,57 +43,58 @@ class ReviewedUnit(TypedDict):
     eb05: float
 
 
+_Sums = defaultdict[tuple[str, str], list[pd.DataFrame]]
+
+
 @dataclass(frozen=True)
 class UnitReview:
-    """Reads the impressions of the days that the queue rests on."""
+    """Sums events and predictions by unit, a week at a time.
 
-    workspace: Workspace
-    snapshot: Snapshot
-    releases: ServingReleases
-    mature_by: datetime
+    Attributes
+    ----------
+    spans : by task its newest mature days.
+    units : the columns whose values are units.
+    """
 
-    def queue(self) -> list[ReviewedUnit]:
-        """Return the units to review, the most certain excess first."""
-        spans = {task: span for task in self._tasks() if (span := self._span(task))}
-        if not spans:
-            return []
-        sums = defaultdict[tuple[str, str], list[pd.DataFrame]](list)
-        first, last = min(one.first for one in spans.values()), max(one.last for one in spans.values())
-        while first <= last:
-            days = DayRange(first, min(first + _READ - _DAY, last))
-            for key, found in self._sum(days, spans):
-                sums[key].append(found)
-            first += _READ
-        listed = [unit for (task, column), found in sums.items() for unit in _list(task, column, found)]
-        return sorted(listed, key=lambda unit: -unit["eb05"])
+    spans: Mapping[str, DayRange]
+    units: Sequence[str]
+    sums: _Sums = field(default_factory=lambda: defaultdict(list))
 
-    def _tasks(self) -> Sequence[str]:
-        spec, kind = self.workspace.contracts.tasks, self.workspace.contracts.head_kind
-        return [t for t in spec.tasks if spec.tasks[t].family.costs and kind(t) == "binary"]
+    @classmethod
+    def begin(cls, workspace: Workspace, snapshot: Snapshot, *, known_by: datetime) -> "UnitReview":
+        """Find the days that are mature by an instant."""
+        contracts, stored = workspace.contracts, snapshot.build().days
+        spans = {}
+        for task, spec in contracts.tasks.tasks.items():
+            if spec.family.costs and contracts.head_kind(task) == "binary":
+                newest = (known_by - matures(contracts.tasks, task)).date() - _DAY
+                if mature := [day for day in stored if newest - DAYS * _DAY < day <= newest]:
+                    spans[task] = DayRange(min(mature), max(mature))
+        return cls(spans, tuple(dict.fromkeys((c.ITEM_ID, c.SOURCE, *contracts.slate.max_per))))
 
-    def _span(self, task: str) -> DayRange | None:
-        """Return a task's newest mature days; None where no day of the store is mature."""
-        stored = self.snapshot.build().days
-        newest = (self.mature_by - matures(self.workspace.contracts.tasks, task)).date() - _DAY
-        mature = [day for day in stored if newest - DAYS * _DAY < day <= newest]
-        return DayRange(min(mature), max(mature)) if mature else None
+    @property
+    def days(self) -> set[date]:
+        """The days whose impressions are summed."""
+        lengths = {span: (span.last - span.first).days + 1 for span in self.spans.values()}
+        return {span.first + n * _DAY for span, length in lengths.items() for n in range(length)}
 
-    def _units(self, traffic: LoggedTraffic) -> Sequence[str]:
-        counted = self.workspace.contracts.slate.max_per
-        return [name for name in dict.fromkeys((c.ITEM_ID, c.SOURCE, *counted)) if name in traffic.frame]
-
-    def _sum(
-        self, days: DayRange, spans: dict[str, DayRange]
-    ) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
-        """Yield events and predictions by unit of some days: by task and the units' column."""
-        traffic = LoggedTraffic.read(self.workspace, self.snapshot, days, self.releases)
-        for task, span in spans.items():
+    def add(self, traffic: LoggedTraffic) -> None:
+        """Add the impressions of a week."""
+        for task, span in self.spans.items():
             inside = (traffic.days >= np.datetime64(span.first)) & (traffic.days <= np.datetime64(span.last))
+            if not inside.any():
+                continue
             outcomes, predictions = traffic.outcomes(task), traffic.predictions[task]
             known = inside & np.isfinite(outcomes) & np.isfinite(predictions)
             rows = pd.DataFrame({"observed": outcomes, "expected": predictions, "impressions": 1})[known]
-            for column in self._units(traffic):
-                yield (task, column), rows.groupby(traffic.frame[column].to_numpy()[known]).sum()
+            for column in (name for name in self.units if name in traffic.frame):
+                units = traffic.frame[column].to_numpy()[known]
+                self.sums[task, column].append(rows.groupby(units).sum())
+
+    def queue(self) -> list[ReviewedUnit]:
+        """Return the units to review, the most certain excess first."""
+        listed = [unit for (task, column), found in self.sums.items() for unit in _list(task, column, found)]
+        return sorted(listed, key=lambda unit: -unit["eb05"])
 
 
 def _list(task: str, column: str, found: Sequence[pd.DataFrame]) -> Iterator[ReviewedUnit]:

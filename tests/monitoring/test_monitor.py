@@ -1,5 +1,6 @@
 """The monitoring step on a log whose outcomes are in hand: its table, what is added later, what is not there."""
 
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from tasks.errors import ContractError, DataError
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
 from tasks.monitoring.series import SeriesTable
+from tasks.monitoring.traffic import LoggedTraffic, ServingReleases
 from tasks.stores.workspace import Workspace
 from tests.monitoring.served_log import CHANGE_OF_RELEASE, FILES, FIRST, ServedLog, day_after
 
@@ -153,3 +155,24 @@ def test_labels_have_to_be_built_and_of_the_contract_in_force(tmp_path: Path) ->
     other = Workspace.open("shop", surfaces=workspace.surfaces, home=workspace.home)
     with pytest.raises(DataError, match="built under another tasks"):
         monitor.run(other, as_of=day_after(4))
+
+
+def test_a_run_reads_and_scores_each_day_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = ServedLog.of(tmp_path, days=30, requests=5)
+    workspace = log.write(without=("served_p_hide_2d",))
+    labels.run(workspace, as_of=day_after(30))
+    read, predict, days, scored = LoggedTraffic.read, ServingReleases.predict, list[date](), list[int]()
+
+    def reading(*args: Any) -> LoggedTraffic:
+        days.extend(args[2].first + timedelta(days=n) for n in range((args[2].last - args[2].first).days + 1))
+        return read(*args)
+
+    def predicting(self: ServingReleases, frame: pd.DataFrame, served_by: Any) -> Any:
+        scored.append(len(frame))
+        return predict(self, frame, served_by)
+
+    monkeypatch.setattr(LoggedTraffic, "read", reading)
+    monkeypatch.setattr(ServingReleases, "predict", predicting)
+    monitor.run(workspace, as_of=day_after(30))
+    assert days == [day_after(n).date() for n in range(30)]
+    assert sum(scored) == len(log.rows)
