@@ -6,6 +6,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import date, timedelta
 from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -74,7 +75,8 @@ def draft_surface(
     if not isinstance(workspace.logs, Path):
         raise ContractError("init looks at files of this machine: unset EQUIPOISE_LOGS for it")
     files = locate_sources(tables, logs=workspace.logs)
-    texts = draft_contracts(name, sketch_log(files, columns, home=workspace.home), owner=_owner())
+    sketch = sketch_log(files, columns, home=workspace.home)
+    texts = draft_contracts(name, sketch, owner=_owner())
     workspace.surfaces.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".init-", dir=workspace.surfaces) as aside:
         drafted = Path(aside) / name
@@ -84,7 +86,10 @@ def draft_surface(
         _require_valid(drafted, files.logs)
         drafted.rename(folder)
     return InitResult(
-        name, [str(folder / file) for file in texts], str(files.logs), _next(workspace, files.logs)
+        name,
+        [str(folder / file) for file in texts],
+        str(files.logs),
+        _next(workspace, files.logs, sketch.last),
     )
 
 
@@ -110,9 +115,11 @@ def _require_valid(drafted: Path, logs: Path) -> None:
         raise DataError(f"{len(problems)} problem(s) of the log; nothing was written:\n{lines}")
 
 
-def _next(workspace: "Workspace", logs: Path) -> list[str]:
+def _next(workspace: "Workspace", logs: Path, last: date) -> list[str]:
+    """Say what to type next, as of the midnight that ends the log."""
+    as_of = f"{last + timedelta(days=1)}T00:00:00Z"
     export = [] if logs == workspace.logs else [f"export EQUIPOISE_LOGS={shlex.quote(str(logs))}"]
-    verbs = (f"check {workspace.surface}", f"plan {workspace.surface} --as-of T")
+    verbs = (f"check {workspace.surface}", f"plan {workspace.surface} --as-of {as_of}")
     return [*export, *(f"equipoise {verb}" for verb in verbs)]
 
 

@@ -9,6 +9,7 @@
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import Final
 
 from tasks import columns as c
@@ -72,6 +73,7 @@ class LogSketch:
     columns : our name -> theirs, where they differ.
     described : columns of the impressions that are none of ours.
     days : UTC days with impressions.
+    last : the last of them.
     rows : of the impressions.
     positions : greatest position, 0 where none is logged.
     has_visible : whether a boolean says that an impression was on the screen.
@@ -82,6 +84,7 @@ class LogSketch:
     described: tuple[ColumnSketch, ...]
     events: tuple[EventSketch, ...]
     days: int
+    last: date
     rows: int
     positions: int = 0
     has_visible: bool = False
@@ -120,7 +123,7 @@ def find_columns(
     found = {table: _of_table(table, columns, given) for table, columns in tables.items()}
     missing = {table: [ours for ours in NEEDED[table] if ours not in found[table]] for table in tables}
     if any(missing.values()):
-        raise DataError(_say_missing(missing, tables))
+        raise DataError(_say_missing(missing, tables, found))
     for ours in found["impressions"].keys() & found["events"].keys():
         first, second = (found[table][ours] for table in ("impressions", "events"))
         if first != second and ours not in (first, second):
@@ -143,15 +146,25 @@ def _of_table(table: str, columns: Mapping[str, str | None], given: Mapping[str,
     return found
 
 
-def _say_missing(missing: Mapping[str, Sequence[str]], tables: Mapping[str, Iterable[str]]) -> str:
-    """Say which columns of which tables were not recognised, and how to name all of them."""
+def _say_missing(
+    missing: Mapping[str, Sequence[str]],
+    tables: Mapping[str, Iterable[str]],
+    found: Mapping[str, Mapping[str, str]],
+) -> str:
+    """Say which columns were not recognised, how to name them, and which a join by request adds."""
     each = " ".join(
         f"No column of {table} was recognised as {', '.join(ours)}. It has: {', '.join(tables[table])}."
         for table, ours in missing.items()
         if ours
     )
     named = dict.fromkeys(ours for of in missing.values() for ours in of)
-    return f"{each} Name them: {' '.join(f'--column {ours}=NAME' for ours in named)}"
+    said = f"{each} Name them: {' '.join(f'--column {ours}=NAME' for ours in named)}"
+    impressions, events = found["impressions"], found["events"]
+    absent = [impressions[ours] for ours in missing["events"] if ours in impressions]
+    if not absent or "request_id" not in impressions.keys() & events.keys():
+        return said
+    by = events["request_id"]
+    return f"{said}. If events do not hold {', '.join(absent)}, add it from the impressions by {by}."
 
 
 def _find(

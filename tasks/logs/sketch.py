@@ -8,6 +8,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,14 @@ def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> LogS
     ours = {**found[EVENTS], **found[IMPRESSIONS]}
     with session(home) as connection:
         look = _Look(connection, tables, found)
-        days, positions = look.days_and_positions()
+        days, last, positions = look.days_and_positions()
         return LogSketch(
             sources=dict(files.sources),
             columns={name: theirs for name, theirs in ours.items() if name != theirs},
             described=look.described(),
             events=look.events(),
             days=days,
+            last=last,
             rows=tables[IMPRESSIONS].rows,
             positions=positions,
             has_visible=c.VISIBLE in found[IMPRESSIONS] and look.kind(c.VISIBLE) == BOOLEAN,
@@ -110,17 +112,18 @@ class _Look:
     def kind(self, ours: str) -> str | None:
         return _kinds(self.tables[IMPRESSIONS])[self.found[IMPRESSIONS][ours]]
 
-    def days_and_positions(self) -> tuple[int, int]:
-        """Count the days with impressions; return the greatest position."""
+    def days_and_positions(self) -> tuple[int, date, int]:
+        """Count the days with impressions; return the last one and the greatest position."""
         columns = self.found[IMPRESSIONS]
         position = x.column(columns[c.POSITION]) if c.POSITION in columns else exp.Null()
-        ((days, greatest),) = self._fetch(
-            "SELECT count(DISTINCT CAST($at AS DATE)), max(TRY_CAST($position AS BIGINT)) FROM $source",
+        ((days, last, greatest),) = self._fetch(
+            "SELECT count(DISTINCT CAST($at AS DATE)), max(CAST($at AS DATE)), "
+            "max(TRY_CAST($position AS BIGINT)) FROM $source",
             IMPRESSIONS,
             at=x.column(columns[c.SHOWN_AT]),
             position=position,
         )
-        return int(days), max(int(greatest or 0), 0)
+        return int(days), last, max(int(greatest or 0), 0)
 
     def described(self) -> tuple[ColumnSketch, ...]:
         """Return the columns of the impressions that are none of ours, in the order of the files."""

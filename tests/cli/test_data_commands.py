@@ -128,7 +128,7 @@ def test_the_four_files_are_commented_and_check_passes_on_them(
     tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words(tmp_path, "init", *drafting(logs))) == 0
-    assert "equipoise plan my_feed --as-of T" in capsys.readouterr().out
+    assert f"equipoise plan my_feed --as-of {AS_OF}" in capsys.readouterr().out
     folder = tmp_path / "surfaces/my_feed"
     for kind in ("surface", "tasks", "utility", "slate"):
         assert "# " in (folder / f"{kind}.yaml").read_text(encoding="utf-8")

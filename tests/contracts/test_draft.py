@@ -99,7 +99,7 @@ def sketch(days: int = 60, positions: int = 10, **more: object) -> LogSketch:
         ColumnSketch("permitted", "boolean", 2),
     )
     names = (EventSketch("click", 5_000), EventSketch("purchase", 900), EventSketch("hide", 400))
-    return LogSketch(SOURCES, {}, described, names, days, 100_000, positions, **more)  # type: ignore[arg-type]
+    return LogSketch(SOURCES, {}, described, names, days, date(2026, 2, 1), 100_000, positions, **more)  # type: ignore[arg-type]
 
 
 def test_what_is_guessed_of_a_shop() -> None:

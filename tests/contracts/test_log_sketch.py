@@ -37,6 +37,17 @@ def test_what_is_not_recognised_is_named_with_what_there_is_and_the_way_out() ->
         found("impressions", columns, EVENTS, request="r")
 
 
+def test_events_that_know_only_their_request_are_told_where_their_user_stands() -> None:
+    shown = {"shown_at": "time with zone", "search": "string", "guest": "string", "item_id": "string"}
+    events = {"happened_at": "time with zone", "action": "string", "search": "string", "item_id": "string"}
+    ours = {"user_id": "guest", "request_id": "search"}
+    with pytest.raises(
+        DataError,
+        match=r"user_id=NAME\. If events do not hold guest, add it from the impressions by search\.",
+    ):
+        find_columns({"impressions": shown, "events": events}, ours)
+
+
 def test_all_that_is_not_recognised_is_named_at_once() -> None:
     with pytest.raises(DataError) as refused:
         found("impressions", {"listener": TEXT, "ts": TIME}, {"happened_at": TIME, "who": TEXT})
