@@ -26,8 +26,6 @@ _CURRENT: Final = timedelta(days=7)
 _REPEATED: Final = 14
 """Days within which an alarm of a series is taken for a repeated one."""
 _DAY: Final = timedelta(days=1)
-_MATURED: Final = frozenset({"calibration_ratio", "arrived_share"})
-"""Metrics whose days are computed once the task's labels are mature, not with the day's traffic."""
 OF_SHARES: Final = frozenset({"share", "arrived_share", "contribution_share", "dropped_share"})
 """Metrics that are shares of a whole."""
 
@@ -81,7 +79,7 @@ class SeriesAlarm:
     ----------
     day : the day whose figure raised it; ``since`` when the level has most likely been another.
     before, now : mean figure of the reference, and from ``since`` to ``day``.
-    critical : whether the surface declares it so; ``new``: whether its day was computed by this run.
+    critical : whether the surface declares it so; ``new``: whether no message of it was sent.
     """
 
     subject: Subject
@@ -185,16 +183,14 @@ def name_series(subject: Subject) -> str:
     return f"{spoken(subject.metric)} of {of}" if of else spoken(subject.metric)
 
 
-def read_alarms(
-    series: pd.DataFrame, *, critical: Collection[str], known_until: Mapping[str, date]
-) -> AlarmReading:
+def read_alarms(series: pd.DataFrame, *, critical: Collection[str], sent: Mapping[str, date]) -> AlarmReading:
     """Compare every series with its reference.
 
     Parameters
     ----------
     series : the rows of the table of series.
     critical : tasks and metrics whose alarms are critical.
-    known_until : by task the newest day of the table before this run; '' is the day's traffic.
+    sent : by the name of a series the day of its newest alarm of which a message was sent.
     """
     matrix = _Matrix.of(series)
     if not matrix.subjects:
@@ -207,7 +203,7 @@ def read_alarms(
         raised.setdefault(matrix.subjects[alarm.series], []).append(matrix.days[alarm.day])
         first, last = newest.get(alarm.series, (alarm, alarm))
         newest[alarm.series] = (first if alarm.day - last.day <= _REPEATED else alarm, alarm)
-    current = [_describe(matrix, *ends, critical, known_until) for ends in newest.values()]
+    current = [_describe(matrix, *ends, critical, sent) for ends in newest.values()]
     ends = {of: _last_day(matrix, own) for of, own in zip(matrix.subjects, matrix.figures, strict=True)}
     return AlarmReading(
         tuple(
@@ -236,13 +232,14 @@ def _describe(
     first: DriftAlarm,
     last: DriftAlarm,
     critical: Collection[str],
-    known_until: Mapping[str, date],
+    sent: Mapping[str, date],
 ) -> SeriesAlarm:
     """Describe alarms that were raised again and again, by the first one's reference."""
     subject, values = matrix.subjects[last.series], matrix.figures[last.series]
     metric: AlarmedMetric = next(name for name in ALARMED if name == subject.metric)
     meaning, action = MEANING[metric]
-    day, reference = matrix.days[last.day], slice(first.day - HISTORY + 1, first.day - GAP + 1)
+    day, name = matrix.days[last.day], name_series(subject)
+    reference = slice(first.day - HISTORY + 1, first.day - GAP + 1)
     return SeriesAlarm(
         subject=subject,
         day=day,
@@ -250,8 +247,8 @@ def _describe(
         before=float(np.nanmean(values[reference])),
         now=float(np.nanmean(values[first.since : last.day + 1])),
         critical=not {subject.task, subject.metric}.isdisjoint(critical),
-        new=day > known_until.get(subject.task if metric in _MATURED else "", date.min),
-        name=name_series(subject),
+        new=day > sent.get(name, date.min),
+        name=name,
         meaning=meaning.format(direction=_DIRECTIONS[metric][int(last.shift > 0)]),
         action=action,
     )

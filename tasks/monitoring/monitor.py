@@ -9,8 +9,9 @@ A day of a task is new once its last impression is mature and the table has no f
 read once and is one commit: what was killed is continued, and what is repeated adds nothing.
 """
 
+import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
@@ -52,11 +53,13 @@ from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.releases import find_release
 from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report
-from tasks.text_files import LARGEST_DOCUMENT, read_text
+from tasks.text_files import LARGEST_DOCUMENT, read_json, read_text
 
 PAGE: Final = "monitor.html"
 """The page among a surface's reports."""
 QUEUE: Final = "review_queue.csv"
+_SENT: Final = "alarms_sent.json"
+"""By the name of a series the day of its newest alarm of which a message was sent."""
 _LOG: Final = logging.getLogger("equipoise")
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = 7
@@ -73,6 +76,8 @@ Pending = Mapping[date, Sequence[str]]
 class AlarmText(TypedDict):
     """An alarm as the steps of Airflow hand it on."""
 
+    name: str
+    day: str
     text: str
     new: bool
     critical: bool
@@ -122,7 +127,16 @@ class MonitorResult:
 
     def describe_alarms(self) -> list[AlarmText]:
         """Return the alarms in words, for messages."""
-        return [{"text": one.sentence, "new": one.new, "critical": one.critical} for one in self.alarms]
+        return [
+            {
+                "name": one.name,
+                "day": one.day.isoformat(),
+                "text": one.sentence,
+                "new": one.new,
+                "critical": one.critical,
+            }
+            for one in self.alarms
+        ]
 
 
 def run(workspace: Workspace, *, as_of: datetime) -> MonitorResult:
@@ -149,7 +163,19 @@ def read_current(workspace: Workspace) -> AlarmReading | None:
     series = SeriesTable(workspace.store, workspace.surface, contracts.digests["tasks"]).read().to_pandas()
     if series.empty:
         return None
-    return read_alarms(series, critical=contracts.surface.monitor.critical, known_until={})
+    return read_alarms(series, critical=contracts.surface.monitor.critical, sent={})
+
+
+def mark_sent(workspace: Workspace, alarms: Iterable[AlarmText]) -> None:
+    """Remember that messages of some alarms were sent, so that they are new no more."""
+    sent = {name: day.isoformat() for name, day in _read_sent(workspace).items()}
+    write_report(workspace, _SENT, json.dumps({**sent, **{one["name"]: one["day"] for one in alarms}}))
+
+
+def _read_sent(workspace: Workspace) -> dict[str, date]:
+    file = workspace.reports / _SENT
+    found = read_json(file, error=StoreError) if file.exists() else {}
+    return {name: date.fromisoformat(day) for name, day in found.items()}
 
 
 def read_page(workspace: Workspace) -> str:
@@ -172,7 +198,7 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
     table = SeriesTable(workspace.store, workspace.surface, contract)
     releases = ServingReleases(workspace, find_release(workspace, CHAMPION))
     version, stored = table.version(), table.read()
-    mature_by, computed = min(as_of, snapshot.mature_by()), find_computed(stored)
+    mature_by = min(as_of, snapshot.mature_by())
     sums = EarlySums.begin(workspace, snapshot, known_by=mature_by)
     review = UnitReview.begin(workspace, snapshot, known_by=mature_by)
     days, count = set[date](), 0
@@ -181,11 +207,8 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
         version, count = table.add(figures, after=version), count + len(figures)
         days |= {one.day for one in figures if one.figure.subject.metric == ROWS}
     series = (table.read() if count else stored).to_pandas()
-    alarms = read_alarms(
-        series,
-        critical=workspace.contracts.surface.monitor.critical,
-        known_until={task: max(day for of, day in computed if of == task) for task, _ in computed},
-    )
+    critical = workspace.contracts.surface.monitor.critical
+    alarms = read_alarms(series, critical=critical, sent=_read_sent(workspace))
     queue, levels, notes = review.queue(), list(sums.read().levels()), list(releases.notes)
     page = SeriesPage(workspace.surface, format_instant(as_of), alarms, levels, queue, notes)
     units = pd.DataFrame(queue, columns=[*ReviewedUnit.__annotations__])

@@ -46,7 +46,7 @@ SERIES = {
 
 
 def test_a_shifted_level_is_named_with_its_days_and_levels() -> None:
-    reading = read_alarms(table(134, **SERIES), critical=["click"], known_until={})
+    reading = read_alarms(table(134, **SERIES), critical=["click"], sent={})
     (alarm,) = reading.current
     values = SERIES["clicks"][2]
     raised = [(day - FIRST).days for day in reading.raised[alarm.subject]]
@@ -65,7 +65,7 @@ def test_a_shifted_level_is_named_with_its_days_and_levels() -> None:
     ("critical", "is_critical"), [(["click"], True), (["calibration_ratio"], True), (["hide", "rows"], False)]
 )
 def test_a_task_or_a_metric_is_declared_critical(critical: list[str], is_critical: bool) -> None:
-    (alarm,) = read_alarms(table(134, **SERIES), critical=critical, known_until={}).current
+    (alarm,) = read_alarms(table(134, **SERIES), critical=critical, sent={}).current
     assert alarm.critical == is_critical
 
 
@@ -76,21 +76,21 @@ def test_an_alarm_is_new_once_and_current_for_a_week() -> None:
         if task
     }
     (alarm,) = read_alarms(
-        table(134, **alone), critical=[], known_until={"click": FIRST + timedelta(days=128)}
+        table(134, **alone), critical=[], sent={"calibration ratio of click": FIRST + timedelta(days=128)}
     ).current
     assert alarm.new
-    until = read_alarms(table(134, **alone), critical=[], known_until={"click": alarm.day, "": FIRST}).current
+    until = read_alarms(table(134, **alone), critical=[], sent={alarm.name: alarm.day}).current
     assert [one.new for one in until] == [False]
     raised = (alarm.day - FIRST).days
-    assert len(read_alarms(table(raised + 7, **alone), critical=[], known_until={}).current) == 1
-    gone = read_alarms(table(raised + 8, **alone), critical=[], known_until={})
+    assert len(read_alarms(table(raised + 7, **alone), critical=[], sent={}).current) == 1
+    gone = read_alarms(table(raised + 8, **alone), critical=[], sent={})
     assert (gone.current, gone.raised[alarm.subject][-1]) == ((), alarm.day)
 
 
 def test_with_fewer_days_than_a_reference_needs_there_are_levels_only() -> None:
-    assert read_alarms(table(97, **SERIES), critical=[], known_until={}).levels_only
-    assert not read_alarms(table(98, **SERIES), critical=[], known_until={}).levels_only
-    assert read_alarms(table(99, **SERIES).head(0), critical=[], known_until={}).history == 0
+    assert read_alarms(table(97, **SERIES), critical=[], sent={}).levels_only
+    assert not read_alarms(table(98, **SERIES), critical=[], sent={}).levels_only
+    assert read_alarms(table(99, **SERIES).head(0), critical=[], sent={}).history == 0
 
 
 def test_a_surface_whose_clicks_drift_fails_where_they_are_critical(tmp_path: Path) -> None:
@@ -109,6 +109,9 @@ def test_a_surface_whose_clicks_drift_fails_where_they_are_critical(tmp_path: Pa
     assert alarm.before == pytest.approx(1.0, abs=0.05)
     assert alarm.now == pytest.approx(1.5, abs=0.15)
     assert not result.passed
+    again = monitor.run(workspace, as_of=day_after(124))
+    assert [one.new for one in again.alarms] == [True]  # until a message was sent
+    monitor.mark_sent(workspace, again.describe_alarms())
     assert [one.new for one in monitor.run(workspace, as_of=day_after(124)).alarms] == [False]
     stored = monitor.read_current(workspace)
     assert stored is not None
@@ -120,5 +123,5 @@ def test_a_value_that_no_impression_has_any_more_raises_an_alarm() -> None:
     rows = table(130, kept=("share", "", steady(0.6)), gone=("share", "", steady(0.3, seed=2)))
     rows["column"], rows["value_of"] = "kind", np.repeat(["a", "b"], 130)
     gone = rows[(rows["value_of"] == "a") | (rows["day"] < FIRST + timedelta(days=127))]
-    (alarm,) = read_alarms(gone, critical=[], known_until={}).current
+    (alarm,) = read_alarms(gone, critical=[], sent={}).current
     assert (alarm.name, alarm.now, alarm.since) == ("share of kind=b", 0.0, FIRST + timedelta(days=127))

@@ -12,7 +12,7 @@ from tests.monitoring.test_alarms import SERIES, table
 
 
 def page_of(series: pd.DataFrame, *, critical: tuple[str, ...] = ()) -> str:
-    alarms = read_alarms(series, critical=critical, known_until={})
+    alarms = read_alarms(series, critical=critical, sent={})
     page = SeriesPage("shop", "2026-05-16T00:00:00Z", alarms, [], [], ["Release 3 is <unknown>."])
     return " ".join(write_page(page, series).split())
 
@@ -36,7 +36,7 @@ def daily(days: int) -> pd.DataFrame:
 def test_alarms_come_first_with_what_to_do_and_mark_their_days() -> None:
     page, reading = (
         page_of(daily(134), critical=("click",)),
-        read_alarms(daily(134), critical=(), known_until={}),
+        read_alarms(daily(134), critical=(), sent={}),
     )
     (alarm,) = reading.current
     moved = f"{alarm.before:.3g} to {alarm.now:.3g} since {alarm.since}"

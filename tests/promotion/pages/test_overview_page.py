@@ -161,10 +161,10 @@ def test_the_examples_are_true() -> None:
 
 def test_alarms_are_shown_with_the_way_to_the_series() -> None:
     series = table(134, **SERIES)
-    page = surface_page(alarms=read_alarms(series, critical=["click"], known_until={}))
+    page = surface_page(alarms=read_alarms(series, critical=["click"], sent={}))
     assert "1 alarm in the last seven days. Critical: calibration ratio of click, " in text_of(page)
     assert '<a href="home_feed/monitor">Series</a>' in page
     assert "Levels only: 97 days" in surface_page(
-        alarms=read_alarms(table(97, **SERIES), critical=[], known_until={})
+        alarms=read_alarms(table(97, **SERIES), critical=[], sent={})
     )
     assert "The surface was not monitored yet." in surface_page()
