@@ -92,7 +92,7 @@ def _day(made: World, day: int, requests: int) -> Days:
     chance = chances(made, batch).at(rows)
     outcomes = behave(made, shown, chance, generator(made.seed, Stream.BEHAVIOUR, day, 0))
     names = request_names(_CLOCK, day, 0, requests)
-    table = impressions_table(candidates_table(made, _CLOCK, batch, names, rows, outcomes), rows)
+    table = impressions_table(candidates_table(made, _CLOCK, batch, names, shown, outcomes), rows)
     kinds = {kind.event: kind for kind in outcomes.events}
     return Days(
         frame=table.to_pandas(),

@@ -6,7 +6,8 @@
     catalog           feed                  feed              logging_policy   behaviour
                                                               absences
 
-``entities`` holds the arrays of all of these, ``generate`` writes them.
+``entities`` holds the arrays of all of these, ``generate`` writes them. In ``loop`` releases serve instead of
+the logging policy, day by day: people return or leave (``visits``), and things change (``drifts``).
 
 - ``impressions`` and ``candidates`` hold what was logged at serving time. ``propensity`` is the probability
   that the logging policy put this item at this position given the items above it: exactly the softmax
@@ -22,5 +23,6 @@
 - A world may have user controls: people mute creators and ask for less or more of creators and categories.
   Each candidate is logged with them, and they shift what people truly want.
 
-A person's tenure, tastes and controls do not change; nobody meets an item again within 38 days.
+A person's tenure, tastes (but for a drift) and controls do not change; nobody meets an item again within 38
+days.
 """

@@ -5,7 +5,8 @@
     shown_at  click < 30 min   cart < 24 h   purchase < 7 d   return 1 h to 30 d after it
               hide, report < 7 d             survey < 14 d
 
-Every delay ends inside its task's window, so what can happen is what a label can hold.
+Every delay ends inside its task's window, so what can happen is what a label can hold. Where people differ
+(``World.delays``) the mean of each person's delays does: some decide within the hour, others sleep on it.
 """
 
 import numpy as np
@@ -55,14 +56,17 @@ def _orders(
     """Carts, purchases and returns; an absent item is neither carted nor bought, nor by an absent person."""
     n = len(clicked)
     carted = clicked & (rng.random(n) < chance.cart)
-    cart_at = click_at + _delay(rng, n, mean=2 * _HOUR, most=23 * _HOUR)
+    cart_at = click_at + _delay(rng, n, mean=2 * _HOUR * shown.slow, most=23 * _HOUR)
     readiness = np.where(carted, chance.buy_from_cart, chance.buy_from_click)
     bought = clicked & (rng.random(n) < readiness)
-    bought_at = np.where(carted, cart_at, click_at) + _delay(rng, n, mean=36 * _HOUR, most=6 * _DAY)
+    bought_at = np.where(carted, cart_at, click_at) + _delay(
+        rng, n, mean=36 * _HOUR * shown.slow, most=6 * _DAY
+    )
     carted &= ~_prevented(world, shown, cart_at, carted)
     bought &= ~_prevented(world, shown, bought_at, bought)
     returned = bought & (rng.random(n) < chance.give_back)
-    returned_at = bought_at + _us(_HOUR) + _delay(rng, n, mean=7 * _DAY, most=30 * _DAY - 2 * _HOUR)
+    late = _delay(rng, n, mean=7 * _DAY * shown.slow, most=30 * _DAY - 2 * _HOUR)
+    returned_at = bought_at + _us(_HOUR) + late
     return (
         _happened(rng, "add_to_cart", carted, cart_at),
         _happened(rng, "purchase", bought, bought_at, shown.price),
@@ -89,9 +93,9 @@ def _complaints(
     n = len(seen)
     hidden = seen & (rng.random(n) < np.where(clicked, chance.hide_after_click, chance.hide_without_click))
     start = np.where(clicked, click_at, shown.at)
-    hidden_at = start + _delay(rng, n, mean=8 * _HOUR, most=7 * _DAY - _HOUR)
+    hidden_at = start + _delay(rng, n, mean=8 * _HOUR * shown.slow, most=7 * _DAY - _HOUR)
     reported = seen & (rng.random(n) < chance.report)
-    reported_at = shown.at + _delay(rng, n, mean=_DAY, most=7 * _DAY - _HOUR)
+    reported_at = shown.at + _delay(rng, n, mean=_DAY * shown.slow, most=7 * _DAY - _HOUR)
     return (
         _happened(rng, "hide", hidden, hidden_at),
         _happened(rng, "report", reported, reported_at),
@@ -104,7 +108,7 @@ def _survey(shown: Shown, chance: Chances, seen: Bools, rng: np.random.Generator
     happy = rng.random(n) < chance.happy
     answered = seen & (rng.random(n) < np.where(happy, chance.answers_happy, chance.answers_unhappy))
     stars = np.where(happy, rng.integers(4, 6, n), rng.integers(1, 4, n)).astype(np.float64)
-    at = shown.at + _delay(rng, n, mean=2 * _DAY, most=14 * _DAY - _HOUR)
+    at = shown.at + _delay(rng, n, mean=2 * _DAY * shown.slow, most=14 * _DAY - _HOUR)
     return _happened(rng, "survey", answered, at, stars)
 
 
@@ -119,7 +123,7 @@ def _happened(
     return Happened(event, row, when, known_at, values, tagged=not order)
 
 
-def _delay(rng: np.random.Generator, n: int, *, mean: float, most: float) -> Integers:
+def _delay(rng: np.random.Generator, n: int, *, mean: float | Floats, most: float) -> Integers:
     """Draw exponential delays cut at ``most``, in microseconds; both figures in seconds."""
     share = rng.random(n) * -np.expm1(-most / mean)
     return _us(np.minimum(-mean * np.log1p(-share), most - 1))

@@ -50,21 +50,28 @@ _DEVICE_SHARES = (0.3, 0.6, 0.1)
 _ACTIVITY_BY_TENURE = np.array([-0.3, 0.0, 0.5])
 
 
-def draw_catalog(seed: int, days: int) -> Catalog:
-    """Draw the items of the first ``days`` days; more days only add items at the end."""
-    phase = generator(seed, Stream.SHELVES).integers(0, SHELF_DAYS, SHELVES, dtype=np.int32)
-    parts = [_generation(seed, g, phase) for g in range((days - 1) // SHELF_DAYS + 2)]
-    return Catalog(*(_joined([getattr(p, f.name) for p in parts]) for f in fields(Catalog)))
+def draw_catalog(seed: int, days: int, *, shelf_days: int = SHELF_DAYS) -> Catalog:
+    """Draw the items of the first ``days`` days; more days only add items at the end.
+
+    Parameters
+    ----------
+    shelf_days : how long an item stays on its shelf: of 70 a tenth of the items is new each week.
+    """
+    phase = generator(seed, Stream.SHELVES).integers(0, shelf_days, SHELVES, dtype=np.int32)
+    parts = [_generation(seed, g, phase, shelf_days) for g in range((days - 1) // shelf_days + 2)]
+    names = [field.name for field in fields(Catalog) if field.name != "shelf_days"]
+    joined = {name: _joined([getattr(part, name) for part in parts]) for name in names}
+    return Catalog(**joined, shelf_days=shelf_days)
 
 
-def _generation(seed: int, number: int, phase: npt.NDArray[np.int32]) -> Catalog:
+def _generation(seed: int, number: int, phase: npt.NDArray[np.int32], shelf_days: int) -> Catalog:
     rng = generator(seed, Stream.ITEMS, number)
     category = rng.integers(0, len(CATEGORIES), SHELVES).astype(np.int8)
     price_level = rng.standard_normal(SHELVES, dtype=np.float32)
     margin_level = 0.3 * rng.standard_normal(SHELVES) - 0.1
     price = np.round(np.exp(_LOG_PRICE[category] + 0.45 * price_level), 2)
     return Catalog(
-        born=phase + np.int32((number - 1) * SHELF_DAYS),
+        born=phase + np.int32((number - 1) * shelf_days),
         category=category,
         creator=draw_creators(rng, (SHELVES,)),
         price=price,

@@ -32,7 +32,7 @@ GROUPS: Final = 38
 SHELVES_PER_GROUP: Final = 160
 SHELVES: Final = GROUPS * SHELVES_PER_GROUP
 SHELF_DAYS: Final = 120
-"""How long an item stays on its shelf."""
+"""How long an item stays on its shelf, unless a catalogue says otherwise."""
 CREATORS: Final = 400
 
 CONTROLS: Final = ("more", "less")
@@ -77,6 +77,8 @@ class Stream(IntEnum):
     FEED = 7
     BEHAVIOUR = 8
     CONTROLS = 9
+    VISITS = 10
+    DELAYS = 11
 
 
 def generator(seed: int, stream: Stream, *key: int) -> np.random.Generator:
@@ -131,7 +133,7 @@ class Catalog:
     ``price_level`` is the log price against the category's; ``restricted`` the code of the region
     where the item may not be shown, ``EVERYWHERE`` if there is none, ``PERMIT_UNKNOWN`` if nobody knows.
     Traits: ``appeal`` (draws clicks), ``bait`` (draws clicks and disappoints), ``quality``, ``misfit``
-    (comes back); ``noise`` is the feed's error about an item on its first day.
+    (comes back). ``shelf_days`` is how long an item stays on its shelf.
     """
 
     born: npt.NDArray[np.int32]
@@ -147,11 +149,12 @@ class Catalog:
     bait: Trait
     quality: Trait
     misfit: Trait
+    shelf_days: int = SHELF_DAYS
 
     def on_shelf(self, day: int) -> Integers:
         """Return the item on each shelf on a day, shape [SHELVES]; shelf s is of group s % GROUPS."""
-        phase = self.born[:SHELVES] + SHELF_DAYS
-        generation = (day - phase) // SHELF_DAYS + 1
+        phase = self.born[:SHELVES] + self.shelf_days
+        generation = (day - phase) // self.shelf_days + 1
         return generation.astype(np.int64) * SHELVES + np.arange(SHELVES)
 
     def age(self, day: int) -> npt.NDArray[np.int32]:
@@ -188,12 +191,21 @@ class Controls:
 
 @dataclass(frozen=True)
 class World:
-    """What is the same on all days; ``controls`` is None where people cannot ask for anything."""
+    """What is the same on all days.
+
+    Attributes
+    ----------
+    controls : what people have asked for; None where they cannot ask for anything.
+    delays : [users] by what the mean delay of each person's events is multiplied; None is by 1.
+    shelves : candidates come from so many shelves, whatever the day; None is one of the `GROUPS` a day.
+    """
 
     seed: int
     users: Users
     catalog: Catalog
     controls: Controls | None = None
+    delays: Floats | None = None
+    shelves: int | None = None
 
 
 @dataclass(frozen=True)
@@ -267,14 +279,18 @@ class Batch:
 class Shown:
     """The shown impressions of a batch, flat and in order of request and position.
 
-    ``at`` is in microseconds since the world's first midnight.
+    ``row`` is the place among the batch's candidates, ``at`` in microseconds since the world's first
+    midnight, ``slow`` by what the mean delays of the person's later events are multiplied.
     """
 
+    row: Integers
     user: Integers
     item: Integers
     position: npt.NDArray[np.int16]
+    propensity: npt.NDArray[np.float64]
     at: Integers
     price: npt.NDArray[np.float64]
+    slow: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,14 @@ def draw_requests(world: World, day: int, count: int) -> Requests:
     users = world.users
     key = users.activity + gumbel(rng, (users.count,))
     key[ineligible(world.seed, day, users.count).ids] = -np.inf
-    user = rng.permutation(np.argpartition(-key, count - 1)[:count])
+    return requests_of(world, rng.permutation(np.argpartition(-key, count - 1)[:count]), rng)
+
+
+def requests_of(world: World, user: Indices, rng: np.random.Generator) -> Requests:
+    """Draw when, where and on which device some people ask, in order of time; each asks once."""
+    count = len(user)
     other = rng.integers(0, len(DEVICES), count)
-    device = np.where(rng.random(count) < _MAIN_DEVICE_SHARE, users.device[user], other)
+    device = np.where(rng.random(count) < _MAIN_DEVICE_SHARE, world.users.device[user], other)
     return Requests(user, _times(rng, count), rng.random(count) < _CHECKOUT_SHARE, device.astype(np.int8))
 
 
@@ -84,9 +89,8 @@ def _wishes(world: World, requests: Requests, item: Indices) -> npt.NDArray[np.i
 
 
 def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.random.Generator) -> Indices:
-    """Choose CANDIDATES items in stock from the group that each person is offered on this day."""
-    groups = world.catalog.on_shelf(day).reshape(-1, GROUPS).T
-    shelf = groups[(requests.user + day) % GROUPS]
+    """Choose CANDIDATES items in stock from those that each person is offered on this day."""
+    shelf = _offered(world, day, requests)
     taste = world.users.taste.seen[requests.user]
     pull = 0.4 * np.take_along_axis(taste, world.catalog.category[shelf].astype(np.int64), axis=1)
     lure = 0.15 * np.log(seen.popularity) + np.where(seen.age < _FRESH_DAYS, np.float32(0.5), np.float32(0))
@@ -94,6 +98,14 @@ def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.ra
     key = pull + lure[shelf] + gumbel(rng, shelf.shape)
     top = np.argpartition(-key, CANDIDATES - 1, axis=1)[:, :CANDIDATES]
     return np.take_along_axis(shelf, np.sort(top, axis=1), axis=1)
+
+
+def _offered(world: World, day: int, requests: Requests) -> Indices:
+    """Return a group of items for each person, or the same ones for all; [requests, items]."""
+    items = world.catalog.on_shelf(day)
+    if world.shelves is not None:
+        return np.broadcast_to(items[: world.shelves], (len(requests.user), world.shelves))
+    return items.reshape(-1, GROUPS).T[(requests.user + day) % GROUPS]
 
 
 def _sources(

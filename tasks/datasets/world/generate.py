@@ -288,7 +288,7 @@ def _tables(
     all_chances = chances(world, batch)
     of_shown = all_chances.at(rows)
     outcomes = behave(world, shown, of_shown, rng)
-    candidates = candidates_table(world, clock, batch, names, rows, outcomes)
+    candidates = candidates_table(world, clock, batch, names, shown, outcomes)
     impressions = impressions_table(candidates, rows)
     tables = {
         "candidates": candidates,

@@ -72,43 +72,74 @@ class Clock:
 
 
 def shown_of(world: World, batch: Batch) -> tuple[Integers, Shown]:
-    """Return the flat rows of the shown candidates, by request and position, and what they are."""
+    """Return the flat rows of the candidates that the world's own ranker shows, and what they are."""
     count = len(batch.requests.user)
     rows = (np.arange(count)[:, None] * CANDIDATES + batch.placement.order).ravel()
-    item = batch.item.ravel()[rows]
-    return rows, Shown(
-        user=np.repeat(batch.requests.user, SLOTS),
+    position = np.tile(np.arange(1, SLOTS + 1, dtype=np.int16), count)
+    return rows, shown_at(world, batch, rows, position, batch.placement.propensity.ravel())
+
+
+def shown_at(
+    world: World,
+    batch: Batch,
+    rows: Integers,
+    position: npt.NDArray[np.int16],
+    propensity: npt.NDArray[np.float64],
+) -> Shown:
+    """Return some candidates of a batch as they are shown.
+
+    Parameters
+    ----------
+    rows : [k] their places among the batch's candidates, by request and position.
+    position, propensity : [k].
+    """
+    item, request = batch.item.ravel()[rows], rows // CANDIDATES
+    user = batch.requests.user[request]
+    return Shown(
+        row=rows,
+        user=user,
         item=item,
-        position=np.tile(np.arange(1, SLOTS + 1, dtype=np.int16), count),
-        at=np.repeat(batch.requests.at + batch.day * DAY_US, SLOTS),
+        position=position,
+        propensity=propensity,
+        at=batch.requests.at[request] + batch.day * DAY_US,
         price=world.catalog.price[item],
+        slow=np.ones(len(rows)) if world.delays is None else world.delays[user].astype(np.float64),
     )
 
 
+def offered_table(world: World, clock: Clock, batch: Batch, request_ids: Names) -> pa.Table:
+    """Return every candidate of a batch with what is known of it before anything is shown."""
+    return pa.table({**_key_columns(clock, batch, request_ids), **_feature_columns(world, batch)})
+
+
 def candidates_table(
-    world: World, clock: Clock, batch: Batch, request_ids: Names, shown_rows: Integers, outcomes: Outcomes
+    world: World, clock: Clock, batch: Batch, request_ids: Names, shown: Shown, outcomes: Outcomes
 ) -> pa.Table:
     """Return every candidate of a batch with what was logged of it; a row not shown has no position."""
-    n = batch.item.size
-    hidden = np.ones(n, dtype=bool)
-    hidden[shown_rows] = False
-    slot = np.tile(np.arange(1, SLOTS + 1, dtype=np.int32), len(request_ids))
+    hidden = np.ones(batch.item.size, dtype=bool)
+    hidden[shown.row] = False
     placed: dict[str, npt.NDArray[Any]] = {
-        c.POSITION: slot,
-        c.PROPENSITY: batch.placement.propensity.ravel(),
+        c.POSITION: shown.position.astype(np.int32),
+        c.PROPENSITY: shown.propensity,
         c.VISIBLE: outcomes.visible,
     }
     return pa.table(
         {
             **_key_columns(clock, batch, request_ids),
             c.SHOWN: ~hidden,
-            **{name: _where_shown(values, shown_rows, hidden) for name, values in placed.items()},
-            **_request_columns(world, batch),
-            **_item_columns(world, batch),
-            **_pair_columns(world, batch),
-            **({} if world.controls is None else _control_columns(batch)),
+            **{name: _where_shown(values, shown.row, hidden) for name, values in placed.items()},
+            **_feature_columns(world, batch),
         }
     )
+
+
+def _feature_columns(world: World, batch: Batch) -> dict[str, object]:
+    return {
+        **_request_columns(world, batch),
+        **_item_columns(world, batch),
+        **_pair_columns(world, batch),
+        **({} if world.controls is None else _control_columns(batch)),
+    }
 
 
 def _where_shown(values: npt.NDArray[Any], rows: Integers, hidden: npt.NDArray[np.bool_]) -> pa.Array:
@@ -204,7 +235,9 @@ def events_table(
 
 def _events_of(world: World, clock: Clock, request_ids: Names, shown: Shown, kind: Happened) -> pa.Table:
     item, n = shown.item[kind.row], len(kind.row)
-    request = pa.array(request_ids[kind.row // SLOTS]) if kind.tagged else pa.nulls(n, pa.string())
+    request = (
+        pa.array(request_ids[shown.row[kind.row] // CANDIDATES]) if kind.tagged else pa.nulls(n, pa.string())
+    )
     columns = {
         c.EVENT: pa.array([kind.event]).take(pa.array(np.zeros(n, dtype=np.int8))),
         c.HAPPENED_AT: clock.instants(kind.at),

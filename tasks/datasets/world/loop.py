@@ -1,0 +1,292 @@
+"""The simulated feed as a closed loop: releases serve, people respond, the next releases learn from the log.
+
+::
+
+    day d   who visits  ->  40 candidates each  ->  a server decides  ->  events, at each person's pace
+              ^                (features logged)      slots, propensity,        |
+              |                                       release, arm, ...         v
+              +-----  mood: satisfied people return, annoyed ones leave  <------+
+
+`ClosedLoop.play` plays one day and returns its log, its events and the truth of every candidate. A server is
+any function from the offered candidates to `Served`; `serve_decision` makes one of a release's `Decision` and
+`serve_arms` splits the people between several. Without a server the world's own ranker serves, as in
+``generate``. A tenth of the items is new each week, and drifts (``drifts.py``) are switched on by day.
+
+The same seed, drifts and servers give the same bytes, and what happens on a day depends on no later day.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from tasks import columns as c
+from tasks.datasets.world.absences import ineligible
+from tasks.datasets.world.behaviour import PURCHASE_DAYS, behave
+from tasks.datasets.world.catalog import draw_catalog, draw_users
+from tasks.datasets.world.drifts import Drift, drift_batch, drift_feed, drift_people, drifts_on
+from tasks.datasets.world.entities import CANDIDATES, SLOTS, Batch, Outcomes, Shown, Stream, World, generator
+from tasks.datasets.world.feed import draw_batch, requests_of
+from tasks.datasets.world.generate import START, ParquetFiles
+from tasks.datasets.world.tables import (
+    Clock,
+    absences_table,
+    candidates_table,
+    events_table,
+    impressions_table,
+    offered_table,
+    request_names,
+    shown_at,
+    shown_of,
+)
+from tasks.datasets.world.truth import chances, probabilities
+from tasks.datasets.world.visits import VISITS_PER_USER, Visitors
+from tasks.errors import ContractError, DataError
+from tasks.ranking.decide import Decision
+
+Values = npt.NDArray[Any]
+Floats = npt.NDArray[np.float64]
+
+SHELF_DAYS: Final = 70
+"""A tenth of the items is new each week."""
+_LEAST_REQUESTS: Final = 20
+"""Fewer on average would leave days without any."""
+_TO_COME: Final = 1.5
+"""People in all, as a multiple of those of the first day."""
+_DELAY_LOG_SD: Final = 0.6
+"""Standard deviation of the log of people's mean delays: one in six is 1.8 times as slow as the median."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server decided on n candidates.
+
+    Attributes
+    ----------
+    position : [n] slots from 1, 0 for what is not shown.
+    propensity : [n] probability of each shown item at its slot given those above it.
+    logged : further columns of the log by name, [n] each, such as `release`, `experiment` and `arm`.
+    """
+
+    position: npt.NDArray[np.integer]
+    propensity: Floats
+    logged: Mapping[str, Values] = field(default_factory=dict)
+
+
+Server = Callable[[pd.DataFrame], Served]
+"""Decides on the candidates of a day: one row each, with all that is logged of it before it is shown."""
+
+
+def serve_decision(
+    decision: Decision, predictions: Mapping[str, npt.ArrayLike] | None = None, **names: str
+) -> Served:
+    """Serve what a release decided, and log what the contracts ask for.
+
+    Parameters
+    ----------
+    predictions : ``p_<task>`` -> [n]; logged as ``served_p_<task>``.
+    names : the same on all rows: `release`, `experiment`, `arm`.
+    """
+    n = len(decision.slate_position)
+    logged: dict[str, Values] = {c.DRAWABLE: decision.drawable, c.SERVED_UTILITY: decision.utility}
+    logged |= {c.served(name): np.asarray(values) for name, values in (predictions or {}).items()}
+    logged |= {name: np.full(n, value, dtype=object) for name, value in names.items()}
+    return Served(decision.slate_position, decision.propensity, logged)
+
+
+def serve_arms(
+    candidates: pd.DataFrame, arm_of_user: Callable[[str], int], servers: Sequence[Server]
+) -> Served:
+    """Let every person be served by the server of their arm.
+
+    Parameters
+    ----------
+    arm_of_user : user id -> place in ``servers``.
+    """
+    users, rows_of = np.unique(candidates[c.USER_ID].to_numpy(dtype=object), return_inverse=True)
+    arm = np.array([arm_of_user(user) for user in users], dtype=np.int64)[rows_of]
+    position, propensity = np.zeros(len(arm), dtype=np.int64), np.full(len(arm), np.nan)
+    logged: dict[str, Values] = {}
+    for number in np.unique(arm):
+        rows = np.flatnonzero(arm == number)
+        part = servers[number](candidates.iloc[rows])
+        position[rows], propensity[rows] = part.position, part.propensity
+        for name, values in part.logged.items():
+            numeric = values.dtype != object
+            blank = np.full(len(arm), False if values.dtype == bool else np.nan if numeric else None)
+            logged.setdefault(name, blank)[rows] = values
+    return Served(position, propensity, logged)
+
+
+@dataclass(frozen=True)
+class LoopDay:
+    """A day of the loop.
+
+    Attributes
+    ----------
+    batch : requests and their n candidates.
+    shown, outcomes : the k shown impressions by request and position, and what came of them.
+    truth : true probability of each task at the first position, [n], as ``truth.probabilities`` defines it.
+    served : what was decided.
+    """
+
+    day: int
+    batch: Batch
+    shown: Shown
+    outcomes: Outcomes
+    truth: Mapping[str, Floats]
+    served: Served
+    _feed: World
+    _clock: Clock
+
+    @property
+    def date(self) -> date:
+        """The day in the calendar."""
+        return (self._clock.start + timedelta(days=self.day)).date()
+
+    @cached_property
+    def tables(self) -> dict[str, pa.Table]:
+        """Log tables by name: candidates, impressions and the events that come of them, however late."""
+        names = request_names(self._clock, self.day, 0, len(self.batch.requests.user))
+        candidates = candidates_table(self._feed, self._clock, self.batch, names, self.shown, self.outcomes)
+        for name, values in self.served.logged.items():
+            candidates = candidates.append_column(name, pa.array(values, from_pandas=True))
+        impressions = impressions_table(candidates, self.shown.row)
+        events = events_table(self._feed, self._clock, names, self.shown, self.outcomes)
+        absences = absences_table(self._feed, self._clock, self.day)
+        return {
+            "candidates": candidates,
+            "impressions": impressions,
+            "events": pa.concat_tables([absences, events]).unify_dictionaries(),
+        }
+
+    def write(self, folder: Path) -> None:
+        """Write the tables to ``folder/<table>/<day>.parquet``, each of which appears when it is whole."""
+        partial = folder / ".partial"
+        partial.mkdir(parents=True, exist_ok=True)
+        with ParquetFiles(partial) as files:
+            for name, table in self.tables.items():
+                files.write(name, str(self.date), table)
+        for name in self.tables:
+            file = f"{self.date}.parquet"
+            (folder / name).mkdir(exist_ok=True)
+            (partial / name / file).rename(folder / name / file)
+        shutil.rmtree(partial)
+
+
+class ClosedLoop:
+    """A simulated feed whose days are played one after another.
+
+    Parameters
+    ----------
+    seed : not negative.
+    requests_per_day : at least 20, on average on the first days; later people's moods decide.
+    days : the most that can be played.
+    start : the first day.
+    drifts : by name, the day from which each is switched on.
+    shelves : candidates come from so many items; by default from a group of 160 that changes daily, so that
+        nobody meets an item again within 38 days and labels of orders are exact.
+
+    Examples
+    --------
+    >>> loop = ClosedLoop(seed=1, requests_per_day=20, days=2)
+    >>> [day.tables["impressions"].num_rows for day in (loop.play(), loop.play())]
+    [180, 336]
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int,
+        requests_per_day: int,
+        days: int,
+        start: date = START,
+        drifts: Mapping[Drift, int] | None = None,
+        shelves: int | None = None,
+    ) -> None:
+        if requests_per_day < _LEAST_REQUESTS:
+            raise ContractError(f"requests_per_day is {requests_per_day}. Give {_LEAST_REQUESTS} or more.")
+        first = round(requests_per_day / VISITS_PER_USER)
+        users = draw_users(seed, round(_TO_COME * first))
+        pace = generator(seed, Stream.DELAYS).standard_normal(users.count, dtype=np.float32)
+        catalog = draw_catalog(seed, days + PURCHASE_DAYS + 1, shelf_days=SHELF_DAYS)
+        self.world = World(
+            seed, users, catalog, delays=np.exp(np.float32(_DELAY_LOG_SD) * pace), shelves=shelves
+        )
+        self.visitors = Visitors.of(users, first)
+        self.day = 0
+        """The next day to be played."""
+        self._days, self._drifts = days, dict(drifts or {})
+        self._clock = Clock(datetime.combine(start, time(), UTC))
+
+    def play(self, server: Server | None = None) -> LoopDay:
+        """Play the next day: people come, are served, respond, and return or leave.
+
+        Parameters
+        ----------
+        server : decides on all candidates; by default the world's own ranker.
+
+        Raises
+        ------
+        DataError
+            All days have been played, or the server filled a slot that the feed does not have, or one twice.
+        """
+        if self.day >= self._days:
+            raise DataError(f"The loop has {self._days} days and all are played. Make one with more `days`.")
+        day, seed, on = self.day, self.world.seed, drifts_on(self._drifts, self.day)
+        feed = drift_feed(self.world, on)
+        people = drift_people(feed, on)
+        rng = generator(seed, Stream.REQUESTS, day)
+        came = self.visitors.come(seed, day)
+        came[ineligible(seed, day, len(came)).ids] = False
+        batch = drift_batch(
+            draw_batch(feed, day, 0, requests_of(feed, rng.permutation(np.flatnonzero(came)), rng)),
+            people,
+            on,
+        )
+        served = self._own(feed, batch) if server is None else server(self._offer(feed, batch))
+        shown = _shown(people, batch, served)
+        all_chances = chances(people, batch)
+        outcomes = behave(people, shown, all_chances.at(shown.row), generator(seed, Stream.BEHAVIOUR, day, 0))
+        self.visitors = self.visitors.respond(shown, outcomes, seed, day)
+        self.day += 1
+        return LoopDay(day, batch, shown, outcomes, probabilities(all_chances), served, feed, self._clock)
+
+    def _offer(self, feed: World, batch: Batch) -> pd.DataFrame:
+        names = request_names(self._clock, batch.day, 0, len(batch.requests.user))
+        return offered_table(feed, self._clock, batch, names).to_pandas()
+
+    def _own(self, feed: World, batch: Batch) -> Served:
+        """Serve what the world's own ranker shows."""
+        rows, shown = shown_of(feed, batch)
+        position, propensity = np.zeros(batch.item.size, dtype=np.int64), np.full(batch.item.size, np.nan)
+        position[rows], propensity[rows] = shown.position, shown.propensity
+        return Served(position, propensity)
+
+
+def _shown(world: World, batch: Batch, served: Served) -> Shown:
+    """Return what was shown, by request and position.
+
+    Raises
+    ------
+    DataError
+        There is no such slot, or two candidates of a request share one.
+    """
+    position = served.position.reshape(batch.item.shape)
+    if position.min(initial=0) < 0 or position.max(initial=0) > SLOTS:
+        raise DataError(f"A server filled slot {position.max()}. The feed has slots 1 to {SLOTS}.")
+    request, candidate = np.nonzero(position)
+    order = np.lexsort((position[request, candidate], request))
+    rows = (request * CANDIDATES + candidate)[order]
+    slots = served.position[rows]
+    if (np.diff(slots)[np.diff(request[order]) == 0] == 0).any():
+        raise DataError("A server put two candidates of a request into one slot. Give each its own.")
+    return shown_at(world, batch, rows, slots.astype(np.int16), served.propensity[rows])
