@@ -250,6 +250,7 @@ AlarmedMetric = Literal[
     "arrived_share",
     "contribution_share",
     "dropped_share",
+    "unmet_share",
 ]
 ALARMED: Final[tuple[AlarmedMetric, ...]] = get_args(AlarmedMetric)
 """The metrics of the monitor whose series raise alarms."""

@@ -26,8 +26,10 @@ _CURRENT: Final = timedelta(days=7)
 _REPEATED: Final = 14
 """Days within which an alarm of a series is taken for a repeated one."""
 _DAY: Final = timedelta(days=1)
-OF_SHARES: Final = frozenset({"share", "arrived_share", "contribution_share", "dropped_share"})
+OF_SHARES: Final = frozenset({"share", "arrived_share", "contribution_share", "dropped_share", "unmet_share"})
 """Metrics that are shares of a whole."""
+_LEAST_CHANGE: Final = {"dropped_share": 0.01, "unmet_share": 0.01}
+"""Changes below which a rule raises no alarm: the first candidate that a rule drops is none."""
 
 MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
     "calibration_ratio": (
@@ -51,8 +53,12 @@ MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
         "Compare the mean prediction of the task, then the weights of the policy and their contexts.",
     ),
     "dropped_share": (
-        "The constraint drops a {direction} share of the candidates than before.",
+        "A {direction} share of the candidates is dropped for this reason than before.",
         "Look at the column that it reads, and at the sources of candidates on that day.",
+    ),
+    "unmet_share": (
+        "A {direction} share of the slates falls short of the rule than before.",
+        "Look at the candidates that meet the rule, their sources, and what constraints drop of them.",
     ),
     "arrived_share": (
         "Events come {direction} after the impression than before: delays have changed.",
@@ -68,6 +74,7 @@ _DIRECTIONS: Final = {
     "arrived_share": ("later", "sooner"),
     "contribution_share": ("smaller", "larger"),
     "dropped_share": ("smaller", "larger"),
+    "unmet_share": ("smaller", "larger"),
 }
 
 
@@ -200,6 +207,8 @@ def read_alarms(series: pd.DataFrame, *, critical: Collection[str], sent: Mappin
     raised: dict[Subject, list[date]] = {}
     newest: dict[int, tuple[DriftAlarm, DriftAlarm]] = {}
     for alarm in reading.alarms:
+        if not _matters(matrix, alarm):
+            continue
         raised.setdefault(matrix.subjects[alarm.series], []).append(matrix.days[alarm.day])
         first, last = newest.get(alarm.series, (alarm, alarm))
         newest[alarm.series] = (first if alarm.day - last.day <= _REPEATED else alarm, alarm)
@@ -223,6 +232,18 @@ def _scale(subject: Subject, values: Floats) -> Floats:
     return np.log(np.where(values > 0, values, np.nan))
 
 
+def _matters(matrix: _Matrix, alarm: DriftAlarm) -> bool:
+    before, now = _compare(matrix, alarm, alarm)
+    return abs(now - before) >= _LEAST_CHANGE.get(matrix.subjects[alarm.series].metric, 0.0)
+
+
+def _compare(matrix: _Matrix, first: DriftAlarm, last: DriftAlarm) -> tuple[float, float]:
+    """Return the mean of the first alarm's reference, and of the days since its level shifted."""
+    values = matrix.figures[last.series]
+    reference = slice(first.day - HISTORY + 1, first.day - GAP + 1)
+    return float(np.nanmean(values[reference])), float(np.nanmean(values[first.since : last.day + 1]))
+
+
 def _last_day(matrix: _Matrix, values: Floats) -> date:
     return matrix.days[int(np.flatnonzero(np.isfinite(values)).max(initial=0))]
 
@@ -235,17 +256,17 @@ def _describe(
     sent: Mapping[str, date],
 ) -> SeriesAlarm:
     """Describe alarms that were raised again and again, by the first one's reference."""
-    subject, values = matrix.subjects[last.series], matrix.figures[last.series]
+    subject = matrix.subjects[last.series]
     metric: AlarmedMetric = next(name for name in ALARMED if name == subject.metric)
     meaning, action = MEANING[metric]
     day, name = matrix.days[last.day], name_series(subject)
-    reference = slice(first.day - HISTORY + 1, first.day - GAP + 1)
+    before, now = _compare(matrix, first, last)
     return SeriesAlarm(
         subject=subject,
         day=day,
         since=matrix.days[first.since],
-        before=float(np.nanmean(values[reference])),
-        now=float(np.nanmean(values[first.since : last.day + 1])),
+        before=before,
+        now=now,
         critical=not {subject.task, subject.metric}.isdisjoint(critical),
         new=day > sent.get(name, date.min),
         name=name,

@@ -3,7 +3,8 @@
 ::
 
     contribution_share    of each term, in the sum of |contributions| of the candidates that are kept
-    dropped_share         share of the candidates that a hard constraint drops
+    dropped_share         share of the candidates that a hard constraint, floor or unknown value drops
+    unmet_share           share of the slates that fall short of a rule of the slate policy
 
 A hundred requests a day are drawn by a hash of their ids. Only the newest 112 days are decided, as many as
 alarms need with two weeks to spare.
@@ -32,6 +33,8 @@ from tasks.logs.tables import LogTables
 from tasks.monitoring.series import SeriesFigure
 from tasks.monitoring.serving import mean_figure, ratio_figure
 from tasks.monitoring.traffic import ServingReleases
+from tasks.ranking.constraints import relevance_floor_reason, unknown_value_reason
+from tasks.release.slate_rules import mark_unmet
 from tasks.stores.workspace import Workspace
 
 _DAYS: Final = HISTORY + GAP
@@ -54,7 +57,7 @@ def read_decisions(
             if frame.empty:
                 continue
             try:
-                scored = release.score(frame, components=True)
+                scored = release.score(frame, components=True, certificate=True)
             except DataError as error:
                 releases.notes[f"The champion cannot decide the logged candidates. {error}"] = None
                 return
@@ -64,23 +67,32 @@ def read_decisions(
 
 
 def measure_decisions(scored: pd.DataFrame, users: Codes, utility: UtilitySpec) -> Iterator[Figure]:
-    """Yield what each term contributes and what each hard constraint drops.
+    """Yield what each term contributes, what candidates are dropped for, and which slate rules gave way.
 
     Parameters
     ----------
-    scored : [n] candidates with their contributions.
+    scored : [n] candidates with their contributions and the certificates of their slates.
     users : [n] codes.
     """
     dropped = scored[c.DROPPED_BY]
-    for constraint in utility.hard_constraints:
-        drops = np.where(dropped == constraint.name, 1.0, 0.0)
-        yield mean_figure(Subject("dropped_share", constraint=constraint.name), drops, users)
+    columns = {one.column for term in utility.terms for one in utility.variants(term) if one.column}
+    for reason in (
+        *(constraint.name for constraint in utility.hard_constraints),
+        *(unknown_value_reason(column) for column in sorted(columns)),
+        *(relevance_floor_reason(task) for task in utility.floors_by_context()),
+    ):
+        drops = np.where(dropped == reason, 1.0, 0.0)
+        yield mean_figure(Subject("dropped_share", constraint=reason), drops, users)
     kept = dropped.isna().to_numpy(dtype=bool)
     terms = [task for task in utility.weights if c.contribution(task) in scored]
     sizes = {t: np.abs(np.nan_to_num(scored[c.contribution(t)].to_numpy(np.float64)[kept])) for t in terms}
     total = np.sum([*sizes.values()], axis=0) if sizes else np.zeros(0)
     for task, size in sizes.items() if total.any() else ():
         yield ratio_figure(Subject("contribution_share", task=task), Ratio(size, total), users[kept])
+    certified = scored[c.CERTIFICATE].notna() if c.CERTIFICATE in scored else pd.Series(dtype=bool)
+    for rule, unmet in mark_unmet(scored[c.CERTIFICATE][certified]).items() if certified.any() else ():
+        known = np.isfinite(unmet)
+        yield mean_figure(Subject("unmet_share", constraint=rule), unmet[known], users[certified][known])
 
 
 def _draw_requests(log: LogTables, day: date, *, as_of: datetime) -> pd.DataFrame:

@@ -40,6 +40,7 @@ _DRAWN: Final = (
     "rows",
     "share",
     "dropped_share",
+    "unmet_share",
     "contribution_share",
     "arrived_share",
     "auc_by_request",

@@ -144,7 +144,7 @@ def find_estimated(series: pa.Table) -> set[tuple[str, date, str]]:
 
 def find_decided(series: pa.Table) -> set[date]:
     """Return the days whose decisions have figures."""
-    of_decisions = pa.array(["contribution_share", "dropped_share"])
+    of_decisions = pa.array(["contribution_share", "dropped_share", "unmet_share"])
     return {*series.filter(pc.is_in(series.column("metric"), of_decisions)).column("day").to_pylist()}
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
@@ -50,6 +52,19 @@ def count_slate_rules(scored: pd.DataFrame) -> tuple[SlateRule, ...]:
         SlateRule(rule=r, slates=n, unmet=unmet[r], too_few=too_few[r], slots_short=slots_short[r])
         for r, n in sorted(slates.items(), key=lambda counted: _place(counted[0]))
     )
+
+
+def mark_unmet(certificates: Iterable[str]) -> dict[str, npt.NDArray[np.float64]]:
+    """Return by rule whether each slate falls short of it, NaN where the slate has no such rule, [slates].
+
+    Examples
+    --------
+    >>> mark_unmet(['{"met":["length"],"unmet":[]}', '{"met":["max_per:source"],"unmet":[]}'])
+    {'max_per:source': array([nan,  0.]), 'length': array([ 0., nan])}
+    """
+    slates = [{rule: float(got < wanted) for rule, wanted, got, _ in _rules(text)} for text in certificates]
+    rules = sorted(set(chain.from_iterable(slates)), key=_place)
+    return {rule: np.array([one.get(rule, np.nan) for one in slates]) for rule in rules}
 
 
 def add_slate_rules(parts: Iterable[Sequence[SlateRule]]) -> tuple[SlateRule, ...]:

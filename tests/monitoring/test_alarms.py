@@ -119,6 +119,24 @@ def test_a_surface_whose_clicks_drift_fails_where_they_are_critical(tmp_path: Pa
     assert alarm.name in monitor.read_page(workspace)
 
 
+@pytest.mark.parametrize(("metric", "level"), [("dropped_share", 0.0), ("unmet_share", 1.0)])
+def test_a_rule_that_suddenly_takes_nothing_or_everything_raises_an_alarm_within_two_days(
+    metric: str, level: float
+) -> None:
+    values = steady(0.1, spread=0.2)
+    values[SHIFTED:] = level
+    (alarm,) = read_alarms(table(SHIFTED + 2, rule=(metric, "", values)), critical=[], sent={}).current
+    assert abs((alarm.since - FIRST).days - SHIFTED) <= 1
+    assert alarm.now == pytest.approx(level, abs=0.1)
+
+
+def test_the_first_candidates_that_a_rule_drops_raise_none() -> None:
+    values = np.zeros(160)
+    values[SHIFTED:] = 0.004
+    reading = read_alarms(table(SHIFTED + 5, rule=("dropped_share", "", values)), critical=[], sent={})
+    assert (reading.current, reading.raised) == ((), {})
+
+
 def test_a_value_that_no_impression_has_any_more_raises_an_alarm() -> None:
     rows = table(130, kept=("share", "", steady(0.6)), gone=("share", "", steady(0.3, seed=2)))
     rows["column"], rows["value_of"] = "kind", np.repeat(["a", "b"], 130)

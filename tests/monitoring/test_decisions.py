@@ -15,9 +15,13 @@ from tests.feeds.toy_release import UTILITY, a_frame, toy_files
 
 def test_terms_share_the_utility_and_a_constraint_drops_what_it_does_not_permit() -> None:
     frame = a_frame(requests=80)
-    scored = Scorer.from_files(toy_files()).score(frame, components=True)
+    scored = Scorer.from_files(toy_files()).score(frame, components=True, certificate=True)
     found = {f.subject: f for f in measure_decisions(scored, np.arange(len(frame)) // 4, UTILITY)}
     by_name = {(one.metric, one.task or one.constraint): figure for one, figure in found.items()}
+    slots = scored["slate_position"].notna().groupby(frame["request_id"]).sum()
+    assert by_name["unmet_share", "length"].value == pytest.approx((slots < 2).mean())
+    assert (by_name["unmet_share", "max_per:source"].value, by_name["unmet_share", "length"].n) == (0.0, 80)
+    assert by_name["dropped_share", "unknown_value:margin"].value == 0.0
     dropped = by_name["dropped_share", "not_permitted"]
     assert (dropped.value, dropped.n, dropped.rows) == ((~frame["permitted"]).mean(), 80, 320)
     assert dropped.low < dropped.value < dropped.high
