@@ -12,24 +12,44 @@ _Limits = dict[Identifier, Annotated[int, Field(ge=0, le=1000)]]
 
 
 class Condition(Closed):
-    """A test on one column; exactly one of equals, one_of, above, below."""
+    """A test on one column, against values or against another column of the same candidate; exactly one.
+
+    ``above_column`` and ``below_column`` compare two numbers or two times, as the end of a validity with
+    ``shown_at``, the time of the request.
+    """
 
     column: Identifier
     equals: Scalar | None = None
     one_of: Scalars | None = None
     above: Number | None = None
     below: Number | None = None
+    equals_column: Identifier | None = None
+    above_column: Identifier | None = None
+    below_column: Identifier | None = None
 
     @model_validator(mode="after")
     def _has_one_test(self) -> Self:
-        if sum(x is not None for x in (self.equals, self.one_of, self.above, self.below)) != 1:
-            raise ValueError("takes exactly one of equals, one_of, above, below")
+        tests = [name for name in type(self).model_fields if name != "column"]
+        if sum(getattr(self, name) is not None for name in tests) != 1:
+            raise ValueError(f"takes exactly one of {', '.join(tests)}")
+        if self.column == self.other_column:
+            raise ValueError(f"compares {self.column} with itself")
         return self
 
     @property
     def operands(self) -> tuple[Scalar, ...]:
-        """The values of which the column's has to be one; empty for ``above`` and ``below``."""
+        """The values of which the column's has to be one; empty for every other test."""
         return (self.one_of or ()) if self.equals is None else (self.equals,)
+
+    @property
+    def other_column(self) -> str | None:
+        """The column that it is compared with."""
+        return self.equals_column or self.above_column or self.below_column
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads."""
+        return (self.column,) if self.other_column is None else (self.column, self.other_column)
 
 
 class Diversity(Closed):
@@ -116,7 +136,7 @@ class SlateSpec(Closed):
         read |= {self.required_first} if self.required_first else set()
         read |= {rule.by for rule in (self.diversity, self.decay) if rule}
         read |= {USER_ID} if self.exploration else set()
-        read |= {self.exploration.where.column} if self.exploration and self.exploration.where else set()
+        read |= {*self.exploration.where.columns} if self.exploration and self.exploration.where else set()
         return tuple(sorted(read))
 
     def overridden(self, change: SlateOverride) -> "SlateSpec":

@@ -290,7 +290,7 @@ class UtilitySpec(Closed):
         weights = [*self.weights.values(), *(w for c in self.contexts for w in c.weights.values())]
         read = {w.column for w in weights if w.column is not None}
         for place in self._places:
-            read |= {h.condition.column for h in place.hard_constraints}
+            read |= {column for h in place.hard_constraints for column in h.condition.columns}
             read |= {column for m in place.multipliers for column in m.when}
         for context in self.contexts:
             read |= {*context.when, *(context.slate.columns if context.slate is not None else ())}

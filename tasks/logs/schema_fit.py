@@ -237,8 +237,7 @@ def _of_rules(
         for name in ("drop_when", "keep_when"):
             condition: Condition | None = getattr(constraint, name)
             if condition is not None:
-                asked = f"{place}hard_constraints.{i}.{name}.column"
-                yield WantedColumn("utility.yaml", asked, condition.column, _kinds_of(condition))
+                yield from _of_condition("utility.yaml", f"{place}hard_constraints.{i}.{name}", condition)
     for i, multiplier in enumerate(multipliers):
         for column, values in multiplier.when.items():
             asked = f"{place}multipliers.{i}.when.{column}"
@@ -257,7 +256,7 @@ def _of_slate(contracts: Contracts) -> Iterator[WantedColumn]:
     if slate.exploration is not None:
         where = slate.exploration.where
         if where is not None:
-            yield WantedColumn("slate.yaml", "exploration.where.column", where.column, _kinds_of(where))
+            yield from _of_condition("slate.yaml", "exploration.where", where)
         yield WantedColumn("slate.yaml", "exploration", c.USER_ID)
 
 
@@ -290,7 +289,17 @@ def _of_training(contracts: Contracts) -> Iterator[WantedColumn]:
             yield WantedColumn("tasks.yaml", f"tasks.{name}.sampling.by.{column}", column, of="impressions")
 
 
+def _of_condition(file: str, place: str, condition: Condition) -> Iterator[WantedColumn]:
+    for column in condition.columns:
+        asked = f"{place}.column" if column == condition.column else place
+        yield WantedColumn(file, asked, column, _kinds_of(condition))
+
+
 def _kinds_of(condition: Condition) -> frozenset[str]:
+    if condition.equals_column is not None:
+        return _ANY
+    if condition.other_column is not None:
+        return frozenset({*_NUMBER, kinds.INSTANT})
     if condition.equals is not None:
         return _kinds_like((condition.equals,))
     return _FLAG if condition.one_of is None else _kinds_like(condition.one_of)

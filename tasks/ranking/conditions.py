@@ -4,6 +4,7 @@ A comparison across kinds (text "true" with a boolean) would silently hold for n
 the batch. 0 and 1 stand for false and true.
 """
 
+import operator
 from collections.abc import Mapping
 
 import numpy as np
@@ -21,7 +22,11 @@ _KINDS = {
     "mixed-integer-float": "numbers",
     "decimal": "numbers",
     "string": "text",
+    "datetime64": "times",
+    "datetime": "times",
 }
+_ORDERED = {"numbers", "times"}
+_COMPARED = {*_ORDERED, "booleans", "text"}
 
 
 def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mask, Mask]:
@@ -44,7 +49,42 @@ def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str)
     if condition.below is not None:
         values = read_numbers(frame, condition.column, asked_by)
         return values < condition.below, ~np.isnan(values)
+    if condition.other_column is not None:
+        return _compare(frame, condition, condition.other_column, asked_by)
     return _is_one_of(frame, condition.column, condition.operands, asked_by)
+
+
+def _compare(frame: pd.DataFrame, condition: Condition, other: str, asked_by: str) -> tuple[Mask, Mask]:
+    """Compare two columns row by row; a row is known where both have a value."""
+    pair = [_drop_categories(read_column(frame, name, asked_by)) for name in (condition.column, other)]
+    known = (pair[0].notna() & pair[1].notna()).to_numpy(dtype=np.bool_)
+    kinds = {_kind_of_column(values) for values in pair if not values.isna().all()}
+    if kinds in ({"times"}, {"times", "text"}) or (kinds == {"text"} and not condition.equals_column):
+        pair, kinds = [_as_times(values, asked_by) for values in pair], {"times"}
+    wanted = _COMPARED if condition.equals_column else _ORDERED
+    if len(kinds) > 1 or not kinds <= wanted:
+        raise DataError(
+            f"Columns '{condition.column}' and '{other}' hold {' and '.join(sorted(kinds))}, and {asked_by} "
+            f"compares them; deliver {' or '.join(sorted(wanted))} in both."
+        )
+    held = np.zeros(len(frame), dtype=np.bool_)
+    first, second = (values[known].to_numpy() for values in pair)
+    compare = (
+        operator.eq if condition.equals_column else operator.gt if condition.above_column else operator.lt
+    )
+    held[known] = compare(first, second)
+    return held, known
+
+
+def _as_times(values: Series, asked_by: str) -> Series:
+    """Return instants in UTC; a caller sends them as text, and one without a zone is UTC."""
+    try:
+        return pd.to_datetime(values, utc=True, format="ISO8601").dt.tz_localize(None)
+    except (ValueError, TypeError):
+        raise DataError(
+            f"Column '{values.name}' holds text that is no time, and {asked_by} compares it with one; "
+            "deliver times such as 2026-03-01T00:00:00Z."
+        ) from None
 
 
 def meets_all(candidates: pd.DataFrame, when: Mapping[str, tuple[Scalar, ...]], asked_by: str) -> Mask:

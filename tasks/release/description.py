@@ -142,7 +142,8 @@ def _rules(place: UtilitySpec | PolicyContext, where: str) -> Iterator[list[str]
 
 def _test(condition: Condition) -> str:
     tests = condition.model_dump(exclude={"column"}, exclude_none=True)
-    return f"{condition.column} {', '.join(f'{test} {operand}' for test, operand in tests.items())}"
+    test, operand = next(iter(tests.items()))
+    return f"{condition.column} {test.replace('_', ' ')} {operand}"
 
 
 def _terms(weights: Mapping[str, Weight], where: str) -> Iterator[list[str]]:

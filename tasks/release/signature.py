@@ -23,7 +23,7 @@ from tasks.columns import (
 )
 
 _KINDS = {"b": DataType.boolean, "i": DataType.long, "u": DataType.long, "f": DataType.double}
-_CAST_WITH_LOSS = (DataType.boolean, DataType.long, DataType.double)
+_CAST_WITH_LOSS = (DataType.boolean, DataType.long, DataType.double, DataType.datetime)
 
 _PARAMS = ParamSchema(
     [ParamSpec(name, DataType.boolean, default=False) for name in (CERTIFICATE, "components")]
@@ -46,8 +46,9 @@ def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSi
 
     A null is legal in every column but the key. MLflow casts a served column to its declared type before
     the release sees it: an unknown truth value would become false, so that a constraint which drops what is
-    unsafe keeps it, 3.7 would become 3, and the text "3.5" a number. So booleans and numbers are declared as
-    any type, and the release itself refuses what is neither a number nor null, by column (`number_columns`).
+    unsafe keeps it, 3.7 would become 3, the text "3.5" a number, and a time with a zone is refused. So
+    booleans, numbers and times are declared as any type, and the release itself refuses what a column may
+    not hold (`number_columns`).
     """
     inputs = [(name, _type(candidates[name])) for name in candidates.columns]
     given = [ColSpec(AnyType() if kind in _CAST_WITH_LOSS else kind, str(name)) for name, kind in inputs]

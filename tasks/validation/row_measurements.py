@@ -290,12 +290,12 @@ def measure_constraints(
         (one, {}) for one in utility.hard_constraints
     ]
     wanted += [(one, context.when) for context in utility.contexts for one in context.hard_constraints]
-    asked = [one.condition.column for one, _ in wanted] + [name for _, when in wanted for name in when]
+    asked = [name for one, when in wanted for name in (*one.condition.columns, *when)]
     present = {one.subject for one in measure_columns(connection, table, asked)}
     reached = x.ge(x.column(c.DAY), x.day_start(since))
     for constraint, when in wanted:
-        column = constraint.condition.column
-        if not {column, *when} <= present:
+        columns = constraint.condition.columns
+        if not {*columns, *when} <= present:
             continue
         meets = x.all_of(exp.true(), *(_is_one_of(name, values) for name, values in when.items()))
         counted = fetch(
@@ -304,28 +304,38 @@ def measure_constraints(
                GROUP BY 1 ORDER BY 1""",
             day=x.column(c.DAY),
             kept=count_if(keeps(constraint)),
-            unknown=count_if(x.is_null(x.column(column))),
+            unknown=count_if(x.any_of(*(x.is_null(x.column(column)) for column in columns))),
             table=x.table(table),
             reached=reached,
             meets=meets,
         )
         for day, kept, unknown, rows in counted:
             yield Measurement(KEPT, constraint.name, "", day, kept, rows, float(unknown))
-        yield _nulls(connection, table, column, x.all_of(reached.copy(), meets.copy()))
+        for column in columns:
+            yield _nulls(connection, table, column, x.all_of(reached.copy(), meets.copy()))
 
 
 def keeps(constraint: HardConstraint) -> exp.Expr:
-    """Return that a constraint keeps a row, whose column is known."""
+    """Return that a constraint keeps a row, whose columns are known."""
     condition = constraint.condition
     value: exp.Expr = x.column(condition.column)
     number = finite(value.copy())
-    if condition.above is not None:
-        holds: exp.Expr = x.gt(number, x.number(condition.above))
+    if condition.other_column is not None:
+        compare = x.eq if condition.equals_column else x.gt if condition.above_column else x.lt
+        holds: exp.Expr = compare(*(_without_nan(x.column(name)) for name in condition.columns))
+    elif condition.above is not None:
+        holds = x.gt(number, x.number(condition.above))
     elif condition.below is not None:
         holds = x.lt(number, x.number(condition.below))
     else:
         holds = _is_one_of(condition.column, condition.operands)
     return x.coalesce(holds if constraint.keeps else x.not_(exp.Paren(this=holds)), exp.false())
+
+
+def _without_nan(value: exp.Expr) -> exp.Expr:
+    """Return a value of any type, null where it is NaN: DuckDB calls NaN the greatest number."""
+    number = exp.TryCast(this=value.copy(), to=exp.DataType.build("DOUBLE"))
+    return x.when(x.not_(x.coalesce(exp.IsNan(this=number), exp.false())), value)
 
 
 def _is_one_of(name: str, values: object) -> exp.Expr:

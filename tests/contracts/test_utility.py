@@ -72,6 +72,8 @@ def test_one_value_of_a_context_may_stand_without_a_list() -> None:
     [
         (Condition, {"column": "a"}, "takes exactly one of equals"),
         (Condition, {"column": "a", "above": 1, "below": 2}, "takes exactly one of equals"),
+        (Condition, {"column": "a", "equals": 1, "equals_column": "b"}, "takes exactly one of equals"),
+        (Condition, {"column": "a", "below_column": "a"}, "compares a with itself"),
         (Condition, {"column": "a", "one_of": []}, "at least 1 item"),
         (Condition, {"column": "a", "equals": float("nan")}, "is not finite"),
         (Condition, {"column": "a", "one_of": [1.5, float("inf")]}, "is not finite"),

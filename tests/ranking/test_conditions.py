@@ -45,6 +45,48 @@ def test_bounds_are_strict_and_nulls_unknown() -> None:
     assert answers([1, 2, 3], below=2.0) == [True, False, False]
 
 
+def compared(first: Any, second: Any, test: str) -> list[bool | None]:
+    frame = pd.DataFrame({"x": first, "y": second})
+    held, known = evaluate_condition(frame, Condition.model_validate({"column": "x", test: "y"}), "the test")
+    return [None if not k else bool(h) for h, k in zip(held, known, strict=True)]
+
+
+def test_two_columns_are_compared_row_by_row_and_known_where_both_are() -> None:
+    countries = pd.Series(["DE", "FR", None], dtype="category")
+    assert compared(countries, ["DE", "IT", "FR"], "equals_column") == [True, False, None]
+    assert compared([1, 2, 3], [1.5, 2.0, np.nan], "below_column") == [True, False, None]
+    assert compared([1, 2, 3], [0.5, 2.0, np.nan], "above_column") == [True, False, None]
+    assert compared([None, None], ["a", "b"], "equals_column") == [None, None]
+
+
+@pytest.mark.parametrize("zone", ["", "Z", "+02:00"])
+def test_times_are_compared_as_instants_and_one_without_a_zone_is_utc(zone: str) -> None:
+    ends = pd.to_datetime([f"2026-03-02T10:00:01{zone}", f"2026-03-02T09:59:59{zone}", None])
+    shown = pd.to_datetime(["2026-03-02T10:00:00Z"] * 3) - pd.Timedelta(hours=2 if "+" in zone else 0)
+    assert compared(ends, shown, "above_column") == [True, False, None]
+    assert compared(ends.astype(object), shown, "below_column") == [False, True, None]
+
+
+def test_times_are_read_from_the_text_that_a_caller_sends() -> None:
+    sent = ["2026-03-02T10:00:00Z", "2026-03-02T12:00:00+02:00", None]
+    assert compared(sent, ["2026-03-02T09:00:00Z"] * 3, "above_column") == [True, True, None]
+    assert compared(sent, pd.to_datetime(["2026-03-02T10:00:00Z"] * 3), "equals_column") == [True, True, None]
+    with pytest.raises(DataError, match="Column 'x' holds text that is no time"):
+        compared(["tomorrow"], ["2026-03-02T10:00:00Z"], "below_column")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "test", "said"),
+    [
+        ([1, 2], ["1", "2"], "equals_column", "hold numbers and text"),
+        ([1, 2], pd.to_datetime(["2026-03-02", "2026-03-03"]), "below_column", "hold numbers and times"),
+    ],
+)
+def test_columns_of_different_kinds_refuse_the_batch(first: Any, second: Any, test: str, said: str) -> None:
+    with pytest.raises(DataError, match=f"Columns 'x' and 'y' {said}"):
+        compared(first, second, test)
+
+
 @pytest.mark.parametrize(
     ("values", "operand", "found"),
     [

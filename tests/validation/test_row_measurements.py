@@ -37,6 +37,10 @@ FRAME = pd.DataFrame(
         "word": ["a", "b", None, "c"],
         "number": [1.0, 2.5, None, float("nan")],
         "bit": pd.array([1, 0, None, 1], dtype="Int64"),
+        "least": [0.5, 2.5, 1.0, 1.0],
+        "other": ["a", "c", "c", None],
+        "until": pd.to_datetime(["2026-03-02T10:00:01", "2026-03-02T10:00:00", None, "2026-03-01T00:00:00"]),
+        "shown_at": pd.to_datetime(["2026-03-02T10:00:00"] * 4),
     }
 )
 DAYS = 20
@@ -194,6 +198,10 @@ def test_candidates_that_are_all_shown_or_none_are_found() -> None:
         {"column": "word", "one_of": ["a", "c"]},
         {"column": "number", "above": 1.5},
         {"column": "number", "below": 1.5},
+        {"column": "word", "equals_column": "other"},
+        {"column": "number", "above_column": "least"},
+        {"column": "until", "above_column": "shown_at"},
+        {"column": "shown_at", "below_column": "until"},
     ],
 )
 @pytest.mark.parametrize("verb", ["keep_when", "drop_when"])
