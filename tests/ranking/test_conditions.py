@@ -61,7 +61,7 @@ def test_two_columns_are_compared_row_by_row_and_known_where_both_are() -> None:
 
 @pytest.mark.parametrize("zone", ["", "Z", "+02:00"])
 def test_times_are_compared_as_instants_and_one_without_a_zone_is_utc(zone: str) -> None:
-    ends = pd.to_datetime([f"2026-03-02T10:00:01{zone}", f"2026-03-02T09:59:59{zone}", None])
+    ends = pd.to_datetime([f"2026-03-02T10:00:01{zone}", f"2026-03-02T09:59:59{zone}", "NaT"])
     shown = pd.to_datetime(["2026-03-02T10:00:00Z"] * 3) - pd.Timedelta(hours=2 if "+" in zone else 0)
     assert compared(ends, shown, "above_column") == [True, False, None]
     assert compared(ends.astype(object), shown, "below_column") == [False, True, None]

@@ -39,7 +39,7 @@ FRAME = pd.DataFrame(
         "bit": pd.array([1, 0, None, 1], dtype="Int64"),
         "least": [0.5, 2.5, 1.0, 1.0],
         "other": ["a", "c", "c", None],
-        "until": pd.to_datetime(["2026-03-02T10:00:01", "2026-03-02T10:00:00", None, "2026-03-01T00:00:00"]),
+        "until": pd.to_datetime(["2026-03-02T10:00:01", "2026-03-02T10:00:00", "NaT", "2026-03-01T00:00:00"]),
         "shown_at": pd.to_datetime(["2026-03-02T10:00:00"] * 4),
     }
 )
