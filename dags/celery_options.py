@@ -7,7 +7,14 @@ nothing else imports this file, nor Celery's provider.
 from typing import Any, Final
 
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
+from celery.signals import worker_init  # type: ignore[import-untyped]
 
-from dags.preload import LIBRARIES
+from dags.preload import preload
 
-OPTIONS: Final[dict[str, Any]] = {**DEFAULT_CELERY_CONFIG, "imports": LIBRARIES}
+OPTIONS: Final[dict[str, Any]] = DEFAULT_CELERY_CONFIG
+
+
+@worker_init.connect
+def load(**_: Any) -> None:
+    """Load the libraries in a worker, whose processes are forked from it."""
+    preload()

@@ -8,9 +8,12 @@
 
 A step is a process of its own, and loading these takes it seconds. The project's own modules are left out,
 but for one that loads a library: each step reads them anew, so that a change of code needs no restart.
+MLflow compares a model's requirements with the installed packages, which it lists once a process: the list is
+made here too.
 """
 
 import logging
+from contextlib import suppress
 from importlib import import_module
 from typing import Final
 
@@ -19,8 +22,10 @@ LIBRARIES: Final = (
     "pyarrow.dataset",
     "duckdb",
     "sqlglot",
+    "lightgbm",
     "mlflow.lightgbm",
     "mlflow.pyfunc",
+    "mlflow.store.tracking.sqlalchemy_store",
     "sklearn.isotonic",
     "scipy.stats",
     "tasks.validation",  # the package's own file alone, which loads Great Expectations without pyspark
@@ -36,3 +41,6 @@ def preload() -> None:
             import_module(name)
         except ImportError:
             logging.getLogger("equipoise").warning("%s cannot be loaded ahead of the steps", name)
+    with suppress(ImportError):
+        requirements = import_module("mlflow.utils.requirements_utils")
+        requirements.warn_dependency_requirement_mismatches(["mlflow"])

@@ -10,26 +10,33 @@ from tests.dags.conftest import REPOSITORY
 
 FORKED = """
 import multiprocessing, sys, threading
+from datetime import datetime
 from pathlib import Path
 from dags.preload import preload
 
 
 def step(folder):
+    begun = set(sys.modules)
     import duckdb, numpy as np, pandas as pd
     from sklearn.isotonic import IsotonicRegression
     from deltalake import DeltaTable, write_deltalake
-    import lightgbm as lgb
+    import importlib_metadata, lightgbm as lgb
+    from tasks.stores.boosters import booster_files
     from tasks.stores.tracking import connect
 
     x = np.arange(4000.0)
     frame = pd.DataFrame({"x": x, "y": (x % 7 > 3).astype(float)})
-    lgb.train({"verbose": -1, "num_threads": 2}, lgb.Dataset(frame[["x"]], frame["y"]), 3)
+    booster = lgb.train({"verbose": -1, "num_threads": 2}, lgb.Dataset(frame[["x"]], frame["y"]), 3)
     assert (np.ones((300, 300)) @ np.ones((300, 300)))[0, 0] == 300
     IsotonicRegression().fit(x, x)
     write_deltalake(folder / "table", frame)
     assert duckdb.sql("SELECT count(*) FROM frame").fetchall() == [(4000,)]
     assert len(DeltaTable(folder / "table").to_pandas()) == 4000
     connect(folder / "home").search_experiments()
+    importlib_metadata.packages_distributions = lambda: sys.exit("a step lists the installed packages")
+    booster_files(booster, datetime(2026, 1, 1))
+    loaded = set(sys.modules) - begun
+    assert loaded.isdisjoint({"lightgbm", "mlflow.pyfunc", "mlflow.store.tracking.sqlalchemy_store"})
 
 
 preload()
