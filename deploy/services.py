@@ -38,6 +38,9 @@ _COMPONENTS: Mapping[str, tuple[tuple[str, ...], str]] = {
 _LOCKED = 60
 """Seconds that a part of Airflow waits for another one's write: after sqlite's own five, a backfill that was
 begun is deleted again, and a scheduler that had seen its runs ends."""
+_REPARSED = 120
+"""Seconds after which the DAG files are parsed again. Airflow's default of 30 keeps a tenth of a core busy in
+an idle installation. Steps read the contracts themselves; only new and changed DAGs are shown later."""
 _MAKE_STORE = (
     "import sys, pathlib; from tasks.stores.store import Store; Store.open(pathlib.Path(sys.argv[1])).client"
 )
@@ -147,6 +150,7 @@ def _airflow_settings(layout: Layout) -> dict[str, str]:
         "API__WORKERS": 1,
         "API__SECRET_KEY": keys["session"],
         "API_AUTH__JWT_SECRET": keys["jwt"],
+        "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": _REPARSED,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{layout.airflow / 'airflow.db'}?timeout={_LOCKED}",
         "USAGE_DATA_COLLECTION__ENABLED": False,

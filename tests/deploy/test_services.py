@@ -97,6 +97,7 @@ def test_nothing_is_reported_to_anyone_and_users_have_their_roles(tmp_path: Path
     found = environment(Layout(tmp_path, tmp_path))
     assert found["AIRFLOW__USAGE_DATA_COLLECTION__ENABLED"] == "False"
     assert found["AIRFLOW__CORE__LOAD_EXAMPLES"] == "False"
+    assert int(found["AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL"]) == 120, "as docs/schedule.md says"
     assert found["MLFLOW_DISABLE_TELEMETRY"] == "true"
     users = "admin:admin,ana:user,sam:user,max:user,eve:viewer"
     assert found["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS"] == users
