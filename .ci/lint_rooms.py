@@ -26,6 +26,7 @@ STAGES: Final = (
     "training",
     "calibration",
     "release",
+    "ope",
     "replay",
     "tuning",
     "experiments",

@@ -2,7 +2,7 @@
 
 Twenty series of log(observed / predicted) are drawn, each day normal with a standard deviation of 7.8 % and a
 lag-1 correlation h. First nothing changes for 100 weeks: printed are alarms in 100 weeks over all series, by
-`tasks.evaluation.drift_alarms` and by what is common. Then every series' level shifts on one day: printed are
+`tasks.monitoring.drift_alarms` and by what is common. Then every series' level shifts on one day: printed are
 the share that is found within 28 days and the quartiles of the days until then, that day included. Last,
 distances between weekly counts are compared with the floor of eight weeks, where weeks move the shares of the
 values and where they do not.
@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from tasks.evaluation import drift_alarms
 from tasks.evaluation.divergence import chance_divergence, distance_floor, divergence
-from tasks.evaluation.drift_alarms import HISTORY, REFERENCE, detect_drift
+from tasks.monitoring import drift_alarms
+from tasks.monitoring.drift_alarms import HISTORY, REFERENCE, detect_drift
 
 Floats = npt.NDArray[np.float64]
 

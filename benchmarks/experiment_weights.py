@@ -19,8 +19,8 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation import experiment_weights
-from tasks.evaluation.experiment_weights import LEAST_SIGNAL, learn_weights
+from tasks.experiments import weights as experiment_weights
+from tasks.experiments.weights import LEAST_SIGNAL, learn_weights
 
 Floats = npt.NDArray[np.float64]
 

@@ -23,8 +23,8 @@ import pandas as pd
 from scipy.special import expit, softmax
 
 from tasks.evaluation.binary import Codes, Floats
-from tasks.evaluation.off_policy.estimate import OffPolicyEstimate, estimate_off_policy
-from tasks.evaluation.off_policy.slates import BEHAVIORS
+from tasks.ope.estimate import OffPolicyEstimate, estimate_off_policy
+from tasks.ope.slates import BEHAVIORS
 
 RUNS: Final = 400
 USERS: Final = 1_500

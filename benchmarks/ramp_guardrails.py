@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.contracts.gates import Ramp
-from tasks.evaluation.always_valid import LogRatio, planned_information, stratified_log_ratio
+from tasks.experiments.always_valid import LogRatio, planned_information, stratified_log_ratio
 
 Floats = npt.NDArray[np.float64]
 

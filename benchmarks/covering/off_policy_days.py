@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.covering.interval import Interval
-from tasks.evaluation.off_policy.estimate import estimate_off_policy
+from tasks.ope.estimate import estimate_off_policy
 
 SERVED: Final = np.array([0.3, 0.3, 0.2, 0.1, 0.08, 0.02])
 TARGET: Final = np.array([0.2, 0.2, 0.2, 0.2, 0.15, 0.05])

@@ -14,8 +14,8 @@ from tasks.cli.text import Plain
 from tasks.reports.numbers import format_counted, format_number, format_share, spoken
 
 if TYPE_CHECKING:
-    from tasks.evaluation.off_policy.estimate import OffPolicyReport
-    from tasks.evaluation.off_policy.gradient import GradientReport
+    from tasks.ope.estimate import OffPolicyReport
+    from tasks.ope.gradient import GradientReport
 
 _MOST_NAMED: Final = 5
 
@@ -151,7 +151,7 @@ def estimate(
     ] = None,
 ) -> "OffPolicyReport":
     """Estimate what a target policy would have earned, with intervals and a verdict."""
-    from tasks.replay import off_policy
+    from tasks.ope import off_policy
 
     return off_policy.run(
         log=log, target=target, reward=reward, at_least=at_least, estimator=estimator, balance=balance or None
@@ -166,6 +166,6 @@ def gradient(
     reward: Annotated[str, Option(metavar="COLUMN", help="The log's column of rewards.")],
 ) -> "GradientReport":
     """Estimate from perturbed weights which way each should move."""
-    from tasks.replay import off_policy
+    from tasks.ope import off_policy
 
     return off_policy.read_gradient(log=log, reward=reward)

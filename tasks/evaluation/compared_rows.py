@@ -20,8 +20,14 @@ import numpy.typing as npt
 
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.metric_rows import group_by_segment
-from tasks.evaluation.paired import PairedRows, auc_by_request_drop, auc_drop, normalized_entropy_rise
-from tasks.evaluation.paired_errors import relative_pinball_loss_rise, relative_squared_error_rise
+from tasks.evaluation.paired import (
+    PairedRows,
+    auc_by_request_drop,
+    auc_drop,
+    normalized_entropy_rise,
+    relative_pinball_loss_rise,
+    relative_squared_error_rise,
+)
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate

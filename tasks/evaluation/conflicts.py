@@ -21,8 +21,8 @@ from pydantic import ConfigDict
 
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.documents import CLOSED, MaybeFloat, Section
+from tasks.evaluation.grouping import assign_tenths
 from tasks.evaluation.intervals import mean_interval
-from tasks.evaluation.tenths import assign_tenths
 from tasks.evaluation.verdicts import Estimate
 
 

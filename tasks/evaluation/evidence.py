@@ -4,7 +4,7 @@
 
     validate    ValidationEvidence     -> gate
     train       TrainingEvidence       -> refit, release, the next retrain
-    same_day    SameDayEvidence        -> gate                   (evaluation/same_day_evidence.py)
+    same_day    SameDayEvidence        -> gate                   (training/same_day.py)
     examination ExaminationEvidence    -> release
     calibrate   CalibrationEvidence    -> refit, release
     release     ReleaseEvidence        -> gate, explanation      (evaluation/release_evidence.py)
@@ -13,16 +13,98 @@
     gate        GateEvidence           -> promotion              (evaluation/release_evidence.py)
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from tasks.contracts.training import HeadKind
 from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.label_days import LabelCalendar
+
+ChangeKind = Literal["scale", "constant", "nulls", "unseen", "distribution"]
+ComparedDays = Literal["calibrate", "test", "newest", "served"]
+
+
+class InputChange(Section):
+    """A figure of a feature that lies beyond its bound on later days than those of training.
+
+    ::
+
+        scale          medians of the values other than 0 differ by a factor   more than 5 times past weeks'
+        constant       one value holds all rows, as in no past week
+        nulls          the share of nulls differs                              20 points above past weeks'
+        unseen         share of rows with a category new since training        20 points above past weeks'
+        distribution   Jensen-Shannon divergence                               .05 bits above past weeks'
+
+    The release step compares the days that a head learned from with those that it is calibrated and tested on
+    and with the newest ones; the shadow compares them with what was served (`tasks.release.inputs`).
+    """
+
+    feature: str
+    days: ComparedDays
+    kind: ChangeKind
+    observed: MaybeFloat
+    bound: MaybeFloat
+
+
+class HeadInputs(Section):
+    """The features of a head.
+
+    ``gains``: by feature its share of the gain of all splits, 0 where no split uses it. ``changes``: what is
+    beyond a bound; ``reason``: why nothing was compared.
+    """
+
+    task: str
+    gains: dict[str, float]
+    changes: tuple[InputChange, ...] = ()
+    reason: str = ""
+
+
+def gain_shares(names: Sequence[str], gains: Sequence[float]) -> dict[str, float]:
+    """Return each feature's share of the gain of all splits, the largest first.
+
+    Examples
+    --------
+    >>> gain_shares(["price", "age"], [1.0, 3.0])
+    {'age': 0.75, 'price': 0.25}
+    """
+    total = sum(gains) or 1.0
+    shares = {name: float(gain / total) for name, gain in zip(names, gains, strict=True)}
+    return dict(sorted(shares.items(), key=lambda one: -one[1]))
+
+
+class TaskDays(Section):
+    """A task's labels, a number for each day of the calendar.
+
+    ``observed``: with a value, of which ``positive`` are above 0; ``immature``: not known yet; ``left_out``:
+    excluded or not applicable. ``failed``: the days that a check of the labels names.
+    """
+
+    task: str
+    observed: tuple[int, ...]
+    positive: tuple[int, ...]
+    immature: tuple[int, ...]
+    left_out: tuple[int, ...]
+    failed: tuple[date, ...] = ()
+
+
+class LabelCalendar(Section):
+    """The newest days of a snapshot, oldest first."""
+
+    days: tuple[date, ...]
+    tasks: tuple[TaskDays, ...]
+
+    @model_validator(mode="after")
+    def _counts_every_day(self) -> Self:
+        for task in self.tasks:
+            for counts in (task.observed, task.positive, task.immature, task.left_out):
+                if len(counts) != len(self.days):
+                    raise ValueError(f"'{task.task}' has {len(counts)} counts for {len(self.days)} days")
+        return self
+
 
 Days = tuple[date, date]
 """First and last day."""

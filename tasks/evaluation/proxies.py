@@ -19,9 +19,9 @@ from pydantic import ConfigDict
 
 from tasks.evaluation.binary import Codes, Floats, check_rows, divide
 from tasks.evaluation.documents import CLOSED
+from tasks.evaluation.grouping import assign_tenths
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
 from tasks.evaluation.support import Support
-from tasks.evaluation.tenths import assign_tenths
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 
 

@@ -7,9 +7,8 @@ from pydantic import ConfigDict, Field, JsonValue
 
 from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
-from tasks.evaluation.evidence import Days, PinnedModel
+from tasks.evaluation.evidence import Days, HeadInputs, PinnedModel
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.proxies import Tenth
 from tasks.evaluation.subjects import STATED, Segment
 from tasks.evaluation.verdicts import Estimate, Verdict

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
-from tasks.evaluation.inputs import HeadInputs
+from tasks.evaluation.evidence import HeadInputs
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.subjects import STATED, Segment, Subject

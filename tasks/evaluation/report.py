@@ -38,7 +38,7 @@ from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
 from tasks.evaluation.multicalibration import SortedRows
 from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.paired_errors import pinball_losses
+from tasks.evaluation.paired import pinball_losses
 from tasks.evaluation.rank_sums import FallingRows, ranked_intervals
 from tasks.evaluation.resampling import (
     Clusters,

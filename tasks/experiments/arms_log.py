@@ -33,9 +33,9 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.surface import SegmentSpec
 from tasks.contracts.utility import UtilitySpec, Weights
 from tasks.errors import DataError, unknown
-from tasks.evaluation.arm_effects import AgedRows, ArmUsers, level_change
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.segments import segment_columns, segment_values
+from tasks.experiments.arm_effects import AgedRows, ArmUsers, level_change
 from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.logs.candidate_frame import to_frame

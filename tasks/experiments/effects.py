@@ -27,22 +27,22 @@ from tasks.contracts import Contracts
 from tasks.contracts.experiment import ExperimentSpec, experiment_metrics, experiment_outcomes
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import BOUNDS, Bounded, Guardrail
-from tasks.evaluation.always_valid import LEAST_EVENTS, planned_information, sequential_interval
-from tasks.evaluation.arm_effects import ArmEffect, arm_effect, novelty_slope
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.clustered import Ratio, half_width
-from tasks.evaluation.experiment_evidence import (
+from tasks.evaluation.planning import DETECTED
+from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.experiments.always_valid import LEAST_EVENTS, planned_information, sequential_interval
+from tasks.experiments.arm_effects import ArmEffect, arm_effect, novelty_slope
+from tasks.experiments.arms_log import ArmLog, metric_maturity
+from tasks.experiments.evidence import (
     CumulativeEffect,
     Decision,
     MetricReadout,
     OutcomeChanges,
 )
-from tasks.evaluation.planning import DETECTED
-from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
-from tasks.experiments.arms_log import ArmLog, metric_maturity
 from tasks.labels.maturity import matures
 from tasks.replay.guardrails import bounds_of, judge_bound
 

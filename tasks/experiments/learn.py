@@ -23,7 +23,8 @@ from tasks.contracts.experiment import outcome_of
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import ContractError, unknown
 from tasks.evaluation.binary import Floats
-from tasks.evaluation.experiment_evidence import (
+from tasks.evaluation.verdicts import Estimate
+from tasks.experiments.evidence import (
     NO_OUTCOMES,
     LearnedTerm,
     LearningRow,
@@ -31,9 +32,8 @@ from tasks.evaluation.experiment_evidence import (
     ReadState,
     WeightLearning,
 )
-from tasks.evaluation.experiment_weights import LEAST_ARMS, LEAST_SIGNAL, ExperimentWeights, learn_weights
-from tasks.evaluation.verdicts import Estimate
 from tasks.experiments.results import newest_by_version, surface_experiments
+from tasks.experiments.weights import LEAST_ARMS, LEAST_SIGNAL, ExperimentWeights, learn_weights
 from tasks.replay.policy_diff import read_policy
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Done, Step

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
-from tasks.evaluation.experiment_evidence import CumulativeEffect, ExperimentReadout, MetricReadout
-from tasks.evaluation.sample_ratio import ALARM
 from tasks.evaluation.subjects import Subject
+from tasks.experiments.evidence import CumulativeEffect, ExperimentReadout, MetricReadout
+from tasks.experiments.sample_ratio import ALARM
 from tasks.reports.numbers import format_change, format_counted, format_estimate, format_share
 from tasks.reports.phrases import describe_subject
 from tasks.reports.rails import BASELINE_AT, BOUND_AT, draw_rails

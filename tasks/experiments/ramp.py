@@ -20,7 +20,7 @@ from tasks.contracts import Contracts
 from tasks.contracts.durations import describe_duration
 from tasks.contracts.gates import Ramp
 from tasks.contracts.metrics import read_metric
-from tasks.evaluation.always_valid import LogRatio, planned_information
+from tasks.experiments.always_valid import LogRatio, planned_information
 from tasks.experiments.ramp_log import RampLog
 from tasks.reports.numbers import format_percent
 

@@ -22,9 +22,9 @@ from sqlglot import exp
 
 from tasks import columns as c
 from tasks.errors import DataError, list_names
-from tasks.evaluation.always_valid import LogRatio, stratified_log_ratio
 from tasks.evaluation.binary import Codes
-from tasks.evaluation.sample_ratio import Stage, first_alarm, log_e_values
+from tasks.experiments.always_valid import LogRatio, stratified_log_ratio
+from tasks.experiments.sample_ratio import Stage, first_alarm, log_e_values
 from tasks.labels.provisional import query_provisional
 from tasks.labels.show import keep_chain
 from tasks.logs.session import open_log

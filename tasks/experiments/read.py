@@ -16,14 +16,6 @@ import numpy as np
 
 from tasks.contracts.experiment import CONTROL, ExperimentSpec, load_experiment
 from tasks.errors import ContractError
-from tasks.evaluation.experiment_evidence import (
-    Decision,
-    ExperimentReadout,
-    MetricReadout,
-    ReadState,
-    SampleRatio,
-)
-from tasks.evaluation.sample_ratio import Stage, first_alarm, log_e_values
 from tasks.evaluation.verdicts import Outcome
 from tasks.experiments.arms_log import ArmLog, read_arms
 from tasks.experiments.effects import (
@@ -34,8 +26,16 @@ from tasks.experiments.effects import (
     read_outcomes,
     read_segments,
 )
+from tasks.experiments.evidence import (
+    Decision,
+    ExperimentReadout,
+    MetricReadout,
+    ReadState,
+    SampleRatio,
+)
 from tasks.experiments.page import readout_page
 from tasks.experiments.results import READ_STEP, RecordedPlan, find_plan, refuse_change
+from tasks.experiments.sample_ratio import Stage, first_alarm, log_e_values
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore

@@ -13,7 +13,7 @@ from tasks.contracts.experiment import (
     names_surface,
 )
 from tasks.errors import ContractError, GateRefused
-from tasks.evaluation.experiment_evidence import ExperimentPlan, ExperimentReadout, ReadState
+from tasks.experiments.evidence import ExperimentPlan, ExperimentReadout, ReadState
 from tasks.stores.workspace import Workspace, format_instant
 
 PLAN_STEP: Final = "experiment_plan"

@@ -7,10 +7,10 @@ In reading order::
     serving        figures of a day that need no outcome: impressions, predictions, the mix of segments
     decisions      what terms contribute and constraints drop, of requests that the champion decides anew
     delays         share of a day's events that arrived within one and two days
-    early          estimates of days whose labels are not mature
+    early          days whose labels are not mature, with ``early_estimates``
     series         the table of series in the home
-    alarms         which levels shifted since when
-    queue          units whose negative events exceed their predictions
+    alarms         which levels shifted since when, by the CUSUM of ``drift_alarms``
+    queue          units whose negative events exceed their predictions, ranked by ``review_queue``
     textfile       the newest levels and alarms for Prometheus
     page           the page of a surface's series
     monitor        the monitoring step: days that matured since the last run, one week at a time

@@ -22,7 +22,6 @@ from tasks.contracts import UtilitySpec
 from tasks.errors import DataError
 from tasks.evaluation.binary import Codes
 from tasks.evaluation.clustered import Ratio
-from tasks.evaluation.drift_alarms import GAP, HISTORY
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import Subject
@@ -30,6 +29,7 @@ from tasks.logs.candidate_frame import to_frame
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
+from tasks.monitoring.drift_alarms import GAP, HISTORY
 from tasks.monitoring.series import SeriesFigure
 from tasks.monitoring.serving import mean_figure, ratio_figure
 from tasks.monitoring.traffic import ServingReleases

@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 from tasks.evaluation.binary import Codes, Floats
-from tasks.evaluation.early_estimates import MATURED_DAYS, EarlyEstimates, estimate_early
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.labels.maturity import matures
 from tasks.labels.provisional import read_provisional
 from tasks.labels.snapshot import Snapshot
+from tasks.monitoring.early_estimates import MATURED_DAYS, EarlyEstimates, estimate_early
 from tasks.monitoring.series import EARLY, SeriesFigure
 from tasks.monitoring.traffic import LoggedTraffic, Rows
 from tasks.stores.workspace import Workspace

@@ -22,7 +22,6 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.errors import ContractError, DataError, Overtaken, StoreError
-from tasks.evaluation.drift_alarms import HISTORY
 from tasks.evaluation.metric_rows import Figure
 from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
@@ -32,6 +31,7 @@ from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import AlarmReading, SeriesAlarm, read_alarms
 from tasks.monitoring.decisions import read_decisions
 from tasks.monitoring.delays import measure_delays
+from tasks.monitoring.drift_alarms import HISTORY
 from tasks.monitoring.early import EarlyLevel, EarlySums, comes_late
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page

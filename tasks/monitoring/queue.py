@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 
 from tasks import columns as c
-from tasks.evaluation.review_queue import review_units
 from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.logs.rows import DayRange
+from tasks.monitoring.review_queue import review_units
 from tasks.monitoring.traffic import LoggedTraffic
 from tasks.stores.workspace import Workspace
 

@@ -6,9 +6,7 @@ from typing import Final
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
-from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.evaluation.subjects import ALL, Subject
-from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.front import SearchedFront
 from tasks.promotion.gates.gains import GAINS
@@ -22,6 +20,8 @@ from tasks.stores.workspace import Workspace
 from tasks.text_files import LARGEST_DOCUMENT, read_text
 from tasks.training import same_day
 from tasks.training.inputs import TRAINING_RECIPE
+from tasks.training.same_day import SameDayEvidence
+from tasks.tuning.evidence import TuningEvidence
 
 DOSSIER: Final = "dossier"
 _POLICIES = {"utility": Role.UTILITY_POLICY, "slate": Role.SLATE_POLICY}

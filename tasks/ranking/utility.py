@@ -16,7 +16,7 @@ whatever it meets, where a negative total would rise by it.
 
 A perturbed policy multiplies each weight by 1 + size or 1 - size, by a salted hash of user and task. The
 signs of two weights, and of two users, are independent and equally likely, so the difference between users
-with either sign is the effect of that weight (`tasks.evaluation.off_policy.gradient`).
+with either sign is the effect of that weight (`tasks.ope.gradient`).
 """
 
 from collections.abc import Mapping

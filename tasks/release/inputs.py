@@ -5,9 +5,9 @@
     calibrate, test, newest days; the served one in shadow          what is compared
     train days of a head, in blocks as long, of a week at most      what is usual
 
-Of each feature the figures of `tasks.evaluation.inputs` are compared. What blocks of the train days differ by
-among themselves is usual, and widens every bound: weekdays, seasons and new items change a feature honestly.
-Rows are a sample of requests, the same ones each time.
+The figures of `tasks.evaluation.evidence` are compared of each feature. What blocks of the train days differ
+by among themselves is usual, and widens every bound: weekdays, seasons and new items change a feature
+honestly. Rows are a sample of requests, the same ones each time.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ import pandas as pd
 from tasks.columns import DAY, REQUEST_ID, SHOWN
 from tasks.errors import DataError, StoreError
 from tasks.evaluation.divergence import chance_divergence, divergence
-from tasks.evaluation.inputs import ChangeKind, ComparedDays, HeadInputs, InputChange, gain_shares
+from tasks.evaluation.evidence import ChangeKind, ComparedDays, HeadInputs, InputChange, gain_shares
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder

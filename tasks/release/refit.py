@@ -25,8 +25,8 @@ from tasks.evaluation.evidence import CalibrationEvidence
 from tasks.evaluation.release_evidence import RefitShift
 from tasks.evaluation.resampling import LEAST_POSITIVES
 from tasks.evaluation.segments import segment_values
-from tasks.evaluation.shift import chance_shift, predicted_shares, prediction_shift
 from tasks.release.parts import Pins, pin_trained
+from tasks.release.refit_shift import chance_shift, predicted_shares, prediction_shift
 from tasks.release.release_days import HeadScores, ReleaseDays, users_of
 from tasks.release.trained import Trained
 from tasks.stores.manifest import PinnedPart, Role

@@ -7,8 +7,8 @@ In reading order::
     logged_candidates, slates      the candidates of the test days; what releases and policies put into slots
     orders, leaks                  the logged order and a column's as a baseline; broken hard constraints
     decided_slice, spark_stream    blocks decided by every entrant here or by Spark; ``entrants`` loads them
-    metrics, rates, terms          sums by user: rates, exposure, what each term of the utility adds
-    compared, replay_policies      policies compared on the same candidates, with intervals
+    metrics, rates, terms          sums by user: rates, ``exposure``, what each term of the utility adds
+    compared, replay_policies      policies compared on the same candidates, with ``grouped`` intervals
     guardrails, primary, costs     bounds of a policy, evaluated; ``filled`` counts filled slots
     replay                       every figure and verdict of a release, and ``champion_comparison``
     off_policy_check               each figure estimated from the log's propensities alone
@@ -16,10 +16,9 @@ In reading order::
       measured_policies            how many policies were measured on the same days
     policy_diff, moves             two policies on the same candidates, side by side
     shadow                         challenger and champion on the newest traffic: its verdicts and examples
-    off_policy                     a target policy estimated from a log with propensities
 
-Steps: decided_slice, entrants, logged_candidates, measured_policies, notes, off_policy, policy_diff, shadow,
-    simulate, slates, spark_stream.
+Steps: decided_slice, entrants, logged_candidates, measured_policies, notes, policy_diff, shadow, simulate,
+    slates, spark_stream.
 """
 
-__all__ = ["off_policy", "policy_diff", "shadow", "simulate"]
+__all__ = ["policy_diff", "shadow", "simulate"]

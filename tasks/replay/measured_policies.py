@@ -4,9 +4,13 @@
 
     tags of a simulation's run     measured_days = 2026-02-16/2026-02-22
                                    measured_policies = 3fe1fbbb46ac,...     a release and a policy each
+    E[best of n] = integral of z n phi(z) Phi(z)^(n - 1) dz     standard errors above what all are worth
+                   .56 of 2, 1.54 of 10, 2.75 of 200
 
 Whoever tries policies until one looks good has chosen by chance, too. So a simulation counts every policy
-that finished ones measured on its days, and says what is left of the best gain without the luck of that many.
+that finished ones measured on its days, and reports what is left of the best gain without the luck of that
+many. The expectation holds for n equal policies that are measured independently. Those that resemble each
+other differ less, so what is subtracted is the most that chance alone explains.
 """
 
 import math
@@ -14,11 +18,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+from scipy.stats import norm
+
 from tasks.contracts import digest
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.best_of_many import expected_best, without_selection
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL
+from tasks.evaluation.verdicts import Estimate
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
 
@@ -90,3 +97,40 @@ def _best(others: Mapping[str, Sequence[Measured]], policies: int) -> BestPolicy
         return None
     name = max(known, key=lambda one: known[one].value)
     return BestPolicy(name, known[name].value, without_selection(known[name], policies))
+
+
+_GRID: Final = np.linspace(-10.0, 10.0, 8001)
+
+
+def expected_best(policies: int) -> float:
+    """Return the expected maximum of independent standard normal draws.
+
+    Parameters
+    ----------
+    policies : how many draws, at least 1.
+
+    Examples
+    --------
+    >>> [round(expected_best(n), 2) for n in (1, 2, 10, 200)]
+    [0.0, 0.56, 1.54, 2.75]
+    """
+    if policies < 1:
+        raise ValueError(f"{policies} policies: at least one was measured")
+    density = policies * np.exp(norm.logpdf(_GRID) + (policies - 1) * norm.logcdf(_GRID))
+    return 0.0 if policies == 1 else float(np.trapezoid(_GRID * density, _GRID))
+
+
+def without_selection(change: Estimate, policies: int) -> float:
+    """Return an estimate less what the best of as many equal policies would seem to gain; NaN where unknown.
+
+    Parameters
+    ----------
+    change : a gain with its 95 % interval.
+    policies : as in `expected_best`.
+
+    Examples
+    --------
+    >>> round(without_selection(Estimate(0.05, 0.05 - 0.0196, 0.05 + 0.0196, 900), 10), 3)
+    0.035
+    """
+    return change.value - expected_best(policies) * change.standard_error

@@ -33,13 +33,13 @@ from tasks import columns as c
 from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind
 from tasks.evaluation.binary import Codes
 from tasks.evaluation.clustered import Ratio, RowClusters
-from tasks.evaluation.exposure import entropy_by_group, gini_by_group
-from tasks.evaluation.grouped import GroupedRows, GroupedStatistic
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import effective_clusters
+from tasks.replay.exposure import entropy_by_group, gini_by_group
+from tasks.replay.grouped import GroupedRows, GroupedStatistic
 from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
 
 OTHER: Final = "other"

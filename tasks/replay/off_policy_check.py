@@ -12,7 +12,7 @@ The replay is precise since it moves outcomes between places, and as good as tha
 is wrong, or items act on each other, the two differ. Both have the same model ``q``, so their difference is
 of weighted residuals alone, on the same rows, with the interval of `tasks.evaluation.clustered`. The first
 estimator with support is taken; without any, the figure is `inconclusive`. Without ``q`` they are RIPS and
-IIPS (`tasks.evaluation.off_policy.rankings`).
+IIPS (`tasks.ope.rankings`).
 """
 
 import math
@@ -25,13 +25,13 @@ import numpy as np
 
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Statistic, clustered_interval, relative_change
-from tasks.evaluation.off_policy.overlap import MOST_OF_ONE, measure_overlap
-from tasks.evaluation.off_policy.rankings import LoggedPlaces, place_weights, prefix_weights
 from tasks.evaluation.replay_evidence import OffPolicyCheck
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.support import Support, effective_clusters
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+from tasks.ope.overlap import MOST_OF_ONE, measure_overlap
+from tasks.ope.rankings import LoggedPlaces, place_weights, prefix_weights
 from tasks.replay.evaluate import OfflineEvaluation
 from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
 from tasks.replay.metrics import OF_OUTCOMES, Rows, looks_of, unanswerable

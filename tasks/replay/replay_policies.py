@@ -17,19 +17,19 @@ import numpy.typing as npt
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import Ratio, RowClusters, clustered_interval
-from tasks.evaluation.grouped import (
-    GroupedStatistic,
-    PairedEstimates,
-    divide_grouped,
-    grouped_ratio,
-    paired_estimates,
-)
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import DayChange, Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.replay.compared import ComparedPolicies
+from tasks.replay.grouped import (
+    GroupedStatistic,
+    PairedEstimates,
+    divide_grouped,
+    grouped_ratio,
+    paired_estimates,
+)
 from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
 from tasks.replay.metrics import (
     OF_ALL_CANDIDATES,

@@ -25,6 +25,7 @@ _TOP_DOWN: Final = (
     frozenset({"experiments", "monitoring"}),
     frozenset({"tuning"}),
     frozenset({"replay"}),
+    frozenset({"ope"}),
     frozenset({"release"}),
     frozenset({"calibration"}),
     frozenset({"training"}),

@@ -18,7 +18,7 @@ quantiles and orders are taken as they are. A comparison is reused by the model 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import lightgbm as lgb
 import numpy as np
@@ -33,11 +33,10 @@ from tasks.contracts.tasks import Sampling
 from tasks.contracts.training import TaskTraining
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.compared_rows import ComparedRows, compare_amounts, compare_order, compare_rows
-from tasks.evaluation.documents import Section
+from tasks.evaluation.documents import Document, Section
 from tasks.evaluation.evidence import Days, PinnedModel, TrainingEvidence
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.replay_evidence import ChampionComparison
-from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.maps import LogisticMap, compress_logits, logit
 from tasks.stores.parts import Part
@@ -65,6 +64,29 @@ _LIGHTGBM: Final = "lightgbm"
 
 LEAST_SLOPE: Final = 0.05
 """Slope where the scores order the outcomes the wrong way round: order stays."""
+
+
+class SameDayEvidence(Document):
+    """A task's model beside the champion's recipe, trained on the same snapshot as of the same instant.
+
+    ``recipe`` is the digest of the champion's recipe; ``slices`` and ``rounds`` are of the model that was
+    trained by it, None where there is none. ``rows`` counts the test rows that both were measured on.
+    ``comparison`` is positive where the new recipe is worse; ``reason`` says why there is none.
+    """
+
+    document: Literal["same_day"] = "same_day"
+    version: Literal[1] = 1
+    surface: str
+    task: str
+    as_of: str
+    snapshot: str
+    model: PinnedModel
+    recipe: str
+    slices: dict[str, Days] | None = None
+    rounds: int | None = None
+    rows: int = 0
+    comparison: ChampionComparison | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from tasks.contracts import Contracts
 from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.contracts.utility import Bounded, Constrained
 from tasks.errors import DataError
-from tasks.evaluation.front import Flags, hypervolume
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.costs import cost_of, given_that, predictions_of
@@ -36,6 +35,7 @@ from tasks.replay.log import PolicySlates
 from tasks.replay.metrics import OF_OUTCOMES
 from tasks.replay.primary import one_sided
 from tasks.replay.replay_policies import Replay
+from tasks.tuning.front import Flags, hypervolume
 from tasks.tuning.search import WeightFigures, Weights
 
 _HALF: Final = 0.5

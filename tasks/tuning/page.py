@@ -8,13 +8,13 @@ from typing import Final
 import numpy as np
 
 from tasks.evaluation.subjects import Subject
-from tasks.evaluation.tuning_evidence import Ending, FrontPoint, Objective, TuningEvidence
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.guardrails import MODEL_JUDGED
 from tasks.reports.numbers import format_counted
 from tasks.reports.phrases import describe_subject
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary
+from tasks.tuning.evidence import Ending, FrontPoint, Objective, TuningEvidence
 from tasks.tuning.search import WeightTrial
 
 WIDTH: Final = 760

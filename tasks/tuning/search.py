@@ -29,8 +29,8 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.utility import Weight
-from tasks.evaluation.front import find_front
 from tasks.progress import report
+from tasks.tuning.front import find_front
 
 Weights = Mapping[str, float]
 

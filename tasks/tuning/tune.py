@@ -23,7 +23,6 @@ from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.utility import Constrained
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
-from tasks.evaluation.tuning_evidence import Objective, TuningEvidence, WeightProposal
 from tasks.evaluation.verdicts import Verdict
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
@@ -34,6 +33,7 @@ from tasks.reports.words import vocabulary
 from tasks.stores.runs import INPUTS, PARENT, StepRun
 from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, write_report
+from tasks.tuning.evidence import Objective, TuningEvidence, WeightProposal
 from tasks.tuning.goal import WeightGoal
 from tasks.tuning.page import tuning_page
 from tasks.tuning.search import WeightFigures, WeightSpace, WeightTrial

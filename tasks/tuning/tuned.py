@@ -22,11 +22,11 @@ from scipy.optimize import LinearConstraint, minimize
 
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.binary import Floats
-from tasks.evaluation.front import find_knee
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.tuning_evidence import Ending, FrontPoint, Objective
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.primary import one_sided
+from tasks.tuning.evidence import Ending, FrontPoint, Objective
+from tasks.tuning.front import find_knee
 from tasks.tuning.goal import ReplayedWeights
 from tasks.tuning.search import Weights, WeightSpace, WeightTrial, best_trial, front_trials, search_weights
 

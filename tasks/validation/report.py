@@ -18,7 +18,7 @@ from typing import Final
 import pandas as pd
 
 from tasks.columns import Status
-from tasks.evaluation.label_days import LabelCalendar, TaskDays
+from tasks.evaluation.evidence import LabelCalendar, TaskDays
 from tasks.reports.numbers import format_number, format_share
 from tasks.reports.render import render
 from tasks.validation import measurements as m

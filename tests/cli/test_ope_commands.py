@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from tasks.cli import main
-from tests.evaluation.off_policy import bandit
+from tests.ope import bandit
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 import doctest
 
-from tasks.evaluation.drift_alarms import GAP, HISTORY, REFERENCE
-from tasks.evaluation.early_estimates import LEAST_DAYS, MATURED_DAYS
+from tasks.monitoring.drift_alarms import GAP, HISTORY, REFERENCE
+from tasks.monitoring.early_estimates import LEAST_DAYS, MATURED_DAYS
 from tests.docs.pages import DOCS
 
 PAGE = DOCS / "early_labels.md"

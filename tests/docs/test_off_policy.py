@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.evaluation.off_policy.balance import FALSE_ALARMS, LEAST_Z, MOST_ITEMS
-from tasks.evaluation.off_policy.estimators import OF_SLATES, OF_SLOTS
-from tasks.evaluation.off_policy.overlap import MOST_OF_ONE, MOST_UNSUPPORTED
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
+from tasks.ope.balance import FALSE_ALARMS, LEAST_Z, MOST_ITEMS
+from tasks.ope.estimators import OF_SLATES, OF_SLOTS
+from tasks.ope.overlap import MOST_OF_ONE, MOST_UNSUPPORTED
 from tests.docs.pages import DOCS
 from tests.docs.walking import walk
 

@@ -1,5 +1,11 @@
 """The evidence of a training and of a validation."""
 
+from datetime import date
+
+import pytest
+from pydantic import ValidationError
+
+from tasks.evaluation.evidence import LabelCalendar, TaskDays
 from tests.evaluation import written
 
 
@@ -27,3 +33,17 @@ def test_the_failures_of_a_validation_are_in_words() -> None:
         }
     )
     assert failed.failures == ("labels: expect_x (0.2)",)
+
+
+def of_days(observed: tuple[int, ...]) -> TaskDays:
+    return TaskDays(task="click", observed=observed, positive=(0,), immature=(0,), left_out=(0,))
+
+
+def test_a_calendar_is_read_as_it_was_written() -> None:
+    calendar = LabelCalendar(days=(date(2026, 3, 1),), tasks=(of_days((3,)),))
+    assert LabelCalendar.model_validate(calendar.to_json()) == calendar
+
+
+def test_counts_of_other_days_are_refused() -> None:
+    with pytest.raises(ValidationError, match="'click' has 2 counts for 1 days"):
+        LabelCalendar(days=(date(2026, 3, 1),), tasks=(of_days((3, 4)),))

@@ -5,10 +5,10 @@ from datetime import date
 
 import pytest
 
-from tasks.evaluation.experiment_evidence import MetricReadout
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.experiments.effects import decide
+from tasks.experiments.evidence import MetricReadout
 
 RISE = Threshold(high=0.1)
 

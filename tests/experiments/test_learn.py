@@ -11,16 +11,16 @@ import pytest
 from tasks.contracts.experiment import outcome_of
 from tasks.errors import ContractError
 from tasks.evaluation.binary import Floats
-from tasks.evaluation.experiment_evidence import (
+from tasks.experiments import learn
+from tasks.experiments.evidence import (
     ExperimentReadout,
     LearningRow,
     OutcomeChanges,
     ReadState,
 )
-from tasks.evaluation.experiment_weights import LEAST_ARMS, LEAST_SIGNAL, learn_weights
-from tasks.experiments import learn
 from tasks.experiments.learn import LearningWork, why_refused
 from tasks.experiments.results import READ_STEP
+from tasks.experiments.weights import LEAST_ARMS, LEAST_SIGNAL, learn_weights
 from tasks.replay.policy_diff import read_policy
 from tasks.stores.runs import StepKey
 from tasks.stores.workspace import Workspace

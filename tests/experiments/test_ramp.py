@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.contracts.gates import Ramp
-from tasks.evaluation.always_valid import LogRatio
+from tasks.experiments.always_valid import LogRatio
 from tasks.experiments.ramp import GuardrailReading, decide_ramp, find_bound, read_guardrail
 from tests.feeds import ramp_feed
 

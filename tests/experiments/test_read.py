@@ -13,10 +13,10 @@ import pytest
 from tasks.contracts import load_surface
 from tasks.contracts.experiment import ExperimentSpec, load_experiment
 from tasks.errors import ContractError, DataError, GateRefused
-from tasks.evaluation.experiment_evidence import ExperimentReadout, ReadState
 from tasks.evaluation.verdicts import Outcome
 from tasks.experiments import plan, read
 from tasks.experiments.arms_log import ArmLog, UserDays, measure_outcomes, read_arms
+from tasks.experiments.evidence import ExperimentReadout, ReadState
 from tasks.experiments.read import find_state, other_releases, read_sample_ratio
 from tasks.experiments.results import list_experiments, require_ship, running_experiments
 from tasks.labels.snapshot import Snapshot

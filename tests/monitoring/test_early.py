@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.evaluation.early_estimates import EarlyEstimates, estimate_early
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
+from tasks.monitoring.early_estimates import EarlyEstimates, estimate_early
 from tests.monitoring.served_log import FIRST, ServedLog, day_after
 from tests.monitoring.test_monitor import one, series
 

@@ -11,7 +11,6 @@ import pytest
 
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
-from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe, judge_recipes
@@ -28,6 +27,7 @@ from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, write_report
 from tasks.training import step as train
 from tasks.training.rows import TaskRows, read_labels
+from tasks.training.same_day import SameDayEvidence
 from tasks.training.train_model import predict_rows
 from tasks.training.trees import read_model
 from tests.feeds import mini

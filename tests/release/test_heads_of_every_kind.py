@@ -24,7 +24,6 @@ from tasks.columns import REQUEST_ID, USER_ID
 from tasks.errors import ContractError, DataError
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
 from tasks.evaluation.replay_evidence import ChampionComparison
-from tasks.evaluation.same_day_evidence import SameDayEvidence
 from tasks.evaluation.subjects import SAME_DAY
 from tasks.release import view as release_view
 from tasks.stores import releases
@@ -32,6 +31,7 @@ from tasks.stores.parts import BOOSTER
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.rows import NEWEST, TaskRows, read_labels
+from tasks.training.same_day import SameDayEvidence
 from tasks.training.train_model import predict_rows
 from tasks.training.trees import STARTS_FROM, find_champion_model, find_start, read_model
 from tests.evaluation.task_figures import of_all_rows

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.evaluation.inputs import InputChange
+from tasks.evaluation.evidence import InputChange
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head
 from tasks.release.inputs import InputRows, Learned, find_changes

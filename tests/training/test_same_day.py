@@ -9,9 +9,11 @@
 The champion orders the newest days the wrong way round, so that whatever is trained on them beats it.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from math import nan
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,8 +25,10 @@ from tasks.calibration import step as calibrate
 from tasks.columns import REQUEST_ID, SHOWN_AT, USER_ID
 from tasks.contracts import digest
 from tasks.contracts.gates import ModelGate
+from tasks.errors import ContractError, StoreError
+from tasks.evaluation.evidence import PinnedModel
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
-from tasks.evaluation.same_day_evidence import SameDayEvidence
+from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.subjects import ALL, SAME_DAY
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.labels import build as labels
@@ -42,6 +46,7 @@ from tasks.training import same_day
 from tasks.training import step as train
 from tasks.training.inputs import TRAINING_RECIPE
 from tasks.training.rows import TaskRows, read_labels
+from tasks.training.same_day import SameDayEvidence
 from tasks.training.step import TrainResult
 from tasks.training.train_model import predict_rows
 from tasks.training.trees import read_model
@@ -341,3 +346,46 @@ def test_a_feature_that_the_log_no_longer_has_is_named(home: Home, tmp_path: Pat
         pq.write_table(whole, file)
     evidence = found(home, part_of(result))
     assert evidence.reason == "the log no longer has the champion's price"
+
+
+DAYS = (date(2026, 1, 1), date(2026, 1, 7))
+
+
+def evidence() -> SameDayEvidence:
+    return SameDayEvidence(
+        surface="feed",
+        task="click",
+        as_of="2026-02-01T00:00:00Z",
+        snapshot="0123456789abcdef",
+        model=PinnedModel(name="feed.task.click", version=2, sha256="a" * 64),
+        recipe="b" * 64,
+        slices={"train": DAYS, "calibrate": DAYS, "test": DAYS},
+        rounds=12,
+        rows=900,
+        comparison=ChampionComparison(
+            task="click",
+            auc_drop=Estimate(0.1, nan, nan, 3),
+            normalized_entropy_rise=Estimate(0.1, 0.05, 0.15, 90),
+            auc_by_request_drop=None,
+        ),
+    )
+
+
+def test_it_is_read_as_it_was_written() -> None:
+    text = json.dumps(evidence().to_json())
+    again = SameDayEvidence.read(text, where="Run r1")
+    assert json.dumps(again.to_json()) == text
+    assert (again.document, again.version, again.slices) == ("same_day", 1, evidence().slices)
+
+
+def test_where_nothing_was_compared_it_says_why() -> None:
+    plain = {**evidence().to_json(), "comparison": None, "slices": None, "rounds": None, "reason": "too few"}
+    again = SameDayEvidence.read(json.dumps(plain), where="Run r1")
+    assert (again.comparison, again.reason) == (None, "too few")
+
+
+def test_what_it_does_not_know_is_refused() -> None:
+    with pytest.raises(StoreError, match="Run r1 holds no same_day evidence of version 1"):
+        SameDayEvidence.read(json.dumps({**evidence().to_json(), "more": 1}), where="Run r1")
+    with pytest.raises(ContractError, match="Run r1 holds training evidence"):
+        SameDayEvidence.read(json.dumps({"document": "training", "version": 1}), where="Run r1")

@@ -3,8 +3,8 @@
 from datetime import date
 
 from tasks.evaluation.subjects import ALL
-from tasks.evaluation.tuning_evidence import FrontPoint, Objective, TuningEvidence, WeightProposal
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.tuning.evidence import FrontPoint, Objective, TuningEvidence, WeightProposal
 from tests.verdicts import bound, subject
 
 WEIGHTS = {"click": 2.0, "hide": -6.0}

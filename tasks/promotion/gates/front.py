@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.evaluation.subjects import ALL, Subject, Threshold
-from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.reports.numbers import format_estimate
+from tasks.tuning.evidence import TuningEvidence
 
 _SUBJECT = Subject("front")
 _THRESHOLD = Threshold(words="no confirmed point is better")

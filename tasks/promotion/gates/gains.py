@@ -23,13 +23,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from tasks.evaluation.evidence import HeadInputs
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
-from tasks.evaluation.segment_losses import LEVEL, SegmentLoss, judge_losses
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, SAME_DAY, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.same_day import RecipePair, SameDay
+from tasks.promotion.gates.segment_losses import LEVEL, SegmentLoss, judge_losses
 from tasks.reports.numbers import format_number, format_share
 
 GAINS: Final = (

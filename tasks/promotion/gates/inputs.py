@@ -12,7 +12,7 @@ was served (`tasks.release.inputs`). A head that is reused is compared from its 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
-from tasks.evaluation.inputs import HeadInputs, InputChange
+from tasks.evaluation.evidence import HeadInputs, InputChange
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_counted, format_number, format_share

@@ -24,9 +24,8 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 from tasks.contracts.gates import Gates
-from tasks.evaluation.evidence import ValidationEvidence
+from tasks.evaluation.evidence import HeadInputs, ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
 from tasks.evaluation.subjects import ALL, Subject, Threshold

@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
-from tasks.evaluation.segment_losses import LEVEL, JudgedLoss, SegmentLoss, judge_losses
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.promotion.gates.segment_losses import LEVEL, JudgedLoss, SegmentLoss, judge_losses
 from tasks.reports.numbers import format_estimate
 
 _NO_AUC = {

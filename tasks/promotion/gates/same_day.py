@@ -18,10 +18,10 @@ from datetime import date
 
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.replay_evidence import ChampionComparison
-from tasks.evaluation.segment_losses import LEVEL
 from tasks.evaluation.subjects import ALL, SAME_DAY, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.model import Opponent, judge_comparison
+from tasks.promotion.gates.segment_losses import LEVEL
 
 _SUBJECT = Subject("same_day_champion")
 _THRESHOLD = Threshold(words="same recipe, rows no newer, or compared")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from tasks.evaluation.label_days import LabelCalendar, TaskDays
+from tasks.evaluation.evidence import LabelCalendar, TaskDays
 from tasks.reports.numbers import format_count, spoken
 
 _LEFT: Final = 170

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from tasks.evaluation.conflicts import ConflictEvidence
-from tasks.evaluation.evidence import ValidationEvidence
+from tasks.evaluation.evidence import HeadInputs, ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ProxyEvidence
 from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
 from tasks.evaluation.verdicts import Estimate, Verdict

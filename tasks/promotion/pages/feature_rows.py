@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.evaluation.inputs import HeadInputs, InputChange
+from tasks.evaluation.evidence import HeadInputs, InputChange
 from tasks.reports.numbers import format_number, spoken
 
 _MOST: Final = 15

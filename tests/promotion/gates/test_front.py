@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tasks.evaluation.tuning_evidence import FrontPoint, Objective, TuningEvidence, WeightProposal
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.promotion.gates.front import SearchedFront, judge_front
+from tasks.tuning.evidence import FrontPoint, Objective, TuningEvidence, WeightProposal
 
 CURRENT, BETTER = {"click": 1.0, "hide": -5.0}, {"click": 1.5, "hide": -9.0}
 GAIN = Estimate(0.03, 0.01, 0.05, 400)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tasks.evaluation.evidence import HeadInputs
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.inputs import HeadInputs
 from tasks.evaluation.references import HeadReferences, RankReference
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.subjects import ALL, Segment

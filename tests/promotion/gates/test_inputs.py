@@ -2,7 +2,7 @@
 
 import pytest
 
-from tasks.evaluation.inputs import HeadInputs, InputChange
+from tasks.evaluation.evidence import HeadInputs, InputChange
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.gates.inputs import judge_inputs
 

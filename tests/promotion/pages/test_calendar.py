@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from tasks.evaluation.label_days import LabelCalendar, TaskDays
+from tasks.evaluation.evidence import LabelCalendar, TaskDays
 from tasks.promotion.pages.calendar import draw_calendar
 
 DAYS = tuple(date(2026, 3, 1) + timedelta(days=n) for n in range(5))

@@ -5,9 +5,8 @@ from datetime import UTC, date, datetime
 
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.evaluation.conflicts import ConflictEvidence, PairEvidence, TopOverlap
-from tasks.evaluation.evidence import Finding, ValidationEvidence
+from tasks.evaluation.evidence import Finding, LabelCalendar, TaskDays, ValidationEvidence
 from tasks.evaluation.figures import CurvePoint
-from tasks.evaluation.label_days import LabelCalendar, TaskDays
 from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.references import HeadReferences, RankReference
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence

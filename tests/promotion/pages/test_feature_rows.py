@@ -1,6 +1,6 @@
 import math
 
-from tasks.evaluation.inputs import HeadInputs, InputChange
+from tasks.evaluation.evidence import HeadInputs, InputChange
 from tasks.promotion.pages.feature_rows import FeatureCell, chart_features
 
 

@@ -5,7 +5,6 @@ from datetime import date
 from pathlib import Path
 
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.evaluation.tuning_evidence import TuningEvidence
 from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.readiness import standing
@@ -15,6 +14,7 @@ from tasks.stores import releases
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
+from tasks.tuning.evidence import TuningEvidence
 from tests.feeds import mini
 from tests.feeds.mini import NAME
 from tests.promotion.moves.moving import promote_2

@@ -1,0 +1,366 @@
+"""An off-policy estimate of a log and a target policy as one report with a verdict.
+
+The lower bound decides: a policy is worth at least so much when the interval lies above it. Where support is
+too little the verdict is inconclusive, whatever the interval.
+
+Beside the interval by user the report has an empirical Bernstein bound, which holds for any law of bounded
+values, however skewed. With probability 1 - delta the mean of n independent values in a range of width R
+exceeds their average by at most ::
+
+    sqrt(2 V log(2 / delta) / n) + 7 R log(2 / delta) / (3 (n - 1))        V: sample variance
+
+Maurer and Pontil (2009), "Empirical Bernstein Bounds and Sample-Variance Penalization", theorem 4; both ends
+of a 95 % interval have delta = .025.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from tasks.errors import ContractError, unknown
+from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.evaluation.clustered import Ratio, half_width
+from tasks.evaluation.resampling import Resampler, Statistic, sum_intervals
+from tasks.evaluation.support import Support
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, judge
+from tasks.ope import estimators as e
+from tasks.ope.estimators import EstimatorSums, Unit, slate_terms, slot_terms
+from tasks.ope.log_rows import LogRows, read_log
+from tasks.ope.overlap import (
+    Overlap,
+    find_out_of_balance,
+    find_thin_support,
+    measure_overlap,
+    unsupported_share,
+)
+from tasks.ope.reward_model import ExpectedRewards, expect_rewards
+from tasks.ope.target_rows import TargetRows, read_target
+
+REPLICATES: Final = 1_000
+_SEED: Final = 0
+
+
+@dataclass(frozen=True)
+class OffPolicyEstimate:
+    """What one estimator says.
+
+    Attributes
+    ----------
+    value, low, high : the figure and its 95 % interval, the wider of that by a bootstrap of users and that by
+        day; NaN where it has none.
+    bernstein_low, bernstein_high : the empirical Bernstein interval, of means alone.
+    per : what the value is a mean over: a slot, or a request with all its slots.
+    ess, max_weight : effective number of rows behind its weights, and the largest of these; NaN for DM.
+    limit : tau of Switch-DR or lambda of DRos; None for the others and where no limit is best.
+    """
+
+    value: float
+    low: float
+    high: float
+    bernstein_low: float
+    bernstein_high: float
+    per: Unit
+    ess: float
+    max_weight: float
+    limit: float | None
+
+
+@dataclass(frozen=True)
+class OffPolicyReport:
+    """Every estimator's figure, what they rest on, and the verdict of the one that decides.
+
+    Attributes
+    ----------
+    n, requests : rows and requests of the log.
+    resampled : whom the bootstrap draws.
+    days : of the log, by which intervals are made too; None where no time is logged.
+    balanced_by : columns by which propensities were checked.
+    not_balanced_by : further columns, which describe the item.
+    ess, max_weight : those of the estimator that decides.
+    unsupported_share : of what the target shows, on items that were never logged at that position.
+    reward_model : where expected rewards come from.
+    estimator, at_least : which estimator decides, and the bound that was asked for.
+    reasons : why the verdict is what it is.
+    """
+
+    n: int
+    requests: int
+    resampled: str
+    days: int | None
+    balanced_by: tuple[str, ...]
+    not_balanced_by: tuple[str, ...]
+    ess: float
+    max_weight: float
+    unsupported_share: float
+    reward_model: str
+    estimator: str
+    at_least: float | None
+    estimates: dict[str, OffPolicyEstimate]
+    verdict: Outcome
+    reasons: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the bound holds, or none was asked for and the figure can be measured."""
+        return self.verdict in {Outcome.PASS, Outcome.NO_RULE}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON; unknown figures become null."""
+        estimates = {name: _without_unknown(asdict(one)) for name, one in self.estimates.items()}
+        plain = {**_without_unknown(asdict(self)), "estimates": estimates}
+        lists = {name: list(plain[name]) for name in ("balanced_by", "not_balanced_by", "reasons")}
+        return {**plain, **lists, "verdict": self.verdict.value}
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def estimate_off_policy(
+    log: pd.DataFrame,
+    target: pd.DataFrame,
+    *,
+    reward: str,
+    at_least: float | None = None,
+    estimator: str | None = None,
+    balance: Sequence[str] | None = None,
+) -> OffPolicyReport:
+    """Estimate what a target policy would have earned.
+
+    Weights too large to be added up leave a figure unknown, and its verdict inconclusive.
+
+    Parameters
+    ----------
+    log, target : tables as `log_rows` and `target_rows` describe them.
+    reward : the log's column of rewards.
+    at_least : the bound that the target's mean reward must reach, in the unit of the deciding estimator.
+    estimator : which decides; by default ``dr``, and ``cascade_dr`` where requests have several slots.
+    balance : columns by which propensities are checked; None takes all others that do not describe the item.
+
+    Raises
+    ------
+    DataError
+        A table is not what it should be.
+    ContractError
+        The estimator is not known or these rows do not allow it, or the bound is no number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(0)
+    >>> shown = rng.integers(2, size=2_000)
+    >>> clicks = rng.binomial(1, np.where(shown == 1, 0.4, 0.2))
+    >>> log = pd.DataFrame({"request_id": range(2_000), "item_id": shown, "position": 1,
+    ...                     "propensity": 0.5, "click": clicks})
+    >>> target = pd.DataFrame({"item_id": [0, 1], "position": 1, "probability": [0.1, 0.9]})
+    >>> report = estimate_off_policy(log, target, reward="click", at_least=0.3)
+    >>> report.verdict.value, round(report.estimates["dr"].value, 2), round(report.ess)
+    ('pass', 0.36, 1252)
+    """
+    if at_least is not None and not math.isfinite(at_least):
+        raise ContractError(f"The bound is {at_least}; it must be a finite number.")
+    rows = read_log(log, reward=reward, balance=balance)
+    return _report(rows, read_target(target, rows), at_least=at_least, estimator=estimator)
+
+
+def _report(
+    rows: LogRows, policy: TargetRows, *, at_least: float | None, estimator: str | None
+) -> OffPolicyReport:
+    """Estimate by every estimator that the rows allow, and judge by the deciding one."""
+    rewards = expect_rewards(rows, policy)
+    every, notes = _all_terms(rows, policy, rewards)
+    deciding = _choose(every, estimator)
+    intervals = _intervals(rows, every)
+    thin = [*find_out_of_balance(rows, policy), *find_thin_support(rows, policy, every[deciding])]
+    verdict, reason = _judge(deciding, intervals[deciding], at_least, thin=bool(thin))
+    estimates = {name: _estimate(rows, terms, intervals[name]) for name, terms in every.items()}
+    return OffPolicyReport(
+        n=len(rows.reward),
+        requests=rows.request_count,
+        resampled=rows.clusters.resampled,
+        days=None if rows.days is None else int(rows.days.max()) + 1,
+        balanced_by=tuple(column.name for column in rows.context),
+        not_balanced_by=rows.of_item,
+        ess=estimates[deciding].ess,
+        max_weight=estimates[deciding].max_weight,
+        unsupported_share=unsupported_share(policy),
+        reward_model=rewards.model,
+        estimator=deciding,
+        at_least=at_least,
+        estimates=estimates,
+        verdict=verdict,
+        reasons=(*thin, reason, *notes),
+    )
+
+
+def _all_terms(
+    log: LogRows, target: TargetRows, rewards: ExpectedRewards
+) -> tuple[dict[str, EstimatorSums], list[str]]:
+    """Return every estimator's terms, and notes on rows and estimators that are missing."""
+    weight = target.of_logged(target.probability) / log.propensity
+    every = list(slot_terms(log, weight, rewards))
+    notes = []
+    if log.left_out:
+        notes.append(f"{log.left_out:,} rows are left out: their label is not observed")
+    if log.lengths.max() > 1:
+        if log.torn:
+            notes.append(
+                f"no estimator of slates: {log.torn:,} of {log.request_count:,} requests have rows that are "
+                "left out, which would count as nothing"
+            )
+        elif log.with_gaps:
+            notes.append(
+                f"no estimator of slates: {log.with_gaps:,} of {log.request_count:,} requests lack a "
+                "position above one that they have"
+            )
+        else:
+            every += slate_terms(log, weight, rewards)
+    return {terms.name: terms for terms in every}, notes
+
+
+def _choose(every: dict[str, EstimatorSums], estimator: str | None) -> str:
+    if estimator is None:
+        return e.CASCADE_DR if e.CASCADE_DR in every else e.DR
+    if estimator not in every:
+        raise ContractError(unknown("estimator", estimator, every, where="those that this log allows"))
+    return estimator
+
+
+def _intervals(log: LogRows, every: dict[str, EstimatorSums]) -> dict[str, Estimate]:
+    """Return each estimator's interval; none for DM, whose error lies in its model and not in the rows."""
+    resampler = Resampler(log.clusters.count, _SEED, REPLICATES)
+    columns = [side for terms in every.values() for side in (terms.with_noise, terms.below)]
+    ratios: dict[str, Statistic] = {name: _ratio(2 * place) for place, name in enumerate(every)}
+    intervals = sum_intervals(columns, ratios, log.clusters.codes, resampler)
+    return {name: _withhold(log, terms, intervals[name][0]) for name, terms in every.items()}
+
+
+def _ratio(place: int) -> Statistic:
+    def divided(*sums: Floats) -> Floats:
+        return divide(sums[place], sums[place + 1])
+
+    return divided
+
+
+def _withhold(log: LogRows, terms: EstimatorSums, estimate: Estimate) -> Estimate:
+    value = float(divide(terms.above.sum(), terms.below.sum()))
+    if terms.name == e.DM:
+        return Estimate(value, math.nan, math.nan, estimate.n)
+    support = Support.of(terms.outcome, terms.weight, log.clusters.codes)
+    return _widen_by_day(log, terms, _move(support.of_outcomes([estimate])[0], value))
+
+
+def _widen_by_day(log: LogRows, terms: EstimatorSums, by_user: Estimate) -> Estimate:
+    """Return the wider of the interval by user and that by day, with Student's t of the days less one."""
+    if log.days is None or not by_user.known:
+        return by_user
+    half = half_width(Ratio(terms.with_noise, terms.below).statistic, log.days)
+    if not 2 * half > by_user.high - by_user.low:
+        return by_user
+    return Estimate(by_user.value, by_user.value - half, by_user.value + half, by_user.n)
+
+
+def _move(interval: Estimate, value: float) -> Estimate:
+    """Lay an interval around a value: rows that moved the reward model widen it and do not shift it."""
+    by = value - interval.value
+    return Estimate(value, interval.low + by, interval.high + by, interval.n)
+
+
+def _estimate(log: LogRows, terms: EstimatorSums, interval: Estimate) -> OffPolicyEstimate:
+    overlap, bound = Overlap(math.nan, math.nan, math.nan), UNKNOWN_ESTIMATE
+    if terms.name != e.DM:
+        overlap = measure_overlap(terms.weight, log.clusters.codes)
+    if terms.name not in {e.SNIPS, e.DM}:
+        around = bernstein_by_cluster(terms.with_noise, terms.below, log.clusters.codes)
+        bound = _move(around, interval.value)
+    limit = terms.limit if terms.limit is not None and math.isfinite(terms.limit) else None
+    return OffPolicyEstimate(
+        value=interval.value,
+        low=interval.low,
+        high=interval.high,
+        bernstein_low=bound.low,
+        bernstein_high=bound.high,
+        per=terms.per,
+        ess=overlap.ess,
+        max_weight=overlap.max_weight,
+        limit=limit,
+    )
+
+
+def _judge(name: str, interval: Estimate, at_least: float | None, *, thin: bool) -> tuple[Outcome, str]:
+    figure = f"{name} is {_three_digits(interval.value)}"
+    if interval.known:
+        figure += f" [{_three_digits(interval.low)}, {_three_digits(interval.high)}]"
+    if name == e.DM:
+        return Outcome.INCONCLUSIVE, f"{figure}: it has no interval, for its error lies in its model"
+    if thin:
+        return Outcome.INCONCLUSIVE, f"{figure}: no verdict, for the reasons above"
+    if not interval.known:
+        return Outcome.INCONCLUSIVE, f"{figure}: too many resamples have no such figure"
+    if at_least is None:
+        return Outcome.NO_RULE, f"{figure}; no bound was asked for"
+    outcome = judge(interval, low=at_least)
+    words: dict[Outcome, str] = {
+        Outcome.PASS: "all of its interval is at least",
+        Outcome.BLOCK: "all of its interval is below",
+    }
+    return outcome, f"{figure}: {words.get(outcome, 'its interval holds')} {at_least:g}"
+
+
+def _without_unknown(plain: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: None if isinstance(value, float) and not math.isfinite(value) else value
+        for key, value in plain.items()
+    }
+
+
+def _three_digits(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
+
+
+DELTA: Final = 0.025
+
+
+def empirical_bernstein(values: Floats, width: float) -> Estimate:
+    """Return the mean of independent values with its 95 % interval; NaN bounds with fewer than two.
+
+    Parameters
+    ----------
+    values : [n] each in one range.
+    width : of that range.
+
+    Examples
+    --------
+    >>> interval = empirical_bernstein(np.array([0.0, 1.0] * 500), 1.0)
+    >>> interval.value, round(interval.low, 4), interval.n
+    (0.5, 0.4429, 1000)
+    """
+    n = len(values)
+    if n < 2:  # a variance needs two
+        return Estimate(float(values.mean()) if n else math.nan, math.nan, math.nan, n)
+    mean, variance, log = float(values.mean()), float(values.var(ddof=1)), math.log(2 / DELTA)
+    half = math.sqrt(2 * variance * log / n) + 7 * width * log / (3 * (n - 1))
+    return Estimate(mean, mean - half, mean + half, n)
+
+
+def bernstein_by_cluster(terms: Floats, sizes: Floats, clusters: Codes) -> Estimate:
+    """Bound the mean of terms of which those of one user move together.
+
+    The independent values are the users' sums, scaled so that their mean is sum of terms / sum of sizes. The
+    width is that of the sums that were seen: larger ones can occur, so the bound is one of the data at hand.
+
+    Parameters
+    ----------
+    terms, sizes : [n] what each row adds above and below the line.
+    clusters : [n] codes of the rows' users.
+
+    Examples
+    --------
+    >>> terms = np.array([0.0, 1.0] * 500)
+    >>> bernstein_by_cluster(terms, np.ones(1000), np.arange(1000)) == empirical_bernstein(terms, 1.0)
+    True
+    """
+    sums = np.bincount(clusters, terms)
+    values = sums * (len(sums) / sizes.sum())
+    return empirical_bernstein(values, float(np.ptp(values)))

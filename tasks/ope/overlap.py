@@ -1,0 +1,129 @@
+"""Whether a log speaks of a target policy: what makes an estimate thin, in words.
+
+===================== ===========================================================================
+outside the support   over 5 % of what the target shows was never logged at that position
+overflow              weights are too large to be added up
+few users             weights count like fewer than 20 equal users
+few outcomes          fewer than 10 rows with a reward and a weight
+one user              over a tenth of all weight is one user's
+weights do not add up their mean is not 1, less what lies outside the support, within three standard
+                      errors: propensities or probabilities are not those of the policies
+out of balance        given a column of the log, an item has more weight than the target shows of it
+===================== ===========================================================================
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.evaluation.binary import Codes, Floats
+from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Clusters, effective_number
+from tasks.evaluation.support import Support
+from tasks.ope.balance import find_imbalance, weighted_items
+from tasks.ope.estimators import EstimatorSums
+from tasks.ope.log_rows import LogRows
+from tasks.ope.target_rows import TargetRows
+
+MOST_UNSUPPORTED: Final = 0.05
+"""Share of what the target shows that may lie where the log has no row."""
+MOST_OF_ONE: Final = 0.1
+"""Share of all weight that one user may have."""
+_STANDARD_ERRORS: Final = 3.0
+_EXAMPLES: Final = 3
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Effective sample size and largest of the weights, and the share of one user in them."""
+
+    ess: float
+    max_weight: float
+    largest_share: float
+
+
+def measure_overlap(weight: Floats, clusters: Codes) -> Overlap:
+    """Measure weights [n] of rows whose users have codes [n].
+
+    Examples
+    --------
+    >>> measure_overlap(np.array([1.0, 1.0, 2.0, 0.0]), np.array([0, 0, 1, 2]))
+    Overlap(ess=2.6666666666666665, max_weight=2.0, largest_share=0.5)
+    """
+    total = float(weight.sum())
+    # a power of two changes no digit, and keeps the squares of huge weights finite
+    scaled = np.ldexp(weight, -np.frexp(weight.max())[1])
+    ess = float(effective_number(scaled.sum(), (scaled**2).sum()))
+    largest = float(np.bincount(clusters, weight).max())
+    return Overlap(ess, float(weight.max()), largest / total if total else 0.0)
+
+
+def unsupported_share(target: TargetRows) -> float:
+    """Return the share of the target's probability on items that no row logged at that position."""
+    return float(target.expect(_never_logged(target).astype(np.float64)).mean())
+
+
+def _never_logged(target: TargetRows) -> npt.NDArray[np.bool_]:
+    """Whether no row logged an item of the target at its position, [m]."""
+    return ~np.isin(target.pairs, target.logged_pairs)
+
+
+def _name_unsupported(target: TargetRows) -> str:
+    """Name up to three of what the target shows most and the log never showed."""
+    shown = np.where(_never_logged(target), target.probability, 0.0)
+    largest = np.argsort(-shown, kind="stable")
+    names = dict.fromkeys(f"{target.items[n]} at {target.positions[n]}" for n in largest if shown[n] > 0)
+    return ", ".join(list(names)[:_EXAMPLES])
+
+
+def find_thin_support(log: LogRows, target: TargetRows, terms: EstimatorSums) -> Iterator[str]:
+    """Yield the reasons for which an estimator's figure cannot be estimated from these rows."""
+    share = unsupported_share(target)
+    if share > MOST_UNSUPPORTED:
+        yield (
+            f"{share:.1%} of what the target shows was never logged at that position (at most "
+            f"{MOST_UNSUPPORTED:.0%}): {_name_unsupported(target)}"
+        )
+    who, weight = log.clusters, terms.weight
+    support = Support.of(terms.outcome, weight, who.codes)
+    if not np.isfinite(count := float(support.clusters[0])):
+        yield "the weights are too large to be added up"
+    if count < LEAST_CLUSTERS:
+        yield f"the weights count like {count:.1f} equal {who.resampled} (at least {LEAST_CLUSTERS})"
+    if (outcomes := int(support.positives[0])) < LEAST_POSITIVES:
+        yield f"{outcomes} rows have a reward and a weight (at least {LEAST_POSITIVES})"
+    if (one := measure_overlap(weight, who.codes).largest_share) > MOST_OF_ONE:
+        yield f"{one:.0%} of all weight belongs to one of the {who.resampled} (at most {MOST_OF_ONE:.0%})"
+    yield from _find_odd_mean(terms, who, least=(1 - share) ** int(log.lengths.max()))
+
+
+def find_out_of_balance(log: LogRows, target: TargetRows) -> Iterator[str]:
+    """Yield why the propensities are not those of a ranker that looked at a column of the log."""
+    if not log.context:
+        return
+    logged = (log.items, target.logged_places, target.of_logged(target.probability) / log.propensity)
+    items = list(weighted_items(target.items, target.probability, target.places, logged))
+    found = find_imbalance(log.context, items, log.clusters.codes)
+    if found is not None and found.refuses:
+        yield (
+            f"where {found.column} is {found.value}, item {found.item} has {found.ratio:.2f} times the "
+            f"weight that the target gives it (z {found.z:.1f}, at most {found.limit:.1f}): the propensities "
+            f"leave out what the ranker looked at. If {found.column} came after the item was chosen or "
+            "describes it, declare the columns to check: --balance COLUMN"
+        )
+
+
+def _find_odd_mean(terms: EstimatorSums, who: Clusters, *, least: float) -> Iterator[str]:
+    excess = np.bincount(who.codes, terms.importance - terms.counted)
+    if len(excess) < LEAST_CLUSTERS:
+        return
+    mean = float(excess.sum() / terms.counted.sum())
+    error = float(excess.std(ddof=1) * np.sqrt(len(excess)) / terms.counted.sum())
+    outside = max(mean, least - 1 - mean)
+    if outside > _STANDARD_ERRORS * error + 1e-9:
+        yield (
+            f"the weights have a mean of {1 + mean:.3g} with a standard error of {error:.2g}, and 1 is "
+            "expected: propensities or probabilities are not those of the policies"
+        )

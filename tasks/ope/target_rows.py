@@ -1,0 +1,173 @@
+"""The policy that is asked about, checked: one row an item that it may show at a position.
+
+=========== =================================================================================
+item_id, position     as in the log
+request_id  optional: where the probabilities depend on the request
+probability 0 to 1, of this item at this position, given the logged items above it; they add up to 1
+q           optional: the expected reward of this item here, by a model that did not learn from these rows
+=========== =================================================================================
+
+An item that is not named has probability 0.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks import columns as c
+from tasks.errors import DataError
+from tasks.evaluation.binary import Codes, Floats
+from tasks.ope import table_rules as rules
+from tasks.ope.log_rows import LogRows
+
+TABLE: Final = "target"
+PROBABILITY: Final = "probability"
+PREDICTED: Final = "q"
+REQUIRED: Final = (c.ITEM_ID, c.POSITION, PROBABILITY)
+OPTIONAL: Final = (c.REQUEST_ID, PREDICTED)
+TOLERANCE: Final = 1e-6
+"""By how much the probabilities of a position may miss 1: they were rounded when they were written."""
+
+
+@dataclass(frozen=True)
+class TargetRows:
+    """Items that the target may show, [m] each, and where the log's rows [n] find them.
+
+    A *place* is a position, or a position of a request where the target depends on the request.
+
+    Attributes
+    ----------
+    items, positions : [m] as the target names them.
+    places : [m] codes from 0.
+    pairs : [m] codes of item and position, shared with ``logged_pairs``.
+    probability : [m].
+    predicted : [m] expected rewards; None where none were brought.
+    logged_places, logged_pairs : [n] of the log's rows.
+    logged_rows : [n] each row's place among the m; -1 where the target does not show the item.
+    """
+
+    items: npt.NDArray[np.object_]
+    positions: npt.NDArray[np.int64]
+    places: Codes
+    pairs: Codes
+    probability: Floats
+    predicted: Floats | None
+    logged_places: Codes
+    logged_pairs: Codes
+    logged_rows: Codes
+
+    def of_logged(self, values: Floats) -> Floats:
+        """Return [n] a value [m] of each logged item, 0 where the target does not show it."""
+        return np.where(self.logged_rows >= 0, values[self.logged_rows], 0.0)
+
+    def expect(self, values: Floats) -> Floats:
+        """Return [n] the mean of a value [m] over what the target shows at each logged row's place."""
+        return np.bincount(self.places, self.probability * values)[self.logged_places].astype(np.float64)
+
+
+def read_target(frame: pd.DataFrame, log: LogRows) -> TargetRows:
+    """Check a target policy against the log that it is judged by.
+
+    Raises
+    ------
+    DataError
+        A column is missing, a value is not what its rule says, a key stands twice, probabilities of a place
+        do not add up to 1, a logged place is not named, or the target shows nothing that was logged.
+    """
+    keys = [*([c.REQUEST_ID] if c.REQUEST_ID in frame else []), c.POSITION]
+    rules.require_columns(frame, REQUIRED, table=TABLE)
+    rules.require_keys(frame, [name for name in (c.REQUEST_ID, c.ITEM_ID) if name in frame], table=TABLE)
+    positions = rules.read_positions(frame, c.POSITION, table=TABLE)
+    probability = rules.read_numbers(frame, PROBABILITY, table=TABLE)
+    outside = (probability < 0) | (probability > 1)
+    rules.refuse_rows(frame, outside, (PROBABILITY, "from 0 to 1"), table=TABLE)
+    predicted = rules.read_numbers(frame, PREDICTED, table=TABLE) if PREDICTED in frame else None
+    rules.refuse_repeats(frame, (*keys, c.ITEM_ID), table=TABLE)
+    _refuse_other_kinds(frame, log)
+    requests = frame[c.REQUEST_ID].to_numpy(dtype=object) if c.REQUEST_ID in frame else None
+    places, logged_places = _code_places(positions, requests, log)
+    _refuse_sums(frame, places, probability, keys)
+    _refuse_missing_places(places, logged_places, log, per_request=requests is not None)
+    items = frame[c.ITEM_ID].to_numpy(dtype=object)
+    pairs, logged_pairs = _code_pairs(items, positions, log)
+    target = TargetRows(
+        items,
+        positions,
+        places,
+        pairs,
+        probability,
+        predicted,
+        logged_places,
+        logged_pairs,
+        _find_logged(places, pairs, logged_places, logged_pairs),
+    )
+    _refuse_no_overlap(target, log)
+    return target
+
+
+def _refuse_other_kinds(frame: pd.DataFrame, log: LogRows) -> None:
+    ours = {c.ITEM_ID: log.items, c.REQUEST_ID: log.request_ids}
+    for name in (name for name in ours if name in frame):
+        kinds = [pd.api.types.infer_dtype(values) for values in (ours[name], frame[name])]
+        if kinds[0] != kinds[1]:
+            raise DataError(f"Column {name} is {kinds[0]} in the log and {kinds[1]} in the target.")
+
+
+def _code_places(
+    positions: npt.NDArray[np.int64], requests: npt.NDArray[np.object_] | None, log: LogRows
+) -> tuple[Codes, Codes]:
+    """Code positions, or pairs of request and position, of both tables alike."""
+    both = np.concatenate([positions, log.positions])
+    codes, count = _factorize(both)
+    if requests is not None:
+        of_request, _ = _factorize(np.concatenate([requests, log.request_ids]))
+        codes, _ = _factorize(of_request * np.intp(count) + codes)
+    return codes[: len(positions)], codes[len(positions) :]
+
+
+def _code_pairs(
+    items: npt.NDArray[np.object_], positions: npt.NDArray[np.int64], log: LogRows
+) -> tuple[Codes, Codes]:
+    of_item, _ = _factorize(np.concatenate([items, log.items]))
+    of_position, count = _factorize(np.concatenate([positions, log.positions]))
+    pairs, _ = _factorize(of_item * np.intp(count) + of_position)
+    return pairs[: len(items)], pairs[len(items) :]
+
+
+def _factorize(values: npt.NDArray[np.generic]) -> tuple[Codes, int]:
+    codes, known = pd.factorize(values)
+    return codes, len(known)
+
+
+def _find_logged(places: Codes, pairs: Codes, logged_places: Codes, logged_pairs: Codes) -> Codes:
+    step = np.intp(max(pairs.max(), logged_pairs.max()) + 1)
+    return pd.Index(places * step + pairs).get_indexer(pd.Index(logged_places * step + logged_pairs))
+
+
+def _refuse_sums(frame: pd.DataFrame, places: Codes, probability: Floats, keys: list[str]) -> None:
+    sums = np.bincount(places, probability)
+    named = np.bincount(places) > 0
+    firsts = frame.drop_duplicates(keys).assign(sum=sums[pd.unique(places)])
+    off = np.abs(sums[pd.unique(places)] - 1) > TOLERANCE
+    rule = (PROBABILITY, f"1 in sum at each {' and '.join(keys)} ({int(named.sum()):,} of them)")
+    rules.refuse_rows(firsts, off, rule, table=TABLE, shown=(*keys, "sum"))
+
+
+def _refuse_missing_places(places: Codes, logged: Codes, log: LogRows, *, per_request: bool) -> None:
+    keys = [*([c.REQUEST_ID] if per_request else []), c.POSITION]
+    frame = pd.DataFrame({c.REQUEST_ID: log.request_ids, c.POSITION: log.positions})
+    lacking = ~np.isin(logged, places)
+    rule = (c.POSITION, "one for which the target has probabilities")
+    rules.refuse_rows(frame, lacking, rule, table="log", shown=keys)
+
+
+def _refuse_no_overlap(target: TargetRows, log: LogRows) -> None:
+    if not target.of_logged(target.probability).any():
+        names = ", ".join(f"{item} at {at}" for item, at in zip(log.items[:3], log.positions, strict=False))
+        raise DataError(
+            f"The target lies outside the log's support: column {PROBABILITY} is 0 or missing for the logged "
+            f"item of each of the {len(log.items):,} rows: {names}"
+        )

@@ -1,0 +1,187 @@
+"""Every estimator as sums over rows: what is divided by what, and that weights have a mean of 1."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from tasks.evaluation.binary import Floats
+from tasks.ope.estimators import (
+    OF_SLATES,
+    OF_SLOTS,
+    EstimatorSums,
+    LoggedSlots,
+    dm_terms,
+    dr_terms,
+    ips_terms,
+    shrunk_weights,
+    slate_terms,
+    slot_terms,
+    snips_terms,
+    switched_weights,
+    tune_shrinkage,
+    tune_switch,
+)
+from tasks.ope.log_rows import LogRows, read_log
+from tasks.ope.reward_model import expect_rewards
+from tasks.ope.target_rows import read_target
+from tests.ope import bandit
+from tests.ope.open_bandit_example import PUBLISHED, relative_errors
+from tests.ope.oracle import slot_oracle
+from tests.shared_data import needs_open_bandit
+
+
+def pages(count: int = 400) -> tuple[LogRows, pd.DataFrame]:
+    """Pages of two slots, each with two items of its own; every third is of one slot."""
+    rng = np.random.default_rng(0)
+    shown = rng.integers(2, size=(count, 2))
+    log = pd.DataFrame(
+        {
+            "request_id": np.repeat(np.arange(count), 2),
+            "item_id": (shown + np.array([0, 2])).ravel(),
+            "position": np.tile([1, 2], count),
+            "propensity": 0.5,
+            "click": rng.binomial(1, 0.2 + 0.3 * shown.ravel()),
+            "behavior": np.repeat(np.array(["independent", "cascade", "standard"])[np.arange(count) % 3], 2),
+        }
+    )
+    target = pd.DataFrame({"item_id": range(4), "position": [1, 1, 2, 2], "probability": [0.3, 0.7] * 2})
+    log = log[(log.request_id % 3 > 0) | (log.position == 1)]
+    return read_log(log, reward="click"), target
+
+
+def of_slates() -> tuple[LogRows, dict[str, EstimatorSums]]:
+    log, frame = pages()
+    target = read_target(frame, log)
+    weight = target.of_logged(target.probability) / log.propensity
+    return log, {terms.name: terms for terms in slate_terms(log, weight, expect_rewards(log, target))}
+
+
+def test_slots_are_means_over_rows_and_snips_over_weights() -> None:
+    log = read_log(bandit.log(), reward="click")
+    target = read_target(bandit.target(), log)
+    weight = target.of_logged(target.probability) / log.propensity
+    every = {terms.name: terms for terms in slot_terms(log, weight, expect_rewards(log, target))}
+    assert tuple(every) == OF_SLOTS
+    for name, terms in every.items():
+        assert terms.below.sum() == pytest.approx(weight.sum() if name == "snips" else 400)
+
+
+def test_slates_are_means_over_requests() -> None:
+    log, every = of_slates()
+    assert tuple(every) == OF_SLATES
+    for terms in every.values():
+        assert terms.below.sum() == log.request_count == 400
+        assert not terms.above[log.positions > 1].any()
+
+
+@pytest.mark.parametrize("name", OF_SLATES)
+def test_weights_have_a_mean_of_1_over_the_rows_that_are_counted(name: str) -> None:
+    _, every = of_slates()
+    terms = every[name]
+    error = terms.importance[terms.counted > 0].std() / np.sqrt(terms.counted.sum())
+    assert terms.importance.sum() / terms.counted.sum() == pytest.approx(1, abs=4 * error)
+
+
+def test_a_slot_that_is_not_there_earns_nothing() -> None:
+    """Requests of one slot are worth what their only slot is, whoever estimates."""
+    log, every = of_slates()
+    alone = (log.lengths == 1)[log.requests] & (log.positions == 1)
+    ips = every["iips"].weight * log.reward
+    for name in ("sips", "iips", "rips", "adaptive_ips"):
+        assert every[name].above[alone].tolist() == ips[alone].tolist()
+
+
+def test_the_model_saves_cascade_dr_noise() -> None:
+    _, every = of_slates()
+    first = every["rips"].below > 0
+    assert every["cascade_dr"].above[first].std() < every["rips"].above[first].std()
+
+
+def rows(huge: float) -> LoggedSlots:
+    rng = np.random.default_rng(0)
+    q = np.full(500, 0.5)
+    return LoggedSlots(rng.binomial(1, 0.5, 500).astype(float), np.r_[np.ones(499), huge], q, q)
+
+
+def test_even_weights_are_left_alone() -> None:
+    even = rows(huge=1.0)
+    assert tune_switch(even).limit == np.inf
+    assert tune_switch(even).weight.tolist() == even.weight.tolist()
+
+
+def test_one_huge_weight_is_limited_and_the_limit_is_the_one_that_was_used() -> None:
+    odd = rows(huge=1e5)
+    switch, shrinkage = tune_switch(odd), tune_shrinkage(odd)
+    assert switch.limit < 1e5
+    assert switch.weight.tolist() == switched_weights(odd.weight, switch.limit).tolist()
+    assert shrinkage.weight.max() < 1e5
+    assert shrinkage.weight.tolist() == shrunk_weights(odd.weight, shrinkage.limit).tolist()
+
+
+weights = arrays(np.float64, st.integers(1, 20), elements=st.floats(0, 100))
+
+
+def made(weight: Floats, reward: float = 1.0, q: float = 0.5) -> LoggedSlots:
+    return LoggedSlots(np.full(len(weight), reward), weight, np.full(len(weight), q), np.full(len(weight), q))
+
+
+@pytest.mark.parametrize("name", ["ips", "snips", "dm", "dr", "switch_dr", "dros"])
+def test_an_estimate_is_that_of_the_open_bandit_pipeline(name: str) -> None:
+    oracle = slot_oracle()
+    rows = oracle.rows
+    terms = {
+        "ips": ips_terms(rows),
+        "snips": snips_terms(rows),
+        "dm": dm_terms(rows),
+        "dr": dr_terms(rows),
+        "switch_dr": dr_terms(rows, switched_weights(rows.weight, oracle.tau)),
+        "dros": dr_terms(rows, shrunk_weights(rows.weight, oracle.shrinkage)),
+    }[name]
+    assert terms.mean() == pytest.approx(oracle.estimates[name], abs=1e-10)
+
+
+@needs_open_bandit
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_the_published_errors_of_the_pipelines_example_are_reproduced(name: str) -> None:
+    """To every digit where no model is fitted, else as near as its README's model is to its optimum."""
+    errors, (mean, deviation) = relative_errors()[name], PUBLISHED[name]
+    tolerance = 5e-7 if name in {"ipw", "snipw"} else 2e-5
+    assert errors.mean() == pytest.approx(mean, abs=tolerance)
+    assert errors.std(ddof=1) == pytest.approx(deviation, abs=tolerance)
+
+
+@given(weights)
+def test_without_a_model_dr_is_ips(weight: Floats) -> None:
+    rows = made(weight, q=0.0)
+    assert dr_terms(rows).tolist() == ips_terms(rows).tolist()
+
+
+@given(weights)
+def test_a_model_that_is_right_of_every_row_leaves_nothing_to_weigh(weight: Floats) -> None:
+    rows = made(weight, reward=0.5)
+    assert dr_terms(rows).tolist() == dm_terms(rows).tolist()
+
+
+@given(weights, st.floats(1e-3, 1e6))
+def test_limited_weights_are_never_above_the_rows_own(weight: Floats, limit: float) -> None:
+    assert (switched_weights(weight, limit) <= weight).all()
+    shrunk = shrunk_weights(weight, limit)
+    assert (shrunk <= weight + 1e-12).all()
+    assert (shrunk <= np.sqrt(limit) / 2 * (1 + 1e-9)).all()
+
+
+@given(weights)
+def test_without_a_limit_weights_stay_as_they_are(weight: Floats) -> None:
+    assert switched_weights(weight, np.inf).tolist() == weight.tolist()
+    assert shrunk_weights(weight, np.inf).tolist() == weight.tolist()
+
+
+def test_snips_of_one_reward_is_that_reward_whatever_the_weights() -> None:
+    assert snips_terms(made(np.array([0.1, 7.0, 0.0]))).mean() == pytest.approx(1.0)
+
+
+def test_snips_without_any_weight_is_unknown() -> None:
+    assert np.isnan(snips_terms(made(np.zeros(3)))).all()

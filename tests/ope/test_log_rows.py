@@ -1,0 +1,88 @@
+"""A log of shown items: what is read of it, and that bad rows are named, counted and shown."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.errors import DataError
+from tasks.ope.log_rows import read_log
+from tests.ope import bandit
+
+
+def test_rows_without_a_user_move_with_their_request() -> None:
+    frame = bandit.log(4).assign(user_id=pd.Series(["u", None, "u", None]))
+    rows = read_log(frame, reward="click")
+    assert len(set(rows.clusters.codes)) == 3
+    assert "requests" in rows.clusters.resampled
+
+
+def test_a_log_without_users_is_resampled_by_request() -> None:
+    for frame in (bandit.log(4).drop(columns="user_id"), bandit.log(4).assign(user_id=None)):
+        assert read_log(frame, reward="click").clusters.resampled == "requests"
+
+
+def test_slates_are_laid_out_by_position_whatever_the_order_of_rows() -> None:
+    frame = pd.DataFrame(
+        {
+            "request_id": ["b", "a", "a"],
+            "item_id": [1, 2, 3],
+            "position": [1, 2, 1],
+            "propensity": [0.1, 0.2, 0.3],
+            "click": [0, 0, 1],
+        }
+    )
+    rows = read_log(frame, reward="click")
+    assert rows.as_slates(rows.propensity, missing=9.0).tolist() == [[0.3, 0.2], [0.1, 9.0]]
+    assert rows.with_gaps == 0
+
+
+def test_a_request_that_lacks_a_position_is_counted() -> None:
+    assert read_log(bandit.log(3).assign(position=[1, 2, 1]), reward="click").with_gaps == 1
+
+
+def test_a_label_that_is_not_observed_is_no_zero() -> None:
+    status = ["observed", "immature", "observed", "excluded"]
+    rows = read_log(
+        bandit.log(4).assign(click=pd.Series([1, None, 0, None]), click__status=status), reward="click"
+    )
+    assert rows.reward.tolist() == [1.0, 0.0]
+    assert rows.left_out == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: f.drop(columns="propensity"), "Missing column 'propensity' in the log"),
+        (lambda f: f.iloc[:0], "The log holds no row"),
+        (lambda f: f.assign(propensity=[0.0, 0.5, 0.5, 1.5]), "propensity must be above 0 and at most 1; 2 of 4"),
+        (lambda f: f.assign(propensity=[np.nan, 0.5, 0.5, 0.5]), "propensity must be a finite number; 1 of 4"),
+        (lambda f: f.assign(click__status="immature"), "click__status is observed in none of its rows"),
+        (lambda f: f.assign(propensity="half"), "column propensity is string; it must be a number"),
+        (lambda f: f.assign(click=[1, None, 0, np.inf]), "click must be a finite number; 2 of 4 rows are not: row 1"),
+        (lambda f: f.assign(position=[1, 0, 1, 1.5]), "position must be a whole number from 1; 2 of 4"),
+        (lambda f: f.assign(item_id=[None, *"abc"]), "item_id must be not null; 1 of 4"),
+        (lambda f: f.assign(item_id=[0.5, 1, 2, 3]), "column item_id is floating; ids are strings or whole"),
+        (lambda f: f.assign(item_id=[1, "a", 2, "b"]), "column item_id is mixed-integer"),
+        (lambda f: f.assign(request_id="r"), "request_id, position must be no two rows alike; 3 of 4"),
+        (lambda f: pd.concat([f, f], axis=1), "has column 'request_id' twice"),
+        (lambda f: f.assign(behavior="cascde"), "cascade"),
+        (
+            lambda f: f.assign(request_id="r", position=[1, 2, 3, 4], item_id=list("abcd"), behavior=["cascade", "standard"] * 2),
+            "behavior must be one word in a request; 2 of 4",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_log_may_not_hold_is_told(change: Callable[[pd.DataFrame], Any], message: str) -> None:
+    with pytest.raises(DataError) as refused:
+        read_log(change(bandit.log(4)), reward="click")
+    assert message in str(refused.value)
+
+
+def test_at_most_three_examples_are_shown() -> None:
+    with pytest.raises(DataError) as refused:
+        read_log(bandit.log(9).assign(propensity=0), reward="click")
+    assert str(refused.value).count("row ") == 3
+    assert "9 of 9 rows" in str(refused.value)
