@@ -83,11 +83,6 @@ def choose_map(
     users : [n] ids, none missing.
     weights : [n] row weights; None counts each row once.
 
-    Raises
-    ------
-    DataError
-        Positives or negatives are missing, a figure is out of range, or a segment's column is missing.
-
     Examples
     --------
     >>> scores, outcomes = np.tile([0.2, 0.6], 10), np.tile([0.0, 1.0], 10)
@@ -239,13 +234,6 @@ def fit_map(
     table : calibrate rows [n] that `TaskRows.read_for_report` gave.
     scores, outcomes : [n] of those rows.
     tested : the kind of map to fit again, of a tested recipe; None lets the held-out users choose.
-
-    Raises
-    ------
-    ImmatureLabels
-        The slice has one outcome only.
-    DataError
-        Values do not add up to more than 0, or one is beyond what trees can hold.
     """
     if rows.kind in {"quantile", "ranking"}:
         return IdentityMap(), None

@@ -197,10 +197,6 @@ def segments_figure(
 ) -> ReliabilityFigure | None:
     """Draw reliability in segments, those that look least like calibrated first.
 
-    Parameters
-    ----------
-    raw, observations, title : as in `reliability_figure`.
-
     Returns
     -------
     None where no segment has a row of each outcome.
@@ -326,10 +322,6 @@ def draw_small(
     title: str, pairs: Mapping[tuple[str, str], Mapping[str, Curve]], frame: Frame
 ) -> ReliabilityFigure:
     """Lay out a small diagram for each segment value.
-
-    Parameters
-    ----------
-    pairs : by the segment's name and its ratio in words, the curves by ``before`` and ``after``.
 
     Examples
     --------

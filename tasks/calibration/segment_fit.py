@@ -153,11 +153,6 @@ def fit_segmented(
     -------
     A map whose probabilities add up to the outcomes on these rows.
 
-    Raises
-    ------
-    DataError
-        Positives or negatives are missing, a figure is out of range, or a segment's column is missing.
-
     Examples
     --------
     >>> frame = pd.DataFrame({"source": np.repeat(["ads", "feed"], 500)})
@@ -248,11 +243,6 @@ def shrink(
 
     One thread does the linear algebra. The matrices are small: several would wait for one another longer than
     they work, and the last digits would depend on their number.
-
-    Raises
-    ------
-    DataError
-        Positives or negatives are missing.
 
     Examples
     --------

@@ -39,13 +39,7 @@ class InitResult:
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
-    """Read ``OURS=THEIRS`` of each option.
-
-    Raises
-    ------
-    UsageError
-        One has no equals sign.
-    """
+    """Read ``OURS=THEIRS`` of each option."""
     pairs = dict(text.split("=", maxsplit=1) for text in texts if "=" in text)
     if len(pairs) != len(texts):
         raise UsageError("Write --column OURS=THEIRS, as in --column shown_at=ts")
@@ -55,15 +49,7 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
 def draft_surface(
     workspace: "Workspace", tables: Mapping[str, Path], columns: Mapping[str, str]
 ) -> InitResult:
-    """Draft a surface's contracts, check them with the log, and write them.
-
-    Raises
-    ------
-    ContractError
-        The name is none, or the surface is there already.
-    DataError
-        The log cannot be read, or not be drafted from: nothing is written.
-    """
+    """Draft a surface's contracts, check them with the log, and write them."""
     from tasks.contracts.draft import draft_contracts
     from tasks.logs.sketch import locate_sources, sketch_log
 

@@ -79,13 +79,7 @@ def was_stopped(error: BaseException) -> bool:
 
 
 def require_working_folder() -> None:
-    """Refuse to work where the current folder was removed: no relative path means anything there.
-
-    Raises
-    ------
-    ContractError
-        It is gone.
-    """
+    """Refuse to work where the current folder was removed: no relative path means anything there."""
     try:
         Path.cwd()
     except OSError as error:
@@ -181,13 +175,7 @@ def find_home(words: Sequence[str]) -> Path:
 
 
 def write_traceback(error: BaseException, home: Path) -> Path:
-    """Write an error's traceback to a new file below a home; return where it lies.
-
-    Raises
-    ------
-    OSError
-        The folder cannot be made or written.
-    """
+    """Write an error's traceback to a new file below a home; return where it lies."""
     folder = home / "faults"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{os.getpid()}-"

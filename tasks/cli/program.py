@@ -106,17 +106,7 @@ def _options(
 
 
 def parse(argv: Sequence[str] | None) -> Call:
-    """Read a command with its arguments; nothing runs.
-
-    Raises
-    ------
-    UsageError
-        It is not a command, or not one with these arguments.
-    SystemExit
-        Help was asked for and printed.
-    BrokenPipeError
-        Help was asked for, and whoever read it has seen enough.
-    """
+    """Read a command with its arguments; nothing runs."""
     try:
         call = get_command(application()).main(argv, prog_name=PROGRAM, standalone_mode=False)
     except TyperException as error:

@@ -330,12 +330,7 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec, unread: U
 
 
 def find_slate_problems(slate: SlateSpec, utility: UtilitySpec | None, unread: Unread) -> Iterator[Problem]:
-    """Find minimums and draws that a slate cannot hold, of a context too, and a decay without an offset.
-
-    Parameters
-    ----------
-    utility : None where its file could not be read.
-    """
+    """Find minimums and draws that a slate cannot hold, of a context too, and a decay without an offset."""
     counted = ("length", "exploration", "min_where_if_available", "max_where")
     whole = not any(unread.touches("slate", name) for name in counted)
     if whole:

@@ -101,12 +101,7 @@ class TasksDraft:
 
 
 def draft_tasks(events: Sequence[EventSketch], *, window_days: float) -> TasksDraft:
-    """Guess a task for each event that could be an outcome, the most frequent first.
-
-    Parameters
-    ----------
-    window_days : the longest window, in days.
-    """
+    """Guess a task for each event that could be an outcome, the most frequent first."""
     tasks: list[TaskDraft] = []
     exclusions: list[tuple[str, str]] = []
     left_out: list[tuple[str, str]] = []
@@ -168,18 +163,9 @@ class _Roles:
 def draft_contracts(surface: str, sketch: LogSketch, *, owner: str) -> dict[str, str]:
     """Write the four files of a surface.
 
-    Parameters
-    ----------
-    owner : the user who answers for it and approves, until somebody says otherwise.
-
     Returns
     -------
     Name of the file -> its text.
-
-    Raises
-    ------
-    DataError
-        No event could be an outcome, or no column a feature.
     """
     window, _ = _fit_days(sketch.days, _WINDOWS)
     drafted = draft_tasks(sketch.events, window_days=window)

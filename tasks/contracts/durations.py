@@ -20,11 +20,6 @@ LONGEST = timedelta(days=3650)
 def parse_duration(text: object) -> timedelta:
     """Parse an ISO 8601 duration.
 
-    Raises
-    ------
-    ValueError
-        Not a string, not of the form, zero, or longer than ten years.
-
     Examples
     --------
     >>> parse_duration("P1DT12H")

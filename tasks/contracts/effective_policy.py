@@ -61,15 +61,6 @@ class EffectivePolicy:
 def effective_policies(utility: UtilitySpec, slate: SlateSpec, *, unit: str) -> list[EffectivePolicy]:
     """Return what decides where no context holds, then in each context, in the order in which they are tried.
 
-    Parameters
-    ----------
-    unit : the task in whose outcomes worth is counted.
-
-    Raises
-    ------
-    ContractError
-        The unit has no weight, or one of 0.
-
     Examples
     --------
     >>> weights = {"click": 0.4, "purchase": 20.0}

@@ -158,13 +158,7 @@ def outcome_of(contracts: Contracts, term: str) -> str:
 
 
 def load_experiment(surfaces: Path, name: str, contracts: Contracts) -> ExperimentSpec:
-    """Load an experiment of a surface.
-
-    Raises
-    ------
-    ContractError
-        There is no such experiment of this surface, or its file has problems: all are named.
-    """
+    """Load an experiment of a surface."""
     if name not in (known := experiment_names(surfaces)):
         raise ContractError(unknown("experiment", name, known, where=str(experiments_folder(surfaces))))
     file = experiments_folder(surfaces) / f"{name}.yaml"

@@ -95,21 +95,9 @@ def find_columns(
 ) -> dict[str, dict[str, str]]:
     """Find which of a log's columns are ours, by name.
 
-    Parameters
-    ----------
-    tables : ``impressions`` and ``events``: their columns with the kinds of their values, None for all null.
-    given : our name -> theirs, which decides.
-
     Returns
     -------
     By table, our name -> theirs.
-
-    Raises
-    ------
-    ContractError
-        A given name is not ours.
-    DataError
-        A column that a table must have is not recognised, or is called differently in the two tables.
 
     Examples
     --------

@@ -189,11 +189,6 @@ def read_metric(name: str) -> Metric:
     --------
     >>> read_metric("hide_7d_calibration")
     Metric(kind=<MetricKind.CALIBRATION: 'calibration'>, subject='hide_7d', value=None)
-
-    Raises
-    ------
-    ValueError
-        No metric is named so.
     """
     for kind, pattern in NAMES.items():
         shape = re.escape(pattern).replace(r"\{\}", "(.+)")

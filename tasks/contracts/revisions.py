@@ -48,13 +48,7 @@ class Revision:
 
     @classmethod
     def find(cls, root: Path, name: str) -> "Revision":
-        """Find a commit by any name that git knows.
-
-        Raises
-        ------
-        UsageError
-            There is no git, no repository, or no such commit.
-        """
+        """Find a commit by any name that git knows."""
         try:
             sha = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
         except FileNotFoundError:
@@ -85,11 +79,6 @@ def find_changes(root: Path, surface: str, since: Revision) -> Iterator[Contract
     """Yield the contracts of a surface whose content differs from a revision's.
 
     A file that is not YAML now is left out: `check` names it.
-
-    Raises
-    ------
-    ContractError
-        The revision's file is not YAML.
     """
     for file in CONTRACT_FILES:
         old, path = since.read(surface, file), root / surface / file

@@ -54,11 +54,6 @@ Source: TypeAlias = str | PostgresTable | SparkTable
 def parse_source(text: str) -> Source:
     """Read a source; a path or a glob stays the text that it is.
 
-    Raises
-    ------
-    ValueError
-        It is a URL, and none of the two that are read; or no file system has such a path.
-
     Examples
     --------
     >>> parse_source("postgresql://warehouse/public.events")

@@ -30,11 +30,6 @@ _CRON_FIELDS: Final = 5
 def check_cron(text: str) -> str:
     """Return a cron string of five fields that some minute meets, as Airflow's own reader takes it.
 
-    Raises
-    ------
-    ValueError
-        It does not have five fields, a field is out of range, or no day is such a day.
-
     Examples
     --------
     >>> check_cron("0 4 * * 1")

@@ -64,13 +64,7 @@ _StrictLoader.add_implicit_resolver("tag:yaml.org,2002:float", _FLOAT, list("-+0
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """Read one contract file as plain data.
-
-    Raises
-    ------
-    ContractError
-        The file is missing, too large, not UTF-8, no YAML mapping, or uses what is refused above.
-    """
+    """Read one contract file as plain data."""
     return parse_yaml(read_regular_file(path), path.name)
 
 

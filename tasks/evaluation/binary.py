@@ -26,11 +26,6 @@ def check_binary(
 ) -> tuple[Floats, Floats, Floats]:
     """Return outcomes, predictions and weights as float arrays of one length.
 
-    Raises
-    ------
-    DataError
-        Lengths differ, an outcome is neither 0 nor 1, something is not finite, a weight is negative.
-
     Examples
     --------
     >>> check_binary([0, 1], [0.2, 0.6])

@@ -95,11 +95,6 @@ class Calibration:
 def judge_calibration(segments: Sequence[SegmentRatio], *, low: float, high: float) -> list[Calibration]:
     """Judge a family of segments: every task and segment of one release.
 
-    Parameters
-    ----------
-    segments : of the whole family.
-    low, high : the closed range that the surface allows.
-
     Examples
     --------
     >>> family = [SegmentRatio(Estimate(1.3, 1.2, 1.4, 900)), SegmentRatio(Estimate(1.3, 0.7, 2.1, 12))]

@@ -123,10 +123,6 @@ def compare_amounts(
 ) -> ChampionComparison:
     """Compare two models of an amount: of its mean, or of a quantile where one is given.
 
-    Parameters
-    ----------
-    base : what a head without a feature would predict: the mean, or the quantile, of days before.
-
     Examples
     --------
     >>> rows = PairedRows([1.0, 3.0], [1.0, 3.0], [2.0, 3.0], ["u", "v"], ["r", "s"])

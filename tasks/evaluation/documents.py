@@ -49,19 +49,7 @@ class Document(Section):
 
     @classmethod
     def read(cls, text: str | bytes, *, where: str) -> Self:
-        """Read a document.
-
-        Parameters
-        ----------
-        where : what holds it, for messages: ``Run 1ab2``.
-
-        Raises
-        ------
-        ContractError
-            It is the document of another step.
-        StoreError
-            It is newer than this program, or not of this shape.
-        """
+        """Read a document."""
         name, version = (cls.model_fields[key].default for key in ("document", "version"))
         try:
             plain = json.loads(text)

@@ -41,13 +41,7 @@ class MeasuredHead:
     slots: int | None = None
 
     def report(self, observations: Observations) -> list[Figure]:
-        """Return the metrics of this kind of head, for the whole and every segment.
-
-        Raises
-        ------
-        DataError
-            A quantile head comes without its quantile, or a ranking head without its slots.
-        """
+        """Return the metrics of this kind of head, for the whole and every segment."""
         match self.kind:
             case "binary":
                 return binary_report(observations)
@@ -137,11 +131,6 @@ def measure(
     observations : of the test days, with the calibrated joint probability (or value, quantile, score).
     days : first and last of them.
     newest_training_row : day of the newest row that the head learned from.
-
-    Raises
-    ------
-    DataError
-        A quantile head comes without its quantile, or a ranking head without its slots.
 
     Examples
     --------

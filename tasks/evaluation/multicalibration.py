@@ -83,11 +83,6 @@ def multicalibration(
     weights : [n] of each row, 0 or more.
     depth : columns that are crossed at most.
 
-    Raises
-    ------
-    DataError
-        A segment column has another length.
-
     Examples
     --------
     >>> from tasks.evaluation.subjects import Segment

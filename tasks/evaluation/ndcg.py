@@ -61,11 +61,6 @@ def request_gains(
     examination : [n] probability that the position where the row was logged is examined, above 0;
         None takes outcomes as they are.
 
-    Raises
-    ------
-    DataError
-        A value is not finite, an outcome is negative, or an examination is not above 0.
-
     Examples
     --------
     >>> gains = request_gains([0, 1, 1, 0], [0.9, 0.1, 0.8, 0.2], ["a", "a", "b", "b"], k=2)

@@ -95,10 +95,6 @@ def auc_drop(rows: PairedRows) -> Estimate:
 def auc_by_request_drop(rows: PairedRows, group: Grouping | None = None) -> list[Estimate]:
     """Paired intervals of the drop in AUC by request, one a group; pairs are of one request and one group.
 
-    Parameters
-    ----------
-    group : the rows' groups; None is one of all rows. An estimate's ``n`` counts the users with a pair.
-
     Examples
     --------
     >>> rows = PairedRows([1, 0, 1, 0], [4, 3, 2, 1], [4, 3, 1, 2], list("uuvv"), list("rrss"))
@@ -171,11 +167,6 @@ def relative_squared_error_rise(
     rows: PairedRows, group: Grouping | None = None, *, base: float
 ) -> list[Estimate]:
     """Paired intervals of the rise in relative squared error, one a group.
-
-    Parameters
-    ----------
-    group : the rows' groups; None is one of all rows.
-    base : the constant: the mean outcome of days before.
 
     Examples
     --------

@@ -67,10 +67,6 @@ class Growth:
     def days_needed(self, bound: float) -> float:
         """Return the test days that decide a bound; infinite where none do.
 
-        Parameters
-        ----------
-        bound : the change that is allowed, as 0.15 or -0.05.
-
         Examples
         --------
         >>> growth = Growth(days=7, by_day=0.01, shared=0.0001)

@@ -70,11 +70,6 @@ def proxy_report(
     users : [n] who is resampled.
     cost : the slow outcome is one that people suffer from, so less of it is better.
 
-    Raises
-    ------
-    DataError
-        Lengths differ, or a figure is not finite.
-
     Examples
     --------
     >>> clicked = [0.1, 0.1, 0.9, 0.9]

@@ -67,11 +67,6 @@ class HeadRows:
 def head_references(head: HeadRows, learned: FeatureRows, *, base: float) -> HeadReferences:
     """Hold a head against a constant and against the best single feature.
 
-    Parameters
-    ----------
-    learned : other rows, on which the best feature is chosen; their outcomes are in the head's unit.
-    base : mean outcome of all those days.
-
     Examples
     --------
     >>> bought, price = np.array([1.0, 0.0, 1.0, 0.0]), np.array([4.0, 3.0, 2.0, 1.0])

@@ -103,16 +103,6 @@ class _MeasuredRows:
 def binary_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[Figure]:
     """Measure a probability head.
 
-    Parameters
-    ----------
-    observations : with observed labels, 0 or 1, and probabilities.
-    replicates : bootstrap samples.
-
-    Raises
-    ------
-    DataError
-        A label is neither 0 nor 1, or a prediction is not finite.
-
     Examples
     --------
     >>> rows = binary_report(Observations([1, 0], [0.5, 0.3], ["u", "v"], ["r", "r"]))

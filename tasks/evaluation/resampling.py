@@ -78,11 +78,6 @@ class Clusters:
 def cluster_rows(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) -> Clusters:
     """Cluster rows by user; a row without a user by its request, which ``resampled`` then names.
 
-    Raises
-    ------
-    DataError
-        A user is missing and there are no requests.
-
     Examples
     --------
     >>> cluster_rows(["u", "v", "u"])

@@ -100,19 +100,9 @@ def segment_columns(specs: Sequence[SegmentColumn]) -> tuple[str, ...]:
 def segment_values(frame: pd.DataFrame, specs: Sequence[SegmentColumn]) -> Mapping[str, pd.Categorical]:
     """Return each segment's value for every row.
 
-    Parameters
-    ----------
-    frame : n rows with the segments' columns.
-    specs : the surface's segments.
-
     Returns
     -------
     A categorical of length n by segment name; ``unknown`` where the column is null.
-
-    Raises
-    ------
-    DataError
-        A segment's column is missing, holds what cannot be compared, or no numbers where it has bins.
 
     Examples
     --------

@@ -115,10 +115,6 @@ def thin_requests(outcomes: Floats, requests: npt.ArrayLike, *, most: int = MOST
 
     AUC does not depend on how many negatives there are, so what is seldom is not thinned out.
 
-    Parameters
-    ----------
-    most : rows of each kind from which on requests are left out.
-
     Examples
     --------
     >>> clicked, requests = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]), np.array([7, 7, 8, 8, 9, 9])

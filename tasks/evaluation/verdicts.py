@@ -89,10 +89,6 @@ UNKNOWN_ESTIMATE: Final = Estimate(math.nan, math.nan, math.nan, 0)
 def beyond_p_value(estimate: Estimate, allowed: Threshold, *, freedom: float = math.inf) -> float:
     """Return the one-sided p-value of "the bound holds"; 1 where the interval is unknown.
 
-    Parameters
-    ----------
-    freedom : degrees of freedom of Student's law; infinite is the normal law.
-
     Examples
     --------
     >>> high = Estimate(0.3, 0.3 - 1.959964 * 0.1, 0.3 + 1.959964 * 0.1, 90)

@@ -50,20 +50,7 @@ Files = Mapping[str, Sequence[File]]
 def write_with_spark(
     log: LogTables, query: LabelQuery, labels: exp.Query, read: Files, folder: Location, *, schema: pa.Schema
 ) -> list[DataFile]:
-    """Run a compiled query in Spark, and put its rows below a folder as ``ds=<day>/part-*.parquet``.
-
-    Parameters
-    ----------
-    query, labels
-        The relations, and the query over them whose rows are written.
-    schema
-        The columns as DuckDB would write them.
-
-    Raises
-    ------
-    StoreError
-        Spark failed, or wrote other columns than DuckDB would.
-    """
+    """Run a compiled query in Spark, and put its rows below a folder as ``ds=<day>/part-*.parquet``."""
     staged = log.folder / "labels"
     with session(log.folder.parent, log.contracts.surface.engine) as spark:
         for table, files in read.items():

@@ -48,11 +48,6 @@ def run(workspace: Workspace, *, as_of: datetime) -> ArrivalResult:
 
     Logs that have ended (``until``) need to reach their end only. One column of each table is read, in the
     files of which the statistics do not tell the newest row.
-
-    Raises
-    ------
-    DataError
-        A table has no file, or lacks columns that the contracts need.
     """
     surface = workspace.contracts.surface
     until, within = min(as_of, surface.ends_at or as_of), surface.arrival.within

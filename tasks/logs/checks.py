@@ -27,14 +27,7 @@ _OF_IMPRESSIONS = frozenset({c.SHOWN_AT, c.POSITION, c.PROPENSITY, c.VISIBLE})
 
 
 def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
-    """Return a table under our column names; a column that the surface does not map keeps its own.
-
-    Raises
-    ------
-    DataError
-        The table has both our name and the mapped one, or one that differs by case only, or two names are
-        mapped to one.
-    """
+    """Return a table under our column names; a column that the surface does not map keeps its own."""
     elsewhere = _OF_IMPRESSIONS if table.name == EVENTS else _OF_EVENTS
     mapped = {
         ours: theirs
@@ -94,26 +87,14 @@ _OPTIONAL: Mapping[str, frozenset[str]] = {
 
 
 def check_columns(view: View, contracts: Contracts) -> None:
-    """Refuse a table that lacks a column or has one of another kind.
-
-    Raises
-    ------
-    DataError
-        A column is missing or of another kind; the message lists every problem of the table.
-    """
+    """Refuse a table that lacks a column or has one of another kind."""
     problems = list(_problems(view, needed_columns(view.table.name, contracts), contracts.surface.columns))
     if problems:
         raise DataError("\n".join(problems))
 
 
 def check_same_kinds(impressions: View, other: View, names: Iterable[str]) -> None:
-    """Refuse two tables that hold a column with different kinds of values.
-
-    Raises
-    ------
-    DataError
-        A column that both are matched on differs.
-    """
+    """Refuse two tables that hold a column with different kinds of values."""
     for name in names:
         ours, theirs = (v.columns.get(name, Column(name)) for v in (impressions, other))
         if ours.absent or theirs.absent or ours.kind == theirs.kind:

@@ -105,15 +105,7 @@ def cut_files(log: LogTables, summaries: Summaries, files: Iterable[File], as_of
 
 
 def count_extras(log: LogTables, name: str, *, before: datetime | None = None) -> list[tuple[date, int, int]]:
-    """Return by day the number of impressions that take no part, as duplicates, and the sum of their hashes.
-
-    Parameters
-    ----------
-    name
-        The relation of the files' summaries.
-    before
-        Leave out what was shown from this instant on.
-    """
+    """Return by day the number of impressions left out as duplicates, and the sum of their hashes."""
     in_files = log.fetch(_EXTRAS_IN_FILES, name=x.table(name))
     shown = x.column(c.SHOWN_AT)
     extra = [x.gt(x.column(rows.PLACE), x.integer(1)), of_requests("spread_requests")]

@@ -123,19 +123,7 @@ class View:
 
 
 def read_footers(name: str, files: Sequence[Location], *, below: Location) -> Table:
-    """Read the footers of a log table's files.
-
-    Parameters
-    ----------
-    below
-        The folder that holds the files; only folders inside it can be columns.
-
-    Raises
-    ------
-    DataError
-        A file is not a Parquet file, the table has no row, names of columns cannot be distinguished, or the
-        calendar has no such time.
-    """
+    """Read the footers of a log table's files."""
     columns: dict[str, dict[str, str]] = {}
     fine = set[str]()
     refuse_unlike_folders(name, files, below)
@@ -186,13 +174,7 @@ def _file(table: str, path: Location, identity: str, footer: Footer, names: froz
 
 
 def refuse_odd_names(table: str, names: Iterable[str]) -> None:
-    """Refuse columns that an engine does not tell apart, or whose names no engine takes.
-
-    Raises
-    ------
-    DataError
-        Two names differ by case only, or one is empty or holds a control character.
-    """
+    """Refuse columns that an engine does not tell apart, or whose names no engine takes."""
     known: dict[str, str] = {}
     for name in names:
         if not name.strip() or any(ord(sign) < _SPACE for sign in name):
@@ -274,13 +256,7 @@ def folder_columns(file: Location, below: Location) -> tuple[str, ...]:
 
 
 def refuse_unlike_folders(table: str, files: Iterable[Location], below: Location) -> None:
-    """Refuse files that lie in folders of other columns, or twice in folders of one.
-
-    Raises
-    ------
-    DataError
-        The folders' names are no columns of the whole table.
-    """
+    """Refuse files that lie in folders of other columns, or twice in folders of one."""
     first: tuple[Location, frozenset[str]] | None = None
     for file in files:
         own = frozenset(folder_columns(file, below))
@@ -306,16 +282,6 @@ def refuse_shadowed_columns(
     """Refuse a file of which a column has other values than the folder of its name, which an engine reads.
 
     The day shown is made anew, so neither counts.
-
-    Parameters
-    ----------
-    texts
-        The file's columns, each with the statistics of its values; None where they are no texts.
-
-    Raises
-    ------
-    DataError
-        Such a folder lies below the logs and has another value, or lies above them.
     """
     if not (own := folder_columns(file, below)):
         return
@@ -377,20 +343,7 @@ def read_time(written: str) -> datetime:
 
 
 def refuse_impossible_times(where: str, chunks: Sequence[Chunk]) -> bool:
-    """Refuse a column that holds a time of no calendar; return whether its statistics tell.
-
-    Parameters
-    ----------
-    where
-        The table and the column, for the message.
-    chunks
-        The column's statistics by row group.
-
-    Raises
-    ------
-    DataError
-        A time is infinite, or lies outside the years 1 to 9999.
-    """
+    """Refuse a column that holds a time of no calendar; return whether its statistics tell."""
     for chunk in chunks:
         for end in (chunk.least, chunk.greatest):
             if end is not None and not _OF_THE_CALENDAR.fullmatch(end):

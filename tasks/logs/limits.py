@@ -17,12 +17,6 @@ class Limits:
 
 
 def limits(threads: int | None = None, memory: str | None = None) -> Limits:
-    """Return EQUIPOISE_THREADS and EQUIPOISE_MEMORY where they are set, else the arguments, else the default.
-
-    Raises
-    ------
-    ContractError
-        EQUIPOISE_THREADS is not a number of threads, or EQUIPOISE_MEMORY not an amount of memory.
-    """
+    """Return EQUIPOISE_THREADS and EQUIPOISE_MEMORY if set, else the arguments, else the default."""
     settings = Settings()
     return Limits(settings.threads or threads or os.cpu_count() or 1, settings.memory or memory or _MEMORY)

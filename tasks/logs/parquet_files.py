@@ -26,13 +26,7 @@ _EXAMPLES: Final = 3
 
 
 def parquet_below(folder: Location, *, table: str) -> list[Location]:
-    """Return the Parquet files of a folder, at any depth; other files are counted in a warning.
-
-    Raises
-    ------
-    DataError
-        A Parquet file has a name by which it is none, so that its rows would be left out.
-    """
+    """Return the Parquet files of a folder, at any depth; other files are counted in a warning."""
     files, others = list[Location](), list[PurePath]()
     for file in files_below(folder, "**/*"):
         path = relative_path(folder, file)

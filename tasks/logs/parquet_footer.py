@@ -82,13 +82,7 @@ class _Field:
 
 
 def read(table: str, files: Sequence[Location]) -> list[Footer]:
-    """Read the footers of a log table's files.
-
-    Raises
-    ------
-    DataError
-        A file is not a Parquet file, or its footer is spoilt; the message names it.
-    """
+    """Read the footers of a log table's files."""
     if not files:
         return []
     with _connection() as connection:

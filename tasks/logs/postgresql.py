@@ -94,22 +94,7 @@ class _Column:
 
 
 def copy_table(source: PostgresTable, to: Path, *, table: str) -> None:
-    """Write a table or view to a Parquet file.
-
-    Parameters
-    ----------
-    table
-        The log table that it is, for messages.
-
-    Raises
-    ------
-    ContractError
-        No variable names the server, or the driver is not installed.
-    DataError
-        The table does not exist, or has a column of a type that a log cannot hold.
-    StoreError
-        The server does not answer or refuses.
-    """
+    """Write a table or view to a Parquet file."""
     with _connect(source.server) as connection, connection.cursor() as cursor:
         cursor.execute(_select(source, _columns(cursor, source, table), table))
         with cursor.fetch_record_batch() as batches:

@@ -96,20 +96,7 @@ class LogProfile:
 
 
 def profile_log(table: SummaryTable, *, as_of: datetime, previous: datetime | None) -> LogProfile:
-    """Profile a log as of an instant, and cut it there as far as its new files go: see ``cut_files``.
-
-    Parameters
-    ----------
-    table
-        The summaries of the log's files, and the log.
-    previous
-        The as-of of the store's last build: the rows known then are also summed separately.
-
-    Raises
-    ------
-    DataError
-        No impression was shown before the as-of.
-    """
+    """Profile a log as of an instant, and cut it there as far as its new files go: see ``cut_files``."""
     log, now = table.log, table.find(as_of, previous)
     log.cut_events(as_of)
     find_spread_requests(table, now[IMPRESSIONS], as_of)
@@ -172,13 +159,7 @@ def _events(log: LogTables, summaries: Summaries) -> Counts:
 
 
 def _repeated_events(log: LogTables, *, before: datetime | None = None) -> list[tuple[date, str, int, int]]:
-    """Return by day and name the events after the first of their id, and the sum of their hashes.
-
-    Parameters
-    ----------
-    before
-        Leave out what was not known at this instant.
-    """
+    """Return by day and name the events after the first of their id, and the sum of their hashes."""
     if not log.log.has_event_ids:
         return []
     known = x.lt(known_since(log.log.events), x.instant(before)) if before else exp.true()

@@ -59,13 +59,7 @@ _COPY_NEW = """
 def quarantine_bad_rows(
     workspace: Workspace, log: LogTables, *, as_of: datetime, files: Mapping[str, Sequence[File]]
 ) -> int:
-    """Append the bad rows that the quarantine does not hold yet; return how many there were.
-
-    Parameters
-    ----------
-    files
-        By table the files that hold a row without key, name or time.
-    """
+    """Append the bad rows that the quarantine does not hold yet; return how many there were."""
     find_bad_rows(log, as_of=as_of, files=files)
     table = workspace.quarantine
     delta.set_torn_commits_aside(table)

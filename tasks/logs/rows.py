@@ -90,13 +90,7 @@ def lacks_key(cut: Cut) -> exp.Expr:
 
 
 def is_known(cut: Cut, *, ingested: bool) -> exp.Expr:
-    """Return that an event has a time, and had happened and arrived before the cut.
-
-    Parameters
-    ----------
-    ingested
-        Whether the events say when they arrived.
-    """
+    """Return that an event has a time, and had happened and arrived before the cut."""
     if cut is None:
         return x.not_null(x.column(c.HAPPENED_AT))
     return known_as_of(cut, ingested=ingested)
@@ -112,13 +106,7 @@ def lacks_event(cut: Cut, *, ingested: bool) -> exp.Expr:
 
 
 def repeated_keys(as_of: x.AsOf, among: str = IMPRESSIONS) -> exp.Select:
-    """Return the keys that more than one impression has.
-
-    Parameters
-    ----------
-    among
-        A relation that holds every impression whose key may be repeated.
-    """
+    """Return the keys that more than one impression has."""
     keys = x.columns(c.IMPRESSION_KEY)
     query = x.select(keys, x.table(among), where=[has_key(among, as_of)], group=x.columns(c.IMPRESSION_KEY))
     query.set("having", exp.Having(this=x.gt(exp.Count(this=exp.Star()), x.integer(1))))
@@ -233,15 +221,7 @@ def _named(events: Sequence[str] | None, table: str | None = None) -> exp.Expr:
 
 
 def repeated_events(as_of: x.AsOf, names: Sequence[str], among: str = EVENTS) -> exp.Select:
-    """Return the ids that more than one known event has.
-
-    Parameters
-    ----------
-    names
-        See ``known_events``.
-    among
-        A relation of every event.
-    """
+    """Return the ids that more than one known event has."""
     event_id = x.column(c.EVENT_ID)
     query = x.select([event_id], x.table(among), where=_identified(as_of, names), group=[event_id.copy()])
     query.set("having", exp.Having(this=x.gt(exp.Count(this=exp.Star()), x.integer(1))))

@@ -124,11 +124,6 @@ class _Fit:
 def find_schema_problems(contracts: Contracts, logs: Location, *, first_release: bool = True) -> SchemaFit:
     """Hold the columns that the contracts name against those of the log's files.
 
-    Parameters
-    ----------
-    logs : where relative sources begin.
-    first_release : whether there is no champion yet, so that a baseline is ranked by the log or a column.
-
     Returns
     -------
     Every problem at once; a table without files is no problem, and named among the tables.
@@ -171,11 +166,6 @@ def require_schema(contracts: Contracts, logs: Location, *, first_release: bool)
     """Refuse a log that lacks what the contracts ask of its columns.
 
     What the training of a task asks for is warned of where there is a champion: that task keeps its model.
-
-    Raises
-    ------
-    DataError
-        It does; every problem is named.
     """
     problems = find_schema_problems(contracts, logs, first_release=first_release).problems
     lent = [one for one in problems if not first_release and one.field.startswith(_OF_ONE_TASK)]

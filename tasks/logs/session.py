@@ -38,20 +38,7 @@ _UNBOUNDED = "unbounded_files"
 def session(
     home: Path, *, threads: int | None = None, memory: str | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a session that spills to a folder of its own below ``home``.
-
-    Parameters
-    ----------
-    threads, memory
-        The limits of surface.yaml, if any: see ``limits``.
-
-    Raises
-    ------
-    DataError
-        A value of the log cannot be read as its column's type.
-    StoreError
-        Memory or disk is exhausted, or a file cannot be read.
-    """
+    """Open a session that spills to a folder of its own below ``home``."""
     size = limits(threads, memory)
     with (
         scratch(scratch_folder(home), "duckdb-") as spill,
@@ -102,13 +89,7 @@ def open_session(workspace: Workspace) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def open_log(workspace: Workspace) -> Iterator[LogTables]:
-    """Open a workspace's log tables in a session of their own, or in the one that it shares.
-
-    Raises
-    ------
-    ContractError, DataError
-        See ``open_tables``.
-    """
+    """Open a workspace's log tables in a session of their own, or in the one that it shares."""
     if workspace.shared_log is not None:
         with workspace.shared_log.tables(workspace) as log:
             yield log
@@ -170,15 +151,7 @@ def renew_log(workspace: Workspace) -> None:
 
 
 def open_tables(connection: duckdb.DuckDBPyConnection, logs: Location, contracts: Contracts) -> LogTables:
-    """Find a surface's files below ``logs``, check their columns and make the views.
-
-    Raises
-    ------
-    ContractError
-        A source leaves the logs folder.
-    DataError
-        A file, a column or a row is missing, or a column has another type than the contracts need.
-    """
+    """Find a surface's files below ``logs``, check their columns and make the views."""
     views: dict[str, View] = {}
     with watched(views):
         return _open_tables(connection, logs, contracts, views)
@@ -227,13 +200,7 @@ def _refuse_impossible_times(log: LogTables) -> None:
 
 
 def refuse_replaced(views: Mapping[str, View]) -> None:
-    """Refuse a log of which a file is no longer the one that was opened.
-
-    Raises
-    ------
-    DataError
-        A file was written again, or removed.
-    """
+    """Refuse a log of which a file is no longer the one that was opened."""
     files = ((name, file) for name, view in views.items() for file in view.table.files)
     replaced = [(name, file) for name, file in files if _is_replaced(file)]
     if replaced:

@@ -43,13 +43,7 @@ class LogFiles:
 
 
 def locate_sources(paths: Mapping[str, Path], *, logs: Path) -> LogFiles:
-    """Return where tables lie below the logs folder, or below their common parent if they lie elsewhere.
-
-    Raises
-    ------
-    ContractError
-        They have no parent in common but the root.
-    """
+    """Return where tables lie below the logs folder, or below their common parent if they lie elsewhere."""
     absolute = {table: Path(os.path.normpath(path.absolute())) for table, path in paths.items()}
     base = Path(os.path.normpath(logs))
     if not all(path.is_relative_to(base) for path in absolute.values()):
@@ -61,18 +55,7 @@ def locate_sources(paths: Mapping[str, Path], *, logs: Path) -> LogFiles:
 
 
 def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> LogSketch:
-    """Look at a log's columns, events and days.
-
-    Parameters
-    ----------
-    given : our name of a column -> theirs, where it cannot be recognised.
-    home : whose folder the session spills to.
-
-    Raises
-    ------
-    ContractError, DataError
-        A source has no file, a file cannot be read, or a column that must be there is not recognised.
-    """
+    """Look at a log's columns, events and days."""
     tables = {
         name: read_footers(name, resolve_path(source, logs=files.logs, table=name), below=files.logs)
         for name, source in files.sources.items()

@@ -49,24 +49,7 @@ class SourceFiles:
 def find_source_files(
     source: str, *, table: str, logs: Location, engine: Engine, folder: Path
 ) -> SourceFiles:
-    """Find the files of a source, or write them.
-
-    Parameters
-    ----------
-    table
-        The log table that it is.
-    folder
-        The session's own folder.
-
-    Raises
-    ------
-    ContractError
-        The source leaves the logs folder, is a URL of no known kind, or needs another engine.
-    DataError
-        The source has no file or no such table.
-    StoreError
-        The server or the catalog does not answer.
-    """
+    """Find the files of a source, or write them."""
     try:
         parsed = parse_source(source)
     except ValueError as error:
@@ -86,15 +69,7 @@ def find_source_files(
 
 
 def resolve_path(source: str, *, logs: Location, table: str) -> tuple[Location, ...]:
-    """Return the Parquet files of a path, a glob or a Delta table, sorted.
-
-    Raises
-    ------
-    ContractError
-        The source leaves the logs folder.
-    DataError
-        No file matches.
-    """
+    """Return the Parquet files of a path, a glob or a Delta table, sorted."""
     if Path(source).is_absolute() or ".." in Path(source).parts:
         raise ContractError(
             f"surface.yaml sources.{table} = '{source}' must stay inside the logs folder {logs}: "
@@ -174,13 +149,7 @@ def _warn_of_folders(logs: Location, pattern: str, table: str, files: Sequence[L
 
 
 def _refuse_linked_folders(folder: Location) -> None:
-    """Refuse a link to a folder with files that lie nowhere else: no search at any depth follows it.
-
-    Raises
-    ------
-    DataError
-        There is one below the folder.
-    """
+    """Refuse a link to a folder with files that lie nowhere else: no search at any depth follows it."""
     if not isinstance(folder, Path):
         return
     searched = folder.resolve()

@@ -62,22 +62,7 @@ _SETTINGS = {
 
 @contextmanager
 def session(scratch: Path, engine: Engine) -> Iterator["SparkSession"]:
-    """Open a session; every failure in it becomes an error of one line.
-
-    Parameters
-    ----------
-    scratch
-        A folder for Spark's own files; on a cluster every machine must reach it.
-
-    Raises
-    ------
-    ContractError
-        Spark or Java is not installed.
-    DataError
-        The log holds a value that cannot be read.
-    StoreError
-        Spark did not start, or failed.
-    """
+    """Open a session; every failure in it becomes an error of one line."""
     _check_installed()
     _silence()
     from py4j.protocol import Py4JError  # noqa: PLC0415 - an extra of this package
@@ -111,13 +96,7 @@ def _first_line(error: Exception) -> str:
 
 
 def copy_table(source: SparkTable, to: Path, *, table: str, engine: Engine) -> None:
-    """Write a table or view of the catalog to a folder of Parquet files.
-
-    Raises
-    ------
-    DataError
-        The catalog has no such table.
-    """
+    """Write a table or view of the catalog to a folder of Parquet files."""
     with session(to.parent.parent, engine) as spark:
         name = _quoted(source.names)
         if not spark.catalog.tableExists(name):

@@ -190,11 +190,6 @@ class LogTables:
         """Make the relations of the rows that take part: ``repeated``, ``duplicates``, ``shown``.
 
         ``duplicates`` are the impressions with a repeated key; the one whose ``_place`` is 1 takes part.
-
-        Parameters
-        ----------
-        among
-            A relation that holds every impression whose key may be repeated.
         """
         names = self.log.impressions
         self.create(rows.REPEATED, rows.repeated_keys(as_of, among))
@@ -229,11 +224,6 @@ class LogTables:
         """Read a log table as of an instant, of some days, in an order that does not depend on the files.
 
         Of the impressions and candidates of one key only the earliest is read, of those without a key none.
-
-        Raises
-        ------
-        DataError
-            The table is not logged or lacks a column.
         """
         known = self._known(table)
         for name in names:
@@ -282,18 +272,7 @@ def _once_a_key(
 
 
 def read_types(connection: duckdb.DuckDBPyConnection, view: View, shared: Collection[str]) -> dict[str, str]:
-    """Return our columns of a table that hold values, with the types that they are read as.
-
-    Parameters
-    ----------
-    shared
-        Columns that are read as one type in every table.
-
-    Raises
-    ------
-    DataError
-        A column is of a type that no label store holds.
-    """
+    """Return our columns of a table that hold values, with the types that they are read as."""
     source = _parquet(view.table, view.table.files)
     described = connection.sql(fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
     types = {name: str(kind) for name, kind, *_ in described}

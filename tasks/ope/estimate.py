@@ -138,13 +138,6 @@ def estimate_off_policy(
     estimator : which decides; by default ``dr``, and ``cascade_dr`` where requests have several slots.
     balance : columns by which propensities are checked; None takes all others that do not describe the item.
 
-    Raises
-    ------
-    DataError
-        A table is not what it should be.
-    ContractError
-        The estimator is not known or these rows do not allow it, or the bound is no number.
-
     Examples
     --------
     >>> import numpy as np

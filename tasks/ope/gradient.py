@@ -72,17 +72,6 @@ class GradientReport:
 def estimate_gradient(log: pd.DataFrame, *, reward: str) -> GradientReport:
     """Estimate the gradient from a log's rows.
 
-    Parameters
-    ----------
-    log : one row a shown item: request_id, user_id, the reward, and ``factor_<task>`` for each weight.
-    reward : the column whose sum over a request is to grow.
-
-    Raises
-    ------
-    DataError
-        A column is missing, no weight was perturbed, a user has two factors of one weight, or factors of one
-        weight have several sizes.
-
     Examples
     --------
     >>> users = np.arange(2_000)

@@ -103,15 +103,6 @@ def _read_propensities(frame: pd.DataFrame) -> Floats:
 def read_log(frame: pd.DataFrame, *, reward: str, balance: Sequence[str] | None = None) -> LogRows:
     """Check a log and return its rows, by request and position: no figure depends on how they were written.
 
-    Parameters
-    ----------
-    balance : columns by which propensities are checked; None takes all others that do not describe the item.
-
-    Raises
-    ------
-    DataError
-        A column is missing, a value breaks the rule of its column, or a key is repeated.
-
     Examples
     --------
     >>> log = pd.DataFrame({"request_id": ["r", "r"], "item_id": [7, 8], "position": [1, 2],
@@ -159,13 +150,7 @@ def _count_torn(every: "pd.Series[Any]", kept: "pd.Series[Any]") -> int:
 
 
 def select_observed(frame: pd.DataFrame, status: str) -> tuple[pd.DataFrame, int]:
-    """Return the rows whose label is observed, all where no status is logged, and how many others there are.
-
-    Raises
-    ------
-    DataError
-        No label is observed.
-    """
+    """Return the rows whose label is observed, all where no status is logged, and the number of others."""
     if status not in frame:
         return frame, 0
     observed = frame[status] == c.Status.OBSERVED.value

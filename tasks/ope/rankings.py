@@ -81,10 +81,6 @@ def prefix_weights(log: LoggedPlaces, slot: Ints) -> Floats:
 def place_weights(log: LoggedPlaces, slot: Ints) -> Floats:
     """Return the weight of each candidate's outcome by its own place in a ranking and in the log, [n].
 
-    Parameters
-    ----------
-    slot : as in `prefix_weights`.
-
     Examples
     --------
     >>> log = LoggedPlaces(np.zeros(3, int), np.array([1.0, 2.0, np.nan]), np.array([0.5, 0.25, np.nan]))

@@ -20,11 +20,6 @@ Rows = npt.NDArray[np.bool_]
 def refuse_missing(names: Iterable[str], known: Iterable[str], *, table: str) -> None:
     """Refuse a table that lacks some columns.
 
-    Raises
-    ------
-    DataError
-        The message names every column that is missing, with the nearest that is there.
-
     Examples
     --------
     >>> refuse_missing(["click"], ["clicks", "position"], table="log")
@@ -40,13 +35,7 @@ def refuse_missing(names: Iterable[str], known: Iterable[str], *, table: str) ->
 
 
 def require_columns(frame: pd.DataFrame, names: Iterable[str], *, table: str) -> None:
-    """Refuse a table without rows or without one of some columns.
-
-    Raises
-    ------
-    DataError
-        A column is missing or stands twice, or there is no row.
-    """
+    """Refuse a table without rows or without one of some columns."""
     refuse_missing(names, map(str, frame.columns), table=table)
     if frame.columns.has_duplicates:
         twice = frame.columns[frame.columns.duplicated()][0]
@@ -56,13 +45,7 @@ def require_columns(frame: pd.DataFrame, names: Iterable[str], *, table: str) ->
 
 
 def require_keys(frame: pd.DataFrame, names: Sequence[str], *, table: str) -> None:
-    """Refuse null ids, and ids that are neither strings nor whole numbers, alike in the whole column.
-
-    Raises
-    ------
-    DataError
-        The message says which column, how many rows and of which kind they are.
-    """
+    """Refuse null ids, and ids that are neither strings nor whole numbers, alike in the whole column."""
     for name in names:
         refuse_rows(frame, frame[name].isna().to_numpy(), (name, "not null"), table=table)
         kind = pd.api.types.infer_dtype(frame[name], skipna=False)
@@ -71,13 +54,7 @@ def require_keys(frame: pd.DataFrame, names: Sequence[str], *, table: str) -> No
 
 
 def read_numbers(frame: pd.DataFrame, name: str, *, table: str) -> Floats:
-    """Return a column as finite floats.
-
-    Raises
-    ------
-    DataError
-        It is no column of numbers or booleans, or holds a null, NaN or infinite value.
-    """
+    """Return a column as finite floats."""
     column = frame[name]
     if not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column)):
         kind = pd.api.types.infer_dtype(column, skipna=True)
@@ -88,13 +65,7 @@ def read_numbers(frame: pd.DataFrame, name: str, *, table: str) -> Floats:
 
 
 def read_positions(frame: pd.DataFrame, name: str, *, table: str) -> npt.NDArray[np.int64]:
-    """Return a column of positions: whole numbers from 1.
-
-    Raises
-    ------
-    DataError
-        A position is not one.
-    """
+    """Return a column of positions: whole numbers from 1."""
     values = read_numbers(frame, name, table=table)
     outside = (values < 1) | (values != np.floor(values)) | (values > np.iinfo(np.int32).max)
     refuse_rows(frame, outside, (name, "a whole number from 1"), table=table)
@@ -102,13 +73,7 @@ def read_positions(frame: pd.DataFrame, name: str, *, table: str) -> npt.NDArray
 
 
 def read_days(frame: pd.DataFrame, name: str, *, table: str) -> npt.NDArray[np.datetime64]:
-    """Return the days in UTC of a column of times or dates.
-
-    Raises
-    ------
-    DataError
-        It is no column of times, or holds a null.
-    """
+    """Return the days in UTC of a column of times or dates."""
     column = frame[name]
     if not pd.api.types.is_datetime64_any_dtype(column):
         if (kind := pd.api.types.infer_dtype(column, skipna=True)) != "date":
@@ -119,13 +84,7 @@ def read_days(frame: pd.DataFrame, name: str, *, table: str) -> npt.NDArray[np.d
 
 
 def refuse_repeats(frame: pd.DataFrame, names: Sequence[str], *, table: str) -> None:
-    """Refuse rows of which an earlier one has the same values in some columns.
-
-    Raises
-    ------
-    DataError
-        The message shows up to three of them.
-    """
+    """Refuse rows of which an earlier one has the same values in some columns."""
     repeated = frame.duplicated(list(names)).to_numpy()
     refuse_rows(frame, repeated, (", ".join(names), "no two rows alike"), table=table, shown=names)
 
@@ -145,11 +104,6 @@ def refuse_rows(
     broken : [n] whether a row does.
     column_rule : the column and what it should be, in words.
     shown : columns that the examples show; the column itself by default.
-
-    Raises
-    ------
-    DataError
-        Column, rule, number of rows and up to three examples.
 
     Examples
     --------

@@ -69,14 +69,7 @@ class TargetRows:
 
 
 def read_target(frame: pd.DataFrame, log: LogRows) -> TargetRows:
-    """Check a target policy against the log that it is judged by.
-
-    Raises
-    ------
-    DataError
-        A column is missing, a value is not what its rule says, a key stands twice, probabilities of a place
-        do not add up to 1, a logged place is not named, or the target shows nothing that was logged.
-    """
+    """Check a target policy against the log that it is judged by."""
     keys = [*([c.REQUEST_ID] if c.REQUEST_ID in frame else []), c.POSITION]
     rules.require_columns(frame, REQUIRED, table=TABLE)
     rules.require_keys(frame, [name for name in (c.REQUEST_ID, c.ITEM_ID) if name in frame], table=TABLE)

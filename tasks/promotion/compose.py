@@ -129,13 +129,7 @@ def compose_dossier(
 
 
 def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dossier:
-    """Compose the dossier of a release that was judged before, from what its gate kept.
-
-    Raises
-    ------
-    StoreError
-        The evidence of a step is not there any more.
-    """
+    """Compose the dossier of a release that was judged before, from what its gate kept."""
     reader = ReleaseReader(workspace)
     runs = evidence.runs
     decision = (

@@ -136,11 +136,6 @@ def run(
     steps : the runs whose evidence it is judged by.
     as_of : at which the age of its parts is taken; by default its own.
     stands : the verdict of its own time stays the release's; this one is kept by the run alone.
-
-    Raises
-    ------
-    ContractError
-        The evidence is about another release or another label snapshot.
     """
     reader = steps.reader or ReleaseReader(workspace)
     registry, part = reader.registry, reader.part(release)

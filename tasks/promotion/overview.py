@@ -111,13 +111,7 @@ class Overview:
 
 
 def read_aliases(workspace: Workspace) -> Aliases:
-    """Read who is champion, challenger and previous, and whether somebody moved an alias by hand.
-
-    Raises
-    ------
-    StoreError
-        The registry does not answer.
-    """
+    """Read who is champion, challenger and previous, and whether somebody moved an alias by hand."""
     registry, name = workspace.store.registry, release_name(workspace.surface)
     aliases = registry.aliases(name)
     mismatch = workspace.aliases.mismatch()
@@ -131,13 +125,7 @@ def read_aliases(workspace: Workspace) -> Aliases:
 
 
 def read(workspace: Workspace) -> Overview:
-    """Read all that is shown of a surface; one part that cannot be read does not hide the others.
-
-    Raises
-    ------
-    StoreError
-        The registry does not answer.
-    """
+    """Read all that is shown of a surface; one part that cannot be read does not hide the others."""
     found = read_aliases(workspace)
     problems: list[str] = []
     summaries, moves, labels = dict[int, GateSummary](), tuple[AuditRow, ...](), None
@@ -164,15 +152,7 @@ def read(workspace: Workspace) -> Overview:
 
 
 def dossier(workspace: Workspace, *, release: int) -> str:
-    """Return the page of a release's newest gate run.
-
-    Raises
-    ------
-    ContractError
-        There is no such release, or it was not judged yet.
-    StoreError
-        The page is lost, or the registry does not answer.
-    """
+    """Return the page of a release's newest gate run."""
     part = workspace.store.registry.part(release_name(workspace.surface), release)
     run = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if run is None:

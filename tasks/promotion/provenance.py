@@ -55,12 +55,7 @@ def read_lineage(reader: ReleaseReader, release: int) -> Lineage:
 def read_policies(
     reader: ReleaseReader, manifest: Manifest, released: ReleaseEvidence, *, champion: int | None
 ) -> PolicyStanding:
-    """Read which policies a release and the champion beside it pin, and who may answer for the release.
-
-    Parameters
-    ----------
-    champion : version of the champion that the release was replayed beside, None where there was none.
-    """
+    """Read which policies a release and the champion beside it pin, and who may answer for the release."""
     contracts = reader.workspace.contracts
     before = None if champion is None else reader.manifest(champion)
     users = long_standing_reviewers(Rules.model_validate(released.rules), contracts.surface.rules)

@@ -22,20 +22,7 @@ class ShownDossier:
 
 
 def run(workspace: Workspace, *, release: str | int, browse: bool) -> ShownDossier:
-    """Write the dossier of a release, from the verdicts of the gate that judged it last.
-
-    Parameters
-    ----------
-    release : its version, or an alias.
-    browse : whether to open the page too.
-
-    Raises
-    ------
-    ContractError
-        No gate has judged the release.
-    StoreError
-        Evidence of a step is not there any more.
-    """
+    """Write the dossier of a release, from the verdicts of the gate that judged it last."""
     part = release_part(workspace, release)
     gate = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if gate is None:

@@ -28,11 +28,6 @@ _NUMERIC_OBJECTS = frozenset({"boolean", "integer", "floating", "mixed-integer-f
 def read_column(frame: pd.DataFrame, name: str, asked_by: str) -> Series:
     """Return a column, or refuse the whole batch.
 
-    Raises
-    ------
-    DataError
-        The column is missing or there is more than one of that name.
-
     Examples
     --------
     >>> read_column(pd.DataFrame({"price": [2.5]}), "price", "the policy").tolist()
@@ -66,11 +61,6 @@ def describe_rows(frame: pd.DataFrame, rows: Mask) -> str:
 
 def read_numbers(frame: pd.DataFrame, name: str, asked_by: str) -> Floats:
     """Return a numeric or boolean column as float64; what is null is NaN.
-
-    Raises
-    ------
-    DataError
-        The column is missing, holds anything but numbers, or holds infinities.
 
     Examples
     --------
@@ -127,11 +117,6 @@ def name_codes(codes: npt.NDArray[np.integer], names: Sequence[str]) -> pd.api.e
 def read_prediction(candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], task: str) -> Floats:
     """Return a task's joint probability or expected value, shape [rows].
 
-    Raises
-    ------
-    DataError
-        There is no such prediction, or it is not finite, or not one a candidate.
-
     Examples
     --------
     >>> read_prediction(pd.DataFrame(index=range(2)), {"p_click": [0.5, 0.25]}, "click")
@@ -166,13 +151,7 @@ class CandidateSets:
 
     @classmethod
     def of(cls, frame: pd.DataFrame) -> "CandidateSets":
-        """Group a frame's rows by request_id.
-
-        Raises
-        ------
-        DataError
-            A key is missing, null or repeated.
-        """
+        """Group a frame's rows by request_id."""
         request, request_ids = _factorize_key(frame, REQUEST_ID)
         item, item_ids = _factorize_key(frame, ITEM_ID)
         key = request * len(item_ids) + _rank_ids(item_ids)[item]

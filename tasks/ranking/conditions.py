@@ -32,11 +32,6 @@ _COMPARED = {*_ORDERED, "booleans", "text"}
 def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str) -> tuple[Mask, Mask]:
     """Return where a condition holds and where its column is known, each of shape [rows].
 
-    Raises
-    ------
-    DataError
-        The column is missing or of another kind than the condition.
-
     Examples
     --------
     >>> frame = pd.DataFrame({"price": [5.0, 20.0, None]})

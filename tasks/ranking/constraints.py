@@ -73,16 +73,6 @@ def find_drops(
 ) -> Drops:
     """Find which candidates are out, and the first reason of each.
 
-    Parameters
-    ----------
-    valued : the candidates' utilities: each row's context, and whose value is unknown.
-    sets : the candidates by request.
-
-    Raises
-    ------
-    DataError
-        A constraint's column is missing or of another kind than its test.
-
     Examples
     --------
     >>> policy = UtilitySpec(

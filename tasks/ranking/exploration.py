@@ -36,13 +36,7 @@ class Pool:
 
     @classmethod
     def of(cls, candidates: pd.DataFrame, rule: Exploration) -> "Pool":
-        """Mark a rule's candidates; one whose column is unknown is none of them.
-
-        Raises
-        ------
-        DataError
-            The column, or that of the user, is missing, or the column is of another kind than its test.
-        """
+        """Mark a rule's candidates; one whose column is unknown is none of them."""
         asked_by = f"slate rule '{EXPLORATION}'"
         rows = np.ones(len(candidates), dtype=np.bool_)
         if rule.where is not None:

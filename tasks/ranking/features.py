@@ -74,17 +74,7 @@ class FeatureEncoder:
         return self.to_json() == other.to_json()
 
     def matrix(self, frame: pd.DataFrame, held: Mapping[str, float] | None = None) -> Floats:
-        """Encode candidates, shape [rows, features], row-major.
-
-        Parameters
-        ----------
-        held : numeric column -> the value that every row gets instead of its own; the frame may lack it.
-
-        Raises
-        ------
-        DataError
-            A column is missing, is not numeric where it must be, or holds infinities.
-        """
+        """Encode candidates, shape [rows, features], row-major."""
         encoded = np.empty((len(frame), len(self.names)), dtype=np.float64)
         fixed = held or {}
         own = [position for position, name in enumerate(self.numeric) if name not in fixed]

@@ -78,13 +78,7 @@ class SlateColumns:
 
     @classmethod
     def of(cls, candidates: pd.DataFrame, policy: SlateSpec) -> "SlateColumns":
-        """Read a slate policy's columns.
-
-        Raises
-        ------
-        DataError
-            A column is missing, or holds no booleans where a rule needs them.
-        """
+        """Read a slate policy's columns."""
         first, spread, decay = policy.required_first, policy.diversity, policy.decay
         grouped = sorted({*policy.max_per, *(rule.by for rule in (spread, decay) if rule is not None)})
         values = {name: encode_groups(candidates, name, _rule_reading(name, policy)) for name in grouped}

@@ -234,11 +234,6 @@ class SegmentedMap:
         Parameters
         ----------
         frame : the candidates' rows [n] with ``columns``.
-
-        Raises
-        ------
-        DataError
-            A score is not a probability, a column is missing, or there is not a row for each score.
         """
         logits = compress_logits(logit(require_probabilities(scores)))
         if logits.shape != (len(frame),):
@@ -288,11 +283,6 @@ def apply_calibrator(calibrator: Calibrator, scores: npt.ArrayLike, frame: pd.Da
 
 def calibrator_from_json(plain: object) -> Calibrator:
     """Read any map back, segmented or not.
-
-    Raises
-    ------
-    DataError
-        Not an object of a known kind with exactly its fields, or figures that make no map.
 
     Examples
     --------

@@ -36,13 +36,7 @@ def describe(
     *,
     judges: Sequence[FactorModelEvidence] = (),
 ) -> str:
-    """Describe a release.
-
-    Parameters
-    ----------
-    figures : of every task, on its test days.
-    judges : the parents' factors that slow tasks' joints were measured with.
-    """
+    """Describe a release."""
     mark = ", backfilled" if manifest.backfilled else ""
     lines = [
         f"Release of **{manifest.surface}** as of {manifest.as_of:%Y-%m-%d %H:%M} UTC{mark}.",
@@ -161,12 +155,7 @@ def _pins(manifest: Manifest) -> Iterator[list[str]]:
 def markdown_table(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, spaced: bool = False
 ) -> Iterator[str]:
-    """Write a table in markdown; a bar within a cell becomes a slash, and a tag is text.
-
-    Parameters
-    ----------
-    spaced : begin columns after the first with a kept space, since MLflow shows tables without padding.
-    """
+    """Write a table in markdown; a bar within a cell becomes a slash, and a tag is text."""
     space = _KEPT_SPACE if spaced else ""
     for n, cells in enumerate((head, ["---"] * len(head), *rows)):
         first, *others = (plain_markdown(cell).replace("|", "/") for cell in cells)

@@ -47,11 +47,6 @@ class Order(StrEnum):
 def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.DataFrame:
     """Add to an explained request what the calibration of its heads leaves open.
 
-    Parameters
-    ----------
-    explained : one row a candidate and task, as a release explains one request.
-    ratios : calibration ratio by task.
-
     Returns
     -------
     DataFrame

@@ -201,13 +201,7 @@ def release_inputs(
     pins: Mapping[str, tuple[PinnedPart, PinnedPart]],
     test: DaySlice,
 ) -> list[HeadInputs]:
-    """Compare what each head reads on its train days, which may be long ago, with later days.
-
-    Parameters
-    ----------
-    pins : model and calibrator of each head, which say what days they learned from.
-    test : the days on which the decision is replayed.
-    """
+    """Compare what each head reads on its train days, which may be long ago, with later days."""
     trained: dict[str, Spans] = {
         head.task: (pins[head.task][0].slices["train"], pins[head.task][1].slices["calibrate"])
         for head in heads

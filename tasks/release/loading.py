@@ -55,11 +55,6 @@ class LoadedRelease:
         certificate : whether to say of every slate which rules it meets; a release made before there were
             certificates gives no such column.
         components : whether to show the weight and the contribution of each term of the utility.
-
-        Raises
-        ------
-        DataError
-            A column is missing, a key is null or repeated.
         """
         asked = {"certificate": certificate, "components": components}
         if not hasattr(self._model, "score"):
@@ -67,24 +62,13 @@ class LoadedRelease:
         return _as_ours(self._model.score, frame, *(name for name, wanted in asked.items() if wanted))
 
     def predict(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
-        """Return what each head predicts of rows by column, each [n]; nothing is decided (`Heads.predict`).
-
-        Raises
-        ------
-        DataError
-            A column is missing or of the wrong kind, or a prediction is not finite.
-        """
+        """Return what each head predicts of rows by column, each [n] (`Heads.predict`)."""
         return _as_ours(self._model.scorer.predict, frame)
 
     def serve(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Score candidates as whoever loads the release by MLflow does, its signature enforced.
 
         Columns beside the signature's are left out.
-
-        Raises
-        ------
-        MlflowException
-            A column is missing or of another type than the signature's.
         """
         asked = self._pyfunc.metadata.get_input_schema()
         names = [] if asked is None else asked.input_names()
@@ -107,24 +91,12 @@ class LoadedRelease:
         return find_strange_inputs(self.heads, frame)
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
-        """Show one request's candidates with their components, what dropped and what moved them.
-
-        Raises
-        ------
-        DataError
-            No candidate of that request, or what ``score`` refuses.
-        """
+        """Show one request's candidates with their components, what dropped and what moved them."""
         return _as_ours(self._model.explain, frame, request_id)
 
 
 def load_release(folder: Path) -> LoadedRelease:
-    """Load a release from the folder of its registered model.
-
-    Raises
-    ------
-    StoreError
-        Any of its bytes is not what was registered, or it cannot be loaded at all.
-    """
+    """Load a release from the folder of its registered model."""
     try:
         with _clean_copy(folder) as copy:
             with _own_loading():

@@ -59,15 +59,7 @@ class ReleaseModel(PythonModel):
     """A release as a pyfunc: ``predict`` takes candidates and returns them scored, ranked and slated."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Check all artifacts and code, then load the scorer from the checked bytes.
-
-        Raises
-        ------
-        ReleaseRefused
-            A file is missing, extra or differs from the manifest, or the manifest from the configuration; or
-            EQUIPOISE_REQUIRE_VERIFIED is set, and the audit does not vouch for it or cannot be asked; or
-            EQUIPOISE_MAX_ROWS is no number.
-        """
+        """Check all artifacts and code, then load the scorer from the checked bytes."""
         package, manifest_sha256 = _configured(context.model_config)
         self.numbers = (context.model_config or {}).get("numbers", [])
         self.max_rows = _max_rows()
@@ -87,12 +79,6 @@ class ReleaseModel(PythonModel):
         ``model_version`` and ``calibration_version``, by task as JSON. Columns hold nulls, never NaN, which
         is no JSON. With ``params={"certificate": True}`` the first row of each request says which rules its
         slate meets, with ``{"components": True}`` each row its weights and contributions.
-
-        Raises
-        ------
-        MlflowException
-            The candidates are refused: the message names the column. A server answers with status 400, or
-            with 413 where there are more than EQUIPOISE_MAX_ROWS.
         """
         _refuse_many(len(model_input), self.max_rows)
         _refuse_truth_values(model_input, self.numbers)

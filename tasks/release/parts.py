@@ -37,14 +37,7 @@ Pins = dict[str, tuple[PinnedPart, PinnedPart]]
 def pin_tasks(
     workspace: Workspace, registry: Registry, trained: Sequence[Trained], *, as_of: datetime
 ) -> Pins:
-    """Pin every task's model and calibrator; what was not trained is taken from `find_fallback_release`.
-
-    Raises
-    ------
-    ContractError
-        A task is unknown, was not trained and there is no release that lends it, or a calibrator was fitted
-        to another model.
-    """
+    """Pin every task's model and calibrator; what was not trained is taken from `find_fallback_release`."""
     tasks = workspace.contracts.tasks.tasks
     for part in trained:
         if part.task not in tasks:
@@ -120,12 +113,7 @@ def release_files(
 
 
 def pinned_files(manifest: Manifest, files: Mapping[str, Files]) -> dict[str, bytes]:
-    """Lay out what a release takes from its pinned parts as it is: all of its files but the joints.
-
-    Parameters
-    ----------
-    files : those of each pinned part, by its name.
-    """
+    """Lay out what a release takes from its pinned parts as it is: all of its files but the joints."""
     roles = (Role.UTILITY_POLICY, Role.SLATE_POLICY)
     policies = {role: files[manifest.part(role).name][POLICY_FILE] for role in roles}
     pins = {
@@ -160,13 +148,7 @@ def _part_files(
 
 
 def read_head_plan(files: Files, model: Part) -> bytes:
-    """Read what a head is from its model's files.
-
-    Raises
-    ------
-    StoreError
-        The model does not say it.
-    """
+    """Read what a head is from its model's files."""
     if HEAD_FILE not in files:
         raise StoreError(
             f"{model.name} version {model.version} does not say what its head is ({HEAD_FILE}): an earlier "

@@ -31,13 +31,7 @@ class ChampionParts:
 
 
 def champion_parts(workspace: Workspace) -> ChampionParts:
-    """Return the champion's parts for a release under the policies in force.
-
-    Raises
-    ------
-    ContractError
-        There is no champion, its tasks are not those in force, or its policies are.
-    """
+    """Return the champion's parts for a release under the policies in force."""
     champion = find_release(workspace, CHAMPION)
     if champion is None:
         raise ContractError(
@@ -50,17 +44,7 @@ def champion_parts(workspace: Workspace) -> ChampionParts:
 
 
 def refuse_no_policy_change(before: Mapping[str, str], contracts: Contracts, *, champion: int) -> None:
-    """Refuse where more than a policy, or no policy at all, differs from the champion's.
-
-    Parameters
-    ----------
-    before : digests of the champion's contracts, by file.
-
-    Raises
-    ------
-    ContractError
-        With the file and what to do.
-    """
+    """Refuse where more than a policy, or no policy at all, differs from the champion's."""
     now = contracts.digests
     if before["tasks"] != now["tasks"]:
         raise ContractError(

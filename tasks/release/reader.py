@@ -39,13 +39,7 @@ class ReleaseReader:
         return self.workspace.store.registry
 
     def part(self, version: int) -> Part:
-        """Return a release.
-
-        Raises
-        ------
-        ContractError
-            There is no such version.
-        """
+        """Return a release."""
         if version not in self._parts:
             self._parts[version] = self.registry.part(release_name(self.workspace.surface), version)
         return self._parts[version]

@@ -51,11 +51,6 @@ class Refit:
     def served(self, tested: Pins, trained: Sequence[Trained]) -> tuple[Pins, dict[str, str]]:
         """Return what is served: refits of what this retrain trained, and what the fallback release serves.
 
-        Parameters
-        ----------
-        tested : every task's parts that the decision is replayed with.
-        trained : those that this retrain made.
-
         Returns
         -------
         The parts by task, and by task why its recipe could not be repeated: then what was tested is served.

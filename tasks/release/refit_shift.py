@@ -45,10 +45,6 @@ calibrated on shift by at most 1.7 to 2.75 of them, since an isotonic map moves 
 def chance_shift(tested: float, served: float) -> float:
     """Return the shift that chance alone makes of a refit, in all but one of twenty.
 
-    Parameters
-    ----------
-    tested, served : positives that the two models were calibrated on, of a segment those expected in it.
-
     Examples
     --------
     >>> round(chance_shift(800, 800), 3), round(chance_shift(50, 50), 3)

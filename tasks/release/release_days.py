@@ -141,10 +141,6 @@ class ReleaseDays:
         """Measure every task on its test days, and draw joints where a step is given to hold the pictures.
 
         Tasks with the same days share one reading.
-
-        Parameters
-        ----------
-        measured : figures of tasks that were measured on the same rows and predictions before.
         """
         heads = scores.heads
         by_days: dict[DaySlice, list[str]] = {}

@@ -62,11 +62,6 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
 
     Each row says by what it was scored, in the columns that served answers have: ``release``,
     ``model_version`` and ``calibration_version``. The metadata of the Parquet schema holds the same three.
-
-    Raises
-    ------
-    DataError
-        The file cannot be read, or the release refuses it: a missing column, a null or repeated key.
     """
     version = resolve_release(workspace, release)
     report("load", f"release {version}", done=0, of=4)
@@ -148,17 +143,7 @@ def _our_names(workspace: Workspace, loaded: LoadedRelease) -> Rename:
 
 
 def read_candidates(source: Path, rename: Rename = list) -> pd.DataFrame:
-    """Read a Parquet file of candidates.
-
-    Parameters
-    ----------
-    rename : returns our name of each column of the file.
-
-    Raises
-    ------
-    DataError
-        There is no such file, it is no Parquet, or it holds a time outside the years 1 to 9999.
-    """
+    """Read a Parquet file of candidates."""
     try:
         parquet_footer.read("candidates", [source])  # pyarrow ends the whole process at some spoilt footers
         table = pq.read_table(source)

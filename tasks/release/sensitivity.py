@@ -79,13 +79,7 @@ class Sensitivity:
 def sensitivities(
     composition: UtilityComposition, slots: Mapping[str, Estimate], whole: Mapping[str, Estimate]
 ) -> list[Sensitivity]:
-    """Join what the simulation says of the terms with the calibration of their heads.
-
-    Parameters
-    ----------
-    composition : as the simulation's evidence holds it.
-    slots, whole : calibration ratios by task, of the items in the slots and of all shown ones.
-    """
+    """Join what the simulation says of the terms with the calibration of their heads."""
     spread = composition.spread
     return [
         _sensitivity(

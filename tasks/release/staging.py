@@ -46,13 +46,7 @@ class StagedCode:
 
 
 def stage_code(into: Path, *, source: Path = SCRIPT.parents[1]) -> StagedCode:
-    """Copy the travelling modules of ``source`` (a ``tasks`` folder) to ``into/<package>``.
-
-    Raises
-    ------
-    StoreError
-        A module that must travel is not there.
-    """
+    """Copy the travelling modules of ``source`` (a ``tasks`` folder) to ``into/<package>``."""
     sources = travelling(source)
     digests = {path: sha256(data) for path, data in sources.items()}
     package = f"{PREFIX}{tree_digest(digests)[:12]}"

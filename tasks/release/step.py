@@ -76,17 +76,6 @@ def run(
     parts : of each task what the retrain ended with; the champion lends the parts of a task that could not be
         trained, and of those that are not named.
     backfill : a backfill asked for it; such a release is marked and moves no alias.
-
-    Raises
-    ------
-    ContractError
-        A file's content changed without its version, or a task has no model.
-    DataError
-        No part could be trained, or the snapshot is unknown or shows the labels as of another instant.
-    GateRefused
-        The labels were not published, or a part learned from the days that the release is tested on.
-    StoreError
-        A part holds other bytes than were registered.
     """
     registry = workspace.store.registry
     workspace.aliases.begin()

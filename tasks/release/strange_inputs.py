@@ -24,13 +24,7 @@ Flags = npt.NDArray[np.bool_]
 
 
 def find_strange_inputs(heads: Iterable[Any], frame: pd.DataFrame) -> dict[str, float]:
-    """Return by feature the share of candidates whose value no head saw in training; only shares above 0.
-
-    Parameters
-    ----------
-    heads
-        The heads of a release, of the class that it brought.
-    """
+    """Return by feature the share of candidates whose value no head saw in training; only shares above 0."""
     own = list(heads)
     strange: dict[str, int] = {}
     for start in range(0, len(frame), _CHUNK):

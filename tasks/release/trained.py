@@ -77,13 +77,7 @@ def read_result(plain: Mapping[str, str | int | bool]) -> TaskResult:
 
 
 def keep_champion(workspace: Workspace, *, task: str, as_of: datetime, error: DataError) -> KeptChampion:
-    """Keep the champion's parts for a task that could not be trained or calibrated.
-
-    Raises
-    ------
-    DataError
-        The error itself, where no release has the task.
-    """
+    """Keep the champion's parts for a task that could not be trained or calibrated."""
     fallback = find_fallback_release(workspace, as_of)
     if fallback is None or release_manifest(workspace, fallback).find(Role.TASK, task) is None:
         raise error
@@ -92,13 +86,7 @@ def keep_champion(workspace: Workspace, *, task: str, as_of: datetime, error: Da
 
 
 def split_results(results: Sequence[TaskResult]) -> tuple[list[Trained], dict[str, str]]:
-    """Tell what was trained from what keeps the champion's parts, by task with the reason.
-
-    Raises
-    ------
-    DataError
-        Nothing of what was to be trained could be: there is nothing new to release.
-    """
+    """Tell what was trained from what keeps the champion's parts, by task with the reason."""
     trained, kept = list[Trained](), dict[str, str]()
     for result in results:
         match result:

@@ -56,26 +56,13 @@ class VerifyResult:
 
 
 def load(workspace: Workspace, ref: str | int) -> LoadedRelease:
-    """Load a release with the code that it brought.
-
-    Raises
-    ------
-    StoreError
-        Any of its bytes is not what was registered.
-    """
+    """Load a release with the code that it brought."""
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as folder:
         return load_release(workspace.store.registry.fetch(release_part(workspace, ref), Path(folder)))
 
 
 def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
-    """Load a release that people are to see the results of.
-
-    Raises
-    ------
-    StoreError
-        Any of its bytes is not what was registered, or EQUIPOISE_REQUIRE_VERIFIED asks that the audit vouch
-        for it and it does not.
-    """
+    """Load a release that people are to see the results of."""
     part = release_part(workspace, ref)
     if Settings().require_verified and (doubt := workspace.aliases.unverified(part.sha256)):
         raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {doubt}")
@@ -249,11 +236,6 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
     """List every move of the champion and every answer of a reviewer, oldest first.
 
     A row that is not what was written says so; the last one says what else cannot be believed of the audit.
-
-    Raises
-    ------
-    StoreError
-        The audit cannot be read, or all of it is lost.
     """
     moves = workspace.aliases
     mismatch, entries = moves.mismatch(), moves.audit.entries()

@@ -19,11 +19,6 @@ def find_doubt(folder: Path, surface: str) -> str:
 
     Nothing does where EQUIPOISE_REQUIRE_VERIFIED does not ask for it, or where this program loads the release
     and has decided itself: a replay loads what was never champion.
-
-    Parameters
-    ----------
-    folder : the release as MLflow loads it, whole.
-    surface : whose audit is asked, by the release's manifest.
     """
     if is_own_loading():
         return ""

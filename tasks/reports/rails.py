@@ -115,10 +115,6 @@ def _place(value: float, bounds: Threshold, seen: Estimate | None) -> float:
 def badness(value: float, bounds: Threshold, seen: Estimate | None) -> float:
     """Return how far a value lies on the way to its bound: 0 at the baseline (or 0), 1 at the bound.
 
-    Parameters
-    ----------
-    seen : the estimate, whose interval is the scale where the bound is 0; None where nothing was measured.
-
     Examples
     --------
     >>> seen = Estimate(0.11, 0.02, 0.22, 900)

@@ -46,16 +46,5 @@ def _environment() -> Environment:
 
 
 def render(template: str, **values: object) -> str:
-    """Render a template of this package.
-
-    Parameters
-    ----------
-    template : its file name, as in ``validation.html.j2``.
-    values : what it lays out.
-
-    Raises
-    ------
-    jinja2.UndefinedError
-        The template reads a value that was not given.
-    """
+    """Render a template of this package."""
     return _environment().get_template(template).render(values) + "\n"

@@ -100,12 +100,7 @@ def say_outcomes(verdicts: Sequence[Verdict]) -> str:
 
 
 def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
-    """Gather the words of a surface's contracts.
-
-    Parameters
-    ----------
-    champion : the release that the decision was replayed beside; None: what the surface names for a first.
-    """
+    """Gather the words of a surface's contracts."""
     surface, utility = contracts.surface, contracts.utility
     constraints = (*utility.hard_constraints, *(c for one in utility.contexts for c in one.hard_constraints))
     return Vocabulary(

@@ -110,13 +110,7 @@ class ReleaseAliases:
         return release_name(self.audit.surface)
 
     def settle(self) -> dict[str, int]:
-        """Carry out a move that a killed process left undone; return the version by alias.
-
-        Raises
-        ------
-        AuditMismatch
-            The audit is not what was written, or the registry is older than it.
-        """
+        """Carry out a move that a killed process left undone; return the version by alias."""
         with self.registry.exclusive():
             return self._settle()
 
@@ -133,19 +127,7 @@ class ReleaseAliases:
         return served_releases(self.registry, self.model, self.audit.entries())
 
     def add(self, decide: Decide) -> Entry | None:
-        """Add the row that ``decide`` returns, and carry it out where it is a move.
-
-        Parameters
-        ----------
-        decide : called again when another row was first.
-
-        Raises
-        ------
-        StoreError
-            Other writers were first each time.
-        AuditMismatch
-            Audit and registry differ.
-        """
+        """Add the row that ``decide`` returns, and carry it out where it is a move."""
         with self.registry.exclusive():
             added = self.audit.add(
                 lambda entries: self._with_digests(decide(entries, self._settle())), announce=self.announce
@@ -154,24 +136,12 @@ class ReleaseAliases:
             return added
 
     def begin(self) -> None:
-        """Begin the audit of a surface that has no release yet, where that is not done.
-
-        Raises
-        ------
-        StoreError
-            Something else made the registered model.
-        """
+        """Begin the audit of a surface that has no release yet, where that is not done."""
         begun = AuditHead.begun(self.model, key=self.key)
         self.registry.make_model(self.model, {HEAD: str(begun)})
 
     def restart(self, *, why: str, by: str) -> Entry:
-        """Begin the audit anew where it cannot be believed; rows that only lack a signature are kept.
-
-        Raises
-        ------
-        ContractError
-            There is no reason or no release, or the audit can be believed.
-        """
+        """Begin the audit anew where it cannot be believed; rows that only lack a signature are kept."""
         if not one_line("why", why):
             raise ContractError("A restart of the audit needs a reason. Give it with --why TEXT")
         with self.registry.exclusive():
@@ -200,13 +170,7 @@ class ReleaseAliases:
         return (newest.number, newest.seal) == (entries[-1].number, entries[-1].seal)
 
     def announce(self, row: Entry) -> None:
-        """Let MLflow name a row that is about to be added, so that it counts; see `audit_head`.
-
-        Raises
-        ------
-        StoreError
-            The audit is signed, and this process has no key.
-        """
+        """Let MLflow name a row that is about to be added, so that it counts; see `audit_head`."""
         newest = AuditHeads.read(self.registry.model_tags(self.model)).newest
         if newest is not None and newest.signature and self.key is None:
             raise StoreError(
@@ -243,10 +207,6 @@ class ReleaseAliases:
 
         A release is verified where the audit is what was written, by the registry's tags too, and one of its
         moves made these very bytes champion or canary.
-
-        Parameters
-        ----------
-        sha256 : digest of the release's files.
         """
         mismatch = self.mismatch()
         if mismatch is not None and mismatch.source in UNBELIEVED:

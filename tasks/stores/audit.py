@@ -171,13 +171,7 @@ class Audit:
         return last_move(self.entries())
 
     def read(self) -> tuple[int | None, tuple[Entry, ...]]:
-        """Return the table's version, None where there is no table, and its rows, oldest first.
-
-        Raises
-        ------
-        StoreError
-            The table or a row of it cannot be read.
-        """
+        """Return the table's version, None where there is no table, and its rows, oldest first."""
         version = delta.version_of(self.path)
         rows = [] if version is None else delta.read(self.path, version=version).to_pylist()
         try:
@@ -187,13 +181,7 @@ class Audit:
             raise StoreError(f"The audit {self.path} holds an invalid row: {error}") from error
 
     def set_aside(self) -> str:
-        """Rename the table, whatever is left of it; return its new name, empty where nothing is left.
-
-        Raises
-        ------
-        StoreError
-            It lies in an object store, or a file of it may not be read: it may be whole all the same.
-        """
+        """Rename the table, whatever is left of it; return its new name, empty where nothing is left."""
         if not listing(self.path, "**/*"):
             return ""
         if not isinstance(self.path, Path):
@@ -220,11 +208,6 @@ class Audit:
             It is called again when another writer was first.
         announce : receives the numbered and sealed row before it is written; a row that was not announced to
             the registry does not count (``tasks/stores/audit_head.py``).
-
-        Raises
-        ------
-        StoreError
-            Other writers were first each time.
         """
         for _ in range(_ATTEMPTS):
             seen = self.read()
@@ -243,20 +226,7 @@ class Audit:
         seen: tuple[int | None, Sequence[Entry]],
         announce: Callable[[Entry], object] = lambda _: None,
     ) -> Entry:
-        """Add a row and return it with its number, time and seal.
-
-        Parameters
-        ----------
-        seen : the version and the rows that the decision rests on, as `read` returned them.
-        announce : as in `add`.
-
-        Raises
-        ------
-        Overtaken
-            Another row was added since: nothing was written.
-        ContractError
-            A name or a reason is empty or would not be shown as it is.
-        """
+        """Add a row and return it with its number, time and seal."""
         version, entries = seen
         numbered = replace(
             on_one_line(entry), number=len(entries), at=entry.at or datetime.now(UTC), seal=None
@@ -269,11 +239,6 @@ class Audit:
 
 def one_line(name: str, text: str) -> str:
     r"""Return a name or a reason as a row keeps it: on one line, without hidden characters.
-
-    Raises
-    ------
-    ContractError
-        It holds what a terminal obeys or hides, or a name is empty: it would look like another row.
 
     Examples
     --------
@@ -303,11 +268,6 @@ def on_one_line(entry: Entry) -> Entry:
 
 def seal_of(entry: Entry, *, after: str) -> str:
     """Return the seal of a row.
-
-    Parameters
-    ----------
-    entry : its columns count, but for the seal and those that are None.
-    after : the seal of the row before; empty for the first.
 
     Examples
     --------

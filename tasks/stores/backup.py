@@ -48,15 +48,7 @@ class CopyResult:
 
 
 def back_up(home: Path, out: Path) -> CopyResult:
-    """Copy a home's state to a folder that is not there yet; the home may be worked in meanwhile.
-
-    Raises
-    ------
-    ContractError
-        The folder is there, or the state lies on servers.
-    StoreError
-        The home holds no state, or a file cannot be copied.
-    """
+    """Copy a home's state to a folder that is not there yet; the home may be worked in meanwhile."""
     _require_state_in(home)
     _require_absent(out)
     if not database_of(home).exists():
@@ -77,15 +69,7 @@ def back_up(home: Path, out: Path) -> CopyResult:
 
 
 def restore(backup: Path, home: Path) -> CopyResult:
-    """Bring a backup back as a home that is not there yet, wherever that lies, once every byte is verified.
-
-    Raises
-    ------
-    ContractError
-        The home is there, or the state lies on servers.
-    StoreError
-        It is not a whole backup, or a file of it is not the one that was backed up.
-    """
+    """Bring a backup back as a new home, wherever that lies, once every byte is verified."""
     _require_state_in(home)
     _require_absent(home)
     files = _read_manifest(backup)

@@ -50,12 +50,7 @@ class Code:
         return {path.relative_to(self.package).as_posix(): sha256(path.read_bytes()) for path in paths}
 
     def below(self, room: str, *, without: Collection[str] = ()) -> dict[str, str]:
-        """Return the files of a room and of the rooms below it.
-
-        Parameters
-        ----------
-        without : rooms whose code changes no evidence, such as ``reports`` where it draws pictures only.
-        """
+        """Return the files of a room and of the rooms below it."""
         level = next(at for at, rooms in enumerate(_TOP_DOWN) if room in rooms)
         above = {*without, *frozenset().union(*_TOP_DOWN[:level]), *(_TOP_DOWN[level] - {room})}
         return {path: sha for path, sha in self.files.items() if _room(path) not in above}

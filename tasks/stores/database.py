@@ -95,13 +95,7 @@ def make_database(home: Path) -> None:
 
 
 def follow_home(home: Path) -> None:
-    """Let every location of artifacts lie below the home, where it was moved or copied.
-
-    Raises
-    ------
-    StoreError
-        The database cannot be written.
-    """
+    """Let every location of artifacts lie below the home, where it was moved or copied."""
     root, database = artifacts_of(home), database_of(home)
     state = _state(database)
     if _FOLLOWED.get(database) == state:

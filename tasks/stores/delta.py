@@ -118,13 +118,7 @@ _UNREADABLE = (DeltaError, OSError, ValueError)
 
 
 def table_exists(path: Location) -> bool:
-    """Return whether there is a table.
-
-    Raises
-    ------
-    StoreError
-        The object store does not answer.
-    """
+    """Return whether there is a table."""
     try:
         return bool(DeltaTable.is_deltatable(str(path), storage_options(path)))
     except OSError as error:
@@ -132,13 +126,7 @@ def table_exists(path: Location) -> bool:
 
 
 def open_table(path: Location, version: int | None = None) -> DeltaTable:
-    """Open a table at a version, the newest by default.
-
-    Raises
-    ------
-    StoreError
-        There is no such table or version, or its log is damaged.
-    """
+    """Open a table at a version, the newest by default."""
     try:
         return _open(path, version)
     except TableNotFoundError as error:
@@ -233,11 +221,6 @@ def commit(
         Strings to keep in the commit, as ``history`` returns them.
     expected
         The version that the files were made for; None for a table that does not exist yet.
-
-    Raises
-    ------
-    Overtaken
-        Another writer was first: nothing was committed.
     """
     properties = CommitProperties(custom_metadata=dict(metadata or {}), max_commit_retries=0)
     actions = [_add(path, file) for file in new.files]
@@ -290,13 +273,7 @@ def history(path: Location, *, limit: int | None = None) -> list[tuple[int, dict
 
 
 def commit_info(path: Location, version: int) -> dict[str, Any]:
-    """Return what the commit of a version says of itself, whatever became of later ones.
-
-    Raises
-    ------
-    StoreError
-        The commit cannot be read.
-    """
+    """Return what the commit of a version says of itself, whatever became of later ones."""
     file = path / LOG / f"{version:020}.json"
     try:
         actions = [json.loads(line) for line in read_bytes(file).splitlines()]
@@ -393,11 +370,6 @@ def append_after(path: Location, table: pa.Table, *, version: int | None) -> Non
     """Add rows in one commit that is the next after a version; None where there is no table yet.
 
     Columns that the table lacks are added to it.
-
-    Raises
-    ------
-    Overtaken
-        Another writer was first: nothing was committed.
     """
     once = CommitProperties(max_commit_retries=0)
     try:

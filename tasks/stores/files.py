@@ -95,13 +95,7 @@ _OLD_FOLDER: Final = 24 * 3600
 
 
 def scratch_folder(home: Path) -> Path:
-    """Return where scratch lies: in the home, or where that may only be read, in a folder of this user's.
-
-    Raises
-    ------
-    StoreError
-        Somebody else made that folder, or may write there.
-    """
+    """Return where scratch lies: in the home, or where that may only be read, in a folder of this user's."""
     place = home / "tmp"
     nearest = next(folder for folder in (place, *place.parents) if folder.exists())
     if os.access(nearest, os.W_OK):

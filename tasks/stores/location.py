@@ -261,13 +261,7 @@ def objects() -> "S3FileSystem":
 
 
 def _object_store() -> ModuleType:
-    """Import the client of object stores.
-
-    Raises
-    ------
-    StoreError
-        The package that speaks S3 is not installed.
-    """
+    """Import the client of object stores."""
     try:
         return importlib.import_module("tasks.stores.object_store")
     except ImportError:

@@ -57,17 +57,7 @@ class Holder:
 
 @contextmanager
 def alone(home: Path, name: str, *, doing: str) -> Iterator[None]:
-    """Wait until no other process is in a body of this name, and keep the others out while ours runs.
-
-    Parameters
-    ----------
-    doing : what the others are at, for the line that says why this process waits.
-
-    Raises
-    ------
-    StoreError
-        The process that holds it is stopped, and stays so.
-    """
+    """Wait until no other process is in a body of this name, and keep the others out while ours runs."""
     with hold(home / "locks" / name, doing=doing):
         yield
 

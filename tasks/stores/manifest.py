@@ -70,13 +70,7 @@ class PinnedPart(Part):
         return cls(part.name, part.version, part.sha256, role, None, newest_training_row, slices or {})
 
     def trained_until(self) -> date:
-        """Return the last day that the part learned from.
-
-        Raises
-        ------
-        StoreError
-            It learned from no day, like a policy.
-        """
+        """Return the last day that the part learned from."""
         if self.newest_training_row is None:
             raise StoreError(f"{self} does not say up to which day it learned. Train it anew.")
         return self.newest_training_row
@@ -158,13 +152,7 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
-        """Read a manifest.
-
-        Raises
-        ------
-        StoreError
-            It is no JSON of this shape, of another format, or lists a path outside the release.
-        """
+        """Read a manifest."""
         try:
             plain = json.loads(data)
             if plain.pop("format") != FORMAT:

@@ -30,11 +30,6 @@ def refuse_silent_changes(workspace: Workspace, registry: Registry) -> None:
     """Refuse a file of the surface whose content changed while its version did not.
 
     A policy is registered by itself; surface.yaml and tasks.yaml are known by the releases made of them.
-
-    Raises
-    ------
-    ContractError
-        This version of the file was registered with another content.
     """
     contracts = workspace.contracts
     for file, role, spec in (

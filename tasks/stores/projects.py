@@ -71,13 +71,7 @@ class ProjectRun:
         return cls(Store.open(home).runs, run_id)
 
     def begin(self, project: str, parent: str | None) -> None:
-        """Say which command this is and what it belongs under; close runs of the same that were killed.
-
-        Raises
-        ------
-        ContractError
-            There is no such parent run.
-        """
+        """Say which command this is and what it belongs under; close runs of the same that were killed."""
         if parent is not None:
             self.runs.require(parent)
             self._tag({PARENT: parent})

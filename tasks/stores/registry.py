@@ -83,13 +83,7 @@ def log_folder(client: PatientClient, new: NewVersion, folder: Path) -> str:
 
 
 def make_model(client: PatientClient, name: str, tags: Mapping[str, str] = MappingProxyType({})) -> None:
-    """Make a registered model with these tags, where there is none of this name.
-
-    Raises
-    ------
-    StoreError
-        Something else made it.
-    """
+    """Make a registered model with these tags, where there is none of this name."""
     try:
         client.create_registered_model(name, tags={**OWN_TAGS, **tags})
     except MlflowException as error:
@@ -115,13 +109,7 @@ def link_output(client: PatientClient, run_id: str, model_id: str) -> None:
 
 
 def logged_model_of(part: Part, source: str) -> str:
-    """Return the id of the logged model that holds a version's files.
-
-    Raises
-    ------
-    StoreError
-        Its source is not a logged model: something else registered it.
-    """
+    """Return the id of the logged model that holds a version's files."""
     if not source.startswith(_LOGGED):
         raise StoreError(f"{part} was registered by something else: its source is {source}.")
     return source.removeprefix(_LOGGED)
@@ -239,25 +227,11 @@ class Registry:
         return tuple(sorted(parts, key=lambda part: -part.version))
 
     def part(self, name: str, version: int) -> Part:
-        """Return a version.
-
-        Raises
-        ------
-        ContractError
-            There is no such version.
-        StoreError
-            It carries no sha256: something else registered it.
-        """
+        """Return a version."""
         return self._part_of(self._version(name, version))
 
     def resolve(self, name: str, ref: str) -> Part:
-        """Return the version that a reference means: digits are a version, all else is an alias.
-
-        Raises
-        ------
-        ContractError
-            There is no such version or alias.
-        """
+        """Return the version that a reference means: digits are a version, all else is an alias."""
         if ref.isdecimal():
             return self.part(name, int(ref))
         aliases = self.aliases(name)
@@ -276,13 +250,7 @@ class Registry:
         return files
 
     def fetch(self, part: Part, folder: Path) -> Path:
-        """Copy a version's files to a folder and compare them with what was registered.
-
-        Raises
-        ------
-        StoreError
-            A byte differs from what the part was registered with, or the files cannot be read.
-        """
+        """Copy a version's files to a folder and compare them with what was registered."""
         location = self._location(part)
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -332,13 +300,7 @@ class Registry:
         return {} if found is None else {alias: int(version) for alias, version in found.aliases.items()}
 
     def set_alias(self, part: Part, alias: str) -> None:
-        """Let an alias mean this version from now on.
-
-        Raises
-        ------
-        StoreError
-            Another writer moved the alias at the same time.
-        """
+        """Let an alias mean this version from now on."""
         self.client.set_registered_model_alias(part.name, alias, str(part.version))
         held = self.aliases(part.name).get(alias)
         if held != part.version:
@@ -475,13 +437,7 @@ def _origin_of(version: Any) -> Origin:
 
 
 def _part_of(version: Any) -> Part:
-    """Return the part that MLflow's version is.
-
-    Raises
-    ------
-    StoreError
-        It carries no sha256: something else registered it.
-    """
+    """Return the part that MLflow's version is."""
     part = Part(version.name, int(version.version), version.tags.get(SHA256, ""))
     if not part.sha256:
         raise StoreError(f"{part} carries no sha256: it was not registered by Equipoise.")

@@ -36,13 +36,7 @@ class ReleaseSummary(TypedDict):
 
 
 def release_part(workspace: Workspace, ref: str | int) -> Part:
-    """Return the release that a version or an alias means.
-
-    Raises
-    ------
-    ContractError
-        There is no such version or alias.
-    """
+    """Return the release that a version or an alias means."""
     return workspace.store.registry.resolve(release_name(workspace.surface), str(ref))
 
 

@@ -83,13 +83,7 @@ class Records:
         write_bytes(self._file(run_id, of), content.encode())
 
     def read(self, run_id: str, *, of: str = _RUN) -> Record | None:
-        """Return the record of a run, or of the version of ``of`` that it registered; None without a record.
-
-        Raises
-        ------
-        StoreError
-            The record cannot be read.
-        """
+        """Return the record of a run or of the version of ``of`` that it registered, None without one."""
         if not _RUN_ID.fullmatch(run_id):  # a version may name any text as its run, also a path
             return None
         file = self._file(run_id, of)
@@ -236,11 +230,6 @@ class Runs:
         parent_run : the run that this one belongs under.
         tags : further tags, such as as_of and snapshot.
         again : a run whose artifacts were lost, to be written once more in its place.
-
-        Raises
-        ------
-        ContractError
-            There is no such parent run.
         """
         experiment = self.experiment_id(key.surface)
         if parent_run is not None:
@@ -298,13 +287,7 @@ class Runs:
             self.client.set_terminated(run_id, "FINISHED")
 
     def require(self, run_id: str) -> None:
-        """Refuse the id of a parent run that the store does not hold.
-
-        Raises
-        ------
-        ContractError
-            There is no such run.
-        """
+        """Refuse the id of a parent run that the store does not hold."""
         try:
             self.client.get_run(run_id)
         except MlflowException as error:
@@ -316,14 +299,7 @@ class Runs:
             ) from None
 
     def experiment_id(self, surface: str) -> str:
-        """Return the surface's experiment, made where there is none.
-
-        Raises
-        ------
-        StoreError
-            It was deleted or something else made it; or something else made a registered model of this name
-            before the surface's first run.
-        """
+        """Return the surface's experiment, made where there is none."""
         found = self.client.get_experiment_by_name(surface)
         if found is None:
             for model in self.client.search_registered_models(f"name LIKE '{surface}.%'"):
@@ -373,13 +349,7 @@ class Runs:
         return path in self.records.require(run_id).files
 
     def read_text(self, run_id: str, path: str) -> str:
-        """Read a text that a run wrote, as the home recorded it.
-
-        Raises
-        ------
-        StoreError
-            There is no such run or it is not recorded, it wrote no such text, or the text was changed.
-        """
+        """Read a text that a run wrote, as the home recorded it."""
         text = _read(self._open(run_id, path), run_id, path)
         written, found = self.records.require(run_id).files.get(path), sha256(text.encode())
         if found != written:

@@ -117,13 +117,7 @@ class Step(_StepDeclaration[W, D]):
     reuses: bool = True
 
     def run(self, work: W, *, parent_run: str | None = None) -> Done[D]:
-        """Make the evidence, or reuse that of an earlier run.
-
-        Raises
-        ------
-        ContractError
-            There is no such parent run.
-        """
+        """Make the evidence, or reuse that of an earlier run."""
         key, runs = self._key(work), work.workspace.store.runs
         found = runs.finished(key) if self.reuses else None
         if found is not None:
@@ -149,13 +143,7 @@ class ModelStep(_StepDeclaration[W, D]):
     doing: str | None = None
 
     def run(self, work: W, *, parent_run: str | None = None) -> DoneModel[D]:
-        """Make and register the model, or find the version of the same fingerprint.
-
-        Raises
-        ------
-        ContractError
-            There is no such parent run.
-        """
+        """Make and register the model, or find the version of the same fingerprint."""
         store, name, key = work.workspace.store, self.model(work), self._key(work)
         registry, doing = store.registry, f"{self.doing} of {key.surface}"
         with store.alone(name, doing=doing) if self.doing else nullcontext():

@@ -46,16 +46,7 @@ class Store:
 
     @classmethod
     def open(cls, home: Path | None = None) -> "Store":
-        """Open the state below a folder: the given one, else EQUIPOISE_HOME, else ``.equipoise``.
-
-        Raises
-        ------
-        ContractError
-            It is not a folder, or its path holds a sign that addresses of databases and tables read as
-            something else.
-        StoreError
-            Another version of the program made it.
-        """
+        """Open the state below a folder: the given one, else EQUIPOISE_HOME, else ``.equipoise``."""
         opened = cls(home_folder(home))
         _refuse_other_format(opened.home)
         return opened
@@ -68,24 +59,12 @@ class Store:
 
     @property
     def audit_key(self) -> bytes | None:
-        """The key that signs audits: EQUIPOISE_AUDIT_KEY, else the home's own, which `make up` draws.
-
-        Raises
-        ------
-        ContractError
-            The variable or the file holds no key, or others may read the file.
-        """
+        """The key that signs audits: EQUIPOISE_AUDIT_KEY, else the home's own, which `make up` draws."""
         return Settings().audit_key or _read_key(audit_key_file(self.home))
 
     @cached_property
     def client(self) -> "PatientClient":
-        """The MLflow client of the home's database, or of the server at MLFLOW_TRACKING_URI.
-
-        Raises
-        ------
-        StoreError
-            The database cannot be opened, for example because another version of MLflow wrote it.
-        """
+        """The MLflow client of the home's database, or of the server at MLFLOW_TRACKING_URI."""
         from tasks.stores.tracking import connect
 
         return connect(self.home)

@@ -106,13 +106,7 @@ class PatientClient(MlflowClient):
 
 
 def connect(home: Path) -> PatientClient:
-    """Open the store of a home, making its database where there is none.
-
-    Raises
-    ------
-    StoreError
-        The database cannot be opened, for example because another MLflow wrote it.
-    """
+    """Open the store of a home, making its database where there is none."""
     for name, level in _QUIET.items():
         logging.getLogger(name).setLevel(level)
     uri = tracking_uri(home)
@@ -134,18 +128,7 @@ def _database_errors() -> tuple[type[Exception], ...]:
 
 
 def refuse_foreign(kind: str, name: str, tags: Mapping[str, str], *, place: str = "") -> None:
-    """Refuse an experiment or a registered model that the product did not make.
-
-    Parameters
-    ----------
-    kind : what it is, as MLflow's pages call it.
-    place : where its files go, of an experiment.
-
-    Raises
-    ------
-    StoreError
-        It lacks `OWN_TAGS`.
-    """
+    """Refuse an experiment or a registered model that the product did not make."""
     if OWN_TAGS.items() <= tags.items():
         return
     files = f", and its artifacts go to {place}" if place else ""
@@ -253,13 +236,7 @@ def is_served(uri: str) -> bool:
 
 
 def read_artifact(repository: ArtifactRepository, path: str) -> bytes:
-    """Return the bytes of a file.
-
-    Raises
-    ------
-    MlflowException, OSError
-        There is no such file, or it cannot be read.
-    """
+    """Return the bytes of a file."""
     if isinstance(repository, LocalArtifactRepository):
         return Path(repository.download_artifacts(path)).read_bytes()
     with tempfile.TemporaryDirectory() as folder:
@@ -267,13 +244,7 @@ def read_artifact(repository: ArtifactRepository, path: str) -> bytes:
 
 
 def read_artifacts(repository: ArtifactRepository) -> dict[str, bytes]:
-    """Return the bytes of every file, by path.
-
-    Raises
-    ------
-    MlflowException, OSError
-        There is nothing, or it cannot be read.
-    """
+    """Return the bytes of every file, by path."""
     if isinstance(repository, LocalArtifactRepository):
         return _read_below(Path(repository.artifact_dir))
     with tempfile.TemporaryDirectory(prefix="equipoise-part-") as folder:
@@ -282,13 +253,7 @@ def read_artifacts(repository: ArtifactRepository) -> dict[str, bytes]:
 
 
 def copy_artifacts(repository: ArtifactRepository, into: Path) -> None:
-    """Copy every file below a folder, without permissions.
-
-    Raises
-    ------
-    MlflowException, OSError
-        There is nothing, or it cannot be read.
-    """
+    """Copy every file below a folder, without permissions."""
     if not isinstance(repository, LocalArtifactRepository):
         repository.download_artifacts("", str(into))
         return

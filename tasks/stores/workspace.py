@@ -76,13 +76,7 @@ class Workspace:
         return replace(self.under(self.contracts), shared_log=log)
 
     def require_surface(self) -> None:
-        """Refuse a surface that has neither contracts nor reports of earlier runs.
-
-        Raises
-        ------
-        ContractError
-            There is none of this name; the nearest is named.
-        """
+        """Refuse a surface that has neither contracts nor reports of earlier runs."""
         if self.surface in {folder.name for folder in self.reports.parent.glob("*/")}:
             return
         if self.surface not in (known := surface_names(self.surfaces)):

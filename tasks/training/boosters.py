@@ -51,10 +51,6 @@ def scale_scores(booster: lgb.Booster, slope: float) -> lgb.Booster:
 def stack_boosters(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster:
     """Return the booster whose raw score is the sum of both; objective and parameters are those of ``above``.
 
-    Parameters
-    ----------
-    below, above : boosters of the same features in the same order.
-
     Examples
     --------
     >>> import numpy as np

@@ -51,20 +51,7 @@ class TrainingRows:
 
 
 def draw_training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None) -> TrainingRows:
-    """Read what a task learns from.
-
-    Parameters
-    ----------
-    encoder : of the model that this one starts from; by default categories are learned from these rows.
-
-    Raises
-    ------
-    ImmatureLabels
-        There are too few observed rows or positives.
-    DataError
-        Every label is the same, a weight or a propensity is no such thing, a feature is not what the
-        contract says.
-    """
+    """Read what a task learns from."""
     known = debiasing.restore_known_labels(rows, _read(rows))
     table, factors = _weigh_rows(rows, known)
     outcomes = read_labels(table, rows.task)

@@ -62,11 +62,6 @@ def _warn_of_rounded(column: pa.ChunkedArray, name: str) -> None:
 def encode(encoder: FeatureEncoder, table: pa.Table) -> pa.Table:
     """Return the rows' features as LightGBM reads them from Arrow; numeric columns are not copied.
 
-    Raises
-    ------
-    DataError
-        A column holds no numbers, or infinite ones.
-
     Examples
     --------
     >>> rows = pa.table({"price": [2.5, 3.0], "aisle": ["tea", "jam"]})

@@ -73,14 +73,6 @@ def fit_head(
     threads : all cores by default; the model is the same for any number.
     callbacks : called by LightGBM after each tree.
 
-    Raises
-    ------
-    DataError
-        A label is outside of what the loss can learn, a request has too many items to be ordered, or
-        LightGBM refuses rows or parameters.
-    ContractError
-        A bound of ``monotone`` cannot be kept.
-
     Examples
     --------
     >>> price, fold = np.arange(8.0)[:, None], np.zeros(8, dtype=bool)
@@ -122,11 +114,6 @@ def bin_examples(
     start: lgb.Booster | None = None,
 ) -> lgb.Dataset:
     """Bin examples once; every training on them takes subsets of the bins.
-
-    Parameters
-    ----------
-    constant : log odds that every row begins at; 0 lets LightGBM find the mean where rows have no offset.
-    start : the booster whose raw score every row begins at.
 
     Examples
     --------

@@ -84,10 +84,6 @@ def training_recipe(contracts: Contracts, task: str, *, lightgbm: str) -> Plain:
     """Return how a task's model is learned, whatever the data: models of other days may share a recipe.
 
     The code of this program is no part of it: a changed program trains a new model by the same recipe.
-
-    Parameters
-    ----------
-    lightgbm : the version of LightGBM.
     """
     return {
         "contracts": model_inputs(contracts, task),

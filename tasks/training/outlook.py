@@ -106,11 +106,6 @@ def foresee(workspace: Workspace, *, as_of: datetime) -> Outlook:
     """Say which days each task would be trained, calibrated and tested on, with which positives.
 
     What is missing is said by task. Labels are counted in the log; none is stored.
-
-    Raises
-    ------
-    ContractError, DataError
-        The log cannot be read: see `tasks.logs.session.open_tables`.
     """
     contracts = workspace.contracts
     report("log", done=0, of=2)
@@ -129,12 +124,7 @@ def foresee(workspace: Workspace, *, as_of: datetime) -> Outlook:
 def count_positives(
     contracts: Contracts, outlook: Outlook, labels: Mapping[str, Mapping[date, LabelCount]]
 ) -> Outlook:
-    """Add the positives of each slice, and what is missing where a train slice holds too few.
-
-    Parameters
-    ----------
-    labels : of every task, by day.
-    """
+    """Add the positives of each slice, and what is missing where a train slice holds too few."""
 
     def counted(name: str, task: TaskOutlook) -> TaskOutlook:
         if task.slices is None:
@@ -159,13 +149,7 @@ def _count(labels: Mapping[date, LabelCount], first: str, last: str) -> LabelCou
 
 
 def foresee_days(contracts: Contracts, as_of: datetime, counts: Mapping[date, int]) -> Outlook:
-    """Say what a log is enough for.
-
-    Parameters
-    ----------
-    as_of : the instant up to which the log had arrived.
-    counts : the days on which it has impressions before the as-of, with their number.
-    """
+    """Say what a log is enough for."""
     days = sorted(counts)
     tasks = {name: _foresee_task(contracts, as_of, days, name) for name in contracts.tasks.tasks}
     return Outlook(

@@ -46,10 +46,6 @@ class ImportanceFigure:
 def importance_figure(gains: Mapping[str, float], *, title: str) -> ImportanceFigure:
     """Draw each feature's share of the total gain, greatest first; the least of many are left out.
 
-    Parameters
-    ----------
-    gains : total gain by feature; at least one.
-
     Examples
     --------
     >>> figure = importance_figure({"age": 1.0, "price": 3.0}, title="click")

@@ -46,11 +46,6 @@ def position_weights(labels: Floats, examination: Floats, prior: Floats | float 
     prior : [n] or one figure: a first guess of the probability at the reference; `mean_at_reference` of the
         rows where it is left out.
 
-    Raises
-    ------
-    DataError
-        A row has no position.
-
     Examples
     --------
     >>> clicks, looks = np.array([1.0, 0.0, 0.0]), np.array([0.5, 0.5, 1.0])
@@ -66,11 +61,6 @@ def position_weights(labels: Floats, examination: Floats, prior: Floats | float 
 
 def require_positions(positions: Floats) -> None:
     """Refuse positions that count from 0: each would be taken for the place below it.
-
-    Raises
-    ------
-    DataError
-        A position is below 1; one that is missing is NaN and no such.
 
     Examples
     --------

@@ -22,11 +22,6 @@ Doubles = npt.NDArray[np.float64]
 def hash_to_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> npt.NDArray[np.float64]:
     """Map each row's values to a number in [0, 1) that looks random and never changes.
 
-    Parameters
-    ----------
-    columns : columns of length n, strings or integers; a null is a value of its own.
-    salt : another salt gives independent numbers.
-
     Examples
     --------
     >>> users = pa.chunked_array([["ana", "sam", "ana"]])

@@ -282,13 +282,7 @@ def _freeze_trial(one: Trial, ranges: Ranges) -> FrozenTrial:
 def run_search(
     run: StepRun, *, task: str, inputs: str, train: Train, own: Parameters, budget: Search
 ) -> SearchResult:
-    """Search a task's parameters, each trial a run below ``run``; trials of the same inputs are gone on from.
-
-    Parameters
-    ----------
-    inputs : digest of everything that decides the model.
-    train, own, budget : as in `tasks.training.search.search`.
-    """
+    """Search a task's parameters, each trial a run below ``run``; trials of the same inputs count."""
     before = _adopt_trials(run, inputs)
     if before:
         _LOG.info("search %s: goes on after %d of %d trials", task, len(before), budget.trials)

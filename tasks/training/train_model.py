@@ -38,20 +38,7 @@ class TrainedModel:
 def train_model(
     rows: TaskRows, champion: Part | None, choose: Callable[[Callable[..., Fitted]], Chosen]
 ) -> TrainedModel:
-    """Train a task's model.
-
-    Parameters
-    ----------
-    champion : the model that a warm start continues.
-    choose : chooses the parameters of the trees; it is given what trains by some, to try.
-
-    Raises
-    ------
-    ContractError
-        A warm start was asked for that cannot be.
-    ImmatureLabels, DataError
-        There is too little to learn from, or nothing was learned.
-    """
+    """Train a task's model."""
     start = find_start(rows, champion)
     learned = draw_training_rows(rows, encoder=None if start is None else start.encoder)
     if rows.repeats is not None:

@@ -34,13 +34,6 @@ def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int
     labels : float [n], of the rows that weigh something.
     minimum : positives (of a value: rows with a value other than 0) that are needed at least.
 
-    Raises
-    ------
-    ImmatureLabels
-        Too few observed rows or positives; more days bring more.
-    DataError
-        Every label is the same.
-
     Examples
     --------
     >>> require_trainable("click", np.array([1.0, 0.0]), kind="binary", minimum=1)
@@ -57,11 +50,6 @@ def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int
 
 def require_labels(labels: Floats, objective: Objective) -> None:
     """Refuse labels that are outside of what a loss can learn.
-
-    Raises
-    ------
-    DataError
-        An outcome is neither 0 nor 1, a value of tweedie is below 0, or a value is beyond single precision.
 
     Examples
     --------
@@ -89,11 +77,6 @@ def require_monotone(
 ) -> None:
     """Refuse bounds that LightGBM does not know, or at which it ends the process.
 
-    Raises
-    ------
-    ContractError
-        A bound is on no numeric feature, or the loss is that of a quantile.
-
     Examples
     --------
     >>> require_monotone({"price": -1}, ["price"], ["aisle"], "binary")
@@ -116,11 +99,6 @@ def require_monotone(
 def require_short_requests(lengths: npt.NDArray[np.int64]) -> None:
     """Refuse requests of more items than can be put in order.
 
-    Raises
-    ------
-    DataError
-        There is one of more than `LONGEST`.
-
     Examples
     --------
     >>> require_short_requests(np.array([12, 40]))
@@ -135,15 +113,6 @@ def require_short_requests(lengths: npt.NDArray[np.int64]) -> None:
 
 def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
     """Refuse a model that predicts the same for every candidate.
-
-    Parameters
-    ----------
-    split : whether any tree found a split.
-
-    Raises
-    ------
-    DataError
-        No feature separates the outcomes under the parameters, or all leaves hold one value.
 
     Examples
     --------

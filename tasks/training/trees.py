@@ -152,15 +152,7 @@ def _is_earlier(tags: Mapping[str, str], rows: TaskRows) -> bool:
 
 
 def find_start(rows: TaskRows, champion: Part | None) -> Start | None:
-    """Return what the task's training starts from, if anything.
-
-    Raises
-    ------
-    ContractError
-        The champion's model has other features, or predicts something else, than the contract asks for now.
-    ImmatureLabels, DataError
-        The denser task cannot be trained.
-    """
+    """Return what the task's training starts from, if anything."""
     if champion is not None:
         return _continue_champion(rows, champion)
     start_from = rows.training.start_from
@@ -228,11 +220,6 @@ def start_from_dense(
     dense: lgb.Booster, examples: Examples, *, by: By, threads: int | None = None
 ) -> lgb.Booster:
     """Return what a sparse task's training starts from.
-
-    Parameters
-    ----------
-    dense : the denser task's booster; it is not changed.
-    examples : the sparse task's, of the same features.
 
     Examples
     --------

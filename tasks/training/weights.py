@@ -38,11 +38,6 @@ OLDEST: Final = 100.0
 def column_weights(values: Floats, *, task: str, column: str) -> Doubles:
     """Return a logged column as weights, shape [rows].
 
-    Raises
-    ------
-    DataError
-        A value is null, NaN, negative or above `GREATEST`.
-
     Examples
     --------
     >>> column_weights(np.array([0.0, 2.0]), task="click", column="quality")
@@ -74,11 +69,6 @@ def age_weights(shown_at: npt.NDArray[np.datetime64], half_life: timedelta) -> D
 
 def propensity_weights(propensity: Floats, *, clip: float, task: str) -> Doubles:
     """Return the inverse of the logged propensities, at most ``clip``, shape [rows].
-
-    Raises
-    ------
-    DataError
-        A propensity is null, 0 or less, or above 1: such a row has no inverse.
 
     Examples
     --------

@@ -24,11 +24,6 @@ def find_front(points: npt.ArrayLike) -> Flags:
     ----------
     points : [n, d], each objective the greater the better.
 
-    Raises
-    ------
-    DataError
-        A value is not finite.
-
     Examples
     --------
     >>> find_front([[1.0, 3.0], [2.0, 2.0], [1.0, 2.0]]).tolist()

@@ -88,17 +88,7 @@ class WeightGoal:
     def of(
         cls, contracts: Contracts, constrained: Constrained | None, columns: Mapping[str, object]
     ) -> "WeightGoal":
-        """Read what a policy asks for; without ``constrained``, its blocking guardrails alone.
-
-        Parameters
-        ----------
-        columns : segments and columns of the candidates, by name.
-
-        Raises
-        ------
-        DataError
-            The candidates hold nothing of a metric's name.
-        """
+        """Read what a policy asks for; without ``constrained``, its blocking guardrails alone."""
         if constrained is None:
             return cls((), tuple(blocking_bounds(contracts, columns)))
         tasks = contracts.tasks.tasks
@@ -167,13 +157,7 @@ class GoalMeter:
         )
 
     def require_measurable(self, slates: PolicySlates) -> None:
-        """Refuse a goal whose objectives are not measurable on these candidates.
-
-        Raises
-        ------
-        DataError
-            An objective has no figure.
-        """
+        """Refuse a goal whose objectives are not measurable on these candidates."""
         for axis in self.goal.axes:
             (first, *_) = self.replay.measure(axis.metric, slates, self.baseline, ())
             if not math.isfinite(change_of(first)):

@@ -204,13 +204,7 @@ class PointCard:
 def tuning_page(
     surface: str, evidence: TuningEvidence, trials: Sequence[WeightTrial], words: Vocabulary
 ) -> str:
-    """Write the report as one self-contained page.
-
-    Parameters
-    ----------
-    trials : every trial, as the searching half saw it; none of a restoration.
-    words : of the surface's contracts.
-    """
+    """Write the report as one self-contained page."""
     charts = draw_fronts(evidence, trials)
     first, last = evidence.days
     searched, unseen = (format_counted(count, "request") for count in evidence.requests)

@@ -101,11 +101,6 @@ class _Walk:
 def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
     """Return the nearest weights found that exceed no bound; None where none were found.
 
-    Parameters
-    ----------
-    excess : how far each bound is exceeded under some weights; 0 or less where it holds.
-    space : the current weights, and how far each may move.
-
     Examples
     --------
     >>> from tasks.contracts import UtilitySpec
@@ -259,12 +254,7 @@ def tune_weights(
     before: Sequence[WeightTrial] = (),
     tell: Callable[[WeightTrial], None] = lambda tried: None,
 ) -> WeightSearchResult:
-    """Search weights on one half of the users and confirm them on the other.
-
-    Parameters
-    ----------
-    trials, seed, before, tell : as in `tasks.tuning.search.search_weights`.
-    """
+    """Search weights on one half of the users and confirm them on the other."""
     search, confirm = halves.search, halves.confirm
     tried = search_weights(search.figures, space, trials=trials, seed=seed, before=before, tell=tell)
     points = front_trials(tried, most=MOST_ON_FRONT)

@@ -88,12 +88,7 @@ class TuningHalf:
         return self.decided.policy.slates
 
     def slates(self, policy: UtilitySpec, *, composed: bool = True) -> PolicySlates:
-        """Return the slates of a policy, decided block by block.
-
-        Parameters
-        ----------
-        composed : whether to keep what each term adds to the utility.
-        """
+        """Return the slates of a policy, decided block by block."""
         name = f"version {policy.version}"
         made = GrowingSlates(PolicySlates(name, np.zeros(0, dtype=np.int32)))
         for block, scored in self._scored_blocks():
@@ -141,17 +136,7 @@ class TuningSlice:
 
     @classmethod
     def of(cls, workspace: Workspace, entrants: Entrants, *, rows: int = BLOCK_ROWS) -> "TuningSlice":
-        """Read and score the days between training and test.
-
-        Parameters
-        ----------
-        rows : candidates of a block, at least, but for the last of a day.
-
-        Raises
-        ------
-        DataError
-            There is no such day, no candidate on them, or a half without a user.
-        """
+        """Read and score the days between training and test."""
         manifest = entrants.under_test.release.manifest
         beside = [entrants.baseline] if isinstance(entrants.baseline, Entrant) else []
         days = tuning_days(manifest, *(one.release.manifest for one in beside))
@@ -193,13 +178,7 @@ class _GrowingHalf:
         self._blocks.append(replace(ours, candidates=_narrow(ours.drawn_anew, self._read)))
 
     def build(self, workspace: Workspace) -> TuningHalf:
-        """Return the half.
-
-        Raises
-        ------
-        GateRefused
-            The release's slates hold what a hard constraint keeps out.
-        """
+        """Return the half."""
         ours = self._entrants.under_test
         curve = release_examination(workspace, ours.release.manifest)
         decided = self._decided.build(workspace.contracts, log_reading(workspace.contracts, curve))
@@ -228,13 +207,7 @@ def _policy_columns(contracts: Contracts) -> frozenset[str]:
 
 
 def tuning_days(release: Manifest, *others: Manifest) -> tuple[date, date]:
-    """Return the days after every head's training and before the release's test slice, inclusive.
-
-    Raises
-    ------
-    DataError
-        There is none.
-    """
+    """Return the days after every head's training and before the release's test slice, inclusive."""
     heads = [part for one in (release, *others) for part in one.parts if part.role is Role.TASK]
     trained = max(part.trained_until() for part in heads)
     first, last = trained + _DAY, release.test[0] - _DAY

@@ -80,11 +80,6 @@ def compare_volumes(
 
     The false alarm rate is that of each day by its interval alone: shared among all days, the interval of a
     second week is so wide that a day delivered twice lies inside.
-
-    Parameters
-    ----------
-    above, below : a ratio to the usual number between them is not reported.
-    grace_days : the newest whole days are not judged: their rows may still be on the way.
     """
 
     def differs(values: Floats, middle: Floats) -> Flags:
@@ -108,11 +103,6 @@ def compare_shares(
 
     Of labels, a day counts from when none of its labels is immature. A series that is zero on every day is
     left out.
-
-    Parameters
-    ----------
-    least : a smaller difference from the middle is not reported;
-    least_change : nor is a smaller one as a part of the larger of the two.
     """
 
     def differs(values: Floats, middle: Floats) -> Flags:
@@ -159,13 +149,7 @@ def compare_kept_shares(frame: pd.DataFrame, *, least: float, least_dropped: int
 def check_silences(
     frame: pd.DataFrame, *, as_of: str, trailing: int, expected: float, ended: bool, grace_days: int = 0
 ) -> RuleResult:
-    """Find events that fell silent where at least so many were usual for the silent days.
-
-    Parameters
-    ----------
-    ended : find streams that are silent up to the as-of; else those that came back.
-    grace_days : the newest whole days are not judged: their events may still be on the way.
-    """
+    """Find events that fell silent where at least so many were usual for the silent days."""
     counted = _whole_days(frame, m.ROWS, as_of)
     first = min(counted["day"], default=date.max)
     last = m.last_whole_day(as_of) - grace_days * _DAY
@@ -218,11 +202,6 @@ def check_missing_negatives(
     """Find days without a negative outcome, or runs of them, on which at least so many were expected.
 
     Expected is the rate that was usual times the rows of the day.
-
-    Parameters
-    ----------
-    since : a run that ended before this day is not reported: no slice reaches it.
-    tasks : the subjects to judge, by default all.
     """
     counted = frame.loc[(frame["statistic"] == statistic) & (frame["of"] > 0)]
     if tasks is not None:
@@ -263,12 +242,7 @@ def _usual_rates(days: Sequence[date], rates: Floats, trailing: int) -> Floats:
 
 
 def _usual_of_all(weekday: int, rows: Floats, weekdays: npt.NDArray[np.int_], *, any_day: bool) -> float:
-    """Return what is usual for a weekday among all days: its own, else of weekends or of working days.
-
-    Parameters
-    ----------
-    any_day : take all days where there is none of these, rather than 0.
-    """
+    """Return what is usual for a weekday among all days: its own, else of weekends or of working days."""
     for alike in (weekdays == weekday, (weekdays >= _SATURDAY) == (weekday >= _SATURDAY)):
         if alike.any():
             return float(np.median(rows[alike]))

@@ -34,12 +34,7 @@ _OTHER = "other"
 def measure_distributions(
     connection: duckdb.DuckDBPyConnection, surface: SurfaceSpec, *, days: int
 ) -> list[Measurement]:
-    """Measure the values of each feature and segment on the newest days of the relation ``labels``.
-
-    Parameters
-    ----------
-    days : how many days that have rows, counted from the newest.
-    """
+    """Measure the values of each feature and segment on the newest days of the relation ``labels``."""
     present = {kind.subject for kind in measure_columns(connection, LABELS, described_columns(surface))}
     _look_at(connection, sorted(present), days)
     measured: list[Measurement] = []

@@ -37,12 +37,7 @@ _NAMED_BY = (c.EVENT, c.HAPPENED_AT)
 def measure_events(
     connection: duckdb.DuckDBPyConnection, columns: Sequence[str], *, tasks: TasksSpec, as_of: datetime
 ) -> list[Measurement]:
-    """Measure the relation ``known_events``, whose rows have a name and a time; needs ``shown_items``.
-
-    Parameters
-    ----------
-    columns : what the contracts speak of.
-    """
+    """Measure the relation ``known_events``, whose rows have a name and a time; needs ``shown_items``."""
     types = measure_columns(connection, KNOWN_EVENTS, columns)
     present = {kind.subject for kind in types}
     counted = fetch(
@@ -126,12 +121,7 @@ def _negatives(
 
 
 def measure_equal_events(connection: duckdb.DuckDBPyConnection, *, since: date) -> Iterator[Measurement]:
-    """Count, by name and day, the events without an id that equal another but for ``ingested_at``.
-
-    Parameters
-    ----------
-    since : the first day that counts.
-    """
+    """Count, by name and day, the events without an id that equal another but for ``ingested_at``."""
     described = fetch(connection, "DESCRIBE SELECT * FROM $events", events=x.table(KNOWN_EVENTS))
     names = [name for name, *_ in described]
     content = x.columns(name for name in names if name not in {c.INGESTED_AT, c.EVENT_ID})

@@ -155,12 +155,7 @@ def draw_line(line: DayLine) -> DayFigure:
 
 
 def draw_statuses(task: str, days: Sequence[date], shares: Mapping[str, Sequence[float]]) -> DayFigure:
-    """Draw the share of each status of a task: one bar a day, stacked from below in the statuses' order.
-
-    Parameters
-    ----------
-    shares : by status the share of each day's labels.
-    """
+    """Draw the share of each status of a task: one bar a day, stacked from below in the statuses' order."""
     width, bars = _WIDTH / max(len(days), 1), []
     for n in range(len(days)):
         top = float(_HEIGHT)
@@ -200,13 +195,7 @@ def _format(value: float, *, share: bool) -> str:
 
 
 def label_calendar(labels: pd.DataFrame, results: Iterable[SuiteResult]) -> LabelCalendar:
-    """Count the labels of each day by task and status.
-
-    Parameters
-    ----------
-    labels : the measurements of the snapshot (`tasks.validation.label_measurements`).
-    results : of all suites; the lines of the labels say on which days a check failed.
-    """
+    """Count the labels of each day by task and status."""
     statuses, positives = m.measured(labels, m.STATUS), m.measured(labels, m.POSITIVES)
     days = sorted({one.day for one in statuses if one.day is not None})[-MOST_DAYS:]
     counts: dict[tuple[str, str], dict[date, int]] = defaultdict(dict)

@@ -57,13 +57,7 @@ def measure_impressions(
     table: str = LABELS,
     subject: str = IMPRESSIONS,
 ) -> list[Measurement]:
-    """Measure a relation of impressions or candidates with their day; the rows of ``labels`` are impressions.
-
-    Parameters
-    ----------
-    columns : what the contracts speak of.
-    subject : what the rows are called.
-    """
+    """Measure a relation of impressions or candidates with their day; rows of ``labels`` are impressions."""
     types = measure_columns(connection, table, columns)
     present = [kind.subject for kind in types]
     future = x.ge(x.column(c.SHOWN_AT), x.instant(as_of))
@@ -94,10 +88,6 @@ def measure_heavy_users(connection: duckdb.DuckDBPyConnection, tasks: Sequence[s
     """Return the users with the most requests, and each task's labels with and without each of them.
 
     A user with fewer than 50 requests is left out, as is one with at most twice the median user's.
-
-    Parameters
-    ----------
-    tasks : label columns.
     """
     heavy = fetch(
         connection,
@@ -213,12 +203,7 @@ def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
 
 
 def measure_candidates(connection: duckdb.DuckDBPyConnection, *, since: date) -> Iterator[Measurement]:
-    """Compare the candidates with the impressions of the labels; needs ``reached_candidates``.
-
-    Parameters
-    ----------
-    since : the first day that a slice can reach.
-    """
+    """Compare the candidates with the impressions of the labels; needs ``reached_candidates``."""
     shown = x.coalesce(x.column(c.SHOWN), exp.false())
     day = x.column(c.DAY)
     counted = fetch(
@@ -281,10 +266,6 @@ def measure_constraints(
 
     A constraint of a context is measured on the rows that meet the context; one whose column the relation
     lacks is left out.
-
-    Parameters
-    ----------
-    since : the first day that counts.
     """
     wanted: list[tuple[HardConstraint, Mapping[str, object]]] = [
         (one, {}) for one in utility.hard_constraints

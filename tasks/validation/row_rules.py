@@ -20,12 +20,7 @@ _LEAST_CANDIDATES = 100
 def count_broken_rows(
     frame: pd.DataFrame, *, statistic: str, max_share: float = 0, unless: str = ""
 ) -> RuleResult:
-    """Find the subjects of which more than a share of the rows break a rule.
-
-    Parameters
-    ----------
-    unless : why there may be nothing to count; else a rule that was not measured is broken.
-    """
+    """Find the subjects of which more than a share of the rows break a rule."""
     counts = m.measured(frame, statistic)
     if not counts:
         return RuleResult([], [] if unless else [("table", "was not measured")], unless)
@@ -160,11 +155,6 @@ def check_unknown_events(
 
     A log may hold what another surface declares; those names are only listed. Of the others the most frequent
     are judged.
-
-    Parameters
-    ----------
-    elsewhere : the names of other surfaces, each with its surface.
-    newest : a name is new if none of its events is older than so many days, and other events are.
     """
     unknown = m.measured(frame, m.UNKNOWN_NAME)
     first = _first_days(unknown)

@@ -75,13 +75,7 @@ register_expectations(RULES)
 
 
 def load_suite(path: Path) -> dict[str, Any]:
-    """Read a suite as JSON data.
-
-    Raises
-    ------
-    ContractError
-        No readable suite, or an expectation of an unknown type.
-    """
+    """Read a suite as JSON data."""
     try:
         suite: dict[str, Any] = read_json(path)
         types = [expectation["type"] for expectation in suite["expectations"]]
@@ -102,11 +96,6 @@ def run_suite(suite: Mapping[str, Any], frame: pd.DataFrame, *, facts: Mapping[s
     suite : as ``load_suite`` returned it.
     frame : the measurements, as ``measurements.frame_of`` returns them.
     facts : a value for every suite parameter, plain JSON.
-
-    Raises
-    ------
-    ContractError
-        The suite repeats an expectation, or has a parameter that is not among the facts.
     """
     context = gx.get_context(project_config=_in_memory())
     built = context.suites.add(gx.ExpectationSuite(**suite))

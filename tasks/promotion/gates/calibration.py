@@ -37,13 +37,7 @@ _OUTCOMES = {
 def judge_ratios(
     gate: CalibrationGate, tasks: Sequence[TaskFigures], *, costs: AbstractSet[str], run: str
 ) -> Iterator[Verdict]:
-    """Judge every task and gated segment of the release as one family, and the whole of ``costs`` alone.
-
-    Parameters
-    ----------
-    costs : names of the negative and safety tasks.
-    run : the run that measured.
-    """
+    """Judge every task and gated segment of the release as one family, and the whole of ``costs`` alone."""
     low, high = gate.ratio
     judged = [(task, segment) for task in tasks for segment in _segments(gate, task)]
     ratios = [(task, segment, _ratio(task, segment, costs)) for task, segment in judged]

@@ -93,13 +93,7 @@ def judge_gains(
     *,
     run: str,
 ) -> Iterator[Verdict]:
-    """Judge what heads gain over the champion's; where there is none, what they gain most from.
-
-    Parameters
-    ----------
-    comparisons : None where there is no champion.
-    run : the run that compared.
-    """
+    """Judge what heads gain over the champion's; where there is none, what they gain most from."""
     compared = {comparison.task: comparison for comparison in comparisons or ()}
     for task in tasks:
         judged = list(_judge(task, compared.get(task.task), gains, run, level=LEVEL / max(1, len(compared))))

@@ -51,12 +51,7 @@ class Lineage:
 
 
 def judge_lineage(lineage: Lineage, *, run: str) -> Iterator[Verdict]:
-    """Judge what a release was made of.
-
-    Parameters
-    ----------
-    run : the MLflow run that made it.
-    """
+    """Judge what a release was made of."""
     yield _pins(lineage, run)
     yield _labels(lineage, run)
     yield _training_days(lineage, run)

@@ -41,13 +41,7 @@ def judge_models(
     run: str,
     simulation: str,
 ) -> Iterator[Verdict]:
-    """Judge every head against the champion's, or against the floor of a first release.
-
-    Parameters
-    ----------
-    comparisons : None where there is no champion.
-    run, simulation : the run that measured the tasks, and the one that compared.
-    """
+    """Judge every head against the champion's, or against the floor of a first release."""
     compared = {comparison.task: comparison for comparison in comparisons or ()}
     champion = Opponent("the champion, same rows", simulation)
     why = "no champion to compare with" if comparisons is None else _NOT_COMPARED
@@ -90,12 +84,7 @@ class Opponent:
 def judge_comparison(
     gate: ModelGate, comparison: ChampionComparison, against: Opponent, *, level: float
 ) -> Iterator[Verdict]:
-    """Judge what a task loses in order and in error, on the whole and in every segment.
-
-    Parameters
-    ----------
-    level : chance that a task which loses nowhere is held for a segment.
-    """
+    """Judge what a task loses in order and in error, on the whole and in every segment."""
     yield from _order(gate, comparison, against)
     most = gate.normalized_entropy_rise_max
     for metric, rise in _error_rises(comparison):

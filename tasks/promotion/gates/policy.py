@@ -51,12 +51,7 @@ class PolicyStanding:
 
 
 def judge_policy(standing: PolicyStanding, *, run: str) -> Iterator[Verdict]:
-    """Judge the policies of a release.
-
-    Parameters
-    ----------
-    run : the MLflow run that made it.
-    """
+    """Judge the policies of a release."""
     yield _in_force(standing, run)
     for kind, policy in standing.policies.items():
         yield _version(policy, standing.champion.get(kind), kind, run)

@@ -43,13 +43,7 @@ def weighted_tasks(utility: UtilitySpec) -> frozenset[str]:
 def judge_references(
     gate: ModelGate, tasks: Sequence[TaskFigures], weighted: Collection[str], *, run: str
 ) -> Iterator[Verdict]:
-    """Judge every head beside its base rate and single features.
-
-    Parameters
-    ----------
-    weighted : tasks that the order of candidates depends on; only they block for being no better.
-    run : the run that measured.
-    """
+    """Judge every head beside its base rate and single features."""
     for task in tasks:
         if task.kind in _SKILL:
             yield _skill(task, run, weighted=task.task in weighted)

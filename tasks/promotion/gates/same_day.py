@@ -72,11 +72,6 @@ class RecipePair:
 def judge_same_day(pairs: Sequence[RecipePair] | None, *, run: str) -> Verdict:
     """Say what of the release's gain may come from newer rows alone.
 
-    Parameters
-    ----------
-    pairs : tasks that both predict; None where there is no champion.
-    run : the MLflow run that made the release.
-
     Examples
     --------
     >>> old, new = TaskRecipe("click", "a", date(2026, 5, 1)), TaskRecipe("click", "a", date(2026, 5, 15))

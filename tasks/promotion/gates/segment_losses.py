@@ -56,10 +56,6 @@ def judge_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> list
 
     Those without an interval are left out: they are inconclusive.
 
-    Parameters
-    ----------
-    level : chance that a task which loses nowhere is called lost in a segment.
-
     Examples
     --------
     >>> losses = [SegmentLoss(Segment("age", "new"), "auc_drop", Estimate(0.08, 0.04, 0.12, 90), 0.005)]

@@ -10,12 +10,7 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 
 
 def judge_kept(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
-    """Warn of each task that was to be trained and keeps the champion's model.
-
-    Parameters
-    ----------
-    found : task -> why it could not be trained or calibrated.
-    """
+    """Warn of each task that was to be trained and keeps the champion's model."""
     for task, why in found.items():
         yield Verdict(
             gate="data",

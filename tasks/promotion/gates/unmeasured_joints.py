@@ -10,12 +10,7 @@ from tasks.evaluation.verdicts import Outcome, Verdict
 
 
 def judge_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
-    """Say of each task that its joint is not measurable.
-
-    Parameters
-    ----------
-    found : task -> why no factors from before its test days stood in for those that serve.
-    """
+    """Say of each task that its joint is not measurable."""
     for task, why in found.items():
         yield Verdict(
             gate="calibration",

@@ -38,19 +38,7 @@ from tasks.stores.workspace import Workspace
 
 
 def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> None:
-    """Write a reviewer's answer to the audit; the same answer once more adds nothing.
-
-    Parameters
-    ----------
-    run : the Airflow run that asked; empty for the command line.
-
-    Raises
-    ------
-    ContractError
-        They are no reviewer of the role, are one only since the release was made, or reject without a reason.
-    StoreError
-        The audit cannot be believed, or the registry is younger than it.
-    """
+    """Write a reviewer's answer to the audit; the same answer once more adds nothing."""
     by, role = reply.by, reply.role
     reviewers = workspace.contracts.surface.reviewers
     if role not in reviewers:
@@ -80,19 +68,7 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
 
 
 def time_out(workspace: Workspace, question: ReviewRequest, *, waited: timedelta) -> None:
-    """Write to the audit that nobody answered for a role; the same once more adds nothing.
-
-    Parameters
-    ----------
-    waited : how long the role had for its answer.
-
-    Raises
-    ------
-    ContractError
-        There is no such release.
-    StoreError
-        The audit cannot be believed, or the registry is younger than it.
-    """
+    """Write to the audit that nobody answered for a role; the same once more adds nothing."""
     part = release_part(workspace, question.release)
     why = f"no answer within {describe_duration(waited)}"
 
@@ -136,13 +112,7 @@ class Signing:
         return cls(reviewers, where, alone=allowed is True and not apart, apart=apart)
 
     def sign(self, entry: Entry, entries: Sequence[Entry]) -> Entry:
-        """Return a move with who signed it.
-
-        Raises
-        ------
-        GateRefused
-            A role did not approve its evidence, or one person approved for all where nobody may.
-        """
+        """Return a move with who signed it."""
         if self.alone:
             return replace(entry, signed=f"{entry.by} alone, for {' and '.join(self.reviewers)}")
         answers = answers_of(entries, run=entry.run, release=entry.release)
@@ -159,11 +129,6 @@ def require_any_answers(
     """Refuse, before a release is judged, what no role's answer allows: an answer is missing, or one rejects.
 
     Whether answers are to the evidence that holds now is known only when it was judged.
-
-    Raises
-    ------
-    GateRefused
-        With every role that has not approved, and where answers are given.
     """
     rule = workspace.contracts.surface.override
     override = Override(rule.role, support.override, ()) if rule and support.override else None

@@ -49,11 +49,6 @@ def require_answers(
     Returns
     -------
     What was answered, one Approve for each role.
-
-    Raises
-    ------
-    GateRefused
-        A role has no such answer, or one rejects; with every role that lacks one.
     """
     newest = {answer.role: answer for answer in answers}
     lacks = [_lacks(role, users, newest.get(role), evidence) for role, users in reviewers.items()]
@@ -64,11 +59,6 @@ def require_answers(
 
 def require_several(answers: Sequence[Review]) -> None:
     """Refuse that one person answered for every one of several roles.
-
-    Raises
-    ------
-    GateRefused
-        With who it was, and for which roles.
 
     Examples
     --------

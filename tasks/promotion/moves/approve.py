@@ -56,13 +56,6 @@ def run(
     release : its version, or an alias.
     by : the reviewer (`account_name`).
     judge : `tasks.pipeline.recheck`.
-
-    Raises
-    ------
-    ContractError
-        The surface takes no answers here, there is no reason, or the account is no reviewer's of the role.
-    GateRefused
-        The gates hold the release, or what speaks for it is not what the reviewer was shown.
     """
     if workspace.contracts.surface.promotion.approvals_on_command_line is False:
         raise ContractError(
@@ -93,13 +86,7 @@ def run(
 
 
 def account_name() -> str:
-    """Return the name of the account that this process runs as.
-
-    Raises
-    ------
-    ContractError
-        The account has no name.
-    """
+    """Return the name of the account that this process runs as."""
     name = process_account()
     if name is None:
         raise ContractError("This account has no name on this machine, so it cannot be a reviewer's")

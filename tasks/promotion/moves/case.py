@@ -58,17 +58,7 @@ class RequestedPromotion:
 def make(
     workspace: Workspace, *, release: str | int, why: str, support: PromotionSupport, judge: GateEvaluator
 ) -> RequestedPromotion:
-    """Judge a release beside the current champion, and refuse what its promotion would be refused for.
-
-    Parameters
-    ----------
-    release, why, support, judge : as in `promote.run`.
-
-    Raises
-    ------
-    ContractError, GateRefused, StoreError
-        As in `promote.run`, before anybody is asked.
-    """
+    """Judge a release beside the current champion, and refuse what its promotion would be refused for."""
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
     support = replace(support, why=why)
@@ -97,11 +87,6 @@ def show(
     evidence : digest of the case; what the stores hold now must have the same.
     why, support : as they were given for the promotion.
     links : addresses by their words.
-
-    Raises
-    ------
-    GateRefused
-        The champion, or what speaks for the release, is not what the case was made of.
     """
     part = release_part(workspace, release)
     aliases = workspace.store.registry.aliases(part.name)

@@ -69,13 +69,6 @@ def lift_verdicts(
     rule : what the surface declares; None where it declares nothing.
     safety : the tasks of the family ``safety``.
     inconclusive : what the surface makes of verdicts that is inconclusive.
-
-    Raises
-    ------
-    ContractError
-        No reason is given, the surface declares no override, or no verdict holds the release.
-    GateRefused
-        One that holds it is for nobody to override; with all of these.
     """
     if rule is None:
         raise ContractError("surface.yaml declares no override: what holds a release, holds it")

@@ -88,16 +88,6 @@ def prepare(
     release : its version, or an alias.
     judge : `tasks.pipeline.recheck`.
     support : what it is asked for with.
-
-    Raises
-    ------
-    ContractError
-        There is no such release or stage, a backfill made it, or there is nothing to override.
-    GateRefused
-        It was never judged, its gates hold it, its experiment did not say ship, or it was made under other
-        contracts.
-    StoreError
-        A byte is not what was registered, or somebody moved an alias by hand.
     """
     with _alone(workspace):
         return _prepare(workspace, release_part(workspace, release), judge, support)
@@ -174,15 +164,6 @@ def run(
     by : who moves it; an Airflow run moves an alias at most once.
     judge : `tasks.pipeline.recheck`.
     support : an online experiment, or a waiver, where tasks or policies are not the champion's; an override.
-
-    Raises
-    ------
-    ContractError
-        There is no such release, a reason or what supports a changed policy is missing.
-    GateRefused
-        A gate holds it, a role did not approve this evidence, or the champion changed meanwhile.
-    StoreError
-        A byte is not what was registered, or somebody moved an alias by hand.
     """
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
@@ -279,13 +260,7 @@ def _has_moved(entries: Sequence[Entry], run: str) -> bool:
 
 
 def find_override(workspace: Workspace, gate_run: str, *, why: str | None) -> Override | None:
-    """Return the override of what holds a release by a run of the gate; None where none is asked for.
-
-    Raises
-    ------
-    ContractError, GateRefused
-        As in `override.lift_verdicts`.
-    """
+    """Return the override of what holds a release by a run of the gate; None where none is asked for."""
     if why is None:
         return None
     contracts = workspace.contracts

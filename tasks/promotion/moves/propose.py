@@ -27,10 +27,6 @@ class Proposal:
 def run(workspace: Workspace, *, release: int, stands: bool = False) -> Proposal:
     """Decide whether to propose a release for promotion.
 
-    Parameters
-    ----------
-    stands : a run about the past found it; whether to propose it was decided in its own time.
-
     Notes
     -----
     A release that changes tasks or policies is left to a person, who names what supports the change; one that

@@ -90,17 +90,6 @@ def run(
     run : the Airflow run, which moves a release at most once.
     advance : lets a ramp go on that asks a person.
     dry_run : show what would be done.
-
-    Raises
-    ------
-    ContractError
-        The surface declares no ramp, the as-of lies in the future, or who advances it is no reviewer.
-    GateRefused
-        A person advances a ramp that does not ask.
-    DataError
-        The log does not hold which release served, or names one that is not registered.
-    AuditMismatch
-        Audit and registry differ: a release that ramps was deleted, or an alias was moved by hand.
     """
     ramp = workspace.contracts.surface.ramp
     if ramp is None:

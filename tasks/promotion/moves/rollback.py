@@ -31,13 +31,6 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
         serves beside it. Where an alias was moved by hand or the audit cannot be believed, it may also be
         what ``champion`` or ``previous`` mean now.
     asked_by : the Airflow run, which moves an alias at most once.
-
-    Raises
-    ------
-    ContractError
-        There is no such release or reason, or the release was never champion.
-    StoreError
-        A byte of it is not what was registered, or the audit is lost.
     """
     if not why.strip():
         raise ContractError("A rollback needs a reason: say why")

@@ -128,13 +128,6 @@ def choose_share(
     stage : as it was asked for; by default ``canary`` where a ramp is declared.
     ramped : whether the canary passed the last stage of its ramp.
 
-    Raises
-    ------
-    ContractError
-        There is no such stage, no ramp is declared, or there is no champion beside which to serve.
-    GateRefused
-        Champion was asked for before the end of its ramp, or it or another one is the canary already.
-
     Examples
     --------
     >>> ramp = Ramp(guardrails=("hide_7d_rate",))
@@ -183,13 +176,7 @@ def evidence_digest(
     rules: str,
     terms: PromotionTerms = PromotionTerms(),  # frozen
 ) -> str:
-    """Digest what a promotion rests on: both releases, every verdict, the gates and the terms, not the runs.
-
-    Parameters
-    ----------
-    rules : digest of the gates that the release was judged by.
-    terms : how far it is to move, what is overridden, and the experiment, waiver and reason given for it.
-    """
+    """Digest both releases, every verdict, the gates and the terms of a promotion, not the runs."""
     verdicts = [{name: value for name, value in gate.items() if name != "evidence"} for gate in gates]
     return digest(
         {
@@ -203,13 +190,7 @@ def evidence_digest(
 
 
 def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> None:
-    """Refuse a release that was made under other tasks or policies than are in force.
-
-    Raises
-    ------
-    GateRefused
-        Its gates would be judged, and its reviewers named, by contracts that it does not follow.
-    """
+    """Refuse a release that was made under other tasks or policies than are in force."""
     other = changed_contracts(manifest.contracts, contracts)
     if other:
         files = ", ".join(POLICIES[name] for name in other)
@@ -220,13 +201,7 @@ def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> 
 
 
 def refuse_verdict(case: PromotionRequest) -> None:
-    """Refuse a release that its gates hold, unless what holds it is overridden, or is decided by a ramp.
-
-    Raises
-    ------
-    GateRefused
-        With the first reasons.
-    """
+    """Refuse a release that its gates hold, unless what holds it is overridden, or is decided by a ramp."""
     ramps = case.terms.share is not None or case.terms.was_canary
     if case.verdict != "promote" and case.terms.override is None and not (case.canary_permitted and ramps):
         shown = "; ".join(case.reasons[:3])
@@ -237,13 +212,7 @@ def refuse_verdict(case: PromotionRequest) -> None:
 
 
 def require_support(case: PromotionRequest, support: PromotionSupport) -> None:
-    """Demand an experiment or a waiver where tasks or policies are not the champion's.
-
-    Raises
-    ------
-    ContractError
-        Neither is given, or both.
-    """
+    """Demand an experiment or a waiver where tasks or policies are not the champion's."""
     if support.experiment and support.waiver:
         raise ContractError("An experiment and a waiver exclude each other: give the one that is true")
     if case.changed and not (support.experiment or support.waiver):

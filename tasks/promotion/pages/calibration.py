@@ -105,12 +105,7 @@ def task_calibrations(
 def utility_sensitivity(
     terms: Sequence[Sensitivity], *, utility: float, spread: float
 ) -> UtilitySensitivity | None:
-    """Gather what calibration errors do to the utility; None without a term.
-
-    Parameters
-    ----------
-    utility, spread : the mean utility of a slot, and how it differs within a request.
-    """
+    """Gather what calibration errors do to the utility; None without a term."""
     if not terms:
         return None
     ordered = sorted(terms, key=lambda term: -term.share if math.isfinite(term.share) else 1.0)

@@ -42,12 +42,7 @@ class Change:
 def list_changes(
     release: Manifest, champion: Manifest | None, weighing: Weighing | None
 ) -> tuple[Change, ...]:
-    """Say what is not the champion's; nothing where there is none.
-
-    Parameters
-    ----------
-    weighing : the policies of both; None where they cannot be read.
-    """
+    """Say what is not the champion's; nothing where there is none."""
     if champion is None:
         return ()
     rows = [_data(release, champion), _models(release, champion)]

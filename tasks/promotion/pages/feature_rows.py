@@ -37,13 +37,7 @@ class FeatureChart:
 
 
 def chart_features(inputs: Sequence[HeadInputs], served: Sequence[HeadInputs]) -> FeatureChart | None:
-    """Lay out what heads read; None where no head is known.
-
-    Parameters
-    ----------
-    inputs : of each head, on its calibrate, test and newest days.
-    served : the same on the day that was served.
-    """
+    """Lay out what heads read; None where no head is known."""
     if not inputs:
         return None
     later = {head.task: head.changes for head in served}

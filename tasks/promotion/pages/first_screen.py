@@ -78,13 +78,7 @@ class FirstScreen:
 def first_screen(
     subject: ReleaseHeader, verdicts: Sequence[Verdict], changes: Sequence[Change], words: Vocabulary
 ) -> FirstScreen:
-    """Gather the first screen of a release.
-
-    Parameters
-    ----------
-    verdicts : of every gate.
-    changes : compared with the champion.
-    """
+    """Gather the first screen of a release."""
     ordered = order_worst_first(verdicts, words)
     worst = next(iter(ordered), None)
     held = subject.verdict == "hold"

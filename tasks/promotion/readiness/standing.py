@@ -50,15 +50,7 @@ class ReadinessResult:
 
 
 def run(workspace: Workspace) -> ReadinessResult:
-    """Read the readiness of a surface.
-
-    Raises
-    ------
-    ContractError
-        The contracts are not valid.
-    StoreError
-        The registry, or the release that serves, cannot be read.
-    """
+    """Read the readiness of a surface."""
     standing = ReadinessFacts(workspace.contracts, _release(workspace), read_audit(workspace))
     lines = readiness_lines(standing)
     return ReadinessResult(
