@@ -1,7 +1,7 @@
 """What the release step and the gate found, as documents: a release's figures, and the verdict on it."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
@@ -12,6 +12,9 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.proxies import Tenth
 from tasks.evaluation.subjects import STATED, Segment
 from tasks.evaluation.verdicts import Estimate, Verdict
+
+AMPLIFIED: Final = 0.1
+"""Share of the utility's spread from which a term is named."""
 
 
 class ProxyEvidence(Section):
@@ -90,25 +93,41 @@ class ReleaseEvidence(Document):
         return {figures.task: {"test": dict(figures.headline)} for figures in self.tasks}
 
 
-class TermEvidence(Section):
-    """A term of the utility, and what the calibration of its head leaves open."""
+@dataclass(frozen=True)
+class Sensitivity:
+    """A term of the utility: its weight, mean prediction in the slots, and what its calibration leaves open.
+
+    ``weight`` is the one without a context. ``slots`` and ``whole`` are calibration ratios of the items in
+    the slots and of all shown ones. ``contribution`` and ``error`` are utility a slot; ``share`` of the
+    utility's spread is NaN where no ratio can be measured.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     task: str
     weight: float
     times: str | None
     prediction: MaybeFloat
+    slots: Estimate
+    whole: Estimate
     contribution: MaybeFloat
-    share_of_spread: MaybeFloat
-    amplified: bool
-    slots: MaybeFloat
-    slots_low: MaybeFloat
-    slots_high: MaybeFloat
-    whole: MaybeFloat
-    whole_low: MaybeFloat
-    whole_high: MaybeFloat
-    error: MaybeFloat
-    error_low: MaybeFloat
-    error_high: MaybeFloat
+    error: Estimate
+    share: MaybeFloat
+
+    @property
+    def ratio(self) -> Estimate:
+        """The calibration ratio that counts: of the items in the slots if measurable, else of all."""
+        return self.slots if self.slots.known else self.whole
+
+    @property
+    def amplified(self) -> bool:
+        """Whether a small error of the head moves the order much, or its size is unknown."""
+        return self.contribution != 0 and not self.share < AMPLIFIED
+
+    @property
+    def largest(self) -> float:
+        """Largest error of a slot's utility that the interval allows."""
+        return max(abs(self.error.low), abs(self.error.high))
 
 
 @dataclass(frozen=True)
@@ -148,7 +167,7 @@ class GateEvidence(Document):
     gates: tuple[Verdict, ...]
     runs: EvidenceRuns
     calibration_in_slots: dict[str, Estimate]
-    sensitivity: tuple[TermEvidence, ...]
+    sensitivity: tuple[Sensitivity, ...]
     manifest: dict[str, JsonValue] = Field(repr=False)
     rules: dict[str, Any] = Field(repr=False)
     judged_as_of: str | None = None

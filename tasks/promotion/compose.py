@@ -20,9 +20,10 @@ from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.experiments.offline import compare_experiments
 from tasks.promotion.decision import Decision, Hold, Promote
+from tasks.promotion.pages.calibration import UtilitySensitivity, utility_sensitivity
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.decision_part import count_worths, list_movers
-from tasks.promotion.pages.dossier import Dossier, SlotUtility
+from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.pages.first_screen import Provenance
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.readiness.checklist import readiness_lines
@@ -198,10 +199,10 @@ def list_overrides(workspace: Workspace, release: int) -> tuple[str, ...]:
     return tuple(f"By {entry.by}: {entry.override}" for entry in lifted)
 
 
-def _slot_utility(simulation: SimulationEvidence, tasks: Sequence[TaskFigures]) -> SlotUtility | None:
+def _slot_utility(simulation: SimulationEvidence, tasks: Sequence[TaskFigures]) -> UtilitySensitivity | None:
     """Hold the composition of the utility against the calibration of its heads."""
     made = simulation.composition
     if made is None:
         return None
     terms = sensitivities(made, slot_ratios(simulation.measured), whole_ratios(tasks))
-    return SlotUtility(made.utility, made.spread, terms)
+    return utility_sensitivity(terms, utility=made.utility, spread=made.spread)

@@ -13,67 +13,13 @@ What it does to one candidate's utility is in `tasks.release.error_bars`.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
 
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.release_evidence import TermEvidence
+from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.replay_evidence import Measured, TermShare, UtilityComposition
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
-
-AMPLIFIED: Final = 0.1
-"""Share of the utility's spread from which a term is named."""
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """One term's weight, mean prediction in the slots, calibration there and of all, and what follows.
-
-    ``weight`` is the one without a context; ``error`` is in utility a slot; ``share`` of the utility's spread
-    is NaN where no ratio can be measured.
-    """
-
-    task: str
-    weight: float
-    times: str | None
-    prediction: float
-    slots: Estimate
-    whole: Estimate
-    contribution: float
-    error: Estimate
-    share: float
-
-    @property
-    def ratio(self) -> Estimate:
-        """The calibration ratio that counts: of the items in the slots if measurable, else of all."""
-        return self.slots if self.slots.known else self.whole
-
-    @property
-    def amplified(self) -> bool:
-        """Whether a small error of the head moves the order much, or nobody can tell."""
-        return self.contribution != 0 and not self.share < AMPLIFIED
-
-    @property
-    def largest(self) -> float:
-        """Largest error of a slot's utility that the interval allows."""
-        return max(abs(self.error.low), abs(self.error.high))
-
-    def evidence(self) -> TermEvidence:
-        """Return the term as the gate's evidence holds it."""
-        return TermEvidence(
-            task=self.task,
-            weight=self.weight,
-            times=self.times,
-            prediction=self.prediction,
-            contribution=self.contribution,
-            share_of_spread=self.share,
-            amplified=self.amplified,
-            **_ends("slots", self.slots),
-            **_ends("whole", self.whole),
-            **_ends("error", self.error),
-        )
 
 
 def sensitivities(
@@ -129,7 +75,3 @@ def slot_ratios(measured: Iterable[Measured]) -> dict[str, Estimate]:
         for one in measured
         if one.subject.metric == MetricKind.CALIBRATION and one.segment == ALL and one.policy is not None
     }
-
-
-def _ends(name: str, estimate: Estimate) -> dict[str, Any]:
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

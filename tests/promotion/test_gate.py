@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import ContractError, StoreError
+from tasks.evaluation.release_evidence import AMPLIFIED
 from tasks.promotion import gate
 from tasks.promotion.gate import StepRuns
 from tasks.stores import releases
@@ -170,9 +171,9 @@ def test_the_dossier_tells_calibration_in_the_slots_and_what_the_utility_makes_o
     assert plain["calibration_in_slots"]["click_30m"]["low"] > 0
     terms = {term["task"]: term for term in plain["sensitivity"]}
     click = terms["click_30m"]
-    assert click["error"] == pytest.approx(click["contribution"] * (click["slots"] - 1))
+    assert click["error"]["value"] == pytest.approx(click["contribution"] * (click["slots"]["value"] - 1))
     page = Path(first_retrain.result.dossier).read_text(encoding="utf-8")
-    named = [task for task, term in terms.items() if term["amplified"]]
+    named = [task for task, term in terms.items() if not term["share"] or term["share"] >= AMPLIFIED]
     assert named
     for task in named:
         assert f'<li class="warn">{task}: ' in page

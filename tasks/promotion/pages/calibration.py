@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Verdict
-from tasks.release.sensitivity import Sensitivity, error_bar
+from tasks.release.sensitivity import error_bar
 from tasks.reports.figures import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_estimate, format_number
 

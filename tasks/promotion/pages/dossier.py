@@ -12,7 +12,7 @@ from typing import Literal
 from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.evidence import HeadInputs, ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ProxyEvidence
+from tasks.evaluation.release_evidence import AMPLIFIED, EvidenceRuns, GateEvidence, ProxyEvidence
 from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
 from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.experiments.offline import MetricAgreement
@@ -23,7 +23,6 @@ from tasks.promotion.pages.calibration import (
     UtilitySensitivity,
     draw_ratios,
     task_calibrations,
-    utility_sensitivity,
 )
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import Worths, say_mover
@@ -37,7 +36,6 @@ from tasks.promotion.pages.task_rows import SIZE, list_tasks
 from tasks.promotion.pages.verdict_table import tabulate_verdicts
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.conflicts import describe_overlaps
-from tasks.release.sensitivity import AMPLIFIED, Sensitivity
 from tasks.replay.shadow_verdicts import LATENCY
 from tasks.reports.rails import BASELINE_AT, BOUND_AT
 from tasks.reports.render import render
@@ -70,15 +68,6 @@ _METRICS = (
 
 
 @dataclass(frozen=True)
-class SlotUtility:
-    """Mean utility of a slot, how it differs within a request, and what calibration errors do to it."""
-
-    utility: float
-    spread: float
-    terms: Sequence[Sensitivity]
-
-
-@dataclass(frozen=True)
 class Dossier:
     """Everything that one decision rests on.
 
@@ -102,7 +91,7 @@ class Dossier:
     runs: EvidenceRuns
     notes: Sequence[str] = ()
     slots: Mapping[str, Estimate] = field(default_factory=dict)
-    utility: SlotUtility | None = None
+    utility: UtilitySensitivity | None = None
     pictures: Mapping[str, bytes] = field(default_factory=dict)
     proxies: Sequence[ProxyEvidence] = ()
     conflicts: ConflictEvidence | None = None
@@ -154,7 +143,7 @@ class Dossier:
             runs=self.runs,
             timings=tuple(v for v in self.verdicts if v.gate == LATENCY),
             calibration_in_slots=dict(self.slots),
-            sensitivity=tuple(term.evidence() for term in self.utility.terms) if self.utility else (),
+            sensitivity=tuple(self.utility.terms) if self.utility else (),
             manifest=self.manifest.to_json(),
             rules=dict(self.rules),
             loosened=tuple(self.loosened),
@@ -195,7 +184,7 @@ class Dossier:
             described={name: task.did for name, task in self.words.tasks.items()},
             constraints=self._constraints(),
             movers=[say_mover(one, self.words) for one in self.movers],
-            utility=self._sensitivity(),
+            utility=self.utility,
             amplified=AMPLIFIED,
             experiments=self.experiments,
             task_rows=list_tasks(self.tasks, self.verdicts, self.words),
@@ -229,13 +218,6 @@ class Dossier:
         policies = self.worths.policies if self.worths else ()
         names = dict.fromkeys(name for policy in policies for name in policy.hard_constraints)
         return {name: self.words.constraints.get(name, "") for name in names}
-
-    def _sensitivity(self) -> UtilitySensitivity | None:
-        if self.utility is None:
-            return None
-        return utility_sensitivity(
-            self.utility.terms, utility=self.utility.utility, spread=self.utility.spread
-        )
 
 
 def _as_address(picture: bytes) -> str:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from tasks.contracts.training import HeadKind
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.pages.calibration import draw_ratios, task_calibrations, utility_sensitivity
-from tasks.release.sensitivity import Sensitivity
 from tests.evaluation.task_figures import task_figures
 from tests.verdicts import bound, subject
 

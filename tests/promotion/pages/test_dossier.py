@@ -25,9 +25,10 @@ from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.experiments.offline import MetricAgreement
 from tasks.promotion.decision import Hold, Promote, decide_release
+from tasks.promotion.pages.calibration import utility_sensitivity
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import count_worths
-from tasks.promotion.pages.dossier import Dossier, SlotUtility
+from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.sensitivity import sensitivities
@@ -168,11 +169,11 @@ def test_what_a_calibration_error_does_to_the_utility_is_on_the_page_and_in_the_
         {"click": Estimate(1.2, 0.9, 1.5, 9)},
         {},
     )
-    dossier = replace(DOSSIER, utility=SlotUtility(2.0, 1.0, told))
+    dossier = replace(DOSSIER, utility=utility_sensitivity(told, utility=2.0, spread=1.0))
     page = dossier.to_html()
     assert "click: a ratio of 1.2 [0.9, 1.5] under a weight of -50 may move candidates by 20% of what" in page
     assert "A slot is worth 2 on average, give or take 0.25" in page
-    assert dossier.evidence().to_json()["sensitivity"][0]["share_of_spread"] == 0.2
+    assert dossier.evidence().to_json()["sensitivity"][0]["share"] == 0.2
 
 
 def test_where_no_calibration_error_matters_the_page_says_so() -> None:
@@ -185,7 +186,7 @@ def test_where_no_calibration_error_matters_the_page_says_so() -> None:
         "spread": 0.01,
     }
     told = sensitivities(composed(term), {"<u>": Estimate(1.2, 0.9, 1.5, 9)}, {})
-    page = replace(DOSSIER, utility=SlotUtility(2.0, 1.0, told)).to_html()
+    page = replace(DOSSIER, utility=utility_sensitivity(told, utility=2.0, spread=1.0)).to_html()
     assert "<p>No calibration error moves candidates by 10% of what lies between them.</p>" in page
     assert "0.1\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}&lt;i&gt;</td>" in page
 
@@ -213,10 +214,10 @@ def test_hostile_names_are_escaped_wherever_they_stand() -> None:
         manifest=replace(MANIFEST, parts=(part,)),
         notes=("<script>",),
         slots={"<script>": Estimate(0.62, 0.5, 0.75, 40)},
-        utility=SlotUtility(
-            2.0,
-            1.0,
+        utility=utility_sensitivity(
             sensitivities(composed(*terms), {"<script>": Estimate(1.2, 0.9, 1.5, 9)}, {}),
+            utility=2.0,
+            spread=1.0,
         ),
         pictures={"'\"><script>": b"png"},
         proxies=(proxy(LOW, TOP, fast="<script>", slow="<b>", learned=True), proxy(fast="<i>", slow="<s>")),
