@@ -24,7 +24,7 @@ BUDGETS: Final = {
     "public names in faces": (100, 450),
     "dataclasses and models": (715, 330),
     "class names declared twice": (0, 0),
-    "imports, in thousandths of lines": (73, 50),
+    "imports, in thousandths of lines": (75, 50),
     "lines in tests": (72_300, 48_000),
     "words in docs": (50_200, 40_000),
 }
