@@ -51,7 +51,7 @@ policies end in the same release, however often it is started.
 @step
 def champion(surface: str, ti: Any = None) -> dict[str, Any]:
     """Find what the champion lends; refuse where no policy differs from its own."""
-    from tasks.release.policy_change import champion_parts
+    from tasks.release.trained import champion_parts
 
     lent = champion_parts(open_workspace(surface))
     tell(f"models of the champion, as of {written(lent.as_of)}")

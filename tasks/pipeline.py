@@ -340,7 +340,7 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
         There is no champion, its tasks are not those in force, its policies are, or a policy's content
         changed without its version.
     """
-    from tasks.release.policy_change import champion_parts
+    from tasks.release.trained import champion_parts
 
     champion = champion_parts(workspace)
     parts = [part.to_json() for part in champion.parts]

@@ -26,7 +26,7 @@ from sklearn.isotonic import isotonic_regression
 from tasks.calibration.segment_design import Tallies
 from tasks.errors import DataError
 from tasks.evaluation.binary import Codes, Floats, check_binary, check_rows
-from tasks.evaluation.intervals import calibration_interval
+from tasks.evaluation.support import calibration_interval
 from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, compress_logits, expit, lift_to_floor, logit
 
 LOGISTIC_BELOW: Final = 200

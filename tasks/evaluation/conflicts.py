@@ -22,7 +22,7 @@ from pydantic import ConfigDict
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.documents import CLOSED, MaybeFloat, Section
 from tasks.evaluation.grouping import assign_tenths
-from tasks.evaluation.intervals import mean_interval
+from tasks.evaluation.support import mean_interval
 from tasks.evaluation.verdicts import Estimate
 
 

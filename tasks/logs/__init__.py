@@ -2,8 +2,8 @@
 
 In reading order::
 
-    sources ─ postgresql, parquet_files    the Parquet files of each table
-      parquet_footer, footers, checks      their columns, under our names, as the contracts need them
+    sources ─ postgresql                   the Parquet files of each table
+      parquet_footer, footers, checks      which files hold rows; their columns under our names
         rows, schema                       the rows and columns that take part
         tables, session                    the log tables in a DuckDB session
         spark, limits                      the same in Spark; threads and memory of an engine

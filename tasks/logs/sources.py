@@ -24,7 +24,7 @@ from tasks.contracts.sources import NEEDS_SPARK, PostgresTable, SparkTable, pars
 from tasks.contracts.surface import Engine
 from tasks.errors import ContractError, DataError
 from tasks.logs import postgresql, spark
-from tasks.logs.parquet_files import is_hidden, named_as_parquet, parquet_below
+from tasks.logs.parquet_footer import is_hidden, named_as_parquet, parquet_below
 from tasks.stores.location import Location, files_below, folders_below, locate, relative_path, storage_options
 
 _LOG = logging.getLogger("equipoise")

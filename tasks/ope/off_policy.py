@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from tasks import columns as c
 from tasks.errors import DataError
 from tasks.logs import parquet_footer
-from tasks.logs.parquet_files import parquet_below
+from tasks.logs.parquet_footer import parquet_below
 from tasks.ope.estimate import OffPolicyReport, estimate_off_policy
 from tasks.ope.gradient import GradientReport, estimate_gradient
 from tasks.ope.log_rows import OPTIONAL, REQUIRED

@@ -26,9 +26,8 @@ from tasks.promotion.pages.decision_part import count_worths, list_movers
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.pages.first_screen import Provenance
 from tasks.promotion.pages.lineage import MlflowPages
-from tasks.promotion.readiness.checklist import readiness_lines
 from tasks.promotion.readiness.facts import Judgement, ReadinessFacts, ReadinessLine, StandingRelease
-from tasks.promotion.readiness.standing import judged_before, read_audit
+from tasks.promotion.readiness.standing import judged_before, read_audit, readiness_lines
 from tasks.release.reader import ReleaseReader
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.reports.words import vocabulary

@@ -15,13 +15,12 @@ from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, Releas
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import Hold, decide_release
-from tasks.promotion.gates.front import judge_front
 from tasks.promotion.gates.judge import Evidence, judge_release
 from tasks.promotion.gates.loosened import name_loosened
+from tasks.promotion.gates.policy import judge_front
 from tasks.promotion.gates.references import weighted_tasks
+from tasks.promotion.gates.reports import judge_kept, judge_proxies, judge_unmeasured
 from tasks.promotion.gates.same_day import RecipePair, judge_recipes, judge_same_day
-from tasks.promotion.gates.unchanged_parts import judge_kept
-from tasks.promotion.gates.unmeasured_joints import judge_unmeasured
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.provenance import (
     DOSSIER,
@@ -32,7 +31,6 @@ from tasks.promotion.provenance import (
     read_recipes,
 )
 from tasks.release.description import describe_verdict, plain_markdown
-from tasks.release.proxies import judge_proxies
 from tasks.release.reader import ReleaseReader
 from tasks.release.refit_shift import judge_refit, judge_unrepeated
 from tasks.replay.shadow import read_times

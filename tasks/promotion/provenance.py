@@ -8,11 +8,10 @@ from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Outcome
-from tasks.promotion.gates.front import SearchedFront
 from tasks.promotion.gates.gains import GAINS
 from tasks.promotion.gates.lineage import Lineage, PartLabels
 from tasks.promotion.gates.loosened import long_standing_reviewers
-from tasks.promotion.gates.policy import PolicyStanding, PolicyVersion
+from tasks.promotion.gates.policy import PolicyStanding, PolicyVersion, SearchedFront
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
 from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import Manifest, PinnedPart, Role

@@ -3,7 +3,6 @@
 ::
 
     parts, trained              which models, calibrators and policies a release is made of
-      policy_change             the champion's, where a policy alone is another
       refit, refit_shift        the tested recipe repeated up to the newest labels, and how far it shifts
       judges                    what a slow task's joint is judged with, on days that what serves has learned
       release_days, reports     the heads applied to the test days: figures, proxies, conflicts
@@ -12,9 +11,8 @@
     model, loading, view        MLflow's script, a release loaded, listed, shown and verified
       reader                    what one operation reads of releases, each thing once
       vouching                  whether the audit vouches for what MLflow alone loads
-    score, error_bars, sensitivity   candidates scored, and what calibration leaves open
+    score, sensitivity          candidates scored, and what calibration errors leave open
 
-Steps: assemble, inputs, judges, parts, policy_change, reader, refit, release_days, score, step, trained,
-view, vouching.
+Steps: assemble, inputs, judges, parts, reader, refit, release_days, score, step, trained, view, vouching.
 With mlflow: loading, model, packaging, signature.
 """

@@ -21,9 +21,8 @@ from tasks.logs import parquet_footer
 from tasks.logs.candidate_frame import to_frame
 from tasks.logs.footers import impossible_time
 from tasks.progress import report
-from tasks.release.error_bars import with_error_bars
 from tasks.release.loading import LoadedRelease
-from tasks.release.sensitivity import whole_ratios
+from tasks.release.sensitivity import whole_ratios, with_error_bars
 from tasks.release.slate_rules import count_slate_rules
 from tasks.release.view import load_to_serve
 from tasks.reports.numbers import format_counted

@@ -1,25 +1,39 @@
-"""What a calibration error does to the utility: weight x prediction x error, for each term of the sum.
+"""What calibration errors do to the utility: of a slot on average, and of each candidate of a request.
 
 ::
 
-    error of a term    contribution x (observed / predicted - 1)          in utility, a slot; with an interval
+    error of a term    contribution x (observed / predicted - 1), with the interval of that ratio
     share of spread    largest |ratio - 1| of the interval x the term's spread / the utility's spread
     error bar          root of the sum over terms of (contribution x largest |ratio - 1|)^2
+    error of a gap     root of the sum over terms of (difference of contributions x largest |ratio - 1|)^2
 
-The ratio is that of the items in the slots if measurable, else that of all shown items. A term whose
-error may move candidates by a tenth of what lies between them is named: its weight amplifies a small error.
-What it does to one candidate's utility is in `tasks.release.error_bars`.
+Of a slot the ratio is that of the items in the slots if measurable, else that of all shown items. A term
+whose error may move candidates by a tenth of what lies between them is named: its weight amplifies a small
+error.
+
+Of a candidate it is that of all shown items on the release's test days. A head that is off is off for both of
+two neighbours, so what they have alike moves neither past the other, and the error of their gap is made of
+what they have apart. Heads are taken as independent. Under a policy with an offset all of it is about totals;
+of two candidates with other multipliers those decide too.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tasks.columns import ITEM_ID, RANK, UTILITY
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.replay_evidence import Measured, TermShare, UtilityComposition
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+from tasks.ranking.explain import CONTRIBUTION, MULTIPLIED_BY, TASK, TIER, TOTAL
 
 
 def sensitivities(
@@ -75,3 +89,111 @@ def slot_ratios(measured: Iterable[Measured]) -> dict[str, Estimate]:
         for one in measured
         if one.subject.metric == MetricKind.CALIBRATION and one.segment == ALL and one.policy is not None
     }
+
+
+RATIO, RATIO_LOW, RATIO_HIGH = "calibration_ratio", "calibration_ratio_low", "calibration_ratio_high"
+ERROR, ERROR_LOW, ERROR_HIGH = "error", "error_low", "error_high"
+UTILITY_ERROR: Final = "utility_error"
+UNTOLD: Final = "untold"
+GAP, GAP_ERROR, ORDER = "gap", "gap_error", "order"
+
+Floats = npt.NDArray[np.float64]
+
+
+class Order(StrEnum):
+    """What can be said of a candidate's place before the next one's."""
+
+    SIGNIFICANT = "significant"
+    WITHIN_ERROR = "within_error"
+    INCONCLUSIVE = "inconclusive"
+    BY_TIER = "by_tier"
+    BY_MULTIPLIER = "by_multiplier"
+
+
+def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.DataFrame:
+    """Add to an explained request what the calibration of its heads leaves open.
+
+    Returns
+    -------
+    DataFrame
+        The same rows with, of a candidate's term, ``calibration_ratio`` and ``error``, each with ``_low`` and
+        ``_high``, NaN if unknown; of the candidate, ``utility_error`` (the error bar, without
+        the terms that ``untold`` names), ``gap`` to the next in rank, ``gap_error`` and ``order``, which is
+        null for the last, for what was dropped, and where the release tells no tiers.
+
+    Examples
+    --------
+    >>> two = pd.DataFrame({"item_id": ["a", "b"], "rank": [1, 2], "tier": None, "utility": [0.4, 0.3]})
+    >>> two = two.assign(task="click", contribution=two["utility"])
+    >>> shown = with_error_bars(two, {"click": Estimate(1.1, 0.95, 1.2, 90)})
+    >>> shown[["item_id", "utility_error", "gap", "gap_error", "order"]].round(3).values.tolist()
+    [['a', 0.08, 0.1, 0.02, 'significant'], ['b', 0.06, nan, nan, nan]]
+    """
+    contributions = explained.pivot_table(
+        index=ITEM_ID, columns=TASK, values=CONTRIBUTION, aggfunc="first", dropna=False
+    )
+    by_term = [ratios.get(task, UNKNOWN_ESTIMATE) for task in contributions.columns]
+    off = np.array([furthest(ratio) for ratio in by_term])
+    candidates = explained.drop_duplicates(ITEM_ID).set_index(ITEM_ID).reindex(contributions.index)
+    bars = _bars(contributions, off).join(_gaps(candidates, contributions, off))
+    return _with_errors(explained, ratios).merge(bars, left_on=ITEM_ID, right_index=True, how="left")
+
+
+def _with_errors(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.DataFrame:
+    """Add each term's ratio and error; a contribution of 0 has no error, whatever its head's ratio."""
+    of = [ratios.get(task, UNKNOWN_ESTIMATE) for task in explained[TASK]]
+    known = [ratio if ratio.known else UNKNOWN_ESTIMATE for ratio in of]
+    value, low, high = (np.array([getattr(r, end) for r in known]) for end in ("value", "low", "high"))
+    added = explained[CONTRIBUTION].to_numpy(dtype=np.float64)
+    errors = [np.where(added == 0, 0.0, added * (ratio - 1)) for ratio in (value, low, high)]
+    return explained.assign(
+        **{
+            RATIO: value,
+            RATIO_LOW: low,
+            RATIO_HIGH: high,
+            ERROR: errors[0],
+            ERROR_LOW: np.minimum(errors[1], errors[2]),
+            ERROR_HIGH: np.maximum(errors[1], errors[2]),
+        }
+    )
+
+
+def _bars(contributions: pd.DataFrame, off: Floats) -> pd.DataFrame:
+    """Return each candidate's error bar, NaN where its utility is unknown, and the terms it is without."""
+    added, terms = contributions.to_numpy(dtype=np.float64), contributions.columns.to_numpy()
+    untold = np.isnan(off) & (added != 0)
+    bar = np.where(np.isnan(added).any(axis=1), np.nan, _squares(added, off))
+    named = [", ".join(terms[row]) or None for row in untold]
+    return pd.DataFrame(
+        {UTILITY_ERROR: bar, UNTOLD: pd.Series(named, dtype=object, index=contributions.index)},
+        index=contributions.index,
+    )
+
+
+def _gaps(candidates: pd.DataFrame, contributions: pd.DataFrame, off: Floats) -> pd.DataFrame:
+    """Return of each ranked candidate but the last how far the next is below it, and what that says."""
+    ranked = candidates[candidates[RANK].notna()].sort_values(RANK)
+    added = contributions.loc[ranked.index].to_numpy(dtype=np.float64)
+    apart = added[:-1] - added[1:]
+    total = ranked[TOTAL if TOTAL in ranked else UTILITY].to_numpy(dtype=np.float64)
+    gap, error = total[:-1] - total[1:], _squares(apart, off)
+    order = np.full(len(gap), Order.SIGNIFICANT, dtype=object)
+    order[(np.isnan(off) & (apart != 0)).any(axis=1)] = Order.INCONCLUSIVE
+    order[np.abs(gap) <= error] = Order.WITHIN_ERROR
+    if MULTIPLIED_BY in ranked:
+        multiplied = ranked[MULTIPLIED_BY].fillna("").to_numpy()
+        order[multiplied[:-1] != multiplied[1:]] = Order.BY_MULTIPLIER
+    tier = ranked[TIER].to_numpy(dtype=np.float64, na_value=np.nan)
+    order[np.nan_to_num(tier[:-1]) != np.nan_to_num(tier[1:])] = Order.BY_TIER
+    return pd.DataFrame({GAP: gap, GAP_ERROR: error, ORDER: order}, index=ranked.index[:-1])
+
+
+def _squares(added: Floats, off: Floats) -> Floats:
+    """Add in squares what each term may be off, shape [rows].
+
+    Terms of which nothing is known are left out; NaN where they are all that there is.
+    """
+    counted = added != 0
+    known = counted & ~np.isnan(off)
+    error = np.sqrt((np.where(known, added * off, 0.0) ** 2).sum(axis=1))
+    return np.where(counted.any(axis=1) & ~known.any(axis=1), np.nan, error)

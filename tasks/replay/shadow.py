@@ -27,7 +27,6 @@ from scipy.stats import binom
 
 from tasks import columns as c
 from tasks.errors import DataError
-from tasks.evaluation.intervals import mean_interval
 from tasks.evaluation.replay_evidence import (
     ConstraintLeak,
     FilledSlots,
@@ -40,6 +39,7 @@ from tasks.evaluation.replay_evidence import (
     ShadowExample,
 )
 from tasks.evaluation.resampling import cluster_rows
+from tasks.evaluation.support import mean_interval
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, stops
 from tasks.release.inputs import served_inputs
 from tasks.release.loading import LoadedRelease

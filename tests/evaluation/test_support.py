@@ -1,18 +1,21 @@
 """What has an interval is covered by it as often as it says; what rests on too little has none."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy.special import expit
 
+from tasks.evaluation import binary, rank_sums
+from tasks.evaluation import support as intervals
 from tasks.evaluation.binary import Floats, divide
 from tasks.evaluation.grouping import Grouping
-from tasks.evaluation.intervals import calibration_interval
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report
-from tasks.evaluation.resampling import draw_counts
+from tasks.evaluation.resampling import Resampler, cluster_rows, draw_counts
 from tasks.evaluation.subjects import Segment
-from tasks.evaluation.support import Support, effective_clusters
+from tasks.evaluation.support import Support, calibration_interval, effective_clusters
 from tasks.evaluation.verdicts import Estimate
+from tests.evaluation.users_rows import draw_rows
 
 WORLDS = 150
 RATIO = Estimate(1.0, 0.9, 1.1, 90)
@@ -101,3 +104,55 @@ def test_a_by_request_auc_counts_the_users_whose_requests_have_an_order() -> Non
     }
     assert not known["auc_by_request"]
     assert known["calibration_ratio"]
+
+
+def _intervals(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tuple[Estimate, Estimate]:
+    who = cluster_rows(users)
+    (auc,), (precision,) = rank_sums.ranked_intervals(
+        rank_sums.FallingRows.of(*binary.check_binary(y, p)), who.codes, Resampler(who.count, 0, 200)
+    )
+    return auc, precision
+
+
+def test_values_are_those_of_the_plain_metrics() -> None:
+    y, p, users = draw_rows(seed=5)
+    w = np.random.default_rng(0).random(y.size)
+    told = intervals.calibration_interval(y, p, users, weights=w)
+    assert told.value == pytest.approx(binary.calibration_ratio(y, p, weights=w))
+    assert told.low < told.value < told.high
+
+
+def test_the_order_of_rows_does_not_move_a_value() -> None:
+    y, p, users = draw_rows(seed=6)
+    mixed = np.random.default_rng(0).permutation(y.size)
+    before, after = _intervals(y, p, users)[0], _intervals(y[mixed], p[mixed], users[mixed])[0]
+    assert after.value == pytest.approx(before.value)
+    assert (after.low, after.high) == pytest.approx((before.low, before.high), abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "users"),
+    [
+        ([], []),
+        ([0, 0, 0], ["u", "v", "w"]),
+        ([1, 0, 0], ["u", "u", "u"]),
+        ([1, 0, 0], ["u", "v", "w"]),
+        ([1] * 9 + [0] * 30, list(range(39))),
+        ([1, 0, 0] * 19, list(range(19)) * 3),
+        ([1, 0, 0] * 30, [*range(10), *["ana"] * 80]),
+    ],
+    ids=[
+        "no rows",
+        "no positive",
+        "one user",
+        "one user's positive",
+        "nine positives",
+        "nineteen users",
+        "one of eleven users has most rows",
+    ],
+)
+def test_too_little_data_is_no_interval_and_no_exception(outcomes: list[int], users: npt.ArrayLike) -> None:
+    predictions: npt.NDArray[np.float64] = np.resize([0.2, 0.1, 0.3], len(outcomes))
+    report = binary_report(Observations(outcomes, predictions, users, users), replicates=20)
+    assert not any(row.estimate.known for row in report if row.subject.metric in {"auc", "average_precision"})
+    assert not intervals.calibration_interval(outcomes, predictions, users).known

@@ -4,7 +4,7 @@
 
     rules                what a move rests on: case, evidence digest, support
     approvals            and who has to agree to it
-      case, case_page    the case as reviewers read it
+      case               the case as reviewers read it
       answers, approve   what reviewers answered, in Airflow and on the command line
       override           which verdicts a declared role may lift
         promote          champion or canary; propose asks for it

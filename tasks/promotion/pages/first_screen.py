@@ -1,4 +1,10 @@
-"""The first screen of a dossier: verdict, primary metric, what holds the release, next step, changes."""
+"""The first screen of a dossier: verdict, primary metric, what holds the release, next step, changes.
+
+Verdicts that hold or warn are in this order::
+
+    block, missing   before   inconclusive that holds   before   a warning
+    constraint, primary   before   costs   before   safety   before   other guardrails   before   other gates
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,12 +12,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from tasks.contracts import Family
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import find_holding, holds_release
 from tasks.promotion.pages.changes import POLICY_ROWS, Change
 from tasks.promotion.pages.next_steps import say_next
-from tasks.promotion.pages.worst_first import order_worst_first
+from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.reports.numbers import format_count, spoken
 from tasks.reports.phrases import phrase_verdict
 from tasks.reports.rails import Rail, draw_rails
@@ -135,3 +142,30 @@ def _say_unharmed(verdicts: Sequence[Verdict]) -> str:
     if not untold:
         return _UNHARMED
     return f"{_UNHARMED} {len(untold)} of {len(judged)} evaluated segments have inconclusive verdicts."
+
+
+_SEVERITY = {Outcome.BLOCK: 0, Outcome.METRIC_MISSING: 1, Outcome.INCONCLUSIVE: 2, Outcome.WARN: 3}
+_FAMILIES = {Family.NEGATIVE: 1, Family.SAFETY: 2}
+_NEVER_SHOWN, _OTHER_GUARDRAIL, _OTHER_GATE = -1, 3, 4
+
+
+def order_worst_first(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Verdict]:
+    """Return the verdicts that hold or warn, the worst first."""
+    shown = [verdict for verdict in verdicts if verdict.outcome in _SEVERITY]
+    return sorted(shown, key=lambda verdict: _rank(verdict, words))
+
+
+def _rank(verdict: Verdict, words: Vocabulary) -> tuple[bool, int, int, bool]:
+    holds = holds_release(verdict, words.inconclusive)
+    return not holds, _SEVERITY[verdict.outcome], _kind(verdict, words), verdict.segment != ALL
+
+
+def _kind(verdict: Verdict, words: Vocabulary) -> int:
+    if verdict.gate == CONSTRAINTS:
+        return _NEVER_SHOWN
+    if verdict.gate != "decision":
+        return _OTHER_GATE
+    if verdict.subject.name == words.primary:
+        return 0
+    family = words.family(verdict.subject.task)
+    return _OTHER_GUARDRAIL if family is None else _FAMILIES.get(family, _OTHER_GUARDRAIL)

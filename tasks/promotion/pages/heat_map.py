@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from tasks.evaluation.conflicts import ConflictEvidence
+from tasks.reports.numbers import format_estimate
 
 _CELL_WIDTH, _CELL_HEIGHT, _LEFT, _TOP = 64, 32, 190, 120
 DEEPEST: Final = 0.65
@@ -71,3 +72,13 @@ def _cell(row: int, column: int, rho: float) -> Cell:
     if math.isnan(rho):
         return Cell(x, y, "?", "unknown", 0.15)
     return Cell(x, y, f"{rho:z.2f}", "together" if rho >= 0 else "apart", round(min(DEEPEST, abs(rho)), 2))
+
+
+def describe_overlaps(conflicts: ConflictEvidence) -> Iterator[str]:
+    """Say which tasks' best rows are a cost's worst more often than by chance, by all of the interval."""
+    for one in conflicts.at_top:
+        if one.share.known and one.share.low > one.expected:
+            yield (
+                f"{one.task}: {format_estimate(one.share)} of its top tenth is in {one.cost}'s, "
+                f"by chance {one.expected:.2g}"
+            )

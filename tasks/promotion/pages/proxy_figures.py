@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from tasks.evaluation.proxies import Tenth
 from tasks.evaluation.release_evidence import ProxyEvidence
-from tasks.release.proxies import judge_gap
+from tasks.promotion.gates.reports import judge_gap
 from tasks.reports.numbers import format_number
 
 _WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16

@@ -2,10 +2,9 @@
 
 ::
 
-    standing                    reads contracts, release, verdicts and audit
+    standing                    reads contracts, release, verdicts and audit; every line, in order
       facts                     what was read, and what a line is
         labels                  outcomes, windows, maturity, masks, loss weights, negatives
         policies                weights, versions, guardrails, filters, slates, changes
         releases                calibration, segments, components
-          checklist             every line, in order
 """

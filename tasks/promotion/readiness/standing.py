@@ -4,9 +4,19 @@
 
     champion, else the newest release -> manifest, evidence of the steps that judged it
     audit -> promotions whose contracts are not those of the champion before
+
+The list of readiness, each line read from what lies there::
+
+    contracts   tasks explicit, windows defined, utility weights separate, guardrails defined,
+                hard constraints are filters, business balanced with user value, reranker for slates
+    release     maturity handled, masks, loss weights versioned, predictions calibrated,
+                composition versioned, segments monitored, delayed outcomes no negatives, component view
+    audit       policy changes tracked as experiments
+
+A line of the contracts looks at the release too, where there is one; the others name what is missing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,7 +26,6 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.moves.rules import changed_contracts
-from tasks.promotion.readiness.checklist import readiness_lines
 from tasks.promotion.readiness.facts import (
     AuditTrail,
     Judgement,
@@ -27,6 +36,25 @@ from tasks.promotion.readiness.facts import (
     State,
     conclusive_subjects,
 )
+from tasks.promotion.readiness.labels import (
+    delayed_outcomes,
+    loss_weights_versioned,
+    masks,
+    maturity_handled,
+    negatives_handled,
+    tasks_explicit,
+    windows_defined,
+)
+from tasks.promotion.readiness.policies import (
+    business_balanced,
+    changes_tracked,
+    composition_versioned,
+    guardrails_defined,
+    hard_constraints,
+    slate_reranker,
+    utility_weights_separate,
+)
+from tasks.promotion.readiness.releases import component_view, predictions_calibrated, segments_monitored
 from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.parts import Part
@@ -148,3 +176,29 @@ def _found(workspace: Workspace, run_id: str, kind: type[D]) -> D | None:
         return workspace.store.runs.read_evidence(run_id, kind) if run_id else None
     except (ContractError, StoreError):
         return None
+
+
+LINES: Final[tuple[Callable[[ReadinessFacts], ReadinessLine], ...]] = (
+    tasks_explicit,
+    windows_defined,
+    maturity_handled,
+    masks,
+    loss_weights_versioned,
+    utility_weights_separate,
+    predictions_calibrated,
+    composition_versioned,
+    guardrails_defined,
+    hard_constraints,
+    segments_monitored,
+    delayed_outcomes,
+    negatives_handled,
+    business_balanced,
+    slate_reranker,
+    component_view,
+    changes_tracked,
+)
+
+
+def readiness_lines(standing: ReadinessFacts) -> tuple[ReadinessLine, ...]:
+    """Return every line of the list in its order."""
+    return tuple(line(standing) for line in LINES)

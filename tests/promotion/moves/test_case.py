@@ -6,14 +6,22 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ContractError, GateRefused
+from tasks.evaluation.verdicts import Outcome
 from tasks.pipeline import recheck
 from tasks.promotion.moves import case as promotion_case
-from tasks.promotion.moves.case import RequestedPromotion
-from tasks.promotion.moves.rules import PromotionSupport
+from tasks.promotion.moves.case import RequestedPromotion, write_case
+from tasks.promotion.moves.override import Override
+from tasks.promotion.moves.rules import PromotionRequest, PromotionSupport, PromotionTerms
+from tasks.promotion.pages.changes import Change
+from tasks.promotion.pages.first_screen import FirstScreen
+from tasks.release.description import plain_markdown
+from tasks.reports.rails import Rail
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import NAME, Retrained, step_runs
+from tests.promotion.moves.test_rules import EVIDENCE, a_case
+from tests.reports.vocabularies import verdict
 
 TESTED = PromotionSupport(experiment="feed-142")
 RUN = "manual__2026-02-12T00:00:00+00:00"
@@ -91,3 +99,158 @@ def test_who_agreed_is_read_from_the_newest_answers_of_the_run(tmp_path: Path) -
         audit.append(Entry(kind, by, 2, 1, "why", "e", role=role, run=run), seen=audit.read())
     assert promotion_case.approvers(workspace, release=2, run=RUN) == "ana, sam"
     assert promotion_case.approvers(workspace, release=3, run=RUN) == ""
+
+
+NONE = PromotionSupport()
+VERDICTS = (
+    verdict("data", "click.rows", Outcome.PASS, 1200, 1200, 1200),
+    verdict("model", "click.auc_drop", Outcome.PASS, 0.001, -0.002, 0.004),
+    verdict("decision", "hide_rate", Outcome.WARN, 0.05, 0.01, 0.09),
+    verdict("shadow", "overlap_at_k", Outcome.NO_RULE),
+)
+
+
+def a_rail(metric: str, outcome: str) -> Rail:
+    return Rail(metric, "", outcome, "+5.0 % (+1.0 to +9.0 %)", "limit +4 %", 50.0, 40.0, 60.0, beyond=False)
+
+
+FIRST = FirstScreen(
+    verdict="promote",
+    sentence="No verdict holds it.",
+    primary="observed utility +5.0 % vs champion 3: pass",
+    holding=(),
+    more_holding=0,
+    next_step="Ask.",
+    changes=(
+        Change("policy", "click 0.4 -> 1.6; share none -> 2", differs=True),
+        Change("code", "the same", differs=False),
+    ),
+    rails=(a_rail("hide_rate", "warn"), a_rail("click_rate", "pass")),
+    harmed=("hide rate, tenure = new: +9.0 % vs champion 3: warning",),
+    more_harmed=0,
+)
+
+
+def written(
+    case: PromotionRequest,
+    *,
+    first: FirstScreen = FIRST,
+    why: str = "carts rose",
+    support: PromotionSupport = NONE,
+    links: dict[str, str] | None = None,
+) -> str:
+    return write_case(case, VERDICTS, first, why=why, support=support, links=links or {})
+
+
+def test_the_whole_page_reads_like_this() -> None:
+    case = a_case(changed=("utility",), warnings=("decision: hide rate +5.0 % vs champion 3: warning",))
+    links = {"release 4": "http://mlflow/4", "champion 3": "http://mlflow/3", "dossier": ""}
+    assert written(case, support=PromotionSupport(experiment="feed-142"), links=links) == "\n".join(
+        [
+            "**promote**, compared with champion 3: 2 pass, 1 warning, 1 no limit set.",
+            "",
+            "observed utility +5.0 % vs champion 3: pass",
+            "",
+            "Reason given for the promotion: carts rose",
+            "",
+            "Warnings",
+            "- decision: hide rate +5.0 % vs champion 3: warning",
+            "",
+            "| component | changes since champion 3 |",
+            "| --- | --- |",
+            "| policy | click 0.4 -> 1.6; share none -> 2 |",
+            "| code | the same |",
+            "",
+            "| metric | observed | limit | outcome |",
+            "| --- | --- | --- | --- |",
+            "| hide_rate | +5.0 % (+1.0 to +9.0 %) | limit +4 % | warning |",
+            "| click_rate | +5.0 % (+1.0 to +9.0 %) | limit +4 % | pass |",
+            "",
+            "- Harmed: hide rate, tenure = new: +9.0 % vs champion 3: warning",
+            "",
+            "It changes utility.yaml. Supported by the experiment feed-142.",
+            "",
+            "[release 4](http://mlflow/4) · [champion 3](http://mlflow/3)",
+            "",
+            f"Evidence `{EVIDENCE}`",
+        ]
+    )
+
+
+def test_a_waiver_is_shown_as_what_it_is() -> None:
+    told = written(a_case(changed=("tasks", "slate")), support=PromotionSupport(waiver="a legal duty"))
+    assert "It changes tasks.yaml, slate.yaml. Without an experiment: a legal duty" in told
+
+
+def test_a_release_that_changes_no_policy_says_so() -> None:
+    assert "Tasks, utility and slate policy are those of champion 3." in written(a_case())
+
+
+def test_the_first_release_has_nothing_to_change() -> None:
+    told = written(a_case(champion=None), first=replace(FIRST, changes=()))
+    assert "**promote**, compared with no champion: 2 pass" in told
+    assert "It is the first" in told
+    assert "changes since" not in told
+
+
+def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
+    told = written(a_case(), why="carts rose\n\n## Evidence\n\n| hide_rate | -90% |")
+    assert "promotion: carts rose ## Evidence | hide_rate | -90% |\n" in told
+
+
+def test_words_of_a_contract_cannot_pass_for_markup() -> None:
+    odd = replace(
+        FIRST, primary="<img src=x>", harmed=("<script>",), changes=(Change("<b>", "a | b", differs=True),)
+    )
+    told = written(a_case(), first=odd)
+    for markup in ("<img", "<script", "<b>"):
+        assert markup not in told
+    assert "| &lt;b> | a / b |" in told
+
+
+def test_where_nobody_is_harmed_that_is_said() -> None:
+    assert "No segment is harmed beyond its limit." in written(a_case(), first=replace(FIRST, harmed=()))
+
+
+def test_a_page_stays_short_whatever_there_is_to_say() -> None:
+    many = replace(
+        FIRST,
+        changes=FIRST.changes * 3,
+        rails=tuple(a_rail(f"metric_{n}", "warn") for n in range(50)),
+        harmed=tuple(f"segment {n}" for n in range(8)),
+        more_harmed=20,
+    )
+    warnings = tuple(f"warning {n}" for n in range(50))
+    told = written(
+        a_case(changed=("utility",), warnings=warnings), first=many, links={"release 4": "http://mlflow/4"}
+    )
+    lines = told.splitlines()
+    assert len(lines) <= 40
+    assert "- and 47 more, in the dossier" in lines
+    assert "- and 25 more segments, in the dossier" in lines
+    assert "| metric_5 | +5.0 % (+1.0 to +9.0 %) | limit +4 % | warning |" in lines
+
+
+def test_a_canary_and_an_override_are_said_with_every_verdict_that_is_lifted() -> None:
+    over = Override(
+        "safety", "a <b>sale tonight", ("shadow: overlap 20 %: block", "decision: buy rate: block")
+    )
+    lines = written(a_case(verdict="hold", terms=PromotionTerms(0.05, over))).splitlines()
+    assert "Requested as the **canary**: 0.05 of the traffic, next to champion 3." in lines
+    (asked,) = [line for line in lines if "Override" in line]
+    assert asked == "**Override** requested by safety: a &lt;b>sale tonight. It lifts"
+    assert [line for line in lines if line.startswith("- ") and line.endswith(": block")] == [
+        f"- {plain_markdown(verdict)}" for verdict in over.verdicts
+    ]
+
+
+def test_a_promotion_as_it_is_says_nothing_of_either() -> None:
+    assert "canary" not in written(a_case())
+    assert "Override" not in written(a_case())
+
+
+def test_a_guardrail_is_said_in_its_own_words_and_what_was_not_measured_says_so() -> None:
+    odd = replace(a_rail("hide_rate", "metric_missing"), meaning="who says no is heard", observed="")
+    told = written(a_case(), first=replace(FIRST, rails=(odd,), harmed=(), unharmed="No segment was judged."))
+    assert "| hide_rate: who says no is heard | not measured | limit +4 % | not measured |" in told
+    assert "No segment was judged." in told.splitlines()

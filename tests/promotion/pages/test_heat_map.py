@@ -1,9 +1,13 @@
 """The heat map places predictions above its diagonal and outcomes below it, blue together and red apart."""
 
+import json
 import math
 
-from tasks.evaluation.conflicts import ConflictEvidence, PairEvidence
-from tasks.promotion.pages.heat_map import DEEPEST, Cell, draw_heat_map
+import numpy as np
+import pytest
+
+from tasks.evaluation.conflicts import ConflictEvidence, PairEvidence, measure_conflicts
+from tasks.promotion.pages.heat_map import DEEPEST, Cell, describe_overlaps, draw_heat_map
 
 
 def pair(first: str, second: str, predictions: float, outcomes: float) -> PairEvidence:
@@ -26,3 +30,35 @@ def test_each_pair_has_a_cell_on_both_sides_of_the_diagonal() -> None:
 def test_one_task_alone_has_nothing_to_go_with() -> None:
     assert draw_heat_map(ConflictEvidence(tasks=("click",), pairs=(), at_top=())) is None
     assert draw_heat_map(None) is None
+
+
+RNG = np.random.default_rng(3)
+N = 3000
+BAIT = RNG.random(N)
+PREDICTIONS = {"click": BAIT, "like": 1 - BAIT + 0.1 * RNG.random(N), "<hide>": BAIT**2}
+
+
+@pytest.fixture(scope="module")
+def found() -> ConflictEvidence:
+    outcomes = {name: (RNG.random(N) < 0.5 * p).astype(float) for name, p in PREDICTIONS.items()}
+    outcomes["like"] = np.full(N, np.nan)
+    users = RNG.integers(200, size=N)
+    return measure_conflicts(PREDICTIONS, outcomes, users, costs=["<hide>"])
+
+
+def test_it_is_plain_json_of_every_pair(found: ConflictEvidence) -> None:
+    plain = found.to_json()
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+    assert [pair.tasks for pair in found.pairs] == [
+        ("click", "like"),
+        ("click", "<hide>"),
+        ("like", "<hide>"),
+    ]
+    assert found.pairs[1].predictions == pytest.approx(1)
+    assert plain["pairs"][0]["outcomes"] is None
+
+
+def test_words_name_what_is_a_costs_top_more_often_than_by_chance(found: ConflictEvidence) -> None:
+    [said] = describe_overlaps(found)
+    assert said.startswith("click: 1")
+    assert said.endswith("of its top tenth is in <hide>'s, by chance 0.1")

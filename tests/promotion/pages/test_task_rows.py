@@ -3,11 +3,12 @@
 import math
 from dataclasses import replace
 
+from tasks.evaluation.evidence import HeadInputs, InputChange
 from tasks.evaluation.figures import CurvePoint
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
-from tasks.promotion.pages.task_rows import SIZE, draw_points, list_tasks
+from tasks.promotion.pages.task_rows import SIZE, FeatureCell, chart_features, draw_points, list_tasks
 from tests.evaluation.task_figures import estimates_of, task_figures
 from tests.reports.vocabularies import WORDS, verdict
 
@@ -66,3 +67,28 @@ def test_calibrated_bins_lie_on_the_diagonal_inside_the_picture() -> None:
 def test_without_a_curve_there_is_no_picture() -> None:
     assert draw_points(()) == ()
     assert draw_points((CurvePoint(predicted=0.0, observed=0.0, rows=9),)) == ()
+
+
+def test_changed_features_come_first_then_those_that_heads_gain_most_from() -> None:
+    change = InputChange(feature="age", days="test", kind="distribution", observed=0.12, bound=0.05)
+    click = HeadInputs(task="click", gains={"price": 0.7, "shop": 0.2, "age": 0.1}, changes=(change,))
+    buy = HeadInputs(task="buy", gains={"price": 0.9, "shop": 0.1})
+    served = HeadInputs(
+        task="buy",
+        gains={},
+        changes=(
+            InputChange(feature="shop", days="served", kind="constant", observed=math.nan, bound=math.nan),
+        ),
+    )
+    chart = chart_features([click, buy], [served])
+    assert chart is not None
+    assert chart.heads == ("click", "buy")
+    assert [row.feature for row in chart.rows] == ["shop", "age", "price"]
+    shop, age, price = chart.rows
+    assert age.cells == (
+        FeatureCell(0.1, ("distribution on test days: 0.12, limit 0.05",)),
+        FeatureCell(None, ()),
+    )
+    assert shop.cells[1].changes == ("constant on served days: not measured, limit not measured",)
+    assert [cell.share for cell in price.cells] == [0.7, 0.9]
+    assert chart_features([], []) is None

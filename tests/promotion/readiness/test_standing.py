@@ -8,8 +8,8 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.readiness import standing
-from tasks.promotion.readiness.facts import State
-from tasks.promotion.readiness.standing import ReadinessResult
+from tasks.promotion.readiness.facts import ReadinessFacts, State
+from tasks.promotion.readiness.standing import LINES, ReadinessResult, readiness_lines
 from tasks.stores import releases
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
@@ -18,6 +18,7 @@ from tasks.tuning.evidence import TuningEvidence
 from tests.feeds import mini
 from tests.feeds.mini import NAME
 from tests.promotion.moves.moving import promote_2
+from tests.promotion.readiness import standings as s
 from tests.stores.mlflow_home import new_home
 from tests.verdicts import subject_of
 
@@ -120,3 +121,39 @@ def test_a_replay_whose_files_were_lost_is_missing_and_ends_no_run(workspace: Wo
         kept.rename(file)
     assert states["component view"] is State.NOT_MET
     assert states["masks"] is State.MET
+
+
+NAMES = """tasks explicit; windows defined; maturity handled; masks; loss weights versioned; utility weights separate;
+predictions calibrated; composition versioned; guardrails defined; hard constraints are filters; segments monitored;
+delayed outcomes no negatives; negatives handled; business balanced with user value; reranker for slates;
+component view; policy changes tracked as experiments"""
+
+
+def test_the_list_holds_its_seventeen_lines_in_order(tmp_path: Path) -> None:
+    lines = readiness_lines(s.standing(s.contracts(tmp_path)))
+    assert [line.name for line in lines] == [name.strip() for name in NAMES.replace("\n", " ").split(";")]
+    assert len({*LINES}) == 17
+
+
+def test_a_sound_surface_meets_every_line_and_says_by_what(tmp_path: Path) -> None:
+    lines = readiness_lines(s.standing(s.contracts(tmp_path)))
+    assert {line.state for line in lines} == {State.MET}
+    assert all(line.why and line.sources for line in lines)
+
+
+def test_before_there_is_a_release_contract_lines_are_met_and_the_others_say_what_is_missing(
+    tmp_path: Path,
+) -> None:
+    states = {line.name: line.state for line in readiness_lines(ReadinessFacts(s.contracts(tmp_path)))}
+    met = {name for name, state in states.items() if state is State.MET}
+    assert met == {
+        "tasks explicit",
+        "windows defined",
+        "utility weights separate",
+        "guardrails defined",
+        "hard constraints are filters",
+        "negatives handled",
+        "business balanced with user value",
+        "reranker for slates",
+    }
+    assert states["policy changes tracked as experiments"] is State.NOT_APPLICABLE

@@ -1,4 +1,4 @@
-"""A proxy in doubt warns and holds nothing."""
+"""A task that keeps the champion's model is told in the dossier, and never holds a release by itself."""
 
 from datetime import date
 from typing import Any
@@ -8,10 +8,52 @@ import pytest
 
 from tasks.evaluation.proxies import proxy_report
 from tasks.evaluation.release_evidence import ProxyEvidence
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.decision import Promote, decide_release
-from tasks.release.proxies import judge_proxies
+from tasks.promotion.decision import Hold, Promote, decide_release
+from tasks.promotion.gates.reports import judge_kept, judge_proxies, judge_unmeasured
+from tests.verdicts import bound, subject
+
+
+def test_each_task_that_keeps_its_model_is_a_warning_with_the_reason() -> None:
+    verdicts = list(judge_kept({"buy": "3 positives.", "back": "No rows."}, run="run-1"))
+    assert [(str(v.subject), v.outcome) for v in verdicts] == [
+        ("buy.trained", Outcome.WARN),
+        ("back.trained", Outcome.WARN),
+    ]
+    assert verdicts[0].reason == "keeps the champion's model. 3 positives."
+    assert {v.evidence for v in verdicts} == {"run-1"}
+
+
+def test_it_warns_and_does_not_hold() -> None:
+    decision = decide_release(list(judge_kept({"buy": "3 positives."}, run="r")), inconclusive="hold")
+    assert decision == Promote(
+        ("data: training of buy (trained anew): warning, keeps the champion's model. 3 positives.",)
+    )
+
+
+def test_where_every_task_was_trained_there_is_nothing_to_say() -> None:
+    assert list(judge_kept({}, run="r")) == []
+
+
+def test_each_joint_that_was_not_measured_cannot_be_told_with_the_reason() -> None:
+    (verdict,) = judge_unmeasured({"back": "No purchase from before its test days."}, run="run-1")
+    assert (verdict.gate, str(verdict.subject)) == ("calibration", "back.joint")
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert verdict.reason == "No purchase from before its test days."
+    assert verdict.evidence == "run-1"
+
+
+def test_it_holds_or_warns_as_the_surface_says() -> None:
+    passed = Verdict("data", subject("validation"), ALL, Outcome.PASS, bound(""), None)
+    verdicts = [passed, *judge_unmeasured({"back": "No purchase."}, run="r")]
+    assert isinstance(decide_release(verdicts, inconclusive="hold"), Hold)
+    assert isinstance(decide_release(verdicts, inconclusive="warn"), Promote)
+
+
+def test_where_every_joint_was_measured_there_is_nothing_to_say() -> None:
+    assert list(judge_unmeasured({}, run="r")) == []
+
 
 RNG = np.random.default_rng(2)
 N = 5000

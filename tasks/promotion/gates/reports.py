@@ -1,0 +1,77 @@
+"""What the release step reports beside the figures of its tasks, as verdicts.
+
+::
+
+    kept          a task that was not trained keeps the champion's model: a warning with the reason
+    unmeasured    a joint whose factors know its test days has no figure, which would flatter it: inconclusive
+    proxies       gap of the top tenth      all above 0    pass
+                                            all below 0    warn: the best of the proxy is worse than the rest
+                                            across         warn: it is inconclusive
+
+The freshness gate bounds the age of what is kept. A proxy never holds a release; people read it before they
+weigh the proxy.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from tasks.evaluation.release_evidence import ProxyEvidence
+from tasks.evaluation.subjects import ALL, Subject, Threshold
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+
+
+def judge_kept(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
+    """Warn of each task that was to be trained and keeps the champion's model."""
+    for task, why in found.items():
+        yield Verdict(
+            gate="data",
+            subject=Subject("trained", task=task),
+            segment=ALL,
+            outcome=Outcome.WARN,
+            threshold=Threshold(words="trained anew"),
+            observed=None,
+            reason=f"keeps the champion's model. {why}",
+            evidence=run,
+        )
+
+
+def judge_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
+    """Say of each task that its joint is not measurable."""
+    for task, why in found.items():
+        yield Verdict(
+            gate="calibration",
+            subject=Subject("joint", task=task),
+            segment=ALL,
+            outcome=Outcome.INCONCLUSIVE,
+            threshold=Threshold(words="measured with factors from before its test days"),
+            observed=None,
+            reason=why,
+            evidence=run,
+        )
+
+
+def judge_proxies(proxies: Sequence[ProxyEvidence], *, run: str) -> Iterator[Verdict]:
+    """Judge each pair by the gap of its top tenth."""
+    for proxy in proxies:
+        outcome, reason = judge_gap(proxy.gap, worst=proxy.worst_at_top)
+        yield Verdict(
+            gate="proxies",
+            subject=Subject("proxy", task=proxy.slow, feature=proxy.fast),
+            segment=ALL,
+            outcome=outcome,
+            threshold=Threshold(words="top tenth >= the rest"),
+            observed=proxy.gap,
+            reason=reason,
+            evidence=run,
+        )
+
+
+def judge_gap(gap: Estimate, *, worst: bool) -> tuple[Outcome, str]:
+    """Judge how much better the top tenth of a proxy is than the rest; ``worst`` of all tenths or not."""
+    match judge(gap, low=0.0, action="warn"):
+        case Outcome.WARN:
+            where = "the worst of all tenths" if worst else "worse than the rest"
+            return Outcome.WARN, f"the top tenth of the proxy is {where}"
+        case Outcome.INCONCLUSIVE:
+            return Outcome.WARN, "too little data to tell whether the top tenth of the proxy is better"
+        case outcome:
+            return outcome, ""
