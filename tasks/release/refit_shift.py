@@ -39,7 +39,7 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 CHANCE_DEVIATIONS: Final = 2.75
 """Deviations of the level by which equal refits may shift: 95 % of pairs with 30 to 1,500 positives to be
 calibrated on shift by at most 1.7 to 2.75 of them, since an isotonic map moves its parts one by one
-(tests/evaluation/test_shift.py). With more positives .1 is the larger bound."""
+(tests/release/test_refit_shift.py). With more positives .1 is the larger bound."""
 
 
 def chance_shift(tested: float, served: float) -> float:

@@ -263,7 +263,7 @@ FAULTS: Final = {
         Fault(
             "candidates have unknown categories",
             "`score` counts them by feature",
-            "release/test_strange_inputs.py::test_unseen_categories_and_values_out_of_range_are_counted",
+            "release/test_loading.py::test_unseen_categories_and_values_out_of_range_are_counted",
         ),
         Fault(
             "a contract is a pipe or an endless device",
