@@ -24,7 +24,7 @@ import pandas as pd
 from tasks.calibration.choice import Kind, fit_map, read_segment_columns
 from tasks.calibration.pictures import draw_calibration
 from tasks.errors import ContractError, GateRefused
-from tasks.evaluation.evidence import CalibrationEvidence, MapChoice, PinnedModel, TrainingEvidence
+from tasks.evaluation.evidence import CalibrationEvidence, PinnedModel, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.ranking.heads import Head
 from tasks.ranking.segmented_map import Calibrator, apply_calibrator
@@ -74,18 +74,6 @@ class _Calibration:
     def workspace(self) -> Workspace:
         """The surface and its home."""
         return self.rows.workspace
-
-
-@dataclass(frozen=True)
-class _Calibrated:
-    """A fitted map, what chose it, what it was fitted on, and what it does to the test days."""
-
-    fitted: Calibrator
-    choice: MapChoice | None
-    rows: int
-    positives: int
-    before: TaskFigures | None
-    after: TaskFigures | None
 
 
 def calibrator_name(surface: str, task: str) -> str:
@@ -182,19 +170,14 @@ def _calibrate(work: _Calibration, opened: StepRun) -> Model[CalibrationEvidence
     log_labels(opened, rows.snapshot, context="calibration")
     opened.reads_models([registry.model_id(model)])
     head = _fetch_head(registry, model, rows)
-    made = _fit(opened, rows, model, head)
-    params = _describe_map(made)
+    fitted, evidence = _fit(opened, rows, model, head)
+    params, metrics = _describe_map(evidence), _flatten_metrics(evidence)
     opened.params({**params, "slice": " to ".join(rows.slices.calibrate.to_json())})
-    opened.metrics({"rows": made.rows, "positives": made.positives, **_flatten_metrics(made)})
-    if made.after is not None:
-        opened.table("figures.json", pd.DataFrame(made.after.table()))
-    return Model(
-        _evidence(rows, model, made),
-        {CALIBRATOR: json.dumps(made.fitted.to_json(), allow_nan=False).encode()},
-        kind="calibrator",
-        params=params,
-        metrics=_flatten_metrics(made),
-    )
+    opened.metrics({"rows": evidence.rows, "positives": evidence.positives, **metrics})
+    if evidence.test is not None:
+        opened.table("figures.json", pd.DataFrame(evidence.test.table()))
+    files = {CALIBRATOR: json.dumps(fitted.to_json(), allow_nan=False).encode()}
+    return Model(evidence, files, kind="calibrator", params=params, metrics=metrics)
 
 
 CALIBRATE: Final = ModelStep(
@@ -210,34 +193,36 @@ CALIBRATE: Final = ModelStep(
 )
 
 
-def _evidence(rows: TaskRows, model: Part, made: _Calibrated) -> CalibrationEvidence:
-    return CalibrationEvidence(
-        **rows.made_from(),
-        kind=rows.kind,
-        model=PinnedModel(name=model.name, version=model.version, sha256=model.sha256),
-        calibrator=made.fitted.kind,
-        choice=made.choice,
-        rows=made.rows,
-        positives=made.positives,
-        before=made.before,
-        test=made.after,
-    )
-
-
 def _fetch_head(registry: Registry, model: Part, rows: TaskRows) -> Head:
     booster, encoder = read_model(registry.files(model))
     return Head(task=rows.task, kind=rows.kind, booster=booster, encoder=encoder, calibrator=None)
 
 
-def _fit(opened: StepRun, rows: TaskRows, model: Part, head: Head) -> _Calibrated:
+def _fit(opened: StepRun, rows: TaskRows, model: Part, head: Head) -> tuple[Calibrator, CalibrationEvidence]:
+    """Fit the map on the calibrate days, and measure what it does to the test days."""
     table = rows.read_for_report(rows.slices.calibrate)
     outcomes = read_labels(table, rows.task)
     tested = None if rows.repeats is None else _find_tested_kind(rows, rows.repeats)
     scores = score_rows(rows, table, head.booster, head.encoder)
     fitted, choice = fit_map(rows, table, scores, outcomes, tested=tested)
-    counts = (len(table), int(np.count_nonzero(outcomes)))
-    if not rows.measures:
-        return _Calibrated(fitted, choice, *counts, None, None)
+    before, after = _measure(opened, rows, model, head, fitted) if rows.measures else (None, None)
+    return fitted, CalibrationEvidence(
+        **rows.made_from(),
+        kind=rows.kind,
+        model=PinnedModel(name=model.name, version=model.version, sha256=model.sha256),
+        calibrator=fitted.kind,
+        choice=choice,
+        rows=len(table),
+        positives=int(np.count_nonzero(outcomes)),
+        before=before,
+        test=after,
+    )
+
+
+def _measure(
+    opened: StepRun, rows: TaskRows, model: Part, head: Head, fitted: Calibrator
+) -> tuple[TaskFigures, TaskFigures]:
+    """Return the figures of the test days before and after calibration, and draw them."""
     test = rows.test
     raw = score_test_rows(rows, model.sha256, head.booster, head.encoder)
     mapped = apply_calibrator(fitted, raw, read_segment_columns(rows, test))
@@ -246,8 +231,7 @@ def _fit(opened: StepRun, rows: TaskRows, model: Part, head: Head) -> _Calibrate
         draw_calibration(opened, rows.task, raw, replace(rows.observed, predictions=calibrated))
     looks = debiasing.ranking_examination(rows, test)
     before = _figures_of_model(rows, model) or rows.measured(raw, examination=looks)
-    after = rows.measured(calibrated, examination=looks)
-    return _Calibrated(fitted, choice, *counts, before, after)
+    return before, rows.measured(calibrated, examination=looks)
 
 
 def _figures_of_model(rows: TaskRows, model: Part) -> TaskFigures | None:
@@ -277,16 +261,16 @@ def _find_tested_kind(rows: TaskRows, recipe: Recipe) -> Kind | None:
     return None if choice is None else choice.kind
 
 
-def _describe_map(made: _Calibrated) -> dict[str, str]:
+def _describe_map(made: CalibrationEvidence) -> dict[str, str]:
     """Say what kind of map it is, and what decided it, as flat parameters."""
     chosen = {} if made.choice is None else {"choice": made.choice.kind, "reason": made.choice.reason}
-    return {"kind": made.fitted.kind, **chosen}
+    return {"kind": made.calibrator, **chosen}
 
 
-def _flatten_metrics(made: _Calibrated) -> dict[str, float]:
+def _flatten_metrics(made: CalibrationEvidence) -> dict[str, float]:
     metrics: dict[str, float | int | None] = {}
-    if made.after is not None and made.before is not None:
-        metrics |= {f"test.{name}": value for name, value in made.after.headline.items()}
+    if made.test is not None and made.before is not None:
+        metrics |= {f"test.{name}": value for name, value in made.test.headline.items()}
         metrics["before.calibration_ratio"] = made.before.headline.get("calibration_ratio")
     if made.choice is not None:
         metrics |= {

@@ -57,12 +57,12 @@ def approve(  # noqa: PLR0913 - options, not what a caller hands on
 ) -> "ApproveResult":
     """Answer for a role under your own account, on the terms that the promotion is asked for with."""
     from tasks.promotion.moves import approve
-    from tasks.promotion.moves.approve import Reply
+    from tasks.promotion.moves.approvals import Review
     from tasks.promotion.moves.rules import PromotionSupport
 
     support = PromotionSupport(experiment, waiver, override, stage, promotion_why)
-    reply = Reply(role, why, not reject, evidence, support)
-    return approve.run(workspace, reply, release=ref, by=approve.account_name(), judge=_judge(as_of))
+    review = Review(role, approve.account_name(), not reject, evidence, why)
+    return approve.run(workspace, review, release=ref, support=support, judge=_judge(as_of))
 
 
 @_releases.command('home_feed challenger --why "carts rose" --experiment feed-142', written=text.write_move)

@@ -15,7 +15,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import nan
-from typing import TypedDict
 
 import numpy as np
 
@@ -34,6 +33,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.releases import find_fallback_release, release_manifest
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
+from tasks.training.rows import TaskRows
 from tasks.training.slices import DaySlice
 
 _LOG = logging.getLogger("equipoise")
@@ -70,14 +70,10 @@ class Refit:
         }, failed
 
     def _refitted(self, part: Trained) -> tuple[PinnedPart, PinnedPart]:
-        common: _Common = {
-            "task": part.task,
-            "as_of": self.as_of,
-            "snapshot": self.snapshot,
-            "parent_run": self.parent_run,
-        }
-        model = train.run(self.workspace, **common, repeats=part.model_version)
-        fitted = calibrate.run(self.workspace, **common, model_version=model.version)
+        rows = TaskRows.open(self.workspace, task=part.task, as_of=self.as_of, snapshot=self.snapshot)
+        repeated = train.for_refit(rows, part.model_version)
+        model = train.train(repeated, parent_run=self.parent_run)
+        fitted = calibrate.calibrate(rows, model_version=model.version, parent_run=self.parent_run)
         made = Trained(part.task, model.version, fitted.version)
         return pin_trained(self.workspace.surface, self.workspace.store.registry, made)
 
@@ -87,15 +83,6 @@ class Refit:
             return {}
         manifest = release_manifest(self.workspace, fallback)
         return {t: (manifest.part(Role.TASK, t), manifest.part(Role.CALIBRATOR, t)) for t in tasks}
-
-
-class _Common(TypedDict):
-    """What training and calibration are both given."""
-
-    task: str
-    as_of: datetime
-    snapshot: str
-    parent_run: str | None
 
 
 def calibrated_on(registry: Registry, pins: Pins) -> dict[str, int]:

@@ -5,7 +5,7 @@ reviewers are two accounts. A surface has to allow it, since it trusts this mach
 (``approvals_on_command_line``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.errors import ContractError, GateRefused
 from tasks.privacy import process_account
@@ -16,20 +16,6 @@ from tasks.promotion.moves.promote import GateEvaluator
 from tasks.promotion.moves.rules import PromotionSupport
 from tasks.stores.audit import one_line
 from tasks.stores.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What a reviewer says: for which role, whether they approve, why; ``evidence`` as they were shown it.
-
-    ``support`` is what the promotion is asked for with, its reason included: an approval is for no other.
-    """
-
-    role: str
-    why: str
-    approves: bool = True
-    evidence: str = ""
-    support: PromotionSupport = PromotionSupport()  # noqa: RUF009  # frozen
 
 
 @dataclass(frozen=True)
@@ -47,14 +33,20 @@ class ApproveResult:
 
 
 def run(
-    workspace: Workspace, reply: Reply, *, release: str | int, by: str, judge: GateEvaluator
+    workspace: Workspace,
+    review: Review,
+    *,
+    release: str | int,
+    support: PromotionSupport,
+    judge: GateEvaluator,
 ) -> ApproveResult:
     """Judge a release beside the current champion, and write a reviewer's answer to that very evidence.
 
     Parameters
     ----------
+    review : a reviewer's answer (`account_name`), with the beginning of the evidence that was shown.
     release : its version, or an alias.
-    by : the reviewer (`account_name`).
+    support : what the promotion is asked for with, its reason included: an approval is for no other.
     judge : `tasks.pipeline.recheck`.
     """
     if workspace.contracts.surface.promotion.approvals_on_command_line is False:
@@ -62,23 +54,22 @@ def run(
             f"{workspace.surface} takes no approvals on the command line (surface.yaml, promotion."
             f"approvals_on_command_line): answer in the DAG {workspace.surface}__promote"
         )
-    if not reply.why.strip():
+    if not review.why.strip():
         raise ContractError("An answer needs a reason: say why")
-    why = one_line("why", reply.why)
-    case = promote.prepare(workspace, release=release, judge=judge, support=reply.support)
-    if not case.evidence.startswith(reply.evidence):
+    why = one_line("why", review.why)
+    case = promote.prepare(workspace, release=release, judge=judge, support=support)
+    if not case.evidence.startswith(review.evidence):
         raise GateRefused(
             f"What speaks for release {case.release} is {case.evidence[:12]} now and not "
-            f"{reply.evidence[:12]}: look at it again"
+            f"{review.evidence[:12]}: look at it again"
         )
-    given = Review(reply.role, by, reply.approves, case.evidence, why)
-    answer(workspace, given, release=case.release, run="")
+    answer(workspace, replace(review, evidence=case.evidence, why=why), release=case.release, run="")
     return ApproveResult(
         case.release,
         case.champion,
-        reply.role,
-        by,
-        reply.approves,
+        review.role,
+        review.by,
+        review.approves,
         case.evidence,
         case.as_of,
         list(case.warnings),

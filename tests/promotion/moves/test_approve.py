@@ -9,7 +9,8 @@ import pytest
 from tasks.cli import main
 from tasks.errors import ContractError, GateRefused
 from tasks.promotion.moves import approve
-from tasks.promotion.moves.approve import ApproveResult, Reply, account_name
+from tasks.promotion.moves.approvals import Review
+from tasks.promotion.moves.approve import ApproveResult, account_name
 from tasks.stores.audit import Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
@@ -28,8 +29,8 @@ def there(workspace: Workspace, tmp_path: Path) -> Workspace:
 
 
 def reply(workspace: Workspace, by: str, role: str, **said: Any) -> ApproveResult:
-    given = Reply(role, **{"why": "it is sound", "support": TESTED, **said})
-    return approve.run(workspace, given, release="challenger", by=by, judge=judge_once)
+    given = Review(role, by, **{"approves": True, "evidence": "", "why": "it is sound", **said})
+    return approve.run(workspace, given, release="challenger", support=TESTED, judge=judge_once)
 
 
 def test_each_reviewer_answers_and_then_the_command_line_promotes(there: Workspace) -> None:
