@@ -27,9 +27,9 @@ from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_i
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
+from tasks.reports.charts import Scale, Tick, outline_steps
 from tasks.reports.numbers import format_estimate, format_number
 from tasks.reports.render import render
-from tasks.reports.scales import Scale, Tick, outline_steps
 
 _BINS: Final = 60
 """Bars of a histogram."""

@@ -9,11 +9,10 @@ from typing import Final
 from tasks.evaluation.subjects import Subject
 from tasks.experiments.evidence import CumulativeEffect, ExperimentReadout, MetricReadout
 from tasks.experiments.sample_ratio import ALARM
+from tasks.reports.charts import BASELINE_AT, BOUND_AT, Scale, Tick, draw_rails
 from tasks.reports.numbers import format_change, format_counted, format_estimate, format_share
 from tasks.reports.phrases import describe_subject
-from tasks.reports.rails import BASELINE_AT, BOUND_AT, draw_rails
 from tasks.reports.render import render
-from tasks.reports.scales import Scale, Tick
 from tasks.reports.words import Vocabulary
 
 _WIDTH, _HEIGHT = 640.0, 200.0

@@ -23,7 +23,7 @@ from tasks.evaluation.verdicts import Estimate
 from tasks.monitoring.alarms import OF_SHARES, AlarmReading, split_series
 from tasks.monitoring.early import EarlyLevel
 from tasks.monitoring.queue import ReviewedUnit
-from tasks.reports.figures import IntervalChart, draw_intervals
+from tasks.reports.charts import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_counted, format_estimate, format_number, format_share, spoken
 from tasks.reports.render import render
 from tasks.validation.findings import DayLine

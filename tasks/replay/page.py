@@ -11,8 +11,8 @@ from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.replay.evaluate import MOST_SHARES, Findings
+from tasks.reports.charts import BASELINE_AT, BOUND_AT, draw_rails
 from tasks.reports.phrases import describe_subject, phrase_verdict
-from tasks.reports.rails import BASELINE_AT, BOUND_AT, draw_rails
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tasks.reports.charts import Scale, Tick
 from tasks.reports.render import render
-from tasks.reports.scales import Scale, Tick
 
 _SHOWN: Final = 30
 _HEAD, _LINE, _FOOT = 38, 22, 40

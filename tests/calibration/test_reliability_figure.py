@@ -23,7 +23,7 @@ from tasks.calibration.reliability_figure import (
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import Clusters
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE
-from tasks.reports.scales import Tick
+from tasks.reports.charts import Tick
 
 SVG = "{http://www.w3.org/2000/svg}"
 ELEMENTS = {

@@ -17,7 +17,7 @@ from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Verdict
 from tasks.release.sensitivity import error_bar
-from tasks.reports.figures import IntervalChart, draw_intervals
+from tasks.reports.charts import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_estimate, format_number
 
 _MEANS: Final = frozenset({"binary", "value"})

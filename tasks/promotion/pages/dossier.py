@@ -34,7 +34,7 @@ from tasks.promotion.pages.proxy_figures import draw_proxy
 from tasks.promotion.pages.task_rows import SIZE, chart_features, list_tasks
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.replay.shadow_verdicts import LATENCY
-from tasks.reports.rails import BASELINE_AT, BOUND_AT
+from tasks.reports.charts import BASELINE_AT, BOUND_AT
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes
 from tasks.stores.manifest import Manifest

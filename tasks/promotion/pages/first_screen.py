@@ -19,9 +19,9 @@ from tasks.promotion.decision import find_holding, holds_release
 from tasks.promotion.pages.changes import POLICY_ROWS, Change
 from tasks.promotion.pages.next_steps import say_next
 from tasks.replay.leaks import GATE as CONSTRAINTS
+from tasks.reports.charts import Rail, draw_rails
 from tasks.reports.numbers import format_count, spoken
 from tasks.reports.phrases import phrase_verdict
-from tasks.reports.rails import Rail, draw_rails
 from tasks.reports.words import Vocabulary, say_outcomes
 
 _MOST_ROWS = 8

@@ -15,7 +15,7 @@ from tasks.promotion.moves.rules import PromotionRequest, PromotionSupport, Prom
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.first_screen import FirstScreen
 from tasks.release.description import plain_markdown
-from tasks.reports.rails import Rail
+from tasks.reports.charts import Rail
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace

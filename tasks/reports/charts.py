@@ -1,0 +1,322 @@
+"""Scales, intervals and guardrails of drawings, in pixels or per cent: templates only place them.
+
+::
+
+    Scale: linear          0     2     4     6     steps of 1, 2 or 5 times a power of ten
+           logarithmic     .001    .01    .1       decades, and between them as many as there is room for
+
+    draw_intervals: a row each, on one scale
+        click           ---o--       a row: its name, its interval, its value
+        like         --o--
+                 |    :    |
+               left  middle  right
+
+    draw_rails: each guardrail on a scale of its own bound, better to the right
+                           bound        as the baseline     a rate that may rise by 10 %, and rose by 11 %
+        hide_rate       <----|-o------- |                   0 at the baseline, 1 at the bound
+        ndcg_click           |   ---o---|
+        spend_rate       ----|--o---                        may not fall: the baseline is the bound
+        report_rate          |          o                   a bound on a level: nothing is as before
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Threshold
+from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
+from tasks.reports.numbers import format_estimate
+from tasks.reports.phrases import describe_subject, name_subject, write_change, write_interval, write_limit
+from tasks.reports.words import Vocabulary
+
+Floats = npt.NDArray[np.float64]
+
+_MANTISSAS: Final = (tuple(range(1, 10)), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
+"""What is named of each decade, finest first."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A named value of an axis, in pixels."""
+
+    at: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Scale:
+    """An axis from the value ``low`` at the pixel ``start`` to ``high`` at ``end``.
+
+    ``low`` is below ``high``, and above 0 where the axis is logarithmic; ``end`` may lie before ``start``.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    logarithmic: bool = False
+
+    def place(self, values: npt.ArrayLike) -> Floats:
+        """Return the pixels of values [n], to a tenth; what lies beyond an end is drawn at that end.
+
+        Examples
+        --------
+        >>> Scale(0.0, 2.0, 100.0, 0.0).place([0.0, 0.5, 9.0]).tolist()
+        [100.0, 75.0, 0.0]
+        >>> Scale(0.01, 1.0, 0.0, 100.0, logarithmic=True).place([0.0, 0.1, 1.0]).tolist()
+        [0.0, 50.0, 100.0]
+        """
+        low, high, inside = (self._straight(x) for x in (self.low, self.high, self._clip(values)))
+        pixels: Floats = np.round(self.start + (self.end - self.start) * (inside - low) / (high - low), 1)
+        return pixels
+
+    def ticks(self, apart: float) -> tuple[Tick, ...]:
+        """Return the values that are named, which lie at least so many pixels apart.
+
+        Examples
+        --------
+        >>> [tick.words for tick in Scale(0.0, 1234.0, 0.0, 100.0).ticks(30)]
+        ['0', '500', '1,000']
+        >>> [tick.words for tick in Scale(0.004, 0.3, 0.0, 100.0, logarithmic=True).ticks(25)]
+        ['0.01', '0.03', '0.1', '0.3']
+        """
+        values = self._log_values(apart) if self.logarithmic else []
+        if len(values) < 2:  # an axis of one named value says nothing of its scale
+            values = self._linear_values(apart)
+        places = self.place(values).tolist()
+        return tuple(Tick(at, f"{value:,.10g}") for at, value in zip(places, values, strict=True))
+
+    def _linear_values(self, apart: float) -> list[float]:
+        """Return multiples of the smallest step of 1, 2 or 5 times a power of ten that is wide enough.
+
+        Where the axis holds none of them, it names the last multiple of half the step.
+        """
+        least = apart * (self.high - self.low) / abs(self.end - self.start)
+        power = 10.0 ** np.floor(np.log10(least))
+        step = next(factor * power for factor in (1, 2, 5, 10, 20) if factor * power >= least)
+        numbers = self._multiples(step)
+        if not len(numbers):
+            step /= 2
+            numbers = self._multiples(step)[-1:]
+        return [float(f"{number * step:.10g}") + 0.0 for number in numbers]  # no -0
+
+    def _multiples(self, step: float) -> Floats:
+        return np.arange(np.ceil(self.low / step - 1e-9), np.floor(self.high / step + 1e-9) + 1)
+
+    def _log_values(self, apart: float) -> list[float]:
+        """Return the most values of one pattern that lie far enough apart."""
+        choices = _log_choices(self.low, self.high)
+        return next(values for values in choices if np.all(np.abs(np.diff(self.place(values))) >= apart))
+
+    def _clip(self, values: npt.ArrayLike) -> Floats:
+        return np.clip(np.asarray(values, dtype=np.float64), self.low, self.high)
+
+    def _straight(self, values: npt.ArrayLike) -> Floats:
+        return np.log(values) if self.logarithmic else np.asarray(values, dtype=np.float64)
+
+
+def outline_steps(tops: npt.ArrayLike, edges: npt.ArrayLike, *, base: float) -> str:
+    """Return the path of a histogram: its bars [n] between their edges [n + 1], all in pixels.
+
+    Examples
+    --------
+    >>> outline_steps([8.0, 5.0], [0.0, 10.0, 20.0], base=9.0)
+    'M0,9V8H10V5H20V9Z'
+    """
+    heights, places = np.asarray(tops).tolist(), np.asarray(edges).tolist()
+    bars = (f"V{top:g}H{right:g}" for top, (_, right) in zip(heights, pairwise(places), strict=True))
+    return f"M{places[0]:g},{base:g}{''.join(bars)}V{base:g}Z"
+
+
+def _log_choices(low: float, high: float) -> Iterator[list[float]]:
+    decades = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    for mantissas in _MANTISSAS:
+        named = (float(f"{mantissa}e{decade}") for decade in decades for mantissa in mantissas)
+        yield [value for value in named if low <= value <= high]
+    for stride in range(2, len(decades) + 2):
+        named = (float(f"1e{decade}") for decade in decades if decade % stride == 0)
+        yield [value for value in named if low <= value <= high]
+
+
+_MIDDLE, _HALF = 50, 46
+"""Where the scale has its middle, and how far it reaches to both sides, in percent of the width."""
+
+
+@dataclass(frozen=True)
+class IntervalMark:
+    """One interval: its name, the class of its colour, where it is drawn, and its figures."""
+
+    name: str
+    tone: str
+    low: float
+    value: float
+    high: float
+    words: str
+
+
+@dataclass(frozen=True)
+class IntervalChart:
+    """Intervals one below the other, in percent of the width; ``band`` are two ends that are shaded."""
+
+    marks: Sequence[IntervalMark]
+    ticks: Sequence[tuple[float, str]]
+    band: tuple[float, float]
+
+
+def draw_intervals(
+    rows: Sequence[tuple[str, str, Estimate]],
+    scale: Callable[[float], float],
+    *,
+    ticks: Sequence[tuple[float, str]],
+    band: tuple[float, float],
+) -> IntervalChart | None:
+    """Draw intervals on one scale; None where there are none.
+
+    Parameters
+    ----------
+    rows : name, class of the colour and estimate of each; every interval is known.
+    scale : the place of a value, from -1 at the left to 1 at the right.
+    ticks : values with their words.
+    band : ends of the range that is shaded; a line where both are one value.
+
+    Examples
+    --------
+    >>> chart = draw_intervals(
+    ...     [("click", "pass", Estimate(0.5, 0.0, 1.0, 9))], lambda x: x, ticks=[(0, "0")], band=(0, 0)
+    ... )
+    >>> chart.marks[0]
+    IntervalMark(name='click', tone='pass', low=50.0, value=73.0, high=96.0, words='0.5 [0, 1]')
+    """
+    if not rows:
+        return None
+
+    def place(value: float) -> float:
+        return round(_MIDDLE + _HALF * scale(value), 2)
+
+    return IntervalChart(
+        marks=[
+            IntervalMark(name, tone, place(of.low), place(of.value), place(of.high), format_estimate(of))
+            for name, tone, of in rows
+        ],
+        ticks=[(place(value), words) for value, words in ticks],
+        band=(place(band[0]), place(band[1])),
+    )
+
+
+_BEST, _WORST = -1.0, 3.0
+"""Ends of the scale, right and left, in bounds from the baseline."""
+BASELINE_AT: Final = 100 * (_WORST - 0) / (_WORST - _BEST)
+BOUND_AT: Final = 100 * (_WORST - 1) / (_WORST - _BEST)
+"""Where the baseline and every bound stand, in percent of the width."""
+_UNTOLD: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
+_BROKEN: Final = frozenset({Outcome.BLOCK, Outcome.WARN})
+"""What a bound says of a figure that the baseline has none of."""
+_NARROWEST: Final = 0.02
+"""What a bound of 0 is drawn against, where the interval is narrower."""
+
+
+@dataclass(frozen=True)
+class Rail:
+    """One guardrail: its words, and where value and interval are drawn, in percent of the width.
+
+    ``low`` and ``high`` are None where no interval is known; ``beyond`` says that the interval reaches past
+    the left end. ``baseline`` is where no change lies, None of a bound on a level.
+    ``why`` says why nothing can be measured.
+    """
+
+    metric: str
+    meaning: str
+    outcome: str
+    observed: str
+    limit: str
+    value: float | None
+    low: float | None
+    high: float | None
+    beyond: bool
+    baseline: float | None = BASELINE_AT
+    why: str = ""
+
+
+def draw_rails(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Rail]:
+    """Draw every bound of the decision on the whole, the worst first.
+
+    Where there was nothing to judge, a declared bound is drawn empty and all else is left to the table.
+    """
+    decided = [
+        v for v in verdicts if v.gate == "decision" and v.segment == ALL and v.threshold != NO_THRESHOLD
+    ]
+    judged = [v for v in decided if v.outcome is not Outcome.NO_RULE or v.subject.decided is not None]
+    judged.sort(
+        key=lambda verdict: (WORST_FIRST.index(verdict.outcome), verdict.subject.name != words.primary)
+    )
+    return [_rail(verdict, words) for verdict in judged]
+
+
+def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
+    seen, bounds = verdict.observed, verdict.threshold
+    value = low = high = None
+    beyond = False
+    if seen is not None and bounds.bounded and math.isfinite(seen.value):
+        value = _place(seen.value, bounds, seen)
+        if seen.known:
+            low, high = sorted((_place(seen.low, bounds, seen), _place(seen.high, bounds, seen)))
+            beyond = max(badness(seen.low, bounds, seen), badness(seen.high, bounds, seen)) > _WORST
+    return Rail(
+        metric=name_subject(verdict.subject, words),
+        meaning=describe_subject(verdict.subject, words),
+        outcome=verdict.outcome.value,
+        observed=_observed(verdict, words),
+        limit=write_limit(verdict, words) + (f" vs {verdict.against}" if verdict.against else ""),
+        value=value,
+        low=low,
+        high=high,
+        beyond=beyond,
+        baseline=_baseline(verdict),
+        why=verdict.reason if verdict.outcome in _UNTOLD else "",
+    )
+
+
+def _baseline(verdict: Verdict) -> float | None:
+    """Place no change: at the bound where no change for the worse is allowed."""
+    if not verdict.relative:
+        return None
+    return _place(0.0, verdict.threshold, verdict.observed) if verdict.threshold.bounded else BASELINE_AT
+
+
+def _observed(verdict: Verdict, words: Vocabulary) -> str:
+    """Write the figure with its interval."""
+    seen = verdict.observed
+    if seen is None or math.isnan(seen.value):
+        return "above a baseline of 0" if verdict.outcome in _BROKEN else ""
+    return write_change(seen) if verdict.relative else write_interval(verdict.subject, seen, words)
+
+
+def _place(value: float, bounds: Threshold, seen: Estimate | None) -> float:
+    placed = min(max(badness(value, bounds, seen), _BEST), _WORST)
+    return round(100 * (_WORST - placed) / (_WORST - _BEST), 1)
+
+
+def badness(value: float, bounds: Threshold, seen: Estimate | None) -> float:
+    """Return how far a value lies on the way to its bound: 0 at the baseline (or 0), 1 at the bound.
+
+    Examples
+    --------
+    >>> seen = Estimate(0.11, 0.02, 0.22, 900)
+    >>> round(badness(0.11, Threshold(high=0.1), seen), 2), badness(-0.05, Threshold(low=-0.1), seen)
+    (1.1, 0.5)
+    """
+    if math.isfinite(bounds.high):
+        return value / bounds.high if bounds.high > 0 else 1 + (value - bounds.high) / _scale(seen)
+    if bounds.low > 0:
+        return 2 - value / bounds.low
+    return value / bounds.low if bounds.low < 0 else 1 - value / _scale(seen)
+
+
+def _scale(seen: Estimate | None) -> float:
+    ends = () if seen is None else (seen.value, seen.low, seen.high)
+    return max((abs(x) for x in ends if math.isfinite(x)), default=0) or _NARROWEST
