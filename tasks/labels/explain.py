@@ -21,8 +21,6 @@ from tasks.errors import DataError
 from tasks.labels.compile import compile_days
 from tasks.labels.explanation import (
     Facts,
-    Impression,
-    ImpressionExplanation,
     LabelValue,
     explain_tasks,
     instant,
@@ -99,10 +97,22 @@ def explain(workspace: Workspace, *, impression: str, snapshot: str | None = Non
         *_note_contract(workspace, source),
         *_note_changes(facts, labels, source),
     ]
-    shown = Impression(key[c.REQUEST_ID], key[c.ITEM_ID], facts.row[c.SHOWN_AT])
-    explained = explain_tasks(workspace.contracts.tasks, facts)
-    whole = ImpressionExplanation(shown, facts.row[c.USER_ID], source.id, source.as_of, arrived, explained)
-    return _result(workspace, whole, notes, agrees=not list_changed_tasks(labels, facts.labels))
+    contracts, shown_at = workspace.contracts.tasks, facts.row[c.SHOWN_AT]
+    instants = {"shown_at": shown_at, "as_of": source.as_of, "arrived": arrived}
+    return ExplainResult(
+        snapshot=source.id,
+        as_of=format_instant(source.as_of),
+        request_id=plain(key[c.REQUEST_ID]),
+        item_id=plain(key[c.ITEM_ID]),
+        user_id=facts.row[c.USER_ID],
+        shown_at=instant(shown_at),
+        agrees=not list_changed_tasks(labels, facts.labels),
+        notes=notes,
+        tasks={
+            task: {**one.to_json(), "words": describe_task(one, contracts.tasks[task], **instants)}
+            for task, one in explain_tasks(contracts, facts).items()
+        },
+    )
 
 
 def _read_facts(log: LogTables, key: Key, day: date, as_of: datetime, arrived: datetime) -> Facts | None:
@@ -178,26 +188,6 @@ def _note_changes(facts: Facts, stored: dict[str, LabelValue], snapshot: Snapsho
 
 def _in_full(label: LabelValue) -> str:
     return describe_label(label) + (f" (by the event at {instant(label.at)})" if label.at else "")
-
-
-def _result(
-    workspace: Workspace, whole: ImpressionExplanation, notes: list[str], *, agrees: bool
-) -> ExplainResult:
-    tasks = workspace.contracts.tasks.tasks
-    return ExplainResult(
-        snapshot=whole.snapshot,
-        as_of=format_instant(whole.as_of),
-        request_id=plain(whole.impression.request_id),
-        item_id=plain(whole.impression.item_id),
-        user_id=whole.user_id,
-        shown_at=instant(whole.impression.shown_at),
-        agrees=agrees,
-        notes=notes,
-        tasks={
-            task: {**explained.to_json(), "words": describe_task(whole, task, tasks[task])}
-            for task, explained in whole.tasks.items()
-        },
-    )
 
 
 def explain_missing(workspace: Workspace, snapshot: Snapshot, key: Key) -> str:

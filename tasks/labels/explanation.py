@@ -4,7 +4,6 @@
 
     Facts                  what the label relations hold of the row     (explanation_facts.py reads them)
       -> TaskExplanation   of each task: window, maturity, status and cause, and the events that bear on it
-      -> ImpressionExplanation       all of them, with the impression and its snapshot
     explanation_text.py writes a task's explanation in sentences
 """
 
@@ -158,18 +157,6 @@ class TaskExplanation:
                 part: {"known": value, **_label_json(own)} for part, (value, own) in self.parts.items()
             },
         }
-
-
-@dataclass(frozen=True)
-class ImpressionExplanation:
-    """The explanation of every task of one impression of a snapshot, of a log that has ``arrived`` so far."""
-
-    impression: Impression
-    user_id: Any
-    snapshot: str
-    as_of: datetime
-    arrived: datetime
-    tasks: Mapping[str, TaskExplanation]
 
 
 def explain_tasks(tasks: TasksSpec, facts: Facts) -> dict[str, TaskExplanation]:

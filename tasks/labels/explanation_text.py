@@ -15,7 +15,7 @@ from math import isnan
 
 from tasks.contracts import TaskSpec
 from tasks.contracts.tasks import Positive
-from tasks.labels.explanation import Event, ImpressionExplanation, LabelValue, TaskExplanation
+from tasks.labels.explanation import Event, LabelValue, TaskExplanation
 from tasks.labels.status import Why
 
 Clock = Callable[[datetime | None], str]
@@ -23,14 +23,18 @@ _NAMED = 3
 """Events that are named one by one; the rest is only mentioned."""
 
 
-def describe_task(explanation: ImpressionExplanation, task: str, spec: TaskSpec) -> str:
+def describe_task(
+    explained: TaskExplanation, spec: TaskSpec, *, shown_at: datetime, as_of: datetime, arrived: datetime
+) -> str:
     """Return one task's label and the reasons for it, in one paragraph."""
-    explained = explanation.tasks[task]
 
     def clock(at: datetime | None) -> str:
-        return "" if at is None else time_beside(at, explanation.impression.shown_at)
+        return "" if at is None else time_beside(at, shown_at)
 
-    sentences = [f"{describe_label(explained.label)}.", *_sentences(explained, spec, clock, explanation)]
+    horizon = f"the snapshot's as-of {clock(as_of)}"
+    if arrived < as_of:
+        horizon = f"{clock(arrived)}, up to which the log had arrived by the as-of {clock(as_of)}"
+    sentences = [f"{describe_label(explained.label)}.", *_sentences(explained, spec, clock, horizon)]
     return " ".join(sentences)
 
 
@@ -60,27 +64,19 @@ def describe_label(label: LabelValue) -> str:
     return label.status.replace("_", " ") if label.value is None else _number(label.value)
 
 
-def _sentences(
-    explained: TaskExplanation, spec: TaskSpec, clock: Clock, whole: ImpressionExplanation
-) -> Iterator[str]:
+def _sentences(explained: TaskExplanation, spec: TaskSpec, clock: Clock, horizon: str) -> Iterator[str]:
     match explained.why:
         case None:
             yield from _observed(explained, spec, clock)
             yield f"Known since {clock(explained.matures_at)}."
         case Why.MATURITY:
-            yield f"It matures at {clock(explained.matures_at)}, after {_horizon(whole, clock)}."
+            yield f"It matures at {clock(explained.matures_at)}, after {horizon}."
             if explained.crediting:
                 yield f"So far {_event_in_window(explained.crediting, explained, spec, clock)}."
         case Why.EXCLUSION:
             yield from _excluded(explained, spec, clock)
         case _:
             yield _not_applicable(explained, spec, clock)
-
-
-def _horizon(whole: ImpressionExplanation, clock: Clock) -> str:
-    if whole.arrived < whole.as_of:
-        return f"{clock(whole.arrived)}, up to which the log had arrived by the as-of {clock(whole.as_of)}"
-    return f"the snapshot's as-of {clock(whole.as_of)}"
 
 
 def _observed(explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> Iterator[str]:

@@ -10,7 +10,6 @@ from tasks.labels.explanation import (
     Event,
     Events,
     Impression,
-    ImpressionExplanation,
     LabelValue,
     TaskExplanation,
 )
@@ -23,8 +22,7 @@ EXPLANATION = TaskExplanation(LabelValue(0, "observed", None), CLOSES, opens=SHO
 
 
 def of(spec: TasksSpec, explained: TaskExplanation) -> str:
-    whole = ImpressionExplanation(Impression("r", 1, SHOWN), "u", "id", CLOSES, CLOSES, {"t": explained})
-    return describe_task(whole, "t", spec.tasks["t"])
+    return describe_task(explained, spec.tasks["t"], shown_at=SHOWN, as_of=CLOSES, arrived=CLOSES)
 
 
 def test_three_events_are_named_and_the_rest_is_mentioned() -> None:
