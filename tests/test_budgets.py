@@ -18,13 +18,13 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (75_330, 50_000),
-    "modules in tasks": (414, 320),
+    "lines in tasks": (75_400, 50_000),
+    "modules in tasks": (413, 320),
     "names that rooms import from each other": (705, 450),
     "public names in faces": (75, 450),
-    "dataclasses and models": (715, 330),
+    "dataclasses and models": (713, 330),
     "class names declared twice": (0, 0),
-    "imports, in thousandths of lines": (75, 50),
+    "imports, in thousandths of lines": (74, 50),
     "lines in tests": (72_300, 48_000),
     "words in docs": (50_200, 40_000),
 }
