@@ -121,6 +121,7 @@ class RetrainResult:
     reasons: list[str]
     gates: list[dict[str, Any]]
     timings: list[dict[str, Any]]
+    next_step: str
     dossier: str
 
 
@@ -472,5 +473,11 @@ def _run_task(chain: Sequence[PipelineStep], one: TaskRetrain) -> Any:
 
 def _result(judged: "GateResult") -> RetrainResult:
     return RetrainResult(
-        judged.release, judged.verdict, judged.reasons, judged.gates, judged.timings, judged.dossier
+        release=judged.release,
+        verdict=judged.verdict,
+        reasons=judged.reasons,
+        gates=judged.gates,
+        timings=judged.timings,
+        next_step=judged.next_step,
+        dossier=judged.dossier,
     )

@@ -207,7 +207,7 @@ def write_validation(plain: Plain) -> Iterator[RenderableType]:
 
 
 def write_verdict(plain: Plain) -> Group:
-    """Write the verdict on a release, its reasons, and how many verdicts have which outcome."""
+    """Write the verdict on a release, its reasons, how many verdicts have which outcome, what to do next."""
     verdict = plain["verdict"]
     outcomes = Counter(one["outcome"] for one in (*plain["gates"], *plain["timings"]))
     counts = ", ".join(f"{n} {spoken(outcome)}" for outcome, n in outcomes.most_common())
@@ -215,6 +215,7 @@ def write_verdict(plain: Plain) -> Group:
         Text.assemble(f"release {plain['release']}: ", (verdict, "green" if verdict == "promote" else "red")),
         *_reasons(plain),
         f"verdicts: {counts}",
+        write_pairs([("next:", plain["next_step"])], indent=0),
         unbroken(Text(f"dossier: {plain['dossier']}")),
     )
 

@@ -52,6 +52,7 @@ class GateResult:
 
     ``rules`` is the digest of the gates, base rates and reviewers that it was judged by, ``loosened``
     says which let more through than when it was made, ``judged_as_of`` when the age of its parts was taken.
+    ``next_step`` says what to do now, as the dossier does.
     ``canary_permitted``: it is held, and may serve as the canary all the same.
     """
 
@@ -66,6 +67,7 @@ class GateResult:
     rules: str
     loosened: list[str]
     judged_as_of: str
+    next_step: str
     canary_permitted: bool = False
 
 
@@ -158,6 +160,7 @@ def run(
         rules=digest(evidence.rules),
         loosened=list(evidence.loosened),
         judged_as_of=format_instant(work.as_of),
+        next_step=work.dossier.first().next_step,
         **{name: shown[name] for name in _SHOWN},
     )
 

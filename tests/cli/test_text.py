@@ -123,12 +123,17 @@ def test_a_verdict_has_its_reasons_and_a_path_that_can_be_copied_whole() -> None
     path = "/a folder/" * 20 + "dossier.html"
     gates = [{"outcome": "pass"}, {"outcome": "inconclusive"}, {"outcome": "pass"}]
     plain = {"release": 1, "verdict": "hold", "reasons": ["word " * 30], "gates": gates, "dossier": path}
+    plain["next_step"] = "Retrain: it is old."
     plain["timings"] = [{"outcome": "pass"}]
     lines = as_text(text.write_verdict(plain)).splitlines()
     assert lines[0] == "release 1: hold"
     assert lines[1].startswith("  - word word")
     assert lines[2].startswith("    word")
-    assert lines[-2:] == ["verdicts: 3 pass, 1 inconclusive", f"dossier: {path}"]
+    assert lines[-3:] == [
+        "verdicts: 3 pass, 1 inconclusive",
+        "next: Retrain: it is old.",
+        f"dossier: {path}",
+    ]
     assert max(map(len, lines[:-1])) <= WIDTH
 
 

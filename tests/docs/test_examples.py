@@ -117,7 +117,9 @@ def test_the_six_steps_are_walked_to_the_end(run: Run) -> None:
             write(block.text)
         if block.language == "text":
             shown += 1
-            assert any(compare.check_output(block.text, out, doctest.ELLIPSIS) for out in printed), printed
+            assert any(compare.check_output(block.text, out, doctest.ELLIPSIS) for out in printed), printed[
+                -1
+            ]
         for example in examples(block) if block.language == "console" else ():
             printed.append(run(example.words))
             said = example.printed or printed[-1]

@@ -8,12 +8,12 @@ from tasks.replay.metrics import REORDERING
 
 _BLOCKED: Final = {
     "data": "Mend the log, build the labels again and retrain: what was learned from them cannot be trusted.",
-    "model": "Look at the task below: what it learned from, and whether its data changed; then retrain.",
-    "inputs": "Mend the log of the feature below, or retrain once its heads have learned from such days.",
-    "calibration": "Look at the task's reliability below, calibrate by the segment that is off, retrain.",
+    "model": "Look at what the task learned from, and whether its data changed; then retrain.",
+    "inputs": "Mend the log of the feature, or retrain once its heads have learned from such days.",
+    "calibration": "Look at the task's reliability, calibrate by the segment that is off, retrain.",
     "constraints": "Do not promote; no override lifts it. Mend the code that lets it through, then retrain.",
     "decision": "Do not promote. Look for other weights (equipoise tune), or keep {champion}.",
-    "shadow": "Look at the requests side by side below: is so much change meant? Then surface.yaml says so.",
+    "shadow": "Look at the requests side by side. If that much change is meant, raise gates.shadow.",
     "freshness": "Retrain: it rests on what people did too long ago.",
 }
 _SUPPORT: Final = (
@@ -28,6 +28,8 @@ _LOG_PROPENSITIES: Final = (
     "For a verdict offline, log with each shown item the probability of its place (`propensity`), which a "
     "release that explores returns (`exploration` in slate.yaml)."
 )
+_LONGEST_TEST: Final = 365
+"""Days of a test slice that somebody may be told to wait for."""
 _TOO_FEW: Final = {
     "data": "Wait until more labels are mature, then retrain.",
     "model": "Wait until more labels are mature, then retrain.",
@@ -69,7 +71,7 @@ def say_next(
     if worst.outcome is Outcome.METRIC_MISSING:
         return f"Mend the log or the contract, so that it can be measured; keep {champion} meanwhile."
     if worst.outcome is not Outcome.INCONCLUSIVE:
-        otherwise = "Look at the verdict below, and keep {champion} meanwhile."
+        otherwise = "Look at what holds it, and keep {champion} meanwhile."
         return _BLOCKED.get(worst.gate, otherwise).format(champion=champion)
     if worst.gate in _TOO_FEW:
         return _TOO_FEW[worst.gate]
@@ -103,7 +105,7 @@ def _wait(worst: Verdict) -> str:
     if worst.doubt == BIASED:
         return _LOG_PROPENSITIES
     if worst.doubt:
-        return "More data of this log will not tell it: what keeps it from being judged stands above."
+        return "More data of this log will not tell it: its doubt names what keeps it from being judged."
     power = worst.power
     if power is not None and power.never:
         return (
@@ -111,6 +113,11 @@ def _wait(worst: Verdict) -> str:
             "information: widen its bound, or run an experiment."
         )
     if power is not None and power.days_needed is not None and power.days_needed > power.days:
+        if power.days_needed > _LONGEST_TEST:
+            return (
+                "At this traffic more than a year of test days would be needed: widen its bound, or run an "
+                "experiment."
+            )
         return (
             f"Lengthen `split.test` from {power.days} to about {power.days_needed} days, which decide this "
             "bound in 80 % of cases."

@@ -28,6 +28,8 @@ def test_the_lever_is_named_with_its_size_where_more_days_decide() -> None:
     assert told.startswith("Lengthen `split.test` from 7 to about 41 days")
     never = after(replace(UNKNOWN, power=Power(0.2, 7, never=True)))
     assert never.startswith("No number of test days decides it at this traffic")
+    years = after(replace(UNKNOWN, power=Power(0.2, 7, 10_631)))
+    assert years.startswith("At this traffic more than a year of test days would be needed")
     for power in (None, Power(0.2), Power(0.2, 7, 3)):
         assert after(replace(UNKNOWN, power=power)).startswith("These data do not tell it")
 
