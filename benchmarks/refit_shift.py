@@ -21,9 +21,9 @@ import yaml
 from pydantic import TypeAdapter
 
 from benchmarks.calibrating.logged import LOGGED, ROOT, SHARED, shared_data
+from tasks.calibration.evidence import CalibrationEvidence
 from tasks.contracts.yaml_file import read_yaml
 from tasks.datasets.world.generate import START, generate
-from tasks.evaluation.evidence import CalibrationEvidence
 from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Estimate
 from tasks.pipeline import RetrainResult, retrain

@@ -20,7 +20,7 @@ from tasks.contracts import Contracts
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import EvidenceRuns
-from tasks.evaluation.replay_evidence import ChampionComparison, Measured, ShadowComparison
+from tasks.evaluation.replay_evidence import ChampionComparison, Measured
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, decide_release
@@ -30,6 +30,7 @@ from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, report_metrics
+from tasks.replay.evidence import ShadowComparison
 from tasks.replay.log import PolicySlates
 from tasks.replay.orders import baseline_order
 from tasks.replay.shadow import compare

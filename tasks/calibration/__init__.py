@@ -7,6 +7,7 @@ In reading order::
     choice                             no map, one map, or one by segment: decided by held-out users
     reliability                        a reliability curve with intervals
       reliability_figure, pictures     its drawings, in the runs of the steps
+    evidence                           what calibration found, as a document
     step                               the step that calibrates a task
 
 Steps: step, pictures, choice.

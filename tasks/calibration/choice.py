@@ -32,12 +32,12 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from tasks.calibration.evidence import Gain, MapChoice, MapKind
 from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_mean, fit_tallies
 from tasks.calibration.segment_fit import SegmentFit, SegmentRows, fit_segmented
 from tasks.contracts.training import LARGEST_LABEL
 from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.binary import Floats, check_binary, entropy, row_losses
-from tasks.evaluation.evidence import Gain, MapChoice, MapKind
 from tasks.evaluation.segments import SegmentColumn, segment_columns
 from tasks.ranking.maps import IdentityMap, LogisticMap
 from tasks.ranking.segmented_map import Calibrator, Codes

@@ -22,9 +22,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks.calibration.choice import Kind, fit_map, read_segment_columns
+from tasks.calibration.evidence import CalibrationEvidence
 from tasks.calibration.pictures import draw_calibration
 from tasks.errors import ContractError, GateRefused
-from tasks.evaluation.evidence import CalibrationEvidence, PinnedModel, TrainingEvidence
+from tasks.evaluation.evidence import PinnedModel
 from tasks.evaluation.figures import TaskFigures
 from tasks.ranking.heads import Head
 from tasks.ranking.segmented_map import Calibrator, apply_calibrator
@@ -35,6 +36,7 @@ from tasks.stores.runs import StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing
+from tasks.training.evidence import TrainingEvidence
 from tasks.training.inputs import calibrator_inputs
 from tasks.training.rows import NEWEST, REPEATS, Recipe, TaskRows, log_labels, read_labels, version_tags
 from tasks.training.step import for_refit, model_name

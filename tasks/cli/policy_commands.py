@@ -16,8 +16,8 @@ from tasks.cli.text import Plain, change, level, share, unbroken, written_segmen
 from tasks.reports.numbers import format_counted, format_number
 
 if TYPE_CHECKING:
-    from tasks.evaluation.policy_changes import PolicyDiff
     from tasks.pipeline import RetrainResult
+    from tasks.replay.evidence import PolicyDiff
     from tasks.stores.workspace import Workspace
 
 

@@ -1,16 +1,16 @@
-"""What each step found, as a document that later steps read.
+"""Parts of the documents that several steps write or read; each step's document stands in its own room.
 
 ::
 
-    validate    ValidationEvidence     -> gate
-    train       TrainingEvidence       -> refit, release, the next retrain
-    same_day    SameDayEvidence        -> gate                   (training/same_day.py)
-    examination ExaminationEvidence    -> release
-    calibrate   CalibrationEvidence    -> refit, release
-    release     ReleaseEvidence        -> gate, explanation      (evaluation/release_evidence.py)
-    simulate    SimulationEvidence     -> gate                   (evaluation/replay_evidence.py)
-    shadow      ShadowEvidence         -> gate                   (evaluation/replay_evidence.py)
-    gate        GateEvidence           -> promotion              (evaluation/release_evidence.py)
+    validate    ValidationEvidence     -> gate                         here
+    train       TrainingEvidence       -> refit, release, next retrain training/evidence.py
+    same_day    SameDayEvidence        -> gate                         training/same_day.py
+    examination ExaminationEvidence    -> release                      training/evidence.py
+    calibrate   CalibrationEvidence    -> refit, release               calibration/evidence.py
+    release     ReleaseEvidence        -> gate, explanation            evaluation/release_evidence.py
+    simulate    SimulationEvidence     -> gate                         replay/evidence.py
+    shadow      ShadowEvidence         -> gate                         replay/evidence.py
+    gate        GateEvidence           -> promotion                    evaluation/release_evidence.py
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from tasks.contracts.training import HeadKind
 from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
-from tasks.evaluation.figures import TaskFigures
 
 ChangeKind = Literal["scale", "constant", "nulls", "unseen", "distribution"]
 ComparedDays = Literal["calibrate", "test", "newest", "served"]
@@ -108,10 +107,6 @@ class LabelCalendar(Section):
 
 Days = tuple[date, date]
 """First and last day."""
-MapKind = Literal["none", "global", "segment"]
-Parameter = bool | int | float | str | dict[str, float] | None
-
-"""What the parameters of the trees began with among all parameters, before they stood apart."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +146,7 @@ class ValidationEvidence(Document):
         return tuple(f"{one.suite}: {one.expectation} ({one.observed})" for one in failed)
 
 
-class _OfTask(Document):
+class TaskEvidence(Document):
     """What a part of a task was made from; a refit ``repeats`` the model of this version and sha256."""
 
     surface: str
@@ -164,109 +159,9 @@ class _OfTask(Document):
     kind: HeadKind
 
 
-class Importance(Section):
-    """What a feature did in the trees."""
-
-    gain: float
-    splits: int
-
-
-class BestTrial(Section):
-    """The best trial of a search: its number, its loss on the held-out users and its parameters."""
-
-    number: int
-    loss: float
-    parameters: dict[str, float | int]
-
-
-class SearchSummary(Section):
-    """A search in short: how many trials, what ended them, and what was gained."""
-
-    trials: int
-    pruned: int
-    ended_by: str
-    contract_loss: float | None
-    best: BestTrial | None
-
-
-class TrainingEvidence(_OfTask):
-    """How a model was trained, and its figures on the test days, None of a refit and a judging factor.
-
-    ``rows`` counts the examples, ``weights`` describes each factor of their weights, ``trees`` are the
-    parameters of the trees, ``start`` the rounds of a dense start, ``parameters`` all that MLflow shows.
-    ``recipe`` is what the version's tag ``equipoise.recipe`` is the digest of, to be learned by again.
-    """
-
-    document: Literal["training"] = "training"
-    version: Literal[1] = 1
-    rows: dict[str, int]
-    weights: dict[str, dict[str, float]]
-    rounds: int
-    start: dict[str, int]
-    fold_loss: float | None
-    trees: dict[str, float | int]
-    parameters: dict[str, Parameter]
-    search: SearchSummary | None
-    importances: dict[str, Importance]
-    test: TaskFigures | None
-    recipe: dict[str, JsonValue] = Field(repr=False)
-
-
-class CurveEvidence(Section):
-    """An examination curve by position, from 1; with intervals and their data where it is estimated."""
-
-    by_position: tuple[float, ...]
-    reference: int
-    source: str
-    low: tuple[MaybeFloat, ...] | None = None
-    high: tuple[MaybeFloat, ...] | None = None
-    task: str | None = None
-    pairs: int | None = None
-    positives: int | None = None
-
-
-class ExaminationEvidence(Document):
-    """A curve, and the days that it was estimated from, none of a declared one."""
-
-    document: Literal["examination"] = "examination"
-    version: Literal[1] = 1
-    slices: dict[str, Days]
-    examination: CurveEvidence
-
-
 class PinnedModel(Section):
     """The model that a calibrator was fitted to."""
 
     name: str
     version: int
     sha256: str
-
-
-class Gain(Section):
-    """What the chosen map gains over another in normalized entropy."""
-
-    gain: MaybeFloat
-    standard_error: MaybeFloat
-
-
-class MapChoice(Section):
-    """Which map was chosen and why, with the normalized entropy of each on held-out users."""
-
-    kind: MapKind
-    reason: str
-    held_out: dict[MapKind, MaybeFloat]
-    gains: dict[MapKind, Gain]
-
-
-class CalibrationEvidence(_OfTask):
-    """How a map was fitted, and the figures of the test days before and after it, None of those too."""
-
-    document: Literal["calibration"] = "calibration"
-    version: Literal[1] = 1
-    model: PinnedModel
-    calibrator: str
-    choice: MapChoice | None
-    rows: int
-    positives: int
-    before: TaskFigures | None
-    test: TaskFigures | None

@@ -25,11 +25,11 @@ from tasks.contracts.experiment import CONTROL
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.binary import Floats
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Estimate
 from tasks.experiments.evidence import ExperimentReadout, ReadState
 from tasks.experiments.results import newest_readout, surface_experiments
+from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.workspace import Workspace
 
 

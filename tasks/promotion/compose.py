@@ -16,7 +16,6 @@ from tasks.errors import StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
-from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.experiments.offline import compare_experiments
 from tasks.promotion.decision import Decision, Hold, Promote
@@ -30,6 +29,7 @@ from tasks.promotion.readiness.facts import Judgement, ReadinessFacts, Readiness
 from tasks.promotion.readiness.standing import judged_before, read_audit, readiness_lines
 from tasks.release.reader import ReleaseReader
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
+from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
 from tasks.reports.words import vocabulary
 from tasks.settings import Settings
 from tasks.stores.aliases import CHAMPION

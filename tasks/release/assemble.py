@@ -14,9 +14,9 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
 
+from tasks.calibration.evidence import CalibrationEvidence
 from tasks.contracts import canonical
 from tasks.contracts.chains import chain, position_correction
-from tasks.evaluation.evidence import CalibrationEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import RefitEvidence, ReleaseEvidence
 from tasks.labels.snapshot import Snapshot

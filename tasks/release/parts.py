@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 
+from tasks.calibration.evidence import CalibrationEvidence
 from tasks.contracts import canonical_json
 from tasks.contracts.chains import HEAD_FILE
 from tasks.errors import ContractError, StoreError, unknown
-from tasks.evaluation.evidence import CalibrationEvidence, ExaminationEvidence, TrainingEvidence
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.release.trained import Trained
 from tasks.stores.manifest import Manifest, PinnedPart, Role
@@ -28,6 +28,7 @@ from tasks.stores.releases import (
     tested_manifest,
 )
 from tasks.stores.workspace import Workspace, format_instant
+from tasks.training.evidence import ExaminationEvidence, TrainingEvidence
 
 Files = Mapping[str, bytes]
 Pins = dict[str, tuple[PinnedPart, PinnedPart]]

@@ -19,8 +19,8 @@ from math import nan
 import numpy as np
 
 from tasks.calibration import step as calibrate
+from tasks.calibration.evidence import CalibrationEvidence
 from tasks.errors import DataError
-from tasks.evaluation.evidence import CalibrationEvidence
 from tasks.evaluation.release_evidence import RefitShift
 from tasks.evaluation.resampling import LEAST_POSITIVES
 from tasks.evaluation.segments import segment_values

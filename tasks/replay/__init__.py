@@ -12,6 +12,7 @@ In reading order::
     guardrails, primary, costs     bounds of a policy, evaluated; ``filled`` counts filled slots
     replay                       every figure and verdict of a release, and ``champion_comparison``
     off_policy_check               each figure estimated from the log's propensities alone
+    evidence                       what simulation, shadow and comparison found, as documents
     simulate                       the simulation step; ``page`` its report, ``notes`` what it cannot measure
       measured_policies            how many policies were measured on the same days
     policy_diff, moves             two policies on the same candidates, side by side

@@ -26,9 +26,10 @@ from tasks.contracts import Contracts
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
-from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
+from tasks.evaluation.replay_evidence import SlateRule
 from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import add_slate_rules, count_slate_rules
+from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, SparseColumns
 from tasks.replay.leaks import add_leaks
 from tasks.replay.log import CandidateLog, Floats, PolicySlates

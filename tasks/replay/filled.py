@@ -13,9 +13,9 @@ from typing import Final
 
 import numpy as np
 
-from tasks.evaluation.replay_evidence import FilledSlots
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
+from tasks.replay.evidence import FilledSlots
 from tasks.replay.log import Ints
 from tasks.reports.numbers import format_counted
 

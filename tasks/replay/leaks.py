@@ -20,11 +20,11 @@ import pandas as pd
 
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import GateRefused
-from tasks.evaluation.replay_evidence import ConstraintLeak
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.ranking.constraints import iterate_violations
 from tasks.ranking.utility import choose_contexts
+from tasks.replay.evidence import ConstraintLeak
 
 GATE: Final = "constraints"
 """The gate of what may never be shown; no contract can declare it as one to override."""

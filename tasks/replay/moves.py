@@ -16,10 +16,10 @@ import numpy.typing as npt
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.grouping import Grouping
-from tasks.evaluation.policy_changes import ExampleRequest, ExampleSlot, NegativesChange, ValueChange
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.compared import ComparedPolicies
+from tasks.replay.evidence import ExampleRequest, ExampleSlot, NegativesChange, ValueChange
 from tasks.replay.grouped import PairedEstimates, grouped_ratio, paired_estimates
 from tasks.replay.log import Floats, Ints, PolicySlates
 from tasks.replay.metrics import looks_of, per_look

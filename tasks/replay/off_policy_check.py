@@ -25,7 +25,6 @@ import numpy as np
 
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Statistic, clustered_interval, relative_change
-from tasks.evaluation.replay_evidence import OffPolicyCheck
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.support import Support, effective_clusters
@@ -33,6 +32,7 @@ from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.ope.overlap import MOST_OF_ONE, measure_overlap
 from tasks.ope.rankings import LoggedPlaces, place_weights, prefix_weights
 from tasks.replay.evaluate import OfflineEvaluation
+from tasks.replay.evidence import OffPolicyCheck
 from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
 from tasks.replay.metrics import OF_OUTCOMES, Rows, looks_of, unanswerable
 from tasks.replay.rates import RateEstimator

@@ -7,10 +7,11 @@ from itertools import chain
 from typing import Final
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
+from tasks.evaluation.replay_evidence import Measured, SlateRule
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.replay.evaluate import MOST_SHARES, Findings
+from tasks.replay.evidence import OffPolicyCheck
 from tasks.reports.charts import BASELINE_AT, BOUND_AT, draw_rails
 from tasks.reports.phrases import describe_subject, phrase_verdict
 from tasks.reports.render import render

@@ -23,9 +23,9 @@ from tasks.contracts.metrics import mix_columns
 from tasks.contracts.problems import ALL_READ, Problem, problems_of_validation
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
-from tasks.evaluation.policy_changes import PolicyDiff, PolicySide, SlateRuleChange
 from tasks.release.view import load
 from tasks.replay.decided_slice import Entrant, Entrants, SliceBuilder, build_slice, decided_blocks
+from tasks.replay.evidence import PolicyDiff, PolicySide, SlateRuleChange
 from tasks.replay.leaks import refuse_leaks
 from tasks.replay.log import PolicySlates
 from tasks.replay.moves import EXAMPLES_RULE, Pair, moved_columns

@@ -27,7 +27,13 @@ from scipy.stats import binom
 
 from tasks import columns as c
 from tasks.errors import DataError
-from tasks.evaluation.replay_evidence import (
+from tasks.evaluation.resampling import cluster_rows
+from tasks.evaluation.support import mean_interval
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, stops
+from tasks.release.inputs import served_inputs
+from tasks.release.loading import LoadedRelease
+from tasks.release.view import load
+from tasks.replay.evidence import (
     ConstraintLeak,
     FilledSlots,
     PackedScores,
@@ -38,12 +44,6 @@ from tasks.evaluation.replay_evidence import (
     ShadowEvidence,
     ShadowExample,
 )
-from tasks.evaluation.resampling import cluster_rows
-from tasks.evaluation.support import mean_interval
-from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, stops
-from tasks.release.inputs import served_inputs
-from tasks.release.loading import LoadedRelease
-from tasks.release.view import load
 from tasks.replay.filled import count_filled
 from tasks.replay.leaks import count_leaks
 from tasks.replay.logged_candidates import hash_newest_candidates, newest_candidates

@@ -15,9 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
-from tasks.evaluation.policy_changes import ExampleSlot
-from tasks.evaluation.replay_evidence import MovedItem, ShadowExample
 from tasks.ranking.explain import CONTRIBUTION, TASK
+from tasks.replay.evidence import ExampleSlot, MovedItem, ShadowExample
 from tasks.replay.moves import side_by_side
 
 MOST_EXAMPLES: Final = 10

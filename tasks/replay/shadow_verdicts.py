@@ -15,7 +15,9 @@
 from typing import Final
 
 from tasks.contracts.gates import ShadowGate
-from tasks.evaluation.replay_evidence import (
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject, Threshold
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.replay.evidence import (
     PackedScores,
     Reproduction,
     ScoringFailures,
@@ -23,8 +25,6 @@ from tasks.evaluation.replay_evidence import (
     ShadowComparison,
     ShadowEvidence,
 )
-from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 from tasks.replay.filled import judge_filled
 from tasks.replay.leaks import judge_leaks
 from tasks.reports.numbers import format_counted

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.contracts import UtilitySpec, canonical, digest
-from tasks.evaluation.replay_evidence import SimulationEvidence, TermShare, UtilityComposition
+from tasks.evaluation.replay_evidence import TermShare, UtilityComposition
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.progress import report
@@ -22,6 +22,7 @@ from tasks.replay.champion_comparison import comparisons
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline
+from tasks.replay.evidence import SimulationEvidence
 from tasks.replay.leaks import judge_leaks
 from tasks.replay.logged_candidates import hash_labelled_candidates
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies

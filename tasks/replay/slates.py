@@ -17,13 +17,13 @@ from tasks.contracts.metrics import OF_COLUMNS, metric_columns, mix_columns, nam
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import SegmentSpec
 from tasks.errors import ContractError
-from tasks.evaluation.replay_evidence import ConstraintLeak
 from tasks.evaluation.segments import segment_values
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import Utilities, compute_utilities
 from tasks.release.loading import LoadedRelease
+from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.leaks import count_leaks, refuse_leaks
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import NUMBERS, WORDS, LogReading, candidate_log

@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from tasks import errors
 from tasks.errors import EquipoiseError
-from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
+from tasks.evaluation.replay_evidence import SlateRule
 from tasks.logs.spark import session
 from tasks.ranking.examination import Examination
 from tasks.replay.decided_slice import (
@@ -37,6 +37,7 @@ from tasks.replay.decided_slice import (
     decide_block,
 )
 from tasks.replay.entrants import EntrantVersions
+from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.joined_columns import Column
 from tasks.replay.log import PolicySlates
 from tasks.replay.logged_candidates import CandidateBlock, SpanLabels, candidate_blocks

@@ -10,6 +10,7 @@ In reading order::
     trees                                the trees of a task, with a warm or a dense start
     search                               the parameter search, a run a trial
     trainable, outlook, plan             what a retrain will do, and what the log lacks for it
+    evidence                             what training found, as documents
     train_model, same_day, picture       a trained model; the comparison of two recipes; importances
     step                                 the step that trains a task
 

@@ -37,7 +37,6 @@ import pyarrow as pa
 from tasks.columns import ITEM_ID, POSITION, PROPENSITY, REQUEST_ID, USER_ID
 from tasks.contracts.chains import parent
 from tasks.errors import DataError, ImmatureLabels
-from tasks.evaluation.evidence import CurveEvidence, ExaminationEvidence
 from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval
 from tasks.evaluation.verdicts import Estimate
 from tasks.labels.snapshot import Snapshot
@@ -48,6 +47,7 @@ from tasks.stores.parts import Part
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant
+from tasks.training.evidence import CurveEvidence, ExaminationEvidence
 from tasks.training.inputs import curve_inputs
 from tasks.training.position import require_positions
 from tasks.training.rows import TaskRows, log_labels

@@ -20,7 +20,6 @@ from tasks.contracts.chains import chain, join_outcomes, learns_joint_event, pos
 from tasks.contracts.surface import Features
 from tasks.contracts.training import HeadKind, TaskTraining
 from tasks.errors import ContractError, DataError, GateRefused, unknown
-from tasks.evaluation.evidence import TrainingEvidence
 from tasks.evaluation.figures import MeasuredHead, TaskFigures, measure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.segments import segment_columns, segment_values
@@ -31,6 +30,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.encoding import encode_dictionaries
+from tasks.training.evidence import TrainingEvidence
 from tasks.training.learning import Loss
 from tasks.training.slices import DaySlice, TaskSlices, plan_slices, refit_slices
 

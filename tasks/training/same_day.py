@@ -34,7 +34,7 @@ from tasks.contracts.training import TaskTraining
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.compared_rows import ComparedRows, compare_amounts, compare_order, compare_rows
 from tasks.evaluation.documents import Document, Section
-from tasks.evaluation.evidence import Days, PinnedModel, TrainingEvidence
+from tasks.evaluation.evidence import Days, PinnedModel
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.ranking.features import FeatureEncoder
@@ -44,6 +44,7 @@ from tasks.stores.runs import StepRun
 from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import debiasing
+from tasks.training.evidence import TrainingEvidence
 from tasks.training.inputs import TRAINING_RECIPE, curve_inputs, outcome_inputs
 from tasks.training.learning import Loss
 from tasks.training.log_odds import fit_log_odds

@@ -32,9 +32,9 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from tasks.contracts.training import Search
-from tasks.evaluation.evidence import BestTrial, SearchSummary
 from tasks.progress import report
 from tasks.stores.runs import INPUTS, PARENT, StepRun
+from tasks.training.evidence import BestTrial, SearchSummary
 
 Parameters = Mapping[str, float | int]
 Ended = Literal["trials", "seconds", "nothing held out"]

@@ -24,7 +24,6 @@ import pandas as pd
 
 from tasks.contracts import canonical_json, digest
 from tasks.contracts.chains import HEAD_FILE, head_plan
-from tasks.evaluation.evidence import Importance, TrainingEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.stores.boosters import booster_files
 from tasks.stores.parts import ENCODER, Part, files_sha256
@@ -33,6 +32,7 @@ from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace
 from tasks.training import debiasing, same_day
 from tasks.training.draw_examples import describe_sampling
+from tasks.training.evidence import Importance, TrainingEvidence
 from tasks.training.fit import Callback, Fitted
 from tasks.training.inputs import TRAINING_RECIPE, model_inputs, training_recipe
 from tasks.training.picture import importance_figure

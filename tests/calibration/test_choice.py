@@ -13,10 +13,10 @@ import pytest
 from benchmarks.calibrating.rows import simulated
 from tasks.calibration import choice
 from tasks.calibration.choice import choose_map, fit_map, read_segment_columns
+from tasks.calibration.evidence import MapChoice, MapKind
 from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary
 from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.binary import log_loss, normalized_entropy
-from tasks.evaluation.evidence import MapChoice, MapKind
 from tasks.evaluation.segments import SegmentColumn
 from tasks.ranking.maps import IdentityMap, IsotonicMap, LogisticMap, expit
 from tasks.ranking.segmented_map import Calibrator, MappedSegment, SegmentedMap, apply_calibrator

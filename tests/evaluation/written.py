@@ -4,15 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from tasks.calibration.evidence import CalibrationEvidence
 from tasks.evaluation.documents import Document
-from tasks.evaluation.evidence import (
-    CalibrationEvidence,
-    ExaminationEvidence,
-    TrainingEvidence,
-    ValidationEvidence,
-)
+from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
-from tasks.evaluation.replay_evidence import ShadowEvidence, SimulationEvidence
+from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
+from tasks.training.evidence import ExaminationEvidence, TrainingEvidence
 
 FOLDER = Path(__file__).parent / "documents"
 KINDS: dict[str, type[Document]] = {

@@ -12,12 +12,13 @@ from scipy.stats import linregress, t
 from tasks.cli import main
 from tasks.errors import DataError
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence
-from tasks.evaluation.replay_evidence import Measured, SimulationEvidence
+from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.experiments.evidence import ExperimentReadout, MetricReadout, ReadState
 from tasks.experiments.offline import compare_experiments, compare_offline_online
 from tasks.experiments.results import READ_STEP
+from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.runs import StepKey
 from tasks.stores.workspace import Workspace
 from tests.experiments.arms_feed import write_experiment

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.evaluation.replay_evidence import ConstraintLeak, SlateRule
+from tasks.evaluation.replay_evidence import SlateRule
 from tasks.replay.decided_slice import BASELINE, POLICY, DecidedBlock, EntrantKey
+from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.log import PolicySlates
 from tasks.replay.read_log import WORDS, LogReading, read_block
 

@@ -16,12 +16,13 @@ from tasks.contracts.metrics import Metric, MetricKind, known_metrics, metric_co
 from tasks.contracts.problems import Problem
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import Family
-from tasks.evaluation.replay_evidence import Measured, SimulationEvidence
+from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, RATCHET, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, decide_release, explain_verdict
 from tasks.replay import slates
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, judge_components
+from tasks.replay.evidence import SimulationEvidence
 from tasks.replay.metrics import REORDERING, looks_of, per_look
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.evaluation.replay_evidence import FilledSlots
 from tasks.evaluation.verdicts import Outcome
+from tasks.replay.evidence import FilledSlots
 from tasks.replay.filled import count_filled, judge_empty, judge_filled
 
 CHAMPION = FilledSlots(requests=100, empty=0, slots=1000)

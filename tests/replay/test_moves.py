@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.subjects import ALL, Segment
+from tasks.replay.evidence import ExampleSlot
 from tasks.replay.moves import Pair, moved_columns
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import CURVE, copied, page, slates

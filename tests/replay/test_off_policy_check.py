@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tasks.contracts import Contracts, UtilitySpec
-from tasks.evaluation.replay_evidence import OffPolicyCheck
 from tasks.replay.evaluate import OfflineEvaluation
+from tasks.replay.evidence import OffPolicyCheck
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tests.replay.worlds import LOOKS, Feed, feed

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import Measured, OffPolicyCheck, SlateRule
+from tasks.evaluation.replay_evidence import Measured, SlateRule
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.evaluate import Findings
+from tasks.replay.evidence import OffPolicyCheck
 from tasks.replay.page import Heading, better_directions, order_segments, simulation_page
 from tasks.reports.words import TaskWords, Vocabulary
 from tests.verdicts import bound, subject

@@ -9,11 +9,11 @@ import yaml
 
 from tasks import columns as c
 from tasks.errors import ContractError
-from tasks.evaluation.policy_changes import PolicyDiff
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay import policy_diff
 from tasks.replay import slates as slices
+from tasks.replay.evidence import PolicyDiff
 from tasks.replay.moves import Pair
 from tasks.replay.policy_diff import read_policy
 from tasks.replay.replay_policies import Replay

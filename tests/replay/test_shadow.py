@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.errors import DataError
-from tasks.evaluation.replay_evidence import Reproduction
 from tasks.release import view as release_view
 from tasks.release.inputs import served_inputs
 from tasks.replay import shadow
+from tasks.replay.evidence import Reproduction
 from tasks.replay.logged_candidates import newest_candidates
 from tasks.replay.shadow import reproduce
 from tasks.stores import delta

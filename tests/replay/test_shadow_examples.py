@@ -2,8 +2,7 @@
 
 import pandas as pd
 
-from tasks.evaluation.policy_changes import ExampleSlot
-from tasks.evaluation.replay_evidence import MovedItem, ShadowExample
+from tasks.replay.evidence import ExampleSlot, MovedItem, ShadowExample
 from tasks.replay.shadow_examples import MOST_EXAMPLES, shadow_examples
 
 

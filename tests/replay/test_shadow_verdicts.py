@@ -5,14 +5,8 @@ from typing import Literal
 import pytest
 
 from tasks.contracts.gates import ShadowGate
-from tasks.evaluation.replay_evidence import (
-    PackedScores,
-    Reproduction,
-    ScoringFailures,
-    ScoringTimes,
-    ShadowComparison,
-)
 from tasks.evaluation.verdicts import Estimate, Outcome
+from tasks.replay.evidence import PackedScores, Reproduction, ScoringFailures, ScoringTimes, ShadowComparison
 from tasks.replay.shadow_verdicts import judge_failures, judge_parity, judge_shadow, judge_times
 
 BOUNDS = ShadowGate(overlap_at_k_min=0.3, score_shift_max=0.5)

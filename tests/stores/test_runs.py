@@ -14,7 +14,7 @@ import pytest
 
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.evaluation.replay_evidence import ShadowEvidence
+from tasks.replay.evidence import ShadowEvidence
 from tasks.stores.runs import EVIDENCE_FOLDER, INPUTS, StepKey, StepRun
 from tasks.stores.store import Store
 from tasks.stores.tracking import current

@@ -10,7 +10,7 @@ import pytest
 from tasks.contracts import Contracts, canonical_json, digest
 from tasks.contracts.tasks import TasksSpec
 from tasks.errors import DataError
-from tasks.evaluation.evidence import TrainingEvidence
+from tasks.training.evidence import TrainingEvidence
 from tasks.training.inputs import model_inputs, training_recipe
 from tasks.training.same_day import find_recipe, restore_recipe
 from tests.evaluation import written

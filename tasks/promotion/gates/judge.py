@@ -27,7 +27,7 @@ from tasks.contracts.gates import Gates
 from tasks.evaluation.evidence import HeadInputs, ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns
-from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
+from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.calibration import judge_ratios
@@ -38,6 +38,7 @@ from tasks.promotion.gates.model import judge_models
 from tasks.promotion.gates.policy import PolicyStanding, judge_policy
 from tasks.promotion.gates.references import judge_references
 from tasks.promotion.gates.same_day import RecipePair
+from tasks.replay.evidence import ShadowComparison
 from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.replay.shadow_verdicts import LATENCY, judge_shadow
 

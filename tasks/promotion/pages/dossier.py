@@ -13,7 +13,7 @@ from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.evidence import HeadInputs, ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import AMPLIFIED, EvidenceRuns, GateEvidence, ProxyEvidence
-from tasks.evaluation.replay_evidence import Measured, ShadowEvidence
+from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.experiments.offline import MetricAgreement
 from tasks.promotion.decision import Decision, Hold, Promote
@@ -33,6 +33,7 @@ from tasks.promotion.pages.next_steps import say_after_override
 from tasks.promotion.pages.proxy_figures import draw_proxy
 from tasks.promotion.pages.task_rows import SIZE, chart_features, list_tasks
 from tasks.promotion.readiness.facts import ReadinessLine
+from tasks.replay.evidence import ShadowEvidence
 from tasks.replay.shadow_verdicts import LATENCY
 from tasks.reports.charts import BASELINE_AT, BOUND_AT
 from tasks.reports.render import render

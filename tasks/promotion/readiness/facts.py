@@ -18,8 +18,8 @@ from typing import Final, Self
 from tasks.contracts import Contracts
 from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.release_evidence import EvidenceRuns
-from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
+from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.manifest import Manifest
 
 CONCLUSIVE: Final = frozenset({Outcome.PASS, Outcome.WARN, Outcome.BLOCK})

@@ -23,7 +23,6 @@ from typing import Final
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.evaluation.replay_evidence import SimulationEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.moves.rules import changed_contracts
 from tasks.promotion.readiness.facts import (
@@ -55,6 +54,7 @@ from tasks.promotion.readiness.policies import (
     utility_weights_separate,
 )
 from tasks.promotion.readiness.releases import component_view, predictions_calibrated, segments_monitored
+from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.parts import Part

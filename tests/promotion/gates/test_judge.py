@@ -10,11 +10,12 @@ from tasks.contracts.training import HeadKind
 from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns
-from tasks.evaluation.replay_evidence import ChampionComparison, ShadowComparison
+from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import Hold, Promote, decide_release
 from tasks.promotion.gates.judge import Evidence, judge_release
+from tasks.replay.evidence import ShadowComparison
 from tests.evaluation.task_figures import Estimates, task_figures
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)

@@ -7,20 +7,9 @@ from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.evaluation.conflicts import ConflictEvidence, PairEvidence, TopOverlap
 from tasks.evaluation.evidence import Finding, LabelCalendar, TaskDays, ValidationEvidence
 from tasks.evaluation.figures import CurvePoint
-from tasks.evaluation.policy_changes import ExampleSlot
 from tasks.evaluation.references import HeadReferences, RankReference
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence
-from tasks.evaluation.replay_evidence import (
-    FilledSlots,
-    Measured,
-    MovedItem,
-    PackedScores,
-    ScoringFailures,
-    ShadowComparison,
-    ShadowEvidence,
-    ShadowExample,
-    UtilityComposition,
-)
+from tasks.evaluation.replay_evidence import Measured, UtilityComposition
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.experiments.offline import MetricAgreement
@@ -32,6 +21,16 @@ from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.sensitivity import sensitivities
+from tasks.replay.evidence import (
+    ExampleSlot,
+    FilledSlots,
+    MovedItem,
+    PackedScores,
+    ScoringFailures,
+    ShadowComparison,
+    ShadowEvidence,
+    ShadowExample,
+)
 from tasks.reports.words import TaskWords, Vocabulary
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.evaluation.task_figures import task_figures

@@ -10,7 +10,7 @@ import yaml
 from tasks.contracts import Contracts, load_surface
 from tasks.evaluation.evidence import Finding, ValidationEvidence
 from tasks.evaluation.release_evidence import EvidenceRuns
-from tasks.evaluation.replay_evidence import SimulationEvidence, SlateRule, UtilityComposition
+from tasks.evaluation.replay_evidence import SlateRule, UtilityComposition
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.readiness.facts import (
@@ -20,6 +20,7 @@ from tasks.promotion.readiness.facts import (
     ReadinessFacts,
     StandingRelease,
 )
+from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.feeds import small_feed
 from tests.verdicts import bound, subject
