@@ -19,7 +19,13 @@ from tasks.promotion.gates.judge import Evidence, judge_release
 from tasks.promotion.gates.loosened import name_loosened
 from tasks.promotion.gates.policy import judge_front
 from tasks.promotion.gates.references import weighted_tasks
-from tasks.promotion.gates.reports import judge_kept, judge_proxies, judge_unmeasured
+from tasks.promotion.gates.reports import (
+    judge_kept,
+    judge_proxies,
+    judge_refit,
+    judge_unmeasured,
+    judge_unrepeated,
+)
 from tasks.promotion.gates.same_day import RecipePair, judge_recipes, judge_same_day
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.provenance import (
@@ -32,7 +38,6 @@ from tasks.promotion.provenance import (
 )
 from tasks.release.description import describe_verdict, plain_markdown
 from tasks.release.reader import ReleaseReader
-from tasks.release.refit_shift import judge_refit, judge_unrepeated
 from tasks.replay.shadow import read_times
 from tasks.replay.shadow_verdicts import judge_serving
 from tasks.reports.words import vocabulary

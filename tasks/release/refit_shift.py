@@ -1,13 +1,9 @@
-"""Whether refitted models may replace those that were tested: the shift of their predictions and its verdict.
+"""How far the predictions of refitted models lie from those of the tested ones, and what chance allows.
 
 ::
 
     rows in tenths of the mean of both predictions
     shift = sum over tenths of |sum of b - sum of a|  /  sum of |a|
-
-    shift, on the whole and by segment      all at most the bound   pass
-                                            all above it            block
-                                            across                  inconclusive
 
 The shift needs no outcomes. It grows when all predictions rise or fall, and when a model predicts the same of
 every row; differences of single rows that even out within a tenth do not count. The order is that of both
@@ -21,7 +17,7 @@ so with n and m positives to be calibrated on::
     level and tenths   shift <= 2.75 sqrt(1/n + 1/m)    what `chance_shift` allows
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import sqrt
 from typing import Final
 
@@ -31,10 +27,9 @@ import numpy.typing as npt
 from tasks.evaluation.binary import Floats, divide
 from tasks.evaluation.grouping import TENTHS, Grouping, assign_tenths
 from tasks.evaluation.metric_rows import group_by_segment
-from tasks.evaluation.release_evidence import RefitEvidence
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
-from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.evaluation.subjects import ALL, Segment
+from tasks.evaluation.verdicts import Estimate
 
 CHANCE_DEVIATIONS: Final = 2.75
 """Deviations of the level by which equal refits may shift: 95 % of pairs with 30 to 1,500 positives to be
@@ -132,35 +127,3 @@ def _include_value(estimate: Estimate) -> Estimate:
         return estimate
     low, high = min(estimate.low, estimate.value), max(estimate.high, estimate.value)
     return Estimate(estimate.value, low, high, estimate.n)
-
-
-def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
-    """Warn of each task whose recipe could not be repeated; ``found`` says why by task."""
-    for task, why in found.items():
-        yield Verdict(
-            gate="model",
-            subject=Subject("refit", task=task),
-            segment=ALL,
-            outcome=Outcome.WARN,
-            threshold=Threshold(words="repeated on the newest days"),
-            observed=None,
-            reason=f"what was tested is served. {why}",
-            evidence=run,
-        )
-
-
-def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
-    """Judge each shift; nothing where nothing is refitted."""
-    if refit is None:
-        return
-    for one in refit.shifts:
-        yield Verdict(
-            gate="model",
-            subject=Subject("refit_shift", task=one.task),
-            segment=one.segment,
-            outcome=judge(one.shift, high=one.bound),
-            threshold=Threshold(high=one.bound),
-            observed=one.shift,
-            reason=f"what is served against release {refit.tested}, which was tested",
-            evidence=run,
-        )

@@ -7,6 +7,9 @@
     proxies       gap of the top tenth      all above 0    pass
                                             all below 0    warn: the best of the proxy is worse than the rest
                                             across         warn: it is inconclusive
+    refit         shift, overall and by segment   all at most its bound    pass
+                                                  all above it             block
+                                                  across                   inconclusive
 
 The freshness gate bounds the age of what is kept. A proxy never holds a release; people read it before they
 weigh the proxy.
@@ -14,9 +17,41 @@ weigh the proxy.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tasks.evaluation.release_evidence import ProxyEvidence
+from tasks.evaluation.release_evidence import ProxyEvidence, RefitEvidence
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+
+
+def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
+    """Warn of each task whose recipe could not be repeated; ``found`` says why by task."""
+    for task, why in found.items():
+        yield Verdict(
+            gate="model",
+            subject=Subject("refit", task=task),
+            segment=ALL,
+            outcome=Outcome.WARN,
+            threshold=Threshold(words="repeated on the newest days"),
+            observed=None,
+            reason=f"what was tested is served. {why}",
+            evidence=run,
+        )
+
+
+def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
+    """Judge each shift; nothing where nothing is refitted."""
+    if refit is None:
+        return
+    for one in refit.shifts:
+        yield Verdict(
+            gate="model",
+            subject=Subject("refit_shift", task=one.task),
+            segment=one.segment,
+            outcome=judge(one.shift, high=one.bound),
+            threshold=Threshold(high=one.bound),
+            observed=one.shift,
+            reason=f"what is served against release {refit.tested}, which was tested",
+            evidence=run,
+        )
 
 
 def judge_kept(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
