@@ -8,7 +8,6 @@ item_id.
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -134,7 +133,7 @@ class Decision:
         return pd.DataFrame(self.columns)
 
     @property
-    def columns(self) -> dict[str, Any]:
+    def columns(self) -> dict[str, object]:
         """The columns of ``frame``, each of shape [rows]."""
         explores = any(one.rules.pool is not None for one in self.slates)
         return {
