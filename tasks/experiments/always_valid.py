@@ -85,10 +85,6 @@ class LogRatio:
 def planned_information(bound: float) -> float:
     """Return the information that decides a bound: an equal arm keeps it one-sided at 95 % in 80 %.
 
-    Parameters
-    ----------
-    bound : the relative change that is allowed, as 0.3 or -0.1.
-
     Examples
     --------
     >>> round(planned_information(0.3), 1)
@@ -128,11 +124,6 @@ def sequential_interval(
     estimate: float, error: float, *, planned: float, alpha: float = 0.05
 ) -> tuple[float, float]:
     """Return an interval that holds the truth at every look at once with a chance of 1 - ``alpha``.
-
-    Parameters
-    ----------
-    estimate, error : of a change, or of a log ratio, with its standard error.
-    planned, alpha : as in `sequential_bound`; each side has half of ``alpha``.
 
     Examples
     --------

@@ -38,11 +38,6 @@ class Stage:
 def log_e_values(stages: Sequence[Stage]) -> Floats:
     """Return the logarithm of the e-value after each day of each stage, in their order.
 
-    Raises
-    ------
-    DataError
-        A share is not above 0, or the shares of a stage do not sum to 1.
-
     Examples
     --------
     >>> even = Stage(np.array([[500, 500], [500, 500]]), np.array([0.5, 0.5]))

@@ -65,10 +65,6 @@ def learn_weights(short: npt.ArrayLike, long: npt.ArrayLike, covariance: npt.Arr
     long : [arms] changes of the long outcome, of the same arms.
     covariance : [outcomes, outcomes] of the errors of ``short`` by user, the mean over arms; invertible.
 
-    Raises
-    ------
-    DataError : shapes do not fit, a figure is not finite, or the covariance is not invertible.
-
     Examples
     --------
     >>> short = np.random.default_rng(0).normal(size=(12, 2))

@@ -64,10 +64,6 @@ def review_units(observed: npt.ArrayLike, expected: npt.ArrayLike) -> ReviewQueu
     observed : [units], negative events of matured impressions, whole numbers.
     expected : [units], the sum of the predictions of the same impressions, above 0.
 
-    Raises
-    ------
-    DataError : a count is negative or unknown, or a unit has no predicted events.
-
     Examples
     --------
     >>> observed, expected = [9, 10, 11, 8, 12, 10, 60, 3], [10.0] * 7 + [0.5]
