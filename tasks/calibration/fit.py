@@ -112,11 +112,6 @@ def fit_binary(
     A map whose probabilities add up to the outcomes on these rows; below `LOGISTIC_BELOW` positives to a
     total between these and what the scores add up to, unless the rows refute the scores' level.
 
-    Raises
-    ------
-    DataError
-        Positives or negatives are missing, or a figure is out of range.
-
     Examples
     --------
     >>> scores, outcomes = np.repeat([0.1, 0.2], 50), np.tile([1.0, 0.0, 0.0, 0.0, 0.0], 20)
@@ -137,11 +132,6 @@ def fit_rates(
     ----------
     scores, rates, weights : [n] in [0, 1], in [0, 1] and above 0.
     positives, negatives : [n] how many of each a group holds.
-
-    Raises
-    ------
-    DataError
-        Positives or negatives are missing.
 
     Examples
     --------
@@ -197,11 +187,6 @@ def fit_mean(
     Returns
     -------
     A map whose values add up to the observed ones on these rows; one factor where data are few.
-
-    Raises
-    ------
-    DataError
-        The observed values do not add up to more than 0.
 
     Examples
     --------

@@ -260,10 +260,6 @@ def write_labels(log: LogTables, query: LabelQuery, read: Files, folder: Locatio
     """Label the impressions of a compiled query, and write them below a folder.
 
     The files are ``ds=<day>/part-<home>-<uuid>.parquet``. Needs ``log.cut`` and ``compile_days``' views.
-
-    Parameters
-    ----------
-    read : of each log table, the files that the query reads.
     """
     labels = _stamp_contract(query.labels(), log.contracts)
     if log.contracts.surface.engine.name == "spark":

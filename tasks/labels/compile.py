@@ -47,13 +47,7 @@ _HEAD = """\
 
 
 def labels_sql(tasks: TasksSpec, horizon: Horizon, dialect: str = "duckdb", *, log: Log) -> str:
-    """Return the labels as one statement over ``impressions`` and ``events``; see ``label_query``.
-
-    Raises
-    ------
-    ContractError
-        The dialect is not known.
-    """
+    """Return the labels as one statement over ``impressions`` and ``events``; see ``label_query``."""
     if dialect not in DIALECTS:
         raise ContractError(f"Unknown dialect '{dialect}'. Known: {', '.join(DIALECTS)}")
     return render(label_query(tasks, horizon, log=log).statement(), dialect)
@@ -79,11 +73,6 @@ def label_query(
         Credit only what bears on the labels of the days to write: no immature impression, and none of other
         days, unless it competes with others. An explanation also names events that came too early, so it
         needs all.
-
-    Raises
-    ------
-    ContractError
-        A column of the impressions has a name that labels take.
     """
     refuse_name_clashes(tasks, log.impressions)
     names = tuple(n for n in log.impressions if n != c.DAY)
@@ -141,13 +130,7 @@ def compile_days(
 
 
 def refuse_name_clashes(tasks: TasksSpec, impressions: Iterable[str]) -> None:
-    """Refuse columns of the log that have a label's name.
-
-    Raises
-    ------
-    ContractError
-        Two names clash: most engines do not distinguish ``Click`` from ``click``.
-    """
+    """Refuse columns of the log that have a label's name."""
     taken = {name.lower(): name for name in tasks.tasks}
     for column in impressions:
         if column.lower() in {c.CONTRACT_VERSION, c.CONTRACT_DIGEST}:

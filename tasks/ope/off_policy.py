@@ -73,11 +73,6 @@ def read_table(
     """Read the columns that are needed, and of the optional ones and those with a prefix what is there.
 
     Columns with a prefix are read where they are not nested.
-
-    Raises
-    ------
-    DataError
-        There is no such file, it is no Parquet, or it lacks a column that is needed.
     """
     files = _files(source, table)
     try:

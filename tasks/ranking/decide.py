@@ -248,13 +248,7 @@ def _slate_in_context(index: int, utility: UtilitySpec, slate: SlateSpec) -> Sla
 def _slates_by_request(
     candidates: pd.DataFrame, context: Codes, utility: UtilitySpec, slate: SlateSpec, sets: CandidateSets
 ) -> list[tuple[SlateSpec, Mask]]:
-    """Return each slate policy with the requests that it decides on.
-
-    Raises
-    ------
-    DataError
-        The candidates of a request are in contexts with different slates.
-    """
+    """Return each slate policy with the requests that it decides on."""
     own = [index for index, declared in enumerate(utility.contexts) if declared.slate is not None]
     if not own:
         return [(slate, np.ones(len(sets), dtype=np.bool_))]

@@ -254,11 +254,6 @@ def _require_finite(values: npt.ArrayLike) -> Floats:
 def require_probabilities(scores: npt.ArrayLike) -> Floats:
     """Return scores as an array.
 
-    Raises
-    ------
-    DataError
-        One is not finite or lies outside [0, 1].
-
     Examples
     --------
     >>> require_probabilities([0, 0.5])
@@ -284,11 +279,6 @@ _KINDS: Final[Mapping[str, type[CalibrationMap]]] = {
 
 def map_from_json(plain: object) -> CalibrationMap:
     """Read a map back.
-
-    Raises
-    ------
-    DataError
-        Not an object of a known kind with exactly its fields, or figures that make no map.
 
     Examples
     --------
@@ -321,11 +311,6 @@ def _read_field(value: object, name: str) -> Any:
 
 def read_number(value: object, name: str) -> float:
     """Accept a JSON number; a bool is not one.
-
-    Raises
-    ------
-    DataError
-        It is not a number, or too large.
 
     Examples
     --------

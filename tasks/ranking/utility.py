@@ -160,11 +160,6 @@ def _refuse_overflow(candidates: pd.DataFrame, total: Floats, unknown_values: Ma
 def weight_factors(candidates: pd.DataFrame, term: str, rule: Perturbation) -> Floats:
     """Return the factor of a term's weight, [rows]; 1 where the user is not known.
 
-    Raises
-    ------
-    DataError
-        The candidates have no column of users.
-
     Examples
     --------
     >>> two = pd.DataFrame({"user_id": ["ana", "bo", None]})
@@ -203,11 +198,6 @@ def find_factors(candidates: pd.DataFrame, policy: UtilitySpec, context: Codes) 
     Parameters
     ----------
     context : [rows] index of each row's context, -1 for none: it may have multipliers of its own.
-
-    Raises
-    ------
-    DataError
-        A column is missing or of another kind than the condition.
 
     Examples
     --------

@@ -71,11 +71,6 @@ def restore_known_labels(rows: TaskRows, table: pa.Table) -> pa.Table:
 
     Without ``delayed`` all windows had closed by then and the rows are returned as they are. With it the
     train days reach up to the calibrate days; rows of which next to nothing could have come are left out.
-
-    Raises
-    ------
-    ImmatureLabels
-        No window had closed over a positive, so nothing is known of the delays.
     """
     if not rows.delayed:
         return table
@@ -228,11 +223,6 @@ def response_probabilities(
     half : [n] which half of the users a row belongs to.
     of, of_half : [m, f] features and [m] half of the rows that are asked about.
 
-    Raises
-    ------
-    DataError
-        One half of the users has no answer, or nothing but answers.
-
     Examples
     --------
     >>> asked = pa.table({"age": np.tile([20.0, 60.0], 1000)})
@@ -301,11 +291,6 @@ def truncate_outcomes(labels: Floats, delays: Floats, elapsed: Floats, *, window
     delays : [n] time from the window's opening to the positive's event, NaN for a 0.
     elapsed : [n] time from the window's opening to the instant, in the same unit.
     window : its length; a row is closed when so much has elapsed.
-
-    Raises
-    ------
-    ImmatureLabels
-        No closed row is positive, so nothing is known of the delays.
 
     Examples
     --------

@@ -131,13 +131,7 @@ def read_curve(workspace: Workspace, part: Part) -> Examination:
 
 
 def find_curve(workspace: Workspace, *, snapshot: str) -> Examination:
-    """Return the curve that a snapshot's parts are corrected by.
-
-    Raises
-    ------
-    DataError
-        The surface says nothing of examination.
-    """
+    """Return the curve that a snapshot's parts are corrected by."""
     part = run(workspace, snapshot=snapshot)
     if part is None:
         raise DataError(
@@ -312,13 +306,6 @@ def estimate_examination(
     propensities : [n] probability that the policy put the item at its place given those above it.
     requests : [n] the page that a row is on.
     users : [n] codes from 0 of who is resampled for the intervals.
-
-    Raises
-    ------
-    DataError
-        No two neighbours could have stood the other way round.
-    ImmatureLabels
-        There are too few positives to estimate position 2.
 
     Examples
     --------

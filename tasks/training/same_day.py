@@ -201,13 +201,7 @@ SAME_DAY: Final = Step(
 
 
 def _measure(rows: TaskRows, other: _Other) -> _Measured:
-    """Train by the champion's recipe and compare both models on the test rows.
-
-    Raises
-    ------
-    DataError, ContractError
-        They cannot be compared, and why.
-    """
+    """Train by the champion's recipe and compare both models on the test rows."""
     ours, theirs = (_read_training(rows, part) for part in (other.model, other.champion))
     reference = _under_recipe(rows, find_recipe(ours, theirs, tagged=other.recipe))
     trained = train_model(reference, find_champion_model(reference), lambda _: (theirs.trees, None))
@@ -237,13 +231,7 @@ def _read_training(rows: TaskRows, part: Part) -> TrainingEvidence:
 
 
 def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
-    """Return the rows that the champion's recipe learns from, of the same snapshot and test days.
-
-    Raises
-    ------
-    DataError
-        The snapshot, or what is predicted, is another than the recipe's; or too few days are left.
-    """
+    """Return the rows that the champion's recipe learns from, of the same snapshot and test days."""
     workspace, task = rows.workspace, rows.task
     restored = restore_recipe(workspace.contracts, task, recipe)
     asked, as_of = workspace.under(restored), rows.snapshot.as_of
@@ -334,17 +322,7 @@ class _Recipe(Section):
 
 
 def find_recipe(ours: TrainingEvidence, champion: TrainingEvidence, *, tagged: str) -> Kept:
-    """Return the champion's recipe, where its contracts are others than ours.
-
-    Parameters
-    ----------
-    tagged : the digest of its recipe, by its version's tag.
-
-    Raises
-    ------
-    DataError
-        It is not what the tag says, or is ours by another version of LightGBM.
-    """
+    """Return the champion's recipe, where its contracts are others than ours."""
     recipe = champion.recipe
     if digest(recipe) != tagged:
         raise DataError("the champion's recipe is not the one that its version's tag is the digest of")
@@ -358,13 +336,7 @@ def _declared(recipe: Kept) -> dict[str, JsonValue]:
 
 
 def restore_recipe(contracts: Contracts, task: str, recipe: Kept) -> Contracts:
-    """Return contracts in force under which a task is learned by an earlier recipe.
-
-    Raises
-    ------
-    DataError
-        It cannot be learned so from labels under the contracts in force, and why.
-    """
+    """Return contracts in force under which a task is learned by an earlier recipe."""
     try:
         kept = _Recipe.model_validate(dict(recipe))
         _require_outcomes(contracts, kept.contracts)

@@ -154,11 +154,6 @@ def refit_slices(contracts: Contracts, as_of: datetime, days: Sequence[date], *,
     Returns
     -------
     Its ``test`` days are those on which the recipe was tested; the refit has learned from some of them.
-
-    Raises
-    ------
-    ImmatureLabels, DataError
-        As `plan_slices`.
     """
     tested = plan_slices(contracts, as_of, days, tasks=[task]).tasks[task]
     return _Cut(contracts, as_of, sorted(set(days))).refit(task, tested)
