@@ -77,7 +77,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Box:
-    """The place of a diagram in pixels, and its ticks."""
+    """The place of a diagram in pixels, and its ticks; those of the outer edges are named."""
 
     left: int
     top: int
@@ -85,6 +85,8 @@ class Box:
     bottom: int
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
+    names_x: bool
+    names_y: bool
 
 
 @dataclass(frozen=True)
@@ -108,19 +110,10 @@ class CurveLine:
 
 
 @dataclass(frozen=True)
-class Outer:
-    """Which axes of a diagram carry names: those at the outer edges."""
-
-    x: bool
-    y: bool
-
-
-@dataclass(frozen=True)
 class Diagram:
     """Curves in a box, under a heading of some lines; ``rows`` is the histogram at its foot, if any."""
 
     frame: Box
-    outer: Outer
     heading: Sequence[str]
     diagonal: tuple[float, ...]
     curves: Sequence[CurveLine]
@@ -132,7 +125,6 @@ class HistogramStrip:
     """A histogram in a box of its own, in the colour of the curve above it."""
 
     frame: Box
-    outer: Outer
     name: str
     rows: str
 
@@ -294,13 +286,11 @@ def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> Reliabi
     for column, (name, curve) in enumerate(curves.items()):
         left = 76 + 360 * column
         axes = _Axes.of(frame, left, 62, 340, 290)
-        outer = Outer(x=False, y=column == 0)
-        heading = (headings[name],)
-        diagrams.append(Diagram(axes.box(46, 32), outer, heading, axes.diagonal(), (axes.line(name, curve),)))
+        box = axes.box(46, 32, names_x=False, names_y=column == 0)
+        diagrams.append(Diagram(box, (headings[name],), axes.diagonal(), (axes.line(name, curve),)))
         below = _Axes(axes.x, Scale(0.0, 1.1 * most, 434, 364))
-        strips.append(
-            HistogramStrip(below.box(46, 24), Outer(x=True, y=column == 0), name, below.steps(frame, curve))
-        )
+        box = below.box(46, 24, names_x=True, names_y=column == 0)
+        strips.append(HistogramStrip(box, name, below.steps(frame, curve)))
     width = 76 + 360 * len(curves)
     return ReliabilityFigure(
         title=title,
@@ -338,10 +328,10 @@ def draw_small(
         row, column = divmod(number, _COLUMNS)
         axes = _Axes.of(frame, 60 + 212 * column, 74 + 196 * row, 198, 140)
         foot = _Axes(axes.x, Scale(0.0, 1.0, axes.y.start, axes.y.end))
-        outer = Outer(x=number + _COLUMNS >= len(pairs), y=column == 0)
+        box = axes.box(46, 30, names_x=number + _COLUMNS >= len(pairs), names_y=column == 0)
         lines = [axes.line(name, curve, band=name == "after") for name, curve in curves.items()]
         rows = foot.steps(frame, curves["after"], share=_FOOT)
-        diagrams.append(Diagram(axes.box(46, 30), outer, heading, axes.diagonal(), lines, rows))
+        diagrams.append(Diagram(box, heading, axes.diagonal(), lines, rows))
     height = 56 + 196 * -(-len(pairs) // _COLUMNS) + 10
     width = 60 + 212 * min(_COLUMNS, max(2, len(pairs)))
     return ReliabilityFigure(
@@ -387,10 +377,11 @@ class _Axes:
         x = Scale(*frame.x, left, left + width, logarithmic=frame.rare)
         return cls(x, Scale(*frame.y, top + height, top, logarithmic=frame.rare))
 
-    def box(self, beside: float, above: float) -> Box:
+    def box(self, beside: float, above: float, *, names_x: bool, names_y: bool) -> Box:
         """Return the place, with named values so many pixels beside and above each other."""
         left, right, bottom, top = (int(at) for at in (self.x.start, self.x.end, self.y.start, self.y.end))
-        return Box(left, top, right, bottom, self.x.ticks(beside), self.y.ticks(above))
+        ticks = self.x.ticks(beside), self.y.ticks(above)
+        return Box(left, top, right, bottom, *ticks, names_x, names_y)
 
     def diagonal(self) -> tuple[float, ...]:
         """Return both ends of the line on which predictions are calibrated."""

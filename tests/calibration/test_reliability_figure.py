@@ -248,16 +248,16 @@ def test_two_diagrams_share_their_axes_and_the_left_one_names_the_upright() -> N
     assert before.frame.y_ticks == after.frame.y_ticks
     moved = after.frame.left - before.frame.left
     assert [tick.at + moved for tick in before.frame.x_ticks] == [tick.at for tick in after.frame.x_ticks]
-    assert [diagram.outer.y for diagram in figure.diagrams] == [True, False]
-    assert [strip.outer.x for strip in figure.strips] == [True, True]
+    assert [diagram.frame.names_y for diagram in figure.diagrams] == [True, False]
+    assert [strip.frame.names_x for strip in figure.strips] == [True, True]
     assert [strip.name for strip in figure.strips] == ["before", "after"]
 
 
 def test_small_diagrams_stand_four_in_a_row_and_the_lowest_of_each_column_is_named() -> None:
     figure = draw_small("click", {(f"source={n}", "1.00"): PAIR for n in range(6)}, FRAME)
     assert len({diagram.frame.left for diagram in figure.diagrams}) == 4
-    assert [diagram.outer.x for diagram in figure.diagrams] == [False, False, True, True, True, True]
-    assert [diagram.outer.y for diagram in figure.diagrams] == [True, False, False, False, True, False]
+    assert [diagram.frame.names_x for diagram in figure.diagrams] == [False, False, True, True, True, True]
+    assert [diagram.frame.names_y for diagram in figure.diagrams] == [True, False, False, False, True, False]
     assert max(diagram.frame.bottom for diagram in figure.diagrams) < figure.height - 30
     assert max(diagram.frame.right for diagram in figure.diagrams) <= figure.width
 
