@@ -9,7 +9,7 @@ from typing import Final
 from tasks.evaluation.subjects import Subject
 from tasks.experiments.evidence import CumulativeEffect, ExperimentReadout, MetricReadout
 from tasks.experiments.sample_ratio import ALARM
-from tasks.reports.charts import BASELINE_AT, BOUND_AT, Scale, Tick, draw_rails
+from tasks.reports.charts import BASELINE_AT, BOUND_AT, Scale, Tick, draw_rails, write_percent
 from tasks.reports.numbers import format_change, format_counted, format_estimate, format_share
 from tasks.reports.phrases import describe_subject
 from tasks.reports.render import render
@@ -132,12 +132,8 @@ def _draw_effect(one: MetricReadout) -> LineChart:
         band=_path([*ends[1], *reversed(ends[0])]) + "Z",
         zero=float(y.place([0.0])[0]),
         x_ticks=_days(points, across),
-        y_ticks=tuple(Tick(tick.at, _percent(tick.words)) for tick in y.ticks(28)),
+        y_ticks=y.ticks(28, write_percent),
     )
-
-
-def _percent(words: str) -> str:
-    return f"{100 * float(words.replace(',', '')):+.4g} %" if float(words.replace(",", "")) else "0"
 
 
 def _days(points: Sequence[CumulativeEffect], across: Sequence[float]) -> tuple[Tick, ...]:
@@ -166,7 +162,7 @@ def _draw_sizes(seen: ExperimentReadout) -> LineChart | None:
         x_ticks=tuple(
             Tick(at, f"{day:%m-%d}") for at, day in list(zip(across, ratio.days, strict=True))[::step]
         ),
-        y_ticks=tuple(Tick(tick.at, f"{100 * float(tick.words):.4g} %") for tick in y.ticks(28)),
+        y_ticks=y.ticks(28, lambda share: f"{100 * share:.4g} %"),
     )
 
 

@@ -48,6 +48,17 @@ class Tick:
     words: str
 
 
+def write_percent(change: float) -> str:
+    """Write a relative change beside an axis.
+
+    Examples
+    --------
+    >>> write_percent(0.025), write_percent(0.0)
+    ('+2.5 %', '0')
+    """
+    return f"{100 * change:+.4g} %" if change else "0"
+
+
 @dataclass(frozen=True)
 class Scale:
     """An axis from the value ``low`` at the pixel ``start`` to ``high`` at ``end``.
@@ -75,7 +86,11 @@ class Scale:
         pixels: Floats = np.round(self.start + (self.end - self.start) * (inside - low) / (high - low), 1)
         return pixels
 
-    def ticks(self, apart: float) -> tuple[Tick, ...]:
+    def shows(self, value: float) -> bool:
+        """Whether a value lies on the axis."""
+        return self.low <= value <= self.high
+
+    def ticks(self, apart: float, write: Callable[[float], str] = "{:,.10g}".format) -> tuple[Tick, ...]:
         """Return the values that are named, which lie at least so many pixels apart.
 
         Examples
@@ -89,7 +104,7 @@ class Scale:
         if len(values) < 2:  # an axis of one named value says nothing of its scale
             values = self._linear_values(apart)
         places = self.place(values).tolist()
-        return tuple(Tick(at, f"{value:,.10g}") for at, value in zip(places, values, strict=True))
+        return tuple(Tick(at, write(value)) for at, value in zip(places, values, strict=True))
 
     def _linear_values(self, apart: float) -> list[float]:
         """Return multiples of the smallest step of 1, 2 or 5 times a power of ten that is wide enough.

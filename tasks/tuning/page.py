@@ -5,11 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.guardrails import MODEL_JUDGED
+from tasks.reports.charts import Scale, Tick, write_percent
 from tasks.reports.numbers import format_counted
 from tasks.reports.phrases import describe_subject
 from tasks.reports.render import render
@@ -20,7 +19,7 @@ from tasks.tuning.search import WeightTrial
 WIDTH: Final = 760
 HEIGHT: Final = 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 20, 16, 40
-_TICKS: Final = 5
+_APART: Final = 80
 _MARGIN: Final = 0.06
 
 
@@ -55,8 +54,8 @@ class FrontChart:
     along: str
     dots: tuple[Dot, ...]
     marks: tuple[FrontMark, ...]
-    x_ticks: tuple[tuple[float, str], ...]
-    y_ticks: tuple[tuple[float, str], ...]
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
     zero: tuple[float, float]
     left: int = _LEFT
     right: int = WIDTH - _RIGHT
@@ -64,35 +63,6 @@ class FrontChart:
     bottom: int = HEIGHT - _BOTTOM
     width: int = WIDTH
     height: int = HEIGHT
-
-
-@dataclass(frozen=True)
-class _PixelScale:
-    """A linear scale from values to pixels."""
-
-    low: float
-    high: float
-    first: float
-    last: float
-
-    def __call__(self, value: float) -> float:
-        """Return the place of a value, at most at an end."""
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return round(self.first + share * (self.last - self.first), 1)
-
-    def shows(self, value: float) -> bool:
-        """Whether a value lies on the scale."""
-        return self.low <= value <= self.high
-
-    @property
-    def ticks(self) -> tuple[tuple[float, str], ...]:
-        """Round values with their places and words."""
-        rough = (self.high - self.low) / _TICKS
-        size = 10.0 ** math.floor(math.log10(rough))
-        step = next(size * each for each in (1, 2, 5, 10) if size * each >= rough)
-        values = np.arange(math.ceil(self.low / step), math.floor(self.high / step) + 1) * step
-        digits = max(0, -math.floor(math.log10(step * 100)))
-        return tuple((self(value), f"{value:+.{digits}%}" if value else "0") for value in values.tolist())
 
 
 def draw_fronts(evidence: TuningEvidence, trials: Sequence[WeightTrial]) -> list[FrontChart]:
@@ -113,12 +83,12 @@ def _draw(evidence: TuningEvidence, trials: Sequence[WeightTrial], other: int) -
         title=f"{first.metric} and {second.metric}",
         across=_axis(first),
         along=_axis(second) + ("" if second.raised else ", a fall upwards"),
-        dots=tuple(Dot(x(a), y(b), ok) for a, b, ok in seen if x.shows(a) and y.shows(b)),
+        dots=tuple(Dot(_at(x, a), _at(y, b), ok) for a, b, ok in seen if x.shows(a) and y.shows(b)),
         marks=tuple(
             FrontMark(
                 trial=one.trial,
-                x=x(a.value),
-                y=y(b.value),
+                x=_at(x, a.value),
+                y=_at(y, b.value),
                 across=_ends(a, x),
                 along=_ends(b, y),
                 tone=_tone(evidence, one.trial, dominated=one.dominated),
@@ -126,30 +96,32 @@ def _draw(evidence: TuningEvidence, trials: Sequence[WeightTrial], other: int) -
             )
             for one, (a, b) in zip(evidence.front, pairs, strict=True)
         ),
-        x_ticks=x.ticks,
-        y_ticks=y.ticks,
-        zero=(x(0.0), y(0.0)),
+        x_ticks=x.ticks(_APART, write_percent),
+        y_ticks=y.ticks(_APART, write_percent),
+        zero=(_at(x, 0.0), _at(y, 0.0)),
     )
+
+
+def _at(scale: Scale, value: float) -> float:
+    return float(scale.place([value])[0])
 
 
 def _axis(objective: Objective) -> str:
     return f"change of {objective.metric}" + (f", {MODEL_JUDGED}" if objective.model_judged else "")
 
 
-def _scale(
-    confirmed: Sequence[Estimate], searched: Sequence[float], first: float, last: float
-) -> _PixelScale:
+def _scale(confirmed: Sequence[Estimate], searched: Sequence[float], first: float, last: float) -> Scale:
     """Return a scale that holds no change, the front's intervals and the trials that keep their bounds."""
     ends = [end for one in confirmed for end in (one.low, one.value, one.high) if math.isfinite(end)]
     values = [0.0, *ends, *searched]
     low, high = min(values), max(values)
     margin = _MARGIN * (high - low) or 0.01
-    return _PixelScale(low - margin, high + margin, first, last)
+    return Scale(low - margin, high + margin, first, last)
 
 
-def _ends(estimate: Estimate, scale: _PixelScale) -> tuple[float, float]:
+def _ends(estimate: Estimate, scale: Scale) -> tuple[float, float]:
     low, high = (end if math.isfinite(end) else estimate.value for end in (estimate.low, estimate.high))
-    return scale(low), scale(high)
+    return _at(scale, low), _at(scale, high)
 
 
 def _tone(evidence: TuningEvidence, trial: int, *, dominated: bool) -> str:
