@@ -10,7 +10,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -19,6 +19,7 @@ import pandas as pd
 
 from tasks.columns import Status
 from tasks.evaluation.evidence import LabelCalendar, TaskDays
+from tasks.reports.charts import Scale
 from tasks.reports.numbers import format_number, format_share
 from tasks.reports.render import render
 from tasks.validation import measurements as m
@@ -132,7 +133,11 @@ def _statuses(frame: pd.DataFrame) -> Iterator[DayFigure]:
 
 def draw_line(line: DayLine) -> DayFigure:
     """Draw a figure by day, each day placed by its date, so that a gap is seen."""
-    across, height_of = _across(line.days), _scale(line)
+    across, scale = _across(line.days), _scale(line)
+
+    def height_of(value: float) -> float:
+        return float(scale.place([value])[0])
+
     known = [(day, x, y) for day, x, y in zip(line.days, across, line.figures, strict=True) if y is not None]
     usual = [
         (x, height_of(low), height_of(high))
@@ -174,20 +179,15 @@ def _span(days: Sequence[date]) -> str:
 
 def _across(days: Sequence[date]) -> Sequence[float]:
     span = max((days[-1] - days[0]).days, 1) if days else 1
-    return [round(_EDGE + (_WIDTH - 2 * _EDGE) * (day - days[0]).days / span, 1) for day in days]
+    places = Scale(0, span, _EDGE, _WIDTH - _EDGE).place([(day - days[0]).days for day in days])
+    return [float(x) for x in places]
 
 
-def _scale(line: DayLine) -> Callable[[float], float]:
-    """Return the height of a value; a band that reaches far beyond the values is cut."""
+def _scale(line: DayLine) -> Scale:
+    """Return the scale of a line's values; a band that reaches far beyond them is cut."""
     values = [value for value in line.figures if value is not None] or [0.0]
     reach = max(values) - min(values) or abs(values[0]) or 1.0
-    least, most = max(min(values) - reach, 0.0), max(values) + reach
-
-    def height_of(value: float) -> float:
-        inside = min(max(value, least), most)
-        return round(_HEIGHT - _EDGE - (_HEIGHT - 2 * _EDGE) * (inside - least) / (most - least), 1)
-
-    return height_of
+    return Scale(max(min(values) - reach, 0.0), max(values) + reach, _HEIGHT - _EDGE, _EDGE)
 
 
 def _format(value: float, *, share: bool) -> str:
