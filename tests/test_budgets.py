@@ -18,11 +18,11 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (75_400, 50_000),
+    "lines in tasks": (75_250, 50_000),
     "modules in tasks": (413, 320),
-    "names that rooms import from each other": (705, 450),
+    "names that rooms import from each other": (688, 450),
     "public names in faces": (75, 450),
-    "dataclasses and models": (713, 330),
+    "dataclasses and models": (711, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
     "lines in tests": (72_300, 48_000),
