@@ -17,7 +17,6 @@ from typing import Final
 SMALL: Final[Mapping[str, str]] = {
     "calibration": "--rows 20000 --seeds 1 --sets additive --without MCGrad",
     "calibration_level": "",
-    "closed_loop": "--seeds 1 --requests-per-day 30",
     "commands": "--runs 2",
     "coverage": "--runs 5",
     "drift_alarms": "--runs 5",

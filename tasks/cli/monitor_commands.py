@@ -44,7 +44,9 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
     for one in plain["series"]:
         if one["metric"] != "rows" or not one["task"]:
             column = "=".join(filter(None, (one["column"], one["value_of"])))
-            name = " ".join(filter(None, (one["task"], one["constraint"], column, spoken(one["metric"]))))
+            name = " ".join(
+                filter(None, (one["feature"], one["task"], one["constraint"], column, spoken(one["metric"])))
+            )
             table.add_row(name, str(one["day"]), _level(one), f"{one['events']:,}")
     yield table
     for one in plain["early"]:

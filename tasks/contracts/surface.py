@@ -246,6 +246,9 @@ AlarmedMetric = Literal[
     "contribution_share",
     "dropped_share",
     "unmet_share",
+    "returned_share",
+    "feature_distance",
+    "served_difference",
 ]
 ALARMED: Final[tuple[AlarmedMetric, ...]] = get_args(AlarmedMetric)
 """The metrics of the monitor whose series raise alarms."""

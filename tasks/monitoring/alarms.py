@@ -4,13 +4,15 @@
 
     calibration_ratio, mean_prediction, rows    compared as logarithms: a rise of 10 % is one at any level
     all shares                                  as arcsin(sqrt(share)), whose noise is even
+    feature_distance, served_difference         compared with a bound of their own, from the first day on
 
 An alarm is current for a week after its day; while a level stays away from its reference it is raised again.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -26,8 +28,22 @@ _CURRENT: Final = timedelta(days=7)
 _REPEATED: Final = 14
 """Days within which an alarm of a series is taken for a repeated one."""
 _DAY: Final = timedelta(days=1)
-OF_SHARES: Final = frozenset({"share", "arrived_share", "contribution_share", "dropped_share", "unmet_share"})
+OF_SHARES: Final = frozenset(
+    {
+        "share",
+        "arrived_share",
+        "contribution_share",
+        "dropped_share",
+        "unmet_share",
+        "returned_share",
+        "served_difference",
+    }
+)
 """Metrics that are shares of a whole."""
+_SERVED: Final = "served_difference"
+_BOUNDED: Final = ("feature_distance", _SERVED)
+"""Metrics that are compared with a bound: the figure's upper end, or `_LEAST_DIFFERENCE`."""
+_LEAST_DIFFERENCE: Final = 0.01
 _LEAST_CHANGE: Final = {"dropped_share": 0.01, "unmet_share": 0.01}
 """Changes below which a rule raises no alarm: the first candidate that a rule drops is none."""
 
@@ -60,6 +76,18 @@ MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
         "A {direction} share of the slates falls short of the rule than before.",
         "Look at the candidates that meet the rule, their sources, and what constraints drop of them.",
     ),
+    "returned_share": (
+        "A {direction} share of a day's users is back within seven days than before.",
+        "Compare releases and the marked events; an experiment tells whether a release is the cause.",
+    ),
+    "feature_distance": (
+        "Impressions of the day have other values than the days that the champion learned from.",
+        "Ask who delivers the feature; retrain once its values are as intended.",
+    ),
+    "served_difference": (
+        "Logged predictions are not what the release gives on the logged features.",
+        "Compare the features that serving reads with those that it logs.",
+    ),
     "arrived_share": (
         "Events come {direction} after the impression than before: delays have changed.",
         "Trust no estimate before maturity until delays are steady for a month; ask who delivers the events.",
@@ -75,6 +103,7 @@ _DIRECTIONS: Final = {
     "contribution_share": ("smaller", "larger"),
     "dropped_share": ("smaller", "larger"),
     "unmet_share": ("smaller", "larger"),
+    "returned_share": ("smaller", "larger"),
 }
 
 
@@ -142,7 +171,7 @@ class _Matrix:
         """Take the daily figures of all traffic whose metric raises alarms."""
         daily = (series["days"] == 1) & (series["segment"] == "") & series["release"].isna()
         traffic = (series["metric"] != "rows") | (series["task"] == "")
-        own = series[daily & traffic & series["metric"].isin(ALARMED)]
+        own = series[daily & traffic & series["metric"].isin({*ALARMED} - {*_BOUNDED})]
         if own.empty:
             return cls((), (), np.empty((0, 0)))
         first, last = own["day"].min(), own["day"].max()
@@ -186,7 +215,7 @@ def name_series(subject: Subject) -> str:
     'share of source=ads'
     """
     column = str(Segment(subject.column, subject.value)) if subject.column else ""
-    of = ", ".join(filter(None, (subject.task, subject.constraint, column)))
+    of = ", ".join(filter(None, (subject.feature, subject.task, subject.constraint, column)))
     return f"{spoken(subject.metric)} of {of}" if of else spoken(subject.metric)
 
 
@@ -199,77 +228,110 @@ def read_alarms(series: pd.DataFrame, *, critical: Collection[str], sent: Mappin
     critical : tasks and metrics whose alarms are critical.
     sent : by the name of a series the day of its newest alarm of which a message was sent.
     """
-    matrix = _Matrix.of(series)
-    if not matrix.subjects:
-        return AlarmReading((), {}, 0)
-    scaled = np.array([_scale(of, own) for of, own in zip(matrix.subjects, matrix.figures, strict=True)])
-    reading = detect_drift(scaled, kinds=[subject.metric for subject in matrix.subjects])
-    raised: dict[Subject, list[date]] = {}
-    newest: dict[int, tuple[DriftAlarm, DriftAlarm]] = {}
-    for alarm in reading.alarms:
-        if not _matters(matrix, alarm):
-            continue
-        raised.setdefault(matrix.subjects[alarm.series], []).append(matrix.days[alarm.day])
-        first, last = newest.get(alarm.series, (alarm, alarm))
-        newest[alarm.series] = (first if alarm.day - last.day <= _REPEATED else alarm, alarm)
-    current = [_describe(matrix, *ends, critical, sent) for ends in newest.values()]
-    ends = {of: _last_day(matrix, own) for of, own in zip(matrix.subjects, matrix.figures, strict=True)}
+    matrix, teller = _Matrix.of(series), _Teller(critical, sent)
+    found = [*_find_shifts(matrix, teller), *_find_beyond(series, teller)]
     return AlarmReading(
         tuple(
             sorted(
-                (one for one in current if one.day > ends[one.subject] - _CURRENT),
+                (one.alarm for one in found if one.alarm.day > one.last - _CURRENT),
                 key=lambda one: (not one.critical, -one.day.toordinal(), one.subject),
             )
         ),
-        raised,
+        {one.alarm.subject: one.days for one in found},
         len(matrix.days),
     )
 
 
-def _scale(subject: Subject, values: Floats) -> Floats:
-    if subject.metric in OF_SHARES:
-        return np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0)))
-    return np.log(np.where(values > 0, values, np.nan))
+@dataclass(frozen=True)
+class _Raised:
+    """The newest alarm of a series, the days that raised any, and the series' last day."""
+
+    alarm: SeriesAlarm
+    days: list[date]
+    last: date
 
 
-def _matters(matrix: _Matrix, alarm: DriftAlarm) -> bool:
-    before, now = _compare(matrix, alarm, alarm)
-    return abs(now - before) >= _LEAST_CHANGE.get(matrix.subjects[alarm.series].metric, 0.0)
+@dataclass(frozen=True)
+class _Teller:
+    """Words alarms: which are critical, and which were sent."""
+
+    critical: Collection[str]
+    sent: Mapping[str, date]
+
+    def tell(
+        self, subject: Subject, days: tuple[date, date], levels: tuple[float, float], *, found: str = ""
+    ) -> SeriesAlarm:
+        """Describe an alarm by the days since when and on which, and the levels before and now."""
+        metric: AlarmedMetric = next(name for name in ALARMED if name == subject.metric)
+        (since, day), (before, now), name = days, levels, name_series(subject)
+        meaning, action = MEANING[metric]
+        return SeriesAlarm(
+            subject=subject,
+            day=day,
+            since=since,
+            before=before,
+            now=now,
+            critical=metric == _SERVED or not {subject.task, metric}.isdisjoint(self.critical),
+            new=day > self.sent.get(name, date.min),
+            name=name,
+            meaning=meaning.format(direction=_DIRECTIONS.get(metric, ("", ""))[int(now > before)]),
+            action=f"{action} {found}".strip(),
+        )
 
 
-def _compare(matrix: _Matrix, first: DriftAlarm, last: DriftAlarm) -> tuple[float, float]:
+def _find_shifts(matrix: _Matrix, teller: _Teller) -> Iterator[_Raised]:
+    """Yield the series whose level shifted, by the reference of the first alarm that was repeated since."""
+    if not matrix.subjects:
+        return
+    scaled = np.array([_scale(of, own) for of, own in zip(matrix.subjects, matrix.figures, strict=True)])
+    reading = detect_drift(scaled, kinds=[subject.metric for subject in matrix.subjects])
+    raised: dict[int, list[DriftAlarm]] = {}
+    for alarm in reading.alarms:
+        before, now = _levels(matrix, alarm, alarm)
+        if abs(now - before) >= _LEAST_CHANGE.get(matrix.subjects[alarm.series].metric, 0.0):
+            raised.setdefault(alarm.series, []).append(alarm)
+    for series, alarms in raised.items():
+        gaps = [later.day - alarm.day > _REPEATED for alarm, later in pairwise(alarms)]
+        first, last = alarms[max((n + 1 for n, gap in enumerate(gaps) if gap), default=0)], alarms[-1]
+        days = (matrix.days[first.since], matrix.days[last.day])
+        known = np.flatnonzero(np.isfinite(matrix.figures[series]))
+        yield _Raised(
+            teller.tell(matrix.subjects[series], days, _levels(matrix, first, last)),
+            [matrix.days[alarm.day] for alarm in alarms],
+            matrix.days[int(known.max())],
+        )
+
+
+def _find_beyond(series: pd.DataFrame, teller: _Teller) -> Iterator[_Raised]:
+    """Yield the series that lie beyond their bound on some days."""
+    by_subject = split_series(series[series["metric"].isin(_BOUNDED)])
+    for subject, rows in by_subject.items():
+        daily, served = rows.sort_values("day"), subject.metric == _SERVED
+        beyond = (daily["value"] > (_LEAST_DIFFERENCE if served else daily["high"])).to_numpy()
+        if not beyond.any() or (served and subject.feature):
+            continue
+        last = int(np.flatnonzero(beyond)[-1])
+        first = int(np.flatnonzero(~beyond[:last]).max(initial=-1)) + 1
+        since, day = daily["day"].iloc[first], daily["day"].iloc[last]
+        levels = [float(one.mean()) for one in (daily["value"][:first], daily["value"][first : last + 1])]
+        missing = [
+            of.feature
+            for of, own in by_subject.items()
+            if served and of.feature and of.task == subject.task and own["day"].max() == day
+        ]
+        found = f"Serving most likely read {missing[0]} as missing." if missing else ""
+        alarm = teller.tell(subject, (since, day), (levels[0] if first else 0.0, levels[1]), found=found)
+        yield _Raised(alarm, daily["day"][beyond].tolist(), daily["day"].max())
+
+
+def _levels(matrix: _Matrix, first: DriftAlarm, last: DriftAlarm) -> tuple[float, float]:
     """Return the mean of the first alarm's reference, and of the days since its level shifted."""
     values = matrix.figures[last.series]
     reference = slice(first.day - HISTORY + 1, first.day - GAP + 1)
     return float(np.nanmean(values[reference])), float(np.nanmean(values[first.since : last.day + 1]))
 
 
-def _last_day(matrix: _Matrix, values: Floats) -> date:
-    return matrix.days[int(np.flatnonzero(np.isfinite(values)).max(initial=0))]
-
-
-def _describe(
-    matrix: _Matrix,
-    first: DriftAlarm,
-    last: DriftAlarm,
-    critical: Collection[str],
-    sent: Mapping[str, date],
-) -> SeriesAlarm:
-    """Describe alarms that were raised again and again, by the first one's reference."""
-    subject = matrix.subjects[last.series]
-    metric: AlarmedMetric = next(name for name in ALARMED if name == subject.metric)
-    meaning, action = MEANING[metric]
-    day, name = matrix.days[last.day], name_series(subject)
-    before, now = _compare(matrix, first, last)
-    return SeriesAlarm(
-        subject=subject,
-        day=day,
-        since=matrix.days[first.since],
-        before=before,
-        now=now,
-        critical=not {subject.task, subject.metric}.isdisjoint(critical),
-        new=day > sent.get(name, date.min),
-        name=name,
-        meaning=meaning.format(direction=_DIRECTIONS[metric][int(last.shift > 0)]),
-        action=action,
-    )
+def _scale(subject: Subject, values: Floats) -> Floats:
+    if subject.metric in OF_SHARES:
+        return np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0)))
+    return np.log(np.where(values > 0, values, np.nan))

@@ -32,13 +32,12 @@ from tasks.logs.tables import LogTables
 from tasks.monitoring.drift_alarms import GAP, HISTORY
 from tasks.monitoring.series import SeriesFigure
 from tasks.monitoring.serving import mean_figure, ratio_figure
-from tasks.monitoring.traffic import ServingReleases
+from tasks.monitoring.traffic import ServingReleases, draw_requests
 from tasks.ranking.constraints import relevance_floor_reason, unknown_value_reason
 from tasks.release.slate_rules import mark_unmet
 from tasks.stores.workspace import Workspace
 
 _DAYS: Final = HISTORY + GAP
-_REQUESTS: Final = 100
 _DAY: Final = timedelta(days=1)
 
 
@@ -53,7 +52,7 @@ def read_decisions(
     pending = [day for n in range(_DAYS) if (day := last - n * _DAY) not in decided]
     with open_log(workspace) as log:
         for day in reversed(pending):
-            frame = _draw_requests(log, day, as_of=known_by)
+            frame = _read_requests(log, day, as_of=known_by)
             if frame.empty:
                 continue
             try:
@@ -95,11 +94,8 @@ def measure_decisions(scored: pd.DataFrame, users: Codes, utility: UtilitySpec) 
         yield mean_figure(Subject("unmet_share", constraint=rule), unmet[known], users[certified][known])
 
 
-def _draw_requests(log: LogTables, day: date, *, as_of: datetime) -> pd.DataFrame:
+def _read_requests(log: LogTables, day: date, *, as_of: datetime) -> pd.DataFrame:
     """Read the candidates of some requests of a day, the same ones whenever it is read."""
     table, names = (CANDIDATES, log.candidates) if log.candidates else (IMPRESSIONS, log.log.impressions)
     frame = to_frame(log.read(table, list(names), as_of=as_of, first_day=day, last_day=day))
-    requests = frame[c.REQUEST_ID].astype(str)
-    ids = np.asarray(requests.unique(), dtype=object)
-    drawn = ids[np.argsort(pd.util.hash_array(ids), kind="stable")[:_REQUESTS]]
-    return frame[requests.isin(drawn)].reset_index(drop=True)
+    return frame[draw_requests(frame[c.REQUEST_ID])].reset_index(drop=True)

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from itertools import groupby
 from typing import Final, TypedDict
 
@@ -33,9 +34,13 @@ from tasks.monitoring.decisions import read_decisions
 from tasks.monitoring.delays import measure_delays
 from tasks.monitoring.drift_alarms import HISTORY
 from tasks.monitoring.early import EarlyLevel, EarlySums, comes_late
+from tasks.monitoring.events import read_events
+from tasks.monitoring.features import FeatureDistances
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page
+from tasks.monitoring.parity import measure_parity
 from tasks.monitoring.queue import ReviewedUnit, UnitReview
+from tasks.monitoring.retention import read_retention
 from tasks.monitoring.series import (
     ROWS,
     SeriesFigure,
@@ -45,6 +50,8 @@ from tasks.monitoring.series import (
     find_computed,
     find_decided,
     find_estimated,
+    find_events,
+    find_returned,
     newest_levels,
 )
 from tasks.monitoring.serving import measure_serving
@@ -63,6 +70,8 @@ _SENT: Final = "alarms_sent.json"
 _LOG: Final = logging.getLogger("equipoise")
 _DAY: Final = timedelta(days=1)
 _WEEK: Final = 7
+_COMPARED: Final = timedelta(days=28)
+"""The newest days whose logged predictions are made again."""
 _ATTEMPTS: Final = 3
 _UNPREDICTED: Final = (
     "No prediction is known: the log names no release and holds no served_p_<task>, and there is no "
@@ -253,6 +262,11 @@ class _Monitoring:
     early: EarlySums
     review: UnitReview
 
+    @cached_property
+    def distances(self) -> FeatureDistances | None:
+        """The champion's train days, read where a day is compared with them."""
+        return FeatureDistances.begin(self.snapshot, self.releases)
+
     def traffic(self, pending: Pending) -> Iterator[tuple[date, LoggedTraffic]]:
         """Read each day that anything needs once, a week at a time; whole where a week's figures are due."""
         needed = sorted({*pending, *self.early.days, *self.review.days})
@@ -272,9 +286,11 @@ def _measure(work: _Monitoring, stored: pa.Table) -> Iterator[list[SeriesFigure]
         work.review.add(traffic)
         own = {day: tasks for day, tasks in pending.items() if week_end(day) == week}
         yield list(_week(work, week, own, traffic))
+    known_by, releases = work.known_by, work.releases
     yield list(work.early.read().figures(find_estimated(stored)))
-    decided = find_decided(stored)
-    yield list(read_decisions(work.workspace, work.releases, known_by=work.known_by, decided=decided))
+    yield list(read_decisions(work.workspace, releases, known_by=known_by, decided=find_decided(stored)))
+    yield list(read_retention(work.snapshot, known_by=known_by, stored=find_returned(stored)))
+    yield list(read_events(work.workspace, releases, known_by=known_by, stored=find_events(stored)))
 
 
 def week_end(day: date) -> date:
@@ -312,9 +328,15 @@ def _week(work: _Monitoring, week: date, pending: Pending, traffic: LoggedTraffi
     if tasks and not traffic.is_predicted:
         work.releases.notes[_UNPREDICTED] = None
         tasks = set()
-    for day in (day for day, named in pending.items() if "" in named):
-        of_day = measure_serving(traffic, traffic.days == np.datetime64(day))
+    shown = [day for day, named in pending.items() if "" in named]
+    for day in shown:
+        rows = traffic.days == np.datetime64(day)
+        of_day = list(measure_serving(traffic, rows))
+        if day >= work.known_by.date() - _COMPARED:
+            of_day += measure_parity(traffic, rows)
         yield from (SeriesFigure(day, 1, None, figure) for figure in of_day)
+    if shown and work.distances is not None:
+        yield from (SeriesFigure(day, 1, None, one) for day, one in work.distances.measure(traffic, shown))
     for task in sorted(tasks):
         of_task = traffic.of_task(task)
         for day in (day for day, named in pending.items() if task in named):

@@ -22,7 +22,9 @@ from tasks.evaluation.subjects import Segment, Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.monitoring.alarms import OF_SHARES, AlarmReading, split_series
 from tasks.monitoring.early import EarlyLevel
+from tasks.monitoring.features import FEATURE_DISTANCE
 from tasks.monitoring.queue import ReviewedUnit
+from tasks.monitoring.series import EVENT
 from tasks.reports.charts import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_counted, format_estimate, format_number, format_share, spoken
 from tasks.reports.render import render
@@ -33,6 +35,8 @@ _DAYS: Final = 180
 """Days that are drawn, the newest."""
 _WEEKS: Final = 12
 _SEGMENTS: Final = 20
+_FEATURES: Final = 24
+_EVENTS: Final = 12
 _CALIBRATION: Final = "calibration_ratio"
 _DRAWN: Final = (
     _CALIBRATION,
@@ -41,8 +45,12 @@ _DRAWN: Final = (
     "share",
     "dropped_share",
     "unmet_share",
+    FEATURE_DISTANCE,
+    "served_difference",
     "contribution_share",
     "arrived_share",
+    "returned_share",
+    "return_days",
     "auc_by_request",
     "normalized_entropy",
     "coverage",
@@ -81,12 +89,19 @@ def write_page(page: SeriesPage, series: pd.DataFrame) -> str:
     series : the rows of the table of series.
     """
     whole = series[series["release"].isna() & (series["segment"] == "")]
+    happened = series[series["metric"] == EVENT].sort_values(["day", "value"])
+    events = dict[date, str]()
+    for day, kind, words in happened[["day", "column", "value_of"]].itertuples(index=False):
+        events[day] = "; ".join(filter(None, (events.get(day), f"{kind}: {words}")))
     return render(
         "monitor.html.j2",
         title=f"{page.surface}: what is served",
         facts=[f"as of {page.as_of}"],
         page=page,
-        drawings=[(_head(metric), figures) for metric, figures in _drawings(whole, page.alarms) if figures],
+        drawings=[
+            (_head(metric), figures) for metric, figures in _drawings(whole, page.alarms, events) if figures
+        ],
+        events=sorted(events.items(), reverse=True)[:_EVENTS],
         early=list(_early(page)),
         segments=list(_segments(series)),
         weeks=list(_weeks(whole)),
@@ -139,18 +154,23 @@ def _head(metric: str) -> str:
     return named[:1].upper() + named[1:]
 
 
-def _drawings(whole: pd.DataFrame, alarms: AlarmReading) -> Iterator[tuple[str, list[DayFigure]]]:
+def _drawings(
+    whole: pd.DataFrame, alarms: AlarmReading, events: Mapping[date, str]
+) -> Iterator[tuple[str, list[DayFigure]]]:
     newest = whole["day"].max()
     shown = whole[whole["day"] > newest - pd.Timedelta(days=_DAYS)] if len(whole) else whole
     by_subject = split_series(shown)
     for metric in _DRAWN:
         own = [subject for subject in by_subject if subject.metric == metric]
         own = [one for one in own if metric != "rows" or not one.task]
-        own.sort(key=lambda subject: (subject not in alarms.raised, subject))
-        yield metric, [_draw(one, by_subject[one], alarms.raised.get(one, ())) for one in own]
+        own.sort(key=lambda subject: (subject not in alarms.raised, bool(subject.feature), subject))
+        own = own[:_FEATURES] if metric == FEATURE_DISTANCE else own
+        yield metric, [_draw(one, by_subject[one], alarms.raised.get(one, ()), events) for one in own]
 
 
-def _draw(subject: Subject, rows: pd.DataFrame, raised: Sequence[date]) -> DayFigure:
+def _draw(
+    subject: Subject, rows: pd.DataFrame, raised: Sequence[date], events: Mapping[date, str]
+) -> DayFigure:
     """Draw a series by day in the intervals of its weeks."""
     daily = rows[rows["days"] == 1].sort_values("day")
     weekly = rows[rows["days"] > 1].sort_values("day")
@@ -162,17 +182,21 @@ def _draw(subject: Subject, rows: pd.DataFrame, raised: Sequence[date]) -> DayFi
     for band, name in ((low, "low"), (high, "high")):
         band[inside] = weekly[name].to_numpy()[week[inside]]
     column = str(Segment(subject.column, subject.value)) if subject.column else ""
-    of = ", ".join(filter(None, (subject.task, subject.constraint, column))) or "all traffic"
+    of = ", ".join(filter(None, (subject.feature, subject.task, subject.constraint, column)))
     level = f": {_level(weekly.iloc[-1])}, week to {weekly['day'].iloc[-1]}" if len(weekly) else ""
+    if subject.metric == FEATURE_DISTANCE:
+        low, high, newest = np.zeros(len(days)), daily["high"].to_numpy(), daily.iloc[-1]
+        level = f": {format_number(newest['value'])} bits, usual up to {format_number(newest['high'])}"
     return draw_line(
         DayLine(
-            subject=f"{of}{level}",
+            subject=f"{of or 'all traffic'}{level}",
             days=daily["day"].tolist(),
             figures=_known(daily["value"].to_numpy()),
             low=_known(low),
             high=_known(high),
             share=subject.metric in OF_SHARES,
             odd=raised,
+            events=events,
         )
     )
 

@@ -27,6 +27,10 @@ ROWS: Final = "rows"
 """The metric that every computed day of a task has; its subject has no task for the day's impressions."""
 EARLY: Final = "early_calibration"
 """The metric of estimates before maturity; the subject's value is the age in days."""
+RETURNED: Final = "returned_share"
+"""The metric that every day has whose users' return is known."""
+EVENT: Final = "event"
+"""The metric of what happened to the surface; the figure is the number of the row in the audit."""
 _SUBJECT: Final = ("metric", "task", "feature", "constraint", "column", "value_of")
 _TEXTS: Final = ("surface", *_SUBJECT, "segment", "segment_value", "contract")
 _SCHEMA: Final = pa.schema(
@@ -148,6 +152,17 @@ def find_decided(series: pa.Table) -> set[date]:
     return {*series.filter(pc.is_in(series.column("metric"), of_decisions)).column("day").to_pylist()}
 
 
+def find_returned(series: pa.Table) -> set[date]:
+    """Return the days whose users' return has figures."""
+    return {*series.filter(pc.equal(series.column("metric"), RETURNED)).column("day").to_pylist()}
+
+
+def find_events(series: pa.Table) -> set[int]:
+    """Return the numbers in the audit of the events that are stored."""
+    numbers = series.filter(pc.equal(series.column("metric"), EVENT)).column("value")
+    return {int(number) for number in numbers.to_pylist()}
+
+
 def _tuples(rows: pa.Table) -> set[Any]:
     return set(zip(*(column.to_pylist() for column in rows.columns), strict=True))
 
@@ -155,7 +170,12 @@ def _tuples(rows: pa.Table) -> set[Any]:
 def newest_levels(series: pd.DataFrame) -> list[SeriesLevel]:
     """Return the newest level of each series of all traffic: of a week, where there is one."""
     of_weeks = (series["metric"] == ROWS) & (series["days"] > 1)
-    kept = series["release"].isna() & (series["segment"] == "") & ~of_weeks & (series["metric"] != EARLY)
+    kept = (
+        series["release"].isna()
+        & (series["segment"] == "")
+        & ~of_weeks
+        & ~series["metric"].isin([EARLY, EVENT])
+    )
     newest = series[kept].sort_values(["days", "day"]).drop_duplicates([*_SUBJECT], keep="last")
     rows = newest.sort_values([*_SUBJECT])[[*SeriesLevel.__annotations__]].to_dict("records")
     return [cast("SeriesLevel", row) for row in rows]

@@ -13,6 +13,7 @@ is logged as ``served_p_<task>__shown`` holds where the item stood; else the rel
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,16 @@ from tasks.release.view import load
 from tasks.stores.workspace import Workspace
 
 Rows = npt.NDArray[np.bool_]
+_DRAWN: Final = 100
+"""Requests of a day that are scored again."""
+
+
+def draw_requests(ids: "pd.Series[str]") -> Rows:
+    """Mark the rows of a hundred requests, which a hash of their ids draws: the same ones each time."""
+    requests = ids.astype(str)
+    known = np.asarray(requests.unique(), dtype=object)
+    drawn = known[np.argsort(pd.util.hash_array(known), kind="stable")[:_DRAWN]]
+    return requests.isin(drawn).to_numpy()
 
 
 @dataclass(frozen=True)
@@ -117,8 +128,7 @@ class LoggedTraffic:
     @cached_property
     def predictions(self) -> Mapping[str, Floats]:
         """What was predicted of each row by task, NaN where nothing is known."""
-        contracts = self.workspace.contracts
-        logged = {task: self._logged(contracts, task) for task in contracts.tasks.tasks}
+        logged = {task: self.logged(task) for task in self.workspace.contracts.tasks.tasks}
         lacking = np.logical_or.reduce([np.isnan(values) for values in logged.values()])
         if not lacking.any():
             return logged
@@ -128,7 +138,9 @@ class LoggedTraffic:
             logged[task][rows] = np.where(np.isnan(logged[task][rows]), made[task], logged[task][rows])
         return logged
 
-    def _logged(self, contracts: Contracts, task: str) -> Floats:
+    def logged(self, task: str) -> Floats:
+        """Return what serving logged of a task, for where the item stood; NaN where nothing is, [n]."""
+        contracts = self.workspace.contracts
         name = c.predicted(task, contracts.head_kind(task))
         corrected = position_correction(contracts, task) != "none"
         names = (c.served(c.at_position(name)), *(() if corrected else (c.served(name),)))

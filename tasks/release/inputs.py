@@ -14,7 +14,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
-from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -118,16 +117,36 @@ class Learned:
         yield "unseen", float(1 - np.isin(seen, self._known).mean()), _SHARE + float(usual)
 
     def _distribution(self, seen: Floats) -> Figures:
-        """Compare the divergence with the greatest between two blocks, or with what chance gives."""
-        if len(self._known_by_block) < _LEAST_BLOCKS:
-            return
-        edges = self._common if self.categorical else self._edges
-        count = _count_categories if self.categorical else _count_ranges
-        whole, now = count(self._known, edges)[None], count(seen, edges)[None]
-        blocks = [count(block, edges)[None] for block in self._known_by_block]
-        among = max(float(divergence(one, other)[0]) for one, other in combinations(blocks, 2))
+        if (found := self.distance(seen)) is not None:
+            yield "distribution", *found
+
+    def distance(self, values: Floats) -> tuple[float, float] | None:
+        """Return the divergence of values [m] from those learned, and its bound; None of too few.
+
+        The bound is the greatest divergence between two blocks, or what chance gives, and .05 bits.
+        """
+        seen = _known(values)
+        if min(seen.size, self._known.size) < _LEAST_ROWS or len(self._known_by_block) < _LEAST_BLOCKS:
+            return None
+        whole, now = self._count(self._known)[None], self._count(seen)[None]
         chance = float(chance_divergence(now, whole, false_alarm_rate=_BY_CHANCE)[0])
-        yield "distribution", float(divergence(now, whole)[0]), max(among, chance) + _BITS
+        return float(divergence(now, whole)[0]), max(self._among, chance) + _BITS
+
+    @cached_property
+    def _among(self) -> float:
+        """The greatest divergence between two blocks."""
+        blocks = np.array([self._count(block) for block in self._known_by_block])
+        one, other = np.triu_indices(len(blocks), 1)
+        return float(divergence(blocks[one], blocks[other]).max())
+
+    def _count(self, values: Floats) -> Floats:
+        return (
+            _count_categories(values, self._bins) if self.categorical else _count_ranges(values, self._bins)
+        )
+
+    @cached_property
+    def _bins(self) -> Floats:
+        return self._common if self.categorical else self._edges
 
     @cached_property
     def _known(self) -> Floats:
@@ -255,6 +274,61 @@ def find_changes(learned: InputRows, later: Mapping[ComparedDays, InputRows]) ->
             yield from features[length].changes(days, later[days].columns[name])
 
 
+@dataclass(frozen=True)
+class TrainRows:
+    """The train days of a release's heads, to compare later days with.
+
+    Attributes
+    ----------
+    gains : by task the gain of each feature as a share.
+    """
+
+    heads: Sequence[Head]
+    trained: Mapping[str, Days]
+    gains: Mapping[str, Mapping[str, float]]
+    sample: pd.DataFrame
+
+    @classmethod
+    def read(cls, snapshot: Snapshot, manifest: Manifest, heads: Sequence[Head]) -> "TrainRows":
+        """Read a sample of the days that the heads learned from, of the present labels."""
+        trained = {head.task: manifest.part(Role.TASK, head.task).slices["train"] for head in heads}
+        last = max(last for _, last in trained.values())
+        sample = _sample(snapshot, heads, min(trained.values())[0])
+        gains = {head.task: gains_of(head) for head in heads}
+        return cls(heads, trained, gains, sample[sample[DAY] <= last])
+
+    @property
+    def last_day(self) -> date:
+        """The last day that any head learned from."""
+        return max(last for _, last in self.trained.values())
+
+    def distances(self, later: pd.DataFrame) -> dict[date, dict[str, dict[str, tuple[float, float]]]]:
+        """Return each day's divergence of each feature from each task's train days, and its bound.
+
+        Parameters
+        ----------
+        later : rows of later days, with their day.
+        """
+        rows, now = InputRows.encode([self.sample, later], self.heads)
+        days = [(day, now.on(day, day).columns) for day in np.unique(now.days)]
+        by_span: dict[Days, dict[date, dict[str, tuple[float, float]]]] = {}
+        for span in dict.fromkeys(self.trained.values()):
+            own, found = rows.on(*span), {day: dict[str, tuple[float, float]]() for day, _ in days}
+            blocks = _blocks(own.days, 1) if own.days.size else np.zeros(0, dtype=np.intp)
+            for name, values in own.columns.items():
+                learned = Learned(name, name in own.categorical, values, blocks)
+                for day, columns in days:
+                    if (distance := learned.distance(columns[name])) is not None:
+                        found[day][name] = distance
+            by_span[span] = found
+        return {day: {task: by_span[span][day] for task, span in self.trained.items()} for day, _ in days}
+
+
+def gains_of(head: Head) -> dict[str, float]:
+    """Return each feature's share of a head's gain, the largest first."""
+    return gain_shares(head.encoder.names, head.booster.feature_importance("gain").tolist())
+
+
 def _sample(snapshot: Snapshot, heads: Iterable[Head], first: date) -> pd.DataFrame:
     """Read a sample of the requests from a day on, with the features that the snapshot has."""
     present = {*snapshot.schema().names}
@@ -273,7 +347,7 @@ def _head_inputs(
     head: Head, changes: Iterable[InputChange], learned: InputRows | None, *, reason: str = ""
 ) -> HeadInputs:
     """Say what a head reads, which of it changed, and why nothing could be compared."""
-    gains = gain_shares(head.encoder.names, head.booster.feature_importance("gain").tolist())
+    gains = gains_of(head)
     if learned is not None:
         missing = [name for name in _features(head) if name not in learned.columns]
         few = learned.days.size < _LEAST_ROWS

@@ -134,7 +134,8 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
         "contracts": sorted(set(moved) - set(parts) - {"release", "manifest"}),
         "parts": parts,
         "weights": _list_changes(
-            ("context", "task"), *(_weights(workspace, side["version"]) for side in (first, second))
+            ("context", "task"),
+            *(_weights(release_policy(workspace, side["version"])) for side in (first, second)),
         ),
         "verdicts": _list_verdicts(*map(_outcomes, judged)),
         "simulated": _simulated(*judged),
@@ -142,16 +143,54 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
     }
 
 
-def _weights(workspace: Workspace, version: int) -> dict[tuple[str | None, ...], str]:
-    """Return each weight of a release's utility policy, with its value column, by context and task."""
+def release_policy(workspace: Workspace, version: int) -> UtilitySpec:
+    """Read the utility policy that a release pins."""
     pinned = release_manifest(workspace, version).part(Role.UTILITY_POLICY)
-    policy = UtilitySpec.model_validate_json(workspace.store.registry.files(pinned)[POLICY_FILE])
+    return UtilitySpec.model_validate_json(workspace.store.registry.files(pinned)[POLICY_FILE])
+
+
+def _weights(policy: UtilitySpec) -> dict[tuple[str | None, ...], str]:
+    """Return each weight of a utility policy, with its value column, by context and task."""
     by_context = {None: policy.weights} | {one.name: one.weights for one in policy.contexts}
     return {
         (context, task): f"{weight.weight:g}" + _describe_times(weight)
         for context, weights in by_context.items()
         for task, weight in weights.items()
     }
+
+
+def changed_weights(before: UtilitySpec, after: UtilitySpec) -> list[str]:
+    """Name the terms that weigh otherwise, with both weights."""
+    changes = _list_changes(("context", "task"), _weights(before), _weights(after))
+    return [
+        f"{one['task']}{' in ' + one['context'] if one['context'] else ''} "
+        f"{one['from'] or 'without weight'} to {one['to'] or 'none'}"
+        for one in changes
+    ]
+
+
+def changed_constraints(before: UtilitySpec, after: UtilitySpec) -> list[str]:
+    """Name the hard constraints and relevance floors that were added, removed or changed."""
+    old, new = (
+        {
+            (context, name): stated
+            for context, constraints, floors in (
+                ("", policy.hard_constraints, policy.relevance_floor),
+                *((one.name, one.hard_constraints, one.relevance_floor) for one in policy.contexts),
+            )
+            for name, stated in (
+                *((one.name, one) for one in constraints),
+                *((f"floor of {task}", floor) for task, floor in floors.items()),
+            )
+        }
+        for policy in (before, after)
+    )
+    return [
+        f"{key[1]}{' in ' + key[0] if key[0] else ''} "
+        f"{'added' if key not in old else 'removed' if key not in new else 'changed'}"
+        for key in dict.fromkeys((*old, *new))
+        if old.get(key) != new.get(key)
+    ]
 
 
 def _describe_times(weight: Weight) -> str:

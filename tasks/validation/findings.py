@@ -17,7 +17,7 @@ class DayLine:
     """One figure by day, with its usual interval; None where nothing is known.
 
     ``value`` is the status or value of the subject that is counted, if any; ``share`` marks a share of rows,
-    else a count; ``odd`` are the days that break the rule.
+    else a count; ``odd`` are the days that break the rule, ``events`` what happened on a day.
     """
 
     subject: str
@@ -28,6 +28,7 @@ class DayLine:
     share: bool
     odd: Sequence[date] = ()
     value: str = ""
+    events: Mapping[date, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:

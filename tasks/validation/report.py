@@ -69,6 +69,7 @@ class DayFigure:
     line: Sequence[tuple[float, float]] = ()
     dots: Sequence[DayDot] = ()
     bars: Sequence[StatusBar] = ()
+    marks: Sequence[tuple[float, str]] = ()
     width: int = _WIDTH
     height: int = _HEIGHT
 
@@ -155,6 +156,11 @@ def draw_line(line: DayLine) -> DayFigure:
         dots=[
             DayDot(x, height_of(value), f"{day}: {_format(value, share=line.share)}", day in line.odd)
             for day, x, value in known
+        ],
+        marks=[
+            (x, f"{day}: {line.events[day]}")
+            for day, x in zip(line.days, across, strict=True)
+            if day in line.events
         ],
     )
 

@@ -10,7 +10,7 @@ from tasks.cli.text import as_text
 def level(
     metric: str, task: str, value: float, low: float | None, high: float | None, **more: str
 ) -> dict[str, Any]:
-    named = {"constraint": "", "column": "", "value_of": "", "day": "2026-05-10", **more}
+    named = {"feature": "", "constraint": "", "column": "", "value_of": "", "day": "2026-05-10", **more}
     return {
         "metric": metric,
         "task": task,

@@ -159,7 +159,7 @@ def test_labels_have_to_be_built_and_of_the_contract_in_force(tmp_path: Path) ->
 
 def test_a_run_reads_and_scores_each_day_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log = ServedLog.of(tmp_path, days=30, requests=5)
-    workspace = log.write(without=("served_p_hide_2d",))
+    workspace = log.write(without=("served_p_hide_2d", "served_p_click_1h"))
     labels.run(workspace, as_of=day_after(30))
     read, predict, days, scored = LoggedTraffic.read, ServingReleases.predict, list[date](), list[int]()
 
