@@ -27,10 +27,9 @@ from tasks.promotion.pages.calibration import (
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import Worths, say_mover
 from tasks.promotion.pages.first_screen import FirstScreen, Provenance, ReleaseHeader, first_screen
-from tasks.promotion.pages.heat_map import describe_overlaps, draw_heat_map
 from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs, tabulate_verdicts
 from tasks.promotion.pages.next_steps import say_after_override
-from tasks.promotion.pages.proxy_figures import draw_proxy
+from tasks.promotion.pages.task_pairs import describe_overlaps, draw_heat_map, draw_proxy
 from tasks.promotion.pages.task_rows import SIZE, chart_features, list_tasks
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.replay.evidence import ShadowEvidence

@@ -34,7 +34,7 @@ from tasks.replay.evidence import (
 from tasks.reports.words import TaskWords, Vocabulary
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.evaluation.task_figures import task_figures
-from tests.promotion.pages.test_proxy_figures import LOW, TOP, proxy
+from tests.promotion.pages.test_task_pairs import LOW, TOP, proxy
 from tests.verdicts import bound, subject
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)

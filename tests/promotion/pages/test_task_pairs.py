@@ -1,13 +1,25 @@
-"""The heat map places predictions above its diagonal and outcomes below it, blue together and red apart."""
+"""The heat map places predictions above its diagonal; a proxy is drawn tenth by tenth."""
 
 import json
 import math
+from datetime import date
+from typing import Any
 
 import numpy as np
 import pytest
 
 from tasks.evaluation.conflicts import ConflictEvidence, PairEvidence, measure_conflicts
-from tasks.promotion.pages.heat_map import DEEPEST, Cell, describe_overlaps, draw_heat_map
+from tasks.evaluation.proxies import Tenth
+from tasks.evaluation.release_evidence import ProxyEvidence
+from tasks.evaluation.verdicts import Estimate
+from tasks.promotion.pages.task_pairs import (
+    DEEPEST,
+    Cell,
+    TenthMark,
+    describe_overlaps,
+    draw_heat_map,
+    draw_proxy,
+)
 
 
 def pair(first: str, second: str, predictions: float, outcomes: float) -> PairEvidence:
@@ -62,3 +74,33 @@ def test_words_name_what_is_a_costs_top_more_often_than_by_chance(found: Conflic
     [said] = describe_overlaps(found)
     assert said.startswith("click: 1")
     assert said.endswith("of its top tenth is in <hide>'s, by chance 0.1")
+
+
+LOW = Tenth(0.1, Estimate(0.2, 0.1, 0.3, 9), rows=5, positives=1)
+TOP = Tenth(0.4, Estimate(0.1, math.nan, math.nan, 9), rows=7, positives=2)
+
+
+def proxy(*tenths: Tenth, **more: Any) -> ProxyEvidence:
+    plain = {"fast": "click", "slow": "watched", "days": (date(2026, 1, 1), date(2026, 1, 7)), "cost": False}
+    plain |= {"learned": False, "mean": Estimate(0.15, 0.1, 0.2, 9), "gap": Estimate(-0.1, -0.2, -0.05, 9)}
+    return ProxyEvidence.model_validate({**plain, "worst_at_top": True, "tenths": tenths, **more})
+
+
+def test_tenths_stand_side_by_side_below_the_highest_end_of_an_interval() -> None:
+    drawn = draw_proxy(proxy(LOW, TOP))
+    assert drawn.marks == [
+        TenthMark(x=60 + 125, y=82.7, interval=(149.3, 16.0), predicted=0.1, tone=""),
+        TenthMark(x=60 + 375, y=149.3, interval=None, predicted=0.4, tone="warn"),
+    ]
+    assert drawn.mean == 116.0
+    assert drawn.ticks == [(216.0, "0"), (16.0, "0.3")]
+    assert (drawn.rows, drawn.positives) == (12, 3)
+
+
+def test_outcomes_that_are_all_0_lie_on_the_ground() -> None:
+    nothing = Tenth(0.1, Estimate(0.0, 0.0, 0.0, 9), rows=5, positives=0)
+    assert [mark.y for mark in draw_proxy(proxy(nothing)).marks] == [216.0]
+
+
+def test_where_no_row_knows_both_there_is_no_mark() -> None:
+    assert draw_proxy(proxy()).marks == ()
