@@ -263,9 +263,6 @@ def fit_joint(
     product: npt.ArrayLike,
     outcomes: npt.ArrayLike,
     users: npt.ArrayLike,
-    *,
-    weights: npt.ArrayLike | None = None,
-    seed: int = 0,
 ) -> IsotonicMap | LogisticMap | None:
     """Fit a map on the product along a chain, where the product does not hold as it is.
 
@@ -287,10 +284,10 @@ def fit_joint(
     >>> fit_joint(np.full(100, 0.1), outcomes, users).apply([0.1]).round(6)
     array([0.5])
     """
-    ratio = calibration_interval(outcomes, product, users, weights=weights, seed=seed)
+    ratio = calibration_interval(outcomes, product, users)
     if not ratio.known or ratio.low <= 1 <= ratio.high or bool(np.all(np.asarray(outcomes) == 1)):
         return None
-    return fit_binary(product, outcomes, weights)
+    return fit_binary(product, outcomes)
 
 
 def fit_logistic(x: Floats, y: Floats, w: Floats) -> LogisticMap:

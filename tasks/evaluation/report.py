@@ -64,12 +64,12 @@ class _MeasuredRows:
     resampler: Resampler
 
     @classmethod
-    def of(cls, observations: Observations, *, binary: bool, seed: int, replicates: int) -> "_MeasuredRows":
+    def of(cls, observations: Observations, *, binary: bool, replicates: int = 200) -> "_MeasuredRows":
         check = check_binary if binary else check_rows
         y, p, w = check(observations.outcomes, observations.predictions, observations.weights)
         who = cluster_rows(observations.users, observations.requests)
         requests, _ = pd.factorize(np.asarray(observations.requests), use_na_sentinel=False)
-        return cls(y, p, w, requests, who, Resampler(who.count, seed, replicates))
+        return cls(y, p, w, requests, who, Resampler(who.count, 0, replicates))
 
     def sum_metrics(
         self, columns: list[Floats], metrics: Mapping[str, Statistic], group: Grouping
@@ -100,7 +100,7 @@ class _MeasuredRows:
         return self.request_means([found.won, found.pairs], found.first_rows, group)
 
 
-def binary_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[Figure]:
+def binary_report(observations: Observations, *, replicates: int = 200) -> list[Figure]:
     """Measure a probability head.
 
     Examples
@@ -109,7 +109,7 @@ def binary_report(observations: Observations, *, seed: int = 0, replicates: int 
     >>> {row.subject.metric: row.estimate.value for row in rows}["calibration_ratio"]
     1.25
     """
-    rows = _MeasuredRows.of(observations, binary=True, seed=seed, replicates=replicates)
+    rows = _MeasuredRows.of(observations, binary=True, replicates=replicates)
     y, p, w, who = rows.outcomes, rows.predictions, rows.weights, rows.who
     columns = [w * row_losses(y, p), w * y, w * p, w]
     groups, ordered = list(group_by_segment(observations.segments, y.size)), SortedRows.of(y, p, w)
@@ -133,7 +133,7 @@ def binary_report(observations: Observations, *, seed: int = 0, replicates: int 
     return metrics + metric_rows(whole, groups[0], rows.support(groups[0]), resampled=who.resampled)
 
 
-def value_report(observations: Observations, *, seed: int = 0, replicates: int = 200) -> list[Figure]:
+def value_report(observations: Observations) -> list[Figure]:
     """Measure a value head; parameters as in `binary_report`, outcomes in the value's unit.
 
     Examples
@@ -142,15 +142,13 @@ def value_report(observations: Observations, *, seed: int = 0, replicates: int =
     >>> {row.subject.metric: row.estimate.value for row in rows}
     {'rmse': 1.0, 'mae': 1.0, 'mean_ratio': 1.0, 'mean_prediction': 2.0}
     """
-    rows = _MeasuredRows.of(observations, binary=False, seed=seed, replicates=replicates)
+    rows = _MeasuredRows.of(observations, binary=False)
     y, p, w = rows.outcomes, rows.predictions, rows.weights
     columns = [w * (y - p) ** 2, w * np.abs(y - p), w * y, w * p, w]
     return _report_sums(rows, columns, _VALUE_METRICS, observations.segments)
 
 
-def quantile_report(
-    observations: Observations, *, quantile: float, seed: int = 0, replicates: int = 200
-) -> list[Figure]:
+def quantile_report(observations: Observations, *, quantile: float) -> list[Figure]:
     """Measure a quantile head; parameters as in `binary_report`.
 
     ``coverage`` is the share of outcomes at or below their prediction, which should be ``quantile``;
@@ -162,7 +160,7 @@ def quantile_report(
     >>> {row.subject.metric: row.estimate.value for row in rows}
     {'pinball_loss': 0.5, 'coverage': 0.5}
     """
-    rows = _MeasuredRows.of(observations, binary=False, seed=seed, replicates=replicates)
+    rows = _MeasuredRows.of(observations, binary=False)
     y, q, w = rows.outcomes, rows.predictions, rows.weights
     columns = [w * pinball_losses(y, q, quantile), w * (y <= q), w]
     return _report_sums(rows, columns, _QUANTILE_METRICS, observations.segments)
@@ -187,9 +185,7 @@ def _report_sums(
     ]
 
 
-def ranking_report(
-    observations: Observations, *, k: int, seed: int = 0, replicates: int = 200
-) -> list[Figure]:
+def ranking_report(observations: Observations, *, k: int, replicates: int = 200) -> list[Figure]:
     """Measure a ranking head, whose scores can be compared within their request only.
 
     Parameters
@@ -204,9 +200,7 @@ def ranking_report(
     >>> {row.subject.metric: round(float(row.estimate.value), 5) for row in rows}
     {'auc_by_request': 0.0, 'ndcg': 0.63093, 'naive_ndcg': 0.63093}
     """
-    rows = _MeasuredRows.of(
-        replace(observations, weights=None), binary=True, seed=seed, replicates=replicates
-    )
+    rows = _MeasuredRows.of(replace(observations, weights=None), binary=True, replicates=replicates)
     y, s, known = rows.outcomes, rows.predictions, observations.examination
     examination = np.ones(y.size) if known is None else np.asarray(known, dtype=np.float64)
     placed = np.flatnonzero(~np.isnan(examination))

@@ -136,7 +136,6 @@ def calibration_interval(
     users: npt.ArrayLike,
     *,
     weights: npt.ArrayLike | None = None,
-    seed: int = 0,
 ) -> Estimate:
     """Interval of the calibration ratio, observed over predicted; unknown without a positive.
 
@@ -149,14 +148,14 @@ def calibration_interval(
     if not y.any():
         return UNKNOWN_ESTIMATE
     who = cluster_rows(users)
-    ratio = _interval_of_sums([w * y, w * p], divide, who, seed=seed)
+    ratio = _interval_of_sums([w * y, w * p], divide, who)
     return Support.of(y, w, who.codes).of_outcomes([ratio])[0]
 
 
 def _interval_of_sums(
-    columns: list[Floats], statistic: Statistic, who: Clusters, *, seed: int = 0, replicates: int = 500
+    columns: list[Floats], statistic: Statistic, who: Clusters, *, replicates: int = 500
 ) -> Estimate:
     if not who.count:
         return UNKNOWN_ESTIMATE
-    resampler = Resampler(who.count, seed, replicates)
+    resampler = Resampler(who.count, 0, replicates)
     return sum_intervals(columns, {"it": statistic}, who.codes, resampler)["it"][0]

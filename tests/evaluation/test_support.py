@@ -6,7 +6,6 @@ import pytest
 from scipy.special import expit
 
 from tasks.evaluation import binary, rank_sums
-from tasks.evaluation import support as intervals
 from tasks.evaluation.binary import Floats, divide
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.observations import Observations
@@ -117,7 +116,7 @@ def _intervals(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tupl
 def test_values_are_those_of_the_plain_metrics() -> None:
     y, p, users = draw_rows(seed=5)
     w = np.random.default_rng(0).random(y.size)
-    told = intervals.calibration_interval(y, p, users, weights=w)
+    told = calibration_interval(y, p, users, weights=w)
     assert told.value == pytest.approx(binary.calibration_ratio(y, p, weights=w))
     assert told.low < told.value < told.high
 
@@ -155,4 +154,4 @@ def test_too_little_data_is_no_interval_and_no_exception(outcomes: list[int], us
     predictions: npt.NDArray[np.float64] = np.resize([0.2, 0.1, 0.3], len(outcomes))
     report = binary_report(Observations(outcomes, predictions, users, users), replicates=20)
     assert not any(row.estimate.known for row in report if row.subject.metric in {"auc", "average_precision"})
-    assert not intervals.calibration_interval(outcomes, predictions, users).known
+    assert not calibration_interval(outcomes, predictions, users).known
