@@ -32,6 +32,7 @@ from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Threshold
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_estimate
 from tasks.reports.phrases import describe_subject, name_subject, write_change, write_interval, write_limit
+from tasks.reports.render import render
 from tasks.reports.words import Vocabulary
 
 Floats = npt.NDArray[np.float64]
@@ -181,6 +182,10 @@ class IntervalChart:
     marks: Sequence[IntervalMark]
     ticks: Sequence[tuple[float, str]]
     band: tuple[float, float]
+
+    def to_svg(self, title: str) -> str:
+        """Write the chart, without its band, as a file of its own; tones are ``before`` and ``after``."""
+        return render("intervals.svg.j2", chart=self, title=title)
 
 
 def draw_intervals(
