@@ -41,6 +41,20 @@ _MANTISSAS: Final = (tuple(range(1, 10)), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
 """What is named of each decade, finest first."""
 
 
+_MIDDLE, _HALF = 50, 46
+"""Where the scale has its middle, and how far it reaches to both sides, in percent of the width."""
+_BEST, _WORST = -1.0, 3.0
+"""Ends of the scale, right and left, in bounds from the baseline."""
+BASELINE_AT: Final = 100 * (_WORST - 0) / (_WORST - _BEST)
+BOUND_AT: Final = 100 * (_WORST - 1) / (_WORST - _BEST)
+"""Where the baseline and every bound stand, in percent of the width."""
+_UNTOLD: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
+_BROKEN: Final = frozenset({Outcome.BLOCK, Outcome.WARN})
+"""What a bound says of a figure that the baseline has none of."""
+_NARROWEST: Final = 0.02
+"""What a bound of 0 is drawn against, where the interval is narrower."""
+
+
 @dataclass(frozen=True)
 class Tick:
     """A named value of an axis, in pixels."""
@@ -159,10 +173,6 @@ def _log_choices(low: float, high: float) -> Iterator[list[float]]:
         yield [value for value in named if low <= value <= high]
 
 
-_MIDDLE, _HALF = 50, 46
-"""Where the scale has its middle, and how far it reaches to both sides, in percent of the width."""
-
-
 @dataclass(frozen=True)
 class IntervalMark:
     """One interval: its name, the class of its colour, where it is drawn, and its figures."""
@@ -226,18 +236,6 @@ def draw_intervals(
         ticks=[(place(value), words) for value, words in ticks],
         band=(place(band[0]), place(band[1])),
     )
-
-
-_BEST, _WORST = -1.0, 3.0
-"""Ends of the scale, right and left, in bounds from the baseline."""
-BASELINE_AT: Final = 100 * (_WORST - 0) / (_WORST - _BEST)
-BOUND_AT: Final = 100 * (_WORST - 1) / (_WORST - _BEST)
-"""Where the baseline and every bound stand, in percent of the width."""
-_UNTOLD: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
-_BROKEN: Final = frozenset({Outcome.BLOCK, Outcome.WARN})
-"""What a bound says of a figure that the baseline has none of."""
-_NARROWEST: Final = 0.02
-"""What a bound of 0 is drawn against, where the interval is narrower."""
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,10 @@ from tasks.tuning.evidence import TuningEvidence
 GATE = "policy"
 
 
+_SUBJECT = Subject("front")
+_THRESHOLD = Threshold(words="no confirmed point is better")
+
+
 @dataclass(frozen=True)
 class PolicyVersion:
     """A registered policy: its name and version in its file, and the digest of its content."""
@@ -125,10 +129,6 @@ def _approvals(standing: PolicyStanding, run: str) -> Verdict:
     outcome = Outcome.WARN if vacant else Outcome.PASS
     threshold = Threshold(words="a reviewer for each role")
     return Verdict(GATE, Subject("approvals"), ALL, outcome, threshold, None, reason, run)
-
-
-_SUBJECT = Subject("front")
-_THRESHOLD = Threshold(words="no confirmed point is better")
 
 
 @dataclass(frozen=True)
