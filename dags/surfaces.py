@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import DAG, CronDataIntervalTimetable, Param
+from airflow.sdk import DAG, CronDataIntervalTimetable, Param, get_parsing_context
 
 from dags.moment import written
 from dags.notify import on_failure
@@ -41,7 +41,7 @@ _RELEASING = frozenset({"policy_change", "promote", "rollback", "ramp"})
 def for_every_surface(
     workflow: str, build: Callable[[Contracts], DAG], *, by_hand: bool = False
 ) -> dict[str, DAG]:
-    """Build a workflow's DAG of every surface, by DAG id.
+    """Build a workflow's DAG of every surface, by DAG id; in a step the DAG of its own surface alone.
 
     Parameters
     ----------
@@ -52,7 +52,9 @@ def for_every_surface(
     ContractError
         There is no folder of surfaces.
     """
-    dags = (_build(workflow, build, name, by_hand=by_hand) for name in surface_names(surfaces_folder()))
+    names, wanted = surface_names(surfaces_folder()), get_parsing_context().dag_id
+    own = [name for name in names if _dag_id(name, workflow) == wanted]
+    dags = (_build(workflow, build, name, by_hand=by_hand) for name in own or names)
     return {dag.dag_id: dag for dag in dags}
 
 
@@ -69,7 +71,7 @@ def describe(
     surface = contracts.surface
     roles = "; ".join(f"{role}: {', '.join(users)}" for role, users in surface.reviewers.items())
     return {
-        "dag_id": f"{contracts.name}__{workflow}",
+        "dag_id": _dag_id(contracts.name, workflow),
         "dag_display_name": display_name(contracts.name, workflow),
         "schedule": _schedule(contracts, cron),
         "start_date": FIRST_DAY,
@@ -119,6 +121,11 @@ def optional(
     return Param(value, type=["null", of], title=f"{title} (optional)", description=description, **schema)
 
 
+def _dag_id(name: str, workflow: str) -> str:
+    """Return the id of a surface's DAG; a broken surface may have a name that Airflow refuses."""
+    return f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}__{workflow}"
+
+
 def _schedule(contracts: Contracts, cron: str | None) -> Any:
     if cron is None:
         return None
@@ -143,7 +150,7 @@ def _build(workflow: str, build: Callable[[Contracts], DAG], name: str, *, by_ha
 def _broken(workflow: str, name: str, error: Exception, *, by_hand: bool) -> DAG:
     problem = str(error) if isinstance(error, EquipoiseError) else f"{type(error).__name__}: {error}"
     with DAG(
-        dag_id=f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}__{workflow}",
+        dag_id=_dag_id(name, workflow),
         dag_display_name=f"{display_name(name, workflow)} (contracts cannot be read)",
         schedule=None if by_hand else CronDataIntervalTimetable("0 2 * * *", timezone="UTC"),
         start_date=FIRST_DAY,

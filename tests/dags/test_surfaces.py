@@ -50,6 +50,15 @@ def test_a_folder_with_a_strange_name_gets_a_dag_that_says_so(
     assert "shop__labels" in found.dags
 
 
+def test_a_step_builds_the_dag_of_its_own_surface_alone(
+    surfaces: Path, airflow_home: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("_AIRFLOW_PARSING_CONTEXT_DAG_ID", "shop__retrain")  # as Airflow sets it before a step
+    found = parse(surfaces).dags
+    assert [name for name in found if name.endswith("__retrain")] == ["shop__retrain"]
+    assert "feed__labels" in found, "a file that has no such DAG makes all of its own"
+
+
 def test_a_missing_file_is_that_surfaces_problem(copied_surfaces: Path, airflow_home: object) -> None:
     (copied_surfaces / "feed/slate.yaml").unlink()
     found = parse(copied_surfaces)
