@@ -15,11 +15,13 @@ In reading order::
     series         the table of series in the home
     alarms         which levels shifted since when, by the CUSUM of ``drift_alarms``
     queue          units whose negative events exceed their predictions, ranked by ``review_queue``
+    sources        what the items of each source bring and cost
     textfile       the newest levels and alarms for Prometheus
     page           the page of a surface's series
     monitor        the monitoring step: days that matured since the last run, one week at a time
 
-Steps: decisions, early, events, features, monitor, page, parity, queue, retention, series, serving, traffic.
+Steps: decisions, early, events, features, monitor, page, parity, queue, retention, series, serving, sources,
+traffic.
 """
 
 __all__ = ["monitor"]

@@ -39,7 +39,7 @@ from tasks.monitoring.features import FeatureDistances
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page
 from tasks.monitoring.parity import measure_parity
-from tasks.monitoring.queue import ReviewedUnit, UnitReview
+from tasks.monitoring.queue import ReviewedUnit, UnitReview, days_of
 from tasks.monitoring.retention import read_retention
 from tasks.monitoring.series import (
     ROWS,
@@ -55,6 +55,7 @@ from tasks.monitoring.series import (
     newest_levels,
 )
 from tasks.monitoring.serving import measure_serving
+from tasks.monitoring.sources import SourceSums, SourceValue
 from tasks.monitoring.textfile import write_textfile
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
 from tasks.stores.aliases import CHAMPION
@@ -65,6 +66,7 @@ from tasks.text_files import LARGEST_DOCUMENT, read_json, read_text
 PAGE: Final = "monitor.html"
 """The page among a surface's reports."""
 QUEUE: Final = "review_queue.csv"
+SOURCES: Final = "source_values.csv"
 _SENT: Final = "alarms_sent.json"
 """By the name of a series the day of its newest alarm of which a message was sent."""
 _LOG: Final = logging.getLogger("equipoise")
@@ -211,7 +213,8 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
     sums = EarlySums.begin(workspace, snapshot, known_by=mature_by)
     review = UnitReview.begin(workspace, snapshot, known_by=mature_by)
     days, count = set[date](), 0
-    work = _Monitoring(workspace, snapshot, releases, mature_by, sums, review)
+    sources = SourceSums.begin(workspace, snapshot, known_by=mature_by)
+    work = _Monitoring(workspace, snapshot, releases, mature_by, sums, review, sources)
     for figures in filter(None, _measure(work, stored)):
         version, count = table.add(figures, after=version), count + len(figures)
         days |= {one.day for one in figures if one.figure.subject.metric == ROWS}
@@ -219,9 +222,12 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
     critical = workspace.contracts.surface.monitor.critical
     alarms = read_alarms(series, critical=critical, sent=_read_sent(workspace))
     queue, levels, notes = review.queue(), list(sums.read().levels()), list(releases.notes)
-    page = SeriesPage(workspace.surface, format_instant(as_of), alarms, levels, queue, notes)
+    values = sources.table()
+    page = SeriesPage(workspace.surface, format_instant(as_of), alarms, levels, queue, values, notes)
     units = pd.DataFrame(queue, columns=[*ReviewedUnit.__annotations__])
     write_report(workspace, QUEUE, units.to_csv(index=False))
+    of_sources = pd.DataFrame(values, columns=[*SourceValue.__annotations__])
+    write_report(workspace, SOURCES, of_sources.to_csv(index=False))
     return MonitorResult(
         surface=workspace.surface,
         as_of=format_instant(as_of),
@@ -261,6 +267,7 @@ class _Monitoring:
     known_by: datetime
     early: EarlySums
     review: UnitReview
+    sources: SourceSums
 
     @cached_property
     def distances(self) -> FeatureDistances | None:
@@ -269,7 +276,7 @@ class _Monitoring:
 
     def traffic(self, pending: Pending) -> Iterator[tuple[date, LoggedTraffic]]:
         """Read each day that anything needs once, a week at a time; whole where a week's figures are due."""
-        needed = sorted({*pending, *self.early.days, *self.review.days})
+        needed = sorted({*pending, *self.early.days, *days_of({**self.review.spans, **self.sources.spans})})
         for week, of_week in groupby(needed, key=week_end):
             days = list(of_week)
             span = DayRange(week - (_WEEK - 1) * _DAY if pending.get(week) else days[0], days[-1])
@@ -284,6 +291,7 @@ def _measure(work: _Monitoring, stored: pa.Table) -> Iterator[list[SeriesFigure]
     for week, traffic in work.traffic(pending):
         work.early.add(traffic)
         work.review.add(traffic)
+        work.sources.add(traffic)
         own = {day: tasks for day, tasks in pending.items() if week_end(day) == week}
         yield list(_week(work, week, own, traffic))
     known_by, releases = work.known_by, work.releases

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from tasks.monitoring.early import EarlyLevel
 from tasks.monitoring.features import FEATURE_DISTANCE
 from tasks.monitoring.queue import ReviewedUnit
 from tasks.monitoring.series import EVENT
+from tasks.monitoring.sources import SourceValue
 from tasks.reports.charts import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_counted, format_estimate, format_number, format_share, spoken
 from tasks.reports.render import render
@@ -37,6 +38,7 @@ _WEEKS: Final = 12
 _SEGMENTS: Final = 20
 _FEATURES: Final = 24
 _EVENTS: Final = 12
+_SOURCES: Final = 20
 _CALIBRATION: Final = "calibration_ratio"
 _DRAWN: Final = (
     _CALIBRATION,
@@ -56,6 +58,18 @@ _DRAWN: Final = (
     "coverage",
 )
 """The metrics that are drawn, in the order of the page."""
+_HEADINGS: Final = {
+    "rows": "Impressions a day",
+    "share": "Shares of segments",
+    "dropped_share": "Share of candidates that are dropped",
+    "unmet_share": "Share of slates that fall short of a rule",
+    "contribution_share": "Share of each term in the utility",
+    FEATURE_DISTANCE: "Distance of features from the champion's training",
+    "served_difference": "Share of served predictions that the release does not give again",
+    "arrived_share": "Share of events that arrived by the end of a day",
+    "returned_share": "Share of users who are back within seven days",
+    "return_days": "Days until users are back, at most seven",
+}
 
 
 @dataclass(frozen=True)
@@ -78,6 +92,7 @@ class SeriesPage:
     alarms: AlarmReading
     early: Sequence[EarlyLevel]
     queue: Sequence[ReviewedUnit]
+    sources: Sequence[SourceValue]
     notes: Sequence[str]
 
 
@@ -103,6 +118,7 @@ def write_page(page: SeriesPage, series: pd.DataFrame) -> str:
         ],
         events=sorted(events.items(), reverse=True)[:_EVENTS],
         early=list(_early(page)),
+        sources=[(one, *map(_interval_of, ("value", "cost"), (one, one))) for one in page.sources[:_SOURCES]],
         segments=list(_segments(series)),
         weeks=list(_weeks(whole)),
         tasks=sorted(whole.loc[whole["metric"] == _CALIBRATION, "task"].unique()),
@@ -142,15 +158,19 @@ def _interval(one: EarlyLevel) -> Estimate:
     return Estimate(one["value"], one["low"], one["high"], 0)
 
 
+def _interval_of(name: str, one: Mapping[str, Any]) -> str:
+    return format_estimate(Estimate(one[name], one[f"{name}_low"], one[f"{name}_high"], 0))
+
+
 def _head(metric: str) -> str:
     """Return the heading of a metric's drawings.
 
     Examples
     --------
-    >>> _head("auc_by_request"), _head("calibration_ratio")
-    ('AUC by request', 'Calibration ratio')
+    >>> _head("auc_by_request"), _head("rows")
+    ('AUC by request', 'Impressions a day')
     """
-    named = spoken(metric).replace("auc", "AUC")
+    named = _HEADINGS.get(metric) or spoken(metric).replace("auc", "AUC")
     return named[:1].upper() + named[1:]
 
 

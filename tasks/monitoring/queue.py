@@ -9,7 +9,7 @@ slate.yaml counts, such as a creator.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Final, TypedDict
@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from tasks import columns as c
+from tasks.contracts import Contracts
 from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.logs.rows import DayRange
@@ -46,6 +47,24 @@ class ReviewedUnit(TypedDict):
 _Sums = defaultdict[tuple[str, str], list[pd.DataFrame]]
 
 
+def newest_mature(
+    contracts: Contracts, snapshot: Snapshot, tasks: Iterable[str], *, known_by: datetime
+) -> dict[str, DayRange]:
+    """Return the newest 28 days that are mature by an instant, by task; tasks without one are left out."""
+    stored, spans = snapshot.build().days, {}
+    for task in tasks:
+        newest = (known_by - matures(contracts.tasks, task)).date() - _DAY
+        if mature := [day for day in stored if newest - DAYS * _DAY < day <= newest]:
+            spans[task] = DayRange(min(mature), max(mature))
+    return spans
+
+
+def days_of(spans: Mapping[str, DayRange]) -> set[date]:
+    """Return the days of some spans."""
+    lengths = {span: (span.last - span.first).days + 1 for span in spans.values()}
+    return {span.first + n * _DAY for span, length in lengths.items() for n in range(length)}
+
+
 @dataclass(frozen=True)
 class UnitReview:
     """Sums events and predictions by unit, a week at a time.
@@ -63,20 +82,11 @@ class UnitReview:
     @classmethod
     def begin(cls, workspace: Workspace, snapshot: Snapshot, *, known_by: datetime) -> "UnitReview":
         """Find the days that are mature by an instant."""
-        contracts, stored = workspace.contracts, snapshot.build().days
-        spans = {}
-        for task, spec in contracts.tasks.tasks.items():
-            if spec.family.costs and contracts.head_kind(task) == "binary":
-                newest = (known_by - matures(contracts.tasks, task)).date() - _DAY
-                if mature := [day for day in stored if newest - DAYS * _DAY < day <= newest]:
-                    spans[task] = DayRange(min(mature), max(mature))
+        contracts = workspace.contracts
+        spec, kind = contracts.tasks.tasks, contracts.head_kind
+        tasks = [task for task in spec if spec[task].family.costs and kind(task) == "binary"]
+        spans = newest_mature(contracts, snapshot, tasks, known_by=known_by)
         return cls(spans, tuple(dict.fromkeys((c.ITEM_ID, c.SOURCE, *contracts.slate.max_per))))
-
-    @property
-    def days(self) -> set[date]:
-        """The days whose impressions are summed."""
-        lengths = {span: (span.last - span.first).days + 1 for span in self.spans.values()}
-        return {span.first + n * _DAY for span, length in lengths.items() for n in range(length)}
 
     def add(self, traffic: LoggedTraffic) -> None:
         """Add the impressions of a week."""

@@ -13,7 +13,7 @@ from tests.monitoring.test_alarms import SERIES, table
 
 def page_of(series: pd.DataFrame, *, critical: tuple[str, ...] = ()) -> str:
     alarms = read_alarms(series, critical=critical, sent={})
-    page = SeriesPage("shop", "2026-05-16T00:00:00Z", alarms, [], [], ["Release 3 is <unknown>."])
+    page = SeriesPage("shop", "2026-05-16T00:00:00Z", alarms, [], [], [], ["Release 3 is <unknown>."])
     return " ".join(write_page(page, series).split())
 
 

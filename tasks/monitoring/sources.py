@@ -1,0 +1,147 @@
+"""What the items of each source and creator bring and cost, by the policy's weights, on matured outcomes.
+
+::
+
+    value    sum over terms with a positive weight of weight x outcome, per impression
+    cost     the same of terms with a negative weight, without its sign
+    interval 95 %, users as units: the influence of a user over all terms
+
+Each term is summed over its own newest 28 mature days, so value and cost have no common days where tasks
+mature at different times. Units are values of ``source`` and of the columns that `max_per` counts.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, TypedDict
+
+import numpy as np
+import pandas as pd
+
+from tasks import columns as c
+from tasks.contracts import Contracts
+from tasks.errors import DataError
+from tasks.evaluation.binary import Floats
+from tasks.evaluation.clustered import RowClusters, Statistic, clustered_interval
+from tasks.evaluation.verdicts import Estimate
+from tasks.labels.snapshot import Snapshot
+from tasks.logs.rows import DayRange
+from tasks.monitoring.queue import newest_mature
+from tasks.monitoring.traffic import LoggedTraffic, Rows
+from tasks.ranking.utility import compute_utilities
+from tasks.release.release_days import users_of
+from tasks.stores.workspace import Workspace
+
+_LEAST_USERS: Final = 20
+"""Users of a unit that an interval needs."""
+
+
+class SourceValue(TypedDict):
+    """A unit's value and cost per impression, each with its interval."""
+
+    column: str
+    unit: str
+    impressions: int
+    users: int
+    value: float
+    value_low: float
+    value_high: float
+    cost: float
+    cost_low: float
+    cost_high: float
+
+
+@dataclass(frozen=True)
+class SourceSums:
+    """Sums contributions by unit and user, a week at a time.
+
+    Attributes
+    ----------
+    spans : by term its newest mature days.
+    """
+
+    contracts: Contracts
+    spans: Mapping[str, DayRange]
+    sums: defaultdict[str, list[pd.DataFrame]] = field(default_factory=lambda: defaultdict(list))
+
+    @classmethod
+    def begin(cls, workspace: Workspace, snapshot: Snapshot, *, known_by: datetime) -> "SourceSums":
+        """Find the days that are mature by an instant."""
+        contracts = workspace.contracts
+        terms = [one for one in contracts.utility.terms if contracts.head_kind(one) in {"binary", "value"}]
+        return cls(contracts, newest_mature(contracts, snapshot, terms, known_by=known_by))
+
+    def add(self, traffic: LoggedTraffic) -> None:
+        """Add the impressions of a week."""
+        columns = [one for one in (c.SOURCE, *self.contracts.slate.max_per) if one in traffic.frame]
+        rows = self._contributions(traffic) if columns and self.spans else None
+        if rows is None:
+            return
+        for column in dict.fromkeys(columns):
+            units = traffic.frame[column].to_numpy()
+            self.sums[column].append(rows.groupby([units, users_of(traffic.frame)]).sum())
+
+    def _contributions(self, traffic: LoggedTraffic) -> pd.DataFrame | None:
+        """Return by term what rows bring, what they cost and whether that is known, three columns each."""
+        policy, known, outcomes = self.contracts.utility, dict[str, Rows](), dict[str, Floats]()
+        for task in policy.terms:
+            rows, seen = np.zeros(len(traffic.frame), dtype=bool), np.zeros(len(traffic.frame))
+            if task in self.spans:
+                found, span = traffic.outcomes(task), self.spans[task]
+                first, last = np.datetime64(span.first), np.datetime64(span.last)
+                rows = (traffic.days >= first) & (traffic.days <= last) & np.isfinite(found)
+                known[task], seen = rows, np.where(rows, found, 0.0)
+            outcomes[c.predicted(task, self.contracts.head_kind(task))] = seen
+        if not np.logical_or.reduce([*known.values()]).any():
+            return None
+        try:
+            made = compute_utilities(traffic.frame, outcomes, policy)
+        except DataError as error:
+            traffic.releases.notes[f"Sources cannot be valued. {error}"] = None
+            return None
+        parts = dict[tuple[str, str], Floats]()
+        for task, rows in known.items():
+            worth = np.nan_to_num(made.contributions[task])
+            parts[task, "value"] = np.where(made.weights[task] > 0, worth, 0.0)
+            parts[task, "cost"] = np.where(made.weights[task] < 0, -worth, 0.0)
+            parts[task, "rows"] = rows.astype(np.float64)
+        return pd.DataFrame(parts)
+
+    def table(self) -> list[SourceValue]:
+        """Return the units by column, those with the most impressions first."""
+        found = [unit for column, parts in self.sums.items() for unit in _list(column, parts)]
+        return sorted(found, key=lambda one: (one["column"], -one["impressions"]))
+
+
+def _list(column: str, parts: Sequence[pd.DataFrame]) -> Iterator[SourceValue]:
+    by_user = pd.concat(parts).groupby(level=[0, 1]).sum()
+    for unit, own in by_user.groupby(level=0):
+        if len(own) >= _LEAST_USERS:
+            value, cost = (_estimate(own, part) for part in ("value", "cost"))
+            yield SourceValue(
+                column=column,
+                unit=str(unit),
+                impressions=int(max(own[task, "rows"].sum() for task in own.columns.unique(level=0))),
+                users=len(own),
+                value=value.value,
+                value_low=value.low,
+                value_high=value.high,
+                cost=cost.value,
+                cost_low=cost.low,
+                cost_high=cost.high,
+            )
+
+
+def _estimate(own: pd.DataFrame, part: str) -> Estimate:
+    """Return the sum of the terms' means over impressions, with its interval by users."""
+    influence, total, events = np.zeros(len(own)), 0.0, 0
+    for task in own.columns.unique(level=0):
+        sums, rows = own[task, part].to_numpy(), own[task, "rows"].to_numpy()
+        if n := rows.sum():
+            mean = float(sums.sum() / n)
+            influence, total = influence + (sums - mean * rows) / n, total + mean
+            events += int(np.count_nonzero(sums))
+    nothing = np.zeros(len(own), dtype=np.intp)
+    users = RowClusters(np.arange(len(own)), nothing, nothing)
+    return clustered_interval(Statistic(total, influence, np.ones(len(own)), events), users)
