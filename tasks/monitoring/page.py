@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Any, Final
 
 import numpy as np
@@ -38,7 +38,8 @@ _WEEKS: Final = 12
 _SEGMENTS: Final = 20
 _FEATURES: Final = 24
 _EVENTS: Final = 12
-_SOURCES: Final = 20
+_SOURCES: Final = 10
+"""Units of each column whose value and cost are listed."""
 _CALIBRATION: Final = "calibration_ratio"
 _DRAWN: Final = (
     _CALIBRATION,
@@ -118,7 +119,11 @@ def write_page(page: SeriesPage, series: pd.DataFrame) -> str:
         ],
         events=sorted(events.items(), reverse=True)[:_EVENTS],
         early=list(_early(page)),
-        sources=[(one, *map(_interval_of, ("value", "cost"), (one, one))) for one in page.sources[:_SOURCES]],
+        sources=[
+            (one, _interval_of("value", one), _interval_of("cost", one))
+            for _, of_column in groupby(page.sources, key=lambda one: one["column"])
+            for one in islice(of_column, _SOURCES)
+        ],
         segments=list(_segments(series)),
         weeks=list(_weeks(whole)),
         tasks=sorted(whole.loc[whole["metric"] == _CALIBRATION, "task"].unique()),

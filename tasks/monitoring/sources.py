@@ -111,7 +111,8 @@ class SourceSums:
     def table(self) -> list[SourceValue]:
         """Return the units by column, those with the most impressions first."""
         found = [unit for column, parts in self.sums.items() for unit in _list(column, parts)]
-        return sorted(found, key=lambda one: (one["column"], -one["impressions"]))
+        columns = [*self.sums]
+        return sorted(found, key=lambda one: (columns.index(one["column"]), -one["impressions"]))
 
 
 def _list(column: str, parts: Sequence[pd.DataFrame]) -> Iterator[SourceValue]:
