@@ -17,10 +17,12 @@ from typing import Final
 SMALL: Final[Mapping[str, str]] = {
     "calibration": "--rows 20000 --seeds 1 --sets additive --without MCGrad",
     "calibration_level": "",
+    "closed_loop": "--seeds 1 --requests-per-day 30",
     "commands": "--runs 2",
     "coverage": "--runs 5",
     "drift_alarms": "--runs 5",
     "early_estimates": "--runs 20",
+    "eight_weeks": "--seeds 1 --requests-per-day 60 --settings 'ramp alone'",
     "experiment_readouts": "--runs 50",
     "experiment_weights": "--runs 10",
     "harmed_segment": "--logs 3",

@@ -25,8 +25,8 @@ BUDGETS: Final = {
     "dataclasses and models": (713, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (72_450, 48_000),
-    "words in docs": (50_600, 40_000),
+    "lines in tests": (73_000, 48_000),
+    "words in docs": (51_800, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""

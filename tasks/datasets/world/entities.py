@@ -198,6 +198,7 @@ class World:
     controls : what people have asked for; None where they cannot ask for anything.
     delays : [users] by what the mean delay of each person's events is multiplied; None is by 1.
     shelves : candidates come from so many shelves, whatever the day; None is one of the `GROUPS` a day.
+    candidates : of a request.
     """
 
     seed: int
@@ -206,6 +207,7 @@ class World:
     controls: Controls | None = None
     delays: Floats | None = None
     shelves: int | None = None
+    candidates: int = CANDIDATES
 
 
 @dataclass(frozen=True)
@@ -257,7 +259,7 @@ def _estimate(trait: Trait, error: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Batch:
-    """Requests with their candidates: [requests, CANDIDATES] unless said otherwise.
+    """Requests with their candidates: [requests, candidates] unless said otherwise.
 
     ``whim`` is the part of a click that nothing logged explains, ``wish`` what the person has asked of the
     candidate's creator or category.
@@ -279,11 +281,13 @@ class Batch:
 class Shown:
     """The shown impressions of a batch, flat and in order of request and position.
 
-    ``row`` is the place among the batch's candidates, ``at`` in microseconds since the world's first
-    midnight, ``slow`` by what the mean delays of the person's later events are multiplied.
+    ``row`` is the place among the batch's candidates, ``request`` that among its requests, ``at`` in
+    microseconds since the world's first midnight, ``slow`` by what the mean delays of the person's later
+    events are multiplied.
     """
 
     row: Integers
+    request: Integers
     user: Integers
     item: Integers
     position: npt.NDArray[np.int16]

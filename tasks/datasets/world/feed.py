@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from tasks.datasets.world.absences import DAY_US, ineligible, out_of_stock
 from tasks.datasets.world.entities import (
-    CANDIDATES,
     DEVICES,
     EXPLORE,
     FOLLOWING,
@@ -89,14 +88,14 @@ def _wishes(world: World, requests: Requests, item: Indices) -> npt.NDArray[np.i
 
 
 def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.random.Generator) -> Indices:
-    """Choose CANDIDATES items in stock from those that each person is offered on this day."""
+    """Choose a world's number of items in stock from those that each person is offered on this day."""
     shelf = _offered(world, day, requests)
     taste = world.users.taste.seen[requests.user]
     pull = 0.4 * np.take_along_axis(taste, world.catalog.category[shelf].astype(np.int64), axis=1)
     lure = 0.15 * np.log(seen.popularity) + np.where(seen.age < _FRESH_DAYS, np.float32(0.5), np.float32(0))
     lure[out_of_stock(world.catalog, world.seed, day).ids] = -np.inf
     key = pull + lure[shelf] + gumbel(rng, shelf.shape)
-    top = np.argpartition(-key, CANDIDATES - 1, axis=1)[:, :CANDIDATES]
+    top = np.argpartition(-key, world.candidates - 1, axis=1)[:, : world.candidates]
     return np.take_along_axis(shelf, np.sort(top, axis=1), axis=1)
 
 

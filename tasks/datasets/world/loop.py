@@ -61,6 +61,7 @@ _LEAST_REQUESTS: Final = 20
 """Fewer on average would leave days without any."""
 _TO_COME: Final = 1.5
 """People in all, as a multiple of those of the first day."""
+_OUT_OF_STOCK: Final = 15
 _DELAY_LOG_SD: Final = 0.6
 """Standard deviation of the log of people's mean delays: one in six is 1.8 times as slow as the median."""
 
@@ -192,8 +193,9 @@ class ClosedLoop:
     days : the most that can be played.
     start : the first day.
     drifts : by name, the day from which each is switched on.
-    shelves : candidates come from so many items; by default from a group of 160 that changes daily, so that
-        nobody meets an item again within 38 days and labels of orders are exact.
+    shelves : so many items in all, nearly all of them in each request: a fifteenth is left for those out of
+        stock. By default 40 of a group of 160 that changes daily: nobody meets an item again within 38 days,
+        so labels of orders are exact.
 
     Examples
     --------
@@ -218,12 +220,14 @@ class ClosedLoop:
         users = draw_users(seed, round(_TO_COME * first))
         pace = generator(seed, Stream.DELAYS).standard_normal(users.count, dtype=np.float32)
         catalog = draw_catalog(seed, days + PURCHASE_DAYS + 1, shelf_days=SHELF_DAYS)
-        self.world = World(
-            seed, users, catalog, delays=np.exp(np.float32(_DELAY_LOG_SD) * pace), shelves=shelves
-        )
+        delays = np.exp(np.float32(_DELAY_LOG_SD) * pace)
+        candidates = CANDIDATES if shelves is None else shelves - shelves // _OUT_OF_STOCK
+        self.world = World(seed, users, catalog, None, delays, shelves, candidates)
         self.visitors = Visitors.of(users, first)
         self.day = 0
         """The next day to be played."""
+        self.offered: Batch | None = None
+        """What the server of the day decides on: for an oracle, or a stand-in of trained heads."""
         self._days, self._drifts = days, dict(drifts or {})
         self._clock = Clock(datetime.combine(start, time(), UTC))
 
@@ -252,6 +256,7 @@ class ClosedLoop:
             people,
             on,
         )
+        self.offered = batch
         served = self._own(feed, batch) if server is None else server(self._offer(feed, batch))
         shown = _shown(people, batch, served)
         all_chances = chances(people, batch)
@@ -285,7 +290,7 @@ def _shown(world: World, batch: Batch, served: Served) -> Shown:
         raise DataError(f"A server filled slot {position.max()}. The feed has slots 1 to {SLOTS}.")
     request, candidate = np.nonzero(position)
     order = np.lexsort((position[request, candidate], request))
-    rows = (request * CANDIDATES + candidate)[order]
+    rows = (request * world.candidates + candidate)[order]
     slots = served.position[rows]
     if (np.diff(slots)[np.diff(request[order]) == 0] == 0).any():
         raise DataError("A server put two candidates of a request into one slot. Give each its own.")

@@ -11,7 +11,6 @@ import pyarrow as pa
 from tasks import columns as c
 from tasks.datasets.world.absences import DAY_US, Absences, ineligible, out_of_stock
 from tasks.datasets.world.entities import (
-    CANDIDATES,
     CATEGORIES,
     CONTROLS,
     CREATORS,
@@ -74,7 +73,7 @@ class Clock:
 def shown_of(world: World, batch: Batch) -> tuple[Integers, Shown]:
     """Return the flat rows of the candidates that the world's own ranker shows, and what they are."""
     count = len(batch.requests.user)
-    rows = (np.arange(count)[:, None] * CANDIDATES + batch.placement.order).ravel()
+    rows = (np.arange(count)[:, None] * world.candidates + batch.placement.order).ravel()
     position = np.tile(np.arange(1, SLOTS + 1, dtype=np.int16), count)
     return rows, shown_at(world, batch, rows, position, batch.placement.propensity.ravel())
 
@@ -93,10 +92,11 @@ def shown_at(
     rows : [k] their places among the batch's candidates, by request and position.
     position, propensity : [k].
     """
-    item, request = batch.item.ravel()[rows], rows // CANDIDATES
+    item, request = batch.item.ravel()[rows], rows // world.candidates
     user = batch.requests.user[request]
     return Shown(
         row=rows,
+        request=request,
         user=user,
         item=item,
         position=position,
@@ -174,7 +174,7 @@ def _request_columns(world: World, batch: Batch) -> dict[str, object]:
 
 def _each_candidate(batch: Batch) -> npt.NDArray[np.int32]:
     """Return the number of its request for every candidate of a batch."""
-    return np.repeat(np.arange(len(batch.requests.user), dtype=np.int32), CANDIDATES)
+    return np.repeat(np.arange(len(batch.item), dtype=np.int32), batch.item.shape[1])
 
 
 def _item_columns(world: World, batch: Batch) -> dict[str, object]:
@@ -235,9 +235,7 @@ def events_table(
 
 def _events_of(world: World, clock: Clock, request_ids: Names, shown: Shown, kind: Happened) -> pa.Table:
     item, n = shown.item[kind.row], len(kind.row)
-    request = (
-        pa.array(request_ids[shown.row[kind.row] // CANDIDATES]) if kind.tagged else pa.nulls(n, pa.string())
-    )
+    request = pa.array(request_ids[shown.request[kind.row]]) if kind.tagged else pa.nulls(n, pa.string())
     columns = {
         c.EVENT: pa.array([kind.event]).take(pa.array(np.zeros(n, dtype=np.int8))),
         c.HAPPENED_AT: clock.instants(kind.at),

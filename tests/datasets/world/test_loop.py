@@ -8,7 +8,7 @@ import pytest
 
 from tasks.contracts.slate import Exploration, SlateSpec
 from tasks.contracts.utility import UtilitySpec, Weight
-from tasks.datasets.world.entities import GROUPS, SHELVES
+from tasks.datasets.world.entities import SHELVES
 from tasks.datasets.world.loop import ClosedLoop, LoopDay, Served, serve_arms, serve_decision
 from tasks.errors import ContractError, DataError
 from tasks.experiments.assignment import place_of
@@ -157,10 +157,12 @@ def test_a_tenth_of_the_items_is_new_each_week() -> None:
     assert abs(new - 0.1) < 0.01
 
 
-def test_candidates_may_come_from_few_items() -> None:
-    batch = ClosedLoop(seed=7, requests_per_day=50, days=1, shelves=300).play().batch
-    assert (batch.item % SHELVES).max() < 300
-    assert len(np.unique(batch.item % SHELVES % GROUPS)) == GROUPS
+def test_a_small_feed_offers_nearly_all_items_in_every_request() -> None:
+    day = ClosedLoop(seed=7, requests_per_day=50, days=1, shelves=300).play()
+    assert day.batch.item.shape[1] == 280
+    assert len(np.unique(day.batch.item)) > 280
+    assert (day.batch.item % SHELVES).max() < 300
+    assert len(day.tables["candidates"]) == day.batch.item.size
 
 
 @pytest.mark.parametrize("position", [[13] + [0] * 39, [1, 1] + [0] * 38, [-1] + [0] * 39])

@@ -26,7 +26,7 @@ def shown_to(user: np.ndarray) -> Shown:
     n = len(user)
     ones = np.ones(n)
     zeros = np.zeros(n, dtype=np.int64)
-    return Shown(np.arange(n), user, zeros, ones.astype(np.int16), ones, zeros, ones, ones)
+    return Shown(np.arange(n), np.arange(n), user, zeros, ones.astype(np.int16), ones, zeros, ones, ones)
 
 
 def came_of(count: int, **rows: np.ndarray) -> Outcomes:
