@@ -10,13 +10,13 @@ from tests.dags.conftest import REPOSITORY
 HEAVY = {"mlflow", "great_expectations", "lightgbm", "sklearn", "duckdb", "deltalake", "pandas", "matplotlib"}
 SCRIPT = """
 import json, sys, time
-began = time.perf_counter()
+began = time.process_time()
 import airflow.sdk
 from airflow.sdk import DAG, Param
-imported = time.perf_counter()
+imported = time.process_time()
 before = set(sys.modules)
 import dags.labels, dags.retrain, dags.retrain_slow
-parsed = time.perf_counter()
+parsed = time.process_time()
 new = {name.partition(".")[0] for name in set(sys.modules) - before}
 print(json.dumps({"import": imported - began, "parse": parsed - imported, "new": sorted(new)}))
 """
