@@ -106,7 +106,7 @@ def _send(method: str, url: str, body: Mapping[str, Any] | None, **headers: str)
     try:
         answer = DIRECT.request(method, url, json=body, headers=headers, timeout=60)
         answer.raise_for_status()
-        return dict(answer.json())
+        return dict(answer.json() or {})
     except requests.HTTPError as error:
         reason = f"{answer.status_code} {answer.text[:2000]}"
         raise StoreError(f"Airflow refused {method} {answer.request.path_url}: {reason}") from error

@@ -87,7 +87,9 @@ class Installation:
 
     def ready(self, dag: str) -> str:
         """Wait until a DAG was parsed, let it run, and return its id."""
-        admin = self.airflow()
+        admin, same_file = self.airflow(), f"{mini.NAME}__{dag.split('__')[1]}"
+        if not admin.knows(dag) and admin.knows(same_file):  # a surface that was added since
+            admin.parse_file_of(same_file)
         self.until(lambda: admin.knows(dag), f"{dag} is parsed: {admin.import_errors()}")
         admin.unpause(dag)
         return dag

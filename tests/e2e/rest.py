@@ -29,6 +29,11 @@ class Client(Airflow):
         """Return what a DAG says of itself."""
         return self._call("GET", f"/api/v2/dags/{quote(dag)}/details")
 
+    def parse_file_of(self, dag: str) -> None:
+        """Have the file of a DAG parsed now, with the DAGs that it has meanwhile."""
+        token = self._call("GET", f"/api/v2/dags/{quote(dag)}")["file_token"]
+        self._call("PUT", f"/api/v2/parseDagFile/{token}")
+
     def runs(self, dag: str) -> list[dict[str, Any]]:
         """Return the runs of a DAG, the newest first."""
         path = f"/api/v2/dags/{quote(dag)}/dagRuns?order_by=-run_after&limit=100"
