@@ -14,7 +14,7 @@ export OMP_WAIT_POLICY := PASSIVE
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo test test-e2e test-compose test-spark lint up down status bench docs lock
+.PHONY: help setup demo test test-e2e test-compose test-spark lint up down status bench failures docs lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ status: $(READY) ## say which of them run
 
 bench: $(READY) ## every benchmark at a small size, as ratios, with its seconds
 	@$(PY) -m benchmarks
+
+failures: $(READY) ## the ten failures of a ranker, each shipped by a naive pipeline and stopped; makes docs/failures.md anew
+	@$(PY) -m benchmarks.failures --write
 
 docs: $(READY) ## the documentation site
 	@.venv/bin/zensical build --clean --strict && echo "open .equipoise/site/index.html"

@@ -28,8 +28,13 @@ from tests.stores.object_store import ObjectStore, running_store
 settings.register_profile("house", deadline=None)  # how fast an example runs says how busy the machine is
 settings.load_profile("house")
 
-_GROUPS = {"first_retrain": "mini", "labelled_feed": "small_feed", "feed": "small_feed"}
-"""The group of whoever looks at a home that is made once."""
+_GROUPS = {
+    "first_retrain": "mini",
+    "labelled_feed": "small_feed",
+    "feed": "small_feed",
+    "failure_world": "failures",
+}
+"""The group of whoever looks at a home or a world that is made once."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups

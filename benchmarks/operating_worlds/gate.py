@@ -2,10 +2,11 @@
 
 The functions are those of the steps: figures of the heads, comparisons with the champion, the replay of
 the decision, the shadow on the newest of the test days, `judge_release`, `decide_release`. What no release
-here differs in is left out: the validation of the labels, refits and proxies, and metrics that hold nothing.
+here differs in is left out: refits and proxies, and metrics that hold nothing. A slow task has no known
+label in the slice, so its head is not measured.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
@@ -25,18 +26,21 @@ from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import Decision, decide_release
 from tasks.promotion.gates.judge import Evidence, judge_release
+from tasks.promotion.gates.policy import PolicyStanding
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, report_metrics
 from tasks.replay.evidence import ShadowComparison
+from tasks.replay.leaks import count_leaks, judge_leaks
 from tasks.replay.log import PolicySlates
 from tasks.replay.orders import baseline_order
 from tasks.replay.shadow import compare
 from tasks.replay.slates import Scored, TestSlice
 
 _NO_RUN = EvidenceRuns("", "", "", "")
+_PASSED = ValidationEvidence(snapshot="", success=True, severity=None, expectations=(), report="")
 _MEASURED = frozenset({MetricKind.OBSERVED_UTILITY, MetricKind.RATE})
 
 
@@ -116,8 +120,21 @@ class Gate:
         """The release of the earlier retrain, under the same policies."""
         return self.scored(ranked(self.data, "champion", self.data.champion))
 
-    def judge(self, candidate: Candidate, *, first: bool) -> Judged:
-        """Judge a release against the champion, or as a first release against the logged order."""
+    def judge(
+        self,
+        candidate: Candidate,
+        *,
+        first: bool,
+        validation: ValidationEvidence | None = None,
+        policy: PolicyStanding | None = None,
+    ) -> Judged:
+        """Judge a release against the champion, or as a first release against the logged order.
+
+        Parameters
+        ----------
+        validation : of the labels that its heads learned from; None is labels that passed.
+        policy : what decides in it; None leaves the gate of policies out.
+        """
         ours, gates = self.scored(candidate), self.contracts.surface.gates
         baseline = baseline_order(self.test, ours) if first else self._champion_of(candidate)
         findings = self._evaluate(ours, baseline, stepped=candidate.champion is not None)
@@ -126,14 +143,15 @@ class Gate:
             Evidence(
                 as_of=self._as_of,
                 runs=_NO_RUN,
-                validation=self._validation,
-                tasks=[self.heads.of(task, candidate) for task in self.data.tasks],
+                validation=validation or _PASSED,
+                tasks=[self.heads.of(task, candidate) for task in self.data.known_tasks],
                 costs=self.contracts.tasks.costs,
-                guardrails=findings.verdicts,
+                guardrails=(*findings.verdicts, *self._leaks(candidate)),
                 comparisons=None if first else self._comparisons(ours, candidate),
                 shadow=None if first else self._shadow(ours),
                 weighted=weighted_tasks(self.contracts.utility),
                 past_gains=self.past,
+                policy=policy,
             ),
         )
         decision = decide_release(verdicts, inconclusive=gates.inconclusive)
@@ -177,7 +195,7 @@ class Gate:
     def _comparisons(self, ours: Scored, candidate: Candidate) -> list[ChampionComparison]:
         altered = {name: ours.where_logged[name] for name in map(c.probability, candidate.altered)}
         compared = {**self._unaltered_comparisons, **self._compare(altered)}
-        return [compared[task] for task in self.data.tasks if task in compared]
+        return [compared[task] for task in self.data.known_tasks if task in compared]
 
     @cached_property
     def _unaltered_comparisons(self) -> dict[str, ChampionComparison]:
@@ -199,6 +217,8 @@ class Gate:
         """The end of the slice; a retrain is later by the maturity of the labels."""
         return datetime.combine(self.heads.days[1], time(), UTC) + timedelta(days=1)
 
-    @property
-    def _validation(self) -> ValidationEvidence:
-        return ValidationEvidence(snapshot="", success=True, severity=None, expectations=(), report="")
+    def _leaks(self, candidate: Candidate) -> Iterator[Verdict]:
+        """Judge what the slots hold that the policy's hard constraints keep out."""
+        rows = self.data.candidates
+        leaks = count_leaks(rows, candidate.slot, candidate.policy)
+        return judge_leaks(leaks, candidates=len(rows), where="the test days", run="")

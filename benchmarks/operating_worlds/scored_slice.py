@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from benchmarks.operating_worlds.heads import Retrained
 from benchmarks.operating_worlds.worlds import World
 from tasks import columns as c
 from tasks.contracts import Contracts
@@ -69,6 +70,11 @@ class ScoredSlice:
     def tasks(self) -> tuple[str, ...]:
         """The tasks that heads predict."""
         return tuple(self.contracts.tasks.tasks)
+
+    @cached_property
+    def known_tasks(self) -> tuple[str, ...]:
+        """The tasks of which labels are known; those of a slow task mature after the slice is read."""
+        return tuple(task for task in self.tasks if self.candidates[task].notna().any())
 
     @cached_property
     def utility(self) -> UtilitySpec:
@@ -174,13 +180,13 @@ def read_or_make(world: World) -> ScoredSlice:
     """Read the test slice of a world; where it is not there yet, make the world and its heads first."""
     file = world.folder / "test_slice.parquet"
     if not file.exists():
-        _make(world).write(file)
+        score_slice(world, *world.retrain_twice()).write(file)
         world.remove_logs()
     return ScoredSlice.read(file, world.workspace)
 
 
-def _make(world: World) -> ScoredSlice:
-    earlier, later = world.retrain_twice()
+def score_slice(world: World, earlier: Retrained, later: Retrained) -> ScoredSlice:
+    """Score the later retrain's test slice by the heads of both."""
     contracts, days = world.workspace.contracts, later.slices.test
     candidates = labelled_candidates(
         world.workspace, snapshot=later.snapshot.id, first_day=days.first, last_day=days.last

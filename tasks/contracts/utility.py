@@ -276,6 +276,11 @@ class UtilitySpec(Closed):
         return tuple(sorted({*self.weights, *(task for c in self.contexts for task in c.weights)}))
 
     @property
+    def filters(self) -> tuple[HardConstraint, ...]:
+        """The hard constraints, those of contexts after the base's."""
+        return tuple(one for place in self._places for one in place.hard_constraints)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Every column of the candidates that the decision reads, by name.
 
@@ -289,9 +294,8 @@ class UtilitySpec(Closed):
         """
         weights = [*self.weights.values(), *(w for c in self.contexts for w in c.weights.values())]
         read = {w.column for w in weights if w.column is not None}
-        for place in self._places:
-            read |= {column for h in place.hard_constraints for column in h.condition.columns}
-            read |= {column for m in place.multipliers for column in m.when}
+        read |= {column for one in self.filters for column in one.condition.columns}
+        read |= {column for place in self._places for m in place.multipliers for column in m.when}
         for context in self.contexts:
             read |= {*context.when, *(context.slate.columns if context.slate is not None else ())}
         read |= {USER_ID} if self.perturbation is not None else set()

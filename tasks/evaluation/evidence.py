@@ -27,6 +27,10 @@ ChangeKind = Literal["scale", "constant", "nulls", "unseen", "distribution"]
 ComparedDays = Literal["calibrate", "test", "newest", "served"]
 
 
+Days = tuple[date, date]
+"""First and last day."""
+
+
 class InputChange(Section):
     """A figure of a feature that lies beyond its bound on later days than those of training.
 
@@ -103,10 +107,6 @@ class LabelCalendar(Section):
                 if len(counts) != len(self.days):
                     raise ValueError(f"'{task.task}' has {len(counts)} counts for {len(self.days)} days")
         return self
-
-
-Days = tuple[date, date]
-"""First and last day."""
 
 
 @dataclass(frozen=True)

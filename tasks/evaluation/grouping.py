@@ -11,6 +11,9 @@ import numpy as np
 from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.subjects import ALL, Segment
 
+TENTHS = 10
+"""Groups of equally many rows: deciles."""
+
 
 @dataclass(frozen=True)
 class Grouping:
@@ -36,10 +39,6 @@ class Grouping:
     def count(self) -> int:
         """Number of segments."""
         return len(self.names)
-
-
-TENTHS = 10
-"""Groups of equally many rows: deciles."""
 
 
 def assign_tenths(figures: Floats) -> Codes:

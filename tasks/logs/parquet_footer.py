@@ -49,6 +49,13 @@ _SPOILT = (duckdb.Error, OSError, ValueError, LookupError, TypeError, MemoryErro
 _LONGEST = 300
 
 
+_LOG = logging.getLogger("equipoise")
+_SUFFIXES: Final = frozenset({".parquet", ".pq", ".parq"})
+_CHECKSUM: Final = ".crc"
+_MAGIC: Final = b"PAR1"
+_EXAMPLES: Final = 3
+
+
 @dataclass(frozen=True)
 class Chunk:
     """A column's part of a row group: its values, nulls among them, and its ends as DuckDB writes them.
@@ -201,13 +208,6 @@ def _siblings(tree: Sequence[_Field], place: int, end: int) -> Iterator[tuple[st
             child = _end(tree, child)
         if names:
             yield tuple(names)
-
-
-_LOG = logging.getLogger("equipoise")
-_SUFFIXES: Final = frozenset({".parquet", ".pq", ".parq"})
-_CHECKSUM: Final = ".crc"
-_MAGIC: Final = b"PAR1"
-_EXAMPLES: Final = 3
 
 
 def parquet_below(folder: Location, *, table: str) -> list[Location]:

@@ -44,6 +44,9 @@ REPLICATES: Final = 1_000
 _SEED: Final = 0
 
 
+DELTA: Final = 0.025
+
+
 @dataclass(frozen=True)
 class OffPolicyEstimate:
     """What one estimator says.
@@ -310,9 +313,6 @@ def _without_unknown(plain: dict[str, Any]) -> dict[str, Any]:
 
 def _three_digits(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:.3g}"
-
-
-DELTA: Final = 0.025
 
 
 def empirical_bernstein(values: Floats, width: float) -> Estimate:

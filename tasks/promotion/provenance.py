@@ -11,9 +11,15 @@ from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.gains import GAINS
 from tasks.promotion.gates.lineage import Lineage, PartLabels
 from tasks.promotion.gates.loosened import long_standing_reviewers
-from tasks.promotion.gates.policy import PolicyStanding, PolicyVersion, SearchedFront
+from tasks.promotion.gates.policy import (
+    PolicyStanding,
+    PolicyVersion,
+    SearchedFront,
+    find_lost_constraints,
+)
 from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
 from tasks.release.reader import ReleaseReader
+from tasks.replay.slates import release_policy
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.workspace import Workspace
 from tasks.text_files import LARGEST_DOCUMENT, read_text
@@ -58,12 +64,16 @@ def read_policies(
     contracts = reader.workspace.contracts
     before = None if champion is None else reader.manifest(champion)
     users = long_standing_reviewers(Rules.model_validate(released.rules), contracts.surface.rules)
+    own, theirs = (
+        None if one is None else release_policy(reader.workspace, one) for one in (manifest, before)
+    )
     return PolicyStanding(
         contracts=manifest.contracts,
         in_force=contracts.digests,
         policies=_versions(reader, manifest),
         champion={} if before is None else _versions(reader, before),
         reviewers={role: users.get(role, ()) for role in contracts.utility.approvals},
+        lost_constraints=find_lost_constraints(theirs, own) if own and theirs else (),
     )
 
 

@@ -37,6 +37,11 @@ Scored = TypeVar("Scored")
 _OWN: Final = ContextVar("own_loading", default=False)
 
 
+_CHUNK = 1 << 17
+_RANGE = re.compile(r"\[(?P<least>[^:\]]+):(?P<greatest>[^:\]]+)\]")
+Flags = npt.NDArray[np.bool_]
+
+
 @dataclass(frozen=True)
 class LoadedRelease:
     """A release that was checked against its manifest, with its own code."""
@@ -152,12 +157,6 @@ def _as_ours(call: Callable[..., Scored], *arguments: object) -> Scored:
         if kind is None or not type(error).__module__.startswith(PREFIX):
             raise
         raise kind(str(error)) from error
-
-
-_CHUNK = 1 << 17
-_RANGE = re.compile(r"\[(?P<least>[^:\]]+):(?P<greatest>[^:\]]+)\]")
-
-Flags = npt.NDArray[np.bool_]
 
 
 def find_strange_inputs(heads: Iterable[Any], frame: pd.DataFrame) -> dict[str, float]:

@@ -35,6 +35,13 @@ from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.ranking.explain import CONTRIBUTION, MULTIPLIED_BY, TASK, TIER, TOTAL
 
+RATIO, RATIO_LOW, RATIO_HIGH = "calibration_ratio", "calibration_ratio_low", "calibration_ratio_high"
+ERROR, ERROR_LOW, ERROR_HIGH = "error", "error_low", "error_high"
+UTILITY_ERROR: Final = "utility_error"
+UNTOLD: Final = "untold"
+GAP, GAP_ERROR, ORDER = "gap", "gap_error", "order"
+Floats = npt.NDArray[np.float64]
+
 
 def sensitivities(
     composition: UtilityComposition, slots: Mapping[str, Estimate], whole: Mapping[str, Estimate]
@@ -89,15 +96,6 @@ def slot_ratios(measured: Iterable[Measured]) -> dict[str, Estimate]:
         for one in measured
         if one.subject.metric == MetricKind.CALIBRATION and one.segment == ALL and one.policy is not None
     }
-
-
-RATIO, RATIO_LOW, RATIO_HIGH = "calibration_ratio", "calibration_ratio_low", "calibration_ratio_high"
-ERROR, ERROR_LOW, ERROR_HIGH = "error", "error_low", "error_high"
-UTILITY_ERROR: Final = "utility_error"
-UNTOLD: Final = "untold"
-GAP, GAP_ERROR, ORDER = "gap", "gap_error", "order"
-
-Floats = npt.NDArray[np.float64]
 
 
 class Order(StrEnum):

@@ -31,6 +31,9 @@ from tasks.stores.workspace import Workspace
 _LOG = logging.getLogger("equipoise")
 
 
+_POLICIES = ("utility", "slate")
+
+
 @dataclass(frozen=True)
 class Trained:
     """Exact versions of the model and the calibrator that were made for a task."""
@@ -106,9 +109,6 @@ def split_results(results: Sequence[TaskResult]) -> tuple[list[Trained], dict[st
     if kept and not trained:
         raise DataError(f"No task could be trained, so there is nothing new. {' '.join(kept.values())}")
     return trained, kept
-
-
-_POLICIES = ("utility", "slate")
 
 
 @dataclass(frozen=True)

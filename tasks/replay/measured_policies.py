@@ -35,6 +35,9 @@ _MOST_RUNS: Final = 1000
 """As many as one search of MLflow returns."""
 
 
+_GRID: Final = np.linspace(-10.0, 10.0, 8001)
+
+
 @dataclass(frozen=True)
 class BestPolicy:
     """The further policy that seems to gain most over the baseline: its file, and shares of the utility."""
@@ -97,9 +100,6 @@ def _best(others: Mapping[str, Sequence[Measured]], policies: int) -> BestPolicy
         return None
     name = max(known, key=lambda one: known[one].value)
     return BestPolicy(name, known[name].value, without_selection(known[name], policies))
-
-
-_GRID: Final = np.linspace(-10.0, 10.0, 8001)
 
 
 def expected_best(policies: int) -> float:

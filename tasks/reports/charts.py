@@ -32,12 +32,27 @@ from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Threshold
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_estimate
 from tasks.reports.phrases import describe_subject, name_subject, write_change, write_interval, write_limit
+from tasks.reports.render import render
 from tasks.reports.words import Vocabulary
 
 Floats = npt.NDArray[np.float64]
 
 _MANTISSAS: Final = (tuple(range(1, 10)), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
 """What is named of each decade, finest first."""
+
+
+_MIDDLE, _HALF = 50, 46
+"""Where the scale has its middle, and how far it reaches to both sides, in percent of the width."""
+_BEST, _WORST = -1.0, 3.0
+"""Ends of the scale, right and left, in bounds from the baseline."""
+BASELINE_AT: Final = 100 * (_WORST - 0) / (_WORST - _BEST)
+BOUND_AT: Final = 100 * (_WORST - 1) / (_WORST - _BEST)
+"""Where the baseline and every bound stand, in percent of the width."""
+_UNTOLD: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
+_BROKEN: Final = frozenset({Outcome.BLOCK, Outcome.WARN})
+"""What a bound says of a figure that the baseline has none of."""
+_NARROWEST: Final = 0.02
+"""What a bound of 0 is drawn against, where the interval is narrower."""
 
 
 @dataclass(frozen=True)
@@ -158,10 +173,6 @@ def _log_choices(low: float, high: float) -> Iterator[list[float]]:
         yield [value for value in named if low <= value <= high]
 
 
-_MIDDLE, _HALF = 50, 46
-"""Where the scale has its middle, and how far it reaches to both sides, in percent of the width."""
-
-
 @dataclass(frozen=True)
 class IntervalMark:
     """One interval: its name, the class of its colour, where it is drawn, and its figures."""
@@ -181,6 +192,10 @@ class IntervalChart:
     marks: Sequence[IntervalMark]
     ticks: Sequence[tuple[float, str]]
     band: tuple[float, float]
+
+    def to_svg(self, title: str) -> str:
+        """Write the chart, without its band, as a file of its own; tones are ``before`` and ``after``."""
+        return render("intervals.svg.j2", chart=self, title=title)
 
 
 def draw_intervals(
@@ -221,18 +236,6 @@ def draw_intervals(
         ticks=[(place(value), words) for value, words in ticks],
         band=(place(band[0]), place(band[1])),
     )
-
-
-_BEST, _WORST = -1.0, 3.0
-"""Ends of the scale, right and left, in bounds from the baseline."""
-BASELINE_AT: Final = 100 * (_WORST - 0) / (_WORST - _BEST)
-BOUND_AT: Final = 100 * (_WORST - 1) / (_WORST - _BEST)
-"""Where the baseline and every bound stand, in percent of the width."""
-_UNTOLD: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
-_BROKEN: Final = frozenset({Outcome.BLOCK, Outcome.WARN})
-"""What a bound says of a figure that the baseline has none of."""
-_NARROWEST: Final = 0.02
-"""What a bound of 0 is drawn against, where the interval is narrower."""
 
 
 @dataclass(frozen=True)

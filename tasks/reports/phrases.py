@@ -102,6 +102,7 @@ METRICS: Final[Mapping[str, Phrase]] = {
     "empty_slates": Phrase("requests with an empty slate", Unit.SHARE),
     "front": Phrase("weights compared with the Pareto front"),
     "leak": Phrase("{constraint} in the slots"),
+    "lost": Phrase("filter {constraint}"),
     "overlap_at_k": Phrase("overlap with the champion's slots", Unit.SHARE),
     "score_shift": Phrase("shift of utilities", Unit.DEVIATIONS),
     "error_rate": Phrase("requests without an answer", Unit.SHARE),

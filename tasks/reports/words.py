@@ -102,7 +102,6 @@ def say_outcomes(verdicts: Sequence[Verdict]) -> str:
 def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
     """Gather the words of a surface's contracts."""
     surface, utility = contracts.surface, contracts.utility
-    constraints = (*utility.hard_constraints, *(c for one in utility.contexts for c in one.hard_constraints))
     return Vocabulary(
         tasks={
             name: TaskWords(isolate(task.description or ""), task.family, task.kind == "value")
@@ -110,7 +109,7 @@ def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
         },
         columns=metric_columns(surface, contracts.slate),
         guards={one.metric: isolate(one.description) for one in utility.guardrails if one.description},
-        constraints={one.name: isolate(one.description) for one in constraints if one.description},
+        constraints={one.name: isolate(one.description) for one in utility.filters if one.description},
         primary=utility.primary.metric,
         baseline=_say_baseline(contracts, champion),
         inconclusive=surface.gates.inconclusive,

@@ -17,7 +17,7 @@ from tasks.training.slices import plan_slices
 from tests.docs import command_reference
 from tests.docs.pages import DOCS, PAGES, REPOSITORY, name
 
-PICTURES = sorted((DOCS / "pictures").glob("*.svg"))
+PICTURES = sorted((DOCS / "pictures").rglob("*.svg"))
 
 
 def text_of(page: str) -> str:

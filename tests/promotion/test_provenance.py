@@ -101,6 +101,7 @@ def test_policies_are_read_with_the_champions_and_those_who_may_answer(second_re
     assert (found.policies["utility"].version, found.champion["utility"].version) == ("2", "1")
     assert found.policies["slate"] == found.champion["slate"]
     assert found.reviewers == {"product": ("ana",), "safety": ("sam",)}
+    assert found.lost_constraints == ()
     assert read_policies(reader, reader.manifest(1), released, champion=None).champion == {}
 
 

@@ -4,6 +4,7 @@
 
     in_force     tasks, utility and slate of the release are those of the surface's files
     <policy>     its version is another wherever its content is another than the champion's
+    constraint   a hard constraint of the champion's that it lacks or states otherwise: a warning by name
     approvals    for each role that has to agree somebody may answer
 
 Who approved stands in the audit and is asked at the move: a row of this gate is part of what they approve.
@@ -22,6 +23,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tasks.contracts.utility import UtilitySpec
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.moves.rules import POLICIES, changed_contracts
@@ -29,6 +31,10 @@ from tasks.reports.numbers import format_estimate
 from tasks.tuning.evidence import TuningEvidence
 
 GATE = "policy"
+
+
+_SUBJECT = Subject("front")
+_THRESHOLD = Threshold(words="no confirmed point is better")
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class PolicyStanding:
     policies, champion : by file (`utility`, `slate`) what the release pins, and what the champion does; empty
         of a first release.
     reviewers : by role that has to agree, who may answer for this release.
+    lost_constraints : the champion's hard constraints that the release lacks, or states otherwise.
     """
 
     contracts: Mapping[str, str]
@@ -60,6 +67,22 @@ class PolicyStanding:
     policies: Mapping[str, PolicyVersion]
     champion: Mapping[str, PolicyVersion]
     reviewers: Mapping[str, Sequence[str]]
+    lost_constraints: Sequence[str] = ()
+
+
+def find_lost_constraints(before: UtilitySpec, after: UtilitySpec) -> tuple[str, ...]:
+    """Return the names of the hard constraints of one policy that another lacks, or states otherwise.
+
+    Examples
+    --------
+    >>> plain = {"policy": "p", "version": 1, "owner": "o", "approvals": ["safety"], "weights": {"click": 1}}
+    >>> legal = {"name": "legal", "drop_when": {"column": "banned", "equals": True}}
+    >>> find_lost_constraints(UtilitySpec(**plain, hard_constraints=[legal]), UtilitySpec(**plain))
+    ('legal',)
+    """
+    kept = {(one.name, one.condition, one.keep_when is None) for one in after.filters}
+    lost = (one for one in before.filters if (one.name, one.condition, one.keep_when is None) not in kept)
+    return tuple(dict.fromkeys(one.name for one in lost))
 
 
 def judge_policy(standing: PolicyStanding, *, run: str) -> Iterator[Verdict]:
@@ -67,6 +90,10 @@ def judge_policy(standing: PolicyStanding, *, run: str) -> Iterator[Verdict]:
     yield _in_force(standing, run)
     for kind, policy in standing.policies.items():
         yield _version(policy, standing.champion.get(kind), kind, run)
+    for name in standing.lost_constraints:
+        reason = "what the champion filters may be shown: no weight and no penalty takes its place"
+        subject, threshold = Subject("lost", constraint=name), Threshold(words="a filter, as the champion's")
+        yield Verdict(GATE, subject, ALL, Outcome.WARN, threshold, None, reason, run)
     yield _approvals(standing, run)
 
 
@@ -102,10 +129,6 @@ def _approvals(standing: PolicyStanding, run: str) -> Verdict:
     outcome = Outcome.WARN if vacant else Outcome.PASS
     threshold = Threshold(words="a reviewer for each role")
     return Verdict(GATE, Subject("approvals"), ALL, outcome, threshold, None, reason, run)
-
-
-_SUBJECT = Subject("front")
-_THRESHOLD = Threshold(words="no confirmed point is better")
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,8 @@ from tasks.stores.manifest import Manifest
 from tasks.stores.releases import release_manifest, release_part
 from tasks.stores.workspace import Workspace
 
+_WARNINGS, _RAILS, _HARMED = 3, 6, 3
+
 
 @dataclass(frozen=True)
 class RequestedPromotion:
@@ -168,9 +170,6 @@ def _first_screen(
     )
     subject = ReleaseHeader(workspace.surface, case.release, case.champion, dossier.verdict)
     return first_screen(subject, dossier.verdicts, list_changes(manifest, old, weighing), words)
-
-
-_WARNINGS, _RAILS, _HARMED = 3, 6, 3
 
 
 def write_case(

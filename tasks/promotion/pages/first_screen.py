@@ -29,6 +29,11 @@ _UNTOLD = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
 _UNHARMED = "No segment is harmed beyond its limit."
 
 
+_SEVERITY = {Outcome.BLOCK: 0, Outcome.METRIC_MISSING: 1, Outcome.INCONCLUSIVE: 2, Outcome.WARN: 3}
+_FAMILIES = {Family.NEGATIVE: 1, Family.SAFETY: 2}
+_NEVER_SHOWN, _OTHER_GUARDRAIL, _OTHER_GATE = -1, 3, 4
+
+
 @dataclass(frozen=True)
 class ReleaseHeader:
     """The release, the champion that it is compared with, and the decision of the gates."""
@@ -142,11 +147,6 @@ def _say_unharmed(verdicts: Sequence[Verdict]) -> str:
     if not untold:
         return _UNHARMED
     return f"{_UNHARMED} {len(untold)} of {len(judged)} evaluated segments have inconclusive verdicts."
-
-
-_SEVERITY = {Outcome.BLOCK: 0, Outcome.METRIC_MISSING: 1, Outcome.INCONCLUSIVE: 2, Outcome.WARN: 3}
-_FAMILIES = {Family.NEGATIVE: 1, Family.SAFETY: 2}
-_NEVER_SHOWN, _OTHER_GUARDRAIL, _OTHER_GATE = -1, 3, 4
 
 
 def order_worst_first(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Verdict]:

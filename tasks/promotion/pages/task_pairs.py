@@ -29,6 +29,9 @@ DEEPEST: Final = 0.65
 """Opacity of the strongest correlation, on which its figure can still be read."""
 
 
+_WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16
+
+
 @dataclass(frozen=True)
 class Cell:
     """One correlation: its corner, its text, and a colour that is the deeper the stronger it is."""
@@ -90,9 +93,6 @@ def describe_overlaps(conflicts: ConflictEvidence) -> Iterator[str]:
                 f"{one.task}: {format_estimate(one.share)} of its top tenth is in {one.cost}'s, "
                 f"by chance {one.expected:.2g}"
             )
-
-
-_WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16
 
 
 @dataclass(frozen=True)

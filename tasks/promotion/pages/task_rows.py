@@ -25,6 +25,10 @@ SIZE: Final = 60
 _EDGE: Final = 4
 
 
+_MOST: Final = 15
+"""Features that are shown without unfolding."""
+
+
 @dataclass(frozen=True)
 class TaskRow:
     """A task's figures as texts, the points of its picture in pixels, and the worst verdict on it."""
@@ -106,10 +110,6 @@ def _worst(verdicts: Sequence[Verdict], tasks: set[str]) -> Mapping[str, str]:
             if verdict.outcome is outcome and task in tasks and verdict.gate != "proxies":
                 found.setdefault(task, outcome.value)
     return found
-
-
-_MOST: Final = 15
-"""Features that are shown without unfolding."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator
 from tasks.contracts import SlateSpec, TasksSpec, UtilitySpec
 from tasks.contracts.metrics import read_metric
 from tasks.contracts.tasks import Family
-from tasks.contracts.utility import HardConstraint
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.moves.rules import POLICIES
 from tasks.promotion.readiness.facts import ReadinessFacts, ReadinessLine, StandingRelease
@@ -86,7 +85,7 @@ def guardrails_defined(standing: ReadinessFacts) -> ReadinessLine:
 def hard_constraints(standing: ReadinessFacts) -> ReadinessLine:
     """Whether what may never be shown is filtered, not only made dear (R17, F5)."""
     name, contracts = "hard constraints are filters", standing.contracts
-    filters = dict.fromkeys(one.name for one in _filters(contracts.utility))
+    filters = dict.fromkeys(one.name for one in contracts.utility.filters)
     if filters:
         why = f"{', '.join(filters)}: filters that drop what is unknown too"
         return ReadinessLine.met(name, why, _UTILITY)
@@ -96,12 +95,6 @@ def hard_constraints(standing: ReadinessFacts) -> ReadinessLine:
         return ReadinessLine.not_met(name, why, _UTILITY)
     why = "no task is of the safety family and the policy names nothing that may never be shown"
     return ReadinessLine.not_applicable(name, why, _UTILITY, "tasks.yaml")
-
-
-def _filters(utility: UtilitySpec) -> Iterator[HardConstraint]:
-    yield from utility.hard_constraints
-    for context in utility.contexts:
-        yield from context.hard_constraints
 
 
 def business_balanced(standing: ReadinessFacts) -> ReadinessLine:

@@ -66,6 +66,27 @@ _LOOKED_AT: Final = 10
 """Earlier releases whose gates are asked whether they ever came to a conclusion about a guardrail."""
 
 
+LINES: Final[tuple[Callable[[ReadinessFacts], ReadinessLine], ...]] = (
+    tasks_explicit,
+    windows_defined,
+    maturity_handled,
+    masks,
+    loss_weights_versioned,
+    utility_weights_separate,
+    predictions_calibrated,
+    composition_versioned,
+    guardrails_defined,
+    hard_constraints,
+    segments_monitored,
+    delayed_outcomes,
+    negatives_handled,
+    business_balanced,
+    slate_reranker,
+    component_view,
+    changes_tracked,
+)
+
+
 @dataclass(frozen=True)
 class ReadinessResult:
     """Every line, of which release it was read (the champion or the newest), and whether none is unmet."""
@@ -176,27 +197,6 @@ def _found(workspace: Workspace, run_id: str, kind: type[D]) -> D | None:
         return workspace.store.runs.read_evidence(run_id, kind) if run_id else None
     except (ContractError, StoreError):
         return None
-
-
-LINES: Final[tuple[Callable[[ReadinessFacts], ReadinessLine], ...]] = (
-    tasks_explicit,
-    windows_defined,
-    maturity_handled,
-    masks,
-    loss_weights_versioned,
-    utility_weights_separate,
-    predictions_calibrated,
-    composition_versioned,
-    guardrails_defined,
-    hard_constraints,
-    segments_monitored,
-    delayed_outcomes,
-    negatives_handled,
-    business_balanced,
-    slate_reranker,
-    component_view,
-    changes_tracked,
-)
 
 
 def readiness_lines(standing: ReadinessFacts) -> tuple[ReadinessLine, ...]:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from tasks.contracts.utility import UtilitySpec
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.policy import (
     PolicyStanding,
     PolicyVersion,
     SearchedFront,
+    find_lost_constraints,
     judge_front,
     judge_policy,
 )
@@ -159,3 +161,21 @@ def test_weights_that_no_search_began_with_are_no_part_of_it() -> None:
 
 def test_a_weight_that_the_search_could_not_move_is_not_compared() -> None:
     assert judge_front({**BETTER, "buy": 9.0}, _front(), run="r").outcome is Outcome.PASS
+
+
+def test_a_lost_hard_constraint_is_a_warning_by_its_name() -> None:
+    verdict = _judged(replace(SOUND, lost_constraints=("legal",)))["legal"]
+    assert (verdict.gate, verdict.outcome) == ("policy", Outcome.WARN)
+
+
+def test_a_constraint_is_lost_where_its_condition_changes_and_not_where_its_description_does() -> None:
+    legal = {"name": "legal", "drop_when": {"column": "banned", "equals": True}}
+    base = {"policy": "p", "version": 1, "owner": "o", "approvals": ["safety"], "weights": {"click": 1}}
+
+    def policy(**constraint: object) -> UtilitySpec:
+        return UtilitySpec.model_validate({**base, "hard_constraints": [{**legal, **constraint}]})
+
+    assert find_lost_constraints(policy(), policy(description="nobody may sell it")) == ()
+    other = {"column": "banned", "equals": False}
+    assert find_lost_constraints(policy(), policy(drop_when=other)) == ("legal",)
+    assert find_lost_constraints(policy(), policy(drop_when=None, keep_when=legal["drop_when"])) == ("legal",)
