@@ -212,7 +212,7 @@ FAILURES: Final = (
         "F6",
         "global metric hides segment harm",
         naive="The context of new users, whose hides cost twice as much, is dropped for one weight: of -5, "
-        "-4, -3 and -2 the smallest cost at which hides of all users together rise by at most 5 %.",
+        "-4, -3 and -2 the smallest cost at which pooled hides rise by at most 5 % over the policy in force.",
         source="A sweep under a pooled guardrail of 5 %; a quarter of the users are new.",
         ship=cheapest_for_all,
         seen=figures(UTILITY, HIDES),
