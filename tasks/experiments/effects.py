@@ -51,7 +51,6 @@ _ONE_SIDED: Final = 0.9
 """Level of a two-sided interval whose ends are one-sided 95 % bounds."""
 _LEVEL: Final = 0.05
 _TAIL: Final = 0.01
-_NORMAL: Final = 1.959964
 
 
 @dataclass(frozen=True)
