@@ -7,7 +7,7 @@ nothing else imports this file, nor Celery's provider.
 from typing import Any, Final
 
 from airflow.providers.celery.executors.default_celery import DEFAULT_CELERY_CONFIG
-from celery.signals import worker_init  # type: ignore[import-untyped]
+from celery.signals import worker_init
 
 from dags.preload import preload
 

@@ -6,7 +6,7 @@ def test_a_celery_worker_loads_the_libraries_before_it_forks(
     airflow_home: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("airflow.providers.celery", reason="it comes with the extra `production`")
-    from celery.signals import worker_init  # type: ignore[import-untyped]
+    from celery.signals import worker_init
 
     from dags import celery_options
 
