@@ -42,9 +42,8 @@ from tasks.ope.target_rows import TargetRows, read_target
 
 REPLICATES: Final = 1_000
 _SEED: Final = 0
-
-
 DELTA: Final = 0.025
+"""Chance of an error at each end of a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class OffPolicyReport:
     balanced_by : columns by which propensities were checked.
     not_balanced_by : further columns, which describe the item.
     ess, max_weight : those of the estimator that decides.
-    unsupported_share : of what the target shows, on items that were never logged at that position.
+    unsupported_share : share of the target's probability on items that were never logged at that position.
     reward_model : where expected rewards come from.
     estimator, at_least : which estimator decides, and the bound that was asked for.
     reasons : why the verdict is what it is.

@@ -192,7 +192,7 @@ class EstimatorSums:
 
     Attributes
     ----------
-    name, per : of the estimator, and what its value is a mean over.
+    name, per : the estimator's name, and the unit that its value is a mean over.
     above, below : what each row adds; the estimate is sum of above / sum of below.
     weight : how much each row's reward counts, for SIPS a request's in its first row.
     outcome : weighted rewards, 0 where nothing came of a row.

@@ -1,7 +1,7 @@
 """Whether a log speaks of a target policy: what makes an estimate thin, in words.
 
 ===================== ===========================================================================
-outside the support   over 5 % of what the target shows was never logged at that position
+outside the support   over 5 % of the target's probability lies on items that were never logged there
 overflow              weights are too large to be added up
 few users             weights count like fewer than 20 equal users
 few outcomes          fewer than 10 rows with a reward and a weight
@@ -28,7 +28,7 @@ from tasks.ope.log_rows import LogRows
 from tasks.ope.target_rows import TargetRows
 
 MOST_UNSUPPORTED: Final = 0.05
-"""Share of what the target shows that may lie where the log has no row."""
+"""Share of the target's probability that may lie where the log has no row."""
 MOST_OF_ONE: Final = 0.1
 """Share of all weight that one user may have."""
 _STANDARD_ERRORS: Final = 3.0
@@ -71,7 +71,7 @@ def _never_logged(target: TargetRows) -> npt.NDArray[np.bool_]:
 
 
 def _name_unsupported(target: TargetRows) -> str:
-    """Name up to three of what the target shows most and the log never showed."""
+    """Name up to three items that were never logged, those that the target shows most."""
     shown = np.where(_never_logged(target), target.probability, 0.0)
     largest = np.argsort(-shown, kind="stable")
     names = dict.fromkeys(f"{target.items[n]} at {target.positions[n]}" for n in largest if shown[n] > 0)
@@ -83,8 +83,8 @@ def find_thin_support(log: LogRows, target: TargetRows, terms: EstimatorSums) ->
     share = unsupported_share(target)
     if share > MOST_UNSUPPORTED:
         yield (
-            f"{share:.1%} of what the target shows was never logged at that position (at most "
-            f"{MOST_UNSUPPORTED:.0%}): {_name_unsupported(target)}"
+            f"{share:.1%} of the target's probability is on items never logged at that position "
+            f"(at most {MOST_UNSUPPORTED:.0%}): {_name_unsupported(target)}"
         )
     who, weight = log.clusters, terms.weight
     support = Support.of(terms.outcome, weight, who.codes)

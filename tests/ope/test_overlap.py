@@ -20,7 +20,7 @@ def test_what_the_log_never_shows_is_counted() -> None:
     with_new = pd.concat(
         [bandit.target().assign(probability=[0.4, 0.5]), pd.DataFrame({"item_id": ["new"], "position": 1, "probability": 0.1})]
     )  # fmt: skip
-    assert "10.0% of what the target shows was never logged at that position" in reasons(
+    assert "10.0% of the target's probability is on items never logged at that position" in reasons(
         bandit.log(), with_new
     )
     assert "(at most 5%): new at 1" in reasons(bandit.log(), with_new)
