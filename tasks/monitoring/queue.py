@@ -91,7 +91,7 @@ class UnitReview:
     def add(self, traffic: LoggedTraffic) -> None:
         """Add the impressions of a week."""
         for task, span in self.spans.items():
-            inside = (traffic.days >= np.datetime64(span.first)) & (traffic.days <= np.datetime64(span.last))
+            inside = traffic.within(span)
             if not inside.any():
                 continue
             outcomes, predictions = traffic.outcomes(task), traffic.predictions[task]

@@ -88,9 +88,8 @@ class SourceSums:
         for task in policy.terms:
             rows, seen = np.zeros(len(traffic.frame), dtype=bool), np.zeros(len(traffic.frame))
             if task in self.spans:
-                found, span = traffic.outcomes(task), self.spans[task]
-                first, last = np.datetime64(span.first), np.datetime64(span.last)
-                rows = (traffic.days >= first) & (traffic.days <= last) & np.isfinite(found)
+                found = traffic.outcomes(task)
+                rows = traffic.within(self.spans[task]) & np.isfinite(found)
                 known[task], seen = rows, np.where(rows, found, 0.0)
             outcomes[c.predicted(task, self.contracts.head_kind(task))] = seen
         if not np.logical_or.reduce([*known.values()]).any():

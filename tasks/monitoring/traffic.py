@@ -118,6 +118,10 @@ class LoggedTraffic:
         shown = table.column(c.DAY).to_numpy().astype("datetime64[D]")
         return cls(workspace, snapshot, releases, to_frame(table.drop_columns([c.DAY])), shown)
 
+    def within(self, span: DayRange) -> Rows:
+        """Mark the rows of some days, [n]."""
+        return (self.days >= np.datetime64(span.first)) & (self.days <= np.datetime64(span.last))
+
     @cached_property
     def served_by(self) -> Floats:
         """The release that served each row, NaN where none is logged."""
