@@ -228,8 +228,8 @@ def read_alarms(series: pd.DataFrame, *, critical: Collection[str], sent: Mappin
     critical : tasks and metrics whose alarms are critical.
     sent : by the name of a series the day of its newest alarm of which a message was sent.
     """
-    matrix, teller = _Matrix.of(series), _Teller(critical, sent)
-    found = [*_find_shifts(matrix, teller), *_find_beyond(series, teller)]
+    matrix, rules = _Matrix.of(series), _AlarmRules(critical, sent)
+    found = [*_find_shifts(matrix, rules), *_find_beyond(series, rules)]
     return AlarmReading(
         tuple(
             sorted(
@@ -252,13 +252,13 @@ class _Raised:
 
 
 @dataclass(frozen=True)
-class _Teller:
-    """Words alarms: which are critical, and which were sent."""
+class _AlarmRules:
+    """Which alarms are critical, and of which a message was sent."""
 
     critical: Collection[str]
     sent: Mapping[str, date]
 
-    def tell(
+    def describe(
         self, subject: Subject, days: tuple[date, date], levels: tuple[float, float], *, found: str = ""
     ) -> SeriesAlarm:
         """Describe an alarm by the days since when and on which, and the levels before and now."""
@@ -279,7 +279,7 @@ class _Teller:
         )
 
 
-def _find_shifts(matrix: _Matrix, teller: _Teller) -> Iterator[_Raised]:
+def _find_shifts(matrix: _Matrix, rules: _AlarmRules) -> Iterator[_Raised]:
     """Yield the series whose level shifted, by the reference of the first alarm that was repeated since."""
     if not matrix.subjects:
         return
@@ -296,13 +296,13 @@ def _find_shifts(matrix: _Matrix, teller: _Teller) -> Iterator[_Raised]:
         days = (matrix.days[first.since], matrix.days[last.day])
         known = np.flatnonzero(np.isfinite(matrix.figures[series]))
         yield _Raised(
-            teller.tell(matrix.subjects[series], days, _levels(matrix, first, last)),
+            rules.describe(matrix.subjects[series], days, _levels(matrix, first, last)),
             [matrix.days[alarm.day] for alarm in alarms],
             matrix.days[int(known.max())],
         )
 
 
-def _find_beyond(series: pd.DataFrame, teller: _Teller) -> Iterator[_Raised]:
+def _find_beyond(series: pd.DataFrame, rules: _AlarmRules) -> Iterator[_Raised]:
     """Yield the series that lie beyond their bound on some days."""
     by_subject = split_series(series[series["metric"].isin(_BOUNDED)])
     for subject, rows in by_subject.items():
@@ -320,7 +320,7 @@ def _find_beyond(series: pd.DataFrame, teller: _Teller) -> Iterator[_Raised]:
             if served and of.feature and of.task == subject.task and own["day"].max() == day
         ]
         found = f"Serving most likely read {missing[0]} as missing." if missing else ""
-        alarm = teller.tell(subject, (since, day), (levels[0] if first else 0.0, levels[1]), found=found)
+        alarm = rules.describe(subject, (since, day), (levels[0] if first else 0.0, levels[1]), found=found)
         yield _Raised(alarm, daily["day"][beyond].tolist(), daily["day"].max())
 
 

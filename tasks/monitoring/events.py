@@ -42,7 +42,7 @@ def read_events(
 
 
 def _describe(workspace: Workspace, releases: ServingReleases, entry: Entry) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the words of what a row of the audit did."""
+    """Yield the kind and a description of each event in a row of the audit."""
     before = "" if entry.champion is None else f", champion was {entry.champion}"
     share = "" if entry.share is None else f" to {entry.share:.0%} of the users"
     yield entry.kind.value, f"release {entry.release}{share}{before}"

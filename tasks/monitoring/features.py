@@ -30,7 +30,7 @@ _LEAST_GAIN: Final = 0.01
 
 @dataclass(frozen=True)
 class FeatureDistances:
-    """Compares days with the champion's train days, which are read once and only if a day needs them."""
+    """Compares days with the champion's train days."""
 
     trained: TrainRows
 

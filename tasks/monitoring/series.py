@@ -30,7 +30,7 @@ EARLY: Final = "early_calibration"
 RETURNED: Final = "returned_share"
 """The metric that every day has whose users' return is known."""
 EVENT: Final = "event"
-"""The metric of what happened to the surface; the figure is the number of the row in the audit."""
+"""The metric of events in the audit; the figure is the number of the row."""
 _SUBJECT: Final = ("metric", "task", "feature", "constraint", "column", "value_of")
 _TEXTS: Final = ("surface", *_SUBJECT, "segment", "segment_value", "contract")
 _SCHEMA: Final = pa.schema(
