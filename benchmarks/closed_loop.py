@@ -24,8 +24,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from benchmarks.operating_worlds.truth import looks
 from tasks import columns as c
-from tasks.datasets.world.entities import EXAMINATION, SHELVES, VISIBLE_RATE
+from tasks.datasets.world.entities import SHELVES, VISIBLE_RATE
 from tasks.datasets.world.loop import ClosedLoop, LoopDay, Served
 
 Floats = npt.NDArray[np.float64]
@@ -36,7 +37,6 @@ SLOTS: Final = 10
 TASK: Final = "click_30m"
 AFFINITY: Final = 0.45
 """What a unit of affinity truly adds to the log odds of a click."""
-LOOKS: Final = np.asarray(EXAMINATION)[:SLOTS]
 EXPECTED: Final = {
     "none": (0.868, 0.18, 1.9),
     "uniform": (0.860, 0.08, None),
@@ -80,8 +80,8 @@ class Learner:
 
     def see(self, day: LoopDay) -> None:
         """Count a day's clicks and looks."""
-        looks = VISIBLE_RATE * LOOKS[day.shown.position - 1] * self.liking.ravel()[day.shown.row]
-        np.add.at(self.looks, day.shown.item, looks)
+        rendered = VISIBLE_RATE * looks(day.shown.position.astype(np.int64))
+        np.add.at(self.looks, day.shown.item, rendered * self.liking.ravel()[day.shown.row])
         (clicks,) = (kind for kind in day.outcomes.events if kind.event == "click")
         np.add.at(self.clicks, day.shown.item[clicks.row], 1.0)
 
@@ -107,7 +107,7 @@ def fill(value: Floats, slots: int) -> npt.NDArray[np.int64]:
 
 def value_of(truth: Floats, position: npt.NDArray[np.int64]) -> float:
     """Return the clicks that slates truly get."""
-    return float((truth * np.concatenate([[0.0], LOOKS])[position]).sum())
+    return float((truth * looks(position)).sum())
 
 
 @dataclass(frozen=True)
@@ -142,13 +142,13 @@ def run(exploration: str, *, seed: int, requests: int, prior: float) -> Found:
     return Found(values[0] / values[1], float(np.mean(unexposed)), *map(float, shares))
 
 
-def _unexposed(loop: ClosedLoop, day: int, looks: Floats) -> float:
+def _unexposed(loop: ClosedLoop, day: int, seen: Floats) -> float:
     """Return the share of the best tenth of the items of a day that nobody was ever shown."""
     catalog = loop.world.catalog
     items = catalog.on_shelf(day)[:ITEMS]
     liked = 0.5 * catalog.appeal.true + 0.35 * catalog.bait.true + 0.15 * catalog.quality.true
     best = items[np.argsort(-(liked - 0.125 * catalog.price_level)[items])[: ITEMS // 10]]
-    return float((looks[best] == 0).mean())
+    return float((seen[best] == 0).mean())
 
 
 def main() -> None:

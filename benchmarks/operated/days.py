@@ -12,7 +12,7 @@ from benchmarks.operated.releases import Floats, Integers, Truth
 from tasks import columns as c
 from tasks.datasets.world.absences import DAY_US
 from tasks.datasets.world.drifts import Drift, drift_batch, drift_feed, drift_people
-from tasks.datasets.world.entities import EXAMINATION, SOURCES, Batch, Trait, World
+from tasks.datasets.world.entities import SOURCES, Batch, Trait, World
 from tasks.datasets.world.loop import LoopDay
 from tasks.datasets.world.truth import chances, probabilities
 
@@ -148,8 +148,3 @@ def _figure(day: date, metric: str, value: float, **subject: str) -> dict[str, A
         "days": 1,
         "release": None,
     }
-
-
-def examined(day: LoopDay) -> Floats:
-    """Return how much each shown impression is looked at, [k]."""
-    return np.asarray(EXAMINATION)[day.shown.position - 1]

@@ -18,19 +18,19 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from benchmarks.operated.days import Outcomes, Sample, examined, sample, series_of, truth_for_heads
+from benchmarks.operated.days import Outcomes, Sample, sample, series_of, truth_for_heads
 from benchmarks.operated.releases import EQUAL, GOOD, KINDS, Floats, Release, levelled, train
 from benchmarks.operating_worlds.gate import Gate
 from benchmarks.operating_worlds.head_figures import HeadFigures
 from benchmarks.operating_worlds.policies import Candidate
 from benchmarks.operating_worlds.scored_slice import ScoredSlice
 from benchmarks.operating_worlds.surface import SURFACE, write_surface
+from benchmarks.operating_worlds.truth import looks
 from tasks import columns as c
 from tasks.contracts.gates import Ramp
 from tasks.contracts.slate import Exploration
 from tasks.datasets.world.absences import DAY_US
 from tasks.datasets.world.drifts import Drift, drifts_on
-from tasks.datasets.world.entities import EXAMINATION
 from tasks.datasets.world.generate import START
 from tasks.datasets.world.loop import ClosedLoop, LoopDay, Served, Server, serve_arms
 from tasks.experiments.assignment import place_of
@@ -181,7 +181,7 @@ class Operation:
         on = drifts_on(self.drifts, self.loop.day)
         day = self.loop.play(lambda candidates: self._serve(candidates, on))
         outcomes = Outcomes.of(day)
-        np.add.at(self.looks, day.shown.item, examined(day))
+        np.add.at(self.looks, day.shown.item, looks(day.shown.position.astype(np.int64)))
         heads = self._heads
         self.samples = [*self.samples[-GATE_DAYS - MATURES :], sample(day, outcomes, heads)]
         self.series += series_of(day, outcomes)
@@ -353,13 +353,12 @@ class Operation:
         rows = np.flatnonzero(day.served.logged[c.ARM] == "treatment")
         truth = {c.probability(task): values for task, values in day.truth.items()}
         value = np.nan_to_num(compute_utilities(self._frame, truth, self.contracts.utility).utility)
-        hides, looks = day.truth["hide_7d"], np.concatenate([[0.0], EXAMINATION])
-        served = looks[day.served.position]
+        hides, served = day.truth["hide_7d"], looks(day.served.position.astype(np.int64))
         if len(rows):
             part, item = self._frame.iloc[rows], day.batch.item.ravel()[rows]
             known = {t: self._heads[self.champion.drifted][t][rows] for t in self.champion.heads}
             other = self.champion.decide(part, self.champion.predict(known, item)).slate_position
-            gained = served[rows] - looks[other]
+            gained = served[rows] - looks(other.astype(np.int64))
             self.ramping.ended.lost -= float((gained * value[rows]).sum() / (served * value).sum())
             self.ramping.ended.hides += float((gained * hides[rows]).sum() / (served * hides).sum())
 
