@@ -59,9 +59,8 @@ class Outcomes:
         }
         for kind in day.outcomes.events:
             if kind.event in known:
-                rows = kind.row[kind.value >= LINGERS] if kind.event == "dwell" else kind.row
-                at = kind.known_at[kind.value >= LINGERS] if kind.event == "dwell" else kind.known_at
-                known[kind.event][rows] = at
+                counts = kind.value >= LINGERS if kind.event == "dwell" else slice(None)
+                known[kind.event][kind.row[counts]] = kind.known_at[counts]
         complained = np.minimum(known["hide"], known["report"])
         tasks = {
             "click_30m": known["click"],

@@ -10,6 +10,7 @@
 Where a ramp asks, a person rolls back what seems harmed beyond its bound, and else lets it go on.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -159,10 +160,9 @@ class Operation:
     def play(self) -> Season:
         """Play all days."""
         self.loop.play()  # the world's own ranker serves the day from which the first release learns
-        self.champion = self._first()
+        self.champion = self._trained(EQUAL, level=False)
         while self.loop.day < self.days:
             if self.history - self.loop.day in EARLIER:
-                self.versions += 1
                 self.champion = self._trained(EQUAL)
             weeks, day = divmod(self.loop.day - self.history, 7)
             if weeks >= 0 and not day and self.ramping is None:
@@ -221,11 +221,8 @@ class Operation:
 
     # retrain and gate
 
-    def _first(self) -> Release:
-        self.versions += 1
-        return self._trained(EQUAL, level=False)
-
     def _trained(self, kind: str, *, level: bool = True) -> Release:
+        self.versions += 1
         tasks = tuple(self.contracts.tasks.tasks)
         batch = self.loop.offered
         truth = truth_for_heads(self.loop.world, batch, frozenset(), learned=False)
@@ -242,29 +239,24 @@ class Operation:
         learned = self.samples[:-MATURES]
         release = replace(release, drifted=self.loop.day > self.drifts_on + MATURES)
         shown = [one.candidates[c.SHOWN].to_numpy(dtype=bool) for one in learned]
+
+        def of_shown(parts: Iterable[np.ndarray]) -> np.ndarray:
+            return np.concatenate([values[rows] for values, rows in zip(parts, shown, strict=True)])
+
         return levelled(
             release,
-            shown={
-                t: np.concatenate(
-                    [o.heads[release.drifted][t][s] for o, s in zip(learned, shown, strict=True)]
-                )
-                for t in tasks
-            },
-            item=np.concatenate([o.item[s] for o, s in zip(learned, shown, strict=True)]),
+            shown={task: of_shown(one.heads[release.drifted][task] for one in learned) for task in tasks},
+            item=of_shown(one.item for one in learned),
             outcomes={
-                t: np.concatenate(
-                    [
-                        o.candidates[t].to_numpy(dtype=np.float64, na_value=np.nan)[s]
-                        for o, s in zip(learned, shown, strict=True)
-                    ]
+                task: of_shown(
+                    one.candidates[task].to_numpy(dtype=np.float64, na_value=np.nan) for one in learned
                 )
-                for t in tasks
+                for task in tasks
             },
         )
 
     def _retrain(self) -> None:
         kind = KINDS[(self.season.seed + self.versions) % len(KINDS)]
-        self.versions += 1
         release = self._trained(kind)
         ended = Ended(release.version, kind)
         self.season.releases.append(ended)
