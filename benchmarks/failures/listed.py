@@ -66,13 +66,13 @@ def _clicks_alone(world: FailureWorld) -> Candidate:
     return world.with_policy(reweighted(world.data.utility, dict.fromkeys(others, 0.0)))
 
 
-def _slipped(world: FailureWorld) -> Candidate:
-    return world.with_policy(reweighted(world.data.utility, {CLICK: SLIP}))
+def _slipped(world: FailureWorld) -> UtilitySpec:
+    return reweighted(world.data.utility, {CLICK: SLIP})
 
 
 def _unversioned(world: FailureWorld) -> Mapping[str, Any]:
     """Return what the gate of policies reads: the slip has the version of the champion's policy."""
-    ours, theirs = (_version(one) for one in (_slipped(world).policy, world.data.utility))
+    ours, theirs = (_version(one) for one in (_slipped(world), world.data.utility))
     contracts: Contracts = world.data.contracts
     in_force = {**contracts.digests, "utility": ours.digest}
     reviewers = contracts.surface.reviewers
@@ -187,7 +187,7 @@ FAILURES: Final = (
         naive="The weight of a click is set to 8 instead of 0.8. The file keeps its version, and nobody "
         "reviews it.",
         source="A slip of the decimal point.",
-        ship=_slipped,
+        ship=lambda world: world.with_policy(_slipped(world)),
         seen=figures(CLICKS, PURCHASES),
         harms=(HIDES, RETURNS, UTILITY),
         gate="policy",
