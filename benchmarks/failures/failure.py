@@ -31,7 +31,7 @@ class Failure:
     seen : the figure for which it is shipped.
     harms : what people truly get of it.
     gate, subject, segment : of the verdict that stops it.
-    evidence : what the gates read beside the release: arguments of `Gate.judge`.
+    evidence : what the gates read in addition to the release: arguments of `Gate.judge`.
     sweep : other releases of the same kind, for the picture, by name.
     """
 

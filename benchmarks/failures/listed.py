@@ -52,7 +52,7 @@ def figures(*measures: Measure) -> Seen:
 
 
 def auc(task: str, noun: str) -> Seen:
-    """Return what shows the AUC of a head beside that of the challenger's."""
+    """Return what shows the AUC of a head and of the challenger's."""
 
     def seen(world: FailureWorld, release: Candidate) -> str:
         ours, theirs = (world.gate.heads.of(task, one).headline["auc"] for one in (release, world.challenger))
@@ -106,7 +106,7 @@ def _penalties(world: FailureWorld) -> Mapping[str, Candidate]:
 
 
 def one_for_all(world: FailureWorld, factor: float) -> Candidate:
-    """Return a release whose hides cost the same for everybody, a factor of what the policy says."""
+    """Return a release whose hides cost the same for everybody: the policy's weight times a factor."""
     alike = world.data.utility.model_copy(update={"contexts": ()})
     return world.with_policy(reweighted(alike, {HIDE: factor}))
 

@@ -78,7 +78,7 @@ def file_name(one: Demonstration) -> str:
 
 
 def picture(one: Demonstration, words: Vocabulary) -> str:
-    """Draw the true harm beside the challenger's, and the interval of the gate where it is of a change."""
+    """Draw the true change under both releases, and the interval of the gate if it is a relative one."""
     title = f"{one.failure.number}: {one.failure.name}"
     if one.sweep:
         return _draw_sweep(one).to_svg(f"{title}: {one.harms[0].measure.name} in 10,000 slots")

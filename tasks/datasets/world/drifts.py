@@ -63,7 +63,7 @@ def drift_feed(world: World, on: Collection[Drift]) -> World:
 
 
 def drift_people(world: World, on: Collection[Drift]) -> World:
-    """Return the world as people meet it; `world` is that of the feed."""
+    """Return the world as people meet it; `world` is the feed's."""
     users, catalog, delays = world.users, world.catalog, world.delays
     if Drift.SEASON in on:
         shift = np.array([_SEASON.get(name, 0.0) for name in CATEGORIES], dtype=np.float32)
@@ -78,7 +78,7 @@ def drift_people(world: World, on: Collection[Drift]) -> World:
 
 
 def drift_batch(batch: Batch, world: World, on: Collection[Drift]) -> Batch:
-    """Return the requests as they are served and met; `world` is that of the people."""
+    """Return the requests as they are served and met; `world` is the people's."""
     category, user = world.catalog.category[batch.item], batch.requests.user[:, None]
     seen = np.zeros_like(batch.affinity.seen) if Drift.BROKEN_FEATURE in on else batch.affinity.seen
     return replace(batch, affinity=Trait(world.users.taste.true[user, category], seen))

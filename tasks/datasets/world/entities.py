@@ -196,7 +196,7 @@ class World:
     Attributes
     ----------
     controls : what people have asked for; None where they cannot ask for anything.
-    delays : [users] by what the mean delay of each person's events is multiplied; None is by 1.
+    delays : [users] factors of the mean delay of each person's events; None is 1 for all.
     shelves : candidates come from so many shelves, whatever the day; None is one of the `GROUPS` a day.
     candidates : of a request.
     """
@@ -281,9 +281,9 @@ class Batch:
 class Shown:
     """The shown impressions of a batch, flat and in order of request and position.
 
-    ``row`` is the place among the batch's candidates, ``request`` that among its requests, ``at`` in
-    microseconds since the world's first midnight, ``slow`` by what the mean delays of the person's later
-    events are multiplied.
+    ``row`` is the place among the batch's candidates, ``request`` the place among its requests, ``at`` in
+    microseconds since the world's first midnight, ``slow`` the factor of the mean delays of the person's
+    later events.
     """
 
     row: Integers

@@ -227,7 +227,7 @@ class ClosedLoop:
         self.day = 0
         """The next day to be played."""
         self.offered: Batch | None = None
-        """What the server of the day decides on: for an oracle, or a stand-in of trained heads."""
+        """What the server of the day decides on: for an oracle, or for simulated heads."""
         self._days, self._drifts = days, dict(drifts or {})
         self._clock = Clock(datetime.combine(start, time(), UTC))
 

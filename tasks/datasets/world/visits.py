@@ -40,7 +40,7 @@ class Visitors:
     Attributes
     ----------
     rate : visits a day in a neutral mood.
-    mood : log of by what visits are multiplied.
+    mood : log of the factor that multiplies a person's rate of visits.
     present : who has come and not left; ``left`` who has left for good.
     newcomers : how many come for the first time on a day, on average.
     """
