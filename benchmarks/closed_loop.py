@@ -80,7 +80,7 @@ class Learner:
 
     def see(self, day: LoopDay) -> None:
         """Count a day's clicks and looks."""
-        rendered = VISIBLE_RATE * looks(day.shown.position.astype(np.int64))
+        rendered = VISIBLE_RATE * looks(day.shown.position)
         np.add.at(self.looks, day.shown.item, rendered * self.liking.ravel()[day.shown.row])
         (clicks,) = (kind for kind in day.outcomes.events if kind.event == "click")
         np.add.at(self.clicks, day.shown.item[clicks.row], 1.0)

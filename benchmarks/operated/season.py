@@ -181,7 +181,7 @@ class Operation:
         on = drifts_on(self.drifts, self.loop.day)
         day = self.loop.play(lambda candidates: self._serve(candidates, on))
         outcomes = Outcomes.of(day)
-        np.add.at(self.looks, day.shown.item, looks(day.shown.position.astype(np.int64)))
+        np.add.at(self.looks, day.shown.item, looks(day.shown.position))
         heads = self._heads
         self.samples = [*self.samples[-GATE_DAYS - MATURES :], sample(day, outcomes, heads)]
         self.series += series_of(day, outcomes)
@@ -345,12 +345,12 @@ class Operation:
         rows = np.flatnonzero(day.served.logged[c.ARM] == "treatment")
         truth = {c.probability(task): values for task, values in day.truth.items()}
         value = np.nan_to_num(compute_utilities(self._frame, truth, self.contracts.utility).utility)
-        hides, served = day.truth["hide_7d"], looks(day.served.position.astype(np.int64))
+        hides, served = day.truth["hide_7d"], looks(day.served.position)
         if len(rows):
             part, item = self._frame.iloc[rows], day.batch.item.ravel()[rows]
             known = {t: self._heads[self.champion.drifted][t][rows] for t in self.champion.heads}
             other = self.champion.decide(part, self.champion.predict(known, item)).slate_position
-            gained = served[rows] - looks(other.astype(np.int64))
+            gained = served[rows] - looks(other)
             self.ramping.ended.lost -= float((gained * value[rows]).sum() / (served * value).sum())
             self.ramping.ended.hides += float((gained * hides[rows]).sum() / (served * hides).sum())
 

@@ -60,7 +60,7 @@ def _served(data: ScoredSlice, predictions: Predictions, salt: str, rng: np.rand
     }
     labels = {
         task: pd.array(np.where(shown, each, np.nan), dtype="Float64").astype("Int64")
-        for task, each in _outcomes(data, looks(decided.slate_position.astype(np.int64)), rng).items()
+        for task, each in _outcomes(data, looks(decided.slate_position), rng).items()
     }
     return replace(data, candidates=data.candidates.assign(**written, **labels))
 

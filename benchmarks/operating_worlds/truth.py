@@ -29,7 +29,7 @@ HARMFUL_PRIMARY: Final = -0.08
 HARMFUL_COST: Final = 1.5
 
 
-def looks(slot: Integers) -> Floats:
+def looks(slot: npt.NDArray[np.integer]) -> Floats:
     """Return how much each row's slot is examined, 0 without one, shape [n].
 
     Examples

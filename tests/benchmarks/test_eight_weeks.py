@@ -84,7 +84,7 @@ def changes(played: Played, kind: str) -> tuple[float, float]:
     slots = []
     for one in (release(kind, played.truth, items), release(EQUAL, played.truth, items)):
         decided = one.decide(played.candidates, one.predict(played.truth, item))
-        slots.append(looks(decided.slate_position.astype(np.int64)))
+        slots.append(looks(decided.slate_position))
     value = compute_utilities(
         played.candidates, {f"p_{task}": values for task, values in played.truth.items()}, UTILITY
     ).utility
