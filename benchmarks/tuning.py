@@ -34,7 +34,6 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded
 from tasks.datasets.world.catalog import draw_catalog, draw_users
 from tasks.datasets.world.entities import CANDIDATES, EXAMINATION, World
-from tasks.datasets.world.entities import SLOTS as PLACES
 from tasks.datasets.world.feed import draw_batch, draw_requests
 from tasks.datasets.world.generate import START
 from tasks.datasets.world.tables import shown_of, user_ids
@@ -117,9 +116,9 @@ def two_weeks(seed: int, requests_per_day: int) -> tuple[Week, Week]:
 def _day(world: World, day: int, count: int) -> tuple[pd.DataFrame, Floats]:
     """Return the candidates of a day's requests, as `world generate` draws them, and what is truly likely."""
     batch = draw_batch(world, day, 0, draw_requests(world, day, count))
-    shown, _ = shown_of(world, batch)
+    shown = shown_of(world, batch)
     position = np.full(count * CANDIDATES, np.nan)
-    position[shown] = np.tile(np.arange(1, PLACES + 1), count)
+    position[shown.row] = shown.position
     frame = pd.DataFrame(
         {
             c.REQUEST_ID: np.repeat(day * count + np.arange(count), CANDIDATES),

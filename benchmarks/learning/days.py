@@ -88,7 +88,8 @@ def draw(made: World, days: Iterable[int], *, requests: int) -> Days:
 
 def _day(made: World, day: int, requests: int) -> Days:
     batch = draw_batch(made, day, 0, draw_requests(made, day, requests))
-    rows, shown = shown_of(made, batch)
+    shown = shown_of(made, batch)
+    rows = shown.row
     chance = chances(made, batch).at(rows)
     outcomes = behave(made, shown, chance, generator(made.seed, Stream.BEHAVIOUR, day, 0))
     names = request_names(_CLOCK, day, 0, requests)

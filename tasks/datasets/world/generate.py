@@ -284,12 +284,12 @@ def _tables(
     world: World, clock: Clock, batch: Batch, names: Names, rng: np.random.Generator, *, candidate_truth: bool
 ) -> Tables:
     """Return every table of a batch; ``names`` are those of its requests, ``rng`` draws what comes of it."""
-    rows, shown = shown_of(world, batch)
+    shown = shown_of(world, batch)
     all_chances = chances(world, batch)
-    of_shown = all_chances.at(rows)
+    of_shown = all_chances.at(shown.row)
     outcomes = behave(world, shown, of_shown, rng)
     candidates = candidates_table(world, clock, batch, names, shown, outcomes)
-    impressions = impressions_table(candidates, rows)
+    impressions = impressions_table(candidates, shown.row)
     tables = {
         "candidates": candidates,
         "impressions": impressions,

@@ -271,9 +271,9 @@ class ClosedLoop:
 
     def _own(self, feed: World, batch: Batch) -> Served:
         """Serve what the world's own ranker shows."""
-        rows, shown = shown_of(feed, batch)
+        shown = shown_of(feed, batch)
         position, propensity = np.zeros(batch.item.size, dtype=np.int64), np.full(batch.item.size, np.nan)
-        position[rows], propensity[rows] = shown.position, shown.propensity
+        position[shown.row], propensity[shown.row] = shown.position, shown.propensity
         return Served(position, propensity)
 
 

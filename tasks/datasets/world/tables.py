@@ -70,12 +70,12 @@ class Clock:
         return f"{self.start + timedelta(days=day):%Y%m%d}"
 
 
-def shown_of(world: World, batch: Batch) -> tuple[Integers, Shown]:
-    """Return the flat rows of the candidates that the world's own ranker shows, and what they are."""
+def shown_of(world: World, batch: Batch) -> Shown:
+    """Return the candidates that the world's own ranker shows."""
     count = len(batch.requests.user)
     rows = (np.arange(count)[:, None] * world.candidates + batch.placement.order).ravel()
     position = np.tile(np.arange(1, SLOTS + 1, dtype=np.int16), count)
-    return rows, shown_at(world, batch, rows, position, batch.placement.propensity.ravel())
+    return shown_at(world, batch, rows, position, batch.placement.propensity.ravel())
 
 
 def shown_at(

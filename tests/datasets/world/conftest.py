@@ -60,6 +60,6 @@ class Drawn:
 def drawn() -> Drawn:
     world = World(5, draw_users(5, 30_000), draw_catalog(5, 16))
     batch = draw_batch(world, 7, 0, draw_requests(world, 7, 8000))
-    rows, shown = shown_of(world, batch)
-    chance = chances(world, batch).at(rows)
+    shown = shown_of(world, batch)
+    chance = chances(world, batch).at(shown.row)
     return Drawn(world, batch, shown, chance, behave(world, shown, chance, np.random.default_rng(1)))
