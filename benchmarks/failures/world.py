@@ -31,19 +31,24 @@ from tasks.reports.words import Vocabulary, vocabulary
 
 NAIVE: Final = "naive release"
 SEED: Final = 1
+_TRAIN_DAYS, _CALIBRATE_DAYS = 14, 7
 SIZE: Final = Size(
     requests_per_day=300,
     test_days=9,
     tasks=("click_30m", "purchase_7d", "satisfied_7d", "hide_7d", "report_7d", "return_30d"),
-    split=(("train", "P14D"), ("calibrate", "P7D")),
+    split=(("train", f"P{_TRAIN_DAYS}D"), ("calibrate", f"P{_CALIBRATE_DAYS}D")),
 )
 PARAMETERS: Final = (
     ("behaviour", "as generated", "`tasks/datasets/world`: [the simulated feed](data/home_feed.md)"),
     ("contracts", "as shipped, without carts, surveys and dwell seconds", "`surfaces/home_feed`"),
-    ("requests a day", "300", "few, so that the page is made in two minutes"),
-    ("train, calibrate, test", "14, 7, 9 days", "`surface.yaml`: 28, 7, 7; more test days, fewer requests"),
+    ("requests a day", f"{SIZE.requests_per_day}", "few, so that the page is made in two minutes"),
+    (
+        "train, calibrate, test",
+        f"{_TRAIN_DAYS}, {_CALIBRATE_DAYS}, {SIZE.test_days} days",
+        "`surface.yaml`: 28, 7, 7; more test days, fewer requests",
+    ),
     ("champion", "the same recipe a week earlier", "`schedule.retrain` is weekly"),
-)  # fmt: skip
+)
 """What the world is made of: parameter, value, source."""
 
 
