@@ -84,6 +84,12 @@ def _version(policy: UtilitySpec) -> PolicyVersion:
     return PolicyVersion(policy.policy, str(policy.version), digest(canonical(policy)))
 
 
+def unfiltered(policy: UtilitySpec) -> UtilitySpec:
+    """Return a policy without the filter of violating items."""
+    others = tuple(one for one in policy.hard_constraints if one.name != VIOLATION)
+    return policy.model_copy(update={"hard_constraints": others})
+
+
 def penalised(world: FailureWorld, penalty: float) -> Candidate:
     """Return a release whose code takes a penalty off violating items instead of dropping them.
 
@@ -93,10 +99,8 @@ def penalised(world: FailureWorld, penalty: float) -> Candidate:
     violates = world.column(VIOLATION)
     utility = np.asarray(compute_utilities(data.candidates, data.challenger, policy).utility)
     scores = utility - penalty * violates
-    others = tuple(one for one in policy.hard_constraints if one.name != VIOLATION)
-    unfiltered = policy.model_copy(update={"hard_constraints": others})
     ranks = (1.0 + np.argsort(np.argsort(scores))) / len(scores)
-    release = ranked(data, NAIVE, data.challenger, policy=unfiltered, order=ranks)
+    release = ranked(data, NAIVE, data.challenger, policy=unfiltered(policy), order=ranks)
     return replace(release, policy=policy, utility=scores)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from benchmarks.failures.failure import Demonstration
-from benchmarks.failures.listed import VIOLATION, penalised
+from benchmarks.failures.listed import PENALTY, VIOLATION, penalised, unfiltered
 from benchmarks.failures.world import FailureWorld
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.policy import find_lost_constraints
@@ -20,13 +20,11 @@ def test_a_penalty_lets_some_items_through_however_high_it_is(shown: Mapping[str
 def test_the_constraints_gate_counts_every_one_of_them(
     failure_world: FailureWorld, shown: Mapping[str, Demonstration]
 ) -> None:
-    stop, slots = shown["F5"].stop, penalised(failure_world, 0.2).slot
+    stop, slots = shown["F5"].stop, penalised(failure_world, PENALTY).slot
     assert stop.outcome is Outcome.BLOCK
     assert known(stop.observed).value == failure_world.column(VIOLATION)[slots > 0].sum() > 0
 
 
 def test_a_policy_without_the_filter_is_named_to_those_who_approve(failure_world: FailureWorld) -> None:
     policy = failure_world.data.utility
-    others = tuple(one for one in policy.hard_constraints if one.name != VIOLATION)
-    unfiltered = policy.model_copy(update={"hard_constraints": others})
-    assert find_lost_constraints(policy, unfiltered) == (VIOLATION,)
+    assert find_lost_constraints(policy, unfiltered(policy)) == (VIOLATION,)
