@@ -28,6 +28,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tasks.evaluation.binary import Floats
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Threshold
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_estimate
@@ -35,12 +36,8 @@ from tasks.reports.phrases import describe_subject, name_subject, write_change, 
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary
 
-Floats = npt.NDArray[np.float64]
-
 _MANTISSAS: Final = (tuple(range(1, 10)), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
 """What is named of each decade, finest first."""
-
-
 _MIDDLE, _HALF = 50, 46
 """Where the scale has its middle, and how far it reaches to both sides, in percent of the width."""
 _BEST, _WORST = -1.0, 3.0
@@ -48,9 +45,9 @@ _BEST, _WORST = -1.0, 3.0
 BASELINE_AT: Final = 100 * (_WORST - 0) / (_WORST - _BEST)
 BOUND_AT: Final = 100 * (_WORST - 1) / (_WORST - _BEST)
 """Where the baseline and every bound stand, in percent of the width."""
-_UNTOLD: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
+_UNKNOWN: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
 _BROKEN: Final = frozenset({Outcome.BLOCK, Outcome.WARN})
-"""What a bound says of a figure that the baseline has none of."""
+"""Outcomes of a bound whose figure has no relative change, as the baseline is 0."""
 _NARROWEST: Final = 0.02
 """What a bound of 0 is drawn against, where the interval is narrower."""
 
@@ -295,7 +292,7 @@ def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
         high=high,
         beyond=beyond,
         baseline=_baseline(verdict),
-        why=verdict.reason if verdict.outcome in _UNTOLD else "",
+        why=verdict.reason if verdict.outcome in _UNKNOWN else "",
     )
 
 
