@@ -82,7 +82,7 @@ def expect_rewards(log: LogRows, target: TargetRows) -> ExpectedRewards:
 
 
 def _fitted(target: TargetRows) -> FittedMeans:
-    pairs, count = target.logged_pairs, int(max(target.pairs.max(), target.logged_pairs.max())) + 1
+    pairs, count = target.logged_pairs, target.pair_count
     at_place = np.bincount(target.logged_places, minlength=int(target.places.max()) + 1)
     shown = np.bincount(target.pairs, target.probability * at_place[target.places], count)
     return FittedMeans(
@@ -92,7 +92,7 @@ def _fitted(target: TargetRows) -> FittedMeans:
 
 def fold_means(log: LogRows, target: TargetRows, folds: Codes) -> Floats:
     """Return the means [folds, pairs] of the rows of other folds, drawn towards their position's."""
-    count = int(max(target.pairs.max(), target.logged_pairs.max())) + 1
+    count = target.pair_count
     positions = np.unique(log.positions, return_inverse=True)[1]
     at = _position_of_pairs(target, positions, count)
     rewards, rows = (_of_other_folds(target.logged_pairs, x, folds, count) for x in _sums(log))

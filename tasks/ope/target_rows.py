@@ -59,6 +59,11 @@ class TargetRows:
     logged_pairs: Codes
     logged_rows: Codes
 
+    @property
+    def pair_count(self) -> int:
+        """Number of pairs of item and position in both tables."""
+        return int(max(self.pairs.max(), self.logged_pairs.max())) + 1
+
     def of_logged(self, values: Floats) -> Floats:
         """Return [n] a value [m] of each logged item, 0 where the target does not show it."""
         return np.where(self.logged_rows >= 0, values[self.logged_rows], 0.0)
