@@ -25,16 +25,9 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
 def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
     """Warn of each task whose recipe could not be repeated; ``found`` says why by task."""
     for task, why in found.items():
-        yield Verdict(
-            gate="model",
-            subject=Subject("refit", task=task),
-            segment=ALL,
-            outcome=Outcome.WARN,
-            threshold=Threshold(words="repeated on the newest days"),
-            observed=None,
-            reason=f"what was tested is served. {why}",
-            evidence=run,
-        )
+        reason = f"what was tested is served. {why}"
+        subject = Subject("refit", task=task)
+        yield _unmet("model", subject, Outcome.WARN, "repeated on the newest days", reason, run)
 
 
 def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
@@ -57,31 +50,29 @@ def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
 def judge_kept(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
     """Warn of each task that was to be trained and keeps the champion's model."""
     for task, why in found.items():
-        yield Verdict(
-            gate="data",
-            subject=Subject("trained", task=task),
-            segment=ALL,
-            outcome=Outcome.WARN,
-            threshold=Threshold(words="trained anew"),
-            observed=None,
-            reason=f"keeps the champion's model. {why}",
-            evidence=run,
-        )
+        reason = f"keeps the champion's model. {why}"
+        yield _unmet("data", Subject("trained", task=task), Outcome.WARN, "trained anew", reason, run)
 
 
 def judge_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
     """Say of each task that its joint is not measurable."""
+    wanted = "measured with factors from before its test days"
     for task, why in found.items():
-        yield Verdict(
-            gate="calibration",
-            subject=Subject("joint", task=task),
-            segment=ALL,
-            outcome=Outcome.INCONCLUSIVE,
-            threshold=Threshold(words="measured with factors from before its test days"),
-            observed=None,
-            reason=why,
-            evidence=run,
-        )
+        yield _unmet("calibration", Subject("joint", task=task), Outcome.INCONCLUSIVE, wanted, why, run)
+
+
+def _unmet(gate: str, subject: Subject, outcome: Outcome, wanted: str, reason: str, run: str) -> Verdict:
+    """Return a verdict without a figure, of what was not done as it is wanted."""
+    return Verdict(
+        gate=gate,
+        subject=subject,
+        segment=ALL,
+        outcome=outcome,
+        threshold=Threshold(words=wanted),
+        observed=None,
+        reason=reason,
+        evidence=run,
+    )
 
 
 def judge_proxies(proxies: Sequence[ProxyEvidence], *, run: str) -> Iterator[Verdict]:
