@@ -71,9 +71,9 @@ def test_a_ratio_that_has_an_interval_is_covered_by_it(users: int, rate: float) 
     covered = []
     for _ in range(WORLDS):
         y, of = _world(rng, users, rate)
-        told = calibration_interval(y, np.full(y.size, rate), of)
-        if told.known:
-            covered.append(told.low <= 1 <= told.high)
+        found = calibration_interval(y, np.full(y.size, rate), of)
+        if found.known:
+            covered.append(found.low <= 1 <= found.high)
     assert len(covered) > WORLDS / 2
     assert np.mean(covered) >= 0.88
 
@@ -89,9 +89,9 @@ def _ranked(rng: np.random.Generator, users: int, rate: float) -> Estimate:
 def test_an_auc_of_five_users_has_no_interval_and_one_of_twenty_positives_is_covered() -> None:
     rng = np.random.default_rng(2)
     assert not any(_ranked(rng, 5, 0.01).known for _ in range(20))
-    told = [one for one in (_ranked(rng, 50, 0.01) for _ in range(WORLDS)) if one.known]
-    assert len(told) > WORLDS / 2
-    assert np.mean([one.low <= 0.7602 <= one.high for one in told]) >= 0.88
+    found = [one for one in (_ranked(rng, 50, 0.01) for _ in range(WORLDS)) if one.known]
+    assert len(found) > WORLDS / 2
+    assert np.mean([one.low <= 0.7602 <= one.high for one in found]) >= 0.88
 
 
 def test_a_by_request_auc_counts_the_users_whose_requests_have_an_order() -> None:
@@ -116,9 +116,9 @@ def _intervals(y: npt.ArrayLike, p: npt.ArrayLike, users: npt.ArrayLike) -> tupl
 def test_values_are_those_of_the_plain_metrics() -> None:
     y, p, users = draw_rows(seed=5)
     w = np.random.default_rng(0).random(y.size)
-    told = calibration_interval(y, p, users, weights=w)
-    assert told.value == pytest.approx(binary.calibration_ratio(y, p, weights=w))
-    assert told.low < told.value < told.high
+    found = calibration_interval(y, p, users, weights=w)
+    assert found.value == pytest.approx(binary.calibration_ratio(y, p, weights=w))
+    assert found.low < found.value < found.high
 
 
 def test_the_order_of_rows_does_not_move_a_value() -> None:

@@ -31,16 +31,16 @@ class SlotOracle:
 
 
 def slot_oracle() -> SlotOracle:
-    told = read("slots.json")
-    action, position, dist, q = (np.array(told[n]) for n in ("action", "position", "action_dist", "q_hat"))
+    found = read("slots.json")
+    action, position, dist, q = (np.array(found[n]) for n in ("action", "position", "action_dist", "q_hat"))
     n = np.arange(len(action))
     rows = LoggedSlots(
-        np.array(told["reward"]),
-        dist[n, action, position] / np.array(told["pscore"]),
+        np.array(found["reward"]),
+        dist[n, action, position] / np.array(found["pscore"]),
         q[n, action, position],
         (dist * q).sum(axis=1)[n, position],
     )
-    return SlotOracle(rows, told["tau"], told["shrinkage"], told["estimates"])
+    return SlotOracle(rows, found["tau"], found["shrinkage"], found["estimates"])
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class SlateOracle:
 
 
 def slate_oracle() -> SlateOracle:
-    told = read("slates.json")
-    action, target, q = (np.array(told[n]) for n in ("action", "target", "q_hat"))
+    found = read("slates.json")
+    action, target, q = (np.array(found[n]) for n in ("action", "target", "q_hat"))
     at = (np.arange(len(action))[:, None], np.arange(action.shape[1])[None, :], action)
-    slates = LoggedSlates(np.array(told["reward"]), target[at] / np.array(told["logging"])[at])
-    return SlateOracle(slates, q[at], (target * q).sum(axis=2), told["estimates"])
+    slates = LoggedSlates(np.array(found["reward"]), target[at] / np.array(found["logging"])[at])
+    return SlateOracle(slates, q[at], (target * q).sum(axis=2), found["estimates"])
 
 
 @dataclass(frozen=True)

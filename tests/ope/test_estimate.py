@@ -52,10 +52,10 @@ def test_the_published_figures_of_bernoulli_ts_are_reproduced(
 @pytest.mark.parametrize("campaign", ["all", "men"])
 def test_real_estimates_are_those_of_the_open_bandit_pipeline(campaign: str) -> None:
     report, _ = open_bandit(campaign)
-    told = oracle.read("open_bandit.json")[campaign]
+    found = oracle.read("open_bandit.json")[campaign]
     for name in ("ips", "snips", "dm", "dr"):
-        assert report.estimates[name].value == pytest.approx(told["estimates"][name], abs=1e-10)
-    assert report.ess == pytest.approx(told["ess"], abs=1e-6)
+        assert report.estimates[name].value == pytest.approx(found["estimates"][name], abs=1e-10)
+    assert report.ess == pytest.approx(found["ess"], abs=1e-6)
 
 
 @needs_open_bandit
@@ -156,8 +156,8 @@ def test_behaviors_are_told_apart() -> None:
     without = estimate_off_policy(log, target, reward="click").estimates
     assert "adaptive_ips" not in without
     for behavior, name in (("independent", "iips"), ("cascade", "rips"), ("standard", "sips")):
-        told = estimate_off_policy(log.assign(behavior=behavior), target, reward="click").estimates
-        assert told["adaptive_ips"].value == pytest.approx(without[name].value)
+        found = estimate_off_policy(log.assign(behavior=behavior), target, reward="click").estimates
+        assert found["adaptive_ips"].value == pytest.approx(without[name].value)
 
 
 def test_requests_of_one_slot_have_no_estimators_of_slates() -> None:

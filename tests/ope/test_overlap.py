@@ -53,8 +53,8 @@ def test_a_user_who_holds_the_weight_is_told() -> None:
 
 
 def test_even_weights_are_no_reason_to_doubt() -> None:
-    told = [estimate_off_policy(bandit.log(seed=n), bandit.target(), reward="click") for n in range(40)]
-    assert sum(report.verdict == "inconclusive" for report in told) <= 1
+    found = [estimate_off_policy(bandit.log(seed=n), bandit.target(), reward="click") for n in range(40)]
+    assert sum(report.verdict == "inconclusive" for report in found) <= 1
 
 
 @pytest.mark.parametrize("size", [1.0, 1e-200, 1e200, 3e300])

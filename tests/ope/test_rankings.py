@@ -45,12 +45,12 @@ def test_an_outcome_of_item_and_place_is_told_without_bias_by_both() -> None:
     slots = RANKING > 0
     true = (looks[RANKING[slots] - 1] * likes[slots]).sum()
     for weights in WEIGHTS:
-        told = 0.0
+        found = 0.0
         for chance, page in every_draw(scores, 3):
             shown = np.isfinite(page.positions) & slots
             seen = likes[shown]  # an outcome over the examination of the place where it was logged
-            told += chance * (weights(page, RANKING)[shown] * looks[RANKING[shown] - 1] * seen).sum()
-        assert told == pytest.approx(true)
+            found += chance * (weights(page, RANKING)[shown] * looks[RANKING[shown] - 1] * seen).sum()
+        assert found == pytest.approx(true)
 
 
 def test_agreement_from_the_top_ends_with_the_first_other_item() -> None:

@@ -43,39 +43,39 @@ WELL = Estimate(1.0, 0.99, 1.02, 900)
 THIN = Estimate(1.2, 0.7, 1.8, 12)
 
 
-def _told(slots: dict[str, Estimate], whole: dict[str, Estimate]) -> dict[str, Sensitivity]:
+def _sensitivities(slots: dict[str, Estimate], whole: dict[str, Estimate]) -> dict[str, Sensitivity]:
     return {term.task: term for term in sensitivities(MADE, slots, whole)}
 
 
 def test_an_error_is_contribution_times_how_far_the_ratio_is_from_one() -> None:
-    report = _told({"click": WELL, "report": THIN}, {})["report"]
+    report = _sensitivities({"click": WELL, "report": THIN}, {})["report"]
     assert report.error.value == pytest.approx(-0.06 * 0.2)
     assert (report.error.low, report.error.high) == pytest.approx((-0.06 * 0.8, 0.06 * 0.3))
     assert report.share == pytest.approx(0.8 * 0.04 / 0.08)
 
 
 def test_a_large_weight_on_a_thin_head_is_named_and_a_sure_head_is_not() -> None:
-    told = _told({"click": WELL, "report": THIN}, {})
-    assert told["report"].amplified
-    assert not told["click"].amplified
+    found = _sensitivities({"click": WELL, "report": THIN}, {})
+    assert found["report"].amplified
+    assert not found["click"].amplified
 
 
 def test_the_error_bar_adds_what_is_independent_in_squares() -> None:
-    told = sensitivities(MADE, {"click": WELL, "report": THIN}, {})
-    assert error_bar(told) == pytest.approx(math.hypot(0.1 * 0.02, 0.06 * 0.8))
+    found = sensitivities(MADE, {"click": WELL, "report": THIN}, {})
+    assert error_bar(found) == pytest.approx(math.hypot(0.1 * 0.02, 0.06 * 0.8))
 
 
 def test_where_the_slots_inconclusive_all_shown_items_do() -> None:
     unknown = Estimate(0.0, math.nan, math.nan, 3)
-    report = _told({"click": WELL, "report": unknown}, {"report": THIN})["report"]
+    report = _sensitivities({"click": WELL, "report": unknown}, {"report": THIN})["report"]
     assert report.error.value == pytest.approx(-0.012)
 
 
 def test_what_cannot_be_told_is_named_and_null_and_leaves_the_error_bar_alone() -> None:
-    told = _told({"click": WELL}, {})
-    assert told["report"].amplified
-    assert math.isnan(told["report"].share)
-    assert error_bar(list(told.values())) == pytest.approx(0.002)
+    found = _sensitivities({"click": WELL}, {})
+    assert found["report"].amplified
+    assert math.isnan(found["report"].share)
+    assert error_bar(list(found.values())) == pytest.approx(0.002)
 
 
 def test_the_ratios_of_all_shown_items_are_those_of_the_heads_that_have_one() -> None:
@@ -122,7 +122,7 @@ RATIOS = {
 STOLEN = [{"name": "stolen", "drop_when": {"column": "stolen", "equals": True}}]
 
 
-def told(
+def bars_of(
     rows: list[dict[str, Any]] = ROWS,
     ratios: dict[str, Estimate] = RATIOS,
     weights: dict[str, Any] = WEIGHTS,
@@ -147,26 +147,26 @@ def term(frame: pd.DataFrame, item: str, task: str) -> list[float]:
 
 
 def test_a_term_s_error_is_its_contribution_times_how_far_the_ratio_is_from_one() -> None:
-    frame = told()
+    frame = bars_of()
     assert term(frame, "a", "click") == pytest.approx([0.2 * 0.05, -0.2 * 0.1, 0.2 * 0.2])
     assert term(frame, "a", "minutes") == [0, 0, 0]
 
 
 def test_a_cost_and_a_negative_value_turn_the_interval_round() -> None:
-    frame = told()
+    frame = bars_of()
     assert term(frame, "c", "back") == pytest.approx([-0.12 * 0.2, -0.12 * 0.6, 0.12 * 0.5])
     assert term(frame, "d", "buy") == pytest.approx([0, -0.1 * 0.1, 0.1 * 0.2])
 
 
 def test_a_utility_s_error_bar_adds_the_terms_furthest_errors_in_squares() -> None:
-    bars = by_item(told())["utility_error"]
+    bars = by_item(bars_of())["utility_error"]
     assert bars["a"] == pytest.approx(math.sqrt(0.04**2 + 0.08**2 + 0.012**2))
     assert bars["c"] == pytest.approx(math.sqrt(0.02**2 + 0.06**2 + 0.072**2))
     assert bars["e"] == bars["a"], "what is dropped has a utility and an error bar too"
 
 
 def test_the_order_of_neighbours_is_told_by_what_they_have_apart() -> None:
-    frame = by_item(told())
+    frame = by_item(bars_of())
     assert frame["gap"].to_dict() == pytest.approx(
         {"a": 0.1, "b": 0.1, "c": 0.08, "d": math.nan, "e": math.nan}, nan_ok=True
     )
@@ -178,13 +178,13 @@ def test_the_order_of_neighbours_is_told_by_what_they_have_apart() -> None:
 
 def test_two_candidates_alike_lie_within_any_error() -> None:
     twins = [ROWS[0], ROWS[0] | {"item_id": "z"}]
-    frame = by_item(told(twins))
+    frame = by_item(bars_of(twins))
     assert (frame["gap"]["a"], frame["gap_error"]["a"], frame["order"]["a"]) == (0, 0, "within_error")
 
 
 def test_a_head_that_cannot_be_told_is_named_and_left_out_of_the_bar() -> None:
     thin = RATIOS | {"buy": Estimate(1.4, math.nan, math.nan, 2)}
-    frame = told(ratios=thin)
+    frame = bars_of(ratios=thin)
     one = by_item(frame)
     assert np.isnan(term(frame, "a", "buy")).all()
     assert one["untold"].to_dict() == dict.fromkeys("abcde", "buy")
@@ -194,7 +194,7 @@ def test_a_head_that_cannot_be_told_is_named_and_left_out_of_the_bar() -> None:
 
 
 def test_without_any_ratio_every_term_is_named_and_no_order_is_told() -> None:
-    one = by_item(told(ratios={}))
+    one = by_item(bars_of(ratios={}))
     assert one["untold"]["a"] == "back, buy, click, minutes"
     assert one["untold"]["d"] == "buy, click, minutes", "no return adds nothing, so nothing is unknown of it"
     assert set(one["order"].dropna()) == {"inconclusive"}
@@ -204,14 +204,16 @@ def test_without_any_ratio_every_term_is_named_and_no_order_is_told() -> None:
 def test_a_context_s_weight_is_the_one_that_counts() -> None:
     checkout = [row | {"page": "checkout"} for row in ROWS]
     context = {"name": "checkout", "when": {"page": "checkout"}, "weights": {"back": -8.0, "click": 0.0}}
-    frame = told(checkout, ratios=RATIOS | {"click": Estimate(1, math.nan, math.nan, 2)}, contexts=[context])
+    frame = bars_of(
+        checkout, ratios=RATIOS | {"click": Estimate(1, math.nan, math.nan, 2)}, contexts=[context]
+    )
     assert term(frame, "c", "back") == pytest.approx([-0.24 * 0.2, -0.24 * 0.6, 0.24 * 0.5])
     assert by_item(frame)["untold"].isna().all(), "what weighs nothing has no error"
 
 
 def test_a_better_tier_is_no_matter_of_utility() -> None:
     tiers = [{"task": "back", "cuts": [0.01]}]
-    frame = by_item(told(lexicographic=tiers))
+    frame = by_item(bars_of(lexicographic=tiers))
     assert frame["order"].dropna().to_dict() == {"a": "significant", "b": "significant", "d": "by_tier"}
     assert frame["gap"]["d"] == pytest.approx(0.4 - 0.48)
 
@@ -219,9 +221,9 @@ def test_a_better_tier_is_no_matter_of_utility() -> None:
 def test_under_an_offset_bars_and_gaps_are_those_of_totals_and_other_multipliers_decide_an_order() -> None:
     half = {"name": "half", "when": {"page": ["home"]}, "factor": 0.5}
     rows = [row | {"page": "away"} if row["item_id"] == "c" else row for row in ROWS]
-    lifted = by_item(told(rows, offset={"scale": 0.001}, multipliers=[half]))
-    assert lifted["total"].to_dict() == pytest.approx(by_item(told())["utility"].to_dict())
-    assert lifted["utility_error"].to_dict() == pytest.approx(by_item(told())["utility_error"].to_dict())
+    lifted = by_item(bars_of(rows, offset={"scale": 0.001}, multipliers=[half]))
+    assert lifted["total"].to_dict() == pytest.approx(by_item(bars_of())["utility"].to_dict())
+    assert lifted["utility_error"].to_dict() == pytest.approx(by_item(bars_of())["utility_error"].to_dict())
     ranked = lifted[lifted["rank"].notna()].sort_values("rank")
     assert ranked.index.tolist() == ["c", "a", "b", "d"]
     assert ranked["multiplied_by"].isna().tolist() == [True, False, False, False]
@@ -231,7 +233,7 @@ def test_under_an_offset_bars_and_gaps_are_those_of_totals_and_other_multipliers
 
 def test_an_unknown_value_leaves_the_error_bar_unknown() -> None:
     rows = [ROWS[0] | {"margin": None}, *ROWS[1:]]
-    one = by_item(told(rows))
+    one = by_item(bars_of(rows))
     assert one["dropped_by"]["a"] == "unknown_value:margin"
     assert np.isnan(one["utility_error"]["a"])
     assert one["utility_error"]["b"] > 0
@@ -239,7 +241,7 @@ def test_an_unknown_value_leaves_the_error_bar_unknown() -> None:
 
 def test_rules_of_the_slate_move_slots_and_no_error() -> None:
     rules = {"max_per": {"page": 1}, "diversity": {"by": "page", "strength": 0.3}}
-    moved, natural = by_item(told(slate=rules)), by_item(told())
+    moved, natural = by_item(bars_of(slate=rules)), by_item(bars_of())
     assert moved["moved_by"].notna().any()
     for name in ("rank", "utility_error", "gap", "gap_error", "order"):
         pd.testing.assert_series_equal(moved[name], natural[name])

@@ -65,20 +65,20 @@ def test_what_the_move_would_refuse_is_refused_before_anybody_is_asked(second_re
 def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
     second_retrain: Retrained, case: RequestedPromotion
 ) -> None:
-    told = page(second_retrain.workspace, case).splitlines()
-    assert told[0].startswith("**promote**, compared with champion 1: ")
-    assert told[2].startswith("observed utility ")
-    assert "It changes utility.yaml. Supported by the experiment feed-142." in told
-    assert "| policy | click_30m 0.8 -> 1.6 |" in told
-    assert "| models | click_30m is new, 5 are the champion's |" in told
+    shown = page(second_retrain.workspace, case).splitlines()
+    assert shown[0].startswith("**promote**, compared with champion 1: ")
+    assert shown[2].startswith("observed utility ")
+    assert "It changes utility.yaml. Supported by the experiment feed-142." in shown
+    assert "| policy | click_30m 0.8 -> 1.6 |" in shown
+    assert "| models | click_30m is new, 5 are the champion's |" in shown
     assert any(
-        row.startswith("| hide_2d rate: events per examined impression: people hid it | ") for row in told
+        row.startswith("| hide_2d rate: events per examined impression: people hid it | ") for row in shown
     ), "the guardrails"
-    (unharmed,) = [row for row in told if row.startswith("No segment is harmed beyond its limit.")]
+    (unharmed,) = [row for row in shown if row.startswith("No segment is harmed beyond its limit.")]
     assert unharmed.endswith(" 3 of 9 evaluated segments have inconclusive verdicts.")
-    assert "[dossier](http://mlflow/7)" in told
-    assert told[-1] == f"Evidence `{case.evidence}`"
-    assert len(told) <= 40
+    assert "[dossier](http://mlflow/7)" in shown
+    assert shown[-1] == f"Evidence `{case.evidence}`"
+    assert len(shown) <= 40
 
 
 def test_of_other_evidence_nothing_is_shown(second_retrain: Retrained, case: RequestedPromotion) -> None:
@@ -178,8 +178,8 @@ def test_the_whole_page_reads_like_this() -> None:
 
 
 def test_a_waiver_is_shown_as_what_it_is() -> None:
-    told = written(a_case(changed=("tasks", "slate")), support=PromotionSupport(waiver="a legal duty"))
-    assert "It changes tasks.yaml, slate.yaml. Without an experiment: a legal duty" in told
+    shown = written(a_case(changed=("tasks", "slate")), support=PromotionSupport(waiver="a legal duty"))
+    assert "It changes tasks.yaml, slate.yaml. Without an experiment: a legal duty" in shown
 
 
 def test_a_release_that_changes_no_policy_says_so() -> None:
@@ -187,25 +187,25 @@ def test_a_release_that_changes_no_policy_says_so() -> None:
 
 
 def test_the_first_release_has_nothing_to_change() -> None:
-    told = written(a_case(champion=None), first=replace(FIRST, changes=()))
-    assert "**promote**, compared with no champion: 2 pass" in told
-    assert "It is the first" in told
-    assert "changes since" not in told
+    shown = written(a_case(champion=None), first=replace(FIRST, changes=()))
+    assert "**promote**, compared with no champion: 2 pass" in shown
+    assert "It is the first" in shown
+    assert "changes since" not in shown
 
 
 def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
-    told = written(a_case(), why="carts rose\n\n## Evidence\n\n| hide_rate | -90% |")
-    assert "promotion: carts rose ## Evidence | hide_rate | -90% |\n" in told
+    shown = written(a_case(), why="carts rose\n\n## Evidence\n\n| hide_rate | -90% |")
+    assert "promotion: carts rose ## Evidence | hide_rate | -90% |\n" in shown
 
 
 def test_words_of_a_contract_cannot_pass_for_markup() -> None:
     odd = replace(
         FIRST, primary="<img src=x>", harmed=("<script>",), changes=(Change("<b>", "a | b", differs=True),)
     )
-    told = written(a_case(), first=odd)
+    shown = written(a_case(), first=odd)
     for markup in ("<img", "<script", "<b>"):
-        assert markup not in told
-    assert "| &lt;b> | a / b |" in told
+        assert markup not in shown
+    assert "| &lt;b> | a / b |" in shown
 
 
 def test_where_nobody_is_harmed_that_is_said() -> None:
@@ -221,10 +221,10 @@ def test_a_page_stays_short_whatever_there_is_to_say() -> None:
         more_harmed=20,
     )
     warnings = tuple(f"warning {n}" for n in range(50))
-    told = written(
+    shown = written(
         a_case(changed=("utility",), warnings=warnings), first=many, links={"release 4": "http://mlflow/4"}
     )
-    lines = told.splitlines()
+    lines = shown.splitlines()
     assert len(lines) <= 40
     assert "- and 47 more, in the dossier" in lines
     assert "- and 25 more segments, in the dossier" in lines
@@ -251,6 +251,8 @@ def test_a_promotion_as_it_is_says_nothing_of_either() -> None:
 
 def test_a_guardrail_is_said_in_its_own_words_and_what_was_not_measured_says_so() -> None:
     odd = replace(a_rail("hide_rate", "metric_missing"), meaning="who says no is heard", observed="")
-    told = written(a_case(), first=replace(FIRST, rails=(odd,), harmed=(), unharmed="No segment was judged."))
-    assert "| hide_rate: who says no is heard | not measured | limit +4 % | not measured |" in told
-    assert "No segment was judged." in told.splitlines()
+    shown = written(
+        a_case(), first=replace(FIRST, rails=(odd,), harmed=(), unharmed="No segment was judged.")
+    )
+    assert "| hide_rate: who says no is heard | not measured | limit +4 % | not measured |" in shown
+    assert "No segment was judged." in shown.splitlines()

@@ -163,12 +163,12 @@ def test_what_a_calibration_error_does_to_the_utility_is_on_the_page_and_in_the_
         "contribution": -0.5,
         "spread": 0.4,
     }
-    told = sensitivities(
+    found = sensitivities(
         composed(term),
         {"click": Estimate(1.2, 0.9, 1.5, 9)},
         {},
     )
-    dossier = replace(DOSSIER, utility=utility_sensitivity(told, utility=2.0, spread=1.0))
+    dossier = replace(DOSSIER, utility=utility_sensitivity(found, utility=2.0, spread=1.0))
     page = dossier.to_html()
     assert "click: a ratio of 1.2 [0.9, 1.5] under a weight of -50 may move candidates by 20% of what" in page
     assert "A slot is worth 2 on average, give or take 0.25" in page
@@ -184,8 +184,8 @@ def test_where_no_calibration_error_matters_the_page_says_so() -> None:
         "contribution": 0.1,
         "spread": 0.01,
     }
-    told = sensitivities(composed(term), {"<u>": Estimate(1.2, 0.9, 1.5, 9)}, {})
-    page = replace(DOSSIER, utility=utility_sensitivity(told, utility=2.0, spread=1.0)).to_html()
+    found = sensitivities(composed(term), {"<u>": Estimate(1.2, 0.9, 1.5, 9)}, {})
+    page = replace(DOSSIER, utility=utility_sensitivity(found, utility=2.0, spread=1.0)).to_html()
     assert "<p>No calibration error moves candidates by 10% of what lies between them.</p>" in page
     assert "0.1\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}&lt;i&gt;</td>" in page
 

@@ -24,8 +24,8 @@ def test_a_release_that_nothing_holds_is_put_before_its_reviewers() -> None:
 
 
 def test_the_lever_is_named_with_its_size_where_more_days_decide() -> None:
-    told = after(replace(UNKNOWN, power=Power(0.2, 7, 41)))
-    assert told.startswith("Lengthen `split.test` from 7 to about 41 days")
+    advice = after(replace(UNKNOWN, power=Power(0.2, 7, 41)))
+    assert advice.startswith("Lengthen `split.test` from 7 to about 41 days")
     never = after(replace(UNKNOWN, power=Power(0.2, 7, never=True)))
     assert never.startswith("No number of test days decides it at this traffic")
     years = after(replace(UNKNOWN, power=Power(0.2, 7, 10_631)))
