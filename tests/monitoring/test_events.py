@@ -62,8 +62,7 @@ def test_a_day_s_users_are_counted_once_the_seven_days_after_it_are_over(
     log, _, table = moved
     shown = (log.rows["shown_at"] - pd.Timestamp(FIRST)).dt.days
     days = log.rows.assign(day=shown).groupby("user_id")["day"].agg(lambda of: sorted(set(of)))
-    of_day = [[next((x - 5 for x in own if x > 5), np.inf) for own in days if 5 in own]]
-    waits = np.array(of_day[0])
+    waits = np.array([next((x - 5 for x in own if x > 5), np.inf) for own in days if 5 in own])
     found = one(table, "returned_share", "", 5)
     assert (found["value"], found["n"]) == (pytest.approx((waits <= 7).mean()), len(waits))
     assert one(table, "return_days", "", 5)["value"] == pytest.approx(np.minimum(waits, 7).mean())
