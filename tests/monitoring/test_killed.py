@@ -1,4 +1,4 @@
-"""A monitor that is killed again and again reaches the table, the page and the queue of one that never was."""
+"""A monitor that is killed again and again reaches the table and the reports of one that never was."""
 
 import signal
 import subprocess
@@ -47,10 +47,12 @@ def table_of(workspace: Workspace) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Workspace, Workspace, list[int]]:
     """A surface that was monitored at once, the same after kills, and how these ended."""
-    whole, partly = (
-        ServedLog.of(tmp_path_factory.mktemp(name), days=DAYS, requests=3).write(without=("release",))
-        for name in ("whole", "partly")
-    )
+    logs = [
+        ServedLog.of(tmp_path_factory.mktemp(name), days=DAYS, requests=3) for name in ("whole", "partly")
+    ]
+    for log in logs:
+        log.rows["source"] = "feed"
+    whole, partly = (log.write(without=("release",)) for log in logs)
     for workspace in (whole, partly):
         labels.run(workspace, as_of=day_after(DAYS))
     ends = []
@@ -74,9 +76,10 @@ def test_after_kills_the_series_are_the_same_and_nothing_comes_twice(
     assert not table_of(partly).drop(columns=["value", "low", "high"]).duplicated().any()
 
 
-def test_after_kills_page_and_queue_have_the_same_bytes(
+def test_after_kills_page_queue_and_sources_have_the_same_bytes(
     killed: tuple[Workspace, Workspace, list[int]],
 ) -> None:
     whole, partly, _ = killed
-    for name in (monitor.PAGE, monitor.QUEUE):
+    assert "source,feed," in (whole.reports / monitor.SOURCES).read_text()
+    for name in (monitor.PAGE, monitor.QUEUE, monitor.SOURCES):
         assert (partly.reports / name).read_text() == (whole.reports / name).read_text()
