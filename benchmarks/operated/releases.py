@@ -36,7 +36,6 @@ LOST_COSTS: Final = "costs lost in serving"
 SHUFFLED: Final = "a third served at random"
 KINDS: Final = (EQUAL, NO_COSTS, LOST_COSTS, BETTER, EQUAL, SHUFFLED, NOISY)
 """What retrains are, in turn. `LOST_COSTS` and `SHUFFLED` harm in serving alone: offline they are equal."""
-GOOD: Final = frozenset({EQUAL, BETTER})
 COSTS: Final = ("hide_7d", "report_7d")
 
 _NOISE: Final = 0.6

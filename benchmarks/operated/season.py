@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.operated.days import Outcomes, Sample, sample, series_of, truth_for_heads
-from benchmarks.operated.releases import EQUAL, GOOD, KINDS, Floats, Release, levelled, train
+from benchmarks.operated.releases import EQUAL, KINDS, Floats, Release, levelled, train
 from benchmarks.operating_worlds.gate import Gate
 from benchmarks.operating_worlds.head_figures import HeadFigures
 from benchmarks.operating_worlds.policies import Candidate
@@ -77,11 +77,6 @@ class Ended:
     lost: float = 0.0
     hides: float = 0.0
     reasons: list[str] = field(default_factory=list)
-
-    @property
-    def good(self) -> bool:
-        """Whether it is equal or better."""
-        return self.kind in GOOD
 
 
 @dataclass(frozen=True)
