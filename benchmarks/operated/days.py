@@ -12,14 +12,13 @@ from benchmarks.operated.releases import Floats, Integers, Truth
 from tasks import columns as c
 from tasks.datasets.world.absences import DAY_US
 from tasks.datasets.world.drifts import Drift, drift_batch, drift_feed, drift_people
-from tasks.datasets.world.entities import SOURCES, Batch, Trait, World
+from tasks.datasets.world.entities import LINGER_SECONDS, SOURCES, Batch, Trait, World
 from tasks.datasets.world.loop import LoopDay
 from tasks.datasets.world.truth import chances, probabilities
 
 WATCHED: Final = ("click_30m", "satisfied_7d", "hide_7d")
 SAMPLED: Final = 250
 """Requests a day that a retrain and its gate read."""
-LINGERS: Final = 60.0
 
 
 def truth_for_heads(world: World, batch: Batch, on: frozenset[Drift], *, learned: bool) -> Truth:
@@ -59,7 +58,7 @@ class Outcomes:
         }
         for kind in day.outcomes.events:
             if kind.event in known:
-                counts = kind.value >= LINGERS if kind.event == "dwell" else slice(None)
+                counts = kind.value >= LINGER_SECONDS if kind.event == "dwell" else slice(None)
                 known[kind.event][kind.row[counts]] = kind.known_at[counts]
         complained = np.minimum(known["hide"], known["report"])
         tasks = {

@@ -59,6 +59,8 @@ VALUES: Final = ("dwell_seconds_1d",)
 """Tasks whose truth is a mean and no probability."""
 
 DWELL_CLIP_SECONDS: Final = 1800.0
+LINGER_SECONDS: Final = 60.0
+"""The least dwell that counts as a minute spent, in labels and in moods."""
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.int8]
 Integers = npt.NDArray[np.int64]

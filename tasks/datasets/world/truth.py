@@ -18,7 +18,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, ndtr
 
-from tasks.datasets.world.entities import DWELL_CLIP_SECONDS, EXAMINATION, TENURES, VISIBLE_RATE, Batch, World
+from tasks.datasets.world.entities import (
+    DWELL_CLIP_SECONDS,
+    EXAMINATION,
+    LINGER_SECONDS,
+    TENURES,
+    VISIBLE_RATE,
+    Batch,
+    World,
+)
 
 Floats = npt.NDArray[np.float64]
 
@@ -151,7 +159,7 @@ def probabilities(chance: Chances, position: npt.NDArray[np.integer] | None = No
 
 def linger(log_dwell: Floats) -> Floats:
     """Return the probability that a dwell lasts at least 60 seconds."""
-    return np.asarray(ndtr((log_dwell - np.log(60)) / DWELL_LOG_SD))
+    return np.asarray(ndtr((log_dwell - np.log(LINGER_SECONDS)) / DWELL_LOG_SD))
 
 
 def mean_dwell(log_dwell: Floats) -> Floats:

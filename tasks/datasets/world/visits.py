@@ -17,7 +17,17 @@ from typing import Final, Self
 
 import numpy as np
 
-from tasks.datasets.world.entities import Bools, Floats, Happened, Outcomes, Shown, Stream, Users, generator
+from tasks.datasets.world.entities import (
+    LINGER_SECONDS,
+    Bools,
+    Floats,
+    Happened,
+    Outcomes,
+    Shown,
+    Stream,
+    Users,
+    generator,
+)
 
 VISITS_PER_USER: Final = 1 / 12
 """Mean visits of a person a day, in a neutral mood."""
@@ -28,7 +38,6 @@ _LEAVES: Final = 0.05
 _REPORT_WEIGHS: Final = 3.0
 _NEWCOMERS: Final = 0.0008
 """Newcomers a day, as a share of those who are there on the first day."""
-_SATISFYING_SECONDS: Final = 60.0
 _ROUNDS: Final = 20
 """Of scaling the rates until the chances of a visit have the mean that is asked for."""
 
@@ -94,7 +103,7 @@ def _chance(rate: Floats) -> Floats:
 def _satisfying(events: dict[str, Happened], count: int) -> Bools:
     """Return which shown rows were dwelt on for a minute and neither hidden nor reported, [rows]."""
     content = np.zeros(count, dtype=bool)
-    content[events["dwell"].row[events["dwell"].value >= _SATISFYING_SECONDS]] = True
+    content[events["dwell"].row[events["dwell"].value >= LINGER_SECONDS]] = True
     for complaint in ("hide", "report"):
         content[events[complaint].row] = False
     return content
