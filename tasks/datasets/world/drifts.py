@@ -67,7 +67,7 @@ def drift_people(world: World, on: Collection[Drift]) -> World:
     users, catalog, delays = world.users, world.catalog, world.delays
     if Drift.SEASON in on:
         shift = np.array([_SEASON.get(name, 0.0) for name in CATEGORIES], dtype=np.float32)
-        users = replace(users, taste=Trait(users.taste.true + shift, users.taste.seen))
+        users = replace(users, taste=_added(users.taste, shift))
     if Drift.SPAM_CREATOR in on:
         spam = (catalog.creator == _SPAM_CREATOR).astype(np.float32)
         bait, quality = _added(catalog.bait, spam * _SPAM_BAIT), _added(catalog.quality, spam * _SPAM_QUALITY)
