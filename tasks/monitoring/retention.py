@@ -40,7 +40,7 @@ def read_retention(snapshot: Snapshot, *, known_by: datetime, stored: set[date])
 
 
 def _read_visits(snapshot: Snapshot, first: date, last: date) -> pd.DataFrame:
-    """Return each user's days with the releases that served, and the days until the next."""
+    """Return each user's days with the releases that served, and the days until the next, by day."""
     names = [c.DAY, c.USER_ID, *(name for name in (c.RELEASE,) if name in snapshot.schema().names)]
     found = snapshot.query(x.select(x.columns(names), x.table("rows"), group=x.columns(names)), first, last)
     visits = pd.DataFrame() if found is None else found.to_pandas().dropna(subset=[c.USER_ID])
@@ -52,12 +52,12 @@ def _read_visits(snapshot: Snapshot, first: date, last: date) -> pd.DataFrame:
     rows = pd.DataFrame({"day": days, "user": users, "release": release})
     once = rows[["user", "day"]].drop_duplicates().sort_values(["user", "day"])
     once["wait"] = once.groupby("user")["day"].shift(-1) - once["day"]
-    return rows.merge(once, on=["user", "day"])
+    return rows.merge(once, on=["user", "day"]).sort_values("day", kind="stable")
 
 
 def _measure(visits: pd.DataFrame, day: date, days: int) -> Iterator[SeriesFigure]:
     end = int(np.datetime64(day, "D").astype(np.int64))
-    within = visits[(visits["day"] > end - days) & (visits["day"] <= end)]
+    within = visits.iloc[slice(*np.searchsorted(visits["day"], [end - days + 1, end + 1]))]
     groups: list[tuple[int | None, pd.DataFrame]] = [(None, within.drop_duplicates(["user", "day"]))]
     versions = within["release"].dropna().unique()
     groups += [(int(version), within[within["release"] == version]) for version in np.sort(versions)]
