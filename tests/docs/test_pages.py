@@ -51,6 +51,14 @@ def test_no_page_names_a_place_of_somebodys_machine_or_a_registry(page: Path) ->
     assert not re.search(r"https?://\S*(pypi|pythonhosted|conda|npmjs|simple/)", text)
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_every_table_has_a_heading(page: Path) -> None:
+    """A blank line within a table would turn the rows after it into text."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for table in re.findall(r"(?:^ *\|.*\n)+", text, re.MULTILINE):
+        assert re.search(r"\A.*\n *\|[ :|-]+\|\n", table), table
+
+
 @pytest.mark.parametrize("spec", [SurfaceSpec, TasksSpec, UtilitySpec, SlateSpec])
 def test_every_key_of_a_contract_is_described(spec: type[BaseModel]) -> None:
     described = set(re.findall(r"\w+", text_of("contracts.md")))
