@@ -41,7 +41,7 @@ SIZE: Final = Size(
 PARAMETERS: Final = (
     ("behaviour", "as generated", "`tasks/datasets/world`: [the simulated feed](data/home_feed.md)"),
     ("contracts", "as shipped, without carts, surveys and dwell seconds", "`surfaces/home_feed`"),
-    ("requests a day", f"{SIZE.requests_per_day}", "few, so that the page is made in two minutes"),
+    ("requests a day", f"{SIZE.requests_per_day}", "few, so that the page is made quickly"),
     (
         "train, calibrate, test",
         f"{_TRAIN_DAYS}, {_CALIBRATE_DAYS}, {SIZE.test_days} days",
