@@ -20,10 +20,11 @@ A front is of one half of the users and confirmed on the other; it was searched 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tasks.contracts.utility import UtilitySpec
+from tasks.contracts.slate import Condition
+from tasks.contracts.utility import HardConstraint, UtilitySpec
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.moves.rules import POLICIES, changed_contracts
@@ -73,6 +74,8 @@ class PolicyStanding:
 def find_lost_constraints(before: UtilitySpec, after: UtilitySpec) -> tuple[str, ...]:
     """Return the names of the hard constraints of one policy that another lacks, or states otherwise.
 
+    A constraint of the base is lost where a context alone has it; one of a context is kept by the base, too.
+
     Examples
     --------
     >>> plain = {"policy": "p", "version": 1, "owner": "o", "approvals": ["safety"], "weights": {"click": 1}}
@@ -80,9 +83,21 @@ def find_lost_constraints(before: UtilitySpec, after: UtilitySpec) -> tuple[str,
     >>> find_lost_constraints(UtilitySpec(**plain, hard_constraints=[legal]), UtilitySpec(**plain))
     ('legal',)
     """
-    kept = {(one.name, one.condition, one.keep_when is None) for one in after.filters}
-    lost = (one for one in before.filters if (one.name, one.condition, one.keep_when is None) not in kept)
-    return tuple(dict.fromkeys(one.name for one in lost))
+    base = _filters(after.hard_constraints)
+    kept = {context.name: base | _filters(context.hard_constraints) for context in after.contexts}
+    lost = _filters(before.hard_constraints) - base
+    for context in before.contexts:
+        lost |= _filters(context.hard_constraints) - kept.get(context.name, base)
+    return tuple(dict.fromkeys(one.name for one in before.filters if _filter(one) in lost))
+
+
+def _filters(constraints: Iterable[HardConstraint]) -> set[tuple[str, Condition, bool]]:
+    return {_filter(one) for one in constraints}
+
+
+def _filter(constraint: HardConstraint) -> tuple[str, Condition, bool]:
+    """Return what a constraint filters by, without its description."""
+    return constraint.name, constraint.condition, constraint.keeps
 
 
 def judge_policy(standing: PolicyStanding, *, run: str) -> Iterator[Verdict]:

@@ -179,3 +179,15 @@ def test_a_constraint_is_lost_where_its_condition_changes_and_not_where_its_desc
     other = {"column": "banned", "equals": False}
     assert find_lost_constraints(policy(), policy(drop_when=other)) == ("legal",)
     assert find_lost_constraints(policy(), policy(drop_when=None, keep_when=legal["drop_when"])) == ("legal",)
+
+
+def test_a_constraint_is_lost_where_it_holds_in_a_context_alone_and_kept_where_it_holds_everywhere() -> None:
+    legal = {"name": "legal", "drop_when": {"column": "banned", "equals": True}}
+    base = {"policy": "p", "version": 1, "owner": "o", "approvals": ["safety"], "weights": {"click": 1}}
+    child = {"name": "child", "when": {"mode": ["child"]}, "hard_constraints": [legal]}
+    everywhere = UtilitySpec.model_validate({**base, "hard_constraints": [legal]})
+    in_context = UtilitySpec.model_validate({**base, "contexts": [child]})
+    in_another = UtilitySpec.model_validate({**base, "contexts": [{**child, "name": "teen"}]})
+    assert find_lost_constraints(everywhere, in_context) == ("legal",)
+    assert find_lost_constraints(in_context, everywhere) == ()
+    assert find_lost_constraints(in_context, in_another) == ("legal",)
