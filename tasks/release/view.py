@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.contracts import UtilitySpec
-from tasks.contracts.utility import Weight
+from tasks.contracts.utility import PolicyContext, Weight
 from tasks.errors import AuditMismatch, ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.subjects import ALL, Segment, Subject
@@ -171,26 +171,21 @@ def changed_weights(before: UtilitySpec, after: UtilitySpec) -> list[str]:
 
 def changed_constraints(before: UtilitySpec, after: UtilitySpec) -> list[str]:
     """Name the hard constraints and relevance floors that were added, removed or changed."""
-    old, new = (
-        {
-            (context, name): stated
-            for context, constraints, floors in (
-                ("", policy.hard_constraints, policy.relevance_floor),
-                *((one.name, one.hard_constraints, one.relevance_floor) for one in policy.contexts),
-            )
-            for name, stated in (
-                *((one.name, one) for one in constraints),
-                *((f"floor of {task}", floor) for task, floor in floors.items()),
-            )
-        }
-        for policy in (before, after)
-    )
+    old, new = dict(_constraints(before)), dict(_constraints(after))
     return [
-        f"{key[1]}{' in ' + key[0] if key[0] else ''} "
-        f"{'added' if key not in old else 'removed' if key not in new else 'changed'}"
-        for key in dict.fromkeys((*old, *new))
-        if old.get(key) != new.get(key)
+        f"{name}{' in ' + context if context else ''} "
+        f"{'added' if (context, name) not in old else 'removed' if (context, name) not in new else 'changed'}"
+        for context, name in dict.fromkeys((*old, *new))
+        if old.get((context, name)) != new.get((context, name))
     ]
+
+
+def _constraints(policy: UtilitySpec) -> Iterator[tuple[tuple[str, str], object]]:
+    """Yield each hard constraint and relevance floor by its context, "" for the base, and its name."""
+    places: list[tuple[str, UtilitySpec | PolicyContext]] = [("", policy)]
+    for context, place in (*places, *((one.name, one) for one in policy.contexts)):
+        yield from (((context, one.name), one) for one in place.hard_constraints)
+        yield from (((context, f"floor of {task}"), floor) for task, floor in place.relevance_floor.items())
 
 
 def _describe_times(weight: Weight) -> str:
