@@ -15,7 +15,8 @@ class Condition(Closed):
     """A test on one column, against values or against another column of the same candidate; exactly one.
 
     ``above_column`` and ``below_column`` compare two numbers or two times, as the end of a validity with
-    ``shown_at``, the time of the request.
+    ``shown_at``, the time of the request. ``contains`` tests a column of lists, ``contained_in_column`` names
+    one.
     """
 
     column: Identifier
@@ -23,9 +24,11 @@ class Condition(Closed):
     one_of: Scalars | None = None
     above: Number | None = None
     below: Number | None = None
+    contains: Scalar | None = None
     equals_column: Identifier | None = None
     above_column: Identifier | None = None
     below_column: Identifier | None = None
+    contained_in_column: Identifier | None = None
 
     @model_validator(mode="after")
     def _has_one_test(self) -> Self:
@@ -44,7 +47,12 @@ class Condition(Closed):
     @property
     def other_column(self) -> str | None:
         """The column that it is compared with."""
-        return self.equals_column or self.above_column or self.below_column
+        return self.equals_column or self.above_column or self.below_column or self.contained_in_column
+
+    @property
+    def set_column(self) -> str | None:
+        """The column that holds a list of values in each row."""
+        return self.contained_in_column if self.contains is None else self.column
 
     @property
     def columns(self) -> tuple[str, ...]:

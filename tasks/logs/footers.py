@@ -31,6 +31,7 @@ from tasks.stores.location import Location, identity_of, relative_path
 
 STRING, INTEGER, NUMBER, BOOLEAN = "string", "integer", "number", "boolean"
 INSTANT, WITHOUT_ZONE, OTHER = "time with zone", "time without zone", "other type"
+LIST = "list"
 """The kinds of values that a column may have."""
 
 _SPACE = 32
@@ -240,7 +241,8 @@ def _span(chunks: Sequence[Chunk]) -> TimeSpan | None:
 def _kind(kind: str) -> str:
     if _DECIMAL.fullmatch(kind):
         return NUMBER
-    return next((name for name, types in _KINDS.items() if kind in types), OTHER)
+    kinds = {of: name for name, types in _KINDS.items() for of in types}
+    return LIST if kind.endswith("[]") and kind.removesuffix("[]") in kinds else kinds.get(kind, OTHER)
 
 
 def folder_columns(file: Location, below: Location) -> tuple[str, ...]:

@@ -43,6 +43,7 @@ _OF_ONE_TASK: Final = "training."
 _NUMBER = frozenset({kinds.INTEGER, kinds.NUMBER})
 _FLAG = frozenset({kinds.BOOLEAN, *_NUMBER})
 _ANY = frozenset({kinds.STRING, *_FLAG, kinds.INSTANT})
+_LIST = frozenset({kinds.LIST})
 
 
 @dataclass(frozen=True)
@@ -282,11 +283,12 @@ def _of_training(contracts: Contracts) -> Iterator[WantedColumn]:
 def _of_condition(file: str, place: str, condition: Condition) -> Iterator[WantedColumn]:
     for column in condition.columns:
         asked = f"{place}.column" if column == condition.column else place
-        yield WantedColumn(file, asked, column, _kinds_of(condition))
+        wanted = _LIST if column == condition.set_column else _kinds_of(condition)
+        yield WantedColumn(file, asked, column, wanted)
 
 
 def _kinds_of(condition: Condition) -> frozenset[str]:
-    if condition.equals_column is not None:
+    if condition.equals_column is not None or condition.contained_in_column is not None:
         return _ANY
     if condition.other_column is not None:
         return frozenset({*_NUMBER, kinds.INSTANT})

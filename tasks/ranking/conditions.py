@@ -44,6 +44,8 @@ def evaluate_condition(frame: pd.DataFrame, condition: Condition, asked_by: str)
     if condition.below is not None:
         values = read_numbers(frame, condition.column, asked_by)
         return values < condition.below, ~np.isnan(values)
+    if condition.set_column is not None:
+        return _is_in_set(frame, condition, condition.set_column, asked_by)
     if condition.other_column is not None:
         return _compare(frame, condition, condition.other_column, asked_by)
     return _is_one_of(frame, condition.column, condition.operands, asked_by)
@@ -68,6 +70,34 @@ def _compare(frame: pd.DataFrame, condition: Condition, other: str, asked_by: st
         operator.eq if condition.equals_column else operator.gt if condition.above_column else operator.lt
     )
     held[known] = compare(first, second)
+    return held, known
+
+
+def _is_in_set(
+    frame: pd.DataFrame, condition: Condition, set_column: str, asked_by: str
+) -> tuple[Mask, Mask]:
+    """Return where a list has a value; a null list and a null value are unknown, an empty list has none."""
+    sets = read_column(frame, set_column, asked_by).reset_index(drop=True)
+    values: Series = pd.Series([condition.contains] * len(frame), dtype=object)
+    if condition.contains is None:
+        values = _drop_categories(read_column(frame, condition.column, asked_by)).reset_index(drop=True)
+    lists = sets.map(pd.api.types.is_list_like).to_numpy(dtype=np.bool_)
+    if not (lists | sets.isna().to_numpy(dtype=np.bool_)).all():
+        raise DataError(
+            f"Column '{set_column}' holds {_kind_of_column(sets[~lists])}, and {asked_by} needs a list of "
+            "values in each row; deliver lists."
+        )
+    known = lists & values.notna().to_numpy(dtype=np.bool_)
+    members = sets[known].explode().dropna()
+    wanted = values.loc[members.index]
+    kinds = {_kind_of_column(one) for one in (members, wanted) if len(members)}
+    if len(kinds) > 1 or not kinds <= _COMPARED:
+        raise DataError(
+            f"Column '{set_column}' holds lists of {_kind_of_column(members)}, and {asked_by} looks for "
+            f"{_kind_of_column(wanted)} in them; deliver one kind."
+        )
+    held = np.zeros(len(frame), dtype=np.bool_)
+    held[members.index[members.to_numpy() == wanted.to_numpy()]] = True
     return held, known
 
 

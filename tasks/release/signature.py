@@ -47,11 +47,10 @@ def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSi
     A null is legal in every column but the key. MLflow casts a served column to its declared type before
     the release sees it: an unknown truth value would become false, so that a constraint which drops what is
     unsafe keeps it, 3.7 would become 3, the text "3.5" a number, and a time with a zone is refused. So
-    booleans, numbers and times are declared as any type, and the release itself refuses what a column may
-    not hold (`number_columns`).
+    booleans, numbers, times and lists are declared as any type, and the release itself refuses what a column
+    may not hold (`number_columns`).
     """
-    inputs = [(name, _type(candidates[name])) for name in candidates.columns]
-    given = [ColSpec(AnyType() if kind in _CAST_WITH_LOSS else kind, str(name)) for name, kind in inputs]
+    given = [ColSpec(_sent(candidates[name]), str(name)) for name in candidates.columns]
     outputs = [ColSpec(_answered(scored[name]), str(name)) for name in scored.columns]
     return ModelSignature(inputs=Schema(given), outputs=Schema([*outputs, *_PROVENANCE]), params=_PARAMS)
 
@@ -79,11 +78,23 @@ def _usual(values: "pd.Series[Any]") -> object:
     known, kind = values.dropna(), _type(values)
     if known.empty:
         return None
+    if _holds_lists(values):
+        lists = known.map(tuple).value_counts()
+        return list(lists.index[0]) if lists.iloc[0] >= _FEWEST else None
     if kind in {DataType.string, DataType.boolean}:
         counts = known.value_counts()
         return counts.index[0] if counts.iloc[0] >= _FEWEST else None
     median: Any = known.quantile(0.5, interpolation="lower")
     return median.floor("D") if kind == DataType.datetime else median
+
+
+def _sent(values: "pd.Series[Any]") -> DataType | AnyType:
+    kind = _type(values)
+    return AnyType() if kind in _CAST_WITH_LOSS or _holds_lists(values) else kind
+
+
+def _holds_lists(values: "pd.Series[Any]") -> bool:
+    return values.dtype == object and any(map(pd.api.types.is_list_like, values))
 
 
 def _answered(values: "pd.Series[Any]") -> DataType:

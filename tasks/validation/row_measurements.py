@@ -301,9 +301,13 @@ def keeps(constraint: HardConstraint) -> exp.Expr:
     condition = constraint.condition
     value: exp.Expr = x.column(condition.column)
     number = finite(value.copy())
-    if condition.other_column is not None:
+    if condition.set_column is not None:
+        wanted = exp.convert(condition.contains) if condition.contains is not None else _without_nan(value)
+        found = x.call("LIST_CONTAINS", x.column(condition.set_column), wanted)
+        holds: exp.Expr = x.when(x.not_null(wanted.copy()), found)  # an empty list has no null either
+    elif condition.other_column is not None:
         compare = x.eq if condition.equals_column else x.gt if condition.above_column else x.lt
-        holds: exp.Expr = compare(*(_without_nan(x.column(name)) for name in condition.columns))
+        holds = compare(*(_without_nan(x.column(name)) for name in condition.columns))
     elif condition.above is not None:
         holds = x.gt(number, x.number(condition.above))
     elif condition.below is not None:

@@ -116,7 +116,8 @@ def register_toy(home: Path, files: Mapping[str, bytes] | None = None, **utility
     own = dict(files or toy_files())
     own["utility.json"] = json.dumps(json.loads(own["utility.json"]) | utility).encode()
     scorer = Scorer.from_files(own)
-    frame = a_frame().assign(violates=False)[[*scorer.columns]]
+    frame = a_frame()
+    frame = frame.assign(violates=False, skills=pd.Series([["sell"]] * len(frame)))[[*scorer.columns]]
     signature = release_signature(frame, scorer.score(frame.head(0)))
     numbers, example = number_columns(frame), typical_request(frame)
     packaged = package_release(own, toy_manifest(), signature=signature, numbers=numbers, example=example)

@@ -94,6 +94,8 @@ CHANGES: list[tuple[Any, dict[str, Any], str, str]] = [
     (setting("slate.diversity", {"by": "creator", "strength": 0.1}), {}, "diversity.by", "Missing column 'creator'"),
     (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "permitted", "equals": True}}]), {}, "hard_constraints.0.keep_when.column", "Missing column 'permitted'"),
     (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "shown_at", "below_column": "category"}}]), {}, "hard_constraints.0.keep_when", "of kind string"),
+    (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "price", "contained_in_column": "category"}}]), {}, "hard_constraints.0.keep_when", "it must be list"),
+    (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "category", "contains": "tea"}}]), {}, "hard_constraints.0.keep_when.column", "it must be list"),
     (setting("utility.hard_constraints", [{"name": "x", "drop_when": {"column": "category", "above": 3}}]), {}, "hard_constraints.0.drop_when.column", "of kind string"),
     (setting("utility.hard_constraints", [{"name": "x", "drop_when": {"column": "price", "equals": "y"}}]), {}, "hard_constraints.0.drop_when.column", "must be string"),
     (lambda files: None, {"tenure": None}, "contexts.0.when.tenure", "Missing column 'tenure'"),

@@ -59,6 +59,29 @@ def test_two_columns_are_compared_row_by_row_and_known_where_both_are() -> None:
     assert compared([None, None], ["a", "b"], "equals_column") == [None, None]
 
 
+@pytest.mark.parametrize("made", [list, tuple, np.array])
+def test_a_list_has_a_value_and_a_null_one_is_unknown(made: Any) -> None:
+    held = [made(["read", "sign"]), made(["read"]), made([]), None, made([None, "sign"])]
+    assert answers(held, contains="sign") == [True, False, False, None, True]
+    needed = pd.Series(["sign", None, "read", "read", "sign"], dtype="category")
+    assert compared(needed, held, "contained_in_column") == [True, None, False, None, True]
+
+
+def test_lists_of_numbers_have_numbers_only() -> None:
+    assert answers([[1, 2], [3]], contains=2) == [True, False]
+    assert answers([np.array([1.0, np.nan]), None], contains=1) == [True, None]
+    assert compared([2, np.nan], [[1, 2], [np.nan]], "contained_in_column") == [True, None]
+
+
+def test_text_is_no_list_and_members_of_another_kind_refuse_the_batch() -> None:
+    with pytest.raises(DataError, match="Column 'x' holds text, and the test needs a list of values"):
+        answers([["sign"], "read, sign"], contains="sign")
+    with pytest.raises(DataError, match="'x' holds lists of numbers, and the test looks for text in them"):
+        answers([[1, 2]], contains="1")
+    with pytest.raises(DataError, match="'y' holds lists of text, and the test looks for numbers in them"):
+        compared([1], [["1"]], "contained_in_column")
+
+
 @pytest.mark.parametrize("zone", ["", "Z", "+02:00"])
 def test_times_are_compared_as_instants_and_one_without_a_zone_is_utc(zone: str) -> None:
     ends = pd.to_datetime([f"2026-03-02T10:00:01{zone}", f"2026-03-02T09:59:59{zone}", "NaT"])

@@ -25,9 +25,10 @@ from tests.feeds.toy_release import NAME, UTILITY, a_frame, register_toy, toy_fi
 from tests.release.model_server import CURL, PAGE, served
 from tests.stores.mlflow_home import new_home
 
-FRAME = a_frame(requests=2).assign(violates=False)
+FRAME = a_frame(requests=2).assign(violates=False, skills=pd.Series([["sell", "pack"]] * 8))
 UNSAFE = {"name": "unsafe", "drop_when": {"column": "violates", "equals": True}}
-CONSTRAINTS = [*UTILITY.model_dump(mode="json", exclude_defaults=True)["hard_constraints"], UNSAFE]
+UNSKILLED = {"name": "unskilled", "keep_when": {"column": "skills", "contains": "sell"}}
+CONSTRAINTS = [*UTILITY.model_dump(mode="json", exclude_defaults=True)["hard_constraints"], UNSAFE, UNSKILLED]
 VERSIONS = {"click_30m": 1, "buy_7d": 2, "spend_7d": 3}
 
 Rows = list[dict[str, Any]]
@@ -107,7 +108,7 @@ def serving_scorer() -> Scorer:
 
 def test_the_example_that_mlflow_shows_is_answered(ask: Ask) -> None:
     scorer = serving_scorer()
-    sent = a_frame().assign(violates=False)[[*scorer.columns]]
+    sent = FRAME[[*scorer.columns]]
     signature = release_signature(sent, scorer.score(sent.head(0)))
     packaged = package_release(
         toy_files(), toy_manifest(), signature=signature, example=typical_request(sent)
@@ -149,6 +150,13 @@ def test_what_is_not_known_to_be_safe_is_dropped(ask: Ask, value: float | None) 
     assert not [row for row in others if row["dropped_by"] == "unsafe"]
 
 
+@pytest.mark.parametrize("skills", [None, [], [None], ["sell it"]])
+def test_a_list_without_the_value_is_dropped(ask: Ask, skills: list[str | None] | None) -> None:
+    first, *others = ask(rows({"skills": skills, "permitted": True})).rows
+    assert (first["dropped_by"], first["slate_position"]) == ("unskilled", None)
+    assert not [row for row in others if row["dropped_by"] == "unskilled"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -165,6 +173,10 @@ def test_what_is_not_known_to_be_safe_is_dropped(ask: Ask, value: float | None) 
         (rows({"violates": "maybe"}), "Column 'violates' holds mixed or other values"),
         (rows({"violates": "true"}), "Column 'violates' holds mixed or other values"),
         (rows({"violates": 0.5}), "Column 'violates' holds"),
+        (
+            rows({"skills": "sell"}),
+            "Column 'skills' holds text, and hard constraint 'unskilled' needs a list",
+        ),
         (rows({"item_id": None}), "Column 'item_id' is null in 1 of 8 rows"),
         (rows({"request_id": float("nan")}), "Column 'request_id' is null in 1 of 8 rows"),
         (rows({"item_id": {"a": 1}}), "Column 'item_id' holds values that cannot be compared"),

@@ -15,6 +15,7 @@ FRAME = pd.DataFrame(
         "seen": [True, False],
         "rank": pd.array([1, None], dtype="Int32"),
         "shown_at": pd.to_datetime(["2026-01-01", "2026-01-02"], utc=True),
+        "permissions": [None, ["read"]],
     }
 )
 
@@ -30,6 +31,7 @@ def test_columns_keep_their_order_and_get_the_table_s_types() -> None:
         "seen": "Any",
         "rank": "Any",
         "shown_at": "Any",
+        "permissions": "Any",
     }
 
 
@@ -43,10 +45,11 @@ def test_what_mlflow_would_cast_with_loss_reaches_the_release_as_it_was_sent() -
         "permitted": None,
         "seen": "false",
     }
-    others = {"rank": None, "shown_at": "2026-01-01T02:00:00+02:00"}
+    others = {"rank": None, "shown_at": "2026-01-01T02:00:00+02:00", "permissions": ["read", "sign"]}
     read = dataframe_from_parsed_json([sent | others], "records", schema=schema)
     assert (read["item_id"][0], read["seen"][0], read["price"][0]) == (1.5, "false", "2")
     assert read["shown_at"][0] == "2026-01-01T02:00:00+02:00"
+    assert read["permissions"][0] == ["read", "sign"]
     assert read[["permitted", "rank"]].isna().all(axis=None)
 
 
@@ -73,6 +76,7 @@ def test_an_example_has_usual_values_and_shows_nobody_s_row() -> None:
             "source": ["feed"] * 20 + ["search"] * 30,
             "note": [f"of user {row}" for row in range(rows)],
             "permitted": [True] * 40 + [None] * 10,
+            "permissions": [["read", "sign"]] * 30 + [[]] * 20,
             "shown_at": pd.Timestamp("2026-01-01T08:15:31", tz="UTC"),
         }
     )
@@ -87,6 +91,7 @@ def test_an_example_has_usual_values_and_shows_nobody_s_row() -> None:
         "source": "search",
         "note": None,
         "permitted": True,
+        "permissions": ["read", "sign"],
         "shown_at": pd.Timestamp("2026-01-01", tz="UTC"),
     }
-    assert typical_request(frame.head(0)).shape == (2, 9)
+    assert typical_request(frame.head(0)).shape == (2, 10)

@@ -41,6 +41,8 @@ FRAME = pd.DataFrame(
         "other": ["a", "c", "c", None],
         "until": pd.to_datetime(["2026-03-02T10:00:01", "2026-03-02T10:00:00", "NaT", "2026-03-01T00:00:00"]),
         "shown_at": pd.to_datetime(["2026-03-02T10:00:00"] * 4),
+        "words": [["a", "c"], [None, "c"], [], None],
+        "numbers": [[1.0], [], [2.5], [float("nan")]],
     }
 )
 DAYS = 20
@@ -202,6 +204,10 @@ def test_candidates_that_are_all_shown_or_none_are_found() -> None:
         {"column": "number", "above_column": "least"},
         {"column": "until", "above_column": "shown_at"},
         {"column": "shown_at", "below_column": "until"},
+        {"column": "words", "contains": "a"},
+        {"column": "numbers", "contains": 2.5},
+        {"column": "word", "contained_in_column": "words"},
+        {"column": "number", "contained_in_column": "numbers"},
     ],
 )
 @pytest.mark.parametrize("verb", ["keep_when", "drop_when"])
