@@ -11,7 +11,7 @@
 
 A process killed in between leaves an announced row that is ahead of the tags; the next process carries it
 out, for the release with the row's digest only. Nothing is carried out while audit, registry and aliases
-differ (see `find_mismatch`): a rollback records which release is meant and repairs them.
+differ (see `read_state`): a rollback records which release is meant and repairs them.
 
     audit       cannot be read, is not what was written, or lacks rows that MLflow's tags name
     lost        there are releases and no audit, a row that no tag names, or, with a key, no signed tag
@@ -84,6 +84,25 @@ class Mismatch:
         return f"{self.what}. {self.way_out}"
 
 
+@dataclass(frozen=True)
+class AliasState:
+    """The tags and aliases of the registered model, the audit's rows, and how they differ.
+
+    Tags and aliases are one read of the model, made before the rows are read. ``entries`` is empty where the
+    audit cannot be read.
+    """
+
+    entries: tuple[Entry, ...]
+    tags: Mapping[str, str]
+    aliases: Mapping[str, int]
+    mismatch: Mismatch | None
+
+    @property
+    def pending(self) -> bool:
+        """Whether nothing differs but the last move, which was not carried out yet."""
+        return self.mismatch is None and is_pending(self.entries, self.tags)
+
+
 def release_name(surface: str) -> str:
     """Return the name of the registered model of a surface's releases."""
     return f"{surface}.release"
@@ -109,18 +128,26 @@ class ReleaseAliases:
         """The registered model of the surface's releases."""
         return release_name(self.audit.surface)
 
-    def settle(self) -> dict[str, int]:
-        """Carry out a move that a killed process left undone; return the version by alias."""
+    def settle(self, *, strict: bool = False) -> dict[str, int]:
+        """Carry out a move that a killed process left undone; return the version by alias.
+
+        Parameters
+        ----------
+        strict : refuse any mismatch; by default, aliases that somebody moved by hand are returned.
+        """
         with self.registry.exclusive():
-            return self._settle()
+            return self._settle(strict=strict)
 
     def mismatch(self) -> Mismatch | None:
-        """Return how audit, registry and aliases differ; a move that is not carried out yet is no difference.
+        """Return how audit, registry and aliases differ; a move not yet carried out is no difference."""
+        return self._read().mismatch
 
-        They are compared twice: another process may be in the midst of a move.
-        """
-        first = find_mismatch(self.audit, self.registry, self.model, self.key)
-        return first and find_mismatch(self.audit, self.registry, self.model, self.key)
+    def _read(self) -> AliasState:
+        """Read and compare; a mismatch is read twice, since another process may be in the midst of a move."""
+        state = read_state(self.audit, self.registry, self.model, self.key)
+        if state.mismatch is None:
+            return state
+        return read_state(self.audit, self.registry, self.model, self.key)
 
     def served(self) -> set[int]:
         """Return the releases that were champion and are still in the registry with the same bytes."""
@@ -155,7 +182,7 @@ class ReleaseAliases:
             row = Entry(Kind.RESTART, by, versions[0].version, None, why, replaces=replaces)
             added = self.audit.append(row, seen=self.audit.read(), announce=self._name_next)
             self.registry.delete_model_tag(self.model, CARRIED_OUT)
-            self._tag_rows(self.audit.entries())
+            self._tag_rows(self.audit.entries(), self.registry.model_tags(self.model))
             return added
 
     def _is_only_unsigned(self) -> bool:
@@ -199,7 +226,7 @@ class ReleaseAliases:
                     announce=self.announce,
                 )
             if added is not None:
-                self._carry_out(self.audit.entries())
+                self._carry_out(self._read())
             return added
 
     def unverified(self, sha256: str) -> str:
@@ -251,22 +278,23 @@ class ReleaseAliases:
         first = replace(entry, replaces=f"{aside} was left of an audit: {mismatch.what}")
         return self.audit.add(lambda _: self._with_digests(first), announce=self._name_next)
 
-    def _settle(self) -> dict[str, int]:
+    def _settle(self, *, strict: bool = False) -> dict[str, int]:
         """Set the aliases of the last move, also where a newer one comes in between."""
-        mismatch = self.mismatch()
-        if mismatch is not None and mismatch.source is not MismatchSource.ALIASES:
-            raise AuditMismatch(f"{mismatch}.")
-        entries = self.audit.entries()
-        while mismatch is None and is_pending(entries, self.registry.model_tags(self.model)):
-            self._carry_out(entries)
-            entries = self.audit.entries()
-        if mismatch is None:
-            self._tag_rows(entries)
-        return self.registry.aliases(self.model)
+        while (state := self._agreeing(strict=strict)).pending:
+            self._carry_out(state)
+        if state.mismatch is None:
+            self._tag_rows(state.entries, state.tags)
+        return dict(state.aliases)
 
-    def _carry_out(self, entries: Sequence[Entry]) -> None:
+    def _agreeing(self, *, strict: bool) -> AliasState:
+        state = self._read()
+        if (found := state.mismatch) and (strict or found.source is not MismatchSource.ALIASES):
+            raise AuditMismatch(f"{found}.")
+        return state
+
+    def _carry_out(self, state: AliasState) -> None:
         """Set the aliases of the last move, then the tags that name it and the newest row."""
-        registry, move = self.registry, last_alias_move(entries)
+        entries, registry, move = state.entries, self.registry, last_alias_move(state.entries)
         if move is None:
             return
         meant, parts = meant_aliases(entries), {p.version: p for p in registry.versions(self.model)}
@@ -277,20 +305,20 @@ class ReleaseAliases:
             registry.set_tags(part, {OVERRIDE: move.override})
             registry.describe(part, mark_overridden(registry.description(part), move.override))
         for alias, version in meant.items():
-            registry.set_alias(registry.part(self.model, version), alias)
-        if CANARY not in meant:
+            registry.set_alias(parts[version], alias)
+        if CANARY in state.aliases and CANARY not in meant:
             registry.delete_alias(self.model, CANARY)
         ended = {entry.release for entry in entries if entry.kind is Kind.CANARY} - {meant.get(CANARY)}
         for version in ended & parts.keys():
             registry.delete_tag(parts[version], CANARY_SHARE)
-        self._tag_rows(entries)
+        self._tag_rows(entries, state.tags)
 
-    def _tag_rows(self, entries: Sequence[Entry]) -> None:
+    def _tag_rows(self, entries: Sequence[Entry], tags: Mapping[str, str]) -> None:
         """Let MLflow's tags name the last move and the newest row, and announce no row before it."""
         if not entries:
             return
-        tags = self.registry.model_tags(self.model)
-        heads, named = AuditHeads.read(tags), {HEAD: str(self._newest(entries, AuditHeads.read(tags)))}
+        heads = AuditHeads.read(tags)
+        named = {HEAD: str(self._newest(entries, heads))}
         if (move := last_alias_move(entries)) is not None:
             named[CARRIED_OUT] = name_row(entries, move.number)
         for tag, value in named.items() - tags.items():
@@ -311,10 +339,10 @@ class ReleaseAliases:
         """Return a row with the digests of its releases."""
         if entry is None:
             return None
-        release = self.registry.part(self.model, entry.release)
         there = {part.version: part.sha256 for part in self.registry.versions(self.model)}
+        release = there.get(entry.release) or self.registry.part(self.model, entry.release).sha256
         champion = None if entry.champion is None else there.get(entry.champion)
-        return replace(entry, sha256=entry.sha256 or release.sha256, champion_sha256=champion)
+        return replace(entry, sha256=entry.sha256 or release, champion_sha256=champion)
 
 
 def mark_overridden(description: str, override: str) -> str:
@@ -381,13 +409,20 @@ def served_releases(registry: Registry, model: str, entries: Sequence[Entry]) ->
     return {version for version, sha256 in moved if version in digests and digests[version] == sha256}
 
 
-def find_mismatch(audit: Audit, registry: Registry, model: str, key: bytes | None) -> Mismatch | None:
-    """Compare an audit with the registry; None where they agree. Tags are read before the rows they name."""
-    tags = registry.model_tags(model)
+def read_state(audit: Audit, registry: Registry, model: str, key: bytes | None) -> AliasState:
+    """Read the registered model, then the audit's rows, and compare them."""
+    tags, aliases = registry.tags_and_aliases(model)
     try:
-        entries = audit.entries()
+        state = AliasState(audit.entries(), tags, aliases, None)
     except StoreError as error:
-        return _audit_mismatch(audit, str(error))
+        return AliasState((), tags, aliases, _audit_mismatch(audit, str(error)))
+    return replace(state, mismatch=_find_mismatch(audit, registry, model, key, state))
+
+
+def _find_mismatch(
+    audit: Audit, registry: Registry, model: str, key: bytes | None, state: AliasState
+) -> Mismatch | None:
+    entries, tags = state.entries, state.tags
     if problem := next(_audit_problems(audit, entries, tags), ""):
         return _audit_mismatch(audit, problem)
     if (entries or registry.versions(model)) and (
@@ -396,7 +431,7 @@ def find_mismatch(audit: Audit, registry: Registry, model: str, key: bytes | Non
         return _lost_mismatch(audit, problem)
     if problem := next(_foreign(registry, model, entries), ""):
         return _registry_mismatch(audit, registry, model, entries, problem)
-    problem = next(_set_by_hand(registry, model, entries, tags), "")
+    problem = next(_set_by_hand(model, state), "")
     return _by_hand(audit, problem) if problem else None
 
 
@@ -478,10 +513,9 @@ def _foreign_releases(
             )
 
 
-def _set_by_hand(
-    registry: Registry, model: str, entries: Sequence[Entry], tags: Mapping[str, str]
-) -> Iterator[str]:
+def _set_by_hand(model: str, state: AliasState) -> Iterator[str]:
     """Yield which tag names no row of an audit that is whole, and which aliases differ from its moves."""
+    entries, tags = state.entries, state.tags
     heads = {
         CARRIED_OUT: _named(entries, tags.get(CARRIED_OUT, "")),
         HEAD: AuditHead.read(tags.get(HEAD, "")),
@@ -492,7 +526,7 @@ def _set_by_hand(
             yield f"Somebody set the tag {tag} of {model} by hand: {named}"
     if entries and HEAD not in tags:
         yield f"Somebody removed the tag {HEAD} of {model}, which names the newest row of the audit"
-    known, meant = registry.aliases(model), meant_aliases(entries)
+    known, meant = state.aliases, meant_aliases(entries)
     found: dict[str, int] = {alias: known[alias] for alias in (PREVIOUS, CHAMPION, CANARY) if alias in known}
     if is_pending(entries, tags):
         by_hand = not _is_midway(entries, found, carried_out=_named(entries, tags.get(CARRIED_OUT, "")))

@@ -296,8 +296,7 @@ class Registry:
 
     def aliases(self, name: str) -> dict[str, int]:
         """Return the version by alias; nothing where the model is not registered yet."""
-        found = self._model(name)
-        return {} if found is None else {alias: int(version) for alias, version in found.aliases.items()}
+        return self.tags_and_aliases(name)[1]
 
     def set_alias(self, part: Part, alias: str) -> None:
         """Let an alias mean this version from now on."""
@@ -325,8 +324,17 @@ class Registry:
 
     def model_tags(self, name: str) -> dict[str, str]:
         """Return the tags of a registered model itself; nothing where it is not registered yet."""
-        found = self._model(name)
-        return {} if found is None else dict(found.tags)
+        return self.tags_and_aliases(name)[0]
+
+    def tags_and_aliases(self, name: str) -> tuple[dict[str, str], dict[str, int]]:
+        """Return the tags of a registered model and the version by alias, both as of one read."""
+        try:
+            found = self.client.get_registered_model(name)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}, {}
+            raise
+        return dict(found.tags), {alias: int(version) for alias, version in found.aliases.items()}
 
     def set_model_tag(self, name: str, tag: str, value: str) -> None:
         """Set a tag of a registered model."""
@@ -405,14 +413,6 @@ class Registry:
         while page.token:
             page = self.client.search_model_versions(query, page_token=page.token)
             yield from page
-
-    def _model(self, name: str) -> Any | None:
-        try:
-            return self.client.get_registered_model(name)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return None
-            raise
 
     def _version(self, name: str, version: int) -> Any:
         try:

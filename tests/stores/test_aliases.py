@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from mlflow.entities.model_registry import RegisteredModel
 
-from tasks.errors import StoreError
+from tasks.errors import AuditMismatch, StoreError
 from tasks.stores.aliases import ReleaseAliases
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
+from tasks.stores.tracking import PatientClient
 from tests.stores.registered import MODEL, append, new_aliases, register
 
 Aliases = Mapping[str, int]
@@ -255,3 +257,27 @@ def next_aliases(before: dict[str, int], kind: Kind, release: int) -> dict[str, 
     if kind is Kind.CANARY:
         return without | {"canary": release}
     return without if kind is Kind.WITHDRAW else before
+
+
+def test_aliases_that_agree_with_the_audit_are_settled_by_one_read_of_the_registered_model(
+    moves: ReleaseAliases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(moves, 1, beside=None)
+    client, reads = type(moves.registry.client), list[str]()
+    read = client.get_registered_model
+
+    def reading(own: PatientClient, name: str) -> RegisteredModel:
+        reads.append(name)
+        return read(own, name)
+
+    monkeypatch.setattr(client, "get_registered_model", reading)
+    assert moves.settle() == {"champion": 1}
+    assert reads == [MODEL]
+
+
+def test_a_strict_settlement_refuses_an_alias_that_somebody_moved_by_hand(moves: ReleaseAliases) -> None:
+    promote(moves, 1, beside=None)
+    set_by_hand(moves, "champion", 3)
+    assert moves.settle() == {"champion": 3}
+    with pytest.raises(AuditMismatch, match=r"moved an alias of feed\.release by hand"):
+        moves.settle(strict=True)

@@ -27,7 +27,7 @@ from typing import Protocol
 
 from tasks import progress
 from tasks.contracts.tasks import Family
-from tasks.errors import AuditMismatch, ContractError, GateRefused, StoreError
+from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.experiments.results import require_ship
 from tasks.promotion.gate import GateResult
@@ -103,9 +103,8 @@ def _prepare(
     workspace: Workspace, part: Part, judge: GateEvaluator, support: PromotionSupport
 ) -> PromotionRequest:
     moves = workspace.aliases
-    aliases = moves.settle()
+    aliases = moves.settle(strict=True)
     champion, declared = aliases.get(CHAMPION), workspace.contracts.surface
-    _refuse_mismatch(moves)
     if champion == part.version:
         raise GateRefused(f"{part} is the champion already. There is nothing to judge and nothing to move")
     if support.experiment:
@@ -175,7 +174,7 @@ def run(
         part, moves = release_part(workspace, release), workspace.aliases
         if done := _already(moves, part, by.run, support.stage):
             return done
-        _refuse_mismatch(moves)
+        moves.settle(strict=True)
         require_any_answers(workspace, part, by, support, moves.audit.entries())
         case = _prepare(workspace, part, judge, support)
         require_support(case, support)
@@ -217,11 +216,6 @@ def _decide(
             "beside another. Start the promotion anew."
         )
     return signing.sign(entry, entries)
-
-
-def _refuse_mismatch(moves: ReleaseAliases) -> None:
-    if mismatch := moves.mismatch():
-        raise AuditMismatch(f"{mismatch}.")
 
 
 def _promotable(reader: ReleaseReader, part: Part) -> Manifest:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from tasks.contracts import digest
 from tasks.contracts.gates import Ramp
-from tasks.errors import AuditMismatch, ContractError, GateRefused
+from tasks.errors import ContractError, GateRefused
 from tasks.experiments.ramp import (
     GuardrailReading,
     RampDecision,
@@ -99,9 +99,7 @@ def run(
         _refuse_others(workspace, advance)
     surface, moves = workspace.surface, workspace.aliases
     with workspace.store.alone(f"{surface}.promotion", doing=f"moving a release of {surface}"):
-        moves.settle()
-        if mismatch := moves.mismatch():
-            raise AuditMismatch(f"{mismatch}.")
+        moves.settle(strict=True)
         entries = moves.audit.entries()
         stages = live_ramp(entries)
         if done := next((e for e in entries if run and e.run == run and e.kind in _DONE), None):
