@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.contracts import UtilitySpec, canonical, digest
-from tasks.evaluation.replay_evidence import TermShare, UtilityComposition
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Outcome, Verdict, stops
 from tasks.progress import report
@@ -227,7 +226,7 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
         comparisons=None
         if champion is None
         else tuple(comparisons(workspace.contracts, test, ours, test.baseline)),
-        composition=_composition(workspace, test, manifest),
+        composition=composition(test.log, test.policy.slates, release_policy(workspace, manifest).weights),
         notes=tuple(notes),
         slate_rules=test.rules,
         off_policy=checks,
@@ -257,23 +256,6 @@ def _decide(workspace: Workspace, manifest: Manifest, entrants: EntrantVersions)
     if workspace.contracts.surface.engine.name == "spark":
         return decide_slice_with_spark(workspace, manifest, entrants)
     return decide_slice(workspace, manifest, entrants.load(workspace))
-
-
-def _composition(workspace: Workspace, test: DecidedSlice, manifest: Manifest) -> UtilityComposition | None:
-    """Say what each term adds to a slot, with the weight that the release pins; None without a utility."""
-    made = composition(test.log, test.policy.slates)
-    if made is None:
-        return None
-    weights = release_policy(workspace, manifest).weights
-    terms = tuple(
-        TermShare(
-            **vars(term),
-            weight=weights[term.task].weight if term.task in weights else 0.0,
-            times=weights[term.task].column if term.task in weights else None,
-        )
-        for term in made.terms
-    )
-    return UtilityComposition(utility=made.utility, spread=made.spread, terms=terms)
 
 
 def _facts(test: DecidedSlice, manifest: Manifest, found: Findings) -> list[str]:

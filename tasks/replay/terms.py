@@ -9,55 +9,49 @@ An error of a share e in a task's predictions moves a slot's utility by e x cont
 one request against one another by e x spread.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 
+from tasks.contracts.utility import Weight
 from tasks.evaluation.binary import divide
+from tasks.evaluation.replay_evidence import TermShare, UtilityComposition
 from tasks.replay.log import CandidateLog, Floats, PolicySlates
 from tasks.replay.metrics import Rows, within_request
 
 
-@dataclass(frozen=True)
-class TermContribution:
-    """One task's part of the utility; ``prediction`` is its mean over the slots, NaN where there is none."""
-
-    task: str
-    prediction: float
-    contribution: float
-    spread: float
-
-
-@dataclass(frozen=True)
-class Composition:
-    """Mean utility of a slot, its spread within requests, and the terms that make it."""
-
-    utility: float
-    spread: float
-    terms: tuple[TermContribution, ...]
-
-
-def composition(log: CandidateLog, slates: PolicySlates) -> Composition | None:
+def composition(
+    log: CandidateLog, slates: PolicySlates, weights: Mapping[str, Weight]
+) -> UtilityComposition | None:
     """Take a policy's utility apart; None where it has none.
 
     Parameters
     ----------
     log : n candidates.
     slates : the policy's slots, utility and contributions, each of shape (n,).
+    weights : the terms of the utility, by task.
     """
     if slates.utility is None:
         return None
     scored = np.isfinite(slates.utility)
     placed = scored & (slates.slot > 0)
-    terms = (_term(log, slates, task, scored, placed) for task in sorted(slates.contributions))
-    return Composition(_mean(slates.total, placed), _spread(log, slates.total, scored), tuple(terms))
-
-
-def _term(log: CandidateLog, slates: PolicySlates, task: str, scored: Rows, placed: Rows) -> TermContribution:
-    contribution = np.nan_to_num(slates.contributions[task])
-    prediction = slates.predictions.get(task, np.full(len(placed), np.nan))
-    return TermContribution(
-        task, _mean(prediction, placed), _mean(contribution, placed), _spread(log, contribution, scored)
+    terms = []
+    for task in sorted(slates.contributions):
+        contribution = np.nan_to_num(slates.contributions[task])
+        prediction = slates.predictions.get(task, np.full(len(placed), np.nan))
+        term = weights.get(task)
+        terms.append(
+            TermShare(
+                task=task,
+                prediction=_mean(prediction, placed),
+                contribution=_mean(contribution, placed),
+                spread=_spread(log, contribution, scored),
+                weight=0.0 if term is None else term.weight,
+                times=None if term is None else term.column,
+            )
+        )
+    return UtilityComposition(
+        utility=_mean(slates.total, placed), spread=_spread(log, slates.total, scored), terms=tuple(terms)
     )
 
 
