@@ -17,11 +17,12 @@ from tasks.errors import unknown
 
 _NOT_KNOWN_WHEN_SERVING = {
     c.POSITION, c.PROPENSITY, c.DRAWABLE, c.VISIBLE, c.SHOWN, c.RELEASE, c.SERVED_UTILITY,
-    c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT,
+    c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.EXPERIMENT, c.ARM, c.TRIGGERED,
 }  # fmt: skip
 _OURS: Final = (
     c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION, c.SOURCE, c.PROPENSITY, c.VISIBLE, c.RELEASE,
     c.DRAWABLE, c.LATENCY_MS, c.SHOWN, c.SERVED_UTILITY, c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT,
+    c.EXPERIMENT, c.ARM, c.TRIGGERED,
 )  # fmt: skip
 """Columns of a log that have a meaning of their own."""
 _LABEL_COLUMNS: Final = {c.DAY, c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION}

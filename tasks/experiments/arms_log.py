@@ -5,6 +5,9 @@
     days of the experiment   rows whose `experiment` is its name  ->  by user and day, and by segment value
     days before its start    all rows of the same users           ->  by user
 
+Where the log has the column ``triggered``, the users whom the treatment could reach are a segment, from the
+day of their first request for which the arms differ.
+
 Only outcomes that are mature enter: an impression counts for a rate where its label is observed, and for the
 utility where every term has matured. Terms that are known of some impressions only, as answers, stand for
 all of their arm's day.
@@ -12,7 +15,7 @@ all of their arm's day.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -55,6 +58,11 @@ class UserDays:
     days: Codes
     sums: Mapping[str, Sums]
 
+    def select(self, rows: npt.NDArray[np.bool_]) -> "UserDays":
+        """Return some of the rows."""
+        sums = {name: (y[rows], x[rows]) for name, (y, x) in self.sums.items()}
+        return UserDays(self.users[rows], self.days[rows], sums)
+
 
 @dataclass(frozen=True)
 class ArmLog:
@@ -71,6 +79,8 @@ class ArmLog:
     segments : by segment and value, the sums by user.
     latencies : user and milliseconds of each request of the treatment.
     served : rows by arm and the release that the log names; empty where it names none.
+    triggered_day : [users] of the first request for which the arms differ; the number of days for a user
+        without one. None where the log does not say.
     """
 
     rows: UserDays
@@ -82,13 +92,27 @@ class ArmLog:
     segments: Mapping[tuple[str, str], UserDays] = field(default_factory=dict)
     latencies: tuple[Codes, Floats] = (np.zeros(0, np.intp), np.zeros(0))
     served: Mapping[tuple[str, int], int] = field(default_factory=dict)
+    triggered_day: Codes | None = None
 
     @property
     def counts(self) -> Codes:
         """New users by day of their first exposure and arm [days, arms], control first."""
-        shape = (len(self.impressions), 2)
-        places = self.first_day * 2 + self.treated
-        return np.bincount(places, minlength=shape[0] * 2).reshape(shape)
+        return self._count_users(self.first_day)
+
+    @property
+    def triggered_counts(self) -> Codes | None:
+        """Users by the day on which they were first triggered, and arm; None where that is not logged."""
+        return None if self.triggered_day is None else self._count_users(self.triggered_day)
+
+    def without(self, segment: tuple[str, str]) -> "ArmLog":
+        """Return it without a segment."""
+        return replace(self, segments={of: rows for of, rows in self.segments.items() if of != segment})
+
+    def _count_users(self, first: Codes) -> Codes:
+        days = len(self.impressions)
+        inside = first < days
+        places = first[inside] * 2 + self.treated[inside]
+        return np.bincount(places, minlength=days * 2).reshape(days, 2)
 
     def users(
         self, metric: str, *, until: int | None = None, aged: int = 0, rows: UserDays | None = None
@@ -182,6 +206,7 @@ class _Reader:
     outcomes: Mapping[str, str] = field(default_factory=dict)
     slow: list[tuple[Codes, Floats]] = field(default_factory=list)
     served: Counter[tuple[str, int]] = field(default_factory=Counter)
+    triggered: list[tuple[Codes, int]] = field(default_factory=list)
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -216,6 +241,8 @@ class _Reader:
                 of_value = {metric: (y[here], x[here]) for metric, (y, x) in sums.items()}
                 place = (name, str(values.categories[code]))
                 self.by_value.setdefault(place, []).append(_by_user(users[here], at, of_value))
+        if c.TRIGGERED in frame:
+            self.triggered.append((users[read_triggers(frame, day)], at))
         if c.RELEASE in frame:
             releases = pd.to_numeric(frame[c.RELEASE], errors="coerce").fillna(0).astype(int)
             self.served.update(zip(frame[c.ARM], releases, strict=True))
@@ -247,17 +274,29 @@ class _Reader:
             arm[arms, users] = True
             impressions[at] = np.bincount(arms, minlength=2)
         latencies = [np.concatenate(part) for part in zip(*self.slow, strict=True)]
+        rows = _join(self.parts, {*self.outcomes, *self.metrics})
+        segments = {place: _join(parts, self.metrics) for place, parts in self.by_value.items()}
+        triggered = self._first_triggers(count, days) if self.triggered else None
+        if triggered is not None:
+            segments[TRIGGERED] = rows.select(rows.days >= triggered[rows.users])
         return ArmLog(
-            rows=_join(self.parts, {*self.outcomes, *self.metrics}),
+            rows=rows,
             treated=treated,
             first_day=first.astype(np.intp),
             crossed=arm[0] & arm[1],
             impressions=impressions,
             before=self._history(count),
-            segments={place: _join(parts, self.metrics) for place, parts in self.by_value.items()},
+            segments=segments,
             served=self.served,
+            triggered_day=triggered,
             **({"latencies": (latencies[0], latencies[1])} if latencies else {}),
         )
+
+    def _first_triggers(self, count: int, days: int) -> Codes:
+        first = np.full(count, days, dtype=np.intp)
+        for users, at in reversed(self.triggered):
+            first[users] = at
+        return first
 
     def _history(self, count: int) -> dict[str, Sums]:
         """Return the sums before the start of the users that the experiment has."""
@@ -280,7 +319,7 @@ class _Reader:
         tasks = dict.fromkeys(
             link for task in (*named, *self.outcomes.values()) for link in chain(known, task)
         )
-        optional = [*self.contracts.utility.columns, c.LATENCY_MS, c.RELEASE]
+        optional = [*self.contracts.utility.columns, c.LATENCY_MS, c.RELEASE, c.TRIGGERED]
         shares = [one.subject for one in self.metrics.values() if one.kind is MetricKind.SHARE]
         wanted = [
             *(c.USER_ID, *further),
@@ -292,6 +331,30 @@ class _Reader:
         return to_frame(table)
 
 
+def read_triggers(frame: pd.DataFrame, day: date) -> npt.NDArray[np.bool_]:
+    """Return which rows are of requests for which the arms differ.
+
+    Raises
+    ------
+    DataError
+        A row of the experiment does not say whether it is, or says it otherwise than by true and false.
+    """
+    triggered = frame[c.TRIGGERED]
+    if triggered.isna().any():
+        missing = int(triggered.isna().sum())
+        raise DataError(
+            f"Column '{c.TRIGGERED}' is null in {missing:,} of the experiment's {len(frame):,} impressions "
+            f"of {day}. Log true or false with each of them"
+        )
+    if not pd.api.types.is_bool_dtype(triggered.convert_dtypes()):
+        raise DataError(
+            f"Column '{c.TRIGGERED}' of {day} has other values than true and false. Log a boolean"
+        )
+    return np.asarray(triggered, dtype=bool)
+
+
+TRIGGERED: Final = (c.TRIGGERED, "true")
+"""The segment of the users whom the treatment could reach."""
 _LOGGED: Final = " Log the arm's declared name, or name the arm in the experiment's file."
 
 

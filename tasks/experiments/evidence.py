@@ -155,7 +155,7 @@ class ExperimentReadout(Document):
     """An experiment as of an instant: its state, its effects, and the decision with its reasons.
 
     ``left_out``: users who were seen in both arms and count in neither. ``plan_run``: the run that pinned the
-    file and the releases.
+    file and the releases. ``triggered``: the users for whom the arms differ; None where the log does not say.
     """
 
     document: Literal["experiment_readout"] = "experiment_readout"
@@ -172,6 +172,7 @@ class ExperimentReadout(Document):
     decision: Decision
     reasons: tuple[str, ...]
     sample_ratio: SampleRatio | None
+    triggered: SampleRatio | None = None
     left_out: int
     metrics: tuple[MetricReadout, ...]
     outcomes: OutcomeChanges = NO_OUTCOMES

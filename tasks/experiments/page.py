@@ -7,7 +7,7 @@ from itertools import accumulate
 from typing import Final
 
 from tasks.evaluation.subjects import Subject
-from tasks.experiments.evidence import CumulativeEffect, ExperimentReadout, MetricReadout
+from tasks.experiments.evidence import CumulativeEffect, ExperimentReadout, MetricReadout, SampleRatio
 from tasks.experiments.sample_ratio import ALARM
 from tasks.reports.charts import BASELINE_AT, BOUND_AT, Scale, Tick, draw_rails, write_percent
 from tasks.reports.numbers import format_change, format_counted, format_estimate, format_share
@@ -69,7 +69,8 @@ def readout_page(surface: str, seen: ExperimentReadout, words: Vocabulary) -> st
         facts=facts,
         seen=seen,
         control=next(iter(seen.arms)),
-        ratio=_say_ratio(seen),
+        ratio=_say_ratio(seen.sample_ratio),
+        triggered=_say_ratio(seen.triggered),
         sizes=_draw_sizes(seen),
         rails=draw_rails(verdicts, words),
         baseline_at=BASELINE_AT,
@@ -80,8 +81,7 @@ def readout_page(surface: str, seen: ExperimentReadout, words: Vocabulary) -> st
     )
 
 
-def _say_ratio(seen: ExperimentReadout) -> list[str]:
-    ratio = seen.sample_ratio
+def _say_ratio(ratio: SampleRatio | None) -> list[str]:
     if ratio is None:
         return []
     total = max(1, sum(ratio.users.values()))

@@ -14,10 +14,12 @@ from typing import Final
 
 import numpy as np
 
+from tasks import columns as c
 from tasks.contracts.experiment import CONTROL, ExperimentSpec, load_experiment
 from tasks.errors import ContractError
+from tasks.evaluation.binary import Codes
 from tasks.evaluation.verdicts import Outcome
-from tasks.experiments.arms_log import ArmLog, read_arms
+from tasks.experiments.arms_log import TRIGGERED, ArmLog, read_arms
 from tasks.experiments.effects import (
     Analysis,
     decide,
@@ -103,7 +105,9 @@ def _read(work: _Reading, run: StepRun) -> ExperimentReadout:
     )
     if state.withholds:
         return _write(work, run, seen)
-    analysis = Analysis(spec, contracts, log, work.snapshot.mature_by())
+    triggered = read_triggered(log, spec)
+    uneven = triggered is not None and triggered.alarmed_on is not None
+    analysis = Analysis(spec, contracts, log.without(TRIGGERED) if uneven else log, work.snapshot.mature_by())
     metrics = read_segments(analysis, [read_metric(analysis, name) for name in analysis.metrics])
     decision, reasons = decide(metrics)
     return _write(
@@ -115,7 +119,8 @@ def _read(work: _Reading, run: StepRun) -> ExperimentReadout:
                 "outcomes": read_outcomes(analysis),
                 "decision": decision,
                 "reasons": reasons,
-                "notes": tuple(_notes(log, work, metrics)),
+                "triggered": triggered,
+                "notes": (*uneven_triggers(triggered), *_notes(log, work, metrics)),
                 "state": _progress(spec, metrics, work.as_of),
             }
         ),
@@ -158,18 +163,28 @@ def _report_name(work: _Reading) -> str:
 
 def read_sample_ratio(log: ArmLog, spec: ExperimentSpec) -> SampleRatio:
     """Return the arms' new users by day with the evidence against the declared shares."""
+    return _sample_ratio(log.counts, spec)
+
+
+def read_triggered(log: ArmLog, spec: ExperimentSpec) -> SampleRatio | None:
+    """Return the same for users for whom the arms differ, by the day of their first such request."""
+    counts = log.triggered_counts
+    return None if counts is None else _sample_ratio(counts, spec)
+
+
+def _sample_ratio(counts: Codes, spec: ExperimentSpec) -> SampleRatio:
     arms = (CONTROL, spec.treatment)
     shares = np.array([spec.shares[arm] for arm in arms])
-    log_e = log_e_values([Stage(log.counts.astype(float), shares)])
+    log_e = log_e_values([Stage(counts.astype(float), shares)])
     alarm = first_alarm(log_e)
-    days = tuple(spec.starts + timedelta(days=n) for n in range(len(log.counts)))
+    days = tuple(spec.starts + timedelta(days=n) for n in range(len(counts)))
     return SampleRatio(
-        users=dict(zip(arms, log.counts.sum(axis=0).tolist(), strict=True)),
+        users=dict(zip(arms, counts.sum(axis=0).tolist(), strict=True)),
         shares={arm: spec.shares[arm] for arm in arms},
         log_e_value=float(log_e[-1]) if len(log_e) else 0.0,
         alarmed_on=None if alarm is None else days[alarm],
         days=days,
-        by_day=tuple(map(tuple, log.counts.tolist())),
+        by_day=tuple(map(tuple, counts.tolist())),
     )
 
 
@@ -198,6 +213,16 @@ def find_state(log: ArmLog, ratio: SampleRatio, spec: ExperimentSpec) -> tuple[R
         )
         return ReadState.SAMPLE_RATIO, (reason,)
     return ReadState.RUNNING, ()
+
+
+def uneven_triggers(ratio: SampleRatio | None) -> Iterator[str]:
+    """Say that the arms trigger differently, where they do: such users are not comparable."""
+    if ratio is not None and ratio.alarmed_on is not None:
+        counts = ", ".join(f"{arm} {users:,}" for arm, users in ratio.users.items())
+        yield (
+            f"triggered users do not have the declared shares since {ratio.alarmed_on} ({counts}). No effect "
+            f"on them is shown: check that both arms log '{c.TRIGGERED}' by the same rule"
+        )
 
 
 def _notes(log: ArmLog, work: _Reading, metrics: list[MetricReadout]) -> list[str]:

@@ -1,13 +1,16 @@
 """Sums of metrics over impressions, by hand: what is not mature counts for nothing."""
 
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from tasks.contracts import Contracts, load_surface
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.experiments.arms_log import ArmLog, UserDays, measure_rows
+from tasks.errors import DataError
+from tasks.experiments.arms_log import ArmLog, UserDays, measure_rows, read_triggers
 from tests.contracts.files import write_surface
 
 RATE, GIVEN = Metric(MetricKind.RATE, "return"), Metric(MetricKind.GIVEN, "return", "buy")
@@ -63,6 +66,15 @@ def test_a_term_that_is_known_of_some_rows_stands_for_all_of_its_arm(tmp_path: P
 def test_a_share_is_that_of_impressions_with_the_segment_s_value(tmp_path: Path) -> None:
     sums = measure_rows(a_frame(), {"share": SHARE}, contracts(tmp_path))
     assert [part.tolist() for part in sums["share"]] == [[1, 0, 0, 1], [1, 1, 1, 1]]
+
+
+def test_a_request_that_does_not_say_whether_the_arms_differ_is_refused() -> None:
+    day = date(2026, 1, 12)
+    assert read_triggers(pd.DataFrame({"triggered": [True, False]}), day).tolist() == [True, False]
+    with pytest.raises(DataError, match=r"null in 1 of the experiment's 2 impressions of 2026-01-12"):
+        read_triggers(pd.DataFrame({"triggered": [True, None]}), day)
+    with pytest.raises(DataError, match="other values than true and false"):
+        read_triggers(pd.DataFrame({"triggered": ["yes", "no"]}), day)
 
 
 def test_users_of_both_arms_and_users_without_mature_impressions_count_in_no_arm() -> None:

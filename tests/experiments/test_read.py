@@ -1,5 +1,6 @@
 """An experiment planned and read from a log: what it decides, what it refuses, and what it withholds."""
 
+import hashlib
 import math
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -13,11 +14,18 @@ import pytest
 from tasks.contracts import load_surface
 from tasks.contracts.experiment import ExperimentSpec, load_experiment
 from tasks.errors import ContractError, DataError, GateRefused
+from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Outcome
 from tasks.experiments import plan, read
-from tasks.experiments.arms_log import ArmLog, UserDays, measure_outcomes, read_arms
+from tasks.experiments.arms_log import TRIGGERED, ArmLog, UserDays, measure_outcomes, read_arms
 from tasks.experiments.evidence import ExperimentReadout, ReadState
-from tasks.experiments.read import find_state, other_releases, read_sample_ratio
+from tasks.experiments.read import (
+    find_state,
+    other_releases,
+    read_sample_ratio,
+    read_triggered,
+    uneven_triggers,
+)
 from tasks.experiments.results import list_experiments, require_ship, running_experiments
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -30,10 +38,16 @@ DURING = datetime(2026, 1, 22, tzinfo=UTC)
 AFTER = datetime(2026, 2, 2, tzinfo=UTC)
 
 
+def triggers(rows: pd.DataFrame) -> pd.DataFrame:
+    """A quarter of the requests would have had another slate in the other arm."""
+    quarter = rows["request_id"].map(lambda one: hashlib.sha256(str(one).encode()).digest()[1] % 4 == 0)
+    return rows.assign(triggered=quarter)
+
+
 @pytest.fixture(scope="module")
 def feed(mini_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The log, with a plan that was refused and one that was accepted, and a read-out before its end."""
-    workspace = ArmsFeed().write(mini_world, tmp_path_factory.mktemp("arms"))
+    workspace = ArmsFeed(triggers).write(mini_world, tmp_path_factory.mktemp("arms"))
     strict = {"metric": "hide_2d_rate", "relative_increase_max": 0.02, "critical": True}
     changed(workspace, guardrails=[strict])
     refused = plan.run(workspace, NAME, as_of=BEFORE).evidence
@@ -102,10 +116,45 @@ def test_at_the_end_it_ships_with_effects_that_hold_the_truth(after: ExperimentR
     assert clicks.effect is not None
     assert tuple(after.sample_ratio.users.values()) == clicks.effect.users
     assert {str(one.segment) for one in clicks.segments} == {
-        f"user_tenure={one}" for one in ("loyal", "new", "returning")
+        *(f"user_tenure={one}" for one in ("loyal", "new", "returning")),
+        "triggered=true",
     }
     assert [one.day for one in clicks.cumulative][-1] == date(2026, 1, 29)
     assert after.notes == ()
+
+
+def test_triggered_users_count_from_the_first_request_for_which_the_arms_differ(
+    after: ExperimentReadout, feed: Workspace
+) -> None:
+    files = (feed.home / "logs" / mini.NAME / "impressions").glob("*.parquet")
+    rows = pd.concat(map(pd.read_parquet, files), ignore_index=True)
+    rows = rows[rows["experiment"] == NAME].assign(day=rows["shown_at"].dt.date)
+    first = rows[rows["triggered"]].groupby("user_id")["day"].min()
+    reached = rows[rows["day"] >= rows["user_id"].map(first).fillna(ENDS)]
+    assert after.triggered is not None
+    assert after.triggered.users == rows[rows["triggered"]].groupby("arm")["user_id"].nunique().to_dict()
+    hides = next(one for one in after.metrics if one.metric == "hide_2d_rate")
+    (seen,) = [one for one in hides.segments if one.segment == Segment("triggered", "true")]
+    assert seen.observed is not None
+    assert hides.change is not None
+    assert seen.observed.n == reached["user_id"].nunique()
+    assert seen.observed.low < -0.5 < seen.observed.high
+    assert seen.observed.high - seen.observed.low > hides.change.high - hides.change.low
+
+
+def test_no_effect_on_triggered_users_is_shown_where_the_arms_trigger_differently(
+    snapshot: Snapshot, spec: ExperimentSpec, feed: Workspace
+) -> None:
+    log = read_arms(snapshot, spec, feed.contracts, until=ENDS)
+    assert log.triggered_day is not None
+    assert list(uneven_triggers(read_triggered(log, spec))) == []
+    never = np.where(
+        log.treated & (np.arange(len(log.treated)) % 8 > 0), len(log.impressions), log.triggered_day
+    )
+    (note,) = uneven_triggers(read_triggered(replace(log, triggered_day=never), spec))
+    assert "triggered users do not have the declared shares since 2026-01-" in note
+    assert TRIGGERED in log.segments
+    assert TRIGGERED not in log.without(TRIGGERED).segments
 
 
 def test_it_holds_the_changes_of_outcomes_with_their_covariance_by_user(after: ExperimentReadout) -> None:
