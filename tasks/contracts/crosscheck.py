@@ -27,6 +27,7 @@ _OURS: Final = (
 """Columns of a log that have a meaning of their own."""
 _LABEL_COLUMNS: Final = {c.DAY, c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION}
 """Columns of the label table that are no label."""
+_NO_DEADLINES: Final = {c.DAY, c.SHOWN_AT, c.HAPPENED_AT, c.INGESTED_AT}
 _NEARLY: Final = 0.88
 """How like one of them a name is that is taken for a slip; 1 is equal."""
 _DEEPEST: Final = 50
@@ -149,6 +150,9 @@ def find_meaning_problems(tasks: TasksSpec, unread: Unread) -> Iterator[Problem]
             window, maturity = describe_duration(tasks.window(name)), describe_duration(task.maturity)
             hint = f"is shorter than the window ({window}); an early negative would be a lie"
             yield Problem("tasks.yaml", f"{where}.maturity", maturity, hint)
+        if task.rule and task.rule.until in _NO_DEADLINES:
+            hint = "is no deadline of the impression: name another column of times, or leave until out"
+            yield Problem("tasks.yaml", f"{where}.until", str(task.rule.until), hint)
         if tasks.window(name) > LONGEST:
             hint = f"the windows along its chain add up to more than {describe_duration(LONGEST)}"
             yield Problem("tasks.yaml", where, describe_duration(tasks.window(name)), hint)
@@ -185,6 +189,9 @@ def _check_request_level(tasks: TasksSpec, name: str, unread: Unread) -> Iterato
     if rule and rule.credit != "every":
         hint = f"{same} be credited to one of them: leave credit out"
         yield Problem("tasks.yaml", f"{where}.credit", rule.credit, hint)
+    if rule and rule.until:
+        hint = f"{same} end at a time of each of them: leave until out"
+        yield Problem("tasks.yaml", f"{where}.until", rule.until, hint)
     for other in (*tasks.parts(name), *filter(None, [tasks.window_opener(name)])):
         if tasks.tasks[other].level != "request" and not unread.task(other):
             hint = f"{same} be made of a label of each of them"

@@ -3,6 +3,8 @@
 The timeline of an impression::
 
     shown_at ----- within -----|            the window in which an event counts
+    shown_at --- until ---|                 with ``until``: the window ends at a time of the impression's own,
+                                            at most ``within`` after it opens; the label is known from then on
     shown_at ---------- maturity ------|    from here on the label is known
         parent_at ---- within ----|         with ``after``: the window opens at the parent's event
 """
@@ -66,6 +68,7 @@ class Positive(Closed):
 
     event: EventNames
     within: Duration
+    until: Identifier | None = None
     match: Columns = (USER_ID, ITEM_ID)
     credit: Credit = "every"
     after: Identifier | None = None
@@ -91,6 +94,7 @@ class ValueRule(Closed):
 
     event: EventNames
     within: Duration
+    until: Identifier | None = None
     aggregate: Literal["sum", "count", "max", "first"]
     match: Columns = (USER_ID, ITEM_ID)
     credit: Credit = "every"
@@ -263,6 +267,12 @@ class TasksSpec(Closed):
         if parts := self.parts(name):
             return max(self.maturity(part) for part in parts)
         return self.tasks[name].maturity or self.window(name)
+
+    @property
+    def deadlines(self) -> tuple[str, ...]:
+        """The impressions' columns of times at which windows end."""
+        rules = (task.rule for task in self.tasks.values())
+        return tuple(dict.fromkeys(rule.until for rule in rules if rule and rule.until))
 
     def needs(self, name: str) -> tuple[str, ...]:
         """Return the tasks that must be labelled before this one."""

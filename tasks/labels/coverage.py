@@ -23,7 +23,7 @@ from typing import Literal, TypeVar
 
 from tasks.contracts import TasksSpec
 from tasks.labels.build_record import Basis, Build
-from tasks.labels.maturity import bearing, longest_reach, matures
+from tasks.labels.maturity import bearing, longest_reach, matures, matures_from
 from tasks.logs.days import ONE_DAY, DaySum, LogDays, day_start, list_days, spread_days
 from tasks.logs.rows import DayRange
 
@@ -145,6 +145,6 @@ def _matures_between(day: date, tasks: TasksSpec, one: datetime, other: datetime
     """
     after, until = sorted((one, other))
     return after < until and any(
-        day_start(day) + maturity <= until and day_start(day) + ONE_DAY + maturity > after
-        for maturity in {matures(tasks, task) for task in tasks.tasks}
+        day_start(day) + least <= until and day_start(day) + ONE_DAY + most > after
+        for least, most in {(matures_from(tasks, task), matures(tasks, task)) for task in tasks.tasks}
     )

@@ -51,15 +51,11 @@ def list_creditings(
     if rule.credit != "every":
         own = _touch(spec, task, has_position=has_position)
     elif labels_only and credits_alone(spec, task):
-        own = _every(spec, task, among=among, where=[_is_mature(spec, task, arrived)])
+        own = _every(spec, task, among=among, where=[w.is_mature(spec, task, arrived, rows.SHOWN)])
     else:
         own = _every(spec, task)
     exclusions = range(len(spec.tasks[task].exclude))
     return [own, *(_exclusion(spec, task, k, arrived, among) for k in exclusions)]
-
-
-def _is_mature(spec: TasksSpec, task: str, arrived: x.AsOf) -> exp.Expr:
-    return x.le(x.column(c.SHOWN_AT, rows.SHOWN), w.last_mature(spec, task, arrived))
 
 
 def _every(
@@ -98,12 +94,13 @@ def _crediting(spec: TasksSpec, task: str, forms: dict[Form, Relations], windows
 def _exclusion(spec: TasksSpec, task: str, number: int, arrived: x.AsOf, among: str) -> Crediting:
     """Return the crediting of an exclusion, of mature impressions alone: an immature label shows none."""
     rule, name = spec.tasks[task].exclude[number], w.excluded(task, number)
-    windows = w.windows(spec, task, rule.on, among=among, where=[_is_mature(spec, task, arrived)])
+    own = w.event_rule(spec, task)
+    mature = w.is_mature(spec, task, arrived, rows.SHOWN)
+    windows = w.windows(spec, task, rule.on, among=among, where=[mature])
     signals = f"{name}_signals"
-    forms: dict[Form, Relations] = {
-        Form.JOIN: {name: join_exclusion(spec, task, rule.on, signals, windows)},
-        Form.SCAN: {name: scan_exclusion(spec, task, rule.on, signals, windows)},
-    }
+    forms: dict[Form, Relations] = {Form.JOIN: {name: join_exclusion(spec, task, rule.on, signals, windows)}}
+    if own.until is None:
+        forms[Form.SCAN] = {name: scan_exclusion(spec, task, rule.on, signals, windows)}
     return Crediting(name, rule.on, (signals, w.events(rule.on, rule.event)), windows, forms)
 
 
@@ -113,8 +110,8 @@ def join_every(spec: TasksSpec, task: str, signals: str, windows: exp.Select) ->
     if not _ignores_repeats(rule):
         opened = w.with_signals(opened, rule.match, signals)
         x.distinct(opened)
-    pairs = _pairs(spec, task, x.subquery(opened, w.WINDOWS), signals, (*rule.match, w.OPENS))
-    return _fold(spec, task, pairs, (*rule.match, w.OPENS))
+    window = (*rule.match, *w.bounds(rule))
+    return _fold(spec, task, _pairs(spec, task, x.subquery(opened, w.WINDOWS), signals, window), window)
 
 
 def credited_touched(spec: TasksSpec, task: str, signals: str) -> exp.Select:
@@ -145,13 +142,13 @@ def join_exclusion(
     spec: TasksSpec, task: str, match: Sequence[str], signals: str, windows: exp.Select
 ) -> exp.Select:
     """Return, of each window that holds one, the first exclusion event."""
-    earliest = exp.Min(this=x.column(c.HAPPENED_AT, w.SIGNALS))
-    group = x.columns((*match, w.OPENS), w.WINDOWS)
+    earliest, rule = exp.Min(this=x.column(c.HAPPENED_AT, w.SIGNALS)), w.event_rule(spec, task)
+    window = (*match, *w.bounds(rule))
     return x.select(
-        [*group, x.alias(earliest, w.AT)],
+        [*x.columns(window, w.WINDOWS), x.alias(earliest, w.AT)],
         x.subquery(windows.copy(), w.WINDOWS),
-        joins=[(x.table(signals, w.SIGNALS), w.inside(w.event_rule(spec, task), match))],
-        group=x.columns((*match, w.OPENS), w.WINDOWS),
+        joins=[(x.table(signals, w.SIGNALS), w.inside(rule, match))],
+        group=x.columns(window, w.WINDOWS),
     )
 
 
@@ -255,8 +252,10 @@ def can_scan(rule: w.Rule) -> bool:
 
     A sum adds its values in order and a first value compares two columns: both need each window's own
     signals, which only a touch gives. A touch needs windows that close in the order in which the impressions
-    were shown, which windows after a parent's event need not do.
+    were shown, which windows after a parent's event need not do. Windows with ends of their own need a join.
     """
+    if rule.until is not None:
+        return False
     if rule.credit != "every":
         return rule.after is None
     return not (isinstance(rule, ValueRule) and rule.aggregate in {"sum", "first"})

@@ -14,7 +14,7 @@ from typing import Any
 
 from tasks import columns as c
 from tasks.contracts import TasksSpec
-from tasks.labels.maturity import matures
+from tasks.labels.maturity import known_at
 from tasks.labels.status import Why, amount, conditional_on, credit, known
 from tasks.labels.windows import answers
 
@@ -192,7 +192,7 @@ def _explain_task(tasks: TasksSpec, task: str, facts: Facts) -> TaskExplanation:
     spec, row, label = tasks.tasks[task], facts.row, facts.labels[task]
     _, why, of = next(iter(facts.causes[task]), (None, None, ""))
     shown_at, parent = row[c.SHOWN_AT], conditional_on(spec)
-    matures_at = shown_at + matures(tasks, task)
+    matures_at = known_at(tasks, task, row)
     if spec.rule is None:
         parts = {part: (row[known(part)], facts.labels[part]) for part in tasks.parts(task)}
         return TaskExplanation(label, matures_at, why, of, parts=parts)
@@ -204,7 +204,7 @@ def _explain_task(tasks: TasksSpec, task: str, facts: Facts) -> TaskExplanation:
         why,
         of,
         opens=opens,
-        closes=opens and opens + spec.rule.within,
+        closes=opens and (row[spec.rule.until] if spec.rule.until else opens + spec.rule.within),
         crediting=_crediting(events, row[credit(task)]) if spec.positive else None,
         events=events,
         amount=row[amount(task)] if spec.value else None,

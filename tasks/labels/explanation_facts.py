@@ -103,7 +103,7 @@ def _window(rule: w.Rule, match: Sequence[str]) -> exp.Subquery:
     """Return the impression's window: its match columns and where it opens, which may be nowhere."""
     opens = x.column(credit(rule.after) if rule.after else c.SHOWN_AT)
     keys = [name for name in c.IMPRESSION_KEY if name not in match]
-    columns = [*x.columns((*match, *keys)), x.alias(opens, w.OPENS)]
+    columns = [*x.columns((*match, *keys)), x.alias(opens, w.OPENS), *w.ends(rule, opens.copy())]
     return x.subquery(x.select(columns, x.table(EXPLAINED)), w.WINDOWS)
 
 

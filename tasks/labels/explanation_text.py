@@ -14,6 +14,7 @@ from datetime import datetime
 from math import isnan
 
 from tasks.contracts import TaskSpec
+from tasks.contracts.durations import describe_duration
 from tasks.contracts.tasks import Positive
 from tasks.labels.explanation import Event, LabelValue, TaskExplanation
 from tasks.labels.status import Why
@@ -75,6 +76,8 @@ def _sentences(explained: TaskExplanation, spec: TaskSpec, clock: Clock, horizon
                 yield f"So far {_event_in_window(explained.crediting, explained, spec, clock)}."
         case Why.EXCLUSION:
             yield from _excluded(explained, spec, clock)
+        case Why.DEADLINE:
+            yield f"Its window ends at {explained.of}, {_misdated(explained, spec, clock)}."
         case _:
             yield _not_applicable(explained, spec, clock)
 
@@ -138,6 +141,14 @@ def _not_applicable(explained: TaskExplanation, spec: TaskSpec, clock: Clock) ->
             return (
                 f"No {names} with a value was credited to it{window}, and there is no {explained.of} of none."
             )
+
+
+def _misdated(explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> str:
+    if explained.closes is None:
+        return "which is null"
+    longest = describe_duration(spec.rule.within) if spec.rule else ""
+    opening = f"its opening at {clock(explained.opens)} and at most {longest} later"
+    return f"{clock(explained.closes)}, which does not lie after {opening}"
 
 
 def _amount(explained: TaskExplanation, spec: TaskSpec) -> str:

@@ -4,12 +4,16 @@
 
     shown_at |-- window (sum along the chain) --|            events that can count
     shown_at |---------- matures ------------------|         the label is known, and its parents' and parts'
+    shown_at |-------- known_at ------|                      sooner, where a window ends at a row's own time
      |-- before --| shown_at |-- after --|                   reach: impressions that may take its events
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
+from tasks import columns as c
 from tasks.contracts import TasksSpec
 
 _NONE = timedelta()
@@ -18,6 +22,37 @@ _NONE = timedelta()
 def matures(spec: TasksSpec, task: str) -> timedelta:
     """Return the time after shown_at at which a label and everything that it builds on is known."""
     return max(spec.maturity(task), *(matures(spec, other) for other in spec.needs(task)), _NONE)
+
+
+def label_basis(spec: TasksSpec, task: str) -> dict[str, str | None]:
+    """Return the tasks whose events decide when a label is known, each with the column of its deadline."""
+    found: dict[str, str | None] = {}
+    for other in spec.needs(task):
+        found |= label_basis(spec, other)
+    rule = spec.tasks[task].rule
+    return found if rule is None else {**found, task: rule.until}
+
+
+def grace(spec: TasksSpec, task: str) -> timedelta:
+    """Return how long after its window a label is known."""
+    return spec.maturity(task) - spec.window(task)
+
+
+def known_at(spec: TasksSpec, task: str, row: Mapping[str, Any]) -> datetime:
+    """Return when the label of an impression is known."""
+    shown_at: datetime = row[c.SHOWN_AT]
+    known = [shown_at]
+    for name, until in label_basis(spec, task).items():
+        latest = shown_at + spec.maturity(name)
+        due: datetime | None = row[until] if until else None
+        known.append(latest if due is None else min(latest, due + grace(spec, name)))
+    return max(known)
+
+
+def matures_from(spec: TasksSpec, task: str) -> timedelta:
+    """Return the least time after shown_at at which a label can be known."""
+    fixed = [name for name, until in label_basis(spec, task).items() if until is None]
+    return max(map(spec.maturity, fixed), default=_NONE)
 
 
 def longest_window(spec: TasksSpec) -> timedelta:

@@ -22,11 +22,12 @@ from tasks.labels.windows import (
     AMOUNT,
     ANSWERED,
     AT,
+    closes,
     credit_joins,
     credited,
     excluded,
     exclusion_joins,
-    last_mature,
+    is_mature,
 )
 from tasks.logs import rows
 from tasks.sql import expressions as x
@@ -75,6 +76,7 @@ class Why(StrEnum):
     COLUMN = "column"
     ANSWER = "answer"
     PARENT = "parent"
+    DEADLINE = "deadline"
     VALUE = "value"
     EXCLUSION = "exclusion"
 
@@ -91,8 +93,7 @@ class Cause:
 
 def causes(spec: TasksSpec, name: str, arrived: x.AsOf) -> Iterator[Cause]:
     """Yield the causes by which a task's label may not be observed; the first that holds gives the status."""
-    immature = x.gt(x.column(c.SHOWN_AT), last_mature(spec, name, arrived))
-    yield Cause(c.Status.IMMATURE, Why.MATURITY, name, immature)
+    yield Cause(c.Status.IMMATURE, Why.MATURITY, name, x.not_(is_mature(spec, name, arrived)))
     for why, of, missing in _not_applicable(spec, name):
         yield Cause(c.Status.NOT_APPLICABLE, why, of, missing)
     for k, excludes in enumerate(_excluded(spec.tasks[name], name)):
@@ -224,6 +225,10 @@ def _not_applicable(spec: TasksSpec, name: str) -> Iterator[tuple[Why, str, exp.
     if parent := conditional_on(task):
         other = exp.NEQ(this=x.coalesce(x.column(parent), x.integer(0)), expression=x.integer(1))
         yield Why.PARENT, parent, other
+    if task.rule and task.rule.until:
+        opens = x.column(credit(task.rule.after) if task.rule.after else c.SHOWN_AT)
+        ends_later = x.gt(closes(task.rule, opens), opens.copy())
+        yield Why.DEADLINE, task.rule.until, x.not_(x.coalesce(ends_later, exp.false()))
     if task.value and task.value.aggregate in {"first", "max"}:
         yield Why.VALUE, task.value.aggregate, x.is_null(x.column(amount(name)))
 

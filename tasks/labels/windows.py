@@ -4,6 +4,7 @@
 
     <task>__signals    the events that may count, with the match columns
     windows            of each impression that has one: match columns, ``_opens``
+                       and ``_closes`` where it ends at a time of the impression's own
 
 Names that begin with ``_`` cannot clash with a log's columns: a contract's identifiers begin with a letter.
 """
@@ -16,12 +17,12 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.contracts.tasks import Positive, ValueRule
-from tasks.labels.maturity import matures
+from tasks.labels.maturity import grace, label_basis
 from tasks.logs.rows import KNOWN, SHOWN
 from tasks.sql import expressions as x
 from tasks.sql.templates import finite
 
-AT, OPENS, ANSWERED, AMOUNT = "_at", "_opens", "_answered", "_amount"
+AT, OPENS, CLOSES, ANSWERED, AMOUNT = "_at", "_opens", "_closes", "_answered", "_amount"
 COUNTS, ANSWERS = "_counts", "_answers"
 WINDOWS, SIGNALS = "_windows", "_signals"
 """The names of the two sides of a join."""
@@ -61,9 +62,20 @@ def answers(spec: TasksSpec, task: str) -> tuple[str, ...]:
     return (observed_when.event or ()) if observed_when else ()
 
 
-def last_mature(spec: TasksSpec, task: str, arrived: x.AsOf) -> exp.Expr:
-    """Return the last instant whose impressions' labels are known, of a log that had arrived so far."""
-    return x.instant(arrived, minus=matures(spec, task), parameter=ARRIVED)
+def is_mature(spec: TasksSpec, task: str, arrived: x.AsOf, table: str | None = None) -> exp.Expr:
+    """Return that the label of an impression is known, of a log that had arrived so far."""
+    basis = label_basis(spec, task)
+    fixed = [spec.maturity(name) for name, until in basis.items() if until is None]
+    known = [_had_arrived(c.SHOWN_AT, max(fixed), arrived, table)] if fixed else []
+    for name, until in basis.items():
+        if until is not None:
+            passed = x.coalesce(_had_arrived(until, grace(spec, name), arrived, table), exp.false())
+            known.append(x.any_of(_had_arrived(c.SHOWN_AT, spec.maturity(name), arrived, table), passed))
+    return x.all_of(*known)
+
+
+def _had_arrived(column: str, after: timedelta, arrived: x.AsOf, table: str | None) -> exp.Expr:
+    return x.le(x.column(column, table), x.instant(arrived, minus=after, parameter=ARRIVED))
 
 
 def counts(rule: Rule) -> exp.Expr:
@@ -101,9 +113,22 @@ def opens(rule: Rule) -> exp.Column:
     return x.column(AT, credited(rule.after)) if rule.after else x.column(c.SHOWN_AT, SHOWN)
 
 
-def closes(rule: Rule, opened: exp.Expr) -> exp.Expr:
-    """Return the end of a window, the first instant after it."""
-    return later(opened, rule.within)
+def closes(rule: Rule, opened: exp.Expr, table: str | None = None) -> exp.Expr:
+    """Return the end of a window, the first instant after it; null where its own time lies further off."""
+    latest = later(opened, rule.within)
+    if rule.until is None:
+        return latest
+    return x.when(x.le(x.column(rule.until, table), latest), x.column(rule.until, table))
+
+
+def bounds(rule: Rule) -> tuple[str, ...]:
+    """Return the columns that distinguish the windows of one match."""
+    return (OPENS, CLOSES) if rule.until else (OPENS,)
+
+
+def ends(rule: Rule, opened: exp.Expr, table: str | None = None) -> list[exp.Expr]:
+    """Return the column of a window's own end, where it has one."""
+    return [x.alias(closes(rule, opened, table), CLOSES)] if rule.until else []
 
 
 def later(instant: exp.Expr, duration: timedelta) -> exp.Expr:
@@ -123,7 +148,7 @@ def windows(
     rule = event_rule(spec, task)
     opened = [x.not_null(x.column(AT, credited(rule.after)))] if rule.after else []
     return x.select(
-        [*x.columns(names, SHOWN), x.alias(opens(rule), OPENS)],
+        [*x.columns(names, SHOWN), x.alias(opens(rule), OPENS), *ends(rule, opens(rule), SHOWN)],
         x.table(among, SHOWN) if among != SHOWN else x.table(SHOWN),
         joins=credit_joins(spec, rule.after) if rule.after else (),
         where=[*opened, *where],
@@ -141,11 +166,12 @@ def with_signals(query: exp.Select, match: Sequence[str], relation: str) -> exp.
 def inside(rule: Rule, match: Sequence[str]) -> exp.Expr:
     """Return that one of ``_signals`` has the match columns of one of ``_windows`` and lies in it."""
     happened, opened = x.column(c.HAPPENED_AT, SIGNALS), x.column(OPENS, WINDOWS)
+    closed = x.column(CLOSES, WINDOWS) if rule.until else closes(rule, opened.copy())
     after_opening = x.gt if rule.after else x.ge
     return x.all_of(
         x.eq_columns(match, SIGNALS, WINDOWS),
         after_opening(happened, opened),
-        x.lt(happened.copy(), closes(rule, opened.copy())),
+        x.lt(happened.copy(), closed),
     )
 
 
@@ -180,4 +206,7 @@ def best_first(rule: Rule, table: str, *, has_position: bool) -> list[exp.Expr]:
 
 
 def _same_window(rule: Rule, match: Sequence[str], relation: str) -> exp.Expr:
-    return x.all_of(x.eq_columns(match, SHOWN, relation), x.eq(x.column(OPENS, relation), opens(rule)))
+    same = [x.eq_columns(match, SHOWN, relation), x.eq(x.column(OPENS, relation), opens(rule))]
+    if rule.until:
+        same.append(x.eq(x.column(CLOSES, relation), closes(rule, opens(rule), SHOWN)))
+    return x.all_of(*same)

@@ -72,7 +72,8 @@ def needed_columns(table: str, contracts: Contracts) -> dict[str, frozenset[str]
     if table == CANDIDATES:
         return {**base, c.SHOWN: _FLAG}
     observing = [t.observed_when.column for t in contracts.tasks.tasks.values() if t.observed_when]
-    return {**match, **base, **ids, **dict.fromkeys((name for name in observing if name), _FLAG)}
+    deadlines = dict.fromkeys(contracts.tasks.deadlines, _INSTANT)
+    return {**match, **base, **ids, **dict.fromkeys((n for n in observing if n), _FLAG), **deadlines}
 
 
 _OPTIONAL: Mapping[str, frozenset[str]] = {

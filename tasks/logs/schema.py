@@ -34,6 +34,7 @@ def contract_log(surface: SurfaceSpec, tasks: TasksSpec) -> Log:
     impressions = (
         c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION,
         *surface.features.names, *segments, *surface.values, *(name for name in observing if name), *match,
+        *tasks.deadlines,
     )  # fmt: skip
     events = (c.EVENT, c.HAPPENED_AT, c.USER_ID, c.ITEM_ID, c.VALUE, c.INGESTED_AT, *match)
     events = (*events, *([c.EVENT_ID] if c.EVENT_ID in surface.columns else []))

@@ -13,6 +13,7 @@ from tasks import columns as c
 from tasks.columns import Status
 from tasks.contracts import TasksSpec
 from tasks.contracts.training import LARGEST_LABEL
+from tasks.labels.windows import is_mature
 from tasks.sql import expressions as x
 from tasks.validation.measurements import (
     POSITIVES,
@@ -26,7 +27,7 @@ from tasks.validation.measurements import (
 
 LABELS = "labels"
 EARLY, UNMASKED, PARENTLESS, MEANINGLESS = "early", "unmasked", "parentless", "meaningless"
-BEYOND = "beyond"
+BEYOND, MISDATED = "beyond", "misdated"
 
 Rules = Mapping[tuple[str, str], exp.Expr]
 """By rule and task: the condition of a row that breaks it."""
@@ -35,17 +36,17 @@ Rules = Mapping[tuple[str, str], exp.Expr]
 def label_rules(tasks: TasksSpec, as_of: datetime) -> Rules:
     """Return what no label may be.
 
-    early         observed although shown_at + maturity lies after the as-of
+    early         observed although its maturity lies after the as-of
     unmasked      with a value and not observed, or observed and without one
     parentless    observed although its parent is not positive
     meaningless   with a status that is none of the four
     beyond        a value that trees cannot hold, infinite or not a number
+    misdated      without a label because its deadline does not lie after it, or too far after it
     """
     rules: dict[tuple[str, str], exp.Expr] = {}
     for task, spec in tasks.tasks.items():
         status, observed = x.column(c.status(task)), _observed(task)
-        since = x.instant(as_of, minus=tasks.maturity(task))
-        rules[EARLY, task] = x.all_of(observed, x.gt(x.column(c.SHOWN_AT), since))
+        rules[EARLY, task] = x.all_of(observed, x.not_(is_mature(tasks, task, as_of)))
         rules[UNMASKED, task] = exp.NEQ(
             this=observed.copy(), expression=_bracketed(x.not_null(x.column(task)))
         )
@@ -54,6 +55,10 @@ def label_rules(tasks: TasksSpec, as_of: datetime) -> Rules:
         if spec.value is not None:
             size = x.call("ABS", x.cast(x.column(task), "DOUBLE"))
             rules[BEYOND, task] = x.gt(size, x.number(LARGEST_LABEL))
+        if spec.rule and spec.rule.until:
+            opens, due = x.column(c.SHOWN_AT), x.column(spec.rule.until)
+            latest = exp.Add(this=opens.copy(), expression=x.interval(tasks.window(task)))
+            rules[MISDATED, task] = x.any_of(x.le(due, opens), x.gt(due.copy(), latest))
         if parent := tasks.window_opener(task):
             positive = x.coalesce(x.eq(x.column(parent), x.integer(1)), exp.false())
             rules[PARENTLESS, task] = x.all_of(observed.copy(), x.not_(positive))

@@ -101,6 +101,8 @@ BAD: list[tuple[str, Any, str, str]] = [
     ("tasks.tasks.click.positive.within", None, "tasks.click.positive.within", "is missing"),
     ("tasks.tasks.click.positive", None, "tasks.click", "exactly one of positive, value, compose"),
     ("tasks.tasks.click.maturity", "PT1M", "tasks.click.maturity", "shorter than the window"),
+    ("tasks.tasks.click.positive.until", "shown_at", "tasks.click.until", "is no deadline"),
+    ("tasks.tasks.visit.positive.until", "due", "tasks.visit.until", "end at a time of each of them"),
     ("tasks.tasks.click.loss_weight", True, "tasks.click.loss_weight", "is not a number"),
     ("tasks.tasks.click.loss_weight", 1e300, "tasks.click.loss_weight", "less than or equal to 1000000"),
     ("tasks.tasks.click.sampling", {"negatives": 0}, "tasks.click.sampling.negatives", "greater than 0"),

@@ -72,7 +72,10 @@ def ids(row: dict[str, str]) -> Row:
 
 def impression(row: dict[str, str]) -> Row:
     seen = row.get("visible", "true") == "true"
-    return {**ids(row), "shown_at": at(row["at"]), "position": None, "visible": seen, "kind": None}
+    due = at(row["due"]) if row.get("due") else None
+    return {
+        **ids(row), "shown_at": at(row["at"]), "position": None, "visible": seen, "kind": None, "due": due,
+    }  # fmt: skip
 
 
 def event(row: dict[str, str]) -> Row:
@@ -86,8 +89,8 @@ def event(row: dict[str, str]) -> Row:
 EXAMPLES = list(worked())
 
 
-def test_there_are_ten() -> None:
-    assert [int(example.heading.split(".")[0]) for example in EXAMPLES] == list(range(1, 11))
+def test_there_are_eleven() -> None:
+    assert [int(example.heading.split(".")[0]) for example in EXAMPLES] == list(range(1, 12))
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.heading)

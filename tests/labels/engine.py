@@ -79,7 +79,8 @@ class Story:
 
     def shown(self, request: str | None, hour: float | None, item: int | None = 1, **more: Any) -> "Story":
         """Show item 1 to user u at an hour, in position 1 and visible."""
-        row = {"user_id": "u", "position": 1, "visible": True, "kind": "x", **more}
+        due = worlds.at_hour(more.pop("due", None))
+        row = {"user_id": "u", "position": 1, "visible": True, "kind": "x", "due": due, **more}
         self.impressions.append(
             {"request_id": request, "item_id": item, "shown_at": worlds.at_hour(hour), **row}
         )

@@ -89,10 +89,13 @@ class Reference:
         """Return where the window opens and closes, and whether its first instant is inside."""
         rule = self.spec.tasks[task].rule
         assert rule is not None
-        if rule.after is None:
-            return self.rows[key]["shown_at"], self.rows[key]["shown_at"] + rule.within, True
-        parent = self.crediting(rule.after, key)
-        return None if parent is None else (parent, parent + rule.within, False)
+        opens = self.crediting(rule.after, key) if rule.after else self.rows[key]["shown_at"]
+        if opens is None:
+            return None
+        closes = self.rows[key][rule.until] if rule.until else opens + rule.within
+        if closes is None or not opens < closes <= opens + rule.within:
+            return None
+        return opens, closes, rule.after is None
 
     def holds(self, task: str, key: Key, event: Row, match: tuple[str, ...]) -> bool:
         row, window = self.rows[key], self.window(task, key)
@@ -165,10 +168,16 @@ class Reference:
     def immature(self, task: str, key: Key) -> bool:
         contract = self.spec.tasks[task]
         others = [*self.spec.parts(task), *filter(None, [self.conditions(task)])]
-        own = contract.rule is not None and (
-            self.rows[key]["shown_at"] + (contract.maturity or self.least_maturity(task)) > self.arrived
-        )
+        own = contract.rule is not None and self.known_at(task, key) > self.arrived
         return own or any(self.immature(other, key) for other in others)
+
+    def known_at(self, task: str, key: Key) -> datetime:
+        """A label is known at its maturity, or as long after its own deadline as else after its window."""
+        contract, least, row = self.spec.tasks[task], self.least_maturity(task), self.rows[key]
+        maturity = contract.maturity or least
+        due = row[contract.rule.until] if contract.rule and contract.rule.until else None
+        at: datetime = row["shown_at"] + maturity
+        return at if due is None else min(at, due + maturity - least)
 
     def least_maturity(self, task: str) -> timedelta:
         rule = self.spec.tasks[task].rule
@@ -184,6 +193,7 @@ class Reference:
         parent = self.conditions(task)
         return (
             any(row[m] is None for m in contract.rule.match)
+            or bool(contract.rule.until and self.window(task, key) is None)
             or bool(when and when.column and row[when.column] is not True)
             or bool(when and when.event and not self.credited(task, key, when.event))
             or bool(parent and self.label(parent, key)[:2] != (1, "observed"))

@@ -173,10 +173,17 @@ def test_a_second_build_writes_nothing_and_is_the_same_snapshot(logs: Logs) -> N
     assert delta.version_of(store(workspace).path) == 0
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_a_store_kept_up_to_date_equals_one_built_afresh(tmp_path: Path, seed: int) -> None:
+MET = "  met: {family: satisfaction, positive: {event: click, within: P3D, until: due}}\n"
+
+
+@pytest.mark.parametrize(("seed", "more"), [*((seed, "") for seed in range(4)), (4, MET)])
+def test_a_store_kept_up_to_date_equals_one_built_afresh(tmp_path: Path, seed: int, more: str) -> None:
     """Day after day, with late events, corrected rows and rows that appear in the past."""
     logs, dice = Logs.random(tmp_path, seed), Random(seed)  # noqa: S311 - test data
+    logs.tasks += more
+    logs.impressions = [
+        {**row, "due": row["shown_at"] + timedelta(hours=dice.randrange(-5, 80))} for row in logs.impressions
+    ]
     whole = [*logs.impressions]
     logs.impressions = whole[10:]
     written = []

@@ -44,6 +44,7 @@ tasks:
   longest: {family: engagement, kind: value, value: {event: watch, within: P1D, aggregate: max}}
   looks: {family: engagement, kind: value, value: {event: look, within: P1D, aggregate: count}}
   kept: {family: satisfaction, compose: {all_of: [buy], none_of: [back]}}
+  met: {family: satisfaction, positive: {event: click, within: P1D, until: due}, maturity: PT25H}
   settled: {family: satisfaction, compose: {all_of: [always]}}
 """
 WINDOW = "in the window 10:00:00 to 2024-03-03 10:00:00"
@@ -57,6 +58,7 @@ def hours(day: int, hour: float) -> float:
 def shown(request: str, when: float, **more: Any) -> Row:
     """Show item 1 to u0."""
     row = {"request_id": request, "user_id": "u0", "item_id": 1, "shown_at": at(when), "position": 1}
+    row["due"] = at(when + 0.5)
     return {**row, "visible": True, "kind": "x", **more}
 
 
@@ -199,6 +201,23 @@ def test_what_cannot_be_matched_is_not_applicable(tmp_path: Path) -> None:
     assert (
         words(workspace, "click")
         == "not applicable. Its user_id is null, so no event can be matched with it."
+    )
+
+
+def test_a_window_that_ends_at_a_deadline_is_known_then(told: Told) -> None:
+    window = "lies in the window 10:00:00 to 22:00:00. Known since 23:00:00."
+    assert told("met", "clicked") == f"1. Shown 10:00:00; the click at 10:12:00 {window}"
+
+
+def test_a_deadline_outside_its_window_is_told(tmp_path: Path) -> None:
+    deadlines = {"none": None, "past": at(2.4), "far": at(4)}
+    rows = [shown(name, 2.5, item_id=n, due=due) for n, (name, due) in enumerate(deadlines.items())]
+    workspace = built(tmp_path, [*rows, shown("s", 2, item_id=9)])
+    said = [words(workspace, "met", f"{name}/{n}") for n, name in enumerate(deadlines)]
+    assert said[0] == "not applicable. Its window ends at due, which is null."
+    assert said[1].startswith("not applicable. Its window ends at due, 09:36:00, which does not lie after")
+    assert said[2].endswith(
+        "2024-03-04 00:00:00, which does not lie after its opening at 12:00:00 and at most 1 day later."
     )
 
 

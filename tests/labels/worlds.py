@@ -24,6 +24,7 @@ IMPRESSION_TYPES = pa.schema(
         ("position", pa.int32()),
         ("visible", pa.bool_()),
         ("kind", pa.string()),
+        ("due", pa.timestamp("us", "UTC")),
     ]
 )
 EVENT_TYPES = pa.schema(
@@ -74,6 +75,7 @@ class Dice:
             "position": self.one(1, 2, null=0.3),
             "visible": self.one(True, True, True, False, null=0.1),
             "kind": self.one("x", "y", null=0.1),
+            "due": self.instant(null=0.1, last=HOURS + 2),
         }
 
     def event(self, request: int) -> Row:
@@ -103,6 +105,8 @@ def _rule(draw: st.DrawFn, earlier: list[str]) -> dict[str, Any]:
     rule: dict[str, Any] = {"event": draw(_names), "within": draw(_durations)}
     if draw(st.booleans()):
         rule["match"] = draw(_columns)
+    if draw(st.integers(0, 2)) == 0:
+        rule["until"] = "due"
     rule["credit"] = draw(st.sampled_from(["every", "last_touch", "first_touch"]))
     if bool(earlier) and draw(st.booleans()):
         rule["after"] = draw(st.sampled_from(earlier))

@@ -102,6 +102,12 @@ def test_integers_of_different_width_are_one_type(shop: Shop) -> None:
         assert len(log.log.events) == 5
 
 
+def test_a_deadline_is_a_time_of_the_impressions(shop: Shop) -> None:
+    due = {"positive": {"event": "click", "within": "PT1H", "until": "kind"}}
+    shop.contracts = contracts(tasks(t=due))
+    assert "column 'kind' is of kind string: write it in microseconds with the zone UTC" in refused(shop)
+
+
 def test_a_match_column_is_in_both_tables(shop: Shop) -> None:
     shop.contracts = contracts(tasks(t={"positive": {"event": "click", "within": "PT1H", "match": ["kind"]}}))
     assert "Missing column 'kind' in events" in refused(shop)

@@ -55,6 +55,24 @@ def test_a_label_observed_before_its_maturity_is_counted_and_named(engine: duckd
     assert (found["early", "buy"].rows, found["early", "buy"].examples) == (1, "r2/i1")
 
 
+def test_a_deadline_before_its_impression_or_too_far_after_it_is_counted(
+    engine: duckdb.DuckDBPyConnection,
+) -> None:
+    soon, rule = MATURE + timedelta(hours=5), {"event": "buy", "within": "P1D", "until": "due"}
+    for due, rows in ([soon, None], 0), ([MATURE, soon], 1), ([soon, MATURE + timedelta(days=2)], 1):
+        register(engine, due=pa.array(due, pa.timestamp("us", "UTC")))
+        measured = measure_labels(engine, tasks(buy={"positive": rule}), as_of=AS_OF)
+        assert [m.rows for m in measured if m.statistic == "misdated"] == [rows]
+
+
+def test_a_label_is_known_at_its_own_deadline(engine: duckdb.DuckDBPyConnection) -> None:
+    rule = {"event": "buy", "within": "P5D", "until": "due"}
+    due = [AS_OF, AS_OF + timedelta(minutes=1)]
+    register(engine, shown_at=[AS_OF - timedelta(days=1)] * 2, due=pa.array(due, pa.timestamp("us", "UTC")))
+    measured = measure_labels(engine, tasks(buy={"positive": rule}), as_of=AS_OF)
+    assert [(m.rows, m.examples) for m in measured if m.statistic == "early"] == [(1, "r2/i1")]
+
+
 def test_a_label_is_mature_at_the_very_instant_of_its_maturity(engine: duckdb.DuckDBPyConnection) -> None:
     assert broken(engine, shown_at=[MATURE, AS_OF - timedelta(days=1)]) == {}
 

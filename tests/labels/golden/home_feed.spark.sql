@@ -893,21 +893,21 @@ WITH `repeated` AS (
   SELECT
     *,
     CASE
-      WHEN `shown_at` > CAST(:arrived AS TIMESTAMP) - INTERVAL '1' HOUR
+      WHEN NOT `shown_at` <= CAST(:arrived AS TIMESTAMP) - INTERVAL '1' HOUR
       THEN 'immature'
       WHEN `user_id` IS NULL OR `item_id` IS NULL OR NOT COALESCE(`visible`, FALSE)
       THEN 'not_applicable'
       ELSE 'observed'
     END AS `click_30m__status`,
     CASE
-      WHEN `shown_at` > CAST(:arrived AS TIMESTAMP) - INTERVAL '48' HOUR
+      WHEN NOT `shown_at` <= CAST(:arrived AS TIMESTAMP) - INTERVAL '48' HOUR
       THEN 'immature'
       WHEN `user_id` IS NULL OR `item_id` IS NULL
       THEN 'not_applicable'
       ELSE 'observed'
     END AS `dwell_60s_1d__status`,
     CASE
-      WHEN `shown_at` > CAST(:arrived AS TIMESTAMP) - INTERVAL '48' HOUR
+      WHEN NOT `shown_at` <= CAST(:arrived AS TIMESTAMP) - INTERVAL '48' HOUR
       THEN 'immature'
       WHEN `user_id` IS NULL OR `item_id` IS NULL
       THEN 'not_applicable'
@@ -916,7 +916,7 @@ WITH `repeated` AS (
       ELSE 'observed'
     END AS `add_to_cart_1d__status`,
     CASE
-      WHEN `shown_at` > CAST(:arrived AS TIMESTAMP) - INTERVAL '192' HOUR
+      WHEN NOT `shown_at` <= CAST(:arrived AS TIMESTAMP) - INTERVAL '192' HOUR
       THEN 'immature'
       WHEN `user_id` IS NULL OR `item_id` IS NULL
       THEN 'not_applicable'
@@ -925,28 +925,28 @@ WITH `repeated` AS (
       ELSE 'observed'
     END AS `purchase_7d__status`,
     CASE
-      WHEN `shown_at` > CAST(:arrived AS TIMESTAMP) - INTERVAL '192' HOUR
+      WHEN NOT `shown_at` <= CAST(:arrived AS TIMESTAMP) - INTERVAL '192' HOUR
       THEN 'immature'
       WHEN `user_id` IS NULL OR `item_id` IS NULL
       THEN 'not_applicable'
       ELSE 'observed'
     END AS `hide_7d__status`,
     CASE
-      WHEN `shown_at` > CAST(:arrived AS TIMESTAMP) - INTERVAL '192' HOUR
+      WHEN NOT `shown_at` <= CAST(:arrived AS TIMESTAMP) - INTERVAL '192' HOUR
       THEN 'immature'
       WHEN `user_id` IS NULL OR `item_id` IS NULL
       THEN 'not_applicable'
       ELSE 'observed'
     END AS `report_7d__status`,
     CASE
-      WHEN `shown_at` > CAST(:arrived AS TIMESTAMP) - INTERVAL '360' HOUR
+      WHEN NOT `shown_at` <= CAST(:arrived AS TIMESTAMP) - INTERVAL '360' HOUR
       THEN 'immature'
       WHEN `user_id` IS NULL OR `item_id` IS NULL OR `survey_happy_14d__answer` IS NULL
       THEN 'not_applicable'
       ELSE 'observed'
     END AS `survey_happy_14d__status`,
     CASE
-      WHEN `shown_at` > CAST(:arrived AS TIMESTAMP) - INTERVAL '48' HOUR
+      WHEN NOT `shown_at` <= CAST(:arrived AS TIMESTAMP) - INTERVAL '48' HOUR
       THEN 'immature'
       WHEN `user_id` IS NULL OR `item_id` IS NULL
       THEN 'not_applicable'
@@ -1011,14 +1011,14 @@ WITH `repeated` AS (
   SELECT
     *,
     CASE
-      WHEN `shown_at` > CAST(:arrived AS TIMESTAMP) - INTERVAL '888' HOUR
+      WHEN NOT `shown_at` <= CAST(:arrived AS TIMESTAMP) - INTERVAL '888' HOUR
       THEN 'immature'
       WHEN `user_id` IS NULL OR `item_id` IS NULL OR COALESCE(`purchase_7d`, 0) <> 1
       THEN 'not_applicable'
       ELSE 'observed'
     END AS `return_30d__status`,
     CASE
-      WHEN `shown_at` > CAST(:arrived AS TIMESTAMP) - INTERVAL '192' HOUR
+      WHEN NOT `shown_at` <= CAST(:arrived AS TIMESTAMP) - INTERVAL '192' HOUR
       THEN 'immature'
       WHEN `dwell_60s_1d__known` IS NULL
       OR `hide_7d__known` IS NULL
