@@ -14,7 +14,7 @@ export OMP_WAIT_POLICY := PASSIVE
 COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
   --no-annotate --no-header --no-emit-index-url --no-emit-find-links
 
-.PHONY: help setup demo test test-e2e test-compose test-spark lint up down status bench failures docs lock
+.PHONY: help setup demo test test-e2e test-compose test-spark lint up down status bench failures tour docs lock
 
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ bench: $(READY) ## every benchmark at a small size, as ratios, with its seconds
 
 failures: $(READY) ## the ten failures of a ranker, each shipped by a naive pipeline and stopped; makes docs/failures.md anew
 	@$(PY) -m benchmarks.failures --write
+
+tour: $(READY) ## eight weeks of a feed with Airflow and MLflow, beside a naive click ranker; ends in one page
+	@$(PY) -m benchmarks.tour --airflow
 
 docs: $(READY) ## the documentation site
 	@.venv/bin/zensical build --clean --strict && echo "open .equipoise/site/index.html"

@@ -73,6 +73,17 @@ class Airflow:
         log = self._call("GET", f"{run_path(dag, run)}/taskInstances/{step}/logs/{attempt}{query}")
         return [line for entry in log["content"] for line in _lines(entry)]
 
+    def question(self, dag: str, run: str, step: str) -> dict[str, Any]:
+        """Return what a step that waits for a person asks, and the answer where there is one."""
+        return self._call("GET", f"{run_path(dag, run)}/taskInstances/{quote(step)}/-1/hitlDetails")
+
+    def answer(self, dag: str, run: str, step: str, option: str, **changed: Any) -> None:
+        """Answer a step that waits for a person with its form as it is filled in, but for what is changed."""
+        path = f"{run_path(dag, run)}/taskInstances/{quote(step)}/-1/hitlDetails"
+        asked = self.question(dag, run, step)["params"]
+        form = {name: field["value"] for name, field in asked.items()} | changed
+        self._call("PATCH", path, {"chosen_options": [option], "params_input": form})
+
     def has_user(self, user: str) -> bool:
         """Whether a login is known, where Airflow keeps logins itself (FAB)."""
         users = self._call("GET", "/auth/fab/v1/users?limit=1000")["users"]

@@ -25,7 +25,7 @@ BUDGETS: Final = {
     "dataclasses and models": (712, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (73_280, 48_000),
+    "lines in tests": (73_400, 48_000),
     "words in docs": (52_716, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

@@ -22,16 +22,25 @@ TASKS: Final = ("click_30m", "add_to_cart_1d", "purchase_7d", "satisfied_7d", "h
 Plain = dict[str, Any]
 
 
-def write_surface(folder: Path, *, tasks: Collection[str], split: Mapping[str, str]) -> Path:
+def write_surface(
+    folder: Path,
+    *,
+    tasks: Collection[str],
+    split: Mapping[str, str],
+    changed: Mapping[str, Plain] | None = None,
+) -> Path:
     """Write the contracts into ``folder``; return it.
 
     Parameters
     ----------
     tasks : the tasks to keep; the parts and parents that they need are kept as well.
     split : the lengths of slices that replace the shipped ones.
+    changed : keys that replace those of a task.
     """
     files = {file.name: read_yaml(file) for file in sorted(SHIPPED.glob("*.yaml"))}
     specs = files["tasks.yaml"]["tasks"]
+    for name, keys in (changed or {}).items():
+        specs[name] = {**specs[name], **keys}
     names = _with_parts(specs, tasks)
     files["tasks.yaml"]["tasks"] = {name: spec for name, spec in specs.items() if name in names}
     absent = specs.keys() - names

@@ -60,17 +60,6 @@ class Client(Airflow):
         path = f"{run_path(dag, run)}/taskInstances/{quote(step)}/xcomEntries/note?deserialize=true"
         return str(self._call("GET", path)["value"])
 
-    def question(self, dag: str, run: str, step: str) -> dict[str, Any]:
-        """Return what a step that waits for a person asks, and the answer where there is one."""
-        return self._call("GET", f"{run_path(dag, run)}/taskInstances/{quote(step)}/-1/hitlDetails")
-
-    def answer(self, dag: str, run: str, step: str, option: str, **changed: Any) -> None:
-        """Answer a step that waits for a person with its form as it is filled in, but for what is changed."""
-        path = f"{run_path(dag, run)}/taskInstances/{quote(step)}/-1/hitlDetails"
-        asked = self.question(dag, run, step)["params"]
-        form = {name: field["value"] for name, field in asked.items()} | changed
-        self._call("PATCH", path, {"chosen_options": [option], "params_input": form})
-
     def open(self, path: str) -> Opened:
         """Open one of Equipoise's pages as this user, without a browser."""
         if not self.token:

@@ -265,6 +265,10 @@ class ClosedLoop:
         self.day += 1
         return LoopDay(day, batch, shown, outcomes, probabilities(all_chances), served, feed, self._clock)
 
+    def end(self, drift: Drift) -> None:
+        """Switch a drift off, from the next day on."""
+        self._drifts.pop(drift, None)
+
     def _offer(self, feed: World, batch: Batch) -> pd.DataFrame:
         names = request_names(self._clock, batch.day, 0, len(batch.requests.user))
         return offered_table(feed, self._clock, batch, names).to_pandas()

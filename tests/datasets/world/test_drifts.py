@@ -79,3 +79,14 @@ def test_a_change_of_delays_makes_events_late(undisturbed: list[LoopDay]) -> Non
     both, place, again = np.intersect1d(ours.row, theirs.row, return_indices=True)
     assert len(both) > 10
     assert (np.take(ours.at, place) > np.take(theirs.at, again)).all()
+
+
+def test_a_drift_that_ends_leaves_the_feed_as_it_would_have_been() -> None:
+    loop = ClosedLoop(seed=4, requests_per_day=60, days=3, drifts={Drift.BROKEN_FEATURE: 0})
+    broken = loop.play()
+    loop.end(Drift.BROKEN_FEATURE)
+    affinity = [
+        day.tables["candidates"]["user_category_affinity"].to_numpy() for day in (broken, loop.play())
+    ]
+    assert not affinity[0].any()
+    assert affinity[1].any()
