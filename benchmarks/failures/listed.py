@@ -62,7 +62,7 @@ def auc(task: str, noun: str) -> Seen:
 
 
 def _clicks_alone(world: FailureWorld) -> Candidate:
-    others = (task for task in world.data.utility.terms if task != CLICK)
+    others = (task for task in world.data.utility.term_names if task != CLICK)
     return world.with_policy(reweighted(world.data.utility, dict.fromkeys(others, 0.0)))
 
 

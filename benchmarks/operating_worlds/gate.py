@@ -29,7 +29,7 @@ from tasks.promotion.gates.judge import Evidence, judge_release
 from tasks.promotion.gates.policy import PolicyStanding
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.ranking.examination import Examination
-from tasks.ranking.utility import compute_utilities
+from tasks.ranking.utility import compute_utilities, worth_of_outcomes
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, report_metrics
 from tasks.replay.evidence import ShadowComparison
@@ -160,7 +160,6 @@ class Gate:
     def scored(self, candidate: Candidate) -> Scored:
         """Return a release's slates, predictions and policy as the simulation reads them."""
         data, policy = self.data, candidate.policy
-        outcomes = {c.probability(term): np.ones(len(data.candidates)) for term in policy.terms}
         slates = PolicySlates(
             name=candidate.name,
             slot=candidate.slot,
@@ -169,7 +168,7 @@ class Gate:
             },
             utility=candidate.utility,
             contributions=compute_utilities(data.candidates, candidate.predictions, policy).contributions,
-            worth=dict(compute_utilities(data.candidates, outcomes, policy).contributions),
+            worth=worth_of_outcomes(data.candidates, candidate.predictions, policy),
         )
         frame = data.candidates[[*c.IMPRESSION_KEY]].assign(
             **candidate.predictions,

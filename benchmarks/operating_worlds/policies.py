@@ -322,4 +322,4 @@ def _levelled(data: ScoredSlice, said: Floats, like: Floats) -> Floats:
 
 def _costs(data: ScoredSlice) -> tuple[str, ...]:
     policy = data.utility
-    return tuple(task for task in policy.terms if policy.variants(task)[0].weight < 0)
+    return tuple(task for task in policy.term_names if policy.variants[task][0].weight < 0)

@@ -49,7 +49,8 @@ def _terms(terms: list[Plain], unit: str) -> Table:
     table.add_column("weight", justify="right")
     table.add_column(f"worth, in {unit}", justify="right")
     for term in terms:
-        table.add_row(term["task"], format_number(term["weight"]), _worth(term))
+        name = f"{term['task']}: {term['of']}" if term["of"] else term["task"]
+        table.add_row(name, format_number(term["weight"]), _worth(term))
     return table
 
 

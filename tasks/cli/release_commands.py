@@ -109,7 +109,9 @@ def _next(one: Plain) -> str:
 
 def _term(row: Plain) -> tuple[str, str, str, str]:
     times = "" if row["times"] is None else f" x {row['times']} {_number(row['value'])}"
-    factors = f"{_number(row['prediction'])} x {format_number(row['weight'])}{times}"
+    of = "" if row["head"] in {row["task"], None} else f" of {row['head']}"
+    prediction = "" if row["head"] is None else f"{_number(row['prediction'])}{of} x "
+    factors = f"{prediction}{format_number(row['weight'])}{times}"
     added = "unknown" if row["contribution"] is None else format_signed(row["contribution"])
     return row["task"], factors, f"= {added}", _error(row)
 

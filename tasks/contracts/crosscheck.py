@@ -53,9 +53,9 @@ def find_warnings(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) 
                 yield Problem("utility.yaml", f"guardrails.{i}.{bound}", "0", hint)
     for name, weight in utility.weights.items():
         rule = tasks.tasks[name].rule
-        if weight.column and rule and rule.credit == "every":
+        if weight.value_column and rule and rule.credit == "every":
             hint = "one sale counts for every impression whose window holds it; consider credit: last_touch"
-            yield Problem("utility.yaml", f"weights.{name}.times", weight.column, hint)
+            yield Problem("utility.yaml", f"weights.{name}.times", weight.value_column, hint)
 
 
 def _warn_of_one_person(surface: SurfaceSpec, utility: UtilitySpec) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from tasks.contracts.problems import Problem, Unread, abbreviate
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tasks.contracts.training import TaskTraining, head_kind
-from tasks.contracts.utility import UtilitySpec
+from tasks.contracts.utility import PolicyContext, UtilitySpec
 from tasks.errors import unknown
 
 _OF_PREDICTIONS = (MetricKind.PREDICTED, MetricKind.CALIBRATION)
@@ -159,18 +159,25 @@ def _starts_from_another(surface: SurfaceSpec, task: str) -> bool:
     return start is not None and start.task != task
 
 
+def _summed(place: str, declared: UtilitySpec | PolicyContext) -> Iterator[tuple[str, list[str]]]:
+    """Yield each field that adds up or compares predictions, with the tasks that it names."""
+    yield f"{place}weights", list(declared.weights)
+    yield f"{place}relevance_floor", list(declared.relevance_floor)
+    for name, term in declared.terms.items():
+        yield f"{place}terms.{name}", list(dict.fromkeys((*term.tasks, *term.where)))
+
+
 def _check_utility(
     surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec, sound: Sequence[str]
 ) -> Iterator[Problem]:
     """Refuse quantile and ranking heads where probabilities or means are added up."""
     named = {
-        "weights": list(utility.weights),
-        "relevance_floor": list(utility.relevance_floor),
         "lexicographic": [tier.task for tier in utility.lexicographic],
+        **dict(_summed("", utility)),
         **{
-            f"contexts.{i}.{field}": list(getattr(context, field))
+            field: names
             for i, context in enumerate(utility.contexts)
-            for field in ("weights", "relevance_floor")
+            for field, names in _summed(f"contexts.{i}.", context)
         },
         "guardrails": _predicted([rail.metric for rail in utility.guardrails], tasks),
     }

@@ -31,6 +31,8 @@ from tasks.contracts.utility import (
     HardConstraint,
     Multiplier,
     PolicyContext,
+    Term,
+    Terms,
     UtilitySpec,
     Weight,
     Weights,
@@ -94,9 +96,11 @@ def _find_twice(names: Sequence[str]) -> list[str]:
 
 def find_utility_problems(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
     """Find what a utility policy asks of tasks, columns and reviewers that do not fit."""
-    yield from _check_weights(("weights",), utility.weights, others)
-    for i, context in enumerate(utility.contexts):
-        yield from _check_weights(("contexts", i, "weights"), context.weights, others)
+    places: dict[Place, UtilitySpec | PolicyContext] = {(): utility}
+    places |= {("contexts", i): context for i, context in enumerate(utility.contexts)}
+    for place, declared in places.items():
+        yield from _check_weights((*place, "weights"), declared.weights, others)
+        yield from _check_terms((*place, "terms"), declared.terms, others)
     yield from _check_floors_and_tiers(utility, others)
     yield from _check_guarded(utility, others)
     yield from _check_given(utility, others)
@@ -112,14 +116,13 @@ def _check_offset(utility: UtilitySpec, unread: Unread) -> Iterator[Problem]:
             hint = "need an offset: a negative total would rise by a factor below 1"
             yield Problem("utility.yaml", "multipliers", "", hint)
         return
-    variants = {"weights": utility.weights} | {
-        f"contexts.{i}.weights": context.weights for i, context in enumerate(utility.contexts)
-    }
-    for field, weights in variants.items():
-        for name, weight in weights.items():
-            if weight.weight < 0 and weight.column is not None and weight.cap is None:
+    for context, place in enumerate((utility, *utility.contexts), start=-1):
+        for name, term in place.named_terms.items():
+            if term.weight < 0 and term.value_column is not None and term.value_cap is None:
+                field = f"weights.{name}.times" if name in place.weights else f"terms.{name}"
+                field = field if context < 0 else f"contexts.{context}.{field}"
                 hint = "under an offset a value column of a cost needs a cap, the bound of a total from below"
-                yield Problem("utility.yaml", f"{field}.{name}.times", abbreviate(weight.column), hint)
+                yield Problem("utility.yaml", field, abbreviate(term.value_column), hint)
 
 
 def _check_floors_and_tiers(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
@@ -153,7 +156,7 @@ def find_role_problems(utility: UtilitySpec, surface: SurfaceSpec, unread: Unrea
 
 
 def _check_weights(place: Place, weights: Weights, others: Others) -> Iterator[Problem]:
-    surface, unread = others.surface, others.unread
+    unread = others.unread
     for name, weight in weights.items():
         where = ".".join(map(str, (*place, name)))
         task = others.tasks.tasks.get(name)
@@ -163,11 +166,51 @@ def _check_weights(place: Place, weights: Weights, others: Others) -> Iterator[P
             yield Problem("utility.yaml", where, "", unknown("task", name, others.tasks.tasks))
         elif not unread.task(name):
             yield from _check_weight(where, weight, task)
-        if surface is None or weight.column is None or unread.touches("surface", "values"):
+        yield from _check_value_column(f"{where}.times", weight, others)
+
+
+def _check_terms(place: Place, terms: Terms, others: Others) -> Iterator[Problem]:
+    """Find terms with the name of a task, and columns that the surface does not declare."""
+    for name, term in terms.items():
+        where = ".".join(map(str, (*place, name)))
+        if others.unread.touches("utility", *place, name):
             continue
-        if weight.column not in surface.values:
-            hint = unknown("value column", weight.column, surface.values, where="surface.yaml values")
-            yield Problem("utility.yaml", f"{where}.times", abbreviate(weight.column), hint)
+        if name in others.tasks.tasks:
+            hint = "is the name of a task, whose own weight stands under weights: choose another name"
+            yield Problem("utility.yaml", where, "", hint)
+        yield from _check_term_tasks(where, term, others)
+        if term.weight == 0 and not term.tasks:
+            yield Problem("utility.yaml", where, "0", "weighs nothing: give it a weight or leave it out")
+        yield from _check_value_column(f"{where}.{'column' if term.column else 'times'}", term, others)
+
+
+def _check_term_tasks(where: str, term: Term, others: Others) -> Iterator[Problem]:
+    """Find tasks of a term that are unknown, of another sign or kind, or alike for a whole request."""
+    tasks = others.tasks.tasks
+    counted = f"{where}.{'greater_of' if term.greater_of else 'task'}"
+    for field, named in ((counted, term.tasks), (f"{where}.where", tuple(term.where))):
+        for task in named:
+            if task not in tasks:
+                yield Problem("utility.yaml", field, abbreviate(task), unknown("task", task, tasks))
+    known = [task for task in term.tasks if task in tasks and not others.unread.task(task)]
+    for task in known:
+        yield from _check_weight(where, term, tasks[task])
+    for task in term.where:
+        if task in tasks and tasks[task].level == "request":
+            hint = "is the same for every candidate of a request: it tells none apart"
+            yield Problem("utility.yaml", f"{where}.where", abbreviate(task), hint)
+    if len({tasks[task].kind for task in known}) > 1:
+        hint = "compares a probability with an expected value: name tasks of one kind"
+        yield Problem("utility.yaml", counted, ", ".join(known), hint)
+
+
+def _check_value_column(where: str, weight: Weight, others: Others) -> Iterator[Problem]:
+    surface, column = others.surface, weight.value_column
+    if surface is None or column is None or others.unread.touches("surface", "values"):
+        return
+    if column not in surface.values:
+        hint = unknown("value column", column, surface.values, where="surface.yaml values")
+        yield Problem("utility.yaml", where, abbreviate(column), hint)
 
 
 def _check_weight(where: str, weight: Weight, task: TaskSpec) -> Iterator[Problem]:
@@ -268,7 +311,9 @@ def _explain_no_guardrail(metric: Metric, utility: UtilitySpec, others: Others) 
         return f"needs a segment of the age of items: {{name: {NEW_ITEMS}, from: COLUMN, bins: [DAYS]}}"
     if metric.kind is MetricKind.COMPONENT_SHARE and not unread.touches("utility", "weights"):
         return (
-            "" if metric.subject in utility.terms else f"{metric.subject} has no weight, so it has no share"
+            ""
+            if metric.subject in utility.term_names
+            else f"{metric.subject} has no weight, so it has no share"
         )
     return ""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from tasks.contracts.slate import SlateSpec
-from tasks.contracts.utility import Floors, Multiplier, PolicyContext, UtilitySpec, Weight, Weights
+from tasks.contracts.utility import Floors, Multiplier, PolicyContext, Term, UtilitySpec
 from tasks.errors import ContractError, unknown
 
 BASE: Final = "base"
@@ -24,9 +24,13 @@ BASE: Final = "base"
 
 @dataclass(frozen=True)
 class EffectiveTerm:
-    """One term of the sum: its weight, its worth in units of the chosen outcome, and what it multiplies."""
+    """One term of the sum: its weight, its worth in units of the chosen outcome, and what it multiplies.
+
+    ``of`` describes what a term counts that is not just one task.
+    """
 
     task: str
+    of: str | None
     weight: float
     worth: float
     times: str | None
@@ -114,7 +118,9 @@ def default_unit(utility: UtilitySpec) -> str:
     >>> default_unit(utility)
     'click'
     """
-    gains = (task for task, weight in utility.weights.items() if weight.weight > 0 and weight.column is None)
+    gains = (
+        task for task, weight in utility.weights.items() if weight.weight > 0 and weight.value_column is None
+    )
     return next(gains, next(iter(utility.weights)))
 
 
@@ -129,7 +135,7 @@ def _unit_weight(utility: UtilitySpec, unit: str) -> float:
 def _effective(
     utility: UtilitySpec, slate: SlateSpec, context: PolicyContext | None, unit: float
 ) -> EffectivePolicy:
-    weights: Weights = {**utility.weights, **(context.weights if context else {})}
+    terms = {**utility.named_terms, **(context.named_terms if context else {})}
     floors: Floors = {**utility.relevance_floor, **(context.relevance_floor if context else {})}
     multipliers = _by_name(utility.multipliers) | _by_name(context.multipliers if context else ())
     constraints = (*utility.hard_constraints, *(context.hard_constraints if context else ()))
@@ -138,7 +144,7 @@ def _effective(
     return EffectivePolicy(
         context=context.name if context else BASE,
         when=dict(context.when) if context else {},
-        terms=tuple(_term(task, weight, unit) for task, weight in weights.items()),
+        terms=tuple(_term(name, term, unit) for name, term in terms.items()),
         relevance_floor={
             task: floor if isinstance(floor, float) else f"quantile {floor.quantile:g}"
             for task, floor in floors.items()
@@ -150,8 +156,40 @@ def _effective(
     )
 
 
-def _term(task: str, weight: Weight, unit: float) -> EffectiveTerm:
-    return EffectiveTerm(task, weight.weight, weight.weight / unit, weight.column, weight.cap)
+def _term(name: str, term: Term, unit: float) -> EffectiveTerm:
+    return EffectiveTerm(
+        name, _describe_source(name, term), term.weight, term.weight / unit, term.value_column, term.value_cap
+    )
+
+
+def describe_weight(name: str, term: Term) -> str:
+    """Describe a term by its factors; a task of its own name is left out.
+
+    Examples
+    --------
+    >>> describe_weight("best", Term(greater_of=["like", "share"], weight=2.0, where={"click": {"min": 0.2}}))
+    '2 x greater of like and share where click is at least 0.2'
+    >>> describe_weight("risk", Term(column="policy_risk", weight=-1.0, cap=5))
+    '-1 x policy_risk up to 5'
+    """
+    source, cap = _describe_source(name, term), "" if term.value_cap is None else f" up to {term.value_cap:g}"
+    times = None if term.value_column is None or term.column else f"{term.value_column}{cap}"
+    if term.column:
+        source = f"{term.column}{cap}{_describe_conditions(term)}"
+    return " x ".join(filter(None, (f"{term.weight:g}", times, source)))
+
+
+def _describe_source(name: str, term: Term) -> str | None:
+    """Describe what a term counts, without its weight and value column; None for the task of its name."""
+    counted = " and ".join(term.tasks)
+    words = f"greater of {counted}" if term.greater_of else counted or f"column {term.column}"
+    whole = f"{words}{_describe_conditions(term)}"
+    return None if whole == name else whole
+
+
+def _describe_conditions(term: Term) -> str:
+    where = " and ".join(f"{task} is at least {least.min:g}" for task, least in term.where.items())
+    return f" where {where}" if where else ""
 
 
 def _by_name(multipliers: tuple[Multiplier, ...]) -> dict[str, Multiplier]:
@@ -162,7 +200,7 @@ def _changed(context: PolicyContext) -> tuple[str, ...]:
     """Name what a context sets: terms, floors, multipliers, filters and fields of the slate."""
     slate = context.slate.model_dump(exclude_none=True) if context.slate else {}
     return (
-        *context.weights,
+        *context.named_terms,
         *(f"floor {task}" for task in context.relevance_floor),
         *(f"multiplier {one.name}" for one in context.multipliers),
         *(f"constraint {one.name}" for one in context.hard_constraints),

@@ -148,12 +148,13 @@ def experiment_outcomes(contracts: Contracts) -> dict[str, str]:
     They are the rate of every task, and the value of each term of the utility with a value column.
     """
     rates: dict[str, str] = {Metric(MetricKind.RATE, task).name: task for task in contracts.tasks.tasks}
-    return rates | {term: term for term in contracts.utility.terms if outcome_of(contracts, term) == term}
+    tasks = [task for task in contracts.tasks.tasks if task in contracts.utility.variants]
+    return rates | {task: task for task in tasks if outcome_of(contracts, task) == task}
 
 
 def outcome_of(contracts: Contracts, term: str) -> str:
     """Return the outcome of a term of the utility: its task's rate, or its value where it has a column."""
-    valued = any(weight.column is not None for weight in contracts.utility.variants(term))
+    valued = any(weight.value_column is not None for weight in contracts.utility.variants[term])
     return term if valued else Metric(MetricKind.RATE, term).name
 
 

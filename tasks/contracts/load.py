@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
+from tasks import columns as c
 from tasks.contracts.base import canonical, digest
 from tasks.contracts.crosscheck import (
     find_meaning_problems,
@@ -65,6 +66,11 @@ class Contracts:
     def head_kind(self, task: str) -> HeadKind:
         """Return what a task's head predicts."""
         return head_kind(self.tasks.tasks[task].kind, self.surface.training_for(task).objective)
+
+    @property
+    def utility_predictions(self) -> tuple[str, ...]:
+        """Columns of the predictions on which the utility depends."""
+        return tuple(c.predicted(task, self.head_kind(task)) for task in self.utility.heads)
 
     def delayed(self, task: str) -> bool:
         """Return whether a task learns up to its calibrate days, from windows that are still open."""

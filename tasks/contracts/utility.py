@@ -1,6 +1,7 @@
 """``utility.yaml``: the decision as reviewed data.
 
 total   = sum over terms of weight x calibrated probability [x value column, at most its cap]
+          a term may also be the greater of several probabilities, or a logged column without one
 utility = total, or with an offset a positive number in the order of totals, x the multipliers that apply
 """
 
@@ -83,22 +84,78 @@ class Weight(Closed):
     why: Text | None = None
 
     @property
-    def column(self) -> str | None:
+    def value_column(self) -> str | None:
         """The value column, if there is one."""
         return self.times.column if isinstance(self.times, ValueColumn) else self.times
 
     @property
-    def cap(self) -> float | None:
+    def value_cap(self) -> float | None:
         """The most that the value column counts, if it has a cap."""
         return self.times.cap if isinstance(self.times, ValueColumn) else None
 
     @property
     def most(self) -> float:
         """The absolute value of the largest contribution that an offset reckons with."""
-        return abs(self.weight) * (1.0 if self.cap is None else self.cap)
+        return abs(self.weight) * (1.0 if self.value_cap is None else self.value_cap)
+
+
+class LeastPrediction(Closed):
+    """The prediction of another task from which on a term counts."""
+
+    min: Annotated[Number, Field(gt=0)]
+
+
+class Term(Weight):
+    """A term that is more than the weight of one task: exactly one of task, greater_of, column.
+
+    ``column`` is a logged value column that counts as it is, up to ``cap``. ``where`` names thresholds of
+    predictions; below any of them the term is 0.
+
+    Examples
+    --------
+    >>> Term(greater_of=["like", "share"], weight=2.0).tasks
+    ('like', 'share')
+    """
+
+    task: Identifier | None = None
+    greater_of: Annotated[Identifiers, Field(min_length=2)] | None = None
+    column: Identifier | None = None
+    cap: Annotated[Number, Field(gt=0)] | None = None
+    where: dict[Identifier, LeastPrediction] = {}
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Self:
+        if sum(one is not None for one in (self.task, self.greater_of, self.column)) != 1:
+            raise ValueError("takes exactly one of task, greater_of, column")
+        if self.column is not None and self.times is not None:
+            raise ValueError("takes times for a task; a column counts by itself")
+        if self.column is None and self.cap is not None:
+            raise ValueError("takes cap for a column; that of a value column stands under times")
+        return self
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks of which one counts by its prediction; none where the term is a column."""
+        return self.greater_of or (() if self.task is None else (self.task,))
+
+    @property
+    def sources(self) -> tuple[str | None, ...]:
+        """What may count: the tasks, or None for a column that counts by itself."""
+        return self.tasks or (None,)
+
+    @property
+    def value_column(self) -> str | None:
+        """The value column, which may be all of the term."""
+        return super().value_column if self.column is None else self.column
+
+    @property
+    def value_cap(self) -> float | None:
+        """The most that the value column counts, if it has a cap."""
+        return super().value_cap if self.column is None else self.cap
 
 
 Weights = dict[Identifier, Annotated[Weight, BeforeValidator(_weight)]]
+Terms = dict[Identifier, Term]
 _Condition = Annotated[Scalars, BeforeValidator(lambda v: v if isinstance(v, list | tuple) else (v,))]
 
 
@@ -157,16 +214,32 @@ class HardConstraint(Closed):
         return next(one for one in (self.keep_when, self.drop_when) if one is not None)
 
 
-class PolicyContext(Closed):
+class _DeclaredTerms(Closed):
+    """Where terms of the sum are declared."""
+
+    weights: Weights = {}
+    terms: Terms = {}
+
+    @property
+    def named_terms(self) -> dict[str, Term]:
+        """Every term that is declared here by name; a weight is a term with the name of its task."""
+        plain = {task: Term.model_construct(task=task, **dict(one)) for task, one in self.weights.items()}
+        return {**plain, **self.terms}
+
+
+_CHANGES: Final = ("weights", "terms", "relevance_floor", "multipliers", "hard_constraints", "slate")
+"""What a context may change."""
+
+
+class PolicyContext(_DeclaredTerms):
     """What holds in place of the base where every condition is met; the first match wins.
 
-    Weights, floors and multipliers replace those of their names or join them, fields of the slate replace
-    the slate's. Hard constraints join: a context takes none away.
+    Weights, terms, floors and multipliers replace those of their names or join them, fields of the slate
+    replace the slate's. Hard constraints join: a context takes none away.
     """
 
     name: Identifier
     when: Annotated[dict[Identifier, _Condition], Field(min_length=1)]
-    weights: Weights = {}
     relevance_floor: Floors = {}
     multipliers: Annotated[tuple[Multiplier, ...], AsTuple] = ()
     hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple] = ()
@@ -174,11 +247,8 @@ class PolicyContext(Closed):
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        changes = (self.weights, self.relevance_floor, self.multipliers, self.hard_constraints, self.slate)
-        if not any(changes):
-            raise ValueError(
-                "changes nothing; give weights, relevance_floor, multipliers, hard_constraints or slate"
-            )
+        if not any(getattr(self, name) for name in _CHANGES):
+            raise ValueError(f"changes nothing; give {', '.join(_CHANGES[:-1])} or {_CHANGES[-1]}")
         return self
 
 
@@ -250,7 +320,7 @@ class Constrained(Closed):
         return self
 
 
-class UtilitySpec(Closed):
+class UtilitySpec(_DeclaredTerms):
     """The whole file; ``experiment`` names what justified this version."""
 
     policy: Slug
@@ -259,6 +329,7 @@ class UtilitySpec(Closed):
     approvals: Annotated[Identifiers, Field(min_length=1)]
     experiment: Reference | None = None
     weights: Annotated[Weights, Field(min_length=1)]
+    terms: Terms = {}
     offset: Offset | None = None
     multipliers: Annotated[tuple[Multiplier, ...], AsTuple] = ()
     perturbation: Perturbation | None = None
@@ -271,9 +342,34 @@ class UtilitySpec(Closed):
     guardrails: Annotated[tuple[Guardrail, ...], AsTuple] = ()
 
     @property
-    def terms(self) -> tuple[str, ...]:
-        """Tasks in the sum, base and contexts together, by name: the order of keys changes no decision."""
-        return tuple(sorted({*self.weights, *(task for c in self.contexts for task in c.weights)}))
+    def term_names(self) -> tuple[str, ...]:
+        """Terms of the sum, base and contexts together, by name: the order of keys changes no decision."""
+        return tuple(self.variants)
+
+    @property
+    def base_terms(self) -> dict[str, Term]:
+        """Each term by name where no context holds; one that only a context has weighs 0."""
+        return {name: base for name, (base, *_) in self.variants.items()}
+
+    @property
+    def outcomes(self) -> tuple[str, ...]:
+        """Tasks whose outcomes count in the sum, by name."""
+        return tuple(sorted({task for term in self._terms for task in term.tasks}))
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """Tasks on whose predictions the sum depends, thresholds included, by name."""
+        weighted = [term for term in self._terms if term.weight]
+        return tuple(sorted({task for term in weighted for task in (*term.tasks, *term.where)}))
+
+    @property
+    def value_columns(self) -> tuple[str, ...]:
+        """Value columns that the sum reads, by name."""
+        return tuple(sorted({t.value_column for t in self._terms if t.value_column is not None}))
+
+    @property
+    def _terms(self) -> tuple[Term, ...]:
+        return tuple(term for place in self._places for term in place.named_terms.values())
 
     @property
     def filters(self) -> tuple[HardConstraint, ...]:
@@ -292,8 +388,7 @@ class UtilitySpec(Closed):
         ... ).columns
         ('margin',)
         """
-        weights = [*self.weights.values(), *(w for c in self.contexts for w in c.weights.values())]
-        read = {w.column for w in weights if w.column is not None}
+        read = {*self.value_columns}
         read |= {column for one in self.filters for column in one.condition.columns}
         read |= {column for place in self._places for m in place.multipliers for column in m.when}
         for context in self.contexts:
@@ -306,10 +401,13 @@ class UtilitySpec(Closed):
         """Where rules are declared: the base, then each context."""
         return (self, *self.contexts)
 
-    def variants(self, term: str) -> tuple[Weight, ...]:
-        """Return a term's weight without a context, then in each context; an absent term weighs 0."""
-        base = self.weights.get(term, Weight(weight=0.0))
-        return (base, *(context.weights.get(term, base) for context in self.contexts))
+    @property
+    def variants(self) -> dict[str, tuple[Term, ...]]:
+        """Each term by name: without a context, then in each context; an absent term weighs 0."""
+        base, *others = (place.named_terms for place in self._places)
+        absent = {name: _without_weight(term) for one in reversed(others) for name, term in one.items()}
+        held = absent | base
+        return {name: (held[name], *(one.get(name, held[name]) for one in others)) for name in sorted(held)}
 
     def floors_by_context(self) -> dict[str, list[tuple[float | Quantile, list[int]]]]:
         """Return, by task, each floor with the contexts in which it holds; -1 is no context."""
@@ -322,6 +420,10 @@ class UtilitySpec(Closed):
     def better_first(self, tier: Tier) -> Literal["low", "high"]:
         """Return which end of a tier's bands ranks first: as declared, else by the sign of the weight."""
         return tier.prefer or ("low" if self.weights[tier.task].weight < 0 else "high")
+
+
+def _without_weight(term: Term) -> Term:
+    return term.model_copy(update={"weight": 0.0, "times": None})
 
 
 def _by_context(places: Sequence[Mapping[str, _Declared]]) -> dict[str, list[tuple[_Declared, list[int]]]]:

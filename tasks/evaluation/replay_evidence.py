@@ -79,9 +79,13 @@ class ChampionComparison(Section):
 
 
 class TermShare(Section):
-    """A term of the utility in the slots: what it adds to one, and how far it moves candidates apart."""
+    """A term of the utility in the slots: what it adds to one, and how far it moves candidates apart.
+
+    ``heads`` are the tasks whose predictions it multiplies; none where a column counts by itself.
+    """
 
     task: str
+    heads: tuple[str, ...]
     prediction: MaybeFloat
     contribution: MaybeFloat
     spread: MaybeFloat

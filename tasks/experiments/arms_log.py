@@ -42,7 +42,7 @@ from tasks.experiments.arm_effects import AgedRows, ArmUsers, level_change
 from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.logs.candidate_frame import to_frame
-from tasks.ranking.utility import compute_utilities
+from tasks.ranking.utility import served_predictions, worth_of_outcomes
 from tasks.replay.read_log import IdCodes, Ids
 
 _DAY: Final = timedelta(days=1)
@@ -319,7 +319,8 @@ class _Reader:
         tasks = dict.fromkeys(
             link for task in (*named, *self.outcomes.values()) for link in chain(known, task)
         )
-        optional = [*self.contracts.utility.columns, c.LATENCY_MS, c.RELEASE, c.TRIGGERED]
+        served = map(c.served, self.contracts.utility_predictions)
+        optional = [*self.contracts.utility.columns, *served, c.LATENCY_MS, c.RELEASE, c.TRIGGERED]
         shares = [one.subject for one in self.metrics.values() if one.kind is MetricKind.SHARE]
         wanted = [
             *(c.USER_ID, *further),
@@ -361,7 +362,7 @@ _LOGGED: Final = " Log the arm's declared name, or name the arm in the experimen
 def metric_tasks(metric: Metric, contracts: Contracts) -> tuple[str, ...]:
     """Return the tasks whose outcomes a metric needs."""
     if metric.kind is MetricKind.OBSERVED_UTILITY:
-        return contracts.utility.terms
+        return contracts.utility.outcomes
     named = (metric.subject, metric.value) if metric.kind is MetricKind.GIVEN else (metric.subject,)
     return tuple(name for name in named if name in contracts.tasks.tasks)
 
@@ -414,17 +415,17 @@ def _outcome(frame: pd.DataFrame, task: str, contracts: Contracts) -> Floats:
 
 def _utility(frame: pd.DataFrame, contracts: Contracts, arms: Codes) -> Sums:
     policy = contracts.utility.model_copy(update={"perturbation": None})
-    certain = {c.probability(term): np.ones(len(frame)) for term in policy.terms}
-    worth = compute_utilities(frame, certain, policy).contributions
-    immature = [(frame[c.status(term)] == c.Status.IMMATURE).to_numpy(dtype=bool) for term in policy.terms]
+    predictions = served_predictions(frame, contracts.utility_predictions)
+    worth = worth_of_outcomes(frame, predictions, policy)
+    immature = [(frame[c.status(task)] == c.Status.IMMATURE).to_numpy(dtype=bool) for task in policy.outcomes]
     mature = ~np.logical_or.reduce(immature)
     total, rows = np.zeros(len(frame)), np.bincount(arms, mature, 2)
-    for term in policy.terms:
-        outcome = _outcome(frame, term, contracts)
+    for term, of_one in worth.items():
+        outcome = _outcome(frame, term, contracts) if term in policy.outcomes else np.ones(len(frame))
         known = mature & np.isfinite(outcome)
         each = np.bincount(arms, known, 2)
         scale = np.divide(rows, each, out=np.zeros(2), where=each > 0)
-        total += np.where(known, np.nan_to_num(outcome) * np.nan_to_num(worth[term]) * scale[arms], 0.0)
+        total += np.where(known, np.nan_to_num(outcome) * of_one * scale[arms], 0.0)
     return total, mature.astype(float)
 
 
@@ -434,24 +435,25 @@ def measure_outcomes(
     """Return numerator and denominator of every row by outcome; one that has its task's name is a value."""
     values: Mapping[str, Floats] = {}
     if any(name == task for name, task in outcomes.items()):
-        certain = {c.probability(term): np.ones(len(frame)) for term in contracts.utility.terms}
-        values = compute_utilities(frame, certain, _with_unit_weights(contracts.utility)).contributions
+        values = worth_of_outcomes(frame, {}, _with_unit_weights(contracts.utility))
     sums = {}
     for name, task in outcomes.items():
         outcome = _outcome(frame, task, contracts)
-        each = np.nan_to_num(values[task]) if name == task else 1.0
+        each = values[task] if name == task else 1.0
         sums[name] = (np.nan_to_num(outcome) * each, np.isfinite(outcome).astype(float))
     return sums
 
 
 def _with_unit_weights(policy: UtilitySpec) -> UtilitySpec:
-    """Return the policy whose contributions are the outcomes, times their value columns."""
+    """Return the policy whose contributions are the outcomes of its weights, times their value columns."""
 
     def unit(weights: Weights) -> Weights:
         return {term: one.model_copy(update={"weight": 1.0}) for term, one in weights.items()}
 
-    contexts = tuple(one.model_copy(update={"weights": unit(one.weights)}) for one in policy.contexts)
-    plain = {"offset": None, "perturbation": None, "contexts": contexts}
+    contexts = tuple(
+        one.model_copy(update={"weights": unit(one.weights), "terms": {}}) for one in policy.contexts
+    )
+    plain: dict[str, Any] = {"offset": None, "perturbation": None, "contexts": contexts, "terms": {}}
     return policy.model_copy(update={**plain, "weights": unit(policy.weights)})
 
 

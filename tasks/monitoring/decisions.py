@@ -74,16 +74,15 @@ def measure_decisions(scored: pd.DataFrame, users: Codes, utility: UtilitySpec) 
     users : [n] codes.
     """
     dropped = scored[c.DROPPED_BY]
-    columns = {one.column for term in utility.terms for one in utility.variants(term) if one.column}
     for reason in (
         *(constraint.name for constraint in utility.hard_constraints),
-        *(unknown_value_reason(column) for column in sorted(columns)),
+        *(unknown_value_reason(column) for column in utility.value_columns),
         *(relevance_floor_reason(task) for task in utility.floors_by_context()),
     ):
         drops = np.where(dropped == reason, 1.0, 0.0)
         yield mean_figure(Subject("dropped_share", constraint=reason), drops, users)
     kept = dropped.isna().to_numpy(dtype=bool)
-    terms = [task for task in utility.weights if c.contribution(task) in scored]
+    terms = [task for task in utility.named_terms if c.contribution(task) in scored]
     sizes = {t: np.abs(np.nan_to_num(scored[c.contribution(t)].to_numpy(np.float64)[kept])) for t in terms}
     total = np.sum([*sizes.values()], axis=0) if sizes else np.zeros(0)
     for task, size in sizes.items() if total.any() else ():

@@ -29,7 +29,7 @@ from tasks.labels.snapshot import Snapshot
 from tasks.logs.rows import DayRange
 from tasks.monitoring.queue import newest_mature
 from tasks.monitoring.traffic import LoggedTraffic, Rows
-from tasks.ranking.utility import compute_utilities
+from tasks.ranking.utility import served_predictions, worth_of_outcomes
 from tasks.release.release_days import users_of
 from tasks.stores.workspace import Workspace
 
@@ -69,7 +69,7 @@ class SourceSums:
     def begin(cls, workspace: Workspace, snapshot: Snapshot, *, known_by: datetime) -> "SourceSums":
         """Find the days that are mature by an instant."""
         contracts = workspace.contracts
-        terms = [one for one in contracts.utility.terms if contracts.head_kind(one) in {"binary", "value"}]
+        terms = [one for one in contracts.utility.outcomes if contracts.head_kind(one) in {"binary", "value"}]
         return cls(contracts, newest_mature(contracts, snapshot, terms, known_by=known_by))
 
     def add(self, traffic: LoggedTraffic) -> None:
@@ -84,28 +84,34 @@ class SourceSums:
 
     def _contributions(self, traffic: LoggedTraffic) -> pd.DataFrame | None:
         """Return by term what rows bring, what they cost and whether that is known, three columns each."""
-        policy, known, outcomes = self.contracts.utility, dict[str, Rows](), dict[str, Floats]()
-        for task in policy.terms:
-            rows, seen = np.zeros(len(traffic.frame), dtype=bool), np.zeros(len(traffic.frame))
-            if task in self.spans:
-                found = traffic.outcomes(task)
-                rows = traffic.within(self.spans[task]) & np.isfinite(found)
-                known[task], seen = rows, np.where(rows, found, 0.0)
-            outcomes[c.predicted(task, self.contracts.head_kind(task))] = seen
-        if not np.logical_or.reduce([*known.values()]).any():
+        outcomes = {task: traffic.outcomes(task) for task in self.spans}
+        known = {t: traffic.within(self.spans[t]) & np.isfinite(seen) for t, seen in outcomes.items()}
+        some: Rows = np.logical_or.reduce([*known.values()])
+        if not some.any():
             return None
+        frame = traffic.frame
+        predictions = served_predictions(frame, self.contracts.utility_predictions)
         try:
-            made = compute_utilities(traffic.frame, outcomes, policy)
+            worth = worth_of_outcomes(frame, predictions, self.contracts.utility)
         except DataError as error:
             traffic.releases.notes[f"Sources cannot be valued. {error}"] = None
             return None
+        costs = [*self._costs()]
         parts = dict[tuple[str, str], Floats]()
-        for task, rows in known.items():
-            worth = np.nan_to_num(made.contributions[task])
-            parts[task, "value"] = np.where(made.weights[task] > 0, worth, 0.0)
-            parts[task, "cost"] = np.where(made.weights[task] < 0, -worth, 0.0)
-            parts[task, "rows"] = rows.astype(np.float64)
+        for term, of_one in worth.items():
+            if term in self.contracts.tasks.tasks and term not in known:
+                continue
+            rows = known.get(term, some)
+            added = np.where(rows, np.nan_to_num(outcomes.get(term, 1.0)) * of_one, 0.0)
+            parts[term, "value"] = np.zeros(len(rows)) if term in costs else added
+            parts[term, "cost"] = -added if term in costs else np.zeros(len(rows))
+            parts[term, "rows"] = rows.astype(np.float64)
         return pd.DataFrame(parts)
+
+    def _costs(self) -> Iterator[str]:
+        """Yield the terms that cost: tasks of such a family, and columns with a negative weight."""
+        yield from (name for name, task in self.contracts.tasks.tasks.items() if task.family.costs)
+        yield from (name for name, term in self.contracts.utility.terms.items() if term.weight < 0)
 
     def table(self) -> list[SourceValue]:
         """Return the units by column, those with the most impressions first."""

@@ -27,13 +27,13 @@ from .candidates import (
     name_codes,
     read_column,
     read_numbers,
-    read_prediction,
 )
 from .certificate import Certificates
 from .decide import Decision, decide
-from .utility import name_multipliers
+from .utility import TermSignal, name_multipliers
 
 TASK = "task"
+HEAD = "head"
 PREDICTION = "prediction"
 WEIGHT = "weight"
 TIMES = "times"
@@ -53,10 +53,13 @@ class Component:
 
     Attributes
     ----------
+    head : the task that the prediction is of, None where a column counts by itself.
+    prediction : of the head, NaN without one.
     times : index of the value column in the explanation's ``value_columns``, -1 for none.
     value : what the value column holds, at most the cap; NaN without one.
     """
 
+    head: Sequence[str | None]
     prediction: Floats
     weight: Floats
     times: Integers
@@ -125,6 +128,7 @@ class Explanation:
             {
                 ITEM_ID: item_ids.take(np.tile(np.arange(rows), len(terms))),
                 TASK: name_codes(np.repeat(np.arange(len(terms)), rows), list(self.terms)),
+                HEAD: pd.array([head for term in terms for head in term.head], dtype="str"),
                 PREDICTION: np.concatenate([term.prediction for term in terms]),
                 WEIGHT: np.concatenate([term.weight for term in terms]),
                 TIMES: name_codes(np.concatenate([term.times for term in terms]), self.value_columns),
@@ -182,7 +186,7 @@ def explain(
         multiplied_by=None if utility.offset is None else name_multipliers(mine, utility, context),
         unmet=_describe_unmet(decision.certificates),
         value_columns=utility.columns,
-        terms={term: _component_of(term, mine, own, utility, decision) for term in utility.terms},
+        terms={term: _component_of(term, mine, own, utility, decision) for term in utility.term_names},
     )
 
 
@@ -246,18 +250,20 @@ def _component_of(
     utility: UtilitySpec,
     decision: Decision,
 ) -> Component:
-    variants, columns = utility.variants(term), utility.columns
-    times = np.array([-1 if v.column is None else columns.index(v.column) for v in variants])
+    variants, columns = utility.variants[term], utility.columns
+    signal = TermSignal.of(mine, own, variants, decision.valued.context)
+    times = np.array([-1 if v.value_column is None else columns.index(v.value_column) for v in variants])
     variant = decision.valued.context.astype(np.intp) + 1
     values = np.full(len(mine), np.nan)
     for index in np.unique(variant):
         weight = variants[index]
-        if weight.column is not None:
-            numbers = read_numbers(mine, weight.column, "the explanation")
-            capped = numbers if weight.cap is None else np.minimum(numbers, weight.cap)
+        if weight.value_column is not None:
+            numbers = read_numbers(mine, weight.value_column, "the explanation")
+            capped = numbers if weight.value_cap is None else np.minimum(numbers, weight.value_cap)
             values = np.where(variant == index, capped, values)
     return Component(
-        prediction=read_prediction(mine, own, term),
+        head=[signal.sources[code] for code in signal.counts],
+        prediction=np.where(signal.is_column, np.nan, signal.prediction),
         weight=decision.valued.weights[term],
         times=times[variant],
         value=values,

@@ -3,6 +3,7 @@
 ::
 
     contribution   weight [x factor of the user] x prediction [x value column]
+    prediction     of the term's task, or the greatest of its tasks; 1 where a column alone counts
     total S        sum of the contributions, by term's name
     utility        S; with an offset a positive number in the order of totals, x the multipliers that hold:
                    scale x (S + N) / T for S < 0, scale + S otherwise, where N and T are the sums of
@@ -10,7 +11,8 @@
 
 The first context whose conditions hold chooses the weights of a row. A null in a context's column meets no
 condition. A value column that is null where its term has a weight leaves the utility unknown (NaN): such a
-candidate is dropped as ``unknown_value:<column>``. With a negative value column a total may lie below -N; it
+candidate is dropped as ``unknown_value:<column>``. Below a term's threshold of another prediction its weight
+is 0. With a negative value column a total may lie below -N; it
 counts as -N. The offset is that of a published ranker (xAI, x-algorithm, 2026): a factor below 1 lowers
 whatever it meets, where a negative total would rise by it.
 
@@ -19,7 +21,7 @@ signs of two weights, and of two users, are independent and equally likely, so t
 with either sign is the effect of that weight (`tasks.ope.gradient`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -27,8 +29,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ..columns import USER_ID
-from ..contracts.utility import Multiplier, Perturbation, PolicyContext, UtilitySpec
+from ..columns import USER_ID, served
+from ..contracts.utility import Multiplier, Perturbation, PolicyContext, Term, UtilitySpec
 from ..errors import DataError
 from .candidates import Codes, Floats, Mask, describe_rows, read_column, read_numbers, read_prediction
 from .conditions import meets_all
@@ -62,6 +64,75 @@ class Utilities:
     weights: Mapping[str, Floats]
 
 
+@dataclass(frozen=True)
+class TermSignal:
+    """The prediction that each row's weight is multiplied by.
+
+    Attributes
+    ----------
+    sources : the tasks that may count, in declared order; None is a column that counts alone.
+    counts : index of the row's source, shape [rows].
+    prediction : of that task, 1 where a column alone counts, shape [rows].
+    holds : whether every threshold is reached, shape [rows].
+    """
+
+    sources: tuple[str | None, ...]
+    counts: Codes
+    prediction: Floats
+    holds: Mask
+
+    @classmethod
+    def of(
+        cls,
+        candidates: pd.DataFrame,
+        predictions: Mapping[str, npt.ArrayLike],
+        variants: Sequence[Term],
+        context: Codes,
+        *,
+        certain: bool = False,
+    ) -> "TermSignal":
+        """Read a term's predictions, in each row by its context.
+
+        Parameters
+        ----------
+        variants : the term without a context, then in each.
+        context : index of each row's context, -1 for none, shape [rows].
+        certain : take the outcome to be certain: a prediction is then read only where it decides which task
+            counts, or whether one does.
+
+        Examples
+        --------
+        >>> best = Term(greater_of=["like", "share"], weight=2.0, where={"share": {"min": 0.3}})
+        >>> predictions = {"p_like": [0.5, 0.1], "p_share": [0.2, 0.3]}
+        >>> none = np.full(2, -1, dtype=np.int16)
+        >>> signal = TermSignal.of(pd.DataFrame(index=range(2)), predictions, [best], none)
+        >>> signal.prediction.tolist(), signal.holds.tolist()
+        ([0.5, 0.3], [False, True])
+        """
+        sources = tuple(dict.fromkeys(source for term in variants for source in term.sources))
+        reads = [(term.sources, term.where) for term in variants]
+        distinct = [read for i, read in enumerate(reads) if read not in reads[:i]]
+        signals = []
+        for names, where in distinct:
+            thresholds = {task: least.min for task, least in where.items()}
+            alone = certain and len(names) == 1
+            counts, prediction = _pick_greatest(candidates, predictions, [None] if alone else names)
+            of = np.array([sources.index(name) for name in names], dtype=np.int16)
+            holds = _reach(candidates, predictions, thresholds)
+            signals.append((of[counts], np.ones(len(candidates)) if certain else prediction, holds))
+        if len(signals) == 1:
+            return cls(sources, *signals[0])
+        which = np.array([distinct.index(read) for read in reads])[context + 1]
+        rows = np.arange(len(candidates))
+        counts, prediction, holds = (np.stack(each)[which, rows] for each in zip(*signals, strict=True))
+        return cls(sources, counts, prediction, holds)
+
+    @property
+    def is_column(self) -> Mask:
+        """Where a column counts by itself, shape [rows]."""
+        return np.array([source is None for source in self.sources])[self.counts]
+
+
 @np.errstate(over="ignore", invalid="ignore")  # an overflow is refused below, by row
 def compute_utilities(
     candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilitySpec
@@ -86,15 +157,12 @@ def compute_utilities(
     weights: dict[str, Floats] = {}
     unknown_values: dict[str, Mask] = {}
     total, factors = np.zeros(len(candidates)), _find_weight_factors(candidates, policy)
-    for term in policy.terms:
-        variants = policy.variants(term)
-        weight = _pick_by_context(np.array([v.weight for v in variants]), context) * factors.get(term, 1.0)
-        part = read_prediction(candidates, predictions, term) * weight
+    for term, variants in policy.variants.items():
+        signal = TermSignal.of(candidates, predictions, variants, context)
+        weight = _weigh(variants, signal, context) * factors.get(term, 1.0)
         weights[term] = np.broadcast_to(weight, len(candidates))
-        for name in sorted({v.column for v in variants if v.column is not None}):
-            rows = _pick_by_context(np.array([v.column == name and v.weight != 0 for v in variants]), context)
-            caps = _pick_by_context(np.array([np.inf if v.cap is None else v.cap for v in variants]), context)
-            values = np.minimum(read_numbers(candidates, name, f"the utility of '{term}'"), caps)
+        part = signal.prediction * weight
+        for name, rows, values in _iterate_values(candidates, term, variants, context):
             part = np.where(rows, part * values, part)
             unknown_values[name] = unknown_values.get(name, np.False_) | (rows & np.isnan(values))
         contributions[term] = part
@@ -104,17 +172,107 @@ def compute_utilities(
     return Utilities(utility, total, contributions, context, unknown_values, factors, weights)
 
 
+def worth_of_outcomes(
+    candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], policy: UtilitySpec
+) -> dict[str, Floats]:
+    """Return what one outcome of each task adds to the total of a candidate, shape [rows].
+
+    It is the sum of weight x value over the terms in which the task counts: below a threshold it does not,
+    and of a greater one the task with the greatest prediction does. A term that is a column needs no outcome
+    and is returned by its own name. Predictions are read for these alone; what is unknown counts 0.
+
+    Examples
+    --------
+    >>> policy = UtilitySpec(
+    ...     policy="p", version=1, owner="o", approvals=["product"], weights={"like": 1.0},
+    ...     terms={"best": {"greater_of": ["like", "share"], "weight": 2.0}},
+    ... )
+    >>> two = pd.DataFrame({"request_id": ["r", "r"], "item_id": ["a", "b"]})
+    >>> worth = worth_of_outcomes(two, {"p_like": [0.5, 0.1], "p_share": [0.2, 0.3]}, policy)
+    >>> {task: each.tolist() for task, each in worth.items()}
+    {'like': [3.0, 1.0], 'share': [0.0, 2.0]}
+    """
+    context = choose_contexts(candidates, policy.contexts)
+    worth: dict[str, Floats] = {}
+    factors = _find_weight_factors(candidates, policy)
+    for term, variants in policy.variants.items():
+        signal = TermSignal.of(candidates, predictions, variants, context, certain=True)
+        each = np.broadcast_to(_weigh(variants, signal, context) * factors.get(term, 1.0), len(candidates))
+        for _, rows, values in _iterate_values(candidates, term, variants, context):
+            each = np.where(rows, each * np.nan_to_num(values), each)
+        for code, task in enumerate(signal.sources):
+            added = np.where(signal.counts == code, each, 0.0)
+            worth[task or term] = worth.get(task or term, 0.0) + added
+    return dict(sorted(worth.items()))
+
+
+def served_predictions(logged: pd.DataFrame, names: Sequence[str]) -> dict[str, Floats]:
+    """Return what the serving release predicted, of the predictions that the log holds.
+
+    Examples
+    --------
+    >>> served_predictions(pd.DataFrame({"served_p_like": [0.5]}), ["p_like", "p_share"])
+    {'p_like': array([0.5])}
+    """
+    held = [name for name in names if served(name) in logged]
+    return {name: logged[served(name)].to_numpy(dtype=np.float64, na_value=np.nan) for name in held}
+
+
+def _pick_greatest(
+    candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], names: Sequence[str | None]
+) -> tuple[npt.NDArray[np.intp], Floats]:
+    """Return the index of each row's greatest prediction, the first of equal ones, and the prediction."""
+    read = [
+        np.ones(len(candidates)) if task is None else read_prediction(candidates, predictions, task)
+        for task in names
+    ]
+    if len(read) == 1:
+        return np.zeros(len(candidates), dtype=np.intp), read[0]
+    return np.argmax(read, axis=0), np.max(read, axis=0)
+
+
+def _reach(
+    candidates: pd.DataFrame, predictions: Mapping[str, npt.ArrayLike], thresholds: Mapping[str, float]
+) -> Mask:
+    """Return where every prediction is at least its threshold, shape [rows]."""
+    holds = np.ones(len(candidates), dtype=np.bool_)
+    for task, least in thresholds.items():
+        holds &= read_prediction(candidates, predictions, task) >= least
+    return holds
+
+
+def _weigh(variants: Sequence[Term], signal: TermSignal, context: Codes) -> Floats:
+    """Return a term's weight by row, 0 below its thresholds."""
+    weight = _pick_by_context(np.array([v.weight for v in variants]), context)
+    return weight if signal.holds.all() else np.where(signal.holds, weight, 0.0)
+
+
+def _iterate_values(
+    candidates: pd.DataFrame, term: str, variants: Sequence[Term], context: Codes
+) -> Iterator[tuple[str, Mask, Floats]]:
+    """Yield each value column of a term with the rows where it counts, and its values up to the cap."""
+    for name in sorted({v.value_column for v in variants if v.value_column is not None}):
+        counts = np.array([v.value_column == name and v.weight != 0 for v in variants])
+        caps = np.array([np.inf if v.value_cap is None else v.value_cap for v in variants])
+        values = read_numbers(candidates, name, f"the utility of '{term}'")
+        yield (
+            name,
+            _pick_by_context(counts, context),
+            np.minimum(values, _pick_by_context(caps, context)),
+        )
+
+
 def _find_weight_factors(candidates: pd.DataFrame, policy: UtilitySpec) -> dict[str, Floats]:
     if (rule := policy.perturbation) is None:
         return {}
-    return {term: weight_factors(candidates, term, rule) for term in policy.terms}
+    return {term: weight_factors(candidates, term, rule) for term in policy.term_names}
 
 
 def _rank_by(candidates: pd.DataFrame, total: Floats, context: Codes, policy: UtilitySpec) -> Floats:
     """Return what totals are ranked by."""
     if policy.offset is None:
         return total
-    by_term = [policy.variants(term) for term in policy.terms]
+    by_term = [*policy.variants.values()]
     whole = np.sum([[v.most for v in variants] for variants in by_term], axis=0)
     costs = np.sum([[v.most if v.weight < 0 else 0.0 for v in variants] for variants in by_term], axis=0)
     reach = 1.0 if policy.perturbation is None else 1.0 + policy.perturbation.size

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from tasks.contracts import UtilitySpec
+from tasks.contracts.effective_policy import describe_weight
 from tasks.contracts.slate import Condition
 from tasks.contracts.training import HeadKind
-from tasks.contracts.utility import PolicyContext, Weight
+from tasks.contracts.utility import PolicyContext, Term
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import FactorModelEvidence
 from tasks.evaluation.verdicts import Estimate
@@ -107,14 +108,14 @@ def _in_words(estimate: Estimate | None) -> str:
 
 def weight_terms(utility: UtilitySpec) -> Iterator[list[str]]:
     """Name every term of the sum with its weight and reason, and what else decides; of contexts last."""
-    yield from _terms(utility.weights, "")
+    yield from _terms(utility.named_terms, "")
     if utility.offset is not None:
         yield ["offset", f"scale {utility.offset.scale:g}", ""]
     if utility.perturbation is not None:
         yield ["perturbation", f"each user's weights +- {utility.perturbation.size:.3g}", ""]
     yield from _rules(utility, "")
     for context in utility.contexts:
-        yield from _terms(context.weights, f" in {context.name}")
+        yield from _terms(context.named_terms, f" in {context.name}")
         yield from _rules(context, f" in {context.name}")
         for field, value in context.slate.model_dump(exclude_none=True).items() if context.slate else ():
             yield [f"slate {field} in {context.name}", str(value), ""]
@@ -140,11 +141,9 @@ def _test(condition: Condition) -> str:
     return f"{condition.column} {test.replace('_', ' ')} {operand}"
 
 
-def _terms(weights: Mapping[str, Weight], where: str) -> Iterator[list[str]]:
-    for task, weight in weights.items():
-        times = f" x {weight.column}" if weight.column else ""
-        times += f" (at most {weight.cap:g})" if weight.cap else ""
-        yield [f"{task}{where}", f"{weight.weight:g}{times}", weight.why or ""]
+def _terms(terms: Mapping[str, Term], where: str) -> Iterator[list[str]]:
+    for name, term in terms.items():
+        yield [f"{name}{where}", describe_weight(name, term), term.why or ""]
 
 
 def _pins(manifest: Manifest) -> Iterator[list[str]]:

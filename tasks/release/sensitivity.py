@@ -33,13 +33,15 @@ from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.replay_evidence import Measured, TermShare, UtilityComposition
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
-from tasks.ranking.explain import CONTRIBUTION, MULTIPLIED_BY, TASK, TIER, TOTAL
+from tasks.ranking.explain import CONTRIBUTION, HEAD, MULTIPLIED_BY, TASK, TIER, TOTAL
 
 RATIO, RATIO_LOW, RATIO_HIGH = "calibration_ratio", "calibration_ratio_low", "calibration_ratio_high"
 ERROR, ERROR_LOW, ERROR_HIGH = "error", "error_low", "error_high"
 UTILITY_ERROR: Final = "utility_error"
 UNTOLD: Final = "untold"
 GAP, GAP_ERROR, ORDER = "gap", "gap_error", "order"
+_EXACT: Final = Estimate(1.0, 1.0, 1.0, 0)
+"""The ratio of a term that needs no prediction."""
 Floats = npt.NDArray[np.float64]
 
 
@@ -49,11 +51,16 @@ def sensitivities(
     """Join what the simulation says of the terms with the calibration of their heads."""
     spread = composition.spread
     return [
-        _sensitivity(
-            term, spread, slots.get(term.task, UNKNOWN_ESTIMATE), whole.get(term.task, UNKNOWN_ESTIMATE)
-        )
+        _sensitivity(term, spread, _worst(term.heads, slots), _worst(term.heads, whole))
         for term in composition.terms
     ]
+
+
+def _worst(heads: Sequence[str], ratios: Mapping[str, Estimate]) -> Estimate:
+    """Return the ratio that is furthest off of a term's heads; unknown where one is."""
+    found = [ratios.get(head, UNKNOWN_ESTIMATE) for head in heads]
+    unknown = next((ratio for ratio in found if not ratio.known), None)
+    return unknown or max(found, key=furthest, default=_EXACT)
 
 
 def _sensitivity(term: TermShare, spread: float, slots: Estimate, whole: Estimate) -> Sensitivity:
@@ -122,24 +129,30 @@ def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> 
     Examples
     --------
     >>> two = pd.DataFrame({"item_id": ["a", "b"], "rank": [1, 2], "tier": None, "utility": [0.4, 0.3]})
-    >>> two = two.assign(task="click", contribution=two["utility"])
+    >>> two = two.assign(task="click", head="click", contribution=two["utility"])
     >>> shown = with_error_bars(two, {"click": Estimate(1.1, 0.95, 1.2, 90)})
     >>> shown[["item_id", "utility_error", "gap", "gap_error", "order"]].round(3).values.tolist()
     [['a', 0.08, 0.1, 0.02, 'significant'], ['b', 0.06, nan, nan, nan]]
     """
-    contributions = explained.pivot_table(
-        index=ITEM_ID, columns=TASK, values=CONTRIBUTION, aggfunc="first", dropna=False
+    rows = explained.assign(off=[furthest(_ratio_of(head, ratios)) for head in explained[HEAD]])
+    contributions, errors = (
+        rows.pivot_table(index=ITEM_ID, columns=TASK, values=name, aggfunc="first", dropna=False)
+        for name in (CONTRIBUTION, "off")
     )
-    by_term = [ratios.get(task, UNKNOWN_ESTIMATE) for task in contributions.columns]
-    off = np.array([furthest(ratio) for ratio in by_term])
+    off = errors.to_numpy(dtype=np.float64)
     candidates = explained.drop_duplicates(ITEM_ID).set_index(ITEM_ID).reindex(contributions.index)
     bars = _bars(contributions, off).join(_gaps(candidates, contributions, off))
     return _with_errors(explained, ratios).merge(bars, left_on=ITEM_ID, right_index=True, how="left")
 
 
+def _ratio_of(head: object, ratios: Mapping[str, Estimate]) -> Estimate:
+    """Return the ratio of the head that a contribution is made of; without a head it is exact."""
+    return ratios.get(head, UNKNOWN_ESTIMATE) if isinstance(head, str) else _EXACT
+
+
 def _with_errors(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.DataFrame:
     """Add each term's ratio and error; a contribution of 0 has no error, whatever its head's ratio."""
-    of = [ratios.get(task, UNKNOWN_ESTIMATE) for task in explained[TASK]]
+    of = [_ratio_of(head, ratios) for head in explained[HEAD]]
     known = [ratio if ratio.known else UNKNOWN_ESTIMATE for ratio in of]
     value, low, high = (np.array([getattr(r, end) for r in known]) for end in ("value", "low", "high"))
     added = explained[CONTRIBUTION].to_numpy(dtype=np.float64)
@@ -172,7 +185,8 @@ def _gaps(candidates: pd.DataFrame, contributions: pd.DataFrame, off: Floats) ->
     """Return of each ranked candidate but the last how far the next is below it, and what that says."""
     ranked = candidates[candidates[RANK].notna()].sort_values(RANK)
     added = contributions.loc[ranked.index].to_numpy(dtype=np.float64)
-    apart = added[:-1] - added[1:]
+    off = off[contributions.index.get_indexer(ranked.index)]
+    apart, off = added[:-1] - added[1:], np.maximum(off[:-1], off[1:])
     total = ranked[TOTAL if TOTAL in ranked else UTILITY].to_numpy(dtype=np.float64)
     gap, error = total[:-1] - total[1:], _squares(apart, off)
     order = np.full(len(gap), Order.SIGNIFICANT, dtype=object)

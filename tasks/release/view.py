@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.contracts import UtilitySpec
-from tasks.contracts.utility import PolicyContext, Weight
+from tasks.contracts.effective_policy import describe_weight
+from tasks.contracts.utility import PolicyContext
 from tasks.errors import AuditMismatch, ContractError, DataError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.subjects import ALL, Segment, Subject
@@ -151,11 +152,11 @@ def release_policy(workspace: Workspace, version: int) -> UtilitySpec:
 
 def _weights(policy: UtilitySpec) -> dict[tuple[str | None, ...], str]:
     """Return each weight of a utility policy, with its value column, by context and task."""
-    by_context = {None: policy.weights} | {one.name: one.weights for one in policy.contexts}
+    by_context = {None: policy.named_terms} | {one.name: one.named_terms for one in policy.contexts}
     return {
-        (context, task): f"{weight.weight:g}" + _describe_times(weight)
-        for context, weights in by_context.items()
-        for task, weight in weights.items()
+        (context, name): describe_weight(name, term)
+        for context, terms in by_context.items()
+        for name, term in terms.items()
     }
 
 
@@ -186,11 +187,6 @@ def _constraints(policy: UtilitySpec) -> Iterator[tuple[tuple[str, str], object]
     for context, place in (*places, *((one.name, one) for one in policy.contexts)):
         yield from (((context, one.name), one) for one in place.hard_constraints)
         yield from (((context, f"floor of {task}"), floor) for task, floor in place.relevance_floor.items())
-
-
-def _describe_times(weight: Weight) -> str:
-    cap = "" if weight.cap is None else f" up to {weight.cap:g}"
-    return "" if weight.column is None else f" x {weight.column}{cap}"
 
 
 def _dossier(page: str | None) -> Sequence[Verdict]:

@@ -234,7 +234,7 @@ def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]
     metrics += [Metric(kind, task) for task in ranked for kind in of_order]
     metrics += [Metric(MetricKind.COVERAGE), Metric(MetricKind.LONG_TAIL_EXPOSURE)]
     metrics += [Metric(MetricKind.SLATE_RULE_ACTIVITY), *mix_metrics(contracts, log)]
-    metrics += [Metric(MetricKind.COMPONENT_SHARE, task) for task in contracts.utility.terms]
+    metrics += [Metric(MetricKind.COMPONENT_SHARE, task) for task in contracts.utility.term_names]
     metrics += [Metric(MetricKind.NEW_ITEM_EXPOSURE)] if NEW_ITEMS in log.segments else []
     metrics += [Metric(MetricKind.LATENCY)] if log.latency is not None else []
     return {metric.name: metric for metric in metrics}

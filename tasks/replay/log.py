@@ -165,7 +165,7 @@ class PolicySlates:
         whose predictions speak of the reference position.
     utility : the policy's utility, NaN where it has none, shape (n,).
     contributions : by term of the utility, NaN where it has no weight or its value is unknown, shape (n,).
-    worth : by term of the utility, its weight times its value column, in the row's context, shape (n,).
+    worth : by task what one outcome adds, and by name what a column adds that counts by itself, shape (n,).
     rank : place in the order by tiers and utility before the slate's rules, from 1; 0 for what was dropped,
         shape (n,). None where nothing is known of it.
     release : the version that serves with this policy, None for an order or another policy.

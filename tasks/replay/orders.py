@@ -95,7 +95,7 @@ def _ranked_by(
     keys = (test.log.logged_position[rows], -values[rows], sets.request)
     best_first = sets.order[np.lexsort([np.nan_to_num(key[sets.order], nan=np.inf) for key in keys])]
     like = None if scored.slates.utility is None else scored.slates.utility[rows]
-    plain: dict[str, Any] = {"weights": {}, "multipliers": ()}
+    plain: dict[str, Any] = {"weights": {}, "terms": {}, "multipliers": ()}
     contexts = tuple(one.model_copy(update=plain) for one in scored.policy.contexts)
     alone = {
         "weights": {_ORDER: Weight(weight=1.0)},

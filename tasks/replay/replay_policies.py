@@ -186,6 +186,9 @@ class Replay:
         worth = baseline.worth or self.reference.worth or policy.worth
         terms, believed, left_out = [], {}, []
         for task, each in worth.items():
+            if task not in self.log.outcomes:  # a column, whose value is known
+                terms.append(TermWorth(task, each, np.ones(len(each))))
+                continue
             events = min(self.rates.events(task, one) for one in (self.reference, self.baseline or baseline))
             judge = baseline if task in baseline.predictions else self.reference
             prediction = per_look(self.log, judge, task)
@@ -193,9 +196,9 @@ class Replay:
                 left_out.append(task)
             elif events < THIN:
                 believed[task] = events
-                terms.append(TermWorth(task, np.nan_to_num(each), prediction))
+                terms.append(TermWorth(task, each, prediction))
             else:
-                terms.append(TermWorth(task, np.nan_to_num(each)))
+                terms.append(TermWorth(task, each))
         return UtilityTerms(tuple(terms), believed, tuple(left_out))
 
     def predicted_changes(
@@ -209,14 +212,15 @@ class Replay:
         """
         worth, models = baseline.worth, (policy, baseline)
         kindest: dict[Segment, float] = {}
-        if not self.log.complete or not worth or any(worth.keys() - one.predictions.keys() for one in models):
+        predicted = worth.keys() & self.log.outcomes.keys()
+        if not self.log.complete or not worth or any(predicted - one.predictions.keys() for one in models):
             return kindest
         ours, theirs = (looks_of(self.log, one) for one in (policy, baseline))
         for model in models:
             utility = sum(
-                np.nan_to_num(each) * q
+                each * (1.0 if q is None else q)
                 for task, each in worth.items()
-                if (q := per_look(self.log, model, task)) is not None
+                for q in [per_look(self.log, model, task) if task in predicted else None]
             )
             for name in by:
                 of = self._compare(policy, baseline).segmentation(name, None)

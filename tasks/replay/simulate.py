@@ -226,7 +226,7 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
         comparisons=None
         if champion is None
         else tuple(comparisons(workspace.contracts, test, ours, test.baseline)),
-        composition=composition(test.log, test.policy.slates, release_policy(workspace, manifest).weights),
+        composition=composition(test.log, test.policy.slates, release_policy(workspace, manifest).base_terms),
         notes=tuple(notes),
         slate_rules=test.rules,
         off_policy=checks,

@@ -21,7 +21,7 @@ from tasks.evaluation.segments import segment_values
 from tasks.ranking.candidates import CandidateSets
 from tasks.ranking.decide import decide
 from tasks.ranking.examination import Examination
-from tasks.ranking.utility import Utilities, compute_utilities
+from tasks.ranking.utility import Utilities, compute_utilities, worth_of_outcomes
 from tasks.release.loading import LoadedRelease
 from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.leaks import count_leaks, refuse_leaks
@@ -162,7 +162,7 @@ class TestSlice:
             where_shown=self._where_shown(scored),
             utility=scored[c.UTILITY].to_numpy(dtype=float, na_value=np.nan),
             contributions=_in_force(compute_utilities(self.candidates, predictions, policy)),
-            worth=self._worth(policy),
+            worth=worth_of_outcomes(self.candidates, predictions, policy),
             rank=scored[c.RANK].fillna(0).to_numpy(dtype=np.int64),
             release=served_as,
         )
@@ -199,7 +199,7 @@ class TestSlice:
             where_shown=scored.slates.where_shown,
             utility=decided.utility,
             contributions=_in_force(decided.valued),
-            worth=self._worth(utility),
+            worth=worth_of_outcomes(self.candidates, scored.predictions, utility),
             rank=decided.rank.astype(np.int64),
         )
 
@@ -217,11 +217,6 @@ class TestSlice:
     def slate(self) -> SlateSpec:
         """The surface's slate policy."""
         return self.contracts.slate
-
-    def _worth(self, policy: UtilitySpec) -> dict[str, Floats]:
-        """Return what one outcome of each term is worth: its weight times its value, in the context."""
-        certain = {c.probability(term): np.ones(len(self.candidates)) for term in policy.terms}
-        return dict(compute_utilities(self.candidates, certain, policy).contributions)
 
     def _columns(self) -> dict[str, str]:
         return {

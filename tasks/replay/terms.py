@@ -13,7 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tasks.contracts.utility import Weight
+from tasks.contracts.utility import Term
 from tasks.evaluation.binary import divide
 from tasks.evaluation.replay_evidence import TermShare, UtilityComposition
 from tasks.replay.log import CandidateLog, Floats, PolicySlates
@@ -21,7 +21,7 @@ from tasks.replay.metrics import Rows, within_request
 
 
 def composition(
-    log: CandidateLog, slates: PolicySlates, weights: Mapping[str, Weight]
+    log: CandidateLog, slates: PolicySlates, declared: Mapping[str, Term]
 ) -> UtilityComposition | None:
     """Take a policy's utility apart; None where it has none.
 
@@ -29,25 +29,26 @@ def composition(
     ----------
     log : n candidates.
     slates : the policy's slots, utility and contributions, each of shape (n,).
-    weights : the terms of the utility, by task.
+    declared : the terms of the utility by name, where no context holds.
     """
     if slates.utility is None:
         return None
     scored = np.isfinite(slates.utility)
     placed = scored & (slates.slot > 0)
     terms = []
-    for task in sorted(slates.contributions):
-        contribution = np.nan_to_num(slates.contributions[task])
-        prediction = slates.predictions.get(task, np.full(len(placed), np.nan))
-        term = weights.get(task)
+    for name, term in sorted(declared.items()):
+        contribution = np.nan_to_num(slates.contributions[name])
+        heads = [slates.predictions[task] for task in term.tasks if task in slates.predictions]
+        prediction = np.max(heads, axis=0) if heads else np.full(len(placed), np.nan)
         terms.append(
             TermShare(
-                task=task,
+                task=name,
+                heads=term.tasks,
                 prediction=_mean(prediction, placed),
                 contribution=_mean(contribution, placed),
                 spread=_spread(log, contribution, scored),
-                weight=0.0 if term is None else term.weight,
-                times=None if term is None else term.column,
+                weight=term.weight,
+                times=term.value_column,
             )
         )
     return UtilityComposition(

@@ -175,6 +175,7 @@ CANDIDATE: dict[str, Any] = {
 }
 CLICK: dict[str, Any] = {
     "task": "click_30m",
+    "head": "click_30m",
     "prediction": 0.1402,
     "weight": 0.8,
     "times": None,
@@ -187,6 +188,7 @@ CLICK: dict[str, Any] = {
 }
 BUY: dict[str, Any] = {
     "task": "purchase_7d",
+    "head": "purchase_7d",
     "prediction": 0.0111,
     "weight": 20.0,
     "times": "margin",
@@ -212,6 +214,21 @@ def test_a_candidate_has_its_error_bar_its_gap_and_its_terms_below_it() -> None:
         "   click_30m    0.14 x 0.8                = +0.112  error +0.0022 [-0.0034, 0.0078]",
         "   purchase_7d  0.0111 x 20 x margin 1.3  = +0.289  error -0.01 [-0.05, 0.02]",
     ]
+
+
+def test_the_head_that_counts_is_named_and_a_column_has_no_prediction() -> None:
+    best = BUY | {"task": "best", "times": None}
+    risk = CLICK | {
+        "task": "risk",
+        "head": None,
+        "prediction": None,
+        "weight": -1.0,
+        "times": "risk",
+        "value": 5.0,
+    }
+    lines = [" ".join(line.split()) for line in written(best, risk)]
+    assert any(line.startswith("best 0.0111 of purchase_7d x 20 =") for line in lines)
+    assert any(line.startswith("risk -1 x risk 5 =") for line in lines)
 
 
 def test_a_total_stands_beside_the_utility_that_was_made_of_it() -> None:
@@ -278,7 +295,8 @@ def test_a_release_without_figures_says_why_and_shows_no_error() -> None:
 
 
 def test_long_names_are_wrapped_within_the_width() -> None:
-    long = BUY | {"task": "purchase_of_something_dear_28d", "times": "expected_margin_after_discounts"}
+    named = dict.fromkeys(("task", "head"), "purchase_of_something_dear_28d")
+    long = BUY | named | {"times": "expected_margin_after_discounts"}
     lines = written(CLICK, long, order="by_tier", item_id="i02400-with-a-name-of-its-own/0")
     assert max(map(len, lines)) <= 100
 

@@ -57,6 +57,57 @@ def test_a_context_behind_one_that_matches_more_can_never_match(tmp_path: Path) 
     assert [p.hint for p in problems] == ["can never match: 'any_new' matches all of it first"]
 
 
+@pytest.mark.parametrize(
+    ("term", "field", "hint"),
+    [
+        ({"name": "click", "task": "buy", "weight": 1.0}, "terms.click", "is the name of a task"),
+        ({"task": "by", "weight": 1.0}, "terms.x.task", "Did you mean 'buy'"),
+        ({"task": "buy", "weight": -1.0}, "terms.x", "has a positive weight"),
+        ({"task": "visit", "weight": 1.0}, "terms.x", "same for every candidate"),
+        ({"greater_of": ["buy", "return"], "weight": 1.0}, "terms.x", "has a negative weight"),
+        ({"greater_of": ["buy", "spend"], "weight": 1.0}, "terms.x.greater_of", "tasks of one kind"),
+        ({"task": "buy", "weight": 1.0, "where": {"clik": {"min": 0.2}}}, "terms.x.where", "'click'"),
+        (
+            {"task": "buy", "weight": 1.0, "where": {"visit": {"min": 0.2}}},
+            "terms.x.where",
+            "tells none apart",
+        ),
+        ({"column": "risk", "weight": -1.0}, "terms.x.column", "Unknown value column 'risk'"),
+        ({"column": "margin", "weight": 0.0}, "terms.x", "weighs nothing"),
+        ({"task": "buy", "weight": 1.0, "times": "price"}, "terms.x.times", "value column"),
+    ],
+)
+@pytest.mark.parametrize("place", ["", "contexts.0."])
+def test_a_term_that_does_not_fit_is_named_with_its_field(
+    tmp_path: Path, term: dict[str, Any], field: str, hint: str, place: str
+) -> None:
+    name = str(term.get("name", "x"))
+    terms = {name: {key: value for key, value in term.items() if key != "name"}}
+
+    def change(files: Files) -> None:
+        utility = files["utility"]
+        (utility["contexts"][0] if place else utility)["terms"] = terms
+
+    (problem,) = check_surface(write_surface(tmp_path, change), "feed").problems
+    assert problem.field == f"{place}{field}"
+    assert hint in problem.hint
+
+
+def test_a_ranking_head_is_in_no_term_and_a_cost_under_an_offset_has_a_cap(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        files["surface"]["training"] = {"happy": {"objective": "lambdarank"}}
+        files["utility"] |= {
+            "offset": {"scale": 0.1},
+            "terms": {
+                "best": {"greater_of": ["click", "happy"], "weight": 1.0},
+                "risk": {"column": "margin", "weight": -1.0},
+            },
+        }
+
+    found = {one.field for one in check_surface(write_surface(tmp_path, change), "feed").problems}
+    assert found == {"terms.best.happy", "terms.risk"}
+
+
 def contexts(*conditions: dict[str, list[str]]) -> Change:
     declared = [
         {"name": f"c{i}", "when": when, "weights": {"return": -9.0}} for i, when in enumerate(conditions)

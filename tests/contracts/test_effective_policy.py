@@ -64,6 +64,25 @@ def test_a_value_column_is_named_with_its_cap() -> None:
     assert (purchase.times, purchase.cap) == ("margin", 50)
 
 
+def test_a_term_that_is_not_one_task_says_what_it_counts() -> None:
+    terms: dict[str, Any] = {
+        "risk": {"column": "policy_risk", "weight": -2.0, "cap": 5},
+        "sure": {"task": "purchase", "weight": 4.0, "where": {"click": {"min": 0.2}}},
+    }
+    context = {"name": "night", "when": {"hour": [1]}, "terms": {"risk": terms["risk"] | {"weight": -8.0}}}
+    named: dict[str, Any] = {"policy": "u", "version": 1, "owner": "o", "approvals": ["p"]}
+    utility = UtilitySpec.model_validate(
+        named | {"weights": {"click": 4.0}, "terms": terms, "contexts": [context]}
+    )
+    base, night = effective_policies(utility, SlateSpec(policy="s", version=1, length=1), unit="click")
+    told = {one.task: (one.of, one.worth, one.times, one.cap) for one in base.terms}
+    assert told["risk"] == ("column policy_risk", -0.5, "policy_risk", 5.0)
+    assert told["sure"] == ("purchase where click is at least 0.2", 1.0, None, None)
+    assert told["click"][0] is None
+    assert night.changed == ("risk",)
+    assert [one.worth for one in night.terms if one.task == "risk"] == [-2.0]
+
+
 def test_the_base_is_the_policy_where_no_context_holds() -> None:
     base, _ = shown()
     assert (base.context, dict(base.when), base.changed) == (BASE, {}, ())

@@ -17,6 +17,7 @@ from tasks.contracts.utility import (
     Multiplier,
     PolicyContext,
     Quantile,
+    Term,
     Tier,
     UtilitySpec,
     Weight,
@@ -32,9 +33,9 @@ LESS = {"name": "less", "when": {"control": ["less"]}, "factor": 0.3}
 
 def test_a_value_column_may_have_a_cap() -> None:
     capped = Weight.model_validate({"weight": 2.0, "times": {"column": "margin", "cap": 50}})
-    assert (capped.column, capped.cap) == ("margin", 50.0)
+    assert (capped.value_column, capped.value_cap) == ("margin", 50.0)
     plain = Weight.model_validate({"weight": 2.0, "times": "margin"})
-    assert (plain.column, plain.cap) == ("margin", None)
+    assert (plain.value_column, plain.value_cap) == ("margin", None)
 
 
 def test_what_is_not_declared_is_no_part_of_a_policy_digest() -> None:
@@ -71,6 +72,12 @@ def test_one_value_of_a_context_may_stand_without_a_list() -> None:
     ("model", "plain", "hint"),
     [
         (Condition, {"column": "a"}, "takes exactly one of equals"),
+        (Term, {"weight": 1}, "takes exactly one of task, greater_of, column"),
+        (Term, {"weight": 1, "task": "a", "column": "b"}, "takes exactly one of task, greater_of, column"),
+        (Term, {"weight": 1, "column": "a", "times": "b"}, "a column counts by itself"),
+        (Term, {"weight": 1, "task": "a", "cap": 2}, "takes cap for a column"),
+        (Term, {"weight": 1, "greater_of": ["a"]}, "at least 2 items"),
+        (Term, {"weight": 1, "task": "a", "where": {"b": {"min": 0}}}, "greater than 0"),
         (Condition, {"column": "a", "above": 1, "below": 2}, "takes exactly one of equals"),
         (Condition, {"column": "a", "equals": 1, "equals_column": "b"}, "takes exactly one of equals"),
         (Condition, {"column": "a", "below_column": "a"}, "compares a with itself"),
@@ -134,9 +141,9 @@ FULL: dict[str, Any] = {
 
 def test_the_decision_reads_terms_and_columns_in_order_of_their_names() -> None:
     policy = UtilitySpec.model_validate(utility_json(**FULL))
-    assert policy.terms == ("cart_1d", "click_30m", "hide_7d", "purchase_7d")
+    assert policy.term_names == ("cart_1d", "click_30m", "hide_7d", "purchase_7d")
     assert policy.columns == ("age_days", "app", "margin", "page", "region", "tenure", "violation")
-    assert [one.weight for one in policy.variants("hide_7d")] == [-3.0, -3.0, -6.0]
+    assert [one.weight for one in policy.variants["hide_7d"]] == [-3.0, -3.0, -6.0]
     assert [one.keeps for one in policy.hard_constraints] == [False, True, False]
     assert UtilitySpec.model_validate(canonical(policy)).columns == policy.columns
 

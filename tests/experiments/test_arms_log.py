@@ -11,7 +11,7 @@ from tasks.contracts import Contracts, load_surface
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import DataError
 from tasks.experiments.arms_log import ArmLog, UserDays, measure_rows, read_triggers
-from tests.contracts.files import write_surface
+from tests.contracts.files import setting, write_surface
 
 RATE, GIVEN = Metric(MetricKind.RATE, "return"), Metric(MetricKind.GIVEN, "return", "buy")
 SHARE, UTILITY = Metric(MetricKind.SHARE, "age", "<1"), Metric(MetricKind.OBSERVED_UTILITY)
@@ -61,6 +61,19 @@ def test_a_term_that_is_known_of_some_rows_stands_for_all_of_its_arm(tmp_path: P
     arms = np.array([0, 0, 1, 1])
     worth, _ = measure_rows(frame, {"utility": UTILITY}, contracts(tmp_path), arms=arms)["utility"]
     assert worth[:2].tolist() == [0.4 * 2 + 20 * 2 - 5, 20 * 3]
+
+
+def test_a_column_counts_of_every_mature_row_and_a_threshold_by_the_served_prediction(tmp_path: Path) -> None:
+    terms = {
+        "cost": {"column": "margin", "weight": -0.5, "cap": 3},
+        "sure": {"task": "buy", "weight": 10.0, "where": {"click": {"min": 0.5}}},
+    }
+    declared = load_surface(write_surface(tmp_path, setting("utility.terms", terms)), "feed")
+    frame = a_frame().assign(served_p_click=[0.6, 0.4, 0.9, 0.9])
+    worth, _ = measure_rows(frame, {"utility": UTILITY}, declared)["utility"]
+    assert worth.tolist() == [0.4 + 20 * 2 - 5 - 1 + 10, 0.4 + 20 * 3 - 1.5, -1.5, 0]
+    with pytest.raises(DataError, match="p_click"):
+        measure_rows(a_frame(), {"utility": UTILITY}, declared)
 
 
 def test_a_share_is_that_of_impressions_with_the_segment_s_value(tmp_path: Path) -> None:

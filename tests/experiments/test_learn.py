@@ -120,7 +120,7 @@ def test_the_proposed_policy_is_accepted_and_keeps_the_long_outcome_and_contexts
     policy, now = read_policy(Path(found.evidence.file), workspace.contracts), workspace.contracts.utility
     assert policy.version == now.version + 1 == found.evidence.policy_version
     assert policy.weights["satisfied_2d"] == now.weights["satisfied_2d"]
-    assert policy.weights["purchase_2d"].column == "margin"
+    assert policy.weights["purchase_2d"].value_column == "margin"
     assert policy.contexts == now.contexts
     text = Path(found.evidence.file).read_text(encoding="utf-8")
     assert f"run {found.run_id}" in text

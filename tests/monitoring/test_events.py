@@ -53,6 +53,12 @@ def test_the_changes_of_a_policy_are_named() -> None:
     assert changed_weights(UTILITY, other) == ["click_30m 1 to 1.5"]
     named = ["not_permitted removed", "floor of click_30m added", "adult added"]
     assert sorted(changed_constraints(UTILITY, other)) == sorted(named)
+    best = {"greater_of": ["click_30m", "hide_7d"], "weight": 2.0, "where": {"click_30m": {"min": 0.2}}}
+    termed = UtilitySpec.model_validate(UTILITY.model_dump(mode="json") | {"terms": {"best": best}})
+    (change,) = changed_weights(UTILITY, termed)
+    assert change == (
+        "best without weight to 2 x greater of click_30m and hide_7d where click_30m is at least 0.2"
+    )
     assert changed_weights(other, other) == changed_constraints(other, other) == []
 
 

@@ -73,6 +73,10 @@ _TERM = st.one_of(
     _WEIGHT,
     st.fixed_dictionaries({"weight": _WEIGHT, "times": st.sampled_from(["margin", _CAPPED])}),
 )
+_RISK = {"risk": {"column": "stock", "weight": -0.25, "cap": 5}}
+_BEST = {"best": {"greater_of": ["purchase", "click"], "weight": 2.0, "times": _CAPPED}}
+_LIKED = {"liked": {"task": "purchase", "weight": 1.5, "where": {"click": {"min": 0.25}}}}
+_TERMS = [{}, _RISK, _BEST | _LIKED, _RISK | _LIKED]
 _LESS = {"name": "less_of_this", "when": {"creator": "ana"}, "factor": 0.3}
 _MORE = {"name": "more_of_this", "when": {"creator": ["bo"], "category": ["tea", "jam"]}, "factor": 2.0}
 _CONSTRAINTS = st.lists(
@@ -94,6 +98,7 @@ def _context(draw: st.DrawFn, *, lifts: bool) -> dict[str, Any]:
     """Draw a context that replaces a weight and, each or not, what else a context may change."""
     more: dict[str, Any] = {
         "relevance_floor": {"click": 0.25, "hide": {"quantile": 0.5}},
+        "terms": _BEST | {"liked": {"column": "margin", "weight": 0.5, "where": {"hide": {"min": 0.125}}}},
         "hard_constraints": [{"name": "rated", "keep_when": {"column": "fresh", "equals": True}}],
         "slate": {"length": 2, "max_per": {"category": 1}},
     }
@@ -118,6 +123,7 @@ def utility_policies(draw: st.DrawFn) -> dict[str, Any]:
     tiers = [{"task": "hide", "cuts": [0.25, 0.5]}, {"task": "click", "cuts": [0.5]}]
     return utility_json(
         weights={"click": draw(_TERM), "hide": -draw(_WEIGHT)},
+        terms=draw(st.sampled_from(_TERMS)),
         contexts=contexts,
         offset=offset,
         multipliers=draw(st.sampled_from([[], [_LESS], [_LESS, _MORE]])) if offset else [],

@@ -84,14 +84,14 @@ def _decide(
 
 
 def _valued(row: Row, utility: Mapping[str, Any]) -> dict[str, Any]:
-    context = _context(row, utility) or {"name": None, "weights": {}}
-    weights = utility["weights"] | context["weights"]
+    context = _context(row, utility) or {"name": None, "weights": {}, "terms": {}}
+    weights = utility["weights"] | context["weights"] | utility["terms"] | context["terms"]
     total, missing = 0.0, []
-    for task in sorted(weights):
-        weight = weights[task]
-        part = row[f"p_{task}"] * weight["weight"]
-        if weight["times"] is not None:
-            column, cap = _value_column(weight)
+    for name in sorted(weights):
+        weight = weights[name]
+        part = _signal(row, name, weight) * weight["weight"]
+        if (priced := _value_column(weight)) is not None:
+            column, cap = priced
             value = row[column]
             missing += [column] if value is None else []
             part *= math.nan if value is None else min(value, cap)
@@ -104,6 +104,15 @@ def _valued(row: Row, utility: Mapping[str, Any]) -> dict[str, Any]:
         "rank": None,
         "slate_position": None,
     }
+
+
+def _signal(row: Row, name: str, term: Mapping[str, Any]) -> float:
+    """Return what a weight is multiplied by before its value column."""
+    if any(row[f"p_{task}"] < least["min"] for task, least in term.get("where", {}).items()):
+        return 0.0
+    if term.get("column") is not None:
+        return 1.0
+    return max(row[f"p_{task}"] for task in term.get("greater_of") or [term.get("task") or name])
 
 
 def _slate_rules(row: Row, utility: Mapping[str, Any], slate: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,8 +130,12 @@ def _holds(row: Row, declared: Mapping[str, Any]) -> bool:
     return all(row[name] in values for name, values in declared["when"].items())
 
 
-def _value_column(weight: Mapping[str, Any]) -> tuple[str, float]:
+def _value_column(weight: Mapping[str, Any]) -> tuple[str, float] | None:
     times = weight["times"]
+    if weight.get("column") is not None:
+        return weight["column"], weight["cap"] or math.inf
+    if times is None:
+        return None
     return (times, math.inf) if isinstance(times, str) else (times["column"], times["cap"])
 
 
@@ -133,7 +146,7 @@ def _lifted(total: float, weights: Mapping[str, Any], utility: Mapping[str, Any]
     scale = utility["offset"]["scale"]
     sizes = {}
     for task in sorted(weights):
-        cap = _value_column(weights[task])[1] if weights[task]["times"] is not None else math.inf
+        _, cap = _value_column(weights[task]) or ("", math.inf)
         sizes[task] = abs(weights[task]["weight"]) * (1.0 if cap == math.inf else cap)
     costs = sum(size for task, size in sizes.items() if weights[task]["weight"] < 0)
     if total < 0:

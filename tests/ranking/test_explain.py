@@ -60,7 +60,7 @@ def moved(**rules: Any) -> dict[str, str]:
 
 def test_each_component_is_shown_with_weight_value_and_contribution() -> None:
     components = explained().components
-    ours = components[components["item_id"] == "e"].set_index("task").drop(columns="item_id")
+    ours = components[components["item_id"] == "e"].set_index("task").drop(columns=["item_id", "head"])
     assert ours.loc["click"].drop(["times", "value"]).to_dict() == {
         "prediction": 0.1,
         "weight": 0.5,
@@ -149,7 +149,8 @@ def test_what_the_slate_asked_in_vain_is_said_of_the_request() -> None:
 def test_the_frame_repeats_the_decision_for_each_component() -> None:
     frame = explained().frame
     assert list(frame["item_id"][:4]) == ["a", "a", "b", "b"]
-    assert list(frame.columns[-6:]) == ["task", "prediction", "weight", "times", "value", "contribution"]
+    ours = ["task", "head", "prediction", "weight", "times", "value", "contribution"]
+    assert list(frame.columns[-7:]) == ours
 
 
 def test_a_request_is_found_by_its_name_as_text() -> None:
@@ -172,7 +173,7 @@ def test_an_explanation_tells_what_was_decided(rows: Any, utility: Any, slate: A
     ours = decided[decided["request_id"] == request].sort_values("item_id", ignore_index=True)
     theirs = told.candidates[decided.columns].sort_values("item_id", ignore_index=True)
     pd.testing.assert_frame_equal(ours, theirs)
-    total = told.components.groupby("item_id")["contribution"].sum(min_count=len(policies[0].terms))
+    total = told.components.groupby("item_id")["contribution"].sum(min_count=len(policies[0].term_names))
     summed = "utility" if policies[0].offset is None else "total"
     by_item = told.candidates.sort_values("item_id").set_index("item_id")[summed]
     pd.testing.assert_series_equal(total, by_item, check_names=False)

@@ -11,7 +11,13 @@ from tasks.contracts.utility import Perturbation, UtilitySpec
 from tasks.errors import DataError
 from tasks.ranking.decide import Decision, decide
 from tasks.ranking.explain import explain
-from tasks.ranking.utility import choose_contexts, compute_utilities, offset_totals, weight_factors
+from tasks.ranking.utility import (
+    choose_contexts,
+    compute_utilities,
+    offset_totals,
+    weight_factors,
+    worth_of_outcomes,
+)
 from tests.ranking.policies import frame_of, slate_json, utility_json
 
 TWO = pd.DataFrame(
@@ -54,6 +60,67 @@ def test_a_cost_lowers_the_utility_however_small() -> None:
     withal = compute_utilities(TWO, {"p_click": [0.5, 0.5], "p_hide": [0.1, 0.9]}, policy(weights=weights))
     assert (withal.utility < without.utility).all()
     assert withal.utility[1] < withal.utility[0]
+
+
+RISKY = TWO.assign(risk=[9.0, 1.0])
+HEADS = {"p_click": [0.5, 0.1], "p_like": [0.2, 0.3], "p_share": [0.2, 0.6]}
+
+
+def test_a_column_counts_without_a_prediction_and_up_to_its_cap() -> None:
+    rules = policy(terms={"risk": {"column": "risk", "weight": -1.0, "cap": 5}})
+    assert compute_utilities(RISKY, HEADS, rules).utility == pytest.approx([0.5 - 5.0, 0.1 - 1.0])
+
+
+def test_an_unknown_value_of_a_column_drops_the_candidate_and_favours_none() -> None:
+    rules = policy(terms={"risk": {"column": "risk", "weight": -1.0}})
+    decision = decide(RISKY.assign(risk=[np.nan, 1.0]), HEADS, rules, SlateSpec.model_validate(slate_json()))
+    assert decision.frame["dropped_by"].fillna("").tolist() == ["unknown_value:risk", ""]
+    assert decision.slate_position.tolist() == [0, 1]
+    with pytest.raises(DataError, match="'risk'"):
+        compute_utilities(TWO, HEADS, rules)
+
+
+def test_the_greater_of_two_heads_counts_with_its_own_outcome() -> None:
+    rules = policy(weights={"like": 1.0}, terms={"best": {"greater_of": ["like", "share"], "weight": 2.0}})
+    assert compute_utilities(TWO, HEADS, rules).utility == pytest.approx([0.2 + 0.4, 0.3 + 1.2])
+    worth = worth_of_outcomes(TWO, HEADS, rules)
+    assert {task: each.tolist() for task, each in worth.items()} == {"like": [3, 1], "share": [0, 2]}
+
+
+def test_a_term_counts_from_a_threshold_of_another_head_on() -> None:
+    term = {"task": "share", "weight": 10.0, "times": "margin", "where": {"like": {"min": 0.3}}}
+    valued = compute_utilities(TWO, HEADS, policy(terms={"shared": term}))
+    assert valued.utility == pytest.approx([0.5, 0.1 + 10.0 * 0.6 * 0.5])
+    assert valued.weights["shared"].tolist() == [0.0, 10.0]
+    assert worth_of_outcomes(TWO, HEADS, policy(terms={"shared": term}))["share"].tolist() == [0.0, 5.0]
+
+
+def test_a_context_replaces_a_term_of_its_name_and_adds_its_own() -> None:
+    terms = {"extra": {"column": "risk", "weight": -1.0}, "liked": {"task": "like", "weight": 10.0}}
+    declared = [{"name": "checkout", "when": {"page": "checkout"}, "terms": terms}]
+    rules = policy(terms={"extra": {"greater_of": ["like", "share"], "weight": 2.0}}, contexts=declared)
+    assert compute_utilities(RISKY, HEADS, rules).utility == pytest.approx([0.5 + 0.4, 0.1 - 1.0 + 3.0])
+    worth = worth_of_outcomes(RISKY, HEADS, rules)
+    assert {name: each.tolist() for name, each in worth.items()} == {
+        "click": [1, 1],
+        "extra": [0, -1],
+        "like": [2, 10],
+        "share": [0, 0],
+    }
+
+
+def test_an_explanation_names_the_head_that_counts_and_the_column() -> None:
+    terms = {
+        "best": {"greater_of": ["like", "share"], "weight": 2.0},
+        "risk": {"column": "risk", "weight": -1.0, "cap": 5},
+    }
+    slate = SlateSpec.model_validate(slate_json())
+    parts = explain(RISKY, HEADS, policy(terms=terms), slate, request_id="r").components
+    best, risk = (parts[parts["task"] == name] for name in ("best", "risk"))
+    assert dict(zip(best["item_id"], best["head"], strict=True)) == {"a": "like", "b": "share"}
+    assert risk["head"].isna().all()
+    assert risk["prediction"].isna().all()
+    assert (risk["value"] * risk["weight"] == risk["contribution"]).all()
 
 
 def test_a_context_replaces_weights_and_the_first_match_wins() -> None:

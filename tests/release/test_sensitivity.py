@@ -24,6 +24,7 @@ from tests.verdicts import subject
 
 CLICK = {
     "task": "click",
+    "heads": ["click"],
     "weight": 1.0,
     "times": None,
     "prediction": 0.1,
@@ -32,6 +33,7 @@ CLICK = {
 }
 REPORT = {
     "task": "report",
+    "heads": ["report"],
     "weight": -150.0,
     "times": None,
     "prediction": 0.0004,
@@ -52,6 +54,16 @@ def test_an_error_is_contribution_times_how_far_the_ratio_is_from_one() -> None:
     assert report.error.value == pytest.approx(-0.06 * 0.2)
     assert (report.error.low, report.error.high) == pytest.approx((-0.06 * 0.8, 0.06 * 0.3))
     assert report.share == pytest.approx(0.8 * 0.04 / 0.08)
+
+
+def test_a_column_is_exact_and_the_greater_of_two_heads_as_far_off_as_the_worse() -> None:
+    terms = [REPORT | {"heads": []}, CLICK | {"heads": ["click", "report"]}]
+    made = UtilityComposition.model_validate({"utility": 0.04, "spread": 0.08, "terms": terms})
+    column, best = sensitivities(made, {"click": WELL, "report": THIN}, {})
+    assert (column.error.low, column.error.high) == (0.0, 0.0)
+    assert best.slots == THIN
+    (_, unknown) = sensitivities(made, {"click": WELL}, {})
+    assert not unknown.error.known
 
 
 def test_a_large_weight_on_a_thin_head_is_named_and_a_sure_head_is_not() -> None:
@@ -258,7 +270,7 @@ def test_an_error_bar_grows_as_the_weights_do_and_exact_ratios_leave_none(
         policy = UtilitySpec.model_validate(_scaled(utility, scale))
         slate = SlateSpec.model_validate(slate_json())
         explained = explain(frame, predictions, policy, slate, request_id=rows[0]["request_id"])
-        return with_error_bars(explained.frame, dict.fromkeys(policy.terms, ratio))
+        return with_error_bars(explained.frame, dict.fromkeys(policy.heads, ratio))
 
     loose, exact = Estimate(1.0, 0.75, 1.125, 90), Estimate(1.0, 1.0, 1.0, 90)
     ours, theirs = bars(loose, 1.0), bars(loose, factor)
@@ -277,5 +289,7 @@ def _scaled(utility: dict[str, Any], factor: float) -> dict[str, Any]:
             for task, w in declared.items()
         }
 
-    contexts = [{**context, "weights": weights(context["weights"])} for context in utility["contexts"]]
-    return {**utility, "weights": weights(utility["weights"]), "contexts": contexts}
+    def scaled(place: dict[str, Any]) -> dict[str, Any]:
+        return {**place, **{name: weights(place[name]) for name in ("weights", "terms")}}
+
+    return {**scaled(utility), "contexts": [scaled(context) for context in utility["contexts"]]}

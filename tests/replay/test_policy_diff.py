@@ -37,6 +37,10 @@ def careful(workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> P
     plain["version"] = 3
     plain["weights"]["hide_2d"] = 20 * plain["weights"]["hide_2d"]
     plain["contexts"] = []
+    plain["terms"] = {
+        "dear": {"column": "margin", "weight": -0.01, "cap": 2},
+        "best": {"greater_of": ["click_30m", "purchase_2d"], "weight": 0.1},
+    }
     file = tmp_path_factory.mktemp("policies") / "careful.yaml"
     file.write_text(yaml.safe_dump(plain), encoding="utf-8")
     return file

@@ -9,7 +9,7 @@ import pytest
 from tasks.contracts.metrics import parse_metric
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.replay.log import CandidateLog
-from tasks.replay.metrics import REORDERING
+from tasks.replay.metrics import REORDERING, looks_of
 from tasks.replay.replay_policies import Replay, measure_latency, percentile_estimate
 from tests.replay.worlds import (
     LOGGED,
@@ -191,6 +191,18 @@ def test_policies_beside_one_baseline_are_measured_by_one_definition() -> None:
         assert term.believed is None
     alone = Replay(log, few).utility_terms(release, release)
     assert alone.believed == {"click": 1}
+
+
+def test_a_column_of_the_utility_counts_where_it_has_a_slot_and_needs_no_outcome() -> None:
+    log = copied(page(complete=False), 20)
+    risk = np.tile([-1.0, 0.0, -3.0, 0.0, 0.0, 0.0], 20)
+    policy = replace(slates("p", LOGGED * 20), worth={"risk": risk})
+    (measured,) = Replay(log, policy).measure(metric("observed_utility"), policy, policy, ())
+    (term,) = Replay(log, policy).utility_terms(policy, policy).terms
+    assert term.task == "risk"
+    looks = looks_of(log, policy)
+    assert measured.policy is not None
+    assert measured.policy.value == pytest.approx((looks * risk).sum() / looks.sum())
 
 
 @pytest.mark.parametrize(

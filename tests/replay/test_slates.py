@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 
 from tasks.contracts import UtilitySpec
+from tasks.contracts.metrics import Metric, MetricKind
 from tasks.replay import slates
+from tasks.replay.replay_policies import Replay
 from tasks.replay.slates import Scored, WhereLogged, with_fresh_draws
 from tests.feeds.mini import LATER
 
@@ -110,6 +112,32 @@ def test_contributions_add_up_to_the_utility(scored: Scored) -> None:
 def test_the_joint_probability_of_a_return_is_below_that_of_its_purchase(scored: Scored) -> None:
     predictions = scored.slates.predictions
     assert (predictions["return_5d"] < predictions["purchase_2d"]).all()
+
+
+def test_terms_add_up_to_the_utility_of_a_release_and_worth_is_by_outcome(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
+    terms = {
+        "dear": {"column": "margin", "weight": -0.1, "cap": 2},
+        "best": {"greater_of": ["click_30m", "purchase_2d"], "weight": 1.0},
+        "liked": {"task": "purchase_2d", "weight": 5.0, "where": {"click_30m": {"min": 0.1}}},
+    }
+    policy = _policy(tested_slice, weights={"click_30m": 0.4}, terms=terms)
+    made = tested_slice.slates_by(policy, scored, "p")
+    click, purchase = (made.predictions[task] for task in ("click_30m", "purchase_2d"))
+    margin = tested_slice.candidates["margin"].to_numpy(dtype=float)
+    liked = np.where(click >= 0.1, 5.0, 0.0)
+    assert 0 < np.count_nonzero(liked) < len(liked)
+    expected = 0.4 * click - 0.1 * np.minimum(margin, 2) + np.maximum(click, purchase) + liked * purchase
+    assert made.utility is not None
+    np.testing.assert_allclose(made.utility, expected, rtol=1e-9)
+    np.testing.assert_allclose(made.total, expected, rtol=1e-9)
+    assert sorted(made.worth) == ["click_30m", "dear", "purchase_2d"]
+    np.testing.assert_allclose(made.worth["purchase_2d"], liked + (purchase > click))
+    replay = Replay(tested_slice.log, made)
+    (observed,) = replay.measure(Metric(MetricKind.OBSERVED_UTILITY), made, made, ())
+    assert observed.policy is not None
+    assert np.isfinite(observed.policy.value)
 
 
 def _policy(tested_slice: slates.TestSlice, **changes: Any) -> UtilitySpec:

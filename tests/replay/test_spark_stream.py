@@ -9,6 +9,7 @@ from typing import Final
 import pytest
 
 from tasks.contracts.surface import EngineName
+from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
 from tasks.replay import simulate
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
@@ -26,6 +27,12 @@ from tests.stores.plain_evidence import read_plain
 ENGINES: Final[tuple[EngineName, ...]] = ("spark", "duckdb")
 
 pytestmark = pytest.mark.spark
+
+TERMS: Final = {
+    "dear": {"column": "margin", "weight": -0.1, "cap": 2},
+    "best": {"greater_of": ["click_30m", "purchase_2d"], "weight": 1.0},
+    "liked": {"task": "purchase_2d", "weight": 5.0, "where": {"click_30m": {"min": 0.1}}},
+}
 
 ROWS = 3_000
 """Candidates of a block: a day of the feed, which has 4,800, is cut into two."""
@@ -62,7 +69,8 @@ def assert_same_slices(ours: DecidedSlice, theirs: DecidedSlice) -> None:
 def test_releases_policies_and_slates_are_those_of_one_process(
     workspace: Workspace, manifest: Manifest
 ) -> None:
-    bold = workspace.contracts.utility.model_copy(update={"version": 9})
+    plain = workspace.contracts.utility.model_dump(mode="json") | {"version": 9, "terms": TERMS}
+    bold = UtilitySpec.model_validate(plain)
     entrants = EntrantVersions(1, 1, None, {"stable": 1}, {"bold": bold})
     made = decide_slice_with_spark(workspace, manifest, entrants, rows=ROWS)
     assert_same_slices(made, decide_slice(workspace, manifest, entrants.load(workspace), rows=ROWS))

@@ -91,7 +91,7 @@ def findings(log: CandidateLog, whole: slices.TestSlice, made: Mapping[str, Poli
     contracts = whole.contracts
     evaluation = OfflineEvaluation(contracts, log, made["ours"], made["old"], {"stable": made["stable"]})
     found = evaluate_offline(evaluation, {"bold": made["bold"]}, run="r")
-    return found, check_off_policy(evaluation), composition(log, made["ours"], {})
+    return found, check_off_policy(evaluation), composition(log, made["ours"], contracts.utility.base_terms)
 
 
 def test_all_that_is_measured_and_judged_is_the_same(

@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from tasks.contracts.utility import Weight
+from tasks.contracts.utility import Term
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.terms import composition
 
@@ -35,14 +35,20 @@ SLATES = PolicySlates(
 )
 
 
+DECLARED = {
+    "click": Term(task="click", weight=2.0, times="margin"),
+    "hide": Term(task="hide", weight=-1.0),
+}
+
+
 def test_means_are_over_the_slots_and_spreads_over_all_candidates_of_a_request() -> None:
-    made = composition(LOG, SLATES, {"click": Weight(weight=2.0, times="margin")})
+    made = composition(LOG, SLATES, DECLARED)
     assert made is not None
     assert made.utility == pytest.approx((2 + 4 + 1) / 3)
     assert made.spread == pytest.approx(np.sqrt((2 * 0.5**2 + 2 * 1.5**2) / 4))
     click, hide = made.terms
     assert (click.task, click.weight, click.times) == ("click", 2.0, "margin")
-    assert (hide.task, hide.weight, hide.times) == ("hide", 0.0, None)
+    assert (hide.task, hide.weight, hide.heads) == ("hide", -1.0, ("hide",))
     assert click.prediction == pytest.approx((0.2 + 0.4 + 0.2) / 3)
     assert click.contribution == pytest.approx((2 + 4 + 2) / 3)
     assert click.spread == pytest.approx(np.sqrt((2 * 0.5**2 + 2 * 1.0**2) / 4))
@@ -52,7 +58,7 @@ def test_means_are_over_the_slots_and_spreads_over_all_candidates_of_a_request()
 
 def test_a_candidate_without_a_utility_takes_no_part() -> None:
     unknown = replace(SLATES, utility=np.array([2.0, np.nan, 4.0, 1.0]))
-    made = composition(LOG, unknown, {})
+    made = composition(LOG, unknown, DECLARED)
     assert made is not None
     assert made.spread == pytest.approx(np.sqrt(2 * 1.5**2 / 3))
 

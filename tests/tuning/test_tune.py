@@ -142,7 +142,7 @@ def test_what_is_proposed_is_accepted_beside_the_surface(workspace: Workspace, t
     before = load_surface(workspace.surfaces, mini.NAME).utility
     assert policy.version == before.version + 1 == proposal.version
     assert {term: policy.weights[term].weight for term in proposal.weights} == proposal.weights
-    assert policy.weights["purchase_2d"].column == "margin"
+    assert policy.weights["purchase_2d"].value_column == "margin"
     assert policy.weights["return_5d"] == before.weights["return_5d"]
     assert "Nobody has approved it" in Path(proposal.file).read_text(encoding="utf-8")
 

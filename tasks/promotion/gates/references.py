@@ -35,9 +35,7 @@ _TOO_GOOD = "too good to be true, it is taken to know the outcome"
 
 def weighted_tasks(utility: UtilitySpec) -> frozenset[str]:
     """Return the tasks that a policy's order depends on: by a weight other than 0, or by a tier."""
-    sums = (utility.weights, *(context.weights for context in utility.contexts))
-    weights = {task for terms in sums for task, term in terms.items() if term.weight}
-    return frozenset(weights | {tier.task for tier in utility.lexicographic})
+    return frozenset({*utility.heads} | {tier.task for tier in utility.lexicographic})
 
 
 def judge_references(

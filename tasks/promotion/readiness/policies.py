@@ -101,7 +101,8 @@ def business_balanced(standing: ReadinessFacts) -> ReadinessLine:
     """Whether money is held by a relevance floor and a guardrail on an outcome that is no sale (R26, F8)."""
     name, contracts = "business balanced with user value", standing.contracts
     utility = contracts.utility
-    priced = [f"{task} x {term.column}" for task, term in utility.weights.items() if term.column]
+    terms = {name: one for name, one in utility.named_terms.items() if one.tasks or one.weight > 0}
+    priced = [f"{name} x {one.value_column}" for name, one in terms.items() if one.value_column]
     if not priced:
         return ReadinessLine.not_applicable(name, "no term multiplies by a value column", _UTILITY)
     guards = list(dict.fromkeys(_guards_of_people(utility, contracts.tasks)))

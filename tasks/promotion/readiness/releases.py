@@ -104,7 +104,7 @@ def _components(standing: ReadinessFacts, release: StandingRelease, judgement: J
         why = f"the replay of {release.name} holds no composition of its utility: simulate it again"
         return ReadinessLine.not_met(name, why, judgement.run)
     shown = {term.task: term for term in simulation.composition.terms}
-    terms = [task for task, term in standing.contracts.utility.weights.items() if term.weight]
+    terms = [task for task, term in standing.contracts.utility.named_terms.items() if term.weight]
     if missing := [task for task in terms if task not in shown]:
         why = f"the composition of {release.name} lacks {', '.join(missing)}"
         return ReadinessLine.not_met(name, why, judgement.run)

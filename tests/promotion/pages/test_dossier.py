@@ -80,7 +80,8 @@ DOSSIER = Dossier(
 
 
 def composed(*terms: dict[str, object]) -> UtilityComposition:
-    return UtilityComposition.model_validate({"utility": 0.5, "spread": 1.0, "terms": terms})
+    with_heads = [{"heads": [term["task"]], **term} for term in terms]
+    return UtilityComposition.model_validate({"utility": 0.5, "spread": 1.0, "terms": with_heads})
 
 
 def test_the_page_begins_with_the_verdict_and_says_why() -> None:

@@ -130,7 +130,7 @@ def _broken(fails: bool) -> str:
 
 def simulation(*, terms: tuple[str, ...] = TASKS[:3]) -> SimulationEvidence:
     each = {"prediction": 0.1, "contribution": 0.25, "spread": 0.1, "weight": 1.0, "times": None}
-    composition = {"utility": 0.5, "spread": 0.2, "terms": [{"task": task, **each} for task in terms]}
+    composition = {"utility": 0.5, "spread": 0.2, "terms": [{"task": t, "heads": [t], **each} for t in terms]}
     return SimulationEvidence(
         release=7,
         champion=None,
