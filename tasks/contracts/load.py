@@ -8,6 +8,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -45,6 +46,12 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "utility": UtilitySpec,
     "slate": SlateSpec,
 }
+UNDECISIVE: Final = frozenset({"engine", "monitor", "notify"})
+"""Fields of surface.yaml that decide no result: how labels are computed and who receives messages."""
+GOVERNING: Final = UNDECISIVE | {
+    "version", "owner", "reviewers", "base_rates", "schedule", "promotion", "override", "ramp", "gates",
+}  # fmt: skip
+"""Fields of surface.yaml that decide on releases and when steps run, and change no label and no replay."""
 CONTRACT_FILES: Final = tuple(f"{kind}.yaml" for kind in _MODELS)
 
 
@@ -62,6 +69,16 @@ class Contracts:
     def name(self) -> str:
         """The surface's name."""
         return self.surface.surface
+
+    @cached_property
+    def measured_digests(self) -> dict[str, str]:
+        """The digest of each file without the fields of surface.yaml that change no label and no replay.
+
+        Evidence made from it is found again after an edit of a gate or of who reviews. A step whose evidence
+        hangs on one of these fields has it among its inputs.
+        """
+        surface = {name: value for name, value in canonical(self.surface).items() if name not in GOVERNING}
+        return {**self.digests, "surface": digest(surface)}
 
     def head_kind(self, task: str) -> HeadKind:
         """Return what a task's head predicts."""
@@ -183,9 +200,7 @@ def _find_task_problems(
 
 
 def _select_decisive(model: BaseModel) -> dict[str, object]:
-    """Return what decides results: neither the engine nor who receives messages."""
-    undecisive = {"engine", "monitor", "notify"}
-    return {name: value for name, value in canonical(model).items() if name not in undecisive}
+    return {name: value for name, value in canonical(model).items() if name not in UNDECISIVE}
 
 
 def load_surface(root: Path, name: str) -> Contracts:

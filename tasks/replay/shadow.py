@@ -365,7 +365,7 @@ def _inputs(asked: _Shadowed) -> dict[str, Any]:
         "champion": asked.champion,
         "releases": release_digests(workspace, (asked.challenger, asked.champion)),
         "log": hash_newest_candidates(workspace, as_of=as_of),
-        "surface": workspace.contracts.digests["surface"],
+        "surface": workspace.contracts.measured_digests["surface"],
     }
 
 

@@ -169,6 +169,7 @@ def _summarise(
 
 def _inputs(asked: _Simulation) -> dict[str, Any]:
     workspace, manifest, anchors = asked.workspace, asked.manifest, asked.anchors
+    gates = workspace.contracts.surface.gates
     return {
         "release": asked.release,
         "baseline": asked.baseline.release,
@@ -176,7 +177,12 @@ def _inputs(asked: _Simulation) -> dict[str, Any]:
         "anchors": dict(anchors),
         "releases": release_digests(workspace, (asked.release, asked.baseline.release, *anchors.values())),
         "log": hash_labelled_candidates(workspace, snapshot=manifest.snapshot.id, days=manifest.test),
-        "contracts": dict(workspace.contracts.digests),
+        "contracts": workspace.contracts.measured_digests,
+        "gates": {
+            "decision": canonical(gates.decision),
+            "inconclusive": gates.inconclusive,
+            "error_rate_max": gates.shadow.error_rate_max,
+        },
         "policies": {name: canonical(policy) for name, policy in asked.policies.items()},
     }
 

@@ -96,7 +96,7 @@ def run(
 
 def _inputs(work: _Validation) -> dict[str, Any]:
     decides = {"suites": dict(work.suites), "facts": dict(work.facts)}
-    return {**decides, "snapshot": work.snapshot.id, "contracts": dict(work.workspace.contracts.digests)}
+    return {**decides, "snapshot": work.snapshot.id, "contracts": work.workspace.contracts.measured_digests}
 
 
 def _validate(work: _Validation, run: StepRun) -> ValidationEvidence:

@@ -1,3 +1,4 @@
+import ast
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -8,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.contracts import check_surface, load_surface
+from tasks.contracts.load import GOVERNING, UNDECISIVE
 from tasks.errors import ContractError
 from tests.contracts.files import Files, setting, write_surface
+
+TASKS = Path(__file__).parents[2] / "tasks"
 
 
 def test_a_valid_surface_has_no_problem_and_four_digests(tmp_path: Path) -> None:
@@ -126,3 +130,40 @@ def test_a_missing_file_is_one_problem_of_that_file(tmp_path: Path, name: str) -
     (write_surface(tmp_path) / "feed" / f"{name}.yaml").unlink()
     problems = check_surface(tmp_path, "feed").problems
     assert [(p.file, "cannot be read" in p.hint) for p in problems] == [(f"{name}.yaml", True)]
+
+
+def test_a_replay_is_found_again_after_an_edit_of_a_gate_and_not_after_one_of_a_segment(
+    tmp_path: Path,
+) -> None:
+    before = load_surface(write_surface(tmp_path / "a"), "feed")
+    governed = load_surface(
+        write_surface(tmp_path / "b", setting("surface.gates", {"data": {"rows": 7}})), "feed"
+    )
+    assert governed.digests["surface"] != before.digests["surface"]
+    assert governed.measured_digests == before.measured_digests
+    segmented = load_surface(
+        write_surface(tmp_path / "c", setting("surface.values", ["margin", "size"])), "feed"
+    )
+    assert segmented.measured_digests["surface"] != before.measured_digests["surface"]
+
+
+def test_measurements_read_governing_fields_only_where_a_step_has_them_among_its_inputs() -> None:
+    rooms = ("logs", "labels", "evaluation", "reports", "validation", "replay")
+    files = [file for room in rooms for file in (TASKS / room).rglob("*.py")]
+    found = {
+        (file.relative_to(TASKS).as_posix(), node.attr)
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute)
+        and node.attr in GOVERNING - UNDECISIVE
+        and ast.unparse(node.value).split(".")[-1] == "surface"
+    }
+    assert found == {
+        ("logs/schema_fit.py", "gates"),  # draws no figure: gates.decision.first names a column
+        ("validation/step.py", "base_rates"),  # the bounds are among the facts
+        ("replay/orders.py", "gates"),  # gates.decision
+        ("replay/evaluate.py", "gates"),  # gates.decision, inconclusive and shadow.error_rate_max
+        ("replay/shadow.py", "gates"),  # judged after the step
+        ("replay/simulate.py", "gates"),  # its inputs
+        ("reports/words.py", "gates"),  # gates.inconclusive and gates.decision
+    }

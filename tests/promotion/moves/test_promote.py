@@ -184,11 +184,16 @@ def test_a_role_whose_reviewers_are_all_new_is_answered_for_by_nobody(
         promote_2(there, run=RUN)
 
 
-def test_stricter_gates_ask_for_no_approval(workspace: Workspace, tmp_path: Path) -> None:
+def test_stricter_gates_ask_for_no_approval_and_replay_nothing_again(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     def tighten(plain: dict[str, Any]) -> None:
         plain["gates"]["data"]["rows"] = 101
 
+    prepare(workspace)
+    measured = {step: mini.step_runs(workspace, step) for step in ("validate", "simulate", "shadow")}
     assert prepare(mini.changed(workspace, tmp_path, surface=tighten)).loosened == ()
+    assert {step: mini.step_runs(workspace, step) for step in measured} == measured
 
 
 @pytest.mark.parametrize("step", ["validate", "release", "simulate", "shadow"])
