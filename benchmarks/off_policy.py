@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit, softmax
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Floats, Indices
 from tasks.ope.estimate import OffPolicyEstimate, estimate_off_policy
 from tasks.ope.slates import BEHAVIORS
 
@@ -46,7 +46,7 @@ class Feed:
 
     logging: Floats
     target: Floats
-    slates: Codes
+    slates: Indices
     chances: Floats
 
     @classmethod

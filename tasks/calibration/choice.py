@@ -32,15 +32,16 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from tasks.arrays import Flags, Floats, Indices
 from tasks.calibration.evidence import Gain, MapChoice, MapKind
 from tasks.calibration.fit import LOGISTIC_BELOW, fit_binary, fit_mean, fit_tallies
 from tasks.calibration.segment_fit import SegmentFit, SegmentRows, fit_segmented
 from tasks.contracts.training import LARGEST_LABEL
 from tasks.errors import DataError, ImmatureLabels
-from tasks.evaluation.binary import Floats, check_binary, entropy, row_losses
+from tasks.evaluation.binary import check_binary, entropy, row_losses
 from tasks.evaluation.segments import SegmentColumn, segment_columns
 from tasks.ranking.maps import IdentityMap, LogisticMap
-from tasks.ranking.segmented_map import Calibrator, Codes
+from tasks.ranking.segmented_map import Calibrator
 from tasks.training import debiasing
 from tasks.training.draw_examples import user_or_request
 from tasks.training.rows import TaskRows
@@ -136,7 +137,7 @@ def refit_map(
     return mapped, MapChoice(kind=kind, reason=reason, held_out={}, gains={})
 
 
-def _assign_folds(users: npt.NDArray[Any]) -> tuple[Codes, Codes]:
+def _assign_folds(users: npt.NDArray[Any]) -> tuple[Indices, Indices]:
     """Return each row's user and fold [n], 0 to `MEASURED`; which rows go together depends on no order."""
     user, known = pd.factorize(users, sort=True)
     if (user < 0).any():
@@ -144,7 +145,7 @@ def _assign_folds(users: npt.NDArray[Any]) -> tuple[Codes, Codes]:
     return user, (np.random.default_rng(0).permutation(len(known)) % (FOLDS + 1))[user]
 
 
-def _can_hold_out(fold: Codes, y: Floats) -> bool:
+def _can_hold_out(fold: Indices, y: Floats) -> bool:
     """Whether both outcomes are left to choose whichever fold is held out, and both can be measured."""
     counts = [np.bincount(fold, side, minlength=FOLDS + 1) for side in (y, 1 - y)]
     return all(count[MEASURED] > 0 and (count[:FOLDS].sum() - count[:FOLDS] > 0).all() for count in counts)
@@ -158,7 +159,7 @@ class _HeldOutFigures:
     gains: dict[Kind, Gain]
 
     @classmethod
-    def of(cls, y: Floats, w: Floats, user: Codes, predicted: Mapping[Kind, Floats]) -> "_HeldOutFigures":
+    def of(cls, y: Floats, w: Floats, user: Indices, predicted: Mapping[Kind, Floats]) -> "_HeldOutFigures":
         losses = {kind: w * row_losses(y, p) for kind, p in predicted.items()}
         unit = float(w.sum() * entropy((w * y).sum() / w.sum()))
         return cls(
@@ -179,7 +180,7 @@ class _HeldOutFigures:
 
 
 def _predict_held_out(
-    s: Floats, rows: SegmentRows, fit: SegmentFit | None, fold: Codes
+    s: Floats, rows: SegmentRows, fit: SegmentFit | None, fold: Indices
 ) -> dict[Kind, Floats]:
     """Predict every row [n] by fits to the other folds."""
     predicted: dict[Kind, Floats] = {"none": s, "global": np.empty_like(s)}
@@ -199,7 +200,7 @@ def _predict_measured(
     frame: pd.DataFrame,
     chosen_on: SegmentRows,
     fit: SegmentFit | None,
-    at: npt.NDArray[np.bool_],
+    at: Flags,
 ) -> dict[Kind, Floats]:
     """Predict the rows that are measured by fits to those that choose."""
     tallies = chosen_on.tally()
@@ -212,7 +213,7 @@ def _predict_measured(
     return predicted
 
 
-def _measure_gain(losses: Mapping[Kind, Floats], kind: Kind, user: Codes, unit: float) -> Gain:
+def _measure_gain(losses: Mapping[Kind, Floats], kind: Kind, user: Indices, unit: float) -> Gain:
     """Return how much less entropy a kind has than one map, and the standard error over users."""
     by_user = np.bincount(user, losses["global"] - losses[kind])
     error = float(np.sqrt(((by_user - by_user.mean()) ** 2).sum()))

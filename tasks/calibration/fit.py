@@ -23,9 +23,10 @@ import numpy.typing as npt
 from scipy.optimize import brentq
 from sklearn.isotonic import isotonic_regression
 
+from tasks.arrays import Flags, Floats, Indices
 from tasks.calibration.segment_design import Tallies
 from tasks.errors import DataError
-from tasks.evaluation.binary import Codes, Floats, check_binary, check_rows
+from tasks.evaluation.binary import check_binary, check_rows
 from tasks.evaluation.support import calibration_interval
 from tasks.ranking.maps import IsotonicMap, LogisticMap, MeanMap, compress_logits, expit, lift_to_floor, logit
 
@@ -379,7 +380,7 @@ def _find_bracket(excess: Callable[[float], float]) -> tuple[float, float]:
 
 
 def fit_isotonic_blocks(
-    x: Floats, y: Floats, weights: Floats, *, required: Sequence[npt.NDArray[np.bool_] | Floats], least: int
+    x: Floats, y: Floats, weights: Floats, *, required: Sequence[Flags | Floats], least: int
 ) -> Blocks:
     """Blocks of y that increase with x.
 
@@ -406,11 +407,11 @@ def fit_isotonic_blocks(
     return Blocks(moment / weight, total / weight, support, float(x.min()), float(x.max()))
 
 
-def _sum_runs(columns: Sequence[Floats], starts: Codes) -> list[Floats]:
+def _sum_runs(columns: Sequence[Floats], starts: Indices) -> list[Floats]:
     return [np.add.reduceat(column, starts) for column in columns]
 
 
-def _merge_unsupported(counts: Floats, least: int) -> Codes:
+def _merge_unsupported(counts: Floats, least: int) -> Indices:
     """Start a block where the one before has enough of every kind and what is left has too."""
     upto = np.cumsum(counts, axis=0)
     starts, held = [0], np.zeros(counts.shape[1])

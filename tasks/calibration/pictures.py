@@ -12,6 +12,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tasks.arrays import Floats
 from tasks.calibration.reliability_figure import reliability_figure, segments_figure
 from tasks.evaluation.observations import Observations
 from tasks.stores.manifest import Manifest, Role
@@ -22,8 +23,6 @@ from tasks.stores.workspace import Workspace
 RELIABILITY: Final = "reliability.svg"
 SEGMENTS: Final = "reliability_segments.svg"
 JOINTS: Final = "reliability"
-
-Floats = npt.NDArray[np.float64]
 
 
 def joint_picture(task: str) -> str:

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.arrays import Floats, Indices
+from tasks.evaluation.binary import divide
 from tasks.evaluation.figures import CurvePoint
 from tasks.evaluation.resampling import Clusters, Resampler, sum_intervals
 from tasks.evaluation.support import Support
@@ -60,7 +61,7 @@ def reliability_curve(predictions: Floats, outcomes: Floats, who: Clusters) -> C
     return Curve(predictions, predicted, tuple(means["it"]), ratio if outcomes.any() else UNKNOWN_ESTIMATE)
 
 
-def assign_equal_shares(predictions: Floats, positives: int) -> tuple[Codes, int]:
+def assign_equal_shares(predictions: Floats, positives: int) -> tuple[Indices, int]:
     """Number the bins of rows [n], of equal shares of what is predicted, and count them.
 
     Examples

@@ -18,8 +18,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tasks.arrays import Flags, Floats
 from tasks.calibration.reliability import REPLICATES, Curve, reliability_curve
-from tasks.evaluation.binary import Floats, check_rows, divide
+from tasks.evaluation.binary import check_rows, divide
 from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
 from tasks.evaluation.metric_rows import group_by_segment
 from tasks.evaluation.observations import Observations
@@ -226,7 +227,7 @@ class _Segment:
     """A segment value with its rows [n] and its ratio after calibration."""
 
     name: Segment
-    rows: npt.NDArray[np.bool_]
+    rows: Flags
     ratio: Estimate
 
 
@@ -254,7 +255,7 @@ def _is_rare(y: Floats) -> bool:
     return _is_binary(y) and float(y.mean()) < RARE
 
 
-def _segment_curve(p: Floats, y: Floats, who: Clusters, rows: npt.NDArray[np.bool_]) -> Curve:
+def _segment_curve(p: Floats, y: Floats, who: Clusters, rows: Flags) -> Curve:
     return reliability_curve(p[rows], y[rows], cluster_rows(who.codes[rows]))
 
 
@@ -414,7 +415,7 @@ class _Axes:
         heights = rows if share is None else share * rows / rows.max()
         return outline_steps(self.y.place(heights), self.x.place(edges), base=self.y.start)
 
-    def _points(self, curve: Curve, seen: npt.NDArray[np.bool_]) -> Iterator[Point]:
+    def _points(self, curve: Curve, seen: Flags) -> Iterator[Point]:
         rates = [rate for rate, shown in zip(curve.observed, seen, strict=True) if shown]
         predicted = curve.predicted[seen]
         xs, ys = self.x.place(predicted).tolist(), self.y.place([rate.value for rate in rates]).tolist()

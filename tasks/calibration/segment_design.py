@@ -21,13 +21,12 @@ from itertools import combinations
 from typing import Final, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.segments import UNKNOWN
-from tasks.ranking.segmented_map import Cells, Codes, Span
+from tasks.ranking.segmented_map import Cells, Span
 
 BINS: Final = 64
 """Bins of the score; judged by ``benchmarks/calibration.py``, as are the limits below."""
@@ -59,7 +58,7 @@ class Tallies:
     rows, positives : sums of weights; the weights of all rows average 1.
     """
 
-    cell: Codes
+    cell: Indices
     logits: Floats
     rows: Floats
     positives: Floats
@@ -69,12 +68,12 @@ class Tallies:
 class Groups:
     """Which group each row belongs to [n], and of every group its cell and mean logit [groups]."""
 
-    of_row: Codes
-    cell: Codes
+    of_row: Indices
+    cell: Indices
     logits: Floats
 
     @classmethod
-    def of(cls, cells: Codes, logits: Floats, outcomes: Floats) -> "Groups":
+    def of(cls, cells: Indices, logits: Floats, outcomes: Floats) -> "Groups":
         """Cut the rows of every cell [n] at the same scores; groups lie by cell, then by score."""
         edges = np.union1d(_quantiles(logits), _quantiles(logits[outcomes == 1]))
         width = edges.size + 1
@@ -90,7 +89,7 @@ class Groups:
         return Tallies(self.cell[left], self.logits[left], rows[left], positives[left])
 
 
-def sum_by_code(codes: Codes, values: Floats, count: int) -> Floats:
+def sum_by_code(codes: Indices, values: Floats, count: int) -> Floats:
     """Add up the values [n] of each code, 0 to count - 1.
 
     Examples
@@ -120,7 +119,7 @@ class SegmentTerm:
 
     of: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...]
-    acting: Codes
+    acting: Indices
 
     def by_level(self, by_cell: Floats) -> Floats:
         """Add up figures of cells [cells] at the level that acts in them [levels]."""
@@ -180,7 +179,7 @@ def _list_levels(cells: Cells, of: tuple[str, ...]) -> SegmentTerm:
     return SegmentTerm(of, tuple(levels), acting)
 
 
-def _keep_levels(term: SegmentTerm, kept: npt.NDArray[np.bool_]) -> SegmentTerm:
+def _keep_levels(term: SegmentTerm, kept: Flags) -> SegmentTerm:
     """Leave out the levels [levels] that are not kept."""
     count = int(kept.sum())
     place = np.append(np.where(kept, np.cumsum(kept) - 1, count), count)
@@ -204,7 +203,7 @@ class Design:
 
     terms: tuple[SegmentTerm, ...]
     triples: tuple[SegmentTerm, ...]
-    owner: Codes
+    owner: Indices
     matrix: sparse.csr_array
     transposed: sparse.csr_array
     span: Span

@@ -32,12 +32,13 @@ from scipy.linalg import cho_solve, cholesky
 from scipy.linalg.lapack import dtrtri
 from threadpoolctl import threadpool_limits
 
+from tasks.arrays import Flags, Floats, Indices
 from tasks.calibration.fit import fit_binary, fit_tallies
 from tasks.calibration.segment_design import Design, Groups, Tallies, sum_by_code
-from tasks.evaluation.binary import Floats, check_binary
+from tasks.evaluation.binary import check_binary
 from tasks.evaluation.segments import SegmentColumn, segment_values
 from tasks.ranking.maps import IsotonicMap, LogisticMap, compress_logits, expit, logit
-from tasks.ranking.segmented_map import Cells, Codes, Effects, MappedSegment, SegmentedMap
+from tasks.ranking.segmented_map import Cells, Effects, MappedSegment, SegmentedMap
 
 HELD_OUT_ROUNDS: Final = 3
 """Rounds of map and effects where the variances are known already; judged by
@@ -112,7 +113,7 @@ class Shrunk:
             self, tripled=tuple(own * one for own, one in zip(self.tripled, informative, strict=True))
         )
 
-    def moved(self, design: Design, cells: Codes, logits: Floats) -> Floats:
+    def moved(self, design: Design, cells: Indices, logits: Floats) -> Floats:
         """Move logits [n] of rows or groups in cells [n]."""
         by_cell = (design.matrix @ _split_sides(self.at, design).T).T
         for term, offsets in zip(design.triples, self.tripled, strict=True):
@@ -192,7 +193,7 @@ class SegmentRows:
         """Positives or negatives, whichever are fewer."""
         return float(min(self.outcomes.sum(), (1 - self.outcomes).sum()))
 
-    def tally(self, kept: npt.NDArray[np.bool_] | None = None) -> Tallies:
+    def tally(self, kept: Flags | None = None) -> Tallies:
         """Sum up the rows, or those that are kept."""
         return self.groups.tally(self.outcomes, self.weights if kept is None else self.weights * kept)
 
@@ -220,7 +221,7 @@ class SegmentFit:
         one = fit_binary(expit(moved), rows.outcomes, rows.weights)
         return SegmentedMap(rows.segments, self.shrunk.by_term(design), design.span, one)
 
-    def fitted_to(self, tallies: Tallies, at: npt.NDArray[np.bool_]) -> Floats:
+    def fitted_to(self, tallies: Tallies, at: Flags) -> Floats:
         """Predict some of the rows by a fit to other rows."""
         if self.rows.lesser >= VARIANCES_KNOWN_FROM:
             shrunk = shrink(tallies, self.design, variances=self.shrunk.variances, rounds=HELD_OUT_ROUNDS)

@@ -18,7 +18,6 @@ from datetime import date, datetime
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tasks.calibration.choice import Kind, fit_map, read_segment_columns
@@ -42,8 +41,6 @@ from tasks.training.rows import NEWEST, REPEATS, Recipe, TaskRows, log_labels, r
 from tasks.training.step import for_refit, model_name
 from tasks.training.train_model import score_rows, score_test_rows
 from tasks.training.trees import read_model
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Floats, Indices
 from tasks.errors import DataError
-
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.intp]
 
 
 def check_binary(
@@ -77,7 +75,7 @@ def divide(above: npt.ArrayLike, below: npt.ArrayLike) -> Floats:
 
 
 def pairs_by_group(
-    outcomes: Floats, predictions: Floats, weights: Floats, groups: Codes, count: int
+    outcomes: Floats, predictions: Floats, weights: Floats, groups: Indices, count: int
 ) -> tuple[Floats, Floats]:
     """Count the pairs of a positive and a negative inside each group, those won and all, each [count].
 
@@ -120,7 +118,7 @@ class RequestPairs:
 
     won: Floats
     pairs: Floats
-    first_rows: Codes
+    first_rows: Indices
 
     @property
     def auc(self) -> float:
@@ -158,7 +156,7 @@ def request_pairs(
     return RequestPairs(won[weighed], pairs[weighed], kept[first][weighed])
 
 
-def _renumber(codes: Codes) -> tuple[Codes, Codes]:
+def _renumber(codes: Indices) -> tuple[Indices, Indices]:
     """Number codes 0, 1, ... by first appearance; also return where each first appears."""
     groups, known = pd.factorize(codes)
     first = np.full(len(known), codes.size, dtype=np.intp)

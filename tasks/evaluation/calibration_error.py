@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.fft import dct, idct
 
-from tasks.evaluation.binary import Codes, Floats, check_binary, divide
+from tasks.arrays import Floats, Indices
+from tasks.evaluation.binary import check_binary, divide
 
 CELLS: Final = 1 << 15
 """Cells in which residuals are gathered, from 0 to twice the greatest prediction; the error of the integral
@@ -123,7 +124,7 @@ def debiased_ece(
     return float(np.sqrt(max(0.0, (total * error).sum() / total.sum())))
 
 
-def assign_equal_bins(predictions: Floats, bins: int) -> Codes:
+def assign_equal_bins(predictions: Floats, bins: int) -> Indices:
     """Number the bin of each row [n], in bins of equally many rows; a cut lies halfway between two rows.
 
     Examples

@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammainc, gammaincc
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Floats
 from tasks.evaluation.verdicts import Estimate
 
 FALSE_DISCOVERIES: Final = 0.05

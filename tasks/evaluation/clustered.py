@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Floats, Indices
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, effective_number
 from tasks.evaluation.verdicts import Estimate
 
@@ -90,9 +90,9 @@ class Ratio:
 class RowClusters:
     """Which rows move together: codes [n] from 0 of each row's user, item and day."""
 
-    users: Codes
-    items: Codes
-    days: Codes
+    users: Indices
+    items: Indices
+    days: Indices
 
 
 def divide_statistics(above: Statistic, below: Statistic) -> Statistic:
@@ -175,7 +175,7 @@ def _effective(weights: Floats) -> float:
     return float(effective_number(weights.sum(), (weights**2).sum()))
 
 
-def half_width(statistic: Statistic, codes: Codes) -> float:
+def half_width(statistic: Statistic, codes: Indices) -> float:
     """Return half of the 95 % interval by one kind of cluster; 0 with fewer than two effective clusters.
 
     Examples
@@ -198,7 +198,7 @@ def _quantile(effective: float) -> float:
     return float(stdtrit(effective - 1, _UPPER))
 
 
-def _sum_by(codes: Codes, values: Floats) -> Floats:
+def _sum_by(codes: Indices, values: Floats) -> Floats:
     return np.bincount(codes, values).astype(np.float64)
 
 

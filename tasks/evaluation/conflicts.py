@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import ConfigDict
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Floats
 from tasks.evaluation.documents import CLOSED, MaybeFloat, Section
 from tasks.evaluation.grouping import assign_tenths
 from tasks.evaluation.support import mean_interval

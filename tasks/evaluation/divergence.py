@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from scipy.stats import chi2
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Floats
 
 LEAST_WEEKS: Final = 8
 """Past weeks that a floor needs."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Floats, Indices
 from tasks.evaluation.subjects import ALL, Segment
 
 TENTHS = 10
@@ -27,7 +27,7 @@ class Grouping:
     """
 
     names: tuple[Segment, ...]
-    codes: Codes
+    codes: Indices
     pooled: Mapping[Segment, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -41,7 +41,7 @@ class Grouping:
         return len(self.names)
 
 
-def assign_tenths(figures: Floats) -> Codes:
+def assign_tenths(figures: Floats) -> Indices:
     """Return each row's tenth, 0 the lowest, shape [n]; equal figures are in one, so there may be fewer.
 
     Examples

@@ -28,8 +28,9 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tasks.arrays import Flags, Floats, Indices
 from tasks.errors import DataError
-from tasks.evaluation.binary import Codes, Floats, check_binary, divide
+from tasks.evaluation.binary import check_binary, divide
 from tasks.evaluation.grouping import Grouping
 
 LEAST_ROWS: Final = 10
@@ -45,7 +46,7 @@ _DETECTABLE: Final = 5.0
 class CumulativeErrors:
     """Of segments with enough rows [m]: code, cumulative error, its deviation where all is well, each [m]."""
 
-    codes: Codes
+    codes: Indices
     errors: Floats
     deviations: Floats
 
@@ -101,11 +102,11 @@ class SortedRows:
     Sorted once, they serve every segment column.
     """
 
-    order: Codes
+    order: Indices
     steps: Floats
     variances: Floats
     weights: Floats
-    ends: npt.NDArray[np.bool_]
+    ends: Flags
 
     @classmethod
     def of(cls, y: Floats, p: Floats, w: Floats) -> "SortedRows":
@@ -115,7 +116,7 @@ class SortedRows:
         ends = np.append(np.diff(p) != 0, True)[: p.size]
         return cls(order, w * (y - p), w * w * p * (1 - p), w, ends)
 
-    def errors(self, codes: Codes, count: int) -> CumulativeErrors:
+    def errors(self, codes: Indices, count: int) -> CumulativeErrors:
         """Return the cumulative errors of ``count`` segments, by code [n], that have enough rows."""
         codes = codes[self.order]
         sizes = np.bincount(codes, minlength=count)
@@ -146,7 +147,7 @@ def _cross_segments(rows: SortedRows, segments: Sequence[Grouping], depth: int) 
             yield rows.errors(np.ravel_multi_index([one.codes for one in chosen], counts), math.prod(counts))
 
 
-def _ranges(rows: SortedRows, codes: Codes, sizes: Codes) -> Floats:
+def _ranges(rows: SortedRows, codes: Indices, sizes: Indices) -> Floats:
     """Highest less lowest point of each group's walk [count], from 0 on, at the ends of ties."""
     count = sizes.size
     present = np.flatnonzero(sizes)

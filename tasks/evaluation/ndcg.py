@@ -21,8 +21,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Floats, Indices
 from tasks.errors import DataError
-from tasks.evaluation.binary import Codes, Floats, check_rows, divide
+from tasks.evaluation.binary import check_rows, divide
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class RequestGains:
 
     gained: Floats
     ideal: Floats
-    first_rows: Codes
+    first_rows: Indices
 
     @property
     def by_request(self) -> Floats:
@@ -85,7 +86,7 @@ def request_gains(
     return RequestGains(gained, -np.sort(-inside, axis=1)[:, :k] @ _discounts(inside.shape[1], k), first)
 
 
-def _factorize_runs(requests: npt.NDArray[Any]) -> tuple[Codes, int]:
+def _factorize_runs(requests: npt.NDArray[Any]) -> tuple[Indices, int]:
     """Return a code for each request and their number; of rows side by side only the first is looked up."""
     if not requests.size:
         return np.zeros(0, dtype=np.intp), 0
@@ -97,7 +98,7 @@ def _factorize_runs(requests: npt.NDArray[Any]) -> tuple[Codes, int]:
     return np.repeat(codes, np.diff(starts, append=requests.size)), len(known)
 
 
-def _tabulate(codes: Codes, count: int) -> Codes | None:
+def _tabulate(codes: Indices, count: int) -> Indices | None:
     """Return each request's rows [count, longest], -1 beyond its last; None where most would be empty."""
     sizes = np.bincount(codes, minlength=count)
     longest = int(sizes.max(initial=0))
@@ -125,7 +126,7 @@ def _discounts(longest: int, k: int) -> Floats:
     return 1.0 / np.log2(np.arange(2, min(k, longest) + 2))
 
 
-def _discount_gains(gains: Floats, scores: Floats, codes: Codes, count: int, k: int) -> Floats:
+def _discount_gains(gains: Floats, scores: Floats, codes: Indices, count: int, k: int) -> Floats:
     """Sum of gain times mean discount of the tied places, per request [count]."""
     if not gains.size:
         return np.zeros(count)

@@ -16,6 +16,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Flags
+
 
 @dataclass(frozen=True)
 class Observations:
@@ -41,7 +43,7 @@ class Observations:
     weights: npt.ArrayLike | None = None
     examination: npt.ArrayLike | None = None
 
-    def select(self, rows: npt.NDArray[np.bool_]) -> "Observations":
+    def select(self, rows: Flags) -> "Observations":
         """Return the marked rows.
 
         Examples

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Floats
 from tasks.evaluation.binary import (
-    Floats,
     check_binary,
     check_rows,
     divide,

@@ -19,7 +19,7 @@ from typing import ClassVar, Final
 import numpy as np
 from pydantic import ConfigDict
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Floats, Indices
 from tasks.evaluation.documents import CLOSED, MaybeFloat
 
 DETECTED: Final = 1.644854 + 0.841621
@@ -37,7 +37,7 @@ class Growth:
     shared: MaybeFloat
 
     @classmethod
-    def of(cls, influence: Floats, clusters: Codes, days: Codes) -> "Growth | None":
+    def of(cls, influence: Floats, clusters: Indices, days: Indices) -> "Growth | None":
         """Estimate it from a slice; None of fewer than two days, or where nothing varies.
 
         Parameters

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import ConfigDict
 
-from tasks.evaluation.binary import Codes, Floats, check_rows, divide
+from tasks.arrays import Flags, Floats, Indices
+from tasks.evaluation.binary import check_rows, divide
 from tasks.evaluation.documents import CLOSED
 from tasks.evaluation.grouping import assign_tenths
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
@@ -90,7 +91,7 @@ def proxy_report(
     return ProxyReport(tenths, mean, gap, worst_at_top=len(good) > 1 and good[-1] < min(good[:-1]))
 
 
-def _tenths(p: Floats, y: Floats, codes: Codes, who: Clusters, resampler: Resampler) -> list[Tenth]:
+def _tenths(p: Floats, y: Floats, codes: Indices, who: Clusters, resampler: Resampler) -> list[Tenth]:
     count = int(codes.max()) + 1
     rows, predicted = np.bincount(codes), np.bincount(codes, p)
     positives = np.bincount(codes, y != 0)
@@ -101,7 +102,7 @@ def _tenths(p: Floats, y: Floats, codes: Codes, who: Clusters, resampler: Resamp
 
 
 def _mean_by_group(
-    y: Floats, codes: Codes, count: int, who: Clusters, resampler: Resampler
+    y: Floats, codes: Indices, count: int, who: Clusters, resampler: Resampler
 ) -> list[Estimate]:
     """Return the mean outcome by group; where every outcome is 0, resampling zeros shows no spread."""
     means = sum_intervals(
@@ -110,7 +111,7 @@ def _mean_by_group(
     return [e if e.value else Estimate(e.value, float("nan"), float("nan"), e.n) for e in means]
 
 
-def _gap(good: Floats, top: npt.NDArray[np.bool_], who: Clusters, resampler: Resampler) -> Estimate:
+def _gap(good: Floats, top: Flags, who: Clusters, resampler: Resampler) -> Estimate:
     """Return how much better the top is than the rest.
 
     Without bounds where one side's outcomes are all the same: resampling them shows no spread.

@@ -15,10 +15,10 @@ positives and moved to the exact value: the spread is the same to a part in thou
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
-from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.arrays import Flags, Floats, Indices
+from tasks.evaluation.binary import divide
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.resampling import Resampler, count_users, percentile_interval
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
@@ -36,8 +36,8 @@ class RankSums:
     [m] their values; ``positives`` and ``negatives`` [bins, users] hold row weights.
     """
 
-    groups: Codes
-    starts: Codes
+    groups: Indices
+    starts: Indices
     aucs: Floats
     precisions: Floats
     positives: sparse.csr_array
@@ -63,20 +63,20 @@ class FallingRows:
     outcomes: Floats
     predictions: Floats
     weights: Floats
-    order: Codes
+    order: Indices
 
     @classmethod
     def of(cls, y: Floats, p: Floats, w: Floats) -> "FallingRows":
         """Sort outcomes, predictions and weights [n], as `check_binary` returns them."""
         return cls(y, p, w, np.argsort(-p, kind="stable"))
 
-    def order_within(self, groups: Codes) -> Codes:
+    def order_within(self, groups: Indices) -> Indices:
         """Return the rows by group, each by falling prediction, shape [n]."""
         small = groups.astype(np.min_scalar_type(int(groups.max())))  # codes of two bytes are sorted by radix
         return self.order[np.argsort(small[self.order], kind="stable")]
 
 
-def sum_ranks(rows: FallingRows, users: Codes, count: int, *, groups: Codes | None = None) -> RankSums:
+def sum_ranks(rows: FallingRows, users: Indices, count: int, *, groups: Indices | None = None) -> RankSums:
     """Sort once and sum the rows into bins.
 
     Parameters
@@ -113,7 +113,7 @@ def sum_ranks(rows: FallingRows, users: Codes, count: int, *, groups: Codes | No
 
 
 def ranked_intervals(
-    rows: FallingRows, users: Codes, resampler: Resampler, group: Grouping | None = None
+    rows: FallingRows, users: Indices, resampler: Resampler, group: Grouping | None = None
 ) -> tuple[list[Estimate], list[Estimate]]:
     """Intervals of pooled AUC and of average precision, one of each per group, from one sort.
 
@@ -143,23 +143,23 @@ def ranked_intervals(
     return aucs, precisions
 
 
-def _rows_to_bins(opens: npt.NDArray[np.bool_], ties: Codes, rows: int) -> Codes:
+def _rows_to_bins(opens: Flags, ties: Indices, rows: int) -> Indices:
     return np.repeat(np.cumsum(opens) - 1, np.diff(np.r_[ties, rows]))
 
 
-def _open_coarse_bins(positives: Codes) -> npt.NDArray[np.bool_]:
+def _open_coarse_bins(positives: Indices) -> Flags:
     """Open a bin whenever another part in `MOST_BINS` of the positives has passed."""
     passed = np.cumsum(positives) * MOST_BINS // max(1, int(positives.sum()))
     return np.r_[True, np.diff(passed) > 0]
 
 
-def _build_matrix(bins: Codes, users: Codes, weights: Floats, shape: tuple[int, int]) -> sparse.csr_array:
+def _build_matrix(bins: Indices, users: Indices, weights: Floats, shape: tuple[int, int]) -> sparse.csr_array:
     """Build a sparse [bins, users] of rows that are sorted by bin."""
     pointers = np.searchsorted(bins, np.arange(shape[0] + 1))
     return sparse.csr_array((weights, users, pointers), shape=shape)
 
 
-def _measure(positive: Floats, negative: Floats, starts: Codes) -> tuple[Floats, Floats]:
+def _measure(positive: Floats, negative: Floats, starts: Indices) -> tuple[Floats, Floats]:
     """Return AUC and average precision [groups, replicates] of bins [bins, replicates]."""
     sizes = np.diff(np.r_[starts, positive.shape[0]])
     hits, positives = _cumulate_within_groups(positive, starts, sizes)
@@ -175,7 +175,7 @@ def _measure(positive: Floats, negative: Floats, starts: Codes) -> tuple[Floats,
     return 1 - divide(won, positives * negatives), divide(gained, positives)
 
 
-def _cumulate_within_groups(bins: Floats, starts: Codes, sizes: Codes) -> tuple[Floats, Floats]:
+def _cumulate_within_groups(bins: Floats, starts: Indices, sizes: Indices) -> tuple[Floats, Floats]:
     """Cumulate within groups; also return the totals [groups, replicates]."""
     upto = np.cumsum(bins, axis=0)
     ends = upto[starts + sizes - 1]

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tasks.evaluation.binary import Floats, check_rows, divide, request_pairs
+from tasks.arrays import Floats
+from tasks.evaluation.binary import check_rows, divide, request_pairs
 from tasks.evaluation.documents import MaybeFloat, Section
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.paired import REPLICATES_OF_RANKS, REPLICATES_OF_SUMS

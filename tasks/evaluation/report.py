@@ -22,9 +22,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Floats, Indices
 from tasks.evaluation.binary import (
-    Codes,
-    Floats,
     check_binary,
     check_rows,
     divide,
@@ -59,7 +58,7 @@ class _MeasuredRows:
     outcomes: Floats
     predictions: Floats
     weights: Floats
-    requests: Codes
+    requests: Indices
     who: Clusters
     resampler: Resampler
 
@@ -82,7 +81,7 @@ class _MeasuredRows:
         """Count what the figures of each group rest on."""
         return Support.of(self.outcomes, self.weights, self.who.codes, group)
 
-    def request_means(self, columns: list[Floats], rows: Codes, group: Grouping) -> list[Estimate]:
+    def request_means(self, columns: list[Floats], rows: Indices, group: Grouping) -> list[Estimate]:
         """Divide two sums over requests [m], each in its user and segment by one of its ``rows`` [m].
 
         Requests weigh what they add to the second sum: those without an order rest on nothing.

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import sparse
 
+from tasks.arrays import Floats, Indices
 from tasks.errors import DataError
-from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.verdicts import Estimate
 
 BLOCK_CELLS = 4_000_000
@@ -70,7 +70,7 @@ Statistic = Callable[..., Floats]
 class Clusters:
     """Which rows are drawn together: ``codes`` [n] from 0 to ``count - 1``, and in words ``resampled``."""
 
-    codes: Codes
+    codes: Indices
     count: int
     resampled: str
 
@@ -111,7 +111,7 @@ class Resampler:
         """Number of units that are drawn: users, or packs of users."""
         return min(self.count, MOST_DRAWN)
 
-    def units(self, users: Codes) -> Codes:
+    def units(self, users: Indices) -> Indices:
         """Map user codes [n] to the units that are drawn."""
         if self.count <= MOST_DRAWN:
             return users
@@ -180,10 +180,10 @@ def percentile_interval(value: float, replicated: Floats, n: int) -> Estimate:
 def sum_intervals(
     columns: Sequence[Floats],
     statistics: Mapping[str, Statistic],
-    users: Codes,
+    users: Indices,
     resampler: Resampler,
     *,
-    groups: Codes | None = None,
+    groups: Indices | None = None,
     count: int = 1,
 ) -> dict[str, list[Estimate]]:
     """Intervals of statistics of column sums, per group; users are drawn once for all groups.
@@ -231,7 +231,7 @@ def _apply_statistics(statistics: Mapping[str, Statistic], sums: Sequence[Floats
 
 
 def _sums_by_unit(
-    columns: Sequence[Floats], units: Codes, groups: Codes, shape: tuple[int, int]
+    columns: Sequence[Floats], units: Indices, groups: Indices, shape: tuple[int, int]
 ) -> list[sparse.csr_array]:
     """Sum each column into a sparse [groups, units]."""
     pairs, known = pd.factorize(groups * np.intp(shape[1]) + units)
@@ -241,11 +241,11 @@ def _sums_by_unit(
     ]
 
 
-def _sum_by_code(codes: Codes, column: Floats, count: int) -> Floats:
+def _sum_by_code(codes: Indices, column: Floats, count: int) -> Floats:
     return np.asarray(np.bincount(codes, column, count), dtype=np.float64)
 
 
-def count_users(users: Codes, groups: Codes, count: int) -> Codes:
+def count_users(users: Indices, groups: Indices, count: int) -> Indices:
     """Count the users that have rows in each group [count].
 
     Examples

@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.evaluation.binary import Codes, Floats, divide, request_pairs
+from tasks.arrays import Flags, Floats, Indices
+from tasks.evaluation.binary import divide, request_pairs
 
-Mask = npt.NDArray[np.bool_]
 PRIOR_ROWS: Final = 20.0
 """Rows at the overall mean that are added to each category: a category of one row is no evidence.
 The m-estimate of Micci-Barreca (2001), with the weight that the surfaces' own rates use."""
@@ -110,7 +110,7 @@ def best_features(rows: FeatureRows) -> BestFeatures | None:
     return BestFeatures(pooled.feature, by_request)
 
 
-def thin_requests(outcomes: Floats, requests: npt.ArrayLike, *, most: int = MOST_ROWS) -> Mask:
+def thin_requests(outcomes: Floats, requests: npt.ArrayLike, *, most: int = MOST_ROWS) -> Flags:
     """Mark the rows of about every k-th request, with and without a positive apart, shape [n].
 
     AUC does not depend on how many negatives there are, so what is seldom is not thinned out.
@@ -154,7 +154,7 @@ class _ScoredFeature:
     auc_by_request: float
 
 
-def _score_feature(rows: FeatureRows, column: int, requests: Codes) -> Iterator[_ScoredFeature]:
+def _score_feature(rows: FeatureRows, column: int, requests: Indices) -> Iterator[_ScoredFeature]:
     """Measure every score of a feature; one that falls ranks as the rising one turned round."""
     name, values = rows.names[column], rows.matrix[:, column]
     if name in rows.categorical:
@@ -175,7 +175,7 @@ def _score_feature(rows: FeatureRows, column: int, requests: Codes) -> Iterator[
         yield _ScoredFeature(replace(rising, rising=False), 1 - auc, 1 - inside)
 
 
-def _cross_fitted(codes: Floats, outcomes: Floats, requests: Codes) -> Floats:
+def _cross_fitted(codes: Floats, outcomes: Floats, requests: Indices) -> Floats:
     """Score each half of the requests by the mean outcomes of the other: means know their own rows."""
     odd = requests % 2 == 1
     scores = np.empty(outcomes.size)

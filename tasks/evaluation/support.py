@@ -21,7 +21,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from tasks.evaluation.binary import Codes, Floats, check_binary, divide
+from tasks.arrays import Flags, Floats, Indices
+from tasks.evaluation.binary import check_binary, divide
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.resampling import (
     LEAST_CLUSTERS,
@@ -41,11 +42,13 @@ class Support:
     """Of each group [groups]: effective clusters, rows, and those with an outcome other than 0."""
 
     clusters: Floats
-    rows: Codes
-    positives: Codes
+    rows: Indices
+    positives: Indices
 
     @classmethod
-    def of(cls, outcomes: Floats, weights: Floats, users: Codes, group: Grouping | None = None) -> "Support":
+    def of(
+        cls, outcomes: Floats, weights: Floats, users: Indices, group: Grouping | None = None
+    ) -> "Support":
         """Count what the figures of each group rest on.
 
         Parameters
@@ -89,7 +92,7 @@ class Support:
         return _withhold(self.of_outcomes(estimates), self.rows - self.positives >= LEAST_POSITIVES)
 
 
-def effective_clusters(weights: Floats, users: Codes, groups: Codes, count: int) -> Floats:
+def effective_clusters(weights: Floats, users: Indices, groups: Indices, count: int) -> Floats:
     """Count the clusters [count] that would vary as much if all had one weight: (sum)^2 / sum of squares.
 
     Parameters
@@ -109,7 +112,7 @@ def effective_clusters(weights: Floats, users: Codes, groups: Codes, count: int)
     return effective_number(total, squares)
 
 
-def _withhold(estimates: Sequence[Estimate], enough: npt.NDArray[np.bool_]) -> list[Estimate]:
+def _withhold(estimates: Sequence[Estimate], enough: Flags) -> list[Estimate]:
     return [e if ok else replace(e, low=nan, high=nan) for e, ok in zip(estimates, enough, strict=True)]
 
 

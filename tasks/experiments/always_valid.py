@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.planning import DETECTED
 
 LEAST_EVENTS: Final = 20
@@ -136,7 +135,7 @@ def sequential_interval(
 
 
 def stratified_log_ratio(
-    users: Codes, days: Codes, treated: npt.NDArray[np.bool_], examined: Floats, events: Floats
+    users: Indices, days: Indices, treated: Flags, examined: Floats, events: Floats
 ) -> LogRatio:
     """Return the log ratio of two arms' rates, stratified by day, with its error by user.
 

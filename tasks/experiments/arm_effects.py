@@ -22,11 +22,10 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import ConfigDict
 from scipy.special import stdtr, stdtrit
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.documents import CLOSED, MaybeFloat
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, effective_number
 from tasks.evaluation.verdicts import Estimate
@@ -46,12 +45,12 @@ class ArmUsers:
     before : [users] both sums before it, 0 for a user without history; None without a pre-period.
     """
 
-    treated: npt.NDArray[np.bool_]
+    treated: Flags
     numerator: Floats
     denominator: Floats
     before: tuple[Floats, Floats] | None = None
 
-    def select(self, rows: npt.NDArray[np.bool_]) -> "ArmUsers":
+    def select(self, rows: Flags) -> "ArmUsers":
         """Return some of the users."""
         before = None if self.before is None else (self.before[0][rows], self.before[1][rows])
         return ArmUsers(self.treated[rows], self.numerator[rows], self.denominator[rows], before)
@@ -193,7 +192,7 @@ def _explain(users: ArmUsers) -> Floats:
     return np.asarray((covariates - covariates.mean(axis=0)) @ theta)
 
 
-def _level(users: ArmUsers, arm: npt.NDArray[np.bool_], moved: Floats) -> tuple[float, float, float]:
+def _level(users: ArmUsers, arm: Flags, moved: Floats) -> tuple[float, float, float]:
     """Return an arm's adjusted level, its variance, and the variance without history."""
     y, x, by_history = users.numerator[arm], users.denominator[arm], moved[arm]
     level, size = float(y.sum() / x.sum()), len(y)
@@ -234,9 +233,9 @@ def log_influence(numerator: Floats, denominator: Floats) -> Floats:
 class AgedRows:
     """A metric's sums by user and days since the user's first exposure; codes of the users and ages [n]."""
 
-    users: Codes
-    ages: Codes
-    treated: npt.NDArray[np.bool_]
+    users: Indices
+    ages: Indices
+    treated: Flags
     numerator: Floats
     denominator: Floats
 

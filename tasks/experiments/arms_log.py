@@ -20,10 +20,10 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Flags, Floats, Indices
 from tasks.contracts import Contracts
 from tasks.contracts.chains import chain, join_outcomes
 from tasks.contracts.experiment import (
@@ -36,7 +36,6 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.surface import SegmentSpec
 from tasks.contracts.utility import UtilitySpec, Weights
 from tasks.errors import DataError, unknown
-from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.experiments.arm_effects import AgedRows, ArmUsers, level_change
 from tasks.labels.maturity import matures
@@ -54,8 +53,8 @@ Sums = tuple[Floats, Floats]
 class UserDays:
     """Sums by user and day [n]: codes of users, days since the first one, and each metric's sums."""
 
-    users: Codes
-    days: Codes
+    users: Indices
+    days: Indices
     sums: Mapping[str, Sums]
 
     def select(self, rows: npt.NDArray[np.bool_]) -> "UserDays":
@@ -84,18 +83,18 @@ class ArmLog:
     """
 
     rows: UserDays
-    treated: npt.NDArray[np.bool_]
-    first_day: Codes
-    crossed: npt.NDArray[np.bool_]
-    impressions: Codes
+    treated: Flags
+    first_day: Indices
+    crossed: Flags
+    impressions: Indices
     before: Mapping[str, Sums] = field(default_factory=dict)
     segments: Mapping[tuple[str, str], UserDays] = field(default_factory=dict)
-    latencies: tuple[Codes, Floats] = (np.zeros(0, np.intp), np.zeros(0))
+    latencies: tuple[Indices, Floats] = (np.zeros(0, np.intp), np.zeros(0))
     served: Mapping[tuple[str, int], int] = field(default_factory=dict)
     triggered_day: Codes | None = None
 
     @property
-    def counts(self) -> Codes:
+    def counts(self) -> Indices:
         """New users by day of their first exposure and arm [days, arms], control first."""
         return self._count_users(self.first_day)
 
@@ -202,9 +201,9 @@ class _Reader:
     ids: IdCodes = field(default_factory=IdCodes)
     parts: list[UserDays] = field(default_factory=list)
     by_value: dict[tuple[str, str], list[UserDays]] = field(default_factory=dict)
-    arms: list[tuple[Codes, Codes, int]] = field(default_factory=list)
+    arms: list[tuple[Indices, Indices, int]] = field(default_factory=list)
     outcomes: Mapping[str, str] = field(default_factory=dict)
-    slow: list[tuple[Codes, Floats]] = field(default_factory=list)
+    slow: list[tuple[Indices, Floats]] = field(default_factory=list)
     served: Counter[tuple[str, int]] = field(default_factory=Counter)
     triggered: list[tuple[Codes, int]] = field(default_factory=list)
 
@@ -374,7 +373,7 @@ def metric_maturity(metric: Metric, contracts: Contracts) -> timedelta:
 
 
 def measure_rows(
-    frame: pd.DataFrame, metrics: Mapping[str, Metric], contracts: Contracts, *, arms: Codes | None = None
+    frame: pd.DataFrame, metrics: Mapping[str, Metric], contracts: Contracts, *, arms: Indices | None = None
 ) -> dict[str, Sums]:
     """Return each metric's numerator and denominator of every row.
 
@@ -387,7 +386,7 @@ def measure_rows(
     return {name: _measure(frame, metric, contracts, of) for name, metric in metrics.items()}
 
 
-def _measure(frame: pd.DataFrame, metric: Metric, contracts: Contracts, arms: Codes) -> Sums:
+def _measure(frame: pd.DataFrame, metric: Metric, contracts: Contracts, arms: Indices) -> Sums:
     task = str(metric.subject)
     match metric.kind:
         case MetricKind.RATE:
@@ -413,7 +412,7 @@ def _outcome(frame: pd.DataFrame, task: str, contracts: Contracts) -> Floats:
     return np.where(immature, np.nan, join_outcomes(labels, links))
 
 
-def _utility(frame: pd.DataFrame, contracts: Contracts, arms: Codes) -> Sums:
+def _utility(frame: pd.DataFrame, contracts: Contracts, arms: Indices) -> Sums:
     policy = contracts.utility.model_copy(update={"perturbation": None})
     predictions = served_predictions(frame, contracts.utility_predictions)
     worth = worth_of_outcomes(frame, predictions, policy)
@@ -465,11 +464,11 @@ def _share_columns(names: Sequence[str | None], contracts: Contracts) -> list[Se
     ]
 
 
-def _sum(codes: Codes, values: Floats, count: int) -> Floats:
+def _sum(codes: Indices, values: Floats, count: int) -> Floats:
     return np.asarray(np.bincount(codes, values, count), dtype=np.float64)
 
 
-def _by_user(users: Codes, day: int, sums: Mapping[str, Sums]) -> UserDays:
+def _by_user(users: Indices, day: int, sums: Mapping[str, Sums]) -> UserDays:
     known, codes = np.unique(users, return_inverse=True)
     added: dict[str, Any] = {
         name: tuple(_sum(codes, part, len(known)) for part in each) for name, each in sums.items()

@@ -23,11 +23,11 @@ from typing import Final
 
 import numpy as np
 
+from tasks.arrays import Floats
 from tasks.contracts import Contracts
 from tasks.contracts.experiment import ExperimentSpec, experiment_metrics, experiment_outcomes
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import BOUNDS, Bounded, Guardrail
-from tasks.evaluation.binary import Floats
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.clustered import Ratio, half_width
 from tasks.evaluation.planning import DETECTED

@@ -19,10 +19,10 @@ from typing import Final
 import numpy as np
 from scipy.linalg import eigh
 
+from tasks.arrays import Floats
 from tasks.contracts.experiment import outcome_of
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import ContractError, unknown
-from tasks.evaluation.binary import Floats
 from tasks.evaluation.verdicts import Estimate
 from tasks.experiments.evidence import (
     NO_OUTCOMES,

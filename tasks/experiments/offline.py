@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from tasks.arrays import Floats
 from tasks.contracts.experiment import CONTROL
 from tasks.errors import ContractError, DataError, StoreError
-from tasks.evaluation.binary import Floats
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Estimate

@@ -16,13 +16,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from sqlglot import exp
 
 from tasks import columns as c
+from tasks.arrays import Flags, Indices
 from tasks.errors import DataError, list_names
-from tasks.evaluation.binary import Codes
 from tasks.experiments.always_valid import LogRatio, stratified_log_ratio
 from tasks.experiments.sample_ratio import Stage, first_alarm, log_e_values
 from tasks.labels.provisional import query_provisional
@@ -59,7 +58,7 @@ class RampLog:
     """
 
     rows: pd.DataFrame
-    treated: npt.NDArray[np.bool_]
+    treated: Flags
     shares: tuple[float, ...]
     as_of: datetime
 
@@ -80,7 +79,7 @@ class RampLog:
         return [problem for problem in found if problem]
 
     @property
-    def _users(self) -> Codes:
+    def _users(self) -> Indices:
         return _codes(self.rows["user"])
 
     def _silent(self, waited: timedelta) -> str:
@@ -206,7 +205,7 @@ def _read_user_days(
     return log.connection.sql(statement).df()
 
 
-def _codes(values: pd.Series) -> Codes:
+def _codes(values: pd.Series) -> Indices:
     return pd.factorize(values)[0].astype(np.int64)
 
 

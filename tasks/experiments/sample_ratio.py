@@ -19,8 +19,8 @@ from typing import Final
 import numpy as np
 from scipy.special import gammaln
 
+from tasks.arrays import Floats
 from tasks.errors import DataError
-from tasks.evaluation.binary import Floats
 
 ALARM: Final = 100.0
 """E-value at which the sample ratio is refused: a chance of .01 where the shares hold."""

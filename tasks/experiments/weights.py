@@ -24,8 +24,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from tasks.arrays import Floats
 from tasks.errors import DataError
-from tasks.evaluation.binary import Floats
 
 LEAST_SIGNAL: Final = 3.0
 LEAST_ARMS: Final = 8

@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from tasks.arrays import Floats
 from tasks.contracts.surface import ALARMED, AlarmedMetric
-from tasks.evaluation.binary import Floats
 from tasks.evaluation.subjects import Segment, Subject
 from tasks.monitoring.drift_alarms import GAP, HISTORY, DriftAlarm, detect_drift
 from tasks.reports.numbers import format_number, spoken

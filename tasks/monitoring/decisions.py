@@ -18,9 +18,9 @@ import numpy as np
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Indices
 from tasks.contracts import UtilitySpec
 from tasks.errors import DataError
-from tasks.evaluation.binary import Codes
 from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.resampling import cluster_rows
@@ -65,7 +65,7 @@ def read_decisions(
                 yield SeriesFigure(day, 1, None, figure)
 
 
-def measure_decisions(scored: pd.DataFrame, users: Codes, utility: UtilitySpec) -> Iterator[Figure]:
+def measure_decisions(scored: pd.DataFrame, users: Indices, utility: UtilitySpec) -> Iterator[Figure]:
     """Yield what each term contributes, what candidates are dropped for, and which slate rules gave way.
 
     Parameters

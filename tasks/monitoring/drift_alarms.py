@@ -24,10 +24,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import ndtri, stdtr
 
-from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.arrays import Flags, Floats, Indices
+from tasks.evaluation.binary import divide
 
 REFERENCE: Final = 84
 GAP: Final = 14
@@ -79,7 +79,7 @@ class DriftReading:
 
     z: Floats
     alarms: tuple[DriftAlarm, ...]
-    levels_only: npt.NDArray[np.bool_]
+    levels_only: Flags
 
 
 def detect_drift(series: Floats, *, kinds: Sequence[str] | None = None) -> DriftReading:
@@ -109,7 +109,7 @@ def detect_drift(series: Floats, *, kinds: Sequence[str] | None = None) -> Drift
     return DriftReading(z, tuple(_raise_alarms(z, distances)), np.asarray(~np.isfinite(z).any(axis=1)))
 
 
-def _compare(series: Floats, kinds: Codes) -> tuple[Floats, Floats]:
+def _compare(series: Floats, kinds: Indices) -> tuple[Floats, Floats]:
     """Return z and the distances from the means of the references, both [series, days]."""
     z, distances = np.full((2, *series.shape), np.nan)
     begun = np.logical_or.accumulate(np.isfinite(series), axis=1)
@@ -129,7 +129,7 @@ def _compare(series: Floats, kinds: Codes) -> tuple[Floats, Floats]:
     return z, distances
 
 
-def _correlate_neighbours(residuals: Floats, known: npt.NDArray[np.bool_], kinds: Codes) -> Floats:
+def _correlate_neighbours(residuals: Floats, known: Flags, kinds: Indices) -> Floats:
     """Return each series' correlation of neighbouring days, that of its kind, from 0 up."""
     residuals = np.nan_to_num(residuals)
     products = (residuals[:, 1:] * residuals[:, :-1]).sum(axis=1)
@@ -139,7 +139,7 @@ def _correlate_neighbours(residuals: Floats, known: npt.NDArray[np.bool_], kinds
     return np.asarray(np.clip(np.nan_to_num(pooled), 0.0, _MOST_PERSISTENT)[kinds])
 
 
-def _deviate(distances: Floats, spread: Floats, size: Floats, freedom: Codes) -> Floats:
+def _deviate(distances: Floats, spread: Floats, size: Floats, freedom: Indices) -> Floats:
     """Return distances as deviations of a normal; of a constant series any change is the furthest."""
     rounding = 1e-12 * size
     moved = np.where(np.abs(distances) > rounding, np.copysign(np.finfo(float).max, distances), 0 * distances)

@@ -19,7 +19,7 @@ from typing import Final, TypedDict
 import numpy as np
 import pandas as pd
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.labels.maturity import matures
@@ -27,7 +27,7 @@ from tasks.labels.provisional import read_provisional
 from tasks.labels.snapshot import Snapshot
 from tasks.monitoring.early_estimates import MATURED_DAYS, EarlyEstimates, estimate_early
 from tasks.monitoring.series import EARLY, SeriesFigure
-from tasks.monitoring.traffic import LoggedTraffic, Rows
+from tasks.monitoring.traffic import LoggedTraffic
 from tasks.stores.workspace import Workspace
 
 _DAY: Final = timedelta(days=1)
@@ -64,7 +64,7 @@ class _Cells:
     arrived: Floats
     edges: Floats | None = None
 
-    def add(self, days: Codes, ages: Codes, outcomes: Floats, predictions: Floats) -> None:
+    def add(self, days: Indices, ages: Indices, outcomes: Floats, predictions: Floats) -> None:
         """Add rows; the first ones give the tenths."""
         if self.edges is None:
             self.edges = np.quantile(predictions, np.arange(1, _STRATA) / _STRATA)
@@ -162,7 +162,7 @@ class EarlySums:
                 now = now or traffic.with_labels(self.sofar)
                 self._add(task, now, predictions, young)
 
-    def _add(self, task: str, traffic: LoggedTraffic, predictions: Floats, rows: Rows) -> None:
+    def _add(self, task: str, traffic: LoggedTraffic, predictions: Floats, rows: Flags) -> None:
         outcomes = traffic.outcomes(task)
         known = np.flatnonzero(rows & np.isfinite(outcomes) & np.isfinite(predictions))
         if len(known):

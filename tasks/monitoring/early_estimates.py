@@ -24,7 +24,8 @@ from typing import Final
 import numpy as np
 from scipy.special import stdtrit
 
-from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.arrays import Floats, Indices
+from tasks.evaluation.binary import divide
 
 MATURED_DAYS: Final = 28
 """Newest matured days from which F and tau are taken."""
@@ -108,7 +109,7 @@ def estimate_early(predicted: Floats, arrived: Floats) -> EarlyEstimates:
     return EarlyEstimates(value, value * np.exp(-reach), value * np.exp(reach), matured, shares)
 
 
-def _expect_shares(until: Floats, newest: Codes) -> Floats:
+def _expect_shares(until: Floats, newest: Indices) -> Floats:
     """Return the share of events that arrives by an age, as known at that age: [days, ages, strata]."""
     sums = _sum_newest(until)
     early, late = sums[newest, :, np.arange(newest.shape[1])], sums[newest, :, -1]
@@ -116,7 +117,7 @@ def _expect_shares(until: Floats, newest: Codes) -> Floats:
     return np.where(late > 0, divide(early, late), pooled)
 
 
-def _reach(errors: Floats, by_chance: Floats, newest: Codes) -> Floats:
+def _reach(errors: Floats, by_chance: Floats, newest: Indices) -> Floats:
     """Return half the width of the intervals on the log scale; errors are NaN of days that are not mature."""
     reconciled = np.isfinite(errors)
     ages = np.arange(newest.shape[1])

@@ -19,8 +19,9 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from tasks.arrays import Floats, Indices
 from tasks.contracts.training import HeadKind
-from tasks.evaluation.binary import Codes, Floats, entropy, request_pairs, row_losses
+from tasks.evaluation.binary import entropy, request_pairs, row_losses
 from tasks.evaluation.clustered import Ratio, RowClusters, Statistic, clustered_interval
 from tasks.evaluation.metric_rows import Figure, group_by_segment
 from tasks.evaluation.observations import Observations
@@ -43,9 +44,9 @@ class _Rows:
 
     outcomes: Floats
     predictions: Floats
-    users: Codes
-    requests: Codes
-    days: Codes
+    users: Indices
+    requests: Indices
+    days: Indices
 
     def estimate(self, metric: str) -> Estimate:
         match metric:
@@ -62,7 +63,7 @@ class _Rows:
     def events(self) -> int:
         return int(np.count_nonzero(self.outcomes))
 
-    def _interval(self, statistic: Statistic, rows: Codes | None = None) -> Estimate:
+    def _interval(self, statistic: Statistic, rows: Indices | None = None) -> Estimate:
         """Return the interval of a statistic whose entries belong to some rows; by default to each."""
         users, days = (self.users, self.days) if rows is None else (self.users[rows], self.days[rows])
         if not len(users):
@@ -85,7 +86,7 @@ class _Rows:
         return self._interval(Ratio(pairs.won, pairs.pairs, self.events).statistic, pairs.first_rows)
 
 
-def measure_levels(task: str, kind: HeadKind, rows: Observations, days: Codes) -> Iterator[Figure]:
+def measure_levels(task: str, kind: HeadKind, rows: Observations, days: Indices) -> Iterator[Figure]:
     """Yield the figures of a task's rows, of which outcome and prediction are known.
 
     Parameters

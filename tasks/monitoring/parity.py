@@ -15,19 +15,19 @@ from typing import Final
 import numpy as np
 
 from tasks import columns as c
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import Subject
 from tasks.monitoring.serving import mean_figure
-from tasks.monitoring.traffic import LoggedTraffic, Rows, draw_requests
+from tasks.monitoring.traffic import LoggedTraffic, draw_requests
 from tasks.release.inputs import gains_of
 from tasks.replay.shadow_verdicts import TOLERANCE
 
 _EXPLAINED: Final = 0.5
 
 
-def measure_parity(traffic: LoggedTraffic, rows: Rows) -> Iterator[Figure]:
+def measure_parity(traffic: LoggedTraffic, rows: Flags) -> Iterator[Figure]:
     """Yield the figures of the marked rows, those of a day."""
     logged = {task: traffic.logged(task) for task in traffic.workspace.contracts.tasks.tasks}
     known = np.logical_or.reduce([np.isfinite(values) for values in logged.values()])
@@ -45,7 +45,7 @@ def measure_parity(traffic: LoggedTraffic, rows: Rows) -> Iterator[Figure]:
                 yield from _explain(traffic, task, compared[differs], logged[task])
 
 
-def _explain(traffic: LoggedTraffic, task: str, rows: Codes, logged: Floats) -> Iterator[Figure]:
+def _explain(traffic: LoggedTraffic, task: str, rows: Indices, logged: Floats) -> Iterator[Figure]:
     """Yield the feature without which the release that served most of the rows gives what was logged."""
     version = np.bincount(traffic.served_by[rows].astype(int)).argmax()
     own = rows[traffic.served_by[rows] == version]
@@ -64,5 +64,5 @@ def _explain(traffic: LoggedTraffic, task: str, rows: Codes, logged: Floats) -> 
             return
 
 
-def _users(traffic: LoggedTraffic, rows: Codes) -> Codes:
+def _users(traffic: LoggedTraffic, rows: Indices) -> Indices:
     return cluster_rows(traffic.users[rows]).codes

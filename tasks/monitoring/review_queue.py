@@ -24,8 +24,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 from scipy.special import digamma, gammaincinv, gammaln
 
+from tasks.arrays import Floats, Indices
 from tasks.errors import DataError
-from tasks.evaluation.binary import Codes, Floats
 
 EXCESS: Final = 2.0
 """Times the prediction that a listed unit surpasses with a probability of 95 %."""
@@ -50,7 +50,7 @@ class ReviewQueue:
     eb05: Floats
 
     @property
-    def listed(self) -> Codes:
+    def listed(self) -> Indices:
         """Indexes of the units to review, the highest EB05 first."""
         worst = np.argsort(-self.eb05, kind="stable")
         return np.asarray(worst[self.eb05[worst] > EXCESS], dtype=np.intp)

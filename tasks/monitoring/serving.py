@@ -11,16 +11,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.clustered import Ratio, RowClusters, clustered_interval
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.monitoring.series import count_rows
-from tasks.monitoring.traffic import LoggedTraffic, Rows
+from tasks.monitoring.traffic import LoggedTraffic
 
 
-def measure_serving(traffic: LoggedTraffic, rows: Rows) -> Iterator[Figure]:
+def measure_serving(traffic: LoggedTraffic, rows: Flags) -> Iterator[Figure]:
     """Yield the figures of the marked rows, those of a day."""
     n = int(rows.sum())
     yield count_rows("", n)
@@ -38,12 +38,12 @@ def measure_serving(traffic: LoggedTraffic, rows: Rows) -> Iterator[Figure]:
             yield mean_figure(subject, (codes == code).astype(float), users)
 
 
-def mean_figure(subject: Subject, values: Floats, users: Codes) -> Figure:
+def mean_figure(subject: Subject, values: Floats, users: Indices) -> Figure:
     """Return the mean of values [n] with its interval by users, as a figure of all rows."""
     return ratio_figure(subject, Ratio(values, np.ones(len(values))), users)
 
 
-def ratio_figure(subject: Subject, ratio: Ratio, users: Codes) -> Figure:
+def ratio_figure(subject: Subject, ratio: Ratio, users: Indices) -> Figure:
     """Return a ratio over rows [n] with its interval by users, as a figure of all rows."""
     n, nothing = len(users), np.zeros(len(users), dtype=np.intp)
     seen = clustered_interval(ratio.statistic, RowClusters(users, nothing, nothing))

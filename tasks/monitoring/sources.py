@@ -20,15 +20,15 @@ import numpy as np
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Flags, Floats
 from tasks.contracts import Contracts
 from tasks.errors import DataError
-from tasks.evaluation.binary import Floats
 from tasks.evaluation.clustered import RowClusters, Statistic, clustered_interval
 from tasks.evaluation.verdicts import Estimate
 from tasks.labels.snapshot import Snapshot
 from tasks.logs.rows import DayRange
 from tasks.monitoring.queue import newest_mature
-from tasks.monitoring.traffic import LoggedTraffic, Rows
+from tasks.monitoring.traffic import LoggedTraffic
 from tasks.ranking.utility import served_predictions, worth_of_outcomes
 from tasks.release.release_days import users_of
 from tasks.stores.workspace import Workspace
@@ -86,7 +86,7 @@ class SourceSums:
         """Return by term what rows bring, what they cost and whether that is known, three columns each."""
         outcomes = {task: traffic.outcomes(task) for task in self.spans}
         known = {t: traffic.within(self.spans[t]) & np.isfinite(seen) for t, seen in outcomes.items()}
-        some: Rows = np.logical_or.reduce([*known.values()])
+        some: Flags = np.logical_or.reduce([*known.values()])
         if not some.any():
             return None
         frame = traffic.frame

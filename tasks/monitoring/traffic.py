@@ -20,10 +20,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Flags, Floats, Indices
 from tasks.contracts import Contracts
 from tasks.contracts.chains import chain, position_correction
 from tasks.errors import ContractError, DataError
-from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.segments import segment_columns, segment_values
@@ -35,12 +35,11 @@ from tasks.release.release_days import ReleaseDays, where_shown
 from tasks.release.view import load
 from tasks.stores.workspace import Workspace
 
-Rows = npt.NDArray[np.bool_]
 _DRAWN: Final = 100
 """Requests of a day that are scored again."""
 
 
-def draw_requests(ids: "pd.Series[str]") -> Rows:
+def draw_requests(ids: "pd.Series[str]") -> Flags:
     """Mark the rows of a hundred requests, which a hash of their ids draws: the same ones each time."""
     requests = ids.astype(str)
     known = np.asarray(requests.unique(), dtype=object)
@@ -118,7 +117,7 @@ class LoggedTraffic:
         shown = table.column(c.DAY).to_numpy().astype("datetime64[D]")
         return cls(workspace, snapshot, releases, to_frame(table.drop_columns([c.DAY])), shown)
 
-    def within(self, span: DayRange) -> Rows:
+    def within(self, span: DayRange) -> Flags:
         """Mark the rows of some days, [n]."""
         return (self.days >= np.datetime64(span.first)) & (self.days <= np.datetime64(span.last))
 
@@ -160,12 +159,12 @@ class LoggedTraffic:
         return segment_values(self.frame, self.workspace.contracts.surface.segments)
 
     @cached_property
-    def requests(self) -> Codes:
+    def requests(self) -> Indices:
         """The code of each row's request."""
         return pd.factorize(self.frame[c.REQUEST_ID])[0]
 
     @cached_property
-    def users(self) -> Codes:
+    def users(self) -> Indices:
         """The code of each row's user; of its request, where it has none."""
         return cluster_rows(self.frame[c.USER_ID].to_numpy(), self.requests).codes
 
@@ -218,7 +217,7 @@ class TaskTraffic:
     served_by: Floats
     ages: Floats
 
-    def select(self, rows: Rows) -> "TaskTraffic":
+    def select(self, rows: Flags) -> "TaskTraffic":
         """Return the marked rows."""
         return TaskTraffic(self.rows.select(rows), self.days[rows], self.served_by[rows], self.ages[rows])
 

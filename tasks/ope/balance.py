@@ -26,7 +26,7 @@ import pandas as pd
 from scipy.special import ndtri
 
 from tasks import columns as c
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Floats, Indices
 from tasks.evaluation.resampling import LEAST_CLUSTERS
 
 MOST_ITEMS: Final = 20
@@ -46,7 +46,7 @@ class ContextColumn:
     """A column of n rows by value: codes [n] of ``labels``, -1 where the value is not compared."""
 
     name: str
-    codes: Codes
+    codes: Indices
     labels: tuple[str, ...]
 
     @classmethod
@@ -147,7 +147,7 @@ def _describes_item(frame: pd.DataFrame, name: str) -> bool:
 
 
 def find_imbalance(
-    columns: Sequence[ContextColumn], items: Sequence[WeightedItem], users: Codes
+    columns: Sequence[ContextColumn], items: Sequence[WeightedItem], users: Indices
 ) -> Imbalance | None:
     """Return the cell with the largest z; None where no cell can be compared.
 
@@ -168,7 +168,7 @@ def find_imbalance(
 
 
 def _cells(
-    column: ContextColumn, items: Sequence[WeightedItem], users: Codes
+    column: ContextColumn, items: Sequence[WeightedItem], users: Indices
 ) -> Iterator[tuple[str, str, str, float, float]]:
     """Yield column, value, item, z and ratio of each cell that can be compared."""
     rows = np.flatnonzero(column.codes >= 0)
@@ -195,8 +195,8 @@ def _cells(
 def weighted_items(
     items: npt.NDArray[np.object_],
     probability: Floats,
-    places: Codes,
-    logged: tuple[npt.NDArray[np.object_], Codes, Floats],
+    places: Indices,
+    logged: tuple[npt.NDArray[np.object_], Indices, Floats],
 ) -> Iterator[WeightedItem]:
     """Yield the items that the target shows most, with their weights and probabilities in the log's rows.
 

@@ -21,8 +21,9 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from tasks.arrays import Floats, Indices
 from tasks.errors import ContractError, unknown
-from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import Ratio, half_width
 from tasks.evaluation.resampling import Resampler, Statistic, sum_intervals
 from tasks.evaluation.support import Support
@@ -336,7 +337,7 @@ def empirical_bernstein(values: Floats, width: float) -> Estimate:
     return Estimate(mean, mean - half, mean + half, n)
 
 
-def bernstein_by_cluster(terms: Floats, sizes: Floats, clusters: Codes) -> Estimate:
+def bernstein_by_cluster(terms: Floats, sizes: Floats, clusters: Indices) -> Estimate:
     """Bound the mean of terms of which those of one user move together.
 
     The independent values are the users' sums, scaled so that their mean is sum of terms / sum of sizes. The

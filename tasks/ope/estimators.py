@@ -31,7 +31,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Floats
 from tasks.ope import slates as of_slates
 from tasks.ope.log_rows import LogRows
 from tasks.ope.reward_model import ExpectedRewards

@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Floats
 from tasks.errors import DataError
-from tasks.evaluation.binary import Floats, divide
+from tasks.evaluation.binary import divide
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate, Outcome

@@ -23,8 +23,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Floats, Indices, Integers
 from tasks.errors import DataError, unknown
-from tasks.evaluation.binary import Codes, Floats
 from tasks.evaluation.resampling import Clusters, cluster_rows
 from tasks.ope import table_rules as rules
 from tasks.ope.balance import ContextColumn, choose_columns
@@ -55,17 +55,17 @@ class LogRows:
     of_item : further columns, which describe the item and are not checked.
     """
 
-    requests: Codes
+    requests: Indices
     request_ids: npt.NDArray[np.object_]
     items: npt.NDArray[np.object_]
-    positions: npt.NDArray[np.int64]
+    positions: Integers
     propensity: Floats
     reward: Floats
     clusters: Clusters
-    behaviors: Codes | None
+    behaviors: Indices | None
     left_out: int
     torn: int = 0
-    days: Codes | None = None
+    days: Indices | None = None
     context: tuple[ContextColumn, ...] = ()
     of_item: tuple[str, ...] = ()
 
@@ -75,7 +75,7 @@ class LogRows:
         return int(self.requests.max()) + 1
 
     @cached_property
-    def lengths(self) -> Codes:
+    def lengths(self) -> Indices:
         """Slots of each request, [requests]."""
         return np.bincount(self.requests)
 
@@ -159,14 +159,14 @@ def select_observed(frame: pd.DataFrame, status: str) -> tuple[pd.DataFrame, int
     return frame[observed], int((~observed).sum())
 
 
-def _cluster(frame: pd.DataFrame, requests: Codes) -> Clusters:
+def _cluster(frame: pd.DataFrame, requests: Indices) -> Clusters:
     """Cluster rows by user, and by request where there is none."""
     if c.USER_ID in frame and not frame[c.USER_ID].isna().all():
         return cluster_rows(frame[c.USER_ID].to_numpy(dtype=object), requests)
     return Clusters(requests, int(requests.max()) + 1, "requests")
 
 
-def _behaviors(frame: pd.DataFrame, requests: Codes) -> Codes:
+def _behaviors(frame: pd.DataFrame, requests: Indices) -> Indices:
     codes = pd.Index(BEHAVIORS).get_indexer(pd.Index(frame[BEHAVIOR].astype(object)))
     if (codes < 0).any():
         first_unknown = str(frame[BEHAVIOR].iloc[int(np.argmax(codes < 0))])

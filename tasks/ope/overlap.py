@@ -17,9 +17,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, Clusters, effective_number
 from tasks.evaluation.support import Support
 from tasks.ope.balance import find_imbalance, weighted_items
@@ -44,7 +43,7 @@ class Overlap:
     largest_share: float
 
 
-def measure_overlap(weight: Floats, clusters: Codes) -> Overlap:
+def measure_overlap(weight: Floats, clusters: Indices) -> Overlap:
     """Measure weights [n] of rows whose users have codes [n].
 
     Examples
@@ -65,7 +64,7 @@ def unsupported_share(target: TargetRows) -> float:
     return float(target.expect(_never_logged(target).astype(np.float64)).mean())
 
 
-def _never_logged(target: TargetRows) -> npt.NDArray[np.bool_]:
+def _never_logged(target: TargetRows) -> Flags:
     """Whether no row logged an item of the target at its position, [m]."""
     return ~np.isin(target.pairs, target.logged_pairs)
 

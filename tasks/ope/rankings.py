@@ -27,11 +27,8 @@ Reward Interactions".
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from tasks.evaluation.binary import Codes, Floats
-
-Ints = npt.NDArray[np.int64]
+from tasks.arrays import Floats, Indices, Integers
 
 
 @dataclass(frozen=True)
@@ -45,13 +42,13 @@ class LoggedPlaces:
     propensity : [n] above 0 to 1, of the item at its position given those above it; any number elsewhere.
     """
 
-    requests: Codes
+    requests: Indices
     positions: Floats
     propensity: Floats
 
 
 @np.errstate(over="ignore")
-def prefix_weights(log: LoggedPlaces, slot: Ints) -> Floats:
+def prefix_weights(log: LoggedPlaces, slot: Integers) -> Floats:
     """Return the weight of each candidate's outcome where the log agrees with a ranking from the top, [n].
 
     Parameters
@@ -78,7 +75,7 @@ def prefix_weights(log: LoggedPlaces, slot: Ints) -> Floats:
     return weights
 
 
-def place_weights(log: LoggedPlaces, slot: Ints) -> Floats:
+def place_weights(log: LoggedPlaces, slot: Integers) -> Floats:
     """Return the weight of each candidate's outcome by its own place in a ranking and in the log, [n].
 
     Examples
@@ -92,7 +89,7 @@ def place_weights(log: LoggedPlaces, slot: Ints) -> Floats:
     return drawn + (shown & (log.positions < slot))
 
 
-def _rank_in_runs(codes: Codes) -> Codes:
+def _rank_in_runs(codes: Indices) -> Indices:
     """Count from 1 within each run of equal codes."""
     places = np.arange(len(codes))
     starts = np.r_[True, codes[1:] != codes[:-1]][: len(codes)]

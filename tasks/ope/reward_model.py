@@ -14,7 +14,8 @@ from typing import Final
 
 import numpy as np
 
-from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.arrays import Floats, Indices
+from tasks.evaluation.binary import divide
 from tasks.ope.log_rows import LogRows
 from tasks.ope.target_rows import TargetRows
 
@@ -57,7 +58,7 @@ class ExpectedRewards:
 class FittedMeans:
     """Of each logged row: its item and position, how often the target shows that pair, and its rows, [n]."""
 
-    pairs: Codes
+    pairs: Indices
     shown: Floats
     rows: Floats
 
@@ -90,7 +91,7 @@ def _fitted(target: TargetRows) -> FittedMeans:
     )
 
 
-def fold_means(log: LogRows, target: TargetRows, folds: Codes) -> Floats:
+def fold_means(log: LogRows, target: TargetRows, folds: Indices) -> Floats:
     """Return the means [folds, pairs] of the rows of other folds, drawn towards their position's."""
     count = target.pair_count
     positions = np.unique(log.positions, return_inverse=True)[1]
@@ -105,12 +106,12 @@ def _sums(log: LogRows) -> tuple[Floats, Floats]:
     return log.reward, np.ones(len(log.reward))
 
 
-def _of_other_folds(codes: Codes, values: Floats, folds: Codes, count: int) -> Floats:
+def _of_other_folds(codes: Indices, values: Floats, folds: Indices, count: int) -> Floats:
     own = np.bincount(folds * np.intp(count) + codes, values, FOLDS * count).reshape(FOLDS, count)
     return own.sum(axis=0) - own
 
 
-def _position_of_pairs(target: TargetRows, positions: Codes, count: int) -> Codes:
+def _position_of_pairs(target: TargetRows, positions: Indices, count: int) -> Indices:
     """Return the log's code of each pair's position, [pairs].
 
     A pair that was never logged has the position of its place, where another item was.

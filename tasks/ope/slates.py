@@ -26,9 +26,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Flags, Floats, Indices
 
 INDEPENDENT: Final = "independent"
 CASCADE: Final = "cascade"
@@ -102,7 +101,7 @@ def cascade_dr_terms(slates: LoggedSlates, predicted: Floats, expected: Floats) 
     return (upto * (slates.reward - predicted) + above * expected).sum(axis=1)
 
 
-def adaptive_terms(slates: LoggedSlates, depends: npt.NDArray[np.bool_]) -> Floats:
+def adaptive_terms(slates: LoggedSlates, depends: Flags) -> Floats:
     """Return each slate's term, [n].
 
     Parameters
@@ -118,13 +117,13 @@ def adaptive_terms(slates: LoggedSlates, depends: npt.NDArray[np.bool_]) -> Floa
     return (adaptive_weights(slates.weight, depends) * slates.reward).sum(axis=1)
 
 
-def adaptive_weights(weight: Floats, depends: npt.NDArray[np.bool_]) -> Floats:
+def adaptive_weights(weight: Floats, depends: Flags) -> Floats:
     """Return the weight of each slot's reward, [n, L]: the product over the slots that it depends on."""
     slots = [np.where(depends[:, slot], weight, 1.0).prod(axis=1) for slot in range(weight.shape[1])]
     return np.column_stack(slots)
 
 
-def behavior_matrices(behaviors: npt.NDArray[np.intp], length: int) -> npt.NDArray[np.bool_]:
+def behavior_matrices(behaviors: Indices, length: int) -> Flags:
     """Return what each slot's reward depends on, [n, length, length].
 
     Parameters

@@ -8,13 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Flags, Floats, Integers
 from tasks.errors import DataError, unknown
-from tasks.evaluation.binary import Floats
 
 _EXAMPLES: Final = 3
 _NEAREST: Final = 12
 """Columns that a message lists of a table that lacks one: a log may have hundreds."""
-Rows = npt.NDArray[np.bool_]
 
 
 def refuse_missing(names: Iterable[str], known: Iterable[str], *, table: str) -> None:
@@ -64,7 +63,7 @@ def read_numbers(frame: pd.DataFrame, name: str, *, table: str) -> Floats:
     return values
 
 
-def read_positions(frame: pd.DataFrame, name: str, *, table: str) -> npt.NDArray[np.int64]:
+def read_positions(frame: pd.DataFrame, name: str, *, table: str) -> Integers:
     """Return a column of positions: whole numbers from 1."""
     values = read_numbers(frame, name, table=table)
     outside = (values < 1) | (values != np.floor(values)) | (values > np.iinfo(np.int32).max)
@@ -91,7 +90,7 @@ def refuse_repeats(frame: pd.DataFrame, names: Sequence[str], *, table: str) -> 
 
 def refuse_rows(
     frame: pd.DataFrame,
-    broken: Rows,
+    broken: Flags,
     column_rule: tuple[str, str],
     *,
     table: str,

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Floats, Indices, Integers
 from tasks.errors import DataError
-from tasks.evaluation.binary import Codes, Floats
 from tasks.ope import table_rules as rules
 from tasks.ope.log_rows import LogRows
 
@@ -50,14 +50,14 @@ class TargetRows:
     """
 
     items: npt.NDArray[np.object_]
-    positions: npt.NDArray[np.int64]
-    places: Codes
-    pairs: Codes
+    positions: Integers
+    places: Indices
+    pairs: Indices
     probability: Floats
     predicted: Floats | None
-    logged_places: Codes
-    logged_pairs: Codes
-    logged_rows: Codes
+    logged_places: Indices
+    logged_pairs: Indices
+    logged_rows: Indices
 
     @property
     def pair_count(self) -> int:
@@ -115,8 +115,8 @@ def _refuse_other_kinds(frame: pd.DataFrame, log: LogRows) -> None:
 
 
 def _code_places(
-    positions: npt.NDArray[np.int64], requests: npt.NDArray[np.object_] | None, log: LogRows
-) -> tuple[Codes, Codes]:
+    positions: Integers, requests: npt.NDArray[np.object_] | None, log: LogRows
+) -> tuple[Indices, Indices]:
     """Code positions, or pairs of request and position, of both tables alike."""
     both = np.concatenate([positions, log.positions])
     codes, count = _factorize(both)
@@ -126,26 +126,24 @@ def _code_places(
     return codes[: len(positions)], codes[len(positions) :]
 
 
-def _code_pairs(
-    items: npt.NDArray[np.object_], positions: npt.NDArray[np.int64], log: LogRows
-) -> tuple[Codes, Codes]:
+def _code_pairs(items: npt.NDArray[np.object_], positions: Integers, log: LogRows) -> tuple[Indices, Indices]:
     of_item, _ = _factorize(np.concatenate([items, log.items]))
     of_position, count = _factorize(np.concatenate([positions, log.positions]))
     pairs, _ = _factorize(of_item * np.intp(count) + of_position)
     return pairs[: len(items)], pairs[len(items) :]
 
 
-def _factorize(values: npt.NDArray[np.generic]) -> tuple[Codes, int]:
+def _factorize(values: npt.NDArray[np.generic]) -> tuple[Indices, int]:
     codes, known = pd.factorize(values)
     return codes, len(known)
 
 
-def _find_logged(places: Codes, pairs: Codes, logged_places: Codes, logged_pairs: Codes) -> Codes:
+def _find_logged(places: Indices, pairs: Indices, logged_places: Indices, logged_pairs: Indices) -> Indices:
     step = np.intp(max(pairs.max(), logged_pairs.max()) + 1)
     return pd.Index(places * step + pairs).get_indexer(pd.Index(logged_places * step + logged_pairs))
 
 
-def _refuse_sums(frame: pd.DataFrame, places: Codes, probability: Floats, keys: list[str]) -> None:
+def _refuse_sums(frame: pd.DataFrame, places: Indices, probability: Floats, keys: list[str]) -> None:
     sums = np.bincount(places, probability)
     named = np.bincount(places) > 0
     firsts = frame.drop_duplicates(keys).assign(sum=sums[pd.unique(places)])
@@ -154,7 +152,7 @@ def _refuse_sums(frame: pd.DataFrame, places: Codes, probability: Floats, keys: 
     rules.refuse_rows(firsts, off, rule, table=TABLE, shown=(*keys, "sum"))
 
 
-def _refuse_missing_places(places: Codes, logged: Codes, log: LogRows, *, per_request: bool) -> None:
+def _refuse_missing_places(places: Indices, logged: Indices, log: LogRows, *, per_request: bool) -> None:
     keys = [*([c.REQUEST_ID] if per_request else []), c.POSITION]
     frame = pd.DataFrame({c.REQUEST_ID: log.request_ids, c.POSITION: log.positions})
     lacking = ~np.isin(logged, places)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Floats, Indices
 from tasks.columns import DAY, REQUEST_ID, SHOWN
 from tasks.errors import DataError, StoreError
 from tasks.evaluation.divergence import chance_divergence, divergence
@@ -32,8 +33,6 @@ from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.workspace import Workspace
 from tasks.training.slices import DaySlice
 
-Floats = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.intp]
 Figures = Iterator[tuple[ChangeKind, float, float]]
 Days = tuple[date, date]
 Spans = tuple[Days, Days]
@@ -71,7 +70,7 @@ class Learned:
     name: str
     categorical: bool
     values: Floats
-    blocks: Codes
+    blocks: Indices
 
     def changes(self, days: ComparedDays, values: Floats) -> Iterator[InputChange]:
         """Yield what lies beyond its bound on other days; their values have shape [m].
@@ -368,7 +367,7 @@ def _span(rows: InputRows) -> int:
     return (rows.days.max() - rows.days.min()).days + 1 if known else 1
 
 
-def _blocks(days: npt.NDArray[np.object_], length: int) -> Codes:
+def _blocks(days: npt.NDArray[np.object_], length: int) -> Indices:
     """Return the block of so many days that each row lies in, counted from the last day, shape [n].
 
     Where that gives fewer than three blocks, as many as there are days, at most four.

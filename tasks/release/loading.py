@@ -25,10 +25,10 @@ from typing import Any, Final, TypeVar
 
 import mlflow.pyfunc
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tasks import errors
+from tasks.arrays import Flags, Floats
 from tasks.ranking.heads import Head
 from tasks.release.staging import PREFIX
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
@@ -39,7 +39,6 @@ _OWN: Final = ContextVar("own_loading", default=False)
 
 _CHUNK = 1 << 17
 _RANGE = re.compile(r"\[(?P<least>[^:\]]+):(?P<greatest>[^:\]]+)\]")
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ class LoadedRelease:
             return _as_ours(self._model.predict, None, frame, asked)
         return _as_ours(self._model.score, frame, *(name for name, wanted in asked.items() if wanted))
 
-    def predict(self, frame: pd.DataFrame) -> dict[str, npt.NDArray[np.float64]]:
+    def predict(self, frame: pd.DataFrame) -> dict[str, Floats]:
         """Return what each head predicts of rows by column, each [n] (`Heads.predict`)."""
         return _as_ours(self._model.scorer.predict, frame)
 

@@ -24,7 +24,8 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.binary import Floats, divide
+from tasks.arrays import Floats
+from tasks.evaluation.binary import divide
 from tasks.evaluation.grouping import TENTHS, Grouping, assign_tenths
 from tasks.evaluation.metric_rows import group_by_segment
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals

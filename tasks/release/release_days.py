@@ -23,6 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 from mlflow.models import ModelSignature
 
+from tasks.arrays import Floats
 from tasks.calibration.fit import fit_joint
 from tasks.calibration.pictures import draw_joint
 from tasks.calibration.reliability import curve_points
@@ -47,7 +48,6 @@ from tasks.training.rows import mark_first_rows, measured_head
 from tasks.training.slices import DaySlice, TaskSlices
 
 Files = Mapping[str, bytes]
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ parent is taken from the chain that judges the slow one, which knows nothing of 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Flags, Floats
 from tasks.columns import REQUEST_ID
 from tasks.contracts.surface import Proxy
 from tasks.evaluation.conflicts import ConflictEvidence, measure_conflicts
@@ -27,7 +27,6 @@ from tasks.release.release_days import HeadScores, ReleaseDays, users_of
 from tasks.training.rows import mark_first_rows
 from tasks.training.slices import DaySlice
 
-Floats = npt.NDArray[np.float64]
 _COSTS = ("negative", "safety")
 
 
@@ -89,9 +88,7 @@ class Reports:
     def _frame(self, heads: Heads, days: DaySlice, tasks: list[str]) -> pd.DataFrame:
         return self.release_days.days(days, (*heads.columns, *heads.optional), tasks)
 
-    def _own_rows(
-        self, frame: pd.DataFrame, task: str, known: npt.NDArray[np.bool_]
-    ) -> npt.NDArray[np.bool_]:
+    def _own_rows(self, frame: pd.DataFrame, task: str, known: Flags) -> Flags:
         """Return which of the known rows count: of a request-level outcome, one a request."""
         if self.release_days.workspace.contracts.tasks.tasks[task].level == "request":
             return mark_first_rows(frame[REQUEST_ID].to_numpy(), known)

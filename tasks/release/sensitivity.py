@@ -23,9 +23,9 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Floats
 from tasks.columns import ITEM_ID, RANK, UTILITY
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.figures import TaskFigures
@@ -42,7 +42,6 @@ UNTOLD: Final = "untold"
 GAP, GAP_ERROR, ORDER = "gap", "gap_error", "order"
 _EXACT: Final = Estimate(1.0, 1.0, 1.0, 0)
 """The ratio of a term that needs no prediction."""
-Floats = npt.NDArray[np.float64]
 
 
 def sensitivities(

@@ -7,10 +7,10 @@ from itertools import chain
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Floats
 from tasks.evaluation.replay_evidence import SlateRule
 
 _ORDER: Final = (
@@ -54,7 +54,7 @@ def count_slate_rules(scored: pd.DataFrame) -> tuple[SlateRule, ...]:
     )
 
 
-def mark_unmet(certificates: Iterable[str]) -> dict[str, npt.NDArray[np.float64]]:
+def mark_unmet(certificates: Iterable[str]) -> dict[str, Floats]:
     """Return by rule whether each slate falls short of it, NaN where the slate has no such rule, [slates].
 
     Examples

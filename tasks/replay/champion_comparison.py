@@ -13,12 +13,13 @@ from typing import Protocol
 import numpy as np
 
 from tasks import columns as c
+from tasks.arrays import Floats
 from tasks.contracts import Contracts
 from tasks.contracts.chains import chain, join_outcomes
 from tasks.evaluation.compared_rows import ComparedRows, compare_rows
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.replay_evidence import ChampionComparison
-from tasks.replay.log import CandidateLog, Floats
+from tasks.replay.log import CandidateLog
 from tasks.training.rows import mark_first_rows
 
 

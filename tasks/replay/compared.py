@@ -5,8 +5,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from tasks.arrays import Flags, Indices
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import RowClusters
 from tasks.evaluation.grouping import Grouping
@@ -76,7 +76,7 @@ class ComparedPolicies:
             self._segmentations[key] = self._distinct.setdefault(_content(made), made)
         return self._segmentations[key]
 
-    def place(self, *, everything: bool) -> npt.NDArray[np.intp]:
+    def place(self, *, everything: bool) -> Indices:
         """Return the places of the rows that a metric sums: those of slots, or every one."""
         return self._everywhere if everything else self._in_slots
 
@@ -112,11 +112,11 @@ class ComparedPolicies:
         return {}
 
     @cached_property
-    def _everywhere(self) -> npt.NDArray[np.intp]:
+    def _everywhere(self) -> Indices:
         return np.arange(len(self.log.requests))
 
     @cached_property
-    def _in_slots(self) -> npt.NDArray[np.intp]:
+    def _in_slots(self) -> Indices:
         return np.flatnonzero((self.policy.slot > 0) | (self.baseline.slot > 0))
 
     @cached_property
@@ -129,7 +129,7 @@ class ComparedPolicies:
             return Grouping.whole(len(self.log.requests))
         return self._thinness.segmentation(name, self.log.segments[name], self._positives(task))
 
-    def _positives(self, task: str | None) -> npt.NDArray[np.bool_] | None:
+    def _positives(self, task: str | None) -> Flags | None:
         """Return the positive outcomes in the slots of the policy that has fewer, shape (n,)."""
         if task is None or task not in self.log.outcomes:
             return None
@@ -144,7 +144,7 @@ def _content(segmentation: Grouping) -> tuple[object, ...]:
     return segmentation.names, tuple(segmentation.pooled.items())
 
 
-def _at(clusters: RowClusters, place: npt.NDArray[np.intp]) -> RowClusters:
+def _at(clusters: RowClusters, place: Indices) -> RowClusters:
     if len(place) == len(clusters.users):  # every row: nothing is copied
         return clusters
     return RowClusters(clusters.users[place], clusters.items[place], clusters.days[place])

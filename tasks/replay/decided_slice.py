@@ -19,9 +19,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from tasks import columns as c
+from tasks.arrays import Floats, Indices
 from tasks.contracts import Contracts
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import UtilitySpec
@@ -32,14 +32,12 @@ from tasks.release.slate_rules import add_slate_rules, count_slate_rules
 from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, SparseColumns
 from tasks.replay.leaks import add_leaks
-from tasks.replay.log import CandidateLog, Floats, PolicySlates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.logged_candidates import Days, candidate_blocks
 from tasks.replay.read_log import LogBlock, LogBuilder, LogReading, read_block
 from tasks.replay.slates import Scored, TestSlice, log_reading, release_examination
 from tasks.stores.manifest import Manifest
 from tasks.stores.workspace import Workspace
-
-Rows = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -108,7 +106,7 @@ class DecidedBlock:
     """
 
     log: LogBlock
-    kept: Rows
+    kept: Indices
     slates: Mapping[EntrantKey, PolicySlates]
     predicted: Mapping[EntrantKey, Mapping[str, Floats]]
     rules: tuple[SlateRule, ...]
@@ -165,13 +163,13 @@ def _enter(block: TestSlice, entrant: Entrant) -> Scored:
     return block.slates_of(entrant.release, entrant.name, served_as=entrant.served_as)
 
 
-def _predicted(block: TestSlice, scored: Scored, rows: Rows) -> dict[str, Floats]:
+def _predicted(block: TestSlice, scored: Scored, rows: Indices) -> dict[str, Floats]:
     names = [name for task in block.contracts.tasks.tasks for name in (c.given(task), c.probability(task))]
     where_logged = scored.where_logged
     return {name: where_logged[name][rows] for name in names if name in where_logged}
 
 
-def _narrow(slates: PolicySlates, rows: Rows, kept: Rows, *, judged: bool) -> PolicySlates:
+def _narrow(slates: PolicySlates, rows: Indices, kept: Indices, *, judged: bool) -> PolicySlates:
     """Keep of an entrant's columns the rows that a replay asks for; a view would keep the whole frame."""
     return replace(
         slates,
@@ -189,7 +187,7 @@ def _copy(columns: Mapping[str, Floats]) -> dict[str, Floats]:
     return {name: column.copy() for name, column in columns.items()}
 
 
-def _at(columns: Mapping[str, Floats], rows: Rows) -> dict[str, Floats]:
+def _at(columns: Mapping[str, Floats], rows: Indices) -> dict[str, Floats]:
     return {name: column[rows] for name, column in columns.items()}
 
 
@@ -312,7 +310,7 @@ class GrowingSlates:
         self._contributions.append(slates.contributions)
         self._worth.append(slates.worth)
 
-    def build(self, rows: Rows, kept: Rows, *, judged: bool) -> PolicySlates:
+    def build(self, rows: Indices, kept: Indices, *, judged: bool) -> PolicySlates:
         """Return the slates of all rows [n].
 
         Parameters

@@ -8,7 +8,8 @@ gini             of the shares: 0 for equal ones, towards 1 for one that has all
 
 import numpy as np
 
-from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.arrays import Floats, Indices
+from tasks.evaluation.binary import divide
 from tasks.replay.grouped import GroupedRows, GroupedStatistic
 
 
@@ -38,7 +39,7 @@ def gini(exposures: Floats) -> Floats:
     return divide((places * np.sort(exposures, axis=-1)).sum(axis=-1), m * exposures.sum(axis=-1))
 
 
-def entropy_by_group(looks: Floats, codes: Codes, count: int, rows: GroupedRows) -> GroupedStatistic:
+def entropy_by_group(looks: Floats, codes: Indices, count: int, rows: GroupedRows) -> GroupedStatistic:
     """Entropy of the looks on each value, in every group, with each row's influence.
 
     Parameters
@@ -62,7 +63,7 @@ def entropy_by_group(looks: Floats, codes: Codes, count: int, rows: GroupedRows)
     return GroupedStatistic(value, np.nan_to_num(-looks * deviation / _positive(total)[rows.codes]), looks)
 
 
-def gini_by_group(looks: Floats, codes: Codes, count: int, rows: GroupedRows) -> GroupedStatistic:
+def gini_by_group(looks: Floats, codes: Indices, count: int, rows: GroupedRows) -> GroupedStatistic:
     """Gini index of the looks on each value, in every group, with each row's influence; parameters as above.
 
     Examples
@@ -82,7 +83,7 @@ def gini_by_group(looks: Floats, codes: Codes, count: int, rows: GroupedRows) ->
     return GroupedStatistic(value, np.nan_to_num(looks * deviation / _positive(total)[rows.codes]), looks)
 
 
-def _exposures(looks: Floats, codes: Codes, count: int, rows: GroupedRows) -> Floats:
+def _exposures(looks: Floats, codes: Indices, count: int, rows: GroupedRows) -> Floats:
     """Sum the looks on each value [groups, count]."""
     cells = rows.codes.astype(np.int64) * count + codes
     summed = np.bincount(cells, looks, rows.count * count).astype(np.float64, copy=False)

@@ -13,17 +13,17 @@ from typing import Final
 
 import numpy as np
 
+from tasks.arrays import Integers
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.evidence import FilledSlots
-from tasks.replay.log import Ints
 from tasks.reports.numbers import format_counted
 
 MOST_LOST: Final = 0.01
 """Share of the baseline's slots that a release may leave unfilled."""
 
 
-def count_filled(requests: Ints, slot: Ints) -> FilledSlots:
+def count_filled(requests: Integers, slot: Integers) -> FilledSlots:
     """Count requests, those with an empty slate, and filled slots.
 
     Parameters

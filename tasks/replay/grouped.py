@@ -20,7 +20,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import stdtrit
 
-from tasks.evaluation.binary import Codes, Floats, divide
+from tasks.arrays import Floats, Indices
+from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import Ratio, RowClusters, noise_of_quotient
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES, effective_number
 from tasks.evaluation.verdicts import Estimate
@@ -45,7 +46,7 @@ class GroupedStatistic:
     value: Floats
     influence: Floats
     weight: Floats
-    events: Codes | None = None
+    events: Indices | None = None
     noise: Floats | None = None
 
 
@@ -63,8 +64,8 @@ class PairedEstimates:
 class _Clustering:
     """The pairs of group and cluster: the group of each, [pairs], and the pair of each row, [n]."""
 
-    group: Codes
-    pairs: Codes
+    group: Indices
+    pairs: Indices
 
     def sum(self, values: Floats) -> Floats:
         """Sum values [n] by pair, [pairs]."""
@@ -82,12 +83,12 @@ class GroupedRows:
     clusterings : by user, by item and by day.
     """
 
-    codes: Codes
+    codes: Indices
     count: int
     clusterings: tuple[_Clustering, ...]
 
     @classmethod
-    def of(cls, codes: Codes, count: int, clusters: RowClusters) -> "GroupedRows":
+    def of(cls, codes: Indices, count: int, clusters: RowClusters) -> "GroupedRows":
         """Find which rows each pair of group and cluster holds."""
         each = (clusters.users, clusters.items, clusters.days)
         return cls(codes, count, tuple(_cluster(codes, members) for members in each))
@@ -180,12 +181,12 @@ def paired_estimates(
 class _Summed:
     """Influence and weight of statistics, summed by pair of group and cluster: [pairs, statistics]."""
 
-    group: Codes
+    group: Indices
     influence: Floats
     weight: Floats
 
 
-def _cluster(groups: Codes, clusters: Codes) -> _Clustering:
+def _cluster(groups: Indices, clusters: Indices) -> _Clustering:
     step = np.int64(clusters.max(initial=0) + 1)
     pairs, known = pd.factorize(groups * step + clusters)
     return _Clustering(np.asarray(known) // step, pairs.astype(np.int32))
@@ -213,7 +214,7 @@ def _by_chance(noise: Floats | None, rows: GroupedRows) -> Floats:
 
 
 def _intervals(
-    value: Floats, events: Codes | None, clusterings: Sequence[_Summed], by_chance: Floats
+    value: Floats, events: Indices | None, clusterings: Sequence[_Summed], by_chance: Floats
 ) -> list[Estimate]:
     """Return the interval of one statistic in every group, by the widest of the clusterings and by chance."""
     count = len(value)
@@ -238,17 +239,17 @@ def _intervals(
     ]
 
 
-def _half_width(group: Codes, influence: Floats, effective: Floats, members: Codes) -> Floats:
+def _half_width(group: Indices, influence: Floats, effective: Floats, members: Indices) -> Floats:
     enough = effective >= _LEAST_DAYS
     variance = divide(members, members - 1) * np.bincount(group, influence**2, len(effective))
     quantile = stdtrit(np.where(enough, effective - 1, 1.0), _UPPER)
     return np.where(enough, quantile * np.sqrt(np.where(enough, variance, 0.0)), 0.0)
 
 
-def _fewer(one: GroupedStatistic, other: GroupedStatistic) -> Codes | None:
+def _fewer(one: GroupedStatistic, other: GroupedStatistic) -> Indices | None:
     counted = [s.events for s in (one, other) if s.events is not None]
     return np.minimum.reduce(counted) if counted else None
 
 
-def _plain(events: Codes | None, count: int) -> list[int | None]:
+def _plain(events: Indices | None, count: int) -> list[int | None]:
     return [None] * count if events is None else [int(n) for n in events]

@@ -29,12 +29,9 @@ shown: there the standard error is at least what the spread of all weights of th
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.resampling import LEAST_CLUSTERS
-
-Rows = npt.NDArray[np.bool_]
 
 LEAST_INCLUSION: Final = 0.02
 """Probability of being shown below which an item's outcome stands for too many that were not."""
@@ -46,7 +43,7 @@ _ROUNDING: Final = 1e-6
 """Relative error of a propensity that was kept as a 32-bit float."""
 
 
-def sequential_weights(requests: Codes, positions: Floats, propensity: Floats, looks: Floats) -> Floats:
+def sequential_weights(requests: Indices, positions: Floats, propensity: Floats, looks: Floats) -> Floats:
     """Return the weight of each shown item, 0 where none was shown, shape [n].
 
     Parameters
@@ -75,7 +72,7 @@ def sequential_weights(requests: Codes, positions: Floats, propensity: Floats, l
     return np.where(certain, 1.0, np.where(shown, drawn + later, 0.0))
 
 
-def _sum_upto(requests: Codes, order: npt.NDArray[np.intp], values: Floats) -> Floats:
+def _sum_upto(requests: Indices, order: Indices, values: Floats) -> Floats:
     """Sum the values of each row and of those before it in its request, shape [n]."""
     running = np.cumsum(values[order])
     before = np.r_[0.0, running[:-1]]
@@ -85,7 +82,7 @@ def _sum_upto(requests: Codes, order: npt.NDArray[np.intp], values: Floats) -> F
     return upto
 
 
-def inclusion_weights(propensity: Floats, shown: npt.NDArray[np.bool_]) -> Floats:
+def inclusion_weights(propensity: Floats, shown: Flags) -> Floats:
     """Return one over the probability of being on the page, 0 where an item was not shown, shape [n].
 
     Examples
@@ -97,11 +94,11 @@ def inclusion_weights(propensity: Floats, shown: npt.NDArray[np.bool_]) -> Float
 
 
 def doubt_slots(
-    requests: Codes,
+    requests: Indices,
     looks: Floats,
     weights: Floats,
-    possible: Rows | None = None,
-    unseen: Rows | None = None,
+    possible: Flags | None = None,
+    unseen: Flags | None = None,
 ) -> str:
     """Return why the weights of a policy's slots must not be used; nothing where they may.
 
@@ -141,13 +138,13 @@ def doubt_slots(
     )
 
 
-def _least_error(looks: Floats, drawn: Rows, spread: float) -> float:
+def _least_error(looks: Floats, drawn: Flags, spread: float) -> float:
     """Return the standard error of the mean weight where those of drawn items vary as in the whole log."""
     total = looks.sum()
     return float(np.sqrt(spread * np.square(looks[drawn]).sum()) / total) if total else 0.0
 
 
-def mean_excess(requests: Codes, weights: Floats) -> tuple[float, float]:
+def mean_excess(requests: Indices, weights: Floats) -> tuple[float, float]:
     """Return the mean of (w - 1) over rows and its standard error by request, infinite below 20 requests.
 
     Parameters
@@ -171,7 +168,7 @@ def mean_excess(requests: Codes, weights: Floats) -> tuple[float, float]:
 
 
 def unsupported_share(
-    looks: Floats, weights: Floats, possible: Rows | None = None, unseen: Rows | None = None
+    looks: Floats, weights: Floats, possible: Flags | None = None, unseen: Flags | None = None
 ) -> tuple[float, float]:
     """Return the share of looks on items that the log seldom or never shows, and its standard error.
 

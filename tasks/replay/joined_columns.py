@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Floats, Indices
 from tasks.replay.outcomes import JointOutcome
 
 Column = npt.NDArray[Any]
@@ -112,7 +112,7 @@ class SparseColumns(Mapping[str, Floats]):
     """
 
     size: int
-    rows: npt.NDArray[np.intp]
+    rows: Indices
     kept: Mapping[str, Floats]
     fill: float = np.nan
 
@@ -134,7 +134,7 @@ class SparseOutcomes(Mapping[str, JointOutcome]):
     """Joint outcomes by task, of shape [size] when asked for; rows that are not kept have none."""
 
     size: int
-    rows: npt.NDArray[np.intp]
+    rows: Indices
     outcomes: Mapping[str, JointOutcome]
 
     @cached_property
@@ -163,7 +163,7 @@ class SparseOutcomes(Mapping[str, JointOutcome]):
         return len(self.outcomes)
 
 
-def spread(values: Floats, rows: npt.NDArray[np.intp], size: int, fill: float) -> Floats:
+def spread(values: Floats, rows: Indices, size: int, fill: float) -> Floats:
     """Lay values of some rows out over all.
 
     Examples

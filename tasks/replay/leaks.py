@@ -14,10 +14,9 @@ got a slot.
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Integers
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import GateRefused
 from tasks.evaluation.subjects import ALL, Subject, Threshold
@@ -30,9 +29,7 @@ GATE: Final = "constraints"
 """The gate of what may never be shown; no contract can declare it as one to override."""
 
 
-def count_leaks(
-    candidates: pd.DataFrame, slot: npt.NDArray[np.int64], policy: UtilitySpec
-) -> tuple[ConstraintLeak, ...]:
+def count_leaks(candidates: pd.DataFrame, slot: Integers, policy: UtilitySpec) -> tuple[ConstraintLeak, ...]:
     """Count candidates in slots that a hard constraint keeps out, or of which that is not known.
 
     Parameters

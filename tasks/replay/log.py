@@ -13,14 +13,11 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Flags, Floats, Integers
 from tasks.evaluation.clustered import RowClusters
 from tasks.replay.outcomes import JointOutcome
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 _HALF: Final = 0.5
 """Share of the logged looks that the items outside the long tail make."""
@@ -55,24 +52,24 @@ class CandidateLog:
     served_by : version of the release that served the row's request, 0 where unknown, shape (n,); likewise.
     """
 
-    requests: Ints
-    users: Ints
-    items: Ints
+    requests: Integers
+    users: Integers
+    items: Integers
     logged_position: Floats
-    shown: npt.NDArray[np.bool_]
+    shown: Flags
     labels: Mapping[str, Floats]
     outcomes: Mapping[str, JointOutcome]
     segments: Mapping[str, pd.Categorical]
-    days: Ints
+    days: Integers
     dates: tuple[date, ...]
     examination: Floats | None
     positions_logged: bool
     complete: bool
     inclusion: Floats | None
     propensity: Floats | None = None
-    drawable: npt.NDArray[np.bool_] | None = None
+    drawable: Flags | None = None
     latency: Floats | None = None
-    served_by: Ints | None = None
+    served_by: Integers | None = None
 
     @property
     def user_count(self) -> int:
@@ -95,7 +92,7 @@ class CandidateLog:
         return self.examined_at(self.logged_position)
 
     @cached_property
-    def in_long_tail(self) -> npt.NDArray[np.bool_]:
+    def in_long_tail(self) -> Flags:
         """Rows of items outside those that make half of the logged looks, shape (n,)."""
         exposure = np.bincount(self.items, np.where(self.shown, self.logged_looks, 0.0))
         order = np.argsort(-exposure, kind="stable")
@@ -105,7 +102,7 @@ class CandidateLog:
         return tail[self.items]
 
     @cached_property
-    def possible(self) -> npt.NDArray[np.bool_] | None:
+    def possible(self) -> Flags | None:
         """Rows that were shown or could have been drawn, shape (n,); None where that is not known exactly.
 
         It is where the log marks them and draws at most the last slot of a request: the item in a drawn slot
@@ -143,7 +140,7 @@ class CandidateLog:
             return float(self.logged_looks[self.shown].mean()) if self.shown.any() else 1.0
         return float(np.average(self.logged_looks[known], weights=predictions[known]))
 
-    def examined_at(self, positions: Floats | Ints) -> Floats:
+    def examined_at(self, positions: Floats | Integers) -> Floats:
         """Return the probability that each position is looked at; beyond the curve its last value."""
         if self.examination is None:
             return np.ones(len(positions))
@@ -173,13 +170,13 @@ class PolicySlates:
     """
 
     name: str
-    slot: Ints
+    slot: Integers
     predictions: Mapping[str, Floats] = field(default_factory=dict)
     where_shown: Mapping[str, Floats] = field(default_factory=dict)
     utility: Floats | None = None
     contributions: Mapping[str, Floats] = field(default_factory=dict)
     worth: Mapping[str, Floats] = field(default_factory=dict)
-    rank: Ints | None = None
+    rank: Integers | None = None
     release: int | None = None
     follows_log: bool = False
 

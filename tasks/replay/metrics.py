@@ -30,8 +30,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind
-from tasks.evaluation.binary import Codes
 from tasks.evaluation.clustered import Ratio, RowClusters
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.ndcg import request_gains
@@ -40,7 +40,7 @@ from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import effective_clusters
 from tasks.replay.exposure import entropy_by_group, gini_by_group
 from tasks.replay.grouped import GroupedRows, GroupedStatistic
-from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
+from tasks.replay.log import CandidateLog, PolicySlates
 
 OTHER: Final = "other"
 """The value of a segment's pool."""
@@ -57,14 +57,12 @@ class SegmentedRows:
     grouped : these rows by segment, user, item and day.
     """
 
-    codes: Codes
-    place: npt.NDArray[np.intp]
+    codes: Indices
+    place: Indices
     grouped: GroupedRows
 
     @classmethod
-    def of(
-        cls, segmentation: Grouping, place: npt.NDArray[np.intp], clusters: RowClusters
-    ) -> "SegmentedRows":
+    def of(cls, segmentation: Grouping, place: Indices, clusters: RowClusters) -> "SegmentedRows":
         """Group the rows at some places; ``clusters`` are those of these rows."""
         grouped = GroupedRows.of(segmentation.codes[place], len(segmentation.names), clusters)
         return cls(segmentation.codes, place, grouped)
@@ -80,8 +78,8 @@ class Thinness:
     users : its user, shape (n,).
     """
 
-    weights: npt.NDArray[np.float64]
-    users: Codes
+    weights: Floats
+    users: Indices
 
     def segmentation(
         self, name: str, column: "pd.Categorical[Any]", positives: npt.NDArray[np.generic] | None = None
@@ -109,15 +107,13 @@ class Thinness:
         return _pool(name, [str(value) for value in column.categories], codes, (present, thin & present))
 
 
-def _pool(
-    name: str, values: list[str], codes: Codes, rests: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]
-) -> Grouping:
+def _pool(name: str, values: list[str], codes: Indices, rests: tuple[Flags, Flags]) -> Grouping:
     """Give every value that is present a segment, and all thin ones the last."""
     present, thin = rests
     if np.count_nonzero(thin) < 2:
         thin = np.zeros_like(thin)
     own = np.flatnonzero(present & ~thin)
-    of_value: Codes = np.full(len(values), len(own), dtype=np.int32)
+    of_value: Indices = np.full(len(values), len(own), dtype=np.int32)
     of_value[own] = np.arange(len(own))
     names = [Segment(name, values[place]) for place in own]
     held = tuple(values[place] for place in np.flatnonzero(thin))
@@ -129,7 +125,6 @@ def _pool(
     return Grouping((*names, pool), of_value[codes], {pool: held})
 
 
-Rows = npt.NDArray[np.bool_]
 ByGroup = Callable[[SegmentedRows], GroupedStatistic]
 Measurement = Ratio | ByGroup
 """Sums over all rows, which any grouping of rows can divide, or what has to be made for each grouping."""
@@ -214,7 +209,7 @@ def _naive_ndcg(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: 
     rows = log.shown & np.isfinite(label)
     length = int(slates.slot.max(initial=1))
 
-    def gains(rows: Rows) -> tuple[Floats, Floats, npt.NDArray[np.intp]]:
+    def gains(rows: Flags) -> tuple[Floats, Floats, Indices]:
         made = request_gains(label[rows], -slates.slot[rows], log.requests[rows], k=length)
         return made.gained, made.ideal, np.flatnonzero(rows)[made.first_rows]
 
@@ -296,7 +291,7 @@ def _component(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: P
     return Ratio(part * inside, inside * inside)
 
 
-def within_request(log: CandidateLog, values: Floats, rows: Rows) -> Floats:
+def within_request(log: CandidateLog, values: Floats, rows: Flags) -> Floats:
     """Return the deviation of each value from its request's mean over ``rows``; 0 elsewhere."""
     counts = np.bincount(log.requests, rows)
     means = np.bincount(log.requests, values * rows) / np.maximum(counts, 1)
@@ -347,7 +342,7 @@ def _coverage(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: Po
     return by_group
 
 
-def _given_to_one(pairs: Ints, users: Ints) -> tuple[Rows, Ints]:
+def _given_to_one(pairs: Integers, users: Integers) -> tuple[Flags, Integers]:
     """Return which distinct items went to one user only, and the first row of each."""
     _, first, of = np.unique(pairs, return_index=True, return_inverse=True)
     least, most = np.full(len(first), np.iinfo(np.int64).max), np.full(len(first), -1)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.grouping import Grouping
@@ -21,7 +21,7 @@ from tasks.evaluation.verdicts import Estimate
 from tasks.replay.compared import ComparedPolicies
 from tasks.replay.evidence import ExampleRequest, ExampleSlot, NegativesChange, ValueChange
 from tasks.replay.grouped import PairedEstimates, grouped_ratio, paired_estimates
-from tasks.replay.log import Floats, Ints, PolicySlates
+from tasks.replay.log import PolicySlates
 from tasks.replay.metrics import looks_of, per_look
 from tasks.replay.replay_policies import Replay
 
@@ -141,14 +141,17 @@ class Pair:
             yield ExampleRequest(request=str(names[code]), replaced=int(replaced[code]), slots=slots)
 
 
-def _moves(before: Ints, after: Ints) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+def _moves(before: Integers, after: Integers) -> tuple[Flags, Flags]:
     """Return which rows get a better, and which a worse place; off the slate is the worst."""
     was, now = (np.where(slot > 0, slot, np.inf) for slot in (before, after))
     return now < was, now > was
 
 
 def side_by_side(
-    rows: npt.NDArray[np.intp], before: Ints, after: Ints, items: Sequence[object] | Mapping[int, object]
+    rows: Indices,
+    before: Integers,
+    after: Integers,
+    items: Sequence[object] | Mapping[int, object],
 ) -> Iterator[ExampleSlot]:
     """Yield each place of a request with the items, by row, that the two policies put there."""
     was, now = ({int(slot[row]): row for row in rows if slot[row]} for slot in (before, after))

@@ -23,6 +23,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from tasks.arrays import Flags, Floats, Integers
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Statistic, clustered_interval, relative_change
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
@@ -33,8 +34,8 @@ from tasks.ope.overlap import MOST_OF_ONE, measure_overlap
 from tasks.ope.rankings import LoggedPlaces, place_weights, prefix_weights
 from tasks.replay.evaluate import OfflineEvaluation
 from tasks.replay.evidence import OffPolicyCheck
-from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
-from tasks.replay.metrics import OF_OUTCOMES, Rows, looks_of, unanswerable
+from tasks.replay.log import CandidateLog, PolicySlates
+from tasks.replay.metrics import OF_OUTCOMES, looks_of, unanswerable
 from tasks.replay.rates import RateEstimator
 from tasks.replay.replay_policies import Replay, UtilityTerms
 
@@ -155,7 +156,7 @@ class _Check:
         return self.replay.utility_terms(self.policy, self.baseline)
 
     @property
-    def _positive(self) -> Rows:
+    def _positive(self) -> Flags:
         """Rows with an outcome that the figure counts, [n]."""
         measured = [term.task for term in self._terms.terms if term.believed is None]
         tasks = measured if self.metric.kind is MetricKind.OBSERVED_UTILITY else [str(self.metric.subject)]
@@ -243,7 +244,7 @@ def unsuited_propensities(log: CandidateLog) -> str:
     return f"{bad:,} of {len(shown):,} logged propensities are not above 0 and at most 1" if bad else ""
 
 
-def thin_support(log: CandidateLog, slates: PolicySlates, weights: Floats, positive: Rows) -> str:
+def thin_support(log: CandidateLog, slates: PolicySlates, weights: Floats, positive: Flags) -> str:
     """Say why weighted outcomes of a log tell too little of a policy's slots; nothing where they tell enough.
 
     Parameters
@@ -273,7 +274,7 @@ def thin_support(log: CandidateLog, slates: PolicySlates, weights: Floats, posit
     return _odd_mean(looks_of(log, slates)[rows], weight, users)
 
 
-def _odd_mean(looks: Floats, weight: Floats, users: Ints) -> str:
+def _odd_mean(looks: Floats, weight: Floats, users: Integers) -> str:
     """Say where the mean of weights is not 1: propensities are wrong, or much of a slot is never shown."""
     excess = np.bincount(users, looks * (weight - 1.0))[np.bincount(users) > 0]
     mean, error = excess.sum() / looks.sum(), excess.std(ddof=1) * math.sqrt(len(excess)) / looks.sum()

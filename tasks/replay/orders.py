@@ -16,10 +16,10 @@ release gives to the request, best to best, so that a rule moves both orders ali
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import Weight
 from tasks.errors import DataError, unknown
@@ -27,9 +27,6 @@ from tasks.ranking.candidates import CandidateSets, read_numbers
 from tasks.ranking.decide import decide
 from tasks.replay.log import PolicySlates
 from tasks.replay.slates import Scored, TestSlice
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 LOGGED: Final = "logged"
 """The baseline that is the logged order."""
@@ -82,7 +79,7 @@ def _logged_order(test: TestSlice, scored: Scored) -> PolicySlates:
 
 def _ranked_by(
     values: Floats,
-    rows: npt.NDArray[np.bool_],
+    rows: Flags,
     test: TestSlice,
     scored: Scored,
     *,
@@ -140,7 +137,7 @@ def rank_as(best_first: Integers, *, like: Floats | None, requests: Integers) ->
     return ranked
 
 
-def _without_ties(utility: Floats, first: npt.NDArray[np.intp]) -> Floats:
+def _without_ties(utility: Floats, first: Indices) -> Floats:
     """Return strictly falling values for falling ones, NaN last, of requests that begin at ``first``."""
     rows, request = np.arange(len(utility)), np.repeat(first, np.diff(first, append=len(utility)))
     known = np.maximum.accumulate(np.where(np.isfinite(utility), rows, request))

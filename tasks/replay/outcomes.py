@@ -25,12 +25,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from tasks.arrays import Flags, Floats
 from tasks.contracts.chains import join_outcomes
-from tasks.evaluation.binary import Floats
-
-Rows = npt.NDArray[np.bool_]
 
 LEAST_KNOWN: Final = 0.05
 """Share of known labels at a position below which its outcomes are not used."""
@@ -53,10 +50,10 @@ class JointOutcome:
     value: Floats
     weight: Floats
     looked_at: bool = True
-    unseen: Rows | None = None
+    unseen: Flags | None = None
 
     @property
-    def known(self) -> Rows:
+    def known(self) -> Flags:
         """Rows whose outcome is known, shape [n]."""
         return self.weight > 0
 
@@ -65,9 +62,9 @@ def joint_outcome(
     labels: Mapping[str, Floats],
     links: Sequence[str],
     *,
-    shown: Rows,
+    shown: Flags,
     positions: Floats | None = None,
-    immature: Rows | None = None,
+    immature: Flags | None = None,
     answered_at: Floats | None = None,
 ) -> JointOutcome:
     """Return what is known of the last task of a chain.
@@ -106,7 +103,7 @@ def joint_outcome(
     return JointOutcome(value, weight, answered_at is None, unseen if unseen.any() else None)
 
 
-def _known_shares(known: Rows, among: Rows, places: Floats, looks: Floats | None) -> tuple[Floats, Rows]:
+def _known_shares(known: Flags, among: Flags, places: Floats, looks: Floats | None) -> tuple[Floats, Flags]:
     """Return, by row's place, the share of the marked rows that are known, and whether it is too small."""
     first = _pools(places[among])
     if not len(first):
@@ -135,6 +132,6 @@ def _pools(places: Floats) -> Floats:
     return np.array(first[:-1] if len(first) > 1 and rows < _LEAST_ROWS else first)
 
 
-def _inverse(share: Floats, known: Rows) -> Floats:
+def _inverse(share: Floats, known: Flags) -> Floats:
     """Return one over the share of known rows, on these; 0 elsewhere."""
     return np.divide(1.0, share, out=np.zeros(len(known)), where=known & (share > 0))

@@ -28,14 +28,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from tasks.arrays import Flags, Floats
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio, Statistic, divide_statistics
-from tasks.replay.log import CandidateLog, Floats, PolicySlates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import looks_of
-
-Rows = npt.NDArray[np.bool_]
 
 THIN = 20
 """Events below which a term of the utility, or a cost, cannot be measured by what happened."""
@@ -119,7 +117,7 @@ class RateEstimator:
         """Count the positive outcomes that the slots hold."""
         return int(np.count_nonzero(self._positive(task, slates.slot > 0)))
 
-    def _positive(self, task: str, rows: Rows) -> Rows:
+    def _positive(self, task: str, rows: Flags) -> Flags:
         outcome = self.log.outcomes[task]
         return rows & outcome.known & (outcome.value > 0)
 

@@ -18,10 +18,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.evaluation.segments import UNKNOWN
 from tasks.replay.inclusion import inclusion_weights, sequential_weights
 from tasks.replay.joined_columns import GrowingColumns, SparseColumns, SparseOutcomes
-from tasks.replay.log import CandidateLog, Floats, Ints
+from tasks.replay.log import CandidateLog
 from tasks.replay.outcomes import JointOutcome, joint_outcome
 
 
@@ -115,16 +116,16 @@ class LogBlock:
     items: Ids
     days: npt.NDArray[np.int32]
     position: Floats
-    shown: npt.NDArray[np.bool_]
+    shown: Flags
     segments: Mapping[str, pd.Categorical]
     kinds: Mapping[str, str]
-    rows: npt.NDArray[np.intp]
+    rows: Indices
     labels: Mapping[str, Floats]
-    immature: Mapping[str, npt.NDArray[np.bool_]]
+    immature: Mapping[str, Flags]
     propensity: Floats
-    drawable: npt.NDArray[np.bool_] | None
+    drawable: Flags | None
     latency: Floats | None
-    served_by: Ints | None
+    served_by: Integers | None
 
 
 def read_block(frame: pd.DataFrame, reading: LogReading) -> LogBlock:
@@ -155,7 +156,7 @@ def read_block(frame: pd.DataFrame, reading: LogReading) -> LogBlock:
     )
 
 
-def _versions(column: "pd.Series[Any]") -> Ints:
+def _versions(column: "pd.Series[Any]") -> Integers:
     """Return releases as versions, 0 where what served is not a number."""
     return pd.to_numeric(column, errors="coerce").fillna(0).to_numpy(dtype=np.int64)
 
@@ -237,9 +238,9 @@ class LogBuilder:
         self.size += len(block.shown)
 
     @property
-    def rows(self) -> npt.NDArray[np.intp]:
+    def rows(self) -> Indices:
         """The rows [m] that were shown or have a label; the others have no outcome."""
-        rows: npt.NDArray[np.intp] = self._seen.arrays["rows"]
+        rows: Indices = self._seen.arrays["rows"]
         return rows
 
     @property
@@ -287,13 +288,11 @@ class _Seen:
     """The rows [m] of a log that may have an outcome, and what is made of them for all n."""
 
     log: CandidateLog
-    rows: npt.NDArray[np.intp]
+    rows: Indices
     propensity: Floats
     reading: LogReading
 
-    def outcome(
-        self, labels: Mapping[str, Floats], immature: npt.NDArray[np.bool_] | None, task: str
-    ) -> JointOutcome:
+    def outcome(self, labels: Mapping[str, Floats], immature: Flags | None, task: str) -> JointOutcome:
         """Return a task's joint outcome, [m]."""
         return joint_outcome(
             labels,

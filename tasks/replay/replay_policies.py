@@ -12,8 +12,8 @@ from itertools import chain
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from tasks.arrays import Floats, Indices, Integers
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import Ratio, RowClusters, clustered_interval
@@ -30,7 +30,7 @@ from tasks.replay.grouped import (
     grouped_ratio,
     paired_estimates,
 )
-from tasks.replay.log import CandidateLog, Floats, Ints, PolicySlates
+from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import (
     OF_ALL_CANDIDATES,
     OF_LABELS,
@@ -73,7 +73,7 @@ def _percentile(log: CandidateLog, slates: PolicySlates) -> Estimate | None:
     return percentile_estimate(log.latency[rows], log.users[rows], log.days[rows])
 
 
-def percentile_estimate(values: Floats, users: Ints, days: Ints) -> Estimate:
+def percentile_estimate(values: Floats, users: Integers, days: Integers) -> Estimate:
     """Return the 99th percentile of values with an interval that lets users and days move together.
 
     An end beyond the greatest or below the least value is unknown, and so is the interval then.
@@ -111,7 +111,6 @@ def _change(ours: Estimate, theirs: Estimate) -> Estimate:
     return Estimate(ratio - 1, ratio * math.exp(-half) - 1, ratio * math.exp(half) - 1, n)
 
 
-Places = npt.NDArray[np.intp]
 _OF_ANY_SIGN: Final = frozenset(
     {
         MetricKind.OBSERVED_UTILITY,
@@ -289,7 +288,7 @@ class Replay:
             yield from chain.from_iterable(zip(*seen, strict=True))
 
     def _measurements(
-        self, metric: Metric, compared: ComparedPolicies, judge: PolicySlates, place: Places
+        self, metric: Metric, compared: ComparedPolicies, judge: PolicySlates, place: Indices
     ) -> tuple[Measurement | None, Measurement | None]:
         """Measure policy and baseline; sums are those of the rows that count alone."""
         ours, theirs = (
@@ -336,7 +335,7 @@ class _View:
     metric: Metric
     compared: ComparedPolicies
     judge: PolicySlates
-    place: Places
+    place: Indices
     planned: bool
     ours: Measurement | None
     theirs: Measurement | None
@@ -357,7 +356,7 @@ class _View:
                 made = replace(made, growth=tuple(self._growth(ours, theirs, rows.place)))
             yield replace(made, pooled=segmentation.pooled.get(segment, ()))
 
-    def _growth(self, ours: GroupedStatistic, theirs: GroupedStatistic, place: Places) -> Iterator[Growth]:
+    def _growth(self, ours: GroupedStatistic, theirs: GroupedStatistic, place: Indices) -> Iterator[Growth]:
         """Yield how the variance of the log change falls with days, by user and by item."""
         (policy,), (baseline,) = ours.value, theirs.value
         if not (policy > 0 and baseline > 0):
@@ -417,12 +416,12 @@ def _statistic(measured: Measurement, rows: SegmentedRows) -> GroupedStatistic:
     return grouped_ratio(measured, rows.grouped) if isinstance(measured, Ratio) else measured(rows)
 
 
-def _at(measured: Measurement | None, place: Places) -> Measurement | None:
+def _at(measured: Measurement | None, place: Indices) -> Measurement | None:
     """Return a ratio of the rows at some places; what is made for each grouping stays as it is."""
     return _ratio_at(measured, place) if isinstance(measured, Ratio) else measured
 
 
-def _ratio_at(ratio: Ratio, place: Places) -> Ratio:
+def _ratio_at(ratio: Ratio, place: Indices) -> Ratio:
     if len(place) == len(ratio.numerator):  # every row: nothing is copied
         return ratio
     positives = None if ratio.positives is None else ratio.positives[place]

@@ -19,13 +19,13 @@ from datetime import datetime
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 from mlflow.exceptions import MlflowException
 from scipy.stats import binom
 
 from tasks import columns as c
+from tasks.arrays import Floats, Indices, Integers
 from tasks.errors import DataError
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.support import mean_interval
@@ -141,7 +141,7 @@ def time_scoring(
     )
 
 
-def median_estimate(values: npt.NDArray[np.float64]) -> Estimate:
+def median_estimate(values: Floats) -> Estimate:
     """Return the median with an interval of at least 95 % by order statistics; unknown of fewer than six.
 
     Examples
@@ -190,9 +190,6 @@ def _raising(score: Score, requests: Sequence[pd.DataFrame]) -> dict[object, str
     return raised
 
 
-Floats = npt.NDArray[np.float64]
-
-
 def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) -> ShadowComparison:
     """Compare two scored frames.
 
@@ -224,7 +221,7 @@ def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) 
     )
 
 
-def _overlap(requests: npt.NDArray[np.intp], challenger: pd.DataFrame, champion: pd.DataFrame) -> Floats:
+def _overlap(requests: Indices, challenger: pd.DataFrame, champion: pd.DataFrame) -> Floats:
     """Return each request's overlap, NaN where both slates are empty."""
     ours, theirs = (frame[c.SLATE_POSITION].notna().to_numpy() for frame in (challenger, champion))
     slots = np.maximum(np.bincount(requests, ours), np.bincount(requests, theirs))
@@ -232,9 +229,7 @@ def _overlap(requests: npt.NDArray[np.intp], challenger: pd.DataFrame, champion:
     return np.divide(both, slots, out=np.full(len(slots), np.nan), where=slots > 0)
 
 
-def _rank_correlation(
-    requests: npt.NDArray[np.intp], challenger: pd.DataFrame, champion: pd.DataFrame
-) -> Floats:
+def _rank_correlation(requests: Indices, challenger: pd.DataFrame, champion: pd.DataFrame) -> Floats:
     """Return each request's Spearman correlation over candidates that both score, NaN below two."""
     frame = pd.DataFrame({"request": requests, "a": challenger[c.UTILITY], "b": champion[c.UTILITY]})
     known = frame["a"].notna() & frame["b"].notna()
@@ -251,13 +246,13 @@ def _pairs(a: Floats, b: Floats) -> tuple[tuple[Floats, Floats], ...]:
     return ((a, b), (a, a), (b, b))
 
 
-def _centred(request: npt.NDArray[np.int64], ranks: Floats, size: int) -> Floats:
+def _centred(request: Integers, ranks: Floats, size: int) -> Floats:
     counts = np.bincount(request, minlength=size)
     means = np.bincount(request, ranks, minlength=size) / np.maximum(counts, 1)
     return ranks - means[request]
 
 
-def _score_shift(challenger: pd.DataFrame, champion: pd.DataFrame, users: npt.NDArray[np.int64]) -> Estimate:
+def _score_shift(challenger: pd.DataFrame, champion: pd.DataFrame, users: Integers) -> Estimate:
     ours, theirs = (f[c.UTILITY].to_numpy(dtype=float, na_value=np.nan) for f in (challenger, champion))
     known = np.isfinite(ours) & np.isfinite(theirs)
     spread = float(np.std(theirs[known])) if known.any() else math.nan

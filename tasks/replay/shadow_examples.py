@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Integers
 from tasks.ranking.explain import CONTRIBUTION, TASK
 from tasks.replay.evidence import ExampleSlot, MovedItem, ShadowExample
 from tasks.replay.moves import side_by_side
@@ -55,7 +55,7 @@ def shadow_examples(
         )
 
 
-def _slots(scored: pd.DataFrame) -> npt.NDArray[np.int64]:
+def _slots(scored: pd.DataFrame) -> Integers:
     """Return the slot of every row, 0 off the slate."""
     return scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
 

@@ -7,10 +7,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from tasks import columns as c
+from tasks.arrays import Floats
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.chains import chain
 from tasks.contracts.metrics import OF_COLUMNS, metric_columns, mix_columns, named_metrics, parse_metric
@@ -47,9 +47,6 @@ def with_fresh_draws(candidates: pd.DataFrame) -> pd.DataFrame:
     codes, requests = pd.factorize(candidates[c.REQUEST_ID])
     renamed = np.array([*(f"replay of {request}" for request in requests), None], dtype=object)
     return candidates.assign(**{c.REQUEST_ID: pd.array(renamed[codes], dtype="str")})
-
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

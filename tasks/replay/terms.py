@@ -13,11 +13,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tasks.arrays import Flags, Floats
 from tasks.contracts.utility import Term
 from tasks.evaluation.binary import divide
 from tasks.evaluation.replay_evidence import TermShare, UtilityComposition
-from tasks.replay.log import CandidateLog, Floats, PolicySlates
-from tasks.replay.metrics import Rows, within_request
+from tasks.replay.log import CandidateLog, PolicySlates
+from tasks.replay.metrics import within_request
 
 
 def composition(
@@ -56,10 +57,10 @@ def composition(
     )
 
 
-def _mean(values: Floats, rows: Rows) -> float:
+def _mean(values: Floats, rows: Flags) -> float:
     return float(divide(np.sum(values, where=rows), np.count_nonzero(rows)))
 
 
-def _spread(log: CandidateLog, values: Floats, rows: Rows) -> float:
+def _spread(log: CandidateLog, values: Floats, rows: Flags) -> float:
     moved = within_request(log, np.where(rows, values, 0.0), rows)
     return float(np.sqrt(divide((moved**2).sum(), np.count_nonzero(rows))))

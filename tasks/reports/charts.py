@@ -28,7 +28,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Floats
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Threshold
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Outcome, Verdict
 from tasks.reports.numbers import format_estimate

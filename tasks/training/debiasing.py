@@ -29,6 +29,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.arrays import Flags, Floats
 from tasks.columns import POSITION, SHOWN_AT, USER_ID, Status, at, status
 from tasks.errors import DataError, ImmatureLabels
 from tasks.ranking.candidates import read_numbers
@@ -39,13 +40,10 @@ from tasks.training.position import position_weights, require_positions
 from tasks.training.rows import KEYS, TaskRows, read_labels
 from tasks.training.sampling import hash_to_uniform
 
-Floats = npt.NDArray[np.float64]
-
 ARRIVED: Final = "arrived__share"
 """Column of `restore_known_labels`: the share of positives that had come by the end of the train days."""
 
 _SECOND: Final = np.timedelta64(1, "s")
-Bools = npt.NDArray[np.bool_]
 
 ROUNDS: Final = 60
 """Trees of the model of who answers; judged by ``benchmarks/learning/survey.py``, as are their parameters."""
@@ -201,17 +199,17 @@ def _read_asked_rows(rows: TaskRows) -> pa.Table:
     return encode_dictionaries(table, rows.learned.categorical)
 
 
-def _assign_halves(table: pa.Table) -> npt.NDArray[np.bool_]:
+def _assign_halves(table: pa.Table) -> Flags:
     return hash_to_uniform([table.column(USER_ID)], salt="who answers") < 0.5
 
 
 def response_probabilities(
     candidates: pa.Table,
-    answered: Bools,
-    half: Bools,
+    answered: Flags,
+    half: Flags,
     *,
     of: pa.Table,
-    of_half: Bools,
+    of_half: Flags,
     categorical: Sequence[str] = (),
 ) -> Floats:
     """Return P(answered | features) of some rows, shape [m], by trees that saw no row of their users.
@@ -279,7 +277,7 @@ class TruncatedOutcomes:
 
     labels: Floats
     arrived: Floats
-    kept: Bools
+    kept: Flags
 
 
 def truncate_outcomes(labels: Floats, delays: Floats, elapsed: Floats, *, window: float) -> TruncatedOutcomes:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.arrays import Flags, Floats, Integers
 from tasks.columns import ITEM_ID, PROPENSITY, REQUEST_ID, SHOWN_AT, USER_ID
 from tasks.contracts.training import ExampleWeights
 from tasks.errors import DataError, ImmatureLabels
@@ -29,8 +29,6 @@ from tasks.training.examples import Examples
 from tasks.training.rows import TaskRows, read_labels
 from tasks.training.sampling import hold_out_users, negative_rates, sample_rows
 from tasks.training.trainable import require_trainable
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def _negative_rates(rows: TaskRows, table: pa.Table) -> Floats:
     return negative_rates(columns, sampling.by, others=sampling.negatives)
 
 
-def _require_negatives(task: str, outcomes: Floats, kept: npt.NDArray[np.bool_]) -> None:
+def _require_negatives(task: str, outcomes: Floats, kept: Flags) -> None:
     """Refuse a sample of positives alone."""
     if kept.any() and np.ptp(outcomes[kept]) == 0:
         raise DataError(
@@ -160,7 +158,7 @@ def _sort_by_request(table: pa.Table) -> pa.Table:
     return table if (np.diff(requests) >= 0).all() else table.take(np.argsort(requests, kind="stable"))
 
 
-def _encode_requests(table: pa.Table) -> npt.NDArray[np.int64]:
+def _encode_requests(table: pa.Table) -> Integers:
     """Return a code per row, by first appearance."""
     return np.asarray(pd.factorize(table.column(REQUEST_ID).to_pandas(), use_na_sentinel=False)[0], np.int64)
 

@@ -34,6 +34,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from tasks.arrays import Floats, Integers
 from tasks.columns import ITEM_ID, POSITION, PROPENSITY, REQUEST_ID, USER_ID
 from tasks.contracts.chains import parent
 from tasks.errors import DataError, ImmatureLabels
@@ -51,9 +52,6 @@ from tasks.training.evidence import CurveEvidence, ExaminationEvidence
 from tasks.training.inputs import curve_inputs
 from tasks.training.position import require_positions
 from tasks.training.rows import TaskRows, log_labels
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 LEAST_POSITIVES: Final = 30
 """Positives at either place of a pair of positions below which the curve ends before it: with 30 at each the

@@ -20,11 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tasks.arrays import AnyFloats, Flags, Integers
 from tasks.errors import DataError
-
-Floats = npt.NDArray[np.floating[Any]]
-Bools = npt.NDArray[np.bool_]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -41,13 +38,13 @@ class Examples:
         Lengths differ, a label is not finite or a weight is not above 0.
     """
 
-    features: Floats | pa.Table
-    labels: Floats
-    fold: Bools
+    features: AnyFloats | pa.Table
+    labels: AnyFloats
+    fold: Flags
     names: tuple[str, ...]
     categorical: tuple[str, ...] = ()
-    weights: Floats | None = None
-    offsets: Floats | None = None
+    weights: AnyFloats | None = None
+    offsets: AnyFloats | None = None
     groups: Integers | None = None
 
     def __post_init__(self) -> None:
@@ -73,7 +70,7 @@ class Examples:
         return tuple(name for name in self.names if name not in self.categorical)
 
     @property
-    def held_out(self) -> Bools:
+    def held_out(self) -> Flags:
         """The rows that stop the trees and are not learned from, shape [rows].
 
         Those of the fold; none where the fold, or what it leaves, holds one outcome only: the one could not
@@ -84,7 +81,7 @@ class Examples:
             return self.fold
         return np.zeros(len(self), dtype=np.bool_)
 
-    def where(self, rows: Bools) -> "Examples":
+    def where(self, rows: Flags) -> "Examples":
         """Return some of the rows."""
         features = self.features
         return replace(

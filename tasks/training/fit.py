@@ -16,9 +16,9 @@ from typing import Any, Final
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 from lightgbm.callback import CallbackEnv
 
+from tasks.arrays import Flags, Floats, Integers
 from tasks.errors import DataError
 from tasks.training.boosters import shift_scores, stack_boosters
 from tasks.training.examples import Examples
@@ -26,9 +26,6 @@ from tasks.training.learning import PATIENCE, ROUNDS, Learning
 from tasks.training.log_odds import fit_log_odds
 from tasks.training.trainable import require_labels, require_monotone, require_short_requests
 
-Floats = npt.NDArray[np.floating[Any]]
-Doubles = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 Callback = Callable[[CallbackEnv], None]
 
 _OF_TRAINING: Final = frozenset({"rounds", "early_stopping_rounds"})
@@ -141,7 +138,7 @@ def bin_examples(
     ).construct()
 
 
-def run_lengths(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def run_lengths(groups: Integers) -> Integers:
     """Return the lengths of the runs of equal values; LightGBM takes requests as such lengths.
 
     Examples
@@ -155,7 +152,7 @@ def run_lengths(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
 
 def _initial_scores(
     examples: Examples, constant: float, start: lgb.Booster | None, *, threads: int
-) -> Doubles | None:
+) -> Floats | None:
     if start is None and examples.offsets is None:
         return None
     offsets = np.zeros(len(examples)) if examples.offsets is None else examples.offsets
@@ -175,7 +172,7 @@ def _lightgbm_settings(learning: Learning, names: Sequence[str], threads: int | 
 def _train(
     settings: Mapping[str, Any],
     data: lgb.Dataset,
-    held: Bools,
+    held: Flags,
     *,
     rounds: int,
     patience: int,
@@ -205,7 +202,7 @@ def _translate_lightgbm_errors() -> Iterator[None]:
         ) from error
 
 
-def _base_log_odds(examples: Examples, rows: Bools) -> float:
+def _base_log_odds(examples: Examples, rows: Flags) -> float:
     """Return the log odds of rows with offsets, all else equal; without them LightGBM finds it itself."""
     if examples.offsets is None:
         return 0.0

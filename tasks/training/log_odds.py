@@ -5,13 +5,11 @@
     log odds of a row = offset + design @ coefficients
 """
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.floating[Any]]
-Doubles = npt.NDArray[np.float64]
+from tasks.arrays import AnyFloats, Floats
 
 _STEPS: Final = 100
 """Most steps of Newton; a handful is the rule."""
@@ -22,8 +20,12 @@ _SMALL: Final = 1e-12
 
 
 def fit_log_odds(
-    design: Floats, labels: Floats, *, weights: Floats | None = None, offsets: Floats | None = None
-) -> Doubles:
+    design: AnyFloats,
+    labels: AnyFloats,
+    *,
+    weights: AnyFloats | None = None,
+    offsets: AnyFloats | None = None,
+) -> Floats:
     """Return the coefficients of least log loss, by Newton's method with halved steps.
 
     Parameters
@@ -63,9 +65,9 @@ def fit_log_odds(
     return coefficients
 
 
-def _is_moving(step: Doubles, coefficients: Doubles) -> bool:
+def _is_moving(step: Floats, coefficients: Floats) -> bool:
     return bool(np.abs(step).max() > _SMALL * max(1.0, float(np.abs(coefficients).max())))
 
 
-def _loss(raw: Doubles, labels: Floats, weights: Doubles) -> float:
+def _loss(raw: Floats, labels: AnyFloats, weights: Floats) -> float:
     return float(np.sum(weights * (np.logaddexp(0, raw) - labels * raw)))

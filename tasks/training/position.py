@@ -22,11 +22,9 @@ those places to fewer outcomes.
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from tasks.arrays import Floats
 from tasks.errors import DataError
-
-Floats = npt.NDArray[np.float64]
 
 CLIP: Final = 20.0
 """The greatest weight of a positive for its position (clipping trades variance for bias, Strehl et al. 2010);

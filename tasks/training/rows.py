@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from tasks.arrays import Flags, Floats
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, Status, status
 from tasks.contracts import Contracts, TaskSpec
 from tasks.contracts.chains import chain, join_outcomes, learns_joint_event, position_correction
@@ -34,7 +35,6 @@ from tasks.training.evidence import TrainingEvidence
 from tasks.training.learning import Loss
 from tasks.training.slices import DaySlice, TaskSlices, plan_slices, refit_slices
 
-Floats = npt.NDArray[np.float64]
 KEYS: Final = (REQUEST_ID, ITEM_ID, USER_ID)
 NEWEST: Final = "newest_training_row"
 REPEATS: Final = "repeats"
@@ -314,9 +314,7 @@ def keep_first_rows(table: pa.Table) -> pa.Table:
     return table.filter(pa.array(mark_first_rows(table.column(REQUEST_ID).to_numpy())))
 
 
-def mark_first_rows(
-    requests: npt.NDArray[Any], known: npt.NDArray[np.bool_] | None = None
-) -> npt.NDArray[np.bool_]:
+def mark_first_rows(requests: npt.NDArray[Any], known: Flags | None = None) -> Flags:
     """Return whether each row is the first of its request, or the first that is known, shape [rows].
 
     Examples

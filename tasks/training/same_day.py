@@ -22,9 +22,9 @@ from typing import Any, Final, Literal
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 from pydantic import JsonValue, ValidationError
 
+from tasks.arrays import Floats
 from tasks.columns import REQUEST_ID, USER_ID
 from tasks.contracts import Contracts, TaskSpec, digest
 from tasks.contracts.chains import head_plan, position_correction
@@ -53,7 +53,6 @@ from tasks.training.train_model import predict_rows, score_rows, score_test_rows
 from tasks.training.trees import find_champion_model, find_tested_model, read_model
 
 _LOG = logging.getLogger("equipoise")
-Floats = npt.NDArray[np.float64]
 
 _SAME_HEAD: Final = ("kind", "level", "parent")
 """What two heads must have in common for their predictions to be of one thing."""

@@ -8,18 +8,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.arrays import Flags, Floats, Hashes
 from tasks.evaluation.segments import spell_value
 
-Uint64s = npt.NDArray[np.uint64]
-Bools = npt.NDArray[np.bool_]
-Doubles = npt.NDArray[np.float64]
 
-
-def hash_to_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> npt.NDArray[np.float64]:
+def hash_to_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> Floats:
     """Map each row's values to a number in [0, 1) that looks random and never changes.
 
     Examples
@@ -35,8 +31,8 @@ def hash_to_uniform(columns: Sequence[pa.ChunkedArray], *, salt: str) -> npt.NDA
 
 
 def sample_rows(
-    positive: Bools, key: Sequence[pa.ChunkedArray], *, negatives: float | Doubles, salt: str
-) -> Bools:
+    positive: Flags, key: Sequence[pa.ChunkedArray], *, negatives: float | Floats, salt: str
+) -> Flags:
     """Mark the rows to train on: every positive and a share of the negatives, chosen by key.
 
     Parameters
@@ -58,7 +54,7 @@ def sample_rows(
 
 def negative_rates(
     columns: Mapping[str, pa.ChunkedArray], by: Mapping[str, Mapping[str, float]], *, others: float
-) -> Doubles:
+) -> Floats:
     """Return the share of negatives that is kept of each row's segment, shape [n].
 
     Parameters
@@ -82,7 +78,7 @@ def negative_rates(
     return np.where(named > 0, named, others)
 
 
-def hold_out_users(users: pa.ChunkedArray, *, share: float, salt: str) -> Bools:
+def hold_out_users(users: pa.ChunkedArray, *, share: float, salt: str) -> Flags:
     """Mark the rows of the held-out users; all rows of a user are on one side.
 
     Examples
@@ -93,7 +89,7 @@ def hold_out_users(users: pa.ChunkedArray, *, share: float, salt: str) -> Bools:
     return hash_to_uniform([users], salt=salt) < share
 
 
-def _hash_column(column: pa.ChunkedArray, salt: str) -> Uint64s:
+def _hash_column(column: pa.ChunkedArray, salt: str) -> Hashes:
     encoded = pc.dictionary_encode(column.combine_chunks(), null_encoding="encode")
     key = hashlib.sha256(salt.encode()).digest()
     digests = [_hash_value(value, key) for value in encoded.dictionary.to_pylist()]
@@ -105,7 +101,7 @@ def _hash_value(value: object, key: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(text, digest_size=8, key=key).digest(), "big")
 
 
-def _splitmix(values: Uint64s) -> Uint64s:
+def _splitmix(values: Hashes) -> Hashes:
     """Scatter 64-bit words (the finaliser of SplitMix64, Steele, Lea and Flood 2014)."""
     values = values + np.uint64(0x9E3779B97F4A7C15)
     values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -18,10 +18,9 @@ from functools import partial
 from typing import Any, Final
 
 import lightgbm as lgb
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Floats
 from tasks.contracts import canonical_json, digest
 from tasks.contracts.chains import HEAD_FILE, head_plan
 from tasks.evaluation.figures import TaskFigures
@@ -40,8 +39,6 @@ from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, version_tag
 from tasks.training.search import Parameters, run_search
 from tasks.training.train_model import Chosen, TrainedModel, score_rows, train_model
 from tasks.training.trees import STARTS_FROM, find_champion_model, task_loss
-
-Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

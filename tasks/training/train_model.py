@@ -6,9 +6,9 @@ from functools import partial
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from tasks.arrays import Floats
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.parts import Part
 from tasks.training import debiasing
@@ -52,25 +52,19 @@ def train_model(
     return TrainedModel(fitted, start, learned, parameters, found)
 
 
-def score_rows(
-    rows: TaskRows, table: pa.Table, booster: lgb.Booster, encoder: FeatureEncoder
-) -> npt.NDArray[np.float64]:
+def score_rows(rows: TaskRows, table: pa.Table, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
     """Return what a task's trees give of rows, at the reference position where one is held, shape [rows]."""
     scores = booster.predict(encode(encoder, table), num_threads=task_threads(rows) or 0)
     return np.asarray(scores, dtype=np.float64)
 
 
-def score_test_rows(
-    rows: TaskRows, sha256: str, booster: lgb.Booster, encoder: FeatureEncoder
-) -> npt.NDArray[np.float64]:
+def score_test_rows(rows: TaskRows, sha256: str, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
     """Return `score_rows` of the test rows, made once for each model."""
     if sha256 not in rows.scored:
         rows.scored[sha256] = score_rows(rows, rows.test, booster, encoder)
     return rows.scored[sha256]
 
 
-def predict_rows(
-    rows: TaskRows, table: pa.Table, booster: lgb.Booster, encoder: FeatureEncoder
-) -> npt.NDArray[np.float64]:
+def predict_rows(rows: TaskRows, table: pa.Table, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
     """Return what a task's model predicts of rows where they stood, shape [rows]."""
     return debiasing.predict_where_shown(rows, table, score_rows(rows, table, booster, encoder))

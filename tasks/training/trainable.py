@@ -9,24 +9,22 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 
+from tasks.arrays import AnyFloats, Integers
 from tasks.contracts.training import LARGEST_LABEL, HeadKind, Objective
 from tasks.errors import ContractError, DataError, ImmatureLabels, unknown
 from tasks.training.boosters import is_constant
 from tasks.training.slices import explain_too_few
 
-Floats = npt.NDArray[np.floating[Any]]
-
 LONGEST: Final = 10_000
 """The most items of a request that LightGBM puts in order."""
 
 
-def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int) -> None:
+def require_trainable(task: str, labels: AnyFloats, *, kind: HeadKind, minimum: int) -> None:
     """Refuse a train slice from which nothing can be learned.
 
     Parameters
@@ -48,7 +46,7 @@ def require_trainable(task: str, labels: Floats, *, kind: HeadKind, minimum: int
         )
 
 
-def require_labels(labels: Floats, objective: Objective) -> None:
+def require_labels(labels: AnyFloats, objective: Objective) -> None:
     """Refuse labels that are outside of what a loss can learn.
 
     Examples
@@ -96,7 +94,7 @@ def require_monotone(
         )
 
 
-def require_short_requests(lengths: npt.NDArray[np.int64]) -> None:
+def require_short_requests(lengths: Integers) -> None:
     """Refuse requests of more items than can be put in order.
 
     Examples

@@ -18,15 +18,13 @@ No weight of this file is a utility weight: it shapes learning alone (R12, R13).
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.arrays import AnyFloats, Flags, Floats
 from tasks.errors import DataError
-
-Floats = npt.NDArray[np.floating[Any]]
-Doubles = npt.NDArray[np.float64]
 
 GREATEST: Final = 1e12
 """The greatest logged weight: products and squares of such are numbers yet."""
@@ -35,7 +33,7 @@ OLDEST: Final = 100.0
 """Half-lives from which on a row weighs as if it were that old: 2^-100, next to nothing, and not nothing."""
 
 
-def column_weights(values: Floats, *, task: str, column: str) -> Doubles:
+def column_weights(values: AnyFloats, *, task: str, column: str) -> Floats:
     """Return a logged column as weights, shape [rows].
 
     Examples
@@ -54,7 +52,7 @@ def column_weights(values: Floats, *, task: str, column: str) -> Doubles:
     return weights
 
 
-def age_weights(shown_at: npt.NDArray[np.datetime64], half_life: timedelta) -> Doubles:
+def age_weights(shown_at: npt.NDArray[np.datetime64], half_life: timedelta) -> Floats:
     """Return weights that halve with every ``half_life`` before the newest row, shape [rows].
 
     Examples
@@ -67,7 +65,7 @@ def age_weights(shown_at: npt.NDArray[np.datetime64], half_life: timedelta) -> D
     return np.asarray(np.exp2(-np.minimum(age.astype(np.float64), OLDEST)))
 
 
-def propensity_weights(propensity: Floats, *, clip: float, task: str) -> Doubles:
+def propensity_weights(propensity: AnyFloats, *, clip: float, task: str) -> Floats:
     """Return the inverse of the logged propensities, at most ``clip``, shape [rows].
 
     Examples
@@ -86,7 +84,7 @@ def propensity_weights(propensity: Floats, *, clip: float, task: str) -> Doubles
     return np.minimum(1 / np.maximum(known, np.finfo(np.float64).tiny), clip)
 
 
-def combine_factors(factors: Iterable[Doubles]) -> Doubles | None:
+def combine_factors(factors: Iterable[Floats]) -> Floats | None:
     """Multiply factors and bring their mean to 1, so that the trees' regularisation keeps its meaning.
 
     Examples
@@ -100,7 +98,7 @@ def combine_factors(factors: Iterable[Doubles]) -> Doubles | None:
     return None if product is None else product / product.mean()
 
 
-def balance_classes(labels: Floats, weights: Doubles | None) -> tuple[Doubles, float]:
+def balance_classes(labels: AnyFloats, weights: Floats | None) -> tuple[Floats, float]:
     """Weigh positives as much as negatives in all.
 
     Parameters
@@ -127,7 +125,7 @@ def balance_classes(labels: Floats, weights: Doubles | None) -> tuple[Doubles, f
     return after / after.mean(), float(np.log(heavier / lighter))
 
 
-def effective_size(weights: Floats) -> float:
+def effective_size(weights: AnyFloats) -> float:
     """Return how many rows of equal weight would carry as much information (Kish 1965): (sum w)^2 / sum w^2.
 
     Examples
@@ -138,7 +136,7 @@ def effective_size(weights: Floats) -> float:
     return float(weights.sum() ** 2 / np.square(weights).sum())
 
 
-def describe_factors(factors: Mapping[str, Doubles]) -> dict[str, dict[str, float]]:
+def describe_factors(factors: Mapping[str, Floats]) -> dict[str, dict[str, float]]:
     """Return of each factor the least, the mean, the greatest value and the effective number of rows.
 
     Examples
@@ -161,7 +159,7 @@ def _refusal(task: str) -> str:
     return f"Task '{task}' cannot be trained:"
 
 
-def _format_values(values: Doubles, wrong: npt.NDArray[np.bool_]) -> str:
+def _format_values(values: Floats, wrong: Flags) -> str:
     """Show up to three distinct values; NaN is null."""
     distinct = list(dict.fromkeys(values[wrong].tolist()))[:3]
     return ", ".join(dict.fromkeys("null" if np.isnan(value) else f"{value:g}" for value in distinct))

@@ -11,10 +11,8 @@
 import numpy as np
 import numpy.typing as npt
 
+from tasks.arrays import Flags, Floats
 from tasks.errors import DataError
-from tasks.evaluation.binary import Floats
-
-Flags = npt.NDArray[np.bool_]
 
 
 def find_front(points: npt.ArrayLike) -> Flags:

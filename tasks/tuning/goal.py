@@ -23,6 +23,7 @@ from typing import Final
 
 import numpy as np
 
+from tasks.arrays import Flags
 from tasks.contracts import Contracts
 from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.contracts.utility import Bounded, Constrained
@@ -35,7 +36,7 @@ from tasks.replay.log import PolicySlates
 from tasks.replay.metrics import OF_OUTCOMES
 from tasks.replay.primary import one_sided
 from tasks.replay.replay_policies import Replay
-from tasks.tuning.front import Flags, hypervolume
+from tasks.tuning.front import hypervolume
 from tasks.tuning.search import WeightFigures, Weights
 
 _HALF: Final = 0.5

@@ -20,8 +20,8 @@ from typing import Final
 import numpy as np
 from scipy.optimize import LinearConstraint, minimize
 
+from tasks.arrays import Floats
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.binary import Floats
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.primary import one_sided

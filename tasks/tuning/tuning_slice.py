@@ -24,11 +24,11 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
 from tasks import columns as c
+from tasks.arrays import Flags
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import DataError
@@ -166,7 +166,7 @@ class _GrowingHalf:
     def empty(self) -> bool:
         return self._decided.empty
 
-    def add(self, block: TestSlice, rows: npt.NDArray[np.bool_]) -> None:
+    def add(self, block: TestSlice, rows: Flags) -> None:
         """Let release and baseline decide on the marked rows, which are whole requests."""
         if not rows.any():
             return
@@ -186,7 +186,7 @@ class _GrowingHalf:
         return TuningHalf(decided, tuple(self._blocks), release_policy(workspace, ours.release.manifest))
 
 
-def _searching(candidates: pd.DataFrame) -> npt.NDArray[np.bool_]:
+def _searching(candidates: pd.DataFrame) -> Flags:
     """Mark the rows of the users who search, [n]."""
     users = users_of(candidates)
     # beside nobody, not all ids are numbers

@@ -12,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from tasks.arrays import Flags, Floats
 from tasks.columns import Status
 from tasks.validation import measurements as m
 from tasks.validation import trailing as t
 from tasks.validation.findings import DayLine, RuleResult
-from tasks.validation.trailing import Comparison, Floats
+from tasks.validation.trailing import Comparison
 
 _DAY = timedelta(days=1)
 _WEEKS, _WEEK, _SATURDAY = 4, 7, 5
@@ -26,7 +27,6 @@ _LEAST_OTHERS = 3
 
 _NOT_JUDGED = "not judged: too few days came before any"
 
-Flags = npt.NDArray[np.bool_]
 Differs = Callable[[Floats, Floats], Flags]
 """Whether values are far enough from the usual middle to be reported, day by day."""
 _ENOUGH_DAYS = 7
@@ -350,7 +350,7 @@ def compare_distributions(frame: pd.DataFrame, comparison: Comparison, *, least:
     return RuleResult(names, broken, f"{len(names)} distributions, none further away than usual", lines)
 
 
-def _table(frame: pd.DataFrame, name: str, as_of: str) -> tuple[list[date], list[str], t.Floats]:
+def _table(frame: pd.DataFrame, name: str, as_of: str) -> tuple[list[date], list[str], Floats]:
     """Return the whole days and the values of a column, and their counts of shape (days, values)."""
     last = m.last_whole_day(as_of)
     rows = frame.loc[(frame["statistic"] == m.VALUES) & (frame["subject"] == name)]

@@ -23,9 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import stdtrit
 
+from tasks.arrays import Floats
 from tasks.evaluation.divergence import chance_divergence, divergence
-
-Floats = npt.NDArray[np.float64]
 
 LEAST_DAYS = 5
 _LEAST_WEEKDAYS = 3

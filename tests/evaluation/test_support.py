@@ -5,8 +5,9 @@ import numpy.typing as npt
 import pytest
 from scipy.special import expit
 
+from tasks.arrays import Floats
 from tasks.evaluation import binary, rank_sums
-from tasks.evaluation.binary import Floats, divide
+from tasks.evaluation.binary import divide
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.report import binary_report

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.arrays import Floats
 from tasks.contracts.experiment import outcome_of
 from tasks.errors import ContractError
-from tasks.evaluation.binary import Floats
 from tasks.experiments import learn
 from tasks.experiments.evidence import (
     ExperimentReadout,

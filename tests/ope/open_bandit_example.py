@@ -18,7 +18,7 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Floats
 from tasks.ope.estimators import (
     LoggedSlots,
     dm_terms,

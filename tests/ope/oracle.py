@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit, softmax
 
-from tasks.evaluation.binary import Codes, Floats
+from tasks.arrays import Floats, Indices
 from tasks.ope.estimators import LoggedSlots
 from tasks.ope.slates import LoggedSlates
 
@@ -74,7 +74,7 @@ class SlateNotebook:
     true_value : of the target.
     """
 
-    action: Codes
+    action: Indices
     reward: Floats
     chances: Floats
     seed: int

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Floats
 from tasks.ope.estimators import (
     OF_SLATES,
     OF_SLOTS,

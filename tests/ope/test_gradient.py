@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tasks.arrays import Floats
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import DataError
-from tasks.evaluation.binary import Floats
 from tasks.ope.gradient import estimate_gradient
 from tasks.ranking.decide import decide
 from tests.ranking.policies import utility_json

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tasks.evaluation.binary import Floats
+from tasks.arrays import Floats
 from tasks.ope.slates import (
     BEHAVIORS,
     LoggedSlates,

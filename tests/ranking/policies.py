@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
+from tasks.arrays import Floats
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import UtilitySpec
-from tasks.ranking.candidates import Floats
 
 TASKS = ("click", "purchase", "hide")
 

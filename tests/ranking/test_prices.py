@@ -6,7 +6,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from tasks.ranking.block import Block, Cap, Minimum, Rectangle
+from tasks.arrays import Flags
+from tasks.ranking.block import Block, Cap, Minimum
 from tasks.ranking.prices import count_shortfalls, find_better
 from tasks.ranking.slate import fill_slates
 
@@ -15,7 +16,7 @@ def cap(*values: int, limit: int = 1) -> Cap:
     return Cap(np.array([values], dtype=np.int32), limit)
 
 
-def marks(*values: int) -> Rectangle:
+def marks(*values: int) -> Flags:
     return np.array([values], dtype=bool)
 
 
@@ -39,7 +40,7 @@ def test_a_minimum_is_met_by_another_candidate_where_the_best_one_blocks_it() ->
 
 
 def test_where_nothing_more_can_be_met_no_slate_is_filled_again() -> None:
-    def refuse(priced: Block) -> Rectangle:
+    def refuse(priced: Block) -> Flags:
         raise AssertionError(priced)
 
     one_creator = block_of(3, caps=(cap(0, 0, 0),))

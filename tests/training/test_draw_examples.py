@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tasks.arrays import AnyFloats
 from tasks.calibration import step as calibrate
 from tasks.errors import DataError, ImmatureLabels
 from tasks.stores.policies import policy_files
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.draw_examples import TrainingRows, draw_training_rows
-from tasks.training.examples import Floats
 from tasks.training.rows import TaskRows
 from tasks.training.slices import DaySlice
 from tasks.training.trees import find_start
@@ -92,7 +92,7 @@ def weighed(**weights: Any) -> dict[str, Any]:
     return {"default": {"weights": weights}}
 
 
-def row_weights(feed: Feed, folder: Path, **weights: Any) -> Floats:
+def row_weights(feed: Feed, folder: Path, **weights: Any) -> AnyFloats:
     return known(learned(feed, folder, training=weighed(**weights)).examples.weights)
 
 

@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 
+from tasks.arrays import Flags, Integers
 from tasks.datasets.world.entities import SHELVES, Catalog, Stream, generator
-
-Integers = npt.NDArray[np.int64]
 
 OUT_OF_STOCK_RATE = 0.008
 INELIGIBLE_RATE = 0.002
@@ -51,9 +49,7 @@ def _draw(rng: np.random.Generator, count: int, rate: float) -> Absences:
     return Absences(ids, rng.integers(0, DAY_US, len(ids)))
 
 
-def absent(
-    ids: Integers, day: Integers, time_of_day: Integers, days: dict[int, Absences]
-) -> npt.NDArray[np.bool_]:
+def absent(ids: Integers, day: Integers, time_of_day: Integers, days: dict[int, Absences]) -> Flags:
     """Tell for each (id, day, time of day) whether that id was absent then.
 
     Parameters

@@ -10,15 +10,11 @@ Every delay ends inside its task's window, so what can happen is what a label ca
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from tasks.arrays import Flags, Floats, Integers
 from tasks.datasets.world.absences import DAY_US, absent, ineligible, out_of_stock
 from tasks.datasets.world.entities import EXAMINATION, VISIBLE_RATE, Happened, Outcomes, Shown, World
 from tasks.datasets.world.truth import DWELL_LOG_SD, Chances
-
-Integers = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _ORDERS = frozenset({"purchase", "return"})
@@ -51,7 +47,7 @@ def behave(world: World, shown: Shown, chance: Chances, rng: np.random.Generator
 
 
 def _orders(
-    world: World, shown: Shown, chance: Chances, clicked: Bools, click_at: Integers, rng: np.random.Generator
+    world: World, shown: Shown, chance: Chances, clicked: Flags, click_at: Integers, rng: np.random.Generator
 ) -> tuple[Happened, ...]:
     """Carts, purchases and returns; an absent item is neither carted nor bought, nor by an absent person."""
     n = len(clicked)
@@ -74,7 +70,7 @@ def _orders(
     )
 
 
-def _prevented(world: World, shown: Shown, at: Integers, candidates: Bools) -> Bools:
+def _prevented(world: World, shown: Shown, at: Integers, candidates: Flags) -> Flags:
     """Tell which orders fall into an absence of their item or their person."""
     rows = np.flatnonzero(candidates)
     day, time_of_day = np.divmod(at[rows], DAY_US)
@@ -88,7 +84,7 @@ def _prevented(world: World, shown: Shown, at: Integers, candidates: Bools) -> B
 
 
 def _complaints(
-    shown: Shown, chance: Chances, seen: Bools, clicked: Bools, click_at: Integers, rng: np.random.Generator
+    shown: Shown, chance: Chances, seen: Flags, clicked: Flags, click_at: Integers, rng: np.random.Generator
 ) -> tuple[Happened, ...]:
     n = len(seen)
     hidden = seen & (rng.random(n) < np.where(clicked, chance.hide_after_click, chance.hide_without_click))
@@ -102,7 +98,7 @@ def _complaints(
     )
 
 
-def _survey(shown: Shown, chance: Chances, seen: Bools, rng: np.random.Generator) -> Happened:
+def _survey(shown: Shown, chance: Chances, seen: Flags, rng: np.random.Generator) -> Happened:
     """Draw answers: 4 or 5 from the happy, 1 to 3 from the unhappy, who answer more readily."""
     n = len(seen)
     happy = rng.random(n) < chance.happy
@@ -113,7 +109,7 @@ def _survey(shown: Shown, chance: Chances, seen: Bools, rng: np.random.Generator
 
 
 def _happened(
-    rng: np.random.Generator, event: str, which: Bools, at: Integers, value: Floats | None = None
+    rng: np.random.Generator, event: str, which: Flags, at: Integers, value: Floats | None = None
 ) -> Happened:
     """Keep the rows where it happened; it is known 2 or 20 minutes later on average, at most ten times so."""
     row, order = np.flatnonzero(which), event in _ORDERS

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.arrays import SmallCodes
 from tasks.datasets.world.entities import (
     CATEGORIES,
     CREATORS,
@@ -37,9 +38,6 @@ _VIOLATION_SHARE = 0.005
 _RESTRICTED_SHARE = 0.02
 _UNKNOWN_PERMIT_SHARE = 0.002
 
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.int8]
 
 SEEN_NOISE = 0.2
 """Standard deviation of a seen trait around the true one, whose own is 1."""
@@ -92,7 +90,7 @@ def draw_creators(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArr
     return np.floor(CREATORS * rng.random(shape) ** 2).astype(np.int16)
 
 
-def _restrictions(rng: np.random.Generator) -> npt.NDArray[np.int8]:
+def _restrictions(rng: np.random.Generator) -> SmallCodes:
     draw = rng.random(SHELVES)
     region = rng.integers(0, len(REGIONS), SHELVES)
     known = np.where(draw < _RESTRICTED_SHARE, region, EVERYWHERE)
@@ -128,5 +126,5 @@ def draw_trait(rng: np.random.Generator, shape: tuple[int, ...]) -> Trait:
     return Trait(true, true + np.float32(SEEN_NOISE) * rng.standard_normal(shape, dtype=np.float32))
 
 
-def _codes(rng: np.random.Generator, count: int, values: int, shares: tuple[float, ...]) -> Codes:
+def _codes(rng: np.random.Generator, count: int, values: int, shares: tuple[float, ...]) -> SmallCodes:
     return rng.choice(values, size=count, p=shares).astype(np.int8)

@@ -18,7 +18,8 @@ from typing import Final
 
 import numpy as np
 
-from tasks.datasets.world.entities import CATEGORIES, Batch, Floats, Trait, World
+from tasks.arrays import SingleFloats
+from tasks.datasets.world.entities import CATEGORIES, Batch, Trait, World
 
 _DEARER: Final = 1.25
 _PRICE_LOG_SD: Final = 0.45
@@ -84,5 +85,5 @@ def drift_batch(batch: Batch, world: World, on: Collection[Drift]) -> Batch:
     return replace(batch, affinity=Trait(world.users.taste.true[user, category], seen))
 
 
-def _added(trait: Trait, shift: Floats) -> Trait:
+def _added(trait: Trait, shift: SingleFloats) -> Trait:
     return Trait(trait.true + shift, trait.seen)

@@ -18,6 +18,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from tasks.arrays import Flags, Floats, Integers, SingleFloats, SmallCodes
 from tasks.datasets.world.logging_policy import Placement
 
 CATEGORIES: Final = ("books", "electronics", "fashion", "garden", "groceries", "home", "sports", "toys")
@@ -61,10 +62,6 @@ VALUES: Final = ("dwell_seconds_1d",)
 DWELL_CLIP_SECONDS: Final = 1800.0
 LINGER_SECONDS: Final = 60.0
 """The least dwell that counts as a minute spent, in labels and in moods."""
-Floats = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.int8]
-Integers = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 
 
 class Stream(IntEnum):
@@ -101,8 +98,8 @@ def generator(seed: int, stream: Stream, *key: int) -> np.random.Generator:
 class Trait:
     """A true value and the estimate of it that the feed logs."""
 
-    true: Floats
-    seen: Floats
+    true: SingleFloats
+    seen: SingleFloats
 
 
 @dataclass(frozen=True)
@@ -113,10 +110,10 @@ class Users:
     price), ``buyer`` (readiness to buy), ``touchy`` (readiness to hide).
     """
 
-    tenure: Codes
-    region: Codes
-    device: Codes
-    activity: Floats
+    tenure: SmallCodes
+    region: SmallCodes
+    device: SmallCodes
+    activity: SingleFloats
     taste: Trait
     thrift: Trait
     buyer: Trait
@@ -139,14 +136,14 @@ class Catalog:
     """
 
     born: npt.NDArray[np.int32]
-    category: npt.NDArray[np.int8]
+    category: SmallCodes
     creator: npt.NDArray[np.int16]
-    price: npt.NDArray[np.float64]
-    price_level: Floats
-    margin: npt.NDArray[np.float64]
-    sponsored: npt.NDArray[np.bool_]
-    violation: npt.NDArray[np.bool_]
-    restricted: npt.NDArray[np.int8]
+    price: Floats
+    price_level: SingleFloats
+    margin: Floats
+    sponsored: Flags
+    violation: Flags
+    restricted: SmallCodes
     appeal: Trait
     bait: Trait
     quality: Trait
@@ -173,9 +170,9 @@ class Controls:
     """
 
     creators: Mapping[int, npt.NDArray[np.int16]]
-    categories: Mapping[int, Codes]
+    categories: Mapping[int, SmallCodes]
 
-    def wishes(self, user: Integers, creator: npt.NDArray[np.int16], category: Codes) -> npt.NDArray[np.int8]:
+    def wishes(self, user: Integers, creator: npt.NDArray[np.int16], category: SmallCodes) -> SmallCodes:
         """Return the wish that meets each candidate, shape [requests, candidates].
 
         Parameters
@@ -207,7 +204,7 @@ class World:
     users: Users
     catalog: Catalog
     controls: Controls | None = None
-    delays: Floats | None = None
+    delays: SingleFloats | None = None
     shelves: int | None = None
     candidates: int = CANDIDATES
 
@@ -218,8 +215,8 @@ class Requests:
 
     user: Integers
     at: Integers
-    checkout: npt.NDArray[np.bool_]
-    device: npt.NDArray[np.int8]
+    checkout: Flags
+    device: SmallCodes
 
     def part(self, first: int, last: int) -> "Requests":
         """Return the requests ``first`` to ``last``, half-open."""
@@ -235,11 +232,11 @@ class Seen:
     """
 
     age: npt.NDArray[np.int32]
-    appeal: Floats
-    bait: Floats
-    quality: Floats
-    misfit: Floats
-    popularity: Floats
+    appeal: SingleFloats
+    bait: SingleFloats
+    quality: SingleFloats
+    misfit: SingleFloats
+    popularity: SingleFloats
 
     @classmethod
     def on(cls, catalog: Catalog, day: int) -> "Seen":
@@ -255,7 +252,7 @@ class Seen:
         return cls(age, appeal, bait, quality, misfit, popularity.astype(np.float32))
 
 
-def _estimate(trait: Trait, error: Floats) -> Floats:
+def _estimate(trait: Trait, error: SingleFloats) -> SingleFloats:
     return trait.true + error * (trait.seen - trait.true)
 
 
@@ -270,13 +267,13 @@ class Batch:
     day: int
     requests: Requests
     item: Integers
-    source: npt.NDArray[np.int8]
+    source: SmallCodes
     affinity: Trait
-    score: Floats
+    score: SingleFloats
     placement: Placement
     seen: Seen
-    whim: Floats
-    wish: Codes
+    whim: SingleFloats
+    wish: SmallCodes
 
 
 @dataclass(frozen=True)
@@ -293,10 +290,10 @@ class Shown:
     user: Integers
     item: Integers
     position: npt.NDArray[np.int16]
-    propensity: npt.NDArray[np.float64]
+    propensity: Floats
     at: Integers
-    price: npt.NDArray[np.float64]
-    slow: npt.NDArray[np.float64]
+    price: Floats
+    slow: Floats
 
 
 @dataclass(frozen=True)
@@ -310,7 +307,7 @@ class Happened:
     row: Integers
     at: Integers
     known_at: Integers
-    value: npt.NDArray[np.float64]
+    value: Floats
     tagged: bool
 
 
@@ -318,5 +315,5 @@ class Happened:
 class Outcomes:
     """What came of a batch: which rows were rendered, and all events."""
 
-    visible: Bools
+    visible: Flags
     events: tuple[Happened, ...]

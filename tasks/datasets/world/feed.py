@@ -7,8 +7,8 @@
 """
 
 import numpy as np
-import numpy.typing as npt
 
+from tasks.arrays import Integers, SingleFloats, SmallCodes
 from tasks.datasets.world.absences import DAY_US, ineligible, out_of_stock
 from tasks.datasets.world.entities import (
     DEVICES,
@@ -32,9 +32,6 @@ from tasks.datasets.world.entities import (
 )
 from tasks.datasets.world.logging_policy import gumbel, place
 
-Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int64]
-
 _CHECKOUT_SHARE = 0.15
 _MAIN_DEVICE_SHARE = 0.85
 _FRESH_DAYS = 7
@@ -49,7 +46,7 @@ def draw_requests(world: World, day: int, count: int) -> Requests:
     return requests_of(world, rng.permutation(np.argpartition(-key, count - 1)[:count]), rng)
 
 
-def requests_of(world: World, user: Indices, rng: np.random.Generator) -> Requests:
+def requests_of(world: World, user: Integers, rng: np.random.Generator) -> Requests:
     """Draw when, where and on which device some people ask, in order of time; each asks once."""
     count = len(user)
     other = rng.integers(0, len(DEVICES), count)
@@ -57,7 +54,7 @@ def requests_of(world: World, user: Indices, rng: np.random.Generator) -> Reques
     return Requests(user, _times(rng, count), rng.random(count) < _CHECKOUT_SHARE, device.astype(np.int8))
 
 
-def _times(rng: np.random.Generator, count: int) -> Indices:
+def _times(rng: np.random.Generator, count: int) -> Integers:
     """Draw times of day in order: a quiet night, a peak in the evening."""
     hours = np.where(rng.random(count) < 0.6, rng.normal(19, 3, count), rng.normal(11, 4, count)) % 24
     return np.sort(np.minimum((hours / 24 * DAY_US).astype(np.int64), DAY_US - 1))
@@ -81,13 +78,13 @@ def draw_batch(world: World, day: int, number: int, requests: Requests) -> Batch
     return Batch(day, requests, item, source, affinity, score, placement, seen, whim, wish)
 
 
-def _wishes(world: World, requests: Requests, item: Indices) -> npt.NDArray[np.int8]:
+def _wishes(world: World, requests: Requests, item: Integers) -> SmallCodes:
     if world.controls is None:
         return np.full(item.shape, NO_CONTROL, dtype=np.int8)
     return world.controls.wishes(requests.user, world.catalog.creator[item], world.catalog.category[item])
 
 
-def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.random.Generator) -> Indices:
+def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.random.Generator) -> Integers:
     """Choose a world's number of items in stock from those that each person is offered on this day."""
     shelf = _offered(world, day, requests)
     taste = world.users.taste.seen[requests.user]
@@ -99,7 +96,7 @@ def _retrieve(world: World, day: int, requests: Requests, seen: Seen, rng: np.ra
     return np.take_along_axis(shelf, np.sort(top, axis=1), axis=1)
 
 
-def _offered(world: World, day: int, requests: Requests) -> Indices:
+def _offered(world: World, day: int, requests: Requests) -> Integers:
     """Return a group of items for each person, or the same ones for all; [requests, items]."""
     items = world.catalog.on_shelf(day)
     if world.shelves is not None:
@@ -108,8 +105,8 @@ def _offered(world: World, day: int, requests: Requests) -> Indices:
 
 
 def _sources(
-    catalog: Catalog, item: Indices, affinity: Trait, seen: Seen, rng: np.random.Generator
-) -> npt.NDArray[np.int8]:
+    catalog: Catalog, item: Integers, affinity: Trait, seen: Seen, rng: np.random.Generator
+) -> SmallCodes:
     """Say which retrieval brought each candidate; the sponsored are always distinguishable."""
     draw = rng.random(item.shape, dtype=np.float32)
     following = 0.12 + 0.08 * (affinity.seen > 0)
@@ -119,7 +116,7 @@ def _sources(
     return np.select(by, [SPONSORED, EXPLORE, FRESH, FOLLOWING, TRENDING], PERSONAL).astype(np.int8)
 
 
-def _scores(item: Indices, affinity: Trait, seen: Seen, rng: np.random.Generator) -> Floats:
+def _scores(item: Integers, affinity: Trait, seen: Seen, rng: np.random.Generator) -> SingleFloats:
     """Score as the serving ranker does: half of it is relevance, half is whim."""
     relevance = 0.3 * affinity.seen + 0.3 * seen.appeal[item] + 0.15 * seen.quality[item]
     return (relevance + 0.5 * rng.standard_normal(item.shape, dtype=np.float32)).astype(np.float32)

@@ -31,10 +31,10 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.arrays import Names
 from tasks.datasets.world.behaviour import PURCHASE_DAYS, behave
 from tasks.datasets.world.catalog import draw_catalog, draw_creators, draw_users
 from tasks.datasets.world.entities import LESS, MORE, MUTED, Batch, Controls, Stream, Trait, World, generator
@@ -65,7 +65,6 @@ _MAKE = 1
 """Raised whenever the same parameters begin to give another world."""
 
 Tables = dict[str, pa.Table]
-Names = npt.NDArray[np.str_]
 
 _SHARE = 0.5
 """Share of people who use a control, for each of the three."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tasks.arrays import Floats, Integers, SingleFloats
+
 Scores = npt.NDArray[np.floating]
 
 
@@ -26,8 +28,8 @@ class Placement:
     propensity : [requests, slots], of the candidate at each position, given those above it.
     """
 
-    order: npt.NDArray[np.int64]
-    propensity: npt.NDArray[np.float64]
+    order: Integers
+    propensity: Floats
 
 
 def place(scores: Scores, slots: int, rng: np.random.Generator) -> Placement:
@@ -47,13 +49,13 @@ def place(scores: Scores, slots: int, rng: np.random.Generator) -> Placement:
     return Placement(order[:, :slots], propensities(np.take_along_axis(scores, order, axis=1))[:, :slots])
 
 
-def gumbel(rng: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+def gumbel(rng: np.random.Generator, shape: tuple[int, ...]) -> SingleFloats:
     """Draw standard Gumbel noise: sorting log weights with it draws without replacement by weight."""
     tiny = np.finfo(np.float32).tiny
     return -np.log(np.maximum(rng.standard_exponential(shape, dtype=np.float32), tiny))
 
 
-def propensities(placed_scores: Scores) -> npt.NDArray[np.float64]:
+def propensities(placed_scores: Scores) -> Floats:
     """Return each position's propensity from the scores of all candidates in their drawn order.
 
     Parameters

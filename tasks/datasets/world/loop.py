@@ -29,6 +29,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks import columns as c
+from tasks.arrays import Floats
 from tasks.datasets.world.absences import ineligible
 from tasks.datasets.world.behaviour import PURCHASE_DAYS, behave
 from tasks.datasets.world.catalog import draw_catalog, draw_users
@@ -53,7 +54,6 @@ from tasks.errors import ContractError, DataError
 from tasks.ranking.decide import Decision
 
 Values = npt.NDArray[Any]
-Floats = npt.NDArray[np.float64]
 
 SHELF_DAYS: Final = 70
 """A tenth of the items is new each week."""

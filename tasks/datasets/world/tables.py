@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks import columns as c
+from tasks.arrays import Flags, Floats, Integers, Names, SingleFloats
 from tasks.datasets.world.absences import DAY_US, Absences, ineligible, out_of_stock
 from tasks.datasets.world.entities import (
     CATEGORIES,
@@ -34,8 +35,6 @@ from tasks.datasets.world.entities import (
     World,
 )
 
-Integers = npt.NDArray[np.int64]
-Names = npt.NDArray[np.str_]
 _INSTANT = pa.timestamp("us", tz="UTC")
 _CREATOR_NAMES = tuple(f"c{i:03d}" for i in range(CREATORS))
 _STRINGS = pa.dictionary(pa.int32(), pa.string())
@@ -83,7 +82,7 @@ def shown_at(
     batch: Batch,
     rows: Integers,
     position: npt.NDArray[np.int16],
-    propensity: npt.NDArray[np.float64],
+    propensity: Floats,
 ) -> Shown:
     """Return some candidates of a batch as they are shown.
 
@@ -142,7 +141,7 @@ def _feature_columns(world: World, batch: Batch) -> dict[str, object]:
     }
 
 
-def _where_shown(values: npt.NDArray[Any], rows: Integers, hidden: npt.NDArray[np.bool_]) -> pa.Array:
+def _where_shown(values: npt.NDArray[Any], rows: Integers, hidden: Flags) -> pa.Array:
     spread = np.zeros(len(hidden), dtype=values.dtype)
     spread[rows] = values
     return pa.array(spread, mask=hidden)
@@ -216,7 +215,7 @@ def _control_columns(batch: Batch) -> dict[str, object]:
     }
 
 
-def _rate(base: float, effect: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _rate(base: float, effect: SingleFloats) -> SingleFloats:
     return (1 / (1 + np.exp(-(np.float32(base) + effect)))).astype(np.float32)
 
 
@@ -268,9 +267,7 @@ def _absence(clock: Clock, day: int, event: str, absences: Absences, who: dict[s
     return pa.table(columns).cast(EVENTS_SCHEMA)
 
 
-def truth_table(
-    keys: pa.Table, reference: dict[str, npt.NDArray[np.float64]], actual: dict[str, npt.NDArray[np.float64]]
-) -> pa.Table:
+def truth_table(keys: pa.Table, reference: dict[str, Floats], actual: dict[str, Floats]) -> pa.Table:
     """Return the keys with each task's truth at the reference position and at the actual one."""
     columns = {name: keys[name] for name in c.IMPRESSION_KEY}
     for task, values in reference.items():

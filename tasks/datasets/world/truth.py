@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, ndtr
 
+from tasks.arrays import Floats, Integers
 from tasks.datasets.world.entities import (
     DWELL_CLIP_SECONDS,
     EXAMINATION,
@@ -27,8 +28,6 @@ from tasks.datasets.world.entities import (
     Batch,
     World,
 )
-
-Floats = npt.NDArray[np.float64]
 
 DWELL_LOG_SD = 0.9
 """Standard deviation of log seconds around an impression's own mean."""
@@ -68,7 +67,7 @@ class Chances:
     answers_happy: Floats
     answers_unhappy: Floats
 
-    def at(self, rows: npt.NDArray[np.int64]) -> "Chances":
+    def at(self, rows: Integers) -> "Chances":
         """Return the chances of some rows."""
         return Chances(**{f.name: getattr(self, f.name)[rows] for f in fields(self)})
 

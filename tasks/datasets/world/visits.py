@@ -17,17 +17,8 @@ from typing import Final, Self
 
 import numpy as np
 
-from tasks.datasets.world.entities import (
-    LINGER_SECONDS,
-    Bools,
-    Floats,
-    Happened,
-    Outcomes,
-    Shown,
-    Stream,
-    Users,
-    generator,
-)
+from tasks.arrays import Flags, SingleFloats
+from tasks.datasets.world.entities import LINGER_SECONDS, Happened, Outcomes, Shown, Stream, Users, generator
 
 VISITS_PER_USER: Final = 1 / 12
 """Mean visits of a person a day, in a neutral mood."""
@@ -54,10 +45,10 @@ class Visitors:
     newcomers : how many come for the first time on a day, on average.
     """
 
-    rate: Floats
-    mood: Floats
-    present: Bools
-    left: Bools
+    rate: SingleFloats
+    mood: SingleFloats
+    present: Flags
+    left: Flags
     newcomers: float
 
     @classmethod
@@ -69,7 +60,7 @@ class Visitors:
         neutral, none = np.zeros(users.count, np.float32), np.zeros(users.count, dtype=bool)
         return cls(rate, neutral, present, none, _NEWCOMERS * first)
 
-    def come(self, seed: int, day: int) -> Bools:
+    def come(self, seed: int, day: int) -> Flags:
         """Draw who visits on a day, [users]; one draw a person, so a better mood only adds visits."""
         drawn = generator(seed, Stream.VISITS, day).random(len(self.rate))
         return self.present & (drawn < _chance(self.rate * np.exp(self.mood)))
@@ -88,7 +79,7 @@ class Visitors:
         left = self.left | (self.present & (rng.random(len(mood)) < -np.expm1(-hazard)))
         return replace(self, mood=mood, present=self._joined(rng) & ~left, left=left)
 
-    def _joined(self, rng: np.random.Generator) -> Bools:
+    def _joined(self, rng: np.random.Generator) -> Flags:
         """Return who is there once the next newcomers have come."""
         waiting = np.flatnonzero(~self.present & ~self.left)
         joined = self.present.copy()
@@ -96,11 +87,11 @@ class Visitors:
         return joined
 
 
-def _chance(rate: Floats) -> Floats:
+def _chance(rate: SingleFloats) -> SingleFloats:
     return -np.expm1(-rate)
 
 
-def _satisfying(events: dict[str, Happened], count: int) -> Bools:
+def _satisfying(events: dict[str, Happened], count: int) -> Flags:
     """Return which shown rows were dwelt on for a minute and neither hidden nor reported, [rows]."""
     content = np.zeros(count, dtype=bool)
     content[events["dwell"].row[events["dwell"].value >= LINGER_SECONDS]] = True

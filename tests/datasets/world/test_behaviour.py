@@ -4,9 +4,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tasks.arrays import Flags, Integers
 from tasks.contracts import load_surface
 from tasks.datasets.world.absences import DAY_US, ineligible, out_of_stock
-from tasks.datasets.world.entities import Bools, Happened, Integers
+from tasks.datasets.world.entities import Happened
 from tasks.datasets.world.truth import probabilities
 from tests.datasets.world.conftest import Drawn
 
@@ -18,7 +19,7 @@ def _event(drawn: Drawn, name: str) -> Happened:
     return kind
 
 
-def _undisturbed(drawn: Drawn) -> Bools:
+def _undisturbed(drawn: Drawn) -> Flags:
     """The rows whose item does not run out, and whose person stays eligible, within the week."""
     days = range(7, 15)
     gone = np.concatenate([out_of_stock(drawn.world.catalog, 5, d).ids for d in days])
@@ -26,12 +27,12 @@ def _undisturbed(drawn: Drawn) -> Bools:
     return ~np.isin(drawn.shown.item, gone) & ~np.isin(drawn.shown.user, away)
 
 
-def _agrees(happened: Bools, p: npt.NDArray[np.float64]) -> bool:
+def _agrees(happened: Flags, p: npt.NDArray[np.float64]) -> bool:
     spread = np.sqrt((p * (1 - p)).sum())
     return bool(abs(happened.sum() - p.sum()) < 4 * spread)
 
 
-def _mark(drawn: Drawn, rows: Integers) -> Bools:
+def _mark(drawn: Drawn, rows: Integers) -> Flags:
     marks = np.zeros(len(drawn.shown.user), dtype=bool)
     marks[rows] = True
     return marks
