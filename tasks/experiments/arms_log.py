@@ -57,7 +57,7 @@ class UserDays:
     days: Indices
     sums: Mapping[str, Sums]
 
-    def select(self, rows: npt.NDArray[np.bool_]) -> "UserDays":
+    def select(self, rows: Flags) -> "UserDays":
         """Return some of the rows."""
         sums = {name: (y[rows], x[rows]) for name, (y, x) in self.sums.items()}
         return UserDays(self.users[rows], self.days[rows], sums)
@@ -91,7 +91,7 @@ class ArmLog:
     segments: Mapping[tuple[str, str], UserDays] = field(default_factory=dict)
     latencies: tuple[Indices, Floats] = (np.zeros(0, np.intp), np.zeros(0))
     served: Mapping[tuple[str, int], int] = field(default_factory=dict)
-    triggered_day: Codes | None = None
+    triggered_day: Indices | None = None
 
     @property
     def counts(self) -> Indices:
@@ -99,7 +99,7 @@ class ArmLog:
         return self._count_users(self.first_day)
 
     @property
-    def triggered_counts(self) -> Codes | None:
+    def triggered_counts(self) -> Indices | None:
         """Users by the day on which they were first triggered, and arm; None where that is not logged."""
         return None if self.triggered_day is None else self._count_users(self.triggered_day)
 
@@ -107,7 +107,7 @@ class ArmLog:
         """Return it without a segment."""
         return replace(self, segments={of: rows for of, rows in self.segments.items() if of != segment})
 
-    def _count_users(self, first: Codes) -> Codes:
+    def _count_users(self, first: Indices) -> Indices:
         days = len(self.impressions)
         inside = first < days
         places = first[inside] * 2 + self.treated[inside]
@@ -205,7 +205,7 @@ class _Reader:
     outcomes: Mapping[str, str] = field(default_factory=dict)
     slow: list[tuple[Indices, Floats]] = field(default_factory=list)
     served: Counter[tuple[str, int]] = field(default_factory=Counter)
-    triggered: list[tuple[Codes, int]] = field(default_factory=list)
+    triggered: list[tuple[Indices, int]] = field(default_factory=list)
 
     @property
     def metrics(self) -> dict[str, Metric]:
@@ -291,7 +291,7 @@ class _Reader:
             **({"latencies": (latencies[0], latencies[1])} if latencies else {}),
         )
 
-    def _first_triggers(self, count: int, days: int) -> Codes:
+    def _first_triggers(self, count: int, days: int) -> Indices:
         first = np.full(count, days, dtype=np.intp)
         for users, at in reversed(self.triggered):
             first[users] = at
@@ -331,7 +331,7 @@ class _Reader:
         return to_frame(table)
 
 
-def read_triggers(frame: pd.DataFrame, day: date) -> npt.NDArray[np.bool_]:
+def read_triggers(frame: pd.DataFrame, day: date) -> Flags:
     """Return which rows are of requests for which the arms differ.
 
     Raises

@@ -15,9 +15,9 @@ from typing import Final
 import numpy as np
 
 from tasks import columns as c
+from tasks.arrays import Indices
 from tasks.contracts.experiment import CONTROL, ExperimentSpec, load_experiment
 from tasks.errors import ContractError
-from tasks.evaluation.binary import Codes
 from tasks.evaluation.verdicts import Outcome
 from tasks.experiments.arms_log import TRIGGERED, ArmLog, read_arms
 from tasks.experiments.effects import (
@@ -172,7 +172,7 @@ def read_triggered(log: ArmLog, spec: ExperimentSpec) -> SampleRatio | None:
     return None if counts is None else _sample_ratio(counts, spec)
 
 
-def _sample_ratio(counts: Codes, spec: ExperimentSpec) -> SampleRatio:
+def _sample_ratio(counts: Indices, spec: ExperimentSpec) -> SampleRatio:
     arms = (CONTROL, spec.treatment)
     shares = np.array([spec.shares[arm] for arm in arms])
     log_e = log_e_values([Stage(counts.astype(float), shares)])

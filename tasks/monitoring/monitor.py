@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from tasks.errors import ContractError, DataError, Overtaken, StoreError
 from tasks.evaluation.metric_rows import Figure
+from tasks.evaluation.subjects import Subject
 from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -31,7 +32,6 @@ from tasks.logs.days import day_start
 from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import AlarmReading, SeriesAlarm, read_alarms
 from tasks.monitoring.decisions import read_decisions
-from tasks.monitoring.delays import measure_delays
 from tasks.monitoring.drift_alarms import HISTORY
 from tasks.monitoring.early import EarlyLevel, EarlySums, comes_late
 from tasks.monitoring.events import read_events
@@ -54,7 +54,7 @@ from tasks.monitoring.series import (
     find_returned,
     newest_levels,
 )
-from tasks.monitoring.serving import measure_serving
+from tasks.monitoring.serving import mean_figure, measure_serving
 from tasks.monitoring.sources import SourceSums, SourceValue
 from tasks.monitoring.textfile import write_textfile
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
@@ -364,6 +364,18 @@ def _levels(
             measured[n] = [count_rows(task, n, int(np.count_nonzero(outcomes))), *figures]
         yield from (SeriesFigure(day, days, release, figure) for figure in measured[n])
         if release is None and days == 1 and comes_late(workspace, task):
-            yield from (SeriesFigure(day, days, None, figure) for figure in measure_delays(task, own))
+            yield from (SeriesFigure(day, days, None, figure) for figure in _measure_delays(task, own))
         if release is None:
             measured = {n: measured[n]}
+
+
+def _measure_delays(task: str, rows: TaskTraffic) -> Iterator[Figure]:
+    """Yield F(1) and F(2): the share of a mature day's events that had arrived 1 and 2 days after its start.
+
+    A day without events has no figure.
+    """
+    events = np.asarray(rows.rows.outcomes) > 0
+    users = np.asarray(rows.rows.users)[events]
+    for age in (1, 2) if events.any() else ():
+        arrived = (rows.ages[events] < age).astype(np.float64)
+        yield mean_figure(Subject("arrived_share", task=task, column="day", value=str(age)), arrived, users)
