@@ -20,6 +20,7 @@ from tasks.contracts.metrics import (
     metric_columns,
     named_metrics,
     parse_metric,
+    primary_field,
     read_metric,
 )
 from tasks.contracts.problems import Place, Problem, Unread, abbreviate
@@ -259,8 +260,9 @@ def _matches(context: PolicyContext, values: Mapping[str, Scalar]) -> bool:
 
 def _check_guardrails(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
     surface = others.surface
-    if hint := _explain(utility.primary.metric, others, lambda one: _explain_no_primary(one, others)):
-        yield Problem("utility.yaml", "primary.metric", abbreviate(utility.primary.metric), hint)
+    for i, primary in enumerate(utility.primary):
+        if hint := _explain(primary.metric, others, lambda one: _explain_no_primary(one, others)):
+            yield Problem("utility.yaml", primary_field(utility, i), abbreviate(primary.metric), hint)
     for i, rail in enumerate(utility.guardrails):
         if hint := _explain(rail.metric, others, lambda one: _explain_no_guardrail(one, utility, others)):
             yield Problem("utility.yaml", f"guardrails.{i}.metric", abbreviate(rail.metric), hint)

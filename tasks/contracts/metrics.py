@@ -171,9 +171,14 @@ def metric_columns(surface: SurfaceSpec, slate: SlateSpec) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*mix_columns(surface, slate), *declared, *surface.features.categorical)))
 
 
+def primary_field(utility: UtilitySpec, index: int) -> str:
+    """Name the field of a primary's metric; a single one is written without a list."""
+    return "primary.metric" if len(utility.primary) == 1 else f"primary.{index}.metric"
+
+
 def named_metrics(utility: UtilitySpec) -> Iterator[tuple[str, str]]:
     """Yield each field that names a metric, with the metric."""
-    yield "primary.metric", utility.primary.metric
+    yield from ((primary_field(utility, i), one.metric) for i, one in enumerate(utility.primary))
     for i, rail in enumerate(utility.guardrails):
         yield f"guardrails.{i}.metric", rail.metric
     if utility.constrained is not None:

@@ -292,6 +292,26 @@ class Primary(Closed):
     relative_decrease_max: Annotated[Number, Field(ge=0, lt=1)] = 0.05
 
 
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, dict | Primary) else value
+
+
+def _name_each_once(primaries: tuple[Primary, ...]) -> tuple[Primary, ...]:
+    if len({one.metric for one in primaries}) < len(primaries):
+        raise ValueError("names a metric more than once")
+    return primaries
+
+
+Primaries = Annotated[
+    tuple[Primary, ...],
+    AsTuple,
+    BeforeValidator(_one_or_many),
+    AfterValidator(_name_each_once),
+    Field(min_length=1, max_length=4),
+]
+"""The primaries of a policy, each judged by its own margin; a release has to pass every one."""
+
+
 def _one_signed(ends: tuple[float, float]) -> tuple[float, float]:
     low, high = ends
     if not low < high:
@@ -337,7 +357,7 @@ class UtilitySpec(_DeclaredTerms):
     relevance_floor: Floors = {}
     hard_constraints: Annotated[tuple[HardConstraint, ...], AsTuple] = ()
     lexicographic: Annotated[tuple[Tier, ...], AsTuple] = ()
-    primary: Primary = Primary()
+    primary: Primaries = (Primary(),)
     constrained: Constrained | None = None
     guardrails: Annotated[tuple[Guardrail, ...], AsTuple] = ()
 

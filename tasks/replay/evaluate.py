@@ -27,9 +27,9 @@ from tasks.contracts.metrics import (
     parse_metric,
     read_metric,
 )
-from tasks.contracts.utility import Guardrail
+from tasks.contracts.utility import Guardrail, Primary
 from tasks.evaluation.replay_evidence import Measured
-from tasks.evaluation.subjects import ALL, NO_THRESHOLD, RATCHET, Subject, Threshold
+from tasks.evaluation.subjects import ALL, NO_THRESHOLD, RATCHET, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
 from tasks.replay.filled import count_filled, judge_empty, judge_filled
@@ -222,7 +222,8 @@ def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]
     likely = [task for task in ranked if contracts.head_kind(task) == "binary"]
     valued = [n for n, task in tasks.items() if task.kind == "value" and task.level == "impression"]
     expected = [task for task in valued if contracts.head_kind(task) == "value"]
-    named = (contracts.utility.primary.metric, *(rail.metric for rail in contracts.utility.guardrails))
+    named = [one.metric for one in contracts.utility.primary]
+    named += [rail.metric for rail in contracts.utility.guardrails]
     judged = (parse_metric(name, tasks=tasks, columns=log.segments) for name in named)
     metrics = [metric for metric in judged if metric is not None]
     metrics += [Metric(MetricKind.OBSERVED_UTILITY), Metric(MetricKind.EXPECTED_UTILITY)]
@@ -257,8 +258,9 @@ def _segments(contracts: Contracts, metrics: Mapping[str, Metric]) -> dict[str, 
 
 def _add_judged(by: dict[str, tuple[str, ...]], contracts: Contracts) -> None:
     """Add the segments in which the primary (every declared one) and the guardrails are judged."""
-    primary, declared = contracts.utility.primary.metric, contracts.surface.segments
-    by[primary] = tuple(dict.fromkeys((*by.get(primary, ()), *(segment.name for segment in declared))))
+    declared = [segment.name for segment in contracts.surface.segments]
+    for primary in contracts.utility.primary:
+        by[primary.metric] = tuple(dict.fromkeys((*by.get(primary.metric, ()), *declared)))
     for rail in contracts.utility.guardrails:
         cost = cost_of(rail.metric, contracts.tasks.tasks)
         predicted = [metric.name for metric in predictions_of(cost)] if cost else []
@@ -282,7 +284,9 @@ def _judged(
     evaluation: OfflineEvaluation, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
 ) -> Iterator[Verdict]:
     gates = evaluation.contracts.surface.gates
-    yield from (_settle(verdict, gates) for verdict in _primary(evaluation, replay, measured, run))
+    for primary in evaluation.contracts.utility.primary:
+        judged = _primary(evaluation, replay, primary, measured)
+        yield from (_settle(replace(verdict, evidence=run), gates) for verdict in judged)
     yield from _filled(evaluation, run)
     yield from judge_components(chain.from_iterable(measured.values()), run=run)
     for rail in evaluation.contracts.utility.guardrails:
@@ -332,34 +336,46 @@ def _name_anchor(verdict: Verdict, rail: Guardrail, evaluation: OfflineEvaluatio
 
 
 def _primary(
-    evaluation: OfflineEvaluation, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
+    evaluation: OfflineEvaluation,
+    replay: Replay,
+    primary: Primary,
+    measured: Mapping[str, Sequence[Measured]],
 ) -> Iterator[Verdict]:
-    """Judge the primary against the baseline and the champion of four promotions ago, and in segments."""
-    primary = evaluation.contracts.utility.primary
+    """Judge a primary against the baseline and the champion of four promotions ago, and in segments.
+
+    What models predict is the utility's change in a segment, so it is held against one primary only: the
+    observed utility, or the first where that is none.
+    """
     if primary.metric not in measured:
-        yield _missing(evaluation.contracts, primary.metric, run)
+        yield _missing(evaluation.contracts, primary.metric, "")
         return
     whole = measured[primary.metric][0]
-    yield judge_primary(primary, whole, run=run)
-    yield _ratchet(evaluation, replay, run)
+    yield judge_primary(primary, whole, run="")
+    yield _ratchet(evaluation, replay, primary)
     if whole.reason:  # no segment is judged where the whole is not
         return
     segments = [m for m in measured[primary.metric] if m.segment != ALL and m.subject.name == primary.metric]
     by = dict.fromkeys(m.segment.column for m in segments)
-    predicted = replay.predicted_changes(evaluation.policy, evaluation.baseline, tuple(by))
-    yield from judge_primary_segments(primary, measured[primary.metric][0], segments, predicted, run=run)
+    predicted: dict[Segment, float] = {}
+    if primary == _of_utility(evaluation.contracts.utility.primary):
+        predicted = replay.predicted_changes(evaluation.policy, evaluation.baseline, tuple(by))
+    yield from judge_primary_segments(primary, whole, segments, predicted, run="")
 
 
-def _ratchet(evaluation: OfflineEvaluation, replay: Replay, run: str) -> Verdict:
-    """Judge the primary against the champion of four promotions ago."""
-    primary = evaluation.contracts.utility.primary
+def _of_utility(primaries: Sequence[Primary]) -> Primary:
+    observed = (one for one in primaries if one.metric == MetricKind.OBSERVED_UTILITY)
+    return next(observed, primaries[0])
+
+
+def _ratchet(evaluation: OfflineEvaluation, replay: Replay, primary: Primary) -> Verdict:
+    """Judge a primary against the champion of four promotions ago."""
     subject = replace(Subject.of(evaluation.metrics[primary.metric]), baseline=RATCHET)
     anchor = evaluation.anchors.get(RATCHET)
     if anchor is None:
-        return _without_figure(subject, Outcome.NO_RULE, "fewer than four promotions so far", run)
+        return _without_figure(subject, Outcome.NO_RULE, "fewer than four promotions so far", "")
     of_anchor = replay.measure(evaluation.metrics[primary.metric], evaluation.policy, anchor, ())[0]
     against = f"{anchor.name}, {RATCHET}"
-    judged = judge_primary(primary, of_anchor, run=run)
+    judged = judge_primary(primary, of_anchor, run="")
     return replace(judged, subject=subject, against=against)
 
 

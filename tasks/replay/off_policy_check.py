@@ -84,11 +84,12 @@ def logs_propensities(log: CandidateLog) -> bool:
 
 
 def _bounded_figures(evaluation: OfflineEvaluation) -> Iterator[tuple[Metric, str | None, Bound]]:
-    """Yield what the primary and the guardrails bound, with the anchor that a guardrail names."""
+    """Yield what the primaries and the guardrails bound, with the anchor that a guardrail names."""
     utility, metrics = evaluation.contracts.utility, evaluation.metrics
-    primary = metrics.get(utility.primary.metric)
-    if primary is not None and primary.kind in OF_OUTCOMES:
-        yield primary, None, "change"
+    for named in utility.primary:
+        primary = metrics.get(named.metric)
+        if primary is not None and primary.kind in OF_OUTCOMES:
+            yield primary, None, "change"
     for rail in utility.guardrails:
         metric = metrics.get(rail.metric)
         if metric is None or metric.kind not in OF_OUTCOMES:

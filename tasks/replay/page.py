@@ -13,7 +13,7 @@ from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.replay.evaluate import MOST_SHARES, Findings
 from tasks.replay.evidence import OffPolicyCheck
 from tasks.reports.charts import BASELINE_AT, BOUND_AT, draw_rails
-from tasks.reports.phrases import describe_subject, phrase_verdict
+from tasks.reports.phrases import describe_subject, find_primary, phrase_verdict
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes
 
@@ -88,13 +88,12 @@ def simulation_page(
     comparisons = {"Policy and baseline": [m for m in found.measured if m.segment == ALL]}
     comparisons |= {f"{name} and baseline": list(rows) for name, rows in found.others.items()}
     worst = min(found.verdicts, key=lambda one: WORST_FIRST.index(one.outcome), default=None)
-    primary = next((v for v in found.verdicts if v.subject.name == words.primary and v.segment == ALL), None)
     return render(
         "simulation.html.j2",
         title=heading.title,
         facts=[say_outcomes(found.verdicts), *heading.facts],
         worst=worst,
-        primary="" if primary is None else phrase_verdict(primary, words),
+        primary=[phrase_verdict(verdict, words) for verdict in find_primary(found.verdicts, words)],
         rails=draw_rails(found.verdicts, words),
         baseline_at=BASELINE_AT,
         bound_at=BOUND_AT,

@@ -267,7 +267,7 @@ def draw_rails(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Rail]:
     ]
     judged = [v for v in decided if v.outcome is not Outcome.NO_RULE or v.subject.decided is not None]
     judged.sort(
-        key=lambda verdict: (WORST_FIRST.index(verdict.outcome), verdict.subject.name != words.primary)
+        key=lambda verdict: (WORST_FIRST.index(verdict.outcome), verdict.subject.name not in words.primary)
     )
     return [_rail(verdict, words) for verdict in judged]
 

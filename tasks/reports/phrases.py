@@ -11,7 +11,7 @@ A metric is one row of `METRICS`: its name, its unit and what it means.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -252,6 +252,13 @@ def phrase_figure(verdict: Verdict, words: Vocabulary) -> str:
     elif verdict.relative and verdict.outcome in {Outcome.BLOCK, Outcome.WARN}:
         level, compared = f"above 0, the level of {baseline}", ""
     return " ".join(part for part in (named, level, compared, f"({within})" if within else "") if part)
+
+
+def find_primary(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Verdict]:
+    """Return the verdict of each primary metric on the whole, compared with the baseline."""
+    whole = [verdict for verdict in verdicts if verdict.segment == ALL]
+    found = (next((one for one in whole if one.subject.name == name), None) for name in words.primary)
+    return [verdict for verdict in found if verdict is not None]
 
 
 def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:

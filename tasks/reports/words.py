@@ -37,7 +37,7 @@ class Vocabulary:
     columns : that metrics may speak of.
     guards : what a guardrail protects, by metric.
     constraints : what a hard constraint keeps off, by name.
-    primary : the metric that a release may not lose.
+    primary : the metrics that a release may not lose.
     baseline : what the decision was replayed beside.
     inconclusive : what the surface does with a verdict that is inconclusive.
     """
@@ -46,7 +46,7 @@ class Vocabulary:
     columns: tuple[str, ...] = ()
     guards: Mapping[str, str] = field(default_factory=dict)
     constraints: Mapping[str, str] = field(default_factory=dict)
-    primary: str = ""
+    primary: tuple[str, ...] = ()
     baseline: str = UNKNOWN_BASELINE
     inconclusive: Literal["hold", "warn"] = "hold"
 
@@ -110,7 +110,7 @@ def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
         columns=metric_columns(surface, contracts.slate),
         guards={one.metric: isolate(one.description) for one in utility.guardrails if one.description},
         constraints={one.name: isolate(one.description) for one in utility.filters if one.description},
-        primary=utility.primary.metric,
+        primary=tuple(one.metric for one in utility.primary),
         baseline=_say_baseline(contracts, champion),
         inconclusive=surface.gates.inconclusive,
     )

@@ -226,6 +226,17 @@ def test_every_metric_that_is_named_in_place_of_an_unknown_primary_is_accepted(t
         assert hints(tmp_path, setting("utility.primary", {"metric": name})) == []
 
 
+def test_each_of_several_primaries_is_checked_and_named_once(tmp_path: Path) -> None:
+    two = [{"metric": "buy_rate"}, {"metric": "return_rate"}]
+    (problem,) = check_surface(write_surface(tmp_path, setting("utility.primary", two)), "feed").problems
+    assert (problem.field, "may fall" in problem.hint) == ("primary.1.metric", True)
+    assert (
+        hints(tmp_path, setting("utility.primary", [{"metric": "buy_rate"}, {"metric": "ndcg_click"}])) == []
+    )
+    twice = [{"metric": "buy_rate"}, {"metric": "buy_rate", "relative_decrease_max": 0.1}]
+    assert "more than once" in hints(tmp_path, setting("utility.primary", twice))[0]
+
+
 def test_the_share_of_a_value_with_a_space_may_be_guarded(tmp_path: Path) -> None:
     rails = [
         {"metric": "return_predicted", "relative_increase_max": 0.05},

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 
@@ -109,6 +110,47 @@ def test_the_primary_comes_first_and_is_compared_with_the_baseline(
     assert (str(primary.subject), primary.holds) == ("observed_utility", True)
     assert primary.against == "", "the baseline of the decision"
     assert (ratchet.outcome, ratchet.reason) == (Outcome.NO_RULE, "fewer than four promotions so far")
+
+
+def test_each_of_several_primaries_is_judged_by_its_own_margin_on_the_whole_and_in_segments(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
+    same = replace(scored.slates, name="release 1")
+    margins = {"purchase_2d_rate": 0.5, "ndcg_click_30m": 0.03}
+    primaries = [{"metric": name, "relative_decrease_max": margin} for name, margin in margins.items()]
+    contracts = _changed(tested_slice.contracts, primary=primaries)
+    evaluation = OfflineEvaluation(contracts, tested_slice.log, scored.slates, same, {RATCHET: same})
+    verdicts = evaluate_offline(evaluation, {}, run="r").verdicts
+    segments = len({one.segment.column for one in verdicts if one.segment != ALL})
+    assert segments == len(contracts.surface.segments)
+    for name, margin in margins.items():
+        own = [one for one in verdicts if one.subject.name == name]
+        whole, ratchet, *by_segment = own
+        assert (whole.holds, whole.threshold.low, whole.outcome) == (True, -margin, Outcome.PASS)
+        assert ratchet.threshold.low == -margin
+        assert {one.threshold.low for one in by_segment} == {-2 * margin}
+        assert {one.segment.column for one in by_segment} == {one.name for one in contracts.surface.segments}
+
+
+def test_a_release_passes_only_if_every_primary_does(tested_slice: slates.TestSlice, scored: Scored) -> None:
+    upside_down = replace(scored.slates, name="worst", slot=_reversed(scored.slates.slot, tested_slice))
+    primaries = [
+        {"metric": "coverage", "relative_decrease_max": 0.9},
+        {"metric": "ndcg_click_30m", "relative_decrease_max": 0.01},
+    ]
+    contracts = _changed(tested_slice.contracts, primary=primaries)
+    evaluation = OfflineEvaluation(contracts, tested_slice.log, upside_down, scored.slates, {})
+    verdicts = [one for one in evaluate_offline(evaluation, {}, run="r").verdicts if one.holds]
+    outcomes = {str(one.subject): one.outcome for one in verdicts if one.segment == ALL}
+    assert outcomes["coverage"] is Outcome.PASS
+    assert outcomes["ndcg_click_30m"] is not Outcome.PASS
+    decision = decide_release(verdicts, inconclusive="warn")
+    assert isinstance(decision, Hold)
+
+
+def _reversed(slot: npt.NDArray[np.int64], test: slates.TestSlice) -> npt.NDArray[np.int64]:
+    length = test.contracts.slate.length
+    return np.where(slot > 0, length + 1 - slot, 0)
 
 
 def test_four_promotions_back_is_held_against_too(tested_slice: slates.TestSlice, scored: Scored) -> None:

@@ -17,7 +17,7 @@ def test_a_surface_says_what_its_tasks_guardrails_and_constraints_mean() -> None
     assert (words.tasks["passed_over_7d"].family, words.tasks["spend_7d"].value) == (Family.NEGATIVE, True)
     assert words.guards["purchase_7d_rate"] == "dear products alone are no success"
     assert words.constraints == {"price_unknown": "products whose usual price nobody knows"}
-    assert words.primary == "spend_7d_rate"
+    assert words.primary == ("spend_7d_rate",)
 
 
 @pytest.mark.parametrize("surface", ["home_feed", "open_bandit", "short_video", "weekly_circular"])

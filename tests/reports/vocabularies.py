@@ -17,7 +17,7 @@ WORDS = Vocabulary(
     },
     columns=("source", "tenure"),
     constraints={"legal": "items nobody may sell"},
-    primary="observed_utility",
+    primary=("observed_utility",),
     baseline="champion 3",
     inconclusive="warn",
 )

@@ -192,7 +192,7 @@ def write_case(
     """
     blocks = (
         [_verdict(case, verdicts)],
-        [plain_markdown(first.primary)],
+        ["; ".join(map(plain_markdown, first.primary))],
         [f"Reason given for the promotion: {plain_markdown(why)}"],
         _terms_of(case),
         _warned(case.warnings),

@@ -21,7 +21,7 @@ from tasks.promotion.pages.next_steps import say_next
 from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.reports.charts import Rail, draw_rails
 from tasks.reports.numbers import format_count, spoken
-from tasks.reports.phrases import phrase_verdict
+from tasks.reports.phrases import find_primary, phrase_verdict
 from tasks.reports.words import Vocabulary, say_outcomes
 
 _MOST_ROWS = 8
@@ -69,14 +69,14 @@ class FirstScreen:
     Attributes
     ----------
     sentence : how many verdicts hold the release, of how many.
-    primary : the phrase of the primary metric; empty where it was not evaluated.
+    primary : the phrase of each primary metric that was evaluated.
     holding, more_holding : phrases of the verdicts on the whole that hold the release, and how many follow.
     harmed, more_harmed : the same of harmed segments; ``unharmed`` is printed where there is none.
     """
 
     verdict: Literal["promote", "hold"]
     sentence: str
-    primary: str
+    primary: tuple[str, ...]
     holding: tuple[str, ...]
     more_holding: int
     next_step: str
@@ -95,16 +95,16 @@ def first_screen(
     worst = next(iter(ordered), None)
     held = subject.verdict == "hold"
     harmed = [verdict for verdict in ordered if verdict.harms_segment]
-    primary = next((v for v in verdicts if v.subject.name == words.primary and v.segment == ALL), None)
+    primary = find_primary(verdicts, words)
     holding = [
         verdict
         for verdict in ordered
-        if holds_release(verdict, words.inconclusive) and verdict is not primary and not verdict.harms_segment
+        if holds_release(verdict, words.inconclusive) and verdict not in primary and not verdict.harms_segment
     ]
     return FirstScreen(
         verdict=subject.verdict,
         sentence=_summarize(verdicts, words, held=held),
-        primary="" if primary is None else phrase_verdict(primary, words),
+        primary=tuple(phrase_verdict(verdict, words) for verdict in primary),
         holding=tuple(phrase_verdict(verdict, words) for verdict in holding[:_MOST_ROWS]),
         more_holding=max(len(holding) - _MOST_ROWS, 0),
         next_step=say_next(
@@ -165,7 +165,7 @@ def _kind(verdict: Verdict, words: Vocabulary) -> int:
         return _NEVER_SHOWN
     if verdict.gate != "decision":
         return _OTHER_GATE
-    if verdict.subject.name == words.primary:
+    if verdict.subject.name in words.primary:
         return 0
     family = words.family(verdict.subject.task)
     return _OTHER_GUARDRAIL if family is None else _FAMILIES.get(family, _OTHER_GUARDRAIL)

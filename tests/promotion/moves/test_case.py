@@ -117,7 +117,7 @@ def a_rail(metric: str, outcome: str) -> Rail:
 FIRST = FirstScreen(
     verdict="promote",
     sentence="No verdict holds it.",
-    primary="observed utility +5.0 % vs champion 3: pass",
+    primary=("observed utility +5.0 % vs champion 3: pass",),
     holding=(),
     more_holding=0,
     next_step="Ask.",
@@ -200,7 +200,7 @@ def test_a_reason_cannot_pass_for_more_of_the_page() -> None:
 
 def test_words_of_a_contract_cannot_pass_for_markup() -> None:
     odd = replace(
-        FIRST, primary="<img src=x>", harmed=("<script>",), changes=(Change("<b>", "a | b", differs=True),)
+        FIRST, primary=("<img src=x>",), harmed=("<script>",), changes=(Change("<b>", "a | b", differs=True),)
     )
     shown = written(a_case(), first=odd)
     for markup in ("<img", "<script", "<b>"):

@@ -41,9 +41,9 @@ def test_a_release_that_nothing_holds_counts_its_verdicts() -> None:
 def test_the_primary_metric_stands_first_and_only_once(outcome: Outcome) -> None:
     worth = rail("observed_utility", outcome, 0.057, 0.01, 0.1, allowed=Threshold(low=-0.05))
     first = screen(FINE, worth, DOUBT, held=outcome is Outcome.BLOCK)
-    assert first.primary == phrase_verdict(worth, WORDS)
+    assert first.primary == (phrase_verdict(worth, WORDS),)
     assert first.holding == ()
-    assert screen(FINE, held=False).primary == ""
+    assert screen(FINE, held=False).primary == ()
 
 
 def test_no_verdict_and_no_pass_are_reported() -> None:
