@@ -18,15 +18,15 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (76_540, 50_000),
-    "modules in tasks": (416, 320),
-    "names that rooms import from each other": (692, 450),
-    "public names in faces": (72, 450),
-    "dataclasses and models": (716, 330),
+    "lines in tasks": (76_920, 50_000),
+    "modules in tasks": (417, 320),
+    "names that rooms import from each other": (693, 450),
+    "public names in faces": (73, 450),
+    "dataclasses and models": (719, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (73_740, 48_000),
-    "words in docs": (53_010, 40_000),
+    "lines in tests": (74_037, 48_000),
+    "words in docs": (53_435, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""

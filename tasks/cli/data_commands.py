@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date, timedelta
+from functools import partial
 from getpass import getuser
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -305,13 +306,17 @@ def import_data(
 
 
 @_world.command("--days 132 --requests-per-day 800 --seed 1 --out logs/home_feed")
-def generate(
+def generate(  # noqa: PLR0913, PLR0917 - options, not what a caller hands on
     days: Annotated[int, Option(metavar="N")],
     requests_per_day: Annotated[int, Option(metavar="N")],
     seed: Annotated[int, Option(metavar="N")],
     out: Annotated[
         Any, Option(metavar="DIR", parser=parse_place_to_write, help="A folder, or s3://bucket/prefix.")
     ],
+    world: Annotated[
+        Literal["home_feed", "case_desk"],
+        Option(metavar="WORLD", help="home_feed: a shop's feed. case_desk: actions suggested for cases."),
+    ] = "home_feed",
     candidate_truth: Annotated[
         bool, Option("--candidate-truth", help="Write the truth of every candidate, shown or not.")
     ] = False,
@@ -320,10 +325,17 @@ def generate(
     ] = False,
 ) -> "WorldResult":
     """Simulate a feed: log tables and their true probabilities."""
+    from tasks.datasets.case_desk import generate_case_desk
     from tasks.datasets.world.generate import Extras, generate
     from tasks.stores.location import filled
 
-    extras = Extras(candidate_truth, user_controls)
+    if world == "case_desk" and (candidate_truth or user_controls):
+        raise UsageError("--candidate-truth and --user-controls are of home_feed. Leave them out")
+    make = (
+        generate_case_desk
+        if world == "case_desk"
+        else partial(generate, extras=Extras(candidate_truth, user_controls))
+    )
     with filled(out) as folder:
-        result = generate(days=days, requests_per_day=requests_per_day, seed=seed, out=folder, extras=extras)
+        result = make(days=days, requests_per_day=requests_per_day, seed=seed, out=folder)
     return result if folder == out else replace(result, out=str(out))

@@ -20,7 +20,9 @@ def test_a_surface_says_what_its_tasks_guardrails_and_constraints_mean() -> None
     assert words.primary == ("spend_7d_rate",)
 
 
-@pytest.mark.parametrize("surface", ["home_feed", "open_bandit", "short_video", "weekly_circular"])
+@pytest.mark.parametrize(
+    "surface", ["case_desk", "home_feed", "open_bandit", "short_video", "weekly_circular"]
+)
 def test_every_task_of_this_repository_is_described(surface: str) -> None:
     words = vocabulary(load_surface(SURFACES, surface), champion=None)
     assert all(task.did for task in words.tasks.values())

@@ -34,11 +34,11 @@ def behave(world: World, shown: Shown, chance: Chances, rng: np.random.Generator
     visible = rng.random(n) < VISIBLE_RATE
     seen = visible & (rng.random(n) < np.asarray(EXAMINATION)[shown.position - 1])
     clicked = seen & (rng.random(n) < chance.click)
-    click_at = shown.at + _delay(rng, n, mean=90, most=30 * _MINUTE)
+    click_at = shown.at + delay(rng, n, mean=90, most=30 * _MINUTE)
     seconds = np.exp(chance.log_dwell + DWELL_LOG_SD * rng.standard_normal(n))
     events = (
-        _happened(rng, "click", clicked, click_at),
-        _happened(rng, "dwell", clicked, click_at + _us(np.minimum(seconds, 4 * _HOUR)), seconds),
+        happened(rng, "click", clicked, click_at),
+        happened(rng, "dwell", clicked, click_at + _us(np.minimum(seconds, 4 * _HOUR)), seconds),
         *_orders(world, shown, chance, clicked, click_at, rng),
         *_complaints(shown, chance, seen, clicked, click_at, rng),
         _survey(shown, chance, seen, rng),
@@ -52,21 +52,21 @@ def _orders(
     """Carts, purchases and returns; an absent item is neither carted nor bought, nor by an absent person."""
     n = len(clicked)
     carted = clicked & (rng.random(n) < chance.cart)
-    cart_at = click_at + _delay(rng, n, mean=2 * _HOUR * shown.slow, most=23 * _HOUR)
+    cart_at = click_at + delay(rng, n, mean=2 * _HOUR * shown.slow, most=23 * _HOUR)
     readiness = np.where(carted, chance.buy_from_cart, chance.buy_from_click)
     bought = clicked & (rng.random(n) < readiness)
-    bought_at = np.where(carted, cart_at, click_at) + _delay(
+    bought_at = np.where(carted, cart_at, click_at) + delay(
         rng, n, mean=36 * _HOUR * shown.slow, most=6 * _DAY
     )
     carted &= ~_prevented(world, shown, cart_at, carted)
     bought &= ~_prevented(world, shown, bought_at, bought)
     returned = bought & (rng.random(n) < chance.give_back)
-    late = _delay(rng, n, mean=7 * _DAY * shown.slow, most=30 * _DAY - 2 * _HOUR)
+    late = delay(rng, n, mean=7 * _DAY * shown.slow, most=30 * _DAY - 2 * _HOUR)
     returned_at = bought_at + _us(_HOUR) + late
     return (
-        _happened(rng, "add_to_cart", carted, cart_at),
-        _happened(rng, "purchase", bought, bought_at, shown.price),
-        _happened(rng, "return", returned, returned_at, shown.price),
+        happened(rng, "add_to_cart", carted, cart_at),
+        happened(rng, "purchase", bought, bought_at, shown.price),
+        happened(rng, "return", returned, returned_at, shown.price),
     )
 
 
@@ -89,12 +89,12 @@ def _complaints(
     n = len(seen)
     hidden = seen & (rng.random(n) < np.where(clicked, chance.hide_after_click, chance.hide_without_click))
     start = np.where(clicked, click_at, shown.at)
-    hidden_at = start + _delay(rng, n, mean=8 * _HOUR * shown.slow, most=7 * _DAY - _HOUR)
+    hidden_at = start + delay(rng, n, mean=8 * _HOUR * shown.slow, most=7 * _DAY - _HOUR)
     reported = seen & (rng.random(n) < chance.report)
-    reported_at = shown.at + _delay(rng, n, mean=_DAY * shown.slow, most=7 * _DAY - _HOUR)
+    reported_at = shown.at + delay(rng, n, mean=_DAY * shown.slow, most=7 * _DAY - _HOUR)
     return (
-        _happened(rng, "hide", hidden, hidden_at),
-        _happened(rng, "report", reported, reported_at),
+        happened(rng, "hide", hidden, hidden_at),
+        happened(rng, "report", reported, reported_at),
     )
 
 
@@ -104,22 +104,22 @@ def _survey(shown: Shown, chance: Chances, seen: Flags, rng: np.random.Generator
     happy = rng.random(n) < chance.happy
     answered = seen & (rng.random(n) < np.where(happy, chance.answers_happy, chance.answers_unhappy))
     stars = np.where(happy, rng.integers(4, 6, n), rng.integers(1, 4, n)).astype(np.float64)
-    at = shown.at + _delay(rng, n, mean=2 * _DAY * shown.slow, most=14 * _DAY - _HOUR)
-    return _happened(rng, "survey", answered, at, stars)
+    at = shown.at + delay(rng, n, mean=2 * _DAY * shown.slow, most=14 * _DAY - _HOUR)
+    return happened(rng, "survey", answered, at, stars)
 
 
-def _happened(
+def happened(
     rng: np.random.Generator, event: str, which: Flags, at: Integers, value: Floats | None = None
 ) -> Happened:
     """Keep the rows where it happened; it is known 2 or 20 minutes later on average, at most ten times so."""
     row, order = np.flatnonzero(which), event in _ORDERS
     when, lag = at[row], 20 * _MINUTE if order else 2 * _MINUTE
-    known_at = when + _delay(rng, len(row), mean=lag, most=10 * lag)
+    known_at = when + delay(rng, len(row), mean=lag, most=10 * lag)
     values = np.full(len(row), np.nan) if value is None else value[row]
     return Happened(event, row, when, known_at, values, tagged=not order)
 
 
-def _delay(rng: np.random.Generator, n: int, *, mean: float | Floats, most: float) -> Integers:
+def delay(rng: np.random.Generator, n: int, *, mean: float | Floats, most: float) -> Integers:
     """Draw exponential delays cut at ``most``, in microseconds; both figures in seconds."""
     share = rng.random(n) * -np.expm1(-most / mean)
     return _us(np.minimum(-mean * np.log1p(-share), most - 1))

@@ -56,7 +56,7 @@ EXAMINATION: Final = (1.0, 0.92, 0.84, 0.77, 0.71, 0.66, 0.61, 0.57, 0.53, 0.5, 
 VISIBLE_RATE: Final = 0.96
 """Probability that a shown item was rendered on screen, whatever its position."""
 
-VALUES: Final = ("dwell_seconds_1d",)
+VALUES: Final = ("dwell_seconds_1d", "handling_minutes_1d")
 """Tasks whose truth is a mean and no probability."""
 
 DWELL_CLIP_SECONDS: Final = 1800.0

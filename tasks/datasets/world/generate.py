@@ -21,7 +21,7 @@ They hold from the first day on, are logged with every candidate, and move click
 
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
@@ -182,20 +182,31 @@ def generate(
     ContractError
         A parameter is out of range, the world would end after today, or ``out`` holds something else.
     """
-    _check(days, requests_per_day, seed, start)
     parameters = _Parameters(days, requests_per_day, seed, start.isoformat(), extras)
+    return write_world(out, parameters.to_json(), _days(parameters, start), start=start)
+
+
+def write_world(
+    out: Path, parameters: Mapping[str, Any], tables: Iterable[tuple[int, Tables]], *, start: date
+) -> WorldResult:
+    """Write the tables of a world's days into ``out``, which appears only when it is complete.
+
+    Parameters
+    ----------
+    parameters : what the world follows from, as plain JSON: days, requests_per_day, seed and others.
+    tables : day and tables by kind, drawn as they are written.
+    """
+    days, requests_per_day = parameters["days"], parameters["requests_per_day"]
+    _check(days, requests_per_day, parameters["seed"], start)
     out = out.resolve()
     if (known := _already_there(out, parameters)) is not None:
         return known
-    users = draw_users(seed, max(_LEAST_USERS, _USERS_PER_REQUEST * requests_per_day))
-    controls = draw_controls(seed, users.taste) if extras.user_controls else None
-    world = World(seed, users, draw_catalog(seed, days + PURCHASE_DAYS + 1), controls)
     with whole_folder(out) as folder:
-        counts = _write(world, parameters, start, folder)
+        counts = _write(tables, start, folder)
         last = start + timedelta(days=days - 1)
         result = WorldResult(str(out), start.isoformat(), last.isoformat(), days * requests_per_day, **counts)
         counted = {name: value for name, value in asdict(result).items() if name != "out"}
-        mark = {"parameters": parameters.to_json(), "result": counted}
+        mark = {"parameters": parameters, "result": counted}
         (folder / _MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
     return result
 
@@ -216,7 +227,7 @@ def _check(days: int, requests_per_day: int, seed: int, start: date) -> None:
         )
 
 
-def _already_there(out: Path, parameters: _Parameters) -> WorldResult | None:
+def _already_there(out: Path, parameters: Mapping[str, Any]) -> WorldResult | None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return None
     found = _read_mark(out / _MARK)
@@ -224,9 +235,9 @@ def _already_there(out: Path, parameters: _Parameters) -> WorldResult | None:
         raise ContractError(
             f"{out} holds something that is not a simulated world: give an empty folder as --out"
         )
-    if found["parameters"] != parameters.to_json():
+    if found["parameters"] != parameters:
         raise ContractError(
-            f"{out} holds a world of {found['parameters']}, not of {parameters.to_json()}: "
+            f"{out} holds a world of {found['parameters']}, not of {parameters}: "
             "give another folder as --out or remove that one"
         )
     return WorldResult(out=str(out), **found["result"])
@@ -239,15 +250,14 @@ def _read_mark(path: Path) -> Any:
         return None
 
 
-def _write(world: World, parameters: _Parameters, start: date, folder: Path) -> dict[str, int]:
+def _write(tables_of_days: Iterable[tuple[int, Tables]], start: date, folder: Path) -> dict[str, int]:
     """Write all days; one batch is written while the next is drawn."""
-    clock = Clock(datetime.combine(start, time(), UTC))
     counts = {"impressions": 0, "candidates": 0, "events": 0}
     with ExitStack() as stack:
         files = stack.enter_context(ParquetFiles(folder))
         writer = stack.enter_context(ThreadPoolExecutor(1))
         pending: Future[None] | None = None
-        for day, tables in _days(world, clock, parameters):
+        for day, tables in tables_of_days:
             for name in counts:
                 counts[name] += tables[name].num_rows if name in tables else 0
             if pending is not None:
@@ -263,9 +273,12 @@ def _write_tables(files: ParquetFiles, day: str, tables: Tables) -> None:
         files.write(name, None if name in _ONE_FILE else day, table)
 
 
-def _days(world: World, clock: Clock, parameters: _Parameters) -> Iterator[tuple[int, Tables]]:
+def _days(parameters: _Parameters, start: date) -> Iterator[tuple[int, Tables]]:
     """Yield the tables of each batch of each day, then the absences of the week after."""
-    candidate_truth = parameters.extras.candidate_truth
+    seed, extras, clock = parameters.seed, parameters.extras, Clock(datetime.combine(start, time(), UTC))
+    users = draw_users(seed, max(_LEAST_USERS, _USERS_PER_REQUEST * parameters.requests_per_day))
+    controls = draw_controls(seed, users.taste) if extras.user_controls else None
+    world = World(seed, users, draw_catalog(seed, parameters.days + PURCHASE_DAYS + 1), controls)
     for day in range(parameters.days):
         yield day, {"events": absences_table(world, clock, day)}
         requests = draw_requests(world, day, parameters.requests_per_day)
@@ -274,7 +287,7 @@ def _days(world: World, clock: Clock, parameters: _Parameters) -> Iterator[tuple
             batch = draw_batch(world, day, number, part)
             names = request_names(clock, day, first, len(part.user))
             rng = generator(world.seed, Stream.BEHAVIOUR, day, number)
-            yield day, _tables(world, clock, batch, names, rng, candidate_truth=candidate_truth)
+            yield day, _tables(world, clock, batch, names, rng, candidate_truth=extras.candidate_truth)
     for day in range(parameters.days, parameters.days + PURCHASE_DAYS + 1):
         yield day, {"events": absences_table(world, clock, day)}
 

@@ -126,7 +126,7 @@ def candidates_table(
         {
             **_key_columns(clock, batch, request_ids),
             c.SHOWN: ~hidden,
-            **{name: _where_shown(values, shown.row, hidden) for name, values in placed.items()},
+            **{name: where_shown(values, shown.row, hidden) for name, values in placed.items()},
             **_feature_columns(world, batch),
         }
     )
@@ -141,7 +141,8 @@ def _feature_columns(world: World, batch: Batch) -> dict[str, object]:
     }
 
 
-def _where_shown(values: npt.NDArray[Any], rows: Integers, hidden: Flags) -> pa.Array:
+def where_shown(values: npt.NDArray[Any], rows: Integers, hidden: Flags) -> pa.Array:
+    """Return the values of the shown rows among all candidates, null where a row is hidden."""
     spread = np.zeros(len(hidden), dtype=values.dtype)
     spread[rows] = values
     return pa.array(spread, mask=hidden)
