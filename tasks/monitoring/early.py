@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from typing import Final, TypedDict
 
 import numpy as np
@@ -170,8 +171,9 @@ class EarlySums:
             ages = np.clip(np.nan_to_num(traffic.ages(task)[known]), 0, self.late[task]).astype(np.intp)
             self.cells[task].add(days, ages, outcomes[known], predictions[known])
 
-    def read(self) -> EarlyReading:
-        """Estimate every day from the sums."""
+    @cached_property
+    def reading(self) -> EarlyReading:
+        """The estimates of every day; made once, so after the last week was added."""
         if not self.days:
             return EarlyReading(date.min)
         estimates = {task: estimate_early(one.predicted, one.arrived) for task, one in self.cells.items()}

@@ -221,7 +221,7 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
     series = (table.read() if count else stored).to_pandas()
     critical = workspace.contracts.surface.monitor.critical
     alarms = read_alarms(series, critical=critical, sent=_read_sent(workspace))
-    queue, levels, notes = review.queue(), list(sums.read().levels()), list(releases.notes)
+    queue, levels, notes = review.queue(), list(sums.reading.levels()), list(releases.notes)
     values = sources.table()
     page = SeriesPage(workspace.surface, format_instant(as_of), alarms, levels, queue, values, notes)
     units = pd.DataFrame(queue, columns=[*ReviewedUnit.__annotations__])
@@ -295,7 +295,7 @@ def _measure(work: _Monitoring, stored: pa.Table) -> Iterator[list[SeriesFigure]
         own = {day: tasks for day, tasks in pending.items() if week_end(day) == week}
         yield list(_week(work, week, own, traffic))
     known_by, releases = work.known_by, work.releases
-    yield list(work.early.read().figures(find_estimated(stored)))
+    yield list(work.early.reading.figures(find_estimated(stored)))
     yield list(read_decisions(work.workspace, releases, known_by=known_by, decided=find_decided(stored)))
     yield list(read_retention(work.snapshot, known_by=known_by, stored=find_returned(stored)))
     yield list(read_events(work.workspace, releases, known_by=known_by, stored=find_events(stored)))
