@@ -39,7 +39,7 @@ from tasks.experiments.ramp import RampState, decide_ramp, guardrail_tasks, read
 from tasks.experiments.ramp_log import RampLog
 from tasks.monitoring.alarms import read_alarms
 from tasks.monitoring.drift_alarms import HISTORY
-from tasks.promotion.decision import Hold, Promote
+from tasks.promotion.decision import GateDecision
 from tasks.ranking.utility import compute_utilities
 from tasks.stores.workspace import Workspace
 
@@ -255,13 +255,13 @@ class Operation:
         release = self._trained(kind)
         ended = Ended(release.version, kind)
         self.season.releases.append(ended)
-        decision = self._judge(release) if self.gated else Promote(())
-        if isinstance(decision, Promote) or decision.canary_permitted:
+        decision = self._judge(release) if self.gated else GateDecision()
+        if decision.verdict == "promote" or decision.canary_permitted:
             self.ramping = Ramping(release, ended, began=self.loop.day, since=self.loop.day)
         else:
             ended.end, ended.reasons = "gate", list(decision.reasons[:3])
 
-    def _judge(self, release: Release) -> Promote | Hold:
+    def _judge(self, release: Release) -> GateDecision:
         """Put a release before the gate, on the log whose labels are mature."""
         log = self.samples[:-MATURES]
         frame = pd.concat([one.candidates for one in log], ignore_index=True)

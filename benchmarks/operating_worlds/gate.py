@@ -24,7 +24,7 @@ from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import ChampionComparison, Measured
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import Verdict
-from tasks.promotion.decision import Decision, decide_release
+from tasks.promotion.decision import GateDecision, decide_release
 from tasks.promotion.gates.judge import Evidence, judge_release
 from tasks.promotion.gates.policy import PolicyStanding
 from tasks.promotion.gates.references import weighted_tasks
@@ -73,7 +73,7 @@ class Judged:
     """What the gate says of a release, and every figure of its replay."""
 
     baseline: PolicySlates
-    decision: Decision
+    decision: GateDecision
     verdicts: tuple[Verdict, ...]
     measured: Sequence[Measured]
 

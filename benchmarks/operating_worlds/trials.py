@@ -31,7 +31,7 @@ from tasks.evaluation.documents import MaybeFloat
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Segment, Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.decision import Promote, decide_release
+from tasks.promotion.decision import decide_release
 from tasks.replay.log import PolicySlates
 
 _OF_TRUTH: Final = (MetricKind.RATE, MetricKind.NDCG, MetricKind.OBSERVED_UTILITY)
@@ -223,8 +223,8 @@ def _trial(gate: Gate, truth: Truth, candidate: Candidate, setting: str, whole: 
         levels=truth.levels(judged.baseline),
         harmful=truth.harms_part(candidate, judged.baseline.slot)
         or true.harmful(cost_bounds(gate.contracts)),
-        promoted=isinstance(judged.decision, Promote),
-        replay=isinstance(decide_release(replayed, inconclusive=gates.inconclusive), Promote),
+        promoted=judged.decision.verdict == "promote",
+        replay=decide_release(replayed, inconclusive=gates.inconclusive).verdict == "promote",
         reasons=tuple(_reasons(judged.verdicts, gates.inconclusive)),
         changes=()
         if whole or (candidate.slot != candidate.served).any()
@@ -236,7 +236,7 @@ def _reasons(verdicts: Sequence[Verdict], inconclusive: Any) -> Iterator[Reason]
     """Yield the verdicts that hold a release, each judged as if it stood alone beside a pass."""
     passed = Verdict("", Subject(""), ALL, Outcome.PASS, NO_THRESHOLD, None)
     for verdict in verdicts:
-        if not isinstance(decide_release([passed, verdict], inconclusive=inconclusive), Promote):
+        if decide_release([passed, verdict], inconclusive=inconclusive).verdict == "hold":
             days = verdict.power.days_needed if verdict.power else None
             yield Reason(verdict.gate, str(verdict.subject), verdict.segment, str(verdict.outcome), days)
 

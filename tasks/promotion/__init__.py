@@ -3,7 +3,7 @@
 ::
 
     gates/           evidence and bounds -> verdicts
-      decision       verdicts -> Promote | Hold
+      decision       verdicts -> promote or hold
         gate         the gate step: provenance reads what a release is held against, compose makes the dossier
     pages/           what people read; show_dossier writes the page anew
     moves/           who has to agree, and the moves of champion, canary and previous

@@ -18,7 +18,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.experiments.offline import compare_experiments
-from tasks.promotion.decision import Decision, Hold, Promote
+from tasks.promotion.decision import GateDecision
 from tasks.promotion.pages.calibration import UtilitySensitivity, utility_sensitivity
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.decision_part import count_worths, list_movers
@@ -69,7 +69,7 @@ class Judged:
     """What the gates said of a release, and by which rules; ``as_of``: when its parts' age was taken."""
 
     verdicts: Sequence[Verdict]
-    decision: Decision
+    decision: GateDecision
     as_of: datetime | str
     rules: dict[str, object]
     loosened: tuple[str, ...]
@@ -132,11 +132,7 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
     """Compose the dossier of a release that was judged before, from what its gate kept."""
     reader = ReleaseReader(workspace)
     runs = evidence.runs
-    decision = (
-        Promote(evidence.warnings)
-        if evidence.verdict == "promote"
-        else Hold(evidence.reasons, evidence.warnings, evidence.canary_permitted)
-    )
+    decision = GateDecision(evidence.reasons, evidence.warnings, evidence.canary_permitted)
     judged = Judged(
         evidence.verdicts,
         decision,

@@ -1,4 +1,4 @@
-"""From verdicts to one decision: Promote, or Hold with every reason."""
+"""From verdicts to one decision: promote, or hold with every reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,31 +11,26 @@ from tasks.reports.words import NO_WORDS, Vocabulary
 
 
 @dataclass(frozen=True)
-class Promote:
-    """The release may be exposed."""
-
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Hold:
-    """The release may not be champion; each reason is a verdict in words.
+class GateDecision:
+    """Whether a release may be champion; each reason to hold it is a verdict in words.
 
     ``canary_permitted``: it may enter a ramp as the canary, since what holds it is inconclusive alone, and
     the surface allows that (``gates.decision.shown_only: canary``).
     """
 
-    reasons: tuple[str, ...]
-    warnings: tuple[str, ...]
+    reasons: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     canary_permitted: bool = False
 
-
-Decision = Promote | Hold
+    @property
+    def verdict(self) -> Literal["promote", "hold"]:
+        """``hold`` where there is a reason."""
+        return "hold" if self.reasons else "promote"
 
 
 def decide_release(
     verdicts: Sequence[Verdict], *, inconclusive: Literal["hold", "warn"], words: Vocabulary = NO_WORDS
-) -> Decision:
+) -> GateDecision:
     """Decide on a release.
 
     Promote needs every verdict to be pass, warn or no_rule. An inconclusive one is a warning or a reason to
@@ -46,19 +41,19 @@ def decide_release(
     Examples
     --------
     >>> decide_release([], inconclusive="warn")
-    Hold(reasons=('no gate was judged',), warnings=(), canary_permitted=False)
+    GateDecision(reasons=('no gate was judged',), warnings=(), canary_permitted=False)
     """
     if not verdicts:
-        return Hold(("no gate was judged",), ())
+        return GateDecision(("no gate was judged",))
     ordered = sorted(verdicts, key=lambda verdict: (verdict.gate != CONSTRAINTS, not verdict.harms_segment))
     warnings = tuple(explain_verdict(v, words) for v in ordered if _warns(v, inconclusive))
     holding = find_holding(ordered, inconclusive=inconclusive)
     reasons = tuple(explain_verdict(verdict, words) for verdict in holding)
     if not reasons and not any(v.outcome in {Outcome.PASS, Outcome.WARN} for v in verdicts):
         reasons = ("every verdict is inconclusive or has no limit: none is a pass",)
-    if not reasons:
-        return Promote(warnings)
-    return Hold(reasons, warnings, canary_permitted=bool(holding) and all(map(permits_canary, holding)))
+    return GateDecision(
+        reasons, warnings, canary_permitted=bool(holding) and all(map(permits_canary, holding))
+    )
 
 
 def permits_canary(verdict: Verdict) -> bool:

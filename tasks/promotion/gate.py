@@ -14,7 +14,7 @@ from tasks.errors import ContractError
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
-from tasks.promotion.decision import Hold, decide_release
+from tasks.promotion.decision import decide_release
 from tasks.promotion.gates.judge import Evidence, judge_release
 from tasks.promotion.gates.loosened import name_loosened
 from tasks.promotion.gates.policy import judge_front
@@ -317,7 +317,7 @@ def _judge(work: _Gated, run: StepRun) -> GateEvidence:
     write_report(workspace, f"{name}.html", html)
     run.text(f"{DOSSIER}.html", html)
     run.tags({VERDICT: dossier.verdict})
-    reasons = dossier.decision.reasons if isinstance(dossier.decision, Hold) else ()
+    reasons = dossier.decision.reasons
     counts = Counter(verdict.outcome for verdict in dossier.verdicts)
     run.metrics({"reasons_to_hold": len(reasons)} | {f"verdicts_{of}": counts[of] for of in Outcome})
     run.describe(

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.decision import Hold, Promote, decide_release, explain_verdict
+from tasks.promotion.decision import GateDecision, decide_release, explain_verdict
 from tests.verdicts import bound, subject
 
 PASSED = Verdict("data", subject("validation"), ALL, Outcome.PASS, bound(""), None)
@@ -17,8 +17,10 @@ def test_inconclusive_holds_unless_declared_a_warning() -> None:
     verdict = Verdict(
         "data", subject("click.rows"), ALL, Outcome.INCONCLUSIVE, bound(">= 10"), None, "3 rows"
     )
-    assert isinstance(decide_release([PASSED, verdict], inconclusive="hold"), Hold)
-    assert decide_release([PASSED, verdict], inconclusive="warn") == Promote((explain_verdict(verdict),))
+    assert decide_release([PASSED, verdict], inconclusive="hold").verdict == "hold"
+    assert decide_release([PASSED, verdict], inconclusive="warn") == GateDecision(
+        warnings=(explain_verdict(verdict),)
+    )
 
 
 @pytest.mark.parametrize("declared", ["hold", "warn"])
@@ -27,8 +29,10 @@ def test_a_verdict_with_a_rule_of_its_own_decides_by_it(declared: Literal["hold"
         "decision", subject("observed_utility"), ALL, Outcome.INCONCLUSIVE, bound(""), None, holds=True
     )
     cost = Verdict("decision", subject("hide_rate"), ALL, Outcome.INCONCLUSIVE, bound(""), None, holds=False)
-    assert isinstance(decide_release([PASSED, primary], inconclusive=declared), Hold)
-    assert decide_release([PASSED, cost], inconclusive=declared) == Promote((explain_verdict(cost),))
+    assert decide_release([PASSED, primary], inconclusive=declared).verdict == "hold"
+    assert decide_release([PASSED, cost], inconclusive=declared) == GateDecision(
+        warnings=(explain_verdict(cost),)
+    )
 
 
 def test_what_keeps_a_release_from_being_champion_alone_permits_a_canary_unless_more_holds_it() -> None:
@@ -45,25 +49,25 @@ def test_what_keeps_a_release_from_being_champion_alone_permits_a_canary_unless_
     held, more = (
         decide_release([PASSED, *each], inconclusive="warn") for each in ([reordered], [reordered, cost])
     )
-    assert isinstance(held, Hold)
-    assert isinstance(more, Hold)
+    assert held.verdict == "hold"
+    assert more.verdict == "hold"
     assert (held.canary_permitted, more.canary_permitted) == (True, False)
     blocked = decide_release([replace(reordered, outcome=Outcome.BLOCK)], inconclusive="warn")
-    assert isinstance(blocked, Hold)
+    assert blocked.verdict == "hold"
     assert not blocked.canary_permitted
 
 
 def test_a_release_of_which_nothing_could_be_told_is_held() -> None:
     verdict = Verdict("data", subject("click.rows"), ALL, Outcome.INCONCLUSIVE, bound(""), None)
     decision = decide_release([verdict], inconclusive="warn")
-    assert isinstance(decision, Hold)
+    assert decision.verdict == "hold"
     assert decision.reasons == ("every verdict is inconclusive or has no limit: none is a pass",)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.METRIC_MISSING])
 def test_a_block_and_a_missing_metric_always_hold(outcome: Outcome) -> None:
     verdict = Verdict("decision", subject("x"), ALL, outcome, bound(""), None)
-    assert isinstance(decide_release([verdict], inconclusive="warn"), Hold)
+    assert decide_release([verdict], inconclusive="warn").verdict == "hold"
 
 
 def test_what_leaks_is_said_before_a_harmed_segment() -> None:
@@ -72,12 +76,12 @@ def test_what_leaks_is_said_before_a_harmed_segment() -> None:
     )
     leak = Verdict("constraints", subject("legal"), ALL, Outcome.BLOCK, bound(""), None)
     decision = decide_release([PASSED, harmed, leak], inconclusive="warn")
-    assert isinstance(decision, Hold)
+    assert decision.verdict == "hold"
     assert decision.reasons == (explain_verdict(leak), explain_verdict(harmed))
 
 
 def test_where_no_gate_was_judged_the_release_is_held() -> None:
-    assert decide_release([], inconclusive="warn") == Hold(("no gate was judged",), ())
+    assert decide_release([], inconclusive="warn") == GateDecision(("no gate was judged",), ())
 
 
 def test_a_held_release_names_what_holds_it_apart_from_what_only_warns() -> None:
@@ -85,7 +89,7 @@ def test_a_held_release_names_what_holds_it_apart_from_what_only_warns() -> None
     warned = Verdict("data", subject("buy.trained"), ALL, Outcome.WARN, bound(""), None)
     passed = Verdict("data", subject("click.rows"), ALL, Outcome.PASS, bound(""), None)
     decision = decide_release([passed, warned, blocked], inconclusive="hold")
-    assert decision == Hold(
+    assert decision == GateDecision(
         ("model: AUC of click (at least 0.55): block",), ("data: training of buy: warning",)
     )
 
@@ -120,7 +124,7 @@ def test_a_harmed_segment_is_the_first_reason() -> None:
     )
     doubtful = Verdict("data", subject("click.rows"), ALL, Outcome.WARN, bound(""), None)
     decision = decide_release([primary, doubtful, harmed, warned], inconclusive="warn")
-    assert isinstance(decision, Hold)
+    assert decision.verdict == "hold"
     assert decision.reasons == (explain_verdict(harmed), explain_verdict(primary))
     assert decision.warnings[0] == explain_verdict(warned)
 

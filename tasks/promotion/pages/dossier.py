@@ -16,7 +16,7 @@ from tasks.evaluation.release_evidence import AMPLIFIED, EvidenceRuns, GateEvide
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.experiments.offline import MetricAgreement
-from tasks.promotion.decision import Decision, Hold, Promote
+from tasks.promotion.decision import GateDecision
 from tasks.promotion.pages.calendar import draw_calendar
 from tasks.promotion.pages.calibration import (
     ERRORS,
@@ -81,7 +81,7 @@ class Dossier:
     surface: str
     release: int
     as_of: str
-    decision: Decision
+    decision: GateDecision
     verdicts: Sequence[Verdict]
     tasks: Sequence[TaskFigures]
     manifest: Manifest
@@ -120,11 +120,7 @@ class Dossier:
     @property
     def verdict(self) -> Literal["promote", "hold"]:
         """``promote`` or ``hold``."""
-        match self.decision:
-            case Promote():
-                return "promote"
-            case Hold():
-                return "hold"
+        return self.decision.verdict
 
     def evidence(self) -> GateEvidence:
         """Return the dossier as a document, without pictures."""
@@ -133,7 +129,7 @@ class Dossier:
             release=self.release,
             as_of=self.as_of,
             verdict=self.verdict,
-            reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
+            reasons=self.decision.reasons,
             warnings=self.warnings,
             notes=tuple(self.notes),
             gates=tuple(v for v in self.verdicts if v.gate != LATENCY),
@@ -144,7 +140,7 @@ class Dossier:
             manifest=self.manifest.to_json(),
             rules=dict(self.rules),
             loosened=tuple(self.loosened),
-            canary_permitted=isinstance(self.decision, Hold) and self.decision.canary_permitted,
+            canary_permitted=self.decision.canary_permitted,
             judged_as_of=None if self.judged_as_of == self.as_of else self.judged_as_of,
         )
 
@@ -174,7 +170,7 @@ class Dossier:
             beside=self.words.baseline,
             baseline_at=BASELINE_AT,
             bound_at=BOUND_AT,
-            reasons=self.decision.reasons if isinstance(self.decision, Hold) else (),
+            reasons=self.decision.reasons,
             warnings=self.warnings,
             notes=self.notes,
             worths=self.worths,

@@ -10,7 +10,7 @@ from tasks.evaluation.proxies import proxy_report
 from tasks.evaluation.release_evidence import ProxyEvidence, RefitEvidence, RefitShift
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.decision import Hold, Promote, decide_release
+from tasks.promotion.decision import GateDecision, decide_release
 from tasks.promotion.gates.reports import (
     judge_kept,
     judge_proxies,
@@ -33,8 +33,8 @@ def test_each_task_that_keeps_its_model_is_a_warning_with_the_reason() -> None:
 
 def test_it_warns_and_does_not_hold() -> None:
     decision = decide_release(list(judge_kept({"buy": "3 positives."}, run="r")), inconclusive="hold")
-    assert decision == Promote(
-        ("data: training of buy (trained anew): warning, keeps the champion's model. 3 positives.",)
+    assert decision == GateDecision(
+        warnings=("data: training of buy (trained anew): warning, keeps the champion's model. 3 positives.",)
     )
 
 
@@ -53,8 +53,8 @@ def test_each_joint_that_was_not_measured_cannot_be_told_with_the_reason() -> No
 def test_it_holds_or_warns_as_the_surface_says() -> None:
     passed = Verdict("data", subject("validation"), ALL, Outcome.PASS, bound(""), None)
     verdicts = [passed, *judge_unmeasured({"back": "No purchase."}, run="r")]
-    assert isinstance(decide_release(verdicts, inconclusive="hold"), Hold)
-    assert isinstance(decide_release(verdicts, inconclusive="warn"), Promote)
+    assert decide_release(verdicts, inconclusive="hold").verdict == "hold"
+    assert decide_release(verdicts, inconclusive="warn").verdict == "promote"
 
 
 def test_where_every_joint_was_measured_there_is_nothing_to_say() -> None:
@@ -117,7 +117,7 @@ def test_no_proxy_holds_a_release() -> None:
         judged(evidence_of(np.where(CLICK > 0.9, 0.05, 0.4))),
         judged(evidence_of(np.full(N, 0.1), rows=0)),
     ]
-    assert isinstance(decide_release(verdicts, inconclusive="hold"), Promote)
+    assert decide_release(verdicts, inconclusive="hold").verdict == "promote"
 
 
 @pytest.mark.parametrize(

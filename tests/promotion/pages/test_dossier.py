@@ -13,7 +13,7 @@ from tasks.evaluation.replay_evidence import Measured, UtilityComposition
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.experiments.offline import MetricAgreement
-from tasks.promotion.decision import Hold, Promote, decide_release
+from tasks.promotion.decision import GateDecision, decide_release
 from tasks.promotion.pages.calibration import utility_sensitivity
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import count_worths
@@ -69,7 +69,7 @@ DOSSIER = Dossier(
     surface="feed",
     release=7,
     as_of="2026-05-01T00:00:00Z",
-    decision=Hold(("calibration block: click",), ()),
+    decision=GateDecision(("calibration block: click",), ()),
     verdicts=(RATIO,),
     tasks=(CLICK,),
     manifest=MANIFEST,
@@ -121,7 +121,7 @@ def test_the_json_holds_no_number_that_json_does_not_know() -> None:
 
 
 def test_a_promoted_release_shows_its_warnings_and_no_reason() -> None:
-    promoted = replace(DOSSIER, decision=Promote(("thin segment",)))
+    promoted = replace(DOSSIER, decision=GateDecision(warnings=("thin segment",)))
     assert promoted.verdict == "promote"
     assert "Why it is held" not in promoted.to_html()
     assert "thin segment" in promoted.to_html()
@@ -208,7 +208,7 @@ def test_hostile_names_are_escaped_wherever_they_stand() -> None:
     page = replace(
         DOSSIER,
         surface="<script>",
-        decision=Hold(("<script>",), ("<script>",)),
+        decision=GateDecision(("<script>",), ("<script>",)),
         verdicts=(verdict,),
         tasks=(odd,),
         manifest=replace(MANIFEST, parts=(part,)),
