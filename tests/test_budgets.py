@@ -18,14 +18,14 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (76_920, 50_000),
+    "lines in tasks": (76_910, 50_000),
     "modules in tasks": (417, 320),
     "names that rooms import from each other": (693, 450),
     "public names in faces": (73, 450),
-    "dataclasses and models": (719, 330),
+    "dataclasses and models": (718, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (74_037, 48_000),
+    "lines in tests": (74_030, 48_000),
     "words in docs": (53_435, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
