@@ -9,7 +9,7 @@
     4      retrain; a harmful policy is proposed        a feature breaks on the last day
     5      retrain                                      delays become half as long again
     6      retrain
-    7      retrain, deployed with an error
+    7      retrain; the next canary is deployed with an error
     8      retrain
 
 While a release ramps, the next work waits. Who notices what, and when, comes out of the run.
@@ -34,7 +34,6 @@ class Work(StrEnum):
     RETRAIN = "retrain"
     WEIGHTS = "weight change, nothing trained"
     HARMFUL_POLICY = "policy without the cost of hides"
-    BAD_DEPLOYMENT = "retrain, deployed without the cost of hides"
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ AGENDA: Final = (
     (24, Work.HARMFUL_POLICY),
     (28, Work.RETRAIN),
     (35, Work.RETRAIN),
-    (42, Work.BAD_DEPLOYMENT),
+    (42, Work.RETRAIN),
     (49, Work.RETRAIN),
 )
 FAULTS: Final = (
@@ -73,13 +72,15 @@ class Plan:
     ----------
     before : days of the log before the first release, by the feed's own ranker; alarms need as many.
     watched_every : days between two runs of the monitor.
+    breaks : the day from which the next canary is deployed without the cost of hides.
     """
 
     requests_per_day: int = 300
     before: int = HISTORY
     weeks: int = 8
     seed: int = 2
-    watched_every: int = 3
+    watched_every: int = 4
+    breaks: int = 42
     agenda: tuple[tuple[int, Work], ...] = AGENDA
     faults: tuple[Fault, ...] = FAULTS
 

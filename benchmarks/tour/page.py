@@ -103,9 +103,9 @@ def sections(play: Play) -> Iterator[str]:
     """Yield the lines of the docs below the introduction."""
     yield from ("", picture(MAIN), "", "## Who noticed what", "")
     yield from table(("fault", "from day", "noticed by", "after", "evidence"), _notices(play.journal))
-    yield from ("", "## By week", "", *table(("", *_week_names(play)), _weeks(play)))
+    yield from ("", "## By week", "", *table(("figure", *_week_names(play)), _weeks(play)))
     yield from ("", "## What happened", "", "Numbers are those of the pictures.", "")
-    yield from table(("", "day", "date", "what", "by"), _events(play))
+    yield from table(("mark", "day", "date", "what", "by"), _events(play))
     yield from ("", "## The other seven pictures", "")
     for name in FIGURES:
         if name != MAIN:

@@ -60,7 +60,8 @@ class ServedFeed:
             drifts=plan.drifts,
         )
         self.logs = home / "logs" / SURFACE
-        self.team = Team(surfaces, home, Clock(midnight(FIRST_DAY)), journal, approve_first)
+        clock = Clock(midnight(FIRST_DAY))
+        self.team = Team(surfaces, home, clock, journal, approve_first, breaks=plan.breaks)
         self.watch = Watch(journal)
         self.policy = self.team.workspace.contracts.utility
         self._agenda, self._present, self._to_mend = list(plan.agenda), list[Fault](), list[Fault]()

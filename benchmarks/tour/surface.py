@@ -13,7 +13,7 @@ COST: Final = "hide_7d"
 _SATISFIED: Final = {"compose": {"all_of": ["dwell_60s_1d"], "none_of": [COST]}}
 """Without reports: 1 in 7,000 impressions, too few to learn from on so small a feed."""
 _FEW: Final = {"num_leaves": 15, "learning_rate": 0.15, "rounds": 40, "lambda_l2": 5.0}
-_MORNINGS: Final = "0 2 */3 * *"
+_MORNINGS: Final = "0 2 */4 * *"
 _SURFACE: Final[dict[str, Any]] = {
     "segments": ["user_tenure", {"name": "item_age", "from": "item_age_days", "bins": [7, 30]}],
     "lightgbm": {

@@ -48,7 +48,8 @@ class Team:
     ----------
     approve_first : promotes the first release; by default in this process.
     policies : of utility and slate, by release.
-    broken : the release whose deployment lost the cost of hides, and since when.
+    breaks : the day from which the next canary is deployed without the cost of hides; None afterwards.
+    broken : the release that was deployed so, and since when.
     """
 
     surfaces: Path
@@ -56,6 +57,7 @@ class Team:
     clock: Clock
     journal: Journal
     approve_first: FirstApproval | None = None
+    breaks: int | None = None
     day: int = 0
     policies: dict[int, tuple[UtilitySpec, SlateSpec]] = field(default_factory=dict)
     broken: tuple[int, int] | None = None
@@ -81,8 +83,7 @@ class Team:
             made = apply_policy(self.workspace)
         else:
             made = retrain(self.workspace, as_of=self.clock.now)
-        if self._propose(made, work) and work is Work.BAD_DEPLOYMENT:
-            self.broken = (made.release, self.day)
+        self._propose(made, work)
         return made
 
     def _propose_without_cost(self) -> RetrainResult:
@@ -117,6 +118,9 @@ class Team:
         if made.verdict != "promote":
             serves += f", as it is inconclusive: {shorten('; '.join(made.reasons))}"
         self.journal.tell(self.day, kind, f"{name} {serves}", by=" and ".join(REVIEWERS.values()))
+        if began and self.breaks is not None and self.day >= self.breaks:
+            self.breaks, self.broken = None, (made.release, self.day)
+            self.journal.tell(self.day, EventKind.FAULT, BROKEN)
         return True
 
     def _promote(
@@ -138,11 +142,11 @@ class Team:
             self.journal.tell(self.day, EventKind.QUESTION, f"{name}: {reasons}", by=RAMP)
             if any(one.change is not None and one.change > one.bound for one in result.guardrails):
                 rollback.run(self.workspace, why=reasons, by="ana")
-                self._rolled_back(name, reasons, by="ana")
+                self._rolled_back(result.release, reasons, by="ana")
                 return
             result = ramp.run(self.workspace, as_of=self.clock.now, advance=_ANSWERED)
         if result.state is RampState.ROLL_BACK:
-            self._rolled_back(name, reasons, by=RAMP)
+            self._rolled_back(result.release, reasons, by=RAMP)
         elif result.state is RampState.ADVANCE:
             self.journal.tell(self.day, EventKind.CANARY, f"{name} goes on to its next stage", by=RAMP)
         elif result.state is RampState.FINISH and result.release is not None:
@@ -157,11 +161,11 @@ class Team:
             rollback.run(self.workspace, why="held after its ramp", by="ana")
         self.journal.tell(self.day, kind, words, by=" and ".join(REVIEWERS.values()))
 
-    def _rolled_back(self, name: str, reasons: str, *, by: str) -> None:
-        if self.broken is not None:
+    def _rolled_back(self, release: int | None, reasons: str, *, by: str) -> None:
+        if self.broken is not None and self.broken[0] == release:
             self.journal.notice(BROKEN, began=self.broken[1], day=self.day, by=by, evidence=reasons)
             self.broken = None
-        self.journal.tell(self.day, EventKind.ROLLBACK, f"{name} is rolled back: {reasons}", by=by)
+        self.journal.tell(self.day, EventKind.ROLLBACK, f"release {release} is rolled back: {reasons}", by=by)
 
 
 def shorten(text: str) -> str:

@@ -1,6 +1,7 @@
 """A week of the tour: a release serves, a harmful policy is held, a ranker of clicks stands beside it."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from benchmarks.tour.calendar import Plan, Work
 from benchmarks.tour.figures import by_week
 from benchmarks.tour.journal import EventKind, Journal
 from benchmarks.tour.naive import play_naive
-from benchmarks.tour.page import MAIN, Play, pictures, sections, write_html
+from benchmarks.tour.page import FIGURES, MAIN, PAGE, PICTURES, START, Play, pictures, sections, write_html
 from benchmarks.tour.served_feed import ServedFeed
 from benchmarks.tour.team import GATES, HARMFUL
 from tasks.stores.aliases import CANARY
@@ -75,3 +76,12 @@ def test_marks_of_a_picture_are_numbered_as_the_events_of_the_page(played: Play)
     svg = pictures(played)[MAIN]
     assert svg.count('<g class="mark ') == len(played.drawn)
     assert any(line.startswith("| 1 | 0 | Mon 05 Jan |") for line in sections(played))
+
+
+def test_the_page_of_the_docs_is_made_by_the_tour() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    shown: Mapping[str, None] = dict.fromkeys(
+        re.findall(r"\(pictures/tour/(\w+)\.svg\)", text[text.index(START) :])
+    )
+    assert [*shown] == [*FIGURES]
+    assert {file.stem for file in PICTURES.glob("*.svg")} == {*FIGURES}
