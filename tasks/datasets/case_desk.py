@@ -175,9 +175,9 @@ class _Chances:
         in_time = -np.expm1(-left.clip(0, _LONGEST_RESOLUTION) / _RESOLVED_AFTER) / whole
         return cls(
             accept=expit(-1.1 + 0.9 * ease + 0.4 * quality + fit + desk.readiness[agent] - 1.5 * ~allowed),
-            progress=expit(0.3 + 0.9 * quality - 0.5 * ease),
+            progress=np.asarray(expit(0.3 + 0.9 * quality - 0.5 * ease)),
             rework=expit(-1.5 + 0.9 * ease - 0.6 * quality + backfires),
-            resolve=expit(0.2 + 0.8 * quality - 0.4 * ease),
+            resolve=np.asarray(expit(0.2 + 0.8 * quality - 0.4 * ease)),
             in_time=np.where(cases.due[case] > cases.at[case], in_time, np.nan),
             minutes=np.exp(2.5 - 0.5 * ease),
         )
