@@ -18,7 +18,7 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (76_910, 50_000),
+    "lines in tasks": (76_920, 50_000),
     "modules in tasks": (417, 320),
     "names that rooms import from each other": (693, 450),
     "public names in faces": (73, 450),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from benchmarks.tour.figures import DayFigures
+from tasks.reports.numbers import format_counted
 
 
 class EventKind(StrEnum):
@@ -67,5 +68,6 @@ class Journal:
         if any(one.by == by for one in known):
             return False
         self.notices.append(Notice(fault, began, by, day, evidence))
-        self.tell(day, EventKind.NOTICE, f"{fault}: noticed after {day - began} days", by=by)
+        after = format_counted(day - began, "day")
+        self.tell(day, EventKind.NOTICE, f"{fault}: noticed after {after}", by=by)
         return not known

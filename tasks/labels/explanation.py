@@ -16,7 +16,7 @@ from tasks import columns as c
 from tasks.contracts import TasksSpec
 from tasks.labels.maturity import known_at
 from tasks.labels.status import Why, amount, conditional_on, credit, known
-from tasks.labels.windows import answers
+from tasks.labels.windows import Rule, answers
 
 Json = dict[str, Any]
 
@@ -105,7 +105,9 @@ class TaskExplanation:
     Attributes
     ----------
     why, of : the kind of the first cause that holds, and its part, column, parent or exclusion.
-    opens, closes : the window; None for a composite, and for a child whose parent has no crediting event.
+    opens, closes : the window; None for a composite, for a child whose parent has no crediting event, and
+        where the deadline lies outside it.
+    deadline : the impression's own end of the window.
     crediting : the event that makes it positive, whatever the status.
     events : the events in the window, credited or not.
     observing : the event that answers, where the task is observed by one.
@@ -121,6 +123,7 @@ class TaskExplanation:
     of: str = ""
     opens: datetime | None = None
     closes: datetime | None = None
+    deadline: datetime | None = None
     crediting: Event | None = None
     events: Events = Events()
     amount: float | None = None
@@ -188,15 +191,24 @@ def plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool) else str(value)
 
 
+def _window(rule: Rule, row: Mapping[str, Any]) -> tuple[datetime | None, datetime | None]:
+    """Return where the window of an impression opens and closes, None where it has none."""
+    opens: datetime | None = row[credit(rule.after)] if rule.after else row[c.SHOWN_AT]
+    if opens is None:
+        return None, None
+    latest = opens + rule.within
+    closes: datetime | None = row[rule.until] if rule.until else latest
+    return (opens, closes) if closes is not None and opens < closes <= latest else (None, None)
+
+
 def _explain_task(tasks: TasksSpec, task: str, facts: Facts) -> TaskExplanation:
     spec, row, label = tasks.tasks[task], facts.row, facts.labels[task]
     _, why, of = next(iter(facts.causes[task]), (None, None, ""))
-    shown_at, parent = row[c.SHOWN_AT], conditional_on(spec)
-    matures_at = known_at(tasks, task, row)
+    parent, matures_at = conditional_on(spec), known_at(tasks, task, row)
     if spec.rule is None:
         parts = {part: (row[known(part)], facts.labels[part]) for part in tasks.parts(task)}
         return TaskExplanation(label, matures_at, why, of, parts=parts)
-    opens = row[credit(spec.rule.after)] if spec.rule.after else shown_at
+    opens, closes = _window(spec.rule, row)
     events, by, answering = facts.events[task], spec.observed_when, answers(tasks, task)
     return TaskExplanation(
         label,
@@ -204,7 +216,8 @@ def _explain_task(tasks: TasksSpec, task: str, facts: Facts) -> TaskExplanation:
         why,
         of,
         opens=opens,
-        closes=opens and (row[spec.rule.until] if spec.rule.until else opens + spec.rule.within),
+        closes=closes,
+        deadline=row[spec.rule.until] if spec.rule.until else None,
         crediting=_crediting(events, row[credit(task)]) if spec.positive else None,
         events=events,
         amount=row[amount(task)] if spec.value else None,

@@ -144,11 +144,10 @@ def _not_applicable(explained: TaskExplanation, spec: TaskSpec, clock: Clock) ->
 
 
 def _misdated(explained: TaskExplanation, spec: TaskSpec, clock: Clock) -> str:
-    if explained.closes is None:
+    if explained.deadline is None:
         return "which is null"
     longest = describe_duration(spec.rule.within) if spec.rule else ""
-    opening = f"its opening at {clock(explained.opens)} and at most {longest} later"
-    return f"{clock(explained.closes)}, which does not lie after {opening}"
+    return f"{clock(explained.deadline)}, which does not lie after its opening and at most {longest} later"
 
 
 def _amount(explained: TaskExplanation, spec: TaskSpec) -> str:

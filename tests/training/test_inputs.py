@@ -49,6 +49,7 @@ OUTCOME = {
     "kind": "value",
     "positive.event": ("order",),
     "positive.within": 3 * DAY,
+    "positive.until": "due",
     "positive.match": ("user_id",),
     "positive.credit": "last_touch",
     "positive.after": DENSER,
@@ -68,6 +69,7 @@ OUTCOME = {
 VALUED = {
     "event": ("order",),
     "within": 3 * DAY,
+    "until": "due",
     "aggregate": "max",
     "match": ("user_id",),
     "credit": "last_touch",
