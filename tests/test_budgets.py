@@ -25,7 +25,7 @@ BUDGETS: Final = {
     "dataclasses and models": (718, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (74_040, 48_000),
+    "lines in tests": (74_075, 48_000),
     "words in docs": (55_270, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

@@ -226,6 +226,39 @@ def test_a_served_release_writes_by_what_each_users_weights_were_multiplied(
     assert set(scored["factor_click_30m"].round(6)) == {0.9, 1.1}
 
 
+def test_a_served_release_adds_terms_of_a_column_of_the_greater_head_and_above_a_threshold(
+    files: dict[str, bytes], manifest: Manifest, tmp_path: Path
+) -> None:
+    terms = {
+        "risk": {"column": "risk", "weight": -0.3, "cap": 2.0},
+        "best": {"greater_of": ["click_30m", "buy_7d"], "weight": 3.0},
+        "sure": {"task": "buy_7d", "weight": 5.0, "where": {"click_30m": {"min": 0.3}}},
+    }
+    policy = json.dumps(json.loads(files["utility.json"]) | {"terms": terms}).encode()
+    scorer, frame = Scorer.from_files({**files, "utility.json": policy}), a_frame()
+    frame["risk"] = np.random.default_rng(5).uniform(0, 4, len(frame))
+    frame.loc[7, "risk"] = np.nan
+    assert "risk" in scorer.columns
+    signature = release_signature(frame[list(scorer.columns)], scorer.score(frame))
+    packaged = package_release({**files, "utility.json": policy}, manifest, signature=signature)
+    write_files(tmp_path, packaged.files)
+    scored = mlflow.pyfunc.load_model(str(tmp_path)).predict(frame, params={"components": True})
+    clicks, buys = scored["p_click_30m"], scored["p_buy_7d"]
+    assert 0 < (clicks >= 0.3).mean() < 1
+    by_hand = (
+        np.where(frame["page"] == "checkout", 2.0, 1.0) * clicks
+        + 20 * buys * frame["margin"]
+        - 0.3 * frame["risk"].clip(upper=2.0)
+        + 3 * np.maximum(clicks, buys)
+        + 5 * buys * (clicks >= 0.3)
+    )
+    np.testing.assert_allclose(scored["utility"], by_hand, rtol=1e-12)
+    np.testing.assert_allclose(
+        scored["contribution_risk"].drop(7), -0.3 * frame["risk"].drop(7).clip(upper=2.0)
+    )
+    assert scored.loc[7, "dropped_by"] == "unknown_value:risk"
+
+
 def test_a_joint_is_never_by_segment(by_tenure: dict[str, bytes]) -> None:
     wrong = {**by_tenure, "joints/buy_7d.json": by_tenure["calibrators/click_30m.json"]}
     with pytest.raises(DataError, match="Unknown kind 'segmented'"):
