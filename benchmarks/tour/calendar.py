@@ -8,8 +8,8 @@
     3      a weight changes, nothing is trained
     4      retrain; a harmful policy is proposed        a feature breaks on the last day
     5      retrain                                      delays become half as long again
-    6      retrain
-    7      retrain; the next canary is deployed with an error
+    6      a weight changes; its canary is deployed with an error
+    7      retrain
     8      retrain
 
 While a release ramps, the next work waits. Who notices what, and when, comes out of the run.
@@ -53,7 +53,7 @@ AGENDA: Final = (
     (21, Work.RETRAIN),
     (24, Work.HARMFUL_POLICY),
     (28, Work.RETRAIN),
-    (35, Work.RETRAIN),
+    (35, Work.WEIGHTS),
     (42, Work.RETRAIN),
     (49, Work.RETRAIN),
 )
@@ -80,7 +80,7 @@ class Plan:
     weeks: int = 8
     seed: int = 2
     watched_every: int = 4
-    breaks: int = 42
+    breaks: int = 35
     agenda: tuple[tuple[int, Work], ...] = AGENDA
     faults: tuple[Fault, ...] = FAULTS
 

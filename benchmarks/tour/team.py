@@ -33,8 +33,8 @@ HARMFUL: Final = "a policy without the cost of hides"
 _WAIVER: Final = "the tour runs no experiment"
 _ANSWERED: Final = ramp.Advance("ana", "no guardrail has moved beyond its bound")
 _LONGEST: Final = 230
-_DEARER: Final = -7.0
-"""The weight of a hide from week 3 on; before, -5."""
+_DEARER: Final = 1.4
+"""By what a change of weights multiplies the weight of a hide, which is -5 at first."""
 
 FirstApproval = Callable[[Workspace, int], None]
 """Has a release promoted by people: workspace, release."""
@@ -78,8 +78,10 @@ class Team:
         if work is Work.HARMFUL_POLICY:
             return self._propose_without_cost()
         if work is Work.WEIGHTS:
-            weights = {**read_contract(self.surfaces, "utility")["weights"], COST: _DEARER}
-            change_contract(self.surfaces, "utility", version=2, weights=weights)
+            before = read_contract(self.surfaces, "utility")
+            dearer = self.workspace.contracts.utility.weights[COST].weight * _DEARER
+            weights = {**before["weights"], COST: dearer}
+            change_contract(self.surfaces, "utility", version=self._next_version(), weights=weights)
             made = apply_policy(self.workspace)
         else:
             made = retrain(self.workspace, as_of=self.clock.now)
@@ -90,13 +92,17 @@ class Team:
         """Propose a policy that forgets a cost, and take the change back."""
         before = read_contract(self.surfaces, "utility")
         weights = {task: weight for task, weight in before["weights"].items() if task != COST}
-        change_contract(self.surfaces, "utility", version=before["version"] + 1, weights=weights, contexts=[])
+        change_contract(self.surfaces, "utility", version=self._next_version(), weights=weights, contexts=[])
         made = apply_policy(self.workspace)
         if not self._propose(made, Work.HARMFUL_POLICY):
             evidence = shorten("; ".join(made.reasons))
             self.journal.notice(HARMFUL, began=self.day, day=self.day, by=GATES, evidence=evidence)
         change_contract(self.surfaces, "utility", **before)
         return made
+
+    def _next_version(self) -> int:
+        """Return a version of the utility that no release has had."""
+        return max(utility.version for utility, _ in self.policies.values()) + 1
 
     def _propose(self, made: RetrainResult, work: Work) -> bool:
         """Have a release promoted if the gates let it pass; return whether it serves anybody."""

@@ -163,7 +163,7 @@ def decide_ramp(
     """
     alarms = [f"{one.metric} is harmed" for one in readings if one.alarm]
     unclear = [
-        f"{one.metric} may be harmed by {format_percent(one.harm, signed=True)}"
+        f"{one.metric} may be harmed by {format_percent(one.harm, signed=True)} %"
         for one in readings
         if not one.clear
     ]
