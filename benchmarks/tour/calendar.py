@@ -1,4 +1,4 @@
-"""The calendar of the tour: what its team sets out to do, and what happens to the feed.
+"""The calendar of the tour: the work of its team, and the faults of the feed.
 
 ::
 
@@ -21,6 +21,7 @@ from enum import StrEnum
 from typing import Final
 
 from tasks.datasets.world.drifts import Drift
+from tasks.datasets.world.loop import ClosedLoop
 from tasks.monitoring.drift_alarms import HISTORY
 
 FIRST_DAY: Final = date(2026, 1, 5)
@@ -98,6 +99,16 @@ class Plan:
     def drifts(self) -> dict[Drift, int]:
         """The faults by day of the log."""
         return {one.drift: self.before + one.day for one in self.faults}
+
+    def open_loop(self) -> ClosedLoop:
+        """Return a feed at the first day of its log."""
+        return ClosedLoop(
+            seed=self.seed,
+            requests_per_day=self.requests_per_day,
+            days=self.before + self.days,
+            start=self.start,
+            drifts=self.drifts,
+        )
 
 
 def date_of(day: int) -> date:

@@ -50,7 +50,7 @@ class Notice:
 
 @dataclass
 class Journal:
-    """What eight weeks came to; `say` is told of each event at once."""
+    """The record of eight weeks; `say` receives each event at once."""
 
     say: Callable[[str], object] = lambda _: None
     days: list[DayFigures] = field(default_factory=list)

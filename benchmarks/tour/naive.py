@@ -21,7 +21,7 @@ from benchmarks.tour.watch import SPAMMER
 from tasks import columns as c
 from tasks.contracts import Contracts, load_surface
 from tasks.contracts.utility import UtilitySpec, Weight
-from tasks.datasets.world.loop import ClosedLoop, LoopDay, Served, serve_decision
+from tasks.datasets.world.loop import LoopDay, Served, serve_decision
 from tasks.ranking.decide import decide
 
 CLICK: Final = "click_30m"
@@ -39,13 +39,7 @@ class NaiveFeed:
 
     def __init__(self, plan: Plan, contracts: Contracts) -> None:
         self.plan, self.contracts = plan, contracts
-        self.loop = ClosedLoop(
-            seed=plan.seed,
-            requests_per_day=plan.requests_per_day,
-            days=plan.before + plan.days,
-            start=plan.start,
-            drifts=plan.drifts,
-        )
+        self.loop = plan.open_loop()
         self.policy = clicks_alone(contracts.utility)
         self.slate = contracts.slate.model_copy(update={"exploration": None})
         self.rows: list[pd.DataFrame] = []

@@ -24,7 +24,7 @@ from benchmarks.tour.surface import COST, write_contracts
 from benchmarks.tour.team import FirstApproval, Team
 from benchmarks.tour.watch import SPAMMER, Watch
 from tasks import columns as c
-from tasks.datasets.world.loop import ClosedLoop, Served, Server, serve_arms, serve_decision
+from tasks.datasets.world.loop import Served, Server, serve_arms, serve_decision
 from tasks.experiments.assignment import place_of
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
@@ -52,13 +52,7 @@ class ServedFeed:
         surfaces, home = write_contracts(folder / "surfaces"), folder / "home"
         home.mkdir(parents=True, exist_ok=True)
         self.plan, self.journal = plan, journal
-        self.loop = ClosedLoop(
-            seed=plan.seed,
-            requests_per_day=plan.requests_per_day,
-            days=plan.before + plan.days,
-            start=plan.start,
-            drifts=plan.drifts,
-        )
+        self.loop = plan.open_loop()
         self.logs = home / "logs" / SURFACE
         clock = Clock(midnight(FIRST_DAY))
         self.team = Team(surfaces, home, clock, journal, approve_first, breaks=plan.breaks)

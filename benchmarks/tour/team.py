@@ -1,7 +1,7 @@
 """The team of the tour: it retrains, changes policies, asks reviewers, and moves releases.
 
-Reviewers approve of what the gates let pass, each under their own name. A ramp that asks is answered as in
-`benchmarks.eight_weeks`: what seems harmed beyond its bound is rolled back, all else goes on.
+Reviewers approve every release that passes the gates, each under their own name. A ramp that asks is answered
+as in `benchmarks.eight_weeks`: a release that seems harmful beyond a bound is rolled back, any other goes on.
 """
 
 import textwrap

@@ -75,10 +75,10 @@ def test_a_term_that_is_not_one_task_says_what_it_counts() -> None:
         named | {"weights": {"click": 4.0}, "terms": terms, "contexts": [context]}
     )
     base, night = effective_policies(utility, SlateSpec(policy="s", version=1, length=1), unit="click")
-    told = {one.task: (one.of, one.worth, one.times, one.cap) for one in base.terms}
-    assert told["risk"] == ("column policy_risk", -0.5, "policy_risk", 5.0)
-    assert told["sure"] == ("purchase where click is at least 0.2", 1.0, None, None)
-    assert told["click"][0] is None
+    described = {one.task: (one.of, one.worth, one.times, one.cap) for one in base.terms}
+    assert described["risk"] == ("column policy_risk", -0.5, "policy_risk", 5.0)
+    assert described["sure"] == ("purchase where click is at least 0.2", 1.0, None, None)
+    assert described["click"][0] is None
     assert night.changed == ("risk",)
     assert [one.worth for one in night.terms if one.task == "risk"] == [-2.0]
 
