@@ -7,6 +7,7 @@ utility = total, or with an offset a positive number in the order of totals, x t
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -421,11 +422,18 @@ class UtilitySpec(_DeclaredTerms):
         """Where rules are declared: the base, then each context."""
         return (self, *self.contexts)
 
-    @property
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy, whose variants are made of its own terms."""
+        copied = super().model_copy(update=update, deep=deep)
+        copied.__dict__.pop("variants", None)
+        return copied
+
+    @cached_property
     def variants(self) -> dict[str, tuple[Term, ...]]:
         """Each term by name: without a context, then in each context; an absent term weighs 0."""
         base, *others = (place.named_terms for place in self._places)
-        absent = {name: _without_weight(term) for one in reversed(others) for name, term in one.items()}
+        none = {"weight": 0.0, "times": None}
+        absent = {n: term.model_copy(update=none) for one in reversed(others) for n, term in one.items()}
         held = absent | base
         return {name: (held[name], *(one.get(name, held[name]) for one in others)) for name in sorted(held)}
 
@@ -440,10 +448,6 @@ class UtilitySpec(_DeclaredTerms):
     def better_first(self, tier: Tier) -> Literal["low", "high"]:
         """Return which end of a tier's bands ranks first: as declared, else by the sign of the weight."""
         return tier.prefer or ("low" if self.weights[tier.task].weight < 0 else "high")
-
-
-def _without_weight(term: Term) -> Term:
-    return term.model_copy(update={"weight": 0.0, "times": None})
 
 
 def _by_context(places: Sequence[Mapping[str, _Declared]]) -> dict[str, list[tuple[_Declared, list[int]]]]:

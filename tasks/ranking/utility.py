@@ -255,11 +255,8 @@ def _iterate_values(
         counts = np.array([v.value_column == name and v.weight != 0 for v in variants])
         caps = np.array([np.inf if v.value_cap is None else v.value_cap for v in variants])
         values = read_numbers(candidates, name, f"the utility of '{term}'")
-        yield (
-            name,
-            _pick_by_context(counts, context),
-            np.minimum(values, _pick_by_context(caps, context)),
-        )
+        rows, most = (_pick_by_context(each, context) for each in (counts, caps))
+        yield name, rows, np.minimum(values, most)
 
 
 def _find_weight_factors(candidates: pd.DataFrame, policy: UtilitySpec) -> dict[str, Floats]:

@@ -144,6 +144,8 @@ def test_the_decision_reads_terms_and_columns_in_order_of_their_names() -> None:
     assert policy.term_names == ("cart_1d", "click_30m", "hide_7d", "purchase_7d")
     assert policy.columns == ("age_days", "app", "margin", "page", "region", "tenure", "violation")
     assert [one.weight for one in policy.variants["hide_7d"]] == [-3.0, -3.0, -6.0]
+    less = policy.model_copy(update={"weights": {"hide_7d": Weight(weight=-1.0)}, "contexts": ()})
+    assert {name: [one.weight for one in of] for name, of in less.variants.items()} == {"hide_7d": [-1.0]}
     assert [one.keeps for one in policy.hard_constraints] == [False, True, False]
     assert UtilitySpec.model_validate(canonical(policy)).columns == policy.columns
 
