@@ -422,7 +422,7 @@ class UtilitySpec(_DeclaredTerms):
         """Where rules are declared: the base, then each context."""
         return (self, *self.contexts)
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+    def model_copy(self, *, update: Mapping[str, object] | None = None, deep: bool = False) -> Self:
         """Return a copy, whose variants are made of its own terms."""
         copied = super().model_copy(update=update, deep=deep)
         copied.__dict__.pop("variants", None)
