@@ -171,11 +171,12 @@ def _log_line(tables: Sequence[Plain]) -> Text:
 def _power_line(row: Plain) -> Text:
     rise = row.get("relative_increase_max")
     bound = f"rise of {rise:.1%}" if rise is not None else f"fall of {row['relative_decrease_max']:.1%}"
-    needed = f"{row['events']:,} events in the slots are" if row["events"] else "no number of events is"
-    told = f"{needed} enough to detect it (power 80 %)"
+    if not row["events"]:
+        return Text(f"{row['metric']}: a {bound} cannot be detected, however many events the test days have")
+    told = f"{row['events']:,} events on the test days detect a {bound} in 80 % of cases"
     explored = row.get("explored_events")
     told += f"; {explored:,} on a log of this surface's releases, which explore" if explored else ""
-    return Text(f"{row['metric']}, {bound}: {told}")
+    return Text(f"{row['metric']}: {told}")
 
 
 @group()

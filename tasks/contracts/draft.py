@@ -80,7 +80,10 @@ _SHORT_LOG: Final = (0.25, (2, 1, 1, 1))
 
 @dataclass(frozen=True)
 class TaskDraft:
-    """A task of a first draft, with the event that it was guessed from; ``days`` is its window's length."""
+    """A task of a first draft, with the event that it was guessed from; ``days`` is its window's length.
+
+    ``match`` names the columns by which an event finds its impression, empty for those of every contract.
+    """
 
     name: str
     family: Family
@@ -88,7 +91,7 @@ class TaskDraft:
     within: str
     days: float
     rows: int
-    by_request: bool = False
+    match: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class TasksDraft:
     left_out: tuple[tuple[str, str], ...]
 
 
-def draft_tasks(events: Sequence[EventSketch], *, window_days: float) -> TasksDraft:
+def draft_tasks(events: Sequence[EventSketch], *, window_days: float, impression: str = "") -> TasksDraft:
     """Guess a task for each event that could be an outcome, the most frequent first."""
     tasks: list[TaskDraft] = []
     exclusions: list[tuple[str, str]] = []
@@ -114,7 +117,8 @@ def draft_tasks(events: Sequence[EventSketch], *, window_days: float) -> TasksDr
         elif reason := _why_left_out(event, taken=len(tasks)):
             left_out.append((event.name, reason))
         else:
-            tasks.append(_draft(event, window_days, taken=[task.name for task in tasks]))
+            match = _match(event, impression)
+            tasks.append(_draft(event, window_days, match, taken=[task.name for task in tasks]))
     return TasksDraft(tuple(tasks), tuple(exclusions), tuple(left_out))
 
 
@@ -131,7 +135,15 @@ def _why_left_out(event: EventSketch, *, taken: int) -> str:
     return "comes after the most frequent ones" if taken >= _MOST else ""
 
 
-def _draft(event: EventSketch, window_days: float, *, taken: Iterable[str]) -> TaskDraft:
+def _match(event: EventSketch, impression: str) -> tuple[str, ...]:
+    if impression and event.with_impression >= _NEARLY_ALL * event.with_item:
+        return (impression,)
+    return (c.REQUEST_ID, c.ITEM_ID) if event.with_request >= _NEARLY_ALL else ()
+
+
+def _draft(
+    event: EventSketch, window_days: float, match: tuple[str, ...], *, taken: Iterable[str]
+) -> TaskDraft:
     lower = event.name.lower()
     meaning = next((m for m in _MEANINGS if m[0].search(lower)), None)
     _, family, window = meaning or (None, Family.ENGAGEMENT, "day")
@@ -144,8 +156,7 @@ def _draft(event: EventSketch, window_days: float, *, taken: Iterable[str]) -> T
     name = f"{stem}_{suffix}"
     while name in taken:
         name += "x"
-    by_request = event.with_request >= _NEARLY_ALL
-    return TaskDraft(name, family, event.name, within, days, event.rows, by_request)
+    return TaskDraft(name, family, event.name, within, days, event.rows, match)
 
 
 @dataclass(frozen=True)
@@ -168,7 +179,7 @@ def draft_contracts(surface: str, sketch: LogSketch, *, owner: str) -> dict[str,
     Name of the file -> its text.
     """
     window, _ = _fit_days(sketch.days, _WINDOWS)
-    drafted = draft_tasks(sketch.events, window_days=window)
+    drafted = draft_tasks(sketch.events, window_days=window, impression=sketch.impression)
     if not drafted.tasks:
         known = ", ".join(f"{name} ({why})" for name, why in drafted.left_out) or "none"
         raise DataError(f"No event of the log could be an outcome. Events: {known}")
@@ -316,7 +327,7 @@ def _tasks(slug: str, sketch: LogSketch, drafted: TasksDraft) -> Iterator[str]:
         costs = " # it costs" if task.family.costs else ""
         yield f"    family: {task.family.value}{costs}"
         touch = ", credit: last_touch" if task.family is Family.CONVERSION else ""
-        match = f", match: [{c.REQUEST_ID}, {c.ITEM_ID}]" if task.by_request else ""
+        match = f", match: [{', '.join(map(_quoted, task.match))}]" if task.match else ""
         yield f"    positive: {{event: {_quoted(task.event)}, within: {task.within}{touch}{match}}}"
         if sketch.has_visible and task.family is Family.ENGAGEMENT:
             yield f"    observed_when: {{column: {c.VISIBLE}}} # what was never on the screen is no negative"

@@ -33,6 +33,8 @@ _SYNONYMS: Final[Mapping[str, str]] = {
     c.VALUE: r"amount|event_value|quantity",
     c.INGESTED_AT: r"received_at|arrived_at|loaded_at|ingestion_time",
 }
+_IMPRESSION: Final = re.compile(r"(imp|impression|exposure|view|display)_?(id|key|uuid)", re.IGNORECASE)
+"""A column that names one impression, in the impressions and in the events."""
 NEEDED: Final = {
     "impressions": (c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT),
     "events": (c.EVENT, c.HAPPENED_AT, c.USER_ID, c.ITEM_ID),
@@ -55,12 +57,13 @@ class ColumnSketch:
 
 @dataclass(frozen=True)
 class EventSketch:
-    """Events of one name: how many, and the shares that name an item and a request."""
+    """Events of one name: how many, and the shares that name an item, a request and an impression."""
 
     name: str
     rows: int
     with_item: float = 1.0
     with_request: float = 0.0
+    with_impression: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,7 @@ class LogSketch:
     rows : of the impressions.
     positions : greatest position, 0 where none is logged.
     has_visible : whether a boolean says that an impression was on the screen.
+    impression : the column by which events name an impression, empty where none does.
     """
 
     sources: Mapping[str, str]
@@ -88,6 +92,19 @@ class LogSketch:
     rows: int
     positions: int = 0
     has_visible: bool = False
+    impression: str = ""
+
+
+def find_impression(tables: Mapping[str, Iterable[str]]) -> str:
+    """Return the column of both tables that names an impression; empty where there is none.
+
+    Examples
+    --------
+    >>> find_impression({"impressions": ["view_id", "ts"], "events": ["action", "view_id"]})
+    'view_id'
+    """
+    shared = set.intersection(*(set(columns) for columns in tables.values()))
+    return next((name for name in sorted(shared) if _IMPRESSION.fullmatch(name)), "")
 
 
 def find_columns(
@@ -109,7 +126,12 @@ def find_columns(
     for ours in set(given) - set(_SYNONYMS):
         raise ContractError(unknown("column of ours", ours, _SYNONYMS, where="--column"))
     found = {table: _of_table(table, columns, given) for table, columns in tables.items()}
-    missing = {table: [ours for ours in NEEDED[table] if ours not in found[table]] for table in tables}
+    named = {c.USER_ID, c.ITEM_ID} if find_impression(tables) else set()
+    spared = {"impressions": set[str](), "events": named}
+    missing = {
+        table: [ours for ours in NEEDED[table] if ours not in found[table] and ours not in spared[table]]
+        for table in tables
+    }
     if any(missing.values()):
         raise DataError(_say_missing(missing, tables, found))
     for ours in found["impressions"].keys() & found["events"].keys():
@@ -149,10 +171,13 @@ def _say_missing(
     said = f"{each} Name them: {' '.join(f'--column {ours}=NAME' for ours in named)}"
     impressions, events = found["impressions"], found["events"]
     absent = [impressions[ours] for ours in missing["events"] if ours in impressions]
-    if not absent or "request_id" not in impressions.keys() & events.keys():
+    if not absent:
         return said
-    by = events["request_id"]
-    return f"{said}. If events do not hold {', '.join(absent)}, add it from the impressions by {by}."
+    by = f"from the impressions by {events['request_id']}, " if "request_id" in events else ""
+    return (
+        f"{said}. If events do not hold {', '.join(absent)}, add it {by}or give the column that names an "
+        "impression one name in both tables, such as impression_id."
+    )
 
 
 def _find(

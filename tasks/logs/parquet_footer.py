@@ -124,7 +124,10 @@ def unreadable(table: str, file: Location, error: Exception) -> DataError:
     >>> str(unreadable("events", Path("a.parquet"), ValueError("no magic bytes")))
     'events cannot be read: a.parquet: no magic bytes. Deliver the file again'
     """
-    return DataError(f"{table} cannot be read: {file}: {_words(error)}. Deliver the file again")
+    path = PurePath(str(file))
+    foreign = path.suffix and not named_as_parquet(path)
+    again = "Logs are Parquet files: convert it first" if foreign else "Deliver the file again"
+    return DataError(f"{table} cannot be read: {file}: {_words(error)}. {again}")
 
 
 def _words(error: Exception) -> str:

@@ -16,7 +16,7 @@ import duckdb
 from sqlglot import exp
 
 from tasks import columns as c
-from tasks.contracts.log_sketch import ColumnSketch, EventSketch, LogSketch, find_columns
+from tasks.contracts.log_sketch import ColumnSketch, EventSketch, LogSketch, find_columns, find_impression
 from tasks.errors import ContractError
 from tasks.logs.footers import BOOLEAN, OTHER, Table, read_footers
 from tasks.logs.rows import EVENTS, IMPRESSIONS
@@ -29,7 +29,8 @@ _NAMES = 200
 """The most frequent event names that are looked at."""
 _EVENTS = """
     SELECT CAST($event AS VARCHAR) AS name, count(*) AS n,
-           avg(CAST($item IS NOT NULL AS DOUBLE)), avg(CAST($request IS NOT NULL AS DOUBLE))
+           avg(CAST($item IS NOT NULL AS DOUBLE)), avg(CAST($request IS NOT NULL AS DOUBLE)),
+           avg(CAST($impression IS NOT NULL AS DOUBLE))
     FROM $source WHERE $event IS NOT NULL GROUP BY name ORDER BY n DESC, name LIMIT $most
 """
 
@@ -75,6 +76,7 @@ def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> LogS
             rows=tables[IMPRESSIONS].rows,
             positions=positions,
             has_visible=c.VISIBLE in found[IMPRESSIONS] and look.kind(c.VISIBLE) == BOOLEAN,
+            impression=look.impression,
         )
 
 
@@ -94,6 +96,10 @@ class _Look:
 
     def kind(self, ours: str) -> str | None:
         return _kinds(self.tables[IMPRESSIONS])[self.found[IMPRESSIONS][ours]]
+
+    @property
+    def impression(self) -> str:
+        return find_impression({name: _kinds(self.tables[name]) for name in self.found})
 
     def days_and_positions(self) -> tuple[int, date, int]:
         """Count the days with impressions; return the last one and the greatest position."""
@@ -123,16 +129,18 @@ class _Look:
         )
 
     def events(self) -> tuple[EventSketch, ...]:
-        """Return the most frequent events, with how many of them name an item and a request."""
+        """Return the most frequent events, with how many name an item, a request, an impression."""
         columns = self.found[EVENTS]
         request = x.column(columns[c.REQUEST_ID]) if c.REQUEST_ID in columns else exp.Null()
+        impression = x.column(self.impression) if self.impression else exp.Null()
         rows = self._fetch(
             _EVENTS,
             EVENTS,
             most=x.integer(_NAMES),
             event=x.column(columns[c.EVENT]),
-            item=x.column(columns[c.ITEM_ID]),
+            item=x.column(columns[c.ITEM_ID]) if {c.USER_ID, c.ITEM_ID} <= columns.keys() else impression,
             request=request,
+            impression=impression,
         )
         return tuple(EventSketch(*row) for row in rows)
 

@@ -196,10 +196,10 @@ def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Predi
         seen = math.nan if bound.observed is None else bound.observed.value
         return replace(verdict, holds=seen > bound.allowed.high or seen < bound.allowed.low)
     judged = (
-        f"predicted change {judges.mean:+.1%}, by the worse model {judges.worse:+.1%}"
-        if math.isfinite(judges.mean)
-        else "no release predicts it"
+        f"predicted change {judges.mean:+.1%}" if math.isfinite(judges.mean) else "no release predicts it"
     )
+    if judges.worse > judges.mean:
+        judged += f", by the worse model {judges.worse:+.1%}"
     if math.isfinite(judges.segment):
         judged += f", at most {judges.segment:+.1%} in a segment"
     thin = _thin(whole)

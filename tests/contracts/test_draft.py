@@ -51,6 +51,7 @@ events = st.lists(
         st.integers(0, 10_000),
         st.floats(0, 1),
         st.floats(0, 1),
+        st.floats(0, 1),
     ),
     unique_by=lambda event: event.name,
     max_size=8,
@@ -65,6 +66,7 @@ sketches = st.builds(
     rows=st.integers(1, 10**6),
     positions=st.sampled_from([0, 1, 12, 500]),
     has_visible=st.booleans(),
+    impression=st.sampled_from(["", "view_id"]),
 )
 
 

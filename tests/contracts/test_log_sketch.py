@@ -43,9 +43,16 @@ def test_events_that_know_only_their_request_are_told_where_their_user_stands() 
     ours = {"user_id": "guest", "request_id": "search"}
     with pytest.raises(
         DataError,
-        match=r"user_id=NAME\. If events do not hold guest, add it from the impressions by search\.",
+        match=r"user_id=NAME\. If events do not hold guest, add it from the impressions by search, or give",
     ):
         find_columns({"impressions": shown, "events": events}, ours)
+
+
+def test_events_that_name_their_impression_need_no_user_and_no_item() -> None:
+    events = {"event": TEXT, "happened_at": TIME, "view_id": TEXT}
+    assert found("events", {**IMPRESSIONS, "view_id": TEXT}, events).keys() == {"event", "happened_at"}
+    with pytest.raises(DataError, match=r"recognised as user_id, item_id.*such as impression_id\."):
+        found("events", {**IMPRESSIONS, "shown_view": TEXT}, events)
 
 
 def test_all_that_is_not_recognised_is_named_at_once() -> None:

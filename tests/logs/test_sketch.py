@@ -46,6 +46,24 @@ def test_columns_of_other_names_are_mapped(tmp_path: Path) -> None:
     assert [column.name for column in sketch.described] == ["kind"], "a column of the impressions' own"
 
 
+def test_events_without_a_person_are_matched_by_the_impression(tmp_path: Path) -> None:
+    shown, rows = impressions(), events().drop_columns(["user_id", "item_id"])
+    ids = pa.array([f"v{row}" for row in range(shown.num_rows)])
+    write(tmp_path, "impressions", shown.append_column("impression_id", ids))
+    write(tmp_path, "events", rows.append_column("impression_id", ids[: rows.num_rows]))
+    sketch = sketch_log(files(tmp_path), {}, home=tmp_path / "home")
+    assert sketch.impression == "impression_id"
+    assert sketch.events[0] == EventSketch("click", 2, 1.0, 0.0, 1.0)
+
+
+def test_a_file_of_another_format_is_to_be_converted(tmp_path: Path) -> None:
+    write(tmp_path, "impressions", impressions())
+    (tmp_path / "events.csv").write_text("event,happened_at\n", encoding="utf-8")
+    named = LogFiles(tmp_path, {"impressions": "impressions.parquet", "events": "events.csv"})
+    with pytest.raises(DataError, match="Logs are Parquet files: convert it first"):
+        sketch_log(named, {}, home=tmp_path / "home")
+
+
 def test_what_cannot_be_read_is_one_message(tmp_path: Path) -> None:
     write(tmp_path, "impressions", impressions())
     (tmp_path / "events.parquet").write_bytes(b"none")

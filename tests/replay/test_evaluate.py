@@ -321,7 +321,7 @@ def test_a_cost_given_its_parent_is_judged_as_a_cost(tested_slice: slates.TestSl
     }
     rise = (1 + believed["return_5d"]) / (1 + believed["purchase_2d"]) - 1
     assert whole.outcome is Outcome.INCONCLUSIVE
-    assert f"by the worse model {rise:+.1%}" in whole.reason
+    assert f"predicted change {rise:+.1%}" in whole.reason
     assert whole.holds is not None
     assert [one.holds for one in segments if one.outcome is Outcome.INCONCLUSIVE] == [False] * len(segments)
 

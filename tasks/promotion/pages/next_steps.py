@@ -105,7 +105,7 @@ def _wait(worst: Verdict) -> str:
     if worst.doubt == BIASED:
         return _LOG_PROPENSITIES
     if worst.doubt:
-        return "More data of this log will not tell it: its doubt names what keeps it from being judged."
+        return "More days of this log cannot decide it: the reason beside it names what is missing."
     power = worst.power
     if power is not None and power.never:
         return (
@@ -122,4 +122,4 @@ def _wait(worst: Verdict) -> str:
             f"Lengthen `split.test` from {power.days} to about {power.days_needed} days, which decide this "
             "bound in 80 % of cases."
         )
-    return "These data do not tell it, and more of the same kind may not either."
+    return "These data cannot decide it, and more days of the same log may not either."

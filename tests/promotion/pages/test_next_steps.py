@@ -31,7 +31,7 @@ def test_the_lever_is_named_with_its_size_where_more_days_decide() -> None:
     years = after(replace(UNKNOWN, power=Power(0.2, 7, 10_631)))
     assert years.startswith("At this traffic more than a year of test days would be needed")
     for power in (None, Power(0.2), Power(0.2, 7, 3)):
-        assert after(replace(UNKNOWN, power=power)).startswith("These data do not tell it")
+        assert after(replace(UNKNOWN, power=power)).startswith("These data cannot decide it")
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_every_gate_has_a_way_out(gate: str, outcome: Outcome) -> None:
 
 def test_no_wait_is_proposed_for_what_this_log_can_never_tell() -> None:
     doubted = replace(UNKNOWN, doubt="no propensity is logged", power=Power(0.2, 7, 41))
-    assert after(doubted).startswith("More data of this log will not tell it")
+    assert after(doubted).startswith("More days of this log cannot decide it")
     assert "log with each shown item the probability of its place" in after(replace(doubted, doubt=BIASED))
 
 
