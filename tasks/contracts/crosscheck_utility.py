@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final
 
+from tasks.columns import UTILITY
 from tasks.contracts.base import Scalar
 from tasks.contracts.metrics import (
     NEW_ITEMS,
@@ -44,10 +45,11 @@ _MOST_COMBINATIONS: Final = 100_000
 """Combinations of a context's values from which on only single earlier contexts are held against it."""
 _NEVER_TUNED: Final = {
     MetricKind.EXPECTED_UTILITY: "moves with the weights themselves: tune what outcomes or predictions say",
+    MetricKind.EXPOSURE_RATIO: "its merit may move with the weights themselves: bound it by a guardrail",
     MetricKind.LATENCY: "no weight moves it",
 }
 """Metrics that no weights may be tuned by, and why."""
-_BELIEVED: Final = frozenset({MetricKind.PREDICTED, MetricKind.EXPECTED_UTILITY})
+_BELIEVED: Final = frozenset({MetricKind.PREDICTED, MetricKind.EXPECTED_UTILITY, MetricKind.EXPOSURE_RATIO})
 _MAY_FALL: Final = frozenset(
     {
         MetricKind.CALIBRATION,
@@ -106,6 +108,7 @@ def find_utility_problems(utility: UtilitySpec, others: Others) -> Iterator[Prob
     yield from _check_guarded(utility, others)
     yield from _check_given(utility, others)
     yield from _check_guardrails(utility, others)
+    yield from _check_merit(others)
     if utility.constrained is not None:
         yield from _check_constrained(utility.constrained, utility, others)
 
@@ -294,7 +297,9 @@ def _explain(name: str, others: Others, refuse: Callable[[Metric], str]) -> str:
 def _names_columns_unread(unread: Unread) -> bool:
     """Whether a place could not be read that names columns which metrics may speak of."""
     in_surface = unread.segments or unread.touches("surface", "features")
-    return in_surface or any(unread.touches("slate", rule) for rule in ("max_per", "diversity", "decay"))
+    return in_surface or any(
+        unread.touches("slate", rule) for rule in ("max_per", "diversity", "decay", "exposure")
+    )
 
 
 def _is_of_a_column(name: str) -> bool:
@@ -311,6 +316,10 @@ def _explain_no_guardrail(metric: Metric, utility: UtilitySpec, others: Others) 
     known = surface is not None and not unread.segments
     if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and known and NEW_ITEMS not in segments:
         return f"needs a segment of the age of items: {{name: {NEW_ITEMS}, from: COLUMN, bins: [DAYS]}}"
+    if metric.kind is MetricKind.EXPOSURE_RATIO and others.slate is not None:
+        exposure = others.slate.exposure
+        if not unread.touches("slate", "exposure") and (exposure is None or exposure.by != metric.subject):
+            return f"needs a definition of merit in slate.yaml: exposure: {{by: {metric.subject}}}"
     if metric.kind is MetricKind.COMPONENT_SHARE and not unread.touches("utility", "weights"):
         return (
             ""
@@ -334,6 +343,18 @@ def _explain_no_primary(metric: Metric, others: Others) -> str:
     if task is not None and task.level == "request":
         return "is of an outcome of the whole request, which no ranking can move"
     return ""
+
+
+def _check_merit(others: Others) -> Iterator[Problem]:
+    """Find a merit of exposure that no candidate has a probability of."""
+    exposure = None if others.slate is None else others.slate.exposure
+    if exposure is None or exposure.merit == UTILITY or others.unread.task(exposure.merit):
+        return
+    tasks, merit = others.tasks.tasks, exposure.merit
+    if merit not in tasks or tasks[merit].kind == "value" or tasks[merit].level == "request":
+        fitting = [name for name, task in tasks.items() if task.kind != "value" and task.level != "request"]
+        hint = unknown("merit", merit, [UTILITY, *fitting])
+        yield Problem("slate.yaml", "exposure.merit", abbreviate(merit), hint)
 
 
 def _check_constrained(constrained: Constrained, utility: UtilitySpec, others: Others) -> Iterator[Problem]:

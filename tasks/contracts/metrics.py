@@ -5,7 +5,7 @@
     <task>_rate  <task>_given_<parent>_rate  <task>_predicted  <task>_calibration  ndcg_<task>  recall_<task>
     observed_utility  expected_utility  component_share:<task>
     new_item_exposure  long_tail_exposure  coverage  slate_rule_activity  latency_p99_ms
-    <column>_share:<value>  <column>_entropy  <column>_gini
+    <column>_share:<value>  <column>_entropy  <column>_gini  <column>_exposure_ratio:<value>
 """
 
 import re
@@ -38,6 +38,7 @@ class MetricKind(StrEnum):
     COVERAGE = "coverage"
     SLATE_RULE_ACTIVITY = "slate_rule_activity"
     LATENCY = "latency_p99_ms"
+    EXPOSURE_RATIO = "exposure_ratio"
     SHARE = "share"
     ENTROPY = "entropy"
     GINI = "gini"
@@ -61,11 +62,14 @@ NAMES: Final = {
     MetricKind.RECALL: "recall_{}",
     MetricKind.ENTROPY: "{}_entropy",
     MetricKind.GINI: "{}_gini",
+    MetricKind.EXPOSURE_RATIO: "{}_exposure_ratio:{}",
     MetricKind.SHARE: "{}_share:{}",
 }
 """How each kind is named, by its subject and value; where two would read alike, the first one is meant."""
 
-OF_COLUMNS: Final = frozenset({MetricKind.SHARE, MetricKind.ENTROPY, MetricKind.GINI})
+OF_VALUES: Final = frozenset({MetricKind.SHARE, MetricKind.EXPOSURE_RATIO})
+"""Metrics of one value of a column or segment."""
+OF_COLUMNS: Final = OF_VALUES | {MetricKind.ENTROPY, MetricKind.GINI}
 """Metrics whose subject is a column or segment."""
 OF_EXPOSURE: Final = OF_COLUMNS | {
     MetricKind.NEW_ITEM_EXPOSURE,
@@ -155,12 +159,13 @@ def _readings(name: str, pattern: str) -> Iterator[tuple[str | None, str | None]
 def known_metrics(tasks: Iterable[str], columns: Iterable[str]) -> list[Metric]:
     """List the metrics that a surface's names make, for error messages."""
     columns = list(columns)
-    return [*_metrics(tasks, columns), *(Metric(MetricKind.SHARE, column, "VALUE") for column in columns)]
+    of_values = (Metric(kind, column, "VALUE") for kind in sorted(OF_VALUES) for column in columns)
+    return [*_metrics(tasks, columns), *of_values]
 
 
 def mix_columns(surface: SurfaceSpec, slate: SlateSpec) -> tuple[str, ...]:
     """Name the columns whose mix every report shows: those of slate rules, and segments without bins."""
-    by_rule = [rule.by for rule in (slate.diversity, slate.decay) if rule is not None]
+    by_rule = [rule.by for rule in (slate.diversity, slate.decay, slate.exposure) if rule]
     plain = [segment.name for segment in surface.segments if segment.bins is None]
     return tuple(dict.fromkeys((c.SOURCE, *slate.max_per, *by_rule, *plain)))
 
@@ -204,14 +209,14 @@ def read_metric(name: str) -> Metric:
 
 
 def _metrics(tasks: Iterable[str], columns: Iterable[str]) -> Iterator[Metric]:
-    """Yield the metrics that a contract may name, but shares of columns, as names are read."""
+    """Yield the metrics that a contract may name, but those of a column's value, as names are read."""
     tasks, columns = list(tasks), list(columns)
     for kind in NAMES:
         if kind is MetricKind.GIVEN:
             yield from (Metric(kind, task, given) for task in tasks for given in tasks if task != given)
         elif kind in _OF_TASKS:
             yield from (Metric(kind, task) for task in tasks)
-        elif kind in OF_COLUMNS - {MetricKind.SHARE}:
+        elif kind in OF_COLUMNS - OF_VALUES:
             yield from (Metric(kind, column) for column in columns)
-        elif kind not in {MetricKind.SHARE, MetricKind.NAIVE_NDCG}:
+        elif kind not in OF_VALUES | {MetricKind.NAIVE_NDCG}:
             yield Metric(kind)

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from ..columns import USER_ID
+from ..columns import USER_ID, UTILITY
 from .base import Closed, Identifier, Number, Scalar, Scalars, Slug, Version
 
 _Count = Annotated[int, Field(ge=1, le=1000)]
@@ -78,6 +78,13 @@ class Decay(Closed):
     floor: Annotated[Number, Field(ge=0, lt=1)] = 0.0
 
 
+class Exposure(Closed):
+    """Defines what exposure each value of a column merits: ``utility``, or a task's probability."""
+
+    by: Identifier
+    merit: Identifier = UTILITY
+
+
 class Exploration(Closed):
     """Fills the last ``slots`` slots with candidates drawn at random from those that constraints allow.
 
@@ -135,6 +142,7 @@ class SlateSpec(Closed):
     required_first: Identifier | None = None
     diversity: Diversity | None = None
     decay: Decay | None = None
+    exposure: Exposure | None = None
     exploration: Exploration | None = None
 
     @property

@@ -213,7 +213,7 @@ def _find_unknown_ranges(contracts: Contracts) -> Iterator[Problem]:
     utility, binned = contracts.utility, {s.name: s.bins for s in contracts.surface.segments if s.bins}
     for place, name in named_metrics(utility):
         metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=binned)
-        if metric is None or metric.kind is not MetricKind.SHARE:
+        if metric is None or metric.value is None or metric.kind not in OF_COLUMNS:
             continue
         ranges = (*bin_labels(binned[str(metric.subject)]), UNKNOWN)
         if metric.value not in ranges:
@@ -241,6 +241,7 @@ def _of_slate(contracts: Contracts) -> Iterator[WantedColumn]:
     once = {"required_first": (slate.required_first, _FLAG)}
     once |= {"diversity.by": (slate.diversity.by if slate.diversity else None, _ANY)}
     once |= {"decay.by": (slate.decay.by if slate.decay else None, _ANY)}
+    once |= {"exposure.by": (slate.exposure.by if slate.exposure else None, _ANY)}
     for place, (column, kinds_of_it) in once.items():
         if column is not None:
             yield WantedColumn("slate.yaml", place, column, kinds_of_it)

@@ -78,7 +78,10 @@ def mix_metrics(contracts: Contracts, log: CandidateLog) -> Iterator[Metric]:
         if name in log.segments and _differs_within_requests(log, log.segments[name]):
             yield Metric(MetricKind.ENTROPY, name)
             yield Metric(MetricKind.GINI, name)
-            yield from (Metric(MetricKind.SHARE, name, value) for value in _frequent(log.segments[name]))
+            values, exposure = _frequent(log.segments[name]), contracts.slate.exposure
+            yield from (Metric(MetricKind.SHARE, name, value) for value in values)
+            if exposure is not None and exposure.by == name:
+                yield from (Metric(MetricKind.EXPOSURE_RATIO, name, value) for value in values)
 
 
 def _differs_within_requests(log: CandidateLog, column: "pd.Categorical[Any]") -> bool:

@@ -1,14 +1,15 @@
-"""Concentration of exposure over the values of a column; each slot counts by its examination.
+"""Exposure of the values of a column: its concentration, and its ratio to merit; slots count by examination.
 
 ================ ==========================================================================
 entropy          of the values' shares, in nats: 0 for one value, log(m) for m equal ones
 gini             of the shares: 0 for equal ones, towards 1 for one that has all
+exposure ratio   share of the looks over share of the merit: 1 where they are equal
 ================ ==========================================================================
 """
 
 import numpy as np
 
-from tasks.arrays import Floats, Indices
+from tasks.arrays import Floats, Indices, Integers
 from tasks.evaluation.binary import divide
 from tasks.replay.grouped import GroupedRows, GroupedStatistic
 
@@ -37,6 +38,36 @@ def gini(exposures: Floats) -> Floats:
     m = exposures.shape[-1]
     places = 2 * np.arange(1, m + 1) - m - 1
     return divide((places * np.sort(exposures, axis=-1)).sum(axis=-1), m * exposures.sum(axis=-1))
+
+
+def due_exposure(looks: Floats, merit: Floats, requests: Integers) -> tuple[Floats, Floats]:
+    """Return the looks on each candidate, and those that are due to it by its share of its request's merit.
+
+    Their sums over a group of candidates and any number of requests are amortised exposure and merit, each
+    request with the weight of its looks: one over the other is the group's share of exposure over its share
+    of merit, the disparate treatment of Singh and Joachims (2018), amortised as by Biega et al. (2018).
+
+    Parameters
+    ----------
+    looks : [n] of 0 or more.
+    merit : [n]; what is below 0 or unknown counts as 0. Requests without any merit are left out of both.
+    requests : [n] codes from 0.
+
+    References
+    ----------
+    A. Singh and T. Joachims. Fairness of Exposure in Rankings. KDD 2018, section 3.2.
+    A. J. Biega, K. P. Gummadi and G. Weikum. Equity of Attention. SIGIR 2018, section 3.
+
+    Examples
+    --------
+    >>> looks, merit = np.array([1.0, 0.5, 0.0]), np.array([2.0, 1.0, 1.0])
+    >>> due_exposure(looks, merit, np.zeros(3, dtype=int))[1].tolist()
+    [0.75, 0.375, 0.375]
+    """
+    known: Floats = np.maximum(np.nan_to_num(merit), 0.0)
+    total, looked = (np.bincount(requests, each)[requests] for each in (known, looks))
+    share = np.divide(known, total, out=np.zeros(len(known)), where=total > 0)
+    return np.where(total > 0, looks, 0.0), np.asarray(looked * share, dtype=np.float64)
 
 
 def entropy_by_group(looks: Floats, codes: Indices, count: int, rows: GroupedRows) -> GroupedStatistic:

@@ -264,6 +264,8 @@ def no_interval(observed: Estimate | None, measured: Measured) -> str:
 def _by_whom(measured: Measured) -> str:
     if measured.subject.metric == MetricKind.PREDICTED:
         return f"{MODEL_JUDGED}, by {measured.judge}"
+    if measured.subject.metric == MetricKind.EXPOSURE_RATIO:
+        return f"merit predicted by {measured.judge}"
     return f"judged by {measured.judge}" if measured.subject.metric == MetricKind.CALIBRATION else ""
 
 

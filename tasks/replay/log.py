@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from tasks import columns as c
 from tasks.arrays import Flags, Floats, Integers
 from tasks.evaluation.clustered import RowClusters
 from tasks.replay.outcomes import JointOutcome
@@ -50,6 +51,7 @@ class CandidateLog:
     latency : how long the row's request took to serve, in milliseconds, NaN where unknown, shape (n,); None
         where the log has no such column.
     served_by : version of the release that served the row's request, 0 where unknown, shape (n,); likewise.
+    merit : what exposure is compared with, the utility or the prediction of a task.
     """
 
     requests: Integers
@@ -70,6 +72,7 @@ class CandidateLog:
     drawable: Flags | None = None
     latency: Floats | None = None
     served_by: Integers | None = None
+    merit: str = c.UTILITY
 
     @property
     def user_count(self) -> int:

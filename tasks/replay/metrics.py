@@ -12,6 +12,7 @@
     long_tail_exposure   looks on items outside those that make half        looks
     component_share      within-request covariance of a term and utility    variance of the utility (c)
     slate_rule_activity  slots of items that plain order would leave out    slots
+    exposure_ratio       looks on a value of a column                       looks that its merit is due (d)
     entropy, gini        of the shares of a column's values in the looks
     coverage             distinct items in the slots                        distinct items available
 
@@ -19,6 +20,7 @@
 stood: its prediction is divided by their mean examination, so that no look is counted twice.
 (b) where the item stood, which is where its label came from.
 (c) in the requests where the term is in force: one that a context adds has no weight elsewhere.
+(d) by the predictions of the release under test, for its slates and for the baseline's (`due_exposure`).
 """
 
 from collections.abc import Callable, Mapping
@@ -31,14 +33,14 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
-from tasks.contracts.metrics import NEW_ITEMS, Metric, MetricKind
+from tasks.contracts.metrics import NEW_ITEMS, OF_EXPOSURE, Metric, MetricKind
 from tasks.evaluation.clustered import Ratio, RowClusters
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.ndcg import request_gains
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import effective_clusters
-from tasks.replay.exposure import entropy_by_group, gini_by_group
+from tasks.replay.exposure import due_exposure, entropy_by_group, gini_by_group
 from tasks.replay.grouped import GroupedRows, GroupedStatistic
 from tasks.replay.log import CandidateLog, PolicySlates
 
@@ -129,23 +131,15 @@ ByGroup = Callable[[SegmentedRows], GroupedStatistic]
 Measurement = Ratio | ByGroup
 """Sums over all rows, which any grouping of rows can divide, or what has to be made for each grouping."""
 
-_MIX = frozenset(
-    {
-        MetricKind.SHARE,
-        MetricKind.ENTROPY,
-        MetricKind.GINI,
-        MetricKind.NEW_ITEM_EXPOSURE,
-        MetricKind.LONG_TAIL_EXPOSURE,
-        MetricKind.COVERAGE,
-    }
-)
 OF_OUTCOMES: Final = frozenset(
     {MetricKind.RATE, MetricKind.GIVEN, MetricKind.NDCG, MetricKind.RECALL, MetricKind.OBSERVED_UTILITY}
 )
 """Metrics of what happened, which need looks and propensities."""
 OF_LABELS: Final = OF_OUTCOMES | {MetricKind.CALIBRATION, MetricKind.NAIVE_NDCG}
 """Metrics that read the labels of a task in some way."""
-OF_ALL_CANDIDATES: Final = frozenset({MetricKind.RECALL, MetricKind.COMPONENT_SHARE, MetricKind.NAIVE_NDCG})
+OF_ALL_CANDIDATES: Final = frozenset(
+    {MetricKind.RECALL, MetricKind.COMPONENT_SHARE, MetricKind.NAIVE_NDCG, MetricKind.EXPOSURE_RATIO}
+)
 """Metrics whose sums hold rows outside every slot."""
 REORDERING: Final = "reordering only: what else could have been shown is not logged"
 """Why no figure of a replay may be judged where neither candidates nor all that could be shown are logged."""
@@ -159,7 +153,7 @@ def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[
             "a batch run's time is no serving latency, and the log does not carry both "
             f"{c.LATENCY_MS} and {c.RELEASE}, which served"
         )
-    if metric.kind in _MIX and not log.complete:
+    if metric.kind in OF_EXPOSURE and not log.complete:
         return REORDERING
     if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in log.segments:
         return f"no segment is called {NEW_ITEMS}"
@@ -266,6 +260,18 @@ def _share(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: Polic
     return Ratio(looks * chosen, looks)
 
 
+def _exposure_ratio(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates
+) -> Ratio | None:
+    merit = judge.utility if log.merit == c.UTILITY else per_look(log, judge, log.merit)
+    column = log.segments.get(str(metric.subject))
+    if column is None or merit is None or judge.rank is None:
+        return None
+    looks, due = due_exposure(looks_of(log, slates), np.where(judge.rank > 0, merit, 0.0), log.requests)
+    chosen = np.asarray(column == metric.value)
+    return Ratio(looks * chosen, due * chosen)
+
+
 def _long_tail(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio:
     looks = looks_of(log, slates)
     return Ratio(looks * log.in_long_tail, looks)
@@ -364,6 +370,7 @@ _MEASUREMENTS: Mapping[MetricKind, Callable[..., Measurement | None]] = {
     MetricKind.SHARE: _share,
     MetricKind.NEW_ITEM_EXPOSURE: _share,
     MetricKind.LONG_TAIL_EXPOSURE: _long_tail,
+    MetricKind.EXPOSURE_RATIO: _exposure_ratio,
     MetricKind.COMPONENT_SHARE: _component,
     MetricKind.SLATE_RULE_ACTIVITY: _activity,
     MetricKind.ENTROPY: _concentration,

@@ -32,6 +32,7 @@ _BETTER: Final[Mapping[str, str]] = {
     MetricKind.OBSERVED_UTILITY: "more",
     MetricKind.EXPECTED_UTILITY: "more",
     MetricKind.CALIBRATION: "1 is best",
+    MetricKind.EXPOSURE_RATIO: "1 is proportional",
     MetricKind.LATENCY: "less",
 }
 _MEANINGS: Final = {
@@ -43,6 +44,8 @@ _MEANINGS: Final = {
     "looked at that the slots hold.",
     MetricKind.SHARE: f"Shares are of looks, of the {MOST_SHARES} most frequent values of a column at most; "
     "entropy and Gini index are of all its values.",
+    MetricKind.EXPOSURE_RATIO: "An exposure ratio is a group's share of looks over its share of the merit "
+    "that the release under test predicts.",
     MetricKind.SLATE_RULE_ACTIVITY: "Slate-rule activity is the share of slots whose item the plain order by "
     "utility would leave out.",
 }

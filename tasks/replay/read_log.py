@@ -60,6 +60,7 @@ class LogReading:
     complete : whether every scored candidate is logged.
     shown_is_all : whether every candidate was shown, so that each stands for itself.
     propensity_kind : what the propensity column holds.
+    merit : what exposure is compared with.
     """
 
     links: Mapping[str, Sequence[str]]
@@ -70,6 +71,7 @@ class LogReading:
     complete: bool = True
     shown_is_all: bool = False
     propensity_kind: Literal["position", "inclusion"] = "position"
+    merit: str = c.UTILITY
 
 
 @dataclass(frozen=True)
@@ -270,6 +272,7 @@ class LogBuilder:
             drawable=self._columns.whole("drawable", self.size),
             latency=self._columns.whole("latency", self.size),
             served_by=self._columns.whole("served_by", self.size),
+            merit=reading.merit,
         )
         seen = _Seen(log, rows, self._seen.arrays["propensity"], reading)
         outcomes = {

@@ -372,6 +372,8 @@ class _View:
             nothing = f"no candidate is known or believed to lead to {subject}"
         elif kind is MetricKind.COMPONENT_SHARE:
             nothing = f"{subject} has no weight where the utility differs between candidates of a request"
+        elif kind is MetricKind.EXPOSURE_RATIO:
+            nothing = f"no candidate of {self.metric.value} has any merit"
         elif subject is not None and kind in OF_LABELS:
             nothing = f"no slot holds an observed label of {subject}"
         else:

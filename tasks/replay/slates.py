@@ -244,6 +244,7 @@ def log_reading(contracts: Contracts, curve: Examination | None) -> LogReading:
         complete=surface.logs_all_candidates,
         shown_is_all=surface.shown_is_all,
         propensity_kind=surface.propensity_kind,
+        merit=contracts.slate.exposure.merit if contracts.slate.exposure else c.UTILITY,
     )
 
 

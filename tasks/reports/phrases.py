@@ -70,6 +70,10 @@ METRICS: Final[Mapping[str, Phrase]] = {
     MetricKind.SLATE_RULE_ACTIVITY: Phrase("slots decided by slate rules", Unit.SHARE),
     MetricKind.LATENCY: Phrase("scoring time, p99", Unit.MILLISECONDS),
     MetricKind.SHARE: Phrase("share of {value} in {column}", Unit.SHARE, "share of examined impressions"),
+    MetricKind.EXPOSURE_RATIO: Phrase(
+        "exposure ratio of {value} in {column}",
+        meaning="share of examined impressions / share of predicted merit",
+    ),
     MetricKind.ENTROPY: Phrase("diversity of {column}", meaning="entropy of examined impressions"),
     MetricKind.GINI: Phrase("Gini of {column}", meaning="inequality of examined impressions"),
     "calibration_ratio": Phrase("calibration of {task}", meaning="observed / predicted"),

@@ -169,6 +169,22 @@ def test_a_slate_of_a_context_can_hold_its_minimums_and_a_decay_needs_an_offset(
     ]
 
 
+def test_an_exposure_ratio_needs_a_merit_that_candidates_have(tmp_path: Path) -> None:
+    def change(merit: str, by: str = "category") -> Change:
+        def add(files: Files) -> None:
+            files["slate"]["exposure"] = {"by": by, "merit": merit}
+            files["utility"]["guardrails"].append({"metric": "category_exposure_ratio:tea", "min": 0.8})
+
+        return add
+
+    assert [hints(tmp_path, change(merit)) for merit in ("utility", "buy")] == [[], []]
+    for merit in ("spend", "visit", "by"):
+        assert ["Unknown merit" in hint for hint in hints(tmp_path, change(merit))] == [True]
+    assert hints(tmp_path, change("buy", by="creator")) == [
+        "needs a definition of merit in slate.yaml: exposure: {by: category}"
+    ]
+
+
 def test_draws_leave_slots_to_utility_and_to_minimums_in_every_context(tmp_path: Path) -> None:
     def change(files: Files) -> None:
         where = {"column": "fresh", "equals": True}

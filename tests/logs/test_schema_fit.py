@@ -92,6 +92,7 @@ CHANGES: list[tuple[Any, dict[str, Any], str, str]] = [
     (setting("slate.required_first", "pinned"), {}, "required_first", "Missing column 'pinned'"),
     (setting("slate.exploration", EXPLORATION), {}, "exploration.where.column", "Missing column 'fresh'"),
     (setting("slate.diversity", {"by": "creator", "strength": 0.1}), {}, "diversity.by", "Missing column 'creator'"),
+    (setting("slate.exposure", {"by": "creator"}), {}, "exposure.by", "Missing column 'creator'"),
     (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "permitted", "equals": True}}]), {}, "hard_constraints.0.keep_when.column", "Missing column 'permitted'"),
     (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "shown_at", "below_column": "category"}}]), {}, "hard_constraints.0.keep_when", "of kind string"),
     (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "price", "contained_in_column": "category"}}]), {}, "hard_constraints.0.keep_when", "it must be list"),

@@ -15,6 +15,7 @@ from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.load import find_problems
 from tasks.contracts.metrics import Metric, MetricKind, known_metrics, metric_columns
 from tasks.contracts.problems import Problem
+from tasks.contracts.slate import Exposure
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import Family
 from tasks.evaluation.replay_evidence import Measured
@@ -206,6 +207,23 @@ def test_every_metric_that_a_simulation_prints_may_be_guarded(
     assert {"creator_gini", "creator_entropy", "click_30m_rate", "coverage"} <= printed
     rails = [{"metric": name, "max": 1e9} for name in sorted(printed)]
     assert _problems(_changed(tested_slice.contracts, guardrails=rails)) == []
+
+
+def test_an_exposure_ratio_is_reported_where_merit_is_declared_and_may_be_guarded(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
+    contracts = tested_slice.contracts
+    slate = contracts.slate.model_copy(update={"exposure": Exposure(by="source")})
+    test = replace(tested_slice, workspace=tested_slice.workspace.under(replace(contracts, slate=slate)))
+    rails = [{"metric": "source_exposure_ratio:sponsored", "max": 1e9, "by": ["source"]}]
+    found = _found(test, scored, guardrails=rails)
+    ratios = {m.subject.value: m for m in found.measured if m.subject.metric == "exposure_ratio"}
+    shares = {m.subject.value for m in found.measured if m.subject.metric == "share"}
+    assert ratios.keys() <= shares
+    assert "exposure_ratio" not in {m.subject.metric for m in _found(tested_slice, scored).measured}
+    (verdict,) = (v for v in found.verdicts if v.subject.metric == "exposure_ratio" and v.segment == ALL)
+    assert (verdict.outcome, verdict.reason) == (Outcome.PASS, f"merit predicted by {scored.slates.name}")
+    assert all(one.policy and one.policy.known for one in ratios.values() if one.segment == ALL)
 
 
 def test_every_metric_that_may_be_guarded_is_measured(

@@ -194,6 +194,45 @@ def test_slate_rules_act_where_the_plain_order_would_leave_an_item_out() -> None
     assert (unknown.policy, unknown.reason) == (None, "p gives no figure for it")
 
 
+def test_an_exposure_ratio_is_looks_over_those_that_merit_is_due() -> None:
+    """Looks 1.5 and 1 in both requests; of request a 1/4 of the merit is that of ads, of request b 1/3."""
+    policy = replace(
+        slates("p", [1, 2, 0, 1, 0, 0]),
+        utility=np.array([6.0, 2.0, -9.0, 1.0, np.nan, 2.0]),
+        rank=np.array([1, 2, 3, 2, 0, 1]),
+    )
+    ads, feed = (whole(f"source_exposure_ratio:{v}", page(), policy, policy).policy for v in ("ads", "feed"))
+    assert ads is not None
+    assert feed is not None
+    assert ads.value == pytest.approx((0.5 + 1.0) / (1.5 / 4 + 1 / 3))
+    assert feed.value == pytest.approx(1.0 / (1.5 * 3 / 4 + 2 / 3))
+
+
+def test_the_baselines_exposure_is_held_against_the_same_merit() -> None:
+    """Merit may be a task's probability: here a half of each request's is that of ads, and all three slots."""
+    predictions = {"click": [0.1, 0.2, 0.1, 0.3, 0.1, 0.2]}
+    policy = replace(slates("p", LOGGED, predictions), rank=np.array([2, 1, 3, 1, 3, 2]))
+    log = replace(page(), merit="click")
+    measured = whole("source_exposure_ratio:ads", log, policy, slates("b", [3, 1, 2, 1, 2, 3]))
+    assert measured.policy is not None
+    assert measured.baseline is not None
+    assert (measured.policy.value, measured.baseline.value) == pytest.approx((1.5 / 1.75, 2.0 / 1.75))
+
+
+def test_requests_without_merit_are_left_out_of_an_exposure_ratio() -> None:
+    policy = replace(slates("p", LOGGED), utility=np.array([1.0, 1.0, 2.0, -1.0, 0.0, -2.0]))
+    ranked = replace(policy, rank=np.array(LOGGED))
+    measured = whole("source_exposure_ratio:ads", page(), ranked, ranked).policy
+    assert measured is not None
+    assert measured.value == pytest.approx(0.5 / (1.75 / 4))
+    unmerited = replace(ranked, utility=np.zeros(6))
+    reasons = [whole("source_exposure_ratio:ads", page(), one, one).reason for one in (policy, unmerited)]
+    assert reasons == [
+        "p gives no figure for it",
+        "nothing to measure it by: no candidate of ads has any merit",
+    ]
+
+
 def test_a_term_of_a_context_makes_its_share_of_the_requests_where_it_is_in_force() -> None:
     """Of request a it makes all; beside request b, where it has no weight, it would seem to make a tenth."""
     hide = np.array([-1.0, -2.0, -3.0, np.nan, np.nan, np.nan])

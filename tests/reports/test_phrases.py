@@ -36,6 +36,16 @@ NAN = math.nan
         ),
         (
             rail(
+                "source_exposure_ratio:ads",
+                Outcome.BLOCK,
+                *(0.6, 0.55, 0.66),
+                allowed=Threshold(low=0.8),
+                relative=False,
+            ),
+            "exposure ratio of ads in source 0.6 (95 % CI 0.55 to 0.66; at least 0.8): block",
+        ),
+        (
+            rail(
                 "source_share:ads",
                 Outcome.WARN,
                 0.3,
