@@ -49,7 +49,7 @@ and reused.
 
 def retraining(contracts: Contracts, workflow: str, *, cron: str, runbook: str) -> DAG:
     """Name the edges."""
-    surface, tasks = contracts.name, list(contracts.tasks.order())
+    surface, tasks = contracts.name, list(contracts.tasks.trained)
     params = {
         "as_of": as_of_param(contracts),
         "tasks": optional(

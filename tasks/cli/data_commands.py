@@ -176,6 +176,7 @@ class CheckResult:
     ``changes``: with a revision, the contracts that changed since; ``policy_diffs``: what changed policies do
     on the candidates of the champion, else of the newest release, where there is one.
     ``log``: the tables whose columns were compared with the contracts, or why they were not.
+    ``measured``: by surface the tasks that are measured and never trained.
     """
 
     valid: bool
@@ -183,6 +184,7 @@ class CheckResult:
     warnings: list[dict[str, str]]
     power: list[dict[str, Any]]
     log: list[dict[str, Any]]
+    measured: dict[str, list[str]]
     digests: dict[str, dict[str, str]]
     changes: list[dict[str, Any]]
     policy_diffs: list[dict[str, Any]]
@@ -227,6 +229,7 @@ def check(
         warnings=[{"surface": name, **problem.to_json()} for name, problem in warned],
         power=[row for c in checked if c.contracts for row in _power(c.contracts)],
         log=[{"surface": name, **asdict(table)} for name, fit in fits.items() for table in fit.tables],
+        measured={c.surface: list(c.contracts.tasks.measured) for c in checked if c.contracts},
         digests={c.surface: dict(c.contracts.digests) for c in checked if c.contracts},
         changes=[asdict(change) for change in changes],
         policy_diffs=[] if found or since is None else [*_diff_policies(root, home, changes, since)],

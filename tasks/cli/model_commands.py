@@ -39,6 +39,8 @@ def write_outlook(plain: Plain) -> Iterator[RenderableType]:
         counts = " / ".join(f"{positives[part]:,}" for part in _SLICES if part in positives)
         table.add_row(name, *cells, counts or "-", f"{task['days_needed']:,}")
     yield table
+    if plain["measured"]:
+        yield Text(f"measured, never trained: {', '.join(plain['measured'])}")
     for task in plain["tasks"].values():
         if task["missing"]:
             earliest = "" if task["slices"] else f", at the earliest as of {task['possible_from']}"

@@ -144,6 +144,8 @@ def write_check(plain: Plain) -> Iterator[RenderableType]:
             yield Text.assemble((kind, style), place, f" = {problem['found']}" if problem["found"] else "")
             yield _hint(problem["hint"])
     if len(plain["digests"]) == 1:
+        for tasks in filter(None, plain["measured"].values()):
+            yield Text(f"measured, never trained: {', '.join(tasks)}")
         yield from (_power_line(row) for row in plain["power"])
         yield _log_line(plain["log"])
     if plain["valid"]:

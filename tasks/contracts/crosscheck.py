@@ -11,7 +11,7 @@ from tasks.contracts.problems import Problem, Unread, abbreviate
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
 from tasks.contracts.surface import ALARMED, ExaminationSpec, SurfaceSpec
-from tasks.contracts.tasks import Family, Positive, TaskSpec, TasksSpec, ValueRule
+from tasks.contracts.tasks import NEVER_TRAINED, Family, Positive, TaskSpec, TasksSpec, ValueRule
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import unknown
 
@@ -139,7 +139,10 @@ def _find_cycles(tasks: TasksSpec) -> Iterator[tuple[set[str], Problem]]:
 
 
 def find_meaning_problems(tasks: TasksSpec, unread: Unread) -> Iterator[Problem]:
-    """Find tasks whose label would have no meaning."""
+    """Find tasks whose label would have no meaning, and a file in which no task is trained."""
+    if not tasks.trained:
+        hint = "say train: false, so a release would predict nothing: leave it out of one that is predicted"
+        yield Problem("tasks.yaml", "tasks", abbreviate(", ".join(tasks.tasks)), hint)
     for name, task in tasks.tasks.items():
         if unread.task(name):
             continue
@@ -307,9 +310,11 @@ def find_surface_task_problems(surface: SurfaceSpec, tasks: TasksSpec, unread: U
         "gates.freshness.parts": set(surface.gates.freshness.parts),
         "gates.model.refit_shift_max_by_task": set(surface.gates.model.refit_shift_max_by_task),
     }.items():
-        for name in sorted(names - set(tasks.tasks)):
-            known = [*tasks.tasks, *(["default"] if field == "lightgbm" else [])]
-            yield Problem("surface.yaml", f"{field}.{name}", "", unknown("task", name, known))
+        known = tasks.tasks if field == "base_rates" else tasks.trained
+        for name in sorted(names - set(known)):
+            listed = [*known, *(["default"] if field == "lightgbm" else [])]
+            hint = NEVER_TRAINED if name in tasks.tasks else unknown("task", name, listed)
+            yield Problem("surface.yaml", f"{field}.{name}", "", hint)
     for i, name in enumerate(surface.monitor.critical):
         if name not in {*(watched := (*tasks.tasks, *ALARMED))}:
             hint = unknown("task or metric of the monitor", name, watched)

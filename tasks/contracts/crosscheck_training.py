@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from tasks.contracts.metrics import MetricKind, parse_metric
 from tasks.contracts.problems import Problem, Unread, abbreviate
 from tasks.contracts.surface import SurfaceSpec
-from tasks.contracts.tasks import TaskSpec, TasksSpec
+from tasks.contracts.tasks import NEVER_TRAINED, TaskSpec, TasksSpec
 from tasks.contracts.training import TaskTraining, head_kind
 from tasks.contracts.utility import PolicyContext, UtilitySpec
 from tasks.errors import unknown
 
 _OF_PREDICTIONS = (MetricKind.PREDICTED, MetricKind.CALIBRATION)
+_OF_METRICS = ("guardrails", "constrained")
 _OBJECTIVES = {"binary": ("binary", "lambdarank"), "value": ("l2", "tweedie", "quantile")}
 
 
@@ -22,24 +23,22 @@ def find_training_problems(
     surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec | None, unread: Unread
 ) -> Iterator[Problem]:
     """Find what cannot be learned as asked, and heads whose predictions a utility cannot add up."""
-    for name in sorted(set(surface.training) - {"default", *tasks.tasks}):
-        known = [*tasks.tasks, "default"]
-        yield Problem("surface.yaml", f"training.{name}", "", unknown("task", name, known))
+    for name in sorted(set(surface.training) - {"default", *tasks.trained}):
+        known = [*tasks.trained, "default"]
+        hint = NEVER_TRAINED if name in tasks.tasks else unknown("task", name, known)
+        yield Problem("surface.yaml", f"training.{name}", "", hint)
     if not unread.touches("surface", "features"):
         yield from _check_monotone(surface)
     sound = [name for name in tasks.tasks if not _is_unread(name, surface, unread)]
-    for name in sound:
+    for name in (one for one in sound if tasks.tasks[one].train):
+        yield from _check_parent(name, surface, tasks)
         yield from _check_task(name, tasks.tasks[name], surface, tasks)
         yield from _find_debiasing_problems(name, surface, tasks, unread)
     for i, proxy in enumerate(surface.proxies):
         for side in ("fast", "slow"):
-            if (name := getattr(proxy, side)) not in tasks.tasks:
-                yield Problem(
-                    "surface.yaml",
-                    f"proxies.{i}.{side}",
-                    abbreviate(name),
-                    unknown("task", name, tasks.tasks),
-                )
+            if (name := getattr(proxy, side)) not in tasks.trained:
+                hint = NEVER_TRAINED if name in tasks.tasks else unknown("task", name, tasks.trained)
+                yield Problem("surface.yaml", f"proxies.{i}.{side}", abbreviate(name), hint)
     if utility is not None:
         yield from _check_utility(surface, tasks, utility, sound)
 
@@ -70,6 +69,19 @@ def _check_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpe
         hint = "has no parent (after:), so there is one space to learn it in"
         yield Problem("surface.yaml", f"{where}.space", training.space, hint)
     yield from _check_bounds(name, training, surface, tasks)
+
+
+def _check_parent(name: str, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
+    """Refuse a probability given a parent of which there is none."""
+    above = {*tasks.needs(name)} - {*tasks.parts(name)} - {*tasks.trained}
+    if surface.training_for(name).space == "entire":
+        return
+    for parent in sorted(above):
+        hint = (
+            f"its probability is multiplied by that of '{parent}', which {NEVER_TRAINED}: train '{parent}', "
+            f"learn the joint event (training.{name}.space: entire), or say train: false here too"
+        )
+        yield Problem("tasks.yaml", f"tasks.{name}", abbreviate(parent), hint)
 
 
 def _check_bounds(
@@ -143,6 +155,8 @@ def _check_start(
     where = f"training.{name}.start_from.task"
     if start.task not in tasks.tasks:
         yield Problem("surface.yaml", where, abbreviate(start.task), unknown("task", start.task, tasks.tasks))
+    elif not tasks.tasks[start.task].train:
+        yield Problem("surface.yaml", where, abbreviate(start.task), NEVER_TRAINED)
     elif start.task == name or _starts_from_another(surface, start.task):
         hint = "a task starts from another, and that one from none"
         yield Problem("surface.yaml", where, abbreviate(start.task), hint)
@@ -170,7 +184,7 @@ def _summed(place: str, declared: UtilitySpec | PolicyContext) -> Iterator[tuple
 def _check_utility(
     surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec, sound: Sequence[str]
 ) -> Iterator[Problem]:
-    """Refuse quantile and ranking heads where probabilities or means are added up."""
+    """Refuse quantile and ranking heads, and tasks without one, where probabilities or means are read."""
     named = {
         "lexicographic": [tier.task for tier in utility.lexicographic],
         **dict(_summed("", utility)),
@@ -189,7 +203,11 @@ def _check_utility(
             if name not in sound:
                 continue
             kind = head_kind(tasks.tasks[name].kind, surface.training_for(name).objective)
-            if kind in ("quantile", "ranking"):
+            if not tasks.tasks[name].train:
+                hint = f"{NEVER_TRAINED}, so there is no prediction of it: "
+                hint += f"name {name}_rate" if field in _OF_METRICS else "train it, or leave it out"
+                yield Problem("utility.yaml", f"{field}.{name}", "", hint)
+            elif kind in ("quantile", "ranking"):
                 hint = (
                     f"is a {kind} head: it predicts no probability or mean, so it is in no sum, floor or tier"
                 )

@@ -27,7 +27,7 @@ from tasks.contracts.metrics import (
 from tasks.contracts.problems import Place, Problem, Unread, abbreviate
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import SurfaceSpec
-from tasks.contracts.tasks import TaskSpec, TasksSpec
+from tasks.contracts.tasks import NEVER_TRAINED, TaskSpec, TasksSpec
 from tasks.contracts.utility import (
     Constrained,
     HardConstraint,
@@ -351,9 +351,10 @@ def _check_merit(others: Others) -> Iterator[Problem]:
     if exposure is None or exposure.merit == UTILITY or others.unread.task(exposure.merit):
         return
     tasks, merit = others.tasks.tasks, exposure.merit
-    if merit not in tasks or tasks[merit].kind == "value" or tasks[merit].level == "request":
-        fitting = [name for name, task in tasks.items() if task.kind != "value" and task.level != "request"]
-        hint = unknown("merit", merit, [UTILITY, *fitting])
+    ranked = {name for name, task in tasks.items() if task.kind != "value" and task.level != "request"}
+    fitting = [name for name in others.tasks.trained if name in ranked]
+    if merit not in fitting:
+        hint = NEVER_TRAINED if merit in ranked else unknown("merit", merit, [UTILITY, *fitting])
         yield Problem("slate.yaml", "exposure.merit", abbreviate(merit), hint)
 
 
@@ -389,7 +390,8 @@ def _check_guarded(utility: UtilitySpec, others: Others) -> Iterator[Problem]:
             guarded.add(metric.subject)
     for name, task in tasks.tasks.items():
         if task.family.costs and name not in guarded and not others.unread.task(name):
-            hint = f"a {task.family} task needs a guardrail: add one on {name}_rate or {name}_predicted"
+            either = f"{name}_rate or {name}_predicted" if task.train else f"{name}_rate"
+            hint = f"a {task.family} task needs a guardrail: add one on {either}"
             yield Problem("utility.yaml", "guardrails", abbreviate(name), hint)
 
 

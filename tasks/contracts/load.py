@@ -34,7 +34,7 @@ from tasks.contracts.crosscheck_utility import (
 from tasks.contracts.problems import ALL_READ, TASK, Place, Problem, Unread, problems_of_validation, salvage
 from tasks.contracts.slate import SlateSpec
 from tasks.contracts.surface import EngineName, SurfaceSpec
-from tasks.contracts.tasks import TaskSpec, TasksSpec
+from tasks.contracts.tasks import NEVER_TRAINED, TaskSpec, TasksSpec
 from tasks.contracts.training import HeadKind, head_kind
 from tasks.contracts.utility import UtilitySpec
 from tasks.contracts.yaml_file import read_yaml
@@ -80,14 +80,25 @@ class Contracts:
         surface = {name: value for name, value in canonical(self.surface).items() if name not in GOVERNING}
         return {**self.digests, "surface": digest(surface)}
 
-    def head_kind(self, task: str) -> HeadKind:
-        """Return what a task's head predicts."""
-        return head_kind(self.tasks.tasks[task].kind, self.surface.training_for(task).objective)
+    def head_kind(self, task: str) -> HeadKind | None:
+        """Return what a task's head predicts; None of a task that is never trained."""
+        spec = self.tasks.tasks[task]
+        return head_kind(spec.kind, self.surface.training_for(task).objective) if spec.train else None
+
+    def require_trained(self, task: str) -> HeadKind:
+        """Return what a task's head predicts; refuse a task that is unknown or never trained."""
+        known = self.tasks.trained
+        if task not in self.tasks.tasks:
+            raise ContractError(unknown("task", task, known, where=f"the surface {self.name}"))
+        kind = self.head_kind(task)
+        if kind is None:
+            raise ContractError(f"Task '{task}' of {self.name} {NEVER_TRAINED}. Trained: {', '.join(known)}.")
+        return kind
 
     @property
     def utility_predictions(self) -> tuple[str, ...]:
         """Columns of the predictions on which the utility depends."""
-        return tuple(c.predicted(task, self.head_kind(task)) for task in self.utility.heads)
+        return tuple(c.predicted(task, self.require_trained(task)) for task in self.utility.heads)
 
     def delayed(self, task: str) -> bool:
         """Return whether a task learns up to its calibrate days, from windows that are still open."""

@@ -247,6 +247,7 @@ AlarmedMetric = Literal[
     "dropped_share",
     "unmet_share",
     "returned_share",
+    "rate",
     "feature_distance",
     "served_difference",
 ]

@@ -12,7 +12,7 @@ The timeline of an impression::
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -33,6 +33,9 @@ from tasks.contracts.base import (
 )
 from tasks.contracts.durations import Duration
 from tasks.errors import unknown
+
+NEVER_TRAINED: Final = "is never trained (train: false)"
+"""What problems say of a task of which there is no model."""
 
 
 class Family(StrEnum):
@@ -171,7 +174,8 @@ class Sampling(Closed):
 class TaskSpec(Closed):
     """One outcome: exactly one of ``positive``, ``value``, ``compose`` says what it is.
 
-    ``description`` completes "people ...", as in "took another product": what somebody did.
+    ``description`` completes "people ...", as in "took another product": what somebody did. A task with
+    ``train: false`` is labelled, measured and monitored, and no model of it is ever trained.
     """
 
     family: _Family
@@ -187,6 +191,7 @@ class TaskSpec(Closed):
     level: Literal["impression", "request"] = "impression"
     loss_weight: Annotated[Number, Field(ge=1e-6, le=1e6)] = 1.0
     sampling: Sampling | None = None
+    train: bool = True
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Self:
@@ -200,6 +205,8 @@ class TaskSpec(Closed):
             raise ValueError(_two_conditions(self.rule.after))
         if self.sampling and self.kind == "value":
             raise ValueError("sampling of negatives is for binary tasks")
+        if not self.train and (self.sampling or self.loss_weight != 1.0):
+            raise ValueError(f"sampling and loss_weight are for a task that is trained: it {NEVER_TRAINED}")
         return self
 
     @property
@@ -293,6 +300,16 @@ class TasksSpec(Closed):
         for name in self.tasks:
             visit(name)
         return tuple(done)
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The tasks that have a model, parents and parts first; the others are only `measured`."""
+        return tuple(name for name in self.order() if self.tasks[name].train)
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The tasks that are never trained: labelled, measured and monitored, in declared order."""
+        return tuple(name for name, task in self.tasks.items() if not task.train)
 
     @cached_property
     def events(self) -> frozenset[str]:

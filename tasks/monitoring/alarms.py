@@ -4,6 +4,7 @@
 
     calibration_ratio, mean_prediction, rows    compared as logarithms: a rise of 10 % is one at any level
     all shares                                  as arcsin(sqrt(share)), whose noise is even
+    rate                                        as a square root, as counts of rare events are
     feature_distance, served_difference         compared with a bound of their own, from the first day on
 
 An alarm is current for a week after its day; while a level stays away from its reference it is raised again.
@@ -80,6 +81,10 @@ MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
         "A {direction} share of a day's users is back within seven days than before.",
         "Compare releases and the marked events; an experiment tells whether a release is the cause.",
     ),
+    "rate": (
+        "Outcomes of matured impressions are {direction} frequent than before; no model predicts them.",
+        "Compare segments and releases, then ask the owner of the events whether a stream is missing.",
+    ),
     "feature_distance": (
         "Impressions of the day have other values than the days that the champion learned from.",
         "Ask who delivers the feature; retrain once its values are as intended.",
@@ -104,6 +109,7 @@ _DIRECTIONS: Final = {
     "dropped_share": ("smaller", "larger"),
     "unmet_share": ("smaller", "larger"),
     "returned_share": ("smaller", "larger"),
+    "rate": ("less", "more"),
 }
 
 
@@ -334,4 +340,6 @@ def _levels(matrix: _Matrix, first: DriftAlarm, last: DriftAlarm) -> tuple[float
 def _scale(subject: Subject, values: Floats) -> Floats:
     if subject.metric in OF_SHARES:
         return np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0)))
+    if subject.metric == "rate":
+        return np.sign(values) * np.sqrt(np.abs(values))
     return np.log(np.where(values > 0, values, np.nan))

@@ -53,7 +53,7 @@ def comes_late(workspace: Workspace, task: str) -> bool:
     """Return whether a task's events come over days, so that early estimates and delays mean something."""
     spec = workspace.contracts.tasks.tasks[task]
     answered = spec.observed_when is not None and spec.observed_when.event is not None
-    binary = bool(spec.positive) and workspace.contracts.head_kind(task) == "binary"
+    binary = bool(spec.positive) and workspace.contracts.head_kind(task) in {"binary", None}
     return binary and not answered and matures(workspace.contracts.tasks, task) > _DAY
 
 
@@ -134,7 +134,7 @@ class EarlySums:
         spec, last = workspace.contracts.tasks, (known_by - _DAY).date()
         late = {
             task: math.ceil(matures(spec, task) / _DAY)
-            for task in spec.tasks
+            for task in spec.trained
             if comes_late(workspace, task) and matures(spec, task) <= _LONGEST * _DAY
         }
         stored = [day for day in snapshot.build().days if day <= last]

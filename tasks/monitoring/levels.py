@@ -6,6 +6,7 @@
     normalized_entropy   log loss / entropy of the base rate                 binary
     auc_by_request       share of pairs within requests that are won         binary, ranking
     coverage             share of outcomes at or below the prediction        quantile
+    rate                 mean outcome per impression                         a task that is never trained
     interval             the wider of user-clustered and day-clustered (Student's t)
 
 One day has no interval by days, and where days move levels an interval by users alone is too narrow. So
@@ -29,13 +30,14 @@ from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import Segment, Subject
 from tasks.evaluation.verdicts import Estimate
 
-METRICS: Final[dict[HeadKind, tuple[str, ...]]] = {
+METRICS: Final[dict[HeadKind | None, tuple[str, ...]]] = {
     "binary": ("calibration_ratio", "normalized_entropy", "auc_by_request"),
     "value": ("calibration_ratio",),
     "quantile": ("coverage",),
     "ranking": ("auc_by_request",),
+    None: ("rate",),
 }
-"""The metrics of each kind of head."""
+"""The metrics of each kind of head, and of a task without one."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class _Rows:
             case "coverage":
                 below = (self.outcomes <= self.predictions).astype(np.float64)
                 return self._interval(Ratio(below, np.ones_like(below)).statistic)
+            case "rate":
+                return self._interval(
+                    Ratio(self.outcomes, np.ones(len(self.outcomes)), self.events).statistic
+                )
         return self._auc()
 
     @property
@@ -86,12 +92,12 @@ class _Rows:
         return self._interval(Ratio(pairs.won, pairs.pairs, self.events).statistic, pairs.first_rows)
 
 
-def measure_levels(task: str, kind: HeadKind, rows: Observations, days: Indices) -> Iterator[Figure]:
-    """Yield the figures of a task's rows, of which outcome and prediction are known.
+def measure_levels(task: str, kind: HeadKind | None, rows: Observations, days: Indices) -> Iterator[Figure]:
+    """Yield the figures of a task's rows, of which the outcome is known, and the prediction if there is one.
 
     Parameters
     ----------
-    kind : what the predictions are of.
+    kind : what the predictions are of; None where there are none.
     days : [n] codes of the rows' days.
 
     Examples
@@ -114,7 +120,9 @@ def measure_levels(task: str, kind: HeadKind, rows: Observations, days: Indices)
             yield from _figures(task, kind, own, segment, who.resampled)
 
 
-def _figures(task: str, kind: HeadKind, rows: _Rows, segment: Segment, resampled: str) -> Iterator[Figure]:
+def _figures(
+    task: str, kind: HeadKind | None, rows: _Rows, segment: Segment, resampled: str
+) -> Iterator[Figure]:
     for metric in METRICS[kind]:
         seen, subject = rows.estimate(metric), Subject(metric, task=task)
         ends = (seen.value, seen.low, seen.high, seen.n)

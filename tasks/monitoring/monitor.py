@@ -333,9 +333,9 @@ def _week(work: _Monitoring, week: date, pending: Pending, traffic: LoggedTraffi
     """Yield the figures of the pending days of one week, and those of the week for tasks that end it."""
     workspace, ends = work.workspace, pending.get(week, ())
     tasks = {task for tasks in pending.values() for task in tasks if task}
-    if tasks and not traffic.is_predicted:
+    if (trained := tasks & {*workspace.contracts.tasks.trained}) and not traffic.is_predicted:
         work.releases.notes[_UNPREDICTED] = None
-        tasks = set()
+        tasks -= trained
     shown = [day for day, named in pending.items() if "" in named]
     for day in shown:
         rows = traffic.days == np.datetime64(day)

@@ -44,6 +44,7 @@ _CALIBRATION: Final = "calibration_ratio"
 _DRAWN: Final = (
     _CALIBRATION,
     "mean_prediction",
+    "rate",
     "rows",
     "share",
     "dropped_share",
@@ -60,6 +61,7 @@ _DRAWN: Final = (
 )
 """The metrics that are drawn, in the order of the page."""
 _HEADINGS: Final = {
+    "rate": "Observed rate of tasks that are never trained",
     "rows": "Impressions a day",
     "share": "Shares of segments",
     "dropped_share": "Share of candidates that are dropped",

@@ -29,7 +29,7 @@ _EXPLAINED: Final = 0.5
 
 def measure_parity(traffic: LoggedTraffic, rows: Flags) -> Iterator[Figure]:
     """Yield the figures of the marked rows, those of a day."""
-    logged = {task: traffic.logged(task) for task in traffic.workspace.contracts.tasks.tasks}
+    logged = {task: traffic.logged(task) for task in traffic.workspace.contracts.tasks.trained}
     known = np.logical_or.reduce([np.isfinite(values) for values in logged.values()])
     served = np.flatnonzero(rows & known & np.isfinite(traffic.served_by))
     drawn = served[draw_requests(traffic.frame[c.REQUEST_ID].iloc[served])]

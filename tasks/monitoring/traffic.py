@@ -130,8 +130,8 @@ class LoggedTraffic:
 
     @cached_property
     def predictions(self) -> Mapping[str, Floats]:
-        """What was predicted of each row by task, NaN where nothing is known."""
-        logged = {task: self.logged(task) for task in self.workspace.contracts.tasks.tasks}
+        """What was predicted of each row by trained task, NaN where nothing is known."""
+        logged = {task: self.logged(task) for task in self.workspace.contracts.tasks.trained}
         lacking = np.logical_or.reduce([np.isnan(values) for values in logged.values()])
         if not lacking.any():
             return logged
@@ -144,7 +144,7 @@ class LoggedTraffic:
     def logged(self, task: str) -> Floats:
         """Return what serving logged of a task, for where the item stood; NaN where nothing is, [n]."""
         contracts = self.workspace.contracts
-        name = c.predicted(task, contracts.head_kind(task))
+        name = c.predicted(task, contracts.require_trained(task))
         corrected = position_correction(contracts, task) != "none"
         names = (c.served(c.at_position(name)), *(() if corrected else (c.served(name),)))
         values = np.full(len(self.frame), np.nan)
@@ -192,10 +192,11 @@ class LoggedTraffic:
         return replace(self, frame=pd.concat([frame, joined[others]], axis="columns"))
 
     def of_task(self, task: str) -> "TaskTraffic":
-        """Return the rows whose outcome and prediction are known."""
+        """Return the rows whose outcome and prediction are known; of an untrained task, whose outcome is."""
         outcomes = self.outcomes(task)
-        predictions = self.predictions[task]
-        known = np.isfinite(outcomes) & np.isfinite(predictions)
+        trained = task in self.workspace.contracts.tasks.trained
+        predictions = self.predictions[task] if trained else np.full(len(outcomes), np.nan)
+        known = np.isfinite(outcomes) & (np.isfinite(predictions) | (not trained))
         rows = Observations(outcomes, predictions, self.users, self.requests, self.segments)
         return TaskTraffic(
             rows.select(known), self.days[known], self.served_by[known], self.ages(task)[known]
@@ -204,7 +205,7 @@ class LoggedTraffic:
 
 @dataclass(frozen=True)
 class TaskTraffic:
-    """Rows of one task whose outcome and prediction are known, each [n].
+    """Rows of one task whose outcome is known, and its prediction where it is trained, each [n].
 
     Attributes
     ----------

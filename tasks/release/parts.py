@@ -15,7 +15,7 @@ from datetime import date, datetime
 from tasks.calibration.evidence import CalibrationEvidence
 from tasks.contracts import canonical_json
 from tasks.contracts.chains import HEAD_FILE
-from tasks.errors import ContractError, StoreError, unknown
+from tasks.errors import ContractError, StoreError
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.release.trained import Trained
 from tasks.stores.manifest import Manifest, PinnedPart, Role
@@ -39,10 +39,9 @@ def pin_tasks(
     workspace: Workspace, registry: Registry, trained: Sequence[Trained], *, as_of: datetime
 ) -> Pins:
     """Pin every task's model and calibrator; what was not trained is taken from `find_fallback_release`."""
-    tasks = workspace.contracts.tasks.tasks
+    tasks = workspace.contracts.tasks.trained
     for part in trained:
-        if part.task not in tasks:
-            raise ContractError(unknown("task", part.task, tasks, where=f"the surface {workspace.surface}"))
+        workspace.contracts.require_trained(part.task)
     made = {part.task: pin_trained(workspace.surface, registry, part) for part in trained}
     missing = [task for task in tasks if task not in made]
     fallback_parts = _fallback_parts(workspace, missing, as_of) if missing else {}

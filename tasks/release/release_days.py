@@ -183,7 +183,8 @@ class ReleaseDays:
     def outcomes(self, frame: pd.DataFrame, task: str) -> Floats:
         """Return what is known of a task along its chain, NaN where nothing is, shape [rows]."""
         contracts = self.workspace.contracts
-        links = chain(contracts.tasks, task) if contracts.head_kind(task) in {"binary", "value"} else (task,)
+        own = contracts.head_kind(task) in {"quantile", "ranking"}
+        links = (task,) if own else chain(contracts.tasks, task)
         labels = {link: frame[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
         known = join_outcomes(labels, links)
         if contracts.tasks.tasks[task].level == "request":

@@ -10,6 +10,8 @@
           and the judges agree (below)
     else, with fewer: the judges agree; "not measurable offline"           inconclusive, a warning
     else                                                                   inconclusive that holds
+    inconclusive on the whole of a cost that is never trained,             as `gates.inconclusive` says
+          which no judge predicts
     whatever is inconclusive of a guardrail with `action: warn`            inconclusive, a warning
 
 The judges, which are the release and its baseline, agree where the change of the prediction is on the whole
@@ -20,7 +22,7 @@ interval decides little: costs are rare, and a rise well beyond the bound is sel
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -81,15 +83,18 @@ def cost_of(name: str, tasks: Mapping[str, TaskSpec]) -> Metric | None:
     return metric if tasks[str(metric.subject)].family.costs else None
 
 
-def predictions_of(cost: Metric) -> tuple[Metric, ...]:
-    """Return what the judges predict of a cost, and of what it is given.
+def predictions_of(cost: Metric, trained: Collection[str]) -> tuple[Metric, ...]:
+    """Return what the judges predict of a cost, and of what it is given; nothing where one is never trained.
 
     Examples
     --------
-    >>> [each.name for each in predictions_of(Metric(MetricKind.GIVEN, "return", "buy"))]
-    ['return_predicted', 'buy_predicted']
+    >>> cost = Metric(MetricKind.GIVEN, "return", "buy")
+    >>> [each.name for each in predictions_of(cost, ["buy", "return"])], predictions_of(cost, ["buy"])
+    (['return_predicted', 'buy_predicted'], ())
     """
     tasks = (cost.subject, cost.value) if cost.kind is MetricKind.GIVEN else (cost.subject,)
+    if not {*tasks} <= {*trained}:
+        return ()
     return tuple(Metric(MetricKind.PREDICTED, task) for task in tasks)
 
 
@@ -122,7 +127,7 @@ def _over(child: Estimate, parent: Estimate) -> Estimate:
 
 
 def judge_cost(
-    guardrail: Guardrail, measured: Sequence[Measured], predicted: Sequence[Measured], *, run: str
+    guardrail: Guardrail, measured: Sequence[Measured], predicted: Sequence[Measured] | None, *, run: str
 ) -> list[Verdict]:
     """Judge a guardrail on the rate of a cost, also given its parent, on the whole and in its segments.
 
@@ -130,7 +135,8 @@ def judge_cost(
     ----------
     guardrail : its bounds; a rise that is allowed decides by the rule above, any other by its interval.
     measured : the rate, on the whole first and in each segment.
-    predicted : the prediction of the same task in the same segments, by every judge.
+    predicted : the prediction of the same task in the same segments, by every judge; None of a task that is
+        never trained, of which an inconclusive whole holds or not as the surface says.
     run : the MLflow run that the figures come from.
     """
     verdicts = []
@@ -139,10 +145,11 @@ def judge_cost(
             _by_interval(guardrail, list(bounds_of(guardrail, one))[position], one, run) for one in measured
         ]
         corrected = list(_judge_segments(judged, measured, Outcome(guardrail.action)))
-        verdicts.append(list(_settle(corrected, bound, measured[0], PredictedChange.of(predicted))))
+        judges = None if predicted is None else PredictedChange.of(predicted)
+        verdicts.append(list(_settle(corrected, bound, measured[0], judges)))
     worst = [max(of_segment, key=_severity) for of_segment in zip(*verdicts, strict=True)]
     if guardrail.action == "warn":  # beyond its bound it only warns, so short of that it cannot hold
-        return [replace(one, holds=False) if one.holds else one for one in worst]
+        return [replace(one, holds=False) if one.outcome is Outcome.INCONCLUSIVE else one for one in worst]
     return worst
 
 
@@ -179,7 +186,7 @@ def _thin(measured: Measured) -> bool:
 
 
 def _settle(
-    verdicts: Sequence[Verdict], bound: Bound, whole: Measured, judges: PredictedChange
+    verdicts: Sequence[Verdict], bound: Bound, whole: Measured, judges: PredictedChange | None
 ) -> Iterator[Verdict]:
     """Decide whether a whole that is inconclusive holds; segments only block."""
     for verdict in verdicts:
@@ -191,10 +198,14 @@ def _settle(
             yield replace(verdict, holds=False)
 
 
-def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: PredictedChange) -> Verdict:
+def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: PredictedChange | None) -> Verdict:
     if not (bound.relative and math.isfinite(bound.allowed.high)):
         seen = math.nan if bound.observed is None else bound.observed.value
         return replace(verdict, holds=seen > bound.allowed.high or seen < bound.allowed.low)
+    thin = _thin(whole)
+    measurable = f"not measurable offline ({whole.events or 0} events): " if thin and not whole.reason else ""
+    if judges is None:
+        return replace(verdict, reason=f"{measurable}never trained, so no release predicts it")
     judged = (
         f"predicted change {judges.mean:+.1%}" if math.isfinite(judges.mean) else "no release predicts it"
     )
@@ -202,10 +213,8 @@ def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: Predi
         judged += f", by the worse model {judges.worse:+.1%}"
     if math.isfinite(judges.segment):
         judged += f", at most {judges.segment:+.1%} in a segment"
-    thin = _thin(whole)
     margin = bound.allowed.high
     within = thin or (bound.observed is not None and bound.observed.value <= margin)
-    measurable = f"not measurable offline ({whole.events or 0} events): " if thin and not whole.reason else ""
     return replace(verdict, holds=not (within and judges.agree(margin)), reason=f"{measurable}{judged}")
 
 

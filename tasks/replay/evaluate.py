@@ -266,7 +266,8 @@ def _add_judged(by: dict[str, tuple[str, ...]], contracts: Contracts) -> None:
         by[primary.metric] = tuple(dict.fromkeys((*by.get(primary.metric, ()), *declared)))
     for rail in contracts.utility.guardrails:
         cost = cost_of(rail.metric, contracts.tasks.tasks)
-        predicted = [metric.name for metric in predictions_of(cost)] if cost else []
+        judges = predictions_of(cost, contracts.tasks.trained) if cost else ()
+        predicted = [metric.name for metric in judges]
         for name in (rail.metric, *predicted):
             by[name] = tuple(dict.fromkeys((*by.get(name, ()), *rail.by)))
 
@@ -301,11 +302,13 @@ def _judged(
         if cost is None:
             verdicts = [_settle(verdict, gates) for verdict in judge_guardrail(rail, of_rail, run=run)]
         else:
-            predicted = (
+            predicted = [
                 _measured_for(evaluation, replay, rail, metric.name, measured)
-                for metric in predictions_of(cost)
-            )
-            verdicts = judge_cost(rail, of_rail, reduce(given_that, predicted), run=run)
+                for metric in predictions_of(cost, evaluation.contracts.tasks.trained)
+            ]
+            judges = reduce(given_that, predicted) if predicted else None
+            verdicts = judge_cost(rail, of_rail, judges, run=run)
+            verdicts = [_settle(one, gates) for one in verdicts] if judges is None else verdicts
         yield from (_name_anchor(verdict, rail, evaluation) for verdict in verdicts)
 
 
@@ -321,7 +324,7 @@ def _filled(evaluation: OfflineEvaluation, run: str) -> Iterator[Verdict]:
 def _settle(verdict: Verdict, gates: Gates) -> Verdict:
     """Let what is inconclusive keep a release from being champion before a ramp alone, where that is allowed.
 
-    Costs are left out: the predictions of both releases decide whether they hold.
+    Costs that are trained are left out: the predictions of both releases decide whether they hold.
     """
     holds = gates.inconclusive == "hold" if verdict.holds is None else verdict.holds
     if gates.decision.shown_only == "canary" and verdict.outcome is Outcome.INCONCLUSIVE and holds:

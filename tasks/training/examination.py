@@ -252,8 +252,8 @@ def _find_densest_task(workspace: Workspace, snapshot: Snapshot) -> str:
     spec, counted = workspace.contracts.tasks, snapshot.days()
     fit = [
         name
-        for name, task in spec.tasks.items()
-        if task.positive is not None
+        for name in spec.trained
+        if (task := spec.tasks[name]).positive is not None
         and task.level == "impression"
         and parent(spec, name) is None
         and (task.observed_when is None or task.observed_when.event is None)

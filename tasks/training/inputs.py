@@ -58,6 +58,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "tasks.tasks.description": "words for people",
     "tasks.tasks.family": "what an outcome is worth, not what it is",
     "tasks.tasks.cadence": "acts through the days of the slices",
+    "tasks.tasks.train": "a task that is never trained has no model",
 }
 """Fields of surface.yaml and tasks.yaml that decide no model's bytes, each with the reason."""
 
@@ -104,7 +105,7 @@ def calibrator_inputs(contracts: Contracts, task: str) -> Plain:
 def curve_inputs(contracts: Contracts) -> Plain:
     """Return what the contracts say of the examination curve, as plain JSON.
 
-    A curve is estimated from the train days of the task with the most positives, whichever that is.
+    A curve is estimated from the train days of the trained task with the most positives, whichever that is.
     """
     surface, tasks = contracts.surface, contracts.tasks.tasks
     declared = surface.examination_curve
@@ -113,7 +114,9 @@ def curve_inputs(contracts: Contracts) -> Plain:
         return inputs
     cadences = {name: task.cadence for name, task in tasks.items()}
     outcomes = {name: outcome_inputs(contracts, name) for name in tasks}
-    return {**inputs, "outcomes": outcomes, "cadences": cadences, "split": _plain(surface.split)}
+    trained = sorted(contracts.tasks.trained)
+    learned = {"outcomes": outcomes, "cadences": cadences, "trained": trained}
+    return {**inputs, **learned, "split": _plain(surface.split)}
 
 
 def _outcomes(contracts: Contracts, tasks: Mapping[str, None]) -> dict[str, None]:
@@ -126,7 +129,9 @@ def _outcomes(contracts: Contracts, tasks: Mapping[str, None]) -> dict[str, None
 
 def outcome_inputs(contracts: Contracts, task: str) -> Plain:
     """Return what a label means, without how it is learned."""
-    return _plain(contracts.tasks.tasks[task], without={"family", "cadence", "loss_weight", "sampling"})
+    return _plain(
+        contracts.tasks.tasks[task], without={"family", "cadence", "train", "loss_weight", "sampling"}
+    )
 
 
 def _learned(contracts: Contracts, task: str) -> Plain:

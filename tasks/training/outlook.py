@@ -71,6 +71,7 @@ class Outlook:
     test : first and last of the shared test days; None where no task leaves any.
     test_decided_by : the task that matures last of those that share them.
     days_needed : full days of log before the as-of that every task can be trained with.
+    measured : the tasks that are never trained.
     """
 
     surface: str
@@ -84,6 +85,7 @@ class Outlook:
     test_decided_by: str
     days_needed: int
     tasks: dict[str, TaskOutlook]
+    measured: tuple[str, ...]
 
     @property
     def sliced_days(self) -> list[date]:
@@ -151,7 +153,7 @@ def _count(labels: Mapping[date, LabelCount], first: str, last: str) -> LabelCou
 def foresee_days(contracts: Contracts, as_of: datetime, counts: Mapping[date, int]) -> Outlook:
     """Say what a log is enough for."""
     days = sorted(counts)
-    tasks = {name: _foresee_task(contracts, as_of, days, name) for name in contracts.tasks.tasks}
+    tasks = {name: _foresee_task(contracts, as_of, days, name) for name in contracts.tasks.trained}
     return Outlook(
         surface=contracts.name,
         as_of=format_instant(as_of),
@@ -164,6 +166,7 @@ def foresee_days(contracts: Contracts, as_of: datetime, counts: Mapping[date, in
         test_decided_by=find_test_decider(contracts.tasks),
         days_needed=max(task.days_needed for task in tasks.values()),
         tasks=tasks,
+        measured=contracts.tasks.measured,
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from tasks.errors import ContractError, ImmatureLabels, unknown
+from tasks.errors import ContractError, ImmatureLabels
 from tasks.logs.schema_fit import require_schema
 from tasks.stores.policies import refuse_silent_changes
 from tasks.stores.releases import find_fallback_release
@@ -52,17 +52,16 @@ def run(
     Raises
     ------
     ContractError
-        A task is unknown, or some are left out and no release lends them; or a file's
+        A task is unknown or never trained, or some are left out and no release lends them; or a file's
         content changed while its version did not, which is better known before the training than after.
     """
     refuse_silent_changes(workspace, workspace.store.registry)
     mismatch = workspace.aliases.mismatch()
     if mismatch is not None:
         _LOG.warning("plan: %s.", mismatch)
-    known = workspace.contracts.tasks.order()
+    known = workspace.contracts.tasks.trained
     for task in tasks:
-        if task not in known:
-            raise ContractError(unknown("task", task, known, where=f"the surface {workspace.surface}"))
+        workspace.contracts.require_trained(task)
     if find_fallback_release(workspace, as_of) is None:
         missing = [task for task in known if tasks and task not in tasks]
         if missing:

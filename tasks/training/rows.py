@@ -20,7 +20,7 @@ from tasks.contracts import Contracts, TaskSpec
 from tasks.contracts.chains import chain, join_outcomes, learns_joint_event, position_correction
 from tasks.contracts.surface import Features
 from tasks.contracts.training import HeadKind, TaskTraining
-from tasks.errors import ContractError, DataError, GateRefused, unknown
+from tasks.errors import DataError, GateRefused
 from tasks.evaluation.figures import MeasuredHead, TaskFigures, measure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.segments import segment_columns, segment_values
@@ -88,15 +88,13 @@ class TaskRows:
         Raises
         ------
         ContractError
-            The surface has no such task.
+            The surface has no such task, or never trains it.
         GateRefused, DataError
             As in `find_published_snapshot`.
         ImmatureLabels
             There is too little mature history.
         """
-        known = workspace.contracts.tasks.tasks
-        if task not in known:
-            raise ContractError(unknown("task", task, known, where=f"the surface {workspace.surface}"))
+        workspace.contracts.require_trained(task)
         labels = find_published_snapshot(workspace, snapshot, as_of=as_of)
         slices = plan_slices(workspace.contracts, labels.mature_by(), labels.dates(), tasks=[task])
         return cls(workspace, task, labels, slices.tasks[task])
@@ -117,7 +115,7 @@ class TaskRows:
     @property
     def kind(self) -> HeadKind:
         """What the task's head predicts."""
-        return self.workspace.contracts.head_kind(self.task)
+        return self.workspace.contracts.require_trained(self.task)
 
     @property
     def training(self) -> TaskTraining:
@@ -280,7 +278,7 @@ def log_labels(opened: StepRun, snapshot: Snapshot, *, context: str) -> None:
 def measured_head(contracts: Contracts, task: str) -> MeasuredHead:
     """Return what a task's head predicts, with the quantile and the slots that it is measured by."""
     quantile = contracts.surface.training_for(task).quantile or Loss.quantile
-    return MeasuredHead(task, contracts.head_kind(task), quantile, contracts.slate.length)
+    return MeasuredHead(task, contracts.require_trained(task), quantile, contracts.slate.length)
 
 
 def version_tags(made_from: Mapping[str, Any]) -> dict[str, str]:

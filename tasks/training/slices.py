@@ -112,7 +112,10 @@ def _learned(contracts: Contracts, task: str) -> tuple[str, ...]:
 
 
 def find_test_decider(spec: TasksSpec) -> str:
-    """Return the task that decides the shared test days: of those that share them, the one known last."""
+    """Return the task that decides the shared test days: of those that share them, the one known last.
+
+    A task that is never trained shares them too: its outcomes are measured on them.
+    """
     shared = spec.by_cadence("fast") or tuple(spec.tasks)
     return max(shared, key=lambda name: time_until_known(spec, name))
 
@@ -127,7 +130,7 @@ def plan_slices(
     contracts : lengths (``split``), what is needed at least (``minimum``), maturities and windows.
     as_of : the instant at which the labels were looked at, or up to which their log had arrived.
     days : the days that have rows in the label store, in any order.
-    tasks : the tasks to cut slices for; all by default.
+    tasks : the tasks to cut slices for; all that are trained by default.
 
     Raises
     ------
@@ -139,7 +142,7 @@ def plan_slices(
     history = sorted(set(days))
     if not history:
         raise DataError(f"The label store of {contracts.name} holds no day. Build labels first.")
-    names = tuple(contracts.tasks.tasks) if tasks is None else tuple(tasks)
+    names = contracts.tasks.trained if tasks is None else tuple(tasks)
     for name in names:
         if name not in contracts.tasks.tasks:
             raise DataError(unknown("task", name, contracts.tasks.tasks, where="tasks.yaml"))

@@ -118,8 +118,8 @@ def blocking_bounds(contracts: Contracts, columns: Mapping[str, object]) -> Iter
             continue
         yield GoalBound(rail, (metric,))
         cost, rise = cost_of(rail.metric, tasks), rail.relative_increase_max
-        if cost is not None and rise is not None:
-            predictions = predictions_of(cost)
+        predictions = predictions_of(cost, contracts.tasks.trained) if cost is not None else ()
+        if predictions and rise is not None:
             named = "_given_".join(str(prediction.subject) for prediction in predictions)
             half = Bounded(metric=f"{named}_predicted", relative_increase_max=_HALF * rise)
             yield GoalBound(half, predictions)

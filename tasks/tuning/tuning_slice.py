@@ -102,7 +102,7 @@ class TuningHalf:
 
     def _scored_blocks(self) -> Iterator[tuple[TestSlice, Scored]]:
         """Yield each block with the release's predictions of its rows, which are views."""
-        kind, first = self.decided.contracts.head_kind, 0
+        kind, first = self.decided.contracts.require_trained, 0
         for block in self.blocks:
             rows = slice(first, first := first + len(block.candidates))
             by_task = {task: column[rows] for task, column in self.reference.predictions.items()}

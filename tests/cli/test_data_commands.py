@@ -38,6 +38,15 @@ def test_how_many_events_tell_a_bound_is_said_beside_it(
     assert told in capsys.readouterr().out
 
 
+def test_a_task_that_is_never_trained_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def untrained(files: dict[str, Any]) -> None:
+        files["tasks"]["tasks"]["visit"]["train"] = False
+
+    root = write_surface(tmp_path, untrained)
+    assert main(["check", "feed", "--surfaces", str(root)]) == 0
+    assert "measured, never trained: visit\n" in capsys.readouterr().out
+
+
 def test_a_log_that_explores_needs_six_times_the_events(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

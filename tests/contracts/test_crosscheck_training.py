@@ -56,3 +56,110 @@ def test_only_what_an_event_of_its_own_makes_1_can_be_late(tmp_path: Path) -> No
     contracts = load_surface(write_surface(tmp_path, change), "feed")
     late = {task for task in contracts.tasks.tasks if contracts.delayed(task)}
     assert late == {"click", "buy", "return", "visit"}
+
+
+UNTRAINED = "is never trained (train: false)"
+
+
+def _problems_untrained(
+    folder: Path, *tasks: str, utility: dict[str, Any] | None = None, **surface: Any
+) -> dict[str, str]:
+    """Return what is wrong with the valid surface where some tasks are never trained."""
+
+    def change(files: Files) -> None:
+        for task in tasks:
+            files["tasks"]["tasks"][task]["train"] = False
+        files["surface"] |= surface
+        files["utility"] |= utility or {}
+
+    found = check_surface(write_surface(folder, change), "feed").problems
+    return {problem.field: problem.hint for problem in found}
+
+
+def test_a_task_that_nothing_predicts_is_valid_untrained_also_as_a_part_and_after_its_parent(
+    tmp_path: Path,
+) -> None:
+    rate = {"guardrails": [{"metric": "return_rate", "relative_increase_max": 0.05}]}
+    weights = {"weights": {"click": 1.0, "buy": 20.0}, "contexts": []}
+    ramp = {"ramp": {"guardrails": ["return_rate"]}, "base_rates": {"return": [0.0, 0.1]}}
+    assert _problems_untrained(tmp_path, "return", "visit", utility={**rate, **weights}, **ramp) == {}
+    contracts = load_surface(tmp_path, "feed")
+    assert contracts.tasks.trained == ("click", "buy", "happy", "spend")
+    assert contracts.tasks.measured == ("return", "visit")
+    assert contracts.head_kind("return") is None
+
+
+@pytest.mark.parametrize(
+    ("field", "changed"),
+    [
+        ("weights.spend", {"weights": {"click": 1.0, "spend": 1.0}}),
+        ("contexts.0.weights.spend", {"contexts": [{"name": "n", "when": {"a": ["b"]}, "weights": {"spend": 2.0}}]}),
+        ("terms.t.spend", {"terms": {"t": {"weight": 1.0, "greater_of": ["spend", "click"]}}}),
+        ("terms.t.visit", {"terms": {"t": {"weight": 1.0, "task": "click", "where": {"visit": {"min": 0.1}}}}}),
+        ("relevance_floor.visit", {"relevance_floor": {"visit": 0.1}}),
+        ("lexicographic.visit", {"lexicographic": [{"task": "visit", "cuts": [0.1], "prefer": "high"}]}),
+    ],
+)  # fmt: skip
+def test_a_policy_that_reads_a_prediction_of_an_untrained_task_is_refused_by_name(
+    tmp_path: Path, field: str, changed: dict[str, Any]
+) -> None:
+    found = _problems_untrained(tmp_path, "spend", "visit", utility=changed)
+    assert found[field] == f"{UNTRAINED}, so there is no prediction of it: train it, or leave it out"
+
+
+def test_a_guardrail_on_its_prediction_is_refused_with_the_observed_rate_as_the_way_out(
+    tmp_path: Path,
+) -> None:
+    rails = [{"metric": f"visit_{of}", "max": 0.5} for of in ("predicted", "calibration", "rate")]
+    guarded = {"guardrails": [{"metric": "return_rate", "max": 0.5}, *rails]}
+    found = _problems_untrained(tmp_path, "visit", utility=guarded)
+    assert found == {"guardrails.visit": f"{UNTRAINED}, so there is no prediction of it: name visit_rate"}
+
+
+def test_no_exposure_is_held_against_its_prediction(tmp_path: Path) -> None:
+    def change(files: Files) -> None:
+        files["tasks"]["tasks"]["happy"]["train"] = False
+        files["slate"]["exposure"] = {"by": "category", "merit": "happy"}
+
+    (problem,) = check_surface(write_surface(tmp_path, change), "feed").problems
+    assert (problem.field, problem.hint) == ("exposure.merit", UNTRAINED)
+
+
+def test_an_untrained_cost_needs_a_guardrail_on_what_is_observed(tmp_path: Path) -> None:
+    bare = {"weights": {"click": 1.0}, "contexts": [], "guardrails": []}
+    hint = _problems_untrained(tmp_path, "return", utility=bare)["guardrails"]
+    assert hint == "a negative task needs a guardrail: add one on return_rate"
+
+
+def test_settings_of_training_are_refused_for_it(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "training": {"visit": {"refit": True}, "buy": {"start_from": {"task": "visit"}}},
+        "lightgbm": {"visit": {"num_leaves": 3}},
+        "gates": {"freshness": {"parts": {"visit": "P9D"}}},
+        "proxies": [{"fast": "click", "slow": "visit"}],
+    }
+    assert _problems_untrained(tmp_path, "visit", **asked) == dict.fromkeys(
+        (
+            *("training.visit", "training.buy.start_from.task", "lightgbm.visit"),
+            *("gates.freshness.parts.visit", "proxies.0.slow"),
+        ),
+        UNTRAINED,
+    )
+
+
+def test_a_probability_given_an_untrained_parent_is_refused_unless_the_joint_event_is_learned(
+    tmp_path: Path,
+) -> None:
+    policy = {"weights": {"click": 1.0, "return": -5.0}, "contexts": []}
+    found = _problems_untrained(tmp_path, "buy", utility=policy)
+    assert found["tasks.return"].startswith("its probability is multiplied by that of 'buy', which is never")
+    joint = {"training": {"return": {"space": "entire"}}}
+    assert _problems_untrained(tmp_path / "joint", "buy", utility=policy, **joint) == {}
+    untrained = {"weights": {"click": 1.0}, "contexts": []}
+    rate = {"guardrails": [{"metric": "return_given_buy_rate", "relative_increase_max": 0.05}]}
+    assert _problems_untrained(tmp_path / "both", "buy", "return", utility={**untrained, **rate}) == {}
+
+
+def test_a_file_that_trains_no_task_is_refused(tmp_path: Path) -> None:
+    tasks = ("click", "buy", "return", "happy", "spend", "visit")
+    assert "a release would predict nothing" in _problems_untrained(tmp_path, *tasks)["tasks"]

@@ -1,12 +1,13 @@
 from copy import deepcopy
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from tasks.contracts.base import canonical, digest
 from tasks.contracts.chains import chain
-from tasks.contracts.tasks import TasksSpec
+from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tests.contracts.files import VALID
 
 TASKS = TasksSpec.model_validate(VALID["tasks"])
@@ -66,3 +67,11 @@ def test_a_description_is_for_pages_and_leaves_the_digest_as_it_was() -> None:
 def test_a_description_is_one_line_of_printable_text(words: object) -> None:
     with pytest.raises(ValidationError, match="description"):
         described(words)
+
+
+@pytest.mark.parametrize("asked", [{"sampling": {"negatives": 0.5}}, {"loss_weight": 2.0}])
+def test_what_weighs_examples_is_refused_where_none_is_trained_on(asked: dict[str, Any]) -> None:
+    rule = {"family": "safety", "positive": {"event": "report", "within": "P7D"}, "train": False}
+    assert TaskSpec.model_validate(rule).train is False
+    with pytest.raises(ValidationError, match="never trained"):
+        TaskSpec.model_validate(rule | asked)

@@ -75,3 +75,14 @@ def test_the_interval_of_normalized_entropy_covers_the_truth() -> None:
         (_, entropy, _) = measure_levels("click", "binary", one, np.zeros(2000, int))
         covered += entropy.low <= whole.value <= entropy.high
     assert 180 <= covered <= 199
+
+
+def test_a_task_that_is_never_trained_is_measured_by_its_rate() -> None:
+    nothing, kind = np.full(4, np.nan), {"kind": ["a", "a", "b", "b"]}
+    rows = Observations([1.0, 0.0, 0.0, 0.0], nothing, list("uvwx"), list("rrss"), kind)
+    found = {f.segment: f for f in measure_levels("report", None, rows, np.zeros(4, int))}
+    assert {str(segment): figure.value for segment, figure in found.items()} == {
+        "all": 0.25, "kind=a": 0.5, "kind=b": 0.0,
+    }  # fmt: skip
+    assert {figure.subject.metric for figure in found.values()} == {"rate"}
+    assert found[ALL].events == 1

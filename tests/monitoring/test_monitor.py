@@ -176,3 +176,25 @@ def test_a_run_reads_and_scores_each_day_once(tmp_path: Path, monkeypatch: pytes
     monitor.run(workspace, as_of=day_after(30))
     assert days == [day_after(n).date() for n in range(30)]
     assert sum(scored) == len(log.rows)
+
+
+def test_a_task_that_is_never_trained_has_its_rate_and_delays_whatever_is_predicted(tmp_path: Path) -> None:
+    """Nobody predicts: the log has no prediction, names no release, and there is no champion."""
+    log = ServedLog.of(tmp_path, days=21)
+    untrained = FILES["tasks"].replace("within: P2D}}", "within: P2D}, train: false}")
+    weights = FILES["utility"].replace(", hide_2d: -5.0", "")
+    without = ("release", "served_p_click_1h", "served_p_hide_2d")
+    workspace = log.write(without=without, tasks=untrained, utility=weights)
+    labels.run(workspace, as_of=day_after(21))
+    monitor.run(workspace, as_of=day_after(21))
+    found = series(workspace)
+    assert {*found.loc[found["task"] == "hide_2d", "metric"]} == {"rows", "rate", "arrived_share"}
+    assert found[found["task"] == "click_1h"].empty
+    of_day = log.rows[(log.rows["shown_at"] - pd.Timestamp(FIRST)).dt.days == 3]
+    for kind, rows in (("", of_day), ("b", of_day[of_day["kind"] == "b"])):
+        rate = one(found, "rate", "hide_2d", 3, segment_value=kind)
+        assert (rate["value"], rate["rows"]) == (pytest.approx(rows["hide"].mean()), len(rows))
+    week = log.rows[log.rows["shown_at"] < pd.Timestamp(day_after(7))]
+    of_week = one(found, "rate", "hide_2d", 6, days=7)
+    assert of_week["value"] == pytest.approx(week["hide"].mean())
+    assert of_week["low"] < of_week["value"] < of_week["high"]

@@ -166,3 +166,19 @@ def test_a_rate_that_the_log_inconclusive_leaves_the_judges() -> None:
     assert _whole(biased, _says(0.10)) == (Outcome.INCONCLUSIVE, True)
     (verdict,) = judge_cost(RAIL, [biased], [_says(0.05)], run="r")
     assert (verdict.doubt, verdict.power) == ("no propensities", None), "more rows would not tell it"
+
+
+def test_a_cost_that_is_never_trained_is_judged_by_its_interval_and_never_passes_on_few_events() -> None:
+    outcomes = [
+        judge_cost(RAIL, [rate], None, run="r")[0]
+        for rate in (_rate(0.0, NARROW), _rate(0.3, NARROW), _rate(0.0), _rate(0.0, NARROW, events=5))
+    ]
+    assert [one.outcome for one in outcomes] == [
+        *(Outcome.PASS, Outcome.BLOCK, Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE)
+    ]
+    assert {one.holds for one in outcomes} == {None}  # gates.inconclusive decides
+    assert outcomes[-1].reason == (
+        "not measurable offline (5 events): never trained, so no release predicts it"
+    )
+    warns = RAIL.model_copy(update={"action": "warn"})
+    assert judge_cost(warns, [_rate(0.0)], None, run="r")[0].holds is False

@@ -250,6 +250,7 @@ def test_an_estimated_curve_hangs_on_the_days_and_the_outcomes_it_is_estimated_f
         ("surface.split.train", 9 * DAY),
         (f"tasks.tasks.{DENSER}.maturity", 9 * DAY),
         (f"tasks.tasks.{DENSER}.cadence", "slow"),
+        (f"tasks.tasks.{DENSER}.train", False),
     ):
         assert curve_inputs(edited(estimated, path, value)) != curve_inputs(estimated)
     assert curve_inputs(edited(estimated, "surface.gates", object())) == curve_inputs(estimated)

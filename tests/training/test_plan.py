@@ -213,3 +213,24 @@ def test_the_days_needed_are_enough_and_one_less_is_not(
             plan_slices(contracts, as_of(needed - 1), days(needed - 1), tasks=[task])
         later = count_days_needed(contracts, task, as_of(0, hour))
         assert plan_slices(contracts, as_of(later, hour), days(later), tasks=[task]).tasks[task].train
+
+
+def test_a_task_that_is_never_trained_is_in_no_plan_and_is_refused_by_name(tmp_path: Path) -> None:
+    """Too few positives of it, which would refuse a first retrain, are nobody's concern."""
+    rule = "back_2d: {family: negative, "
+    untrained = small_feed.TASKS.replace(rule, f"{rule}train: false, ")
+    fewer = small_feed.UTILITY.replace(", back_2d: -5.0", "")
+    many = small_feed.SURFACE.replace("positives: 20", "positives: 300")
+    small_feed.write_contracts(tmp_path / "surfaces", tasks=untrained, utility=fewer, surface=many)
+    small_feed.write_logs(new_home(tmp_path / "home") / "logs")
+    workspace = Workspace.open(small_feed.NAME, surfaces=tmp_path / "surfaces", home=tmp_path / "home")
+    trained = ["click_1d", "buy_2d", "spend_2d"]
+    assert plan.run(workspace, as_of=small_feed.AS_OF).tasks == trained
+    foreseen = foresee(workspace, as_of=small_feed.AS_OF)
+    assert ([*foreseen.tasks], foreseen.measured, foreseen.missing) == (trained, ("back_2d",), {})
+    assert foreseen.test_decided_by == "back_2d"  # which is known last: its rate is measured on these days
+    refused = (
+        r"'back_2d' of small_feed is never trained \(train: false\)\. Trained: click_1d, buy_2d, spend_2d"
+    )
+    with pytest.raises(ContractError, match=refused):
+        plan.run(workspace, as_of=small_feed.AS_OF, tasks=["back_2d"])

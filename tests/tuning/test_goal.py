@@ -129,6 +129,12 @@ def test_a_cost_brings_half_its_bound_on_what_is_predicted_also_given_its_parent
         ("happy_given_click_rate", None, ["happy_given_click_rate"]),
         ("return_given_buy_rate", None, ["return_given_buy_rate"]),
     ]
+    spec = contracts.tasks.tasks["return"].model_copy(update={"train": False})
+    tasks = contracts.tasks.model_copy(update={"tasks": {**contracts.tasks.tasks, "return": spec}})
+    untrained = blocking_bounds(replace(contracts, tasks=tasks), {})
+    assert [one.bounded.metric for one in untrained] == [
+        name for name, _, _ in bounds if not name.endswith("_predicted")
+    ]
 
 
 def test_what_is_predicted_given_a_parent_is_held_for_each_of_the_parent() -> None:

@@ -29,16 +29,18 @@ def tasks_explicit(standing: ReadinessFacts) -> ReadinessLine:
         return ReadinessLine.not_met(name, f"{mixed}: weigh its parts", "utility.yaml", TASKS_FILE)
     if release is not None:
         heads = {*release.manifest.tasks}
-        missing = [task for task in spec.tasks if task not in heads]
-        unknown = sorted(heads - {*spec.tasks})
+        missing = [task for task in spec.trained if task not in heads]
+        unknown = sorted(heads - {*spec.trained})
         if missing or unknown:
             said = [f"no head for {_listed(missing)}"] * bool(missing)
-            said += [f"a head for {_listed(unknown)}, which no contract declares"] * bool(unknown)
+            said += [f"a head for {_listed(unknown)}, which no contract trains"] * bool(unknown)
             return ReadinessLine.not_met(name, f"{release.name} has {' and '.join(said)}", TASKS_FILE)
     families = len({task.family for task in spec.tasks.values()})
     of = f"{format_counted(len(spec.tasks), 'task')} of {format_counted(families, 'family', 'families')}"
     what = f"{of}, each with an outcome of its own"
     heads_of = f"; {release.name} has a head for each" if release else ""
+    if spec.measured:
+        heads_of += f"{' that is trained' * bool(release)}; measured, never trained: {_listed(spec.measured)}"
     return ReadinessLine.met(name, f"{what}{heads_of}", TASKS_FILE)
 
 
@@ -64,7 +66,7 @@ def maturity_handled(standing: ReadinessFacts) -> ReadinessLine:
     if early:
         return ReadinessLine.not_met(name, f"learned before they were mature: {_listed(early)}", release.run)
     slowest = _slowest(standing.contracts)
-    corrected = [task for task in standing.contracts.tasks.tasks if standing.contracts.delayed(task)]
+    corrected = [task for task in standing.contracts.tasks.trained if standing.contracts.delayed(task)]
     apart = f"; {_listed(corrected)} learn from open windows, corrected for their delay" if corrected else ""
     why = f"every part of {release.name} learned from mature days alone, the slowest being {slowest}{apart}"
     return ReadinessLine.met(name, why, TASKS_FILE, release.run)
@@ -90,7 +92,7 @@ def loss_weights_versioned(standing: ReadinessFacts) -> ReadinessLine:
     if release.manifest.contracts.get("tasks") != contracts.digests["tasks"]:
         other = f"{release.name} pins another tasks.yaml than is in force ({version}): retrain"
         return ReadinessLine.not_met(name, other, TASKS_FILE, release.run)
-    weights = {task: one.loss_weight for task, one in contracts.tasks.tasks.items()}
+    weights = {task: contracts.tasks.tasks[task].loss_weight for task in contracts.tasks.trained}
     apart = [f"{task} {weight:g}" for task, weight in weights.items() if weight != 1.0]
     said = _listed(apart) if apart else "1 for every task"
     digest = contracts.digests["tasks"][:12]

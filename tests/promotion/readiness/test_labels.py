@@ -28,7 +28,7 @@ def test_a_head_that_no_contract_declares_is_named(sound: ReadinessFacts) -> Non
     assert sound.release is not None
     stray = replace(sound.release.manifest.parts[0], name="small_feed.task.like", task="like")
     line = lines.tasks_explicit(s.with_manifest(sound, parts=(*sound.release.manifest.parts, stray)))
-    assert line.why == "release 7 has a head for like, which no contract declares"
+    assert line.why == "release 7 has a head for like, which no contract trains"
 
 
 def test_an_order_by_one_composite_alone_mixes_outcomes(tmp_path: Path) -> None:
