@@ -48,9 +48,10 @@ def parse_columns(texts: Sequence[str]) -> dict[str, str]:
 
 
 def draft_surface(
-    workspace: "Workspace", tables: Mapping[str, Path], columns: Mapping[str, str]
+    workspace: "Workspace", tables: Mapping[str, Path], columns: Mapping[str, str], start: str | None
 ) -> InitResult:
     """Draft a surface's contracts, check them with the log, and write them."""
+    from tasks.contracts import load_surface
     from tasks.contracts.draft import draft_contracts
     from tasks.logs.sketch import locate_sources, sketch_log
 
@@ -61,9 +62,10 @@ def draft_surface(
         raise ContractError(f"{folder} is there already: choose another name, or move it away")
     if not isinstance(workspace.logs, Path):
         raise ContractError("init looks at files of this machine: unset EQUIPOISE_LOGS for it")
+    begun = None if start is None else load_surface(workspace.surfaces, start)
     files = locate_sources(tables, logs=workspace.logs)
     sketch = sketch_log(files, columns, home=workspace.home)
-    texts = draft_contracts(name, sketch, owner=_owner())
+    texts = draft_contracts(name, sketch, owner=_owner(), start=begun)
     workspace.surfaces.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".init-", dir=workspace.surfaces) as aside:
         drafted = Path(aside) / name
@@ -251,11 +253,17 @@ def init(
     column: Annotated[
         list[str] | None, Option(metavar="OURS=THEIRS", help="A column of ours by its name.")
     ] = None,
+    start: Annotated[
+        str | None,
+        Option(
+            "--from", metavar="SURFACE", help="Take outcomes, weights and limits of this surface, as minimal."
+        ),
+    ] = None,
 ) -> InitResult:
     """Draft a surface's four files from its log: commented, valid, to be changed."""
     tables = {"impressions": impressions, "events": events, "candidates": candidates}
     given = {table: path for table, path in tables.items() if path is not None}
-    return draft_surface(workspace, given, parse_columns(column or []))
+    return draft_surface(workspace, given, parse_columns(column or []), start)
 
 
 _EXPLORED: Final = 2.4**2

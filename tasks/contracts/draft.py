@@ -5,20 +5,24 @@
     click          engagement, within PT30M         purchase       conversion, last_touch
     hide, report   negative, safety: they cost      out_of_stock   takes the row out
 
-Decisions that a person has to make (approvers, weights, acceptable harm) are guesses, marked by a comment.
+Decisions that a person has to make (approvers, weights, acceptable harm) are guesses, marked by a comment, or
+those of a surface to start from: its tasks, weights, primaries and guardrails under the log's own names.
 """
 
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Final
 
 from tasks import columns as c
+from tasks.contracts.load import Contracts
 from tasks.contracts.log_sketch import ColumnSketch, EventSketch, LogSketch
+from tasks.contracts.metrics import OF_COLUMNS, OF_EXPOSURE, Metric, MetricKind, read_metric
 from tasks.contracts.tasks import Family
+from tasks.contracts.utility import BOUNDS, Guardrail
 from tasks.errors import DataError
 
 FEWEST: Final = 100
@@ -103,8 +107,17 @@ class TasksDraft:
     left_out: tuple[tuple[str, str], ...]
 
 
-def draft_tasks(events: Sequence[EventSketch], *, window_days: float, impression: str = "") -> TasksDraft:
-    """Guess a task for each event that could be an outcome, the most frequent first."""
+def draft_tasks(
+    events: Sequence[EventSketch],
+    *,
+    window_days: float,
+    impression: str = "",
+    wanted: Mapping[str, Family] | None = None,
+) -> TasksDraft:
+    """Guess a task for each event that could be an outcome, the most frequent first.
+
+    With ``wanted``, for these events alone, each of the family that stands beside it.
+    """
     tasks: list[TaskDraft] = []
     exclusions: list[tuple[str, str]] = []
     left_out: list[tuple[str, str]] = []
@@ -114,11 +127,14 @@ def draft_tasks(events: Sequence[EventSketch], *, window_days: float, impression
             left_out.append((repr(event.name), "is no name of letters, digits, dots and underscores"))
         elif _OUT_ITEM.search(lower) or _OUT_USER.search(lower):
             exclusions.append((event.name, "item" if _OUT_ITEM.search(lower) else "user"))
+        elif wanted is not None and event.name not in wanted:
+            left_out.append((event.name, "is no outcome of the surface that this draft started from"))
         elif reason := _why_left_out(event, taken=len(tasks)):
             left_out.append((event.name, reason))
         else:
             match = _match(event, impression)
-            tasks.append(_draft(event, window_days, match, taken=[task.name for task in tasks]))
+            task = _draft(event, window_days, match, taken=[task.name for task in tasks])
+            tasks.append(task if wanted is None else replace(task, family=wanted[event.name]))
     return TasksDraft(tuple(tasks), tuple(exclusions), tuple(left_out))
 
 
@@ -141,12 +157,15 @@ def _match(event: EventSketch, impression: str) -> tuple[str, ...]:
     return (c.REQUEST_ID, c.ITEM_ID) if event.with_request >= _NEARLY_ALL else ()
 
 
+def _find_meaning(event: str) -> tuple[re.Pattern[str], Family, str] | None:
+    return next((meaning for meaning in _MEANINGS if meaning[0].search(event.lower())), None)
+
+
 def _draft(
     event: EventSketch, window_days: float, match: tuple[str, ...], *, taken: Iterable[str]
 ) -> TaskDraft:
     lower = event.name.lower()
-    meaning = next((m for m in _MEANINGS if m[0].search(lower)), None)
-    _, family, window = meaning or (None, Family.ENGAGEMENT, "day")
+    _, family, window = _find_meaning(event.name) or (None, Family.ENGAGEMENT, "day")
     days = min(1, window_days) if window == "day" else window_days
     number, unit = (round(days), "D") if days >= 1 else (round(days * 24), "H")
     within, suffix = f"P{'T' * (unit == 'H')}{number}{unit}", f"{number}{unit.lower()}"
@@ -171,28 +190,80 @@ class _Roles:
     left_out: tuple[tuple[str, str], ...]
 
 
-def draft_contracts(surface: str, sketch: LogSketch, *, owner: str) -> dict[str, str]:
-    """Write the four files of a surface.
+@dataclass(frozen=True)
+class _Start:
+    """The surface that a draft starts from, with the log's event for each of its tasks."""
+
+    contracts: Contracts
+    events: Mapping[str, str]
+
+    @classmethod
+    def find(cls, contracts: Contracts, events: Sequence[EventSketch]) -> "_Start":
+        """Find each task's event: of the same name, else the most frequent one of the same meaning."""
+        frequent = [event.name for event in sorted(events, key=lambda one: (-one.rows, one.name))]
+        found: dict[str, str] = {}
+        for task, spec in contracts.tasks.tasks.items():
+            own = spec.positive.event if spec.positive is not None else ()
+            meant = {meaning[0] for name in own if (meaning := _find_meaning(name))}
+            alike = [name for name in frequent if (m := _find_meaning(name)) and m[0] in meant]
+            free = [n for n in (*(n for n in frequent if n in own), *alike) if n not in found.values()]
+            found |= {task: free[0]} if free else {}
+        return cls(contracts, found)
+
+    @property
+    def families(self) -> dict[str, Family]:
+        """Each event of the log with the family of its task."""
+        return {event: self.contracts.tasks.tasks[task].family for task, event in self.events.items()}
+
+    def names(self, tasks: Iterable[TaskDraft]) -> dict[str, str]:
+        """Return the draft's name of each task that the log has."""
+        drafted = {task.event: task.name for task in tasks}
+        return {task: drafted[event] for task, event in self.events.items() if event in drafted}
+
+
+def _rename(metric: str, names: Mapping[str, str], exposed: Collection[str] | None) -> str | None:
+    """Return a metric of another surface under a draft's names; None where the log lacks what it reads."""
+    of = read_metric(metric)
+    if of.kind in OF_EXPOSURE and exposed is None:  # no candidates are logged
+        return None
+    if of.kind in OF_COLUMNS:
+        return metric if of.subject in (exposed or ()) else None
+    if of.kind is MetricKind.NEW_ITEM_EXPOSURE:  # a draft declares no segment of the items' age
+        return None
+    read = {"subject": of.subject, "value": of.value}
+    if any(task is not None and task not in names for task in read.values()):
+        return None
+    own = {key: None if task is None else names[task] for key, task in read.items()}
+    return Metric(of.kind, **own).name
+
+
+def draft_contracts(
+    surface: str, sketch: LogSketch, *, owner: str, start: Contracts | None = None
+) -> dict[str, str]:
+    """Write the four files of a surface, with the outcomes and limits of another one to start from.
 
     Returns
     -------
     Name of the file -> its text.
     """
     window, _ = _fit_days(sketch.days, _WINDOWS)
-    drafted = draft_tasks(sketch.events, window_days=window, impression=sketch.impression)
+    begun = None if start is None else _Start.find(start, sketch.events)
+    wanted = None if begun is None else begun.families
+    drafted = draft_tasks(sketch.events, window_days=window, impression=sketch.impression, wanted=wanted)
     if not drafted.tasks:
         known = ", ".join(f"{name} ({why})" for name, why in drafted.left_out) or "none"
         raise DataError(f"No event of the log could be an outcome. Events: {known}")
     _, split = _fit_days(sketch.days, [max(task.days for task in drafted.tasks)])
-    roles = _find_roles(sketch, drafted.tasks)
+    split_by = () if start is None else [segment.name for segment in start.surface.segments]
+    roles = _find_roles(sketch, drafted.tasks, first=split_by)
     if not roles.numeric and not roles.categorical:
         known = ", ".join(f"{name} ({why})" for name, why in roles.left_out) or "none"
         raise DataError(f"No column of the impressions could be a feature. Columns besides the keys: {known}")
     slug = surface.lower().replace("_", "-")
     texts = {
-        "surface": [*_heading(surface, sketch, owner), *_surface(sketch, roles, split, drafted.tasks)],
+        "surface": [*_heading(surface, sketch, owner), *_surface(sketch, roles, split, drafted.tasks, begun)],
         "tasks": _tasks(slug, sketch, drafted),
-        "utility": _utility(slug, owner, roles, drafted.tasks),
+        "utility": [*_utility(slug, owner, sketch, roles, drafted.tasks, begun)],
         "slate": _slate(slug, sketch, roles),
     }
     return {f"{name}.yaml": "\n".join(lines) + "\n" for name, lines in texts.items()}
@@ -210,7 +281,7 @@ def _fit_days(days: int, windows: Sequence[float]) -> tuple[float, tuple[int, in
     return _SHORT_LOG
 
 
-def _find_roles(sketch: LogSketch, tasks: Sequence[TaskDraft]) -> _Roles:
+def _find_roles(sketch: LogSketch, tasks: Sequence[TaskDraft], *, first: Collection[str]) -> _Roles:
     outcomes = {name.lower() for task in tasks for name in (task.event, task.name)}
     numeric: list[str] = []
     categorical: list[str] = []
@@ -228,7 +299,7 @@ def _find_roles(sketch: LogSketch, tasks: Sequence[TaskDraft]) -> _Roles:
         else:
             (categorical if column.kind == "string" else numeric).append(column.name)
     few = [one for one in sketch.described if one.name in categorical and 2 <= one.distinct <= _FEW]
-    segments = sorted(few, key=lambda one: (one.name != c.SOURCE, one.distinct))[:2]
+    segments = sorted(few, key=lambda one: (one.name not in first, one.name != c.SOURCE, one.distinct))[:2]
     return _Roles(
         numeric=tuple(numeric),
         categorical=tuple(categorical),
@@ -276,7 +347,11 @@ def _heading(surface: str, sketch: LogSketch, owner: str) -> Iterator[str]:
 
 
 def _surface(
-    sketch: LogSketch, roles: _Roles, split: tuple[int, int, int, int], tasks: Sequence[TaskDraft]
+    sketch: LogSketch,
+    roles: _Roles,
+    split: tuple[int, int, int, int],
+    tasks: Sequence[TaskDraft],
+    start: _Start | None,
 ) -> Iterator[str]:
     train, calibrate, test, least = split
     yield "features: # known before the item is shown, as they were logged"
@@ -290,8 +365,18 @@ def _surface(
     yield f"split: {{train: P{train}D, calibrate: P{calibrate}D, test: P{test}D}}"
     positives = max(20, min(200, min(task.rows for task in tasks) // 10))
     yield f"minimum: {{train: P{least}D, positives: {positives}}} # less cannot be trained on"
-    if not sketch.positions:
+    if start is not None and (critical := start.contracts.surface.monitor.critical):
+        names = start.names(tasks)
+        kept = [
+            names.get(one, one) for one in critical if one in names or one not in start.contracts.tasks.tasks
+        ]
+        yield f"monitor: {{critical: [{', '.join(kept)}]}} # alarms that fail a run"
+    by_segment = start is not None and start.contracts.surface.gates.calibration.by and roles.segments
+    if by_segment or not sketch.positions:
         yield "gates:"
+    if by_segment:
+        yield f"  calibration: {{by: [{', '.join(map(_quoted, roles.segments))}]}}"
+    if not sketch.positions:
         yield "  decision: # no position is logged, so a first release is compared with a column's order"
         yield f"    first: {{column: {_quoted(_baseline(roles))}}}"
     yield "# base_rates: {TASK: [0.001, 0.1]} # say which rates you hold for possible: others stop a run"
@@ -336,7 +421,14 @@ def _tasks(slug: str, sketch: LogSketch, drafted: TasksDraft) -> Iterator[str]:
     yield from (f"  # left out: {_comment(name)} {why}" for name, why in drafted.left_out)
 
 
-def _utility(slug: str, owner: str, roles: _Roles, tasks: Sequence[TaskDraft]) -> Iterator[str]:
+def _utility(
+    slug: str,
+    owner: str,
+    sketch: LogSketch,
+    roles: _Roles,
+    tasks: Sequence[TaskDraft],
+    start: _Start | None,
+) -> Iterator[str]:
     yield "# What an impression is worth: the sum of weight x calibrated probability. These weights are"
     yield "# placeholders: say what one outcome is worth in units of another, and have `approvals` review it."
     yield f"policy: {slug}-utility"
@@ -344,19 +436,57 @@ def _utility(slug: str, owner: str, roles: _Roles, tasks: Sequence[TaskDraft]) -
     yield f"owner: {owner}"
     yield "approvals: [product]"
     yield "weights:"
-    for task in tasks:
-        why = f"a placeholder for {task.family.value}"
-        yield f'  {task.name}: {{weight: {_WORTH[task.family]}, why: "{why}"}}'
+    yield from _placeholders(tasks) if start is None else _weights_of(start, tasks)
     if roles.keep_when or roles.drop_when:
         yield "hard_constraints: # filters; what is unknown is dropped, too"
         kept = [(name, "keep_when", f"not_{name}") for name in roles.keep_when]
         for name, test, called in (*kept, *((name, "drop_when", name) for name in roles.drop_when)):
             yield f"  - {{name: {called[:63]}, {test}: {{column: {_quoted(name)}, equals: true}}}}"
-    costs = [task for task in tasks if task.family.costs]
-    if costs:
+    if start is not None:
+        exposed = roles.categorical if "candidates" in sketch.sources else None
+        yield from _limits_of(start, roles.segments, exposed, start.names(tasks))
+    elif costs := [task for task in tasks if task.family.costs]:
         yield "guardrails: # how much more of a harm is too much"
-    for task in costs:
-        yield f"  - {{metric: {task.name}_rate, relative_increase_max: 0.1, action: block}}"
+        yield from (
+            f"  - {{metric: {task.name}_rate, relative_increase_max: 0.1, action: block}}" for task in costs
+        )
+
+
+def _placeholders(tasks: Iterable[TaskDraft]) -> Iterator[str]:
+    for task in tasks:
+        why = f"a placeholder for {task.family.value}"
+        yield f'  {task.name}: {{weight: {_WORTH[task.family]}, why: "{why}"}}'
+
+
+def _weights_of(start: _Start, tasks: Iterable[TaskDraft]) -> Iterator[str]:
+    name, names = start.contracts.name, start.names(tasks)
+    weights = {task: weight for task, weight in start.contracts.utility.weights.items() if task in names}
+    if not weights:
+        wanted = ", ".join(start.contracts.utility.weights)
+        raise DataError(
+            f"The log has no outcome that has a weight in {name}: {wanted}. Leave out --from {name}"
+        )
+    for task, weight in weights.items():
+        why = json.dumps(weight.why or f"as in {name}")
+        yield f"  {names[task]}: {{weight: {weight.weight:g}, why: {why}}}"
+
+
+def _limits_of(
+    start: _Start, segments: Sequence[str], exposed: Collection[str] | None, names: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield the primaries and guardrails whose metrics the log can measure."""
+    utility = start.contracts.utility
+    for key, limits in (("primary", utility.primary), ("guardrails", utility.guardrails)):
+        rows = [(one, _rename(one.metric, names, exposed)) for one in limits]
+        kept = [(one, metric) for one, metric in rows if metric is not None]
+        yield from [f"{key}: # of {start.contracts.name}"] if kept else []
+        for one, metric in kept:
+            bounds = one.model_dump(include={*BOUNDS}, exclude_none=True)
+            by = f", by: [{', '.join(map(_quoted, segments))}]"
+            split = by if isinstance(one, Guardrail) and one.by and segments else ""
+            written = "".join(f", {bound}: {limit:g}" for bound, limit in bounds.items())
+            action = f", action: {one.action}" if isinstance(one, Guardrail) else ""
+            yield f"  - {{metric: {_quoted(metric)}{split}{written}{action}}}"
 
 
 def _slate(slug: str, sketch: LogSketch, roles: _Roles) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.cli import main
+from tasks.contracts import load_surface
 from tasks.stores.workspace import Workspace
 from tests.cli.conftest import Document
 from tests.contracts.files import write_surface
@@ -143,6 +144,20 @@ def test_the_four_files_are_commented_and_check_passes_on_them(
     document = json.loads(capsys.readouterr().out)
     assert (document["problems"], document["warnings"]) == ([], [])
     assert [table["missing"] for table in document["log"]] == [None, None]
+
+
+def test_a_draft_starts_from_a_surface_of_the_folder(
+    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(mini.SURFACES / "minimal", tmp_path / "surfaces/minimal")
+    assert main(words(tmp_path, "init", *drafting(logs, "--from", "minimal"))) == 0
+    own = load_surface(tmp_path / "surfaces", "my_feed")
+    assert list(own.utility.weights) == ["click_30m", "buy_7d"]
+    assert own.surface.features.numeric == ("price", "age")
+    capsys.readouterr()
+    shutil.rmtree(tmp_path / "surfaces/my_feed")
+    assert main(words(tmp_path, "init", *drafting(logs, "--from", "minimum"))) == 2
+    assert "Did you mean 'minimal'?" in capsys.readouterr().err
 
 
 def test_a_guessed_window_in_which_no_outcome_lies_is_told_by_the_plan_and_it_passes_with_another(

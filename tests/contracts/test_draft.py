@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.contracts import Contracts, check_surface
+from tasks.contracts import Contracts, check_surface, load_surface, surface_names
 from tasks.contracts.draft import TasksDraft, draft_contracts, draft_tasks
 from tasks.contracts.gates import BaselineColumn
 from tasks.contracts.log_sketch import ColumnSketch, EventSketch, LogSketch
@@ -34,6 +34,9 @@ EVENTS = [
     "ö",
 ]
 KINDS = ["string", "integer", "number", "boolean", "time with zone", "other type"]
+REASONS = ("could be", "has no position and no numeric column", "has no outcome that has a weight")
+SURFACES = Path(__file__).parents[2] / "surfaces"
+STARTS = {name: load_surface(SURFACES, name) for name in surface_names(SURFACES)}
 columns = st.lists(
     st.builds(
         ColumnSketch,
@@ -70,10 +73,10 @@ sketches = st.builds(
 )
 
 
-def checked(sketch: LogSketch) -> Contracts:
+def checked(sketch: LogSketch, start: Contracts | None = None) -> Contracts:
     with TemporaryDirectory() as folder:
         (Path(folder) / "my_feed").mkdir()
-        for name, text in draft_contracts("my_feed", sketch, owner="ana").items():
+        for name, text in draft_contracts("my_feed", sketch, owner="ana", start=start).items():
             (Path(folder) / "my_feed" / name).write_text(text, encoding="utf-8")
         found = check_surface(Path(folder), "my_feed")
         assert [str(p) for p in (*found.problems, *found.warnings)] == []
@@ -81,14 +84,14 @@ def checked(sketch: LogSketch) -> Contracts:
         return found.contracts
 
 
-@given(sketches)
-def test_every_draft_is_valid_or_refused_with_the_reason(sketch: LogSketch) -> None:
+@given(sketches, st.sampled_from([None, *STARTS]))
+def test_every_draft_is_valid_or_refused_with_the_reason(sketch: LogSketch, start: str | None) -> None:
     reason = ""
     try:
-        checked(sketch)
+        checked(sketch, STARTS[start] if start else None)
     except DataError as error:
         reason = str(error)
-    assert not reason or "could be" in reason or "has no position and no numeric column" in reason
+    assert not reason or any(known in reason for known in REASONS), reason
 
 
 def sketch(days: int = 60, positions: int = 10, **more: object) -> LogSketch:
@@ -111,6 +114,32 @@ def test_what_is_guessed_of_a_shop() -> None:
     assert "segments: [source]" in texts["surface.yaml"]
     assert "keep_when: {column: permitted, equals: true}" in texts["utility.yaml"]
     assert "{metric: hide_7d_rate, relative_increase_max: 0.1, action: block}" in texts["utility.yaml"]
+
+
+def test_a_draft_from_another_surface_takes_its_limits_under_the_names_of_the_log() -> None:
+    events = (
+        EventSketch("tap", 9_000),
+        EventSketch("order", 900),
+        EventSketch("dismiss", 400),
+        EventSketch("love", 8_000),
+    )
+    logged = {**SOURCES, "candidates": "feed/candidates"}
+    own = checked(replace(sketch(), events=events, sources=logged), STARTS["minimal"])
+    assert {task: weight.weight for task, weight in own.utility.weights.items()} == {
+        "tap_30m": 0.4,
+        "order_7d": 20.0,
+        "dismiss_7d": -5.0,
+    }
+    assert [one.metric for one in own.utility.primary] == ["order_7d_rate", "ndcg_tap_30m"]
+    rails = {rail.metric: rail.by for rail in own.utility.guardrails}
+    assert rails == {"dismiss_7d_rate": ("source",), "coverage": (), "latency_p99_ms": ()}  # none reports
+    assert own.surface.gates.calibration.by == ("source",)
+    assert "share" in own.surface.monitor.critical
+
+
+def test_a_draft_is_not_made_from_a_surface_whose_weighted_outcomes_the_log_lacks() -> None:
+    with pytest.raises(DataError, match="minimal: click_30m, purchase_7d, hide_7d"):
+        checked(replace(sketch(), events=(EventSketch("report", 500),)), STARTS["minimal"])
 
 
 def test_without_a_position_a_column_stands_in_for_the_logged_order() -> None:
