@@ -95,7 +95,7 @@ def parse_folder_to_write(text: str) -> Path:
     """Read where a folder is to be written."""
     path = Path(text)
     try:
-        if not text or (path.exists() and not path.is_dir()):
+        if not text or (os.path.lexists(path) and not path.is_dir()):  # a link to nothing is there too
             raise BadParameter(f"'{text}' is not a folder. Name one, or a new one")
         _require_room(path)
     except (OSError, RuntimeError) as error:

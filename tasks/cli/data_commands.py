@@ -52,12 +52,12 @@ def draft_surface(
 ) -> InitResult:
     """Draft a surface's contracts, check them with the log, and write them."""
     from tasks.contracts import load_surface
+    from tasks.contracts.base import require_name
     from tasks.contracts.draft import draft_contracts
     from tasks.logs.sketch import locate_sources, sketch_log
 
     name, folder = workspace.surface, workspace.surfaces / workspace.surface
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,62}", name):
-        raise ContractError(f"'{name}' is not a name: use letters, digits and underscores, a letter first")
+    require_name(name)
     if os.path.lexists(folder):  # a link to nothing is there too
         raise ContractError(f"{folder} is there already: choose another name, or move it away")
     if not isinstance(workspace.logs, Path):

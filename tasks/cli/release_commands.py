@@ -373,6 +373,23 @@ def score(
     return score.run(workspace, release=release, source=source, out=out)
 
 
+@_releases.command("home_feed --release champion --port 5001")
+def serve(
+    workspace: "Workspace",
+    *,
+    release: Annotated[str, Option(metavar="REF", help="A version number or an alias.")] = "champion",
+    host: Annotated[str, Option(metavar="HOST", help="Where to listen; it has no login.")] = "127.0.0.1",
+    port: Annotated[int, Option(metavar="N", min=1, max=65535)] = 5001,
+    max_bytes: Annotated[
+        int, Option(metavar="N", min=1, help="The most bytes of one call; more are answered with 413.")
+    ] = 64_000_000,
+) -> dict[str, int]:
+    """Serve a release over HTTP by MLflow's server, behind limits on each call."""
+    from tasks.release import serve
+
+    return {"release": serve.run(workspace, release=release, host=host, port=port, max_bytes=max_bytes)}
+
+
 @_releases.command(
     "home_feed --release challenger --input candidates.parquet --request r-17",
     written=write_explanation,

@@ -6,13 +6,17 @@ The digest is the sha256 of the canonical JSON: comments, the order of keys and 
 import hashlib
 import json
 import math
+import re
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
+from ..errors import ContractError
+
 _LARGEST: Final = 2**63
 
-Identifier = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+_NAME: Final = r"[A-Za-z][A-Za-z0-9_]{0,62}"
+Identifier = Annotated[str, StringConstraints(pattern=rf"^{_NAME}$")]
 """A task, column or surface name: letters, digits and underscores, at most 63."""
 
 EventName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_.:-]{0,99}$")]
@@ -32,6 +36,12 @@ class Closed(BaseModel):
     """A frozen model that refuses unknown fields and does not coerce types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+def require_name(name: str) -> None:
+    """Refuse a surface whose folder's name is no `Identifier`: MLflow and SQL would read it as another."""
+    if not re.fullmatch(_NAME, name):
+        raise ContractError(f"{name!r} is not a name: use letters, digits and underscores, a letter first")
 
 
 def _as_tuple(value: Any) -> Any:

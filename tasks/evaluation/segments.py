@@ -9,6 +9,7 @@ Reports, gates and the maps of a release share this spelling.
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from sys import float_info
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -58,7 +59,7 @@ def spell_value(value: object) -> str:
     """
     if isinstance(value, bool | np.bool_):
         return "true" if value else "false"
-    if isinstance(value, int | np.integer) and abs(int(value)) > _EXACT:
+    if isinstance(value, int | np.integer) and _EXACT < abs(int(value)) <= float_info.max:
         value = float(value)
     if isinstance(value, float | np.floating) and float(value).is_integer():
         return str(int(value))

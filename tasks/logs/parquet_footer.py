@@ -103,6 +103,7 @@ def read(table: str, files: Sequence[Location]) -> list[Footer]:
     """Read the footers of a log table's files."""
     if not files:
         return []
+    refuse_irregular(table, files)
     with _connection() as connection:
         try:
             return _read(connection, files)
@@ -113,6 +114,13 @@ def read(table: str, files: Sequence[Location]) -> list[Footer]:
                 f"{table} cannot be read: {_words(error)}. Each of its files can: was one written meanwhile? "
                 "Run the command again"
             ) from error
+
+
+def refuse_irregular(table: str, files: Sequence[Location]) -> None:
+    """Refuse a pipe or a device, whose reader would wait for ever, and a link to nothing."""
+    for file in files:
+        if isinstance(file, Path) and os.path.lexists(file) and not file.is_file():
+            raise unreadable(table, file, ValueError("it is a folder, a pipe, a device or a link to nothing"))
 
 
 def unreadable(table: str, file: Location, error: Exception) -> DataError:
@@ -267,6 +275,8 @@ def is_hidden(path: PurePath) -> bool:
 
 def _has_magic(file: Location, *, at_end: bool = False) -> bool:
     """Return whether a file begins as Parquet does, and ends so too where that is asked."""
+    if isinstance(file, Path) and not file.is_file():
+        return False
     with file.open("rb") if isinstance(file, Path) else file.open() as opened:
         if opened.read(len(_MAGIC)) != _MAGIC:
             return False

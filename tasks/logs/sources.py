@@ -24,7 +24,7 @@ from tasks.contracts.sources import NEEDS_SPARK, PostgresTable, SparkTable, pars
 from tasks.contracts.surface import Engine
 from tasks.errors import ContractError, DataError
 from tasks.logs import postgresql, spark
-from tasks.logs.parquet_footer import is_hidden, named_as_parquet, parquet_below
+from tasks.logs.parquet_footer import is_hidden, named_as_parquet, parquet_below, refuse_irregular
 from tasks.stores.location import Location, files_below, folders_below, locate, relative_path, storage_options
 
 _LOG = logging.getLogger("equipoise")
@@ -112,6 +112,7 @@ def _files(logs: Location, source: str, table: str) -> list[Location]:
     if (path / _DELTA_LOG).is_dir():
         return _delta_files(path, table)
     files = _plain_files(logs, source, table)
+    refuse_irregular(table, files)
     _refuse_parts_of_delta(logs, files, table)
     return files
 

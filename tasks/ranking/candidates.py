@@ -5,6 +5,7 @@ A candidate set is all rows of one request. Rows may come in any order; what dep
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -84,7 +85,10 @@ def _as_floats(values: Series, name: str, asked_by: str) -> Floats:
     if pd.api.types.is_numeric_dtype(values.dtype):
         return values.to_numpy(dtype=np.float64, na_value=np.nan)
     if pd.api.types.infer_dtype(values, skipna=True) in _NUMERIC_OBJECTS:
-        return np.where(values.isna(), np.nan, values.to_numpy(dtype=object)).astype(np.float64)
+        numbers = np.where(values.isna(), np.nan, values.to_numpy(dtype=object))
+        with suppress(OverflowError):
+            return numbers.astype(np.float64)
+        raise DataError(f"Column '{name}' holds a number beyond those of a float; {asked_by} takes none.")
     raise DataError(f"Column '{name}' holds {values.dtype} and {asked_by} needs numbers.")
 
 

@@ -11,8 +11,10 @@
     model, loading, view        MLflow's script, a release loaded, listed, shown and verified
       reader                    what one operation reads of releases, each thing once
       vouching                  whether the audit vouches for what MLflow alone loads
+      serve                     MLflow's server of a release, behind limits
     score, sensitivity          candidates scored, and what calibration errors leave open
 
-Steps: assemble, inputs, judges, parts, reader, refit, release_days, score, step, trained, view, vouching.
+Steps: assemble, inputs, judges, parts, reader, refit, release_days, score, serve, step, trained, view,
+vouching.
 With mlflow: loading, model, packaging, signature.
 """

@@ -47,7 +47,7 @@ class LoadedRelease:
 
     manifest: Manifest
     _model: Any
-    _pyfunc: mlflow.pyfunc.PyFuncModel
+    pyfunc: mlflow.pyfunc.PyFuncModel
 
     @property
     def provenance(self) -> dict[str, str | int | None]:
@@ -82,10 +82,10 @@ class LoadedRelease:
 
         Columns beside the signature's are left out.
         """
-        asked = self._pyfunc.metadata.get_input_schema()
+        asked = self.pyfunc.metadata.get_input_schema()
         names = [] if asked is None else asked.input_names()
         served = frame[[name for name in names if name in frame]] if names else frame
-        scored: pd.DataFrame = self._pyfunc.predict(served)
+        scored: pd.DataFrame = self.pyfunc.predict(served)
         return scored
 
     @property

@@ -181,10 +181,10 @@ def relative_path(root: Location, below: Location) -> PurePosixPath:
 
 
 def files_below(location: Location, pattern: str) -> list[Location]:
-    """Return the files or objects below a location that match a pattern."""
+    """Return the files or objects below a location that match a pattern, links to nothing included."""
     if isinstance(location, ObjectPath):
         return list(location.files(pattern))
-    return [found for found in location.glob(pattern) if found.is_file()]
+    return [found for found in location.glob(pattern) if not found.is_dir()]
 
 
 def folders_below(location: Location, pattern: str) -> list[Location]:

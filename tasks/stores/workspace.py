@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from tasks.contracts import Contracts, load_surface, surface_names
+from tasks.contracts.base import require_name
 from tasks.contracts.surface import EngineName
 from tasks.errors import ContractError, unknown
 from tasks.settings import Settings
@@ -76,11 +77,11 @@ class Workspace:
         return replace(self.under(self.contracts), shared_log=log)
 
     def require_surface(self) -> None:
-        """Refuse a surface that has neither contracts nor reports of earlier runs."""
-        if self.surface in {folder.name for folder in self.reports.parent.glob("*/")}:
-            return
-        if self.surface not in (known := surface_names(self.surfaces)):
+        """Refuse a surface that has neither contracts nor reports of earlier runs, or no proper name."""
+        reported = {folder.name for folder in self.reports.parent.glob("*/")}
+        if self.surface not in reported and self.surface not in (known := surface_names(self.surfaces)):
             raise ContractError(unknown("surface", self.surface, known, where=str(self.surfaces)))
+        require_name(self.surface)
 
     @property
     def logs(self) -> Location:

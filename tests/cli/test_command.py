@@ -136,7 +136,10 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [["import", "complete-journey"], ["backup"]])
 def test_a_folder_is_written_where_one_can_be(tmp_path: Path, words: list[str]) -> None:
     (tmp_path / "file").touch()
-    for place, message in (("file", "is not a folder"), ("file/below", "nothing can be written below it")):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "nowhere").symlink_to("not there")
+    no_folder = dict.fromkeys(("file", "loop", "nowhere"), "is not a folder")
+    for place, message in {**no_folder, "file/below": "nothing can be written below it"}.items():
         with pytest.raises(ContractError, match=message):
             parse([*words, "--out", str(tmp_path / place)])
     assert parse([*words, "--out", str(tmp_path / "new")]).arguments["out"] == tmp_path / "new"

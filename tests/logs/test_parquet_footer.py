@@ -1,6 +1,7 @@
 """Footers are read whole or refused in one message: no spoilt one ends the process."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -77,6 +78,14 @@ def test_a_footer_gives_rows_types_and_statistics_by_row_group(tmp_path: Path) -
         Chunk(4, 1, "2024-03-01 00:00:00+00", "2024-03-01 03:00:00+00"),
         Chunk(2, 0, "2024-03-01 04:00:00+00", "2024-03-01 05:00:00+00"),
     )
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r"log cannot be read: .*a\.parquet: it is a folder, a pipe"):
+        parquet_footer.read("log", [tmp_path / "a.parquet"])
+    os.mkfifo(tmp_path / "000000_0")
+    assert parquet_below(tmp_path, table="events") == [tmp_path / "a.parquet"]
 
 
 def test_the_spoilt_one_of_several_files_is_named(tmp_path: Path) -> None:

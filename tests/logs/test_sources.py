@@ -1,6 +1,7 @@
 """Where a source's files are found, and that it cannot leave the logs folder."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,24 @@ def test_a_file_and_a_link_to_it_do_not_count_twice(logs: Path, source: str) -> 
     (logs / "feed/impressions/latest.parquet").symlink_to("b.parquet")
     with pytest.raises(DataError, match=r"b\.parquet and .*latest\.parquet are one file"):
         resolve_path(source, logs=logs, table="events")
+
+
+@pytest.mark.parametrize("source", ["feed/impressions/*.parquet", "feed/impressions", "feed/**/*.parquet"])
+@pytest.mark.parametrize("target", ["nowhere", "late.parquet", "/dev/zero", None])
+def test_a_pipe_a_device_or_a_link_to_nothing_is_not_left_out_in_silence(
+    logs: Path, source: str, target: str | None
+) -> None:
+    file = logs / "feed/impressions/late.parquet"
+    if target is None:
+        os.mkfifo(file)
+    else:
+        file.symlink_to(target)
+    with pytest.raises(
+        DataError, match=r"late\.parquet: it is a folder, a pipe, a device or a link to nothing"
+    ):
+        resolve_path(source, logs=logs, table="impressions")
+    file.rename(logs / "feed/impressions/_late.parquet")
+    assert "feed/impressions/b.parquet" in names(logs, source), "what is set aside by its name is not read"
 
 
 @pytest.mark.parametrize("source", ["feed/impressions", "feed/**/*.parquet"])

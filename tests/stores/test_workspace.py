@@ -100,6 +100,14 @@ def test_a_home_is_a_folder(tmp_path: Path, name: str) -> None:
         home_folder(tmp_path / name)
 
 
+@pytest.mark.parametrize("name", ["a'b", "a b", "na\u00efve", "\udcff", ".hidden", "x" * 64])
+def test_a_folder_whose_name_is_none_is_no_surface(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "surface.yaml").touch()
+    with pytest.raises(ContractError, match="is not a name: use letters, digits and underscores"):
+        Workspace.open(name, surfaces=tmp_path, home=tmp_path).require_surface()
+
+
 def test_the_same_place_may_be_looked_at_under_other_contracts(workspace: Workspace) -> None:
     shorter = workspace.contracts.surface.model_copy(update={"version": 99})
     other = workspace.under(replace(workspace.contracts, surface=shorter))
