@@ -8,7 +8,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -91,16 +91,18 @@ def toy_files() -> dict[str, bytes]:
     return made
 
 
-def toy_manifest() -> Manifest:
+def toy_manifest(surface: str = NAME, heads: Sequence[Mapping[str, str | None]] = HEADS) -> Manifest:
     """Return the manifest that pins the heads' models as versions 1, 2, 3 and their maps as 11, 12, 13."""
     day = date(2026, 5, 1)
     parts = [
-        replace(PinnedPart(f"{NAME}.{role}.{head['task']}", version, "c" * 64, role), task=str(head["task"]))
+        replace(
+            PinnedPart(f"{surface}.{role}.{head['task']}", version, "c" * 64, role), task=str(head["task"])
+        )
         for role, first in ((Role.TASK, 1), (Role.CALIBRATOR, 11))
-        for version, head in enumerate(HEADS, start=first)
+        for version, head in enumerate(heads, start=first)
     ]
     return Manifest(
-        surface=NAME,
+        surface=surface,
         as_of=AS_OF,
         snapshot=PinnedSnapshot("0" * 16, "a" * 64, "b" * 64, AS_OF),
         contracts={},
@@ -115,17 +117,25 @@ def register_toy(home: Path, files: Mapping[str, bytes] | None = None, **utility
     """Register the release under a utility policy that may differ, and let it be the champion."""
     own = dict(files or toy_files())
     own["utility.json"] = json.dumps(json.loads(own["utility.json"]) | utility).encode()
-    scorer = Scorer.from_files(own)
     frame = a_frame()
-    frame = frame.assign(violates=False, skills=pd.Series([["sell"]] * len(frame)))[[*scorer.columns]]
+    return register(home, own, frame.assign(violates=False, skills=pd.Series([["sell"]] * len(frame))))
+
+
+def register(home: Path, own: Mapping[str, bytes], frame: pd.DataFrame, *, surface: str = NAME) -> Part:
+    """Register the files of a release, which scores frames like this one, and let it be the champion."""
+    scorer = Scorer.from_files(own)
+    frame = frame[[*scorer.columns]]
     signature = release_signature(frame, scorer.score(frame.head(0)))
     numbers, example = number_columns(frame), typical_request(frame)
-    packaged = package_release(own, toy_manifest(), signature=signature, numbers=numbers, example=example)
-    Store.open(home).aliases(NAME).begin()
+    manifest = toy_manifest(surface, json.loads(own["heads.json"])["heads"])
+    packaged = package_release(own, manifest, signature=signature, numbers=numbers, example=example)
+    Store.open(home).aliases(surface).begin()
     registry = Store.open(home).registry
-    run = registry.client.create_run(registry.client.create_experiment(f"{NAME}-{packaged.manifest.digest}"))
+    run = registry.client.create_run(
+        registry.client.create_experiment(f"{surface}-{packaged.manifest.digest}")
+    )
     part = registry.register(
-        f"{NAME}.release", packaged.files, run_id=run.info.run_id, tags={}, model_type="release"
+        f"{surface}.release", packaged.files, run_id=run.info.run_id, tags={}, model_type="release"
     )
     registry.set_alias(part, "champion")
     return part
