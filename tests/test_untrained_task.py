@@ -93,7 +93,7 @@ def test_its_guardrail_alone_judges_it_and_few_events_decide_nothing(first: Retr
     )
     assert first.result.verdict == "promote"  # gates.inconclusive: warn
     assert len([one for one in first.result.gates if subject_of(one) == "report_2d_rate"]) == 2  # by segment
-    assert "report_2d" in Path(first.result.dossier).read_text(encoding="utf-8")
+    assert "Measured, never trained: report_2d<" in Path(first.result.dossier).read_text(encoding="utf-8")
 
 
 def test_a_task_that_the_champion_trained_leaves_the_release_and_stays_measured(second: Retrained) -> None:

@@ -36,6 +36,7 @@ def describe_task(
     if arrived < as_of:
         horizon = f"{clock(arrived)}, up to which the log had arrived by the as-of {clock(as_of)}"
     sentences = [f"{describe_label(explained.label)}.", *_sentences(explained, spec, clock, horizon)]
+    sentences += [] if spec.train else ["Measured, never trained."]
     return " ".join(sentences)
 
 

@@ -69,3 +69,9 @@ def test_a_value_that_is_too_great_is_told_the_bound(bounds: dict[str, int], wor
 
 def test_parts_of_a_second_are_told_to_the_millisecond() -> None:
     assert time_beside(SHOWN + timedelta(microseconds=520_731), SHOWN) == "10:00:00.520"
+
+
+def test_a_task_that_is_never_trained_is_said_to_be() -> None:
+    rule = {"positive": {"event": "report", "within": "P1D"}}
+    assert of(tasks(t={**rule, "train": False}), EXPLANATION).endswith(" Measured, never trained.")
+    assert "trained" not in of(tasks(t=rule), EXPLANATION)

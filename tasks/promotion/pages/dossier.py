@@ -181,6 +181,7 @@ class Dossier:
             amplified=AMPLIFIED,
             experiments=self.experiments,
             task_rows=list_tasks(self.tasks, self.verdicts, self.words),
+            measured=[name for name in self.words.tasks if name not in self.manifest.tasks],
             picture_size=SIZE,
             features=chart_features(self.inputs, self.shadow.inputs if self.shadow else ()),
             ratios=draw_ratios(self.verdicts),
