@@ -21,7 +21,7 @@ from tasks import columns as c
 from tasks.contracts.load import Contracts
 from tasks.contracts.log_sketch import ColumnSketch, EventSketch, LogSketch
 from tasks.contracts.metrics import OF_COLUMNS, OF_EXPOSURE, Metric, MetricKind, read_metric
-from tasks.contracts.tasks import Family
+from tasks.contracts.tasks import Family, TaskSpec
 from tasks.contracts.utility import BOUNDS, Guardrail
 from tasks.errors import DataError
 
@@ -96,6 +96,7 @@ class TaskDraft:
     days: float
     rows: int
     match: tuple[str, ...] = ()
+    trained: bool = True
 
 
 @dataclass(frozen=True)
@@ -112,11 +113,11 @@ def draft_tasks(
     *,
     window_days: float,
     impression: str = "",
-    wanted: Mapping[str, Family] | None = None,
+    wanted: Mapping[str, TaskSpec] | None = None,
 ) -> TasksDraft:
     """Guess a task for each event that could be an outcome, the most frequent first.
 
-    With ``wanted``, for these events alone, each of the family that stands beside it.
+    With ``wanted``, for these events alone, each of the family of the task beside it, and trained if that is.
     """
     tasks: list[TaskDraft] = []
     exclusions: list[tuple[str, str]] = []
@@ -129,16 +130,19 @@ def draft_tasks(
             exclusions.append((event.name, "item" if _OUT_ITEM.search(lower) else "user"))
         elif wanted is not None and event.name not in wanted:
             left_out.append((event.name, "is no outcome of the surface that this draft started from"))
-        elif reason := _why_left_out(event, taken=len(tasks)):
+        elif reason := _why_left_out(
+            event, taken=len(tasks), rare=wanted is not None and not wanted[event.name].train
+        ):
             left_out.append((event.name, reason))
         else:
             match = _match(event, impression)
             task = _draft(event, window_days, match, taken=[task.name for task in tasks])
-            tasks.append(task if wanted is None else replace(task, family=wanted[event.name]))
+            like = None if wanted is None else wanted[event.name]
+            tasks.append(task if like is None else replace(task, family=like.family, trained=like.train))
     return TasksDraft(tuple(tasks), tuple(exclusions), tuple(left_out))
 
 
-def _why_left_out(event: EventSketch, *, taken: int) -> str:
+def _why_left_out(event: EventSketch, *, taken: int, rare: bool) -> str:
     lower = event.name.lower()
     if _SHOWN.search(lower):
         return "seems to say that an item was shown, which the impressions say"
@@ -146,7 +150,7 @@ def _why_left_out(event: EventSketch, *, taken: int) -> str:
         return "seems to follow another outcome: give it `after:` with that task, and a window of its own"
     if event.with_item < _HALF:
         return "names no item: a task on it needs another `match`, and `level: request`"
-    if event.rows < FEWEST:
+    if event.rows < FEWEST and not rare:
         return f"happened {event.rows} times, which is too few to learn from"
     return "comes after the most frequent ones" if taken >= _MOST else ""
 
@@ -211,9 +215,9 @@ class _Start:
         return cls(contracts, found)
 
     @property
-    def families(self) -> dict[str, Family]:
-        """Each event of the log with the family of its task."""
-        return {event: self.contracts.tasks.tasks[task].family for task, event in self.events.items()}
+    def wanted(self) -> dict[str, TaskSpec]:
+        """Each event of the log with its task."""
+        return {event: self.contracts.tasks.tasks[task] for task, event in self.events.items()}
 
     def names(self, tasks: Iterable[TaskDraft]) -> dict[str, str]:
         """Return the draft's name of each task that the log has."""
@@ -248,7 +252,7 @@ def draft_contracts(
     """
     window, _ = _fit_days(sketch.days, _WINDOWS)
     begun = None if start is None else _Start.find(start, sketch.events)
-    wanted = None if begun is None else begun.families
+    wanted = None if begun is None else begun.wanted
     drafted = draft_tasks(sketch.events, window_days=window, impression=sketch.impression, wanted=wanted)
     if not drafted.tasks:
         known = ", ".join(f"{name} ({why})" for name, why in drafted.left_out) or "none"
@@ -363,7 +367,7 @@ def _surface(
     yield from _examination(sketch)
     yield "# `equipoise plan` shows which days these are"
     yield f"split: {{train: P{train}D, calibrate: P{calibrate}D, test: P{test}D}}"
-    positives = max(20, min(200, min(task.rows for task in tasks) // 10))
+    positives = max(20, min(200, min((task.rows for task in tasks if task.trained), default=0) // 10))
     yield f"minimum: {{train: P{least}D, positives: {positives}}} # less cannot be trained on"
     if start is not None and (critical := start.contracts.surface.monitor.critical):
         names = start.names(tasks)
@@ -411,6 +415,8 @@ def _tasks(slug: str, sketch: LogSketch, drafted: TasksDraft) -> Iterator[str]:
         yield f"  {task.name}: # {task.rows:,} events in the log"
         costs = " # it costs" if task.family.costs else ""
         yield f"    family: {task.family.value}{costs}"
+        if not task.trained:
+            yield "    train: false # measured and bounded alone"
         touch = ", credit: last_touch" if task.family is Family.CONVERSION else ""
         match = f", match: [{', '.join(map(_quoted, task.match))}]" if task.match else ""
         yield f"    positive: {{event: {_quoted(task.event)}, within: {task.within}{touch}{match}}}"

@@ -122,6 +122,7 @@ def test_a_draft_from_another_surface_takes_its_limits_under_the_names_of_the_lo
         EventSketch("order", 900),
         EventSketch("dismiss", 400),
         EventSketch("love", 8_000),
+        EventSketch("complaint", 30),
     )
     logged = {**SOURCES, "candidates": "feed/candidates"}
     own = checked(replace(sketch(), events=events, sources=logged), STARTS["minimal"])
@@ -132,7 +133,9 @@ def test_a_draft_from_another_surface_takes_its_limits_under_the_names_of_the_lo
     }
     assert [one.metric for one in own.utility.primary] == ["order_7d_rate", "ndcg_tap_30m"]
     rails = {rail.metric: rail.by for rail in own.utility.guardrails}
-    assert rails == {"dismiss_7d_rate": ("source",), "coverage": (), "latency_p99_ms": ()}  # none reports
+    whole = ("complaint_7d_rate", "coverage", "latency_p99_ms")
+    assert rails == {"dismiss_7d_rate": ("source",), **dict.fromkeys(whole, ())}
+    assert own.tasks.measured == ("complaint_7d",)  # too few to train on
     assert own.surface.gates.calibration.by == ("source",)
     assert "share" in own.surface.monitor.critical
 

@@ -53,14 +53,14 @@ EXAMPLES: Final = (
      "`p_return_30d` is joint: .004 x .2"),
     ("The debug view: each prediction, weight and contribution (R31)", "explained.txt", "rendered", ""),
     ("The smallest production plan", "../../surfaces/minimal/utility.yaml", "minimal",
-     "reports are a fourth task, because a guardrail bounds their rate"),
+     "three tasks are trained; reports are only measured, for their guardrail"),
 )  # fmt: skip
 """What is shown, its file below docs/examples, the test that checks it, and a remark."""
 CHECKS: Final = {
     "contracts": ("docs/test_example_files.py", "test_the_contracts_are_valid_as_a_set"),
     "variant": ("docs/test_example_files.py", "test_each_other_value_is_valid"),
     "rendered": ("docs/test_example_files.py", "test_the_program_prints_what_stands_in_the_files"),
-    "minimal": ("test_minimal.py", "test_the_release_passes_both_primaries_and_is_held_for_its_costs"),
+    "minimal": ("test_minimal.py", "test_the_release_passes_both_primaries_and_is_held_for_its_hides"),
 }
 HEAD: Final = """# Examples
 
