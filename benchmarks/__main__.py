@@ -25,6 +25,7 @@ SMALL: Final[Mapping[str, str]] = {
     "eight_weeks": "--seeds 1 --requests-per-day 60 --settings 'ramp alone'",
     "experiment_readouts": "--runs 50",
     "experiment_weights": "--runs 10",
+    "exposure": "--days 6 --requests 10 --seeds 1",
     "harmed_segment": "--logs 3",
     "kills": "--kills 1 --verbs 'first start'",
     "label_build": "--impressions 500000 --runs 1",

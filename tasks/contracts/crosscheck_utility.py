@@ -108,7 +108,7 @@ def find_utility_problems(utility: UtilitySpec, others: Others) -> Iterator[Prob
     yield from _check_guarded(utility, others)
     yield from _check_given(utility, others)
     yield from _check_guardrails(utility, others)
-    yield from _check_merit(others)
+    yield from _check_exposure(others)
     if utility.constrained is not None:
         yield from _check_constrained(utility.constrained, utility, others)
 
@@ -345,10 +345,16 @@ def _explain_no_primary(metric: Metric, others: Others) -> str:
     return ""
 
 
-def _check_merit(others: Others) -> Iterator[Problem]:
-    """Find a merit of exposure that no candidate has a probability of."""
+def _check_exposure(others: Others) -> Iterator[Problem]:
+    """Find a merit of exposure that no candidate has a probability of, and a target that no log measures."""
     exposure = None if others.slate is None else others.slate.exposure
-    if exposure is None or exposure.merit == UTILITY or others.unread.task(exposure.merit):
+    if exposure is None:
+        return
+    complete = others.surface is None or others.surface.logs_all_candidates
+    if exposure.least and not (complete or others.unread.touches("surface", "sources")):
+        hint = "is never measured: only what was shown is logged. Name sources.candidates or shown_is_all"
+        yield Problem("slate.yaml", "exposure.least", abbreviate(exposure.least), hint)
+    if exposure.merit == UTILITY or others.unread.task(exposure.merit):
         return
     tasks, merit = others.tasks.tasks, exposure.merit
     ranked = {name for name, task in tasks.items() if task.kind != "value" and task.level != "request"}

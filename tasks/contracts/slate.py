@@ -1,13 +1,16 @@
 """``slate.yaml``: how the ordered candidates become a slate."""
 
+from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, model_validator
 
 from ..columns import USER_ID, UTILITY
-from .base import Closed, Identifier, Number, Scalar, Scalars, Slug, Version
+from .base import Closed, Identifier, Number, Scalar, Scalars, Slug, Text, Version
 
 _Count = Annotated[int, Field(ge=1, le=1000)]
+Boosts = Mapping[str, Mapping[str, float]]
+"""By column and value what is added to the utility of the value's candidates."""
 _Limits = dict[Identifier, Annotated[int, Field(ge=0, le=1000)]]
 
 
@@ -79,10 +82,28 @@ class Decay(Closed):
 
 
 class Exposure(Closed):
-    """Defines what exposure each value of a column merits: ``utility``, or a task's probability."""
+    """Defines what exposure each value of a column merits: ``utility``, or a task's probability.
+
+    ``least`` is, by value, the least ratio of exposure to merit that serving aims at: to the utility of the
+    value's candidates a boost is added, which monitoring raises and lowers between 0 and ``most``.
+    """
 
     by: Identifier
     merit: Identifier = UTILITY
+    least: dict[Text, Annotated[Number, Field(gt=0)]] = {}
+    most: Annotated[Number, Field(gt=0)] | None = None
+    _boosts: Mapping[str, float] = PrivateAttr(default={})
+
+    @model_validator(mode="after")
+    def _bounds_the_boost(self) -> Self:
+        if bool(self.least) != (self.most is not None):
+            raise ValueError("takes least and most together: ratios to aim at, and the largest boost")
+        return self
+
+    @property
+    def boosts(self) -> Mapping[str, float]:
+        """By value what is added to the utility of its candidates, from 0 to ``most``."""
+        return {value: min(self._boosts.get(value, 0.0), self.most or 0.0) for value in self.least}
 
 
 class Exploration(Closed):
@@ -151,9 +172,26 @@ class SlateSpec(Closed):
         read = {*self.max_per, *self.max_where, *self.min_where_if_available}
         read |= {self.required_first} if self.required_first else set()
         read |= {rule.by for rule in (self.diversity, self.decay) if rule}
+        read |= {self.exposure.by} if self.exposure and self.exposure.least else set()
         read |= {USER_ID} if self.exploration else set()
         read |= {*self.exploration.where.columns} if self.exploration and self.exploration.where else set()
         return tuple(sorted(read))
+
+    def boosted(self, boosts: Boosts) -> "SlateSpec":
+        """Return the policy with boosts in force; those of other columns and values are left out.
+
+        Examples
+        --------
+        >>> exposure = Exposure(by="tier", least={"new": 0.8}, most=0.5)
+        >>> slate = SlateSpec(policy="feed", version=1, length=20, exposure=exposure)
+        >>> slate.boosted({"tier": {"new": 0.7, "old": 0.1}}).exposure.boosts
+        {'new': 0.5}
+        """
+        if self.exposure is None:
+            return self
+        changed = self.exposure.model_copy()
+        changed._boosts = {**boosts.get(changed.by, {})}  # noqa: SLF001 - of its own class, and no field
+        return self.model_copy(update={"exposure": changed})
 
     def overridden(self, change: SlateOverride) -> "SlateSpec":
         """Return the policy with the fields of a context in place of its own.

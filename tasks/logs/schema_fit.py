@@ -241,7 +241,8 @@ def _of_slate(contracts: Contracts) -> Iterator[WantedColumn]:
     once = {"required_first": (slate.required_first, _FLAG)}
     once |= {"diversity.by": (slate.diversity.by if slate.diversity else None, _ANY)}
     once |= {"decay.by": (slate.decay.by if slate.decay else None, _ANY)}
-    once |= {"exposure.by": (slate.exposure.by if slate.exposure else None, _ANY)}
+    if (exposure := slate.exposure) is not None:
+        once["exposure.by"] = (exposure.by, _kinds_like(tuple(exposure.least)) if exposure.least else _ANY)
     for place, (column, kinds_of_it) in once.items():
         if column is not None:
             yield WantedColumn("slate.yaml", place, column, kinds_of_it)

@@ -8,6 +8,7 @@ In reading order::
     parity         whether releases served what they predict of the logged features
     features       how far features are from the days that the champion learned from
     decisions      what terms contribute and constraints drop, of requests that the champion decides anew
+    exposure       exposure of groups relative to their merit, and the boosts that keep it at its target
     retention      whether a day's users come back
     events         moves of aliases and changed policies, from the audit
     delays         share of a day's events that arrived within one and two days
@@ -20,8 +21,8 @@ In reading order::
     page           the page of a surface's series
     monitor        the monitoring step: days that matured since the last run, one week at a time
 
-Steps: decisions, early, events, features, monitor, page, parity, queue, retention, series, serving, sources,
-traffic.
+Steps: decisions, early, events, exposure, features, monitor, page, parity, queue, retention, series, serving,
+sources, traffic.
 """
 
 __all__ = ["monitor"]

@@ -5,6 +5,7 @@
     contribution_share    of each term, in the sum of |contributions| of the candidates that are kept
     dropped_share         share of the candidates that a hard constraint, floor or unknown value drops
     unmet_share           share of the slates that fall short of a rule of the slate policy
+    exposure_ratio        of each group with a target, by where its candidates were shown
 
 A hundred requests a day are drawn by a hash of their ids. Only the newest 112 days are decided, as many as
 alarms need with two weeks to spare.
@@ -30,11 +31,13 @@ from tasks.logs.rows import CANDIDATES, IMPRESSIONS
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.monitoring.drift_alarms import GAP, HISTORY
+from tasks.monitoring.exposure import measure_exposure
 from tasks.monitoring.series import SeriesFigure
 from tasks.monitoring.serving import mean_figure, ratio_figure
 from tasks.monitoring.traffic import ServingReleases, draw_requests
 from tasks.ranking.constraints import relevance_floor_reason, unknown_value_reason
 from tasks.release.slate_rules import mark_unmet
+from tasks.replay.slates import release_examination
 from tasks.stores.workspace import Workspace
 
 _DAYS: Final = HISTORY + GAP
@@ -61,8 +64,12 @@ def read_decisions(
                 releases.notes[f"The champion cannot decide the logged candidates. {error}"] = None
                 return
             users = cluster_rows(frame[c.USER_ID].to_numpy(), frame[c.REQUEST_ID].to_numpy()).codes
-            for figure in measure_decisions(scored, users, workspace.contracts.utility):
-                yield SeriesFigure(day, 1, None, figure)
+            figures = [*measure_decisions(scored, users, workspace.contracts.utility)]
+            exposure, surface = workspace.contracts.slate.exposure, workspace.contracts.surface
+            if exposure is not None and release.boosts_groups and surface.logs_all_candidates:
+                curve = release_examination(workspace, release.manifest)
+                figures += measure_exposure(scored, frame, users, exposure, curve)
+            yield from (SeriesFigure(day, 1, None, figure) for figure in figures)
 
 
 def measure_decisions(scored: pd.DataFrame, users: Indices, utility: UtilitySpec) -> Iterator[Figure]:

@@ -35,6 +35,7 @@ from tasks.monitoring.decisions import read_decisions
 from tasks.monitoring.drift_alarms import HISTORY
 from tasks.monitoring.early import EarlyLevel, EarlySums, comes_late
 from tasks.monitoring.events import read_events
+from tasks.monitoring.exposure import adjust_boosts
 from tasks.monitoring.features import FeatureDistances
 from tasks.monitoring.levels import measure_levels
 from tasks.monitoring.page import SeriesPage, write_page
@@ -221,7 +222,11 @@ def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
     series = (table.read() if count else stored).to_pandas()
     critical = workspace.contracts.surface.monitor.critical
     alarms = read_alarms(series, critical=critical, sent=_read_sent(workspace))
-    queue, levels, notes = review.queue(), list(sums.reading.levels()), list(releases.notes)
+    notes = [
+        *releases.notes,
+        *adjust_boosts(workspace.aliases, workspace.contracts.slate, series, as_of=mature_by),
+    ]
+    queue, levels = review.queue(), list(sums.reading.levels())
     values = sources.table()
     page = SeriesPage(workspace.surface, format_instant(as_of), alarms, levels, queue, values, notes)
     units = pd.DataFrame(queue, columns=[*ReviewedUnit.__annotations__])

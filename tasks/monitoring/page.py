@@ -22,6 +22,7 @@ from tasks.evaluation.subjects import Segment, Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.monitoring.alarms import OF_SHARES, AlarmReading, split_series
 from tasks.monitoring.early import EarlyLevel
+from tasks.monitoring.exposure import EXPOSURE_RATIO
 from tasks.monitoring.features import FEATURE_DISTANCE
 from tasks.monitoring.queue import ReviewedUnit
 from tasks.monitoring.series import EVENT
@@ -52,6 +53,7 @@ _DRAWN: Final = (
     FEATURE_DISTANCE,
     "served_difference",
     "contribution_share",
+    EXPOSURE_RATIO,
     "arrived_share",
     "returned_share",
     "return_days",
@@ -69,6 +71,7 @@ _HEADINGS: Final = {
     "contribution_share": "Share of each term in the utility",
     FEATURE_DISTANCE: "Distance of features from the champion's training",
     "served_difference": "Share of served predictions that the release does not give again",
+    EXPOSURE_RATIO: "Share of exposure over share of merit",
     "arrived_share": "Share of events that arrived by the end of a day",
     "returned_share": "Share of users who are back within seven days",
     "return_days": "Days until users are back, at most seven",

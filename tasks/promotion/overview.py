@@ -177,6 +177,8 @@ def _audit_row(entry: Entry) -> AuditRow:
     elif entry.sets_alias or entry.kind is Kind.RAMPED:
         share = "" if entry.share is None else f", {entry.share:.3g} of the traffic"
         what = f"release {entry.release} beside champion {entry.champion}{share}"
+    elif entry.kind is Kind.EXPOSURE:
+        what = f"boosts of groups, for release {entry.release}"
     if entry.override is not None:
         what += ", by an override"
     refused = entry.kind in {Kind.REJECT, Kind.TIME_OUT}

@@ -18,6 +18,7 @@ from ..columns import (
     CONTEXT,
     DRAWABLE,
     DROPPED_BY,
+    EXPOSURE_BOOST,
     ITEM_ID,
     PROPENSITY,
     RANK,
@@ -42,6 +43,7 @@ from .candidates import (
     read_prediction,
 )
 from .certificate import Certificates, DecidedSlates, certify
+from .conditions import meets_all
 from .constraints import Drops, find_drops
 from .rules import SlateColumns
 from .slate import Slates, fill_slates
@@ -61,7 +63,8 @@ class Decision:
     valued : utility, its contributions and the context.
     drops : why candidates are out.
     tier : what ranks before utility, the least first; None where the policy has no tiers.
-    rank : from 1 within the request, by tier, utility, item_id; 0 for what was dropped.
+    boost : what exposure adds to the utility for the rank; None where the slate policy has no target.
+    rank : from 1 within the request, by tier, utility and boost, item_id; 0 for what was dropped.
     slate_position : slot from 1; 0 for what is off the slate.
     drawn_from : of how many candidates exploration drew it; 0 for what it did not draw.
     drawable : whether exploration could have drawn it.
@@ -73,6 +76,7 @@ class Decision:
     valued: Utilities
     drops: Drops
     tier: Values | None
+    boost: Floats | None
     contexts: tuple[str, ...]
     rank: Values
     slate_position: Values
@@ -85,6 +89,11 @@ class Decision:
     def utility(self) -> Floats:
         """Utility, NaN where a value column is unknown, shape [rows]."""
         return self.valued.utility
+
+    @property
+    def score(self) -> Floats:
+        """Utility and boost, by which candidates are ranked, shape [rows]."""
+        return self.utility if self.boost is None else self.utility + self.boost
 
     @property
     def contributions(self) -> Mapping[str, Floats]:
@@ -105,8 +114,8 @@ class Decision:
     def refill(self, rules: SlateColumns) -> Values:
         """Return the slots from 1 that other rules would give, 0 off the slate, shape [rows]."""
         position = np.zeros(len(self.rank), dtype=np.int32)
-        for ordered, valid in _iterate_best_first(self.sets, self.drops.kept, self.utility, self.tier):
-            block = rules.block(ordered, valid, self.utility, self.tier)
+        for ordered, valid in _iterate_best_first(self.sets, self.drops.kept, self.score, self.tier):
+            block = rules.block(ordered, valid, self.score, self.tier)
             position[ordered[valid]] = fill_slates(block, rules.length).slots[valid]
         return position
 
@@ -144,6 +153,7 @@ class Decision:
             DROPPED_BY: name_codes(self.drops.codes, self.drops.reasons),
             CONTEXT: name_codes(self.valued.context, self.contexts),
             **({PROPENSITY: self.propensity, DRAWABLE: self.drawable} if explores else {}),
+            **({} if self.boost is None else {EXPOSURE_BOOST: self.boost}),
             **{weight_factor(term): factor for term, factor in self.valued.factors.items()},
         }
 
@@ -217,18 +227,20 @@ def decide(
     sets = CandidateSets.of(candidates) if sets is None else sets
     valued = compute_utilities(candidates, predictions, utility)
     dropped = find_drops(candidates, predictions, utility, valued=valued, sets=sets)
-    tier = combine_tiers(candidates, predictions, utility)
+    tier, boost = combine_tiers(candidates, predictions, utility), find_boost(candidates, slate)
+    score = valued.utility if boost is None else valued.utility + boost
     placed, slates = _Placements.none(len(candidates)), []
     for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets):
         rules = SlateColumns.of(candidates, policy)
         among = dropped.kept & requests[sets.request]
-        placed.fill(rules, _iterate_best_first(sets, among, valued.utility, tier), valued.utility, tier)
+        placed.fill(rules, _iterate_best_first(sets, among, score, tier), score, tier)
         slates.append(DecidedSlates(rules, requests))
     return Decision(
         keys={name: candidates[name].array for name in (REQUEST_ID, ITEM_ID)},
         valued=valued,
         drops=dropped,
         tier=tier,
+        boost=boost,
         contexts=tuple(context.name for context in utility.contexts),
         rank=placed.rank,
         slate_position=placed.position,
@@ -237,6 +249,29 @@ def decide(
         sets=sets,
         slates=tuple(slates),
     )
+
+
+def find_boost(candidates: pd.DataFrame, slate: SlateSpec) -> Floats | None:
+    """Return what exposure adds to each candidate's utility, shape [rows]; None without a target.
+
+    It is added, not multiplied: a negative utility would fall by a factor above 1, and the orders that bring
+    most utility under a bound on the exposure of groups are those by utility + the bound's price, the dual
+    variable of the linear program of Singh and Joachims (2018).
+
+    Examples
+    --------
+    >>> exposure = {"by": "tier", "least": {"new": 0.8}, "most": 0.5}
+    >>> slate = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 2, "exposure": exposure})
+    >>> tiers = pd.DataFrame({"tier": ["new", "old", None]})
+    >>> find_boost(tiers, slate.boosted({"tier": {"new": 0.25}}))
+    array([0.25, 0.  , 0.  ])
+    """
+    if slate.exposure is None or not slate.exposure.least:
+        return None
+    boost, by = np.zeros(len(candidates)), slate.exposure.by
+    for value, added in slate.exposure.boosts.items():
+        boost[meets_all(candidates, {by: (value,)}, "slate rule 'exposure'")] = added
+    return boost
 
 
 def _slate_in_context(index: int, utility: UtilitySpec, slate: SlateSpec) -> SlateSpec:

@@ -16,19 +16,21 @@ The files are the whole state: nothing else is read, and nothing is unpickled.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from pydantic import Field, TypeAdapter, ValidationError
 
 from ..columns import (
     CONTEXT,
     DRAWABLE,
     DROPPED_BY,
+    EXPOSURE_BOOST,
     ITEM_ID,
     PROPENSITY,
     RANK,
@@ -53,6 +55,7 @@ from .segmented_map import calibrator_from_json
 from .utility import Utilities
 
 DECIDED = (UTILITY, RANK, SLATE_POSITION, DROPPED_BY, CONTEXT)
+_BOOSTS = TypeAdapter(dict[str, dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]]])
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,22 @@ class Scorer:
             slate=SlateSpec.model_validate(json.loads(_file(files, "slate.json"))),
         )
 
+    def boosted(self, boosts: str) -> "Scorer":
+        """Return the scorer with boosts in force, JSON by column and value of `exposure` in slate.yaml.
+
+        Raises
+        ------
+        DataError
+            It is other JSON, or a boost is below 0.
+        """
+        try:
+            return replace(self, slate=self.slate.boosted(_BOOSTS.validate_json(boosts)))
+        except ValidationError:
+            shown = '{"creator_tier": {"new": 0.02}}'
+            raise DataError(
+                f"Boosts are {boosts[:100]!r}. Give numbers of 0 or more as in {shown}."
+            ) from None
+
     @property
     def columns(self) -> tuple[str, ...]:
         """Every column that the candidates must have: the key first, the others by name."""
@@ -115,7 +134,7 @@ class Scorer:
             for a debiased one where the candidates have positions, utility, rank,
             slate_position (null off the slate), dropped_by (null or the constraint's name), context; where
             the slate policy explores propensity, of an item at its slot given those above it, and drawable,
-            whether it could have been drawn; where weights
+            whether it could have been drawn; where it aims at exposure, exposure_boost; where weights
             are perturbed ``factor_<task>``, by what the user's weight was multiplied; on request
             certificate: in the first row of a request, as JSON, the rules that its slate meets and why it
             falls short of the others; and ``weight_<term>``, ``contribution_<term>``, which sum to the
@@ -131,7 +150,9 @@ class Scorer:
         decided = decision.frame
         predicted = pd.DataFrame(predictions, index=decided.index)
         factors = [weight_factor(term) for term in decision.valued.factors]
-        shown = [name for name in (*DECIDED, PROPENSITY, DRAWABLE, *factors) if name in decided]
+        shown = [
+            name for name in (*DECIDED, PROPENSITY, DRAWABLE, EXPOSURE_BOOST, *factors) if name in decided
+        ]
         parts = [decided[[REQUEST_ID, ITEM_ID]], predicted, decided[shown]]
         parts += [pd.DataFrame(_components(decision.valued), index=decided.index)] if components else []
         return pd.concat([*parts, decision.certificate] if certificate else parts, axis="columns")

@@ -12,6 +12,7 @@ Both are read from the release itself: from the categories of its encoders, and 
 keeps with its trees. A null is no strange value. A feature that was constant in training has no range.
 """
 
+import json
 import re
 import shutil
 import sys
@@ -19,7 +20,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -29,6 +30,7 @@ import pandas as pd
 
 from tasks import errors
 from tasks.arrays import Flags, Floats
+from tasks.contracts.slate import Boosts
 from tasks.ranking.heads import Head
 from tasks.release.staging import PREFIX
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
@@ -48,6 +50,7 @@ class LoadedRelease:
     manifest: Manifest
     _model: Any
     pyfunc: mlflow.pyfunc.PyFuncModel
+    boosts: Boosts = field(default_factory=dict)
 
     @property
     def provenance(self) -> dict[str, str | int | None]:
@@ -56,6 +59,16 @@ class LoadedRelease:
         ``release``, the registered version, is None where the folder was not downloaded by MLflow.
         """
         return dict(self._model.provenance)
+
+    @property
+    def boosts_groups(self) -> bool:
+        """Whether its slate policy aims at exposure, so that boosts of groups count."""
+        exposure = getattr(getattr(self._model.scorer, "slate", None), "exposure", None)
+        return exposure is not None and bool(exposure.least)
+
+    def boosted(self, boosts: Boosts) -> "LoadedRelease":
+        """Return the release with boosts of groups in force."""
+        return replace(self, _model=_as_ours(self._model.boosted, json.dumps(boosts)), boosts=boosts)
 
     def score(
         self, frame: pd.DataFrame, *, certificate: bool = False, components: bool = False

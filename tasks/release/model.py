@@ -14,6 +14,7 @@ the bytes that it compared: code is compiled from them, never from a cached ``.p
 ``sys.path``. So two releases with different code live in one process, and what was checked is what runs.
 """
 
+import copy
 import hashlib
 import importlib
 import importlib.abc
@@ -78,18 +79,26 @@ class ReleaseModel(PythonModel):
         Each row says by what it was scored: ``release``, null where it was not fetched from a registry,
         ``model_version`` and ``calibration_version``, by task as JSON. Columns hold nulls, never NaN, which
         is no JSON. With ``params={"certificate": True}`` the first row of each request says which rules its
-        slate meets, with ``{"components": True}`` each row its weights and contributions.
+        slate meets, with ``{"components": True}`` each row its weights and contributions; with
+        ``{"exposure_boosts": "{...}"}`` groups are boosted as the model's tag of that name says.
         """
         _refuse_many(len(model_input), self.max_rows)
         _refuse_truth_values(model_input, self.numbers)
         asked = [name for name in ON_REQUEST if (params or {}).get(name)]
         try:
-            scored = self.score(model_input, *asked)
+            boosts = (params or {}).get("exposure_boosts")
+            scored = (self.boosted(boosts) if boosts else self).score(model_input, *asked)
         except Exception as error:
             if not type(error).__module__.startswith(PREFIX):
                 raise
             raise MlflowException(str(error), error_code=INVALID_PARAMETER_VALUE) from error
         return _with_nulls(scored.assign(**self.provenance))
+
+    def boosted(self, boosts: str) -> "ReleaseModel":
+        """Return the release with boosts of groups in force, given as JSON."""
+        changed = copy.copy(self)
+        changed.scorer = self.scorer.boosted(boosts)
+        return changed
 
     def score(self, frame: pd.DataFrame, *asked: str) -> pd.DataFrame:
         """Score as ``predict`` does, with the scorer's own columns, types and errors."""

@@ -15,6 +15,7 @@ from mlflow.types.schema import AnyType
 from tasks.columns import (
     CALIBRATION_VERSION,
     CERTIFICATE,
+    EXPOSURE_BOOST,
     ITEM_ID,
     MODEL_VERSION,
     RELEASE,
@@ -29,6 +30,8 @@ _PARAMS = ParamSchema(
     [ParamSpec(name, DataType.boolean, default=False) for name in (CERTIFICATE, "components")]
 )
 """What a caller may ask for: certificates of the slates, the components of the utilities."""
+_BOOSTS = ParamSpec("exposure_boosts", DataType.string, default="")
+"""What a caller gives of the model's tag of that name, where the slate policy aims at exposure."""
 
 _PROVENANCE = (
     ColSpec(DataType.double, RELEASE),
@@ -51,8 +54,9 @@ def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSi
     may not hold (`number_columns`).
     """
     given = [ColSpec(_sent(candidates[name]), str(name)) for name in candidates.columns]
+    params = ParamSchema([*_PARAMS.params, *([_BOOSTS] if EXPOSURE_BOOST in scored else [])])
     outputs = [ColSpec(_answered(scored[name]), str(name)) for name in scored.columns]
-    return ModelSignature(inputs=Schema(given), outputs=Schema([*outputs, *_PROVENANCE]), params=_PARAMS)
+    return ModelSignature(inputs=Schema(given), outputs=Schema([*outputs, *_PROVENANCE]), params=params)
 
 
 def number_columns(candidates: pd.DataFrame) -> list[str]:

@@ -9,6 +9,7 @@ whose files were changed and whose digests were all made anew is found out.
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -67,7 +68,14 @@ def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
     part = release_part(workspace, ref)
     if Settings().require_verified and (doubt := workspace.aliases.unverified(part.sha256)):
         raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {doubt}")
-    return load(workspace, part.version)
+    return with_boosts(workspace, load(workspace, part.version))
+
+
+def with_boosts(
+    workspace: Workspace, release: LoadedRelease, before: datetime | None = None
+) -> LoadedRelease:
+    """Return a release under the boosts of groups in force at an instant, by default now."""
+    return release.boosted(workspace.aliases.boosts(before)) if release.boosts_groups else release
 
 
 def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:

@@ -3,17 +3,18 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from tasks import columns as c
 from tasks.contracts import UtilitySpec, canonical
 from tasks.errors import DataError, unknown
-from tasks.release.view import load
+from tasks.release.view import load, with_boosts
 from tasks.replay.decided_slice import Entrant, Entrants
 from tasks.replay.log import PolicySlates
 from tasks.replay.orders import LOGGED, baseline_order
 from tasks.replay.slates import Scored, TestSlice
 from tasks.stores.aliases import CHAMPION, release_name
-from tasks.stores.releases import find_release, resolve_release, resolve_tested_release
+from tasks.stores.releases import find_release, release_manifest, resolve_release, resolve_tested_release
 from tasks.stores.workspace import Workspace
 
 
@@ -60,16 +61,18 @@ class EntrantVersions:
     others: Mapping[str, UtilitySpec] = field(default_factory=dict)
 
     def load(self, workspace: Workspace) -> Entrants:
-        """Load the releases."""
+        """Load the releases, under the boosts that were in force as of the release that is judged."""
+        tested = resolve_tested_release(workspace, self.release)
+        as_of = release_manifest(workspace, tested).as_of
 
         def order(block: TestSlice, ours: Scored) -> PolicySlates:
             return _order_slates(workspace, block, ours, self.order)
 
         return Entrants(
-            _entrant(workspace, self.release, "release"),
-            order if self.baseline is None else _entrant(workspace, self.baseline, "champion"),
+            _entrant(workspace, self.release, "release", as_of),
+            order if self.baseline is None else _entrant(workspace, self.baseline, "champion", as_of),
             {
-                reference: replace(_entrant(workspace, version, "release"), served_as=None)
+                reference: replace(_entrant(workspace, version, "release", as_of), served_as=None)
                 for reference, version in self.anchors.items()
             },
             self.others,
@@ -99,9 +102,9 @@ def release_aliases(workspace: Workspace) -> Mapping[str, int]:
     return workspace.store.registry.aliases(release_name(workspace.surface))
 
 
-def _entrant(workspace: Workspace, version: int, word: str) -> Entrant:
+def _entrant(workspace: Workspace, version: int, word: str, as_of: datetime) -> Entrant:
     tested = load(workspace, resolve_tested_release(workspace, version))
-    return Entrant(tested, f"{word} {version}", served_as=version)
+    return Entrant(with_boosts(workspace, tested, as_of), f"{word} {version}", served_as=version)
 
 
 def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: str | None) -> PolicySlates:

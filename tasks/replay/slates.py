@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from tasks.arrays import Floats
 from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.chains import chain
 from tasks.contracts.metrics import OF_COLUMNS, metric_columns, mix_columns, named_metrics, parse_metric
-from tasks.contracts.slate import SlateSpec
+from tasks.contracts.slate import Boosts, SlateSpec
 from tasks.contracts.surface import SegmentSpec
 from tasks.errors import ContractError
 from tasks.evaluation.segments import segment_values
@@ -53,7 +53,8 @@ def with_fresh_draws(candidates: pd.DataFrame) -> pd.DataFrame:
 class Scored:
     """A release's slates, the scored candidates, the predictions behind them by column, and its policy.
 
-    ``leaks``: what the slates hold that a hard constraint of the policy keeps out.
+    ``leaks``: what the slates hold that a hard constraint of the policy keeps out; ``boosts``: of groups, in
+    force for the release and for the policies that are replayed on its predictions.
     """
 
     slates: PolicySlates
@@ -61,6 +62,7 @@ class Scored:
     predictions: Mapping[str, Floats]
     policy: UtilitySpec
     leaks: tuple[ConstraintLeak, ...] = ()
+    boosts: Boosts = field(default_factory=dict)
 
     @property
     def where_logged(self) -> "WhereLogged":
@@ -164,7 +166,7 @@ class TestSlice:
             release=served_as,
         )
         leaks = count_leaks(self.candidates, slot, policy)
-        return Scored(slates, scored, predictions, policy, leaks)
+        return Scored(slates, scored, predictions, policy, leaks, release.boosts)
 
     def slates_by(
         self, utility: UtilitySpec, scored: Scored, name: str, *, slate: SlateSpec | None = None
@@ -180,7 +182,7 @@ class TestSlice:
         ContractError
             The slate policy decays, and a negative utility of this policy would rise by it.
         """
-        slate = slate or self.slate
+        slate = (slate or self.slate).boosted(scored.boosts)
         if slate.decay is not None and utility.offset is None:
             raise ContractError(
                 f"{name} has no offset, and its slate policy has a decay, by which a negative utility "

@@ -27,16 +27,20 @@ nor tags has lost it, and a person restarts it.
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
+from tasks.contracts.slate import Boosts
 from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.stores.audit import (
     Audit,
     Entry,
     Kind,
+    boosts_of,
     broken_entries,
     last_alias_move,
+    last_exposure,
     last_move,
     live_canary,
     one_line,
@@ -50,6 +54,8 @@ PREVIOUS: Final = "previous"
 CANARY: Final = "canary"
 CANARY_SHARE: Final = "canary_share"
 """The tag of a canary's version with its share of the traffic."""
+EXPOSURE_BOOSTS: Final = "exposure_boosts"
+"""The tag of the registered model with the boosts of groups, which servers give to the release."""
 OVERRIDE: Final = "override"
 """The tag of a release that became champion or canary although gates held it: who overrode what, and why."""
 CARRIED_OUT: Final = "equipoise.moves"
@@ -152,6 +158,10 @@ class ReleaseAliases:
     def served(self) -> set[int]:
         """Return the releases that were champion and are still in the registry with the same bytes."""
         return served_releases(self.registry, self.model, self.audit.entries())
+
+    def boosts(self, before: datetime | None = None) -> Boosts:
+        """Return the boosts of groups that were in force at an instant, by default those of now."""
+        return boosts_of(last_exposure(self.audit.entries(), before))
 
     def add(self, decide: Decide) -> Entry | None:
         """Add the row that ``decide`` returns, and carry it out where it is a move."""
@@ -257,6 +267,10 @@ class ReleaseAliases:
         if is_pending(entries, self.registry.model_tags(self.model)):
             return problems
         canary = live_canary(entries)
+        changed = last_exposure(entries)
+        boosts = self.registry.model_tags(self.model).get(EXPOSURE_BOOSTS)
+        if boosts != (changed and changed.boosts):
+            problems.append(f"The tag {EXPOSURE_BOOSTS} is {boosts!r}, and the audit sets another value")
         overrides = {
             entry.release: entry.override for entry in entries if entry.sets_alias and entry.override
         }
@@ -321,6 +335,8 @@ class ReleaseAliases:
         named = {HEAD: str(self._newest(entries, heads))}
         if (move := last_alias_move(entries)) is not None:
             named[CARRIED_OUT] = name_row(entries, move.number)
+        if (changed := last_exposure(entries)) is not None and changed.boosts is not None:
+            named[EXPOSURE_BOOSTS] = changed.boosts
         for tag, value in named.items() - tags.items():
             self.registry.set_model_tag(self.model, tag, value)
         for tag in [tag for tag, one in heads.announced.items() if one.number < len(entries)]:

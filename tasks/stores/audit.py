@@ -14,6 +14,7 @@ rows cannot be cut off, resealed or added to the table alone. The functions at t
 serves and which served.
 """
 
+import json
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -26,6 +27,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tasks.contracts import digest
+from tasks.contracts.slate import Boosts
 from tasks.errors import ContractError, Overtaken, StoreError
 from tasks.stores import delta
 from tasks.stores.location import Location, listing
@@ -51,6 +53,8 @@ class Kind(StrEnum):
     APPROVE = "approve"
     REJECT = "reject"
     TIME_OUT = "time-out"
+    EXPOSURE = "exposure"
+    """Monitoring changed the boosts of groups that a slate policy gives exposure."""
     RESTART = "restart"
     """A person began the audit anew: older rows were lost, are not believed, or were not signed."""
 
@@ -81,6 +85,7 @@ class Entry:
     share : of the traffic, that a canary serves.
     signed : who approved a promotion for which role, or who signed it alone; None in other rows.
     replaces : the audit that was set aside before this row began a new one, and why.
+    boosts : of groups, JSON by column and value.
     seal : digest of this row and of the seal before it.
     """
 
@@ -103,6 +108,7 @@ class Entry:
     override: str | None = None
     share: float | None = None
     replaces: str | None = None
+    boosts: str | None = None
     seal: str | None = None
 
     @property
@@ -120,6 +126,8 @@ class Entry:
         plain = asdict(self)
         plain["at"] = None if self.at is None else self.at.isoformat().replace("+00:00", "Z")
         plain["from"], plain["to"] = plain.pop("champion"), plain.pop("release")
+        if self.boosts is None:
+            del plain["boosts"]
         first = ("number", "at", "kind", "from", "to", "by", "why")
         return {name: plain[name] for name in (*first, *(n for n in plain if n not in first))}
 
@@ -145,6 +153,7 @@ SCHEMA: Final = pa.schema(
         pa.field("override", pa.string()),
         pa.field("share", pa.float64()),
         pa.field("replaces", pa.string()),
+        pa.field("boosts", pa.string()),
         pa.field("seal", pa.string()),
     ]
 )
@@ -320,6 +329,24 @@ def last_move(entries: Sequence[Entry]) -> Entry | None:
 def last_alias_move(entries: Sequence[Entry]) -> Entry | None:
     """Return the newest of some rows that moved an alias, be it the champion or the canary."""
     return next((entry for entry in reversed(entries) if entry.sets_alias), None)
+
+
+def last_exposure(entries: Sequence[Entry], before: datetime | None = None) -> Entry | None:
+    """Return the newest of some rows that changed the boosts of groups, before an instant."""
+    changes = (entry for entry in reversed(entries) if entry.kind is Kind.EXPOSURE)
+    return next((one for one in changes if before is None or (one.at is not None and one.at < before)), None)
+
+
+def boosts_of(entry: Entry | None) -> Boosts:
+    """Return the boosts of groups that a row sets; none without a row.
+
+    Examples
+    --------
+    >>> boosts_of(Entry(Kind.EXPOSURE, "monitor", 3, 3, "why", boosts='{"tier": {"new": 0.1}}'))
+    {'tier': {'new': 0.1}}
+    """
+    boosts: Boosts = json.loads(entry.boosts) if entry is not None and entry.boosts else {}
+    return boosts
 
 
 def live_canary(entries: Sequence[Entry]) -> Entry | None:

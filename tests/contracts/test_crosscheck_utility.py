@@ -180,6 +180,10 @@ def test_an_exposure_ratio_needs_a_merit_that_candidates_have(tmp_path: Path) ->
     assert [hints(tmp_path, change(merit)) for merit in ("utility", "buy")] == [[], []]
     for merit in ("spend", "visit", "by"):
         assert ["Unknown merit" in hint for hint in hints(tmp_path, change(merit))] == [True]
+    target = {"by": "category", "least": {"tea": 0.8}, "most": 0.1}
+    assert ["is never measured" in hint for hint in hints(tmp_path, setting("slate.exposure", target))] == [
+        True
+    ]
     assert hints(tmp_path, change("buy", by="creator")) == [
         "needs a definition of merit in slate.yaml: exposure: {by: category}"
     ]

@@ -81,6 +81,11 @@ def multiplied(files: Files) -> None:
     files["slate"]["decay"] = {"by": "creator", "factor": 0.5}
 
 
+def aimed(files: Files) -> None:
+    files["surface"]["shown_is_all"] = True
+    files["slate"]["exposure"] = {"by": "price", "least": {"new": 0.8}, "most": 0.1}
+
+
 EXPLORATION = {"slots": 1, "where": {"column": "fresh", "equals": True}, "salt": "s"}
 CHANGES: list[tuple[Any, dict[str, Any], str, str]] = [
     # change of the contracts, of the impressions, field, words
@@ -93,6 +98,7 @@ CHANGES: list[tuple[Any, dict[str, Any], str, str]] = [
     (setting("slate.exploration", EXPLORATION), {}, "exploration.where.column", "Missing column 'fresh'"),
     (setting("slate.diversity", {"by": "creator", "strength": 0.1}), {}, "diversity.by", "Missing column 'creator'"),
     (setting("slate.exposure", {"by": "creator"}), {}, "exposure.by", "Missing column 'creator'"),
+    (aimed, {}, "exposure.by", "must be string"),
     (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "permitted", "equals": True}}]), {}, "hard_constraints.0.keep_when.column", "Missing column 'permitted'"),
     (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "shown_at", "below_column": "category"}}]), {}, "hard_constraints.0.keep_when", "of kind string"),
     (setting("utility.hard_constraints", [{"name": "x", "keep_when": {"column": "price", "contained_in_column": "category"}}]), {}, "hard_constraints.0.keep_when", "it must be list"),

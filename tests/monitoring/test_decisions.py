@@ -1,14 +1,22 @@
 """What terms contribute and constraints drop, by the toy release's own decisions."""
 
+from copy import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from tasks.contracts.slate import Exposure
 from tasks.labels.store import LabelStore
 from tasks.monitoring.decisions import measure_decisions, read_decisions
+from tasks.monitoring.exposure import EXPOSURE_RATIO
 from tasks.monitoring.traffic import ServingReleases
 from tasks.ranking.scoring import Scorer
+from tasks.release.loading import LoadedRelease
 from tasks.release.step import ReleaseResult
 from tasks.stores.workspace import Workspace
+from tests.feeds import mini
+from tests.feeds.mini import Retrained
 from tests.feeds.small_feed import AS_OF, DAYS
 from tests.feeds.toy_release import UTILITY, a_frame, toy_files
 
@@ -47,3 +55,34 @@ def test_a_hundred_requests_of_each_new_day_are_decided_by_the_champion(
     assert len(days) == DAYS
     nobody = ServingReleases(workspace, None)
     assert list(read_decisions(workspace, nobody, known_by=AS_OF, decided=set())) == []
+
+
+def test_the_exposure_of_groups_with_a_target_is_measured_where_they_were_shown(
+    second_retrain: Retrained,
+) -> None:
+    exposure = Exposure(by="source", least={"sponsored": 0.5, "explore": 0.5}, most=1.0)
+
+    class Aiming(ServingReleases):
+        """Releases whose slate policy has the target."""
+
+        def find(self, version: int) -> LoadedRelease | None:
+            loaded = super().find(version)
+            assert loaded is not None
+            model = copy(loaded._model)
+            slate = model.scorer.slate.model_copy(update={"exposure": exposure})
+            model.scorer = replace(model.scorer, slate=slate)
+            return replace(loaded, _model=model)
+
+    contracts = second_retrain.workspace.contracts
+    slate = contracts.slate.model_copy(update={"exposure": exposure})
+    workspace = second_retrain.workspace.under(replace(contracts, slate=slate))
+    known_by = mini.LATER
+    plain, aiming = (
+        [*read_decisions(workspace, one(workspace, 2), known_by=known_by, decided=set())]
+        for one in (ServingReleases, Aiming)
+    )
+    ratios = [one for one in aiming if one.figure.subject.metric == EXPOSURE_RATIO]
+    assert {one.figure.subject.value for one in ratios} <= {"sponsored", "explore"}
+    assert {one.day for one in ratios} == {one.day for one in plain}
+    assert all(one.figure.value > 0 for one in ratios if one.figure.subject.value == "sponsored")
+    assert [one for one in aiming if one not in ratios] == plain

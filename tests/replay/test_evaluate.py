@@ -18,6 +18,7 @@ from tasks.contracts.problems import Problem
 from tasks.contracts.slate import Exposure
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import Family
+from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, RATCHET, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
@@ -25,7 +26,7 @@ from tasks.promotion.decision import decide_release, explain_verdict
 from tasks.replay import slates
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, judge_components
 from tasks.replay.evidence import SimulationEvidence
-from tasks.replay.metrics import REORDERING, looks_of, per_look
+from tasks.replay.metrics import REORDERING, looks_of, measure_slots, per_look
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import join_blocks, read_block
@@ -224,6 +225,26 @@ def test_an_exposure_ratio_is_reported_where_merit_is_declared_and_may_be_guarde
     (verdict,) = (v for v in found.verdicts if v.subject.metric == "exposure_ratio" and v.segment == ALL)
     assert (verdict.outcome, verdict.reason) == (Outcome.PASS, f"merit predicted by {scored.slates.name}")
     assert all(one.policy and one.policy.known for one in ratios.values() if one.segment == ALL)
+
+
+def test_policies_are_replayed_under_the_boosts_of_the_release(
+    tested_slice: slates.TestSlice, scored: Scored
+) -> None:
+    exposure = Exposure(by="source", least={"sponsored": 1.0}, most=1.0)
+    slate = tested_slice.slate.model_copy(update={"exposure": exposure})
+    boosted = replace(scored, boosts={"source": {"sponsored": 1.0}})
+    plain, raised = (
+        tested_slice.slates_by(scored.policy, one, "p", slate=slate) for one in (scored, boosted)
+    )
+    ratio = Metric(MetricKind.EXPOSURE_RATIO, "source", "sponsored")
+    before, after = (
+        measured.statistic.value
+        for one in (plain, raised)
+        if isinstance(measured := measure_slots(ratio, tested_slice.log, one, plain), Ratio)
+    )
+    assert after > 1.2 * before
+    assert plain.utility is not None
+    np.testing.assert_array_equal(plain.utility, raised.utility)
 
 
 def test_every_metric_that_may_be_guarded_is_measured(

@@ -151,6 +151,8 @@ def _slate_rules(slate: SlateSpec) -> Iterator[str]:
         yield f"diversity by {slate.diversity.by}"
     if slate.decay is not None:
         yield f"decay by {slate.decay.by}"
+    if slate.exposure is not None and slate.exposure.least:
+        yield f"exposure by {slate.exposure.by}"
     if slate.exploration is not None:
         yield f"exploration in {slate.exploration.slots} slots"
 
