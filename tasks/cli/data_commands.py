@@ -256,7 +256,7 @@ def init(
     start: Annotated[
         str | None,
         Option(
-            "--from", metavar="SURFACE", help="Take outcomes, weights and limits of this surface, as minimal."
+            "--from", metavar="NAME", help="Take outcomes, weights and limits of another surface, as minimal."
         ),
     ] = None,
 ) -> InitResult:
