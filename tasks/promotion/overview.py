@@ -22,7 +22,7 @@ from tasks.labels.store import LabelStore
 from tasks.monitoring.alarms import AlarmReading
 from tasks.monitoring.monitor import read_current
 from tasks.promotion.provenance import DOSSIER, recorded_verdict
-from tasks.stores.aliases import CANARY, CANARY_SHARE, CHAMPION, release_name
+from tasks.stores.aliases import CANARY, CHAMPION, read_share, release_name
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.store import Store
@@ -165,8 +165,7 @@ def _aliased(workspace: Workspace, registry: Registry, alias: str, version: int)
     told = registry.recorded_tags(part).get("as_of")
     as_of = None if told is None else parse_instant(told)
     verdict = recorded_verdict(workspace, version)
-    share = registry.tags(part).get(CANARY_SHARE) if alias == CANARY else None
-    ramps = None if share is None else float(share)
+    ramps = read_share(registry.tags(part)) if alias == CANARY else None
     return AliasedRelease(alias, version, registry.made_at(part), as_of, verdict, ramps)
 
 

@@ -24,7 +24,7 @@ from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.parts import pinned_files
 from tasks.settings import Settings
-from tasks.stores.aliases import CANARY_SHARE, OVERRIDE, UNBELIEVED
+from tasks.stores.aliases import OVERRIDE, UNBELIEVED, read_share
 from tasks.stores.audit import broken_entries
 from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
@@ -96,7 +96,7 @@ def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
         "run_id": registry.run_id(part),
         "metrics": evidence.metrics(),
         **_verdict(workspace, tags),
-        "canary_share": float(tags[CANARY_SHARE]) if CANARY_SHARE in tags else None,
+        "canary_share": read_share(tags),
         "override": tags.get(OVERRIDE),
     }
 

@@ -26,6 +26,7 @@ nor tags has lost it, and a person restarts it.
 
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -262,26 +263,24 @@ class ReleaseAliases:
         return f"No move of the audit made {named} (sha256 {sha256[:12]}) champion or canary"
 
     def wrong_tags(self) -> list[str]:
-        """Return how a tag by which servers share traffic, or that shows an override, is not the audit's."""
-        entries, problems = self.audit.entries(), list[str]()
-        if is_pending(entries, self.registry.model_tags(self.model)):
-            return problems
-        canary = live_canary(entries)
-        changed = last_exposure(entries)
-        boosts = self.registry.model_tags(self.model).get(EXPOSURE_BOOSTS)
-        if boosts != (changed and changed.boosts):
-            problems.append(f"The tag {EXPOSURE_BOOSTS} is {boosts!r}, and the audit sets another value")
-        overrides = {
-            entry.release: entry.override for entry in entries if entry.sets_alias and entry.override
-        }
+        """Return how a tag by which servers share traffic, or that shows an override, is not the audit's.
+
+        While a move is not carried out, a tag may be as it was before the move.
+        """
+        entries, model_tags = self.audit.entries(), self.registry.model_tags(self.model)
+        states, problems = [entries], list[str]()
+        if is_pending(entries, model_tags):
+            carried_out = _named(entries, model_tags.get(CARRIED_OUT, ""))
+            states.append(entries[: 0 if carried_out is None else carried_out + 1])
+        boosts = [(changed := last_exposure(state)) and changed.boosts for state in states]
+        if (tagged := model_tags.get(EXPOSURE_BOOSTS)) not in boosts:
+            problems.append(f"The tag {EXPOSURE_BOOSTS} is {tagged!r}, and the audit sets another value")
         for part in self.registry.versions(self.model):
-            share = canary.share if canary is not None and canary.release == part.version else None
-            meant = {CANARY_SHARE: share, OVERRIDE: overrides.get(part.version)}
-            tags = self.registry.tags(part)
+            meant, tags = [_meant_tags(state, part.version) for state in states], self.registry.tags(part)
             problems += [
                 f"The tag {tag} of {part} is {tags.get(tag)!r}, and the audit sets {value!r}"
-                for tag, value in meant.items()
-                if tags.get(tag) != (None if value is None else str(value))
+                for tag, value in meant[0].items()
+                if tags.get(tag) not in {state[tag] for state in meant}
             ]
         return problems
 
@@ -378,6 +377,21 @@ def mark_overridden(description: str, override: str) -> str:
     return f"{first}\n\n{description}"
 
 
+def read_share(tags: Mapping[str, str]) -> float | None:
+    """Return the share of the traffic that a version's tag sets; None without the tag.
+
+    Examples
+    --------
+    >>> read_share({"canary_share": "0.05"}), read_share({})
+    (0.05, None)
+    """
+    text = tags.get(CANARY_SHARE)
+    with suppress(ValueError):
+        if text is None or 0 <= float(text) <= 1:
+            return None if text is None else float(text)
+    raise StoreError(f"The tag {CANARY_SHARE} is {text!r}, which is no share: `equipoise release verify`")
+
+
 def meant_aliases(entries: Sequence[Entry]) -> dict[str, int]:
     """Return the aliases after some rows, in the order in which they are set; an alias not named has ended.
 
@@ -449,6 +463,14 @@ def _find_mismatch(
         return _registry_mismatch(audit, registry, model, entries, problem)
     problem = next(_set_by_hand(model, state), "")
     return _by_hand(audit, problem) if problem else None
+
+
+def _meant_tags(entries: Sequence[Entry], version: int) -> dict[str, str | None]:
+    """Return the tags of a release by which servers share traffic, or that show an override."""
+    canary = live_canary(entries)
+    share = None if canary is None or canary.release != version else canary.share
+    over = (e.override for e in reversed(entries) if e.sets_alias and e.override and e.release == version)
+    return {CANARY_SHARE: None if share is None else str(share), OVERRIDE: next(over, None)}
 
 
 def _releases_of(move: Entry) -> Iterator[tuple[int, str | None]]:

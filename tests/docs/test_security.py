@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tasks.errors import AuditMismatch, ContractError
+from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.settings import REPOSITORY
-from tasks.stores.aliases import CARRIED_OUT, ReleaseAliases, name_row
+from tasks.stores.aliases import CARRIED_OUT, ReleaseAliases, name_row, read_share
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.audit_head import HEAD, AuditHead
 from tasks.stores.backup import back_up
@@ -162,6 +162,34 @@ def test_what_the_table_says_happens(
     sha256 = moves.registry.part(MODEL, 3).sha256
     attacked = expected == BELIEVED and ATTACKS[what] is not restore_older
     assert (moves.unverified(sha256) == "") == attacked, "what an attack makes champion is not served"
+
+
+@pytest.mark.parametrize("key", ["", KEY], ids=["without a key", "with a key"])
+def test_a_changed_tag_is_reported_also_where_the_last_move_seems_not_to_be_carried_out(
+    homes: dict[str, Path], key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", key)
+    moves = Store.open(Path(shutil.copytree(homes[key], tmp_path / "home"))).aliases("feed")
+    moves.registry.set_model_tag(MODEL, CARRIED_OUT, name_row(moves.audit.entries(), 0))
+    assert moves.wrong_tags() == []
+    moves.registry.set_tags(moves.registry.part(MODEL, 2), {"canary_share": "many"})
+    assert moves.wrong_tags() == [
+        "The tag canary_share of feed.release version 2 is 'many', and the audit sets None"
+    ]
+    with pytest.raises(StoreError, match="'many', which is no share"):
+        read_share(moves.registry.tags(moves.registry.part(MODEL, 2)))
+
+
+@pytest.mark.parametrize("tagged", [False, True], ids=["before its tag", "after its tag"])
+def test_a_canary_that_was_killed_before_or_after_its_tag_has_no_wrong_one(
+    homes: dict[str, Path], tagged: bool, tmp_path: Path
+) -> None:
+    moves = Store.open(Path(shutil.copytree(homes[""], tmp_path / "home"))).aliases("feed")
+    canary = replace(third(moves), kind=Kind.CANARY, share=0.05)
+    moves.audit.append(canary, seen=moves.audit.read(), announce=moves.announce)
+    if tagged:
+        moves.registry.set_tags(moves.registry.part(MODEL, 3), {"canary_share": 0.05})
+    assert moves.wrong_tags() == []
 
 
 def test_a_key_that_is_set_later_asks_for_one_restart_which_keeps_the_rows(
