@@ -55,6 +55,7 @@ def draft_surface(
     from tasks.contracts.base import require_name
     from tasks.contracts.draft import draft_contracts
     from tasks.logs.sketch import locate_sources, sketch_log
+    from tasks.stores.files import scratch
 
     name, folder = workspace.surface, workspace.surfaces / workspace.surface
     require_name(name)
@@ -66,9 +67,8 @@ def draft_surface(
     files = locate_sources(tables, logs=workspace.logs)
     sketch = sketch_log(files, columns, home=workspace.home)
     texts = draft_contracts(name, sketch, owner=_owner(), start=begun)
-    workspace.surfaces.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".init-", dir=workspace.surfaces) as aside:
-        drafted = Path(aside) / name
+    with scratch(workspace.surfaces, ".init-") as aside:
+        drafted = aside / name
         drafted.mkdir()
         for file, text in texts.items():
             (drafted / file).write_text(text, encoding="utf-8")

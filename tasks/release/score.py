@@ -1,7 +1,6 @@
 """Scoring a file of candidates with a release, and explaining one request of it."""
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import MAXYEAR, MINYEAR
@@ -26,6 +25,7 @@ from tasks.release.sensitivity import whole_ratios, with_error_bars
 from tasks.release.slate_rules import count_slate_rules
 from tasks.release.view import load_to_serve
 from tasks.reports.numbers import format_counted
+from tasks.stores.files import replaced
 from tasks.stores.releases import release_part, resolve_release
 from tasks.stores.workspace import Workspace
 
@@ -167,12 +167,7 @@ def _find_impossible_times(table: pa.Table) -> str | None:
 
 def write_atomically(frame: pd.DataFrame, out: Path, *, metadata: Mapping[str, Any]) -> None:
     """Write Parquet beside its place, with metadata added to its schema's, and rename it into it."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(f".{out.name}.{os.getpid()}.part")
-    try:
-        table = pa.Table.from_pandas(frame, preserve_index=False)
-        added = {name: str(value) for name, value in metadata.items()}
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    added = {name: str(value) for name, value in metadata.items()}
+    with replaced(out) as part:
         pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), **added}), part)
-        part.replace(out)
-    finally:
-        part.unlink(missing_ok=True)

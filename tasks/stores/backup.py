@@ -25,7 +25,7 @@ from typing import Any, Final
 from tasks.errors import ContractError, StoreError
 from tasks.settings import Settings
 from tasks.stores.database import database_of, follow_home
-from tasks.stores.files import flush_tree
+from tasks.stores.files import PART, flush_tree, scratch
 from tasks.stores.store import Store
 from tasks.text_files import LARGEST_DOCUMENT, read_json
 
@@ -87,16 +87,12 @@ def restore(backup: Path, home: Path) -> CopyResult:
 @contextmanager
 def _moved_in(path: Path) -> Iterator[Path]:
     """Yield a folder to fill aside, which appears whole, on the disk, or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True, mode=0o700)
-    try:
+    with scratch(path.parent, PART) as aside:
+        part = aside / path.name
+        part.mkdir(mode=0o700)
         yield part
         flush_tree(part)
         part.replace(path)  # an empty folder of that name gives way
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def _require_state_in(home: Path) -> None:

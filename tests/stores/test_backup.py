@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from threading import Event, Thread
 
@@ -39,6 +41,23 @@ def workspace(tmp_path: Path) -> Workspace:
     LabelStore(workspace.store, NAME).publish(snapshot, report="r", severity="none")
     register(workspace.home, "first")
     return workspace
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from tasks.stores import backup
+backup.flush_tree = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+backup.back_up(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def test_what_a_killed_backup_left_is_swept_by_the_next_one(tmp_path: Path) -> None:
+    home, place = new_home(tmp_path / "home"), tmp_path / "backups"
+    subprocess.run([sys.executable, "-c", KILLED, str(home), str(place / "monday")], check=False)
+    assert len(list(place.rglob("*"))) > 2
+    back_up(home, place / "tuesday")
+    assert [path.name for path in place.iterdir()] == ["tuesday"]
 
 
 def test_a_restored_home_is_used_on_without_the_first(workspace: Workspace, tmp_path: Path) -> None:
