@@ -419,17 +419,13 @@ def name_row(entries: Sequence[Entry], number: int) -> str:
 
 
 def is_pending(entries: Sequence[Entry], tags: Mapping[str, str]) -> bool:
-    """Return whether the last move of an alias was not carried out yet: the tag names an earlier row.
+    """Return whether the last move of an alias was not carried out yet: the tag names the move before it.
 
-    There is no tag before the first move. A later move without one was carried out: somebody removed the tag.
+    There is no tag before the first move. Each move is carried out before the next is added, so where the tag
+    is gone or names an older move, somebody set it.
     """
-    move = last_alias_move(entries)
-    if move is None:
-        return False
-    named = _named(entries, tags.get(CARRIED_OUT, ""))
-    if named is None:
-        return not any(entry.sets_alias for entry in entries[: move.number])
-    return named < move.number
+    moves = [entry.number for entry in entries if entry.sets_alias]
+    return bool(moves) and _named(entries, tags.get(CARRIED_OUT, "")) == next(iter(moves[-2:-1]), None)
 
 
 def served_releases(registry: Registry, model: str, entries: Sequence[Entry]) -> set[int]:

@@ -180,6 +180,17 @@ def test_a_changed_tag_is_reported_also_where_the_last_move_seems_not_to_be_carr
         read_share(moves.registry.tags(moves.registry.part(MODEL, 2)))
 
 
+def test_an_alias_is_set_back_by_at_most_the_move_that_seems_not_to_be_carried_out(
+    homes: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EQUIPOISE_AUDIT_KEY", KEY)
+    moves = Store.open(Path(shutil.copytree(homes[KEY], tmp_path / "home"))).aliases("feed")
+    moves.add(lambda *_: third(moves))
+    moves.registry.set_model_tag(MODEL, CARRIED_OUT, name_row(moves.audit.entries(), 0))
+    moves.registry.set_alias(moves.registry.part(MODEL, 1), "champion")
+    assert "moved an alias of feed.release by hand" in str(moves.mismatch())
+
+
 @pytest.mark.parametrize("tagged", [False, True], ids=["before its tag", "after its tag"])
 def test_a_canary_that_was_killed_before_or_after_its_tag_has_no_wrong_one(
     homes: dict[str, Path], tagged: bool, tmp_path: Path
