@@ -58,20 +58,22 @@ def monitor(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, 
 def alarms(surface: str, monitored: dict[str, Any], dag_run: Any = None) -> dict[str, Any]:
     """Send new alarms, and fail where a critical one is current."""
     from tasks.monitoring.monitor import mark_sent
+    from tasks.reports.numbers import format_counted
 
     found = monitored["alarms"]
     new = [one["text"] for one in found if one["new"]]
     critical = [one["text"] for one in found if one["critical"]]
     if new:
         page = run_page(dag_run.dag_id, dag_run.run_id)
-        subject = f"{surface}: {len(new)} new alarm{'s' if len(new) > 1 else ''}"
+        subject = f"{surface}: {format_counted(len(new), 'new alarm')}"
         workspace = open_workspace(surface)
         connections = workspace.contracts.surface.notify.drift_alarms
         notify(connections, Message(subject, "\n".join([*new, page])))
         mark_sent(workspace, found)
     if critical:
         raise GateRefused("\n".join(critical))
-    tell(f"**{len(found)} alarms**" if found else "no alarm")
+    named = ", ".join(one["name"] for one in found)
+    tell(f"**{format_counted(len(found), 'alarm')}**: {named}" if found else "no alarm")
     return {"alarms": len(found), "new": len(new)}
 
 

@@ -86,12 +86,13 @@ def judged(stack: Stack) -> dict[str, Any]:
 def kill_worker_of(stack: Stack, airflow: Client, run: str, step: str) -> None:
     """Kill the worker that runs a step, as the kernel does when memory is short."""
     deadline = time.monotonic() + 600
-    while not (
-        running := [
-            s for s in airflow.instances(DAG, run) if s["task_id"] == step and s["state"] == "running"
-        ]
-    ):
+    running: list[dict[str, Any]] = []
+    while not running:
         assert time.monotonic() < deadline, stack.tail()
+        steps = airflow.instances(DAG, run)
+        failed = [one["task_id"] for one in steps if one["state"] in {"failed", "upstream_failed"}]
+        assert not failed, "\n".join(failed_logs(airflow, DAG, run))
+        running = [one for one in steps if (one["task_id"], one["state"]) == (step, "running")]
         time.sleep(1)
     (victim,) = [one for one in stack.inspect("worker") if one["Id"].startswith(running[0]["hostname"])]
     os.kill(victim["State"]["Pid"], signal.SIGKILL)

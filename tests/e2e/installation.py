@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -185,7 +184,7 @@ def installed(folder: Path) -> Iterator[Installation]:
     world = folder / "world" / mini.NAME
     generate(days=mini.DAYS, requests_per_day=mini.REQUESTS_PER_DAY, seed=mini.SEED, out=world)
     plain = mini.with_log(mini.write_contracts(folder / "plain"), world, folder)
-    workspace = mini.changed(plain, folder, surface=end_schedule)
+    workspace = mini.changed(plain, folder, surface=mini.end_schedule)
     add_timed_feed(workspace, world)
     add_staged_feed(workspace)
     airflow, mlflow = _first_ports()
@@ -227,9 +226,3 @@ def _environment(layout: Layout) -> dict[str, str]:
         "EQUIPOISE_MLFLOW_PORT": layout.mlflow_port,
     }
     return {**os.environ, **{name: str(value) for name, value in ours.items()}}
-
-
-def end_schedule(surface: dict[str, Any]) -> None:
-    """Let the schedule have ended, so that no run begins by itself, and look often whether the log is there."""
-    surface["until"] = (mini.LATER - timedelta(days=1)).date()
-    surface["arrival"] = {"within": "P1D", "deadline": "PT10M", "every": "PT10S"}

@@ -20,7 +20,6 @@ from deploy.airflow_api import Airflow
 from deploy.follow import Lines, failed_logs, follow
 from deploy.supervisor import members
 from tasks.errors import StoreError
-from tests.e2e.installation import end_schedule
 from tests.e2e.production import ACCOUNTS, JOBS, LOGS, Production
 from tests.e2e.rest import Client, open_page
 from tests.feeds import mini
@@ -47,7 +46,7 @@ def production() -> Iterator[Production]:
     """The services in a folder that PostgreSQL's user may enter; at the end none of their processes is left."""
     folder = Path(tempfile.mkdtemp(prefix="equipoise-production-"))
     folder.chmod(0o755)
-    mini.rewrite(mini.write_contracts(folder / "surfaces") / mini.NAME / "surface.yaml", end_schedule)
+    mini.rewrite(mini.write_contracts(folder / "surfaces") / mini.NAME / "surface.yaml", mini.end_schedule)
     services = Production(folder)
     try:
         services.start()

@@ -105,6 +105,12 @@ def rewrite(file: Path, change: Change) -> None:
     file.write_text(yaml.safe_dump(plain, sort_keys=False), encoding="utf-8")
 
 
+def end_schedule(surface: dict[str, Any]) -> None:
+    """Let the schedule have ended, so that no run begins by itself, and look often whether the log is there."""
+    surface["until"] = (LATER - timedelta(days=1)).date()
+    surface["arrival"] = {"within": "P1D", "deadline": "PT10M", "every": "PT10S"}
+
+
 def _short_tasks(plain: dict[str, Any]) -> None:
     known = plain["tasks"]
     bought = {"positive": {"event": "purchase", "within": "P2D", "credit": "last_touch"}, "maturity": "P2D"}

@@ -86,9 +86,9 @@ class ServedLog:
         )
         return cls(folder, rows)
 
-    def write(self, *, without: tuple[str, ...] = (), **files: str) -> Workspace:
+    def write(self, *, without: tuple[str, ...] = (), home: Path | None = None, **files: str) -> Workspace:
         """Write logs and contracts, some of them changed, and leave columns out of the log."""
-        home = new_home(self.folder / "home")
+        home = home or new_home(self.folder / "home")
         for name, text in {**FILES, **files}.items():
             (self.folder / "surfaces" / NAME).mkdir(parents=True, exist_ok=True)
             (self.folder / "surfaces" / NAME / f"{name}.yaml").write_text(text, encoding="utf-8")
