@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Final
 
 SMALL: Final[Mapping[str, str]] = {
+    "both_heads": "--worlds 2",
     "calibration": "--rows 20000 --seeds 1 --sets additive --without MCGrad",
     "calibration_level": "",
     "closed_loop": "--seeds 1 --requests-per-day 30",

@@ -14,11 +14,10 @@
           which no judge predicts
     whatever is inconclusive of a guardrail with `action: warn`            inconclusive, a warning
 
-The judges, which are the release and its baseline, agree where the change of the prediction is on the whole
-at most half the bound by their mean, in which a fall counts as none, and at most the bound by the worse one;
-and at most the bound in each segment. The mean, since each head ranks low what it dislikes itself: a release
-that is as good as its baseline looks better to its own head than it is, and worse to the other. By itself an
-interval decides little: costs are rare, and a rise well beyond the bound is seldom told.
+The release and its baseline judge together (``both_heads.py``); where they cannot, each judges by itself.
+They agree where the change of the prediction is on the whole at most half the bound by their mean, in which a
+fall counts as none, and at most the bound by the worse one; and at most the bound in each segment. By itself
+an interval decides little: costs are rare, and a rise well beyond the bound is seldom told.
 """
 
 import math
@@ -101,6 +100,8 @@ def predictions_of(cost: Metric, trained: Collection[str]) -> tuple[Metric, ...]
 def given_that(child: Sequence[Measured], parent: Sequence[Measured]) -> list[Measured]:
     """Return how much more of a child each judge predicts for each of its parent.
 
+    A judge that does not judge the parent is given the judge that predicts least of it.
+
     Examples
     --------
     >>> from tasks.evaluation.subjects import Subject
@@ -112,10 +113,14 @@ def given_that(child: Sequence[Measured], parent: Sequence[Measured]) -> list[Me
     0.5
     """
     before = {(one.segment, one.judge): one.relative for one in parent if one.relative}
+    least = {
+        segment: min((of for (at, _), of in before.items() if at == segment), key=lambda of: of.value)
+        for segment, _ in before
+    }
     return [
-        replace(one, relative=_over(one.relative, before[one.segment, one.judge]))
+        replace(one, relative=_over(one.relative, before.get((one.segment, one.judge), least[one.segment])))
         for one in child
-        if one.relative and (one.segment, one.judge) in before
+        if one.relative and one.segment in least
     ]
 
 

@@ -22,6 +22,7 @@ from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import DayChange, Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+from tasks.replay.both_heads import by_both
 from tasks.replay.compared import ComparedPolicies
 from tasks.replay.grouped import (
     GroupedStatistic,
@@ -278,7 +279,7 @@ class Replay:
                 compared.policy is self.reference,
                 *self._measurements(metric, compared, judge, place),
             )
-            for judge in _judges(metric, compared.policy, compared.baseline)
+            for judge in self._judges(metric, compared.policy, compared.baseline)
         ]
         task = metric.subject if metric.kind in OF_LABELS else None
         for name in (None, *by):
@@ -286,6 +287,29 @@ class Replay:
             rows = compared.rows(segmentation, everything=everything)
             seen = (view.rows(segmentation, rows) for view in views)
             yield from chain.from_iterable(zip(*seen, strict=True))
+
+    def _judges(
+        self, metric: Metric, policy: PolicySlates, baseline: PolicySlates
+    ) -> tuple[PolicySlates, ...]:
+        """Believe the release under test; of predictions both releases, together where they can."""
+        task = str(metric.subject)
+        if metric.kind is not MetricKind.PREDICTED or task not in baseline.predictions:
+            return (policy,)
+        if task not in policy.predictions:
+            return policy, baseline
+        heads = policy.predictions[task], baseline.predictions[task]
+        known = self._together.get(task)
+        if known is None or not all(map(_same, known[0], heads)):
+            known = self._together[task] = heads, by_both(self.log, policy, baseline, task)
+        together = known[1]
+        if together is None:
+            return policy, baseline
+        return (replace(together, name=f"{policy.name} and {baseline.name}"),)
+
+    @cached_property
+    def _together(self) -> dict[str, tuple[tuple[Floats, Floats], PolicySlates | None]]:
+        """By task, the newest two heads that were compared, and the judge that they are together."""
+        return {}
 
     def _measurements(
         self, metric: Metric, compared: ComparedPolicies, judge: PolicySlates, place: Indices
@@ -449,8 +473,5 @@ def _unknown(metric: Metric, segment: Segment, judge: str, reason: str) -> Measu
     return Measured(Subject.of(metric), segment, judge, None, None, None, reason)
 
 
-def _judges(metric: Metric, policy: PolicySlates, baseline: PolicySlates) -> Iterator[PolicySlates]:
-    """Believe the release under test, and for predictions its baseline as well: the worse decides."""
-    yield policy
-    if metric.kind is MetricKind.PREDICTED and metric.subject in baseline.predictions:
-        yield baseline
+def _same(first: Floats, second: Floats) -> bool:
+    return first is second or np.array_equal(first, second, equal_nan=True)

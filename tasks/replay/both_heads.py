@@ -1,0 +1,82 @@
+"""A prediction by the heads of two releases together, which favours the slates of neither.
+
+By a release's own head its slates look better than they are, and by another head worse: of two equal heads
+each ranks high what it finds good by mistake. What both say of an item together has no such side::
+
+    log odds = m + a + b m + g d        m the mean of both heads' log odds, d half their difference
+
+with a, b and g fitted on the rows whose outcome is known, b and g with a standard deviation of .7 around 0.
+A head that knows nothing gets no weight. ``python -m benchmarks.both_heads`` compares the three judges on
+slates whose truth is known.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+from scipy.special import expit, logit
+
+from tasks.arrays import Flags, Floats
+from tasks.replay.log import CandidateLog, PolicySlates
+from tasks.replay.metrics import per_look
+from tasks.replay.rates import THIN
+from tasks.training.log_odds import fit_log_odds
+
+_PRIOR: Final = np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
+"""Rows of one success and one failure each: at a chance of one half they weigh as a variance of 1/2 does."""
+
+
+def by_both(log: CandidateLog, first: PolicySlates, second: PolicySlates, task: str) -> PolicySlates | None:
+    """Return a judge whose prediction of a task is that of two releases together.
+
+    Returns
+    -------
+    The first policy under both names, with predictions at the reference position, shape [n]. None where a
+    release does not predict the task, both predict the same, outcomes are amounts, or fewer than `THIN` of
+    either outcome are known.
+    """
+    looks = [look for one in (first, second) if (look := per_look(log, one, task)) is not None]
+    if len(looks) < len((first, second)):
+        return None
+    outcome = log.outcomes[task]
+    shown = [one.where_shown.get(task, one.predictions[task]) for one in (first, second)]
+    rows = outcome.known & _inside(shown)
+    value, said = outcome.value[rows], [one[rows] for one in shown]
+    positives = int(np.count_nonzero(value == 1))
+    negatives = int(np.count_nonzero(value == 0))
+    enough = min(positives, negatives) >= THIN and positives + negatives == len(value)
+    if not enough or np.array_equal(said[0], said[1]):
+        return None
+    told = _apply(_fit(said, value, outcome.weight[rows]), looks)
+    name = f"{first.name} and {second.name}"
+    return PolicySlates(name, first.slot, predictions={task: told}, where_shown={task: told})
+
+
+def _fit(shown: Sequence[Floats], value: Floats, weight: Floats) -> Floats:
+    middle, apart = _log_odds(shown)
+    design = np.vstack([np.column_stack([np.ones_like(middle), middle, apart]), _PRIOR, _PRIOR])
+    return fit_log_odds(
+        design,
+        np.concatenate([value, [0.0, 0.0, 1.0, 1.0]]),
+        weights=np.concatenate([weight, np.ones(4)]),
+        offsets=np.concatenate([middle, np.zeros(4)]),
+    )
+
+
+def _inside(predictions: Sequence[Floats]) -> Flags:
+    return np.logical_and.reduce([(one > 0) & (one < 1) for one in predictions])
+
+
+def _log_odds(predictions: Sequence[Floats]) -> tuple[Floats, Floats]:
+    first, second = (logit(one) for one in predictions)
+    return (first + second) / 2, (first - second) / 2
+
+
+def _apply(weights: Floats, looks: Sequence[Floats]) -> Floats:
+    """Return what both say where each says a chance; elsewhere their mean, which may be NaN."""
+    told = np.mean(looks, axis=0)
+    inside = _inside(looks)
+    middle, apart = _log_odds([one[inside] for one in looks])
+    level, slope, side = weights
+    told[inside] = expit(middle + level + slope * middle + side * apart)
+    return told
