@@ -32,7 +32,7 @@ class Measured:
     segment holds where each of them alone is too thin. ``labelled_share``: of a task's outcomes, the share of
     the policy's looks that fall on items whose outcome is known; on the whole only. ``growth``: how the
     variance of the change falls with test days, by user and by item; of the release under test on the whole
-    only.
+    only. ``heads``: the releases whose heads the judge joins.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
@@ -49,6 +49,7 @@ class Measured:
     pooled: tuple[str, ...] = ()
     labelled_share: float | None = None
     growth: tuple[Growth, ...] = ()
+    heads: int = 1
 
 
 class SegmentComparison(Section):

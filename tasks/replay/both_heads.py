@@ -49,7 +49,7 @@ def by_both(log: CandidateLog, first: PolicySlates, second: PolicySlates, task: 
         return None
     told = _apply(_fit(said, value, outcome.weight[rows]), looks)
     name = f"{first.name} and {second.name}"
-    return PolicySlates(name, first.slot, predictions={task: told}, where_shown={task: told})
+    return PolicySlates(name, first.slot, {task: told}, {task: told}, heads=2)
 
 
 def _fit(shown: Sequence[Floats], value: Floats, weight: Floats) -> Floats:

@@ -14,10 +14,11 @@
           which no judge predicts
     whatever is inconclusive of a guardrail with `action: warn`            inconclusive, a warning
 
-The release and its baseline judge together (``both_heads.py``); where they cannot, each judges by itself.
-They agree where the change of the prediction is on the whole at most half the bound by their mean, in which a
-fall counts as none, and at most the bound by the worse one; and at most the bound in each segment. By itself
-an interval decides little: costs are rare, and a rise well beyond the bound is seldom told.
+The release and its baseline judge together (``both_heads.py``), and agree where the change that they predict
+is at most three quarters of the bound on the whole, and at most the bound in each segment. Where they cannot,
+each judges by itself: the change is at most half the bound by their mean, in which a fall counts as none, and
+at most the bound by the worse one and in each segment. By itself an interval decides little: costs are rare,
+and a rise well beyond the bound is seldom told.
 """
 
 import math
@@ -41,9 +42,9 @@ from tasks.evaluation.verdicts import (
 from tasks.replay.guardrails import Bound, bounds_of, by_chance, judge_bound
 from tasks.replay.rates import THIN
 
-_SHARE_OF_BOUND: Final = 0.5
-"""How much of the bound the mean of the judges may use on the whole: heads see less than half of a large rise
-(``python -m benchmarks.operating``)."""
+_SHARE_OF_BOUND: Final = {1: 0.5, 2: 0.75}
+"""How much of the bound the mean of the judges may use on the whole, by the heads that a judge joins: one
+sees less than half of a large rise, two nearly all of it (``python -m benchmarks.both_heads``)."""
 
 _SEGMENTS_LEVEL: Final = 0.05
 """Chance of a false block among all segments of one cost."""
@@ -59,6 +60,7 @@ class PredictedChange:
     mean: float
     worse: float
     segment: float
+    heads: int = 1
 
     @classmethod
     def of(cls, predicted: Sequence[Measured]) -> "PredictedChange":
@@ -67,11 +69,12 @@ class PredictedChange:
         parts = [m.relative.value for m in predicted if m.relative and m.segment != ALL]
         finite = [part for part in parts if math.isfinite(part)]
         mean = math.fsum(max(one, 0.0) for one in whole) / len(whole) if whole else math.nan
-        return cls(mean, max(whole, default=math.nan), max(finite, default=-math.inf))
+        heads = min((m.heads for m in predicted), default=1)
+        return cls(mean, max(whole, default=math.nan), max(finite, default=-math.inf), heads)
 
     def agree(self, margin: float) -> bool:
         """Whether the change stays within the bound."""
-        return self.mean <= _SHARE_OF_BOUND * margin and max(self.worse, self.segment) <= margin
+        return self.mean <= _SHARE_OF_BOUND[self.heads] * margin and max(self.worse, self.segment) <= margin
 
 
 def cost_of(name: str, tasks: Mapping[str, TaskSpec]) -> Metric | None:

@@ -170,6 +170,7 @@ class PolicySlates:
         shape (n,). None where nothing is known of it.
     release : the version that serves with this policy, None for an order or another policy.
     follows_log : whether the slots depend on what was shown, as those of the logged order do.
+    heads : the releases whose heads the predictions join (``both_heads.py``).
     """
 
     name: str
@@ -182,6 +183,7 @@ class PolicySlates:
     rank: Integers | None = None
     release: int | None = None
     follows_log: bool = False
+    heads: int = 1
 
     @property
     def total(self) -> Floats:

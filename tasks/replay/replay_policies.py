@@ -414,6 +414,7 @@ class _View:
             baseline=None if baseline is None else _level(metric, baseline, log),
             relative=figures.relative,
             events=figures.events,
+            heads=self.judge.heads,
             labelled_share=self._labelled_share() if segment == ALL else None,
             by_day=self._by_day() if segment == ALL else (),
         )

@@ -62,6 +62,13 @@ def test_what_it_inconclusive_passes_where_estimate_and_judges_agree(
     assert judged == (Outcome.INCONCLUSIVE, holds)
 
 
+@pytest.mark.parametrize(("change", "holds"), [(0.11, False), (0.12, True)])
+def test_judging_together_they_may_use_three_quarters_of_the_bound(change: float, holds: bool) -> None:
+    together = replace(_says(change, "release 2 and champion 1"), heads=2)
+    assert _whole(_rate(0.1), together) == (Outcome.INCONCLUSIVE, holds)
+    assert _whole(_rate(0.1), _says(change)) == (Outcome.INCONCLUSIVE, True)
+
+
 def test_a_guardrail_that_only_warns_never_holds() -> None:
     warns = RAIL.model_copy(update={"action": "warn"})
     beyond, unclear = (
