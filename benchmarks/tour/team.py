@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from benchmarks.operating_worlds.surface import SURFACE
 from benchmarks.tour.calendar import Work
@@ -50,6 +50,7 @@ class Team:
     policies : of utility and slate, by release.
     breaks : the day from which the next canary is deployed without the cost of hides; None afterwards.
     broken : the release that was deployed so, and since when.
+    before : the utility.yaml that a release had changed.
     """
 
     surfaces: Path
@@ -61,6 +62,7 @@ class Team:
     day: int = 0
     policies: dict[int, tuple[UtilitySpec, SlateSpec]] = field(default_factory=dict)
     broken: tuple[int, int] | None = None
+    before: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def workspace(self) -> Workspace:
@@ -83,10 +85,17 @@ class Team:
             weights = {**before["weights"], COST: dearer}
             change_contract(self.surfaces, "utility", version=self._next_version(), weights=weights)
             made = apply_policy(self.workspace)
+            self.before[made.release] = before
         else:
             made = retrain(self.workspace, as_of=self.clock.now)
-        self._propose(made, work)
+        if not self._propose(made, work):
+            self._take_back(made.release)
         return made
+
+    def _take_back(self, release: int | None) -> None:
+        """Put back the utility that a release had changed; else the next retrain would change it too."""
+        if release in self.before:
+            change_contract(self.surfaces, "utility", **self.before.pop(release))
 
     def _propose_without_cost(self) -> RetrainResult:
         """Propose a policy that forgets a cost, and take the change back."""
@@ -171,6 +180,7 @@ class Team:
         if self.broken is not None and self.broken[0] == release:
             self.journal.notice(BROKEN, began=self.broken[1], day=self.day, by=by, evidence=reasons)
             self.broken = None
+        self._take_back(release)
         self.journal.tell(self.day, EventKind.ROLLBACK, f"release {release} is rolled back: {reasons}", by=by)
 
 
