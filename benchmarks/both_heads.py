@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from tasks.arrays import Floats
+from tasks.arrays import Flags, Floats, Integers
 from tasks.replay.both_heads import by_both
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
@@ -77,12 +77,12 @@ def _head(rng: np.random.Generator, odds: Floats, common: Floats, noise: float, 
     return np.asarray(chances * expit(odds).mean() / chances.mean())
 
 
-def _slots(order: Floats) -> Floats:
+def _slots(order: Floats) -> Integers:
     rank = (-order).argsort(axis=1).argsort(axis=1) + 1
-    return np.where(rank <= SLOTS, rank, 0)
+    return np.where(rank <= SLOTS, rank, 0).astype(np.int64)
 
 
-def _log(slot: Floats, hidden: Floats) -> CandidateLog:
+def _log(slot: Integers, hidden: Flags) -> CandidateLog:
     shown = slot > 0
     rows = np.arange(len(slot))
     frame = pd.DataFrame(
@@ -99,7 +99,7 @@ def _log(slot: Floats, hidden: Floats) -> CandidateLog:
     return candidate_log(frame, LogReading({"hide": ("hide",)}, segments={}, examination=None, complete=True))
 
 
-def _change(ours: Floats, theirs: Floats, chances: Floats) -> float:
+def _change(ours: Integers, theirs: Integers, chances: Floats) -> float:
     return float(chances[ours > 0].mean() / chances[theirs > 0].mean() - 1)
 
 

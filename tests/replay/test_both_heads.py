@@ -9,18 +9,25 @@ from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.both_heads import Setting, judged
+from tasks.arrays import Floats
 from tasks.replay.both_heads import by_both
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import LogReading, candidate_log
 
 ROWS = 6000
 RNG = np.random.default_rng(1)
-ODDS = RNG.normal(-2.0, 1.0, ROWS)
-FIRST, SECOND = (expit(ODDS + RNG.normal(0, 0.5, ROWS)) for _ in range(2))
-CLICKED = (RNG.random(ROWS) < expit(ODDS)).astype(float)
+ODDS: Floats = RNG.normal(-2.0, 1.0, ROWS)
 
 
-def log(clicked: np.ndarray = CLICKED) -> CandidateLog:
+def chances(odds: Floats) -> Floats:
+    return np.asarray(expit(odds), dtype=np.float64)
+
+
+FIRST, SECOND = chances(ODDS + RNG.normal(0, 0.5, ROWS)), chances(ODDS + RNG.normal(0, 0.5, ROWS))
+CLICKED = (RNG.random(ROWS) < chances(ODDS)).astype(float)
+
+
+def log(clicked: Floats = CLICKED) -> CandidateLog:
     frame = pd.DataFrame(
         {
             "request_id": (np.arange(ROWS) // 10).astype(str),
@@ -36,11 +43,11 @@ def log(clicked: np.ndarray = CLICKED) -> CandidateLog:
     )
 
 
-def release(name: str, head: np.ndarray) -> PolicySlates:
+def release(name: str, head: Floats) -> PolicySlates:
     return PolicySlates(name, np.ones(ROWS, dtype=np.int64), predictions={"click": head})
 
 
-def both(first: np.ndarray, second: np.ndarray, of: CandidateLog | None = None) -> PolicySlates | None:
+def both(first: Floats, second: Floats, of: CandidateLog | None = None) -> PolicySlates | None:
     return by_both(of or log(), release("release 2", first), release("release 1", second), "click")
 
 
