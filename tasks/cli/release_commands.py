@@ -319,12 +319,18 @@ def show(
     workspace: "Workspace",
     ref: Release,
     html: Annotated[bool, Option("--html", help="Write its dossier, and open it on a terminal.")] = False,
+    segment: Annotated[
+        tuple[str, str] | None,
+        Option(metavar="COLUMN VALUE", help="Write a page of one segment's verdicts alone, as of a tenant."),
+    ] = None,
 ) -> dict[str, Any]:
     """Show what a release is made of and its figures, or its dossier as a page."""
-    if html:
+    if html or segment:
+        from tasks.evaluation.subjects import Segment
         from tasks.promotion import show_dossier
 
-        return asdict(show_dossier.run(workspace, release=ref, browse=sys.stdout.isatty()))
+        alone, browse = Segment(*segment) if segment else None, sys.stdout.isatty()
+        return asdict(show_dossier.run(workspace, release=ref, browse=browse, segment=alone))
     from tasks.release import view
 
     return view.show(workspace, ref)
