@@ -18,7 +18,7 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (78_010, 50_000),
+    "lines in tasks": (78_040, 50_000),
     "modules in tasks": (421, 320),
     "names that rooms import from each other": (705, 450),
     "public names in faces": (73, 450),

@@ -8,10 +8,14 @@ each call passes here::
     415   the body is not JSON
     400   the body cannot be read, or is ``instances``
     else  MLflow's answer, an error without its ``stack_trace``
+
+A release whose slate policy aims at exposure ranks with the boosts of groups in force, read once a minute.
 """
 
 import json
 import logging
+import threading
+import time
 from collections.abc import Awaitable, Callable, Coroutine, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
@@ -19,12 +23,15 @@ from typing import Any, Final
 import uvicorn
 from mlflow.pyfunc import scoring_server
 
+from tasks.errors import EquipoiseError
 from tasks.release.view import load_to_serve
 from tasks.stores.releases import resolve_release
 from tasks.stores.workspace import Workspace
 
 _LOG: Final = logging.getLogger("equipoise")
 _TRACE: Final = "stack_trace"
+_REFRESHED: Final = 60.0
+"""Seconds after which the boosts of groups are read anew."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -60,13 +67,38 @@ def limit_calls(application: Application, *, max_bytes: int) -> Application:
 def run(workspace: Workspace, *, release: str, host: str, port: int, max_bytes: int) -> int:
     """Serve a release until the process is stopped; return its version."""
     version = resolve_release(workspace, release)
-    model = load_to_serve(workspace, version).pyfunc
-    model.unwrap_python_model().provenance["release"] = version
+    loaded = load_to_serve(workspace, version)
+    model = loaded.pyfunc
+    served: Any = model.unwrap_python_model()
+    served.provenance["release"] = version
+    if loaded.boosts_groups:
+        refresh = boost_groups(workspace, served)
+        refresh()
+        threading.Thread(target=_repeat, args=(refresh,), daemon=True).start()
     application = scoring_server.init(model)
     _LOG.info("Release %d of %s is served at http://%s:%d", version, workspace.surface, host, port)
     limited = limit_calls(application, max_bytes=max_bytes)
     uvicorn.run(limited, host=host, port=port, log_level="warning")
     return version
+
+
+def boost_groups(workspace: Workspace, served: Any) -> Callable[[], None]:
+    """Return what lets a served release rank with the boosts that are in force when it is called."""
+    plain = served.scorer
+
+    def refresh() -> None:
+        served.scorer = plain.boosted(json.dumps(workspace.aliases.boosts()))
+
+    return refresh
+
+
+def _repeat(refresh: Callable[[], None]) -> None:
+    while True:
+        time.sleep(_REFRESHED)
+        try:
+            refresh()
+        except EquipoiseError as error:
+            _LOG.warning("The boosts of exposure stay as they are. %s", error)
 
 
 def _header(scope: Message, name: bytes) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from tasks.release.loading import load_release
+from tasks.release.serve import boost_groups
 from tasks.release.view import with_boosts
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
@@ -38,3 +39,6 @@ def test_boosts_come_with_the_call_or_from_the_audit_and_change_places_alone(tmp
     workspace.aliases.add(lambda *_: row)
     own = with_boosts(workspace, loaded)
     assert own.score(frame)["slate_position"].equals(boosted["slate_position"].astype("Int32"))
+    python_model = served.unwrap_python_model()
+    boost_groups(workspace, python_model)()
+    assert served.predict(frame)["slate_position"].equals(boosted["slate_position"])
