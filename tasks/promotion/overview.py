@@ -22,9 +22,10 @@ from tasks.labels.store import LabelStore
 from tasks.monitoring.alarms import AlarmReading
 from tasks.monitoring.monitor import read_current
 from tasks.promotion.provenance import DOSSIER, recorded_verdict
-from tasks.stores.aliases import CANARY, CHAMPION, read_share, release_name
+from tasks.stores.aliases import CANARY, CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
+from tasks.stores.releases import read_share
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, parse_instant
 

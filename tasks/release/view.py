@@ -24,7 +24,7 @@ from tasks.labels.store import LabelStore
 from tasks.release.loading import LoadedRelease, load_release
 from tasks.release.parts import pinned_files
 from tasks.settings import Settings
-from tasks.stores.aliases import OVERRIDE, UNBELIEVED, read_share
+from tasks.stores.aliases import OVERRIDE, UNBELIEVED
 from tasks.stores.audit import broken_entries
 from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
@@ -36,6 +36,7 @@ from tasks.stores.releases import (
     COMPONENT,
     FILE,
     SNAPSHOT,
+    read_share,
     release_manifest,
     release_part,
     summarize_release,

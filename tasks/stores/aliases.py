@@ -24,9 +24,7 @@ they are looked up in the audit. The first release begins the audit; a surface w
 nor tags has lost it, and a person restarts it.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -40,10 +38,12 @@ from tasks.stores.audit import (
     Kind,
     boosts_of,
     broken_entries,
+    find_row,
     last_alias_move,
     last_exposure,
     last_move,
     live_canary,
+    name_row,
     one_line,
     seals_of,
 )
@@ -60,7 +60,6 @@ EXPOSURE_BOOSTS: Final = "exposure_boosts"
 OVERRIDE: Final = "override"
 """The tag of a release that became champion or canary although gates held it: who overrode what, and why."""
 CARRIED_OUT: Final = "equipoise.moves"
-_ROW: Final = re.compile(r"([0-9]{1,9}) ([0-9a-f]{64})")
 
 Decide = Callable[[tuple[Entry, ...], Mapping[str, int]], Entry | None]
 """Receives every row of the audit and the version by alias; returns the next row, or None for no row."""
@@ -270,7 +269,7 @@ class ReleaseAliases:
         entries, model_tags = self.audit.entries(), self.registry.model_tags(self.model)
         states, problems = [entries], list[str]()
         if is_pending(entries, model_tags):
-            carried_out = _named(entries, model_tags.get(CARRIED_OUT, ""))
+            carried_out = find_row(entries, model_tags.get(CARRIED_OUT, ""))
             states.append(entries[: 0 if carried_out is None else carried_out + 1])
         boosts = [(changed := last_exposure(state)) and changed.boosts for state in states]
         if (tagged := model_tags.get(EXPOSURE_BOOSTS)) not in boosts:
@@ -377,21 +376,6 @@ def mark_overridden(description: str, override: str) -> str:
     return f"{first}\n\n{description}"
 
 
-def read_share(tags: Mapping[str, str]) -> float | None:
-    """Return the share of the traffic that a version's tag sets; None without the tag.
-
-    Examples
-    --------
-    >>> read_share({"canary_share": "0.05"}), read_share({})
-    (0.05, None)
-    """
-    text = tags.get(CANARY_SHARE)
-    with suppress(ValueError):
-        if text is None or 0 <= float(text) <= 1:
-            return None if text is None else float(text)
-    raise StoreError(f"The tag {CANARY_SHARE} is {text!r}, which is no share: `equipoise release verify`")
-
-
 def meant_aliases(entries: Sequence[Entry]) -> dict[str, int]:
     """Return the aliases after some rows, in the order in which they are set; an alias not named has ended.
 
@@ -413,11 +397,6 @@ def meant_aliases(entries: Sequence[Entry]) -> dict[str, int]:
     return aliases if canary is None else aliases | {CANARY: canary.release}
 
 
-def name_row(entries: Sequence[Entry], number: int) -> str:
-    """Return how a tag names a row."""
-    return f"{number} {seals_of(entries)[number]}"
-
-
 def is_pending(entries: Sequence[Entry], tags: Mapping[str, str]) -> bool:
     """Return whether the last move of an alias was not carried out yet: the tag names the move before it.
 
@@ -425,7 +404,7 @@ def is_pending(entries: Sequence[Entry], tags: Mapping[str, str]) -> bool:
     is gone or names an older move, somebody set it.
     """
     moves = [entry.number for entry in entries if entry.sets_alias]
-    return bool(moves) and _named(entries, tags.get(CARRIED_OUT, "")) == next(iter(moves[-2:-1]), None)
+    return bool(moves) and find_row(entries, tags.get(CARRIED_OUT, "")) == next(iter(moves[-2:-1]), None)
 
 
 def served_releases(registry: Registry, model: str, entries: Sequence[Entry]) -> set[int]:
@@ -474,15 +453,6 @@ def _releases_of(move: Entry) -> Iterator[tuple[int, str | None]]:
     yield move.release, move.sha256
     if move.champion is not None:
         yield move.champion, move.champion_sha256
-
-
-def _named(entries: Sequence[Entry], tag: str) -> int | None:
-    """Return the number of the row that a tag names, None where it names none of these."""
-    found = _ROW.fullmatch(tag)
-    if found is None or int(found[1]) >= len(entries):
-        return None
-    number = int(found[1])
-    return number if found[2] == seals_of(entries)[number] else None
 
 
 def _audit_problems(audit: Audit, entries: Sequence[Entry], tags: Mapping[str, str]) -> Iterator[str]:
@@ -551,7 +521,7 @@ def _set_by_hand(model: str, state: AliasState) -> Iterator[str]:
     """Yield which tag names no row of an audit that is whole, and which aliases differ from its moves."""
     entries, tags = state.entries, state.tags
     heads = {
-        CARRIED_OUT: _named(entries, tags.get(CARRIED_OUT, "")),
+        CARRIED_OUT: find_row(entries, tags.get(CARRIED_OUT, "")),
         HEAD: AuditHead.read(tags.get(HEAD, "")),
     }
     for tag, names in heads.items():
@@ -563,7 +533,7 @@ def _set_by_hand(model: str, state: AliasState) -> Iterator[str]:
     known, meant = state.aliases, meant_aliases(entries)
     found: dict[str, int] = {alias: known[alias] for alias in (PREVIOUS, CHAMPION, CANARY) if alias in known}
     if is_pending(entries, tags):
-        by_hand = not _is_midway(entries, found, carried_out=_named(entries, tags.get(CARRIED_OUT, "")))
+        by_hand = not _is_midway(entries, found, carried_out=find_row(entries, tags.get(CARRIED_OUT, "")))
     else:
         by_hand = found != meant
     if by_hand:

@@ -15,6 +15,7 @@ serves and which served.
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -33,6 +34,7 @@ from tasks.stores import delta
 from tasks.stores.location import Location, listing
 
 _ATTEMPTS: Final = 20
+_ROW: Final = re.compile(r"([0-9]{1,9}) ([0-9a-f]{64})")
 _NAMES: Final = ("by", "role")
 _TEXTS: Final = ("why", "experiment", "waiver")
 _NOT_SHOWN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
@@ -300,6 +302,20 @@ def seals_of(entries: Sequence[Entry]) -> tuple[str, ...]:
         seals.append(seal_of(entry, after=after))
         after = entry.seal or seals[-1]
     return tuple(seals)
+
+
+def name_row(entries: Sequence[Entry], number: int) -> str:
+    """Return how a tag names a row."""
+    return f"{number} {seals_of(entries)[number]}"
+
+
+def find_row(entries: Sequence[Entry], tag: str) -> int | None:
+    """Return the number of the row that a tag names, None where it names none of these."""
+    found = _ROW.fullmatch(tag)
+    if found is None or int(found[1]) >= len(entries):
+        return None
+    number = int(found[1])
+    return number if found[2] == seals_of(entries)[number] else None
 
 
 def broken_entries(entries: Sequence[Entry]) -> dict[int, str]:

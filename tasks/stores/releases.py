@@ -8,10 +8,12 @@
 """
 
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Final, TypedDict
 
-from tasks.stores.aliases import CHAMPION, release_name
+from tasks.errors import StoreError
+from tasks.stores.aliases import CANARY_SHARE, CHAMPION, release_name
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
@@ -116,3 +118,18 @@ def find_fallback_release(workspace: Workspace, as_of: datetime) -> int | None:
     same_tasks = manifest.contracts["tasks"] == workspace.contracts.digests["tasks"]
     lends = same_tasks and manifest.as_of == as_of and not manifest.backfilled
     return made_then.version if lends else None
+
+
+def read_share(tags: Mapping[str, str]) -> float | None:
+    """Return the share of the traffic that a version's tag sets; None without the tag.
+
+    Examples
+    --------
+    >>> read_share({"canary_share": "0.05"}), read_share({})
+    (0.05, None)
+    """
+    text = tags.get(CANARY_SHARE)
+    with suppress(ValueError):
+        if text is None or 0 <= float(text) <= 1:
+            return None if text is None else float(text)
+    raise StoreError(f"The tag {CANARY_SHARE} is {text!r}, which is no share: `equipoise release verify`")

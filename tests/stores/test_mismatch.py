@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import AuditMismatch, ContractError, StoreError
-from tasks.stores.aliases import MismatchSource, ReleaseAliases, name_row
-from tasks.stores.audit import Entry, Kind, since_last_move
+from tasks.stores.aliases import MismatchSource, ReleaseAliases
+from tasks.stores.audit import Entry, Kind, name_row, since_last_move
 from tasks.stores.store import Store
 from tests.stores.registered import MODEL, append, forge, new_aliases, register
 
