@@ -10,6 +10,8 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.subjects import Segment
 from tasks.promotion.compose import recompose
 from tasks.promotion.pages.segment_page import write_segment_page
+from tasks.replay.evidence import SimulationEvidence
+from tasks.reports.words import vocabulary
 from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace, write_report
 
@@ -27,27 +29,27 @@ class ShownDossier:
 def run(
     workspace: Workspace, *, release: str | int, browse: bool, segment: Segment | None = None
 ) -> ShownDossier:
-    """Write the dossier of a release, from the verdicts of the gate that judged it last.
-
-    Parameters
-    ----------
-    segment : what to write a page of, of its verdicts alone, in place of the dossier.
-    """
+    """Write the dossier of a release, or the page of one segment, from the gate that judged it last."""
     part = release_part(workspace, release)
     gate = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if gate is None:
         raise ContractError(
             f"No gate has judged {part}: it has no dossier. Retrain, or promote it, and it is judged."
         )
-    dossier = recompose(workspace, part.version, workspace.store.runs.read_evidence(gate, GateEvidence))
-    tagged = workspace.store.registry.tags(part).get("dossier")
-    if segment is not None:
-        title = f"{workspace.surface} release {part.version}"
-        page = write_segment_page(title, segment, dossier.verdicts, dossier.words)
-        named = "-".join(quote(one, safe="") for one in (segment.column, segment.value))
-        path = write_report(workspace, f"release-{part.version}-{named}.html", page)
-    else:
+    judged = workspace.store.runs.read_evidence(gate, GateEvidence)
+    if segment is None:
+        tagged = workspace.store.registry.tags(part).get("dossier")
         name = Path(tagged).name if tagged else f"dossier-release-{part.version}.html"
-        path = write_report(workspace, name, dossier.to_html())
+        page = recompose(workspace, part.version, judged).to_html()
+    else:
+        name = f"release-{part.version}-{quote(segment.column, safe='')}-{quote(segment.value, safe='')}.html"
+        page = _segment_page(workspace, part.version, judged, segment)
+    path = write_report(workspace, name, page)
     opened = browse and webbrowser.open(Path(path).resolve().as_uri())
-    return ShownDossier(part.version, dossier.verdict, str(path), opened)
+    return ShownDossier(part.version, judged.verdict, str(path), opened)
+
+
+def _segment_page(workspace: Workspace, release: int, judged: GateEvidence, segment: Segment) -> str:
+    simulation = workspace.store.runs.read_evidence(judged.runs.simulation, SimulationEvidence)
+    words = vocabulary(workspace.contracts, champion=simulation.champion)
+    return write_segment_page(f"{workspace.surface} release {release}", segment, judged.verdicts, words)

@@ -1,4 +1,4 @@
-"""A release in one segment alone: a page that can be given to whoever may see nothing of the others.
+"""A release in one segment alone: a page for a reader who may see no other segment.
 
 It is made of the verdicts of that segment; figures of the whole mix all segments, and stay on the dossier.
 """
@@ -16,13 +16,7 @@ from tasks.reports.words import Vocabulary, say_outcomes
 
 
 def write_segment_page(title: str, segment: Segment, verdicts: Sequence[Verdict], words: Vocabulary) -> str:
-    """Write the page of a segment: its bounds as a picture, and every verdict.
-
-    Raises
-    ------
-    ContractError
-        Nothing was judged in the segment.
-    """
+    """Write the page of a segment that was judged: its bounds as a picture, and every verdict."""
     found = [verdict for verdict in verdicts if verdict.segment == segment]
     if not found:
         known = {str(verdict.segment) for verdict in verdicts if verdict.segment != ALL}
