@@ -18,7 +18,7 @@ The release and its baseline judge together (``both_heads.py``), and agree where
 is at most three quarters of the bound on the whole, and at most the bound in each segment. Where they cannot,
 each judges by itself: the change is at most half the bound by their mean, in which a fall counts as none, and
 at most the bound by the worse one and in each segment. By itself an interval decides little: costs are rare,
-and a rise well beyond the bound is seldom told.
+and a rise well beyond the bound is seldom detected.
 """
 
 import math
@@ -86,7 +86,7 @@ def cost_of(name: str, tasks: Mapping[str, TaskSpec]) -> Metric | None:
 
 
 def predictions_of(cost: Metric, trained: Collection[str]) -> tuple[Metric, ...]:
-    """Return what the judges predict of a cost, and of what it is given; nothing where one is never trained.
+    """Return the predictions of a cost and of its parent; nothing where one is never trained.
 
     Examples
     --------
@@ -115,16 +115,16 @@ def given_that(child: Sequence[Measured], parent: Sequence[Measured]) -> list[Me
     >>> round(returned.relative.value, 3)
     0.5
     """
-    before = {(one.segment, one.judge): one.relative for one in parent if one.relative}
-    least = {
-        segment: min((of for (at, _), of in before.items() if at == segment), key=lambda of: of.value)
-        for segment, _ in before
-    }
-    return [
-        replace(one, relative=_over(one.relative, before.get((one.segment, one.judge), least[one.segment])))
-        for one in child
-        if one.relative and one.segment in least
-    ]
+    return [given for one in child if (given := _given(one, parent))]
+
+
+def _given(child: Measured, parents: Sequence[Measured]) -> Measured | None:
+    known = [(one.relative, one) for one in parents if one.relative and one.segment == child.segment]
+    if child.relative is None or not known:
+        return None
+    own = [pair for pair in known if pair[1].judge == child.judge]
+    before, parent = min(own or known, key=lambda pair: pair[0].value)
+    return replace(child, relative=_over(child.relative, before), heads=min(child.heads, parent.heads))
 
 
 def _over(child: Estimate, parent: Estimate) -> Estimate:

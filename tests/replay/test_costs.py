@@ -8,7 +8,7 @@ from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
-from tasks.replay.costs import judge_cost
+from tasks.replay.costs import given_that, judge_cost
 from tests.verdicts import subject
 
 RAIL = Guardrail.model_validate(
@@ -67,6 +67,14 @@ def test_judging_together_they_may_use_three_quarters_of_the_bound(change: float
     together = replace(_says(change, "release 2 and champion 1"), heads=2)
     assert _whole(_rate(0.1), together) == (Outcome.INCONCLUSIVE, holds)
     assert _whole(_rate(0.1), _says(change)) == (Outcome.INCONCLUSIVE, True)
+
+
+@pytest.mark.parametrize(("joined", "expected"), [(False, (0.5, 1)), (True, (-0.2, 2))])
+def test_a_joint_judge_without_its_parent_takes_the_least(joined: bool, expected: tuple[float, int]) -> None:
+    child = replace(_says(0.2, "both"), heads=2)
+    parents = [replace(_says(0.5, "both"), heads=2)] if joined else [_says(0.1), _says(-0.2, "champion 1")]
+    found = given_that([child], parents)
+    assert [(round(one.relative.value, 6), one.heads) for one in found if one.relative] == [expected]
 
 
 def test_a_guardrail_that_only_warns_never_holds() -> None:
