@@ -1,4 +1,4 @@
-"""What feedback on exposure costs, beside the best that can be done: ``python -m benchmarks.exposure``.
+"""What feedback on exposure costs, compared with the optimum: ``python -m benchmarks.exposure``.
 
 A group of items is undervalued: its utilities are 0.6 times those of others, so in five slots of ten
 candidates it gets less exposure than it merits. Days of requests are served by utility and boost

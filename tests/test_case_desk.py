@@ -78,6 +78,6 @@ def test_a_tenant_that_is_harmed_holds_a_release_that_is_better_overall(
     page = show_dossier.run(
         champion, release=result.release, browse=False, segment=Segment("tenant", "aurora")
     )
-    told = Path(page.dossier).read_text(encoding="utf-8")
-    assert "observed utility" in told
-    assert not [name for name in set(TENANTS) - {"aurora"} if name in told]
+    text = Path(page.dossier).read_text(encoding="utf-8")
+    assert "observed utility" in text
+    assert not [name for name in set(TENANTS) - {"aurora"} if name in text]

@@ -175,10 +175,10 @@ def _power_line(row: Plain) -> Text:
     bound = f"rise of {rise:.1%}" if rise is not None else f"fall of {row['relative_decrease_max']:.1%}"
     if not row["events"]:
         return Text(f"{row['metric']}: a {bound} cannot be detected, however many events the test days have")
-    told = f"{row['events']:,} events on the test days detect a {bound} in 80 % of cases"
+    needed = f"{row['events']:,} events on the test days detect a {bound} in 80 % of cases"
     explored = row.get("explored_events")
-    told += f"; {explored:,} on a log of this surface's releases, which explore" if explored else ""
-    return Text(f"{row['metric']}: {told}")
+    needed += f"; {explored:,} on a log of this surface's releases, which explore" if explored else ""
+    return Text(f"{row['metric']}: {needed}")
 
 
 @group()

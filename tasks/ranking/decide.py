@@ -93,7 +93,7 @@ class Decision:
     @property
     def score(self) -> Floats:
         """Utility and boost, by which candidates are ranked, shape [rows]."""
-        return self.utility if self.boost is None else self.utility + self.boost
+        return _boosted(self.utility, self.boost)
 
     @property
     def contributions(self) -> Mapping[str, Floats]:
@@ -228,7 +228,7 @@ def decide(
     valued = compute_utilities(candidates, predictions, utility)
     dropped = find_drops(candidates, predictions, utility, valued=valued, sets=sets)
     tier, boost = combine_tiers(candidates, predictions, utility), find_boost(candidates, slate)
-    score = valued.utility if boost is None else valued.utility + boost
+    score = _boosted(valued.utility, boost)
     placed, slates = _Placements.none(len(candidates)), []
     for policy, requests in _slates_by_request(candidates, valued.context, utility, slate, sets):
         rules = SlateColumns.of(candidates, policy)
@@ -249,6 +249,10 @@ def decide(
         sets=sets,
         slates=tuple(slates),
     )
+
+
+def _boosted(utility: Floats, boost: Floats | None) -> Floats:
+    return utility if boost is None else utility + boost
 
 
 def find_boost(candidates: pd.DataFrame, slate: SlateSpec) -> Floats | None:

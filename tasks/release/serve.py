@@ -108,8 +108,8 @@ def _header(scope: Message, name: bytes) -> bytes:
 
 async def _read(scope: Message, receive: Receive, most: int) -> bytes | None:
     """Read a body; None as soon as it is known to be larger."""
-    told = _header(scope, b"content-length")
-    if told.isdigit() and int(told) > most:
+    length = _header(scope, b"content-length")
+    if length.isdigit() and int(length) > most:
         return None
     body, more = bytearray(), True
     while more:

@@ -1,7 +1,7 @@
 """A prediction by the heads of two releases together, which favours the slates of neither.
 
 By a release's own head its slates look better than they are, and by another head worse: of two equal heads
-each ranks high what it finds good by mistake. What both say of an item together has no such side::
+each ranks high what it finds good by mistake. A prediction by both has no such side::
 
     log odds = m + a + b m + g d        m the mean of both heads' log odds, d half their difference
 
@@ -41,15 +41,15 @@ def by_both(log: CandidateLog, first: PolicySlates, second: PolicySlates, task: 
     outcome = log.outcomes[task]
     shown = [one.where_shown.get(task, one.predictions[task]) for one in (first, second)]
     rows = outcome.known & _inside(shown)
-    value, said = outcome.value[rows], [one[rows] for one in shown]
+    value, predicted = outcome.value[rows], [one[rows] for one in shown]
     positives = int(np.count_nonzero(value == 1))
     negatives = int(np.count_nonzero(value == 0))
     enough = min(positives, negatives) >= THIN and positives + negatives == len(value)
-    if not enough or np.array_equal(said[0], said[1]):
+    if not enough or np.array_equal(predicted[0], predicted[1]):
         return None
-    told = _apply(_fit(said, value, outcome.weight[rows]), looks)
+    joined = _apply(_fit(predicted, value, outcome.weight[rows]), looks)
     name = f"{first.name} and {second.name}"
-    return PolicySlates(name, first.slot, {task: told}, {task: told}, heads=2)
+    return PolicySlates(name, first.slot, {task: joined}, {task: joined}, heads=2)
 
 
 def _fit(shown: Sequence[Floats], value: Floats, weight: Floats) -> Floats:
@@ -73,10 +73,10 @@ def _log_odds(predictions: Sequence[Floats]) -> tuple[Floats, Floats]:
 
 
 def _apply(weights: Floats, looks: Sequence[Floats]) -> Floats:
-    """Return what both say where each says a chance; elsewhere their mean, which may be NaN."""
-    told = np.mean(looks, axis=0)
+    """Return the chance by both where each gives one; elsewhere their mean, which may be NaN."""
+    joined = np.mean(looks, axis=0)
     inside = _inside(looks)
     middle, apart = _log_odds([one[inside] for one in looks])
     level, slope, side = weights
-    told[inside] = expit(middle + level + slope * middle + side * apart)
-    return told
+    joined[inside] = expit(middle + level + slope * middle + side * apart)
+    return joined

@@ -35,8 +35,8 @@ def test_how_many_events_tell_a_bound_is_said_beside_it(
 
     root = write_surface(tmp_path, guard)
     assert main(["check", "feed", "--surfaces", str(root)]) == 0
-    told = "click_rate: 1,570 events on the test days detect a fall of 10.0% in 80 % of cases"
-    assert told in capsys.readouterr().out
+    line = "click_rate: 1,570 events on the test days detect a fall of 10.0% in 80 % of cases"
+    assert line in capsys.readouterr().out
 
 
 def test_a_task_that_is_never_trained_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
