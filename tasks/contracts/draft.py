@@ -5,6 +5,8 @@
     click          engagement, within PT30M         purchase       conversion, last_touch
     hide, report   negative, safety: they cost      out_of_stock   takes the row out
 
+A window holds nine of ten events of the log, where its days allow that.
+
 Decisions that a person has to make (approvers, weights, acceptable harm) are guesses, marked by a comment, or
 those of a surface to start from: its tasks, weights, primaries and guardrails under the log's own names.
 """
@@ -86,6 +88,7 @@ _SHORT_LOG: Final = (0.25, (2, 1, 1, 1))
 class TaskDraft:
     """A task of a first draft, with the event that it was guessed from; ``days`` is its window's length.
 
+    ``delay``: as in `EventSketch`.
     ``match`` names the columns by which an event finds its impression, empty for those of every contract.
     """
 
@@ -97,6 +100,7 @@ class TaskDraft:
     rows: int
     match: tuple[str, ...] = ()
     trained: bool = True
+    delay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -170,16 +174,18 @@ def _draft(
 ) -> TaskDraft:
     lower = event.name.lower()
     _, family, window = _find_meaning(event.name) or (None, Family.ENGAGEMENT, "day")
-    days = min(1, window_days) if window == "day" else window_days
+    days = _HALF_AN_HOUR if window == "short" else min(1, window_days) if window == "day" else window_days
+    if event.delay > days:
+        days = min(window_days, next((one for one in sorted(_WINDOWS) if one >= event.delay), window_days))
     number, unit = (round(days), "D") if days >= 1 else (round(days * 24), "H")
     within, suffix = f"P{'T' * (unit == 'H')}{number}{unit}", f"{number}{unit.lower()}"
-    if window == "short":
-        within, suffix, days = "PT30M", "30m", _HALF_AN_HOUR
+    if days == _HALF_AN_HOUR:
+        within, suffix = "PT30M", "30m"
     stem = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]", "_", lower)).strip("_")[:50]
     name = f"{stem}_{suffix}"
     while name in taken:
         name += "x"
-    return TaskDraft(name, family, event.name, within, days, event.rows, match)
+    return TaskDraft(name, family, event.name, within, days, event.rows, match, delay=event.delay)
 
 
 @dataclass(frozen=True)
@@ -412,7 +418,8 @@ def _tasks(slug: str, sketch: LogSketch, drafted: TasksDraft) -> Iterator[str]:
     yield "tasks:"
     excluding = [f"{{event: {name}, on: {on}}}" for name, on in drafted.exclusions]
     for task in drafted.tasks:
-        yield f"  {task.name}: # {task.rows:,} events in the log"
+        come = f", nine of ten within {_spell(task.delay)} of the impression" if task.delay else ""
+        yield f"  {task.name}: # {task.rows:,} events in the log{come}"
         costs = " # it costs" if task.family.costs else ""
         yield f"    family: {task.family.value}{costs}"
         if not task.trained:
@@ -502,6 +509,13 @@ def _slate(slug: str, sketch: LogSketch, roles: _Roles) -> Iterator[str]:
     yield f"length: {min(sketch.positions, 10) or 10} # slots"
     example = roles.categorical[0] if roles.categorical else "creator"
     yield f"# max_per: {{{example}: 3}} # most slots of one value of a column"
+
+
+def _spell(days: float) -> str:
+    """Spell a length of time in the unit that suits it."""
+    lengths = ((days, "days"), (days * 24, "hours"), (days * 1440, "minutes"))
+    length, unit = next((one for one in lengths if one[0] >= 2), lengths[-1])
+    return f"{length:.3g} {unit}"
 
 
 def _listed(name: str, columns: Sequence[str]) -> Iterator[str]:

@@ -32,16 +32,19 @@ _SYNONYMS: Final[Mapping[str, str]] = {
     c.HAPPENED_AT: rf"(event|action|click|interaction)_?(time|ts|timestamp)|(occurr|creat)ed_at|{_CLOCK}",
     c.VALUE: r"amount|event_value|quantity",
     c.INGESTED_AT: r"received_at|arrived_at|loaded_at|ingestion_time",
+    c.SHOWN: r"(is_|was_)?(shown|displayed|served|impressed|exposed)",
 }
 _IMPRESSION: Final = re.compile(r"(imp|impression|exposure|view|display)_?(id|key|uuid)", re.IGNORECASE)
 """A column that names one impression, in the impressions and in the events."""
 NEEDED: Final = {
     "impressions": (c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT),
     "events": (c.EVENT, c.HAPPENED_AT, c.USER_ID, c.ITEM_ID),
+    "candidates": (c.SHOWN,),
 }
 _OPTIONAL: Final = {
     "impressions": (c.POSITION, c.PROPENSITY, c.VISIBLE),
     "events": (c.REQUEST_ID, c.VALUE, c.INGESTED_AT),
+    "candidates": (),
 }
 _TIMES: Final = {"impressions": c.SHOWN_AT, "events": c.HAPPENED_AT}
 
@@ -57,13 +60,17 @@ class ColumnSketch:
 
 @dataclass(frozen=True)
 class EventSketch:
-    """Events of one name: how many, and the shares that name an item, a request and an impression."""
+    """Events of one name: how many, and the shares that name an item, a request and an impression.
+
+    ``delay``: the days after its impression within which nine of ten of them come, 0 where none has one.
+    """
 
     name: str
     rows: int
     with_item: float = 1.0
     with_request: float = 0.0
     with_impression: float = 0.0
+    delay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,7 +110,7 @@ def find_impression(tables: Mapping[str, Iterable[str]]) -> str:
     >>> find_impression({"impressions": ["view_id", "ts"], "events": ["action", "view_id"]})
     'view_id'
     """
-    shared = set.intersection(*(set(columns) for columns in tables.values()))
+    shared = set.intersection(*(set(tables[table]) for table in ("impressions", "events")))
     return next((name for name in sorted(shared) if _IMPRESSION.fullmatch(name)), "")
 
 
@@ -111,6 +118,8 @@ def find_columns(
     tables: Mapping[str, Mapping[str, str | None]], given: Mapping[str, str]
 ) -> dict[str, dict[str, str]]:
     """Find which of a log's columns are ours, by name.
+
+    Candidates, if there are any, have the names of the impressions and say which of them were shown.
 
     Returns
     -------
@@ -127,9 +136,9 @@ def find_columns(
         raise ContractError(unknown("column of ours", ours, _SYNONYMS, where="--column"))
     found = {table: _of_table(table, columns, given) for table, columns in tables.items()}
     named = {c.USER_ID, c.ITEM_ID} if find_impression(tables) else set()
-    spared = {"impressions": set[str](), "events": named}
+    spared = {"events": named}
     missing = {
-        table: [ours for ours in NEEDED[table] if ours not in found[table] and ours not in spared[table]]
+        table: [ours for ours in NEEDED[table] if ours not in {*found[table], *spared.get(table, ())}]
         for table in tables
     }
     if any(missing.values()):
@@ -148,7 +157,7 @@ def _of_table(table: str, columns: Mapping[str, str | None], given: Mapping[str,
     found: dict[str, str] = {}
     for ours in (*NEEDED[table], *_OPTIONAL[table]):
         theirs = _find(ours, columns, given, taken=found.values())
-        if theirs is None and ours == _TIMES[table]:
+        if theirs is None and ours == _TIMES.get(table):
             times = [name for name, kind in columns.items() if kind is not None and kind.startswith("time ")]
             theirs = times[0] if len(times) == 1 else None
         if theirs is not None:

@@ -70,13 +70,16 @@ class SchemaFit:
 
 @dataclass(frozen=True)
 class WantedColumn:
-    """A column that a file asks for, with the kinds of values that it may have."""
+    """A column that a file asks for, with the kinds of values that it may have.
+
+    ``of``: the table that holds it; ``slots`` are the candidates, or the impressions where those lack it.
+    """
 
     file: str
     field: str
     column: str
     kinds: frozenset[str] = _ANY
-    of: Literal["decided", "impressions"] = "decided"
+    of: Literal["decided", "impressions", "slots"] = "decided"
 
 
 @dataclass
@@ -137,7 +140,9 @@ def find_schema_problems(contracts: Contracts, logs: Location, *, first_release:
     decided = CANDIDATES if contracts.surface.sources.candidates else IMPRESSIONS
     fit.problems += _find_unknown_ranges(contracts)
     for wanted in wanted_columns(contracts, first_release=first_release):
-        view = fit.views.get(decided if wanted.of == "decided" else IMPRESSIONS)
+        view = fit.views.get(IMPRESSIONS if wanted.of == "impressions" else decided)
+        if wanted.of == "slots" and view is not None and wanted.column not in view.columns:
+            view = fit.views.get(IMPRESSIONS, view)
         if view is not None and (hint := _explain(wanted, view)):
             fit.problems.append(Problem(wanted.file, wanted.field, wanted.column, hint))
     warnings = _find_never_judged(contracts, fit.views, decided)
@@ -185,7 +190,7 @@ def wanted_columns(contracts: Contracts, *, first_release: bool) -> Iterator[Wan
     first = contracts.surface.gates.decision.first
     if first == "logged":
         if first_release:
-            yield WantedColumn("surface.yaml", "gates.decision.first", c.POSITION, _NUMBER)
+            yield WantedColumn("surface.yaml", "gates.decision.first", c.POSITION, _NUMBER, "slots")
     else:
         yield WantedColumn("surface.yaml", "gates.decision.first.column", first.column, _FLAG)
 

@@ -7,7 +7,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from tasks import columns as c
 from tasks.contracts.log_sketch import ColumnSketch, EventSketch, LogSketch, find_columns, find_impression
 from tasks.errors import ContractError
 from tasks.logs.footers import BOOLEAN, OTHER, Table, read_footers
-from tasks.logs.rows import EVENTS, IMPRESSIONS
+from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
 from tasks.logs.session import session
 from tasks.logs.sources import resolve_path
 from tasks.sql import expressions as x
@@ -33,6 +33,16 @@ _EVENTS = """
            avg(CAST($impression IS NOT NULL AS DOUBLE))
     FROM $source WHERE $event IS NOT NULL GROUP BY name ORDER BY n DESC, name LIMIT $most
 """
+_DELAYS = """
+    SELECT event.name, quantile_cont(epoch(event.at) - epoch(shown.at), 0.9) / 86400
+    FROM (SELECT CAST($event AS VARCHAR) AS name, TRY_CAST($happened AS TIMESTAMPTZ) AS at,
+                 concat_ws('/', $of_event) AS k FROM $events WHERE hash($of_event) % $part = 0) AS event
+    ASOF JOIN (SELECT TRY_CAST($at AS TIMESTAMPTZ) AS at, concat_ws('/', $of_impression) AS k
+               FROM $impressions) AS shown
+    ON event.k = shown.k AND event.at >= shown.at GROUP BY event.name
+"""
+_DELAYED = 200_000
+"""Events whose delay is measured, about."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +71,8 @@ def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> LogS
         name: read_footers(name, resolve_path(source, logs=files.logs, table=name), below=files.logs)
         for name, source in files.sources.items()
     }
-    found = find_columns({name: _kinds(tables[name]) for name in (IMPRESSIONS, EVENTS)}, given)
-    ours = {**found[EVENTS], **found[IMPRESSIONS]}
+    found = find_columns({name: _kinds(table) for name, table in tables.items()}, given)
+    ours = {**found.get(CANDIDATES, {}), **found[EVENTS], **found[IMPRESSIONS]}
     with session(home) as connection:
         look = _Look(connection, tables, found)
         days, last, positions = look.days_and_positions()
@@ -142,14 +152,39 @@ class _Look:
             request=request,
             impression=impression,
         )
-        return tuple(EventSketch(*row) for row in rows)
+        delays = self._delays()
+        return tuple(replace(EventSketch(*row), delay=delays.get(row[0], 0.0)) for row in rows)
+
+    def _delays(self) -> dict[str, float]:
+        """Return the delay of nine of ten events after the newest impression of their keys, in days, by name.
+
+        The keys are the impression's own id, else request and item, else user and item.
+        """
+        events, shown = self.found[EVENTS], self.found[IMPRESSIONS]
+        ours = (c.REQUEST_ID if c.REQUEST_ID in events else c.USER_ID, c.ITEM_ID)
+        named = [self.impression] if self.impression else []
+        rows = self._fetch(
+            _DELAYS,
+            EVENTS,
+            event=x.column(events[c.EVENT]),
+            happened=x.column(events[c.HAPPENED_AT]),
+            at=x.column(shown[c.SHOWN_AT]),
+            of_event=x.columns(named or [events[one] for one in ours]),
+            of_impression=x.columns(named or [shown[one] for one in ours]),
+            events=self._source(EVENTS),
+            impressions=self._source(IMPRESSIONS),
+            part=x.integer(max(1, self.tables[EVENTS].rows // _DELAYED)),
+        )
+        return dict(rows)
 
     def _fetch(self, template: str, table: str, **parts: Part) -> list[tuple[Any, ...]]:
+        return self.connection.sql(fill(template, source=self._source(table), **parts)).fetchall()
+
+    def _source(self, table: str) -> exp.Expr:
         files = x.file_names(file.path for file in self.tables[table].files)
         union = exp.PropertyEQ(this=exp.to_identifier("union_by_name"), expression=exp.convert(True))
         folders = exp.PropertyEQ(
             this=exp.to_identifier("hive_partitioning"),
             expression=exp.convert(self.tables[table].in_folders),
         )
-        source = x.call("READ_PARQUET", files, union, folders)
-        return self.connection.sql(fill(template, source=source, **parts)).fetchall()
+        return x.call("READ_PARQUET", files, union, folders)

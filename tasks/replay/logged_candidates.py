@@ -40,14 +40,15 @@ def labelled_candidates(
     """Read the candidates of some days with the observed labels of those that were shown.
 
     Without a candidates table they are the impressions themselves. A label that is not observed, and one of a
-    candidate that was not shown, is null. Tasks of a chain bring their status too.
+    candidate that was not shown, is null. Tasks of a chain bring their status too. Position and propensity
+    are those of the impressions where the candidates have no such column.
     """
     labels, days = LabelStore(workspace.store, workspace.surface).snapshot(snapshot), (first_day, last_day)
     if workspace.contracts.surface.sources.candidates is None:
         return to_frame(_impressions(workspace, labels, days))
     with open_log(workspace) as log:
         read = _candidates(workspace, log, labels.as_of, days)
-    return CandidateBlock(read, SpanLabels(_labels(workspace, labels, days))).frame
+    return CandidateBlock(read, SpanLabels(_labels(workspace, labels, days, read))).frame
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def candidate_blocks(
     with open_log(workspace) as log:
         for span in reading_spans(log, labels.as_of, days):
             read = _candidates(workspace, log, labels.as_of, span)
-            known = SpanLabels(_labels(workspace, labels, span))
+            known = SpanLabels(_labels(workspace, labels, span, read))
             for start, rows in cut_requests(read, most_rows):
                 yield CandidateBlock(read.slice(start, rows), known)
 
@@ -164,8 +165,11 @@ def _label_columns(workspace: Workspace) -> list[str]:
     return [*spec.tasks, *(c.status(name) for name in spec.tasks if parent(spec, name))]
 
 
-def _labels(workspace: Workspace, labels: Snapshot, days: Days) -> pa.Table:
-    columns = [*c.IMPRESSION_KEY, *_label_columns(workspace)]
+def _labels(workspace: Workspace, labels: Snapshot, days: Days, candidates: pa.Table) -> pa.Table:
+    """Read the labels of some days, with what impressions hold of the slots and candidates do not."""
+    lacking = {c.POSITION, c.PROPENSITY} - {*candidates.column_names}
+    of_slots = [name for name in labels.schema().names if name in lacking]
+    columns = [*c.IMPRESSION_KEY, *of_slots, *_label_columns(workspace)]
     return labels.read(columns, first_day=days[0], last_day=days[1])
 
 

@@ -196,6 +196,20 @@ def test_a_meaning_is_guessed_from_the_name(event: str, task: str, family: str) 
 
 
 @pytest.mark.parametrize(
+    ("event", "delay", "task"),
+    [
+        ("click", 0.01, "click_30m"),
+        ("click", 0.6, "click_1d"),
+        ("like", 2.5, "like_3d"),
+        ("like", 30, "like_7d"),
+    ],
+)
+def test_a_window_is_as_long_as_nine_of_ten_events_take(event: str, delay: float, task: str) -> None:
+    (one,) = drafted(EventSketch(event, 500, delay=delay)).tasks
+    assert one.name == task
+
+
+@pytest.mark.parametrize(
     ("event", "why"),
     [
         (EventSketch("impression", 500), "was shown"),

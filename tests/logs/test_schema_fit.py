@@ -163,8 +163,11 @@ def test_a_file_that_is_no_parquet_is_one_problem(tmp_path: Path) -> None:
     assert "Deliver the file again" in problem.hint
 
 
-def test_what_is_decided_on_is_asked_of_the_candidates_where_they_are_logged(tmp_path: Path) -> None:
-    _write(tmp_path / "logs", "candidates", IMPRESSIONS, shown=[True, False], permitted=[True, False])
+def test_what_is_decided_on_is_asked_of_the_candidates_and_a_position_of_the_impressions_too(
+    tmp_path: Path,
+) -> None:
+    more = {"shown": [True, False], "permitted": [True, False], "position": None}
+    _write(tmp_path / "logs", "candidates", IMPRESSIONS, **more)
     permitted = [{"name": "x", "keep_when": {"column": "permitted", "equals": True}}]
     candidates = setting("surface.sources.candidates", "feed/candidates/*.parquet")
     assert fit(tmp_path, candidates, setting("utility.hard_constraints", permitted)).problems == ()

@@ -1,5 +1,7 @@
 """A log without contracts: what is seen of it, and where its files lie."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -29,11 +31,33 @@ def test_columns_events_and_days_are_counted(tmp_path: Path) -> None:
     sketch = sketch_log(files(tmp_path), {}, home=tmp_path / "home")
     assert (sketch.days, sketch.rows, sketch.positions, sketch.columns) == (2, 6, 2, {})
     assert sketch.described == (ColumnSketch("kind", "string", 2),)
-    assert sketch.events == (
+    assert [replace(event, delay=0) for event in sketch.events] == [
         EventSketch("click", 2, 1.0, 0.5),
         EventSketch("buy", 1, 1.0, 1.0),
         EventSketch("stock_out", 1, 1.0, 0.0),
-    )
+    ]
+
+
+def test_the_delay_of_an_event_is_counted_from_the_newest_impression_before_it(tmp_path: Path) -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    shown = {"request_id": ["q", "r"], "user_id": ["u", "u"], "item_id": ["i", "i"]}
+    came = {"event": ["call"] * 3, "user_id": ["u"] * 3, "item_id": ["i", "i", "other"]}
+    days = pa.array([start, start + timedelta(days=2)])
+    write(tmp_path, "impressions", pa.table({**shown, "shown_at": days}))
+    at = [start + timedelta(days=n) for n in (1, 5, 9)]
+    write(tmp_path, "events", pa.table({**came, "happened_at": pa.array(at)}))
+    (event,) = sketch_log(files(tmp_path), {}, home=tmp_path / "home").events
+    assert event.delay == pytest.approx(1 + 0.9 * 2)  # delays of 1 and 3 days
+
+
+def test_the_column_that_says_what_was_shown_is_found_in_the_candidates(tmp_path: Path) -> None:
+    rows = impressions()
+    write(tmp_path, "impressions", rows)
+    write(tmp_path, "events", events())
+    write(tmp_path, "candidates", rows.append_column("was_shown", pa.array([True] * rows.num_rows)))
+    with_candidates = {**files(tmp_path).sources, "candidates": "candidates.parquet"}
+    sketch = sketch_log(LogFiles(tmp_path, with_candidates), {}, home=tmp_path / "home")
+    assert sketch.columns == {"shown": "was_shown"}
 
 
 def test_columns_of_other_names_are_mapped(tmp_path: Path) -> None:
@@ -53,7 +77,7 @@ def test_events_without_a_person_are_matched_by_the_impression(tmp_path: Path) -
     write(tmp_path, "events", rows.append_column("impression_id", ids[: rows.num_rows]))
     sketch = sketch_log(files(tmp_path), {}, home=tmp_path / "home")
     assert sketch.impression == "impression_id"
-    assert sketch.events[0] == EventSketch("click", 2, 1.0, 0.0, 1.0)
+    assert replace(sketch.events[0], delay=0) == EventSketch("click", 2, 1.0, 0.0, 1.0)
 
 
 def test_a_file_of_another_format_is_to_be_converted(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pandas.testing import assert_series_equal
 
 from tasks.errors import DataError
 from tasks.labels.store import LabelStore
 from tasks.logs.session import open_log
+from tasks.logs.tables import LogTables
 from tasks.replay.logged_candidates import (
     cut_requests,
     labelled_candidates,
@@ -62,6 +65,22 @@ def test_labels_of_shown_candidates_are_the_stores(first_retrain: Retrained) -> 
     for task in BINARY:
         assert frame[task].sum() == stored[task].sum() > 0
         assert frame[task].notna().sum() == stored[task].notna().sum()
+
+
+def test_candidates_without_positions_have_those_of_their_impressions(
+    first_retrain: Retrained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, day = first_retrain.workspace, FIRST.date() + 30 * DAY
+    logged = labelled_candidates(workspace, snapshot=_snapshot(workspace), first_day=day, last_day=day)
+    read = LogTables.read
+
+    def without_positions(log: LogTables, table: str, *args: Any, **kwargs: Any) -> pa.Table:
+        return read(log, table, *args, **kwargs).drop_columns(["position"])
+
+    monkeypatch.setattr(LogTables, "read", without_positions)
+    joined = labelled_candidates(workspace, snapshot=_snapshot(workspace), first_day=day, last_day=day)
+    assert logged["position"].notna().any()
+    assert_series_equal(joined["position"], logged["position"], check_dtype=False)
 
 
 def test_without_a_table_of_candidates_they_are_the_impressions(labelled_feed: tuple[Workspace, str]) -> None:
