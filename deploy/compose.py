@@ -18,7 +18,7 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 
@@ -36,7 +36,9 @@ DATABASES: Mapping[str, str] = {
     "mlflow": "mlflow",
     "mlflow_auth": "mlflow",
 }
-"""Each database and the user that owns it; nobody else may connect, but Airflow to Celery's."""
+"""Each database and the role that owns it; nobody else may connect, but `CELERY` to Celery's."""
+CELERY: Sequence[str] = ("airflow", "worker", "releases")
+"""The users that write and read Celery's results: each as the role `celery`, by which nobody logs in."""
 GRANTS: Mapping[str, Mapping[str, str]] = {
     "pages": {},
     "worker": {"experiment": "EDIT"},
@@ -163,18 +165,19 @@ def _make_databases() -> None:
             return {name for (name,) in cursor.fetchall()}
 
         users, databases = known("rolname", "pg_roles"), known("datname", "pg_database")
-        for user in dict.fromkeys(DATABASES.values()):
-            password = os.environ.get(f"{user.upper()}_DB_PASSWORD") or os.environ["PGPASSWORD"]
+        for user in dict.fromkeys((*DATABASES.values(), *CELERY)):
             if user not in users:
                 run("CREATE ROLE {}", user)
-            run("ALTER ROLE {} LOGIN PASSWORD %s", user, values=(password,))
+            if user != "celery":
+                password = os.environ.get(f"{user.upper()}_DB_PASSWORD") or os.environ["PGPASSWORD"]
+                run("ALTER ROLE {} LOGIN PASSWORD %s", user, values=(password,))
         for database, owner in DATABASES.items():
             if database not in databases:
                 run("CREATE DATABASE {} OWNER {} ENCODING 'UTF8' TEMPLATE template0", database, owner)
             run("REVOKE CONNECT ON DATABASE {} FROM PUBLIC", database)
-        # the scheduler reads the workers' results, as the user that owns them
-        run("GRANT celery TO airflow")
-        run("ALTER ROLE airflow IN DATABASE celery SET ROLE celery")
+        for user in CELERY:  # whoever makes a table there makes it for all
+            run("GRANT celery TO {}", user)
+            run("ALTER ROLE {} IN DATABASE celery SET ROLE celery", user)
     connection.close()
 
 

@@ -36,6 +36,12 @@ try:
 except psycopg2.OperationalError as error:
     print(error)
 """
+NAME_USER = """
+import psycopg2
+with psycopg2.connect(dbname="celery") as connection, connection.cursor() as cursor:
+    cursor.execute("SELECT session_user, current_user, count(*) > 0 FROM celery_taskmeta")
+    print(*cursor.fetchone())
+"""
 WRITE_AUDIT = """
 import boto3, botocore
 for prefix in ("store/audit", "mlflow", "logs"):
@@ -153,6 +159,14 @@ def test_a_worker_moves_no_alias_writes_no_audit_and_opens_no_database_of_airflo
     assert stack.run("release-worker", "python", "-c", MOVE_ALIAS).strip() == "moved"
     assert stack.run("worker", "python", "-c", WRITE_AUDIT).split() == ["403", "403", "403"]
     assert "permission denied for database" in stack.run("worker", "python", "-c", OPEN_DATABASE)
+
+
+def test_each_worker_reads_celery_s_results_with_a_login_of_its_own(
+    judged: dict[str, Any], stack: Stack
+) -> None:
+    assert judged
+    for service, user in {"worker": "worker", "release-worker": "releases", "scheduler": "airflow"}.items():
+        assert stack.run(service, "python", "-c", NAME_USER).split() == [user, "celery", "True"]
 
 
 def test_what_was_made_is_there_after_down_and_up(judged: dict[str, Any], stack: Stack) -> None:
