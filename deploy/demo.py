@@ -37,7 +37,7 @@ _DAG = f"{SURFACE}__retrain"
 _PARSE = 120.0  # seconds within which the DAG processor must know the DAG
 _COLUMNS = {
     "auc": "AUC, pooled",
-    "auc_by_request": "AUC by request",
+    "auc_by_request": "AUC within requests",
     "calibration_ratio": "observed/predicted",
 }
 _MEANINGS = {

@@ -260,6 +260,8 @@ def write_releases(plain: Sequence[Plain]) -> RenderableType:
 
 def write_release(plain: Plain) -> Group:
     """Write what a release is, its figures and its pins; of its dossier where that lies."""
+    from tasks.reports.phrases import METRICS  # imports pydantic, for which no help waits
+
     if "pins" not in plain:
         return Group(f"release {plain['release']}: {plain['verdict']}", unbroken(Text(plain["dossier"])))
     about = {name: plain[name] for name in ("version", "aliases", "as_of", "snapshot", "verdict", "run_id")}
@@ -277,6 +279,7 @@ def write_release(plain: Plain) -> Group:
         "",
         "on the test days, calibrated and joint:",
         figures,
+        *(_hint(f"{spoken(name)}: {METRICS[name].meaning}") for name in names[:4]),
         "",
         "pins:",
         write_pairs((name, str(version)) for name, version in plain["pins"].items()),

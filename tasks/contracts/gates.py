@@ -29,7 +29,7 @@ class DataGate(Closed):
 
 
 class FirstModelGate(Closed):
-    """What a model must reach where there is no champion: ``auc_min`` of its AUC by request.
+    """What a model must reach where there is no champion: ``auc_min`` of its AUC within requests.
 
     Of a request-level task, and of one with too few pairs inside requests to tell, it is the pooled AUC.
     """

@@ -178,9 +178,9 @@ def _head(metric: str) -> str:
     Examples
     --------
     >>> _head("auc_by_request"), _head("rows")
-    ('AUC by request', 'Impressions a day')
+    ('AUC within requests', 'Impressions a day')
     """
-    named = _HEADINGS.get(metric) or spoken(metric).replace("auc", "AUC")
+    named = _HEADINGS.get(metric) or spoken(metric)
     return named[:1].upper() + named[1:]
 
 

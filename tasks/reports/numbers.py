@@ -19,8 +19,14 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:  # a command that says how to be used writes numbers too, and waits for no library
     from tasks.evaluation.verdicts import Estimate, Power
 
-_WORDS: Final = {"warn": "warning", "no_rule": "no limit set", "metric_missing": "not measured"}
-"""Words of outcomes that differ from their codes."""
+_WORDS: Final = {
+    "warn": "warning",
+    "no_rule": "not limited",
+    "metric_missing": "not measured",
+    "auc": "AUC",
+    "auc_by_request": "AUC within requests",
+}
+"""Words that differ from their codes."""
 _SMALLEST: Final = 1e-9
 """What is smaller is written with an exponent."""
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
@@ -178,12 +184,12 @@ def format_power(power: "Power | None") -> str:
 
 
 def spoken(code: str) -> str:
-    """Return the words of an outcome or of another code of a document.
+    """Return the words of an outcome, of a metric's column or of another code of a document.
 
     Examples
     --------
     >>> spoken("no_rule"), spoken("auc_by_request")
-    ('no limit set', 'auc by request')
+    ('not limited', 'AUC within requests')
     """
     return _WORDS.get(code) or code.replace("_", " ")
 

@@ -49,6 +49,7 @@ class Phrase:
     meaning: str = ""
 
 
+_OF_BASE: Final = "log loss / that of the base rate"
 METRICS: Final[Mapping[str, Phrase]] = {
     MetricKind.RATE: Phrase("{task} rate", Unit.SHARE, "events per examined impression"),
     MetricKind.GIVEN: Phrase("{task} per {parent}", Unit.SHARE, "events per event of the parent task"),
@@ -80,16 +81,16 @@ METRICS: Final[Mapping[str, Phrase]] = {
     "rows": Phrase("test rows of {task}"),
     "positives": Phrase("positives of {task}"),
     "newest_training_row": Phrase("age of training data, {task}", Unit.DAYS),
-    "auc": Phrase("AUC of {task}"),
-    "auc_by_request": Phrase("AUC within requests, {task}"),
+    "auc": Phrase("AUC of {task}", meaning="share of pairs in the right order; 0.5 = chance"),
+    "auc_by_request": Phrase("AUC within requests, {task}", meaning="AUC of the pairs inside one request"),
     "auc_drop": Phrase("fall of AUC, {task}"),
     "auc_by_request_drop": Phrase("fall of AUC within requests, {task}"),
     "auc_over_best_feature": Phrase("AUC of {task} above its best single feature"),
     "auc_of_one_feature": Phrase("AUC of {task} by one feature"),
     "gain_of_one_feature": Phrase("share of the gain of {task} from one feature", Unit.SHARE),
-    "normalized_entropy": Phrase("normalized entropy, {task}", meaning="1 = a constant"),
-    "normalized_entropy_rise": Phrase("rise of normalized entropy, {task}"),
-    "normalized_entropy_fall": Phrase("fall of normalized entropy, {task}"),
+    "normalized_entropy": Phrase("normalized entropy, {task}", meaning=f"{_OF_BASE}; 1 = that rate"),
+    "normalized_entropy_rise": Phrase(f"rise of normalized entropy ({_OF_BASE}), {{task}}"),
+    "normalized_entropy_fall": Phrase(f"fall of normalized entropy ({_OF_BASE}), {{task}}"),
     "relative_squared_error": Phrase("relative squared error, {task}", meaning="1 = a constant"),
     "relative_squared_error_rise": Phrase("rise of relative squared error, {task}"),
     "relative_squared_error_fall": Phrase("fall of relative squared error, {task}"),

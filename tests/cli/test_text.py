@@ -252,15 +252,16 @@ def test_releases_are_compared_side_by_side() -> None:
     assert "observed_utility +5.0 % (+1.0 to +9.0) +2.0 %, no interval" in " ".join(written.split())
     assert "latency_p99_ms - 84 (80.5 to 90)" in " ".join(written.split())
     rows = [line.split() for line in written.splitlines()[-4:]]
-    assert rows[0] == ["click", "auc", "0.7", "0.71"]
-    assert rows[1] == ["click", "auc", "by", "request", "0.7001", "0.7002"], "as many digits as differ"
-    assert rows[2:] == [["buy", "auc", "-", "0.6"], ["buy", "rows", "9", "10"]]
+    assert rows[0] == ["click", "AUC", "0.7", "0.71"]
+    assert rows[1] == ["click", "AUC", "within", "requests", "0.7001", "0.7002"], "as many digits as differ"
+    assert rows[2:] == [["buy", "AUC", "-", "0.6"], ["buy", "rows", "9", "10"]]
 
 
 def test_why_a_release_is_held_and_where_its_dossier_lies_is_written() -> None:
     lines = as_text(text.write_release(RELEASE)).splitlines()
     assert "  - too few hides" in lines
     assert "dossier: /home/reports/dossier-release-3.html" in lines
+    assert "    normalized entropy: log loss / that of the base rate; 1 = that rate" in lines
 
 
 def test_readiness_is_a_list_of_states_with_what_they_rest_on() -> None:

@@ -8,7 +8,7 @@
                              That gain itself: beyond 3 % it is named, and where most of it comes from one
                              feature that the champion's model does not read, it holds
     no champion              a feature is named that has over 60 % of the gain of the trees, or that alone
-                             ranks within .05 of a head whose AUC by request is above .9
+                             ranks within .05 of a head whose AUC within requests is above .9
 
 A value's squared error and a quantile's pinball loss, over a constant's, stand in for the entropy; of a
 ranking head it is the AUC by request. Segments are judged as one family. A gain that holds may be lifted by
@@ -195,7 +195,7 @@ def _named_features(task: TaskFigures, inputs: HeadInputs | None, run: str) -> I
         yield Verdict("model", subject, ALL, Outcome.WARN, most, observed, reason, run)
     near, ranked = _near(task), task.references and task.references.auc_by_request
     if near is not None and ranked:
-        reason = f"{near} alone ranks within {_NEAR:g} of a head whose AUC by request is "
+        reason = f"{near} alone ranks within {_NEAR:g} of a head whose AUC within requests is "
         reason += f"{format_number(ranked.head.value)}: {_ASK}"
         subject = Subject("auc_of_one_feature", task=task.task)
         yield Verdict("model", subject, ALL, Outcome.WARN, NO_THRESHOLD, ranked.best, reason, run)
