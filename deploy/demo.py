@@ -28,7 +28,7 @@ from deploy.services import environment
 from deploy.supervisor import bring_up, client, lock_home, not_ready, require_living, running_layout, stop
 from tasks.contracts import load_surface
 from tasks.errors import ContractError, DataError, EquipoiseError, GateRefused, StoreError
-from tasks.reports.numbers import spoken
+from tasks.reports.numbers import format_outcomes
 
 SURFACE = "weekly_circular"
 Plain = Mapping[str, Any]
@@ -248,10 +248,7 @@ def _gates(gates: Sequence[Plain]) -> list[str]:
     by_gate = {name: Counter[str]() for name in dict.fromkeys(gate["gate"] for gate in gates)}
     for gate in gates:
         by_gate[gate["gate"]][gate["outcome"]] += 1
-    rows = [
-        (name, ", ".join(f"{count} {spoken(outcome)}" for outcome, count in counts.most_common()))
-        for name, counts in by_gate.items()
-    ]
+    rows = [(name, format_outcomes(dict(counts.most_common()))) for name, counts in by_gate.items()]
     return ["", "Gates:", *_table(rows)]
 
 

@@ -24,7 +24,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from tasks.reports.numbers import format_change, format_number, format_percent, spoken
+from tasks.reports.numbers import format_change, format_number, format_outcomes, format_percent, spoken
 
 WIDTH: Final = 100
 """Columns of text that does not go to a terminal, and at most on one."""
@@ -213,7 +213,7 @@ def write_verdict(plain: Plain) -> Group:
     """Write the verdict on a release, its reasons, how many verdicts have which outcome, what to do next."""
     verdict = plain["verdict"]
     outcomes = Counter(one["outcome"] for one in (*plain["gates"], *plain["timings"]))
-    counts = ", ".join(f"{n} {spoken(outcome)}" for outcome, n in outcomes.most_common())
+    counts = format_outcomes(dict(outcomes.most_common()))
     return Group(
         Text.assemble(f"release {plain['release']}: ", (verdict, "green" if verdict == "promote" else "red")),
         *_reasons(plain),

@@ -1,5 +1,6 @@
 """The command that tunes the weights of a policy."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ from typer import Option
 
 from tasks.cli.command import CommandGroup, ReleaseOption
 from tasks.cli.text import Plain, change
-from tasks.reports.numbers import format_change, format_counted, format_number, format_share, spoken
+from tasks.reports.numbers import format_change, format_counted, format_number, format_outcomes, format_share
 
 if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
@@ -65,9 +66,8 @@ def _proposal(plain: Plain) -> Iterator[RenderableType]:
         again, searched = change(proposal["gain_predicted"]), format_change(proposal["gain_searched"])
         name = f"{maximised['metric']}{_judged(maximised)}"
         yield Text(f"{name} {again} on the other half, {searched} where it was chosen")
-    outcomes = [one["outcome"] for one in proposal["verdicts"]]
-    counts = (f"{outcomes.count(word)} {spoken(word)}" for word in dict.fromkeys(outcomes))
-    yield Text(f"guardrails on the other half: {', '.join(counts)}")
+    counts = format_outcomes(Counter(one["outcome"] for one in proposal["verdicts"]))
+    yield Text(f"guardrails on the other half: {counts}")
     yield Text(f"policy: {proposal['file']}", overflow="fold")
 
 

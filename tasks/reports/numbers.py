@@ -14,6 +14,7 @@
 import math
 import re
 import unicodedata
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:  # a command that says how to be used writes numbers too, and waits for no library
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # a command that says how to be used writes numbers too, and 
 
 _WORDS: Final = {
     "warn": "warning",
-    "no_rule": "not limited",
+    "no_rule": "no limit set",
     "metric_missing": "not measured",
     "auc": "AUC",
     "auc_by_request": "AUC within requests",
@@ -189,9 +190,21 @@ def spoken(code: str) -> str:
     Examples
     --------
     >>> spoken("no_rule"), spoken("auc_by_request")
-    ('not limited', 'AUC within requests')
+    ('no limit set', 'AUC within requests')
     """
     return _WORDS.get(code) or code.replace("_", " ")
+
+
+def format_outcomes(counts: Mapping[str, int]) -> str:
+    """Write how many verdicts have which outcome; those that none has are left out.
+
+    Examples
+    --------
+    >>> format_outcomes({"pass": 34, "no_rule": 7, "block": 0})
+    '34 pass, 7 with no limit set'
+    """
+    named = {outcome: f"{'with ' * (outcome == 'no_rule')}{spoken(outcome)}" for outcome in counts}
+    return ", ".join(f"{format_count(n)} {named[outcome]}" for outcome, n in counts.items() if n)
 
 
 def keep_together(text: str) -> str:

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from tasks.contracts import Contracts, Family
 from tasks.contracts.metrics import Metric, metric_columns, parse_metric
 from tasks.evaluation.verdicts import WORST_FIRST, Verdict
-from tasks.reports.numbers import format_count, format_counted, isolate, spoken
+from tasks.reports.numbers import format_counted, format_outcomes, isolate
 
 UNKNOWN_BASELINE: Final = "baseline"
 
@@ -94,8 +94,10 @@ def say_outcomes(verdicts: Sequence[Verdict]) -> str:
     >>> say_outcomes(judged), say_outcomes([])
     ('2 verdicts: 1 inconclusive, 1 pass', 'Nothing was judged')
     """
-    counts = {outcome: sum(verdict.outcome is outcome for verdict in verdicts) for outcome in WORST_FIRST}
-    named = ", ".join(f"{format_count(n)} {spoken(outcome)}" for outcome, n in counts.items() if n)
+    counts = {
+        str(outcome): sum(verdict.outcome is outcome for verdict in verdicts) for outcome in WORST_FIRST
+    }
+    named = format_outcomes(counts)
     return f"{format_counted(len(verdicts), 'verdict')}: {named}" if named else "Nothing was judged"
 
 

@@ -37,7 +37,7 @@ from tasks.promotion.moves.rules import (
 from tasks.promotion.pages.changes import Weighing, list_changes
 from tasks.promotion.pages.first_screen import FirstScreen, ReleaseHeader, first_screen
 from tasks.release.description import markdown_table, plain_markdown
-from tasks.reports.numbers import spoken
+from tasks.reports.numbers import format_outcomes, spoken
 from tasks.reports.words import Vocabulary, vocabulary
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import has_ramped
@@ -208,7 +208,7 @@ def write_case(
 
 def _verdict(case: PromotionRequest, verdicts: Sequence[Verdict]) -> str:
     counts = Counter(verdict.outcome for verdict in verdicts)
-    counted = ", ".join(f"{counts[outcome]} {spoken(outcome)}" for outcome in Outcome if counts[outcome])
+    counted = format_outcomes({outcome: counts[outcome] for outcome in Outcome})
     compared = "no champion" if case.champion is None else f"champion {case.champion}"
     return f"**{case.verdict}**, compared with {compared}: {counted}."
 

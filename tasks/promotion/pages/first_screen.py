@@ -20,7 +20,7 @@ from tasks.promotion.pages.changes import POLICY_ROWS, Change
 from tasks.promotion.pages.next_steps import say_next
 from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.reports.charts import Rail, draw_rails
-from tasks.reports.numbers import format_count, spoken
+from tasks.reports.numbers import format_outcomes
 from tasks.reports.phrases import find_primary, phrase_verdict
 from tasks.reports.words import Vocabulary, say_outcomes
 
@@ -133,9 +133,8 @@ def _summarize(verdicts: Sequence[Verdict], words: Vocabulary, *, held: bool) ->
     holding = find_holding(verdicts, inconclusive=words.inconclusive)
     if not holding:
         return f"Held: no verdict is a pass. {counted}"
-    counts = Counter(spoken(verdict.outcome) for verdict in holding)
-    by = ", ".join(f"{format_count(n)} {outcome}" for outcome, n in counts.most_common())
-    return f"Held by {by}. {counted}"
+    counts = Counter(verdict.outcome for verdict in holding)
+    return f"Held by {format_outcomes(dict(counts.most_common()))}. {counted}"
 
 
 def _say_unharmed(verdicts: Sequence[Verdict]) -> str:

@@ -24,7 +24,7 @@ from tasks.promotion.overview import (
     Overview,
     StoredCalendar,
 )
-from tasks.reports.numbers import format_counted, format_share, spoken
+from tasks.reports.numbers import format_counted, format_outcomes, format_share
 from tasks.reports.render import render
 
 _STATES: Final = {
@@ -175,7 +175,7 @@ def _waiting(questions: Sequence[PendingApproval], now: datetime) -> list[tuple[
 
 
 def _release(surface: str, one: AliasedRelease, judged: GateSummary | None, now: datetime) -> _ReleaseRow:
-    counts = ", ".join(f"{number} {spoken(outcome)}" for outcome, number in judged.counts) if judged else ""
+    counts = format_outcomes(dict(judged.counts)) if judged else ""
     return _ReleaseRow(
         alias=_describe_alias(one),
         version=one.version,

@@ -147,7 +147,7 @@ def test_the_whole_page_reads_like_this() -> None:
     links = {"release 4": "http://mlflow/4", "champion 3": "http://mlflow/3", "dossier": ""}
     assert written(case, support=PromotionSupport(experiment="feed-142"), links=links) == "\n".join(
         [
-            "**promote**, compared with champion 3: 2 pass, 1 warning, 1 not limited.",
+            "**promote**, compared with champion 3: 2 pass, 1 warning, 1 with no limit set.",
             "",
             "observed utility +5.0 % vs champion 3: pass",
             "",

@@ -49,7 +49,9 @@ def test_the_primary_metric_stands_first_and_only_once(outcome: Outcome) -> None
 def test_no_verdict_and_no_pass_are_reported() -> None:
     assert screen(held=True).sentence == "No gate was evaluated."
     unruled = verdict("shadow", "overlap_at_k", Outcome.NO_RULE)
-    assert screen(unruled, held=True).sentence == ("Held: no verdict is a pass. 1 verdict: 1 not limited.")
+    assert screen(unruled, held=True).sentence == (
+        "Held: no verdict is a pass. 1 verdict: 1 with no limit set."
+    )
 
 
 @pytest.mark.parametrize("count", [0, 8, 30])
