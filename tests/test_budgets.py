@@ -25,7 +25,7 @@ BUDGETS: Final = {
     "dataclasses and models": (720, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (75_761, 48_000),
+    "lines in tests": (75_777, 48_000),
     "words in docs": (57_461, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

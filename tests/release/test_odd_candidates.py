@@ -1,5 +1,6 @@
 """Whatever columns a file of candidates holds, it is scored whole or refused in one message; the rules hold."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.cli import main
+from tasks.release import score, view
 from tests.feeds.mini import NAME, Retrained
 
 pytestmark = pytest.mark.filterwarnings("ignore:Series.values returning")  # pyarrow, of a column with a zone
@@ -50,6 +52,15 @@ def candidates(mini_world: Path) -> pa.Table:
     """The first rows of one request."""
     table = pq.read_table(mini_world / "candidates" / "2026-02-11.parquet").drop_columns(["shown_at"])
     return table.slice(0, ROWS).combine_chunks()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded_once(first_retrain: Retrained) -> Iterator[None]:
+    """Every example scores with the same release, read from the registry once."""
+    loaded = view.load_to_serve(first_retrain.workspace, 1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(score, "load_to_serve", lambda workspace, version: loaded)
+        yield
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
