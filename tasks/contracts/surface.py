@@ -23,6 +23,7 @@ from tasks.contracts.base import (
 from tasks.contracts.durations import Duration, parse_duration
 from tasks.contracts.gates import ApprovalsOnCommandLine, Gates, OverrideRule, Ramp, Rules
 from tasks.contracts.training import TaskTraining
+from tasks.contracts.trunks import ModelChoice, Trunk
 
 _CRON_FIELDS: Final = 5
 
@@ -301,6 +302,8 @@ class SurfaceSpec(Closed):
     minimum: MinimumSpec = MinimumSpec()
     lightgbm: dict[Identifier, LightGBMParameters] = {}
     training: dict[Identifier, TaskTraining] = {}
+    trunks: dict[Identifier, Trunk] = {}
+    models: dict[Identifier, ModelChoice] = {}
     proxies: Annotated[tuple[Proxy, ...], AsTuple] = ()
     base_rates: dict[Identifier, Range] = {}
     until: Day | None = None

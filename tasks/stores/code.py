@@ -29,6 +29,7 @@ _TOP_DOWN: Final = (
     frozenset({"release"}),
     frozenset({"calibration"}),
     frozenset({"training"}),
+    frozenset({"trunks"}),
     frozenset({"validation"}),
     frozenset({"labels"}),
     frozenset({"logs"}),

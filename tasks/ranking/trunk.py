@@ -1,0 +1,302 @@
+"""A shared trunk at serving: one network that predicts several tasks, in numpy.
+
+::
+
+    numbers  -> interpolated quantiles, 0 where missing, and whether they are missing  |
+    categories, ids -> a row of their table; row 0 where missing, rare or never seen    > x [rows, inputs]
+
+    shared_bottom    relu layers of x                                 -> log odds = h w_t + b_t
+    mmoe             experts e_k of x, gates softmax(x G_t)           -> log odds = sum of g_tk e_k w_t + b_t
+    ple              each layer: shared experts and one of each task's own, mixed by gates on the task's input
+
+    + for each interaction of ids: (a * b) u_t          + for training rows: an offset by position
+
+The forward pass takes the array module, so training (JAX) and serving (numpy) run the same lines. A trunk is
+two files: ``trunk.safetensors``, the arrays, and ``trunk.json``, which says what they are.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ..errors import DataError, StoreError
+from .candidates import Floats
+from .features import FeatureEncoder
+
+Architecture = Literal["shared_bottom", "mmoe", "ple"]
+TrunkObjective = Literal["binary", "l2", "tweedie", "quantile"]
+Weights = Mapping[str, npt.NDArray[Any]]
+
+ARRAYS: Final = "trunk.safetensors"
+DESCRIPTION: Final = "trunk.json"
+KNOTS: Final = "knots"
+GRID: Final = "grid"
+POSITION_HEAD: Final = "position"
+"""Names of arrays: the quantiles of each number, what they are mapped to, and what a position adds."""
+_FORMAT: Final = 1
+_KINDS: Final[Mapping[str, np.dtype[Any]]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8")}
+_LENGTH: Final = 8
+"""Bytes of the length that a safetensors file begins with."""
+
+
+@dataclass(frozen=True)
+class TrunkShape:
+    """What the arrays of a trunk are, in the order of its tasks.
+
+    Attributes
+    ----------
+    objectives : task -> its loss, which says how an output is read.
+    layers : widths of the hidden layers.
+    interactions : pairs of columns whose embeddings are multiplied.
+    """
+
+    architecture: Architecture
+    objectives: Mapping[str, TrunkObjective]
+    layers: tuple[int, ...]
+    interactions: tuple[tuple[str, str], ...]
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks in the order of the outputs."""
+        return tuple(self.objectives)
+
+
+def table_of(column: str) -> str:
+    """Return the name of the array of a column's embeddings."""
+    return f"table.{column}"
+
+
+def forward(
+    xp: Any, shape: TrunkShape, weights: Weights, numbers: Any, vectors: Mapping[str, npt.NDArray[Any]]
+) -> Any:
+    """Return every task's output at the reference position, shape [rows, tasks].
+
+    Parameters
+    ----------
+    xp : ``numpy`` or ``jax.numpy``.
+    numbers : float32 [rows, 2 x numeric], of `scale_numbers`.
+    vectors : column -> float32 [rows, size], its embeddings, in the order of the encoder.
+    """
+    x = xp.concatenate([numbers, *vectors.values()], axis=1)
+    mix = {"shared_bottom": _shared_bottom, "mmoe": _mixture, "ple": _extraction}[shape.architecture]
+    out = mix(xp, shape, weights, x) + weights["head.bias"]
+    for place, (one, other) in enumerate(shape.interactions):
+        a, b = sorted((vectors[one], vectors[other]), key=lambda vector: int(vector.shape[1]))
+        if a.shape[1] < b.shape[1]:
+            b = b @ weights[f"interaction.{place}.project"]
+        out = out + (a * b) @ weights[f"interaction.{place}.weight"]
+    return out
+
+
+def _experts(xp: Any, shape: TrunkShape, weights: Weights, x: Any) -> Any:
+    """Return the last layer of every expert, shape [experts, rows, width]; one product a layer."""
+    first = weights["expert.0.weight"]
+    wide = x @ first.reshape(first.shape[0], -1)
+    h = wide.reshape(len(x), *first.shape[1:]).transpose(1, 0, 2)
+    h = xp.maximum(h + weights["expert.0.bias"], 0)
+    for layer in range(1, len(shape.layers)):
+        h = xp.maximum(h @ weights[f"expert.{layer}.weight"] + weights[f"expert.{layer}.bias"], 0)
+    return h
+
+
+def _shared_bottom(xp: Any, shape: TrunkShape, weights: Weights, x: Any) -> Any:
+    return _experts(xp, shape, weights, x)[0] @ weights["head.weight"]
+
+
+def _mixture(xp: Any, shape: TrunkShape, weights: Weights, x: Any) -> Any:
+    """Mix what each expert gives each task: a head is linear, so it may come before the gates."""
+    heads = _experts(xp, shape, weights, x) @ weights["head.weight"]
+    return (_gates(xp, weights["gate.weight"], x) * heads.transpose(1, 2, 0)).sum(axis=2)
+
+
+def _gates(xp: Any, gate: Any, x: Any) -> Any:
+    """Return softmax weights, shape [rows, mixtures, experts], of a gate [inputs, mixtures, experts]."""
+    raw = (x @ gate.reshape(gate.shape[0], -1)).reshape(len(x), *gate.shape[1:])
+    raised = xp.exp(raw - raw.max(axis=2, keepdims=True))
+    return raised / raised.sum(axis=2, keepdims=True)
+
+
+def _extraction(xp: Any, shape: TrunkShape, weights: Weights, x: Any) -> Any:
+    """Mix, layer by layer, the shared experts with each task's own (progressive layered extraction)."""
+    shared, own = x, [x] * len(shape.objectives)
+    for layer in range(len(shape.layers)):
+        name = f"level.{layer}"
+        first = weights[f"{name}.shared.weight"]
+        common = (shared @ first.reshape(first.shape[0], -1)).reshape(len(x), *first.shape[1:])
+        common = xp.maximum(common.transpose(1, 0, 2) + weights[f"{name}.shared.bias"], 0)
+        tasks = [
+            xp.maximum(h @ weights[f"{name}.own.weight"][t] + weights[f"{name}.own.bias"][t], 0)
+            for t, h in enumerate(own)
+        ]
+        gates = [
+            _gates(xp, weights[f"{name}.gate.weight"][t][:, None, :], h)[:, 0] for t, h in enumerate(own)
+        ]
+        if layer < len(shape.layers) - 1:
+            gate = _gates(xp, weights[f"{name}.shared.gate"][:, None, :], shared)[:, 0]
+            shared = _blend([*tasks, *common], gate)
+        own = [_blend([task, *common], gate) for task, gate in zip(tasks, gates, strict=True)]
+    return xp.concatenate([h @ weights["head.weight"][:, [t]] for t, h in enumerate(own)], axis=1)
+
+
+def _blend(experts: list[Any], gates: Any) -> Any:
+    return sum(gates[:, k, None] * expert for k, expert in enumerate(experts))
+
+
+def scale_numbers(matrix: Floats, weights: Weights) -> npt.NDArray[np.float32]:
+    """Return numbers as a network reads them, shape [rows, 2 x numeric]: scaled, then 1 where missing."""
+    count = len(weights[KNOTS])
+    scaled = np.zeros((len(matrix), 2 * count), dtype=np.float32)
+    for place, (knots, grid) in enumerate(zip(weights[KNOTS], weights[GRID], strict=True)):
+        values = matrix[:, place]
+        missing = np.isnan(values)
+        scaled[:, place] = np.where(missing, 0.0, np.interp(values, knots, grid))
+        scaled[:, count + place] = missing
+    return scaled
+
+
+def rows_of_tables(codes: Floats) -> npt.NDArray[np.int32]:
+    """Return the row of its table that each code of a `FeatureEncoder` means: 0 where it is NaN."""
+    return np.where(np.isnan(codes), 0, codes + 1).astype(np.int32)
+
+
+@dataclass(frozen=True)
+class TrunkModel:
+    """A trained trunk.
+
+    Attributes
+    ----------
+    shape : what the arrays are.
+    encoder : the columns; ids stand among its categories.
+    weights : the arrays, by name.
+    """
+
+    shape: TrunkShape
+    encoder: FeatureEncoder
+    weights: Weights
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The tasks that the trunk predicts."""
+        return self.shape.tasks
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the candidates that it needs."""
+        return self.encoder.names
+
+    def log_odds(self, frame: pd.DataFrame, *, positions: Floats | None = None) -> dict[str, Floats]:
+        """Return what the trunk predicts of candidates, before any calibration.
+
+        Parameters
+        ----------
+        positions : [rows] from 1, where predictions for the items' own positions are wanted; NaN and None
+            mean the reference position.
+
+        Returns
+        -------
+        dict
+            By task, shape [rows]: the log odds of a binary task (given the parent where the task has one), on
+            the scale of all rows; the value itself of a value task.
+
+        Raises
+        ------
+        DataError
+            A column is missing, of the wrong kind or infinite; an output is not finite.
+        """
+        matrix = self.encoder.matrix(frame)
+        count = len(self.encoder.numeric)
+        rows = rows_of_tables(matrix[:, count:])
+        vectors = {
+            name: self.weights[table_of(name)][rows[:, place]]
+            for place, name in enumerate(self.encoder.categories)
+        }
+        out = forward(np, self.shape, self.weights, scale_numbers(matrix[:, :count], self.weights), vectors)
+        if positions is not None:
+            effects = self.weights[POSITION_HEAD]
+            out = out + effects[position_rows(positions, len(effects))]
+        if not np.isfinite(out).all():
+            raise DataError("The trunk's output is not finite for some candidates.")
+        return {
+            task: np.exp(own) if objective == "tweedie" else own
+            for (task, objective), own in zip(
+                self.shape.objectives.items(), out.T.astype(np.float64), strict=True
+            )
+        }
+
+    @classmethod
+    def read(cls, folder: Path) -> "TrunkModel":
+        """Read a trunk from the folder of its two files."""
+        return cls.from_files({name: (folder / name).read_bytes() for name in (ARRAYS, DESCRIPTION)})
+
+    @classmethod
+    def from_files(cls, files: Mapping[str, bytes]) -> "TrunkModel":
+        """Read a trunk from the bytes of its two files.
+
+        Raises
+        ------
+        StoreError
+            A file is damaged, or of another format.
+        """
+        try:
+            content = json.loads(files[DESCRIPTION])
+            if content["format"] != _FORMAT:
+                raise StoreError(f"The trunk's format is {content['format']}; this code reads {_FORMAT}.")
+            shape = TrunkShape(
+                content["architecture"],
+                {entry["task"]: entry["objective"] for entry in content["tasks"]},
+                tuple(content["layers"]),
+                tuple((one, other) for one, other in content["interactions"]),
+            )
+            return cls(shape, FeatureEncoder.from_json(content["encoder"]), read_arrays(files[ARRAYS]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"The files of a trunk cannot be read: {error!r}") from error
+
+    def description(self) -> dict[str, object]:
+        """Return what ``trunk.json`` says of the arrays, as plain JSON."""
+        return {
+            "format": _FORMAT,
+            "architecture": self.shape.architecture,
+            "tasks": [{"task": task, "objective": loss} for task, loss in self.shape.objectives.items()],
+            "layers": list(self.shape.layers),
+            "interactions": [list(pair) for pair in self.shape.interactions],
+            "encoder": self.encoder.to_json(),
+        }
+
+
+def position_rows(positions: Floats, known: int) -> npt.NDArray[np.int32]:
+    """Return the row of the position head that each position means: 0 where it is NaN, the last beyond it.
+
+    Examples
+    --------
+    >>> position_rows(np.array([1.0, 3.0, 9.0, np.nan]), known=5)
+    array([1, 3, 4, 0], dtype=int32)
+    """
+    return np.nan_to_num(np.clip(positions, 0, known - 1), nan=0.0).astype(np.int32)
+
+
+def read_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a safetensors file, by name.
+
+    Raises
+    ------
+    ValueError, KeyError
+        The file is damaged, or holds other numbers than floats of 32 or 64 bits.
+    """
+    begin = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
+    header = json.loads(data[_LENGTH:begin])
+    arrays = {}
+    for name, entry in header.items():
+        if name != "__metadata__":
+            kind, count = _KINDS[entry["dtype"]], math.prod(entry["shape"])
+            first, last = entry["data_offsets"]
+            if last - first != count * kind.itemsize:
+                raise ValueError(f"array '{name}' holds {last - first} bytes")
+            arrays[name] = np.frombuffer(data, kind, count, begin + first).reshape(entry["shape"])
+    return arrays
