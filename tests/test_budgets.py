@@ -25,7 +25,7 @@ BUDGETS: Final = {
     "dataclasses and models": (734, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (75_700, 48_000),
+    "lines in tests": (76_480, 48_000),
     "words in docs": (57_450, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

@@ -34,8 +34,11 @@ LAZY_ROWS: Final = 20_000
 """Rows of a category's table beyond which it is updated as a table of ids."""
 _DECAY: Final = 1e-3
 """Decay of the weights of layers, a unit of the learning rate."""
-_TABLE_DECAY: Final = 0.5
+_TABLE_DECAY: Final = 0.2
 """Decay of embeddings, a unit of the learning rate; judged by ``benchmarks/trunk_world.py``."""
+_ID_RATE: Final = 5.0
+"""Learning rate of the tables of ids, a unit of the other arrays' rate: at 1 tastes are barely learned, at
+10 the noise of single rows stays in them. Judged by ``benchmarks/trunk_world.py``."""
 _FIRST, _SECOND, _SMALL = 0.9, 0.999, 1e-8
 """Adam's rates of its two moments, and what keeps its quotient finite."""
 _GRADNORM_STEP: Final = 0.025
@@ -67,18 +70,17 @@ class Steps:
         lazy = [table_of(name) for name in self.columns if self._is_lazy(name, arrays)]
         dense = {name: jnp.asarray(array) for name, array in arrays.items() if name not in lazy}
         if self.trunk.balance.method == "uncertainty":
-            dense[_LOG_VARIANCE] = jnp.log(2 * jnp.asarray(self.base))
+            dense[_LOG_VARIANCE] = jnp.asarray(np.log(2 * self.base))
         tables = {name: jnp.asarray(arrays[name]) for name in lazy}
-        return {
-            "step": jnp.zeros((), jnp.int32),
-            "dense": dense,
-            "adam": self._adam(dense).init(dense),
-            "tables": tables,
-            "first": {name: jnp.zeros_like(table) for name, table in tables.items()},
-            "second": {name: jnp.zeros_like(table) for name, table in tables.items()},
-            "touched": {name: jnp.zeros(len(table), jnp.int32) for name, table in tables.items()},
-            "log_weights": jnp.zeros(len(self.losses.tasks)),
+        empty = {
+            "first": {name: np.zeros(table.shape, np.float32) for name, table in tables.items()},
+            "second": {name: np.zeros(table.shape, np.float32) for name, table in tables.items()},
+            "touched": {name: np.zeros(len(table), np.int32) for name, table in tables.items()},
+            "log_weights": np.zeros(len(self.losses.tasks), np.float32),
+            "step": np.zeros((), np.int32),
         }
+        adam = jax.jit(self._adam(dense).init)(dense)
+        return {"dense": dense, "adam": adam, "tables": tables, **jax.tree.map(jnp.asarray, empty)}
 
     def _is_lazy(self, column: str, arrays: Mapping[str, Any]) -> bool:
         return column in self.trunk.ids or len(arrays[table_of(column)]) > LAZY_ROWS
@@ -228,7 +230,7 @@ class Steps:
         m, v = _FIRST * m + (1 - _FIRST) * gradient, _SECOND * v + (1 - _SECOND) * gradient**2
         unbiased = (1 - _FIRST ** steps[:, None], 1 - _SECOND ** steps[:, None])
         move = (m / unbiased[0]) / (jnp.sqrt(v / unbiased[1]) + _SMALL) + _TABLE_DECAY * own
-        new = (own - self.trunk.learning_rate * move, m, v, steps)
+        new = (own - _ID_RATE * self.trunk.learning_rate * move, m, v, steps)
         return tuple(part.at[at].set(value, mode="drop") for part, value in zip(parts, new, strict=True))
 
 

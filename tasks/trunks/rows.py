@@ -16,7 +16,9 @@ however many rows there are. The columns of a streamed table, beside features an
     position         where the row stood, from 1; needed where a task is positioned
 
 A task with a parent is learned as the joint event wherever that is known (entire space, Ma et al. 2018): give
-its own label, and its parent's. A value task with a parent is learned where its own label is known.
+its own label, and its parent's. Let it weigh 0 where a positive of the parent would leave it open, as on days
+of which it is not mature: keeping the parent's negatives alone there would bias it. A value task with a
+parent is learned where its own label is known.
 """
 
 import hashlib
@@ -309,7 +311,8 @@ class _Outcomes:
             named = {task.parent: above, task.name: np.where(weights > 0, labels, np.nan)}
             named[task.parent] = np.where(weights_above > 0, above, np.nan)
             labels = join_outcomes(named, [task.parent, task.name])
-            weights = np.where(named[task.parent] == 0, weights_above, weights)
+            asked = self.read(weight_column(task.name), 1.0) > 0
+            weights = np.where(asked & (named[task.parent] == 0), weights_above, weights)
         return labels, np.where(np.isnan(labels), 0.0, weights)
 
     def _own(self, task: TrunkTask) -> tuple[Floats, Floats]:
