@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Results = Mapping[str, Any]
 FAST, SLOW = "retrain", "retrain_slow"
 THIS_TASK = "{{ task.op_kwargs['task_name'] }}"
+THIS_TRUNK = "{{ task.op_kwargs['trunk_name'] }}"
 
 
 @step(execution_timeout=timedelta(minutes=10))
@@ -67,6 +68,20 @@ def validate(surface: str, as_of: str, results: Results) -> dict[str, Any]:
     return dict(kept)
 
 
+@step(map_index_template=THIS_TRUNK)
+def train_trunk(surface: str, trunk_name: str, as_of: str, results: Results) -> dict[str, Any]:
+    """Train one shared trunk; where it cannot be trained, its tasks keep the champion's or their trees alone."""
+    from tasks import pipeline
+
+    retrain = pipeline.Retrain(open_workspace(surface), instant(as_of))
+    one = pipeline.TrunkRetrain(retrain, trunk_name, results["labels"]["snapshot"])
+    result = pipeline.STEPS["train_trunk"].function(one, results)
+    report(result)
+    if result.why:
+        tell(f"trunk {trunk_name} is not trained: {in_one_line(DataError(result.why))}")
+    return dict(pipeline.STEPS["train_trunk"].keep(result))
+
+
 @step(map_index_template=THIS_TASK)
 def train(surface: str, task_name: str, as_of: str, results: Results) -> dict[str, Any]:
     """Train one task's model; one that cannot be trained keeps the champion's."""
@@ -80,10 +95,10 @@ def calibrate(surface: str, task_name: str, as_of: str, results: Results) -> dic
 
 
 @task_group(tooltip="Train and calibrate each task")
-def models(surface: str, task_name: str, as_of: str, results: Results) -> Any:
-    """Train and calibrate one task; mapped over the plan's tasks."""
+def models(surface: str, task_name: str, as_of: str, results: Results, trunks: Any = None) -> Any:
+    """Train and calibrate one task; mapped over the plan's tasks. Its calibration waits for the trunks."""
     trained = train(surface=surface, task_name=task_name, as_of=as_of, results=results)
-    made = {"labels": results["labels"], "train": trained}
+    made = {"labels": results["labels"], "train": trained, "train_trunk": trunks}
     return calibrate(surface=surface, task_name=task_name, as_of=as_of, results=made)
 
 
@@ -184,7 +199,8 @@ def run_for_task(name: str, surface: str, as_of: str, task: str, results: Result
 
     retrain = pipeline.Retrain(open_workspace(surface), instant(as_of))
     one = pipeline.TaskRetrain(retrain, task, results["labels"]["snapshot"])
-    result = pipeline.STEPS[name].function(one, results)
+    trunks = collect(results.get("train_trunk"))
+    result = pipeline.STEPS[name].function(one, {**results, "train_trunk": trunks})
     report(result)
     kept = pipeline.STEPS[name].keep(result)
     if read_kept(kept) and read_kept(results.get("train") or {"task": task}) is None:

@@ -2,7 +2,8 @@
 
 ::
 
-    arrival -> plan -> labels -> validate -> models[task]: train -> calibrate
+    arrival -> plan -> labels -> validate -> models[task]: train ----> calibrate
+                                          -> train_trunk[trunk] ---/
             -> release -> simulate, shadow -> gate -> propose
 """
 
@@ -65,24 +66,37 @@ def retraining(contracts: Contracts, workflow: str, *, cron: str, runbook: str) 
     with DAG(**identity, params=params) as dag:
         as_of = arrival(surface=surface, workflow=workflow)["as_of"]
         planned = plan(surface=surface, as_of=as_of, workflow=workflow)
-        judged = connect(surface, RETRAIN[1:], {"plan": planned}, as_of=as_of)
+        trunks = list(contracts.surface.trunks)
+        judged = connect(surface, RETRAIN[1:], {"plan": planned}, as_of=as_of, trunks=trunks)
         propose(surface=surface, judged=judged)
     return dag
 
 
-def connect(surface: str, steps: Sequence[PipelineStep], results: Mapping[str, Any], *, as_of: Any) -> Any:
+def connect(
+    surface: str,
+    steps: Sequence[PipelineStep],
+    results: Mapping[str, Any],
+    *,
+    as_of: Any,
+    trunks: Sequence[str] = (),
+) -> Any:
     """Name the edges of steps of the pipeline, and return the result of the last.
 
     Parameters
     ----------
     results : what was kept by the steps before them.
+    trunks : the surface's shared trunks, each trained by a step of its own.
     """
     known = dict(results)
     for one in steps:
         taken = {name: known[name] for name in one.after if name in known}
-        if one.name == "train":  # a task group trains and calibrates each task of the plan
-            planned = taken.pop("plan")
-            mapped = models.partial(surface=surface, as_of=as_of, results=taken)
+        if one.by == "trunk":
+            if trunks:
+                each = retrain_steps.train_trunk.partial(surface=surface, as_of=as_of, results=taken)
+                known[one.name] = each.expand(trunk_name=[*trunks])
+        elif one.name == "train":  # a task group trains and calibrates each task of the plan
+            planned, shared = taken.pop("plan"), known.get("train_trunk")
+            mapped = models.partial(surface=surface, as_of=as_of, results=taken, trunks=shared)
             known["calibrate"] = mapped.expand(task_name=planned)
         elif one.name not in known:
             own = {} if "release" in one.after else {"as_of": as_of}

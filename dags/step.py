@@ -186,7 +186,8 @@ def _opened_run(operator: StepOperator, context: Context) -> str:
 
     store, named = Store.open(home_folder()), operator.op_kwargs
     began = int(context["ti"].start_date.timestamp() * 1000)
-    wanted = {"tags.step": operator.task_id.rpartition(".")[2], "tags.task": named.get("task_name")}
+    of = named.get("task_name") or named.get("trunk_name")
+    wanted = {"tags.step": operator.task_id.rpartition(".")[2], "tags.task": of}
     same = [f"{tag} = '{value}'" for tag, value in wanted.items() if value]
     runs = store.client.search_runs(
         [store.runs.experiment_id(named["surface"])],

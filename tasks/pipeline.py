@@ -2,7 +2,8 @@
 
 ::
 
-    plan -> labels -> validate -> [train -> calibrate] by task -> release -> simulate, shadow -> gate
+    plan -> labels -> validate -> [train] by task ----------> [calibrate] by task -> release -> simulate,
+                                  [train_trunk] by trunk --/                         shadow -> gate
 
 `retrain` runs the list in this process; in Airflow each step is a process of its own, so what a step needs is
 imported when it runs. A step takes the request and what the steps before it kept, as plain JSON.
@@ -35,10 +36,11 @@ if TYPE_CHECKING:
     from tasks.training.plan import PlanResult
     from tasks.training.rows import TaskRows
     from tasks.training.step import TrainResult
+    from tasks.training.trunk_step import TrunkVersion
     from tasks.validation.step import ValidateResult
 
 Results = Mapping[str, Any]
-"""What the steps before kept, by their names; of a step by task a list."""
+"""What the steps before kept, by their names; of a step by task or by trunk a list."""
 
 
 @dataclass
@@ -92,15 +94,25 @@ class TaskRetrain:
 
 
 @dataclass(frozen=True)
+class TrunkRetrain:
+    """What a retrain does for one shared trunk, on a published label snapshot."""
+
+    retrain: Retrain
+    trunk: str
+    snapshot: str
+
+
+@dataclass(frozen=True)
 class PipelineStep:
     """A step of a retrain.
 
     Parameters
     ----------
-    function : makes the result from a `Retrain`, or a `TaskRetrain` where the step is run by task, and from
-        what the steps of ``after`` kept.
+    function : makes the result from a `Retrain`, or a `TaskRetrain` or `TrunkRetrain` where the step is run
+        by task or by trunk, and from what the steps of ``after`` kept.
     keep : what later steps read of the result, as plain JSON.
     after : the steps that come before it.
+    by : what it is run for, once each; all at once where it says nothing.
     reads_log : whether it shares one opened log with its neighbours.
     """
 
@@ -108,7 +120,7 @@ class PipelineStep:
     function: Callable[[Any, Results], Any]
     keep: Callable[[Any], Any]
     after: tuple[str, ...] = ()
-    by_task: bool = False
+    by: Literal["", "task", "trunk"] = ""
     reads_log: bool = False
 
 
@@ -133,7 +145,8 @@ def _plan(asked: Retrain, _: Results) -> "PlanResult":
     from tasks.training import plan
 
     planned = plan.run(asked.workspace, as_of=asked.as_of, cadence=asked.cadence, tasks=asked.tasks)
-    asked.steps.total = sum(len(planned.tasks) if step.by_task else 1 for step in RETRAIN)
+    counts = {"": 1, "task": len(planned.tasks), "trunk": len(asked.workspace.contracts.surface.trunks)}
+    asked.steps.total = sum(counts[step.by] for step in RETRAIN)
     plan.require(asked.workspace, planned, as_of=asked.as_of)
     return planned
 
@@ -152,6 +165,21 @@ def _validate(asked: Retrain, results: Results) -> "ValidateResult":
 
     snapshot = results["labels"]["snapshot"]
     return step.run(asked.workspace, as_of=asked.as_of, snapshot=snapshot, parent_run=asked.parent_run)
+
+
+def _train_trunk(one: TrunkRetrain, results: Results) -> "TrunkVersion":
+    """Train a shared trunk; one that cannot be trained, or not all of whose tasks are, stays the champion's."""
+    from tasks.training import trunk_step
+
+    asked = one.retrain
+    return trunk_step.train_or_keep(
+        asked.workspace,
+        trunk=one.trunk,
+        planned=results["plan"],
+        as_of=asked.as_of,
+        snapshot=one.snapshot,
+        parent_run=asked.parent_run,
+    )
 
 
 def _train(one: TaskRetrain, _: Results) -> "TrainResult | KeptChampion":
@@ -174,8 +202,15 @@ def _calibrate(one: TaskRetrain, results: Results) -> "CalibrateResult | KeptCha
     asked, trained = one.retrain, results["train"]
     if kept := read_kept(trained):
         return kept
+    trunk = asked.workspace.contracts.surface.trunk_of(one.task)
+    versions = {found["trunk"]: found["version"] for found in results.get("train_trunk", ())}
     try:
-        return step.calibrate(one.rows, model_version=trained["version"], parent_run=asked.parent_run)
+        return step.calibrate(
+            one.rows,
+            model_version=trained["version"],
+            trunk_version=versions.get(trunk),
+            parent_run=asked.parent_run,
+        )
     except DataError as error:
         return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
 
@@ -257,18 +292,25 @@ RETRAIN: Final = (
         reads_log=True,
     ),
     PipelineStep(
+        "train_trunk",
+        _train_trunk,
+        _fields("trunk", "version", "why"),
+        after=("plan", "labels", "validate"),
+        by="trunk",
+    ),
+    PipelineStep(
         "train",
         _train,
         _keep_part("task", "model", "version", "sha256", "run_id", "reused"),
         after=("plan", "labels", "validate"),
-        by_task=True,
+        by="task",
     ),
     PipelineStep(
         "calibrate",
         _calibrate,
         _keep_part("task", "calibrator", "model_version", "calibrator_version", "sha256", "run_id", "reused"),
-        after=("train",),
-        by_task=True,
+        after=("train", "train_trunk"),
+        by="task",
     ),
     PipelineStep(
         "release",
@@ -445,12 +487,17 @@ def _run(steps: Sequence[PipelineStep], asked: Retrain, known: Results) -> Any:
 
     results: dict[str, Any] = dict(known)
     last: Any = None
-    for (reads_log, by_task), group in groupby(steps, key=attrgetter("reads_log", "by_task")):
-        if by_task:
+    for (reads_log, by), group in groupby(steps, key=attrgetter("reads_log", "by")):
+        if by:
             chain, snapshot = [*group], results["labels"]["snapshot"]
-            results[chain[-1].name] = [
-                _run_task(chain, TaskRetrain(asked, task, snapshot)) for task in results["plan"]
-            ]
+            each = (
+                [TaskRetrain(asked, task, snapshot) for task in results["plan"]]
+                if by == "task"
+                else [
+                    TrunkRetrain(asked, name, snapshot) for name in asked.workspace.contracts.surface.trunks
+                ]
+            )
+            results[chain[-1].name] = [_run_one(chain, one, results) for one in each]
             continue
         with share_log(asked.workspace) if reads_log else nullcontext(asked.workspace) as workspace:
             for one in group:
@@ -462,11 +509,11 @@ def _run(steps: Sequence[PipelineStep], asked: Retrain, known: Results) -> Any:
     return last
 
 
-def _run_task(chain: Sequence[PipelineStep], one: TaskRetrain) -> Any:
-    """Run the steps of one task; return what the last step kept."""
-    results: dict[str, Any] = {}
+def _run_one(chain: Sequence[PipelineStep], one: TaskRetrain | TrunkRetrain, known: Results) -> Any:
+    """Run the steps of one task or trunk; return what the last step kept."""
+    results, name = dict(known), one.task if isinstance(one, TaskRetrain) else one.trunk
     for step in chain:
-        with one.retrain.steps.begin(step.name, one.task):
+        with one.retrain.steps.begin(step.name, name):
             results[step.name] = step.keep(step.function(one, results))
     return results[chain[-1].name]
 

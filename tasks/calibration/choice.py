@@ -96,7 +96,7 @@ def choose_map(
     counted = w > 0
     y, s, w, frame = y[counted], s[counted], w[counted] / w.max(initial=0), frame[counted]
     one_map = fit_binary(s, y, w)
-    user, fold = _assign_folds(np.asarray(users)[counted])
+    user, fold = assign_folds(np.asarray(users)[counted])
     if not _can_hold_out(fold, y):
         return one_map, MapChoice(kind="global", reason=_TOO_FEW_USERS, held_out={}, gains={})
     choosing = fold != MEASURED
@@ -137,7 +137,7 @@ def refit_map(
     return mapped, MapChoice(kind=kind, reason=reason, held_out={}, gains={})
 
 
-def _assign_folds(users: npt.NDArray[Any]) -> tuple[Indices, Indices]:
+def assign_folds(users: npt.NDArray[Any]) -> tuple[Indices, Indices]:
     """Return each row's user and fold [n], 0 to `MEASURED`; which rows go together depends on no order."""
     user, known = pd.factorize(users, sort=True)
     if (user < 0).any():

@@ -5,6 +5,7 @@ from typing import Literal
 from tasks.evaluation.documents import MaybeFloat, Section
 from tasks.evaluation.evidence import PinnedModel, TaskEvidence
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.head_models import HeadModels
 
 MapKind = Literal["none", "global", "segment"]
 
@@ -26,7 +27,10 @@ class MapChoice(Section):
 
 
 class CalibrationEvidence(TaskEvidence):
-    """How a map was fitted, and the figures of the test days before and after it, None of those too."""
+    """How a map was fitted, and the figures of the test days before and after it, None of those too.
+
+    ``models``: of a task in a shared trunk, which model the map is of; None of others.
+    """
 
     document: Literal["calibration"] = "calibration"
     version: Literal[1] = 1
@@ -37,3 +41,4 @@ class CalibrationEvidence(TaskEvidence):
     positives: int
     before: TaskFigures | None
     test: TaskFigures | None
+    models: HeadModels | None = None

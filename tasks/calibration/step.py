@@ -3,6 +3,8 @@
 ::
 
     <surface>.task.<task>, fetched and compared -> scores of the calibrate days
+    <surface>.trunk.<trunk>, of a task in one   -> trees, trunk or blend, as users held out say
+                                                   (calibration/head_choice.py)
       -> no map, one map or one by segment, as users held out say (calibration/choice.py) -> JSON
     test days -> figures of the calibrated predictions, reliability before and after
       -> run (figures, picture, evidence) -> <surface>.calibrator.<task>, linked to its model
@@ -20,16 +22,16 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from tasks.calibration.choice import Kind, fit_map, read_segment_columns
+from tasks.calibration.choice import fit_map, read_segment_columns
 from tasks.calibration.evidence import CalibrationEvidence
+from tasks.calibration.head_models import TaskModels, model_file
 from tasks.calibration.pictures import draw_calibration
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.evidence import PinnedModel
 from tasks.evaluation.figures import TaskFigures
-from tasks.ranking.heads import Head
+from tasks.evaluation.head_models import HeadModels
 from tasks.ranking.segmented_map import Calibrator, apply_calibrator
 from tasks.stores.parts import CALIBRATOR, Part
-from tasks.stores.registry import Registry
 from tasks.stores.releases import COMPONENT
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Model, ModelStep
@@ -37,10 +39,9 @@ from tasks.stores.workspace import Workspace
 from tasks.training import debiasing
 from tasks.training.evidence import TrainingEvidence
 from tasks.training.inputs import calibrator_inputs
-from tasks.training.rows import NEWEST, REPEATS, Recipe, TaskRows, log_labels, read_labels, version_tags
+from tasks.training.rows import NEWEST, REPEATS, TaskRows, log_labels, read_labels, version_tags
 from tasks.training.step import for_refit, model_name
-from tasks.training.train_model import score_rows, score_test_rows
-from tasks.training.trees import read_model
+from tasks.training.trunk_step import find_trunk
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,11 @@ class CalibrateResult:
 
 @dataclass(frozen=True)
 class _Calibration:
-    """A model, and rows of which it learned from no calibrate day."""
+    """A model, the trunk that may take its place, and rows of which neither learned from a calibrate day."""
 
     rows: TaskRows
     model: Part
+    trunk: Part | None
 
     @property
     def workspace(self) -> Workspace:
@@ -87,6 +89,7 @@ def run(
     as_of: datetime,
     snapshot: str,
     model_version: int,
+    trunk_version: int | None = None,
     parent_run: str | None = None,
 ) -> CalibrateResult:
     """Calibrate one task's model.
@@ -97,6 +100,7 @@ def run(
     snapshot : id of a published label snapshot.
     model_version : version of ``<surface>.task.<task>``; a refit is calibrated on the newest mature days, and
         nothing is measured then, since the days of the test are learned from.
+    trunk_version : version of the trunk in which the task stands; None leaves it its trees.
     parent_run : the MLflow run that this one belongs under.
 
     Raises
@@ -109,12 +113,15 @@ def run(
         The model holds other bytes than were registered.
     """
     rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
-    return calibrate(rows, model_version=model_version, parent_run=parent_run)
+    return calibrate(rows, model_version=model_version, trunk_version=trunk_version, parent_run=parent_run)
 
 
-def calibrate(rows: TaskRows, *, model_version: int, parent_run: str | None = None) -> CalibrateResult:
+def calibrate(
+    rows: TaskRows, *, model_version: int, trunk_version: int | None = None, parent_run: str | None = None
+) -> CalibrateResult:
     """Calibrate a model of a task on the task's rows; raises as `run`."""
-    done = CALIBRATE.run(_rows_of_model(rows, model_version), parent_run=parent_run)
+    work = _rows_of_models(rows, model_version, trunk_version)
+    done = CALIBRATE.run(work, parent_run=parent_run)
     test, part = done.evidence.test, done.part
     metrics = {} if test is None else dict(test.headline)
     return CalibrateResult(
@@ -129,15 +136,22 @@ def calibrate(rows: TaskRows, *, model_version: int, parent_run: str | None = No
     )
 
 
-def _rows_of_model(rows: TaskRows, version: int) -> _Calibration:
-    """Return the model to calibrate, and rows of which it learned from no calibrate day."""
+def _rows_of_models(rows: TaskRows, version: int, trunk_version: int | None) -> _Calibration:
+    """Return the models to calibrate, and rows of which they learned from no calibrate day.
+
+    A refit takes the trunk of the model that was tested.
+    """
     registry = rows.workspace.store.registry
     model = registry.part(model_name(rows.workspace.surface, rows.task), version)
     tags = registry.tags(model)
+    trunk = None if trunk_version is None else find_trunk(rows.workspace, rows.task, trunk_version)
     if REPEATS in tags:
         rows = for_refit(rows, int(tags[REPEATS]))
-    _refuse_overlap(rows, model, tags)
-    return _Calibration(rows, model)
+        tested = _read_tested(rows, int(tags[REPEATS])).models
+        trunk = None if tested is None else registry.part(tested.trunk.name, tested.trunk.version)
+    for part in (model, *([trunk] if trunk else [])):
+        _refuse_overlap(rows, part, registry.tags(part))
+    return _Calibration(rows, model, trunk)
 
 
 def _refuse_overlap(rows: TaskRows, model: Part, tags: Mapping[str, str]) -> None:
@@ -151,31 +165,36 @@ def _refuse_overlap(rows: TaskRows, model: Part, tags: Mapping[str, str]) -> Non
 
 
 def _inputs(work: _Calibration) -> dict[str, Any]:
-    rows, model = work.rows, work.model
+    rows, model, trunk = work.rows, work.model, work.trunk
     contracts = calibrator_inputs(rows.workspace.contracts, rows.task)
-    return {**rows.inputs, "model": [model.version, model.sha256], "contracts": contracts}
+    shared = {} if trunk is None else {"trunk": [trunk.version, trunk.sha256]}
+    return {**rows.inputs, "model": [model.version, model.sha256], **shared, "contracts": contracts}
 
 
 def _tags(work: _Calibration) -> dict[str, str]:
     return {
         **version_tags(work.rows.made_from()),
         f"{COMPONENT}{work.model.name}": str(work.model.version),
+        **({} if work.trunk is None else {f"{COMPONENT}{work.trunk.name}": str(work.trunk.version)}),
     }
 
 
 def _calibrate(work: _Calibration, opened: StepRun) -> Model[CalibrationEvidence]:
-    rows, model = work.rows, work.model
+    rows = work.rows
     registry = rows.workspace.store.registry
     log_labels(opened, rows.snapshot, context="calibration")
-    opened.reads_models([registry.model_id(model)])
-    head = _fetch_head(registry, model, rows)
-    fitted, evidence = _fit(opened, rows, model, head)
+    read = [work.model, *([work.trunk] if work.trunk else [])]
+    opened.reads_models([registry.model_id(part) for part in read])
+    fitted, evidence = _fit(opened, work)
     params, metrics = _describe_map(evidence), _flatten_metrics(evidence)
     opened.params({**params, "slice": " to ".join(rows.slices.calibrate.to_json())})
     opened.metrics({"rows": evidence.rows, "positives": evidence.positives, **metrics})
     if evidence.test is not None:
         opened.table("figures.json", pd.DataFrame(evidence.test.table()))
-    files = {CALIBRATOR: json.dumps(fitted.to_json(), allow_nan=False).encode()}
+    files = {
+        CALIBRATOR: json.dumps(fitted.to_json(), allow_nan=False).encode(),
+        **model_file(evidence.models),
+    }
     return Model(evidence, files, kind="calibrator", params=params, metrics=metrics)
 
 
@@ -192,19 +211,17 @@ CALIBRATE: Final = ModelStep(
 )
 
 
-def _fetch_head(registry: Registry, model: Part, rows: TaskRows) -> Head:
-    booster, encoder = read_model(registry.files(model))
-    return Head(task=rows.task, kind=rows.kind, booster=booster, encoder=encoder, calibrator=None)
-
-
-def _fit(opened: StepRun, rows: TaskRows, model: Part, head: Head) -> tuple[Calibrator, CalibrationEvidence]:
-    """Fit the map on the calibrate days, and measure what it does to the test days."""
+def _fit(opened: StepRun, work: _Calibration) -> tuple[Calibrator, CalibrationEvidence]:
+    """Choose the model, fit the map on the calibrate days, and measure what it does to the test days."""
+    rows, model = work.rows, work.model
+    models = TaskModels.read(rows, model, work.trunk)
     table = rows.read_for_report(rows.slices.calibrate)
     outcomes = read_labels(table, rows.task)
-    tested = None if rows.repeats is None else _find_tested_kind(rows, rows.repeats)
-    scores = score_rows(rows, table, head.booster, head.encoder)
-    fitted, choice = fit_map(rows, table, scores, outcomes, tested=tested)
-    before, after = _measure(opened, rows, model, head, fitted) if rows.measures else (None, None)
+    tested = None if rows.repeats is None else _read_tested(rows, rows.repeats.version)
+    chosen = models.choose(table, outcomes, tested=None if tested is None else tested.models)
+    kind = None if tested is None or tested.choice is None else tested.choice.kind
+    fitted, choice = fit_map(rows, table, models.scores(table, chosen), outcomes, tested=kind)
+    before, after = _measure(opened, rows, models, chosen, fitted) if rows.measures else (None, None)
     return fitted, CalibrationEvidence(
         **rows.made_from(),
         kind=rows.kind,
@@ -215,22 +232,24 @@ def _fit(opened: StepRun, rows: TaskRows, model: Part, head: Head) -> tuple[Cali
         positives=int(np.count_nonzero(outcomes)),
         before=before,
         test=after,
+        models=chosen,
     )
 
 
 def _measure(
-    opened: StepRun, rows: TaskRows, model: Part, head: Head, fitted: Calibrator
+    opened: StepRun, rows: TaskRows, models: TaskModels, chosen: HeadModels | None, fitted: Calibrator
 ) -> tuple[TaskFigures, TaskFigures]:
     """Return the figures of the test days before and after calibration, and draw them."""
     test = rows.test
-    raw = score_test_rows(rows, model.sha256, head.booster, head.encoder)
+    raw = models.scores(test, chosen)
     mapped = apply_calibrator(fitted, raw, read_segment_columns(rows, test))
     raw, calibrated = (debiasing.predict_where_shown(rows, test, predicted) for predicted in (raw, mapped))
     if rows.kind in {"binary", "value"}:
         draw_calibration(opened, rows.task, raw, replace(rows.observed, predictions=calibrated))
     looks = debiasing.ranking_examination(rows, test)
-    before = _figures_of_model(rows, model) or rows.measured(raw, examination=looks)
-    return before, rows.measured(calibrated, examination=looks)
+    trees = chosen is None or chosen.model == "trees"
+    before = _figures_of_model(rows, models.model) if trees else None
+    return before or rows.measured(raw, examination=looks), rows.measured(calibrated, examination=looks)
 
 
 def _figures_of_model(rows: TaskRows, model: Part) -> TaskFigures | None:
@@ -246,24 +265,25 @@ def _figures_of_model(rows: TaskRows, model: Part) -> TaskFigures | None:
     return evidence.test if evidence.model_dump(mode="json", include=set(sources)) == sources else None
 
 
-def _find_tested_kind(rows: TaskRows, recipe: Recipe) -> Kind | None:
-    """Return the kind of map that the tested model got; None where there was nothing to choose."""
+def _read_tested(rows: TaskRows, version: int) -> CalibrationEvidence:
+    """Read how the tested model, whose recipe is repeated, was calibrated: its kind of map and its model."""
     registry, surface = rows.workspace.store.registry, rows.workspace.surface
-    made_for = {f"{COMPONENT}{model_name(surface, rows.task)}": str(recipe.version)}
-    fitted = registry.find(calibrator_name(surface, rows.task), made_for)
+    name = model_name(surface, rows.task)
+    fitted = registry.find(calibrator_name(surface, rows.task), {f"{COMPONENT}{name}": str(version)})
     if fitted is None:
         raise ContractError(
-            f"{model_name(surface, rows.task)} version {recipe.version}, whose recipe is repeated, has no "
-            "calibrator. Calibrate it first."
+            f"{name} version {version}, whose recipe is repeated, has no calibrator. Calibrate it first."
         )
-    choice = registry.runs.read_evidence(registry.run_id(fitted), CalibrationEvidence).choice
-    return None if choice is None else choice.kind
+    return registry.runs.read_evidence(registry.run_id(fitted), CalibrationEvidence)
 
 
 def _describe_map(made: CalibrationEvidence) -> dict[str, str]:
     """Say what kind of map it is, and what decided it, as flat parameters."""
     chosen = {} if made.choice is None else {"choice": made.choice.kind, "reason": made.choice.reason}
-    return {"kind": made.calibrator, **chosen}
+    models = made.models
+    model = {} if models is None else {"model": models.model, "model.asked": models.asked}
+    why = {} if models is None or models.choice is None else {"model.reason": models.choice.reason}
+    return {"kind": made.calibrator, **chosen, **model, **why}
 
 
 def _flatten_metrics(made: CalibrationEvidence) -> dict[str, float]:
@@ -275,4 +295,6 @@ def _flatten_metrics(made: CalibrationEvidence) -> dict[str, float]:
         metrics |= {
             f"held_out.normalized_entropy.{kind}": value for kind, value in made.choice.held_out.items()
         }
+    if made.models is not None and made.models.choice is not None:
+        metrics |= {f"held_out.error.{model}": e for model, e in made.models.choice.held_out.items()}
     return {name: float(value) for name, value in metrics.items() if value is not None}

@@ -8,7 +8,7 @@ from rich.console import RenderableType, group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
-from typer import Option
+from typer import Argument, Option
 
 from tasks.cli import text
 from tasks.cli.command import AsOf, CommandGroup, ParentRun, Task
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tasks.stores.workspace import Workspace
     from tasks.training.outlook import Outlook
     from tasks.training.step import TrainResult
+    from tasks.training.trunk_step import TrainTrunkResult
     from tasks.validation.step import ValidateResult
 
 _SLICES: Final = ("train", "calibrate", "test")
@@ -132,15 +133,17 @@ def _publish_labels(workspace: "Workspace", as_of: datetime, parent_run: str | N
 @_models.command("home_feed click_30m --as-of 2026-05-13T00:00:00Z")
 def train(
     workspace: "Workspace",
-    task: Task,
+    task: Annotated[str, Argument(metavar="TASK", help="A task of tasks.yaml, or a trunk of surface.yaml.")],
     as_of: AsOf,
     snapshot: _Snapshot = None,
     parent_run: ParentRun = None,
-) -> "TrainResult":
-    """Train one task's model."""
-    from tasks.training import step
+) -> "TrainResult | TrainTrunkResult":
+    """Train one task's model, or one shared trunk."""
+    from tasks.training import step, trunk_step
 
     labels = snapshot or _publish_labels(workspace, as_of, parent_run)
+    if task in workspace.contracts.surface.trunks:
+        return trunk_step.run(workspace, trunk=task, as_of=as_of, snapshot=labels, parent_run=parent_run)
     return step.run(workspace, task=task, as_of=as_of, snapshot=labels, parent_run=parent_run)
 
 
@@ -151,18 +154,23 @@ def calibrate(
     as_of: AsOf,
     snapshot: _Snapshot = None,
     model_version: Annotated[int | None, Option(metavar="N", help="(default: train a model)")] = None,
+    trunk_version: Annotated[int | None, Option(metavar="N", help="(default: train its trunk)")] = None,
     parent_run: ParentRun = None,
 ) -> "CalibrateResult":
-    """Fit one task's calibrator."""
+    """Choose one task's model, where it stands in a trunk, and fit its calibrator."""
     from tasks.calibration import step
 
     labels = snapshot or _publish_labels(workspace, as_of, parent_run)
+    trunk = workspace.contracts.surface.trunk_of(task)
+    if trunk is not None and trunk_version is None:
+        trunk_version = train(workspace, trunk, as_of, labels, parent_run).version
     return step.run(
         workspace,
         task=task,
         as_of=as_of,
         snapshot=labels,
         model_version=model_version or train(workspace, task, as_of, labels, parent_run).version,
+        trunk_version=trunk_version,
         parent_run=parent_run,
     )
 

@@ -25,6 +25,7 @@ from tasks.contracts.crosscheck import (
     find_warnings,
 )
 from tasks.contracts.crosscheck_training import find_training_problems
+from tasks.contracts.crosscheck_trunks import find_trunk_problems
 from tasks.contracts.crosscheck_utility import (
     Others,
     find_policy_problems,
@@ -206,6 +207,7 @@ def _find_task_problems(
     if surface is not None:
         yield from find_surface_task_problems(surface, tasks, unread)
         yield from find_training_problems(surface, tasks, utility, unread)
+        yield from find_trunk_problems(surface, tasks, unread)
     if utility is not None:
         yield from find_utility_problems(utility, Others(tasks, surface, slate, unread))
 

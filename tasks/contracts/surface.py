@@ -355,3 +355,12 @@ class SurfaceSpec(Closed):
         """Return how a task is learned: its own section over the default one."""
         default, own = (self.training.get(name, TaskTraining()) for name in ("default", task))
         return own.over(default)
+
+    def model_for(self, task: str) -> ModelChoice:
+        """Return which model a release takes of a task; one that stands in no trunk has its trees."""
+        asked = self.models.get(task, self.models.get("default", "trees"))
+        return "trees" if task not in self.models and self.trunk_of(task) is None else asked
+
+    def trunk_of(self, task: str) -> str | None:
+        """Return the trunk in which a task stands, None where there is none."""
+        return next((name for name, trunk in self.trunks.items() if task in trunk.tasks), None)

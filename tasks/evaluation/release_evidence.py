@@ -9,6 +9,7 @@ from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
 from tasks.evaluation.evidence import Days, HeadInputs, PinnedModel
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.head_models import HeadModels
 from tasks.evaluation.proxies import Tenth
 from tasks.evaluation.subjects import STATED, Segment
 from tasks.evaluation.verdicts import Estimate, Verdict
@@ -66,7 +67,8 @@ class ReleaseEvidence(Document):
 
     ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated;
     ``unjudged``: why its joint could not be measured. ``judges`` stood in for factors that knew something of
-    the days that a joint is measured on. ``inputs``: what each head reads. ``rules`` are the gates, base
+    the days that a joint is measured on. ``inputs``: what each head reads. ``models``: of each task in a
+    shared trunk, which model it predicts with and how all of them do. ``rules`` are the gates, base
     rates and reviewers of when it was made.
     """
 
@@ -85,6 +87,7 @@ class ReleaseEvidence(Document):
     judges: tuple[FactorModelEvidence, ...] = ()
     unjudged: dict[str, str] = Field(default_factory=dict)
     inputs: tuple[HeadInputs, ...] = ()
+    models: dict[str, HeadModels] = Field(default_factory=dict)
     description: str
     rules: dict[str, Any] = Field(repr=False)
 

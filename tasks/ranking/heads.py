@@ -2,7 +2,7 @@
 
 ::
 
-    booster -> calibrator                                        = p_<task>__given (its own factor)
+    booster, shared trunk or the mean of both -> calibrator      = p_<task>__given (its own factor)
     product of the factors along the chain -> [map on the joint] = p_<task>
     a value task: expected value given its parent x that parent's product -> [map] = v_<task>
     a quantile (q_<task>) and an order within the request (s_<task>) are given the parent: no product is one
@@ -11,7 +11,9 @@ A composite is a head like any other. A task without a parent has one factor, wh
 
 A debiased head predicts for the reference position. Where the candidates have positions it also predicts for
 the item's own position (``p_<task>__shown``), which is compared with outcomes: by the position among its
-features, or by the examination of the position.
+features and what it adds to a trunk's log odds, or by the examination of the position.
+
+A trunk that several heads share is computed once. Means are of log odds, of a value task of values.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -28,12 +30,39 @@ from ..errors import DataError, StoreError, unknown
 from .candidates import Floats, describe_rows, read_numbers
 from .examination import MOST, Examination
 from .features import FeatureEncoder
-from .maps import CalibrationMap
+from .maps import CalibrationMap, expit, logit
 from .segmented_map import Calibrator, SegmentedMap, apply_calibrator
+from .trunk import TrunkModel
 
 Kind = Literal["binary", "value", "quantile", "ranking"]
 _CHUNK = 1 << 17
 """Rows encoded at once: bounds memory, not the result (``benchmarks/scoring.py``)."""
+
+
+def blend_scores(kind: Kind, trees: Floats | None, trunk: Floats) -> Floats:
+    """Return the scores of a head with a trunk, shape [rows].
+
+    Parameters
+    ----------
+    trees : [rows] scores of its trees, where it is the mean of both.
+    trunk : [rows] log odds; of a value task values.
+
+    Examples
+    --------
+    >>> blend_scores("binary", np.array([0.5]), logit([0.8])).round(3), blend_scores("value", None, np.ones(1))
+    (array([0.667]), array([1.]))
+    """
+    if kind == "value":
+        return trunk if trees is None else (trees + trunk) / 2
+    return expit(trunk if trees is None else (logit(trees) + trunk) / 2)
+
+
+@dataclass(frozen=True)
+class SharedTrunk:
+    """A trunk as one head takes it: ``blended`` with the head's trees, or alone."""
+
+    model: TrunkModel
+    blended: bool
 
 
 @dataclass(frozen=True)
@@ -47,6 +76,7 @@ class Head:
     joint : map on the product along the chain where that is miscalibrated, or None.
     held : features that only training and calibration see, and the values that scoring holds them at.
     examination : the curve that moves a head which learned the reference position to another one, or None.
+    trunk : the shared trunk that predicts in place of the trees or blended with them, or None.
     """
 
     task: str
@@ -58,34 +88,36 @@ class Head:
     joint: CalibrationMap | None = None
     held: Mapping[str, float] = field(default_factory=dict)
     examination: Examination | None = None
+    trunk: SharedTrunk | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a booster and an encoder that were not made for each other."""
+        """Refuse a booster and an encoder that were not made for each other, and a trunk without the task."""
         width, known = self.booster.num_feature(), len(self.encoder.names)
         if width != known:
             raise StoreError(f"The model of '{self.task}' reads {width} features, its encoder makes {known}.")
+        if self.trunk is not None and self.task not in self.trunk.model.tasks:
+            raise StoreError(unknown("task", self.task, self.trunk.model.tasks, where="the shared trunk"))
 
-    def scores(self, matrix: Floats, *, threads: int = 0) -> Floats:
+    def scores(self, matrix: Floats, trunk: Floats | None = None, *, threads: int = 0) -> Floats:
         """Return what the calibrator is fitted on and applied to, shape [rows].
 
         A probability (or value) on the scale of all rows, not calibrated; 0 threads lets LightGBM choose.
+
+        Parameters
+        ----------
+        trunk : [rows] what the trunk gives of the rows, for a head that has one.
         """
-        return np.asarray(self.booster.predict(matrix, num_threads=threads), dtype=np.float64)
+        if self.trunk is None or self.trunk.blended or trunk is None:
+            trees = np.asarray(self.booster.predict(matrix, num_threads=threads), dtype=np.float64)
+            return trees if self.trunk is None or trunk is None else blend_scores(self.kind, trees, trunk)
+        return blend_scores(self.kind, None, trunk)
 
     @property
     def columns(self) -> frozenset[str]:
         """The columns of the candidates that it needs: features, and the segments of its calibrator."""
         mapped = self.calibrator.columns if isinstance(self.calibrator, SegmentedMap) else ()
-        return frozenset({*self.encoder.names} - {*self.held} | {*mapped})
-
-    def factor(self, matrix: Floats, frame: pd.DataFrame, *, threads: int = 0) -> Floats:
-        """Return the calibrated probability (or value) given the parent, shape [rows].
-
-        Parameters
-        ----------
-        frame : the rows that the matrix was made from, for a calibrator that knows segments.
-        """
-        return self.calibrate(self.scores(matrix, threads=threads), frame)
+        shared = () if self.trunk is None else self.trunk.model.columns
+        return frozenset({*self.encoder.names} - {*self.held} | {*mapped, *shared})
 
     def calibrate(self, scores: Floats, frame: pd.DataFrame) -> Floats:
         """Return the calibrated probability (or value) of scores, shape [rows]."""
@@ -97,7 +129,13 @@ class Head:
         return bool(self.held) or self.examination is not None
 
     def factor_shown(
-        self, matrix: Floats, frame: pd.DataFrame, factor: Floats, positions: Floats, *, threads: int = 0
+        self,
+        matrix: Floats,
+        frame: pd.DataFrame,
+        factor: Floats,
+        positions: Floats,
+        *,
+        threads: int = 0,
     ) -> Floats:
         """Return the factor of a debiased head at the items' own positions, shape [rows].
 
@@ -109,7 +147,9 @@ class Head:
         if self.examination is None:
             actual = matrix.copy()
             actual[:, self.encoder.names.index(POSITION)] = positions
-            moved = self.factor(actual, frame, threads=threads)
+            trunk = self.trunk
+            shared = None if trunk is None else trunk.model.log_odds(frame, positions=positions)[self.task]
+            moved = self.calibrate(self.scores(actual, shared, threads=threads), frame)
         else:
             moved = factor * self.examination.relative(positions)
             moved = np.minimum(moved, MOST) if self.kind == "binary" else moved
@@ -191,10 +231,11 @@ class Heads:
         for start in range(0, len(frame), _CHUNK):
             rows = slice(start, start + _CHUNK)
             chunk = frame if len(frame) <= _CHUNK else frame.iloc[rows]
+            shared = self._trunks(chunk)
             for encoder, heads in self._by_encoder:
                 matrix = encoder.matrix(chunk, heads[0].held)
                 # trees push all else out of the processor's cache: all of them first
-                scores = [head.scores(matrix, threads=threads) for head in heads]
+                scores = [head.scores(matrix, shared.get(head.task), threads=threads) for head in heads]
                 for head, own in zip(heads, scores, strict=True):
                     factors[head.task][rows] = factor = head.calibrate(own, chunk)
                     if positions is not None and head.debiased:
@@ -207,6 +248,13 @@ class Heads:
             _require_finite(frame, standing)
             predictions |= {n: np.where(np.isnan(positions), np.nan, p) for n, p in standing.items()}
         return predictions
+
+    def _trunks(self, frame: pd.DataFrame) -> dict[str, Floats]:
+        """Return what the trunks give of the rows, by task of the heads that have one; each computed once."""
+        held = [head for head in self.heads.values() if head.trunk is not None]
+        models = {id(head.trunk.model): head.trunk.model for head in held if head.trunk}
+        given = {key: model.log_odds(frame) for key, model in models.items()}
+        return {head.task: given[id(head.trunk.model)][head.task] for head in held if head.trunk}
 
     def _positions(self, frame: pd.DataFrame) -> Floats | None:
         if not self.optional or POSITION not in frame:

@@ -3,9 +3,11 @@
 ::
 
     heads.json                    the tasks in order: kind, level, parent; of a debiased one what is held
-                                  when scoring, or that the examination of a place moves it
+                                  when scoring, or that the examination of a place moves it; of one with a
+                                  shared trunk its folder, and whether it is blended with the trees
     models/<task>.txt             LightGBM as text
     encoders/<task>.json          columns and categories that its training saw
+    trunks/<trunk>-<version>/     a shared trunk, of which some heads predict
     calibrators/<task>.json       map from its scores to probabilities (or values), some by segment
     joints/<task>.json            map on the product along the chain, where there is one
     examination.json              the examination of each position, where the surface declares it
@@ -49,9 +51,10 @@ from .examination import FILE as EXAMINATION
 from .examination import Examination
 from .explain import Explanation, explain, match_request
 from .features import FeatureEncoder
-from .heads import Head, Heads
+from .heads import Head, Heads, SharedTrunk
 from .maps import map_from_json
 from .segmented_map import calibrator_from_json
+from .trunk import ARRAYS, DESCRIPTION, TrunkModel
 from .utility import Utilities
 
 DECIDED = (UTILITY, RANK, SLATE_POSITION, DROPPED_BY, CONTEXT)
@@ -81,9 +84,11 @@ class Scorer:
         StoreError
             A file is missing.
         """
-        plan = json.loads(_file(files, "heads.json"))
+        entries = json.loads(_file(files, "heads.json"))["heads"]
+        shared = [entry["trunk"] for entry in entries if "trunk" in entry]
+        trunks = {folder: _trunk(files, folder) for folder in dict.fromkeys(shared)}
         return cls(
-            heads=Heads({entry["task"]: _head(files, entry) for entry in plan["heads"]}),
+            heads=Heads({entry["task"]: _head(files, entry, trunks) for entry in entries}),
             utility=UtilitySpec.model_validate(json.loads(_file(files, "utility.json"))),
             slate=SlateSpec.model_validate(json.loads(_file(files, "slate.json"))),
         )
@@ -194,7 +199,11 @@ def _components(valued: Utilities) -> dict[str, npt.NDArray[np.float64]]:
     }
 
 
-def _head(files: Mapping[str, bytes], entry: Mapping[str, Any]) -> Head:
+def _trunk(files: Mapping[str, bytes], folder: str) -> TrunkModel:
+    return TrunkModel.from_files({name: _file(files, f"{folder}/{name}") for name in (ARRAYS, DESCRIPTION)})
+
+
+def _head(files: Mapping[str, bytes], entry: Mapping[str, Any], trunks: Mapping[str, TrunkModel]) -> Head:
     task = entry["task"]
     joint = f"joints/{task}.json"
     return Head(
@@ -207,6 +216,7 @@ def _head(files: Mapping[str, bytes], entry: Mapping[str, Any]) -> Head:
         joint=map_from_json(json.loads(files[joint])) if joint in files else None,
         held=entry.get("held", {}),
         examination=_examination(files) if entry.get("examined") else None,
+        trunk=SharedTrunk(trunks[entry["trunk"]], entry["blended"]) if "trunk" in entry else None,
     )
 
 

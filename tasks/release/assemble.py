@@ -18,6 +18,7 @@ from tasks.calibration.evidence import CalibrationEvidence
 from tasks.contracts import canonical
 from tasks.contracts.chains import chain, position_correction
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.head_models import HeadModels
 from tasks.evaluation.release_evidence import RefitEvidence, ReleaseEvidence
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.scoring import Scorer
@@ -25,7 +26,7 @@ from tasks.release.description import describe
 from tasks.release.inputs import release_inputs
 from tasks.release.judges import FactorModels
 from tasks.release.packaging import PackagedRelease, package_release
-from tasks.release.parts import Pins, release_files
+from tasks.release.parts import Pins, pin_trunks, release_files
 from tasks.release.refit import ScoredRelease, calibrated_on, refit_shifts
 from tasks.release.release_days import ReleaseDays, read_examination
 from tasks.release.reports import Reports
@@ -95,11 +96,12 @@ class Wanted:
             "requirements": requirements(),
         }
 
-    @property
+    @cached_property
     def further(self) -> tuple[PinnedPart, ...]:
-        """Pinned parts that belong to no task: the examination curve, the tested release."""
+        """Pinned parts that belong to no single task: shared trunks, the examination curve, what was tested."""
         tested = None if self.tested is None else PinnedPart.of(self.tested.release, Role.TESTED)
-        return tuple(part for part in (self.examined, tested) if part is not None)
+        trunks = pin_trunks(self.workspace.store.registry, self.pins)
+        return (*trunks, *(part for part in (self.examined, tested) if part is not None))
 
 
 @dataclass(frozen=True)
@@ -184,9 +186,19 @@ class _Making:
                     wanted.snapshot, [*reports.scores.heads.heads.values()], reports.pins, wanted.slices.test
                 )
             ),
+            models=self._models(reports.pins),
             description=describe(manifest, wanted.workspace.contracts.utility, figures, judges=judges),
             rules=canonical(wanted.workspace.contracts.surface.rules),
         )
+
+    def _models(self, pins: Pins) -> dict[str, HeadModels]:
+        """Return what the calibrations measured of the models of tasks that stand in a shared trunk."""
+        runs = self.registry.runs
+        found = {
+            task: runs.read_evidence(self.registry.run_id(calibrator), CalibrationEvidence).models
+            for task, (_, calibrator) in pins.items()
+        }
+        return {task: models for task, models in found.items() if models is not None}
 
     def _refit(self, tested: Tested, reports: Reports, served: Files) -> RefitEvidence:
         days = self.wanted.slices.test

@@ -5,21 +5,26 @@ the release lends that was made as of that very instant, so that a backfill ends
 
 A policy is data under review: its version and its content go together. The same version with another
 content is refused, whoever asks (law 4).
+
+A calibrator that was fitted to a shared trunk, or to its blend with the trees, names the trunk's version
+beside its map. So heads share one trunk, and a head that is lent keeps the version that its map is of.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
+from typing import Any
 
 from tasks.calibration.evidence import CalibrationEvidence
 from tasks.contracts import canonical_json
 from tasks.contracts.chains import HEAD_FILE
 from tasks.errors import ContractError, StoreError
 from tasks.ranking.examination import FILE as EXAMINATION
+from tasks.ranking.trunk import ARRAYS, DESCRIPTION
 from tasks.release.trained import Trained
 from tasks.stores.manifest import Manifest, PinnedPart, Role
-from tasks.stores.parts import BOOSTER, CALIBRATOR, ENCODER, Part
+from tasks.stores.parts import BOOSTER, CALIBRATOR, CHOICE, ENCODER, Part
 from tasks.stores.policies import POLICY_FILE, policy_files
 from tasks.stores.registry import Registry
 from tasks.stores.releases import (
@@ -29,6 +34,7 @@ from tasks.stores.releases import (
 )
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.evidence import ExaminationEvidence, TrainingEvidence
+from tasks.training.trunk_step import TrunkEvidence
 
 Files = Mapping[str, bytes]
 Pins = dict[str, tuple[PinnedPart, PinnedPart]]
@@ -96,6 +102,38 @@ def pin_examination(registry: Registry, part: Part | None) -> PinnedPart | None:
     return PinnedPart.of(part, Role.EXAMINATION, newest_training_row=newest, slices=slices)
 
 
+def pin_trunks(registry: Registry, pins: Pins) -> tuple[PinnedPart, ...]:
+    """Pin the trunks that heads predict with, each once, the older of two versions first."""
+    chosen = (_read_choice(registry.files(calibrator)) for _, calibrator in pins.values())
+    trunks = {(one["trunk"]["name"], one["trunk"]["version"]): one["trunk"] for one in chosen if one}
+    return tuple(_pin_trunk(registry, trunks[key]) for key in sorted(trunks))
+
+
+def _pin_trunk(registry: Registry, trunk: Mapping[str, Any]) -> PinnedPart:
+    part = registry.part(trunk["name"], trunk["version"])
+    evidence = registry.runs.read_evidence(registry.run_id(part), TrunkEvidence)
+    days = [one["train"] for one in evidence.slices.values()]
+    train = min(first for first, _ in days), max(last for _, last in days)
+    pinned = PinnedPart(part.name, part.version, trunk["sha256"], Role.TRUNK)
+    return replace(pinned, newest_training_row=train[1], slices={"train": train})
+
+
+def newest_row(registry: Registry, task: str, model: PinnedPart, calibrator: PinnedPart) -> date:
+    """Return the day up to which a head has learned: the earlier one of its trees and its trunk."""
+    newest = model.trained_until()
+    if chosen := _read_choice(registry.files(calibrator)):
+        part = registry.part(chosen["trunk"]["name"], chosen["trunk"]["version"])
+        evidence = registry.runs.read_evidence(registry.run_id(part), TrunkEvidence)
+        return min(newest, evidence.slices[task]["train"][1])
+    return newest
+
+
+def _read_choice(files: Files) -> dict[str, Any]:
+    """Read which model a map is of; nothing where it is of the trees."""
+    chosen: dict[str, Any] = json.loads(files[CHOICE]) if CHOICE in files else {}
+    return chosen
+
+
 def _slices(
     registry: Registry, part: Part, kind: type[TrainingEvidence | CalibrationEvidence | ExaminationEvidence]
 ) -> dict[str, tuple[date, date]]:
@@ -108,14 +146,19 @@ def release_files(
 ) -> dict[str, bytes]:
     """Fetch every part, each byte compared with its pin, and lay out the release folder without joints."""
     parts = [*(part for pair in pins.values() for part in pair), *([examined] if examined else [])]
-    files = {part.name: registry.files(part) for part in parts}
+    files = {str(part): registry.files(part) for part in (*parts, *pin_trunks(registry, pins))}
     return _laid_out(files, pins, examined, policy_files(workspace))
 
 
 def pinned_files(manifest: Manifest, files: Mapping[str, Files]) -> dict[str, bytes]:
-    """Lay out what a release takes from its pinned parts as it is: all of its files but the joints."""
+    """Lay out what a release takes from its pinned parts as it is: all of its files but the joints.
+
+    Parameters
+    ----------
+    files : of each part, by its name and version as text.
+    """
     roles = (Role.UTILITY_POLICY, Role.SLATE_POLICY)
-    policies = {role: files[manifest.part(role).name][POLICY_FILE] for role in roles}
+    policies = {role: files[str(manifest.part(role))][POLICY_FILE] for role in roles}
     pins = {
         task: (manifest.part(Role.TASK, task), manifest.part(Role.CALIBRATOR, task))
         for task in manifest.tasks
@@ -132,7 +175,7 @@ def _laid_out(
         "heads.json": canonical_json(plan).encode(),
         "utility.json": policies[Role.UTILITY_POLICY],
         "slate.json": policies[Role.SLATE_POLICY],
-        **({} if examined is None else {EXAMINATION: files[examined.name][EXAMINATION]}),
+        **({} if examined is None else {EXAMINATION: files[str(examined)][EXAMINATION]}),
         **{path: data for own in parts.values() for path, data in own.items()},
     }
 
@@ -140,8 +183,15 @@ def _laid_out(
 def _part_files(
     files: Mapping[str, Files], task: str, model: PinnedPart, calibrator: PinnedPart
 ) -> Iterator[tuple[str, bytes]]:
-    trained, mapped = files[model.name], files[calibrator.name]
-    yield HEAD_FILE, read_head_plan(trained, model)
+    trained, mapped = files[str(model)], files[str(calibrator)]
+    plan, chosen = read_head_plan(trained, model), _read_choice(mapped)
+    if chosen:
+        trunk = Part(**chosen["trunk"])
+        folder, blended = f"trunks/{trunk.name}-{trunk.version}", chosen["model"] == "blend"
+        plan = canonical_json({**json.loads(plan), "trunk": folder, "blended": blended}).encode()
+        for name in (ARRAYS, DESCRIPTION):
+            yield f"{folder}/{name}", files[str(trunk)][name]
+    yield HEAD_FILE, plan
     yield f"models/{task}.txt", trained[BOOSTER]
     yield f"encoders/{task}.json", trained[ENCODER]
     yield f"calibrators/{task}.json", mapped[CALIBRATOR]

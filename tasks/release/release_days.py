@@ -39,7 +39,7 @@ from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.ranking.examination import Examination
 from tasks.ranking.heads import Head, Heads
 from tasks.ranking.scoring import Scorer
-from tasks.release.parts import Pins
+from tasks.release.parts import Pins, newest_row
 from tasks.release.signature import release_signature
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
@@ -228,7 +228,8 @@ class _Measuring:
         self, head: Head, rows: "_SegmentedRows", predictions: Floats, learned: pd.DataFrame
     ) -> TaskFigures:
         release_days, task = self.release_days, head.task
-        outcomes, newest = release_days.outcomes(rows.frame, task), self.pins[task][0].trained_until()
+        outcomes, registry = release_days.outcomes(rows.frame, task), release_days.workspace.store.registry
+        newest = newest_row(registry, task, *self.pins[task])
         unjudged = task in release_days.unjudged
         conditional = head.parent is not None and head.kind == "binary"
         if self.step is not None and conditional and not unjudged:

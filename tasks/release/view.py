@@ -370,7 +370,7 @@ def _pin_problems(
 def _part_problems(registry: Registry, digests: Mapping[str, str], manifest: Manifest) -> Iterator[str]:
     """Name each file of a release that is not the one of the part that it pins."""
     try:
-        files = {pinned.name: registry.files(pinned) for pinned in manifest.parts}
+        files = {str(pinned): registry.files(pinned) for pinned in manifest.parts}
         expected = pinned_files(manifest, files)
     except (ContractError, StoreError, OSError, ValueError) as error:
         yield f"The files of a pinned part cannot be compared: {error}"

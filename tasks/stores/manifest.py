@@ -37,6 +37,7 @@ class Role(StrEnum):
 
     TASK = "task"
     CALIBRATOR = "calibrator"
+    TRUNK = "trunk"
     UTILITY_POLICY = "utility_policy"
     SLATE_POLICY = "slate_policy"
     EXAMINATION = "examination"
@@ -102,7 +103,7 @@ class Manifest:
 
     @property
     def pins(self) -> dict[str, int]:
-        """Exact version by registered model name."""
+        """Exact version by registered model name; of a trunk in two versions the newer."""
         return {part.name: part.version for part in self.parts}
 
     @property

@@ -10,6 +10,7 @@ Each decision is one small function, in this order; a factor of the weights is o
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,32 @@ class TrainingRows:
     factors: dict[str, dict[str, float]]
 
 
-def draw_training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None) -> TrainingRows:
-    """Read what a task learns from."""
+@dataclass(frozen=True)
+class DrawnRows:
+    """The rows that one head learns from, before they are encoded.
+
+    Attributes
+    ----------
+    observed : every row whose outcome is known and that weighs something.
+    kept : [observed] those that are sampled.
+    factors : factors of the weights of the kept rows, by name.
+    rates : [kept] share of its segment's negatives that is sampled.
+    """
+
+    observed: pa.Table
+    kept: Flags
+    factors: Mapping[str, Floats]
+    rates: Floats
+    counts: dict[str, int]
+
+    @cached_property
+    def table(self) -> pa.Table:
+        """The kept rows."""
+        return self.observed.filter(pa.array(self.kept))
+
+
+def draw_rows(rows: TaskRows) -> DrawnRows:
+    """Read what a task learns from: observed, weighed and sampled rows."""
     known = debiasing.restore_known_labels(rows, _read(rows))
     table, factors = _weigh_rows(rows, known)
     outcomes = read_labels(table, rows.task)
@@ -60,14 +85,21 @@ def draw_training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None)
         "positives": int(np.count_nonzero(outcomes)),
         "of_weight_0": len(known) - len(table),
     }
-    encoder = encoder or fit_encoder(table, rows.learned)
     rates = _negative_rates(rows, table)
     kept = sample_rows(outcomes > 0, _key_columns(table), negatives=rates, salt=f"negatives of {rows.task}")
-    factors = {name: values[kept] for name, values in factors.items()}
     _require_negatives(rows.task, outcomes, kept)
-    examples = _build_examples(rows, table.filter(pa.array(kept)), encoder, factors, rates[kept])
-    counts |= {"sampled": len(examples), "held_out": int(examples.held_out.sum())}
-    return TrainingRows(examples, encoder, counts, weights.describe_factors(factors))
+    return DrawnRows(
+        table, kept, {name: values[kept] for name, values in factors.items()}, rates[kept], counts
+    )
+
+
+def draw_training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None) -> TrainingRows:
+    """Read what a task learns from, encoded."""
+    drawn = draw_rows(rows)
+    encoder = encoder or fit_encoder(drawn.observed, rows.learned)
+    examples = _build_examples(rows, drawn, encoder)
+    counts = drawn.counts | {"sampled": len(examples), "held_out": int(examples.held_out.sum())}
+    return TrainingRows(examples, encoder, counts, weights.describe_factors(drawn.factors))
 
 
 def _example_weights(rows: TaskRows) -> ExampleWeights:
@@ -131,24 +163,27 @@ def _require_negatives(task: str, outcomes: Floats, kept: Flags) -> None:
         )
 
 
-def _build_examples(
-    rows: TaskRows, table: pa.Table, encoder: FeatureEncoder, factors: Mapping[str, Floats], rates: Floats
-) -> Examples:
-    outcomes, weighed = read_labels(table, rows.task), weights.combine_factors(factors.values())
-    offset, kind = -np.log(rates), rows.kind
-    if _example_weights(rows).balanced and kind == "binary":
-        weighed, balance = weights.balance_classes(outcomes, weighed)
+def weigh_examples(rows: TaskRows, drawn: DrawnRows) -> tuple[Floats | None, Floats]:
+    """Return what the kept rows weigh, None where all weigh alike, and the log odds that sampling added."""
+    weighed, offset = weights.combine_factors(drawn.factors.values()), -np.log(drawn.rates)
+    if _example_weights(rows).balanced and rows.kind == "binary":
+        weighed, balance = weights.balance_classes(read_labels(drawn.table, rows.task), weighed)
         offset = offset + balance
+    return weighed, offset
+
+
+def _build_examples(rows: TaskRows, drawn: DrawnRows, encoder: FeatureEncoder) -> Examples:
+    table, (weighed, offset) = drawn.table, weigh_examples(rows, drawn)
     share = rows.workspace.contracts.surface.split.early_stop
     return Examples(
         features=encode(encoder, table),
-        labels=outcomes,
+        labels=read_labels(table, rows.task),
         fold=hold_out_users(user_or_request(table), share=share, salt="early stop"),
         names=encoder.names,
         categorical=encoder.categorical,
         weights=weighed,
         offsets=offset if offset.any() else None,
-        groups=_encode_requests(table) if kind == "ranking" else None,
+        groups=_encode_requests(table) if rows.kind == "ranking" else None,
     )
 
 

@@ -46,6 +46,8 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.models": "which of a task's models a release takes",
     "surface.proxies": "a report of the release",
     "surface.base_rates": "bounds of the validation",
+    "surface.trunks": "decides a shared trunk, a model with inputs of its own (`trunk_inputs`)",
+    "surface.models": "chooses among models; a calibrator has it among its inputs",
     "surface.until": "ends schedules",
     "surface.schedule": "when a workflow runs",
     "surface.arrival": "how long a retrain waits",
@@ -83,6 +85,15 @@ def model_inputs(contracts: Contracts, task: str) -> Plain:
     }
 
 
+def trunk_inputs(contracts: Contracts, trunk: str) -> Plain:
+    """Return what the contracts say of how a shared trunk is learned, as plain JSON.
+
+    Each of its tasks as a model of its own would learn it, and the shape of the network.
+    """
+    spec = contracts.surface.trunks[trunk]
+    return {"trunk": _plain(spec), "tasks": {task: model_inputs(contracts, task) for task in spec.tasks}}
+
+
 def training_recipe(contracts: Contracts, task: str, *, lightgbm: str) -> Plain:
     """Return how a task's model is learned, whatever the data: models of other days may share a recipe.
 
@@ -100,8 +111,10 @@ def calibrator_inputs(contracts: Contracts, task: str) -> Plain:
 
     Segments get effects of their own in it.
     """
-    segments = [_plain(segment) for segment in contracts.surface.segments]
-    return {**model_inputs(contracts, task), "segments": segments}
+    surface = contracts.surface
+    segments = [_plain(segment) for segment in surface.segments]
+    shared = {} if surface.trunk_of(task) is None else {"model": surface.model_for(task)}
+    return {**model_inputs(contracts, task), "segments": segments, **shared}
 
 
 def curve_inputs(contracts: Contracts) -> Plain:

@@ -188,10 +188,14 @@ class TaskRows:
     def read_for_report(self, days: DaySlice) -> pa.Table:
         """Read the observed rows of some days with the columns that they are measured by.
 
-        Segments are made from these; an order is held against where the log showed things, if it says so.
+        Segments are made from these; an order is held against where the log showed things, if it says so. A
+        shared trunk reads ids.
         """
+        surface = self.workspace.contracts.surface
         placed = (POSITION,) if self.kind == "ranking" and POSITION in self.snapshot.schema().names else ()
-        return self.read(days, [*segment_columns(self.workspace.contracts.surface.segments), *placed])
+        trunk = surface.trunk_of(self.task)
+        ids = () if trunk is None else surface.trunks[trunk].ids
+        return self.read(days, [*segment_columns(surface.segments), *placed, *ids])
 
     def measured(self, predictions: Floats, *, examination: Floats | None) -> TaskFigures:
         """Measure predictions of the test rows, for the whole and every segment.

@@ -162,6 +162,27 @@ def refit_slices(contracts: Contracts, as_of: datetime, days: Sequence[date], *,
     return _Cut(contracts, as_of, sorted(set(days))).refit(task, tested)
 
 
+def trunk_slices(
+    contracts: Contracts, as_of: datetime, days: Sequence[date], *, tasks: Sequence[str]
+) -> dict[str, TaskSlices]:
+    """Cut the slices of the tasks that share a trunk, which is fresh to the calibrate days of them all.
+
+    Returns
+    -------
+    Each task's test days and the days from the earliest calibrate day of any of them on; its train days end
+    where its window closes before that one.
+
+    Raises
+    ------
+    ImmatureLabels, DataError
+        As `plan_slices`.
+    """
+    planned = plan_slices(contracts, as_of, days, tasks=tasks).tasks
+    first = min((one.calibrate for one in planned.values()), key=lambda days: days.first)
+    cut = _Cut(contracts, as_of, sorted(set(days)))
+    return {task: cut.before(task, first.last, one.test, calibrate=first) for task, one in planned.items()}
+
+
 def judging_slices(
     contracts: Contracts, as_of: datetime, days: Sequence[date], *, task: str, parent: str
 ) -> TaskSlices:
@@ -221,10 +242,12 @@ class _Cut:
         newest = _last_full_day(self.as_of - time_until_known(self.contracts.tasks, name))
         return self.before(name, newest, tested.test)
 
-    def before(self, name: str, last: date, test: DaySlice) -> TaskSlices:
+    def before(
+        self, name: str, last: date, test: DaySlice, *, calibrate: DaySlice | None = None
+    ) -> TaskSlices:
         """Cut calibrate days that end at ``last`` at the latest, and train days a window before them."""
         split = self.contracts.surface.split
-        calibrate = self._newest(last, split.calibrate)
+        calibrate = calibrate or self._newest(last, split.calibrate)
         if calibrate is None:
             raise self._immature(name, found=0)
         limit = _last_full_day(calibrate.start - learning_window(self.contracts, name))

@@ -116,7 +116,7 @@ def test_what_is_printed_of_a_choice_by_chance_is_no_gain(monkeypatch: pytest.Mo
 
 def test_users_who_are_measured_have_no_part_in_the_choice() -> None:
     scores, outcomes, frame = rows(20_000, effect=1.0)
-    _, fold = choice._assign_folds(frame["user"].to_numpy())
+    _, fold = choice.assign_folds(frame["user"].to_numpy())
     turned = np.where(fold == choice.MEASURED, 1 - outcomes, outcomes)
     (_, before), (_, after) = chosen((scores, outcomes, frame)), chosen((scores, turned, frame))
     assert before.kind == after.kind == "segment"

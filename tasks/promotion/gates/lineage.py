@@ -20,7 +20,7 @@ from tasks.stores.manifest import Manifest, PinnedPart, Role
 GATE = "lineage"
 _NAMED = 3
 """Problems that a reason names; `equipoise release verify` names all."""
-_LEARNED = frozenset({Role.TASK, Role.CALIBRATOR})
+_LEARNED = frozenset({Role.TASK, Role.CALIBRATOR, Role.TRUNK})
 
 
 @dataclass(frozen=True)

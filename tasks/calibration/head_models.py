@@ -1,0 +1,175 @@
+"""The models of one task: its trees, and the shared trunk that may take their place or be blended with them.
+
+::
+
+    calibrate rows -> trees' scores, trunk's log odds -> choice (head_choice.py) -> the scores that a map gets
+    test rows      -> each model by a line of its own -> normalized entropy, by segment, and against the trees
+
+What surface.yaml asks for (``models``) decides; ``best`` leaves it to held-out users. All three are measured
+whatever is asked, on days that neither fitted nor chose.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tasks.arrays import Floats
+from tasks.calibration.head_choice import MODELS, HeadRows, choose, find_rises, fit_line
+from tasks.columns import POSITION
+from tasks.contracts import canonical_json
+from tasks.evaluation.binary import divide, normalize_entropy, row_losses
+from tasks.evaluation.evidence import PinnedModel
+from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.head_models import HeadModel, HeadModels
+from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
+from tasks.evaluation.resampling import Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.subjects import Subject
+from tasks.evaluation.support import Support
+from tasks.evaluation.verdicts import Estimate
+from tasks.ranking.features import FeatureEncoder
+from tasks.ranking.heads import blend_scores
+from tasks.ranking.maps import logit
+from tasks.ranking.trunk import TrunkModel
+from tasks.stores.parts import CHOICE, Part
+from tasks.training import debiasing
+from tasks.training.draw_examples import user_or_request
+from tasks.training.rows import TaskRows, read_labels
+from tasks.training.train_model import score_rows, score_test_rows
+from tasks.training.trees import read_model
+
+TREES: Final = "trees"
+"""Baseline of the rises: the model that every task has."""
+_REPLICATES: Final = 500
+
+
+@dataclass(frozen=True)
+class TaskModels:
+    """A task's trees and the trunk in which it stands, None where it stands in none or none could be trained."""
+
+    rows: TaskRows
+    model: Part
+    booster: lgb.Booster
+    encoder: FeatureEncoder
+    shared: tuple[Part, TrunkModel] | None
+
+    @classmethod
+    def read(cls, rows: TaskRows, model: Part, trunk: Part | None) -> "TaskModels":
+        """Fetch the models of a task, each byte compared with what was registered."""
+        registry = rows.workspace.store.registry
+        booster, encoder = read_model(registry.files(model))
+        shared = None if trunk is None else (trunk, TrunkModel.from_files(registry.files(trunk)))
+        return cls(rows, model, booster, encoder, shared)
+
+    def trees(self, table: pa.Table) -> Floats:
+        """Return the trees' scores of rows, where these stood if the position is a feature, shape [rows]."""
+        if table is self.rows.__dict__.get("test"):
+            return score_test_rows(self.rows, self.model.sha256, self.booster, self.encoder)
+        return score_rows(self.rows, table, self.booster, self.encoder)
+
+    def trunk(self, table: pa.Table) -> Floats:
+        """Return the trunk's log odds, of a value task its values, where the rows stood, shape [rows]."""
+        if self.shared is None:
+            raise ValueError("there is no trunk")
+        model = self.shared[1]
+        positions = None
+        if self.rows.debiased == "feature":
+            positions = table.column(POSITION).to_pandas().to_numpy(dtype=np.float64, na_value=np.nan)
+        frame = table.select(list(model.columns)).to_pandas()
+        return model.log_odds(frame, positions=positions)[self.rows.task]
+
+    def scores(self, table: pa.Table, chosen: HeadModels | None) -> Floats:
+        """Return what the map of the chosen model is fitted on and applied to, shape [rows]."""
+        model: HeadModel = "trees" if chosen is None else chosen.model
+        if model == "trees":
+            return self.trees(table)
+        trees = self.trees(table) if model == "blend" else None
+        return blend_scores(self.rows.kind, trees, self.trunk(table))
+
+    def choose(self, table: pa.Table, outcomes: Floats, *, tested: HeadModels | None) -> HeadModels | None:
+        """Choose the model by the calibrate rows; None where there are the trees alone.
+
+        Parameters
+        ----------
+        tested : of a refit, what was chosen for the model that was tested.
+        """
+        if self.shared is None:
+            return None
+        part, rows = self.shared[0], self.rows
+        trunk = PinnedModel(name=part.name, version=part.version, sha256=part.sha256)
+        asked = rows.workspace.contracts.surface.model_for(rows.task)
+        if rows.repeats is not None:
+            model = "trees" if tested is None else tested.model
+            return HeadModels(asked=asked, model=model, trunk=trunk, choice=None)
+        held = self._head_rows(table, outcomes)
+        choice = choose(held, shown=lambda given: debiasing.predict_where_shown(rows, table, given))
+        model = choice.model if asked == "best" else asked
+        figures = tuple(self._figures(held)) if rows.measures else ()
+        return HeadModels(asked=asked, model=model, trunk=trunk, choice=choice, figures=figures)
+
+    def _head_rows(self, table: pa.Table, outcomes: Floats) -> HeadRows:
+        scores, value = self.trees(table), self.rows.kind == "value"
+        return HeadRows(
+            trees=scores if value else logit(scores),
+            trunk=self.trunk(table),
+            outcomes=outcomes,
+            users=_users(table),
+            weights=debiasing.calibration_weights(self.rows, table, scores),
+            value=value,
+        )
+
+    def _figures(self, calibrate: HeadRows) -> Iterator[Figure]:
+        """Measure every model on the test days, for the whole and every segment."""
+        rows, test = self.rows, self.rows.test
+        held = self._head_rows(test, read_labels(test, rows.task))
+        every = np.ones(len(calibrate.outcomes), dtype=bool)
+        predicted = {
+            model: debiasing.predict_where_shown(
+                rows, test, fit_line(calibrate, model, every)(held.raw(model))
+            )
+            for model in MODELS
+        }
+        for group in group_by_segment(rows.test_segments, len(held.outcomes)):
+            yield from _measure(rows.task, held, predicted, group)
+
+
+def _measure(
+    task: str, rows: HeadRows, predicted: Mapping[HeadModel, Floats], group: Grouping
+) -> Iterator[Figure]:
+    y, once, who = rows.outcomes, np.ones(len(rows.outcomes)), cluster_rows(rows.users)
+    support, resampler = Support.of(y, once, who.codes, group), Resampler(who.count, 0, _REPLICATES)
+    metric = "relative_squared_error" if rows.value else "normalized_entropy"
+    for model, predictions in predicted.items():
+        columns, statistic = [row_losses(y, predictions), y, once], normalize_entropy
+        if rows.value:
+            columns, statistic = [(y - predictions) ** 2, (y - y.mean()) ** 2], divide
+        estimates = sum_intervals(
+            columns, {metric: statistic}, who.codes, resampler, groups=group.codes, count=group.count
+        )
+        figures = metric_rows(estimates, group, support, resampled=who.resampled)
+        yield from (_name(one, Subject(metric, task=task, feature=model), one.estimate) for one in figures)
+        if model != TREES:
+            subject = Subject(f"{metric}_rise", task=task, feature=model, baseline=TREES)
+            rises = find_rises(rows, predicted[TREES], predictions, group)
+            yield from (_name(one, subject, rise) for one, rise in zip(figures, rises, strict=True))
+
+
+def _name(figure: Figure, subject: Subject, estimate: Estimate) -> Figure:
+    counts = figure.rows, figure.events, figure.resampled
+    return Figure(subject, figure.segment, estimate.value, estimate.low, estimate.high, estimate.n, *counts)
+
+
+def _users(table: pa.Table) -> npt.NDArray[Any]:
+    return np.asarray(user_or_request(table).to_pandas())
+
+
+def model_file(models: HeadModels | None) -> dict[str, bytes]:
+    """Return the file beside a map that says which model it is of; none where it is of the trees."""
+    if models is None or models.model == "trees":
+        return {}
+    chosen = {"model": models.model, "trunk": models.trunk.to_json()}
+    return {CHOICE: canonical_json(chosen).encode()}

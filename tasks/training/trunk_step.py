@@ -1,0 +1,270 @@
+"""The training step of a shared trunk: the rows of several tasks become one registered network.
+
+::
+
+    rows of its tasks (trunk_rows.py) -> train_trunk (JAX) -> trunk.safetensors, trunk.json
+      -> run (learning curves, shares and cosines of gradients, evidence) -> <surface>.trunk.<trunk>
+
+JAX is imported when a trunk is trained, and only then. A killed training is taken up where it was, from a
+folder of the home that the step's inputs name.
+"""
+
+import importlib.metadata
+import importlib.util
+import logging
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from tasks.contracts import Contracts
+from tasks.errors import ContractError, DataError
+from tasks.evaluation.documents import Document, Section
+from tasks.evaluation.evidence import Days
+from tasks.stores.files import scratch_folder
+from tasks.stores.manifest import Role
+from tasks.stores.parts import Part
+from tasks.stores.releases import find_fallback_release, tested_manifest
+from tasks.stores.runs import INPUTS, StepRun
+from tasks.stores.steps import Model, ModelStep
+from tasks.stores.workspace import Workspace, format_instant
+from tasks.training.inputs import trunk_inputs
+from tasks.training.rows import NEWEST, log_labels
+from tasks.training.trunk_rows import SharedRows
+from tasks.trunks.rows import TrunkRows
+
+_LOG = logging.getLogger("equipoise")
+
+LIBRARIES: Final = ("jax", "jaxlib", "optax", "safetensors")
+_CHUNK: Final = 1 << 16
+"""Rows of a table that training streams."""
+
+
+class EpochFigures(Section):
+    """What an epoch of a trunk did to each task.
+
+    ``held_out``, ``train``: losses over what the base rate loses; None where no row is held out. ``weights``
+    multiply the losses; ``shares`` of the gradient of what the tasks share, and ``cosines`` between the
+    tasks' gradients, [tasks, tasks], are for diagnosis: healthy and unhealthy tasks have small shares.
+    """
+
+    held_out: dict[str, float | None]
+    train: dict[str, float]
+    weights: dict[str, float]
+    shares: dict[str, float]
+    cosines: tuple[tuple[float, ...], ...]
+
+
+class TrunkEvidence(Document):
+    """How a trunk was trained: the days of each task, and what each epoch did to each of them.
+
+    ``epoch``: the one whose weights are kept, from 0. ``known``, ``positives``: rows that each task learned
+    from. Another device or number of ``threads`` gives other bytes.
+    """
+
+    document: Literal["trunk"] = "trunk"
+    version: Literal[1] = 1
+    surface: str
+    trunk: str
+    tasks: tuple[str, ...]
+    as_of: str
+    snapshot: str
+    contracts: dict[str, str]
+    slices: dict[str, dict[str, Days]]
+    newest_training_row: str
+    libraries: dict[str, str]
+    device: str
+    threads: int
+    epoch: int
+    rows: int
+    held_out: int
+    known: dict[str, int]
+    positives: dict[str, int]
+    epochs: tuple[EpochFigures, ...]
+
+
+@dataclass(frozen=True)
+class TrainTrunkResult:
+    """The trunk's exact version, and how many epochs it took."""
+
+    trunk: str
+    model: str
+    version: int
+    sha256: str
+    run_id: str
+    reused: bool
+    epoch: int
+
+
+@dataclass(frozen=True)
+class TrunkVersion:
+    """The version of a trunk that a retrain's heads may use; None, and why, where there is none.
+
+    ``why`` also says why it is not trained anew where the champion's is used.
+    """
+
+    trunk: str
+    version: int | None
+    why: str = ""
+    run_id: str = ""
+
+
+def trunk_name(surface: str, trunk: str) -> str:
+    """Name the registered model of a trunk."""
+    return f"{surface}.trunk.{trunk}"
+
+
+def require_libraries(contracts: Contracts) -> None:
+    """Refuse to train a surface's trunks where JAX is not installed; nothing is imported."""
+    missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+    if contracts.surface.trunks and missing:
+        raise ContractError(
+            f"{contracts.name} declares trunks ({', '.join(contracts.surface.trunks)}), and {', '.join(missing)} "
+            "is not installed. Install the extra: make setup TRUNK=1, or pip install 'equipoise[trunk]'."
+        )
+
+
+def run(
+    workspace: Workspace, *, trunk: str, as_of: datetime, snapshot: str, parent_run: str | None = None
+) -> TrainTrunkResult:
+    """Train one trunk; parameters and errors as of `tasks.training.step.run`.
+
+    Raises
+    ------
+    ContractError
+        There is no such trunk, or JAX is not installed.
+    """
+    require_libraries(workspace.contracts)
+    rows = SharedRows.open(workspace, trunk=trunk, as_of=as_of, snapshot=snapshot)
+    done = TRAIN_TRUNK.run(rows, parent_run=parent_run)
+    part = done.part
+    return TrainTrunkResult(
+        trunk, part.name, part.version, part.sha256, done.run_id, done.reused, done.evidence.epoch
+    )
+
+
+def train_or_keep(
+    workspace: Workspace,
+    *,
+    trunk: str,
+    planned: Sequence[str],
+    as_of: datetime,
+    snapshot: str,
+    parent_run: str | None = None,
+) -> TrunkVersion:
+    """Train a trunk all of whose tasks are planned; else, or where it cannot be, return the champion's.
+
+    Without either the tasks have their trees alone.
+    """
+    missing = [task for task in workspace.contracts.surface.trunks[trunk].tasks if task not in planned]
+    if missing:
+        return _champions(workspace, trunk, as_of, f"{', '.join(missing)} is not trained in this run")
+    try:
+        made = run(workspace, trunk=trunk, as_of=as_of, snapshot=snapshot, parent_run=parent_run)
+    except DataError as error:
+        return _champions(workspace, trunk, as_of, str(error))
+    return TrunkVersion(trunk, made.version, run_id=made.run_id)
+
+
+def _champions(workspace: Workspace, trunk: str, as_of: datetime, why: str) -> TrunkVersion:
+    name, fallback = trunk_name(workspace.surface, trunk), find_fallback_release(workspace, as_of)
+    parts = () if fallback is None else tested_manifest(workspace, fallback).parts
+    versions = [part.version for part in parts if part.role is Role.TRUNK and part.name == name]
+    version = max(versions, default=None)
+    kept = (
+        "its tasks have their trees alone" if version is None else f"version {version} of the champion stays"
+    )
+    _LOG.warning("train_trunk: %s is not trained, %s. %s", trunk, kept, why)
+    return TrunkVersion(trunk, version, why)
+
+
+def _inputs(rows: SharedRows) -> dict[str, Any]:
+    return {
+        "trunk": rows.trunk,
+        "rows": [one.inputs for one in rows.tasks],
+        "contracts": trunk_inputs(rows.workspace.contracts, rows.trunk),
+        "libraries": _versions(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in LIBRARIES}
+
+
+def _tags(rows: SharedRows) -> dict[str, str]:
+    digests = rows.workspace.contracts.digests
+    return {
+        "surface": rows.workspace.surface,
+        "trunk": rows.trunk,
+        "as_of": format_instant(rows.snapshot.as_of),
+        "snapshot": rows.snapshot.id,
+        **{f"contract.{kind}": digests[kind] for kind in ("surface", "tasks")},
+        NEWEST: rows.newest.isoformat(),
+    }
+
+
+def _train(rows: SharedRows, opened: StepRun) -> Model[TrunkEvidence]:
+    from tasks.trunks.train import train_trunk  # noqa: PLC0415 - imports JAX
+
+    log_labels(opened, rows.snapshot, context="training")
+    table, contracts = rows.read(), rows.workspace.contracts
+    chunks = [table.slice(first, _CHUNK) for first in range(0, len(table), _CHUNK)]
+    folder = scratch_folder(rows.workspace.home) / "trunks" / opened.known[INPUTS]
+    trained = train_trunk(
+        rows.spec,
+        rows.outputs,
+        TrunkRows(contracts.surface.features, lambda: iter(chunks)),
+        folder=folder,
+        reference_position=contracts.surface.reference_position,
+        threads=contracts.surface.engine.threads,
+    )
+    shutil.rmtree(folder, ignore_errors=True)
+    days = {rows.task: {"train": (rows.slices.train.first, rows.slices.train.last)} for rows in rows.tasks}
+    evidence = TrunkEvidence(
+        surface=rows.workspace.surface,
+        trunk=rows.trunk,
+        tasks=rows.spec.tasks,
+        as_of=format_instant(rows.snapshot.as_of),
+        snapshot=rows.snapshot.id,
+        contracts={kind: contracts.digests[kind] for kind in ("surface", "tasks")},
+        slices=days,
+        newest_training_row=rows.newest.isoformat(),
+        libraries=_versions(),
+        device=trained.device,
+        threads=trained.threads,
+        epoch=trained.epoch,
+        rows=trained.rows,
+        held_out=trained.held_out,
+        known=dict(trained.known),
+        positives=dict(trained.positives),
+        epochs=tuple(EpochFigures.model_validate(asdict(one)) for one in trained.curves),
+    )
+    params = {name: str(value) for name, value in rows.spec.model_dump(mode="json").items()}
+    opened.params(params)
+    return Model(
+        evidence, trained.files, kind="trunk", params=params, metrics={"epoch": float(trained.epoch)}
+    )
+
+
+TRAIN_TRUNK: Final = ModelStep(
+    name="train_trunk",
+    room="training",
+    without=("reports",),
+    document=TrunkEvidence,
+    inputs=_inputs,
+    tags=_tags,
+    task=lambda rows: rows.trunk,
+    function=_train,
+    model=lambda rows: trunk_name(rows.workspace.surface, rows.trunk),
+)
+
+
+def find_trunk(workspace: Workspace, task: str, version: int) -> Part:
+    """Return a version of the trunk in which a task stands."""
+    name = workspace.contracts.surface.trunk_of(task)
+    if name is None:
+        raise ContractError(
+            f"Task '{task}' of {workspace.surface} stands in no trunk (trunks in surface.yaml)."
+        )
+    return workspace.store.registry.part(trunk_name(workspace.surface, name), version)
