@@ -124,6 +124,7 @@ def compose_dossier(
         overrides=list_overrides(workspace, release),
         provenance=_provenance(reader, release),
         inputs=documents.release.inputs,
+        models=documents.release.models,
         experiments=compare_experiments(workspace),
     )
 

@@ -23,6 +23,7 @@ from tasks.promotion.gates.reports import (
     judge_kept,
     judge_proxies,
     judge_refit,
+    judge_trunks,
     judge_unmeasured,
     judge_unrepeated,
 )
@@ -272,6 +273,7 @@ def _judge_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...
         *judge_unrepeated(released.unrepeated, run=run),
         *judge_unmeasured(released.unjudged, run=run),
         *judge_refit(released.refit, run=run),
+        *judge_trunks(released.models, run=run),
         *judge_proxies(released.proxies, run=run),
     )
 

@@ -42,8 +42,6 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.minimum.train": "refuses slices that are too short, before a version is looked for",
     "surface.training.warm_start": "acts through the version that is continued",
     "surface.training.refit": "makes a further model and leaves the tested one as it is",
-    "surface.trunks": "a trunk is a model of its own, with inputs of its own",
-    "surface.models": "which of a task's models a release takes",
     "surface.proxies": "a report of the release",
     "surface.base_rates": "bounds of the validation",
     "surface.trunks": "decides a shared trunk, a model with inputs of its own (`trunk_inputs`)",

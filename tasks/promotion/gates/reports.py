@@ -10,13 +10,17 @@
     refit         shift, overall and by segment   all at most its bound    pass
                                                   all above it             block
                                                   across                   inconclusive
+    shared trunk  rise against the trees          above 0 throughout       warn: shown to be worse
+                                                  else                     pass
 
-The freshness gate bounds the age of what is kept. A proxy never holds a release; people read it before they
+A trunk is compared with the trees alone: training a network of each single task to compare it with, too,
+would take as long as all of the trunk's tasks. The freshness gate bounds the age of what is kept. A proxy never holds a release; people read it before they
 weigh the proxy.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from tasks.evaluation.head_models import HeadModels
 from tasks.evaluation.release_evidence import ProxyEvidence, RefitEvidence
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
@@ -43,6 +47,25 @@ def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
             threshold=Threshold(high=one.bound),
             observed=one.shift,
             reason=f"what is served against release {refit.tested}, which was tested",
+            evidence=run,
+        )
+
+
+def judge_trunks(found: Mapping[str, HeadModels], *, run: str) -> Iterator[Verdict]:
+    """Warn of each head that predicts with a shared trunk and is shown to do worse than its trees."""
+    for task, models in found.items():
+        rise = models.estimate(models.model, rise=True)
+        if models.model == "trees" or rise is None:
+            continue
+        metric = next(row.subject.metric for row in models.figures if row.subject.baseline)
+        yield Verdict(
+            gate="model",
+            subject=Subject(metric, task=task, feature=models.model, baseline="trees"),
+            segment=ALL,
+            outcome=Outcome.WARN if rise.low > 0 else Outcome.PASS,
+            threshold=Threshold(words="not shown to be worse than the trees"),
+            observed=rise,
+            reason=f"against its trees alone, which stay in the release; surface.yaml asks for {models.asked}",
             evidence=run,
         )
 

@@ -12,6 +12,7 @@ from typing import Literal
 from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.evidence import HeadInputs, ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
+from tasks.evaluation.head_models import HeadModels
 from tasks.evaluation.release_evidence import AMPLIFIED, EvidenceRuns, GateEvidence, ProxyEvidence
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Verdict
@@ -27,6 +28,7 @@ from tasks.promotion.pages.calibration import (
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.decision_part import Worths, say_mover
 from tasks.promotion.pages.first_screen import FirstScreen, Provenance, ReleaseHeader, first_screen
+from tasks.promotion.pages.head_models import tabulate_head_models
 from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs, tabulate_verdicts
 from tasks.promotion.pages.next_steps import say_after_override
 from tasks.promotion.pages.task_pairs import describe_overlaps, draw_heat_map, draw_proxy
@@ -74,7 +76,8 @@ class Dossier:
     through than when it was made. ``words`` are those of the surface, ``changes`` what is not
     the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow,
     ``readiness`` the list of what a surface needs before people may rely on it,
-    ``overrides`` who lifted which gates for it, and why, ``experiments`` how the effects of finished ones
+    ``models`` of tasks that share a trunk what each predicts with, ``overrides`` who lifted which gates for
+    it, and why, ``experiments`` how the effects of finished ones
     follow the changes that gates printed.
     """
 
@@ -107,6 +110,7 @@ class Dossier:
     overrides: Sequence[str] = ()
     provenance: Provenance | None = None
     inputs: Sequence[HeadInputs] = ()
+    models: Mapping[str, HeadModels] = field(default_factory=dict)
     experiments: Sequence[MetricAgreement] = ()
 
     @property
@@ -184,6 +188,7 @@ class Dossier:
             measured=[name for name in self.words.tasks if name not in self.manifest.tasks],
             picture_size=SIZE,
             features=chart_features(self.inputs, self.shadow.inputs if self.shadow else ()),
+            models=tabulate_head_models(self.models),
             ratios=draw_ratios(self.verdicts),
             calibrations=task_calibrations(self.tasks, self.slots, self.verdicts),
             calibration_errors=ERRORS,

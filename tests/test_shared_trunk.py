@@ -1,0 +1,165 @@
+"""A surface with a shared trunk from contract to decision: one head is the trunk, one its blend with trees."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tasks.cli import main
+from tasks.errors import ContractError
+from tasks.pipeline import retrain
+from tasks.ranking.segmented_map import apply_calibrator, calibrator_from_json
+from tasks.ranking.trunk import TrunkModel
+from tasks.release import view
+from tasks.release.loading import LoadedRelease, load_release
+from tasks.stores.manifest import Role
+from tasks.stores.parts import CALIBRATOR
+from tasks.stores.releases import release_manifest
+from tasks.training import trunk_step
+from tasks.training.trees import read_model
+from tests.feeds import mini
+from tests.feeds.mini import AS_OF, NAME, TWO, Retrained
+
+pytest.importorskip("jax", reason="the extra `trunk` is not installed")
+
+TRUNK = f"{NAME}.trunk.feed"
+
+
+def with_trunk(surface: dict[str, Any]) -> None:
+    mini.surface_of_two(surface)
+    surface["trunks"] = {
+        "feed": {
+            "tasks": [*TWO],
+            "experts": 2,
+            "layers": [8],
+            "ids": {"user_id": 4},
+            "epochs": 2,
+            "batch": 512,
+        }
+    }
+    surface["models"] = {"click_30m": "trunk", "hide_2d": "blend"}
+
+
+@pytest.fixture(scope="module")
+def retrained(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
+    folder = tmp_path_factory.mktemp("trunk")
+    asked = mini.with_log(mini_surfaces, mini_world, folder)
+    changes = {"tasks": mini.two_tasks, "surface": with_trunk, "utility": mini.utility_of_two}
+    return Retrained.run(mini.changed(asked, folder, **changes), as_of=AS_OF)
+
+
+def test_the_trunk_is_one_component_that_its_heads_share(retrained: Retrained) -> None:
+    manifest = release_manifest(retrained.workspace, 1)
+    (trunk,) = [part for part in manifest.parts if part.role is Role.TRUNK]
+    assert (trunk.name, trunk.version, trunk.task) == (TRUNK, 1, None)
+    folder = f"trunks/{TRUNK}-1"
+    assert [path for path in manifest.files if path.startswith("trunks/")] == [
+        f"{folder}/trunk.json",
+        f"{folder}/trunk.safetensors",
+    ]
+
+
+def test_every_byte_of_the_release_is_as_registered(retrained: Retrained) -> None:
+    assert view.verify(retrained.workspace, 1).problems == []
+
+
+@pytest.fixture(scope="module")
+def loaded(retrained: Retrained, tmp_path_factory: pytest.TempPathFactory) -> LoadedRelease:
+    registry = retrained.workspace.store.registry
+    return load_release(
+        registry.fetch(registry.part(f"{NAME}.release", 1), tmp_path_factory.mktemp("release"))
+    )
+
+
+@pytest.fixture(scope="module")
+def candidates(mini_world: Path) -> pd.DataFrame:
+    """Two dozen requests of a day; the last user is unknown, the one before missing."""
+    frame = pd.read_parquet(sorted((mini_world / "candidates").glob("*.parquet"))[-1])
+    kept = frame[frame["request_id"].isin(frame["request_id"].unique()[:24])].reset_index(drop=True)
+    kept["user_id"] = kept["user_id"].astype(object)
+    kept.loc[kept.index[-2:], "user_id"] = [None, "nobody"]
+    return kept
+
+
+def test_what_serves_predicts_what_the_registered_parts_predict(
+    retrained: Retrained, loaded: LoadedRelease, candidates: pd.DataFrame
+) -> None:
+    """By hand: the trunk's log odds alone, or their mean with those of the trees, through each calibrator."""
+    registry = retrained.workspace.store.registry
+    trunk = TrunkModel.from_files(registry.files(registry.part(TRUNK, 1))).log_odds(candidates)
+    served = loaded.predict(candidates)
+    for task, blended in (("click_30m", False), ("hide_2d", True)):
+        booster, encoder = read_model(registry.files(registry.part(f"{NAME}.task.{task}", 1)))
+        raw = booster.predict(encoder.matrix(candidates), raw_score=True)
+        log_odds = (raw + trunk[task]) / 2 if blended else trunk[task]
+        files = registry.files(registry.part(f"{NAME}.calibrator.{task}", 1))
+        calibrator = calibrator_from_json(json.loads(files[CALIBRATOR]))
+        expected = apply_calibrator(calibrator, 1 / (1 + np.exp(-log_odds)), candidates)
+        np.testing.assert_allclose(served[f"p_{task}"], expected, rtol=1e-9)
+
+
+def test_a_release_of_a_trunk_serves_what_it_scores(loaded: LoadedRelease, candidates: pd.DataFrame) -> None:
+    scored, served = loaded.score(candidates), loaded.serve(candidates)
+    for name in ("p_click_30m", "p_hide_2d", "utility"):
+        np.testing.assert_array_equal(served[name].astype(float), scored[name])
+
+
+def test_a_request_is_explained_by_the_calibrated_predictions_of_its_heads(
+    loaded: LoadedRelease, candidates: pd.DataFrame
+) -> None:
+    request = candidates["request_id"].iloc[0]
+    explained = loaded.explain(candidates, request)
+    scored = loaded.score(candidates[candidates["request_id"] == request])
+    clicks = explained[explained["head"] == "click_30m"].set_index("item_id")["prediction"]
+    expected = scored.set_index("item_id")["p_click_30m"]
+    np.testing.assert_allclose(clicks.sort_index(), expected.loc[clicks.index].sort_index())
+
+
+def test_the_same_inputs_again_register_nothing(retrained: Retrained) -> None:
+    assert Retrained.run(retrained.workspace, as_of=AS_OF) == retrained
+
+
+def test_the_command_line_finds_the_trunk_that_the_retrain_made(
+    retrained: Retrained, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = retrained.workspace
+    where = ["--surfaces", str(workspace.surfaces), "--home", str(workspace.home), "--json"]
+    assert main(["train", NAME, "feed", "--as-of", AS_OF.isoformat(), *where]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["trunk"], printed["version"], printed["reused"]) == ("feed", 1, True)
+
+
+def test_the_dossier_and_the_gate_compare_each_head_with_its_trees(retrained: Retrained) -> None:
+    judged = [gate for gate in retrained.result.gates if gate["subject"].get("baseline") == "trees"]
+    found = {gate["subject"]["task"]: gate["subject"]["feature"] for gate in judged}
+    assert found == {"click_30m": "trunk", "hide_2d": "blend"}
+    assert all(gate["outcome"] == ("warn" if gate["observed"]["low"] > 0 else "pass") for gate in judged)
+    page = Path(retrained.result.dossier).with_suffix(".html").read_text(encoding="utf-8")
+    assert "Trees, shared trunk and their blend" in page
+
+
+def test_its_heads_are_as_old_as_what_the_trunk_learned(retrained: Retrained) -> None:
+    manifest = release_manifest(retrained.workspace, 1)
+    (trunk,) = [part for part in manifest.parts if part.role is Role.TRUNK]
+    trees = manifest.part(Role.TASK, "click_30m")
+    assert trunk.trained_until() < trees.trained_until()
+
+
+def test_a_retrain_of_one_of_its_tasks_keeps_the_champions_trunk(
+    retrained: Retrained, tmp_path: Path
+) -> None:
+    workspace = retrained.workspace
+    mini.set_champion(workspace, 1)
+    retrain(workspace, as_of=AS_OF, tasks=["click_30m"])
+    assert set(mini.versions(workspace)[TRUNK]) == {(1, retrained.versions[TRUNK][0][1])}
+
+
+def test_without_jax_a_retrain_is_refused_before_it_begins_and_the_extra_named(
+    retrained: Retrained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trunk_step.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ContractError, match=r"declares trunks \(feed\), and jax, .* make setup TRUNK=1"):
+        retrain(retrained.workspace, as_of=AS_OF)
