@@ -70,7 +70,7 @@ def validate(surface: str, as_of: str, results: Results) -> dict[str, Any]:
 
 @step(map_index_template=THIS_TRUNK)
 def train_trunk(surface: str, trunk_name: str, as_of: str, results: Results) -> dict[str, Any]:
-    """Train one shared trunk; where it cannot be trained, its tasks keep the champion's or their trees alone."""
+    """Train one shared trunk; where it cannot be, its tasks keep the champion's or their trees alone."""
     from tasks import pipeline
 
     retrain = pipeline.Retrain(open_workspace(surface), instant(as_of))

@@ -168,7 +168,7 @@ def _validate(asked: Retrain, results: Results) -> "ValidateResult":
 
 
 def _train_trunk(one: TrunkRetrain, results: Results) -> "TrunkVersion":
-    """Train a shared trunk; one that cannot be trained, or not all of whose tasks are, stays the champion's."""
+    """Train a shared trunk; one that cannot be, or not all of whose tasks are, stays the champion's."""
     from tasks.training import trunk_step
 
     asked = one.retrain

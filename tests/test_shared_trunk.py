@@ -77,7 +77,7 @@ def loaded(retrained: Retrained, tmp_path_factory: pytest.TempPathFactory) -> Lo
 @pytest.fixture(scope="module")
 def candidates(mini_world: Path) -> pd.DataFrame:
     """Two dozen requests of a day; the last user is unknown, the one before missing."""
-    frame = pd.read_parquet(sorted((mini_world / "candidates").glob("*.parquet"))[-1])
+    frame = pd.read_parquet(max((mini_world / "candidates").glob("*.parquet")))
     kept = frame[frame["request_id"].isin(frame["request_id"].unique()[:24])].reset_index(drop=True)
     kept["user_id"] = kept["user_id"].astype(object)
     kept.loc[kept.index[-2:], "user_id"] = [None, "nobody"]
@@ -160,6 +160,9 @@ def test_a_retrain_of_one_of_its_tasks_keeps_the_champions_trunk(
 def test_without_jax_a_retrain_is_refused_before_it_begins_and_the_extra_named(
     retrained: Retrained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trunk_step.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ContractError, match=r"declares trunks \(feed\), and jax, .* make setup TRUNK=1"):
+    monkeypatch.setattr(trunk_step, "LIBRARIES", ("jax", "no_such_library"))
+    with pytest.raises(
+        ContractError,
+        match=r"declares trunks \(feed\), and no_such_library is not installed.* make setup TRUNK=1",
+    ):
         retrain(retrained.workspace, as_of=AS_OF)

@@ -50,7 +50,7 @@ Shown = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
-class HeadRows:
+class ModelScores:
     """What two models of a task give of the same rows.
 
     Attributes
@@ -80,7 +80,7 @@ class HeadRows:
                 return (self.trees + self.trunk) / 2
 
 
-def choose(rows: HeadRows, *, shown: Shown | None = None) -> HeadChoice:
+def choose(rows: ModelScores, *, shown: Shown | None = None) -> HeadChoice:
     """Choose the model of a task by held-out users.
 
     Parameters
@@ -92,9 +92,9 @@ def choose(rows: HeadRows, *, shown: Shown | None = None) -> HeadChoice:
     >>> rng = np.random.default_rng(0)
     >>> taste, users = rng.normal(size=4000), np.arange(4000) // 4
     >>> clicks = (rng.random(4000) < 1 / (1 + np.exp(-2 * taste))).astype(float)
-    >>> choose(HeadRows(np.zeros(4000), 2 * taste, clicks, users)).model
+    >>> choose(ModelScores(np.zeros(4000), 2 * taste, clicks, users)).model
     'trunk'
-    >>> choose(HeadRows(2 * taste, rng.normal(size=4000), clicks, users)).model
+    >>> choose(ModelScores(2 * taste, rng.normal(size=4000), clicks, users)).model
     'trees'
     """
     _, fold = assign_folds(rows.users)
@@ -137,22 +137,22 @@ def decide(trunk: Estimate, blend: Estimate, over_blend: Estimate, *, trees: flo
 
 
 def find_rises(
-    rows: HeadRows, before: Floats, after: Floats, group: Grouping | None = None
+    rows: ModelScores, before: Floats, after: Floats, group: Grouping | None = None
 ) -> list[Estimate]:
-    """Return the paired rise in normalized entropy, or in the squared error over that of the mean, by group."""
+    """Return paired rises in normalized entropy, or in the squared error over that of the mean, by group."""
     paired = PairedRows(rows.outcomes, before, after, rows.users, rows.users)
     if rows.value:
         return relative_squared_error_rise(paired, group, base=float(rows.outcomes.mean()))
     return normalized_entropy_rise(paired, group)
 
 
-def _relative_error(rows: HeadRows, predictions: Floats) -> float:
+def _relative_error(rows: ModelScores, predictions: Floats) -> float:
     if rows.value:
         return float(((rows.outcomes - predictions) ** 2).mean() / np.var(rows.outcomes))
     return normalized_entropy(rows.outcomes, predictions)
 
 
-def fit_line(rows: HeadRows, model: HeadModel, at: npt.NDArray[np.bool_]) -> Callable[[Floats], Floats]:
+def fit_line(rows: ModelScores, model: HeadModel, at: npt.NDArray[np.bool_]) -> Callable[[Floats], Floats]:
     """Fit what turns a model's log odds into probabilities, or scales its values, on some rows."""
     raw, y = rows.raw(model)[at], rows.outcomes[at]
     w = np.ones(len(y)) if rows.weights is None else rows.weights[at]
@@ -164,7 +164,7 @@ def fit_line(rows: HeadRows, model: HeadModel, at: npt.NDArray[np.bool_]) -> Cal
     return lambda logits: line.of_logits(compress_logits(logits))
 
 
-def _predict_held_out(rows: HeadRows, model: HeadModel, fold: Indices) -> Floats:
+def _predict_held_out(rows: ModelScores, model: HeadModel, fold: Indices) -> Floats:
     """Predict every choosing row by a line fitted to the other folds; rows that are measured stay raw."""
     raw = rows.raw(model)
     predicted = raw.copy() if rows.value else expit(raw)
@@ -174,7 +174,7 @@ def _predict_held_out(rows: HeadRows, model: HeadModel, fold: Indices) -> Floats
     return predicted
 
 
-def _can_fit(rows: HeadRows, fold: Indices) -> bool:
+def _can_fit(rows: ModelScores, fold: Indices) -> bool:
     """Whether both outcomes are left whichever fold of the choosing users is held out."""
     learned = (rows.outcomes[(fold != held) & (fold != MEASURED)] for held in range(FOLDS))
     return all(len(side) and np.ptp(side) > 0 for side in learned)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tasks.arrays import Floats
-from tasks.calibration.head_choice import MODELS, HeadRows, choose, find_rises, fit_line
+from tasks.calibration.head_choice import MODELS, ModelScores, choose, find_rises, fit_line
 from tasks.columns import POSITION
 from tasks.contracts import canonical_json
 from tasks.evaluation.binary import divide, normalize_entropy, row_losses
@@ -27,7 +27,7 @@ from tasks.evaluation.evidence import PinnedModel
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.head_models import HeadModel, HeadModels
 from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
-from tasks.evaluation.resampling import Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.resampling import Resampler, Statistic, cluster_rows, sum_intervals
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate
@@ -49,7 +49,7 @@ _REPLICATES: Final = 500
 
 @dataclass(frozen=True)
 class TaskModels:
-    """A task's trees and the trunk in which it stands, None where it stands in none or none could be trained."""
+    """A task's trees, and the trunk in which it stands; None without one, or where none was trained."""
 
     rows: TaskRows
     model: Part
@@ -111,9 +111,9 @@ class TaskModels:
         figures = tuple(self._figures(held)) if rows.measures else ()
         return HeadModels(asked=asked, model=model, trunk=trunk, choice=choice, figures=figures)
 
-    def _head_rows(self, table: pa.Table, outcomes: Floats) -> HeadRows:
+    def _head_rows(self, table: pa.Table, outcomes: Floats) -> ModelScores:
         scores, value = self.trees(table), self.rows.kind == "value"
-        return HeadRows(
+        return ModelScores(
             trees=scores if value else logit(scores),
             trunk=self.trunk(table),
             outcomes=outcomes,
@@ -122,7 +122,7 @@ class TaskModels:
             value=value,
         )
 
-    def _figures(self, calibrate: HeadRows) -> Iterator[Figure]:
+    def _figures(self, calibrate: ModelScores) -> Iterator[Figure]:
         """Measure every model on the test days, for the whole and every segment."""
         rows, test = self.rows, self.rows.test
         held = self._head_rows(test, read_labels(test, rows.task))
@@ -138,17 +138,18 @@ class TaskModels:
 
 
 def _measure(
-    task: str, rows: HeadRows, predicted: Mapping[HeadModel, Floats], group: Grouping
+    task: str, rows: ModelScores, predicted: Mapping[HeadModel, Floats], group: Grouping
 ) -> Iterator[Figure]:
     y, once, who = rows.outcomes, np.ones(len(rows.outcomes)), cluster_rows(rows.users)
     support, resampler = Support.of(y, once, who.codes, group), Resampler(who.count, 0, _REPLICATES)
     metric = "relative_squared_error" if rows.value else "normalized_entropy"
     for model, predictions in predicted.items():
-        columns, statistic = [row_losses(y, predictions), y, once], normalize_entropy
+        columns = [row_losses(y, predictions), y, once]
+        statistics: dict[str, Statistic] = {metric: normalize_entropy}
         if rows.value:
-            columns, statistic = [(y - predictions) ** 2, (y - y.mean()) ** 2], divide
+            columns, statistics = [(y - predictions) ** 2, (y - y.mean()) ** 2], {metric: divide}
         estimates = sum_intervals(
-            columns, {metric: statistic}, who.codes, resampler, groups=group.codes, count=group.count
+            columns, statistics, who.codes, resampler, groups=group.codes, count=group.count
         )
         figures = metric_rows(estimates, group, support, resampled=who.resampled)
         yield from (_name(one, Subject(metric, task=task, feature=model), one.estimate) for one in figures)

@@ -89,10 +89,9 @@ def run(
     as_of: datetime,
     snapshot: str,
     model_version: int,
-    trunk_version: int | None = None,
     parent_run: str | None = None,
 ) -> CalibrateResult:
-    """Calibrate one task's model.
+    """Calibrate the trees of one task.
 
     Parameters
     ----------
@@ -100,7 +99,6 @@ def run(
     snapshot : id of a published label snapshot.
     model_version : version of ``<surface>.task.<task>``; a refit is calibrated on the newest mature days, and
         nothing is measured then, since the days of the test are learned from.
-    trunk_version : version of the trunk in which the task stands; None leaves it its trees.
     parent_run : the MLflow run that this one belongs under.
 
     Raises
@@ -113,13 +111,18 @@ def run(
         The model holds other bytes than were registered.
     """
     rows = TaskRows.open(workspace, task=task, as_of=as_of, snapshot=snapshot)
-    return calibrate(rows, model_version=model_version, trunk_version=trunk_version, parent_run=parent_run)
+    return calibrate(rows, model_version=model_version, parent_run=parent_run)
 
 
 def calibrate(
     rows: TaskRows, *, model_version: int, trunk_version: int | None = None, parent_run: str | None = None
 ) -> CalibrateResult:
-    """Calibrate a model of a task on the task's rows; raises as `run`."""
+    """Choose a task's model and calibrate it on the task's rows; raises as `run`.
+
+    Parameters
+    ----------
+    trunk_version : version of the trunk in which the task stands; None leaves it its trees.
+    """
     work = _rows_of_models(rows, model_version, trunk_version)
     done = CALIBRATE.run(work, parent_run=parent_run)
     test, part = done.evidence.test, done.part

@@ -154,23 +154,18 @@ def calibrate(
     as_of: AsOf,
     snapshot: _Snapshot = None,
     model_version: Annotated[int | None, Option(metavar="N", help="(default: train a model)")] = None,
-    trunk_version: Annotated[int | None, Option(metavar="N", help="(default: train its trunk)")] = None,
     parent_run: ParentRun = None,
 ) -> "CalibrateResult":
-    """Choose one task's model, where it stands in a trunk, and fit its calibrator."""
+    """Choose one task's model, if it shares a trunk, and fit its calibrator."""
     from tasks.calibration import step
+    from tasks.training.rows import TaskRows
 
     labels = snapshot or _publish_labels(workspace, as_of, parent_run)
     trunk = workspace.contracts.surface.trunk_of(task)
-    if trunk is not None and trunk_version is None:
-        trunk_version = train(workspace, trunk, as_of, labels, parent_run).version
-    return step.run(
-        workspace,
-        task=task,
-        as_of=as_of,
-        snapshot=labels,
+    return step.calibrate(
+        TaskRows.open(workspace, task=task, as_of=as_of, snapshot=labels),
         model_version=model_version or train(workspace, task, as_of, labels, parent_run).version,
-        trunk_version=trunk_version,
+        trunk_version=train(workspace, trunk, as_of, labels, parent_run).version if trunk else None,
         parent_run=parent_run,
     )
 

@@ -42,7 +42,7 @@ class HeadModels(Section):
     figures: tuple[Figure, ...] = ()
 
     def estimate(self, model: HeadModel, *, rise: bool = False, segment: Segment = ALL) -> Estimate | None:
-        """Return the error of a model on the test days, or its rise against the trees, where it was measured."""
+        """Return the error of a model on the test days, or its rise against the trees; None without."""
         found = (
             row.estimate
             for row in self.figures

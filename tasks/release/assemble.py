@@ -98,7 +98,7 @@ class Wanted:
 
     @cached_property
     def further(self) -> tuple[PinnedPart, ...]:
-        """Pinned parts that belong to no single task: shared trunks, the examination curve, what was tested."""
+        """Pinned parts of no single task: shared trunks, the examination curve, the tested release."""
         tested = None if self.tested is None else PinnedPart.of(self.tested.release, Role.TESTED)
         trunks = pin_trunks(self.workspace.store.registry, self.pins)
         return (*trunks, *(part for part in (self.examined, tested) if part is not None))

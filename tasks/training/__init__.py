@@ -13,8 +13,10 @@ In reading order::
     evidence                             what training found, as documents
     train_model, same_day, picture       a trained model; the comparison of two recipes; importances
     step                                 the step that trains a task
+    trunk_rows, trunk_step               the rows of the tasks that share a trunk, and the step that trains it
 
-Steps: step, same_day, outlook, plan, examination, rows, debiasing, draw_examples, search, train_model, trees.
+Steps: step, same_day, outlook, plan, examination, rows, debiasing, draw_examples, search, train_model, trees,
+trunk_rows, trunk_step.
 """
 
-__all__ = ["debiasing", "examination", "plan", "rows", "same_day", "slices", "step"]
+__all__ = ["debiasing", "examination", "plan", "rows", "same_day", "slices", "step", "trunk_step"]

@@ -62,12 +62,10 @@ class SharedRows:
             As `TaskRows.open`.
         """
         contracts = workspace.contracts
-        if trunk not in contracts.surface.trunks:
+        spec = contracts.surface.trunks.get(trunk)
+        if spec is None:
             raise ContractError(unknown("trunk", trunk, contracts.surface.trunks, where="surface.yaml"))
-        labels, names = (
-            find_published_snapshot(workspace, snapshot, as_of=as_of),
-            contracts.surface.trunks[trunk].tasks,
-        )
+        labels, names = find_published_snapshot(workspace, snapshot, as_of=as_of), spec.tasks
         slices = trunk_slices(contracts, labels.mature_by(), labels.dates(), tasks=names)
         tasks = (TaskRows(workspace, task, labels, slices[task], measures=False) for task in names)
         return cls(workspace, trunk, labels, tuple(tasks))
@@ -96,25 +94,27 @@ class SharedRows:
         table = self.snapshot.read([*names], first_day=first, last_day=self.newest)
         keys = _keys(table).assign(row=np.arange(len(table)))
         days: Days = table.column(DAY).to_pandas().to_numpy()
-        columns: dict[str, Floats] = {}
+        columns: dict[str, npt.NDArray[np.generic]] = {}
         for rows in self.tasks:
             columns |= dict(_columns_of(rows, draw_rows(rows), keys, days))
-        known = np.any([np.isfinite(columns[rows.task]) for rows in self.tasks], axis=0)
-        columns[HELD_OUT] = self._hold_out(table, days, [columns[rows.task] for rows in self.tasks])
+        learned = [np.isfinite(np.asarray(columns[rows.task], dtype=np.float64)) for rows in self.tasks]
+        columns[HELD_OUT] = self._hold_out(table, days, learned)
         for name, values in columns.items():
             table = table.append_column(name, pa.array(values))
-        return encode_dictionaries(table.filter(pa.array(known)), (*features.categorical, *self.spec.ids))
+        return encode_dictionaries(
+            table.filter(pa.array(np.any(learned, axis=0))), (*features.categorical, *self.spec.ids)
+        )
 
-    def _hold_out(self, table: pa.Table, days: Days, labels: Sequence[Floats]) -> Flags:
+    def _hold_out(self, table: pa.Table, days: Days, learned: Sequence[Flags]) -> Flags:
         share = self.workspace.contracts.surface.split.early_stop
         if not self.spec.ids:
             return hold_out_users(user_or_request(table), share=share, salt="early stop")
-        first = min(_newest_days(days[np.isfinite(own)], share) for own in labels)
+        first = min(_newest_days(days[own], share) for own in learned)
         held = days >= first
         if held.all():
             raise ImmatureLabels(
-                f"Trunk '{self.trunk}' cannot be trained: all of its days from {first} on are held out to stop "
-                "it, so that each task has some of them. Lengthen split.train, or give it tasks of like windows."
+                f"Trunk '{self.trunk}' cannot be trained: all of its days, from {first} on, are held out to "
+                "stop it, so that each task has some. Lengthen split.train, or give it tasks of like windows."
             )
         return held
 
@@ -146,7 +146,7 @@ def _keys(table: pa.Table) -> pd.DataFrame:
 def _columns_of(
     rows: TaskRows, drawn: DrawnRows, keys: pd.DataFrame, days: Days
 ) -> Iterator[tuple[str, Floats]]:
-    """Give label, weight and offset of every impression for one task; no label where it is not learned from."""
+    """Give label, weight and offset of every impression for one task; NaN where it is not learned."""
     task, table = rows.task, drawn.table
     at = _keys(table).merge(keys, how="left", on=[REQUEST_ID, ITEM_ID], validate="many_to_one")["row"]
     places = at.to_numpy(dtype=np.intp)

@@ -117,11 +117,11 @@ def trunk_name(surface: str, trunk: str) -> str:
 
 def require_libraries(contracts: Contracts) -> None:
     """Refuse to train a surface's trunks where JAX is not installed; nothing is imported."""
-    missing = [name for name in LIBRARIES if importlib.util.find_spec(name) is None]
+    missing = ", ".join(name for name in LIBRARIES if importlib.util.find_spec(name) is None)
     if contracts.surface.trunks and missing:
         raise ContractError(
-            f"{contracts.name} declares trunks ({', '.join(contracts.surface.trunks)}), and {', '.join(missing)} "
-            "is not installed. Install the extra: make setup TRUNK=1, or pip install 'equipoise[trunk]'."
+            f"{contracts.name} declares trunks ({', '.join(contracts.surface.trunks)}), and {missing} is not "
+            "installed. Install the extra: make setup TRUNK=1, or pip install 'equipoise[trunk]'."
         )
 
 

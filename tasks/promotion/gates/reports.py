@@ -14,7 +14,9 @@
                                                   else                     pass
 
 A trunk is compared with the trees alone: training a network of each single task to compare it with, too,
-would take as long as all of the trunk's tasks. The freshness gate bounds the age of what is kept. A proxy never holds a release; people read it before they
+would take as long as the trunk.
+
+The freshness gate bounds the age of what is kept. A proxy never holds a release; people read it before they
 weigh the proxy.
 """
 
@@ -65,7 +67,7 @@ def judge_trunks(found: Mapping[str, HeadModels], *, run: str) -> Iterator[Verdi
             outcome=Outcome.WARN if rise.low > 0 else Outcome.PASS,
             threshold=Threshold(words="not shown to be worse than the trees"),
             observed=rise,
-            reason=f"against its trees alone, which stay in the release; surface.yaml asks for {models.asked}",
+            reason=f"against its trees alone; surface.yaml asks for {models.asked}",
             evidence=run,
         )
 

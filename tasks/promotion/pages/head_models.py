@@ -1,4 +1,4 @@
-"""The models of the tasks that share a trunk: trees, trunk and blend on the test days, by task and segment."""
+"""Tasks that share a trunk: their trees, the trunk and the blend on the test days, by segment too."""
 
 import math
 from collections.abc import Mapping, Sequence
