@@ -1,11 +1,16 @@
 """A task that keeps the champion's model is named in the dossier, and never holds a release by itself."""
 
+from dataclasses import replace
 from datetime import date
+from math import nan
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tasks.evaluation.evidence import PinnedModel
+from tasks.evaluation.head_models import HeadModel, HeadModels
+from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.proxies import proxy_report
 from tasks.evaluation.release_evidence import ProxyEvidence, RefitEvidence, RefitShift
 from tasks.evaluation.subjects import ALL, Segment, Subject
@@ -15,6 +20,7 @@ from tasks.promotion.gates.reports import (
     judge_kept,
     judge_proxies,
     judge_refit,
+    judge_trunks,
     judge_unmeasured,
     judge_unrepeated,
 )
@@ -158,3 +164,35 @@ def test_a_recipe_that_could_not_be_repeated_warns_and_says_why() -> None:
 
 def test_a_release_without_a_refit_has_no_shift() -> None:
     assert list(judge_refit(None, run="r1")) == []
+
+
+def head_models(model: HeadModel, rise: Estimate) -> HeadModels:
+    level = Subject("normalized_entropy", task="buy", feature=model)
+    subjects = level, replace(level, metric="normalized_entropy_rise", baseline="trees")
+    figures = [
+        Figure(one, ALL, seen.value, seen.low, seen.high, seen.n, 100, 9)
+        for one, seen in zip(subjects, (Estimate(0.9, 0.8, 1.0, 50), rise), strict=True)
+    ]
+    trunk = PinnedModel(name="feed.trunk.main", version=1, sha256="0")
+    return HeadModels(asked="best", model=model, trunk=trunk, choice=None, figures=tuple(figures))
+
+
+@pytest.mark.parametrize(
+    ("rise", "outcome"),
+    [
+        (Estimate(0.02, 0.01, 0.03, 50), Outcome.WARN),
+        (Estimate(0.02, -0.01, 0.05, 50), Outcome.PASS),
+        (Estimate(-0.02, -0.03, -0.01, 50), Outcome.PASS),
+        (Estimate(0.02, nan, nan, 50), Outcome.PASS),
+    ],
+)
+def test_a_head_of_a_trunk_that_is_shown_to_be_worse_than_its_trees_is_a_warning(
+    rise: Estimate, outcome: Outcome
+) -> None:
+    (verdict,) = judge_trunks({"buy": head_models("blend", rise)}, run="run-1")
+    assert (verdict.gate, verdict.outcome) == ("model", outcome)
+    assert str(verdict.subject) == "buy.normalized_entropy_rise of blend vs trees"
+
+
+def test_a_head_that_keeps_its_trees_is_not_judged_by_its_trunk() -> None:
+    assert list(judge_trunks({"buy": head_models("trees", Estimate(0, 0, 0, 50))}, run="run-1")) == []
