@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,33 +20,18 @@ from tasks.stores.releases import release_manifest
 from tasks.training import trunk_step
 from tasks.training.trees import read_model
 from tests.feeds import mini
-from tests.feeds.mini import AS_OF, NAME, TWO, Retrained
+from tests.feeds.mini import AS_OF, NAME, Retrained
 
 pytest.importorskip("jax", reason="the extra `trunk` is not installed")
 
 TRUNK = f"{NAME}.trunk.feed"
 
 
-def with_trunk(surface: dict[str, Any]) -> None:
-    mini.surface_of_two(surface)
-    surface["trunks"] = {
-        "feed": {
-            "tasks": [*TWO],
-            "experts": 2,
-            "layers": [8],
-            "ids": {"user_id": 4},
-            "epochs": 2,
-            "batch": 512,
-        }
-    }
-    surface["models"] = {"click_30m": "trunk", "hide_2d": "blend"}
-
-
 @pytest.fixture(scope="module")
 def retrained(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
     folder = tmp_path_factory.mktemp("trunk")
     asked = mini.with_log(mini_surfaces, mini_world, folder)
-    changes = {"tasks": mini.two_tasks, "surface": with_trunk, "utility": mini.utility_of_two}
+    changes = {"tasks": mini.two_tasks, "surface": mini.surface_with_trunk, "utility": mini.utility_of_two}
     return Retrained.run(mini.changed(asked, folder, **changes), as_of=AS_OF)
 
 

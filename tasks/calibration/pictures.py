@@ -4,6 +4,7 @@
 
     calibrate   reliability.svg            before and after, on the task's test days
                 reliability_segments.svg   the same in segments
+    train_trunk training.svg               how the tasks of a shared trunk were learned
     release     reliability/<task>.svg     the joint of a conditional task, on the release's test days
 """
 
@@ -19,6 +20,7 @@ from tasks.stores.manifest import Manifest, Role
 from tasks.stores.releases import release_manifest
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
+from tasks.training.trunk_step import TRAINING
 
 RELIABILITY: Final = "reliability.svg"
 SEGMENTS: Final = "reliability_segments.svg"
@@ -53,7 +55,7 @@ def draw_joint(run: StepRun, task: str, outcomes: Floats, predictions: Floats, u
 
 
 def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: str) -> dict[str, bytes]:
-    """Return the pictures of a release's calibrators and joints, by caption.
+    """Return the pictures of a release's calibrators, joints and shared trunks, by caption.
 
     A refitted part was measured in the release that it repeats: its pictures are those of that one.
     """
@@ -68,4 +70,7 @@ def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: st
             pictures[name] = drawn.get(RELIABILITY)
             pictures[f"{name}, by segment"] = drawn.get(SEGMENTS)
             pictures[f"{pinned.task}, joint along its chain"] = joints.get(joint_picture(str(pinned.task)))
+        elif pinned.role is Role.TRUNK:
+            drawn = workspace.store.runs.read_pictures(registry.run_id(pinned))
+            pictures[f"{pinned.name}, version {pinned.version}"] = drawn.get(TRAINING)
     return {caption: picture for caption, picture in pictures.items() if picture is not None}

@@ -14,6 +14,7 @@ In reading order::
     train_model, same_day, picture       a trained model; the comparison of two recipes; importances
     step                                 the step that trains a task
     trunk_rows, trunk_step               the rows of the tasks that share a trunk, and the step that trains it
+      trunk_picture                      learning curves, shares and cosines of gradients
 
 Steps: step, same_day, outlook, plan, examination, rows, debiasing, draw_examples, search, train_model, trees,
 trunk_rows, trunk_step.

@@ -31,12 +31,15 @@ from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.inputs import trunk_inputs
 from tasks.training.rows import NEWEST, log_labels
+from tasks.training.trunk_picture import trunk_figure
 from tasks.training.trunk_rows import SharedRows
 from tasks.trunks.rows import TrunkRows
 
 _LOG = logging.getLogger("equipoise")
 
 LIBRARIES: Final = ("jax", "jaxlib", "optax", "safetensors")
+TRAINING: Final = "training.svg"
+"""The picture of a trunk's training, in its run."""
 _CHUNK: Final = 1 << 16
 """Rows of a table that training streams."""
 
@@ -240,11 +243,19 @@ def _train(rows: SharedRows, opened: StepRun) -> Model[TrunkEvidence]:
         positives=dict(trained.positives),
         epochs=tuple(EpochFigures.model_validate(asdict(one)) for one in trained.curves),
     )
+    opened.text(TRAINING, _draw(evidence))
     params = {name: str(value) for name, value in rows.spec.model_dump(mode="json").items()}
     opened.params(params)
     return Model(
         evidence, trained.files, kind="trunk", params=params, metrics={"epoch": float(trained.epoch)}
     )
+
+
+def _draw(found: TrunkEvidence) -> str:
+    held_out, shares = ([getattr(one, name) for one in found.epochs] for name in ("held_out", "shares"))
+    cosines = found.epochs[found.epoch].cosines
+    title = f"{found.trunk}: how its tasks were learned"
+    return trunk_figure(held_out, shares, cosines, kept=found.epoch, title=title).to_svg()
 
 
 TRAIN_TRUNK: Final = ModelStep(

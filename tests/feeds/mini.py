@@ -201,6 +201,22 @@ def surface_of_two(plain: dict[str, Any]) -> None:
     plain["segments"], plain["proxies"] = ["user_tenure"], []
 
 
+def surface_with_trunk(plain: dict[str, Any]) -> None:
+    """Let clicks and hides share a trunk: it predicts clicks alone, and hides blended with their trees."""
+    surface_of_two(plain)
+    plain["trunks"] = {
+        "feed": {
+            "tasks": [*TWO],
+            "experts": 2,
+            "layers": [8],
+            "ids": {"user_id": 4},
+            "epochs": 2,
+            "batch": 512,
+        }
+    }
+    plain["models"] = {"click_30m": "trunk", "hide_2d": "blend"}
+
+
 def utility_of_two(plain: dict[str, Any]) -> None:
     """Leave what clicks and hides are worth, and the guardrails of hides."""
     plain["weights"] = {task: plain["weights"][task] for task in TWO}
