@@ -39,7 +39,7 @@ def find_warnings(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) 
     yield from _warn_of_one_person(surface, utility)
     yield from _warn_of_never_judged(surface, tasks, utility)
     for name, task in tasks.tasks.items():
-        if task.loss_weight != 1.0:
+        if task.loss_weight != 1.0 and surface.trunk_of(name) is None:
             hint = (
                 "on separate trees a loss weight only rescales the regularisation; what acts is under "
                 "training in surface.yaml: weights (balanced, half_life, propensity, column) and start_from"
