@@ -100,7 +100,7 @@ def choose(rows: ModelScores, *, shown: Shown | None = None) -> HeadChoice:
     _, fold = assign_folds(rows.users)
     choosing = fold != MEASURED
     if not _can_fit(rows, fold):
-        reason = "trees: positives or negatives are of too few users to hold some of them out"
+        reason = "trees stay: positives or negatives are of too few users to hold some of them out"
         return HeadChoice(model="trees", reason=reason, held_out={}, rises={})
     move = shown or (lambda predictions: predictions)
     predicted = {model: move(_predict_held_out(rows, model, fold))[choosing] for model in MODELS}
@@ -187,4 +187,4 @@ def _explain(model: HeadModel, errors: Mapping[HeadModel, float], rises: Mapping
         for name in ("trunk", "blend")
         for one in (rises[name],)
     )
-    return f"{model}: on held-out users the error relative to a constant is {trees}, {others}"
+    return f"held-out users favour {model}: error relative to a constant {trees}, {others}"

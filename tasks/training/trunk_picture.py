@@ -14,7 +14,7 @@ _TURN: Final = 360
 
 
 @dataclass(frozen=True)
-class Curve:
+class TaskCurve:
     """A task's line over the epochs: the hue of its colour, its path, and where its last point lies."""
 
     task: str
@@ -29,7 +29,7 @@ class Panel:
 
     title: str
     left: int
-    curves: Sequence[Curve]
+    curves: Sequence[TaskCurve]
     levels: Sequence[Tick]
     epochs: Sequence[Tick]
     kept: float
@@ -120,10 +120,10 @@ def _curve(
     hue: int,
     series: Sequence[Mapping[str, float | None]],
     place: Callable[[float, float], tuple[float, float]],
-) -> Curve | None:
+) -> TaskCurve | None:
     points = [
         place(epoch, value) for epoch, one in enumerate(series, start=1) if (value := one[task]) is not None
     ]
     if not points:
         return None
-    return Curve(task, hue, "M" + "L".join(f"{x},{y}" for x, y in points), points[-1])
+    return TaskCurve(task, hue, "M" + "L".join(f"{x},{y}" for x, y in points), points[-1])

@@ -51,7 +51,8 @@ from tasks.trunks.rows import (
 PATIENCE: Final = 3
 """Epochs without a better one after which training ends."""
 _PROBED: Final = 1024
-"""Rows on which gradients are compared: a Jacobian of many rows would not fit into memory."""
+"""Rows of any day on which gradients are compared: a Jacobian of many rows would not fit into memory. The
+first rows of a stream may be of days on which some tasks know no label."""
 _LAST: Final = "last.json"
 
 
@@ -291,7 +292,7 @@ class _Epochs:
         lost = _mean_losses(self.spool, self.spool.fold, losses, lambda batch: self.steps.lose(arrays, batch))
         weights = self.steps.task_weights(state, self._weights(epoch))
         products = np.zeros((len(names), len(names)))
-        for probed in islice(self.spool.chunks(self.spool.train, _PROBED), 1):
+        for probed in islice(self.spool.batches(rows=_PROBED, seed=self.trunk.seed, epoch=0), 1):
             products = np.asarray(self.steps.gradients(arrays, _as_batch(probed)), dtype=np.float64)
         norms = np.sqrt(np.maximum(np.diag(products), 1e-30))
         cosines = products / np.outer(norms, norms)

@@ -10,6 +10,7 @@ from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
 from tasks.training.evidence import ExaminationEvidence, TrainingEvidence
+from tasks.training.trunk_step import TrunkEvidence
 
 FOLDER = Path(__file__).parent / "documents"
 KINDS: dict[str, type[Document]] = {
@@ -17,6 +18,8 @@ KINDS: dict[str, type[Document]] = {
     "training_of_a_refit": TrainingEvidence,
     "calibration": CalibrationEvidence,
     "calibration_of_a_refit": CalibrationEvidence,
+    "calibration_of_a_trunk": CalibrationEvidence,
+    "trunk": TrunkEvidence,
     "examination": ExaminationEvidence,
     "validation": ValidationEvidence,
     "release": ReleaseEvidence,
