@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -139,6 +140,28 @@ def test_a_retrain_of_one_of_its_tasks_keeps_the_champions_trunk(
     mini.set_champion(workspace, 1)
     retrain(workspace, as_of=AS_OF, tasks=["click_30m"])
     assert set(mini.versions(workspace)[TRUNK]) == {(1, retrained.versions[TRUNK][0][1])}
+
+
+def test_a_retrain_of_none_of_its_tasks_needs_no_trunk(retrained: Retrained) -> None:
+    found = trunk_step.train_or_keep(
+        retrained.workspace, trunk="feed", planned=["return_5d"], as_of=AS_OF, snapshot="none is read"
+    )
+    assert found == trunk_step.TrunkVersion("feed", None)
+
+
+def test_the_champions_trunk_is_not_kept_where_another_is_declared(
+    retrained: Retrained, tmp_path: Path
+) -> None:
+    def without_ids(plain: dict[str, Any]) -> None:
+        del plain["trunks"]["feed"]["ids"]
+
+    mini.set_champion(retrained.workspace, 1)
+    other = mini.changed(retrained.workspace, tmp_path, surface=without_ids)
+    kept, dropped = (
+        trunk_step.train_or_keep(at, trunk="feed", planned=["click_30m"], as_of=AS_OF, snapshot="")
+        for at in (retrained.workspace, other)
+    )
+    assert (kept.version, dropped.version) == (1, None)
 
 
 def test_without_jax_a_retrain_is_refused_before_it_begins_and_the_extra_named(

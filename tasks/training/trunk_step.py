@@ -22,6 +22,7 @@ from tasks.contracts import Contracts
 from tasks.errors import ContractError, DataError
 from tasks.evaluation.documents import Document, Section
 from tasks.evaluation.evidence import Days
+from tasks.ranking.trunk import TrunkModel
 from tasks.stores.files import scratch_folder
 from tasks.stores.manifest import Role
 from tasks.stores.parts import Part
@@ -158,9 +159,12 @@ def train_or_keep(
 ) -> TrunkVersion:
     """Train a trunk all of whose tasks are planned; else, or where it cannot be, return the champion's.
 
-    Without either the tasks have their trees alone.
+    Without either the tasks have their trees alone. None of its tasks planned, none is calibrated with it.
     """
-    missing = [task for task in workspace.contracts.surface.trunks[trunk].tasks if task not in planned]
+    tasks = workspace.contracts.surface.trunks[trunk].tasks
+    missing = [task for task in tasks if task not in planned]
+    if len(missing) == len(tasks):
+        return TrunkVersion(trunk, None)
     if missing:
         return _champions(workspace, trunk, as_of, f"{', '.join(missing)} is not trained in this run")
     try:
@@ -173,13 +177,20 @@ def train_or_keep(
 def _champions(workspace: Workspace, trunk: str, as_of: datetime, why: str) -> TrunkVersion:
     name, fallback = trunk_name(workspace.surface, trunk), find_fallback_release(workspace, as_of)
     parts = () if fallback is None else tested_manifest(workspace, fallback).parts
-    versions = [part.version for part in parts if part.role is Role.TRUNK and part.name == name]
-    version = max(versions, default=None)
+    held = [part for part in parts if part.role is Role.TRUNK and part.name == name]
+    version = max((part.version for part in held if _still_fits(workspace, trunk, part)), default=None)
     kept = (
         "its tasks have their trees alone" if version is None else f"version {version} of the champion stays"
     )
     _LOG.warning("train_trunk: %s is not trained, %s. %s", trunk, kept, why)
     return TrunkVersion(trunk, version, why)
+
+
+def _still_fits(workspace: Workspace, trunk: str, part: Part) -> bool:
+    """Whether a trunk of before has the tasks that are declared now, and reads no other column."""
+    surface = workspace.contracts.surface
+    spec, model = surface.trunks[trunk], TrunkModel.from_files(workspace.store.registry.files(part))
+    return {*spec.tasks} <= {*model.tasks} and {*model.columns} <= {*surface.features.names, *spec.ids}
 
 
 def _inputs(rows: SharedRows) -> dict[str, Any]:
