@@ -204,6 +204,7 @@ def surface_of_two(plain: dict[str, Any]) -> None:
 def surface_with_trunk(plain: dict[str, Any]) -> None:
     """Let clicks and hides share a trunk: it predicts clicks alone, and hides blended with their trees."""
     surface_of_two(plain)
+    plain["engine"] = {"threads": 1}  # fixed by the first training of a process, and tests share theirs
     plain["trunks"] = {
         "feed": {
             "tasks": [*TWO],
