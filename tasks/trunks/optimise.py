@@ -160,6 +160,8 @@ class Steps:
         return new, losses
 
     def _drop_ids(self, rows: Any, key: Any) -> Any:
+        if not self.trunk.ids:
+            return rows
         ids = jnp.asarray([name in self.trunk.ids for name in self.columns], bool)
         return jnp.where(ids & jax.random.bernoulli(key, UNKNOWN_SHARE, rows.shape), 0, rows)
 
