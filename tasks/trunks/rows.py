@@ -377,3 +377,11 @@ def add_up(spool: Spool, tasks: Sequence[TrunkTask]) -> TaskTotals:
     variance = np.maximum(second / weight - (first / weight) ** 2, 0)
     rows = spool.count(spool.train)
     return TaskTotals(rows, known, positives, weight / rows, first / undone, np.sqrt(variance))
+
+
+def count_positives(spool: Spool, tasks: Sequence[TrunkTask]) -> Floats:
+    """Return the held-out positives of each task, or its known rows where it is no binary one, [tasks]."""
+    binary, count = np.array([task.objective == "binary" for task in tasks]), np.zeros(len(tasks))
+    for records in spool.chunks(spool.fold, _WINDOW):
+        count += ((records["weights"] > 0) & ((records["labels"] > 0) | ~binary)).sum(axis=0)
+    return count

@@ -5,7 +5,8 @@
     1  first pass    categories, known ids, quantiles
     2  second pass   records on disk, what each task loses at its base rate
     3  epochs        steps on shuffled batches; then the held-out rows, the gradients' shares, a checkpoint
-    4  the epoch     of the least mean of the tasks' normalized entropies, each relative to its own best
+    4  the epoch     of the least mean of the tasks' normalized entropies, each relative to its own best; a
+                     task of n held-out positives counts n / (n + 50): of few, an entropy is mostly noise
     5  export        arrays as safetensors, their description as JSON
 
 The same rows, trunk, device and number of threads give the same bytes, also after a kill: training goes on
@@ -24,6 +25,7 @@ from typing import Any, Final
 
 import jax
 import numpy as np
+import numpy.typing as npt
 from safetensors.numpy import load, save
 
 from tasks.arrays import Floats
@@ -43,6 +45,7 @@ from tasks.trunks.rows import (
     TrunkRows,
     TrunkTask,
     add_up,
+    count_positives,
     fit_inputs,
     pad_batch,
     write_spool,
@@ -53,6 +56,8 @@ PATIENCE: Final = 3
 _PROBED: Final = 1024
 """Rows of any day on which gradients are compared: a Jacobian of many rows would not fit into memory. The
 first rows of a stream may be of days on which some tasks know no label."""
+_HALF_TRUSTED: Final = 50
+"""Held-out positives with which a task counts half in the choice of the epoch."""
 _LAST: Final = "last.json"
 
 
@@ -145,7 +150,7 @@ def train_trunk(
     fingerprint = hashlib.sha256(canonical_json([asked, made_on]).encode()).hexdigest()
     with part("train", done=1, of=2):
         curves = training.run(fingerprint)
-    epoch = choose_epoch(curves, first=training.first_choice)
+    epoch = choose_epoch(curves, training.trust, first=training.first_choice)
     names = [task.name for task in tasks]
     return TrainedTrunk(
         training.export(epoch),
@@ -184,23 +189,28 @@ def open_device(threads: int | None) -> tuple[str, int]:
     return kind, count
 
 
-def choose_epoch(curves: Sequence[TrunkEpoch], *, first: int = 0) -> int:
+def choose_epoch(curves: Sequence[TrunkEpoch], trust: npt.ArrayLike, *, first: int = 0) -> int:
     """Return the epoch of the least mean normalized entropy, each task's relative to its own best.
 
     The last one where no task has held-out rows.
 
+    Parameters
+    ----------
+    trust : [tasks] from 0 to 1, what each task counts in the mean.
+
     Examples
     --------
     >>> entropies = [{"click": 0.8, "buy": 1.0}, {"click": 0.81, "buy": 0.9}, {"click": 0.9, "buy": 0.89}]
-    >>> choose_epoch([TrunkEpoch(held_out, {}, {}, {}, ()) for held_out in entropies])
-    1
+    >>> curves = [TrunkEpoch(held_out, {}, {}, {}, ()) for held_out in entropies]
+    >>> choose_epoch(curves, [1.0, 1.0]), choose_epoch(curves, [1.0, 0.0])
+    (1, 0)
     """
     table = np.array([list(epoch.held_out.values()) for epoch in curves[first:]], dtype=np.float64)
-    known = np.isfinite(table).all(axis=0)
+    known = np.isfinite(table).all(axis=0) & (np.asarray(trust) > 0)
     if not known.any():
         return len(curves) - 1
     relative = table[:, known] / table[:, known].min(axis=0)
-    return first + int(relative.mean(axis=1).argmin())
+    return first + int(np.average(relative, axis=1, weights=np.asarray(trust)[known]).argmin())
 
 
 @dataclass(frozen=True)
@@ -236,6 +246,12 @@ class _Epochs:
         arrays = first_arrays(trunk, shape, inputs, bias=bias, positions=positions)
         return cls(trunk, tasks, inputs, spool, totals, replace(steps, base=base.astype(np.float32)), arrays)
 
+    @cached_property
+    def trust(self) -> Floats:
+        """What each task counts in the choice of the epoch, shape [tasks]."""
+        held = count_positives(self.spool, self.tasks)
+        return held / (held + _HALF_TRUSTED)
+
     @property
     def first_choice(self) -> int:
         """The first epoch in which every task is trained."""
@@ -260,10 +276,9 @@ class _Epochs:
         return curves
 
     def _has_ended(self, curves: Sequence[TrunkEpoch]) -> bool:
-        first = self.first_choice
-        return (
-            len(curves) > first + PATIENCE and len(curves) - 1 - choose_epoch(curves, first=first) >= PATIENCE
-        )
+        first, epochs = self.first_choice, len(curves)
+        ripe = epochs > first + PATIENCE
+        return ripe and epochs - 1 - choose_epoch(curves, self.trust, first=first) >= PATIENCE
 
     def _train_epoch(self, state: State, epoch: int) -> tuple[State, Floats]:
         weights, rows = self._weights(epoch), self.trunk.batch

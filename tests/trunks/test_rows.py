@@ -9,7 +9,16 @@ import pytest
 from tasks.contracts.surface import Features
 from tasks.contracts.trunks import Trunk
 from tasks.errors import DataError
-from tasks.trunks.rows import Spool, TrunkRows, TrunkTask, add_up, fit_inputs, quantile_grid, write_spool
+from tasks.trunks.rows import (
+    Spool,
+    TrunkRows,
+    TrunkTask,
+    add_up,
+    count_positives,
+    fit_inputs,
+    quantile_grid,
+    write_spool,
+)
 
 NAN = np.nan
 FEATURES = Features(numeric=("price",), categorical=("aisle",))
@@ -88,6 +97,11 @@ def test_totals_undo_the_sampling_of_negatives(tmp_path: Path) -> None:
     # 2 positives, and 1 negative that stands for 4
     assert totals.rate == pytest.approx([2 / 6])
     assert (totals.known.tolist(), totals.positives.tolist(), totals.weight.tolist()) == ([3], [2], [0.75])
+
+
+def test_held_out_positives_are_counted_and_of_a_value_task_its_known_rows(tmp_path: Path) -> None:
+    spend = TrunkTask("buy", objective="l2")
+    assert count_positives(learn(SHOWN, tmp_path, CLICK, spend), [CLICK, spend]).tolist() == [1, 1]
 
 
 def test_an_epoch_holds_each_row_once_in_an_order_of_its_own(tmp_path: Path) -> None:

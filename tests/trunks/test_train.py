@@ -177,12 +177,20 @@ def epochs(*held: Mapping[str, float | None]) -> list[TrunkEpoch]:
 
 
 def test_a_task_without_held_out_rows_chooses_no_epoch() -> None:
-    assert choose_epoch(epochs({"a": 0.9, "b": None}, {"a": 0.8, "b": None}, {"a": 0.85, "b": None})) == 1
-    assert choose_epoch(epochs({"a": None}, {"a": None})) == 1
+    assert (
+        choose_epoch(epochs({"a": 0.9, "b": None}, {"a": 0.8, "b": None}, {"a": 0.85, "b": None}), [1, 1])
+        == 1
+    )
+    assert choose_epoch(epochs({"a": None}, {"a": None}), [0]) == 1
+
+
+def test_a_task_of_few_held_out_positives_hardly_moves_the_choice() -> None:
+    curves = epochs({"click": 0.90, "report": 0.97}, {"click": 0.89, "report": 1.03})
+    assert (choose_epoch(curves, [0.9, 0.9]), choose_epoch(curves, [0.9, 0.06])) == (0, 1)
 
 
 def test_an_epoch_before_every_task_joined_is_not_chosen() -> None:
-    assert choose_epoch(epochs({"a": 0.1}, {"a": 0.9}, {"a": 0.8}), first=1) == 2
+    assert choose_epoch(epochs({"a": 0.1}, {"a": 0.9}, {"a": 0.8}), [1], first=1) == 2
 
 
 def test_training_ends_when_no_later_epoch_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

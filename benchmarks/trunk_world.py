@@ -1,0 +1,264 @@
+"""Trees, a shared trunk, their blend and the choice among them, on worlds whose truth is known.
+
+::
+
+    log odds of a task = level + effects of what is logged + [tastes: u_user . v_item, weighed by the task]
+
+    click (1 in 8)      purchase (1 in 300)      report (1 in 3,000)
+
+``python -m benchmarks.trunk_world`` prints, for worlds with and without tastes, the normalized entropy of
+each task on new days and the regret of ``best``: how much it loses against the best of the three.
+``balance`` compares the balance methods where clicks dominate (a tight shared bottom, where a click weighs 1
+and a purchase, 1 in 60, .003); ``masked`` hides 30 % of the labels at random, as unknown and as negatives.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+import lightgbm as lgb
+import numpy as np
+import pyarrow as pa
+
+from tasks.arrays import Flags, Floats
+from tasks.calibration.head_choice import ModelScores, choose, fit_line
+from tasks.contracts.surface import Features
+from tasks.contracts.trunks import BalanceMethod, Trunk
+from tasks.trunks.rows import TrunkRows, TrunkTask
+from tasks.trunks.train import TrainedTrunk, train_trunk
+
+TASKS = ("click", "purchase", "report")
+RATES = {"click": 1 / 8, "purchase": 1 / 300, "report": 1 / 3000}
+USERS, ITEMS = 500, 250
+FEATURES = Features(
+    numeric=("price", "age", "quality", "affinity", "hour"), categorical=("source", "category")
+)
+TRAIN, FOLD, CALIBRATE = 0.6, 0.1, 0.15
+"""Shares of the rows, in the order of time; the rest is tested on."""
+REGULARISED = {
+    "objective": "binary", "num_leaves": 8, "learning_rate": 0.05, "min_data_in_leaf": 500, "lambda_l2": 20.0,
+    "verbosity": -1, "num_threads": 1, "seed": 0, "deterministic": True,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class World:
+    """Rows in the order of time, with what is true of them.
+
+    Attributes
+    ----------
+    table : features, ids and the outcome of each task.
+    truth : task -> true log odds, shape [rows].
+    """
+
+    table: pa.Table
+    truth: Mapping[str, Floats]
+
+    @property
+    def ends(self) -> tuple[int, int, int]:
+        """The rows at which the fold, the calibrate rows and the test rows begin."""
+        rows = len(self.table)
+        return int(TRAIN * rows), int((TRAIN + FOLD) * rows), int((TRAIN + FOLD + CALIBRATE) * rows)
+
+
+def simulate(
+    rows: int, *, seed: int, tastes: float, common: float = 0.9, rates: Mapping[str, float] = RATES
+) -> World:
+    """Draw a world.
+
+    Parameters
+    ----------
+    tastes : standard deviation of their part of the log odds.
+    common : how much of what moves clicks moves purchases; what is theirs alone shrinks as it grows.
+    rates : task -> share of positive rows.
+    """
+    draw = np.random.default_rng([seed, 31])
+    user, item = draw.integers(0, USERS, rows), draw.integers(0, ITEMS, rows)
+    price, quality = draw.normal(size=(2, ITEMS))[:, item]
+    age = draw.normal(size=USERS)[user]
+    category, source = draw.integers(0, 8, ITEMS)[item], draw.integers(0, 4, rows)
+    hour, affinity = draw.normal(size=(2, rows))
+    liked = (draw.normal(size=(USERS, 6))[user] * draw.normal(size=(ITEMS, 6))[item]).sum(axis=1) / np.sqrt(6)
+    clicked = 0.5 * affinity + 0.4 * quality - 0.3 * price * age + 0.3 * draw.normal(size=8)[category]
+    clicked = clicked + 0.3 * (source == 2) + 0.3 * np.abs(hour)
+    own = 0.6 * np.abs(age) - 0.5 * price - 0.5 * quality * hour + 0.5 * (category == 3)
+    parts = {
+        "click": clicked + tastes * liked,
+        "purchase": common * clicked + (1.2 - common) * own + 0.8 * tastes * liked,
+        "report": -0.7 * common * clicked - 0.5 * quality + 0.4 * (source == 3) - 0.6 * tastes * liked,
+    }
+    truth = {task: part + _level(part, rates[task]) for task, part in parts.items()}
+    outcomes = {task: (draw.random(rows) < _chance(odds)).astype(np.float64) for task, odds in truth.items()}
+    shown = {"price": price, "age": age, "quality": quality, "affinity": affinity, "hour": hour}
+    words = {"source": np.array([*"abcd"])[source], "category": np.array([*"ijklmnop"])[category]}
+    return World(pa.table({**shown, **words, "user": user, "item": item, **outcomes}), truth)
+
+
+def _level(part: Floats, rate: float) -> float:
+    low, high = -20.0, 5.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _chance(part + middle).mean() > rate else (middle, high)
+    return low
+
+
+def _chance(log_odds: Floats) -> Floats:
+    return 1 / (1 + np.exp(-log_odds))
+
+
+def normalized_entropy(log_odds: Floats, labels: Floats) -> float:
+    """Return the log loss over that of the mean outcome."""
+    rate = labels.mean()
+    base = -(rate * np.log(rate) + (1 - rate) * np.log(1 - rate))
+    return float((np.logaddexp(0, log_odds) - labels * log_odds).mean() / base)
+
+
+def fit_trunk(
+    world: World, trunk: Trunk, *, weights: Mapping[str, float] | None = None, table: pa.Table | None = None
+) -> TrainedTrunk:
+    """Train a trunk on the train rows of a world, stopped by its fold."""
+    first, last, _ = world.ends
+    shown = (world.table if table is None else table)[:last]
+    shown = shown.append_column("held_out", pa.array(np.arange(last) >= first))
+    tasks = [TrunkTask(name, loss_weight=(weights or {}).get(name, 1.0)) for name in trunk.tasks]
+    rows = TrunkRows(FEATURES, lambda: (shown[at : at + 50_000] for at in range(0, len(shown), 50_000)))
+    with tempfile.TemporaryDirectory() as folder:
+        return train_trunk(trunk, tasks, rows, folder=Path(folder), threads=1)
+
+
+def trunk_of(*, ids: bool, **changes: object) -> Trunk:
+    """Return the trunk that is compared: a mixture of experts, with a product of user and item."""
+    own = {"ids": {"user": 16, "item": 16}, "interactions": (("user", "item"),)} if ids else {}
+    return Trunk.model_validate({"tasks": TASKS, "layers": (64, 32), "epochs": 12, **own, **changes})
+
+
+def score_trees(world: World, task: str) -> Floats:
+    """Return the log odds of regularised trees, grown on the train rows and stopped by the fold, [rows]."""
+    first, last, _ = world.ends
+    matrix, labels = encode_features(world.table), world.table.column(task).to_numpy()
+    train = lgb.Dataset(matrix[:first], labels[:first], categorical_feature=[5, 6])
+    fold = lgb.Dataset(matrix[first:last], labels[first:last], reference=train)
+    stop = lgb.early_stopping(30, verbose=False)
+    trees = lgb.train(dict(REGULARISED), train, 300, [fold], callbacks=[stop])
+    return np.asarray(trees.predict(matrix, raw_score=True, num_threads=1), np.float64)
+
+
+def encode_features(table: pa.Table) -> Floats:
+    """Return the features with categories as codes, shape [rows, features]."""
+    frame = table.select([*FEATURES.names]).to_pandas()
+    for name in FEATURES.categorical:
+        frame[name] = frame[name].astype("category").cat.codes
+    return np.asarray(frame.to_numpy(np.float64))
+
+
+def compare(world: World, trunk: Trunk) -> Iterator[tuple[str, dict[str, float], str, int]]:
+    """Give each task's normalized entropies on the test rows, the choice, and the calibrate positives."""
+    _, last, tested = world.ends
+    new, slices = world.table.slice(last), {"fit": slice(tested - last), "test": slice(tested - last, None)}
+    outputs = fit_trunk(world, trunk).model.log_odds(new.to_pandas())
+    users = new.column("user").to_numpy()
+    for task in trunk.tasks:
+        trees, outcomes = score_trees(world, task)[last:], new.column(task).to_numpy()
+        fit, test = (
+            ModelScores(trees[rows], outputs[task][rows], outcomes[rows], users[rows])
+            for rows in slices.values()
+        )
+        every: Flags = np.ones(len(fit.outcomes), dtype=np.bool_)
+        lost = {"oracle": normalized_entropy(world.truth[task][tested:], test.outcomes)}
+        for name in ("trees", "trunk", "blend"):
+            chances = np.clip(fit_line(fit, name, every)(test.raw(name)), 1e-9, 1 - 1e-9)
+            lost[name] = normalized_entropy(np.log(chances / (1 - chances)), test.outcomes)
+        chosen = choose(fit).model
+        yield task, {**lost, "best": lost[chosen]}, chosen, int(fit.outcomes.sum())
+
+
+def show_worlds(rows: int, seeds: int) -> None:
+    """Print normalized entropies and the regret of the choice."""
+    regrets = []
+    for tastes in (0.0, 1.0):
+        for seed in range(seeds):
+            world = simulate(rows, seed=seed, tastes=tastes)
+            for task, lost, chosen, positives in compare(world, trunk_of(ids=tastes > 0)):
+                least = min(lost[name] for name in ("trees", "trunk", "blend"))
+                allowed = max(0.005, 0.25 / np.sqrt(positives))
+                regrets.append((lost["best"] / least - 1, allowed))
+                figures = "  ".join(f"{name} {value:.4f}" for name, value in lost.items())
+                print(
+                    f"tastes {tastes:g}  seed {seed}  {task:<9}{figures}  -> {chosen:<6} "
+                    f"regret {regrets[-1][0]:.2%} (half-width {allowed:.2%})", flush=True,
+                )  # fmt: skip
+    values = np.array([regret for regret, _ in regrets])
+    beyond = sum(regret > allowed for regret, allowed in regrets)
+    print(
+        f"regret of best: mean {values.mean():.2%}, largest {values.max():.2%}; "
+        f"beyond its half-width {beyond} of {len(values)}"
+    )
+
+
+def show_balance(rows: int, seeds: int) -> None:
+    """Print what each balance method leaves of the purchases where clicks dominate."""
+    methods: tuple[BalanceMethod, ...] = get_args(BalanceMethod)
+    pair, tight = TASKS[:2], {"architecture": "shared_bottom", "layers": (16, 3)}
+    trunks = {
+        "purchase alone": trunk_of(ids=False, tasks=pair[1:], **tight),
+        **{name: trunk_of(ids=False, tasks=pair, balance={"method": name}, **tight) for name in methods},
+        "manual, mmoe": trunk_of(ids=False, tasks=pair, layers=(16, 3)),
+    }
+    lost: dict[str, list[list[float]]] = {name: [] for name in ("oracle", *trunks)}
+    for seed in range(seeds):
+        world = simulate(rows, seed=seed, tastes=0.0, common=0.2, rates={**RATES, "purchase": 1 / 60})
+        new = world.table.slice(world.ends[2])
+        outcomes = {task: new.column(task).to_numpy() for task in pair}
+        outputs = {"oracle": {task: world.truth[task][world.ends[2] :] for task in pair}}
+        for name, trunk in trunks.items():
+            own = trunk.model_copy(update={"seed": seed})
+            outputs[name] = fit_trunk(world, own, weights={"purchase": 0.003}).model.log_odds(new.to_pandas())
+        for name, out in outputs.items():
+            lost[name].append([normalized_entropy(out[t], outcomes[t]) if t in out else np.nan for t in pair])
+    for name, values in lost.items():
+        figures = zip(pair, np.array(values).T, strict=True)
+        print(f"{name:<15}", *(f"{task} {own.mean():.4f} (seeds {own.round(4)})" for task, own in figures))
+
+
+def show_masked(rows: int, seeds: int) -> None:
+    """Print normalized entropy and calibration ratio with 30 % of each task's labels masked."""
+    for seed in range(seeds):
+        world = simulate(rows, seed=seed, tastes=0.0)
+        draw, new = np.random.default_rng(seed), world.table.slice(world.ends[2])
+        hidden = {task: draw.random(rows) < 0.3 for task in TASKS}
+        unknown, negative = world.table, world.table
+        for task in TASKS:
+            place, labels = unknown.column_names.index(task), world.table.column(task).to_numpy()
+            unknown = unknown.set_column(place, task, pa.array(np.where(hidden[task], np.nan, labels)))
+            negative = negative.set_column(place, task, pa.array(np.where(hidden[task], 0.0, labels)))
+        for name, table in (("all known", None), ("30 % unknown", unknown), ("30 % as negatives", negative)):
+            outputs = fit_trunk(world, trunk_of(ids=False, seed=seed), table=table).model.log_odds(
+                new.to_pandas()
+            )
+            for task in TASKS:
+                outcomes = new.column(task).to_numpy()
+                ratio = (1 / (1 + np.exp(-outputs[task]))).sum() / outcomes.sum()
+                entropy, width = normalized_entropy(outputs[task], outcomes), 0.25 / np.sqrt(outcomes.sum())
+                print(
+                    f"seed {seed}  {name:<18}{task:<9}{entropy:.4f} (half-width {width:.4f})  "
+                    f"predicted / happened {ratio:.3f}",
+                    flush=True,
+                )
+
+
+def main() -> None:
+    """Print the figures that are asked for."""
+    shows = {"world": show_worlds, "balance": show_balance, "masked": show_masked}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("show", choices=list(shows), nargs="?", default="world")
+    parser.add_argument("--rows", type=int, default=600_000)
+    parser.add_argument("--seeds", type=int, default=10)
+    arguments = parser.parse_args()
+    shows[arguments.show](arguments.rows, arguments.seeds)
+
+
+if __name__ == "__main__":
+    main()
