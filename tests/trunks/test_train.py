@@ -33,7 +33,7 @@ KINDS: dict[str, dict[str, Any]] = {"shared_bottom": IDS, "mmoe": IDS, "ple": {}
 
 @pytest.fixture(scope="module", params=list(KINDS))
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> TrainedTrunk:
-    declared = trunk(architecture=request.param, **KINDS[request.param])
+    declared = trunk(architecture=request.param, epochs=8, **KINDS[request.param])
     return train(TABLE, declared, TASKS, tmp_path_factory.mktemp("trunk"))
 
 
