@@ -42,8 +42,9 @@ def in_words(result: "MoveResult") -> str:
     '**Champion: 3**, nothing to do'
     >>> first = Entry(Kind.CANARY, "ana", release=4, champion=3, why="better", share=0.05)
     >>> in_words(MoveResult(3, first, canary=4))
-    '**Canary: 4** beside champion 3, 0.05 of the traffic'
-    >>> in_words(MoveResult(3, Entry(Kind.WITHDRAW, "ana", release=4, champion=3, why="hides rose")))
+    '**Canary: 4** beside champion 3, 0.05 of the users'
+    >>> ended = Entry(Kind.WITHDRAW, "ana", release=4, champion=3, why="hides rose")
+    >>> in_words(MoveResult(3, ended, ended=(4,)))
     '**Canary: 4 -> none**, champion 3'
     """
     beside = f"**Canary: {result.canary}** beside champion {result.champion}"
@@ -51,7 +52,8 @@ def in_words(result: "MoveResult") -> str:
         there = f"**Champion: {result.champion}**" if result.canary is None else beside
         return f"{there}, nothing to do"
     if result.canary is not None:
-        return f"{beside}, {result.moved.share:.3g} of the traffic"
+        return f"{beside}, {result.moved.served}"
     if result.champion == result.moved.champion:
-        return f"**Canary: {result.moved.release} -> none**, champion {result.champion}"
+        ended = ", ".join(map(str, result.ended))
+        return f"**Canary: {ended} -> none**, champion {result.champion}"
     return f"**Champion: {result.moved.champion or 'none'} -> {result.champion}**"

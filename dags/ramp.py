@@ -24,7 +24,8 @@ the audit hold the figures. A red run moved nothing; the run's note names the er
 
 - **The note begins with ask**: the arms cannot be compared, or the stage has lasted for `ramp.wait.most`.
   Read the reasons. Mend how traffic is shared, roll back with `<surface>__rollback`, or start this DAG with
-  `advance`, the reason why the release may go on; a reviewer of the surface has to start it.
+  `advance`, the reason why the release may go on, and `release` where several ramp; a reviewer of the surface
+  has to start it.
 - **`ContractError`**: the user who started it with `advance` is not a reviewer of the surface.
 - **`DataError`**: the impressions do not hold which release served them, or name one that is not registered.
 - **`AuditMismatch`**: the release was deleted, or somebody moved an alias by hand. Roll back.
@@ -32,9 +33,9 @@ the audit hold the figures. A red run moved nothing; the run's note names the er
 
 ### What it does
 
-Compares the guardrails of `ramp` between the users of the release and of the champion, by the events that
-have arrived. After the last stage the release may be promoted: start `<surface>__promote` with the stage
-`champion`. Where surface.yaml declares no `ramp`, it does nothing.
+Compares the guardrails of `ramp` between the users of each release that ramps and of the champion, by the
+events that have arrived. After the last stage a release may be promoted: start `<surface>__promote` with
+the stage `champion`. Where surface.yaml declares no `ramp`, it does nothing.
 
 ### By hand
 
@@ -48,27 +49,40 @@ def ramp(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, Any
     from tasks.promotion.moves import ramp
     from tasks.promotion.moves.ramp import Advance
 
-    workspace, why = open_workspace(surface), params["advance"]
+    workspace, why, release = open_workspace(surface), params["advance"], params["release"]
     if workspace.contracts.surface.ramp is None:
         tell("surface.yaml declares no ramp")
-        return {"state": "none"}
+        return {"ramps": []}
     answer = Advance(dag_run.triggering_user_name or dag_run.run_id, why) if why else None
     as_of = find_as_of(dag_run, params, ends_at=workspace.contracts.surface.ends_at)
-    result = ramp.run(workspace, as_of=as_of, run=dag_run.run_id, advance=answer)
-    tell_ramp(workspace, result)
-    return {"state": result.state.value, "release": result.release, "share": result.share}
+    asked = int(release) if release else None
+    one_by_one: list[int | None] = [*ramp.ramping(workspace, run=dag_run.run_id)]
+    results = [
+        ramp.run(workspace, as_of=as_of, release=one, run=dag_run.run_id, advance=answer)
+        for one in ([asked] if asked or answer else one_by_one or [None])
+    ]
+    tell("\n\n".join(map(in_words, results)))
+    for result in results:
+        notify_of(workspace, result)
+    return {
+        "ramps": [{"state": one.state.value, "release": one.release, "share": one.share} for one in results]
+    }
 
 
-def tell_ramp(workspace: "Workspace", result: "RampResult") -> None:
-    """Write the decision in the run's note, and tell people of a move and of a question."""
+def in_words(result: "RampResult") -> str:
+    """Say what was decided on a release, and why."""
+    of = "" if result.release is None else f" release {result.release}"
+    return f"**{result.state.value.replace('_', ' ')}**{of}: {'; '.join(result.reasons)}"
+
+
+def notify_of(workspace: "Workspace", result: "RampResult") -> None:
+    """Tell people of a move and of a question."""
     from tasks.experiments.ramp import RampState
 
-    state = result.state.value.replace("_", " ")
-    of = "" if result.release is None else f" release {result.release}"
-    tell(f"**{state}**{of}: {'; '.join(result.reasons)}")
     connections = workspace.contracts.surface.notify
-    details = "; ".join([*result.reasons, *map(str, result.guardrails)])
-    message = Message(f"{result.surface}: ramp, {state}{of}", details)
+    details = "; ".join([*result.reasons, *map(str, result.guardrails), *result.notes])
+    state, _, _ = in_words(result).replace("*", "").partition(":")
+    message = Message(f"{result.surface}: ramp, {state}", details)
     if result.moved is not None:
         notify(connections.alias_moves, message)
     elif result.state is RampState.ASK:
@@ -79,6 +93,7 @@ def ramping(contracts: Contracts) -> DAG:
     """Name the one step."""
     params = {
         "as_of": as_of_param(contracts),
+        "release": optional("Release", "Which release, where several ramp. Empty: each of them."),
         "advance": optional("Advance", "Why a ramp that asks a person may go on. Empty: the rule decides."),
     }
     identity = describe(contracts, "ramp", cron=contracts.surface.schedule.ramp, runbook=RUNBOOK)

@@ -24,13 +24,14 @@ A red run moved nothing. The run's note names the error.
 
 ### What it does
 
-Where a canary serves, ends it: the champion has all of the traffic again. Else lets the release that was
-champion before be champion again. One row in the audit says who, when, from, to, why. No gate stands in the
+Where canaries serve, ends them: the champion has all of the traffic again. Else lets the release that was
+champion before be champion again. Each row in the audit says who, when, from, to, why. No gate stands in the
 way, and the same run a second time changes nothing.
 
 ### By hand
 
-Start it with `why`; with `to` to go back to another release that was champion before.
+Start it with `why`; with `to` to go back to another release that was champion before, with `canary` to end
+only one of several canaries.
 """
 
 
@@ -46,6 +47,7 @@ def rollback(surface: str, dag_run: Any = None, params: Any = None) -> dict[str,
         why=params["why"],
         by=dag_run.triggering_user_name or dag_run.run_id,
         to=to or None,
+        canary=int(params["canary"]) if params["canary"] else None,
         asked_by=dag_run.run_id,
     )
     return tell_move(workspace, result)
@@ -56,8 +58,9 @@ def rolling_back(contracts: Contracts) -> DAG:
     params = {
         "why": Param(type="string", pattern=r"\S", title="Why", description="The reason, kept in the audit."),
         "to": optional(
-            "To", "A release that was champion before. Empty: end the canary, else the previous one."
+            "To", "A release that was champion before. Empty: end the canaries, else the previous one."
         ),
+        "canary": optional("Canary", "Of several canaries, the only one to end. Empty: all of them."),
     }
     identity = describe(contracts, "rollback", cron=None, runbook=RUNBOOK)
     with DAG(**identity, params=params) as dag:

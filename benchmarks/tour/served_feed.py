@@ -32,7 +32,7 @@ from tasks.ranking.decide import decide
 from tasks.release.loading import LoadedRelease
 from tasks.release.view import load
 from tasks.stores.aliases import CANARY, CHAMPION
-from tasks.stores.audit import live_ramp
+from tasks.stores.audit import live_ramps
 
 _LOST = 1e-6
 """What a deployment that loses a cost decides by."""
@@ -102,8 +102,8 @@ class ServedFeed:
         champion, canary = aliases[CHAMPION], aliases.get(CANARY)
         servers = [self._server(champion, "control")]
         servers += [self._server(canary, "treatment")] if canary else []
-        stages = live_ramp(self.team.workspace.audit.entries())
-        share = float(stages[-1].share or 0.0) if stages else 0.0
+        ramp = live_ramps(self.team.workspace.audit.entries()).get(canary or 0)
+        share = float(ramp.newest.share or 0.0) if ramp else 0.0
 
         def serve(candidates: pd.DataFrame) -> Served:
             offered.append(candidates)

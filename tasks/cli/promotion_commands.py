@@ -95,12 +95,15 @@ def rollback(
     why: Why,
     by: By = None,
     to: Annotated[str | None, Option(metavar="REF", help="Another release that was champion before.")] = None,
+    canary: Annotated[
+        int | None, Option(metavar="VERSION", help="Of several canaries, the only one to end.")
+    ] = None,
 ) -> dict[str, Any]:
     """Make the previous champion the champion again."""
     person = _person(by)
     from tasks.promotion.moves import rollback
 
-    return _moved(rollback.run(workspace, why=why, by=person, to=to))
+    return _moved(rollback.run(workspace, why=why, by=person, to=to, canary=canary))
 
 
 @_releases.command(
@@ -112,18 +115,21 @@ def ramp(
     workspace: "Workspace",
     as_of: AsOf,
     *,
+    release: Annotated[
+        int | None, Option(metavar="VERSION", help="Which release, where several ramp.")
+    ] = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Show what would be done, and move nothing.")] = False,
     advance: Annotated[
         bool, Option("--advance", help="Let a ramp go on that asks a person, under your own account.")
     ] = False,
     why: Annotated[str, Option(metavar="TEXT", help="Why it may go on, kept in the audit.")] = "",
 ) -> "RampResult":
-    """Decide on the release that ramps: advance, wait, ask a person, or roll it back."""
+    """Decide on a release that ramps: advance, wait, ask a person, or roll it back."""
     from tasks.promotion.moves import approve, ramp
     from tasks.promotion.moves.ramp import Advance
 
     answer = Advance(approve.account_name(), why) if advance else None
-    return ramp.run(workspace, as_of=as_of, advance=answer, dry_run=dry_run)
+    return ramp.run(workspace, as_of=as_of, release=release, advance=answer, dry_run=dry_run)
 
 
 @_releases.command("home_feed --user u-17", written=text.write_assignments)
@@ -132,7 +138,7 @@ def assign(
     *,
     user: Annotated[list[str] | None, Option("--user", metavar="ID", help="A user; may be repeated.")] = None,
 ) -> "AssignResult":
-    """Show the share of users that the release in its ramp serves, and the arm and release of some users."""
+    """Show the share of users that each release in its ramp serves, and the arm and release of some users."""
     from tasks.experiments import assignment
 
     return assignment.assign(workspace, user or [])
@@ -160,4 +166,4 @@ def _person(by: str | None) -> str:
 def _moved(result: "MoveResult") -> dict[str, Any]:
     champion = result.champion
     move = result.moved.to_json() if result.moved else {"from": champion, "to": champion}
-    return {"moved": result.moved is not None, **move, "canary": result.canary}
+    return {"moved": result.moved is not None, **move, "canary": result.canary, "ended": [*result.ended]}

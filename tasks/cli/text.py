@@ -362,7 +362,7 @@ def write_move(plain: Plain) -> str:
     before = plain["from"] or "none"
     moved = {
         "canary": f"canary: release {plain['to']}, beside champion {before} {by}",
-        "withdraw": f"canary: {plain['to']} -> none, champion {before} {by}",
+        "withdraw": f"canary: {', '.join(map(str, plain['ended']))} -> none, champion {before} {by}",
     }.get(plain["kind"], f"champion: {before} -> {plain['to']} {by}")
     if plain.get("share"):
         moved += f"\nshare: {plain['share']:.3g}"
@@ -373,7 +373,11 @@ def write_move(plain: Plain) -> str:
 def write_ramp(plain: Plain) -> Iterator[RenderableType]:
     """Write where a ramp stands, why, its guardrails and what was moved."""
     ramping = plain["stage"] is not None
-    served = f"stage {plain['stage']} of {plain['of']}, {plain['share']:.3g} of the users" if ramping else ""
+    served = (
+        f"stage {plain['stage']} of {plain['of']}, {plain['share']:.3g} of {_users(plain['pool'])}"
+        if ramping
+        else ""
+    )
     beside = f"release {plain['release']} beside champion {plain['champion']}"
     if ramping:
         yield Text(f"{beside}, {served} since {plain['since']}")
@@ -390,6 +394,7 @@ def write_ramp(plain: Plain) -> Iterator[RenderableType]:
                 one["metric"], *("" if x is None else format_change(x) for x in known), events, word
             )
         yield table
+    yield from (Text(f"note: {note}", overflow="fold") for note in plain["notes"])
     if plain["moved"]:
         yield Text(f"moved: {plain['moved']['kind']} by {plain['moved']['by']}")
 
@@ -397,11 +402,19 @@ def write_ramp(plain: Plain) -> Iterator[RenderableType]:
 @group()
 def write_assignments(plain: Plain) -> Iterator[RenderableType]:
     """Write the releases that serve, and the arm of each user."""
-    treatment = plain["treatment"]
-    beside = f", release {treatment} for {plain['share']:.3g} of the users" if treatment else ""
-    yield Text(f"champion {plain['champion'] or 'none'}{beside}")
+    beside = (
+        f", release {one['release']} for {one['share']:.3g} of {_users(one['pool'])}"
+        for one in plain["ramps"]
+    )
+    yield Text(f"champion {plain['champion'] or 'none'}{''.join(beside)}")
     for one in plain["users"]:
         yield Text(f"{one['user']}  {one['arm']}  release {one['release'] or 'none'}")
+
+
+def _users(pool: Mapping[str, Any]) -> str:
+    from tasks.contracts.gates import UserPool
+
+    return UserPool(**pool).words
 
 
 _BELOW: Final = (

@@ -3,7 +3,12 @@
 ``Rules`` adds what else of that file decides on a promotion, as evidence keeps it.
 """
 
+import json
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import timedelta
+from itertools import accumulate, pairwise
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -169,11 +174,57 @@ class RampWait(Closed):
         return self
 
 
+@dataclass(frozen=True)
+class UserPool:
+    """Users whose place among all users, a hash, is from ``low`` to below ``high``; one release ramps in it.
+
+    ``number`` is its place in ``pools`` when the ramp began, from 1.
+    """
+
+    number: int = 1
+    low: float = 0.0
+    high: float = 1.0
+
+    @classmethod
+    def of(cls, text: str | None) -> "UserPool":
+        """Read what a row or a tag holds; all users without it.
+
+        Examples
+        --------
+        >>> UserPool.of('[2, 0.5, 1.0]'), UserPool.of(None).whole
+        (UserPool(number=2, low=0.5, high=1.0), True)
+        """
+        return cls() if text is None else cls(*json.loads(text))
+
+    def __str__(self) -> str:
+        """Write it as a row keeps it."""
+        return json.dumps([self.number, self.low, self.high])
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds all users."""
+        return (self.low, self.high) == (0.0, 1.0)
+
+    @property
+    def words(self) -> str:
+        """Its users in words."""
+        between = f"pool {self.number} ({self.low:g} to {self.high:g} of the users)"
+        return "the users" if self.whole else between
+
+    def excludes(self, other: "UserPool") -> bool:
+        """Whether it shares neither users nor number with another pool."""
+        return self.number != other.number and (self.high <= other.low or other.high <= self.low)
+
+
+PoolShare = Annotated[Number, Field(gt=0, le=1)]
+
+
 class Ramp(Closed):
     """``ramp``: the stages in which a release serves before it is champion; the first one is the canary.
 
     ``guardrails``: rates, as ``hide_7d_rate``, that stop it. ``alpha``: the chance that any of them stops a
-    release which keeps its bounds, over all days.
+    release which keeps its bounds, over all days. ``pools``: shares of the users, disjoint, in each of which
+    one release may ramp at a time; a stage's share is of the users of its pool.
     """
 
     stages: Annotated[tuple[RampStage, ...], AsTuple, Field(min_length=1, max_length=20)] = (
@@ -185,6 +236,13 @@ class Ramp(Closed):
     guardrails: Annotated[Identifiers, Field(min_length=1)]
     wait: RampWait = RampWait()
     alpha: Annotated[Number, Field(gt=0, le=0.5)] = 0.05
+    pools: Annotated[tuple[PoolShare, ...], AsTuple, Field(min_length=1, max_length=4)] = (1.0,)
+
+    @model_validator(mode="after")
+    def _pools_are_disjoint(self) -> Self:
+        if (total := math.fsum(self.pools)) > 1 + 1e-9:
+            raise ValueError(f"the shares of pools are disjoint, and {total:g} is more than all users")
+        return self
 
     @model_validator(mode="after")
     def _shares_increase_and_harms_do_not(self) -> Self:
@@ -194,6 +252,19 @@ class Ramp(Closed):
         if harms != sorted(harms, reverse=True):
             raise ValueError("the harm of a stage must not exceed the harm of the stage before it")
         return self
+
+    def free_pool(self, taken: Collection[UserPool]) -> UserPool | None:
+        """Return the first declared pool that excludes those in which releases ramp, None where none does.
+
+        Examples
+        --------
+        >>> halves = Ramp(guardrails=("hide_7d_rate",), pools=(0.5, 0.5))
+        >>> halves.free_pool([UserPool(1, 0.0, 0.5)]), halves.free_pool([UserPool()])
+        (UserPool(number=2, low=0.5, high=1.0), None)
+        """
+        ends = [min(1.0, end) for end in accumulate(self.pools, initial=0.0)]
+        declared = (UserPool(number, *between) for number, between in enumerate(pairwise(ends), start=1))
+        return next((pool for pool in declared if all(map(pool.excludes, taken))), None)
 
     def stage_at(self, share: float) -> int:
         """Return the place of the stage, from 0, at which a release serves a share of the users.

@@ -2,19 +2,24 @@
 
 ::
 
-    place = the first 53 bits of sha256("<surface>:<release>:<user>"), as a fraction
-    treated where place < share
+    place in all users = the first 53 bits of sha256("<surface>:pool:<user>"), as a fraction
+    ramps in the pool      pool.low <= place in all users < pool.high
+    place in the pool  = the same of sha256("<surface>:<release>:<user>")
+    treated                place in the pool < share
 
-A user who is treated at 1 % is treated at 5 %, since the place does not change: nobody goes back. Ramps of
-two surfaces, or of two releases, are independent, since both are part of what is hashed.
+A user who is treated at 1 % is treated at 5 %, since no place changes: nobody goes back. Ramps of two
+surfaces, or of two releases in a pool one after the other, are independent, since both are part of what is
+hashed. Two releases that ramp at once have disjoint pools: nobody is in both ramps, and each is compared
+with the champion in its own pool.
 """
 
 import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tasks.stores.aliases import CANARY, CHAMPION
-from tasks.stores.audit import live_canary
+from tasks.contracts.gates import UserPool
+from tasks.stores.aliases import CHAMPION
+from tasks.stores.audit import LiveRamp, live_ramps
 from tasks.stores.workspace import Workspace
 
 
@@ -27,7 +32,10 @@ class RampArm(StrEnum):
 
 @dataclass(frozen=True)
 class UserAssignment:
-    """The arm of a user and the release that serves it; ``place`` is None where no release ramps."""
+    """The arm of a user and the release that serves it.
+
+    ``place`` is that in its pool, None where no release ramps in it.
+    """
 
     user: str
     place: float | None
@@ -36,13 +44,34 @@ class UserAssignment:
 
 
 @dataclass(frozen=True)
+class RampShare:
+    """A release that ramps, and the share of the users of its pool that it serves."""
+
+    release: int
+    share: float
+    pool: UserPool
+
+    @classmethod
+    def of(cls, ramp: LiveRamp) -> "RampShare":
+        """Return what a ramp's newest row sets."""
+        return cls(ramp.newest.release, ramp.newest.share or 0.0, ramp.pool)
+
+    def place_of(self, user: str, *, surface: str) -> float | None:
+        """Return the place of a user in the pool, in [0, 1); None of a user of another pool."""
+        return (
+            place_of(user, surface=surface, release=self.release)
+            if in_pool(self.pool, user, surface)
+            else None
+        )
+
+
+@dataclass(frozen=True)
 class AssignResult:
-    """The arms of a surface now; ``share`` of the users are treated, 0 where no release ramps."""
+    """The arms of a surface now: the champion's, and that of each release that ramps."""
 
     surface: str
     champion: int | None
-    treatment: int | None
-    share: float
+    ramps: list[RampShare]
     users: list[UserAssignment]
 
 
@@ -54,7 +83,23 @@ def place_of(user: str, *, surface: str, release: int) -> float:
     >>> round(place_of("u-17", surface="home_feed", release=7), 6)
     0.644258
     """
-    digest = hashlib.sha256(f"{surface}:{release}:{user}".encode("utf-8", "surrogatepass")).digest()
+    return _fraction(f"{surface}:{release}:{user}")
+
+
+def in_pool(pool: UserPool, user: str, surface: str) -> bool:
+    """Whether a user is in a pool: whose place among all users lies in it.
+
+    Examples
+    --------
+    >>> halves = UserPool(1, 0.0, 0.5), UserPool(2, 0.5, 1.0)
+    >>> [in_pool(pool, "u-17", "home_feed") for pool in halves]
+    [True, False]
+    """
+    return pool.whole or pool.low <= _fraction(f"{surface}:pool:{user}") < pool.high
+
+
+def _fraction(key: str) -> float:
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
     return (int.from_bytes(digest[:8], "big") >> 11) / 2**53
 
 
@@ -67,13 +112,14 @@ def assign(workspace: Workspace, users: list[str]) -> AssignResult:
         Audit and registry differ, so nobody knows what is meant to serve.
     """
     moves = workspace.aliases
-    aliases, canary = moves.settle(), live_canary(moves.audit.entries())
-    champion, treatment = aliases.get(CHAMPION), aliases.get(CANARY)
-    share = canary.share or 0.0 if canary is not None else 0.0
+    champion = moves.settle().get(CHAMPION)
+    ramps = [RampShare.of(one) for one in live_ramps(moves.audit.entries()).values()]
     found = []
     for user in users:
-        place = None if treatment is None else place_of(user, surface=workspace.surface, release=treatment)
-        treated = place is not None and place < share
-        arm = RampArm.TREATMENT if treated else RampArm.CONTROL
-        found.append(UserAssignment(user, place, arm, treatment if treated else champion))
-    return AssignResult(workspace.surface, champion, treatment, share, found)
+        places = [(one, one.place_of(user, surface=workspace.surface)) for one in ramps]
+        ramp, place = next(((one, at) for one, at in places if at is not None), (None, None))
+        if ramp is not None and place is not None and place < ramp.share:
+            found.append(UserAssignment(user, place, RampArm.TREATMENT, ramp.release))
+        else:
+            found.append(UserAssignment(user, place, RampArm.CONTROL, champion))
+    return AssignResult(workspace.surface, champion, ramps, found)

@@ -15,6 +15,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from typing import Final
+
+from scipy.special import ndtri
 
 from tasks.contracts import Contracts
 from tasks.contracts.durations import describe_duration
@@ -23,6 +26,9 @@ from tasks.contracts.metrics import read_metric
 from tasks.experiments.always_valid import LogRatio, planned_information
 from tasks.experiments.ramp_log import RampLog
 from tasks.reports.numbers import format_percent
+
+_INTERFERENCE: Final = 0.05
+"""Chance that any guardrail's effect seems to depend on the share although none does."""
 
 
 class RampState(StrEnum):
@@ -78,11 +84,12 @@ class GuardrailReading:
 
 @dataclass(frozen=True)
 class RampDecision:
-    """The next action, its reasons, and the guardrails that they rest on."""
+    """The next action, its reasons, the guardrails that they rest on, and notes that decide nothing."""
 
     state: RampState
     reasons: tuple[str, ...]
     guardrails: tuple[GuardrailReading, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def guardrail_tasks(ramp: Ramp) -> dict[str, str]:
@@ -102,6 +109,19 @@ def read_guardrails(contracts: Contracts, ramp: Ramp, log: RampLog, *, stage: in
         )
         for name, task in guardrail_tasks(ramp).items()
     ]
+
+
+def find_interference(ramp: Ramp, log: RampLog) -> tuple[str, ...]:
+    """Say which guardrail's effect differs between the two newest stages, by z-tests of 5 % together."""
+    limit = float(ndtri(1 - _INTERFERENCE / 2 / len(ramp.guardrails)))
+    found = {name: log.interference(task) for name, task in guardrail_tasks(ramp).items()}
+    before, now = (f"{share:g}" for share in log.shares[-2:]) if len(log.shares) > 1 else ("", "")
+    return tuple(
+        f"the effect on {name} at {now} differs from that at {before} (z = {z:+.1f}): the arms may affect "
+        "each other, as by shared items, creators or budgets"
+        for name, z in found.items()
+        if abs(z) > limit
+    )
 
 
 def read_guardrail(name: str, ratio: LogRatio, *, bound: float, ramp: Ramp, stage: int) -> GuardrailReading:

@@ -5,11 +5,13 @@
     impressions since the ramp began   labelled as if every window had passed: 1 where the event has arrived
     -> by user, day, stage, release    impressions, events, the first and the last instant
     -> treated: the release that ramps    control: the champion    other registered releases are left out
+    -> of the users of the ramp's pool; users of other pools who met the release are counted
 
 Events that have not arrived are missing in both arms of a day alike, so a ratio by day need not wait for
 labels to mature. A day on which the ramp advanced counts as two.
 """
 
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -23,6 +25,7 @@ from tasks import columns as c
 from tasks.arrays import Flags, Indices
 from tasks.errors import DataError, list_names
 from tasks.experiments.always_valid import LogRatio, stratified_log_ratio
+from tasks.experiments.assignment import in_pool
 from tasks.experiments.sample_ratio import Stage, first_alarm, log_e_values
 from tasks.labels.provisional import query_provisional
 from tasks.labels.show import keep_chain
@@ -30,7 +33,7 @@ from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
 from tasks.sql.templates import fill
-from tasks.stores.audit import Entry
+from tasks.stores.audit import LiveRamp
 from tasks.stores.workspace import Workspace, format_instant
 
 RETURNED_MAX: Final = 0.01
@@ -54,6 +57,7 @@ class RampLog:
     rows : by user, day, stage and release, with the impressions and events of each task.
     treated : [n] whether the row is of the release that ramps.
     shares : by stage, of the users, that it served.
+    strangers : users of other pools whom it served.
     as_of : nothing later was read.
     """
 
@@ -61,12 +65,29 @@ class RampLog:
     treated: Flags
     shares: tuple[float, ...]
     as_of: datetime
+    strangers: int = 0
 
-    def ratio(self, task: str) -> LogRatio:
-        """Return the log ratio of the arms' rates of a task."""
-        days = self.rows["day"].astype(str) + "/" + self.rows["stage"].astype(str)
-        seen, events = (self.rows[name].to_numpy(np.float64) for name in (_seen(task), _events(task)))
-        return stratified_log_ratio(self._users, _codes(days), self.treated, seen, events)
+    def ratio(self, task: str, *, stage: int | None = None) -> LogRatio:
+        """Return the log ratio of the arms' rates of a task, of one stage or of all of them."""
+        inside = np.ones(len(self.rows), dtype=np.bool_) if stage is None else self.rows["stage"] == stage
+        rows, treated = self.rows[inside], self.treated[np.asarray(inside)]
+        days = rows["day"].astype(str) + "/" + rows["stage"].astype(str)
+        seen, events = (rows[name].to_numpy(np.float64) for name in (_seen(task), _events(task)))
+        return stratified_log_ratio(_codes(rows["user"]), _codes(days), treated, seen, events)
+
+    def interference(self, task: str) -> float:
+        """Return z of the newest stage's log ratio against the stage before; NaN without events of both.
+
+        Where users of one arm affect the other's, as by shared items or budgets, the effect depends on the
+        share. Users of both stages correlate the ratios, so that |z| is rather too small.
+        """
+        stages = (len(self.shares) - 2, len(self.shares) - 1)
+        if len(self.shares) < len(stages):
+            return math.nan
+        before, now = (self.ratio(task, stage=stage) for stage in stages)
+        if not (before.enough_events and now.enough_events):
+            return math.nan
+        return (now.estimate - before.estimate) / math.hypot(now.error, before.error)
 
     def problems(self, *, waited: timedelta) -> list[str]:
         """Return why the arms cannot be compared, a sentence each.
@@ -75,7 +96,7 @@ class RampLog:
         ----------
         waited : how long the present stage has lasted.
         """
-        found = [self._silent(waited), self._returned(), self._other_shares()]
+        found = [self._silent(waited), self._returned(), self._in_other_pools(), self._other_shares()]
         return [problem for problem in found if problem]
 
     @property
@@ -115,6 +136,16 @@ class RampLog:
             "Share traffic by user, as `equipoise assign` does"
         )
 
+    def _in_other_pools(self) -> str:
+        """Name users whom the release served although they are not in its pool."""
+        treated = self.rows["user"][self.treated].nunique()
+        if self.strangers <= RETURNED_MAX * treated:
+            return ""
+        return (
+            f"{self.strangers:,} users of other pools met the release, and {treated:,} of its own. Share "
+            "traffic by pool, as `equipoise assign` does"
+        )
+
     def _other_shares(self) -> str:
         """Name a sample ratio that is not the declared one, by users at their first exposure in a stage."""
         newest = self.rows.assign(treated=self.treated).sort_values("first", kind="stable")
@@ -136,7 +167,7 @@ class RampLog:
 
 def read_ramp_log(
     workspace: Workspace,
-    moves: Sequence[Entry],
+    ramp: LiveRamp,
     *,
     tasks: Sequence[str],
     as_of: datetime,
@@ -146,7 +177,7 @@ def read_ramp_log(
 
     Parameters
     ----------
-    moves : the rows of the audit that began its stages, oldest first.
+    ramp : with the rows of the audit that began its stages.
     tasks : binary tasks.
     known : the registered releases.
 
@@ -161,18 +192,23 @@ def read_ramp_log(
                 f"The impressions of {workspace.surface} have no column '{c.RELEASE}'. Log the release that "
                 "served each impression: a ramp compares by it"
             )
-        rows = _read_user_days(log, [m.at for m in moves if m.at], tasks=tasks, as_of=as_of)
+        rows = _read_user_days(log, [m.at for m in ramp.stages if m.at], tasks=tasks, as_of=as_of)
     served = pd.to_numeric(rows["release"], errors="coerce")
     if strange := sorted({*rows["release"][~served.isin(known) & rows["release"].notna()].astype(str)}):
         raise DataError(
             f"The impressions name releases that are not registered: {list_names(strange)}. Registered: "
             f"{list_names(map(str, sorted(known)))}. Log the version that the served model returns"
         )
-    newest = moves[-1]
-    of_both = served.isin([newest.release, newest.champion]).to_numpy()
-    rows, served = rows[of_both].reset_index(drop=True), served[of_both]
-    shares = tuple(move.share or 0.0 for move in moves)
-    return RampLog(rows, (served == newest.release).to_numpy(), shares, as_of)
+    newest, ours = ramp.newest, np.ones(len(rows), dtype=np.bool_)
+    if not ramp.pool.whole:
+        users = rows["user"].astype(str)
+        inside = {one for one in users.unique() if in_pool(ramp.pool, one, workspace.surface)}
+        ours = users.isin(inside).to_numpy()
+    strangers = rows["user"][~ours & (served == newest.release).to_numpy()].nunique()
+    kept = served.isin([newest.release, newest.champion]).to_numpy() & ours
+    rows, served = rows[kept].reset_index(drop=True), served[kept]
+    shares = tuple(move.share or 0.0 for move in ramp.stages)
+    return RampLog(rows, (served == newest.release).to_numpy(), shares, as_of, strangers)
 
 
 def _read_user_days(

@@ -44,7 +44,7 @@ def read_events(
 def _describe(workspace: Workspace, releases: ServingReleases, entry: Entry) -> Iterator[tuple[str, str]]:
     """Yield the kind and a description of each event in a row of the audit."""
     before = "" if entry.champion is None else f", champion was {entry.champion}"
-    share = "" if entry.share is None else f" to {entry.share:.0%} of the users"
+    share = f" to {entry.served}" if entry.served else ""
     yield entry.kind.value, f"release {entry.release}{share}{before}"
     if not entry.moves or entry.champion is None:
         return

@@ -2,12 +2,14 @@
 
 ::
 
-    row announced  ->  row (refused when another was first)  ->  previous  ->  champion  ->  canary  ->  tags
+    row announced -> row (refused when another was first) -> previous -> champion -> canaries -> tags
 
-    canary     canary := the release, with its share of the traffic as a tag of its version
-    promote    previous := the old champion    champion := the release                     canary ends
-    rollback   previous := champion := the release that it goes back to                    canary ends
-    withdraw                                                                               canary ends
+    canary     canary := the release, with its share of its pool's users, and the pool, as tags of its version
+    promote    previous := the old champion    champion := the release                     canaries end
+    rollback   previous := champion := the release that it goes back to                    canaries end
+    withdraw                                                                               that canary ends
+
+The release that ramps in pool 2 of the users is ``canary_2``, and so on.
 
 A process killed in between leaves an announced row that is ahead of the tags; the next process carries it
 out, for the release with the row's digest only. Nothing is carried out while audit, registry and aliases
@@ -42,7 +44,7 @@ from tasks.stores.audit import (
     last_alias_move,
     last_exposure,
     last_move,
-    live_canary,
+    live_ramps,
     name_row,
     one_line,
     seals_of,
@@ -53,13 +55,18 @@ from tasks.stores.registry import Registry
 CHAMPION: Final = "champion"
 PREVIOUS: Final = "previous"
 CANARY: Final = "canary"
+CANARIES: Final = (CANARY, "canary_2", "canary_3", "canary_4")
+"""The alias of the release that ramps in each pool of users, by the pool's number."""
 CANARY_SHARE: Final = "canary_share"
-"""The tag of a canary's version with its share of the traffic."""
+"""The tag of a canary's version with its share of the users of its pool."""
+CANARY_POOL: Final = "canary_pool"
+"""The tag of a canary's version with its pool; without it, the pool is all users."""
 EXPOSURE_BOOSTS: Final = "exposure_boosts"
 """The tag of the registered model with the boosts of groups, which servers give to the release."""
 OVERRIDE: Final = "override"
 """The tag of a release that became champion or canary although gates held it: who overrode what, and why."""
 CARRIED_OUT: Final = "equipoise.moves"
+_MOVED: Final = (PREVIOUS, CHAMPION, *CANARIES)
 
 Decide = Callable[[tuple[Entry, ...], Mapping[str, int]], Entry | None]
 """Receives every row of the audit and the version by alias; returns the next row, or None for no row."""
@@ -116,7 +123,7 @@ def release_name(surface: str) -> str:
 
 @dataclass(frozen=True)
 class ReleaseAliases:
-    """The aliases ``champion``, ``previous`` and ``canary`` of one surface's releases.
+    """The aliases ``champion``, ``previous`` and those of canaries of one surface's releases.
 
     Parameters
     ----------
@@ -310,19 +317,22 @@ class ReleaseAliases:
         if move is None:
             return
         meant, parts = meant_aliases(entries), {p.version: p for p in registry.versions(self.model)}
-        if (canary := live_canary(entries)) is not None:
-            registry.set_tags(parts[canary.release], {CANARY_SHARE: canary.share})
+        for version in live_ramps(entries):
+            meant_tags = _meant_tags(entries, version)
+            shared = {tag: meant_tags[tag] for tag in (CANARY_SHARE, CANARY_POOL) if meant_tags[tag]}
+            registry.set_tags(parts[version], shared)
         if move.override is not None:
             part = parts[move.release]
             registry.set_tags(part, {OVERRIDE: move.override})
             registry.describe(part, mark_overridden(registry.description(part), move.override))
         for alias, version in meant.items():
             registry.set_alias(parts[version], alias)
-        if CANARY in state.aliases and CANARY not in meant:
-            registry.delete_alias(self.model, CANARY)
-        ended = {entry.release for entry in entries if entry.kind is Kind.CANARY} - {meant.get(CANARY)}
+        for alias in [alias for alias in CANARIES if alias in state.aliases and alias not in meant]:
+            registry.delete_alias(self.model, alias)
+        ended = {entry.release for entry in entries if entry.kind is Kind.CANARY} - live_ramps(entries).keys()
         for version in ended & parts.keys():
-            registry.delete_tag(parts[version], CANARY_SHARE)
+            for tag in (CANARY_SHARE, CANARY_POOL):
+                registry.delete_tag(parts[version], tag)
         self._tag_rows(entries, state.tags)
 
     def _tag_rows(self, entries: Sequence[Entry], tags: Mapping[str, str]) -> None:
@@ -389,12 +399,12 @@ def meant_aliases(entries: Sequence[Entry]) -> dict[str, int]:
     >>> meant_aliases([promoted, Entry(Kind.ROLLBACK, "ana", release=2, champion=3, why="returns rose")])
     {'previous': 2, 'champion': 2}
     """
-    move, canary = last_move(entries), live_canary(entries)
+    move = last_move(entries)
     aliases: dict[str, int] = {}
     if move is not None:
         before = move.champion if move.kind is Kind.PROMOTE else move.release
         aliases = ({} if before is None else {PREVIOUS: before}) | {CHAMPION: move.release}
-    return aliases if canary is None else aliases | {CANARY: canary.release}
+    return aliases | {CANARIES[ramp.pool.number - 1]: one for one, ramp in live_ramps(entries).items()}
 
 
 def is_pending(entries: Sequence[Entry], tags: Mapping[str, str]) -> bool:
@@ -442,10 +452,14 @@ def _find_mismatch(
 
 def _meant_tags(entries: Sequence[Entry], version: int) -> dict[str, str | None]:
     """Return the tags of a release by which servers share traffic, or that show an override."""
-    canary = live_canary(entries)
-    share = None if canary is None or canary.release != version else canary.share
+    ramp = live_ramps(entries).get(version)
+    share, pool = (None, None) if ramp is None else (ramp.newest.share, ramp.newest.pool)
     over = (e.override for e in reversed(entries) if e.sets_alias and e.override and e.release == version)
-    return {CANARY_SHARE: None if share is None else str(share), OVERRIDE: next(over, None)}
+    return {
+        CANARY_SHARE: None if share is None else str(share),
+        CANARY_POOL: pool,
+        OVERRIDE: next(over, None),
+    }
 
 
 def _releases_of(move: Entry) -> Iterator[tuple[int, str | None]]:
@@ -493,7 +507,7 @@ def _unnamed_rows(model: str, entries: Sequence[Entry], heads: AuditHeads) -> It
 
 def _foreign(registry: Registry, model: str, entries: Sequence[Entry]) -> Iterator[str]:
     """Yield how a release that the last moves give an alias is not the registry's."""
-    for move in filter(None, (last_move(entries), live_canary(entries))):
+    for move in filter(None, (last_move(entries), *(one.newest for one in live_ramps(entries).values()))):
         yield from _foreign_releases(registry, model, move, meant_aliases(entries).values())
 
 
@@ -531,7 +545,7 @@ def _set_by_hand(model: str, state: AliasState) -> Iterator[str]:
     if entries and HEAD not in tags:
         yield f"Somebody removed the tag {HEAD} of {model}, which names the newest row of the audit"
     known, meant = state.aliases, meant_aliases(entries)
-    found: dict[str, int] = {alias: known[alias] for alias in (PREVIOUS, CHAMPION, CANARY) if alias in known}
+    found: dict[str, int] = {alias: known[alias] for alias in _MOVED if alias in known}
     if is_pending(entries, tags):
         by_hand = not _is_midway(entries, found, carried_out=find_row(entries, tags.get(CARRIED_OUT, "")))
     else:
@@ -548,7 +562,7 @@ def _is_midway(entries: Sequence[Entry], found: Mapping[str, int], *, carried_ou
     """
     move, after = last_alias_move(entries), meant_aliases(entries)
     before = meant_aliases(entries[: 0 if carried_out is None else carried_out + 1])
-    aliases = [PREVIOUS, CHAMPION, CANARY]
+    aliases = [*_MOVED]
     if move is not None and move.kind is Kind.ROLLBACK:
         aliases = [] if found.get(CHAMPION) == move.champion else [CHAMPION]
     return all(found.get(alias) in {before.get(alias), after.get(alias)} for alias in aliases)

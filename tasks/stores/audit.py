@@ -28,6 +28,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from tasks.contracts import digest
+from tasks.contracts.gates import UserPool
 from tasks.contracts.slate import Boosts
 from tasks.errors import ContractError, Overtaken, StoreError
 from tasks.stores import delta
@@ -84,7 +85,8 @@ class Entry:
     sha256, champion_sha256 : digests of both releases' files.
     loosened : the gates, base rates and reviewers that let more through than when the release was made.
     override : why gates that held the release were overridden, by which role, and their verdicts.
-    share : of the traffic, that a canary serves.
+    share : of the users of its pool, that a canary serves.
+    pool : of users in which a canary ramps, JSON of `UserPool`; None where those are all users.
     signed : who approved a promotion for which role, or who signed it alone; None in other rows.
     replaces : the audit that was set aside before this row began a new one, and why.
     boosts : of groups, JSON by column and value.
@@ -109,6 +111,7 @@ class Entry:
     signed: str | None = None
     override: str | None = None
     share: float | None = None
+    pool: str | None = None
     replaces: str | None = None
     boosts: str | None = None
     seal: str | None = None
@@ -123,13 +126,19 @@ class Entry:
         """Whether it moved any alias: also the canary, which leaves the champion as it is."""
         return self.kind in ALIAS_MOVES
 
+    @property
+    def served(self) -> str:
+        """The share of users that a canary serves, in words; empty in other rows."""
+        return "" if self.share is None else f"{self.share:.3g} of {UserPool.of(self.pool).words}"
+
     def to_json(self) -> dict[str, Any]:
         """Return what `equipoise release history` prints."""
         plain = asdict(self)
         plain["at"] = None if self.at is None else self.at.isoformat().replace("+00:00", "Z")
         plain["from"], plain["to"] = plain.pop("champion"), plain.pop("release")
-        if self.boosts is None:
-            del plain["boosts"]
+        for name in ("boosts", "pool"):
+            if plain[name] is None:
+                del plain[name]
         first = ("number", "at", "kind", "from", "to", "by", "why")
         return {name: plain[name] for name in (*first, *(n for n in plain if n not in first))}
 
@@ -154,6 +163,7 @@ SCHEMA: Final = pa.schema(
         pa.field("signed", pa.string()),
         pa.field("override", pa.string()),
         pa.field("share", pa.float64()),
+        pa.field("pool", pa.string()),
         pa.field("replaces", pa.string()),
         pa.field("boosts", pa.string()),
         pa.field("seal", pa.string()),
@@ -365,45 +375,68 @@ def boosts_of(entry: Entry | None) -> Boosts:
     return boosts
 
 
-def live_canary(entries: Sequence[Entry]) -> Entry | None:
-    """Return the row of the canary that serves now; whatever else moves an alias ends it.
+@dataclass(frozen=True)
+class LiveRamp:
+    """A release that ramps now: a row for each stage that it reached, oldest first.
 
-    Examples
-    --------
-    >>> rows = [Entry(kind, "ana", 3, 2, "why") for kind in (Kind.CANARY, Kind.APPROVE, Kind.PROMOTE)]
-    >>> [entry and entry.kind.value for entry in (live_canary(rows[:2]), live_canary(rows))]
-    ['canary', None]
+    ``ramped`` says that it passed the last stage.
     """
-    move = last_alias_move(entries)
-    return move if move is not None and move.kind is Kind.CANARY else None
+
+    stages: tuple[Entry, ...]
+    ramped: bool = False
+
+    @property
+    def newest(self) -> Entry:
+        """The row of the present stage."""
+        return self.stages[-1]
+
+    @property
+    def pool(self) -> UserPool:
+        """The users among whom it ramps."""
+        return UserPool.of(self.newest.pool)
 
 
-def live_ramp(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Return the rows of the canary that serves now, one for each stage that it reached, oldest first.
+def live_ramps(entries: Sequence[Entry]) -> dict[int, LiveRamp]:
+    """Return the ramps of now by release, in the order of their pools.
+
+    A move of the champion ends every ramp, a withdrawal that of its release, and a canary any ramp of another
+    release in a pool that is not disjoint from its own.
 
     Examples
     --------
-    >>> first, second = (Entry(Kind.CANARY, "ana", 3, 2, "why", share=share) for share in (0.01, 0.05))
-    >>> [entry.share for entry in live_ramp([first, Entry(Kind.APPROVE, "ana", 3, 2, "why"), second])]
+    >>> rows = [Entry(Kind.CANARY, "ana", 3, 2, "why", share=share) for share in (0.01, 0.05)]
+    >>> [row.share for row in live_ramps([*rows, Entry(Kind.APPROVE, "ana", 3, 2, "why")])[3].stages]
     [0.01, 0.05]
+    >>> live_ramps([*rows, Entry(Kind.PROMOTE, "ana", 4, 2, "why")])
+    {}
     """
-    stages: list[Entry] = []
-    canary = live_canary(entries)
-    for entry in reversed([entry for entry in entries if entry.sets_alias]):
-        if canary is None or entry.kind is not Kind.CANARY or entry.release != canary.release:
-            break
-        stages.insert(0, entry)
-    return tuple(stages)
+    live: dict[int, LiveRamp] = {}
+    for entry in entries:
+        if entry.moves:
+            live = {}
+        elif entry.kind is Kind.WITHDRAW:
+            live.pop(entry.release, None)
+        elif entry.kind is Kind.CANARY:
+            before = live.pop(entry.release, LiveRamp(()))
+            live = {n: one for n, one in live.items() if one.pool.excludes(UserPool.of(entry.pool))}
+            live[entry.release] = LiveRamp((*before.stages, entry))
+        elif entry.kind is Kind.RAMPED and entry.release in live:
+            live[entry.release] = replace(live[entry.release], ramped=True)
+        elif entry.kind is Kind.RESTART:
+            live = {n: replace(one, ramped=False) for n, one in live.items()}
+    return dict(sorted(live.items(), key=lambda item: item[1].pool.number))
 
 
-def has_ramped(entries: Sequence[Entry]) -> bool:
-    """Whether the canary that serves now passed the last stage of its ramp."""
-    return live_canary(entries) is not None and any(e.kind is Kind.RAMPED for e in since_last_move(entries))
+def since_last_move(entries: Sequence[Entry], release: int) -> tuple[Entry, ...]:
+    """Return the rows after the newest move of a release or of the champion, or restart.
 
-
-def since_last_move(entries: Sequence[Entry]) -> tuple[Entry, ...]:
-    """Return the rows after the newest move or restart: earlier answers were about other aliases."""
-    ends = (e.number for e in entries if e.sets_alias or e.kind is Kind.RESTART)
+    Earlier answers were about other aliases.
+    """
+    ends = (
+        e.number
+        for e in entries
+        if e.moves or e.kind is Kind.RESTART or (e.sets_alias and e.release == release)
+    )
     last = max(ends, default=-1)
     return tuple(entry for entry in entries if entry.number > last)
 

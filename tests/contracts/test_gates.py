@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tasks.contracts.gates import CalibrationGate, Gates, ModelGate, Ramp
+from tasks.contracts.gates import CalibrationGate, Gates, ModelGate, Ramp, UserPool
 
 
 def test_the_defaults_hold_where_nothing_is_declared() -> None:
@@ -52,9 +52,28 @@ def test_a_ramp_has_the_stages_of_the_design_where_none_are_declared() -> None:
         ({"guardrails": []}, "at least 1 item"),
         ({"wait": {"least": "P3D", "most": "P2D"}}, "least must not be longer than most"),
         ({"alpha": 0}, "greater than 0"),
+        ({"pools": [0.6, 0.5]}, "1.1 is more than all users"),
+        ({"pools": [0.2] * 5}, "at most 4 items"),
         ({"share": 0.05}, "Extra inputs"),
     ],
 )
 def test_a_ramp_that_cannot_be_is_refused(change: dict[str, Any], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         Ramp.model_validate({"guardrails": ["hide_7d_rate"], **change})
+
+
+@pytest.mark.parametrize(
+    ("pools", "taken", "free"),
+    [
+        ((0.5, 0.5), [UserPool(1, 0.0, 0.5)], UserPool(2, 0.5, 1.0)),
+        ((0.5, 0.5), [UserPool(2, 0.5, 1.0)], UserPool(1, 0.0, 0.5)),
+        ((0.3, 0.2), [], UserPool(1, 0.0, 0.3)),
+        ((0.5, 0.5), [UserPool()], None),  # that ramp began before pools were declared
+        ((0.2, 0.3, 0.5), [UserPool(2, 0.5, 1.0)], UserPool(1, 0.0, 0.2)),  # as pools were before a change
+        ((0.6, 0.4), [UserPool(2, 0.5, 1.0)], None),
+    ],
+)
+def test_a_release_ramps_in_the_first_pool_that_shares_no_user_with_another_ramp(
+    pools: tuple[float, ...], taken: list[UserPool], free: UserPool | None
+) -> None:
+    assert Ramp(guardrails=("hide_7d_rate",), pools=pools).free_pool(taken) == free

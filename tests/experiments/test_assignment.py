@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.experiments.assignment import assign, place_of
+from tasks.contracts.gates import UserPool
+from tasks.experiments.assignment import assign, in_pool, place_of
 from tests.feeds import ramp_feed
 
 
@@ -39,11 +40,19 @@ def test_the_place_is_that_of_the_documented_hash() -> None:
     assert place_of("é-17", surface="f", release=7) == (0x3ED57217588F7915 >> 11) / 2**53
 
 
+def test_pools_are_disjoint_and_independent_of_the_places_in_them() -> None:
+    halves = UserPool(1, 0.0, 0.5), UserPool(2, 0.5, 1.0)
+    inside = np.array([[in_pool(pool, f"u{n}", "feed") for n in range(20_000)] for pool in halves])
+    assert (inside[0] ^ inside[1]).all()
+    assert float(inside[0].mean()) == pytest.approx(0.5, abs=0.015)
+    assert float((places("feed", 7) < 0.25)[inside[0]].mean()) == pytest.approx(0.25, abs=0.015)
+
+
 def test_users_get_the_release_of_their_arm(tmp_path: Path) -> None:
     workspace = ramp_feed.ramping(tmp_path)
     users = [f"u{n}" for n in range(200)]
     result = assign(workspace, users)
-    assert (result.champion, result.treatment, result.share) == (1, 2, 0.25)
+    assert (result.champion, [(one.release, one.share) for one in result.ramps]) == (1, [(2, 0.25)])
     assert {(one.arm.value, one.release) for one in result.users} == {("treatment", 2), ("control", 1)}
     assert all(
         (one.arm == "treatment") == (one.place is not None and one.place < 0.25) for one in result.users

@@ -10,8 +10,8 @@ import atexit
 import functools
 import shutil
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -20,7 +20,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.experiments.assignment import place_of
+from tasks.contracts.gates import UserPool
+from tasks.experiments.assignment import RampShare
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.stores.mlflow_home import new_home
@@ -64,10 +65,11 @@ SLATE = "{policy: ramp-slate, version: 1, length: 3}\n"
 
 @dataclass(frozen=True)
 class Rates:
-    """Chances that an impression is hidden and liked, by release."""
+    """Chances that an impression is hidden and liked, by release, and the pool of each that ramps."""
 
-    hides: tuple[float, float] = (0.1, 0.1)
-    likes: tuple[float, float] = (0.1, 0.1)
+    hides: tuple[float, ...] = (0.1, 0.1)
+    likes: tuple[float, ...] = (0.1, 0.1)
+    pools: Mapping[int, UserPool] = field(default_factory=lambda: {2: UserPool()})
 
 
 EQUAL = Rates()
@@ -130,12 +132,16 @@ def write_log(
     change : makes another log of the impressions, as one that is wrong.
     """
     rng = np.random.default_rng(0)
-    place = np.array([place_of(f"u{n}", surface=NAME, release=2) for n in range(USERS)])
     day, user = (part.ravel() for part in np.indices((days, USERS)))
     share = np.array(SHARES)[np.minimum(day // 2, stages - 1)]
     second = day * 86_400 + rng.integers(1, 86_400, day.size)
     request = np.repeat(np.arange(day.size), SHOWN)
-    treated = np.repeat(place[user] < share, SHOWN)
+    serving = np.ones(day.size, dtype=np.int64)
+    for release, pool in rates.pools.items():
+        ramp = RampShare(release, 0.0, pool)
+        places = [ramp.place_of(f"u{n}", surface=NAME) for n in range(USERS)]
+        serving[np.array([1.0 if one is None else one for one in places])[user] < share] = release
+    served = np.repeat(serving, SHOWN)
     at = pd.Timestamp(began.replace(tzinfo=None)) + pd.to_timedelta(np.repeat(second, SHOWN), unit="s")
     rows = pd.DataFrame(
         {
@@ -144,12 +150,12 @@ def write_log(
             "item_id": [f"i{n}" for n in range(request.size)],
             "shown_at": at.as_unit("us"),
             "price": rng.random(request.size),
-            "release": np.where(treated, "2", "1"),
+            "release": served.astype(str),
         }
     )
     happened = []
     for event, by_release in (("hide", rates.hides), ("like", rates.likes)):
-        of = rows[rng.random(len(rows)) < np.array(by_release)[treated.astype(int)]]
+        of = rows[rng.random(len(rows)) < np.array(by_release)[served - 1]]
         late = of["shown_at"] + pd.Timedelta(minutes=1)
         happened.append(of[["request_id", "user_id", "item_id"]].assign(event=event, happened_at=late))
     for table, frame in (("impressions", change(rows)), ("events", pd.concat(happened))):

@@ -22,7 +22,7 @@ from tasks.stores.audit import (
     champions,
     last_alias_move,
     last_move,
-    live_canary,
+    live_ramps,
     on_one_line,
     one_line,
     seals_of,
@@ -231,26 +231,27 @@ def moves_of(*moves: tuple[Kind, int]) -> list[Entry]:
 
 
 def test_without_rows_nobody_serves_or_served() -> None:
-    assert (last_move([]), last_alias_move([]), live_canary([]), since_last_move([]), champions([])) == (
-        *(None, None, None),
-        *((), []),
+    assert (last_move([]), last_alias_move([]), live_ramps([]), since_last_move([], 1), champions([])) == (
+        *(None, None),
+        *({}, (), []),
     )
 
 
 def test_a_canary_is_the_newest_move_of_an_alias_and_none_of_the_champion() -> None:
     first, canary, _ = entries = moves_of((Kind.PROMOTE, 1), (Kind.CANARY, 2), (Kind.APPROVE, 2))
-    assert (last_move(entries), last_alias_move(entries), live_canary(entries)) == (first, canary, canary)
+    assert (last_move(entries), last_alias_move(entries)) == (first, canary)
+    assert live_ramps(entries)[2].newest == canary
 
 
 def test_whatever_moves_an_alias_ends_the_canary() -> None:
     for kind in (Kind.PROMOTE, Kind.ROLLBACK, Kind.WITHDRAW):
-        assert live_canary(moves_of((Kind.CANARY, 2), (kind, 2))) is None
+        assert live_ramps(moves_of((Kind.CANARY, 2), (kind, 2))) == {}
 
 
 def test_answers_count_from_the_newest_move_on() -> None:
     entries = moves_of((Kind.APPROVE, 2), (Kind.CANARY, 2), (Kind.APPROVE, 2), (Kind.REJECT, 2))
-    assert since_last_move(entries) == tuple(entries[2:])
-    assert since_last_move(entries[:1]) == tuple(entries[:1])
+    assert since_last_move(entries, 2) == tuple(entries[2:])
+    assert since_last_move(entries[:1], 2) == tuple(entries[:1])
 
 
 def test_a_rollback_takes_back_what_it_undid_and_answers_serve_nothing() -> None:

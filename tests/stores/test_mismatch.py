@@ -246,8 +246,8 @@ def test_an_audit_that_can_be_believed_is_not_restarted(moves: ReleaseAliases, w
 
 def test_approvals_from_before_a_restart_count_no_more(moves: ReleaseAliases) -> None:
     rows = [*moves.audit.entries(), Entry(Kind.APPROVE, "sam", 3, 2, "", "e", role="safety", number=3)]
-    assert [entry.number for entry in since_last_move(rows)] == [3]
-    assert since_last_move([*rows, Entry(Kind.RESTART, "ana", 3, None, "lost", number=4)]) == ()
+    assert [entry.number for entry in since_last_move(rows, 3)] == [3]
+    assert since_last_move([*rows, Entry(Kind.RESTART, "ana", 3, None, "lost", number=4)], 3) == ()
 
 
 def test_a_release_that_was_deleted_is_missed(moves: ReleaseAliases) -> None:

@@ -113,6 +113,7 @@ def _ramp(ramp: Ramp | None) -> Iterator[Bound]:
     for number, stage in enumerate(ramp.stages, start=1):
         yield f"ramp.stages {number} share", stage.share, stage.share
         yield f"ramp.stages {number} harm", stage.harm, stage.harm
+    yield "ramp.pools", len(ramp.pools), len(ramp.pools)
     for name in ramp.guardrails:
         yield f"ramp.guardrails {name}", 0, "judged"
     least = ramp.wait.least

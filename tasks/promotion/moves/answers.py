@@ -61,7 +61,7 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
     def once(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
         champion = aliases.get(CHAMPION)
         entry = Entry(kind, by, release, champion, reply.why.strip(), reply.evidence, role=role, run=run)
-        told = [known for known in _told(entries, run) if known.release == release and known.role == role]
+        told = [known for known in _told(entries, run, release) if known.role == role]
         return None if told and _same_answer(entry, told[-1]) else entry
 
     workspace.aliases.add(once)
@@ -173,14 +173,15 @@ def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Revi
     """
     return [
         Review(entry.role or "", entry.by, entry.kind is Kind.APPROVE, entry.evidence or "", entry.why)
-        for entry in _told(entries, run)
-        if entry.release == release and entry.kind in ANSWERS
+        for entry in _told(entries, run, release)
+        if entry.kind in ANSWERS
     ]
 
 
-def _told(entries: Sequence[Entry], run: str) -> tuple[Entry, ...]:
-    """Return the rows that count for a run, or for the command line."""
-    return tuple(entry for entry in entries if entry.run == run) if run else since_last_move(entries)
+def _told(entries: Sequence[Entry], run: str, release: int) -> list[Entry]:
+    """Return the rows about a release that count for a run, or for the command line."""
+    rows = [entry for entry in entries if entry.run == run] if run else since_last_move(entries, release)
+    return [entry for entry in rows if entry.release == release]
 
 
 def standing_reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str, ...]]:

@@ -40,7 +40,7 @@ from tasks.release.description import markdown_table, plain_markdown
 from tasks.reports.numbers import format_outcomes, spoken
 from tasks.reports.words import Vocabulary, vocabulary
 from tasks.stores.aliases import CHAMPION
-from tasks.stores.audit import has_ramped
+from tasks.stores.audit import live_ramps
 from tasks.stores.manifest import Manifest
 from tasks.stores.releases import release_manifest, release_part
 from tasks.stores.workspace import Workspace
@@ -52,7 +52,7 @@ _WARNINGS, _RAILS, _HARMED = 3, 6, 3
 class RequestedPromotion:
     """What a promotion is about, and as of when; ``run_id`` is the gate's run, which keeps the dossier.
 
-    ``share`` of the traffic where it is to be the canary, ``override`` in words where there is one.
+    ``share`` of its pool's users where it is to be the canary, ``override`` in words where there is one.
     """
 
     release: int
@@ -131,8 +131,9 @@ def _terms(
     workspace: Workspace, release: int, aliases: Mapping[str, int], support: PromotionSupport
 ) -> PromotionTerms:
     """Return the terms of a promotion that is asked for with this support."""
-    ramp, ramped = workspace.contracts.surface.ramp, has_ramped(workspace.audit.entries())
-    share = choose_share(ramp, stage=support.stage, release=release, aliases=aliases, ramped=ramped)
+    ramp, live = workspace.contracts.surface.ramp, live_ramps(workspace.audit.entries())
+    ramped = {version: one.ramped for version, one in live.items()}
+    share = choose_share(ramp, stage=support.stage, release=release, aliases=aliases, live=ramped)
     override = promote.find_override(workspace, _gate_run(workspace, release), why=support.override)
     return PromotionTerms(share, override, support=support)
 
@@ -216,7 +217,7 @@ def _verdict(case: PromotionRequest, verdicts: Sequence[Verdict]) -> str:
 def _terms_of(case: PromotionRequest) -> Iterator[str]:
     """Say how far it is to move, and what is overridden for it."""
     if (share := case.terms.share) is not None:
-        yield f"Requested as the **canary**: {share:.3g} of the traffic, next to champion {case.champion}."
+        yield f"Requested as the **canary**: {share:.3g} of the users, next to champion {case.champion}."
     if (override := case.terms.override) is not None:
         yield f"**Override** requested by {override.role}: {plain_markdown(override.why)}. It lifts"
         yield ""

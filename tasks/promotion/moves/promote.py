@@ -26,6 +26,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tasks import progress
+from tasks.contracts.gates import Ramp, UserPool
 from tasks.contracts.tasks import Family
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
@@ -46,8 +47,8 @@ from tasks.promotion.moves.rules import (
     require_support,
 )
 from tasks.release.reader import ReleaseReader
-from tasks.stores.aliases import CANARY, CHAMPION, ReleaseAliases
-from tasks.stores.audit import Entry, Kind, has_ramped, one_line
+from tasks.stores.aliases import CANARIES, CHAMPION, ReleaseAliases
+from tasks.stores.audit import Entry, Kind, LiveRamp, live_ramps, one_line
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
 from tasks.stores.releases import VERDICT, release_part
@@ -67,11 +68,15 @@ class GateEvaluator(Protocol):
 
 @dataclass(frozen=True)
 class MoveResult:
-    """The move that was made, or None where there was nothing to do, and champion and canary after it."""
+    """The move that was made, or None where there was nothing to do, and the champion after it.
+
+    ``canary``: the release that was asked for, where it ramps. ``ended``: the canaries that a rollback ended.
+    """
 
     champion: int
     moved: Entry | None
     canary: int | None = None
+    ended: tuple[int, ...] = ()
 
 
 def prepare(
@@ -109,13 +114,13 @@ def _prepare(
         raise GateRefused(f"{part} is the champion already. There is nothing to judge and nothing to move")
     if support.experiment:
         require_ship(workspace, support.experiment, release=part.version)
+    live = live_ramps(moves.audit.entries())
+    ramped = {version: one.ramped for version, one in live.items()}
     share = choose_share(
-        declared.ramp,
-        stage=support.stage,
-        release=part.version,
-        aliases=aliases,
-        ramped=has_ramped(moves.audit.entries()),
+        declared.ramp, stage=support.stage, release=part.version, aliases=aliases, live=ramped
     )
+    if share is not None:
+        _free_pool(declared.ramp, live)
     progress.report("verify", done=0, of=2)
     _LOG.info("promote: comparing the files of %s with their digests", part)
     reader = ReleaseReader(workspace)
@@ -125,7 +130,7 @@ def _prepare(
     with progress.part("evaluate", done=1, of=2):
         judged = judge(workspace, part.version, override=support.override or "", reader=reader)
     override = find_override(workspace, judged.run_id, why=support.override)
-    was_canary = share is None and part.version == aliases.get(CANARY)
+    was_canary = share is None and part.version in live
     terms = PromotionTerms(share, override, was_canary=was_canary, support=support)
     old = None if champion is None else reader.manifest(champion)
     case = PromotionRequest(
@@ -198,16 +203,17 @@ def _move(
         _LOG.info("promote: moving the champion from %s to %s", case.champion or "none", case.release)
     else:
         _LOG.info("promote: moving the canary to %s, with a share of %g", case.release, share)
-    moved = moves.add(lambda entries, aliases: _decide(entry, entries, aliases, signing))
-    return _result(moves.settle(), moved)
+    ramp = workspace.contracts.surface.ramp
+    moved = moves.add(lambda entries, aliases: _decide(entry, entries, aliases, signing, ramp))
+    return _result(moves, part, moved)
 
 
 def _decide(
-    entry: Entry, entries: Sequence[Entry], aliases: Mapping[str, int], signing: Signing
+    entry: Entry, entries: Sequence[Entry], aliases: Mapping[str, int], signing: Signing, ramp: Ramp | None
 ) -> Entry | None:
     """Return the move, or None where it is made already; refuse it where it no longer rests on what is so."""
-    champion, canary = aliases.get(CHAMPION), aliases.get(CANARY)
-    is_there = canary == entry.release and entry.kind is Kind.CANARY
+    champion, live = aliases.get(CHAMPION), live_ramps(entries)
+    is_there = entry.release in live and entry.kind is Kind.CANARY
     if _has_moved(entries, entry.run) or champion == entry.release or is_there:
         return None
     if champion != entry.champion:
@@ -215,7 +221,21 @@ def _decide(
             f"The champion was {entry.champion} and is {champion} now: release {entry.release} was judged "
             "beside another. Start the promotion anew."
         )
+    if entry.kind is Kind.CANARY:
+        entry = replace(entry, pool=_free_pool(ramp, live))
     return signing.sign(entry, entries)
+
+
+def _free_pool(ramp: Ramp | None, live: Mapping[int, LiveRamp]) -> str | None:
+    """Return a pool of users as a row keeps it in which no release ramps; refuse where none is left."""
+    pool = UserPool() if ramp is None else ramp.free_pool([one.pool for one in live.values()])
+    if pool is not None:
+        return None if pool.whole else str(pool)
+    raise GateRefused(
+        f"Release {' and '.join(map(str, live))} is in its ramp, and no pool of users is free (ramp.pools of "
+        "surface.yaml). Wait for its end, end it with `equipoise rollback`, or declare disjoint pools: "
+        "ramp: {pools: [0.5, 0.5]}"
+    )
 
 
 def _promotable(reader: ReleaseReader, part: Part) -> Manifest:
@@ -237,16 +257,19 @@ def _already(moves: ReleaseAliases, part: Part, run: str, stage: str | None) -> 
     A canary becomes champion only where that stage is asked for: a command that is repeated means the same.
     """
     aliases = moves.settle()
-    if CHAMPION in aliases and _has_moved(moves.audit.entries(), run):
-        return _result(aliases, None)
-    is_canary = aliases.get(CANARY) == part.version and stage != CHAMPION
+    entries = moves.audit.entries()
+    if CHAMPION in aliases and _has_moved(entries, run):
+        return _result(moves, part, None)
+    is_canary = part.version in live_ramps(entries) and stage != CHAMPION
     if (aliases.get(CHAMPION) == part.version or is_canary) and moves.mismatch() is None:
-        return _result(aliases, None)
+        return _result(moves, part, None)
     return None
 
 
-def _result(aliases: Mapping[str, int], moved: Entry | None) -> MoveResult:
-    return MoveResult(aliases[CHAMPION], moved, aliases.get(CANARY))
+def _result(moves: ReleaseAliases, part: Part, moved: Entry | None) -> MoveResult:
+    aliases = moves.settle()
+    ramps = part.version in {aliases.get(alias) for alias in CANARIES}
+    return MoveResult(aliases[CHAMPION], moved, part.version if ramps else None)
 
 
 def _has_moved(entries: Sequence[Entry], run: str) -> bool:

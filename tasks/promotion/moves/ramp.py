@@ -7,7 +7,8 @@
     roll back    the canary ends, the champion serves all again     a row `withdraw`
     wait, ask    nothing moves; a person answers `ask` by advancing it with a reason, or by a rollback
 
-Each row holds the figures that it rests on. Killed anywhere and run again, each move is made once.
+Each row holds the figures that it rests on. Killed anywhere and run again, each move is made once. Releases
+that ramp at once, in disjoint pools of users, are decided on one by one.
 """
 
 from collections.abc import Mapping
@@ -16,19 +17,20 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from tasks.contracts import digest
-from tasks.contracts.gates import Ramp
+from tasks.contracts.gates import Ramp, UserPool
 from tasks.errors import ContractError, GateRefused
 from tasks.experiments.ramp import (
     GuardrailReading,
     RampDecision,
     RampState,
     decide_ramp,
+    find_interference,
     guardrail_tasks,
     read_guardrails,
 )
 from tasks.experiments.ramp_log import read_ramp_log
 from tasks.stores.aliases import CHAMPION
-from tasks.stores.audit import Entry, Kind, has_ramped, last_alias_move, live_ramp
+from tasks.stores.audit import Entry, Kind, LiveRamp, last_alias_move, live_ramps
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
 
 BY: Final = "equipoise ramp"
@@ -50,6 +52,7 @@ class RampResult:
     state : what was decided, or how the last ramp ended.
     release : that ramps, or whose ramp ended.
     stage, of : the number of the stage that the state is about, from 1, and of all; None where none ramps.
+    pool : of users, whose share it serves.
     moved : the row of the audit, None where nothing moved.
     """
 
@@ -61,9 +64,11 @@ class RampResult:
     stage: int | None
     of: int
     share: float | None
+    pool: UserPool
     since: str | None
     reasons: list[str]
     guardrails: list[GuardrailReading]
+    notes: list[str]
     moved: dict[str, Any] | None = None
 
 
@@ -75,18 +80,27 @@ class Advance:
     why: str
 
 
+def ramping(workspace: Workspace, *, run: str) -> list[int]:
+    """Return the releases that ramp, or that an Airflow run has moved, which may be started again."""
+    entries = workspace.aliases.audit.entries()
+    moved = {entry.release for entry in entries if run and entry.run == run and entry.kind in _DONE}
+    return sorted(moved | live_ramps(entries).keys())
+
+
 def run(
     workspace: Workspace,
     *,
     as_of: datetime,
+    release: int | None = None,
     run: str = "",
     advance: Advance | None = None,
     dry_run: bool = False,
 ) -> RampResult:
-    """Decide on the release that ramps, and move it.
+    """Decide on a release that ramps, and move it.
 
     Parameters
     ----------
+    release : by default the one that ramps; needed where several do.
     run : the Airflow run, which moves a release at most once.
     advance : lets a ramp go on that asks a person.
     dry_run : show what would be done.
@@ -101,33 +115,45 @@ def run(
     with workspace.store.alone(f"{surface}.promotion", doing=f"moving a release of {surface}"):
         moves.settle(strict=True)
         entries = moves.audit.entries()
-        stages = live_ramp(entries)
-        if done := next((e for e in entries if run and e.run == run and e.kind in _DONE), None):
+        of_run = [e for e in entries if run and e.run == run and release in {None, e.release}]
+        if done := next((e for e in of_run if e.kind in _DONE), None):
             return _result(workspace, ramp, done, RampDecision(_DONE[done.kind], (done.why,)), as_of, done)
-        if not stages or has_ramped(entries):
-            return _result(workspace, ramp, last_alias_move(entries), _ended(entries), as_of)
-        decision = _decide(workspace, ramp, stages, as_of)
+        live = _choose(live_ramps(entries), release)
+        if live is None or live.ramped:
+            row = last_alias_move(entries) if live is None else live.newest
+            return _result(workspace, ramp, row, _ended(entries, live), as_of)
+        decision = _decide(workspace, ramp, live, as_of)
         if advance is not None:
-            decision = _answered(decision, ramp, stages[-1])
-        entry = None if dry_run else _entry(ramp, stages[-1], decision, advance, run)
+            decision = _answered(decision, ramp, live.newest)
+        entry = None if dry_run else _entry(ramp, live.newest, decision, advance, run)
         moved = None
         if entry is not None:
-            moved = moves.add(
-                lambda now, _: entry if live_ramp(now) == stages and not has_ramped(now) else None
-            )
+            same = live.newest.release
+            moved = moves.add(lambda now, _: entry if live_ramps(now).get(same) == live else None)
             moves.settle()
-        return _result(workspace, ramp, stages[-1], decision, as_of, moved)
+        return _result(workspace, ramp, live.newest, decision, as_of, moved)
 
 
-def _decide(workspace: Workspace, ramp: Ramp, stages: tuple[Entry, ...], as_of: datetime) -> RampDecision:
-    newest = stages[-1]
+def _choose(live: Mapping[int, LiveRamp], release: int | None) -> LiveRamp | None:
+    """Return the ramp that is asked for; None where none is live."""
+    ramps = ", ".join(map(str, live)) or "none"
+    if release is None and len(live) > 1:
+        raise ContractError(f"Releases {ramps} ramp at once. Name one with --release")
+    if release is not None and live and release not in live:
+        raise ContractError(f"Release {release} does not ramp. Releases that ramp: {ramps}")
+    return next((one for one in live.values() if release in {None, one.newest.release}), None)
+
+
+def _decide(workspace: Workspace, ramp: Ramp, live: LiveRamp, as_of: datetime) -> RampDecision:
+    newest = live.newest
     stage = ramp.stage_at(newest.share or 0.0)
     waited = max(timedelta(), as_of - (newest.at or as_of))
     known = [part.version for part in workspace.store.registry.versions(workspace.aliases.model)]
     tasks = list(dict.fromkeys(guardrail_tasks(ramp).values()))
-    log = read_ramp_log(workspace, stages, tasks=tasks, as_of=as_of, known=known)
+    log = read_ramp_log(workspace, live, tasks=tasks, as_of=as_of, known=known)
     readings = read_guardrails(workspace.contracts, ramp, log, stage=stage)
-    return decide_ramp(ramp, readings, stage=stage, waited=waited, problems=log.problems(waited=waited))
+    decision = decide_ramp(ramp, readings, stage=stage, waited=waited, problems=log.problems(waited=waited))
+    return replace(decision, notes=find_interference(ramp, log))
 
 
 def _answered(decision: RampDecision, ramp: Ramp, newest: Entry) -> RampDecision:
@@ -148,7 +174,7 @@ def _entry(
     kind = next((kind for kind, state in _DONE.items() if state is decision.state), None)
     if kind is None:
         return None
-    figures = "; ".join([*decision.reasons, *map(str, decision.guardrails)])
+    figures = "; ".join([*decision.reasons, *map(str, decision.guardrails), *decision.notes])
     why = figures if advance is None else f"{advance.why} ({figures})"
     stage = ramp.stage_at(newest.share or 0.0)
     return Entry(
@@ -161,16 +187,17 @@ def _entry(
         run=run,
         sha256=newest.sha256,
         share=ramp.stages[stage + 1].share if kind is Kind.CANARY else None,
+        pool=newest.pool if kind is Kind.CANARY else None,
         override=newest.override if kind is Kind.CANARY else None,
     )
 
 
-def _ended(entries: tuple[Entry, ...]) -> RampDecision:
+def _ended(entries: tuple[Entry, ...], live: LiveRamp | None) -> RampDecision:
     """Return how the newest ramp ended."""
-    row = last_alias_move(entries)
-    if row is not None and has_ramped(entries):
-        promote = f"release {row.release} ended its ramp. Promote it with --stage champion"
+    if live is not None:
+        promote = f"release {live.newest.release} ended its ramp. Promote it with --stage champion"
         return RampDecision(RampState.RAMPED, (promote,))
+    row = last_alias_move(entries)
     if row is None or all(entry.kind is not Kind.CANARY for entry in entries):
         return RampDecision(RampState.NONE, ("no release ramps",))
     state = RampState.PROMOTED if row.kind is Kind.PROMOTE else RampState.ROLLED_BACK
@@ -195,9 +222,11 @@ def _result(
         None if share is None else ramp.stage_at(share) + 1,
         len(ramp.stages),
         share,
+        UserPool.of(None if row is None else row.pool),
         None if row is None or row.at is None else format_instant(row.at),
         list(decision.reasons),
         list(decision.guardrails),
+        list(decision.notes),
         None if moved is None else moved.to_json(),
     )
 

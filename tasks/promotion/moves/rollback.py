@@ -1,7 +1,7 @@
 """The rollback step: champion becomes again what it was, with a reason; no gate stands in the way.
 
-Where a canary serves, that is the newest move, so going back ends it and leaves the champion as it is.
-``--to`` names another release that served: it becomes champion again, and no canary is left.
+Where canaries serve, those are the newest moves, so going back ends them and leaves the champion as it is: a
+row for each. ``--to`` names another release that served: it becomes champion again, and no canary is left.
 
 It is the way out where audit, registry and aliases do not tell the same, so it needs only what is left: an
 audit that cannot be believed is set aside, and the move begins a new one.
@@ -13,14 +13,22 @@ from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.promotion.moves.promote import MoveResult
 from tasks.promotion.provenance import recorded_verdict
 from tasks.release.view import verify_bytes
-from tasks.stores.aliases import CANARY, CHAMPION, PREVIOUS, Mismatch, MismatchSource, ReleaseAliases
-from tasks.stores.audit import Entry, Kind, last_alias_move, one_line
+from tasks.stores.aliases import CANARIES, CHAMPION, PREVIOUS, Mismatch, MismatchSource, ReleaseAliases
+from tasks.stores.audit import Entry, Kind, last_alias_move, live_ramps, one_line
 from tasks.stores.parts import Part
 from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace
 
 
-def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked_by: str = "") -> MoveResult:
+def run(
+    workspace: Workspace,
+    *,
+    why: str,
+    by: str,
+    to: str | None = None,
+    canary: int | None = None,
+    asked_by: str = "",
+) -> MoveResult:
     """Let the previous champion be the champion again; a second time changes nothing.
 
     Parameters
@@ -30,6 +38,7 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
     to : another release that was champion before; by default ``previous``, or the champion where a canary
         serves beside it. Where an alias was moved by hand or the audit cannot be believed, it may also be
         what ``champion`` or ``previous`` mean now.
+    canary : of several canaries, the only one to end.
     asked_by : the Airflow run, which moves an alias at most once.
     """
     if not why.strip():
@@ -40,10 +49,11 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
     if mismatch is not None and mismatch.source is MismatchSource.LOST:
         raise AuditMismatch(f"{mismatch}.")
     aliases = moves.settle() if mismatch is None else workspace.store.registry.aliases(moves.model)
-    if mismatch is None and _ended_so(moves.audit.entries(), by=by, why=why, to=to, asked_by=asked_by):
-        return MoveResult(aliases[CHAMPION], None)
-    if mismatch is None and CANARY in aliases:
+    canaries = _canaries(aliases, to=to, canary=canary)
+    if mismatch is None and canaries:
         to = to or CHAMPION
+    elif mismatch is None and _ended_so(moves.audit.entries(), by=by, why=why, to=to, asked_by=asked_by):
+        return MoveResult(aliases[CHAMPION], None)
     _refuse_unsaid(workspace, to, aliases, mismatch)
     part = release_part(workspace, to or PREVIOUS)
     _refuse_strangers(workspace, part, aliases, mismatch)
@@ -52,15 +62,35 @@ def run(workspace: Workspace, *, why: str, by: str, to: str | None = None, asked
         raise StoreError(f"{part} is not whole: {problems[0].removesuffix('.')}. {others}")
 
     def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
-        if asked_by and any(entry.sets_alias and entry.run == asked_by for entry in entries):
-            return None
-        champion, canary = aliases.get(CHAMPION), aliases.get(CANARY)
+        of_run = [
+            entry.number for entry in entries if asked_by and entry.sets_alias and entry.run == asked_by
+        ]
+        champion, before = aliases.get(CHAMPION), of_run[0] if of_run else len(entries)
         if champion == part.version and moves.mismatch() is None:
-            return None if canary is None else Entry(Kind.WITHDRAW, by, canary, champion, why, run=asked_by)
+            began = {n: one.stages[0].number for n, one in live_ramps(entries).items()}
+            live = [n for n in began if began[n] < before and canary in {None, n}]
+            return Entry(Kind.WITHDRAW, by, live[0], champion, why, run=asked_by) if live else None
+        if of_run:
+            return None
         return Entry(Kind.ROLLBACK, by, part.version, champion, why, run=asked_by, sha256=part.sha256)
 
-    moved = moves.mend(decide)
-    return MoveResult(moves.settle()[CHAMPION], moved)
+    rows = [moves.mend(decide)]
+    while (newest := rows[-1]) is not None and newest.kind is Kind.WITHDRAW:
+        rows.append(moves.mend(decide))
+    made = [row for row in rows if row is not None]
+    ended = tuple(row.release for row in made if row.kind is Kind.WITHDRAW)
+    return MoveResult(moves.settle()[CHAMPION], made[-1] if made else None, ended=ended)
+
+
+def _canaries(aliases: Mapping[str, int], *, to: str | None, canary: int | None) -> set[int]:
+    """Return the releases that ramp; refuse to end one that does not, or one and the champion."""
+    canaries = {aliases[alias] for alias in CANARIES if alias in aliases}
+    if canary is not None and to is not None:
+        raise ContractError("--to and --canary exclude each other: going to a release ends every canary")
+    if canary is not None and canary not in canaries:
+        known = ", ".join(map(str, sorted(canaries))) or "none"
+        raise ContractError(f"Release {canary} is not a canary. Canaries: {known}")
+    return canaries
 
 
 def _ended_so(entries: Sequence[Entry], *, by: str, why: str, to: str | None, asked_by: str) -> bool:

@@ -75,7 +75,7 @@ class PromotionSupport:
 class PromotionTerms:
     """How far a release is to move and what is given for it; each approval is for these very terms.
 
-    ``share`` is that of the traffic where it is to be the canary; None where it is to be champion.
+    ``share`` is that of its pool's users where it is to be the canary; None where it is to be champion.
     ``was_canary`` says that it is the canary now and is to move on. ``support`` is what was asked with.
     """
 
@@ -118,23 +118,28 @@ def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | 
 
 
 def choose_share(
-    ramp: Ramp | None, *, stage: str | None, release: int, aliases: Mapping[str, int], ramped: bool
+    ramp: Ramp | None,
+    *,
+    stage: str | None,
+    release: int,
+    aliases: Mapping[str, int],
+    live: Mapping[int, bool],
 ) -> float | None:
-    """Return the share of users that a release serves as the canary; None where it becomes champion.
+    """Return the share of its pool's users that a release serves as the canary; None for a champion.
 
     Parameters
     ----------
     ramp : what the surface declares.
     stage : as it was asked for; by default ``canary`` where a ramp is declared.
-    ramped : whether the canary passed the last stage of its ramp.
+    live : of each release that ramps now, whether it passed the last stage.
 
     Examples
     --------
     >>> ramp = Ramp(guardrails=("hide_7d_rate",))
-    >>> choose_share(ramp, stage=None, release=3, aliases={"champion": 2}, ramped=False)
+    >>> choose_share(ramp, stage=None, release=3, aliases={"champion": 2}, live={})
     0.01
-    >>> choose_share(ramp, stage="champion", release=3, aliases={"champion": 2, "canary": 3}, ramped=True)
-    >>> choose_share(ramp, stage=None, release=3, aliases={}, ramped=False)
+    >>> choose_share(ramp, stage="champion", release=3, aliases={"champion": 2}, live={3: True})
+    >>> choose_share(ramp, stage=None, release=3, aliases={}, live={})
     """
     if stage not in {None, CANARY, CHAMPION}:
         raise ContractError(unknown("stage", stage or "", [CANARY, CHAMPION]))
@@ -144,23 +149,17 @@ def choose_share(
         raise ContractError("There is no champion beside which a canary would serve: promote it as champion")
     if ramp is None or CHAMPION not in aliases:
         return None
-    canary = aliases.get(CANARY)
     if stage in {None, CANARY}:
-        if canary == release:
+        if release in live:
             raise GateRefused(f"Release {release} is the canary already. `equipoise ramp` takes it on")
-        if canary is not None:
-            raise GateRefused(
-                f"Release {canary} is in its ramp, and a surface ramps one release at a time. Wait for its "
-                "end, or end it with `equipoise rollback`"
-            )
         return ramp.stages[0].share
-    if canary != release:
-        now = f"release {canary} is" if canary is not None else "there is none"
+    if release not in live:
+        now = f"release {' and '.join(map(str, live))} is" if live else "there is none"
         raise GateRefused(
             f"Release {release} is champion only after it was the canary, and {now} now: promote it as the "
             "canary first"
         )
-    if not ramped:
+    if not live[release]:
         raise GateRefused(
             f"Release {release} has not reached the end of its ramp. `equipoise ramp` shows its stage and "
             "what it waits for"

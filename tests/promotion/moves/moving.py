@@ -10,7 +10,7 @@ from tasks.promotion.moves import promote
 from tasks.promotion.moves.promote import GateEvaluator, MoveResult
 from tasks.promotion.moves.rules import Actor, PromotionSupport
 from tasks.release.reader import ReleaseReader
-from tasks.stores.aliases import CARRIED_OUT
+from tasks.stores.aliases import CANARIES, CARRIED_OUT
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.audit_head import HEAD, AuditHead
 from tasks.stores.workspace import Workspace
@@ -22,10 +22,10 @@ TESTED = PromotionSupport(experiment="feed-142", why="carts rose")
 
 def forget_moves(workspace: Workspace) -> None:
     registry = workspace.store.registry
-    for alias in ("champion", "previous", "canary"):
+    for alias in ("champion", "previous", *CANARIES):
         registry.delete_alias(MODEL, alias)
     for part in registry.versions(MODEL):
-        for tag in ("canary_share", "override"):
+        for tag in ("canary_share", "canary_pool", "override"):
             registry.delete_tag(part, tag)
     registry.delete_model_tag(MODEL, CARRIED_OUT)
     registry.set_model_tag(MODEL, HEAD, str(AuditHead.begun(MODEL, key=None)))

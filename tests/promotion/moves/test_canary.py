@@ -1,5 +1,6 @@
 """A release serves a share of the users before it is champion, where its surface declares a ramp."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote, propose, rollback
 from tasks.promotion.moves.approvals import Review
 from tasks.release import view
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -26,6 +28,7 @@ from tests.promotion.moves.moving import (
     moves,
     promote_2,
 )
+from tests.stores.registered import register
 
 CANARY = {"champion": 1, "canary": 2}
 
@@ -58,7 +61,7 @@ def test_it_is_the_canary_first_with_its_share_for_whoever_serves_and_then_the_c
     assert (first.moved.kind.value, first.moved.share) == ("canary", 0.25)
     assert moved_aliases(there) == CANARY
     assert share_of(there, 2) == "0.25"
-    assert overview.read(there).moves[0].what == "canary: release 2 beside champion 1, 0.25 of the traffic"
+    assert overview.read(there).moves[0].what == "canary: release 2 beside champion 1, 0.25 of the users"
     assert [one.share for one in overview.read(there).aliases.releases if one.alias == "canary"] == [0.25]
     assert view.show(there, "canary")["canary_share"] == 0.25
     assert view.verify(there, "canary").problems == []
@@ -137,6 +140,51 @@ def test_going_back_ends_the_canary_and_the_same_words_once_more_go_no_further(t
     with pytest.raises(ContractError, match="no previous release"):
         rollback.run(there, why="still bad", by="sam")
     assert moves(there)[1:] == [("canary", 1, 2), ("withdraw", 1, 2)]
+
+
+def test_a_rollback_ends_one_of_two_canaries_or_both(there: Workspace, tmp_path: Path) -> None:
+    halves = mini.changed(
+        with_release_3(there, tmp_path),
+        tmp_path / "halves",
+        surface=lambda plain: plain["ramp"].update(pools=[0.5, 0.5]),
+    )
+    first = promote_2(halves).moved
+    assert first is not None
+    assert (first.pool, first.served) == ("[1, 0.0, 0.5]", "0.25 of pool 1 (0 to 0.5 of the users)")
+
+    def begin_3() -> None:
+        halves.aliases.add(
+            lambda *_: Entry(Kind.CANARY, "ana", 3, 1, "why", share=0.25, pool="[2, 0.5, 1.0]")
+        )
+
+    begin_3()
+    with pytest.raises(ContractError, match=r"Release 4 is not a canary\. Canaries: 2, 3"):
+        rollback.run(halves, why="hides rose", by="sam", canary=4)
+    with pytest.raises(ContractError, match="exclude each other"):
+        rollback.run(halves, why="hides rose", by="sam", canary=3, to="1")
+    assert rollback.run(halves, why="hides rose", by="sam", canary=3).ended == (3,)
+    assert moved_aliases(halves) == CANARY
+    begin_3()
+    assert rollback.run(halves, why="returns rose", by="sam", asked_by="run_1").ended == (2, 3)
+    begin_3()
+    assert rollback.run(halves, why="returns rose", by="sam", asked_by="run_1").ended == ()
+    assert view.verify(halves, "champion").problems == []
+    assert halves.aliases.settle()["canary_2"] == 3, "it began after the run that is started again"
+
+
+def test_a_third_release_waits_for_a_free_pool(there: Workspace, tmp_path: Path) -> None:
+    copied = with_release_3(there, tmp_path)
+    copied.aliases.add(lambda *_: Entry(Kind.CANARY, "ana", 3, 1, "why", share=0.25))
+    with pytest.raises(GateRefused, match="Release 3 is in its ramp, and no pool of users is free"):
+        promote_2(copied)
+
+
+def with_release_3(workspace: Workspace, folder: Path) -> Workspace:
+    """Copy the home, and register one more release in it."""
+    home = Path(shutil.copytree(workspace.home, folder / "copied"))
+    copied = Workspace.open(NAME, surfaces=workspace.surfaces, home=home)
+    register(copied.aliases, "3")
+    return copied
 
 
 def test_a_canary_that_somebody_ended_is_not_proposed_again(there: Workspace, tmp_path: Path) -> None:

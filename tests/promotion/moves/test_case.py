@@ -236,7 +236,7 @@ def test_a_canary_and_an_override_are_said_with_every_verdict_that_is_lifted() -
         "safety", "a <b>sale tonight", ("shadow: overlap 20 %: block", "decision: buy rate: block")
     )
     lines = written(a_case(verdict="hold", terms=PromotionTerms(0.05, over))).splitlines()
-    assert "Requested as the **canary**: 0.05 of the traffic, next to champion 3." in lines
+    assert "Requested as the **canary**: 0.05 of the users, next to champion 3." in lines
     (asked,) = [line for line in lines if "Override" in line]
     assert asked == "**Override** requested by safety: a &lt;b>sale tonight. It lifts"
     assert [line for line in lines if line.startswith("- ") and line.endswith(": block")] == [

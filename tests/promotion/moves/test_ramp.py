@@ -8,14 +8,16 @@ import pandas as pd
 import pytest
 
 from tasks.cli import main
+from tasks.contracts.gates import UserPool
 from tasks.errors import AuditMismatch, ContractError, DataError, GateRefused
+from tasks.experiments.assignment import assign
 from tasks.promotion.moves import ramp
 from tasks.promotion.moves.ramp import Advance, RampResult
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import ramp_feed
 from tests.feeds.ramp_feed import BEGAN, EQUAL, Rates, ramping, write_log
-from tests.stores.registered import append
+from tests.stores.registered import append, register
 
 
 def after(days: float) -> datetime:
@@ -104,6 +106,84 @@ def test_the_present_moves_nothing_twice_and_a_dry_run_nothing_at_all(tmp_path: 
     assert again.moved == first.moved
     assert len(moves(workspace)) == 3
     assert ramp.run(workspace, as_of=after(2), run="scheduled__2").moved is None, "the stage has just begun"
+
+
+def test_an_effect_that_depends_on_the_share_is_noted_with_the_row(tmp_path: Path) -> None:
+    """Hides of the treated double with the second stage, at which the other arm's do not change."""
+    workspace = ramping(tmp_path, stages=2)
+    write_log(workspace, days=4, stages=2, rates=Rates(hides=(0.1, 0.12)))
+    log = workspace.home / "logs" / ramp_feed.NAME
+    shown, events = (pd.read_parquet(log / table / "a.parquet") for table in ("impressions", "events"))
+    first = shown.set_index("request_id")["shown_at"].groupby(level=0).first()
+    treated = shown.groupby("request_id")["release"].first() == "2"
+    early = events["request_id"].map((first < after(2)) & treated)
+    even = events["happened_at"].dt.second % 2 == 0
+    events[~((events["event"] == "hide") & early & even)].to_parquet(log / "events" / "a.parquet")
+    result = ramp.run(workspace, as_of=after(4), dry_run=True)
+    assert [note.partition(" (z")[0] for note in result.notes] == [
+        "the effect on hide_7d_rate at 0.5 differs from that at 0.25"
+    ]
+    write_log(workspace, days=4, stages=2)
+    equal = ramp.run(workspace, as_of=after(4))
+    assert equal.notes == []
+
+
+HALVES = {2: UserPool(1, 0.0, 0.5), 3: UserPool(2, 0.5, 1.0)}
+"""The pools of two releases that ramp at once."""
+
+
+def ramping_at_once(folder: Path) -> Workspace:
+    """Let releases 2 and 3 begin to ramp, each in its pool."""
+    workspace = ramping(folder, stages=0)
+    register(workspace.aliases, "3")
+    for n, pool in HALVES.items():
+        row = Entry(Kind.CANARY, "ana", n, 1, "why", at=BEGAN, share=0.25, pool=str(pool))
+        workspace.aliases.add(lambda *_, row=row: row)
+    return workspace
+
+
+def test_two_releases_ramp_at_once_in_disjoint_pools_and_each_is_decided_on_alone(tmp_path: Path) -> None:
+    workspace = ramping_at_once(tmp_path)
+    write_log(workspace, days=2, rates=Rates((0.1, 0.1, 0.25), (0.1,) * 3, HALVES))
+    with pytest.raises(ContractError, match="Releases 2, 3 ramp at once"):
+        ramp.run(workspace, as_of=after(2))
+    with pytest.raises(ContractError, match=r"Release 1 does not ramp\. Releases that ramp: 2, 3"):
+        ramp.run(workspace, as_of=after(2), release=1)
+    assert aliases(workspace) == {"champion": 1, "canary": 2, "canary_2": 3}
+    states = [ramp.run(workspace, as_of=after(2), release=n, run="daily").state for n in (2, 3)]
+    assert states == ["advance", "roll_back"]
+    assert ramp.ramping(workspace, run="daily") == [2, 3], "a run that is started again is about both"
+    again = [ramp.run(workspace, as_of=after(2), release=n, run="daily").state for n in (2, 3)]
+    assert (again, ramp.ramping(workspace, run="next")) == (states, [2])
+    assert aliases(workspace) == {"champion": 1, "canary": 2}
+    assert workspace.aliases.wrong_tags() == []
+    assert [(row.kind, row.release, row.pool) for row in workspace.audit.entries()[-2:]] == [
+        (Kind.CANARY, 2, "[1, 0.0, 0.5]"),
+        (Kind.WITHDRAW, 3, None),
+    ]
+
+
+def test_pools_are_for_whoever_serves_and_a_changed_tag_is_found(tmp_path: Path) -> None:
+    workspace = ramping_at_once(tmp_path)
+    registry, part = workspace.store.registry, workspace.store.registry.part(workspace.aliases.model, 3)
+    assert registry.tags(part)["canary_pool"] == "[2, 0.5, 1.0]"
+    registry.set_tags(part, {"canary_pool": "[2, 0.0, 1.0]"})
+    (problem,) = workspace.aliases.wrong_tags()
+    assert "tag canary_pool" in problem
+    served = [one.release for one in assign(workspace, [f"u{n}" for n in range(400)]).users]
+    assert {n: served.count(n) for n in (1, 2, 3)} == {
+        1: pytest.approx(300, abs=35),
+        2: pytest.approx(50, abs=25),
+        3: pytest.approx(50, abs=25),
+    }
+
+
+def test_a_release_that_is_served_outside_of_its_pool_asks_a_person(tmp_path: Path) -> None:
+    workspace = ramping_at_once(tmp_path)
+    rates = Rates((0.1,) * 3, (0.1,) * 3, {2: UserPool(), 3: HALVES[3]})
+    write_log(workspace, days=2, rates=rates)
+    result = ramp.run(workspace, as_of=after(2), release=2)
+    assert (result.state, "users of other pools met the release" in result.reasons[0]) == ("ask", True)
 
 
 def before(days: float) -> Callable[[pd.DataFrame], pd.Series]:

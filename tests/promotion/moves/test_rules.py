@@ -51,13 +51,11 @@ def test_what_only_inconclusive_evidence_holds_is_champion_after_a_ramp_alone() 
         refuse_verdict(blocked)
 
 
-def test_a_surface_ramps_one_release_at_a_time_up_to_its_end() -> None:
-    ramp, aliases = Ramp(guardrails=("hide_7d_rate",)), {"champion": 1, "canary": 2}
-    with pytest.raises(GateRefused, match="Release 2 is in its ramp"):
-        choose_share(ramp, stage=None, release=3, aliases=aliases, ramped=False)
+def test_a_release_is_champion_at_the_end_of_its_ramp() -> None:
+    ramp, aliases, live = Ramp(guardrails=("hide_7d_rate",)), {"champion": 1}, {2: False}
     with pytest.raises(GateRefused, match="has not reached the end of its ramp"):
-        choose_share(ramp, stage="champion", release=2, aliases=aliases, ramped=False)
-    assert choose_share(ramp, stage="champion", release=2, aliases=aliases, ramped=True) is None
+        choose_share(ramp, stage="champion", release=2, aliases=aliases, live=live)
+    assert choose_share(ramp, stage="champion", release=2, aliases=aliases, live={2: True}) is None
 
 
 def test_a_release_that_its_gates_let_through_is_not_refused() -> None:
