@@ -54,9 +54,19 @@ _READ: Final = frozenset(
 
 
 class Arm(Closed):
-    """What serves an arm: a release's version, or an alias that is resolved when it is planned."""
+    """What serves an arm: a release's version, or an alias that is resolved when it is planned.
+
+    ``follows`` : the arm is served by whatever release has the alias, as that of users who are not held back.
+    """
 
     release: Reference | Annotated[int, Field(ge=1)]
+    follows: bool = False
+
+    @model_validator(mode="after")
+    def _an_alias_is_followed(self) -> Self:
+        if self.follows and (isinstance(self.release, int) or self.release.isdigit()):
+            raise ValueError(f"follows needs an alias, as `release: champion`, not version {self.release}")
+        return self
 
 
 class ExperimentGuardrail(Bounded):
@@ -99,6 +109,8 @@ class ExperimentSpec(Closed):
             )
         if abs(sum(self.shares.values()) - 1) > _SUM:
             raise ValueError(f"shares sum to {sum(self.shares.values()):g}, not to 1")
+        if self.arms[CONTROL].follows:
+            raise ValueError(f"'{CONTROL}' may not follow an alias: it stays at one release")
         if self.ends <= self.starts:
             raise ValueError(f"ends {self.ends} must be later than starts {self.starts}")
         return self

@@ -226,7 +226,7 @@ def uneven_triggers(ratio: SampleRatio | None) -> Iterator[str]:
 
 
 def _notes(log: ArmLog, work: _Reading, metrics: list[MetricReadout]) -> list[str]:
-    spec, notes = work.spec, list(other_releases(log, work.plan.plan.arms))
+    spec, notes = work.spec, list(other_releases(log, work.plan.plan.arms, work.spec))
     notes += [
         f"{one.metric} is {spoken(one.outcome)}, which holds critical guardrails alone"
         for one in metrics
@@ -244,9 +244,11 @@ def _notes(log: ArmLog, work: _Reading, metrics: list[MetricReadout]) -> list[st
     return notes
 
 
-def other_releases(log: ArmLog, arms: Mapping[str, int]) -> Iterator[str]:
-    """Say which arm was served by another release than the plan pins."""
+def other_releases(log: ArmLog, arms: Mapping[str, int], spec: ExperimentSpec) -> Iterator[str]:
+    """Say which arm was served by another release than the plan pins, unless it follows an alias."""
     for arm, release in arms.items():
+        if spec.arms[arm].follows:
+            continue
         rows = {one: n for (of, one), n in log.served.items() if of == arm}
         if others := sum(rows.values()) - rows.get(release, 0):
             share = f"{others / sum(rows.values()):.1%}"

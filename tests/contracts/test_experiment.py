@@ -54,6 +54,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     "shares that do not sum": ({"shares": {"control": 0.5, "treatment": 0.4}}, "sum to 0.9, not to 1"),
     "shares of an unknown arm": ({"shares": {"control": 0.5, "treatmnt": 0.5}}, "not of control, treatmnt"),
     "no control": ({"arms": {"a": {"release": 1}, "b": {"release": 2}}}, "'control' and one other"),
+    "a control that follows": (
+        {"arms": {"control": {"release": "champion", "follows": True}, "treatment": {"release": 7}}},
+        "'control' may not follow an alias",
+    ),
+    "a version that is followed": (
+        {"arms": {"control": {"release": 7}, "treatment": {"release": 8, "follows": True}}},
+        "follows needs an alias",
+    ),
     "days out of order": ({"ends": "2026-03-02"}, "must be later than starts"),
     "no day": ({"starts": "soon"}, "starts"),
     "unknown metric": ({"primary": {"metric": "clik_rate"}}, "Did you mean 'click_rate'"),

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from tasks.contracts import load_surface
-from tasks.contracts.experiment import ExperimentSpec, load_experiment
+from tasks.contracts.experiment import Arm, ExperimentSpec, load_experiment
 from tasks.errors import ContractError, DataError, GateRefused
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Outcome
@@ -218,9 +218,12 @@ def test_an_arm_that_another_release_served_is_noted(
 ) -> None:
     log = read_arms(snapshot, spec, feed.contracts, until=STARTS + timedelta(days=1))
     assert set(log.served) == {("control", 1), ("treatment", 2)}
-    assert list(other_releases(log, {"control": 1, "treatment": 3})) == [
+    pinned = {"control": 1, "treatment": 3}
+    assert list(other_releases(log, pinned, spec)) == [
         "treatment: 100.0% of its impressions were served by another release than 3"
     ]
+    follows = {**spec.arms, "treatment": Arm(release="champion", follows=True)}
+    assert list(other_releases(log, pinned, spec.model_copy(update={"arms": follows}))) == []
 
 
 def test_a_promotion_of_the_release_that_shipped_is_supported_and_of_no_other(
