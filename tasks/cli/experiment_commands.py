@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import RenderableType, group
@@ -96,6 +97,20 @@ def write_list(plain: Plain) -> Iterator[RenderableType]:
     if plain["offline_online"]:
         yield Text("\nonline effects on the changes that the gate printed:")
         yield _agreements(plain["offline_online"])
+    if plain["surrogates"]:
+        yield Text("\nchanges of slow outcomes on those of their proxies:")
+        yield _surrogates(plain["surrogates"])
+
+
+def _surrogates(plain: list[Plain]) -> Table:
+    table = Table("slow outcome", "fast outcome", box=None, pad_edge=False)
+    for name in ("experiments", "slope"):
+        table.add_column(name, justify="right")
+    table.add_column("moving the fast one")
+    for one in plain:
+        slope = "-" if one["slope"]["value"] is None else level(one["slope"])
+        table.add_row(one["slow"], one["fast"], str(one["experiments"]), slope, one["conclusion"])
+    return table
 
 
 def _agreements(plain: list[Plain]) -> Table:
@@ -112,13 +127,15 @@ def _agreements(plain: list[Plain]) -> Table:
 def write_learning(plain: Plain) -> Iterator[RenderableType]:
     """Write the present weights, the learned ones and the proposal, or why there is none."""
     rows = [one for one in plain["experiments"] if not one["reason"]]
-    yield Text(f"{format_counted(len(rows), 'experiment')}, long outcome {plain['long']}")
+    perturbed = plain["source"] == "perturbation"
+    source = "perturbed weights" if perturbed else format_counted(len(rows), "experiment")
+    yield Text(f"{source}, long outcome {plain['long']}")
     for one in plain["experiments"]:
         if one["reason"]:
             version = "" if one["version"] is None else f" version {one['version']}"
             yield Text(f"left out: {one['experiment']}{version}: {one['reason']}")
     table = Table("term", box=None, pad_edge=False)
-    for name in ("weight now", "learned", "proposed"):
+    for name in ("weight now", "gradient" if perturbed else "learned", "proposed"):
         table.add_column(name, justify="right")
     for one in plain["terms"]:
         proposed = "-" if one["proposed"] is None else format_number(one["proposed"])
@@ -165,21 +182,35 @@ def learn(
     workspace: "Workspace",
     long: Annotated[str, Option(metavar="METRIC", help="The long outcome: the rate of a task.")],
     as_of: AsOf,
+    *,
+    perturbation: Annotated[
+        bool, Option("--perturbation", help="Learn from users whose weights were perturbed.")
+    ] = False,
+    since: Annotated[
+        datetime | None,
+        Option(metavar="DAY", help="The first day of the perturbation.", formats=["%Y-%m-%d"]),
+    ] = None,
 ) -> dict[str, Any]:
-    """Learn the utility's weights from finished experiments, and propose its next version."""
-    from tasks.experiments import learn
+    """Learn the utility's weights from experiments or perturbation, and propose its next version."""
+    from tasks.experiments import learn, perturbed
 
-    done = learn.run(workspace, long=long, as_of=as_of)
+    if perturbation:
+        first = None if since is None else since.date()
+        done = perturbed.run(workspace, long=long, as_of=as_of, since=first)
+    else:
+        done = learn.run(workspace, long=long, as_of=as_of)
     return {**done.evidence.content(), "run_id": done.run_id}
 
 
 @_experiments.command("home_feed", name="list", written=write_list)
 def list_(workspace: "Workspace") -> dict[str, Any]:
-    """List a surface's experiments, and how their effects follow the changes that the gate printed."""
+    """List a surface's experiments, and how their effects follow the gate's changes and those of proxies."""
     from tasks.experiments.offline import compare_experiments
     from tasks.experiments.results import list_experiments
+    from tasks.experiments.surrogates import find_surrogates
 
     return {
         "experiments": [asdict(one) for one in list_experiments(workspace)],
         "offline_online": [asdict(one) for one in compare_experiments(workspace)],
+        "surrogates": [asdict(one) for one in find_surrogates(workspace)],
     }

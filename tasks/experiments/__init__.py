@@ -16,9 +16,12 @@ In reading order::
       ramp_log     what the log shows of a ramp, by user, day and release
       ramp         what becomes of a release in its ramp
     learn          the step that learns the utility's ``weights`` from finished experiments
+    perturbed      the step that learns them from users whose weights were perturbed
     offline        effects of finished experiments on the changes that the gate had printed
+    surrogates     changes of slow outcomes on those of fast ones, across finished experiments
 
-Steps: arms_log, assignment, effects, learn, offline, plan, ramp_log, read, results.
+Steps: arms_log, assignment, effects, learn, offline, perturbed, plan, ramp_log, read,
+results, surrogates.
 """
 
 __all__ = ["learn", "plan", "ramp", "read", "results"]

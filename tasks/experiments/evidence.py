@@ -181,10 +181,11 @@ class ExperimentReadout(Document):
 
 
 class LearnedTerm(Section):
-    """A term of the utility: its weight now, the learned one in units of the long outcome, and the proposed.
+    """A term of the utility: its weight now, what was learned, and the proposed weight.
 
-    ``learned`` and ``proposed`` are None where nothing was learned; ``proposed`` has the size of the weights
-    now, since the scale of weights changes no order.
+    ``learned`` from experiments is a weight in units of the long outcome, that from perturbation the gradient
+    of the long outcome of a request by the weight's logarithm. It and ``proposed`` are None where nothing was
+    learned. From experiments, proposed weights have the size of the weights now: it changes no order.
     """
 
     task: str
@@ -203,13 +204,14 @@ class LearningRow(Section):
 
 
 class WeightLearning(Document):
-    """Weights that were learned from finished experiments, or why they were not.
+    """Weights that were learned from finished experiments or logged perturbation, or why they were not.
 
     Attributes
     ----------
     long : the metric of the long outcome.
-    experiments : those of the surface, each version with its newest read-out.
-    signal : F_min of `learn_weights`.
+    experiments : those of the surface, each version with its newest read-out; none where users' perturbed
+        weights are the ``source``.
+    signal : F_min of `learn_weights`; NaN of perturbation.
     refused : reasons; empty where weights are proposed.
     policy_version, file : of the proposed policy.
     """
@@ -218,6 +220,7 @@ class WeightLearning(Document):
     version: Literal[1] = 1
     as_of: datetime
     long: str
+    source: Literal["experiments", "perturbation"] = "experiments"
     experiments: tuple[LearningRow, ...]
     signal: MaybeFloat
     terms: tuple[LearnedTerm, ...]

@@ -11,7 +11,7 @@ of the errors. The weight of the long outcome itself and those of contexts stay.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,6 +20,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from tasks.arrays import Floats
+from tasks.contracts import Contracts
 from tasks.contracts.experiment import outcome_of
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.errors import ContractError, unknown
@@ -89,18 +90,24 @@ def run(workspace: Workspace, *, long: str, as_of: datetime) -> Done[WeightLearn
     """
     refuse_future(as_of)
     contracts = workspace.contracts
-    rates = {Metric(MetricKind.RATE, task).name: task for task in contracts.tasks.tasks}
-    if long not in rates:
-        raise ContractError(unknown("long outcome", long, rates))
-    terms = {term: outcome_of(contracts, term) for term in contracts.utility.weights if term != rates[long]}
+    task = find_long_task(contracts, long)
+    terms = {term: outcome_of(contracts, term) for term in contracts.utility.weights if term != task}
     if not terms:
-        raise ContractError(f"utility.yaml has no term but {rates[long]}. Choose another long outcome")
+        raise ContractError(f"utility.yaml has no term but {task}. Choose another long outcome")
     found = tuple(
         one
         for name in surface_experiments(workspace)
         for one in _find_rows(workspace, name, as_of, {*terms.values(), long})
     )
     return LEARN.run(LearningWork(workspace, as_of, long, terms, found))
+
+
+def find_long_task(contracts: Contracts, long: str) -> str:
+    """Return the task whose rate is the long outcome."""
+    rates = {Metric(MetricKind.RATE, task).name: task for task in contracts.tasks.tasks}
+    if long not in rates:
+        raise ContractError(unknown("long outcome", long, rates))
+    return rates[long]
 
 
 def _find_rows(
@@ -136,7 +143,10 @@ def _learn(work: LearningWork, run: StepRun) -> WeightLearning:
         for i, term in enumerate(work.terms)
     )
     run.metrics({"signal": learned.signal, "arms": learned.arms})
-    version, file = (None, None) if refused else _propose(work, run, terms)
+    version, file = (None, None)
+    if not refused:
+        weights = {one.task: one.proposed for one in terms if one.proposed is not None}
+        version, file = propose_weights(work.workspace, run, weights, [*_explain(work)])
     return WeightLearning(
         as_of=work.as_of,
         long=work.long,
@@ -192,19 +202,26 @@ def _scale(learned: Floats, current: Floats, covariance: Floats) -> Floats:
     return np.array([float(f"{each:.{_DIGITS}g}") for each in learned * math.sqrt(size / own)])
 
 
-def _propose(work: LearningWork, run: StepRun, terms: tuple[LearnedTerm, ...]) -> tuple[int, str]:
-    """Write the policy aside and hold it against the contracts; return its version and file."""
-    workspace = work.workspace
-    version = workspace.contracts.utility.version + 1
+def _explain(work: LearningWork) -> Iterator[str]:
     names = [f"{row.experiment} (version {row.version})" for row, _ in work.found if not row.reason]
-    why = [
-        f"Proposed by `equipoise experiment learn`, run {run.run_id}.",
-        f"Weights follow the changes of {work.long} in {len(names)} experiments:",
-        *(f"  {name}" for name in names),
-    ]
-    weights = {one.task: one.proposed for one in terms if one.proposed is not None}
+    yield f"Weights follow the changes of {work.long} in {len(names)} experiments:"
+    yield from (f"  {name}" for name in names)
+
+
+def propose_weights(
+    workspace: Workspace, run: StepRun, weights: Mapping[str, float], why: Sequence[str]
+) -> tuple[int, str]:
+    """Write the policy aside and hold it against the contracts; return its version and file.
+
+    Parameters
+    ----------
+    weights : by term; others stay.
+    why : what they rest on, lines of its comment.
+    """
+    version = workspace.contracts.utility.version + 1
+    head = [f"Proposed by `equipoise experiment learn`, run {run.run_id}.", *why]
     source = workspace.surfaces / workspace.surface / "utility.yaml"
-    text = proposed_text(source, weights, version=version, why=why)
+    text = proposed_text(source, weights, version=version, why=head)
     file = write_report(workspace, f"utility-v{version}-learned-{run.run_id[:8]}.yaml", text)
     read_policy(file, workspace.contracts)
     run.text(PROPOSED, text)

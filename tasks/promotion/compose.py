@@ -18,6 +18,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.verdicts import Verdict
 from tasks.experiments.offline import compare_experiments
+from tasks.experiments.surrogates import find_surrogates
 from tasks.promotion.decision import GateDecision
 from tasks.promotion.pages.calibration import UtilitySensitivity, utility_sensitivity
 from tasks.promotion.pages.changes import Weighing, list_changes
@@ -126,6 +127,7 @@ def compose_dossier(
         inputs=documents.release.inputs,
         models=documents.release.models,
         experiments=compare_experiments(workspace),
+        surrogates=find_surrogates(workspace),
     )
 
 

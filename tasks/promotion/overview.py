@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
+from tasks.contracts.gates import UserPool
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence
+from tasks.experiments.offline import MetricAgreement, compare_experiments
+from tasks.experiments.surrogates import Surrogate, find_surrogates
 from tasks.labels.calendar import DayStates, day_states
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.monitoring.alarms import AlarmReading
 from tasks.monitoring.monitor import read_current
 from tasks.promotion.provenance import DOSSIER, recorded_verdict
-from tasks.stores.aliases import CANARY, CHAMPION, release_name
+from tasks.stores.aliases import CANARIES, CANARY_POOL, CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.registry import Registry
 from tasks.stores.releases import read_share
@@ -37,7 +40,7 @@ _DAYS: Final = 35
 class AliasedRelease:
     """A release that an alias means, as the home recorded it; ``verdict`` is None before its gates.
 
-    ``share`` of the users: of the canary's present stage, None for other aliases.
+    ``share`` of the users of its ``pool``: of a canary's present stage, None for other aliases.
     """
 
     alias: str
@@ -46,6 +49,7 @@ class AliasedRelease:
     as_of: datetime | None
     verdict: str | None
     share: float | None = None
+    pool: UserPool = UserPool()  # noqa: RUF009 - frozen
 
 
 @dataclass(frozen=True)
@@ -101,6 +105,7 @@ class Overview:
     labels : None where nothing was built.
     problems : what could not be read, a sentence each.
     alarms : of the monitor's series; None where the surface was not monitored.
+    agreements, surrogates : what finished experiments show of replays and of proxies.
     """
 
     aliases: Aliases
@@ -109,6 +114,8 @@ class Overview:
     labels: StoredCalendar | None
     problems: tuple[str, ...]
     alarms: AlarmReading | None = None
+    agreements: tuple[MetricAgreement, ...] = ()
+    surrogates: tuple[Surrogate, ...] = ()
 
 
 def read_aliases(workspace: Workspace) -> Aliases:
@@ -149,7 +156,12 @@ def read(workspace: Workspace) -> Overview:
         alarms = read_current(workspace)
     except (StoreError, ContractError) as error:
         problems.append(f"The series of the monitor cannot be read: {error}")
-    return Overview(found, summaries, moves, labels, tuple(problems), alarms)
+    agreements, surrogates = tuple[MetricAgreement, ...](), tuple[Surrogate, ...]()
+    try:
+        agreements, surrogates = tuple(compare_experiments(workspace)), tuple(find_surrogates(workspace))
+    except (StoreError, ContractError) as error:
+        problems.append(f"The read-outs of experiments cannot be read: {error}")
+    return Overview(found, summaries, moves, labels, tuple(problems), alarms, agreements, surrogates)
 
 
 def dossier(workspace: Workspace, *, release: int) -> str:
@@ -166,8 +178,9 @@ def _aliased(workspace: Workspace, registry: Registry, alias: str, version: int)
     told = registry.recorded_tags(part).get("as_of")
     as_of = None if told is None else parse_instant(told)
     verdict = recorded_verdict(workspace, version)
-    ramps = read_share(registry.tags(part)) if alias == CANARY else None
-    return AliasedRelease(alias, version, registry.made_at(part), as_of, verdict, ramps)
+    tags = registry.tags(part) if alias in CANARIES else {}
+    share, pool = read_share(tags), UserPool.of(tags.get(CANARY_POOL))
+    return AliasedRelease(alias, version, registry.made_at(part), as_of, verdict, share, pool)
 
 
 def _audit_row(entry: Entry) -> AuditRow:
@@ -175,7 +188,7 @@ def _audit_row(entry: Entry) -> AuditRow:
     if entry.moves:
         what = f"champion {entry.champion or 'none'} → {entry.release}"
     elif entry.sets_alias or entry.kind is Kind.RAMPED:
-        share = "" if entry.share is None else f", {entry.share:.3g} of the traffic"
+        share = f", {entry.served}" if entry.served else ""
         what = f"release {entry.release} beside champion {entry.champion}{share}"
     elif entry.kind is Kind.EXPOSURE:
         what = f"boosts of groups, for release {entry.release}"

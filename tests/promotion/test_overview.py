@@ -120,16 +120,17 @@ def test_a_surface_without_anything_has_nothing_and_reading_writes_nothing(
     assert delta.version_of(Store.open(bare.home).audit(NAME).path) is None
 
 
-def test_contracts_that_cannot_be_read_hide_the_calendar_and_the_monitor_alone(
+def test_contracts_that_cannot_be_read_hide_the_calendar_the_monitor_and_experiments_alone(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     broken = mini.changed(workspace, tmp_path, utility=lambda plain: plain.update(weights={"clikc_30m": 1}))
     found = overview.read(broken)
     assert found.aliases.releases
     assert found.labels is None
-    calendar, series = found.problems
+    calendar, series, experiments = found.problems
     assert "label calendar cannot be read" in calendar
     assert "series of the monitor cannot be read" in series
+    assert "read-outs of experiments cannot be read" in experiments
     assert "clikc_30m" in calendar
 
 

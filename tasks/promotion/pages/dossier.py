@@ -17,6 +17,7 @@ from tasks.evaluation.release_evidence import AMPLIFIED, EvidenceRuns, GateEvide
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.verdicts import Estimate, Verdict
 from tasks.experiments.offline import MetricAgreement
+from tasks.experiments.surrogates import Surrogate
 from tasks.promotion.decision import GateDecision
 from tasks.promotion.pages.calendar import draw_calendar
 from tasks.promotion.pages.calibration import (
@@ -77,8 +78,8 @@ class Dossier:
     the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow,
     ``readiness`` the list of what a surface needs before people may rely on it,
     ``models`` of tasks that share a trunk what each predicts with, ``overrides`` who lifted which gates for
-    it, and why, ``experiments`` how the effects of finished ones
-    follow the changes that gates printed.
+    it, and why, ``experiments`` how the effects of finished ones follow the changes that gates printed,
+    ``surrogates`` how their slow outcomes follow the fast ones.
     """
 
     surface: str
@@ -112,6 +113,7 @@ class Dossier:
     inputs: Sequence[HeadInputs] = ()
     models: Mapping[str, HeadModels] = field(default_factory=dict)
     experiments: Sequence[MetricAgreement] = ()
+    surrogates: Sequence[Surrogate] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -196,6 +198,7 @@ class Dossier:
             metrics=[m for m in _METRICS if any(task.figure(m) for task in self.tasks)],
             pictures={caption: _as_address(picture) for caption, picture in self.pictures.items()},
             proxies=[draw_proxy(proxy) for proxy in self.proxies],
+            surrogates=self.surrogates,
             heat_map=draw_heat_map(self.conflicts),
             overlaps=list(describe_overlaps(self.conflicts)) if self.conflicts else [],
             calendar=draw_calendar(self.validation.calendar if self.validation else None),

@@ -134,6 +134,8 @@ def write_surface(overview: Overview, questions: Sequence[PendingApproval], *, n
         tasks=[_task(days) for days in overview.labels.tasks] if overview.labels else [],
         states=[(state.value, _STATES[state]) for state in _states(overview.labels)],
         moves=[(_when(row), row) for row in overview.moves],
+        agreements=overview.agreements,
+        surrogates=overview.surrogates,
     )
 
 
@@ -167,7 +169,7 @@ def _roles(found: Aliases | None, now: datetime) -> list[tuple[str, str, str]]:
 
 
 def _describe_alias(one: AliasedRelease) -> str:
-    return one.alias if one.share is None else f"{one.alias}, {format_share(one.share)} of the users"
+    return one.alias if one.share is None else f"{one.alias}, {format_share(one.share)} of {one.pool.words}"
 
 
 def _waiting(questions: Sequence[PendingApproval], now: datetime) -> list[tuple[PendingApproval, str]]:

@@ -1,0 +1,184 @@
+"""The learning step from logged perturbation: the utility's weights from users whose weights were perturbed.
+
+::
+
+    impressions with `factor_<task>` and a known label of the long outcome  ->  `estimate_gradient`, by user
+    weight * (1 + size * gradient / steepest gradient)                          of each conclusive gradient
+                                                       -> utility.yaml with the next version, written aside
+
+The largest step is the size of the perturbation, so no weight leaves the range that was served. A weight
+whose interval holds 0 stays. Without a conclusive weight nothing is proposed.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+import numpy as np
+import pandas as pd
+
+from tasks import columns as c
+from tasks.contracts.chains import chain
+from tasks.errors import DataError, list_names, unknown
+from tasks.evaluation.verdicts import Estimate
+from tasks.experiments.arms_log import measure_outcomes
+from tasks.experiments.evidence import LearnedTerm, WeightLearning
+from tasks.experiments.learn import find_long_task, propose_weights
+from tasks.labels import build
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
+from tasks.logs.candidate_frame import to_frame
+from tasks.ope.gradient import INCONCLUSIVE, GradientReport, WeightGradient, estimate_gradient
+from tasks.stores.runs import StepRun
+from tasks.stores.steps import Done, Step
+from tasks.stores.workspace import Workspace, format_instant, refuse_future
+
+_REWARD: Final = "reward"
+_DIGITS: Final = 4
+
+
+@dataclass(frozen=True)
+class PerturbedWork:
+    """The labels to learn from, since a day, and the long outcome with its task."""
+
+    workspace: Workspace
+    as_of: datetime
+    long: str
+    task: str
+    since: date | None
+    snapshot: Snapshot
+
+
+def run(
+    workspace: Workspace, *, long: str, as_of: datetime, since: date | None = None
+) -> Done[WeightLearning]:
+    """Learn weights from the factors that releases logged.
+
+    Parameters
+    ----------
+    long : the rate that the weights shall raise; its label has to be known.
+    since : the first day that counts, as that on which the perturbation's salt began; by default the log's.
+
+    Raises
+    ------
+    ContractError
+        The long outcome is not the rate of a task.
+    DataError
+        No impression has factors and a known label, or the factors are not those of one perturbation.
+    """
+    refuse_future(as_of)
+    task = find_long_task(workspace.contracts, long)
+    built = build.run(workspace, as_of=as_of)
+    snapshot = LabelStore(workspace.store, workspace.surface).snapshot(built.snapshot)
+    return PERTURBED.run(PerturbedWork(workspace, as_of, long, task, since, snapshot))
+
+
+def _learn(work: PerturbedWork, run: StepRun) -> WeightLearning:
+    report = estimate_gradient(_read(work), reward=_REWARD)
+    weights = work.workspace.contracts.utility.weights
+    if strange := sorted(report.gradients.keys() - weights.keys()):
+        raise DataError(unknown("weight", strange[0], weights, where="the log's factors"))
+    proposed = step_weights({term: weights[term].weight for term in report.gradients}, report.gradients)
+    terms = tuple(
+        LearnedTerm(
+            task=term,
+            current=weights[term].weight,
+            learned=Estimate(one.value, one.low, one.high, report.users),
+            proposed=proposed.get(term, weights[term].weight) if proposed else None,
+        )
+        for term, one in report.gradients.items()
+    )
+    run.metrics({"users": report.users, "requests": report.requests})
+    version, file = (None, None)
+    if proposed:
+        version, file = propose_weights(work.workspace, run, proposed, [*_explain(work, report)])
+    refused = () if proposed else (_refuse(report),)
+    return WeightLearning(
+        as_of=work.as_of,
+        long=work.long,
+        source="perturbation",
+        experiments=(),
+        signal=np.nan,
+        terms=terms,
+        refused=refused,
+        policy_version=version,
+        file=file,
+    )
+
+
+def step_weights(current: dict[str, float], gradients: dict[str, WeightGradient]) -> dict[str, float]:
+    """Return the weights that move, each by its share of the steepest conclusive gradient times the size.
+
+    Examples
+    --------
+    >>> gradients = {
+    ...     "click": WeightGradient(0.04, 0.01, 0.07, 0.2, "raise"),
+    ...     "hide": WeightGradient(-0.02, -0.03, -0.01, 0.2, "lower"),
+    ...     "like": WeightGradient(0.05, -0.01, 0.11, 0.2, "inconclusive"),
+    ... }
+    >>> step_weights({"click": 1.0, "hide": -5.0, "like": 2.0}, gradients)
+    {'click': 1.2, 'hide': -4.5}
+    """
+    moved = {term: one for term, one in gradients.items() if one.direction != INCONCLUSIVE}
+    steepest = max((abs(one.value) for one in moved.values()), default=0.0)
+    steps = {term: one.size * one.value / steepest for term, one in moved.items()}
+    return {term: float(f"{current[term] * (1 + step):.{_DIGITS}g}") for term, step in steps.items()}
+
+
+def _read(work: PerturbedWork) -> pd.DataFrame:
+    """Return the examined impressions with factors and a known label: request, user, factors and reward."""
+    held, contracts = work.snapshot.schema().names, work.workspace.contracts
+    factors = [name for name in held if name.startswith(c.weight_factor(""))]
+    if not factors:
+        raise DataError(
+            f"The impressions have no column {c.weight_factor('')}<task>: no weight was perturbed. Declare "
+            "`perturbation` in utility.yaml, and log these columns of the answer"
+        )
+    links = chain(contracts.tasks, work.task)
+    labels = [name for link in links for name in (link, c.status(link))]
+    columns = [c.REQUEST_ID, c.USER_ID, *factors, *labels]
+    first, has_factors = work.since, " AND ".join(f'"{name}" IS NOT NULL' for name in factors)
+    table = work.snapshot.read(columns, first_day=first, where=has_factors)
+    frame = to_frame(table)
+    frame = frame[frame[c.USER_ID].notna()].reset_index(drop=True)
+    events, known = measure_outcomes(frame, {work.long: work.task}, contracts)[work.long]
+    found = frame.assign(**{_REWARD: events})[[*columns[:2], *factors, _REWARD]][known > 0]
+    if found.empty:
+        raise DataError(
+            f"No impression has {list_names(factors)} and a known label of {work.task} as of "
+            f"{format_instant(work.as_of)}"
+        )
+    return found
+
+
+def _explain(work: PerturbedWork, report: GradientReport) -> Iterator[str]:
+    yield (
+        f"Weights follow {work.long} of {report.requests:,} requests of {report.users:,} users whose weights "
+        "were perturbed."
+    )
+    yield "10 % more of a weight changes it by a tenth of (95 % by user):"
+    for term, one in report.gradients.items():
+        yield f"  {term}: {one.value:.3g} ({one.low:.3g} to {one.high:.3g}), {one.direction}"
+
+
+def _refuse(report: GradientReport) -> str:
+    return (
+        f"no gradient's interval excludes 0 with {report.users:,} users: log the perturbation for longer, of "
+        "more users or of a larger size"
+    )
+
+
+PERTURBED: Final = Step(
+    name="perturbation_learn",
+    room="experiments",
+    document=WeightLearning,
+    inputs=lambda work: {
+        "long": work.long,
+        "since": None if work.since is None else str(work.since),
+        "snapshot": work.snapshot.id,
+        "contracts": dict(work.workspace.contracts.digests),
+    },
+    tags=lambda work: {"as_of": format_instant(work.as_of)},
+    function=_learn,
+)
