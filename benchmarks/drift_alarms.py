@@ -5,7 +5,9 @@ lag-1 correlation h. First nothing changes for 100 weeks: printed are alarms in 
 `tasks.monitoring.drift_alarms` and by what is common. Then every series' level shifts on one day: printed are
 the share that is found within 28 days and the quartiles of the days until then, that day included. Last,
 distances between weekly counts are compared with the floor of eight weeks, where weeks move the shares of the
-values and where they do not.
+values and where they do not, and days of twenty features with the bound of 28 train days: printed are alarms
+in 100 weeks over all features, one a week at most of each, and the share of days beyond the bound where the
+level is one and a half standard deviations away.
 """
 
 import argparse
@@ -21,6 +23,7 @@ from scipy.special import ndtri
 from tasks.evaluation.divergence import chance_divergence, distance_floor, divergence
 from tasks.monitoring import drift_alarms
 from tasks.monitoring.drift_alarms import HISTORY, REFERENCE, detect_drift
+from tasks.release.inputs import Learned
 
 Floats = npt.NDArray[np.float64]
 
@@ -132,6 +135,44 @@ def print_floors(runs: int) -> None:
         print(f"| {moved:.0%} | {week} | {len(beyond)} | {printed} |", flush=True)
 
 
+def feature(level: float, rows: int, rng: np.random.Generator, *, categorical: bool) -> Floats:
+    """Draw a day of a feature: a normal around a level, or ten categories whose shares follow it."""
+    normal = level + rng.standard_normal(rows)
+    return np.clip(np.floor(2 * normal + 5), 0, 9) if categorical else normal
+
+
+def count_feature_alarms(moved: float, rows: int, seed: int, *, away: float = 0.0) -> tuple[int, int]:
+    """Return the alarms of twenty features in 700 days, and the days beyond the bounds."""
+    rng, alarms, beyond = np.random.default_rng(seed), 0, 0
+    for one in range(SERIES):
+        levels = moved * draw(0.3, 28 + WATCHED, rng)[0] / DEVIATION
+        levels[28:] += away
+        days = [feature(level, rows, rng, categorical=one % 2 == 1) for level in levels]
+        learned = Learned("x", one % 2 == 1, np.concatenate(days[:28]), np.repeat(np.arange(28), rows))
+        until = -1
+        for day, values in enumerate(days[28:]):
+            found = learned.distance(values)
+            if found is not None and found[0] > found[1]:
+                beyond += 1
+                if day > until:
+                    alarms, until = alarms + 1, day + 6
+    return alarms, beyond
+
+
+def print_feature_alarms(runs: int) -> None:
+    """Print how often a day that is like the train days lies beyond their bound, and one that is not."""
+    print(
+        "\n| features: days move the level by | rows a day | runs | alarms in 100 weeks | found, 1.5 away |"
+    )
+    print("| --- | --- | --- | --- | --- |")
+    for moved, rows in itertools.product((0.0, 0.1, 0.3), (200, 1_500)):
+        alarms = np.array([count_feature_alarms(moved, rows, seed)[0] for seed in range(runs)])
+        found = count_feature_alarms(moved, rows, 0, away=1.5)[1] / (SERIES * WATCHED)
+        error = alarms.std(ddof=1) / np.sqrt(runs)
+        printed = f"{alarms.mean():.2f} +- {1.96 * error:.2f}"
+        print(f"| {moved:g} sd | {rows:,} | {runs} | {printed} | {found:.2f} |", flush=True)
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -140,6 +181,7 @@ def main() -> None:
     print_false_alarms(runs)
     print_delays(runs)
     print_floors(runs)
+    print_feature_alarms(max(2, runs // 4))
 
 
 if __name__ == "__main__":

@@ -1,19 +1,21 @@
-"""Seconds of the monitor: ``python -m benchmarks.monitor``.
+"""Seconds and memory of the monitor: ``python -m benchmarks.monitor``.
 
-A surface with ten tasks and five segments (of three values each) logs 1,500 impressions a day with served
-predictions. Printed: a recomputation of all days, the daily increment, and a run that finds nothing new.
+A surface with ten tasks and five segments (of three values each) logs 1,500 impressions a day (``--requests``
+of ten each) with served predictions. Printed: a recomputation of all days, the daily increment, and a run
+that finds nothing new, each in a process of its own, with the most memory that it used.
 Ten tasks have calibration, normalized entropy, AUC by request and mean prediction, for all traffic, the
 release and each of fifteen values of segments: about 1,100 figures a day. Two of the tasks are negative and
 mature in two days, so they have early estimates and a review queue.
 """
 
 import argparse
+import resource
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -30,19 +32,21 @@ FIRST: Final = datetime(2025, 1, 6, tzinfo=UTC)
 TASKS: Final = tuple(f"outcome_{n}" for n in range(10))
 LATE: Final = TASKS[8:]
 SEGMENTS: Final = tuple(f"kind_{n}" for n in range(5))
-REQUESTS, EACH = 150, 10
+EACH: Final = 10
 
 
-def write_log(home: Path, days: int) -> None:
+def write_log(home: Path, days: int, requests: int) -> None:
     """Write impressions and events of all days."""
     rng = np.random.default_rng(0)
-    n = days * REQUESTS * EACH
-    request = np.repeat(np.arange(days * REQUESTS), EACH)
-    minutes = (request // REQUESTS) * 1440 + request % REQUESTS * 9
+    n = days * requests * EACH
+    request = np.repeat(np.arange(days * requests), EACH)
+    minutes = (request // requests) * 1440 + request % requests * (1350 / requests)
     rows = pd.DataFrame(
         {
             "request_id": [f"r{one}" for one in request],
-            "user_id": [f"u{one}" for one in np.repeat(rng.integers(0, 3000, days * REQUESTS), EACH)],
+            "user_id": [
+                f"u{one}" for one in np.repeat(rng.integers(0, 20 * requests, days * requests), EACH)
+            ],
             "item_id": [f"i{one}" for one in rng.integers(0, 300, n) * EACH + np.arange(n) % EACH],
             "shown_at": pd.Timestamp(FIRST) + pd.to_timedelta(minutes, unit="min"),
             "price": rng.random(n),
@@ -89,34 +93,45 @@ def write_contracts(folder: Path) -> None:
         (folder / NAME / f"{kind}.yaml").write_text(text, encoding="utf-8")
 
 
-@contextmanager
-def timed(what: str) -> Iterator[None]:
-    """Print how long a body took, and how long it computed."""
-    began, worked = time.perf_counter(), time.process_time()
-    yield
+def open_workspace(folder: Path) -> Workspace:
+    """Open the surface of a folder."""
+    return Workspace.open(NAME, surfaces=folder / "surfaces", home=folder / "home")
+
+
+def measure(folder: Path, as_of: datetime) -> tuple[float, float, float]:
+    """Run the monitor; return the seconds that it took and computed, and the most memory in MB."""
+    workspace, began, worked = open_workspace(folder), time.perf_counter(), time.process_time()
+    monitor.run(workspace, as_of=as_of)
     seconds = (time.perf_counter() - began, time.process_time() - worked)
-    print(f"| {what} | {seconds[0]:.1f} | {seconds[1]:.1f} |", flush=True)
+    return *seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def print_run(what: str, folder: Path, as_of: datetime) -> None:
+    """Print a run of the monitor in a new process."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        took, worked, memory = pool.submit(measure, folder, as_of).result()
+    print(f"| {what} | {took:.1f} | {worked:.1f} | {memory:,.0f} |", flush=True)
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--days", type=int, default=365)
-    days = parser.parse_args().days
+    parser.add_argument("--requests", type=int, default=150, help="a day, of ten impressions each")
+    asked = parser.parse_args()
+    days = asked.days
     folder = Path(tempfile.mkdtemp(prefix="equipoise-monitor-"))
     try:
-        write_log(folder / "home", days)
+        write_log(folder / "home", days, asked.requests)
         write_contracts(folder / "surfaces")
-        workspace = Workspace.open(NAME, surfaces=folder / "surfaces", home=folder / "home")
+        workspace = open_workspace(folder)
         labels.run(workspace, as_of=FIRST + timedelta(days=days))
         find_release(workspace, "champion")  # makes the home's database, which is done once
-        print("| run | seconds | of the processor |\n| --- | --- | --- |")
-        with timed(f"{days - 1} days, {len(TASKS)} tasks, {len(SEGMENTS)} segments"):
-            monitor.run(workspace, as_of=FIRST + timedelta(days=days - 1))
-        with timed("one more day"):
-            monitor.run(workspace, as_of=FIRST + timedelta(days=days))
-        with timed("nothing new"):
-            monitor.run(workspace, as_of=FIRST + timedelta(days=days))
+        print("| run | seconds | of the processor | MB |\n| --- | --- | --- | --- |")
+        days_of_tasks = f"{days - 1} days, {len(TASKS)} tasks, {len(SEGMENTS)} segments"
+        print_run(days_of_tasks, folder, FIRST + timedelta(days=days - 1))
+        print_run("one more day", folder, FIRST + timedelta(days=days))
+        print_run("nothing new", folder, FIRST + timedelta(days=days))
     finally:
         shutil.rmtree(folder)
 

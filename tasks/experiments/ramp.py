@@ -73,12 +73,12 @@ class GuardrailReading:
         """Write it as the audit keeps it."""
         if self.change is None:
             return f"{self.metric}: {self.treated_events} and {self.control_events} events, no ratio yet"
-        most = "not known" if self.upper is None else format_percent(self.upper, signed=True)
+        most = "not known" if self.upper is None else f"{format_percent(self.upper, signed=True)} %"
         return (
-            f"{self.metric}: harm {format_percent(self.change, signed=True)}, at most {most} "
-            f"(bound {format_percent(self.bound, signed=True)}, stage "
-            f"{format_percent(self.harm, signed=True)}; "
-            f"{self.treated_events} and {self.control_events} events)"
+            f"{self.metric}: harm {format_percent(self.change, signed=True)} %, at most {most} "
+            f"(bound {format_percent(self.bound, signed=True)} %, stage "
+            f"{format_percent(self.harm, signed=True)} %; "
+            f"{self.treated_events:,} and {self.control_events:,} events)"
         )
 
 

@@ -127,9 +127,13 @@ class Learned:
         seen = _known(values)
         if min(seen.size, self._known.size) < _LEAST_ROWS or len(self._known_by_block) < _LEAST_BLOCKS:
             return None
-        whole, now = self._count(self._known)[None], self._count(seen)[None]
+        whole, now = self._whole, self._count(seen)[None]
         chance = float(chance_divergence(now, whole, false_alarm_rate=_BY_CHANCE)[0])
         return float(divergence(now, whole)[0]), max(self._among, chance) + _BITS
+
+    @cached_property
+    def _whole(self) -> Floats:
+        return self._count(self._known)[None]
 
     @cached_property
     def _among(self) -> float:

@@ -129,7 +129,7 @@ class Entry:
     @property
     def served(self) -> str:
         """The share of users that a canary serves, in words; empty in other rows."""
-        return "" if self.share is None else f"{self.share:.3g} of {UserPool.of(self.pool).words}"
+        return "" if self.share is None else f"{100 * self.share:.3g}% of {UserPool.of(self.pool).words}"
 
     def to_json(self) -> dict[str, Any]:
         """Return what `equipoise release history` prints."""

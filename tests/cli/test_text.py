@@ -39,6 +39,7 @@ RELEASE: dict[str, Any] = {
 }
 MOVE = dict.fromkeys(("role", "experiment", "waiver", "evidence", "run")) | {
     "moved": True,
+    "ended": [],
     "number": 2,
     "at": "2026-07-06T09:40:58.123Z",
     "kind": "promote",

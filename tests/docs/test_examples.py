@@ -99,13 +99,14 @@ def test_the_surface_of_the_six_steps_is_accepted(elsewhere: Path) -> None:
     assert not checked.warnings
 
 
-def test_the_experiment_of_the_page_is_accepted(elsewhere: Path) -> None:
+def test_the_experiments_of_the_page_are_accepted(elsewhere: Path) -> None:
     for block in blocks(DOCS / "experiments.md"):
         if block.language == "yaml":
             write(block.text)
     surfaces = elsewhere / "surfaces"
-    (declared,) = experiment_names(surfaces)
-    assert load_experiment(surfaces, declared, load_surface(surfaces, "home_feed")).treatment == "treatment"
+    declared, contracts = experiment_names(surfaces), load_surface(surfaces, "home_feed")
+    specs = [load_experiment(surfaces, name, contracts) for name in declared]
+    assert [spec.arms[spec.treatment].follows for spec in specs] == [True, False]
 
 
 @pytest.mark.e2e

@@ -137,7 +137,8 @@ def test_the_list_of_experiments_shows_slope_and_signs(
     assert main(["experiment", "list", mini.NAME, home, surfaces]) == 0
     printed = capsys.readouterr().out
     assert "online effects on the changes that the gate printed:" in printed
-    assert printed.splitlines()[-1].split()[:3] == ["hide_2d_rate", "3", "0.5"]
+    (row,) = [line.split() for line in printed.splitlines() if line.startswith("hide_2d_rate")]
+    assert row[:3] == ["hide_2d_rate", "3", "0.5"]
 
 
 def drawn(count: int = 30, seed: int = 0, slope: float = 0.6) -> tuple[np.ndarray, ...]:

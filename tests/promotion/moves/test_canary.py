@@ -61,7 +61,7 @@ def test_it_is_the_canary_first_with_its_share_for_whoever_serves_and_then_the_c
     assert (first.moved.kind.value, first.moved.share) == ("canary", 0.25)
     assert moved_aliases(there) == CANARY
     assert share_of(there, 2) == "0.25"
-    assert overview.read(there).moves[0].what == "canary: release 2 beside champion 1, 0.25 of the users"
+    assert overview.read(there).moves[0].what == "canary: release 2 beside champion 1, 25% of the users"
     assert [one.share for one in overview.read(there).aliases.releases if one.alias == "canary"] == [0.25]
     assert view.show(there, "canary")["canary_share"] == 0.25
     assert view.verify(there, "canary").problems == []
@@ -150,7 +150,7 @@ def test_a_rollback_ends_one_of_two_canaries_or_both(there: Workspace, tmp_path:
     )
     first = promote_2(halves).moved
     assert first is not None
-    assert (first.pool, first.served) == ("[1, 0.0, 0.5]", "0.25 of pool 1 (0 to 0.5 of the users)")
+    assert (first.pool, first.served) == ("[1, 0.0, 0.5]", "25% of pool 1 (0 to 0.5 of the users)")
 
     def begin_3() -> None:
         halves.aliases.add(

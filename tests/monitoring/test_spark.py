@@ -1,0 +1,33 @@
+"""The monitor reads labels that Spark built as it reads those of DuckDB: every figure of its series is equal."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tasks.labels import build as labels
+from tasks.monitoring import monitor
+from tasks.monitoring.series import SeriesTable
+from tasks.stores.workspace import Workspace
+from tests.logs.spark_home import small_session, with_spark
+from tests.monitoring.served_log import ServedLog, day_after
+
+pytestmark = pytest.mark.spark
+
+
+def test_series_of_labels_that_spark_built_are_those_of_duckdb(tmp_path: Path) -> None:
+    workspace = ServedLog.of(tmp_path, days=20, requests=6).write()
+    with small_session(tmp_path / "session"):
+        other = with_spark(workspace, tmp_path / "spark")
+        for one in (workspace, other):
+            labels.run(one, as_of=day_after(20))
+            monitor.run(one, as_of=day_after(20))
+    found = [series(one) for one in (workspace, other)]
+    assert {"calibration_ratio", "early_calibration", "arrived_share", "rows"} <= {*found[0]["metric"]}
+    pd.testing.assert_frame_equal(found[1], found[0], check_exact=True)
+
+
+def series(workspace: Workspace) -> pd.DataFrame:
+    table = SeriesTable(workspace.store, workspace.surface, workspace.contracts.digests["tasks"])
+    rows = table.read().to_pandas().drop(columns="computed_at")
+    return rows.sort_values([*rows.columns], ignore_index=True)
