@@ -68,7 +68,9 @@ def test_conflicts_are_rank_correlations_of_the_shared_test_days(
 
 def test_the_dossier_shows_both(first_retrain: Retrained) -> None:
     page = Path(first_retrain.result.dossier).read_text(encoding="utf-8")
-    assert "<h3>Proxies: the slow outcome by the fast prediction</h3>" in page
+    assert (
+        "<h3>Proxies within the release's predictions: the slow outcome by the fast prediction</h3>" in page
+    )
     assert "<h3>How tasks go together</h3>" in page
     proxies = [gate for gate in first_retrain.result.gates if gate["gate"] == "proxies"]
     assert [subject_of(gate) for gate in proxies] == [
