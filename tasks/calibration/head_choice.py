@@ -92,9 +92,10 @@ def choose(rows: ModelScores, *, shown: Shown | None = None) -> HeadChoice:
     >>> rng = np.random.default_rng(0)
     >>> taste, users = rng.normal(size=4000), np.arange(4000) // 4
     >>> clicks = (rng.random(4000) < 1 / (1 + np.exp(-2 * taste))).astype(float)
-    >>> choose(ModelScores(np.zeros(4000), 2 * taste, clicks, users)).model
+    >>> noise = rng.normal(size=4000)
+    >>> choose(ModelScores(noise, 2 * taste, clicks, users)).model
     'trunk'
-    >>> choose(ModelScores(2 * taste, rng.normal(size=4000), clicks, users)).model
+    >>> choose(ModelScores(2 * taste, noise, clicks, users)).model
     'trees'
     """
     _, fold = assign_folds(rows.users)
@@ -139,7 +140,16 @@ def decide(trunk: Estimate, blend: Estimate, over_blend: Estimate, *, trees: flo
 def find_rises(
     rows: ModelScores, before: Floats, after: Floats, group: Grouping | None = None
 ) -> list[Estimate]:
-    """Return paired rises in normalized entropy, or in the squared error over that of the mean, by group."""
+    """Return paired rises in normalized entropy, or in the squared error over that of the mean, by group.
+
+    Examples
+    --------
+    >>> clicks, none = np.tile([0.0, 1.0], 100), np.zeros(200)
+    >>> rows = ModelScores(none, none, clicks, np.arange(200) // 2)
+    >>> (rise,) = find_rises(rows, before=np.full(200, 0.5), after=0.25 + clicks / 2)
+    >>> round(rise.value, 3)  # from ln 2 to ln (4 / 3), over ln 2
+    -0.585
+    """
     paired = PairedRows(rows.outcomes, before, after, rows.users, rows.users)
     if rows.value:
         return relative_squared_error_rise(paired, group, base=float(rows.outcomes.mean()))
@@ -153,7 +163,15 @@ def _relative_error(rows: ModelScores, predictions: Floats) -> float:
 
 
 def fit_line(rows: ModelScores, model: HeadModel, at: npt.NDArray[np.bool_]) -> Callable[[Floats], Floats]:
-    """Fit what turns a model's log odds into probabilities, or scales its values, on some rows."""
+    """Fit what turns a model's log odds into probabilities, or scales its values, on some rows.
+
+    Examples
+    --------
+    >>> values, spent = np.array([1.0, 1.0]), np.array([2.0, 4.0])
+    >>> rows = ModelScores(values, values, spent, np.arange(2), value=True)
+    >>> fit_line(rows, "trees", np.array([True, True]))(np.array([2.0]))
+    array([6.])
+    """
     raw, y = rows.raw(model)[at], rows.outcomes[at]
     w = np.ones(len(y)) if rows.weights is None else rows.weights[at]
     if rows.value:

@@ -69,7 +69,13 @@ class TrunkShape:
 
 
 def table_of(column: str) -> str:
-    """Return the name of the array of a column's embeddings."""
+    """Return the name of the array of a column's embeddings.
+
+    Examples
+    --------
+    >>> table_of("user_id")
+    'table.user_id'
+    """
     return f"table.{column}"
 
 
@@ -83,6 +89,15 @@ def forward(
     xp : ``numpy`` or ``jax.numpy``.
     numbers : float32 [rows, 2 x numeric], of `scale_numbers`.
     vectors : column -> float32 [rows, size], its embeddings, in the order of the encoder.
+
+    Examples
+    --------
+    >>> shape = TrunkShape("shared_bottom", {"click": "binary"}, layers=(1,), interactions=())
+    >>> arrays = {"expert.0.weight": np.ones((2, 1, 1)), "expert.0.bias": np.zeros((1, 1, 1))}
+    >>> arrays |= {"head.weight": np.full((1, 1), 2.0), "head.bias": np.array([-1.0])}
+    >>> forward(np, shape, arrays, np.array([[3.0, 0.0], [-3.0, 0.0]]), {})
+    array([[ 5.],
+           [-1.]])
     """
     x = xp.concatenate([numbers, *vectors.values()], axis=1)
     mix = {"shared_bottom": _shared_bottom, "mmoe": _mixture, "ple": _extraction}[shape.architecture]
@@ -150,7 +165,15 @@ def _blend(experts: list[Any], gates: Any) -> Any:
 
 
 def scale_numbers(matrix: Floats, weights: Weights) -> npt.NDArray[np.float32]:
-    """Return numbers as a network reads them, shape [rows, 2 x numeric]: scaled, then 1 where missing."""
+    """Return numbers as a network reads them, shape [rows, 2 x numeric]: scaled, then 1 where missing.
+
+    Examples
+    --------
+    >>> quantiles = {KNOTS: np.array([[0.0, 10.0]]), GRID: np.array([[-1.0, 1.0]])}
+    >>> scale_numbers(np.array([[7.5], [np.nan]]), quantiles)
+    array([[0.5, 0. ],
+           [0. , 1. ]], dtype=float32)
+    """
     count = len(weights[KNOTS])
     scaled = np.zeros((len(matrix), 2 * count), dtype=np.float32)
     for place, (knots, grid) in enumerate(zip(weights[KNOTS], weights[GRID], strict=True)):
@@ -162,7 +185,13 @@ def scale_numbers(matrix: Floats, weights: Weights) -> npt.NDArray[np.float32]:
 
 
 def rows_of_tables(codes: Floats) -> npt.NDArray[np.int32]:
-    """Return the row of its table that each code of a `FeatureEncoder` means: 0 where it is NaN."""
+    """Return the row of its table that each code of a `FeatureEncoder` means: 0 where it is NaN.
+
+    Examples
+    --------
+    >>> rows_of_tables(np.array([0.0, 2.0, np.nan]))
+    array([1, 3, 0], dtype=int32)
+    """
     return np.where(np.isnan(codes), 0, codes + 1).astype(np.int32)
 
 
@@ -288,6 +317,12 @@ def read_arrays(data: bytes) -> dict[str, npt.NDArray[Any]]:
     ------
     ValueError, KeyError
         The file is damaged, or holds other numbers than floats of 32 or 64 bits.
+
+    Examples
+    --------
+    >>> header = b'{"bias": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}}'
+    >>> read_arrays(len(header).to_bytes(8, "little") + header + np.ones(2, "<f4").tobytes())
+    {'bias': array([1., 1.], dtype=float32)}
     """
     begin = _LENGTH + int.from_bytes(data[:_LENGTH], "little")
     header = json.loads(data[_LENGTH:begin])

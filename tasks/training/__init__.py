@@ -17,7 +17,7 @@ In reading order::
       trunk_picture                      learning curves, shares and cosines of gradients
 
 Steps: step, same_day, outlook, plan, examination, rows, debiasing, draw_examples, search, train_model, trees,
-trunk_rows, trunk_step.
+    trunk_rows, trunk_step.
 """
 
 __all__ = ["debiasing", "examination", "plan", "rows", "same_day", "slices", "step", "trunk_step"]

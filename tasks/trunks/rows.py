@@ -168,7 +168,7 @@ def quantile_grid(sample: Floats) -> tuple[Floats, Floats]:
     --------
     >>> knots, grid = quantile_grid(np.array([[0.0], [0.0], [1.0], [np.nan]]))
     >>> np.unique(knots), np.unique(grid.round(2))
-    (array([0. , 0.5, 1. ]), array([-0.87,  0.  ,  0.87]))
+    (array([0., 1.]), array([-0.46,  1.3 ]))
     """
     levels = np.linspace(0, 1, _QUANTILES)
     knots, grid = np.zeros((2, sample.shape[1], _QUANTILES))
