@@ -18,7 +18,7 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (82_094, 50_000),
+    "lines in tasks": (82_109, 50_000),
     "modules in tasks": (438, 320),
     "names that rooms import from each other": (751, 450),
     "public names in faces": (76, 450),

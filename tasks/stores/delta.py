@@ -28,6 +28,7 @@ from typing import Any, Final, Literal
 from urllib.parse import quote, unquote
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, QueryBuilder, Schema, write_deltalake
 from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, create_table_with_add_actions
@@ -397,7 +398,8 @@ def replace_rows(path: Location, table: pa.Table, *, where: Mapping[str, date | 
 def read(path: Location, columns: Sequence[str] | None = None, *, version: int | None = None) -> pa.Table:
     """Read a small table; empty, without a column, where there is none.
 
-    Delta's own engine reads it: pyarrow's threads on an object store abort some processes at their end.
+    A folder's files are read by pyarrow, which tells of damaged bytes where Delta's engine may abort the
+    process. That engine reads an object store: pyarrow's threads on one abort some processes at their end.
     """
     if not table_exists(path):
         return pa.table({})
@@ -406,11 +408,24 @@ def read(path: Location, columns: Sequence[str] | None = None, *, version: int |
     wanted = pa.schema([schema.field(name) for name in columns or schema.names])
     names = ", ".join(map(_quoted, wanted.names))
     try:
+        if isinstance(path, Path) and not opened.metadata().partition_columns:
+            parts = [_read_file(str(file.path), wanted) for file in files_of(path, version)]
+            return pa.concat_tables([wanted.empty_table(), *parts])
         query = QueryBuilder().register("rows_of", opened)
         found = pa.table(query.execute(f"SELECT {names} FROM rows_of"))  # noqa: S608 - quoted names of its own
     except (DeltaError, OSError, pa.ArrowException) as error:
         raise StoreError(f"The Delta table {path} cannot be read: {error}") from error
     return found.cast(wanted)
+
+
+def _read_file(file: str, wanted: pa.Schema) -> pa.Table:
+    """Read the columns of a file; those that a later commit added are null."""
+    with pq.ParquetFile(file) as opened:
+        held = opened.read(use_threads=False)
+    held.validate(full=True)
+    for absent in [one for one in wanted if one.name not in held.column_names]:
+        held = held.append_column(absent, pa.nulls(len(held), absent.type))
+    return held.select(wanted.names).cast(wanted)
 
 
 def _write(path: Location, table: pa.Table, *, at: int | None = None, **how: Any) -> None:
