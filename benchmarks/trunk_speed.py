@@ -62,7 +62,7 @@ def show_examples(rows: int) -> None:
         seconds.append(time.process_time() - began)
         return state, losses
 
-    module._Epochs._train_epoch = timed  # noqa: SLF001
+    module._Epochs._train_epoch = timed  # noqa: SLF001 - put back by the end of the process
     table, tasks = widen(simulate(rows, seed=0, tastes=0.0).table)
     trained = train(table, tasks, ids=False, epochs=5)
     plain = time_plain_loop(trained, table, tasks)

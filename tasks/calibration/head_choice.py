@@ -1,4 +1,4 @@
-"""The model of a task that stands in a shared trunk: its trees, the trunk, or the mean of their log odds.
+"""The model of a task of a shared trunk: its trees, the trunk, or the mean of their log odds.
 
 ::
 
@@ -140,7 +140,7 @@ def decide(trunk: Estimate, blend: Estimate, over_blend: Estimate, *, trees: flo
 def find_rises(
     rows: ModelScores, before: Floats, after: Floats, group: Grouping | None = None
 ) -> list[Estimate]:
-    """Return paired rises in normalized entropy, or in the squared error over that of the mean, by group.
+    """Return paired rises in normalized entropy, or in the squared error relative to the mean's, by group.
 
     Examples
     --------

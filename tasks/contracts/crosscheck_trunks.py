@@ -73,7 +73,7 @@ def _check_models(surface: SurfaceSpec, tasks: TasksSpec, unread: Unread) -> Ite
             hint = f"no trunk has '{task}' among its tasks: name it in one, or say trees"
             yield Problem("surface.yaml", where, asked, hint)
         elif len(holding) > 1:
-            hint = f"'{task}' stands in {len(holding)} trunks ({', '.join(holding)}): leave it in one"
+            hint = f"'{task}' belongs to {len(holding)} trunks ({', '.join(holding)}): leave it in one"
             yield Problem("surface.yaml", where, asked, hint)
         elif holding and surface.training_for(task).monotone and not unread.touches("surface", "training"):
             hint = f"a trunk keeps no bounds, and training declares some for '{task}' (monotone): choose one"

@@ -357,7 +357,7 @@ class SurfaceSpec(Closed):
         return own.over(default)
 
     def model_for(self, task: str) -> ModelChoice:
-        """Return which model a release takes of a task; one that stands in no trunk has its trees."""
+        """Return which model a release takes of a task; outside a trunk that is its trees."""
         asked = self.models.get(task, self.models.get("default", "trees"))
         return "trees" if task not in self.models and self.trunk_of(task) is None else asked
 

@@ -27,7 +27,7 @@ class HeadChoice(Section):
 
 
 class HeadModels(Section):
-    """The models of a task that stands in a shared trunk, and the one that its map was fitted to.
+    """The models of a task of a shared trunk, and the one that its map was fitted to.
 
     ``asked``: what surface.yaml asks for. ``choice``: what held-out users favour, None of a refit, which
     takes the tested model's. ``figures``: normalized entropy (of a value the relative squared error) of each

@@ -42,8 +42,9 @@ from tasks.release.reader import ReleaseReader
 from tasks.replay.shadow import read_times
 from tasks.replay.shadow_verdicts import judge_serving
 from tasks.reports.words import vocabulary
-from tasks.stores.aliases import OVERRIDE, mark_overridden
+from tasks.stores.aliases import OVERRIDE
 from tasks.stores.manifest import Manifest
+from tasks.stores.registry import mark_overridden
 from tasks.stores.releases import VERDICT
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Step

@@ -49,7 +49,7 @@ class Phrase:
     meaning: str = ""
 
 
-_OF_BASE: Final = "log loss / that of the base rate"
+_OF_BASE: Final = "log loss relative to the base rate's"
 METRICS: Final[Mapping[str, Phrase]] = {
     MetricKind.RATE: Phrase("{task} rate", Unit.SHARE, "events per examined impression"),
     MetricKind.GIVEN: Phrase("{task} per {parent}", Unit.SHARE, "events per event of the parent task"),
@@ -88,7 +88,7 @@ METRICS: Final[Mapping[str, Phrase]] = {
     "auc_over_best_feature": Phrase("AUC of {task} above its best single feature"),
     "auc_of_one_feature": Phrase("AUC of {task} by one feature"),
     "gain_of_one_feature": Phrase("share of the gain of {task} from one feature", Unit.SHARE),
-    "normalized_entropy": Phrase("normalized entropy, {task}", meaning=f"{_OF_BASE}; 1 = that rate"),
+    "normalized_entropy": Phrase("normalized entropy, {task}", meaning=f"{_OF_BASE}; 1 = a constant"),
     "normalized_entropy_rise": Phrase(f"rise of normalized entropy ({_OF_BASE}), {{task}}"),
     "normalized_entropy_fall": Phrase(f"fall of normalized entropy ({_OF_BASE}), {{task}}"),
     "relative_squared_error": Phrase("relative squared error, {task}", meaning="1 = a constant"),

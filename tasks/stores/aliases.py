@@ -9,8 +9,6 @@
     rollback   previous := champion := the release that it goes back to                    canaries end
     withdraw                                                                               that canary ends
 
-The release that ramps in pool 2 of the users is ``canary_2``, and so on.
-
 A process killed in between leaves an announced row that is ahead of the tags; the next process carries it
 out, for the release with the row's digest only. Nothing is carried out while audit, registry and aliases
 differ (see `read_state`): a rollback records which release is meant and repairs them.
@@ -50,7 +48,7 @@ from tasks.stores.audit import (
     seals_of,
 )
 from tasks.stores.audit_head import HEAD, AuditHead, AuditHeads, announcement
-from tasks.stores.registry import Registry
+from tasks.stores.registry import Registry, mark_overridden
 
 CHAMPION: Final = "champion"
 PREVIOUS: Final = "previous"
@@ -67,6 +65,7 @@ OVERRIDE: Final = "override"
 """The tag of a release that became champion or canary although gates held it: who overrode what, and why."""
 CARRIED_OUT: Final = "equipoise.moves"
 _MOVED: Final = (PREVIOUS, CHAMPION, *CANARIES)
+_OF_CANARY: Final = (CANARY_SHARE, CANARY_POOL)
 
 Decide = Callable[[tuple[Entry, ...], Mapping[str, int]], Entry | None]
 """Receives every row of the audit and the version by alias; returns the next row, or None for no row."""
@@ -318,9 +317,8 @@ class ReleaseAliases:
             return
         meant, parts = meant_aliases(entries), {p.version: p for p in registry.versions(self.model)}
         for version in live_ramps(entries):
-            meant_tags = _meant_tags(entries, version)
-            shared = {tag: meant_tags[tag] for tag in (CANARY_SHARE, CANARY_POOL) if meant_tags[tag]}
-            registry.set_tags(parts[version], shared)
+            own = _meant_tags(entries, version)
+            registry.set_tags(parts[version], {tag: own[tag] for tag in _OF_CANARY if own[tag]})
         if move.override is not None:
             part = parts[move.release]
             registry.set_tags(part, {OVERRIDE: move.override})
@@ -331,7 +329,7 @@ class ReleaseAliases:
             registry.delete_alias(self.model, alias)
         ended = {entry.release for entry in entries if entry.kind is Kind.CANARY} - live_ramps(entries).keys()
         for version in ended & parts.keys():
-            for tag in (CANARY_SHARE, CANARY_POOL):
+            for tag in _OF_CANARY:
                 registry.delete_tag(parts[version], tag)
         self._tag_rows(entries, state.tags)
 
@@ -367,23 +365,6 @@ class ReleaseAliases:
         release = there.get(entry.release) or self.registry.part(self.model, entry.release).sha256
         champion = None if entry.champion is None else there.get(entry.champion)
         return replace(entry, sha256=entry.sha256 or release, champion_sha256=champion)
-
-
-def mark_overridden(description: str, override: str) -> str:
-    """Let a release's description begin with the override by which it serves, once.
-
-    Examples
-    --------
-    >>> marked = mark_overridden("The gates say hold.", "a fire sale (lead lifts decision block: click_rate)")
-    >>> marked.splitlines()[0]
-    '**Overridden**: a fire sale (lead lifts decision block: click_rate)'
-    >>> mark_overridden(marked, "a fire sale (lead lifts decision block: click_rate)") == marked
-    True
-    """
-    first = f"**Overridden**: {override}"
-    if not override or description.startswith(first):
-        return description
-    return f"{first}\n\n{description}"
 
 
 def meant_aliases(entries: Sequence[Entry]) -> dict[str, int]:
@@ -455,11 +436,8 @@ def _meant_tags(entries: Sequence[Entry], version: int) -> dict[str, str | None]
     ramp = live_ramps(entries).get(version)
     share, pool = (None, None) if ramp is None else (ramp.newest.share, ramp.newest.pool)
     over = (e.override for e in reversed(entries) if e.sets_alias and e.override and e.release == version)
-    return {
-        CANARY_SHARE: None if share is None else str(share),
-        CANARY_POOL: pool,
-        OVERRIDE: next(over, None),
-    }
+    shared = None if share is None else str(share)
+    return {CANARY_SHARE: shared, CANARY_POOL: pool, OVERRIDE: next(over, None)}
 
 
 def _releases_of(move: Entry) -> Iterator[tuple[int, str | None]]:

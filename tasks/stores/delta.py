@@ -293,7 +293,10 @@ def committed(path: Location) -> dict[int, datetime]:
 
 def files_of(path: Location, version: int | None = None) -> list[DataFile]:
     """Return the files of a version."""
-    table = open_table(path, version)
+    return _files_of(path, open_table(path, version))
+
+
+def _files_of(path: Location, table: DeltaTable) -> list[DataFile]:
     actions = pa.RecordBatchReader.from_stream(table.get_add_actions(flatten=True)).read_all()
     partition = [name for name in actions.column_names if name.startswith("partition.")]
     return [
@@ -409,7 +412,7 @@ def read(path: Location, columns: Sequence[str] | None = None, *, version: int |
     names = ", ".join(map(_quoted, wanted.names))
     try:
         if isinstance(path, Path) and not opened.metadata().partition_columns:
-            parts = [_read_file(str(file.path), wanted) for file in files_of(path, version)]
+            parts = [_read_file(str(file.path), wanted) for file in _files_of(path, opened)]
             return pa.concat_tables([wanted.empty_table(), *parts])
         query = QueryBuilder().register("rows_of", opened)
         found = pa.table(query.execute(f"SELECT {names} FROM rows_of"))  # noqa: S608 - quoted names of its own

@@ -446,3 +446,20 @@ def _part_of(version: Any) -> Part:
 
 def _having(name: str, tags: Mapping[str, str]) -> str:
     return " and ".join((f"name = '{name}'", *(f"tags.`{key}` = '{value}'" for key, value in tags.items())))
+
+
+def mark_overridden(description: str, override: str) -> str:
+    """Let a release's description begin with the override by which it serves, once.
+
+    Examples
+    --------
+    >>> marked = mark_overridden("The gates say hold.", "a fire sale (lead lifts decision block: click_rate)")
+    >>> marked.splitlines()[0]
+    '**Overridden**: a fire sale (lead lifts decision block: click_rate)'
+    >>> mark_overridden(marked, "a fire sale (lead lifts decision block: click_rate)") == marked
+    True
+    """
+    first = f"**Overridden**: {override}"
+    if not override or description.startswith(first):
+        return description
+    return f"{first}\n\n{description}"

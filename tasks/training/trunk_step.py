@@ -287,6 +287,6 @@ def find_trunk(workspace: Workspace, task: str, version: int) -> Part:
     name = workspace.contracts.surface.trunk_of(task)
     if name is None:
         raise ContractError(
-            f"Task '{task}' of {workspace.surface} stands in no trunk (trunks in surface.yaml)."
+            f"Task '{task}' of {workspace.surface} belongs to no trunk (trunks in surface.yaml)."
         )
     return workspace.store.registry.part(trunk_name(workspace.surface, name), version)

@@ -13,7 +13,6 @@ The same rows, trunk, device and number of threads give the same bytes, also aft
 from the last checkpoint in its folder. Two numbers of threads do not.
 """
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -29,7 +28,7 @@ import numpy.typing as npt
 from safetensors.numpy import load, save
 
 from tasks.arrays import Floats
-from tasks.contracts import canonical_json
+from tasks.contracts import canonical_json, digest
 from tasks.contracts.trunks import Trunk
 from tasks.errors import ContractError
 from tasks.progress import part, report
@@ -146,10 +145,8 @@ def train_trunk(
         totals = add_up(spool, tasks)
     training = _Epochs.of(trunk, tuple(tasks), inputs, spool, totals, reference_position)
     asked = [trunk.model_dump(mode="json"), [asdict(task) for task in tasks], reference_position]
-    made_on = [device, count, jax.__version__, spool.digest]
-    fingerprint = hashlib.sha256(canonical_json([asked, made_on]).encode()).hexdigest()
     with part("train", done=1, of=2):
-        curves = training.run(fingerprint)
+        curves = training.run(digest([asked, device, count, jax.__version__, spool.digest]))
     epoch = choose_epoch(curves, training.trust, first=training.first_choice)
     names = [task.name for task in tasks]
     return TrainedTrunk(

@@ -262,7 +262,7 @@ def test_why_a_release_is_held_and_where_its_dossier_lies_is_written() -> None:
     lines = as_text(text.write_release(RELEASE)).splitlines()
     assert "  - too few hides" in lines
     assert "dossier: /home/reports/dossier-release-3.html" in lines
-    assert "    normalized entropy: log loss / that of the base rate; 1 = that rate" in lines
+    assert "    normalized entropy: log loss relative to the base rate's; 1 = a constant" in lines
 
 
 def test_readiness_is_a_list_of_states_with_what_they_rest_on() -> None:

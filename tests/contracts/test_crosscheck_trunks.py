@@ -69,7 +69,8 @@ def test_a_model_that_no_trunk_has_is_refused(
 def test_a_task_that_may_take_a_trunk_stands_in_one(tmp_path: Path) -> None:
     twice = {"feed": FEED, "other": {"tasks": ["click"]}}
     assert (
-        "stands in 2 trunks (feed, other)" in problems(tmp_path, twice, {"default": "best"})["models.default"]
+        "belongs to 2 trunks (feed, other)"
+        in problems(tmp_path, twice, {"default": "best"})["models.default"]
     )
     assert problems(tmp_path / "trees", twice, {"default": "trees"}) == {}
 

@@ -52,7 +52,7 @@ _WARNINGS, _RAILS, _HARMED = 3, 6, 3
 class RequestedPromotion:
     """What a promotion is about, and as of when; ``run_id`` is the gate's run, which keeps the dossier.
 
-    ``share`` of its pool's users where it is to be the canary, ``override`` in words where there is one.
+    ``share`` of its pool's users where it becomes a canary, ``override`` in words where there is one.
     """
 
     release: int

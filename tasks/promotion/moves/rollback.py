@@ -62,14 +62,11 @@ def run(
         raise StoreError(f"{part} is not whole: {problems[0].removesuffix('.')}. {others}")
 
     def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
-        of_run = [
-            entry.number for entry in entries if asked_by and entry.sets_alias and entry.run == asked_by
-        ]
-        champion, before = aliases.get(CHAMPION), of_run[0] if of_run else len(entries)
+        champion = aliases.get(CHAMPION)
+        of_run = [row.number for row in entries if asked_by and row.sets_alias and row.run == asked_by]
         if champion == part.version and moves.mismatch() is None:
-            began = {n: one.stages[0].number for n, one in live_ramps(entries).items()}
-            live = [n for n in began if began[n] < before and canary in {None, n}]
-            return Entry(Kind.WITHDRAW, by, live[0], champion, why, run=asked_by) if live else None
+            ending = _first_to_end(entries, canary, before=of_run[0] if of_run else len(entries))
+            return None if ending is None else Entry(Kind.WITHDRAW, by, ending, champion, why, run=asked_by)
         if of_run:
             return None
         return Entry(Kind.ROLLBACK, by, part.version, champion, why, run=asked_by, sha256=part.sha256)
@@ -80,6 +77,12 @@ def run(
     made = [row for row in rows if row is not None]
     ended = tuple(row.release for row in made if row.kind is Kind.WITHDRAW)
     return MoveResult(moves.settle()[CHAMPION], made[-1] if made else None, ended=ended)
+
+
+def _first_to_end(entries: Sequence[Entry], canary: int | None, *, before: int) -> int | None:
+    """Return the first release that ramps, or the canary that is named, if its ramp began before a row."""
+    live = live_ramps(entries).items()
+    return next((n for n, ramp in live if ramp.stages[0].number < before and canary in {None, n}), None)
 
 
 def _canaries(aliases: Mapping[str, int], *, to: str | None, canary: int | None) -> set[int]:

@@ -75,7 +75,7 @@ class PromotionSupport:
 class PromotionTerms:
     """How far a release is to move and what is given for it; each approval is for these very terms.
 
-    ``share`` is that of its pool's users where it is to be the canary; None where it is to be champion.
+    ``share`` of its pool's users that it serves as a canary; None where it becomes champion.
     ``was_canary`` says that it is the canary now and is to move on. ``support`` is what was asked with.
     """
 
