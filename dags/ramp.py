@@ -71,8 +71,13 @@ def ramp(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, Any
 
 def in_words(result: "RampResult") -> str:
     """Say what was decided on a release, and why."""
+    return f"{_heading(result, mark='**')}: {'; '.join(result.reasons)}"
+
+
+def _heading(result: "RampResult", *, mark: str = "") -> str:
+    """Return the state of a ramp, between marks, and its release."""
     of = "" if result.release is None else f" release {result.release}"
-    return f"**{result.state.value.replace('_', ' ')}**{of}: {'; '.join(result.reasons)}"
+    return f"{mark}{result.state.value.replace('_', ' ')}{mark}{of}"
 
 
 def notify_of(workspace: "Workspace", result: "RampResult") -> None:
@@ -81,8 +86,7 @@ def notify_of(workspace: "Workspace", result: "RampResult") -> None:
 
     connections = workspace.contracts.surface.notify
     details = "; ".join([*result.reasons, *map(str, result.guardrails), *result.notes])
-    state, _, _ = in_words(result).replace("*", "").partition(":")
-    message = Message(f"{result.surface}: ramp, {state}", details)
+    message = Message(f"{result.surface}: ramp, {_heading(result)}", details)
     if result.moved is not None:
         notify(connections.alias_moves, message)
     elif result.state is RampState.ASK:
