@@ -69,13 +69,23 @@ def assign_equal_shares(predictions: Floats, positives: int) -> tuple[Indices, i
     >>> assign_equal_shares(np.array([0.1, 0.1, 0.1, 0.2, 0.3]), 20)
     (array([0, 0, 0, 1, 1]), 2)
     """
-    wanted = int(np.clip(positives // BIN_POSITIVES, 2, MOST_BINS))
+    bins = cut_equal_shares(predictions, int(np.clip(positives // BIN_POSITIVES, 2, MOST_BINS)))
+    filled = np.bincount(bins) > 0
+    return (np.cumsum(filled) - 1)[bins], int(filled.sum())
+
+
+def cut_equal_shares(predictions: Floats, wanted: int) -> Indices:
+    """Number the bins of rows [n]; equal predictions share a bin, so some of the wanted ones may be empty.
+
+    Examples
+    --------
+    >>> cut_equal_shares(np.array([0.1, 0.2, 0.3, 0.6]), 2), cut_equal_shares(np.array([0.2, 0.2]), 2)
+    (array([0, 0, 0, 1]), array([1, 1]))
+    """
     order = np.argsort(predictions, kind="stable")
     passed = np.cumsum(predictions[order])
     cuts = predictions[order][np.searchsorted(passed, np.arange(1, wanted) / wanted * passed[-1])]
-    bins = np.searchsorted(np.unique(cuts), predictions, side="right")
-    filled = np.bincount(bins) > 0
-    return (np.cumsum(filled) - 1)[bins], int(filled.sum())
+    return np.searchsorted(cuts, predictions, side="right")
 
 
 def curve_points(predictions: Floats, outcomes: Floats) -> tuple[CurvePoint, ...]:

@@ -42,7 +42,7 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
     for name in ("level (95 % CI)", "events"):
         table.add_column(name, justify="right")
     for one in plain["series"]:
-        if one["metric"] != "rows" or not one["task"]:
+        if one["column"] != "tenth" and (one["metric"] != "rows" or not one["task"]):
             column = "=".join(filter(None, (one["column"], one["value_of"])))
             name = " ".join(
                 filter(None, (one["feature"], one["task"], one["constraint"], column, spoken(one["metric"])))

@@ -7,6 +7,7 @@
     auc_by_request       share of pairs within requests that are won         binary, ranking
     coverage             share of outcomes at or below the prediction        quantile
     rate                 mean outcome per impression                         a task that is never trained
+    calibration_by_tenth calibration_ratio of rows in ten bins, each with a tenth of what is predicted
     interval             the wider of user-clustered and day-clustered (Student's t)
 
 One day has no interval by days, and where days move levels an interval by users alone is too narrow. So
@@ -20,7 +21,8 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
-from tasks.arrays import Floats, Indices
+from tasks.arrays import Flags, Floats, Indices
+from tasks.calibration.reliability import cut_equal_shares
 from tasks.contracts.training import HeadKind
 from tasks.evaluation.binary import entropy, request_pairs, row_losses
 from tasks.evaluation.clustered import Ratio, RowClusters, Statistic, clustered_interval
@@ -38,6 +40,8 @@ METRICS: Final[dict[HeadKind | None, tuple[str, ...]]] = {
     None: ("rate",),
 }
 """The metrics of each kind of head, and of a task without one."""
+BY_TENTH: Final = "calibration_by_tenth"
+"""The calibration ratio of one of ten bins of rising predictions, whose number is the subject's value."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ class _Rows:
                     Ratio(self.outcomes, np.ones(len(self.outcomes)), self.events).statistic
                 )
         return self._auc()
+
+    def select(self, rows: Flags) -> "_Rows":
+        codes = (self.users[rows], self.requests[rows], self.days[rows])
+        return _Rows(self.outcomes[rows], self.predictions[rows], *codes)
 
     @property
     def events(self) -> int:
@@ -92,13 +100,16 @@ class _Rows:
         return self._interval(Ratio(pairs.won, pairs.pairs, self.events).statistic, pairs.first_rows)
 
 
-def measure_levels(task: str, kind: HeadKind | None, rows: Observations, days: Indices) -> Iterator[Figure]:
+def measure_levels(
+    task: str, kind: HeadKind | None, rows: Observations, days: Indices, *, tenths: bool = False
+) -> Iterator[Figure]:
     """Yield the figures of a task's rows, of which the outcome is known, and the prediction if there is one.
 
     Parameters
     ----------
     kind : what the predictions are of; None where there are none.
     days : [n] codes of the rows' days.
+    tenths : also the calibration of each tenth of what is predicted.
 
     Examples
     --------
@@ -118,12 +129,21 @@ def measure_levels(task: str, kind: HeadKind | None, rows: Observations, days: I
         for segment, mine in zip(group.names, np.split(order, ends), strict=True):
             own = _Rows(y[mine], p[mine], who.codes[mine], requests[mine], days[mine])
             yield from _figures(task, kind, own, segment, who.resampled)
+            if tenths and "calibration_ratio" in METRICS[kind]:
+                bins = cut_equal_shares(own.predictions, 10)
+                for n in np.unique(bins):
+                    subject = Subject(BY_TENTH, task=task, column="tenth", value=str(n + 1))
+                    yield _figure(subject, "calibration_ratio", own.select(bins == n), segment, who.resampled)
 
 
 def _figures(
     task: str, kind: HeadKind | None, rows: _Rows, segment: Segment, resampled: str
 ) -> Iterator[Figure]:
     for metric in METRICS[kind]:
-        seen, subject = rows.estimate(metric), Subject(metric, task=task)
-        ends = (seen.value, seen.low, seen.high, seen.n)
-        yield Figure(subject, segment, *ends, len(rows.outcomes), rows.events, resampled)
+        yield _figure(Subject(metric, task=task), metric, rows, segment, resampled)
+
+
+def _figure(subject: Subject, metric: str, rows: _Rows, segment: Segment, resampled: str) -> Figure:
+    seen = rows.estimate(metric)
+    ends = (seen.value, seen.low, seen.high, seen.n)
+    return Figure(subject, segment, *ends, len(rows.outcomes), rows.events, resampled)

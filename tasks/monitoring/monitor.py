@@ -365,7 +365,8 @@ def _levels(
     for release, own in traffic.by_release():
         outcomes = np.asarray(own.rows.outcomes)
         if (n := len(outcomes)) not in measured:  # one release served all traffic of most days
-            figures = measure_levels(task, kind, own.rows, pd.factorize(own.days)[0])
+            codes = pd.factorize(own.days)[0]
+            figures = measure_levels(task, kind, own.rows, codes, tenths=days == _WEEK)
             measured[n] = [count_rows(task, n, int(np.count_nonzero(outcomes))), *figures]
         yield from (SeriesFigure(day, days, release, figure) for figure in measured[n])
         if release is None and days == 1 and comes_late(workspace, task):

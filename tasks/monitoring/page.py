@@ -9,7 +9,7 @@ leaves 1 out, those with the most events first; weeks are listed newest first.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby, islice
@@ -24,6 +24,7 @@ from tasks.monitoring.alarms import OF_SHARES, AlarmReading, split_series
 from tasks.monitoring.early import EarlyLevel
 from tasks.monitoring.exposure import EXPOSURE_RATIO
 from tasks.monitoring.features import FEATURE_DISTANCE
+from tasks.monitoring.levels import BY_TENTH
 from tasks.monitoring.queue import ReviewedUnit
 from tasks.monitoring.series import EVENT
 from tasks.monitoring.sources import SourceValue
@@ -42,6 +43,8 @@ _EVENTS: Final = 12
 _SOURCES: Final = 10
 """Units of each column whose value and cost are listed."""
 _CALIBRATION: Final = "calibration_ratio"
+_WIDEST: Final = 10.0
+"""The ratio at which a drawing of ratios ends."""
 _DRAWN: Final = (
     _CALIBRATION,
     "mean_prediction",
@@ -124,6 +127,7 @@ def write_page(page: SeriesPage, series: pd.DataFrame) -> str:
         ],
         events=sorted(events.items(), reverse=True)[:_EVENTS],
         early=list(_early(page)),
+        tenths=list(_tenths(whole)),
         sources=[
             (one, _interval_of("value", one), _interval_of("cost", one))
             for _, of_column in groupby(page.sources, key=lambda one: one["column"])
@@ -141,19 +145,9 @@ def _early(page: SeriesPage) -> Iterator[_EarlyChart]:
     for task, found in groupby(page.early, key=lambda one: one["task"]):
         levels = list(found)
         known = [one for one in levels if math.isfinite(one["low"])]
-        rows = [
-            (f"{one['day']}, {format_counted(one['age'] + 1, 'day')}", "doubt", _interval(one))
-            for one in known
-        ]
-        reach = max((abs(math.log(end)) for one in known for end in (one["low"], one["high"])), default=1.0)
-        reach = max(reach, math.log(1.25))
-
-        def place(value: float, reach: float = reach) -> float:
-            return min(max(math.log(value) / reach, -1.0), 1.0)
-
-        ends = (math.exp(-reach), 1.0, math.exp(reach))
-        ticks = [(end, format_number(end, 2)) for end in ends]
-        chart = draw_intervals(rows, place, ticks=ticks, band=(1.0, 1.0))
+        chart = _draw_ratios(
+            (f"{one['day']}, {format_counted(one['age'] + 1, 'day')}", _interval(one)) for one in known
+        )
         reconciled = sum(one["reconciled"] for one in known)
         held = sum(one["held"] * one["reconciled"] for one in known if one["reconciled"])
         words = (
@@ -162,6 +156,31 @@ def _early(page: SeriesPage) -> Iterator[_EarlyChart]:
             else ""
         )
         yield _EarlyChart(task, chart, [o for o in levels if o not in known], words, task in shaken)
+
+
+def _draw_ratios(named: Iterable[tuple[str, Estimate]]) -> IntervalChart | None:
+    """Draw ratios with their intervals on a logarithmic scale around 1."""
+    rows = [(name, "doubt", seen) for name, seen in named]
+    ends = [end for *_, seen in rows for end in (seen.low, seen.high) if end > 0]
+    reach = max((abs(math.log(end)) for end in ends), default=1.0)
+    reach = min(max(reach, math.log(1.25)), math.log(_WIDEST))
+
+    def place(value: float) -> float:
+        return min(max(math.log(max(value, 1e-9)) / reach, -1.0), 1.0)
+
+    ticks = [(end, format_number(end, 2)) for end in (math.exp(-reach), 1.0, math.exp(reach))]
+    return draw_intervals(rows, place, ticks=ticks, band=(1.0, 1.0))
+
+
+def _tenths(whole: pd.DataFrame) -> Iterator[tuple[str, IntervalChart | None]]:
+    """Draw the calibration of each tenth of what is predicted, of each task's newest week."""
+    own = whole[whole["metric"] == BY_TENTH]
+    for task, of_task in own[own["day"] == own.groupby("task")["day"].transform("max")].groupby("task"):
+        rows = of_task.sort_values("value_of", key=lambda numbers: numbers.astype(int))
+        columns = [rows[name] for name in ("value_of", "value", "low", "high", "n")]
+        named = [(f"tenth {number}", Estimate(*ends)) for number, *ends in zip(*columns, strict=True)]
+        chart = _draw_ratios((name, seen) for name, seen in named if seen.known)
+        yield f"{task}, week to {rows['day'].iloc[0]}", chart
 
 
 def _interval(one: EarlyLevel) -> Estimate:

@@ -30,6 +30,25 @@ def test_figures_of_each_segment_follow_their_formulas() -> None:
     assert (found["calibration_ratio", ALL].rows, found["calibration_ratio", ALL].events) == (6, 3)
 
 
+def test_calibration_by_tenth_finds_what_the_whole_hides() -> None:
+    p = np.repeat([0.05, 0.2, 0.5], [200, 50, 20])  # each a third of the 30 events that are predicted
+    y = np.zeros(270)
+    y[:5], y[200:210], y[250:265] = 1, 1, 1  # 5, 10 and 15 events
+    rows = Observations(y, p, np.arange(270), np.arange(270), {"kind": np.repeat(["a", "b"], [200, 70])})
+    found = [*measure_levels("click", "binary", rows, np.zeros(270, int), tenths=True)]
+    whole = {f.subject.metric: f.value for f in found if f.segment == ALL}
+    tenths = {
+        int(f.subject.value): f.value
+        for f in found
+        if f.subject.metric == "calibration_by_tenth" and f.segment == ALL
+    }
+    assert whole["calibration_ratio"] == pytest.approx(1)
+    assert list(tenths.values()) == pytest.approx([0.5, 1.0, 1.5])  # equal predictions share a bin
+    assert sorted(tenths) == [4, 7, 10]
+    of_b = [f.value for f in found if f.subject.column == "tenth" and f.segment == Segment("kind", "b")]
+    assert of_b == pytest.approx([1.0, 1.5])
+
+
 def test_a_quantile_is_measured_by_the_share_of_outcomes_below_it() -> None:
     rows = Observations([1.0, 5.0, 3.0, 2.0], [2.0, 2.0, 3.0, 9.0], list("uvwx"), list("rrss"))
     (coverage,) = measure_levels("watch", "quantile", rows, np.zeros(4, int))

@@ -63,3 +63,16 @@ def test_segments_that_leave_one_out_and_weeks_are_listed() -> None:
     rows = re.findall(r"<tr><td>(\w+)</td><td>kind=(\w)</td>", page)
     assert rows == [("hide", "a"), ("click", "a")]
     assert re.findall(r'<td class="brief">([\d-]+)</td>', page) == ["2026-05-10", "2026-05-03"]
+
+
+def test_the_newest_week_is_drawn_by_tenth_in_their_order() -> None:
+    tenths = weeks(("click", "", 0.7, 0.5, 1.4, 40), ("click", "", 1.2, 0.5, 1.4, 40))
+    tenths = pd.concat(
+        [
+            tenths.assign(day=date(2026, 5, 10), value_of=["10", "2"]),
+            tenths.assign(day=date(2026, 5, 3), value_of=["10", "2"]),
+        ]
+    ).assign(metric="calibration_by_tenth", column="tenth")
+    page = page_of(pd.concat([weeks(("click", "", 1.1, 0.9, 1.3, 80)), tenths]))
+    assert "<h3>click, week to 2026-05-10</h3>" in page
+    assert [*dict.fromkeys(re.findall(r"tenth \d+", page))] == ["tenth 2", "tenth 10"]
