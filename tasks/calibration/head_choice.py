@@ -199,9 +199,16 @@ def _can_fit(rows: ModelScores, fold: Indices) -> bool:
 
 
 def _explain(model: HeadModel, errors: Mapping[HeadModel, float], rises: Mapping[str, Estimate]) -> str:
+    """Say which model held-out users favour.
+
+    >>> seen = {"trunk": Estimate(0.1, 0.02, 0.2, 90), "blend": Estimate(-0.1, np.nan, np.nan, 2)}
+    >>> _explain("blend", {"trees": 0.5, "trunk": 0.6, "blend": 0.4}, seen).partition("trees, ")[2]
+    'trunk 0.6000 (+0.1000, 95 % CI +0.0200 to +0.2000), blend 0.4000 (-0.1000, 95 % CI unknown)'
+    """
     trees = f"{errors['trees']:.4f} with trees"
     others = ", ".join(
-        f"{name} {errors[name]:.4f} ({one.value:+.4f}, 95 % CI {one.low:+.4f} to {one.high:+.4f})"
+        f"{name} {errors[name]:.4f} ({one.value:+.4f}, 95 % CI "
+        + (f"{one.low:+.4f} to {one.high:+.4f})" if one.known else "unknown)")
         for name in ("trunk", "blend")
         for one in (rises[name],)
     )

@@ -1,5 +1,6 @@
 """A retrain that nobody started: its schedule is due, it passes, proposes its release, and nobody answers."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -47,6 +48,20 @@ def test_the_timer_starts_one_retrain_as_of_the_end_of_the_interval_that_was_due
     assert released["as_of"] == format_instant(midnight)
     assert not released["backfilled"]
     assert retrained["note"].endswith(f" · as of {format_instant(midnight)}")
+
+
+def test_the_retrain_trains_a_trunk_beside_the_trees_and_the_dossier_compares_both(
+    installation: Installation, retrained: dict[str, Any]
+) -> None:
+    steps = installation.airflow().instances(RETRAIN, retrained["dag_run_id"])
+    trained = {(one["task_id"], one["rendered_map_index"]): one for one in steps}
+    assert trained["train_trunk", "feed"]["end_date"] <= trained["models.calibrate", "hide_2d"]["start_date"]
+    page = installation.airflow("eve").open(f"{NAME}/releases/1/dossier").text
+    table = page.partition("Trees, shared trunk and their blend")[2].partition("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>(?:<strong>)?([^<]+)", row) for row in table.split("<tr>")[2:]]
+    assert [row[:3] for row in rows] == [["click_30m", "trunk", "trunk"], ["hide_2d", "blend", "blend"]]
+    assert all(re.match(r"[\d.]+ \[", cell) for row in rows for cell in row[3:6])
+    assert f"{NAME}.trunk.feed, version 1" in page
 
 
 def test_a_retrain_that_passes_proposes_its_release_by_itself(

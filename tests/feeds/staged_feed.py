@@ -28,6 +28,7 @@ def add_staged_feed(workspace: Workspace) -> None:
 
 def _staged(plain: dict[str, Any]) -> None:
     plain["surface"] = NAME
+    del plain["trunks"], plain["models"], plain["engine"]
     plain["until"] = (datetime.now(UTC) - timedelta(days=2)).date()
     plain["promotion"] = {}
     plain["reviewers"] = {role: [user] for role, user in REVIEWERS.items()}

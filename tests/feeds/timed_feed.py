@@ -3,7 +3,7 @@
 ::
 
     logs/timed_feed       the mini home_feed, moved by whole days, so that the last is yesterday
-    surfaces/timed_feed   two tasks; a retrain that passes proposes its release, and a role has seconds for its answer
+    surfaces/timed_feed   two tasks that share a trunk; a retrain that passes proposes its release, and a role has seconds for its answer
 """
 
 import shutil
@@ -40,7 +40,7 @@ def add_timed_feed(workspace: Workspace, world: Path) -> None:
 
 
 def _timed(plain: dict[str, Any]) -> None:
-    mini.surface_of_two(plain)
+    mini.surface_with_trunk(plain)
     plain["surface"] = NAME
     plain["sources"] = {table: f"{NAME}/{table}/*.parquet" for table in plain["sources"]}
     plain["until"] = None

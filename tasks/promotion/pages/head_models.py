@@ -48,7 +48,7 @@ def tabulate_head_models(found: Mapping[str, HeadModels]) -> HeadModelTable | No
         if segment != ALL
     ]
     rows = [_row(task, models, ALL) for task, models in found.items()]
-    return HeadModelTable(rows, segments, _draw(found))
+    return HeadModelTable(rows, [row for row in segments if any(row.errors)], _draw(found))
 
 
 def _row(task: str, models: HeadModels, segment: Segment) -> HeadModelRow:
