@@ -32,9 +32,12 @@ ORDER = (
     "experiment",
     "monitor",
 )
-"""The workflows as the list of DAGs shows them: surface by surface, each in the order of a release's life."""
+"""The workflows as the list of DAGs shows them: surface by surface, each in the order of a release's life.
 
-_RELEASING = frozenset({"policy_change", "promote", "rollback", "ramp"})
+The one that prunes is no part of it, and comes after them.
+"""
+
+_RELEASING = frozenset({"policy_change", "promote", "rollback", "ramp", "prune"})
 """The workflows whose every step is in the queue of releases; of a retrain two steps are."""
 
 
@@ -99,8 +102,11 @@ def display_name(surface: str, workflow: str) -> str:
     --------
     >>> display_name("home_feed", "retrain_slow")
     'home_feed · 3 retrain slow'
+    >>> display_name("home_feed", "prune")
+    'home_feed · prune'
     """
-    return f"{surface} · {ORDER.index(workflow) + 1} {workflow.replace('_', ' ')}"
+    place = f"{ORDER.index(workflow) + 1} " if workflow in ORDER else ""
+    return f"{surface} · {place}{workflow.replace('_', ' ')}"
 
 
 def as_of_param(contracts: Contracts) -> Param:

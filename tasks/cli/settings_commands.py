@@ -1,16 +1,22 @@
 """Commands that operate an installation: its readiness, its settings, and its state as a whole."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+from rich.console import RenderableType, group
+from rich.table import Table
+from rich.text import Text
 from typer import Argument, Option
 
 from tasks.cli import text
 from tasks.cli.command import CommandGroup, Home, parse_folder_to_write
+from tasks.cli.text import Plain
 from tasks.settings import Setting, Settings, describe_settings, find_misspelt_names
 
 if TYPE_CHECKING:
+    from tasks.promotion.prune import PruneResult
     from tasks.promotion.readiness.standing import ReadinessResult
     from tasks.stores.backup import CopyResult
     from tasks.stores.workspace import Workspace
@@ -33,6 +39,37 @@ def readiness(workspace: "Workspace") -> "ReadinessResult":
     from tasks.promotion.readiness import standing
 
     return standing.run(workspace)
+
+
+@group()
+def write_pruned(plain: Plain) -> Iterator[RenderableType]:
+    """Write what goes by kind, with its size and age, and what stays by reason."""
+    table = Table("would go" if plain["dry_run"] else "removed", box=None, pad_edge=False)
+    for name in ("count", "bytes", "oldest", "newest"):
+        table.add_column(name, justify="right")
+    for one in plain["removed"]:
+        ages = (str(one[name] or "-")[:10] for name in ("oldest", "newest"))
+        table.add_row(one["kind"], f"{one['count']:,}", f"{one['bytes']:,}", *ages)
+    yield table
+    for name, many in (("goes", plain["removed"]), ("stays", plain["kept"])):
+        for one in (one for one in many if one["versions"]):
+            why = f" ({one['why']})" if "why" in one else ""
+            yield Text(f"{name}: release {', '.join(map(str, one['versions']))}{why}")
+    for one in plain["kept"]:
+        if not one["versions"]:
+            yield Text(f"stays: {one['count']:,} {one['kind']} ({one['why']})")
+    yield from (Text(note, style="yellow") for note in plain["notes"])
+
+
+@_operate.command("home_feed --dry-run", written=write_pruned)
+def prune(
+    workspace: "Workspace",
+    dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> "PruneResult":
+    """Remove the releases, runs, models and label files that `keep` of surface.yaml no longer keeps."""
+    from tasks.promotion import prune
+
+    return prune.run(workspace, dry_run=dry_run)
 
 
 @_operate.command("", written=text.write_settings)

@@ -435,6 +435,7 @@ _ALIASES_MOVED: Final = {
     "canary": "release {to} beside {before}",
     "withdraw": "release {to}, champion {before}",
     "ramped": "release {to} beside {before}",
+    "prune": "newest release {to}",
     "restart": "newest release {to}",
 }
 _DIGESTS: Final = frozenset({"evidence", "sha256"})

@@ -194,6 +194,7 @@ class Schedule(Closed):
     retrain_slow: Cron = "0 4 1 * *"
     monitor: Cron = "0 6 * * *"
     ramp: Cron = "0 7 * * *"
+    prune: Cron = "0 3 * * 0"
 
 
 class Arrival(Closed):
@@ -265,6 +266,18 @@ class Monitor(Closed):
     critical: Identifiers = ()
 
 
+class Keep(Closed):
+    """What `equipoise prune` leaves of a surface's state; what is absent is kept for ever.
+
+    ``snapshots``: label snapshots younger than this. ``releases``: so many of the newest. ``runs``: MLflow
+    runs younger than this, with the models and the evidence that they made.
+    """
+
+    snapshots: Annotated[Days, Field(ge=timedelta(days=1))] | None = None
+    releases: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    runs: Annotated[Days, Field(ge=timedelta(days=1))] | None = None
+
+
 class Proxy(Closed):
     """A fast outcome and the slow one that it is a proxy of: their deciles are compared (R23)."""
 
@@ -312,6 +325,7 @@ class SurfaceSpec(Closed):
     promotion: Promotion = Promotion()
     notify: Notify = Notify()
     monitor: Monitor = Monitor()
+    keep: Keep = Keep()
     override: OverrideRule | None = None
     ramp: Ramp | None = None
     gates: Gates = Gates()

@@ -2,7 +2,8 @@
 
 ::
 
-    stay     the newest build, every build younger than ``keep``, every snapshot that a release pins
+    stay     the newest build, the newest published snapshot, every build younger than ``keep``,
+             every snapshot that a release pins
     go       older builds' files, whole tables of builds as of the past, files of killed builds,
              and summaries that no build has used since, which the next one computes again
 
@@ -12,6 +13,7 @@ Files that were written within the last day stay in any case: another machine ma
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
 
 from tasks.errors import ContractError
 from tasks.labels.store import LabelStore
@@ -29,7 +31,8 @@ _ABOUT_TO_BE_COMMITTED = timedelta(days=1)
 class VacuumResult:
     """The files that were removed, or would be, and their size in bytes.
 
-    ``tables`` counts the files by table; ``pinned`` gives, by snapshot, the releases that keep it.
+    ``tables`` counts the files by table; ``pinned`` gives, by snapshot, the releases that keep it. ``oldest``
+    and ``newest``: when the files were written.
     """
 
     files: int
@@ -37,10 +40,17 @@ class VacuumResult:
     dry_run: bool
     tables: dict[str, int]
     pinned: dict[str, list[int]] = field(default_factory=dict)
+    oldest: datetime | None = None
+    newest: datetime | None = None
 
 
 def vacuum(
-    workspace: Workspace, *, keep: timedelta = KEEP, dry_run: bool = False, now: datetime | None = None
+    workspace: Workspace,
+    *,
+    keep: timedelta = KEEP,
+    dry_run: bool = False,
+    now: datetime | None = None,
+    releases: Collection[int] | None = None,
 ) -> VacuumResult:
     """Remove unneeded files of a surface's label store; no build of this machine runs meanwhile.
 
@@ -52,6 +62,8 @@ def vacuum(
         Report the files and remove none.
     now
         The instant from which age is counted; default: the present.
+    releases
+        The releases whose snapshots stay; default: every one.
 
     Raises
     ------
@@ -66,38 +78,49 @@ def vacuum(
     with workspace.store.alone(
         f"{workspace.surface}.labels", doing=f"building labels of {workspace.surface}"
     ):
-        pinned = _pinned(workspace)
+        pinned = _pinned(workspace, releases)
         going = {
             "labels": _labels(store, pinned, instant - keep, instant),
             "quarantine": _left_behind(workspace.quarantine, instant),
             "summaries": _summaries(store, keep, instant),
         }
         if not dry_run:
-            for name in (name for files in going.values() for name in files):
+            for name in sorted(
+                (name for files in going.values() for name in files), key=_place, reverse=True
+            ):
                 locate(name).unlink(missing_ok=True)
+    gone = [stored for files in going.values() for stored in files.values()]
     return VacuumResult(
-        files=sum(map(len, going.values())),
-        bytes=sum(stored.size for files in going.values() for stored in files.values()),
+        files=len(gone),
+        bytes=sum(stored.size for stored in gone),
         dry_run=dry_run,
         tables={table: len(files) for table, files in going.items()},
         pinned=pinned,
+        oldest=min((stored.written for stored in gone), default=None),
+        newest=max((stored.written for stored in gone), default=None),
     )
 
 
-def _pinned(workspace: Workspace) -> dict[str, list[int]]:
-    """Return by snapshot the releases that pin it."""
+def _place(name: str) -> tuple[bool, str]:
+    """Order files so that the last one of a whole table is the first commit: killed before, it is a table."""
+    return delta.LOG not in PurePosixPath(name).parts, name
+
+
+def _pinned(workspace: Workspace, releases: Collection[int] | None) -> dict[str, list[int]]:
+    """Return by snapshot the releases that pin it, of some releases."""
     pinned: dict[str, list[int]] = {}
     for release in list_releases(workspace):
-        if release["snapshot"]:
+        if release["snapshot"] and (releases is None or release["version"] in releases):
             pinned.setdefault(release["snapshot"], []).append(release["version"])
     return pinned
 
 
 def _labels(store: LabelStore, pinned: Collection[str], since: datetime, now: datetime) -> dict[str, Stored]:
-    before, tables = now - _ABOUT_TO_BE_COMMITTED, store.tables()
+    before, tables, published = now - _ABOUT_TO_BE_COMMITTED, store.tables(), store.last_published()
     needed: dict[str, set[int]] = {str(table): set() for table in tables}
+    names = {*pinned, *([] if published is None else [published.id])}
     for snapshot in store.known():
-        if snapshot.id in pinned:
+        if snapshot.id in names and snapshot.path in needed:  # not all tables are left
             needed[snapshot.path].add(snapshot.version)
     going: dict[str, Stored] = {}
     for table in tables:

@@ -8,8 +8,9 @@
     pages/           what people read; show_dossier writes the page anew
     moves/           who has to agree, and the moves of champion, canary and previous
     readiness/       what a surface lacks before people may rely on it
+    prune            retention: what the surface's `keep` no longer keeps is removed
     overview         how a surface stands, for the page in Airflow; nothing is ever written
 
-Steps: answers, approve, case, compose, gate, overview, promote, propose, provenance, ramp, rollback,
-show_dossier, standing.
+Steps: answers, approve, case, compose, gate, overview, promote, propose, provenance, prune, ramp,
+rollback, show_dossier, standing.
 """

@@ -192,6 +192,8 @@ def _audit_row(entry: Entry) -> AuditRow:
         what = f"release {entry.release} beside champion {entry.champion}{share}"
     elif entry.kind is Kind.EXPOSURE:
         what = f"boosts of groups, for release {entry.release}"
+    elif entry.kind is Kind.PRUNE:
+        what = f"newest release {entry.release}"
     if entry.override is not None:
         what += ", by an override"
     refused = entry.kind in {Kind.REJECT, Kind.TIME_OUT}

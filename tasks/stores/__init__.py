@@ -13,6 +13,7 @@ connection. In reading order::
       delta                      tables: files committed by one log
         location, object_store   a folder of this machine or a prefix of an object store
         files, locks             files that are on the disk; one process at a time
+      removal                    what MLflow holds of a surface, removed for good
       backup                     a home copied while it is worked in
       projects                   the run that MLflow opened for a process of an MLflow project
 

@@ -58,6 +58,8 @@ class Kind(StrEnum):
     TIME_OUT = "time-out"
     EXPOSURE = "exposure"
     """Monitoring changed the boosts of groups that a slate policy gives exposure."""
+    PRUNE = "prune"
+    """What the surface's `keep` no longer keeps was removed; the release is the newest at that time."""
     RESTART = "restart"
     """A person began the audit anew: older rows were lost, are not believed, or were not signed."""
 

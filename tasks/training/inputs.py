@@ -52,6 +52,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.promotion": "how a release is proposed",
     "surface.notify": "who receives messages",
     "surface.monitor": "which alarms fail a run",
+    "surface.keep": "what is removed when it is old",
     "surface.override": "who may lift a gate",
     "surface.ramp": "how a release is exposed",
     "surface.gates": "judge a release",

@@ -9,7 +9,7 @@ import pytest
 from tasks.errors import ContractError
 from tests.dags.conftest import parse
 
-BY_SCHEDULE = ("labels", "retrain", "retrain_slow", "ramp", "experiment", "monitor")
+BY_SCHEDULE = ("labels", "retrain", "retrain_slow", "ramp", "experiment", "monitor", "prune")
 
 
 def test_a_bad_surface_shows_its_own_problem_and_leaves_the_others_standing(bag: SimpleNamespace) -> None:

@@ -49,6 +49,11 @@ FAULTS: Final = {
             "promotion/moves/test_rollback.py::test_a_rollback_that_was_killed_three_times_makes_one_move",
         ),
         Fault(
+            "in `equipoise prune`, four times",
+            "the same files are left, and one row of the audit",
+            "promotion/test_prune.py::test_killed_anywhere_and_run_again_it_ends_the_same",
+        ),
+        Fault(
             "scratch files are left",
             "the next run removes those without a living owner",
             "stores/test_files.py::test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_stays",

@@ -87,7 +87,8 @@ def test_the_list_of_dags_begins_with_a_surface_s_labels_and_ends_with_its_monit
     expect(page.get_by_role("link", name=f"{NAME} · 1 labels")).to_be_visible()
     shown = [link.inner_text() for link in page.get_by_role("link", name=f"{NAME} · ").all()]
     order = "labels", "retrain", "retrain slow", "policy change", "promote", "rollback", "ramp", "experiment"
-    assert shown == [f"{NAME} · {place} {of}" for place, of in enumerate((*order, "monitor"), start=1)]
+    numbered = [f"{NAME} · {place} {of}" for place, of in enumerate((*order, "monitor"), start=1)]
+    assert shown == [*numbered, f"{NAME} · prune"]
 
 
 def test_the_link_of_a_step_leads_to_its_mlflow_run(ana: Person, parts: Installation, retrained: str) -> None:

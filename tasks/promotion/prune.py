@@ -1,0 +1,364 @@
+"""Retention: what the surface's ``keep`` no longer keeps is removed, and nothing else.
+
+::
+
+    releases     stay: the newest ``keep.releases``, those with an alias, those that the audit names, arms of
+                 experiments, those that an approval may be about, those that a kept one was tested with
+    runs         stay: younger than ``keep.runs``; those that made a kept release or what it pins; those about
+                 it, about its labels, or of its evidence; the newest of each step; those of experiments
+    models       go with their release, or with the run that made them; policies stay
+    snapshots    stay: younger than ``keep.snapshots``; those that kept releases pin, except of releases that
+                 stay for the audit alone
+
+    row of the audit -> label files -> versions and logged models -> runs -> MLflow's bin
+
+Ages are counted from the last midnight, in UTC. Killed and run again it goes on, and adds no second row.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Final
+
+from tasks.contracts import digest
+from tasks.contracts.durations import format_duration
+from tasks.contracts.surface import Keep
+from tasks.errors import ContractError, StoreError
+from tasks.evaluation.release_evidence import GateEvidence
+from tasks.experiments.results import (
+    PLAN_STEP,
+    READ_STEP,
+    find_plan,
+    newest_readout,
+    surface_experiments,
+)
+from tasks.labels.vacuum import VacuumResult, vacuum
+from tasks.release.reader import ReleaseReader
+from tasks.reports.numbers import format_counted
+from tasks.stores.aliases import release_name
+from tasks.stores.audit import Entry, Kind
+from tasks.stores.manifest import Role
+from tasks.stores.parts import Part
+from tasks.stores.releases import SNAPSHOT
+from tasks.stores.removal import Inventory, empty_bin
+from tasks.stores.runs import PARENT
+from tasks.stores.workspace import Workspace
+
+BY: Final = "prune"
+"""Who a row of the audit names: the surface's own ``keep`` decides, whoever starts the command."""
+_AUDITED: Final = "named by the audit"
+_YOUNG: Final = timedelta(days=1)
+"""The age below which a logged model without a version may be one that is being registered."""
+_POLICIES: Final = frozenset({Role.UTILITY_POLICY.value, Role.SLATE_POLICY.value})
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What of a kind goes: how many, their bytes, and when the oldest and the newest were made."""
+
+    kind: str
+    count: int
+    bytes: int
+    oldest: datetime | None
+    newest: datetime | None
+    versions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What of a kind stays for a reason."""
+
+    kind: str
+    why: str
+    count: int
+    versions: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class PruneResult:
+    """What was removed, or would be, and what stays and why; ``notes``: what is left to do by hand."""
+
+    surface: str
+    dry_run: bool
+    removed: list[Removed]
+    kept: list[Kept]
+    notes: list[str]
+
+
+def run(workspace: Workspace, *, dry_run: bool = False, now: datetime | None = None) -> PruneResult:
+    """Remove what the surface's ``keep`` does not keep; no promotion of this machine runs meanwhile.
+
+    Parameters
+    ----------
+    dry_run : report what would be removed, and remove nothing.
+    now : the instant from which ages are counted; default: the present.
+
+    Raises
+    ------
+    ContractError
+        surface.yaml declares no ``keep``.
+    AuditMismatch
+        Audit, registry and aliases differ, so it is not known what serves.
+    StoreError
+        A release that stays, or the audit, cannot be read. Nothing was removed.
+    """
+    surface, keep = workspace.surface, workspace.contracts.surface.keep
+    if keep == Keep():
+        raise ContractError(
+            f"surface.yaml of {surface} declares no keep, so nothing is removed. Declare it, as in "
+            "`keep: {snapshots: P90D, releases: 20, runs: P180D}`"
+        )
+    instant = now or datetime.now(UTC)
+    today = instant.replace(hour=0, minute=0, second=0, microsecond=0)
+    with workspace.store.alone(f"{surface}.promotion", doing=f"pruning {surface}"):
+        plan = _Plan.make(workspace, keep, today)
+        swept = plan.sweep(dry_run=True)
+        notes = []
+        if not dry_run:
+            if (swept is not None and swept.files) or plan.models or plan.runs:
+                plan.record(swept)
+            plan.sweep(dry_run=False)
+            with workspace.store.registry.exclusive():
+                plan.inventory.remove_models(plan.models)
+                plan.inventory.remove_runs(plan.runs, now=instant)
+            left = "" if keep.runs is None else empty_bin(workspace.store, surface, now=instant)
+            notes = [left] if left else []
+    return PruneResult(surface, dry_run, list(plan.removed(swept)), list(plan.stays()), notes)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What goes and what stays: ``releases`` and ``kept_runs`` give the reason by version and by run."""
+
+    workspace: Workspace
+    keep: Keep
+    today: datetime
+    inventory: Inventory
+    sizes: Mapping[str, int]
+    versions: tuple[Part, ...]
+    releases: Mapping[int, str]
+    kept_runs: Mapping[str, str]
+    runs: tuple[str, ...]
+    models: tuple[str, ...]
+
+    @classmethod
+    def make(cls, workspace: Workspace, keep: Keep, today: datetime) -> "_Plan":
+        """Look at everything, and decide."""
+        store = workspace.store
+        inventory = Inventory.read(store, workspace.surface)
+        versions = store.registry.versions(release_name(workspace.surface))
+        reader = _Needs(workspace, inventory, keep, today, versions)
+        gone = {part.version for part in versions} - reader.releases.keys()
+        runs = tuple(run for run in inventory.runs if run not in reader.runs)
+        models = tuple(reader.models_of(gone, runs))
+        sizes = {run: inventory.size_of_run(run) for run in runs}
+        sizes |= {model: inventory.size_of_model(model) for model in models}
+        return cls(
+            workspace, keep, today, inventory, sizes, versions, reader.releases, reader.runs, runs, models
+        )
+
+    def sweep(self, *, dry_run: bool) -> VacuumResult | None:
+        """Remove label files; None where snapshots are kept for ever."""
+        if self.keep.snapshots is None:
+            return None
+        pinning = [version for version, why in self.releases.items() if why != _AUDITED]
+        return vacuum(
+            self.workspace, keep=self.keep.snapshots, dry_run=dry_run, now=self.today, releases=pinning
+        )
+
+    def record(self, swept: VacuumResult | None) -> None:
+        """Add the row of the audit, once for what this plan keeps; a surface without a release has none."""
+        if not self.versions:
+            return
+        moves, going = self.workspace.aliases, {part.version for part in self.versions} - self.releases.keys()
+        moves.settle(strict=True)
+        what = [
+            format_counted(one.count, one.kind.removesuffix("s"))
+            + (f" ({', '.join(map(str, one.versions))})" if one.versions else "")
+            for one in self.removed(swept)
+            if one.count
+        ]
+        facts = {
+            "keep": self.keep.model_dump(mode="json", exclude_none=True),
+            "releases": sorted(self.releases),
+            "as_of": None if self.keep.runs is self.keep.snapshots is None else self.today.isoformat(),
+        }
+        evidence, why = digest(facts), f"keep no longer keeps {', '.join(what)}"
+
+        def decide(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
+            if going & {*aliases.values(), *_named(entries)}:
+                raise StoreError("A release that was to be removed was moved meanwhile. Run the step again")
+            newest = next((entry for entry in reversed(entries) if entry.kind is Kind.PRUNE), None)
+            if newest is not None and newest.evidence == evidence:
+                return None
+            champion = aliases.get("champion")
+            return Entry(Kind.PRUNE, BY, self.versions[0].version, champion, why, evidence)
+
+        moves.add(decide)
+
+    def removed(self, swept: VacuumResult | None) -> Iterator[Removed]:
+        """Yield what goes, by kind."""
+        inventory, model = self.inventory, release_name(self.workspace.surface)
+        parts = {one: inventory.held[one] for one in self.models if one in inventory.held}
+        releases = [one for one, part in parts.items() if part.name == model]
+        others = [one for one in self.models if one not in releases]
+        gone = tuple(sorted(parts[one].version for one in releases))
+        for kind, names, made, versions in (
+            ("releases", releases, inventory.made, gone),
+            ("models", others, inventory.made, ()),
+            ("runs", self.runs, inventory.began, ()),
+        ):
+            ages = [made(name) for name in names]
+            total = sum(self.sizes[name] for name in names)
+            yield Removed(kind, len(ages), total, min(ages, default=None), max(ages, default=None), versions)
+        if swept is not None:
+            yield Removed("label files", swept.files, swept.bytes, swept.oldest, swept.newest)
+
+    def stays(self) -> Iterator[Kept]:
+        """Yield what stays, by kind and reason."""
+        for why in dict.fromkeys(self.releases.values()):
+            versions = tuple(sorted(one for one, reason in self.releases.items() if reason == why))
+            yield Kept("releases", why, len(versions), versions)
+        for why, count in Counter(self.kept_runs.values()).most_common():
+            yield Kept("runs", why, count)
+
+
+@dataclass(frozen=True)
+class _Needs:
+    """Why each release and each run stays."""
+
+    workspace: Workspace
+    inventory: Inventory
+    keep: Keep
+    today: datetime
+    versions: tuple[Part, ...]
+
+    @cached_property
+    def reader(self) -> ReleaseReader:
+        return ReleaseReader(self.workspace)
+
+    @cached_property
+    def releases(self) -> dict[int, str]:
+        """Return the releases that stay, each with the first reason that holds."""
+        there = {part.version for part in self.versions}
+        why = dict.fromkeys(self._newest(), f"newest {self.keep.releases}")
+        if self.keep.releases is None:
+            why = dict.fromkeys(self._newest(), "every release is kept")
+        for version in self._judged():
+            why.setdefault(version, "an approval may be open")
+        for version in self._arms():
+            why.setdefault(version, "an arm of an experiment")
+        aliases = self.workspace.store.registry.aliases(release_name(self.workspace.surface))
+        for version in {*aliases.values()}:
+            why[version] = ", ".join(sorted(alias for alias, one in aliases.items() if one == version))
+        for version in _named(self.workspace.audit.entries()):
+            why.setdefault(version, _AUDITED)
+        for version in sorted(why.keys() & there):
+            tested = self.reader.manifest(version).find(Role.TESTED)
+            if tested is not None:
+                why.setdefault(tested.version, "stands in for the tests of a kept release")
+        return {version: reason for version, reason in why.items() if version in there}
+
+    @cached_property
+    def runs(self) -> dict[str, str]:
+        """Return the runs that stay, each with the first reason that holds."""
+        runs, age = self.inventory.runs, self.keep.runs
+        if age is None:
+            return dict.fromkeys(runs, "every run is kept")
+        young, why = f"younger than {format_duration(age)}", dict[str, str]()
+        for run, reason in (
+            *((run, young) for run in runs if self.inventory.began(run) >= self.today - age),
+            *((run, "made a kept release, or what it pins") for run in self._makers()),
+            *((run, "about a kept release or its labels") for run in self._about()),
+            *((run, "of an experiment") for run in self._of_step(PLAN_STEP, READ_STEP)),
+            *((run, "newest of its step") for run in self._newest_of_steps()),
+        ):
+            why.setdefault(run, reason)
+        for run in [*why]:
+            above = self._tag(run, PARENT) if run in runs else None
+            while above is not None:
+                why.setdefault(above, "above a kept run")
+                above = self._tag(above, PARENT) if above in runs else None
+        return {run: reason for run, reason in why.items() if run in runs}
+
+    def models_of(self, releases: Collection[int], runs: Collection[str]) -> Iterator[str]:
+        """Yield the logged models of releases and runs that go, and those that no version holds."""
+        registry, model, held = (
+            self.workspace.store.registry,
+            release_name(self.workspace.surface),
+            self.inventory.held,
+        )
+        for model_id, part in held.items():
+            if part.version in releases if part.name == model else registry.run_id(part) in runs:
+                yield model_id
+        for model_id in self.inventory.models.keys() - held.keys():
+            if self.inventory.made(model_id) < self.today - _YOUNG:
+                yield model_id
+
+    def _newest(self) -> list[int]:
+        count = len(self.versions) if self.keep.releases is None else self.keep.releases
+        return [part.version for part in self.versions[:count]]
+
+    def _judged(self) -> Iterator[int]:
+        """Yield the releases that were judged within the time that a reviewer has to answer."""
+        since = self.today - self.workspace.contracts.surface.promotion.answer_within - _YOUNG
+        for run in self._of_step("gate"):
+            if self.inventory.began(run) >= since and (release := self._tag(run, "release")):
+                yield int(release)
+
+    def _arms(self) -> Iterator[int]:
+        for name in surface_experiments(self.workspace):
+            if (plan := find_plan(self.workspace, name)) is not None:
+                yield from plan.plan.arms.values()
+            if (readout := newest_readout(self.workspace, name)) is not None:
+                yield from readout.arms.values()
+
+    def _makers(self) -> Iterator[str]:
+        """Yield the runs that made kept releases, the parts that they pin, and every policy."""
+        registry, of = self.workspace.store.registry, self.workspace.surface
+        pinned = {(release_name(of), version) for version in self.releases}
+        for version in self.releases:
+            pinned |= {(part.name, part.version) for part in self.reader.manifest(version).parts}
+        for part in self.inventory.held.values():
+            policy = part.name.removeprefix(f"{of}.") in _POLICIES
+            if policy or (part.name, part.version) in pinned:
+                yield registry.run_id(part)
+
+    def _about(self) -> Iterator[str]:
+        """Yield the runs about a kept release or its labels, and those that its judgements rest on."""
+        registry, versions = self.workspace.store.registry, {str(version) for version in self.releases}
+        tags = (registry.tags(part) for part in self.versions if part.version in self.releases)
+        snapshots = {found for one in tags if (found := one.get(SNAPSHOT)) is not None}
+        for run in self.inventory.runs:
+            if self._tag(run, "release") in versions:
+                yield run
+                if self._tag(run, "step") == "gate":
+                    with suppress(ContractError, StoreError):  # of an earlier program, which alone reads it
+                        rests_on = self.workspace.store.runs.read_evidence(run, GateEvidence).runs
+                        yield from vars(rests_on).values()
+            elif self._tag(run, "snapshot") in snapshots:
+                yield run
+
+    def _newest_of_steps(self) -> Iterable[str]:
+        newest: dict[tuple[str | None, ...], str] = {}
+        for run in sorted(self.inventory.runs, key=self.inventory.began):
+            if self.inventory.runs[run].info.status == "FINISHED":
+                newest[self._tag(run, "step"), self._tag(run, "task")] = run
+        return newest.values()
+
+    def _of_step(self, *steps: str) -> list[str]:
+        return [run for run in self.inventory.runs if self._tag(run, "step") in steps]
+
+    def _tag(self, run: str, name: str) -> str | None:
+        found: str | None = self.inventory.runs[run].data.tags.get(name)
+        return found
+
+
+def _named(entries: Iterable[Entry]) -> Iterator[int]:
+    """Yield the releases that rows of the audit are about; a prune and a restart are about none."""
+    for entry in entries:
+        if entry.kind not in {Kind.PRUNE, Kind.RESTART}:
+            yield from (one for one in (entry.release, entry.champion) if one is not None)

@@ -1,0 +1,176 @@
+"""What MLflow holds of a surface, and how runs, versions and logged models are removed for good.
+
+::
+
+    a version    files of its logged model removed -> that into MLflow's bin -> version deleted
+    a run        record below evidence/ removed -> files removed -> into MLflow's bin
+
+Killed anywhere, a removal leaves what the next one finds again: a version or a run whose files are gone. The
+number of a version is never given again. `mlflow gc` takes out of the database what lay in the bin for
+`IN_BIN`.
+"""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from mlflow.entities import LoggedModel, Run, ViewType
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+from tasks.errors import StoreError
+from tasks.stores.location import listing, locate
+from tasks.stores.parts import Part
+from tasks.stores.store import Store
+from tasks.stores.tracking import is_served, tracking_uri
+
+IN_BIN: Final = timedelta(days=30)
+"""How long what was deleted in MLflow, by whomever, can be looked at or restored there."""
+_PRUNED: Final = "equipoise.pruned"
+"""The tag of a run with the instant at which it went into the bin."""
+_PAGE: Final = 1000
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What MLflow holds of a surface.
+
+    Parameters
+    ----------
+    runs, models : its runs by id, and its logged models by id; what lies in the bin is not among them.
+    held : the registered version that each logged model is the files of.
+    """
+
+    store: Store
+    runs: dict[str, Run]
+    models: dict[str, LoggedModel]
+    held: dict[str, Part]
+
+    @classmethod
+    def read(cls, store: Store, surface: str) -> "Inventory":
+        """Read what there is."""
+        client, experiment = store.client, [store.runs.experiment_id(surface)]
+        named = pages(lambda **page: client.search_registered_models(f"name LIKE '{surface}.%'", **page))
+        names = [model.name for model in named if model.name.split(".")[0] == surface]
+        parts = [part for name in names for part in store.registry.versions(name)]
+        runs = pages(lambda **page: client.search_runs(experiment, max_results=_PAGE, **page))
+        models = pages(lambda **page: client.search_logged_models(experiment, **page))
+        return cls(
+            store,
+            {str(run.info.run_id): run for run in runs},
+            {str(model.model_id): model for model in models},
+            {store.registry.model_id(part): part for part in parts},
+        )
+
+    def began(self, run_id: str) -> datetime:
+        """Return when a run began."""
+        return _instant(self.runs[run_id].info.start_time)
+
+    def made(self, model_id: str) -> datetime:
+        """Return when a version, or a logged model of none, was made."""
+        if (part := self.held.get(model_id)) is not None:
+            return self.store.registry.made_at(part)
+        return _instant(self.models[model_id].creation_timestamp)
+
+    def size_of_run(self, run_id: str) -> int:
+        """Return the bytes of a run's artifacts and of the home's records of it."""
+        records = listing(self.store.runs.records.folder / run_id, "*.json").values()
+        return _size(self._open(self.runs[run_id].info.artifact_uri)) + sum(one.size for one in records)
+
+    def size_of_model(self, model_id: str) -> int:
+        """Return the bytes of a logged model; none of one that lies in the bin."""
+        if model_id not in self.models:
+            return 0
+        return _size(self._open(self.models[model_id].artifact_location))
+
+    def remove_models(self, model_ids: Iterable[str]) -> None:
+        """Remove logged models, and the versions that they are the files of."""
+        client = self.store.client
+        for model_id in model_ids:
+            if model_id in self.models:
+                self._remove_files(self.models[model_id].artifact_location)
+                client.delete_logged_model(model_id)
+            if (part := self.held.get(model_id)) is not None:
+                client.delete_model_version(part.name, str(part.version))
+
+    def remove_runs(self, run_ids: Iterable[str], *, now: datetime) -> None:
+        """Remove runs, with what the home recorded of them."""
+        for run_id in sorted(run_ids, key=self.began):
+            records = self.store.runs.records.folder / run_id
+            for name in listing(records, "*.json"):
+                locate(name).unlink(missing_ok=True)
+            if isinstance(records, Path):
+                with suppress(OSError):
+                    records.rmdir()
+            self._remove_files(self.runs[run_id].info.artifact_uri)
+            self.store.client.set_tag(run_id, _PRUNED, now.isoformat())
+            self.store.client.delete_run(run_id)
+
+    def _open(self, location: str) -> ArtifactRepository:
+        return get_artifact_repository(location, self.store.client.tracking_uri)
+
+    def _remove_files(self, location: str) -> None:
+        repository = self._open(location)
+        repository.delete_artifacts()
+        if isinstance(repository, LocalArtifactRepository):
+            with suppress(OSError):  # other files than MLflow's may lie there
+                Path(repository.artifact_dir).parent.rmdir()
+
+
+def empty_bin(store: Store, surface: str, *, now: datetime) -> str:
+    """Let `mlflow gc` empty the bin of a home's own MLflow, where a run of the surface lay there long enough.
+
+    Returns
+    -------
+    What is left to do by hand: on a server, whose database this process does not open.
+    """
+    found = store.client.search_runs(
+        [store.runs.experiment_id(surface)],
+        f"tags.`{_PRUNED}` LIKE '%'",
+        run_view_type=ViewType.DELETED_ONLY,
+        order_by=["attributes.start_time ASC"],
+        max_results=1,
+    )
+    if not found or now - datetime.fromisoformat(found[0].data.tags[_PRUNED]) < IN_BIN:
+        return ""
+    uri, age = tracking_uri(store.home), f"{IN_BIN.days}d"
+    if is_served(uri):
+        return f"Run `mlflow gc --older-than {age}` where the MLflow server runs: its bin is not empty"
+    words = ["-m", "mlflow", "gc", "--older-than", age, "--backend-store-uri", uri, "--tracking-uri", uri]
+    with store.registry.exclusive():
+        done = subprocess.run(  # noqa: S603 - words of its own
+            [sys.executable, *words], capture_output=True, text=True, check=False
+        )
+    if done.returncode:
+        raise StoreError(f"mlflow gc failed, run it again: {done.stderr.strip()[-500:]}")
+    logging.getLogger("equipoise").info(
+        "The bin of MLflow was emptied of what lay there for %s days", age[:-1]
+    )
+    return ""
+
+
+def pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """Yield what every page of a search holds."""
+    token = None
+    while token != "":
+        page = search(page_token=token)
+        yield from page
+        token = page.token or ""
+
+
+def _size(repository: ArtifactRepository, folder: str | None = None) -> int:
+    total = 0
+    for file in repository.list_artifacts(folder):
+        total += _size(repository, file.path) if file.is_dir else int(file.file_size or 0)
+    return total
+
+
+def _instant(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
