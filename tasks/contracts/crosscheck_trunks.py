@@ -65,6 +65,10 @@ def _check_models(surface: SurfaceSpec, tasks: TasksSpec, unread: Unread) -> Ite
     for name in sorted({*surface.models} - {"default", *tasks.trained}):
         hint = NEVER_TRAINED if name in tasks.tasks else unknown("task", name, [*tasks.trained, "default"])
         yield Problem("surface.yaml", f"models.{name}", "", hint)
+    asked = surface.models.get("default", "trees")
+    if not surface.trunks and asked != "trees":
+        hint = "no trunk is declared: add one under `trunks`, or leave this out"
+        yield Problem("surface.yaml", "models.default", asked, hint)
     for task in (task for task in tasks.trained if surface.model_for(task) != "trees"):
         holding = [name for name, trunk in surface.trunks.items() if task in trunk.tasks]
         own, asked = task in surface.models, surface.model_for(task)

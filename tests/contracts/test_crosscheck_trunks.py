@@ -66,6 +66,10 @@ def test_a_model_that_no_trunk_has_is_refused(
     assert said in problems(tmp_path, {"feed": FEED}, models)[field]
 
 
+def test_a_default_that_nothing_can_follow_is_refused(tmp_path: Path) -> None:
+    assert "no trunk is declared" in problems(tmp_path, {}, {"default": "best"})["models.default"]
+
+
 def test_a_task_that_may_take_a_trunk_stands_in_one(tmp_path: Path) -> None:
     twice = {"feed": FEED, "other": {"tasks": ["click"]}}
     assert (
