@@ -47,7 +47,7 @@ SMALL: Final[Mapping[str, str]] = {
     "replay_numbers": "--candidates 50000",
     "review_queue": "--runs 20",
     "scoring": "--rows 50000 --trees 50 --pairs 3",
-    "serving": "--requests 32 --trees 50",
+    "serving": "--requests 32 --trees 50 --candidates 50 --workers 1",
     "slate_gap": "--instances 20 --checked 5",
     "slates": "--requests 2000 --looped 20 --runs 2",
     "sweep": "--impressions 1800000",

@@ -1,10 +1,16 @@
-"""`mlflow models serve` against a lean server over the same kernel: ``python -m benchmarks.serving``.
+"""How fast releases are served over HTTP, and what happens above capacity: ``python -m benchmarks.serving``.
 
-Both score requests of 200 candidates with 60 features, by four models of 300 trees, into a slate of 20; each
-has one process, and both are up while either is asked. MLflow's takes its ``dataframe_split`` and gives rows;
-the lean one (FastAPI, msgspec, no check of types) takes columns and gives columns, so what it saves is more
-than a server of our own would. Clients keep their connection and ask again as soon as they are answered. A
-server of our own is worth its upkeep where it is ``WORTH`` times better.
+``mlflow models serve`` scores requests of candidates with 60 features, by four models of 300 trees, into a
+slate of 20. Clients keep their connection and ask again as soon as they are answered. Printed are:
+
+::
+
+    load      milliseconds, requests a second and memory by candidates and worker processes
+    lean      the same release behind FastAPI and msgspec, by MLflow's contract (rows, types checked), and by
+              the shortest way to its kernel (columns, no check): a server of our own is worth its upkeep
+              where it is ``WORTH`` times better by the same contract
+    capacity  four times as many clients as calls that `equipoise serve` allows at a time
+
 """
 
 import argparse
@@ -16,15 +22,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from benchmarks.scoring import TASKS, candidates, learned
 from tasks.ranking.scoring import Scorer
@@ -33,10 +40,16 @@ from tasks.release.signature import release_signature
 from tasks.stores.manifest import Manifest, PinnedSnapshot
 from tasks.stores.parts import write_files
 
-WORTH = 3.0
-CLIENTS = (1, 8, 32)
+WORTH = 2.0
+CLIENTS = 8
+PORT = "<port>"
+"""Stands in a command for the port."""
 LEARNED_FROM = 20_000
 _HOST = "127.0.0.1"
+
+
+class Refused(RuntimeError):
+    """The server answers as many calls as it may."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +57,20 @@ class Server:
     """Where a request goes, and its bytes."""
 
     port: int
-    path: str
-    body: bytes
+    pid: int
+    path: str = "/invocations"
+    body: bytes = b""
+
+    def asking(self, frame: pd.DataFrame) -> "Server":
+        """Return the server with the body of a request as MLflow takes it."""
+        rows = {"columns": [*frame.columns], "data": frame.astype(object).to_numpy().tolist()}
+        return replace(self, body=json.dumps({"dataframe_split": rows}).encode())
+
+    def memory(self, workers: int) -> float:
+        """Return the MB of a process that answers: of the largest ones, as many as there are workers."""
+        own = psutil.Process(self.pid)
+        sizes = sorted(one.memory_info().rss for one in (own, *own.children(recursive=True)))
+        return float(np.mean(sizes[-workers:])) / 1e6
 
     def connect(self) -> http.client.HTTPConnection:
         """Open a connection that is kept."""
@@ -56,6 +81,8 @@ class Server:
         connection.request("POST", self.path, self.body, {"content-type": "application/json"})
         answer = connection.getresponse()
         read = answer.read()
+        if answer.status == http.client.SERVICE_UNAVAILABLE:
+            raise Refused
         if answer.status != http.client.OK:
             raise RuntimeError(read.decode())
         return read
@@ -63,91 +90,117 @@ class Server:
 
 @dataclass(frozen=True)
 class Load:
-    """What a number of clients saw: milliseconds at two quantiles, and requests a second."""
+    """What a number of clients saw: milliseconds at three quantiles, calls a second, and calls refused."""
 
     p50: float
+    p95: float
     p99: float
     throughput: float
+    refused: int
 
 
 def main() -> None:
-    """Print both servers' times and their ratios."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--candidates", type=int, default=200)
+    parser.add_argument("--candidates", type=int, nargs="+", default=[50, 200, 1000])
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4])
     parser.add_argument("--trees", type=int, default=300)
     parser.add_argument("--requests", type=int, default=200, help="of each server at each number of clients")
     asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="equipoise-serving-") as scratch, ExitStack() as running:
-        frame = candidates(asked.candidates).assign(request_id="r")
-        write_release(Path(scratch) / "release", trees=asked.trees)
-        ours, theirs = (
-            running.enter_context(started(Path(scratch), frame, lean=lean)) for lean in (True, False)
-        )
-        print(f"serving: {asked.candidates} candidates a request, {len(TASKS)} models of {asked.trees} trees")
-        print("  clients  server               p50 ms    p99 ms  requests/s")
-        for clients in CLIENTS:
-            one, other = (measure(server, clients, asked.requests) for server in (theirs, ours))
-            for name, load in (("mlflow models serve", one), ("lean", other)):
-                print(f"  {clients:7}  {name:<19}{load.p50:8.1f}  {load.p99:8.1f}  {load.throughput:10.1f}")
-            more, sooner = other.throughput / one.throughput, one.p99 / other.p99
-            print(f"  {clients:7}  lean is better{'':13}{sooner:8.2f}x {more:10.2f}x (worth it: {WORTH}x)")
+    with tempfile.TemporaryDirectory(prefix="equipoise-serving-") as folder:
+        scratch = Path(folder)
+        write_release(scratch / "release", trees=asked.trees)
+        print("| workers | candidates | p50 ms | p95 ms | p99 ms | requests/s | MB a worker |")
+        print("| --- | --- | --- | --- | --- | --- | --- |")
+        for workers in asked.workers:
+            with started(scratch, mlflow_words(scratch, workers)) as server:
+                for count in asked.candidates:
+                    load = measure(server.asking(frame_of(count)), CLIENTS, asked.requests)
+                    times = f"{load.p50:.0f} | {load.p95:.0f} | {load.p99:.0f} | {load.throughput:.1f}"
+                    print(f"| {workers} | {count} | {times} | {server.memory(workers):.0f} |", flush=True)
+        compare_lean(scratch, frame_of(200), asked.requests)
+        exceed(scratch, frame_of(200), asked.requests)
+
+
+def compare_lean(scratch: Path, frame: pd.DataFrame, requests: int) -> None:
+    """Print how much better the lean server is, both up while either is asked."""
+    lean = [sys.executable, "-m", "benchmarks.served.lean_server", str(scratch / "release"), PORT]
+    columns = json.dumps({str(name): frame[name].tolist() for name in frame}).encode()
+    print("\n| clients | server | median time | throughput | worth it |\n| --- | --- | --- | --- | --- |")
+    with started(scratch, lean) as ours, started(scratch, mlflow_words(scratch, 1)) as theirs:
+        quick = replace(ours, path="/score", body=columns)
+        for clients in (1, CLIENTS, 4 * CLIENTS):
+            one, other = (measure(of, clients, requests) for of in (theirs.asking(frame), quick))
+            ratios = (
+                f"{one.p50 / other.p50:.2f} times shorter | {other.throughput / one.throughput:.2f} times"
+            )
+            print(f"| {clients} | {ratios} | {WORTH} times |", flush=True)
+
+
+def exceed(scratch: Path, frame: pd.DataFrame, requests: int) -> None:
+    """Print what clients see beyond the calls that are allowed, with and without a limit."""
+    print("\n| 32 clients | answered/s | p99 ms | refused |\n| --- | --- | --- | --- |")
+    for words, most in (("at most 8 calls", 8), ("without a limit", 1_000)):
+        limited = [sys.executable, "-m", "benchmarks.served.limited_server", str(scratch / "release")]
+        with started(scratch, [*limited, PORT, str(most)]) as server:
+            load = measure(server.asking(frame), 4 * CLIENTS, 4 * requests)
+            print(f"| {words} | {load.throughput:.1f} | {load.p99:.0f} | {load.refused} |", flush=True)
 
 
 def measure(server: Server, clients: int, requests: int) -> Load:
-    """Ask from so many clients at once, after a request of each that is not counted."""
+    """Ask from so many clients at once, after a request that is not counted."""
+    server.ask(server.connect())
 
-    def one(_: int) -> list[float]:
-        connection, seconds = server.connect(), []
-        server.ask(connection)
-        for _ in range(requests // clients):
+    def one(_: int) -> tuple[list[float], int]:
+        connection, seconds, refused = server.connect(), list[float](), 0
+        while len(seconds) + refused < requests // clients:
             began = time.perf_counter()
-            server.ask(connection)
-            seconds.append(time.perf_counter() - began)
+            try:
+                server.ask(connection)
+            except Refused:
+                refused += 1
+                connection = server.connect()
+                time.sleep(0.05)
+            else:
+                seconds.append(time.perf_counter() - began)
         connection.close()
-        return seconds
+        return seconds, refused
 
     began = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
-        seconds = np.concatenate([*pool.map(one, range(clients))])
+        found = [*pool.map(one, range(clients))]
     elapsed = time.perf_counter() - began
-    p50, p99 = 1_000 * np.quantile(seconds, (0.5, 0.99))
-    return Load(float(p50), float(p99), (len(seconds) + clients) / elapsed)
+    seconds = np.concatenate([own for own, _ in found])
+    p50, p95, p99 = (float(1_000 * q) for q in np.quantile(seconds, (0.5, 0.95, 0.99)))
+    return Load(p50, p95, p99, len(seconds) / elapsed, sum(refused for _, refused in found))
+
+
+def frame_of(count: int) -> pd.DataFrame:
+    """Return the candidates of one request."""
+    return candidates(count).assign(request_id="r")
+
+
+def mlflow_words(scratch: Path, workers: int) -> list[str]:
+    """Return the command of MLflow's server."""
+    mlflow, release = str(Path(sys.executable).with_name("mlflow")), str(scratch / "release")
+    where = ["-h", _HOST, "-p", PORT, "--workers", str(workers)]
+    return [mlflow, "models", "serve", "-m", release, "--env-manager", "local", *where]
 
 
 @contextmanager
-def started(scratch: Path, frame: pd.DataFrame, *, lean: bool) -> Iterator[Server]:
-    """Start a server and stop it at the end."""
+def started(scratch: Path, words: Sequence[str]) -> Iterator[Server]:
+    """Start a server at a free port and stop it at the end."""
     with socket.socket() as free:
         free.bind((_HOST, 0))
         port = free.getsockname()[1]
-    release = str(scratch / "release")
-    if lean:
-        words = [sys.executable, "-m", "benchmarks.served.lean_server", release, str(port)]
-        columns = {str(name): frame[name].tolist() for name in frame}
-        server = Server(port, "/score", json.dumps(columns).encode())
-    else:
-        mlflow = str(Path(sys.executable).with_name("mlflow"))
-        words = [
-            mlflow,
-            "models",
-            "serve",
-            "-m",
-            release,
-            "--env-manager",
-            "local",
-            "-h",
-            _HOST,
-            "-p",
-            str(port),
-        ]
-        rows = {"columns": [*frame.columns], "data": frame.astype(object).to_numpy().tolist()}
-        server = Server(port, "/invocations", json.dumps({"dataframe_split": rows}).encode())
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    own = [str(port) if word == PORT else word for word in words]
     with (scratch / f"{port}.log").open("wb") as log:
         process = subprocess.Popen(
-            words, env={**os.environ, "PATH": path}, stdout=log, stderr=log, start_new_session=True
+            own, env={**os.environ, "PATH": path}, stdout=log, stderr=log, start_new_session=True
         )
     try:
+        server = Server(port, process.pid)
         _wait(server, process, scratch / f"{port}.log")
         yield server
     finally:
@@ -158,7 +211,7 @@ def started(scratch: Path, frame: pd.DataFrame, *, lean: bool) -> Iterator[Serve
 def _wait(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> None:
     while process.poll() is None:
         try:
-            server.ask(server.connect())
+            server.connect().connect()
         except OSError:
             time.sleep(0.2)
         else:
@@ -174,7 +227,13 @@ def write_release(folder: Path, *, trees: int) -> None:
     weights = dict(zip(TASKS, (1.0, 20.0, -5.0, -3.0), strict=True))
     plain: dict[str, object] = {
         "heads.json": {"heads": plan},
-        "utility.json": {"policy": "p", "version": 1, "weights": weights},
+        "utility.json": {
+            "policy": "p",
+            "version": 1,
+            "owner": "o",
+            "approvals": ["o"],
+            "weights": weights,
+        },
         "slate.json": {"policy": "s", "version": 1, "length": 20},
         **{f"encoders/{task}.json": head.encoder.to_json() for task, head in heads.items()},
         **{

@@ -389,11 +389,15 @@ def serve(
     max_bytes: Annotated[
         int, Option(metavar="N", min=1, help="The most bytes of one call; more are answered with 413.")
     ] = 64_000_000,
+    max_calls: Annotated[
+        int, Option(metavar="N", min=1, help="The most calls at a time; more are answered with 503.")
+    ] = 32,
 ) -> dict[str, int]:
-    """Serve a release over HTTP by MLflow's server, behind limits on each call."""
+    """Serve a release over HTTP by MLflow's server, behind limits on each call; an alias is followed."""
     from tasks.release import serve
 
-    return {"release": serve.run(workspace, release=release, host=host, port=port, max_bytes=max_bytes)}
+    limits = {"max_bytes": max_bytes, "max_calls": max_calls}
+    return {"release": serve.run(workspace, release=release, host=host, port=port, **limits)}
 
 
 @_releases.command(

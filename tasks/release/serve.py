@@ -1,15 +1,18 @@
 """MLflow's server of a release behind limits: ``equipoise serve``.
 
-MLflow's server reads a body of any size, answers some errors with a traceback, reads ``true`` among the
-numbers of ``instances`` as 1, and opens Parquet that may end the process. It has no settings for these, so
-each call passes here::
+MLflow's server reads a body of any size, lets any number of calls wait, answers some errors with a traceback,
+reads ``true`` among the numbers of ``instances`` as 1, and opens Parquet that may end the process. It has no
+settings for these, so each call passes here::
 
+    503   as many calls as are allowed are being answered: ask another server, or again in a second
     413   the body is larger than the limit; it is not read further, also where it comes in chunks
     415   the body is not JSON
     400   the body cannot be read, or is ``instances``
     else  MLflow's answer, an error without its ``stack_trace``
 
-A release whose slate policy aims at exposure ranks with the boosts of groups in force, read once a minute.
+``/ready`` names the release that answers, ``/metrics`` counts for Prometheus. Once a minute an alias is read
+anew: another release is loaded beside the old one and takes the calls from then on, and a slate policy that
+aims at exposure gets the boosts of groups in force.
 """
 
 import json
@@ -22,6 +25,14 @@ from typing import Any, Final
 
 import uvicorn
 from mlflow.pyfunc import scoring_server
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+)
 
 from tasks.errors import EquipoiseError
 from tasks.release.view import load_to_serve
@@ -31,7 +42,9 @@ from tasks.stores.workspace import Workspace
 _LOG: Final = logging.getLogger("equipoise")
 _TRACE: Final = "stack_trace"
 _REFRESHED: Final = 60.0
-"""Seconds after which the boosts of groups are read anew."""
+"""Seconds after which an alias and the boosts of groups are read anew."""
+_SECONDS: Final = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+"""Upper ends of the histogram of a call's seconds."""
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -39,16 +52,69 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Message, Receive, Send], Coroutine[Any, Any, None]]
 
 
-def limit_calls(application: Application, *, max_bytes: int) -> Application:
-    """Return an ASGI application that answers JSON of at most ``max_bytes`` bytes, without tracebacks."""
+class LimitedServer:
+    """An ASGI application before another one, which may be exchanged while calls are answered.
 
-    async def answer(scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST":
-            await application(scope, receive, send)
+    Parameters
+    ----------
+    application, version : what answers, and the release that it serves.
+    max_bytes : the most bytes of one call.
+    max_calls : the most calls that are answered at a time.
+    """
+
+    def __init__(self, application: Application, version: int, *, max_bytes: int, max_calls: int) -> None:
+        self.max_bytes, self.max_calls = max_bytes, max_calls
+        self._registry = registry = CollectorRegistry()
+        self._answered = Counter(
+            "equipoise_calls", "Calls by the status of the answer.", ["status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "equipoise_call_seconds", "Seconds of a call.", buckets=_SECONDS, registry=registry
+        )
+        self._open = Gauge("equipoise_open_calls", "Calls that are being answered.", registry=registry)
+        self._release = Gauge("equipoise_served_release", "The release that answers.", registry=registry)
+        self._calls = 0
+        self.exchange(application, version)
+
+    def exchange(self, application: Application, version: int) -> None:
+        """Let another application answer the calls that come from now on."""
+        self._application, self.version = application, version
+        self._release.set(version)
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer a call."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+        elif scope["method"] == "POST":
+            await self._answer_counted(scope, receive, send)
+        elif scope["path"] == "/metrics":
+            await _answer(send, 200, generate_latest(self._registry), CONTENT_TYPE_LATEST.encode())
+        elif scope["path"] == "/ready":
+            await _answer(send, 200, json.dumps({"release": self.version}).encode(), b"application/json")
+        else:
+            await self._application(scope, receive, send)
+
+    async def _answer_counted(self, scope: Message, receive: Receive, send: Send) -> None:
+        async def send_counted(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._answered.labels(message["status"]).inc()
+            await send(message)
+
+        if self._calls >= self.max_calls:
+            what = f"{self.max_calls} calls are being answered, the most at a time"
+            await _refuse(send_counted, 503, what, (b"retry-after", b"1"))
             return
-        body = await _read(scope, receive, max_bytes)
+        self._calls += 1
+        try:
+            with self._open.track_inprogress(), self._seconds.time():
+                await self._answer_limited(scope, receive, send_counted)
+        finally:
+            self._calls -= 1
+
+    async def _answer_limited(self, scope: Message, receive: Receive, send: Send) -> None:
+        body = await _read(scope, receive, self.max_bytes)
         if body is None:
-            await _refuse(send, 413, f"The body has more than {max_bytes} bytes, the most of one call")
+            await _refuse(send, 413, f"The body has more than {self.max_bytes} bytes, the most of one call")
         elif not _header(scope, b"content-type").strip().lower().startswith(b"application/json"):
             await _refuse(send, 415, "Send JSON (content-type: application/json)")
         elif problem := _find_problem(body):
@@ -59,27 +125,44 @@ def limit_calls(application: Application, *, max_bytes: int) -> Application:
             async def receive_again() -> Message:
                 return waiting.pop() if waiting else await receive()
 
-            await application(scope, receive_again, _without_traces(send))
-
-    return answer
+            await self._application(scope, receive_again, _without_traces(send))
 
 
-def run(workspace: Workspace, *, release: str, host: str, port: int, max_bytes: int) -> int:
-    """Serve a release until the process is stopped; return its version."""
-    version = resolve_release(workspace, release)
-    loaded = load_to_serve(workspace, version)
-    model = loaded.pyfunc
-    served: Any = model.unwrap_python_model()
-    served.provenance["release"] = version
-    if loaded.boosts_groups:
-        refresh = boost_groups(workspace, served)
-        refresh()
-        threading.Thread(target=_repeat, args=(refresh,), daemon=True).start()
-    application = scoring_server.init(model)
-    _LOG.info("Release %d of %s is served at http://%s:%d", version, workspace.surface, host, port)
-    limited = limit_calls(application, max_bytes=max_bytes)
-    uvicorn.run(limited, host=host, port=port, log_level="warning")
-    return version
+class ServedRelease:
+    """The release that a version or an alias names, as MLflow's application."""
+
+    def __init__(self, workspace: Workspace, ref: str) -> None:
+        self.workspace, self.ref = workspace, ref
+        self._load()
+
+    def _load(self) -> None:
+        version = resolve_release(self.workspace, self.ref)
+        loaded = load_to_serve(self.workspace, version)
+        served: Any = loaded.pyfunc.unwrap_python_model()
+        served.provenance["release"] = version
+        boost = boost_groups(self.workspace, served) if loaded.boosts_groups else lambda: None
+        boost()
+        self.application, self.version, self._boost = scoring_server.init(loaded.pyfunc), version, boost
+
+    def refresh(self, server: LimitedServer) -> None:
+        """Hand another release to the server where the alias names one, else refresh the boosts."""
+        before = self.version
+        if resolve_release(self.workspace, self.ref) == before:
+            self._boost()
+            return
+        self._load()
+        server.exchange(self.application, self.version)
+        _LOG.info("%s is release %d now, and was %d", self.ref, self.version, before)
+
+
+def run(workspace: Workspace, *, release: str, host: str, port: int, max_bytes: int, max_calls: int) -> int:
+    """Serve a release until the process is stopped; return the version that was served last."""
+    served = ServedRelease(workspace, release)
+    server = LimitedServer(served.application, served.version, max_bytes=max_bytes, max_calls=max_calls)
+    threading.Thread(target=_repeat, args=(lambda: served.refresh(server),), daemon=True).start()
+    _LOG.info("Release %d of %s is served at http://%s:%d", served.version, workspace.surface, host, port)
+    uvicorn.run(server, host=host, port=port, log_level="warning")
+    return server.version
 
 
 def boost_groups(workspace: Workspace, served: Any) -> Callable[[], None]:
@@ -98,7 +181,7 @@ def _repeat(refresh: Callable[[], None]) -> None:
         try:
             refresh()
         except EquipoiseError as error:
-            _LOG.warning("The boosts of exposure stay as they are. %s", error)
+            _LOG.warning("The release and its boosts stay as they are. %s", error)
 
 
 def _header(scope: Message, name: bytes) -> bytes:
@@ -152,9 +235,10 @@ def _without_traces(send: Send) -> Send:
     return send_checked
 
 
-async def _refuse(send: Send, status: int, message: str) -> None:
-    body = json.dumps({"error_code": "BAD_REQUEST", "message": message}).encode()
-    await _answer(send, status, body, b"application/json", (b"connection", b"close"))
+async def _refuse(send: Send, status: int, message: str, *more: tuple[bytes, bytes]) -> None:
+    code = "TEMPORARILY_UNAVAILABLE" if status == 503 else "BAD_REQUEST"
+    body = json.dumps({"error_code": code, "message": message}).encode()
+    await _answer(send, status, body, b"application/json", (b"connection", b"close"), *more)
 
 
 async def _answer(send: Send, status: int, body: bytes, kind: bytes, *more: tuple[bytes, bytes]) -> None:

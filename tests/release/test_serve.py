@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tasks.cli import main
-from tasks.release.serve import Application, limit_calls
+from tasks.release.serve import Application, LimitedServer, ServedRelease
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
+from tasks.stores.workspace import Workspace
 from tests.feeds.toy_release import NAME, a_frame, register_toy
 from tests.stores.mlflow_home import new_home
 
@@ -34,8 +39,8 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Application:
         assert main([*words, "--port", "5001", "--max-bytes", str(LIMIT)]) == 0
     ((served, how),) = given
     assert (how["host"], how["port"]) == ("127.0.0.1", 5001)
-    limited: Application = served
-    return limited
+    server: Application = served
+    return server
 
 
 def ask(
@@ -64,6 +69,24 @@ def ask(
 
     asyncio.run(application({**scope}, receive, send))
     return sent[0]["status"], b"".join(message.get("body", b"") for message in sent).decode()
+
+
+def limited(application: Application, *, version: int = 1, max_calls: int = 2) -> LimitedServer:
+    return LimitedServer(application, version, max_bytes=LIMIT, max_calls=max_calls)
+
+
+def read(application: Application, path: str) -> str:
+    sent = list[Any]()
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def receive() -> Any:
+        raise AssertionError("nothing is read")
+
+    asyncio.run(application({"type": "http", "method": "GET", "path": path}, receive, send))
+    assert sent[0]["status"] == 200
+    return str(sent[1]["body"].decode())
 
 
 def records(**change: object) -> bytes:
@@ -126,4 +149,88 @@ def test_an_answer_of_mlflow_loses_its_traceback_and_keeps_the_rest() -> None:
             await send({"type": "http.response.body", "body": part, "more_body": True})
         await send({"type": "http.response.body"})
 
-    assert ask(limit_calls(failing, max_bytes=LIMIT), b"{}") == (400, '{"message": "m"}')
+    assert ask(limited(failing), b"{}") == (400, '{"message": "m"}')
+
+
+def test_more_calls_than_are_allowed_are_refused_at_once_and_counted() -> None:
+    statuses = list[int]()
+
+    async def play() -> None:
+        opened, release = asyncio.Semaphore(0), asyncio.Event()
+
+        async def slow(_: Any, receive: Any, send: Any) -> None:
+            await receive()
+            opened.release()
+            await release.wait()
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+
+        server = limited(slow)
+
+        async def call() -> None:
+            async def receive() -> Any:
+                return {"type": "http.request", "body": b"{}"}
+
+            async def send(message: Any) -> None:
+                if message["type"] == "http.response.start":
+                    statuses.append(message["status"])
+
+            headers = [(b"content-type", b"application/json")]
+            await server({"type": "http", "method": "POST", "headers": headers}, receive, send)
+
+        both = [asyncio.create_task(call()) for _ in range(2)]
+        for _ in both:
+            await opened.acquire()
+        await call()
+        assert statuses == [503]
+        release.set()
+        await asyncio.gather(*both)
+        await call()
+        assert statuses == [503, 200, 200, 200]
+        counts.append(await asyncio.to_thread(read, server, "/metrics"))
+
+    counts = list[str]()
+    asyncio.run(play())
+    lines = counts[0].splitlines()
+    assert {'equipoise_calls_total{status="200"} 3.0', 'equipoise_calls_total{status="503"} 1.0'} <= {*lines}
+    assert "equipoise_call_seconds_count 3.0" in lines
+    assert "equipoise_open_calls 0.0" in lines
+
+
+def test_another_champion_takes_over_while_calls_are_answered(tmp_path: Path) -> None:
+    home = new_home(tmp_path / "home")
+    workspace = Workspace.open(NAME, surfaces=tmp_path, home=home)
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / "surface.yaml").touch()
+
+    def promote(**utility: Any) -> int:
+        part = register_toy(home, **utility)
+        aliases = Store.open(home).aliases(NAME)
+        aliases.add(lambda *_: Entry(Kind.PROMOTE, "ana", part.version, None, "it is better"))
+        return part.version
+
+    promote()
+    served = ServedRelease(workspace, "champion")
+    server = limited(served.application, version=served.version, max_calls=8)
+    answers, ended = list[tuple[int, int]](), threading.Event()
+
+    def call_again() -> None:
+        while not ended.is_set():
+            status, text = ask(server, records())
+            answers.append((status, json.loads(text)["predictions"][0]["release"]))
+
+    with ThreadPoolExecutor(3) as callers:
+        calls = [callers.submit(call_again) for _ in range(3)]
+        served.refresh(server)
+        assert json.loads(read(server, "/ready")) == {"release": 1}
+        assert promote(version=2) == 2
+        served.refresh(server)
+        began = len(answers)
+        while len(answers) < began + 6:
+            time.sleep(0.01)
+        ended.set()
+        for one in calls:
+            one.result()
+    assert {status for status, _ in answers} == {200}
+    assert {release for _, release in answers} == {1, 2}
+    assert {release for _, release in answers[-3:]} == {2}
+    assert "equipoise_served_release 2.0" in read(server, "/metrics")
