@@ -4,16 +4,20 @@
 
     examples a second    of an epoch, over a plain JAX loop of the same network on arrays in memory
     one request          200 candidates, six heads of a trunk, over six heads of trees of 100 leaves of 31
-    memory               what a process grows to while the rows grow tenfold
+    memory               what the whole step grows to, from the label store to the registry, while the rows
+                         grow tenfold
 """
 
 import argparse
+import json
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import jax
@@ -23,15 +27,30 @@ import numpy as np
 import optax
 import pyarrow as pa
 
-from benchmarks.trunk_world import FEATURES, RATES, REGULARISED, TASKS, encode_features, simulate, trunk_of
+from benchmarks.trunk_world import FEATURES, REGULARISED, TASKS, encode_features, simulate, trunk_of
+from tasks.labels import build as labels
+from tasks.labels.store import LabelStore
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.trunk import forward
+from tasks.settings import REPOSITORY
+from tasks.stores.workspace import Workspace
+from tasks.training import trunk_step
+from tasks.training.trunk_step import TrunkEvidence
 from tasks.trunks import train as module
 from tasks.trunks.rows import TrunkRows, TrunkTask
 from tasks.trunks.train import TrainedTrunk, train_trunk
 
 HEADS = 6
 CANDIDATES = 200
+SURFACE = "home_feed"
+DAYS, TRAIN_DAYS, SHOWN = 60, 23, 12
+AS_OF = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=DAYS)
+TRUNK = {
+    "tasks": ["click_30m", "dwell_60s_1d", "purchase_7d"],
+    "ids": {"user_id": 16, "item_id": 16},
+    "interactions": [["user_id", "item_id"]],
+    "epochs": 1,
+}
 
 
 def train(table: pa.Table, tasks: tuple[str, ...], *, ids: bool, epochs: int) -> TrainedTrunk:
@@ -143,35 +162,43 @@ def time_call(call: Callable[[], object]) -> float:
 
 
 def show_memory(rows: int) -> None:
-    """Print the memory of trainings on so many rows and on ten times as many, each in its own process."""
+    """Print the memory of the step on about so many train rows and on ten times as many, in own processes."""
     peaks = []
     for count in (rows, 10 * rows):
-        words = [sys.executable, "-m", "benchmarks.trunk_speed", "peak", "--rows", str(count)]
-        peaks.append(float(subprocess.run(words, capture_output=True, text=True, check=True).stdout))
+        with tempfile.TemporaryDirectory() as folder:
+            words = ["-m", "benchmarks.trunk_speed", "peak", "--home", folder]
+            prepare_home(Path(folder), requests_a_day=count // (SHOWN * TRAIN_DAYS))
+            done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+        peaks.append([float(figure) for figure in done.stdout.split()])
+    (learned, low), (more, high) = peaks
     print(
-        f"memory: {peaks[0]:.2f} GB on {rows:,} rows, {peaks[1]:.2f} GB on {10 * rows:,}, "
-        f"ratio {peaks[1] / peaks[0]:.2f}"
+        f"memory of the step: {low:.2f} GB on {learned:,.0f} rows, {high:.2f} GB on {more:,.0f}, "
+        f"ratio {high / low:.2f}"
     )
 
 
-def show_peak(rows: int) -> None:
-    """Print the peak memory of a training whose rows are drawn as they are read."""
+def prepare_home(home: Path, *, requests_a_day: int) -> None:
+    """Write the log, the labels and the contracts of home_feed, whose frequent tasks share a trunk."""
+    out = str(home / "logs" / SURFACE)
+    asked = ["--days", str(DAYS), "--requests-per-day", str(requests_a_day), "--seed", "0", "--out", out]
+    shutil.copytree(REPOSITORY / "surfaces" / SURFACE, home / "surfaces" / SURFACE)
+    with (home / "surfaces" / SURFACE / "surface.yaml").open("a", encoding="utf-8") as file:
+        file.write(f"trunks: {{feed: {json.dumps(TRUNK)}}}\n")
+    generate = [sys.executable, "-m", "tasks.cli", "world", "generate", *asked]
+    subprocess.run(generate, check=True, capture_output=True)
+    workspace = Workspace.open(SURFACE, surfaces=home / "surfaces", home=home)
+    built = labels.run(workspace, as_of=AS_OF)
+    LabelStore(workspace.store, SURFACE).publish(built.snapshot, report="none", severity="none")
 
-    def tables() -> object:
-        for at in range(0, rows, 50_000):
-            draw = np.random.default_rng(at)
-            numbers = {name: draw.normal(size=50_000) for name in FEATURES.numeric}
-            words = {name: draw.choice([*"abcd"], 50_000) for name in FEATURES.categorical}
-            ids = {name: draw.integers(0, 5000, 50_000) for name in ("user", "item")}
-            labels = {task: (draw.random(50_000) < rate).astype(float) for task, rate in RATES.items()}
-            yield pa.table({**numbers, **words, **ids, **labels, "held_out": draw.random(50_000) < 0.1})
 
-    tasks = [TrunkTask(task) for task in TASKS]
-    with tempfile.TemporaryDirectory() as folder:
-        train_trunk(
-            trunk_of(ids=True, epochs=1), tasks, TrunkRows(FEATURES, tables), folder=Path(folder), threads=1
-        )
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e9 if sys.platform == "darwin" else 1e6))
+def show_peak(home: Path) -> None:
+    """Print the rows that a trunk learned from, and the peak memory of the step in GB."""
+    workspace = Workspace.open(SURFACE, surfaces=home / "surfaces", home=home)
+    snapshot = LabelStore(workspace.store, SURFACE).last_published().id
+    made = trunk_step.run(workspace, trunk="feed", as_of=AS_OF, snapshot=snapshot)
+    evidence = workspace.store.registry.runs.read_evidence(made.run_id, TrunkEvidence)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(evidence.rows + evidence.held_out, peak / (1e9 if sys.platform == "darwin" else 1e6))
 
 
 def main() -> None:
@@ -180,9 +207,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("show", choices=["all", *shows, "peak"], nargs="?", default="all")
     parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--home", type=Path, help="of the process whose peak is measured")
     arguments = parser.parse_args()
+    if arguments.show == "peak":
+        show_peak(arguments.home)
+        return
     for name in shows if arguments.show == "all" else (arguments.show,):
-        {**shows, "peak": show_peak}[name](arguments.rows)
+        shows[name](arguments.rows)
 
 
 if __name__ == "__main__":

@@ -8,8 +8,9 @@
 Each decision is one small function, in this order; a factor of the weights is one line in `_weight_factors`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +30,7 @@ from tasks.training.encoding import encode, fit_encoder
 from tasks.training.examples import Examples
 from tasks.training.rows import TaskRows, read_labels
 from tasks.training.sampling import hold_out_users, negative_rates, sample_rows
+from tasks.training.slices import DaySlice
 from tasks.training.trainable import require_trainable
 
 
@@ -75,11 +77,30 @@ class DrawnRows:
 
 def draw_rows(rows: TaskRows) -> DrawnRows:
     """Read what a task learns from: observed, weighed and sampled rows."""
-    known = debiasing.restore_known_labels(rows, _read(rows))
-    table, factors = _weigh_rows(rows, known)
-    outcomes = read_labels(table, rows.task)
+    table = _read(rows, rows.slices.train)
+    drawn = _draw(rows, _sort_by_request(table) if rows.kind == "ranking" else table)
+    outcomes = read_labels(drawn.observed, rows.task)
     minimum = rows.workspace.contracts.surface.minimum.positives
     require_trainable(rows.task, outcomes, kind=rows.kind, minimum=minimum)
+    require_negatives(rows.task, int((outcomes == 0).sum()), read_labels(drawn.table, rows.task))
+    return drawn
+
+
+def draw_span(rows: TaskRows, days: DaySlice, *, within: str, columns: Iterable[str]) -> DrawnRows:
+    """Read the rows of some train days that meet a condition, without what judges them as a whole.
+
+    They have keys, label and ``columns``, and features only where these tell who answers. Their weights are
+    on one scale with those of other days, whose mean is not 1.
+    """
+    featured = rows.answers_weighed is not None
+    table = _read(rows, days, columns, within=within, featured=featured)
+    return _draw(rows, table, newest=rows.slices.train.end)
+
+
+def _draw(rows: TaskRows, table: pa.Table, newest: datetime | None = None) -> DrawnRows:
+    known = debiasing.restore_known_labels(rows, table)
+    table, factors = _weigh_rows(rows, known, newest)
+    outcomes = read_labels(table, rows.task)
     counts = {
         "observed": len(table),
         "positives": int(np.count_nonzero(outcomes)),
@@ -87,7 +108,6 @@ def draw_rows(rows: TaskRows) -> DrawnRows:
     }
     rates = _negative_rates(rows, table)
     kept = sample_rows(outcomes > 0, _key_columns(table), negatives=rates, salt=f"negatives of {rows.task}")
-    _require_negatives(rows.task, outcomes, kept)
     return DrawnRows(
         table, kept, {name: values[kept] for name, values in factors.items()}, rates[kept], counts
     )
@@ -106,7 +126,12 @@ def _example_weights(rows: TaskRows) -> ExampleWeights:
     return rows.training.weights or ExampleWeights()
 
 
-def _read(rows: TaskRows) -> pa.Table:
+def balances(rows: TaskRows) -> bool:
+    """Whether positives weigh as much as negatives in all."""
+    return _example_weights(rows).balanced and rows.kind == "binary"
+
+
+def _read(rows: TaskRows, days: DaySlice, columns: Iterable[str] = (), **how: Any) -> pa.Table:
     weights_of, sampling = _example_weights(rows), rows.spec.sampling
     wanted = {
         SHOWN_AT: weights_of.half_life is not None,
@@ -115,30 +140,34 @@ def _read(rows: TaskRows) -> pa.Table:
         **(dict.fromkeys(sampling.by, True) if sampling else {}),
         **dict.fromkeys(debiasing.weight_columns(rows), True),
     }
-    table = rows.read(rows.slices.train, [name for name, needed in wanted.items() if needed])
-    return _sort_by_request(table) if rows.kind == "ranking" else table
+    return rows.read(days, [*(name for name, needed in wanted.items() if needed), *columns], **how)
 
 
-def _weigh_rows(rows: TaskRows, table: pa.Table) -> tuple[pa.Table, dict[str, Floats]]:
+def _weigh_rows(
+    rows: TaskRows, table: pa.Table, newest: datetime | None
+) -> tuple[pa.Table, dict[str, Floats]]:
     """Drop the rows that weigh nothing, and return what the others weigh by factor."""
     factors: dict[str, Floats] = {}
     if (column := _example_weights(rows).column) is not None:
         values = _read_floats(table, column, "weights.column")
         logged = weights.column_weights(values, task=rows.task, column=column)
-        if len(logged) and not logged.any():
+        if len(logged) and not logged.any() and newest is None:
             raise ImmatureLabels(
                 f"Task '{rows.task}' cannot be trained: all {len(logged)} observed rows of its train slice "
                 f"weigh 0 by '{column}' (weights.column). It needs rows above 0."
             )
         table, factors["column"] = table.filter(pa.array(logged > 0)), logged[logged > 0]
-    return table, {**factors, **dict(_weight_factors(rows, table))}
+    return table, {**factors, **dict(_weight_factors(rows, table, newest))}
 
 
-def _weight_factors(rows: TaskRows, table: pa.Table) -> Iterator[tuple[str, Floats]]:
+def _weight_factors(rows: TaskRows, table: pa.Table, newest: datetime | None) -> Iterator[tuple[str, Floats]]:
     """Give every other factor of the weights, each above 0, by name."""
     spec = _example_weights(rows)
     if spec.half_life is not None and len(table):
-        yield "half_life", weights.age_weights(table.column(SHOWN_AT).to_numpy(), spec.half_life)
+        yield (
+            "half_life",
+            weights.age_weights(table.column(SHOWN_AT).to_numpy(), spec.half_life, newest=newest),
+        )
     if spec.propensity is not None:
         logged = _read_floats(table, PROPENSITY, "weights.propensity")
         yield "propensity", weights.propensity_weights(logged, clip=spec.propensity.clip, task=rows.task)
@@ -154,26 +183,26 @@ def _negative_rates(rows: TaskRows, table: pa.Table) -> Floats:
     return negative_rates(columns, sampling.by, others=sampling.negatives)
 
 
-def _require_negatives(task: str, outcomes: Floats, kept: Flags) -> None:
-    """Refuse a sample of positives alone."""
-    if kept.any() and np.ptp(outcomes[kept]) == 0:
+def require_negatives(task: str, negatives: int, sampled: Sequence[float] | Floats) -> None:
+    """Refuse a sample of positives alone, by the labels of the sampled rows."""
+    if len(sampled) and np.ptp(sampled) == 0:
         raise DataError(
-            f"Task '{task}' cannot be trained: sampling keeps none of the {int((outcomes == 0).sum())} "
+            f"Task '{task}' cannot be trained: sampling keeps none of the {negatives} "
             "negatives of its train slice. Raise sampling.negatives in tasks.yaml."
         )
 
 
-def weigh_examples(rows: TaskRows, drawn: DrawnRows) -> tuple[Floats | None, Floats]:
+def _weigh_examples(rows: TaskRows, drawn: DrawnRows) -> tuple[Floats | None, Floats]:
     """Return what the kept rows weigh, None where all weigh alike, and the log odds that sampling added."""
     weighed, offset = weights.combine_factors(drawn.factors.values()), -np.log(drawn.rates)
-    if _example_weights(rows).balanced and rows.kind == "binary":
+    if balances(rows):
         weighed, balance = weights.balance_classes(read_labels(drawn.table, rows.task), weighed)
         offset = offset + balance
     return weighed, offset
 
 
 def _build_examples(rows: TaskRows, drawn: DrawnRows, encoder: FeatureEncoder) -> Examples:
-    table, (weighed, offset) = drawn.table, weigh_examples(rows, drawn)
+    table, (weighed, offset) = drawn.table, _weigh_examples(rows, drawn)
     share = rows.workspace.contracts.surface.split.early_stop
     return Examples(
         features=encode(encoder, table),

@@ -165,8 +165,15 @@ class TaskRows:
             return None
         return asked.response.clip
 
-    def read(self, days: DaySlice, columns: Iterable[str] = ()) -> pa.Table:
+    def read(
+        self, days: DaySlice, columns: Iterable[str] = (), *, within: str = "", featured: bool = True
+    ) -> pa.Table:
         """Read the rows of some days whose outcome is known, in fixed order.
+
+        Parameters
+        ----------
+        within : a condition in SQL on the rows.
+        featured : whether the features are read, too.
 
         Returns
         -------
@@ -175,15 +182,16 @@ class TaskRows:
         """
         links = chain(self.workspace.contracts.tasks, self.task) if self.whole else (self.task,)
         placed = (POSITION,) if self.debiased != "none" else ()
-        names = list(dict.fromkeys([*KEYS, *self.features, *links, *placed, *columns]))
-        observed = f"{status(links[0])} = '{Status.OBSERVED}'"
-        table = self.snapshot.read(names, first_day=days.first, last_day=days.last, where=observed)
+        features = self.features if featured else ()
+        names = list(dict.fromkeys([*KEYS, *features, *links, *placed, *columns]))
+        where = f"{status(links[0])} = '{Status.OBSERVED}'" + (f" AND {within}" if within else "")
+        table = self.snapshot.read(names, first_day=days.first, last_day=days.last, where=where)
         if self.whole:
             table = _join_chain(table, links)
         if self.spec.level == "request":
             table = keep_first_rows(table)
-        categorical = self.workspace.contracts.surface.features.categorical
-        return encode_dictionaries(table, (*categorical, REQUEST_ID, USER_ID))
+        texts = (*self.workspace.contracts.surface.features.categorical, REQUEST_ID, USER_ID)
+        return encode_dictionaries(table, [name for name in texts if name in names])
 
     def read_for_report(self, days: DaySlice) -> pa.Table:
         """Read the observed rows of some days with the columns that they are measured by.

@@ -36,13 +36,26 @@ def require_trainable(task: str, labels: AnyFloats, *, kind: HeadKind, minimum: 
     --------
     >>> require_trainable("click", np.array([1.0, 0.0]), kind="binary", minimum=1)
     """
-    count, valued = int(np.count_nonzero(labels)), kind in ("value", "quantile")
+    spread = (float(labels.min()), float(labels.max())) if len(labels) else (0.0, 0.0)
+    require_outcomes(task, int(np.count_nonzero(labels)), len(labels), spread, kind=kind, minimum=minimum)
+
+
+def require_outcomes(
+    task: str, count: int, rows: int, spread: tuple[float, float], *, kind: HeadKind, minimum: int
+) -> None:
+    """Refuse as `require_trainable` so many rows, by the labels other than 0 and the least and greatest one.
+
+    Examples
+    --------
+    >>> require_outcomes("click", 1, 2, (0.0, 1.0), kind="binary", minimum=1)
+    """
     if count < minimum:
-        raise ImmatureLabels(explain_too_few(task, count, len(labels), valued=valued, minimum=minimum))
-    if np.ptp(labels) == 0:
+        valued = kind in ("value", "quantile")
+        raise ImmatureLabels(explain_too_few(task, count, rows, valued=valued, minimum=minimum))
+    if spread[0] == spread[1]:
         raise DataError(
-            f"Task '{task}' cannot be trained: all {len(labels)} observed labels of its train slice are "
-            f"{labels[0]:g}. It needs both outcomes; check the task's event, window and observed_when."
+            f"Task '{task}' cannot be trained: all {rows} observed labels of its train slice are "
+            f"{spread[0]:g}. It needs both outcomes; check the task's event, window and observed_when."
         )
 
 

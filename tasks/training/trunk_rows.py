@@ -1,10 +1,12 @@
-"""The rows of the tasks that share a trunk: one table of impressions with a label column for each task.
+"""The rows of the tasks that share a trunk: a stream of impressions with a label column for each task.
 
 ::
 
     task a, train days  |------------------| window |      each task's own observed, weighed and sampled rows
-    task b, train days  |------------| longer window|      (draw_examples.py), joined by request and item
+    task b, train days  |------------| longer window|      (draw_examples.py), in a file, one batch a span
     calibrate days                                  |---- the earliest of any task begins
+
+    span of time -> its impressions with features, and each task's batch, joined by request and item -> table
 
 No label of any task tells of an event in the calibrate days of another: shared layers would carry it there.
 Outside a task's own train days a row weighs 0 for it, so that chains are not joined on days whose parents
@@ -12,11 +14,18 @@ are known and whose children are not.
 
 What stops the training is held out by day where the trunk reads ids, since a user or item that is held out
 would be an unknown one; else by user, as for trees.
+
+Memory holds one span of about `SPAN` rows. A task whose weights are estimated from all of its rows (for
+position, delay or answers), or of which a request's first row counts, is drawn at once, without features.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,21 +33,41 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.arrays import Flags, Floats
-from tasks.columns import DAY, ITEM_ID, POSITION, REQUEST_ID
+from tasks.columns import DAY, ITEM_ID, POSITION, REQUEST_ID, SHOWN_AT
 from tasks.contracts.chains import head_parent
 from tasks.contracts.trunks import Trunk
 from tasks.errors import ContractError, ImmatureLabels, unknown
 from tasks.labels.snapshot import Snapshot
 from tasks.stores.workspace import Workspace
-from tasks.training.draw_examples import DrawnRows, draw_rows, user_or_request, weigh_examples
+from tasks.training.draw_examples import (
+    DrawnRows,
+    balances,
+    draw_span,
+    require_negatives,
+    user_or_request,
+)
 from tasks.training.encoding import encode_dictionaries
 from tasks.training.rows import KEYS, TaskRows, find_published_snapshot, read_labels
 from tasks.training.sampling import hold_out_users
-from tasks.training.slices import trunk_slices
+from tasks.training.slices import DaySlice, trunk_slices
+from tasks.training.trainable import require_outcomes
 from tasks.training.trees import task_loss
-from tasks.trunks.rows import HELD_OUT, TrunkTask, offset_column, weight_column
+from tasks.training.weights import scale_classes
+from tasks.trunks.rows import HELD_OUT, Tables, TrunkTask, offset_column, weight_column
 
 Days = npt.NDArray[np.object_]
+Span = tuple[datetime, datetime]
+"""Rows shown from the first instant on and before the second one."""
+
+SPAN: Final = 1 << 17
+_DRAWN: Final = pa.schema(
+    [
+        (REQUEST_ID, pa.string()),
+        (ITEM_ID, pa.string()),
+        *((name, pa.float64()) for name in ("label", "weight", "offset")),
+    ]
+)
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -85,45 +114,181 @@ class SharedRows:
         """The outputs of the network, with their losses."""
         return [_describe_output(rows) for rows in self.tasks]
 
-    def read(self) -> pa.Table:
-        """Read the rows that some task learns from, with labels, weights, offsets and what is held out."""
+    def stream(self, folder: Path) -> Tables:
+        """Draw each task's rows into a folder, and return what opens the stream of tables.
+
+        The tables hold the rows that some task learns from, with labels, weights, offsets and what is held
+        out, in the order in which they were shown.
+
+        Raises
+        ------
+        DataError, ImmatureLabels
+            A task has too few positives or only one outcome, or all days would be held out.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        spans = list(self._spans())
+        drawn = [_draw(rows, spans, folder / f"{rows.task}.arrow") for rows in self.tasks]
+        first = self._first_held_day(drawn)
+
+        def tables() -> Iterator[pa.Table]:
+            files = [pa.ipc.open_file(pa.memory_map(str(one.file))) for one in drawn]
+            for place, span in enumerate(spans):
+                batches = [file.get_batch(place) for file in files]
+                table = self._join(span, dict(zip(drawn, batches, strict=True)), first)
+                if len(table):
+                    yield table
+
+        return tables
+
+    def _spans(self) -> Iterator[Span]:
+        """Cut the train days into spans of about `SPAN` rows: several days, or equal parts of one."""
         first = min(rows.slices.train.first for rows in self.tasks)
+        days = {day: built.rows for day, built in sorted(self.snapshot.build().days.items())}
+        bounds, held = [_start(first)], 0.0
+        for day, count in ((day, rows) for day, rows in days.items() if first <= day <= self.newest):
+            parts = max(1, -(-count // SPAN))
+            if held and held + count > SPAN:
+                bounds.append(_start(day))
+                held = 0.0
+            bounds += [_start(day) + _DAY * part / parts for part in range(1, parts)]
+            held = held + count if parts == 1 else count / parts
+        return pairwise([*bounds, _start(self.newest) + _DAY])
+
+    def _join(self, span: Span, drawn: "dict[_Drawn, pa.RecordBatch]", first: date | None) -> pa.Table:
+        """Read a span's impressions, and give each task's label, weight and offset beside them."""
         features = self.workspace.contracts.surface.features
         placed = [POSITION] if any(rows.debiased == "feature" for rows in self.tasks) else []
         names = dict.fromkeys([*KEYS, DAY, *features.names, *self.spec.ids, *placed])
-        table = self.snapshot.read([*names], first_day=first, last_day=self.newest)
-        keys = _keys(table).assign(row=np.arange(len(table)))
-        days: Days = table.column(DAY).to_pandas().to_numpy()
+        days = _days_of(span)
+        table = self.snapshot.read([*names], first_day=days.first, last_day=days.last, where=_within(span))
+        keys, shown = _keys(table).assign(row=np.arange(len(table))), table.column(DAY).to_pandas().to_numpy()
         columns: dict[str, npt.NDArray[np.generic]] = {}
-        for rows in self.tasks:
-            columns |= dict(_columns_of(rows, draw_rows(rows), keys, days))
+        for one, batch in drawn.items():
+            columns |= dict(one.columns(batch, keys, shown))
+        if first is None:
+            share = self.workspace.contracts.surface.split.early_stop
+            columns[HELD_OUT] = hold_out_users(user_or_request(table), share=share, salt="early stop")
+        else:
+            columns[HELD_OUT] = np.asarray(shown >= first, dtype=np.bool_)
         learned = [np.isfinite(np.asarray(columns[rows.task], dtype=np.float64)) for rows in self.tasks]
-        columns[HELD_OUT] = self._hold_out(table, days, learned)
         for name, values in columns.items():
             table = table.append_column(name, pa.array(values))
         return encode_dictionaries(
             table.filter(pa.array(np.any(learned, axis=0))), (*features.categorical, *self.spec.ids)
         )
 
-    def _hold_out(self, table: pa.Table, days: Days, learned: Sequence[Flags]) -> Flags:
-        share = self.workspace.contracts.surface.split.early_stop
+    def _first_held_day(self, drawn: "Sequence[_Drawn]") -> date | None:
+        """Return the first of the days that stop the training; None where users do."""
         if not self.spec.ids:
-            return hold_out_users(user_or_request(table), share=share, salt="early stop")
-        first = min(_newest_days(days[own], share) for own in learned)
-        held = days >= first
-        if held.all():
+            return None
+        share = self.workspace.contracts.surface.split.early_stop
+        first = min(_newest_days(one.days, share) for one in drawn)
+        if first <= min(one.days[0] for one in drawn):
             raise ImmatureLabels(
                 f"Trunk '{self.trunk}' cannot be trained: all of its days, from {first} on, are held out to "
                 "stop it, so that each task has some. Lengthen split.train, or give it tasks of like windows."
             )
-        return held
+        return first
 
 
-def _newest_days(days: Days, share: float) -> date:
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """The rows that one task learns from, in a file: key, label, weight and offset, one batch a span.
+
+    ``scales`` brings the weights of negatives and positives to mean 1; ``shift`` is added to all offsets.
+    ``days``: those with rows, in order.
+    """
+
+    rows: TaskRows
+    file: Path
+    scales: Floats
+    shift: float
+    offset: bool
+    days: Sequence[date]
+
+    def columns(self, batch: pa.RecordBatch, keys: pd.DataFrame, days: Days) -> Iterator[tuple[str, Floats]]:
+        """Give label, weight and offset of every impression; NaN where it is not learned."""
+        task, train = self.rows.task, self.rows.slices.train
+        at = _keys(batch).merge(keys, how="left", on=[REQUEST_ID, ITEM_ID], validate="many_to_one")["row"]
+        places = at.to_numpy(dtype=np.intp)
+        known, weights, offsets = (batch.column(name).to_numpy() for name in ("label", "weight", "offset"))
+        own: Flags = (days >= train.first) & (days <= train.last)
+        labels, weighed = np.full(len(keys), np.nan), own.astype(np.float64)
+        labels[places] = known
+        weighed[places] = weights * np.where(known > 0, self.scales[1], self.scales[0])
+        yield task, labels
+        yield weight_column(task), weighed
+        if self.offset:
+            added = np.zeros(len(keys))
+            added[places] = offsets + self.shift
+            yield offset_column(task), added
+
+
+def _draw(rows: TaskRows, spans: Sequence[Span], file: Path) -> _Drawn:
+    """Draw a task's rows into a file, span by span where that gives the same rows."""
+    at_once = (
+        rows.delayed
+        or rows.debiased == "weight"
+        or rows.answers_weighed is not None
+        or rows.spec.level == "request"
+    )
+    sums, offset, days, counts = np.zeros((2, 2)), False, set[date](), Counter[str]()
+    least, greatest = np.inf, -np.inf
+    with pa.ipc.new_file(str(file), _DRAWN) as writer:
+        for group in [spans] if at_once else [[span] for span in spans]:
+            drawn = _draw_group(rows, (group[0][0], group[-1][1]))
+            if drawn is None:
+                writer.write_batch(pa.RecordBatch.from_pylist([], schema=_DRAWN))
+                continue
+            table, outcomes = drawn.table, read_labels(drawn.observed, rows.task)
+            labels, offsets = read_labels(table, rows.task), -np.log(drawn.rates)
+            weights = np.multiply.reduce([np.ones(len(table)), *drawn.factors.values()])
+            counts.update(drawn.counts)
+            least, greatest = outcomes.min(initial=least), outcomes.max(initial=greatest)
+            for outcome, chosen in enumerate((labels <= 0, labels > 0)):
+                sums[:, outcome] += chosen.sum(), weights[chosen].sum()
+            offset, days = offset or bool(offsets.any()), days | {*table.column(DAY).unique().to_pylist()}
+            keys = (table.column(name).cast(pa.string()).combine_chunks() for name in (REQUEST_ID, ITEM_ID))
+            batch = pa.record_batch([*keys, labels, weights, offsets], schema=_DRAWN)
+            ends = [np.datetime64(end.replace(tzinfo=None)) for _, end in group]
+            cuts = np.searchsorted(table.column(SHOWN_AT).to_numpy(), ends).tolist()
+            for begin, end in pairwise([0, *cuts]):
+                writer.write_batch(batch.slice(begin, end - begin))
+    observed, positives = counts["observed"], counts["positives"]
+    minimum = rows.workspace.contracts.surface.minimum.positives
+    require_outcomes(rows.task, positives, observed, (least, greatest), kind=rows.kind, minimum=minimum)
+    if rows.kind == "binary":
+        require_negatives(rows.task, observed - positives, np.flatnonzero(sums[0]).astype(np.float64))
+    scales, shift = scale_classes(*sums, balanced=balances(rows))
+    return _Drawn(rows, file, scales, shift, offset or shift != 0, sorted(days))
+
+
+def _draw_group(rows: TaskRows, span: Span) -> DrawnRows | None:
+    """Draw what a task learns from of a span; None where none of its train days lies there."""
+    train, days = rows.slices.train, _days_of(span)
+    own = DaySlice(max(train.first, days.first), min(train.last, days.last))
+    if own.first > own.last:
+        return None
+    return draw_span(rows, own, within=_within(span), columns=(SHOWN_AT, DAY))
+
+
+def _start(day: date) -> datetime:
+    return datetime.combine(day, time.min, UTC)
+
+
+def _days_of(span: Span) -> DaySlice:
+    return DaySlice(span[0].date(), (span[1] - timedelta(microseconds=1)).date())
+
+
+def _within(span: Span) -> str:
+    """Return the condition in SQL that a row was shown in a span."""
+    first, end = (f"TIMESTAMPTZ '{instant.isoformat()}'" for instant in span)
+    return f"{SHOWN_AT} >= {first} AND {SHOWN_AT} < {end}"
+
+
+def _newest_days(days: Sequence[date], share: float) -> date:
     """Return the first of the newest days that make up a share of all days that occur."""
-    distinct = np.unique(days)
-    first: date = distinct[-max(1, round(share * len(distinct)))]
-    return first
+    return days[-max(1, round(share * len(days)))]
 
 
 def _describe_output(rows: TaskRows) -> TrunkTask:
@@ -138,30 +303,6 @@ def _describe_output(rows: TaskRows) -> TrunkTask:
     )
 
 
-def _keys(table: pa.Table) -> pd.DataFrame:
+def _keys(table: pa.Table | pa.RecordBatch) -> pd.DataFrame:
     names = [REQUEST_ID, ITEM_ID]
     return pd.DataFrame({name: table.column(name).cast(pa.string()).to_pandas() for name in names})
-
-
-def _columns_of(
-    rows: TaskRows, drawn: DrawnRows, keys: pd.DataFrame, days: Days
-) -> Iterator[tuple[str, Floats]]:
-    """Give label, weight and offset of every impression for one task; NaN where it is not learned."""
-    task, table = rows.task, drawn.table
-    at = _keys(table).merge(keys, how="left", on=[REQUEST_ID, ITEM_ID], validate="many_to_one")["row"]
-    places = at.to_numpy(dtype=np.intp)
-    weighed, offsets = weigh_examples(rows, drawn)
-    labels, own = (
-        np.full(len(keys), np.nan),
-        (days >= rows.slices.train.first) & (days <= rows.slices.train.last),
-    )
-    weights = own.astype(np.float64)
-    labels[places] = read_labels(table, task)
-    if weighed is not None:
-        weights[places] = weighed
-    yield task, labels
-    yield weight_column(task), weights
-    if offsets.any():
-        added = np.zeros(len(keys))
-        added[places] = offsets
-        yield offset_column(task), added

@@ -41,8 +41,6 @@ _LOG = logging.getLogger("equipoise")
 LIBRARIES: Final = ("jax", "jaxlib", "optax", "safetensors")
 TRAINING: Final = "training.svg"
 """The picture of a trunk's training, in its run."""
-_CHUNK: Final = 1 << 16
-"""Rows of a table that training streams."""
 
 
 class EpochFigures(Section):
@@ -222,13 +220,12 @@ def _train(rows: SharedRows, opened: StepRun) -> Model[TrunkEvidence]:
     from tasks.trunks.train import train_trunk  # noqa: PLC0415 - imports JAX
 
     log_labels(opened, rows.snapshot, context="training")
-    table, contracts = rows.read(), rows.workspace.contracts
-    chunks = [table.slice(first, _CHUNK) for first in range(0, len(table), _CHUNK)]
+    contracts = rows.workspace.contracts
     folder = scratch_folder(rows.workspace.home) / "trunks" / opened.known[INPUTS]
     trained = train_trunk(
         rows.spec,
         rows.outputs,
-        TrunkRows(contracts.surface.features, lambda: iter(chunks)),
+        TrunkRows(contracts.surface.features, rows.stream(folder / "drawn")),
         folder=folder,
         reference_position=contracts.surface.reference_position,
         threads=contracts.surface.engine.threads,

@@ -17,7 +17,7 @@ No weight of this file is a utility weight: it shapes learning alone (R12, R13).
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -52,8 +52,14 @@ def column_weights(values: AnyFloats, *, task: str, column: str) -> Floats:
     return weights
 
 
-def age_weights(shown_at: npt.NDArray[np.datetime64], half_life: timedelta) -> Floats:
+def age_weights(
+    shown_at: npt.NDArray[np.datetime64], half_life: timedelta, *, newest: datetime | None = None
+) -> Floats:
     """Return weights that halve with every ``half_life`` before the newest row, shape [rows].
+
+    Parameters
+    ----------
+    newest : the instant that ages are counted from, where it is not that of the newest row.
 
     Examples
     --------
@@ -61,7 +67,8 @@ def age_weights(shown_at: npt.NDArray[np.datetime64], half_life: timedelta) -> F
     >>> age_weights(days, timedelta(days=7))
     array([0.25, 0.5 , 1.  ])
     """
-    age = (shown_at.max() - shown_at) / np.timedelta64(half_life)
+    last = shown_at.max() if newest is None else np.datetime64(newest.replace(tzinfo=None))
+    age = (last - shown_at) / np.timedelta64(half_life)
     return np.asarray(np.exp2(-np.minimum(age.astype(np.float64), OLDEST)))
 
 
@@ -123,6 +130,29 @@ def balance_classes(labels: AnyFloats, weights: Floats | None) -> tuple[Floats, 
     factor = np.where(positive, before.sum() / (2 * lighter), before.sum() / (2 * heavier))
     after = before * factor
     return after / after.mean(), float(np.log(heavier / lighter))
+
+
+def scale_classes(rows: Floats, weights: Floats, *, balanced: bool) -> tuple[Floats, float]:
+    """Return what brings summed weights to mean 1, as `combine_factors` and `balance_classes` do row by row.
+
+    Parameters
+    ----------
+    rows, weights : [2] how many negatives and positives there are, and what they weigh in all.
+
+    Returns
+    -------
+    scales : [2] factors of the weights of negatives and of positives.
+    offset : log of a positive's factor over a negative's.
+
+    Examples
+    --------
+    >>> scales, offset = scale_classes(np.array([3.0, 1.0]), np.array([3.0, 1.0]), balanced=True)
+    >>> scales.round(3), round(float(np.exp(offset)), 3)
+    (array([0.667, 2.   ]), 3.0)
+    """
+    if balanced:
+        return rows.sum() / (2 * weights), float(np.log(weights[0] / weights[1]))
+    return np.full(2, rows.sum() / weights.sum()), 0.0
 
 
 def effective_size(weights: AnyFloats) -> float:

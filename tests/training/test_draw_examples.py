@@ -218,9 +218,9 @@ class RenamedRows(TaskRows):
 
     bad: Mapping[str, str]
 
-    def read(self, days: DaySlice, columns: Iterable[str] = ()) -> pa.Table:
+    def read(self, days: DaySlice, columns: Iterable[str] = (), **how: Any) -> pa.Table:
         """Read the rows of some days."""
-        table = super().read(days, [self.bad.get(name, name) for name in columns])
+        table = super().read(days, [self.bad.get(name, name) for name in columns], **how)
         good = {bad: good for good, bad in self.bad.items()}
         return table.rename_columns([good.get(name, name) for name in table.column_names])
 

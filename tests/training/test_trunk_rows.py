@@ -1,5 +1,6 @@
 """The rows of the tasks that share a trunk, on the small feed: whose labels, on which days, held out how."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pytest
 
 from tasks.columns import DAY, ITEM_ID, REQUEST_ID, USER_ID
 from tasks.contracts.trunks import Balance, Trunk
-from tasks.errors import ContractError
+from tasks.errors import ContractError, ImmatureLabels
 from tasks.stores.workspace import Workspace
+from tasks.training import trunk_rows
+from tasks.training.draw_examples import draw_training_rows
 from tasks.training.inputs import calibrator_inputs, model_inputs, trunk_inputs
 from tasks.training.rows import TaskRows
 from tasks.training.slices import learning_window
@@ -19,13 +22,14 @@ from tasks.training.trunk_rows import SharedRows
 from tests.feeds.small_feed import AS_OF, NAME, SURFACE, write_contracts
 from tests.training.test_inputs import CONTRACTS, edited
 
+BALANCED = {"half_life": "P3D", "balanced": True}
 TASKS = ("click_1d", "buy_2d", "back_2d", "spend_2d")
 Feed = tuple[Workspace, str]
 
 
-def with_trunk(feed: Feed, folder: Path, **trunk: Any) -> SharedRows:
+def with_trunk(feed: Feed, folder: Path, *, training: Any = None, **trunk: Any) -> SharedRows:
     declared = {"feed": {"tasks": [*TASKS], **trunk}}
-    surfaces = write_contracts(folder, surface=f"{SURFACE}trunks: {declared}\n")
+    surfaces = write_contracts(folder, surface=f"{SURFACE}training: {training or {}}\ntrunks: {declared}\n")
     workspace = Workspace.open(NAME, surfaces=surfaces, home=feed[0].home)
     return SharedRows.open(workspace, trunk="feed", as_of=AS_OF, snapshot=feed[1])
 
@@ -35,9 +39,17 @@ def rows(labelled_feed: Feed, tmp_path_factory: pytest.TempPathFactory) -> Share
     return with_trunk(labelled_feed, tmp_path_factory.mktemp("trunk"), ids={"user_id": 4})
 
 
+def read(rows: SharedRows, folder: Path) -> pa.Table:
+    """Return the whole stream as one table, read anew to find the same."""
+    tables = rows.stream(folder)
+    first, again = (pa.concat_tables(tables()).unify_dictionaries() for _ in range(2))
+    pd.testing.assert_frame_equal(first.to_pandas(), again.to_pandas())
+    return first
+
+
 @pytest.fixture(scope="module")
-def table(rows: SharedRows) -> pa.Table:
-    return rows.read()
+def table(rows: SharedRows, tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
+    return read(rows, tmp_path_factory.mktemp("drawn"))
 
 
 def test_no_label_tells_of_the_days_on_which_any_task_is_calibrated(
@@ -69,6 +81,40 @@ def test_each_label_stands_on_its_own_impression_and_days(
         assert ((frame[f"{one.task}__weight"] == 0) == outside).all()
 
 
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"click_1d": {"delayed": True}},
+        {"default": {"weights": {"half_life": "P3D", "column": "price"}}, "buy_2d": {"weights": BALANCED}},
+    ],
+)
+def test_in_parts_of_days_each_task_learns_from_the_very_rows_of_its_trees(
+    labelled_feed: Feed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, training: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(trunk_rows, "SPAN", 200)
+    rows = with_trunk(labelled_feed, tmp_path, training=training)
+    tables = [*rows.stream(tmp_path / "drawn")()]
+    assert max(map(len, tables)) < 300, "of about 450 rows a day"
+    frame = pa.concat_tables(tables).to_pandas()
+    for one in rows.tasks:
+        own, alone = frame[frame[one.task].notna()], draw_training_rows(one).examples
+        np.testing.assert_array_equal(own[one.task], alone.labels)
+        weights, offsets = own[f"{one.task}__weight"], own.get(f"{one.task}__offset", 0.0)
+        np.testing.assert_allclose(weights, 1.0 if alone.weights is None else alone.weights, rtol=1e-9)
+        np.testing.assert_allclose(offsets, 0.0 if alone.offsets is None else alone.offsets)
+
+
+def test_a_task_of_too_few_positives_in_all_days_is_refused(labelled_feed: Feed, tmp_path: Path) -> None:
+    rows = with_trunk(labelled_feed, tmp_path, tasks=["back_2d", "buy_2d"])
+    most = SURFACE.replace("positives: 20", "positives: 2000")
+    workspace = Workspace.open(
+        NAME, surfaces=write_contracts(tmp_path / "most", surface=most), home=labelled_feed[0].home
+    )
+    few = replace(rows, tasks=tuple(replace(one, workspace=workspace) for one in rows.tasks))
+    with pytest.raises(ImmatureLabels, match="back_2d"):
+        few.stream(tmp_path / "drawn")
+
+
 def test_a_sampled_task_has_fewer_negatives_and_the_log_odds_that_undo_it(table: pa.Table) -> None:
     frame = table.to_pandas()
     sampled = frame[frame["buy_2d"].notna()]
@@ -89,7 +135,7 @@ def test_where_ids_are_read_the_newest_days_of_every_task_are_held_out(
 
 
 def test_without_ids_users_are_held_out_as_for_trees(labelled_feed: Feed, tmp_path: Path) -> None:
-    frame = with_trunk(labelled_feed, tmp_path).read().to_pandas()
+    frame = read(with_trunk(labelled_feed, tmp_path), tmp_path / "drawn").to_pandas()
     by_user = frame.groupby(USER_ID, observed=True)["held_out"].nunique()
     assert (by_user == 1).all()
     assert 0.02 < frame["held_out"].mean() < 0.25
