@@ -1,9 +1,12 @@
 """A surface with a shared trunk from contract to decision: one head is the trunk, one its blend with trees."""
 
 import json
+import shutil
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,9 +18,11 @@ from tasks.ranking.segmented_map import apply_calibrator, calibrator_from_json
 from tasks.ranking.trunk import TrunkModel
 from tasks.release import view
 from tasks.release.loading import LoadedRelease, load_release
+from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import CALIBRATOR
 from tasks.stores.releases import release_manifest
+from tasks.stores.workspace import Workspace
 from tasks.training import trunk_step
 from tasks.training.trees import read_model
 from tests.feeds import mini
@@ -51,12 +56,14 @@ def test_every_byte_of_the_release_is_as_registered(retrained: Retrained) -> Non
     assert view.verify(retrained.workspace, 1).problems == []
 
 
+def fetch(workspace: Workspace, release: int, folder: Path) -> Path:
+    registry = workspace.store.registry
+    return registry.fetch(registry.part(f"{NAME}.release", release), folder)
+
+
 @pytest.fixture(scope="module")
 def loaded(retrained: Retrained, tmp_path_factory: pytest.TempPathFactory) -> LoadedRelease:
-    registry = retrained.workspace.store.registry
-    return load_release(
-        registry.fetch(registry.part(f"{NAME}.release", 1), tmp_path_factory.mktemp("release"))
-    )
+    return load_release(fetch(retrained.workspace, 1, tmp_path_factory.mktemp("release")))
 
 
 @pytest.fixture(scope="module")
@@ -69,21 +76,26 @@ def candidates(mini_world: Path) -> pd.DataFrame:
     return kept
 
 
-def test_what_serves_predicts_what_the_registered_parts_predict(
-    retrained: Retrained, loaded: LoadedRelease, candidates: pd.DataFrame
+def assert_predicts_as_its_parts(
+    workspace: Workspace, loaded: LoadedRelease, candidates: pd.DataFrame, **versions: int
 ) -> None:
-    """By hand: the trunk's log odds alone, or their mean with those of the trees, through each calibrator."""
-    registry = retrained.workspace.store.registry
-    trunk = TrunkModel.from_files(registry.files(registry.part(TRUNK, 1))).log_odds(candidates)
-    served = loaded.predict(candidates)
-    for task, blended in (("click_30m", False), ("hide_2d", True)):
+    """Compare with the trees and versions of trunk and calibrator: log odds of the trunk, or mean with trees'."""
+    registry, served = workspace.store.registry, loaded.predict(candidates)
+    for task, version in versions.items():
         booster, encoder = read_model(registry.files(registry.part(f"{NAME}.task.{task}", 1)))
+        trunk = TrunkModel.from_files(registry.files(registry.part(TRUNK, version))).log_odds(candidates)
         raw = booster.predict(encoder.matrix(candidates), raw_score=True)
-        log_odds = (raw + trunk[task]) / 2 if blended else trunk[task]
-        files = registry.files(registry.part(f"{NAME}.calibrator.{task}", 1))
+        log_odds = (raw + trunk[task]) / 2 if task == "hide_2d" else trunk[task]
+        files = registry.files(registry.part(f"{NAME}.calibrator.{task}", version))
         calibrator = calibrator_from_json(json.loads(files[CALIBRATOR]))
         expected = apply_calibrator(calibrator, 1 / (1 + np.exp(-log_odds)), candidates)
         np.testing.assert_allclose(served[f"p_{task}"], expected, rtol=1e-9)
+
+
+def test_what_serves_predicts_what_the_registered_parts_predict(
+    retrained: Retrained, loaded: LoadedRelease, candidates: pd.DataFrame
+) -> None:
+    assert_predicts_as_its_parts(retrained.workspace, loaded, candidates, click_30m=1, hide_2d=1)
 
 
 def test_a_release_of_a_trunk_serves_what_it_scores(loaded: LoadedRelease, candidates: pd.DataFrame) -> None:
@@ -173,3 +185,85 @@ def test_without_jax_a_retrain_is_refused_before_it_begins_and_the_extra_named(
         match=r"declares trunks \(feed\), and no_such_library is not installed.* make setup TRUNK=1",
     ):
         retrain(retrained.workspace, as_of=AS_OF)
+
+
+def copied(workspace: Workspace, folder: Path) -> Workspace:
+    """Return a copy of a home in which release 1 is champion."""
+    home = Path(shutil.copytree(workspace.home, folder / "home"))
+    there = Workspace.open(NAME, surfaces=workspace.surfaces, home=home)
+    mini.set_champion(there, 1)
+    return there
+
+
+@pytest.fixture(scope="module")
+def of_two_trunks(retrained: Retrained, tmp_path_factory: pytest.TempPathFactory) -> Retrained:
+    """The trunk is trained for one epoch; no tree of hides finds a split: they keep the champion's model."""
+
+    def other(plain: dict[str, Any]) -> None:
+        plain["trunks"]["feed"]["epochs"] = 1
+        plain["lightgbm"]["hide_2d"] = {"min_data_in_leaf": 10**7}
+
+    folder = tmp_path_factory.mktemp("two")
+    return Retrained.run(
+        mini.changed(copied(retrained.workspace, folder), folder, surface=other), as_of=AS_OF
+    )
+
+
+def test_a_head_that_keeps_the_champions_model_keeps_the_trunk_that_it_was_calibrated_with(
+    of_two_trunks: Retrained, candidates: pd.DataFrame, tmp_path: Path
+) -> None:
+    workspace, release = of_two_trunks.workspace, of_two_trunks.result.release
+    manifest = release_manifest(workspace, release)
+    trunks = [part.version for part in manifest.parts if part.role is Role.TRUNK]
+    heads = {task: manifest.part(Role.CALIBRATOR, task).version for task in mini.TWO}
+    assert (trunks, heads) == ([1, 2], {"click_30m": 2, "hide_2d": 1})
+    assert view.verify(workspace, release).problems == []
+    folder = fetch(workspace, release, tmp_path)
+    loaded = load_release(folder)
+    assert_predicts_as_its_parts(workspace, loaded, candidates, click_30m=2, hide_2d=1)
+    by_mlflow = mlflow.pyfunc.load_model(str(folder)).predict(candidates)
+    scored = loaded.score(candidates)
+    for name in ("p_click_30m", "p_hide_2d", "utility"):
+        np.testing.assert_array_equal(by_mlflow[name].astype(float), scored[name])
+
+
+def test_shadow_and_gate_compare_it_with_a_champion_that_has_a_trunk(of_two_trunks: Retrained) -> None:
+    gates = {(one["gate"], one["subject"]["metric"]): one for one in of_two_trunks.result.gates}
+    assert 0 < gates["shadow", "overlap_at_k"]["observed"]["value"] < 1
+    assert gates["parity", "packed"]["outcome"] == "pass", "MLflow's model gives what was replayed"
+    trees = [one for one in of_two_trunks.result.gates if one["subject"].get("baseline") == "trees"]
+    assert [one["subject"]["task"] for one in trees] == [*mini.TWO]
+
+
+def test_a_backfill_trains_the_trunk_of_its_day_and_moves_no_alias(
+    retrained: Retrained, tmp_path: Path
+) -> None:
+    workspace = copied(retrained.workspace, tmp_path)
+    made = Retrained.run(workspace, as_of=AS_OF - timedelta(days=1))
+    then, now = (release_manifest(workspace, release) for release in (made.result.release, 1))
+    trunk, later = (next(part for part in one.parts if part.role is Role.TRUNK) for one in (then, now))
+    assert then.backfilled
+    assert trunk.trained_until() == later.trained_until() - timedelta(days=1)
+    assert made.aliases == {**retrained.aliases, "champion": 1}
+
+
+def test_a_refit_repeats_the_trees_and_keeps_the_trunk_that_was_tested(
+    retrained: Retrained, candidates: pd.DataFrame, tmp_path: Path
+) -> None:
+    def refits(plain: dict[str, Any]) -> None:
+        plain["training"] = {"default": {"refit": True}}
+        plain["gates"]["model"]["refit_shift_max"] = 0.9
+
+    workspace = mini.changed(copied(retrained.workspace, tmp_path), tmp_path, surface=refits)
+    made = Retrained.run(workspace, as_of=AS_OF)
+    manifest = release_manifest(workspace, made.result.release)
+    tested = releases.tested_manifest(workspace, made.result.release)
+    assert manifest.find(Role.TESTED) is not None
+    for task in mini.TWO:
+        served, judged = (one.part(Role.TASK, task) for one in (manifest, tested))
+        assert served.trained_until() > judged.trained_until()
+    (trunk,), (of_tested,) = (
+        [part for part in one.parts if part.role is Role.TRUNK] for one in (manifest, tested)
+    )
+    assert trunk == of_tested
+    assert view.verify(workspace, made.result.release).problems == []
