@@ -52,6 +52,7 @@ SMALL: Final[Mapping[str, str]] = {
     "slates": "--requests 2000 --looped 20 --runs 2",
     "sweep": "--impressions 1800000",
     "training": "--rows 50000 --runs 1",
+    "trunk_kuairand": "--seeds 1 --epochs 2",
     "trunk_speed": "--rows 50000",
     "trunk_world": "--rows 60000 --seeds 1",
     "tuning": "--seeds 1 --trials 50",

@@ -7,26 +7,32 @@
     click (1 in 8)      purchase (1 in 300)      report (1 in 3,000)
 
 ``python -m benchmarks.trunk_world`` prints, for worlds with and without tastes, the normalized entropy of
-each task on new days and the regret of ``best``: how much it loses against the best of the three.
+each task on new days and the regret of ``best``: how much it loses against the best of the three. The scored
+rows of a world are kept in ``--folder``: a run that was ended goes on, and a rule can be tried on them.
 ``balance`` compares the balance methods where clicks dominate (a tight shared bottom, where a click weighs 1
 and a purchase, 1 in 60, .003); ``masked`` hides 30 % of the labels at random, as unknown and as negatives.
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import get_args
 
 import lightgbm as lgb
 import numpy as np
+import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tasks.arrays import Flags, Floats
-from tasks.calibration.head_choice import ModelScores, choose, fit_line
+from tasks.calibration.head_choice import MODELS, ModelScores, choose, fit_line
 from tasks.contracts.surface import Features
 from tasks.contracts.trunks import BalanceMethod, Trunk
+from tasks.stores.files import replaced
 from tasks.trunks.rows import TrunkRows, TrunkTask
 from tasks.trunks.train import TrainedTrunk, train_trunk
 
@@ -154,42 +160,62 @@ def encode_features(table: pa.Table) -> Floats:
     return np.asarray(frame.to_numpy(np.float64))
 
 
-def compare(world: World, trunk: Trunk) -> Iterator[tuple[str, dict[str, float], str, int]]:
-    """Give each task's normalized entropies on the test rows, the choice, and the calibrate positives."""
-    _, last, tested = world.ends
-    new, slices = world.table.slice(last), {"fit": slice(tested - last), "test": slice(tested - last, None)}
+def score_rows(world: World, trunk: Trunk) -> pa.Table:
+    """Return the calibrate and test rows: user, and outcome, truth, trees' and trunk's log odds by task."""
+    last = world.ends[1]
+    new = world.table.slice(last)
     outputs = fit_trunk(world, trunk).model.log_odds(new.to_pandas())
-    users = new.column("user").to_numpy()
+    columns = {"user": new.column("user").to_numpy()}
     for task in trunk.tasks:
-        trees, outcomes = score_trees(world, task)[last:], new.column(task).to_numpy()
+        columns[task] = new.column(task).to_numpy()
+        columns[f"{task}_truth"] = world.truth[task][last:]
+        columns[f"{task}_trees"], columns[f"{task}_trunk"] = score_trees(world, task)[last:], outputs[task]
+    return pa.table(columns)
+
+
+def compare(scored: pa.Table, tasks: Iterable[str]) -> Iterator[tuple[str, dict[str, float], str, int]]:
+    """Give each task's normalized entropies on the test rows, the choice, and the calibrate positives."""
+    tested = round(len(scored) * CALIBRATE / (1 - TRAIN - FOLD))
+    for task in tasks:
+        names = (f"{task}_trees", f"{task}_trunk", task, "user")
         fit, test = (
-            ModelScores(trees[rows], outputs[task][rows], outcomes[rows], users[rows])
-            for rows in slices.values()
+            ModelScores(*(part.column(name).to_numpy() for name in names))
+            for part in (scored[:tested], scored[tested:])
         )
         every: Flags = np.ones(len(fit.outcomes), dtype=np.bool_)
-        lost = {"oracle": normalized_entropy(world.truth[task][tested:], test.outcomes)}
-        for name in ("trees", "trunk", "blend"):
+        truth = scored.column(f"{task}_truth").to_numpy()[tested:]
+        lost = {"oracle": normalized_entropy(truth, test.outcomes)}
+        for name in MODELS:
             chances = np.clip(fit_line(fit, name, every)(test.raw(name)), 1e-9, 1 - 1e-9)
             lost[name] = normalized_entropy(np.log(chances / (1 - chances)), test.outcomes)
         chosen = choose(fit).model
         yield task, {**lost, "best": lost[chosen]}, chosen, int(fit.outcomes.sum())
 
 
-def show_worlds(rows: int, seeds: int) -> None:
-    """Print normalized entropies and the regret of the choice."""
-    regrets = []
-    for tastes in (0.0, 1.0):
-        for seed in range(seeds):
-            world = simulate(rows, seed=seed, tastes=tastes)
-            for task, lost, chosen, positives in compare(world, trunk_of(ids=tastes > 0)):
-                least = min(lost[name] for name in ("trees", "trunk", "blend"))
-                allowed = max(0.005, 0.25 / np.sqrt(positives))
-                regrets.append((lost["best"] / least - 1, allowed))
-                figures = "  ".join(f"{name} {value:.4f}" for name, value in lost.items())
-                print(
-                    f"tastes {tastes:g}  seed {seed}  {task:<9}{figures}  -> {chosen:<6} "
-                    f"regret {regrets[-1][0]:.2%} (half-width {allowed:.2%})", flush=True,
-                )  # fmt: skip
+def read_or_make(file: Path, make: Callable[[], pa.Table]) -> pa.Table:
+    """Read a table of an earlier run, or make and keep it."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(file) as place:
+            pq.write_table(make(), place)
+    return pq.read_table(file)
+
+
+def show_worlds(asked: argparse.Namespace) -> None:
+    """Print normalized entropies, their means and the regret of the choice."""
+    regrets, tables = list[tuple[float, float]](), defaultdict[str, list[dict[str, float]]](list)
+    for seed, tastes in product(asked.of_seeds, (0.0, 1.0)):
+        for task, lost, chosen, positives in compare(_score_seed(asked, seed, tastes), TASKS):
+            allowed = max(0.005, 0.25 / np.sqrt(positives))
+            regrets.append((lost["best"] / min(lost[name] for name in MODELS) - 1, allowed))
+            world = f"tastes {tastes:g}"
+            tables[f"{world}  mean    {task:<9}"].append(lost)
+            print(
+                f"{world}  seed {seed:<3}{task:<9}{_spell(lost)}  -> {chosen:<6} "
+                f"regret {regrets[-1][0]:.2%} (half-width {allowed:.2%})", flush=True,
+            )  # fmt: skip
+    for name, rows in sorted(tables.items()):
+        print(f"{name}{_spell(pd.DataFrame(rows).mean().to_dict())}")
     values = np.array([regret for regret, _ in regrets])
     beyond = sum(regret > allowed for regret, allowed in regrets)
     print(
@@ -198,37 +224,60 @@ def show_worlds(rows: int, seeds: int) -> None:
     )
 
 
-def show_balance(rows: int, seeds: int) -> None:
+def _score_seed(asked: argparse.Namespace, seed: int, tastes: float) -> pa.Table:
+    def make() -> pa.Table:
+        return score_rows(simulate(asked.rows, seed=seed, tastes=tastes), trunk_of(ids=tastes > 0))
+
+    return read_or_make(asked.folder / f"world-{asked.rows}-{tastes:g}-{seed}.parquet", make)
+
+
+def _spell(lost: Mapping[str, float]) -> str:
+    return "  ".join(f"{name} {value:.4f}" for name, value in lost.items())
+
+
+PAIR = TASKS[:2]
+
+
+def show_balance(asked: argparse.Namespace) -> None:
     """Print what each balance method leaves of the purchases where clicks dominate."""
+    tables = []
+    for seed in asked.of_seeds:
+        file = asked.folder / f"balance-{asked.rows}-{seed}.parquet"
+        tables.append(read_or_make(file, lambda: measure_balance(asked.rows, seed)).to_pandas())  # noqa: B023
+        print(f"seed {seed}", tables[-1].round(4).to_string(index=False), sep="\n", flush=True)
+    print("mean", pd.concat(tables).groupby("method", sort=False).mean().round(4), sep="\n")
+
+
+def measure_balance(rows: int, seed: int) -> pa.Table:
+    """Return normalized entropies of clicks and purchases by method; NaN where a network has not the task."""
     methods: tuple[BalanceMethod, ...] = get_args(BalanceMethod)
-    pair, tight = TASKS[:2], {"architecture": "shared_bottom", "layers": (16, 3)}
+    tight = {"architecture": "shared_bottom", "layers": (16, 3), "seed": seed}
     trunks = {
-        "purchase alone": trunk_of(ids=False, tasks=pair[1:], **tight),
-        **{name: trunk_of(ids=False, tasks=pair, balance={"method": name}, **tight) for name in methods},
-        "manual, mmoe": trunk_of(ids=False, tasks=pair, layers=(16, 3)),
+        "purchase alone": trunk_of(ids=False, tasks=PAIR[1:], **tight),
+        **{name: trunk_of(ids=False, tasks=PAIR, balance={"method": name}, **tight) for name in methods},
+        "manual, mmoe": trunk_of(ids=False, tasks=PAIR, layers=(16, 3), seed=seed),
     }
-    lost: dict[str, list[list[float]]] = {name: [] for name in ("oracle", *trunks)}
-    for seed in range(seeds):
-        world = simulate(rows, seed=seed, tastes=0.0, common=0.2, rates={**RATES, "purchase": 1 / 60})
-        new = world.table.slice(world.ends[2])
-        outcomes = {task: new.column(task).to_numpy() for task in pair}
-        outputs = {"oracle": {task: world.truth[task][world.ends[2] :] for task in pair}}
-        for name, trunk in trunks.items():
-            own = trunk.model_copy(update={"seed": seed})
-            outputs[name] = fit_trunk(world, own, weights={"purchase": 0.003}).model.log_odds(new.to_pandas())
-        for name, out in outputs.items():
-            lost[name].append([normalized_entropy(out[t], outcomes[t]) if t in out else np.nan for t in pair])
-    for name, values in lost.items():
-        figures = zip(pair, np.array(values).T, strict=True)
-        print(f"{name:<15}", *(f"{task} {own.mean():.4f} (seeds {own.round(4)})" for task, own in figures))
+    world = simulate(rows, seed=seed, tastes=0.0, common=0.2, rates={**RATES, "purchase": 1 / 60})
+    new = world.table.slice(world.ends[2])
+    outputs: dict[str, Mapping[str, Floats]] = {"oracle": {t: world.truth[t][world.ends[2] :] for t in PAIR}}
+    for name, trunk in trunks.items():
+        outputs[name] = fit_trunk(world, trunk, weights={"purchase": 0.003}).model.log_odds(new.to_pandas())
+    lost = {
+        task: [
+            normalized_entropy(out[task], new.column(task).to_numpy()) if task in out else np.nan
+            for out in outputs.values()
+        ]
+        for task in PAIR
+    }
+    return pa.table({"method": [*outputs], **lost})
 
 
-def show_masked(rows: int, seeds: int) -> None:
+def show_masked(asked: argparse.Namespace) -> None:
     """Print normalized entropy and calibration ratio with 30 % of each task's labels masked."""
-    for seed in range(seeds):
-        world = simulate(rows, seed=seed, tastes=0.0)
+    for seed in asked.of_seeds:
+        world = simulate(asked.rows, seed=seed, tastes=0.0)
         draw, new = np.random.default_rng(seed), world.table.slice(world.ends[2])
-        hidden = {task: draw.random(rows) < 0.3 for task in TASKS}
+        hidden = {task: draw.random(asked.rows) < 0.3 for task in TASKS}
         unknown, negative = world.table, world.table
         for task in TASKS:
             place, labels = unknown.column_names.index(task), world.table.column(task).to_numpy()
@@ -255,9 +304,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("show", choices=list(shows), nargs="?", default="world")
     parser.add_argument("--rows", type=int, default=600_000)
-    parser.add_argument("--seeds", type=int, default=10)
-    arguments = parser.parse_args()
-    shows[arguments.show](arguments.rows, arguments.seeds)
+    parser.add_argument("--seeds", type=int, default=10, help="how many")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--folder", type=Path, default=Path(".equipoise/trunk_world"))
+    asked = parser.parse_args()
+    asked.of_seeds = range(asked.first, asked.first + asked.seeds)
+    shows[asked.show](asked)
 
 
 if __name__ == "__main__":
