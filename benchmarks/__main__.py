@@ -53,6 +53,7 @@ SMALL: Final[Mapping[str, str]] = {
     "sweep": "--impressions 1800000",
     "training": "--rows 50000 --runs 1",
     "trunk_kuairand": "--seeds 1 --epochs 2",
+    "trunk_position": "--requests 500 --days 2 --seeds 1",
     "trunk_speed": "--rows 50000",
     "trunk_world": "--rows 60000 --seeds 1",
     "tuning": "--seeds 1 --trials 50",

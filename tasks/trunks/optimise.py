@@ -39,6 +39,9 @@ _TABLE_DECAY: Final = 0.2
 _ID_RATE: Final = 5.0
 """Learning rate of the tables of ids, a unit of the other arrays' rate: at 1 tastes are barely learned, at
 10 the noise of single rows stays in them. Judged by ``benchmarks/trunk_world.py``."""
+_POSITION_RATE: Final = 10.0
+"""Learning rate of the effects of positions, a unit of the other arrays' rate: at 1 they are barely learned
+before the training ends. Judged by ``benchmarks/trunk_position.py``."""
 _FIRST, _SECOND, _SMALL = 0.9, 0.999, 1e-8
 """Adam's rates of its two moments, and what keeps its quotient finite."""
 _GRADNORM_STEP: Final = 0.025
@@ -107,6 +110,7 @@ class Steps:
             optax.scale_by_adam(_FIRST, _SECOND, _SMALL),
             optax.add_decayed_weights(_DECAY, layers),
             optax.add_decayed_weights(_TABLE_DECAY, tables),
+            optax.masked(optax.scale(_POSITION_RATE), {name: name == POSITION_HEAD for name in dense}),
             optax.scale(-self.trunk.learning_rate),
         )
 
@@ -193,10 +197,8 @@ class Steps:
         if method == "pcgrad":
             return *_project_conflicts(lose, dense, vectors, weights, key), log_weights
         if method == "gradnorm":
-            weights, log_weights = (
-                weights * jnp.exp(log_weights),
-                self._gradnorm(lose, state, vectors, weights),
-            )
+            moved = self._gradnorm(lose, state, vectors, weights)
+            weights, log_weights = weights * jnp.exp(log_weights), moved
 
         def total(dense: Any, vectors: Any) -> Any:
             losses = lose(dense, vectors)

@@ -360,11 +360,8 @@ class _Epochs:
         losses = self.steps.losses
         linear = np.array([task.objective in {"l2", "quantile"} for task in self.tasks])
         scale = np.where(linear, losses.scale, 1.0).astype(np.float32)
-        for name in (
-            n
-            for n in arrays
-            if n.startswith(("head.", "interaction.", POSITION_HEAD)) and not n.endswith("project")
-        ):
+        scaled = ("head.", "interaction.", POSITION_HEAD)
+        for name in [n for n in arrays if n.startswith(scaled) and not n.endswith("project")]:
             arrays[name] = arrays[name] * scale
         tweedie = [
             np.log(losses.scale[t]) if task.objective == "tweedie" else 0.0
