@@ -5,13 +5,14 @@
     users of the calibrate days    | fold 1 | fold 2 | fold 3 | fold 4 |  measured (calibration/choice.py)
       each model's line in the logit, fitted to three folds, predicts the fourth
       paired normalized entropy, intervals by user
-        trunk    better than the trees and than the blend, both at 95 %
+        trunk    better than the trees at 95 %, and than the blend by its estimate
         blend    else, where it is no worse than the trees by its estimate, and the trunk is not shown to be
                  more than 5 % worse than the trees
         trees    else
 
-Blend is the default of the rule, since a rare task has too few positives to show a gain: the half-width of
-its interval is about .25 / sqrt(positives). A value task compares squared errors of scaled means.
+Blend is the default where neither is shown to be better, since a rare task has too few positives to show a
+gain: the half-width of its interval is about .25 / sqrt(positives). A value task compares squared errors of
+scaled means.
 
 The measured users neither choose the model nor the kind of its map, so what the map gains on them is not
 flattered by either choice. The map itself is fitted to all users once both are chosen.
@@ -132,7 +133,7 @@ def decide(trunk: Estimate, blend: Estimate, over_blend: Estimate, *, trees: flo
     >>> decide(Estimate(0.2, 0.1, 0.3, 99), unsure, sure, trees=0.9)
     'trees'
     """
-    if trunk.high < 0 and over_blend.high < 0:
+    if trunk.high < 0 and over_blend.value < 0:
         return "trunk"
     return "blend" if blend.value <= 0 and not trunk.low > WORST * trees else "trees"
 

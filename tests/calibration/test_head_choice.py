@@ -64,10 +64,10 @@ estimates = st.builds(
 
 
 @given(trunk=estimates, blend=estimates, over=estimates, trees=st.floats(0.1, 1.1))
-def test_a_trunk_is_taken_only_where_it_is_shown_to_be_better_than_both(
+def test_a_trunk_is_taken_only_where_it_is_shown_to_be_better_than_the_trees(
     trunk: Estimate, blend: Estimate, over: Estimate, trees: float
 ) -> None:
-    better = trunk.high < 0 and over.high < 0
+    better = trunk.high < 0 and over.value < 0
     assert (decide(trunk, blend, over, trees=trees) == "trunk") == better
 
 
