@@ -12,7 +12,9 @@ predictions are from the true probabilities at the reference position, as ``benc
 
 import argparse
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -83,35 +85,43 @@ def examined(days: Days, model: TrunkModel, task: str) -> Iterator[float]:
 def main() -> None:
     """Print the curves and the distances."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--requests", type=int, default=4000, help="a day, of 12 impressions each")
-    parser.add_argument("--days", type=int, default=10, help="to train on")
+    parser.add_argument("--requests", type=int, default=2000, help="a day, of 12 impressions each")
+    parser.add_argument("--days", type=int, default=8, help="to train on")
     parser.add_argument("--seeds", type=int, default=3, help="worlds")
     asked = parser.parse_args()
+    curves, told = defaultdict[str, list[Floats]](list), defaultdict[str, list[Distance]](list)
     for seed in range(asked.seeds):
         made = feed(requests=asked.requests, train=asked.days, seed=seed)
-        found = harvested(made.train).by_position
-        curve = Examination(found)
-        models = {name: learn(made, name, curve, seed) for name in CORRECTIONS}
-        shown = {
-            "true": EXAMINATION,
-            "randomised": found,
-            **{f"head, {task}": tuple(examined(made.test, models["feature"], task)) for task in TASKS},
-        }
-        for name, values in shown.items():
-            error = np.sqrt(np.mean((np.array(values[1:]) - EXAMINATION[1 : len(values)]) ** 2))
-            figures = " ".join(f"{value:.2f}" for value in values)
-            print(f"seed {seed}  {name:<14}{figures}  error {error:.3f}", flush=True)
-        for task, truth in TASKS.items():
-            for name, model in models.items():
-                told = Distance.of(predict(made, model, task, name, curve), made.test.at_reference[truth])
-                _print(seed, task, f"trunk, {name}", told)
-        for name, (told, _) in distances(made, heads(made, curve)).items():
-            if name in CORRECTIONS:
-                _print(seed, "click", f"trees, {name}", told)
+        for name, values in measure(made, seed):
+            if isinstance(values, Distance):
+                told[name].append(values)
+                print(f"seed {seed}  {name:<24}ratio {values.ratio:.3f} error {values.error:.3f}", flush=True)
+            else:
+                curves[name].append(values - EXAMINATION[: len(values)])
+                print(f"seed {seed}  {name:<24}{' '.join(f'{value:.2f}' for value in values)}", flush=True)
+    for name, errors in curves.items():
+        figures = np.mean([np.sqrt(np.mean(error[1:] ** 2)) for error in errors])
+        print(f"mean    {name:<24}root mean square error from position 2 on {figures:.3f}")
+    for name, found in told.items():
+        ratio, error = (float(np.mean([getattr(one, of) for one in found])) for of in ("ratio", "error"))
+        print(f"mean    {name:<24}ratio {ratio:.3f} error {error:.3f}")
 
 
-def _print(seed: int, task: str, name: str, told: Distance) -> None:
-    print(f"seed {seed}  {task:<6}{name:<16}ratio {told.ratio:.3f} error {told.error:.3f}", flush=True)
+def measure(made: Feed, seed: int) -> Iterator[tuple[str, Distance | Floats]]:
+    """Give the curve, or the distance at the reference, of each correction by name."""
+    found = harvested(made.train).by_position
+    curve = Examination(found)
+    models = {name: learn(made, name, curve, seed) for name in CORRECTIONS}
+    yield "curve, true", np.array(EXAMINATION)
+    yield "curve, randomised", np.array(found)
+    for task in TASKS:
+        yield f"curve, feature, {task}", np.array([*examined(made.test, models["feature"], task)])
+    for (task, truth), (name, model) in product(TASKS.items(), models.items()):
+        predicted = predict(made, model, task, name, curve)
+        yield f"{task}, trunk, {name}", Distance.of(predicted, made.test.at_reference[truth])
+    for name, (reference, _) in distances(made, heads(made, curve)).items():
+        if name in CORRECTIONS:
+            yield f"click, trees, {name}", reference
 
 
 if __name__ == "__main__":

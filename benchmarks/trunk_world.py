@@ -253,13 +253,16 @@ def measure_balance(rows: int, seed: int) -> pa.Table:
     methods: tuple[BalanceMethod, ...] = get_args(BalanceMethod)
     tight = {"architecture": "shared_bottom", "layers": (16, 3), "seed": seed}
     trunks = {
-        "purchase alone": trunk_of(ids=False, tasks=PAIR[1:], **tight),
+        **{f"{task} alone": trunk_of(ids=False, tasks=(task,), **tight) for task in PAIR},
         **{name: trunk_of(ids=False, tasks=PAIR, balance={"method": name}, **tight) for name in methods},
         "manual, mmoe": trunk_of(ids=False, tasks=PAIR, layers=(16, 3), seed=seed),
     }
     world = simulate(rows, seed=seed, tastes=0.0, common=0.2, rates={**RATES, "purchase": 1 / 60})
     new = world.table.slice(world.ends[2])
-    outputs: dict[str, Mapping[str, Floats]] = {"oracle": {t: world.truth[t][world.ends[2] :] for t in PAIR}}
+    outputs: dict[str, Mapping[str, Floats]] = {
+        "oracle": {task: world.truth[task][world.ends[2] :] for task in PAIR},
+        "trees": {task: score_trees(world, task)[world.ends[2] :] for task in PAIR},
+    }
     for name, trunk in trunks.items():
         outputs[name] = fit_trunk(world, trunk, weights={"purchase": 0.003}).model.log_odds(new.to_pandas())
     lost = {
@@ -303,7 +306,7 @@ def main() -> None:
     shows = {"world": show_worlds, "balance": show_balance, "masked": show_masked}
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("show", choices=list(shows), nargs="?", default="world")
-    parser.add_argument("--rows", type=int, default=600_000)
+    parser.add_argument("--rows", type=int, default=300_000)
     parser.add_argument("--seeds", type=int, default=10, help="how many")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--folder", type=Path, default=Path(".equipoise/trunk_world"))
