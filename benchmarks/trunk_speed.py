@@ -166,9 +166,10 @@ def show_memory(rows: int) -> None:
     peaks = []
     for count in (rows, 10 * rows):
         with tempfile.TemporaryDirectory() as folder:
-            words = ["-m", "benchmarks.trunk_speed", "peak", "--home", folder]
-            prepare_home(Path(folder), requests_a_day=count // (SHOWN * TRAIN_DAYS))
-            done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+            own = [sys.executable, "-m", "benchmarks.trunk_speed", "--home", folder, "--rows", str(count)]
+            # a peak begins at that of the process which starts it, so this one prepares nothing
+            subprocess.run([*own, "prepare"], capture_output=True, check=True)
+            done = subprocess.run([*own, "peak"], capture_output=True, text=True, check=True)
         peaks.append([float(figure) for figure in done.stdout.split()])
     (learned, low), (more, high) = peaks
     print(
@@ -205,15 +206,16 @@ def main() -> None:
     """Print the figures that are asked for."""
     shows = {"examples": show_examples, "request": show_request, "memory": show_memory}
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("show", choices=["all", *shows, "peak"], nargs="?", default="all")
+    parser.add_argument("show", choices=["all", *shows, "prepare", "peak"], nargs="?", default="all")
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--home", type=Path, help="of the process whose peak is measured")
     arguments = parser.parse_args()
-    if arguments.show == "peak":
-        show_peak(arguments.home)
-        return
+    own = {
+        "prepare": lambda rows: prepare_home(arguments.home, requests_a_day=rows // (SHOWN * TRAIN_DAYS)),
+        "peak": lambda _: show_peak(arguments.home),
+    }
     for name in shows if arguments.show == "all" else (arguments.show,):
-        shows[name](arguments.rows)
+        {**shows, **own}[name](arguments.rows)
 
 
 if __name__ == "__main__":

@@ -131,7 +131,7 @@ class SharedRows:
         first = self._first_held_day(drawn)
 
         def tables() -> Iterator[pa.Table]:
-            files = [pa.ipc.open_file(pa.memory_map(str(one.file))) for one in drawn]
+            files = [pa.ipc.open_file(pa.OSFile(str(one.file))) for one in drawn]
             for place, span in enumerate(spans):
                 batches = [file.get_batch(place) for file in files]
                 table = self._join(span, dict(zip(drawn, batches, strict=True)), first)
