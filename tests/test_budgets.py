@@ -25,7 +25,7 @@ BUDGETS: Final = {
     "dataclasses and models": (764, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (78_471, 48_000),
+    "lines in tests": (78_482, 48_000),
     "words in docs": (60_760, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

@@ -14,10 +14,12 @@ import pytest
 from tasks.cli import main
 from tasks.errors import ContractError
 from tasks.pipeline import retrain
+from tasks.promotion.provenance import read_lineage
 from tasks.ranking.segmented_map import apply_calibrator, calibrator_from_json
 from tasks.ranking.trunk import TrunkModel
 from tasks.release import view
 from tasks.release.loading import LoadedRelease, load_release
+from tasks.release.reader import ReleaseReader
 from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import CALIBRATOR
@@ -218,6 +220,7 @@ def test_a_head_that_keeps_the_champions_model_keeps_the_trunk_that_it_was_calib
     heads = {task: manifest.part(Role.CALIBRATOR, task).version for task in mini.TWO}
     assert (trunks, heads) == ([1, 2], {"click_30m": 2, "hide_2d": 1})
     assert view.verify(workspace, release).problems == []
+    assert {TRUNK, f"{TRUNK} version 2"} <= {*read_lineage(ReleaseReader(workspace), release).labels}
     folder = fetch(workspace, release, tmp_path)
     loaded = load_release(folder)
     assert_predicts_as_its_parts(workspace, loaded, candidates, click_30m=2, hide_2d=1)

@@ -53,7 +53,8 @@ def read_lineage(reader: ReleaseReader, release: int) -> Lineage:
     for part in manifest.parts:
         tags = reader.tags(part)
         if part.newest_training_row is not None and {"snapshot", "as_of"} <= tags.keys():
-            labels[part.name] = PartLabels(tags["snapshot"], datetime.fromisoformat(tags["as_of"]))
+            name = str(part) if part.name in labels else part.name  # a trunk in two versions
+            labels[name] = PartLabels(tags["snapshot"], datetime.fromisoformat(tags["as_of"]))
     return Lineage(manifest, reader.tested(release), verified.files, verified.problems, labels)
 
 

@@ -125,15 +125,15 @@ class Manifest:
         """Return the part that plays a role (for a task), None where the release has none."""
         return next((part for part in self.parts if part.role is role and part.task == task), None)
 
+    def age(self, part: PinnedPart) -> timedelta | None:
+        """Age of a fitted part's newest training day, from that day's end to the as-of."""
+        if part.newest_training_row is None:
+            return None
+        return self.as_of - datetime.combine(part.newest_training_row, time(), UTC) - timedelta(days=1)
+
     def ages(self) -> dict[str, timedelta]:
-        """Age of each fitted part's newest training day, from that day's end to the as-of."""
-        return {
-            part.name: self.as_of
-            - datetime.combine(part.newest_training_row, time(), UTC)
-            - timedelta(days=1)
-            for part in self.parts
-            if part.newest_training_row is not None
-        }
+        """Age of each fitted part, of a trunk in two versions that of the newer."""
+        return {part.name: age for part in self.parts if (age := self.age(part)) is not None}
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON; days and instants become ISO 8601, ages whole days."""

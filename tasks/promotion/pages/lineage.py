@@ -62,7 +62,6 @@ class EvidenceRun:
 
 def list_pins(manifest: Manifest, pages: MlflowPages) -> list[Pin]:
     """Lay out every part of a release."""
-    ages = manifest.ages()
     return [
         Pin(
             name=part.name,
@@ -70,7 +69,7 @@ def list_pins(manifest: Manifest, pages: MlflowPages) -> list[Pin]:
             address=pages.version(part.name, part.version),
             sha256=part.sha256[:16],
             newest="" if part.newest_training_row is None else str(part.newest_training_row),
-            age=f"{ages[part.name].days} days" if part.name in ages else "",
+            age="" if (age := manifest.age(part)) is None else f"{age.days} days",
             slices=", ".join(f"{name} {first} to {last}" for name, (first, last) in part.slices.items()),
         )
         for part in manifest.parts

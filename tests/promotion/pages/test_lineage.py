@@ -1,6 +1,7 @@
 """Every pin leads to MLflow where people open it, and nowhere else."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -23,6 +24,13 @@ def test_a_pin_shows_what_it_is_how_old_and_where() -> None:
         "60 days",
     )
     assert pin.address == "http://mlflow/#/models/feed.task.click/versions/3"
+
+
+def test_each_of_two_versions_of_a_trunk_has_its_own_age() -> None:
+    (part,) = MANIFEST.parts
+    older = replace(part, version=2, newest_training_row=part.trained_until() - timedelta(days=7))
+    pins = list_pins(replace(MANIFEST, parts=(older, part)), PAGES)
+    assert [(pin.version, pin.age) for pin in pins] == [(2, "67 days"), (3, "60 days")]
 
 
 def test_without_a_server_nothing_is_linked() -> None:
