@@ -157,16 +157,15 @@ def test_the_effect_of_a_position_is_learned_and_left_out_at_serving(tmp_path: P
     draw = np.random.default_rng(2)
     places = draw.integers(1, 5, len(TABLE))
     kept = draw.random(len(TABLE)) < 1 / places  # an item at place k is looked at once in k times
-    columns = {
-        name: TABLE.column(name).to_numpy(zero_copy_only=False) for name in ("price", "aisle", "held_out")
-    }
+    columns = TABLE.select(["price", "aisle", "held_out"]).append_column("position", pa.array(places))
     clicks = np.where(kept, TABLE.column("click").to_numpy(), 0.0)
-    table = pa.table({**columns, "position": places, "click": clicks})
+    table = columns.append_column("click", pa.array(clicks))
     tasks = (TrunkTask("click", positioned=True),)
     model = train(table, trunk(("click",), architecture="shared_bottom", epochs=8), tasks, tmp_path).model
     effects = model.weights[POSITION_HEAD][:, 0]
     assert effects[:2].tolist() == [0, 0]
     assert effects[2] > effects[3] > effects[4]
+    assert (effects[2:] < -np.log([2, 3, 4])).all()  # so much of rare clicks, more of frequent ones
     frame = table.to_pandas()
     shown = model.log_odds(frame, positions=places.astype(float))["click"]
     assert shown - model.log_odds(frame)["click"] == pytest.approx(effects[places], abs=1e-5)
