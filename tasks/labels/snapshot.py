@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -32,6 +33,10 @@ BUILD: Final = "equipoise.build"
 CHANGED: Final = "equipoise.changed"
 """The key in a commit's metadata of the observed labels that its build changed, by task."""
 
+PIECE: Final = 1 << 17
+"""Rows of a piece of `Snapshot.stream`, at most."""
+_SORTED_AT_ONCE: Final = 1 << 20
+"""Rows of days that are sorted together, at most; a day of more is sorted by itself."""
 _ROWS = "rows"
 _AS_VERIFIED = "SET disabled_optimizers = 'filter_pushdown, statistics_propagation'"
 """Skip no part of a file by what its statistics say."""
@@ -99,7 +104,19 @@ class Snapshot:
         last_day: date | None = None,
         where: str | None = None,
     ) -> pa.Table:
-        """Read columns, ordered by shown_at, request_id, item_id.
+        """Read columns, ordered by shown_at, request_id, item_id; parameters and errors as `stream`."""
+        pieces = self.stream(columns, first_day=first_day, last_day=last_day, where=where)
+        return pa.concat_tables([self._select(columns).empty_table(), *pieces])
+
+    def stream(
+        self,
+        columns: Sequence[str],
+        *,
+        first_day: date | None = None,
+        last_day: date | None = None,
+        where: str | None = None,
+    ) -> Iterator[pa.Table]:
+        """Read columns as `read` does, at most `PIECE` rows at a time.
 
         Parameters
         ----------
@@ -111,19 +128,38 @@ class Snapshot:
         DataError
             The snapshot lacks a column.
         """
-        schema = self.schema()
-        for name in columns:
-            if name not in schema.names:
-                raise DataError(unknown("column", name, schema.names, where=f"label snapshot {self.id}"))
+        wanted = self._select(columns)
         query = x.select(
             x.columns(columns),
             x.table(_ROWS),
             where=[exp.condition(where, dialect="duckdb")] if where else [],
         )
         x.order_by(query, x.columns((c.SHOWN_AT, *c.IMPRESSION_KEY)))
-        rows = self.query(query, first_day or date.min, last_day or date.max)
-        wanted = pa.schema([schema.field(name) for name in columns])
-        return wanted.empty_table() if rows is None else rows.cast(wanted)
+        first, last = first_day or date.min, last_day or date.max
+        with self.opened(first, last) as connection:
+            if connection is None:
+                return
+            for files in self._files_to_sort(first, last):
+                _attach(connection, _ROWS, files)
+                for batch in connection.sql(render(query)).to_arrow_reader(PIECE):
+                    yield pa.Table.from_batches([batch]).cast(wanted)
+
+    def _select(self, columns: Sequence[str]) -> pa.Schema:
+        schema = self.schema()
+        for name in columns:
+            if name not in schema.names:
+                raise DataError(unknown("column", name, schema.names, where=f"label snapshot {self.id}"))
+        return pa.schema([schema.field(name) for name in columns])
+
+    def _files_to_sort(self, first: date, last: date) -> Iterator[list[DataFile]]:
+        """Gather the files of successive days of few rows; a day of many is sorted by itself."""
+        recorded, gathered, rows = self.build().days, list[DataFile](), 0
+        for day, files in groupby(sorted(self.files(first, last), key=file_day), key=file_day):
+            if gathered and rows + recorded[day].rows > _SORTED_AT_ONCE:
+                yield gathered
+                gathered, rows = [], 0
+            gathered, rows = [*gathered, *files], rows + recorded[day].rows
+        yield gathered
 
     def days(self) -> pa.Table:
         """Return each day's rows and, per task, how many labels are observed and positive: above 0."""

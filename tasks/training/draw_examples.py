@@ -5,6 +5,7 @@
     observed rows of the train days, as known then (debiasing.py) -> rows of weight 0 dropped -> encoder
       -> negatives sampled by key and segment -> weights, offsets, fold -> Examples
 
+The features of the rows that are left are read last, some at a time (`TaskRows.stream_features`).
 Each decision is one small function, in this order; a factor of the weights is one line in `_weight_factors`.
 """
 
@@ -25,10 +26,11 @@ from tasks.contracts.training import ExampleWeights
 from tasks.errors import DataError, ImmatureLabels
 from tasks.ranking.candidates import read_numbers
 from tasks.ranking.features import FeatureEncoder
+from tasks.stores.files import scratch_folder
 from tasks.training import debiasing, weights
-from tasks.training.encoding import encode, fit_encoder
-from tasks.training.examples import Examples
-from tasks.training.rows import TaskRows, read_labels
+from tasks.training.encoding import encode_pieces, fit_encoder
+from tasks.training.examples import Examples, StoredFeatures
+from tasks.training.rows import ROW, TaskRows, read_labels
 from tasks.training.sampling import hold_out_users, negative_rates, sample_rows
 from tasks.training.slices import DaySlice
 from tasks.training.trainable import require_trainable
@@ -77,7 +79,7 @@ class DrawnRows:
 
 def draw_rows(rows: TaskRows) -> DrawnRows:
     """Read what a task learns from: observed, weighed and sampled rows."""
-    table = _read(rows, rows.slices.train)
+    table = _read(rows, rows.slices.train, rows.learned.categorical)
     drawn = _draw(rows, _sort_by_request(table) if rows.kind == "ranking" else table)
     outcomes = read_labels(drawn.observed, rows.task)
     minimum = rows.workspace.contracts.surface.minimum.positives
@@ -92,8 +94,7 @@ def draw_span(rows: TaskRows, days: DaySlice, *, within: str, columns: Iterable[
     They have keys, label and ``columns``, and features only where these tell who answers. Their weights are
     on one scale with those of other days, whose mean is not 1.
     """
-    featured = rows.answers_weighed is not None
-    table = _read(rows, days, columns, within=within, featured=featured)
+    table = _read(rows, days, columns, within=within)
     return _draw(rows, table, newest=rows.slices.train.end)
 
 
@@ -131,7 +132,7 @@ def balances(rows: TaskRows) -> bool:
     return _example_weights(rows).balanced and rows.kind == "binary"
 
 
-def _read(rows: TaskRows, days: DaySlice, columns: Iterable[str] = (), **how: Any) -> pa.Table:
+def _read(rows: TaskRows, days: DaySlice, columns: Iterable[str], *, within: str = "") -> pa.Table:
     weights_of, sampling = _example_weights(rows), rows.spec.sampling
     wanted = {
         SHOWN_AT: weights_of.half_life is not None,
@@ -140,7 +141,9 @@ def _read(rows: TaskRows, days: DaySlice, columns: Iterable[str] = (), **how: An
         **(dict.fromkeys(sampling.by, True) if sampling else {}),
         **dict.fromkeys(debiasing.weight_columns(rows), True),
     }
-    return rows.read(days, [*(name for name, needed in wanted.items() if needed), *columns], **how)
+    features = rows.features if rows.answers_weighed is not None else ()  # these tell who answers
+    names = [*features, *(name for name, needed in wanted.items() if needed), *columns]
+    return rows.read_outcomes(days, names, within=within)
 
 
 def _weigh_rows(
@@ -202,10 +205,11 @@ def _weigh_examples(rows: TaskRows, drawn: DrawnRows) -> tuple[Floats | None, Fl
 
 
 def _build_examples(rows: TaskRows, drawn: DrawnRows, encoder: FeatureEncoder) -> Examples:
-    table, (weighed, offset) = drawn.table, _weigh_examples(rows, drawn)
+    weighed, offset = _weigh_examples(rows, drawn)
+    features, table = _store_features(rows, drawn.table, encoder), drawn.table
     share = rows.workspace.contracts.surface.split.early_stop
     return Examples(
-        features=encode(encoder, table),
+        features=features,
         labels=read_labels(table, rows.task),
         fold=hold_out_users(user_or_request(table), share=share, salt="early stop"),
         names=encoder.names,
@@ -214,6 +218,19 @@ def _build_examples(rows: TaskRows, drawn: DrawnRows, encoder: FeatureEncoder) -
         offsets=offset if offset.any() else None,
         groups=_encode_requests(table) if rows.kind == "ranking" else None,
     )
+
+
+def _store_features(rows: TaskRows, table: pa.Table, encoder: FeatureEncoder) -> StoredFeatures:
+    """Read and encode the features of some rows into a file, in the order of these rows."""
+    numbers = table.column(ROW).to_numpy()
+    order = np.argsort(numbers, kind="stable")
+    pieces = rows.stream_features(rows.slices.train, encoder.names, numbers[order])
+    stored = StoredFeatures.write(
+        encode_pieces(encoder, pieces),
+        scratch_folder(rows.workspace.home),
+        width=len(encoder.names),
+    )
+    return stored.take(np.argsort(order))
 
 
 def _sort_by_request(table: pa.Table) -> pa.Table:

@@ -1,7 +1,8 @@
 """A task's rows in Arrow become what LightGBM reads: numbers as they are, categories as codes."""
 
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import pandas as pd
@@ -68,9 +69,32 @@ def encode(encoder: FeatureEncoder, table: pa.Table) -> pa.Table:
     >>> encode(FeatureEncoder(("price",), {"aisle": ("jam", "tea")}), rows).to_pydict()
     {'price': [2.5, 3.0], 'aisle': [1.0, 0.0]}
     """
-    numeric = [_check_numbers(table, name) for name in encoder.numeric]
-    codes = [_encode_categories(encoder, table.column(name), name) for name in encoder.categorical]
-    return pa.table([*numeric, *codes], names=list(encoder.names))
+    (encoded,) = encode_pieces(encoder, [table])
+    return encoded
+
+
+def encode_pieces(encoder: FeatureEncoder, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Encode tables one after the other; at the end infinite numbers are refused, counted over all."""
+    rows, infinite, first = 0, Counter[str](), dict[str, str]()
+    for piece in pieces:
+        numeric = [_check_numbers(piece, name) for name in encoder.numeric]
+        for name, column in zip(encoder.numeric, numeric, strict=True):
+            if pa.types.is_floating(column.type) and (found := pc.sum(pc.is_inf(column)).as_py()):
+                infinite[name] += found
+                first.setdefault(name, _name_first(piece, pc.index(pc.is_inf(column), True).as_py()))
+        rows += len(piece)
+        codes = [_encode_categories(encoder, piece.column(name), name) for name in encoder.categorical]
+        yield pa.table([*numeric, *codes], names=list(encoder.names))
+    for name in encoder.numeric:
+        if count := infinite[name]:
+            raise DataError(
+                f"Feature '{name}' is infinite in {count} of {rows} rows, first in {first[name]}."
+            )
+
+
+def _name_first(table: pa.Table, row: int) -> str:
+    keys = (key for key in (REQUEST_ID, ITEM_ID, USER_ID) if key in table.column_names)
+    return ", ".join(f"{key} {table.column(key)[row].as_py()}" for key in keys)
 
 
 def _check_numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
@@ -80,11 +104,6 @@ def _check_numbers(table: pa.Table, name: str) -> pa.ChunkedArray:
         column = column.cast(pa.float64())
     elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
         raise DataError(f"Feature '{name}' holds {kind}, and trees need numbers; declare it as categorical.")
-    if pa.types.is_floating(column.type) and (infinite := pc.sum(pc.is_inf(column)).as_py()):
-        first = pc.index(pc.is_inf(column), True).as_py()
-        keys = (key for key in (REQUEST_ID, ITEM_ID, USER_ID) if key in table.column_names)
-        where = ", ".join(f"{key} {table.column(key)[first].as_py()}" for key in keys)
-        raise DataError(f"Feature '{name}' is infinite in {infinite} of {len(table)} rows, first in {where}.")
     return column
 
 

@@ -2,7 +2,8 @@
 
 ::
 
-    features  [rows, features]   an Arrow table of numbers and codes, or a matrix; null or NaN is missing
+    features  [rows, features]   numbers and codes: stored rows, an Arrow table or a matrix; null or NaN is
+                                 missing
     labels    [rows]             0 or 1 for a binary head, else a finite value
     fold      [rows]             of the users who may be held out, to stop the growth of the trees
     weights   [rows] | None      above 0; None: every row weighs 1
@@ -12,16 +13,124 @@
 A row that weighs nothing is not here: it was dropped before anything was learned from it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from mmap import ACCESS_READ, MADV_DONTNEED, mmap
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any, Final, Self, final
 
+import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.arrays import AnyFloats, Flags, Integers
-from tasks.errors import DataError
+from tasks.arrays import AnyFloats, Flags, Floats, Integers
+from tasks.errors import DataError, StoreError
+
+_BATCH: Final = 1 << 16
+
+
+@final
+class StoredFeatures(lgb.Sequence):
+    """Rows of features in a file, which LightGBM reads a batch at a time: the memory it takes is its bins.
+
+    The file has no name: it goes with this object, or with its process.
+
+    Attributes
+    ----------
+    shape : rows and features.
+
+    Examples
+    --------
+    >>> pieces = (pa.table({"price": [2.5, None], "new": [True, False]}) for _ in range(2))
+    >>> stored = StoredFeatures.write(pieces, Path("."), width=2)
+    >>> stored.shape, stored[1], stored[2:3], stored.take(np.array([3, 0]))[:].tolist()
+    ((4, 2), array([nan,  0.]), array([[2.5, 1. ]]), [[nan, 0.0], [2.5, 1.0]])
+    """
+
+    batch_size = _BATCH
+
+    def __init__(self, data: mmap | bytes, width: int, dtype: np.dtype[Any], rows: Integers) -> None:
+        self.shape = len(rows), width
+        self._data, self._dtype, self._rows = data, dtype, rows
+        self._block, self._begin = np.empty((0, width), dtype), 0
+
+    @classmethod
+    def write(cls, pieces: Iterable[pa.Table], folder: Path, *, width: int) -> Self:
+        """Write tables of numbers with the same columns one after the other.
+
+        Raises
+        ------
+        StoreError
+            The file cannot be written, for example for want of space.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        rows, dtype = 0, np.dtype(np.float64)
+        with TemporaryFile(dir=folder, buffering=0) as file:
+            try:
+                for piece in pieces:
+                    matrix = _to_matrix(piece)
+                    matrix.tofile(file)
+                    rows, dtype = rows + len(matrix), matrix.dtype
+            except OSError as error:
+                size = rows * width * dtype.itemsize / 1e9
+                raise StoreError(
+                    f"The features of rows to train on cannot be written to {folder}: {error}. {size:.1f} GB "
+                    "were written; make room there, or sample the negatives in tasks.yaml."
+                ) from error
+            data = mmap(file.fileno(), 0, access=ACCESS_READ) if rows else b""
+        return cls(data, width, dtype, np.arange(rows))
+
+    def take(self, rows: Integers) -> "StoredFeatures":
+        """Return some of the rows, in any order; the file is shared."""
+        return StoredFeatures(self._data, self.shape[1], self._dtype, self._rows[rows])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int | slice | list[int]) -> npt.NDArray[Any]:
+        """Return a row, shape [features], or rows, shape [n, features]."""
+        if isinstance(index, slice | list):
+            return self._read(self._rows[index])
+        if not self._begin <= index < self._begin + len(self._block):
+            self._begin = index - index % _BATCH
+            self._block = self[self._begin : self._begin + _BATCH]
+        return self._block[index - self._begin]
+
+    def batches(self) -> Iterator[AnyFloats]:
+        """Yield all rows, some at a time, each shape [n, features]."""
+        return (self[begin : begin + _BATCH] for begin in range(0, len(self), _BATCH))
+
+    def _read(self, rows: Integers) -> npt.NDArray[Any]:
+        """Read rows, and let the pages of the file go that came into memory for it."""
+        if not len(rows):
+            return np.empty((0, self.shape[1]), self._dtype)
+        matrix = np.frombuffer(self._data, self._dtype).reshape(-1, self.shape[1])
+        first, last = rows[0], rows[-1] + 1
+        together = last - first == len(rows) and (np.diff(rows) == 1).all()
+        read = np.array(matrix[first:last] if together else matrix[rows])
+        if isinstance(self._data, mmap):
+            self._data.madvise(MADV_DONTNEED)
+        return read
+
+
+def _to_matrix(table: pa.Table) -> npt.NDArray[Any]:
+    """Return columns of numbers as a matrix of the least floats that hold them; a missing value is NaN."""
+    held = np.result_type(np.float32, *(np.dtype(kind.to_pandas_dtype()) for kind in table.schema.types))
+    matrix = np.empty(table.shape, held)
+    for place, column in enumerate(table.columns):
+        matrix[:, place] = column.cast(pa.from_numpy_dtype(held), safe=False).to_numpy()
+    return matrix
+
+
+def _take(
+    features: AnyFloats | pa.Table | StoredFeatures, rows: Integers
+) -> AnyFloats | pa.Table | StoredFeatures:
+    if isinstance(features, StoredFeatures):
+        return features.take(rows)
+    plain: Any = features
+    return plain[rows] if isinstance(plain, np.ndarray) else plain.take(pa.array(rows))
 
 
 @dataclass(frozen=True)
@@ -38,7 +147,7 @@ class Examples:
         Lengths differ, a label is not finite or a weight is not above 0.
     """
 
-    features: AnyFloats | pa.Table
+    features: AnyFloats | pa.Table | StoredFeatures
     labels: AnyFloats
     fold: Flags
     names: tuple[str, ...]
@@ -83,16 +192,22 @@ class Examples:
 
     def where(self, rows: Flags) -> "Examples":
         """Return some of the rows."""
-        features = self.features
         return replace(
             self,
-            features=features.filter(pa.array(rows)) if isinstance(features, pa.Table) else features[rows],
+            features=_take(self.features, np.flatnonzero(rows)),
             labels=self.labels[rows],
             fold=self.fold[rows],
             weights=None if self.weights is None else self.weights[rows],
             offsets=None if self.offsets is None else self.offsets[rows],
             groups=None if self.groups is None else self.groups[rows],
         )
+
+    def raw_scores(self, booster: lgb.Booster, *, threads: int | None) -> Floats:
+        """Return a booster's raw scores, stored rows a batch at a time, shape [rows]."""
+        features = self.features
+        pieces = features.batches() if isinstance(features, StoredFeatures) else [features]
+        given = [booster.predict(piece, raw_score=True, num_threads=threads or 0) for piece in pieces]
+        return np.concatenate(given)
 
     def without_fold(self) -> "Examples":
         """Return the same rows, all of them to learn from: there is nothing left to stop the trees."""

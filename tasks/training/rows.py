@@ -3,7 +3,7 @@
 Only observed labels are ever read, and only the columns that are asked for.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tasks.arrays import Flags, Floats
+from tasks.arrays import Flags, Floats, Integers
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, Status, status
 from tasks.contracts import Contracts, TaskSpec
 from tasks.contracts.chains import chain, join_outcomes, learns_joint_event, position_correction
@@ -36,6 +36,8 @@ from tasks.training.learning import Loss
 from tasks.training.slices import DaySlice, TaskSlices, plan_slices, refit_slices
 
 KEYS: Final = (REQUEST_ID, ITEM_ID, USER_ID)
+ROW: Final = "row__number"
+"""Column of `TaskRows.read_outcomes`: the number of a row among those of its days that are observed."""
 NEWEST: Final = "newest_training_row"
 REPEATS: Final = "repeats"
 """Where a refit says the version whose recipe it repeats."""
@@ -165,33 +167,59 @@ class TaskRows:
             return None
         return asked.response.clip
 
-    def read(
-        self, days: DaySlice, columns: Iterable[str] = (), *, within: str = "", featured: bool = True
-    ) -> pa.Table:
-        """Read the rows of some days whose outcome is known, in fixed order.
+    def read(self, days: DaySlice, columns: Iterable[str] = ()) -> pa.Table:
+        """Read the rows of some days whose outcome is known, in fixed order, and their features."""
+        return self.read_outcomes(days, [*self.features, *columns])
+
+    def read_outcomes(self, days: DaySlice, columns: Iterable[str] = (), *, within: str = "") -> pa.Table:
+        """Read the rows of some days whose outcome is known, in fixed order, without their features.
 
         Parameters
         ----------
         within : a condition in SQL on the rows.
-        featured : whether the features are read, too.
 
         Returns
         -------
-        Keys, features, label (of the whole chain where that is what the head learns), what places the row on
-        its page where the head is corrected for that, and further columns.
+        Keys, label (of the whole chain where that is what the head learns), what places the row on its page
+        where the head is corrected for that, further columns, and `ROW`.
         """
-        links = chain(self.workspace.contracts.tasks, self.task) if self.whole else (self.task,)
         placed = (POSITION,) if self.debiased != "none" else ()
-        features = self.features if featured else ()
-        names = list(dict.fromkeys([*KEYS, *features, *links, *placed, *columns]))
-        where = f"{status(links[0])} = '{Status.OBSERVED}'" + (f" AND {within}" if within else "")
-        table = self.snapshot.read(names, first_day=days.first, last_day=days.last, where=where)
+        names = list(dict.fromkeys([*KEYS, *self._links, *placed, *columns]))
+        categorical = self.workspace.contracts.surface.features.categorical
+        ids = [name for name in (*categorical, *KEYS) if name in names]
+        pieces = [encode_dictionaries(piece, ids) for piece in self._stream(days, names, within)]
+        schema = self.snapshot.schema()
+        empty = pa.schema([schema.field(name) for name in names]).empty_table()
+        table = pa.concat_tables(pieces).unify_dictionaries() if pieces else encode_dictionaries(empty, ids)
+        table = table.append_column(ROW, pa.array(np.arange(len(table), dtype=np.int32)))
         if self.whole:
-            table = _join_chain(table, links)
-        if self.spec.level == "request":
-            table = keep_first_rows(table)
-        texts = (*self.workspace.contracts.surface.features.categorical, REQUEST_ID, USER_ID)
-        return encode_dictionaries(table, [name for name in texts if name in names])
+            table = _join_chain(table, self._links)
+        return keep_first_rows(table) if self.spec.level == "request" else table
+
+    def stream_features(self, days: DaySlice, names: Sequence[str], numbers: Integers) -> Iterator[pa.Table]:
+        """Read keys and features of rows that `read_outcomes` returned, some at a time.
+
+        Parameters
+        ----------
+        days : those that were read, all of their rows.
+        numbers : `ROW` of the rows, in ascending order.
+        """
+        begin = 0
+        for piece in self._stream(days, list(dict.fromkeys([*KEYS, *names]))):
+            first, last = np.searchsorted(numbers, [begin, begin + len(piece)])
+            if first < last:
+                yield piece if last - first == len(piece) else piece.take(numbers[first:last] - begin)
+            begin += len(piece)
+
+    def _stream(self, days: DaySlice, names: Sequence[str], within: str = "") -> Iterator[pa.Table]:
+        """Read columns of the rows whose outcome is observed, in fixed order."""
+        where = f"{status(self._links[0])} = '{Status.OBSERVED}'" + (f" AND {within}" if within else "")
+        return self.snapshot.stream(names, first_day=days.first, last_day=days.last, where=where)
+
+    @property
+    def _links(self) -> Sequence[str]:
+        """The tasks whose outcomes make the label, the first of the chain first."""
+        return chain(self.workspace.contracts.tasks, self.task) if self.whole else (self.task,)
 
     def read_for_report(self, days: DaySlice) -> pa.Table:
         """Read the observed rows of some days with the columns that they are measured by.

@@ -36,7 +36,7 @@ from tasks.stores.releases import find_release, tested_manifest
 from tasks.stores.workspace import parse_instant
 from tasks.training.boosters import scale_scores, shift_scores
 from tasks.training.draw_examples import draw_training_rows
-from tasks.training.examples import Examples
+from tasks.training.examples import Examples, StoredFeatures
 from tasks.training.fit import Callback, Fitted, fit_head
 from tasks.training.learning import Learning, Loss
 from tasks.training.log_odds import fit_log_odds
@@ -247,7 +247,7 @@ def rescale_predictions(dense: lgb.Booster, examples: Examples, *, threads: int 
     >>> round(float(rescale_predictions(dense, sparse).predict(price).sum()), 3)
     25.0
     """
-    raw = np.asarray(dense.predict(examples.features, raw_score=True, num_threads=threads or 0))
+    raw = examples.raw_scores(dense, threads=threads)
     design = np.column_stack([np.ones(len(raw)), raw])
     intercept, slope = fit_log_odds(
         design, examples.labels, weights=examples.weights, offsets=examples.offsets
@@ -258,7 +258,8 @@ def rescale_predictions(dense: lgb.Booster, examples: Examples, *, threads: int 
 def refit_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None = None) -> lgb.Booster:
     """Fit the leaves' values anew, from the sparse task's mean log odds on.
 
-    LightGBM's ``Booster.refit`` with a decay rate of 0; each row's leaf in each tree is in memory at once.
+    LightGBM's ``Booster.refit`` with a decay rate of 0; the features and each row's leaf in each tree are in
+    memory at once.
 
     Examples
     --------
@@ -271,8 +272,9 @@ def refit_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None 
     """
     ones, offsets = np.ones((len(examples), 1)), examples.offsets
     (mean,) = fit_log_odds(ones, examples.labels, weights=examples.weights, offsets=offsets)
+    features = examples.features
     fitted = dense.refit(
-        examples.features,
+        features[:] if isinstance(features, StoredFeatures) else features,
         examples.labels,
         decay_rate=0.0,
         weight=examples.weights,

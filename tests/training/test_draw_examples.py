@@ -24,6 +24,7 @@ from tasks.stores.policies import policy_files
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.draw_examples import TrainingRows, draw_training_rows
+from tasks.training.examples import StoredFeatures
 from tasks.training.rows import TaskRows
 from tasks.training.slices import DaySlice
 from tasks.training.trees import find_start
@@ -144,8 +145,8 @@ def test_each_segment_is_sampled_at_its_own_rate_which_its_offset_says(feed: Fee
     tasks = TASKS.replace("sampling: {negatives: 0.5}", sampling)
     rows = task_rows(asking(feed, tmp_path, tasks=tasks), "buy_2d")
     table, examples = rows.read(rows.slices.train), draw_training_rows(rows).examples
-    assert isinstance(examples.features, pa.Table)
-    codes = examples.features.column("category").to_numpy()
+    assert isinstance(examples.features, StoredFeatures)
+    codes = examples.features[:][:, examples.names.index("category")]
     all_of = np.asarray(table.column("category").to_pandas())[table.column("buy_2d").to_numpy() == 0]
     for code, (name, rate) in enumerate({"a": 0.5, "b": 1.0, "c": 0.1}.items()):
         kept = (codes == code) & (examples.labels == 0)
@@ -218,9 +219,9 @@ class RenamedRows(TaskRows):
 
     bad: Mapping[str, str]
 
-    def read(self, days: DaySlice, columns: Iterable[str] = (), **how: Any) -> pa.Table:
+    def read_outcomes(self, days: DaySlice, columns: Iterable[str] = (), **how: Any) -> pa.Table:
         """Read the rows of some days."""
-        table = super().read(days, [self.bad.get(name, name) for name in columns], **how)
+        table = super().read_outcomes(days, [self.bad.get(name, name) for name in columns], **how)
         good = {bad: good for good, bad in self.bad.items()}
         return table.rename_columns([good.get(name, name) for name in table.column_names])
 

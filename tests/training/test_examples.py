@@ -1,13 +1,16 @@
 """The rows of one head: of one length, with labels and weights that can be learned from."""
 
+import errno
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.errors import DataError
-from tasks.training.examples import Examples
+from tasks.errors import DataError, StoreError
+from tasks.training.examples import Examples, StoredFeatures
 from tests.known import known
 
 FOLD = np.array([True, True, False, False])
@@ -40,6 +43,43 @@ def test_every_column_follows_the_rows() -> None:
     features = examples(features=table).where(rows).features
     assert isinstance(features, pa.Table)
     assert features.to_pydict() == {"price": [1.0, 4.0], "aisle": [0, 1]}
+
+
+def test_stored_rows_are_read_in_any_order(tmp_path: Path) -> None:
+    table = pa.table({"price": [1.5, None, 3.0, 4.0], "aisle": pa.array([0, 1, 0, 1], pa.float32())})
+    stored = StoredFeatures.write([table[:3], table[3:]], tmp_path, width=2)
+    some = examples(features=stored.take(np.array([3, 0, 2, 1]))).where(np.array([True, True, False, True]))
+    assert isinstance(some.features, StoredFeatures)
+    np.testing.assert_array_equal(some.features[:], [[4.0, 1.0], [1.5, 0.0], [np.nan, 1.0]])
+    assert [some.features[1].tolist(), len(some.features), some.features[3:].shape] == [[1.5, 0.0], 3, (0, 2)]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("values", "held"),
+    [
+        ([pa.array([1], pa.int8()), pa.array([0.5], pa.float32())], np.float32),
+        ([pa.array([True]), pa.array([None], pa.int16())], np.float32),
+        ([pa.array([2**31 - 1], pa.int32()), pa.array([0.5], pa.float32())], np.float64),
+        ([pa.array([2**60 + 1]), pa.array([None], pa.float64())], np.float64),
+    ],
+)
+def test_stored_rows_take_the_least_floats_that_hold_them(
+    values: list[pa.Array], held: type, tmp_path: Path
+) -> None:
+    stored = StoredFeatures.write([pa.table(values, names=["a", "b"])], tmp_path, width=2)[:]
+    wanted = [np.nan if one[0].as_py() is None else float(one[0].as_py()) for one in values]
+    assert stored.dtype == held
+    np.testing.assert_array_equal(stored, [wanted])
+
+
+def test_rows_that_find_no_room_are_refused(tmp_path: Path) -> None:
+    def full() -> Iterator[pa.Table]:
+        yield pa.table({"price": [1.0]})
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(StoreError, match=r"cannot be written to .*No space left on device"):
+        StoredFeatures.write(full(), tmp_path, width=1)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import lightgbm as lgb
@@ -7,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.errors import DataError
-from tasks.training.examples import Examples
+from tasks.training.examples import Examples, StoredFeatures
 from tasks.training.fit import Fitted, fit_head, run_lengths
 from tasks.training.learning import Learning, Loss
 from tasks.training.weights import balance_classes
@@ -42,6 +43,22 @@ def constant(value: float, fold: np.ndarray) -> dict[str, np.ndarray]:
 
 def test_the_same_rows_and_seed_give_the_same_bytes() -> None:
     assert learn(*world()).text == learn(*world()).text
+
+
+def test_stored_rows_make_the_same_bytes_as_a_table_and_a_matrix(tmp_path: Path) -> None:
+    features, labels, fold = world()
+    features[::7, 0] = np.nan
+    features[:, 1] *= features[:, 1] > 0.95  # mostly 0, as what LightGBM bundles
+    offsets = np.linspace(-1, 0, len(labels))
+    table = pa.table([pa.array(column, from_pandas=True) for column in features.T], names=list(NAMES))
+    pieces = (table[begin : begin + 1000] for begin in range(0, len(table), 1000))
+    stored = StoredFeatures.write(pieces, tmp_path, width=len(NAMES))
+    first = learn(table, labels, fold).booster
+    for start in (None, first):
+        bins = {**SMALL, "bin_construct_sample_cnt": 500}
+        known = {"rows": {"offsets": offsets}, "start": start, "parameters": bins}
+        texts = {learn(one, labels, fold, **known).text for one in (features, table, stored)}
+        assert len(texts) == 1
 
 
 def test_another_seed_gives_other_bytes_where_chance_plays_a_part() -> None:
@@ -99,7 +116,8 @@ def test_a_fold_of_one_outcome_cannot_stop_the_trees_so_all_rows_are_learned_fro
 def test_where_all_positives_are_of_users_held_out_nobody_is(objective: Any) -> None:
     """Without them a constant would be learned, or LightGBM would end in an error of its own."""
     rows = examples_of(objective)
-    rows = replace(rows, labels=np.where(rows.fold & (rows.features[:, 0] > 0.5), 1.0, 0.0))
+    features: Any = rows.features
+    rows = replace(rows, labels=np.where(rows.fold & (features[:, 0] > 0.5), 1.0, 0.0))
     fitted = fit_head(rows, Learning(loss=loss_of(objective, quantile=0.93), parameters=SMALL))
     assert fitted.fold_loss is None
     cheap, dear = fitted.booster.predict(CHEAP_AND_DEAR)
