@@ -20,6 +20,7 @@ SMALL: Final[Mapping[str, str]] = {
     "calibration_level": "",
     "closed_loop": "--seeds 1 --requests-per-day 30",
     "commands": "--runs 2",
+    "cost_model": "--requests 200",
     "coverage": "--runs 5",
     "drift_alarms": "--runs 5",
     "early_estimates": "--runs 20",
