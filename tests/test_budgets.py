@@ -18,7 +18,7 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (83_347, 50_000),
+    "lines in tasks": (83_352, 50_000),
     "modules in tasks": (440, 320),
     "names that rooms import from each other": (763, 450),
     "public names in faces": (76, 450),

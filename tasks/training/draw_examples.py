@@ -74,7 +74,7 @@ class DrawnRows:
     @cached_property
     def table(self) -> pa.Table:
         """The kept rows."""
-        return self.observed.filter(pa.array(self.kept))
+        return self.observed if self.kept.all() else self.observed.filter(pa.array(self.kept))
 
 
 def draw_rows(rows: TaskRows) -> DrawnRows:

@@ -187,7 +187,7 @@ class TaskRows:
         names = list(dict.fromkeys([*KEYS, *self._links, *placed, *columns]))
         categorical = self.workspace.contracts.surface.features.categorical
         ids = [name for name in (*categorical, *KEYS) if name in names]
-        pieces = [encode_dictionaries(piece, ids) for piece in self._stream(days, names, within)]
+        pieces = [_copy(encode_dictionaries(piece, ids)) for piece in self._stream(days, names, within)]
         schema = self.snapshot.schema()
         empty = pa.schema([schema.field(name) for name in names]).empty_table()
         table = pa.concat_tables(pieces).unify_dictionaries() if pieces else encode_dictionaries(empty, ids)
@@ -340,6 +340,11 @@ def _number_known(ids: "pd.Series[Any]") -> npt.ArrayLike:
     """Return the codes of ids that were read as categories, or the ids where one is missing."""
     known = isinstance(ids.dtype, pd.CategoricalDtype) and not ids.hasnans
     return ids.cat.codes.to_numpy() if known else ids
+
+
+def _copy(table: pa.Table) -> pa.Table:
+    """Return the same rows in memory of their own: one column of a piece that was read holds all of it."""
+    return table.take(pa.array(np.arange(len(table))))
 
 
 def read_labels(table: pa.Table, task: str) -> Floats:
