@@ -17,7 +17,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -29,6 +29,8 @@ from benchmarks.killed.state import differences, read_state, state_digest
 from tasks.cli import main as run_program
 from tests.feeds import mini
 
+_LOOKS: Final = 0.2
+"""Seconds between two looks at whether to kill."""
 _A_HOME: Final = 3
 """Kills that one home bears at most before it is left to its end."""
 _DONE: Final = {"retrain": {0, 1}}
@@ -59,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     multiprocessing.set_start_method("forkserver", force=True)
     multiprocessing.set_forkserver_preload(["tests.feeds.every_step", "tasks.promotion.moves.rollback"])
-    _run(["settings"], folder / "output.txt")  # every step is imported once, before anything is timed
+    run_killed(["settings"], folder / "output.txt")  # every step is imported once, before anything is timed
     tallies = _kill_all(folder, asked, until=time.monotonic() + 60 * asked.minutes)
     _print(tallies)
     wrong = [line for tally in tallies.values() for line in tally.wrong]
@@ -107,7 +109,7 @@ def deal_kills(verbs: Sequence[str], kills: int) -> Iterator[tuple[str, int]]:
 def _undisturbed(homes: Homes, verb: str) -> Tally:
     home = homes.copy(verb, Path(tempfile.mkdtemp(dir=homes.folder)) / "home")
     began = time.monotonic()
-    code = _run(homes.words(verb, home), home.parent / "output.txt")
+    code = run_killed(homes.words(verb, home), home.parent / "output.txt")
     seconds = time.monotonic() - began
     state = read_state(home, mini.NAME)
     wrong = [] if code in _DONE.get(verb, {0}) else [f"{verb}: undisturbed it ended with {code}"]
@@ -118,8 +120,8 @@ def _kill_in(home: Path, homes: Homes, verb: str, tally: Tally, moments: Sequenc
     """Kill a verb in a home at shares of its time, let it end, and compare."""
     words, output = homes.words(verb, home), home.parent / "output.txt"
     for moment in moments:
-        tally.kills += _run(words, output, kill_after=moment * tally.seconds) == -signal.SIGKILL
-    code = _run(words, output)
+        tally.kills += run_killed(words, output, kill_after=moment * tally.seconds) == -signal.SIGKILL
+    code = run_killed(words, output)
     found, tally.ends = read_state(home, mini.NAME), tally.ends + 1
     problems = differences(tally.state, found)
     if code not in _DONE.get(verb, {0}):
@@ -131,11 +133,25 @@ def _kill_in(home: Path, homes: Homes, verb: str, tally: Tally, moments: Sequenc
         shutil.rmtree(home.parent)
 
 
-def _run(words: Sequence[str], output: Path, *, kill_after: float | None = None) -> int | None:
-    """Run the program in a process of its own, killed after some seconds; return how it ended."""
-    process = multiprocessing.Process(target=_program, args=(list(words), output))
+def run_killed(
+    words: Sequence[str],
+    output: Path,
+    *,
+    kill_after: float | None = None,
+    kill_when: Callable[[], bool] = lambda: False,
+) -> int | None:
+    """Run the program in a process of its own, killed after some seconds or when something has happened.
+
+    Returns
+    -------
+    How it ended, as a process's exit code.
+    """
+    process = multiprocessing.get_context("forkserver").Process(target=_program, args=(list(words), output))
     process.start()
-    process.join(kill_after)
+    while process.is_alive() and not kill_when():
+        process.join(kill_after or _LOOKS)
+        if kill_after is not None:
+            break
     if process.is_alive():
         process.kill()
     process.join()

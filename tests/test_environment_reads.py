@@ -8,6 +8,7 @@ from tasks.settings import REPOSITORY
 
 EXCEPTIONS = {
     "benchmarks/commands.py": "makes the environment of the commands that it times",
+    "benchmarks/drills/drill.py": "sets the environment of the commands that it starts",
     "benchmarks/mutants.py": "lets a module's tests import the tree that holds the mutant",
     "benchmarks/serving.py": "makes the environment of the server that it measures",
     "benchmarks/retrained/trees.py": "makes the environment of child processes from that of the shell",

@@ -76,6 +76,9 @@ def _translated(memory: str) -> Iterator[None]:
         if isinstance(error, duckdb.ProgrammingError) and not isinstance(error, duckdb.InvalidInputException):
             raise
         message, _, _ = str(error).partition("\n\n")  # what follows is the statement
+        if type(error) is duckdb.Error and message.startswith("Traceback"):  # of Python's own file system
+            cause = message.rstrip().rpartition("\n")[2]
+            raise StoreError(f"The object store refused a file: {cause}. Run the step again") from error
         raise DataError(f"The log holds a value that cannot be read: {message}") from error
 
 

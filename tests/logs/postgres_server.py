@@ -6,12 +6,13 @@ PostgreSQL refuses root: where the tests run as root, Debian's user ``postgres``
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,10 +35,22 @@ installed = pytest.mark.skipif(
 
 @dataclass(frozen=True)
 class Server:
-    """A running server and the password of its owner."""
+    """A running server and the password of its owner; what it holds outlives a stop."""
 
     port: int
     password: str
+    folder: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start it, or start it again."""
+        self.processes.append(serve(self.folder, self.port))
+        _wait(self, self.processes[-1])
+
+    def stop(self) -> None:
+        """Be down, whatever its clients are in the midst of."""
+        self.processes[-1].send_signal(signal.SIGINT)
+        self.processes[-1].wait(30)
 
     def address(self, *, user: str = USER, password: str | None = None, port: int | None = None) -> str:
         """Return a connection string as the environment holds it."""
@@ -95,16 +108,14 @@ def serve(folder: Path, port: int, **variables: str) -> subprocess.Popen[bytes]:
 @contextmanager
 def running_server() -> Iterator[Server]:
     folder = Path(tempfile.mkdtemp(prefix="equipoise-postgres-"))
-    server = Server(free_port(), secrets.token_hex(16))
+    server = Server(free_port(), secrets.token_hex(16), folder)
     try:
         make_data(folder, user=USER, password=server.password)
-        process = serve(folder, server.port)
         try:
-            _wait(server, process)
+            server.start()
             yield server
         finally:
-            process.terminate()
-            process.wait(30)
+            server.stop()
     finally:
         shutil.rmtree(folder)
 

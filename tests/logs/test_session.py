@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from tasks.errors import DataError, StoreError
 from tasks.labels import build as labels
@@ -161,6 +162,28 @@ def test_an_error_in_a_shared_log_is_ours(tmp_path: Path) -> None:
         open_log(shared) as log,
     ):
         log.connection.execute("SELECT CAST('x' AS INTEGER)")
+
+
+class ReadOnly(MemoryFileSystem):  # type: ignore[misc]
+    """A store that gives files and takes none."""
+
+    protocol = "readonly"
+
+    def _open(self, path: str, *_: object, **__: object) -> Any:
+        raise PermissionError(f"{path} is read-only")
+
+
+def write_to(store: MemoryFileSystem, log: LogTables) -> None:
+    log.connection.register_filesystem(store)
+    log.connection.execute("COPY (SELECT 1 AS n) TO 'readonly://store/part.parquet' (FORMAT parquet)")
+
+
+def test_a_store_that_refuses_a_file_is_no_fault_of_the_log(tmp_path: Path) -> None:
+    with (
+        pytest.raises(StoreError, match=r"refused a file: PermissionError: .*part\.parquet is read-only"),
+        open_log(Logs.random(tmp_path, seed=1).write()) as log,
+    ):
+        write_to(ReadOnly(), log)
 
 
 def remove(file: Path) -> None:

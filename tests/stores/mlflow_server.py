@@ -1,4 +1,7 @@
-"""A real MLflow server with logins for tests: sqlite, artifacts through the server, and it can be stopped."""
+"""A real MLflow server with logins for tests: artifacts through the server, and it can be stopped.
+
+Its runs lie in sqlite, or in another database whose address is given.
+"""
 
 import os
 import secrets
@@ -28,6 +31,7 @@ class MlflowServer:
 
     folder: Path
     port: int
+    database: str = ""
     process: subprocess.Popen[bytes] | None = field(default=None)
 
     @property
@@ -57,7 +61,7 @@ class MlflowServer:
         command = (
             *(sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"),
             *("--host", "127.0.0.1", "--port", str(self.port)),
-            *("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
+            *("--backend-store-uri", self.database or f"sqlite:///{self.folder}/mlflow.db"),
             *("--artifacts-destination", str(self.folder / "artifacts")),
         )
         with (self.folder / "server.log").open("ab") as log:
@@ -85,9 +89,9 @@ class MlflowServer:
 
 
 @contextmanager
-def running_server(folder: Path) -> Iterator[MlflowServer]:
+def running_server(folder: Path, database: str = "") -> Iterator[MlflowServer]:
     """Start a server and end it afterwards."""
-    server = MlflowServer(folder, free_port())
+    server = MlflowServer(folder, free_port(), database)
     try:
         server.start()
         yield server

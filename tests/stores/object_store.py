@@ -1,4 +1,6 @@
-"""An S3 object store for tests: moto's server in a process of its own, behind a door that can be shut.
+"""An S3 object store for tests: moto's server in a process of its own, behind a door.
+
+The door can be shut, refuse whatever would write (read-only, or full), or let each piece wait (slow).
 
 ::
 
@@ -22,7 +24,28 @@ from tasks.stores.location import ObjectPath, objects
 
 BUCKET = "equipoise"
 _DOOR = """
-import asyncio, sys
+import asyncio, contextlib, sys
+
+port, inner, manner = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+refused = {"read-only": "403 AccessDenied", "full": "507 InsufficientStorage"}.get(manner)
+
+async def ask(reader, inside, client):
+    try:
+        while data := await reader.read(65536):
+            if refused and data.startswith((b"PUT ", b"POST ", b"DELETE ")):
+                body = f"<Error><Code>{refused[4:]}</Code><Message>it is {manner}</Message></Error>"
+                head = f"HTTP/1.1 {refused}\\r\\nContent-Length: {len(body)}\\r\\nConnection: close\\r\\n\\r\\n"
+                client.write((head + body).encode())
+                await client.drain()
+                with contextlib.suppress(asyncio.TimeoutError):
+                    while await asyncio.wait_for(reader.read(65536), 1):
+                        pass
+                break
+            await asyncio.sleep(0.1 if manner == "slow" else 0)
+            inside.write(data)
+            await inside.drain()
+    finally:
+        inside.close()
 
 async def copy(reader, writer):
     try:
@@ -33,11 +56,11 @@ async def copy(reader, writer):
         writer.close()
 
 async def enter(reader, writer):
-    inner = await asyncio.open_connection("127.0.0.1", int(sys.argv[2]))
-    await asyncio.gather(copy(reader, inner[1]), copy(inner[0], writer), return_exceptions=True)
+    out, into = await asyncio.open_connection("127.0.0.1", inner)
+    await asyncio.gather(ask(reader, into, writer), copy(out, writer), return_exceptions=True)
 
 async def main():
-    async with await asyncio.start_server(enter, "127.0.0.1", int(sys.argv[1])) as server:
+    async with await asyncio.start_server(enter, "127.0.0.1", port) as server:
         await server.serve_forever()
 
 asyncio.run(main())
@@ -75,9 +98,10 @@ class ObjectStore:
         objects().mkdir(f"{BUCKET}-{number}")
         return ObjectPath(f"s3://{BUCKET}-{number}")
 
-    def open(self) -> None:
-        """Let requests in."""
-        self.door = subprocess.Popen([sys.executable, "-c", _DOOR, str(self.port), str(self.inner)])
+    def open(self, manner: str = "open") -> None:
+        """Let requests in: as they come, or as ``read-only``, ``full`` or ``slow`` lets them."""
+        ports = str(self.port), str(self.inner)
+        self.door = subprocess.Popen([sys.executable, "-c", _DOOR, *ports, manner])
         _wait_for(self.port)
 
     def shut(self) -> None:

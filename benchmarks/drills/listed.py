@@ -1,0 +1,198 @@
+"""The drills, in the order of the page."""
+
+import shutil
+import signal
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from benchmarks.drills.drill import LOSES, Drilled, Shift
+from benchmarks.killed.state import read_state
+from benchmarks.kills import run_killed
+from tasks.errors import StoreError
+from tasks.labels.store import LabelStore
+from tasks.stores.aliases import release_name
+from tasks.stores.audit import Audit, Entry, Kind
+from tasks.stores.database import database_of
+from tasks.stores.location import listing
+from tests.feeds import mini
+from tests.logs.postgres_server import running_server as postgresql
+from tests.stores.mlflow_server import running_server as mlflow_server
+from tests.stores.object_store import running_store
+
+_SERVES: Final = "what serves, serves on; no release is made, no alias moves"
+_AS_OF, _LATER = (f"{instant:%Y-%m-%dT%H:%M:%SZ}" for instant in (mini.AS_OF, mini.LATER))
+
+
+def lose_mlflow_s_database(shift: Shift) -> Drilled:
+    """Restore last night's database beside today's tables: a release and a promotion were made since."""
+    mini.set_champion(shift.workspace, 1)
+    night = shift.home.parent / "night"
+    shift.equipoise("backup", "--out", str(night))
+    shift.equipoise("retrain", mini.NAME, "--as-of", _LATER)
+    made = shift.equipoise("release", "show", mini.NAME, "2").plain["digests"]
+    sha256 = shift.workspace.store.registry.part(release_name(mini.NAME), 2).sha256
+    row = Entry(Kind.PROMOTE, "ana", 2, 1, "better", "of no evidence")
+    shift.workspace.aliases.add(lambda _, aliases: row if aliases.get("champion") == 1 else None)
+
+    database = database_of(shift.home)
+    for file in database.parent.glob(f"{database.name}*"):
+        file.unlink()
+    shutil.copyfile(database_of(night / "home"), database)
+    shift.disaster()
+    told = shift.equipoise("release", "verify", mini.NAME, "champion")
+    shift.equipoise("audit", "restart", mini.NAME, "--why", "MLflow's database is last night's")
+    shift.equipoise("rollback", mini.NAME, "--to", "1", "--why", "the champion of last night")
+    lost = [entry for entry in _audits_set_aside(shift) if entry.release == 2]
+    shift.equipoise("retrain", mini.NAME, "--as-of", _LATER)
+    again = shift.equipoise("release", "show", mini.NAME, "2", listed=False).plain["digests"]
+    _require(again == made, "the release is made again, byte for byte")
+    _require(sha256 in {row.sha256 for row in lost}, "the audit that was set aside names the lost release")
+    return shift.ended(
+        "MLflow's database is lost, and last night's backup of it is put in its place",
+        meanwhile=_SERVES,
+        message=str(told.plain["problems"][0]),
+        lost="runs and moves since the backup. The audit that is set aside names each release by its sha256, "
+        "and a retrain as of the same instant makes it again, byte for byte; it is promoted anew",
+    )
+
+
+def tear_the_newest_commit_of_the_labels(shift: Shift) -> Drilled:
+    """Fill the newest commit of the label table with noise, as a disk that fails does."""
+    mini.set_champion(shift.workspace, 1)
+    store = LabelStore(shift.workspace.store, mini.NAME)
+    before = store.find(None)
+    commit = max(listing(store.path / "_delta_log", "*.json"))
+    Path(commit).write_bytes(b"noise " * 100)
+    shift.disaster()
+    told = shift.equipoise("labels", "show", mini.NAME)
+    built = shift.equipoise("labels", "build", mini.NAME, "--as-of", _AS_OF)
+    _require(built.code == 0, built.said)
+    _require(built.plain["snapshot"] == before.id, "the build gives the snapshot of the same name")
+    return shift.ended(
+        "The newest commit of the label table is corrupt",
+        meanwhile="what serves, serves on; labels are not read",
+        message=told.message,
+        lost="nothing: the commit is set aside, and the next build makes the same snapshot again",
+    )
+
+
+def kill_a_retrain(shift: Shift) -> Drilled:
+    """Kill a retrain half-way, as a machine that dies does, and let another process run it again."""
+    template = shift.homes.copy("promote", shift.home.parent / "undisturbed")
+    expected = read_state(template, mini.NAME)
+    words, said = shift.homes.words("retrain", shift.home), shift.home.parent / "said.txt"
+    ended = run_killed(words, said, kill_when=lambda: _has_run(shift, "calibrate"))
+    _require(ended == -signal.SIGKILL, f"the retrain is killed while it runs, and it ended with {ended}")
+    shift.disaster()
+    told = shift.equipoise("retrain", mini.NAME, "--as-of", _AS_OF)
+    _require(told.code in {0, 1}, told.said)
+    found = read_state(shift.home, mini.NAME)
+    _require(found == expected, "the release is the one of a retrain that was left alone")
+    mini.set_champion(shift.workspace, 1)
+    return shift.ended(
+        "A machine dies during a retrain, and another one takes over",
+        meanwhile=_SERVES.replace("no release is made", "the release comes later"),
+        message="",
+        lost="nothing: finished steps are found again, and the release has the bytes of one left alone. In "
+        "Airflow the step is tried again by itself",
+    )
+
+
+def stop_postgresql_in_a_promotion(shift: Shift) -> Drilled:
+    """Stop the PostgreSQL of MLflow once the audit has the row of a promotion, before an alias moves."""
+    folder = shift.home.parent / "server"
+    folder.mkdir()
+    with postgresql() as database, mlflow_server(folder, database.address()) as server:
+        shift.environment.update(server.environment)
+        shift.equipoise("retrain", mini.NAME, "--as-of", _AS_OF)
+        shift.environment[LOSES] = str(database.processes[-1].pid)
+        asked = ("promote", mini.NAME, "1", "--why", "the first", "--by", "ana")
+        told = shift.equipoise(*asked)
+        del shift.environment[LOSES]
+        _require(told.code == StoreError.exit_code, f"the promotion is refused: {told.said}")
+        database.processes[-1].wait(30)
+        shift.disaster()
+        database.start()
+        shift.typed.append("# once PostgreSQL runs again")
+        shift.equipoise(*asked)
+        history = shift.equipoise("release", "history", mini.NAME, listed=False).plain
+        _require([row["kind"] for row in history] == ["promote"], "the audit has one row of one promotion")
+        return shift.ended(
+            "PostgreSQL stops in the middle of a promotion",
+            meanwhile=_SERVES,
+            message=told.message.partition(": API request")[0],
+            lost="nothing: the audit has the row, and whoever comes next carries it out, once",
+        )
+
+
+def let_the_object_store_be(manner: str, shift: Shift) -> Drilled:
+    """Build labels while the object store that holds the tables is read-only, full or slow."""
+    with running_store() as store, pytest.MonkeyPatch.context() as patch:
+        tables = store.empty_bucket(patch) / "store"
+        shift.environment.update(store.environment, EQUIPOISE_STORE=str(tables))
+        patch.setenv("EQUIPOISE_STORE", str(tables))
+        for folder in ("labels", "snapshots", "quarantine", "evidence", "shadow"):
+            (tables / folder).take(shift.home / folder)
+        mini.set_champion(shift.workspace, 1)
+        before = shift.equipoise("labels", "show", mini.NAME).plain["snapshot"]
+        store.shut()
+        store.open(manner)
+        shift.disaster()
+        told = shift.equipoise("labels", "build", mini.NAME, "--as-of", _LATER)
+        shift.verified()
+        if manner != "slow":
+            _require(told.code == StoreError.exit_code, f"the build is refused: {told.said}")
+            kept = shift.equipoise("labels", "show", mini.NAME, listed=False).plain["snapshot"]
+            _require(kept == before, "the last snapshot is read")
+            store.shut()
+            store.open()
+            shift.typed.append("# once it can be written again")
+            told = replace(told, plain=shift.equipoise("labels", "build", mini.NAME, "--as-of", _LATER).plain)
+        _require(told.plain and told.plain["snapshot"] != before, "the build is made")
+        return shift.ended(
+            f"The object store is {manner}",
+            meanwhile="releases and the last snapshot are read; in Airflow the step is tried again by itself",
+            message=told.message,
+            lost="time alone: every request waited for a tenth of a second"
+            if manner == "slow"
+            else "nothing: no part of a build is seen before its commit",
+        )
+
+
+def _has_run(shift: Shift, step: str) -> bool:
+    """Whether a step of the surface has begun in the home, by MLflow."""
+    if not database_of(shift.home).exists():
+        return False
+    client = shift.workspace.store.client
+    experiment = client.get_experiment_by_name(mini.NAME)
+    return experiment is not None and bool(
+        client.search_runs([experiment.experiment_id], f"tags.step = '{step}'", max_results=1)
+    )
+
+
+def _audits_set_aside(shift: Shift) -> list[Entry]:
+    root = shift.home / "audit"
+    names = [folder.name for folder in root.glob(f"{mini.NAME}.set-aside-*")]
+    return [entry for name in names for entry in Audit(shift.home, name).entries()]
+
+
+def _require(held: object, what: str) -> None:
+    if not held:
+        raise RuntimeError(f"The drill did not go as the page says: {what}")
+
+
+DRILLS: Final[Mapping[str, tuple[str, Callable[[Shift], Drilled]]]] = {
+    "database": ("promote", lose_mlflow_s_database),
+    "labels": ("promote", tear_the_newest_commit_of_the_labels),
+    "machine": ("retrain", kill_a_retrain),
+    "postgresql": ("retrain", stop_postgresql_in_a_promotion),
+    "read-only store": ("promote", partial(let_the_object_store_be, "read-only")),
+    "full store": ("promote", partial(let_the_object_store_be, "full")),
+    "slow store": ("promote", partial(let_the_object_store_be, "slow")),
+}
+"""By name, the home that a drill begins in (``benchmarks.killed.homes``) and what happens there."""
