@@ -79,8 +79,8 @@ def cut_equal_shares(predictions: Floats, wanted: int) -> Indices:
 
     Examples
     --------
-    >>> cut_equal_shares(np.array([0.1, 0.2, 0.3, 0.6]), 2), cut_equal_shares(np.array([0.2, 0.2]), 2)
-    (array([0, 0, 0, 1]), array([1, 1]))
+    >>> cut_equal_shares(np.array([0.1, 0.2, 0.4, 0.5]), 2), cut_equal_shares(np.array([0.2, 0.2]), 2)
+    (array([0, 0, 1, 1]), array([1, 1]))
     """
     order = np.argsort(predictions, kind="stable")
     passed = np.cumsum(predictions[order])

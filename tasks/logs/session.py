@@ -10,6 +10,7 @@
 A session spills to a folder of its own, which is removed when it ends.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -77,7 +78,7 @@ def _translated(memory: str) -> Iterator[None]:
             raise
         message, _, _ = str(error).partition("\n\n")  # what follows is the statement
         if type(error) is duckdb.Error and message.startswith("Traceback"):  # of Python's own file system
-            cause = message.rstrip().rpartition("\n")[2]
+            cause = (re.findall(r"^[\w.]+: .+$", str(error), re.MULTILINE) or [message])[-1]
             raise StoreError(f"The object store refused a file: {cause}. Run the step again") from error
         raise DataError(f"The log holds a value that cannot be read: {message}") from error
 

@@ -74,7 +74,14 @@ def encode(encoder: FeatureEncoder, table: pa.Table) -> pa.Table:
 
 
 def encode_pieces(encoder: FeatureEncoder, pieces: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Encode tables one after the other; at the end infinite numbers are refused, counted over all."""
+    """Encode tables one after the other; at the end infinite numbers are refused, counted over all.
+
+    Examples
+    --------
+    >>> pieces = [pa.table({"price": [2.5]}), pa.table({"price": [3.0]})]
+    >>> [piece.to_pydict() for piece in encode_pieces(FeatureEncoder(("price",), {}), pieces)]
+    [{'price': [2.5]}, {'price': [3.0]}]
+    """
     rows, infinite, first = 0, Counter[str](), dict[str, str]()
     for piece in pieces:
         numeric = [_check_numbers(piece, name) for name in encoder.numeric]

@@ -49,7 +49,7 @@ FAULTS: Final = {
             "promotion/moves/test_rollback.py::test_a_rollback_that_was_killed_three_times_makes_one_move",
         ),
         Fault(
-            "in `equipoise prune`, four times",
+            "in `equipoise prune home_feed`, four times",
             "the same files are left, and one row of the audit",
             "promotion/test_prune.py::test_killed_anywhere_and_run_again_it_ends_the_same",
         ),

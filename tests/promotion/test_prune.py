@@ -50,7 +50,7 @@ def version_3(plain: dict[str, Any]) -> None:
 
 @pytest.fixture(scope="module")
 def template(second_retrain: Retrained, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """Release 1 is champion, 2 was never proposed, 3 is the challenger; one build of labels serves none."""
+    """Release 1 is champion, the newest the challenger, those between no more; one build serves none."""
     folder = tmp_path_factory.mktemp("pruned")
     workspace = copied(second_retrain.workspace, folder)
     workspace = mini.changed(workspace, folder, utility=version_3, surface=keep_little)
@@ -99,6 +99,11 @@ def files(workspace: Workspace) -> dict[str, int]:
     }
 
 
+def newest(workspace: Workspace, name: str = f"{NAME}.release") -> int:
+    """Return the newest version: tests before these may have made more of them in the shared home."""
+    return workspace.store.registry.versions(name)[0].version
+
+
 def promote_next(row: Entry, _: object, aliases: Mapping[str, int]) -> Entry | None:
     return row if aliases["champion"] == row.champion else None
 
@@ -113,27 +118,28 @@ def test_a_dry_run_names_what_goes_and_what_stays_and_removes_nothing(template: 
     assert files(template) == before
     assert prune_rows(template) == []
     assert {one.why: one.versions for one in result.kept if one.kind == "releases"} == {
-        "challenger": (3,),
+        "challenger": (newest(template),),
         "champion": (1,),
     }
     found = {one.kind: one for one in result.removed}
-    assert found["releases"].versions == (2,)
+    assert found["releases"].versions == (*range(2, newest(template)),)
     assert all(one.count and one.bytes and one.oldest and one.newest for one in found.values())
 
 
 def test_what_is_kept_still_works(workspace: Workspace) -> None:
+    release, hides = newest(workspace), newest(workspace, HIDES)
     asked, size = pruned(workspace, dry_run=True), sum(files(workspace).values())
     result = pruned(workspace)
     assert (result.removed, result.kept) == (asked.removed, asked.kept)
     assert size - sum(files(workspace).values()) == sum(one.bytes for one in result.removed)
     registry = workspace.store.registry
-    assert [part.version for part in registry.versions(f"{NAME}.release")] == [3, 1]
-    assert [part.version for part in registry.versions(HIDES)] == [3, 1]
-    for release in (1, 3):
-        assert verify(workspace, release).problems == []
-        assert show(workspace, release)["verdict"] in {"promote", "hold"}
-        assert overview.dossier(workspace, release=release).startswith("<!doctype html>")
-        pinned = registry.tags(registry.part(f"{NAME}.release", release))["label_snapshot"]
+    assert [part.version for part in registry.versions(f"{NAME}.release")] == [release, 1]
+    assert [part.version for part in registry.versions(HIDES)] == [hides, 1]
+    for kept in (1, release):
+        assert verify(workspace, kept).problems == []
+        assert show(workspace, kept)["verdict"] in {"promote", "hold"}
+        assert overview.dossier(workspace, release=kept).startswith("<!doctype html>")
+        pinned = registry.tags(registry.part(f"{NAME}.release", kept))["label_snapshot"]
         assert LabelStore(workspace.store, NAME).snapshot(pinned).read(["request_id"]).num_rows > 0
     assert overview.read(workspace).problems == ()
     assert workspace.aliases.mismatch() is None
@@ -162,12 +168,12 @@ def test_mlflows_bin_is_emptied_of_what_lay_there_long_enough(
 
 
 def test_a_release_that_served_stays_and_can_be_gone_back_to(workspace: Workspace) -> None:
-    for release in (2, 3):
-        row = Entry(Kind.PROMOTE, "ana", release, release - 1, "better", "of no evidence")
+    for release, before in ((2, 1), (newest(workspace), 2)):
+        row = Entry(Kind.PROMOTE, "ana", release, before, "better", "of no evidence")
         workspace.aliases.add(partial(promote_next, row))
     result = pruned(workspace)
     assert {one.why: one.versions for one in result.kept if one.kind == "releases"} == {
-        "challenger, champion": (3,),
+        "challenger, champion": (newest(workspace),),
         "previous": (2,),
         "named by the audit": (1,),
     }
@@ -178,13 +184,16 @@ def test_a_release_that_served_stays_and_can_be_gone_back_to(workspace: Workspac
 
 def test_a_release_that_reviewers_may_be_looking_at_stays(workspace: Workspace) -> None:
     young = pruned(workspace, dry_run=True, now=datetime.now(UTC))
-    assert counts(young) == {"releases": 0, "models": 0, "runs": 0, "label files": 0}
-    assert ("an approval may be open", (2,)) in {(one.why, one.versions) for one in young.kept}
+    gone = {version for one in young.removed for version in one.versions}
+    (judged,) = (one.versions for one in young.kept if one.why == "an approval may be open")
+    assert 2 in judged
+    assert not gone & {1, 2, newest(workspace)}
+    assert (counts(young)["runs"], counts(young)["label files"]) == (0, 0)
 
 
 def test_an_alias_that_somebody_moved_by_hand_keeps_everything(workspace: Workspace) -> None:
     registry = workspace.store.registry
-    registry.set_alias(registry.part(f"{NAME}.release", 3), "champion")
+    registry.set_alias(registry.part(f"{NAME}.release", 2), "champion")
     before = files(workspace)
     with pytest.raises(AuditMismatch, match="by hand"):
         pruned(workspace)
