@@ -25,7 +25,7 @@ BUDGETS: Final = {
     "dataclasses and models": (764, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (78_638, 48_000),
+    "lines in tests": (78_639, 48_000),
     "words in docs": (62_453, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

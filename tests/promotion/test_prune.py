@@ -114,6 +114,7 @@ def prune_rows(workspace: Workspace) -> list[str]:
 
 def test_a_dry_run_names_what_goes_and_what_stays_and_removes_nothing(template: Workspace) -> None:
     before = files(template)
+    others = [part.version for part in template.store.registry.versions(f"{NAME}.release")][1:-1]
     result = pruned(template, dry_run=True)
     assert files(template) == before
     assert prune_rows(template) == []
@@ -122,7 +123,7 @@ def test_a_dry_run_names_what_goes_and_what_stays_and_removes_nothing(template: 
         "champion": (1,),
     }
     found = {one.kind: one for one in result.removed}
-    assert found["releases"].versions == (*range(2, newest(template)),)
+    assert found["releases"].versions == tuple(sorted(others))
     assert all(one.count and one.bytes and one.oldest and one.newest for one in found.values())
 
 
