@@ -4,8 +4,8 @@
 times as large. The processor seconds of each step give what a step costs by itself and what a row adds::
 
     labels                rows that a day's build writes: the new day, and each day on which a task matures
-    train, calibrate      examples of all tasks; ``sampling.negatives`` keeps at most ``--most-examples``
-    all other steps       impressions of the slices that they read
+    train                 examples of all tasks; ``sampling.negatives`` keeps at most ``--most-examples``
+    all other steps       impressions of the calibrate and test days
 
 Then the arithmetic: core hours of a day's build and of a retrain, the cores that end both in ``--hours``, and
 the price of a day. It assumes that seconds grow with rows, as they did between the two logs, so it says
@@ -33,9 +33,9 @@ from tasks.stores.workspace import Workspace
 
 SURFACE: Final = "home_feed"
 DAYS: Final = 139
+_DAY: Final = timedelta(days=1)
 SHOWN: Final = 12
 """Impressions of a request."""
-TRAINED: Final = ("train", "calibrate")
 SIZES: Final = (10**6, 10**7, 10**8, 10**9, 10**10)
 
 
@@ -75,12 +75,12 @@ def main() -> None:
     workspace = Workspace.open(SURFACE, surfaces=HERE / "surfaces", home=Path())
     spec, split = workspace.contracts.tasks, workspace.contracts.surface.split
     ages = {matures(spec, task) for task in spec.tasks}
-    written = 1 + len({age for age in ages if age > timedelta(days=1)})
-    trained = split.train / timedelta(days=1) * len(spec.trained)
+    written = 1 + len({age for age in ages if age > _DAY})
+    trained, read = split.train / _DAY * len(spec.trained), (split.calibrate + split.test) / _DAY
     print("| step | seconds by itself | rows a core second |\n| --- | --- | --- |")
     rates = {step: StepRate.between(step, small, large) for step in large.seconds}
     for step, rate in rates.items():
-        days = DAYS if step == "labels" else trained if step in TRAINED else _read_days(split)
+        days = DAYS if step == "labels" else trained if step == "train" else read
         print(f"| {step} | {rate.fixed:.1f} | {f'{days / rate.each:,.0f}' if rate.each else 'any'} |")
     print(
         f"\nlabels: {written} days are written a day; examples: {format_duration(split.train)} of all tasks"
@@ -93,7 +93,7 @@ def main() -> None:
         kept = min(1.0, asked.most_examples / (rows * trained))
         labels = rates["labels"].fixed + rates["labels"].each * rows * written / DAYS
         others = sum(
-            rate.fixed + rate.each * rows * (kept if step in TRAINED else 1.0)
+            rate.fixed + rate.each * rows * (kept if step == "train" else 1.0)
             for step, rate in rates.items()
             if step != "labels"
         )
@@ -116,11 +116,6 @@ def measure(requests: int) -> Measured:
             retrain(workspace, as_of=datetime.fromisoformat(RECIPES[SURFACE].as_of))
     seconds = {step: cost.seconds for step, cost in watch.costs.items() if step != "start"}
     return Measured(requests * SHOWN, seconds)
-
-
-def _read_days(split: object) -> float:
-    """Return the days of the slices that the other steps read."""
-    return sum(getattr(split, name) / timedelta(days=1) for name in ("calibrate", "test"))
 
 
 if __name__ == "__main__":

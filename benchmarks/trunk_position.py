@@ -89,12 +89,12 @@ def main() -> None:
     parser.add_argument("--days", type=int, default=8, help="to train on")
     parser.add_argument("--seeds", type=int, default=3, help="worlds")
     asked = parser.parse_args()
-    curves, told = defaultdict[str, list[Floats]](list), defaultdict[str, list[Distance]](list)
+    curves, distances_of = defaultdict[str, list[Floats]](list), defaultdict[str, list[Distance]](list)
     for seed in range(asked.seeds):
         made = feed(requests=asked.requests, train=asked.days, seed=seed)
         for name, values in measure(made, seed):
             if isinstance(values, Distance):
-                told[name].append(values)
+                distances_of[name].append(values)
                 print(f"seed {seed}  {name:<24}ratio {values.ratio:.3f} error {values.error:.3f}", flush=True)
             else:
                 curves[name].append(values - EXAMINATION[: len(values)])
@@ -102,7 +102,7 @@ def main() -> None:
     for name, errors in curves.items():
         figures = np.mean([np.sqrt(np.mean(error[1:] ** 2)) for error in errors])
         print(f"mean    {name:<24}root mean square error from position 2 on {figures:.3f}")
-    for name, found in told.items():
+    for name, found in distances_of.items():
         ratio, error = (float(np.mean([getattr(one, of) for one in found])) for of in ("ratio", "error"))
         print(f"mean    {name:<24}ratio {ratio:.3f} error {error:.3f}")
 

@@ -167,7 +167,7 @@ def show_memory(rows: int) -> None:
     for count in (rows, 10 * rows):
         with tempfile.TemporaryDirectory() as folder:
             own = [sys.executable, "-m", "benchmarks.trunk_speed", "--home", folder, "--rows", str(count)]
-            # a peak begins at that of the process which starts it, so this one prepares nothing
+            # a process starts with the peak of its parent's memory, so this one prepares nothing
             subprocess.run([*own, "prepare"], capture_output=True, check=True)
             done = subprocess.run([*own, "peak"], capture_output=True, text=True, check=True)
         peaks.append([float(figure) for figure in done.stdout.split()])

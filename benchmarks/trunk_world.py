@@ -243,7 +243,7 @@ def show_balance(asked: argparse.Namespace) -> None:
     tables = []
     for seed in asked.of_seeds:
         file = asked.folder / f"balance-{asked.rows}-{seed}.parquet"
-        tables.append(read_or_make(file, lambda: measure_balance(asked.rows, seed)).to_pandas())  # noqa: B023
+        tables.append(read_or_make(file, lambda: measure_balance(asked.rows, seed)).to_pandas())  # noqa: B023 - called at once
         print(f"seed {seed}", tables[-1].round(4).to_string(index=False), sep="\n", flush=True)
     print("mean", pd.concat(tables).groupby("method", sort=False).mean().round(4), sep="\n")
 

@@ -29,8 +29,7 @@ from tests.feeds import mini
 LOSES: Final = "DRILL_LOSES"
 """The variable with the process of a server that stops once the audit has a row."""
 _STOPPED: Final = 3.0
-"""Seconds after which PostgreSQL has stopped that was told to disconnect its clients."""
-
+"""Seconds after which PostgreSQL has stopped that was asked to disconnect its clients."""
 _LONGEST: Final = 300
 """Characters of a message that are shown."""
 
@@ -135,4 +134,4 @@ def _lose_after_the_row(server: int) -> None:
         time.sleep(_STOPPED)
         return row
 
-    Audit.append = append_and_lose  # type: ignore[method-assign]
+    Audit.append = append_and_lose  # type: ignore[method-assign] - in the process of this command alone

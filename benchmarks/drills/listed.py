@@ -44,7 +44,7 @@ def lose_mlflow_s_database(shift: Shift) -> Drilled:
         file.unlink()
     shutil.copyfile(database_of(night / "home"), database)
     shift.disaster()
-    told = shift.equipoise("release", "verify", mini.NAME, "champion")
+    answer = shift.equipoise("release", "verify", mini.NAME, "champion")
     shift.equipoise("audit", "restart", mini.NAME, "--why", "MLflow's database is last night's")
     shift.equipoise("rollback", mini.NAME, "--to", "1", "--why", "the champion of last night")
     lost = [entry for entry in _audits_set_aside(shift) if entry.release == 2]
@@ -55,7 +55,7 @@ def lose_mlflow_s_database(shift: Shift) -> Drilled:
     return shift.ended(
         "MLflow's database is lost, and last night's backup of it is put in its place",
         meanwhile=_SERVES,
-        message=str(told.plain["problems"][0]),
+        message=str(answer.plain["problems"][0]),
         lost="runs and moves since the backup. The audit that is set aside names each release by its sha256, "
         "and a retrain as of the same instant makes it again, byte for byte; it is promoted anew",
     )
@@ -69,14 +69,14 @@ def tear_the_newest_commit_of_the_labels(shift: Shift) -> Drilled:
     commit = max(listing(store.path / "_delta_log", "*.json"))
     Path(commit).write_bytes(b"noise " * 100)
     shift.disaster()
-    told = shift.equipoise("labels", "show", mini.NAME)
+    answer = shift.equipoise("labels", "show", mini.NAME)
     built = shift.equipoise("labels", "build", mini.NAME, "--as-of", _AS_OF)
     _require(built.code == 0, built.said)
     _require(built.plain["snapshot"] == before.id, "the build gives the snapshot of the same name")
     return shift.ended(
         "The newest commit of the label table is corrupt",
         meanwhile="what serves, serves on; labels are not read",
-        message=told.message,
+        message=answer.message,
         lost="nothing: the commit is set aside, and the next build makes the same snapshot again",
     )
 
@@ -89,8 +89,8 @@ def kill_a_retrain(shift: Shift) -> Drilled:
     ended = run_killed(words, said, kill_when=lambda: _has_run(shift, "calibrate"))
     _require(ended == -signal.SIGKILL, f"the retrain is killed while it runs, and it ended with {ended}")
     shift.disaster()
-    told = shift.equipoise("retrain", mini.NAME, "--as-of", _AS_OF)
-    _require(told.code in {0, 1}, told.said)
+    answer = shift.equipoise("retrain", mini.NAME, "--as-of", _AS_OF)
+    _require(answer.code in {0, 1}, answer.said)
     found = read_state(shift.home, mini.NAME)
     _require(found == expected, "the release is the one of a retrain that was left alone")
     mini.set_champion(shift.workspace, 1)
@@ -112,9 +112,9 @@ def stop_postgresql_in_a_promotion(shift: Shift) -> Drilled:
         shift.equipoise("retrain", mini.NAME, "--as-of", _AS_OF)
         shift.environment[LOSES] = str(database.processes[-1].pid)
         asked = ("promote", mini.NAME, "1", "--why", "the first", "--by", "ana")
-        told = shift.equipoise(*asked)
+        answer = shift.equipoise(*asked)
         del shift.environment[LOSES]
-        _require(told.code == StoreError.exit_code, f"the promotion is refused: {told.said}")
+        _require(answer.code == StoreError.exit_code, f"the promotion is refused: {answer.said}")
         database.processes[-1].wait(30)
         shift.disaster()
         database.start()
@@ -125,8 +125,8 @@ def stop_postgresql_in_a_promotion(shift: Shift) -> Drilled:
         return shift.ended(
             "PostgreSQL stops in the middle of a promotion",
             meanwhile=_SERVES,
-            message=told.message.partition(": API request")[0],
-            lost="nothing: the audit has the row, and whoever comes next carries it out, once",
+            message=answer.message.partition(": API request")[0],
+            lost="nothing: the audit has the row, and the next move of an alias carries it out, once",
         )
 
 
@@ -143,21 +143,23 @@ def let_the_object_store_be(manner: str, shift: Shift) -> Drilled:
         store.shut()
         store.open(manner)
         shift.disaster()
-        told = shift.equipoise("labels", "build", mini.NAME, "--as-of", _LATER)
+        answer = shift.equipoise("labels", "build", mini.NAME, "--as-of", _LATER)
         shift.verified()
         if manner != "slow":
-            _require(told.code == StoreError.exit_code, f"the build is refused: {told.said}")
+            _require(answer.code == StoreError.exit_code, f"the build is refused: {answer.said}")
             kept = shift.equipoise("labels", "show", mini.NAME, listed=False).plain["snapshot"]
             _require(kept == before, "the last snapshot is read")
             store.shut()
             store.open()
             shift.typed.append("# once it can be written again")
-            told = replace(told, plain=shift.equipoise("labels", "build", mini.NAME, "--as-of", _LATER).plain)
-        _require(told.plain and told.plain["snapshot"] != before, "the build is made")
+            answer = replace(
+                answer, plain=shift.equipoise("labels", "build", mini.NAME, "--as-of", _LATER).plain
+            )
+        _require(answer.plain and answer.plain["snapshot"] != before, "the build is made")
         return shift.ended(
             f"The object store is {manner}",
             meanwhile="releases and the last snapshot are read; in Airflow the step is tried again by itself",
-            message=told.message,
+            message=answer.message,
             lost="time alone: every request waited for a tenth of a second"
             if manner == "slow"
             else "nothing: no part of a build is seen before its commit",

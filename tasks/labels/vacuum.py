@@ -10,7 +10,7 @@
 Files that were written within the last day stay in any case: another machine may be about to commit them.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
@@ -63,7 +63,7 @@ def vacuum(
     now
         The instant from which age is counted; default: the present.
     releases
-        The releases whose snapshots stay; default: every one.
+        The releases whose snapshots stay; default: all.
 
     Raises
     ------
@@ -85,20 +85,23 @@ def vacuum(
             "summaries": _summaries(store, keep, instant),
         }
         if not dry_run:
-            for name in sorted(
-                (name for files in going.values() for name in files), key=_place, reverse=True
-            ):
-                locate(name).unlink(missing_ok=True)
-    gone = [stored for files in going.values() for stored in files.values()]
+            _remove(name for files in going.values() for name in files)
+    sizes = [stored.size for files in going.values() for stored in files.values()]
+    written = [stored.written for files in going.values() for stored in files.values()]
     return VacuumResult(
-        files=len(gone),
-        bytes=sum(stored.size for stored in gone),
+        files=len(sizes),
+        bytes=sum(sizes),
         dry_run=dry_run,
         tables={table: len(files) for table, files in going.items()},
         pinned=pinned,
-        oldest=min((stored.written for stored in gone), default=None),
-        newest=max((stored.written for stored in gone), default=None),
+        oldest=min(written, default=None),
+        newest=max(written, default=None),
     )
+
+
+def _remove(names: Iterable[str]) -> None:
+    for name in sorted(names, key=_place, reverse=True):
+        locate(name).unlink(missing_ok=True)
 
 
 def _place(name: str) -> tuple[bool, str]:

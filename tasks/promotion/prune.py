@@ -48,7 +48,7 @@ from tasks.stores.runs import PARENT
 from tasks.stores.workspace import Workspace
 
 BY: Final = "prune"
-"""Who a row of the audit names: the surface's own ``keep`` decides, whoever starts the command."""
+"""The name in the audit's row: the surface's ``keep`` decides, and not the person who runs the command."""
 _AUDITED: Final = "named by the audit"
 _YOUNG: Final = timedelta(days=1)
 """The age below which a logged model without a version may be one that is being registered."""
@@ -259,7 +259,7 @@ class _Needs:
         for version in sorted(why.keys() & there):
             tested = self.reader.manifest(version).find(Role.TESTED)
             if tested is not None:
-                why.setdefault(tested.version, "stands in for the tests of a kept release")
+                why.setdefault(tested.version, "was tested for a kept refit")
         return {version: reason for version, reason in why.items() if version in there}
 
     @cached_property

@@ -11,8 +11,8 @@ settings for these, so each call passes here::
     else  MLflow's answer, an error without its ``stack_trace``
 
 ``/ready`` names the release that answers, ``/metrics`` counts for Prometheus. Once a minute an alias is read
-anew: another release is loaded beside the old one and takes the calls from then on, and a slate policy that
-aims at exposure gets the boosts of groups in force.
+anew: another release is loaded while the old one answers, and takes the calls from then on. A slate policy
+that aims at exposure gets the boosts of groups in force.
 """
 
 import json

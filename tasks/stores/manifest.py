@@ -132,7 +132,7 @@ class Manifest:
         return self.as_of - datetime.combine(part.newest_training_row, time(), UTC) - timedelta(days=1)
 
     def ages(self) -> dict[str, timedelta]:
-        """Age of each fitted part, of a trunk in two versions that of the newer."""
+        """Age of each fitted part, of a trunk in two versions the age of the newer."""
         return {part.name: age for part in self.parts if (age := self.age(part)) is not None}
 
     def to_json(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -45,6 +46,7 @@ from tasks.stores.tracking import (
     copy_artifacts,
     current,
     exclusive,
+    pages,
     patient,
     read_artifacts,
     refuse_foreign,
@@ -408,11 +410,7 @@ class Registry:
         return _origin_of(self._version(part.name, part.version)) if known is None else known
 
     def _search(self, query: str) -> Iterator[Any]:
-        page = self.client.search_model_versions(query)
-        yield from page
-        while page.token:
-            page = self.client.search_model_versions(query, page_token=page.token)
-            yield from page
+        return pages(partial(self.client.search_model_versions, query))
 
     def _version(self, name: str, version: int) -> Any:
         try:

@@ -13,12 +13,12 @@ number of a version is never given again. `mlflow gc` takes out of the database 
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from mlflow.entities import LoggedModel, Run, ViewType
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -29,7 +29,7 @@ from tasks.errors import StoreError
 from tasks.stores.location import listing, locate
 from tasks.stores.parts import Part
 from tasks.stores.store import Store
-from tasks.stores.tracking import is_served, tracking_uri
+from tasks.stores.tracking import is_served, pages, tracking_uri
 
 IN_BIN: Final = timedelta(days=30)
 """How long what was deleted in MLflow, by whomever, can be looked at or restored there."""
@@ -151,18 +151,9 @@ def empty_bin(store: Store, surface: str, *, now: datetime) -> str:
     if done.returncode:
         raise StoreError(f"mlflow gc failed, run it again: {done.stderr.strip()[-500:]}")
     logging.getLogger("equipoise").info(
-        "The bin of MLflow was emptied of what lay there for %s days", age[:-1]
+        "MLflow's bin was emptied of what had been deleted for %s days", age[:-1]
     )
     return ""
-
-
-def pages(search: Callable[..., Any]) -> Iterator[Any]:
-    """Yield what every page of a search holds."""
-    token = None
-    while token != "":
-        page = search(page_token=token)
-        yield from page
-        token = page.token or ""
 
 
 def _size(repository: ArtifactRepository, folder: str | None = None) -> int:

@@ -25,6 +25,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Final, TypeVar
 from urllib.parse import quote
 
@@ -39,7 +40,7 @@ from tasks.evaluation.documents import Document
 from tasks.privacy import process_account
 from tasks.stores.files import flush_uri, sha256
 from tasks.stores.location import Location, read_bytes, write_bytes
-from tasks.stores.tracking import OWN_TAGS, PatientClient, read_artifact, refuse_foreign
+from tasks.stores.tracking import OWN_TAGS, PatientClient, pages, read_artifact, refuse_foreign
 
 _LOG: Final = logging.getLogger("equipoise")
 D = TypeVar("D", bound=Document)
@@ -370,17 +371,13 @@ class Runs:
         """Yield the finished runs of a surface that the home recorded with these tags, newest first."""
         wanted = [f"tags.`{name}` = '{value}'" for name, value in tags.items()]
         query = " and ".join([*wanted, "attributes.status = 'FINISHED'"])
-        order, token = ["attributes.start_time DESC"], None
-        experiments = [self.experiment_id(tags["surface"])]
-        while token != "":
-            page = self.client.search_runs(experiments, query, order_by=order, page_token=token)
-            for run in page:
-                record = self.records.read(run.info.run_id)
-                if record is None or not record.carries(tags):
-                    _LOG.warning("Run %s does not count: the home has no such record of it", run.info.run_id)
-                    continue
-                yield str(run.info.run_id)
-            token = page.token or ""
+        order, experiments = ["attributes.start_time DESC"], [self.experiment_id(tags["surface"])]
+        for run in pages(partial(self.client.search_runs, experiments, query, order_by=order)):
+            record = self.records.read(run.info.run_id)
+            if record is None or not record.carries(tags):
+                _LOG.warning("Run %s does not count: the home has no such record of it", run.info.run_id)
+                continue
+            yield str(run.info.run_id)
 
     def _open(self, run_id: str, path: str) -> ArtifactRepository:
         """Return where the artifacts of a run are, to read one of them."""

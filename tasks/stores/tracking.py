@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
-from typing import Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
@@ -231,6 +231,15 @@ def _passing(error: MlflowException) -> bool:
 
 def _own_uri(home: Path) -> str:
     return f"sqlite:///{database_of(home)}"
+
+
+def pages(search: Callable[..., Any]) -> Iterator[Any]:
+    """Yield the entries of every page of a search, which is given each ``page_token`` in turn."""
+    token = None
+    while token != "":
+        page = search(page_token=token)
+        yield from page
+        token = page.token or ""
 
 
 def is_served(uri: str) -> bool:

@@ -59,7 +59,7 @@ def age_weights(
 
     Parameters
     ----------
-    newest : the instant that ages are counted from, where it is not that of the newest row.
+    newest : the instant from which ages are counted; default: the time of the newest row.
 
     Examples
     --------

@@ -57,7 +57,7 @@ def template(second_retrain: Retrained, tmp_path_factory: pytest.TempPathFactory
     release = apply_policy(workspace).release
     labels.run(workspace, as_of=AS_OF - DAY)
     registry = workspace.store.registry
-    for inputs in "ab":  # that of the newer run stays
+    for inputs in "ab":  # the newer run's version stays
         with workspace.store.runs.step(StepKey(NAME, "train", inputs, "hide_2d")) as run:
             files = {"model.txt": inputs.encode()}
             registry.register(HIDES, files, run_id=run.run_id, tags={}, model_type="task")
