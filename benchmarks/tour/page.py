@@ -103,9 +103,15 @@ def sections(play: Play) -> Iterator[str]:
     """Yield the lines of the docs below the introduction."""
     yield from ("", picture(MAIN), "", "## Who noticed what", "")
     yield from table(("fault", "from day", "noticed by", "after", "evidence"), _notices(play.journal))
-    yield from ("", "## By week", "", *table(("figure", *_week_names(play)), _weeks(play)))
-    yield from ("", "## What happened", "", "Numbers are those of the pictures.", "")
-    yield from table(("mark", "day", "date", "what", "by"), _events(play))
+    yield from ("", "## First and last week", "", *table(("figure", *_week_names(play)), _weeks(play)))
+    yield from (
+        "",
+        "## What happened",
+        "",
+        "Numbers are those of the pictures. The page of a run also lists alarms.",
+        "",
+    )
+    yield from table(("mark", "day", "date", "what", "by"), (row for row in _events(play) if row["number"]))
     yield from ("", "## The other seven pictures", "")
     for name in FIGURES:
         if name != MAIN:
@@ -146,11 +152,11 @@ def _events(play: Play) -> Iterator[dict[str, object]]:
 
 
 def _week_names(play: Play) -> list[str]:
-    return [f"week {n + 1}" for n in range(len(play.naive) // 7)]
+    return ["week 1", f"week {len(play.naive) // 7}"]
 
 
 def _weeks(play: Play) -> Iterator[dict[str, object]]:
     weeks = {side: by_week(of) for side, of in play.sides.items()}
     for name, title in FIGURES.items():
         for side, of in weeks.items():
-            yield {"name": f"{title}, {side}", **{str(n): f"{value:.3g}" for n, value in enumerate(of[name])}}
+            yield {"name": f"{title}, {side}", "first": f"{of[name][0]:.3g}", "last": f"{of[name][-1]:.3g}"}

@@ -17,8 +17,8 @@ SHARED: Final = 3
 HEAD: Final = """# Commands
 
 Every command takes `--surfaces DIR` (folder of the contracts; default `EQUIPOISE_SURFACES`, else `surfaces`), `--home DIR` (folder of the
-state; default `EQUIPOISE_HOME`, else `.equipoise`), `--json` (one JSON document on stdout) and `--help`. SURFACE is a folder below
-`--surfaces`. Progress and logs go to stderr.
+state; default `EQUIPOISE_HOME`, else `.equipoise`), `--json` (one JSON document on stdout) and `--help`, which also prints an example.
+SURFACE is a folder below `--surfaces`. Progress and logs go to stderr.
 
 | exit code | meaning |
 | --- | --- |
@@ -52,8 +52,7 @@ def page() -> str:
 
 def section(words: str, command: Any, shared: Container[str]) -> Iterator[str]:
     """Yield the lines of a command."""
-    example = command.epilog.partition("example: ")[2]
-    yield from (f"### {words}", "", line(command.help), "", "```console", f"$ {example}", "```", "")
+    yield from (f"### {words}", "", line(command.help), "")
     described = {typed(vars(parameter)): describe(vars(parameter)) for parameter in command.params}
     elsewhere = [name for name, text in described.items() if text in shared]
     own = [f"- {text}" for text in described.values() if text and text not in shared]

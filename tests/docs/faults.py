@@ -24,11 +24,6 @@ class Fault:
 FAULTS: Final = {
     "A process is killed": (
         Fault(
-            "while a fresh home's MLflow database is made",
-            "the next command makes it",
-            "stores/test_database.py::test_a_process_killed_while_the_database_is_made_leaves_a_home_that_works",
-        ),
-        Fault(
             "in a labels build",
             "the last snapshot stays valid; the next build gives the same one",
             "labels/test_build.py::test_a_build_that_is_killed_leaves_the_last_snapshot_and_the_next_finishes",
@@ -54,11 +49,6 @@ FAULTS: Final = {
             "promotion/test_prune.py::test_killed_anywhere_and_run_again_it_ends_the_same",
         ),
         Fault(
-            "scratch files are left",
-            "the next run removes those without a living owner",
-            "stores/test_files.py::test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_stays",
-        ),
-        Fault(
             "stopped while it holds a lock",
             "waiting processes name the holder and stop after ten minutes (exit code 3)",
             "stores/test_locks.py::test_a_stopped_holder_is_named_and_not_waited_for_without_end",
@@ -81,11 +71,6 @@ FAULTS: Final = {
             "labels/test_damaged_files.py::test_labels_turned_over_in_their_file_are_refused_and_built_again",
         ),
         Fault(
-            "a single bit of a label file flips",
-            "it is refused, never read as other labels",
-            "labels/test_damaged_files.py::test_of_single_flipped_bits_none_is_read_as_other_labels",
-        ),
-        Fault(
             "the evidence of a run is lost or torn",
             "the run does not count, and its step runs again",
             "stores/test_runs.py::test_a_run_whose_evidence_is_lost_or_torn_is_no_finished_run",
@@ -99,11 +84,6 @@ FAULTS: Final = {
             "the user may not write the home or a named file",
             "one message, exit code 2; reading commands still work",
             "cli/test_failures.py::test_who_may_only_read_can_list_show_verify_explain_and_score",
-        ),
-        Fault(
-            "the current folder was removed",
-            "one message, exit code 2",
-            "cli/test_failures.py::test_a_current_folder_that_was_removed_is_one_message_with_exit_code_2",
         ),
         Fault(
             "the user has no name on this machine",
@@ -153,19 +133,9 @@ FAULTS: Final = {
             "promotion/moves/test_promote.py::test_loosened_gates_ask_for_approvals_and_are_named_everywhere",
         ),
         Fault(
-            "two models inside a release are swapped, with new digests",
-            "refused: the bytes differ from the pinned components",
-            "release/test_view.py::test_two_models_that_were_swapped_are_found_though_every_digest_was_made_anew",
-        ),
-        Fault(
             "the registry begins again, and another release has the champion's number",
             "refused: alias updates name bytes, not numbers",
             "promotion/moves/test_promote.py::test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted",
-        ),
-        Fault(
-            "a row of the audit is changed in place",
-            "the history shows it",
-            "promotion/moves/test_rollback.py::test_a_row_that_was_changed_in_place_is_shown_as_such",
         ),
         Fault(
             "an alias is moved by hand",
@@ -226,39 +196,14 @@ FAULTS: Final = {
             "validation/test_day_rules.py::test_a_silent_day_of_a_first_week_is_found_by_all_its_days",
         ),
         Fault(
-            "a time is infinite or of the year 10000",
-            "refused with its column",
-            "logs/test_footers.py::test_a_time_that_no_calendar_has_is_refused_with_its_column",
-        ),
-        Fault(
             "strings hold escape codes, NUL or a megabyte, and times lie at the ends of their types",
             "a labels build ends in labels, or in one message (exit code 2); nothing raw reaches the terminal",
             "labels/test_odd_values.py::test_odd_strings_and_times_end_in_labels_or_in_one_message",
         ),
         Fault(
-            "a bit of a Parquet footer flips",
-            "one message that names the file, or the rows; never the end of the process",
-            "logs/test_parquet_footer.py::test_a_flipped_bit_of_a_footer_is_one_message_or_the_rows_and_never_the_end_of_the_process",
-        ),
-        Fault(
             "a feature is infinite",
             "`validate` names it with its rows before anything is trained (exit code 1)",
             "validation/test_row_measurements.py::test_an_infinite_feature_of_the_log_is_a_critical_failure_of_its_suite",
-        ),
-        Fault(
-            "columns have odd names or types",
-            "they are read, or refused in one message",
-            "logs/test_odd_files.py::test_columns_of_any_name_and_type_are_read_or_refused",
-        ),
-        Fault(
-            "a contract has an unusual value or key",
-            "`check` lists every problem; other commands refuse it (exit code 2)",
-            "cli/test_odd_input.py::test_a_contract_with_any_odd_value_is_checked_or_refused",
-        ),
-        Fault(
-            "a command is given odd words",
-            "it does its work, or refuses them in one message",
-            "cli/test_odd_input.py::test_any_words_are_understood_or_refused",
         ),
         Fault(
             "candidates hold columns of odd types or values",
@@ -269,11 +214,6 @@ FAULTS: Final = {
             "candidates have unknown categories",
             "`score` counts them by feature",
             "release/test_loading.py::test_unseen_categories_and_values_out_of_range_are_counted",
-        ),
-        Fault(
-            "a contract is a pipe or an endless device",
-            "refused without waiting or reading",
-            "contracts/test_yaml_file.py::test_what_is_no_regular_file_is_refused_without_waiting_or_reading_it",
         ),
     ),
 }

@@ -70,12 +70,6 @@ def test_every_metric_is_described() -> None:
     assert [kind for kind in MetricKind if kind.value not in page] == []
 
 
-def test_the_table_of_environment_variables_is_that_of_the_settings() -> None:
-    _, _, section = text_of("operations.md").partition("## Environment variables")
-    rows = [line for line in section.partition("\n## ")[0].splitlines() if line.startswith("| `")]
-    assert rows == [f"| `{v.name}` | {v.meaning} | {v.default} |" for v in Settings.variables()]
-
-
 def test_every_environment_variable_that_is_named_exists() -> None:
     pattern = re.compile(r"\bEQUIPOISE_[A-Z_]+\b")
     code = [
