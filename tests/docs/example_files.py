@@ -6,7 +6,7 @@
     row.json            a labelled row of `labels export --format jsonl`, from a log of one impression
     scored.json         a row of `score`       both by a release under the policies of home_feed/, whose heads
     explained.txt       what `explain` prints  predict the same probabilities for every candidate
-    index.md            which example stands where, and what checks it
+    index.md            which example stands where
 """
 
 import json
@@ -39,36 +39,30 @@ FOLDER: Final = DOCS / "examples"
 NAME: Final = "home_feed"
 SHOWN_AT: Final = datetime(2026, 3, 2, 9, tzinfo=UTC)
 EXAMPLES: Final = (
-    ("A label contract with every kind of task (R5 to R9)", "home_feed/tasks.yaml", "contracts",
+    ("A label contract with every kind of task", "home_feed/tasks.yaml",
      "also declares the components of `satisfied_7d`"),
-    ("A surface: sources, features, slices, gates", "home_feed/surface.yaml", "contracts",
+    ("A surface: sources, features, slices, gates", "home_feed/surface.yaml",
      "the baseline of a decision is always the champion, so no key names it"),
-    ("A utility policy with contexts, multipliers and guardrails (R14 to R19, R38)", "home_feed/utility.yaml",
-     "contracts", "`return_30d` costs, so it has a guardrail"),
-    ("A slate policy with every rule (R27, R36)", "home_feed/slate.yaml", "contracts", ""),
-    ("Other values of these keys", "variants.yaml", "variant", ""),
-    ("A data row: value and observed of each label, and loss weights (R29)", "row.json", "rendered",
+    ("A utility policy with contexts, multipliers and guardrails", "home_feed/utility.yaml",
+     "`return_30d` costs, so it has a guardrail"),
+    ("A slate policy with every rule", "home_feed/slate.yaml", ""),
+    ("Other values of these keys", "variants.yaml", ""),
+    ("A data row: value and observed of each label, and loss weights", "row.json",
      "bought ten days ago, so whether it is sent back is not known yet"),
-    ("The output: predictions, calibration and model versions (R30)", "scored.json", "rendered",
+    ("The output: predictions, calibration and model versions", "scored.json",
      "`p_return_30d` is joint: .004 x .2"),
-    ("The debug view: each prediction, weight and contribution (R31)", "explained.txt", "rendered", ""),
-    ("The smallest production plan", "../../surfaces/minimal/utility.yaml", "minimal",
+    ("The debug view: each prediction, weight and contribution", "explained.txt", ""),
+    ("The smallest production plan", "../../surfaces/minimal/utility.yaml",
      "three tasks are trained; reports are only measured, for their guardrail"),
 )  # fmt: skip
-"""What is shown, its file below docs/examples, the test that checks it, and a remark."""
-CHECKS: Final = {
-    "contracts": ("docs/test_example_files.py", "test_the_contracts_are_valid_as_a_set"),
-    "variant": ("docs/test_example_files.py", "test_each_other_value_is_valid"),
-    "rendered": ("docs/test_example_files.py", "test_the_program_prints_what_stands_in_the_files"),
-    "minimal": ("test_minimal.py", "test_the_release_passes_both_primaries_and_is_held_for_its_hides"),
-}
+"""What is shown, its file below docs/examples, and a remark."""
 HEAD: Final = """# Examples
 
 Contracts, and what the program prints under them. `python -m tests.docs.example_files` writes this page and the files
-that are printed.
+that are printed; `tests/docs/test_example_files.py` and `tests/test_minimal.py` check them.
 
-| example | file | checked by | remark |
-| --- | --- | --- | --- |
+| example | file | remark |
+| --- | --- | --- |
 """
 KEYS: Final = {"request_id": "r1", "user_id": "u1", "item_id": "i1"}
 PREDICTED: Final = {
@@ -196,15 +190,8 @@ def _run(*words: str, home: Path) -> str:
 
 def page() -> str:
     """Return the page with the table."""
-    rows = (
-        f"| {shown} | [`{Path(file).name}`]({file}) | `tests/{CHECKS[check][0]}`: {_sentence(check)} | {remark} |"
-        for shown, file, check, remark in EXAMPLES
-    )
+    rows = (f"| {shown} | [`{Path(file).name}`]({file}) | {remark} |" for shown, file, remark in EXAMPLES)
     return HEAD + "\n".join(rows) + "\n"
-
-
-def _sentence(check: str) -> str:
-    return CHECKS[check][1].removeprefix("test_").replace("_", " ")
 
 
 def rendered() -> dict[str, str]:

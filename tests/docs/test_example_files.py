@@ -10,8 +10,7 @@ import yaml
 from tasks.contracts import check_surface
 from tasks.contracts.yaml_file import read_yaml
 from tests.contracts.files import setting
-from tests.docs.example_files import CHECKS, EXAMPLES, FOLDER, NAME, rendered
-from tests.docs.pages import REPOSITORY
+from tests.docs.example_files import EXAMPLES, FOLDER, NAME, rendered
 
 KINDS = ("surface", "tasks", "utility", "slate")
 VARIANTS: list[dict[str, Any]] = yaml.safe_load((FOLDER / "variants.yaml").read_text(encoding="utf-8"))
@@ -48,8 +47,6 @@ def test_the_program_prints_what_stands_in_the_files() -> None:
     assert stale == []  # `python -m tests.docs.example_files` writes them anew
 
 
-def test_every_file_is_in_the_table_beside_a_test_that_exists() -> None:
-    listed = {(FOLDER / file).resolve() for _, file, *_ in EXAMPLES}
+def test_every_file_is_in_the_table() -> None:
+    listed = {(FOLDER / file).resolve() for _, file, _ in EXAMPLES}
     assert {path for path in FOLDER.rglob("*.*") if path.name != "index.md"} <= listed
-    for file, test in CHECKS.values():
-        assert f"def {test}(" in (REPOSITORY / "tests" / file).read_text(encoding="utf-8")
