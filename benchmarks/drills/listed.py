@@ -1,5 +1,6 @@
 """The drills, in the order of the page."""
 
+import hashlib
 import shutil
 import signal
 from collections.abc import Callable, Mapping
@@ -13,12 +14,22 @@ import pytest
 from benchmarks.drills.drill import LOSES, Drilled, Shift
 from benchmarks.killed.state import read_state
 from benchmarks.kills import run_killed
+from benchmarks.tour.airflow import approve_in
+from benchmarks.tour.surface import REVIEWERS
+from deploy.layout import Layout
+from deploy.supervisor import bring_up, stop
 from tasks.errors import StoreError
 from tasks.labels.store import LabelStore
+from tasks.pipeline import recheck
+from tasks.promotion.moves.answers import answer as record_answer
+from tasks.promotion.moves.approvals import Review
+from tasks.promotion.moves.case import make
+from tasks.promotion.moves.rules import PromotionSupport
 from tasks.stores.aliases import release_name
 from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.database import database_of
 from tasks.stores.location import listing
+from tasks.stores.store import format_file
 from tests.feeds import mini
 from tests.logs.postgres_server import running_server as postgresql
 from tests.stores.mlflow_server import running_server as mlflow_server
@@ -166,6 +177,64 @@ def let_the_object_store_be(manner: str, shift: Shift) -> Drilled:
         )
 
 
+def lose_airflow_s_metadata(shift: Shift) -> Drilled:
+    """Start Airflow without its database; a run that is gone had the approval of one of two reviewers."""
+    asked = make(shift.workspace, release=1, why="the first", support=PromotionSupport(), judge=recheck)
+    review = Review("product", REVIEWERS["product"], approves=True, evidence=asked.evidence)
+    record_answer(shift.workspace, review, release=1, run="lost")
+    layout, dag = Layout(shift.home, shift.homes.surfaces).with_free_ports(), f"{mini.NAME}__promote"
+    shift.disaster()
+    try:
+        shift.typed += ["make up", f"# in Airflow: {dag} is started again, and every reviewer answers"]
+        bring_up(layout, lambda _: None)
+        approve_in(layout, lambda _: None)(shift.workspace, 1)
+    finally:
+        stop(layout)
+    drilled = shift.ended(
+        "Airflow's database is lost while a promotion waits for its second reviewer",
+        meanwhile=_SERVES,
+        message="",
+        lost="run history and which schedules are on: switch them on again. The approval that was given is "
+        "in the audit, of a run that is gone: the new run asks every role again",
+    )
+    shift.equipoise("promote", mini.NAME, "1", "--why", "the first", "--by", "ana", listed=False)
+    rows = [(row.kind, row.role) for row in shift.workspace.audit.entries() if row.run != "lost"]
+    again = [(Kind.APPROVE, role) for role in REVIEWERS]
+    _require(rows == [*again, (Kind.PROMOTE, None)], f"all are asked again, and one move is made: {rows}")
+    return drilled
+
+
+def open_a_home_of_another_format(shift: Shift) -> Drilled:
+    """Open a home that a program of another format made, and make its champion again in a new home."""
+    mini.set_champion(shift.workspace, 1)
+    made = shift.equipoise("release", "show", mini.NAME, "1").plain["digests"]
+    format_file(shift.home).write_text("0\n", encoding="utf-8")
+    old, before = shift.home, _digests(shift.home)
+    shift.disaster()
+    refused = shift.equipoise("release", "show", mini.NAME, "champion")
+    _require(refused.code == StoreError.exit_code, f"the home is refused: {refused.said}")
+    _require(_digests(old) == before, "nothing in it is touched")
+    shift.typed.append("# EQUIPOISE_HOME is a new folder, EQUIPOISE_LOGS the logs of the old home")
+    shift.home, shift.environment["EQUIPOISE_LOGS"] = old.parent / "new", str(old / "logs")
+    shift.equipoise("retrain", mini.NAME, "--as-of", _AS_OF)
+    again = shift.equipoise("release", "show", mini.NAME, "1", listed=False).plain["digests"]
+    _require(again == made, "the release is made again, byte for byte")
+    shift.equipoise("promote", mini.NAME, "1", "--why", "the champion of the old home", "--by", "ana")
+    return shift.ended(
+        "A home of another format is opened",
+        meanwhile="what serves, serves on; the home is not touched",
+        message=refused.message.replace(str(old), "$EQUIPOISE_HOME"),
+        lost="the audit and other releases: the program that made the old home reads them there. There is "
+        "one format so far, and no command converts a home; a retrain as of the same instant makes the same "
+        "release, byte for byte",
+    )
+
+
+def _digests(home: Path) -> dict[str, bytes]:
+    files = (file for file in home.rglob("*") if file.is_file())
+    return {str(file): hashlib.sha256(file.read_bytes()).digest() for file in files}
+
+
 def _has_run(shift: Shift, step: str) -> bool:
     """Whether a step of the surface has begun in the home, by MLflow."""
     if not database_of(shift.home).exists():
@@ -193,6 +262,8 @@ DRILLS: Final[Mapping[str, tuple[str, Callable[[Shift], Drilled]]]] = {
     "labels": ("promote", tear_the_newest_commit_of_the_labels),
     "machine": ("retrain", kill_a_retrain),
     "postgresql": ("retrain", stop_postgresql_in_a_promotion),
+    "airflow": ("promote", lose_airflow_s_metadata),
+    "format": ("promote", open_a_home_of_another_format),
     "read-only store": ("promote", partial(let_the_object_store_be, "read-only")),
     "full store": ("promote", partial(let_the_object_store_be, "full")),
     "slow store": ("promote", partial(let_the_object_store_be, "slow")),
