@@ -8,7 +8,7 @@ In reading order::
     conditions, constraints    tests on columns; what may not be ranked
     utility, exploration       the sum that ranks; random draws by hash
     block, rules               the rules of a slate as arrays
-    slate, prices              slots filled greedily, and again where that falls short
+    slate, swaps, prices       slots filled greedily, and again where that falls short
     decide                     all of it for every request
     certificate, explain       which rules a slate meets, and why a candidate has its place
     scoring                    a release's files loaded, and its scores

@@ -1,6 +1,8 @@
 """Requests as rectangles: what the slate kernel reads of candidates and rules."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -95,6 +97,15 @@ class Block:
         return self.caps[0] if len(self.caps) == 1 and not self._has_more_than_caps else None
 
     @property
+    def swaps(self) -> bool:
+        """Whether candidates may be swapped to meet a rule: a cap may contend, and no tier goes first."""
+        return bool(self.caps) and self.tier is None
+
+    def count_undrawn(self, length: int) -> int:
+        """Count the slots that are not drawn."""
+        return length if self.draws is None else max(length - self.draws.slots, 0)
+
+    @property
     def _has_more_than_caps(self) -> bool:
         single = (self.required, self.penalty, self.fading, self.draws)
         return bool(self.minimums) or any(rule is not None for rule in single)
@@ -109,17 +120,33 @@ def take_requests(block: Block, rows: Column) -> Block:
     >>> take_requests(block, np.array([1])).utility
     array([[2.]])
     """
+    return _pick(block, lambda cells: cells[rows])
+
+
+def arrange(block: Block, order: Column) -> Block:
+    """Return the same requests with some candidates each, in an order of shape [requests, candidates].
+
+    Examples
+    --------
+    >>> block = Block(valid=np.ones((1, 2), dtype=bool), utility=np.array([[1.0, 2.0]]))
+    >>> arrange(block, np.array([[1, 0]])).utility
+    array([[2., 1.]])
+    """
+    return _pick(block, lambda cells: np.take_along_axis(cells, order, axis=1))
+
+
+def _pick(block: Block, pick: Callable[[npt.NDArray[Any]], npt.NDArray[Any]]) -> Block:
     spread, fading, draws = block.penalty, block.fading, block.draws
     return Block(
-        valid=block.valid[rows],
-        utility=block.utility[rows],
-        tier=None if block.tier is None else block.tier[rows],
-        caps=tuple(Cap(cap.values[rows], cap.limit) for cap in block.caps),
-        minimums=tuple(Minimum(one.marked[rows], one.least) for one in block.minimums),
-        required=None if block.required is None else block.required[rows],
-        penalty=None if spread is None else replace(spread, values=spread.values[rows]),
-        fading=None if fading is None else replace(fading, values=fading.values[rows]),
+        valid=pick(block.valid),
+        utility=pick(block.utility),
+        tier=None if block.tier is None else pick(block.tier),
+        caps=tuple(Cap(pick(cap.values), cap.limit) for cap in block.caps),
+        minimums=tuple(Minimum(pick(one.marked), one.least) for one in block.minimums),
+        required=None if block.required is None else pick(block.required),
+        penalty=None if spread is None else replace(spread, values=pick(spread.values)),
+        fading=None if fading is None else replace(fading, values=pick(fading.values)),
         draws=None
         if draws is None
-        else replace(draws, marked=draws.marked[rows], numbers=draws.numbers[rows]),
+        else replace(draws, marked=pick(draws.marked), numbers=pick(draws.numbers)),
     )

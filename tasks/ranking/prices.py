@@ -11,13 +11,12 @@ falls short of no rule by more and of one by less.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from .block import Block, Cap, Column, Minimum, Rectangle, take_requests
+from .block import Block, Cap, Column, Rectangle, arrange, take_requests
 
 ROUNDS = 16
 """Most rounds; only requests that fall short of an attainable rule pay for them."""
@@ -25,7 +24,6 @@ _STEP = 1 / 12
 """The first step, as a share of the range of the request's utilities."""
 
 Prices = npt.NDArray[np.float64]
-_Cell = TypeVar("_Cell", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,8 @@ def find_better(
         rows = rows[_attainable(take_requests(block, rows), placed[rows], length)]
     if not len(rows):
         return Better(rows, placed[rows])
-    search = _Search(take_requests(block, rows), placed[rows].copy(), length)
+    plain = replace(take_requests(block, rows), penalty=None, fading=None, draws=None)
+    search = _Search(plain, placed[rows].copy(), length)
     before = search.lacking.sum(axis=0)
     for step in range(ROUNDS):
         if not search.lacking.any():
@@ -143,7 +142,9 @@ class _Search:
         priced = self._priced()
         order = np.argsort(-priced, axis=1, kind="stable")
         chosen = np.zeros_like(self.chosen)
-        np.put_along_axis(chosen, order, choose(_arrange(self.block, order, priced)), axis=1)
+        np.put_along_axis(
+            chosen, order, choose(arrange(replace(self.block, utility=priced, tier=None), order)), axis=1
+        )
         lacking = count_shortfalls(self.block, chosen, self.length)
         better = (lacking <= self.lacking).all(axis=0) & (lacking < self.lacking).any(axis=0)
         self.chosen[better], self.lacking[:, better] = chosen[better], lacking[:, better]
@@ -191,18 +192,3 @@ def _span(utility: Prices, valid: Rectangle) -> Prices:
     highest = np.where(valid, utility, -np.inf).max(axis=1, keepdims=True)
     span = highest - np.where(valid, utility, np.inf).min(axis=1, keepdims=True)
     return np.where(span > 0, span, 1.0)
-
-
-def _arrange(block: Block, order: Column, priced: Prices) -> Block:
-    """Put each request's candidates into an order, prices included; penalties have no part in the search."""
-    return Block(
-        valid=_along(block.valid, order),
-        utility=_along(priced, order),
-        caps=tuple(Cap(_along(cap.values, order), cap.limit) for cap in block.caps),
-        minimums=tuple(Minimum(_along(one.marked, order), one.least) for one in block.minimums),
-        required=None if block.required is None else _along(block.required, order),
-    )
-
-
-def _along(cells: npt.NDArray[_Cell], order: Column) -> npt.NDArray[_Cell]:
-    return np.take_along_axis(cells, order, axis=1)

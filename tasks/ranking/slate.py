@@ -1,17 +1,19 @@
-"""Ranked candidates to a slate, greedily, for many requests at once.
+"""Ranked candidates to a slate, greedily and by swaps where rules contend, for many requests at once.
 
 Candidates lie in a rectangle, one request a row, best first; the loops run over slots and rules.
 
-1. Reserve: required candidates, then for each minimum the best ones that meet it, as far as caps and
-   length allow. A reserved candidate holds its place under the caps from the start, so that no better
-   ranked one can use it up.
-2. Fill slot by slot: required ones first, then the best tier, in it the greatest
+1. Fill slot by slot with whom no cap closes: the best tier first, in it the greatest
    ``utility x decay - strength x slots that its value of diversity.by already holds`` (ties: the better
    rank), where decay is (1 - floor) x factor^k + floor for the k-th item of its value of decay.by, from 0.
-   When as many slots are left as reservations, only reserved ones are taken. A reservation that others
-   have meanwhile made superfluous is given back, worst rank first.
-3. Where that falls short of a rule which more slots could meet, look for candidates that meet more
-   (``prices.py``), and fill the slots with these.
+   That is the slate of a request of which nobody is required and which falls short of no rule.
+2. Of the others, where there are caps and no tiers, swap candidates (``swaps.py``), and fill the slots with
+   whom that leaves if it falls short of nothing.
+3. Of those that remain, reserve: required candidates, then for each minimum the best ones that meet it, as
+   far as caps and length allow. A reserved candidate holds its place under the caps from the start, so that
+   no better ranked one can use it up. Then fill as before, required ones first. When as many slots are left
+   as reservations, only reserved ones are taken. A reservation that others have meanwhile made superfluous
+   is given back, worst rank first. Where that falls short of a rule which more slots could meet, look for
+   candidates that meet more (``prices.py``), swap those, and fill the slots with them.
 4. The last slots may be drawn: once no reservation is left, each takes at random one of the candidates that
    exploration names and that no cap closes. With ``among``, these are the best ranked M at the first such
    slot, and the later ones draw from what is left of them. Where there is none, and where reservations are
@@ -23,15 +25,16 @@ counts against the candidate: unknown values of a ``max_per`` or diversity colum
 ``max_where`` counts as true, an unknown minimum or requirement as false.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from .block import Block, Cap, Column, Counts, Draws, Rectangle, Values, take_requests
+from .block import Block, Cap, Column, Counts, Draws, Rectangle, Values, arrange, take_requests
 from .exploration import mix
-from .prices import Better, find_better
+from .prices import Better, count_shortfalls, find_better
+from .swaps import swap_candidates
 
 _NONE = -1
 _NO_PICK = -2
@@ -52,6 +55,16 @@ class Slates:
     drawn_from: Values
     drawable: Rectangle
 
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> "Slates":
+        """Return the slates of a block in which no candidate has a slot."""
+        return cls(np.zeros(shape, np.int16), np.zeros(shape, np.int32), np.zeros(shape, np.bool_))
+
+    def replace(self, rows: Column, other: "Slates") -> None:
+        """Put other slates in the place of those of some requests."""
+        self.slots[rows], self.drawn_from[rows] = other.slots, other.drawn_from
+        self.drawable[rows] = other.drawable
+
 
 def fill_slates(block: Block, length: int) -> Slates:
     """Fill the slates of a block.
@@ -71,25 +84,68 @@ def fill_slates(block: Block, length: int) -> Slates:
         return _take_best(block.valid, length)
     if block.only_cap is not None:
         return _take_best(_find_within(block.only_cap, block.valid), length)
+    filling = _Filling(replace(block, minimums=(), required=None), length)
+    filling.fill()
+    chosen = filling.held_places
+    rows = np.flatnonzero(_need_more(block, chosen, filling.by_utility))
+    slates = filling.finish()
+    if len(rows):
+        slates.replace(rows, _fill_by_rules(take_requests(block, rows), chosen[rows], length))
+    return slates
+
+
+def _need_more(block: Block, chosen: Rectangle, length: int) -> npt.NDArray[np.bool_]:
+    """Mark the requests with required candidates, or whose candidates fall short of a rule."""
+    needing = np.asarray(count_shortfalls(block, chosen, length).any(axis=0))
+    return needing if block.required is None else needing | (block.required & block.valid).any(axis=1)
+
+
+def _fill_by_rules(block: Block, plain: Rectangle, length: int) -> Slates:
+    """Fill the slates of requests that need more than ``plain``, whom caps alone let in."""
+    rest, filled = np.arange(len(plain)), Slates.empty(plain.shape)
+    if block.swaps:
+        by_utility = block.count_undrawn(length)
+        swapped = swap_candidates(block, plain, by_utility)
+        lacking = count_shortfalls(block, swapped, by_utility).any(axis=0)
+        met, rest = np.flatnonzero(~lacking), np.flatnonzero(lacking)
+        filled.replace(met, _fill_with(take_requests(block, met), swapped[met], length))
+    if len(rest):
+        filled.replace(rest, _reserve_and_search(take_requests(block, rest), length))
+    return filled
+
+
+def _reserve_and_search(block: Block, length: int) -> Slates:
+    """Fill the slates with reservations, and where these fall short with what a search finds."""
     filling = _Filling(block, length)
     filling.fill()
     better = _search(block, filling)
-    filling.draw()
-    slates = Slates(filling.slots, filling.drawn_from, filling.drawable)
+    slates = filling.finish()
     if len(better.rows):
-        again = _Filling(take_requests(block, better.rows), length, better.chosen)
-        again.fill()
-        again.draw()
-        slates.slots[better.rows], slates.drawn_from[better.rows] = again.slots, again.drawn_from
-        slates.drawable[better.rows] = again.drawable
+        few = take_requests(block, better.rows)
+        chosen = swap_candidates(few, better.chosen, filling.by_utility) if block.swaps else better.chosen
+        slates.replace(better.rows, _fill_with(few, chosen, length))
+    return slates
+
+
+def _fill_with(block: Block, chosen: Rectangle, length: int) -> Slates:
+    """Fill the slates with some candidates, which keep the caps; others get only what is drawn."""
+    if block.draws is not None:
+        filling = _Filling(block, length, chosen)
+        filling.fill()
+        return filling.finish()
+    order = np.argsort(~chosen, axis=1, kind="stable")[:, :length]
+    few = _Filling(arrange(replace(block, valid=chosen, caps=(), minimums=()), order), length)
+    few.fill()
+    slates = Slates.empty(chosen.shape)
+    np.put_along_axis(slates.slots, order, few.slots, axis=1)
     return slates
 
 
 def _take_best(among: Rectangle, length: int) -> Slates:
     """Fill the slots with some candidates in order of rank."""
-    place = np.cumsum(among, axis=1)
-    slots = np.where(among & (place <= length), place, 0).astype(np.int16)
-    return Slates(slots, np.zeros(slots.shape, dtype=np.int32), np.zeros(slots.shape, dtype=np.bool_))
+    place, slates = np.cumsum(among, axis=1), Slates.empty(among.shape)
+    np.copyto(slates.slots, place, where=among & (place <= length), casting="unsafe")
+    return slates
 
 
 def _find_within(cap: Cap, valid: Rectangle) -> Rectangle:
@@ -134,10 +190,9 @@ class _Filling:
     def __init__(self, block: Block, length: int, among: Rectangle | None = None) -> None:
         shape = block.valid.shape
         self.block, self.length, self.among = block, length, among
-        self.by_utility = length if block.draws is None else max(length - block.draws.slots, 0)
-        self.slots = np.zeros(shape, dtype=np.int16)
-        self.drawn_from = np.zeros(shape, dtype=np.int32)
-        self.drawable = np.zeros(shape, dtype=np.bool_)
+        self.by_utility = block.count_undrawn(length)
+        slates = Slates.empty(shape)
+        self.slots, self.drawn_from, self.drawable = slates.slots, slates.drawn_from, slates.drawable
         self.held = [np.zeros(shape, dtype=np.int16) for _ in block.caps]
         self.repeats = np.zeros(shape, dtype=np.int16)
         self.faded = np.zeros(shape, dtype=np.int16)
@@ -165,13 +220,14 @@ class _Filling:
             if not self.place(slot):
                 break
 
-    def draw(self) -> None:
-        """Fill the slots that are drawn."""
+    def finish(self) -> Slates:
+        """Fill the slots that are drawn, and return the slates."""
         if self.among is not None:
             self._open_all()
         for slot in range(self.by_utility + 1, self.length + 1):
             if not self.place(slot):
                 break
+        return Slates(self.slots, self.drawn_from, self.drawable)
 
     def _open_all(self) -> None:
         """Open every candidate without a slot that no cap closes."""

@@ -26,10 +26,15 @@ def differing_requests(
 ) -> list[Any]:
     """Return the requests with another slate than the greedy one that may not have one.
 
-    Where the greedy slate falls short of a rule another may stand, if it keeps the caps and falls short of no rule
-    by more. Where slots are drawn another set above them draws others, so the caps alone are looked at.
+    Another may stand where the greedy slate falls short of a rule, or took reservations with which caps contend, if
+    it keeps the caps and falls short of no rule by more. Where slots are drawn another set above them draws others,
+    so the caps alone are looked at.
     """
-    reference = [row["slate_position"] or 0 for row in decide_all(rows, utility, slate)]
+    decided = decide_all(rows, utility, slate)
+    reference, reserved = (
+        [row["slate_position"] or 0 for row in decided],
+        [row["reserved"] for row in decided],
+    )
     wrong = []
     for request in {row["request_id"] for row in rows}:
         members = [i for i, row in enumerate(rows) if row["request_id"] == request]
@@ -39,7 +44,9 @@ def differing_requests(
         kept = [i for i in members if reference[i] or ours[i]]
         one, other = ([i for i in kept if slots[i]] for slots in (ours, reference))
         mine, greedy = (_shortfalls(placed, rows, policy, kept) for placed in (one, other))
-        fair = any(greedy) and all(a <= b for a, b in zip(mine, greedy, strict=True))
+        capped = bool(policy["max_per"] or policy["max_where"]) and not utility["lexicographic"]
+        contends = capped and reserved[members[0]]
+        fair = (any(greedy) or contends) and all(a <= b for a, b in zip(mine, greedy, strict=True))
         if not _keeps_caps(one, rows, policy) or not (fair or policy.get("exploration")):
             wrong.append(request)
     return wrong
@@ -78,9 +85,25 @@ def _decide(
     for rank, i in enumerate(kept, start=1):
         results[i]["rank"] = rank
     worth = {i: results[i]["utility"] for i in kept}
-    for slot, i in enumerate(_slate(kept, rows, worth, utility, slate), start=1):
+    free = dict(slate) | {"min_where_if_available": {}, "required_first": None}
+    chosen = _slate(kept, rows, worth, utility, free)
+    reserved = _needs_reservations(chosen, kept, rows, slate)
+    if reserved:
+        chosen = _slate(kept, rows, worth, utility, slate)
+    for slot, i in enumerate(chosen, start=1):
         results[i]["slate_position"] = slot
-    return results
+    return [result | {"reserved": reserved} for result in results]
+
+
+def _needs_reservations(
+    chosen: Sequence[int], kept: Sequence[int], rows: Sequence[Row], policy: Mapping[str, Any]
+) -> bool:
+    """Whether a slate without reservations falls short of a rule before any slot is drawn, or one is required."""
+    explored = policy.get("exploration") or {"slots": 0}
+    undrawn = dict(policy) | {"length": max(policy["length"] - explored["slots"], 0)}
+    first = policy["required_first"]
+    required = any(first is not None and rows[i][first] is True for i in kept)
+    return required or any(_shortfalls(chosen[: undrawn["length"]], rows, undrawn, kept))
 
 
 def _valued(row: Row, utility: Mapping[str, Any]) -> dict[str, Any]:
