@@ -6,6 +6,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 SPARK := .venv/.spark
 JAX := .venv/.trunk
+DASK_READY := .venv/.dask
 # A test's session is over before what a JVM's second compiler costs has paid.
 SHORT_LIVED := SPARK_SUBMIT_OPTS="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 # Without the files that Python compiles once, each process of a test run and of Airflow would compile all that it imports.
@@ -20,13 +21,13 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --generate-hashes --pyth
 help: ## list the verbs
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(READY) $(if $(TRUNK),$(JAX)) ## the environment alone: .venv from requirements.lock; TRUNK=1 adds what shared trunks need
+setup: $(READY) $(if $(TRUNK),$(JAX)) $(if $(DASK),$(DASK_READY)) ## the environment alone: .venv from requirements.lock; TRUNK=1 adds what shared trunks need, DASK=1 a cluster
 	@echo "ready: .venv/bin/equipoise --help"
 
 demo: $(READY) ## real data, Airflow and MLflow, one retrain, and the release that it made
 	@$(PY) -m deploy demo
 
-test: $(JAX) ## the test suite, but for whole surfaces and running services
+test: $(JAX) $(DASK_READY) ## the test suite, but for whole surfaces and running services
 	@$(PY) -m pytest -n 2 --dist loadgroup -q -m "not e2e and not spark and not containers" --durations=25
 
 test-e2e: $(JAX) ## whole surfaces, Airflow's real parts, a browser and production's own services
@@ -58,7 +59,7 @@ down: $(READY) ## stop them, with every process that they started
 status: $(READY) ## say which of them run
 	@$(PY) -m deploy status
 
-bench: $(JAX) ## every benchmark at a small size, as ratios, with its seconds
+bench: $(JAX) $(DASK_READY) ## every benchmark at a small size, as ratios, with its seconds
 	@$(PY) -m benchmarks
 
 failures: $(READY) ## the ten failures of a ranker, each shipped by a naive pipeline and stopped; makes docs/failures.md anew
@@ -75,6 +76,8 @@ lock: $(READY) ## resolve requirements.lock anew from pyproject.toml
 	@grep -o 'pyspark[><=][^"]*' pyproject.toml | $(COMPILE) - --constraints requirements.lock -o requirements.spark.lock
 	@grep -oE '"(jax|optax|safetensors)>=[^"]*' pyproject.toml | tr -d '"' \
 	  | $(COMPILE) - --constraints requirements.lock -o requirements.trunk.lock
+	@grep -oE '"(dask\[array\]|distributed)>=[^"]*' pyproject.toml | tr -d '"' \
+	  | $(COMPILE) - --constraints requirements.lock -o requirements.dask.lock
 	@grep -o 'mcgrad==[^"]*' pyproject.toml | $(COMPILE) - --no-deps -o requirements.mcgrad.lock
 
 # Made again when the lock or the project changes, or when .venv is gone.
@@ -87,4 +90,8 @@ $(SPARK): requirements.spark.lock $(READY)
 
 $(JAX): requirements.trunk.lock $(READY)
 	@.venv/bin/uv pip install --quiet --require-hashes -r requirements.trunk.lock
+	@touch $@
+
+$(DASK_READY): requirements.dask.lock $(READY)
+	@.venv/bin/uv pip install --quiet --require-hashes -r requirements.dask.lock
 	@touch $@

@@ -53,6 +53,7 @@ SMALL: Final[Mapping[str, str]] = {
     "slates": "--requests 2000 --looped 20 --runs 2",
     "sweep": "--impressions 1800000",
     "training": "--rows 50000 --runs 1",
+    "training_dask": "--surfaces weekly_circular --draws 2",
     "training_scale": "--rows 100000 --trees 10",
     "trunk_kuairand": "--seeds 1 --epochs 2",
     "trunk_position": "--requests 500 --days 2 --seeds 1",

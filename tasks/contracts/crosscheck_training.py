@@ -69,6 +69,7 @@ def _check_task(name: str, task: TaskSpec, surface: SurfaceSpec, tasks: TasksSpe
         hint = "has no parent (after:), so there is one space to learn it in"
         yield Problem("surface.yaml", f"{where}.space", training.space, hint)
     yield from _check_bounds(name, training, surface, tasks)
+    yield from _check_engine(name, training, surface)
 
 
 def _check_parent(name: str, surface: SurfaceSpec, tasks: TasksSpec) -> Iterator[Problem]:
@@ -99,6 +100,27 @@ def _check_bounds(
             f"what start_from brings of '{start.task}' keeps no bounds: choose one, `monotone: {{}}` is none"
         )
         yield Problem("surface.yaml", f"training.{name}.monotone", "", hint)
+
+
+def _check_engine(name: str, training: TaskTraining, surface: SurfaceSpec) -> Iterator[Problem]:
+    """Refuse what the workers of a cluster do not learn as one machine does."""
+    where, start = f"training.{name}", training.start_from
+    if training.engine != "dask":
+        if _declares(surface, name, "scheduler"):
+            hint = "is the address of a Dask cluster: say `engine: dask` too, or leave it out"
+            yield Problem("surface.yaml", f"{where}.scheduler", str(training.scheduler), hint)
+        return
+    if training.scheduler is None:
+        hint = "needs the address of the cluster's scheduler, as scheduler: tcp://scheduler:8786"
+        yield Problem("surface.yaml", f"{where}.engine", "dask", hint)
+    unsupported = {
+        f"objective: {training.objective}": training.objective in ("quantile", "lambdarank"),
+        "start_from": start is not None and start.task != name,
+        "search": training.search is not None,
+    }
+    for setting in (setting for setting, asked in unsupported.items() if asked):
+        hint = f"does not support `{setting}`: leave that out, or say `engine: local` for this task"
+        yield Problem("surface.yaml", f"{where}.engine", "dask", hint)
 
 
 def _check_objective(

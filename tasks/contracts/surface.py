@@ -285,6 +285,19 @@ class Proxy(Closed):
     slow: Identifier
 
 
+def _share_engine(training: Any) -> Any:
+    """Move an engine and a scheduler that stand beside the tasks to ``default``."""
+    shared = ("engine", "scheduler")
+    beside = {name: training[name] for name in shared if isinstance(training, dict) and name in training}
+    if not any(isinstance(value, str) for value in beside.values()):
+        return training
+    default = training.get("default") or {}
+    if not isinstance(default, dict) or beside.keys() & default.keys():
+        raise ValueError("engine and scheduler stand beside the tasks or under `default`, not in both places")
+    others = {name: value for name, value in training.items() if name not in beside}
+    return {**others, "default": {**default, **beside}}
+
+
 def _refuse_folder_of_builds(name: str) -> str:
     if name.endswith(BUILDS_AS_OF):
         raise ValueError(f"'{name}' ends with {BUILDS_AS_OF}: a folder of the store is called so; rename it")
@@ -314,7 +327,7 @@ class SurfaceSpec(Closed):
     split: Split
     minimum: MinimumSpec = MinimumSpec()
     lightgbm: dict[Identifier, LightGBMParameters] = {}
-    training: dict[Identifier, TaskTraining] = {}
+    training: Annotated[dict[Identifier, TaskTraining], BeforeValidator(_share_engine)] = {}
     trunks: dict[Identifier, Trunk] = {}
     models: dict[Identifier, ModelChoice] = {}
     proxies: Annotated[tuple[Proxy, ...], AsTuple] = ()

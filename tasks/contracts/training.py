@@ -8,12 +8,13 @@
       purchase_7d: {weights: {propensity: {clip: 20}}, start_from: {task: click_30m, by: leaves}}
       return_30d: {space: entire}
 
+``engine`` and ``scheduler`` may also stand beside the tasks, where they are those of all.
 Nothing here is a utility weight: it shapes learning alone (R12, R13).
 """
 
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from tasks.contracts.base import Closed, Identifier, Number
 from tasks.contracts.durations import Duration
@@ -21,6 +22,14 @@ from tasks.contracts.durations import Duration
 Objective = Literal["binary", "l2", "tweedie", "quantile", "lambdarank"]
 HeadKind = Literal["binary", "value", "quantile", "ranking"]
 """What a head predicts: a probability, a mean, a quantile of a value, or an order within the request."""
+
+Scheduler = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(tcp|tls)://([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]):[1-9][0-9]{0,4}$"
+    ),
+]
+"""The address of a Dask scheduler, as tcp://scheduler:8786."""
 
 LARGEST_LABEL: Final = 3.4028234663852886e38
 """The greatest value of a label: LightGBM keeps labels in single precision."""
@@ -70,7 +79,8 @@ class TaskTraining(Closed):
     ``space``: a conditional task is learned where its parent is positive, or on all impressions as the
     joint event. ``delayed``: days whose labels are not mature are learned from too, corrected for what is
     still to come. ``warm_start``: new trees are added to the champion's. ``refit``: a recipe that passed is
-    repeated on all mature days. ``monotone``: 1 or -1 by numeric feature.
+    repeated on all mature days. ``monotone``: 1 or -1 by numeric feature. ``engine``: this process, or the
+    workers of a Dask cluster, found by its ``scheduler``.
     """
 
     objective: Objective | None = None
@@ -85,6 +95,8 @@ class TaskTraining(Closed):
     refit: bool | None = None
     monotone: dict[Identifier, Literal[-1, 1]] | None = None
     search: Search | None = None
+    engine: Literal["local", "dask"] | None = None
+    scheduler: Scheduler | None = None
 
     @model_validator(mode="after")
     def _parameters_fit_the_objective(self) -> Self:
@@ -93,6 +105,11 @@ class TaskTraining(Closed):
         if self.tweedie_power is not None and self.objective != "tweedie":
             raise ValueError("tweedie_power goes with objective: tweedie")
         return self
+
+    @property
+    def cluster(self) -> str | None:
+        """The scheduler of the Dask cluster that grows the trees; None where this process does."""
+        return self.scheduler if self.engine == "dask" else None
 
     def over(self, other: "TaskTraining") -> "TaskTraining":
         """Return this with what it leaves out taken from another."""

@@ -7,6 +7,7 @@ In reading order::
     position, examination, debiasing     correction of outcomes for position, delay and non-response
     examples, draw_examples              the examples of one task
     learning, boosters, log_odds, fit    LightGBM with early stopping on held-out users
+    cluster                              trees that a Dask cluster grows
     trees                                the trees of a task, with a warm or a dense start
     search                               the parameter search, a run a trial
     trainable, outlook, plan             what a retrain will do, and what the log lacks for it
@@ -16,8 +17,8 @@ In reading order::
     trunk_rows, trunk_step               the rows of the tasks that share a trunk, and the step that trains it
       trunk_picture                      learning curves, shares and cosines of gradients
 
-Steps: step, same_day, outlook, plan, examination, rows, debiasing, draw_examples, search, train_model, trees,
-    trunk_rows, trunk_step.
+Steps: step, cluster, same_day, outlook, plan, examination, rows, debiasing, draw_examples, search,
+    train_model, trees, trunk_rows, trunk_step.
 """
 
 __all__ = ["debiasing", "examination", "plan", "rows", "same_day", "slices", "step", "trunk_step"]

@@ -5,7 +5,8 @@
     observed rows of the train days, as known then (debiasing.py) -> rows of weight 0 dropped -> encoder
       -> negatives sampled by key and segment -> weights, offsets, fold -> Examples
 
-The features of the rows that are left are read last, some at a time (`TaskRows.stream_features`).
+The features of the rows that are left are read last, some at a time (`TaskRows.stream_features`), or by the
+workers of a cluster (``tasks/training/cluster.py``).
 Each decision is one small function, in this order; a factor of the weights is one line in `_weight_factors`.
 """
 
@@ -29,7 +30,7 @@ from tasks.ranking.features import FeatureEncoder
 from tasks.stores.files import scratch_folder
 from tasks.training import debiasing, weights
 from tasks.training.encoding import encode_pieces, fit_encoder
-from tasks.training.examples import Examples, StoredFeatures
+from tasks.training.examples import ClusterFeatures, Examples, StoredFeatures
 from tasks.training.rows import ROW, TaskRows, read_labels
 from tasks.training.sampling import hold_out_users, negative_rates, sample_rows
 from tasks.training.slices import DaySlice
@@ -206,7 +207,7 @@ def _weigh_examples(rows: TaskRows, drawn: DrawnRows) -> tuple[Floats | None, Fl
 
 def _build_examples(rows: TaskRows, drawn: DrawnRows, encoder: FeatureEncoder) -> Examples:
     weighed, offset = _weigh_examples(rows, drawn)
-    features, table = _store_features(rows, drawn.table, encoder), drawn.table
+    features, table = _find_features(rows, drawn.table, encoder), drawn.table
     share = rows.workspace.contracts.surface.split.early_stop
     return Examples(
         features=features,
@@ -220,9 +221,16 @@ def _build_examples(rows: TaskRows, drawn: DrawnRows, encoder: FeatureEncoder) -
     )
 
 
-def _store_features(rows: TaskRows, table: pa.Table, encoder: FeatureEncoder) -> StoredFeatures:
-    """Read and encode the features of some rows into a file, in the order of these rows."""
+def _find_features(
+    rows: TaskRows, table: pa.Table, encoder: FeatureEncoder
+) -> StoredFeatures | ClusterFeatures:
+    """Read and encode the features of some rows into a file, in the order of these rows.
+
+    Those that the workers of a cluster learn from are left where they are.
+    """
     numbers = table.column(ROW).to_numpy()
+    if (scheduler := rows.training.cluster) is not None:
+        return ClusterFeatures(scheduler, rows.observed_rows(rows.slices.train), encoder, numbers)
     order = np.argsort(numbers, kind="stable")
     pieces = rows.stream_features(rows.slices.train, encoder.names, numbers[order])
     stored = StoredFeatures.write(

@@ -2,8 +2,8 @@
 
 ::
 
-    features  [rows, features]   numbers and codes: stored rows, an Arrow table or a matrix; null or NaN is
-                                 missing
+    features  [rows, features]   numbers and codes: stored rows, rows that a cluster reads, an Arrow
+                                 table or a matrix; null or NaN is missing
     labels    [rows]             0 or 1 for a binary head, else a finite value
     fold      [rows]             of the users who may be held out, to stop the growth of the trees
     weights   [rows] | None      above 0; None: every row weighs 1
@@ -27,6 +27,8 @@ import pyarrow as pa
 
 from tasks.arrays import AnyFloats, Flags, Floats, Integers
 from tasks.errors import DataError, StoreError
+from tasks.ranking.features import FeatureEncoder
+from tasks.training.rows import ObservedRows
 
 _BATCH: Final = 1 << 16
 
@@ -70,7 +72,7 @@ class StoredFeatures(lgb.Sequence):
         with TemporaryFile(dir=folder, buffering=0) as file:
             try:
                 for piece in pieces:
-                    matrix = _to_matrix(piece)
+                    matrix = to_matrix(piece)
                     matrix.tofile(file)
                     rows, dtype = rows + len(matrix), matrix.dtype
             except OSError as error:
@@ -115,7 +117,33 @@ class StoredFeatures(lgb.Sequence):
         return read
 
 
-def _to_matrix(table: pa.Table) -> npt.NDArray[Any]:
+@dataclass(frozen=True)
+class ClusterFeatures:
+    """Rows of features that stay in the label store until the workers of a Dask cluster read them.
+
+    Attributes
+    ----------
+    scheduler : the cluster's address.
+    source : where the rows are read from.
+    numbers : [rows] the number of each row in ``source``.
+    """
+
+    scheduler: str
+    source: ObservedRows
+    encoder: FeatureEncoder
+    numbers: Integers
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and features."""
+        return len(self.numbers), len(self.encoder.names)
+
+    def take(self, rows: Integers) -> "ClusterFeatures":
+        """Return some of the rows, in any order."""
+        return replace(self, numbers=self.numbers[rows])
+
+
+def to_matrix(table: pa.Table) -> npt.NDArray[Any]:
     """Return columns of numbers as a matrix of the least floats that hold them; a missing value is NaN."""
     held = np.result_type(np.float32, *(np.dtype(kind.to_pandas_dtype()) for kind in table.schema.types))
     matrix = np.empty(table.shape, held)
@@ -125,9 +153,9 @@ def _to_matrix(table: pa.Table) -> npt.NDArray[Any]:
 
 
 def _take(
-    features: AnyFloats | pa.Table | StoredFeatures, rows: Integers
-) -> AnyFloats | pa.Table | StoredFeatures:
-    if isinstance(features, StoredFeatures):
+    features: AnyFloats | pa.Table | StoredFeatures | ClusterFeatures, rows: Integers
+) -> AnyFloats | pa.Table | StoredFeatures | ClusterFeatures:
+    if isinstance(features, StoredFeatures | ClusterFeatures):
         return features.take(rows)
     plain: Any = features
     return plain[rows] if isinstance(plain, np.ndarray) else plain.take(pa.array(rows))
@@ -147,7 +175,7 @@ class Examples:
         Lengths differ, a label is not finite or a weight is not above 0.
     """
 
-    features: AnyFloats | pa.Table | StoredFeatures
+    features: AnyFloats | pa.Table | StoredFeatures | ClusterFeatures
     labels: AnyFloats
     fold: Flags
     names: tuple[str, ...]

@@ -11,7 +11,7 @@ downstream has to know a sampling rate. Training may start from a booster: its t
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Final
 
@@ -19,10 +19,11 @@ import lightgbm as lgb
 import numpy as np
 from lightgbm.callback import CallbackEnv
 
-from tasks.arrays import Flags, Floats, Integers
+from tasks.arrays import AnyFloats, Flags, Floats, Integers
 from tasks.errors import DataError
 from tasks.training.boosters import shift_scores, stack_boosters
-from tasks.training.examples import Examples
+from tasks.training.cluster import ClusterPlan, grow_on_cluster
+from tasks.training.examples import ClusterFeatures, Examples
 from tasks.training.learning import PATIENCE, ROUNDS, Learning
 from tasks.training.log_odds import fit_log_odds
 from tasks.training.trainable import require_labels, require_monotone, require_short_requests
@@ -89,12 +90,22 @@ def fit_head(
     held = examples.held_out
     base = _base_log_odds(examples, ~held) if start is None else 0.0
     with _translate_lightgbm_errors():
-        data = bin_examples(examples, settings, loss_weight=learning.loss_weight, constant=base, start=start)
-        train, fold = _split(data, held)
-        del data  # from here on its bins are in train and fold
-        trained, kept, value = _train(
-            settings, train, fold, rounds=rounds, patience=patience, callbacks=callbacks
-        )
+        if isinstance(examples.features, ClusterFeatures):
+            weights = _scale_weights(examples, learning.loss_weight)
+            offsets = None if examples.offsets is None else examples.offsets + base
+            growth = ClusterPlan(examples.features, settings, rounds, patience, start)
+            trained, kept, value = grow_on_cluster(
+                replace(examples, weights=weights, offsets=offsets), growth
+            )
+        else:
+            data = bin_examples(
+                examples, settings, loss_weight=learning.loss_weight, constant=base, start=start
+            )
+            train, fold = _split(data, held)
+            del data  # from here on its bins are in train and fold
+            trained, kept, value = _train(
+                settings, train, fold, rounds=rounds, patience=patience, callbacks=callbacks
+            )
     booster = shift_scores(_truncate(trained, kept, threads=threads or 0), base)
     return _describe_fit(stack_boosters(start, booster), booster, kept, value, examples.names)
 
@@ -122,9 +133,7 @@ def bin_examples(
     >>> bin_examples(examples, {"verbosity": -1}).num_data()
     100
     """
-    weights = examples.weights
-    if loss_weight != 1:
-        weights = np.full(len(examples), loss_weight) if weights is None else weights * loss_weight
+    weights = _scale_weights(examples, loss_weight)
     begin = _initial_scores(examples, constant, start, threads=settings.get("num_threads", 0))
     lengths = None if examples.groups is None else run_lengths(examples.groups)
     if lengths is not None:
@@ -132,13 +141,21 @@ def bin_examples(
     return lgb.Dataset(
         examples.features,
         label=examples.labels,
-        weight=None if weights is None else weights.astype(np.float32),
+        weight=weights,
         group=lengths,
         init_score=begin,
         feature_name=list(examples.names),
         categorical_feature=[examples.names.index(name) for name in examples.categorical],
         params=dict(settings),
     ).construct()
+
+
+def _scale_weights(examples: Examples, loss_weight: float) -> AnyFloats | None:
+    """Return what examples weigh in the loss, in LightGBM's precision; None where all weigh 1."""
+    if examples.weights is None and loss_weight == 1:
+        return None
+    weights = np.ones(len(examples)) if examples.weights is None else examples.weights
+    return (weights * loss_weight).astype(np.float32)
 
 
 def run_lengths(groups: Integers) -> Integers:

@@ -40,6 +40,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.split.calibrate": "acts through the days of the slices",
     "surface.split.test": "acts through the days of the slices",
     "surface.minimum.train": "refuses slices that are too short, before a version is looked for",
+    "surface.training.scheduler": "where a cluster is found; that one was asked for is an input (`engine`)",
     "surface.training.warm_start": "acts through the version that is continued",
     "surface.training.refit": "makes a further model and leaves the tested one as it is",
     "surface.proxies": "a report of the release",
@@ -151,9 +152,11 @@ def outcome_inputs(contracts: Contracts, task: str) -> Plain:
 def _learned(contracts: Contracts, task: str) -> Plain:
     """Return how one task is learned: its trees, its examples, and its correction for position."""
     surface, spec = contracts.surface, contracts.tasks.tasks[task]
+    training = surface.training_for(task)
+    apart = {"warm_start", "refit", "scheduler", *(() if training.engine == "dask" else ("engine",))}
     inputs: Plain = {
         "lightgbm": surface.lightgbm_for(task),
-        "training": _plain(surface.training_for(task), without={"warm_start", "refit"}),
+        "training": _plain(training, without=apart),
         "loss_weight": spec.loss_weight,
         "sampling": None if spec.sampling is None else _plain(spec.sampling),
     }

@@ -17,6 +17,7 @@ from tasks.logs.schema_fit import require_schema
 from tasks.stores.policies import refuse_silent_changes
 from tasks.stores.releases import find_fallback_release
 from tasks.stores.workspace import Workspace, format_instant
+from tasks.training.cluster import require_dask
 from tasks.training.outlook import Outlook, foresee
 from tasks.training.trunk_step import require_libraries
 
@@ -83,13 +84,14 @@ def require(workspace: Workspace, planned: PlanResult, *, as_of: datetime) -> Ou
     Raises
     ------
     ContractError
-        The surface declares trunks and JAX is not installed.
+        The surface declares trunks, or trains on a cluster, and JAX or Dask is not installed.
     DataError
         The log lacks columns that the contracts ask for.
     ImmatureLabels
         A task that is to be trained cannot be, and there is no champion whose model it could keep.
     """
     require_libraries(workspace.contracts)
+    require_dask(workspace.contracts)
     lends = find_fallback_release(workspace, as_of) is not None
     require_schema(workspace.contracts, workspace.logs, first_release=not lends)
     foreseen = foresee(workspace, as_of=as_of)

@@ -5,7 +5,7 @@ Only observed labels are ever read, and only the columns that are asked for.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 
 from tasks.arrays import Flags, Floats, Integers
-from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, Status, status
+from tasks.columns import DAY, ITEM_ID, POSITION, REQUEST_ID, USER_ID, Status, status
 from tasks.contracts import Contracts, TaskSpec
 from tasks.contracts.chains import chain, join_outcomes, learns_joint_event, position_correction
 from tasks.contracts.surface import Features
@@ -63,6 +63,39 @@ class Recipe:
         evidence = registry.runs.read_evidence(registry.run_id(model), TrainingEvidence)
         parameters = {**evidence.trees, "rounds": evidence.rounds}
         return cls(model.version, model.sha256, parameters, evidence.start)
+
+
+@dataclass(frozen=True)
+class ObservedRows:
+    """The rows of some days of a snapshot in which a task's outcome is observed, readable on any machine."""
+
+    snapshot: Snapshot
+    task: str
+    days: DaySlice
+
+    def of_day(self, day: date) -> "ObservedRows":
+        """Return the rows of one day."""
+        return replace(self, days=DaySlice(day, day))
+
+    def stream(self, names: Sequence[str], within: str = "") -> Iterator[pa.Table]:
+        """Read columns in fixed order, some rows at a time; ``within`` is a further condition in SQL."""
+        where = f"{status(self.task)} = '{Status.OBSERVED}'" + (f" AND {within}" if within else "")
+        return self.snapshot.stream(names, first_day=self.days.first, last_day=self.days.last, where=where)
+
+    def stream_numbered(self, names: Sequence[str], numbers: Integers) -> Iterator[pa.Table]:
+        """Read keys and columns of the rows of these numbers, which ascend."""
+        begin = 0
+        for piece in self.stream(list(dict.fromkeys([*KEYS, *names]))):
+            first, last = np.searchsorted(numbers, [begin, begin + len(piece)])
+            if first < last:
+                yield piece if last - first == len(piece) else piece.take(numbers[first:last] - begin)
+            begin += len(piece)
+
+    def count_by_day(self) -> Mapping[date, int]:
+        """Return how many rows each day has, in order of the days."""
+        by_day = self.snapshot.days().select([DAY, f"{self.task}__observed"]).to_pydict()
+        counts = zip(*by_day.values(), strict=True)
+        return {day: count for day, count in counts if day in self.days}
 
 
 @dataclass(frozen=True)
@@ -187,7 +220,8 @@ class TaskRows:
         names = list(dict.fromkeys([*KEYS, *self._links, *placed, *columns]))
         categorical = self.workspace.contracts.surface.features.categorical
         ids = [name for name in (*categorical, *KEYS) if name in names]
-        pieces = [_copy(encode_dictionaries(piece, ids)) for piece in self._stream(days, names, within)]
+        read = self.observed_rows(days).stream(names, within)
+        pieces = [_copy(encode_dictionaries(piece, ids)) for piece in read]
         schema = self.snapshot.schema()
         empty = pa.schema([schema.field(name) for name in names]).empty_table()
         table = pa.concat_tables(pieces).unify_dictionaries() if pieces else encode_dictionaries(empty, ids)
@@ -204,17 +238,11 @@ class TaskRows:
         days : those that were read, all of their rows.
         numbers : `ROW` of the rows, in ascending order.
         """
-        begin = 0
-        for piece in self._stream(days, list(dict.fromkeys([*KEYS, *names]))):
-            first, last = np.searchsorted(numbers, [begin, begin + len(piece)])
-            if first < last:
-                yield piece if last - first == len(piece) else piece.take(numbers[first:last] - begin)
-            begin += len(piece)
+        return self.observed_rows(days).stream_numbered(names, numbers)
 
-    def _stream(self, days: DaySlice, names: Sequence[str], within: str = "") -> Iterator[pa.Table]:
-        """Read columns of the rows whose outcome is observed, in fixed order."""
-        where = f"{status(self._links[0])} = '{Status.OBSERVED}'" + (f" AND {within}" if within else "")
-        return self.snapshot.stream(names, first_day=days.first, last_day=days.last, where=where)
+    def observed_rows(self, days: DaySlice) -> ObservedRows:
+        """Return where the rows of some days are read from whose outcome is known."""
+        return ObservedRows(self.snapshot, self._links[0], days)
 
     @property
     def _links(self) -> Sequence[str]:

@@ -386,10 +386,11 @@ def _restore(contracts: Contracts, kept: _Recipe) -> Contracts:
 
 
 def _training(contracts: Contracts, task: str, learned: _Learned) -> TaskTraining:
-    """Return how a task was learned; whether trees are continued is for the contracts in force to say."""
-    training = TaskTraining.model_validate(learned.training)
-    warm = contracts.surface.training_for(task).warm_start
-    return training.model_copy(update={"warm_start": warm, "search": None})
+    """Return how a task was learned; the contracts in force say whether trees are continued, and where."""
+    training, now = TaskTraining.model_validate(learned.training), contracts.surface.training_for(task)
+    engine = now.engine if training.start_from is None else None
+    force = {"warm_start": now.warm_start, "engine": engine, "scheduler": now.scheduler}
+    return training.model_copy(update={**force, "search": None})
 
 
 def _task(spec: TaskSpec, learned: _Learned) -> TaskSpec:

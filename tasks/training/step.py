@@ -219,6 +219,7 @@ def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, 
         **{f"{TREES}{name}": value for name, value in chosen.items()},
         **{name: value for name, value in loss.settings.items() if name != "metric"},
         "loss_weight": rows.spec.loss_weight,
+        **({"engine": "dask"} if rows.training.cluster else {}),
         **describe_sampling(rows),
     }
 

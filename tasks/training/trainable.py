@@ -4,11 +4,13 @@
 
     labels of the train slice   -> positives enough, both outcomes (require_trainable)
     labels and the loss         -> 0 and 1, values of 0 or more, numbers that trees can hold (require_labels)
+    an extra                    -> its libraries are installed (require_extra)
     monotone, groups            -> what LightGBM takes; what it does not, ends the whole process there
     trained trees               -> differ between candidates (refuse_constant)
 """
 
-from collections.abc import Mapping, Sequence
+import importlib.util
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import lightgbm as lgb
@@ -22,6 +24,21 @@ from tasks.training.slices import explain_too_few
 
 LONGEST: Final = 10_000
 """The most items of a request that LightGBM puts in order."""
+
+
+def require_extra(asked: str, extra: str, libraries: Iterable[str]) -> None:
+    """Refuse what needs an extra of which a library is not installed; nothing is imported.
+
+    Examples
+    --------
+    >>> require_extra("feed declares trunks (feed)", "trunk", ["numpy"])
+    """
+    missing = ", ".join(name for name in libraries if importlib.util.find_spec(name) is None)
+    if missing:
+        raise ContractError(
+            f"{asked}, and {missing} is not installed. Install the extra: make setup {extra.upper()}=1, or "
+            f"pip install 'equipoise[{extra}]'."
+        )
 
 
 def require_trainable(task: str, labels: AnyFloats, *, kind: HeadKind, minimum: int) -> None:

@@ -10,7 +10,6 @@ folder of the home that the step's inputs name.
 """
 
 import importlib.metadata
-import importlib.util
 import logging
 import shutil
 from collections.abc import Sequence
@@ -32,6 +31,7 @@ from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.inputs import trunk_inputs
 from tasks.training.rows import NEWEST, log_labels
+from tasks.training.trainable import require_extra
 from tasks.training.trunk_picture import trunk_figure
 from tasks.training.trunk_rows import SharedRows
 from tasks.trunks.rows import TrunkRows
@@ -119,12 +119,8 @@ def trunk_name(surface: str, trunk: str) -> str:
 
 def require_libraries(contracts: Contracts) -> None:
     """Refuse to train a surface's trunks where JAX is not installed; nothing is imported."""
-    missing = ", ".join(name for name in LIBRARIES if importlib.util.find_spec(name) is None)
-    if contracts.surface.trunks and missing:
-        raise ContractError(
-            f"{contracts.name} declares trunks ({', '.join(contracts.surface.trunks)}), and {missing} is not "
-            "installed. Install the extra: make setup TRUNK=1, or pip install 'equipoise[trunk]'."
-        )
+    if trunks := contracts.surface.trunks:
+        require_extra(f"{contracts.name} declares trunks ({', '.join(trunks)})", "trunk", LIBRARIES)
 
 
 def run(

@@ -58,6 +58,42 @@ def test_only_what_an_event_of_its_own_makes_1_can_be_late(tmp_path: Path) -> No
     assert late == {"click", "buy", "return", "visit"}
 
 
+DASK = {"engine": "dask", "scheduler": "tcp://scheduler:8786"}
+
+
+def test_an_engine_may_stand_beside_the_tasks_or_under_default(tmp_path: Path) -> None:
+    def asked(training: dict[str, Any]) -> str | None:
+        def change(files: Files) -> None:
+            files["surface"]["training"] = training
+
+        return load_surface(write_surface(tmp_path, change), "feed").surface.training_for("click").cluster
+
+    assert asked(DASK) == asked({"default": DASK}) == asked({"click": DASK}) == DASK["scheduler"]
+    assert asked({**DASK, "click": {"engine": "local"}}) is None
+
+
+@pytest.mark.parametrize(
+    ("training", "field", "said"),
+    [
+        ({"click": {"engine": "dask"}}, "training.click.engine", "needs the address"),
+        ({"click": {"scheduler": DASK["scheduler"]}}, "training.click.scheduler", "say `engine: dask`"),
+        ({**DASK, "spend": {"objective": "quantile"}}, "training.spend.engine", "`objective: quantile`"),
+        ({"buy": {**DASK, "start_from": {"task": "click"}}}, "training.buy.engine", "`start_from`"),
+        (
+            {"click": {**DASK, "search": {"trials": 2, "seconds": 9}}},
+            "training.click.engine",
+            "`search`: leave that out, or say `engine: local`",
+        ),
+        ({**DASK, "default": {"engine": "local"}}, "training", "not in both places"),
+        ({"default": {**DASK, "scheduler": "http://x:1"}}, "training.default.scheduler", "pattern"),
+    ],
+)
+def test_what_a_cluster_does_not_learn_is_refused(
+    tmp_path: Path, training: dict[str, Any], field: str, said: str
+) -> None:
+    assert said in _problems(tmp_path, training)[field]
+
+
 UNTRAINED = "is never trained (train: false)"
 
 

@@ -166,6 +166,15 @@ def test_a_mapped_step_shows_its_tasks_name(bag: SimpleNamespace, step: str) -> 
     assert template == "{{ task.op_kwargs['task_name'] }}"
 
 
+def test_tasks_train_side_by_side(bag: SimpleNamespace) -> None:
+    """Only the executor, its pool and the DAG's number of steps bound how many."""
+    dag = bag.dags["feed__retrain"]
+    train = steps_of(dag)["models.train"]
+    assert (train.max_active_tis_per_dag, train.max_active_tis_per_dagrun) == (None, None)
+    assert {name for name in train.upstream_task_ids if name.startswith("models.")} == set()
+    assert (dag.max_active_tasks, train.pool) == (16, "default_pool")
+
+
 def test_each_workflow_follows_its_surfaces_schedule(bag: SimpleNamespace) -> None:
     assert _summary(bag.dags["feed__labels"]) == "0 2 * * *"
     assert _summary(bag.dags["shop__retrain"]) == "30 4 * * 2"

@@ -43,6 +43,7 @@ LEARNED = {
     "monotone": {"price": -1},
     "search.trials": 9,
     "search.seconds": 9,
+    "engine": "dask",
 }
 TREES = dict.fromkeys(LightGBMParameters.model_fields, 3)
 OUTCOME = {
@@ -225,6 +226,11 @@ def test_what_is_said_of_another_task_makes_no_other_model(path: str, value: Any
 )
 def test_what_a_parent_means_is_among_the_inputs_of_its_child(path: str, value: Any) -> None:
     assert model_inputs(edited(CONTRACTS, path, value), OTHER) != model_inputs(CONTRACTS, OTHER)
+
+
+def test_the_engine_of_one_machine_is_no_input_where_it_is_named() -> None:
+    path = f"surface.training.{TASK}.engine"
+    assert model_inputs(edited(CONTRACTS, path, "local"), TASK) == model_inputs(CONTRACTS, TASK)
 
 
 def test_how_a_parent_is_learned_is_not_among_the_inputs_of_its_child() -> None:

@@ -107,7 +107,7 @@ def test_offsets_are_left_out_of_the_start(
 def test_by_predictions_keeps_the_order_of_the_dense_task(
     clicks_and_purchases: tuple[Examples, Examples], dense: lgb.Booster
 ) -> None:
-    features = clicks_and_purchases[0].features[:500]
+    features = np.asarray(clicks_and_purchases[0].features)[:500]
     start = start_from_dense(dense, clicks_and_purchases[1], by="predictions", threads=1)
     np.testing.assert_array_equal(np.argsort(start.predict(features)), np.argsort(dense.predict(features)))
 
@@ -118,7 +118,7 @@ def test_the_start_is_the_same_on_any_number_of_threads_and_leaves_the_dense_tas
 ) -> None:
     before = dense.model_to_string()
     one, two = (start_from_dense(dense, clicks_and_purchases[1], by=by, threads=n) for n in (1, 2))
-    features = clicks_and_purchases[0].features[:100]
+    features = np.asarray(clicks_and_purchases[0].features)[:100]
     np.testing.assert_array_equal(one.predict(features), two.predict(features))
     assert dense.model_to_string() == before
 
