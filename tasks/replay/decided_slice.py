@@ -30,7 +30,7 @@ from tasks.evaluation.replay_evidence import SlateRule
 from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import add_slate_rules, count_slate_rules
 from tasks.replay.evidence import ConstraintLeak
-from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, SparseColumns
+from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, SparseColumns, narrow
 from tasks.replay.leaks import add_leaks
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.logged_candidates import Days, candidate_blocks
@@ -327,7 +327,7 @@ class GrowingSlates:
             where_shown=SparseColumns(size, rows, self._where_shown.arrays),
             utility=self._columns.whole("utility", size),
             contributions=self._contributions.arrays,
-            worth=SparseColumns(size, kept, self._worth.arrays, 0.0),
+            worth=SparseColumns(size, kept, {k: narrow(one) for k, one in self._worth.arrays.items()}, 0.0),
             rank=self._columns.whole("rank", size),
         )
 

@@ -23,8 +23,9 @@ stood: its prediction is divided by their mean examination, so that no look is c
 (d) by the predictions of the release under test, for its slates and for the baseline's (`due_exposure`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -166,12 +167,37 @@ def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[
 
 def per_look(log: CandidateLog, slates: PolicySlates, task: str) -> Floats | None:
     """Return a release's joint prediction of a task for an item that is looked at, shape [n]."""
-    prediction = slates.predictions.get(task)
-    if prediction is None or log.examination is None or task in slates.where_shown:
-        return prediction
-    if not log.outcomes[task].looked_at:
-        return prediction
-    return prediction / log.mean_examination(task, prediction)
+    return PredictedPerLook(log, slates).get(task)
+
+
+@dataclass(frozen=True, eq=False)
+class PredictedPerLook(Mapping[str, Floats]):
+    """A release's joint predictions for an item that is looked at, by task [n], each made when asked for."""
+
+    log: CandidateLog
+    slates: PolicySlates
+
+    @cached_property
+    def _looks(self) -> dict[str, float]:
+        """How much an item was looked at on average, by task."""
+        return {}
+
+    def __getitem__(self, task: str) -> Floats:
+        """Return a task's predictions; raises KeyError where the release has none."""
+        prediction, log = self.slates.predictions[task], self.log
+        if log.examination is None or task in self.slates.where_shown or not log.outcomes[task].looked_at:
+            return prediction
+        if task not in self._looks:
+            self._looks[task] = log.mean_examination(task, prediction)
+        return prediction / self._looks[task]
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the tasks."""
+        return iter(self.slates.predictions)
+
+    def __len__(self) -> int:
+        """Count the tasks."""
+        return len(self.slates.predictions)
 
 
 def measure_slots(

@@ -188,28 +188,27 @@ class _Check:
         looks = looks_of(self._log, self.policy)
         of_policy = np.zeros(len(looks)) if weights[0] is None else weights[0]
         counted = int(np.count_nonzero(self._positive & (looks * of_policy > 0)))
-        replayed, exact, plain = (
-            self._figure([None] * len(weights)),
-            self._figure(weights),
-            self._figure(weights, model=False),
-        )
-        apart = Statistic(exact.value - replayed.value, exact.influence - replayed.influence, exact.weight)
 
         def interval(statistic: Statistic) -> Estimate:
             weighted = replace(statistic, weight=looks * of_policy, events=counted)
             estimate = clustered_interval(weighted, self._log.clusters)
             return replace(estimate, low=math.nan, high=math.nan) if reason else estimate
 
-        difference = interval(apart)
+        replayed, exact = self._figure([None] * len(weights)), self._figure(weights)
+        apart = Statistic(exact.value - replayed.value, exact.influence - replayed.influence, exact.weight)
+        difference, of_replay = interval(apart), clustered_interval(replayed, self._log.clusters)
+        del replayed, apart
+        off_policy = interval(exact)
+        del exact
         overlap = measure_overlap(np.where(looks > 0, of_policy, 0.0), self._log.users)
         return OffPolicyCheck(
             subject=Subject.of(self.metric),
             against=self.baseline.name,
             bound=self.bound,
             estimator=estimator,
-            replayed=clustered_interval(replayed, self._log.clusters),
-            off_policy=interval(exact),
-            without_model=interval(plain),
+            replayed=of_replay,
+            off_policy=off_policy,
+            without_model=interval(self._figure(weights, model=False)),
             difference=difference,
             ess=overlap.ess,
             max_weight=overlap.max_weight,

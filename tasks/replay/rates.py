@@ -29,9 +29,10 @@ from functools import cached_property
 
 import numpy as np
 
-from tasks.arrays import Flags, Floats
+from tasks.arrays import Flags, Floats, Indices
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio, Statistic, divide_statistics
+from tasks.replay.joined_columns import spread
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import looks_of
 
@@ -54,7 +55,8 @@ class RateEstimator:
     weights: Floats | None = None
 
     @cached_property
-    def _spreads(self) -> dict[str, Floats]:
+    def _spreads(self) -> dict[str, tuple[Indices, Floats]]:
+        """By task the rows [m] of known outcomes, and the spread of each."""
         return {}
 
     @property
@@ -136,10 +138,12 @@ class RateEstimator:
         return weight if labelled or self._inclusion is None else weight * self._inclusion
 
     def _spread(self, task: str) -> Floats:
-        """Return the expected standard deviation of each outcome per look; 0 without a prediction."""
+        """Return the expected standard deviation of each known outcome per look; 0 without a prediction."""
         if task not in self._spreads:
-            self._spreads[task] = self._find_spread(task)
-        return self._spreads[task]
+            rows = np.flatnonzero(self.log.outcomes[task].known)
+            self._spreads[task] = rows, self._find_spread(task)[rows]
+        rows, known = self._spreads[task]
+        return spread(known, rows, len(self.log.shown), 0.0)
 
     def _find_spread(self, task: str) -> Floats:
         outcome, predicted = self.log.outcomes[task], np.maximum(self.per_look.get(task, 0.0), 0.0)
@@ -155,7 +159,7 @@ class RateEstimator:
         seen = outcome.value / self.log.logged_looks if outcome.looked_at else outcome.value
         if follows_log or self._inclusion is None:
             return looks * outcome.weight * seen
-        predicted = self.per_look.get(task, np.zeros(len(looks)))
+        predicted = self.per_look.get(task, 0.0)
         return looks * (predicted + outcome.weight * self._inclusion * (seen - predicted))
 
 

@@ -21,7 +21,7 @@ from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.evaluation.segments import UNKNOWN
 from tasks.replay.inclusion import inclusion_weights, sequential_weights
-from tasks.replay.joined_columns import GrowingColumns, SparseColumns, SparseOutcomes
+from tasks.replay.joined_columns import GrowingColumns, SparseColumns, SparseOutcomes, narrow
 from tasks.replay.log import CandidateLog
 from tasks.replay.outcomes import JointOutcome, joint_outcome
 
@@ -280,6 +280,7 @@ class LogBuilder:
         }
         return replace(
             log,
+            labels=SparseColumns(self.size, rows, {task: narrow(one) for task, one in labels.items()}),
             outcomes=SparseOutcomes(self.size, rows, outcomes),
             inclusion=seen.inclusion(),
             propensity=seen.logged_propensity() if reading.propensity_kind == "position" else None,
@@ -297,7 +298,7 @@ class _Seen:
 
     def outcome(self, labels: Mapping[str, Floats], immature: Flags | None, task: str) -> JointOutcome:
         """Return a task's joint outcome, [m]."""
-        return joint_outcome(
+        found = joint_outcome(
             labels,
             self.reading.links[task],
             shown=self.log.shown[self.rows],
@@ -305,6 +306,7 @@ class _Seen:
             immature=immature,
             answered_at=self._looks if task in self.reading.answered else None,
         )
+        return replace(found, value=narrow(found.value), weight=narrow(found.weight))
 
     def inclusion(self) -> Floats | None:
         """Return how many candidates each shown item stands for, [n]; None where the log does not tell."""

@@ -38,6 +38,7 @@ from tasks.replay.metrics import (
     OF_OUTCOMES,
     REORDERING,
     Measurement,
+    PredictedPerLook,
     SegmentedRows,
     looks_of,
     measure_slots,
@@ -238,8 +239,7 @@ class Replay:
     @cached_property
     def rates(self) -> RateEstimator:
         """The rates of every policy, with the reference's predictions."""
-        known = {task: per_look(self.log, self.reference, task) for task in self.log.outcomes}
-        return RateEstimator(self.log, {task: q for task, q in known.items() if q is not None})
+        return RateEstimator(self.log, PredictedPerLook(self.log, self.reference))
 
     @cached_property
     def _comparisons(self) -> deque[ComparedPolicies]:
