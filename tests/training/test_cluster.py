@@ -15,8 +15,11 @@ import pytest
 from distributed import Client, LocalCluster
 
 from tasks.errors import ContractError, StoreError
+from tasks.pipeline import retrain
 from tasks.stores.code import Code
+from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER
+from tasks.stores.releases import release_manifest
 from tasks.stores.workspace import Workspace
 from tasks.training import cluster
 from tasks.training import step as train
@@ -27,7 +30,7 @@ from tasks.training.fit import Fitted, fit_head
 from tasks.training.learning import Learning
 from tasks.training.rows import TaskRows
 from tasks.training.step import TrainResult
-from tests.feeds import small_feed
+from tests.feeds import mini, small_feed
 
 pytestmark = [
     pytest.mark.xdist_group("dask"),
@@ -195,3 +198,24 @@ def test_without_dask_a_retrain_is_refused_and_the_extra_named(
     monkeypatch.setattr(cluster, "LIBRARIES", ("dask", "no_such_library"))
     with pytest.raises(ContractError, match=r"engine: dask, and no_such_library is not installed.*DASK=1"):
         cluster.require_dask(feed[0].contracts)
+
+
+@pytest.mark.e2e
+def test_a_whole_retrain_calibrates_and_judges_the_clusters_models(
+    mini_world: Path, mini_surfaces: Path, tmp_path: Path, scheduler: str
+) -> None:
+    def there(plain: dict[str, Any]) -> None:
+        mini.surface_of_two(plain)
+        plain["training"] = {"engine": "dask", "scheduler": scheduler}
+
+    asked = mini.with_log(mini_surfaces, mini_world, tmp_path)
+    changes = {"tasks": mini.two_tasks, "surface": there, "utility": mini.utility_of_two}
+    workspace = mini.changed(asked, tmp_path, **changes)
+    result = retrain(workspace, as_of=mini.AS_OF)
+    parts = release_manifest(workspace, result.release).parts
+    calibrated = {part.task for part in parts if part.role is Role.CALIBRATOR}
+    runs = [mini.first_evidence(workspace, "train", task=task) for task in mini.TWO]
+    assert [run["parameters"]["engine"] for run in runs] == ["dask", "dask"]
+    assert calibrated == {*mini.TWO}
+    assert result.verdict in {"promote", "hold"}
+    assert {gate["gate"] for gate in result.gates} >= {"model", "calibration"}
