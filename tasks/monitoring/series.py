@@ -33,6 +33,8 @@ EVENT: Final = "event"
 """The metric of events in the audit; the figure is the number of the row."""
 _SUBJECT: Final = ("metric", "task", "feature", "constraint", "column", "value_of")
 _TEXTS: Final = ("surface", *_SUBJECT, "segment", "segment_value", "contract")
+_MOST_FILES: Final = 50
+"""Files of the table, one a commit, that the next commit makes one of: every run reads them all."""
 _SCHEMA: Final = pa.schema(
     [
         ("surface", pa.string()),
@@ -115,7 +117,8 @@ class SeriesTable:
         """
         now = datetime.now(UTC)
         rows = [self._row(one) | {"computed_at": now} for one in figures]
-        delta.append_after(self.path, pa.Table.from_pylist(rows, schema=_SCHEMA), version=after)
+        added = pa.Table.from_pylist(rows, schema=_SCHEMA)
+        delta.append_after(self.path, added, version=after, most_files=_MOST_FILES)
         return 0 if after is None else after + 1
 
     def _row(self, one: SeriesFigure) -> dict[str, object]:

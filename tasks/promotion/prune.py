@@ -9,18 +9,21 @@
     models       go with their release, or with the run that made them; policies stay
     snapshots    stay: younger than ``keep.snapshots``; those that kept releases pin, except of releases that
                  stay for the audit alone
+    pages        of validations, one a build: younger than ``keep.runs``
 
     row of the audit -> label files -> versions and logged models -> runs -> MLflow's bin
 
 Ages are counted from the last midnight, in UTC. Killed and run again it goes on, and adds no second row.
 """
 
+import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 from tasks.contracts import digest
@@ -124,6 +127,8 @@ def run(workspace: Workspace, *, dry_run: bool = False, now: datetime | None = N
             with workspace.store.registry.exclusive():
                 plan.inventory.remove_models(plan.models)
                 plan.inventory.remove_runs(plan.runs, now=instant)
+            for page in plan.pages:
+                page.unlink(missing_ok=True)
             left = "" if keep.runs is None else empty_bin(workspace.store, surface, now=instant)
             notes = [left] if left else []
     return PruneResult(surface, dry_run, list(plan.removed(swept)), list(plan.stays()), notes)
@@ -159,6 +164,15 @@ class _Plan:
         return cls(
             workspace, keep, today, inventory, sizes, versions, reader.releases, reader.runs, runs, models
         )
+
+    @cached_property
+    def pages(self) -> dict[Path, os.stat_result]:
+        """Return the pages in ``reports/`` of validations that are old, of which MLflow had copies."""
+        if self.keep.runs is None:
+            return {}
+        before = (self.today - self.keep.runs).timestamp()
+        there = {page: page.stat() for page in self.workspace.reports.glob("validation-*.html")}
+        return {page: stat for page, stat in there.items() if stat.st_mtime < before}
 
     def sweep(self, *, dry_run: bool) -> VacuumResult | None:
         """Remove label files; None where snapshots are kept for ever."""
@@ -214,6 +228,9 @@ class _Plan:
             ages = [made(name) for name in names]
             total = sum(self.sizes[name] for name in names)
             yield Removed(kind, len(ages), total, min(ages, default=None), max(ages, default=None), versions)
+        total = sum(one.st_size for one in self.pages.values())
+        ages = [datetime.fromtimestamp(one.st_mtime, UTC) for one in self.pages.values()]
+        yield Removed("pages", len(ages), total, min(ages, default=None), max(ages, default=None))
         if swept is not None:
             yield Removed("label files", swept.files, swept.bytes, swept.oldest, swept.newest)
 

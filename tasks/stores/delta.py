@@ -22,7 +22,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 from urllib.parse import quote, unquote
@@ -35,7 +35,15 @@ from deltalake.transaction import AddAction, create_table_with_add_actions
 
 from tasks.errors import Overtaken, StoreError
 from tasks.stores.files import flush_files, set_aside, sha256
-from tasks.stores.location import Location, Stored, listing, read_bytes, relative_path, storage_options
+from tasks.stores.location import (
+    Location,
+    Stored,
+    listing,
+    locate,
+    read_bytes,
+    relative_path,
+    storage_options,
+)
 
 LOG: Final = "_delta_log"
 COMMITS: Final = f"{'[0-9]' * 20}.json"
@@ -370,19 +378,30 @@ def append(path: Location, table: pa.Table) -> None:
     _write(path, table, mode="append", configuration=None if table_exists(path) else _KEPT)
 
 
-def append_after(path: Location, table: pa.Table, *, version: int | None) -> None:
+def append_after(
+    path: Location, table: pa.Table, *, version: int | None, most_files: int | None = None
+) -> None:
     """Add rows in one commit that is the next after a version; None where there is no table yet.
 
-    Columns that the table lacks are added to it.
+    Columns that the table lacks are added to it. Where it has ``most_files`` already, the commit puts their
+    rows and the new ones into one file, and files of a day ago that neither version holds are removed.
     """
     once = CommitProperties(max_commit_retries=0)
     try:
         if version is None:
             _write(path, table, mode="error", configuration=_KEPT, commit_properties=once)
-        else:
-            _write(path, table, at=version, mode="append", schema_mode="merge", commit_properties=once)
+            return
+        folds = most_files is not None and len(files_of(path, version)) >= most_files
+        if folds:
+            table = pa.concat_tables([read(path, version=version), table], promote_options="default")
+        mode = "overwrite" if folds else "append"
+        _write(path, table, at=version, mode=mode, schema_mode="merge", commit_properties=once)
     except DeltaError as error:
         raise Overtaken(f"Another writer added to {path} meanwhile, so nothing was written") from error
+    if folds:
+        a_day_ago = datetime.now(UTC) - timedelta(days=1)
+        for name in unneeded_files(path, [version, version + 1], before=a_day_ago):
+            locate(name).unlink(missing_ok=True)
 
 
 def replace_rows(path: Location, table: pa.Table, *, where: Mapping[str, date | int | str]) -> None:

@@ -208,7 +208,13 @@ def test_the_command_prints_what_would_go_as_text_and_as_json(
     assert main([*words, "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert {*printed} == {"surface", "dry_run", "removed", "kept", "notes"}
-    assert [one["kind"] for one in printed["removed"]] == ["releases", "models", "runs", "label files"]
+    assert [one["kind"] for one in printed["removed"]] == [
+        "releases",
+        "models",
+        "runs",
+        "pages",
+        "label files",
+    ]
     assert main(words) == 0
     assert "stays: release 1 (champion)" in capsys.readouterr().out
 

@@ -1,5 +1,6 @@
 """A table is opened whatever became of its checkpoints."""
 
+import os
 from pathlib import Path
 
 import pyarrow as pa
@@ -55,3 +56,17 @@ def test_a_version_that_is_not_there_moves_no_checkpoint(checkpointed: Path) -> 
     with pytest.raises(StoreError, match="at version 99 cannot be read"):
         open_table(checkpointed, 99)
     assert checkpoint(checkpointed).stat().st_ctime_ns == before
+
+
+def test_rows_of_many_files_are_put_into_one_and_what_no_version_needs_goes_after_a_day(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "series"
+    for n in range(8):
+        delta.append_after(path, pa.table({"n": [n]}), version=n - 1 if n else None, most_files=3)
+        for file in path.glob("*.parquet"):
+            os.utime(file, (0, 0))
+    assert (numbers(path), numbers(path, 5), numbers(path, 6)) == ([*range(8)], [*range(6)], [*range(7)])
+    assert [len(delta.files_of(path, version)) for version in range(8)] == [1, 2, 3, 1, 2, 3, 1, 2]
+    there = {file.name for file in path.glob("*.parquet")}
+    assert there == {Path(str(one.path)).name for version in (5, 7) for one in delta.files_of(path, version)}
