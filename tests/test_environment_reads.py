@@ -11,6 +11,7 @@ EXCEPTIONS = {
     "benchmarks/drills/drill.py": "sets the environment of the commands that it starts",
     "benchmarks/mutants.py": "lets a module's tests import the tree that holds the mutant",
     "benchmarks/serving.py": "makes the environment of the server that it measures",
+    "benchmarks/soak/__main__.py": "lets what is soaked leave temporary files where it looks for them",
     "benchmarks/retrained/trees.py": "makes the environment of child processes from that of the shell",
     "tasks/__init__.py": "sets a default for OpenMP before anything loads it",
     "tasks/release/model.py": "travels with a release to where tasks/settings.py is not",
