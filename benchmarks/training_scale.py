@@ -2,13 +2,14 @@
 
 A label store holds rows with 36 numbers, 4 categories and one task: twenty train days and a calibrate and a
 test day of as many rows as a train day. A process of its own trains from the store as the step does, and
-scores the calibrate and the test day. Another, where the rows fit in memory, reads the same train days as a
+scores the calibrate and the test day. Another, where that fits in memory, reads the same train days as a
 matrix and calls ``lightgbm.train`` on them, with the same parameters and the same held-out users. That the
 models are the same byte by byte is checked. Printed are seconds, their ratio and the peak of resident memory.
 """
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -54,7 +55,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5_000_000)
     parser.add_argument("--trees", type=int, default=100)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--alone", action="store_true", help="leave lightgbm.train on a matrix out")
+    parser.add_argument("--alone", action="store_true", help="without lightgbm.train, also where it fits")
+    parser.add_argument("--numbers", choices=["float32", "float64"], default="float64")
     parser.add_argument("--folder", type=Path, help="write the store here; it is removed at the end")
     parser.add_argument("--train", choices=sorted(TRAINED), help="train from the store in --folder, as JSON")
     asked = parser.parse_args()
@@ -63,13 +65,19 @@ def main() -> None:
         print(json.dumps(TRAINED[asked.train](asked.folder, parameters, asked.threads)))
         return
     with tempfile.TemporaryDirectory(dir=asked.folder) as folder:
-        write(Path(folder), asked.rows, threads=asked.threads)
-        names = ["streamed"] if asked.alone else ["streamed", "matrix"]
+        write(Path(folder), asked.rows, np.dtype(asked.numbers), threads=asked.threads)
+        names = ["streamed", "matrix"] if fits(asked.rows) and not asked.alone else ["streamed"]
         passed = ["--trees", str(asked.trees), "--threads", str(asked.threads), "--folder", folder]
         found = {name: measured(name, passed) for name in names}
     features = len(NUMBERS) + len(CATEGORIES)
     print(f"training scale: {asked.rows:,} rows, {features} features, {asked.trees} trees")
     print_figures(found)
+
+
+def fits(rows: int) -> bool:
+    """Whether this machine holds what ``lightgbm.train`` takes: some three matrices of 8 bytes a number."""
+    bytes_of_machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return 3.5 * rows * (len(NUMBERS) + len(CATEGORIES)) * 8 < bytes_of_machine
 
 
 def measured(name: str, passed: list[str]) -> dict[str, float]:
@@ -113,7 +121,7 @@ def train_streamed(folder: Path, parameters: Mapping[str, float], threads: int) 
     peaks["training"] = peak()
     model = trained.fitted.booster, trained.rows.encoder
     for days in (rows.slices.calibrate, rows.slices.test):
-        score_rows(rows, rows.read_for_report(days), *model)
+        score_rows(rows, days, *model)
     peaks["scoring"] = peak()
     return {"seconds": seconds, "busy": busy, "peaks": peaks, "text": trained.fitted.text}
 
@@ -125,7 +133,8 @@ def train_on_matrix(folder: Path, parameters: Mapping[str, float], threads: int)
     table = pa.concat_tables(
         [pq.ParquetFile(file).read([c.USER_ID, c.REQUEST_ID, TASK, *NUMBERS, *CATEGORIES]) for file in files]
     )
-    matrix = np.empty((len(table), len(NUMBERS) + len(CATEGORIES)))
+    kind = table.schema.field(NUMBERS[0]).type.to_pandas_dtype()
+    matrix = np.empty((len(table), len(NUMBERS) + len(CATEGORIES)), kind)
     for place, name in enumerate((*NUMBERS, *CATEGORIES)):
         column = table.column(name)
         matrix[:, place] = codes_of(column) if name in CATEGORIES else column.to_numpy()
@@ -197,13 +206,13 @@ def open_workspace(folder: Path) -> Workspace:
     return Workspace.open(SURFACE, surfaces=folder / "surfaces", home=folder)
 
 
-def write(folder: Path, rows: int, *, threads: int) -> None:
+def write(folder: Path, rows: int, kind: np.dtype[Any], *, threads: int) -> None:
     """Write contracts, and a label store of them that a build could have made, a day at a time."""
     write_contracts(folder / "surfaces" / SURFACE, threads=threads)
     workspace = open_workspace(folder)
     store, random = LabelStore(workspace.store, SURFACE), np.random.default_rng(0)
     days = [*(FIRST + timedelta(days=n) for n in range(DAYS)), *LATER]
-    files = [write_day(Path(str(store.path)), day, rows // DAYS, random) for day in days]
+    files = [write_day(Path(str(store.path)), day, rows // DAYS, kind, random) for day in days]
     schema = pq.read_schema(files[0].path).append(pa.field(c.DAY, pa.date32()))
     with duckdb.connect() as connection:
         connection.execute("SET TimeZone = 'UTC'")
@@ -216,23 +225,28 @@ def write(folder: Path, rows: int, *, threads: int) -> None:
     store.publish(made.id, report="", severity="info")
 
 
-def write_day(table: Path, day: date, rows: int, random: np.random.Generator) -> DataFile:
+def write_day(
+    table: Path, day: date, rows: int, kind: np.dtype[Any], random: np.random.Generator
+) -> DataFile:
     """Write the rows of a day in the order in which they are read."""
     file = table / f"ds={day}" / "part.parquet"
     file.parent.mkdir(parents=True)
     requests = -(-rows // PER_REQUEST)
     written = 0
-    with pq.ParquetWriter(file, batch(day, requests, 0, 1, random).schema) as writer:
+    schema = batch(day, requests, range(1), kind, random).schema
+    with pq.ParquetWriter(file, schema) as writer:
         while written < rows:
-            size = min(BATCH, rows - written)
-            writer.write_table(batch(day, requests, written, size, random))
-            written += size
+            piece = range(written, min(written + BATCH, rows))
+            writer.write_table(batch(day, requests, piece, kind, random))
+            written = piece.stop
     return DataFile(file, rows, file.stat().st_size, {c.DAY: str(day)})
 
 
-def batch(day: date, requests: int, begin: int, rows: int, random: np.random.Generator) -> pa.Table:
+def batch(
+    day: date, requests: int, piece: range, kind: np.dtype[Any], random: np.random.Generator
+) -> pa.Table:
     """Return rows of a day; the odds of a click follow numbers and a category."""
-    row = np.arange(begin, begin + rows)
+    row, rows = np.asarray(piece), len(piece)
     request = row // PER_REQUEST
     micros = np.datetime64(day, "us") + (request * (86_400_000_000 // requests)).astype("timedelta64[us]")
     numbers = np.round(random.normal(size=(len(NUMBERS), rows)), 2)
@@ -246,7 +260,7 @@ def batch(day: date, requests: int, begin: int, rows: int, random: np.random.Gen
             c.REQUEST_ID: words(f"{day:%m%d}", request),
             c.ITEM_ID: words("i", 7 * (request % 9000) + row % PER_REQUEST),
             c.USER_ID: words("u", users),
-            **{name: pa.array(numbers[i], from_pandas=True) for i, name in enumerate(NUMBERS)},
+            **{name: pa.array(numbers[i].astype(kind), from_pandas=True) for i, name in enumerate(NUMBERS)},
             **{name: words("v", categories[i]) for i, name in enumerate(CATEGORIES)},
             TASK: pa.array((random.random(rows) < 1 / (1 + np.exp(-log_odds))).astype(np.float64)),
             c.status(TASK): pa.repeat(c.Status.OBSERVED.value, rows),

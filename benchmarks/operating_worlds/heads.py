@@ -8,16 +8,15 @@ from tasks.calibration.choice import fit_map
 from tasks.contracts import canonical_json
 from tasks.contracts.chains import head_plan
 from tasks.labels.snapshot import Snapshot
-from tasks.ranking.heads import Head
 from tasks.ranking.scoring import Scorer
 from tasks.stores.manifest import Role
 from tasks.stores.policies import policy_files
 from tasks.stores.workspace import Workspace
 from tasks.training.draw_examples import draw_training_rows
-from tasks.training.encoding import encode
 from tasks.training.rows import TaskRows, read_labels
 from tasks.training.slices import ReleaseSlices, plan_slices
-from tasks.training.trees import grow_trees, task_threads
+from tasks.training.train_model import score_rows
+from tasks.training.trees import grow_trees
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,8 @@ def _head(rows: TaskRows) -> Iterator[tuple[str, bytes]]:
     """Yield a head's files of a release by path."""
     learned = draw_training_rows(rows)
     booster, encoder = grow_trees(rows, learned.examples).booster, learned.encoder
-    head = Head(rows.task, rows.kind, booster, encoder, None)
-    table = rows.read_for_report(rows.slices.calibrate)
-    scores = head.scores(encode(encoder, table), threads=task_threads(rows) or 0)
+    calibrate = rows.slices.calibrate
+    table, scores = rows.report(calibrate), score_rows(rows, calibrate, booster, encoder)
     calibrator, _ = fit_map(rows, table, scores, read_labels(table, rows.task), tested=None)
     yield f"models/{rows.task}.txt", booster.model_to_string().encode()
     yield f"encoders/{rows.task}.json", _plain(encoder.to_json())

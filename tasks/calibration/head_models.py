@@ -39,7 +39,8 @@ from tasks.stores.parts import CHOICE, Part
 from tasks.training import debiasing
 from tasks.training.draw_examples import user_or_request
 from tasks.training.rows import TaskRows, read_labels
-from tasks.training.train_model import score_rows, score_test_rows
+from tasks.training.slices import DaySlice
+from tasks.training.train_model import score_rows
 from tasks.training.trees import read_model
 
 TREES: Final = "trees"
@@ -65,32 +66,35 @@ class TaskModels:
         shared = None if trunk is None else (trunk, TrunkModel.from_files(registry.files(trunk)))
         return cls(rows, model, booster, encoder, shared)
 
-    def trees(self, table: pa.Table) -> Floats:
-        """Return the trees' scores of rows, where these stood if the position is a feature, shape [rows]."""
-        if table is self.rows.__dict__.get("test"):
-            return score_test_rows(self.rows, self.model.sha256, self.booster, self.encoder)
-        return score_rows(self.rows, table, self.booster, self.encoder)
+    def trees(self, days: DaySlice) -> Floats:
+        """Return the trees' scores of `TaskRows.report`, where a row stood if that is a feature, [rows]."""
+        rows, model = self.rows, (self.booster, self.encoder)
+        return rows.score_once(self.model.sha256, days, lambda: score_rows(rows, days, *model))
 
-    def trunk(self, table: pa.Table) -> Floats:
+    def trunk(self, days: DaySlice) -> Floats:
         """Return the trunk's log odds, of a value task its values, where the rows stood, shape [rows]."""
         if self.shared is None:
             raise ValueError("there is no trunk")
-        model = self.shared[1]
-        positions = None
-        if self.rows.debiased == "feature":
-            positions = table.column(POSITION).to_pandas().to_numpy(dtype=np.float64, na_value=np.nan)
-        frame = table.select(list(model.columns)).to_pandas()
-        return model.log_odds(frame, positions=positions)[self.rows.task]
+        part, model = self.shared
+        return self.rows.score_once(part.sha256, days, lambda: self._trunk(model, days))
 
-    def scores(self, table: pa.Table, chosen: HeadModels | None) -> Floats:
+    def _trunk(self, model: TrunkModel, days: DaySlice) -> Floats:
+        rows, names = self.rows, list(model.columns)
+        placed, given = rows.debiased == "feature", [np.empty(0)]
+        for piece in rows.stream_report(days, [*names, POSITION] if placed else names):
+            places = piece.column(POSITION).cast(pa.float64()).to_numpy() if placed else None
+            given.append(model.log_odds(piece.select(names).to_pandas(), positions=places)[rows.task])
+        return np.concatenate(given)
+
+    def scores(self, days: DaySlice, chosen: HeadModels | None) -> Floats:
         """Return what the map of the chosen model is fitted on and applied to, shape [rows]."""
         model: HeadModel = "trees" if chosen is None else chosen.model
         if model == "trees":
-            return self.trees(table)
-        trees = self.trees(table) if model == "blend" else None
-        return blend_scores(self.rows.kind, trees, self.trunk(table))
+            return self.trees(days)
+        trees = self.trees(days) if model == "blend" else None
+        return blend_scores(self.rows.kind, trees, self.trunk(days))
 
-    def choose(self, table: pa.Table, outcomes: Floats, *, tested: HeadModels | None) -> HeadModels | None:
+    def choose(self, *, tested: HeadModels | None) -> HeadModels | None:
         """Choose the model by the calibrate rows; None where there are the trees alone.
 
         Parameters
@@ -105,18 +109,20 @@ class TaskModels:
         if rows.repeats is not None:
             model = "trees" if tested is None else tested.model
             return HeadModels(asked=asked, model=model, trunk=trunk, choice=None)
-        held = self._head_rows(table, outcomes)
+        calibrate = rows.slices.calibrate
+        held, table = self._head_rows(calibrate), rows.report(calibrate)
         choice = choose(held, shown=lambda given: debiasing.predict_where_shown(rows, table, given))
         model = choice.model if asked == "best" else asked
         figures = tuple(self._figures(held)) if rows.measures else ()
         return HeadModels(asked=asked, model=model, trunk=trunk, choice=choice, figures=figures)
 
-    def _head_rows(self, table: pa.Table, outcomes: Floats) -> ModelScores:
-        scores, value = self.trees(table), self.rows.kind == "value"
+    def _head_rows(self, days: DaySlice) -> ModelScores:
+        table = self.rows.report(days)
+        scores, value = self.trees(days), self.rows.kind == "value"
         return ModelScores(
             trees=scores if value else logit(scores),
-            trunk=self.trunk(table),
-            outcomes=outcomes,
+            trunk=self.trunk(days),
+            outcomes=read_labels(table, self.rows.task),
             users=_users(table),
             weights=debiasing.calibration_weights(self.rows, table, scores),
             value=value,
@@ -125,7 +131,7 @@ class TaskModels:
     def _figures(self, calibrate: ModelScores) -> Iterator[Figure]:
         """Measure every model on the test days, for the whole and every segment."""
         rows, test = self.rows, self.rows.test
-        held = self._head_rows(test, read_labels(test, rows.task))
+        held = self._head_rows(rows.slices.test)
         every = np.ones(len(calibrate.outcomes), dtype=bool)
         predicted = {
             model: debiasing.predict_where_shown(

@@ -218,12 +218,13 @@ def _fit(opened: StepRun, work: _Calibration) -> tuple[Calibrator, CalibrationEv
     """Choose the model, fit the map on the calibrate days, and measure what it does to the test days."""
     rows, model = work.rows, work.model
     models = TaskModels.read(rows, model, work.trunk)
-    table = rows.read_for_report(rows.slices.calibrate)
+    calibrate = rows.slices.calibrate
+    table = rows.report(calibrate)
     outcomes = read_labels(table, rows.task)
     tested = None if rows.repeats is None else _read_tested(rows, rows.repeats.version)
-    chosen = models.choose(table, outcomes, tested=None if tested is None else tested.models)
+    chosen = models.choose(tested=None if tested is None else tested.models)
     kind = None if tested is None or tested.choice is None else tested.choice.kind
-    fitted, choice = fit_map(rows, table, models.scores(table, chosen), outcomes, tested=kind)
+    fitted, choice = fit_map(rows, table, models.scores(calibrate, chosen), outcomes, tested=kind)
     before, after = _measure(opened, rows, models, chosen, fitted) if rows.measures else (None, None)
     return fitted, CalibrationEvidence(
         **rows.made_from(),
@@ -244,7 +245,7 @@ def _measure(
 ) -> tuple[TaskFigures, TaskFigures]:
     """Return the figures of the test days before and after calibration, and draw them."""
     test = rows.test
-    raw = models.scores(test, chosen)
+    raw = models.scores(rows.slices.test, chosen)
     mapped = apply_calibrator(fitted, raw, read_segment_columns(rows, test))
     raw, calibrated = (debiasing.predict_where_shown(rows, test, predicted) for predicted in (raw, mapped))
     if rows.kind in {"binary", "value"}:

@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.arrays import Flags, Floats, Integers
+from tasks.arrays import Flags, Floats, Integers, RowNumbers
 from tasks.columns import ITEM_ID, PROPENSITY, REQUEST_ID, SHOWN_AT, USER_ID
 from tasks.contracts.training import ExampleWeights
 from tasks.errors import DataError, ImmatureLabels
@@ -116,12 +116,17 @@ def _draw(rows: TaskRows, table: pa.Table, newest: datetime | None = None) -> Dr
 
 
 def draw_training_rows(rows: TaskRows, *, encoder: FeatureEncoder | None = None) -> TrainingRows:
-    """Read what a task learns from, encoded."""
+    """Read what a task learns from, encoded; the outcomes leave memory before the features are read."""
     drawn = draw_rows(rows)
     encoder = encoder or fit_encoder(drawn.observed, rows.learned)
-    examples = _build_examples(rows, drawn, encoder)
-    counts = drawn.counts | {"sampled": len(examples), "held_out": int(examples.held_out.sum())}
-    return TrainingRows(examples, encoder, counts, weights.describe_factors(drawn.factors))
+    counts, factors = drawn.counts, weights.describe_factors(drawn.factors)
+    columns, numbers = _example_columns(rows, drawn), drawn.table.column(ROW).to_numpy()
+    del drawn
+    pa.default_memory_pool().release_unused()
+    features = _find_features(rows, numbers, encoder)
+    examples = Examples(features, names=encoder.names, categorical=encoder.categorical, **columns)
+    counts |= {"sampled": len(examples), "held_out": int(examples.held_out.sum())}
+    return TrainingRows(examples, encoder, counts, factors)
 
 
 def _example_weights(rows: TaskRows) -> ExampleWeights:
@@ -205,40 +210,34 @@ def _weigh_examples(rows: TaskRows, drawn: DrawnRows) -> tuple[Floats | None, Fl
     return weighed, offset
 
 
-def _build_examples(rows: TaskRows, drawn: DrawnRows, encoder: FeatureEncoder) -> Examples:
+def _example_columns(rows: TaskRows, drawn: DrawnRows) -> dict[str, Any]:
+    """Return what the examples have beside features, by the names of `Examples`."""
     weighed, offset = _weigh_examples(rows, drawn)
-    features, table = _find_features(rows, drawn.table, encoder), drawn.table
-    share = rows.workspace.contracts.surface.split.early_stop
-    return Examples(
-        features=features,
-        labels=read_labels(table, rows.task),
-        fold=hold_out_users(user_or_request(table), share=share, salt="early stop"),
-        names=encoder.names,
-        categorical=encoder.categorical,
-        weights=weighed,
-        offsets=offset if offset.any() else None,
-        groups=_encode_requests(table) if rows.kind == "ranking" else None,
-    )
+    share, table = rows.workspace.contracts.surface.split.early_stop, drawn.table
+    return {
+        "labels": read_labels(table, rows.task),
+        "fold": hold_out_users(user_or_request(table), share=share, salt="early stop"),
+        "weights": weighed,
+        "offsets": offset if offset.any() else None,
+        "groups": _encode_requests(table) if rows.kind == "ranking" else None,
+    }
 
 
 def _find_features(
-    rows: TaskRows, table: pa.Table, encoder: FeatureEncoder
+    rows: TaskRows, numbers: RowNumbers, encoder: FeatureEncoder
 ) -> StoredFeatures | ClusterFeatures:
     """Read and encode the features of some rows into a file, in the order of these rows.
 
     Those that the workers of a cluster learn from are left where they are.
     """
-    numbers = table.column(ROW).to_numpy()
     if (scheduler := rows.training.cluster) is not None:
         return ClusterFeatures(scheduler, rows.observed_rows(rows.slices.train), encoder, numbers)
-    order = np.argsort(numbers, kind="stable")
-    pieces = rows.stream_features(rows.slices.train, encoder.names, numbers[order])
-    stored = StoredFeatures.write(
-        encode_pieces(encoder, pieces),
-        scratch_folder(rows.workspace.home),
-        width=len(encoder.names),
-    )
-    return stored.take(np.argsort(order))
+    order = None if (numbers[1:] > numbers[:-1]).all() else np.argsort(numbers)
+    ascending = numbers if order is None else numbers[order]
+    pieces = encode_pieces(encoder, rows.stream_features(rows.slices.train, encoder.names, ascending))
+    folder = scratch_folder(rows.workspace.home)
+    stored = StoredFeatures.write(pieces, folder, width=len(encoder.names))
+    return stored if order is None else stored.take(np.argsort(order))
 
 
 def _sort_by_request(table: pa.Table) -> pa.Table:

@@ -29,8 +29,11 @@ def encode_dictionaries(table: pa.Table, names: Iterable[str]) -> pa.Table:
     for name in names:
         column = table.column(name)
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            table = table.set_column(table.schema.get_field_index(name), name, column.dictionary_encode())
-    return table.unify_dictionaries()
+            column = column.dictionary_encode()
+        if pa.types.is_dictionary(column.type):
+            column = column.unify_dictionaries()
+            table = table.set_column(table.schema.get_field_index(name), name, column)
+    return table
 
 
 def fit_encoder(table: pa.Table, features: Features) -> FeatureEncoder:

@@ -25,12 +25,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.arrays import AnyFloats, Flags, Floats, Integers
+from tasks.arrays import AnyFloats, Flags, Floats, Integers, RowNumbers
 from tasks.errors import DataError, StoreError
 from tasks.ranking.features import FeatureEncoder
 from tasks.training.rows import ObservedRows
 
 _BATCH: Final = 1 << 16
+_Rows = range | RowNumbers
 
 
 @final
@@ -53,7 +54,7 @@ class StoredFeatures(lgb.Sequence):
 
     batch_size = _BATCH
 
-    def __init__(self, data: mmap | bytes, width: int, dtype: np.dtype[Any], rows: Integers) -> None:
+    def __init__(self, data: mmap | bytes, width: int, dtype: np.dtype[Any], rows: _Rows) -> None:
         self.shape = len(rows), width
         self._data, self._dtype, self._rows = data, dtype, rows
         self._block, self._begin = np.empty((0, width), dtype), 0
@@ -82,29 +83,32 @@ class StoredFeatures(lgb.Sequence):
                     "were written; make room there, or sample the negatives in tasks.yaml."
                 ) from error
             data = mmap(file.fileno(), 0, access=ACCESS_READ) if rows else b""
-        return cls(data, width, dtype, np.arange(rows))
+        return cls(data, width, dtype, range(rows))
 
     def take(self, rows: Integers) -> "StoredFeatures":
         """Return some of the rows, in any order; the file is shared."""
-        return StoredFeatures(self._data, self.shape[1], self._dtype, self._rows[rows])
+        taken = rows.astype(np.int32) if isinstance(self._rows, range) else self._rows[rows]
+        return StoredFeatures(self._data, self.shape[1], self._dtype, taken)
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, index: int | slice | list[int]) -> npt.NDArray[Any]:
-        """Return a row, shape [features], or rows, shape [n, features]."""
-        if isinstance(index, slice | list):
+        """Return a row as LightGBM samples it, float64 [features], or rows, shape [n, features]."""
+        if isinstance(index, list):
+            return self._read(np.array([self._rows[i] for i in index], np.int32))
+        if isinstance(index, slice):
             return self._read(self._rows[index])
         if not self._begin <= index < self._begin + len(self._block):
             self._begin = index - index % _BATCH
             self._block = self[self._begin : self._begin + _BATCH]
-        return self._block[index - self._begin]
+        return self._block[index - self._begin].astype(np.float64)
 
     def batches(self) -> Iterator[AnyFloats]:
         """Yield all rows, some at a time, each shape [n, features]."""
         return (self[begin : begin + _BATCH] for begin in range(0, len(self), _BATCH))
 
-    def _read(self, rows: Integers) -> npt.NDArray[Any]:
+    def _read(self, rows: _Rows) -> npt.NDArray[Any]:
         """Read rows, and let the pages of the file go that came into memory for it."""
         if not len(rows):
             return np.empty((0, self.shape[1]), self._dtype)
@@ -131,7 +135,7 @@ class ClusterFeatures:
     scheduler: str
     source: ObservedRows
     encoder: FeatureEncoder
-    numbers: Integers
+    numbers: RowNumbers
 
     @property
     def shape(self) -> tuple[int, int]:

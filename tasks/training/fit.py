@@ -31,7 +31,10 @@ from tasks.training.trainable import require_labels, require_monotone, require_s
 Callback = Callable[[CallbackEnv], None]
 
 _OF_TRAINING: Final = frozenset({"rounds", "early_stopping_rounds"})
-_REPEATABLE: Final = {"deterministic": True, "force_row_wise": True, "verbosity": -1}
+_REPEATABLE: Final = {"deterministic": True, "verbosity": -1}
+LARGEST_COPY: Final = 1 << 30
+"""Bytes of bins up to which LightGBM copies them by row while trees grow. More are read by column: the trees
+are the same, without the memory of a copy."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def fit_head(
     loss, bounds = learning.loss, learning.monotone
     require_labels(examples.labels, loss.objective)
     require_monotone(bounds, examples.numeric, examples.categorical, loss.objective)
-    settings = _lightgbm_settings(learning, examples.names, threads)
+    settings = _lightgbm_settings(learning, examples, threads)
     rounds = int(learning.parameters.get("rounds", ROUNDS))
     patience = int(learning.parameters.get("early_stopping_rounds", PATIENCE))
     held = examples.held_out
@@ -180,12 +183,13 @@ def _initial_scores(
     return np.asarray(offsets + raw, dtype=np.float64)
 
 
-def _lightgbm_settings(learning: Learning, names: Sequence[str], threads: int | None) -> dict[str, Any]:
+def _lightgbm_settings(learning: Learning, examples: Examples, threads: int | None) -> dict[str, Any]:
     """Return the parameters for LightGBM; rounds and patience are arguments of the training."""
     own = {name: value for name, value in learning.parameters.items() if name not in _OF_TRAINING}
-    bounds = learning.monotone
+    names, bounds = examples.names, learning.monotone
     monotone = {"monotone_constraints": [bounds.get(name, 0) for name in names]} if bounds else {}
-    fixed = {**_REPEATABLE, "seed": learning.seed, "num_threads": threads or 0}
+    layout = "force_row_wise" if len(examples) * len(names) <= LARGEST_COPY else "force_col_wise"
+    fixed = {**_REPEATABLE, layout: True, "seed": learning.seed, "num_threads": threads or 0}
     sampled = {"data_random_seed": _sampling_seed(learning.seed)}
     return {**sampled, **own, **learning.loss.settings, **monotone, **fixed}
 
@@ -205,16 +209,17 @@ def _split(data: lgb.Dataset, held: Flags) -> tuple[lgb.Dataset, lgb.Dataset | N
     """
     if not held.any():
         return data, None
-    train, fold = (_take(data, np.flatnonzero(rows)) for rows in (~held, held))
+    fold, train = (_take(data, rows) for rows in (held, ~held))
     train.reference, fold.reference = None, train
     return train, fold
 
 
-def _take(data: lgb.Dataset, rows: Integers) -> lgb.Dataset:
-    """Return ``data.subset(rows)``, which would make a Python list of them, 40 bytes a row."""
+def _take(data: lgb.Dataset, rows: Flags) -> lgb.Dataset:
+    """Return ``data.subset`` of the rows, which would make a Python list of them, 40 bytes a row."""
     part = data.subset([])
-    part.used_indices = rows.astype(np.int32)
-    return part.construct()
+    part.used_indices = np.flatnonzero(rows).astype(np.int32)
+    part.construct().used_indices = None
+    return part
 
 
 def _train(

@@ -3,7 +3,7 @@
 Only observed labels are ever read, and only the columns that are asked for.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from functools import cached_property
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from tasks.arrays import Flags, Floats, Integers
+from tasks.arrays import Flags, Floats, Integers, RowNumbers
 from tasks.columns import DAY, ITEM_ID, POSITION, REQUEST_ID, USER_ID, Status, status
 from tasks.contracts import Contracts, TaskSpec
 from tasks.contracts.chains import chain, join_outcomes, learns_joint_event, position_correction
@@ -82,7 +82,7 @@ class ObservedRows:
         where = f"{status(self.task)} = '{Status.OBSERVED}'" + (f" AND {within}" if within else "")
         return self.snapshot.stream(names, first_day=self.days.first, last_day=self.days.last, where=where)
 
-    def stream_numbered(self, names: Sequence[str], numbers: Integers) -> Iterator[pa.Table]:
+    def stream_numbered(self, names: Sequence[str], numbers: Integers | RowNumbers) -> Iterator[pa.Table]:
         """Read keys and columns of the rows of these numbers, which ascend."""
         begin = 0
         for piece in self.stream(list(dict.fromkeys([*KEYS, *names]))):
@@ -104,7 +104,7 @@ class TaskRows:
 
     ``repeats``: the recipe of a tested model, where these rows are those of its refit. ``measures``: models
     are measured on the test days, other than a refit, which learns from them, and a factor that judges a
-    joint. ``scored``: scores of the test rows by the model's sha256, which training, comparison and
+    joint. ``scored``: scores of `report` by the model's sha256 and the days, which training, comparison and
     calibration share.
     """
 
@@ -114,7 +114,10 @@ class TaskRows:
     slices: TaskSlices
     repeats: Recipe | None = None
     measures: bool = True
-    scored: dict[str, Floats] = field(default_factory=dict, init=False, repr=False, compare=False)
+    scored: dict[tuple[str, DaySlice], Floats] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _reports: dict[DaySlice, pa.Table] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def open(cls, workspace: Workspace, *, task: str, as_of: datetime, snapshot: str) -> "TaskRows":
@@ -200,10 +203,6 @@ class TaskRows:
             return None
         return asked.response.clip
 
-    def read(self, days: DaySlice, columns: Iterable[str] = ()) -> pa.Table:
-        """Read the rows of some days whose outcome is known, in fixed order, and their features."""
-        return self.read_outcomes(days, [*self.features, *columns])
-
     def read_outcomes(self, days: DaySlice, columns: Iterable[str] = (), *, within: str = "") -> pa.Table:
         """Read the rows of some days whose outcome is known, in fixed order, without their features.
 
@@ -220,17 +219,23 @@ class TaskRows:
         names = list(dict.fromkeys([*KEYS, *self._links, *placed, *columns]))
         categorical = self.workspace.contracts.surface.features.categorical
         ids = [name for name in (*categorical, *KEYS) if name in names]
+
         read = self.observed_rows(days).stream(names, within)
-        pieces = [_copy(encode_dictionaries(piece, ids)) for piece in read]
-        schema = self.snapshot.schema()
-        empty = pa.schema([schema.field(name) for name in names]).empty_table()
-        table = pa.concat_tables(pieces).unify_dictionaries() if pieces else encode_dictionaries(empty, ids)
+
+        def pieces() -> Iterator[pa.Table]:
+            yield from (_copy(encode_dictionaries(piece, ids)) for piece in read)
+            schema = self.snapshot.schema()
+            yield encode_dictionaries(pa.schema([schema.field(name) for name in names]).empty_table(), ids)
+
+        table = encode_dictionaries(pa.concat_tables(pieces()), ids)
         table = table.append_column(ROW, pa.array(np.arange(len(table), dtype=np.int32)))
         if self.whole:
             table = _join_chain(table, self._links)
         return keep_first_rows(table) if self.spec.level == "request" else table
 
-    def stream_features(self, days: DaySlice, names: Sequence[str], numbers: Integers) -> Iterator[pa.Table]:
+    def stream_features(
+        self, days: DaySlice, names: Sequence[str], numbers: RowNumbers
+    ) -> Iterator[pa.Table]:
         """Read keys and features of rows that `read_outcomes` returned, some at a time.
 
         Parameters
@@ -249,17 +254,31 @@ class TaskRows:
         """The tasks whose outcomes make the label, the first of the chain first."""
         return chain(self.workspace.contracts.tasks, self.task) if self.whole else (self.task,)
 
-    def read_for_report(self, days: DaySlice) -> pa.Table:
-        """Read the observed rows of some days with the columns that they are measured by.
+    def report(self, days: DaySlice) -> pa.Table:
+        """Return `read_for_report` of some days, read once for a model and its calibrator."""
+        if days not in self._reports:
+            self._reports[days] = self.read_for_report(days)
+        return self._reports[days]
 
-        Segments are made from these; an order is held against where the log showed things, if it says so. A
-        shared trunk reads ids.
+    def score_once(self, sha256: str, days: DaySlice, score: Callable[[], Floats]) -> Floats:
+        """Return the scores that a model gives of the rows of `report`, made once."""
+        if (sha256, days) not in self.scored:
+            self.scored[sha256, days] = score()
+        return self.scored[sha256, days]
+
+    def read_for_report(self, days: DaySlice) -> pa.Table:
+        """Read the observed rows of some days with the columns that they are measured by, and no feature.
+
+        Segments are made from these; an order is held against where the log showed things, if it says so.
         """
-        surface = self.workspace.contracts.surface
         placed = (POSITION,) if self.kind == "ranking" and POSITION in self.snapshot.schema().names else ()
-        trunk = surface.trunk_of(self.task)
-        ids = () if trunk is None else surface.trunks[trunk].ids
-        return self.read(days, [*segment_columns(surface.segments), *placed, *ids])
+        return self.read_outcomes(
+            days, [*segment_columns(self.workspace.contracts.surface.segments), *placed]
+        )
+
+    def stream_report(self, days: DaySlice, names: Sequence[str]) -> Iterator[pa.Table]:
+        """Read keys and features of the rows of `report`, some at a time."""
+        return self.stream_features(days, names, self.report(days).column(ROW).to_numpy())
 
     def measured(self, predictions: Floats, *, examination: Floats | None) -> TaskFigures:
         """Measure predictions of the test rows, for the whole and every segment.
@@ -287,10 +306,10 @@ class TaskRows:
         specs = self.workspace.contracts.surface.segments
         return segment_values(self.test.select(segment_columns(specs)).to_pandas(), specs)
 
-    @cached_property
+    @property
     def test(self) -> pa.Table:
-        """What `read_for_report` gives of the test days, read once for a model and its calibrator."""
-        return self.read_for_report(self.slices.test)
+        """The `report` of the test days."""
+        return self.report(self.slices.test)
 
     @property
     def inputs(self) -> dict[str, Any]:

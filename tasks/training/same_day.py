@@ -49,7 +49,7 @@ from tasks.training.inputs import TRAINING_RECIPE, curve_inputs, outcome_inputs
 from tasks.training.learning import Loss
 from tasks.training.log_odds import fit_log_odds
 from tasks.training.rows import TaskRows, log_labels, read_labels
-from tasks.training.train_model import predict_rows, score_rows, score_test_rows, train_model
+from tasks.training.train_model import predict_rows, score_rows, train_model
 from tasks.training.trees import find_champion_model, find_tested_model, read_model
 
 _LOG = logging.getLogger("equipoise")
@@ -206,12 +206,14 @@ def _measure(rows: TaskRows, other: _Other) -> _Measured:
     trained = train_model(reference, find_champion_model(reference), lambda _: (theirs.trees, None))
     files = rows.workspace.store.registry.files(other.model)
     model, grown = read_model(files), (trained.fitted.booster, trained.rows.encoder)
-    new = _score(rows, score_test_rows(rows, other.model.sha256, *model), *model)
-    old = _score(reference, score_rows(reference, reference.test, *grown), *grown)
+    test = rows.slices.test
+    scores = rows.score_once(other.model.sha256, test, lambda: score_rows(rows, test, *model))
+    new = _score(rows, scores, *model)
+    old = _score(reference, score_rows(reference, test, *grown), *grown)
     days = {
         "train": reference.slices.train,
         "calibrate": reference.slices.calibrate,
-        "test": rows.slices.test,
+        "test": test,
     }
     return _Measured(
         slices={name: (of.first, of.last) for name, of in days.items()},
@@ -251,8 +253,8 @@ def _score(rows: TaskRows, given: Floats, booster: lgb.Booster, encoder: Feature
     scores = debiasing.predict_where_shown(rows, rows.test, given)
     if rows.kind in {"quantile", "ranking"}:
         return _ScoredRows(scores, scores)
-    days = rows.read(rows.slices.calibrate)
-    before, labels = predict_rows(rows, days, booster, encoder), read_labels(days, rows.task)
+    days = rows.slices.calibrate
+    before, labels = predict_rows(rows, days, booster, encoder), read_labels(rows.report(days), rows.task)
     if rows.kind == "value":
         predicted, happened = float(before.sum()), float(labels.sum())
         return _ScoredRows(scores, scores * happened / predicted if min(predicted, happened) > 0 else scores)
@@ -287,7 +289,7 @@ def _quantile(rows: TaskRows) -> float:
 
 def _constant(rows: TaskRows, quantile: float | None) -> float:
     """Return what a head without a feature would predict: mean, or quantile, of the calibrate days."""
-    labels = read_labels(rows.read(rows.slices.calibrate), rows.task)
+    labels = read_labels(rows.report(rows.slices.calibrate), rows.task)
     return float(labels.mean() if quantile is None else np.quantile(labels, quantile))
 
 

@@ -159,7 +159,7 @@ def _train(work: _Training, opened: StepRun) -> Model[TrainingEvidence]:
     _log_sources(opened, rows)
     trained = train_model(rows, work.champion, partial(_choose_parameters, rows, opened))
     model = trained.fitted.booster, trained.rows.encoder
-    scores = score_rows(rows, rows.test, *model) if rows.measures else None
+    scores = score_rows(rows, rows.slices.test, *model) if rows.measures else None
     figures = None if scores is None else _figures(rows, scores)
     _log(opened, rows, trained, figures)
     files = {
@@ -168,7 +168,7 @@ def _train(work: _Training, opened: StepRun) -> Model[TrainingEvidence]:
         HEAD_FILE: canonical_json(head_plan(rows.workspace.contracts, rows.task)).encode(),
     }
     if scores is not None:
-        rows.scored[files_sha256(files)] = scores
+        rows.scored[files_sha256(files), rows.slices.test] = scores
     return Model(
         _evidence(rows, trained, figures),
         files,

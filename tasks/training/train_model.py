@@ -6,17 +6,17 @@ from functools import partial
 
 import lightgbm as lgb
 import numpy as np
-import pyarrow as pa
 
 from tasks.arrays import Floats
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.parts import Part
 from tasks.training import debiasing
 from tasks.training.draw_examples import TrainingRows, draw_training_rows
-from tasks.training.encoding import encode
+from tasks.training.encoding import encode_pieces
 from tasks.training.fit import Fitted
 from tasks.training.rows import TaskRows
 from tasks.training.search import SearchResult
+from tasks.training.slices import DaySlice
 from tasks.training.trainable import refuse_constant
 from tasks.training.trees import Start, find_start, grow_trees, task_threads
 
@@ -52,19 +52,17 @@ def train_model(
     return TrainedModel(fitted, start, learned, parameters, found)
 
 
-def score_rows(rows: TaskRows, table: pa.Table, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
-    """Return what a task's trees give of rows, at the reference position where one is held, shape [rows]."""
-    scores = booster.predict(encode(encoder, table), num_threads=task_threads(rows) or 0)
-    return np.asarray(scores, dtype=np.float64)
+def score_rows(rows: TaskRows, days: DaySlice, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
+    """Return what a task's trees give of the rows of `TaskRows.report`, some at a time, shape [rows].
+
+    They are scored at the reference position where one is held.
+    """
+    pieces = encode_pieces(encoder, rows.stream_report(days, encoder.names))
+    scores = (booster.predict(piece, num_threads=task_threads(rows) or 0) for piece in pieces)
+    return np.concatenate([np.empty(0), *scores])
 
 
-def score_test_rows(rows: TaskRows, sha256: str, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
-    """Return `score_rows` of the test rows, made once for each model."""
-    if sha256 not in rows.scored:
-        rows.scored[sha256] = score_rows(rows, rows.test, booster, encoder)
-    return rows.scored[sha256]
-
-
-def predict_rows(rows: TaskRows, table: pa.Table, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
-    """Return what a task's model predicts of rows where they stood, shape [rows]."""
-    return debiasing.predict_where_shown(rows, table, score_rows(rows, table, booster, encoder))
+def predict_rows(rows: TaskRows, days: DaySlice, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
+    """Return what a task's model predicts of the rows of `TaskRows.report` where they stood, shape [rows]."""
+    scores = score_rows(rows, days, booster, encoder)
+    return debiasing.predict_where_shown(rows, rows.report(days), scores)

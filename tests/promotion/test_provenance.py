@@ -139,14 +139,14 @@ def test_a_changed_recipe_of_a_value_is_held_against_the_champions_by_squared_er
     found = Store.open(home).runs.read_evidence(run, SameDayEvidence).comparison
     assert found is not None
     rows = TaskRows.open(changed, task=DWELL, as_of=mini.LATER, snapshot=snapshot)
-    before = rows.read(rows.slices.calibrate)
-    known = read_labels(before, DWELL)
+    before = rows.slices.calibrate
+    known = read_labels(rows.report(before), DWELL)
 
     def error(version: int) -> float:
         registry = Store.open(home).registry
         model = read_model(registry.files(registry.part(f"{mini.NAME}.task.{DWELL}", version)))
         factor = known.sum() / predict_rows(rows, before, *model).sum()
-        predicted = factor * predict_rows(rows, rows.test, *model)
+        predicted = factor * predict_rows(rows, rows.slices.test, *model)
         return float(np.sum((read_labels(rows.test, DWELL) - predicted) ** 2))
 
     constant = float(np.sum((read_labels(rows.test, DWELL) - known.mean()) ** 2))

@@ -195,7 +195,7 @@ def both_recipes(
     old = train.train_and_compare(_rows(second.workspace, task)).version
     registry = second.workspace.store.registry
     models = (read_model(registry.files(registry.part(f"{NAME}.task.{task}", one))) for one in (old, new))
-    return rows, evidence.comparison, [predict_rows(rows, rows.test, *model) for model in models]
+    return rows, evidence.comparison, [predict_rows(rows, rows.slices.test, *model) for model in models]
 
 
 def segment_columns(found: ChampionComparison) -> set[str]:
@@ -207,7 +207,7 @@ def test_a_changed_recipe_of_a_quantile_is_held_against_the_champions_by_pinball
 ) -> None:
     rows, found, predicted = both_recipes(second, tmp_path, DWELL)
     seconds = read_labels(rows.test, DWELL)
-    base = np.quantile(read_labels(rows.read(rows.slices.calibrate), DWELL), 0.95)
+    base = np.quantile(read_labels(rows.read_outcomes(rows.slices.calibrate), DWELL), 0.95)
 
     def loss(quantile: Any) -> float:
         return float(np.where(seconds > quantile, 0.95, -0.05) @ (seconds - quantile))

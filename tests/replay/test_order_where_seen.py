@@ -90,7 +90,7 @@ def _lay_out(logs: Path) -> None:
 def _ranked(feed: Feed, ranker: str) -> dict[str, Estimate]:
     """Measure the order of a feature on the test days of clicks."""
     rows = TaskRows.open(feed[0], task="click_1d", as_of=AS_OF, snapshot=feed[1])
-    table = rows.read_for_report(rows.slices.test)
+    table = rows.read_outcomes(rows.slices.test, [ranker, "position"])
     looks = debiasing.ranking_examination(rows, table)
     return rows.measured(table.column(ranker).to_numpy(), examination=looks).whole()
 

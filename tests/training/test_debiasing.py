@@ -96,10 +96,10 @@ def test_the_joint_event_is_learned_wherever_it_is_known_and_has_no_parent(
     whole = TaskRows.open(workspace, task="back_2d", as_of=AS_OF, snapshot=snapshot)
     parent = TaskRows.open(workspace, task="buy_2d", as_of=AS_OF, snapshot=snapshot)
     days = whole.slices.train
-    assert len(whole.read(days)) == len(parent.read(days))
+    assert len(whole.read_outcomes(days)) == len(parent.read_outcomes(days))
     assert (
-        whole.read(days).column("back_2d").to_numpy().sum()
-        < parent.read(days).column("buy_2d").to_numpy().sum()
+        whole.read_outcomes(days).column("back_2d").to_numpy().sum()
+        < parent.read_outcomes(days).column("buy_2d").to_numpy().sum()
     )
     registry = workspace.store.registry
     folder = registry.fetch(registry.part(f"{NAME}.release", released.version), tmp_path)

@@ -123,7 +123,7 @@ def test_the_newest_row_of_the_train_days_counts_most_and_one_a_half_life_older_
     feed: Feed, tmp_path: Path
 ) -> None:
     rows = task_rows(asking(feed, tmp_path, training=weighed(half_life="P7D")))
-    shown = rows.read(rows.slices.train, ["shown_at"]).column("shown_at").to_numpy()
+    shown = rows.read_outcomes(rows.slices.train, ["shown_at"]).column("shown_at").to_numpy()
     weights = known(draw_training_rows(rows).examples.weights)
     age = (shown.max() - shown) / np.timedelta64(7, "D")
     np.testing.assert_allclose(weights / weights.max(), 0.5**age)
@@ -144,7 +144,7 @@ def test_each_segment_is_sampled_at_its_own_rate_which_its_offset_says(feed: Fee
     sampling = "sampling: {negatives: 0.5, by: {category: {b: 1.0, c: 0.1}}}"
     tasks = TASKS.replace("sampling: {negatives: 0.5}", sampling)
     rows = task_rows(asking(feed, tmp_path, tasks=tasks), "buy_2d")
-    table, examples = rows.read(rows.slices.train), draw_training_rows(rows).examples
+    table, examples = rows.read_outcomes(rows.slices.train, ["category"]), draw_training_rows(rows).examples
     assert isinstance(examples.features, StoredFeatures)
     codes = examples.features[:][:, examples.names.index("category")]
     all_of = np.asarray(table.column("category").to_pandas())[table.column("buy_2d").to_numpy() == 0]

@@ -67,9 +67,11 @@ def test_stored_rows_are_read_in_any_order(tmp_path: Path) -> None:
 def test_stored_rows_take_the_least_floats_that_hold_them(
     values: list[pa.Array], held: type, tmp_path: Path
 ) -> None:
-    stored = StoredFeatures.write([pa.table(values, names=["a", "b"])], tmp_path, width=2)[:]
+    written = StoredFeatures.write([pa.table(values, names=["a", "b"])], tmp_path, width=2)
+    stored = written[:]
     wanted = [np.nan if one[0].as_py() is None else float(one[0].as_py()) for one in values]
     assert stored.dtype == held
+    assert written[0].dtype == np.float64, "as LightGBM samples rows"
     np.testing.assert_array_equal(stored, [wanted])
 
 

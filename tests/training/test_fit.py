@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.errors import DataError
+from tasks.training import fit
 from tasks.training.examples import Examples, StoredFeatures
 from tasks.training.fit import Fitted, fit_head, run_lengths
 from tasks.training.learning import Learning, Loss
@@ -165,6 +166,18 @@ def test_any_number_of_threads_gives_the_same_bytes(parameters: Any) -> None:
         learn(features, labels, fold, rows=heavy, parameters=parameters, threads=n).text for n in (1, 2, 3)
     }
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("objective", EVERY)
+def test_bins_read_by_column_make_the_trees_of_bins_copied_by_row(
+    objective: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, learning, texts = examples_of(objective), Learning(loss=loss_of(objective), parameters=SMALL), []
+    for largest in (fit.LARGEST_COPY, 0):
+        monkeypatch.setattr(fit, "LARGEST_COPY", largest)
+        texts.append(fit_head(rows, learning, threads=1).text)
+    assert len({text.partition("end of trees")[0] for text in texts}) == 1
+    assert ["force_col_wise: 1" in text for text in texts] == [False, True]
 
 
 def test_arrow_gives_the_same_bytes_as_a_matrix() -> None:

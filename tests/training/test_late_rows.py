@@ -30,7 +30,7 @@ def test_open_windows_are_learned_from_up_to_the_calibrate_days(labelled_feed: F
     waiting = TaskRows.open(labelled_feed[0], task="buy_2d", as_of=AS_OF, snapshot=labelled_feed[1])
     assert rows.slices.train.last == rows.slices.calibrate.first - timedelta(days=1)
     assert waiting.slices.train.last == rows.slices.train.last - timedelta(days=2)
-    table = rows.read(rows.slices.train, debiasing.weight_columns(rows))
+    table = rows.read_outcomes(rows.slices.train, debiasing.weight_columns(rows))
     known = debiasing.restore_known_labels(rows, table)
     young = pc.greater(table.column("shown_at"), pa.scalar(rows.slices.calibrate.start - timedelta(hours=1)))
     assert len(known) == len(table) - pc.sum(young).as_py()
@@ -44,7 +44,9 @@ def test_the_window_of_a_child_opens_with_its_parent(labelled_feed: Feed, tmp_pa
     rows = TaskRows.open(
         _late(labelled_feed, tmp_path), task="back_2d", as_of=AS_OF, snapshot=labelled_feed[1]
     )
-    known = debiasing.restore_known_labels(rows, rows.read(rows.slices.train, debiasing.weight_columns(rows)))
+    known = debiasing.restore_known_labels(
+        rows, rows.read_outcomes(rows.slices.train, debiasing.weight_columns(rows))
+    )
     newest = pc.max(known.column("buy_2d__at")).as_py()
     end = rows.slices.calibrate.start
     assert end - timedelta(hours=25) < newest <= end - timedelta(hours=23)
@@ -52,7 +54,7 @@ def test_the_window_of_a_child_opens_with_its_parent(labelled_feed: Feed, tmp_pa
 
 def test_without_delay_no_row_is_touched(labelled_feed: Feed) -> None:
     rows = TaskRows.open(labelled_feed[0], task="buy_2d", as_of=AS_OF, snapshot=labelled_feed[1])
-    table = rows.read(rows.slices.train)
+    table = rows.read_outcomes(rows.slices.train)
     assert debiasing.restore_known_labels(rows, table) is table
     assert list(debiasing.weight_columns(rows)) == []
     assert dict(debiasing.weight_factors(rows, table)) == {}

@@ -163,7 +163,8 @@ def lost_order(home: Home, old: Part, new: Part) -> Estimate:
     """Return the drop in AUC by request between two registered models, on the test rows."""
     rows, registry = home.rows(home.workspace), home.workspace.store.registry
     table = rows.test
-    before, after = (predict_rows(rows, table, *read_model(registry.files(part))) for part in (old, new))
+    test = rows.slices.test
+    before, after = (predict_rows(rows, test, *read_model(registry.files(part))) for part in (old, new))
     users, requests = (table.column(name).to_pylist() for name in (USER_ID, REQUEST_ID))
     return auc_by_request_drop(PairedRows(read_labels(table, CLICK), before, after, users, requests))[0]
 

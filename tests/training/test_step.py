@@ -118,7 +118,7 @@ def test_the_registered_text_predicts_what_was_measured(labelled_feed: tuple[Wor
     result = trained(labelled_feed, "click_1d")
     booster, encoder = model_of(workspace, result)
     rows = TaskRows.open(workspace, task="click_1d", as_of=AS_OF, snapshot=snapshot)
-    table = rows.read(rows.slices.test)
+    table = rows.read_outcomes(rows.slices.test, rows.features)
     ratio = pc.sum(table.column("click_1d")).as_py() / booster.predict(encode(encoder, table)).sum()
     assert ratio == pytest.approx(result.metrics["calibration_ratio"])
 
