@@ -25,7 +25,7 @@ BUDGETS: Final = {
     "dataclasses and models": (770, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (79_018, 48_000),
+    "lines in tests": (79_028, 48_000),
     "words in docs": (49_338, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

@@ -36,18 +36,28 @@ def kept(contracts: Contracts, task: str = TASK, *, lightgbm: str = "4.7") -> di
     return content
 
 
-def without_search(contracts: Contracts) -> dict[str, Any]:
-    """Return what decides a model, but for the search: what it found is repeated, not searched anew."""
+def without_search_and_engine(contracts: Contracts) -> dict[str, Any]:
+    """Return what decides a model, but for the search, whose finding is repeated, and the engine in force."""
     inputs = model_inputs(contracts, TASK)
     for learned in inputs["learned"].values():
-        learned["training"].pop("search", None)
+        for name in ("search", "engine"):
+            learned["training"].pop(name, None)
     return json.loads(canonical_json(inputs))
 
 
 @pytest.mark.parametrize(("path", "value"), LEARNED, ids=[path for path, _ in LEARNED])
 def test_whatever_was_learned_otherwise_is_learned_so_again(path: str, value: Any) -> None:
     before = edited(CONTRACTS, path, value)
-    assert without_search(restore_recipe(CONTRACTS, TASK, kept(before))) == without_search(before)
+    assert without_search_and_engine(
+        restore_recipe(CONTRACTS, TASK, kept(before))
+    ) == without_search_and_engine(before)
+
+
+def test_it_is_learned_by_the_engine_in_force() -> None:
+    alone = edited(CONTRACTS, f"surface.training.{TASK}.start_from", None)
+    there = edited(alone, f"surface.training.{TASK}.engine", "dask")
+    now, then = (restore_recipe(of, TASK, kept(alone)).surface.training_for(TASK) for of in (there, alone))
+    assert (now.engine, then.engine) == ("dask", None)
 
 
 def test_the_lengths_of_its_slices_come_back_and_the_test_days_stay() -> None:
