@@ -17,7 +17,6 @@ from benchmarks.kills import run_killed
 from benchmarks.tour.airflow import approve_in
 from benchmarks.tour.surface import REVIEWERS
 from deploy.layout import Layout
-from deploy.supervisor import bring_up, stop
 from tasks.errors import StoreError
 from tasks.labels.store import LabelStore
 from tasks.pipeline import recheck
@@ -30,6 +29,7 @@ from tasks.stores.audit import Audit, Entry, Kind
 from tasks.stores.database import database_of
 from tasks.stores.location import listing
 from tasks.stores.store import format_file
+from tests.e2e.installation import run_make
 from tests.feeds import mini
 from tests.logs.postgres_server import running_server as postgresql
 from tests.stores.mlflow_server import running_server as mlflow_server
@@ -186,10 +186,10 @@ def lose_airflow_s_metadata(shift: Shift) -> Drilled:
     shift.disaster()
     try:
         shift.typed += ["make up", f"# in Airflow: {dag} is started again, and every reviewer answers"]
-        bring_up(layout, lambda _: None)
+        run_make("up", layout)
         approve_in(layout, lambda _: None)(shift.workspace, 1)
     finally:
-        stop(layout)
+        run_make("down", layout)
     drilled = shift.ended(
         "Airflow's database is lost while a promotion waits for its second reviewer",
         meanwhile=_SERVES,

@@ -190,11 +190,11 @@ def installed(folder: Path) -> Iterator[Installation]:
     airflow, mlflow = _first_ports()
     layout = Layout(workspace.home, workspace.surfaces, airflow, mlflow).with_free_ports()
     try:
-        _make("up", layout)
+        run_make("up", layout)
         yield Installation(layout, world)
     finally:
         leaders = [record.pid for record in records(layout)]
-        _make("down", layout)
+        run_make("down", layout)
     assert members(leaders) | marked(layout) == set()
 
 
@@ -205,7 +205,7 @@ def _first_ports() -> tuple[int, int]:
     return airflow + apart, mlflow + apart
 
 
-def _make(verb: str, layout: Layout) -> None:
+def run_make(verb: str, layout: Layout) -> None:
     """Do what `make` does with this verb: the parts outlive the process that starts them."""
     done = subprocess.run(
         [sys.executable, "-m", "deploy", verb],
