@@ -4,6 +4,7 @@
 
     ours              Parquet to a committed Delta table: tasks.labels.build.run, nothing built before
     by_hand           the best statement of DuckDB that we could write, to plain Parquet
+    by_join           a plain join of impressions and events, without status, credit and exclusion
     by_pandas         merges of pandas frames as they are, to plain Parquet
     by_narrow_pandas  the same merges of no more columns than each needs
 """
@@ -64,12 +65,20 @@ def _ours(feed: Feed) -> Callable[[], object]:
 
 
 def _by_hand(feed: Feed) -> Callable[[], object]:
+    return _statement(feed, "by_hand")
+
+
+def _by_join(feed: Feed) -> Callable[[], object]:
+    return _statement(feed, "by_join")
+
+
+def _statement(feed: Feed, name: str) -> Callable[[], object]:
     import duckdb  # noqa: PLC0415 - only what is measured is loaded
 
-    sql = Template(Path(__file__).with_name("by_hand.sql").read_text()).substitute(
+    sql = Template(Path(__file__).with_name(f"{name}.sql").read_text()).substitute(
         as_of=f"TIMESTAMPTZ '{AS_OF.isoformat()}'",
         digest=feed.workspace.contracts.digests["tasks"],
-        out=feed.home / "by_hand",
+        out=feed.home / name,
     )
     settings = {"preserve_insertion_order": "false", "partitioned_write_flush_threshold": "65536"}
 
@@ -98,6 +107,7 @@ def _by_narrow_pandas(feed: Feed) -> Callable[[], object]:
 _WAYS = {
     "ours": _ours,
     "by_hand": _by_hand,
+    "by_join": _by_join,
     "by_pandas": _by_pandas,
     "by_narrow_pandas": _by_narrow_pandas,
 }
