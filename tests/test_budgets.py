@@ -25,8 +25,8 @@ BUDGETS: Final = {
     "dataclasses and models": (770, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
-    "lines in tests": (79_028, 48_000),
-    "words in docs": (49_423, 40_000),
+    "lines in tests": (79_040, 48_000),
+    "words in docs": (49_440, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""

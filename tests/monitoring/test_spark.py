@@ -1,4 +1,4 @@
-"""The monitor reads labels that Spark built as it reads those of DuckDB: every figure of its series is equal."""
+"""Validation and the monitor read labels that Spark built as those of DuckDB: every figure is equal."""
 
 from pathlib import Path
 
@@ -6,25 +6,37 @@ import pandas as pd
 import pytest
 
 from tasks.labels import build as labels
+from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
 from tasks.monitoring import monitor
 from tasks.monitoring.series import SeriesTable
 from tasks.stores.workspace import Workspace
+from tasks.validation.measure import measure
 from tests.logs.spark_home import small_session, with_spark
 from tests.monitoring.served_log import ServedLog, day_after
 
 pytestmark = pytest.mark.spark
 
 
-def test_series_of_labels_that_spark_built_are_those_of_duckdb(tmp_path: Path) -> None:
+def test_measurements_and_series_of_labels_that_spark_built_are_those_of_duckdb(tmp_path: Path) -> None:
     workspace = ServedLog.of(tmp_path, days=20, requests=6).write()
     with small_session(tmp_path / "session"):
         other = with_spark(workspace, tmp_path / "spark")
         for one in (workspace, other):
             labels.run(one, as_of=day_after(20))
             monitor.run(one, as_of=day_after(20))
+    ours, theirs = (measure(one, last_snapshot(one)) for one in (other, workspace))
+    assert [*ours] == [*theirs]
+    for suite, measured in theirs.items():
+        assert len(measured)
+        pd.testing.assert_frame_equal(ours[suite], measured, check_exact=True)
     found = [series(one) for one in (workspace, other)]
     assert {"calibration_ratio", "early_calibration", "arrived_share", "rows"} <= {*found[0]["metric"]}
     pd.testing.assert_frame_equal(found[1], found[0], check_exact=True)
+
+
+def last_snapshot(workspace: Workspace) -> Snapshot:
+    return LabelStore(workspace.store, workspace.surface).find(None)
 
 
 def series(workspace: Workspace) -> pd.DataFrame:
