@@ -20,13 +20,13 @@ BUDGETS: Final = {
     # measure: (at most, aim)
     "lines in tasks": (84_305, 50_000),
     "modules in tasks": (442, 320),
-    "names that rooms import from each other": (764, 450),
+    "names that rooms import from each other": (763, 450),
     "public names in faces": (76, 450),
     "dataclasses and models": (770, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (74, 50),
     "lines in tests": (79_040, 48_000),
-    "words in docs": (49_440, 40_000),
+    "words in docs": (49_432, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""
