@@ -156,7 +156,7 @@ class Approval(ApprovalOperator):
         if event.get("error_type") != "timeout":
             raise StoreError(f"Airflow could not wait for an answer for {self.role}: {event['error']}")
         from tasks.promotion.moves import answers
-        from tasks.promotion.moves.approvals import ReviewRequest
+        from tasks.promotion.moves.answers import ReviewRequest
 
         waited = self.response_timeout or timedelta()
         question = ReviewRequest(self.role, int(self.case["release"]), str(self.case["evidence"]), run)
@@ -175,7 +175,7 @@ def say_waiting(context: Context) -> Message:
 
 def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
     from tasks.promotion.moves import answers
-    from tasks.promotion.moves.approvals import Review
+    from tasks.promotion.moves.answers import Review
 
     answer = Review(role, reply.by, reply.approves, reply.evidence, reply.why)
     answers.answer(open_workspace(surface), answer, release=reply.release, run=run)

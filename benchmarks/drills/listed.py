@@ -20,8 +20,8 @@ from deploy.layout import Layout
 from tasks.errors import StoreError
 from tasks.labels.store import LabelStore
 from tasks.pipeline import recheck
+from tasks.promotion.moves.answers import Review
 from tasks.promotion.moves.answers import answer as record_answer
-from tasks.promotion.moves.approvals import Review
 from tasks.promotion.moves.case import make
 from tasks.promotion.moves.rules import PromotionSupport
 from tasks.stores.aliases import release_name

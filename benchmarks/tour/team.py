@@ -20,8 +20,7 @@ from tasks.errors import GateRefused
 from tasks.experiments.ramp import RampState
 from tasks.pipeline import RetrainResult, apply_policy, recheck, retrain
 from tasks.promotion.moves import promote, ramp, rollback
-from tasks.promotion.moves.answers import answer
-from tasks.promotion.moves.approvals import Review
+from tasks.promotion.moves.answers import Review, answer
 from tasks.promotion.moves.rules import Actor, PromotionSupport
 from tasks.stores.aliases import CANARY, CHAMPION
 from tasks.stores.workspace import Workspace

@@ -57,7 +57,7 @@ def approve(  # noqa: PLR0913 - options, not what a caller hands on
 ) -> "ApproveResult":
     """Answer for a role under your own account, on the terms that the promotion is asked for with."""
     from tasks.promotion.moves import approve
-    from tasks.promotion.moves.approvals import Review
+    from tasks.promotion.moves.answers import Review
     from tasks.promotion.moves.rules import PromotionSupport
 
     support = PromotionSupport(experiment, waiver, override, stage, promotion_why)

@@ -21,8 +21,7 @@ from tasks.experiments.offline import compare_experiments
 from tasks.experiments.surrogates import find_surrogates
 from tasks.promotion.decision import GateDecision
 from tasks.promotion.pages.calibration import UtilitySensitivity, utility_sensitivity
-from tasks.promotion.pages.changes import Weighing, list_changes
-from tasks.promotion.pages.decision_part import count_worths, list_movers
+from tasks.promotion.pages.changes import Weighing, count_worths, list_changes, list_movers
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.pages.first_screen import Provenance
 from tasks.promotion.pages.lineage import MlflowPages

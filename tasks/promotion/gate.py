@@ -15,6 +15,7 @@ from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, Releas
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.compose import Documents, Judged, compose_dossier
 from tasks.promotion.decision import decide_release
+from tasks.promotion.gates.gains import RecipePair, judge_recipes, judge_same_day
 from tasks.promotion.gates.judge import Evidence, judge_release
 from tasks.promotion.gates.loosened import name_loosened
 from tasks.promotion.gates.policy import judge_front
@@ -27,7 +28,6 @@ from tasks.promotion.gates.reports import (
     judge_unmeasured,
     judge_unrepeated,
 )
-from tasks.promotion.gates.same_day import RecipePair, judge_recipes, judge_same_day
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.provenance import (
     DOSSIER,

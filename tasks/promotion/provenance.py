@@ -8,7 +8,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence, ReleaseEvidence
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Outcome
-from tasks.promotion.gates.gains import GAINS
+from tasks.promotion.gates.gains import GAINS, RecipePair, SameDay, TaskRecipe
 from tasks.promotion.gates.lineage import Lineage, PartLabels
 from tasks.promotion.gates.loosened import long_standing_reviewers
 from tasks.promotion.gates.policy import (
@@ -17,7 +17,6 @@ from tasks.promotion.gates.policy import (
     SearchedFront,
     find_lost_constraints,
 )
-from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe
 from tasks.release.reader import ReleaseReader
 from tasks.replay.slates import release_policy
 from tasks.stores.manifest import Manifest, PinnedPart, Role

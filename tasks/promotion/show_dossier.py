@@ -1,17 +1,25 @@
-"""The show_dossier step: the page of a release that was judged, written anew from what was kept of it."""
+"""The show_dossier step: the page of a release that was judged, written anew from what was kept of it.
+
+The page of one segment alone is for a reader who may see no other. It is made of the verdicts of that
+segment; figures of the whole mix all segments, and stay on the dossier.
+"""
 
 import webbrowser
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
-from tasks.errors import ContractError
+from tasks.errors import ContractError, unknown
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.evaluation.subjects import Segment
+from tasks.evaluation.subjects import ALL, Segment
+from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import recompose
-from tasks.promotion.pages.segment_page import write_segment_page
 from tasks.replay.evidence import SimulationEvidence
-from tasks.reports.words import vocabulary
+from tasks.reports.charts import BASELINE_AT, BOUND_AT, draw_rails
+from tasks.reports.phrases import phrase_verdict
+from tasks.reports.render import render
+from tasks.reports.words import Vocabulary, say_outcomes, vocabulary
 from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace, write_report
 
@@ -53,3 +61,22 @@ def _segment_page(workspace: Workspace, release: int, judged: GateEvidence, segm
     simulation = workspace.store.runs.read_evidence(judged.runs.simulation, SimulationEvidence)
     words = vocabulary(workspace.contracts, champion=simulation.champion)
     return write_segment_page(f"{workspace.surface} release {release}", segment, judged.verdicts, words)
+
+
+def write_segment_page(title: str, segment: Segment, verdicts: Sequence[Verdict], words: Vocabulary) -> str:
+    """Write the page of a segment that was judged: its bounds as a picture, and every verdict."""
+    found = [verdict for verdict in verdicts if verdict.segment == segment]
+    if not found:
+        known = {str(verdict.segment) for verdict in verdicts if verdict.segment != ALL}
+        raise ContractError(unknown("segment", str(segment), known, where="the verdicts"))
+    as_whole = [replace(verdict, segment=ALL) for verdict in found]
+    return render(
+        "segment.html.j2",
+        title=f"{title}: {segment.column} {segment.value}",
+        facts=[say_outcomes(found)],
+        rails=draw_rails(as_whole, words),
+        baseline_at=BASELINE_AT,
+        bound_at=BOUND_AT,
+        beside=words.baseline,
+        sentences=[phrase_verdict(verdict, words) for verdict in as_whole],
+    )

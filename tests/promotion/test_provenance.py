@@ -13,7 +13,7 @@ from tasks.contracts.gates import ModelGate
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.gates.same_day import RecipePair, SameDay, TaskRecipe, judge_recipes
+from tasks.promotion.gates.gains import RecipePair, SameDay, TaskRecipe, judge_recipes
 from tasks.promotion.provenance import (
     read_front,
     read_lineage,

@@ -33,7 +33,7 @@ from tasks.evaluation.subjects import ALL, SAME_DAY
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
-from tasks.promotion.gates.same_day import judge_recipes, judge_same_day
+from tasks.promotion.gates.gains import judge_recipes, judge_same_day
 from tasks.promotion.provenance import read_recipes
 from tasks.release import step as release
 from tasks.release.reader import ReleaseReader

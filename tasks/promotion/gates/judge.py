@@ -7,7 +7,7 @@
     data         is there enough to judge by, and did the labels pass validation?
     model        does no task rank worse than the champion's (or than the floor of a first release), and
                  does each tell more than a constant without knowing the outcome? (references.py, gains.py)
-    inputs       are the features still what the heads learned from? (inputs.py)
+    inputs       are the features still what the heads learned from? (reports.py)
     calibration  does a probability mean what it says, overall and by segment?
     constraints  does a slot hold what a hard constraint keeps out? (leaks.py; nobody may override it)
     decision     do the utility policy's guardrails hold where the decision was replayed?
@@ -31,13 +31,12 @@ from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.calibration import judge_ratios
-from tasks.promotion.gates.gains import Gains, judge_gains
-from tasks.promotion.gates.inputs import judge_inputs
+from tasks.promotion.gates.gains import Gains, RecipePair, judge_gains
 from tasks.promotion.gates.lineage import Lineage, judge_lineage
 from tasks.promotion.gates.model import judge_models
 from tasks.promotion.gates.policy import PolicyStanding, judge_policy
 from tasks.promotion.gates.references import judge_references
-from tasks.promotion.gates.same_day import RecipePair
+from tasks.promotion.gates.reports import judge_inputs
 from tasks.replay.evidence import ShadowComparison
 from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.replay.shadow_verdicts import LATENCY, judge_shadow

@@ -3,7 +3,6 @@
 ::
 
     rules                what a move rests on: case, evidence digest, support
-    approvals            and who has to agree to it
       case               the case as reviewers read it
       answers, approve   what reviewers answered, in Airflow and on the command line
       override           which verdicts a declared role may lift

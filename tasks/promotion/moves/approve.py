@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from tasks.errors import ContractError, GateRefused
 from tasks.privacy import process_account
 from tasks.promotion.moves import promote
-from tasks.promotion.moves.answers import answer
-from tasks.promotion.moves.approvals import Review
+from tasks.promotion.moves.answers import Review, answer
 from tasks.promotion.moves.promote import GateEvaluator
 from tasks.promotion.moves.rules import PromotionSupport
 from tasks.stores.audit import one_line

@@ -4,7 +4,7 @@
 
     gates say Promote          the release may be exposed
     experiment, or a waiver    tasks or policies are not the champion's: the gates cannot say which is better
-    one Approve for each role  see `approvals`
+    one Approve for each role  see `answers`
 """
 
 from collections.abc import Mapping, Sequence

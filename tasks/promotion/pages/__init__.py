@@ -3,9 +3,9 @@
 ::
 
     dossier                           the page of one decision
-      first_screen, next_steps, changes, rails
+      first_screen, changes, rails
                                       what an approver reads: verdict, primary, next step, changes, limits
-      decision_part, task_rows, calendar, lineage, calibration, task_pairs
+      task_rows, calendar, lineage, calibration, task_pairs
                                       what an engineer digs into
     overview_page                     how a surface stands, for the page in Airflow
 """

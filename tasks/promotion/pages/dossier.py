@@ -26,14 +26,17 @@ from tasks.promotion.pages.calibration import (
     draw_ratios,
     task_calibrations,
 )
-from tasks.promotion.pages.changes import Change
-from tasks.promotion.pages.decision_part import Worths, say_mover
-from tasks.promotion.pages.first_screen import FirstScreen, Provenance, ReleaseHeader, first_screen
-from tasks.promotion.pages.head_models import tabulate_head_models
+from tasks.promotion.pages.changes import Change, Worths, say_mover
+from tasks.promotion.pages.first_screen import (
+    FirstScreen,
+    Provenance,
+    ReleaseHeader,
+    first_screen,
+    say_after_override,
+)
 from tasks.promotion.pages.lineage import MlflowPages, list_pins, list_runs, tabulate_verdicts
-from tasks.promotion.pages.next_steps import say_after_override
 from tasks.promotion.pages.task_pairs import describe_overlaps, draw_heat_map, draw_proxy
-from tasks.promotion.pages.task_rows import SIZE, chart_features, list_tasks
+from tasks.promotion.pages.task_rows import SIZE, chart_features, list_tasks, tabulate_head_models
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.replay.evidence import ShadowEvidence
 from tasks.replay.shadow_verdicts import LATENCY

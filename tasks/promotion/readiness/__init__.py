@@ -2,9 +2,7 @@
 
 ::
 
-    standing                    reads contracts, release, verdicts and audit; every line, in order
-      facts                     what was read, and what a line is
-        labels                  outcomes, windows, maturity, masks, loss weights, negatives
-        policies                weights, versions, guardrails, filters, slates, changes
-        releases                calibration, segments, components
+    standing    reads contracts, release, verdicts and audit; every line, in order
+      facts     what was read, and what a line is
+      lines     each line, from what was read
 """

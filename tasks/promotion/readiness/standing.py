@@ -35,25 +35,25 @@ from tasks.promotion.readiness.facts import (
     State,
     conclusive_subjects,
 )
-from tasks.promotion.readiness.labels import (
+from tasks.promotion.readiness.lines import (
+    business_balanced,
+    changes_tracked,
+    component_view,
+    composition_versioned,
     delayed_outcomes,
+    guardrails_defined,
+    hard_constraints,
     loss_weights_versioned,
     masks,
     maturity_handled,
     negatives_handled,
+    predictions_calibrated,
+    segments_monitored,
+    slate_reranker,
     tasks_explicit,
+    utility_weights_separate,
     windows_defined,
 )
-from tasks.promotion.readiness.policies import (
-    business_balanced,
-    changes_tracked,
-    composition_versioned,
-    guardrails_defined,
-    hard_constraints,
-    slate_reranker,
-    utility_weights_separate,
-)
-from tasks.promotion.readiness.releases import component_view, predictions_calibrated, segments_monitored
 from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.evaluation.evidence import PinnedModel
+from tasks.evaluation.evidence import HeadInputs, InputChange, PinnedModel
 from tasks.evaluation.head_models import HeadModel, HeadModels
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.proxies import proxy_report
@@ -17,6 +17,7 @@ from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import GateDecision, decide_release
 from tasks.promotion.gates.reports import (
+    judge_inputs,
     judge_kept,
     judge_proxies,
     judge_refit,
@@ -196,3 +197,48 @@ def test_a_head_of_a_trunk_that_is_shown_to_be_worse_than_its_trees_is_a_warning
 
 def test_a_head_that_keeps_its_trees_is_not_judged_by_its_trunk() -> None:
     assert list(judge_trunks({"buy": head_models("trees", Estimate(0, 0, 0, 50))}, run="run-1")) == []
+
+
+CENTS = InputChange(feature="price", days="test", kind="scale", observed=100.0, bound=5.0)
+
+
+def reads(task: str, share: float, *changes: InputChange) -> HeadInputs:
+    return HeadInputs(task=task, gains={"price": share, "age": 1 - share}, changes=changes)
+
+
+def judge_changes(*inputs: HeadInputs) -> dict[str, Verdict]:
+    found = judge_inputs(inputs, {"buy"}, where="features", run="run")
+    return {str(verdict.subject): verdict for verdict in found}
+
+
+@pytest.mark.parametrize(
+    ("task", "share", "outcome"),
+    [("buy", 0.06, Outcome.BLOCK), ("buy", 0.05, Outcome.WARN), ("dwell", 0.9, Outcome.WARN)],
+    ids=["a head with weight depends on it", "it hardly does", "a head without weight does"],
+)
+def test_a_change_blocks_where_a_weighted_head_depends_on_the_feature(
+    task: str, share: float, outcome: Outcome
+) -> None:
+    verdict = judge_changes(reads(task, share, CENTS))["features.price"]
+    assert (verdict.gate, verdict.outcome, verdict.evidence) == ("inputs", outcome, "run")
+    assert verdict.observed is not None
+    assert verdict.observed.value == 100
+
+
+def test_of_several_heads_the_one_with_weight_that_gains_most_decides() -> None:
+    found = judge_changes(reads("dwell", 0.9, CENTS), reads("buy", 0.3, CENTS), reads("buy", 0.1, CENTS))
+    assert set(found) == {"features.price"}
+    assert found["features.price"].outcome is Outcome.BLOCK
+    assert found["features.price"].reason.endswith("30% of the gain of buy")
+
+
+def test_one_verdict_says_that_nothing_changed() -> None:
+    verdict = judge_changes(reads("buy", 0.3), reads("dwell", 0.3))["features"]
+    assert (verdict.outcome, verdict.reason) == (Outcome.PASS, "2 features of 2 heads: none changed")
+
+
+def test_what_was_not_compared_is_a_warning_and_says_why() -> None:
+    gone = HeadInputs(task="buy", gains={"price": 1.0}, reason="0 rows of its train days are left")
+    verdict = judge_changes(gone)["features"]
+    assert (verdict.outcome, verdict.reason) == (Outcome.WARN, f"buy: {gone.reason}")
+    assert judge_changes()["features"].outcome is Outcome.NO_RULE

@@ -9,7 +9,7 @@ import pytest
 from tasks.cli import main
 from tasks.errors import ContractError, GateRefused
 from tasks.promotion.moves import approve
-from tasks.promotion.moves.approvals import Review
+from tasks.promotion.moves.answers import Review
 from tasks.promotion.moves.approve import ApproveResult, account_name
 from tasks.stores.audit import Kind
 from tasks.stores.store import Store

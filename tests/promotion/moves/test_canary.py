@@ -11,7 +11,7 @@ from tasks.cli import main
 from tasks.errors import AuditMismatch, ContractError, GateRefused
 from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote, propose, rollback
-from tasks.promotion.moves.approvals import Review
+from tasks.promotion.moves.answers import Review
 from tasks.release import view
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store

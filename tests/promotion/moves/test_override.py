@@ -16,8 +16,7 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.pipeline import recheck
 from tasks.promotion.decision import explain_verdict
 from tasks.promotion.moves import answers, promote
-from tasks.promotion.moves.answers import Signing
-from tasks.promotion.moves.approvals import Review
+from tasks.promotion.moves.answers import Review, Signing
 from tasks.promotion.moves.override import Override, is_liftable, lift_verdicts
 from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.release import view

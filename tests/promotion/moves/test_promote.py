@@ -15,7 +15,7 @@ from tasks.cli import main
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote, rollback
-from tasks.promotion.moves.approvals import Review, ReviewRequest
+from tasks.promotion.moves.answers import Review, ReviewRequest
 from tasks.promotion.moves.promote import MoveResult
 from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport
 from tasks.release import step as release

@@ -11,7 +11,7 @@ from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote
 from tasks.promotion.moves import case as promotion_case
-from tasks.promotion.moves.approvals import Review
+from tasks.promotion.moves.answers import Review
 from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.parts import Part

@@ -15,8 +15,7 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.experiments.offline import MetricAgreement
 from tasks.promotion.decision import GateDecision, decide_release
 from tasks.promotion.pages.calibration import utility_sensitivity
-from tasks.promotion.pages.changes import Change
-from tasks.promotion.pages.decision_part import count_worths
+from tasks.promotion.pages.changes import Change, count_worths
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.readiness.facts import ReadinessLine

@@ -5,10 +5,11 @@ from datetime import date
 from pathlib import Path
 
 from tasks.evaluation.release_evidence import GateEvidence
+from tasks.evaluation.verdicts import Outcome
 from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.readiness import standing
-from tasks.promotion.readiness.facts import ReadinessFacts, State
+from tasks.promotion.readiness.facts import ReadinessFacts, ReadinessLine, State
 from tasks.promotion.readiness.standing import LINES, ReadinessResult, readiness_lines
 from tasks.stores import releases
 from tasks.stores.runs import StepKey
@@ -157,3 +158,18 @@ def test_before_there_is_a_release_contract_lines_are_met_and_the_others_say_wha
         "reranker for slates",
     }
     assert states["policy changes tracked as experiments"] is State.NOT_APPLICABLE
+
+
+def test_an_empty_source_is_no_source() -> None:
+    assert ReadinessLine.met("masks", "none", "", "run-1").sources == ("run-1",)
+
+
+def test_a_judgement_gives_the_verdicts_of_one_gate_and_outcome() -> None:
+    judged = s.judgement()
+    assert [str(v.subject) for v in judged.of("decision")] == ["back_2d_rate"]
+    assert judged.of("decision", outcome=Outcome.BLOCK) == ()
+    assert judged.conclusive("decision") == {"back_2d_rate"}
+
+
+def test_a_state_reads_as_words() -> None:
+    assert [state.value for state in State] == ["met", "not met", "not applicable"]

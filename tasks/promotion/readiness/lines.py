@@ -1,0 +1,459 @@
+"""The lines of readiness: each function reads one from contracts, a release, its verdicts or the audit.
+
+::
+
+    learned     outcomes, windows, maturity, masks, loss weights, negative outcomes
+    decides     weights, versions, guardrails, filters, business value, slates, changes
+    evaluated   calibrated probabilities, segments, the components of the decision
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator
+from datetime import UTC, datetime, time, timedelta
+
+from tasks.contracts import Contracts, SlateSpec, TasksSpec, UtilitySpec
+from tasks.contracts.durations import describe_duration
+from tasks.contracts.metrics import read_metric
+from tasks.contracts.tasks import Family
+from tasks.evaluation.subjects import ALL, Subject
+from tasks.evaluation.verdicts import Outcome
+from tasks.promotion.gates.references import weighted_tasks
+from tasks.promotion.moves.rules import POLICIES
+from tasks.promotion.readiness.facts import (
+    CONCLUSIVE,
+    Judgement,
+    ReadinessFacts,
+    ReadinessLine,
+    StandingRelease,
+)
+from tasks.reports.numbers import format_counted, spoken
+from tasks.stores.manifest import PinnedPart, Role
+
+_MASKED = "expect_label_value_only_when_observed"
+_EARLY = "expect_no_label_observed_before_maturity"
+_CONDITIONAL = "expect_conditional_label_only_where_parent_positive"
+TASKS_FILE = "tasks.yaml"
+
+
+def tasks_explicit(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether each outcome is a task of its own, and the release predicts just those (R1, R3)."""
+    name, spec, release = "tasks explicit", standing.contracts.tasks, standing.release
+    weighted = weighted_tasks(standing.contracts.utility)
+    if len(weighted) == 1 and (parts := spec.parts(only := next(iter(weighted)))):
+        mixed = f"the order rests on '{only}' alone, which mixes {_listed(parts)} into one label"
+        return ReadinessLine.not_met(name, f"{mixed}: weigh its parts", "utility.yaml", TASKS_FILE)
+    if release is not None:
+        heads = {*release.manifest.tasks}
+        missing = [task for task in spec.trained if task not in heads]
+        unknown = sorted(heads - {*spec.trained})
+        if missing or unknown:
+            said = [f"no head for {_listed(missing)}"] * bool(missing)
+            said += [f"a head for {_listed(unknown)}, which no contract trains"] * bool(unknown)
+            return ReadinessLine.not_met(name, f"{release.name} has {' and '.join(said)}", TASKS_FILE)
+    families = len({task.family for task in spec.tasks.values()})
+    of = f"{format_counted(len(spec.tasks), 'task')} of {format_counted(families, 'family', 'families')}"
+    what = f"{of}, each with an outcome of its own"
+    heads_of = f"; {release.name} has a head for each" if release else ""
+    if spec.measured:
+        heads_of += f"{' that is trained' * bool(release)}; measured, never trained: {_listed(spec.measured)}"
+    return ReadinessLine.met(name, f"{what}{heads_of}", TASKS_FILE)
+
+
+def windows_defined(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether each outcome has a window, and labels were built with those in force (R5)."""
+    name, contracts, release = "windows defined", standing.contracts, standing.release
+    spec = contracts.tasks
+    said = _listed([f"{task} {describe_duration(spec.window(task))}" for task in spec.tasks])
+    if release is not None and release.manifest.snapshot.contract_digest != contracts.digests["tasks"]:
+        built = (
+            f"the labels of {release.name} (snapshot {release.manifest.snapshot.id}) were built by another"
+        )
+        return ReadinessLine.not_met(name, f"{built} tasks.yaml than is in force: retrain", TASKS_FILE)
+    return ReadinessLine.met(name, said, TASKS_FILE)
+
+
+def maturity_handled(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether every part learned only from days whose outcomes were known at the as-of (R7, R8)."""
+    name, release = "maturity handled", standing.release
+    if release is None:
+        return ReadinessLine.not_met(name, standing.without_release, TASKS_FILE)
+    early = list(_learned_early(standing.contracts, release))
+    if early:
+        return ReadinessLine.not_met(name, f"learned before they were mature: {_listed(early)}", release.run)
+    slowest = _slowest(standing.contracts)
+    corrected = [task for task in standing.contracts.tasks.trained if standing.contracts.delayed(task)]
+    apart = f"; {_listed(corrected)} learn from open windows, corrected for their delay" if corrected else ""
+    why = f"every part of {release.name} learned from mature days alone, the slowest being {slowest}{apart}"
+    return ReadinessLine.met(name, why, TASKS_FILE, release.run)
+
+
+def masks(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether labels that nobody knows have no value, where the release learned and was tested (R9)."""
+    return _validated(standing, "masks", (_MASKED, _CONDITIONAL), "a value only where a label is observed")
+
+
+def delayed_outcomes(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether no row counts as a negative before its outcome could be known (R7, F7)."""
+    what = f"no label before its maturity ({_slowest(standing.contracts)} the slowest)"
+    return _validated(standing, "delayed outcomes no negatives", (_EARLY,), what)
+
+
+def loss_weights_versioned(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether the release pins the loss weights in force (R12, R13)."""
+    name, contracts, release = "loss weights versioned", standing.contracts, standing.release
+    version = f"tasks.yaml version {contracts.tasks.version}"
+    if release is None:
+        return ReadinessLine.not_met(name, f"nothing pins {version}: {standing.without_release}", TASKS_FILE)
+    if release.manifest.contracts.get("tasks") != contracts.digests["tasks"]:
+        other = f"{release.name} pins another tasks.yaml than is in force ({version}): retrain"
+        return ReadinessLine.not_met(name, other, TASKS_FILE, release.run)
+    weights = {task: contracts.tasks.tasks[task].loss_weight for task in contracts.tasks.trained}
+    apart = [f"{task} {weight:g}" for task, weight in weights.items() if weight != 1.0]
+    said = _listed(apart) if apart else "1 for every task"
+    digest = contracts.digests["tasks"][:12]
+    return ReadinessLine.met(
+        name, f"{said}; {release.name} pins {version}, {digest}", TASKS_FILE, release.run
+    )
+
+
+def negatives_handled(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether what people suffer from is predicted, and costs or is bounded (R4, R24, F9)."""
+    name, contracts = "negatives handled", standing.contracts
+    costs = [task for task in contracts.tasks.tasks if task in contracts.tasks.costs]
+    if not costs:
+        none = "no negative or safety task: nothing says what people suffer from"
+        return ReadinessLine.not_met(name, none, TASKS_FILE)
+    weighted = weighted_tasks(contracts.utility)
+    bounded = {read_metric(rail.metric).subject for rail in contracts.utility.guardrails}
+    loose = [task for task in costs if task not in weighted and task not in bounded]
+    if loose:
+        why = f"{_listed(loose)} neither cost in the utility nor are bounded by a guardrail"
+        return ReadinessLine.not_met(name, why, TASKS_FILE, "utility.yaml")
+    said = [f"{task} ({_handled(task, weighted, bounded)})" for task in costs]
+    return ReadinessLine.met(name, _listed(said), TASKS_FILE, "utility.yaml")
+
+
+def _handled(task: str, weighted: Collection[str], bounded: Collection[str | None]) -> str:
+    ways = [way for way, tasks in (("costs", weighted), ("guarded", bounded)) if task in tasks]
+    return " and ".join(ways)
+
+
+def _validated(
+    standing: ReadinessFacts, name: str, expectations: tuple[str, ...], what: str
+) -> ReadinessLine:
+    """Read from the validation of the release's labels whether expectations hold for every task."""
+    release = standing.release
+    if release is None:
+        return ReadinessLine.not_met(name, f"no labels were validated: {standing.without_release}")
+    judgement = release.judgement
+    if judgement is None:
+        return ReadinessLine.not_met(name, standing.without_judgement(release))
+    run, findings = judgement.runs.validation, [judgement.findings(one) for one in expectations]
+    if absent := [one for one, found in zip(expectations, findings, strict=True) if not found]:
+        return ReadinessLine.not_met(name, f"the validation of its labels holds no {_listed(absent)}", run)
+    failed = [f for found in findings for f in found if not f.success]
+    if failed:
+        said = _listed([f"{one.subject}: {one.observed}" for one in failed])
+        return ReadinessLine.not_met(name, f"{failed[0].expectation} failed: {said}", run)
+    seen = findings[0][0]
+    return ReadinessLine.met(name, f"{what}: {seen.observed} break it ({seen.subject})", run)
+
+
+def _learned_early(contracts: Contracts, release: StandingRelease) -> Iterator[str]:
+    for part in release.manifest.parts:
+        if part.role not in {Role.TASK, Role.CALIBRATOR} or part.task not in contracts.tasks.tasks:
+            continue
+        if part.newest_training_row is None or contracts.delayed(part.task):
+            continue
+        known = _end_of_day(part) + contracts.tasks.maturity(part.task)
+        if known > release.manifest.as_of:
+            yield f"{part.name} version {part.version}, which learned from {part.newest_training_row}"
+
+
+def _end_of_day(part: PinnedPart) -> datetime:
+    return datetime.combine(part.trained_until(), time(), UTC) + timedelta(days=1)
+
+
+def _slowest(contracts: Contracts) -> str:
+    spec = contracts.tasks
+    slowest = max(spec.tasks, key=spec.maturity)
+    return f"{slowest} after {describe_duration(spec.maturity(slowest))}"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names)
+
+
+_UTILITY, _SLATE = POLICIES["utility"], POLICIES["slate"]
+_BUSINESS = frozenset({Family.CONVERSION})
+"""Families of outcomes that earn money; a guardrail on any other protects people or their experience."""
+
+
+def utility_weights_separate(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether the weights of the decision are others than those of the losses (R13)."""
+    name, contracts = "utility weights separate", standing.contracts
+    losses = {task: contracts.tasks.tasks[task].loss_weight for task in contracts.utility.weights}
+    ratios = {abs(term.weight) / losses[task] for task, term in contracts.utility.weights.items()}
+    copied = len({*losses.values()}) > 1 and max(ratios) - min(ratios) <= 1e-9 * max(ratios)
+    if copied:
+        said = ", ".join(f"{task} {loss:g}" for task, loss in losses.items())
+        why = f"the weights of the decision are those of the losses ({said}) times {max(ratios):g}"
+        return ReadinessLine.not_met(name, why, _UTILITY, "tasks.yaml")
+    units = ", ".join(f"{task} {term.weight:g}" for task, term in contracts.utility.weights.items())
+    learned = ", ".join(f"{loss:g}" for loss in sorted({*losses.values()}))
+    return ReadinessLine.met(name, f"{units}; loss weights {learned}", _UTILITY, "tasks.yaml")
+
+
+def composition_versioned(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether the release pins the policies in force, each by version and digest (R19)."""
+    name, contracts, release = "composition versioned", standing.contracts, standing.release
+    if release is None:
+        return ReadinessLine.not_met(name, f"nothing pins a policy: {standing.without_release}", _UTILITY)
+    other = [
+        POLICIES[kind]
+        for kind in ("utility", "slate")
+        if release.manifest.contracts.get(kind) != contracts.digests[kind]
+    ]
+    if other:
+        why = f"{release.name} pins another {' and '.join(other)} than is in force"
+        return ReadinessLine.not_met(name, f"{why}: equipoise policy apply {contracts.name}", *other)
+    pinned = [release.manifest.find(role) for role in (Role.UTILITY_POLICY, Role.SLATE_POLICY)]
+    said = ", ".join(f"{part.name} version {part.version}" for part in pinned if part is not None)
+    owned = f"owner {contracts.utility.owner}, approved by {' and '.join(contracts.utility.approvals)}"
+    return ReadinessLine.met(name, f"{release.name} pins {said}; {owned}", _UTILITY, _SLATE, release.run)
+
+
+def guardrails_defined(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether the decision has bounds, and each was judged where it was replayed (R17, R33).
+
+    A bound that is inconclusive counts as judged where it was conclusive of an earlier release.
+    """
+    name, utility, release = "guardrails defined", standing.contracts.utility, standing.release
+    if not utility.guardrails:
+        return ReadinessLine.not_met(name, "the policy has no guardrail: nothing bounds its harm", _UTILITY)
+    metrics = list(dict.fromkeys(rail.metric for rail in utility.guardrails))
+    said = ", ".join(metrics)
+    judgement = release.judgement if release else None
+    if release is None or judgement is None:
+        return ReadinessLine.met(name, said, _UTILITY)
+    measured = {str(v.subject) for v in judgement.of("decision") if v.outcome is not Outcome.METRIC_MISSING}
+    judged = {*judgement.conclusive("decision"), *release.judged_before}
+    problems = {
+        f"could not be judged of {release.name}": [one for one in metrics if one not in measured],
+        f"inconclusive of {release.name} and of every release before": [
+            one for one in metrics if one in measured and one not in judged
+        ],
+    }
+    if any(problems.values()):
+        why = "; ".join(f"{', '.join(found)}: {problem}" for problem, found in problems.items() if found)
+        return ReadinessLine.not_met(name, why, _UTILITY, judgement.run)
+    before = " or of a release before" if release.judged_before else ""
+    why = f"{said}; each judged of {release.name}{before}"
+    return ReadinessLine.met(name, why, _UTILITY, judgement.runs.simulation)
+
+
+def hard_constraints(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether what may never be shown is filtered, not only made dear (R17, F5)."""
+    name, contracts = "hard constraints are filters", standing.contracts
+    filters = dict.fromkeys(one.name for one in contracts.utility.filters)
+    if filters:
+        why = f"{', '.join(filters)}: filters that drop what is unknown too"
+        return ReadinessLine.met(name, why, _UTILITY)
+    safety = [task for task, one in contracts.tasks.tasks.items() if one.family is Family.SAFETY]
+    if safety:
+        why = f"{', '.join(safety)} is only penalised or bounded: no hard constraint keeps anything out"
+        return ReadinessLine.not_met(name, why, _UTILITY)
+    why = "no task is of the safety family and the policy names nothing that may never be shown"
+    return ReadinessLine.not_applicable(name, why, _UTILITY, "tasks.yaml")
+
+
+def business_balanced(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether money is held by a relevance floor and a guardrail on an outcome that is no sale (R26, F8)."""
+    name, contracts = "business balanced with user value", standing.contracts
+    utility = contracts.utility
+    terms = {name: one for name, one in utility.named_terms.items() if one.tasks or one.weight > 0}
+    priced = [f"{name} x {one.value_column}" for name, one in terms.items() if one.value_column]
+    if not priced:
+        return ReadinessLine.not_applicable(name, "no term multiplies by a value column", _UTILITY)
+    guards = list(dict.fromkeys(_guards_of_people(utility, contracts.tasks)))
+    missing = ["a relevance floor"] * (not utility.relevance_floor)
+    missing += ["a guardrail on an outcome that is no sale"] * (not guards)
+    if missing:
+        why = f"{', '.join(priced)} has nothing to hold it: {' and '.join(missing)} is missing"
+        return ReadinessLine.not_met(name, why, _UTILITY)
+    floors = ", ".join(utility.relevance_floor)
+    return ReadinessLine.met(
+        name, f"{', '.join(priced)}, held by floors on {floors} and by {', '.join(guards)}", _UTILITY
+    )
+
+
+def _guards_of_people(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[str]:
+    for rail in utility.guardrails:
+        subject = read_metric(rail.metric).subject
+        if subject in tasks.tasks and tasks.tasks[subject].family not in _BUSINESS:
+            yield rail.metric
+
+
+def slate_reranker(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether slates are composed by rules of their own, and those were replayed (R36, R37)."""
+    name, contracts = "reranker for slates", standing.contracts
+    rules = list(_slate_rules(contracts.slate))
+    if not rules:
+        why = f"slate.yaml has a length of {contracts.slate.length} and no rule: slates are the sorted list"
+        return ReadinessLine.not_met(name, why, _SLATE)
+    release = standing.release
+    judgement = release.judgement if release else None
+    counted = judgement.simulation.slate_rules if judgement and judgement.simulation else ()
+    if not counted:
+        return ReadinessLine.met(name, ", ".join(rules), _SLATE)
+    run = judgement.runs.simulation if judgement else ""
+    met = ", ".join(f"{one.rule} in {one.slates - one.unmet:,} of {one.slates:,} slates" for one in counted)
+    return ReadinessLine.met(name, f"met: {met}", _SLATE, run)
+
+
+def _slate_rules(slate: SlateSpec) -> Iterator[str]:
+    for kind in ("max_per", "max_where", "min_where_if_available"):
+        limits: dict[str, int] = getattr(slate, kind)
+        yield from (f"{kind} {column} {limit}" for column, limit in limits.items())
+    if slate.required_first is not None:
+        yield f"required_first {slate.required_first}"
+    if slate.diversity is not None:
+        yield f"diversity by {slate.diversity.by}"
+    if slate.decay is not None:
+        yield f"decay by {slate.decay.by}"
+    if slate.exposure is not None and slate.exposure.least:
+        yield f"exposure by {slate.exposure.by}"
+    if slate.exploration is not None:
+        yield f"exploration in {slate.exploration.slots} slots"
+
+
+def changes_tracked(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether each promotion that changed tasks or policies names its online experiment (R19, R34)."""
+    name, audit = "policy changes tracked as experiments", standing.audit
+    if audit.problem:
+        return ReadinessLine.not_met(name, f"the audit cannot be believed: {audit.problem}", "audit")
+    if not audit.policy_moves:
+        whole = f"none of {audit.promotions} promotions changed tasks or policies"
+        why = "the one promotion changed no tasks or policies" if audit.promotions == 1 else whole
+        return ReadinessLine.not_applicable(name, why if audit.promotions else _never(standing), "audit")
+    waived = [move for move in audit.policy_moves if not move.experiment]
+    if waived:
+        said = "; ".join(f"row {one.row}: {_files(one.changed)}, {_excuse(one.waiver)}" for one in waived)
+        why = f"{len(waived)} of {len(audit.policy_moves)} changes name no experiment ({said})"
+        return ReadinessLine.not_met(name, why, "audit")
+    said = ", ".join(f"{one.experiment} for release {one.release}" for one in audit.policy_moves)
+    return ReadinessLine.met(name, said, "audit")
+
+
+def _never(standing: ReadinessFacts) -> str:
+    release: StandingRelease | None = standing.release
+    return "nothing was promoted yet" + ("" if release is None else f"; {release.name} is the newest")
+
+
+def _files(changed: Iterable[str]) -> str:
+    return " and ".join(POLICIES[name] for name in changed)
+
+
+def _excuse(waiver: str | None) -> str:
+    return f"waived: {waiver}" if waiver else "unsupported"
+
+
+_NAMED = 6
+"""Segments that one line names; the dossier has them all."""
+
+
+def predictions_calibrated(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether each probability of the sum has a calibrator, and was shown to mean what it says (R15)."""
+    return _judged(standing, "predictions calibrated", _calibrated)
+
+
+def segments_monitored(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether segments are declared, gated, and were judged (R21, R32, F6)."""
+    name, surface = "segments monitored", standing.contracts.surface
+    if not surface.segments:
+        return ReadinessLine.not_met(name, "surface.yaml declares no segments", "surface.yaml")
+    if not surface.gates.calibration.by:
+        declared = ", ".join(segment.name for segment in surface.segments)
+        why = f"no gate looks at {declared}: name the segments under gates.calibration.by"
+        return ReadinessLine.not_met(name, why, "surface.yaml")
+    return _judged(standing, name, _segments)
+
+
+def component_view(standing: ReadinessFacts) -> ReadinessLine:
+    """Whether each term of the utility is shown with prediction, weight and contribution (R31)."""
+    return _judged(standing, "component view", _components)
+
+
+def _judged(
+    standing: ReadinessFacts,
+    name: str,
+    read: Callable[[ReadinessFacts, StandingRelease, Judgement], ReadinessLine],
+) -> ReadinessLine:
+    """Read a line of a release that was judged; else say what is missing."""
+    release = standing.release
+    if release is None:
+        return ReadinessLine.not_met(name, standing.without_release)
+    if release.judgement is None:
+        return ReadinessLine.not_met(name, standing.without_judgement(release))
+    return read(standing, release, release.judgement)
+
+
+def _calibrated(standing: ReadinessFacts, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
+    name = "predictions calibrated"
+    tasks = [task for task in release.manifest.tasks if task in weighted_tasks(standing.contracts.utility)]
+    bare = [task for task in tasks if release.manifest.find(Role.CALIBRATOR, task) is None]
+    if bare:
+        return ReadinessLine.not_met(name, f"no calibrator is pinned for {', '.join(bare)}", release.run)
+    whole = {v.subject: v.outcome for v in judgement.of("calibration") if v.segment == ALL}
+    outcomes = {task: whole.get(Subject("calibration_ratio", task=task)) for task in tasks}
+    wrong = [
+        f"{task}: {spoken(outcome or 'not judged')}"
+        for task, outcome in outcomes.items()
+        if outcome != "pass"
+    ]
+    blocked = [v.of for v in judgement.of("calibration", outcome=Outcome.BLOCK) if v.segment != ALL]
+    if wrong or blocked:
+        return ReadinessLine.not_met(name, _first([*wrong, *blocked]), release.run, judgement.run)
+    judged = [v for v in judgement.of("calibration") if v.segment != ALL]
+    off = f"none of {format_counted(len(judged), 'segment')} is shown to be off"
+    why = f"{', '.join(tasks)} on the whole; {off if judged else 'no segment was judged'}"
+    return ReadinessLine.met(name, why, release.run, judgement.run)
+
+
+def _segments(standing: ReadinessFacts, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
+    name, gated = "segments monitored", standing.contracts.surface.gates.calibration.by
+    of_segments = [v for v in judgement.verdicts if v.segment != ALL]
+    judged = [v for v in of_segments if v.outcome in CONCLUSIVE]
+    columns = {verdict.segment.column for verdict in judged}
+    if unseen := [column for column in gated if column not in columns]:
+        looked = {verdict.segment.column for verdict in of_segments}
+        inconclusive = "" if looked.isdisjoint(unseen) else ": every verdict on them is inconclusive"
+        why = f"no segment of {', '.join(unseen)} was judged of {release.name}{inconclusive}"
+        return ReadinessLine.not_met(name, why, "surface.yaml", judgement.run)
+    segments = {verdict.segment for verdict in judged}
+    verdicts, values = format_counted(len(judged), "verdict"), format_counted(len(segments), "segment")
+    why = f"{verdicts} on {values} of {', '.join(gated)}"
+    harmed = sorted({str(v.segment) for v in judged if v.outcome is Outcome.BLOCK})
+    alarm = f"; harmed: {_first(harmed)}" if harmed else "; none is shown to be harmed"
+    return ReadinessLine.met(name, f"{why}{alarm}", "surface.yaml", judgement.run)
+
+
+def _components(standing: ReadinessFacts, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
+    name, simulation = "component view", judgement.simulation
+    if simulation is None or simulation.composition is None:
+        why = f"the replay of {release.name} holds no composition of its utility: simulate it again"
+        return ReadinessLine.not_met(name, why, judgement.run)
+    shown = {term.task: term for term in simulation.composition.terms}
+    terms = [task for task, term in standing.contracts.utility.named_terms.items() if term.weight]
+    if missing := [task for task in terms if task not in shown]:
+        why = f"the composition of {release.name} lacks {', '.join(missing)}"
+        return ReadinessLine.not_met(name, why, judgement.run)
+    run = judgement.runs.simulation
+    said = ", ".join(f"{task} {shown[task].contribution:.3g}" for task in terms)
+    total = simulation.composition.utility
+    return ReadinessLine.met(name, f"a slot's utility of {total:.3g} is made of {said}", run)
+
+
+def _first(named: list[str]) -> str:
+    """Name the first few and count the rest."""
+    rest = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return f"{', '.join(named[:_NAMED])}{rest}"
