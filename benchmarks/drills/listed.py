@@ -35,7 +35,7 @@ from tests.logs.postgres_server import running_server as postgresql
 from tests.stores.mlflow_server import running_server as mlflow_server
 from tests.stores.object_store import running_store
 
-_SERVES: Final = "what serves, serves on; no release is made, no alias moves"
+_SERVES: Final = "no release is made, no alias moves"
 _AS_OF, _LATER = (f"{instant:%Y-%m-%dT%H:%M:%SZ}" for instant in (mini.AS_OF, mini.LATER))
 
 
@@ -86,7 +86,7 @@ def tear_the_newest_commit_of_the_labels(shift: Shift) -> Drilled:
     _require(built.plain["snapshot"] == before.id, "the build gives the snapshot of the same name")
     return shift.ended(
         "The newest commit of the label table is corrupt",
-        meanwhile="what serves, serves on; labels are not read",
+        meanwhile="labels are not read",
         message=answer.message,
         lost="nothing: the commit is set aside, and the next build makes the same snapshot again",
     )
@@ -222,7 +222,7 @@ def open_a_home_of_another_format(shift: Shift) -> Drilled:
     shift.equipoise("promote", mini.NAME, "1", "--why", "the champion of the old home", "--by", "ana")
     return shift.ended(
         "A home of another format is opened",
-        meanwhile="what serves, serves on; the home is not touched",
+        meanwhile="the home is not touched",
         message=refused.message.replace(str(old), "$EQUIPOISE_HOME"),
         lost="the audit and other releases: the program that made the old home reads them there. There is "
         "one format so far, and no command converts a home; a retrain as of the same instant makes the same "

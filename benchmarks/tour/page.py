@@ -1,6 +1,7 @@
 """The page of the tour, and docs/tour.md: eight pictures of both feeds, and who noticed what."""
 
 import base64
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ OURS: Final = "Equipoise"
 NAIVE: Final = "naive click ranker"
 _QUIET: Final = frozenset({EventKind.ALARM, EventKind.QUESTION})
 """Listed, and not drawn."""
+_LONGEST: Final = 130
+"""Characters of a cell of the docs."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +106,11 @@ def sections(play: Play) -> Iterator[str]:
     """Yield the lines of the docs below the introduction."""
     yield from ("", picture(MAIN), "", "## Who noticed what", "")
     yield from table(("fault", "from day", "noticed by", "after", "evidence"), _notices(play.journal))
-    yield from ("", "## First and last week", "", *table(("figure", *_week_names(play)), _weeks(play)))
-    yield from (
-        "",
-        "## What happened",
-        "",
-        "Numbers are those of the pictures. The page of a run also lists alarms.",
-        "",
-    )
-    yield from table(("mark", "day", "date", "what", "by"), (row for row in _events(play) if row["number"]))
+    yield from ("", "## First and last week", "")
+    heads = (f"{side}, {week}" for side in play.sides for week in _week_names(play))
+    yield from table(("figure", *heads), _weeks(play))
+    yield from ("", "## What happened", "", "Numbers are those of the pictures.", "")
+    yield from table(("mark", "day", "what", "by"), _marks(play))
     yield from ("", "## The other seven pictures", "")
     for name in FIGURES:
         if name != MAIN:
@@ -121,7 +120,7 @@ def sections(play: Play) -> Iterator[str]:
 
 def picture(name: str) -> str:
     """Return a picture of the docs in Markdown."""
-    return f"![{FIGURES[name]}, {OURS} and a {NAIVE}, by day](pictures/tour/{name}.svg)"
+    return f"![{FIGURES[name]}, by day](pictures/tour/{name}.svg)"
 
 
 def table(head: Sequence[str], rows: Iterator[Mapping[str, object]]) -> Iterator[str]:
@@ -129,7 +128,11 @@ def table(head: Sequence[str], rows: Iterator[Mapping[str, object]]) -> Iterator
     yield f"| {' | '.join(head)} |"
     yield f"| {' | '.join('---' for _ in head)} |"
     for row in rows:
-        yield f"| {' | '.join(str(cell).replace('|', '/') for cell in row.values())} |"
+        yield f"| {' | '.join(map(_cell, row.values()))} |"
+
+
+def _cell(value: object) -> str:
+    return textwrap.shorten(str(value).replace("|", "/"), _LONGEST, placeholder=" ...")
 
 
 def _notices(journal: Journal) -> Iterator[dict[str, object]]:
@@ -151,6 +154,13 @@ def _events(play: Play) -> Iterator[dict[str, object]]:
         yield {"number": number, "day": one.day, "date": date, "words": one.words, "by": one.by}
 
 
+def _marks(play: Play) -> Iterator[dict[str, object]]:
+    """Yield the events that are drawn, without those of the table of notices."""
+    for number, one in enumerate(play.drawn, start=1):
+        if one.kind is not EventKind.NOTICE:
+            yield {"number": number, "day": one.day, "words": one.words, "by": one.by}
+
+
 def _week_names(play: Play) -> list[str]:
     return ["week 1", f"week {len(play.naive) // 7}"]
 
@@ -158,5 +168,5 @@ def _week_names(play: Play) -> list[str]:
 def _weeks(play: Play) -> Iterator[dict[str, object]]:
     weeks = {side: by_week(of) for side, of in play.sides.items()}
     for name, title in FIGURES.items():
-        for side, of in weeks.items():
-            yield {"name": f"{title}, {side}", "first": f"{of[name][0]:.3g}", "last": f"{of[name][-1]:.3g}"}
+        ends = {f"{side}, {end}": f"{of[name][end]:.3g}" for side, of in weeks.items() for end in (0, -1)}
+        yield {"figure": title, **ends}

@@ -58,11 +58,9 @@ EXAMPLES: Final = (
 """What is shown, its file below docs/examples, and a remark."""
 HEAD: Final = """# Examples
 
-Contracts, and what the program prints under them. `python -m tests.docs.example_files` writes this page and the files
-that are printed; `tests/docs/test_example_files.py` and `tests/test_minimal.py` check them.
+Contracts, and what the program prints under them. `python -m tests.docs.example_files` writes this page and what is
+printed.
 
-| example | file | remark |
-| --- | --- | --- |
 """
 KEYS: Final = {"request_id": "r1", "user_id": "u1", "item_id": "i1"}
 PREDICTED: Final = {
@@ -189,8 +187,8 @@ def _run(*words: str, home: Path) -> str:
 
 
 def page() -> str:
-    """Return the page with the table."""
-    rows = (f"| {shown} | [`{Path(file).name}`]({file}) | {remark} |" for shown, file, remark in EXAMPLES)
+    """Return the page with the list."""
+    rows = (f"- [{shown}]({file}){remark and f': {remark}'}" for shown, file, remark in EXAMPLES)
     return HEAD + "\n".join(rows) + "\n"
 
 
