@@ -25,7 +25,7 @@ BUDGETS: Final = {
     "dataclasses and models": (770, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (73, 50),
-    "lines in tests": (78_953, 48_000),
+    "lines in tests": (78_943, 48_000),
     "words in docs": (43_653, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

@@ -13,7 +13,7 @@ from tasks.cli import main
 from tasks.contracts import load_surface
 from tasks.stores.workspace import Workspace
 from tests.cli.conftest import Document
-from tests.contracts.files import write_surface
+from tests.contracts.files import VALID, setting, write_surface
 from tests.contracts.test_revisions import git
 from tests.feeds import mini, small_feed
 from tests.feeds.mini import Retrained
@@ -27,39 +27,30 @@ def test_a_valid_surface_checks_with_exit_code_0(tmp_path: Path, capsys: pytest.
     assert sorted(report["digests"]["feed"]) == ["slate", "surface", "tasks", "utility"]
 
 
-def test_how_many_events_tell_a_bound_is_said_beside_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+CLICKS = setting(
+    "utility.guardrails",
+    [*VALID["utility"]["guardrails"], {"metric": "click_rate", "relative_decrease_max": 0.1}],
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ([CLICKS], "click_rate: 1,570 events on the test days detect a fall of 10.0% in 80 % of cases"),
+        (
+            [CLICKS, setting("slate.exploration", {"slots": 1, "among": 50})],
+            "in 80 % of cases; 9,043 on a log of this surface's releases",
+        ),
+        ([setting("tasks.tasks.visit.train", False)], "measured, never trained: visit"),
+    ],
+    ids=["a bound", "a log that explores", "a task that is never trained"],
+)
+def test_a_check_prints_how_many_events_a_bound_needs_and_what_is_only_measured(
+    changes: list[Any], line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def guard(files: dict[str, Any]) -> None:
-        files["utility"]["guardrails"] += [{"metric": "click_rate", "relative_decrease_max": 0.1}]
-
-    root = write_surface(tmp_path, guard)
+    root = write_surface(tmp_path, lambda files: [change(files) for change in changes])
     assert main(["check", "feed", "--surfaces", str(root)]) == 0
-    line = "click_rate: 1,570 events on the test days detect a fall of 10.0% in 80 % of cases"
-    assert line in capsys.readouterr().out
-
-
-def test_a_task_that_is_never_trained_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def untrained(files: dict[str, Any]) -> None:
-        files["tasks"]["tasks"]["visit"]["train"] = False
-
-    root = write_surface(tmp_path, untrained)
-    assert main(["check", "feed", "--surfaces", str(root)]) == 0
-    assert "measured, never trained: visit\n" in capsys.readouterr().out
-
-
-def test_a_log_that_explores_needs_six_times_the_events(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    def explore(files: dict[str, Any]) -> None:
-        files["utility"]["guardrails"] += [{"metric": "click_rate", "relative_decrease_max": 0.1}]
-        files["slate"]["exploration"] = {"slots": 1, "among": 50}
-
-    root = write_surface(tmp_path, explore)
-    assert main(["check", "feed", "--surfaces", str(root)]) == 0
-    assert "in 80 % of cases; 9,043 on a log of this surface's releases" in " ".join(
-        capsys.readouterr().out.split()
-    )
+    assert line in " ".join(capsys.readouterr().out.split())
 
 
 def test_a_feature_that_the_log_lacks_is_told_with_the_nearest_column(
@@ -184,22 +175,16 @@ def test_logs_elsewhere_are_found_by_the_variable_that_is_printed(
     assert main(words(tmp_path, "plan", "--as-of", AS_OF, home="other")) == 0
 
 
-def test_a_surface_that_is_there_is_not_touched(
-    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("link", [False, True])
+def test_a_surface_that_is_there_is_not_touched_also_as_a_link_to_nothing(
+    tmp_path: Path, logs: Path, link: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "surfaces/my_feed").mkdir(parents=True)
+    folder = tmp_path / "surfaces/my_feed"
+    folder.parent.mkdir()
+    folder.symlink_to(tmp_path / "nowhere") if link else folder.mkdir()
     assert main(words(tmp_path, "init", *drafting(logs))) == 2
     assert "is there already" in capsys.readouterr().err
-    assert list((tmp_path / "surfaces/my_feed").iterdir()) == []
-
-
-def test_a_surface_that_is_a_link_to_nothing_is_there_too(
-    tmp_path: Path, logs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "surfaces").mkdir()
-    (tmp_path / "surfaces/my_feed").symlink_to(tmp_path / "nowhere")
-    assert main(words(tmp_path, "init", *drafting(logs))) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert link or list(folder.iterdir()) == []
 
 
 def test_times_without_a_zone_are_told_to_be_converted_and_nothing_is_written(
