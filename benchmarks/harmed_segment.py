@@ -21,7 +21,7 @@ from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, beyond_p_value
 from tasks.replay.grouped import GroupedRows, PairedEstimates, grouped_ratio, paired_estimates
-from tasks.replay.primary import judge_primary, judge_primary_segments
+from tasks.replay.primary import evaluate_primary, evaluate_primary_segments
 
 SLOTS: Final = 10
 SHARED: Final = 0.6
@@ -106,10 +106,10 @@ def judge(log: Log) -> tuple[bool, bool, bool]:
     """Return whether a segment blocks, whether one would by its interval, and whether the whole passes."""
     whole, segments = changes(log)
     blocks = any(
-        v.outcome is Outcome.BLOCK for v in judge_primary_segments(PRIMARY, whole, segments, {}, run="")
+        v.outcome is Outcome.BLOCK for v in evaluate_primary_segments(PRIMARY, whole, segments, {}, run="")
     )
     beyond = [1.0 if one.relative is None else beyond_p_value(one.relative, TWICE) for one in segments]
-    passes = judge_primary(PRIMARY, whole, run="").outcome is Outcome.PASS
+    passes = evaluate_primary(PRIMARY, whole, run="").outcome is Outcome.PASS
     return blocks, bool((benjamini_hochberg(beyond) <= FALSE_DISCOVERIES).any()), passes
 
 

@@ -2,7 +2,7 @@
 
 ::
 
-    execute             the page of the case, and in the form the release and the evidence it is about
+    execute             the page of the request, and in the form the release and the evidence it is about
                         -> waits without a slot
     execute_complete    Approve or Reject, by whom, on which evidence, or that nobody answered  -> the audit
 
@@ -93,12 +93,12 @@ class Approval(ApprovalOperator):
 
     Parameters
     ----------
-    case : what `tasks.promotion.moves.case.make` returned, as the step before handed it on.
+    request : what `tasks.promotion.moves.request.make` returned, as the step before handed it on.
     answer_within : how long it waits for the answer.
     of_override : whether the role is asked only where gates are overridden; else its step is skipped.
     """
 
-    template_fields = (*ApprovalOperator.template_fields, "case")
+    template_fields = (*ApprovalOperator.template_fields, "request")
     operator_extra_links = (MlflowRunLink(),)
     mlflow_run = ""
 
@@ -108,12 +108,12 @@ class Approval(ApprovalOperator):
         surface: str,
         role: str,
         reviewers: Sequence[str] = (),
-        case: Any = None,
+        request: Any = None,
         answer_within: timedelta | None = None,
         of_override: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.surface, self.role, self.case, self.of_override = surface, role, case, of_override
+        self.surface, self.role, self.request, self.of_override = surface, role, request, of_override
         super().__init__(
             subject=f"{surface}: may this release be champion? ({role})",
             assigned_users=[HITLUser(id=user, name=user) for user in reviewers],
@@ -122,24 +122,24 @@ class Approval(ApprovalOperator):
         )
 
     def execute(self, context: Context) -> Any:
-        """Show the case and wait."""
-        if self.case and self.of_override and not self.case["override"]:
+        """Show the request and wait."""
+        if self.request and self.of_override and not self.request["override"]:
             raise AirflowSkipException(f"Nothing is overridden, so {self.role} is not asked")
-        with _told():
-            if not self.case:
-                raise GateRefused("No case was made, so there is nothing to ask about")
-            case, params = self.case, context["params"]
-            self.body = _page(self.surface, case, params)
-            what = "champion" if case["share"] is None else "the canary"
-            over = " by an override" if case["override"] else ""
-            self.subject = f"{self.surface}: may release {case['release']} be {what}{over}? ({self.role})"
-            self.params.update(_form(version=case["release"], evidence=case["evidence"]))
-            self.mlflow_run = run_address(case["run_id"])
+        with _recorded_answers():
+            if not self.request:
+                raise GateRefused("No promotion request was made, so there is nothing to approve")
+            request, params = self.request, context["params"]
+            self.body = _page(self.surface, request, params)
+            what = "champion" if request["share"] is None else "the canary"
+            over = " by an override" if request["override"] else ""
+            self.subject = f"{self.surface}: may release {request['release']} be {what}{over}? ({self.role})"
+            self.params.update(_form(version=request["release"], evidence=request["evidence"]))
+            self.mlflow_run = run_address(request["run_id"])
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Keep the answer; a Reject ends the promotion."""
-        with _told():
+        with _recorded_answers():
             if "error" in event:
                 self._refuse_unanswered(event, context["dag_run"].run_id)
             reply = Reply.of(event)
@@ -159,7 +159,7 @@ class Approval(ApprovalOperator):
         from tasks.promotion.moves.answers import ReviewRequest
 
         waited = self.response_timeout or timedelta()
-        question = ReviewRequest(self.role, int(self.case["release"]), str(self.case["evidence"]), run)
+        question = ReviewRequest(self.role, int(self.request["release"]), str(self.request["evidence"]), run)
         answers.time_out(open_workspace(self.surface), question, waited=waited)
         raise GateRefused(
             f"Nobody answered for {self.role} within {describe_duration(waited)} (promotion.answer_within)"
@@ -181,20 +181,20 @@ def _keep(reply: Reply, surface: str, role: str, run: str) -> None:
     answers.answer(open_workspace(surface), answer, release=reply.release, run=run)
 
 
-def _page(surface: str, case: Mapping[str, Any], params: Mapping[str, Any]) -> str:
-    from tasks.promotion.moves import case as promotion_case
+def _page(surface: str, request: Mapping[str, Any], params: Mapping[str, Any]) -> str:
+    from tasks.promotion.moves import request as promotion_request
     from tasks.stores.aliases import release_name
 
-    name, champion = release_name(surface), case["champion"]
-    versions = {f"release {case['release']}": case["release"], f"champion {champion}": champion}
+    name, champion = release_name(surface), request["champion"]
+    versions = {f"release {request['release']}": request["release"], f"champion {champion}": champion}
     links = {words: release_address(name, version) for words, version in versions.items() if version}
-    return promotion_case.show(
+    return promotion_request.show(
         open_workspace(surface),
-        release=case["release"],
-        evidence=case["evidence"],
+        release=request["release"],
+        evidence=request["evidence"],
         why=params["why"],
         support=support(params),
-        links={**links, "dossier": dossier_address(surface, case["release"])},
+        links={**links, "dossier": dossier_address(surface, request["release"])},
     )
 
 
@@ -232,7 +232,7 @@ def _only(value: object, title: str, description: str) -> Param:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _recorded_answers() -> Iterator[None]:
     """Say in the run's note why this step fails."""
     try:
         yield

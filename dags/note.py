@@ -79,10 +79,10 @@ def beside(line: str, before: str | None, *, by_person: bool) -> str:
     >>> beside("**Promote**", "**Hold**\n\n---\n\nBefore the holidays.", by_person=True)
     '**Promote**\n\n---\n\nBefore the holidays.'
     """
-    _, ours, theirs = (before or "").partition(_BELOW)
-    if not ours:
-        theirs = (before or "") if by_person else ""
-    return (f"{line}{_BELOW}{theirs}" if theirs else line)[:_LONGEST]
+    _, automatic, of_people = (before or "").partition(_BELOW)
+    if not automatic:
+        of_people = (before or "") if by_person else ""
+    return (f"{line}{_BELOW}{of_people}" if of_people else line)[:_LONGEST]
 
 
 class NoteWriter:

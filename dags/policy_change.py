@@ -53,22 +53,22 @@ def champion(surface: str, ti: Any = None) -> dict[str, Any]:
     """Find what the champion lends; refuse where no policy differs from its own."""
     from tasks.release.trained import champion_parts
 
-    lent = champion_parts(open_workspace(surface))
-    tell(f"models of the champion, as of {written(lent.as_of)}")
-    ti.xcom_push("as_of", written(lent.as_of))
-    ti.xcom_push("tasks", [part.task for part in lent.parts])
-    ti.xcom_push("parts", [part.to_json() for part in lent.parts])
-    return {"snapshot": lent.snapshot}
+    reused = champion_parts(open_workspace(surface))
+    tell(f"models of the champion, as of {written(reused.as_of)}")
+    ti.xcom_push("as_of", written(reused.as_of))
+    ti.xcom_push("tasks", [part.task for part in reused.parts])
+    ti.xcom_push("parts", [part.to_json() for part in reused.parts])
+    return {"snapshot": reused.snapshot}
 
 
 def policy_change(contracts: Contracts) -> DAG:
     """Name the edges."""
     surface = contracts.name
     with DAG(**describe(contracts, "policy_change", cron=None, runbook=RUNBOOK)) as dag:
-        lent = champion(surface=surface)
-        lends = {"plan": lent["tasks"], "labels": lent, "calibrate": lent["parts"]}
-        judged = connect(surface, POLICY_CHANGE, lends, as_of=lent["as_of"])
-        propose(surface=surface, judged=judged)
+        reused = champion(surface=surface)
+        kept_results = {"plan": reused["tasks"], "labels": reused, "calibrate": reused["parts"]}
+        gate_result = connect(surface, POLICY_CHANGE, kept_results, as_of=reused["as_of"])
+        propose(surface=surface, gate_result=gate_result)
     return dag
 
 

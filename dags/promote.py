@@ -2,7 +2,7 @@
 
 ::
 
-    case -> approve_<role>, for each role that the utility policy names -> move
+    request -> approve_<role>, for each role that the utility policy names -> move
 
 The role that may override gates is asked too, where the form says why; it is skipped where it does not.
 """
@@ -29,14 +29,13 @@ RUNBOOK = """
 
 A red run moved nothing, unless `move` says that it did. The run's note names the step and its error.
 
-- **`ContractError` in `case`**: the form lacks a reason, or an experiment or a waiver where tasks or policies
-  are not the champion's; or there is no such release, or a backfill made it. Start it anew with what is
-  missing.
-- **`GateRefused` in `case`**: the gates hold the release beside the current champion, or it was made under
+- **`ContractError` in `request`**: the form lacks a reason, or an experiment or a waiver for changed tasks or
+  policies; or there is no such release, or a backfill made it. Complete the form and start again.
+- **`GateRefused` in `request`**: the gates hold the release beside the current champion, or it was made under
   other contracts than are in force. The message says which gate and which file; retrain. Or an override does
   not reach all that holds it, or champion was asked for before the ramp ended.
 - **`GateRefused` in `approve_...`**: a reviewer rejects, with a reason; nobody answered in time; or what
-  speaks for the release has changed since the case was made. Start it anew where that is right.
+  speaks for the release has changed since the request was made. Start it anew where that is right.
 - **`GateRefused` in `move`**: a role has no answer of a reviewer in the audit (a step that was marked success
   by hand is none), or another release became champion meanwhile. Start it anew.
 - **`AuditMismatch`, any step**: somebody moved an alias by hand, or the audit is not what was written. The
@@ -67,13 +66,13 @@ overridden.
 
 
 @step
-def case(surface: str, params: Any = None) -> dict[str, Any]:
+def request(surface: str, params: Any = None) -> dict[str, Any]:
     """Judge the release beside the current champion; refuse early what the move would refuse."""
     from tasks.pipeline import recheck
-    from tasks.promotion.moves import case as promotion_case
+    from tasks.promotion.moves import request as promotion_request
 
     asked = {"release": params["release"], "why": params["why"], "support": support(params)}
-    result = promotion_case.make(open_workspace(surface), **asked, judge=recheck)
+    result = promotion_request.make(open_workspace(surface), **asked, evaluate_gate=recheck)
     kept = report(result, "release", "champion", "evidence", "run_id", "as_of", "share", "override")
     beside = f"beside champion {result.champion}" if result.champion else "as the first champion"
     tell(f"release {result.release} {beside}", link())
@@ -86,21 +85,21 @@ def move(
 ) -> dict[str, Any]:
     """Let the release be champion, if the audit holds every role's Approve of what holds now."""
     if made is None:
-        raise GateRefused("No case was made, so nobody was asked")
+        raise GateRefused("No promotion request was made, so nobody was asked")
     from tasks.pipeline import recheck
-    from tasks.promotion.moves import case as promotion_case
     from tasks.promotion.moves import promote
+    from tasks.promotion.moves import request as promotion_request
     from tasks.promotion.moves.rules import Actor
     from tasks.stores.workspace import parse_instant
 
     workspace, run = open_workspace(surface), dag_run.run_id
-    approvers = promotion_case.approvers(workspace, release=made["release"], run=run)
+    approvers = promotion_request.approvers(workspace, release=made["release"], run=run)
     result = promote.run(
         workspace,
         release=made["release"],
         why=params["why"],
         by=Actor(approvers, run),
-        judge=partial(recheck, as_of=parse_instant(made["as_of"])),
+        evaluate_gate=partial(recheck, as_of=parse_instant(made["as_of"])),
         support=support(params),
     )
     return tell_move(workspace, result)
@@ -123,7 +122,7 @@ def promotion(contracts: Contracts) -> DAG:
     waits = surface.promotion.answer_within
     identity = describe(contracts, "promote", cron=None, runbook=RUNBOOK, waits=waits)
     with DAG(**identity, params=params) as dag:
-        made = case(surface=contracts.name)
+        made = request(surface=contracts.name)
         lifting = [surface.override.role] if surface.override else []
         asked = [
             Approval(
@@ -131,7 +130,7 @@ def promotion(contracts: Contracts) -> DAG:
                 surface=contracts.name,
                 role=role,
                 reviewers=surface.reviewers[role],
-                case=made,
+                request=made,
                 answer_within=waits,
                 of_override=role not in contracts.utility.approvals,
                 notifiers=[ConnectionNotifier(surface.notify.approval_waits, say_waiting)],

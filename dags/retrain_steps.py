@@ -139,15 +139,17 @@ def gate(surface: str, results: Results) -> dict[str, Any]:
         connections = open_workspace(surface).contracts.surface.notify.release_held
         subject = f"{surface}: the gates hold release {result.release}"
         notify(connections, Message(subject, f"{len(result.reasons)} reasons, in the dossier: {link()}"))
-    return {**kept, "stands": results["release"]["stands"]}
+    return {**kept, "unchanged": results["release"]["unchanged"]}
 
 
 @step(execution_timeout=timedelta(minutes=10))
-def propose(surface: str, judged: dict[str, Any]) -> dict[str, Any]:
+def propose(surface: str, gate_result: dict[str, Any]) -> dict[str, Any]:
     """Put a release that its gates let through before its reviewers, where the surface asks for it."""
     from tasks.promotion.moves import propose
 
-    result = propose.run(open_workspace(surface), release=judged["release"], stands=judged["stands"])
+    result = propose.run(
+        open_workspace(surface), release=gate_result["release"], unchanged=gate_result["unchanged"]
+    )
     if result.proposed:
         tell("proposed for promotion")
         conf = {"release": str(result.release), "why": result.why}
@@ -195,7 +197,7 @@ def run_step(
 def run_for_task(name: str, surface: str, as_of: str, task: str, results: Results) -> dict[str, Any]:
     """Run a step for one task; the run's note names a task that keeps the champion's model."""
     from tasks import pipeline
-    from tasks.release.trained import read_kept
+    from tasks.release.trained import read_reused
 
     retrain = pipeline.Retrain(open_workspace(surface), instant(as_of))
     one = pipeline.TaskRetrain(retrain, task, results["labels"]["snapshot"])
@@ -203,7 +205,7 @@ def run_for_task(name: str, surface: str, as_of: str, task: str, results: Result
     result = pipeline.STEPS[name].function(one, {**results, "train_trunk": trunks})
     report(result)
     kept = pipeline.STEPS[name].keep(result)
-    if read_kept(kept) and read_kept(results.get("train") or {"task": task}) is None:
+    if read_reused(kept) and read_reused(results.get("train") or {"task": task}) is None:
         tell(f"{task} keeps the champion's model")
     return dict(kept)
 

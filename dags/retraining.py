@@ -67,8 +67,8 @@ def retraining(contracts: Contracts, workflow: str, *, cron: str, runbook: str) 
         as_of = arrival(surface=surface, workflow=workflow)["as_of"]
         planned = plan(surface=surface, as_of=as_of, workflow=workflow)
         trunks = list(contracts.surface.trunks)
-        judged = connect(surface, RETRAIN[1:], {"plan": planned}, as_of=as_of, trunks=trunks)
-        propose(surface=surface, judged=judged)
+        gate_result = connect(surface, RETRAIN[1:], {"plan": planned}, as_of=as_of, trunks=trunks)
+        propose(surface=surface, gate_result=gate_result)
     return dag
 
 

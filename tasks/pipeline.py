@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tasks.promotion.gate import GateResult
     from tasks.release.reader import ReleaseReader
     from tasks.release.step import ReleaseResult
-    from tasks.release.trained import KeptChampion
+    from tasks.release.trained import ReusedChampion
     from tasks.replay.shadow import ShadowResult
     from tasks.replay.simulate import SimulateResult
     from tasks.stores.workspace import Workspace
@@ -182,7 +182,7 @@ def _train_trunk(one: TrunkRetrain, results: Results) -> "TrunkVersion":
     )
 
 
-def _train(one: TaskRetrain, _: Results) -> "TrainResult | KeptChampion":
+def _train(one: TaskRetrain, _: Results) -> "TrainResult | ReusedChampion":
     """Train a task; a task that cannot be trained keeps the champion's model."""
     from tasks.release.trained import keep_champion
     from tasks.training import step
@@ -194,13 +194,13 @@ def _train(one: TaskRetrain, _: Results) -> "TrainResult | KeptChampion":
         return keep_champion(asked.workspace, task=one.task, as_of=asked.as_of, error=error)
 
 
-def _calibrate(one: TaskRetrain, results: Results) -> "CalibrateResult | KeptChampion":
+def _calibrate(one: TaskRetrain, results: Results) -> "CalibrateResult | ReusedChampion":
     """Calibrate a task's model; a task that cannot be calibrated keeps the champion's."""
     from tasks.calibration import step
-    from tasks.release.trained import keep_champion, read_kept
+    from tasks.release.trained import keep_champion, read_reused
 
     asked, trained = one.retrain, results["train"]
-    if kept := read_kept(trained):
+    if kept := read_reused(trained):
         return kept
     trunk = asked.workspace.contracts.surface.trunk_of(one.task)
     versions = {found["trunk"]: found["version"] for found in results.get("train_trunk", ())}
@@ -219,9 +219,9 @@ def _keep_part(*names: str) -> Callable[[Any], dict[str, Any]]:
     """Keep the fields of a part that was made, or why a task keeps the champion's."""
 
     def keep(result: Any) -> dict[str, Any]:
-        from tasks.release.trained import KeptChampion
+        from tasks.release.trained import ReusedChampion
 
-        return result.to_json() if isinstance(result, KeptChampion) else _fields(*names)(result)
+        return result.to_json() if isinstance(result, ReusedChampion) else _fields(*names)(result)
 
     return keep
 
@@ -270,7 +270,7 @@ def _gate(asked: Retrain, results: Results) -> "GateResult":
         release=results["release"]["version"],
         steps=runs,
         as_of=asked.as_of,
-        stands=results["release"]["stands"],
+        unchanged=results["release"]["unchanged"],
         parent_run=asked.parent_run,
     )
 
@@ -315,7 +315,7 @@ RETRAIN: Final = (
     PipelineStep(
         "release",
         _release,
-        _fields("release", "version", "sha256", "run_id", "reused", "backfilled", "stands"),
+        _fields("release", "version", "sha256", "run_id", "reused", "backfilled", "unchanged"),
         after=("labels", "validate", "calibrate"),
     ),
     PipelineStep(
@@ -445,9 +445,11 @@ def recheck(
         later = _validate_later(shared, day) if day > manifest.as_of else ""
         steps = _Steps(len(_RECHECK))
         asked = Retrain(shared, day, later_validation=later, override=override, reader=reader, steps=steps)
-        made = {"version": release, "stands": False}
-        judged: GateResult = _run(_RECHECK, asked, {"validate": {"run_id": checked.run_id}, "release": made})
-        return judged
+        made = {"version": release, "unchanged": False}
+        gate_result: GateResult = _run(
+            _RECHECK, asked, {"validate": {"run_id": checked.run_id}, "release": made}
+        )
+        return gate_result
 
 
 def _recheck_day(workspace: "Workspace", release: int, made: datetime, as_of: datetime | None) -> datetime:
@@ -518,13 +520,13 @@ def _run_one(chain: Sequence[PipelineStep], one: TaskRetrain | TrunkRetrain, kno
     return results[chain[-1].name]
 
 
-def _result(judged: "GateResult") -> RetrainResult:
+def _result(gate_result: "GateResult") -> RetrainResult:
     return RetrainResult(
-        release=judged.release,
-        verdict=judged.verdict,
-        reasons=judged.reasons,
-        gates=judged.gates,
-        timings=judged.timings,
-        next_step=judged.next_step,
-        dossier=judged.dossier,
+        release=gate_result.release,
+        verdict=gate_result.verdict,
+        reasons=gate_result.reasons,
+        gates=gate_result.gates,
+        timings=gate_result.timings,
+        next_step=gate_result.next_step,
+        dossier=gate_result.dossier,
     )

@@ -290,8 +290,8 @@ def describe_settings(settings: Settings) -> list[Setting]:
 def find_misspelt_names() -> list[str]:
     """Return a sentence for each variable that is set, begins as ours do and is none of them."""
     known = [variable.name for variable in Settings.variables() if variable.name.startswith(_OURS)]
-    ours = sorted(name for name in os.environ if name.startswith(_OURS) and not name.startswith(_POSTGRESQL))
-    strange = {name: get_close_matches(name, known, n=1) for name in ours if name not in known}
+    own = sorted(name for name in os.environ if name.startswith(_OURS) and not name.startswith(_POSTGRESQL))
+    strange = {name: get_close_matches(name, known, n=1) for name in own if name not in known}
     return [
         f"The environment variable {name} is not known"
         f"{'; did you mean ' + close[0] + '?' if close else '.'} `equipoise settings` lists all that are."

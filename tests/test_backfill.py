@@ -61,7 +61,7 @@ def test_it_ends_in_the_release_of_that_day_and_changes_nothing_about_it(
     assert again.aliases == later.aliases == {"champion": 2, "previous": 1, "challenger": 2}
     assert release_view.show(again.workspace, 1) == later.shown
     assert Path(again.result.dossier).name.startswith("dossier-release-1-")
-    assert propose.run(again.workspace, release=1, stands=True).why == "a run about the past found it"
+    assert propose.run(again.workspace, release=1, unchanged=True).why == "a run about the past found it"
 
 
 def test_under_other_policies_it_pins_the_models_of_that_day_is_marked_and_moves_no_alias(

@@ -15,7 +15,7 @@ import yaml
 
 from tasks.errors import ContractError, ImmatureLabels
 from tasks.pipeline import retrain
-from tasks.release.trained import KeptChampion, keep_champion
+from tasks.release.trained import ReusedChampion, keep_champion
 from tasks.stores import releases
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini, small_release
@@ -94,4 +94,6 @@ def test_tasks_before_it_were_trained_and_are_in_no_release(ended: Ended) -> Non
 
 def test_labels_that_do_not_suffice_keep_the_champions_model_of_the_same_task(ended: Ended) -> None:
     error = ImmatureLabels(f"Task '{BAD}' cannot be trained: it has 3 positives.")
-    assert keep_champion(ended.workspace, task=BAD, as_of=LATER, error=error) == KeptChampion(BAD, str(error))
+    assert keep_champion(ended.workspace, task=BAD, as_of=LATER, error=error) == ReusedChampion(
+        BAD, str(error)
+    )

@@ -43,9 +43,9 @@ def test_it_registers_one_version_of_every_part_and_policy_and_a_purchase_that_j
     assert set(first_retrain.versions) == names | {
         *(f"{NAME}.{kind}" for kind in ("release", "utility_policy", "slate_policy", "examination"))
     }
-    judges = {f"{NAME}.{kind}.purchase_2d": 2 for kind in ("task", "calibrator")}
+    factor_models = {f"{NAME}.{kind}.purchase_2d": 2 for kind in ("task", "calibrator")}
     counts = {name: len(found) for name, found in first_retrain.versions.items()}
-    assert counts == dict.fromkeys(counts, 1) | judges
+    assert counts == dict.fromkeys(counts, 1) | factor_models
 
 
 def test_its_every_byte_and_pin_is_as_registered(first_retrain: Retrained) -> None:

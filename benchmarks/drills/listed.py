@@ -22,7 +22,7 @@ from tasks.labels.store import LabelStore
 from tasks.pipeline import recheck
 from tasks.promotion.moves.answers import Review
 from tasks.promotion.moves.answers import answer as record_answer
-from tasks.promotion.moves.case import make
+from tasks.promotion.moves.request import make
 from tasks.promotion.moves.rules import PromotionSupport
 from tasks.stores.aliases import release_name
 from tasks.stores.audit import Audit, Entry, Kind
@@ -179,7 +179,9 @@ def let_the_object_store_be(manner: str, shift: Shift) -> Drilled:
 
 def lose_airflow_s_metadata(shift: Shift) -> Drilled:
     """Start Airflow without its database; a run that is gone had the approval of one of two reviewers."""
-    asked = make(shift.workspace, release=1, why="the first", support=PromotionSupport(), judge=recheck)
+    asked = make(
+        shift.workspace, release=1, why="the first", support=PromotionSupport(), evaluate_gate=recheck
+    )
     review = Review("product", REVIEWERS["product"], approves=True, evidence=asked.evidence)
     record_answer(shift.workspace, review, release=1, run="lost")
     layout, dag = Layout(shift.home, shift.homes.surfaces).with_free_ports(), f"{mini.NAME}__promote"

@@ -15,7 +15,7 @@ from tasks import columns as c
 from tasks.contracts import Contracts, canonical, digest
 from tasks.contracts.utility import UtilitySpec
 from tasks.evaluation.subjects import Segment, Subject
-from tasks.promotion.gates.policy import PolicyStanding, PolicyVersion
+from tasks.promotion.gates.policy import PolicyVersion, ReleasedPolicies
 from tasks.ranking.utility import compute_utilities
 
 CLICK, BUY, HIDE, RETURN, SATISFIED = "click_30m", "purchase_7d", "hide_7d", "return_30d", "satisfied_7d"
@@ -76,8 +76,8 @@ def _unversioned(world: FailureWorld) -> Mapping[str, Any]:
     contracts: Contracts = world.data.contracts
     in_force = {**contracts.digests, "utility": ours.digest}
     reviewers = contracts.surface.reviewers
-    standing = PolicyStanding(in_force, in_force, {"utility": ours}, {"utility": theirs}, reviewers)
-    return {"policy": standing}
+    status = ReleasedPolicies(in_force, in_force, {"utility": ours}, {"utility": theirs}, reviewers)
+    return {"policy": status}
 
 
 def _version(policy: UtilitySpec) -> PolicyVersion:

@@ -14,7 +14,7 @@ from tasks.datasets.complete_journey import import_complete_journey
 from tasks.evaluation.figures import TaskFigures
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
-from tasks.release.judges import FactorModelBuilder
+from tasks.release.factor_models import FactorModelBuilder
 from tasks.release.parts import pin_trained, release_files
 from tasks.release.release_days import ReleaseDays
 from tasks.release.trained import Trained
@@ -76,8 +76,11 @@ def _measured(workspace: Workspace, snapshot: str) -> TaskFigures:
     labelled = LabelStore(workspace.store, NAME).snapshot(snapshot)
     days = labelled.days().column("ds").to_pylist()
     slices = plan_slices(workspace.contracts, labelled.as_of, days, tasks=[PARENT, TASK])
-    judges = FactorModelBuilder(workspace, labelled, slices, None).of(pins)
-    judged = {task: release_files(workspace, registry, judge.chain) for task, judge in judges.items()}
+    factor_models = FactorModelBuilder(workspace, labelled, slices, None).of(pins)
+    judged = {
+        task: release_files(workspace, registry, factor_model.chain)
+        for task, factor_model in factor_models.items()
+    }
     release_days = ReleaseDays(workspace, labelled, slices.tasks, judged=judged)
     files = release_files(workspace, registry, pins)
     files |= release_days.joints(files)

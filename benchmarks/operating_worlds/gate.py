@@ -1,7 +1,7 @@
 """The whole gate on a world: every verdict on a release, and the decision that follows from them.
 
 The functions are those of the steps: figures of the heads, comparisons with the champion, the replay of
-the decision, the shadow on the newest of the test days, `judge_release`, `decide_release`. What no release
+the decision, the shadow on the newest of the test days, `evaluate_release`, `decide_release`. What no release
 here differs in is left out: refits and proxies, and metrics that hold nothing. A slow task has no known
 label in the slice, so its head is not measured.
 """
@@ -25,15 +25,15 @@ from tasks.evaluation.replay_evidence import ChampionComparison, Measured
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import GateDecision, decide_release
-from tasks.promotion.gates.judge import Evidence, judge_release
-from tasks.promotion.gates.policy import PolicyStanding
+from tasks.promotion.gates.judge import Evidence, evaluate_release
+from tasks.promotion.gates.policy import ReleasedPolicies
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.ranking.examination import Examination
 from tasks.ranking.utility import compute_utilities, worth_of_outcomes
 from tasks.replay.champion_comparison import comparisons
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, report_metrics
 from tasks.replay.evidence import ShadowComparison
-from tasks.replay.leaks import count_leaks, judge_leaks
+from tasks.replay.leaks import count_leaks, evaluate_leaks
 from tasks.replay.log import PolicySlates
 from tasks.replay.orders import baseline_order
 from tasks.replay.shadow import compare
@@ -126,7 +126,7 @@ class Gate:
         *,
         first: bool,
         validation: ValidationEvidence | None = None,
-        policy: PolicyStanding | None = None,
+        policy: ReleasedPolicies | None = None,
     ) -> Judged:
         """Judge a release against the champion, or as a first release against the logged order.
 
@@ -138,7 +138,7 @@ class Gate:
         ours, gates = self.scored(candidate), self.contracts.surface.gates
         baseline = baseline_order(self.test, ours) if first else self._champion_of(candidate)
         findings = self._evaluate(ours, baseline, stepped=candidate.champion is not None)
-        verdicts = judge_release(
+        verdicts = evaluate_release(
             gates,
             Evidence(
                 as_of=self._as_of,
@@ -220,4 +220,4 @@ class Gate:
         """Judge what the slots hold that the policy's hard constraints keep out."""
         rows = self.data.candidates
         leaks = count_leaks(rows, candidate.slot, candidate.policy)
-        return judge_leaks(leaks, candidates=len(rows), where="the test days", run="")
+        return evaluate_leaks(leaks, candidates=len(rows), where="the test days", run="")

@@ -142,11 +142,13 @@ class Team:
     ) -> None:
         """Let each reviewer approve of the evidence, and move the release."""
         support, workspace = PromotionSupport(stage=stage, waiver=waiver, why=why), self.workspace
-        asked = promote.prepare(workspace, release=release, judge=recheck, support=support)
+        asked = promote.prepare(workspace, release=release, evaluate_gate=recheck, support=support)
         for role, user in REVIEWERS.items():
             review = Review(role, user, approves=True, evidence=asked.evidence)
             answer(workspace, review, release=release, run="")
-        promote.run(workspace, release=release, why=why, by=Actor("max"), judge=recheck, support=support)
+        promote.run(
+            workspace, release=release, why=why, by=Actor("max"), evaluate_gate=recheck, support=support
+        )
 
     def watch_ramp(self) -> None:
         """Let the ramp decide, and do what it leaves to people."""

@@ -250,10 +250,10 @@ def _measure(
     raw, calibrated = (debiasing.predict_where_shown(rows, test, predicted) for predicted in (raw, mapped))
     if rows.kind in {"binary", "value"}:
         draw_calibration(opened, rows.task, raw, replace(rows.observed, predictions=calibrated))
-    looks = debiasing.ranking_examination(rows, test)
+    examined = debiasing.ranking_examination(rows, test)
     trees = chosen is None or chosen.model == "trees"
     before = _figures_of_model(rows, models.model) if trees else None
-    return before or rows.measured(raw, examination=looks), rows.measured(calibrated, examination=looks)
+    return before or rows.measured(raw, examination=examined), rows.measured(calibrated, examination=examined)
 
 
 def _figures_of_model(rows: TaskRows, model: Part) -> TaskFigures | None:

@@ -119,7 +119,7 @@ def write_diff(plain: Plain) -> Iterator[RenderableType]:
         [{**row, "segment": written_segment(row)} for row in plain["negatives"]], ("task", "segment"), level
     )
     yield Text("who moves (to better and worse places; share of looks):")
-    yield _changes(plain["movers"], ("column", "value", "up", "down"), _share_alone)
+    yield _changes(plain["value_changes"], ("column", "value", "up", "down"), _share_alone)
     yield Text(f"requests side by side: {plain['rule']}")
     for request in plain["examples"]:
         yield Padding(_side_by_side(request), (0, 0, 0, 2))
@@ -133,9 +133,9 @@ def _changes(rows: list[Plain], names: tuple[str, ...], written: Callable[[Plain
     for name in ("before", "after", "change"):
         table.add_column(name, justify="right")
     for row in rows:
-        told = (f"{row[name]:,}" if isinstance(row[name], int) else str(row[name]) for name in names)
+        cells = (f"{row[name]:,}" if isinstance(row[name], int) else str(row[name]) for name in names)
         figures = (written(row["before"]), written(row["after"]), change(row["relative"]))
-        table.add_row(*told, *figures)
+        table.add_row(*cells, *figures)
     return table
 
 

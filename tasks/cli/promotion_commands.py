@@ -31,7 +31,7 @@ Stage = Annotated[
     str | None,
     Option(metavar="canary|champion", help="How far it moves (default: the first stage of the surface)."),
 ]
-CaseAsOf = Annotated[
+PromotionAsOf = Annotated[
     datetime | None,
     Option(metavar="T", parser=parse_instant, help="The day of the case (default: the log's last midnight)."),
 ]
@@ -53,7 +53,7 @@ def approve(  # noqa: PLR0913 - options, not what a caller hands on
     waiver: Waiver = None,
     override: Override = None,
     stage: Stage = None,
-    as_of: CaseAsOf = None,
+    as_of: PromotionAsOf = None,
 ) -> "ApproveResult":
     """Answer for a role under your own account, on the terms that the promotion is asked for with."""
     from tasks.promotion.moves import approve
@@ -62,7 +62,7 @@ def approve(  # noqa: PLR0913 - options, not what a caller hands on
 
     support = PromotionSupport(experiment, waiver, override, stage, promotion_why)
     review = Review(role, approve.account_name(), not reject, evidence, why)
-    return approve.run(workspace, review, release=ref, support=support, judge=_judge(as_of))
+    return approve.run(workspace, review, release=ref, support=support, evaluate_gate=_gate_evaluator(as_of))
 
 
 @_releases.command('home_feed challenger --why "carts rose" --experiment feed-142', written=text.write_move)
@@ -76,16 +76,18 @@ def promote(  # noqa: PLR0913 - options, not what a caller hands on
     waiver: Waiver = None,
     override: Override = None,
     stage: Stage = None,
-    as_of: CaseAsOf = None,
+    as_of: PromotionAsOf = None,
 ) -> dict[str, Any]:
     """Make a release the champion, or the canary, where its gates allow it and its reviewers approved."""
     person = _person(by)
     from tasks.promotion.moves import promote
     from tasks.promotion.moves.rules import Actor, PromotionSupport
 
-    support, mover = PromotionSupport(experiment, waiver, override, stage), Actor(person)
+    support, actor = PromotionSupport(experiment, waiver, override, stage), Actor(person)
     return _moved(
-        promote.run(workspace, release=ref, why=why, by=mover, judge=_judge(as_of), support=support)
+        promote.run(
+            workspace, release=ref, why=why, by=actor, evaluate_gate=_gate_evaluator(as_of), support=support
+        )
     )
 
 
@@ -150,7 +152,7 @@ def restart(workspace: "Workspace", why: Why, by: By = None) -> list[dict[str, A
     return [workspace.aliases.restart(why=why, by=_person(by)).to_json()]
 
 
-def _judge(as_of: datetime | None) -> "GateEvaluator":
+def _gate_evaluator(as_of: datetime | None) -> "GateEvaluator":
     from tasks.pipeline import recheck
 
     return partial(recheck, as_of=as_of)

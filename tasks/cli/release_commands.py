@@ -72,12 +72,12 @@ def _caveats(plain: Sequence[Plain]) -> Iterator[str]:
     if plain[0]["no_ratios"] is not None:
         yield f"no errors: {plain[0]['no_ratios']}"
         return
-    untold = sorted(
+    unknown_ratios = sorted(
         {row["task"] for row in plain if row["calibration_ratio"] is None and row["contribution"] != 0}
     )
-    if untold:
+    if unknown_ratios:
         yield (
-            f"no error of {', '.join(untold)}: the release's test days tell no calibration ratio of "
+            f"no error of {', '.join(unknown_ratios)}: the release's test days tell no calibration ratio of "
             "it, and the errors of utilities are without it"
         )
 

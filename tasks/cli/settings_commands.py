@@ -17,7 +17,7 @@ from tasks.settings import Setting, Settings, describe_settings, find_misspelt_n
 
 if TYPE_CHECKING:
     from tasks.promotion.prune import PruneResult
-    from tasks.promotion.readiness.standing import ReadinessResult
+    from tasks.promotion.readiness.checklist import ReadinessResult
     from tasks.stores.backup import CopyResult
     from tasks.stores.workspace import Workspace
 
@@ -36,9 +36,9 @@ class SettingsResult:
 @_operate.command("home_feed", written=text.write_readiness, passed=lambda result: result.ready)
 def readiness(workspace: "Workspace") -> "ReadinessResult":
     """List what is ready and what is missing, each with its evidence; exit code 1 where a line is not met."""
-    from tasks.promotion.readiness import standing
+    from tasks.promotion.readiness import checklist
 
-    return standing.run(workspace)
+    return checklist.run(workspace)
 
 
 @group()

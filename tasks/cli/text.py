@@ -234,8 +234,8 @@ _STATES: Final = {"met": "green", "not met": "red", "not applicable": ""}
 @group()
 def write_readiness(plain: Plain) -> Iterator[RenderableType]:
     """Write each line with its evidence or what is missing, then how many are in which state."""
-    standing = "the champion" if plain["champion"] else "the newest release"
-    release = f"release {plain['release']}, {standing}" if plain["release"] else "no release yet"
+    described = "the champion" if plain["champion"] else "the newest release"
+    release = f"release {plain['release']}, {described}" if plain["release"] else "no release yet"
     yield Text(f"readiness of {plain['surface']}: {release}")
     for line in plain["lines"]:
         yield Text.assemble((f"{line['state']:<14}", _STATES[line["state"]]), " ", (line["name"], "bold"))
@@ -312,11 +312,11 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
     yield Text(f"contracts that changed: {', '.join(plain['contracts']) or 'none'}")
     yield Text("parts that changed:" if plain["parts"] else "parts that changed: none")
     yield write_pairs((name, f"{a or 'none'} -> {b or 'none'}") for name, (a, b) in plain["parts"].items())
-    judged = [
+    verdict_changes = [
         {**row, "subject": written_subject(row), "segment": written_segment(row)} for row in plain["verdicts"]
     ]
     weights = ("weights", ("task", "context"), plain["weights"])
-    for title, names, rows in (weights, ("verdicts", ("gate", "subject", "segment"), judged)):
+    for title, names, rows in (weights, ("verdicts", ("gate", "subject", "segment"), verdict_changes)):
         yield Text(f"{title} that changed:" if rows else f"{title} that changed: none")
         yield write_pairs(
             (" ".join(row[name] for name in names if row[name]), _change_words(row)) for row in rows

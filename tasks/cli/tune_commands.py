@@ -49,7 +49,7 @@ def _front(plain: Plain) -> Table:
     table = Table("trial", "", box=None, pad_edge=False)
     for objective in plain["objectives"]:
         fall = "" if objective["raised"] else " (fall)"
-        table.add_column(objective["metric"] + fall + _judged(objective), justify="right")
+        table.add_column(objective["metric"] + fall + _note_model_judged(objective), justify="right")
     for point in plain["front"]:
         words = "dominated" if point["dominated"] else "knee" if point["trial"] == plain["knee"] else ""
         table.add_row(str(point["trial"]), words, *(change(one) for one in point["confirmed"]))
@@ -64,14 +64,14 @@ def _proposal(plain: Plain) -> Iterator[RenderableType]:
         metric, confirmed = proposal["gain_metric"], change(proposal["gain"])
         yield Text(f"{metric} {confirmed} vs the current weights, by outcomes of the other half")
         again, searched = change(proposal["gain_predicted"]), format_change(proposal["gain_searched"])
-        name = f"{maximised['metric']}{_judged(maximised)}"
+        name = f"{maximised['metric']}{_note_model_judged(maximised)}"
         yield Text(f"{name} {again} on the other half, {searched} where it was chosen")
     counts = format_outcomes(Counter(one["outcome"] for one in proposal["verdicts"]))
     yield Text(f"guardrails on the other half: {counts}")
     yield Text(f"policy: {proposal['file']}", overflow="fold")
 
 
-def _judged(objective: Plain) -> str:
+def _note_model_judged(objective: Plain) -> str:
     return ", model-judged" if objective["model_judged"] else ""
 
 

@@ -37,7 +37,7 @@ _DEEPEST: Final = 50
 def find_warnings(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
     """Find what is allowed but seldom meant."""
     yield from _warn_of_one_person(surface, utility)
-    yield from _warn_of_never_judged(surface, tasks, utility)
+    yield from _warn_of_unjudgeable(surface, tasks, utility)
     for name, task in tasks.tasks.items():
         if task.loss_weight != 1.0 and surface.trunk_of(name) is None:
             hint = (
@@ -67,7 +67,7 @@ def _warn_of_one_person(surface: SurfaceSpec, utility: UtilitySpec) -> Iterator[
         yield Problem("surface.yaml", "reviewers", person, hint)
 
 
-def _warn_of_never_judged(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
+def _warn_of_unjudgeable(surface: SurfaceSpec, tasks: TasksSpec, utility: UtilitySpec) -> Iterator[Problem]:
     """Warn of guardrails that stay inconclusive whatever is logged."""
     complete = surface.sources.candidates is not None or surface.shown_is_all
     for i, rail in enumerate(utility.guardrails):
@@ -278,12 +278,12 @@ def _check_pairs(surface: SurfaceSpec, unread: Unread) -> Iterator[Problem]:
 def _check_renamed(surface: SurfaceSpec) -> Iterator[Problem]:
     """Find renamed columns that are nearly ours: one that a log need not have would count as not logged."""
     own = {*surface.features.names, *surface.values, *(segment.column for segment in surface.segments)}
-    for name, theirs in surface.columns.items():
+    for name, name_in_log in surface.columns.items():
         if name in own or name in _OURS:
             continue
         if close := get_close_matches(name, _OURS, n=1, cutoff=_NEARLY):
-            hint = f"renames '{theirs}' to what no contract names. Did you mean '{close[0]}'?"
-            yield Problem("surface.yaml", f"columns.{name}", abbreviate(theirs), hint)
+            hint = f"renames '{name_in_log}' to what no contract names. Did you mean '{close[0]}'?"
+            yield Problem("surface.yaml", f"columns.{name}", abbreviate(name_in_log), hint)
 
 
 def _check_source(where: str, source: str, engine: str | None) -> Iterator[Problem]:

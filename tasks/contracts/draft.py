@@ -353,7 +353,9 @@ def _heading(surface: str, sketch: LogSketch, owner: str) -> Iterator[str]:
         yield "shown_is_all: false # true: every candidate of a request was shown, as on a mailer's page"
     if sketch.columns:
         yield "columns: # our name: the log's"
-        yield from (f"  {ours}: {_quoted(theirs)}" for ours, theirs in sketch.columns.items())
+        yield from (
+            f"  {name_here}: {_quoted(name_in_log)}" for name_here, name_in_log in sketch.columns.items()
+        )
 
 
 def _surface(

@@ -201,8 +201,11 @@ def _find_task_problems(
     for names, problem in find_reference_problems(tasks, unread):
         lost |= names
         yield problem
-    stand_ins = dict.fromkeys(lost, TaskSpec.model_validate(TASK))
-    tasks, unread = tasks.model_copy(update={"tasks": {**tasks.tasks, **stand_ins}}), unread.with_tasks(lost)
+    substitutes = dict.fromkeys(lost, TaskSpec.model_validate(TASK))
+    tasks, unread = (
+        tasks.model_copy(update={"tasks": {**tasks.tasks, **substitutes}}),
+        unread.with_tasks(lost),
+    )
     yield from find_meaning_problems(tasks, unread)
     if surface is not None:
         yield from find_surface_task_problems(surface, tasks, unread)

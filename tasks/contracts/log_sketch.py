@@ -132,36 +132,40 @@ def find_columns(
     >>> find_columns(tables, {})["events"]
     {'event': 'action', 'happened_at': 'ts', 'user_id': 'uid', 'item_id': 'article_id'}
     """
-    for ours in set(given) - set(_SYNONYMS):
-        raise ContractError(unknown("column of ours", ours, _SYNONYMS, where="--column"))
+    for name_here in set(given) - set(_SYNONYMS):
+        raise ContractError(unknown("column of ours", name_here, _SYNONYMS, where="--column"))
     found = {table: _of_table(table, columns, given) for table, columns in tables.items()}
     named = {c.USER_ID, c.ITEM_ID} if find_impression(tables) else set()
     spared = {"events": named}
     missing = {
-        table: [ours for ours in NEEDED[table] if ours not in {*found[table], *spared.get(table, ())}]
+        table: [
+            name_here
+            for name_here in NEEDED[table]
+            if name_here not in {*found[table], *spared.get(table, ())}
+        ]
         for table in tables
     }
     if any(missing.values()):
         raise DataError(_say_missing(missing, tables, found))
-    for ours in found["impressions"].keys() & found["events"].keys():
-        first, second = (found[table][ours] for table in ("impressions", "events"))
-        if first != second and ours not in (first, second):
+    for name_here in found["impressions"].keys() & found["events"].keys():
+        first, second = (found[table][name_here] for table in ("impressions", "events"))
+        if first != second and name_here not in (first, second):
             raise DataError(
-                f"{ours} is called '{first}' in impressions and '{second}' in events: surface.yaml maps one "
-                "name to ours, so rename one of them"
+                f"{name_here} is called '{first}' in impressions and '{second}' in events: surface.yaml maps "
+                "one name to ours, so rename one of them"
             )
     return found
 
 
 def _of_table(table: str, columns: Mapping[str, str | None], given: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for ours in (*NEEDED[table], *_OPTIONAL[table]):
-        theirs = _find(ours, columns, given, taken=found.values())
-        if theirs is None and ours == _TIMES.get(table):
+    for name_here in (*NEEDED[table], *_OPTIONAL[table]):
+        name_in_log = _find(name_here, columns, given, taken=found.values())
+        if name_in_log is None and name_here == _TIMES.get(table):
             times = [name for name, kind in columns.items() if kind is not None and kind.startswith("time ")]
-            theirs = times[0] if len(times) == 1 else None
-        if theirs is not None:
-            found[ours] = theirs
+            name_in_log = times[0] if len(times) == 1 else None
+        if name_in_log is not None:
+            found[name_here] = name_in_log
     return found
 
 
@@ -172,14 +176,14 @@ def _say_missing(
 ) -> str:
     """Say which columns were not recognised, how to name them, and which a join by request adds."""
     each = " ".join(
-        f"No column of {table} was recognised as {', '.join(ours)}. It has: {', '.join(tables[table])}."
-        for table, ours in missing.items()
-        if ours
+        f"No column of {table} was recognised as {', '.join(name_here)}. It has: {', '.join(tables[table])}."
+        for table, name_here in missing.items()
+        if name_here
     )
-    named = dict.fromkeys(ours for of in missing.values() for ours in of)
-    said = f"{each} Name them: {' '.join(f'--column {ours}=NAME' for ours in named)}"
+    named = dict.fromkeys(name_here for of in missing.values() for name_here in of)
+    said = f"{each} Name them: {' '.join(f'--column {name_here}=NAME' for name_here in named)}"
     impressions, events = found["impressions"], found["events"]
-    absent = [impressions[ours] for ours in missing["events"] if ours in impressions]
+    absent = [impressions[name_here] for name_here in missing["events"] if name_here in impressions]
     if not absent:
         return said
     by = f"from the impressions by {events['request_id']}, " if "request_id" in events else ""
@@ -190,12 +194,12 @@ def _say_missing(
 
 
 def _find(
-    ours: str, columns: Mapping[str, str | None], given: Mapping[str, str], *, taken: Collection[str]
+    name_here: str, columns: Mapping[str, str | None], given: Mapping[str, str], *, taken: Collection[str]
 ) -> str | None:
-    if ours in given and given[ours] in columns:
-        return given[ours]
+    if name_here in given and given[name_here] in columns:
+        return given[name_here]
     filled = [name for name, kind in columns.items() if kind is not None and name not in taken]
-    if ours in filled:
-        return ours
-    pattern = re.compile(_SYNONYMS[ours], re.IGNORECASE)
+    if name_here in filled:
+        return name_here
+    pattern = re.compile(_SYNONYMS[name_here], re.IGNORECASE)
     return next((name for name in filled if pattern.fullmatch(name)), None)

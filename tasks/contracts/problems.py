@@ -229,11 +229,11 @@ def _take_out(plain: dict[str, Any], place: Place, sections: Mapping[str, Any]) 
     holder: Any = plain
     for part in above:
         holder = holder[part]
-    stand_in = _entry(tuple(above), last)
+    substitute = _entry(tuple(above), last)
     if above and above[-1] in _COUNTED:
         return _take_out(plain, tuple(above), sections)
-    if stand_in is not None and holder[last] != stand_in:
-        holder[last] = stand_in
+    if substitute is not None and holder[last] != substitute:
+        holder[last] = substitute
     elif isinstance(holder, list):
         holder.pop(int(last))
     elif last in holder:

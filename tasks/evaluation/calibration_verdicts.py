@@ -86,27 +86,27 @@ class Calibration:
     A cost that is off alone is a family of one.
     """
 
-    standing: CalibrationStatus
+    status: CalibrationStatus
     p_value: float
     adjusted: float
     family: int
 
 
-def judge_calibration(segments: Sequence[SegmentRatio], *, low: float, high: float) -> list[Calibration]:
+def evaluate_calibration(segments: Sequence[SegmentRatio], *, low: float, high: float) -> list[Calibration]:
     """Judge a family of segments: every task and segment of one release.
 
     Examples
     --------
     >>> family = [SegmentRatio(Estimate(1.3, 1.2, 1.4, 900)), SegmentRatio(Estimate(1.3, 0.7, 2.1, 12))]
-    >>> [str(one.standing) for one in judge_calibration(family, low=0.9, high=1.1)]
+    >>> [str(one.status) for one in evaluate_calibration(family, low=0.9, high=1.1)]
     ['off', 'inconclusive']
     """
     p_values = np.array([off_p_value(one, low=low, high=high) for one in segments])
     adjusted = benjamini_hochberg(p_values)
     return [
-        _judge_cost(one, high)
+        _evaluate_cost(one, high)
         or Calibration(
-            _judge_standing(one.ratio, low, high, off=q <= FALSE_DISCOVERIES),
+            _calibration_status(one.ratio, low, high, off=q <= FALSE_DISCOVERIES),
             float(p),
             float(q),
             p_values.size,
@@ -132,7 +132,7 @@ def off_p_value(segment: SegmentRatio, *, low: float, high: float) -> float:
     return 1.0
 
 
-def _judge_cost(segment: SegmentRatio, high: float) -> Calibration | None:
+def _evaluate_cost(segment: SegmentRatio, high: float) -> Calibration | None:
     """Judge a cost on the whole alone; None where it is none, or not off."""
     count, predicted = _effective_counts(segment)
     p = _chance_of_more(count, high * predicted)
@@ -188,7 +188,7 @@ def _effective_counts(segment: SegmentRatio) -> tuple[float, float]:
     return count, count / ratio.value
 
 
-def _judge_standing(ratio: Estimate, low: float, high: float, *, off: bool) -> CalibrationStatus:
+def _calibration_status(ratio: Estimate, low: float, high: float, *, off: bool) -> CalibrationStatus:
     if off:
         return CalibrationStatus.OFF
     inside = ratio.known and low <= ratio.low and ratio.high <= high

@@ -55,7 +55,7 @@ class ComparedRows:
 
 
 def compare_rows(
-    task: str, pooled: PairedRows, *, ranked: ComparedRows | None, told: ComparedRows | None
+    task: str, pooled: PairedRows, *, ranked: ComparedRows | None, calibrated: ComparedRows | None
 ) -> ChampionComparison:
     """Compare two models of a task.
 
@@ -63,19 +63,19 @@ def compare_rows(
     ----------
     pooled : the rows of the AUC over all pairs.
     ranked : the rows whose order inside requests is compared; None of a request-level task.
-    told : the rows with probabilities, for the normalized entropy; None where a side has none.
+    calibrated : the rows with probabilities, for the normalized entropy; None where a side has none.
 
     Examples
     --------
     >>> rows = PairedRows([1, 0, 1, 0], [4, 3, 2, 1], [4, 3, 1, 2], list("uuvv"), list("rrss"))
     >>> ranked = ComparedRows.of(rows, {"new": [True, True, False, False]})
-    >>> found = compare_rows("click", rows, ranked=ranked, told=None)
+    >>> found = compare_rows("click", rows, ranked=ranked, calibrated=None)
     >>> found.auc_by_request_drop.value
     0.5
     >>> [(str(one.segment), one.auc_by_request_drop.value) for one in found.segments]
     [('new=false', 1.0), ('new=true', 0.0)]
     """
-    rises = {} if told is None else told.by_segment(normalized_entropy_rise)
+    rises = {} if calibrated is None else calibrated.by_segment(normalized_entropy_rise)
     drops = {} if ranked is None else ranked.by_segment(auc_by_request_drop)
     return ChampionComparison(
         task=task,

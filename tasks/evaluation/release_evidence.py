@@ -66,9 +66,9 @@ class ReleaseEvidence(Document):
     """What a release is and how its tasks do on its test days.
 
     ``kept``: by task, why it could not be trained; ``unrepeated``: why its recipe could not be repeated;
-    ``unjudged``: why its joint could not be measured. ``judges`` stood in for factors that knew something of
-    the days that a joint is measured on. ``inputs``: what each head reads. ``models``: of each task in a
-    shared trunk, which model it predicts with and how all of them do. ``rules`` are the gates, base
+    ``unmeasured``: why its joint could not be measured. ``factor_models`` replace factors that have learned
+    from the days on which a joint is measured. ``inputs``: what each head reads. ``models``: of each task in
+    a shared trunk, which model it predicts with and how all of them do. ``rules`` are the gates, base
     rates and reviewers of when it was made.
     """
 
@@ -84,8 +84,8 @@ class ReleaseEvidence(Document):
     proxies: tuple[ProxyEvidence, ...]
     conflicts: ConflictEvidence | None
     refit: RefitEvidence | None
-    judges: tuple[FactorModelEvidence, ...] = ()
-    unjudged: dict[str, str] = Field(default_factory=dict)
+    factor_models: tuple[FactorModelEvidence, ...] = ()
+    unmeasured: dict[str, str] = Field(default_factory=dict)
     inputs: tuple[HeadInputs, ...] = ()
     models: dict[str, HeadModels] = Field(default_factory=dict)
     description: str
@@ -152,7 +152,7 @@ class GateEvidence(Document):
     ``runs`` are those of the steps that the release was judged by; a verdict may name another, as a tuning's.
 
     ``rules`` are the gates, base rates and reviewers of its day; ``loosened`` says which let more
-    through than when the release was made. ``judged_as_of`` is the day of a promotion that came later.
+    through than when the release was made. ``evaluated_as_of`` is the day of a promotion that came later.
     ``canary_permitted``: it is held and may serve as the canary all the same.
     ``timings`` are the verdicts on what the clock said: they hold or warn as the others do, and stand apart
     because the same inputs do not give them again, so no approval rests on their figures.
@@ -173,7 +173,7 @@ class GateEvidence(Document):
     sensitivity: tuple[Sensitivity, ...]
     manifest: dict[str, JsonValue] = Field(repr=False)
     rules: dict[str, Any] = Field(repr=False)
-    judged_as_of: str | None = None
+    evaluated_as_of: str | None = None
     loosened: tuple[str, ...] = ()
     timings: tuple[Verdict, ...] = ()
     canary_permitted: bool = False

@@ -27,19 +27,19 @@ class Measured:
     """A metric of the policy and its baseline in one segment, as one judge sees it.
 
     ``relative`` is policy / baseline - 1. ``reason`` says why a figure is missing, or may not be judged;
-    ``judge`` names whose predictions were believed (the same for metrics of outcomes). ``events``: the fewer
-    of the positive outcomes in the slots of both; None for what counts none. ``pooled``: the values that the
-    segment holds where each of them alone is too thin. ``labelled_share``: of a task's outcomes, the share of
-    the policy's looks that fall on items whose outcome is known; on the whole only. ``growth``: how the
-    variance of the change falls with test days, by user and by item; of the release under test on the whole
-    only. ``heads``: the releases whose heads the judge joins.
+    ``reference_model`` names the model whose predictions are used (the same for metrics of outcomes).
+    ``events``: the fewer of the positive outcomes in the slots of both; None for what counts none.
+    ``pooled``: the values that the segment holds where each of them alone is too thin. ``labelled_share``: of
+    a task's outcomes, the share of the policy's looks that fall on items whose outcome is known; on the whole
+    only. ``growth``: how the variance of the change falls with test days, by user and by item; of the release
+    under test on the whole only. ``heads``: the releases whose heads the judge joins.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = CLOSED
 
     subject: Annotated[Subject, STATED]
     segment: Annotated[Segment, STATED]
-    judge: str
+    reference_model: str
     policy: Estimate | None
     baseline: Estimate | None
     relative: Estimate | None

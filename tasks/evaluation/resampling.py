@@ -92,8 +92,8 @@ def cluster_rows(users: npt.ArrayLike, requests: npt.ArrayLike | None = None) ->
         raise DataError(
             f"user_id is missing in {lacking} of {codes.size} rows; pass requests to resample those by."
         )
-    stand_in, others = pd.factorize(np.asarray(requests)[missing], use_na_sentinel=False)
-    codes[missing] = stand_in + count
+    substitute, others = pd.factorize(np.asarray(requests)[missing], use_na_sentinel=False)
+    codes[missing] = substitute + count
     where = "" if lacking == codes.size else f" in the {lacking} rows without a user, else users"
     return Clusters(codes, count + len(others), f"requests{where}")
 

@@ -110,7 +110,7 @@ def best_features(rows: FeatureRows) -> BestFeatures | None:
     return BestFeatures(pooled.feature, by_request)
 
 
-def thin_requests(outcomes: Floats, requests: npt.ArrayLike, *, most: int = MOST_ROWS) -> Flags:
+def subsample_requests(outcomes: Floats, requests: npt.ArrayLike, *, most: int = MOST_ROWS) -> Flags:
     """Mark the rows of about every k-th request, with and without a positive apart, shape [n].
 
     AUC does not depend on how many negatives there are, so what is seldom is not thinned out.
@@ -118,7 +118,7 @@ def thin_requests(outcomes: Floats, requests: npt.ArrayLike, *, most: int = MOST
     Examples
     --------
     >>> clicked, requests = np.array([1.0, 0.0, 0.0, 0.0, 0.0, 0.0]), np.array([7, 7, 8, 8, 9, 9])
-    >>> thin_requests(clicked, requests, most=2).tolist()
+    >>> subsample_requests(clicked, requests, most=2).tolist()
     [True, True, True, True, False, False]
     """
     codes = pd.factorize(np.asarray(requests), sort=True)[0]

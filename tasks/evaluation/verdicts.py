@@ -167,7 +167,7 @@ class Verdict:
     ``evidence`` names the run that the figures come from; ``relative``: the figure is a share of a baseline,
     which ``against`` names where it is not the baseline of the release's decision. ``holds``: whether an
     inconclusive verdict holds the release (``champion``: it may serve as the canary, never as champion); None
-    leaves that to the surface's gates. ``power`` is that of a bound on a change. ``doubt`` is why the figure
+    leaves that to the surface's gates. ``power`` is that of a bound on a change. ``caveat`` is why the figure
     is no evidence whatever its interval: more rows of the same log would not change that.
     """
 
@@ -184,7 +184,7 @@ class Verdict:
     relative: bool = False
     holds: bool | Literal["champion"] | None = None
     power: Power | None = None
-    doubt: str = ""
+    caveat: str = ""
     against: str = ""
 
     @property
@@ -205,7 +205,7 @@ class Verdict:
 _VERDICT: Final = TypeAdapter(Verdict)
 
 
-def judge(
+def evaluate_interval(
     estimate: Estimate | None,
     *,
     low: float | None = None,
@@ -222,11 +222,11 @@ def judge(
 
     Examples
     --------
-    >>> judge(Estimate(1.0, 0.95, 1.05, 900), low=0.9, high=1.1).value
+    >>> evaluate_interval(Estimate(1.0, 0.95, 1.05, 900), low=0.9, high=1.1).value
     'pass'
-    >>> judge(Estimate(1.2, 1.15, 1.3, 900), low=0.9, high=1.1, action="warn").value
+    >>> evaluate_interval(Estimate(1.2, 1.15, 1.3, 900), low=0.9, high=1.1, action="warn").value
     'warn'
-    >>> judge(Estimate(1.05, 0.9, 1.2, 40), low=0.9, high=1.1).value
+    >>> evaluate_interval(Estimate(1.05, 0.9, 1.2, 40), low=0.9, high=1.1).value
     'inconclusive'
     """
     if low is None and high is None:

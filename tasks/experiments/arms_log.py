@@ -303,11 +303,14 @@ class _Reader:
             return {}
         first = self.spec.starts - self.spec.cuped.days * _DAY
         past = self.past(_logged(self.snapshot, first, self.spec.starts), first)
-        ours = past.users < count
+        inside_arms = past.users < count
         return {
-            name: (_sum(past.users[ours], y[ours], count), _sum(past.users[ours], x[ours], count))
+            name: (
+                _sum(past.users[inside_arms], y[inside_arms], count),
+                _sum(past.users[inside_arms], x[inside_arms], count),
+            )
             for name, (y, x) in past.sums.items()
-            if ours.any()
+            if inside_arms.any()
         }
 
     def _frame(self, day: date, further: Sequence[str]) -> pd.DataFrame:

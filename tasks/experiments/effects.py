@@ -33,7 +33,7 @@ from tasks.evaluation.clustered import Ratio, half_width
 from tasks.evaluation.planning import DETECTED
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, evaluate_interval
 from tasks.experiments.always_valid import LEAST_EVENTS, planned_information, sequential_interval
 from tasks.experiments.arm_effects import ArmEffect, arm_effect, novelty_slope
 from tasks.experiments.arms_log import ArmLog, metric_maturity
@@ -44,7 +44,7 @@ from tasks.experiments.evidence import (
     OutcomeChanges,
 )
 from tasks.labels.maturity import matures
-from tasks.replay.guardrails import bounds_of, judge_bound
+from tasks.replay.guardrails import bounds_of, evaluate_bound
 
 _WEEK: Final = 7
 _ONE_SIDED: Final = 0.9
@@ -107,12 +107,12 @@ def read_metric(analysis: Analysis, name: str) -> MetricReadout:
     )
     if metric.kind is MetricKind.LATENCY:
         seen = Measured(Subject.of(metric), ALL, "log", _latency(analysis), None, None)
-        return blank.model_copy(update={"verdicts": _judge(analysis, seen, blank)})
+        return blank.model_copy(update={"verdicts": _evaluate_bounds(analysis, seen, blank)})
     if analysis.horizon < spec.instants[0] + metric_maturity(metric, analysis.contracts):
         first = next_midnight(spec.instants[0] + metric_maturity(metric, analysis.contracts))
         reason = f"not mature until {first.date()}"
         seen = Measured(Subject.of(metric), ALL, "log", None, None, None, reason=reason)
-        return blank.model_copy(update={"verdicts": _judge(analysis, seen, blank)})
+        return blank.model_copy(update={"verdicts": _evaluate_bounds(analysis, seen, blank)})
     return _measure(analysis, blank, metric)
 
 
@@ -131,17 +131,17 @@ def _measure(analysis: Analysis, blank: MetricReadout, metric: Metric) -> Metric
     seen = Measured(
         subject=Subject.of(metric),
         segment=ALL,
-        judge="log",
+        reference_model="log",
         policy=_level(users.numerator[users.treated], users.denominator[users.treated], effect),
         baseline=_level(users.numerator[~users.treated], users.denominator[~users.treated], effect),
-        relative=judged_interval(analysis, effect, final=final) if effect.known else _point(effect),
+        relative=bounded_interval(analysis, effect, final=final) if effect.known else _point(effect),
         events=effect.events,
     )
     return blank.model_copy(
         update={
             "effect": effect,
-            "change": effect.interval() if final else judged_interval(analysis, effect, final=False),
-            "verdicts": _judge(analysis, seen, blank),
+            "change": effect.interval() if final else bounded_interval(analysis, effect, final=False),
+            "verdicts": _evaluate_bounds(analysis, seen, blank),
             "novelty": novelty,
             "from_day": aged + 1,
             "detectable": math.expm1(DETECTED * effect.log_error),
@@ -150,7 +150,7 @@ def _measure(analysis: Analysis, blank: MetricReadout, metric: Metric) -> Metric
     )
 
 
-def judged_interval(analysis: Analysis, effect: ArmEffect, *, final: bool) -> Estimate:
+def bounded_interval(analysis: Analysis, effect: ArmEffect, *, final: bool) -> Estimate:
     """Return the interval that bounds are held against: one-sided 95 % at the end, always-valid before.
 
     Before the end no interval is known with fewer than `LEAST_EVENTS` users with an event in an arm.
@@ -192,7 +192,7 @@ def _latency(analysis: Analysis) -> Estimate | None:
     return Estimate(value, low, high, len(np.unique(users)))
 
 
-def _judge(analysis: Analysis, seen: Measured, readout: MetricReadout) -> tuple[Verdict, ...]:
+def _evaluate_bounds(analysis: Analysis, seen: Measured, readout: MetricReadout) -> tuple[Verdict, ...]:
     """Judge every bound of a metric; one on a level waits for the end, having no always-valid interval."""
     verdicts = []
     for rail, critical in analysis.rails(readout.metric):
@@ -201,7 +201,7 @@ def _judge(analysis: Analysis, seen: Measured, readout: MetricReadout) -> tuple[
         for bound in bounds_of(guardrail, seen):
             waits = not bound.relative and not readout.final and not seen.reason
             reason = f"a bound on a level is judged at the end, {readout.mature_on}" if waits else seen.reason
-            verdict = judge_bound(guardrail, bound, replace(seen, reason=reason), "")
+            verdict = evaluate_bound(guardrail, bound, replace(seen, reason=reason), "")
             verdicts.append(replace(verdict, holds=critical))
     return tuple(verdicts)
 
@@ -212,7 +212,7 @@ def _cumulative(analysis: Analysis, name: str) -> Iterator[CumulativeEffect]:
     matured = np.unique(log.rows.days[log.rows.sums[name][1] > 0])
     for day in matured.tolist():
         effect = arm_effect(log.users(name, until=day))
-        change = judged_interval(analysis, effect, final=False)
+        change = bounded_interval(analysis, effect, final=False)
         if math.isfinite(change.low):
             yield CumulativeEffect(day=analysis.spec.starts + timedelta(days=day), change=change)
 
@@ -233,8 +233,8 @@ def read_segments(analysis: Analysis, readouts: Sequence[MetricReadout]) -> list
     verdicts: dict[int, list[Verdict]] = {}
     for (place, segment, effect, margin), p in zip(found, adjusted, strict=True):
         one = readouts[place]
-        harmed, seen = one.final and p <= _LEVEL, judged_interval(analysis, effect, final=one.final)
-        inside = judge(seen, low=margin.low, high=margin.high) is Outcome.PASS
+        harmed, seen = one.final and p <= _LEVEL, bounded_interval(analysis, effect, final=one.final)
+        inside = evaluate_interval(seen, low=margin.low, high=margin.high) is Outcome.PASS
         verdicts.setdefault(place, []).append(
             Verdict(
                 gate="decision",

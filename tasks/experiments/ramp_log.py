@@ -199,13 +199,13 @@ def read_ramp_log(
             f"The impressions name releases that are not registered: {list_names(strange)}. Registered: "
             f"{list_names(map(str, sorted(known)))}. Log the version that the served model returns"
         )
-    newest, ours = ramp.newest, np.ones(len(rows), dtype=np.bool_)
+    newest, inside_arms = ramp.newest, np.ones(len(rows), dtype=np.bool_)
     if not ramp.pool.whole:
         users = rows["user"].astype(str)
         inside = {one for one in users.unique() if in_pool(ramp.pool, one, workspace.surface)}
-        ours = users.isin(inside).to_numpy()
-    strangers = rows["user"][~ours & (served == newest.release).to_numpy()].nunique()
-    kept = served.isin([newest.release, newest.champion]).to_numpy() & ours
+        inside_arms = users.isin(inside).to_numpy()
+    strangers = rows["user"][~inside_arms & (served == newest.release).to_numpy()].nunique()
+    kept = served.isin([newest.release, newest.champion]).to_numpy() & inside_arms
     rows, served = rows[kept].reset_index(drop=True), served[kept]
     shares = tuple(move.share or 0.0 for move in ramp.stages)
     return RampLog(rows, (served == newest.release).to_numpy(), shares, as_of, strangers)

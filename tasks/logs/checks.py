@@ -30,9 +30,9 @@ def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
     """Return a table under our column names; a column that the surface does not map keeps its own."""
     elsewhere = _OF_IMPRESSIONS if table.name == EVENTS else _OF_EVENTS
     mapped = {
-        ours: theirs
-        for ours, theirs in ours_theirs.items()
-        if theirs in table.columns and ours not in elsewhere
+        name_here: name_in_log
+        for name_here, name_in_log in ours_theirs.items()
+        if name_in_log in table.columns and name_here not in elsewhere
     }
     both = sorted(o for o, t in mapped.items() if o in table.columns and o != t and o not in mapped.values())
     if both:
@@ -40,16 +40,16 @@ def rename_columns(table: Table, ours_theirs: Mapping[str, str]) -> View:
             f"{table.name} have both '{both[0]}' and '{mapped[both[0]]}', which surface.yaml maps to it: "
             "drop one, or the mapping"
         )
-    for name, theirs in mapped.items():
-        if other := next((o for o, t in mapped.items() if t == theirs and o != name), None):
+    for name, name_in_log in mapped.items():
+        if other := next((o for o, t in mapped.items() if t == name_in_log and o != name), None):
             raise DataError(
-                f"{table.name}: surface.yaml columns map both '{name}' and '{other}' to '{theirs}', and "
+                f"{table.name}: surface.yaml columns map both '{name}' and '{other}' to '{name_in_log}', and "
                 "a column has one name: write it twice, or let the contracts name one"
             )
-    theirs_ours = {theirs: ours for ours, theirs in mapped.items()}
-    ours = {theirs_ours.get(name, name): column for name, column in table.columns.items()}
-    refuse_odd_names(table.name, ours)
-    return View(table, {name: column for name, column in ours.items() if name.lower() != c.DAY})
+    theirs_ours = {name_in_log: name_here for name_here, name_in_log in mapped.items()}
+    name_here = {theirs_ours.get(name, name): column for name, column in table.columns.items()}
+    refuse_odd_names(table.name, name_here)
+    return View(table, {name: column for name, column in name_here.items() if name.lower() != c.DAY})
 
 
 def needed_columns(table: str, contracts: Contracts) -> dict[str, frozenset[str]]:
@@ -97,11 +97,11 @@ def check_columns(view: View, contracts: Contracts) -> None:
 def check_same_kinds(impressions: View, other: View, names: Iterable[str]) -> None:
     """Refuse two tables that hold a column with different kinds of values."""
     for name in names:
-        ours, theirs = (v.columns.get(name, Column(name)) for v in (impressions, other))
-        if ours.absent or theirs.absent or ours.kind == theirs.kind:
+        name_here, name_in_log = (v.columns.get(name, Column(name)) for v in (impressions, other))
+        if name_here.absent or name_in_log.absent or name_here.kind == name_in_log.kind:
             continue
         raise DataError(
-            f"Column '{name}' is {ours.kind} in {impressions.table.name} and {theirs.kind} in "
+            f"Column '{name}' is {name_here.kind} in {impressions.table.name} and {name_in_log.kind} in "
             f"{other.table.name}: write both with one type"
         )
 
@@ -132,12 +132,12 @@ def _problems(
             yield f"{where}: column '{column.name}' is of kind {column.kind}{remedy}"
 
 
-def _missing(view: View, name: str, column: Column | None, theirs: str) -> str:
+def _missing(view: View, name: str, column: Column | None, name_in_log: str) -> str:
     if column is not None:
         rows = f"{view.table.rows:,}"
         return f"{view.table.name}: column '{column.name}' is null in all {rows} rows: bring its values"
-    mapped = f" (surface.yaml columns map '{name}' to it)" if theirs != name else ""
-    return unknown("column", theirs, view.table.columns, where=f"{view.table.name}{mapped}").replace(
+    mapped = f" (surface.yaml columns map '{name}' to it)" if name_in_log != name else ""
+    return unknown("column", name_in_log, view.table.columns, where=f"{view.table.name}{mapped}").replace(
         "Unknown column", "Missing column"
     )
 

@@ -145,11 +145,11 @@ def find_schema_problems(contracts: Contracts, logs: Location, *, first_release:
             view = fit.views.get(IMPRESSIONS, view)
         if view is not None and (hint := _explain(wanted, view)):
             fit.problems.append(Problem(wanted.file, wanted.field, wanted.column, hint))
-    warnings = _find_never_judged(contracts, fit.views, decided)
+    warnings = _find_unjudgeable(contracts, fit.views, decided)
     return SchemaFit(tuple(fit.tables), tuple(dict.fromkeys(fit.problems)), tuple(warnings))
 
 
-def _find_never_judged(contracts: Contracts, views: Mapping[str, View], decided: str) -> Iterator[Problem]:
+def _find_unjudgeable(contracts: Contracts, views: Mapping[str, View], decided: str) -> Iterator[Problem]:
     """Find guardrails and estimates that need columns which the log lacks."""
     for i, rail in enumerate(contracts.utility.guardrails):
         lacking = _lacking(views.get(decided), (c.LATENCY_MS, c.RELEASE))
@@ -174,10 +174,10 @@ def require_schema(contracts: Contracts, logs: Location, *, first_release: bool)
     What the training of a task asks for is warned of where there is a champion: that task keeps its model.
     """
     problems = find_schema_problems(contracts, logs, first_release=first_release).problems
-    lent = [one for one in problems if not first_release and one.field.startswith(_OF_ONE_TASK)]
-    for problem in lent:
+    of_reused = [one for one in problems if not first_release and one.field.startswith(_OF_ONE_TASK)]
+    for problem in of_reused:
         _LOG.warning("plan: %s. Until then the champion's model stays.", problem)
-    if held := [one for one in problems if one not in lent]:
+    if held := [one for one in problems if one not in of_reused]:
         lines = "\n".join(f"  {problem}" for problem in held)
         raise DataError(f"{len(held)} problem(s) of the contracts with the log:\n{lines}")
 

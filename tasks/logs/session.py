@@ -187,15 +187,15 @@ def _open_tables(
 def _refuse_impossible_times(log: LogTables) -> None:
     """Look for times of no calendar in files whose statistics do not tell."""
     for table, view in log.views.items():
-        ours = {column.name: name for name, column in view.columns.items()}
+        name_here = {column.name: name for name, column in view.columns.items()}
         files = [file for file in view.table.files if file.unbounded]
-        unbounded = {name for file in files for name in file.unbounded if name in ours}
-        theirs = sorted(name for name in unbounded if ours[name] in log.types[table])
-        if not theirs:
+        unbounded = {name for file in files for name in file.unbounded if name in name_here}
+        name_in_log = sorted(name for name in unbounded if name_here[name] in log.types[table])
+        if not name_in_log:
             continue
         log.view(_UNBOUNDED, table, files)
-        for name in theirs:
-            at = x.column(ours[name])
+        for name in name_in_log:
+            at = x.column(name_here[name])
             outside = x.any_of(x.lt(at, x.text(FIRST)), x.gt(at.copy(), x.text(LAST)))
             query = "SELECT count(*) FROM $files WHERE $outside"
             ((number,),) = log.fetch(query, files=x.table(_UNBOUNDED), outside=outside)

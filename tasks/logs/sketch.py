@@ -72,13 +72,13 @@ def sketch_log(files: LogFiles, given: Mapping[str, str], *, home: Path) -> LogS
         for name, source in files.sources.items()
     }
     found = find_columns({name: _kinds(table) for name, table in tables.items()}, given)
-    ours = {**found.get(CANDIDATES, {}), **found[EVENTS], **found[IMPRESSIONS]}
+    name_here = {**found.get(CANDIDATES, {}), **found[EVENTS], **found[IMPRESSIONS]}
     with session(home) as connection:
         look = _Look(connection, tables, found)
         days, last, positions = look.days_and_positions()
         return LogSketch(
             sources=dict(files.sources),
-            columns={name: theirs for name, theirs in ours.items() if name != theirs},
+            columns={name: name_in_log for name, name_in_log in name_here.items() if name != name_in_log},
             described=look.described(),
             events=look.events(),
             days=days,
@@ -104,8 +104,8 @@ class _Look:
     tables: Mapping[str, Table]
     found: Mapping[str, Mapping[str, str]]
 
-    def kind(self, ours: str) -> str | None:
-        return _kinds(self.tables[IMPRESSIONS])[self.found[IMPRESSIONS][ours]]
+    def kind(self, name_here: str) -> str | None:
+        return _kinds(self.tables[IMPRESSIONS])[self.found[IMPRESSIONS][name_here]]
 
     @property
     def impression(self) -> str:
@@ -161,7 +161,7 @@ class _Look:
         The keys are the impression's own id, else request and item, else user and item.
         """
         events, shown = self.found[EVENTS], self.found[IMPRESSIONS]
-        ours = (c.REQUEST_ID if c.REQUEST_ID in events else c.USER_ID, c.ITEM_ID)
+        name_here = (c.REQUEST_ID if c.REQUEST_ID in events else c.USER_ID, c.ITEM_ID)
         named = [self.impression] if self.impression else []
         rows = self._fetch(
             _DELAYS,
@@ -169,8 +169,8 @@ class _Look:
             event=x.column(events[c.EVENT]),
             happened=x.column(events[c.HAPPENED_AT]),
             at=x.column(shown[c.SHOWN_AT]),
-            of_event=x.columns(named or [events[one] for one in ours]),
-            of_impression=x.columns(named or [shown[one] for one in ours]),
+            of_event=x.columns(named or [events[one] for one in name_here]),
+            of_impression=x.columns(named or [shown[one] for one in name_here]),
             events=self._source(EVENTS),
             impressions=self._source(IMPRESSIONS),
             part=x.integer(max(1, self.tables[EVENTS].rows // _DELAYED)),

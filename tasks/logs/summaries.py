@@ -254,8 +254,8 @@ def _name(log: LogTables, table: str, file: File, cut: Cut) -> str:
     """Return the name of a summary, which changes with the file, the columns, the cut and the engine."""
     columns, types = log.views[table].columns, log.types[table]
     read = [
-        f"{ours} {columns[ours].name} {kind}{' down' if columns[ours].nanoseconds else ''}"
-        for ours, kind in types.items()
+        f"{name_here} {columns[name_here].name} {kind}{' down' if columns[name_here].nanoseconds else ''}"
+        for name_here, kind in types.items()
     ]
     at = "settled" if cut is None else cut.astimezone(UTC).isoformat()
     path = str(relative_path(log.logs, file.path) if log.is_kept(table) else file.path)

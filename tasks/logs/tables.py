@@ -125,27 +125,32 @@ class LogTables:
     def view(self, name: str, table: str, files: Sequence[File]) -> None:
         """Make a view of some files of a table under our column names; columns that they lack are null."""
         if not files:
-            columns = [x.alias(x.cast(exp.Null(), kind), ours) for ours, kind in self.types[table].items()]
+            columns = [
+                x.alias(x.cast(exp.Null(), kind), name_here) for name_here, kind in self.types[table].items()
+            ]
             self.create(name, x.select(columns, x.call("RANGE", x.integer(0))), view=True)
             return
         view = self.views[table]
         there = frozenset[str]().union(*(file.columns for file in files))
         columns = []
-        for ours, kind in self.types[table].items():
-            column = view.columns[ours]
+        for name_here, kind in self.types[table].items():
+            column = view.columns[name_here]
             value: exp.Expr = x.column(column.name) if column.name in there else exp.Null()
             if column.nanoseconds and kind in x.TIMES:
                 value = x.round_down(value, kind)
-            read = finite(value) if self.nan_is_null(ours, kind) else x.cast(value, kind)
-            columns.append(x.alias(read, ours))
+            read = finite(value) if self.nan_is_null(name_here, kind) else x.cast(value, kind)
+            columns.append(x.alias(read, name_here))
         self.create(name, x.select(columns, _parquet(view.table, files)), view=True)
 
-    def nan_is_null(self, ours: str, kind: str) -> bool:
+    def nan_is_null(self, name_here: str, kind: str) -> bool:
         """Return whether a column's NaN are read as null: rows are matched on it, or ordered by it.
 
         Engines hold NaN above every number, and equal to itself.
         """
-        return kind == _KINDS[kinds.NUMBER] and ours in {c.POSITION, *match_columns(self.contracts.tasks)}
+        return kind == _KINDS[kinds.NUMBER] and name_here in {
+            c.POSITION,
+            *match_columns(self.contracts.tasks),
+        }
 
     def is_kept(self, table: str) -> bool:
         """Return whether a table's files lie in the log, and do not go with the session."""
@@ -160,11 +165,11 @@ class LogTables:
         """Run a query and return its rows, of which there are few."""
         return self.connection.sql(fill(template, **parts)).fetchall()
 
-    def span(self, table: str, file: File, ours: str) -> TimeSpan | None:
+    def span(self, table: str, file: File, name_here: str) -> TimeSpan | None:
         """Return the span of our column in a file; None where it is not known."""
-        if ours not in self.types[table]:
+        if name_here not in self.types[table]:
             return _NO_SPAN
-        return file.spans.get(self.views[table].columns[ours].name, _NO_SPAN)
+        return file.spans.get(self.views[table].columns[name_here].name, _NO_SPAN)
 
     def is_settled(self, table: str, file: File, as_of: datetime) -> bool:
         """Return whether all rows of a file lie before an instant, and had arrived before it."""
@@ -276,14 +281,14 @@ def read_types(connection: duckdb.DuckDBPyConnection, view: View, shared: Collec
     source = _parquet(view.table, view.table.files)
     described = connection.sql(fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
     types = {name: str(kind) for name, kind, *_ in described}
-    present = {column.name: ours for ours, column in view.columns.items() if not column.absent}
+    present = {column.name: name_here for name_here, column in view.columns.items() if not column.absent}
     wanted = {present[name]: name for name in types if name in present}
-    return {ours: _type(view, ours, types[name], shared) for ours, name in wanted.items()}
+    return {name_here: _type(view, name_here, types[name], shared) for name_here, name in wanted.items()}
 
 
-def _type(view: View, ours: str, kind: str, shared: Collection[str]) -> str:
-    column = view.columns[ours]
-    if ours in {*shared, *_TYPED} and column.kind in _KINDS:
+def _type(view: View, name_here: str, kind: str, shared: Collection[str]) -> str:
+    column = view.columns[name_here]
+    if name_here in {*shared, *_TYPED} and column.kind in _KINDS:
         return _KINDS[column.kind]
     inside = set(_WORD.findall(kind.replace("TIMESTAMP WITH TIME ZONE", ""))) - {"DECIMAL", "ENUM"}
     if kind.endswith(("]", ")")) and inside & _STORED.keys():

@@ -54,17 +54,17 @@ def measure_exposure(
     if c.POSITION not in frame:
         return
     place = pd.to_numeric(frame[c.POSITION], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-    looks = np.nan_to_num(np.where(np.isnan(place), 0.0, 1.0) if curve is None else curve.relative(place))
+    examined = np.nan_to_num(np.where(np.isnan(place), 0.0, 1.0) if curve is None else curve.relative(place))
     name = c.UTILITY if exposure.merit == c.UTILITY else c.probability(exposure.merit)
     merit = scored[name].to_numpy(np.float64, na_value=np.nan)
     kept = scored[c.DROPPED_BY].isna().to_numpy(dtype=bool)
     requests = pd.factorize(frame[c.REQUEST_ID])[0]
-    looks, due = due_exposure(looks, np.where(kept, merit, 0.0), requests)
+    examined, due = due_exposure(examined, np.where(kept, merit, 0.0), requests)
     for value in exposure.least:
         rows = (frame[exposure.by] == value).to_numpy(dtype=bool, na_value=False)
         if due[rows].any():
             subject = Subject(EXPOSURE_RATIO, column=exposure.by, value=value)
-            yield ratio_figure(subject, Ratio(looks * rows, due * rows), users)
+            yield ratio_figure(subject, Ratio(examined * rows, due * rows), users)
 
 
 def next_boosts(exposure: Exposure, ratios: Mapping[str, float]) -> dict[str, float]:

@@ -27,14 +27,14 @@ from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import Ratio, half_width
 from tasks.evaluation.resampling import Resampler, Statistic, sum_intervals
 from tasks.evaluation.support import Support
-from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, judge
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, evaluate_interval
 from tasks.ope import estimators as e
 from tasks.ope.estimators import EstimatorSums, Unit, slate_terms, slot_terms
 from tasks.ope.log_rows import LogRows, read_log
 from tasks.ope.overlap import (
     Overlap,
     find_out_of_balance,
-    find_thin_support,
+    find_sparse_support,
     measure_overlap,
     unsupported_share,
 )
@@ -168,8 +168,8 @@ def _report(
     every, notes = _all_terms(rows, policy, rewards)
     deciding = _choose(every, estimator)
     intervals = _intervals(rows, every)
-    thin = [*find_out_of_balance(rows, policy), *find_thin_support(rows, policy, every[deciding])]
-    verdict, reason = _judge(deciding, intervals[deciding], at_least, thin=bool(thin))
+    sparse = [*find_out_of_balance(rows, policy), *find_sparse_support(rows, policy, every[deciding])]
+    verdict, reason = _evaluate(deciding, intervals[deciding], at_least, sparse=bool(sparse))
     estimates = {name: _estimate(rows, terms, intervals[name]) for name, terms in every.items()}
     return OffPolicyReport(
         n=len(rows.reward),
@@ -186,7 +186,7 @@ def _report(
         at_least=at_least,
         estimates=estimates,
         verdict=verdict,
-        reasons=(*thin, reason, *notes),
+        reasons=(*sparse, reason, *notes),
     )
 
 
@@ -284,19 +284,19 @@ def _estimate(log: LogRows, terms: EstimatorSums, interval: Estimate) -> OffPoli
     )
 
 
-def _judge(name: str, interval: Estimate, at_least: float | None, *, thin: bool) -> tuple[Outcome, str]:
+def _evaluate(name: str, interval: Estimate, at_least: float | None, *, sparse: bool) -> tuple[Outcome, str]:
     figure = f"{name} is {_three_digits(interval.value)}"
     if interval.known:
         figure += f" [{_three_digits(interval.low)}, {_three_digits(interval.high)}]"
     if name == e.DM:
         return Outcome.INCONCLUSIVE, f"{figure}: it has no interval, for its error lies in its model"
-    if thin:
+    if sparse:
         return Outcome.INCONCLUSIVE, f"{figure}: no verdict, for the reasons above"
     if not interval.known:
         return Outcome.INCONCLUSIVE, f"{figure}: too many resamples have no such figure"
     if at_least is None:
         return Outcome.NO_RULE, f"{figure}; no bound was asked for"
-    outcome = judge(interval, low=at_least)
+    outcome = evaluate_interval(interval, low=at_least)
     words: dict[Outcome, str] = {
         Outcome.PASS: "all of its interval is at least",
         Outcome.BLOCK: "all of its interval is below",

@@ -77,7 +77,7 @@ def _name_unsupported(target: TargetRows) -> str:
     return ", ".join(list(names)[:_EXAMPLES])
 
 
-def find_thin_support(log: LogRows, target: TargetRows, terms: EstimatorSums) -> Iterator[str]:
+def find_sparse_support(log: LogRows, target: TargetRows, terms: EstimatorSums) -> Iterator[str]:
     """Yield the reasons for which an estimator's figure cannot be estimated from these rows."""
     share = unsupported_share(target)
     if share > MOST_UNSUPPORTED:

@@ -107,9 +107,9 @@ def read_target(frame: pd.DataFrame, log: LogRows) -> TargetRows:
 
 
 def _refuse_other_kinds(frame: pd.DataFrame, log: LogRows) -> None:
-    ours = {c.ITEM_ID: log.items, c.REQUEST_ID: log.request_ids}
-    for name in (name for name in ours if name in frame):
-        kinds = [pd.api.types.infer_dtype(values) for values in (ours[name], frame[name])]
+    in_log = {c.ITEM_ID: log.items, c.REQUEST_ID: log.request_ids}
+    for name in (name for name in in_log if name in frame):
+        kinds = [pd.api.types.infer_dtype(values) for values in (in_log[name], frame[name])]
         if kinds[0] != kinds[1]:
             raise DataError(f"Column {name} is {kinds[0]} in the log and {kinds[1]} in the target.")
 

@@ -11,6 +11,6 @@
     prune            retention: what the surface's `keep` no longer keeps is removed
     overview         how a surface stands, for the page in Airflow; nothing is ever written
 
-Steps: answers, approve, case, compose, gate, overview, promote, propose, provenance, prune, ramp,
-rollback, show_dossier, standing.
+Steps: answers, approve, checklist, compose, gate, overview, promote, propose, provenance, prune, ramp,
+request, rollback, show_dossier.
 """

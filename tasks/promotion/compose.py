@@ -21,12 +21,12 @@ from tasks.experiments.offline import compare_experiments
 from tasks.experiments.surrogates import find_surrogates
 from tasks.promotion.decision import GateDecision
 from tasks.promotion.pages.calibration import UtilitySensitivity, utility_sensitivity
-from tasks.promotion.pages.changes import Weighing, count_worths, list_changes, list_movers
+from tasks.promotion.pages.changes import Weighing, count_worths, list_changes, list_largest_changes
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.pages.first_screen import Provenance
 from tasks.promotion.pages.lineage import MlflowPages
-from tasks.promotion.readiness.facts import Judgement, ReadinessFacts, ReadinessLine, StandingRelease
-from tasks.promotion.readiness.standing import judged_before, read_audit, readiness_lines
+from tasks.promotion.readiness.checklist import conclusive_before, read_audit, readiness_lines
+from tasks.promotion.readiness.facts import GateReading, ReadinessFacts, ReadinessLine, ReadRelease
 from tasks.release.reader import ReleaseReader
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
@@ -65,7 +65,7 @@ class Documents:
 
 
 @dataclass(frozen=True)
-class Judged:
+class GateRecord:
     """What the gates said of a release, and by which rules; ``as_of``: when its parts' age was taken."""
 
     verdicts: Sequence[Verdict]
@@ -76,7 +76,7 @@ class Judged:
 
 
 def compose_dossier(
-    reader: ReleaseReader, release: int, runs: EvidenceRuns, documents: Documents, judged: Judged
+    reader: ReleaseReader, release: int, runs: EvidenceRuns, documents: Documents, record: GateRecord
 ) -> Dossier:
     """Compose the dossier of a release.
 
@@ -85,22 +85,22 @@ def compose_dossier(
     reader : what the operation has read of releases.
     release : its version.
     runs, documents : what it was judged by.
-    judged : what came of it.
+    record : what came of it.
     """
     workspace, manifest, simulation = reader.workspace, reader.manifest(release), documents.simulation
     tasks = documents.release.tasks
     champion = simulation.champion
     old = None if champion is None else reader.manifest(champion)
-    as_of = judged.as_of if isinstance(judged.as_of, str) else format_instant(judged.as_of)
+    as_of = record.as_of if isinstance(record.as_of, str) else format_instant(record.as_of)
     utility = pinned_utility(workspace, manifest)
     old_utility = None if old is None else pinned_utility(workspace, old)
     return Dossier(
         surface=workspace.surface,
         release=release,
         as_of=format_instant(manifest.as_of),
-        judged_as_of=as_of,
-        decision=judged.decision,
-        verdicts=judged.verdicts,
+        evaluated_as_of=as_of,
+        decision=record.decision,
+        verdicts=record.verdicts,
         tasks=tasks,
         manifest=manifest,
         runs=runs,
@@ -110,17 +110,17 @@ def compose_dossier(
         pictures=gather_pictures(workspace, reader.tested(release), release_run=runs.release),
         proxies=documents.release.proxies,
         conflicts=documents.release.conflicts,
-        rules=judged.rules,
-        loosened=judged.loosened,
+        rules=record.rules,
+        loosened=record.loosened,
         champion=champion,
         words=vocabulary(workspace.contracts, champion=champion),
         changes=list_changes(manifest, old, Weighing(utility, old_utility)),
         worths=count_worths(utility, workspace.contracts.slate),
-        movers=list_movers(simulation.measured),
+        largest_changes=list_largest_changes(simulation.measured),
         validation=documents.later_validation or documents.validation,
         shadow=documents.shadow,
         mlflow=mlflow_pages(workspace),
-        readiness=_readiness(reader, release, runs, documents, judged),
+        readiness=_readiness(reader, release, runs, documents, record),
         overrides=list_overrides(workspace, release),
         provenance=_provenance(reader, release),
         inputs=documents.release.inputs,
@@ -135,14 +135,14 @@ def recompose(workspace: Workspace, release: int, evidence: GateEvidence) -> Dos
     reader = ReleaseReader(workspace)
     runs = evidence.runs
     decision = GateDecision(evidence.reasons, evidence.warnings, evidence.canary_permitted)
-    judged = Judged(
+    record = GateRecord(
         evidence.verdicts,
         decision,
-        evidence.judged_as_of or evidence.as_of,
+        evidence.evaluated_as_of or evidence.as_of,
         evidence.rules,
         (),  # the warnings say already what was loosened
     )
-    return compose_dossier(reader, release, runs, Documents.read(workspace.home, runs), judged)
+    return compose_dossier(reader, release, runs, Documents.read(workspace.home, runs), record)
 
 
 def _provenance(reader: ReleaseReader, release: int) -> Provenance:
@@ -168,19 +168,19 @@ def mlflow_pages(workspace: Workspace) -> MlflowPages:
 
 
 def _readiness(
-    reader: ReleaseReader, release: int, runs: EvidenceRuns, documents: Documents, judged: Judged
+    reader: ReleaseReader, release: int, runs: EvidenceRuns, documents: Documents, record: GateRecord
 ) -> tuple[ReadinessLine, ...]:
     """Read the readiness of the surface by this release, as its gates just found it."""
     workspace = reader.workspace
-    standing = StandingRelease(
+    read_release = ReadRelease(
         version=release,
         champion=find_release(workspace, CHAMPION) == release,
         manifest=reader.manifest(release),
         run=runs.release,
-        judgement=Judgement("", tuple(judged.verdicts), documents.validation, documents.simulation, runs),
-        judged_before=judged_before(workspace, release, judged.verdicts),
+        reading=GateReading("", tuple(record.verdicts), documents.validation, documents.simulation, runs),
+        conclusive_before=conclusive_before(workspace, release, record.verdicts),
     )
-    return readiness_lines(ReadinessFacts(workspace.contracts, standing, read_audit(workspace)))
+    return readiness_lines(ReadinessFacts(workspace.contracts, read_release, read_audit(workspace)))
 
 
 def list_overrides(workspace: Workspace, release: int) -> tuple[str, ...]:

@@ -82,8 +82,8 @@ def holds_release(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bo
 
 
 def _warns(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bool:
-    doubtful = verdict.outcome in {Outcome.WARN, Outcome.INCONCLUSIVE}
-    return doubtful and not holds_release(verdict, inconclusive)
+    uncertain = verdict.outcome in {Outcome.WARN, Outcome.INCONCLUSIVE}
+    return uncertain and not holds_release(verdict, inconclusive)
 
 
 def explain_verdict(verdict: Verdict, words: Vocabulary = NO_WORDS) -> str:

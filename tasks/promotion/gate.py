@@ -13,20 +13,20 @@ from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.compose import Documents, Judged, compose_dossier
+from tasks.promotion.compose import Documents, GateRecord, compose_dossier
 from tasks.promotion.decision import decide_release
-from tasks.promotion.gates.gains import RecipePair, judge_recipes, judge_same_day
-from tasks.promotion.gates.judge import Evidence, judge_release
+from tasks.promotion.gates.gains import RecipePair, evaluate_recipes, evaluate_same_day
+from tasks.promotion.gates.judge import Evidence, evaluate_release
 from tasks.promotion.gates.loosened import name_loosened
-from tasks.promotion.gates.policy import judge_front
+from tasks.promotion.gates.policy import evaluate_front
 from tasks.promotion.gates.references import weighted_tasks
 from tasks.promotion.gates.reports import (
-    judge_kept,
-    judge_proxies,
-    judge_refit,
-    judge_trunks,
-    judge_unmeasured,
-    judge_unrepeated,
+    evaluate_proxies,
+    evaluate_refit,
+    evaluate_reused,
+    evaluate_trunks,
+    evaluate_unmeasured,
+    evaluate_unrepeated,
 )
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.provenance import (
@@ -40,7 +40,7 @@ from tasks.promotion.provenance import (
 from tasks.release.description import describe_verdict, plain_markdown
 from tasks.release.reader import ReleaseReader
 from tasks.replay.shadow import read_times
-from tasks.replay.shadow_verdicts import judge_serving
+from tasks.replay.shadow_verdicts import evaluate_serving
 from tasks.reports.words import vocabulary
 from tasks.stores.aliases import OVERRIDE
 from tasks.stores.manifest import Manifest
@@ -58,7 +58,8 @@ class GateResult:
     ``timings`` are the verdicts on measured times, which the same inputs do not give again.
 
     ``rules`` is the digest of the gates, base rates and reviewers that it was judged by, ``loosened``
-    says which let more through than when it was made, ``judged_as_of`` when the age of its parts was taken.
+    says which let more through than when it was made, ``evaluated_as_of`` the instant that ages of components
+    refer to.
     ``next_step`` says what to do now, as the dossier does.
     ``canary_permitted``: it is held, and may serve as the canary all the same.
     """
@@ -73,7 +74,7 @@ class GateResult:
     run_id: str
     rules: str
     loosened: list[str]
-    judged_as_of: str
+    evaluated_as_of: str
     next_step: str
     canary_permitted: bool = False
 
@@ -105,7 +106,7 @@ class _Gated:
     documents: Documents
     as_of: datetime
     override: str
-    stands: bool
+    unchanged: bool
 
     @property
     def workspace(self) -> Workspace:
@@ -123,7 +124,7 @@ class _Gated:
         name = f"{DOSSIER}-release-{self.release}"
         first = self.workspace.reports / f"{name}.json"
         differs = first.exists() and first.read_bytes() != _as_json(self.dossier).encode()
-        return f"{name}-{run_id[:8]}" if self.stands or differs else name
+        return f"{name}-{run_id[:8]}" if self.unchanged or differs else name
 
 
 def run(
@@ -132,7 +133,7 @@ def run(
     release: int,
     steps: StepRuns,
     as_of: datetime | None = None,
-    stands: bool = False,
+    unchanged: bool = False,
     parent_run: str | None = None,
 ) -> GateResult:
     """Judge a release.
@@ -142,7 +143,7 @@ def run(
     release : its version.
     steps : the runs whose evidence it is judged by.
     as_of : at which the age of its parts is taken; by default its own.
-    stands : the verdict of its own time stays the release's; this one is kept by the run alone.
+    unchanged : the verdict of its own time stays the release's; this one is kept by the run alone.
     """
     reader = steps.reader or ReleaseReader(workspace)
     registry, part = reader.registry, reader.part(release)
@@ -152,10 +153,10 @@ def run(
     manifest = reader.manifest(release)
     documents = Documents.read(workspace.home, runs)
     _refuse_foreign(documents, release, manifest)
-    work = _Gated(reader, release, runs, documents, as_of or manifest.as_of, steps.override, stands)
+    work = _Gated(reader, release, runs, documents, as_of or manifest.as_of, steps.override, unchanged)
     done = GATE.run(work, parent_run=parent_run)
     evidence, path = done.evidence, str(workspace.reports / f"{work.page(done.run_id)}.html")
-    if not stands:
+    if not unchanged:
         registry.set_tags(part, {VERDICT: evidence.verdict, "dossier": path})
         overridden = registry.tags(part).get(OVERRIDE, "")
         registry.describe(part, mark_overridden(_description(documents, evidence), overridden))
@@ -166,7 +167,7 @@ def run(
         dossier=path,
         rules=digest(evidence.rules),
         loosened=list(evidence.loosened),
-        judged_as_of=format_instant(work.as_of),
+        evaluated_as_of=format_instant(work.as_of),
         next_step=work.dossier.first().next_step,
         **{name: shown[name] for name in _SHOWN},
     )
@@ -191,33 +192,33 @@ def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> N
 
 
 def _dossier(
-    reader: ReleaseReader, release: int, runs: EvidenceRuns, documents: Documents, judged: datetime
+    reader: ReleaseReader, release: int, runs: EvidenceRuns, documents: Documents, evaluated_at: datetime
 ) -> Dossier:
     workspace, manifest = reader.workspace, reader.manifest(release)
     gates = workspace.contracts.surface.gates
-    gathered = _gather(judged, runs, documents, workspace.contracts)
+    gathered = _gather(evaluated_at, runs, documents, workspace.contracts)
     champion = documents.simulation.champion
     recipes = read_recipes(reader, release, champion=champion)
     evidence = replace(
         gathered,
         recipes=recipes,
         past_gains=read_past_gains(workspace, release),
-        reports=(*gathered.reports, *_judge_beside(reader, release, champion, runs, recipes)),
-        serving=judge_serving(
+        reports=(*gathered.reports, *_compare_with_champion(reader, release, champion, runs, recipes)),
+        serving=evaluate_serving(
             gates.shadow, documents.shadow, read_times(workspace, runs.shadow), run=runs.shadow
         ),
         lineage=read_lineage(reader, release),
         policy=read_policies(reader, manifest, documents.release, champion=champion),
     )
-    verdicts = judge_release(gates, evidence)
-    said = Judged(
+    verdicts = evaluate_release(gates, evidence)
+    said = GateRecord(
         verdicts,
         decide_release(
             verdicts,
             inconclusive=gates.inconclusive,
             words=vocabulary(workspace.contracts, champion=champion),
         ),
-        judged,
+        evaluated_at,
         canonical(workspace.contracts.surface.rules),
         _loosened(workspace.contracts, manifest, documents.release),
     )
@@ -260,26 +261,26 @@ def _gather(as_of: datetime, runs: EvidenceRuns, documents: Documents, contracts
         guardrails=documents.simulation.guardrails,
         comparisons=documents.simulation.comparisons,
         shadow=documents.shadow.comparison,
-        reports=_judge_reports(documents.release, run=runs.release),
+        reports=_evaluate_reports(documents.release, run=runs.release),
         weighted=weighted_tasks(contracts.utility),
         inputs=documents.release.inputs,
         served=documents.shadow.inputs,
     )
 
 
-def _judge_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...]:
+def _evaluate_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...]:
     """Judge what the release step reports beside its tasks' figures."""
     return (
-        *judge_kept(released.kept, run=run),
-        *judge_unrepeated(released.unrepeated, run=run),
-        *judge_unmeasured(released.unjudged, run=run),
-        *judge_refit(released.refit, run=run),
-        *judge_trunks(released.models, run=run),
-        *judge_proxies(released.proxies, run=run),
+        *evaluate_reused(released.kept, run=run),
+        *evaluate_unrepeated(released.unrepeated, run=run),
+        *evaluate_unmeasured(released.unmeasured, run=run),
+        *evaluate_refit(released.refit, run=run),
+        *evaluate_trunks(released.models, run=run),
+        *evaluate_proxies(released.proxies, run=run),
     )
 
 
-def _judge_beside(
+def _compare_with_champion(
     reader: ReleaseReader,
     release: int,
     champion: int | None,
@@ -291,9 +292,9 @@ def _judge_beside(
     front = read_front(workspace, release, champion=champion)
     weights = {task: term.weight for task, term in workspace.contracts.utility.weights.items()}
     return (
-        judge_same_day(recipes, run=runs.release),
-        *judge_recipes(workspace.contracts.surface.gates.model, recipes),
-        judge_front(weights, front, run=runs.simulation),
+        evaluate_same_day(recipes, run=runs.release),
+        *evaluate_recipes(workspace.contracts.surface.gates.model, recipes),
+        evaluate_front(weights, front, run=runs.simulation),
     )
 
 
@@ -312,7 +313,7 @@ def _tags(work: _Gated) -> dict[str, object]:
     return {"release": work.release, "as_of": format_instant(made)}
 
 
-def _judge(work: _Gated, run: StepRun) -> GateEvidence:
+def _evaluate(work: _Gated, run: StepRun) -> GateEvidence:
     """Write the dossier as a page and as JSON, among the reports and as artifacts of the run."""
     workspace, dossier, name = work.workspace, work.dossier, work.page(run.run_id)
     html = dossier.to_html()
@@ -345,7 +346,7 @@ GATE: Final = Step(
     document=GateEvidence,
     inputs=_inputs,
     tags=_tags,
-    function=_judge,
+    function=_evaluate,
     reuses=False,
 )
 """It reads more than its inputs, as the gains of earlier promotions, so no earlier run is reused."""

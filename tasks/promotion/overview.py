@@ -123,13 +123,13 @@ def read_aliases(workspace: Workspace) -> Aliases:
     registry, name = workspace.store.registry, release_name(workspace.surface)
     aliases = registry.aliases(name)
     mismatch = workspace.aliases.mismatch()
-    releases, doubts = list[AliasedRelease](), [f"{mismatch}."] if mismatch else []
+    releases, caveats = list[AliasedRelease](), [f"{mismatch}."] if mismatch else []
     for alias in sorted(aliases, key=lambda alias: (alias != CHAMPION, alias)):
         try:
             releases.append(_aliased(workspace, registry, alias, aliases[alias]))
         except (StoreError, ContractError) as error:
-            doubts.append(f"{alias} means version {aliases[alias]}, which is no release of ours: {error}")
-    return Aliases(workspace.surface, tuple(releases), " ".join(doubts))
+            caveats.append(f"{alias} means version {aliases[alias]}, which is no release of ours: {error}")
+    return Aliases(workspace.surface, tuple(releases), " ".join(caveats))
 
 
 def read(workspace: Workspace) -> Overview:
@@ -139,8 +139,8 @@ def read(workspace: Workspace) -> Overview:
     summaries, moves, labels = dict[int, GateSummary](), tuple[AuditRow, ...](), None
     for version in sorted({release.version for release in found.releases}):
         try:
-            if judged := _summarize_gates(workspace, version):
-                summaries[version] = judged
+            if summary := _summarize_gates(workspace, version):
+                summaries[version] = summary
         except (StoreError, ContractError) as error:
             problems.append(f"The verdicts of release {version} cannot be read: {error}")
     try:
@@ -175,8 +175,8 @@ def dossier(workspace: Workspace, *, release: int) -> str:
 
 def _aliased(workspace: Workspace, registry: Registry, alias: str, version: int) -> AliasedRelease:
     part = registry.part(release_name(workspace.surface), version)
-    told = registry.recorded_tags(part).get("as_of")
-    as_of = None if told is None else parse_instant(told)
+    recorded = registry.recorded_tags(part).get("as_of")
+    as_of = None if recorded is None else parse_instant(recorded)
     verdict = recorded_verdict(workspace, version)
     tags = registry.tags(part) if alias in CANARIES else {}
     share, pool = read_share(tags), UserPool.of(tags.get(CANARY_POOL))

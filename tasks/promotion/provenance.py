@@ -10,10 +10,10 @@ from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.gains import GAINS, RecipePair, SameDay, TaskRecipe
 from tasks.promotion.gates.lineage import Lineage, PartLabels
-from tasks.promotion.gates.loosened import long_standing_reviewers
+from tasks.promotion.gates.loosened import lasting_reviewers
 from tasks.promotion.gates.policy import (
-    PolicyStanding,
     PolicyVersion,
+    ReleasedPolicies,
     SearchedFront,
     find_lost_constraints,
 )
@@ -59,21 +59,21 @@ def read_lineage(reader: ReleaseReader, release: int) -> Lineage:
 
 def read_policies(
     reader: ReleaseReader, manifest: Manifest, released: ReleaseEvidence, *, champion: int | None
-) -> PolicyStanding:
+) -> ReleasedPolicies:
     """Read which policies a release and the champion beside it pin, and who may answer for the release."""
     contracts = reader.workspace.contracts
     before = None if champion is None else reader.manifest(champion)
-    users = long_standing_reviewers(Rules.model_validate(released.rules), contracts.surface.rules)
-    own, theirs = (
+    users = lasting_reviewers(Rules.model_validate(released.rules), contracts.surface.rules)
+    own, of_champion = (
         None if one is None else release_policy(reader.workspace, one) for one in (manifest, before)
     )
-    return PolicyStanding(
+    return ReleasedPolicies(
         contracts=manifest.contracts,
         in_force=contracts.digests,
         policies=_versions(reader, manifest),
         champion={} if before is None else _versions(reader, before),
         reviewers={role: users.get(role, ()) for role in contracts.utility.approvals},
-        lost_constraints=find_lost_constraints(theirs, own) if own and theirs else (),
+        lost_constraints=find_lost_constraints(of_champion, own) if own and of_champion else (),
     )
 
 
@@ -88,17 +88,17 @@ def read_recipes(reader: ReleaseReader, release: int, *, champion: int | None) -
     if champion is None:
         return None
     workspace = reader.workspace
-    (ours, parts), (theirs, _) = (_recipes(reader, version) for version in (release, champion))
+    (candidate, parts), (of_champion, _) = (_recipes(reader, version) for version in (release, champion))
     new, old = (_features(reader, version) for version in (release, champion))
     return [
         RecipePair(
-            ours[task],
-            theirs[task],
-            _same_day(workspace, parts[task], ours[task], theirs[task]),
+            candidate[task],
+            of_champion[task],
+            _same_day(workspace, parts[task], candidate[task], of_champion[task]),
             tuple(name for name in new.get(task, ()) if name not in old.get(task, new[task])),
         )
-        for task in ours
-        if task in theirs
+        for task in candidate
+        if task in of_champion
     ]
 
 
@@ -114,10 +114,12 @@ def read_past_gains(workspace: Workspace, release: int) -> dict[Subject, list[fl
         if not file.exists():
             continue
         try:
-            judged = GateEvidence.read(read_text(file, largest=LARGEST_DOCUMENT), where=str(file)).gates
+            released_verdicts = GateEvidence.read(
+                read_text(file, largest=LARGEST_DOCUMENT), where=str(file)
+            ).gates
         except (ContractError, StoreError):  # of an earlier program: it widens no bound
             continue
-        for one in judged:
+        for one in released_verdicts:
             seen = one.observed if one.segment == ALL and one.outcome is not Outcome.BLOCK else None
             if seen is not None and seen.known and one.gate == "model" and one.subject.metric in GAINS:
                 past.setdefault(one.subject, []).append(seen.value)
@@ -152,12 +154,12 @@ def _recipes(reader: ReleaseReader, release: int) -> tuple[dict[str, TaskRecipe]
 
 
 def _same_day(
-    workspace: Workspace, model: PinnedPart, ours: TaskRecipe, champion: TaskRecipe
+    workspace: Workspace, model: PinnedPart, candidate: TaskRecipe, champion: TaskRecipe
 ) -> SameDay | None:
     """Read what the training step found of a model beside the champion's recipe; None of the same recipe."""
-    if None in {ours.recipe, champion.recipe} or ours.recipe == champion.recipe:
+    if None in {candidate.recipe, champion.recipe} or candidate.recipe == champion.recipe:
         return None
-    asked = {"task": ours.task, "model": model.version, "recipe": champion.recipe}
+    asked = {"task": candidate.task, "model": model.version, "recipe": champion.recipe}
     run = workspace.store.runs.newest(workspace.surface, step=same_day.SAME_DAY.name, **asked)
     if run is None:
         return SameDay(None, "this champion's recipe was not asked for when the model was trained", "")

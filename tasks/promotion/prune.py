@@ -71,7 +71,7 @@ class Removed:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptItem:
     """What of a kind stays for a reason."""
 
     kind: str
@@ -87,7 +87,7 @@ class PruneResult:
     surface: str
     dry_run: bool
     removed: list[Removed]
-    kept: list[Kept]
+    kept: list[KeptItem]
     notes: list[str]
 
 
@@ -234,13 +234,13 @@ class _Plan:
         if swept is not None:
             yield Removed("label files", swept.files, swept.bytes, swept.oldest, swept.newest)
 
-    def stays(self) -> Iterator[Kept]:
+    def stays(self) -> Iterator[KeptItem]:
         """Yield what stays, by kind and reason."""
         for why in dict.fromkeys(self.releases.values()):
             versions = tuple(sorted(one for one, reason in self.releases.items() if reason == why))
-            yield Kept("releases", why, len(versions), versions)
+            yield KeptItem("releases", why, len(versions), versions)
         for why, count in Counter(self.kept_runs.values()).most_common():
-            yield Kept("runs", why, count)
+            yield KeptItem("runs", why, count)
 
 
 @dataclass(frozen=True)
@@ -264,7 +264,7 @@ class _Needs:
         why = dict.fromkeys(self._newest(), f"newest {self.keep.releases}")
         if self.keep.releases is None:
             why = dict.fromkeys(self._newest(), "every release is kept")
-        for version in self._judged():
+        for version in self._evaluated_releases():
             why.setdefault(version, "an approval may be open")
         for version in self._arms():
             why.setdefault(version, "an arm of an experiment")
@@ -319,7 +319,7 @@ class _Needs:
         count = len(self.versions) if self.keep.releases is None else self.keep.releases
         return [part.version for part in self.versions[:count]]
 
-    def _judged(self) -> Iterator[int]:
+    def _evaluated_releases(self) -> Iterator[int]:
         """Yield the releases that were judged within the time that a reviewer has to answer."""
         since = self.today - self.workspace.contracts.surface.promotion.answer_within - _YOUNG
         for run in self._of_step("gate"):

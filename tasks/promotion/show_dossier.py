@@ -44,23 +44,25 @@ def run(
         raise ContractError(
             f"No gate has judged {part}: it has no dossier. Retrain, or promote it, and it is judged."
         )
-    judged = workspace.store.runs.read_evidence(gate, GateEvidence)
+    gate_evidence = workspace.store.runs.read_evidence(gate, GateEvidence)
     if segment is None:
         tagged = workspace.store.registry.tags(part).get("dossier")
         name = Path(tagged).name if tagged else f"dossier-release-{part.version}.html"
-        page = recompose(workspace, part.version, judged).to_html()
+        page = recompose(workspace, part.version, gate_evidence).to_html()
     else:
         name = f"release-{part.version}-{quote(segment.column, safe='')}-{quote(segment.value, safe='')}.html"
-        page = _segment_page(workspace, part.version, judged, segment)
+        page = _segment_page(workspace, part.version, gate_evidence, segment)
     path = write_report(workspace, name, page)
     opened = browse and webbrowser.open(Path(path).resolve().as_uri())
-    return ShownDossier(part.version, judged.verdict, str(path), opened)
+    return ShownDossier(part.version, gate_evidence.verdict, str(path), opened)
 
 
-def _segment_page(workspace: Workspace, release: int, judged: GateEvidence, segment: Segment) -> str:
-    simulation = workspace.store.runs.read_evidence(judged.runs.simulation, SimulationEvidence)
+def _segment_page(workspace: Workspace, release: int, gate_evidence: GateEvidence, segment: Segment) -> str:
+    simulation = workspace.store.runs.read_evidence(gate_evidence.runs.simulation, SimulationEvidence)
     words = vocabulary(workspace.contracts, champion=simulation.champion)
-    return write_segment_page(f"{workspace.surface} release {release}", segment, judged.verdicts, words)
+    return write_segment_page(
+        f"{workspace.surface} release {release}", segment, gate_evidence.verdicts, words
+    )
 
 
 def write_segment_page(title: str, segment: Segment, verdicts: Sequence[Verdict], words: Vocabulary) -> str:

@@ -94,11 +94,11 @@ class _Picked:
         return picked
 
 
-def _same(ours: _Picked, theirs: _Picked, values: Values) -> Table:
+def _same(left: _Picked, right: _Picked, values: Values) -> Table:
     """Mark the pairs of one value, [requests, ours, theirs]; uncounted values are alike to none."""
-    mine, others = ours.take(values), theirs.take(values)
-    mine = np.where(ours.there, mine, -1)
-    others = np.where(theirs.there & (others >= 0), others, -2)
+    mine, others = left.take(values), right.take(values)
+    mine = np.where(left.there, mine, -1)
+    others = np.where(right.there & (others >= 0), others, -2)
     same: Table = mine[:, :, None] == others[:, None, :]
     return same
 

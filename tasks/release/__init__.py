@@ -4,7 +4,7 @@
 
     parts, trained              which models, calibrators and policies a release is made of
       refit, refit_shift        the tested recipe repeated up to the newest labels, and how far it shifts
-      judges                    what a slow task's joint is judged with, on days that what serves has learned
+      factor_models             factors that measure a slow joint on days that serving factors have learned
       release_days, reports     the heads applied to the test days: figures, proxies, conflicts
         staging, packaging      the release's folder and the code that travels with it, as a pyfunc
           assemble, step        one registered, closed version; the same inputs give the same bytes
@@ -14,7 +14,7 @@
       serve                     MLflow's server of a release, behind limits
     score, sensitivity          candidates scored, and what calibration errors leave open
 
-Steps: assemble, inputs, judges, parts, reader, refit, release_days, score, serve, step, trained, view,
+Steps: assemble, factor_models, inputs, parts, reader, refit, release_days, score, serve, step, trained, view,
 vouching.
 With mlflow: loading, model, packaging, signature.
 """

@@ -23,8 +23,8 @@ from tasks.evaluation.release_evidence import RefitEvidence, ReleaseEvidence
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.scoring import Scorer
 from tasks.release.description import describe
+from tasks.release.factor_models import FactorModels
 from tasks.release.inputs import release_inputs
-from tasks.release.judges import FactorModels
 from tasks.release.packaging import PackagedRelease, package_release
 from tasks.release.parts import Pins, pin_trunks, release_files
 from tasks.release.refit import ScoredRelease, calibrated_on, refit_shifts
@@ -60,10 +60,10 @@ class Tested:
 class Wanted:
     """A release before it is made: everything that decides its bytes.
 
-    ``pins``: what it serves. ``kept``: why a task could not be trained, of those that keep the champion's
-    model; ``unrepeated``: why a tested recipe could not be repeated. ``judges``: what a slow task's joint is
-    judged with. ``tested``: what stands in for what is served where the decision is replayed, None where it
-    is the same.
+    ``pins``: what it serves. ``kept``: why a task could not be trained and reuses the champion's model;
+    ``unrepeated``: why a tested recipe could not be repeated. ``factor_models``: the factors with which a
+    slow task's joint is measured. ``tested``: the components that are replayed where they differ from those
+    that serve, else None.
     """
 
     workspace: Workspace
@@ -75,7 +75,7 @@ class Wanted:
     backfilled: bool
     kept: Mapping[str, str]
     unrepeated: Mapping[str, str]
-    judges: Mapping[str, FactorModels] = field(default_factory=dict)
+    factor_models: Mapping[str, FactorModels] = field(default_factory=dict)
     tested: Tested | None = None
 
     @property
@@ -92,7 +92,10 @@ class Wanted:
             "parts": {part.name: [part.version, part.sha256] for part in parts},
             "kept": dict(self.kept),
             "unrepeated": dict(self.unrepeated),
-            "judges": {task: [judge.why, *_versions(judge)] for task, judge in self.judges.items()},
+            "factor_models": {
+                task: [factor_model.why, *_versions(factor_model)]
+                for task, factor_model in self.factor_models.items()
+            },
             "requirements": requirements(),
         }
 
@@ -152,13 +155,21 @@ class _Making:
             wanted.workspace,
             wanted.snapshot,
             wanted.slices.tasks,
-            judged={t: self._files(judge.chain) for t, judge in wanted.judges.items() if judge.chain},
-            unjudged=self._unjudged,
+            factor_files={
+                t: self._files(factor_model.chain)
+                for t, factor_model in wanted.factor_models.items()
+                if factor_model.chain
+            },
+            unmeasured=self._unmeasured,
         )
 
     @property
-    def _unjudged(self) -> dict[str, str]:
-        return {task: judge.why for task, judge in self.wanted.judges.items() if judge.why}
+    def _unmeasured(self) -> dict[str, str]:
+        return {
+            task: factor_model.why
+            for task, factor_model in self.wanted.factor_models.items()
+            if factor_model.why
+        }
 
     def _files(self, pins: Pins) -> dict[str, bytes]:
         return release_files(self.wanted.workspace, self.registry, pins, self.wanted.examined)
@@ -167,7 +178,9 @@ class _Making:
         self, manifest: Manifest, figures: Sequence[TaskFigures], reports: Reports, *, served: Files
     ) -> ReleaseEvidence:
         wanted = self.wanted
-        judges = [one for task, judge in wanted.judges.items() for one in judge.evidence(task)]
+        factor_models = [
+            one for task, factor_model in wanted.factor_models.items() for one in factor_model.evidence(task)
+        ]
         return ReleaseEvidence(
             manifest_sha256=manifest.digest,
             backfilled=manifest.backfilled,
@@ -179,15 +192,17 @@ class _Making:
             proxies=tuple(reports.proxies()),
             conflicts=reports.conflicts(wanted.slices.test),
             refit=None if wanted.tested is None else self._refit(wanted.tested, reports, served),
-            judges=tuple(judges),
-            unjudged=self._unjudged,
+            factor_models=tuple(factor_models),
+            unmeasured=self._unmeasured,
             inputs=tuple(
                 release_inputs(
                     wanted.snapshot, [*reports.scores.heads.heads.values()], reports.pins, wanted.slices.test
                 )
             ),
             models=self._models(reports.pins),
-            description=describe(manifest, wanted.workspace.contracts.utility, figures, judges=judges),
+            description=describe(
+                manifest, wanted.workspace.contracts.utility, figures, factor_models=factor_models
+            ),
             rules=canonical(wanted.workspace.contracts.surface.rules),
         )
 
@@ -274,8 +289,13 @@ class _Making:
     def _link(self, manifest: Manifest) -> None:
         """Link the run to what it read; parts find their releases by the version's component tags."""
         log_labels(self.step, self.wanted.snapshot, context="test")
-        judges = self.wanted.judges.values()
-        made = (part for judge in judges for parent in judge.made for part in judge.chain[parent])
+        factor_models = self.wanted.factor_models.values()
+        made = (
+            part
+            for factor_model in factor_models
+            for parent in factor_model.made
+            for part in factor_model.chain[parent]
+        )
         self.step.reads_models(self.registry.model_id(part) for part in (*manifest.parts, *made))
 
 
@@ -291,8 +311,8 @@ RELEASE: Final = ModelStep[Wanted, ReleaseEvidence](
 )
 
 
-def _versions(judge: FactorModels) -> list[list[object]]:
-    return [[part.name, part.version, part.sha256] for pair in judge.chain.values() for part in pair]
+def _versions(factor_model: FactorModels) -> list[list[object]]:
+    return [[part.name, part.version, part.sha256] for pair in factor_model.chain.values() for part in pair]
 
 
 def _own_digests(packaged: PackagedRelease) -> dict[str, str]:

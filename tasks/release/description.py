@@ -35,7 +35,7 @@ def describe(
     utility: UtilitySpec,
     figures: Sequence[TaskFigures],
     *,
-    judges: Sequence[FactorModelEvidence] = (),
+    factor_models: Sequence[FactorModelEvidence] = (),
 ) -> str:
     """Describe a release."""
     mark = ", backfilled" if manifest.backfilled else ""
@@ -49,7 +49,7 @@ def describe(
             spaced=True,
         ),
         "",
-        *(line for judge in judges for line in (_judge(judge), "")),
+        *(line for factor_model in factor_models for line in (_factor_model(factor_model), "")),
         f"Weights of **{utility.policy}** version {utility.version}:",
         "",
         *markdown_table(["term", "weight", "why"], weight_terms(utility), spaced=True),
@@ -95,9 +95,14 @@ def _figures(figures: TaskFigures) -> list[str]:
     return [figures.task, of_it if of_it == _UNKNOWN else f"{name}{of_it}", ratio, *counts]
 
 
-def _judge(judge: FactorModelEvidence) -> str:
-    model = _link(judge.model.name, judge.model.version, f"{judge.model.name} version {judge.model.version}")
-    return f"The joint of {judge.task} is judged with {model}, trained up to {judge.slices['train'][1]}."
+def _factor_model(factor_model: FactorModelEvidence) -> str:
+    model = _link(
+        factor_model.model.name,
+        factor_model.model.version,
+        f"{factor_model.model.name} version {factor_model.model.version}",
+    )
+    until = factor_model.slices["train"][1]
+    return f"The joint of {factor_model.task} is judged with {model}, trained up to {until}."
 
 
 def _in_words(estimate: Estimate | None) -> str:

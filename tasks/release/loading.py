@@ -68,7 +68,7 @@ class LoadedRelease:
 
     def boosted(self, boosts: Boosts) -> "LoadedRelease":
         """Return the release with boosts of groups in force."""
-        return replace(self, _model=_as_ours(self._model.boosted, json.dumps(boosts)), boosts=boosts)
+        return replace(self, _model=_translate_errors(self._model.boosted, json.dumps(boosts)), boosts=boosts)
 
     def score(
         self, frame: pd.DataFrame, *, certificate: bool = False, components: bool = False
@@ -83,12 +83,14 @@ class LoadedRelease:
         """
         asked = {"certificate": certificate, "components": components}
         if not hasattr(self._model, "score"):
-            return _as_ours(self._model.predict, None, frame, asked)
-        return _as_ours(self._model.score, frame, *(name for name, wanted in asked.items() if wanted))
+            return _translate_errors(self._model.predict, None, frame, asked)
+        return _translate_errors(
+            self._model.score, frame, *(name for name, wanted in asked.items() if wanted)
+        )
 
     def predict(self, frame: pd.DataFrame) -> dict[str, Floats]:
         """Return what each head predicts of rows by column, each [n] (`Heads.predict`)."""
-        return _as_ours(self._model.scorer.predict, frame)
+        return _translate_errors(self._model.scorer.predict, frame)
 
     def serve(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Score candidates as whoever loads the release by MLflow does, its signature enforced.
@@ -117,7 +119,7 @@ class LoadedRelease:
 
     def explain(self, frame: pd.DataFrame, request_id: object) -> pd.DataFrame:
         """Show one request's candidates with their components, what dropped and what moved them."""
-        return _as_ours(self._model.explain, frame, request_id)
+        return _translate_errors(self._model.explain, frame, request_id)
 
 
 def load_release(folder: Path) -> LoadedRelease:
@@ -161,7 +163,7 @@ def _clean_copy(folder: Path) -> Iterator[Path]:
             sys.path[:] = before
 
 
-def _as_ours(call: Callable[..., Scored], *arguments: object) -> Scored:
+def _translate_errors(call: Callable[..., Scored], *arguments: object) -> Scored:
     try:
         return call(*arguments)
     except Exception as error:

@@ -142,14 +142,14 @@ def _require_vouched(root: Path, surface: str) -> None:
     if os.environ.get(REQUIRE_VERIFIED, "") in {"", "0"}:
         return
     try:
-        doubt = importlib.import_module(VOUCHING).find_doubt(root, surface)
+        unverified = importlib.import_module(VOUCHING).find_caveat(root, surface)
     except Exception as error:  # noqa: BLE001 - whatever it is, nobody vouches
-        doubt = (
+        unverified = (
             f"The audit cannot be asked ({type(error).__name__}: {error}). Load it in the environment of the "
             f"installed program, or unset the variable and run `equipoise release verify {surface} champion`"
         )
-    if doubt:
-        raise ReleaseRefused(f"This release was not loaded ({REQUIRE_VERIFIED}): {doubt}")
+    if unverified:
+        raise ReleaseRefused(f"This release was not loaded ({REQUIRE_VERIFIED}): {unverified}")
 
 
 def _provenance(parts: Iterable[Mapping[str, Any]], registered: Path) -> dict[str, Any]:

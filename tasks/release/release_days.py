@@ -33,7 +33,7 @@ from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.references import HeadReferences, HeadRows, head_references
 from tasks.evaluation.segments import SegmentColumn, segment_columns, segment_values
-from tasks.evaluation.single_features import FeatureRows, thin_requests
+from tasks.evaluation.single_features import FeatureRows, subsample_requests
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.ranking.examination import Examination
@@ -54,23 +54,25 @@ Files = Mapping[str, bytes]
 class HeadScores:
     """Predictions of a release's tested heads on its test days; each head scores a slice once.
 
-    ``judging``: the heads that a task is judged with, where these are not the release's own.
+    ``factor_heads``: the heads that a task is judged with, where these are not the release's own.
     """
 
     heads: Heads
-    judging: Mapping[str, Heads]
+    factor_heads: Mapping[str, Heads]
     _predicted: dict[tuple[str, DaySlice], dict[str, Floats]] = field(default_factory=dict)
 
     def of(self, tasks: Collection[str], days: DaySlice, frame: pd.DataFrame) -> Mapping[str, Floats]:
         """Return what the release's heads predict of all rows of some days, by task; see `predict_tasks`."""
         return self._scored("", self.heads.of(tasks), days, frame)
 
-    def of_judge(self, task: str, days: DaySlice, frame: pd.DataFrame) -> Mapping[str, Floats]:
+    def of_factor_models(self, task: str, days: DaySlice, frame: pd.DataFrame) -> Mapping[str, Floats]:
         """Return what the heads of a task's judge predict of all rows of some days."""
-        return self._scored(task, self.judging[task], days, frame)
+        return self._scored(task, self.factor_heads[task], days, frame)
 
-    def _scored(self, judged: str, heads: Heads, days: DaySlice, frame: pd.DataFrame) -> Mapping[str, Floats]:
-        known = self._predicted.setdefault((judged, days), {})
+    def _scored(
+        self, factor_files: str, heads: Heads, days: DaySlice, frame: pd.DataFrame
+    ) -> Mapping[str, Floats]:
+        known = self._predicted.setdefault((factor_files, days), {})
         lacking = [task for task in heads.heads if task not in known]
         if lacking:
             known |= predict_tasks(heads.of(lacking), frame)
@@ -81,16 +83,16 @@ class HeadScores:
 class ReleaseDays:
     """The days of one snapshot, read as the release will see them.
 
-    ``judged``: the files of the chain that a task's joint is judged with, where it is not the release's own.
-    ``unjudged``: the tasks of which nothing honest can be measured. ``held``: days that were read already,
-    with their rows.
+    ``factor_files``: the files of the chain with which a task's joint is measured, where it is not the
+    release's own. ``unmeasured``: the tasks without days that their model has not learned from. ``held``:
+    days that were read already, with their rows.
     """
 
     workspace: Workspace
     snapshot: Snapshot
     slices: Mapping[str, TaskSlices]
-    judged: Mapping[str, Files] = field(default_factory=dict)
-    unjudged: Collection[str] = ()
+    factor_files: Mapping[str, Files] = field(default_factory=dict)
+    unmeasured: Collection[str] = ()
     held: tuple[DaySlice, pd.DataFrame] | None = None
 
     def holding(self, days: DaySlice, scorers: Iterable[Scorer]) -> "ReleaseDays":
@@ -104,8 +106,8 @@ class ReleaseDays:
         """Fit a map on the product of each chain that needs one; files of the release by path."""
         heads = Scorer.from_files(files).heads
         made = {}
-        for task in (task for task in heads.conditional if task not in self.unjudged):
-            own = self.judging(task, files) if task in self.judged else heads.of([task])
+        for task in (task for task in heads.conditional if task not in self.unmeasured):
+            own = self.factor_heads(task, files) if task in self.factor_files else heads.of([task])
             frame, outcomes = self.calibrate_days(task, (*own.columns, *own.optional))
             known = np.isfinite(outcomes)
             product = where_shown(own.predict(frame), probability(task))
@@ -114,11 +116,11 @@ class ReleaseDays:
                 made[f"joints/{task}.json"] = json.dumps(fitted.to_json(), allow_nan=False).encode()
         return made
 
-    def judging(self, task: str, files: Files) -> Heads:
+    def factor_heads(self, task: str, files: Files) -> Heads:
         """Return the heads that a task is judged with, and the release's map on its joint, if it has one."""
         joint = f"joints/{task}.json"
         mapped = {joint: files[joint]} if joint in files else {}
-        return Scorer.from_files({**self.judged[task], **mapped}).heads.of([task])
+        return Scorer.from_files({**self.factor_files[task], **mapped}).heads.of([task])
 
     def calibrate_days(self, task: str, features: Iterable[str]) -> tuple[pd.DataFrame, Floats]:
         """Read a task's calibrate days and what is known of it there, NaN where nothing is."""
@@ -127,8 +129,8 @@ class ReleaseDays:
 
     def scores(self, files: Files) -> HeadScores:
         """Return the heads of a release's files, joints included; they score the days that are held."""
-        judging = {task: self.judging(task, files) for task in self.judged}
-        scores = HeadScores(Scorer.from_files(files).heads, judging)
+        factor_heads = {task: self.factor_heads(task, files) for task in self.factor_files}
+        scores = HeadScores(Scorer.from_files(files).heads, factor_heads)
         if self.held is not None:
             scores.of([*scores.heads.heads], *self.held)
         return scores
@@ -148,9 +150,9 @@ class ReleaseDays:
         """
         heads = scores.heads
         by_days: dict[DaySlice, list[str]] = {}
-        for task in (task for task in heads.heads if task not in self.judged):
+        for task in (task for task in heads.heads if task not in self.factor_files):
             by_days.setdefault(self.slices[task].test, []).append(task)
-        groups = [*by_days.items(), *((self.slices[task].test, [task]) for task in self.judged)]
+        groups = [*by_days.items(), *((self.slices[task].test, [task]) for task in self.factor_files)]
         measuring = _Measuring(self, scores, pins, curve, measured or {}, step)
         found = {
             figures.task: figures for days, tasks in groups for figures in measuring.figures(days, tasks)
@@ -207,12 +209,12 @@ class _Measuring:
     def figures(self, days: DaySlice, tasks: list[str]) -> Iterable[TaskFigures]:
         """Measure tasks that are tested on the same days."""
         release_days, (first, *_) = self.release_days, tasks
-        judged = first in release_days.judged
-        heads = self.scores.judging[first] if judged else self.scores.heads.of(tasks)
+        factor_files = first in release_days.factor_files
+        heads = self.scores.factor_heads[first] if factor_files else self.scores.heads.of(tasks)
         placed = (POSITION,) if POSITION in release_days.snapshot.schema().names else ()
         frame = release_days.days(days, (*heads.columns, *heads.optional, *placed), tasks)
-        if judged:
-            predictions = self.scores.of_judge(first, days, frame)
+        if factor_files:
+            predictions = self.scores.of_factor_models(first, days, frame)
         else:
             predictions = self.scores.of(tasks, days, frame)
         rows = _SegmentedRows(days, frame, release_days.workspace.contracts.surface.segments)
@@ -230,9 +232,9 @@ class _Measuring:
         release_days, task = self.release_days, head.task
         outcomes, registry = release_days.outcomes(rows.frame, task), release_days.workspace.store.registry
         newest = newest_row(registry, task, *self.pins[task])
-        unjudged = task in release_days.unjudged
+        unmeasured = task in release_days.unmeasured
         conditional = head.parent is not None and head.kind == "binary"
-        if self.step is not None and conditional and not unjudged:
+        if self.step is not None and conditional and not unmeasured:
             draw_joint(self.step, task, outcomes, predictions, users_of(rows.frame))
         if task in self.measured:
             figures = self.measured[task].model_copy(update={"newest_training_row": newest})
@@ -243,7 +245,7 @@ class _Measuring:
                 days=(rows.days.first, rows.days.last),
                 newest_training_row=newest,
             )
-        if unjudged:
+        if unmeasured:
             return figures.without_estimates()
         references = hold_against_references(
             head,
@@ -270,8 +272,8 @@ class _SegmentedRows:
 
     def observations(self, outcomes: Floats, predictions: Floats, curve: Examination | None) -> Observations:
         users, requests = self.frame[USER_ID], self.frame[REQUEST_ID]
-        looks = examination_at(curve, _positions(self.frame))
-        return Observations(outcomes, predictions, users, requests, self.segments, examination=looks)
+        examined = examination_at(curve, _positions(self.frame))
+        return Observations(outcomes, predictions, users, requests, self.segments, examination=examined)
 
 
 def read_examination(files: Files) -> Examination | None:
@@ -353,7 +355,7 @@ def _feature_rows(head: Head, names: tuple[str, ...], days: LabelledDays) -> Fea
     """Encode as many rows as it takes to choose a feature."""
     requests, outcomes = days.frame[REQUEST_ID].to_numpy(), days.outcomes
     positive = (outcomes > outcomes.mean()).astype(np.float64) if outcomes.size else outcomes
-    kept = thin_requests(positive, requests)
+    kept = subsample_requests(positive, requests)
     matrix = head.encoder.of(names).matrix(days.frame[kept])
     return FeatureRows(names, head.encoder.categorical, matrix, outcomes[kept], requests[kept])
 

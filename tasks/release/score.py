@@ -133,10 +133,12 @@ def _our_names(workspace: Workspace, loaded: LoadedRelease) -> Rename:
     def rename(names: Sequence[str]) -> list[str]:
         if set(loaded.columns) <= set(names):
             return list(names)
-        ours = {
-            theirs: own for own, theirs in workspace.contracts.surface.columns.items() if own not in names
+        renamed = {
+            name_in_log: own
+            for own, name_in_log in workspace.contracts.surface.columns.items()
+            if own not in names
         }
-        return [ours.get(name, name) for name in names]
+        return [renamed.get(name, name) for name in names]
 
     return rename
 

@@ -121,9 +121,9 @@ def with_error_bars(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> 
     -------
     DataFrame
         The same rows with, of a candidate's term, ``calibration_ratio`` and ``error``, each with ``_low`` and
-        ``_high``, NaN if unknown; of the candidate, ``utility_error`` (the error bar, without
-        the terms that ``untold`` names), ``gap`` to the next in rank, ``gap_error`` and ``order``, which is
-        null for the last, for what was dropped, and where the release tells no tiers.
+        ``_high``, NaN if unknown; of the candidate, ``utility_error`` (the error bar, without the
+        terms that ``without_ratio`` names), ``gap`` to the next in rank, ``gap_error`` and ``order``, which
+        is null for the last, for dropped candidates, and where the release has no tiers.
 
     Examples
     --------
@@ -171,9 +171,9 @@ def _with_errors(explained: pd.DataFrame, ratios: Mapping[str, Estimate]) -> pd.
 def _bars(contributions: pd.DataFrame, off: Floats) -> pd.DataFrame:
     """Return each candidate's error bar, NaN where its utility is unknown, and the terms it is without."""
     added, terms = contributions.to_numpy(dtype=np.float64), contributions.columns.to_numpy()
-    untold = np.isnan(off) & (added != 0)
+    without_ratio = np.isnan(off) & (added != 0)
     bar = np.where(np.isnan(added).any(axis=1), np.nan, _squares(added, off))
-    named = [", ".join(terms[row]) or None for row in untold]
+    named = [", ".join(terms[row]) or None for row in without_ratio]
     return pd.DataFrame(
         {UTILITY_ERROR: bar, UNTOLD: pd.Series(named, dtype=object, index=contributions.index)},
         index=contributions.index,

@@ -21,7 +21,7 @@ from tasks.errors import GateRefused
 from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.release.assemble import RELEASE, Tested, Wanted
 from tasks.release.description import describe_part
-from tasks.release.judges import FactorModelBuilder
+from tasks.release.factor_models import FactorModelBuilder
 from tasks.release.parts import Pins, pin_examination, pin_tasks
 from tasks.release.refit import Refit
 from tasks.release.trained import TaskResult, split_results
@@ -43,7 +43,7 @@ CHALLENGER: Final = "challenger"
 class ReleaseResult:
     """The registered version, its digests and pins, and each task's figures on its test days.
 
-    ``stands``: it was made in its own time and a run about the past found it: nothing about it changes.
+    ``unchanged``: it was made in its own time and a run about the past found it: nothing about it changes.
     """
 
     release: str
@@ -53,7 +53,7 @@ class ReleaseResult:
     run_id: str
     reused: bool
     backfilled: bool
-    stands: bool
+    unchanged: bool
     pins: dict[str, int]
     metrics: dict[str, dict[str, Any]]
 
@@ -85,12 +85,14 @@ def run(
     trained, kept = split_results(parts)
     pins = pin_tasks(workspace, registry, trained, as_of=as_of)
     _refuse_overlap(slices.test, pins)
-    looked = examination.run(workspace, snapshot=snapshot, parent_run=parent_run)
-    examined = pin_examination(registry, looked)
+    measured_examination = examination.run(workspace, snapshot=snapshot, parent_run=parent_run)
+    examined = pin_examination(registry, measured_examination)
     served, unrepeated = Refit(workspace, as_of, snapshot, parent_run).served(pins, trained)
-    judges = FactorModelBuilder(workspace, labels, slices, parent_run).of(pins)
+    factor_models = FactorModelBuilder(workspace, labels, slices, parent_run).of(pins)
     backfilled = backfill or _before_champion(registry, workspace.surface, as_of)
-    wanted = Wanted(workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated, judges)
+    wanted = Wanted(
+        workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated, factor_models
+    )
     done = _made(registry, wanted, served, parent_run=parent_run)
     return _settled(registry, done, workspace.surface, moves=not backfilled)
 
@@ -123,7 +125,7 @@ def _settled(
         run_id=done.run_id,
         reused=done.reused,
         backfilled=evidence.backfilled,
-        stands=done.reused and not moves and not evidence.backfilled,
+        unchanged=done.reused and not moves and not evidence.backfilled,
         pins=dict(evidence.pins),
         metrics=evidence.metrics(),
     )

@@ -3,7 +3,7 @@
 ::
 
     trained and calibrated     -> Trained         {task, model_version, calibrator_version}
-    DataError, ImmatureLabels  -> KeptChampion    {task, why}     where the champion has the task
+    DataError, ImmatureLabels  -> ReusedChampion    {task, why}     where the champion has the task
                                   the error       where it has not, and the run ends with it
 
 So one task without labels holds up no other one. What is kept ages, which the freshness gate bounds. Between
@@ -48,7 +48,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class KeptChampion:
+class ReusedChampion:
     """A task that could not be trained or calibrated, and why: it keeps the champion's parts."""
 
     task: str
@@ -59,18 +59,18 @@ class KeptChampion:
         return asdict(self)
 
 
-TaskResult = Trained | KeptChampion
+TaskResult = Trained | ReusedChampion
 
 
-def read_kept(plain: Mapping[str, object]) -> KeptChampion | None:
+def read_reused(plain: Mapping[str, object]) -> ReusedChampion | None:
     """Read a kept champion; None where the plain JSON of a step is about a model that was trained.
 
     Examples
     --------
-    >>> read_kept({"task": "buy", "why": "3 positives"}), read_kept({"task": "buy", "version": 2})
-    (KeptChampion(task='buy', why='3 positives'), None)
+    >>> read_reused({"task": "buy", "why": "3 positives"}), read_reused({"task": "buy", "version": 2})
+    (ReusedChampion(task='buy', why='3 positives'), None)
     """
-    return KeptChampion(str(plain["task"]), str(plain["why"])) if "why" in plain else None
+    return ReusedChampion(str(plain["task"]), str(plain["why"])) if "why" in plain else None
 
 
 def read_result(plain: Mapping[str, str | int | bool]) -> TaskResult:
@@ -81,18 +81,18 @@ def read_result(plain: Mapping[str, str | int | bool]) -> TaskResult:
     >>> read_result({"task": "buy", "model_version": 2, "calibrator_version": 1, "reused": True})
     Trained(task='buy', model_version=2, calibrator_version=1)
     """
-    return read_kept(plain) or Trained(
+    return read_reused(plain) or Trained(
         str(plain["task"]), int(plain["model_version"]), int(plain["calibrator_version"])
     )
 
 
-def keep_champion(workspace: Workspace, *, task: str, as_of: datetime, error: DataError) -> KeptChampion:
+def keep_champion(workspace: Workspace, *, task: str, as_of: datetime, error: DataError) -> ReusedChampion:
     """Keep the champion's parts for a task that could not be trained or calibrated."""
     fallback = find_fallback_release(workspace, as_of)
     if fallback is None or release_manifest(workspace, fallback).find(Role.TASK, task) is None:
         raise error
     _LOG.warning("train: %s keeps the model of release %s. %s", task, fallback, error)
-    return KeptChampion(task, str(error))
+    return ReusedChampion(task, str(error))
 
 
 def split_results(results: Sequence[TaskResult]) -> tuple[list[Trained], dict[str, str]]:
@@ -102,7 +102,7 @@ def split_results(results: Sequence[TaskResult]) -> tuple[list[Trained], dict[st
         match result:
             case Trained():
                 trained.append(result)
-            case KeptChampion(task, why):
+            case ReusedChampion(task, why):
                 kept[task] = why
             case _:
                 assert_never(result)

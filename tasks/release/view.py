@@ -67,8 +67,8 @@ def load(workspace: Workspace, ref: str | int) -> LoadedRelease:
 def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
     """Load a release that people are to see the results of."""
     part = release_part(workspace, ref)
-    if Settings().require_verified and (doubt := workspace.aliases.unverified(part.sha256)):
-        raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {doubt}")
+    if Settings().require_verified and (unverified := workspace.aliases.unverified(part.sha256)):
+        raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {unverified}")
     return with_boosts(workspace, load(workspace, part.version))
 
 
@@ -137,7 +137,7 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
     moved = {name: pair for name, pair in digests.items() if pair[0] != pair[1]}
     pinned = {*first["pins"], *second["pins"]} & set(moved)
     parts = {name: [side["pins"].get(name) for side in (first, second)] for name in moved if name in pinned}
-    judged = [_dossier(side["dossier"]) for side in (first, second)]
+    dossiers = [_dossier(side["dossier"]) for side in (first, second)]
     return {
         "from": {name: first[name] for name in _COMPARED},
         "to": {name: second[name] for name in _COMPARED},
@@ -147,8 +147,8 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
             ("context", "task"),
             *(_weights(release_policy(workspace, side["version"])) for side in (first, second)),
         ),
-        "verdicts": _list_verdicts(*map(_outcomes, judged)),
-        "simulated": _simulated(*judged),
+        "verdicts": _list_verdicts(*map(_outcomes, dossiers)),
+        "simulated": _simulated(*dossiers),
         "metrics": _compare_figures(first["metrics"], second["metrics"]),
     }
 
@@ -264,9 +264,10 @@ def _compare_figures(first: Mapping[str, Any], second: Mapping[str, Any]) -> dic
     """Return each figure of both on their test days; None where one has none."""
     compared: dict[str, dict[str, list[Any]]] = {}
     for task in dict.fromkeys((*first, *second)):
-        ours, theirs = (side.get(task, {"test": {}})["test"] for side in (first, second))
+        first_test, second_test = (side.get(task, {"test": {}})["test"] for side in (first, second))
         compared[task] = {
-            name: [ours.get(name), theirs.get(name)] for name in dict.fromkeys((*ours, *theirs))
+            name: [first_test.get(name), second_test.get(name)]
+            for name in dict.fromkeys((*first_test, *second_test))
         }
     return compared
 
@@ -293,8 +294,8 @@ def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
     problems = [*found.problems, *([f"{mismatch}."] if mismatch else [])]
     if mismatch is None or mismatch.source not in UNBELIEVED:
         problems += [f"{problem}." for problem in moves.wrong_tags()]
-    if mismatch is None and Settings().require_verified and (doubt := moves.unverified(part.sha256)):
-        problems.append(f"{doubt}.")
+    if mismatch is None and Settings().require_verified and (unverified := moves.unverified(part.sha256)):
+        problems.append(f"{unverified}.")
     return replace(found, problems=problems)
 
 

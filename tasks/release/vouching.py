@@ -14,7 +14,7 @@ from tasks.stores.parts import folder_sha256
 from tasks.stores.store import Store
 
 
-def find_doubt(folder: Path, surface: str) -> str:
+def find_caveat(folder: Path, surface: str) -> str:
     """Say why a release in a folder is not to be loaded; empty where nothing speaks against it.
 
     Nothing does where EQUIPOISE_REQUIRE_VERIFIED does not ask for it, or where this program loads the release

@@ -18,8 +18,8 @@ from scipy.special import expit, logit
 
 from tasks.arrays import Flags, Floats
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.metrics import per_look
-from tasks.replay.rates import THIN
+from tasks.replay.metrics import per_examined
+from tasks.replay.rates import SPARSE
 from tasks.training.log_odds import fit_log_odds
 
 _PRIOR: Final = np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
@@ -32,11 +32,15 @@ def by_both(log: CandidateLog, first: PolicySlates, second: PolicySlates, task: 
     Returns
     -------
     The first policy under both names, with predictions at the reference position, shape [n]. None where a
-    release does not predict the task, both predict the same, outcomes are amounts, or fewer than `THIN` of
+    release does not predict the task, both predict the same, outcomes are amounts, or fewer than `SPARSE` of
     either outcome are known.
     """
-    looks = [look for one in (first, second) if (look := per_look(log, one, task)) is not None]
-    if len(looks) < len((first, second)):
+    examined = [
+        one_prediction
+        for one in (first, second)
+        if (one_prediction := per_examined(log, one, task)) is not None
+    ]
+    if len(examined) < len((first, second)):
         return None
     outcome = log.outcomes[task]
     shown = [one.where_shown.get(task, one.predictions[task]) for one in (first, second)]
@@ -44,10 +48,10 @@ def by_both(log: CandidateLog, first: PolicySlates, second: PolicySlates, task: 
     value, predicted = outcome.value[rows], [one[rows] for one in shown]
     positives = int(np.count_nonzero(value == 1))
     negatives = int(np.count_nonzero(value == 0))
-    enough = min(positives, negatives) >= THIN and positives + negatives == len(value)
+    enough = min(positives, negatives) >= SPARSE and positives + negatives == len(value)
     if not enough or np.array_equal(predicted[0], predicted[1]):
         return None
-    joined = _apply(_fit(predicted, value, outcome.weight[rows]), looks)
+    joined = _apply(_fit(predicted, value, outcome.weight[rows]), examined)
     name = f"{first.name} and {second.name}"
     return PolicySlates(name, first.slot, {task: joined}, {task: joined}, heads=2)
 
@@ -72,11 +76,11 @@ def _log_odds(predictions: Sequence[Floats]) -> tuple[Floats, Floats]:
     return (first + second) / 2, (first - second) / 2
 
 
-def _apply(weights: Floats, looks: Sequence[Floats]) -> Floats:
+def _apply(weights: Floats, examined: Sequence[Floats]) -> Floats:
     """Return the chance by both where each gives one; elsewhere their mean, which may be NaN."""
-    joined = np.mean(looks, axis=0)
-    inside = _inside(looks)
-    middle, apart = _log_odds([one[inside] for one in looks])
+    joined = np.mean(examined, axis=0)
+    inside = _inside(examined)
+    middle, apart = _log_odds([one[inside] for one in examined])
     level, slope, side = weights
     joined[inside] = expit(middle + level + slope * middle + side * apart)
     return joined

@@ -11,9 +11,9 @@ from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import RowClusters
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.subjects import ALL
-from tasks.replay.inclusion import doubt_slots
+from tasks.replay.inclusion import refuse_slot_weights
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.metrics import REORDERING, SegmentedRows, Thinness, looks_of
+from tasks.replay.metrics import REORDERING, SegmentedRows, SegmentSupport, examined_by
 
 _CERTAIN: Final = 1 + 1e-6
 """A probability of 1 that was kept as a 32-bit float."""
@@ -28,13 +28,13 @@ class ComparedPolicies:
     policy: PolicySlates
     baseline: PolicySlates
 
-    def doubt(self, task: str) -> str:
+    def caveat(self, task: str) -> str:
         """Return why outcomes of a task must not be judged for these policies; nothing where they may."""
-        if task not in self._doubts:
-            self._doubts[task] = self._find_doubt(task)
-        return self._doubts[task]
+        if task not in self._known_caveats:
+            self._known_caveats[task] = self._find_caveat(task)
+        return self._known_caveats[task]
 
-    def _find_doubt(self, task: str) -> str:
+    def _find_caveat(self, task: str) -> str:
         log = self.log
         if not log.complete:
             return REORDERING
@@ -49,17 +49,17 @@ class ComparedPolicies:
                 if unseen is None:
                     continue
                 weights, possible = log.shown.astype(np.float64), log.shown
-            looks = looks_of(log, slates)
-            if reason := doubt_slots(log.requests, looks, weights, possible, unseen):
+            examined = examined_by(log, slates)
+            if reason := refuse_slot_weights(log.requests, examined, weights, possible, unseen):
                 return f"{slates.name}: {reason}"
         return ""
 
     def labelled_share(self, task: str) -> float:
         """Return the share of the policy's looks whose outcome of a task is known, made once."""
         if task not in self._labelled_shares:
-            looks = looks_of(self.log, self.policy)
-            known = np.sum(looks, where=self.log.outcomes[task].known)
-            self._labelled_shares[task] = float(divide(known, looks.sum()))
+            examined = examined_by(self.log, self.policy)
+            known = np.sum(examined, where=self.log.outcomes[task].known)
+            self._labelled_shares[task] = float(divide(known, examined.sum()))
         return self._labelled_shares[task]
 
     def segmentation(self, name: str | None, task: str | None) -> Grouping:
@@ -92,7 +92,7 @@ class ComparedPolicies:
         return made
 
     @cached_property
-    def _doubts(self) -> dict[str, str]:
+    def _known_caveats(self) -> dict[str, str]:
         return {}
 
     @cached_property
@@ -120,14 +120,14 @@ class ComparedPolicies:
         return np.flatnonzero((self.policy.slot > 0) | (self.baseline.slot > 0))
 
     @cached_property
-    def _thinness(self) -> Thinness:
+    def _support(self) -> SegmentSupport:
         weights = (self.policy.slot > 0).astype(float) + (self.baseline.slot > 0)
-        return Thinness(weights, self.log.users)
+        return SegmentSupport(weights, self.log.users)
 
     def _segment(self, name: str | None, task: str | None) -> Grouping:
         if name is None:
             return Grouping.whole(len(self.log.requests))
-        return self._thinness.segmentation(name, self.log.segments[name], self._positives(task))
+        return self._support.segmentation(name, self.log.segments[name], self._positives(task))
 
     def _positives(self, task: str | None) -> Flags | None:
         """Return the positive outcomes in the slots of the policy that has fewer, shape (n,)."""

@@ -39,8 +39,8 @@ from tasks.evaluation.verdicts import (
     beyond_p_value,
     stops,
 )
-from tasks.replay.guardrails import Bound, bounds_of, by_chance, judge_bound
-from tasks.replay.rates import THIN
+from tasks.replay.guardrails import Bound, bounds_of, by_chance, evaluate_bound
+from tasks.replay.rates import SPARSE
 
 _SHARE_OF_BOUND: Final = {1: 0.5, 2: 0.75}
 """How much of the bound the mean of the judges may use on the whole, by the heads that a judge joins: one
@@ -122,7 +122,7 @@ def _given(child: Measured, parents: Sequence[Measured]) -> Measured | None:
     known = [(one.relative, one) for one in parents if one.relative and one.segment == child.segment]
     if child.relative is None or not known:
         return None
-    own = [pair for pair in known if pair[1].judge == child.judge]
+    own = [pair for pair in known if pair[1].reference_model == child.reference_model]
     before, parent = min(own or known, key=lambda pair: pair[0].value)
     return replace(child, relative=_over(child.relative, before), heads=min(child.heads, parent.heads))
 
@@ -134,7 +134,7 @@ def _over(child: Estimate, parent: Estimate) -> Estimate:
     return Estimate(change, math.nan, math.nan, child.n)
 
 
-def judge_cost(
+def evaluate_cost(
     guardrail: Guardrail, measured: Sequence[Measured], predicted: Sequence[Measured] | None, *, run: str
 ) -> list[Verdict]:
     """Judge a guardrail on the rate of a cost, also given its parent, on the whole and in its segments.
@@ -149,12 +149,12 @@ def judge_cost(
     """
     verdicts = []
     for position, bound in enumerate(bounds_of(guardrail, measured[0])):
-        judged = [
+        evaluated = [
             _by_interval(guardrail, list(bounds_of(guardrail, one))[position], one, run) for one in measured
         ]
-        corrected = list(_judge_segments(judged, measured, Outcome(guardrail.action)))
-        judges = None if predicted is None else PredictedChange.of(predicted)
-        verdicts.append(list(_settle(corrected, bound, measured[0], judges)))
+        corrected = list(_evaluate_segments(evaluated, measured, Outcome(guardrail.action)))
+        predicted_change = None if predicted is None else PredictedChange.of(predicted)
+        verdicts.append(list(_settle(corrected, bound, measured[0], predicted_change)))
     worst = [max(of_segment, key=_severity) for of_segment in zip(*verdicts, strict=True)]
     if guardrail.action == "warn":  # beyond its bound it only warns, so short of that it cannot hold
         return [replace(one, holds=False) if one.outcome is Outcome.INCONCLUSIVE else one for one in worst]
@@ -163,23 +163,28 @@ def judge_cost(
 
 def _by_interval(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
     """Judge by the interval, which tells nothing of a change that rests on fewer than 20 events."""
-    verdict = judge_bound(guardrail, bound, measured, run)
-    return replace(verdict, outcome=Outcome.INCONCLUSIVE) if bound.relative and _thin(measured) else verdict
+    verdict = evaluate_bound(guardrail, bound, measured, run)
+    return (
+        replace(verdict, outcome=Outcome.INCONCLUSIVE) if bound.relative and _is_sparse(measured) else verdict
+    )
 
 
-def _judge_segments(
+def _evaluate_segments(
     verdicts: Sequence[Verdict], measured: Sequence[Measured], action: Outcome
 ) -> Iterator[Verdict]:
     """Judge segments by Bonferroni on the side of the harm; other metrics' segments change nothing."""
-    judged = [
-        verdict.segment != ALL and not _thin(one) and verdict.observed is not None and verdict.observed.known
+    evaluated = [
+        verdict.segment != ALL
+        and not _is_sparse(one)
+        and verdict.observed is not None
+        and verdict.observed.known
         for verdict, one in zip(verdicts, measured, strict=True)
     ]
-    for verdict, is_judged in zip(verdicts, judged, strict=True):
-        yield _judge_segment(verdict, action, family=sum(judged)) if is_judged else verdict
+    for verdict, is_tested in zip(verdicts, evaluated, strict=True):
+        yield _evaluate_segment(verdict, action, family=sum(evaluated)) if is_tested else verdict
 
 
-def _judge_segment(verdict: Verdict, action: Outcome, *, family: int) -> Verdict:
+def _evaluate_segment(verdict: Verdict, action: Outcome, *, family: int) -> Verdict:
     p = min(
         1.0,
         family * beyond_p_value(verdict.observed or UNKNOWN_ESTIMATE, Threshold(high=verdict.threshold.high)),
@@ -189,41 +194,49 @@ def _judge_segment(verdict: Verdict, action: Outcome, *, family: int) -> Verdict
     return by_chance(verdict, p, family) if verdict.outcome is action else verdict
 
 
-def _thin(measured: Measured) -> bool:
-    return bool(measured.reason) or (measured.events or 0) < THIN
+def _is_sparse(measured: Measured) -> bool:
+    return bool(measured.reason) or (measured.events or 0) < SPARSE
 
 
 def _settle(
-    verdicts: Sequence[Verdict], bound: Bound, whole: Measured, judges: PredictedChange | None
+    verdicts: Sequence[Verdict], bound: Bound, whole: Measured, predicted_change: PredictedChange | None
 ) -> Iterator[Verdict]:
     """Decide whether a whole that is inconclusive holds; segments only block."""
     for verdict in verdicts:
         if verdict.outcome is not Outcome.INCONCLUSIVE:
             yield verdict
         elif verdict.segment == ALL:
-            yield _settle_whole(verdict, bound, whole, judges)
+            yield _settle_whole(verdict, bound, whole, predicted_change)
         else:
             yield replace(verdict, holds=False)
 
 
-def _settle_whole(verdict: Verdict, bound: Bound, whole: Measured, judges: PredictedChange | None) -> Verdict:
+def _settle_whole(
+    verdict: Verdict, bound: Bound, whole: Measured, predicted_change: PredictedChange | None
+) -> Verdict:
     if not (bound.relative and math.isfinite(bound.allowed.high)):
         seen = math.nan if bound.observed is None else bound.observed.value
         return replace(verdict, holds=seen > bound.allowed.high or seen < bound.allowed.low)
-    thin = _thin(whole)
-    measurable = f"not measurable offline ({whole.events or 0} events): " if thin and not whole.reason else ""
-    if judges is None:
-        return replace(verdict, reason=f"{measurable}never trained, so no release predicts it")
-    judged = (
-        f"predicted change {judges.mean:+.1%}" if math.isfinite(judges.mean) else "no release predicts it"
+    sparse = _is_sparse(whole)
+    measurable = (
+        f"not measurable offline ({whole.events or 0} events): " if sparse and not whole.reason else ""
     )
-    if judges.worse > judges.mean:
-        judged += f", by the worse model {judges.worse:+.1%}"
-    if math.isfinite(judges.segment):
-        judged += f", at most {judges.segment:+.1%} in a segment"
+    if predicted_change is None:
+        return replace(verdict, reason=f"{measurable}never trained, so no release predicts it")
+    evaluated = (
+        f"predicted change {predicted_change.mean:+.1%}"
+        if math.isfinite(predicted_change.mean)
+        else "no release predicts it"
+    )
+    if predicted_change.worse > predicted_change.mean:
+        evaluated += f", by the worse model {predicted_change.worse:+.1%}"
+    if math.isfinite(predicted_change.segment):
+        evaluated += f", at most {predicted_change.segment:+.1%} in a segment"
     margin = bound.allowed.high
-    within = thin or (bound.observed is not None and bound.observed.value <= margin)
-    return replace(verdict, holds=not (within and judges.agree(margin)), reason=f"{measurable}{judged}")
+    within = sparse or (bound.observed is not None and bound.observed.value <= margin)
+    return replace(
+        verdict, holds=not (within and predicted_change.agree(margin)), reason=f"{measurable}{evaluated}"
+    )
 
 
 def _severity(verdict: Verdict) -> tuple[bool, bool, bool]:

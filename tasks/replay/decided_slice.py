@@ -82,7 +82,7 @@ class EntrantKey(NamedTuple):
     name: str = ""
 
     @property
-    def judged(self) -> bool:
+    def evaluated(self) -> bool:
         """Whether its own utility and predictions are asked for of every candidate."""
         return self.role in {"policy", "others"}
 
@@ -151,7 +151,7 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
     return DecidedBlock(
         log=log,
         kept=places,
-        slates={key: _narrow(one, log.rows, places, judged=key.judged) for key, one in slates.items()},
+        slates={key: _narrow(one, log.rows, places, evaluated=key.evaluated) for key, one in slates.items()},
         predicted={key: _predicted(block, made[key], log.rows) for key in (POLICY, BASELINE) if key in made},
         rules=count_slate_rules(ours.frame),
         no_order=no_order,
@@ -169,15 +169,15 @@ def _predicted(block: TestSlice, scored: Scored, rows: Indices) -> dict[str, Flo
     return {name: where_logged[name][rows] for name in names if name in where_logged}
 
 
-def _narrow(slates: PolicySlates, rows: Indices, kept: Indices, *, judged: bool) -> PolicySlates:
+def _narrow(slates: PolicySlates, rows: Indices, kept: Indices, *, evaluated: bool) -> PolicySlates:
     """Keep of an entrant's columns the rows that a replay asks for; a view would keep the whole frame."""
     return replace(
         slates,
         slot=slates.slot.astype(np.int32),
-        predictions=_copy(slates.predictions) if judged else _at(slates.predictions, kept),
+        predictions=_copy(slates.predictions) if evaluated else _at(slates.predictions, kept),
         where_shown=_at(slates.where_shown, rows),
-        utility=slates.utility.copy() if judged and slates.utility is not None else None,
-        contributions=_copy(slates.contributions) if judged else {},
+        utility=slates.utility.copy() if evaluated and slates.utility is not None else None,
+        contributions=_copy(slates.contributions) if evaluated else {},
         worth=_at(slates.worth, kept),
         rank=None if slates.rank is None else slates.rank.astype(np.int32),
     )
@@ -271,7 +271,7 @@ class SliceBuilder:
             raise DataError(self._no_order[-1])
         log, rows = self._log.build(reading), self._log.rows
         slates = {
-            key: columns.build(rows, self._kept.array, judged=key.judged)
+            key: columns.build(rows, self._kept.array, evaluated=key.evaluated)
             for key, columns in self._slates.items()
         }
         predicted = {
@@ -310,7 +310,7 @@ class GrowingSlates:
         self._contributions.append(slates.contributions)
         self._worth.append(slates.worth)
 
-    def build(self, rows: Indices, kept: Indices, *, judged: bool) -> PolicySlates:
+    def build(self, rows: Indices, kept: Indices, *, evaluated: bool) -> PolicySlates:
         """Return the slates of all rows [n].
 
         Parameters
@@ -323,7 +323,7 @@ class GrowingSlates:
         return replace(
             self._named,
             slot=slot,
-            predictions=predictions if judged else SparseColumns(size, kept, predictions, 0.0),
+            predictions=predictions if evaluated else SparseColumns(size, kept, predictions, 0.0),
             where_shown=SparseColumns(size, rows, self._where_shown.arrays),
             utility=self._columns.whole("utility", size),
             contributions=self._contributions.arrays,

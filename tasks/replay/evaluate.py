@@ -31,11 +31,11 @@ from tasks.contracts.utility import Guardrail, Primary
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, RATCHET, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.replay.costs import cost_of, given_that, judge_cost, predictions_of
-from tasks.replay.filled import count_filled, judge_empty, judge_filled
-from tasks.replay.guardrails import judge_guardrail
+from tasks.replay.costs import cost_of, evaluate_cost, given_that, predictions_of
+from tasks.replay.filled import count_filled, evaluate_empty, evaluate_filled
+from tasks.replay.guardrails import evaluate_guardrail
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.primary import judge_primary, judge_primary_segments
+from tasks.replay.primary import evaluate_primary, evaluate_primary_segments
 from tasks.replay.replay_policies import Replay
 
 
@@ -43,7 +43,7 @@ from tasks.replay.replay_policies import Replay
 class Findings:
     """What a replay found: verdicts of primary and guardrails, every metric, and further policies by name.
 
-    ``others``, ``judged``: figures and verdicts of further policies beside the same baseline.
+    ``others``, ``other_verdicts``: figures and verdicts of further policies beside the same baseline.
     ``believed``: terms of the observed utility that enter by a prediction, with the events that were seen;
     ``left_out``: terms that cannot enter. ``costs``: negative and safety tasks.
     """
@@ -52,7 +52,7 @@ class Findings:
     verdicts: list[Verdict]
     measured: list[Measured]
     others: dict[str, list[Measured]]
-    judged: dict[str, list[Verdict]] = field(default_factory=dict)
+    other_verdicts: dict[str, list[Verdict]] = field(default_factory=dict)
     believed: Mapping[str, int] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
     costs: frozenset[str] = frozenset()
@@ -107,7 +107,7 @@ _THRESHOLD: Final = Threshold(
 )
 
 
-def judge_components(measured: Iterable[Measured], *, run: str) -> Iterator[Verdict]:
+def evaluate_components(measured: Iterable[Measured], *, run: str) -> Iterator[Verdict]:
     """Yield a warning for every term that decides nearly nothing or nearly all.
 
     Parameters
@@ -192,14 +192,14 @@ def evaluate_offline(
     further = {name: _measure_further(evaluation, slates) for name, slates in others.items()}
     return Findings(
         baseline=baseline.name,
-        verdicts=list(_judged(evaluation, replay, measured, run)),
+        verdicts=list(_evaluate(evaluation, replay, measured, run)),
         measured=list(chain.from_iterable(measured.values())),
         others={
             name: [one for one in chain.from_iterable(each.values()) if one.segment == ALL]
             for name, each in further.items()
         },
-        judged={
-            name: list(_judged(replace(evaluation, policy=others[name]), replay, each, run))
+        other_verdicts={
+            name: list(_evaluate(replace(evaluation, policy=others[name]), replay, each, run))
             for name, each in further.items()
         },
         believed=terms.believed,
@@ -211,7 +211,7 @@ def evaluate_offline(
 def _measure_further(evaluation: OfflineEvaluation, slates: PolicySlates) -> dict[str, list[Measured]]:
     """Measure a further policy: every metric on the whole, and in the segments in which it is judged."""
     by: dict[str, tuple[str, ...]] = {}
-    _add_judged(by, evaluation.contracts)
+    _add_segments(by, evaluation.contracts)
     return {
         name: evaluation.replay.measure(metric, slates, evaluation.baseline, by.get(name, ()))
         for name, metric in evaluation.metrics.items()
@@ -227,8 +227,8 @@ def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]
     expected = [task for task in valued if contracts.head_kind(task) == "value"]
     named = [one.metric for one in contracts.utility.primary]
     named += [rail.metric for rail in contracts.utility.guardrails]
-    judged = (parse_metric(name, tasks=tasks, columns=log.segments) for name in named)
-    metrics = [metric for metric in judged if metric is not None]
+    parsed = (parse_metric(name, tasks=tasks, columns=log.segments) for name in named)
+    metrics = [metric for metric in parsed if metric is not None]
     metrics += [Metric(MetricKind.OBSERVED_UTILITY), Metric(MetricKind.EXPECTED_UTILITY)]
     costs = [task for task in valued if tasks[task].family.costs]
     metrics += [Metric(MetricKind.RATE, task) for task in (*ranked, *costs)]
@@ -255,19 +255,19 @@ def _segments(contracts: Contracts, metrics: Mapping[str, Metric]) -> dict[str, 
         for name, metric in metrics.items()
         if _in_segments(contracts, metric)
     }
-    _add_judged(by, contracts)
+    _add_segments(by, contracts)
     return by
 
 
-def _add_judged(by: dict[str, tuple[str, ...]], contracts: Contracts) -> None:
+def _add_segments(by: dict[str, tuple[str, ...]], contracts: Contracts) -> None:
     """Add the segments in which the primary (every declared one) and the guardrails are judged."""
     declared = [segment.name for segment in contracts.surface.segments]
     for primary in contracts.utility.primary:
         by[primary.metric] = tuple(dict.fromkeys((*by.get(primary.metric, ()), *declared)))
     for rail in contracts.utility.guardrails:
         cost = cost_of(rail.metric, contracts.tasks.tasks)
-        judges = predictions_of(cost, contracts.tasks.trained) if cost else ()
-        predicted = [metric.name for metric in judges]
+        causes = predictions_of(cost, contracts.tasks.trained) if cost else ()
+        predicted = [metric.name for metric in causes]
         for name in (rail.metric, *predicted):
             by[name] = tuple(dict.fromkeys((*by.get(name, ()), *rail.by)))
 
@@ -284,15 +284,15 @@ def _column(metric: Metric) -> str | None:
     return NEW_ITEMS if metric.kind is MetricKind.NEW_ITEM_EXPOSURE else metric.subject
 
 
-def _judged(
+def _evaluate(
     evaluation: OfflineEvaluation, replay: Replay, measured: Mapping[str, Sequence[Measured]], run: str
 ) -> Iterator[Verdict]:
     gates = evaluation.contracts.surface.gates
     for primary in evaluation.contracts.utility.primary:
-        judged = _primary(evaluation, replay, primary, measured)
-        yield from (_settle(replace(verdict, evidence=run), gates) for verdict in judged)
+        of_primary = _primary(evaluation, replay, primary, measured)
+        yield from (_settle(replace(verdict, evidence=run), gates) for verdict in of_primary)
     yield from _filled(evaluation, run)
-    yield from judge_components(chain.from_iterable(measured.values()), run=run)
+    yield from evaluate_components(chain.from_iterable(measured.values()), run=run)
     for rail in evaluation.contracts.utility.guardrails:
         cost = cost_of(rail.metric, evaluation.contracts.tasks.tasks)
         of_rail = _measured_for(evaluation, replay, rail, rail.metric, measured)
@@ -300,25 +300,25 @@ def _judged(
             yield _missing(evaluation.contracts, rail.metric, run)
             continue
         if cost is None:
-            verdicts = [_settle(verdict, gates) for verdict in judge_guardrail(rail, of_rail, run=run)]
+            verdicts = [_settle(verdict, gates) for verdict in evaluate_guardrail(rail, of_rail, run=run)]
         else:
             predicted = [
                 _measured_for(evaluation, replay, rail, metric.name, measured)
                 for metric in predictions_of(cost, evaluation.contracts.tasks.trained)
             ]
-            judges = reduce(given_that, predicted) if predicted else None
-            verdicts = judge_cost(rail, of_rail, judges, run=run)
-            verdicts = [_settle(one, gates) for one in verdicts] if judges is None else verdicts
+            expected = reduce(given_that, predicted) if predicted else None
+            verdicts = evaluate_cost(rail, of_rail, expected, run=run)
+            verdicts = [_settle(one, gates) for one in verdicts] if expected is None else verdicts
         yield from (_name_anchor(verdict, rail, evaluation) for verdict in verdicts)
 
 
 def _filled(evaluation: OfflineEvaluation, run: str) -> Iterator[Verdict]:
     """Judge the slots that the release fills, and requests that get an empty slate."""
     requests, baseline = evaluation.log.requests, evaluation.baseline
-    ours, theirs = (count_filled(requests, slates.slot) for slates in (evaluation.policy, baseline))
-    yield judge_filled(ours, theirs, gate="decision", against=baseline.name, run=run)
+    candidate, reference = (count_filled(requests, slates.slot) for slates in (evaluation.policy, baseline))
+    yield evaluate_filled(candidate, reference, gate="decision", against=baseline.name, run=run)
     most = evaluation.contracts.surface.gates.shadow.error_rate_max
-    yield from judge_empty(ours, most=most, gate="decision", run=run)
+    yield from evaluate_empty(candidate, most=most, gate="decision", run=run)
 
 
 def _settle(verdict: Verdict, gates: Gates) -> Verdict:
@@ -356,7 +356,7 @@ def _primary(
         yield _missing(evaluation.contracts, primary.metric, "")
         return
     whole = measured[primary.metric][0]
-    yield judge_primary(primary, whole, run="")
+    yield evaluate_primary(primary, whole, run="")
     yield _ratchet(evaluation, replay, primary)
     if whole.reason:  # no segment is judged where the whole is not
         return
@@ -365,7 +365,7 @@ def _primary(
     predicted: dict[Segment, float] = {}
     if primary == _of_utility(evaluation.contracts.utility.primary):
         predicted = replay.predicted_changes(evaluation.policy, evaluation.baseline, tuple(by))
-    yield from judge_primary_segments(primary, whole, segments, predicted, run="")
+    yield from evaluate_primary_segments(primary, whole, segments, predicted, run="")
 
 
 def _of_utility(primaries: Sequence[Primary]) -> Primary:
@@ -381,8 +381,8 @@ def _ratchet(evaluation: OfflineEvaluation, replay: Replay, primary: Primary) ->
         return _without_figure(subject, Outcome.NO_RULE, "fewer than four promotions so far", "")
     of_anchor = replay.measure(evaluation.metrics[primary.metric], evaluation.policy, anchor, ())[0]
     against = f"{anchor.name}, {RATCHET}"
-    judged = judge_primary(primary, of_anchor, run="")
-    return replace(judged, subject=subject, against=against)
+    verdict = evaluate_primary(primary, of_anchor, run="")
+    return replace(verdict, subject=subject, against=against)
 
 
 def _missing(contracts: Contracts, name: str, run: str) -> Verdict:

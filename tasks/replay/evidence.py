@@ -105,7 +105,7 @@ class PolicyDiff(Document):
     users: int
     slate_rules: tuple[SlateRuleChange, ...]
     replaced: Estimate
-    movers: tuple[ValueChange, ...]
+    value_changes: tuple[ValueChange, ...]
     negatives: tuple[NegativesChange, ...]
     examples: tuple[ExampleRequest, ...]
     rule: str
@@ -152,7 +152,7 @@ class OffPolicyCheck(Section):
 class SimulationEvidence(Document):
     """A release's decision replayed beside a baseline, and further policies beside the same one.
 
-    ``others``, ``judged``: what each further policy was measured at, and its primary and guardrails.
+    ``others``, ``other_verdicts``: what each further policy was measured at, and its primary and guardrails.
     ``slate_rules`` are those of the release's own slates; none of a release made before certificates.
     ``off_policy``: of the primary and the guardrails, where the log has propensities; it judges nothing.
     """
@@ -171,7 +171,7 @@ class SimulationEvidence(Document):
     notes: tuple[str, ...]
     slate_rules: tuple[SlateRule, ...] = ()
     off_policy: tuple[OffPolicyCheck, ...] = ()
-    judged: dict[str, tuple[Verdict, ...]] = Field(default_factory=dict)
+    other_verdicts: dict[str, tuple[Verdict, ...]] = Field(default_factory=dict)
 
 
 class ShadowComparison(Section):

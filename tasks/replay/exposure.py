@@ -40,7 +40,7 @@ def gini(exposures: Floats) -> Floats:
     return divide((places * np.sort(exposures, axis=-1)).sum(axis=-1), m * exposures.sum(axis=-1))
 
 
-def due_exposure(looks: Floats, merit: Floats, requests: Integers) -> tuple[Floats, Floats]:
+def due_exposure(examined: Floats, merit: Floats, requests: Integers) -> tuple[Floats, Floats]:
     """Return the looks on each candidate, and those that are due to it by its share of its request's merit.
 
     Their sums over a group of candidates and any number of requests are amortised exposure and merit, each
@@ -49,7 +49,7 @@ def due_exposure(looks: Floats, merit: Floats, requests: Integers) -> tuple[Floa
 
     Parameters
     ----------
-    looks : [n] of 0 or more.
+    examined : [n] of 0 or more.
     merit : [n]; what is below 0 or unknown counts as 0. Requests without any merit are left out of both.
     requests : [n] codes from 0.
 
@@ -60,22 +60,22 @@ def due_exposure(looks: Floats, merit: Floats, requests: Integers) -> tuple[Floa
 
     Examples
     --------
-    >>> looks, merit = np.array([1.0, 0.5, 0.0]), np.array([2.0, 1.0, 1.0])
-    >>> due_exposure(looks, merit, np.zeros(3, dtype=int))[1].tolist()
+    >>> examined, merit = np.array([1.0, 0.5, 0.0]), np.array([2.0, 1.0, 1.0])
+    >>> due_exposure(examined, merit, np.zeros(3, dtype=int))[1].tolist()
     [0.75, 0.375, 0.375]
     """
     known: Floats = np.maximum(np.nan_to_num(merit), 0.0)
-    total, looked = (np.bincount(requests, each)[requests] for each in (known, looks))
+    total, examination = (np.bincount(requests, each)[requests] for each in (known, examined))
     share = np.divide(known, total, out=np.zeros(len(known)), where=total > 0)
-    return np.where(total > 0, looks, 0.0), np.asarray(looked * share, dtype=np.float64)
+    return np.where(total > 0, examined, 0.0), np.asarray(examination * share, dtype=np.float64)
 
 
-def entropy_by_group(looks: Floats, codes: Indices, count: int, rows: GroupedRows) -> GroupedStatistic:
+def entropy_by_group(examined: Floats, codes: Indices, count: int, rows: GroupedRows) -> GroupedStatistic:
     """Entropy of the looks on each value, in every group, with each row's influence.
 
     Parameters
     ----------
-    looks : [n] of 0 or more.
+    examined : [n] of 0 or more.
     codes : [n] value of each row, from 0 to ``count`` - 1.
 
     Examples
@@ -86,15 +86,17 @@ def entropy_by_group(looks: Floats, codes: Indices, count: int, rows: GroupedRow
     >>> made.value.round(6).tolist(), (made.influence + 0.0).tolist()
     ([0.693147], [0.0, 0.0, 0.0, 0.0])
     """
-    exposures = _exposures(looks, codes, count, rows)
+    exposures = _exposures(examined, codes, count, rows)
     total, value = exposures.sum(axis=1), entropy(exposures)
     shares = divide(exposures, total[:, None])
     logs = np.log(shares, out=np.zeros_like(shares), where=shares > 0)
     deviation = logs[rows.codes, codes] + value[rows.codes]
-    return GroupedStatistic(value, np.nan_to_num(-looks * deviation / _positive(total)[rows.codes]), looks)
+    return GroupedStatistic(
+        value, np.nan_to_num(-examined * deviation / _positive(total)[rows.codes]), examined
+    )
 
 
-def gini_by_group(looks: Floats, codes: Indices, count: int, rows: GroupedRows) -> GroupedStatistic:
+def gini_by_group(examined: Floats, codes: Indices, count: int, rows: GroupedRows) -> GroupedStatistic:
     """Gini index of the looks on each value, in every group, with each row's influence; parameters as above.
 
     Examples
@@ -105,19 +107,21 @@ def gini_by_group(looks: Floats, codes: Indices, count: int, rows: GroupedRows) 
     >>> made.value.tolist(), made.influence.tolist()
     ([0.25], [0.1875, -0.1875])
     """
-    exposures = _exposures(looks, codes, count, rows)
+    exposures = _exposures(examined, codes, count, rows)
     total, value = exposures.sum(axis=1), gini(exposures)
     order = np.argsort(exposures, axis=1, kind="stable")
     places = np.empty(exposures.shape)
     np.put_along_axis(places, order, ((2 * np.arange(1, count + 1) - count - 1) / count)[None, :], axis=1)
     deviation = places[rows.codes, codes] - value[rows.codes]
-    return GroupedStatistic(value, np.nan_to_num(looks * deviation / _positive(total)[rows.codes]), looks)
+    return GroupedStatistic(
+        value, np.nan_to_num(examined * deviation / _positive(total)[rows.codes]), examined
+    )
 
 
-def _exposures(looks: Floats, codes: Indices, count: int, rows: GroupedRows) -> Floats:
+def _exposures(examined: Floats, codes: Indices, count: int, rows: GroupedRows) -> Floats:
     """Sum the looks on each value [groups, count]."""
     cells = rows.codes.astype(np.int64) * count + codes
-    summed = np.bincount(cells, looks, rows.count * count).astype(np.float64, copy=False)
+    summed = np.bincount(cells, examined, rows.count * count).astype(np.float64, copy=False)
     return summed.reshape(rows.count, count)
 
 

@@ -40,19 +40,23 @@ def count_filled(requests: Integers, slot: Integers) -> FilledSlots:
     return FilledSlots(requests=len(filled), empty=int(np.sum(filled == 0)), slots=int(filled.sum()))
 
 
-def judge_filled(
-    ours: FilledSlots, theirs: FilledSlots | None, *, gate: str, against: str, run: str
+def evaluate_filled(
+    candidate: FilledSlots, reference: FilledSlots | None, *, gate: str, against: str, run: str
 ) -> Verdict:
     """Judge how many slots a release fills against its baseline; no rule where that fills none.
 
     Parameters
     ----------
-    theirs, against : of the baseline on the same requests, and its name; None where there is none.
+    reference, against : of the baseline on the same requests, and its name; None where there is none.
     gate, run : of the verdict, and the MLflow run that counted.
     """
-    change = (ours.slots - theirs.slots) / theirs.slots if theirs is not None and theirs.slots else None
-    empty = format_counted(ours.empty, "slate")
-    said = "" if theirs is None else f", {theirs.slots:,} by {against}"
+    change = (
+        (candidate.slots - reference.slots) / reference.slots
+        if reference is not None and reference.slots
+        else None
+    )
+    empty = format_counted(candidate.empty, "slate")
+    said = "" if reference is None else f", {reference.slots:,} by {against}"
     return Verdict(
         gate=gate,
         subject=Subject("filled_slots"),
@@ -63,16 +67,16 @@ def judge_filled(
         if change >= -MOST_LOST
         else Outcome.BLOCK,
         threshold=Threshold(low=-MOST_LOST, words=f"fall of {MOST_LOST:.1%}"),
-        observed=None if change is None else Estimate(change, change, change, ours.requests),
-        reason=f"{ours.slots:,} slots are filled{said}; {empty} of {ours.requests:,} are empty",
+        observed=None if change is None else Estimate(change, change, change, candidate.requests),
+        reason=f"{candidate.slots:,} slots are filled{said}; {empty} of {candidate.requests:,} are empty",
         evidence=run,
         relative=True,
     )
 
 
-def judge_empty(ours: FilledSlots, *, most: float, gate: str, run: str) -> Iterator[Verdict]:
+def evaluate_empty(candidate: FilledSlots, *, most: float, gate: str, run: str) -> Iterator[Verdict]:
     """Yield a verdict where more requests than are allowed get an empty slate."""
-    share = ours.empty / ours.requests if ours.requests else 0.0
+    share = candidate.empty / candidate.requests if candidate.requests else 0.0
     if share > most:
         yield Verdict(
             gate=gate,
@@ -80,7 +84,7 @@ def judge_empty(ours: FilledSlots, *, most: float, gate: str, run: str) -> Itera
             segment=ALL,
             outcome=Outcome.BLOCK,
             threshold=Threshold(high=most, unit="of requests"),
-            observed=Estimate(share, share, share, ours.requests),
-            reason=f"{ours.empty:,} of {ours.requests:,} requests get an empty slate, which is no answer",
+            observed=Estimate(share, share, share, candidate.requests),
+            reason=f"{candidate.empty:,} of {candidate.requests:,} requests get an empty slate: no answer",
             evidence=run,
         )

@@ -30,7 +30,7 @@ from tasks.evaluation.verdicts import (
     Power,
     Verdict,
     beyond_p_value,
-    judge,
+    evaluate_interval,
 )
 from tasks.reports.numbers import format_change, format_counted
 
@@ -59,7 +59,7 @@ class Bound:
         return self.allowed.high if np.isfinite(self.allowed.high) else self.allowed.low
 
 
-def judge_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: str) -> list[Verdict]:
+def evaluate_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: str) -> list[Verdict]:
     """Judge one guardrail in every segment; where two judges disagree, the worse verdict stands.
 
     Parameters
@@ -130,14 +130,14 @@ def bounds_of(guardrail: Bounded, measured: Measured) -> Iterator[Bound]:
         yield Bound(measured.relative, Threshold(low=-drop, words=_bound_words("fall", drop)), relative=True)
 
 
-def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
+def evaluate_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
     """Judge one bound by the interval alone, and as broken what rises from nothing."""
     if measured.reason:
         outcome = Outcome.INCONCLUSIVE
     elif rises_from_none(bound, measured):
         outcome = Outcome(guardrail.action)
     else:
-        outcome = judge(
+        outcome = evaluate_interval(
             bound.observed,
             low=_finite(bound.allowed.low),
             high=_finite(bound.allowed.high),
@@ -154,7 +154,7 @@ def judge_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str
         evidence=run,
         relative=bound.relative,
         power=_power(bound, measured),
-        doubt=measured.reason,
+        caveat=measured.reason,
     )
 
 
@@ -212,7 +212,7 @@ def _point(estimate: Estimate | None) -> Estimate | None:
 
 
 def _verdicts(guardrail: Guardrail, measured: Measured, run: str) -> Iterator[Verdict]:
-    return (judge_bound(guardrail, bound, measured, run) for bound in bounds_of(guardrail, measured))
+    return (evaluate_bound(guardrail, bound, measured, run) for bound in bounds_of(guardrail, measured))
 
 
 def _reasons(bound: Bound, measured: Measured) -> Iterator[str]:
@@ -263,10 +263,12 @@ def no_interval(observed: Estimate | None, measured: Measured) -> str:
 
 def _by_whom(measured: Measured) -> str:
     if measured.subject.metric == MetricKind.PREDICTED:
-        return f"{MODEL_JUDGED}, by {measured.judge}"
+        return f"{MODEL_JUDGED}, by {measured.reference_model}"
     if measured.subject.metric == MetricKind.EXPOSURE_RATIO:
-        return f"merit predicted by {measured.judge}"
-    return f"judged by {measured.judge}" if measured.subject.metric == MetricKind.CALIBRATION else ""
+        return f"merit predicted by {measured.reference_model}"
+    return (
+        f"judged by {measured.reference_model}" if measured.subject.metric == MetricKind.CALIBRATION else ""
+    )
 
 
 def _corrected(verdict: Verdict, adjusted: float, family: int) -> Verdict:

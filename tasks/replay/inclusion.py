@@ -43,7 +43,7 @@ _ROUNDING: Final = 1e-6
 """Relative error of a propensity that was kept as a 32-bit float."""
 
 
-def sequential_weights(requests: Indices, positions: Floats, propensity: Floats, looks: Floats) -> Floats:
+def sequential_weights(requests: Indices, positions: Floats, propensity: Floats, examined: Floats) -> Floats:
     """Return the weight of each shown item, 0 where none was shown, shape [n].
 
     Parameters
@@ -51,7 +51,7 @@ def sequential_weights(requests: Indices, positions: Floats, propensity: Floats,
     requests : [n] codes.
     positions : [n] from 1; NaN where the item was not shown.
     propensity : [n] of the item at its position given those above it; NaN where it was not shown.
-    looks : [n] examination of each row's position; any number where the item was not shown.
+    examined : [n] examination of each row's position; any number where the item was not shown.
 
     Examples
     --------
@@ -63,10 +63,10 @@ def sequential_weights(requests: Indices, positions: Floats, propensity: Floats,
     order = np.lexsort((np.where(shown, positions, np.inf), requests))
     random = shown & ~(propensity >= 1)
     certain = shown & (_sum_upto(requests, order, random.astype(np.float64)) == 0)
-    examined = np.where(shown & ~certain, looks, 0.0)
-    total = np.bincount(requests, examined)[requests]
-    upto = _sum_upto(requests, order, examined)
-    share = np.divide(examined, total, out=np.zeros(len(requests)), where=total > 0)
+    drawn_anew = np.where(shown & ~certain, examined, 0.0)
+    total = np.bincount(requests, drawn_anew)[requests]
+    upto = _sum_upto(requests, order, drawn_anew)
+    share = np.divide(drawn_anew, total, out=np.zeros(len(requests)), where=total > 0)
     later = np.divide(total - upto, total, out=np.zeros(len(requests)), where=total > 0)
     drawn = np.divide(share, propensity, out=np.zeros(len(requests)), where=shown & (propensity > 0))
     return np.where(certain, 1.0, np.where(shown, drawn + later, 0.0))
@@ -93,9 +93,9 @@ def inclusion_weights(propensity: Floats, shown: Flags) -> Floats:
     return np.divide(1.0, propensity, out=np.zeros(len(propensity)), where=shown & (propensity > 0))
 
 
-def doubt_slots(
+def refuse_slot_weights(
     requests: Indices,
-    looks: Floats,
+    examined: Floats,
     weights: Floats,
     possible: Flags | None = None,
     unseen: Flags | None = None,
@@ -105,17 +105,17 @@ def doubt_slots(
     Parameters
     ----------
     requests : [n] codes.
-    looks : [n] of the policy's slots, 0 elsewhere.
+    examined : [n] of the policy's slots, 0 elsewhere.
     weights : [n] of the shown items, 0 elsewhere.
     possible : [n] rows that were shown or could have been drawn; None where the log does not tell exactly.
     unseen : [n] rows shown at positions where hardly any label of the task is known; None is none.
 
     Examples
     --------
-    >>> doubt_slots(np.repeat(np.arange(30), 2), np.ones(60), np.ones(60))
+    >>> refuse_slot_weights(np.repeat(np.arange(30), 2), np.ones(60), np.ones(60))
     ''
     """
-    tested, drawn = looks > 0 if possible is None else possible, weights != 1
+    tested, drawn = examined > 0 if possible is None else possible, weights != 1
     spread = max(float(np.mean(np.square(weights[drawn]))) - 1.0, 0.0) if drawn.any() else 0.0
     excess, error = mean_excess(requests[tested], weights[tested])
     if possible is None:
@@ -125,9 +125,9 @@ def doubt_slots(
             f"the logged propensities do not hold: the mean weight is {1 + excess:.3g} (standard error "
             f"{error:.2g}) where it should be 1"
         )
-    share, error = unsupported_share(looks, weights, possible, unseen)
+    share, error = unsupported_share(examined, weights, possible, unseen)
     if possible is None:
-        error = max(error, _least_error(looks, drawn, spread))
+        error = max(error, _least_error(examined, drawn, spread))
     if share - _SHARE_ERRORS * error <= MOST_UNSUPPORTED:
         return ""
     hidden = "" if unseen is None else ", or at positions where hardly any label is known"
@@ -138,10 +138,10 @@ def doubt_slots(
     )
 
 
-def _least_error(looks: Floats, drawn: Flags, spread: float) -> float:
+def _least_error(examined: Floats, drawn: Flags, spread: float) -> float:
     """Return the standard error of the mean weight where those of drawn items vary as in the whole log."""
-    total = looks.sum()
-    return float(np.sqrt(spread * np.square(looks[drawn]).sum()) / total) if total else 0.0
+    total = examined.sum()
+    return float(np.sqrt(spread * np.square(examined[drawn]).sum()) / total) if total else 0.0
 
 
 def mean_excess(requests: Indices, weights: Floats) -> tuple[float, float]:
@@ -168,29 +168,29 @@ def mean_excess(requests: Indices, weights: Floats) -> tuple[float, float]:
 
 
 def unsupported_share(
-    looks: Floats, weights: Floats, possible: Flags | None = None, unseen: Flags | None = None
+    examined: Floats, weights: Floats, possible: Flags | None = None, unseen: Flags | None = None
 ) -> tuple[float, float]:
     """Return the share of looks on items that the log seldom or never shows, and its standard error.
 
     Parameters
     ----------
-    looks, weights, possible, unseen : as of `doubt_slots`.
+    examined, weights, possible, unseen : as of `refuse_slot_weights`.
 
     Examples
     --------
-    >>> looks, weights = np.array([1.0, 1.0]), np.array([1.0, 100.0])
-    >>> unsupported_share(looks, weights)[0], unsupported_share(looks, np.ones(2), looks < 1)[0]
+    >>> examined, weights = np.array([1.0, 1.0]), np.array([1.0, 100.0])
+    >>> unsupported_share(examined, weights)[0], unsupported_share(examined, np.ones(2), examined < 1)[0]
     (0.5, 1.0)
     """
-    total = looks.sum()
+    total = examined.sum()
     if not total:
         return 0.0, 0.0
     seldom = weights > (1 + _ROUNDING) / LEAST_INCLUSION
     if unseen is not None:
         seldom = seldom | unseen
     if possible is None:
-        unsupported = looks * (1.0 - np.where(seldom, 0.0, weights))
+        unsupported = examined * (1.0 - np.where(seldom, 0.0, weights))
     else:
-        unsupported = looks * np.where(possible, np.where(seldom, weights, 0.0), 1.0)
+        unsupported = examined * np.where(possible, np.where(seldom, weights, 0.0), 1.0)
     share = unsupported.sum() / total
-    return float(share), float(np.sqrt(np.square(unsupported - looks * share).sum()) / total)
+    return float(share), float(np.sqrt(np.square(unsupported - examined * share).sum()) / total)

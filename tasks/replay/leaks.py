@@ -87,7 +87,7 @@ def refuse_leaks(leaks: Iterable[ConstraintLeak], *, name: str) -> None:
         raise GateRefused(f"{name} puts into its slots what a hard constraint keeps out: {listed}")
 
 
-def judge_leaks(
+def evaluate_leaks(
     leaks: Iterable[ConstraintLeak], *, candidates: int, where: str, run: str, beside: str = ""
 ) -> Iterator[Verdict]:
     """Judge what a release puts into its slots: each constraint that leaks blocks it.
@@ -102,10 +102,10 @@ def judge_leaks(
     Examples
     --------
     >>> leak = ConstraintLeak(constraint="legal", items=3)
-    >>> (verdict,) = judge_leaks([leak], candidates=900, where="the test days", run="r")
+    >>> (verdict,) = evaluate_leaks([leak], candidates=900, where="the test days", run="r")
     >>> verdict.gate, str(verdict.subject), verdict.outcome.value, verdict.reason
     ('constraints', 'legal', 'block', '3 of 900 candidates of the test days got a slot')
-    >>> (verdict,) = judge_leaks([leak], candidates=900, where="the test days", run="r", beside="champion 1")
+    >>> (verdict,) = evaluate_leaks([leak], candidates=900, where="the days", run="r", beside="champion 1")
     >>> str(verdict.subject), verdict.outcome.value
     ('legal of champion 1', 'warn')
     """

@@ -90,14 +90,14 @@ class CandidateLog:
         return RowClusters(self.users, self.items, self.days)
 
     @cached_property
-    def logged_looks(self) -> Floats:
+    def logged_examined(self) -> Floats:
         """Examination of the place where each row was shown, of the first place elsewhere, shape (n,)."""
         return self.examined_at(self.logged_position)
 
     @cached_property
     def in_long_tail(self) -> Flags:
         """Rows of items outside those that make half of the logged looks, shape (n,)."""
-        exposure = np.bincount(self.items, np.where(self.shown, self.logged_looks, 0.0))
+        exposure = np.bincount(self.items, np.where(self.shown, self.logged_examined, 0.0))
         order = np.argsort(-exposure, kind="stable")
         before = np.r_[0.0, np.cumsum(exposure[order])[:-1]]
         tail = np.zeros(len(exposure), dtype=bool)
@@ -140,8 +140,8 @@ class CandidateLog:
         """
         known = self.outcomes[task].known & (predictions > 0)
         if not known.any():
-            return float(self.logged_looks[self.shown].mean()) if self.shown.any() else 1.0
-        return float(np.average(self.logged_looks[known], weights=predictions[known]))
+            return float(self.logged_examined[self.shown].mean()) if self.shown.any() else 1.0
+        return float(np.average(self.logged_examined[known], weights=predictions[known]))
 
     def examined_at(self, positions: Floats | Integers) -> Floats:
         """Return the probability that each position is looked at; beyond the curve its last value."""

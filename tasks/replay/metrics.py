@@ -72,7 +72,7 @@ class SegmentedRows:
 
 
 @dataclass(frozen=True)
-class Thinness:
+class SegmentSupport:
     """What the values of a segment rest on: rows of slots with their users, and positive outcomes.
 
     Attributes
@@ -98,28 +98,28 @@ class Thinness:
         Examples
         --------
         >>> column = pd.Categorical(["a"] * 40 + ["b", "c"])
-        >>> made = Thinness(np.ones(42), np.arange(42)).segmentation("category", column)
+        >>> made = SegmentSupport(np.ones(42), np.arange(42)).segmentation("category", column)
         >>> list(map(str, made.names)), list(made.pooled.values())
         (['category=a', 'category=other'], [('b', 'c')])
         """
         codes, count = np.asarray(column.codes, dtype=np.intp), len(column.categories)
         present = np.bincount(codes, minlength=count) > 0
-        thin = effective_clusters(self.weights, self.users, codes, count) < LEAST_CLUSTERS
+        sparse = effective_clusters(self.weights, self.users, codes, count) < LEAST_CLUSTERS
         if positives is not None:
-            thin |= np.bincount(codes, np.asarray(positives, dtype=float), count) < LEAST_POSITIVES
-        return _pool(name, [str(value) for value in column.categories], codes, (present, thin & present))
+            sparse |= np.bincount(codes, np.asarray(positives, dtype=float), count) < LEAST_POSITIVES
+        return _pool(name, [str(value) for value in column.categories], codes, (present, sparse & present))
 
 
 def _pool(name: str, values: list[str], codes: Indices, rests: tuple[Flags, Flags]) -> Grouping:
     """Give every value that is present a segment, and all thin ones the last."""
-    present, thin = rests
-    if np.count_nonzero(thin) < 2:
-        thin = np.zeros_like(thin)
-    own = np.flatnonzero(present & ~thin)
+    present, sparse = rests
+    if np.count_nonzero(sparse) < 2:
+        sparse = np.zeros_like(sparse)
+    own = np.flatnonzero(present & ~sparse)
     of_value: Indices = np.full(len(values), len(own), dtype=np.int32)
     of_value[own] = np.arange(len(own))
     names = [Segment(name, values[place]) for place in own]
-    held = tuple(values[place] for place in np.flatnonzero(thin))
+    held = tuple(values[place] for place in np.flatnonzero(sparse))
     if not held:
         return Grouping(tuple(names), of_value[codes])
     pool = Segment(name, OTHER)
@@ -144,7 +144,7 @@ OF_ALL_CANDIDATES: Final = frozenset(
 """Metrics whose sums hold rows outside every slot."""
 REORDERING: Final = "reordering only: what else could have been shown is not logged"
 """Why no figure of a replay may be judged where neither candidates nor all that could be shown are logged."""
-_OF_LOOKS: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECALL})
+_OF_EXAMINED: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECALL})
 
 
 def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[str]) -> str:
@@ -158,38 +158,42 @@ def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[
         return REORDERING
     if metric.kind is MetricKind.NEW_ITEM_EXPOSURE and NEW_ITEMS not in log.segments:
         return f"no segment is called {NEW_ITEMS}"
-    if metric.kind in _OF_LOOKS and metric.subject in request_level:
+    if metric.kind in _OF_EXAMINED and metric.subject in request_level:
         return "no ranking of a request can move an outcome of the whole request"
     if metric.kind in OF_OUTCOMES and log.positions_logged and log.examination is None:
         return "positions are logged but the surface declares no examination curve"
     return ""
 
 
-def per_look(log: CandidateLog, slates: PolicySlates, task: str) -> Floats | None:
+def per_examined(log: CandidateLog, slates: PolicySlates, task: str) -> Floats | None:
     """Return a release's joint prediction of a task for an item that is looked at, shape [n]."""
-    return PredictedPerLook(log, slates).get(task)
+    return PredictedPerExamined(log, slates).get(task)
 
 
 @dataclass(frozen=True, eq=False)
-class PredictedPerLook(Mapping[str, Floats]):
+class PredictedPerExamined(Mapping[str, Floats]):
     """A release's joint predictions for an item that is looked at, by task [n], each made when asked for."""
 
     log: CandidateLog
     slates: PolicySlates
 
     @cached_property
-    def _looks(self) -> dict[str, float]:
+    def _examined(self) -> dict[str, float]:
         """How much an item was looked at on average, by task."""
         return {}
 
     def __getitem__(self, task: str) -> Floats:
         """Return a task's predictions; raises KeyError where the release has none."""
         prediction, log = self.slates.predictions[task], self.log
-        if log.examination is None or task in self.slates.where_shown or not log.outcomes[task].looked_at:
+        if (
+            log.examination is None
+            or task in self.slates.where_shown
+            or not log.outcomes[task].by_examination
+        ):
             return prediction
-        if task not in self._looks:
-            self._looks[task] = log.mean_examination(task, prediction)
-        return prediction / self._looks[task]
+        if task not in self._examined:
+            self._examined[task] = log.mean_examination(task, prediction)
+        return prediction / self._examined[task]
 
     def __iter__(self) -> Iterator[str]:
         """Iterate over the tasks."""
@@ -201,7 +205,7 @@ class PredictedPerLook(Mapping[str, Floats]):
 
 
 def measure_slots(
-    metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
 ) -> Measurement | None:
     """Measure a metric of predictions, utility, mix or exposure.
 
@@ -210,16 +214,18 @@ def measure_slots(
     metric : any that is not of `OF_OUTCOMES`.
     log : n candidates.
     slates : the policy that is measured.
-    judge : whose predictions and utility are believed.
+    reference_model : whose predictions and utility are believed.
 
     Returns
     -------
     None where the judge has no predictions for the metric, or the log not the column.
     """
-    return _MEASUREMENTS[metric.kind](metric, log, slates, judge)
+    return _MEASUREMENTS[metric.kind](metric, log, slates, reference_model)
 
 
-def _naive_ndcg(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio:
+def _naive_ndcg(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
+) -> Ratio:
     """Average each request's NDCG over its labelled items, as the log's ranker let them be seen.
 
     A metric of its own, which no contract can name and no gate reads: it has the wrong sign where a policy
@@ -245,19 +251,21 @@ def _naive_ndcg(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: 
     return Ratio(numerator, denominator, int(np.count_nonzero(positive)), positive)
 
 
-def _predicted(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio | None:
-    prediction = per_look(log, judge, str(metric.subject))
+def _predicted(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
+) -> Ratio | None:
+    prediction = per_examined(log, reference_model, str(metric.subject))
     if prediction is None:
         return None
-    looks = looks_of(log, slates)
-    return Ratio(looks * prediction, looks)
+    examined = examined_by(log, slates)
+    return Ratio(examined * prediction, examined)
 
 
 def _calibration(
-    metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
 ) -> Ratio | None:
     task = str(metric.subject)
-    own = slates if slates.predictions else judge
+    own = slates if slates.predictions else reference_model
     prediction = own.where_shown.get(task, own.predictions.get(task))
     if prediction is None:
         return None
@@ -269,41 +277,53 @@ def _calibration(
     return Ratio(weight * outcome.value, weight * np.nan_to_num(prediction), events, positive)
 
 
-def _utility(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio | None:
-    if judge.utility is None:
+def _utility(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
+) -> Ratio | None:
+    if reference_model.utility is None:
         return None
-    looks = np.where(np.isfinite(judge.utility), looks_of(log, slates), 0.0)
-    return Ratio(looks * np.nan_to_num(judge.utility), looks)
+    examined = np.where(np.isfinite(reference_model.utility), examined_by(log, slates), 0.0)
+    return Ratio(examined * np.nan_to_num(reference_model.utility), examined)
 
 
-def _share(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio | None:
+def _share(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
+) -> Ratio | None:
     new = metric.kind is MetricKind.NEW_ITEM_EXPOSURE
     column = log.segments.get(NEW_ITEMS if new else str(metric.subject))
     if column is None:
         return None
     chosen = column.codes == 0 if new else np.asarray(column == metric.value)
-    looks = looks_of(log, slates)
-    return Ratio(looks * chosen, looks)
+    examined = examined_by(log, slates)
+    return Ratio(examined * chosen, examined)
 
 
 def _exposure_ratio(
-    metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
 ) -> Ratio | None:
-    merit = judge.utility if log.merit == c.UTILITY else per_look(log, judge, log.merit)
+    merit = (
+        reference_model.utility if log.merit == c.UTILITY else per_examined(log, reference_model, log.merit)
+    )
     column = log.segments.get(str(metric.subject))
-    if column is None or merit is None or judge.rank is None:
+    if column is None or merit is None or reference_model.rank is None:
         return None
-    looks, due = due_exposure(looks_of(log, slates), np.where(judge.rank > 0, merit, 0.0), log.requests)
+    examined, due = due_exposure(
+        examined_by(log, slates), np.where(reference_model.rank > 0, merit, 0.0), log.requests
+    )
     chosen = np.asarray(column == metric.value)
-    return Ratio(looks * chosen, due * chosen)
+    return Ratio(examined * chosen, due * chosen)
 
 
-def _long_tail(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio:
-    looks = looks_of(log, slates)
-    return Ratio(looks * log.in_long_tail, looks)
+def _long_tail(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
+) -> Ratio:
+    examined = examined_by(log, slates)
+    return Ratio(examined * log.in_long_tail, examined)
 
 
-def _activity(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio | None:
+def _activity(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
+) -> Ratio | None:
     """Count the slots of items that the plain order by utility would leave out of as many slots."""
     if slates.rank is None:
         return None
@@ -312,13 +332,15 @@ def _activity(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: Po
     return Ratio((filled & (slates.rank > slots[log.requests])).astype(float), filled.astype(float))
 
 
-def _component(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> Ratio | None:
-    term = judge.contributions.get(str(metric.subject))
-    if term is None or judge.utility is None:
+def _component(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
+) -> Ratio | None:
+    term = reference_model.contributions.get(str(metric.subject))
+    if term is None or reference_model.utility is None:
         return None
     in_force = np.bincount(log.requests, np.isfinite(term)) > 0
-    rows = np.isfinite(judge.utility) & in_force[log.requests]
-    inside = within_request(log, judge.total, rows)
+    rows = np.isfinite(reference_model.utility) & in_force[log.requests]
+    inside = within_request(log, reference_model.total, rows)
     part = within_request(log, np.nan_to_num(term), rows)
     return Ratio(part * inside, inside * inside)
 
@@ -331,21 +353,23 @@ def within_request(log: CandidateLog, values: Floats, rows: Flags) -> Floats:
 
 
 def _concentration(
-    metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
 ) -> ByGroup | None:
     column = log.segments.get(str(metric.subject))
     if column is None:
         return None
     statistic = entropy_by_group if metric.kind is MetricKind.ENTROPY else gini_by_group
-    looks, codes, count = looks_of(log, slates), column.codes, len(column.categories)
+    examined, codes, count = examined_by(log, slates), column.codes, len(column.categories)
 
     def by_group(rows: SegmentedRows) -> GroupedStatistic:
-        return statistic(looks[rows.place], codes[rows.place], count, rows.grouped)
+        return statistic(examined[rows.place], codes[rows.place], count, rows.grouped)
 
     return by_group
 
 
-def _coverage(metric: Metric, log: CandidateLog, slates: PolicySlates, judge: PolicySlates) -> ByGroup:
+def _coverage(
+    metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
+) -> ByGroup:
     """Count distinct items in the slots over those available.
 
     What a user adds are the items that nobody else was given (the jackknife's pseudo-values).
@@ -383,7 +407,7 @@ def _given_to_one(pairs: Integers, users: Integers) -> tuple[Flags, Integers]:
     return least == most, first
 
 
-def looks_of(log: CandidateLog, slates: PolicySlates) -> Floats:
+def examined_by(log: CandidateLog, slates: PolicySlates) -> Floats:
     """Return each row's examination in the policy's slots, 0 off them, shape (n,)."""
     return np.where(slates.slot > 0, log.examined_at(slates.slot), 0.0)
 

@@ -22,7 +22,7 @@ from tasks.replay.compared import ComparedPolicies
 from tasks.replay.evidence import ExampleRequest, ExampleSlot, NegativesChange, ValueChange
 from tasks.replay.grouped import PairedEstimates, grouped_ratio, paired_estimates
 from tasks.replay.log import PolicySlates
-from tasks.replay.metrics import looks_of, per_look
+from tasks.replay.metrics import examined_by, per_examined
 from tasks.replay.replay_policies import Replay
 
 MOST_VALUES: Final = 8
@@ -59,11 +59,11 @@ class Pair:
         (made,) = paired_estimates(grouped_ratio(ratio, rows.grouped), None, rows.grouped)
         return made.policy
 
-    def movers(self, columns: Sequence[str]) -> Iterator[ValueChange]:
+    def value_changes(self, columns: Sequence[str]) -> Iterator[ValueChange]:
         """Yield, of each column, the values whose looks change most, the greatest change first."""
         log = self.replay.log
         up, down = _moves(self.before.slot, self.after.slot)
-        change = looks_of(log, self.after) - looks_of(log, self.before)
+        change = examined_by(log, self.after) - examined_by(log, self.before)
         for name in columns:
             codes, values = np.asarray(log.segments[name].codes), log.segments[name].categories
             counts = [np.bincount(codes, each, len(values)) for each in (np.ones(len(codes)), up, down)]
@@ -87,7 +87,7 @@ class Pair:
         """Yield the predicted outcomes per 1,000 slots of each task, on the whole and in every segment."""
         compared = self.compared
         for task in tasks:
-            prediction = per_look(self.replay.log, self.after, task)
+            prediction = per_examined(self.replay.log, self.after, task)
             if prediction is None:
                 continue
             for name in (None, *segments):
@@ -110,7 +110,7 @@ class Pair:
         after, before = (
             grouped_ratio(
                 Ratio(
-                    PER_SLOTS * (looks_of(compared.log, slates) * prediction)[rows.place],
+                    PER_SLOTS * (examined_by(compared.log, slates) * prediction)[rows.place],
                     (slates.slot > 0).astype(float)[rows.place],
                 ),
                 rows.grouped,
@@ -130,7 +130,7 @@ class Pair:
         count = log.request_count
         replaced = np.bincount(log.requests, (self.after.slot > 0) & (self.before.slot == 0), count)
         moved = np.bincount(
-            log.requests, np.abs(looks_of(log, self.after) - looks_of(log, self.before)), count
+            log.requests, np.abs(examined_by(log, self.after) - examined_by(log, self.before)), count
         )
         names = np.array([str(request) for request in requests])
         order = np.lexsort((names, -moved.round(9), -replaced))

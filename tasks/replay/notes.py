@@ -9,7 +9,7 @@ from tasks.evaluation.subjects import ALL
 from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.evaluate import Findings
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.metrics import REORDERING, looks_of
+from tasks.replay.metrics import REORDERING, examined_by
 from tasks.replay.slates import TestSlice
 from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace
@@ -48,12 +48,12 @@ def other_slate(pinned: str, in_force: str, policies: Collection[str]) -> Iterat
         )
 
 
-def other_looks(log: CandidateLog, policy: PolicySlates, against: PolicySlates) -> Iterator[str]:
+def note_examined(log: CandidateLog, policy: PolicySlates, against: PolicySlates) -> Iterator[str]:
     """Say that slates are looked at more or less than others, where they are: no rate says it."""
-    ours, theirs = (float(looks_of(log, slates).sum()) for slates in (policy, against))
-    if theirs and abs(ours / theirs - 1) > _ALIKE:
+    candidate, reference = (float(examined_by(log, slates).sum()) for slates in (policy, against))
+    if reference and abs(candidate / reference - 1) > _ALIKE:
         yield (
-            f"The slates of {policy.name} are looked at {ours / theirs - 1:+.1%} against those of "
+            f"The slates of {policy.name} are looked at {candidate / reference - 1:+.1%} against those of "
             f"{against.name}, as they are longer or shorter: rates and utilities are per look, and what a "
             "request leads to moves by that too."
         )

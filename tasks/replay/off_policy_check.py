@@ -35,7 +35,7 @@ from tasks.ope.rankings import LoggedPlaces, place_weights, prefix_weights
 from tasks.replay.evaluate import OfflineEvaluation
 from tasks.replay.evidence import OffPolicyCheck
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.metrics import OF_OUTCOMES, looks_of, unanswerable
+from tasks.replay.metrics import OF_OUTCOMES, examined_by, unanswerable
 from tasks.replay.rates import RateEstimator
 from tasks.replay.replay_policies import Replay, UtilityTerms
 
@@ -113,12 +113,12 @@ class _Check:
 
     def run(self) -> OffPolicyCheck:
         """Estimate the figure by the first estimator that has support."""
-        reason = self._untold
+        reason = self._unknown_rate
         if reason:
             return self._untellable(reason)
         for name in ESTIMATORS:
             weights = [self._weights(name, slates) for slates in self._slates]
-            reason = self._thin(weights)
+            reason = self._sparse_support(weights)
             if not reason:
                 break
         return self._compare(name, weights, reason)
@@ -132,15 +132,15 @@ class _Check:
         return self.replay.log
 
     @property
-    def _untold(self) -> str:
+    def _unknown_rate(self) -> str:
         """Why no such estimate can be made from this log; nothing where it can."""
         reason = unanswerable(self.metric, self._log, request_level=self.replay.request_level)
         if self.metric.kind is MetricKind.RECALL:
             reason = "recall sums over all candidates, and a slate holds a part of them"
         if self.metric.kind is MetricKind.NDCG and self.bound == "level":
             reason = "a gain without its ideal is no level"
-        doubt = self.replay.doubt(self.metric, self.policy, self._slates[-1])
-        return reason or unsuited_propensities(self._log) or doubt
+        caveat = self.replay.caveat(self.metric, self.policy, self._slates[-1])
+        return reason or unsuited_propensities(self._log) or caveat
 
     def _weights(self, estimator: str, slates: PolicySlates) -> Floats | None:
         """Return the weights of a policy's slots; None for an order that is what was shown."""
@@ -166,10 +166,10 @@ class _Check:
             positive |= outcome.known & (outcome.value > 0)
         return positive
 
-    def _thin(self, weights: Sequence[Floats | None]) -> str:
+    def _sparse_support(self, weights: Sequence[Floats | None]) -> str:
         """Say for which of the policies the log says too little; nothing where it says enough."""
         for slates, each in zip(self._slates, weights, strict=True):
-            reason = "" if each is None else thin_support(self._log, slates, each, self._positive)
+            reason = "" if each is None else sparse_support(self._log, slates, each, self._positive)
             if reason:
                 return f"{slates.name}: {reason}"
         return ""
@@ -177,7 +177,7 @@ class _Check:
     def _figure(self, weights: Sequence[Floats | None], *, model: bool = True) -> Statistic:
         """Return the figure with given weights of what was shown; None are those of the log."""
         each = [
-            RateEstimator(self._log, self.replay.rates.per_look if model else {}, of_policy).statistic(
+            RateEstimator(self._log, self.replay.rates.per_examined if model else {}, of_policy).statistic(
                 self.metric, slates, self._terms.terms
             )
             for slates, of_policy in zip(self._slates, weights, strict=True)
@@ -185,12 +185,12 @@ class _Check:
         return each[0] if self.bound == "level" else relative_change(*each)
 
     def _compare(self, estimator: str, weights: Sequence[Floats | None], reason: str) -> OffPolicyCheck:
-        looks = looks_of(self._log, self.policy)
-        of_policy = np.zeros(len(looks)) if weights[0] is None else weights[0]
-        counted = int(np.count_nonzero(self._positive & (looks * of_policy > 0)))
+        examined = examined_by(self._log, self.policy)
+        of_policy = np.zeros(len(examined)) if weights[0] is None else weights[0]
+        counted = int(np.count_nonzero(self._positive & (examined * of_policy > 0)))
 
         def interval(statistic: Statistic) -> Estimate:
-            weighted = replace(statistic, weight=looks * of_policy, events=counted)
+            weighted = replace(statistic, weight=examined * of_policy, events=counted)
             estimate = clustered_interval(weighted, self._log.clusters)
             return replace(estimate, low=math.nan, high=math.nan) if reason else estimate
 
@@ -200,7 +200,7 @@ class _Check:
         del replayed, apart
         off_policy = interval(exact)
         del exact
-        overlap = measure_overlap(np.where(looks > 0, of_policy, 0.0), self._log.users)
+        overlap = measure_overlap(np.where(examined > 0, of_policy, 0.0), self._log.users)
         return OffPolicyCheck(
             subject=Subject.of(self.metric),
             against=self.baseline.name,
@@ -244,7 +244,7 @@ def unsuited_propensities(log: CandidateLog) -> str:
     return f"{bad:,} of {len(shown):,} logged propensities are not above 0 and at most 1" if bad else ""
 
 
-def thin_support(log: CandidateLog, slates: PolicySlates, weights: Floats, positive: Flags) -> str:
+def sparse_support(log: CandidateLog, slates: PolicySlates, weights: Floats, positive: Flags) -> str:
     """Say why weighted outcomes of a log tell too little of a policy's slots; nothing where they tell enough.
 
     Parameters
@@ -271,13 +271,13 @@ def thin_support(log: CandidateLog, slates: PolicySlates, weights: Floats, posit
         return f"{count} outcomes have a weight (at least {LEAST_POSITIVES})"
     if (one := measure_overlap(weight, users).largest_share) > MOST_OF_ONE:
         return f"{one:.0%} of all weight belongs to one user (at most {MOST_OF_ONE:.0%})"
-    return _odd_mean(looks_of(log, slates)[rows], weight, users)
+    return _odd_mean(examined_by(log, slates)[rows], weight, users)
 
 
-def _odd_mean(looks: Floats, weight: Floats, users: Integers) -> str:
+def _odd_mean(examined: Floats, weight: Floats, users: Integers) -> str:
     """Say where the mean of weights is not 1: propensities are wrong, or much of a slot is never shown."""
-    excess = np.bincount(users, looks * (weight - 1.0))[np.bincount(users) > 0]
-    mean, error = excess.sum() / looks.sum(), excess.std(ddof=1) * math.sqrt(len(excess)) / looks.sum()
+    excess = np.bincount(users, examined * (weight - 1.0))[np.bincount(users) > 0]
+    mean, error = excess.sum() / examined.sum(), excess.std(ddof=1) * math.sqrt(len(excess)) / examined.sum()
     if abs(mean) <= _STANDARD_ERRORS * error + 1e-9:
         return ""
     return f"the mean of the weights is {1 + mean:.3g}, with a standard error of {error:.2g}, and not 1"

@@ -43,13 +43,13 @@ class JointOutcome:
     ----------
     value : [n], 0 where the outcome is unknown or the item was not shown.
     weight : [n], of known outcomes so that they stand for all shown rows; 0 where unknown.
-    looked_at : whether the outcome takes a look, so that it is divided by the examination of its place.
+    by_examination : whether the outcome takes a look, so that it is divided by the examination of its place.
     unseen : [n] rows shown at positions where hardly any label is known; None where there are none.
     """
 
     value: Floats
     weight: Floats
-    looked_at: bool = True
+    by_examination: bool = True
     unseen: Flags | None = None
 
     @property
@@ -103,21 +103,23 @@ def joint_outcome(
     return JointOutcome(value, weight, answered_at is None, unseen if unseen.any() else None)
 
 
-def _known_shares(known: Flags, among: Flags, places: Floats, looks: Floats | None) -> tuple[Floats, Flags]:
+def _known_shares(
+    known: Flags, among: Flags, places: Floats, examined: Floats | None
+) -> tuple[Floats, Flags]:
     """Return, by row's place, the share of the marked rows that are known, and whether it is too small."""
     first = _pools(places[among])
     if not len(first):
         return np.ones(len(known)), np.zeros(len(known), dtype=bool)
     pool = np.maximum(np.searchsorted(first, places, side="right") - 1, 0)
-    each = np.ones(len(known)) if looks is None else looks
+    each = np.ones(len(known)) if examined is None else examined
     found, count, total = (
         np.bincount(pool[rows], weights, len(first))
         for rows, weights in ((known, None), (among, None), (among, each[among]))
     )
     share = found / count
-    least = LEAST_KNOWN * (1.0 if looks is None else share.max())
-    per_look = np.divide(found, total, out=np.zeros(len(first)), where=total > 0)
-    return per_look[pool] * each, (share < least)[pool]
+    least = LEAST_KNOWN * (1.0 if examined is None else share.max())
+    per_examined = np.divide(found, total, out=np.zeros(len(first)), where=total > 0)
+    return per_examined[pool] * each, (share < least)[pool]
 
 
 def _pools(places: Floats) -> Floats:

@@ -118,8 +118,8 @@ def simulation_page(
 def _subjects(found: Findings, checks: Sequence[OffPolicyCheck]) -> set[Subject]:
     """Return what verdicts, figures and checks are of."""
     measured = chain(found.measured, *found.others.values())
-    judged = (one.subject for one in found.verdicts)
-    return {*judged, *(one.subject for one in measured), *(one.subject for one in checks)}
+    of_verdicts = (one.subject for one in found.verdicts)
+    return {*of_verdicts, *(one.subject for one in measured), *(one.subject for one in checks)}
 
 
 def better_directions(found: Findings) -> dict[str, str]:

@@ -159,8 +159,8 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
         users=log.user_count,
         slate_rules=_compare_slates(canonical(sides[0].slate), canonical(sides[1].slate)),
         replaced=pair.replaced(),
-        movers=tuple(
-            pair.movers(
+        value_changes=tuple(
+            pair.value_changes(
                 moved_columns([*mix_columns(contracts.surface, contracts.slate), *segments], pair.replay)
             )
         ),
@@ -184,8 +184,8 @@ class _Decided:
 def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _Named) -> _Decided:
     """Let both policies decide on each block of the test slice; no block stays in memory."""
 
-    def first_policy(block: TestSlice, ours: Scored) -> PolicySlates:
-        return block.slates_by(before.policy, ours, before.name, slate=before.slate)
+    def first_policy(block: TestSlice, scored: Scored) -> PolicySlates:
+        return block.slates_by(before.policy, scored, before.name, slate=before.slate)
 
     entrants = Entrants(
         predicting,

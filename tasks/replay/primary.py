@@ -23,7 +23,7 @@ from tasks.contracts.utility import Primary
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import Segment, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Power, Verdict, beyond_p_value, judge
+from tasks.evaluation.verdicts import Estimate, Outcome, Power, Verdict, beyond_p_value, evaluate_interval
 from tasks.replay.guardrails import ONE_SIDED_LEVEL, no_interval, no_share, pool_in_words
 
 ONE_SIDED: Final = 1.644854 / 1.959964
@@ -32,7 +32,7 @@ LEAST_MARGIN: Final = 2.5
 """Standard errors that a margin should hold, so that an equal release passes it in four of five."""
 
 
-def judge_primary(primary: Primary, measured: Measured, *, run: str) -> Verdict:
+def evaluate_primary(primary: Primary, measured: Measured, *, run: str) -> Verdict:
     """Judge the primary metric of a release against a baseline.
 
     Parameters
@@ -43,7 +43,7 @@ def judge_primary(primary: Primary, measured: Measured, *, run: str) -> Verdict:
     """
     margin, change = primary.relative_decrease_max, measured.relative
     bounds = None if change is None else one_sided(change)
-    outcome = Outcome.INCONCLUSIVE if measured.reason else judge(bounds, low=-margin)
+    outcome = Outcome.INCONCLUSIVE if measured.reason else evaluate_interval(bounds, low=-margin)
     words = f"primary, one-sided 95 %{_too_narrow(margin, change)}"
     return Verdict(
         gate="decision",
@@ -57,11 +57,11 @@ def judge_primary(primary: Primary, measured: Measured, *, run: str) -> Verdict:
         relative=True,
         holds=True,
         power=None if measured.reason else Power.of(change, bound=-margin, growth=measured.growth),
-        doubt=measured.reason,
+        caveat=measured.reason,
     )
 
 
-def judge_primary_segments(
+def evaluate_primary_segments(
     primary: Primary,
     whole: Measured,
     measured: Sequence[Measured],
@@ -87,7 +87,9 @@ def judge_primary_segments(
     verdicts = []
     for one, p in zip(measured, adjusted, strict=True):
         change = None if one.relative is None else one_sided(one.relative)
-        passes = change is not None and not one.reason and judge(change, low=-margin) is Outcome.PASS
+        passes = (
+            change is not None and not one.reason and evaluate_interval(change, low=-margin) is Outcome.PASS
+        )
         falls = one.relative is not None and p <= ONE_SIDED_LEVEL and one.relative.value < -margin
         chance = f"a fall by chance in one of {len(measured)} segments: p {p:.2g}" if falls else ""
         believed = predicted.get(one.segment, 0.0)
@@ -105,7 +107,7 @@ def judge_primary_segments(
                 evidence=run,
                 relative=True,
                 holds=False,
-                doubt=one.reason,
+                caveat=one.reason,
             )
         )
     return verdicts

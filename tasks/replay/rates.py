@@ -34,9 +34,9 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio, Statistic, divide_statistics
 from tasks.replay.joined_columns import spread
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.metrics import looks_of
+from tasks.replay.metrics import examined_by
 
-THIN = 20
+SPARSE = 20
 """Events below which a term of the utility, or a cost, cannot be measured by what happened."""
 
 
@@ -46,12 +46,12 @@ class RateEstimator:
 
     Attributes
     ----------
-    per_look : task -> joint prediction of an item that is looked at, shape [n]; a task that is absent has 0.
+    per_examined : task -> joint prediction of an examined item, shape [n]; a task that is absent has 0.
     weights : [n] of the shown items, 0 elsewhere; by default ``w``, that of the log.
     """
 
     log: CandidateLog
-    per_look: Mapping[str, Floats] = field(default_factory=dict)
+    per_examined: Mapping[str, Floats] = field(default_factory=dict)
     weights: Floats | None = None
 
     @cached_property
@@ -82,7 +82,7 @@ class RateEstimator:
 
     def rate(self, task: str, slates: PolicySlates) -> Ratio:
         """Return the rate per look of a task in the slots."""
-        return self._rate(task, slates, looks_of(self.log, slates))
+        return self._rate(task, slates, examined_by(self.log, slates))
 
     def gain(self, task: str, slates: PolicySlates) -> Ratio:
         """Return the discounted gain per slot of a task: NDCG up to the ideal, which all policies share."""
@@ -102,18 +102,18 @@ class RateEstimator:
 
     def utility(self, terms: "Sequence[TermWorth]", slates: PolicySlates) -> Ratio:
         """Return the observed utility per look: the sum over terms of worth x rate."""
-        looks = looks_of(self.log, slates)
-        total, positives, noise = np.zeros((3, len(looks)))
+        examined = examined_by(self.log, slates)
+        total, positives, noise = np.zeros((3, len(examined)))
         for term in terms:
             if term.believed is None:
-                part = self._rate(term.task, slates, looks, term.worth)
-                scale = _scale(part, looks)
+                part = self._rate(term.task, slates, examined, term.worth)
+                scale = _scale(part, examined)
                 total += part.numerator * scale
                 noise = np.hypot(noise, 0.0 if part.noise is None else part.noise * scale)
-                positives += self._positive(term.task, looks > 0)
+                positives += self._positive(term.task, examined > 0)
             else:
-                total += looks * term.worth * term.believed
-        return Ratio(total, looks, int(positives.sum()), positives, noise)
+                total += examined * term.worth * term.believed
+        return Ratio(total, examined, int(positives.sum()), positives, noise)
 
     def events(self, task: str, slates: PolicySlates) -> int:
         """Count the positive outcomes that the slots hold."""
@@ -123,13 +123,13 @@ class RateEstimator:
         outcome = self.log.outcomes[task]
         return rows & outcome.known & (outcome.value > 0)
 
-    def _rate(self, task: str, slates: PolicySlates, looks: Floats, worth: Floats | float = 1.0) -> Ratio:
+    def _rate(self, task: str, slates: PolicySlates, examined: Floats, worth: Floats | float = 1.0) -> Ratio:
         """Divide what the slots lead to, times its worth, by their looks."""
-        positive = self._positive(task, looks > 0)
+        positive = self._positive(task, examined > 0)
         labelled = slates.follows_log or self._inclusion is None
-        led_to = self._led_to(task, looks, follows_log=slates.follows_log) * worth
-        below = looks * self.log.outcomes[task].weight if labelled else looks
-        noise = looks * worth * self._weight(task, labelled=labelled) * self._spread(task)
+        led_to = self._led_to(task, examined, follows_log=slates.follows_log) * worth
+        below = examined * self.log.outcomes[task].weight if labelled else examined
+        noise = examined * worth * self._weight(task, labelled=labelled) * self._spread(task)
         return Ratio(led_to, below, int(np.count_nonzero(positive)), positive, noise)
 
     def _weight(self, task: str, *, labelled: bool) -> Floats:
@@ -146,21 +146,21 @@ class RateEstimator:
         return spread(known, rows, len(self.log.shown), 0.0)
 
     def _find_spread(self, task: str) -> Floats:
-        outcome, predicted = self.log.outcomes[task], np.maximum(self.per_look.get(task, 0.0), 0.0)
-        looked = self.log.logged_looks if outcome.looked_at else np.ones(len(outcome.value))
-        per_look, squares = predicted / looked, np.square(outcome.value / looked)
-        seen, expected = (float(np.sum(outcome.weight * each)) for each in (squares, per_look))
+        outcome, predicted = self.log.outcomes[task], np.maximum(self.per_examined.get(task, 0.0), 0.0)
+        examination = self.log.logged_examined if outcome.by_examination else np.ones(len(outcome.value))
+        per_examined, squares = predicted / examination, np.square(outcome.value / examination)
+        seen, expected = (float(np.sum(outcome.weight * each)) for each in (squares, per_examined))
         share = seen / expected if expected > 0 else 0.0
-        return np.sqrt(np.maximum(share * per_look - np.square(predicted), 0.0))
+        return np.sqrt(np.maximum(share * per_examined - np.square(predicted), 0.0))
 
-    def _led_to(self, task: str, looks: Floats, *, follows_log: bool) -> Floats:
+    def _led_to(self, task: str, examined: Floats, *, follows_log: bool) -> Floats:
         """Return what each row leads to for the looks that it gets: labelled rows alone, or doubly robust."""
         outcome = self.log.outcomes[task]
-        seen = outcome.value / self.log.logged_looks if outcome.looked_at else outcome.value
+        seen = outcome.value / self.log.logged_examined if outcome.by_examination else outcome.value
         if follows_log or self._inclusion is None:
-            return looks * outcome.weight * seen
-        predicted = self.per_look.get(task, 0.0)
-        return looks * (predicted + outcome.weight * self._inclusion * (seen - predicted))
+            return examined * outcome.weight * seen
+        predicted = self.per_examined.get(task, 0.0)
+        return examined * (predicted + outcome.weight * self._inclusion * (seen - predicted))
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class TermWorth:
     believed: Floats | None = None
 
 
-def _scale(part: Ratio, looks: Floats) -> float:
+def _scale(part: Ratio, examined: Floats) -> float:
     """Return what makes a part's denominator all looks, so that parts can be added."""
     labelled = float(part.denominator.sum())
-    return float(looks.sum()) / labelled if labelled else 0.0
+    return float(examined.sum()) / labelled if labelled else 0.0

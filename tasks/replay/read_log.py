@@ -304,7 +304,7 @@ class _Seen:
             shown=self.log.shown[self.rows],
             positions=self.log.logged_position[self.rows],
             immature=immature,
-            answered_at=self._looks if task in self.reading.answered else None,
+            answered_at=self._examined if task in self.reading.answered else None,
         )
         return replace(found, value=narrow(found.value), weight=narrow(found.weight))
 
@@ -321,7 +321,9 @@ class _Seen:
         if not np.isfinite(position[shown]).all():
             return None
         where = np.where(shown, position, np.nan)
-        return self._spread(sequential_weights(log.requests[self.rows], where, self.propensity, self._looks))
+        return self._spread(
+            sequential_weights(log.requests[self.rows], where, self.propensity, self._examined)
+        )
 
     def logged_propensity(self) -> Floats | None:
         """Return the propensity of each shown item, NaN elsewhere, [n]; None where one is unknown."""
@@ -333,7 +335,7 @@ class _Seen:
         return dense
 
     @property
-    def _looks(self) -> Floats:
+    def _examined(self) -> Floats:
         return self.log.examined_at(self.log.logged_position[self.rows])
 
     def _spread(self, values: Floats) -> Floats:

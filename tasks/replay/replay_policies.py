@@ -38,29 +38,31 @@ from tasks.replay.metrics import (
     OF_OUTCOMES,
     REORDERING,
     Measurement,
-    PredictedPerLook,
+    PredictedPerExamined,
     SegmentedRows,
-    looks_of,
+    examined_by,
     measure_slots,
-    per_look,
+    per_examined,
     unanswerable,
 )
-from tasks.replay.rates import THIN, RateEstimator, TermWorth
+from tasks.replay.rates import SPARSE, RateEstimator, TermWorth
 
 _SHARE: Final = 0.99
 
 
 def measure_latency(log: CandidateLog, policy: PolicySlates, baseline: PolicySlates) -> Measured:
     """Measure the latency of the requests that a release, and its baseline, served."""
-    ours, theirs = (_percentile(log, slates) for slates in (policy, baseline))
+    of_policy, of_baseline = (_percentile(log, slates) for slates in (policy, baseline))
     found = _row(policy, None, None, f"no request of the log says that {policy.name} served it")
-    return found if ours is None else _row(policy, ours, theirs, "")
+    return found if of_policy is None else _row(policy, of_policy, of_baseline, "")
 
 
-def _row(policy: PolicySlates, ours: Estimate | None, theirs: Estimate | None, reason: str) -> Measured:
-    change = None if ours is None or theirs is None else _change(ours, theirs)
+def _row(
+    policy: PolicySlates, of_policy: Estimate | None, of_baseline: Estimate | None, reason: str
+) -> Measured:
+    change = None if of_policy is None or of_baseline is None else _change(of_policy, of_baseline)
     subject = Subject.of(Metric(MetricKind.LATENCY))
-    return Measured(subject, ALL, policy.name, ours, theirs, change, reason=reason)
+    return Measured(subject, ALL, policy.name, of_policy, of_baseline, change, reason=reason)
 
 
 def _percentile(log: CandidateLog, slates: PolicySlates) -> Estimate | None:
@@ -102,14 +104,14 @@ def _quantile_at(ordered: Floats, share: float) -> float:
     return float(ordered[min(max(place, 0), len(ordered) - 1)])
 
 
-def _change(ours: Estimate, theirs: Estimate) -> Estimate:
+def _change(of_policy: Estimate, of_baseline: Estimate) -> Estimate:
     """Return the relative change of two independent percentiles, by the logarithm of their ratio."""
-    if not theirs.value > 0:
+    if not of_baseline.value > 0:
         return UNKNOWN_ESTIMATE
-    ratio, n = ours.value / theirs.value, min(ours.n, theirs.n)
-    if not (ours.known and theirs.known and min(ours.low, theirs.low) > 0):
+    ratio, n = of_policy.value / of_baseline.value, min(of_policy.n, of_baseline.n)
+    if not (of_policy.known and of_baseline.known and min(of_policy.low, of_baseline.low) > 0):
         return Estimate(ratio - 1, math.nan, math.nan, n)
-    half = math.hypot(*(math.log(one.high / one.low) / 2 for one in (ours, theirs)))
+    half = math.hypot(*(math.log(one.high / one.low) / 2 for one in (of_policy, of_baseline)))
     return Estimate(ratio - 1, ratio * math.exp(-half) - 1, ratio * math.exp(half) - 1, n)
 
 
@@ -172,9 +174,9 @@ class Replay:
         if metric.kind is MetricKind.LATENCY:
             return [measure_latency(self.log, policy, baseline)]
         compared = self._compare(policy, baseline)
-        doubt = self._find_doubt(metric, compared) if self.log.complete else REORDERING
+        caveat = self._find_caveat(metric, compared) if self.log.complete else REORDERING
         return [
-            replace(measured, reason=measured.reason or doubt)
+            replace(measured, reason=measured.reason or caveat)
             for measured in self._measured(metric, compared, by)
         ]
 
@@ -191,11 +193,11 @@ class Replay:
                 terms.append(TermWorth(task, each, np.ones(len(each))))
                 continue
             events = min(self.rates.events(task, one) for one in (self.reference, self.baseline or baseline))
-            judge = baseline if task in baseline.predictions else self.reference
-            prediction = per_look(self.log, judge, task)
-            if not self.log.outcomes[task].looked_at or (events < THIN and prediction is None):
+            reference_model = baseline if task in baseline.predictions else self.reference
+            prediction = per_examined(self.log, reference_model, task)
+            if not self.log.outcomes[task].by_examination or (events < SPARSE and prediction is None):
                 left_out.append(task)
-            elif events < THIN:
+            elif events < SPARSE:
                 believed[task] = events
                 terms.append(TermWorth(task, each, prediction))
             else:
@@ -216,18 +218,23 @@ class Replay:
         predicted = worth.keys() & self.log.outcomes.keys()
         if not self.log.complete or not worth or any(predicted - one.predictions.keys() for one in models):
             return kindest
-        ours, theirs = (looks_of(self.log, one) for one in (policy, baseline))
+        of_policy, of_baseline = (examined_by(self.log, one) for one in (policy, baseline))
         for model in models:
             utility = sum(
                 each * (1.0 if q is None else q)
                 for task, each in worth.items()
-                for q in [per_look(self.log, model, task) if task in predicted else None]
+                for q in [per_examined(self.log, model, task) if task in predicted else None]
             )
             for name in by:
                 of = self._compare(policy, baseline).segmentation(name, None)
                 new, old = (
-                    divide(*(np.bincount(of.codes, each, len(of.names)) for each in (looks * utility, looks)))
-                    for looks in (ours, theirs)
+                    divide(
+                        *(
+                            np.bincount(of.codes, each, len(of.names))
+                            for each in (examined * utility, examined)
+                        )
+                    )
+                    for examined in (of_policy, of_baseline)
                 )
                 changes = divide(new - old, np.where(old > 0, old, np.nan)).tolist()
                 kindest |= {
@@ -239,24 +246,24 @@ class Replay:
     @cached_property
     def rates(self) -> RateEstimator:
         """The rates of every policy, with the reference's predictions."""
-        return RateEstimator(self.log, PredictedPerLook(self.log, self.reference))
+        return RateEstimator(self.log, PredictedPerExamined(self.log, self.reference))
 
     @cached_property
     def _comparisons(self) -> deque[ComparedPolicies]:
         return deque(maxlen=self.compared_at_once)
 
-    def doubt(self, metric: Metric, policy: PolicySlates, baseline: PolicySlates) -> str:
+    def caveat(self, metric: Metric, policy: PolicySlates, baseline: PolicySlates) -> str:
         """Return why a metric of outcomes must not be judged for two policies; nothing where it may."""
-        return self._find_doubt(metric, self._compare(policy, baseline))
+        return self._find_caveat(metric, self._compare(policy, baseline))
 
-    def _find_doubt(self, metric: Metric, compared: ComparedPolicies) -> str:
+    def _find_caveat(self, metric: Metric, compared: ComparedPolicies) -> str:
         if metric.kind not in OF_OUTCOMES:
             return ""
         if metric.kind is MetricKind.OBSERVED_UTILITY:
             tasks = [term.task for term in self._terms(compared) if term.believed is None]
         else:
             tasks = [str(metric.subject), *([metric.value] if metric.value else [])]
-        return next(filter(None, map(compared.doubt, tasks)), "")
+        return next(filter(None, map(compared.caveat, tasks)), "")
 
     def _compare(self, policy: PolicySlates, baseline: PolicySlates) -> ComparedPolicies:
         """Return a pair of policies with what their metrics share; the newest pairs are kept."""
@@ -274,12 +281,12 @@ class Replay:
             _View(
                 metric,
                 compared,
-                judge,
+                reference_model,
                 place,
                 compared.policy is self.reference,
-                *self._measurements(metric, compared, judge, place),
+                *self._measurements(metric, compared, reference_model, place),
             )
-            for judge in self._judges(metric, compared.policy, compared.baseline)
+            for reference_model in self._reference_models(metric, compared.policy, compared.baseline)
         ]
         task = metric.subject if metric.kind in OF_LABELS else None
         for name in (None, *by):
@@ -288,7 +295,7 @@ class Replay:
             seen = (view.rows(segmentation, rows) for view in views)
             yield from chain.from_iterable(zip(*seen, strict=True))
 
-    def _judges(
+    def _reference_models(
         self, metric: Metric, policy: PolicySlates, baseline: PolicySlates
     ) -> tuple[PolicySlates, ...]:
         """Believe the release under test; of predictions both releases, together where they can."""
@@ -312,20 +319,21 @@ class Replay:
         return {}
 
     def _measurements(
-        self, metric: Metric, compared: ComparedPolicies, judge: PolicySlates, place: Indices
+        self, metric: Metric, compared: ComparedPolicies, reference_model: PolicySlates, place: Indices
     ) -> tuple[Measurement | None, Measurement | None]:
         """Measure policy and baseline; sums are those of the rows that count alone."""
-        ours, theirs = (
-            self._measure(metric, compared, slates, judge) for slates in (compared.policy, compared.baseline)
+        of_policy, of_baseline = (
+            self._measure(metric, compared, slates, reference_model)
+            for slates in (compared.policy, compared.baseline)
         )
-        return _at(ours, place), _at(theirs, place)
+        return _at(of_policy, place), _at(of_baseline, place)
 
     def _measure(
-        self, metric: Metric, compared: ComparedPolicies, slates: PolicySlates, judge: PolicySlates
+        self, metric: Metric, compared: ComparedPolicies, slates: PolicySlates, reference_model: PolicySlates
     ) -> Measurement | None:
         task, rates = str(metric.subject), self.rates
         if metric.kind not in OF_OUTCOMES:
-            return measure_slots(metric, self.log, slates, judge)
+            return measure_slots(metric, self.log, slates, reference_model)
         if metric.kind is MetricKind.OBSERVED_UTILITY:
             return rates.utility(self._terms(compared), slates)
         if metric.kind is MetricKind.GIVEN:
@@ -358,34 +366,38 @@ class _View:
 
     metric: Metric
     compared: ComparedPolicies
-    judge: PolicySlates
+    reference_model: PolicySlates
     place: Indices
     planned: bool
-    ours: Measurement | None
-    theirs: Measurement | None
+    of_policy: Measurement | None
+    of_baseline: Measurement | None
 
     def rows(self, segmentation: Grouping, rows: SegmentedRows) -> Iterator[Measured]:
         """Yield the metric in every segment."""
-        if self.ours is None:
-            reason = f"{self.judge.name} gives no figure for it"
-            yield from (_unknown(self.metric, one, self.judge.name, reason) for one in segmentation.names)
+        if self.of_policy is None:
+            reason = f"{self.reference_model.name} gives no figure for it"
+            yield from (
+                _unknown(self.metric, one, self.reference_model.name, reason) for one in segmentation.names
+            )
             return
-        ours = _statistic(self.ours, rows)
-        theirs = None if self.theirs is None else _statistic(self.theirs, rows)
-        seen = rows.grouped.sum(ours.weight) > 0
-        estimates = paired_estimates(ours, theirs, rows.grouped)
+        of_policy = _statistic(self.of_policy, rows)
+        of_baseline = None if self.of_baseline is None else _statistic(self.of_baseline, rows)
+        seen = rows.grouped.sum(of_policy.weight) > 0
+        estimates = paired_estimates(of_policy, of_baseline, rows.grouped)
         for segment, known, figures in zip(segmentation.names, seen, estimates, strict=True):
             made = self._figures(segment, figures) if known else self._unseen(segment)
-            if known and segment == ALL and self.planned and theirs is not None:
-                made = replace(made, growth=tuple(self._growth(ours, theirs, rows.place)))
+            if known and segment == ALL and self.planned and of_baseline is not None:
+                made = replace(made, growth=tuple(self._growth(of_policy, of_baseline, rows.place)))
             yield replace(made, pooled=segmentation.pooled.get(segment, ()))
 
-    def _growth(self, ours: GroupedStatistic, theirs: GroupedStatistic, place: Indices) -> Iterator[Growth]:
+    def _growth(
+        self, of_policy: GroupedStatistic, of_baseline: GroupedStatistic, place: Indices
+    ) -> Iterator[Growth]:
         """Yield how the variance of the log change falls with days, by user and by item."""
-        (policy,), (baseline,) = ours.value, theirs.value
+        (policy,), (baseline,) = of_policy.value, of_baseline.value
         if not (policy > 0 and baseline > 0):
             return
-        influence, log = ours.influence / policy - theirs.influence / baseline, self.compared.log
+        influence, log = of_policy.influence / policy - of_baseline.influence / baseline, self.compared.log
         for clusters in (log.clusters.users, log.clusters.items):
             if growth := Growth.of(influence, clusters[place], log.days[place]):
                 yield growth
@@ -402,19 +414,21 @@ class _View:
             nothing = f"no slot holds an observed label of {subject}"
         else:
             nothing = "the policy fills no slot" + ("" if segment == ALL else " in the segment")
-        return _unknown(self.metric, segment, self.judge.name, f"nothing to measure it by: {nothing}")
+        return _unknown(
+            self.metric, segment, self.reference_model.name, f"nothing to measure it by: {nothing}"
+        )
 
     def _figures(self, segment: Segment, figures: PairedEstimates) -> Measured:
         metric, log, baseline = self.metric, self.compared.log, figures.baseline
         return Measured(
             subject=Subject.of(metric),
             segment=segment,
-            judge=self.judge.name,
+            reference_model=self.reference_model.name,
             policy=_level(metric, figures.policy, log),
             baseline=None if baseline is None else _level(metric, baseline, log),
             relative=figures.relative,
             events=figures.events,
-            heads=self.judge.heads,
+            heads=self.reference_model.heads,
             labelled_share=self._labelled_share() if segment == ALL else None,
             by_day=self._by_day() if segment == ALL else (),
         )
@@ -427,13 +441,13 @@ class _View:
 
     def _by_day(self) -> tuple[DayChange, ...]:
         """Return the change on each day, of metrics that are ratios of sums."""
-        ours, theirs, log = self.ours, self.theirs, self.compared.log
-        if not isinstance(ours, Ratio) or not isinstance(theirs, Ratio):
+        of_policy, of_baseline, log = self.of_policy, self.of_baseline, self.compared.log
+        if not isinstance(of_policy, Ratio) or not isinstance(of_baseline, Ratio):
             return ()
         days, count = log.days[self.place], len(log.dates)
         policy, baseline = (
             divide(*(np.bincount(days, rows, count) for rows in (m.numerator, m.denominator)))
-            for m in (ours, theirs)
+            for m in (of_policy, of_baseline)
         )
         changes = np.divide(policy, baseline, out=np.full(len(policy), np.nan), where=baseline > 0) - 1
         return tuple(DayChange(day, float(change)) for day, change in zip(log.dates, changes, strict=True))
@@ -470,8 +484,8 @@ def _level(metric: Metric, estimate: Estimate, log: CandidateLog) -> Estimate:
     return replace(estimate, low=max(estimate.low, 0.0)) if estimate.low < 0 else estimate
 
 
-def _unknown(metric: Metric, segment: Segment, judge: str, reason: str) -> Measured:
-    return Measured(Subject.of(metric), segment, judge, None, None, None, reason)
+def _unknown(metric: Metric, segment: Segment, reference_model: str, reason: str) -> Measured:
+    return Measured(Subject.of(metric), segment, reference_model, None, None, None, reason)
 
 
 def _same(first: Floats, second: Floats) -> bool:

@@ -48,7 +48,7 @@ from tasks.replay.filled import count_filled
 from tasks.replay.leaks import count_leaks
 from tasks.replay.logged_candidates import hash_newest_candidates, newest_candidates
 from tasks.replay.shadow_examples import Explain, shadow_examples
-from tasks.replay.shadow_verdicts import TOLERANCE, judge_serving, judge_shadow
+from tasks.replay.shadow_verdicts import TOLERANCE, evaluate_serving, evaluate_shadow
 from tasks.replay.slates import release_policy
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.delta import replace_rows
@@ -223,9 +223,11 @@ def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) 
 
 def _overlap(requests: Indices, challenger: pd.DataFrame, champion: pd.DataFrame) -> Floats:
     """Return each request's overlap, NaN where both slates are empty."""
-    ours, theirs = (frame[c.SLATE_POSITION].notna().to_numpy() for frame in (challenger, champion))
-    slots = np.maximum(np.bincount(requests, ours), np.bincount(requests, theirs))
-    both = np.bincount(requests, ours & theirs)
+    of_challenger, of_champion = (
+        frame[c.SLATE_POSITION].notna().to_numpy() for frame in (challenger, champion)
+    )
+    slots = np.maximum(np.bincount(requests, of_challenger), np.bincount(requests, of_champion))
+    both = np.bincount(requests, of_challenger & of_champion)
     return np.divide(both, slots, out=np.full(len(slots), np.nan), where=slots > 0)
 
 
@@ -253,10 +255,12 @@ def _centred(request: Integers, ranks: Floats, size: int) -> Floats:
 
 
 def _score_shift(challenger: pd.DataFrame, champion: pd.DataFrame, users: Integers) -> Estimate:
-    ours, theirs = (f[c.UTILITY].to_numpy(dtype=float, na_value=np.nan) for f in (challenger, champion))
-    known = np.isfinite(ours) & np.isfinite(theirs)
-    spread = float(np.std(theirs[known])) if known.any() else math.nan
-    moved = mean_interval(np.where(known, ours - theirs, np.nan), users)
+    of_challenger, of_champion = (
+        f[c.UTILITY].to_numpy(dtype=float, na_value=np.nan) for f in (challenger, champion)
+    )
+    known = np.isfinite(of_challenger) & np.isfinite(of_champion)
+    spread = float(np.std(of_champion[known])) if known.any() else math.nan
+    moved = mean_interval(np.where(known, of_challenger - of_champion, np.nan), users)
     if not spread > 0:
         return Estimate(math.nan, math.nan, math.nan, moved.n)
     low, high = sorted((moved.low / spread, moved.high / spread))
@@ -334,8 +338,8 @@ def run(
     shown = {name: value for name, value in evidence.content().items() if name != "examples"}
     bounds, times = workspace.contracts.surface.gates.shadow, read_times(workspace, run_id)
     verdicts = (
-        *judge_shadow(bounds, evidence.comparison, run=run_id),
-        *judge_serving(bounds, evidence, times, run=run_id),
+        *evaluate_shadow(bounds, evidence.comparison, run=run_id),
+        *evaluate_serving(bounds, evidence, times, run=run_id),
     )
     return ShadowResult(
         run_id=run_id,
@@ -454,8 +458,12 @@ def compare_packed(release: LoadedRelease, requests: Sequence[pd.DataFrame]) -> 
         served = release.serve(frame)
     except MlflowException as error:
         return PackedScores(rows=0, greatest_difference=np.nan, problem=str(error).partition("\n")[0][:300])
-    ours, theirs = (side[numbers].to_numpy(dtype=float, na_value=np.nan) for side in (replayed, served))
-    apart = np.where(np.isnan(ours) & np.isnan(theirs), 0.0, np.abs(ours - theirs))
+    of_challenger, of_champion = (
+        side[numbers].to_numpy(dtype=float, na_value=np.nan) for side in (replayed, served)
+    )
+    apart = np.where(
+        np.isnan(of_challenger) & np.isnan(of_champion), 0.0, np.abs(of_challenger - of_champion)
+    )
     worst = float(np.max(np.where(np.isnan(apart), np.inf, apart), initial=0.0))
     return PackedScores(rows=len(frame), greatest_difference=min(worst, np.finfo(float).max))
 

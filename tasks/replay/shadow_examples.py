@@ -36,16 +36,16 @@ def shadow_examples(
     challenger, champion : n scored candidates each, with the same keys in the same order.
     explained : how each of them explains a request.
     """
-    ours, theirs = (_slots(frame) for frame in (challenger, champion))
+    of_challenger, of_champion = (_slots(frame) for frame in (challenger, champion))
     requests, names = pd.factorize(challenger[c.REQUEST_ID].astype(str))
     items = challenger[c.ITEM_ID].astype(str).tolist()
     count = len(names)
-    replaced = np.bincount(requests, (ours > 0) & (theirs == 0), count)
-    moved = np.bincount(requests, (ours != theirs) & (ours > 0), count)
+    replaced = np.bincount(requests, (of_challenger > 0) & (of_champion == 0), count)
+    moved = np.bincount(requests, (of_challenger != of_champion) & (of_challenger > 0), count)
     order = np.lexsort((np.asarray(names, dtype=str), -moved, -replaced))
     for code in [one for one in order[:MOST_EXAMPLES] if moved[one] > 0]:
         rows = np.flatnonzero(requests == code)
-        slots = tuple(side_by_side(rows, theirs, ours, items))
+        slots = tuple(side_by_side(rows, of_champion, of_challenger, items))
         request = str(names[code])
         yield ShadowExample(
             request=request,
@@ -60,12 +60,14 @@ def _slots(scored: pd.DataFrame) -> Integers:
     return scored[c.SLATE_POSITION].fillna(0).to_numpy(dtype=np.int64)
 
 
-def _why(slots: Sequence[ExampleSlot], ours: pd.DataFrame, theirs: pd.DataFrame) -> MovedItem | None:
+def _why(
+    slots: Sequence[ExampleSlot], of_challenger: pd.DataFrame, of_champion: pd.DataFrame
+) -> MovedItem | None:
     """Name the term that moved the first item that came or rose; None where nothing rose or no term did."""
     risen = next((slot for slot in slots if slot.moved in {"new", "up"}), None)
     if risen is None or risen.after is None:
         return None
-    after, before = (_contributions(frame, risen.after) for frame in (ours, theirs))
+    after, before = (_contributions(frame, risen.after) for frame in (of_challenger, of_champion))
     change = after.sub(before, fill_value=0.0).dropna()
     if change.empty or not change.abs().max() > 0:
         return None

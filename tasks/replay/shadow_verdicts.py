@@ -16,7 +16,7 @@ from typing import Final
 
 from tasks.contracts.gates import ShadowGate
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, evaluate_interval
 from tasks.replay.evidence import (
     PackedScores,
     Reproduction,
@@ -25,8 +25,8 @@ from tasks.replay.evidence import (
     ShadowComparison,
     ShadowEvidence,
 )
-from tasks.replay.filled import judge_filled
-from tasks.replay.leaks import judge_leaks
+from tasks.replay.filled import evaluate_filled
+from tasks.replay.leaks import evaluate_leaks
 from tasks.reports.numbers import format_counted
 
 GATE = "shadow"
@@ -38,7 +38,9 @@ TOLERANCE: Final = 1e-6
 _APART: Final = Threshold(high=TOLERANCE, unit="apart")
 
 
-def judge_shadow(bounds: ShadowGate, comparison: ShadowComparison | None, *, run: str) -> tuple[Verdict, ...]:
+def evaluate_shadow(
+    bounds: ShadowGate, comparison: ShadowComparison | None, *, run: str
+) -> tuple[Verdict, ...]:
     """Judge a challenger by what it changes on the newest traffic.
 
     Parameters
@@ -56,7 +58,7 @@ def judge_shadow(bounds: ShadowGate, comparison: ShadowComparison | None, *, run
             gate=GATE,
             subject=Subject("overlap_at_k"),
             segment=ALL,
-            outcome=judge(comparison.overlap_at_k, low=overlap),
+            outcome=evaluate_interval(comparison.overlap_at_k, low=overlap),
             threshold=Threshold(low=overlap),
             observed=comparison.overlap_at_k,
             evidence=run,
@@ -65,7 +67,7 @@ def judge_shadow(bounds: ShadowGate, comparison: ShadowComparison | None, *, run
             gate=GATE,
             subject=Subject("score_shift"),
             segment=ALL,
-            outcome=judge(comparison.score_shift, high=shift),
+            outcome=evaluate_interval(comparison.score_shift, high=shift),
             threshold=Threshold(high=shift),
             observed=comparison.score_shift,
             evidence=run,
@@ -73,7 +75,7 @@ def judge_shadow(bounds: ShadowGate, comparison: ShadowComparison | None, *, run
     )
 
 
-def judge_failures(bounds: ShadowGate, failures: ScoringFailures, *, run: str) -> Verdict:
+def evaluate_failures(bounds: ShadowGate, failures: ScoringFailures, *, run: str) -> Verdict:
     """Judge the share of requests that a challenger leaves without an answer."""
     most, subject = bounds.error_rate_max, Subject("error_rate")
     threshold = Threshold(high=most, unit="of requests")
@@ -95,7 +97,7 @@ def judge_failures(bounds: ShadowGate, failures: ScoringFailures, *, run: str) -
     )
 
 
-def judge_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> Verdict:
+def evaluate_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> Verdict:
     """Judge how long a challenger takes to score a request beside the champion.
 
     What is inconclusive holds only where a longer time would.
@@ -109,35 +111,38 @@ def judge_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> 
     if times is None:
         reason = "not timed: no champion beside it or a request without an answer"
         return Verdict(LATENCY, subject, ALL, Outcome.NO_RULE, threshold, None, reason, run)
-    ours, theirs = times.challenger_ms.value, times.champion_ms.value
+    of_challenger, of_champion = times.challenger_ms.value, times.champion_ms.value
     return Verdict(
         gate=LATENCY,
         subject=subject,
         segment=ALL,
-        outcome=judge(times.ratio, high=most, action=bounds.latency_action),
+        outcome=evaluate_interval(times.ratio, high=most, action=bounds.latency_action),
         threshold=threshold,
         observed=times.ratio,
-        reason=f"{ours:.3g} ms a request, the champion's {theirs:.3g} ms, {times.requests} in alternation",
+        reason=f"{of_challenger:.3g} ms a request, the champion's {of_champion:.3g} ms, "
+        f"{times.requests} in alternation",
         evidence=run,
         holds=None if bounds.latency_action == "block" else False,
     )
 
 
-def judge_serving(
+def evaluate_serving(
     bounds: ShadowGate, shadowed: ShadowEvidence, times: ScoringTimes | None, *, run: str
 ) -> tuple[Verdict, ...]:
     """Judge how a release answers: with what may be shown, at all, how fast, and with what was replayed."""
     filled, before, against = shadowed.filled, shadowed.filled_by_champion, f"champion {shadowed.champion}"
     return (
-        *judge_leaks(shadowed.leaks, candidates=shadowed.candidates, where=f"{shadowed.day}", run=run),
-        judge_failures(bounds, shadowed.failures, run=run),
-        judge_filled(filled, before, gate=GATE, against=against, run=run),
-        judge_times(bounds, times, run=run),
-        *judge_parity(shadowed.reproduced, shadowed.packed, run=run),
+        *evaluate_leaks(shadowed.leaks, candidates=shadowed.candidates, where=f"{shadowed.day}", run=run),
+        evaluate_failures(bounds, shadowed.failures, run=run),
+        evaluate_filled(filled, before, gate=GATE, against=against, run=run),
+        evaluate_times(bounds, times, run=run),
+        *evaluate_parity(shadowed.reproduced, shadowed.packed, run=run),
     )
 
 
-def judge_parity(reproduced: Reproduction | None, packed: PackedScores, *, run: str) -> tuple[Verdict, ...]:
+def evaluate_parity(
+    reproduced: Reproduction | None, packed: PackedScores, *, run: str
+) -> tuple[Verdict, ...]:
     """Judge whether releases give what they served, and serve what was replayed.
 
     Parameters

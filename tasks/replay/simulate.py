@@ -22,10 +22,10 @@ from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import Baseline, EntrantVersions
 from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline
 from tasks.replay.evidence import SimulationEvidence
-from tasks.replay.leaks import judge_leaks
+from tasks.replay.leaks import evaluate_leaks
 from tasks.replay.logged_candidates import hash_labelled_candidates
 from tasks.replay.measured_policies import Selection, count_luck, tag_policies
-from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
+from tasks.replay.notes import note_examined, notes_of, other_slate, stood_in
 from tasks.replay.off_policy_check import check_off_policy, disagreements
 from tasks.replay.page import Heading, simulation_page
 from tasks.replay.policy_diff import read_policy
@@ -129,7 +129,7 @@ def run(
         policies=[
             _summarise(f"release {release}", evidence["measured"], evidence["guardrails"]),
             *(
-                _summarise(name, rows, evidence["judged"].get(name, ()))
+                _summarise(name, rows, evidence["other_verdicts"].get(name, ()))
                 for name, rows in evidence["others"].items()
             ),
         ],
@@ -196,23 +196,23 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
     test = _decide(workspace, manifest, entrants)
     tried = [manifest.contracts["utility"], *(digest(canonical(policy)) for policy in policies.values())]
     tag_policies(run, "/".join(map(str, manifest.test)), release, tried)
-    ours, theirs = test.policy, test.baseline.slates
-    evaluation = OfflineEvaluation(workspace.contracts, test.log, ours.slates, theirs, test.anchors)
+    candidate, reference = test.policy, test.baseline.slates
+    evaluation = OfflineEvaluation(workspace.contracts, test.log, candidate.slates, reference, test.anchors)
     report("measure", done=1, of=4)
     found = evaluate_offline(evaluation, test.others, run=run.run_id)
-    found = replace(found, verdicts=[*_judge_leaks(test, run.run_id), *found.verdicts])
+    found = replace(found, verdicts=[*_evaluate_leaks(test, run.run_id), *found.verdicts])
     report("off-policy estimates", done=3, of=4)
     checks = check_off_policy(evaluation)
     notes = [
         *disagreements(checks),
         *stood_in(workspace, release),
-        *other_looks(test.log, ours.slates, theirs),
-        *(note for one in test.others.values() for note in other_looks(test.log, one, ours.slates)),
+        *note_examined(test.log, candidate.slates, reference),
+        *(note for one in test.others.values() for note in note_examined(test.log, one, candidate.slates)),
         *other_slate(manifest.contracts["slate"], workspace.contracts.digests["slate"], policies),
-        *notes_of(test, found, against_log=theirs.follows_log),
+        *notes_of(test, found, against_log=reference.follows_log),
     ]
     facts = _facts(test, manifest, found)
-    title = f"{workspace.surface} {ours.slates.name}: decision replayed"
+    title = f"{workspace.surface} {candidate.slates.name}: decision replayed"
     words = vocabulary(workspace.contracts, champion=champion)
     html = simulation_page(
         Heading(title, facts), words, found=found, checks=checks, rules=test.rules, notes=notes
@@ -223,15 +223,15 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
     return SimulationEvidence(
         release=release,
         champion=champion,
-        baseline=theirs.name,
+        baseline=reference.name,
         report=str(path),
         guardrails=tuple(found.verdicts),
         measured=tuple(found.measured),
         others={name: tuple(rows) for name, rows in found.others.items()},
-        judged={name: tuple(verdicts) for name, verdicts in found.judged.items()},
+        other_verdicts={name: tuple(verdicts) for name, verdicts in found.other_verdicts.items()},
         comparisons=None
         if champion is None
-        else tuple(comparisons(workspace.contracts, test, ours, test.baseline)),
+        else tuple(comparisons(workspace.contracts, test, candidate, test.baseline)),
         composition=composition(test.log, test.policy.slates, release_policy(workspace, manifest).base_terms),
         notes=tuple(notes),
         slate_rules=test.rules,
@@ -249,12 +249,12 @@ SIMULATE: Final = Step(
 )
 
 
-def _judge_leaks(test: DecidedSlice, run: str) -> Iterator[Verdict]:
+def _evaluate_leaks(test: DecidedSlice, run: str) -> Iterator[Verdict]:
     """Judge what the release under test lets through, and warn of what those beside it do."""
     size, under_test = len(test.log.requests), test.policy.slates.name
     for name, leaks in test.leaks.items():
         beside = "" if name == under_test else name
-        yield from judge_leaks(leaks, candidates=size, where="the test days", run=run, beside=beside)
+        yield from evaluate_leaks(leaks, candidates=size, where="the test days", run=run, beside=beside)
 
 
 def _decide(workspace: Workspace, manifest: Manifest, entrants: EntrantVersions) -> DecidedSlice:

@@ -265,11 +265,11 @@ def draw_rails(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Rail]:
     decided = [
         v for v in verdicts if v.gate == "decision" and v.segment == ALL and v.threshold != NO_THRESHOLD
     ]
-    judged = [v for v in decided if v.outcome is not Outcome.NO_RULE or v.subject.decided is not None]
-    judged.sort(
+    evaluated = [v for v in decided if v.outcome is not Outcome.NO_RULE or v.subject.decided is not None]
+    evaluated.sort(
         key=lambda verdict: (WORST_FIRST.index(verdict.outcome), verdict.subject.name not in words.primary)
     )
-    return [_rail(verdict, words) for verdict in judged]
+    return [_rail(verdict, words) for verdict in evaluated]
 
 
 def _rail(verdict: Verdict, words: Vocabulary) -> Rail:

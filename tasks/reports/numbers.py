@@ -177,11 +177,11 @@ def format_power(power: "Power | None") -> str:
     """
     if power is None:
         return ""
-    told = f"{power.detectable:.1%}"
+    described = f"{power.detectable:.1%}"
     if power.never:
-        return f"{told}; bound at no number of days"
+        return f"{described}; bound at no number of days"
     more = power.days_needed is not None and power.days_needed > power.days
-    return f"{told}; bound at {power.days_needed} test days" if more else told
+    return f"{described}; bound at {power.days_needed} test days" if more else described
 
 
 def spoken(code: str) -> str:

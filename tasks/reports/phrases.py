@@ -278,7 +278,7 @@ def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:
     >>> print(phrase_verdict(told, Vocabulary(baseline="champion 3")))
     hide rate, tenure = new: +11.1 % vs champion 3 (95 % CI +2.4 to +22.0 %; limit +10 %): inconclusive
     """
-    why = "; ".join(dict.fromkeys(part for part in (verdict.doubt, verdict.reason) if part))
+    why = "; ".join(dict.fromkeys(part for part in (verdict.caveat, verdict.reason) if part))
     outcome = spoken(verdict.outcome)
     return f"{phrase_figure(verdict, words)}: {outcome}{f', {why}' if why else ''}"
 

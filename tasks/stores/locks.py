@@ -68,22 +68,22 @@ def hold(file: Path, *, doing: str) -> Iterator[None]:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a+", encoding="utf-8") as handle:
         _wait_for(handle, doing)
-        ours = Holder(os.getpid(), socket.gethostname(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
+        own = Holder(os.getpid(), socket.gethostname(), f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
         handle.truncate(0)
-        handle.write(json.dumps(asdict(ours)))
+        handle.write(json.dumps(asdict(own)))
         handle.flush()
         yield
 
 
 def _wait_for(handle: TextIO, doing: str) -> None:
-    began, told, stopped_since = time.monotonic(), -_REPEAT, None
+    began, reported, stopped_since = time.monotonic(), -_REPEAT, None
     while True:
         with suppress(BlockingIOError):
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
         now, holder = time.monotonic() - began, _read_holder(handle)
-        if now - told >= _REPEAT:
-            told = now
+        if now - reported >= _REPEAT:
+            reported = now
             _LOG.info("Another process is %s: this one waits for its end%s", doing, holder or "")
         if holder is None or not holder.is_stopped:
             stopped_since = None

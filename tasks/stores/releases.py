@@ -116,8 +116,8 @@ def find_fallback_release(workspace: Workspace, as_of: datetime) -> int | None:
         return None
     manifest = part_manifest(registry, made_then)
     same_tasks = manifest.contracts["tasks"] == workspace.contracts.digests["tasks"]
-    lends = same_tasks and manifest.as_of == as_of and not manifest.backfilled
-    return made_then.version if lends else None
+    has_fallback = same_tasks and manifest.as_of == as_of and not manifest.backfilled
+    return made_then.version if has_fallback else None
 
 
 def read_share(tags: Mapping[str, str]) -> float | None:

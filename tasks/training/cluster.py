@@ -118,12 +118,12 @@ def grow_on_cluster(examples: Examples, growth: ClusterPlan) -> Grown:
         shares = _share_days(examples, growth.features, workers)
         _LOG.info("train: %d workers of %s grow the trees", len(shares), growth.features.scheduler)
         stop = _StopTogether(f"equipoise-{uuid4().hex}", growth.patience)
-        ours = {share.worker for share in shares}
+        own_workers = {share.worker for share in shares}
         try:
-            return _watched(client, ours, lambda: _grow(client, examples, shares, growth, stop))
+            return _watched(client, own_workers, lambda: _grow(client, examples, shares, growth, stop))
         except BaseException:
             if stop.growing:
-                _free(client, ours)
+                _free(client, own_workers)
             raise
         finally:
             with suppress(OSError, TimeoutError, RuntimeError):
@@ -306,7 +306,7 @@ class _StopTogether:
 
     def __init__(self, queue: str, patience: int) -> None:
         self.queue, self.growing = queue, False
-        self._judge = lgb.early_stopping(patience, verbose=False)
+        self._stopping = lgb.early_stopping(patience, verbose=False)
 
     def __call__(self, env: CallbackEnv) -> None:
         """Stop as the worker does that has the held-out rows."""
@@ -319,7 +319,7 @@ class _StopTogether:
             return
         others = int(env.params["num_machines"]) - 1
         try:
-            self._judge(env)
+            self._stopping(env)
         except EarlyStopException as stopped:
             for _ in range(others + 1):  # one is for who started the training
                 queue.put([stopped.best_iteration, float(stopped.best_score[0][2])])
@@ -389,5 +389,5 @@ def _is_of_network(error: BaseException) -> bool:
     """Whether an error may come of a worker or a scheduler that is gone."""
     from distributed import KilledWorker  # noqa: PLC0415 - the extra `dask`
 
-    told = isinstance(error, lgb.basic.LightGBMError) and re.search(r"[Ss]ocket|machine|rank \d", str(error))
-    return bool(told) or isinstance(error, OSError | TimeoutError | CancelledError | KilledWorker)
+    lost = isinstance(error, lgb.basic.LightGBMError) and re.search(r"[Ss]ocket|machine|rank \d", str(error))
+    return bool(lost) or isinstance(error, OSError | TimeoutError | CancelledError | KilledWorker)

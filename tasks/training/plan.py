@@ -92,11 +92,11 @@ def require(workspace: Workspace, planned: PlanResult, *, as_of: datetime) -> Ou
     """
     require_libraries(workspace.contracts)
     require_dask(workspace.contracts)
-    lends = find_fallback_release(workspace, as_of) is not None
-    require_schema(workspace.contracts, workspace.logs, first_release=not lends)
+    has_fallback = find_fallback_release(workspace, as_of) is not None
+    require_schema(workspace.contracts, workspace.logs, first_release=not has_fallback)
     foreseen = foresee(workspace, as_of=as_of)
     missing = [why for task, why in foreseen.missing.items() if task in planned.tasks]
-    if missing and not lends:
+    if missing and not has_fallback:
         raise ImmatureLabels("\n".join(missing))
     for why in missing:
         _LOG.warning("plan: %s Until then the champion's model stays.", why)

@@ -46,15 +46,15 @@ def position_weights(labels: Floats, examination: Floats, prior: Floats | float 
 
     Examples
     --------
-    >>> clicks, looks = np.array([1.0, 0.0, 0.0]), np.array([0.5, 0.5, 1.0])
-    >>> position_weights(clicks, looks, prior=0.2).round(3)
+    >>> clicks, examined = np.array([1.0, 0.0, 0.0]), np.array([0.5, 0.5, 1.0])
+    >>> position_weights(clicks, examined, prior=0.2).round(3)
     array([2.   , 0.889, 1.   ])
     """
-    looks = _check_examination(examination)
-    guess = mean_at_reference(labels, looks) if prior is None else np.asarray(prior, dtype=np.float64)
+    examined = _check_examination(examination)
+    guess = mean_at_reference(labels, examined) if prior is None else np.asarray(prior, dtype=np.float64)
     g = np.minimum(guess, _MOST)
-    as_negative = (1 - g) / np.maximum(1 - looks * g, 1 - _MOST)
-    return np.where(np.asarray(labels) > 0, np.minimum(1 / looks, CLIP), as_negative)
+    as_negative = (1 - g) / np.maximum(1 - examined * g, 1 - _MOST)
+    return np.where(np.asarray(labels) > 0, np.minimum(1 / examined, CLIP), as_negative)
 
 
 def require_positions(positions: Floats) -> None:
@@ -82,16 +82,16 @@ def mean_at_reference(labels: Floats, examination: Floats) -> float:
     >>> mean_at_reference(np.array([1.0, 0.0, 0.0]), np.array([1.0, 0.5, 0.5]))
     0.5
     """
-    looks = _check_examination(examination)
-    return float(np.sum(labels) / looks.sum()) if len(looks) else 0.0
+    examined = _check_examination(examination)
+    return float(np.sum(labels) / examined.sum()) if len(examined) else 0.0
 
 
 def _check_examination(examination: Floats) -> Floats:
-    looks = np.asarray(examination, dtype=np.float64)
-    if nowhere := int(np.count_nonzero(~(looks > 0))):
+    examined = np.asarray(examination, dtype=np.float64)
+    if nowhere := int(np.count_nonzero(~(examined > 0))):
         raise DataError(
-            f"{nowhere} of {looks.size} rows have no position, so nothing is known of how much they were "
+            f"{nowhere} of {examined.size} rows have no position, so nothing is known of how much they were "
             "looked at. Log the position of every impression, or leave `position: weight` out of "
             "surface.yaml."
         )
-    return looks
+    return examined

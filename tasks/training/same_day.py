@@ -146,10 +146,10 @@ def _find_other(rows: TaskRows, model: Part) -> _Other | None:
     if champion is None or champion == model:
         return None
     registry = rows.workspace.store.registry
-    ours, theirs = (registry.tags(part).get(TRAINING_RECIPE) for part in (model, champion))
-    if ours is None or theirs is None or ours == theirs:
+    candidate, of_champion = (registry.tags(part).get(TRAINING_RECIPE) for part in (model, champion))
+    if candidate is None or of_champion is None or candidate == of_champion:
         return None
-    return _Other(rows, model, champion, theirs)
+    return _Other(rows, model, champion, of_champion)
 
 
 def _inputs(other: _Other) -> dict[str, object]:
@@ -201,9 +201,9 @@ SAME_DAY: Final = Step(
 
 def _measure(rows: TaskRows, other: _Other) -> _Measured:
     """Train by the champion's recipe and compare both models on the test rows."""
-    ours, theirs = (_read_training(rows, part) for part in (other.model, other.champion))
-    reference = _under_recipe(rows, find_recipe(ours, theirs, tagged=other.recipe))
-    trained = train_model(reference, find_champion_model(reference), lambda _: (theirs.trees, None))
+    candidate, of_champion = (_read_training(rows, part) for part in (other.model, other.champion))
+    reference = _under_recipe(rows, find_recipe(candidate, of_champion, tagged=other.recipe))
+    trained = train_model(reference, find_champion_model(reference), lambda _: (of_champion.trees, None))
     files = rows.workspace.store.registry.files(other.model)
     model, grown = read_model(files), (trained.fitted.booster, trained.rows.encoder)
     test = rows.slices.test
@@ -272,15 +272,15 @@ def _hold_against(rows: TaskRows, new: _ScoredRows, old: _ScoredRows) -> Champio
         return ComparedRows.of(PairedRows(labels, before, after, frame[USER_ID], frame[REQUEST_ID]), segments)
 
     scores = compared(old.scores, new.scores)
-    told = None if old.mapped is None or new.mapped is None else compared(old.mapped, new.mapped)
+    calibrated = None if old.mapped is None or new.mapped is None else compared(old.mapped, new.mapped)
     if rows.kind == "ranking":
         return compare_order(rows.task, scores)
     if rows.kind in {"value", "quantile"}:
         quantile = _quantile(rows) if rows.kind == "quantile" else None
         base = _constant(rows, quantile)
-        return compare_amounts(rows.task, told or scores, base=base, quantile=quantile)
+        return compare_amounts(rows.task, calibrated or scores, base=base, quantile=quantile)
     ranked = None if rows.spec.level == "request" else scores
-    return compare_rows(rows.task, scores.rows, ranked=ranked, told=told)
+    return compare_rows(rows.task, scores.rows, ranked=ranked, calibrated=calibrated)
 
 
 def _quantile(rows: TaskRows) -> float:
@@ -322,12 +322,12 @@ class _Recipe(Section):
     lightgbm: str
 
 
-def find_recipe(ours: TrainingEvidence, champion: TrainingEvidence, *, tagged: str) -> Kept:
+def find_recipe(candidate: TrainingEvidence, champion: TrainingEvidence, *, tagged: str) -> Kept:
     """Return the champion's recipe, where its contracts are others than ours."""
     recipe = champion.recipe
     if digest(recipe) != tagged:
         raise DataError("the champion's recipe is not the one that its version's tag is the digest of")
-    if _declared(ours.recipe) == _declared(recipe):
+    if _declared(candidate.recipe) == _declared(recipe):
         raise DataError("the contracts are the champion's, and only the version of LightGBM differs")
     return recipe
 

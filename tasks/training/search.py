@@ -209,10 +209,10 @@ class _Watch:
         for _, _, value, higher_is_better, *_ in env.evaluation_result_list or ():
             loss = -float(value) if higher_is_better else float(value)
             self.best = min(self.best, loss)
-            self._judge(env.iteration + 1, loss)
+            self._note_loss(env.iteration + 1, loss)
             return
 
-    def _judge(self, trees: int, loss: float) -> None:
+    def _note_loss(self, trees: int, loss: float) -> None:
         if trees % STRIDE:
             return
         self.curve[trees] = loss

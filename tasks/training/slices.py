@@ -12,7 +12,7 @@ known when they began (``tasks/training/debiasing.py``).
 
 A slow task that is not mature in the shared slice is measured on its own, older one, with the same order
 before it. There its parents' newest models may have learned: the joint of its chain is judged with factors of
-the task's own slices (`judging_slices`)::
+the task's own slices (`factor_slices`)::
 
     parent that serves       train .........| window | calibrate | maturity |  shared test  |  as-of
     task    train ..| window | calibrate | maturity |  test  |
@@ -183,7 +183,7 @@ def trunk_slices(
     return {task: cut.before(task, first.last, one.test, calibrate=first) for task, one in planned.items()}
 
 
-def judging_slices(
+def factor_slices(
     contracts: Contracts, as_of: datetime, days: Sequence[date], *, task: str, parent: str
 ) -> TaskSlices:
     """Cut the slices of a parent's factor that judges the joint of a task's chain: the task's own days.
@@ -197,8 +197,8 @@ def judging_slices(
     ImmatureLabels, DataError
         As `plan_slices`.
     """
-    judged = plan_slices(contracts, as_of, days, tasks=[task]).tasks[task]
-    return _Cut(contracts, as_of, sorted(set(days))).before(parent, judged.calibrate.last, judged.test)
+    measured = plan_slices(contracts, as_of, days, tasks=[task]).tasks[task]
+    return _Cut(contracts, as_of, sorted(set(days))).before(parent, measured.calibrate.last, measured.test)
 
 
 @dataclass(frozen=True)
@@ -217,9 +217,9 @@ class Knowledge:
         )
         return cls(max(learned), calibrate.end + label_window(contracts.tasks, task))
 
-    def precedes(self, judged: TaskSlices) -> bool:
+    def precedes(self, measured: TaskSlices) -> bool:
         """Whether a joint that is fitted and measured on these slices may be judged with the factor."""
-        return self.model <= judged.calibrate.start and self.calibrator <= judged.test.start
+        return self.model <= measured.calibrate.start and self.calibrator <= measured.test.start
 
 
 @dataclass(frozen=True)

@@ -189,7 +189,7 @@ class GoalMeter:
             return other
         return replace(other, worth=self.baseline.worth, predictions=self.baseline.predictions)
 
-    def untold(self, slates: PolicySlates) -> tuple[str, ...]:
+    def unmeasured(self, slates: PolicySlates) -> tuple[str, ...]:
         """Return the bounds that are not measurable on these candidates, each with its reason."""
         found = self._measured(slates)
         figures = (

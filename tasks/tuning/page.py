@@ -200,7 +200,7 @@ def tuning_page(
         gains=[_heading(one) for one in evidence.objectives],
         proposed=None if evidence.proposal is None else _moved(evidence, evidence.proposal.weights, words),
         cards=[
-            PointCard(one, _standing(evidence, one), _moved(evidence, one.weights, words))
+            PointCard(one, _place_on_front(evidence, one), _moved(evidence, one.weights, words))
             for one in evidence.front
         ],
     )
@@ -212,13 +212,13 @@ def _heading(objective: Objective) -> str:
 
 
 def _meanings(evidence: TuningEvidence, words: Vocabulary) -> dict[str, str]:
-    judged = evidence.proposal.verdicts if evidence.proposal else ()
+    proposal_verdicts = evidence.proposal.verdicts if evidence.proposal else ()
     exceeded = (
         Subject.of(metric) for name in evidence.exceeded if (metric := words.metric(name)) is not None
     )
     return {
         str(one): describe_subject(one, words)
-        for one in (*exceeded, *(verdict.subject for verdict in judged))
+        for one in (*exceeded, *(verdict.subject for verdict in proposal_verdicts))
     }
 
 
@@ -232,7 +232,7 @@ def _moved(
     )
 
 
-def _standing(evidence: TuningEvidence, point: FrontPoint) -> str:
+def _place_on_front(evidence: TuningEvidence, point: FrontPoint) -> str:
     """Say what a point is beside being on the front."""
     proposal = evidence.proposal
     named = {

@@ -362,10 +362,12 @@ def _verdicts(work: _Tuning, run: StepRun, half: TuningHalf, policy: UtilitySpec
     The release's own slates are the reference: beside an order, outcomes are worth what its policy says.
     """
     rails = tuple(rail for rail in policy.guardrails if rail.anchor is None)
-    judged = policy.model_copy(update={"guardrails": rails})
-    contracts = replace(work.workspace.contracts, utility=judged)
+    other_verdicts = policy.model_copy(update={"guardrails": rails})
+    contracts = replace(work.workspace.contracts, utility=other_verdicts)
     evaluation = OfflineEvaluation(contracts, half.log, half.reference, half.baseline)
-    return evaluate_offline(evaluation, {PROPOSED: half.slates(policy)}, run=run.run_id).judged[PROPOSED]
+    return evaluate_offline(evaluation, {PROPOSED: half.slates(policy)}, run=run.run_id).other_verdicts[
+        PROPOSED
+    ]
 
 
 def _constrained(contracts: Contracts, request: TuneRequest) -> Constrained | None:

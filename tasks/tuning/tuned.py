@@ -274,7 +274,7 @@ def tune_weights(
         confirmed=len({point.trial for point in front} | ({best.number} if chosen else set())),
         feasible=sum(one.feasible for one in tried),
         exceeded=_exceeded(search, tried[0].figures.excess),
-        notes=search.meter.untold(search.slates(space.current)),
+        notes=search.meter.unmeasured(search.slates(space.current)),
     )
 
 
@@ -301,7 +301,7 @@ def restore_weights(halves: Halves, space: WeightSpace) -> WeightSearchResult:
         confirmed=0 if restored is None else 1,
         feasible=0 if now.exceeded else 1,
         exceeded=_exceeded(search, now.excess),
-        notes=search.meter.untold(search.slates(space.current)),
+        notes=search.meter.unmeasured(search.slates(space.current)),
     )
 
 

@@ -96,9 +96,9 @@ class TuningHalf:
             kept = one.contributions if composed else {}
             one = replace(one, slot=one.slot.astype(np.int32), contributions=kept)
             made.add(replace(one, predictions={}, where_shown={}, worth={}))
-        none, ours = np.zeros(0, dtype=np.intp), self.reference
-        whole = made.build(none, none, judged=True)
-        return replace(whole, predictions=ours.predictions, where_shown=ours.where_shown)
+        none, own = np.zeros(0, dtype=np.intp), self.reference
+        whole = made.build(none, none, evaluated=True)
+        return replace(whole, predictions=own.predictions, where_shown=own.where_shown)
 
     def _scored_blocks(self) -> Iterator[tuple[TestSlice, Scored]]:
         """Yield each block with the release's predictions of its rows, which are views."""
@@ -170,20 +170,20 @@ class _GrowingHalf:
         """Let release and baseline decide on the marked rows, which are whole requests."""
         if not rows.any():
             return
-        ours = replace(block, candidates=block.candidates[rows].reset_index(drop=True))
-        decided = decide_block(ours, self._entrants)
+        own = replace(block, candidates=block.candidates[rows].reset_index(drop=True))
+        decided = decide_block(own, self._entrants)
         # what a utility is made of is asked of trials alone
         slates = {key: replace(one, contributions={}) for key, one in decided.slates.items()}
         self._decided.add(replace(decided, slates=slates))
-        self._blocks.append(replace(ours, candidates=_narrow(ours.drawn_anew, self._read)))
+        self._blocks.append(replace(own, candidates=_narrow(own.drawn_anew, self._read)))
 
     def build(self, workspace: Workspace) -> TuningHalf:
         """Return the half."""
-        ours = self._entrants.under_test
-        curve = release_examination(workspace, ours.release.manifest)
+        own = self._entrants.under_test
+        curve = release_examination(workspace, own.release.manifest)
         decided = self._decided.build(workspace.contracts, log_reading(workspace.contracts, curve))
-        refuse_leaks(decided.leaks[ours.name], name=ours.name)
-        return TuningHalf(decided, tuple(self._blocks), release_policy(workspace, ours.release.manifest))
+        refuse_leaks(decided.leaks[own.name], name=own.name)
+        return TuningHalf(decided, tuple(self._blocks), release_policy(workspace, own.release.manifest))
 
 
 def _searching(candidates: pd.DataFrame) -> Flags:

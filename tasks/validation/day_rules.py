@@ -217,8 +217,8 @@ def check_missing_negatives(
                 what = f"{event} of {task}" if event else f"positive {task}"
                 lost, rows = usual[start:stop].sum(), int(of[start:stop].sum())
                 broken.append((str(task), f"{when}: no {what} in {rows:,} rows, {lost:,.0f} were expected"))
-    judged = sorted(set(counted["subject"]))
-    return RuleResult(judged, broken, "on no day" if judged else "no negative or safety task is read")
+    evaluated = sorted(set(counted["subject"]))
+    return RuleResult(evaluated, broken, "on no day" if evaluated else "no negative or safety task is read")
 
 
 def _usual_rates(days: Sequence[date], rates: Floats, trailing: int) -> Floats:
@@ -262,7 +262,7 @@ def _compare(
     series = dict(list(counted.groupby(["subject", "value"], sort=False)))
     figures = sum(min(newest or len(one), len(one)) for one in series.values())
     rate = comparison.false_alarm_rate / (max(figures, 1) if shared else 1)
-    broken, lines, judged = [], [], 0
+    broken, lines, evaluated = [], [], 0
     for (subject, value), one in series.items():
         days, (level, noise) = one["day"].tolist(), scale.levels(one)
         usual = t.usual_levels(days, level, noise, trailing=comparison.trailing, false_alarm_rate=rate)
@@ -270,7 +270,7 @@ def _compare(
         outside = ((level < usual.low) | (level > usual.high)) & differs(values, middle)
         outside[: max(len(days) - newest, 0) if newest else 0] = False
         odd = [days[n] for n in np.flatnonzero(outside)]
-        judged += int(np.isfinite(usual.low[-newest:] if newest else usual.low).sum())
+        evaluated += int(np.isfinite(usual.low[-newest:] if newest else usual.low).sum())
         known, least, most = map(t.none_for_nan, (values, low, high))
         line = DayLine(str(subject), days, known, least, most, scale is _SHARES, odd, str(value))
         for n in np.flatnonzero(outside):
@@ -278,8 +278,8 @@ def _compare(
             broken.append((line.title, "{} {}: {}, usual {} to {}".format(line.title, days[n], *written)))
         lines.append(line)
     holds = f"{figures:,} figures of {len(series)} series, none outside of its interval"
-    if judged < figures:
-        holds = f"{judged:,} of {holds}: before the others came too few days" if judged else _NOT_JUDGED
+    if evaluated < figures:
+        holds = f"{evaluated:,} of {holds}: before the others came too few days" if evaluated else _NOT_JUDGED
     return RuleResult([line.title for line in lines], broken, holds, lines)
 
 

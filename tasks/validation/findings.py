@@ -69,14 +69,14 @@ class Rule(NamedTuple):
     Attributes
     ----------
     name : as a suite of ``expectations/`` calls it; its severity and the reason for it are in the suite.
-    judge : judges the measurements of a table (``measurements.py``) and words what it finds.
+    check : judges the measurements of a table (``measurements.py``) and words what it finds.
     arguments : what a suite may give; the judge gets those that are not null, by name.
     meaning : what is true of a table that passes.
     drawing : title of the report's drawings of days; ``always`` draws them also where nothing failed.
     """
 
     name: str
-    judge: Callable[..., RuleResult]
+    check: Callable[..., RuleResult]
     arguments: tuple[str, ...]
     meaning: str
     drawing: str = ""

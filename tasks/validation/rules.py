@@ -44,19 +44,25 @@ def _count(statistic: str, *, unless: str = "") -> Callable[..., RuleResult]:
     return partial(count_broken_rows, statistic=statistic, unless=unless)
 
 
-def _compare(judge: Callable[..., RuleResult], **fixed: Any) -> Callable[..., RuleResult]:
+def _compare(check: Callable[..., RuleResult], **fixed: Any) -> Callable[..., RuleResult]:
     """Return a judge of days that takes the arguments of a comparison by the names that suites use."""
 
-    def judge_days(
-        frame: pd.DataFrame, *, as_of: str, trailing: int, doubt: float, newest: int | None = None, **own: Any
+    def evaluate_days(
+        frame: pd.DataFrame,
+        *,
+        as_of: str,
+        trailing: int,
+        false_alarm_rate: float,
+        newest: int | None = None,
+        **own: Any,
     ) -> RuleResult:
-        return judge(frame, Comparison(as_of, trailing, doubt, newest), **fixed, **own)
+        return check(frame, Comparison(as_of, trailing, false_alarm_rate, newest), **fixed, **own)
 
-    return judge_days
+    return evaluate_days
 
 
 _SHARE = ("max_share",)
-_DAYS = ("as_of", "trailing", "doubt", "newest")
+_DAYS = ("as_of", "trailing", "false_alarm_rate", "newest")
 _LEAST = (*_DAYS, "least", "least_change")
 _NEGATIVES = ("since", "trailing", "expected", "tasks")
 

@@ -59,9 +59,9 @@ class _Expectation(BatchExpectation):
     ) -> dict[str, Any]:
         arguments = {name: getattr(self, name) for name in self.rule.arguments}
         known = {name: value for name, value in arguments.items() if value is not None}
-        judgement = self.rule.judge(metrics[_METRIC], **known)
-        result = {"observed_value": judgement.observed, "details": judgement}
-        return {"success": not judgement.broken, "result": result}
+        checked = self.rule.check(metrics[_METRIC], **known)
+        result = {"observed_value": checked.observed, "details": checked}
+        return {"success": not checked.broken, "result": result}
 
 
 def register_expectations(rules: Iterable[Rule]) -> None:
@@ -116,9 +116,9 @@ def run_suite(suite: Mapping[str, Any], frame: pd.DataFrame, *, facts: Mapping[s
         int(frame.loc[frame["statistic"] == measurements.ROWS, "rows"].sum()),
         tuple(_finding(suite["name"], result) for result in results),
         {
-            result.expectation_config.type: judgement.lines
+            result.expectation_config.type: checked.lines
             for result in results
-            if (judgement := _judgement(result))
+            if (checked := _evaluate(result))
         },
     )
 
@@ -133,19 +133,19 @@ def _in_memory() -> Any:
 
 def _finding(suite: str, result: ExpectationValidationResult) -> Finding:
     config, raised = result.expectation_config, _exception(result.exception_info)
-    judgement = _judgement(result)
+    checked = _evaluate(result)
     return Finding(
         suite=suite,
         expectation=config.type,
-        subject=judgement.subject if judgement else "table",
-        severity="critical" if raised or judgement is None else config.severity.value,
-        success=bool(result.success) and judgement is not None,
-        observed=judgement.observed if judgement else raised,
+        subject=checked.subject if checked else "table",
+        severity="critical" if raised or checked is None else config.severity.value,
+        success=bool(result.success) and checked is not None,
+        observed=checked.observed if checked else raised,
         why=str((config.meta or {}).get("why", "")),
     )
 
 
-def _judgement(result: ExpectationValidationResult) -> RuleResult | None:
+def _evaluate(result: ExpectationValidationResult) -> RuleResult | None:
     """Return the judgement of our rule; None where it raised."""
     details = (result.result or {}).get("details")
     return details if isinstance(details, RuleResult) else None

@@ -34,7 +34,7 @@ def test_two_policies_are_compared_in_one_document(second_retrain: Retrained, do
     assert (found["before"]["name"], found["after"]["name"], found["release"]) == ("release 2", file, 1)
     assert found["replaced"]["value"] == 0.0  # release 2 was made under this very file
     assert found["examples"] == []
-    assert {one["up"] + one["down"] for one in found["movers"]} == {0}
+    assert {one["up"] + one["down"] for one in found["value_changes"]} == {0}
     assert Path(found["report"]).exists()
     document(workspace, "policy", "show", mini.NAME)
 
@@ -97,7 +97,7 @@ def test_a_diff_says_who_moves_what_it_does_to_negatives_and_shows_requests() ->
         ],
         "replaced": {"value": 0.25, "low": 0.2, "high": 0.3, "n": 400},
         "negatives": [{"task": "hide", "segment": {}, "before": level, "after": level, "relative": fall}],
-        "movers": [
+        "value_changes": [
             {
                 "column": "source",
                 "value": "ads",

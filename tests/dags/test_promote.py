@@ -33,15 +33,15 @@ def steps(own: SimpleNamespace) -> dict[str, Any]:
 def test_each_role_of_the_policy_is_asked_between_case_and_move(steps: dict[str, Any]) -> None:
     before = {name: step.upstream_task_ids for name, step in steps.items()}
     assert before == {
-        "case": set(),
-        "approve_product": {"case"},
-        "approve_safety": {"case"},
-        "move": {"case", "approve_product", "approve_safety"},
+        "request": set(),
+        "approve_product": {"request"},
+        "approve_safety": {"request"},
+        "move": {"request", "approve_product", "approve_safety"},
     }
 
 
 def test_a_role_that_the_policy_does_not_name_is_not_asked(bag: SimpleNamespace) -> None:
-    assert set(steps_of(bag.dags["feed__promote"])) == {"case", "approve_product", "move"}
+    assert set(steps_of(bag.dags["feed__promote"])) == {"request", "approve_product", "move"}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def declared(airflow_home: object, tmp_path_factory: pytest.TempPathFactory) -> 
 
 def test_the_role_of_an_override_is_asked_besides_the_policys(declared: Any) -> None:
     steps = dict(steps_of(declared))
-    assert set(steps) == {"case", "approve_product", "approve_safety", "move"}
+    assert set(steps) == {"request", "approve_product", "approve_safety", "move"}
     assert [steps[f"approve_{role}"].of_override for role in ROLES] == [False, True]
 
 
@@ -67,7 +67,7 @@ def test_where_nothing_is_overridden_the_step_of_its_role_is_skipped_and_asks_no
     from dags.approval import Approval
 
     case = {"release": 3, "override": "", "share": None}
-    asked: dict[str, Any] = {"surface": "feed", "role": "safety", "reviewers": ["sam"], "case": case}
+    asked: dict[str, Any] = {"surface": "feed", "role": "safety", "reviewers": ["sam"], "request": case}
     approval = Approval(task_id="approve_safety", of_override=True, **asked)
     context: Any = {}
     with pytest.raises(AirflowSkipException, match="Nothing is overridden, so safety is not asked"):
@@ -245,7 +245,7 @@ def waiting(airflow_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("EQUIPOISE_HOME", str(tmp_path / "home"))
     case: dict[str, Any] = {"release": 1, "champion": None, "evidence": EVIDENCE, "run_id": "r", "as_of": ""}
     case |= {"share": None, "override": ""}
-    asked: dict[str, Any] = {"surface": "feed", "role": "product", "reviewers": ["ana"], "case": case}
+    asked: dict[str, Any] = {"surface": "feed", "role": "product", "reviewers": ["ana"], "request": case}
     approval = Approval(task_id="approve_product", answer_within=timedelta(days=3), **asked)
     return Waiting(approval, moves.registry.home)
 

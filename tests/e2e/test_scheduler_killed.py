@@ -85,7 +85,7 @@ def test_a_changed_policy_becomes_champion_once_though_its_promotion_is_killed_t
     ]
     asked = {"release": str(release), "why": "clicks weigh more", "waiver": "a small step"}
     run = parts.run(PROMOTE, asked, user="max")
-    kill_step(parts, PROMOTE, run, "case")
+    kill_step(parts, PROMOTE, run, "request")
     for role in REVIEWERS:
         parts.wait_for_step(PROMOTE, run, f"approve_{role}", ASKS)
     kill_scheduler(parts)
@@ -94,7 +94,10 @@ def test_a_changed_policy_becomes_champion_once_though_its_promotion_is_killed_t
         approve(parts, run)
         killed.result()
     parts.succeed(PROMOTE, run)
-    assert {role: tries(parts, PROMOTE, run, role) for role in ("case", "move")} == {"case": 2, "move": 2}
+    assert {role: tries(parts, PROMOTE, run, role) for role in ("request", "move")} == {
+        "request": 2,
+        "move": 2,
+    }
     *answers, moved = audit(parts)[rows:]
     assert {(row.kind, row.role, row.by) for row in answers} == {
         (Kind.APPROVE, role, user) for role, user in REVIEWERS.items()

@@ -112,9 +112,9 @@ def test_a_leak_of_a_hard_constraint_is_refused_by_name_and_count_whatever_is_as
     refused = installation.wait(PROMOTE, run)
     assert refused["state"] == "failed"
     never = f"lead may lift model, calibration, decision, shadow, and never this: {leak}"
-    assert refused["note"].startswith(f"**Failed** at case: `GateRefused: {never}")
+    assert refused["note"].startswith(f"**Failed** at request: `GateRefused: {never}")
     steps = {one["task_id"]: one for one in installation.airflow().instances(PROMOTE, run)}
-    assert (steps["case"]["state"], steps["case"]["try_number"]) == ("failed", 1), (
+    assert (steps["request"]["state"], steps["request"]["try_number"]) == ("failed", 1), (
         "trying again finds the same"
     )
     assert {steps[f"approve_{role}"]["state"] for role in REVIEWERS} == {"upstream_failed"}
@@ -231,10 +231,10 @@ def assert_runs_notice(installation: Installation, problem: str) -> None:
     run = installation.run(RETRAIN)
     ended = installation.wait(PROMOTE, promotion)
     assert ended["state"] == "failed"
-    assert ended["note"].startswith("**Failed** at case: `AuditMismatch: ")
+    assert ended["note"].startswith("**Failed** at request: `AuditMismatch: ")
     assert problem in ended["note"]
     (case,) = [
-        one for one in installation.airflow().instances(PROMOTE, promotion) if one["task_id"] == "case"
+        one for one in installation.airflow().instances(PROMOTE, promotion) if one["task_id"] == "request"
     ]
     assert case["try_number"] == 1, "trying again finds the same"
     installation.wait_for_step(RETRAIN, run, "plan", *ENDED)

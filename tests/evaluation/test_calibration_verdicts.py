@@ -11,8 +11,8 @@ from tasks.evaluation.calibration_verdicts import (
     CalibrationStatus,
     SegmentRatio,
     benjamini_hochberg,
+    evaluate_calibration,
     inflation,
-    judge_calibration,
     off_p_value,
 )
 from tasks.evaluation.observations import Observations
@@ -37,7 +37,7 @@ def _seen(counts: Counts, predicted: npt.NDArray[np.float64], rng: np.random.Gen
 
 
 def _off(judged: list[Calibration]) -> npt.NDArray[np.bool_]:
-    return np.array([one.standing is CalibrationStatus.OFF for one in judged])
+    return np.array([one.status is CalibrationStatus.OFF for one in judged])
 
 
 def test_adjusted_p_values_are_those_of_scipy() -> None:
@@ -67,7 +67,7 @@ def test_a_ratio_inside_the_range_is_never_evidence_against_it() -> None:
 def test_no_positive_where_many_were_predicted_is_off_and_where_few_were_is_not() -> None:
     unknown = Estimate(NAN, NAN, NAN, 90)
     many, few = (SegmentRatio(unknown, 0, predicted, 1.0) for predicted in (50.0, 2.0))
-    assert [one.standing for one in judge_calibration([many, few], **RANGE)] == [
+    assert [one.status for one in evaluate_calibration([many, few], **RANGE)] == [
         CalibrationStatus.OFF,
         CalibrationStatus.INCONCLUSIVE,
     ]
@@ -77,8 +77,8 @@ def test_a_cost_that_exceeds_the_range_is_judged_by_the_poisson_tail_alone() -> 
     one = SegmentRatio(Estimate(1.9, 1.8, 2.0, 19), observed=19, predicted=10, inflation=1.0, cost=True)
     healthy = [SegmentRatio(Estimate(1.0, 0.95, 1.05, 900))] * 99
     for family in ([one], [one, *healthy]):
-        judged = judge_calibration(family, **RANGE)[0]
-        assert judged.standing is CalibrationStatus.OFF
+        judged = evaluate_calibration(family, **RANGE)[0]
+        assert judged.status is CalibrationStatus.OFF
         assert judged.p_value == pytest.approx(poisson.sf(18, 11.0))
         assert judged.family == 1
 
@@ -105,7 +105,7 @@ def test_an_equal_cost_is_off_in_at_most_a_twentieth_of_worlds(
         y = (rng.random(users.size) < np.minimum(1, p * weight[users])).astype(float)
         ratio = calibration_interval(y, p, users)
         one = SegmentRatio(ratio, y.sum(), p.sum(), inflation(ratio, y.sum()), cost=True)
-        off.append(_off(judge_calibration([one], **RANGE))[0])
+        off.append(_off(evaluate_calibration([one], **RANGE))[0])
     assert np.mean(off) <= 0.05
 
 
@@ -113,10 +113,10 @@ def test_one_segment_alone_is_judged_as_its_interval_says() -> None:
     rng = np.random.default_rng(5)
     predicted = np.full(400, 900.0)
     for one in _seen(rng.poisson(predicted * rng.uniform(0.7, 1.4, 400)), predicted, rng):
-        (judged,) = judge_calibration([one], **RANGE)
+        (judged,) = evaluate_calibration([one], **RANGE)
         outside = one.ratio.high < 0.9 or one.ratio.low > 1.1
         near = min(abs(one.ratio.high - 0.9), abs(one.ratio.low - 1.1)) < 0.015
-        assert near or (judged.standing is CalibrationStatus.OFF) == outside
+        assert near or (judged.status is CalibrationStatus.OFF) == outside
 
 
 def test_a_healthy_release_of_rare_segments_is_not_held_by_chance() -> None:
@@ -125,7 +125,7 @@ def test_a_healthy_release_of_rare_segments_is_not_held_by_chance() -> None:
     for _ in range(60):
         predicted = rng.uniform(2, 40, 100)
         family = _seen(rng.poisson(predicted), predicted, rng)
-        held.append(_off(judge_calibration(family, **RANGE)).any())
+        held.append(_off(evaluate_calibration(family, **RANGE)).any())
         naive.append(any(one.ratio.high < 0.9 or one.ratio.low > 1.1 for one in family))
     assert np.mean(held) <= 0.05
     assert np.mean(naive) > 0.8
@@ -138,7 +138,7 @@ def test_false_discoveries_are_a_twentieth_where_the_healthy_stand_on_the_edge_i
     for _ in range(80):
         predicted = rng.uniform(100, 400, 100)
         truth = np.where(harmed, 1.8, rng.choice([0.9, 1.1], 100))
-        off = _off(judge_calibration(_seen(rng.poisson(predicted * truth), predicted, rng), **RANGE))
+        off = _off(evaluate_calibration(_seen(rng.poisson(predicted * truth), predicted, rng), **RANGE))
         shares.append((off & ~harmed).sum() / max(1, off.sum()))
         found.append(off[harmed].mean())
     assert np.mean(shares) <= 0.06
@@ -153,21 +153,21 @@ def test_one_harmed_segment_is_found_among_many_healthy_ones() -> None:
         predicted[0] = 150.0
         truth = np.where(np.arange(100) == 0, 1.8, 1.0)
         found.append(
-            _off(judge_calibration(_seen(rng.poisson(predicted * truth), predicted, rng), **RANGE))[0]
+            _off(evaluate_calibration(_seen(rng.poisson(predicted * truth), predicted, rng), **RANGE))[0]
         )
     assert np.mean(found) > 0.9
 
 
 def test_passing_needs_the_whole_interval_inside_however_many_segments_there_are() -> None:
     sure, thin = Estimate(1.0, 0.95, 1.05, 900), Estimate(1.0, 0.8, 1.2, 40)
-    judged = judge_calibration([SegmentRatio(sure), *[SegmentRatio(thin)] * 30], **RANGE)
-    assert judged[0].standing is CalibrationStatus.CALIBRATED
-    assert {one.standing for one in judged[1:]} == {CalibrationStatus.INCONCLUSIVE}
+    judged = evaluate_calibration([SegmentRatio(sure), *[SegmentRatio(thin)] * 30], **RANGE)
+    assert judged[0].status is CalibrationStatus.CALIBRATED
+    assert {one.status for one in judged[1:]} == {CalibrationStatus.INCONCLUSIVE}
 
 
 def test_a_mean_of_values_is_judged_by_its_interval_alone() -> None:
     off, well = Estimate(1.4, 1.3, 1.5, 900), Estimate(1.02, 0.97, 1.07, 900)
-    assert [one.standing for one in judge_calibration([SegmentRatio(off), SegmentRatio(well)], **RANGE)] == [
+    assert [one.status for one in evaluate_calibration([SegmentRatio(off), SegmentRatio(well)], **RANGE)] == [
         CalibrationStatus.OFF,
         CalibrationStatus.CALIBRATED,
     ]
@@ -186,4 +186,4 @@ def test_users_who_come_back_do_not_make_a_healthy_release_look_harmed() -> None
     spread = inflation(whole.estimate, whole.events)
     assert spread > 1.2
     family = [SegmentRatio(r.estimate, r.events, 0.02 * r.rows, spread) for r in ratios.values()]
-    assert not _off(judge_calibration(family, low=0.8, high=1.25)).any()
+    assert not _off(evaluate_calibration(family, low=0.8, high=1.25)).any()

@@ -27,7 +27,7 @@ def value(estimate: Estimate | None) -> float:
 
 def test_a_turned_request_is_lost_by_its_own_segments_and_no_other() -> None:
     both = _paired(RIGHT, ONE_TURNED)
-    found = compare_rows("click", both.rows, ranked=both, told=both)
+    found = compare_rows("click", both.rows, ranked=both, calibrated=both)
     assert value(found.auc_by_request_drop) == 1 / 4
     order = {one.segment: one.auc_by_request_drop for one in found.segments}
     assert {name: drop.value for name, drop in order.items() if drop} == {
@@ -35,26 +35,26 @@ def test_a_turned_request_is_lost_by_its_own_segments_and_no_other() -> None:
         Segment("tenure", "old"): 1 / 3,
         Segment("wide", "true"): 1 / 4,
     }
-    told = {one.segment: value(one.normalized_entropy_rise) for one in found.segments}
-    assert told[Segment("tenure", "new")] == 0
+    calibrated = {one.segment: value(one.normalized_entropy_rise) for one in found.segments}
+    assert calibrated[Segment("tenure", "new")] == 0
     assert (
-        told[Segment("tenure", "old")]
+        calibrated[Segment("tenure", "old")]
         > value(found.normalized_entropy_rise)
-        == told[Segment("wide", "true")]
+        == calibrated[Segment("wide", "true")]
         > 0
     )
 
 
 def test_one_outcome_a_request_has_no_order_in_any_segment() -> None:
     both = _paired(RIGHT, ONE_TURNED)
-    found = compare_rows("click", both.rows, ranked=None, told=both)
+    found = compare_rows("click", both.rows, ranked=None, calibrated=both)
     assert [found.auc_by_request_drop, *(one.auc_by_request_drop for one in found.segments)] == [None] * 4
     assert value(found.auc_drop) == 1 - 12 / 16, "of 16 pairs 9 are won, 6 are ties and 1 is lost"
 
 
 def test_without_probabilities_the_order_alone_is_compared() -> None:
     scores = _paired([2 * p for p in RIGHT], [p - 7 for p in ONE_TURNED])
-    found = compare_rows("click", scores.rows, ranked=scores, told=None)
+    found = compare_rows("click", scores.rows, ranked=scores, calibrated=None)
     assert value(found.auc_by_request_drop) == 1 / 4
     rises = [found.normalized_entropy_rise, *(one.normalized_entropy_rise for one in found.segments)]
     assert all(math.isnan(value(rise)) for rise in rises)
@@ -63,14 +63,14 @@ def test_without_probabilities_the_order_alone_is_compared() -> None:
 def test_without_declared_segments_there_is_the_whole_alone() -> None:
     rows = PairedRows(CLICKED, RIGHT, RIGHT, USERS, REQUESTS)
     both = ComparedRows.of(rows, {})
-    assert compare_rows("click", rows, ranked=both, told=both).segments == ()
+    assert compare_rows("click", rows, ranked=both, calibrated=both).segments == ()
 
 
 def test_an_order_is_compared_by_itself() -> None:
     both = _paired(RIGHT, ONE_TURNED)
     found = compare_order("click", both)
     assert (found.auc_drop, found.normalized_entropy_rise) == (None, None)
-    with_errors = compare_rows("click", both.rows, ranked=both, told=None)
+    with_errors = compare_rows("click", both.rows, ranked=both, calibrated=None)
     assert repr(found.auc_by_request_drop) == repr(with_errors.auc_by_request_drop)  # a NaN equals no other
     assert [one.segment for one in found.segments] == [
         Segment("tenure", "new"),

@@ -35,44 +35,48 @@ def figures(
 
 
 def test_unknown_outcomes_are_no_negatives() -> None:
-    told = figures([1, 0, NAN, 1, 0, NAN], [0.9, 0.1, 0.9, 0.8, 0.3, 0.1])
-    assert (told.rows, told.positives) == (4, 2)
-    assert told.headline["auc"] == 1.0
-    assert told.headline["calibration_ratio"] == pytest.approx(2 / 2.1)
+    calibrated = figures([1, 0, NAN, 1, 0, NAN], [0.9, 0.1, 0.9, 0.8, 0.3, 0.1])
+    assert (calibrated.rows, calibrated.positives) == (4, 2)
+    assert calibrated.headline["auc"] == 1.0
+    assert calibrated.headline["calibration_ratio"] == pytest.approx(2 / 2.1)
 
 
 def test_the_headline_has_intervals_where_people_ask_for_them() -> None:
     rng = np.random.default_rng(1)
     p = rng.uniform(0.05, 0.6, 400)
-    told = figures((rng.uniform(size=400) < p).astype(float).tolist(), p.tolist()).headline
+    calibrated = figures((rng.uniform(size=400) < p).astype(float).tolist(), p.tolist()).headline
     for metric in ("auc", "auc_by_request", "calibration_ratio"):
-        low, value, high = (known(told[f"{metric}{bound}"]) for bound in ("_low", "", "_high"))
+        low, value, high = (known(calibrated[f"{metric}{bound}"]) for bound in ("_low", "", "_high"))
         assert low <= value <= high
-    assert {"normalized_entropy", "rows", "positives"} <= told.keys()
+    assert {"normalized_entropy", "rows", "positives"} <= calibrated.keys()
 
 
 def test_what_cannot_be_told_is_null_and_not_a_number() -> None:
-    told = figures([0, 0, 0, 0], [0.1, 0.2, 0.3, 0.4])
-    assert told.headline["auc"] is None
-    assert json.loads(json.dumps(told.to_json(), allow_nan=False))["figures"][0]["value"] is None
+    calibrated = figures([0, 0, 0, 0], [0.1, 0.2, 0.3, 0.4])
+    assert calibrated.headline["auc"] is None
+    assert json.loads(json.dumps(calibrated.to_json(), allow_nan=False))["figures"][0]["value"] is None
 
 
 def test_without_estimates_the_rows_are_counted_and_nothing_is_told() -> None:
-    told = figures([1, 0, NAN, 1, 0, NAN], [0.9, 0.1, 0.9, 0.8, 0.3, 0.1])
-    counts = told.without_estimates()
-    assert (counts.rows, counts.positives, counts.days) == (told.rows, told.positives, told.days)
+    calibrated = figures([1, 0, NAN, 1, 0, NAN], [0.9, 0.1, 0.9, 0.8, 0.3, 0.1])
+    counts = calibrated.without_estimates()
+    assert (counts.rows, counts.positives, counts.days) == (
+        calibrated.rows,
+        calibrated.positives,
+        calibrated.days,
+    )
     assert [(row.subject.metric, row.segment, row.rows) for row in counts.figures] == [
-        (row.subject.metric, row.segment, row.rows) for row in told.figures
+        (row.subject.metric, row.segment, row.rows) for row in calibrated.figures
     ]
     assert not any(row.estimate.known for row in counts.figures)
     assert {name for name, value in counts.headline.items() if value is not None} == {"rows", "positives"}
 
 
 def test_a_value_task_s_calibration_is_its_ratio_of_sums() -> None:
-    told = figures([0, 6, 2, 4], [1, 5, 1, 3], kind="value")
-    assert told.headline["calibration_ratio"] == pytest.approx(1.2)
-    assert told.positives == 3
-    assert "auc" not in told.headline
+    calibrated = figures([0, 6, 2, 4], [1, 5, 1, 3], kind="value")
+    assert calibrated.headline["calibration_ratio"] == pytest.approx(1.2)
+    assert calibrated.positives == 3
+    assert "auc" not in calibrated.headline
 
 
 def test_a_quantile_and_a_ranking_head_have_their_own_figures() -> None:

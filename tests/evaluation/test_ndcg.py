@@ -42,12 +42,12 @@ def test_the_order_of_rows_does_not_matter(seed: int) -> None:
     rng = np.random.default_rng(seed)
     outcomes, scores, requests = rng.integers(0, 2, 60), rng.integers(0, 4, 60), rng.integers(0, 9, 60)
     examination, mixed = rng.uniform(0.1, 1, 60), rng.permutation(60)
-    told = [
+    calibrated = [
         request_gains(outcomes[rows], scores[rows], requests[rows], k=3, examination=examination[rows])
         for rows in (np.arange(60), mixed)
     ]
-    assert sorted(told[0].gained) == pytest.approx(sorted(told[1].gained))
-    assert sorted(told[0].ideal) == pytest.approx(sorted(told[1].ideal))
+    assert sorted(calibrated[0].gained) == pytest.approx(sorted(calibrated[1].gained))
+    assert sorted(calibrated[0].ideal) == pytest.approx(sorted(calibrated[1].ideal))
 
 
 def test_requests_of_any_size_stand_side_by_side() -> None:

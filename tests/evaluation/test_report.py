@@ -86,8 +86,8 @@ def test_a_request_is_ranked_within_the_segment_and_counts_by_its_pairs(rows: li
     both = [one for one in feed if 0 < Y[one].sum() < one.sum()]
     aucs = [oracle.roc_auc_score(Y[one], P[one]) for one in both]
     pairs = [Y[one].sum() * (one.sum() - Y[one].sum()) for one in both]
-    told = _found(rows, "auc_by_request", Segment("source", "feed")).estimate.value
-    assert told == pytest.approx(np.average(aucs, weights=pairs))
+    calibrated = _found(rows, "auc_by_request", Segment("source", "feed")).estimate.value
+    assert calibrated == pytest.approx(np.average(aucs, weights=pairs))
 
 
 def test_the_whole_has_its_calibration_errors_over_all_segment_columns(rows: list[Figure]) -> None:
@@ -116,29 +116,29 @@ def test_each_segment_has_its_mean_prediction_and_its_cumulative_error(rows: lis
         np.ptp(walk)
     )
     deviation = np.sqrt((P * (1 - P))[NEW].sum()) / NEW.sum()
-    told = _found(rows, "cumulative_sigma", Segment("new", "true")).estimate.value
-    assert told == pytest.approx(np.ptp(walk) / deviation)
+    calibrated = _found(rows, "cumulative_sigma", Segment("new", "true")).estimate.value
+    assert calibrated == pytest.approx(np.ptp(walk) / deviation)
 
 
 def test_a_segment_without_a_positive_is_unknown_and_breaks_nothing() -> None:
     lonely = np.where(np.arange(N) == int(np.argmin(Y)), "rare", "usual")
-    told = binary_report(Observations(Y, P, USERS, REQUESTS, {"kind": lonely}))
-    row = _found(told, "calibration_ratio", Segment("kind", "rare"))
+    calibrated = binary_report(Observations(Y, P, USERS, REQUESTS, {"kind": lonely}))
+    row = _found(calibrated, "calibration_ratio", Segment("kind", "rare"))
     assert (row.rows, row.events) == (1, 0)
     assert plain(row)["value"] is None
-    assert _found(told, "calibration_ratio", Segment("kind", "usual")).estimate.known
+    assert _found(calibrated, "calibration_ratio", Segment("kind", "usual")).estimate.known
 
 
 def test_no_rows_give_a_table_of_unknowns() -> None:
-    told = binary_report(Observations([], [], [], [], {"source": []}))
-    assert {row.segment for row in told} == {ALL}
-    assert not any(row.estimate.known for row in told)
+    calibrated = binary_report(Observations([], [], [], [], {"source": []}))
+    assert {row.segment for row in calibrated} == {ALL}
+    assert not any(row.estimate.known for row in calibrated)
 
 
 def test_the_report_says_when_requests_were_resampled() -> None:
     users = np.array([None] * N, dtype=object)
-    told = binary_report(Observations(Y, P, users, REQUESTS))
-    assert {row.resampled for row in told} == {"requests"}
+    calibrated = binary_report(Observations(Y, P, users, REQUESTS))
+    assert {row.resampled for row in calibrated} == {"requests"}
 
 
 def test_a_row_is_plain_json(rows: list[Figure]) -> None:
@@ -153,7 +153,7 @@ def test_a_seed_gives_the_same_table_again(rows: list[Figure]) -> None:
 def test_a_value_head_has_errors_and_a_mean_ratio_by_segment() -> None:
     values, predictions = Y * RNG.exponential(3, N), P * 2
     weights = RNG.integers(1, 4, N).astype(float)
-    told = value_report(Observations(values, predictions, USERS, REQUESTS, {"new": NEW}, weights))
+    calibrated = value_report(Observations(values, predictions, USERS, REQUESTS, {"new": NEW}, weights))
     rows, w = (values[NEW], predictions[NEW]), weights[NEW]
     expected = {
         "rmse": oracle.root_mean_squared_error(*rows, sample_weight=w),
@@ -161,7 +161,7 @@ def test_a_value_head_has_errors_and_a_mean_ratio_by_segment() -> None:
         "mean_ratio": (w @ rows[0]) / (w @ rows[1]),
     }
     for metric, value in expected.items():
-        row = _found(told, metric, Segment("new", "true"))
+        row = _found(calibrated, metric, Segment("new", "true"))
         assert row.estimate.value == pytest.approx(value)
         assert row.estimate.known
         assert row.events == np.count_nonzero(values[NEW])
@@ -174,13 +174,15 @@ def test_a_value_that_is_not_known_is_refused() -> None:
 
 def test_a_quantile_head_has_its_coverage_and_its_pinball_loss_by_segment() -> None:
     values = np.arange(N) % 10.0
-    told = quantile_report(Observations(values, np.full(N, 7.0), USERS, REQUESTS, {"new": NEW}), quantile=0.8)
-    coverage = _found(told, "coverage", ALL).estimate
+    calibrated = quantile_report(
+        Observations(values, np.full(N, 7.0), USERS, REQUESTS, {"new": NEW}), quantile=0.8
+    )
+    coverage = _found(calibrated, "coverage", ALL).estimate
     assert coverage.value == pytest.approx(0.8)
     assert coverage.low < 0.8 < coverage.high
     by_hand = np.where(values > 7, 0.8 * (values - 7), 0.2 * (7 - values))
-    assert _found(told, "pinball_loss", ALL).estimate.value == pytest.approx(by_hand.mean())
-    assert _found(told, "pinball_loss", Segment("new", "true")).estimate.value == pytest.approx(
+    assert _found(calibrated, "pinball_loss", ALL).estimate.value == pytest.approx(by_hand.mean())
+    assert _found(calibrated, "pinball_loss", Segment("new", "true")).estimate.value == pytest.approx(
         by_hand[NEW].mean()
     )
 
@@ -195,46 +197,48 @@ def pooled(gains: RequestGains) -> float:
 
 def test_a_ranking_head_is_measured_within_requests_alone() -> None:
     moved = 5.0 * (REQUESTS % 7)  # a level for each request, which no request can see
-    told, shifted = (
+    calibrated, shifted = (
         ranking_report(Observations(Y, scores, USERS, REQUESTS, {"new": NEW}), k=3)
         for scores in (P, P + moved)
     )
-    assert {row.subject.metric for row in told} == {"auc_by_request", "ndcg", "naive_ndcg"}
-    for ours, theirs in zip(told, shifted, strict=True):
+    assert {row.subject.metric for row in calibrated} == {"auc_by_request", "ndcg", "naive_ndcg"}
+    for ours, theirs in zip(calibrated, shifted, strict=True):
         assert ours.estimate.value == pytest.approx(theirs.estimate.value)
     gains = request_gains(Y, P, REQUESTS, k=3)
-    assert _found(told, "naive_ndcg", ALL).estimate.value == pytest.approx(averaged(gains))
-    assert _found(told, "ndcg", ALL).estimate.value == pytest.approx(pooled(gains))
+    assert _found(calibrated, "naive_ndcg", ALL).estimate.value == pytest.approx(averaged(gains))
+    assert _found(calibrated, "ndcg", ALL).estimate.value == pytest.approx(pooled(gains))
     inside = request_gains(Y[NEW], P[NEW], REQUESTS[NEW], k=3)
-    assert _found(told, "naive_ndcg", Segment("new", "true")).estimate.value == pytest.approx(
+    assert _found(calibrated, "naive_ndcg", Segment("new", "true")).estimate.value == pytest.approx(
         averaged(inside)
     )
 
 
 def test_a_ranking_head_s_ndcg_allows_for_where_the_log_showed_things() -> None:
     looked_at = RNG.uniform(0.2, 1.0, N)
-    told = ranking_report(Observations(Y, P, USERS, REQUESTS, examination=looked_at), k=3, replicates=20)
+    calibrated = ranking_report(
+        Observations(Y, P, USERS, REQUESTS, examination=looked_at), k=3, replicates=20
+    )
     expected = pooled(request_gains(Y, P, REQUESTS, k=3, examination=looked_at))
-    row = _found(told, "ndcg", ALL)
+    row = _found(calibrated, "ndcg", ALL)
     assert row.estimate.value == pytest.approx(expected)
     assert row.estimate.low < expected < row.estimate.high
 
 
 def test_rows_whose_place_is_not_known_are_left_out_of_the_ndcg_and_others_close_ranks() -> None:
     looked_at = np.where(NEW, np.nan, RNG.uniform(0.2, 1.0, N))
-    told = ranking_report(Observations(Y, P, USERS, REQUESTS, {"new": NEW}, examination=looked_at), k=3)
+    calibrated = ranking_report(Observations(Y, P, USERS, REQUESTS, {"new": NEW}, examination=looked_at), k=3)
     old = ~NEW
     expected = pooled(request_gains(Y[old], P[old], REQUESTS[old], k=3, examination=looked_at[old]))
-    assert _found(told, "ndcg", ALL).estimate.value == pytest.approx(expected)
-    assert not _found(told, "ndcg", Segment("new", "true")).estimate.known
-    assert _found(told, "naive_ndcg", Segment("new", "true")).estimate.known
+    assert _found(calibrated, "ndcg", ALL).estimate.value == pytest.approx(expected)
+    assert not _found(calibrated, "ndcg", Segment("new", "true")).estimate.known
+    assert _found(calibrated, "naive_ndcg", Segment("new", "true")).estimate.known
 
 
 def test_where_no_place_is_known_the_ndcg_cannot_be_told_and_the_naive_one_is_beside_it() -> None:
     nowhere = np.full(N, np.nan)
-    told = ranking_report(Observations(Y, P, USERS, REQUESTS, examination=nowhere), k=3)
-    assert not _found(told, "ndcg", ALL).estimate.known
-    assert _found(told, "naive_ndcg", ALL).estimate.value == pytest.approx(
+    calibrated = ranking_report(Observations(Y, P, USERS, REQUESTS, examination=nowhere), k=3)
+    assert not _found(calibrated, "ndcg", ALL).estimate.known
+    assert _found(calibrated, "naive_ndcg", ALL).estimate.value == pytest.approx(
         averaged(request_gains(Y, P, REQUESTS, k=3))
     )
 
@@ -252,11 +256,11 @@ def test_two_rankers_of_equal_worth_report_equal_ndcg_only_where_examination_is_
         ranking_report(replace(observations, predictions=ranker.ravel()), k=12)
         for ranker in (logger, rival, better)
     ]
-    told = {
+    calibrated = {
         metric: [_found(rows, metric, ALL).estimate for rows in found] for metric in ("ndcg", "naive_ndcg")
     }
-    ours, theirs, best = told["ndcg"]
+    ours, theirs, best = calibrated["ndcg"]
     assert ours.low < theirs.value < ours.high
     assert best.low > max(ours.high, theirs.high)
-    ours, theirs, best = told["naive_ndcg"]
+    ours, theirs, best = calibrated["naive_ndcg"]
     assert ours.low > best.high > theirs.high, "the ranker that wrote the log looks best of all"

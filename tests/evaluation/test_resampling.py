@@ -94,8 +94,8 @@ def test_intervals_by_user_cover_and_intervals_by_row_do_not() -> None:
         users, y = _visits(rng)
         for name, codes in (("user", users), ("row", np.arange(y.size))):
             resampler = Resampler(int(codes.max()) + 1, seed=0, replicates=200)
-            told = sum_intervals([y, np.ones_like(y)], {"rate": divide}, codes, resampler)["rate"][0]
-            hits[name] += told.low <= 0.1 <= told.high
+            calibrated = sum_intervals([y, np.ones_like(y)], {"rate": divide}, codes, resampler)["rate"][0]
+            hits[name] += calibrated.low <= 0.1 <= calibrated.high
     assert 180 <= hits["user"] <= 200
     assert hits["row"] < 160
 
@@ -108,8 +108,8 @@ def test_packs_of_users_give_the_interval_of_users(monkeypatch: pytest.MonkeyPat
 
     def width(most: int) -> float:
         monkeypatch.setattr(resampling, "MOST_DRAWN", most)
-        told = sum_intervals(columns, {"mean": divide}, users, Resampler(4000, 0, 1000))["mean"][0]
-        assert told.n == 4000
-        return told.high - told.low
+        calibrated = sum_intervals(columns, {"mean": divide}, users, Resampler(4000, 0, 1000))["mean"][0]
+        assert calibrated.n == 4000
+        return calibrated.high - calibrated.low
 
     assert width(1000) == pytest.approx(width(4000), rel=0.15)

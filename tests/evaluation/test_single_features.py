@@ -12,7 +12,7 @@ from tasks.evaluation.single_features import (
     SingleFeature,
     best_features,
     pooled_auc,
-    thin_requests,
+    subsample_requests,
 )
 
 N, NAN = 600, float("nan")
@@ -93,7 +93,7 @@ def test_what_was_never_seen_has_the_mean_of_what_is_missing() -> None:
 def test_thinning_keeps_whole_requests_and_what_is_seldom() -> None:
     clicks = np.zeros(N)
     clicks[::60] = 1
-    kept = thin_requests(clicks, REQUESTS, most=90)
+    kept = subsample_requests(clicks, REQUESTS, most=90)
     assert np.unique(kept.reshape(-1, 6).sum(axis=1)).tolist() == [0, 6]
     assert clicks[kept].sum() == clicks.sum(), "sixty rows of requests with a positive are no ninety"
     assert kept[clicks == 0].sum() <= 90 + 60

@@ -7,7 +7,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Segment, Threshold
-from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict, judge
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict, evaluate_interval
 from tests.verdicts import bound, subject
 
 
@@ -24,21 +24,21 @@ from tests.verdicts import bound, subject
 def test_inside_passes_outside_blocks_and_across_inconclusive(
     low: float, high: float, outcome: Outcome
 ) -> None:
-    assert judge(Estimate((low + high) / 2, low, high, 9), low=0.9, high=1.1) is outcome
+    assert evaluate_interval(Estimate((low + high) / 2, low, high, 9), low=0.9, high=1.1) is outcome
 
 
 def test_an_open_side_allows_everything_and_two_are_no_rule() -> None:
-    assert judge(Estimate(9.0, 8.0, 10.0, 9), low=0.9) is Outcome.PASS
-    assert judge(Estimate(9.0, 8.0, 10.0, 9)) is Outcome.NO_RULE
+    assert evaluate_interval(Estimate(9.0, 8.0, 10.0, 9), low=0.9) is Outcome.PASS
+    assert evaluate_interval(Estimate(9.0, 8.0, 10.0, 9)) is Outcome.NO_RULE
 
 
 def test_what_cannot_be_measured_never_passes() -> None:
-    assert judge(UNKNOWN_ESTIMATE, low=0.0) is Outcome.INCONCLUSIVE
-    assert judge(None, low=0.0) is Outcome.METRIC_MISSING
+    assert evaluate_interval(UNKNOWN_ESTIMATE, low=0.0) is Outcome.INCONCLUSIVE
+    assert evaluate_interval(None, low=0.0) is Outcome.METRIC_MISSING
 
 
 def test_a_bound_may_warn() -> None:
-    assert judge(Estimate(2.0, 1.9, 2.1, 9), high=1.0, action="warn") is Outcome.WARN
+    assert evaluate_interval(Estimate(2.0, 1.9, 2.1, 9), high=1.0, action="warn") is Outcome.WARN
 
 
 def test_a_verdict_is_plain_json_without_nan() -> None:

@@ -7,7 +7,7 @@ from benchmarks.failures.failure import Demonstration
 from benchmarks.failures.world import FailureWorld
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Outcome
-from tasks.promotion.gates.policy import PolicyStanding, judge_policy
+from tasks.promotion.gates.policy import ReleasedPolicies, evaluate_policy
 
 
 def test_a_tenfold_weight_of_clicks_raises_hides_and_returns(shown: Mapping[str, Demonstration]) -> None:
@@ -21,9 +21,11 @@ def test_the_policy_gate_blocks_a_changed_policy_of_the_same_version(
     failure_world: FailureWorld, shown: Mapping[str, Demonstration]
 ) -> None:
     assert shown["F4"].stop.outcome is Outcome.BLOCK
-    standing: PolicyStanding = shown["F4"].failure.evidence(failure_world)["policy"]
+    standing: ReleasedPolicies = shown["F4"].failure.evidence(failure_world)["policy"]
     raised = {"utility": replace(standing.policies["utility"], version="2")}
-    verdicts = {one.subject: one.outcome for one in judge_policy(replace(standing, policies=raised), run="")}
+    verdicts = {
+        one.subject: one.outcome for one in evaluate_policy(replace(standing, policies=raised), run="")
+    }
     assert verdicts[Subject("utility_version")] is Outcome.PASS
 
 

@@ -122,8 +122,8 @@ def test_a_harmed_segment_is_the_first_reason() -> None:
     warned = Verdict(
         "decision", subject("hide_rate"), Segment("tenure", "old"), Outcome.WARN, bound(""), None
     )
-    doubtful = Verdict("data", subject("click.rows"), ALL, Outcome.WARN, bound(""), None)
-    decision = decide_release([primary, doubtful, harmed, warned], inconclusive="warn")
+    uncertain = Verdict("data", subject("click.rows"), ALL, Outcome.WARN, bound(""), None)
+    decision = decide_release([primary, uncertain, harmed, warned], inconclusive="warn")
     assert decision.verdict == "hold"
     assert decision.reasons == (explain_verdict(harmed), explain_verdict(primary))
     assert decision.warnings[0] == explain_verdict(warned)

@@ -13,7 +13,7 @@ from tasks.contracts.gates import ModelGate
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.gates.gains import RecipePair, SameDay, TaskRecipe, judge_recipes
+from tasks.promotion.gates.gains import RecipePair, SameDay, TaskRecipe, evaluate_recipes
 from tasks.promotion.provenance import (
     read_front,
     read_lineage,
@@ -108,11 +108,11 @@ def test_policies_are_read_with_the_champions_and_those_who_may_answer(second_re
 def test_recipes_are_compared_task_by_task_and_what_was_lent_is_the_same(second_retrain: Retrained) -> None:
     reader = ReleaseReader(second_retrain.workspace)
     assert read_recipes(reader, 1, champion=None) is None
-    pairs = {pair.ours.task: pair for pair in read_recipes(reader, 2, champion=1) or []}
+    pairs = {pair.candidate.task: pair for pair in read_recipes(reader, 2, champion=1) or []}
     assert pairs.keys() == {*mini.TASKS}
     assert pairs["click_30m"].newer_by == 2
-    assert all(pair.ours.recipe == pair.champion.recipe is not None for pair in pairs.values())
-    assert pairs["click_30m"].ours.recipe != pairs["hide_2d"].ours.recipe
+    assert all(pair.candidate.recipe == pair.champion.recipe is not None for pair in pairs.values())
+    assert pairs["click_30m"].candidate.recipe != pairs["hide_2d"].candidate.recipe
 
 
 def test_where_nobody_tuned_there_is_no_front(second_retrain: Retrained) -> None:
@@ -152,7 +152,7 @@ def test_a_changed_recipe_of_a_value_is_held_against_the_champions_by_squared_er
     constant = float(np.sum((read_labels(rows.test, DWELL) - known.mean()) ** 2))
     rise = (error(new) - error(old)) / constant
     pair = RecipePair(_recipe("ours"), _recipe("theirs"), SameDay(found, "", run))
-    whole, *segments = judge_recipes(ModelGate(), [pair])
+    whole, *segments = evaluate_recipes(ModelGate(), [pair])
     assert (str(whole.subject), whole.evidence) == (
         f"{DWELL}.relative_squared_error_rise vs the champion's recipe",
         run,

@@ -8,7 +8,7 @@ import pytest
 from tasks.labels.store import LabelStore
 from tasks.release import assemble
 from tasks.release.assemble import RELEASE, Wanted
-from tasks.release.judges import FactorModels
+from tasks.release.factor_models import FactorModels
 from tasks.release.step import ReleaseResult
 from tasks.stores import releases
 from tasks.stores.manifest import Role
@@ -38,7 +38,7 @@ def test_whatever_decides_its_bytes_is_in_its_inputs(wanted: Wanted) -> None:
         replace(wanted, as_of=AS_OF - timedelta(hours=1)),
         replace(wanted, kept={"buy_2d": "3 positives"}),
         replace(wanted, unrepeated={"buy_2d": "3 positives"}),
-        replace(wanted, judges={"back_2d": FactorModels(why="3 positives")}),
+        replace(wanted, factor_models={"back_2d": FactorModels(why="3 positives")}),
     ]
     assert len({RELEASE.fingerprint(one) for one in (wanted, *others)}) == 5
 

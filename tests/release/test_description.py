@@ -38,7 +38,7 @@ AUC = Figure(Subject("auc"), ALL, 0.7123, 0.7, 0.72, 90, rows=1200, events=34)
 def text(
     *,
     backfilled: bool = False,
-    judges: Sequence[FactorModelEvidence] = (),
+    factor_models: Sequence[FactorModelEvidence] = (),
     kind: HeadKind = "binary",
     row: Figure = AUC,
 ) -> str:
@@ -62,7 +62,7 @@ def text(
         positives=34,
         figures=(row,),
     )
-    return describe(manifest, UTILITY, [figures], judges=judges).replace("&emsp;", "")
+    return describe(manifest, UTILITY, [figures], factor_models=factor_models).replace("&emsp;", "")
 
 
 def test_it_names_the_release_its_labels_and_its_test_days() -> None:
@@ -92,12 +92,12 @@ def test_it_says_with_which_version_of_a_parent_a_joint_was_judged() -> None:
     pinned = [
         PinnedModel(name=f"toy.{kind}.buy_7d", version=4, sha256="d" * 64) for kind in ("task", "calibrator")
     ]
-    judge = FactorModelEvidence(
+    factor_model = FactorModelEvidence(
         task="back_30d", parent="buy_7d", model=pinned[0], calibrator=pinned[1], slices={"train": DAYS}
     )
     link = "[toy.task.buy_7d version 4](#/models/toy.task.buy_7d/versions/4)"
     said = f"The joint of back_30d is judged with {link}, trained up to 2026-05-07."
-    assert f"\n\n{said}\n\n" in text(judges=[judge])
+    assert f"\n\n{said}\n\n" in text(factor_models=[factor_model])
 
 
 def test_every_weight_is_shown_with_its_reason_in_cells_that_hold() -> None:

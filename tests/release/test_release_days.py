@@ -16,7 +16,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.subjects import Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.labels.store import LabelStore
-from tasks.promotion.gates.references import judge_references
+from tasks.promotion.gates.references import evaluate_references
 from tasks.ranking.maps import LogisticMap, map_from_json
 from tasks.ranking.scoring import Scorer
 from tasks.release.parts import Pins, pin_tasks, release_files
@@ -93,15 +93,19 @@ def test_the_map_is_in_the_joint_and_not_in_the_conditional(
 def test_a_joint_is_fitted_and_measured_with_the_chain_that_judges_it(
     release_days: ReleaseDays, files: dict[str, bytes], pins: Pins
 ) -> None:
-    judging = replace(release_days, judged={"back_2d": too_high(files)})
-    joints = judging.joints(files)
+    factor_heads = replace(release_days, factor_files={"back_2d": too_high(files)})
+    joints = factor_heads.joints(files)
     assert joints == release_days.joints(too_high(files)) != {}
-    own, judged, mapped = (
+    own, factor_files, mapped = (
         {found.task: found for found in one.figures(one.scores(all_files), pins)}
-        for one, all_files in ((release_days, files), (judging, files), (judging, {**files, **joints}))
+        for one, all_files in (
+            (release_days, files),
+            (factor_heads, files),
+            (factor_heads, {**files, **joints}),
+        )
     )
-    assert judged["buy_2d"].to_json() == own["buy_2d"].to_json()
-    ratios = [found["back_2d"].whole()["calibration_ratio"].value for found in (own, judged, mapped)]
+    assert factor_files["buy_2d"].to_json() == own["buy_2d"].to_json()
+    ratios = [found["back_2d"].whole()["calibration_ratio"].value for found in (own, factor_files, mapped)]
     assert ratios[1] < 0.7 * ratios[0]
     assert ratios[2] == pytest.approx(1, abs=0.3)
 
@@ -109,11 +113,11 @@ def test_a_joint_is_fitted_and_measured_with_the_chain_that_judges_it(
 def test_of_a_joint_that_nothing_can_judge_the_rows_are_counted_and_nothing_is_measured(
     release_days: ReleaseDays, files: dict[str, bytes], pins: Pins
 ) -> None:
-    unjudged = replace(release_days, unjudged=("back_2d",))
-    assert unjudged.joints(too_high(files)) == {}
+    unmeasured = replace(release_days, unmeasured=("back_2d",))
+    assert unmeasured.joints(too_high(files)) == {}
     own, none = (
         {found.task: found for found in one.figures(one.scores(files), pins)}["back_2d"]
-        for one in (release_days, unjudged)
+        for one in (release_days, unmeasured)
     )
     assert (none.rows, none.positives) == (own.rows, own.positives)
     assert not any(estimate.known for estimate in none.whole().values())
@@ -138,8 +142,8 @@ def figures_of(feed: Feed, files: Mapping[str, bytes], pins: Pins) -> list[TaskF
     return release_days.figures(release_days.scores(files), pins)
 
 
-def judged(figures: list[TaskFigures], weighted: set[str]) -> dict[str, Verdict]:
-    verdicts = judge_references(ModelGate(), figures, weighted, run="run-1")
+def factor_files(figures: list[TaskFigures], weighted: set[str]) -> dict[str, Verdict]:
+    verdicts = evaluate_references(ModelGate(), figures, weighted, run="run-1")
     return {str(verdict.subject): verdict for verdict in verdicts}
 
 
@@ -168,7 +172,7 @@ def test_honest_heads_pass_beside_the_feature_that_they_learned_from(
     assert click.auc is not None
     assert click.auc.feature == "price"
     assert click.auc.gain.low > 0, "the category tells more"
-    verdicts = judged(figures, {"click_1d", "buy_2d", "back_2d", "spend_2d"})
+    verdicts = factor_files(figures, {"click_1d", "buy_2d", "back_2d", "spend_2d"})
     assert Outcome.BLOCK not in {verdict.outcome for verdict in verdicts.values()}
     assert verdicts["click_1d.normalized_entropy"].outcome is Outcome.PASS
 
@@ -178,8 +182,8 @@ def test_a_constant_head_is_no_better_than_the_base_rate(
 ) -> None:
     flat = json.dumps(LogisticMap(slope=1e-12, intercept=-1.5).to_json()).encode()
     figures = figures_of(labelled_feed, {**files, "calibrators/click_1d.json": flat}, pins)
-    assert judged(figures, {"click_1d"})["click_1d.normalized_entropy"].outcome is Outcome.BLOCK
-    assert judged(figures, set())["click_1d.normalized_entropy"].outcome is Outcome.WARN
+    assert factor_files(figures, {"click_1d"})["click_1d.normalized_entropy"].outcome is Outcome.BLOCK
+    assert factor_files(figures, set())["click_1d.normalized_entropy"].outcome is Outcome.WARN
 
 
 def test_a_value_head_worse_than_the_mean_is_no_better_than_it(
@@ -190,7 +194,7 @@ def test_a_value_head_worse_than_the_mean_is_no_better_than_it(
     high = {**plain, "knots_y": [10 * value for value in plain["knots_y"]]}
     changed = {**files, "calibrators/spend_2d.json": json.dumps(high).encode()}
     figures = figures_of(labelled_feed, changed, pins)
-    verdict = judged(figures, {"spend_2d"})["spend_2d.relative_squared_error"]
+    verdict = factor_files(figures, {"spend_2d"})["spend_2d.relative_squared_error"]
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.observed is not None
     assert verdict.observed.low > 1
@@ -201,7 +205,7 @@ def test_a_feature_that_equals_the_label_is_named_and_holds(leaked: Feed) -> Non
     registry = workspace.store.registry
     pins = pin_tasks(workspace, registry, fitted(workspace, snapshot), as_of=AS_OF)
     figures = figures_of(leaked, release_files(workspace, registry, pins), pins)
-    verdicts = judged(figures, {"click_1d"})
+    verdicts = factor_files(figures, {"click_1d"})
     for pairs in ("auc", "auc_by_request"):
         assert verdicts[str(Subject(pairs, task="click_1d", feature="refund"))].outcome is Outcome.BLOCK
         assert verdicts[f"click_1d.{pairs}"].outcome is Outcome.BLOCK

@@ -42,7 +42,7 @@ REPORT = {
 }
 MADE = UtilityComposition.model_validate({"utility": 0.04, "spread": 0.08, "terms": [CLICK, REPORT]})
 WELL = Estimate(1.0, 0.99, 1.02, 900)
-THIN = Estimate(1.2, 0.7, 1.8, 12)
+SPARSE = Estimate(1.2, 0.7, 1.8, 12)
 
 
 def _sensitivities(slots: dict[str, Estimate], whole: dict[str, Estimate]) -> dict[str, Sensitivity]:
@@ -50,7 +50,7 @@ def _sensitivities(slots: dict[str, Estimate], whole: dict[str, Estimate]) -> di
 
 
 def test_an_error_is_contribution_times_how_far_the_ratio_is_from_one() -> None:
-    report = _sensitivities({"click": WELL, "report": THIN}, {})["report"]
+    report = _sensitivities({"click": WELL, "report": SPARSE}, {})["report"]
     assert report.error.value == pytest.approx(-0.06 * 0.2)
     assert (report.error.low, report.error.high) == pytest.approx((-0.06 * 0.8, 0.06 * 0.3))
     assert report.share == pytest.approx(0.8 * 0.04 / 0.08)
@@ -59,27 +59,27 @@ def test_an_error_is_contribution_times_how_far_the_ratio_is_from_one() -> None:
 def test_a_column_is_exact_and_the_greater_of_two_heads_as_far_off_as_the_worse() -> None:
     terms = [REPORT | {"heads": []}, CLICK | {"heads": ["click", "report"]}]
     made = UtilityComposition.model_validate({"utility": 0.04, "spread": 0.08, "terms": terms})
-    column, best = sensitivities(made, {"click": WELL, "report": THIN}, {})
+    column, best = sensitivities(made, {"click": WELL, "report": SPARSE}, {})
     assert (column.error.low, column.error.high) == (0.0, 0.0)
-    assert best.slots == THIN
+    assert best.slots == SPARSE
     (_, unknown) = sensitivities(made, {"click": WELL}, {})
     assert not unknown.error.known
 
 
 def test_a_large_weight_on_a_thin_head_is_named_and_a_sure_head_is_not() -> None:
-    found = _sensitivities({"click": WELL, "report": THIN}, {})
+    found = _sensitivities({"click": WELL, "report": SPARSE}, {})
     assert found["report"].amplified
     assert not found["click"].amplified
 
 
 def test_the_error_bar_adds_what_is_independent_in_squares() -> None:
-    found = sensitivities(MADE, {"click": WELL, "report": THIN}, {})
+    found = sensitivities(MADE, {"click": WELL, "report": SPARSE}, {})
     assert error_bar(found) == pytest.approx(math.hypot(0.1 * 0.02, 0.06 * 0.8))
 
 
 def test_where_the_slots_inconclusive_all_shown_items_do() -> None:
     unknown = Estimate(0.0, math.nan, math.nan, 3)
-    report = _sensitivities({"click": WELL, "report": unknown}, {"report": THIN})["report"]
+    report = _sensitivities({"click": WELL, "report": unknown}, {"report": SPARSE})["report"]
     assert report.error.value == pytest.approx(-0.012)
 
 
@@ -91,7 +91,7 @@ def test_what_cannot_be_told_is_named_and_null_and_leaves_the_error_bar_alone() 
 
 
 def test_the_ratios_of_all_shown_items_are_those_of_the_heads_that_have_one() -> None:
-    figures = {("calibration_ratio", ALL): WELL, ("calibration_ratio", Segment("source", "ads")): THIN}
+    figures = {("calibration_ratio", ALL): WELL, ("calibration_ratio", Segment("source", "ads")): SPARSE}
     click = task_figures(figures)
     order = task_figures({("ndcg", ALL): WELL}, task="order", kind="ranking")
     assert whole_ratios([click, order]) == {"click": WELL}

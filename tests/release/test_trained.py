@@ -10,7 +10,7 @@ from tasks.contracts import Contracts
 from tasks.errors import ContractError, DataError, ImmatureLabels
 from tasks.pipeline import apply_policy
 from tasks.release.trained import (
-    KeptChampion,
+    ReusedChampion,
     Trained,
     champion_parts,
     keep_champion,
@@ -38,17 +38,17 @@ def test_without_a_champion_the_error_is_what_the_retrain_ends_with(tmp_path: Pa
 
 def test_trained_parts_are_told_from_tasks_that_keep_the_champions() -> None:
     made = Trained("click", 2, 3)
-    assert split_results([made, KeptChampion("buy", "3 positives")]) == ([made], {"buy": "3 positives"})
+    assert split_results([made, ReusedChampion("buy", "3 positives")]) == ([made], {"buy": "3 positives"})
     assert split_results([]) == ([], {})
 
 
 def test_where_all_would_be_kept_there_is_nothing_new() -> None:
     with pytest.raises(DataError, match=r"No task could be trained.* 3 positives\. No rows\."):
-        split_results([KeptChampion("buy", "3 positives."), KeptChampion("back", "No rows.")])
+        split_results([ReusedChampion("buy", "3 positives."), ReusedChampion("back", "No rows.")])
 
 
-@pytest.mark.parametrize("result", [Trained("click", 2, 3), KeptChampion("buy", "3 positives")])
-def test_a_result_comes_back_from_plain_json(result: Trained | KeptChampion) -> None:
+@pytest.mark.parametrize("result", [Trained("click", 2, 3), ReusedChampion("buy", "3 positives")])
+def test_a_result_comes_back_from_plain_json(result: Trained | ReusedChampion) -> None:
     assert read_result({**result.to_json(), "run_id": "r1"}) == result
 
 

@@ -8,7 +8,7 @@ from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
-from tasks.replay.costs import given_that, judge_cost
+from tasks.replay.costs import evaluate_cost, given_that
 from tests.verdicts import subject
 
 RAIL = Guardrail.model_validate(
@@ -21,7 +21,7 @@ def _rate(change: float, half: float = WIDE, *, segment: Segment = ALL, events: 
     return Measured(
         subject=subject("hide_rate"),
         segment=segment,
-        judge="release 2",
+        reference_model="release 2",
         policy=Estimate(0.1, 0.09, 0.11, 900),
         baseline=Estimate(0.1, 0.09, 0.11, 900),
         relative=Estimate(change, change - half, change + half, 900),
@@ -29,13 +29,13 @@ def _rate(change: float, half: float = WIDE, *, segment: Segment = ALL, events: 
     )
 
 
-def _says(change: float, judge: str = "release 2", segment: Segment = ALL) -> Measured:
+def _says(change: float, reference_model: str = "release 2", segment: Segment = ALL) -> Measured:
     said = _rate(change, 0.01, segment=segment)
-    return replace(said, subject=subject("hide_predicted"), judge=judge, events=None)
+    return replace(said, subject=subject("hide_predicted"), reference_model=reference_model, events=None)
 
 
 def _whole(rate: Measured, *predicted: Measured) -> tuple[Outcome, bool]:
-    verdict = judge_cost(RAIL, [rate], predicted, run="r")[0]
+    verdict = evaluate_cost(RAIL, [rate], predicted, run="r")[0]
     return verdict.outcome, bool(verdict.holds)
 
 
@@ -80,14 +80,14 @@ def test_a_joint_judge_without_its_parent_takes_the_least(joined: bool, expected
 def test_a_guardrail_that_only_warns_never_holds() -> None:
     warns = RAIL.model_copy(update={"action": "warn"})
     beyond, unclear = (
-        judge_cost(warns, [rate], [_says(0.3)], run="r")[0] for rate in (_rate(0.3, NARROW), _rate(0.3))
+        evaluate_cost(warns, [rate], [_says(0.3)], run="r")[0] for rate in (_rate(0.3, NARROW), _rate(0.3))
     )
     assert (beyond.outcome, beyond.holds) == (Outcome.WARN, None)
     assert (unclear.outcome, unclear.holds) == (Outcome.INCONCLUSIVE, False)
 
 
 def test_the_reason_says_what_both_judges_see() -> None:
-    verdict = judge_cost(RAIL, [_rate(0.1)], [_says(-0.2), _says(0.1, "champion 1")], run="r")[0]
+    verdict = evaluate_cost(RAIL, [_rate(0.1)], [_says(-0.2), _says(0.1, "champion 1")], run="r")[0]
     assert verdict.reason == "predicted change +5.0%, by the worse model +10.0%"
 
 
@@ -111,17 +111,17 @@ def test_under_twenty_events_the_judges_alone_decide_and_the_verdict_says_so() -
     rare = _rate(0.9, events=19)
     assert _whole(rare, _says(0.05)) == (Outcome.INCONCLUSIVE, False)
     assert _whole(rare, _says(0.10)) == (Outcome.INCONCLUSIVE, True)
-    assert judge_cost(RAIL, [rare], [_says(0.05)], run="r")[0].reason.startswith("not measurable offline")
+    assert evaluate_cost(RAIL, [rare], [_says(0.05)], run="r")[0].reason.startswith("not measurable offline")
     few = _rate(0.5, NARROW, events=19)
     assert _whole(few, _says(0.05)) == (Outcome.INCONCLUSIVE, False)
 
 
 def test_a_segment_blocks_and_never_holds_by_itself() -> None:
     new = _rate(0.5, NARROW, segment=Segment("tenure", "new"))
-    verdicts = judge_cost(RAIL, [_rate(0.0), new], [_says(0.0)], run="r")
+    verdicts = evaluate_cost(RAIL, [_rate(0.0), new], [_says(0.0)], run="r")
     assert [v.outcome for v in verdicts] == [Outcome.INCONCLUSIVE, Outcome.BLOCK]
     unclear = _rate(0.2, segment=Segment("tenure", "new"))
-    verdicts = judge_cost(RAIL, [_rate(0.0), unclear], [_says(0.0)], run="r")
+    verdicts = evaluate_cost(RAIL, [_rate(0.0), unclear], [_says(0.0)], run="r")
     assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.INCONCLUSIVE, False)] * 2
 
 
@@ -139,23 +139,25 @@ def test_segments_of_a_cost_are_corrected_for_their_own_number_and_on_the_side_o
 ) -> None:
     others = [_rate(0.0, 0.05, segment=Segment("tenure", str(name))) for name in range(family - 1)]
     one = _rate(value, 0.15, segment=Segment("tenure", "new"))
-    verdicts = judge_cost(RAIL, [_rate(0.0, NARROW), one, *others], [_says(0.0)], run="r")
+    verdicts = evaluate_cost(RAIL, [_rate(0.0, NARROW), one, *others], [_says(0.0)], run="r")
     assert verdicts[1].outcome is outcome
     fall = Guardrail.model_validate({"metric": "hide_rate", "relative_decrease_max": 0.15, "by": ["tenure"]})
-    fallen = judge_cost(fall, [_rate(0.0), _rate(-0.9, 0.15, segment=Segment("tenure", "new"))], [], run="r")
+    fallen = evaluate_cost(
+        fall, [_rate(0.0), _rate(-0.9, 0.15, segment=Segment("tenure", "new"))], [], run="r"
+    )
     assert fallen[1].outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_segment_of_few_events_neither_blocks_nor_counts_in_the_correction() -> None:
     few = [_rate(0.9, 0.15, segment=Segment("tenure", str(name)), events=19) for name in range(20)]
     one = _rate(0.28, 0.15, segment=Segment("tenure", "new"))
-    verdicts = judge_cost(RAIL, [_rate(0.0, NARROW), one, *few], [_says(0.0)], run="r")
+    verdicts = evaluate_cost(RAIL, [_rate(0.0, NARROW), one, *few], [_says(0.0)], run="r")
     assert [v.outcome for v in verdicts[1:]] == [Outcome.BLOCK] + [Outcome.INCONCLUSIVE] * 20
 
 
 def test_the_whole_holds_where_a_judge_sees_more_than_the_bound_in_a_segment() -> None:
     predicted = [_says(0.0), _says(0.16, segment=Segment("tenure", "new"))]
-    verdict = judge_cost(
+    verdict = evaluate_cost(
         RAIL, [_rate(0.0), _rate(0.0, segment=Segment("tenure", "new"))], predicted, run="r"
     )[0]
     assert verdict.holds
@@ -164,14 +166,14 @@ def test_the_whole_holds_where_a_judge_sees_more_than_the_bound_in_a_segment() -
 
 def test_a_bound_on_a_fall_is_no_matter_of_the_judges_of_a_rise() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_decrease_max": 0.15})
-    risen, fallen = (judge_cost(rail, [_rate(change)], [], run="r")[0] for change in (0.1, -0.2))
+    risen, fallen = (evaluate_cost(rail, [_rate(change)], [], run="r")[0] for change in (0.1, -0.2))
     assert (risen.outcome, risen.holds) == (Outcome.INCONCLUSIVE, False)
     assert (fallen.outcome, fallen.holds) == (Outcome.INCONCLUSIVE, True)
 
 
 def test_an_absolute_bound_holds_where_the_estimate_is_beyond_it() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.095})
-    (verdict,) = judge_cost(rail, [_rate(0.0)], [_says(0.0)], run="r")
+    (verdict,) = evaluate_cost(rail, [_rate(0.0)], [_says(0.0)], run="r")
     assert (verdict.outcome, verdict.holds) == (Outcome.INCONCLUSIVE, True)
 
 
@@ -179,13 +181,13 @@ def test_a_rate_that_the_log_inconclusive_leaves_the_judges() -> None:
     biased = replace(_rate(0.9), reason="no propensities")
     assert _whole(biased, _says(0.05)) == (Outcome.INCONCLUSIVE, False)
     assert _whole(biased, _says(0.10)) == (Outcome.INCONCLUSIVE, True)
-    (verdict,) = judge_cost(RAIL, [biased], [_says(0.05)], run="r")
-    assert (verdict.doubt, verdict.power) == ("no propensities", None), "more rows would not tell it"
+    (verdict,) = evaluate_cost(RAIL, [biased], [_says(0.05)], run="r")
+    assert (verdict.caveat, verdict.power) == ("no propensities", None), "more rows would not tell it"
 
 
 def test_a_cost_that_is_never_trained_is_judged_by_its_interval_and_never_passes_on_few_events() -> None:
     outcomes = [
-        judge_cost(RAIL, [rate], None, run="r")[0]
+        evaluate_cost(RAIL, [rate], None, run="r")[0]
         for rate in (_rate(0.0, NARROW), _rate(0.3, NARROW), _rate(0.0), _rate(0.0, NARROW, events=5))
     ]
     assert [one.outcome for one in outcomes] == [
@@ -196,4 +198,4 @@ def test_a_cost_that_is_never_trained_is_judged_by_its_interval_and_never_passes
         "not measurable offline (5 events): never trained, so no release predicts it"
     )
     warns = RAIL.model_copy(update={"action": "warn"})
-    assert judge_cost(warns, [_rate(0.0)], None, run="r")[0].holds is False
+    assert evaluate_cost(warns, [_rate(0.0)], None, run="r")[0].holds is False

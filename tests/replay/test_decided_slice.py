@@ -12,9 +12,9 @@ from tests.replay.blocks import LINKS, decided
 
 
 def test_policies_that_are_judged_are_asked_for_every_candidate() -> None:
-    judged = {key: key.judged for key in (POLICY, EntrantKey("others", "bold"), BASELINE)}
-    assert judged == {POLICY: True, EntrantKey("others", "bold"): True, BASELINE: False}
-    assert not EntrantKey("anchors", "stable").judged
+    evaluated = {key: key.evaluated for key in (POLICY, EntrantKey("others", "bold"), BASELINE)}
+    assert evaluated == {POLICY: True, EntrantKey("others", "bold"): True, BASELINE: False}
+    assert not EntrantKey("anchors", "stable").evaluated
 
 
 def joined(contracts: Contracts, *blocks: DecidedBlock) -> DecidedSlice:

@@ -24,9 +24,9 @@ from tasks.evaluation.subjects import ALL, RATCHET, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import decide_release, explain_verdict
 from tasks.replay import slates
-from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_offline, judge_components
+from tasks.replay.evaluate import Findings, OfflineEvaluation, evaluate_components, evaluate_offline
 from tasks.replay.evidence import SimulationEvidence
-from tasks.replay.metrics import REORDERING, looks_of, measure_slots, per_look
+from tasks.replay.metrics import REORDERING, examined_by, measure_slots, per_examined
 from tasks.replay.off_policy_check import check_off_policy
 from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import join_blocks, read_block
@@ -38,7 +38,7 @@ from tests.verdicts import bound, subject
 RATE = Measured(
     subject=subject("click_rate"),
     segment=ALL,
-    judge="release 1",
+    reference_model="release 1",
     policy=Estimate(0.1, 0.08, 0.12, 900),
     baseline=Estimate(0.2, 0.18, 0.22, 900),
     relative=Estimate(-0.5, -0.6, -0.4, 900),
@@ -70,7 +70,7 @@ def _share(share: float) -> Measured:
 
 @pytest.mark.parametrize(("share", "decided"), [(0.005, "nothing"), (-0.005, "nothing"), (0.95, "all")])
 def test_a_component_that_decides_nothing_or_all_is_a_warning(share: float, decided: str) -> None:
-    (verdict,) = judge_components([_share(share)], run="7")
+    (verdict,) = evaluate_components([_share(share)], run="7")
     assert (verdict.outcome, str(verdict.subject), verdict.evidence) == (
         Outcome.WARN,
         "component_share:click",
@@ -81,12 +81,12 @@ def test_a_component_that_decides_nothing_or_all_is_a_warning(share: float, deci
 
 @pytest.mark.parametrize("share", [0.01, 0.5, -0.2, 0.9])
 def test_a_component_that_decides_with_others_is_no_verdict(share: float) -> None:
-    assert list(judge_components([_share(share), UNKNOWN], run="7")) == []
+    assert list(evaluate_components([_share(share), UNKNOWN], run="7")) == []
 
 
 def test_a_component_that_could_not_be_measured_is_no_verdict() -> None:
     unmeasured = replace(_share(0.5), policy=None, reason="no candidate has a utility")
-    assert list(judge_components([unmeasured], run="7")) == []
+    assert list(evaluate_components([unmeasured], run="7")) == []
 
 
 LATENCY = {"metric": "latency_p99_ms", "max": 200}
@@ -326,8 +326,8 @@ def test_a_cost_is_judged_with_its_prediction_in_the_same_segments(
         Segment("user_tenure", "returning"),
         Segment("user_tenure", "loyal"),
     } <= segments
-    judged = {v.segment.column for v in found.verdicts if str(v.subject) == "hide_2d_rate"}
-    assert judged == {"", "user_tenure"}
+    other_verdicts = {v.segment.column for v in found.verdicts if str(v.subject) == "hide_2d_rate"}
+    assert other_verdicts == {"", "user_tenure"}
     whole = next(v for v in found.verdicts if str(v.subject) == "hide_2d_rate")
     assert whole.outcome is not Outcome.INCONCLUSIVE or whole.holds is not None
 
@@ -421,13 +421,13 @@ def test_who_stands_in_the_slots_is_a_share_of_the_looks(
 ) -> None:
     found = _found(tested_slice, scored)
     log, slot = tested_slice.log, scored.slates.slot
-    looks = np.where(slot > 0, log.examined_at(slot), 0.0)
+    examined = np.where(slot > 0, log.examined_at(slot), 0.0)
     sponsored = (tested_slice.candidates["source"] == "sponsored").to_numpy()
     (measured,) = [
         m for m in found.measured if (m.subject.name, m.segment) == ("source_share:sponsored", ALL)
     ]
     assert measured.policy is not None
-    assert measured.policy.value == pytest.approx(looks[sponsored].sum() / looks.sum())
+    assert measured.policy.value == pytest.approx(examined[sponsored].sum() / examined.sum())
 
 
 @pytest.mark.parametrize(("shown_only", "holds"), [("hold", True), ("canary", "champion")])
@@ -447,7 +447,7 @@ def test_where_candidates_are_not_logged_every_verdict_is_inconclusive_and_the_r
     )
     replayed = [v for v in found.verdicts if str(v.subject) != "filled_slots"]
     assert [v.outcome for v in replayed] == [Outcome.INCONCLUSIVE] * 3
-    assert [v.doubt for v in replayed] == [REORDERING] * 3
+    assert [v.caveat for v in replayed] == [REORDERING] * 3
     assert [v.holds for v in replayed] == [holds, holds, None]
     assert all(m.reason for m in found.measured)
     passed = Verdict("model", subject("click.auc"), ALL, Outcome.PASS, bound(""), None)
@@ -502,13 +502,13 @@ def test_what_is_predicted_of_a_cost_that_is_a_value_is_judged_as_any_cost(
     predicted = [m for m in found.measured if m.subject.name == f"{value}_predicted"]
     assert {m.segment.column for m in predicted} >= {"", "user_tenure"}
     assert predicted[0].policy is not None
-    looks = looks_of(tested_slice.log, scored.slates)
-    expected = per_look(tested_slice.log, scored.slates, value)
+    examined = examined_by(tested_slice.log, scored.slates)
+    expected = per_examined(tested_slice.log, scored.slates, value)
     assert expected is not None
-    assert predicted[0].policy.value == pytest.approx((looks * expected).sum() / looks.sum())
-    judged = {str(v.subject): v for v in found.verdicts if v.segment == ALL}
-    assert judged[f"{value}_predicted"].outcome is Outcome.PASS
-    assert judged[f"{value}_rate"].outcome is Outcome.PASS
+    assert predicted[0].policy.value == pytest.approx((examined * expected).sum() / examined.sum())
+    other_verdicts = {str(v.subject): v for v in found.verdicts if v.segment == ALL}
+    assert other_verdicts[f"{value}_predicted"].outcome is Outcome.PASS
+    assert other_verdicts[f"{value}_rate"].outcome is Outcome.PASS
 
 
 @pytest.mark.parametrize("further", [True, False])
@@ -524,7 +524,7 @@ def test_a_policy_that_fills_no_slot_is_no_error_and_passes_nothing(
         contracts, tested_slice.log, under_test, replace(scored.slates, name="release 1")
     )
     found = evaluate_offline(evaluation, {"nothing": nothing} if further else {}, run="r")
-    verdicts = found.judged["nothing"] if further else found.verdicts
+    verdicts = found.other_verdicts["nothing"] if further else found.verdicts
     primary = verdicts[0]
     assert (str(primary.subject), primary.outcome, primary.holds) == (
         "observed_utility",

@@ -10,7 +10,7 @@ from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
-from tasks.replay.guardrails import judge_guardrail
+from tasks.replay.guardrails import evaluate_guardrail
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import LOGGED, metric, page, slates, whole
 from tests.verdicts import subject
@@ -18,7 +18,7 @@ from tests.verdicts import subject
 RATE = Measured(
     subject=subject("hide_rate"),
     segment=ALL,
-    judge="release 2",
+    reference_model="release 2",
     policy=Estimate(0.10, 0.09, 0.11, 900),
     baseline=Estimate(0.08, 0.07, 0.09, 900),
     relative=Estimate(0.25, 0.20, 0.30, 900),
@@ -29,7 +29,7 @@ def test_predicted_is_measured_by_both_releases() -> None:
     policy = slates("challenger", [1, 0, 0, 1, 0, 0], {"click": [0.1, 0.2, 0.1, 0.1, 0.2, 0.1]})
     baseline = slates("champion", [0, 1, 0, 0, 1, 0], {"click": [0.3, 0.1, 0.1, 0.3, 0.1, 0.1]})
     measured = Replay(page(), policy).measure(metric("click_predicted"), policy, baseline, ())
-    assert [(m.judge, m.relative and round(m.relative.value, 6)) for m in measured] == [
+    assert [(m.reference_model, m.relative and round(m.relative.value, 6)) for m in measured] == [
         ("challenger", -0.5),
         ("champion", 2.0),
     ]
@@ -37,9 +37,9 @@ def test_predicted_is_measured_by_both_releases() -> None:
 
 def test_of_two_judges_the_worse_decides() -> None:
     own = replace(RATE, subject=subject("hide_predicted"), relative=Estimate(-0.5, -0.6, -0.4, 900))
-    champion = replace(own, judge="champion 1", relative=Estimate(0.25, 0.2, 0.3, 900))
+    champion = replace(own, reference_model="champion 1", relative=Estimate(0.25, 0.2, 0.3, 900))
     rail = Guardrail.model_validate({"metric": "hide_predicted", "relative_increase_max": 0.05})
-    (verdict,) = judge_guardrail(rail, [own, champion], run="r")
+    (verdict,) = evaluate_guardrail(rail, [own, champion], run="r")
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.reason == "model-judged, by champion 1"
 
@@ -48,7 +48,7 @@ def test_the_verdict_on_a_belief_prints_no_interval() -> None:
     """Such an interval says how candidates vary, and nothing of how wrong the model is."""
     rail = Guardrail.model_validate({"metric": "hide_predicted", "relative_increase_max": 0.05})
     harmed = replace(RATE, subject=subject("hide_predicted"), segment=Segment("tenure", "new"))
-    (verdict,) = judge_guardrail(rail, [harmed], run="r")
+    (verdict,) = evaluate_guardrail(rail, [harmed], run="r")
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.observed is not None
     assert not verdict.observed.known
@@ -59,7 +59,7 @@ def test_an_improvement_may_be_demanded_and_no_change_is_none() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_min": 0.0})
     same = replace(RATE, relative=Estimate(0.0, 0.0, 0.0, 900))
     worse = replace(RATE, relative=Estimate(-0.2, -0.3, -0.1, 900))
-    outcomes = [judge_guardrail(rail, [one], run="r")[0].outcome for one in (RATE, same, worse)]
+    outcomes = [evaluate_guardrail(rail, [one], run="r")[0].outcome for one in (RATE, same, worse)]
     assert outcomes == [Outcome.PASS, Outcome.PASS, Outcome.BLOCK]
 
 
@@ -67,7 +67,7 @@ def test_power_stands_beside_a_bound_of_a_change() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
     growth = (Growth(days=7, by_day=0.0294, shared=0.0),)
     wide = replace(RATE, relative=Estimate(0.0, -0.14, 0.14, 900), growth=growth)
-    (verdict,) = judge_guardrail(rail, [wide], run="r")
+    (verdict,) = evaluate_guardrail(rail, [wide], run="r")
     assert verdict.power is not None
     assert verdict.power.detectable == pytest.approx(0.2, rel=0.01)
     assert (verdict.power.days, verdict.power.days_needed) == (7, 21)  # .0294 / (ln 1.1 / 2.486)^2 = 20.0004
@@ -76,7 +76,7 @@ def test_power_stands_beside_a_bound_of_a_change() -> None:
 def test_a_figure_without_an_interval_says_what_it_takes() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.1})
     few = replace(RATE, relative=Estimate(0.0, math.nan, math.nan, 12), events=4)
-    (verdict,) = judge_guardrail(rail, [few], run="r")
+    (verdict,) = evaluate_guardrail(rail, [few], run="r")
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reason.startswith("no interval: 12 users and 4 events")
 
@@ -88,10 +88,11 @@ def test_one_of_twenty_segments_blocks_only_beyond_what_chance_does_among_twenty
     harmed = replace(odd, relative=Estimate(0.5, 0.4, 0.6, 90))
     many = [equal, *(replace(equal, segment=Segment("tenure", str(i))) for i in range(19))]
     outcome = {
-        len(others): judge_guardrail(rail, [*others, odd], run="r")[-1].outcome for others in ([equal], many)
+        len(others): evaluate_guardrail(rail, [*others, odd], run="r")[-1].outcome
+        for others in ([equal], many)
     }
     assert outcome == {1: Outcome.BLOCK, 20: Outcome.INCONCLUSIVE}
-    assert judge_guardrail(rail, [*many, harmed], run="r")[-1].outcome is Outcome.BLOCK
+    assert evaluate_guardrail(rail, [*many, harmed], run="r")[-1].outcome is Outcome.BLOCK
 
 
 def test_a_rate_of_zero_in_the_baseline_inconclusive_a_relative_change() -> None:
@@ -99,7 +100,7 @@ def test_a_rate_of_zero_in_the_baseline_inconclusive_a_relative_change() -> None
         "click_rate", page(labels=[0, 1, 0, 0, 0, 1]), slates("p", LOGGED), slates("b", [1, 0, 0, 1, 0, 0])
     )
     rail = Guardrail.model_validate({"metric": "click_rate", "relative_increase_max": 0.05})
-    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
+    assert evaluate_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize("action", ["block", "warn"])
@@ -111,7 +112,7 @@ def test_what_the_baseline_never_showed_may_not_rise_by_a_share_of_nothing(actio
         {"metric": ads.subject.name, "relative_increase_max": 0.1, "action": action}
     )
     figures = [replace(ads, policy=policy, baseline=none, events=None) for policy in (some, maybe, none)]
-    verdicts = [judge_guardrail(rail, [one], run="r")[0] for one in figures]
+    verdicts = [evaluate_guardrail(rail, [one], run="r")[0] for one in figures]
     assert [v.outcome.value for v in verdicts] == [action, "inconclusive", "inconclusive"]
     assert verdicts[0].reason == "the baseline is 0, and no change is a share of that"
 
@@ -119,7 +120,7 @@ def test_what_the_baseline_never_showed_may_not_rise_by_a_share_of_nothing(actio
 def test_not_one_outcome_seen_is_no_proof_of_a_low_rate() -> None:
     measured = whole("click_rate", page(labels=[0.0] * 6), slates("p", LOGGED), slates("b", LOGGED))
     rail = Guardrail.model_validate({"metric": "click_rate", "max": 0.1})
-    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
+    assert evaluate_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
@@ -137,20 +138,20 @@ def test_a_bound_is_held_against_the_whole_interval(
     bound: dict[str, float], outcome: Outcome, threshold: str
 ) -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", **bound})
-    (verdict,) = judge_guardrail(rail, [RATE], run="run-1")
+    (verdict,) = evaluate_guardrail(rail, [RATE], run="run-1")
     assert (verdict.outcome, str(verdict.threshold), verdict.evidence) == (outcome, threshold, "run-1")
     assert verdict.relative is threshold.endswith("%")
 
 
 def test_a_guardrail_that_only_warns_never_blocks() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.08, "action": "warn"})
-    assert judge_guardrail(rail, [RATE], run="r")[0].outcome is Outcome.WARN
+    assert evaluate_guardrail(rail, [RATE], run="r")[0].outcome is Outcome.WARN
 
 
 def test_each_segment_has_one_verdict_in_the_order_in_which_it_was_measured() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "max": 0.12})
     harmed = replace(RATE, segment=Segment("tenure", "new"), policy=Estimate(0.2, 0.18, 0.22, 90))
-    verdicts = judge_guardrail(rail, [RATE, harmed, replace(RATE, judge="champion 1")], run="r")
+    verdicts = evaluate_guardrail(rail, [RATE, harmed, replace(RATE, reference_model="champion 1")], run="r")
     assert [(v.segment, v.outcome) for v in verdicts] == [
         (ALL, Outcome.PASS),
         (Segment("tenure", "new"), Outcome.BLOCK),
@@ -160,10 +161,10 @@ def test_each_segment_has_one_verdict_in_the_order_in_which_it_was_measured() ->
 def test_a_verdict_on_a_pool_names_what_it_pools() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.05})
     pool = replace(RATE, segment=Segment("source", "other"), pooled=("ads", "mail"))
-    (verdict,) = judge_guardrail(rail, [pool], run="r")
+    (verdict,) = evaluate_guardrail(rail, [pool], run="r")
     assert (verdict.outcome, verdict.reason) == (Outcome.BLOCK, "pools 2 thin values: ads, mail")
     many = replace(pool, pooled=tuple("abcdefghijk"))
-    (verdict,) = judge_guardrail(rail, [many], run="r")
+    (verdict,) = evaluate_guardrail(rail, [many], run="r")
     assert verdict.reason == "pools 11 thin values: a, b, c, d, e, f, g, h and 3 more"
 
 
@@ -180,4 +181,4 @@ def test_a_bound_on_a_change_is_said_with_three_digits_at_most(
     bound: dict[str, float], threshold: str
 ) -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", **bound})
-    assert judge_guardrail(rail, [RATE], run="r")[0].threshold.words == threshold
+    assert evaluate_guardrail(rail, [RATE], run="r")[0].threshold.words == threshold

@@ -9,7 +9,12 @@ import pytest
 
 from benchmarks.covering.own_exploration import SLATE, World, world
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.replay.inclusion import doubt_slots, inclusion_weights, sequential_weights, unsupported_share
+from tasks.replay.inclusion import (
+    inclusion_weights,
+    refuse_slot_weights,
+    sequential_weights,
+    unsupported_share,
+)
 
 RATE = Metric(MetricKind.RATE, "click")
 
@@ -22,10 +27,10 @@ def test_over_all_orders_that_the_log_may_draw_an_item_weighs_one() -> None:
     mean = np.zeros(3)
     for first, second in permutations(range(3), 2):
         p1, p2 = odds[first] / odds.sum(), odds[second] / (odds.sum() - odds[first])
-        positions, propensity, looks = np.full(3, np.nan), np.full(3, np.nan), np.zeros(3)
+        positions, propensity, examined = np.full(3, np.nan), np.full(3, np.nan), np.zeros(3)
         positions[[first, second]], propensity[[first, second]] = [1.0, 2.0], [p1, p2]
-        looks[[first, second]] = LOOKS
-        mean += p1 * p2 * sequential_weights(np.zeros(3, dtype=int), positions, propensity, looks)
+        examined[[first, second]] = LOOKS
+        mean += p1 * p2 * sequential_weights(np.zeros(3, dtype=int), positions, propensity, examined)
     assert mean == pytest.approx([1.0, 1.0, 1.0])
 
 
@@ -33,11 +38,11 @@ def test_rows_may_come_in_any_order() -> None:
     requests = np.array([1, 0, 1, 0])
     positions = np.array([2.0, 1.0, 1.0, 2.0])
     propensity = np.array([0.5, 0.25, 0.25, 0.5])
-    looks = LOOKS[positions.astype(int) - 1]
+    examined = LOOKS[positions.astype(int) - 1]
     sorted_rows = np.array([1, 3, 2, 0])
-    weights = sequential_weights(requests, positions, propensity, looks)
+    weights = sequential_weights(requests, positions, propensity, examined)
     again = sequential_weights(
-        requests[sorted_rows], positions[sorted_rows], propensity[sorted_rows], looks[sorted_rows]
+        requests[sorted_rows], positions[sorted_rows], propensity[sorted_rows], examined[sorted_rows]
     )
     assert weights[sorted_rows] == pytest.approx(again)
 
@@ -49,29 +54,31 @@ def test_a_probability_of_being_on_the_page_at_all_is_inverted() -> None:
 
 def test_weights_of_slots_that_are_one_on_average_are_no_reason_to_doubt() -> None:
     rng = np.random.default_rng(0)
-    weights, looks = rng.choice([0.0, 2.0], size=4000), np.ones(4000)
+    weights, examined = rng.choice([0.0, 2.0], size=4000), np.ones(4000)
     requests = np.repeat(np.arange(400), 10)
-    assert doubt_slots(requests, looks, weights) == ""
-    assert "the mean weight is 1.32" in doubt_slots(requests, looks, weights * 1.3)
+    assert refuse_slot_weights(requests, examined, weights) == ""
+    assert "the mean weight is 1.32" in refuse_slot_weights(requests, examined, weights * 1.3)
 
 
 def test_slots_that_the_log_can_never_fill_are_no_evidence_against_its_propensities() -> None:
     """A slot in ten holds what a constraint keeps out, marked so; of the others half are shown, at 1/2."""
-    requests, looks = np.repeat(np.arange(400), 10), np.ones(4000)
+    requests, examined = np.repeat(np.arange(400), 10), np.ones(4000)
     possible = np.arange(4000) % 10 > 0
     weights = np.where(possible, np.tile([2.0, 0.0], 2000), 0.0)
     weights[possible] = np.random.default_rng(1).choice([0.0, 2.0], size=3600)
-    assert doubt_slots(requests, looks, weights, possible).startswith("10% of its looks fall on items that")
-    assert doubt_slots(requests, np.where(possible, looks, 0.0), weights, possible) == ""
-    too_large = doubt_slots(requests, looks, weights / 1.3, possible)
+    assert refuse_slot_weights(requests, examined, weights, possible).startswith(
+        "10% of its looks fall on items that"
+    )
+    assert refuse_slot_weights(requests, np.where(possible, examined, 0.0), weights, possible) == ""
+    too_large = refuse_slot_weights(requests, examined, weights / 1.3, possible)
     assert "do not hold: the mean weight is 0.7" in too_large
 
 
 def test_where_nothing_is_marked_a_shortfall_is_judged_by_its_size() -> None:
-    requests, looks = np.repeat(np.arange(400), 25), np.ones(10000)
+    requests, examined = np.repeat(np.arange(400), 25), np.ones(10000)
     weights = np.where(np.arange(10000) % 25 > 0, 1.0, 0.0)
-    assert doubt_slots(requests, looks, weights) == ""
-    assert doubt_slots(requests, looks, weights / 1.3).endswith(
+    assert refuse_slot_weights(requests, examined, weights) == ""
+    assert refuse_slot_weights(requests, examined, weights / 1.3).endswith(
         ", unless the logged propensities do not hold"
     )
 
@@ -80,20 +87,20 @@ def test_where_nothing_is_marked_a_shortfall_is_judged_by_its_size() -> None:
 def test_a_policy_with_few_drawn_slots_is_not_doubted_because_none_of_them_was_shown(*, marked: bool) -> None:
     """800 requests of a certain item and of fifty that one slot was drawn from; a hundred slots hold one of these."""
     weights = np.tile(np.r_[1.0, 50.0, np.zeros(49)], (800, 1))
-    looks = np.zeros((800, 51))
-    looks[:, 0] = 1.0
-    looks[:100, 0], looks[:100, 40] = 0.0, 1.0
+    examined = np.zeros((800, 51))
+    examined[:, 0] = 1.0
+    examined[:100, 0], examined[:100, 40] = 0.0, 1.0
     possible = np.ones(weights.size, dtype=bool) if marked else None
     requests = np.repeat(np.arange(800), 51)
-    assert doubt_slots(requests, looks.ravel(), weights.ravel(), possible) == ""
+    assert refuse_slot_weights(requests, examined.ravel(), weights.ravel(), possible) == ""
     never = np.where(weights == 50.0, 0.0, weights).ravel()
-    assert doubt_slots(requests, looks.ravel(), never, possible) != ""
+    assert refuse_slot_weights(requests, examined.ravel(), never, possible) != ""
 
 
 def test_looks_on_positions_where_no_label_is_known_are_not_supported() -> None:
-    looks, weights = np.array([1.0, 1.0, 2.0]), np.array([2.0, 1.0, 1.0])
+    examined, weights = np.array([1.0, 1.0, 2.0]), np.array([2.0, 1.0, 1.0])
     unseen = np.array([False, False, True])
-    assert unsupported_share(looks, weights, np.ones(3, dtype=bool), unseen)[0] == 0.5
+    assert unsupported_share(examined, weights, np.ones(3, dtype=bool), unseen)[0] == 0.5
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +129,7 @@ def test_a_log_that_a_release_wrote_under_constraints_and_caps_is_accepted(
     replay = own.measure(own.log if marked else own.log.drop(columns="drawable"))
     assert replay.log.inclusion is not None
     assert replay.log.inclusion.sum() < 0.9 * len(own.log)
-    assert replay.doubt(RATE, own.release, own.champion) == ""
+    assert replay.caveat(RATE, own.release, own.champion) == ""
 
 
 def test_days_before_anything_was_drawn_or_marked_leave_slots_unsupported(own: World) -> None:
@@ -131,7 +138,7 @@ def test_days_before_anything_was_drawn_or_marked_leave_slots_unsupported(own: W
     certain = own.log["propensity"].where(~before | own.log["propensity"].isna(), 1.0)
     marks = own.log["drawable"].astype("boolean").mask(before)
     replay = own.measure(own.log.assign(propensity=certain, drawable=marks))
-    assert "of its looks fall on items" in replay.doubt(RATE, own.release, own.champion)
+    assert "of its looks fall on items" in replay.caveat(RATE, own.release, own.champion)
 
 
 def test_what_one_draw_closes_for_the_next_is_no_evidence_against_propensities() -> None:
@@ -141,14 +148,14 @@ def test_what_one_draw_closes_for_the_next_is_no_evidence_against_propensities()
     twice = world(0, requests=2000, slate=slate)
     replay = twice.measure()
     assert replay.log.possible is None
-    assert replay.doubt(RATE, twice.champion, twice.champion) == ""
+    assert replay.caveat(RATE, twice.champion, twice.champion) == ""
 
 
 @pytest.mark.parametrize("change", CHANGED.values(), ids=CHANGED)
 def test_the_same_log_with_other_propensities_is_refused(
     own: World, change: Callable[[pd.DataFrame], pd.DataFrame]
 ) -> None:
-    assert "the logged propensities do not hold" in own.measure(change(own.log)).doubt(
+    assert "the logged propensities do not hold" in own.measure(change(own.log)).caveat(
         RATE, own.release, own.champion
     )
 

@@ -59,9 +59,9 @@ def test_no_column_is_nothing() -> None:
 
 
 def test_an_outcome_is_unknown_where_nothing_is_kept() -> None:
-    kept = JointOutcome(np.array([1.0, 0.0]), np.array([2.0, 0.0]), looked_at=False)
+    kept = JointOutcome(np.array([1.0, 0.0]), np.array([2.0, 0.0]), by_examination=False)
     outcomes = SparseOutcomes(4, ROWS, {"answer": kept})
     made = outcomes["answer"]
     assert made.known.tolist() == [False, True, False, False]
-    assert (made.value.tolist(), made.looked_at) == ([0.0, 1.0, 0.0, 0.0], False)
+    assert (made.value.tolist(), made.by_examination) == ([0.0, 1.0, 0.0, 0.0], False)
     assert (list(outcomes), len(outcomes)) == (["answer"], 1)

@@ -7,7 +7,7 @@ import pytest
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import GateRefused
 from tasks.promotion.decision import explain_verdict
-from tasks.replay.leaks import count_leaks, judge_leaks, refuse_leaks
+from tasks.replay.leaks import count_leaks, evaluate_leaks, refuse_leaks
 from tests.ranking.policies import utility_json
 
 NO_VIOLATION = {"name": "legal", "drop_when": {"column": "violation", "equals": True}}
@@ -47,10 +47,10 @@ def test_what_a_context_adds_is_counted_in_its_own_rows() -> None:
 
 def test_each_constraint_that_leaks_blocks_by_its_name_and_count() -> None:
     leaks = count_leaks(FRAME, np.array([1, 2, 0, 0]), POLICY)
-    (verdict,) = judge_leaks(leaks, candidates=4, where="2026-02-11", run="run")
+    (verdict,) = evaluate_leaks(leaks, candidates=4, where="2026-02-11", run="run")
     assert explain_verdict(verdict) == (
         "constraints: legal in the slots 1 (at most 0 in its slots): block, "
         "1 of 4 candidates of 2026-02-11 got a slot"
     )
     assert verdict.evidence == "run"
-    assert [*judge_leaks((), candidates=4, where="2026-02-11", run="run")] == []
+    assert [*evaluate_leaks((), candidates=4, where="2026-02-11", run="run")] == []

@@ -16,8 +16,8 @@ def test_predictions_per_look_sum_to_the_known_outcomes_that_calibrated_predicti
     fading = page(labels=[1, 0, None, 0, None, None])
     known = np.array([True, True, False, True, False, False])
     for log, rows in ((page(), np.ones(6, dtype=bool)), (fading, known)):
-        per_look = predictions / log.mean_examination("click", predictions)
-        assert (per_look * log.logged_looks)[rows].sum() == pytest.approx(predictions[rows].sum())
+        per_examined = predictions / log.mean_examination("click", predictions)
+        assert (per_examined * log.logged_examined)[rows].sum() == pytest.approx(predictions[rows].sum())
 
 
 def test_without_a_known_outcome_the_mean_examination_is_that_of_what_was_shown() -> None:

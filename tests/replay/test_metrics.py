@@ -15,9 +15,9 @@ from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Outcome
-from tasks.replay.guardrails import judge_guardrail
+from tasks.replay.guardrails import evaluate_guardrail
 from tasks.replay.log import CandidateLog
-from tasks.replay.metrics import Thinness, measure_slots, within_request
+from tasks.replay.metrics import SegmentSupport, measure_slots, within_request
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import AT_RANDOM, LOGGED, metric, page, slates, value, whole
 
@@ -27,7 +27,7 @@ def segmented(values: list[str], *, positives: list[int] | None = None, weights:
     size = len(values)
     each = np.ones(size) if weights is None else np.asarray(weights, dtype=float)
     marked = None if positives is None else np.array(positives)
-    return Thinness(each, np.arange(size)).segmentation("kind", pd.Categorical(values), marked)
+    return SegmentSupport(each, np.arange(size)).segmentation("kind", pd.Categorical(values), marked)
 
 
 def test_a_value_with_twenty_users_stands_alone_and_those_with_fewer_are_pooled() -> None:
@@ -89,9 +89,9 @@ def test_predicted_weighs_each_slot_by_its_looks() -> None:
 
 def test_what_is_said_of_the_places_where_items_stood_is_not_multiplied_by_their_looks_twice() -> None:
     """What is said of the average place is divided by its looks: so much happens per look, in every slot."""
-    looks = (1.0 + 0.5 + 0.25) / 3
-    assert value("click_predicted", LOGGED, click=[0.3] * 6) == pytest.approx(0.3 / looks)
-    assert value("click_predicted", [1, 0, 0, 1, 0, 0], click=[0.3] * 6) == pytest.approx(0.3 / looks)
+    examined = (1.0 + 0.5 + 0.25) / 3
+    assert value("click_predicted", LOGGED, click=[0.3] * 6) == pytest.approx(0.3 / examined)
+    assert value("click_predicted", [1, 0, 0, 1, 0, 0], click=[0.3] * 6) == pytest.approx(0.3 / examined)
 
 
 def test_calibration_holds_an_outcome_against_what_is_said_of_the_place_where_it_came() -> None:
@@ -146,7 +146,7 @@ def test_what_the_log_inconclusive_is_said_and_not_computed(name: str, log: Cand
     assert measured.policy is None
     assert words in measured.reason
     rail = Guardrail.model_validate({"metric": name, "relative_increase_max": 0.5})
-    assert judge_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
+    assert evaluate_guardrail(rail, [measured], run="r")[0].outcome is Outcome.INCONCLUSIVE
 
 
 def test_no_ranking_moves_an_outcome_of_the_whole_request() -> None:

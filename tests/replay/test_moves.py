@@ -31,27 +31,27 @@ def pair(times: int = 1, before: list[int] = BEFORE, after: list[int] = AFTER) -
 
 def test_better_and_worse_places_are_counted_by_value() -> None:
     """Sources: feed, ads, feed | ads, feed, feed. Up: the third row; down: the first (feed), the second (ads)."""
-    movers = {(one.column, one.value): one for one in pair().movers(["source"])}
-    feed, ads = movers["source", "feed"], movers["source", "ads"]
+    value_changes = {(one.column, one.value): one for one in pair().value_changes(["source"])}
+    feed, ads = value_changes["source", "feed"], value_changes["source", "ads"]
     assert (feed.candidates, feed.up, feed.down) == (4, 1, 1)
     assert (ads.candidates, ads.up, ads.down) == (2, 0, 1)
 
 
 def test_shares_are_of_the_looks_under_each_policy() -> None:
-    (ads,) = [one for one in pair(30).movers(["source"]) if one.value == "ads"]
-    looks = 2 * CURVE[:2].sum()
+    (ads,) = [one for one in pair(30).value_changes(["source"]) if one.value == "ads"]
+    examined = 2 * CURVE[:2].sum()
     assert ads.before is not None
     assert ads.after is not None
     assert ads.relative is not None
-    assert ads.before.value == pytest.approx((CURVE[1] + CURVE[0]) / looks)
-    assert ads.after.value == pytest.approx(CURVE[0] / looks)
+    assert ads.before.value == pytest.approx((CURVE[1] + CURVE[0]) / examined)
+    assert ads.after.value == pytest.approx(CURVE[0] / examined)
     assert ads.relative.value == pytest.approx(1 / 1.5 - 1)
     assert ads.relative.known
 
 
 def test_the_values_whose_looks_change_most_come_first_and_of_equal_ones_the_more_frequent() -> None:
     values = [
-        one.value for one in pair().movers(["item_age"])
+        one.value for one in pair().value_changes(["item_age"])
     ]  # new items lose half a look, old ones gain it
     assert values == [">=1", "<1"]
 
@@ -110,7 +110,7 @@ def test_ten_examples_at_most_and_ties_go_to_the_lesser_request() -> None:
 def test_a_policy_beside_itself_moves_nobody() -> None:
     same = pair(30, after=BEFORE)
     assert same.replaced().value == 0.0
-    assert {(one.up, one.down) for one in same.movers(["source", "item_age"])} == {(0, 0)}
+    assert {(one.up, one.down) for one in same.value_changes(["source", "item_age"])} == {(0, 0)}
     assert list(same.examples(REQUESTS * 30, ITEMS)) == []
     (whole,) = same.negatives(["click"], [])
     assert whole.relative is not None

@@ -12,7 +12,7 @@ from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.release.step import ReleaseResult
 from tasks.replay import slates
 from tasks.replay.evaluate import Findings
-from tasks.replay.notes import notes_of, other_looks, other_slate, stood_in
+from tasks.replay.notes import note_examined, notes_of, other_slate, stood_in
 from tasks.stores.workspace import Workspace
 from tests.replay import worlds
 from tests.verdicts import subject
@@ -20,7 +20,7 @@ from tests.verdicts import subject
 UNKNOWN = Measured(
     subject=subject("click_rate"),
     segment=ALL,
-    judge="release 1",
+    reference_model="release 1",
     policy=None,
     baseline=None,
     relative=None,
@@ -56,11 +56,11 @@ def test_policies_that_fill_slates_by_other_rules_than_the_release_are_named() -
 def test_slates_that_are_looked_at_less_are_told_since_rates_are_per_look() -> None:
     log = worlds.page(examination=np.array([1.0, 0.5, 0.25]))
     short, long = worlds.slates("short", [1, 0, 0, 1, 0, 0]), worlds.slates("long", [1, 2, 3, 1, 2, 3])
-    (note,) = other_looks(log, short, long)
+    (note,) = note_examined(log, short, long)
     assert note.startswith("The slates of short are looked at -42.9% against those of long")
-    (note,) = other_looks(log, long, short)
+    (note,) = note_examined(log, long, short)
     assert "looked at +75.0% against those of short" in note
-    assert list(other_looks(log, long, long)) == []
+    assert list(note_examined(log, long, long)) == []
 
 
 def test_a_log_of_what_was_shown_alone_says_nothing_of_the_rest(labelled_feed: tuple[Workspace, str]) -> None:

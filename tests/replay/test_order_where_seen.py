@@ -79,8 +79,8 @@ def _lay_out(logs: Path) -> None:
     places = np.argsort(np.argsort(-logger.reshape(-1, CANDIDATES), axis=1), axis=1).ravel()
     for name, values in (("logger", logger), ("rival", rival), ("position", places + 1)):
         impressions = impressions.append_column(name, pa.array(values))
-    looked = random.random(len(worth)) < np.array(LOOKS)[places]
-    seen = set(np.array(impressions.column("item_id").to_pylist())[looked])
+    examination = random.random(len(worth)) < np.array(LOOKS)[places]
+    seen = set(np.array(impressions.column("item_id").to_pylist())[examination])
     events = pq.read_table(logs / "events/a.parquet")
     kept = [item in seen for item in events.column("item_id").to_pylist()]
     pq.write_table(impressions, logs / "impressions/a.parquet")
@@ -91,8 +91,8 @@ def _ranked(feed: Feed, ranker: str) -> dict[str, Estimate]:
     """Measure the order of a feature on the test days of clicks."""
     rows = TaskRows.open(feed[0], task="click_1d", as_of=AS_OF, snapshot=feed[1])
     table = rows.read_outcomes(rows.slices.test, [ranker, "position"])
-    looks = debiasing.ranking_examination(rows, table)
-    return rows.measured(table.column(ranker).to_numpy(), examination=looks).whole()
+    examined = debiasing.ranking_examination(rows, table)
+    return rows.measured(table.column(ranker).to_numpy(), examination=examined).whole()
 
 
 def test_two_equally_good_rankers_read_equal_with_examination_and_not_without(feed: Feed) -> None:

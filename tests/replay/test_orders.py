@@ -118,8 +118,8 @@ def test_the_logged_order_of_a_release_that_ties_everything_is_the_logged_one(
         .agg(slots=("known", "size"), known=("known", "sum"), clicked=("clicked", "sum"))
     )
     stand_for = by_position["slots"] / by_position["known"]
-    looks = by_position["slots"] * log.examined_at(by_position.index.to_numpy(dtype=np.int64))
-    by_hand = (by_position["clicked"] * stand_for).sum() / looks.sum()
+    examined = by_position["slots"] * log.examined_at(by_position.index.to_numpy(dtype=np.int64))
+    by_hand = (by_position["clicked"] * stand_for).sum() / examined.sum()
     assert by_position["slots"].min() >= 50
     assert rates.rate("click_30m", made).statistic.value == pytest.approx(by_hand, rel=1e-10)
 

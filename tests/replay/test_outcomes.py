@@ -28,11 +28,11 @@ def test_a_child_that_is_not_mature_is_unknown_even_where_its_parent_is_zero() -
 
 def test_an_answer_needs_a_look_so_answers_from_low_places_stand_for_more() -> None:
     answered = np.array([1.0, NAN, 0.0, NAN, NAN, NAN])
-    looks = np.array([1.0, 1.0, 0.5, 0.5, 0.5, 0.5])
-    outcome = joint_outcome({"happy": answered}, ["happy"], shown=SHOWN, answered_at=looks)
+    examined = np.array([1.0, 1.0, 0.5, 0.5, 0.5, 0.5])
+    outcome = joint_outcome({"happy": answered}, ["happy"], shown=SHOWN, answered_at=examined)
     # 2 answers of 4 looks: an answer has the probability looks / 2
     assert outcome.weight == pytest.approx([2, 0, 4, 0, 0, 0])
-    assert not outcome.looked_at
+    assert not outcome.by_examination
 
 
 def test_known_labels_stand_for_unknown_ones_at_their_own_position() -> None:
@@ -89,9 +89,9 @@ def test_answers_may_be_few_everywhere_and_unseen_is_where_they_are_few_beside_t
     """2 in 100 answer at the first place, 1 in 100 at the second, none of 100 at the third."""
     answer = np.full(300, NAN)
     answer[[0, 1, 100]] = 1.0
-    places, looks = np.repeat([1.0, 2.0, 3.0], 100), np.repeat([1.0, 0.9, 0.8], 100)
+    places, examined = np.repeat([1.0, 2.0, 3.0], 100), np.repeat([1.0, 0.9, 0.8], 100)
     shown = np.ones(300, dtype=bool)
-    made = joint_outcome({"happy": answer}, ["happy"], shown=shown, positions=places, answered_at=looks)
+    made = joint_outcome({"happy": answer}, ["happy"], shown=shown, positions=places, answered_at=examined)
     assert made.weight[[0, 1, 100]] == pytest.approx([50, 50, 100])
     assert made.unseen is not None
     assert made.unseen.tolist() == (places == 3).tolist()

@@ -70,7 +70,7 @@ def test_slate_policies_are_compared_rule_by_rule_and_by_what_moves(
     assert {*changed} == {"length", "max_per"}
     for request in found.examples:
         assert sum(slot.after is not None for slot in request.slots) <= 4
-    assert any(one.down > 0 for one in found.movers)
+    assert any(one.down > 0 for one in found.value_changes)
     page = Path(found.report).read_text(encoding="utf-8")
     assert "Slate rules that differ" in page
 
@@ -103,10 +103,10 @@ def test_costlier_hides_are_predicted_more_seldom_on_the_whole_and_in_every_segm
 
 def test_what_enters_leaves_room_for_nothing_else(found: PolicyDiff) -> None:
     """Slates stay as long as they were, so every column's shares add up to one under both policies."""
-    sources = [one for one in found.movers if one.column == "source"]
+    sources = [one for one in found.value_changes if one.column == "source"]
     for side in ("before", "after"):
         assert sum(getattr(one, side).value for one in sources) == pytest.approx(1.0)
-    assert {one.column for one in found.movers} == {
+    assert {one.column for one in found.value_changes} == {
         "source",
         "category",
         "creator",
@@ -129,7 +129,9 @@ def test_policies_decided_day_by_day_move_what_they_move_on_the_whole(
     after = tested_slice.slates_by(read_policy(careful, workspace.contracts), scored, "careful")
     whole = Pair(Replay(tested_slice.log, scored.slates), before, after)
     assert in_days.replaced == whole.replaced()
-    assert in_days.movers == tuple(whole.movers([*dict.fromkeys(one.column for one in in_days.movers)]))
+    assert in_days.value_changes == tuple(
+        whole.value_changes([*dict.fromkeys(one.column for one in in_days.value_changes)])
+    )
     segments = [segment.name for segment in workspace.contracts.surface.segments]
     assert in_days.negatives == tuple(
         whole.negatives([*dict.fromkeys(one.task for one in in_days.negatives)], segments)
@@ -159,13 +161,13 @@ def test_shares_of_looks_are_written_as_shares_and_the_task_that_costs_by_its_de
     found: PolicyDiff,
 ) -> None:
     page = html.unescape(Path(found.report).read_text(encoding="utf-8"))
-    shown = next(mover.before for mover in found.movers if mover.before is not None)
+    shown = next(mover.before for mover in found.value_changes if mover.before is not None)
     assert keep_together(format_estimate(shown, share=True)) in page
     assert "<small>people sent it back</small>" in page
 
 
 def test_a_diff_without_a_change_says_so_part_by_part(found: PolicyDiff) -> None:
-    none = {"movers": (), "negatives": (), "examples": (), "replaced": Estimate(0.0, 0.0, 0.0, 9)}
+    none = {"value_changes": (), "negatives": (), "examples": (), "replaced": Estimate(0.0, 0.0, 0.0, 9)}
     unmoved = found.model_copy(update=none)
     page = render("policy_diff.html.j2", title="t", facts=[], found=unmoved, described={})
     assert "<p>0% of the slots hold another item: one" in page

@@ -10,7 +10,7 @@ from tasks.evaluation.planning import Growth
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
-from tasks.replay.primary import judge_primary, judge_primary_segments
+from tasks.replay.primary import evaluate_primary, evaluate_primary_segments
 from tests.verdicts import subject
 
 MARGIN = Primary()
@@ -21,7 +21,7 @@ def _change(value: float, error: float, segment: Segment = ALL) -> Measured:
     return Measured(
         subject=subject("observed_utility"),
         segment=segment,
-        judge="release 2",
+        reference_model="release 2",
         policy=None,
         baseline=None,
         relative=Estimate(value, value - half, value + half, 900),
@@ -42,18 +42,18 @@ WHOLE = _change(0.0, 0.02)
     ],
 )
 def test_the_lower_bound_is_one_sided(value: float, error: float, outcome: Outcome) -> None:
-    verdict = judge_primary(MARGIN, _change(value, error), run="r")
+    verdict = evaluate_primary(MARGIN, _change(value, error), run="r")
     assert verdict.outcome is outcome
     assert verdict.holds
 
 
 def test_a_margin_of_few_standard_errors_is_said_with_the_data_that_it_needs() -> None:
-    verdict = judge_primary(MARGIN, _change(0.0, 0.05), run="r")
+    verdict = evaluate_primary(MARGIN, _change(0.0, 0.05), run="r")
     assert "the margin is 1 standard error, and below 2.5" in verdict.reason
-    wider = judge_primary(MARGIN, _change(0.0, 0.025), run="r")
+    wider = evaluate_primary(MARGIN, _change(0.0, 0.025), run="r")
     assert "the margin is 2 standard errors, and" in wider.reason
     growth = (Growth(days=7, by_day=0.0175, shared=0.0), Growth(days=7, by_day=0.014, shared=0.0001))
-    planned = judge_primary(MARGIN, replace(_change(0.0, 0.05), growth=growth), run="r")
+    planned = evaluate_primary(MARGIN, replace(_change(0.0, 0.05), growth=growth), run="r")
     assert planned.power is not None
     least = (math.log(0.95) / 2.486485) ** 2  # the variance of the log change that is asked for
     assert planned.power.days_needed == math.ceil(max(0.0175 / least, 0.014 / (least - 0.0001)))
@@ -61,22 +61,22 @@ def test_a_margin_of_few_standard_errors_is_said_with_the_data_that_it_needs() -
 
 def test_without_a_margin_only_what_is_better_passes() -> None:
     none = Primary(relative_decrease_max=0.0)
-    better, equal = (judge_primary(none, _change(value, 0.03), run="r") for value in (0.06, 0.0))
+    better, equal = (evaluate_primary(none, _change(value, 0.03), run="r") for value in (0.06, 0.0))
     assert (better.outcome, equal.outcome) == (Outcome.PASS, Outcome.INCONCLUSIVE)
     assert str(equal.threshold) == "no fall"
     assert equal.reason.endswith("without a margin only what is better passes")
 
 
 def test_what_may_not_be_judged_holds() -> None:
-    verdict = judge_primary(MARGIN, replace(_change(0.3, 0.01), reason="no propensities"), run="r")
+    verdict = evaluate_primary(MARGIN, replace(_change(0.3, 0.01), reason="no propensities"), run="r")
     assert (verdict.outcome, verdict.holds, verdict.reason) == (Outcome.INCONCLUSIVE, True, "no propensities")
-    assert (verdict.doubt, verdict.power) == ("no propensities", None), "more rows would not tell it"
+    assert (verdict.caveat, verdict.power) == ("no propensities", None), "more rows would not tell it"
 
 
 def test_a_baseline_whose_costs_outweigh_its_gains_is_said_to_have_no_share() -> None:
     lost = Estimate(-0.3, -0.4, -0.2, 900)
     measured = replace(_change(float("nan"), 0.0), baseline=lost)
-    verdict = judge_primary(MARGIN, measured, run="r")
+    verdict = evaluate_primary(MARGIN, measured, run="r")
     assert (verdict.outcome, verdict.holds) == (Outcome.INCONCLUSIVE, True)
     assert verdict.reason.endswith("the baseline is -0.3, and no change is a share of that")
 
@@ -84,7 +84,7 @@ def test_a_baseline_whose_costs_outweigh_its_gains_is_said_to_have_no_share() ->
 def test_a_segment_that_loses_beyond_twice_the_margin_blocks_and_others_hold_nothing() -> None:
     """An eighth of the users lost 20 % and the release was promoted, as the whole lost 2.5 % alone."""
     eighths = [_change(0.0, 0.05, Segment("region", str(name))) for name in "bcdefgh"]
-    lost, *others = judge_primary_segments(
+    lost, *others = evaluate_primary_segments(
         MARGIN, WHOLE, [_change(-0.2, 0.05, Segment("region", "a")), *eighths], {}, run="r"
     )
     assert (lost.outcome, str(lost.threshold), lost.segment) == (
@@ -108,7 +108,7 @@ def test_a_segment_blocks_where_neither_its_size_nor_chance_explains_the_fall(
     value: float, error: float, outcome: Outcome
 ) -> None:
     healthy = [_change(0.0, 0.05, Segment("region", str(name))) for name in range(9)]
-    lost, *_ = judge_primary_segments(
+    lost, *_ = evaluate_primary_segments(
         MARGIN, WHOLE, [_change(value, error, Segment("region", "a")), *healthy], {}, run="r"
     )
     assert lost.outcome is outcome
@@ -121,7 +121,7 @@ def test_a_segment_blocks_where_both_models_predict_a_fall_that_outcomes_are_too
         *(_change(0.0, 0.05, Segment("region", str(name))) for name in "bcdefgh"),
     ]
     alone, believed, mild = (
-        judge_primary_segments(MARGIN, WHOLE, seen, predicted, run="r")[0]
+        evaluate_primary_segments(MARGIN, WHOLE, seen, predicted, run="r")[0]
         for predicted in ({}, {Segment("region", "a"): -0.17}, {Segment("region", "a"): -0.09})
     )
     assert [one.outcome for one in (alone, believed, mild)] == [
@@ -137,7 +137,7 @@ def test_a_segment_is_known_no_better_than_its_share_of_the_whole_allows() -> No
     whole = replace(_change(0.0, 0.034), events=15_000)
     lost = replace(_change(-0.103, 0.031, Segment("region", "a")), events=1_500)
     verdicts = [
-        judge_primary_segments(MARGIN, of, [lost], {}, run="r")[0].outcome
+        evaluate_primary_segments(MARGIN, of, [lost], {}, run="r")[0].outcome
         for of in (whole, replace(whole, relative=None))
     ]
     assert verdicts == [Outcome.INCONCLUSIVE, Outcome.BLOCK]
@@ -146,5 +146,5 @@ def test_a_segment_is_known_no_better_than_its_share_of_the_whole_allows() -> No
 def test_a_segment_that_may_not_be_judged_blocks_nothing() -> None:
     biased = replace(_change(-0.9, 0.01, Segment("region", "a")), reason="no propensities")
     unknown = replace(biased, reason="nothing seen", relative=None)
-    verdicts = judge_primary_segments(MARGIN, WHOLE, [biased, unknown], {}, run="r")
+    verdicts = evaluate_primary_segments(MARGIN, WHOLE, [biased, unknown], {}, run="r")
     assert [(v.outcome, v.holds) for v in verdicts] == [(Outcome.INCONCLUSIVE, False)] * 2

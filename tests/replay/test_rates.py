@@ -59,9 +59,9 @@ def test_a_shown_item_stands_for_the_chances_that_it_had() -> None:
 def test_a_prediction_is_corrected_by_what_was_seen_where_something_was_seen() -> None:
     log = page(propensity=AT_RANDOM)
     assert log.inclusion is not None
-    q, w, looks = 0.3, log.inclusion[:3], np.array([0.5, 1.0, 0.25])
-    first = looks * (q + w * (np.array([1.0, 0.0, 0.0]) - q))
-    second = looks * (q + w * (np.array([0.0, 1.0 / 0.5, 0.0]) - q))
+    q, w, examined = 0.3, log.inclusion[:3], np.array([0.5, 1.0, 0.25])
+    first = examined * (q + w * (np.array([1.0, 0.0, 0.0]) - q))
+    second = examined * (q + w * (np.array([0.0, 1.0 / 0.5, 0.0]) - q))
     predicted = replace(slates("p", SWAPPED, {"click": [q] * 6}), where_shown={"click": np.full(6, q)})
     (measured,) = Replay(log, predicted).measure(RATE, predicted, predicted, ())
     assert measured.policy is not None
@@ -116,7 +116,7 @@ def test_looks_of_places_without_labels_leave_a_figure_inconclusive_and_are_coun
     logged = PolicySlates("logged order", np.array(LOGGED * 60), follows_log=True)
     replay = Replay(known, logged)
     clicked, viewed = (
-        replay.doubt(Metric(MetricKind.RATE, task), logged, logged) for task in ("click", "view")
+        replay.caveat(Metric(MetricKind.RATE, task), logged, logged) for task in ("click", "view")
     )
     assert clicked.startswith("logged order: 14% of its looks")
     assert viewed == ""

@@ -9,7 +9,7 @@ import pytest
 from tasks.contracts.metrics import parse_metric
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.replay.log import CandidateLog
-from tasks.replay.metrics import REORDERING, looks_of
+from tasks.replay.metrics import REORDERING, examined_by
 from tasks.replay.replay_policies import Replay, measure_latency, percentile_estimate
 from tests.replay.worlds import (
     LOGGED,
@@ -200,9 +200,9 @@ def test_a_column_of_the_utility_counts_where_it_has_a_slot_and_needs_no_outcome
     (measured,) = Replay(log, policy).measure(metric("observed_utility"), policy, policy, ())
     (term,) = Replay(log, policy).utility_terms(policy, policy).terms
     assert term.task == "risk"
-    looks = looks_of(log, policy)
+    examined = examined_by(log, policy)
     assert measured.policy is not None
-    assert measured.policy.value == pytest.approx((looks * risk).sum() / looks.sum())
+    assert measured.policy.value == pytest.approx((examined * risk).sum() / examined.sum())
 
 
 @pytest.mark.parametrize(

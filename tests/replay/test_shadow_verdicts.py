@@ -7,7 +7,7 @@ import pytest
 from tasks.contracts.gates import ShadowGate
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.evidence import PackedScores, Reproduction, ScoringFailures, ScoringTimes, ShadowComparison
-from tasks.replay.shadow_verdicts import judge_failures, judge_parity, judge_shadow, judge_times
+from tasks.replay.shadow_verdicts import evaluate_failures, evaluate_parity, evaluate_shadow, evaluate_times
 
 BOUNDS = ShadowGate(overlap_at_k_min=0.3, score_shift_max=0.5)
 
@@ -33,13 +33,13 @@ def compared(overlap: float, shift: float) -> ShadowComparison:
     ],
 )
 def test_each_bound_is_judged_by_its_interval(overlap: float, shift: float, outcomes: list[Outcome]) -> None:
-    verdicts = judge_shadow(BOUNDS, compared(overlap, shift), run="run")
+    verdicts = evaluate_shadow(BOUNDS, compared(overlap, shift), run="run")
     assert [verdict.outcome for verdict in verdicts] == outcomes
     assert {verdict.evidence for verdict in verdicts} == {"run"}
 
 
 def test_a_first_release_has_no_rule() -> None:
-    (verdict,) = judge_shadow(BOUNDS, None, run="run")
+    (verdict,) = evaluate_shadow(BOUNDS, None, run="run")
     assert verdict.outcome is Outcome.NO_RULE
     assert verdict.evidence == "run"
 
@@ -49,19 +49,19 @@ def test_what_was_served_and_what_mlflow_serves_is_what_the_release_gives(
     gap: float, outcome: Outcome
 ) -> None:
     reproduced = Reproduction(rows=4800, greatest_difference=gap)
-    for verdict in judge_parity(reproduced, PackedScores(rows=4800, greatest_difference=gap), run="run"):
+    for verdict in evaluate_parity(reproduced, PackedScores(rows=4800, greatest_difference=gap), run="run"):
         assert (verdict.gate, verdict.outcome, verdict.evidence) == ("parity", outcome, "run")
         assert verdict.observed == Estimate(gap, gap, gap, 4800)
 
 
 def test_without_logged_predictions_what_was_served_has_no_rule() -> None:
-    served, _ = judge_parity(None, PackedScores(rows=9, greatest_difference=0.0), run="run")
+    served, _ = evaluate_parity(None, PackedScores(rows=9, greatest_difference=0.0), run="run")
     assert (served.outcome, served.observed) == (Outcome.NO_RULE, None)
 
 
 def test_candidates_that_mlflow_does_not_take_cannot_be_told_and_hold_nothing() -> None:
     refused = PackedScores(rows=0, greatest_difference=float("nan"), problem="column price is missing")
-    packed = judge_parity(None, refused, run="run")[1]
+    packed = evaluate_parity(None, refused, run="run")[1]
     assert (packed.outcome, packed.holds) == (Outcome.INCONCLUSIVE, False)
     assert packed.reason.endswith("column price is missing")
 
@@ -72,7 +72,7 @@ def test_candidates_that_mlflow_does_not_take_cannot_be_told_and_hold_nothing() 
 )
 def test_requests_without_an_answer_are_bounded(failed: int, most: float, outcome: Outcome) -> None:
     failures = ScoringFailures(requests=10, alone=10, challenger=failed, champion=0, example="")
-    verdict = judge_failures(ShadowGate(error_rate_max=most), failures, run="run")
+    verdict = evaluate_failures(ShadowGate(error_rate_max=most), failures, run="run")
     assert verdict.outcome is outcome
     assert verdict.reason == f"{failed} of 10 requests get no answer, 0 under the champion"
 
@@ -94,9 +94,9 @@ def timed(low: float, high: float) -> ScoringTimes:
 def test_a_longer_time_warns_unless_the_surface_lets_it_block(
     low: float, high: float, action: Literal["warn", "block"], outcome: Outcome, holds: bool | None
 ) -> None:
-    verdict = judge_times(ShadowGate(latency_action=action), timed(low, high), run="run")
+    verdict = evaluate_times(ShadowGate(latency_action=action), timed(low, high), run="run")
     assert (verdict.gate, verdict.outcome, verdict.holds) == ("latency", outcome, holds)
-    assert judge_times(BOUNDS, None, run="run").outcome is Outcome.NO_RULE
+    assert evaluate_times(BOUNDS, None, run="run").outcome is Outcome.NO_RULE
 
 
 def test_empty_slates_are_named_with_what_drops_their_candidates() -> None:
@@ -109,7 +109,7 @@ def test_empty_slates_are_named_with_what_drops_their_candidates() -> None:
         empty=120,
         emptied_by="not_permitted",
     )
-    verdict = judge_failures(BOUNDS, failures, run="run")
+    verdict = evaluate_failures(BOUNDS, failures, run="run")
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.reason.endswith(
         "; 120 slates of theirs empty, most of whose candidates not_permitted drops"

@@ -65,7 +65,7 @@ def test_the_same_model_differs_from_itself_by_nothing_in_no_resample(beside: di
 
 def test_twice_the_weight_on_clicks_brings_more_of_them(beside: dict[str, Any]) -> None:
     (found,) = [one for one in beside["measured"] if subject_of(one) == "click_30m_predicted"]
-    assert found["judge"] == "release 2 and champion 1"
+    assert found["reference_model"] == "release 2 and champion 1"
     assert found["relative"]["value"] > 0
 
 
@@ -164,7 +164,7 @@ def _change(ran: simulate.SimulateResult, workspace: Workspace) -> float:
 
 
 def _judges(evidence: dict[str, Any], metric: str) -> set[str]:
-    return {one["judge"] for one in evidence["measured"] if subject_of(one) == metric}
+    return {one["reference_model"] for one in evidence["measured"] if subject_of(one) == metric}
 
 
 def _compared(evidence: dict[str, Any], task: str) -> dict[str, Any]:

@@ -56,8 +56,8 @@ class Feed:
     def true_rate(self, task: str, decision: Decision) -> float:
         """What is truly likely per look in the slots."""
         slot = decision.slate_position
-        looks = np.where(slot > 0, CURVE[np.maximum(slot, 1) - 1], 0.0)
-        return float(np.average(self.frame[f"p_{task}"], weights=looks))
+        examined = np.where(slot > 0, CURVE[np.maximum(slot, 1) - 1], 0.0)
+        return float(np.average(self.frame[f"p_{task}"], weights=examined))
 
     @cached_property
     def ignoring(self) -> Decision:

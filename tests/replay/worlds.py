@@ -185,8 +185,8 @@ class Feed:
 
     def truth(self, slates: PolicySlates) -> float:
         """Return what a look of a policy's slots truly leads to."""
-        looks = np.where(slates.slot > 0, LOOKS[np.clip(slates.slot, 1, len(LOOKS)) - 1], 0.0)
-        return float((looks * self.chance.ravel()).sum() / looks.sum())
+        examined = np.where(slates.slot > 0, LOOKS[np.clip(slates.slot, 1, len(LOOKS)) - 1], 0.0)
+        return float((examined * self.chance.ravel()).sum() / examined.sum())
 
 
 def feed(seed: int, *, requests: int = 1400, base: float = -2.2, propensities: bool = True) -> Feed:
@@ -201,8 +201,8 @@ def feed(seed: int, *, requests: int = 1400, base: float = -2.2, propensities: b
     np.put_along_axis(position, placed.order, np.arange(1.0, len(LOOKS) + 1)[None, :], axis=1)
     np.put_along_axis(propensity, placed.order, placed.propensity, axis=1)
     shown = np.isfinite(position)
-    looks = LOOKS[np.nan_to_num(position, nan=1.0).astype(int) - 1]
-    clicked = np.where(shown, rng.random(shape) < chance * looks, np.nan)
+    examined = LOOKS[np.nan_to_num(position, nan=1.0).astype(int) - 1]
+    clicked = np.where(shown, rng.random(shape) < chance * examined, np.nan)
     day = np.repeat(np.arange(requests) * 7 // requests, shape[1])
     frame = pd.DataFrame(
         {

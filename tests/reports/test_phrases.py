@@ -107,9 +107,9 @@ def test_a_verdict_is_phrased_as_in_the_table_of_words(judged: object, phrase: s
 def test_a_reason_and_a_caveat_follow_the_outcome_once() -> None:
     judged = rail("hide_rate", Outcome.INCONCLUSIVE, 0.1, 0.0, 0.2, allowed=Threshold(high=0.1))
     assert phrase_verdict(replace(judged, reason="57 events"), WORDS).endswith(": inconclusive, 57 events")
-    both = replace(judged, reason="57 events", doubt="reordering only")
+    both = replace(judged, reason="57 events", caveat="reordering only")
     assert phrase_verdict(both, WORDS).endswith(": inconclusive, reordering only; 57 events")
-    assert phrase_verdict(replace(both, doubt="57 events"), WORDS).endswith(": inconclusive, 57 events")
+    assert phrase_verdict(replace(both, caveat="57 events"), WORDS).endswith(": inconclusive, 57 events")
 
 
 def test_a_baseline_of_its_own_is_named_before_that_of_the_decision() -> None:

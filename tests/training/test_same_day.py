@@ -33,7 +33,7 @@ from tasks.evaluation.subjects import ALL, SAME_DAY
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.labels import build as labels
 from tasks.labels.store import LabelStore
-from tasks.promotion.gates.gains import judge_recipes, judge_same_day
+from tasks.promotion.gates.gains import evaluate_recipes, evaluate_same_day
 from tasks.promotion.provenance import read_recipes
 from tasks.release import step as release
 from tasks.release.reader import ReleaseReader
@@ -155,7 +155,7 @@ def part_of(result: TrainResult) -> Part:
 
 def judged(home: Home) -> dict[str, Verdict]:
     pairs = read_recipes(ReleaseReader(home.worse), 2, champion=1)
-    verdicts = [judge_same_day(pairs, run="release"), *judge_recipes(ModelGate(), pairs)]
+    verdicts = [evaluate_same_day(pairs, run="release"), *evaluate_recipes(ModelGate(), pairs)]
     return {str(verdict.subject): verdict for verdict in verdicts if verdict.segment == ALL}
 
 
@@ -191,7 +191,7 @@ def test_against_the_champions_recipe_of_the_same_day_it_is_held(home: Home) -> 
 def test_a_segment_that_the_worse_recipe_harms_is_named_too(home: Home) -> None:
     """Every category lost the price: the whole is held, and each of them by its name."""
     pairs = read_recipes(ReleaseReader(home.worse), 2, champion=1)
-    verdicts = [one for one in judge_recipes(ModelGate(), pairs) if one.segment != ALL]
+    verdicts = [one for one in evaluate_recipes(ModelGate(), pairs) if one.segment != ALL]
     assert {one.outcome for one in verdicts} == {Outcome.BLOCK}
     assert {one.evidence for one in verdicts} <= {*home.comparisons}
     named = {one.segment for one in verdicts}

@@ -15,7 +15,7 @@ from tasks.training.slices import (
     Knowledge,
     ReleaseSlices,
     TaskSlices,
-    judging_slices,
+    factor_slices,
     plan_slices,
 )
 from tests.training.surfaces import binary, surface
@@ -104,7 +104,7 @@ def factors(world: World, plan: ReleaseSlices, task: str) -> Iterator[tuple[str,
         known = Knowledge.of(contracts, link, train=own.train, calibrate=own.calibrate)
         if judged.test != plan.test and not known.precedes(judged):
             try:
-                own = judging_slices(contracts, as_of, held, task=task, parent=link)
+                own = factor_slices(contracts, as_of, held, task=task, parent=link)
             except ImmatureLabels:  # then the joint is not measurable
                 continue
         yield link, own

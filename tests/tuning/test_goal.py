@@ -78,7 +78,7 @@ def test_a_bound_that_cannot_be_told_is_no_excess_and_is_named() -> None:
     new = Metric(MetricKind.NEW_ITEM_EXPOSURE)
     meter = with_bounds((new, Bounded(metric="new_item_exposure", relative_decrease_max=0.1)))
     assert meter.figures(half.slates(OTHER)).exceeded == 0
-    assert meter.untold(half.slates(OTHER)) == ("new_item_exposure: no segment is called item_age",)
+    assert meter.unmeasured(half.slates(OTHER)) == ("new_item_exposure: no segment is called item_age",)
 
 
 def test_what_the_baseline_never_shows_exceeds_a_bound_on_its_rise_by_all_that_it_is() -> None:
@@ -150,7 +150,7 @@ def test_what_is_predicted_given_a_parent_is_held_for_each_of_the_parent() -> No
     meter = GoalMeter(half.meter.replay, baseline, goal)
     assert hides > clicks > 1
     assert meter.figures(policy).excess == pytest.approx((hides / clicks - 1.01,))
-    assert meter.untold(policy) == ()
+    assert meter.unmeasured(policy) == ()
 
 
 def test_what_nobody_predicts_given_a_parent_is_no_excess_and_is_named() -> None:
@@ -163,7 +163,7 @@ def test_what_nobody_predicts_given_a_parent_is_no_excess_and_is_named() -> None
     )
     meter = GoalMeter(half.meter.replay, baseline, goal)
     assert meter.figures(policy).excess == (0.0,)
-    assert meter.untold(policy) == ("hide_given_click_predicted: other gives no figure for it",)
+    assert meter.unmeasured(policy) == ("hide_given_click_predicted: other gives no figure for it",)
 
 
 CURRENT = {"click": 1.0, "hide": -0.1}

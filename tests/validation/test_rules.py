@@ -38,7 +38,7 @@ def test_a_rule_has_a_meaning_and_only_a_drawn_one_is_always_drawn(one: Rule) ->
 def test_a_judge_takes_the_false_alarm_rate_by_the_name_that_suites_use() -> None:
     volume = rule("expect_daily_volume_as_usual")
     empty = frame_of([Measurement("rows", "x")]).iloc[:0]
-    judgement = volume.judge(
-        empty, as_of="2026-03-01T00:00:00Z", trailing=28, doubt=0.01, above=1.8, below=0.55
+    checked = volume.check(
+        empty, as_of="2026-03-01T00:00:00Z", trailing=28, false_alarm_rate=0.01, above=1.8, below=0.55
     )
-    assert judgement.broken == []
+    assert checked.broken == []

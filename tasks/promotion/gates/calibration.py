@@ -19,8 +19,8 @@ from tasks.evaluation.calibration_verdicts import (
     Calibration,
     CalibrationStatus,
     SegmentRatio,
+    evaluate_calibration,
     inflation,
-    judge_calibration,
 )
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
@@ -34,22 +34,22 @@ _OUTCOMES = {
 }
 
 
-def judge_ratios(
+def evaluate_ratios(
     gate: CalibrationGate, tasks: Sequence[TaskFigures], *, costs: AbstractSet[str], run: str
 ) -> Iterator[Verdict]:
     """Judge every task and gated segment of the release as one family, and the whole of ``costs`` alone."""
     low, high = gate.ratio
-    judged = [(task, segment) for task in tasks for segment in _segments(gate, task)]
-    ratios = [(task, segment, _ratio(task, segment, costs)) for task, segment in judged]
+    pairs = [(task, segment) for task in tasks for segment in _segments(gate, task)]
+    ratios = [(task, segment, _ratio(task, segment, costs)) for task, segment in pairs]
     family = [ratio for _, _, ratio in ratios if ratio is not None]
-    calibrations = iter(judge_calibration(family, low=low, high=high))
+    calibrations = iter(evaluate_calibration(family, low=low, high=high))
     for task, segment, ratio in ratios:
         calibration = None if ratio is None else next(calibrations)
         yield Verdict(
             gate="calibration",
             subject=Subject("calibration_ratio", task=task.task),
             segment=segment,
-            outcome=Outcome.METRIC_MISSING if calibration is None else _OUTCOMES[calibration.standing],
+            outcome=Outcome.METRIC_MISSING if calibration is None else _OUTCOMES[calibration.status],
             threshold=Threshold(low, high),
             observed=None if ratio is None else ratio.ratio,
             reason="" if ratio is None or calibration is None else _why(gate, ratio, calibration),
@@ -92,7 +92,7 @@ def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration)
     if segment.observed is not None and segment.predicted is not None and not ratio.known:
         counted = f"{segment.observed or 'no'} positive{'s' if segment.observed > 1 else ''}"
         return f"{counted} where {segment.predicted:.3g} were predicted; {among}"
-    if calibration.standing is CalibrationStatus.OFF:
+    if calibration.status is CalibrationStatus.OFF:
         if not ratio.value:
             return f"no positive; {among}"
         side = "low" if ratio.value > 1 else "high"
@@ -100,7 +100,7 @@ def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration)
     outside = (
         ratio.high < gate.ratio[0] or ratio.low > gate.ratio[1] or calibration.p_value <= FALSE_DISCOVERIES
     )
-    if calibration.standing is CalibrationStatus.INCONCLUSIVE and outside:
+    if calibration.status is CalibrationStatus.INCONCLUSIVE and outside:
         return f"one of so many ratios may be as far out by chance; {among}"
     return ""
 

@@ -41,7 +41,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, SAME_DAY, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.gates.model import LEVEL, Opponent, SegmentLoss, judge_comparison, judge_losses
+from tasks.promotion.gates.model import LEVEL, Opponent, SegmentLoss, evaluate_comparison, evaluate_losses
 from tasks.reports.numbers import format_number, format_share
 
 _SUBJECT = Subject("same_day_champion")
@@ -74,7 +74,7 @@ class RecipePair:
     ``added``: features that only the release's model reads.
     """
 
-    ours: TaskRecipe
+    candidate: TaskRecipe
     champion: TaskRecipe
     same_day: SameDay | None = None
     added: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ class RecipePair:
     @property
     def newer_by(self) -> int:
         """Days between the newest rows of both."""
-        return (self.ours.newest - self.champion.newest).days
+        return (self.candidate.newest - self.champion.newest).days
 
     @property
     def compared(self) -> ChampionComparison | None:
@@ -90,13 +90,13 @@ class RecipePair:
         return None if self.same_day is None else self.same_day.comparison
 
 
-def judge_same_day(pairs: Sequence[RecipePair] | None, *, run: str) -> Verdict:
+def evaluate_same_day(pairs: Sequence[RecipePair] | None, *, run: str) -> Verdict:
     """Say what of the release's gain may come from newer rows alone.
 
     Examples
     --------
     >>> old, new = TaskRecipe("click", "a", date(2026, 5, 1)), TaskRecipe("click", "a", date(2026, 5, 15))
-    >>> judge_same_day([RecipePair(new, old)], run="r").reason
+    >>> evaluate_same_day([RecipePair(new, old)], run="r").reason
     'same recipe: what differs is data only, newer by 14 days'
     """
     if not pairs:
@@ -116,18 +116,18 @@ def judge_same_day(pairs: Sequence[RecipePair] | None, *, run: str) -> Verdict:
     )
 
 
-def judge_recipes(gate: ModelGate, pairs: Sequence[RecipePair] | None) -> Iterator[Verdict]:
-    """Judge each changed recipe against the champion's of the same days, as a champion by `judge_models`."""
+def evaluate_recipes(gate: ModelGate, pairs: Sequence[RecipePair] | None) -> Iterator[Verdict]:
+    """Compare each changed recipe with the champion's on the same days, by the rules of `evaluate_models`."""
     compared = [pair.same_day for pair in pairs or () if pair.same_day is not None and _differs(pair)]
     found = [(one.comparison, one.run) for one in compared if one.comparison is not None]
     for comparison, run in found:
         against = Opponent(_AGAINST, run, baseline=SAME_DAY)
-        yield from judge_comparison(gate, comparison, against, level=LEVEL / len(found))
+        yield from evaluate_comparison(gate, comparison, against, level=LEVEL / len(found))
 
 
 def _reason(pairs: Sequence[RecipePair]) -> str:
     changed = [pair for pair in pairs if _differs(pair)]
-    unknown = [pair.ours.task for pair in pairs if _is_unknown(pair)]
+    unknown = [pair.candidate.task for pair in pairs if _is_unknown(pair)]
     newer = max(pair.newer_by for pair in pairs)
     if changed:
         return "; ".join(_explain_changed(changed))
@@ -140,12 +140,12 @@ def _reason(pairs: Sequence[RecipePair]) -> str:
 
 def _explain_changed(changed: Sequence[RecipePair]) -> Iterator[str]:
     """Name the tasks of another recipe: those that were compared, then those that were not, and why."""
-    compared = ", ".join(pair.ours.task for pair in changed if pair.compared is not None)
+    compared = ", ".join(pair.candidate.task for pair in changed if pair.compared is not None)
     rest = [pair for pair in changed if pair.compared is None]
     if compared:
         yield f"another recipe than the champion's, judged beside it as of the same day: {compared}"
     if rest:
-        named = ", ".join(f"{pair.ours.task} ({_explain_uncompared(pair)})" for pair in rest)
+        named = ", ".join(f"{pair.candidate.task} ({_explain_uncompared(pair)})" for pair in rest)
         yield f"another recipe than the champion's, and newer rows may be all of its gain: {named}"
 
 
@@ -155,13 +155,13 @@ def _explain_uncompared(pair: RecipePair) -> str:
 
 
 def _differs(pair: RecipePair) -> bool:
-    return not _is_unknown(pair) and pair.ours.recipe != pair.champion.recipe
+    return not _is_unknown(pair) and pair.candidate.recipe != pair.champion.recipe
 
 
 def _is_unknown(pair: RecipePair) -> bool:
     """Whether a model says no recipe; one that both releases serve has the same, whatever it is."""
-    same = pair.ours == pair.champion
-    return not same and None in {pair.ours.recipe, pair.champion.recipe}
+    same = pair.candidate == pair.champion
+    return not same and None in {pair.candidate.recipe, pair.champion.recipe}
 
 
 GAINS: Final = (
@@ -218,7 +218,7 @@ class Gains:
         return max(MOST, _DEVIATIONS * statistics.stdev(past)) if len(past) >= _LEAST_PAST else MOST
 
 
-def judge_gains(
+def evaluate_gains(
     tasks: Sequence[TaskFigures],
     comparisons: Sequence[ChampionComparison] | None,
     gains: Gains,
@@ -228,9 +228,11 @@ def judge_gains(
     """Judge what heads gain over the champion's; where there is none, what they gain most from."""
     compared = {comparison.task: comparison for comparison in comparisons or ()}
     for task in tasks:
-        judged = list(_judge(task, compared.get(task.task), gains, run, level=LEVEL / max(1, len(compared))))
+        evaluated = list(
+            _evaluate_task(task, compared.get(task.task), gains, run, level=LEVEL / max(1, len(compared)))
+        )
         counts = task.task in gains.counted
-        yield from judged if counts else map(_warn, judged)
+        yield from evaluated if counts else map(_warn, evaluated)
 
 
 def _warn(verdict: Verdict) -> Verdict:
@@ -239,7 +241,7 @@ def _warn(verdict: Verdict) -> Verdict:
     return replace(verdict, outcome=Outcome.WARN, reason=f"{verdict.reason}; it carries no weight")
 
 
-def _judge(
+def _evaluate_task(
     task: TaskFigures, comparison: ChampionComparison | None, gains: Gains, run: str, *, level: float
 ) -> Iterator[Verdict]:
     pair, inputs = gains.recipes.get(task.task), gains.inputs.get(task.task)
@@ -269,7 +271,7 @@ def _of_data(
     subject = Subject(metric, task=comparison.task)
     against = "against the champion, same rows"
     against += "" if same_day is None else ", without what the recipe gains on the same day's data"
-    for segment, one, outcome in _judge_gains(gained, bound := gains.bound(subject), level=level):
+    for segment, one, outcome in _evaluate_gains(gained, bound := gains.bound(subject), level=level):
         reason = f"{against}; {_CAUSE}" if outcome is Outcome.BLOCK else against
         threshold = Threshold(high=bound)
         yield Verdict("model", subject, segment, outcome, threshold, one, reason, run, holds=False)
@@ -288,7 +290,7 @@ def _of_recipe(
     named = ", ".join(f"{name} ({format_share(share)} of the trees' gain)" for name, share in added.items())
     adds = f"; it adds {named}: {_ASK}" if added else "; it adds no feature"
     beyond = (Outcome.BLOCK, f"{adds}; {_CAUSE}") if suspected else (Outcome.WARN, adds)
-    for segment, one, found in _judge_gains(_by_segment(same_day.comparison), MOST, level=level):
+    for segment, one, found in _evaluate_gains(_by_segment(same_day.comparison), MOST, level=level):
         outcome, rest = beyond if found is Outcome.BLOCK else (found, "")
         reason = f"against the champion's recipe, trained as of the same day on the same labels{rest}"
         yield Verdict(
@@ -296,7 +298,7 @@ def _of_recipe(
         )
 
 
-def _judge_gains(
+def _evaluate_gains(
     gained: Mapping[Segment, Estimate], bound: float, *, level: float
 ) -> Iterator[tuple[Segment, Estimate, Outcome]]:
     """Judge a gain of all rows, and yield the segments whose gain chance does not explain.
@@ -310,7 +312,7 @@ def _judge_gains(
         if beyond:  # of every segment it is no news
             return
     parts = [SegmentLoss(segment, "", one, bound) for segment, one in gained.items() if segment != ALL]
-    for one in judge_losses(parts, level=level):
+    for one in evaluate_losses(parts, level=level):
         if one.lost:
             yield one.of.segment, one.of.loss, Outcome.BLOCK
 

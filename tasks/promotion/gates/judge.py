@@ -30,16 +30,16 @@ from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.gates.calibration import judge_ratios
-from tasks.promotion.gates.gains import Gains, RecipePair, judge_gains
-from tasks.promotion.gates.lineage import Lineage, judge_lineage
-from tasks.promotion.gates.model import judge_models
-from tasks.promotion.gates.policy import PolicyStanding, judge_policy
-from tasks.promotion.gates.references import judge_references
-from tasks.promotion.gates.reports import judge_inputs
+from tasks.promotion.gates.calibration import evaluate_ratios
+from tasks.promotion.gates.gains import Gains, RecipePair, evaluate_gains
+from tasks.promotion.gates.lineage import Lineage, evaluate_lineage
+from tasks.promotion.gates.model import evaluate_models
+from tasks.promotion.gates.policy import ReleasedPolicies, evaluate_policy
+from tasks.promotion.gates.references import evaluate_references
+from tasks.promotion.gates.reports import evaluate_inputs
 from tasks.replay.evidence import ShadowComparison
 from tasks.replay.leaks import GATE as CONSTRAINTS
-from tasks.replay.shadow_verdicts import LATENCY, judge_shadow
+from tasks.replay.shadow_verdicts import LATENCY, evaluate_shadow
 
 LATER_VALIDATION: Final = "validation_of_later_labels"
 """Of the labels as of a promotion's own day: what has matured since the release was made."""
@@ -69,7 +69,7 @@ class Evidence:
     later_validation: ValidationEvidence | None = None
     weighted: frozenset[str] = frozenset()
     lineage: Lineage | None = None
-    policy: PolicyStanding | None = None
+    policy: ReleasedPolicies | None = None
     serving: Sequence[Verdict] = ()
     recipes: Sequence[RecipePair] | None = None
     past_gains: Mapping[Subject, Sequence[float]] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Evidence:
     served: Sequence[HeadInputs] = ()
 
 
-def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
+def evaluate_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
     """Judge a release by all its gates.
 
     Returns
@@ -90,17 +90,17 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
     verdicts = (
         *_origins(evidence),
         *_data(gates, evidence),
-        *judge_models(
+        *evaluate_models(
             gates.model, evidence.tasks, evidence.comparisons, run=runs.release, simulation=runs.simulation
         ),
-        *judge_references(gates.model, evidence.tasks, evidence.weighted, run=runs.release),
+        *evaluate_references(gates.model, evidence.tasks, evidence.weighted, run=runs.release),
         *_gains(evidence),
-        *judge_inputs(evidence.inputs, evidence.weighted, where="features", run=runs.release),
-        *judge_inputs(evidence.served, evidence.weighted, where="served_features", run=runs.shadow),
+        *evaluate_inputs(evidence.inputs, evidence.weighted, where="features", run=runs.release),
+        *evaluate_inputs(evidence.served, evidence.weighted, where="served_features", run=runs.shadow),
         *evidence.reports,
-        *judge_ratios(gates.calibration, evidence.tasks, costs=evidence.costs, run=runs.release),
+        *evaluate_ratios(gates.calibration, evidence.tasks, costs=evidence.costs, run=runs.release),
         *evidence.guardrails,
-        *judge_shadow(gates.shadow, evidence.shadow, run=runs.shadow),
+        *evaluate_shadow(gates.shadow, evidence.shadow, run=runs.shadow),
         *evidence.serving,
         *_freshness(gates, evidence),
     )
@@ -110,21 +110,21 @@ def judge_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
 def _gains(evidence: Evidence) -> Iterator[Verdict]:
     gains = Gains(
         counted=evidence.weighted | evidence.costs,
-        recipes={pair.ours.task: pair for pair in evidence.recipes or ()},
+        recipes={pair.candidate.task: pair for pair in evidence.recipes or ()},
         past=evidence.past_gains,
         inputs={one.task: one for one in evidence.inputs},
         run=evidence.runs.release,
     )
-    yield from judge_gains(evidence.tasks, evidence.comparisons, gains, run=evidence.runs.simulation)
+    yield from evaluate_gains(evidence.tasks, evidence.comparisons, gains, run=evidence.runs.simulation)
 
 
 def _origins(evidence: Evidence) -> Iterator[Verdict]:
     """Judge what the release was made of and what decides in it, where that was read."""
     run = evidence.runs.release
     if evidence.lineage is not None:
-        yield from judge_lineage(evidence.lineage, run=run)
+        yield from evaluate_lineage(evidence.lineage, run=run)
     if evidence.policy is not None:
-        yield from judge_policy(evidence.policy, run=run)
+        yield from evaluate_policy(evidence.policy, run=run)
 
 
 def _data(gates: Gates, evidence: Evidence) -> Iterator[Verdict]:

@@ -50,7 +50,7 @@ class Lineage:
     labels: Mapping[str, PartLabels]
 
 
-def judge_lineage(lineage: Lineage, *, run: str) -> Iterator[Verdict]:
+def evaluate_lineage(lineage: Lineage, *, run: str) -> Iterator[Verdict]:
     """Judge what a release was made of."""
     yield _pins(lineage, run)
     yield _labels(lineage, run)

@@ -62,7 +62,7 @@ def name_loosened(before: Rules, after: Rules) -> tuple[str, ...]:
     return (*named, *_name_reviewers(before, after))
 
 
-def long_standing_reviewers(before: Rules, after: Rules) -> dict[str, tuple[str, ...]]:
+def lasting_reviewers(before: Rules, after: Rules) -> dict[str, tuple[str, ...]]:
     """Return each role's current reviewers who were its reviewers before as well.
 
     Whoever was named since is part of what is asked, so they may not answer it.
@@ -71,7 +71,7 @@ def long_standing_reviewers(before: Rules, after: Rules) -> dict[str, tuple[str,
     --------
     >>> before = Rules.model_validate({"base_rates": {}, "reviewers": {"safety": ["sam"]}})
     >>> after = before.model_copy(update={"reviewers": {"safety": ("sam", "eve"), "legal": ("kim",)}})
-    >>> long_standing_reviewers(before, after)
+    >>> lasting_reviewers(before, after)
     {'safety': ('sam',), 'legal': ()}
     """
     return {
@@ -85,9 +85,9 @@ def _tasks_of(gates: Gates) -> set[str]:
 
 
 def _name_reviewers(before: Rules, after: Rules) -> Iterator[str]:
-    standing = long_standing_reviewers(before, after)
+    lasting = lasting_reviewers(before, after)
     for role, users in after.reviewers.items():
-        for user in sorted({*users} - {*standing[role]}):
+        for user in sorted({*users} - {*lasting[role]}):
             yield f"reviewers.{role} none -> {user}"
 
 

@@ -37,7 +37,7 @@ from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Segment, Subject, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, beyond_p_value, judge
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, beyond_p_value, evaluate_interval
 from tasks.reports.numbers import format_estimate
 
 LEVEL: Final = 0.025
@@ -55,7 +55,7 @@ class SegmentLoss:
 
 
 @dataclass(frozen=True)
-class JudgedLoss:
+class TestedLoss:
     """A loss with its p-value against "at most the bound", alone and adjusted for the family.
 
     ``lost``: chance does not explain it, among so many.
@@ -67,7 +67,7 @@ class JudgedLoss:
     lost: bool
 
 
-def judge_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> list[JudgedLoss]:
+def evaluate_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> list[TestedLoss]:
     """Judge the losses of a task's segments, the worst first.
 
     Those without an interval are left out: they are inconclusive.
@@ -76,14 +76,14 @@ def judge_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> list
     --------
     >>> losses = [SegmentLoss(Segment("age", "new"), "auc_drop", Estimate(0.08, 0.04, 0.12, 90), 0.005)]
     >>> losses += [SegmentLoss(Segment("age", "old"), "auc_drop", Estimate(0.01, -0.02, 0.04, 90), 0.005)]
-    >>> [(str(one.of.segment), one.lost, round(one.adjusted, 3)) for one in judge_losses(losses)]
+    >>> [(str(one.of.segment), one.lost, round(one.adjusted, 3)) for one in evaluate_losses(losses)]
     [('age=new', True, 0.0), ('age=old', False, 0.372)]
     """
     known = [one for one in losses if one.loss.known]
     p_values = [loss_p_value(one) for one in known]
     adjusted = map(float, benjamini_hochberg(p_values))
-    judged = [JudgedLoss(*one, lost=one[2] <= level) for one in zip(known, p_values, adjusted, strict=True)]
-    return sorted(judged, key=lambda one: one.p_value)
+    tested = [TestedLoss(*one, lost=one[2] <= level) for one in zip(known, p_values, adjusted, strict=True)]
+    return sorted(tested, key=lambda one: one.p_value)
 
 
 def loss_p_value(one: SegmentLoss) -> float:
@@ -107,7 +107,7 @@ _NOT_COMPARED = "nothing of the shared test slice to compare with the champion"
 _POOLED = "too few pairs inside requests to tell, so it is of all rows"
 
 
-def judge_models(
+def evaluate_models(
     gate: ModelGate,
     tasks: Sequence[TaskFigures],
     comparisons: Sequence[ChampionComparison] | None,
@@ -121,7 +121,7 @@ def judge_models(
     why = "no champion to compare with" if comparisons is None else _NOT_COMPARED
     for task in tasks:
         if task.task in compared:
-            yield from judge_comparison(gate, compared[task.task], champion, level=LEVEL / len(compared))
+            yield from evaluate_comparison(gate, compared[task.task], champion, level=LEVEL / len(compared))
         else:
             yield _first(gate, task, why, run)
 
@@ -138,7 +138,7 @@ def _first(gate: ModelGate, task: TaskFigures, why: str, run: str) -> Verdict:
         gate="model",
         subject=Subject("auc_by_request" if inside else "auc", task=task.task),
         segment=ALL,
-        outcome=judge(auc, low=floor),
+        outcome=evaluate_interval(auc, low=floor),
         threshold=Threshold(low=floor),
         observed=auc,
         reason=f"{why}; pooled AUC {format_estimate(pooled)}" if inside else why,
@@ -155,7 +155,7 @@ class Opponent:
     baseline: str = ""
 
 
-def judge_comparison(
+def evaluate_comparison(
     gate: ModelGate, comparison: ChampionComparison, against: Opponent, *, level: float
 ) -> Iterator[Verdict]:
     """Judge what a task loses in order and in error, on the whole and in every segment."""
@@ -166,7 +166,7 @@ def judge_comparison(
             gate="model",
             subject=Subject(metric, task=comparison.task, baseline=against.baseline),
             segment=ALL,
-            outcome=judge(rise, high=most),
+            outcome=evaluate_interval(rise, high=most),
             threshold=Threshold(high=most),
             observed=rise,
             reason=f"against {against.words}",
@@ -191,7 +191,7 @@ def _order(gate: ModelGate, comparison: ChampionComparison, against: Opponent) -
             "auc_by_request_drop" if inside else "auc_drop", task=comparison.task, baseline=against.baseline
         ),
         segment=ALL,
-        outcome=judge(drop if inside else pooled, high=gate.auc_drop_max),
+        outcome=evaluate_interval(drop if inside else pooled, high=gate.auc_drop_max),
         threshold=Threshold(high=gate.auc_drop_max),
         observed=drop if inside else pooled,
         reason=reason,
@@ -207,17 +207,17 @@ def _segments(
     A segment that is inconclusive holds nothing. Where none can be measured, the one verdict warns.
     """
     losses = list(_losses(gate, comparison))
-    judged = judge_losses(losses, level=level)
+    tested = evaluate_losses(losses, level=level)
     if not losses:
         return
     subject = Subject("segments", task=comparison.task, baseline=against.baseline)
-    if not judged:
-        untold = f"none of {len(comparison.segments)} segments has the data to be compared"
-        reason = f"{untold} with {against.words}"
+    if not tested:
+        inconclusive = f"none of {len(comparison.segments)} segments has the data to be compared"
+        reason = f"{inconclusive} with {against.words}"
         yield Verdict("model", subject, ALL, Outcome.WARN, NO_THRESHOLD, None, reason, against.run)
         return
-    lost = [one for one in judged if one.lost]
-    for one in lost or judged[:1]:
+    lost = [one for one in tested if one.lost]
+    for one in lost or tested[:1]:
         yield Verdict(
             gate="model",
             subject=replace(subject, metric=one.of.metric),
@@ -225,7 +225,7 @@ def _segments(
             outcome=Outcome.BLOCK if one.lost else Outcome.PASS,
             threshold=Threshold(high=one.of.bound),
             observed=one.of.loss,
-            reason=_among(one, comparison, judged),
+            reason=_among(one, comparison, tested),
             evidence=against.run,
         )
 
@@ -249,10 +249,10 @@ def _error_rises(of: ChampionComparison | SegmentComparison) -> Iterator[tuple[s
             yield metric, rise
 
 
-def _among(one: JudgedLoss, comparison: ChampionComparison, judged: Sequence[JudgedLoss]) -> str:
+def _among(one: TestedLoss, comparison: ChampionComparison, tested: Sequence[TestedLoss]) -> str:
     """Say what a segment's figure is worth among the others."""
-    told = len({other.of.segment for other in judged})
-    worst = "" if one.lost else f"the worst of {told} segments: none is shown to lose; "
-    untold = len(comparison.segments) - told
-    rest = f"; {untold} more inconclusive" if untold else ""
-    return f"{worst}p {one.p_value:.2g}, {one.adjusted:.2g} adjusted for {len(judged)} tests{rest}"
+    conclusive = len({other.of.segment for other in tested})
+    worst = "" if one.lost else f"the worst of {conclusive} segments: none is shown to lose; "
+    inconclusive = len(comparison.segments) - conclusive
+    rest = f"; {inconclusive} more inconclusive" if inconclusive else ""
+    return f"{worst}p {one.p_value:.2g}, {one.adjusted:.2g} adjusted for {len(tested)} tests{rest}"

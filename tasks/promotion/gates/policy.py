@@ -51,7 +51,7 @@ class PolicyVersion:
 
 
 @dataclass(frozen=True)
-class PolicyStanding:
+class ReleasedPolicies:
     """What decides in a release.
 
     Attributes
@@ -100,20 +100,20 @@ def _filter(constraint: HardConstraint) -> tuple[str, Condition, bool]:
     return constraint.name, constraint.condition, constraint.keeps
 
 
-def judge_policy(standing: PolicyStanding, *, run: str) -> Iterator[Verdict]:
+def evaluate_policy(released: ReleasedPolicies, *, run: str) -> Iterator[Verdict]:
     """Judge the policies of a release."""
-    yield _in_force(standing, run)
-    for kind, policy in standing.policies.items():
-        yield _version(policy, standing.champion.get(kind), kind, run)
-    for name in standing.lost_constraints:
+    yield _in_force(released, run)
+    for kind, policy in released.policies.items():
+        yield _version(policy, released.champion.get(kind), kind, run)
+    for name in released.lost_constraints:
         reason = "what the champion filters may be shown: no weight and no penalty takes its place"
         subject, threshold = Subject("lost", constraint=name), Threshold(words="a filter, as the champion's")
         yield Verdict(GATE, subject, ALL, Outcome.WARN, threshold, None, reason, run)
-    yield _approvals(standing, run)
+    yield _approvals(released, run)
 
 
-def _in_force(standing: PolicyStanding, run: str) -> Verdict:
-    other = [POLICIES[kind] for kind in changed_contracts(standing.contracts, standing.in_force)]
+def _in_force(released: ReleasedPolicies, run: str) -> Verdict:
+    other = [POLICIES[kind] for kind in changed_contracts(released.contracts, released.in_force)]
     reason = (
         f"made under another {', '.join(other)}" if other else f"{', '.join(POLICIES.values())} as in force"
     )
@@ -136,10 +136,10 @@ def _version(policy: PolicyVersion, before: PolicyVersion | None, kind: str, run
     return Verdict(GATE, Subject(f"{kind}_version"), ALL, outcome, threshold, None, reason, run)
 
 
-def _approvals(standing: PolicyStanding, run: str) -> Verdict:
+def _approvals(released: ReleasedPolicies, run: str) -> Verdict:
     """Judge whether somebody may answer for each role; nobody can where all reviewers are newer."""
-    vacant = [role for role, users in standing.reviewers.items() if not users]
-    asked = "; ".join(f"{role}: {' or '.join(users)}" for role, users in standing.reviewers.items())
+    vacant = [role for role, users in released.reviewers.items() if not users]
+    asked = "; ".join(f"{role}: {' or '.join(users)}" for role, users in released.reviewers.items())
     reason = f"nobody may answer for {', '.join(vacant)}" if vacant else f"asked before it moves: {asked}"
     outcome = Outcome.WARN if vacant else Outcome.PASS
     threshold = Threshold(words="a reviewer for each role")
@@ -154,7 +154,7 @@ class SearchedFront:
     run: str
 
 
-def judge_front(weights: Mapping[str, float], front: SearchedFront | None, *, run: str) -> Verdict:
+def evaluate_front(weights: Mapping[str, float], front: SearchedFront | None, *, run: str) -> Verdict:
     """Judge where weights stand on a front.
 
     Parameters

@@ -22,7 +22,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.replay.rates import THIN
+from tasks.replay.rates import SPARSE
 from tasks.reports.numbers import format_estimate, format_number
 
 _SKILL = {"binary": "normalized_entropy", "value": "relative_squared_error"}
@@ -38,7 +38,7 @@ def weighted_tasks(utility: UtilitySpec) -> frozenset[str]:
     return frozenset({*utility.heads} | {tier.task for tier in utility.lexicographic})
 
 
-def judge_references(
+def evaluate_references(
     gate: ModelGate, tasks: Sequence[TaskFigures], weighted: Collection[str], *, run: str
 ) -> Iterator[Verdict]:
     """Judge every head beside its base rate and single features."""
@@ -56,8 +56,8 @@ def _skill(task: TaskFigures, run: str, *, weighted: bool) -> Verdict:
         error = task.estimate(metric)
     else:
         error = None if references is None else references.relative_squared_error
-    outcome, reason = _judge_error(error)
-    if task.kind == "binary" and task.positives < THIN and outcome is Outcome.BLOCK:
+    outcome, reason = _evaluate_error(error)
+    if task.kind == "binary" and task.positives < SPARSE and outcome is Outcome.BLOCK:
         outcome = Outcome.INCONCLUSIVE
         reason = f"{task.positives} positives are too few to tell it from a constant"
     if task.kind == "value" and references is None:
@@ -77,7 +77,7 @@ def _skill(task: TaskFigures, run: str, *, weighted: bool) -> Verdict:
     )
 
 
-def _judge_error(error: Estimate | None) -> tuple[Outcome, str]:
+def _evaluate_error(error: Estimate | None) -> tuple[Outcome, str]:
     """Judge an error as a share of a constant's."""
     if error is None:
         return Outcome.METRIC_MISSING, ""

@@ -32,11 +32,11 @@ from tasks.evaluation.evidence import HeadInputs, InputChange
 from tasks.evaluation.head_models import HeadModels
 from tasks.evaluation.release_evidence import ProxyEvidence, RefitEvidence
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, judge
+from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, evaluate_interval
 from tasks.reports.numbers import format_counted, format_number, format_share
 
 
-def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
+def evaluate_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
     """Warn of each task whose recipe could not be repeated; ``found`` says why by task."""
     for task, why in found.items():
         reason = f"what was tested is served. {why}"
@@ -44,7 +44,7 @@ def judge_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]
         yield _unmet("model", subject, Outcome.WARN, "repeated on the newest days", reason, run)
 
 
-def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
+def evaluate_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
     """Judge each shift; nothing where nothing is refitted."""
     if refit is None:
         return
@@ -53,7 +53,7 @@ def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
             gate="model",
             subject=Subject("refit_shift", task=one.task),
             segment=one.segment,
-            outcome=judge(one.shift, high=one.bound),
+            outcome=evaluate_interval(one.shift, high=one.bound),
             threshold=Threshold(high=one.bound),
             observed=one.shift,
             reason=f"what is served against release {refit.tested}, which was tested",
@@ -61,7 +61,7 @@ def judge_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
         )
 
 
-def judge_trunks(found: Mapping[str, HeadModels], *, run: str) -> Iterator[Verdict]:
+def evaluate_trunks(found: Mapping[str, HeadModels], *, run: str) -> Iterator[Verdict]:
     """Warn of each head that predicts with a shared trunk and is shown to do worse than its trees."""
     for task, models in found.items():
         rise = models.estimate(models.model, rise=True)
@@ -80,14 +80,14 @@ def judge_trunks(found: Mapping[str, HeadModels], *, run: str) -> Iterator[Verdi
         )
 
 
-def judge_kept(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
+def evaluate_reused(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
     """Warn of each task that was to be trained and keeps the champion's model."""
     for task, why in found.items():
         reason = f"keeps the champion's model. {why}"
         yield _unmet("data", Subject("trained", task=task), Outcome.WARN, "trained anew", reason, run)
 
 
-def judge_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
+def evaluate_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
     """Say of each task that its joint is not measurable."""
     wanted = "measured with factors from before its test days"
     for task, why in found.items():
@@ -108,10 +108,10 @@ def _unmet(gate: str, subject: Subject, outcome: Outcome, wanted: str, reason: s
     )
 
 
-def judge_proxies(proxies: Sequence[ProxyEvidence], *, run: str) -> Iterator[Verdict]:
+def evaluate_proxies(proxies: Sequence[ProxyEvidence], *, run: str) -> Iterator[Verdict]:
     """Judge each pair by the gap of its top tenth."""
     for proxy in proxies:
-        outcome, reason = judge_gap(proxy.gap, worst=proxy.worst_at_top)
+        outcome, reason = evaluate_gap(proxy.gap, worst=proxy.worst_at_top)
         yield Verdict(
             gate="proxies",
             subject=Subject("proxy", task=proxy.slow, feature=proxy.fast),
@@ -124,9 +124,9 @@ def judge_proxies(proxies: Sequence[ProxyEvidence], *, run: str) -> Iterator[Ver
         )
 
 
-def judge_gap(gap: Estimate, *, worst: bool) -> tuple[Outcome, str]:
+def evaluate_gap(gap: Estimate, *, worst: bool) -> tuple[Outcome, str]:
     """Judge how much better the top tenth of a proxy is than the rest; ``worst`` of all tenths or not."""
-    match judge(gap, low=0.0, action="warn"):
+    match evaluate_interval(gap, low=0.0, action="warn"):
         case Outcome.WARN:
             where = "the worst of all tenths" if worst else "worse than the rest"
             return Outcome.WARN, f"the top tenth of the proxy is {where}"
@@ -141,7 +141,7 @@ _MUCH: Final = 0.05
 """Share of a head's gain from which on it depends on a feature."""
 
 
-def judge_inputs(
+def evaluate_inputs(
     inputs: Sequence[HeadInputs], weighted: Collection[str], *, where: str, run: str
 ) -> Iterator[Verdict]:
     """Judge each feature that changed; one verdict says so where none did.

@@ -2,8 +2,8 @@
 
 ::
 
-    rules                what a move rests on: case, evidence digest, support
-      case               the case as reviewers read it
+    rules                what a move rests on: request, evidence digest, support
+      request               the request as reviewers read it
       answers, approve   what reviewers answered, in Airflow and on the command line
       override           which verdicts a declared role may lift
         promote          champion or canary; propose asks for it

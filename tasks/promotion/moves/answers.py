@@ -23,7 +23,7 @@ from tasks.contracts.durations import describe_duration
 from tasks.contracts.gates import Rules
 from tasks.errors import ContractError, GateRefused, unknown
 from tasks.evaluation.release_evidence import ReleaseEvidence
-from tasks.promotion.gates.loosened import long_standing_reviewers, name_loosened
+from tasks.promotion.gates.loosened import lasting_reviewers, name_loosened
 from tasks.promotion.moves.override import Override
 from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.stores.aliases import CHAMPION
@@ -139,11 +139,11 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
         raise ContractError(
             f"{by} is not a reviewer for {role}; surface.yaml names {', '.join(reviewers[role]) or 'none'}"
         )
-    standing = standing_reviewers(workspace, release_part(workspace, release))[role]
-    if by not in standing:
+    eligible = eligible_reviewers(workspace, release_part(workspace, release))[role]
+    if by not in eligible:
         raise ContractError(
             f"{by} reviews {role} only since release {release} was made, so that change is part of what is "
-            f"asked: {' or '.join(standing) or 'nobody'} may answer. A retrain makes a release that "
+            f"asked: {' or '.join(eligible) or 'nobody'} may answer. A retrain makes a release that "
             f"{by} may answer for"
         )
     if not reply.approves and not reply.why.strip():
@@ -153,8 +153,8 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
     def once(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:
         champion = aliases.get(CHAMPION)
         entry = Entry(kind, by, release, champion, reply.why.strip(), reply.evidence, role=role, run=run)
-        told = [known for known in _told(entries, run, release) if known.role == role]
-        return None if told and _same_answer(entry, told[-1]) else entry
+        recorded = [known for known in _recorded_answers(entries, run, release) if known.role == role]
+        return None if recorded and _same_answer(entry, recorded[-1]) else entry
 
     workspace.aliases.add(once)
 
@@ -187,20 +187,20 @@ class Signing:
     apart: bool = False
 
     @classmethod
-    def of(cls, workspace: Workspace, part: Part, case: PromotionRequest, by: Actor) -> Self:
+    def of(cls, workspace: Workspace, part: Part, request: PromotionRequest, by: Actor) -> Self:
         """Return who has to agree to a move; looser rules and an override are never for one person to use."""
-        standing = standing_reviewers(workspace, part)
-        override = case.terms.override
+        eligible = eligible_reviewers(workspace, part)
+        override = request.terms.override
         roles = dict.fromkeys(
             (*workspace.contracts.utility.approvals, *([override.role] if override else []))
         )
-        reviewers = {role: standing[role] for role in roles}
-        apart = bool(case.loosened or override)
+        reviewers = {role: eligible[role] for role in roles}
+        apart = bool(request.loosened or override)
         if by.run:
             by_hand = "A step that was marked success by hand is no answer"
             return cls(reviewers, by_hand, alone=False, apart=apart)
         allowed = workspace.contracts.surface.promotion.approvals_on_command_line
-        where = _way_out(case, workspace.surface, by_command=allowed is not False)
+        where = _way_out(request, workspace.surface, by_command=allowed is not False)
         return cls(reviewers, where, alone=allowed is True and not apart, apart=apart)
 
     def sign(self, entry: Entry, entries: Sequence[Entry]) -> Entry:
@@ -225,35 +225,37 @@ def require_any_answers(
     rule = workspace.contracts.surface.override
     override = Override(rule.role, support.override, ()) if rule and support.override else None
     before = Rules.model_validate(_released(workspace, part).rules)
-    case = PromotionRequest(
+    request = PromotionRequest(
         part.version, None, "", (), (), (), "",
         loosened=name_loosened(before, workspace.contracts.surface.rules),
         terms=PromotionTerms(override=override, was_canary=support.stage == CHAMPION, support=support),
     )  # fmt: skip
-    signing = Signing.of(workspace, part, case, by)
+    signing = Signing.of(workspace, part, request, by)
     if not signing.alone:
         answers = answers_of(entries, run=by.run, release=part.version)
         require_answers(signing.reviewers, answers, evidence=None, way_out=signing.way_out)
 
 
-def _way_out(case: PromotionRequest, surface: str, *, by_command: bool) -> str:
+def _way_out(request: PromotionRequest, surface: str, *, by_command: bool) -> str:
     """Say where the answers are given that a move on the command line counts."""
-    loosened = "; ".join(case.loosened)
+    loosened = "; ".join(request.loosened)
     because = (
-        f"surface.yaml was loosened since release {case.release} was made: {loosened}. " if loosened else ""
+        f"surface.yaml was loosened since release {request.release} was made: {loosened}. "
+        if loosened
+        else ""
     )
-    command = f"equipoise approve {surface} {case.release} --role ROLE --why TEXT"
-    command += f" --as-of {case.as_of}" if case.as_of else ""
-    support = case.terms.support
+    command = f"equipoise approve {surface} {request.release} --role ROLE --why TEXT"
+    command += f" --as-of {request.as_of}" if request.as_of else ""
+    support = request.terms.support
     given = {"promotion-why": support.why, "experiment": support.experiment, "waiver": support.waiver}
     command += "".join(f" --{name} {quote(text)}" for name, text in given.items() if text)
-    if case.terms.override is not None:
-        command += f" --override {quote(case.terms.override.why)}"
-    if case.terms.was_canary:
+    if request.terms.override is not None:
+        command += f" --override {quote(request.terms.override.why)}"
+    if request.terms.was_canary:
         command += " --stage champion"
     or_type = f", or let each type `{command}` under their own account" if by_command else ""
-    answers = f"answers to evidence {case.evidence[:12]}, as of {case.as_of}"
-    counts = f"What counts are {answers if case.evidence else 'answers of its reviewers'}: "
+    answers = f"answers to evidence {request.evidence[:12]}, as of {request.as_of}"
+    counts = f"What counts are {answers if request.evidence else 'answers of its reviewers'}: "
     return f"{because}{counts}start the DAG {surface}__promote, where reviewers answer{or_type}"
 
 
@@ -265,21 +267,21 @@ def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Revi
     """
     return [
         Review(entry.role or "", entry.by, entry.kind is Kind.APPROVE, entry.evidence or "", entry.why)
-        for entry in _told(entries, run, release)
+        for entry in _recorded_answers(entries, run, release)
         if entry.kind in ANSWERS
     ]
 
 
-def _told(entries: Sequence[Entry], run: str, release: int) -> list[Entry]:
+def _recorded_answers(entries: Sequence[Entry], run: str, release: int) -> list[Entry]:
     """Return the rows about a release that count for a run, or for the command line."""
     rows = [entry for entry in entries if entry.run == run] if run else since_last_move(entries, release)
     return [entry for entry in rows if entry.release == release]
 
 
-def standing_reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str, ...]]:
+def eligible_reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str, ...]]:
     """Return each role's current reviewers who reviewed for it when the release was made."""
     before = _released(workspace, part).rules
-    return long_standing_reviewers(Rules.model_validate(before), workspace.contracts.surface.rules)
+    return lasting_reviewers(Rules.model_validate(before), workspace.contracts.surface.rules)
 
 
 def _released(workspace: Workspace, part: Part) -> ReleaseEvidence:

@@ -37,7 +37,7 @@ def run(
     *,
     release: str | int,
     support: PromotionSupport,
-    judge: GateEvaluator,
+    evaluate_gate: GateEvaluator,
 ) -> ApproveResult:
     """Judge a release beside the current champion, and write a reviewer's answer to that very evidence.
 
@@ -46,7 +46,7 @@ def run(
     review : a reviewer's answer (`account_name`), with the beginning of the evidence that was shown.
     release : its version, or an alias.
     support : what the promotion is asked for with, its reason included: an approval is for no other.
-    judge : `tasks.pipeline.recheck`.
+    evaluate_gate : `tasks.pipeline.recheck`.
     """
     if workspace.contracts.surface.promotion.approvals_on_command_line is False:
         raise ContractError(
@@ -56,22 +56,22 @@ def run(
     if not review.why.strip():
         raise ContractError("An answer needs a reason: say why")
     why = one_line("why", review.why)
-    case = promote.prepare(workspace, release=release, judge=judge, support=support)
-    if not case.evidence.startswith(review.evidence):
+    request = promote.prepare(workspace, release=release, evaluate_gate=evaluate_gate, support=support)
+    if not request.evidence.startswith(review.evidence):
         raise GateRefused(
-            f"What speaks for release {case.release} is {case.evidence[:12]} now and not "
+            f"What speaks for release {request.release} is {request.evidence[:12]} now and not "
             f"{review.evidence[:12]}: look at it again"
         )
-    answer(workspace, replace(review, evidence=case.evidence, why=why), release=case.release, run="")
+    answer(workspace, replace(review, evidence=request.evidence, why=why), release=request.release, run="")
     return ApproveResult(
-        case.release,
-        case.champion,
+        request.release,
+        request.champion,
         review.role,
         review.by,
         review.approves,
-        case.evidence,
-        case.as_of,
-        list(case.warnings),
+        request.evidence,
+        request.as_of,
+        list(request.warnings),
     )
 
 

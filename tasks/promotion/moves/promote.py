@@ -6,11 +6,11 @@ that day and for approvals anew.
 
 ::
 
-    prepare   every byte verified, once and first; gates judged beside the current champion -> a case with its
-              evidence digest
+    prepare   every byte verified, once and first; gates evaluated against the current champion -> a request
+              with its evidence digest
     answers   of reviewers, in the audit (answers.py)
-    run       are there answers at all? the case once more, the answers held against it -> one audit row, one
-              move of the alias
+    run       refused without approvals; the request prepared anew and compared with the approvals -> one row
+              of the audit, one alias update
 
 Of one surface one release is judged for a promotion at a time. Whoever waits for another promotion reads only
 afterwards who is champion, and judges and writes nothing where nothing is left to do.
@@ -83,7 +83,7 @@ def prepare(
     workspace: Workspace,
     *,
     release: str | int,
-    judge: GateEvaluator,
+    evaluate_gate: GateEvaluator,
     support: PromotionSupport = PromotionSupport(),  # noqa: B008  # frozen
 ) -> PromotionRequest:
     """Judge a release beside the current champion.
@@ -91,11 +91,11 @@ def prepare(
     Parameters
     ----------
     release : its version, or an alias.
-    judge : `tasks.pipeline.recheck`.
+    evaluate_gate : `tasks.pipeline.recheck`.
     support : what it is asked for with.
     """
     with _alone(workspace):
-        return _prepare(workspace, release_part(workspace, release), judge, support)
+        return _prepare(workspace, release_part(workspace, release), evaluate_gate, support)
 
 
 def _alone(workspace: Workspace) -> AbstractContextManager[None]:
@@ -105,7 +105,7 @@ def _alone(workspace: Workspace) -> AbstractContextManager[None]:
 
 
 def _prepare(
-    workspace: Workspace, part: Part, judge: GateEvaluator, support: PromotionSupport
+    workspace: Workspace, part: Part, evaluate_gate: GateEvaluator, support: PromotionSupport
 ) -> PromotionRequest:
     moves = workspace.aliases
     aliases = moves.settle(strict=True)
@@ -128,26 +128,26 @@ def _prepare(
     compared = f"compared with champion {champion}" if champion else "without a champion"
     _LOG.info("promote: evaluating the gates of %s %s", part, compared)
     with progress.part("evaluate", done=1, of=2):
-        judged = judge(workspace, part.version, override=support.override or "", reader=reader)
-    override = find_override(workspace, judged.run_id, why=support.override)
+        gate_result = evaluate_gate(workspace, part.version, override=support.override or "", reader=reader)
+    override = find_override(workspace, gate_result.run_id, why=support.override)
     was_canary = share is None and part.version in live
     terms = PromotionTerms(share, override, was_canary=was_canary, support=support)
     old = None if champion is None else reader.manifest(champion)
-    case = PromotionRequest(
+    request = PromotionRequest(
         release=part.version,
         champion=champion,
-        verdict=judged.verdict,
-        reasons=tuple(judged.reasons),
-        warnings=tuple(judged.warnings),
+        verdict=gate_result.verdict,
+        reasons=tuple(gate_result.reasons),
+        warnings=tuple(gate_result.warnings),
         changed=changed_contracts(manifest.contracts, None if old is None else old.contracts),
-        evidence=evidence_digest(manifest, old, judged.gates, rules=judged.rules, terms=terms),
-        loosened=tuple(judged.loosened),
-        as_of=judged.judged_as_of,
+        evidence=evidence_digest(manifest, old, gate_result.gates, rules=gate_result.rules, terms=terms),
+        loosened=tuple(gate_result.loosened),
+        as_of=gate_result.evaluated_as_of,
         terms=terms,
-        canary_permitted=judged.canary_permitted,
+        canary_permitted=gate_result.canary_permitted,
     )
-    refuse_verdict(case)
-    return case
+    refuse_verdict(request)
+    return request
 
 
 def run(
@@ -156,7 +156,7 @@ def run(
     release: str | int,
     why: str,
     by: Actor,
-    judge: GateEvaluator,
+    evaluate_gate: GateEvaluator,
     support: PromotionSupport = PromotionSupport(),  # noqa: B008  # frozen
 ) -> MoveResult:
     """Let a release be the champion, or the canary first where the surface declares a ramp.
@@ -166,7 +166,7 @@ def run(
     release : its version, or an alias.
     why : the reason, kept in the audit.
     by : who moves it; an Airflow run moves an alias at most once.
-    judge : `tasks.pipeline.recheck`.
+    evaluate_gate : `tasks.pipeline.recheck`.
     support : an online experiment, or a waiver, where tasks or policies are not the champion's; an override.
     """
     if not why.strip():
@@ -181,28 +181,28 @@ def run(
             return done
         moves.settle(strict=True)
         require_any_answers(workspace, part, by, support, moves.audit.entries())
-        case = _prepare(workspace, part, judge, support)
-        require_support(case, support)
-        return _move(workspace, part, case, by, support)
+        request = _prepare(workspace, part, evaluate_gate, support)
+        require_support(request, support)
+        return _move(workspace, part, request, by, support)
 
 
 def _move(
-    workspace: Workspace, part: Part, case: PromotionRequest, by: Actor, support: PromotionSupport
+    workspace: Workspace, part: Part, request: PromotionRequest, by: Actor, support: PromotionSupport
 ) -> MoveResult:
     moves = workspace.aliases
-    signing = Signing.of(workspace, part, case, by)
-    share, override = case.terms.share, case.terms.override
+    signing = Signing.of(workspace, part, request, by)
+    share, override = request.terms.share, request.terms.override
     entry = Entry(
         Kind.PROMOTE if share is None else Kind.CANARY,
-        by.name, case.release, case.champion, support.why.strip(), case.evidence,
+        by.name, request.release, request.champion, support.why.strip(), request.evidence,
         experiment=support.experiment, waiver=support.waiver, run=by.run, sha256=part.sha256,
-        loosened="; ".join(case.loosened) or None, override=None if override is None else str(override),
+        loosened="; ".join(request.loosened) or None, override=None if override is None else str(override),
         share=share,
     )  # fmt: skip
     if share is None:
-        _LOG.info("promote: moving the champion from %s to %s", case.champion or "none", case.release)
+        _LOG.info("promote: moving the champion from %s to %s", request.champion or "none", request.release)
     else:
-        _LOG.info("promote: moving the canary to %s, with a share of %g", case.release, share)
+        _LOG.info("promote: moving the canary to %s, with a share of %g", request.release, share)
     ramp = workspace.contracts.surface.ramp
     moved = moves.add(lambda entries, aliases: _decide(entry, entries, aliases, signing, ramp))
     return _result(moves, part, moved)

@@ -24,7 +24,7 @@ class Proposal:
     why: str
 
 
-def run(workspace: Workspace, *, release: int, stands: bool = False) -> Proposal:
+def run(workspace: Workspace, *, release: int, unchanged: bool = False) -> Proposal:
     """Decide whether to propose a release for promotion.
 
     Notes
@@ -33,7 +33,7 @@ def run(workspace: Workspace, *, release: int, stands: bool = False) -> Proposal
     was champion before is not proposed again, since somebody went back from it.
     """
     part = release_part(workspace, release)
-    if stands:
+    if unchanged:
         return Proposal(part.version, proposed=False, why="a run about the past found it")
     manifest, tags = release_manifest(workspace, release), workspace.store.registry.tags(part)
     if against := _against(workspace, part.version, manifest, tags):
@@ -54,8 +54,8 @@ def _against(workspace: Workspace, release: int, manifest: Manifest, tags: dict[
     if any(entry.sets_alias for entry in rows):
         return f"it was {'champion' if any(entry.moves for entry in rows) else 'the canary'} before"
     champion = find_release(workspace, CHAMPION)
-    theirs = None if champion is None else release_manifest(workspace, champion).contracts
-    files = ", ".join(POLICIES[name] for name in changed_contracts(manifest.contracts, theirs))
+    of_champion = None if champion is None else release_manifest(workspace, champion).contracts
+    files = ", ".join(POLICIES[name] for name in changed_contracts(manifest.contracts, of_champion))
     if files:
         return f"it changes {files} of champion {champion}: a person names the experiment, or waives it"
     return ""

@@ -136,11 +136,11 @@ def _refuse_strangers(
     workspace: Workspace, part: Part, aliases: Mapping[str, int], mismatch: Mismatch | None
 ) -> None:
     """Refuse to go back to what never served: that would be a promotion without gates."""
-    told = None if mismatch is None else mismatch.source
-    if told is not MismatchSource.AUDIT and part.version in workspace.aliases.served():
+    source = None if mismatch is None else mismatch.source
+    if source is not MismatchSource.AUDIT and part.version in workspace.aliases.served():
         return
     serving = {aliases.get(alias) for alias in (CHAMPION, PREVIOUS)}
-    if told not in {MismatchSource.AUDIT, MismatchSource.ALIASES} or part.version not in serving:
+    if source not in {MismatchSource.AUDIT, MismatchSource.ALIASES} or part.version not in serving:
         raise ContractError(
             f"{part} was never champion, so there is no going back to it. `equipoise promote` is the way"
         )

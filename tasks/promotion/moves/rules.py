@@ -108,8 +108,8 @@ def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | 
 
     Examples
     --------
-    >>> ours = {"tasks": "a", "utility": "b", "slate": "c"}
-    >>> changed_contracts(ours, ours | {"utility": "x"}), changed_contracts(ours, None)
+    >>> release = {"tasks": "a", "utility": "b", "slate": "c"}
+    >>> changed_contracts(release, release | {"utility": "x"}), changed_contracts(release, None)
     (('utility',), ())
     """
     if champion is None:
@@ -199,25 +199,29 @@ def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> 
         )
 
 
-def refuse_verdict(case: PromotionRequest) -> None:
+def refuse_verdict(request: PromotionRequest) -> None:
     """Refuse a release that its gates hold, unless what holds it is overridden, or is decided by a ramp."""
-    ramps = case.terms.share is not None or case.terms.was_canary
-    if case.verdict != "promote" and case.terms.override is None and not (case.canary_permitted and ramps):
-        shown = "; ".join(case.reasons[:3])
-        more = f" and {len(case.reasons) - 3} more, in its dossier" if len(case.reasons) > 3 else ""
-        beside = "without a champion" if case.champion is None else f"beside champion {case.champion}"
-        alone = "; it may be champion after a ramp, as the canary first" if case.canary_permitted else ""
-        raise GateRefused(f"Release {case.release} is held {beside}: {shown}{more}{alone}")
+    ramps = request.terms.share is not None or request.terms.was_canary
+    if (
+        request.verdict != "promote"
+        and request.terms.override is None
+        and not (request.canary_permitted and ramps)
+    ):
+        shown = "; ".join(request.reasons[:3])
+        more = f" and {len(request.reasons) - 3} more, in its dossier" if len(request.reasons) > 3 else ""
+        beside = "without a champion" if request.champion is None else f"beside champion {request.champion}"
+        alone = "; it may be champion after a ramp, as the canary first" if request.canary_permitted else ""
+        raise GateRefused(f"Release {request.release} is held {beside}: {shown}{more}{alone}")
 
 
-def require_support(case: PromotionRequest, support: PromotionSupport) -> None:
+def require_support(request: PromotionRequest, support: PromotionSupport) -> None:
     """Demand an experiment or a waiver where tasks or policies are not the champion's."""
     if support.experiment and support.waiver:
         raise ContractError("An experiment and a waiver exclude each other: give the one that is true")
-    if case.changed and not (support.experiment or support.waiver):
-        files = " and ".join(POLICIES[name] for name in case.changed)
+    if request.changed and not (support.experiment or support.waiver):
+        files = " and ".join(POLICIES[name] for name in request.changed)
         raise ContractError(
-            f"Release {case.release} changes {files} of champion {case.champion}. The gates say that it may "
-            "be exposed, not that it is better for people: name the online experiment that supports it "
-            "(--experiment REF), or say why there is none (--waiver WHY)"
+            f"Release {request.release} changes {files} of champion {request.champion}. The gates say that "
+            "it may be exposed, not that it is better for people: name the online experiment that supports "
+            "it (--experiment REF), or say why there is none (--waiver WHY)"
         )

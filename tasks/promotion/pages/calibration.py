@@ -75,11 +75,11 @@ class UtilitySensitivity:
 
 def draw_ratios(verdicts: Sequence[Verdict]) -> IntervalChart | None:
     """Draw each calibration ratio with its interval beside the allowed band, on a log scale from 1/2 to 2."""
-    judged = [v for v in verdicts if v.gate == "calibration" and v.observed and v.observed.known]
-    rows = [(_ratio_name(v), v.outcome.value, v.observed) for v in judged if v.observed]
+    gated = [v for v in verdicts if v.gate == "calibration" and v.observed and v.observed.known]
+    rows = [(_ratio_name(v), v.outcome.value, v.observed) for v in gated if v.observed]
     if not rows:
         return None
-    band = judged[0].threshold
+    band = gated[0].threshold
     ticks = [(ratio, f"{ratio:g}") for ratio in (0.5, 0.8, 1, 1.25, 2)]
     return draw_intervals(rows, _log_scale, ticks=ticks, band=(band.low, band.high))
 
@@ -88,7 +88,7 @@ def task_calibrations(
     tasks: Sequence[TaskFigures], slots: Mapping[str, Estimate], verdicts: Sequence[Verdict]
 ) -> list[TaskCalibration]:
     """Gather the calibration of every task that claims a mean."""
-    judged = {(v.subject.task, v.segment): v.outcome.value for v in verdicts if v.gate == "calibration"}
+    gated = {(v.subject.task, v.segment): v.outcome.value for v in verdicts if v.gate == "calibration"}
     return [
         TaskCalibration(
             task=task.task,
@@ -96,7 +96,7 @@ def task_calibrations(
             slots=format_estimate(slots.get(task.task)) or "inconclusive",
             errors=[_figure(task, name) for name in ERRORS],
             columns=_segment_columns(task),
-            segments=list(_segments(task, judged)),
+            segments=list(_segments(task, gated)),
         )
         for task in tasks
         if task.kind in _MEANS
@@ -139,10 +139,10 @@ def _segment_columns(task: TaskFigures) -> list[str]:
     return [name for name in _OF_A_SEGMENT if task.figure(name) is not None]
 
 
-def _segments(task: TaskFigures, judged: Mapping[tuple[str, Segment], str]) -> Iterator[SegmentRow]:
+def _segments(task: TaskFigures, gated: Mapping[tuple[str, Segment], str]) -> Iterator[SegmentRow]:
     for segment, counts in {row.segment: row for row in task.figures}.items():
         figures = [_figure(task, name, segment) for name in _segment_columns(task)]
-        verdict = judged.get((task.task, segment), "not gated")
+        verdict = gated.get((task.task, segment), "not gated")
         yield SegmentRow(segment, counts.rows, counts.events, figures, verdict)
 
 

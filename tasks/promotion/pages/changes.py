@@ -116,8 +116,10 @@ def _slate(release: Manifest, champion: Manifest) -> Change:
 
 
 def _code(release: Manifest, champion: Manifest) -> Change:
-    ours, theirs = _files(release.code), _files(champion.code)
-    changed = sorted(name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name))
+    files, champion_files = _files(release.code), _files(champion.code)
+    changed = sorted(
+        name for name in {*files, *champion_files} if files.get(name) != champion_files.get(name)
+    )
     if not changed:
         return Change("code", "the same", differs=False)
     return Change("code", f"the code that scores differs: {_named(changed)}", differs=True)
@@ -181,7 +183,7 @@ def count_worths(utility: UtilitySpec, slate: SlateSpec) -> Worths | None:
     return Worths(utility.policy, utility.version, unit, tuple(policies))
 
 
-def list_movers(measured: Sequence[Measured]) -> list[Measured]:
+def list_largest_changes(measured: Sequence[Measured]) -> list[Measured]:
     """Return the shares of looks that change most, the greatest change first."""
     shares = [
         one for one in measured if one.subject.metric in _EXPOSURE and one.segment == ALL and _moved(one) > 0
@@ -189,7 +191,7 @@ def list_movers(measured: Sequence[Measured]) -> list[Measured]:
     return sorted(shares, key=_moved, reverse=True)[:_MOST_MOVERS]
 
 
-def say_mover(one: Measured, words: Vocabulary) -> ExposureChange:
+def describe_largest_change(one: Measured, words: Vocabulary) -> ExposureChange:
     """Return a share of examined impressions under the baseline and the release."""
     before, now = (
         "" if seen is None or math.isnan(seen.value) else write_interval(one.subject, seen, words)

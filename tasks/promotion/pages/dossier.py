@@ -26,7 +26,7 @@ from tasks.promotion.pages.calibration import (
     draw_ratios,
     task_calibrations,
 )
-from tasks.promotion.pages.changes import Change, Worths, say_mover
+from tasks.promotion.pages.changes import Change, Worths, describe_largest_change
 from tasks.promotion.pages.first_screen import (
     FirstScreen,
     Provenance,
@@ -78,8 +78,8 @@ class Dossier:
     items in the release's slots, ``notes`` what is not measurable, ``pictures`` SVG or PNG by caption,
     ``rules`` the gates, base rates and reviewers of then, ``loosened`` what lets more
     through than when it was made. ``words`` are those of the surface, ``changes`` what is not
-    the ``champion``'s, ``movers`` the shares of looks that change, ``mlflow`` where people open MLflow,
-    ``readiness`` the list of what a surface needs before people may rely on it,
+    the ``champion``'s, ``largest_changes`` the exposure shares that change, ``mlflow`` where people open
+    MLflow, ``readiness`` the list of what a surface needs before people may rely on it,
     ``models`` of tasks that share a trunk what each predicts with, ``overrides`` who lifted which gates for
     it, and why, ``experiments`` how the effects of finished ones follow the changes that gates printed,
     ``surrogates`` how their slow outcomes follow the fast ones.
@@ -100,13 +100,13 @@ class Dossier:
     proxies: Sequence[ProxyEvidence] = ()
     conflicts: ConflictEvidence | None = None
     rules: Mapping[str, object] = field(default_factory=dict)
-    judged_as_of: str | None = None
+    evaluated_as_of: str | None = None
     loosened: Sequence[str] = ()
     champion: int | None = None
     words: Vocabulary = field(default_factory=Vocabulary)
     changes: Sequence[Change] = ()
     worths: Worths | None = None
-    movers: Sequence[Measured] = ()
+    largest_changes: Sequence[Measured] = ()
     validation: ValidationEvidence | None = None
     shadow: ShadowEvidence | None = None
     mlflow: MlflowPages = field(default_factory=MlflowPages)
@@ -150,7 +150,7 @@ class Dossier:
             rules=dict(self.rules),
             loosened=tuple(self.loosened),
             canary_permitted=self.decision.canary_permitted,
-            judged_as_of=None if self.judged_as_of == self.as_of else self.judged_as_of,
+            evaluated_as_of=None if self.evaluated_as_of == self.as_of else self.evaluated_as_of,
         )
 
     def first(self) -> FirstScreen:
@@ -185,7 +185,7 @@ class Dossier:
             worths=self.worths,
             described={name: task.did for name, task in self.words.tasks.items()},
             constraints=self._constraints(),
-            movers=[say_mover(one, self.words) for one in self.movers],
+            largest_changes=[describe_largest_change(one, self.words) for one in self.largest_changes],
             utility=self.utility,
             amplified=AMPLIFIED,
             experiments=self.experiments,
@@ -214,7 +214,9 @@ class Dossier:
         )
 
     def _facts(self) -> list[str]:
-        later = [f"judged as of {self.judged_as_of}"] if self.judged_as_of not in {None, self.as_of} else []
+        later = (
+            [f"judged as of {self.evaluated_as_of}"] if self.evaluated_as_of not in {None, self.as_of} else []
+        )
         made = f"as of {self.as_of}, label snapshot {self.manifest.snapshot.id}"
         return [made, *later, say_outcomes(self.verdicts)]
 

@@ -26,7 +26,7 @@ from tasks.reports.phrases import find_primary, phrase_verdict
 from tasks.reports.words import Vocabulary, say_outcomes
 
 _MOST_ROWS = 8
-_UNTOLD = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
+_INCONCLUSIVE = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
 _UNHARMED = "No segment is harmed beyond its limit."
 
 
@@ -140,13 +140,13 @@ def _summarize(verdicts: Sequence[Verdict], words: Vocabulary, *, held: bool) ->
 
 def _say_unharmed(verdicts: Sequence[Verdict]) -> str:
     """Return that no segment is harmed, and in how many that is inconclusive."""
-    judged = {verdict.segment for verdict in verdicts} - {ALL}
-    untold = {verdict.segment for verdict in verdicts if verdict.outcome in _UNTOLD} - {ALL}
-    if not judged:
+    evaluated = {verdict.segment for verdict in verdicts} - {ALL}
+    undecided = {verdict.segment for verdict in verdicts if verdict.outcome in _INCONCLUSIVE} - {ALL}
+    if not evaluated:
         return "No segment was evaluated."
-    if not untold:
+    if not undecided:
         return _UNHARMED
-    return f"{_UNHARMED} {len(untold)} of {len(judged)} evaluated segments have inconclusive verdicts."
+    return f"{_UNHARMED} {len(undecided)} of {len(evaluated)} evaluated segments have inconclusive verdicts."
 
 
 def order_worst_first(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Verdict]:
@@ -241,9 +241,9 @@ def say_next(
     if worst.gate in _TOO_FEW:
         return _TOO_FEW[worst.gate]
     otherwise = f"Keep {champion} meanwhile, or show it to a small share of people in an experiment."
-    ramps = worst.doubt == REORDERING or worst.holds == "champion"
+    ramps = worst.caveat == REORDERING or worst.holds == "champion"
     then = _say_canary(worst, surface, release, first=first) if ramps else otherwise
-    return f"{_LOG_CANDIDATES if worst.doubt == REORDERING else _wait(worst)} {then}"
+    return f"{_LOG_CANDIDATES if worst.caveat == REORDERING else _wait(worst)} {then}"
 
 
 def _say_canary(worst: Verdict, surface: str, release: int, *, first: bool) -> str:
@@ -267,9 +267,9 @@ def say_after_override(surface: str) -> str:
 
 
 def _wait(worst: Verdict) -> str:
-    if worst.doubt == BIASED:
+    if worst.caveat == BIASED:
         return _LOG_PROPENSITIES
-    if worst.doubt:
+    if worst.caveat:
         return "More days of this log cannot decide it: the reason beside it names what is missing."
     power = worst.power
     if power is not None and power.never:

@@ -99,7 +99,7 @@ class VerdictRow:
 class VerdictTable:
     """What is looked at and what passed, with the gates and outcomes that there are, and how many of each."""
 
-    looked_at: Sequence[VerdictRow]
+    notable: Sequence[VerdictRow]
     passed: Sequence[VerdictRow]
     gates: Sequence[tuple[int, str, int]]
     outcomes: Sequence[tuple[str, int]]
@@ -112,7 +112,7 @@ def tabulate_verdicts(verdicts: Sequence[Verdict], words: Vocabulary, pages: Mlf
     rows = [VerdictRow(v, phrase_verdict(v, words), numbers[v.gate], pages.run(v.evidence)) for v in ordered]
     quiet = {Outcome.PASS, Outcome.NO_RULE}
     return VerdictTable(
-        looked_at=[row for row in rows if row.verdict.outcome not in quiet],
+        notable=[row for row in rows if row.verdict.outcome not in quiet],
         passed=[row for row in rows if row.verdict.outcome in quiet],
         gates=[(n, gate, sum(v.gate == gate for v in verdicts)) for gate, n in numbers.items()],
         outcomes=[(o.value, n) for o in WORST_FIRST if (n := sum(v.outcome is o for v in verdicts))],

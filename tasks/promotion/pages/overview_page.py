@@ -118,7 +118,7 @@ def write_index(cards: Sequence[Card], *, now: datetime) -> str:
 
 def write_surface(overview: Overview, questions: Sequence[PendingApproval], *, now: datetime) -> str:
     """Write the page of one surface."""
-    found, judged = overview.aliases, overview.summaries
+    found, gate_summaries = overview.aliases, overview.summaries
     return render(
         "overview_surface.html.j2",
         title=found.surface,
@@ -128,7 +128,7 @@ def write_surface(overview: Overview, questions: Sequence[PendingApproval], *, n
         problems=overview.problems,
         alarms=overview.alarms,
         monitor=f"{quote(found.surface)}/monitor",
-        releases=[_release(found.surface, r, judged.get(r.version), now) for r in found.releases],
+        releases=[_release(found.surface, r, gate_summaries.get(r.version), now) for r in found.releases],
         questions=_waiting(questions, now),
         labels=overview.labels and _labels(overview.labels),
         tasks=[_task(days) for days in overview.labels.tasks] if overview.labels else [],
@@ -176,8 +176,10 @@ def _waiting(questions: Sequence[PendingApproval], now: datetime) -> list[tuple[
     return [(question, describe_age(question.since, now)) for question in questions]
 
 
-def _release(surface: str, one: AliasedRelease, judged: GateSummary | None, now: datetime) -> _ReleaseRow:
-    counts = format_outcomes(dict(judged.counts)) if judged else ""
+def _release(
+    surface: str, one: AliasedRelease, gate_summaries: GateSummary | None, now: datetime
+) -> _ReleaseRow:
+    counts = format_outcomes(dict(gate_summaries.counts)) if gate_summaries else ""
     return _ReleaseRow(
         alias=_describe_alias(one),
         version=one.version,
@@ -185,8 +187,8 @@ def _release(surface: str, one: AliasedRelease, judged: GateSummary | None, now:
         age=describe_age(one.as_of or one.made_at, now),
         verdict=one.verdict or "not judged",
         counts=counts,
-        dossier=f"{quote(surface)}/releases/{one.version}/dossier" if judged else "",
-        reasons=judged.reasons if judged else (),
+        dossier=f"{quote(surface)}/releases/{one.version}/dossier" if gate_summaries else "",
+        reasons=gate_summaries.reasons if gate_summaries else (),
     )
 
 

@@ -21,7 +21,7 @@ from typing import Final
 from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.proxies import Tenth
 from tasks.evaluation.release_evidence import ProxyEvidence
-from tasks.promotion.gates.reports import judge_gap
+from tasks.promotion.gates.reports import evaluate_gap
 from tasks.reports.numbers import format_estimate, format_number
 
 _CELL_WIDTH, _CELL_HEIGHT, _NAMES_WIDTH, _NAMES_HEIGHT = 64, 32, 190, 120
@@ -136,7 +136,7 @@ def draw_proxy(proxy: ProxyEvidence) -> ProxyFigure:
     outcomes = [tenth.outcome for tenth in proxy.tenths]
     ceiling = max(max(of.value, of.high if of.known else 0.0) for of in outcomes) or 1.0
     last = len(outcomes) - 1
-    tone = judge_gap(proxy.gap, worst=proxy.worst_at_top)[0].value
+    tone = evaluate_gap(proxy.gap, worst=proxy.worst_at_top)[0].value
     step = (_WIDTH - _LEFT) / len(outcomes)
     return ProxyFigure(
         proxy,

@@ -2,7 +2,7 @@
 
 ::
 
-    standing    reads contracts, release, verdicts and audit; every line, in order
+    checklist   reads contracts, release, verdicts and audit; every line, in order
       facts     what was read, and what a line is
       lines     each line, from what was read
 """

@@ -68,7 +68,7 @@ def conclusive_subjects(verdicts: Iterable[Verdict]) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class GateReading:
     """What the gates said of a release, and what they read; None where that cannot be read any more.
 
     ``run`` is that of the gate, ``runs`` are those of the steps that it judged by.
@@ -95,18 +95,19 @@ class Judgement:
 
 
 @dataclass(frozen=True)
-class StandingRelease:
+class ReadRelease:
     """A release with everything that is known of it; ``run`` is the one that made it.
 
-    ``judged_before`` are the guardrails that are inconclusive here and were conclusive of an earlier release.
+    ``conclusive_before``: the guardrails that are inconclusive here and were conclusive for an earlier
+    release.
     """
 
     version: int
     champion: bool
     manifest: Manifest
     run: str
-    judgement: Judgement | None = None
-    judged_before: frozenset[str] = frozenset()
+    reading: GateReading | None = None
+    conclusive_before: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -139,7 +140,7 @@ class ReadinessFacts:
     """Everything that the readiness of a surface is read from."""
 
     contracts: Contracts
-    release: StandingRelease | None = None
+    release: ReadRelease | None = None
     audit: AuditTrail = AuditTrail()
 
     @property
@@ -147,7 +148,7 @@ class ReadinessFacts:
         """Say that there is no release yet, and the way to one."""
         return f"there is no release yet: equipoise retrain {self.contracts.name} --as-of T makes one"
 
-    def without_judgement(self, release: StandingRelease) -> str:
+    def without_gates(self, release: ReadRelease) -> str:
         """Say that a release was not judged, and the way to a verdict."""
         return (
             f"{release.name} was not judged: equipoise retrain {self.contracts.name} "

@@ -20,10 +20,10 @@ from tasks.promotion.gates.references import weighted_tasks
 from tasks.promotion.moves.rules import POLICIES
 from tasks.promotion.readiness.facts import (
     CONCLUSIVE,
-    Judgement,
+    GateReading,
     ReadinessFacts,
     ReadinessLine,
-    StandingRelease,
+    ReadRelease,
 )
 from tasks.reports.numbers import format_counted, spoken
 from tasks.stores.manifest import PinnedPart, Role
@@ -34,10 +34,10 @@ _CONDITIONAL = "expect_conditional_label_only_where_parent_positive"
 TASKS_FILE = "tasks.yaml"
 
 
-def tasks_explicit(standing: ReadinessFacts) -> ReadinessLine:
+def tasks_explicit(facts: ReadinessFacts) -> ReadinessLine:
     """Whether each outcome is a task of its own, and the release predicts just those (R1, R3)."""
-    name, spec, release = "tasks explicit", standing.contracts.tasks, standing.release
-    weighted = weighted_tasks(standing.contracts.utility)
+    name, spec, release = "tasks explicit", facts.contracts.tasks, facts.release
+    weighted = weighted_tasks(facts.contracts.utility)
     if len(weighted) == 1 and (parts := spec.parts(only := next(iter(weighted)))):
         mixed = f"the order rests on '{only}' alone, which mixes {_listed(parts)} into one label"
         return ReadinessLine.not_met(name, f"{mixed}: weigh its parts", "utility.yaml", TASKS_FILE)
@@ -58,9 +58,9 @@ def tasks_explicit(standing: ReadinessFacts) -> ReadinessLine:
     return ReadinessLine.met(name, f"{what}{heads_of}", TASKS_FILE)
 
 
-def windows_defined(standing: ReadinessFacts) -> ReadinessLine:
+def windows_defined(facts: ReadinessFacts) -> ReadinessLine:
     """Whether each outcome has a window, and labels were built with those in force (R5)."""
-    name, contracts, release = "windows defined", standing.contracts, standing.release
+    name, contracts, release = "windows defined", facts.contracts, facts.release
     spec = contracts.tasks
     said = _listed([f"{task} {describe_duration(spec.window(task))}" for task in spec.tasks])
     if release is not None and release.manifest.snapshot.contract_digest != contracts.digests["tasks"]:
@@ -71,38 +71,38 @@ def windows_defined(standing: ReadinessFacts) -> ReadinessLine:
     return ReadinessLine.met(name, said, TASKS_FILE)
 
 
-def maturity_handled(standing: ReadinessFacts) -> ReadinessLine:
+def maturity_handled(facts: ReadinessFacts) -> ReadinessLine:
     """Whether every part learned only from days whose outcomes were known at the as-of (R7, R8)."""
-    name, release = "maturity handled", standing.release
+    name, release = "maturity handled", facts.release
     if release is None:
-        return ReadinessLine.not_met(name, standing.without_release, TASKS_FILE)
-    early = list(_learned_early(standing.contracts, release))
+        return ReadinessLine.not_met(name, facts.without_release, TASKS_FILE)
+    early = list(_learned_early(facts.contracts, release))
     if early:
         return ReadinessLine.not_met(name, f"learned before they were mature: {_listed(early)}", release.run)
-    slowest = _slowest(standing.contracts)
-    corrected = [task for task in standing.contracts.tasks.trained if standing.contracts.delayed(task)]
+    slowest = _slowest(facts.contracts)
+    corrected = [task for task in facts.contracts.tasks.trained if facts.contracts.delayed(task)]
     apart = f"; {_listed(corrected)} learn from open windows, corrected for their delay" if corrected else ""
     why = f"every part of {release.name} learned from mature days alone, the slowest being {slowest}{apart}"
     return ReadinessLine.met(name, why, TASKS_FILE, release.run)
 
 
-def masks(standing: ReadinessFacts) -> ReadinessLine:
+def masks(facts: ReadinessFacts) -> ReadinessLine:
     """Whether labels that nobody knows have no value, where the release learned and was tested (R9)."""
-    return _validated(standing, "masks", (_MASKED, _CONDITIONAL), "a value only where a label is observed")
+    return _validated(facts, "masks", (_MASKED, _CONDITIONAL), "a value only where a label is observed")
 
 
-def delayed_outcomes(standing: ReadinessFacts) -> ReadinessLine:
+def delayed_outcomes(facts: ReadinessFacts) -> ReadinessLine:
     """Whether no row counts as a negative before its outcome could be known (R7, F7)."""
-    what = f"no label before its maturity ({_slowest(standing.contracts)} the slowest)"
-    return _validated(standing, "delayed outcomes no negatives", (_EARLY,), what)
+    what = f"no label before its maturity ({_slowest(facts.contracts)} the slowest)"
+    return _validated(facts, "delayed outcomes no negatives", (_EARLY,), what)
 
 
-def loss_weights_versioned(standing: ReadinessFacts) -> ReadinessLine:
+def loss_weights_versioned(facts: ReadinessFacts) -> ReadinessLine:
     """Whether the release pins the loss weights in force (R12, R13)."""
-    name, contracts, release = "loss weights versioned", standing.contracts, standing.release
+    name, contracts, release = "loss weights versioned", facts.contracts, facts.release
     version = f"tasks.yaml version {contracts.tasks.version}"
     if release is None:
-        return ReadinessLine.not_met(name, f"nothing pins {version}: {standing.without_release}", TASKS_FILE)
+        return ReadinessLine.not_met(name, f"nothing pins {version}: {facts.without_release}", TASKS_FILE)
     if release.manifest.contracts.get("tasks") != contracts.digests["tasks"]:
         other = f"{release.name} pins another tasks.yaml than is in force ({version}): retrain"
         return ReadinessLine.not_met(name, other, TASKS_FILE, release.run)
@@ -115,9 +115,9 @@ def loss_weights_versioned(standing: ReadinessFacts) -> ReadinessLine:
     )
 
 
-def negatives_handled(standing: ReadinessFacts) -> ReadinessLine:
+def negatives_handled(facts: ReadinessFacts) -> ReadinessLine:
     """Whether what people suffer from is predicted, and costs or is bounded (R4, R24, F9)."""
-    name, contracts = "negatives handled", standing.contracts
+    name, contracts = "negatives handled", facts.contracts
     costs = [task for task in contracts.tasks.tasks if task in contracts.tasks.costs]
     if not costs:
         none = "no negative or safety task: nothing says what people suffer from"
@@ -137,17 +137,15 @@ def _handled(task: str, weighted: Collection[str], bounded: Collection[str | Non
     return " and ".join(ways)
 
 
-def _validated(
-    standing: ReadinessFacts, name: str, expectations: tuple[str, ...], what: str
-) -> ReadinessLine:
+def _validated(facts: ReadinessFacts, name: str, expectations: tuple[str, ...], what: str) -> ReadinessLine:
     """Read from the validation of the release's labels whether expectations hold for every task."""
-    release = standing.release
+    release = facts.release
     if release is None:
-        return ReadinessLine.not_met(name, f"no labels were validated: {standing.without_release}")
-    judgement = release.judgement
-    if judgement is None:
-        return ReadinessLine.not_met(name, standing.without_judgement(release))
-    run, findings = judgement.runs.validation, [judgement.findings(one) for one in expectations]
+        return ReadinessLine.not_met(name, f"no labels were validated: {facts.without_release}")
+    reading = release.reading
+    if reading is None:
+        return ReadinessLine.not_met(name, facts.without_gates(release))
+    run, findings = reading.runs.validation, [reading.findings(one) for one in expectations]
     if absent := [one for one, found in zip(expectations, findings, strict=True) if not found]:
         return ReadinessLine.not_met(name, f"the validation of its labels holds no {_listed(absent)}", run)
     failed = [f for found in findings for f in found if not f.success]
@@ -158,7 +156,7 @@ def _validated(
     return ReadinessLine.met(name, f"{what}: {seen.observed} break it ({seen.subject})", run)
 
 
-def _learned_early(contracts: Contracts, release: StandingRelease) -> Iterator[str]:
+def _learned_early(contracts: Contracts, release: ReadRelease) -> Iterator[str]:
     for part in release.manifest.parts:
         if part.role not in {Role.TASK, Role.CALIBRATOR} or part.task not in contracts.tasks.tasks:
             continue
@@ -188,9 +186,9 @@ _BUSINESS = frozenset({Family.CONVERSION})
 """Families of outcomes that earn money; a guardrail on any other protects people or their experience."""
 
 
-def utility_weights_separate(standing: ReadinessFacts) -> ReadinessLine:
+def utility_weights_separate(facts: ReadinessFacts) -> ReadinessLine:
     """Whether the weights of the decision are others than those of the losses (R13)."""
-    name, contracts = "utility weights separate", standing.contracts
+    name, contracts = "utility weights separate", facts.contracts
     losses = {task: contracts.tasks.tasks[task].loss_weight for task in contracts.utility.weights}
     ratios = {abs(term.weight) / losses[task] for task, term in contracts.utility.weights.items()}
     copied = len({*losses.values()}) > 1 and max(ratios) - min(ratios) <= 1e-9 * max(ratios)
@@ -203,11 +201,11 @@ def utility_weights_separate(standing: ReadinessFacts) -> ReadinessLine:
     return ReadinessLine.met(name, f"{units}; loss weights {learned}", _UTILITY, "tasks.yaml")
 
 
-def composition_versioned(standing: ReadinessFacts) -> ReadinessLine:
+def composition_versioned(facts: ReadinessFacts) -> ReadinessLine:
     """Whether the release pins the policies in force, each by version and digest (R19)."""
-    name, contracts, release = "composition versioned", standing.contracts, standing.release
+    name, contracts, release = "composition versioned", facts.contracts, facts.release
     if release is None:
-        return ReadinessLine.not_met(name, f"nothing pins a policy: {standing.without_release}", _UTILITY)
+        return ReadinessLine.not_met(name, f"nothing pins a policy: {facts.without_release}", _UTILITY)
     other = [
         POLICIES[kind]
         for kind in ("utility", "slate")
@@ -222,38 +220,38 @@ def composition_versioned(standing: ReadinessFacts) -> ReadinessLine:
     return ReadinessLine.met(name, f"{release.name} pins {said}; {owned}", _UTILITY, _SLATE, release.run)
 
 
-def guardrails_defined(standing: ReadinessFacts) -> ReadinessLine:
+def guardrails_defined(facts: ReadinessFacts) -> ReadinessLine:
     """Whether the decision has bounds, and each was judged where it was replayed (R17, R33).
 
     A bound that is inconclusive counts as judged where it was conclusive of an earlier release.
     """
-    name, utility, release = "guardrails defined", standing.contracts.utility, standing.release
+    name, utility, release = "guardrails defined", facts.contracts.utility, facts.release
     if not utility.guardrails:
         return ReadinessLine.not_met(name, "the policy has no guardrail: nothing bounds its harm", _UTILITY)
     metrics = list(dict.fromkeys(rail.metric for rail in utility.guardrails))
     said = ", ".join(metrics)
-    judgement = release.judgement if release else None
-    if release is None or judgement is None:
+    reading = release.reading if release else None
+    if release is None or reading is None:
         return ReadinessLine.met(name, said, _UTILITY)
-    measured = {str(v.subject) for v in judgement.of("decision") if v.outcome is not Outcome.METRIC_MISSING}
-    judged = {*judgement.conclusive("decision"), *release.judged_before}
+    measured = {str(v.subject) for v in reading.of("decision") if v.outcome is not Outcome.METRIC_MISSING}
+    evaluated = {*reading.conclusive("decision"), *release.conclusive_before}
     problems = {
         f"could not be judged of {release.name}": [one for one in metrics if one not in measured],
         f"inconclusive of {release.name} and of every release before": [
-            one for one in metrics if one in measured and one not in judged
+            one for one in metrics if one in measured and one not in evaluated
         ],
     }
     if any(problems.values()):
         why = "; ".join(f"{', '.join(found)}: {problem}" for problem, found in problems.items() if found)
-        return ReadinessLine.not_met(name, why, _UTILITY, judgement.run)
-    before = " or of a release before" if release.judged_before else ""
+        return ReadinessLine.not_met(name, why, _UTILITY, reading.run)
+    before = " or of a release before" if release.conclusive_before else ""
     why = f"{said}; each judged of {release.name}{before}"
-    return ReadinessLine.met(name, why, _UTILITY, judgement.runs.simulation)
+    return ReadinessLine.met(name, why, _UTILITY, reading.runs.simulation)
 
 
-def hard_constraints(standing: ReadinessFacts) -> ReadinessLine:
+def hard_constraints(facts: ReadinessFacts) -> ReadinessLine:
     """Whether what may never be shown is filtered, not only made dear (R17, F5)."""
-    name, contracts = "hard constraints are filters", standing.contracts
+    name, contracts = "hard constraints are filters", facts.contracts
     filters = dict.fromkeys(one.name for one in contracts.utility.filters)
     if filters:
         why = f"{', '.join(filters)}: filters that drop what is unknown too"
@@ -266,9 +264,9 @@ def hard_constraints(standing: ReadinessFacts) -> ReadinessLine:
     return ReadinessLine.not_applicable(name, why, _UTILITY, "tasks.yaml")
 
 
-def business_balanced(standing: ReadinessFacts) -> ReadinessLine:
+def business_balanced(facts: ReadinessFacts) -> ReadinessLine:
     """Whether money is held by a relevance floor and a guardrail on an outcome that is no sale (R26, F8)."""
-    name, contracts = "business balanced with user value", standing.contracts
+    name, contracts = "business balanced with user value", facts.contracts
     utility = contracts.utility
     terms = {name: one for name, one in utility.named_terms.items() if one.tasks or one.weight > 0}
     priced = [f"{name} x {one.value_column}" for name, one in terms.items() if one.value_column]
@@ -293,19 +291,19 @@ def _guards_of_people(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[str]:
             yield rail.metric
 
 
-def slate_reranker(standing: ReadinessFacts) -> ReadinessLine:
+def slate_reranker(facts: ReadinessFacts) -> ReadinessLine:
     """Whether slates are composed by rules of their own, and those were replayed (R36, R37)."""
-    name, contracts = "reranker for slates", standing.contracts
+    name, contracts = "reranker for slates", facts.contracts
     rules = list(_slate_rules(contracts.slate))
     if not rules:
         why = f"slate.yaml has a length of {contracts.slate.length} and no rule: slates are the sorted list"
         return ReadinessLine.not_met(name, why, _SLATE)
-    release = standing.release
-    judgement = release.judgement if release else None
-    counted = judgement.simulation.slate_rules if judgement and judgement.simulation else ()
+    release = facts.release
+    reading = release.reading if release else None
+    counted = reading.simulation.slate_rules if reading and reading.simulation else ()
     if not counted:
         return ReadinessLine.met(name, ", ".join(rules), _SLATE)
-    run = judgement.runs.simulation if judgement else ""
+    run = reading.runs.simulation if reading else ""
     met = ", ".join(f"{one.rule} in {one.slates - one.unmet:,} of {one.slates:,} slates" for one in counted)
     return ReadinessLine.met(name, f"met: {met}", _SLATE, run)
 
@@ -326,15 +324,15 @@ def _slate_rules(slate: SlateSpec) -> Iterator[str]:
         yield f"exploration in {slate.exploration.slots} slots"
 
 
-def changes_tracked(standing: ReadinessFacts) -> ReadinessLine:
+def changes_tracked(facts: ReadinessFacts) -> ReadinessLine:
     """Whether each promotion that changed tasks or policies names its online experiment (R19, R34)."""
-    name, audit = "policy changes tracked as experiments", standing.audit
+    name, audit = "policy changes tracked as experiments", facts.audit
     if audit.problem:
         return ReadinessLine.not_met(name, f"the audit cannot be believed: {audit.problem}", "audit")
     if not audit.policy_moves:
         whole = f"none of {audit.promotions} promotions changed tasks or policies"
         why = "the one promotion changed no tasks or policies" if audit.promotions == 1 else whole
-        return ReadinessLine.not_applicable(name, why if audit.promotions else _never(standing), "audit")
+        return ReadinessLine.not_applicable(name, why if audit.promotions else _never(facts), "audit")
     waived = [move for move in audit.policy_moves if not move.experiment]
     if waived:
         said = "; ".join(f"row {one.row}: {_files(one.changed)}, {_excuse(one.waiver)}" for one in waived)
@@ -344,8 +342,8 @@ def changes_tracked(standing: ReadinessFacts) -> ReadinessLine:
     return ReadinessLine.met(name, said, "audit")
 
 
-def _never(standing: ReadinessFacts) -> str:
-    release: StandingRelease | None = standing.release
+def _never(facts: ReadinessFacts) -> str:
+    release: ReadRelease | None = facts.release
     return "nothing was promoted yet" + ("" if release is None else f"; {release.name} is the newest")
 
 
@@ -361,93 +359,93 @@ _NAMED = 6
 """Segments that one line names; the dossier has them all."""
 
 
-def predictions_calibrated(standing: ReadinessFacts) -> ReadinessLine:
+def predictions_calibrated(facts: ReadinessFacts) -> ReadinessLine:
     """Whether each probability of the sum has a calibrator, and was shown to mean what it says (R15)."""
-    return _judged(standing, "predictions calibrated", _calibrated)
+    return _from_gates(facts, "predictions calibrated", _calibrated)
 
 
-def segments_monitored(standing: ReadinessFacts) -> ReadinessLine:
+def segments_monitored(facts: ReadinessFacts) -> ReadinessLine:
     """Whether segments are declared, gated, and were judged (R21, R32, F6)."""
-    name, surface = "segments monitored", standing.contracts.surface
+    name, surface = "segments monitored", facts.contracts.surface
     if not surface.segments:
         return ReadinessLine.not_met(name, "surface.yaml declares no segments", "surface.yaml")
     if not surface.gates.calibration.by:
         declared = ", ".join(segment.name for segment in surface.segments)
         why = f"no gate looks at {declared}: name the segments under gates.calibration.by"
         return ReadinessLine.not_met(name, why, "surface.yaml")
-    return _judged(standing, name, _segments)
+    return _from_gates(facts, name, _segments)
 
 
-def component_view(standing: ReadinessFacts) -> ReadinessLine:
+def component_view(facts: ReadinessFacts) -> ReadinessLine:
     """Whether each term of the utility is shown with prediction, weight and contribution (R31)."""
-    return _judged(standing, "component view", _components)
+    return _from_gates(facts, "component view", _components)
 
 
-def _judged(
-    standing: ReadinessFacts,
+def _from_gates(
+    facts: ReadinessFacts,
     name: str,
-    read: Callable[[ReadinessFacts, StandingRelease, Judgement], ReadinessLine],
+    read: Callable[[ReadinessFacts, ReadRelease, GateReading], ReadinessLine],
 ) -> ReadinessLine:
     """Read a line of a release that was judged; else say what is missing."""
-    release = standing.release
+    release = facts.release
     if release is None:
-        return ReadinessLine.not_met(name, standing.without_release)
-    if release.judgement is None:
-        return ReadinessLine.not_met(name, standing.without_judgement(release))
-    return read(standing, release, release.judgement)
+        return ReadinessLine.not_met(name, facts.without_release)
+    if release.reading is None:
+        return ReadinessLine.not_met(name, facts.without_gates(release))
+    return read(facts, release, release.reading)
 
 
-def _calibrated(standing: ReadinessFacts, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
+def _calibrated(facts: ReadinessFacts, release: ReadRelease, reading: GateReading) -> ReadinessLine:
     name = "predictions calibrated"
-    tasks = [task for task in release.manifest.tasks if task in weighted_tasks(standing.contracts.utility)]
+    tasks = [task for task in release.manifest.tasks if task in weighted_tasks(facts.contracts.utility)]
     bare = [task for task in tasks if release.manifest.find(Role.CALIBRATOR, task) is None]
     if bare:
         return ReadinessLine.not_met(name, f"no calibrator is pinned for {', '.join(bare)}", release.run)
-    whole = {v.subject: v.outcome for v in judgement.of("calibration") if v.segment == ALL}
+    whole = {v.subject: v.outcome for v in reading.of("calibration") if v.segment == ALL}
     outcomes = {task: whole.get(Subject("calibration_ratio", task=task)) for task in tasks}
     wrong = [
         f"{task}: {spoken(outcome or 'not judged')}"
         for task, outcome in outcomes.items()
         if outcome != "pass"
     ]
-    blocked = [v.of for v in judgement.of("calibration", outcome=Outcome.BLOCK) if v.segment != ALL]
+    blocked = [v.of for v in reading.of("calibration", outcome=Outcome.BLOCK) if v.segment != ALL]
     if wrong or blocked:
-        return ReadinessLine.not_met(name, _first([*wrong, *blocked]), release.run, judgement.run)
-    judged = [v for v in judgement.of("calibration") if v.segment != ALL]
-    off = f"none of {format_counted(len(judged), 'segment')} is shown to be off"
-    why = f"{', '.join(tasks)} on the whole; {off if judged else 'no segment was judged'}"
-    return ReadinessLine.met(name, why, release.run, judgement.run)
+        return ReadinessLine.not_met(name, _first([*wrong, *blocked]), release.run, reading.run)
+    evaluated = [v for v in reading.of("calibration") if v.segment != ALL]
+    off = f"none of {format_counted(len(evaluated), 'segment')} is shown to be off"
+    why = f"{', '.join(tasks)} on the whole; {off if evaluated else 'no segment was judged'}"
+    return ReadinessLine.met(name, why, release.run, reading.run)
 
 
-def _segments(standing: ReadinessFacts, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
-    name, gated = "segments monitored", standing.contracts.surface.gates.calibration.by
-    of_segments = [v for v in judgement.verdicts if v.segment != ALL]
-    judged = [v for v in of_segments if v.outcome in CONCLUSIVE]
-    columns = {verdict.segment.column for verdict in judged}
+def _segments(facts: ReadinessFacts, release: ReadRelease, reading: GateReading) -> ReadinessLine:
+    name, gated = "segments monitored", facts.contracts.surface.gates.calibration.by
+    of_segments = [v for v in reading.verdicts if v.segment != ALL]
+    evaluated = [v for v in of_segments if v.outcome in CONCLUSIVE]
+    columns = {verdict.segment.column for verdict in evaluated}
     if unseen := [column for column in gated if column not in columns]:
         looked = {verdict.segment.column for verdict in of_segments}
         inconclusive = "" if looked.isdisjoint(unseen) else ": every verdict on them is inconclusive"
         why = f"no segment of {', '.join(unseen)} was judged of {release.name}{inconclusive}"
-        return ReadinessLine.not_met(name, why, "surface.yaml", judgement.run)
-    segments = {verdict.segment for verdict in judged}
-    verdicts, values = format_counted(len(judged), "verdict"), format_counted(len(segments), "segment")
+        return ReadinessLine.not_met(name, why, "surface.yaml", reading.run)
+    segments = {verdict.segment for verdict in evaluated}
+    verdicts, values = format_counted(len(evaluated), "verdict"), format_counted(len(segments), "segment")
     why = f"{verdicts} on {values} of {', '.join(gated)}"
-    harmed = sorted({str(v.segment) for v in judged if v.outcome is Outcome.BLOCK})
+    harmed = sorted({str(v.segment) for v in evaluated if v.outcome is Outcome.BLOCK})
     alarm = f"; harmed: {_first(harmed)}" if harmed else "; none is shown to be harmed"
-    return ReadinessLine.met(name, f"{why}{alarm}", "surface.yaml", judgement.run)
+    return ReadinessLine.met(name, f"{why}{alarm}", "surface.yaml", reading.run)
 
 
-def _components(standing: ReadinessFacts, release: StandingRelease, judgement: Judgement) -> ReadinessLine:
-    name, simulation = "component view", judgement.simulation
+def _components(facts: ReadinessFacts, release: ReadRelease, reading: GateReading) -> ReadinessLine:
+    name, simulation = "component view", reading.simulation
     if simulation is None or simulation.composition is None:
         why = f"the replay of {release.name} holds no composition of its utility: simulate it again"
-        return ReadinessLine.not_met(name, why, judgement.run)
+        return ReadinessLine.not_met(name, why, reading.run)
     shown = {term.task: term for term in simulation.composition.terms}
-    terms = [task for task, term in standing.contracts.utility.named_terms.items() if term.weight]
+    terms = [task for task, term in facts.contracts.utility.named_terms.items() if term.weight]
     if missing := [task for task in terms if task not in shown]:
         why = f"the composition of {release.name} lacks {', '.join(missing)}"
-        return ReadinessLine.not_met(name, why, judgement.run)
-    run = judgement.runs.simulation
+        return ReadinessLine.not_met(name, why, reading.run)
+    run = reading.runs.simulation
     said = ", ".join(f"{task} {shown[task].contribution:.3g}" for task in terms)
     total = simulation.composition.utility
     return ReadinessLine.met(name, f"a slot's utility of {total:.3g} is made of {said}", run)

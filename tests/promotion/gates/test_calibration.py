@@ -9,7 +9,7 @@ from tasks.contracts.training import HeadKind
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.gates.calibration import judge_ratios
+from tasks.promotion.gates.calibration import evaluate_ratios
 from tests.evaluation.task_figures import estimates_of, task_figures
 
 NAN = float("nan")
@@ -40,7 +40,7 @@ def _named(name: str) -> TaskFigures:
 
 
 def _judged(*tasks: TaskFigures, costs: frozenset[str] = frozenset()) -> dict[str, Verdict]:
-    return {f"{v.subject}:{v.segment}": v for v in judge_ratios(GATE, tasks, costs=costs, run="run-1")}
+    return {f"{v.subject}:{v.segment}": v for v in evaluate_ratios(GATE, tasks, costs=costs, run="run-1")}
 
 
 def test_a_segment_is_calibrated_off_or_cannot_be_told() -> None:
@@ -99,9 +99,9 @@ def test_no_set_of_healthy_segments_promotes_a_bad_cost(
         for i, r in enumerate(segments)
     }
     more = [_named(f"t{i}") for i in range(tasks)]
-    ours = _with(hate, healthy, "hate") if of_the_cost else hate
+    candidate = _with(hate, healthy, "hate") if of_the_cost else hate
     other = CLICK if of_the_cost else _with(CLICK, healthy)
-    verdict = _judged(ours, other, *more, costs=frozenset({"hate"}))["hate.calibration_ratio:all"]
+    verdict = _judged(candidate, other, *more, costs=frozenset({"hate"}))["hate.calibration_ratio:all"]
     assert verdict.outcome is Outcome.BLOCK
     assert verdict.reason == "predictions are 45.1 % too low; p 0.0039, a test of this cost alone"
 

@@ -18,9 +18,9 @@ from tasks.promotion.gates.gains import (
     RecipePair,
     SameDay,
     TaskRecipe,
-    judge_gains,
-    judge_recipes,
-    judge_same_day,
+    evaluate_gains,
+    evaluate_recipes,
+    evaluate_same_day,
 )
 from tests.evaluation.task_figures import task_figures
 from tests.verdicts import bound, subject
@@ -50,15 +50,15 @@ def comparison(rise: Estimate, **segments: Estimate) -> ChampionComparison:
 
 
 def changed(same_day: ChampionComparison | None, *added: str) -> RecipePair:
-    ours, theirs = TaskRecipe("buy", "new", DAY), TaskRecipe("buy", "old", DAY)
-    return RecipePair(ours, theirs, SameDay(same_day, "", "same-day run"), added)
+    candidate, of_champion = TaskRecipe("buy", "new", DAY), TaskRecipe("buy", "old", DAY)
+    return RecipePair(candidate, of_champion, SameDay(same_day, "", "same-day run"), added)
 
 
 def judged(
     against: ChampionComparison | None, gains: Gains = COUNTED, of: TaskFigures | None = None
 ) -> dict[tuple[str, Segment], Verdict]:
     comparisons = None if against is None else [against]
-    found = judge_gains([of or task()], comparisons, gains, run="simulation")
+    found = evaluate_gains([of or task()], comparisons, gains, run="simulation")
     return {(str(verdict.subject), verdict.segment): verdict for verdict in found}
 
 
@@ -192,12 +192,16 @@ LOST = Estimate(0.03, 0.02, 0.04, 900)
 VAGUE = Estimate(0.003, -0.02, 0.026, 40)
 
 
-def _pair(task: str, ours: str | None, theirs: str | None, *, newer: int) -> RecipePair:
-    return RecipePair(TaskRecipe(task, ours, DAY + timedelta(days=newer)), TaskRecipe(task, theirs, DAY))
+def _pair(task: str, candidate: str | None, of_champion: str | None, *, newer: int) -> RecipePair:
+    return RecipePair(
+        TaskRecipe(task, candidate, DAY + timedelta(days=newer)), TaskRecipe(task, of_champion, DAY)
+    )
 
 
 def test_the_same_recipe_differs_by_data_only() -> None:
-    verdict = judge_same_day([_pair("click", "a", "a", newer=7), _pair("hide", "b", "b", newer=5)], run="r")
+    verdict = evaluate_same_day(
+        [_pair("click", "a", "a", newer=7), _pair("hide", "b", "b", newer=5)], run="r"
+    )
     assert (verdict.outcome, verdict.evidence) == (Outcome.NO_RULE, "r")
     assert verdict.reason == "same recipe: what differs is data only, newer by 7 days"
     assert verdict.observed is not None
@@ -205,18 +209,20 @@ def test_the_same_recipe_differs_by_data_only() -> None:
 
 
 def test_another_recipe_on_newer_rows_warns_and_names_its_tasks() -> None:
-    verdict = judge_same_day([_pair("click", "new", "a", newer=7), _pair("hide", "b", "b", newer=7)], run="r")
+    verdict = evaluate_same_day(
+        [_pair("click", "new", "a", newer=7), _pair("hide", "b", "b", newer=7)], run="r"
+    )
     assert verdict.outcome is Outcome.WARN
     assert verdict.reason.endswith("may be all of its gain: click (rows newer by 7 days)")
 
 
 def test_another_recipe_on_rows_that_are_no_newer_earned_its_gain() -> None:
-    verdict = judge_same_day([_pair("click", "new", "a", newer=0)], run="r")
+    verdict = evaluate_same_day([_pair("click", "new", "a", newer=0)], run="r")
     assert verdict.outcome is Outcome.NO_RULE
 
 
 def test_a_recipe_that_nobody_kept_is_unknown_and_not_the_same() -> None:
-    verdict = judge_same_day([_pair("click", "new", None, newer=7)], run="r")
+    verdict = evaluate_same_day([_pair("click", "new", None, newer=7)], run="r")
     assert (verdict.outcome, verdict.reason) == (
         Outcome.NO_RULE,
         "an earlier program kept no recipe of click; rows newer by 7 days",
@@ -224,13 +230,13 @@ def test_a_recipe_that_nobody_kept_is_unknown_and_not_the_same() -> None:
 
 
 def test_a_model_that_both_serve_has_one_recipe_even_where_nobody_kept_it() -> None:
-    verdict = judge_same_day([_pair("return", None, None, newer=0)], run="r")
+    verdict = evaluate_same_day([_pair("return", None, None, newer=0)], run="r")
     assert verdict.reason == "same recipe and equally new rows"
 
 
 def test_without_a_champion_or_a_common_task_there_is_nothing_to_compare() -> None:
-    assert judge_same_day(None, run="r").reason == "no champion to compare with"
-    assert judge_same_day([], run="r").reason == "no task in common with the champion"
+    assert evaluate_same_day(None, run="r").reason == "no champion to compare with"
+    assert evaluate_same_day([], run="r").reason == "no task in common with the champion"
 
 
 def _compared(
@@ -240,11 +246,11 @@ def _compared(
         task="click", auc_drop=pooled, normalized_entropy_rise=rise, auc_by_request_drop=drop
     )
     pair = _pair("click", "new", "old", newer=newer)
-    return RecipePair(pair.ours, pair.champion, SameDay(found, "", "same-day run"))
+    return RecipePair(pair.candidate, pair.champion, SameDay(found, "", "same-day run"))
 
 
 def judged_recipes(*pairs: RecipePair) -> dict[str, Verdict]:
-    return {str(verdict.subject): verdict for verdict in judge_recipes(ModelGate(), pairs)}
+    return {str(verdict.subject): verdict for verdict in evaluate_recipes(ModelGate(), pairs)}
 
 
 @pytest.mark.parametrize(
@@ -297,7 +303,7 @@ def _only(found: ChampionComparison) -> list[tuple[str, Segment, Outcome, str]]:
     pair = replace(_compared(), same_day=SameDay(found, "", "same-day run"))
     return [
         (str(one.subject), one.segment, one.outcome, str(one.threshold))
-        for one in judge_recipes(ModelGate(), [pair])
+        for one in evaluate_recipes(ModelGate(), [pair])
     ]
 
 
@@ -328,19 +334,19 @@ def test_an_order_is_judged_inside_requests_alone_since_it_has_no_unit(
 
 
 def _of(pair: RecipePair, name: str, *others: RecipePair) -> list[Verdict]:
-    return [one for one in judge_recipes(ModelGate(), [pair, *others]) if one.subject == subject(name)]
+    return [one for one in evaluate_recipes(ModelGate(), [pair, *others]) if one.subject == subject(name)]
 
 
 def test_a_compared_recipe_is_named_by_the_row_and_newer_rows_are_no_doubt_about_it() -> None:
-    row = judge_same_day([_compared(), _pair("hide", "b", "b", newer=7)], run="r")
+    row = evaluate_same_day([_compared(), _pair("hide", "b", "b", newer=7)], run="r")
     assert row.outcome is Outcome.NO_RULE
     assert row.reason == "another recipe than the champion's, judged beside it as of the same day: click"
 
 
 def test_what_was_not_compared_warns_and_says_why_beside_what_was() -> None:
     hide = _pair("hide", "new", "old", newer=7)
-    hide = RecipePair(hide.ours, hide.champion, SameDay(None, "the log no longer has price", "run"))
-    row = judge_same_day([_compared(), hide], run="r")
+    hide = RecipePair(hide.candidate, hide.champion, SameDay(None, "the log no longer has price", "run"))
+    row = evaluate_same_day([_compared(), hide], run="r")
     assert row.outcome is Outcome.WARN
     assert row.reason.endswith("hide (rows newer by 7 days; not compared: the log no longer has price)")
     assert ": click; another" in row.reason
@@ -349,4 +355,4 @@ def test_what_was_not_compared_warns_and_says_why_beside_what_was() -> None:
 
 def test_the_same_recipe_and_no_champion_are_judged_by_no_bound() -> None:
     assert judged_recipes(_pair("click", "a", "a", newer=7)) == {}
-    assert list(judge_recipes(ModelGate(), None)) == []
+    assert list(evaluate_recipes(ModelGate(), None)) == []

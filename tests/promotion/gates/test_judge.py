@@ -15,7 +15,7 @@ from tasks.evaluation.release_evidence import EvidenceRuns
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import decide_release
-from tasks.promotion.gates.judge import Evidence, judge_release
+from tasks.promotion.gates.judge import Evidence, evaluate_release
 from tests.evaluation.task_figures import Estimates, task_figures
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
@@ -57,12 +57,12 @@ def _evidence(**changes: object) -> Evidence:
 
 
 def _outcomes(evidence: Evidence, gates: Gates | None = None) -> dict[str, Outcome]:
-    verdicts = judge_release(gates or Gates(), evidence)
+    verdicts = evaluate_release(gates or Gates(), evidence)
     return {f"{v.gate}:{v.subject}:{v.segment}": v.outcome for v in verdicts}
 
 
 def test_a_sound_first_release_is_promoted() -> None:
-    verdicts = judge_release(Gates(), _evidence())
+    verdicts = evaluate_release(Gates(), _evidence())
     assert decide_release(verdicts, inconclusive="hold").verdict == "promote"
 
 
@@ -92,7 +92,7 @@ def test_a_model_without_a_figure_is_a_missing_metric() -> None:
 
 @pytest.mark.parametrize("kind", ["value", "quantile", "ranking"])
 def test_a_head_without_a_pooled_auc_has_no_rule_and_says_why(kind: HeadKind) -> None:
-    verdicts = judge_release(Gates(), _evidence(tasks=[_task(kind=kind)]))
+    verdicts = evaluate_release(Gates(), _evidence(tasks=[_task(kind=kind)]))
     model = next(verdict for verdict in verdicts if verdict.gate == "model")
     assert model.outcome is Outcome.NO_RULE
     assert kind in model.reason
@@ -120,7 +120,7 @@ def test_a_harmed_segment_holds_a_release_that_is_well_calibrated_as_a_whole() -
     }
     gates = Gates.model_validate({"calibration": {"by": ["tenure"]}})
     decision = decide_release(
-        judge_release(gates, _evidence(tasks=[_task(figures=figures)])), inconclusive="warn"
+        evaluate_release(gates, _evidence(tasks=[_task(figures=figures)])), inconclusive="warn"
     )
     assert decision.verdict == "hold"
     (reason,) = decision.reasons
@@ -145,5 +145,5 @@ def test_a_slow_part_has_its_own_bound() -> None:
 
 
 def test_a_verdict_comes_back_from_json_as_it_was() -> None:
-    for verdict in judge_release(Gates(), _evidence()):
+    for verdict in evaluate_release(Gates(), _evidence()):
         assert TypeAdapter(Verdict).validate_json(json.dumps(verdict.to_json())) == verdict

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.gates.lineage import Lineage, PartLabels, judge_lineage
+from tasks.promotion.gates.lineage import Lineage, PartLabels, evaluate_lineage
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 
 AS_OF = datetime(2026, 5, 1, tzinfo=UTC)
@@ -40,7 +40,7 @@ LINEAGE = Lineage(SOUND, SOUND, 27, (), {"feed.task.click": OWN, "feed.calibrato
 
 
 def _judged(lineage: Lineage) -> dict[str, Verdict]:
-    return {str(verdict.subject): verdict for verdict in judge_lineage(lineage, run="run-1")}
+    return {str(verdict.subject): verdict for verdict in evaluate_lineage(lineage, run="run-1")}
 
 
 def test_a_whole_release_passes_and_each_row_says_what_was_looked_at() -> None:

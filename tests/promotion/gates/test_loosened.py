@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from tasks.contracts import canonical
 from tasks.contracts.gates import Rules
-from tasks.promotion.gates.loosened import long_standing_reviewers, name_loosened
+from tasks.promotion.gates.loosened import lasting_reviewers, name_loosened
 
 RAMP = {"stages": [{"share": 0.05, "harm": 1.0}], "guardrails": ["hide_rate"]}
 LOOSER: dict[str, tuple[Any, Any]] = {
@@ -123,7 +123,7 @@ def test_a_reviewer_who_left_loosens_nothing_and_each_who_came_is_named_with_the
 
 def test_rules_without_reviewers_let_nobody_answer() -> None:
     after = rules(reviewers={"safety": ["sam"]})
-    assert long_standing_reviewers(Rules(), after) == {"safety": ()}
+    assert lasting_reviewers(Rules(), after) == {"safety": ()}
     assert name_loosened(Rules(), after) == ("reviewers.safety none -> sam",)
 
 

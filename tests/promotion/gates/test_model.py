@@ -12,7 +12,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
-from tasks.promotion.gates.model import LEVEL, SegmentLoss, judge_losses, judge_models, loss_p_value
+from tasks.promotion.gates.model import LEVEL, SegmentLoss, evaluate_losses, evaluate_models, loss_p_value
 from tests.evaluation.task_figures import task_figures
 
 NOTHING = Estimate(0.0, -0.001, 0.001, 900)
@@ -38,7 +38,7 @@ def segment(name: Segment, drop: Estimate | None, rise: Estimate = NOTHING) -> S
 def judged(
     comparisons: Sequence[ChampionComparison] | None, of: TaskFigures | None = None
 ) -> dict[str, Verdict]:
-    found = judge_models(ModelGate(), [of or task(auc=AUC)], comparisons, run="run-1", simulation="run-2")
+    found = evaluate_models(ModelGate(), [of or task(auc=AUC)], comparisons, run="run-1", simulation="run-2")
     return {verdict.of: verdict for verdict in found}
 
 
@@ -130,7 +130,7 @@ def test_a_first_request_level_head_must_reach_it_over_all_rows() -> None:
 
 def test_a_task_that_the_champion_does_not_know_is_held_against_the_floor() -> None:
     new = task(auc=AUC).model_copy(update={"task": "share"})
-    verdicts = list(judge_models(ModelGate(), [new], [comparison()], run="run-1", simulation="run-2"))
+    verdicts = list(evaluate_models(ModelGate(), [new], [comparison()], run="run-1", simulation="run-2"))
     assert [(str(v.subject), v.reason) for v in verdicts] == [
         ("share.auc", "nothing of the shared test slice to compare with the champion")
     ]
@@ -161,14 +161,14 @@ def test_an_interval_of_no_width_is_within_the_bound_or_is_not() -> None:
 def test_what_is_found_alone_is_chance_among_thirty() -> None:
     """One-sided p .02: below .025 alone, .6 among thirty."""
     odd = loss(Segment("region", "7"), BOUND + norm.isf(0.02) * 0.01, 0.01)
-    assert [one.lost for one in judge_losses([odd])] == [True]
+    assert [one.lost for one in evaluate_losses([odd])] == [True]
     fine = [loss(Segment("region", str(i)), 0.0, 0.01) for i in range(8, 37)]
-    assert not any(one.lost for one in judge_losses([odd, *fine]))
+    assert not any(one.lost for one in evaluate_losses([odd, *fine]))
 
 
 def test_a_segment_that_truly_loses_is_named_among_many() -> None:
     fine = [loss(Segment("region", str(i)), 0.0, 0.01) for i in range(30)]
-    worst, *others = judge_losses([*fine, loss(Segment("tenure", "new"), 0.1, 0.02)])
+    worst, *others = evaluate_losses([*fine, loss(Segment("tenure", "new"), 0.1, 0.02)])
     assert (worst.of.segment, worst.lost) == (Segment("tenure", "new"), True)
     assert not any(one.lost for one in others)
 
@@ -177,19 +177,19 @@ def test_a_dozen_events_make_no_segment_lost_among_four_hundred() -> None:
     """4.2 standard errors: by the normal law p is 1.3e-5, which times 400 is below the level of one of five."""
     fine = [loss(Segment("creator", f"c{i}"), 0.0, 0.01) for i in range(399)]
     few, many = (loss(Segment("creator", "c106"), BOUND + 0.042, 0.01, users) for users in (15, 10_000))
-    assert [judge_losses([*fine, one], level=LEVEL / 4)[0].lost for one in (few, many)] == [False, True]
+    assert [evaluate_losses([*fine, one], level=LEVEL / 4)[0].lost for one in (few, many)] == [False, True]
 
 
 def test_with_more_tasks_each_is_judged_more_strictly() -> None:
     odd = loss(Segment("region", "7"), BOUND + norm.isf(0.01) * 0.01, 0.01)
-    assert [one.lost for one in judge_losses([odd])] == [True]
-    assert [one.lost for one in judge_losses([odd], level=LEVEL / 9)] == [False]
+    assert [one.lost for one in evaluate_losses([odd])] == [True]
+    assert [one.lost for one in evaluate_losses([odd], level=LEVEL / 9)] == [False]
 
 
 def test_what_cannot_be_told_is_no_member_of_the_family() -> None:
     unknown = SegmentLoss(Segment("region", "9"), "auc_by_request_drop", UNKNOWN_ESTIMATE, BOUND)
-    assert judge_losses([unknown]) == []
-    assert len(judge_losses([unknown, loss(Segment("region", "1"), 0.0, 0.01)])) == 1
+    assert evaluate_losses([unknown]) == []
+    assert len(evaluate_losses([unknown, loss(Segment("region", "1"), 0.0, 0.01)])) == 1
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.7], ids=["independent", "overlapping"])
@@ -200,7 +200,7 @@ def test_of_equal_releases_at_most_the_declared_share_has_a_segment_that_loses(s
     releases = 1000
     for _ in range(releases):
         z = np.sqrt(shared) * rng.normal() + np.sqrt(1 - shared) * rng.normal(size=30)
-        judged = judge_losses([loss(Segment("s", str(i)), BOUND + 0.01 * z[i], 0.01) for i in range(30)])
+        judged = evaluate_losses([loss(Segment("s", str(i)), BOUND + 0.01 * z[i], 0.01) for i in range(30)])
         held += any(one.lost for one in judged)
         uncorrected += any(one.p_value <= LEVEL for one in judged)
     assert held / releases <= LEVEL + 3 * np.sqrt(LEVEL * (1 - LEVEL) / releases)

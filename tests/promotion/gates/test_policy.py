@@ -9,18 +9,18 @@ import pytest
 from tasks.contracts.utility import UtilitySpec
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.policy import (
-    PolicyStanding,
     PolicyVersion,
+    ReleasedPolicies,
     SearchedFront,
+    evaluate_front,
+    evaluate_policy,
     find_lost_constraints,
-    judge_front,
-    judge_policy,
 )
 from tasks.tuning.evidence import FrontPoint, Objective, TuningEvidence, WeightProposal
 
 CONTRACTS = {"surface": "s", "tasks": "t", "utility": "u", "slate": "l"}
 UTILITY, SLATE = PolicyVersion("feed-utility", "2", "u2"), PolicyVersion("feed-slate", "1", "l1")
-SOUND = PolicyStanding(
+SOUND = ReleasedPolicies(
     contracts=CONTRACTS,
     in_force=CONTRACTS,
     policies={"utility": UTILITY, "slate": SLATE},
@@ -29,8 +29,8 @@ SOUND = PolicyStanding(
 )
 
 
-def _judged(standing: PolicyStanding) -> dict[str, Verdict]:
-    return {str(verdict.subject): verdict for verdict in judge_policy(standing, run="run-1")}
+def _judged(standing: ReleasedPolicies) -> dict[str, Verdict]:
+    return {str(verdict.subject): verdict for verdict in evaluate_policy(standing, run="run-1")}
 
 
 def test_a_raised_version_and_reviewers_pass_and_each_row_says_what_was_looked_at() -> None:
@@ -126,41 +126,41 @@ def _front(**changes: Any) -> SearchedFront:
 
 def test_without_a_front_nothing_is_said_but_how_to_find_one() -> None:
     for front in (None, _front(front=())):
-        verdict = judge_front(CURRENT, front, run="run-simulate")
+        verdict = evaluate_front(CURRENT, front, run="run-simulate")
         assert (verdict.outcome, verdict.evidence) == (Outcome.NO_RULE, "run-simulate")
         assert "equipoise tune" in verdict.reason
 
 
 def test_weights_of_a_point_are_on_the_front_and_the_row_names_its_run() -> None:
-    verdict = judge_front(BETTER, _front(), run="run-simulate")
+    verdict = evaluate_front(BETTER, _front(), run="run-simulate")
     assert (verdict.outcome, verdict.evidence) == (Outcome.PASS, "run-tune")
     assert verdict.reason == "trial 7 of a front of 2; searched with release 3 on 2026-03-01 to 2026-03-14"
 
 
 def test_a_point_that_another_was_confirmed_to_beat_warns() -> None:
-    verdict = judge_front(BETTER, _front(front=(_point(7, BETTER, dominated=True),)), run="r")
+    verdict = evaluate_front(BETTER, _front(front=(_point(7, BETTER, dominated=True),)), run="r")
     assert verdict.outcome is Outcome.WARN
 
 
 def test_weights_below_the_front_warn_where_a_gain_was_confirmed() -> None:
-    verdict = judge_front(CURRENT, _front(proposal=_proposal(GAIN)), run="r")
+    verdict = evaluate_front(CURRENT, _front(proposal=_proposal(GAIN)), run="r")
     assert verdict.outcome is Outcome.WARN
     assert "trial 7 was confirmed to gain click_rate +3.0%" in verdict.reason
 
 
 @pytest.mark.parametrize("gain", [None, Estimate(0.03, -0.01, 0.07, 400)])
 def test_a_gain_that_was_not_confirmed_is_no_warning(gain: Estimate | None) -> None:
-    verdict = judge_front(CURRENT, _front(proposal=_proposal(gain)), run="r")
+    verdict = evaluate_front(CURRENT, _front(proposal=_proposal(gain)), run="r")
     assert (verdict.outcome, "no gain was confirmed" in verdict.reason) == (Outcome.NO_RULE, True)
 
 
 def test_weights_that_no_search_began_with_are_no_part_of_it() -> None:
-    verdict = judge_front({"click": 3.0, "hide": -1.0}, _front(), run="r")
+    verdict = evaluate_front({"click": 3.0, "hide": -1.0}, _front(), run="r")
     assert (verdict.outcome, "none of a front of 2" in verdict.reason) == (Outcome.NO_RULE, True)
 
 
 def test_a_weight_that_the_search_could_not_move_is_not_compared() -> None:
-    assert judge_front({**BETTER, "buy": 9.0}, _front(), run="r").outcome is Outcome.PASS
+    assert evaluate_front({**BETTER, "buy": 9.0}, _front(), run="r").outcome is Outcome.PASS
 
 
 def test_a_lost_hard_constraint_is_a_warning_by_its_name() -> None:

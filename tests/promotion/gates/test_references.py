@@ -9,7 +9,7 @@ from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.references import HeadReferences, RankReference
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
-from tasks.promotion.gates.references import judge_references, weighted_tasks
+from tasks.promotion.gates.references import evaluate_references, weighted_tasks
 from tests.evaluation.task_figures import task_figures
 from tests.verdicts import bound
 
@@ -38,7 +38,7 @@ def value(error: Estimate | None) -> TaskFigures:
 
 
 def judged(task: TaskFigures, *, weighted: bool = True) -> dict[str, Verdict]:
-    found = judge_references(ModelGate(), [task], {task.task} if weighted else set(), run="run-1")
+    found = evaluate_references(ModelGate(), [task], {task.task} if weighted else set(), run="run-1")
     return {str(verdict.subject): verdict for verdict in found}
 
 

@@ -17,19 +17,19 @@ from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import GateDecision, decide_release
 from tasks.promotion.gates.reports import (
-    judge_inputs,
-    judge_kept,
-    judge_proxies,
-    judge_refit,
-    judge_trunks,
-    judge_unmeasured,
-    judge_unrepeated,
+    evaluate_inputs,
+    evaluate_proxies,
+    evaluate_refit,
+    evaluate_reused,
+    evaluate_trunks,
+    evaluate_unmeasured,
+    evaluate_unrepeated,
 )
 from tests.verdicts import bound, subject
 
 
 def test_each_task_that_keeps_its_model_is_a_warning_with_the_reason() -> None:
-    verdicts = list(judge_kept({"buy": "3 positives.", "back": "No rows."}, run="run-1"))
+    verdicts = list(evaluate_reused({"buy": "3 positives.", "back": "No rows."}, run="run-1"))
     assert [(str(v.subject), v.outcome) for v in verdicts] == [
         ("buy.trained", Outcome.WARN),
         ("back.trained", Outcome.WARN),
@@ -39,18 +39,18 @@ def test_each_task_that_keeps_its_model_is_a_warning_with_the_reason() -> None:
 
 
 def test_it_warns_and_does_not_hold() -> None:
-    decision = decide_release(list(judge_kept({"buy": "3 positives."}, run="r")), inconclusive="hold")
+    decision = decide_release(list(evaluate_reused({"buy": "3 positives."}, run="r")), inconclusive="hold")
     assert decision == GateDecision(
         warnings=("data: training of buy (trained anew): warning, keeps the champion's model. 3 positives.",)
     )
 
 
 def test_where_every_task_was_trained_there_is_nothing_to_say() -> None:
-    assert list(judge_kept({}, run="r")) == []
+    assert list(evaluate_reused({}, run="r")) == []
 
 
 def test_each_joint_that_was_not_measured_cannot_be_told_with_the_reason() -> None:
-    (verdict,) = judge_unmeasured({"back": "No purchase from before its test days."}, run="run-1")
+    (verdict,) = evaluate_unmeasured({"back": "No purchase from before its test days."}, run="run-1")
     assert (verdict.gate, str(verdict.subject)) == ("calibration", "back.joint")
     assert verdict.outcome is Outcome.INCONCLUSIVE
     assert verdict.reason == "No purchase from before its test days."
@@ -59,13 +59,13 @@ def test_each_joint_that_was_not_measured_cannot_be_told_with_the_reason() -> No
 
 def test_it_holds_or_warns_as_the_surface_says() -> None:
     passed = Verdict("data", subject("validation"), ALL, Outcome.PASS, bound(""), None)
-    verdicts = [passed, *judge_unmeasured({"back": "No purchase."}, run="r")]
+    verdicts = [passed, *evaluate_unmeasured({"back": "No purchase."}, run="r")]
     assert decide_release(verdicts, inconclusive="hold").verdict == "hold"
     assert decide_release(verdicts, inconclusive="warn").verdict == "promote"
 
 
 def test_where_every_joint_was_measured_there_is_nothing_to_say() -> None:
-    assert list(judge_unmeasured({}, run="r")) == []
+    assert list(evaluate_unmeasured({}, run="r")) == []
 
 
 RNG = np.random.default_rng(2)
@@ -82,7 +82,7 @@ def evidence_of(rate: Any, *, cost: bool = False, rows: int = N) -> ProxyEvidenc
 
 
 def judged(found: ProxyEvidence) -> Verdict:
-    [verdict] = judge_proxies([found], run="r1")
+    [verdict] = evaluate_proxies([found], run="r1")
     return verdict
 
 
@@ -138,7 +138,7 @@ def test_no_proxy_holds_a_release() -> None:
 )
 def test_a_shift_is_judged_by_its_interval(shift: Estimate, expected: Outcome) -> None:
     one = RefitShift(task="click", segment=Segment("tenure", "new"), shift=shift, bound=0.1)
-    [verdict] = judge_refit(RefitEvidence(tested=3, shifts=(one,)), run="r1")
+    [verdict] = evaluate_refit(RefitEvidence(tested=3, shifts=(one,)), run="r1")
     assert (verdict.outcome, verdict.gate, verdict.segment) == (expected, "model", Segment("tenure", "new"))
     assert (verdict.subject, verdict.threshold, verdict.evidence) == (
         subject("click.refit_shift"),
@@ -152,19 +152,19 @@ def test_each_shift_is_held_against_its_own_bound() -> None:
     shift = Estimate(0.2, 0.19, 0.21, 900)
     bounds = {"click": 0.1, "buy": 0.25 + 1 / 3000}
     shifts = tuple(RefitShift(task=t, segment=ALL, shift=shift, bound=b) for t, b in bounds.items())
-    click, buy = judge_refit(RefitEvidence(tested=3, shifts=shifts), run="r1")
+    click, buy = evaluate_refit(RefitEvidence(tested=3, shifts=shifts), run="r1")
     assert (click.outcome, click.threshold) == (Outcome.BLOCK, bound("<= 0.1"))
     assert (buy.outcome, str(buy.threshold)) == (Outcome.PASS, "<= 0.25")
 
 
 def test_a_recipe_that_could_not_be_repeated_warns_and_says_why() -> None:
-    [verdict] = judge_unrepeated({"click": "No positives."}, run="r1")
+    [verdict] = evaluate_unrepeated({"click": "No positives."}, run="r1")
     assert (verdict.outcome, verdict.subject) == (Outcome.WARN, subject("click.refit"))
     assert verdict.reason == "what was tested is served. No positives."
 
 
 def test_a_release_without_a_refit_has_no_shift() -> None:
-    assert list(judge_refit(None, run="r1")) == []
+    assert list(evaluate_refit(None, run="r1")) == []
 
 
 def head_models(model: HeadModel, rise: Estimate) -> HeadModels:
@@ -190,13 +190,13 @@ def head_models(model: HeadModel, rise: Estimate) -> HeadModels:
 def test_a_head_of_a_trunk_that_is_shown_to_be_worse_than_its_trees_is_a_warning(
     rise: Estimate, outcome: Outcome
 ) -> None:
-    (verdict,) = judge_trunks({"buy": head_models("blend", rise)}, run="run-1")
+    (verdict,) = evaluate_trunks({"buy": head_models("blend", rise)}, run="run-1")
     assert (verdict.gate, verdict.outcome) == ("model", outcome)
     assert str(verdict.subject) == "buy.normalized_entropy_rise of blend vs trees"
 
 
 def test_a_head_that_keeps_its_trees_is_not_judged_by_its_trunk() -> None:
-    assert list(judge_trunks({"buy": head_models("trees", Estimate(0, 0, 0, 50))}, run="run-1")) == []
+    assert list(evaluate_trunks({"buy": head_models("trees", Estimate(0, 0, 0, 50))}, run="run-1")) == []
 
 
 CENTS = InputChange(feature="price", days="test", kind="scale", observed=100.0, bound=5.0)
@@ -207,7 +207,7 @@ def reads(task: str, share: float, *changes: InputChange) -> HeadInputs:
 
 
 def judge_changes(*inputs: HeadInputs) -> dict[str, Verdict]:
-    found = judge_inputs(inputs, {"buy"}, where="features", run="run")
+    found = evaluate_inputs(inputs, {"buy"}, where="features", run="run")
     return {str(verdict.subject): verdict for verdict in found}
 
 

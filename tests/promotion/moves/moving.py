@@ -53,7 +53,7 @@ def end_ramp(workspace: Workspace) -> None:
 _JUDGED: dict[tuple[object, ...], GateResult] = {}
 
 
-def judge_once(
+def evaluate_once(
     workspace: Workspace,
     release: int,
     /,
@@ -75,9 +75,14 @@ def judge_once(
 
 
 def promote_2(
-    workspace: Workspace, *, run: str = "", judge: GateEvaluator = judge_once, **asked: str
+    workspace: Workspace, *, run: str = "", evaluate_gate: GateEvaluator = evaluate_once, **asked: str
 ) -> MoveResult:
     support = replace(TESTED, **asked)
     return promote.run(
-        workspace, release=2, why="carts rose", by=Actor("ana", run), judge=judge, support=support
+        workspace,
+        release=2,
+        why="carts rose",
+        by=Actor("ana", run),
+        evaluate_gate=evaluate_gate,
+        support=support,
     )

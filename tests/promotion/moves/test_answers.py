@@ -16,7 +16,7 @@ from tasks.promotion.moves.answers import Review, Signing, require_answers
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
-from tests.promotion.moves.moving import TESTED, judge_once, moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import TESTED, evaluate_once, moved_aliases, moves, promote_2
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
@@ -33,7 +33,7 @@ def strict(workspace: Workspace, tmp_path: Path) -> Workspace:
 @functools.cache
 def evidence_of(workspace: Workspace) -> str:
     """Return what approvals rest on: the same throughout a test."""
-    return promote.prepare(workspace, release=2, judge=judge_once, support=TESTED).evidence
+    return promote.prepare(workspace, release=2, evaluate_gate=evaluate_once, support=TESTED).evidence
 
 
 def approve(workspace: Workspace, *roles: str, run: str = "", approves: bool = True) -> None:

@@ -16,7 +16,7 @@ from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
-from tests.promotion.moves.moving import TESTED, judge_once, moves, promote_2
+from tests.promotion.moves.moving import TESTED, evaluate_once, moves, promote_2
 
 
 def by_account(plain: dict[str, Any]) -> None:
@@ -30,7 +30,7 @@ def there(workspace: Workspace, tmp_path: Path) -> Workspace:
 
 def reply(workspace: Workspace, by: str, role: str, **said: Any) -> ApproveResult:
     given = Review(role, by, **{"approves": True, "evidence": "", "why": "it is sound", **said})
-    return approve.run(workspace, given, release="challenger", support=TESTED, judge=judge_once)
+    return approve.run(workspace, given, release="challenger", support=TESTED, evaluate_gate=evaluate_once)
 
 
 def test_each_reviewer_answers_and_then_the_command_line_promotes(there: Workspace) -> None:

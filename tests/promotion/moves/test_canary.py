@@ -22,8 +22,8 @@ from tests.promotion.moves.moving import (
     MODEL,
     TESTED,
     end_ramp,
+    evaluate_once,
     forget_moves,
-    judge_once,
     moved_aliases,
     moves,
     promote_2,
@@ -85,7 +85,7 @@ def test_the_same_command_once_more_is_nothing_to_do_and_no_next_stage(there: Wo
 def test_nobody_is_asked_for_a_canary_that_is_there(there: Workspace) -> None:
     promote_2(there)
     with pytest.raises(GateRefused, match="is the canary already"):
-        promote.prepare(there, release=2, judge=judge_once)
+        promote.prepare(there, release=2, evaluate_gate=evaluate_once)
 
 
 def test_no_release_is_champion_that_was_not_the_canary(there: Workspace) -> None:
@@ -98,10 +98,12 @@ def test_each_stage_asks_for_approvals_of_its_own(workspace: Workspace, tmp_path
     there = mini.changed(workspace, tmp_path, surface=a_quarter_in_airflow)
 
     def approve(**asked: str) -> str:
-        case = promote.prepare(there, release=2, judge=judge_once, support=replace(TESTED, **asked))
+        request = promote.prepare(
+            there, release=2, evaluate_gate=evaluate_once, support=replace(TESTED, **asked)
+        )
         for role, by in (("product", "ana"), ("safety", "sam")):
-            answers.answer(there, Review(role, by, True, case.evidence), release=2, run="")
-        return case.evidence
+            answers.answer(there, Review(role, by, True, request.evidence), release=2, run="")
+        return request.evidence
 
     as_canary = approve()
     assert promote_2(there).moved is not None

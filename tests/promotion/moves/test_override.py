@@ -25,7 +25,7 @@ from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
-from tests.promotion.moves.moving import MODEL, TESTED, judge_once, moved_aliases, promote_2
+from tests.promotion.moves.moving import MODEL, TESTED, evaluate_once, moved_aliases, promote_2
 from tests.verdicts import bound, subject
 
 RULE = OverrideRule(role="lead", gates=("decision", "model", "shadow"))
@@ -163,7 +163,9 @@ def hold_by_shadow(plain: dict[str, Any]) -> None:
 
 
 def prepare_2(workspace: Workspace, *, override: str | None = None) -> PromotionRequest:
-    return promote.prepare(workspace, release=2, judge=judge_once, support=replace(TESTED, override=override))
+    return promote.prepare(
+        workspace, release=2, evaluate_gate=evaluate_once, support=replace(TESTED, override=override)
+    )
 
 
 @pytest.fixture
@@ -177,7 +179,7 @@ def held(workspace: Workspace, tmp_path: Path) -> Workspace:
 
 
 def approve(workspace: Workspace, *roles: str, support: PromotionSupport, run: str = "") -> None:
-    evidence = promote.prepare(workspace, release=2, judge=judge_once, support=support).evidence
+    evidence = promote.prepare(workspace, release=2, evaluate_gate=evaluate_once, support=support).evidence
     for role in roles:
         by = {"product": "ana", "safety": "sam"}[role]
         answers.answer(workspace, Review(role, by, True, evidence), release=2, run=run)
@@ -194,7 +196,7 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
     approve(held, "product", "safety", support=replace(TESTED, override=WHY))
     with pytest.raises(GateRefused, match="on other evidence"):
         promote_2(held, override="another reason")
-    moved = promote_2(held, override=WHY, judge=recheck).moved
+    moved = promote_2(held, override=WHY, evaluate_gate=recheck).moved
     assert moved is not None
     assert moved.override is not None
     assert moved.override.startswith(f"{WHY} (safety lifts shadow: overlap with the champion's slots")
@@ -220,9 +222,9 @@ def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Worksp
 
 @pytest.mark.parametrize("run", ["", "manual__1"])
 def test_whoever_asks_for_an_override_it_takes_more_than_one_person(held: Workspace, run: str) -> None:
-    part, case = release_part(held, 2), prepare_2(held, override=WHY)
-    assert Signing.of(held, part, case, Actor("ana", run)).apart
-    as_it_is = replace(case, terms=PromotionTerms(), loosened=())
+    part, request = release_part(held, 2), prepare_2(held, override=WHY)
+    assert Signing.of(held, part, request, Actor("ana", run)).apart
+    as_it_is = replace(request, terms=PromotionTerms(), loosened=())
     assert not Signing.of(held, part, as_it_is, Actor("ana", run)).apart
 
 

@@ -29,8 +29,8 @@ from tests.feeds.mini import AS_OF, NAME
 from tests.promotion.moves.moving import (
     MODEL,
     TESTED,
+    evaluate_once,
     forget_moves,
-    judge_once,
     moved_aliases,
     moves,
     promote_2,
@@ -40,7 +40,7 @@ RUN = "manual__2026-02-12T00:00:00+00:00"
 
 
 def prepare(workspace: Workspace, release: str | int = 2) -> PromotionRequest:
-    return promote.prepare(workspace, release=release, judge=judge_once, support=TESTED)
+    return promote.prepare(workspace, release=release, evaluate_gate=evaluate_once, support=TESTED)
 
 
 def approve(workspace: Workspace, evidence: str, *roles: str) -> None:
@@ -52,15 +52,20 @@ def approve(workspace: Workspace, evidence: str, *roles: str) -> None:
 def test_the_champion_becomes_previous_and_one_row_keeps_why_and_by_what_evidence(
     workspace: Workspace,
 ) -> None:
-    case = prepare(workspace, "challenger")
-    assert (case.release, case.champion, case.verdict, case.changed) == (2, 1, "promote", ("utility",))
+    request = prepare(workspace, "challenger")
+    assert (request.release, request.champion, request.verdict, request.changed) == (
+        2,
+        1,
+        "promote",
+        ("utility",),
+    )
     result = promote_2(workspace)
     assert moved_aliases(workspace) == {"champion": 2, "previous": 1}
     assert result.champion == 2
     assert result.moved == workspace.store.audit(NAME).last_move()
     assert result.moved is not None
     kept = (result.moved.by, result.moved.why, result.moved.experiment, result.moved.evidence)
-    assert kept == ("ana", "carts rose", "feed-142", case.evidence)
+    assert kept == ("ana", "carts rose", "feed-142", request.evidence)
 
 
 def test_the_same_promotion_once_more_is_nothing_to_do(workspace: Workspace) -> None:
@@ -71,7 +76,7 @@ def test_the_same_promotion_once_more_is_nothing_to_do(workspace: Workspace) -> 
 
 def test_evidence_is_the_same_whoever_looks_and_another_beside_another_champion(workspace: Workspace) -> None:
     beside_1 = prepare(workspace).evidence
-    assert promote.prepare(workspace, release=2, judge=recheck, support=TESTED).evidence == beside_1
+    assert promote.prepare(workspace, release=2, evaluate_gate=recheck, support=TESTED).evidence == beside_1
     forget_moves(workspace)
     assert prepare(workspace).evidence != beside_1
 
@@ -88,20 +93,22 @@ def test_an_experiment_that_has_a_file_and_no_read_out_supports_nothing(
 
 def test_a_changed_policy_is_not_promoted_without_experiment_or_waiver(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match=r"changes utility\.yaml of champion 1"):
-        promote.run(workspace, release=2, why="carts rose", by=Actor("ana"), judge=judge_once)
+        promote.run(workspace, release=2, why="carts rose", by=Actor("ana"), evaluate_gate=evaluate_once)
     assert moved_aliases(workspace) == {"champion": 1}
 
 
 @pytest.mark.parametrize("why", ["", "  "])
 def test_without_a_reason_nothing_moves(workspace: Workspace, why: str) -> None:
     with pytest.raises(ContractError, match="needs a reason"):
-        promote.run(workspace, release=2, why=why, by=Actor("ana"), judge=judge_once, support=TESTED)
+        promote.run(
+            workspace, release=2, why=why, by=Actor("ana"), evaluate_gate=evaluate_once, support=TESTED
+        )
     assert moved_aliases(workspace) == {"champion": 1}
 
 
 def test_a_version_that_does_not_exist_is_named(workspace: Workspace) -> None:
     with pytest.raises(ContractError, match="Unknown version '17'"):
-        promote.run(workspace, release=17, why="carts rose", by=Actor("ana"), judge=judge_once)
+        promote.run(workspace, release=17, why="carts rose", by=Actor("ana"), evaluate_gate=evaluate_once)
 
 
 def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, tmp_path: Path) -> None:
@@ -137,17 +144,19 @@ def test_loosened_gates_ask_for_approvals_and_are_named_everywhere(
 ) -> None:
     there = mini.changed(workspace, tmp_path, surface=loosen)
     before = {file: file.read_bytes() for file in workspace.reports.glob("dossier-*")}
-    case = prepare(there)
-    assert case.loosened == LOOSENED
-    assert case.warnings[:4] == tuple(f"loosened since the release was made: {bound}" for bound in LOOSENED)
-    assert case.evidence != prepare(workspace).evidence
+    request = prepare(there)
+    assert request.loosened == LOOSENED
+    assert request.warnings[:4] == tuple(
+        f"loosened since the release was made: {bound}" for bound in LOOSENED
+    )
+    assert request.evidence != prepare(workspace).evidence
     with pytest.raises(
         GateRefused, match=r"surface\.yaml was loosened since release 2 was made: gates\.data\.rows 100"
     ):
         promote_2(there)
     with pytest.raises(GateRefused, match="Nobody approved for product"):
         promote_2(there, run=RUN)
-    approve(there, case.evidence, "product", "safety")
+    approve(there, request.evidence, "product", "safety")
     moved = promote_2(there, run=RUN).moved
     assert moved is not None
     assert moved.loosened == "; ".join(LOOSENED)
@@ -206,7 +215,7 @@ def test_evidence_that_somebody_edited_promotes_nothing(workspace: Workspace, st
         file.write_text(text.replace("1", "0", 1), encoding="utf-8")
     try:
         with pytest.raises(StoreError, match=r"evidence\.json of run .* is not what its step wrote"):
-            promote_2(workspace, judge=recheck)
+            promote_2(workspace, evaluate_gate=recheck)
     finally:
         for file, text in before.items():
             file.write_text(text, encoding="utf-8")
@@ -231,7 +240,7 @@ def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Wo
             release=made.version,
             why="it looks good",
             by=Actor("ana"),
-            judge=judge_once,
+            evaluate_gate=evaluate_once,
             support=TESTED,
         )
     assert workspace.store.registry.aliases(MODEL) == {"champion": 1, "challenger": 2}
@@ -266,14 +275,14 @@ def test_an_airflow_run_without_every_answer_moves_nothing(workspace: Workspace)
 def test_where_an_answer_is_missing_or_rejects_the_release_is_not_even_judged(workspace: Workspace) -> None:
     evidence = prepare(workspace).evidence
     with pytest.raises(GateRefused, match=r"product: ana has to answer.*safety: sam has to answer"):
-        promote_2(workspace, run=RUN, judge=never)
+        promote_2(workspace, run=RUN, evaluate_gate=never)
     approve(workspace, evidence, "product")
     with pytest.raises(GateRefused, match="Nobody approved for safety: sam has to answer"):
-        promote_2(workspace, run=RUN, judge=never)
+        promote_2(workspace, run=RUN, evaluate_gate=never)
     reply = Review("safety", "sam", False, evidence, why="reports rose")
     answers.answer(workspace, reply, release=2, run=RUN)
     with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
-        promote_2(workspace, run=RUN, judge=never)
+        promote_2(workspace, run=RUN, evaluate_gate=never)
 
 
 def never(*_: Any, **__: Any) -> NoReturn:
@@ -286,8 +295,8 @@ def test_a_promotion_that_waited_for_another_begins_anew_and_writes_nothing_wher
     before = {file: file.read_bytes() for file in workspace.reports.glob("dossier-*")}
     with ThreadPoolExecutor(2) as pool:
         with workspace.store.alone(f"{NAME}.promotion", doing="promoting"):
-            moving = pool.submit(promote_2, workspace, judge=never)
-            showing = pool.submit(promote.prepare, workspace, release=2, judge=never)
+            moving = pool.submit(promote_2, workspace, evaluate_gate=never)
+            showing = pool.submit(promote.prepare, workspace, release=2, evaluate_gate=never)
             time.sleep(0.5)
             workspace.aliases.add(
                 lambda entries, aliases: Entry(Kind.PROMOTE, "bo", 2, aliases.get("champion"), "first", "e")
@@ -365,7 +374,9 @@ def test_an_approval_is_for_the_experiment_the_waiver_and_the_reason_that_were_s
 ) -> None:
     approve(workspace, prepare(workspace).evidence, "product", "safety")
     with pytest.raises(GateRefused, match="on other evidence"):
-        promote.run(workspace, release=2, why=why, by=Actor("ana", RUN), judge=judge_once, support=asked)
+        promote.run(
+            workspace, release=2, why=why, by=Actor("ana", RUN), evaluate_gate=evaluate_once, support=asked
+        )
     assert promote_2(workspace, run=RUN).moved is not None
 
 
@@ -430,7 +441,7 @@ def test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted(w
 @pytest.mark.parametrize("by", [" ", "", "ana\n   7  2026-07-06 08:11:02  promote"])
 def test_nobody_and_a_row_of_the_history_are_no_names(workspace: Workspace, by: str) -> None:
     with pytest.raises(ContractError, match="'by'"):
-        promote.run(workspace, release=2, why="carts rose", by=Actor(by), judge=judge_once)
+        promote.run(workspace, release=2, why="carts rose", by=Actor(by), evaluate_gate=evaluate_once)
     with pytest.raises(ContractError, match="'by'"):
         rollback.run(workspace, why="returns rose", by=by)
     assert len(moves(workspace)) == 1

@@ -52,7 +52,7 @@ def let_log_go_on(workspace: Workspace, *, days: int, without: str = "") -> None
 
 
 def prepare(workspace: Workspace) -> PromotionRequest:
-    return promote.prepare(workspace, release=2, judge=recheck)
+    return promote.prepare(workspace, release=2, evaluate_gate=recheck)
 
 
 def later_validation(judged: GateResult) -> dict[str, Any] | None:
@@ -73,7 +73,7 @@ def test_labels_that_matured_since_are_validated_and_the_case_says_so(alone: Wor
     validated = Store.open(alone.home).registry.client.get_run(verdict["evidence"]).data.tags
     assert validated["step"] == "validate"
     day = LATER + timedelta(days=NEXT_DAYS - 1)  # the last midnight that the log has passed
-    assert parse_instant(validated["as_of"]) == parse_instant(judged.judged_as_of) == day
+    assert parse_instant(validated["as_of"]) == parse_instant(judged.evaluated_as_of) == day
     assert "validation_of_later_labels" in Path(judged.dossier).read_text(encoding="utf-8")
     found = step_runs(alone, "validate")
     again = recheck(alone, 2, as_of=day)

@@ -10,14 +10,14 @@ from tasks.errors import StoreError
 from tasks.pipeline import recheck
 from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote
-from tasks.promotion.moves import case as promotion_case
+from tasks.promotion.moves import request as promotion_request
 from tasks.promotion.moves.answers import Review
 from tasks.release.reader import ReleaseReader
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.parts import Part
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import step_runs
-from tests.promotion.moves.moving import TESTED, judge_once, moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import TESTED, evaluate_once, moved_aliases, moves, promote_2
 from tests.stores.forged import forge_run
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
@@ -54,8 +54,8 @@ def test_a_run_that_somebody_forged_in_mlflow_changes_no_verdict(workspace: Work
         assert forged in step_runs(workspace, step)
         assert not overview.read(workspace).problems
         assert (
-            promotion_case.make(
-                workspace, release=2, why="carts rose", support=TESTED, judge=judge_once
+            promotion_request.make(
+                workspace, release=2, why="carts rose", support=TESTED, evaluate_gate=evaluate_once
             ).run_id
             != forged
         )
@@ -91,9 +91,9 @@ def click(reader: ReleaseReader) -> PinnedPart:
 def test_a_byte_that_changes_between_approval_and_move_moves_nothing(
     workspace: Workspace, changed: Callable[[ReleaseReader], Part], file: str, named: str
 ) -> None:
-    case = promote.prepare(workspace, release=2, judge=judge_once, support=TESTED)
+    request = promote.prepare(workspace, release=2, evaluate_gate=evaluate_once, support=TESTED)
     for role, by in (("product", "ana"), ("safety", "sam")):
-        answers.answer(workspace, Review(role, by, True, case.evidence), release=2, run=RUN)
+        answers.answer(workspace, Review(role, by, True, request.evidence), release=2, run=RUN)
     judged, part = step_runs(workspace, "gate", release=2), changed(ReleaseReader(workspace))
     with flipped(workspace, part, file), pytest.raises(StoreError, match=f"is not whole: .*{named}"):
         promote_2(workspace, run=RUN)

@@ -59,17 +59,17 @@ def test_a_release_is_champion_at_the_end_of_its_ramp() -> None:
 
 
 def test_a_release_that_its_gates_let_through_is_not_refused() -> None:
-    case = a_case()
-    refuse_verdict(case)
-    assert case.verdict == "promote"
+    request = a_case()
+    refuse_verdict(request)
+    assert request.verdict == "promote"
 
 
 def test_changed_policies_want_an_experiment_or_a_waiver() -> None:
-    case = a_case(changed=("tasks", "utility"))
+    request = a_case(changed=("tasks", "utility"))
     with pytest.raises(ContractError, match=r"changes tasks\.yaml and utility\.yaml of champion 3"):
-        require_support(case, PromotionSupport())
+        require_support(request, PromotionSupport())
     for support in (PromotionSupport(experiment="feed-142"), PromotionSupport(waiver="no traffic yet")):
-        require_support(case, support)
+        require_support(request, support)
 
 
 def test_the_same_policies_want_neither() -> None:

@@ -12,9 +12,9 @@ from tasks.promotion.pages.changes import (
     Weighing,
     changed_weights,
     count_worths,
+    describe_largest_change,
     list_changes,
-    list_movers,
-    say_mover,
+    list_largest_changes,
 )
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tests.promotion.pages.test_dossier import AS_OF, MANIFEST
@@ -114,8 +114,10 @@ SLATE = SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3})
 
 
 def share(value: str, before: float | None, after: float, *, kind: MetricKind = MetricKind.SHARE) -> Measured:
-    ours, theirs = (None if of is None else Estimate(of, of, of, 9) for of in (after, before))
-    return Measured(Subject(kind, column="source", value=value), ALL, "release 2", ours, theirs, None)
+    candidate, of_champion = (None if of is None else Estimate(of, of, of, 9) for of in (after, before))
+    return Measured(
+        Subject(kind, column="source", value=value), ALL, "release 2", candidate, of_champion, None
+    )
 
 
 def worth_of(policy: UtilitySpec) -> dict[str, float]:
@@ -141,18 +143,18 @@ def test_those_that_move_most_come_first_and_those_that_stay_are_left_out() -> N
         share("e", 0.1, 0.9, kind=MetricKind.ENTROPY),
         share("f", float("nan"), 0.1),
     ]
-    assert [one.subject.value for one in list_movers(rows)] == ["c", "b"]
-    assert len(list_movers([share(str(n), 0.0, 0.01 * n) for n in range(30)])) == 10
+    assert [one.subject.value for one in list_largest_changes(rows)] == ["c", "b"]
+    assert len(list_largest_changes([share(str(n), 0.0, 0.01 * n) for n in range(30)])) == 10
 
 
 def test_a_mover_is_said_in_words_and_as_shares() -> None:
     before, rise = Estimate(0.2, 0.18, 0.22, 9), Estimate(0.25, 0.2, 0.3, 9)
     ads = replace(share("ads", None, 0.25), baseline=before, relative=rise)
-    said = say_mover(ads, WORDS)
+    said = describe_largest_change(ads, WORDS)
     assert (said.metric, said.meaning) == ("share of ads in source", "share of examined impressions")
     assert (said.before, said.now, said.change) == ("20 % (18 to 22 %)", "25 %", "+25.0 % (+20.0 to +30.0 %)")
 
 
 def test_a_mover_of_no_metric_and_without_a_figure_has_no_words() -> None:
-    said = say_mover(replace(share("ads", None, 0.25), subject=subject("odd")), WORDS)
+    said = describe_largest_change(replace(share("ads", None, 0.25), subject=subject("odd")), WORDS)
     assert (said.meaning, said.before, said.now, said.change) == ("", "", "0.25", "")

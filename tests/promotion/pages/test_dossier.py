@@ -311,7 +311,7 @@ def beside_a_champion() -> Dossier:
             ),
             SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3}),
         ),
-        movers=(
+        largest_changes=(
             Measured(
                 subject("source_share:<ads>"),
                 ALL,

@@ -184,13 +184,13 @@ def test_every_gate_has_a_way_out(gate: str, outcome: Outcome) -> None:
 
 
 def test_no_wait_is_proposed_for_what_this_log_can_never_tell() -> None:
-    doubted = replace(UNKNOWN, doubt="no propensity is logged", power=Power(0.2, 7, 41))
+    doubted = replace(UNKNOWN, caveat="no propensity is logged", power=Power(0.2, 7, 41))
     assert after(doubted).startswith("More days of this log cannot decide it")
-    assert "log with each shown item the probability of its place" in after(replace(doubted, doubt=BIASED))
+    assert "log with each shown item the probability of its place" in after(replace(doubted, caveat=BIASED))
 
 
 def test_a_reordering_is_sent_to_the_log_and_where_it_may_to_the_canary() -> None:
-    reordered = replace(UNKNOWN, doubt=REORDERING, holds=True)
+    reordered = replace(UNKNOWN, caveat=REORDERING, holds=True)
     assert after(reordered).endswith("Keep what serves now meanwhile.")
     assert "shown_is_all: true" in after(reordered)
     canary = replace(reordered, holds="champion")

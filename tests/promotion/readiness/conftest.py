@@ -9,4 +9,4 @@ from tests.promotion.readiness import standings
 @pytest.fixture
 def sound(tmp_path: Path) -> ReadinessFacts:
     """A surface that is ready."""
-    return standings.standing(standings.contracts(tmp_path))
+    return standings.facts(standings.contracts(tmp_path))

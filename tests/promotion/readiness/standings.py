@@ -15,10 +15,10 @@ from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.readiness.facts import (
     AuditTrail,
-    Judgement,
+    GateReading,
     PolicyMove,
     ReadinessFacts,
-    StandingRelease,
+    ReadRelease,
 )
 from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
@@ -53,14 +53,14 @@ def contracts(folder: Path, **changes: dict[str, Any]) -> Contracts:
     return load_surface(small_feed.write_contracts(folder, **written), small_feed.NAME)
 
 
-def standing(of: Contracts) -> ReadinessFacts:
+def facts(of: Contracts) -> ReadinessFacts:
     """Return contracts with a judged release that follows them, and one supported change."""
     move = PolicyMove(row=3, release=7, changed=("utility",), experiment="feed-142", waiver=None)
     return ReadinessFacts(of, release(of), AuditTrail(2, (move,)))
 
 
-def release(of: Contracts) -> StandingRelease:
-    return StandingRelease(7, champion=True, manifest=manifest(of), run="run-release", judgement=judgement())
+def release(of: Contracts) -> ReadRelease:
+    return ReadRelease(7, champion=True, manifest=manifest(of), run="run-release", reading=reading())
 
 
 def manifest(of: Contracts) -> Manifest:
@@ -85,7 +85,7 @@ def manifest(of: Contracts) -> Manifest:
     )
 
 
-def judgement() -> Judgement:
+def reading() -> GateReading:
     calibrated = [
         verdict("calibration", f"{task}.calibration_ratio", segment)
         for task in TASKS[:3]
@@ -97,7 +97,7 @@ def judgement() -> Judgement:
         verdict("decision", "back_2d_rate", run="run-simulate"),
     )
     runs = EvidenceRuns("run-validate", "run-release", "run-simulate", "run-shadow")
-    return Judgement("run-gate", verdicts, validation(), simulation(), runs)
+    return GateReading("run-gate", verdicts, validation(), simulation(), runs)
 
 
 def verdict(
@@ -146,11 +146,11 @@ def simulation(*, terms: tuple[str, ...] = TASKS[:3]) -> SimulationEvidence:
     )
 
 
-def judged(of: ReadinessFacts, **changes: Any) -> ReadinessFacts:
+def evaluated(of: ReadinessFacts, **changes: Any) -> ReadinessFacts:
     """Return the same with a changed judgement."""
     assert of.release is not None
-    assert of.release.judgement is not None
-    return with_release(of, judgement=replace(of.release.judgement, **changes))
+    assert of.release.reading is not None
+    return with_release(of, reading=replace(of.release.reading, **changes))
 
 
 def with_release(of: ReadinessFacts, **changes: Any) -> ReadinessFacts:
@@ -166,7 +166,7 @@ def with_manifest(of: ReadinessFacts, **changes: Any) -> ReadinessFacts:
 def with_verdicts(of: ReadinessFacts, *verdicts: Verdict) -> ReadinessFacts:
     """Return the same with verdicts in the place of those of the same subject and segment."""
     assert of.release is not None
-    assert of.release.judgement is not None
+    assert of.release.reading is not None
     told = {(str(v.subject), v.segment) for v in verdicts}
-    kept = [v for v in of.release.judgement.verdicts if (str(v.subject), v.segment) not in told]
-    return judged(of, verdicts=(*kept, *verdicts))
+    kept = [v for v in of.release.reading.verdicts if (str(v.subject), v.segment) not in told]
+    return evaluated(of, verdicts=(*kept, *verdicts))

@@ -99,12 +99,12 @@ def test_what_was_validated_of_the_labels_is_met_and_a_failure_or_a_gap_is_not(
     line = read(sound)
     assert (line.state, line.sources) == (State.MET, ("run-validate",))
     assert "0 of 57,600 rows" in line.why
-    failed = read(s.judged(sound, validation=s.validation(failed=expectation)))
+    failed = read(s.evaluated(sound, validation=s.validation(failed=expectation)))
     assert failed.state is State.NOT_MET
     assert f"{expectation} failed: click_1d, buy_2d, back_2d, spend_2d: 7 of 57,600 rows" in failed.why
-    absent = read(s.judged(sound, validation=s.validation(absent=expectation)))
+    absent = read(s.evaluated(sound, validation=s.validation(absent=expectation)))
     assert (absent.state, expectation in absent.why) == (State.NOT_MET, True)
-    assert read(s.judged(sound, validation=None)).state is State.NOT_MET
+    assert read(s.evaluated(sound, validation=None)).state is State.NOT_MET
 
 
 def test_loss_weights_are_pinned_by_version(sound: ReadinessFacts) -> None:
@@ -134,8 +134,8 @@ def test_without_a_release_or_its_verdict_the_way_to_one_is_named(sound: Readine
     for read in (lines.maturity_handled, lines.masks, lines.delayed_outcomes, lines.loss_weights_versioned):
         line = read(replace(sound, release=None))
         assert (line.state, "equipoise retrain small_feed" in line.why) == (State.NOT_MET, True)
-    unjudged = lines.masks(s.with_release(sound, judgement=None))
-    assert (unjudged.state, "release 7 was not judged" in unjudged.why) == (State.NOT_MET, True)
+    unmeasured = lines.masks(s.with_release(sound, reading=None))
+    assert (unmeasured.state, "release 7 was not judged" in unmeasured.why) == (State.NOT_MET, True)
 
 
 def _drafted(folder: Path, **changes: dict[str, Any]) -> ReadinessFacts:
@@ -189,7 +189,7 @@ def test_a_guardrail_that_could_not_be_judged_is_named(sound: ReadinessFacts) ->
 def test_a_guardrail_that_was_never_conclusive_is_not_judged(sound: ReadinessFacts, *, before: bool) -> None:
     open_ = s.verdict("decision", "back_2d_rate", outcome=Outcome.INCONCLUSIVE)
     known = frozenset({"back_2d_rate"} if before else ())
-    line = lines.guardrails_defined(s.with_release(s.with_verdicts(sound, open_), judged_before=known))
+    line = lines.guardrails_defined(s.with_release(s.with_verdicts(sound, open_), conclusive_before=known))
     assert line.state is (State.MET if before else State.NOT_MET)
     never = "back_2d_rate: inconclusive of release 7 and of every release before"
     assert (line.why == never) is not before
@@ -318,8 +318,8 @@ def test_every_weighed_probability_is_calibrated(sound: ReadinessFacts) -> None:
     line = lines.predictions_calibrated(sound)
     assert line.state is State.MET
     assert line.why == "click_1d, buy_2d, back_2d on the whole; none of 6 segments is shown to be off"
-    whole = tuple(one for one in s.judgement().verdicts if one.segment == ALL)
-    line = lines.predictions_calibrated(s.judged(sound, verdicts=whole))
+    whole = tuple(one for one in s.reading().verdicts if one.segment == ALL)
+    line = lines.predictions_calibrated(s.evaluated(sound, verdicts=whole))
     assert line.why == "click_1d, buy_2d, back_2d on the whole; no segment was judged"
 
 
@@ -359,20 +359,20 @@ def test_segments_were_judged_and_the_harmed_ones_are_named(sound: ReadinessFact
 
 def test_a_gated_segment_of_which_no_verdict_speaks_is_named(sound: ReadinessFacts) -> None:
     assert sound.release is not None
-    assert sound.release.judgement is not None
-    whole = tuple(v for v in sound.release.judgement.verdicts if v.segment == ALL)
-    line = lines.segments_monitored(s.judged(sound, verdicts=whole))
+    assert sound.release.reading is not None
+    whole = tuple(v for v in sound.release.reading.verdicts if v.segment == ALL)
+    line = lines.segments_monitored(s.evaluated(sound, verdicts=whole))
     assert (line.state, line.why) == (State.NOT_MET, "no segment of category was judged of release 7")
 
 
 def test_a_segment_of_which_every_verdict_is_inconclusive_is_not_judged(sound: ReadinessFacts) -> None:
     assert sound.release is not None
-    assert sound.release.judgement is not None
+    assert sound.release.reading is not None
     open_ = tuple(
         v if v.segment == ALL else replace(v, outcome=Outcome.INCONCLUSIVE)
-        for v in sound.release.judgement.verdicts
+        for v in sound.release.reading.verdicts
     )
-    line = lines.segments_monitored(s.judged(sound, verdicts=open_))
+    line = lines.segments_monitored(s.evaluated(sound, verdicts=open_))
     assert line.state is State.NOT_MET
     assert line.why.endswith(": every verdict on them is inconclusive")
 
@@ -387,7 +387,7 @@ def test_a_segment_of_which_every_verdict_is_inconclusive_is_not_judged(sound: R
 def test_segments_that_are_not_declared_or_not_gated_are_not_monitored(
     tmp_path: Path, surface: dict[str, Any], said: str
 ) -> None:
-    line = lines.segments_monitored(s.standing(s.contracts(tmp_path, surface=surface)))
+    line = lines.segments_monitored(s.facts(s.contracts(tmp_path, surface=surface)))
     assert (line.state, said in line.why) == (State.NOT_MET, True)
 
 
@@ -398,14 +398,14 @@ def test_the_components_of_a_slot_are_shown(sound: ReadinessFacts) -> None:
 
 
 def test_a_term_that_no_composition_shows_is_named(sound: ReadinessFacts) -> None:
-    line = lines.component_view(s.judged(sound, simulation=s.simulation(terms=("click_1d", "buy_2d"))))
+    line = lines.component_view(s.evaluated(sound, simulation=s.simulation(terms=("click_1d", "buy_2d"))))
     assert (line.state, line.why) == (State.NOT_MET, "the composition of release 7 lacks back_2d")
-    assert lines.component_view(s.judged(sound, simulation=None)).state is State.NOT_MET
+    assert lines.component_view(s.evaluated(sound, simulation=None)).state is State.NOT_MET
 
 
 def test_without_a_release_or_its_verdict_what_was_evaluated_names_the_way(sound: ReadinessFacts) -> None:
     for read in (lines.predictions_calibrated, lines.segments_monitored, lines.component_view):
         missing = read(replace(sound, release=None))
         assert (missing.state, "equipoise retrain small_feed" in missing.why) == (State.NOT_MET, True)
-        unjudged = read(s.with_release(sound, judgement=None))
-        assert (unjudged.state, "was not judged" in unjudged.why) == (State.NOT_MET, True)
+        unmeasured = read(s.with_release(sound, reading=None))
+        assert (unmeasured.state, "was not judged" in unmeasured.why) == (State.NOT_MET, True)

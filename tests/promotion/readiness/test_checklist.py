@@ -8,9 +8,9 @@ from tasks.evaluation.release_evidence import GateEvidence
 from tasks.evaluation.verdicts import Outcome
 from tasks.pipeline import recheck
 from tasks.promotion import overview
-from tasks.promotion.readiness import standing
+from tasks.promotion.readiness import checklist
+from tasks.promotion.readiness.checklist import LINES, ReadinessResult, readiness_lines
 from tasks.promotion.readiness.facts import ReadinessFacts, ReadinessLine, State
-from tasks.promotion.readiness.standing import LINES, ReadinessResult, readiness_lines
 from tasks.stores import releases
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
@@ -29,7 +29,7 @@ def _states(result: ReadinessResult) -> dict[str, State]:
 
 
 def test_the_champion_is_read_and_each_line_names_where_from(workspace: Workspace) -> None:
-    result = standing.run(workspace)
+    result = checklist.run(workspace)
     states = _states(result)
     assert (result.release, result.champion, result.ready) == (1, True, False)
     assert states["composition versioned"] is State.NOT_MET  # utility.yaml has version 2 since
@@ -39,7 +39,7 @@ def test_the_champion_is_read_and_each_line_names_where_from(workspace: Workspac
 
 
 def test_without_a_champion_the_newest_release_is_read(untouched: Workspace) -> None:
-    result = standing.run(untouched)
+    result = checklist.run(untouched)
     newest = max(one["version"] for one in releases.list_releases(untouched))
     assert (result.release, result.champion) == (newest, False)
     pinned, digests = releases.release_manifest(untouched, newest).contracts, untouched.contracts.digests
@@ -49,7 +49,7 @@ def test_without_a_champion_the_newest_release_is_read(untouched: Workspace) -> 
 
 def test_a_promotion_that_changed_the_policy_names_its_experiment(workspace: Workspace) -> None:
     promote_2(workspace)
-    (line,) = [one for one in standing.run(workspace).lines if one.name.startswith("policy changes")]
+    (line,) = [one for one in checklist.run(workspace).lines if one.name.startswith("policy changes")]
     assert (line.state, line.why) == (State.MET, "feed-142 for release 2")
 
 
@@ -57,17 +57,17 @@ def test_after_a_tuning_the_release_is_read_by_its_simulation(workspace: Workspa
     with workspace.store.runs.step(StepKey(NAME, "tune", "weights"), tags={"release": 2}) as run:
         run.evidence(tuning(workspace))
     try:
-        judged = recheck(workspace, 2)
-        (front,) = [gate for gate in judged.gates if subject_of(gate) == "front"]
+        evaluated = recheck(workspace, 2)
+        (front,) = [gate for gate in evaluated.gates if subject_of(gate) == "front"]
         assert front["evidence"] == run.run_id
         found = overview.read(workspace)
         assert found.problems == ()
         assert 2 in found.summaries
         promote_2(workspace)
-        result = standing.run(workspace)
+        result = checklist.run(workspace)
         (line,) = [line for line in result.lines if line.name == "component view"]
         assert line.state is State.MET
-        simulated = workspace.store.runs.read_evidence(judged.run_id, GateEvidence).runs.simulation
+        simulated = workspace.store.runs.read_evidence(evaluated.run_id, GateEvidence).runs.simulation
         assert simulated in mini.step_runs(workspace, "simulate", release=2)
         assert line.sources == (simulated,)
     finally:
@@ -104,7 +104,7 @@ def tuning(workspace: Workspace) -> TuningEvidence:
 
 
 def test_before_any_release_nothing_is_made_up(workspace: Workspace, tmp_path: Path) -> None:
-    result = standing.run(replace(workspace, store=Store.open(new_home(tmp_path / "home"))))
+    result = checklist.run(replace(workspace, store=Store.open(new_home(tmp_path / "home"))))
     assert (result.release, result.champion, result.ready) == (None, False, False)
     states = _states(result)
     assert states["guardrails defined"] is State.MET
@@ -117,7 +117,7 @@ def test_a_replay_whose_files_were_lost_is_missing_and_ends_no_run(workspace: Wo
     file = Path(folder.removeprefix("file://")) / "evidence.json"
     kept = file.rename(file.with_suffix(".kept"))
     try:
-        states = _states(standing.run(workspace))
+        states = _states(checklist.run(workspace))
     finally:
         kept.rename(file)
     assert states["component view"] is State.NOT_MET
@@ -131,13 +131,13 @@ component view; policy changes tracked as experiments"""
 
 
 def test_the_list_holds_its_seventeen_lines_in_order(tmp_path: Path) -> None:
-    lines = readiness_lines(s.standing(s.contracts(tmp_path)))
+    lines = readiness_lines(s.facts(s.contracts(tmp_path)))
     assert [line.name for line in lines] == [name.strip() for name in NAMES.replace("\n", " ").split(";")]
     assert len({*LINES}) == 17
 
 
 def test_a_sound_surface_meets_every_line_and_says_by_what(tmp_path: Path) -> None:
-    lines = readiness_lines(s.standing(s.contracts(tmp_path)))
+    lines = readiness_lines(s.facts(s.contracts(tmp_path)))
     assert {line.state for line in lines} == {State.MET}
     assert all(line.why and line.sources for line in lines)
 
@@ -165,10 +165,10 @@ def test_an_empty_source_is_no_source() -> None:
 
 
 def test_a_judgement_gives_the_verdicts_of_one_gate_and_outcome() -> None:
-    judged = s.judgement()
-    assert [str(v.subject) for v in judged.of("decision")] == ["back_2d_rate"]
-    assert judged.of("decision", outcome=Outcome.BLOCK) == ()
-    assert judged.conclusive("decision") == {"back_2d_rate"}
+    evaluated = s.reading()
+    assert [str(v.subject) for v in evaluated.of("decision")] == ["back_2d_rate"]
+    assert evaluated.of("decision", outcome=Outcome.BLOCK) == ()
+    assert evaluated.conclusive("decision") == {"back_2d_rate"}
 
 
 def test_a_state_reads_as_words() -> None:

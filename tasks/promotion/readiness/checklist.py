@@ -27,11 +27,11 @@ from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.moves.rules import changed_contracts
 from tasks.promotion.readiness.facts import (
     AuditTrail,
-    Judgement,
+    GateReading,
     PolicyMove,
     ReadinessFacts,
     ReadinessLine,
-    StandingRelease,
+    ReadRelease,
     State,
     conclusive_subjects,
 )
@@ -100,12 +100,12 @@ class ReadinessResult:
 
 def run(workspace: Workspace) -> ReadinessResult:
     """Read the readiness of a surface."""
-    standing = ReadinessFacts(workspace.contracts, _release(workspace), read_audit(workspace))
-    lines = readiness_lines(standing)
+    facts = ReadinessFacts(workspace.contracts, _release(workspace), read_audit(workspace))
+    lines = readiness_lines(facts)
     return ReadinessResult(
         surface=workspace.surface,
-        release=standing.release.version if standing.release else None,
-        champion=standing.release is not None and standing.release.champion,
+        release=facts.release.version if facts.release else None,
+        champion=facts.release is not None and facts.release.champion,
         ready=all(line.state is not State.NOT_MET for line in lines),
         lines=lines,
     )
@@ -129,38 +129,38 @@ def _policy_moves(workspace: Workspace, promotions: Iterable[Entry]) -> Iterator
         if entry.champion is None:
             continue
         try:
-            ours, theirs = (release_manifest(workspace, one) for one in (entry.release, entry.champion))
+            after, before = (release_manifest(workspace, one) for one in (entry.release, entry.champion))
         except (ContractError, StoreError):  # a release that was deleted since says nothing any more
             continue
-        if changed := changed_contracts(ours.contracts, theirs.contracts):
+        if changed := changed_contracts(after.contracts, before.contracts):
             yield PolicyMove(entry.number, entry.release, changed, entry.experiment, entry.waiver)
 
 
-def _release(workspace: Workspace) -> StandingRelease | None:
+def _release(workspace: Workspace) -> ReadRelease | None:
     """Return the champion, else the newest release, with what was found about it."""
     registry, name = workspace.store.registry, release_name(workspace.surface)
     champion = registry.aliases(name).get(CHAMPION)
     part = registry.part(name, champion) if champion else next(iter(registry.versions(name)), None)
     if part is None:
         return None
-    judgement = _judgement(workspace, part)
-    verdicts = () if judgement is None else judgement.verdicts
-    return StandingRelease(
+    reading = _read_gates(workspace, part)
+    verdicts = () if reading is None else reading.verdicts
+    return ReadRelease(
         version=part.version,
         champion=champion is not None,
         manifest=part_manifest(registry, part),
         run=registry.run_id(part),
-        judgement=judgement,
-        judged_before=judged_before(workspace, part.version, verdicts),
+        reading=reading,
+        conclusive_before=conclusive_before(workspace, part.version, verdicts),
     )
 
 
-def _judgement(workspace: Workspace, part: Part) -> Judgement | None:
+def _read_gates(workspace: Workspace, part: Part) -> GateReading | None:
     run_id = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if run_id is None:
         return None
     evidence = workspace.store.runs.read_evidence(run_id, GateEvidence)
-    return Judgement(
+    return GateReading(
         run=run_id,
         verdicts=evidence.gates,
         validation=_found(workspace, evidence.runs.validation, ValidationEvidence),
@@ -169,7 +169,7 @@ def _judgement(workspace: Workspace, part: Part) -> Judgement | None:
     )
 
 
-def judged_before(workspace: Workspace, release: int, verdicts: Sequence[Verdict]) -> frozenset[str]:
+def conclusive_before(workspace: Workspace, release: int, verdicts: Sequence[Verdict]) -> frozenset[str]:
     """Return the guardrails that verdicts leave open and that an earlier release was judged by.
 
     The newest releases before this one are looked at, as far as their gates' evidence can be read.
@@ -180,8 +180,8 @@ def judged_before(workspace: Workspace, release: int, verdicts: Sequence[Verdict
     parts = workspace.store.registry.versions(release_name(workspace.surface)) if left else ()
     for part in [part for part in parts if part.version < release][:_LOOKED_AT]:
         run = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
-        judged = _found(workspace, run or "", GateEvidence)
-        found |= left & conclusive_subjects(_decisions(() if judged is None else judged.gates))
+        evaluated = _found(workspace, run or "", GateEvidence)
+        found |= left & conclusive_subjects(_decisions(() if evaluated is None else evaluated.gates))
         if found == left:
             break
     return frozenset(found)
@@ -199,6 +199,6 @@ def _found(workspace: Workspace, run_id: str, kind: type[D]) -> D | None:
         return None
 
 
-def readiness_lines(standing: ReadinessFacts) -> tuple[ReadinessLine, ...]:
+def readiness_lines(facts: ReadinessFacts) -> tuple[ReadinessLine, ...]:
     """Return every line of the list in its order."""
-    return tuple(line(standing) for line in LINES)
+    return tuple(line(facts) for line in LINES)

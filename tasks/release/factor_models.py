@@ -3,7 +3,7 @@
 ::
 
     return_30d, tested 30 March to 5 April      the purchase_7d that serves learned until 12 April
-      -> purchase_7d by the same contract, trained and calibrated before those days (`judging_slices`)
+      -> purchase_7d by the same contract, trained and calibrated before those days (`factor_slices`)
       -> the joint's map is fitted, and the joint measured, with that one; what serves stays the newest
 
 Only a slow task has such days: what is tested on the shared days is fresh to every part. Where a factor
@@ -29,7 +29,7 @@ from tasks.stores.registry import Registry
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.rows import TaskRows
-from tasks.training.slices import DaySlice, Knowledge, ReleaseSlices, TaskSlices, judging_slices
+from tasks.training.slices import DaySlice, Knowledge, ReleaseSlices, TaskSlices, factor_slices
 
 _LOG = logging.getLogger("equipoise")
 _MULTIPLIED: Final = ("binary", "value")
@@ -72,16 +72,16 @@ class FactorModelBuilder:
     def of(self, pins: Pins) -> dict[str, FactorModels]:
         """Return a judge by task, of those whose tested factors know too much of their own test days."""
         slow = [task for task in pins if self.slices.tasks[task].test != self.slices.test]
-        found = {task: self._judge(task, pins) for task in slow}
-        return {task: judge for task, judge in found.items() if judge is not None}
+        found = {task: self._factor_model(task, pins) for task in slow}
+        return {task: factor_model for task, factor_model in found.items() if factor_model is not None}
 
-    def _judge(self, task: str, pins: Pins) -> FactorModels | None:
-        judged = self.slices.tasks[task]
+    def _factor_model(self, task: str, pins: Pins) -> FactorModels | None:
+        measured = self.slices.tasks[task]
         own = self._knowledge(task, pins)
-        if max(own.model, own.calibrator) > judged.test.start:
+        if max(own.model, own.calibrator) > measured.test.start:
             return FactorModels(why=f"{task} itself learned from days that it would be measured on.")
         *parents, _ = self._chain(task, pins)
-        late = tuple(parent for parent in parents if not self._knowledge(parent, pins).precedes(judged))
+        late = tuple(parent for parent in parents if not self._knowledge(parent, pins).precedes(measured))
         if not late:
             return None
         try:
@@ -96,7 +96,7 @@ class FactorModelBuilder:
 
         The task's joint alone is measured with it.
         """
-        slices = self._judging_slices(parent, task)
+        slices = self._factor_slices(parent, task)
         rows = TaskRows(self.workspace, parent, self.snapshot, slices, measures=False)
         model = train.train(rows, parent_run=self.parent_run)
         fitted = calibrate.calibrate(rows, model_version=model.version, parent_run=self.parent_run)
@@ -108,9 +108,9 @@ class FactorModelBuilder:
                 self._registry.describe(part, f"Judges the joint of {task}; it serves nowhere.")
         return made
 
-    def _judging_slices(self, parent: str, task: str) -> TaskSlices:
+    def _factor_slices(self, parent: str, task: str) -> TaskSlices:
         snapshot = self.snapshot
-        return judging_slices(
+        return factor_slices(
             self.workspace.contracts, snapshot.mature_by(), snapshot.dates(), task=task, parent=parent
         )
 

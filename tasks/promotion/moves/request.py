@@ -1,9 +1,9 @@
-"""The case of a promotion: made once, shown to each reviewer, and who agreed to it.
+"""The promotion request: made once, shown to each reviewer, and who agreed to it.
 
 ::
 
     make        refuse early what the move would refuse  -> release, champion, evidence digest
-    show        the page of that very case, from the registry and the dossier; of another it shows nothing
+    show        the page of that very request, from the registry and the dossier; of another it shows nothing
     approvers   who approved, by the audit
 
 What a reviewer reads comes from the stores alone: Airflow's users can write what its steps hand on.
@@ -65,18 +65,29 @@ class RequestedPromotion:
 
 
 def make(
-    workspace: Workspace, *, release: str | int, why: str, support: PromotionSupport, judge: GateEvaluator
+    workspace: Workspace,
+    *,
+    release: str | int,
+    why: str,
+    support: PromotionSupport,
+    evaluate_gate: GateEvaluator,
 ) -> RequestedPromotion:
     """Judge a release beside the current champion, and refuse what its promotion would be refused for."""
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
     support = replace(support, why=why)
-    case = promote.prepare(workspace, release=release, judge=judge, support=support)
-    require_support(case, support)
-    run_id = _gate_run(workspace, case.release)
-    override = "" if case.terms.override is None else str(case.terms.override)
+    request = promote.prepare(workspace, release=release, evaluate_gate=evaluate_gate, support=support)
+    require_support(request, support)
+    run_id = _gate_run(workspace, request.release)
+    override = "" if request.terms.override is None else str(request.terms.override)
     return RequestedPromotion(
-        case.release, case.champion, case.evidence, run_id, case.as_of, case.terms.share, override
+        request.release,
+        request.champion,
+        request.evidence,
+        run_id,
+        request.as_of,
+        request.terms.share,
+        override,
     )
 
 
@@ -89,11 +100,11 @@ def show(
     support: PromotionSupport,
     links: Mapping[str, str],
 ) -> str:
-    """Write the page of a case.
+    """Write the page of a request.
 
     Parameters
     ----------
-    evidence : digest of the case; what the stores hold now must have the same.
+    evidence : digest of the request; what the stores hold now must have the same.
     why, support : as they were given for the promotion.
     links : addresses by their words.
     """
@@ -107,10 +118,10 @@ def show(
     gates, rules = [verdict.to_json() for verdict in dossier.gates], digest(dossier.rules)
     if evidence_digest(manifest, old, gates, rules=rules, terms=terms) != evidence:
         raise GateRefused(
-            f"What speaks for {part} has changed since its case was made. Start the promotion anew, so that "
-            "it is seen"
+            f"What speaks for {part} has changed since the request was made. Start the promotion anew, so "
+            "that it is seen"
         )
-    case = PromotionRequest(
+    request = PromotionRequest(
         release=release,
         champion=champion,
         verdict=dossier.verdict,
@@ -123,8 +134,8 @@ def show(
         canary_permitted=dossier.canary_permitted,
     )
     words = vocabulary(workspace.contracts, champion=champion)
-    first = _first_screen(workspace, case, dossier, (manifest, old), words)
-    return write_case(case, dossier.verdicts, first, why=why, support=support, links=links)
+    first = _first_screen(workspace, request, dossier, (manifest, old), words)
+    return write_request(request, dossier.verdicts, first, why=why, support=support, links=links)
 
 
 def _terms(
@@ -159,7 +170,7 @@ def _gate_run(workspace: Workspace, release: int) -> str:
 
 def _first_screen(
     workspace: Workspace,
-    case: PromotionRequest,
+    request: PromotionRequest,
     dossier: GateEvidence,
     manifests: tuple[Manifest, Manifest | None],
     words: Vocabulary,
@@ -169,12 +180,12 @@ def _first_screen(
     weighing = Weighing(
         pinned_utility(workspace, manifest), None if old is None else pinned_utility(workspace, old)
     )
-    subject = ReleaseHeader(workspace.surface, case.release, case.champion, dossier.verdict)
+    subject = ReleaseHeader(workspace.surface, request.release, request.champion, dossier.verdict)
     return first_screen(subject, dossier.verdicts, list_changes(manifest, old, weighing), words)
 
 
-def write_case(
-    case: PromotionRequest,
+def write_request(
+    request: PromotionRequest,
     verdicts: Sequence[Verdict],
     first: FirstScreen,
     *,
@@ -182,43 +193,43 @@ def write_case(
     support: PromotionSupport,
     links: Mapping[str, str],
 ) -> str:
-    """Write a case on at most 40 lines.
+    """Write a request on at most 40 lines.
 
     Parameters
     ----------
-    verdicts : of every gate, beside the champion of the case.
+    verdicts : of every gate, beside the champion of the request.
     first : the first screen of the release's dossier.
     why : the reason that was given for the promotion.
     links : addresses by their words.
     """
     blocks = (
-        [_verdict(case, verdicts)],
+        [_verdict(request, verdicts)],
         ["; ".join(map(plain_markdown, first.primary))],
         [f"Reason given for the promotion: {plain_markdown(why)}"],
-        _terms_of(case),
-        _warned(case.warnings),
-        _changed(case, first),
+        _terms_of(request),
+        _warned(request.warnings),
+        _changed(request, first),
         _rails(first),
         _harmed(first),
-        [_changes(case, support)],
+        [_changes(request, support)],
         [" · ".join(f"[{words}]({address})" for words, address in links.items() if address)],
-        [f"Evidence `{case.evidence}`"],
+        [f"Evidence `{request.evidence}`"],
     )
     return "\n\n".join("\n".join(block) for block in map(list, blocks) if any(block))
 
 
-def _verdict(case: PromotionRequest, verdicts: Sequence[Verdict]) -> str:
+def _verdict(request: PromotionRequest, verdicts: Sequence[Verdict]) -> str:
     counts = Counter(verdict.outcome for verdict in verdicts)
     counted = format_outcomes({outcome: counts[outcome] for outcome in Outcome})
-    compared = "no champion" if case.champion is None else f"champion {case.champion}"
-    return f"**{case.verdict}**, compared with {compared}: {counted}."
+    compared = "no champion" if request.champion is None else f"champion {request.champion}"
+    return f"**{request.verdict}**, compared with {compared}: {counted}."
 
 
-def _terms_of(case: PromotionRequest) -> Iterator[str]:
+def _terms_of(request: PromotionRequest) -> Iterator[str]:
     """Say how far it is to move, and what is overridden for it."""
-    if (share := case.terms.share) is not None:
-        yield f"Requested as the **canary**: {share:.3g} of the users, next to champion {case.champion}."
-    if (override := case.terms.override) is not None:
+    if (share := request.terms.share) is not None:
+        yield f"Requested as the **canary**: {share:.3g} of the users, next to champion {request.champion}."
+    if (override := request.terms.override) is not None:
         yield f"**Override** requested by {override.role}: {plain_markdown(override.why)}. It lifts"
         yield ""
         yield from (f"- {plain_markdown(verdict)}" for verdict in override.verdicts)
@@ -233,11 +244,13 @@ def _warned(warnings: Sequence[str]) -> Iterator[str]:
         yield f"- and {len(warnings) - _WARNINGS} more, in the dossier"
 
 
-def _changed(case: PromotionRequest, first: FirstScreen) -> Iterator[str]:
+def _changed(request: PromotionRequest, first: FirstScreen) -> Iterator[str]:
     """Show what is not the champion's, and what is."""
     rows = [[change.of, change.words] for change in first.changes]
     return (
-        markdown_table(["component", f"changes since champion {case.champion}"], rows) if rows else iter(())
+        markdown_table(["component", f"changes since champion {request.champion}"], rows)
+        if rows
+        else iter(())
     )
 
 
@@ -265,12 +278,12 @@ def _harmed(first: FirstScreen) -> Iterator[str]:
         yield f"- and {more} more segments, in the dossier"
 
 
-def _changes(case: PromotionRequest, support: PromotionSupport) -> str:
-    if case.champion is None:
+def _changes(request: PromotionRequest, support: PromotionSupport) -> str:
+    if request.champion is None:
         return "It is the first: there is no champion whose tasks and policies it could change."
-    if not case.changed:
-        return f"Tasks, utility and slate policy are those of champion {case.champion}."
-    files = ", ".join(POLICIES[name] for name in case.changed)
+    if not request.changed:
+        return f"Tasks, utility and slate policy are those of champion {request.champion}."
+    files = ", ".join(POLICIES[name] for name in request.changed)
     if support.experiment:
         return f"It changes {files}. Supported by the experiment {plain_markdown(support.experiment)}."
     return f"It changes {files}. Without an experiment: {plain_markdown(support.waiver or '')}"

@@ -12,7 +12,7 @@ import pytest
 
 from tasks.evaluation.release_evidence import ReleaseEvidence
 from tasks.labels.store import LabelStore
-from tasks.release.judges import FactorModelBuilder
+from tasks.release.factor_models import FactorModelBuilder
 from tasks.release.parts import Pins
 from tasks.stores.manifest import Role
 from tasks.stores.releases import release_manifest
@@ -34,26 +34,26 @@ def evidence(first_retrain: Retrained) -> ReleaseEvidence:
 def test_a_purchase_was_made_that_knows_nothing_of_the_days_that_returns_are_tested_on(
     first_retrain: Retrained, evidence: ReleaseEvidence
 ) -> None:
-    (judge,) = evidence.judges
-    assert (judge.task, judge.parent) == (CHILD, PARENT)
+    (factor_model,) = evidence.factor_models
+    assert (factor_model.task, factor_model.parent) == (CHILD, PARENT)
     tested = next(figures for figures in evidence.tasks if figures.task == CHILD)
     served = release_manifest(first_retrain.workspace, 1).part(Role.CALIBRATOR, PARENT)
-    assert judge.calibrator.version != served.version
+    assert factor_model.calibrator.version != served.version
     assert served.trained_until() >= tested.days[0], "the one that serves was calibrated on later days"
-    assert judge.slices["train"][1] + 3 * DAY <= judge.slices["calibrate"][0]
-    assert judge.slices["calibrate"][1] + 3 * DAY <= tested.days[0]
-    assert judge.slices["test"] == tested.days
-    assert evidence.unjudged == {}
+    assert factor_model.slices["train"][1] + 3 * DAY <= factor_model.slices["calibrate"][0]
+    assert factor_model.slices["calibrate"][1] + 3 * DAY <= tested.days[0]
+    assert factor_model.slices["test"] == tested.days
+    assert evidence.unmeasured == {}
 
 
 def test_it_is_no_part_of_the_release_and_says_so_in_the_registry(
     first_retrain: Retrained, evidence: ReleaseEvidence
 ) -> None:
-    (judge,) = evidence.judges
+    (factor_model,) = evidence.factor_models
     manifest = release_manifest(first_retrain.workspace, 1)
-    assert manifest.pins[judge.model.name] != judge.model.version
+    assert manifest.pins[factor_model.model.name] != factor_model.model.version
     client = first_retrain.workspace.store.registry.client
-    for part in (judge.model, judge.calibrator):
+    for part in (factor_model.model, factor_model.calibrator):
         described = client.get_model_version(part.name, str(part.version)).description
         assert described == f"Judges the joint of {CHILD}; it serves nowhere."
 
@@ -73,7 +73,7 @@ def test_a_proxy_that_is_the_parent_of_its_slow_outcome_learned_nothing_of_it(
     assert {proxy.slow: proxy.learned for proxy in evidence.proxies} == {"satisfied_2d": False, CHILD: False}
 
 
-def judges(retrained: Retrained) -> tuple[FactorModelBuilder, Pins]:
+def factor_models(retrained: Retrained) -> tuple[FactorModelBuilder, Pins]:
     workspace = retrained.workspace
     manifest = release_manifest(workspace, 1)
     labels = LabelStore(workspace.store, NAME).snapshot(manifest.snapshot.id)
@@ -86,16 +86,16 @@ def judges(retrained: Retrained) -> tuple[FactorModelBuilder, Pins]:
 
 
 def test_what_judged_is_found_again(first_retrain: Retrained, evidence: ReleaseEvidence) -> None:
-    made, pins = judges(first_retrain)
+    made, pins = factor_models(first_retrain)
     found = made.of(pins)
     assert list(found) == [CHILD]
-    assert list(found[CHILD].evidence(CHILD)) == list(evidence.judges)
+    assert list(found[CHILD].evidence(CHILD)) == list(evidence.factor_models)
     assert list(found[CHILD].chain) == [PARENT, CHILD]
     assert found[CHILD].chain[CHILD] == pins[CHILD]
 
 
 def test_a_parent_that_is_old_enough_judges_by_itself(first_retrain: Retrained) -> None:
-    made, pins = judges(first_retrain)
+    made, pins = factor_models(first_retrain)
     old = made.of(pins)[CHILD].chain[PARENT]
     assert made.of({**pins, PARENT: old}) == {}
 
@@ -106,19 +106,21 @@ def test_where_no_factor_from_before_those_days_can_be_trained_it_is_said_why(
     def more_positives_than_there_are(plain: dict[str, Any]) -> None:
         plain["minimum"]["positives"] = 10**6
 
-    made, pins = judges(first_retrain)
+    made, pins = factor_models(first_retrain)
     workspace = mini.changed(first_retrain.workspace, tmp_path, surface=more_positives_than_there_are)
-    judge = replace(made, workspace=workspace).of(pins)[CHILD]
-    assert judge.chain == {}
-    assert list(judge.evidence(CHILD)) == []
-    assert judge.why.startswith(f"No factor of {PARENT} from before its test days: Task '{PARENT}' cannot be")
+    factor_model = replace(made, workspace=workspace).of(pins)[CHILD]
+    assert factor_model.chain == {}
+    assert list(factor_model.evidence(CHILD)) == []
+    assert factor_model.why.startswith(
+        f"No factor of {PARENT} from before its test days: Task '{PARENT}' cannot be"
+    )
 
 
 def test_a_task_that_was_calibrated_on_its_own_test_days_is_not_measured(first_retrain: Retrained) -> None:
-    made, pins = judges(first_retrain)
+    made, pins = factor_models(first_retrain)
     model, calibrator = pins[CHILD]
     test = made.slices.tasks[CHILD].test
     later = replace(calibrator, slices={**calibrator.slices, "calibrate": (test.first, test.last)})
-    judge = made.of({**pins, CHILD: (model, later)})[CHILD]
-    assert judge.chain == {}
-    assert judge.why == f"{CHILD} itself learned from days that it would be measured on."
+    factor_model = made.of({**pins, CHILD: (model, later)})[CHILD]
+    assert factor_model.chain == {}
+    assert factor_model.why == f"{CHILD} itself learned from days that it would be measured on."

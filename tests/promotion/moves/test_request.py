@@ -1,4 +1,4 @@
-"""The case of a promotion: refused early where the move would refuse, and shown as what it is."""
+"""The promotion request: refused early where the move would refuse, and shown as what it is."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +8,9 @@ import pytest
 from tasks.errors import ContractError, GateRefused
 from tasks.evaluation.verdicts import Outcome
 from tasks.pipeline import recheck
-from tasks.promotion.moves import case as promotion_case
-from tasks.promotion.moves.case import RequestedPromotion, write_case
+from tasks.promotion.moves import request as promotion_request
 from tasks.promotion.moves.override import Override
+from tasks.promotion.moves.request import RequestedPromotion, write_request
 from tasks.promotion.moves.rules import PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.promotion.pages.changes import Change
 from tasks.promotion.pages.first_screen import FirstScreen
@@ -28,18 +28,18 @@ RUN = "manual__2026-02-12T00:00:00+00:00"
 
 
 @pytest.fixture(scope="module")
-def case(second_retrain: Retrained) -> RequestedPromotion:
-    """The case of release 2, which changes the utility policy of champion 1."""
-    return promotion_case.make(
-        second_retrain.workspace, release=2, why="carts rose", support=TESTED, judge=recheck
+def request(second_retrain: Retrained) -> RequestedPromotion:
+    """The request of release 2, which changes the utility policy of champion 1."""
+    return promotion_request.make(
+        second_retrain.workspace, release=2, why="carts rose", support=TESTED, evaluate_gate=recheck
     )
 
 
-def page(workspace: Workspace, case: RequestedPromotion) -> str:
-    return promotion_case.show(
+def page(workspace: Workspace, request: RequestedPromotion) -> str:
+    return promotion_request.show(
         workspace,
-        release=case.release,
-        evidence=case.evidence,
+        release=request.release,
+        evidence=request.evidence,
         why="carts rose",
         support=TESTED,
         links={"dossier": "http://mlflow/7"},
@@ -47,25 +47,31 @@ def page(workspace: Workspace, case: RequestedPromotion) -> str:
 
 
 def test_a_case_is_about_a_release_beside_the_champion_with_the_gates_last_run(
-    second_retrain: Retrained, case: RequestedPromotion
+    second_retrain: Retrained, request: RequestedPromotion
 ) -> None:
-    assert (case.release, case.champion) == (2, 1)
-    assert case.run_id == step_runs(second_retrain.workspace, "gate", release=2)[-1]
+    assert (request.release, request.champion) == (2, 1)
+    assert request.run_id == step_runs(second_retrain.workspace, "gate", release=2)[-1]
 
 
 def test_what_the_move_would_refuse_is_refused_before_anybody_is_asked(second_retrain: Retrained) -> None:
     with pytest.raises(ContractError, match="needs a reason"):
-        promotion_case.make(second_retrain.workspace, release=2, why=" ", support=TESTED, judge=recheck)
+        promotion_request.make(
+            second_retrain.workspace, release=2, why=" ", support=TESTED, evaluate_gate=recheck
+        )
     with pytest.raises(ContractError, match="name the online experiment"):
-        promotion_case.make(
-            second_retrain.workspace, release=2, why="carts rose", support=PromotionSupport(), judge=recheck
+        promotion_request.make(
+            second_retrain.workspace,
+            release=2,
+            why="carts rose",
+            support=PromotionSupport(),
+            evaluate_gate=recheck,
         )
 
 
 def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
-    second_retrain: Retrained, case: RequestedPromotion
+    second_retrain: Retrained, request: RequestedPromotion
 ) -> None:
-    shown = page(second_retrain.workspace, case).splitlines()
+    shown = page(second_retrain.workspace, request).splitlines()
     assert shown[0].startswith("**promote**, compared with champion 1: ")
     assert shown[2].startswith("observed utility ")
     assert "It changes utility.yaml. Supported by the experiment feed-142." in shown
@@ -77,13 +83,13 @@ def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
     (unharmed,) = [row for row in shown if row.startswith("No segment is harmed beyond its limit.")]
     assert unharmed.endswith(" 3 of 9 evaluated segments have inconclusive verdicts.")
     assert "[dossier](http://mlflow/7)" in shown
-    assert shown[-1] == f"Evidence `{case.evidence}`"
+    assert shown[-1] == f"Evidence `{request.evidence}`"
     assert len(shown) <= 40
 
 
-def test_of_other_evidence_nothing_is_shown(second_retrain: Retrained, case: RequestedPromotion) -> None:
-    other = replace(case, evidence="f" * 64)
-    with pytest.raises(GateRefused, match="has changed since its case was made"):
+def test_of_other_evidence_nothing_is_shown(second_retrain: Retrained, request: RequestedPromotion) -> None:
+    other = replace(request, evidence="f" * 64)
+    with pytest.raises(GateRefused, match="has changed since the request was made"):
         page(second_retrain.workspace, other)
 
 
@@ -97,8 +103,8 @@ def test_who_agreed_is_read_from_the_newest_answers_of_the_run(tmp_path: Path) -
         (Kind.APPROVE, "max", "product", "another run"),
     ):
         audit.append(Entry(kind, by, 2, 1, "why", "e", role=role, run=run), seen=audit.read())
-    assert promotion_case.approvers(workspace, release=2, run=RUN) == "ana, sam"
-    assert promotion_case.approvers(workspace, release=3, run=RUN) == ""
+    assert promotion_request.approvers(workspace, release=2, run=RUN) == "ana, sam"
+    assert promotion_request.approvers(workspace, release=3, run=RUN) == ""
 
 
 NONE = PromotionSupport()
@@ -132,20 +138,20 @@ FIRST = FirstScreen(
 
 
 def written(
-    case: PromotionRequest,
+    request: PromotionRequest,
     *,
     first: FirstScreen = FIRST,
     why: str = "carts rose",
     support: PromotionSupport = NONE,
     links: dict[str, str] | None = None,
 ) -> str:
-    return write_case(case, VERDICTS, first, why=why, support=support, links=links or {})
+    return write_request(request, VERDICTS, first, why=why, support=support, links=links or {})
 
 
 def test_the_whole_page_reads_like_this() -> None:
-    case = a_case(changed=("utility",), warnings=("decision: hide rate +5.0 % vs champion 3: warning",))
+    request = a_case(changed=("utility",), warnings=("decision: hide rate +5.0 % vs champion 3: warning",))
     links = {"release 4": "http://mlflow/4", "champion 3": "http://mlflow/3", "dossier": ""}
-    assert written(case, support=PromotionSupport(experiment="feed-142"), links=links) == "\n".join(
+    assert written(request, support=PromotionSupport(experiment="feed-142"), links=links) == "\n".join(
         [
             "**promote**, compared with champion 3: 2 pass, 1 warning, 1 with no limit set.",
             "",
