@@ -18,14 +18,14 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (84_218, 50_000),
+    "lines in tasks": (84_382, 50_000),
     "modules in tasks": (432, 320),
     "names that rooms import from each other": (763, 450),
     "public names in faces": (76, 450),
-    "dataclasses and models": (770, 330),
+    "dataclasses and models": (766, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (73, 50),
-    "lines in tests": (78_943, 48_000),
+    "lines in tests": (79_022, 48_000),
     "words in docs": (43_653, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}

@@ -62,13 +62,6 @@ class _Judged(OfflineEvaluation):
 
 
 @dataclass(frozen=True)
-class _Heads:
-    """What some heads predict of the candidates, by column."""
-
-    where_logged: Predictions
-
-
-@dataclass(frozen=True)
 class Judged:
     """What the gate says of a release, and every figure of its replay."""
 
@@ -202,7 +195,7 @@ class Gate:
 
     def _compare(self, challenger: Predictions) -> dict[str, ChampionComparison]:
         """Compare some heads with the champion's, by task."""
-        found = comparisons(self.contracts, self.test, _Heads(challenger), self.champion)
+        found = comparisons(self.contracts, self.test.log, challenger, self.champion.where_logged)
         return {comparison.task: comparison for comparison in found}
 
     def _shadow(self, ours: Scored) -> ShadowComparison:

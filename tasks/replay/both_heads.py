@@ -17,8 +17,9 @@ import numpy as np
 from scipy.special import expit, logit
 
 from tasks.arrays import Flags, Floats
+from tasks.replay.joined_columns import OnDemand
 from tasks.replay.log import CandidateLog, PolicySlates
-from tasks.replay.metrics import per_examined
+from tasks.replay.metrics import predicted_per_examined
 from tasks.replay.rates import SPARSE
 from tasks.training.log_odds import fit_log_odds
 
@@ -35,12 +36,7 @@ def by_both(log: CandidateLog, first: PolicySlates, second: PolicySlates, task: 
     release does not predict the task, both predict the same, outcomes are amounts, or fewer than `SPARSE` of
     either outcome are known.
     """
-    examined = [
-        one_prediction
-        for one in (first, second)
-        if (one_prediction := per_examined(log, one, task)) is not None
-    ]
-    if len(examined) < len((first, second)):
+    if any(task not in one.predictions for one in (first, second)):
         return None
     outcome = log.outcomes[task]
     shown = [one.where_shown.get(task, one.predictions[task]) for one in (first, second)]
@@ -51,9 +47,10 @@ def by_both(log: CandidateLog, first: PolicySlates, second: PolicySlates, task: 
     enough = min(positives, negatives) >= SPARSE and positives + negatives == len(value)
     if not enough or np.array_equal(predicted[0], predicted[1]):
         return None
-    joined = _apply(_fit(predicted, value, outcome.weight[rows]), examined)
-    name = f"{first.name} and {second.name}"
-    return PolicySlates(name, first.slot, {task: joined}, {task: joined}, heads=2)
+    weights = _fit(predicted, value, outcome.weight[rows])
+    heads = [predicted_per_examined(log, one) for one in (first, second)]
+    joined = OnDemand([task], lambda name: _apply(weights, [head[name] for head in heads]))
+    return PolicySlates(f"{first.name} and {second.name}", first.slot, joined, joined, heads=2)
 
 
 def _fit(shown: Sequence[Floats], value: Floats, weight: Floats) -> Floats:

@@ -8,7 +8,6 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -21,24 +20,6 @@ from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.replay.log import CandidateLog
 from tasks.training.rows import mark_first_rows
-
-
-class Replayed(Protocol):
-    """What is replayed: a test slice, or one that was read and decided in blocks."""
-
-    @property
-    def log(self) -> CandidateLog:
-        """The candidates."""
-        ...
-
-
-class Predicted(Protocol):
-    """What a release predicts for these candidates."""
-
-    @property
-    def where_logged(self) -> Mapping[str, Floats]:
-        """Predictions by column, [n], where the items stood."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -83,15 +64,20 @@ class _Comparing:
 
 
 def comparisons(
-    contracts: Contracts, test: Replayed, ours: Predicted, champion: Predicted
+    contracts: Contracts, log: CandidateLog, ours: Mapping[str, Floats], champion: Mapping[str, Floats]
 ) -> Iterator[ChampionComparison]:
     """Compare each probability with the champion's where the outcome is known: same rows, paired.
 
     The order within requests is that of the joint probability, since that is what ranks. The normalized
     entropy of a conditional probability is held against the label where the parent is positive; where either
     side has none, since it learned the joint event, the joint ones are held against what the chain led to.
+
+    Parameters
+    ----------
+    log : n candidates of the test slice.
+    ours, champion : predictions of both releases by column, [n], where the items stood.
     """
-    comparing = _Comparing(contracts, test.log, ours.where_logged, champion.where_logged)
+    comparing = _Comparing(contracts, log, ours, champion)
     for name, task in contracts.tasks.tasks.items():
         comparison = comparing.comparison(name) if task.kind == "binary" else None
         if comparison is not None:

@@ -30,7 +30,7 @@ from tasks.evaluation.replay_evidence import SlateRule
 from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import add_slate_rules, count_slate_rules
 from tasks.replay.evidence import ConstraintLeak
-from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, SparseColumns, narrow
+from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, narrow, sparse_columns
 from tasks.replay.leaks import add_leaks
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.logged_candidates import Days, candidate_blocks
@@ -99,7 +99,8 @@ class DecidedBlock:
     ----------
     log : the candidates; of its ``rows`` [m] an outcome may be known.
     kept : [k] these rows and those in some slot.
-    slates : predictions of a judged entrant [n], of others [k] as is worth; where shown [m].
+    slates : predictions of the release under test [n], which those of ``others`` are, of the rest [k] as is
+        worth; where shown [m].
     predicted : by column [m].
     no_order : why the block has no baseline order, which another block may have.
     leaks : by the name of a release, what its slates hold that a hard constraint keeps out.
@@ -126,7 +127,9 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
     made = {POLICY: _enter(block, entrants.under_test)}
     ours, no_order = made[POLICY], ""
     slates = {
-        EntrantKey("others", name): block.slates_by(one, ours, name, slate=entrants.slates.get(name))
+        EntrantKey("others", name): replace(
+            block.slates_by(one, ours, name, slate=entrants.slates.get(name)), predictions={}, where_shown={}
+        )
         for name, one in entrants.others.items()
     }
     made |= {EntrantKey("anchors", name): _enter(block, one) for name, one in entrants.anchors.items()}
@@ -170,21 +173,17 @@ def _predicted(block: TestSlice, scored: Scored, rows: Indices) -> dict[str, Flo
 
 
 def _narrow(slates: PolicySlates, rows: Indices, kept: Indices, *, evaluated: bool) -> PolicySlates:
-    """Keep of an entrant's columns the rows that a replay asks for; a view would keep the whole frame."""
+    """Keep of an entrant's columns the rows that a replay asks for."""
     return replace(
         slates,
         slot=slates.slot.astype(np.int32),
-        predictions=_copy(slates.predictions) if evaluated else _at(slates.predictions, kept),
+        predictions=slates.predictions if evaluated else _at(slates.predictions, kept),
         where_shown=_at(slates.where_shown, rows),
-        utility=slates.utility.copy() if evaluated and slates.utility is not None else None,
-        contributions=_copy(slates.contributions) if evaluated else {},
+        utility=slates.utility if evaluated else None,
+        contributions=slates.contributions if evaluated else {},
         worth=_at(slates.worth, kept),
         rank=None if slates.rank is None else slates.rank.astype(np.int32),
     )
-
-
-def _copy(columns: Mapping[str, Floats]) -> dict[str, Floats]:
-    return {name: column.copy() for name, column in columns.items()}
 
 
 def _at(columns: Mapping[str, Floats], rows: Indices) -> dict[str, Floats]:
@@ -275,17 +274,21 @@ class SliceBuilder:
             for key, columns in self._slates.items()
         }
         predicted = {
-            key: SparseColumns(self._log.size, rows, columns.arrays)
-            for key, columns in self._predicted.items()
+            key: sparse_columns(self._log.size, rows, columns) for key, columns in self._predicted.items()
         }
+        ours = slates[POLICY]
         return DecidedSlice(
             contracts=contracts,
             complete=log.complete,
             log=log,
-            policy=Decided(slates[POLICY], predicted[POLICY]),
+            policy=Decided(ours, predicted[POLICY]),
             baseline=Decided(slates[BASELINE], predicted.get(BASELINE, {})),
             anchors={key.name: one for key, one in slates.items() if key.role == "anchors"},
-            others={key.name: one for key, one in slates.items() if key.role == "others"},
+            others={
+                key.name: replace(one, predictions=ours.predictions, where_shown=ours.where_shown)
+                for key, one in slates.items()
+                if key.role == "others"
+            },
             rules=self._rules,
             leaks=self._leaks,
         )
@@ -318,22 +321,22 @@ class GrowingSlates:
         rows : those of which predictions where the item stood were added.
         kept : those of which the worth was added, and the predictions too unless it is judged.
         """
-        slot, predictions = self._columns.arrays["slot"], self._predictions.arrays
+        slot, predictions = self._columns["slot"], self._predictions
         size = len(slot)
         return replace(
             self._named,
             slot=slot,
-            predictions=predictions if evaluated else SparseColumns(size, kept, predictions, 0.0),
-            where_shown=SparseColumns(size, rows, self._where_shown.arrays),
+            predictions=predictions if evaluated else sparse_columns(size, kept, predictions, 0.0),
+            where_shown=sparse_columns(size, rows, self._where_shown),
             utility=self._columns.whole("utility", size),
-            contributions=self._contributions.arrays,
-            worth=SparseColumns(size, kept, {k: narrow(one) for k, one in self._worth.arrays.items()}, 0.0),
+            contributions=self._contributions,
+            worth=sparse_columns(size, kept, {k: narrow(one) for k, one in self._worth.items()}, 0.0),
             rank=self._columns.whole("rank", size),
         )
 
 
-BLOCK_ROWS: Final = 200_000
-"""Candidates that are scored and decided at once."""
+BLOCK_ROWS: Final = 50_000
+"""Candidates that are scored and decided at once: more take more memory and hardly less time."""
 
 
 def decide_slice(

@@ -166,9 +166,9 @@ class OfflineEvaluation:
         """Every metric of the report by name."""
         return report_metrics(self.contracts, self.log)
 
-    @cached_property
+    @property
     def replay(self) -> Replay:
-        """The replay of the log, with the release's predictions in the rates of both."""
+        """A replay of the log, with the release's predictions in the rates of both."""
         tasks = self.contracts.tasks.tasks
         fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
         return Replay(self.log, self.policy, fixed, self.baseline)
@@ -189,7 +189,7 @@ def evaluate_offline(
     policy, baseline = evaluation.policy, evaluation.baseline
     measured = {n: replay.measure(m, policy, baseline, by.get(n, ())) for n, m in metrics.items()}
     terms = replay.utility_terms(policy, baseline)
-    further = {name: _measure_further(evaluation, slates) for name, slates in others.items()}
+    further = {name: _measure_further(evaluation, replay, slates) for name, slates in others.items()}
     return Findings(
         baseline=baseline.name,
         verdicts=list(_evaluate(evaluation, replay, measured, run)),
@@ -208,12 +208,14 @@ def evaluate_offline(
     )
 
 
-def _measure_further(evaluation: OfflineEvaluation, slates: PolicySlates) -> dict[str, list[Measured]]:
+def _measure_further(
+    evaluation: OfflineEvaluation, replay: Replay, slates: PolicySlates
+) -> dict[str, list[Measured]]:
     """Measure a further policy: every metric on the whole, and in the segments in which it is judged."""
     by: dict[str, tuple[str, ...]] = {}
     _add_segments(by, evaluation.contracts)
     return {
-        name: evaluation.replay.measure(metric, slates, evaluation.baseline, by.get(name, ()))
+        name: replay.measure(metric, slates, evaluation.baseline, by.get(name, ()))
         for name, metric in evaluation.metrics.items()
     }
 

@@ -1,22 +1,26 @@
-"""Columns over all blocks of a slice: values that grow block by block, and values known of few rows only.
+"""Columns over all blocks of a slice: values that grow block by block in files, and values of few rows only.
 
 ::
 
-    growing   |values of all blocks so far|      free      |     free pages take no memory until written to
-              where a block does not fit, that column is copied, into twice the space
+    growing   block by block into a file without a name; of a column that is read, its pages are in memory
+              for as long as the array lives
 
     sparse    rows    2    5          of 8
               values  1.0  0.0   ->   nan nan 1.0 nan nan 0.0 nan nan      fill: nan
 
-Small arrays of many blocks would lie scattered between freed memory and hold on to its pages. Outcomes are
-those of shown rows, often a quarter of all candidates: a column of all rows is laid out when it is asked for.
-The newest outcome is kept, because a metric asks for one several times.
+Most columns are read by one metric in turn, so the files bound what a replay of many candidates holds; they
+lie in the system's temporary folder (``TMPDIR``). Outcomes are those of shown rows, often a quarter of all
+candidates: a column of all rows is laid out when it is asked for. The newest outcome is kept, because a
+metric asks for one several times.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any
+import mmap
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from tempfile import TemporaryFile
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +29,40 @@ from tasks.arrays import Floats, Indices
 from tasks.replay.outcomes import JointOutcome
 
 Column = npt.NDArray[Any]
+_Value = TypeVar("_Value")
+
+
+class OnDemand(Mapping[str, _Value]):
+    """Values by name, each made whenever it is asked for.
+
+    Examples
+    --------
+    >>> lengths = OnDemand(["click", "hide"], len)
+    >>> lengths["hide"], "buy" in lengths, len(lengths)
+    (4, False, 2)
+    """
+
+    def __init__(self, names: Collection[str], make: Callable[[str], _Value]) -> None:
+        """Hold the names, and the function that makes the value of one."""
+        self.names, self._make = names, make
+
+    def __getitem__(self, name: str) -> _Value:
+        """Return a value; raises KeyError where there is no such name."""
+        if name not in self.names:
+            raise KeyError(name)
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        """Count the names."""
+        return len(self.names)
 
 
 class GrowingColumn:
-    """A column of the type of its first block.
+    """A column of the type of its first block, in a file.
 
     Examples
     --------
@@ -41,29 +75,29 @@ class GrowingColumn:
 
     def __init__(self) -> None:
         """Hold no value yet."""
-        self._space: Column = np.empty(0)
+        self._file = TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as the column
+        weakref.finalize(self, self._file.close)
+        self._empty: Column = np.empty(0)
         self._size = 0
 
     def append(self, values: Column) -> None:
         """Put values behind the others."""
         if not self._size:
-            self._space = np.empty(0, dtype=values.dtype)
-        end = self._size + len(values)
-        if end > len(self._space):
-            space = np.empty(2 * end, dtype=self._space.dtype)
-            space[: self._size] = self.array
-            self._space = space
-        self._space[self._size : end] = values
-        self._size = end
+            self._empty = np.empty(0, dtype=values.dtype)
+        values.astype(self._empty.dtype, copy=False).tofile(self._file)
+        self._size += len(values)
 
     @property
     def array(self) -> Column:
-        """All values, [n], in the order in which they came."""
-        return self._space[: self._size]
+        """All values, [n], in the order in which they came; they cannot be written to."""
+        if not self._size:
+            return self._empty
+        pages = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        return np.frombuffer(pages, dtype=self._empty.dtype)
 
 
-class GrowingColumns:
-    """Columns by name, each of which grows by itself."""
+class GrowingColumns(Mapping[str, Column]):
+    """Columns by name, each of which grows by itself and is read from its file when it is asked for."""
 
     def __init__(self) -> None:
         """Hold no column yet."""
@@ -75,10 +109,17 @@ class GrowingColumns:
             if values is not None:
                 self._columns.setdefault(name, GrowingColumn()).append(values)
 
-    @property
-    def arrays(self) -> dict[str, Column]:
-        """All columns by name."""
-        return {name: column.array for name, column in self._columns.items()}
+    def __getitem__(self, name: str) -> Column:
+        """Return a column."""
+        return self._columns[name].array
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        """Count the columns."""
+        return len(self._columns)
 
     def whole(self, name: str, size: int) -> Any:
         """Return a column of which every block had values, so that it has a size; None where one had none.
@@ -90,15 +131,16 @@ class GrowingColumns:
         >>> columns.whole("rank", 2), columns.whole("rank", 3), columns.whole("utility", 2)
         (array([1, 2]), None, None)
         """
-        column = self._columns.get(name)
-        return column.array if column is not None and len(column.array) == size else None
+        column = self.get(name)
+        return column if column is not None and len(column) == size else None
 
 
-@dataclass(frozen=True, eq=False)
-class SparseColumns(Mapping[str, Floats]):
-    """Columns by name, each of shape [size] when asked for.
+def sparse_columns(
+    size: int, rows: Indices, kept: Mapping[str, Column], fill: float = np.nan
+) -> OnDemand[Floats]:
+    """Return columns by name, each of shape [size].
 
-    Attributes
+    Parameters
     ----------
     rows : [m] the rows that are kept, increasing.
     kept : by name [m].
@@ -106,61 +148,30 @@ class SparseColumns(Mapping[str, Floats]):
 
     Examples
     --------
-    >>> columns = SparseColumns(4, np.array([1, 3]), {"click": np.array([1.0, 0.0])})
+    >>> columns = sparse_columns(4, np.array([1, 3]), {"click": np.array([1.0, 0.0])})
     >>> columns["click"].tolist(), list(columns)
     ([nan, 1.0, nan, 0.0], ['click'])
     """
-
-    size: int
-    rows: Indices
-    kept: Mapping[str, Floats]
-    fill: float = np.nan
-
-    def __getitem__(self, name: str) -> Floats:
-        """Return a column, [size]."""
-        return spread(self.kept[name], self.rows, self.size, self.fill)
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
-        return iter(self.kept)
-
-    def __len__(self) -> int:
-        """Count the columns."""
-        return len(self.kept)
+    return OnDemand(kept, lambda name: spread(kept[name], rows, size, fill))
 
 
-@dataclass(frozen=True, eq=False)
-class SparseOutcomes(Mapping[str, JointOutcome]):
-    """Joint outcomes by task, of shape [size] when asked for; rows that are not kept have none."""
+def sparse_outcomes(size: int, rows: Indices, outcomes: Mapping[str, JointOutcome]) -> OnDemand[JointOutcome]:
+    """Return joint outcomes by task, of shape [size]; rows that are not kept have none.
 
-    size: int
-    rows: Indices
-    outcomes: Mapping[str, JointOutcome]
+    That of the task that was asked for last is still there.
+    """
 
-    @cached_property
-    def _newest(self) -> dict[str, JointOutcome]:
-        return {}
+    @lru_cache(maxsize=1)
+    def lay_out(task: str) -> JointOutcome:
+        kept = outcomes[task]
+        value, weight = (spread(one, rows, size, 0.0) for one in (kept.value, kept.weight))
+        unseen = None
+        if kept.unseen is not None:
+            unseen = np.zeros(size, dtype=bool)
+            unseen[rows] = kept.unseen
+        return replace(kept, value=value, weight=weight, unseen=unseen)
 
-    def __getitem__(self, task: str) -> JointOutcome:
-        """Return a task's outcome, [size]; that of the task that was asked for last is still there."""
-        if task not in self._newest:
-            kept = self.outcomes[task]
-            value, weight = (spread(one, self.rows, self.size, 0.0) for one in (kept.value, kept.weight))
-            unseen = None
-            if kept.unseen is not None:
-                unseen = np.zeros(self.size, dtype=bool)
-                unseen[self.rows] = kept.unseen
-            self._newest.clear()
-            self._newest[task] = replace(kept, value=value, weight=weight, unseen=unseen)
-        return self._newest[task]
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the tasks."""
-        return iter(self.outcomes)
-
-    def __len__(self) -> int:
-        """Count the tasks."""
-        return len(self.outcomes)
+    return OnDemand(outcomes, lay_out)
 
 
 def narrow(values: Floats) -> Column:

@@ -23,9 +23,9 @@ stood: its prediction is divided by their mean examination, so that no look is c
 (d) by the predictions of the release under test, for its slates and for the baseline's (`due_exposure`).
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -43,6 +43,7 @@ from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import effective_clusters
 from tasks.replay.exposure import due_exposure, entropy_by_group, gini_by_group
 from tasks.replay.grouped import GroupedRows, GroupedStatistic
+from tasks.replay.joined_columns import OnDemand
 from tasks.replay.log import CandidateLog, PolicySlates
 
 OTHER: Final = "other"
@@ -167,41 +168,23 @@ def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[
 
 def per_examined(log: CandidateLog, slates: PolicySlates, task: str) -> Floats | None:
     """Return a release's joint prediction of a task for an item that is looked at, shape [n]."""
-    return PredictedPerExamined(log, slates).get(task)
+    return predicted_per_examined(log, slates).get(task)
 
 
-@dataclass(frozen=True, eq=False)
-class PredictedPerExamined(Mapping[str, Floats]):
-    """A release's joint predictions for an item that is looked at, by task [n], each made when asked for."""
+def predicted_per_examined(log: CandidateLog, slates: PolicySlates) -> Mapping[str, Floats]:
+    """Return a release's joint predictions for an item that is looked at, by task [n]."""
 
-    log: CandidateLog
-    slates: PolicySlates
+    @cache
+    def mean_examination(task: str) -> float:
+        return log.mean_examination(task, slates.predictions[task])
 
-    @cached_property
-    def _examined(self) -> dict[str, float]:
-        """How much an item was looked at on average, by task."""
-        return {}
-
-    def __getitem__(self, task: str) -> Floats:
-        """Return a task's predictions; raises KeyError where the release has none."""
-        prediction, log = self.slates.predictions[task], self.log
-        if (
-            log.examination is None
-            or task in self.slates.where_shown
-            or not log.outcomes[task].by_examination
-        ):
+    def predict(task: str) -> Floats:
+        prediction = slates.predictions[task]
+        if log.examination is None or task in slates.where_shown or not log.outcomes[task].by_examination:
             return prediction
-        if task not in self._examined:
-            self._examined[task] = log.mean_examination(task, prediction)
-        return prediction / self._examined[task]
+        return prediction / mean_examination(task)
 
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the tasks."""
-        return iter(self.slates.predictions)
-
-    def __len__(self) -> int:
-        """Count the tasks."""
-        return len(self.slates.predictions)
+    return OnDemand(slates.predictions, predict)
 
 
 def measure_slots(

@@ -159,7 +159,7 @@ class _Check:
     @property
     def _positive(self) -> Flags:
         """Rows with an outcome that the figure counts, [n]."""
-        measured = [term.task for term in self._terms.terms if term.believed is None]
+        measured = [term.task for term in self._terms.terms if term.predictions is None]
         tasks = measured if self.metric.kind is MetricKind.OBSERVED_UTILITY else [str(self.metric.subject)]
         positive = np.zeros(len(self._log.shown), dtype=bool)
         for outcome in (self._log.outcomes[task] for task in tasks):
@@ -194,12 +194,15 @@ class _Check:
             estimate = clustered_interval(weighted, self._log.clusters)
             return replace(estimate, low=math.nan, high=math.nan) if reason else estimate
 
-        replayed, exact = self._figure([None] * len(weights)), self._figure(weights)
-        apart = Statistic(exact.value - replayed.value, exact.influence - replayed.influence, exact.weight)
-        difference, of_replay = interval(apart), clustered_interval(replayed, self._log.clusters)
-        del replayed, apart
+        replayed = self._figure([None] * len(weights))
+        of_replay = clustered_interval(replayed, self._log.clusters)
+        replayed = replace(replayed, weight=examined, noise=None)  # these are not asked for again
+        exact = self._figure(weights)
         off_policy = interval(exact)
-        del exact
+        difference = interval(
+            Statistic(exact.value - replayed.value, exact.influence - replayed.influence, examined)
+        )
+        del replayed, exact
         overlap = measure_overlap(np.where(examined > 0, of_policy, 0.0), self._log.users)
         return OffPolicyCheck(
             subject=Subject.of(self.metric),

@@ -103,16 +103,18 @@ class RateEstimator:
     def utility(self, terms: "Sequence[TermWorth]", slates: PolicySlates) -> Ratio:
         """Return the observed utility per look: the sum over terms of worth x rate."""
         examined = examined_by(self.log, slates)
-        total, positives, noise = np.zeros((3, len(examined)))
+        total, noise = np.zeros((2, len(examined)))
+        positives = np.zeros(len(examined), dtype=np.int16)
         for term in terms:
-            if term.believed is None:
+            if term.predictions is None:
                 part = self._rate(term.task, slates, examined, term.worth)
                 scale = _scale(part, examined)
                 total += part.numerator * scale
-                noise = np.hypot(noise, 0.0 if part.noise is None else part.noise * scale)
+                if part.noise is not None:
+                    np.hypot(noise, part.noise * scale, out=noise)
                 positives += self._positive(term.task, examined > 0)
             else:
-                total += examined * term.worth * term.believed
+                total += examined * term.worth * term.predictions[term.task]
         return Ratio(total, examined, int(positives.sum()), positives, noise)
 
     def events(self, task: str, slates: PolicySlates) -> int:
@@ -165,14 +167,23 @@ class RateEstimator:
 
 @dataclass(frozen=True)
 class TermWorth:
-    """A term of the utility: its worth per outcome [n], and what is believed where outcomes are too few.
+    """A term of the utility: its worth per outcome, and what is believed where outcomes are too few.
 
-    ``believed`` is a prediction per look [n]; None measures the term by what happened.
+    Attributes
+    ----------
+    task : a task, or a column that counts by itself.
+    worths : by task [n], as of `PolicySlates`.
+    predictions : by task per look [n]; None measures the term by what happened.
     """
 
     task: str
-    worth: Floats
-    believed: Floats | None = None
+    worths: Mapping[str, Floats]
+    predictions: Mapping[str, Floats] | None = None
+
+    @property
+    def worth(self) -> Floats:
+        """What one outcome adds, [n]."""
+        return self.worths[self.task]
 
 
 def _scale(part: Ratio, examined: Floats) -> float:

@@ -21,7 +21,7 @@ from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.evaluation.segments import UNKNOWN
 from tasks.replay.inclusion import inclusion_weights, sequential_weights
-from tasks.replay.joined_columns import GrowingColumns, SparseColumns, SparseOutcomes, narrow
+from tasks.replay.joined_columns import GrowingColumns, narrow, sparse_columns, sparse_outcomes
 from tasks.replay.log import CandidateLog
 from tasks.replay.outcomes import JointOutcome, joint_outcome
 
@@ -144,8 +144,8 @@ def read_block(frame: pd.DataFrame, reading: LogReading) -> LogBlock:
         users=Ids.of(users_of(frame)),
         items=Ids.of(frame[c.ITEM_ID]),
         days=frame[c.SHOWN_AT].dt.tz_localize(None).to_numpy().astype("datetime64[D]").astype(np.int32),
-        position=_numbers(frame, c.POSITION).copy(),  # a view would keep the frame
-        shown=shown.copy(),
+        position=_numbers(frame, c.POSITION),
+        shown=shown,
         segments=reading.segments,
         kinds=reading.kinds,
         rows=rows,
@@ -153,7 +153,7 @@ def read_block(frame: pd.DataFrame, reading: LogReading) -> LogBlock:
         immature={task: one[rows] for task, one in immature.items()},
         propensity=_numbers(frame, c.PROPENSITY)[rows],
         drawable=frame[c.DRAWABLE].fillna(True).to_numpy(dtype=bool) if c.DRAWABLE in frame else None,
-        latency=_numbers(frame, c.LATENCY_MS).copy() if c.LATENCY_MS in frame else None,
+        latency=_numbers(frame, c.LATENCY_MS) if c.LATENCY_MS in frame else None,
         served_by=_versions(frame[c.RELEASE]) if c.RELEASE in frame else None,
     )
 
@@ -242,7 +242,7 @@ class LogBuilder:
     @property
     def rows(self) -> Indices:
         """The rows [m] that were shown or have a label; the others have no outcome."""
-        rows: Indices = self._seen.arrays["rows"]
+        rows: Indices = self._seen["rows"]
         return rows
 
     @property
@@ -252,7 +252,7 @@ class LogBuilder:
 
     def build(self, reading: LogReading) -> CandidateLog:
         """Return the log; how it is read says nothing here of segments, which every block brought itself."""
-        columns, labels, rows = self._columns.arrays, self._labels.arrays, self.rows
+        columns, labels, rows = self._columns, self._labels, self.rows
         dates = np.unique(columns["days"])
         log = CandidateLog(
             requests=columns["requests"],
@@ -260,7 +260,7 @@ class LogBuilder:
             items=columns["items"],
             logged_position=columns["position"],
             shown=columns["shown"],
-            labels=SparseColumns(self.size, rows, labels),
+            labels=sparse_columns(self.size, rows, labels),
             outcomes={},
             segments={name: _join_segment(parts) for name, parts in self._segments.items()},
             days=np.searchsorted(dates, columns["days"]).astype(np.int32),
@@ -274,14 +274,14 @@ class LogBuilder:
             served_by=self._columns.whole("served_by", self.size),
             merit=reading.merit,
         )
-        seen = _Seen(log, rows, self._seen.arrays["propensity"], reading)
+        seen = _Seen(log, rows, self._seen["propensity"], reading)
         outcomes = {
             task: seen.outcome(labels, self._immature.whole(task, len(rows)), task) for task in reading.links
         }
         return replace(
             log,
-            labels=SparseColumns(self.size, rows, {task: narrow(one) for task, one in labels.items()}),
-            outcomes=SparseOutcomes(self.size, rows, outcomes),
+            labels=sparse_columns(self.size, rows, {task: narrow(one) for task, one in labels.items()}),
+            outcomes=sparse_outcomes(self.size, rows, outcomes),
             inclusion=seen.inclusion(),
             propensity=seen.logged_propensity() if reading.propensity_kind == "position" else None,
         )

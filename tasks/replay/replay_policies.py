@@ -38,11 +38,11 @@ from tasks.replay.metrics import (
     OF_OUTCOMES,
     REORDERING,
     Measurement,
-    PredictedPerExamined,
     SegmentedRows,
     examined_by,
     measure_slots,
     per_examined,
+    predicted_per_examined,
     unanswerable,
 )
 from tasks.replay.rates import SPARSE, RateEstimator, TermWorth
@@ -188,20 +188,20 @@ class Replay:
         """
         worth = baseline.worth or self.reference.worth or policy.worth
         terms, believed, left_out = [], {}, []
-        for task, each in worth.items():
+        for task in worth:
             if task not in self.log.outcomes:  # a column, whose value is known
-                terms.append(TermWorth(task, each, np.ones(len(each))))
+                terms.append(TermWorth(task, worth, {task: np.ones(1)}))
                 continue
             events = min(self.rates.events(task, one) for one in (self.reference, self.baseline or baseline))
             reference_model = baseline if task in baseline.predictions else self.reference
-            prediction = per_examined(self.log, reference_model, task)
-            if not self.log.outcomes[task].by_examination or (events < SPARSE and prediction is None):
+            predicted = task in reference_model.predictions
+            if not self.log.outcomes[task].by_examination or (events < SPARSE and not predicted):
                 left_out.append(task)
             elif events < SPARSE:
                 believed[task] = events
-                terms.append(TermWorth(task, each, prediction))
+                terms.append(TermWorth(task, worth, predicted_per_examined(self.log, reference_model)))
             else:
-                terms.append(TermWorth(task, each))
+                terms.append(TermWorth(task, worth))
         return UtilityTerms(tuple(terms), believed, tuple(left_out))
 
     def predicted_changes(
@@ -246,7 +246,7 @@ class Replay:
     @cached_property
     def rates(self) -> RateEstimator:
         """The rates of every policy, with the reference's predictions."""
-        return RateEstimator(self.log, PredictedPerExamined(self.log, self.reference))
+        return RateEstimator(self.log, predicted_per_examined(self.log, self.reference))
 
     @cached_property
     def _comparisons(self) -> deque[ComparedPolicies]:
@@ -260,7 +260,7 @@ class Replay:
         if metric.kind not in OF_OUTCOMES:
             return ""
         if metric.kind is MetricKind.OBSERVED_UTILITY:
-            tasks = [term.task for term in self._terms(compared) if term.believed is None]
+            tasks = [term.task for term in self._terms(compared) if term.predictions is None]
         else:
             tasks = [str(metric.subject), *([metric.value] if metric.value else [])]
         return next(filter(None, map(compared.caveat, tasks)), "")
@@ -304,9 +304,9 @@ class Replay:
             return (policy,)
         if task not in policy.predictions:
             return policy, baseline
-        heads = policy.predictions[task], baseline.predictions[task]
+        heads = policy.predictions, baseline.predictions
         known = self._together.get(task)
-        if known is None or not all(map(_same, known[0], heads)):
+        if known is None or not all(one is head for one, head in zip(known[0], heads, strict=True)):
             known = self._together[task] = heads, by_both(self.log, policy, baseline, task)
         together = known[1]
         if together is None:
@@ -314,7 +314,7 @@ class Replay:
         return (replace(together, name=f"{policy.name} and {baseline.name}"),)
 
     @cached_property
-    def _together(self) -> dict[str, tuple[tuple[Floats, Floats], PolicySlates | None]]:
+    def _together(self) -> dict[str, tuple[tuple[Mapping[str, Floats], ...], PolicySlates | None]]:
         """By task, the newest two heads that were compared, and the judge that they are together."""
         return {}
 
@@ -323,10 +323,10 @@ class Replay:
     ) -> tuple[Measurement | None, Measurement | None]:
         """Measure policy and baseline; sums are those of the rows that count alone."""
         of_policy, of_baseline = (
-            self._measure(metric, compared, slates, reference_model)
+            _at(self._measure(metric, compared, slates, reference_model), place)
             for slates in (compared.policy, compared.baseline)
         )
-        return _at(of_policy, place), _at(of_baseline, place)
+        return of_policy, of_baseline
 
     def _measure(
         self, metric: Metric, compared: ComparedPolicies, slates: PolicySlates, reference_model: PolicySlates
@@ -486,7 +486,3 @@ def _level(metric: Metric, estimate: Estimate, log: CandidateLog) -> Estimate:
 
 def _unknown(metric: Metric, segment: Segment, reference_model: str, reason: str) -> Measured:
     return Measured(Subject.of(metric), segment, reference_model, None, None, None, reason)
-
-
-def _same(first: Floats, second: Floats) -> bool:
-    return first is second or np.array_equal(first, second, equal_nan=True)

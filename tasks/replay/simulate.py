@@ -231,7 +231,9 @@ def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
         other_verdicts={name: tuple(verdicts) for name, verdicts in found.other_verdicts.items()},
         comparisons=None
         if champion is None
-        else tuple(comparisons(workspace.contracts, test, candidate, test.baseline)),
+        else tuple(
+            comparisons(workspace.contracts, test.log, candidate.where_logged, test.baseline.where_logged)
+        ),
         composition=composition(test.log, test.policy.slates, release_policy(workspace, manifest).base_terms),
         notes=tuple(notes),
         slate_rules=test.rules,

@@ -1,7 +1,7 @@
 """The logged candidates of a test slice, and the slates that releases and policies make of it."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -24,6 +24,7 @@ from tasks.ranking.examination import Examination
 from tasks.ranking.utility import Utilities, compute_utilities, worth_of_outcomes
 from tasks.release.loading import LoadedRelease
 from tasks.replay.evidence import ConstraintLeak
+from tasks.replay.joined_columns import OnDemand
 from tasks.replay.leaks import count_leaks, refuse_leaks
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.read_log import NUMBERS, WORDS, LogReading, candidate_log
@@ -65,30 +66,14 @@ class Scored:
     boosts: Boosts = field(default_factory=dict)
 
     @property
-    def where_logged(self) -> "WhereLogged":
-        """Predictions by column, where the items stood if the release tells that apart."""
-        return WhereLogged(self.frame)
+    def where_logged(self) -> Mapping[str, Floats]:
+        """Predictions by column [n], where the items stood if the release tells that apart."""
+        return OnDemand(self.frame.columns, self._where_logged)
 
-
-@dataclass(frozen=True, eq=False)
-class WhereLogged(Mapping[str, Floats]):
-    """Columns of scored candidates, each [n]: at the logged position where there is such a figure."""
-
-    frame: pd.DataFrame
-
-    def __getitem__(self, column: str) -> Floats:
-        """Return a column; raises KeyError as a frame does."""
+    def _where_logged(self, column: str) -> Floats:
         anywhere = self.frame[column].to_numpy(dtype=float)
         shown = self.frame.get(c.at_position(column))
         return anywhere if shown is None else np.where(shown.isna(), anywhere, shown)
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
-        return map(str, self.frame.columns)
-
-    def __len__(self) -> int:
-        """Count the columns."""
-        return self.frame.shape[1]
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,6 @@ from tasks.evaluation.replay_evidence import SlateRule
 from tasks.logs.spark import session
 from tasks.ranking.examination import Examination
 from tasks.replay.decided_slice import (
-    BLOCK_ROWS,
     DecidedBlock,
     DecidedSlice,
     EntrantKey,
@@ -173,6 +172,8 @@ def _numpy(values: pa.Array) -> Column:
     return array
 
 
+PARTITION_ROWS: Final = 200_000
+"""Candidates that a partition decides at once: each reads the labels of a whole day."""
 _ANSWER: Final = "block long, error string, message string"
 
 
@@ -194,7 +195,7 @@ class _Job:
 
 
 def decide_slice_with_spark(
-    workspace: Workspace, manifest: Manifest, entrants: EntrantVersions, *, rows: int = BLOCK_ROWS
+    workspace: Workspace, manifest: Manifest, entrants: EntrantVersions, *, rows: int = PARTITION_ROWS
 ) -> DecidedSlice:
     """Read the days that a release was not trained on, and let Spark decide on the blocks.
 

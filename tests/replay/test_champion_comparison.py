@@ -48,10 +48,11 @@ def _compared(
     outcomes = {task: labels.get(task, NOTHING) for task in workspace.contracts.tasks.tasks}
     frame = pd.DataFrame({**keys, **segments, **outcomes}).astype(dict.fromkeys(outcomes, float))
     both = (
-        Scored(PolicySlates("p", np.ones(4, dtype=int)), pd.DataFrame(side), {}, NO_POLICY)
+        Scored(PolicySlates("p", np.ones(4, dtype=int)), pd.DataFrame(side), {}, NO_POLICY).where_logged
         for side in (ours, champion)
     )
-    found = comparisons(workspace.contracts, slates.TestSlice(workspace, frame, complete=True), *both)
+    log = slates.TestSlice(workspace, frame, complete=True).log
+    found = comparisons(workspace.contracts, log, *both)
     return {one.task: one for one in found}
 
 

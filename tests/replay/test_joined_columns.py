@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, SparseColumns, SparseOutcomes
+from tasks.replay.joined_columns import GrowingColumn, GrowingColumns, sparse_columns, sparse_outcomes
 from tasks.replay.outcomes import JointOutcome
 
 
@@ -43,7 +43,7 @@ ROWS = np.array([1, 3])
 
 
 def test_a_column_is_laid_out_when_it_is_asked_for_and_belongs_to_who_asked() -> None:
-    columns = SparseColumns(4, ROWS, {"click": np.array([1.0, 0.5])}, 0.0)
+    columns = sparse_columns(4, ROWS, {"click": np.array([1.0, 0.5])}, 0.0)
     columns["click"][:] = 9.0
     assert columns["click"].tolist() == [0.0, 1.0, 0.0, 0.5]
     assert (list(columns), len(columns), "hide" in columns, columns.get("hide")) == (
@@ -55,12 +55,12 @@ def test_a_column_is_laid_out_when_it_is_asked_for_and_belongs_to_who_asked() ->
 
 
 def test_no_column_is_nothing() -> None:
-    assert not SparseColumns(4, ROWS, {})
+    assert not sparse_columns(4, ROWS, {})
 
 
 def test_an_outcome_is_unknown_where_nothing_is_kept() -> None:
     kept = JointOutcome(np.array([1.0, 0.0]), np.array([2.0, 0.0]), by_examination=False)
-    outcomes = SparseOutcomes(4, ROWS, {"answer": kept})
+    outcomes = sparse_outcomes(4, ROWS, {"answer": kept})
     made = outcomes["answer"]
     assert made.known.tolist() == [False, True, False, False]
     assert (made.value.tolist(), made.by_examination) == ([0.0, 1.0, 0.0, 0.0], False)

@@ -217,7 +217,9 @@ def test_a_policy_that_shows_what_the_log_never_shows_cannot_be_told() -> None:
 def test_observed_utility_adds_the_worth_of_each_outcome() -> None:
     log = page(complete=False)
     worth = np.array([2.0, 1.0, 1.0, 1.0, 3.0, 1.0])
-    utility = RateEstimator(log).utility([TermWorth("click", worth)], slates("p", SWAPPED)).statistic
+    utility = (
+        RateEstimator(log).utility([TermWorth("click", {"click": worth})], slates("p", SWAPPED)).statistic
+    )
     assert utility.value == pytest.approx((2.0 * 0.5 + 3.0 * 2.0) / LOOKS_OF_TWO_PAGES)
 
 
@@ -228,8 +230,9 @@ def test_a_term_of_too_few_events_enters_by_the_baselines_prediction() -> None:
     baseline = replace(slates("b", LOGGED, {"click": [0.1] * 6}), worth=worth)
     terms = Replay(log, policy).utility_terms(policy, baseline)
     assert terms.believed == {"click": 2}
-    assert terms.terms[0].believed is not None
-    assert terms.terms[0].believed[0] == pytest.approx(0.1 / log.mean_examination("click", np.full(6, 0.1)))
+    assert terms.terms[0].predictions is not None
+    predicted = terms.terms[0].predictions["click"][0]
+    assert predicted == pytest.approx(0.1 / log.mean_examination("click", np.full(6, 0.1)))
 
 
 def test_recall_is_the_share_of_what_all_candidates_would_lead_to_that_the_slots_hold() -> None:

@@ -54,13 +54,6 @@ def test_days_are_counted_in_utc() -> None:
     assert block.days.tolist() == [1, (pd.Timestamp("2026-03-01") - pd.Timestamp("1970-01-01")).days]
 
 
-def test_nothing_that_is_kept_is_a_view_of_the_frame() -> None:
-    frame = frame_of(["r", "r"], position=[1.0, 2.0], shown=[True, True])
-    block = read_block(frame, LogReading(LINKS))
-    for name in ("position", "shown", "requests", "propensity"):
-        assert getattr(block, name).base is None
-
-
 DAY = pd.Timestamp("2026-03-01T09:00:00Z")
 
 

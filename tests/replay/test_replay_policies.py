@@ -188,7 +188,7 @@ def test_policies_beside_one_baseline_are_measured_by_one_definition() -> None:
     replay = Replay(log, release, baseline=release)
     for pair in ((release, release), (few, release), (release, few)):
         (term,) = replay.utility_terms(*pair).terms
-        assert term.believed is None
+        assert term.predictions is None
     alone = Replay(log, few).utility_terms(release, release)
     assert alone.believed == {"click": 1}
 

@@ -4,14 +4,15 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from tasks.contracts import UtilitySpec
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.replay import slates
+from tasks.replay.log import PolicySlates
 from tasks.replay.replay_policies import Replay
-from tasks.replay.slates import Scored, WhereLogged, with_fresh_draws
+from tasks.replay.slates import Scored, with_fresh_draws
 from tests.feeds.mini import LATER
+from tests.replay.worlds import NO_POLICY
 
 LOG = pd.DataFrame(
     {"request_id": ["b", "a", "b"], "item_id": ["x", "y", "z"], "propensity": [0.5, 1.0, None]},
@@ -45,15 +46,9 @@ FRAME = pd.DataFrame(
 
 
 def test_a_column_is_that_at_the_logged_place_where_there_is_one() -> None:
-    assert WhereLogged(FRAME)["p_click"].tolist() == [0.4, 0.2]
-    assert WhereLogged(FRAME)["p_buy"].tolist() == [0.5, 0.6]
-
-
-def test_it_lists_the_columns_and_knows_no_other() -> None:
-    where = WhereLogged(FRAME)
-    assert (list(where), len(where)) == (list(FRAME.columns), 4)
-    with pytest.raises(KeyError):
-        where["p_sell"]
+    where = Scored(PolicySlates("p", np.zeros(2, dtype=int)), FRAME, {}, NO_POLICY).where_logged
+    assert where["p_click"].tolist() == [0.4, 0.2]
+    assert where["p_buy"].tolist() == [0.5, 0.6]
 
 
 def test_it_holds_the_candidates_of_the_four_test_days(tested_slice: slates.TestSlice) -> None:

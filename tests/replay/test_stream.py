@@ -113,8 +113,14 @@ def test_all_that_is_measured_and_judged_is_the_same(
         **decided.others,
     }
     assert repr(findings(decided.log, whole, in_blocks)) == repr(findings(whole.log, whole, at_once))
-    compared = comparisons(whole.contracts, decided, decided.policy, decided.baseline)
-    assert repr([*compared]) == repr([*comparisons(whole.contracts, whole, scored, old)])
+    compared = [
+        repr([*comparisons(whole.contracts, log, ours.where_logged, theirs.where_logged)])
+        for log, ours, theirs in (
+            (decided.log, decided.policy, decided.baseline),
+            (whole.log, scored, old),
+        )
+    ]
+    assert compared[0] == compared[1]
 
 
 def test_a_logged_order_is_that_of_the_slice(
