@@ -16,8 +16,7 @@ import duckdb
 
 from benchmarks.feed.log import AS_OF, DAYS, START, Feed, write_contracts
 from tasks.labels.compile import label_query
-from tasks.labels.query import Horizon
-from tasks.labels.relations import make_credit_tables
+from tasks.labels.query import Horizon, make_credit_tables
 from tasks.logs import rows
 from tasks.logs.session import open_tables, session
 

@@ -24,8 +24,7 @@ from tasks.contracts.surface import Features
 from tasks.ranking.heads import Head
 from tasks.training.encoding import encode, encode_dictionaries, fit_encoder
 from tasks.training.examples import Examples
-from tasks.training.fit import fit_head
-from tasks.training.learning import Learning
+from tasks.training.fit import Learning, fit_head
 
 MOST = 8.0
 TASKS = ("click", "buy", "back", "hide")

@@ -35,8 +35,7 @@ import psutil
 
 from benchmarks.scoring import TASKS, candidates, learned
 from tasks.ranking.scoring import Scorer
-from tasks.release.packaging import package_release
-from tasks.release.signature import release_signature
+from tasks.release.packaging import package_release, release_signature
 from tasks.stores.manifest import Manifest, PinnedSnapshot
 from tasks.stores.parts import write_files
 

@@ -24,8 +24,7 @@ from benchmarks.retrained.trees import HERE, RECIPES
 from tasks.pipeline import retrain
 from tasks.stores.workspace import Workspace
 from tasks.training.examples import Examples
-from tasks.training.fit import Fitted, fit_head
-from tasks.training.learning import Learning
+from tasks.training.fit import Fitted, Learning, fit_head
 
 MOST = 1.10
 FEATURES = 40

@@ -25,8 +25,7 @@ from tasks.evaluation.binary import row_losses
 from tasks.labels.store import LabelStore
 from tasks.training.draw_examples import draw_training_rows
 from tasks.training.rows import TaskRows, read_labels
-from tasks.training.train_model import predict_rows
-from tasks.training.trees import grow_trees
+from tasks.training.trees import grow_trees, predict_rows
 
 WORKERS: Final = 2
 KEPT: Final = 0.99

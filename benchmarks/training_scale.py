@@ -36,7 +36,7 @@ from tasks.stores.workspace import Workspace
 from tasks.training.draw_examples import user_or_request
 from tasks.training.rows import TaskRows
 from tasks.training.sampling import hold_out_users
-from tasks.training.train_model import score_rows, train_model
+from tasks.training.trees import score_rows, train_model
 
 MOST_SLOWER, MOST_MEMORY = 1.15, 6.0
 SURFACE, TASK = "feed", "click"

@@ -21,7 +21,7 @@ import yaml
 from benchmarks.calibrating.logged import LOGGED, ROOT, SHARED, shared_data
 from tasks.calibration import step as calibration
 from tasks.calibration.evidence import CalibrationEvidence
-from tasks.calibration.head_choice import MODELS
+from tasks.calibration.head_models import MODELS
 from tasks.contracts.yaml_file import read_yaml
 from tasks.evaluation.head_models import HeadModel, HeadModels
 from tasks.evaluation.verdicts import Estimate

@@ -28,7 +28,7 @@ from benchmarks.learning.position import distances, harvested, heads
 from tasks.arrays import Floats
 from tasks.calibration.fit import fit_logistic
 from tasks.columns import POSITION, USER_ID
-from tasks.contracts.trunks import Trunk
+from tasks.contracts.training import Trunk
 from tasks.datasets.world.entities import EXAMINATION
 from tasks.ranking.examination import Examination
 from tasks.ranking.maps import expit

@@ -29,9 +29,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.arrays import Flags, Floats
-from tasks.calibration.head_choice import MODELS, ModelScores, choose, fit_line
+from tasks.calibration.head_models import MODELS, ModelScores, choose, fit_line
 from tasks.contracts.surface import Features
-from tasks.contracts.trunks import BalanceMethod, Trunk
+from tasks.contracts.training import BalanceMethod, Trunk
 from tasks.stores.files import replaced
 from tasks.trunks.rows import TrunkRows, TrunkTask
 from tasks.trunks.train import TrainedTrunk, train_trunk

@@ -13,8 +13,7 @@ from tasks.contracts import load_surface
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.heads import Head, Heads
 from tasks.training.examples import Examples
-from tasks.training.fit import fit_head
-from tasks.training.learning import Learning
+from tasks.training.fit import Learning, fit_head
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

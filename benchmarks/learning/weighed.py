@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from tasks.training import weights
 from tasks.training.examples import Examples
-from tasks.training.fit import fit_head
-from tasks.training.learning import Learning
+from tasks.training.fit import Learning, fit_head
 from tasks.training.trees import start_from_dense
 
 Floats = npt.NDArray[np.float64]

@@ -15,8 +15,7 @@ from tasks.stores.workspace import Workspace
 from tasks.training.draw_examples import draw_training_rows
 from tasks.training.rows import TaskRows, read_labels
 from tasks.training.slices import ReleaseSlices, plan_slices
-from tasks.training.train_model import score_rows
-from tasks.training.trees import grow_trees
+from tasks.training.trees import grow_trees, score_rows
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,8 @@ In reading order::
     fit                                isotonic, logistic and mean maps, and the map of a joint probability
     segment_design, segment_fit        effects of segments on a map, shrunk
     choice                             no map, one map, or one by segment: decided by held-out users
-    head_choice, head_models           trees, a shared trunk, or their blend: decided by the same users
-    reliability                        a reliability curve with intervals
-      reliability_figure, pictures     its drawings, in the runs of the steps
+    head_models                        trees, a shared trunk, or their blend: decided by the same users
+    reliability, pictures              a reliability curve with intervals; its drawings
     evidence                           what calibration found, as a document
     step                               the step that calibrates a task
 

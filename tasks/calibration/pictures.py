@@ -6,21 +6,448 @@
                 reliability_segments.svg   the same in segments
     train_trunk training.svg               how the tasks of a shared trunk were learned
     release     reliability/<task>.svg     the joint of a conditional task, on the release's test days
+
+Reliability pictures: predictions against outcomes, before and after calibration.
+
+::
+
+    reliability_figure   [ before ] [ after ]     side by side, on axes that they share
+                         [ rows   ] [ rows  ]     histograms of the predictions
+    segments_figure      [ ] [ ] [ ] [ ]          a segment value each; before in grey, after in blue
+
+A point is at a bin's mean prediction and observed mean; the band is the 95 % interval, with users resampled;
+on the dashed diagonal predictions are calibrated. Rare outcomes get logarithmic axes; a value head is drawn
+in the value's unit. Pictures are SVG with a background that follows the reader's light or dark preference.
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.arrays import Floats
-from tasks.calibration.reliability_figure import reliability_figure, segments_figure
+from tasks.arrays import Flags, Floats
+from tasks.calibration.reliability import REPLICATES, Curve, reliability_curve
+from tasks.evaluation.binary import check_rows, divide
+from tasks.evaluation.calibration_verdicts import SegmentRatio, off_p_value
+from tasks.evaluation.metric_rows import group_by_segment
 from tasks.evaluation.observations import Observations
+from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
+from tasks.evaluation.subjects import Segment
+from tasks.evaluation.support import Support
+from tasks.evaluation.verdicts import Estimate
+from tasks.reports.charts import Scale, Tick, outline_steps
+from tasks.reports.numbers import format_estimate, format_number
+from tasks.reports.render import render
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.releases import release_manifest
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
 from tasks.training.trunk_step import TRAINING
+
+_BINS: Final = 60
+"""Bars of a histogram."""
+
+RARE: Final = 0.05
+"""Base rate below which axes are logarithmic: the diagonal of rarer outcomes would lie in one corner."""
+
+MOST_SEGMENTS: Final = 12
+"""Segment values that are drawn: those that look least like calibrated."""
+
+_COLUMNS: Final = 4
+
+_FOOT: Final = 0.16
+"""Share of a small diagram's height that the histogram at its foot may take."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Limits of both axes, whether they are logarithmic, and whether outcomes are labels or values."""
+
+    x: tuple[float, float]
+    y: tuple[float, float]
+    rare: bool
+    binary: bool
+
+    @classmethod
+    def around(cls, curves: Sequence[Curve], *, rare: bool, binary: bool) -> "Frame":
+        """Hold every point; of rare outcomes all but the lowest predictions and the thin ends of bars."""
+        means = [float(m) for curve in curves for m in curve.predicted if m > 0]
+        rates = [r.value for curve in curves for r in curve.observed if r.value > 0] or means
+        if not rare or not means:
+            span = (0.0, max([*means, *rates, 1e-9]) * 1.1)
+            return cls(span, span, rare=False, binary=binary)
+        tails = [float(max(np.quantile(curve.predictions, 0.02), 1e-9)) for curve in curves]
+        top = min(1.0, 2 * max(*means, *rates))
+        limits = (min(*means, *tails) / 1.5, top), (min(*rates, *means) / 2.5, top)
+        return cls(*limits, rare=True, binary=binary)
+
+    def count(self, predictions: Floats) -> tuple[Floats, Floats]:
+        """Count predictions [n] by bin; return counts [bins] and edges [bins + 1]."""
+        edges = np.geomspace(*self.x, _BINS + 1) if self.rare else np.linspace(*self.x, _BINS + 1)
+        rows, _ = np.histogram(np.clip(predictions, edges[0], edges[-1]), bins=edges)
+        return rows.astype(np.float64), edges
+
+
+@dataclass(frozen=True)
+class Box:
+    """The place of a diagram in pixels, and its ticks; those of the outer edges are named."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    x_ticks: Sequence[Tick]
+    y_ticks: Sequence[Tick]
+    names_x: bool
+    names_y: bool
+
+
+@dataclass(frozen=True)
+class Point:
+    """A bin: where it lies, and what it says in words."""
+
+    x: float
+    y: float
+    words: str
+
+
+@dataclass(frozen=True)
+class CurveLine:
+    """A curve, ``before`` or ``after``: its points, its band, and where bins of no outcome lie."""
+
+    name: str
+    line: str
+    band: str
+    points: Sequence[Point]
+    none: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Diagram:
+    """Curves in a box, under a heading of some lines; ``rows`` is the histogram at its foot, if any."""
+
+    frame: Box
+    heading: Sequence[str]
+    diagonal: tuple[float, ...]
+    curves: Sequence[CurveLine]
+    rows: str = ""
+
+
+@dataclass(frozen=True)
+class HistogramStrip:
+    """A histogram in a box of its own, in the colour of the curve above it."""
+
+    frame: Box
+    name: str
+    rows: str
+
+
+@dataclass(frozen=True)
+class AxisLabel:
+    """The name of an axis."""
+
+    x: int
+    y: int
+    words: str
+    upright: bool = False
+
+
+@dataclass(frozen=True)
+class ReliabilityFigure:
+    """A picture that is laid out; a heading has room for so many letters."""
+
+    title: str
+    description: str
+    width: int
+    height: int
+    letters: int
+    diagrams: Sequence[Diagram]
+    strips: Sequence[HistogramStrip]
+    labels: Sequence[AxisLabel]
+    small: bool = False
+
+    def to_svg(self) -> str:
+        """Write the picture as a file of its own."""
+        return render("reliability.svg.j2", figure=self)
+
+
+def reliability_figure(
+    raw: npt.ArrayLike | None, observations: Observations, *, title: str
+) -> ReliabilityFigure:
+    """Draw reliability before and after calibration.
+
+    Parameters
+    ----------
+    raw : [n] probabilities or expected values before calibration; None draws the calibrated ones only.
+    observations : at least one row, with calibrated predictions; outcomes are observed labels or values.
+    title : what was calibrated, for instance the task.
+
+    Examples
+    --------
+    >>> rows = Observations([0, 1], [0.1, 0.3], ["u", "v"], ["r", "r"])
+    >>> reliability_figure([0.2, 0.2], rows, title="click").title
+    'click: 1 positives in 2 rows'
+    """
+    y, after, _ = check_rows(observations.outcomes, observations.predictions)
+    who = cluster_rows(observations.users, observations.requests)
+    named = {"before": None if raw is None else check_rows(y, raw)[1], "after": after}
+    curves = {name: reliability_curve(p, y, who) for name, p in named.items() if p is not None}
+    positives = f"{np.count_nonzero(y):,} {'positives' if _is_binary(y) else 'values above 0'}"
+    frame = Frame.around(list(curves.values()), rare=_is_rare(y), binary=_is_binary(y))
+    return draw_large(f"{title}: {positives} in {y.size:,} rows", curves, frame)
+
+
+def segments_figure(
+    raw: npt.ArrayLike, observations: Observations, *, title: str
+) -> ReliabilityFigure | None:
+    """Draw reliability in segments, those that look least like calibrated first.
+
+    Returns
+    -------
+    None where no segment has a row of each outcome.
+
+    Examples
+    --------
+    >>> source = {"source": ["ads", "ads", "feed", "feed"]}
+    >>> rows = Observations([0, 1, 0, 0], [0.1, 0.3, 0.1, 0.1], ["u", "v", "w", "x"], ["r"] * 4, source)
+    >>> segments_figure([0.2] * 4, rows, title="click").title
+    'click: 1 of 1 segment values'
+    """
+    y, after, _ = check_rows(observations.outcomes, observations.predictions)
+    before = check_rows(y, raw)[1]
+    who = cluster_rows(observations.users, observations.requests)
+    drawable = sorted(
+        _find_segments(y, after, observations.segments, who),
+        key=lambda one: _miscalibration_p_value(one.ratio),
+    )
+    shown = drawable[:MOST_SEGMENTS]
+    if not shown:
+        return None
+    pairs = {
+        (str(one.name), format_ratio(one.ratio)): {
+            name: _segment_curve(p, y, who, one.rows) for name, p in (("before", before), ("after", after))
+        }
+        for one in shown
+    }
+    curves = [curve for pair in pairs.values() for curve in pair.values()]
+    frame = Frame.around(curves, rare=_is_rare(y), binary=_is_binary(y))
+    return draw_small(f"{title}: {len(shown)} of {len(drawable)} segment values", pairs, frame)
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """A segment value with its rows [n] and its ratio after calibration."""
+
+    name: Segment
+    rows: Flags
+    ratio: Estimate
+
+
+def _find_segments(
+    y: Floats, p: Floats, segments: Mapping[str, npt.ArrayLike], who: Clusters
+) -> Iterator[_Segment]:
+    """Yield the segment values that hold both outcomes."""
+    resampler = Resampler(who.count, seed=0, replicates=REPLICATES)
+    for column in list(group_by_segment(segments, y.size))[1:]:
+        ratios = sum_intervals(
+            [y, p], {"it": divide}, who.codes, resampler, groups=column.codes, count=column.count
+        )
+        supported = Support.of(y, np.ones_like(y), who.codes, column).of_outcomes(ratios["it"])
+        for code, (name, ratio) in enumerate(zip(column.names, supported, strict=True)):
+            rows = column.codes == code
+            if 0 < np.count_nonzero(y[rows]) < np.count_nonzero(rows):
+                yield _Segment(name, rows, ratio)
+
+
+def _is_binary(y: Floats) -> bool:
+    return bool(np.isin(y, (0.0, 1.0)).all())
+
+
+def _is_rare(y: Floats) -> bool:
+    return _is_binary(y) and float(y.mean()) < RARE
+
+
+def _segment_curve(p: Floats, y: Floats, who: Clusters, rows: Flags) -> Curve:
+    return reliability_curve(p[rows], y[rows], cluster_rows(who.codes[rows]))
+
+
+def _miscalibration_p_value(ratio: Estimate) -> float:
+    """Rank a ratio: the least p-value of "it is 1" first, an unknown one last."""
+    return off_p_value(SegmentRatio(ratio), low=1.0, high=1.0) if ratio.known else 2.0
+
+
+def draw_large(title: str, curves: Mapping[str, Curve], frame: Frame) -> ReliabilityFigure:
+    """Lay out a large diagram for each curve, by ``before`` and ``after``, each above its histogram.
+
+    Examples
+    --------
+    >>> from tasks.calibration.reliability import reliability_curve
+    >>> from tasks.evaluation.resampling import Clusters
+    >>> p, y = np.array([0.1, 0.1, 0.4, 0.4]), np.array([0.0, 0.0, 0.0, 1.0])
+    >>> curve = reliability_curve(p, y, Clusters(np.arange(4), 4, "users"))
+    >>> frame = Frame.around([curve], rare=False, binary=True)
+    >>> (diagram,) = draw_large("click", {"after": curve}, frame).diagrams
+    >>> [(point.x, point.words) for point in diagram.curves[0].points]
+    [(137.8, 'predicted 0.1, observed 0 [?]'), (323.3, 'predicted 0.4, observed 0.5 [?]')]
+    """
+    several = len(curves) > 1
+    headings = {name: _describe(curve.ratio) for name, curve in curves.items()}
+    if several:
+        headings = {name: f"{name}: {words}" for name, words in headings.items()}
+    most = max(float(frame.count(curve.predictions)[0].max()) for curve in curves.values())
+    diagrams, strips = [], []
+    for column, (name, curve) in enumerate(curves.items()):
+        left = 76 + 360 * column
+        axes = _Axes.of(frame, left, 62, 340, 290)
+        box = axes.box(46, 32, names_x=False, names_y=column == 0)
+        diagrams.append(Diagram(box, (headings[name],), axes.diagonal(), (axes.line(name, curve),)))
+        below = _Axes(axes.x, Scale(0.0, 1.1 * most, 434, 364))
+        box = below.box(46, 24, names_x=True, names_y=column == 0)
+        strips.append(HistogramStrip(box, name, below.steps(frame, curve)))
+    width = 76 + 360 * len(curves)
+    return ReliabilityFigure(
+        title=title,
+        description=". ".join(headings.values()),
+        width=width,
+        height=478,
+        letters=60,
+        diagrams=diagrams,
+        strips=strips,
+        labels=[
+            AxisLabel((76 + width) // 2, 470, _predicted(frame)),
+            AxisLabel(18, 207, _observed(frame), upright=True),
+            AxisLabel(18, 399, "rows", upright=True),
+        ],
+    )
+
+
+def draw_small(
+    title: str, pairs: Mapping[tuple[str, str], Mapping[str, Curve]], frame: Frame
+) -> ReliabilityFigure:
+    """Lay out a small diagram for each segment value.
+
+    Examples
+    --------
+    >>> from tasks.calibration.reliability import reliability_curve
+    >>> from tasks.evaluation.resampling import Clusters
+    >>> p, y = np.array([0.1, 0.1, 0.4, 0.4]), np.array([0.0, 0.0, 0.0, 1.0])
+    >>> curve = reliability_curve(p, y, Clusters(np.arange(4), 4, "users"))
+    >>> frame = Frame.around([curve], rare=False, binary=True)
+    >>> draw_small("click", {("source=ads", "1.00"): {"after": curve}}, frame).description
+    'source=ads: 1.00'
+    """
+    diagrams = []
+    for number, (heading, curves) in enumerate(pairs.items()):
+        row, column = divmod(number, _COLUMNS)
+        axes = _Axes.of(frame, 60 + 212 * column, 74 + 196 * row, 198, 140)
+        foot = _Axes(axes.x, Scale(0.0, 1.0, axes.y.start, axes.y.end))
+        box = axes.box(46, 30, names_x=number + _COLUMNS >= len(pairs), names_y=column == 0)
+        lines = [axes.line(name, curve, band=name == "after") for name, curve in curves.items()]
+        rows = foot.steps(frame, curves["after"], share=_FOOT)
+        diagrams.append(Diagram(box, heading, axes.diagonal(), lines, rows))
+    height = 56 + 196 * -(-len(pairs) // _COLUMNS) + 10
+    width = 60 + 212 * min(_COLUMNS, max(2, len(pairs)))
+    return ReliabilityFigure(
+        title=title,
+        description=". ".join(f"{name}: {ratio}" for name, ratio in pairs),
+        width=width,
+        height=height,
+        letters=34,
+        diagrams=diagrams,
+        strips=(),
+        labels=[
+            AxisLabel(
+                (60 + width) // 2, height - 8, f"{_predicted(frame)}; grey before and blue after calibration"
+            ),
+            AxisLabel(14, height // 2, _observed(frame), upright=True),
+        ],
+        small=True,
+    )
+
+
+def format_ratio(ratio: Estimate) -> str:
+    """Write the ratio of observed to predicted, or that it is not measurable.
+
+    Examples
+    --------
+    >>> format_ratio(Estimate(1.234, 1.1, 1.4, 900))
+    '1.23 [1.10, 1.40]'
+    """
+    if not ratio.known:
+        return "not measurable"
+    return f"{ratio.value:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]"
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """Both axes of a diagram."""
+
+    x: Scale
+    y: Scale
+
+    @classmethod
+    def of(cls, frame: Frame, left: int, top: int, width: int, height: int) -> "_Axes":
+        x = Scale(*frame.x, left, left + width, logarithmic=frame.rare)
+        return cls(x, Scale(*frame.y, top + height, top, logarithmic=frame.rare))
+
+    def box(self, beside: float, above: float, *, names_x: bool, names_y: bool) -> Box:
+        """Return the place, with named values so many pixels beside and above each other."""
+        left, right, bottom, top = (int(at) for at in (self.x.start, self.x.end, self.y.start, self.y.end))
+        ticks = self.x.ticks(beside), self.y.ticks(above)
+        return Box(left, top, right, bottom, *ticks, names_x, names_y)
+
+    def diagonal(self) -> tuple[float, ...]:
+        """Return both ends of the line on which predictions are calibrated."""
+        ends = max(self.x.low, self.y.low), min(self.x.high, self.y.high)
+        return tuple(float(scale.place(end)) for end in ends for scale in (self.x, self.y))
+
+    def line(self, name: str, curve: Curve, *, band: bool = True) -> CurveLine:
+        value, low, high = (
+            np.array([getattr(rate, side) for rate in curve.observed]) for side in ("value", "low", "high")
+        )
+        seen = value >= self.y.low
+        bounded = np.isfinite(low)
+        points = tuple(self._points(curve, seen))
+        edge = [
+            *zip(self.x.place(curve.predicted[bounded]), self.y.place(high[bounded]), strict=True),
+            *zip(self.x.place(curve.predicted[bounded]), self.y.place(low[bounded]), strict=True),
+        ]
+        half = len(edge) // 2
+        return CurveLine(
+            name,
+            line=" ".join(f"{point.x:g},{point.y:g}" for point in points),
+            band=" ".join(f"{x:g},{y:g}" for x, y in (*edge[:half], *edge[half:][::-1])) if band else "",
+            points=points,
+            none=self.x.place(curve.predicted[~seen]).tolist(),
+        )
+
+    def steps(self, frame: Frame, curve: Curve, *, share: float | None = None) -> str:
+        """Return the outline of a histogram of the predictions; with a share, the highest bar is so high."""
+        rows, edges = frame.count(curve.predictions)
+        heights = rows if share is None else share * rows / rows.max()
+        return outline_steps(self.y.place(heights), self.x.place(edges), base=self.y.start)
+
+    def _points(self, curve: Curve, seen: Flags) -> Iterator[Point]:
+        rates = [rate for rate, shown in zip(curve.observed, seen, strict=True) if shown]
+        predicted = curve.predicted[seen]
+        xs, ys = self.x.place(predicted).tolist(), self.y.place([rate.value for rate in rates]).tolist()
+        for x, y, p, rate in zip(xs, ys, predicted.tolist(), rates, strict=True):
+            yield Point(x, y, f"predicted {format_number(p)}, observed {format_estimate(rate)}")
+
+
+def _describe(ratio: Estimate) -> str:
+    return f"observed / predicted {format_ratio(ratio)}"
+
+
+def _predicted(frame: Frame) -> str:
+    return "predicted probability" if frame.binary else "predicted, in the unit of the value"
+
+
+def _observed(frame: Frame) -> str:
+    return "observed rate" if frame.binary else "observed mean"
+
 
 RELIABILITY: Final = "reliability.svg"
 SEGMENTS: Final = "reliability_segments.svg"

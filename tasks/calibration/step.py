@@ -4,7 +4,7 @@
 
     <surface>.task.<task>, fetched and compared -> scores of the calibrate days
     <surface>.trunk.<trunk>, of a task in one   -> trees, trunk or blend, as users held out say
-                                                   (calibration/head_choice.py)
+                                                   (calibration/head_models.py)
       -> no map, one map or one by segment, as users held out say (calibration/choice.py) -> JSON
     test days -> figures of the calibrated predictions, reliability before and after
       -> run (figures, picture, evidence) -> <surface>.calibrator.<task>, linked to its model

@@ -37,7 +37,7 @@ _REASONS = {
     "matured": "with labels that matured",
     "events": "with late events",
 }
-"""Why a day's labels were written (``tasks/labels/coverage.py``)."""
+"""Why a day's labels were written (``tasks/labels/build_record.py``)."""
 _DAYS = 4
 """Days that are named in a line of a comparison."""
 

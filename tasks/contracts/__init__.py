@@ -3,7 +3,7 @@
 In reading order::
 
     base, durations, metrics                 what every model shares; durations; the metrics that rules name
-    tasks, surface, sources, training, gates tasks.yaml and surface.yaml
+    tasks, surface, training, gates          tasks.yaml and surface.yaml
     bounds, conditions, constrained          what policies are made of
     utility, slate, effective_policy         utility.yaml and slate.yaml, and the policy of both
     yaml_file, problems, load                strict reading; every problem of a surface at once

@@ -9,8 +9,14 @@ from tasks.contracts.durations import LONGEST, describe_duration
 from tasks.contracts.metrics import OF_EXPOSURE, OF_RATES, MetricKind, parse_metric, read_metric
 from tasks.contracts.problems import Problem, Unread, abbreviate
 from tasks.contracts.slate import SlateSpec
-from tasks.contracts.sources import NEEDS_SPARK, SparkTable, parse_source
-from tasks.contracts.surface import ALARMED, ExaminationSpec, SurfaceSpec
+from tasks.contracts.surface import (
+    ALARMED,
+    NEEDS_SPARK,
+    ExaminationSpec,
+    SparkTable,
+    SurfaceSpec,
+    parse_source,
+)
 from tasks.contracts.tasks import NEVER_TRAINED, Family, Positive, TaskSpec, TasksSpec, ValueRule
 from tasks.contracts.utility import UtilitySpec
 from tasks.errors import unknown

@@ -48,7 +48,7 @@ class ModelGate(Closed):
     ``auc_max`` and ``feature_auc_max``: the AUC, by request or pooled, above which a head or a single feature
     is taken to know the outcome.
     ``refit_shift_max``: how far refitted predictions may lie from the tested ones, summed over tenths, as a
-    share of the tested mean, where chance does not make more (``tasks/release/refit_shift.py``);
+    share of the tested mean, where chance does not make more (``tasks/release/refit.py``);
     ``refit_shift_max_by_task`` has the bounds of tasks that need another, as those with a season do.
     """
 

@@ -24,8 +24,7 @@ from tasks.contracts.crosscheck import (
     find_surface_task_problems,
     find_warnings,
 )
-from tasks.contracts.crosscheck_training import find_training_problems
-from tasks.contracts.crosscheck_trunks import find_trunk_problems
+from tasks.contracts.crosscheck_training import find_training_problems, find_trunk_problems
 from tasks.contracts.crosscheck_utility import (
     Others,
     find_policy_problems,

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from tasks.contracts.trunks import ModelChoice
+from tasks.contracts.training import ModelChoice
 from tasks.evaluation.documents import MaybeFloat, Section
 from tasks.evaluation.evidence import PinnedModel
 from tasks.evaluation.metric_rows import Figure

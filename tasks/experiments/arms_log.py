@@ -40,7 +40,7 @@ from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.experiments.arm_effects import AgedRows, ArmUsers, level_change
 from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
-from tasks.logs.candidate_frame import to_frame
+from tasks.logs.schema import to_frame
 from tasks.ranking.utility import served_predictions, worth_of_outcomes
 from tasks.replay.read_log import IdCodes, Ids
 

@@ -28,7 +28,7 @@ from tasks.experiments.learn import find_long_task, propose_weights
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
-from tasks.logs.candidate_frame import to_frame
+from tasks.logs.schema import to_frame
 from tasks.ope.gradient import INCONCLUSIVE, GradientReport, WeightGradient, estimate_gradient
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Done, Step

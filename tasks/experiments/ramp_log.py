@@ -27,12 +27,11 @@ from tasks.errors import DataError, list_names
 from tasks.experiments.always_valid import LogRatio, stratified_log_ratio
 from tasks.experiments.assignment import in_pool
 from tasks.experiments.sample_ratio import Stage, first_alarm, log_e_values
-from tasks.labels.provisional import query_provisional
+from tasks.labels.compile import query_provisional
 from tasks.labels.show import keep_chain
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
-from tasks.sql.templates import fill
 from tasks.stores.audit import LiveRamp
 from tasks.stores.workspace import Workspace, format_instant
 
@@ -227,7 +226,7 @@ def _read_user_days(
     for task in tasks:
         counts.append(x.alias(exp.Count(this=x.column(task)), _seen(task)))
         counts.append(x.alias(x.coalesce(exp.Sum(this=x.column(task)), x.integer(0)), _events(task)))
-    statement = fill(
+    statement = x.fill(
         _USER_DAYS,
         user=x.column(c.USER_ID),
         day=x.column(c.DAY),

@@ -5,18 +5,16 @@ In reading order::
     maturity, windows                      how far a label reaches in time, and the events that may count
     credit                                 the events that an impression is credited with
     status                                 status and label, parents before children
-    query, compile                         all of it as one SQL query, or as relations one by one
-    relations, spark_build                 the query run where the log is, with DuckDB or Spark
-    coverage                               the days that a build rewrites
-    build_record, build                    a build: one commit to the store
+    query, compile                         one SQL query, or its relations one by one; provisional labels
+    spark_build                            the query run on Spark
+    build_record, build                    a build: the days that it rewrites, one commit to the store
     snapshot, store                        the snapshots, and the label store that holds them
-    provisional                            what has happened so far on days that are not mature
     calendar                               each task's days: mature, immature, failed, not validated
     show, compare, export, vacuum          a snapshot counted, compared, exported; old snapshots removed
     explain                                why an impression has its labels
-      explanation, explanation_facts, explanation_text
+      explanation, explanation_text
 
-Steps: build, compare, explain, export, provisional, show, snapshot, spark_build, store, vacuum.
+Steps: build, compare, compile, explain, export, show, snapshot, spark_build, store, vacuum.
 """
 
 __all__ = [
@@ -27,7 +25,6 @@ __all__ = [
     "compile",
     "explain",
     "export",
-    "provisional",
     "show",
     "snapshot",
     "store",

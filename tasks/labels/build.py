@@ -30,25 +30,21 @@ from tasks.contracts import Contracts
 from tasks.contracts.durations import format_duration
 from tasks.contracts.event_names import describe_strange_events, events_elsewhere
 from tasks.errors import ContractError, DataError, Overtaken
-from tasks.labels.build_record import Basis, Build, Day, sum_days
+from tasks.labels.build_record import Basis, Build, Coverage, Day, cover_days, sum_days
 from tasks.labels.compile import compile_days
-from tasks.labels.coverage import Coverage, cover_days
-from tasks.labels.query import LabelQuery
-from tasks.labels.relations import find_files, find_label_days, make_credit_tables
+from tasks.labels.query import LabelQuery, find_files, find_label_days, make_credit_tables
 from tasks.labels.snapshot import Snapshot, file_day
 from tasks.labels.spark_build import Files, write_with_spark
 from tasks.labels.store import LabelStore
 from tasks.logs.arrival import find_arrived
-from tasks.logs.duplicate_keys import cut_files
-from tasks.logs.profile import LogProfile, profile_log
-from tasks.logs.quarantine import quarantine_bad_rows
+from tasks.logs.checks import quarantine_bad_rows
+from tasks.logs.profile import LogProfile, cut_files, profile_log
 from tasks.logs.rows import IMPRESSIONS, DayRange
 from tasks.logs.session import open_log, refuse_replaced, renew_log
 from tasks.logs.summaries import SummaryTable
 from tasks.logs.tables import LogTables
 from tasks.progress import report
 from tasks.sql import expressions as x
-from tasks.sql.templates import fill
 from tasks.stores import delta
 from tasks.stores.delta import DataFile, NewFiles
 from tasks.stores.location import Location, locate
@@ -278,7 +274,7 @@ def _stamp_contract(labels: exp.Query, contracts: Contracts) -> exp.Select:
 
 
 def _columns(log: LogTables, labels: exp.Query) -> pa.Schema:
-    empty = fill("SELECT * FROM ($labels) LIMIT 0", labels=labels)
+    empty = x.fill("SELECT * FROM ($labels) LIMIT 0", labels=labels)
     return log.connection.sql(empty).to_arrow_table().schema
 
 
@@ -292,7 +288,7 @@ def _write_with_duckdb(
     folder.mkdir(parents=True, exist_ok=True)
     labels = _encode_words(labels, tuple(c.Status), (log.contracts.digests["tasks"],))
     parts = {"labels": labels, "folder": x.text(folder), "day": x.name(c.DAY)}
-    statement = fill(_COPY, **parts, name=x.text(delta.part_name(log.folder.parent, "{uuid}")))
+    statement = x.fill(_COPY, **parts, name=x.text(delta.part_name(log.folder.parent, "{uuid}")))
     copied = log.connection.execute(statement).fetchall()
     log.connection.execute("RESET disabled_optimizers")
     return [
@@ -342,7 +338,7 @@ def count_changed_labels(
 ) -> dict[str, int]:
     """Count by task the labels that were observed ``before`` and are not ``after``, or have another value."""
     names = list(tasks)
-    statement = fill(
+    statement = x.fill(
         _COUNT_CHANGED,
         counts=[x.call("COUNT_IF", _changed(task)) for task in names],
         before=x.file_names(before),

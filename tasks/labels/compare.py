@@ -18,7 +18,6 @@ from tasks.labels.snapshot import Snapshot, file_day
 from tasks.labels.store import LabelStore
 from tasks.logs.session import open_session
 from tasks.sql import expressions as x
-from tasks.sql.templates import Part, fill
 from tasks.stores.location import Location
 from tasks.stores.workspace import Workspace, format_instant
 
@@ -174,7 +173,7 @@ def _open(
     ]
     template = _OPEN if paths else _NONE
     connection.execute(
-        fill(
+        x.fill(
             template, side=x.name(side), columns=columns, **({"paths": x.file_names(paths)} if paths else {})
         )
     )
@@ -187,7 +186,7 @@ def _join(connection: duckdb.DuckDBPyConnection, tasks: Sequence[str]) -> None:
     appeared, gone = (x.is_null(x.column(c.REQUEST_ID, side)) for side in "ab")
     differs = [_other(x.column(name, "a"), x.column(name, "b")) for name in names]
     connection.execute(
-        fill(
+        x.fill(
             _DIFFERING,
             day=x.name(c.DAY),
             appeared=appeared,
@@ -200,13 +199,13 @@ def _join(connection: duckdb.DuckDBPyConnection, tasks: Sequence[str]) -> None:
 
 
 def _impressions(connection: duckdb.DuckDBPyConnection) -> tuple[dict[str, int], dict[str, int]]:
-    rows = connection.sql(fill(_ROWS, day=x.name(c.DAY))).fetchall()
+    rows = connection.sql(x.fill(_ROWS, day=x.name(c.DAY))).fetchall()
     return {day: n for day, n, _ in rows if n}, {day: n for day, _, n in rows if n}
 
 
 def _transitions(connection: duckdb.DuckDBPyConnection, task: str, *, value: bool) -> list[Transition]:
     names = (task, c.status(task), c.at(task))
-    parts: dict[str, Part] = {
+    parts: dict[str, x.Part] = {
         "day": x.name(c.DAY),
         "was": _label_text(task, "a", value=value),
         "is_now": _label_text(task, "b", value=value),
@@ -214,7 +213,7 @@ def _transitions(connection: duckdb.DuckDBPyConnection, task: str, *, value: boo
         "differs": x.any_of(*(_other(x.column(f"a_{n}"), x.column(f"b_{n}")) for n in names)),
     }
     days_of: dict[tuple[str, str], dict[str, int]] = {}
-    for day, was, is_now, rows in connection.sql(fill(_MOVES, **parts)).fetchall():
+    for day, was, is_now, rows in connection.sql(x.fill(_MOVES, **parts)).fetchall():
         days_of.setdefault((was, is_now), {})[day] = rows
     moves = [Transition(*pair, sum(days.values()), days) for pair, days in days_of.items()]
     return sorted(moves, key=lambda move: (-move.rows, move.before, move.after))

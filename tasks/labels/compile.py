@@ -8,10 +8,17 @@
       <task>__signals ... <task>__credited   credit.py      which events an impression is credited with
       facts, statuses_<n>, labels_<n>        status.py      status and label, parents before children
       -> impression columns, ds, and <task>, <task>__status, <task>__at of every task
+
+Labels of days that are not mature yet, as if nothing more came: what has happened so far.
+
+They are no labels to learn from: who has not bought yet may buy tomorrow. Estimates that know which share of
+the events has come by now may read them.
 """
 
 from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 
+import pyarrow as pa
 from sqlglot import exp
 
 from tasks import columns as c
@@ -19,15 +26,26 @@ from tasks.contracts import Contracts, TasksSpec
 from tasks.contracts.durations import format_duration
 from tasks.errors import ContractError
 from tasks.labels.credit import list_creditings
-from tasks.labels.query import Form, Horizon, LabelDays, LabelQuery
-from tasks.labels.relations import find_files
+from tasks.labels.maturity import matures
+from tasks.labels.query import (
+    Form,
+    Horizon,
+    LabelDays,
+    LabelQuery,
+    cut_near,
+    find_files,
+    find_label_days,
+    make_credit_tables,
+)
 from tasks.labels.status import label_layers, select_labels
 from tasks.labels.windows import ARRIVED
 from tasks.logs import rows
 from tasks.logs.rows import EVENTS, IMPRESSIONS
 from tasks.logs.schema import Log, contract_log, event_columns
+from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
-from tasks.sql.templates import render
+from tasks.sql import expressions as x
+from tasks.stores.workspace import Workspace
 
 DIALECTS = ("duckdb", "spark", "postgres", "bigquery", "snowflake")
 _ALL_DAYS = LabelDays()
@@ -50,7 +68,7 @@ def labels_sql(tasks: TasksSpec, horizon: Horizon, dialect: str = "duckdb", *, l
     """Return the labels as one statement over ``impressions`` and ``events``; see ``label_query``."""
     if dialect not in DIALECTS:
         raise ContractError(f"Unknown dialect '{dialect}'. Known: {', '.join(DIALECTS)}")
-    return render(label_query(tasks, horizon, log=log).statement(), dialect)
+    return x.render(label_query(tasks, horizon, log=log).statement(), dialect)
 
 
 def label_query(
@@ -165,3 +183,37 @@ def labels_script(contracts: Contracts, dialect: str = "duckdb") -> str:
         events=EVENTS,
     )
     return head + sql
+
+
+def query_provisional(
+    log: LogTables, tasks: TasksSpec, days: Iterable[date], *, as_of: datetime
+) -> LabelQuery:
+    """Return the query of the labels of impressions of some days, with the tables that it reads made.
+
+    Parameters
+    ----------
+    as_of : events that are known later take no part.
+    """
+    wanted = find_label_days(tasks, days)
+    cut_near(log, wanted, as_of=as_of)
+    late = as_of + max(matures(tasks, task) for task in tasks.tasks)
+    query = compile_days(log, tasks, horizon=Horizon(as_of, late), days=wanted, labels_only=True)
+    for creditings in query.creditings.values():
+        make_credit_tables(log, creditings)
+    return query
+
+
+def read_provisional(workspace: Workspace, days: Iterable[date], *, as_of: datetime) -> pa.Table:
+    """Return key, labels and crediting instants of the impressions of some days, by the events known so far.
+
+    Parameters
+    ----------
+    days : of impressions; the labels of a mature day are those of the label store.
+    as_of : events that are known later take no part.
+    """
+    with open_log(workspace) as log:
+        tasks = log.contracts.tasks
+        query = query_provisional(log, tasks, days, as_of=as_of)
+        names = [*c.IMPRESSION_KEY, *tasks.tasks, *map(c.at, tasks.tasks)]
+        found = x.select(x.columns(names), x.subquery(query.labels(), "labels"))
+        return log.connection.sql(x.render(found)).to_arrow_table()

@@ -28,7 +28,6 @@ from tasks.labels.query import Crediting, Form, Relations
 from tasks.logs import rows
 from tasks.logs.rows import PLACE, first_of
 from tasks.sql import expressions as x
-from tasks.sql.templates import ordered_sum
 
 _TICK = timedelta(microseconds=1)
 
@@ -208,7 +207,7 @@ def _amount(rule: ValueRule) -> exp.Expr:
         case "count":
             return exp.Sum(this=x.when(x.column(w.COUNTS), x.integer(1), x.integer(0)))
         case "sum":
-            return ordered_sum(amount)
+            return x.ordered_sum(amount)
         case "max":
             return exp.Max(this=amount)
         case "first":

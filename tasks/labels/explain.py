@@ -21,16 +21,17 @@ from tasks.errors import DataError
 from tasks.labels.compile import compile_days
 from tasks.labels.explanation import (
     Facts,
+    Key,
     LabelValue,
     explain_tasks,
     instant,
     list_changed_tasks,
+    of_key,
     plain,
+    read_facts,
 )
-from tasks.labels.explanation_facts import Key, of_key, read_facts
 from tasks.labels.explanation_text import describe_label, describe_task
-from tasks.labels.query import Horizon
-from tasks.labels.relations import cut_near, find_label_days, make_relations
+from tasks.labels.query import Horizon, cut_near, find_label_days, make_relations
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs import rows
@@ -38,7 +39,6 @@ from tasks.logs.arrival import find_arrived
 from tasks.logs.session import open_log, open_session
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
-from tasks.sql.templates import fill
 from tasks.stores import delta
 from tasks.stores.workspace import Workspace, format_instant
 
@@ -210,7 +210,7 @@ def _from_quarantine(workspace: Workspace, key: Key) -> Iterator[str]:
     table = workspace.quarantine
     if delta.version_of(table) is None:
         return
-    query = fill(
+    query = x.fill(
         _QUARANTINED,
         files=x.file_names(file.path for file in delta.files_of(table)),
         item=x.text(f"$.{c.ITEM_ID}"),

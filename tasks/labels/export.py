@@ -14,7 +14,6 @@ from tasks.errors import ContractError, unknown
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.sql import expressions as x
-from tasks.sql.templates import fill
 from tasks.stores.workspace import Workspace
 
 _FORMATS = {"parquet": "parquet", "jsonl": "json"}
@@ -60,7 +59,7 @@ def export(
     try:
         with snapshot.opened() as connection:
             assert connection is not None  # noqa: S101 - a snapshot has a row
-            connection.execute(fill(statement, query=query, to=x.text(partial)))
+            connection.execute(x.fill(statement, query=query, to=x.text(partial)))
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)

@@ -20,8 +20,7 @@ from tasks import columns as c
 from tasks.contracts import TaskSpec, TasksSpec
 from tasks.errors import DataError
 from tasks.labels.compile import compile_days
-from tasks.labels.query import Horizon
-from tasks.labels.relations import cut_near, find_label_days, make_credit_tables, make_relations
+from tasks.labels.query import Horizon, cut_near, find_label_days, make_credit_tables, make_relations
 from tasks.labels.snapshot import Snapshot, file_day
 from tasks.labels.status import causes
 from tasks.labels.store import LabelStore

@@ -23,7 +23,6 @@ from tasks.errors import DataError, StoreError, unknown
 from tasks.labels.build_record import STAMPS, Build, sum_days
 from tasks.logs.tables import configure
 from tasks.sql import expressions as x
-from tasks.sql.templates import fill, render
 from tasks.stores import delta
 from tasks.stores.delta import DataFile
 from tasks.stores.location import Location, identity_of, locate, register_objects
@@ -141,7 +140,7 @@ class Snapshot:
                 return
             for files in self._files_to_sort(first, last):
                 _attach(connection, _ROWS, files)
-                for batch in connection.sql(render(query)).to_arrow_reader(PIECE):
+                for batch in connection.sql(x.render(query)).to_arrow_reader(PIECE):
                     yield pa.Table.from_batches([batch]).cast(wanted)
 
     def _select(self, columns: Sequence[str]) -> pa.Schema:
@@ -181,7 +180,7 @@ class Snapshot:
     def query(self, query: exp.Query, first: date = date.min, last: date = date.max) -> pa.Table | None:
         """Run a query on the relation ``rows``: the rows of some days; None where there is none."""
         with self.opened(first, last) as connection:
-            return None if connection is None else connection.sql(render(query)).to_arrow_table()
+            return None if connection is None else connection.sql(x.render(query)).to_arrow_table()
 
     @contextmanager
     def opened(
@@ -299,7 +298,7 @@ class Snapshot:
 
 def _attach(connection: duckdb.DuckDBPyConnection, name: str, files: Sequence[DataFile]) -> None:
     paths = x.file_names(file.path for file in files)
-    connection.execute(fill(_ATTACH, name=x.name(name), paths=paths))
+    connection.execute(x.fill(_ATTACH, name=x.name(name), paths=paths))
 
 
 def _sum_days(
@@ -309,7 +308,7 @@ def _sum_days(
     paths = [file.path for file in files]
     if not paths:
         return {}
-    connection.execute(fill(_READ_STAMPS, stamps=x.columns(STAMPS), paths=x.file_names(paths))).fetchall()
+    connection.execute(x.fill(_READ_STAMPS, stamps=x.columns(STAMPS), paths=x.file_names(paths))).fetchall()
     return sum_days(connection, paths, schema)
 
 

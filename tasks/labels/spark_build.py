@@ -33,7 +33,6 @@ from tasks.logs.parquet_footer import unreadable
 from tasks.logs.spark import address, read_parquet, session
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
-from tasks.sql.templates import fill, finite, render
 from tasks.stores.delta import DataFile, part_name
 from tasks.stores.location import Location, ObjectPath
 
@@ -65,7 +64,7 @@ def write_with_spark(
 
 
 def _run(spark: "SparkSession", query: exp.Query) -> "DataFrame":
-    return spark.sql(render(query, "spark"))
+    return spark.sql(x.render(query, "spark"))
 
 
 def _log_table(spark: "SparkSession", log: LogTables, table: str, files: Sequence[File]) -> "DataFrame":
@@ -104,11 +103,11 @@ def _part(
     frame = read_parquet(spark, *paths, **options)
     there = {name.lower() for name in frame.columns}
     columns = []
-    for name_here, kind in log.types[table].items():
-        name_in_log = source.columns[name_here].name
-        value = _read(name_in_log, schema) if name_in_log.lower() in there else exp.Null()
-        read = finite(value) if log.nan_is_null(name_here, kind) else _cast(value, kind)
-        columns.append(_sql(x.alias(read, name_here)))
+    for ours, kind in log.types[table].items():
+        theirs = source.columns[ours].name
+        value = _read(theirs, schema) if theirs.lower() in there else exp.Null()
+        read = x.finite(value) if log.nan_is_null(ours, kind) else _cast(value, kind)
+        columns.append(_sql(x.alias(read, ours)))
     return frame.selectExpr(*columns)
 
 
@@ -144,7 +143,7 @@ def _hand_over(spark: "SparkSession", log: LogTables) -> None:
     """Give Spark the repeated keys and ids and the first row of each, which DuckDB found in all files."""
     for name in rows.CUT if log.log.has_event_ids else rows.CUT[:2]:
         file = log.folder / f"{name}.parquet"
-        log.connection.execute(fill(_COPY, table=x.table(name), file=x.text(file)))
+        log.connection.execute(x.fill(_COPY, table=x.table(name), file=x.text(file)))
         read_parquet(spark, file).createOrReplaceTempView(name)
 
 

@@ -31,7 +31,6 @@ from tasks.labels.windows import (
 )
 from tasks.logs import rows
 from tasks.sql import expressions as x
-from tasks.sql.templates import utc_day
 
 
 def credit(task: str) -> str:
@@ -160,7 +159,7 @@ def _add(columns: Iterable[exp.Expr], layer: str) -> exp.Select:
 
 
 def _facts(spec: TasksSpec, names: Sequence[str], write: Sequence[rows.DayRange] | None) -> exp.Select:
-    day = x.alias(utc_day(x.column(c.SHOWN_AT, rows.SHOWN)), c.DAY)
+    day = x.alias(x.utc_day(x.column(c.SHOWN_AT, rows.SHOWN)), c.DAY)
     facts, joins = [*x.columns(names, rows.SHOWN), day], []
     for task in spec.order():
         if spec.tasks[task].rule:

@@ -20,7 +20,6 @@ from tasks.contracts.tasks import Positive, ValueRule
 from tasks.labels.maturity import grace, label_basis
 from tasks.logs.rows import KNOWN, SHOWN
 from tasks.sql import expressions as x
-from tasks.sql.templates import finite
 
 AT, OPENS, CLOSES, ANSWERED, AMOUNT = "_at", "_opens", "_closes", "_answered", "_amount"
 COUNTS, ANSWERS = "_counts", "_answers"
@@ -84,7 +83,7 @@ def counts(rule: Rule) -> exp.Expr:
     if isinstance(rule, ValueRule):
         return named
     bounds = ((x.ge, rule.value_at_least), (x.lt, rule.value_below))
-    within = [to(finite(x.column(c.VALUE)), x.number(bound)) for to, bound in bounds if bound is not None]
+    within = [to(x.finite(x.column(c.VALUE)), x.number(bound)) for to, bound in bounds if bound is not None]
     return x.all_of(named, *(x.coalesce(inside, exp.false()) for inside in within))
 
 
@@ -93,7 +92,7 @@ def signals(spec: TasksSpec, task: str) -> exp.Select:
     rule, answering = event_rule(spec, task), answers(spec, task)
     more = [x.alias(counts(rule), COUNTS)]
     if isinstance(rule, ValueRule):
-        more.append(x.alias(finite(x.column(c.VALUE)), AMOUNT))
+        more.append(x.alias(x.finite(x.column(c.VALUE)), AMOUNT))
     if answering:
         more.append(x.alias(x.one_of(x.column(c.EVENT), answering), ANSWERS))
     return events(rule.match, dict.fromkeys((*rule.event, *answering)), more)

@@ -3,17 +3,15 @@
 In reading order::
 
     sources ─ postgresql                   the Parquet files of each table
-      parquet_footer, footers, checks      which files hold rows; their columns under our names
-        rows, schema                       the rows and columns that take part
+      parquet_footer, footers, checks      which files hold rows; their columns under our names; quarantine
+        rows, schema                       the rows and columns that take part; rows as a frame of pandas
         tables, session                    the log tables in a DuckDB session
         spark, limits                      the same in Spark; threads and memory of an engine
-          summaries, duplicate_keys        the content of each file, computed once a file
-          profile, days                    the log by day as of an instant
-          quarantine                       the rows that take part in no build
+          summaries                        the content of each file, computed once a file
+          profile, days                    the log by day as of an instant; keys in several files
     arrival                                whether the log has arrived; its days before a build
     schema_fit                             what the contracts ask of the columns
-    candidate_frame                        candidate rows as a frame of pandas
     sketch                                 a log without contracts, for a first draft of them
 
-Steps: arrival, quarantine, session, sketch, sources, spark.
+Steps: arrival, checks, session, sketch, sources, spark.
 """

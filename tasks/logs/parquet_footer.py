@@ -29,7 +29,6 @@ import duckdb
 
 from tasks.errors import DataError
 from tasks.sql import expressions as x
-from tasks.sql.templates import fill
 from tasks.stores.location import Location, files_below, register_objects, relative_path
 
 _ROWS = "SELECT file_name, num_rows FROM parquet_file_metadata($files)"
@@ -166,7 +165,7 @@ def _read(connection: duckdb.DuckDBPyConnection, files: Sequence[Location]) -> l
 
 def _by_file(connection: duckdb.DuckDBPyConnection, query: str, files: Any) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {}
-    for file, *row in connection.sql(fill(query, files=files)).fetchall():
+    for file, *row in connection.sql(x.fill(query, files=files)).fetchall():
         found.setdefault(file, []).append(row)
     return found
 

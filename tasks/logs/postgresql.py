@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from pyarrow import types
 from sqlglot import exp
 
-from tasks.contracts.sources import PostgresTable
+from tasks.contracts.surface import PostgresTable
 from tasks.errors import ContractError, DataError, StoreError, unknown
 from tasks.settings import Settings
 from tasks.sql import expressions as x

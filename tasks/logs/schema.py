@@ -1,6 +1,15 @@
-"""The columns of a log under our names, and those of them that labels are made from."""
+"""The columns of a log under our names, and those of them that labels are made from.
+
+Candidate rows as a frame of pandas, which would round whole numbers beside null ones to floats.
+
+Decimal numbers are doubles, as in the label store: 3.00 is spelled as 3, and equals 3.0.
+"""
 
 from dataclasses import dataclass
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks import columns as c
 from tasks.contracts import SurfaceSpec, TasksSpec
@@ -31,9 +40,10 @@ def contract_log(surface: SurfaceSpec, tasks: TasksSpec) -> Log:
     observing = [t.observed_when.column for t in tasks.tasks.values() if t.observed_when]
     match = match_columns(tasks)
     segments = [s.column for s in surface.segments]
+    values = surface.values  # noqa: PD011 - a field of the contract, no frame
     impressions = (
         c.REQUEST_ID, c.USER_ID, c.ITEM_ID, c.SHOWN_AT, c.POSITION,
-        *surface.features.names, *segments, *surface.values, *(name for name in observing if name), *match,
+        *surface.features.names, *segments, *values, *(name for name in observing if name), *match,
         *tasks.deadlines,
     )  # fmt: skip
     events = (c.EVENT, c.HAPPENED_AT, c.USER_ID, c.ITEM_ID, c.VALUE, c.INGESTED_AT, *match)
@@ -52,3 +62,38 @@ def event_columns(tasks: TasksSpec, log: Log) -> tuple[str, ...]:
     """Return the columns of the events that labels are made from."""
     wanted = {c.EVENT, c.HAPPENED_AT, c.VALUE, c.INGESTED_AT, c.EVENT_ID, *match_columns(tasks)}
     return tuple(name for name in log.events if name in wanted)
+
+
+_EXACT = 2**53
+"""Up to here a float holds every whole number."""
+
+
+def to_frame(table: pa.Table) -> pd.DataFrame:
+    """Return candidate rows as a frame, column by column; large whole numbers keep every digit.
+
+    Examples
+    --------
+    >>> table = pa.table({"user_id": [9007199254740993, None]})
+    >>> to_frame(table)["user_id"].tolist()
+    [9007199254740993, None]
+    """
+    fields = [
+        pa.field(field.name, pa.float64()) if _is_read_as_double(field) else field for field in table.schema
+    ]
+    frame = table.cast(pa.schema(fields)).to_pandas(ignore_metadata=True)
+    for place, (name, column) in enumerate(zip(table.column_names, table.columns, strict=True)):
+        if _loses_digits(name, column):
+            frame.isetitem(place, pd.Series(column.to_pylist(), index=frame.index, dtype=object))
+    return frame
+
+
+def _is_read_as_double(field: pa.Field) -> bool:
+    return pa.types.is_decimal(field.type) and field.name not in IDS
+
+
+def _loses_digits(name: str, column: pa.ChunkedArray) -> bool:
+    """Whether a float would not do: for users it never does, since 5.0 is spelled unlike 5."""
+    if not column.null_count or not pa.types.is_integer(column.type):
+        return False
+    ends = pc.min_max(column).as_py()
+    return name == c.USER_ID or any(end is not None and abs(end) > _EXACT for end in ends.values())

@@ -26,7 +26,7 @@ from tasks.contracts.metrics import (
 )
 from tasks.contracts.problems import Problem
 from tasks.contracts.slate import Condition, SlateSpec
-from tasks.contracts.sources import parse_source
+from tasks.contracts.surface import parse_source
 from tasks.contracts.utility import HardConstraint, Multiplier
 from tasks.errors import ContractError, DataError, unknown
 from tasks.evaluation.segments import UNKNOWN, bin_labels

@@ -23,7 +23,6 @@ from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS
 from tasks.logs.session import session
 from tasks.logs.sources import resolve_path
 from tasks.sql import expressions as x
-from tasks.sql.templates import Part, fill
 
 _NAMES = 200
 """The most frequent event names that are looked at."""
@@ -177,8 +176,8 @@ class _Look:
         )
         return dict(rows)
 
-    def _fetch(self, template: str, table: str, **parts: Part) -> list[tuple[Any, ...]]:
-        return self.connection.sql(fill(template, source=self._source(table), **parts)).fetchall()
+    def _fetch(self, template: str, table: str, **parts: x.Part) -> list[tuple[Any, ...]]:
+        return self.connection.sql(x.fill(template, source=self._source(table), **parts)).fetchall()
 
     def _source(self, table: str) -> exp.Expr:
         files = x.file_names(file.path for file in self.tables[table].files)

@@ -20,8 +20,7 @@ from pathlib import Path
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from tasks.contracts.sources import NEEDS_SPARK, PostgresTable, SparkTable, parse_source
-from tasks.contracts.surface import Engine
+from tasks.contracts.surface import NEEDS_SPARK, Engine, PostgresTable, SparkTable, parse_source
 from tasks.errors import ContractError, DataError
 from tasks.logs import postgresql, spark
 from tasks.logs.parquet_footer import is_hidden, named_as_parquet, parquet_below, refuse_irregular

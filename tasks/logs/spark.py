@@ -26,8 +26,7 @@ from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tasks.contracts.sources import SparkTable
-from tasks.contracts.surface import Engine
+from tasks.contracts.surface import Engine, SparkTable
 from tasks.errors import ContractError, DataError, StoreError, unknown
 from tasks.logs.limits import limits
 from tasks.settings import Settings

@@ -41,7 +41,6 @@ from tasks.logs.rows import EVENTS, IMPRESSIONS, Cut
 from tasks.logs.schema import event_columns
 from tasks.logs.tables import LogTables, time_column
 from tasks.sql import expressions as x
-from tasks.sql.templates import fill, utc_day
 from tasks.stores.files import PART, sweep_scratch
 from tasks.stores.location import Location, relative_path, written
 
@@ -194,7 +193,7 @@ class SummaryTable:
         paths, kept = [*filter(None, [self.stored]), *new], [x.text(name) for name in sorted(self.kept)]
         with written(self.location) as part:
             self.log.connection.execute(
-                fill(_SAVE, paths=x.file_names(paths), kept=kept or [exp.Null()], to=x.text(part))
+                x.fill(_SAVE, paths=x.file_names(paths), kept=kept or [exp.Null()], to=x.text(part))
             )
 
     def _find(self, table: str, as_of: datetime) -> Summaries:
@@ -217,10 +216,10 @@ class SummaryTable:
         new = (one.computed for of_table in summaries.values() for one in of_table.of_files)
         paths = [*dict.fromkeys(path for path in (self.stored, *new) if path)]
         execute = self.log.connection.execute
-        execute(fill(_SUMMARIES if paths else _NO_SUMMARY, paths=x.file_names(paths)))
+        execute(x.fill(_SUMMARIES if paths else _NO_SUMMARY, paths=x.file_names(paths)))
         execute(_COUNTED)
         for name, of_table in summaries.items():
-            execute(fill(_OF_FILES, name=x.table(name), own=_names(of_table.of_files)))
+            execute(x.fill(_OF_FILES, name=x.table(name), own=_names(of_table.of_files)))
 
 
 def _is_whole(file: Path) -> bool:
@@ -236,7 +235,7 @@ def _names(summaries: Iterable[Summary]) -> list[exp.Expr]:
 
 def make_request_view(log: LogTables, name: str, summaries: Iterable[Summary]) -> None:
     """Make a view of the requests of some impressions' summaries: number, and the summary's name."""
-    log.connection.execute(fill(_REQUESTS_OF, name=x.table(name), own=_names(summaries)))
+    log.connection.execute(x.fill(_REQUESTS_OF, name=x.table(name), own=_names(summaries)))
 
 
 def row_hash(log: LogTables, table: str) -> exp.Expr:
@@ -308,7 +307,7 @@ def _statements(log: LogTables, table: str, cut: Cut) -> tuple[str, str]:
     """Return the statement that makes the requests of ``one_file``, and the query of its whole summary."""
     facets = [_COUNT, _DAY, *([_REQUEST, _EXTRA] if table == IMPRESSIONS else [])]
     parts = _parts(log, table, cut)
-    return fill(_REQUESTS, **parts), fill(" UNION ALL ".join(facets), **parts)
+    return x.fill(_REQUESTS, **parts), x.fill(" UNION ALL ".join(facets), **parts)
 
 
 def _parts(log: LogTables, table: str, cut: Cut) -> dict[str, exp.Expr]:
@@ -326,7 +325,7 @@ def _parts(log: LogTables, table: str, cut: Cut) -> dict[str, exp.Expr]:
         "bad": bad,
         "later": exp.false() if cut is None else x.ge(at.copy(), x.instant(cut)),
         "early": early,
-        "day": utc_day(at),
+        "day": x.utc_day(at),
         "name": name,
         "row_hash": row_hash(log, table),
         "request": _request_hash(),

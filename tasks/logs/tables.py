@@ -29,7 +29,6 @@ from tasks.logs.footers import File, Table, TimeSpan, View
 from tasks.logs.rows import CANDIDATES, EVENTS, IMPRESSIONS, DayRange
 from tasks.logs.schema import Log, event_columns, match_columns
 from tasks.sql import expressions as x
-from tasks.sql.templates import Part, fill, finite, render
 from tasks.stores.location import Location
 
 _STORED = {
@@ -138,8 +137,8 @@ class LogTables:
             value: exp.Expr = x.column(column.name) if column.name in there else exp.Null()
             if column.nanoseconds and kind in x.TIMES:
                 value = x.round_down(value, kind)
-            read = finite(value) if self.nan_is_null(name_here, kind) else x.cast(value, kind)
-            columns.append(x.alias(read, name_here))
+            read = x.finite(value) if self.nan_is_null(ours, kind) else x.cast(value, kind)
+            columns.append(x.alias(read, ours))
         self.create(name, x.select(columns, _parquet(view.table, files)), view=True)
 
     def nan_is_null(self, name_here: str, kind: str) -> bool:
@@ -159,11 +158,11 @@ class LogTables:
     def create(self, name: str, query: exp.Query, *, view: bool = False) -> None:
         """Make a relation of a query for the session, in place of an earlier one."""
         template = f"CREATE OR REPLACE TEMP {'VIEW' if view else 'TABLE'} $name AS $query"
-        self.connection.execute(fill(template, name=x.name(name), query=query))
+        self.connection.execute(x.fill(template, name=x.name(name), query=query))
 
-    def fetch(self, template: str, **parts: Part) -> list[tuple[Any, ...]]:
+    def fetch(self, template: str, **parts: x.Part) -> list[tuple[Any, ...]]:
         """Run a query and return its rows, of which there are few."""
-        return self.connection.sql(fill(template, **parts)).fetchall()
+        return self.connection.sql(x.fill(template, **parts)).fetchall()
 
     def span(self, table: str, file: File, name_here: str) -> TimeSpan | None:
         """Return the span of our column in a file; None where it is not known."""
@@ -244,7 +243,7 @@ class LogTables:
             order = [c.SHOWN_AT, *c.IMPRESSION_KEY]
             query = _once_a_key(table, known, (*names, *order), where)
         x.order_by(query, x.columns(order))
-        return self.connection.sql(render(query)).to_arrow_table().select(list(names))
+        return self.connection.sql(x.render(query)).to_arrow_table().select(list(names))
 
     def hash_day(
         self, table: str, names: Sequence[str], *, as_of: datetime, day: date
@@ -279,7 +278,7 @@ def _once_a_key(
 def read_types(connection: duckdb.DuckDBPyConnection, view: View, shared: Collection[str]) -> dict[str, str]:
     """Return our columns of a table that hold values, with the types that they are read as."""
     source = _parquet(view.table, view.table.files)
-    described = connection.sql(fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
+    described = connection.sql(x.fill("DESCRIBE SELECT * FROM $source", source=source)).fetchall()
     types = {name: str(kind) for name, kind, *_ in described}
     present = {column.name: name_here for name_here, column in view.columns.items() if not column.absent}
     wanted = {present[name]: name for name in types if name in present}

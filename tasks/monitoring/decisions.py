@@ -26,8 +26,8 @@ from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.resampling import cluster_rows
 from tasks.evaluation.subjects import Subject
-from tasks.logs.candidate_frame import to_frame
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
+from tasks.logs.schema import to_frame
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.monitoring.drift_alarms import GAP, HISTORY

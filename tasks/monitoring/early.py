@@ -23,8 +23,8 @@ import pandas as pd
 from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.metric_rows import Figure
 from tasks.evaluation.subjects import ALL, Subject
+from tasks.labels.compile import read_provisional
 from tasks.labels.maturity import matures
-from tasks.labels.provisional import read_provisional
 from tasks.labels.snapshot import Snapshot
 from tasks.monitoring.early_estimates import MATURED_DAYS, EarlyEstimates, estimate_early
 from tasks.monitoring.series import EARLY, SeriesFigure

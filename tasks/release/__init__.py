@@ -3,10 +3,10 @@
 ::
 
     parts, trained              which models, calibrators and policies a release is made of
-      refit, refit_shift        the tested recipe repeated up to the newest labels, and how far it shifts
-      factor_models             factors that measure a slow joint on days that serving factors have learned
-      release_days, reports     the heads applied to the test days: figures, proxies, conflicts
-        staging, packaging      the release's folder and the code that travels with it, as a pyfunc
+      refit                     the tested recipe repeated up to the newest labels, and how far it shifts
+      judges                    what a slow task's joint is judged with, on days that what serves has learned
+      release_days              the heads applied to the test days: figures, proxies, conflicts
+        packaging               the release's folder, its signature and the code that travels, as a pyfunc
           assemble, step        one registered, closed version; the same inputs give the same bytes
     model, loading, view        MLflow's script, a release loaded, listed, shown and verified
       reader                    what one operation reads of releases, each thing once
@@ -16,5 +16,5 @@
 
 Steps: assemble, factor_models, inputs, parts, reader, refit, release_days, score, serve, step, trained, view,
 vouching.
-With mlflow: loading, model, packaging, signature.
+With mlflow: loading, model, packaging.
 """

@@ -25,13 +25,17 @@ from tasks.ranking.scoring import Scorer
 from tasks.release.description import describe
 from tasks.release.factor_models import FactorModels
 from tasks.release.inputs import release_inputs
-from tasks.release.packaging import PackagedRelease, package_release
+from tasks.release.judges import FactorModels
+from tasks.release.packaging import (
+    PackagedRelease,
+    number_columns,
+    package_release,
+    requirements,
+    typical_request,
+)
 from tasks.release.parts import Pins, pin_trunks, release_files
 from tasks.release.refit import ScoredRelease, calibrated_on, refit_shifts
-from tasks.release.release_days import ReleaseDays, read_examination
-from tasks.release.reports import Reports
-from tasks.release.signature import number_columns, typical_request
-from tasks.release.staging import requirements
+from tasks.release.release_days import ReleaseDays, Reports, read_examination
 from tasks.stores.aliases import release_name
 from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedPart, PinnedSnapshot, Role

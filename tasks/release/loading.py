@@ -32,7 +32,7 @@ from tasks import errors
 from tasks.arrays import Flags, Floats
 from tasks.contracts.slate import Boosts
 from tasks.ranking.heads import Head
-from tasks.release.staging import PREFIX
+from tasks.release.packaging import PREFIX
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
 
 Scored = TypeVar("Scored")

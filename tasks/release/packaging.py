@@ -2,22 +2,196 @@
 
 MLflow writes the time, a random id and this machine's paths into ``MLmodel``. They are replaced by the as-of
 and the manifest's digest, so the same inputs give the same release, byte for byte, whenever it is made.
+
+Stages the code that travels with a release, as a package named by its own content.
+
+::
+
+    tasks/columns.py, errors.py          equipoise_release_<sha12>/columns.py, errors.py
+    tasks/contracts/{base,slate,utility}.py   .../contracts/...: the policy models
+    tasks/evaluation/segments.py    ->   .../evaluation/segments.py
+    tasks/ranking/*.py                   .../ranking/*.py
+
+Of two packages with one name Python imports only the first, whatever the second holds. Named by content,
+equal names mean equal code. The staged modules import each other relatively, and else numpy, pandas,
+lightgbm, pydantic and the standard library alone: what a release needs to score.
+
+The columns that a release takes and gives, as MLflow's signature, typed as the label store types them.
+
+release_signature   names and types of the columns
+number_columns      those that hold numbers
+typical_request     an example of what to send
 """
 
+import importlib.metadata
 import tempfile
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import mlflow
 import pandas as pd
 from mlflow.models import Model, ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
+from mlflow.types.schema import AnyType
 
-from tasks.release.staging import SCRIPT, requirements, stage_code
-from tasks.stores.files import sha256
+from tasks import columns as c
+from tasks.errors import StoreError
+from tasks.stores.files import sha256, tree_digest
 from tasks.stores.manifest import MANIFEST, RELEASE, ROOT, Manifest
+
+_KINDS = {"b": DataType.boolean, "i": DataType.long, "u": DataType.long, "f": DataType.double}
+_CAST_WITH_LOSS = (DataType.boolean, DataType.long, DataType.double, DataType.datetime)
+
+_PARAMS = ParamSchema(
+    [ParamSpec(name, DataType.boolean, default=False) for name in (c.CERTIFICATE, "components")]
+)
+"""What a caller may ask for: certificates of the slates, the components of the utilities."""
+_BOOSTS = ParamSpec("exposure_boosts", DataType.string, default="")
+"""What a caller gives of the model's tag of that name, where the slate policy aims at exposure."""
+
+_PROVENANCE = (
+    ColSpec(DataType.double, c.RELEASE),
+    ColSpec(DataType.string, c.MODEL_VERSION),
+    ColSpec(DataType.string, c.CALIBRATION_VERSION),
+)
+"""What each row says of by what it was scored (``model.py``)."""
+
+_FEWEST = 20
+_EXAMPLE_KEYS = {c.REQUEST_ID: (1, 1), c.USER_ID: (1, 1), c.ITEM_ID: (1, 2)}
+
+
+def release_signature(candidates: pd.DataFrame, scored: pd.DataFrame) -> ModelSignature:
+    """Describe scoring by its input and output frames.
+
+    A null is legal in every column but the key. MLflow casts a served column to its declared type before
+    the release sees it: an unknown truth value would become false, so that a constraint which drops what is
+    unsafe keeps it, 3.7 would become 3, the text "3.5" a number, and a time with a zone is refused. So
+    booleans, numbers, times and lists are declared as any type, and the release itself refuses what a column
+    may not hold (`number_columns`).
+    """
+    given = [ColSpec(_sent(candidates[name]), str(name)) for name in candidates.columns]
+    params = ParamSchema([*_PARAMS.params, *([_BOOSTS] if c.EXPOSURE_BOOST in scored else [])])
+    outputs = [ColSpec(_answered(scored[name]), str(name)) for name in scored.columns]
+    return ModelSignature(inputs=Schema(given), outputs=Schema([*outputs, *_PROVENANCE]), params=params)
+
+
+def number_columns(candidates: pd.DataFrame) -> list[str]:
+    """Return the columns that hold numbers, in which the release takes no truth values."""
+    return [str(name) for name in candidates.columns if candidates[name].dtype.kind in "iuf"]
+
+
+def typical_request(candidates: pd.DataFrame) -> pd.DataFrame:
+    """Return a request of two candidates with the most usual values, which are nobody's own.
+
+    Numbers and days are medians. Any other column holds its most frequent value, or none where fewer than 20
+    rows share it.
+    """
+    values = {str(name): [_usual(candidates[name])] * 2 for name in candidates.columns}
+    for key, numbers in _EXAMPLE_KEYS.items():
+        if key in values:
+            is_number = candidates[key].dtype.kind in "iuf"
+            values[key] = [number if is_number else f"{key[:-3]}-{number}" for number in numbers]
+    return pd.DataFrame(values)
+
+
+def _usual(values: "pd.Series[Any]") -> object:
+    known, kind = values.dropna(), _type(values)
+    if known.empty:
+        return None
+    if _holds_lists(values):
+        lists = known.map(tuple).value_counts()
+        return list(lists.index[0]) if lists.iloc[0] >= _FEWEST else None
+    if kind in {DataType.string, DataType.boolean}:
+        counts = known.value_counts()
+        return counts.index[0] if counts.iloc[0] >= _FEWEST else None
+    median: Any = known.quantile(0.5, interpolation="lower")
+    return median.floor("D") if kind == DataType.datetime else median
+
+
+def _sent(values: "pd.Series[Any]") -> DataType | AnyType:
+    kind = _type(values)
+    return AnyType() if kind in _CAST_WITH_LOSS or _holds_lists(values) else kind
+
+
+def _holds_lists(values: "pd.Series[Any]") -> bool:
+    return values.dtype == object and any(map(pd.api.types.is_list_like, values))
+
+
+def _answered(values: "pd.Series[Any]") -> DataType:
+    """Return a type that has nulls: Spark casts to what is declared here, and an integer of it has none."""
+    kind = _type(values)
+    return DataType.double if kind == DataType.long else kind
+
+
+def _type(values: "pd.Series[Any]") -> DataType:
+    if isinstance(values.dtype, pd.DatetimeTZDtype) or values.dtype.kind == "M":
+        return DataType.datetime
+    if values.dtype == object and pd.api.types.infer_dtype(values, skipna=True) == "boolean":
+        return DataType.boolean
+    return _KINDS.get(values.dtype.kind, DataType.string)
+
+
+PREFIX: Final = "equipoise_release_"
+SCRIPT: Final = Path(__file__).with_name("model.py")
+STAGED: Final = (
+    "columns.py",
+    "errors.py",
+    "contracts/base.py",
+    "contracts/slate.py",
+    "contracts/utility.py",
+    "evaluation/segments.py",
+    "ranking/*.py",
+)
+RUNTIME: Final = ("lightgbm", "mlflow", "numpy", "pandas", "pydantic")
+_INIT: Final = b'"""Code that a release brought with it."""\n'
+
+
+@dataclass(frozen=True)
+class StagedCode:
+    """The package's name, its folder, and the sha256 of every file that runs, by path in the model."""
+
+    package: str
+    folder: Path
+    digests: Mapping[str, str]
+
+
+def stage_code(into: Path, *, source: Path = SCRIPT.parents[1]) -> StagedCode:
+    """Copy the travelling modules of ``source`` (a ``tasks`` folder) to ``into/<package>``."""
+    sources = travelling(source)
+    digests = {path: sha256(data) for path, data in sources.items()}
+    package = f"{PREFIX}{tree_digest(digests)[:12]}"
+    for path, data in sources.items():
+        target = into / package / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+    code = {f"code/{package}/{path}": digest for path, digest in digests.items()}
+    script = {path: sha256(data) for path, data in _script().items()}
+    return StagedCode(package, into / package, {**code, **script})
+
+
+def travelling(source: Path = SCRIPT.parents[1]) -> dict[str, bytes]:
+    """Return the staged modules' bytes by path in the package; each folder gets an empty ``__init__``."""
+    found: dict[str, bytes] = {}
+    for pattern in STAGED:
+        paths = [path for path in source.glob(pattern) if path.name != "__init__.py"]
+        if not paths:
+            raise StoreError(f"No {pattern} in {source}: this installation is incomplete, install it again.")
+        found.update({path.relative_to(source).as_posix(): path.read_bytes() for path in paths})
+    folders = {Path(path).parent for path in found} | {Path()}
+    found.update({(folder / "__init__.py").as_posix(): _INIT for folder in folders})
+    return dict(sorted(found.items()))
+
+
+def _script() -> dict[str, bytes]:
+    return {SCRIPT.name: SCRIPT.read_bytes()}
+
+
+def requirements() -> list[str]:
+    """Pin what scoring needs to the versions at hand."""
+    return [f"{name}=={importlib.metadata.version(name)}" for name in RUNTIME]
 
 
 @dataclass(frozen=True)

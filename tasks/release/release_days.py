@@ -11,6 +11,17 @@ parents may have learned from the calibrate days.
 
 Heads are compared with a constant and the best single feature on the same test rows; the mean outcome and the
 best features are learned from the calibrate days of a task.
+
+What a release's tasks have to do with each other: its proxies and its conflicts, on its test days.
+
+::
+
+    test days of a slow task    -> its outcome along the tenths of its proxy   (rows where both are known)
+    shared test days            -> rank correlations of every pair of tasks, top tenths that coincide
+
+A slow task's test days lie before the shared ones, where the fast task's model may have learned: then its
+predictions know something of the fast outcome, which the report says. A fast task that is the slow one's
+parent is taken from the chain that judges the slow one, which knows nothing of these days.
 """
 
 import json
@@ -23,15 +34,19 @@ import numpy.typing as npt
 import pandas as pd
 from mlflow.models import ModelSignature
 
-from tasks.arrays import Floats
+from tasks.arrays import Flags, Floats
 from tasks.calibration.fit import fit_joint
 from tasks.calibration.pictures import draw_joint
 from tasks.calibration.reliability import curve_points
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, predicted, probability
 from tasks.contracts.chains import chain, join_outcomes
+from tasks.contracts.surface import Proxy
+from tasks.evaluation.conflicts import ConflictEvidence, measure_conflicts
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
+from tasks.evaluation.proxies import proxy_report
 from tasks.evaluation.references import HeadReferences, HeadRows, head_references
+from tasks.evaluation.release_evidence import ProxyEvidence
 from tasks.evaluation.segments import SegmentColumn, segment_columns, segment_values
 from tasks.evaluation.single_features import FeatureRows, subsample_requests
 from tasks.labels.snapshot import Snapshot
@@ -39,8 +54,8 @@ from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.ranking.examination import Examination
 from tasks.ranking.heads import Head, Heads
 from tasks.ranking.scoring import Scorer
+from tasks.release.packaging import release_signature
 from tasks.release.parts import Pins, newest_row
-from tasks.release.signature import release_signature
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
 from tasks.training.debiasing import examination_at
@@ -362,3 +377,79 @@ def _feature_rows(head: Head, names: tuple[str, ...], days: LabelledDays) -> Fea
 
 def _encode_feature(head: Head, frame: pd.DataFrame, name: str) -> Floats:
     return head.encoder.of((name,)).matrix(frame)[:, 0]
+
+
+_COSTS = ("negative", "safety")
+
+
+@dataclass(frozen=True)
+class Reports:
+    """The reports of one release: its heads' scores on the days that it was not trained on."""
+
+    release_days: ReleaseDays
+    scores: HeadScores
+    pins: Pins
+
+    def proxies(self) -> list[ProxyEvidence]:
+        """Report on each declared pair, in the contract's order."""
+        return [self._proxy(pair) for pair in self.release_days.workspace.contracts.surface.proxies]
+
+    def conflicts(self, days: DaySlice) -> ConflictEvidence:
+        """Report on every pair of tasks on the shared test days."""
+        heads = self.scores.heads
+        tasks = list(heads.heads)
+        frame = self._frame(heads, days, tasks)
+        predicted = self.scores.of(tasks, days, frame)
+        return measure_conflicts(
+            {task: predicted[task] for task in tasks},
+            {task: self.release_days.outcomes(frame, task) for task in tasks},
+            users_of(frame),
+            costs=[task for task in tasks if self._cost(task)],
+        )
+
+    def _proxy(self, pair: Proxy) -> ProxyEvidence:
+        days = min((self.release_days.slices[t].test for t in (pair.fast, pair.slow)), key=lambda d: d.first)
+        predicted, frame, learned = self._predict_fast(pair, days)
+        fast, slow = (_label(frame, task) for task in (pair.fast, pair.slow))
+        known = self._own_rows(frame, pair.slow, np.isfinite(fast) & np.isfinite(slow))
+        report = proxy_report(
+            predicted[known],
+            slow[known],
+            users_of(frame)[known],
+            cost=self._cost(pair.slow),
+        )
+        return ProxyEvidence(
+            fast=pair.fast,
+            slow=pair.slow,
+            days=(days.first, days.last),
+            cost=self._cost(pair.slow),
+            learned=learned,
+            **vars(report),
+        )
+
+    def _predict_fast(self, pair: Proxy, days: DaySlice) -> tuple[Floats, pd.DataFrame, bool]:
+        """Return predictions of the fast task, their rows, and whether its model learned from them."""
+        judging = self.scores.judging.get(pair.slow)
+        if judging is not None and pair.fast in judging.heads:
+            frame = self._frame(judging, days, [pair.fast, pair.slow])
+            return self.scores.of_judge(pair.slow, days, frame)[pair.fast], frame, False
+        learned = any(part.trained_until() >= days.first for part in self.pins[pair.fast])
+        frame = self._frame(self.scores.heads.of([pair.fast]), days, [pair.fast, pair.slow])
+        return self.scores.of([pair.fast], days, frame)[pair.fast], frame, learned
+
+    def _frame(self, heads: Heads, days: DaySlice, tasks: list[str]) -> pd.DataFrame:
+        return self.release_days.days(days, (*heads.columns, *heads.optional), tasks)
+
+    def _own_rows(self, frame: pd.DataFrame, task: str, known: Flags) -> Flags:
+        """Return which of the known rows count: of a request-level outcome, one a request."""
+        if self.release_days.workspace.contracts.tasks.tasks[task].level == "request":
+            return mark_first_rows(frame[REQUEST_ID].to_numpy(), known)
+        return known
+
+    def _cost(self, task: str) -> bool:
+        return self.release_days.workspace.contracts.tasks.tasks[task].family in _COSTS
+
+
+def _label(frame: pd.DataFrame, task: str) -> Floats:
+    """Return a task's own label, NaN where it is not observed: of a return, where there was a purchase."""
+    return frame[task].to_numpy(dtype=np.float64, na_value=np.nan)

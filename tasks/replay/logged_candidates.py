@@ -22,8 +22,8 @@ from tasks.labels.build_record import combine_sums, content_digest
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs import rows
-from tasks.logs.candidate_frame import to_frame
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
+from tasks.logs.schema import to_frame
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x

@@ -1,6 +1,6 @@
-"""SQL as trees: ``expressions`` builds them, ``templates`` fills DuckDB queries and renders dialects.
+"""SQL as trees: ``expressions`` builds them, fills templates with them and renders dialects.
 
 Nothing here reads or writes data; the room has no step.
 """
 
-__all__ = ["expressions", "templates"]
+__all__ = ["expressions"]

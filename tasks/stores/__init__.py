@@ -5,7 +5,7 @@ connection. In reading order::
 
     store, workspace             the opened home; a surface with its contracts and its home
       registry, parts, boosters  registered models: versions known by the sha256 of their files
-      runs, steps, code          runs with their evidence; a step that reuses the evidence of equal inputs
+      runs, steps                runs with their evidence; a step that reuses the evidence of equal inputs
         tracking, database       the MLflow client; the sqlite database that it opens
       audit, aliases             one row for each alias update and approval; champion, previous and canary
       releases, manifest         the releases of a surface; what a release is made of

@@ -19,7 +19,7 @@ differ (see `read_state`): a rollback records which release is meant and repairs
     aliases     they are not what the last move set: somebody moved them by hand
 
 The registered model carries tags: ``equipoise.moves`` names the last move that was carried out, of any alias,
-``equipoise.audit`` the newest row (``tasks/stores/audit_head.py``). Who may write to MLflow may set them, so
+``equipoise.audit`` the newest row (``tasks/stores/audit.py``). Who may write to MLflow may set them, so
 they are looked up in the audit. The first release begins the audit; a surface with releases and neither rows
 nor tags has lost it, and a person restarts it.
 """
@@ -33,9 +33,13 @@ from typing import Final
 from tasks.contracts.slate import Boosts
 from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.stores.audit import (
+    HEAD,
     Audit,
+    AuditHead,
+    AuditHeads,
     Entry,
     Kind,
+    announcement,
     boosts_of,
     broken_entries,
     find_row,
@@ -47,7 +51,6 @@ from tasks.stores.audit import (
     one_line,
     seals_of,
 )
-from tasks.stores.audit_head import HEAD, AuditHead, AuditHeads, announcement
 from tasks.stores.registry import Registry, mark_overridden
 
 CHAMPION: Final = "champion"

@@ -9,18 +9,35 @@
 
 Rows are numbered without a gap and never rewritten; a commit is refused when another writer was first. Each
 row is sealed with a digest of itself and of the seal before it, so a row that was changed, removed, added or
-moved breaks the chain. MLflow names the newest row by its seal as well (``tasks/stores/audit_head.py``), so
+moved breaks the chain. MLflow names the newest row by its seal as well, so
 rows cannot be cut off, resealed or added to the table alone. The functions at the end answer which release
 serves and which served.
+
+Tags of MLflow that name rows of an audit, signed where the program has EQUIPOISE_AUDIT_KEY.
+
+::
+
+    equipoise.audit               the newest row, or that the audit has no row yet
+    equipoise.audit.next.<seal>   a row that a process is about to add; removed once it is not the newest
+
+    value   <number> <seal>                                                     without a key
+            <number> <seal> HMAC-SHA256(key, "<model> <number> <seal>")         with a key
+
+A row counts where one of these tags names it: the chain covers every row up to the newest one, and a later
+row was announced before it was added. So a row that was added to the table alone counts for nothing. With a
+key, only signed tags count, and a process without the key can add no row at all. An older table that is
+restored together with its own tags of that time is not found.
 """
 
+import hmac
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from hashlib import sha256
 from os import R_OK, access
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +50,101 @@ from tasks.contracts.slate import Boosts
 from tasks.errors import ContractError, Overtaken, StoreError
 from tasks.stores import delta
 from tasks.stores.location import Location, listing
+
+HEAD: Final = "equipoise.audit"
+NEXT: Final = "equipoise.audit.next."
+_BEGUN: Final = "0" * 64
+_TAG: Final = re.compile(r"(-1|[0-9]{1,9}) ([0-9a-f]{64})(?: ([0-9a-f]{64}))?")
+
+
+@dataclass(frozen=True)
+class AuditHead:
+    """A row as a tag names it; number -1 stands for an audit that was begun and has no row."""
+
+    number: int
+    seal: str
+    signature: str | None = None
+
+    @classmethod
+    def of(cls, model: str, number: int, seal: str, *, key: bytes | None) -> "AuditHead":
+        """Name a row, signed where there is a key.
+
+        Examples
+        --------
+        >>> head = AuditHead.of("feed.release", 3, "a" * 64, key=b"k" * 32)
+        >>> head.is_signed("feed.release", key=b"k" * 32), head.is_signed("other.release", key=b"k" * 32)
+        (True, False)
+        """
+        if key is None:
+            return cls(number, seal)
+        signed = hmac.new(key, f"{model} {number} {seal}".encode(), sha256).hexdigest()
+        return cls(number, seal, signed)
+
+    @classmethod
+    def begun(cls, model: str, *, key: bytes | None) -> "AuditHead":
+        """Name the begin of an audit, before its first row."""
+        return cls.of(model, -1, _BEGUN, key=key)
+
+    @classmethod
+    def read(cls, text: str) -> "AuditHead | None":
+        """Read a tag; None where it names no row."""
+        found = _TAG.fullmatch(text)
+        return None if found is None else cls(int(found[1]), found[2], found[3])
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (str(self.number), self.seal, self.signature)))
+
+    def is_signed(self, model: str, *, key: bytes) -> bool:
+        """Return whether it is signed with this very key."""
+        expected = self.of(model, self.number, self.seal, key=key).signature or ""
+        return hmac.compare_digest(self.signature or "", expected)
+
+    def names(self, seals: Sequence[str]) -> bool:
+        """Return whether it names one of the rows with these seals, or their begin."""
+        if self.number < 0:
+            return self.seal == _BEGUN
+        return self.number < len(seals) and seals[self.number] == self.seal
+
+
+@dataclass(frozen=True)
+class AuditHeads:
+    """The tags of a registered model that name rows of its audit, as they were read.
+
+    Parameters
+    ----------
+    newest : what `HEAD` names; None without the tag, or where it names no row.
+    announced : what the tags `NEXT` name, by tag.
+    """
+
+    newest: AuditHead | None
+    announced: Mapping[str, AuditHead]
+
+    @classmethod
+    def read(cls, tags: Mapping[str, str]) -> "AuditHeads":
+        """Read the tags of a registered model."""
+        found = {tag: AuditHead.read(text) for tag, text in tags.items() if tag.startswith(NEXT)}
+        return cls(AuditHead.read(tags.get(HEAD, "")), {tag: head for tag, head in found.items() if head})
+
+    def find_unnamed_row(self, seals: Sequence[str]) -> int | None:
+        """Return the first row, of the rows with these seals, that no tag names; None where there is none."""
+        first = 0 if self.newest is None else self.newest.number + 1
+        named = {(head.number, head.seal) for head in self.announced.values()}
+        rows = range(first, len(seals))
+        return next((number for number in rows if (number, seals[number]) not in named), None)
+
+    def signed(self, model: str, *, key: bytes | None) -> "AuditHeads":
+        """Return those that are signed with a key; all of them without a key."""
+        if key is None:
+            return self
+        newest = self.newest if self.newest and self.newest.is_signed(model, key=key) else None
+        signed = {tag: head for tag, head in self.announced.items() if head.is_signed(model, key=key)}
+        return AuditHeads(newest, signed)
+
+
+def announcement(seal: str) -> str:
+    """Return the name of the tag that announces a row."""
+    return f"{NEXT}{seal[:16]}"
+
 
 _ATTEMPTS: Final = 20
 _ROW: Final = re.compile(r"([0-9]{1,9}) ([0-9a-f]{64})")
@@ -230,7 +342,7 @@ class Audit:
         decide : receives every row so far, and returns the next one, or None where there is nothing to add.
             It is called again when another writer was first.
         announce : receives the numbered and sealed row before it is written; a row that was not announced to
-            the registry does not count (``tasks/stores/audit_head.py``).
+            the registry does not count (``tasks/stores/audit.py``).
         """
         for _ in range(_ATTEMPTS):
             seen = self.read()

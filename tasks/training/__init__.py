@@ -6,19 +6,18 @@ In reading order::
     encoding, sampling, weights          features as codes; sampled rows; loss weights
     position, examination, debiasing     correction of outcomes for position, delay and non-response
     examples, draw_examples              the examples of one task
-    learning, boosters, log_odds, fit    LightGBM with early stopping on held-out users
+    log_odds, fit                        LightGBM with early stopping on held-out users
     cluster                              trees that a Dask cluster grows
-    trees                                the trees of a task, with a warm or a dense start
+    trees                                the trees of a task, with a warm or a dense start; a trained model
     search                               the parameter search, a run a trial
     trainable, outlook, plan             what a retrain will do, and what the log lacks for it
     evidence                             what training found, as documents
-    train_model, same_day, picture       a trained model; the comparison of two recipes; importances
+    same_day, picture                    two recipes compared; importances and learning curves
     step                                 the step that trains a task
     trunk_rows, trunk_step               the rows of the tasks that share a trunk, and the step that trains it
-      trunk_picture                      learning curves, shares and cosines of gradients
 
-Steps: step, cluster, same_day, outlook, plan, examination, rows, debiasing, draw_examples, search,
-    train_model, trees, trunk_rows, trunk_step.
+Steps: step, cluster, same_day, outlook, plan, examination, rows, debiasing, draw_examples, search, trees,
+    trunk_rows, trunk_step.
 """
 
 __all__ = ["debiasing", "examination", "plan", "rows", "same_day", "slices", "step", "trunk_step"]

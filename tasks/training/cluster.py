@@ -39,7 +39,7 @@ from tasks.arrays import Flags, Integers
 from tasks.contracts import Contracts
 from tasks.errors import StoreError, list_names
 from tasks.ranking.features import FeatureEncoder
-from tasks.stores.code import CODE
+from tasks.stores.steps import CODE
 from tasks.training.encoding import encode_pieces
 from tasks.training.examples import ClusterFeatures, Examples, to_matrix
 from tasks.training.rows import ObservedRows

@@ -7,11 +7,17 @@
 What a head learns is its `Loss`. Rows may carry an offset in log odds (sampled negatives, balanced weights):
 it is added while training and left out when scoring, so the model predicts for all rows and nothing
 downstream has to know a sampling rate. Training may start from a booster: its trees stay, new ones follow.
+
+Operations on boosters: shift, scale and stack their scores, and check that they are not constant.
+
+A raw score is the sum of its trees' leaves, so an offset goes into the leaves of the first tree, a slope into
+all leaves, and the sum of two boosters is the trees of one after those of the other.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any, Final
 
@@ -20,13 +26,177 @@ import numpy as np
 from lightgbm.callback import CallbackEnv
 
 from tasks.arrays import AnyFloats, Flags, Floats, Integers
+from tasks.contracts.training import Objective
 from tasks.errors import DataError
-from tasks.training.boosters import shift_scores, stack_boosters
 from tasks.training.cluster import ClusterPlan, grow_on_cluster
 from tasks.training.examples import ClusterFeatures, Examples
-from tasks.training.learning import PATIENCE, ROUNDS, Learning
 from tasks.training.log_odds import fit_log_odds
 from tasks.training.trainable import require_labels, require_monotone, require_short_requests
+
+_TREES: Final = re.compile(r"^Tree=\d+\n", flags=re.MULTILINE)
+_LEAVES: Final = re.compile(r"^leaf_value=(.+)$", flags=re.MULTILINE)
+_END: Final = "end of trees"
+
+
+def shift_scores(booster: lgb.Booster, offset: float) -> lgb.Booster:
+    """Add an offset to every raw score, in place, through the leaves of the first tree.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> booster = lgb.train({"verbosity": -1}, lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0)), 1)
+    >>> before = booster.predict([[3.0]], raw_score=True)
+    >>> (shift_scores(booster, 2.0).predict([[3.0]], raw_score=True) - before).round(6)
+    array([2.])
+    """
+    if offset:
+        for leaf in range(_count_leaves(booster, 0)):
+            booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) + offset)
+    return booster
+
+
+def scale_scores(booster: lgb.Booster, slope: float) -> lgb.Booster:
+    """Multiply every raw score, in place, through all leaves.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> booster = lgb.train({"verbosity": -1}, lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0)), 1)
+    >>> before = booster.predict([[3.0]], raw_score=True)
+    >>> (scale_scores(booster, 2.0).predict([[3.0]], raw_score=True) / before).round(6)
+    array([2.])
+    """
+    for tree in range(booster.num_trees()):
+        for leaf in range(_count_leaves(booster, tree)):
+            booster.set_leaf_output(tree, leaf, booster.get_leaf_output(tree, leaf) * slope)
+    return booster
+
+
+def stack_boosters(below: lgb.Booster | None, above: lgb.Booster) -> lgb.Booster:
+    """Return the booster whose raw score is the sum of both; objective and parameters are those of ``above``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> booster = lgb.train({"verbosity": -1}, lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0)), 1)
+    >>> twice = stack_boosters(booster, booster)
+    >>> twice.num_trees(), (twice.predict([[3.0]]) / booster.predict([[3.0]])).round(6)
+    (2, array([2.]))
+    """
+    if below is None:
+        return above
+    head, trees, tail = _split_text(above.model_to_string())
+    blocks = [*_split_text(below.model_to_string())[1], *trees]
+    numbered = [f"Tree={number}\n{block}" for number, block in enumerate(blocks)]
+    sizes = " ".join(str(len(block.encode())) for block in numbered)
+    head = re.sub(r"^tree_sizes=.*$", f"tree_sizes={sizes}", head, flags=re.MULTILINE)
+    return lgb.Booster(model_str=head + "".join(numbered) + tail)
+
+
+def is_constant(booster: lgb.Booster) -> bool:
+    """Whether each tree holds one value in all of its leaves, so that every row gets the same score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> price = np.arange(100.0)[:, None]
+    >>> data = (lgb.Dataset(price, labels) for labels in (np.arange(100.0), np.ones(100)))
+    >>> [is_constant(lgb.train({"verbosity": -1}, rows, 1)) for rows in data]
+    [False, True]
+    """
+    trees = _LEAVES.finditer(booster.model_to_string())
+    return not any(len(set(map(float, tree[1].split()))) > 1 for tree in trees)
+
+
+def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
+    """Refuse a model that predicts the same for every candidate.
+
+    Examples
+    --------
+    >>> data = lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0))
+    >>> refuse_constant("spend", lgb.train({"verbosity": -1}, data, 1), split=True)
+    """
+    if not is_constant(booster):
+        return
+    if split:
+        raise DataError(
+            f"Task '{task}' cannot be trained: all leaves of its trees hold one value, so it would say the "
+            "same of every candidate. Of values that are mostly alike a quantile is that value everywhere: "
+            "ask for another quantile, or for the mean (objective: l2)."
+        )
+    raise DataError(
+        f"Task '{task}' cannot be trained: no tree found a split, so it would say the same of every "
+        "candidate. Its features are constant or empty, or say nothing of the outcome, or "
+        "min_data_in_leaf leaves no room. Look at the features' columns in the train slice and at "
+        "lightgbm in surface.yaml."
+    )
+
+
+def _split_text(text: str) -> tuple[str, list[str], str]:
+    """Split a model's text into its head, its trees without their numbers, and the rest."""
+    body, end, rest = text.partition(_END)
+    head, *trees = _TREES.split(body)
+    return head, trees, end + rest
+
+
+def _count_leaves(booster: lgb.Booster, tree: int) -> int:
+    leaves: int = booster.dump_model(start_iteration=tree, num_iteration=1)["tree_info"][0]["num_leaves"]
+    return leaves
+
+
+ROUNDS: Final = 400
+"""Most trees, where the contract gives no ``rounds``; early stopping ends most heads before."""
+
+PATIENCE: Final = 50
+"""Trees without a lower held-out loss that end the training, where the contract gives no number."""
+
+_LIGHTGBM: Final[Mapping[Objective, Mapping[str, str]]] = {
+    "binary": {"objective": "binary", "metric": "binary_logloss"},
+    "l2": {"objective": "regression", "metric": "l2"},
+    "tweedie": {"objective": "tweedie", "metric": "tweedie"},
+    "quantile": {"objective": "quantile", "metric": "quantile"},
+    "lambdarank": {"objective": "lambdarank", "metric": "ndcg"},
+}
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What the trees minimise.
+
+    Attributes
+    ----------
+    quantile : of the value, for ``quantile``.
+    power : of the variance in the mean, for ``tweedie``: 1 is Poisson, 2 gamma.
+    """
+
+    objective: Objective = "binary"
+    quantile: float = 0.5
+    power: float = 1.5
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """LightGBM's objective, metric and their parameters."""
+        own = {"quantile": {"alpha": self.quantile}, "tweedie": {"tweedie_variance_power": self.power}}
+        return {**_LIGHTGBM[self.objective], **own.get(self.objective, {})}
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What decides a head's trees, beside its examples and what they start from.
+
+    Attributes
+    ----------
+    parameters : the contract's LightGBM parameters, with ``rounds`` and ``early_stopping_rounds``.
+    monotone : feature -> 1 or -1: its effect may only rise, or only fall.
+    loss_weight : weight of every example; on separate trees it only rescales their regularisation.
+    """
+
+    loss: Loss = field(default_factory=Loss)
+    parameters: Mapping[str, float | int] = field(default_factory=dict)
+    monotone: Mapping[str, int] = field(default_factory=dict)
+    loss_weight: float = 1.0
+    seed: int = 0
+
 
 Callback = Callable[[CallbackEnv], None]
 

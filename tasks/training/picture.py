@@ -1,6 +1,9 @@
-"""The picture of what a model's trees used."""
+"""The picture of what a model's trees used.
 
-from collections.abc import Mapping, Sequence
+The picture of a trunk's training: learning curves, gradient shares, and the cosines between gradients.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,3 +71,125 @@ def importance_figure(gains: Mapping[str, float], *, title: str) -> ImportanceFi
         width=left + _BARS + 30,
         height=_HEAD + _LINE * len(shown) + _FOOT,
     )
+
+
+_LEFT, _WIDTH, _HEIGHT, _GAP = 60, 300, 170, 150
+_TOP: Final = 56
+_CELL: Final = 44
+_TURN: Final = 360
+
+
+@dataclass(frozen=True)
+class TaskCurve:
+    """A task's line over the epochs: the hue of its colour, its path, and where its last point lies."""
+
+    task: str
+    hue: int
+    path: str
+    end: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Lines over epochs in pixels, with the ticks of both axes; ``kept`` is where the kept epoch lies."""
+
+    title: str
+    left: int
+    curves: Sequence[TaskCurve]
+    levels: Sequence[Tick]
+    epochs: Sequence[Tick]
+    kept: float
+
+
+@dataclass(frozen=True)
+class TrunkFigure:
+    """Two panels above, and the cosines of the kept epoch as a table of cells below."""
+
+    title: str
+    panels: Sequence[Panel]
+    tasks: Sequence[str]
+    cosines: Sequence[Sequence[float]]
+    top: int = _TOP
+    bottom: int = _TOP + _HEIGHT
+    cell: int = _CELL
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return 2 * (_LEFT + _WIDTH + _GAP), self.bottom + 90 + _CELL * len(self.tasks)
+
+    def to_svg(self) -> str:
+        """Write the picture as a file of its own."""
+        return render("trunk.svg.j2", figure=self)
+
+
+def trunk_figure(
+    held_out: Sequence[Mapping[str, float | None]],
+    shares: Sequence[Mapping[str, float]],
+    cosines: Sequence[Sequence[float]],
+    *,
+    kept: int,
+    title: str,
+) -> TrunkFigure:
+    """Draw each task's curves.
+
+    Parameters
+    ----------
+    held_out, shares : by epoch, of each task its loss over the base rate's and its share of the gradient.
+    cosines : [tasks, tasks] of the kept epoch.
+    kept : the epoch whose weights were kept, from 0.
+
+    Examples
+    --------
+    >>> figure = trunk_figure(
+    ...     [{"click": 1.0}, {"click": 0.8}], [{"click": 1.0}] * 2, [[1.0]], kept=1, title="feed"
+    ... )
+    >>> [(panel.title, len(panel.curves)) for panel in figure.panels]
+    [("held-out loss over the base rate's", 1), ('share of the gradient', 1)]
+    """
+    tasks = [*shares[0]]
+    entropies = [{task: one[task] for task in tasks} for one in held_out]
+    panels = (
+        _panel("held-out loss over the base rate's", entropies, kept, _LEFT),
+        _panel("share of the gradient", shares, kept, 2 * _LEFT + _WIDTH + _GAP),
+    )
+    return TrunkFigure(title, panels, tasks, cosines)
+
+
+def _panel(title: str, series: Sequence[Mapping[str, float | None]], kept: int, left: int) -> Panel:
+    known = [value for epoch in series for value in epoch.values() if value is not None]
+    low, high = (min(known), max(known)) if known else (0.0, 1.0)
+    pad = 0.05 * (high - low) or 0.05
+    across = Scale(1.0, max(2.0, float(len(series))), left, left + _WIDTH)
+    up = Scale(low - pad, high + pad, _TOP + _HEIGHT, _TOP)
+
+    def at(scale: Scale, value: float) -> float:
+        return round(float(scale.place(value)), 1)
+
+    tasks = [*series[0]]
+    curves = [
+        _curve(task, n * _TURN // len(tasks), series, lambda epoch, value: (at(across, epoch), at(up, value)))
+        for n, task in enumerate(tasks)
+    ]
+    return Panel(
+        title,
+        left,
+        [curve for curve in curves if curve is not None],
+        up.ticks(40),
+        across.ticks(50),
+        at(across, kept + 1),
+    )
+
+
+def _curve(
+    task: str,
+    hue: int,
+    series: Sequence[Mapping[str, float | None]],
+    place: Callable[[float, float], tuple[float, float]],
+) -> TaskCurve | None:
+    points = [
+        place(epoch, value) for epoch, one in enumerate(series, start=1) if (value := one[task]) is not None
+    ]
+    if not points:
+        return None
+    return TaskCurve(task, hue, "M" + "L".join(f"{x},{y}" for x, y in points), points[-1])

@@ -32,7 +32,6 @@ from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.encoding import encode_dictionaries
 from tasks.training.evidence import TrainingEvidence
-from tasks.training.learning import Loss
 from tasks.training.slices import DaySlice, TaskSlices, plan_slices, refit_slices
 
 KEYS: Final = (REQUEST_ID, ITEM_ID, USER_ID)
@@ -364,7 +363,7 @@ def log_labels(opened: StepRun, snapshot: Snapshot, *, context: str) -> None:
 
 def measured_head(contracts: Contracts, task: str) -> MeasuredHead:
     """Return what a task's head predicts, with the quantile and the slots that it is measured by."""
-    quantile = contracts.surface.training_for(task).quantile or Loss.quantile
+    quantile = contracts.surface.training_for(task).predicted_quantile
     return MeasuredHead(task, contracts.require_trained(task), quantile, contracts.slate.length)
 
 

@@ -46,11 +46,16 @@ from tasks.stores.workspace import Workspace, format_instant
 from tasks.training import debiasing
 from tasks.training.evidence import TrainingEvidence
 from tasks.training.inputs import TRAINING_RECIPE, curve_inputs, outcome_inputs
-from tasks.training.learning import Loss
 from tasks.training.log_odds import fit_log_odds
 from tasks.training.rows import TaskRows, log_labels, read_labels
-from tasks.training.train_model import predict_rows, score_rows, train_model
-from tasks.training.trees import find_champion_model, find_tested_model, read_model
+from tasks.training.trees import (
+    find_champion_model,
+    find_tested_model,
+    predict_rows,
+    read_model,
+    score_rows,
+    train_model,
+)
 
 _LOG = logging.getLogger("equipoise")
 
@@ -240,8 +245,9 @@ def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
     mine, other = (head_plan(of, task) for of in (workspace.contracts, restored))
     if any(mine[name] != other[name] for name in _SAME_HEAD):
         raise DataError("the champion's model predicts another event, or on other rows")
-    if rows.kind == "quantile" and _quantile(rows) != _quantile(reference):
-        raise DataError(f"the champion's model predicts the quantile {_quantile(reference):g}")
+    ours, theirs = (of.training.predicted_quantile for of in (rows, reference))
+    if rows.kind == "quantile" and ours != theirs:
+        raise DataError(f"the champion's model predicts the quantile {theirs:g}")
     logged = rows.snapshot.schema().names
     if gone := [name for name in reference.features if name not in logged]:
         raise DataError(f"the log no longer has the champion's {', '.join(gone)}")
@@ -276,15 +282,11 @@ def _hold_against(rows: TaskRows, new: _ScoredRows, old: _ScoredRows) -> Champio
     if rows.kind == "ranking":
         return compare_order(rows.task, scores)
     if rows.kind in {"value", "quantile"}:
-        quantile = _quantile(rows) if rows.kind == "quantile" else None
+        quantile = rows.training.predicted_quantile if rows.kind == "quantile" else None
         base = _constant(rows, quantile)
         return compare_amounts(rows.task, calibrated or scores, base=base, quantile=quantile)
     ranked = None if rows.spec.level == "request" else scores
     return compare_rows(rows.task, scores.rows, ranked=ranked, calibrated=calibrated)
-
-
-def _quantile(rows: TaskRows) -> float:
-    return rows.training.quantile or Loss.quantile
 
 
 def _constant(rows: TaskRows, quantile: float | None) -> float:

@@ -37,8 +37,15 @@ from tasks.training.inputs import TRAINING_RECIPE, model_inputs, training_recipe
 from tasks.training.picture import importance_figure
 from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, version_tags
 from tasks.training.search import Parameters, run_search
-from tasks.training.train_model import Chosen, TrainedModel, score_rows, train_model
-from tasks.training.trees import STARTS_FROM, find_champion_model, task_loss
+from tasks.training.trees import (
+    STARTS_FROM,
+    Chosen,
+    TrainedModel,
+    find_champion_model,
+    score_rows,
+    task_loss,
+    train_model,
+)
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,11 @@ import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-import lightgbm as lgb
 import numpy as np
 
 from tasks.arrays import AnyFloats, Integers
 from tasks.contracts.training import LARGEST_LABEL, HeadKind, Objective
 from tasks.errors import ContractError, DataError, ImmatureLabels, unknown
-from tasks.training.boosters import is_constant
 from tasks.training.slices import explain_too_few
 
 LONGEST: Final = 10_000
@@ -137,27 +135,3 @@ def require_short_requests(lengths: Integers) -> None:
             f"A request has {longest} observed items, and lambdarank orders {LONGEST} at most. Look at "
             "request_id, or choose another objective."
         )
-
-
-def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
-    """Refuse a model that predicts the same for every candidate.
-
-    Examples
-    --------
-    >>> data = lgb.Dataset(np.arange(100.0)[:, None], np.arange(100.0))
-    >>> refuse_constant("spend", lgb.train({"verbosity": -1}, data, 1), split=True)
-    """
-    if not is_constant(booster):
-        return
-    if split:
-        raise DataError(
-            f"Task '{task}' cannot be trained: all leaves of its trees hold one value, so it would say the "
-            "same of every candidate. Of values that are mostly alike a quantile is that value everywhere: "
-            "ask for another quantile, or for the mean (objective: l2)."
-        )
-    raise DataError(
-        f"Task '{task}' cannot be trained: no tree found a split, so it would say the same of every "
-        "candidate. Its features are constant or empty, or say nothing of the outcome, or "
-        "min_data_in_leaf leaves no room. Look at the features' columns in the train slice and at "
-        "lightgbm in surface.yaml."
-    )

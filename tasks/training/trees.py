@@ -17,14 +17,16 @@ other. Held-out rows are not used.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import partial
 from typing import Any, Final, Literal
 
 import lightgbm as lgb
 import numpy as np
 
+from tasks.arrays import Floats
 from tasks.contracts.chains import HEAD_FILE, head_plan
 from tasks.contracts.training import Objective
 from tasks.errors import ContractError, DataError
@@ -34,13 +36,24 @@ from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER, ENCODER, Part
 from tasks.stores.releases import find_release, tested_manifest
 from tasks.stores.workspace import parse_instant
-from tasks.training.boosters import scale_scores, shift_scores
-from tasks.training.draw_examples import draw_training_rows
+from tasks.training import debiasing
+from tasks.training.draw_examples import TrainingRows, draw_training_rows
+from tasks.training.encoding import encode_pieces
 from tasks.training.examples import Examples, StoredFeatures
-from tasks.training.fit import Callback, Fitted, fit_head
-from tasks.training.learning import Learning, Loss
+from tasks.training.fit import (
+    Callback,
+    Fitted,
+    Learning,
+    Loss,
+    fit_head,
+    refuse_constant,
+    scale_scores,
+    shift_scores,
+)
 from tasks.training.log_odds import fit_log_odds
 from tasks.training.rows import NEWEST, TaskRows
+from tasks.training.search import SearchResult
+from tasks.training.slices import DaySlice
 
 STARTS_FROM: Final = "starts_from"
 """Where a warm-started model says the version that it continues."""
@@ -108,7 +121,7 @@ def task_loss(rows: TaskRows) -> Loss:
     usual: Objective = "binary" if rows.spec.kind == "binary" else "l2"
     return Loss(
         objective=training.objective or usual,
-        quantile=training.quantile or Loss.quantile,
+        quantile=training.predicted_quantile,
         power=training.tweedie_power or Loss.power,
     )
 
@@ -282,3 +295,51 @@ def refit_leaves(dense: lgb.Booster, examples: Examples, *, threads: int | None 
         num_threads=threads or 0,
     )
     return shift_scores(fitted, float(mean))
+
+
+Chosen = tuple[Mapping[str, float | int], SearchResult | None]
+"""Parameters of the trees, and the search that found them, where one did."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A fitted model with what it started and learned from, by which parameters, and how those were found."""
+
+    fitted: Fitted
+    start: Start | None
+    rows: TrainingRows
+    parameters: Mapping[str, float | int]
+    search: SearchResult | None
+
+
+def train_model(
+    rows: TaskRows, champion: Part | None, choose: Callable[[Callable[..., Fitted]], Chosen]
+) -> TrainedModel:
+    """Train a task's model."""
+    start = find_start(rows, champion)
+    learned = draw_training_rows(rows, encoder=None if start is None else start.encoder)
+    if rows.repeats is not None:
+        counts = {**learned.counts, "held_out": 0}
+        learned = replace(learned, examples=learned.examples.without_fold(), counts=counts)
+    below = None if start is None else start.booster(learned.examples, threads=task_threads(rows))
+    train = partial(grow_trees, rows, learned.examples, start=below)
+    parameters, found = choose(train)
+    fitted = train(parameters=parameters)
+    refuse_constant(rows.task, fitted.booster, split=any(fitted.splits.values()))
+    return TrainedModel(fitted, start, learned, parameters, found)
+
+
+def score_rows(rows: TaskRows, days: DaySlice, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
+    """Return what a task's trees give of the rows of `TaskRows.report`, some at a time, shape [rows].
+
+    They are scored at the reference position where one is held.
+    """
+    pieces = encode_pieces(encoder, rows.stream_report(days, encoder.names))
+    scores = (booster.predict(piece, num_threads=task_threads(rows) or 0) for piece in pieces)
+    return np.concatenate([np.empty(0), *scores])
+
+
+def predict_rows(rows: TaskRows, days: DaySlice, booster: lgb.Booster, encoder: FeatureEncoder) -> Floats:
+    """Return what a task's model predicts of the rows of `TaskRows.report` where they stood, shape [rows]."""
+    scores = score_rows(rows, days, booster, encoder)
+    return debiasing.predict_where_shown(rows, rows.report(days), scores)

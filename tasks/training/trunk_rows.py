@@ -35,7 +35,7 @@ import pyarrow as pa
 from tasks.arrays import Flags, Floats
 from tasks.columns import DAY, ITEM_ID, POSITION, REQUEST_ID, SHOWN_AT
 from tasks.contracts.chains import head_parent
-from tasks.contracts.trunks import Trunk
+from tasks.contracts.training import Trunk
 from tasks.errors import ContractError, ImmatureLabels, unknown
 from tasks.labels.snapshot import Snapshot
 from tasks.stores.workspace import Workspace

@@ -30,9 +30,9 @@ from tasks.stores.runs import INPUTS, StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.inputs import trunk_inputs
+from tasks.training.picture import trunk_figure
 from tasks.training.rows import NEWEST, log_labels
 from tasks.training.trainable import require_extra
-from tasks.training.trunk_picture import trunk_figure
 from tasks.training.trunk_rows import SharedRows
 from tasks.trunks.rows import TrunkRows
 

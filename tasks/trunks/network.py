@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import nn
 
-from tasks.contracts.trunks import Trunk
+from tasks.contracts.training import Trunk
 from tasks.ranking.trunk import POSITION_HEAD, TrunkShape, table_of
 from tasks.trunks.rows import Inputs, TaskTotals, TrunkTask
 

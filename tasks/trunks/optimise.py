@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from tasks.contracts.trunks import Trunk
+from tasks.contracts.training import Trunk
 from tasks.ranking.trunk import POSITION_HEAD, TrunkShape, forward, table_of
 from tasks.trunks.network import Losses
 

@@ -37,7 +37,7 @@ from tasks.arrays import Floats
 from tasks.columns import POSITION
 from tasks.contracts.chains import join_outcomes
 from tasks.contracts.surface import Features
-from tasks.contracts.trunks import Trunk
+from tasks.contracts.training import Trunk
 from tasks.errors import DataError
 from tasks.evaluation.segments import spell_value
 from tasks.ranking.candidates import read_numbers

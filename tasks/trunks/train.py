@@ -29,7 +29,7 @@ from safetensors.numpy import load, save
 
 from tasks.arrays import Floats
 from tasks.contracts import canonical_json, digest
-from tasks.contracts.trunks import Trunk
+from tasks.contracts.training import Trunk
 from tasks.errors import ContractError
 from tasks.progress import part, report
 from tasks.ranking.trunk import ARRAYS, DESCRIPTION, GRID, KNOTS, POSITION_HEAD, TrunkModel, TrunkShape

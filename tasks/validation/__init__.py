@@ -5,12 +5,11 @@ In reading order::
     measurements                       figures of a table: small rows, however large the table is
       row_measurements                 impressions and candidates: rows, keys, users, constraints, infinities
       event_measurements               the events that are known as of the snapshot
-      label_measurements               laws of the labels; statuses and positives by day
-      distribution_measurements        values of features and segments by day
+      label_measurements               laws of the labels; statuses, positives, features and segments by day
     measure                            all of these for a snapshot, by suite
     findings                           a rule, its judgement, and the result of a suite
       trailing                         the usual interval of a day, from the days before it
-      row_rules, day_rules, rules      the rules, and the table of them
+      day_rules, rules                 the rules, and the table of them
     suites                             a suite of ``expectations/`` run by Great Expectations
     report, step                       the report; the step that publishes a snapshot
 

@@ -25,17 +25,15 @@ from tasks.logs.schema import event_columns
 from tasks.logs.session import open_log
 from tasks.logs.tables import LogTables
 from tasks.sql import expressions as x
-from tasks.sql.templates import fill, utc_day
 from tasks.stores import delta
 from tasks.stores.workspace import Workspace
-from tasks.validation.distribution_measurements import measure_distributions
 from tasks.validation.event_measurements import (
     KNOWN_EVENTS,
     SHOWN_ITEMS,
     measure_equal_events,
     measure_events,
 )
-from tasks.validation.label_measurements import LABELS, measure_labels
+from tasks.validation.label_measurements import LABELS, measure_distributions, measure_labels
 from tasks.validation.measurements import QUARANTINED, ROWS, Measurement, frame_of
 from tasks.validation.row_measurements import (
     REACHED,
@@ -126,7 +124,7 @@ def _measure_candidates(
     """Measure the candidates of the days that a slice can reach."""
     connection, shown_at = log.connection, x.column(c.SHOWN_AT)
     reached = [x.ge(shown_at, x.day_start(since)), x.lt(shown_at.copy(), x.instant(as_of))]
-    day = x.alias(utc_day(shown_at.copy()), c.DAY)
+    day = x.alias(x.utc_day(shown_at.copy()), c.DAY)
     log.create(REACHED, x.select([exp.Star(), day], x.table(rows.CANDIDATES), where=reached), view=True)
     columns = list(needed_columns(rows.CANDIDATES, contracts))
     return [
@@ -159,7 +157,7 @@ def _quarantined(
     if delta.version_of(quarantine) is None:
         return []
     counted = connection.sql(
-        fill(
+        x.fill(
             """SELECT rule, any_value(reason), count(*), min("row", 3) FROM read_parquet($paths)
                WHERE "table" = $table AND as_of <= $as_of GROUP BY 1 ORDER BY 1""",
             paths=x.file_names(str(file.path) for file in delta.files_of(quarantine)),

@@ -20,7 +20,6 @@ import pandas as pd
 from sqlglot import exp
 
 from tasks.sql import expressions as x
-from tasks.sql.templates import Part, fill
 
 ROWS: Final = "rows"
 COLUMN: Final = "column"
@@ -104,9 +103,9 @@ def last_whole_day(as_of: str) -> date:
     return (datetime.fromisoformat(as_of) - timedelta(days=1)).date()
 
 
-def fetch(connection: duckdb.DuckDBPyConnection, template: str, **parts: Part) -> list[tuple[Any, ...]]:
+def fetch(connection: duckdb.DuckDBPyConnection, template: str, **parts: x.Part) -> list[tuple[Any, ...]]:
     """Run a query and return its rows, of which there are few."""
-    return connection.sql(fill(template, **parts)).fetchall()
+    return connection.sql(x.fill(template, **parts)).fetchall()
 
 
 def count_if(condition: exp.Expr) -> exp.Expr:

@@ -13,7 +13,6 @@ from tasks.logs import footers as kinds
 from tasks.logs.rows import CANDIDATES, IMPRESSIONS
 from tasks.logs.schema_fit import wanted_columns
 from tasks.sql import expressions as x
-from tasks.sql.templates import Part, finite
 from tasks.validation.label_measurements import LABELS
 from tasks.validation.measurements import (
     CONSTRAINT_NULLS,
@@ -181,7 +180,7 @@ def measure_requests(connection: duckdb.DuckDBPyConnection, table: str) -> Itera
 
 def _users(connection: duckdb.DuckDBPyConnection, table: str) -> Measurement:
     """Count requests with several users; as many pairs as requests prove that there is none."""
-    parts: dict[str, Part] = {
+    parts: dict[str, x.Part] = {
         "request": x.column(c.REQUEST_ID), "user": x.column(c.USER_ID), "table": x.table(table)
     }  # fmt: skip
     ((pairs, requests),) = fetch(
@@ -300,7 +299,7 @@ def keeps(constraint: HardConstraint) -> exp.Expr:
     """Return that a constraint keeps a row, whose columns are known."""
     condition = constraint.condition
     value: exp.Expr = x.column(condition.column)
-    number = finite(value.copy())
+    number = x.finite(value.copy())
     if condition.set_column is not None:
         wanted = exp.convert(condition.contains) if condition.contains is not None else _without_nan(value)
         found = x.call("LIST_CONTAINS", x.column(condition.set_column), wanted)

@@ -3,12 +3,16 @@
 The columns are explained at ``findings.Rule``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from tasks import columns as c
+from tasks.contracts.event_names import describe_strange_events
 from tasks.validation import label_measurements as of_labels
 from tasks.validation import measurements as m
 from tasks.validation.day_rules import (
@@ -22,22 +26,215 @@ from tasks.validation.day_rules import (
     compare_volumes,
 )
 from tasks.validation.findings import Rule, RuleResult
-from tasks.validation.row_rules import (
-    check_base_rates,
-    check_candidates_shown,
-    check_columns,
-    check_constraints_drop,
-    check_contracted_events,
-    check_equal_events,
-    check_freshness,
-    check_heavy_users,
-    check_nulls,
-    check_rows,
-    check_top_user,
-    check_unknown_events,
-    count_broken_rows,
-)
+from tasks.validation.measurements import Measurement
 from tasks.validation.trailing import Comparison
+
+_CLOSE, _MOST_NAMES = 0.8, 200
+_LEAST_EQUAL, _DAY_SHARE = 20, 0.2
+_LEAST_CANDIDATES = 100
+
+
+def count_broken_rows(
+    frame: pd.DataFrame, *, statistic: str, max_share: float = 0, unless: str = ""
+) -> RuleResult:
+    """Find the subjects of which more than a share of the rows break a rule."""
+    counts = m.measured(frame, statistic)
+    if not counts:
+        return RuleResult([], [] if unless else [("table", "was not measured")], unless)
+    broken = [(one.subject, _format_count(one)) for one in counts if one.rows > max_share * one.of]
+    rows, of = sum(one.rows for one in counts), max(one.of for one in counts)
+    return RuleResult([one.subject for one in counts], broken, f"{rows:,} of {of:,} rows")
+
+
+def check_equal_events(frame: pd.DataFrame, *, events: Collection[str], max_share: float) -> RuleResult:
+    """Find events of which more than a share equals another, over all days, or a fifth of one day."""
+    by_name: dict[str, list[Measurement]] = {name: [] for name in events}
+    for one in m.measured(frame, m.EQUAL):
+        if one.subject in by_name:
+            by_name[one.subject].append(one)
+    broken, counted = [], 0
+    for name, days in by_name.items():
+        equal, of = sum(day.rows for day in days), sum(day.of for day in days)
+        counted += equal
+        whole = any(day.rows >= _LEAST_EQUAL and day.rows >= _DAY_SHARE * day.of for day in days)
+        if equal > max_share * of or whole:
+            one = Measurement(m.EQUAL, name, rows=equal, of=of, examples=days[0].examples)
+            broken.append((name, f"{_format_count(one)} equal another"))
+    return RuleResult(sorted(events), broken, f"{counted:,} events equal another")
+
+
+def check_candidates_shown(frame: pd.DataFrame) -> RuleResult:
+    """Find that `shown` is true of every candidate, on all days or on one of at least a hundred rows."""
+    days = m.measured(frame, m.SHOWN)
+    rows, of = sum(day.rows for day in days), sum(day.of for day in days)
+    odd = [day for day in days if day.rows == day.of and (rows == of or day.of >= _LEAST_CANDIDATES)]
+    broken = [(c.SHOWN, f"shown is true of all {day.of:,} candidates of {day.day}") for day in odd]
+    if of and not rows:
+        broken = [(c.SHOWN, f"shown is true of none of {of:,} candidates")]
+    return RuleResult([c.SHOWN], broken, f"{rows:,} of {of:,} candidates")
+
+
+def check_constraints_drop(frame: pd.DataFrame) -> RuleResult:
+    """Find hard constraints that drop no row at all: the column that they read is constant."""
+    kept: dict[str, tuple[int, int]] = {}
+    for one in m.measured(frame, m.KEPT):
+        rows, of = kept.get(one.subject, (0, 0))
+        kept[one.subject] = rows + one.rows, of + one.of
+    broken = [(name, f"{name}: keeps all {of:,} rows") for name, (rows, of) in kept.items() if rows == of]
+    return RuleResult(list(kept), broken, "each drops some")
+
+
+def check_rows(frame: pd.DataFrame) -> RuleResult:
+    """Find a table without any row."""
+    rows = sum(one.rows for one in m.measured(frame, m.ROWS))
+    return _judge_table("no row" if not rows else "", f"{rows:,} rows")
+
+
+def check_columns(frame: pd.DataFrame, *, columns: Mapping[str, Sequence[str]]) -> RuleResult:
+    """Find columns that are not there, or whose type is none of those that the contracts allow."""
+    types = {one.subject: one.value for one in m.measured(frame, m.COLUMN)}
+    broken = []
+    for name, allowed in columns.items():
+        if name not in types:
+            broken.append((name, f"{name} is missing"))
+        elif types[name] not in allowed:
+            broken.append((name, f"{name} is {types[name]}, allowed {', '.join(allowed)}"))
+    return RuleResult(list(columns), broken, f"{len(columns)} columns")
+
+
+def check_freshness(frame: pd.DataFrame, *, as_of: str, within: float) -> RuleResult:
+    """Find a table whose newest row lies further than so many seconds before the as-of."""
+    instants = m.measured(frame, m.NEWEST)
+    if not instants:
+        return _judge_table("no row", "")
+    newest, allowed = datetime.fromisoformat(instants[0].value), timedelta(seconds=within)
+    age = datetime.fromisoformat(as_of) - newest
+    observed = f"the newest is of {newest:%Y-%m-%d %H:%M}, {_format_length(age)} before the as-of"
+    return _judge_table(f"{observed}; allowed {_format_length(allowed)}" if age > allowed else "", observed)
+
+
+def check_nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> RuleResult:
+    """Find columns that hold a null."""
+    counts = m.measured(frame, m.NULLS)
+    broken = []
+    for name in columns:
+        rows, of = (sum(getattr(one, n) for one in counts if one.subject == name) for n in ("rows", "of"))
+        if rows or not of:
+            broken.append((name, f"{name}: {rows:,} of {of:,} rows" if of else f"{name} is missing"))
+    return RuleResult(list(columns), broken, "none")
+
+
+def check_base_rates(frame: pd.DataFrame, *, bounds: Mapping[str, Sequence[float]]) -> RuleResult:
+    """Find tasks whose mean of all observed labels lies outside of bounds, or that have no such label."""
+    counts = m.measured(frame, m.POSITIVES)
+    broken, observed = [], []
+    for task, (low, high) in bounds.items():
+        of, total = (sum(getattr(one, n) for one in counts if one.subject == task) for n in ("of", "total"))
+        rate = f"{task}: {_format_rate(total / of, low, high)}" if of else f"{task}: no observed label"
+        if not of or not low <= total / of <= high:
+            broken.append((task, f"{rate}, allowed {low:g} to {high:g}"))
+        observed.append(rate)
+    return RuleResult(list(bounds), broken, ", ".join(observed) or "no bounds are declared")
+
+
+def check_top_user(frame: pd.DataFrame, *, max_share: float, rows_at_least: int) -> RuleResult:
+    """Find a user to whom more than a share of a table belongs, where that is many rows."""
+    for top in m.measured(frame, m.USER):
+        observed = f"user {top.value}: {top.rows:,} of {top.of:,} rows ({top.rows / top.of:.1%})"
+        broken = top.rows >= rows_at_least and top.rows > max_share * top.of
+        return _judge_table(f"{observed}; allowed {max_share:.1%}" if broken else "", observed)
+    return _judge_table("", "no row has a user")
+
+
+def check_heavy_users(frame: pd.DataFrame, *, max_share: float) -> RuleResult:
+    """Find users with more than a share of all requests, and name what leaving each of them out changes."""
+    whole = {one.subject: one for one in m.measured(frame, m.WITH_USERS)}
+    broken = []
+    for user in sorted(m.measured(frame, m.USER), key=lambda one: -one.rows):
+        if user.rows <= max_share * user.of:
+            continue
+        rests = [one for one in m.measured(frame, m.WITHOUT_USER) if one.value == user.value and one.of]
+        changes = ", ".join(f"{one.subject} {_mean(whole[one.subject])} to {_mean(one)}" for one in rests)
+        share = f"{user.rows:,} of {user.of:,} requests ({user.rows / user.of:.1%})"
+        broken.append(("user_id", f"user {user.value}: {share}; without this user {changes}"))
+    return RuleResult(["user_id"], broken, f"no user has over {max_share:.0%} of the requests")
+
+
+def check_unknown_events(
+    frame: pd.DataFrame,
+    *,
+    events: Collection[str],
+    as_of: str,
+    newest: int,
+    elsewhere: Mapping[str, str] | None = None,
+) -> RuleResult:
+    """Find names that no surface has, and that are close to one of the contract's names, or new.
+
+    A log may hold what another surface declares; those names are only listed. Of the others the most frequent
+    are judged.
+    """
+    unknown = m.measured(frame, m.UNKNOWN_NAME)
+    first = _first_days(unknown)
+    rows = {name: sum(one.rows for one in unknown if one.subject == name) for name in first}
+    since = datetime.fromisoformat(as_of).date() - timedelta(days=newest)
+    begun = min(_first_days(m.measured(frame, m.ROWS)).values(), default=since)
+    broken = []
+    frequent = sorted(first, key=lambda name: -rows[name])
+    others = elsewhere or {}
+    for name in [name for name in frequent if name not in others][:_MOST_NAMES]:
+        if near := get_close_matches(name, events, n=1, cutoff=_CLOSE):
+            broken.append((name, f"{name}: {rows[name]:,} events (is it '{near[0]}'?)"))
+        elif begun < since <= first[name]:
+            broken.append((name, f"{name}: {rows[name]:,} events since {first[name]}"))
+    holds = describe_strange_events({name: rows[name] for name in frequent}, events, others)
+    return RuleResult(sorted(events), broken, "; ".join(holds) or "none")
+
+
+def check_contracted_events(frame: pd.DataFrame, *, events: Sequence[str]) -> RuleResult:
+    """Find names of the contract that no event has."""
+    names = {one.subject for one in m.measured(frame, m.ROWS)}
+    broken = [(name, f"{name}: no event") for name in events if name not in names]
+    return RuleResult(list(events), broken, f"{len(events)} names")
+
+
+def _judge_table(broken: str, holds: str) -> RuleResult:
+    return RuleResult(["table"], [("table", broken)] if broken else [], holds)
+
+
+def _format_count(one: Measurement) -> str:
+    examples = f" (for example {one.examples})" if one.examples else ""
+    return f"{one.subject}: {one.rows:,} of {one.of:,} rows{examples}"
+
+
+def _mean(one: Measurement) -> str:
+    return f"{one.total / one.of:.3g}"
+
+
+def _first_days(counts: Iterable[Measurement]) -> dict[str, date]:
+    first: dict[str, date] = {}
+    for one in counts:
+        if one.day is not None:
+            first[one.subject] = min(one.day, first.get(one.subject, one.day))
+    return first
+
+
+def _format_rate(rate: float, low: float, high: float) -> str:
+    """Write a rate with three digits, or as many as it takes to see on which side of its bounds it lies.
+
+    Examples
+    --------
+    >>> _format_rate(0.101346, 0.01, 0.2), _format_rate(0.0099998, 0.01, 0.2)
+    ('0.101', '0.0099998')
+    """
+    within = (rate < low, rate > high)
+    written = (f"{rate:.{digits}g}" for digits in range(3, 18))
+    return next((text for text in written if (float(text) < low, float(text) > high) == within), repr(rate))
+
+
+def _format_length(time: timedelta) -> str:
+    days, hours = time / timedelta(days=1), time / timedelta(hours=1)
+    number, unit = (days, "days") if days >= 2 else (hours, "hours")
+    return f"{number:.1f} {unit}" if number < 99.95 else f"{number:,.0f} {unit}"
 
 
 def _count(statistic: str, *, unless: str = "") -> Callable[..., RuleResult]:

@@ -10,8 +10,7 @@ import pytest
 from tasks.errors import AuditMismatch, ContractError, StoreError
 from tasks.settings import REPOSITORY
 from tasks.stores.aliases import CARRIED_OUT, ReleaseAliases
-from tasks.stores.audit import Entry, Kind, name_row
-from tasks.stores.audit_head import HEAD, AuditHead
+from tasks.stores.audit import HEAD, AuditHead, Entry, Kind, name_row
 from tasks.stores.backup import back_up
 from tasks.stores.releases import read_share
 from tasks.stores.store import Store, audit_key_file

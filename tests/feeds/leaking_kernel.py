@@ -17,12 +17,12 @@ import pytest
 from mlflow.models import Model
 
 from tasks.pipeline import RetrainResult, retrain
-from tasks.release import staging
+from tasks.release import packaging
 from tasks.release.packaging import package_release
-from tasks.stores.code import Code
 from tasks.stores.manifest import ROOT
 from tasks.stores.parts import Part
 from tasks.stores.releases import release_manifest, release_part
+from tasks.stores.steps import Code
 from tasks.stores.workspace import Workspace
 
 KERNEL = "ranking/constraints.py"
@@ -55,9 +55,9 @@ def register_leaking(workspace: Workspace, release: int) -> Iterator[Part]:
 @contextmanager
 def leaking_program() -> Iterator[None]:
     """Let what is staged meanwhile be that program's, and the digest of its code another."""
-    whole, digest = staging.travelling, Code.digest
+    whole, digest = packaging.travelling, Code.digest
 
-    def travelling(source: Path = staging.SCRIPT.parents[1]) -> dict[str, bytes]:
+    def travelling(source: Path = packaging.SCRIPT.parents[1]) -> dict[str, bytes]:
         found = whole(source)
         assert found[KERNEL].count(FILTERS) == 1
         return found | {KERNEL: found[KERNEL].replace(FILTERS, LEAKS)}
@@ -68,5 +68,5 @@ def leaking_program() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Code, "digest", digest_of_that_program)
-        patched.setattr(staging, "travelling", travelling)
+        patched.setattr(packaging, "travelling", travelling)
         yield

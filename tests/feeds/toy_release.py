@@ -22,8 +22,7 @@ from tasks.contracts import SlateSpec, UtilitySpec, canonical
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.maps import LogisticMap, MeanMap
 from tasks.ranking.scoring import Scorer
-from tasks.release.packaging import package_release
-from tasks.release.signature import number_columns, release_signature, typical_request
+from tasks.release.packaging import number_columns, package_release, release_signature, typical_request
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
 from tasks.stores.parts import Part
 from tasks.stores.store import Store

@@ -10,7 +10,7 @@ from tasks.contracts import TasksSpec
 from tasks.labels.compile import label_query
 from tasks.labels.query import Form, Horizon
 from tasks.logs.schema import Log
-from tasks.sql.templates import render
+from tasks.sql.expressions import render
 from tests.labels import worlds
 from tests.labels.reference import Key, Label, Row
 

@@ -16,8 +16,7 @@ from tasks.errors import ContractError, DataError, StoreError
 from tasks.labels import build as labels
 from tasks.labels.build import Written, count_changed_labels, write_labels
 from tasks.labels.compile import compile_days
-from tasks.labels.query import Horizon
-from tasks.labels.relations import find_files, find_label_days
+from tasks.labels.query import Horizon, find_files, find_label_days
 from tasks.labels.show import show
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore

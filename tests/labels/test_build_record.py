@@ -1,15 +1,30 @@
 """The record of a build: as JSON and back, also where sums exceed a double."""
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 import pytest
 
-from tasks.labels.build_record import Build, Day, combine_sums, content_digest, row_hash, snapshot_id
-from tasks.logs.days import DaySum
-from tasks.sql.templates import fill
+from tasks.contracts import TasksSpec
+from tasks.labels.build_record import (
+    Basis,
+    Build,
+    Coverage,
+    Day,
+    combine_sums,
+    content_digest,
+    cover_days,
+    row_hash,
+    snapshot_id,
+)
+from tasks.logs.days import DaySum, LogDays
+from tasks.logs.rows import DayRange
+from tasks.sql.expressions import fill
+from tests.labels.engine import tasks
 
 FIFTH = date(2024, 3, 5)
 BUILD = Build(
@@ -99,3 +114,188 @@ def test_a_snapshot_is_its_contract_its_instant_and_its_content() -> None:
 def test_an_instant_is_the_same_in_every_zone() -> None:
     berlin = datetime.fromisoformat("2024-03-01T13:00:00+01:00")
     assert snapshot_id("contract", AT, "content") == snapshot_id("contract", berlin, "content")
+
+
+EVERY = tasks(
+    click={"positive": {"event": "click", "within": "PT1H"}},
+    buy={"positive": {"event": "buy", "within": "P2D"}},
+)
+TOUCH = tasks(buy={"positive": {"event": "buy", "within": "P2D", "credit": "last_touch"}})
+FIRST_TOUCH = tasks(buy={"positive": {"event": "buy", "within": "P2D", "credit": "first_touch"}})
+COLUMNS = ("request_id", "item_id", "shown_at")
+
+
+def day(n: int) -> date:
+    return date(2024, 3, n)
+
+
+def start(n: float) -> datetime:
+    """Return an instant of March: 5.5 is noon of the fifth."""
+    return datetime(2024, 3, 1, tzinfo=UTC) + timedelta(days=n - 1)
+
+
+def log(*days: int, more: Mapping[int, DaySum] | None = None) -> dict[date, DaySum]:
+    return {day(n): DaySum(100, n) for n in days} | {day(n): s for n, s in (more or {}).items()}
+
+
+def built(
+    as_of: float,
+    *days: int,
+    events: Mapping[tuple[date, str], DaySum] | None = None,
+    behind: int = 0,
+    seen: Mapping[date, DaySum] | None = None,
+) -> Build:
+    stored = {day(n): Day(100, 7 * n, left_behind=n == behind) for n in days}
+    return Build(start(as_of), "contract", COLUMNS, stored, seen or log(*days), events or {})
+
+
+def covered(
+    last: Build | None,
+    now: LogDays,
+    as_of: float,
+    spec: TasksSpec = EVERY,
+    *,
+    contract: str = "contract",
+    columns: tuple[str, ...] = COLUMNS,
+    **more: Any,
+) -> Coverage:
+    return cover_days(last, now, spec, basis=Basis(start(as_of), contract, columns), **more)
+
+
+def reasons(coverage: Coverage) -> dict[int, str]:
+    return {d.day: reason for d, reason in coverage.write.items()}
+
+
+def unchanged(*days: int, before: Mapping[date, DaySum] | None = None, **more: Any) -> LogDays:
+    return LogDays(
+        impressions=log(*days),
+        impressions_before=log(*days) if before is None else before,
+        events={},
+        **more,
+    )
+
+
+def test_a_first_build_covers_every_day_of_the_log() -> None:
+    found = covered(None, LogDays(log(1, 2, 5), {}), 6)
+    assert (reasons(found), found.replace_all) == ({1: "new", 2: "new", 5: "new"}, True)
+
+
+def test_a_second_build_as_of_the_same_instant_covers_nothing() -> None:
+    assert reasons(covered(built(5.5, 3, 4, 5), unchanged(3, 4, 5), 5.5)) == {}
+
+
+def test_a_day_later_the_new_day_and_those_that_matured_are_covered() -> None:
+    """Clicks of the fifth and purchases of the third matured, and of the fourth in part: as of noon."""
+    last, now = built(5.5, 1, 2, 3, 4, 5), unchanged(1, 2, 3, 4, 5, before=log(1, 2, 3, 4, 5))
+    now.impressions[day(6)] = DaySum(10, 6)  # type: ignore[index]
+    assert reasons(covered(last, now, 6.5)) == {3: "matured", 4: "matured", 5: "matured", 6: "new"}
+
+
+def test_a_day_whose_first_instant_matures_is_covered() -> None:
+    """Clicks mature after an hour."""
+    last, now = built(5.02, 5), unchanged(5)
+    assert reasons(covered(last, now, 5 + 1 / 24)) == {5: "matured"}
+
+
+def test_a_day_that_grew_is_covered() -> None:
+    now = LogDays(log(4, more={5: DaySum(150, 9)}), {}, log(4, 5), {})
+    assert reasons(covered(built(5.5, 4, 5), now, 5.51)) == {5: "grown"}
+
+
+@pytest.mark.parametrize("changed", [DaySum(100, 99), DaySum(99, 4), None])
+def test_a_day_whose_logged_rows_changed_is_covered(changed: DaySum | None) -> None:
+    before = {**log(3, 5), **({day(4): changed} if changed else {})}
+    now = LogDays(log(3, 4, 5), {}, before, {})
+    assert reasons(covered(built(9, 3, 4, 5), now, 9)) == {4: "log"}
+
+
+def test_what_changed_on_a_day_takes_the_last_touch_of_earlier_ones_and_the_first_of_later_ones() -> None:
+    now = LogDays(log(*range(1, 10)), {}, log(*range(1, 10), more={5: DaySum(100, 99)}), {})
+    found = reasons(covered(built(12, *range(1, 10)), now, 12, TOUCH))
+    assert found == dict.fromkeys((3, 4, 5), "log")
+    found = reasons(covered(built(12, *range(1, 10)), now, 12, FIRST_TOUCH))
+    assert found == dict.fromkeys((5, 6, 7), "log")
+
+
+def test_a_day_that_appears_between_others_is_new_and_competes() -> None:
+    days = (1, 2, 3, 4, 6, 7, 8, 9)
+    now = LogDays(log(*days, 5), {}, log(*days, 5), {})
+    found = reasons(covered(built(12, *days), now, 12, TOUCH))
+    assert found == {3: "log", 4: "log", 5: "new"}
+
+
+def test_a_day_that_was_seen_and_not_written_is_new_and_competed_already() -> None:
+    days = (1, 2, 3, 4, 6, 7, 8, 9)
+    last, now = built(12, *days, seen=log(*days, 5)), LogDays(log(*days, 5), {}, log(*days, 5), {})
+    assert reasons(covered(last, now, 12, TOUCH)) == {5: "new"}
+
+
+def test_late_events_touch_the_days_whose_windows_hold_them() -> None:
+    now = unchanged(*range(1, 10), late=frozenset({(day(5), "buy")}))
+    assert reasons(covered(built(12, *range(1, 10)), now, 12.1)) == {3: "events", 4: "events", 5: "events"}
+
+
+def test_an_event_touches_no_more_days_than_the_windows_of_the_tasks_that_read_it() -> None:
+    now = unchanged(*range(1, 10), late=frozenset({(day(5), "click"), (day(8), "unread")}))
+    found = covered(built(12, *range(1, 10)), now, 12.1)
+    assert (reasons(found), found.touched) == ({4: "events", 5: "events"}, frozenset({day(4), day(5)}))
+
+
+@pytest.mark.parametrize("now_known", [{(day(5), "buy"): DaySum(1, 2)}, {}])
+def test_events_that_changed_or_are_gone_touch_the_days_whose_windows_held_them(
+    now_known: dict[tuple[date, str], DaySum],
+) -> None:
+    last = built(12, *range(1, 10), events={(day(5), "buy"): DaySum(1, 1)})
+    now = unchanged(*range(1, 10), events_before=now_known)
+    assert sorted(reasons(covered(last, now, 12))) == [3, 4, 5]
+
+
+def test_with_touch_credit_a_late_event_goes_to_an_impression_whose_window_holds_it() -> None:
+    now = unchanged(*range(1, 12), late=frozenset({(day(5), "buy")}))
+    assert sorted(reasons(covered(built(14, *range(1, 12)), now, 14, TOUCH))) == [3, 4, 5]
+
+
+def test_a_late_parent_moves_the_credit_of_what_comes_after_it_both_ways() -> None:
+    back = {"event": "back", "within": "P1D", "after": "buy", "credit": "last_touch"}
+    chain = tasks(buy={"positive": {"event": "buy", "within": "P1D"}}, back={"positive": back})
+    for name, touched in (("buy", [2, 3, 4, 5, 6, 7]), ("back", [3, 4, 5])):
+        now = unchanged(*range(1, 12), late=frozenset({(day(5), name)}))
+        assert sorted(reasons(covered(built(14, *range(1, 12)), now, 14, chain))) == touched
+
+
+def test_a_lost_day_is_written_again_where_the_log_has_it() -> None:
+    found = covered(built(12, 3, 4, 5), unchanged(4, 5), 12, lost={day(3), day(4)})
+    assert (reasons(found), found.gone) == ({4: "lost"}, frozenset({day(3)}))
+
+
+@pytest.mark.parametrize("other", [{"contract": "another"}, {"columns": (*COLUMNS, "price")}])
+def test_under_another_contract_or_with_other_columns_every_day_is_rewritten(other: dict[str, Any]) -> None:
+    found = covered(built(9, 3, 4), unchanged(3, 4), 9, **other)
+    assert (reasons(found), found.replace_all) == ({3: "contract", 4: "contract"}, True)
+
+
+def test_a_range_never_mixes_contracts() -> None:
+    found = covered(built(9, 3, 4), unchanged(3, 4), 9, contract="another", within=DayRange(day(4)))
+    assert sorted(reasons(found)) == [3, 4]
+
+
+def test_a_range_confines_the_build_and_remembers_what_it_left() -> None:
+    now = unchanged(*range(1, 10), late=frozenset({(day(5), "buy")}))
+    now.impressions[day(10)] = DaySum(1, 1)  # type: ignore[index]
+    found = covered(built(12, *range(1, 10)), now, 12, within=DayRange(day(4), day(4)))
+    assert sorted(reasons(found)) == [4]
+    assert found.left_behind == {day(3), day(5)}
+
+
+def test_what_was_left_behind_is_covered_next() -> None:
+    assert reasons(covered(built(12, 3, 4, behind=3), unchanged(3, 4), 12)) == {3: "left behind"}
+
+
+def test_a_first_build_can_be_confined() -> None:
+    found = covered(None, LogDays(log(1, 2, 3), {}), 6, within=DayRange(day(2), day(2)))
+    assert (reasons(found), found.left_behind) == ({2: "new"}, frozenset())
+
+
+def test_a_day_that_the_log_no_longer_has_stays() -> None:
+    found = covered(built(9, 3, 4), unchanged(4), 9)
+    assert (reasons(found), found.gone) == ({}, frozenset({day(3)}))

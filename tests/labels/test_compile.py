@@ -20,7 +20,7 @@ from tasks.labels.maturity import longest_reach
 from tasks.labels.query import Form, Horizon, LabelQuery
 from tasks.logs.schema import Log
 from tasks.settings import Settings
-from tasks.sql.templates import render
+from tasks.sql.expressions import render
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.labels import worlds

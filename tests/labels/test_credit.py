@@ -9,7 +9,7 @@ from tasks.contracts import TasksSpec
 from tasks.labels import windows as w
 from tasks.labels.credit import can_scan, join_every, scan_every
 from tasks.labels.query import Form
-from tasks.sql.templates import render
+from tasks.sql.expressions import render
 from tests.labels.engine import Story, tasks
 
 CLICK = {"event": "click", "within": "PT2H"}

@@ -24,7 +24,7 @@ from tasks.labels.compile import label_query
 from tasks.labels.query import Form, Horizon
 from tasks.labels.show import show
 from tasks.labels.store import LabelStore
-from tasks.sql.templates import render
+from tasks.sql.expressions import render
 from tasks.stores.workspace import Workspace
 from tests.datasets.journey_tables import Journey
 from tests.datasets.kuairand_tables import Download, moment

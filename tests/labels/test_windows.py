@@ -7,7 +7,7 @@ import pytest
 from tasks.contracts.tasks import Positive
 from tasks.labels import windows as w
 from tasks.sql import expressions as x
-from tasks.sql.templates import render
+from tasks.sql.expressions import render
 from tests.labels.engine import tasks
 
 CLICK = {"positive": {"event": "click", "within": "PT1H"}}

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tasks.cli import main
-from tasks.contracts.sources import PostgresTable
+from tasks.contracts.surface import PostgresTable
 from tasks.errors import ContractError, DataError, EquipoiseError, StoreError
 from tasks.labels import build as labels
 from tasks.logs.postgresql import copy_table

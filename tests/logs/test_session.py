@@ -234,7 +234,7 @@ def test_files_that_appear_meanwhile_are_the_next_build_s(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workspace = Logs.random(tmp_path, seed=1).write()
-    folder, whole = local(workspace.logs / NAME / "events"), profile.find_spread_requests  # type: ignore[attr-defined]
+    folder, whole = local(workspace.logs / NAME / "events"), profile.find_spread_requests
 
     def harmed(*given: Any) -> None:
         (folder / "2.parquet").write_bytes((folder / "1.parquet").read_bytes())

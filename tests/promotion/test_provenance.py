@@ -28,8 +28,7 @@ from tasks.stores.workspace import Workspace, write_report
 from tasks.training import step as train
 from tasks.training.rows import TaskRows, read_labels
 from tasks.training.same_day import SameDayEvidence
-from tasks.training.train_model import predict_rows
-from tasks.training.trees import read_model
+from tasks.training.trees import predict_rows, read_model
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
 from tests.verdicts import bound, subject

@@ -15,8 +15,7 @@ from tasks.ranking.maps import LogisticMap
 from tasks.ranking.scoring import Scorer
 from tasks.ranking.segmented_map import Effects, MappedSegment, SegmentedMap, Span
 from tasks.release.loading import load_release
-from tasks.release.packaging import package_release
-from tasks.release.signature import release_signature
+from tasks.release.packaging import package_release, release_signature
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import write_files
 from tests.feeds.toy_release import UTILITY, a_frame, toy_files

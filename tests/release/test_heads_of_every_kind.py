@@ -32,8 +32,7 @@ from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.rows import NEWEST, TaskRows, read_labels
 from tasks.training.same_day import SameDayEvidence
-from tasks.training.train_model import predict_rows
-from tasks.training.trees import STARTS_FROM, find_champion_model, find_start, read_model
+from tasks.training.trees import STARTS_FROM, find_champion_model, find_start, predict_rows, read_model
 from tests.evaluation.task_figures import of_all_rows
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained

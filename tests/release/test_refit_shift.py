@@ -5,7 +5,7 @@ import pytest
 
 from tasks.calibration.fit import fit_binary
 from tasks.evaluation.subjects import ALL, Segment
-from tasks.release.refit_shift import chance_shift, predicted_shares, prediction_shift
+from tasks.release.refit import chance_shift, predicted_shares, prediction_shift
 
 RNG = np.random.default_rng(8)
 N = 6000

@@ -3,8 +3,11 @@
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -19,13 +22,16 @@ from tasks.labels.store import LabelStore
 from tasks.promotion.gates.references import evaluate_references
 from tasks.ranking.maps import LogisticMap, map_from_json
 from tasks.ranking.scoring import Scorer
+from tasks.release import view as release_view
 from tasks.release.parts import Pins, pin_tasks, release_files
 from tasks.release.release_days import ReleaseDays
 from tasks.stores.store import Store
 from tasks.training.slices import plan_slices
-from tests.feeds import small_feed
+from tests.feeds import mini, small_feed
+from tests.feeds.mini import TASKS, Retrained
 from tests.feeds.small_feed import AS_OF, NAME
 from tests.feeds.small_release import Feed, fitted
+from tests.verdicts import subject_of
 
 
 @pytest.fixture(scope="module")
@@ -209,3 +215,73 @@ def test_a_feature_that_equals_the_label_is_named_and_holds(leaked: Feed) -> Non
     for pairs in ("auc", "auc_by_request"):
         assert verdicts[str(Subject(pairs, task="click_1d", feature="refund"))].outcome is Outcome.BLOCK
         assert verdicts[f"click_1d.{pairs}"].outcome is Outcome.BLOCK
+
+
+@pytest.fixture(scope="module")
+def evidence(first_retrain: Retrained) -> dict[str, Any]:
+    return mini.first_evidence(first_retrain.workspace, "release")
+
+
+@pytest.fixture(scope="module")
+def scored(first_retrain: Retrained) -> pd.DataFrame:
+    """The shown rows of the test days: labels beside what the release says."""
+    workspace = first_retrain.workspace
+    release = release_view.load(workspace, 1)
+    first, last = release.manifest.test
+    labels = LabelStore(workspace.store, mini.NAME).snapshot(release.manifest.snapshot.id)
+    rows = labels.read(labels.schema().names, first_day=first, last_day=last).to_pandas()
+    said = release.score(rows.drop(columns=[name for name in rows if name in TASKS]))
+    predictions = [name for name in map(str, said) if name.startswith(("p_", "v_"))]
+    return rows.assign(**{name: said[name].to_numpy() for name in predictions})
+
+
+def test_a_proxy_is_held_against_its_slow_outcome_where_both_are_known(
+    evidence: dict[str, Any], scored: pd.DataFrame
+) -> None:
+    clicks, returns = evidence["proxies"]
+    assert (clicks["fast"], clicks["slow"], clicks["cost"]) == ("click_30m", "satisfied_2d", False)
+    both = scored.dropna(subset=["click_30m", "satisfied_2d"])
+    by_tenth = both.groupby(pd.qcut(both[probability("click_30m")], 10, labels=False, duplicates="drop"))
+    assert sum(tenth["rows"] for tenth in clicks["tenths"]) == len(both)
+    assert clicks["mean"]["value"] == pytest.approx(both["satisfied_2d"].mean())
+    top = by_tenth["satisfied_2d"].mean().iloc[-1]
+    assert clicks["tenths"][-1]["outcome"]["value"] == pytest.approx(top, rel=0.1)
+    assert (returns["cost"], returns["learned"]) == (True, False), (
+        "the purchase is the one that judges returns"
+    )
+    assert returns["days"][1] < clicks["days"][0]
+
+
+def test_conflicts_are_rank_correlations_of_the_shared_test_days(
+    evidence: dict[str, Any], scored: pd.DataFrame
+) -> None:
+    found = {tuple(pair["tasks"]): pair for pair in evidence["conflicts"]["pairs"]}
+    assert len(found) == 15
+    pair = found["click_30m", "hide_2d"]
+    columns = scored[[probability("click_30m"), probability("hide_2d")]]
+    assert pair["predictions"] == pytest.approx(columns.corr("spearman").iloc[0, 1])
+    outcomes = scored[["click_30m", "hide_2d"]].astype(float)
+    assert pair["outcomes"] == pytest.approx(outcomes.corr("spearman").iloc[0, 1])
+    assert pair["rows"] == len(outcomes.dropna())
+    costs = {(one["task"], one["cost"]) for one in evidence["conflicts"]["at_top"]}
+    assert ("click_30m", "hide_2d") in costs
+    assert not {task for task, _ in costs} & {"hide_2d", "return_5d"}
+
+
+def test_the_dossier_shows_both(first_retrain: Retrained) -> None:
+    page = Path(first_retrain.result.dossier).read_text(encoding="utf-8")
+    assert (
+        "<h3>Proxies within the release's predictions: the slow outcome by the fast prediction</h3>" in page
+    )
+    assert "<h3>How tasks go together</h3>" in page
+    proxies = [gate for gate in first_retrain.result.gates if gate["gate"] == "proxies"]
+    assert [subject_of(gate) for gate in proxies] == [
+        "satisfied_2d.proxy of click_30m",
+        "return_5d.proxy of purchase_2d",
+    ]
+    assert {gate["outcome"] for gate in proxies} <= {"pass", "warn"}
+
+
+def test_every_figure_is_finite_or_null(evidence: dict[str, Any]) -> None:
+    rho = [pair["predictions"] for pair in evidence["conflicts"]["pairs"]]
+    assert np.isfinite(rho).all()

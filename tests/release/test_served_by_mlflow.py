@@ -16,8 +16,7 @@ import pytest
 
 from tasks import columns as c
 from tasks.ranking.scoring import Scorer
-from tasks.release.packaging import package_release
-from tasks.release.signature import release_signature, typical_request
+from tasks.release.packaging import package_release, release_signature, typical_request
 from tasks.replay import shadow
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store

@@ -6,7 +6,7 @@ import numpy as np
 
 from tasks.contracts.training import Objective
 from tasks.training.examples import Examples
-from tasks.training.learning import Loss
+from tasks.training.fit import Loss
 
 EVERY: Final[tuple[Objective, ...]] = ("binary", "l2", "tweedie", "quantile", "lambdarank")
 NAMES: Final = ("price", "age", "category")

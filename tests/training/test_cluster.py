@@ -16,18 +16,17 @@ from distributed import Client, LocalCluster
 
 from tasks.errors import ContractError, StoreError
 from tasks.pipeline import retrain
-from tasks.stores.code import Code
 from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER
 from tasks.stores.releases import release_manifest
+from tasks.stores.steps import Code
 from tasks.stores.workspace import Workspace
 from tasks.training import cluster
 from tasks.training import step as train
 from tasks.training.draw_examples import draw_training_rows
 from tasks.training.evidence import TrainingEvidence
 from tasks.training.examples import ClusterFeatures, Examples, StoredFeatures
-from tasks.training.fit import Fitted, fit_head
-from tasks.training.learning import Learning
+from tasks.training.fit import Fitted, Learning, fit_head
 from tasks.training.rows import TaskRows
 from tasks.training.step import TrainResult
 from tests.feeds import mini, small_feed

@@ -48,8 +48,7 @@ from tasks.training.inputs import TRAINING_RECIPE
 from tasks.training.rows import TaskRows, read_labels
 from tasks.training.same_day import SameDayEvidence
 from tasks.training.step import TrainResult
-from tasks.training.train_model import predict_rows
-from tasks.training.trees import read_model
+from tasks.training.trees import predict_rows, read_model
 from tests.feeds import small_feed
 from tests.feeds.small_feed import AS_OF, CLICKS_AND_PURCHASES, FIRST, NAME, SURFACE
 from tests.stores.mlflow_home import new_home

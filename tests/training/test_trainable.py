@@ -8,9 +8,8 @@ import pytest
 from tasks.contracts.training import HeadKind, Objective
 from tasks.errors import ContractError, DataError, ImmatureLabels
 from tasks.training.examples import Examples
-from tasks.training.fit import Fitted, fit_head
-from tasks.training.learning import Learning, Loss
-from tasks.training.trainable import refuse_constant, require_labels, require_trainable
+from tasks.training.fit import Fitted, Learning, Loss, fit_head, refuse_constant
+from tasks.training.trainable import require_labels, require_trainable
 from tests.training.every_head import CHEAP_AND_DEAR, EVERY, NAMES, SMALL, N, examples_of, loss_of
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.columns import DAY, ITEM_ID, REQUEST_ID, USER_ID
-from tasks.contracts.trunks import Balance, Trunk
+from tasks.contracts.training import Balance, Trunk
 from tasks.errors import ContractError, ImmatureLabels
 from tasks.stores.workspace import Workspace
 from tasks.training import trunk_rows

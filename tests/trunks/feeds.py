@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.contracts.surface import Features
-from tasks.contracts.trunks import Trunk
+from tasks.contracts.training import Trunk
 from tasks.trunks.rows import TrunkRows, TrunkTask
 from tasks.trunks.train import TrainedTrunk, train_trunk
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.contracts.surface import Features
-from tasks.contracts.trunks import Trunk
+from tasks.contracts.training import Trunk
 from tasks.errors import DataError
 from tasks.trunks.rows import (
     Spool,

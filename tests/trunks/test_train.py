@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.contracts.trunks import Trunk
+from tasks.contracts.training import Trunk
 from tasks.errors import ContractError
 from tasks.ranking.trunk import (
     KNOTS,

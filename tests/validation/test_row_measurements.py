@@ -24,7 +24,7 @@ from tasks.validation.row_measurements import (
     measure_requests,
     numeric_columns,
 )
-from tasks.validation.row_rules import check_candidates_shown
+from tasks.validation.rules import check_candidates_shown
 from tests.feeds.daily_log import END, DailyLog, on
 
 AS_OF = datetime(2026, 3, 10, tzinfo=UTC)

@@ -1,11 +1,14 @@
 """The table of rules: each has a name of its own, a meaning, and arguments that its judge takes."""
 
 import json
+from datetime import date
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tasks.validation.findings import Rule
+from tasks.validation import rules
+from tasks.validation.findings import Rule, RuleResult
 from tasks.validation.measurements import Measurement, frame_of
 from tasks.validation.rules import RULES
 
@@ -41,4 +44,104 @@ def test_a_judge_takes_the_false_alarm_rate_by_the_name_that_suites_use() -> Non
     checked = volume.check(
         empty, as_of="2026-03-01T00:00:00Z", trailing=28, false_alarm_rate=0.01, above=1.8, below=0.55
     )
-    assert checked.broken == []
+    assert judgement.broken == []
+
+
+DAY = date(2026, 3, 1)
+
+
+def sentences(judgement: RuleResult) -> list[str]:
+    return [sentence for _, sentence in judgement.broken]
+
+
+@pytest.mark.parametrize(("rows", "broken"), [(1, []), (2, ["x: 2 of 100 rows"])])
+def test_a_share_of_rows_may_break_a_rule(rows: int, broken: list[str]) -> None:
+    frame = frame_of([Measurement("future", "x", rows=rows, of=100)])
+    assert sentences(rules.count_broken_rows(frame, statistic="future", max_share=0.01)) == broken
+
+
+def test_a_rule_that_was_not_measured_is_broken_unless_there_is_a_reason() -> None:
+    nothing = frame_of([])
+    assert sentences(rules.count_broken_rows(nothing, statistic="x")) == ["was not measured"]
+    judgement = rules.count_broken_rows(nothing, statistic="x", unless="no parent")
+    assert (judgement.broken, judgement.observed) == ([], "no parent")
+
+
+def test_columns_are_there_and_of_an_allowed_type() -> None:
+    frame = frame_of([Measurement("column", "a", "string"), Measurement("column", "b", "integer")])
+    columns = {"a": ["integer", "number"], "b": ["integer"], "c": ["string"]}
+    assert sentences(rules.check_columns(frame, columns=columns)) == [
+        "a is string, allowed integer, number",
+        "c is missing",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("as_of", "broken"),
+    [
+        ("2026-03-02T00:00:00Z", []),
+        ("2026-03-04T00:00:00Z", ["the newest is of 2026-03-01 00:00, 3.0 days before the as-of; allowed 24.0 hours"]),
+    ],
+)  # fmt: skip
+def test_the_newest_row_is_not_old(as_of: str, broken: list[str]) -> None:
+    frame = frame_of([Measurement("newest", "x", "2026-03-01T00:00:00Z")])
+    assert sentences(rules.check_freshness(frame, as_of=as_of, within=86_400)) == broken
+
+
+def test_a_null_and_a_column_that_is_missing_are_found() -> None:
+    frame = frame_of([Measurement("nulls", n, "", DAY, rows, 9) for n, rows in (("a", 0), ("b", 2))])
+    judgement = rules.check_nulls(frame, columns=["a", "b", "c"])
+    assert sentences(judgement) == ["b: 2 of 9 rows", "c is missing"]
+
+
+def test_a_user_with_many_rows_and_a_large_share_is_found() -> None:
+    frame = frame_of([Measurement("top_user", "events", "robot", rows=60, of=100)])
+    assert sentences(rules.check_top_user(frame, max_share=0.5, rows_at_least=50)) == [
+        "user robot: 60 of 100 rows (60.0%); allowed 50.0%"
+    ]
+    assert sentences(rules.check_top_user(frame, max_share=0.5, rows_at_least=61)) == []
+
+
+def test_an_unknown_event_is_found_where_it_is_new_or_close_to_a_known_one() -> None:
+    old = [Measurement("rows", "click", day=DAY, rows=9), Measurement("unknown_name", "tap", day=DAY, rows=4)]
+    new = [
+        Measurement("unknown_name", "clik", day=DAY, rows=1),
+        Measurement("unknown_name", "swipe", day=date(2026, 3, 28), rows=2),
+    ]
+    as_of = "2026-03-31T00:00:00Z"
+    judge = partial(rules.check_unknown_events, events=["click"], as_of=as_of, newest=7)
+    assert sentences(judge(frame_of([*old, *new]))) == [
+        "swipe: 2 events since 2026-03-28",
+        "clik: 1 events (is it 'click'?)",
+    ]
+    assert judge(frame_of(old)).observed == "events that no task of any surface reads: tap (4)"
+
+
+def test_an_event_that_another_surface_declares_is_neither_new_nor_strange() -> None:
+    day = date(2026, 3, 28)
+    new = [Measurement("unknown_name", name, day=day, rows=2) for name in ("clicks", "tup")]
+    frame = frame_of([Measurement("rows", "click", day=DAY, rows=9), *new])
+    judge = partial(
+        rules.check_unknown_events, frame, events=["click"], as_of="2026-03-31T00:00:00Z", newest=7
+    )
+    assert sentences(judge(elsewhere={"clicks": "feed"})) == ["tup: 2 events since 2026-03-28"]
+    assert judge(elsewhere={"clicks": "feed", "tup": "feed"}).observed == (
+        "events of other surfaces: clicks (2, feed), tup (2, feed)"
+    )
+
+
+def test_an_event_of_the_contract_that_never_occurs_is_found() -> None:
+    frame = frame_of([Measurement("rows", "click", day=DAY, rows=9)])
+    assert sentences(rules.check_contracted_events(frame, events=["click", "hide"])) == ["hide: no event"]
+
+
+def test_a_base_rate_has_three_digits_or_as_many_as_show_that_it_is_out_of_bounds() -> None:
+    rates = [
+        Measurement("positives", name, of=10_000_000, total=total)
+        for name, total in (("buy", 1_013_462.0), ("hide", 99_998.0))
+    ]
+    bounds = {"buy": [0.01, 0.2], "hide": [0.01, 0.2]}
+    judgement = rules.check_base_rates(frame_of(rates), bounds=bounds)
+    assert judgement.broken == [("hide", "hide: 0.0099998, allowed 0.01 to 0.2")]
+    within = rules.check_base_rates(frame_of(rates[:1]), bounds={"buy": [0.01, 0.2]})
+    assert within.observed == "buy: 0.101"

@@ -11,8 +11,7 @@ from tasks.promotion.moves.promote import GateEvaluator, MoveResult
 from tasks.promotion.moves.rules import Actor, PromotionSupport
 from tasks.release.reader import ReleaseReader
 from tasks.stores.aliases import CANARIES, CARRIED_OUT
-from tasks.stores.audit import Entry, Kind
-from tasks.stores.audit_head import HEAD, AuditHead
+from tasks.stores.audit import HEAD, AuditHead, Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import NAME
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.calibration.choice import MEASURED, assign_folds
-from tasks.calibration.head_choice import WORST, ModelScores, choose, decide
+from tasks.calibration.head_models import WORST, ModelScores, choose, decide
 from tasks.evaluation.verdicts import Estimate
 
 USERS, ROWS = 250, 4

@@ -8,8 +8,7 @@ import pyarrow as pa
 import pytest
 
 from tasks.labels.compile import label_query
-from tasks.labels.query import Form, Horizon
-from tasks.labels.relations import cut_near, find_files, find_label_days, make_credit_tables
+from tasks.labels.query import Form, Horizon, cut_near, find_files, find_label_days, make_credit_tables
 from tasks.logs import rows
 from tasks.logs.tables import LogTables
 from tests.labels.engine import tasks
