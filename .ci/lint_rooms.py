@@ -47,7 +47,7 @@ PARSED: Final = {
 }
 """Modules that may, with the reason."""
 UNTYPED: Final = {
-    "tasks.contracts.chains.head_plan": "the JSON that lies beside a model",
+    "tasks.contracts.load.Contracts.head_plan": "the JSON that lies beside a model",
     "tasks.contracts.yaml_file.read_yaml": "what a person wrote, before it is validated",
     "tasks.evaluation.documents.Document.content": "a document as JSON",
     "tasks.evaluation.release_evidence.ReleaseEvidence.metrics": "the JSON that `release show` prints",

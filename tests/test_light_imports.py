@@ -16,7 +16,7 @@ STEPS = "mlflow great_expectations lightgbm sklearn duckdb deltalake pandas matp
         ("tasks.ranking.maps", "sklearn scipy pandas matplotlib pydantic"),
         ("tasks.ranking.segmented_map", "sklearn scipy matplotlib pydantic pyarrow.parquet"),
         ("tasks.settings", "pydantic yaml numpy pandas mlflow duckdb"),
-        ("tasks.training.plan", "mlflow lightgbm sklearn scipy great_expectations"),
+        ("tasks.training.outlook", "mlflow lightgbm sklearn scipy great_expectations"),
         ("tasks.stores.releases", "lightgbm sklearn scipy.stats great_expectations"),
         ("tasks.contracts", STEPS),
         ("dags.moment", STEPS),

@@ -16,7 +16,7 @@ from benchmarks.operating_worlds.policies import KNOWN, Candidate
 from benchmarks.operating_worlds.scored_slice import Floats, ScoredSlice
 from benchmarks.operating_worlds.truth import Rows
 from tasks import columns as c
-from tasks.contracts.chains import chain, join_outcomes
+from tasks.contracts.tasks import join_outcomes
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.references import HeadReferences, HeadRows, head_references
@@ -109,6 +109,6 @@ class HeadFigures:
 
     def outcomes(self, task: str) -> Floats:
         """Return the joint outcome of each item that was shown, NaN where it is not known."""
-        links = chain(self.data.contracts.tasks, task)
+        links = self.data.contracts.tasks.chain(task)
         labels = {link: self._shown[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
         return join_outcomes(labels, links)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from tasks.calibration.choice import fit_map
 from tasks.contracts import canonical_json
-from tasks.contracts.chains import head_plan
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.scoring import Scorer
 from tasks.stores.manifest import Role
@@ -34,7 +33,7 @@ def retrain(workspace: Workspace, snapshot: Snapshot) -> Retrained:
     policies = policy_files(workspace)
     tasks = tuple(contracts.tasks.tasks)
     files = {
-        "heads.json": canonical_json({"heads": [head_plan(contracts, task) for task in tasks]}).encode(),
+        "heads.json": canonical_json({"heads": [contracts.head_plan(task) for task in tasks]}).encode(),
         "utility.json": policies[Role.UTILITY_POLICY],
         "slate.json": policies[Role.SLATE_POLICY],
     }

@@ -8,7 +8,6 @@ In reading order::
     utility, slate, effective_policy         utility.yaml and slate.yaml, and the policy of both
     yaml_file, problems, load                strict reading; every problem of a surface at once
     crosscheck ── crosscheck_training, crosscheck_utility
-    chains                                   chains of tasks, and the description of a trained head
     event_names                              event names that no task has
     log_sketch, draft                        a first draft of all four files from a log
 """

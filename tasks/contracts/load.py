@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -94,6 +94,57 @@ class Contracts:
         if kind is None:
             raise ContractError(f"Task '{task}' of {self.name} {NEVER_TRAINED}. Trained: {', '.join(known)}.")
         return kind
+
+    def learns_joint_event(self, task: str) -> bool:
+        """Whether a task with a parent is learned as the joint event, on all impressions."""
+        space = self.surface.training_for(task).space
+        return self.tasks.parent(task) is not None and space == "entire"
+
+    def head_parent(self, task: str) -> str | None:
+        """Return the task whose head's probability a head's own is multiplied by.
+
+        A head of ``space: conditional`` learns the last link of its chain on its parent's positives; one of
+        ``space: entire`` learns the outcome of the whole chain, wherever that is known, and has no parent.
+        """
+        return None if self.learns_joint_event(task) else self.tasks.parent(task)
+
+    def position_correction(self, task: str) -> Literal["none", "feature", "weight"]:
+        """Return how a head is corrected for position.
+
+        An item on which something has happened already was examined: there is nothing to correct in a return
+        given a purchase, or in an answer. Weights are those of log loss.
+        """
+        when = self.tasks.tasks[task].observed_when
+        happened = self.head_parent(task) is not None or (when is not None and when.event is not None)
+        position = self.surface.training_for(task).position
+        if position is None or happened or (position == "weight" and self.head_kind(task) != "binary"):
+            return "none"
+        return position
+
+    def head_plan(self, task: str) -> dict[str, Any]:
+        """Return what a task's head is asked to be, as plain JSON, which lies beside its model.
+
+        ::
+
+            {task, kind, level, parent}            every head
+            {..., held: {position: 1}}             debiased by a feature: the value at which scoring holds it
+            {..., examined: true}                  debiased by weights: scaled by its position's examination
+
+        A contract that changes later changes what is trained next, not what a model is.
+        """
+        plan = {
+            "task": task,
+            "kind": self.head_kind(task),
+            "level": self.tasks.tasks[task].level,
+            "parent": self.head_parent(task),
+        }
+        match self.position_correction(task):
+            case "feature":
+                return {**plan, "held": {c.POSITION: self.surface.reference_position}}
+            case "weight":
+                return {**plan, "examined": True}
+            case "none":
+                return plan
 
     @property
     def utility_predictions(self) -> tuple[str, ...]:

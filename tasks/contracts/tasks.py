@@ -9,13 +9,16 @@ The timeline of an impression::
         parent_at ---- within ----|         with ``after``: the window opens at the parent's event
 """
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
 from typing import Annotated, Final, Literal, Self
 
+import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
+from tasks.arrays import Floats
 from tasks.columns import ITEM_ID, USER_ID
 from tasks.contracts.base import (
     AsTuple,
@@ -258,6 +261,16 @@ class TasksSpec(Closed):
         opener = self.window_opener(name)
         return (*(self.window_chain(opener) if opener else ()), name)
 
+    def parent(self, name: str) -> str | None:
+        """Return the task on whose positives a task is learned: its ``after``, or its ``observed_when``."""
+        when = self.tasks[name].observed_when
+        return self.window_opener(name) or (when.task if when else None)
+
+    def chain(self, name: str) -> tuple[str, ...]:
+        """Return root, ..., parent, task: each is learned on the positives of the one before it."""
+        parent = self.parent(name)
+        return (*(self.chain(parent) if parent else ()), name)
+
     def own_window(self, name: str) -> timedelta:
         """Return the task's own ``within``; a composite has its longest part's."""
         rule = self.tasks[name].rule
@@ -328,3 +341,26 @@ def _two_conditions(parent: str) -> str:
         f"observed_when out, or put its column on {parent}, or let what answers its event be a task after "
         f"{parent}, and this one observed_when that task"
     )
+
+
+def join_outcomes(labels: Mapping[str, Floats], chain: Sequence[str]) -> Floats:
+    """Return what is known of the last task of a chain, shape [rows].
+
+    Who did not buy did not return. Where the chain is unknown the outcome is (NaN), never a negative.
+
+    Parameters
+    ----------
+    labels : task -> its label where observed, else NaN, each of shape [rows].
+    chain : root, ..., task.
+
+    Examples
+    --------
+    >>> bought = np.array([0.0, 1.0, 1.0, np.nan])
+    >>> returned = np.array([np.nan, 1.0, np.nan, np.nan])
+    >>> join_outcomes({"bought": bought, "returned": returned}, ["bought", "returned"])
+    array([ 0.,  1., nan, nan])
+    """
+    known = np.asarray(labels[chain[0]], dtype=np.float64)
+    for task in chain[1:]:
+        known = np.where(known == 0.0, 0.0, np.asarray(labels[task], dtype=np.float64))
+    return known

@@ -25,7 +25,6 @@ import pandas as pd
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices
 from tasks.contracts import Contracts
-from tasks.contracts.chains import chain, join_outcomes
 from tasks.contracts.experiment import (
     CONTROL,
     ExperimentSpec,
@@ -34,6 +33,7 @@ from tasks.contracts.experiment import (
 )
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.surface import SegmentSpec
+from tasks.contracts.tasks import join_outcomes
 from tasks.contracts.utility import UtilitySpec, Weights
 from tasks.errors import DataError, unknown
 from tasks.evaluation.segments import segment_columns, segment_values
@@ -319,7 +319,7 @@ class _Reader:
         named = [task for one in self.metrics.values() for task in metric_tasks(one, self.contracts)]
         known = self.contracts.tasks
         tasks = dict.fromkeys(
-            link for task in (*named, *self.outcomes.values()) for link in chain(known, task)
+            link for task in (*named, *self.outcomes.values()) for link in known.chain(task)
         )
         served = map(c.served, self.contracts.utility_predictions)
         optional = [*self.contracts.utility.columns, *served, c.LATENCY_MS, c.RELEASE, c.TRIGGERED]
@@ -409,7 +409,7 @@ def _measure(frame: pd.DataFrame, metric: Metric, contracts: Contracts, arms: In
 
 def _outcome(frame: pd.DataFrame, task: str, contracts: Contracts) -> Floats:
     """Return a task's joint outcome; NaN where it is not known, or not yet."""
-    links = chain(contracts.tasks, task)
+    links = contracts.tasks.chain(task)
     labels = {link: frame[link].to_numpy(dtype=float, na_value=np.nan) for link in links}
     immature = (frame[c.status(task)] == c.Status.IMMATURE).to_numpy(dtype=bool)
     return np.where(immature, np.nan, join_outcomes(labels, links))

@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 
 from tasks import columns as c
-from tasks.contracts.chains import chain
 from tasks.errors import DataError, list_names, unknown
 from tasks.evaluation.verdicts import Estimate
 from tasks.experiments.arms_log import measure_outcomes
@@ -135,7 +134,7 @@ def _read(work: PerturbedWork) -> pd.DataFrame:
             f"The impressions have no column {c.weight_factor('')}<task>: no weight was perturbed. Declare "
             "`perturbation` in utility.yaml, and log these columns of the answer"
         )
-    links = chain(contracts.tasks, work.task)
+    links = contracts.tasks.chain(work.task)
     labels = [name for link in links for name in (link, c.status(link))]
     columns = [c.REQUEST_ID, c.USER_ID, *factors, *labels]
     first, has_factors = work.since, " AND ".join(f'"{name}" IS NOT NULL' for name in factors)

@@ -22,7 +22,6 @@ import pandas as pd
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices
 from tasks.contracts import Contracts
-from tasks.contracts.chains import chain, position_correction
 from tasks.errors import ContractError, DataError
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.resampling import cluster_rows
@@ -145,7 +144,7 @@ class LoggedTraffic:
         """Return what serving logged of a task, for where the item stood; NaN where nothing is, [n]."""
         contracts = self.workspace.contracts
         name = c.predicted(task, contracts.require_trained(task))
-        corrected = position_correction(contracts, task) != "none"
+        corrected = contracts.position_correction(task) != "none"
         names = (c.served(c.at_position(name)), *(() if corrected else (c.served(name),)))
         values = np.full(len(self.frame), np.nan)
         for column in (one for one in names if one in self.frame):
@@ -232,7 +231,7 @@ class TaskTraffic:
 def _columns(contracts: Contracts, snapshot: Snapshot) -> Sequence[str]:
     """Return the columns of an impression, and the labels of the tasks and their chains."""
     tasks = contracts.tasks.tasks
-    labels = {link for task in tasks for link in chain(contracts.tasks, task)}
+    labels = {link for task in tasks for link in contracts.tasks.chain(task)}
     made = {c.CONTRACT_VERSION, c.CONTRACT_DIGEST, *map(c.status, tasks)} - labels
     needed = (c.DAY, *segment_columns(contracts.surface.segments))
     return list(dict.fromkeys((*(name for name in snapshot.schema().names if name not in made), *needed)))

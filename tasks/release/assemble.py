@@ -16,7 +16,6 @@ from typing import Any, Final
 
 from tasks.calibration.evidence import CalibrationEvidence
 from tasks.contracts import canonical
-from tasks.contracts.chains import chain, position_correction
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.head_models import HeadModels
 from tasks.evaluation.release_evidence import RefitEvidence, ReleaseEvidence
@@ -243,12 +242,8 @@ class _Making:
         release alone.
         """
         contracts = self.wanted.workspace.contracts
-        product = len(chain(contracts.tasks, task)) > 1
-        if (
-            product
-            or position_correction(contracts, task) != "none"
-            or contracts.head_kind(task) == "ranking"
-        ):
+        product = len(contracts.tasks.chain(task)) > 1
+        if product or contracts.position_correction(task) != "none" or contracts.head_kind(task) == "ranking":
             return None
         run_id = self.registry.run_id(calibrator)
         found = self.registry.runs.read_evidence(run_id, CalibrationEvidence)

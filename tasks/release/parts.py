@@ -18,13 +18,12 @@ from typing import Any
 
 from tasks.calibration.evidence import CalibrationEvidence
 from tasks.contracts import canonical_json
-from tasks.contracts.chains import HEAD_FILE
 from tasks.errors import ContractError, StoreError
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.ranking.trunk import ARRAYS, DESCRIPTION
 from tasks.release.trained import Trained
 from tasks.stores.manifest import Manifest, PinnedPart, Role
-from tasks.stores.parts import BOOSTER, CALIBRATOR, CHOICE, ENCODER, Part
+from tasks.stores.parts import BOOSTER, CALIBRATOR, CHOICE, ENCODER, HEAD, Part
 from tasks.stores.policies import POLICY_FILE, policy_files
 from tasks.stores.registry import Registry
 from tasks.stores.releases import (
@@ -170,7 +169,7 @@ def _laid_out(
     files: Mapping[str, Files], pins: Pins, examined: PinnedPart | None, policies: Mapping[Role, bytes]
 ) -> dict[str, bytes]:
     parts = {task: dict(_part_files(files, task, *pair)) for task, pair in pins.items()}
-    plan = {"heads": [json.loads(own.pop(HEAD_FILE)) for own in parts.values()]}
+    plan = {"heads": [json.loads(own.pop(HEAD)) for own in parts.values()]}
     return {
         "heads.json": canonical_json(plan).encode(),
         "utility.json": policies[Role.UTILITY_POLICY],
@@ -191,7 +190,7 @@ def _part_files(
         plan = canonical_json({**json.loads(plan), "trunk": folder, "blended": blended}).encode()
         for name in (ARRAYS, DESCRIPTION):
             yield f"{folder}/{name}", files[str(trunk)][name]
-    yield HEAD_FILE, plan
+    yield HEAD, plan
     yield f"models/{task}.txt", trained[BOOSTER]
     yield f"encoders/{task}.json", trained[ENCODER]
     yield f"calibrators/{task}.json", mapped[CALIBRATOR]
@@ -199,9 +198,9 @@ def _part_files(
 
 def read_head_plan(files: Files, model: Part) -> bytes:
     """Read what a head is from its model's files."""
-    if HEAD_FILE not in files:
+    if HEAD not in files:
         raise StoreError(
-            f"{model.name} version {model.version} does not say what its head is ({HEAD_FILE}): an earlier "
+            f"{model.name} version {model.version} does not say what its head is ({HEAD}): an earlier "
             "program trained it. Train the task anew."
         )
-    return files[HEAD_FILE]
+    return files[HEAD]

@@ -39,8 +39,8 @@ from tasks.calibration.fit import fit_joint
 from tasks.calibration.pictures import draw_joint
 from tasks.calibration.reliability import curve_points
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, predicted, probability
-from tasks.contracts.chains import chain, join_outcomes
 from tasks.contracts.surface import Proxy
+from tasks.contracts.tasks import join_outcomes
 from tasks.evaluation.conflicts import ConflictEvidence, measure_conflicts
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
@@ -186,7 +186,7 @@ class ReleaseDays:
         Days that are held have further columns.
         """
         surface, spec = self.workspace.contracts.surface, self.workspace.contracts.tasks
-        labels = [link for task in tasks for link in chain(spec, task)]
+        labels = [link for task in tasks for link in spec.chain(task)]
         segments = segment_columns(surface.segments)
         return self._read(days, [REQUEST_ID, ITEM_ID, USER_ID, *features, *segments, *labels])
 
@@ -201,7 +201,7 @@ class ReleaseDays:
         """Return what is known of a task along its chain, NaN where nothing is, shape [rows]."""
         contracts = self.workspace.contracts
         own = contracts.head_kind(task) in {"quantile", "ranking"}
-        links = (task,) if own else chain(contracts.tasks, task)
+        links = (task,) if own else contracts.tasks.chain(task)
         labels = {link: frame[link].to_numpy(dtype=np.float64, na_value=np.nan) for link in links}
         known = join_outcomes(labels, links)
         if contracts.tasks.tasks[task].level == "request":

@@ -14,7 +14,7 @@ import numpy as np
 from tasks import columns as c
 from tasks.arrays import Floats
 from tasks.contracts import Contracts
-from tasks.contracts.chains import chain, join_outcomes
+from tasks.contracts.tasks import join_outcomes
 from tasks.evaluation.compared_rows import ComparedRows, compare_rows
 from tasks.evaluation.paired import PairedRows
 from tasks.evaluation.replay_evidence import ChampionComparison
@@ -37,13 +37,13 @@ class _Comparing:
         if not self._both(joint):
             return None
         conditional = self._both(given)
-        links = [task] if conditional else chain(self.contracts.tasks, task)
-        calibrated = self._rows(task, given if conditional else joint, links)
-        if calibrated is None:
+        links = [task] if conditional else self.contracts.tasks.chain(task)
+        told = self._rows(task, given if conditional else joint, links)
+        if told is None:
             return None
         by_request = self.contracts.tasks.tasks[task].level != "request"
-        ranked = self._rows(task, joint, chain(self.contracts.tasks, task)) if by_request else None
-        return compare_rows(task, calibrated.rows, ranked=ranked, calibrated=calibrated)
+        ranked = self._rows(task, joint, self.contracts.tasks.chain(task)) if by_request else None
+        return compare_rows(task, told.rows, ranked=ranked, told=told)
 
     def _both(self, column: str) -> bool:
         return column in self.challenger and column in self.champion

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 
 from tasks import columns as c
 from tasks.contracts import digest
-from tasks.contracts.chains import parent
 from tasks.errors import DataError
 from tasks.labels.build_record import combine_sums, content_digest
 from tasks.labels.snapshot import Snapshot
@@ -162,7 +161,7 @@ def _candidates(workspace: Workspace, log: LogTables, as_of: datetime, days: Day
 def _label_columns(workspace: Workspace) -> list[str]:
     """Return the label of each task, and the status of those of a chain."""
     spec = workspace.contracts.tasks
-    return [*spec.tasks, *(c.status(name) for name in spec.tasks if parent(spec, name))]
+    return [*spec.tasks, *(c.status(name) for name in spec.tasks if spec.parent(name))]
 
 
 def _labels(workspace: Workspace, labels: Snapshot, days: Days, candidates: pa.Table) -> pa.Table:

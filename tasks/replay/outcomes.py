@@ -27,7 +27,7 @@ from typing import Final
 import numpy as np
 
 from tasks.arrays import Flags, Floats
-from tasks.contracts.chains import join_outcomes
+from tasks.contracts.tasks import join_outcomes
 
 LEAST_KNOWN: Final = 0.05
 """Share of known labels at a position below which its outcomes are not used."""

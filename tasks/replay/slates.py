@@ -12,7 +12,6 @@ import pandas as pd
 from tasks import columns as c
 from tasks.arrays import Floats
 from tasks.contracts import Contracts, UtilitySpec
-from tasks.contracts.chains import chain
 from tasks.contracts.metrics import OF_COLUMNS, metric_columns, mix_columns, named_metrics, parse_metric
 from tasks.contracts.slate import Boosts, SlateSpec
 from tasks.contracts.surface import SegmentSpec
@@ -223,7 +222,7 @@ def log_reading(contracts: Contracts, curve: Examination | None) -> LogReading:
     """Return how the candidates of a surface are read, but for segments, which come from the rows."""
     surface, spec = contracts.surface, contracts.tasks
     return LogReading(
-        links={task: chain(spec, task) for task in spec.tasks},
+        links={task: spec.chain(task) for task in spec.tasks},
         answered=frozenset(
             name for name, task in spec.tasks.items() if task.observed_when and task.observed_when.event
         ),

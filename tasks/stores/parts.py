@@ -18,6 +18,7 @@ with warnings.catch_warnings():  # MLflow's own classes complain of each other w
 
 BOOSTER: Final = "model.lgb"
 ENCODER: Final = "encoder.json"
+HEAD: Final = "head.json"
 CALIBRATOR: Final = "calibrator.json"
 CHOICE: Final = "choice.json"
 """Beside a calibrator that was fitted to a shared trunk or a blend: which, and the trunk's exact version."""

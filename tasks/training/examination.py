@@ -36,7 +36,6 @@ import pyarrow as pa
 
 from tasks.arrays import Floats, Integers
 from tasks.columns import ITEM_ID, POSITION, PROPENSITY, REQUEST_ID, USER_ID
-from tasks.contracts.chains import parent
 from tasks.errors import DataError, ImmatureLabels
 from tasks.evaluation.resampling import Resampler, cluster_rows, percentile_interval
 from tasks.evaluation.verdicts import Estimate
@@ -255,7 +254,7 @@ def _find_densest_task(workspace: Workspace, snapshot: Snapshot) -> str:
         for name in spec.trained
         if (task := spec.tasks[name]).positive is not None
         and task.level == "impression"
-        and parent(spec, name) is None
+        and spec.parent(name) is None
         and (task.observed_when is None or task.observed_when.event is None)
     ]
     if not fit:

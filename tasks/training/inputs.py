@@ -18,7 +18,6 @@ from typing import Any, Final
 from pydantic import BaseModel
 
 from tasks.contracts import Contracts
-from tasks.contracts.chains import position_correction
 
 Plain = dict[str, Any]
 TRAINING_RECIPE: Final = "equipoise.training_recipe"
@@ -160,7 +159,7 @@ def _learned(contracts: Contracts, task: str) -> Plain:
         "loss_weight": spec.loss_weight,
         "sampling": None if spec.sampling is None else _plain(spec.sampling),
     }
-    match position_correction(contracts, task):
+    match contracts.position_correction(task):
         case "feature":
             return {**inputs, "reference": surface.reference_position}
         case "weight":

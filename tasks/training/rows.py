@@ -17,8 +17,8 @@ import pyarrow as pa
 from tasks.arrays import Flags, Floats, Integers, RowNumbers
 from tasks.columns import DAY, ITEM_ID, POSITION, REQUEST_ID, USER_ID, Status, status
 from tasks.contracts import Contracts, TaskSpec
-from tasks.contracts.chains import chain, join_outcomes, learns_joint_event, position_correction
 from tasks.contracts.surface import Features
+from tasks.contracts.tasks import join_outcomes
 from tasks.contracts.training import HeadKind, TaskTraining
 from tasks.errors import DataError, GateRefused
 from tasks.evaluation.figures import MeasuredHead, TaskFigures, measure
@@ -175,7 +175,7 @@ class TaskRows:
     @property
     def debiased(self) -> Literal["none", "feature", "weight"]:
         """How the head is corrected for position."""
-        return position_correction(self.workspace.contracts, self.task)
+        return self.workspace.contracts.position_correction(self.task)
 
     @property
     def delayed(self) -> bool:
@@ -191,7 +191,7 @@ class TaskRows:
     @property
     def whole(self) -> bool:
         """Whether the head learns the joint event of its whole chain."""
-        return learns_joint_event(self.workspace.contracts, self.task)
+        return self.workspace.contracts.learns_joint_event(self.task)
 
     @property
     def answers_weighed(self) -> float | None:
@@ -251,7 +251,7 @@ class TaskRows:
     @property
     def _links(self) -> Sequence[str]:
         """The tasks whose outcomes make the label, the first of the chain first."""
-        return chain(self.workspace.contracts.tasks, self.task) if self.whole else (self.task,)
+        return self.workspace.contracts.tasks.chain(self.task) if self.whole else (self.task,)
 
     def report(self, days: DaySlice) -> pa.Table:
         """Return `read_for_report` of some days, read once for a model and its calibrator."""

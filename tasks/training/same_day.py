@@ -27,7 +27,6 @@ from pydantic import JsonValue, ValidationError
 from tasks.arrays import Floats
 from tasks.columns import REQUEST_ID, USER_ID
 from tasks.contracts import Contracts, TaskSpec, digest
-from tasks.contracts.chains import head_plan, position_correction
 from tasks.contracts.surface import Features, LightGBMParameters, Split
 from tasks.contracts.tasks import Sampling
 from tasks.contracts.training import TaskTraining
@@ -242,7 +241,7 @@ def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
     restored = restore_recipe(workspace.contracts, task, recipe)
     asked, as_of = workspace.under(restored), rows.snapshot.as_of
     reference = TaskRows.open(asked, task=task, as_of=as_of, snapshot=rows.snapshot.id)
-    mine, other = (head_plan(of, task) for of in (workspace.contracts, restored))
+    mine, other = (of.head_plan(task) for of in (workspace.contracts, restored))
     if any(mine[name] != other[name] for name in _SAME_HEAD):
         raise DataError("the champion's model predicts another event, or on other rows")
     ours, theirs = (of.training.predicted_quantile for of in (rows, reference))
@@ -363,7 +362,7 @@ def _require_outcomes(contracts: Contracts, kept: _TaskContracts) -> None:
 def _require_curve(contracts: Contracts, task: str, kept: _TaskContracts) -> None:
     """Refuse examples that were weighed by another examination curve than the snapshot's."""
     for name, learned in kept.learned.items():
-        weighed = position_correction(contracts, name) == "weight"
+        weighed = contracts.position_correction(name) == "weight"
         if weighed and digest(learned.examination) != digest(curve_inputs(contracts)):
             raise DataError(f"the champion's {task} was corrected by another examination curve")
 

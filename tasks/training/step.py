@@ -22,10 +22,9 @@ import pandas as pd
 
 from tasks.arrays import Floats
 from tasks.contracts import canonical_json, digest
-from tasks.contracts.chains import HEAD_FILE, head_plan
 from tasks.evaluation.figures import TaskFigures
 from tasks.stores.boosters import booster_files
-from tasks.stores.parts import ENCODER, Part, files_sha256
+from tasks.stores.parts import ENCODER, HEAD, Part, files_sha256
 from tasks.stores.runs import INPUTS, StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace
@@ -172,7 +171,7 @@ def _train(work: _Training, opened: StepRun) -> Model[TrainingEvidence]:
     files = {
         **booster_files(trained.fitted.booster, rows.snapshot.as_of),
         ENCODER: json.dumps(trained.rows.encoder.to_json(), ensure_ascii=False).encode(),
-        HEAD_FILE: canonical_json(head_plan(rows.workspace.contracts, rows.task)).encode(),
+        HEAD: canonical_json(rows.workspace.contracts.head_plan(rows.task)).encode(),
     }
     if scores is not None:
         rows.scored[files_sha256(files), rows.slices.test] = scores

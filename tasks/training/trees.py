@@ -27,13 +27,12 @@ import lightgbm as lgb
 import numpy as np
 
 from tasks.arrays import Floats
-from tasks.contracts.chains import HEAD_FILE, head_plan
 from tasks.contracts.training import Objective
 from tasks.errors import ContractError, DataError
 from tasks.ranking.features import FeatureEncoder
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Role
-from tasks.stores.parts import BOOSTER, ENCODER, Part
+from tasks.stores.parts import BOOSTER, ENCODER, HEAD, Part
 from tasks.stores.releases import find_release, tested_manifest
 from tasks.stores.workspace import parse_instant
 from tasks.training import debiasing
@@ -194,9 +193,9 @@ def _continue_champion(rows: TaskRows, champion: Part) -> Start:
     settings, params = task_loss(rows).settings, booster.params
     learned = {name: params[name] for name in settings}
     bounds = dict(zip(encoder.names, params.get("monotone_constraints", []), strict=False))
-    was = _describe_model(encoder.names, learned, bounds, json.loads(files[HEAD_FILE]))
+    was = _describe_model(encoder.names, learned, bounds, json.loads(files[HEAD]))
     now = _describe_model(
-        rows.features, settings, _monotone_bounds(rows), head_plan(rows.workspace.contracts, rows.task)
+        rows.features, settings, _monotone_bounds(rows), rows.workspace.contracts.head_plan(rows.task)
     )
     changed = [f"{name} was {was.get(name)}, is {now[name]}" for name in now if was.get(name) != now[name]]
     if changed:

@@ -34,7 +34,6 @@ import pyarrow as pa
 
 from tasks.arrays import Flags, Floats
 from tasks.columns import DAY, ITEM_ID, POSITION, REQUEST_ID, SHOWN_AT
-from tasks.contracts.chains import head_parent
 from tasks.contracts.training import Trunk
 from tasks.errors import ContractError, ImmatureLabels, unknown
 from tasks.labels.snapshot import Snapshot
@@ -298,7 +297,7 @@ def _describe_output(rows: TaskRows) -> TrunkTask:
         objective="tweedie" if loss.objective == "tweedie" else "l2" if rows.kind == "value" else "binary",
         parameter=loss.power,
         loss_weight=rows.spec.loss_weight,
-        parent=head_parent(contracts, rows.task),
+        parent=contracts.head_parent(rows.task),
         positioned=rows.debiased == "feature",
     )
 

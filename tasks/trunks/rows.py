@@ -35,8 +35,8 @@ import pyarrow.compute as pc
 
 from tasks.arrays import Floats
 from tasks.columns import POSITION
-from tasks.contracts.chains import join_outcomes
 from tasks.contracts.surface import Features
+from tasks.contracts.tasks import join_outcomes
 from tasks.contracts.training import Trunk
 from tasks.errors import DataError
 from tasks.evaluation.segments import spell_value

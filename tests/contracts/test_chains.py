@@ -8,15 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.contracts import Contracts, TasksSpec
-from tasks.contracts.chains import (
-    chain,
-    head_parent,
-    head_plan,
-    join_outcomes,
-    learns_joint_event,
-    parent,
-    position_correction,
-)
+from tasks.contracts.tasks import join_outcomes
 from tests.training.surfaces import binary, surface
 
 NAN = float("nan")
@@ -60,13 +52,13 @@ def a_spec() -> TasksSpec:
 
 
 def test_a_chain_runs_from_its_root() -> None:
-    assert chain(a_spec(), "return_30d") == ("click_30m", "buy_7d", "return_30d")
-    assert chain(a_spec(), "click_30m") == ("click_30m",)
+    assert a_spec().chain("return_30d") == ("click_30m", "buy_7d", "return_30d")
+    assert a_spec().chain("click_30m") == ("click_30m",)
 
 
 def test_a_task_observed_on_another_s_positives_hangs_on_it() -> None:
-    assert parent(a_spec(), "stars_7d") == "buy_7d"
-    assert parent(a_spec(), "click_30m") is None
+    assert a_spec().parent("stars_7d") == "buy_7d"
+    assert a_spec().parent("click_30m") is None
 
 
 def test_a_root_knows_what_was_observed() -> None:
@@ -96,37 +88,37 @@ def contracts(**training: dict[str, Any]) -> Contracts:
 
 
 def test_without_a_word_a_head_is_what_its_task_is() -> None:
-    assert head_plan(contracts(), "back") == {
+    assert contracts().head_plan("back") == {
         "task": "back", "kind": "binary", "level": "impression", "parent": "buy",
     }  # fmt: skip
 
 
 def test_the_joint_event_has_no_parent() -> None:
     entire = contracts(back={"space": "entire"})
-    assert head_parent(entire, "back") is None
-    assert learns_joint_event(entire, "back")
-    assert not learns_joint_event(contracts(default={"space": "entire"}), "buy")
+    assert entire.head_parent("back") is None
+    assert entire.learns_joint_event("back")
+    assert not contracts(default={"space": "entire"}).learns_joint_event("buy")
 
 
 def test_a_feature_is_held_at_the_reference_position_and_weights_move_by_examination() -> None:
     said = contracts(default={"position": "feature"}, buy={"position": "weight"})
-    assert head_plan(said, "click")["held"] == {"position": 2}
-    assert head_plan(said, "buy")["examined"] is True
-    assert "held" not in head_plan(said, "buy")
+    assert said.head_plan("click")["held"] == {"position": 2}
+    assert said.head_plan("buy")["examined"] is True
+    assert "held" not in said.head_plan("buy")
 
 
 @pytest.mark.parametrize("task", ["back", "happy"])
 @pytest.mark.parametrize("position", ["feature", "weight"])
 def test_what_is_learned_where_something_happened_was_looked_at(task: str, position: str) -> None:
-    assert position_correction(contracts(default={"position": position}), task) == "none"
+    assert contracts(default={"position": position}).position_correction(task) == "none"
 
 
 def test_the_joint_event_is_no_such_thing() -> None:
     said = contracts(back={"space": "entire", "position": "weight"})
-    assert position_correction(said, "back") == "weight"
+    assert said.position_correction("back") == "weight"
 
 
 def test_weights_are_those_of_log_loss() -> None:
     said = contracts(default={"position": "weight"})
-    assert (position_correction(said, "click"), position_correction(said, "spend")) == ("weight", "none")
-    assert position_correction(contracts(spend={"position": "feature"}), "spend") == "feature"
+    assert (said.position_correction("click"), said.position_correction("spend")) == ("weight", "none")
+    assert contracts(spend={"position": "feature"}).position_correction("spend") == "feature"

@@ -6,7 +6,6 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.contracts.base import canonical, digest
-from tasks.contracts.chains import chain
 from tasks.contracts.tasks import TaskSpec, TasksSpec
 from tests.contracts.files import VALID
 
@@ -47,7 +46,7 @@ def test_an_answer_that_a_child_needs_is_a_task_between_them() -> None:
         },
     }
     spec = TasksSpec.model_validate({**VALID["tasks"], "tasks": tasks})
-    assert chain(spec, "pleased") == ("buy", "answered", "pleased")
+    assert spec.chain("pleased") == ("buy", "answered", "pleased")
 
 
 def described(words: object) -> TasksSpec:

@@ -8,7 +8,6 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tasks.contracts import Contracts
-from tasks.contracts.chains import chain
 from tasks.errors import ImmatureLabels
 from tasks.training.slices import (
     DaySlice,
@@ -84,7 +83,7 @@ def happens_within(contracts: Contracts, task: str) -> timedelta:
 
 def reach(contracts: Contracts, task: str) -> timedelta:
     """Return how long after an impression an event can come that decides its label, an ancestor's too."""
-    return max(happens_within(contracts, link) for link in chain(contracts.tasks, task))
+    return max(happens_within(contracts, link) for link in contracts.tasks.chain(task))
 
 
 def planned(world: World) -> ReleaseSlices:
@@ -99,7 +98,7 @@ def factors(world: World, plan: ReleaseSlices, task: str) -> Iterator[tuple[str,
     """Yield the factors that a task's joint is judged with, each with its slices."""
     contracts, as_of, held = world
     judged = plan.tasks[task]
-    for link in chain(contracts.tasks, task):
+    for link in contracts.tasks.chain(task):
         own = plan.tasks[link]
         known = Knowledge.of(contracts, link, train=own.train, calibrate=own.calibrate)
         if judged.test != plan.test and not known.precedes(judged):
