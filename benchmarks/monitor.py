@@ -24,7 +24,6 @@ import pandas as pd
 
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
-from tasks.stores.releases import find_release
 from tasks.stores.workspace import Workspace
 
 NAME: Final = "watched"
@@ -126,7 +125,7 @@ def main() -> None:
         write_contracts(folder / "surfaces")
         workspace = open_workspace(folder)
         labels.run(workspace, as_of=FIRST + timedelta(days=days))
-        find_release(workspace, "champion")  # makes the home's database, which is done once
+        workspace.releases.find("champion")  # makes the home's database, which is done once
         print("| run | seconds | of the processor | MB |\n| --- | --- | --- | --- |")
         days_of_tasks = f"{days - 1} days, {len(TASKS)} tasks, {len(SEGMENTS)} segments"
         print_run(days_of_tasks, folder, FIRST + timedelta(days=days - 1))

@@ -28,7 +28,6 @@ from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Estimate
 from tasks.pipeline import RetrainResult, retrain
 from tasks.reports.numbers import format_estimate
-from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.workspace import Workspace
 
@@ -88,7 +87,7 @@ def _refitting(surface: str, folder: Path) -> Path:
 
 
 def _print(name: str, workspace: Workspace, result: RetrainResult) -> None:
-    tested = _calibrated_on(workspace, releases.resolve_tested_release(workspace, result.release))
+    tested = _calibrated_on(workspace, workspace.releases.tested_version(result.release))
     served = _calibrated_on(workspace, result.release)
     print(f"{name}: shift on the test days, and positives to calibrate on, tested | served")
     for gate in result.gates:
@@ -108,7 +107,7 @@ def _calibrated_on(workspace: Workspace, release: int) -> dict[str, int]:
     """Return how many positives each task's map of a release was fitted to."""
     registry = workspace.store.registry
     counted = {}
-    for part in releases.release_manifest(workspace, release).parts:
+    for part in workspace.releases.manifest(release).parts:
         if part.role is Role.CALIBRATOR:
             run = registry.run_id(registry.part(part.name, part.version))
             counted[str(part.task)] = workspace.store.runs.read_evidence(run, CalibrationEvidence).positives

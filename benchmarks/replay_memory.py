@@ -27,7 +27,6 @@ import pyarrow.parquet as pq
 from tasks import columns as c
 from tasks.datasets.world.generate import generate
 from tasks.replay import simulate
-from tasks.stores import releases
 from tasks.stores.workspace import Workspace
 from tasks.tuning import tune
 from tasks.tuning.tune import TuneRequest
@@ -53,7 +52,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         workspace = make_home(Path(folder))
-        manifest = releases.release_manifest(workspace, 1)
+        manifest = workspace.releases.manifest(1)
         days = {"simulation": manifest.test, "tuning": tuning_days(manifest)}
         for step in STEPS:
             rows = enlarge(workspace, days[step], asked.candidates)

@@ -27,7 +27,6 @@ from tasks.replay.entrants import EntrantVersions
 from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
 from tasks.replay.joined_columns import OnDemand
 from tasks.replay.metrics import OF_ALL_CANDIDATES, OF_OUTCOMES
-from tasks.stores import releases
 
 SUMS_EACH: Final = 4
 """Numerator and denominator, of the policy and of its baseline."""
@@ -57,7 +56,7 @@ def main() -> None:
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         workspace = make_home(Path(folder))
-        manifest = releases.release_manifest(workspace, 1)
+        manifest = workspace.releases.manifest(1)
         rows = enlarge(workspace, manifest.test, asked.candidates)
         test = decide_slice(workspace, manifest, EntrantVersions(1, baseline=1).load(workspace))
     evaluation = OfflineEvaluation(test.contracts, test.log, test.policy.slates, test.baseline.slates, {})

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from tasks.calibration.step import CalibrateResult
     from tasks.labels.build import LabelsResult
     from tasks.promotion.gate import GateResult
-    from tasks.release.reader import ReleaseReader
     from tasks.release.step import ReleaseResult
-    from tasks.release.trained import ReusedChampion
+    from tasks.release.trained import KeptChampion
+    from tasks.release.view import ReleaseReader
     from tasks.replay.shadow import ShadowResult
     from tasks.replay.simulate import SimulateResult
     from tasks.stores.workspace import Workspace
@@ -434,7 +434,7 @@ def recheck(
         The case was made longer ago than its reviewers have for their answers, or in the future.
     """
     from tasks.logs.session import share_log
-    from tasks.release.reader import ReleaseReader
+    from tasks.release.view import ReleaseReader
     from tasks.validation import step as validate
 
     reader = reader or ReleaseReader(workspace)

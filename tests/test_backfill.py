@@ -16,7 +16,6 @@ import pytest
 
 from tasks.promotion.moves import propose
 from tasks.release import view as release_view
-from tasks.stores import releases
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
@@ -86,7 +85,7 @@ def test_what_a_backfill_made_lends_nothing_and_is_found_again(
     there = mini.changed(
         Workspace.open(NAME, surfaces=mini_surfaces, home=later.home), tmp_path, tasks=raised
     )
-    newest = max(one["version"] for one in releases.list_releases(there))
+    newest = max(one["version"] for one in there.releases.summaries())
     first = later.backfill(there.surfaces)
     again = later.backfill(there.surfaces)
     assert first.result.release == again.result.release > newest  # a deleted version is not used again

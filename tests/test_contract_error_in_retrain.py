@@ -15,8 +15,7 @@ import yaml
 
 from tasks.errors import ContractError, ImmatureLabels
 from tasks.pipeline import retrain
-from tasks.release.trained import ReusedChampion, keep_champion
-from tasks.stores import releases
+from tasks.release.trained import KeptChampion, keep_champion
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini, small_release
 from tests.feeds.small_feed import (
@@ -88,7 +87,7 @@ def test_nothing_is_released_and_the_champion_stays(ended: Ended) -> None:
 
 def test_tasks_before_it_were_trained_and_are_in_no_release(ended: Ended) -> None:
     assert (ended.versions(f"task.{FIRST}"), ended.versions(f"task.{BAD}")) == ([1, 2], [1])
-    pins = releases.release_manifest(ended.workspace, "challenger").pins
+    pins = ended.workspace.releases.manifest("challenger").pins
     assert pins[f"{NAME}.task.{FIRST}"] == 1
 
 

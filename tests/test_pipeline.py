@@ -15,7 +15,6 @@ from tasks.labels.snapshot import Snapshot
 from tasks.logs import session
 from tasks.pipeline import retrain
 from tasks.release import view as release_view
-from tasks.stores import releases
 from tasks.stores.runs import PARENT
 from tasks.stores.workspace import Workspace
 from tasks.training.rows import TaskRows
@@ -85,7 +84,7 @@ def test_the_same_inputs_again_register_nothing(first_retrain: Retrained, repeat
 
 
 def test_a_second_release_takes_from_the_champion_what_was_not_trained(second_retrain: Retrained) -> None:
-    pins = releases.release_manifest(second_retrain.workspace, 2).pins
+    pins = second_retrain.workspace.releases.manifest(2).pins
     trained = {f"{NAME}.{kind}.click_30m": 2 for kind in ("task", "calibrator")}
     lent = {f"{NAME}.{kind}.{task}": 1 for kind in ("task", "calibrator") for task in TASKS[1:]}
     others = {f"{NAME}.utility_policy": 2, f"{NAME}.slate_policy": 1, f"{NAME}.examination": 1}
@@ -93,11 +92,11 @@ def test_a_second_release_takes_from_the_champion_what_was_not_trained(second_re
 
 
 def test_what_is_lent_is_as_old_as_it_is(second_retrain: Retrained) -> None:
-    ages = releases.release_manifest(second_retrain.workspace, 2).ages()
+    ages = second_retrain.workspace.releases.manifest(2).ages()
     judged = {subject_of(gate): gate["observed"] for gate in second_retrain.result.gates}
     lent, trained = (f"{NAME}.task.{task}" for task in ("return_5d", "click_30m"))
     assert judged["return_5d.newest_training_row"]["value"] == ages[lent].days > ages[trained].days
-    first = releases.release_manifest(second_retrain.workspace, 1).ages()[lent]
+    first = second_retrain.workspace.releases.manifest(1).ages()[lent]
     assert ages[lent] - first == LATER - AS_OF
 
 
@@ -126,7 +125,7 @@ def test_labels_as_of_the_past_are_those_of_that_day(
 ) -> None:
     """The log has grown by two days since, and the store's own labels are of LATER."""
     workspace = second_retrain.workspace
-    made = releases.release_manifest(workspace, 1).snapshot
+    made = workspace.releases.manifest(1).snapshot
     rebuilt = labels.run(workspace, as_of=AS_OF)
     assert (rebuilt.snapshot, rebuilt.digest) == (made.id, made.content_digest)
     assert labels.run(workspace, as_of=LATER).snapshot != made.id
@@ -261,7 +260,7 @@ def test_a_retrain_reads_the_test_days_once_for_a_model_and_its_calibrator_and_o
 ) -> None:
     """The replay reads the labels of what was shown beside the log's candidates, one day after the other."""
     workspace, found = readings
-    test = DaySlice(*releases.release_manifest(workspace, 1).test)
+    test = DaySlice(*workspace.releases.manifest(1).test)
     assert sorted(task for task, days in found.of_tasks if days == test) == sorted(mini.TWO)
     assert [days for days in found.of_all if days == test] == [test]
     replayed = [days.first for days in found.of_all if days.first == days.last and days.first in test]

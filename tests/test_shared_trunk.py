@@ -19,11 +19,9 @@ from tasks.ranking.segmented_map import apply_calibrator, calibrator_from_json
 from tasks.ranking.trunk import TrunkModel
 from tasks.release import view
 from tasks.release.loading import LoadedRelease, load_release
-from tasks.release.reader import ReleaseReader
-from tasks.stores import releases
+from tasks.release.view import ReleaseReader
 from tasks.stores.manifest import Role
 from tasks.stores.parts import CALIBRATOR
-from tasks.stores.releases import release_manifest
 from tasks.stores.workspace import Workspace
 from tasks.training import trunk_step
 from tasks.training.trees import read_model
@@ -44,7 +42,7 @@ def retrained(mini_world: Path, mini_surfaces: Path, tmp_path_factory: pytest.Te
 
 
 def test_the_trunk_is_one_component_that_its_heads_share(retrained: Retrained) -> None:
-    manifest = release_manifest(retrained.workspace, 1)
+    manifest = retrained.workspace.releases.manifest(1)
     (trunk,) = [part for part in manifest.parts if part.role is Role.TRUNK]
     assert (trunk.name, trunk.version, trunk.task) == (TRUNK, 1, None)
     folder = f"trunks/{TRUNK}-1"
@@ -141,7 +139,7 @@ def test_the_dossier_and_the_gate_compare_each_head_with_its_trees(retrained: Re
 
 
 def test_its_heads_are_as_old_as_what_the_trunk_learned(retrained: Retrained) -> None:
-    manifest = release_manifest(retrained.workspace, 1)
+    manifest = retrained.workspace.releases.manifest(1)
     (trunk,) = [part for part in manifest.parts if part.role is Role.TRUNK]
     trees = manifest.part(Role.TASK, "click_30m")
     assert trunk.trained_until() < trees.trained_until()
@@ -215,7 +213,7 @@ def test_a_head_that_keeps_the_champions_model_keeps_the_trunk_that_it_was_calib
     of_two_trunks: Retrained, candidates: pd.DataFrame, tmp_path: Path
 ) -> None:
     workspace, release = of_two_trunks.workspace, of_two_trunks.result.release
-    manifest = release_manifest(workspace, release)
+    manifest = workspace.releases.manifest(release)
     trunks = [part.version for part in manifest.parts if part.role is Role.TRUNK]
     heads = {task: manifest.part(Role.CALIBRATOR, task).version for task in mini.TWO}
     assert (trunks, heads) == ([1, 2], {"click_30m": 2, "hide_2d": 1})
@@ -243,7 +241,7 @@ def test_a_backfill_trains_the_trunk_of_its_day_and_moves_no_alias(
 ) -> None:
     workspace = copied(retrained.workspace, tmp_path)
     made = Retrained.run(workspace, as_of=AS_OF - timedelta(days=1))
-    then, now = (release_manifest(workspace, release) for release in (made.result.release, 1))
+    then, now = (workspace.releases.manifest(release) for release in (made.result.release, 1))
     trunk, later = (next(part for part in one.parts if part.role is Role.TRUNK) for one in (then, now))
     assert then.backfilled
     assert trunk.trained_until() == later.trained_until() - timedelta(days=1)
@@ -259,8 +257,8 @@ def test_a_refit_repeats_the_trees_and_keeps_the_trunk_that_was_tested(
 
     workspace = mini.changed(copied(retrained.workspace, tmp_path), tmp_path, surface=refits)
     made = Retrained.run(workspace, as_of=AS_OF)
-    manifest = release_manifest(workspace, made.result.release)
-    tested = releases.tested_manifest(workspace, made.result.release)
+    manifest = workspace.releases.manifest(made.result.release)
+    tested = workspace.releases.tested(made.result.release)
     assert manifest.find(Role.TESTED) is not None
     for task in mini.TWO:
         served, judged = (one.part(Role.TASK, task) for one in (manifest, tested))

@@ -12,7 +12,6 @@ from tasks.labels.store import LabelStore
 from tasks.pipeline import apply_policy
 from tasks.release.view import load
 from tasks.replay.logged_candidates import newest_candidates
-from tasks.stores.releases import release_manifest
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, Retrained
 from tests.verdicts import segment_of, subject_of
@@ -76,7 +75,7 @@ def test_its_labels_are_built_and_a_release_has_no_part_and_no_column_of_it(firs
         found[status] += 1
     assert found["observed"] > 0
     assert found["immature"] > 0
-    assert release_manifest(workspace, 1).tasks == ("click_30m", "hide_2d")
+    assert workspace.releases.manifest(1).tasks == ("click_30m", "hide_2d")
     assert not [name for name in first.versions if "report" in name]
     scored = load(workspace, 1).score(newest_candidates(workspace, as_of=AS_OF))
     assert not [name for name in map(str, scored) if "report" in name]
@@ -97,7 +96,7 @@ def test_its_guardrail_alone_judges_it_and_few_events_decide_nothing(first: Retr
 
 
 def test_a_task_that_the_champion_trained_leaves_the_release_and_stays_measured(second: Retrained) -> None:
-    assert release_manifest(second.workspace, 2).tasks == ("click_30m",)
+    assert second.workspace.releases.manifest(2).tasks == ("click_30m",)
     judged = _judged(second, "hide_2d")
     assert [*judged] == ["decision hide_2d_rate"]
     assert judged["decision hide_2d_rate"]["reason"].endswith(f" events): {UNDECIDED}")

@@ -41,7 +41,6 @@ from tasks.reports.charts import Scale, Tick, outline_steps
 from tasks.reports.numbers import format_estimate, format_number
 from tasks.reports.render import render
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.releases import release_manifest
 from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace
 from tasks.training.trunk_step import TRAINING
@@ -487,7 +486,7 @@ def gather_pictures(workspace: Workspace, manifest: Manifest, *, release_run: st
     A refitted part was measured in the release that it repeats: its pictures are those of that one.
     """
     registry, tested = workspace.store.registry, manifest.find(Role.TESTED)
-    repeated = () if tested is None else release_manifest(workspace, tested.version).parts
+    repeated = () if tested is None else workspace.releases.manifest(tested.version).parts
     joints = workspace.store.runs.read_pictures(release_run, JOINTS)
     pictures: dict[str, bytes | None] = {}
     for pinned in (*manifest.parts, *repeated):

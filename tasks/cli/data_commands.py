@@ -164,9 +164,8 @@ def _has_releases(workspace: "Workspace") -> bool:
     """Return whether the surface has a release; a home without a registry is left as it is."""
     if not (Settings().tracking_uri or (workspace.home / "mlflow").is_dir()):
         return False
-    from tasks.stores.releases import list_releases
 
-    return bool(list_releases(workspace))
+    return bool(workspace.releases.summaries())
 
 
 @dataclass(frozen=True)

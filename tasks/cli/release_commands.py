@@ -270,11 +270,10 @@ def simulate(
 ) -> "SimulateResult":
     """Compare policies with the baseline on logged candidates; exit code 1 where a guardrail blocks."""
     from tasks.replay import simulate
-    from tasks.stores.releases import resolve_release
 
     return simulate.run(
         replace(workspace, engine=engine),
-        release=resolve_release(workspace, release),
+        release=workspace.releases.version(release),
         baseline=baseline,
         policies=tuple(policy or ()),
         parent_run=parent_run,
@@ -295,13 +294,12 @@ def shadow(
 ) -> "ShadowResult":
     """Compare champion and challenger on the newest traffic; exit code 1 where a bound blocks."""
     from tasks.replay import shadow
-    from tasks.stores.releases import resolve_release
 
     return shadow.run(
         workspace,
         as_of=as_of,
-        challenger=resolve_release(workspace, challenger),
-        champion=resolve_release(workspace, champion) if champion else None,
+        challenger=workspace.releases.version(challenger),
+        champion=workspace.releases.version(champion) if champion else None,
         parent_run=parent_run,
     )
 
@@ -309,9 +307,7 @@ def shadow(
 @_release.command("home_feed", name="list", written=text.write_releases)
 def list_all(workspace: "Workspace") -> "list[ReleaseSummary]":
     """List every release, newest first."""
-    from tasks.stores.releases import list_releases
-
-    return list_releases(workspace)
+    return workspace.releases.summaries()
 
 
 @_release.command("home_feed challenger", written=text.write_release)

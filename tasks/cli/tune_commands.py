@@ -106,11 +106,10 @@ def tune(
     ] = False,
 ) -> dict[str, Any]:
     """Tune a policy's weights and propose its next version."""
-    from tasks.stores.releases import resolve_release
     from tasks.tuning import tune
 
     request = tune.TuneRequest(
-        resolve_release(workspace, release), trials, seed=seed, baseline=baseline, restore=restore
+        workspace.releases.version(release), trials, seed=seed, baseline=baseline, restore=restore
     )
     result = tune.run(workspace, request)
     return {**result.evidence.content(), "run_id": result.run_id}

@@ -31,7 +31,6 @@ from tasks.experiments.results import PLAN_STEP, find_plan, refuse_change
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
-from tasks.stores.releases import resolve_release
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Done, Step
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
@@ -81,7 +80,7 @@ def run(workspace: Workspace, name: str, *, as_of: datetime) -> Done[ExperimentP
     """
     refuse_future(as_of)
     spec = load_experiment(workspace.surfaces, name, workspace.contracts)
-    arms = {arm: resolve_release(workspace, one.release) for arm, one in spec.arms.items()}
+    arms = {arm: workspace.releases.version(one.release) for arm, one in spec.arms.items()}
     if (pinned := find_plan(workspace, name)) is not None:
         refuse_change(spec, pinned.plan, as_of=as_of)
         if spec.digest == pinned.plan.digest and as_of.date() >= spec.starts:

@@ -20,7 +20,6 @@ from tasks.labels.store import LabelStore
 from tasks.stores import delta
 from tasks.stores.files import PART
 from tasks.stores.location import Location, Stored, listing, locate
-from tasks.stores.releases import list_releases
 from tasks.stores.workspace import Workspace
 
 KEEP = timedelta(days=30)
@@ -112,7 +111,7 @@ def _place(name: str) -> tuple[bool, str]:
 def _pinned(workspace: Workspace, releases: Collection[int] | None) -> dict[str, list[int]]:
     """Return by snapshot the releases that pin it, of some releases."""
     pinned: dict[str, list[int]] = {}
-    for release in list_releases(workspace):
+    for release in workspace.releases.summaries():
         if release["snapshot"] and (releases is None or release["version"] in releases):
             pinned.setdefault(release["snapshot"], []).append(release["version"])
     return pinned

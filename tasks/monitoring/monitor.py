@@ -60,7 +60,6 @@ from tasks.monitoring.sources import SourceSums, SourceValue
 from tasks.monitoring.textfile import write_textfile
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
 from tasks.stores.aliases import CHAMPION
-from tasks.stores.releases import find_release
 from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report
 from tasks.text_files import LARGEST_DOCUMENT, read_json, read_text
 
@@ -208,7 +207,7 @@ def read_page(workspace: Workspace) -> str:
 def _run(workspace: Workspace, as_of: datetime) -> MonitorResult:
     contract, snapshot = workspace.contracts.digests["tasks"], _find_labels(workspace, as_of)
     table = SeriesTable(workspace.store, workspace.surface, contract)
-    releases = ServingReleases(workspace, find_release(workspace, CHAMPION))
+    releases = ServingReleases(workspace, workspace.releases.find(CHAMPION))
     version, stored = table.version(), table.read()
     mature_by = min(as_of, snapshot.mature_by())
     sums = EarlySums.begin(workspace, snapshot, known_by=mature_by)

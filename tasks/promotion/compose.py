@@ -25,17 +25,16 @@ from tasks.promotion.pages.changes import Weighing, count_worths, list_changes, 
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.pages.first_screen import Provenance
 from tasks.promotion.pages.lineage import MlflowPages
-from tasks.promotion.readiness.checklist import conclusive_before, read_audit, readiness_lines
-from tasks.promotion.readiness.facts import GateReading, ReadinessFacts, ReadinessLine, ReadRelease
-from tasks.release.reader import ReleaseReader
+from tasks.promotion.readiness.facts import Judgement, ReadinessFacts, ReadinessLine, StandingRelease
+from tasks.promotion.readiness.standing import judged_before, read_audit, readiness_lines
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
+from tasks.release.view import ReleaseReader
 from tasks.replay.evidence import ShadowEvidence, SimulationEvidence
 from tasks.reports.words import vocabulary
 from tasks.settings import Settings
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Manifest, Role
 from tasks.stores.policies import POLICY_FILE
-from tasks.stores.releases import find_release
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, format_instant
 
@@ -174,7 +173,7 @@ def _readiness(
     workspace = reader.workspace
     read_release = ReadRelease(
         version=release,
-        champion=find_release(workspace, CHAMPION) == release,
+        champion=workspace.releases.find(CHAMPION) == release,
         manifest=reader.manifest(release),
         run=runs.release,
         reading=GateReading("", tuple(record.verdicts), documents.validation, documents.simulation, runs),

@@ -38,7 +38,7 @@ from tasks.promotion.provenance import (
     read_recipes,
 )
 from tasks.release.description import describe_verdict, plain_markdown
-from tasks.release.reader import ReleaseReader
+from tasks.release.view import ReleaseReader
 from tasks.replay.shadow import read_times
 from tasks.replay.shadow_verdicts import evaluate_serving
 from tasks.reports.words import vocabulary

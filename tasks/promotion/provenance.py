@@ -17,7 +17,7 @@ from tasks.promotion.gates.policy import (
     SearchedFront,
     find_lost_constraints,
 )
-from tasks.release.reader import ReleaseReader
+from tasks.release.view import ReleaseReader
 from tasks.replay.slates import release_policy
 from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.workspace import Workspace

@@ -39,7 +39,7 @@ from tasks.experiments.results import (
     surface_experiments,
 )
 from tasks.labels.vacuum import VacuumResult, vacuum
-from tasks.release.reader import ReleaseReader
+from tasks.release.view import ReleaseReader
 from tasks.reports.numbers import format_counted
 from tasks.stores.aliases import release_name
 from tasks.stores.audit import Entry, Kind

@@ -20,7 +20,6 @@ from tasks.reports.charts import BASELINE_AT, BOUND_AT, draw_rails
 from tasks.reports.phrases import phrase_verdict
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes, vocabulary
-from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace, write_report
 
 
@@ -38,7 +37,7 @@ def run(
     workspace: Workspace, *, release: str | int, browse: bool, segment: Segment | None = None
 ) -> ShownDossier:
     """Write the dossier of a release, or the page of one segment, from the gate that judged it last."""
-    part = release_part(workspace, release)
+    part = workspace.releases.part(release)
     gate = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if gate is None:
         raise ContractError(

@@ -8,13 +8,12 @@
       release_days              the heads applied to the test days: figures, proxies, conflicts
         packaging               the release's folder, its signature and the code that travels, as a pyfunc
           assemble, step        one registered, closed version; the same inputs give the same bytes
-    model, loading, view        MLflow's script, a release loaded, listed, shown and verified
-      reader                    what one operation reads of releases, each thing once
+    model, loading, view        MLflow's script, a release loaded, shown and verified
       vouching                  whether the audit vouches for what MLflow alone loads
       serve                     MLflow's server of a release, behind limits
     score, sensitivity          candidates scored, and what calibration errors leave open
 
-Steps: assemble, factor_models, inputs, parts, reader, refit, release_days, score, serve, step, trained, view,
+Steps: assemble, inputs, judges, parts, refit, release_days, score, serve, step, trained, view,
 vouching.
 With mlflow: loading, model, packaging.
 """

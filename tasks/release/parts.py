@@ -26,11 +26,7 @@ from tasks.stores.manifest import Manifest, PinnedPart, Role
 from tasks.stores.parts import BOOSTER, CALIBRATOR, CHOICE, ENCODER, HEAD, Part
 from tasks.stores.policies import POLICY_FILE, policy_files
 from tasks.stores.registry import Registry
-from tasks.stores.releases import (
-    COMPONENT,
-    find_fallback_release,
-    tested_manifest,
-)
+from tasks.stores.releases import COMPONENT
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.evidence import ExaminationEvidence, TrainingEvidence
 from tasks.training.trunk_step import TrunkEvidence
@@ -77,13 +73,13 @@ def _pin(registry: Registry, role: Role, name: str, version: int) -> PinnedPart:
 
 
 def _fallback_parts(workspace: Workspace, missing: Sequence[str], as_of: datetime) -> Pins:
-    fallback = find_fallback_release(workspace, as_of)
+    fallback = workspace.releases.fallback(as_of)
     if fallback is None:
         raise ContractError(
             f"A release needs every task, and {', '.join(missing)} came without a model. There is no "
             f"champion of {format_instant(as_of)} or before to take it from: train every task."
         )
-    manifest = tested_manifest(workspace, fallback)
+    manifest = workspace.releases.tested(fallback)
     lacking = [task for task in missing if manifest.find(Role.TASK, task) is None]
     if lacking:
         raise ContractError(

@@ -55,7 +55,6 @@ from tasks.release.release_days import HeadScores, ReleaseDays, users_of
 from tasks.release.trained import Trained
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.registry import Registry
-from tasks.stores.releases import find_fallback_release, release_manifest
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
 from tasks.training.rows import TaskRows
@@ -103,10 +102,10 @@ class Refit:
         return pin_trained(self.workspace.surface, self.workspace.store.registry, made)
 
     def _fallback_parts(self, tasks: Sequence[str]) -> Pins:
-        fallback = find_fallback_release(self.workspace, self.as_of) if tasks else None
+        fallback = self.workspace.releases.fallback(self.as_of) if tasks else None
         if fallback is None:
             return {}
-        manifest = release_manifest(self.workspace, fallback)
+        manifest = self.workspace.releases.manifest(fallback)
         return {t: (manifest.part(Role.TASK, t), manifest.part(Role.CALIBRATOR, t)) for t in tasks}
 
 

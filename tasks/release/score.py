@@ -26,7 +26,6 @@ from tasks.release.slate_rules import count_slate_rules
 from tasks.release.view import load_to_serve
 from tasks.reports.numbers import format_counted
 from tasks.stores.files import replaced
-from tasks.stores.releases import release_part, resolve_release
 from tasks.stores.workspace import Workspace
 
 _MUCH = 0.01
@@ -62,7 +61,7 @@ def run(workspace: Workspace, *, release: str, source: Path, out: Path) -> Score
     Each row says by what it was scored, in the columns that served answers have: ``release``,
     ``model_version`` and ``calibration_version``. The metadata of the Parquet schema holds the same three.
     """
-    version = resolve_release(workspace, release)
+    version = workspace.releases.version(release)
     report("load", f"release {version}", done=0, of=4)
     loaded = load_to_serve(workspace, version)
     candidates = read_candidates(source, _our_names(workspace, loaded))
@@ -101,7 +100,7 @@ def explain(workspace: Workspace, *, release: str, source: Path, request: str) -
     Beside each contribution and each utility stands what the calibration of the heads, on the release's own
     test days, leaves open; where no figures of it are left, ``no_ratios`` says why.
     """
-    version = resolve_release(workspace, release)
+    version = workspace.releases.version(release)
     loaded = load_to_serve(workspace, version)
     frame = read_candidates(source, _our_names(workspace, loaded))
     mine = frame[frame[c.REQUEST_ID].astype(str) == request] if c.REQUEST_ID in frame else frame
@@ -119,7 +118,7 @@ def explain(workspace: Workspace, *, release: str, source: Path, request: str) -
 def _calibration(workspace: Workspace, version: int) -> tuple[dict[str, Estimate], str | None]:
     """Return each head's calibration ratio on the release's test days; none, and why, without its figures."""
     registry = workspace.store.registry
-    run = registry.run_id(release_part(workspace, version))
+    run = registry.run_id(workspace.releases.part(version))
     try:
         evidence = workspace.store.runs.read_evidence(run, ReleaseEvidence)
         return whole_ratios(evidence.tasks), None

@@ -36,7 +36,6 @@ from prometheus_client import (
 
 from tasks.errors import EquipoiseError
 from tasks.release.view import load_to_serve
-from tasks.stores.releases import resolve_release
 from tasks.stores.workspace import Workspace
 
 _LOG: Final = logging.getLogger("equipoise")
@@ -136,7 +135,7 @@ class ServedRelease:
         self._load()
 
     def _load(self) -> None:
-        version = resolve_release(self.workspace, self.ref)
+        version = self.workspace.releases.version(self.ref)
         loaded = load_to_serve(self.workspace, version)
         served: Any = loaded.pyfunc.unwrap_python_model()
         served.provenance["release"] = version
@@ -147,7 +146,7 @@ class ServedRelease:
     def refresh(self, server: LimitedServer) -> None:
         """Hand another release to the server where the alias names one, else refresh the boosts."""
         before = self.version
-        if resolve_release(self.workspace, self.ref) == before:
+        if self.workspace.releases.version(self.ref) == before:
             self._boost()
             return
         self._load()

@@ -25,11 +25,11 @@ from tasks.release.factor_models import FactorModelBuilder
 from tasks.release.parts import Pins, pin_examination, pin_tasks
 from tasks.release.refit import Refit
 from tasks.release.trained import TaskResult, split_results
-from tasks.stores.aliases import CHAMPION, release_name
+from tasks.stores.aliases import CHAMPION
 from tasks.stores.parts import Part
 from tasks.stores.policies import refuse_silent_changes
 from tasks.stores.registry import Registry
-from tasks.stores.releases import COMPONENT, part_manifest
+from tasks.stores.releases import COMPONENT, Releases
 from tasks.stores.steps import DoneModel
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
@@ -88,13 +88,11 @@ def run(
     measured_examination = examination.run(workspace, snapshot=snapshot, parent_run=parent_run)
     examined = pin_examination(registry, measured_examination)
     served, unrepeated = Refit(workspace, as_of, snapshot, parent_run).served(pins, trained)
-    factor_models = FactorModelBuilder(workspace, labels, slices, parent_run).of(pins)
-    backfilled = backfill or _before_champion(registry, workspace.surface, as_of)
-    wanted = Wanted(
-        workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated, factor_models
-    )
+    judges = FactorModelBuilder(workspace, labels, slices, parent_run).of(pins)
+    backfilled = backfill or _before_champion(workspace.releases, as_of)
+    wanted = Wanted(workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated, judges)
     done = _made(registry, wanted, served, parent_run=parent_run)
-    return _settled(registry, done, workspace.surface, moves=not backfilled)
+    return _settled(workspace.releases, done, moves=not backfilled)
 
 
 def _made(
@@ -109,14 +107,12 @@ def _made(
     return RELEASE.run(refitted, parent_run=parent_run)
 
 
-def _settled(
-    registry: Registry, done: DoneModel[ReleaseEvidence], surface: str, *, moves: bool
-) -> ReleaseResult:
+def _settled(releases: Releases, done: DoneModel[ReleaseEvidence], *, moves: bool) -> ReleaseResult:
     """Complete what a killed step may have left undone, alias included, and return the result."""
-    _completed(registry, done, surface)
+    _completed(releases.registry, done, releases.workspace.surface)
     part, evidence = done.part, done.evidence
     if moves and not evidence.backfilled:
-        _challenge(registry, part)
+        _challenge(releases, part)
     return ReleaseResult(
         release=part.name,
         version=part.version,
@@ -159,22 +155,13 @@ def _refuse_overlap(test: DaySlice, pins: Pins) -> None:
         )
 
 
-def _challenge(registry: Registry, part: Part) -> None:
+def _challenge(releases: Releases, part: Part) -> None:
     """Let ``challenger`` mean this release, unless it means one as of a later instant."""
-    held = _held(registry, part.name, CHALLENGER)
-    if held is None or _as_of(registry, part) >= _as_of(registry, held):
-        registry.set_alias(part, CHALLENGER)
+    held = releases.find(CHALLENGER)
+    if held is None or releases.manifest(part.version).as_of >= releases.manifest(held).as_of:
+        releases.registry.set_alias(part, CHALLENGER)
 
 
-def _before_champion(registry: Registry, surface: str, as_of: datetime) -> bool:
-    held = _held(registry, release_name(surface), CHAMPION)
-    return held is not None and as_of < _as_of(registry, held)
-
-
-def _held(registry: Registry, name: str, alias: str) -> Part | None:
-    version = registry.aliases(name).get(alias)
-    return registry.part(name, version) if version else None
-
-
-def _as_of(registry: Registry, part: Part) -> datetime:
-    return part_manifest(registry, part).as_of
+def _before_champion(releases: Releases, as_of: datetime) -> bool:
+    held = releases.find(CHAMPION)
+    return held is not None and as_of < releases.manifest(held).as_of

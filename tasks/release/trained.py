@@ -25,7 +25,6 @@ from tasks.contracts import Contracts
 from tasks.errors import ContractError, DataError
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.releases import find_fallback_release, find_release, release_manifest, tested_manifest
 from tasks.stores.workspace import Workspace
 
 _LOG = logging.getLogger("equipoise")
@@ -88,8 +87,8 @@ def read_result(plain: Mapping[str, str | int | bool]) -> TaskResult:
 
 def keep_champion(workspace: Workspace, *, task: str, as_of: datetime, error: DataError) -> ReusedChampion:
     """Keep the champion's parts for a task that could not be trained or calibrated."""
-    fallback = find_fallback_release(workspace, as_of)
-    if fallback is None or release_manifest(workspace, fallback).find(Role.TASK, task) is None:
+    fallback = workspace.releases.fallback(as_of)
+    if fallback is None or workspace.releases.manifest(fallback).find(Role.TASK, task) is None:
         raise error
     _LOG.warning("train: %s keeps the model of release %s. %s", task, fallback, error)
     return ReusedChampion(task, str(error))
@@ -122,13 +121,13 @@ class ChampionParts:
 
 def champion_parts(workspace: Workspace) -> ChampionParts:
     """Return the champion's parts for a release under the policies in force."""
-    champion = find_release(workspace, CHAMPION)
+    champion = workspace.releases.find(CHAMPION)
     if champion is None:
         raise ContractError(
             f"{workspace.surface} has no champion whose models a changed policy could use: retrain, and "
             "promote the release"
         )
-    tested = tested_manifest(workspace, champion)
+    tested = workspace.releases.tested(champion)
     refuse_no_policy_change(tested.contracts, workspace.contracts, champion=champion)
     return ChampionParts(tested.as_of, tested.snapshot.id, tuple(_parts(tested)))
 

@@ -8,7 +8,7 @@ whose files were changed and whose digests were all made anew is found out.
 
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -36,9 +36,8 @@ from tasks.stores.releases import (
     COMPONENT,
     FILE,
     SNAPSHOT,
+    Releases,
     read_share,
-    release_manifest,
-    release_part,
     summarize_release,
 )
 from tasks.stores.workspace import Workspace, format_instant
@@ -61,14 +60,14 @@ class VerifyResult:
 def load(workspace: Workspace, ref: str | int) -> LoadedRelease:
     """Load a release with the code that it brought."""
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as folder:
-        return load_release(workspace.store.registry.fetch(release_part(workspace, ref), Path(folder)))
+        return load_release(workspace.store.registry.fetch(workspace.releases.part(ref), Path(folder)))
 
 
 def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
     """Load a release that people are to see the results of."""
-    part = release_part(workspace, ref)
-    if Settings().require_verified and (unverified := workspace.aliases.unverified(part.sha256)):
-        raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {unverified}")
+    part = workspace.releases.part(ref)
+    if Settings().require_verified and (doubt := workspace.aliases.unverified(part.sha256)):
+        raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {doubt}")
     return with_boosts(workspace, load(workspace, part.version))
 
 
@@ -81,9 +80,9 @@ def with_boosts(
 
 def show(workspace: Workspace, ref: str | int) -> dict[str, Any]:
     """Show what a release is made of and what its figures are."""
-    registry, part = workspace.store.registry, release_part(workspace, ref)
+    registry, part = workspace.store.registry, workspace.releases.part(ref)
     tags = registry.tags(part)
-    manifest = release_manifest(workspace, part.version)
+    manifest = workspace.releases.manifest(part.version)
     evidence = workspace.store.runs.read_evidence(registry.run_id(part), ReleaseEvidence)
     return {
         **summarize_release(part, tags, registry.aliases(part.name)),
@@ -155,7 +154,7 @@ def compare(workspace: Workspace, before: str | int, after: str | int) -> dict[s
 
 def release_policy(workspace: Workspace, version: int) -> UtilitySpec:
     """Read the utility policy that a release pins."""
-    pinned = release_manifest(workspace, version).part(Role.UTILITY_POLICY)
+    pinned = workspace.releases.manifest(version).part(Role.UTILITY_POLICY)
     return UtilitySpec.model_validate_json(workspace.store.registry.files(pinned)[POLICY_FILE])
 
 
@@ -289,7 +288,7 @@ def history(workspace: Workspace) -> list[dict[str, Any]]:
 
 def verify(workspace: Workspace, ref: str | int) -> VerifyResult:
     """Check every byte and pin of a release, the audit, and that aliases and serving tags agree with it."""
-    part, moves = release_part(workspace, ref), workspace.aliases
+    part, moves = workspace.releases.part(ref), workspace.aliases
     found, mismatch = verify_bytes(workspace, part), moves.mismatch()
     problems = [*found.problems, *([f"{mismatch}."] if mismatch else [])]
     if mismatch is None or mismatch.source not in UNBELIEVED:
@@ -418,3 +417,16 @@ def _load_problems(folder: Path) -> Iterator[str]:
         load_release(folder)
     except StoreError as error:
         yield str(error)
+
+
+@dataclass(frozen=True)
+class ReleaseReader(Releases):
+    """The releases of a surface for one operation, each verified once."""
+
+    _verified: dict[int, VerifyResult] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def verified(self, version: int) -> VerifyResult:
+        """Return what comparing every byte and pin of a release found."""
+        if version not in self._verified:
+            self._verified[version] = verify_bytes(self.workspace, self.part(version))
+        return self._verified[version]

@@ -14,7 +14,6 @@ from tasks.replay.log import PolicySlates
 from tasks.replay.orders import LOGGED, baseline_order
 from tasks.replay.slates import Scored, TestSlice
 from tasks.stores.aliases import CHAMPION, release_name
-from tasks.stores.releases import find_release, release_manifest, resolve_release, resolve_tested_release
 from tasks.stores.workspace import Workspace
 
 
@@ -35,9 +34,9 @@ class Baseline:
             It is a version that does not exist.
         """
         if not name:
-            return cls(find_release(workspace, CHAMPION))
+            return cls(workspace.releases.find(CHAMPION))
         if name.isdecimal() or name in release_aliases(workspace):
-            return cls(resolve_release(workspace, name))
+            return cls(workspace.releases.version(name))
         return cls(order=name)
 
 
@@ -62,8 +61,8 @@ class EntrantVersions:
 
     def load(self, workspace: Workspace) -> Entrants:
         """Load the releases, under the boosts that were in force as of the release that is judged."""
-        tested = resolve_tested_release(workspace, self.release)
-        as_of = release_manifest(workspace, tested).as_of
+        tested = workspace.releases.tested_version(self.release)
+        as_of = workspace.releases.manifest(tested).as_of
 
         def order(block: TestSlice, ours: Scored) -> PolicySlates:
             return _order_slates(workspace, block, ours, self.order)
@@ -103,7 +102,7 @@ def release_aliases(workspace: Workspace) -> Mapping[str, int]:
 
 
 def _entrant(workspace: Workspace, version: int, word: str, as_of: datetime) -> Entrant:
-    tested = load(workspace, resolve_tested_release(workspace, version))
+    tested = load(workspace, workspace.releases.tested_version(version))
     return Entrant(with_boosts(workspace, tested, as_of), f"{word} {version}", served_as=version)
 
 

@@ -11,7 +11,6 @@ from tasks.replay.evaluate import Findings
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import REORDERING, examined_by
 from tasks.replay.slates import TestSlice
-from tasks.stores.releases import resolve_tested_release
 from tasks.stores.workspace import Workspace
 
 _ALIKE: Final = 0.01
@@ -20,7 +19,7 @@ _ALIKE: Final = 0.01
 
 def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
     """Say which release's models were replayed, where they are not the release's own."""
-    tested = resolve_tested_release(workspace, release)
+    tested = workspace.releases.tested_version(release)
     if tested != release:
         yield (
             f"Release {release} serves refitted models, which have learned from these days. Release {tested} "

@@ -36,13 +36,6 @@ from tasks.reports.numbers import format_counted
 from tasks.reports.render import render
 from tasks.reports.words import vocabulary
 from tasks.stores.aliases import CHAMPION, release_name
-from tasks.stores.releases import (
-    find_release,
-    list_releases,
-    release_manifest,
-    resolve_release,
-    resolve_tested_release,
-)
 from tasks.stores.workspace import Workspace, write_report
 
 
@@ -140,7 +133,7 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
     """
     sides = [_named(workspace, each) for each in (before, after)]
     chosen = _release(workspace, release)
-    predicting = Entrant(load(workspace, resolve_tested_release(workspace, chosen)), f"release {chosen}")
+    predicting = Entrant(load(workspace, workspace.releases.tested_version(chosen)), f"release {chosen}")
     test = _decide(workspace, predicting, *sides)
     pair, log = test.pair, test.pair.replay.log
     contracts = workspace.contracts
@@ -206,8 +199,8 @@ def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _N
 def _named(workspace: Workspace, named: str) -> _Named:
     """Read a policy: digits and aliases are releases, all else is a file."""
     if named.isdecimal() or named in workspace.store.registry.aliases(release_name(workspace.surface)):
-        version = resolve_release(workspace, named)
-        manifest = release_manifest(workspace, version)
+        version = workspace.releases.version(named)
+        manifest = workspace.releases.manifest(version)
         slate = SlateSpec.model_validate(release_slate(workspace, manifest))
         return _Named(f"release {version}", release_policy(workspace, manifest), slate)
     path = Path(named)
@@ -236,11 +229,11 @@ def _words(value: Any) -> str | None:
 
 def _release(workspace: Workspace, named: str | None) -> int:
     if named is not None:
-        return resolve_release(workspace, named)
-    champion = find_release(workspace, CHAMPION)
+        return workspace.releases.version(named)
+    champion = workspace.releases.find(CHAMPION)
     if champion is not None:
         return champion
-    releases = list_releases(workspace)
+    releases = workspace.releases.summaries()
     if not releases:
         raise ContractError(
             f"{workspace.surface} has no release whose predictions policies could be compared on. Make one: "

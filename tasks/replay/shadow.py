@@ -52,7 +52,6 @@ from tasks.replay.shadow_verdicts import TOLERANCE, evaluate_serving, evaluate_s
 from tasks.replay.slates import release_policy
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.delta import replace_rows
-from tasks.stores.releases import find_release, release_digests
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, format_instant
@@ -332,7 +331,7 @@ def run(
     DataError
         There is no traffic, or what was served cannot be reproduced.
     """
-    compared = champion if champion is not None else find_release(workspace, CHAMPION)
+    compared = champion if champion is not None else workspace.releases.find(CHAMPION)
     done = SHADOW.run(_Shadowed(workspace, as_of, challenger, compared), parent_run=parent_run)
     run_id, evidence = done.run_id, done.evidence
     shown = {name: value for name, value in evidence.content().items() if name != "examples"}
@@ -362,7 +361,7 @@ def _inputs(asked: _Shadowed) -> dict[str, Any]:
         "as_of": format_instant(as_of),
         "challenger": asked.challenger,
         "champion": asked.champion,
-        "releases": release_digests(workspace, (asked.challenger, asked.champion)),
+        "releases": workspace.releases.digests((asked.challenger, asked.champion)),
         "log": hash_newest_candidates(workspace, as_of=as_of),
         "surface": workspace.contracts.measured_digests["surface"],
     }

@@ -36,7 +36,6 @@ from tasks.reports.numbers import format_counted
 from tasks.reports.words import vocabulary
 from tasks.stores.audit import champions
 from tasks.stores.manifest import Manifest
-from tasks.stores.releases import release_digests, resolve_release, tested_manifest
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Step
 from tasks.stores.workspace import Workspace, write_report
@@ -86,7 +85,7 @@ class _Simulation:
     @cached_property
     def manifest(self) -> Manifest:
         """The manifest of the release, or of the tested release that it stands for."""
-        return tested_manifest(self.workspace, self.release)
+        return self.workspace.releases.tested(self.release)
 
     @cached_property
     def anchors(self) -> dict[str, int]:
@@ -175,7 +174,7 @@ def _inputs(asked: _Simulation) -> dict[str, Any]:
         "baseline": asked.baseline.release,
         "order": asked.baseline.order,
         "anchors": dict(anchors),
-        "releases": release_digests(workspace, (asked.release, asked.baseline.release, *anchors.values())),
+        "releases": workspace.releases.digests((asked.release, asked.baseline.release, *anchors.values())),
         "log": hash_labelled_candidates(workspace, snapshot=manifest.snapshot.id, days=manifest.test),
         "contracts": workspace.contracts.measured_digests,
         "gates": {
@@ -280,6 +279,6 @@ def _facts(test: DecidedSlice, manifest: Manifest, found: Findings) -> list[str]
 def _anchors(workspace: Workspace) -> dict[str, int]:
     """Return the releases that guardrails name, and the champion of four promotions ago, by reference."""
     named = {rail.anchor for rail in workspace.contracts.utility.guardrails if rail.anchor is not None}
-    anchors = {anchor: resolve_release(workspace, anchor) for anchor in sorted(named)}
+    anchors = {anchor: workspace.releases.version(anchor) for anchor in sorted(named)}
     served = champions(workspace.audit.entries())
     return anchors | {RATCHET: served[-PROMOTIONS]} if len(served) >= PROMOTIONS else anchors

@@ -9,7 +9,9 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Final, TypedDict
 
 from tasks.errors import StoreError
@@ -37,58 +39,96 @@ class ReleaseSummary(TypedDict):
     backfilled: bool
 
 
-def release_part(workspace: Workspace, ref: str | int) -> Part:
-    """Return the release that a version or an alias means."""
-    return workspace.store.registry.resolve(release_name(workspace.surface), str(ref))
+@dataclass(frozen=True)
+class Releases:
+    """The releases of a surface, each version read once for as long as the value lives.
 
-
-def resolve_release(workspace: Workspace, ref: str | int) -> int:
-    """Return the version that a reference means."""
-    return release_part(workspace, ref).version
-
-
-def find_release(workspace: Workspace, ref: str) -> int | None:
-    """Return the version that an alias means, None where it means nothing yet."""
-    return workspace.store.registry.aliases(release_name(workspace.surface)).get(ref)
-
-
-def resolve_tested_release(workspace: Workspace, ref: str | int) -> int:
-    """Return the version whose models a release is tested with: the one that it pins as tested, else its own.
-
-    Refitted models have learned from the days of the test; those of the release pinned as tested have not.
+    The bytes of a version never change, and what a release pins is exact versions; so one operation needs no
+    second look, and what the next one finds is its own. Aliases and the tags that are set afterwards
+    (``verdict``, ``canary_share``) are asked of the registry whenever they are needed. A reference is a
+    version or an alias.
     """
-    tested = release_manifest(workspace, ref).find(Role.TESTED)
-    return resolve_release(workspace, ref) if tested is None else tested.version
 
+    workspace: Workspace
+    _parts: dict[int, Part] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _manifests: dict[int, Manifest] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _tags: dict[Part, dict[str, str]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
-def tested_manifest(workspace: Workspace, ref: str | int) -> Manifest:
-    """Return the manifest of the models that a release was tested with; see `resolve_tested_release`."""
-    manifest = release_manifest(workspace, ref)
-    tested = manifest.find(Role.TESTED)
-    return manifest if tested is None else release_manifest(workspace, tested.version)
+    @cached_property
+    def registry(self) -> Registry:
+        """The open registry; it remembers which run made a version."""
+        return self.workspace.store.registry
 
+    @property
+    def name(self) -> str:
+        """The registered model of the surface's releases."""
+        return release_name(self.workspace.surface)
 
-def release_digests(workspace: Workspace, versions: Iterable[int | None]) -> dict[str, str]:
-    """Return the digest of each release's files by version, for what is found again by what it has read."""
-    parts = [release_part(workspace, version) for version in versions if version is not None]
-    return {str(part.version): part.sha256 for part in parts}
+    def part(self, ref: str | int) -> Part:
+        """Return the release that a reference means."""
+        if isinstance(ref, int) and ref in self._parts:
+            return self._parts[ref]
+        part = self.registry.resolve(self.name, str(ref))
+        return self._parts.setdefault(part.version, part)
 
+    def version(self, ref: str | int) -> int:
+        """Return the version that a reference means."""
+        return self.part(ref).version
 
-def release_manifest(workspace: Workspace, ref: str | int) -> Manifest:
-    """Return a release's manifest; its bytes are compared with what was registered."""
-    return part_manifest(workspace.store.registry, release_part(workspace, ref))
+    def find(self, alias: str) -> int | None:
+        """Return the version that an alias means, None where it means nothing yet."""
+        return self.registry.aliases(self.name).get(alias)
 
+    def manifest(self, ref: str | int) -> Manifest:
+        """Return a release's manifest; its bytes are compared with what was registered."""
+        part = self.part(ref)
+        if part.version not in self._manifests:
+            data = self.registry.files(part)[f"{ROOT}/{MANIFEST}"]
+            self._manifests[part.version] = Manifest.from_bytes(data)
+        return self._manifests[part.version]
 
-def part_manifest(registry: Registry, part: Part) -> Manifest:
-    """Return the manifest of a registered release; people may set its tags, and nobody its bytes."""
-    return Manifest.from_bytes(registry.files(part)[f"{ROOT}/{MANIFEST}"])
+    def tested_version(self, ref: str | int) -> int:
+        """Return the version whose models a release is tested with: its own, but for a refit.
 
+        Refitted models have learned from the days of the test; those of the release that is pinned as tested
+        have not.
+        """
+        tested = self.manifest(ref).find(Role.TESTED)
+        return self.version(ref) if tested is None else tested.version
 
-def list_releases(workspace: Workspace) -> list[ReleaseSummary]:
-    """List a surface's releases, newest first."""
-    registry, name = workspace.store.registry, release_name(workspace.surface)
-    aliases = registry.aliases(name)
-    return [summarize_release(part, registry.tags(part), aliases) for part in registry.versions(name)]
+    def tested(self, ref: str | int) -> Manifest:
+        """Return the manifest of the models that a release was tested with; see `tested_version`."""
+        return self.manifest(self.tested_version(ref))
+
+    def tags(self, pinned: Part) -> dict[str, str]:
+        """Return the tags that a pinned part was registered with; none where no record has it."""
+        part = Part(pinned.name, pinned.version, pinned.sha256)
+        if part not in self._tags:
+            self._tags[part] = dict(self.registry.recorded_tags(part))
+        return self._tags[part]
+
+    def digests(self, versions: Iterable[int | None]) -> dict[str, str]:
+        """Return the digest of each release's files by version."""
+        parts = [self.part(version) for version in versions if version is not None]
+        return {str(part.version): part.sha256 for part in parts}
+
+    def summaries(self) -> list[ReleaseSummary]:
+        """Return what a list of the releases says of each, newest first."""
+        aliases, parts = self.registry.aliases(self.name), self.registry.versions(self.name)
+        return [summarize_release(part, self.registry.tags(part), aliases) for part in parts]
+
+    def fallback(self, as_of: datetime) -> int | None:
+        """Return the release that lends what a retrain as of an instant does not train, None without one."""
+        champion = self.find(CHAMPION)
+        if champion is None or self.manifest(champion).as_of <= as_of:
+            return champion
+        made_then = self.registry.find(self.name, {"as_of": format_instant(as_of), BACKFILLED: "false"})
+        if made_then is None:
+            return None
+        manifest = self.manifest(made_then.version)
+        same_tasks = manifest.contracts["tasks"] == self.workspace.contracts.digests["tasks"]
+        lends = same_tasks and manifest.as_of == as_of and not manifest.backfilled
+        return made_then.version if lends else None
 
 
 def summarize_release(part: Part, tags: Mapping[str, str], aliases: Mapping[str, int]) -> ReleaseSummary:
@@ -101,23 +141,6 @@ def summarize_release(part: Part, tags: Mapping[str, str], aliases: Mapping[str,
         "verdict": tags.get(VERDICT),
         "backfilled": tags.get(BACKFILLED) == "true",
     }
-
-
-def find_fallback_release(workspace: Workspace, as_of: datetime) -> int | None:
-    """Return the release that lends what a retrain as of an instant does not train, None where none may."""
-    registry, name = workspace.store.registry, release_name(workspace.surface)
-    champion = registry.aliases(name).get(CHAMPION)
-    if champion is None:
-        return None
-    if release_manifest(workspace, champion).as_of <= as_of:
-        return champion
-    made_then = registry.find(name, {"as_of": format_instant(as_of), BACKFILLED: "false"})
-    if made_then is None:
-        return None
-    manifest = part_manifest(registry, made_then)
-    same_tasks = manifest.contracts["tasks"] == workspace.contracts.digests["tasks"]
-    has_fallback = same_tasks and manifest.as_of == as_of and not manifest.backfilled
-    return made_then.version if has_fallback else None
 
 
 def read_share(tags: Mapping[str, str]) -> float | None:

@@ -18,6 +18,7 @@ from tasks.stores.store import Store
 if TYPE_CHECKING:
     from tasks.stores.aliases import ReleaseAliases
     from tasks.stores.audit import Audit
+    from tasks.stores.releases import Releases
 
 
 _EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -103,6 +104,13 @@ class Workspace:
     def aliases(self) -> "ReleaseAliases":
         """The aliases of this surface's releases."""
         return self.store.aliases(self.surface)
+
+    @property
+    def releases(self) -> "Releases":
+        """The releases of this surface, read anew by each value of this property."""
+        from tasks.stores.releases import Releases
+
+        return Releases(self)
 
     @property
     def quarantine(self) -> Location:

@@ -15,7 +15,6 @@ from typing import Literal
 from tasks.errors import ContractError, ImmatureLabels
 from tasks.logs.schema_fit import require_schema
 from tasks.stores.policies import refuse_silent_changes
-from tasks.stores.releases import find_fallback_release
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.cluster import require_dask
 from tasks.training.outlook import Outlook, foresee
@@ -64,7 +63,7 @@ def run(
     known = workspace.contracts.tasks.trained
     for task in tasks:
         workspace.contracts.require_trained(task)
-    if find_fallback_release(workspace, as_of) is None:
+    if workspace.releases.fallback(as_of) is None:
         missing = [task for task in known if tasks and task not in tasks]
         if missing:
             raise ContractError(
@@ -92,8 +91,8 @@ def require(workspace: Workspace, planned: PlanResult, *, as_of: datetime) -> Ou
     """
     require_libraries(workspace.contracts)
     require_dask(workspace.contracts)
-    has_fallback = find_fallback_release(workspace, as_of) is not None
-    require_schema(workspace.contracts, workspace.logs, first_release=not has_fallback)
+    lends = workspace.releases.fallback(as_of) is not None
+    require_schema(workspace.contracts, workspace.logs, first_release=not lends)
     foreseen = foresee(workspace, as_of=as_of)
     missing = [why for task, why in foreseen.missing.items() if task in planned.tasks]
     if missing and not has_fallback:

@@ -33,7 +33,6 @@ from tasks.ranking.features import FeatureEncoder
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER, ENCODER, HEAD, Part
-from tasks.stores.releases import find_release, tested_manifest
 from tasks.stores.workspace import parse_instant
 from tasks.training import debiasing
 from tasks.training.draw_examples import TrainingRows, draw_training_rows
@@ -149,10 +148,10 @@ def find_champion_model(rows: TaskRows) -> Part | None:
 
 def find_tested_model(rows: TaskRows) -> Part | None:
     """Return the champion's model of the task, of refits what was tested; None where there is none."""
-    champion = find_release(rows.workspace, CHAMPION)
+    champion = rows.workspace.releases.find(CHAMPION)
     if champion is None:
         return None
-    parts = tested_manifest(rows.workspace, champion).parts
+    parts = rows.workspace.releases.tested(champion).parts
     held = next((part for part in parts if part.role is Role.TASK and part.task == rows.task), None)
     return None if held is None else rows.workspace.store.registry.part(held.name, held.version)
 

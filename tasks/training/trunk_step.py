@@ -25,7 +25,6 @@ from tasks.ranking.trunk import TrunkModel
 from tasks.stores.files import scratch_folder
 from tasks.stores.manifest import Role
 from tasks.stores.parts import Part
-from tasks.stores.releases import find_fallback_release, tested_manifest
 from tasks.stores.runs import INPUTS, StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant
@@ -169,8 +168,8 @@ def train_or_keep(
 
 
 def _champions(workspace: Workspace, trunk: str, as_of: datetime, why: str) -> TrunkVersion:
-    name, fallback = trunk_name(workspace.surface, trunk), find_fallback_release(workspace, as_of)
-    parts = () if fallback is None else tested_manifest(workspace, fallback).parts
+    name, fallback = trunk_name(workspace.surface, trunk), workspace.releases.fallback(as_of)
+    parts = () if fallback is None else workspace.releases.tested(fallback).parts
     held = [part for part in parts if part.role is Role.TRUNK and part.name == name]
     version = max((part.version for part in held if _still_fits(workspace, trunk, part)), default=None)
     kept = (

@@ -31,7 +31,6 @@ def test_its_steps_are_the_end_of_a_retrain_with_the_champions_parts(bag: Simple
 def test_a_changed_weight_is_released_with_the_champions_models(
     start: Start, champion: Any, tmp_path: Path
 ) -> None:
-    from tasks.stores import releases
     from tasks.stores.manifest import Role
     from tests.feeds import mini
 
@@ -40,7 +39,7 @@ def test_a_changed_weight_is_released_with_the_champions_models(
     run: Ended = start(f"{mini.NAME}__policy_change", surfaces=changed.surfaces, home=home)
     assert (run.state, set(run.steps.values())) == ("success", {"success"})
     there = type(changed).open(mini.NAME, surfaces=changed.surfaces, home=home)
-    was, now = (releases.release_manifest(there, version) for version in (1, run.result("gate")["release"]))
+    was, now = (there.releases.manifest(version) for version in (1, run.result("gate")["release"]))
     fitted = {Role.TASK, Role.CALIBRATOR}
     assert [part for part in now.parts if part.role in fitted] == [
         part for part in was.parts if part.role in fitted

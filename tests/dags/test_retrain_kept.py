@@ -39,13 +39,12 @@ def ended(start: Start, champion: Any, tmp_path: Path) -> SimpleNamespace:
 def test_the_release_keeps_the_champions_model_with_the_reason_and_the_run_succeeds(
     ended: SimpleNamespace, champion: Any
 ) -> None:
-    from tasks.stores import releases
     from tests.stores.plain_evidence import read_plain
 
     run: Ended = ended.run
     assert (run.state, set(run.steps.values())) == ("success", {"success"})
     judged = run.result("gate")
-    was, now = (releases.release_manifest(champion, version).pins for version in (1, judged["release"]))
+    was, now = (champion.releases.manifest(version).pins for version in (1, judged["release"]))
     for part in ("task", "calibrator"):
         assert now[f"home_feed.{part}.{HIDE}"] == was[f"home_feed.{part}.{HIDE}"] == 1
         assert now[f"home_feed.{part}.{CLICK}"] == 2

@@ -18,7 +18,6 @@ from tasks.pipeline import retrain
 from tasks.release import view
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.manifest import Role
-from tasks.stores.releases import release_manifest
 from tasks.stores.store import Store
 from tasks.stores.workspace import parse_instant
 from tests.e2e.installation import Installation
@@ -79,7 +78,7 @@ def test_a_changed_policy_becomes_champion_once_though_its_promotion_is_killed_t
     made = parts.run(POLICY_CHANGE)
     parts.succeed(POLICY_CHANGE, made)
     release = parts.airflow().result(POLICY_CHANGE, made, "gate")["release"]
-    was, now = (release_manifest(parts.workspace, version) for version in (champion, release))
+    was, now = (parts.workspace.releases.manifest(version) for version in (champion, release))
     assert [one for one in now.parts if one.role is Role.TASK] == [
         one for one in was.parts if one.role is Role.TASK
     ]

@@ -17,7 +17,6 @@ import pytest
 from tasks.datasets.kuairand import import_kuairand
 from tasks.pipeline import retrain
 from tasks.release import view as release_view
-from tasks.stores import releases
 from tasks.stores.workspace import Workspace
 from tests.shared_data import KUAIRAND, needs_kuairand
 
@@ -61,7 +60,7 @@ def test_a_task_ranks_at_least_as_well_as_was_asked_for(made: Made, task: str, f
 
 
 def test_every_task_is_measured_on_two_whole_days_after_all_that_it_learned_from(made: Made) -> None:
-    manifest = releases.release_manifest(made.workspace, made.release)
+    manifest = made.workspace.releases.manifest(made.release)
     assert manifest.test == TEST_DAYS
     newest = [part.newest_training_row for part in manifest.parts if part.newest_training_row]
     assert len(newest) == 18  # a model and a calibrator for each of nine tasks

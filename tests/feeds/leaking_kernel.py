@@ -21,7 +21,6 @@ from tasks.release import packaging
 from tasks.release.packaging import package_release
 from tasks.stores.manifest import ROOT
 from tasks.stores.parts import Part
-from tasks.stores.releases import release_manifest, release_part
 from tasks.stores.steps import Code
 from tasks.stores.workspace import Workspace
 
@@ -39,8 +38,8 @@ def retrain_leaking(workspace: Workspace, *, as_of: datetime) -> RetrainResult:
 @contextmanager
 def register_leaking(workspace: Workspace, release: int) -> Iterator[Part]:
     """Register a release once more with that kernel; afterwards the version is gone."""
-    registry, part = workspace.store.registry, release_part(workspace, release)
-    files, manifest = registry.files(part), release_manifest(workspace, release)
+    registry, part = workspace.store.registry, workspace.releases.part(release)
+    files, manifest = registry.files(part), workspace.releases.manifest(release)
     own = {path: files[f"{ROOT}/{path}"] for path in manifest.files}
     with tempfile.TemporaryDirectory() as folder, leaking_program():
         (Path(folder) / "MLmodel").write_bytes(files["MLmodel"])

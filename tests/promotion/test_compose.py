@@ -11,7 +11,6 @@ from tasks.promotion.compose import list_overrides, mlflow_pages, pinned_utility
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.readiness.facts import State
 from tasks.stores.audit import Entry, Kind
-from tasks.stores.releases import release_manifest
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -50,7 +49,7 @@ def test_worth_is_that_of_the_policy_that_the_release_pins(
     second_retrain: Retrained, dossier: Dossier
 ) -> None:
     workspace = second_retrain.workspace
-    assert pinned_utility(workspace, release_manifest(workspace, 1)).weights["click_30m"].weight == 0.8
+    assert pinned_utility(workspace, workspace.releases.manifest(1)).weights["click_30m"].weight == 0.8
     assert dossier.worths is not None
     assert (dossier.worths.version, dossier.worths.policies[0].terms[0].weight) == (2, 1.6)
 

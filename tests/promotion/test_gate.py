@@ -11,7 +11,6 @@ from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import AMPLIFIED
 from tasks.promotion import gate
 from tasks.promotion.gate import StepRuns
-from tasks.stores import releases
 from tasks.stores.manifest import Manifest
 from tests.feeds import mini
 from tests.feeds.mini import Retrained
@@ -109,7 +108,7 @@ def test_the_dossier_is_a_page_and_the_same_as_json(first_retrain: Retrained) ->
 
 
 def test_the_verdict_stands_in_the_registry(first_retrain: Retrained) -> None:
-    (first,) = [one for one in releases.list_releases(first_retrain.workspace) if one["version"] == 1]
+    (first,) = [one for one in first_retrain.workspace.releases.summaries() if one["version"] == 1]
     assert first["verdict"] == "promote"
 
 
@@ -161,7 +160,7 @@ def test_a_stricter_gate_holds_the_same_release_and_says_why(
 
 
 def _manifest(second: Retrained) -> Manifest:
-    return releases.release_manifest(second.workspace, f"{second.result.release}")
+    return second.workspace.releases.manifest(f"{second.result.release}")
 
 
 def test_the_dossier_tells_calibration_in_the_slots_and_what_the_utility_makes_of_it(

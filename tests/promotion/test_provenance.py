@@ -21,8 +21,7 @@ from tasks.promotion.provenance import (
     read_policies,
     read_recipes,
 )
-from tasks.release.reader import ReleaseReader
-from tasks.stores.releases import release_manifest
+from tasks.release.view import ReleaseReader
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace, write_report
 from tasks.training import step as train
@@ -130,7 +129,7 @@ def test_a_changed_recipe_of_a_value_is_held_against_the_champions_by_squared_er
     home = Path(shutil.copytree(there.home, tmp_path / "home"))
     alone = Workspace.open(mini.NAME, surfaces=there.surfaces, home=home)
     changed = mini.changed(alone, tmp_path, surface=shallow)
-    snapshot = release_manifest(alone, 2).snapshot.id
+    snapshot = alone.releases.manifest(2).snapshot.id
     new, old = (
         train.run(of, task=DWELL, as_of=mini.LATER, snapshot=snapshot).version for of in (changed, alone)
     )

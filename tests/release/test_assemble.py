@@ -10,7 +10,6 @@ from tasks.release import assemble
 from tasks.release.assemble import RELEASE, Wanted
 from tasks.release.factor_models import FactorModels
 from tasks.release.step import ReleaseResult
-from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.store import Store
 from tasks.training.slices import plan_slices
@@ -46,7 +45,7 @@ def test_whatever_decides_its_bytes_is_in_its_inputs(wanted: Wanted) -> None:
 def test_the_release_that_stands_in_for_it_is_one_of_its_parts(
     wanted: Wanted, labelled_feed: Feed, released: ReleaseResult
 ) -> None:
-    part = releases.release_part(labelled_feed[0], released.version)
+    part = labelled_feed[0].releases.part(released.version)
     refitted = replace(wanted, tested=assemble.Tested(part, {}))
     assert wanted.further == ()
     assert [(one.role, one.name, one.version) for one in refitted.further] == [
@@ -59,7 +58,7 @@ def test_it_pins_every_part_and_both_policies(labelled_feed: Feed, released: Rel
     parts = {f"{NAME}.{kind}.{task}": 1 for kind in ("task", "calibrator") for task in TASK_NAMES}
     policies = {f"{NAME}.utility_policy": 1, f"{NAME}.slate_policy": 1}
     assert released.pins == parts | policies
-    manifest = releases.release_manifest(labelled_feed[0], released.version)
+    manifest = labelled_feed[0].releases.manifest(released.version)
     registry = Store.open(labelled_feed[0].home).registry
     for part in manifest.parts:
         assert registry.part(part.name, part.version).sha256 == part.sha256
@@ -70,7 +69,7 @@ def test_the_manifest_tells_labels_contracts_and_freshness(
     labelled_feed: Feed, released: ReleaseResult
 ) -> None:
     workspace, snapshot = labelled_feed
-    manifest = releases.release_manifest(workspace, released.version)
+    manifest = workspace.releases.manifest(released.version)
     assert (manifest.surface, manifest.as_of, manifest.snapshot.id) == (NAME, AS_OF, snapshot)
     assert manifest.contracts == dict(workspace.contracts.digests)
     model = manifest.part(Role.TASK, "click_1d")

@@ -15,7 +15,6 @@ from tasks.labels.store import LabelStore
 from tasks.release.factor_models import FactorModelBuilder
 from tasks.release.parts import Pins
 from tasks.stores.manifest import Role
-from tasks.stores.releases import release_manifest
 from tasks.training.slices import plan_slices
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, NAME, Retrained
@@ -37,8 +36,8 @@ def test_a_purchase_was_made_that_knows_nothing_of_the_days_that_returns_are_tes
     (factor_model,) = evidence.factor_models
     assert (factor_model.task, factor_model.parent) == (CHILD, PARENT)
     tested = next(figures for figures in evidence.tasks if figures.task == CHILD)
-    served = release_manifest(first_retrain.workspace, 1).part(Role.CALIBRATOR, PARENT)
-    assert factor_model.calibrator.version != served.version
+    served = first_retrain.workspace.releases.manifest(1).part(Role.CALIBRATOR, PARENT)
+    assert judge.calibrator.version != served.version
     assert served.trained_until() >= tested.days[0], "the one that serves was calibrated on later days"
     assert factor_model.slices["train"][1] + 3 * DAY <= factor_model.slices["calibrate"][0]
     assert factor_model.slices["calibrate"][1] + 3 * DAY <= tested.days[0]
@@ -49,9 +48,9 @@ def test_a_purchase_was_made_that_knows_nothing_of_the_days_that_returns_are_tes
 def test_it_is_no_part_of_the_release_and_says_so_in_the_registry(
     first_retrain: Retrained, evidence: ReleaseEvidence
 ) -> None:
-    (factor_model,) = evidence.factor_models
-    manifest = release_manifest(first_retrain.workspace, 1)
-    assert manifest.pins[factor_model.model.name] != factor_model.model.version
+    (judge,) = evidence.judges
+    manifest = first_retrain.workspace.releases.manifest(1)
+    assert manifest.pins[judge.model.name] != judge.model.version
     client = first_retrain.workspace.store.registry.client
     for part in (factor_model.model, factor_model.calibrator):
         described = client.get_model_version(part.name, str(part.version)).description
@@ -60,7 +59,7 @@ def test_it_is_no_part_of_the_release_and_says_so_in_the_registry(
 
 def test_the_model_that_serves_is_as_new_as_ever(first_retrain: Retrained) -> None:
     workspace = first_retrain.workspace
-    manifest = release_manifest(workspace, 1)
+    manifest = workspace.releases.manifest(1)
     labels = LabelStore(workspace.store, NAME).snapshot(manifest.snapshot.id)
     planned = plan_slices(workspace.contracts, AS_OF, labels.dates()).tasks[PARENT]
     assert manifest.part(Role.TASK, PARENT).trained_until() == planned.train.last
@@ -75,7 +74,7 @@ def test_a_proxy_that_is_the_parent_of_its_slow_outcome_learned_nothing_of_it(
 
 def factor_models(retrained: Retrained) -> tuple[FactorModelBuilder, Pins]:
     workspace = retrained.workspace
-    manifest = release_manifest(workspace, 1)
+    manifest = workspace.releases.manifest(1)
     labels = LabelStore(workspace.store, NAME).snapshot(manifest.snapshot.id)
     slices = plan_slices(workspace.contracts, AS_OF, labels.dates())
     pins = {

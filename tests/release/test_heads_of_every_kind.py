@@ -26,7 +26,6 @@ from tasks.evaluation.paired import PairedRows, auc_by_request_drop
 from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.subjects import SAME_DAY
 from tasks.release import view as release_view
-from tasks.stores import releases
 from tasks.stores.parts import BOOSTER
 from tasks.stores.workspace import Workspace
 from tasks.training import step as train
@@ -98,7 +97,7 @@ def booster(workspace: Workspace, task: str, version: int) -> lgb.Booster:
 
 
 def figures(retrained: Retrained, task: str) -> dict[str, Any]:
-    part = releases.release_part(retrained.workspace, retrained.result.release)
+    part = retrained.workspace.releases.part(retrained.result.release)
     run = retrained.workspace.store.registry.run_id(part)
     (found,) = (one for one in read_plain(retrained.workspace.home, run)["tasks"] if one["task"] == task)
     return dict(found)
@@ -141,13 +140,13 @@ def test_a_warm_start_adds_trees_to_the_champions_and_says_so(second: Retrained)
 
 
 def test_a_warm_start_again_after_it_became_champion_is_the_same_model(second: Retrained) -> None:
-    snapshot = releases.release_manifest(second.workspace, 2).snapshot.id
+    snapshot = second.workspace.releases.manifest(2).snapshot.id
     again = train.run(second.workspace, task=CLICK, as_of=LATER, snapshot=snapshot)
     assert (again.version, again.reused) == (2, True)
 
 
 def test_a_sparse_task_that_started_from_a_dense_one_is_one_model_of_its_features(second: Retrained) -> None:
-    pins = releases.release_manifest(second.workspace, 2).pins
+    pins = second.workspace.releases.manifest(2).pins
     bought, clicked = (booster(second.workspace, task, pins[f"{NAME}.task.{task}"]) for task in (BUY, CLICK))
     assert bought.feature_name() == clicked.feature_name()
     evidence = figures(second, BUY)
@@ -241,7 +240,7 @@ def test_another_quantile_is_another_thing_to_predict(second: Retrained, tmp_pat
 
 
 def test_a_task_that_cannot_be_trained_keeps_the_champions_model(second: Retrained) -> None:
-    pins = releases.release_manifest(second.workspace, 2).pins
+    pins = second.workspace.releases.manifest(2).pins
     assert {task: pins[f"{NAME}.task.{task}"] for task in (CLICK, BUY, HIDE)} == {CLICK: 2, BUY: 3, HIDE: 1}
     (gate,) = (gate for gate in second.result.gates if subject_of(gate) == f"{HIDE}.trained")
     assert gate["outcome"] == "warn"
@@ -313,5 +312,5 @@ def test_a_champion_without_the_task_leaves_a_warm_start_to_train_in_full(
 
 
 def _rows(workspace: Workspace, task: str) -> TaskRows:
-    snapshot = releases.release_manifest(workspace, 2).snapshot.id
+    snapshot = workspace.releases.manifest(2).snapshot.id
     return TaskRows.open(workspace, task=task, as_of=LATER, snapshot=snapshot)

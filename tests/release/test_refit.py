@@ -21,7 +21,6 @@ import pytest
 from tasks.release import view as release_view
 from tasks.release.refit import Refit
 from tasks.release.trained import Trained
-from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, LATER, NAME, Retrained
@@ -107,17 +106,17 @@ def test_a_poisoned_week_holds_it_and_says_why(poisoned: Retrained) -> None:
 def test_two_releases_are_made_and_the_refitted_one_challenges(sound: Retrained) -> None:
     assert sound.result.release == 2
     assert sound.aliases == {"challenger": 2}
-    assert releases.resolve_tested_release(sound.workspace, 2) == 1
-    assert releases.resolve_tested_release(sound.workspace, 1) == 1
-    tested = releases.release_manifest(sound.workspace, 1)
-    assert releases.tested_manifest(sound.workspace, 2) == tested
-    assert releases.tested_manifest(sound.workspace, 1) == tested
+    assert sound.workspace.releases.tested_version(2) == 1
+    assert sound.workspace.releases.tested_version(1) == 1
+    tested = sound.workspace.releases.manifest(1)
+    assert sound.workspace.releases.tested(2) == tested
+    assert sound.workspace.releases.tested(1) == tested
 
 
 def test_the_served_part_states_its_own_newest_row_and_the_others_are_those_that_were_tested(
     sound: Retrained,
 ) -> None:
-    tested, served = (releases.release_manifest(sound.workspace, version) for version in (1, 2))
+    tested, served = (sound.workspace.releases.manifest(version) for version in (1, 2))
     before, after = (manifest.part(Role.TASK, CLICK) for manifest in (tested, served))
     assert before.trained_until() < after.trained_until() < tested.test[1]
     assert served.part(Role.CALIBRATOR, CLICK).trained_until() == (AS_OF - timedelta(days=2)).date()
@@ -177,7 +176,7 @@ def test_a_recipe_that_cannot_be_repeated_leaves_what_was_tested_and_says_why(
         plain["minimum"]["positives"] = 10**6
 
     workspace = mini.changed(sound.workspace, tmp_path, surface=more_positives)
-    manifest = releases.release_manifest(workspace, 1)
+    manifest = workspace.releases.manifest(1)
     tested = {t: (manifest.part(Role.TASK, t), manifest.part(Role.CALIBRATOR, t)) for t in (CLICK, HIDE)}
     refit = Refit(workspace, AS_OF, manifest.snapshot.id, parent_run=None)
     served, unrepeated = refit.served(tested, [Trained(CLICK, 1, 1), Trained(HIDE, 1, 1)])
@@ -188,8 +187,8 @@ def test_a_recipe_that_cannot_be_repeated_leaves_what_was_tested_and_says_why(
 
 def test_a_refitted_champion_lends_what_was_tested_and_what_it_serves(poisoned: Retrained) -> None:
     assert poisoned.result.release == 4
-    assert releases.resolve_tested_release(poisoned.workspace, 4) == 3
-    tested, served = (releases.release_manifest(poisoned.workspace, version).pins for version in (3, 4))
+    assert poisoned.workspace.releases.tested_version(4) == 3
+    tested, served = (poisoned.workspace.releases.manifest(version).pins for version in (3, 4))
     assert (tested[f"{NAME}.task.{HIDE}"], served[f"{NAME}.task.{HIDE}"]) == (1, 2)
     assert (tested[f"{NAME}.task.{CLICK}"], served[f"{NAME}.task.{CLICK}"]) == (3, 4)
 

@@ -28,7 +28,6 @@ from tasks.release.parts import Pins, pin_examination, pin_tasks, release_files
 from tasks.release.refit import Refit, ScoredRelease, calibrated_on, refit_shifts
 from tasks.release.release_days import ReleaseDays
 from tasks.release.trained import Trained
-from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER
 from tasks.stores.workspace import Workspace
@@ -213,7 +212,7 @@ def test_a_warm_start_continues_what_was_tested_of_the_champion_and_its_refit_do
     refitted: Refitted,
 ) -> None:
     registry, workspace = refitted.workspace.store.registry, refitted.workspace
-    assert releases.release_manifest(workspace, "champion").part(Role.TASK, "click_1d").version == 2
+    assert workspace.releases.manifest("champion").part(Role.TASK, "click_1d").version == 2
     champions = registry.files(registry.part(f"{NAME}.task.click_1d", 1))[BOOSTER]
     start = lgb.Booster(model_str=champions.decode())
     rows = np.random.default_rng(0).random((50, start.num_feature()))

@@ -16,7 +16,6 @@ from tasks.cli import main
 from tasks.errors import DataError
 from tasks.release import score as score_step
 from tasks.release import view as release_view
-from tasks.stores import releases
 from tasks.stores.store import Store
 from tests.feeds.mini import NAME, TASKS, Retrained
 
@@ -121,7 +120,7 @@ def test_plain_mlflow_gives_certificates_on_request(
     first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path
 ) -> None:
     workspace = first_retrain.workspace
-    folder = workspace.store.registry.fetch(releases.release_part(workspace, 1), tmp_path / "release")
+    folder = workspace.store.registry.fetch(workspace.releases.part(1), tmp_path / "release")
     model = mlflow.pyfunc.load_model(str(folder))
     assert "certificate" not in model.predict(candidates)
     asked = model.predict(candidates, params={"certificate": True})
@@ -310,7 +309,7 @@ def test_a_release_whose_figures_are_lost_is_explained_without_error_bars(
     first_retrain: Retrained, candidates: pd.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = first_retrain.workspace.home
-    run = Store.open(home).registry.run_id(releases.release_part(first_retrain.workspace, 1))
+    run = Store.open(home).registry.run_id(first_retrain.workspace.releases.part(1))
     (figures,) = (home / "mlflow/artifacts").rglob(f"{run}/artifacts/evidence.json")
     words = _words(first_retrain, "explain", tmp_path, candidates)
     away = figures.rename(tmp_path / "evidence.json")

@@ -16,7 +16,6 @@ from tasks.labels.store import LabelStore
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.step import ReleaseResult
-from tasks.stores import releases
 from tasks.stores.parts import CALIBRATOR
 from tasks.stores.store import Store
 from tasks.stores.tracking import PatientClient
@@ -165,7 +164,7 @@ def test_a_backfilled_release_is_marked_and_moves_no_alias(feed: Feed, first: Re
     assert registry.aliases(first.release) == before
     part = registry.part(backfilled.release, backfilled.version)
     assert registry.tags(part)["backfilled"] == "true"
-    assert releases.release_manifest(feed[0], part.version).backfilled
+    assert feed[0].releases.manifest(part.version).backfilled
 
 
 def test_a_tag_that_somebody_set_makes_no_release_one_of_the_past(feed: Feed, first: ReleaseResult) -> None:

@@ -18,7 +18,6 @@ from tasks.release.trained import (
     refuse_no_policy_change,
     split_results,
 )
-from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -62,7 +61,7 @@ def changed(second_retrain: Retrained, tmp_path_factory: pytest.TempPathFactory)
 
 def fitted(workspace: Workspace, version: int) -> dict[str, int]:
     """Return the versions of the models and calibrators that a release pins."""
-    parts = releases.release_manifest(workspace, version).parts
+    parts = workspace.releases.manifest(version).parts
     return {part.name: part.version for part in parts if part.role in {Role.TASK, Role.CALIBRATOR}}
 
 
@@ -77,7 +76,7 @@ def test_a_changed_policy_is_released_with_the_champions_models_and_nothing_is_t
     assert (made["reasons"] == []) == (code == 0)
     assert made["release"] not in {1, 2}
     assert fitted(changed, made["release"]) == fitted(changed, 1)
-    ours, champion = (releases.release_manifest(changed, version) for version in (made["release"], 1))
+    ours, champion = (changed.releases.manifest(version) for version in (made["release"], 1))
     assert ours.part(Role.UTILITY_POLICY).version == 2
     assert ours.contracts == changed.contracts.digests
     assert (ours.as_of, ours.snapshot, ours.test) == (champion.as_of, champion.snapshot, champion.test)

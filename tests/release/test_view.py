@@ -11,7 +11,7 @@ from tasks.errors import ContractError, StoreError
 from tasks.release import view as release_view
 from tasks.release.loading import load_release
 from tasks.release.step import ReleaseResult
-from tasks.stores import releases
+from tasks.release.view import ReleaseReader
 from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, Role
 from tasks.stores.parts import Part, folder_sha256
@@ -70,7 +70,7 @@ def test_releases_are_compared_by_weights_and_verdicts(second_retrain: Retrained
                 if one["gate"] == "decision" and not one["segment"]
             }
         )
-        pinned = releases.release_manifest(workspace, version).part(Role.UTILITY_POLICY)
+        pinned = workspace.releases.manifest(version).part(Role.UTILITY_POLICY)
         policy = json.loads(workspace.store.registry.files(pinned)["policy.json"])
         weights.append({task: one["weight"] for task, one in policy["weights"].items()})
     assert found["verdicts"], "one is a first release, the other a challenger"
@@ -89,7 +89,7 @@ def test_releases_are_compared_by_weights_and_verdicts(second_retrain: Retrained
 
 
 def test_a_list_has_every_release_with_its_aliases(workspace: Workspace, released: ReleaseResult) -> None:
-    newest = releases.list_releases(workspace)[0]
+    newest = workspace.releases.summaries()[0]
     assert newest["version"] == released.version
     assert newest["aliases"] == ["challenger"]
     assert newest["as_of"] == "2026-02-16T00:00:00Z"
@@ -98,7 +98,7 @@ def test_a_list_has_every_release_with_its_aliases(workspace: Workspace, release
 
 def test_a_surface_without_releases_has_an_empty_list(workspace: Workspace, tmp_path: Path) -> None:
     empty = Workspace.open(NAME, surfaces=workspace.surfaces, home=new_home(tmp_path))
-    assert releases.list_releases(empty) == []
+    assert empty.releases.summaries() == []
 
 
 def test_a_release_is_shown_with_pins_digests_and_figures(
@@ -130,8 +130,8 @@ def test_a_reference_to_nothing_is_named(workspace: Workspace, released: Release
 
 
 def test_an_alias_that_is_not_set_is_no_release(workspace: Workspace, released: ReleaseResult) -> None:
-    assert releases.find_release(workspace, "champion") is None
-    assert releases.find_release(workspace, "challenger") == released.version
+    assert workspace.releases.find("champion") is None
+    assert workspace.releases.find("challenger") == released.version
 
 
 def test_an_untouched_release_verifies(workspace: Workspace, released: ReleaseResult, stored: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_changed_pin_tag_is_named(workspace: Workspace, released: ReleaseResul
         part,
         {
             f"component.{NAME}.task.click_1d": "1",
-            "label_snapshot": releases.release_manifest(workspace, "challenger").snapshot.id,
+            "label_snapshot": workspace.releases.manifest("challenger").snapshot.id,
         },
     )
     assert "component.* tags say" in problems
@@ -305,3 +305,56 @@ def test_what_the_audit_does_not_vouch_for_is_not_loaded_to_serve_where_that_is_
     (problem,) = release_view.verify(workspace, ref).problems
     assert problem.endswith("champion or canary.")
     assert release_view.load(workspace, ref).manifest.surface == NAME
+
+
+@pytest.fixture
+def manifest_file(workspace: Workspace, released: ReleaseResult, tmp_path: Path) -> Iterator[Path]:
+    """The release's manifest in the artifact store; put back after the test."""
+    registry = workspace.store.registry
+    model_id = registry.model_id(registry.part(released.release, released.version))
+    folder = Path(registry.client.get_logged_model(model_id).artifact_location.removeprefix("file://"))
+    file = folder / "artifacts/release/manifest.json"
+    shutil.copy(file, tmp_path / "before")
+    yield file
+    shutil.copy(tmp_path / "before", file)
+
+
+def test_it_reads_what_the_registry_holds(workspace: Workspace, released: ReleaseResult) -> None:
+    reader, version = ReleaseReader(workspace), released.version
+    assert reader.manifest(version) == workspace.releases.manifest(version)
+    assert reader.tested(version) == workspace.releases.tested(version)
+    assert (reader.verified(version).problems, reader.verified(version).pins) == ([], len(released.pins))
+    model = reader.manifest(version).part(Role.TASK, "click_1d")
+    assert reader.tags(model) == workspace.store.registry.tags(model)
+
+
+def test_a_byte_that_changes_after_the_look_is_found_by_the_next_operation(
+    workspace: Workspace, released: ReleaseResult, manifest_file: Path
+) -> None:
+    reader, version = ReleaseReader(workspace), released.version
+    before = reader.manifest(version), reader.verified(version)
+    manifest_file.write_bytes(
+        manifest_file.read_bytes().replace(b'"backfilled": false', b'"backfilled": true ')
+    )
+    assert (reader.manifest(version), reader.verified(version)) == before
+    later = ReleaseReader(workspace)
+    assert any("manifest.json" in problem for problem in later.verified(version).problems)
+    with pytest.raises(StoreError, match="holds other bytes than were registered"):
+        later.manifest(version)
+
+
+def test_what_it_refused_once_it_looks_at_again(
+    workspace: Workspace, released: ReleaseResult, manifest_file: Path
+) -> None:
+    """Nothing wrong is remembered as read: a store that did not answer may do so the next time."""
+    reader, data = ReleaseReader(workspace), manifest_file.read_bytes()
+    manifest_file.write_bytes(data[:-1])
+    with pytest.raises(StoreError, match="holds other bytes"):
+        reader.manifest(released.version)
+    manifest_file.write_bytes(data)
+    assert reader.manifest(released.version).digest == workspace.releases.manifest(released.version).digest
+
+
+def test_a_version_that_does_not_exist_is_named(workspace: Workspace, released: ReleaseResult) -> None:
+    with pytest.raises(ContractError, match="Unknown version '17'"):
+        ReleaseReader(workspace).manifest(17)

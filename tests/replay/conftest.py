@@ -4,14 +4,13 @@ import pytest
 
 from tasks.release import view as release_view
 from tasks.replay.slates import Scored, TestSlice
-from tasks.stores import releases
 from tests.feeds.mini import Retrained
 from tests.replay.whole_slice import whole_slice
 
 
 @pytest.fixture(scope="session")
 def tested_slice(second_retrain: Retrained) -> TestSlice:
-    manifest = releases.release_manifest(second_retrain.workspace, 2)
+    manifest = second_retrain.workspace.releases.manifest(2)
     return whole_slice(second_retrain.workspace, manifest, manifest.test)
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from tasks.replay import shadow, simulate
 from tasks.replay.logged_candidates import hash_labelled_candidates, hash_newest_candidates
-from tasks.stores import releases
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import LATER, NAME, Retrained
 from tests.stores.local_path import local
@@ -43,7 +42,7 @@ def reversed_rows(rows: pa.Table) -> pa.Table:
 
 
 def digests(workspace: Workspace) -> tuple[str | None, str | None]:
-    manifest = releases.tested_manifest(workspace, 2)
+    manifest = workspace.releases.tested(2)
     return (
         hash_newest_candidates(workspace, as_of=LATER),
         hash_labelled_candidates(workspace, snapshot=manifest.snapshot.id, days=manifest.test),

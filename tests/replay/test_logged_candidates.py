@@ -19,7 +19,6 @@ from tasks.replay.logged_candidates import (
     newest_candidates,
     reading_spans,
 )
-from tasks.stores import releases
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import AS_OF, BINARY, FIRST, NAME, TASKS, Retrained
@@ -95,7 +94,7 @@ def test_without_a_table_of_candidates_they_are_the_impressions(labelled_feed: t
 
 
 def _snapshot(workspace: Workspace) -> str:
-    return releases.release_manifest(workspace, 1).snapshot.id
+    return workspace.releases.manifest(1).snapshot.id
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,6 @@ from tasks.replay import simulate
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import EntrantVersions
 from tasks.replay.spark_stream import decide_slice_with_spark
-from tasks.stores import releases
 from tasks.stores.manifest import Manifest
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
@@ -51,7 +50,7 @@ def workspace(first_retrain: Retrained) -> Workspace:
 
 @pytest.fixture(scope="module")
 def manifest(workspace: Workspace) -> Manifest:
-    return releases.release_manifest(workspace, 1)
+    return workspace.releases.manifest(1)
 
 
 def assert_same_slices(ours: DecidedSlice, theirs: DecidedSlice) -> None:

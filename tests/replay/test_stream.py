@@ -23,7 +23,6 @@ from tasks.replay.orders import baseline_order
 from tasks.replay.read_log import LogReading, candidate_log, join_blocks, read_block
 from tasks.replay.slates import Scored
 from tasks.replay.terms import composition
-from tasks.stores import releases
 from tasks.stores.manifest import Manifest
 from tests.feeds.mini import Retrained
 from tests.replay.same_slices import assert_same, values
@@ -35,7 +34,7 @@ ROWS = 3_000
 
 @pytest.fixture(scope="module")
 def manifest(second_retrain: Retrained) -> Manifest:
-    return releases.release_manifest(second_retrain.workspace, 2)
+    return second_retrain.workspace.releases.manifest(2)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import ContractError
-from tasks.stores import releases
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest, PinnedSnapshot
 from tasks.stores.parts import Part
 from tasks.stores.runs import StepKey
@@ -46,23 +45,23 @@ def register(workspace: Workspace, **tags: str) -> Part:
 def test_a_version_or_an_alias_means_a_release(workspace: Workspace) -> None:
     first, second = register(workspace), register(workspace, verdict="promote")
     workspace.store.registry.set_alias(second, "champion")
-    assert releases.release_part(workspace, 1) == first
-    assert releases.resolve_release(workspace, "champion") == 2
-    assert releases.find_release(workspace, "champion") == 2
-    assert releases.find_release(workspace, "challenger") is None
+    assert workspace.releases.part(1) == first
+    assert workspace.releases.version("champion") == 2
+    assert workspace.releases.find("champion") == 2
+    assert workspace.releases.find("challenger") is None
 
 
 def test_an_alias_that_means_nothing_is_refused_where_a_release_is_needed(workspace: Workspace) -> None:
     register(workspace)
     with pytest.raises(ContractError, match="champion"):
-        releases.resolve_release(workspace, "champion")
+        workspace.releases.version("champion")
 
 
 def test_a_list_is_newest_first_and_says_what_each_release_is(workspace: Workspace) -> None:
     register(workspace, backfilled="true")
     part = register(workspace, verdict="hold")
     workspace.store.registry.set_alias(part, "challenger")
-    newest, oldest = releases.list_releases(workspace)
+    newest, oldest = workspace.releases.summaries()
     assert newest == {
         "version": 2,
         "aliases": ["challenger"],
@@ -76,7 +75,7 @@ def test_a_list_is_newest_first_and_says_what_each_release_is(workspace: Workspa
 
 def test_the_champion_lends_where_it_is_not_of_a_later_instant(workspace: Workspace) -> None:
     as_of = datetime(2026, 3, 1, tzinfo=UTC)
-    assert releases.find_fallback_release(workspace, as_of) is None
+    assert workspace.releases.fallback(as_of) is None
     workspace.store.registry.set_alias(register(workspace), "champion")
-    assert releases.find_fallback_release(workspace, as_of) == 1
-    assert releases.find_fallback_release(workspace, datetime(2026, 2, 1, tzinfo=UTC)) is None
+    assert workspace.releases.fallback(as_of) == 1
+    assert workspace.releases.fallback(datetime(2026, 2, 1, tzinfo=UTC)) is None

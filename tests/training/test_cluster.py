@@ -18,7 +18,6 @@ from tasks.errors import ContractError, StoreError
 from tasks.pipeline import retrain
 from tasks.stores.manifest import Role
 from tasks.stores.parts import BOOSTER
-from tasks.stores.releases import release_manifest
 from tasks.stores.steps import Code
 from tasks.stores.workspace import Workspace
 from tasks.training import cluster
@@ -211,7 +210,7 @@ def test_a_whole_retrain_calibrates_and_judges_the_clusters_models(
     changes = {"tasks": mini.two_tasks, "surface": there, "utility": mini.utility_of_two}
     workspace = mini.changed(asked, tmp_path, **changes)
     result = retrain(workspace, as_of=mini.AS_OF)
-    parts = release_manifest(workspace, result.release).parts
+    parts = workspace.releases.manifest(result.release).parts
     calibrated = {part.task for part in parts if part.role is Role.CALIBRATOR}
     runs = [mini.first_evidence(workspace, "train", task=task) for task in mini.TWO]
     assert [run["parameters"]["engine"] for run in runs] == ["dask", "dask"]

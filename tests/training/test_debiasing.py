@@ -13,7 +13,6 @@ from tasks.ranking.scoring import Scorer
 from tasks.release import view as release_view
 from tasks.release.step import ReleaseResult
 from tasks.replay.shadow import compare_packed, sample_requests
-from tasks.stores import releases
 from tasks.stores.manifest import Role
 from tasks.stores.parts import ENCODER
 from tasks.stores.store import Store
@@ -52,7 +51,7 @@ def scored(placed: Feed, released: ReleaseResult) -> tuple[pd.DataFrame, pd.Data
 
 
 def released_test(workspace: Workspace, made: ReleaseResult) -> tuple[date, date]:
-    return releases.release_manifest(workspace, made.version).test
+    return workspace.releases.manifest(made.version).test
 
 
 def test_the_curve_is_estimated_and_close_to_how_places_are_looked_at(placed: Feed) -> None:
@@ -69,7 +68,7 @@ def test_the_curve_is_made_once_and_pinned_by_the_release(placed: Feed, released
     workspace, snapshot = placed
     part = known(examination.run(workspace, snapshot=snapshot))
     assert workspace.store.registry.versions(part.name) == (part,)
-    manifest = releases.release_manifest(workspace, released.version)
+    manifest = workspace.releases.manifest(released.version)
     pinned = manifest.part(Role.EXAMINATION)
     assert (pinned.name, pinned.version, pinned.sha256) == (part.name, part.version, part.sha256)
     assert pinned.trained_until() < manifest.test[0]

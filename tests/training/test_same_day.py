@@ -36,8 +36,8 @@ from tasks.labels.store import LabelStore
 from tasks.promotion.gates.gains import evaluate_recipes, evaluate_same_day
 from tasks.promotion.provenance import read_recipes
 from tasks.release import step as release
-from tasks.release.reader import ReleaseReader
 from tasks.release.trained import Trained
+from tasks.release.view import ReleaseReader
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.parts import Part
 from tasks.stores.tracking import PatientClient

@@ -13,7 +13,6 @@ from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 from tasks.replay.policy_diff import read_policy
 from tasks.replay.primary import one_sided
-from tasks.stores.releases import release_manifest
 from tasks.stores.workspace import Workspace
 from tasks.tuning import tune
 from tasks.tuning.tune import TuneRequest, TuneResult, proposed_text
@@ -126,7 +125,7 @@ def test_the_days_are_after_every_training_and_before_the_test(
     workspace: Workspace, tuned: TuneResult
 ) -> None:
     first, last = tuned.evidence.days
-    manifest = release_manifest(workspace, 1)
+    manifest = workspace.releases.manifest(1)
     trained = [part.trained_until() for part in manifest.parts if part.role == "task"]
     assert max(trained) < first <= last < manifest.test[0]
 

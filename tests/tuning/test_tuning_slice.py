@@ -14,7 +14,6 @@ from tasks.replay import slates as slices
 from tasks.replay.decided_slice import Entrant, Entrants
 from tasks.replay.entrants import EntrantVersions
 from tasks.stores.manifest import Manifest, Role
-from tasks.stores.releases import release_manifest
 from tasks.tuning.tuning_slice import TuningHalf, TuningSlice, tuning_days
 from tests.feeds.mini import Retrained
 from tests.replay.same_slices import assert_same
@@ -38,7 +37,7 @@ def sliced(second_retrain: Retrained, entrants: Entrants) -> TuningSlice:
 
 @pytest.fixture(scope="module")
 def manifest(second_retrain: Retrained) -> Manifest:
-    return release_manifest(second_retrain.workspace, 2)
+    return second_retrain.workspace.releases.manifest(2)
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,6 @@ from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSuppor
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import ANSWERS, NOBODY, Entry, Kind, since_last_move
 from tasks.stores.parts import Part
-from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace
 
 
@@ -139,8 +138,8 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
         raise ContractError(
             f"{by} is not a reviewer for {role}; surface.yaml names {', '.join(reviewers[role]) or 'none'}"
         )
-    eligible = eligible_reviewers(workspace, release_part(workspace, release))[role]
-    if by not in eligible:
+    standing = standing_reviewers(workspace, workspace.releases.part(release))[role]
+    if by not in standing:
         raise ContractError(
             f"{by} reviews {role} only since release {release} was made, so that change is part of what is "
             f"asked: {' or '.join(eligible) or 'nobody'} may answer. A retrain makes a release that "
@@ -161,7 +160,7 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
 
 def time_out(workspace: Workspace, question: ReviewRequest, *, waited: timedelta) -> None:
     """Write to the audit that nobody answered for a role; the same once more adds nothing."""
-    part = release_part(workspace, question.release)
+    part = workspace.releases.part(question.release)
     why = f"no answer within {describe_duration(waited)}"
 
     def once(entries: tuple[Entry, ...], aliases: Mapping[str, int]) -> Entry | None:

@@ -46,12 +46,12 @@ from tasks.promotion.moves.rules import (
     refuse_verdict,
     require_support,
 )
-from tasks.release.reader import ReleaseReader
+from tasks.release.view import ReleaseReader
 from tasks.stores.aliases import CANARIES, CHAMPION, ReleaseAliases
 from tasks.stores.audit import Entry, Kind, LiveRamp, live_ramps, one_line
 from tasks.stores.manifest import Manifest
 from tasks.stores.parts import Part
-from tasks.stores.releases import VERDICT, release_part
+from tasks.stores.releases import VERDICT
 from tasks.stores.workspace import Workspace
 
 _LOG = logging.getLogger("equipoise")
@@ -95,7 +95,7 @@ def prepare(
     support : what it is asked for with.
     """
     with _alone(workspace):
-        return _prepare(workspace, release_part(workspace, release), evaluate_gate, support)
+        return _prepare(workspace, workspace.releases.part(release), judge, support)
 
 
 def _alone(workspace: Workspace) -> AbstractContextManager[None]:
@@ -176,7 +176,7 @@ def run(
     for name, text in texts.items():
         one_line(name, text or "")
     with _alone(workspace):
-        part, moves = release_part(workspace, release), workspace.aliases
+        part, moves = workspace.releases.part(release), workspace.aliases
         if done := _already(moves, part, by.run, support.stage):
             return done
         moves.settle(strict=True)

@@ -5,13 +5,7 @@ from dataclasses import dataclass
 from tasks.promotion.moves.rules import POLICIES, changed_contracts
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.manifest import Manifest
-from tasks.stores.releases import (
-    BACKFILLED,
-    VERDICT,
-    find_release,
-    release_manifest,
-    release_part,
-)
+from tasks.stores.releases import BACKFILLED, VERDICT
 from tasks.stores.workspace import Workspace, format_instant
 
 
@@ -32,10 +26,10 @@ def run(workspace: Workspace, *, release: int, unchanged: bool = False) -> Propo
     A release that changes tasks or policies is left to a person, who names what supports the change; one that
     was champion before is not proposed again, since somebody went back from it.
     """
-    part = release_part(workspace, release)
-    if unchanged:
+    part = workspace.releases.part(release)
+    if stands:
         return Proposal(part.version, proposed=False, why="a run about the past found it")
-    manifest, tags = release_manifest(workspace, release), workspace.store.registry.tags(part)
+    manifest, tags = workspace.releases.manifest(release), workspace.store.registry.tags(part)
     if against := _against(workspace, part.version, manifest, tags):
         return Proposal(part.version, proposed=False, why=against)
     why = f"retrained as of {format_instant(manifest.as_of)}, and no gate holds it"
@@ -53,9 +47,9 @@ def _against(workspace: Workspace, release: int, manifest: Manifest, tags: dict[
     rows = [entry for entry in workspace.aliases.audit.entries() if entry.release == release]
     if any(entry.sets_alias for entry in rows):
         return f"it was {'champion' if any(entry.moves for entry in rows) else 'the canary'} before"
-    champion = find_release(workspace, CHAMPION)
-    of_champion = None if champion is None else release_manifest(workspace, champion).contracts
-    files = ", ".join(POLICIES[name] for name in changed_contracts(manifest.contracts, of_champion))
+    champion = workspace.releases.find(CHAMPION)
+    theirs = None if champion is None else workspace.releases.manifest(champion).contracts
+    files = ", ".join(POLICIES[name] for name in changed_contracts(manifest.contracts, theirs))
     if files:
         return f"it changes {files} of champion {champion}: a person names the experiment, or waives it"
     return ""

@@ -42,7 +42,6 @@ from tasks.reports.words import Vocabulary, vocabulary
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import live_ramps
 from tasks.stores.manifest import Manifest
-from tasks.stores.releases import release_manifest, release_part
 from tasks.stores.workspace import Workspace
 
 _WARNINGS, _RAILS, _HARMED = 3, 6, 3
@@ -108,12 +107,12 @@ def show(
     why, support : as they were given for the promotion.
     links : addresses by their words.
     """
-    part = release_part(workspace, release)
+    part = workspace.releases.part(release)
     aliases = workspace.store.registry.aliases(part.name)
     champion = aliases.get(CHAMPION)
     terms = _terms(workspace, release, aliases, replace(support, why=why))
-    manifest = release_manifest(workspace, release)
-    old = None if champion is None else release_manifest(workspace, champion)
+    manifest = workspace.releases.manifest(release)
+    old = None if champion is None else workspace.releases.manifest(champion)
     dossier = _dossier(workspace, release)
     gates, rules = [verdict.to_json() for verdict in dossier.gates], digest(dossier.rules)
     if evidence_digest(manifest, old, gates, rules=rules, terms=terms) != evidence:

@@ -16,7 +16,6 @@ from tasks.release.view import verify_bytes
 from tasks.stores.aliases import CANARIES, CHAMPION, PREVIOUS, Mismatch, MismatchSource, ReleaseAliases
 from tasks.stores.audit import Entry, Kind, last_alias_move, live_ramps, one_line
 from tasks.stores.parts import Part
-from tasks.stores.releases import release_part
 from tasks.stores.workspace import Workspace
 
 
@@ -55,7 +54,7 @@ def run(
     elif mismatch is None and _ended_so(moves.audit.entries(), by=by, why=why, to=to, asked_by=asked_by):
         return MoveResult(aliases[CHAMPION], None)
     _refuse_unsaid(workspace, to, aliases, mismatch)
-    part = release_part(workspace, to or PREVIOUS)
+    part = workspace.releases.part(to or PREVIOUS)
     _refuse_strangers(workspace, part, aliases, mismatch)
     if problems := verify_bytes(workspace, part).problems:
         others = _say_others(moves, {part.version, aliases.get(CHAMPION)}, mismatch)

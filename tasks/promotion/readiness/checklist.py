@@ -58,7 +58,6 @@ from tasks.replay.evidence import SimulationEvidence
 from tasks.stores.aliases import CHAMPION, release_name
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.parts import Part
-from tasks.stores.releases import part_manifest, release_manifest
 from tasks.stores.runs import D
 from tasks.stores.workspace import Workspace
 
@@ -129,7 +128,7 @@ def _policy_moves(workspace: Workspace, promotions: Iterable[Entry]) -> Iterator
         if entry.champion is None:
             continue
         try:
-            after, before = (release_manifest(workspace, one) for one in (entry.release, entry.champion))
+            ours, theirs = (workspace.releases.manifest(one) for one in (entry.release, entry.champion))
         except (ContractError, StoreError):  # a release that was deleted since says nothing any more
             continue
         if changed := changed_contracts(after.contracts, before.contracts):
@@ -148,7 +147,7 @@ def _release(workspace: Workspace) -> ReadRelease | None:
     return ReadRelease(
         version=part.version,
         champion=champion is not None,
-        manifest=part_manifest(registry, part),
+        manifest=workspace.releases.manifest(part.version),
         run=registry.run_id(part),
         reading=reading,
         conclusive_before=conclusive_before(workspace, part.version, verdicts),

@@ -9,7 +9,7 @@ from tasks.promotion.gate import GateResult
 from tasks.promotion.moves import promote
 from tasks.promotion.moves.promote import GateEvaluator, MoveResult
 from tasks.promotion.moves.rules import Actor, PromotionSupport
-from tasks.release.reader import ReleaseReader
+from tasks.release.view import ReleaseReader
 from tasks.stores.aliases import CANARIES, CARRIED_OUT
 from tasks.stores.audit import HEAD, AuditHead, Entry, Kind
 from tasks.stores.workspace import Workspace

@@ -20,7 +20,6 @@ from tasks.promotion.moves.answers import Review, Signing
 from tasks.promotion.moves.override import Override, is_liftable, lift_verdicts
 from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport, PromotionTerms
 from tasks.release import view
-from tasks.stores.releases import release_part
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -222,9 +221,9 @@ def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Worksp
 
 @pytest.mark.parametrize("run", ["", "manual__1"])
 def test_whoever_asks_for_an_override_it_takes_more_than_one_person(held: Workspace, run: str) -> None:
-    part, request = release_part(held, 2), prepare_2(held, override=WHY)
-    assert Signing.of(held, part, request, Actor("ana", run)).apart
-    as_it_is = replace(request, terms=PromotionTerms(), loosened=())
+    part, case = held.releases.part(2), prepare_2(held, override=WHY)
+    assert Signing.of(held, part, case, Actor("ana", run)).apart
+    as_it_is = replace(case, terms=PromotionTerms(), loosened=())
     assert not Signing.of(held, part, as_it_is, Actor("ana", run)).apart
 
 

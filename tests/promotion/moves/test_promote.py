@@ -21,7 +21,6 @@ from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSuppor
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
-from tasks.stores import releases
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
@@ -231,9 +230,9 @@ def test_a_release_under_other_contracts_than_are_in_force_is_refused(workspace:
 
 def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Workspace) -> None:
     parts = [Trained(task, 1, 1) for task in workspace.contracts.tasks.order()]
-    snapshot = releases.release_manifest(workspace, 1).snapshot.id
+    snapshot = workspace.releases.manifest(1).snapshot.id
     made = release.run(workspace, as_of=AS_OF, snapshot=snapshot, parts=parts, backfill=True)
-    workspace.store.registry.set_tags(releases.release_part(workspace, made.version), {"verdict": "promote"})
+    workspace.store.registry.set_tags(workspace.releases.part(made.version), {"verdict": "promote"})
     with pytest.raises(ContractError, match="made by a backfill"):
         promote.run(
             workspace,
@@ -247,7 +246,7 @@ def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Wo
 
 
 def test_a_release_that_was_never_judged_is_refused(workspace: Workspace) -> None:
-    registry, part = workspace.store.registry, releases.release_part(workspace, 2)
+    registry, part = workspace.store.registry, workspace.releases.part(2)
     verdict = registry.tags(part)["verdict"]
     registry.client.delete_model_version_tag(MODEL, "2", "verdict")
     try:

@@ -12,7 +12,7 @@ from tasks.promotion import overview
 from tasks.promotion.moves import answers, promote
 from tasks.promotion.moves import request as promotion_request
 from tasks.promotion.moves.answers import Review
-from tasks.release.reader import ReleaseReader
+from tasks.release.view import ReleaseReader
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.parts import Part
 from tasks.stores.workspace import Workspace
