@@ -53,12 +53,12 @@ def champion(surface: str, ti: Any = None) -> dict[str, Any]:
     """Find what the champion lends; refuse where no policy differs from its own."""
     from tasks.release.trained import champion_parts
 
-    reused = champion_parts(open_workspace(surface))
+    reused, parts = champion_parts(open_workspace(surface))
     tell(f"models of the champion, as of {written(reused.as_of)}")
     ti.xcom_push("as_of", written(reused.as_of))
-    ti.xcom_push("tasks", [part.task for part in reused.parts])
-    ti.xcom_push("parts", [part.to_json() for part in reused.parts])
-    return {"snapshot": reused.snapshot}
+    ti.xcom_push("tasks", [part.task for part in parts])
+    ti.xcom_push("parts", [part.to_json() for part in parts])
+    return {"snapshot": reused.snapshot.id}
 
 
 def policy_change(contracts: Contracts) -> DAG:

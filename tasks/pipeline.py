@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tasks.labels.build import LabelsResult
     from tasks.promotion.gate import GateResult
     from tasks.release.step import ReleaseResult
-    from tasks.release.trained import KeptChampion
+    from tasks.release.trained import ReusedChampion
     from tasks.release.view import ReleaseReader
     from tasks.replay.shadow import ShadowResult
     from tasks.replay.simulate import SimulateResult
@@ -385,9 +385,9 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
     """
     from tasks.release.trained import champion_parts
 
-    champion = champion_parts(workspace)
-    parts = [part.to_json() for part in champion.parts]
-    known = {"labels": {"snapshot": champion.snapshot}, "calibrate": parts}
+    champion, trained = champion_parts(workspace)
+    parts = [part.to_json() for part in trained]
+    known = {"labels": {"snapshot": champion.snapshot.id}, "calibrate": parts}
     with _parent(workspace, "policy_change", champion.as_of, parent_run) as parent:
         asked = Retrain(workspace, champion.as_of, parent, steps=_Steps(len(POLICY_CHANGE)))
         return _result(_run(POLICY_CHANGE, asked, known))

@@ -39,7 +39,7 @@ from tasks.stores.workspace import Workspace
 from tasks.training import debiasing
 from tasks.training.evidence import TrainingEvidence
 from tasks.training.inputs import calibrator_inputs
-from tasks.training.rows import NEWEST, REPEATS, TaskRows, log_labels, read_labels, version_tags
+from tasks.training.rows import NEWEST, REPEATS, TaskRows, read_labels
 from tasks.training.step import for_refit, model_name
 from tasks.training.trunk_step import find_trunk
 
@@ -176,7 +176,7 @@ def _inputs(work: _Calibration) -> dict[str, Any]:
 
 def _tags(work: _Calibration) -> dict[str, str]:
     return {
-        **version_tags(work.rows.made_from()),
+        **work.rows.version_tags(),
         f"{COMPONENT}{work.model.name}": str(work.model.version),
         **({} if work.trunk is None else {f"{COMPONENT}{work.trunk.name}": str(work.trunk.version)}),
     }
@@ -185,7 +185,7 @@ def _tags(work: _Calibration) -> dict[str, str]:
 def _calibrate(work: _Calibration, opened: StepRun) -> Model[CalibrationEvidence]:
     rows = work.rows
     registry = rows.workspace.store.registry
-    log_labels(opened, rows.snapshot, context="calibration")
+    rows.snapshot.log_to(opened, context="calibration")
     read = [work.model, *([work.trunk] if work.trunk else [])]
     opened.reads_models([registry.model_id(part) for part in read])
     fitted, evidence = _fit(opened, work)

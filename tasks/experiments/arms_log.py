@@ -24,7 +24,7 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices
-from tasks.contracts import Contracts
+from tasks.contracts import Contracts, UtilitySpec
 from tasks.contracts.experiment import (
     CONTROL,
     ExperimentSpec,
@@ -34,7 +34,7 @@ from tasks.contracts.experiment import (
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.surface import SegmentSpec
 from tasks.contracts.tasks import join_outcomes
-from tasks.contracts.utility import UtilitySpec, Weights
+from tasks.contracts.utility import Weights
 from tasks.errors import DataError, unknown
 from tasks.evaluation.segments import segment_columns, segment_values
 from tasks.experiments.arm_effects import AgedRows, ArmUsers, level_change

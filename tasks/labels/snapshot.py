@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import duckdb
 import pyarrow as pa
@@ -26,6 +26,9 @@ from tasks.sql import expressions as x
 from tasks.stores import delta
 from tasks.stores.delta import DataFile
 from tasks.stores.location import Location, identity_of, locate, register_objects
+
+if TYPE_CHECKING:
+    from tasks.stores.runs import StepRun
 
 BUILD: Final = "equipoise.build"
 """The key in a commit's metadata of the record of its build."""
@@ -91,6 +94,11 @@ class Snapshot:
     def build(self) -> Build:
         """Return the record of the build that made the snapshot."""
         return Build.from_json(json.loads(self._metadata()[BUILD]))
+
+    def log_to(self, run: "StepRun", *, context: str) -> None:
+        """Log in a run that it read these labels, and what for."""
+        name = f"{self.surface} labels"
+        run.dataset(name, digest=self.content_digest, source=self.path, context=context)
 
     def _metadata(self) -> Mapping[str, str]:
         return delta.commit_info(locate(self.path), self.version)

@@ -103,11 +103,11 @@ def _part(
     frame = read_parquet(spark, *paths, **options)
     there = {name.lower() for name in frame.columns}
     columns = []
-    for ours, kind in log.types[table].items():
-        theirs = source.columns[ours].name
-        value = _read(theirs, schema) if theirs.lower() in there else exp.Null()
-        read = x.finite(value) if log.nan_is_null(ours, kind) else _cast(value, kind)
-        columns.append(_sql(x.alias(read, ours)))
+    for name_here, kind in log.types[table].items():
+        name_in_log = source.columns[name_here].name
+        value = _read(name_in_log, schema) if name_in_log.lower() in there else exp.Null()
+        read = x.finite(value) if log.nan_is_null(name_here, kind) else _cast(value, kind)
+        columns.append(_sql(x.alias(read, name_here)))
     return frame.selectExpr(*columns)
 
 

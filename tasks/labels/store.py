@@ -19,7 +19,7 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from tasks.contracts.surface import BUILDS_AS_OF
-from tasks.errors import DataError, StoreError, unknown
+from tasks.errors import DataError, GateRefused, StoreError, unknown
 from tasks.labels.build_record import Build
 from tasks.labels.snapshot import BUILD, CHANGED, Snapshot, file_day
 from tasks.stores import delta
@@ -27,6 +27,7 @@ from tasks.stores.delta import NewFiles
 from tasks.stores.files import scratch_folder
 from tasks.stores.location import Location, locate, relative_path
 from tasks.stores.store import Store
+from tasks.stores.workspace import format_instant
 
 _SNAPSHOT = "equipoise.snapshot"
 _PUBLISHED = pa.schema(
@@ -175,6 +176,29 @@ class LabelStore:
                 return snapshot
             names.setdefault(snapshot.id)
         raise DataError(unknown("label snapshot", snapshot_id, names, where=f"the store of {self.surface}"))
+
+    def published_snapshot(self, snapshot_id: str, *, as_of: datetime) -> Snapshot:
+        """Find the published snapshot that a part or a release as of an instant is made from.
+
+        Raises
+        ------
+        GateRefused
+            It was not published: its labels did not pass validation, or were not validated.
+        DataError
+            It shows the labels as of another instant, or there is none.
+        """
+        labels = self.snapshot(snapshot_id)
+        if not self.published(snapshot_id):
+            raise GateRefused(
+                f"Label snapshot {snapshot_id} of {self.surface} is not published: it did not pass "
+                "validation or was not validated. Run `equipoise validate` and read its report."
+            )
+        if labels.as_of != as_of:
+            raise DataError(
+                f"Label snapshot {snapshot_id} is as of {format_instant(labels.as_of)}, asked for was "
+                f"{format_instant(as_of)}. Build labels as of that instant, or ask for the snapshot's own."
+            )
+        return labels
 
     def published(self, snapshot_id: str) -> bool:
         """Return whether training may read a snapshot."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from tasks import columns as c
-from tasks.contracts import Contracts
+from tasks.contracts import Contracts, Problem, SlateSpec
 from tasks.contracts.metrics import (
     OF_COLUMNS,
     MetricKind,
@@ -24,8 +24,7 @@ from tasks.contracts.metrics import (
     parse_metric,
     read_metric,
 )
-from tasks.contracts.problems import Problem
-from tasks.contracts.slate import Condition, SlateSpec
+from tasks.contracts.slate import Condition
 from tasks.contracts.surface import parse_source
 from tasks.contracts.utility import HardConstraint, Multiplier
 from tasks.errors import ContractError, DataError, unknown

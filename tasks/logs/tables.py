@@ -137,8 +137,8 @@ class LogTables:
             value: exp.Expr = x.column(column.name) if column.name in there else exp.Null()
             if column.nanoseconds and kind in x.TIMES:
                 value = x.round_down(value, kind)
-            read = x.finite(value) if self.nan_is_null(ours, kind) else x.cast(value, kind)
-            columns.append(x.alias(read, ours))
+            read = x.finite(value) if self.nan_is_null(name_here, kind) else x.cast(value, kind)
+            columns.append(x.alias(read, name_here))
         self.create(name, x.select(columns, _parquet(view.table, files)), view=True)
 
     def nan_is_null(self, name_here: str, kind: str) -> bool:

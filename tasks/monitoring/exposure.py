@@ -22,7 +22,8 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.arrays import Indices
-from tasks.contracts.slate import Exposure, SlateSpec
+from tasks.contracts import SlateSpec
+from tasks.contracts.slate import Exposure
 from tasks.errors import EquipoiseError
 from tasks.evaluation.clustered import Ratio
 from tasks.evaluation.metric_rows import Figure

@@ -25,8 +25,8 @@ from tasks.promotion.pages.changes import Weighing, count_worths, list_changes, 
 from tasks.promotion.pages.dossier import Dossier
 from tasks.promotion.pages.first_screen import Provenance
 from tasks.promotion.pages.lineage import MlflowPages
-from tasks.promotion.readiness.facts import Judgement, ReadinessFacts, ReadinessLine, StandingRelease
-from tasks.promotion.readiness.standing import judged_before, read_audit, readiness_lines
+from tasks.promotion.readiness.checklist import conclusive_before, read_audit, readiness_lines
+from tasks.promotion.readiness.facts import GateReading, ReadinessFacts, ReadinessLine, ReadRelease
 from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.release.view import ReleaseReader
 from tasks.replay.evidence import ShadowEvidence, SimulationEvidence

@@ -24,7 +24,6 @@ from tasks.ranking.scoring import Scorer
 from tasks.release.description import describe
 from tasks.release.factor_models import FactorModels
 from tasks.release.inputs import release_inputs
-from tasks.release.judges import FactorModels
 from tasks.release.packaging import (
     PackagedRelease,
     number_columns,
@@ -45,7 +44,6 @@ from tasks.stores.releases import BACKFILLED, COMPONENT, FILE, SNAPSHOT
 from tasks.stores.runs import StepRun
 from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant
-from tasks.training.rows import log_labels
 from tasks.training.slices import ReleaseSlices
 
 Files = Mapping[str, bytes]
@@ -287,7 +285,7 @@ class _Making:
 
     def _link(self, manifest: Manifest) -> None:
         """Link the run to what it read; parts find their releases by the version's component tags."""
-        log_labels(self.step, self.wanted.snapshot, context="test")
+        self.wanted.snapshot.log_to(self.step, context="test")
         factor_models = self.wanted.factor_models.values()
         made = (
             part

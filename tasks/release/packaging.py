@@ -41,6 +41,7 @@ from tasks import columns as c
 from tasks.errors import StoreError
 from tasks.stores.files import sha256, tree_digest
 from tasks.stores.manifest import MANIFEST, RELEASE, ROOT, Manifest
+from tasks.stores.parts import write_files
 
 _KINDS = {"b": DataType.boolean, "i": DataType.long, "u": DataType.long, "f": DataType.double}
 _CAST_WITH_LOSS = (DataType.boolean, DataType.long, DataType.double, DataType.datetime)
@@ -149,27 +150,19 @@ RUNTIME: Final = ("lightgbm", "mlflow", "numpy", "pandas", "pydantic")
 _INIT: Final = b'"""Code that a release brought with it."""\n'
 
 
-@dataclass(frozen=True)
-class StagedCode:
-    """The package's name, its folder, and the sha256 of every file that runs, by path in the model."""
+def stage_code(into: Path, *, source: Path = SCRIPT.parents[1]) -> tuple[Path, dict[str, str]]:
+    """Copy the travelling modules of ``source`` (a ``tasks`` folder) to ``into/<package>``.
 
-    package: str
-    folder: Path
-    digests: Mapping[str, str]
-
-
-def stage_code(into: Path, *, source: Path = SCRIPT.parents[1]) -> StagedCode:
-    """Copy the travelling modules of ``source`` (a ``tasks`` folder) to ``into/<package>``."""
+    Returns
+    -------
+    The package's folder, and the sha256 of every file that runs, by path in the model.
+    """
     sources = travelling(source)
     digests = {path: sha256(data) for path, data in sources.items()}
     package = f"{PREFIX}{tree_digest(digests)[:12]}"
-    for path, data in sources.items():
-        target = into / package / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
+    write_files(into / package, sources)
     code = {f"code/{package}/{path}": digest for path, digest in digests.items()}
-    script = {path: sha256(data) for path, data in _script().items()}
-    return StagedCode(package, into / package, {**code, **script})
+    return into / package, {**code, SCRIPT.name: sha256(SCRIPT.read_bytes())}
 
 
 def travelling(source: Path = SCRIPT.parents[1]) -> dict[str, bytes]:
@@ -183,10 +176,6 @@ def travelling(source: Path = SCRIPT.parents[1]) -> dict[str, bytes]:
     folders = {Path(path).parent for path in found} | {Path()}
     found.update({(folder / "__init__.py").as_posix(): _INIT for folder in folders})
     return dict(sorted(found.items()))
-
-
-def _script() -> dict[str, bytes]:
-    return {SCRIPT.name: SCRIPT.read_bytes()}
 
 
 def requirements() -> list[str]:
@@ -223,20 +212,17 @@ def package_release(
     source : the ``tasks`` folder whose code travels; the running one by default.
     """
     with tempfile.TemporaryDirectory(prefix="equipoise-release-") as scratch:
-        staged = stage_code(Path(scratch) / "code", **({"source": source} if source else {}))
+        package, code = stage_code(Path(scratch) / "code", **({"source": source} if source else {}))
         digests = {path: sha256(data) for path, data in files.items()}
-        closed = replace(manifest, files=digests, code=staged.digests)
+        closed = replace(manifest, files=digests, code=code)
         folder = Path(scratch) / RELEASE
-        for path, data in {**files, MANIFEST: closed.to_bytes()}.items():
-            target = folder / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-        config = {"manifest_sha256": closed.digest, "package": staged.package, "numbers": list(numbers)}
+        write_files(folder, {**files, MANIFEST: closed.to_bytes()})
+        config = {"manifest_sha256": closed.digest, "package": package.name, "numbers": list(numbers)}
         saved = Path(scratch) / "model"
         _save(
             saved,
             identity=Model(utc_time_created=closed.as_of, model_uuid=closed.digest[:32]),
-            code_paths=[str(staged.folder)],
+            code_paths=[str(package)],
             artifacts={RELEASE: str(folder)},
             model_config=config,
             signature=signature,

@@ -429,10 +429,10 @@ class Reports:
 
     def _predict_fast(self, pair: Proxy, days: DaySlice) -> tuple[Floats, pd.DataFrame, bool]:
         """Return predictions of the fast task, their rows, and whether its model learned from them."""
-        judging = self.scores.judging.get(pair.slow)
-        if judging is not None and pair.fast in judging.heads:
-            frame = self._frame(judging, days, [pair.fast, pair.slow])
-            return self.scores.of_judge(pair.slow, days, frame)[pair.fast], frame, False
+        factor_heads = self.scores.factor_heads.get(pair.slow)
+        if factor_heads is not None and pair.fast in factor_heads.heads:
+            frame = self._frame(factor_heads, days, [pair.fast, pair.slow])
+            return self.scores.of_factor_models(pair.slow, days, frame)[pair.fast], frame, False
         learned = any(part.trained_until() >= days.first for part in self.pins[pair.fast])
         frame = self._frame(self.scores.heads.of([pair.fast]), days, [pair.fast, pair.slow])
         return self.scores.of([pair.fast], days, frame)[pair.fast], frame, learned

@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from tasks.errors import GateRefused
 from tasks.evaluation.release_evidence import ReleaseEvidence
+from tasks.labels.store import LabelStore
 from tasks.release.assemble import RELEASE, Tested, Wanted
 from tasks.release.description import describe_part
 from tasks.release.factor_models import FactorModelBuilder
@@ -33,7 +34,6 @@ from tasks.stores.releases import COMPONENT, Releases
 from tasks.stores.steps import DoneModel
 from tasks.stores.workspace import Workspace
 from tasks.training import examination
-from tasks.training.rows import find_published_snapshot
 from tasks.training.slices import DaySlice, plan_slices
 
 CHALLENGER: Final = "challenger"
@@ -79,7 +79,7 @@ def run(
     """
     registry = workspace.store.registry
     workspace.aliases.begin()
-    labels = find_published_snapshot(workspace, snapshot, as_of=as_of)
+    labels = LabelStore(workspace.store, workspace.surface).published_snapshot(snapshot, as_of=as_of)
     refuse_silent_changes(workspace, registry)
     slices = plan_slices(workspace.contracts, labels.mature_by(), labels.dates())
     trained, kept = split_results(parts)
@@ -88,9 +88,11 @@ def run(
     measured_examination = examination.run(workspace, snapshot=snapshot, parent_run=parent_run)
     examined = pin_examination(registry, measured_examination)
     served, unrepeated = Refit(workspace, as_of, snapshot, parent_run).served(pins, trained)
-    judges = FactorModelBuilder(workspace, labels, slices, parent_run).of(pins)
+    factor_models = FactorModelBuilder(workspace, labels, slices, parent_run).of(pins)
     backfilled = backfill or _before_champion(workspace.releases, as_of)
-    wanted = Wanted(workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated, judges)
+    wanted = Wanted(
+        workspace, labels, slices, pins, examined, as_of, backfilled, kept, unrepeated, factor_models
+    )
     done = _made(registry, wanted, served, parent_run=parent_run)
     return _settled(workspace.releases, done, moves=not backfilled)
 

@@ -110,17 +110,14 @@ def split_results(results: Sequence[TaskResult]) -> tuple[list[Trained], dict[st
     return trained, kept
 
 
-@dataclass(frozen=True)
-class ChampionParts:
-    """What a release takes from the champion: its instant, its labels, its models with calibrators."""
+def champion_parts(workspace: Workspace) -> tuple[Manifest, list[Trained]]:
+    """Return what a release under the policies in force takes from the champion.
 
-    as_of: datetime
-    snapshot: str
-    parts: tuple[Trained, ...]
-
-
-def champion_parts(workspace: Workspace) -> ChampionParts:
-    """Return the champion's parts for a release under the policies in force."""
+    Returns
+    -------
+    The manifest of the release that the champion was tested as, with its instant and labels, and its models
+    with their calibrators.
+    """
     champion = workspace.releases.find(CHAMPION)
     if champion is None:
         raise ContractError(
@@ -129,7 +126,10 @@ def champion_parts(workspace: Workspace) -> ChampionParts:
         )
     tested = workspace.releases.tested(champion)
     refuse_no_policy_change(tested.contracts, workspace.contracts, champion=champion)
-    return ChampionParts(tested.as_of, tested.snapshot.id, tuple(_parts(tested)))
+    return tested, [
+        Trained(task, tested.part(Role.TASK, task).version, tested.part(Role.CALIBRATOR, task).version)
+        for task in tested.tasks
+    ]
 
 
 def refuse_no_policy_change(before: Mapping[str, str], contracts: Contracts, *, champion: int) -> None:
@@ -145,10 +145,3 @@ def refuse_no_policy_change(before: Mapping[str, str], contracts: Contracts, *, 
             f"utility.yaml and slate.yaml are those of champion {champion}: there is no change to apply. "
             "Change one of them, and raise its version"
         )
-
-
-def _parts(manifest: Manifest) -> list[Trained]:
-    return [
-        Trained(task, manifest.part(Role.TASK, task).version, manifest.part(Role.CALIBRATOR, task).version)
-        for task in manifest.tasks
-    ]

@@ -66,8 +66,8 @@ def load(workspace: Workspace, ref: str | int) -> LoadedRelease:
 def load_to_serve(workspace: Workspace, ref: str | int) -> LoadedRelease:
     """Load a release that people are to see the results of."""
     part = workspace.releases.part(ref)
-    if Settings().require_verified and (doubt := workspace.aliases.unverified(part.sha256)):
-        raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {doubt}")
+    if Settings().require_verified and (unverified := workspace.aliases.unverified(part.sha256)):
+        raise StoreError(f"{part} is not loaded (EQUIPOISE_REQUIRE_VERIFIED): {unverified}")
     return with_boosts(workspace, load(workspace, part.version))
 
 

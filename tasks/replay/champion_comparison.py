@@ -38,12 +38,12 @@ class _Comparing:
             return None
         conditional = self._both(given)
         links = [task] if conditional else self.contracts.tasks.chain(task)
-        told = self._rows(task, given if conditional else joint, links)
-        if told is None:
+        calibrated = self._rows(task, given if conditional else joint, links)
+        if calibrated is None:
             return None
         by_request = self.contracts.tasks.tasks[task].level != "request"
         ranked = self._rows(task, joint, self.contracts.tasks.chain(task)) if by_request else None
-        return compare_rows(task, told.rows, ranked=ranked, told=told)
+        return compare_rows(task, calibrated.rows, ranked=ranked, calibrated=calibrated)
 
     def _both(self, column: str) -> bool:
         return column in self.challenger and column in self.champion

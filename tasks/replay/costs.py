@@ -26,8 +26,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from tasks.contracts import TaskSpec
 from tasks.contracts.metrics import Metric, MetricKind, parse_metric
-from tasks.contracts.tasks import TaskSpec
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Threshold

@@ -22,9 +22,7 @@ import numpy as np
 
 from tasks import columns as c
 from tasks.arrays import Floats, Indices
-from tasks.contracts import Contracts
-from tasks.contracts.slate import SlateSpec
-from tasks.contracts.utility import UtilitySpec
+from tasks.contracts import Contracts, SlateSpec, UtilitySpec
 from tasks.errors import DataError
 from tasks.evaluation.replay_evidence import SlateRule
 from tasks.release.loading import LoadedRelease

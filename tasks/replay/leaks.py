@@ -17,7 +17,7 @@ from typing import Final
 import pandas as pd
 
 from tasks.arrays import Integers
-from tasks.contracts.utility import UtilitySpec
+from tasks.contracts import UtilitySpec
 from tasks.errors import GateRefused
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict

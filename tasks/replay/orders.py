@@ -20,7 +20,7 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
-from tasks.contracts.slate import SlateSpec
+from tasks.contracts import SlateSpec
 from tasks.contracts.utility import Weight
 from tasks.errors import DataError, unknown
 from tasks.ranking.candidates import CandidateSets, read_numbers

@@ -16,11 +16,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from tasks import columns as c
-from tasks.contracts import Contracts, SlateSpec, UtilitySpec, canonical
+from tasks.contracts import Contracts, Problem, SlateSpec, UtilitySpec, canonical
 from tasks.contracts.crosscheck import find_slate_problems
 from tasks.contracts.load import find_problems
 from tasks.contracts.metrics import mix_columns
-from tasks.contracts.problems import ALL_READ, Problem, problems_of_validation
+from tasks.contracts.problems import ALL_READ, problems_of_validation
 from tasks.contracts.yaml_file import read_yaml
 from tasks.errors import ContractError
 from tasks.release.view import load

@@ -11,9 +11,9 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.arrays import Floats
-from tasks.contracts import Contracts, UtilitySpec
+from tasks.contracts import Contracts, SlateSpec, UtilitySpec
 from tasks.contracts.metrics import OF_COLUMNS, metric_columns, mix_columns, named_metrics, parse_metric
-from tasks.contracts.slate import Boosts, SlateSpec
+from tasks.contracts.slate import Boosts
 from tasks.contracts.surface import SegmentSpec
 from tasks.errors import ContractError
 from tasks.evaluation.segments import segment_values

@@ -127,8 +127,8 @@ class Releases:
             return None
         manifest = self.manifest(made_then.version)
         same_tasks = manifest.contracts["tasks"] == self.workspace.contracts.digests["tasks"]
-        lends = same_tasks and manifest.as_of == as_of and not manifest.backfilled
-        return made_then.version if lends else None
+        serves = same_tasks and manifest.as_of == as_of and not manifest.backfilled
+        return made_then.version if serves else None
 
 
 def summarize_release(part: Part, tags: Mapping[str, str], aliases: Mapping[str, int]) -> ReleaseSummary:

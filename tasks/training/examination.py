@@ -50,7 +50,7 @@ from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.evidence import CurveEvidence, ExaminationEvidence
 from tasks.training.inputs import curve_inputs
 from tasks.training.position import require_positions
-from tasks.training.rows import TaskRows, log_labels
+from tasks.training.rows import TaskRows
 
 LEAST_POSITIVES: Final = 30
 """Positives at either place of a pair of positions below which the curve ends before it: with 30 at each the
@@ -198,7 +198,7 @@ def _declared_curve(workspace: Workspace, by_position: tuple[float, ...]) -> _Cu
 def _estimate_curve(workspace: Workspace, snapshot: Snapshot, opened: StepRun) -> _Curve:
     task = _find_densest_task(workspace, snapshot)
     rows = TaskRows.open(workspace, task=task, as_of=snapshot.as_of, snapshot=snapshot.id)
-    log_labels(opened, snapshot, context="examination")
+    snapshot.log_to(opened, context="examination")
     found = _harvest_pairs(workspace, _read_positions(rows), task)
     curve = [
         {"position": place, "examination": point.value, "low": point.low, "high": point.high}

@@ -91,8 +91,8 @@ def require(workspace: Workspace, planned: PlanResult, *, as_of: datetime) -> Ou
     """
     require_libraries(workspace.contracts)
     require_dask(workspace.contracts)
-    lends = workspace.releases.fallback(as_of) is not None
-    require_schema(workspace.contracts, workspace.logs, first_release=not lends)
+    has_fallback = workspace.releases.fallback(as_of) is not None
+    require_schema(workspace.contracts, workspace.logs, first_release=not has_fallback)
     foreseen = foresee(workspace, as_of=as_of)
     missing = [why for task, why in foreseen.missing.items() if task in planned.tasks]
     if missing and not has_fallback:

@@ -20,7 +20,6 @@ from tasks.contracts import Contracts, TaskSpec
 from tasks.contracts.surface import Features
 from tasks.contracts.tasks import join_outcomes
 from tasks.contracts.training import HeadKind, TaskTraining
-from tasks.errors import DataError, GateRefused
 from tasks.evaluation.figures import MeasuredHead, TaskFigures, measure
 from tasks.evaluation.observations import Observations
 from tasks.evaluation.segments import segment_columns, segment_values
@@ -28,7 +27,6 @@ from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.stores.parts import Part
 from tasks.stores.registry import Registry
-from tasks.stores.runs import StepRun
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.encoding import encode_dictionaries
 from tasks.training.evidence import TrainingEvidence
@@ -127,12 +125,12 @@ class TaskRows:
         ContractError
             The surface has no such task, or never trains it.
         GateRefused, DataError
-            As in `find_published_snapshot`.
+            As in `LabelStore.published_snapshot`.
         ImmatureLabels
             There is too little mature history.
         """
         workspace.contracts.require_trained(task)
-        labels = find_published_snapshot(workspace, snapshot, as_of=as_of)
+        labels = LabelStore(workspace.store, workspace.surface).published_snapshot(snapshot, as_of=as_of)
         slices = plan_slices(workspace.contracts, labels.mature_by(), labels.dates(), tasks=[task])
         return cls(workspace, task, labels, slices.tasks[task])
 
@@ -329,50 +327,19 @@ class TaskRows:
         contracts = {kind: digests[kind] for kind in ("surface", "tasks")}
         return {**shared, "snapshot": self.snapshot.id, "contracts": contracts}
 
-
-def find_published_snapshot(workspace: Workspace, snapshot: str, *, as_of: datetime) -> Snapshot:
-    """Find the snapshot that a part or a release is made from.
-
-    Raises
-    ------
-    GateRefused
-        It was not published: its labels did not pass validation, or were not validated.
-    DataError
-        It shows the labels as of another instant, or there is none.
-    """
-    store = LabelStore(workspace.store, workspace.surface)
-    labels = store.snapshot(snapshot)
-    if not store.published(snapshot):
-        raise GateRefused(
-            f"Label snapshot {snapshot} of {workspace.surface} is not published: it did not pass validation "
-            "or was not validated. Run `equipoise validate` and read its report."
-        )
-    if labels.as_of != as_of:
-        raise DataError(
-            f"Label snapshot {snapshot} is as of {format_instant(labels.as_of)}, asked for was "
-            f"{format_instant(as_of)}. Build labels as of that instant, or ask for the snapshot's own."
-        )
-    return labels
-
-
-def log_labels(opened: StepRun, snapshot: Snapshot, *, context: str) -> None:
-    """Log which labels a run read, and what for."""
-    name = f"{snapshot.surface} labels"
-    opened.dataset(name, digest=snapshot.content_digest, source=snapshot.path, context=context)
+    def version_tags(self) -> dict[str, str]:
+        """Return what a part of this task is made from as the tags of its version and run."""
+        made_from = self.made_from()
+        plain = {name: made_from[name] for name in ("surface", "task", "as_of", "snapshot")}
+        digests = {f"contract.{kind}": digest for kind, digest in made_from["contracts"].items()}
+        repeats = {} if self.repeats is None else {REPEATS: str(self.repeats.version)}
+        return {**plain, **digests, **repeats, NEWEST: made_from["slices"]["train"][1]}
 
 
 def measured_head(contracts: Contracts, task: str) -> MeasuredHead:
     """Return what a task's head predicts, with the quantile and the slots that it is measured by."""
     quantile = contracts.surface.training_for(task).predicted_quantile
     return MeasuredHead(task, contracts.require_trained(task), quantile, contracts.slate.length)
-
-
-def version_tags(made_from: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a part is made from as the tags of its version and run."""
-    plain = {name: made_from[name] for name in ("surface", "task", "as_of", "snapshot")}
-    digests = {f"contract.{kind}": digest for kind, digest in made_from["contracts"].items()}
-    repeats = {REPEATS: str(made_from[REPEATS][0])} if REPEATS in made_from else {}
-    return {**plain, **digests, **repeats, NEWEST: made_from["slices"]["train"][1]}
 
 
 def _join_chain(table: pa.Table, links: Sequence[str]) -> pa.Table:

@@ -46,7 +46,7 @@ from tasks.training import debiasing
 from tasks.training.evidence import TrainingEvidence
 from tasks.training.inputs import TRAINING_RECIPE, curve_inputs, outcome_inputs
 from tasks.training.log_odds import fit_log_odds
-from tasks.training.rows import TaskRows, log_labels, read_labels
+from tasks.training.rows import TaskRows, read_labels
 from tasks.training.trees import (
     find_champion_model,
     find_tested_model,
@@ -116,17 +116,6 @@ class _ScoredRows:
     mapped: Floats | None
 
 
-@dataclass(frozen=True)
-class _Measured:
-    """What the evidence holds of a comparison; see `SameDayEvidence`."""
-
-    slices: dict[str, Days] | None = None
-    rounds: int | None = None
-    rows: int = 0
-    comparison: ChampionComparison | None = None
-    reason: str = ""
-
-
 def run(rows: TaskRows, model: Part, *, parent_run: str | None = None) -> str | None:
     """Compare a task's model with the champion's recipe of the same day.
 
@@ -174,21 +163,20 @@ def _tags(other: _Other) -> dict[str, object]:
 def _compare(other: _Other, opened: StepRun) -> SameDayEvidence:
     rows, model = other.rows, other.model
     _LOG.info("train: %s has another recipe than the champion's: both are trained as of this day", rows.task)
-    log_labels(opened, rows.snapshot, context="same day")
-    try:
-        measured = _measure(rows, other)
-    except (DataError, ContractError) as error:
-        _LOG.warning("train: %s is not compared with the champion's recipe: %s", rows.task, error)
-        measured = _Measured(reason=str(error))
-    return SameDayEvidence(
+    rows.snapshot.log_to(opened, context="same day")
+    evidence = SameDayEvidence(
         surface=rows.workspace.surface,
         task=rows.task,
         as_of=format_instant(rows.snapshot.as_of),
         snapshot=rows.snapshot.id,
         model=PinnedModel(name=model.name, version=model.version, sha256=model.sha256),
         recipe=other.recipe,
-        **vars(measured),
     )
+    try:
+        return _measure(rows, other, evidence)
+    except (DataError, ContractError) as error:
+        _LOG.warning("train: %s is not compared with the champion's recipe: %s", rows.task, error)
+        return evidence.model_copy(update={"reason": str(error)})
 
 
 SAME_DAY: Final = Step(
@@ -203,8 +191,8 @@ SAME_DAY: Final = Step(
 )
 
 
-def _measure(rows: TaskRows, other: _Other) -> _Measured:
-    """Train by the champion's recipe and compare both models on the test rows."""
+def _measure(rows: TaskRows, other: _Other, evidence: SameDayEvidence) -> SameDayEvidence:
+    """Train by the champion's recipe, and add to the evidence what comparing both on the test rows gives."""
     candidate, of_champion = (_read_training(rows, part) for part in (other.model, other.champion))
     reference = _under_recipe(rows, find_recipe(candidate, of_champion, tagged=other.recipe))
     trained = train_model(reference, find_champion_model(reference), lambda _: (of_champion.trees, None))
@@ -219,11 +207,13 @@ def _measure(rows: TaskRows, other: _Other) -> _Measured:
         "calibrate": reference.slices.calibrate,
         "test": test,
     }
-    return _Measured(
-        slices={name: (of.first, of.last) for name, of in days.items()},
-        rounds=trained.fitted.rounds,
-        rows=len(rows.test),
-        comparison=_hold_against(rows, new, old),
+    return evidence.model_copy(
+        update={
+            "slices": {name: (of.first, of.last) for name, of in days.items()},
+            "rounds": trained.fitted.rounds,
+            "rows": len(rows.test),
+            "comparison": _hold_against(rows, new, old),
+        }
     )
 
 
@@ -244,9 +234,9 @@ def _under_recipe(rows: TaskRows, recipe: Kept) -> TaskRows:
     mine, other = (of.head_plan(task) for of in (workspace.contracts, restored))
     if any(mine[name] != other[name] for name in _SAME_HEAD):
         raise DataError("the champion's model predicts another event, or on other rows")
-    ours, theirs = (of.training.predicted_quantile for of in (rows, reference))
-    if rows.kind == "quantile" and ours != theirs:
-        raise DataError(f"the champion's model predicts the quantile {theirs:g}")
+    candidate, of_champion = (of.training.predicted_quantile for of in (rows, reference))
+    if rows.kind == "quantile" and candidate != of_champion:
+        raise DataError(f"the champion's model predicts the quantile {of_champion:g}")
     logged = rows.snapshot.schema().names
     if gone := [name for name in reference.features if name not in logged]:
         raise DataError(f"the log no longer has the champion's {', '.join(gone)}")

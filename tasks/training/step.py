@@ -34,7 +34,7 @@ from tasks.training.evidence import Importance, TrainingEvidence
 from tasks.training.fit import Callback, Fitted
 from tasks.training.inputs import TRAINING_RECIPE, model_inputs, training_recipe
 from tasks.training.picture import importance_figure
-from tasks.training.rows import TREES, Recipe, TaskRows, log_labels, version_tags
+from tasks.training.rows import TREES, Recipe, TaskRows
 from tasks.training.search import Parameters, run_search
 from tasks.training.trees import (
     STARTS_FROM,
@@ -149,7 +149,7 @@ def _inputs(work: _Training) -> dict[str, Any]:
 def _tags(work: _Training) -> dict[str, str]:
     continued = {STARTS_FROM: str(work.champion.version)} if work.champion else {}
     return {
-        **version_tags(work.rows.made_from()),
+        **work.rows.version_tags(),
         **continued,
         TRAINING_RECIPE: digest(_recipe(work.rows)),
     }
@@ -231,7 +231,7 @@ def _parameters(rows: TaskRows, chosen: Mapping[str, float | int]) -> dict[str, 
 
 
 def _log_sources(opened: StepRun, rows: TaskRows) -> None:
-    log_labels(opened, rows.snapshot, context="training")
+    rows.snapshot.log_to(opened, context="training")
     slices = {f"slice.{name}": " to ".join(days) for name, days in rows.slices.to_json().items()}
     opened.params(slices)
 

@@ -37,6 +37,7 @@ from tasks.columns import DAY, ITEM_ID, POSITION, REQUEST_ID, SHOWN_AT
 from tasks.contracts.training import Trunk
 from tasks.errors import ContractError, ImmatureLabels, unknown
 from tasks.labels.snapshot import Snapshot
+from tasks.labels.store import LabelStore
 from tasks.stores.workspace import Workspace
 from tasks.training.draw_examples import (
     DrawnRows,
@@ -46,7 +47,7 @@ from tasks.training.draw_examples import (
     user_or_request,
 )
 from tasks.training.encoding import encode_dictionaries
-from tasks.training.rows import KEYS, TaskRows, find_published_snapshot, read_labels
+from tasks.training.rows import KEYS, TaskRows, read_labels
 from tasks.training.sampling import hold_out_users
 from tasks.training.slices import DaySlice, trunk_slices
 from tasks.training.trainable import require_outcomes
@@ -93,7 +94,8 @@ class SharedRows:
         spec = contracts.surface.trunks.get(trunk)
         if spec is None:
             raise ContractError(unknown("trunk", trunk, contracts.surface.trunks, where="surface.yaml"))
-        labels, names = find_published_snapshot(workspace, snapshot, as_of=as_of), spec.tasks
+        store, names = LabelStore(workspace.store, workspace.surface), spec.tasks
+        labels = store.published_snapshot(snapshot, as_of=as_of)
         slices = trunk_slices(contracts, labels.mature_by(), labels.dates(), tasks=names)
         tasks = (TaskRows(workspace, task, labels, slices[task], measures=False) for task in names)
         return cls(workspace, trunk, labels, tuple(tasks))

@@ -30,7 +30,7 @@ from tasks.stores.steps import Model, ModelStep
 from tasks.stores.workspace import Workspace, format_instant
 from tasks.training.inputs import trunk_inputs
 from tasks.training.picture import trunk_figure
-from tasks.training.rows import NEWEST, log_labels
+from tasks.training.rows import NEWEST
 from tasks.training.trainable import require_extra
 from tasks.training.trunk_rows import SharedRows
 from tasks.trunks.rows import TrunkRows
@@ -214,7 +214,7 @@ def _tags(rows: SharedRows) -> dict[str, str]:
 def _train(rows: SharedRows, opened: StepRun) -> Model[TrunkEvidence]:
     from tasks.trunks.train import train_trunk  # noqa: PLC0415 - imports JAX
 
-    log_labels(opened, rows.snapshot, context="training")
+    rows.snapshot.log_to(opened, context="training")
     contracts = rows.workspace.contracts
     folder = scratch_folder(rows.workspace.home) / "trunks" / opened.known[INPUTS]
     trained = train_trunk(

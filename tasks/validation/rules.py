@@ -87,7 +87,7 @@ def check_constraints_drop(frame: pd.DataFrame) -> RuleResult:
 def check_rows(frame: pd.DataFrame) -> RuleResult:
     """Find a table without any row."""
     rows = sum(one.rows for one in m.measured(frame, m.ROWS))
-    return _judge_table("no row" if not rows else "", f"{rows:,} rows")
+    return _evaluate_table("no row" if not rows else "", f"{rows:,} rows")
 
 
 def check_columns(frame: pd.DataFrame, *, columns: Mapping[str, Sequence[str]]) -> RuleResult:
@@ -106,11 +106,13 @@ def check_freshness(frame: pd.DataFrame, *, as_of: str, within: float) -> RuleRe
     """Find a table whose newest row lies further than so many seconds before the as-of."""
     instants = m.measured(frame, m.NEWEST)
     if not instants:
-        return _judge_table("no row", "")
+        return _evaluate_table("no row", "")
     newest, allowed = datetime.fromisoformat(instants[0].value), timedelta(seconds=within)
     age = datetime.fromisoformat(as_of) - newest
     observed = f"the newest is of {newest:%Y-%m-%d %H:%M}, {_format_length(age)} before the as-of"
-    return _judge_table(f"{observed}; allowed {_format_length(allowed)}" if age > allowed else "", observed)
+    return _evaluate_table(
+        f"{observed}; allowed {_format_length(allowed)}" if age > allowed else "", observed
+    )
 
 
 def check_nulls(frame: pd.DataFrame, *, columns: Sequence[str]) -> RuleResult:
@@ -142,8 +144,8 @@ def check_top_user(frame: pd.DataFrame, *, max_share: float, rows_at_least: int)
     for top in m.measured(frame, m.USER):
         observed = f"user {top.value}: {top.rows:,} of {top.of:,} rows ({top.rows / top.of:.1%})"
         broken = top.rows >= rows_at_least and top.rows > max_share * top.of
-        return _judge_table(f"{observed}; allowed {max_share:.1%}" if broken else "", observed)
-    return _judge_table("", "no row has a user")
+        return _evaluate_table(f"{observed}; allowed {max_share:.1%}" if broken else "", observed)
+    return _evaluate_table("", "no row has a user")
 
 
 def check_heavy_users(frame: pd.DataFrame, *, max_share: float) -> RuleResult:
@@ -197,7 +199,7 @@ def check_contracted_events(frame: pd.DataFrame, *, events: Sequence[str]) -> Ru
     return RuleResult(list(events), broken, f"{len(events)} names")
 
 
-def _judge_table(broken: str, holds: str) -> RuleResult:
+def _evaluate_table(broken: str, holds: str) -> RuleResult:
     return RuleResult(["table"], [("table", broken)] if broken else [], holds)
 
 

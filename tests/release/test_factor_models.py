@@ -37,7 +37,7 @@ def test_a_purchase_was_made_that_knows_nothing_of_the_days_that_returns_are_tes
     assert (factor_model.task, factor_model.parent) == (CHILD, PARENT)
     tested = next(figures for figures in evidence.tasks if figures.task == CHILD)
     served = first_retrain.workspace.releases.manifest(1).part(Role.CALIBRATOR, PARENT)
-    assert judge.calibrator.version != served.version
+    assert factor_model.calibrator.version != served.version
     assert served.trained_until() >= tested.days[0], "the one that serves was calibrated on later days"
     assert factor_model.slices["train"][1] + 3 * DAY <= factor_model.slices["calibrate"][0]
     assert factor_model.slices["calibrate"][1] + 3 * DAY <= tested.days[0]
@@ -48,9 +48,9 @@ def test_a_purchase_was_made_that_knows_nothing_of_the_days_that_returns_are_tes
 def test_it_is_no_part_of_the_release_and_says_so_in_the_registry(
     first_retrain: Retrained, evidence: ReleaseEvidence
 ) -> None:
-    (judge,) = evidence.judges
+    (factor_model,) = evidence.factor_models
     manifest = first_retrain.workspace.releases.manifest(1)
-    assert manifest.pins[judge.model.name] != judge.model.version
+    assert manifest.pins[factor_model.model.name] != factor_model.model.version
     client = first_retrain.workspace.store.registry.client
     for part in (factor_model.model, factor_model.calibrator):
         described = client.get_model_version(part.name, str(part.version)).description

@@ -29,6 +29,7 @@ from tasks.release.packaging import (
 )
 from tasks.stores.files import sha256
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
+from tasks.stores.parts import write_files
 
 SIGNATURE = ModelSignature(inputs=Schema([ColSpec("double", "x")]))
 FILES = {"weight.json": b"1.0", "models/click_30m.txt": b"tree"}
@@ -99,28 +100,23 @@ def imports(source: bytes) -> tuple[set[str], set[tuple[int, str]]]:
 
 def test_the_package_is_named_by_its_content(tmp_path: Path) -> None:
     one, two = stage_code(tmp_path / "one"), stage_code(tmp_path / "two")
-    assert one.package == two.package
-    assert one.digests == two.digests
+    assert one[0].name == two[0].name
+    assert one[1] == two[1]
 
 
 def test_one_changed_byte_changes_the_name(tmp_path: Path) -> None:
     source = tmp_path / "tasks"
-    for path, data in travelling().items():
-        (source / path).parent.mkdir(parents=True, exist_ok=True)
-        (source / path).write_bytes(data)
-    same = stage_code(tmp_path / "same", source=source).package
+    write_files(source, travelling())
+    same, _ = stage_code(tmp_path / "same", source=source)
     (source / "columns.py").write_bytes(travelling()["columns.py"] + b"\n")
-    assert same == stage_code(tmp_path / "here").package
-    assert same != stage_code(tmp_path / "changed", source=source).package
+    assert same.name == stage_code(tmp_path / "here")[0].name
+    assert same.name != stage_code(tmp_path / "changed", source=source)[0].name
 
 
 def test_every_staged_file_and_the_script_have_a_digest(tmp_path: Path) -> None:
-    staged = stage_code(tmp_path)
-    files = {
-        f"code/{staged.package}/{p.relative_to(staged.folder).as_posix()}"
-        for p in staged.folder.rglob("*.py")
-    }
-    assert set(staged.digests) == files | {"model.py"}
+    package, digests = stage_code(tmp_path)
+    files = {f"code/{package.name}/{p.relative_to(package).as_posix()}" for p in package.rglob("*.py")}
+    assert set(digests) == files | {"model.py"}
 
 
 @pytest.mark.parametrize("path", sorted(travelling()))
@@ -142,8 +138,8 @@ def test_the_script_imports_nothing_of_this_repository() -> None:
 
 
 def test_the_staged_package_imports_alone(tmp_path: Path) -> None:
-    staged = stage_code(tmp_path)
-    scoring = f"{staged.package}.ranking.scoring"
+    package, _ = stage_code(tmp_path)
+    scoring = f"{package.name}.ranking.scoring"
     code = f"import sys; sys.path.insert(0, {str(tmp_path)!r}); import {scoring}; {scoring}.Scorer"
     environment = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
     done = subprocess.run(

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.contracts import load_surface
-from tasks.training.rows import keep_first_rows, mark_first_rows, measured_head, read_labels, version_tags
+from tasks.training.rows import keep_first_rows, mark_first_rows, measured_head, read_labels
 from tests.contracts.files import setting, write_surface
 
 
@@ -21,19 +21,6 @@ def test_a_request_s_first_row_stands_for_it_wherever_its_others_are() -> None:
     known = np.array([False, False, True, False, True])
     assert mark_first_rows(np.array(requests), known).tolist() == known.tolist(), "where the outcome is known"
     assert keep_first_rows(table).to_pydict() == {"request_id": ["r", "s", "t"], "visit": [1, 0, 0]}
-
-
-def test_a_version_s_tags_name_contracts_and_its_newest_training_row() -> None:
-    made_from = {
-        "surface": "feed",
-        "task": "click",
-        "as_of": "2026-05-11T00:00:00Z",
-        "snapshot": "s1",
-        "contracts": {"tasks": "abc"},
-        "slices": {"train": ["2026-04-01", "2026-04-20"]},
-    }
-    tags = version_tags(made_from)
-    assert (tags["contract.tasks"], tags["newest_training_row"]) == ("abc", "2026-04-20")
 
 
 def test_a_head_is_measured_by_its_quantile_and_the_slots_of_the_slate(tmp_path: Path) -> None:

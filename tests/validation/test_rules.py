@@ -44,14 +44,14 @@ def test_a_judge_takes_the_false_alarm_rate_by_the_name_that_suites_use() -> Non
     checked = volume.check(
         empty, as_of="2026-03-01T00:00:00Z", trailing=28, false_alarm_rate=0.01, above=1.8, below=0.55
     )
-    assert judgement.broken == []
+    assert checked.broken == []
 
 
 DAY = date(2026, 3, 1)
 
 
-def sentences(judgement: RuleResult) -> list[str]:
-    return [sentence for _, sentence in judgement.broken]
+def sentences(checked: RuleResult) -> list[str]:
+    return [sentence for _, sentence in checked.broken]
 
 
 @pytest.mark.parametrize(("rows", "broken"), [(1, []), (2, ["x: 2 of 100 rows"])])
@@ -63,8 +63,8 @@ def test_a_share_of_rows_may_break_a_rule(rows: int, broken: list[str]) -> None:
 def test_a_rule_that_was_not_measured_is_broken_unless_there_is_a_reason() -> None:
     nothing = frame_of([])
     assert sentences(rules.count_broken_rows(nothing, statistic="x")) == ["was not measured"]
-    judgement = rules.count_broken_rows(nothing, statistic="x", unless="no parent")
-    assert (judgement.broken, judgement.observed) == ([], "no parent")
+    checked = rules.count_broken_rows(nothing, statistic="x", unless="no parent")
+    assert (checked.broken, checked.observed) == ([], "no parent")
 
 
 def test_columns_are_there_and_of_an_allowed_type() -> None:
@@ -90,8 +90,8 @@ def test_the_newest_row_is_not_old(as_of: str, broken: list[str]) -> None:
 
 def test_a_null_and_a_column_that_is_missing_are_found() -> None:
     frame = frame_of([Measurement("nulls", n, "", DAY, rows, 9) for n, rows in (("a", 0), ("b", 2))])
-    judgement = rules.check_nulls(frame, columns=["a", "b", "c"])
-    assert sentences(judgement) == ["b: 2 of 9 rows", "c is missing"]
+    checked = rules.check_nulls(frame, columns=["a", "b", "c"])
+    assert sentences(checked) == ["b: 2 of 9 rows", "c is missing"]
 
 
 def test_a_user_with_many_rows_and_a_large_share_is_found() -> None:
@@ -109,23 +109,23 @@ def test_an_unknown_event_is_found_where_it_is_new_or_close_to_a_known_one() -> 
         Measurement("unknown_name", "swipe", day=date(2026, 3, 28), rows=2),
     ]
     as_of = "2026-03-31T00:00:00Z"
-    judge = partial(rules.check_unknown_events, events=["click"], as_of=as_of, newest=7)
-    assert sentences(judge(frame_of([*old, *new]))) == [
+    check = partial(rules.check_unknown_events, events=["click"], as_of=as_of, newest=7)
+    assert sentences(check(frame_of([*old, *new]))) == [
         "swipe: 2 events since 2026-03-28",
         "clik: 1 events (is it 'click'?)",
     ]
-    assert judge(frame_of(old)).observed == "events that no task of any surface reads: tap (4)"
+    assert check(frame_of(old)).observed == "events that no task of any surface reads: tap (4)"
 
 
 def test_an_event_that_another_surface_declares_is_neither_new_nor_strange() -> None:
     day = date(2026, 3, 28)
     new = [Measurement("unknown_name", name, day=day, rows=2) for name in ("clicks", "tup")]
     frame = frame_of([Measurement("rows", "click", day=DAY, rows=9), *new])
-    judge = partial(
+    check = partial(
         rules.check_unknown_events, frame, events=["click"], as_of="2026-03-31T00:00:00Z", newest=7
     )
-    assert sentences(judge(elsewhere={"clicks": "feed"})) == ["tup: 2 events since 2026-03-28"]
-    assert judge(elsewhere={"clicks": "feed", "tup": "feed"}).observed == (
+    assert sentences(check(elsewhere={"clicks": "feed"})) == ["tup: 2 events since 2026-03-28"]
+    assert check(elsewhere={"clicks": "feed", "tup": "feed"}).observed == (
         "events of other surfaces: clicks (2, feed), tup (2, feed)"
     )
 
@@ -141,7 +141,7 @@ def test_a_base_rate_has_three_digits_or_as_many_as_show_that_it_is_out_of_bound
         for name, total in (("buy", 1_013_462.0), ("hide", 99_998.0))
     ]
     bounds = {"buy": [0.01, 0.2], "hide": [0.01, 0.2]}
-    judgement = rules.check_base_rates(frame_of(rates), bounds=bounds)
-    assert judgement.broken == [("hide", "hide: 0.0099998, allowed 0.01 to 0.2")]
+    checked = rules.check_base_rates(frame_of(rates), bounds=bounds)
+    assert checked.broken == [("hide", "hide: 0.0099998, allowed 0.01 to 0.2")]
     within = rules.check_base_rates(frame_of(rates[:1]), bounds={"buy": [0.01, 0.2]})
     assert within.observed == "buy: 0.101"

@@ -23,8 +23,9 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from tasks.contracts import UtilitySpec
 from tasks.contracts.slate import Condition
-from tasks.contracts.utility import HardConstraint, UtilitySpec
+from tasks.contracts.utility import HardConstraint
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.moves.rules import POLICIES, changed_contracts

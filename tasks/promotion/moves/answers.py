@@ -138,8 +138,8 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
         raise ContractError(
             f"{by} is not a reviewer for {role}; surface.yaml names {', '.join(reviewers[role]) or 'none'}"
         )
-    standing = standing_reviewers(workspace, workspace.releases.part(release))[role]
-    if by not in standing:
+    eligible = eligible_reviewers(workspace, workspace.releases.part(release))[role]
+    if by not in eligible:
         raise ContractError(
             f"{by} reviews {role} only since release {release} was made, so that change is part of what is "
             f"asked: {' or '.join(eligible) or 'nobody'} may answer. A retrain makes a release that "

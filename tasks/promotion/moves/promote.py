@@ -26,8 +26,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from tasks import progress
+from tasks.contracts import Family
 from tasks.contracts.gates import Ramp, UserPool
-from tasks.contracts.tasks import Family
 from tasks.errors import ContractError, GateRefused, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
 from tasks.experiments.results import require_ship
@@ -95,7 +95,7 @@ def prepare(
     support : what it is asked for with.
     """
     with _alone(workspace):
-        return _prepare(workspace, workspace.releases.part(release), judge, support)
+        return _prepare(workspace, workspace.releases.part(release), evaluate_gate, support)
 
 
 def _alone(workspace: Workspace) -> AbstractContextManager[None]:

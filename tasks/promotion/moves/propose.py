@@ -27,7 +27,7 @@ def run(workspace: Workspace, *, release: int, unchanged: bool = False) -> Propo
     was champion before is not proposed again, since somebody went back from it.
     """
     part = workspace.releases.part(release)
-    if stands:
+    if unchanged:
         return Proposal(part.version, proposed=False, why="a run about the past found it")
     manifest, tags = workspace.releases.manifest(release), workspace.store.registry.tags(part)
     if against := _against(workspace, part.version, manifest, tags):
@@ -48,8 +48,8 @@ def _against(workspace: Workspace, release: int, manifest: Manifest, tags: dict[
     if any(entry.sets_alias for entry in rows):
         return f"it was {'champion' if any(entry.moves for entry in rows) else 'the canary'} before"
     champion = workspace.releases.find(CHAMPION)
-    theirs = None if champion is None else workspace.releases.manifest(champion).contracts
-    files = ", ".join(POLICIES[name] for name in changed_contracts(manifest.contracts, theirs))
+    of_champion = None if champion is None else workspace.releases.manifest(champion).contracts
+    files = ", ".join(POLICIES[name] for name in changed_contracts(manifest.contracts, of_champion))
     if files:
         return f"it changes {files} of champion {champion}: a person names the experiment, or waives it"
     return ""

@@ -128,7 +128,7 @@ def _policy_moves(workspace: Workspace, promotions: Iterable[Entry]) -> Iterator
         if entry.champion is None:
             continue
         try:
-            ours, theirs = (workspace.releases.manifest(one) for one in (entry.release, entry.champion))
+            after, before = (workspace.releases.manifest(one) for one in (entry.release, entry.champion))
         except (ContractError, StoreError):  # a release that was deleted since says nothing any more
             continue
         if changed := changed_contracts(after.contracts, before.contracts):

@@ -10,10 +10,9 @@
 from collections.abc import Callable, Collection, Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 
-from tasks.contracts import Contracts, SlateSpec, TasksSpec, UtilitySpec
+from tasks.contracts import Contracts, Family, SlateSpec, TasksSpec, UtilitySpec
 from tasks.contracts.durations import describe_duration
 from tasks.contracts.metrics import read_metric
-from tasks.contracts.tasks import Family
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Outcome
 from tasks.promotion.gates.references import weighted_tasks

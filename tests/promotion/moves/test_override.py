@@ -221,9 +221,9 @@ def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Worksp
 
 @pytest.mark.parametrize("run", ["", "manual__1"])
 def test_whoever_asks_for_an_override_it_takes_more_than_one_person(held: Workspace, run: str) -> None:
-    part, case = held.releases.part(2), prepare_2(held, override=WHY)
-    assert Signing.of(held, part, case, Actor("ana", run)).apart
-    as_it_is = replace(case, terms=PromotionTerms(), loosened=())
+    part, request = held.releases.part(2), prepare_2(held, override=WHY)
+    assert Signing.of(held, part, request, Actor("ana", run)).apart
+    as_it_is = replace(request, terms=PromotionTerms(), loosened=())
     assert not Signing.of(held, part, as_it_is, Actor("ana", run)).apart
 
 

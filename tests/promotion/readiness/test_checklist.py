@@ -11,7 +11,6 @@ from tasks.promotion import overview
 from tasks.promotion.readiness import checklist
 from tasks.promotion.readiness.checklist import LINES, ReadinessResult, readiness_lines
 from tasks.promotion.readiness.facts import ReadinessFacts, ReadinessLine, State
-from tasks.promotion.readiness.standing import LINES, ReadinessResult, readiness_lines
 from tasks.stores.runs import StepKey
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
@@ -39,7 +38,7 @@ def test_the_champion_is_read_and_each_line_names_where_from(workspace: Workspac
 
 
 def test_without_a_champion_the_newest_release_is_read(untouched: Workspace) -> None:
-    result = standing.run(untouched)
+    result = checklist.run(untouched)
     newest = max(one["version"] for one in untouched.releases.summaries())
     assert (result.release, result.champion) == (newest, False)
     pinned, digests = untouched.releases.manifest(newest).contracts, untouched.contracts.digests
