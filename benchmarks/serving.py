@@ -36,8 +36,8 @@ import psutil
 from benchmarks.scoring import TASKS, candidates, learned
 from tasks.ranking.scoring import Scorer
 from tasks.release.packaging import package_release, release_signature
+from tasks.stores.files import write_files
 from tasks.stores.manifest import Manifest, PinnedSnapshot
-from tasks.stores.parts import write_files
 
 WORTH = 2.0
 CLIENTS = 8

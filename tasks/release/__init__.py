@@ -4,7 +4,7 @@
 
     parts, trained              which models, calibrators and policies a release is made of
       refit                     the tested recipe repeated up to the newest labels, and how far it shifts
-      judges                    what a slow task's joint is judged with, on days that what serves has learned
+      factor_models             factors that measure a slow joint on days that serving factors have learned
       release_days              the heads applied to the test days: figures, proxies, conflicts
         packaging               the release's folder, its signature and the code that travels, as a pyfunc
           assemble, step        one registered, closed version; the same inputs give the same bytes
@@ -13,7 +13,7 @@
       serve                     MLflow's server of a release, behind limits
     score, sensitivity          candidates scored, and what calibration errors leave open
 
-Steps: assemble, inputs, judges, parts, refit, release_days, score, serve, step, trained, view,
+Steps: assemble, factor_models, inputs, parts, refit, release_days, score, serve, step, trained, view,
 vouching.
 With mlflow: loading, model, packaging.
 """

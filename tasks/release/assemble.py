@@ -2,7 +2,7 @@
 
 ::
 
-    tested parts -> files -> joints            what is replayed, slow chains with their judges (judges.py)
+    tested parts -> files -> joints            what is replayed, slow chains with factors of their own
     served parts -> files, the same joints     what the release scores with: others for refits (refit.py)
       -> figures, reports, shift between both  -> evidence
     files, manifest, code                      -> one registered version, found again by its inputs

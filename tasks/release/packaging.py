@@ -39,9 +39,8 @@ from mlflow.types.schema import AnyType
 
 from tasks import columns as c
 from tasks.errors import StoreError
-from tasks.stores.files import sha256, tree_digest
+from tasks.stores.files import sha256, tree_digest, write_files
 from tasks.stores.manifest import MANIFEST, RELEASE, ROOT, Manifest
-from tasks.stores.parts import write_files
 
 _KINDS = {"b": DataType.boolean, "i": DataType.long, "u": DataType.long, "f": DataType.double}
 _CAST_WITH_LOSS = (DataType.boolean, DataType.long, DataType.double, DataType.datetime)

@@ -6,8 +6,8 @@
     test days of every task                -> joint predictions against what is known       -> figures
 
 Where a task is tested on older days than the others, its joint is fitted and measured with factors from
-before those days (judges.py). Of a task that is tested on the shared days, which are fresh to all parts, the
-parents may have learned from the calibrate days.
+before those days (factor_models.py). Of a task that is tested on the shared days, which are fresh to all
+parts, the parents may have learned from the calibrate days.
 
 Heads are compared with a constant and the best single feature on the same test rows; the mean outcome and the
 best features are learned from the calibrate days of a task.

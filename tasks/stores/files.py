@@ -31,6 +31,14 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write contents by relative path."""
+    for path, data in files.items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+
 def tree_digest(files: Mapping[str, str]) -> str:
     r"""Return one digest for files given as ``{relative path: sha256}``.
 

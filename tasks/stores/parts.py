@@ -68,14 +68,6 @@ def folder_sha256(folder: Path) -> str:
     )
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write contents by relative path."""
-    for path, data in files.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data)
-
-
 def drop_caches(folder: Path) -> None:
     """Remove what the digest does not cover, so that nothing of it can be loaded."""
     for path in [path for path in folder.rglob("*") if path.name in _CACHES]:

@@ -30,14 +30,13 @@ from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from tasks.errors import ContractError, StoreError, unknown
-from tasks.stores.files import flush_uri
+from tasks.stores.files import flush_uri, write_files
 from tasks.stores.parts import (
     Part,
     drop_caches,
     files_sha256,
     folder_sha256,
     without_caches,
-    write_files,
 )
 from tasks.stores.runs import INPUTS, Record, Runs
 from tasks.stores.tracking import (

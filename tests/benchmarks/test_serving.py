@@ -9,7 +9,7 @@ from benchmarks.served.lean_server import score
 from tasks.ranking.scoring import Scorer
 from tasks.release.loading import load_release
 from tasks.release.packaging import package_release, release_signature
-from tasks.stores.parts import write_files
+from tasks.stores.files import write_files
 from tests.feeds.toy_release import a_frame, toy_files, toy_manifest
 
 

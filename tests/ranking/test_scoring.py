@@ -16,8 +16,8 @@ from tasks.ranking.scoring import Scorer
 from tasks.ranking.segmented_map import Effects, MappedSegment, SegmentedMap, Span
 from tasks.release.loading import load_release
 from tasks.release.packaging import package_release, release_signature
+from tasks.stores.files import write_files
 from tasks.stores.manifest import Manifest
-from tasks.stores.parts import write_files
 from tests.feeds.toy_release import UTILITY, a_frame, toy_files
 
 

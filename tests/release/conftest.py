@@ -9,8 +9,8 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, Schema
 
 from tasks.release.packaging import package_release
+from tasks.stores.files import write_files
 from tasks.stores.manifest import Manifest, PinnedSnapshot
-from tasks.stores.parts import write_files
 
 AS_OF = datetime(2026, 5, 11, 4, tzinfo=UTC)
 SCORING = """\

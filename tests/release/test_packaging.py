@@ -27,9 +27,8 @@ from tasks.release.packaging import (
     travelling,
     typical_request,
 )
-from tasks.stores.files import sha256
+from tasks.stores.files import sha256, write_files
 from tasks.stores.manifest import MANIFEST, ROOT, Manifest
-from tasks.stores.parts import write_files
 
 SIGNATURE = ModelSignature(inputs=Schema([ColSpec("double", "x")]))
 FILES = {"weight.json": b"1.0", "models/click_30m.txt": b"tree"}

@@ -10,7 +10,8 @@ import pytest
 import yaml
 
 from tasks.stores.boosters import booster_files
-from tasks.stores.parts import drop_caches, files_sha256, folder_sha256, write_files
+from tasks.stores.files import write_files
+from tasks.stores.parts import drop_caches, files_sha256, folder_sha256
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 
