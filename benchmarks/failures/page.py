@@ -16,14 +16,14 @@ from tasks.reports.words import Vocabulary
 PAGE: Final = Path(__file__).parents[2] / "docs" / "failures.md"
 PICTURES: Final = PAGE.parent / "pictures" / "failures"
 START: Final = "<!-- made by make failures -->"
-_LONGEST: Final = 230
+_LONGEST: Final = 130
 _SCALES: Final = (0.1, 0.2, 0.3, 0.5, 1.0, 2.0)
 Row = tuple[str, str, Estimate]
 
 
 def table(shown: Sequence[Demonstration], words: Vocabulary) -> Iterator[str]:
-    """Yield the lines of the table: failure, true harm when shipped, who stopped it, evidence."""
-    yield "| failure | shipped because | true harm when shipped | stopped by | evidence |"
+    """Yield the lines of the table: failure, why it is shipped, true harm, gate that stops it, evidence."""
+    yield "| failure | shipped because | true harm | gate | evidence |"
     yield "| --- | --- | --- | --- | --- |"
     for one in shown:
         of = one.failure
@@ -31,7 +31,7 @@ def table(shown: Sequence[Demonstration], words: Vocabulary) -> Iterator[str]:
             f"{of.number} {of.name}",
             one.seen,
             _list(one.harms),
-            f"gate `{of.gate}`",
+            of.gate,
             message(one, words),
         )
         yield f"| {' | '.join(cells)} |"
@@ -40,7 +40,7 @@ def table(shown: Sequence[Demonstration], words: Vocabulary) -> Iterator[str]:
 def sections(shown: Sequence[Demonstration], words: Vocabulary) -> Iterator[str]:
     """Yield the parts of the page below its introduction."""
     yield from ("", "## All ten", "", *table(shown, words), "", "## The world", "")
-    yield from ("| parameter | value | source |", "| --- | --- | --- |")
+    yield from ("| parameter | value |", "| --- | --- |")
     yield from (f"| {' | '.join(row)} |" for row in PARAMETERS)
     for one in shown:
         of = one.failure

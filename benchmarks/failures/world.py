@@ -39,17 +39,12 @@ SIZE: Final = Size(
     split=(("train", f"P{_TRAIN_DAYS}D"), ("calibrate", f"P{_CALIBRATE_DAYS}D")),
 )
 PARAMETERS: Final = (
-    ("behaviour", "as generated", "`tasks/datasets/world`: [the simulated feed](data/home_feed.md)"),
-    ("contracts", "as shipped, without carts, surveys and dwell seconds", "`surfaces/home_feed`"),
-    ("requests a day", f"{SIZE.requests_per_day}", "few, so that the page is made quickly"),
-    (
-        "train, calibrate, test",
-        f"{_TRAIN_DAYS}, {_CALIBRATE_DAYS}, {SIZE.test_days} days",
-        "`surface.yaml`: 28, 7, 7; more test days, fewer requests",
-    ),
-    ("champion", "the same recipe a week earlier", "`schedule.retrain` is weekly"),
+    ("contracts", "`surfaces/home_feed`, without carts, surveys and dwell seconds"),
+    ("requests a day", f"{SIZE.requests_per_day}, few, so that the page is made quickly"),
+    ("train, calibrate, test", f"{_TRAIN_DAYS}, {_CALIBRATE_DAYS}, {SIZE.test_days} days"),
+    ("champion", "the same recipe a week earlier"),
 )
-"""What the world is made of: parameter, value, source."""
+"""What the world is made of: parameter and value."""
 
 
 @dataclass(frozen=True)

@@ -90,13 +90,6 @@ def test_a_simulated_feed_is_written_where_it_was_asked_for(
     assert (out / "truth.parquet").is_file()
 
 
-def test_a_data_set_that_comes_in_no_package_needs_its_folder(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["import", "kuairand", "--out", str(tmp_path)]) == 2
-    assert "Name the folder of its download (--source DIR)" in capsys.readouterr().err
-
-
 AS_OF = "2026-02-16T00:00:00Z"
 
 

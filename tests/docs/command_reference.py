@@ -18,12 +18,12 @@ state; default `EQUIPOISE_HOME`, else `.equipoise`), `--json` (one JSON document
 options and prints an example. Most take a SURFACE first, a folder below `--surfaces`. An option in brackets may be left out.
 Progress and logs go to stderr.
 
-| exit code | meaning |
-| --- | --- |
-| 0 | done |
-| 1 | a negative verdict: a hold, invalid contracts, a failed validation |
-| 2 | wrong use, a bad contract or bad data |
-| 3 | a store, a service or the program failed; `<home>/faults` has the traceback |
+Exit codes:
+
+- 0: done
+- 1: a negative verdict: a hold, invalid contracts, a failed validation
+- 2: wrong use, a bad contract or bad data
+- 3: a store, a service or the program failed; `<home>/faults` has the traceback
 """
 
 
@@ -37,18 +37,17 @@ def commands(group: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, str
 
 
 def page() -> str:
-    """Return the page: a table for each heading of the program's help."""
+    """Return the page: a list for each heading of the program's help."""
     rows: dict[str, list[str]] = {}
     for heading, words, command in commands(get_command(application())):
         rows.setdefault(heading, []).append(row(words, command))
-    table = "| command | does | arguments and options |\n| --- | --- | --- |\n"
-    return HEAD + "".join(f"\n## {heading}\n\n{table}" + "".join(of) for heading, of in rows.items())
+    return HEAD + "".join(f"\n## {heading}\n\n" + "".join(of) for heading, of in rows.items())
 
 
 def row(words: str, command: Any) -> str:
-    """Return the row of a command."""
-    own = " ".join(shown for parameter in command.params if (shown := typed(vars(parameter))))
-    return f"| `{words}` | {line(command.help)} | {own} |\n"
+    """Return the line of a command: how it is typed, and what it does."""
+    own = (shown for parameter in command.params if (shown := typed(vars(parameter))))
+    return f"- `{' '.join((words, *own))}`: {line(command.help)}\n"
 
 
 def typed(parameter: Mapping[str, Any]) -> str:
@@ -57,8 +56,8 @@ def typed(parameter: Mapping[str, Any]) -> str:
     if name in COMMON or metavar == "SURFACE":
         return ""
     shown = "" if parameter.get("is_flag") else metavar
-    words = (f"{name} {shown}".strip() if name.startswith("-") else shown or name.upper()).replace("|", r"\|")
-    return f"`{words}`" if parameter["required"] else f"`[{words}]`"
+    words = f"{name} {shown}".strip() if name.startswith("-") else shown or name.upper()
+    return words if parameter["required"] else f"[{words}]"
 
 
 def line(text: str) -> str:
