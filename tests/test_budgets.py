@@ -25,8 +25,8 @@ BUDGETS: Final = {
     "dataclasses and models": (766, 330),
     "class names declared twice": (0, 0),
     "imports, in thousandths of lines": (73, 50),
-    "lines in tests": (78_914, 48_000),
-    "words in docs": (42_533, 40_000),
+    "lines in tests": (78_909, 48_000),
+    "words in docs": (42_357, 40_000),
 }
 MODELS: Final = {"BaseModel", "Closed", "NamedTuple", "Document", "TypedDict"}
 """Bases that make a class a record; a dataclass has its decorator."""
