@@ -1,1 +1,1 @@
-"""Airflow's side of the house: schedules, edges and runbooks. The work is in `tasks`."""
+"""Airflow DAGs: schedules, edges and runbooks. The work is in `tasks`."""

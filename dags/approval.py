@@ -1,4 +1,4 @@
-"""A reviewer is asked for a role, and the answer is kept in the audit.
+"""Approval steps: ask the reviewers of a role and record the answer in the audit.
 
 ::
 
@@ -6,9 +6,9 @@
                         -> waits without a slot
     execute_complete    Approve or Reject, by whom, on which evidence, or that nobody answered  -> the audit
 
-Whoever may trigger a run may also mark this step success or write XComs. So neither says anything: the answer
-is written here, in the process that Airflow resumes with the genuine response, to a table that Airflow's
-users cannot write; and what moves an alias reads it there.
+A user who may trigger a run may also mark this step success or write XComs, so neither counts as an approval.
+The process that Airflow resumes with the response writes the answer to a table that Airflow's users cannot
+write, and the step that updates an alias reads it there.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,12 +51,12 @@ _ASKING: Mapping[str, Any] = {
     "retry_policy": _POLICY,
     "execution_timeout": timedelta(minutes=10),
 }
-"""An answer that cannot be taken is no answer: the reviewer is asked again."""
+"""The answer is invalid; the reviewer is asked again."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a person sent: a choice, a reason, and the release and evidence that the form named."""
+    """A response: a choice, a reason, and the release and evidence of the form."""
 
     by: str
     approves: bool
@@ -71,7 +71,7 @@ class Reply:
         Raises
         ------
         ContractError
-            It does not say who answered, or for what.
+            The response lacks the user, the release or the evidence.
         """
         user, form = event["responded_by_user"], event["params_input"] or {}
         if not user or not str(form.get("version")).isdecimal() or not form.get("evidence"):
@@ -93,9 +93,9 @@ class Approval(ApprovalOperator):
 
     Parameters
     ----------
-    request : what `tasks.promotion.moves.request.make` returned, as the step before handed it on.
+    request : what `tasks.promotion.moves.request.make` returned, passed by the upstream step.
     answer_within : how long it waits for the answer.
-    of_override : whether the role is asked only where gates are overridden; else its step is skipped.
+    of_override : ask the role only where gates are overridden; the step is skipped otherwise.
     """
 
     template_fields = (*ApprovalOperator.template_fields, "request")
@@ -138,7 +138,7 @@ class Approval(ApprovalOperator):
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Keep the answer; a Reject ends the promotion."""
+        """Record the answer; a Reject ends the promotion."""
         with _recorded_answers():
             if "error" in event:
                 self._refuse_unanswered(event, context["dag_run"].run_id)
@@ -150,7 +150,7 @@ class Approval(ApprovalOperator):
         return super().execute_complete(context, event)
 
     def _refuse_unanswered(self, event: Mapping[str, Any], run: str) -> Never:
-        """Keep that the time for an answer has passed; what else went wrong is asked again."""
+        """Record that the time for an answer has passed; after any other error ask again."""
         if event.get("error_type") == "validation":
             raise ContractError(f"The form of the answer for {self.role} cannot be read: {event['error']}")
         if event.get("error_type") != "timeout":
@@ -167,7 +167,7 @@ class Approval(ApprovalOperator):
 
 
 def say_waiting(context: Context) -> Message:
-    """Return the message that an approval waits for its reviewers."""
+    """Return the message that asks the reviewers for an approval."""
     step, run = context["task"], context["run_id"]
     asked = ", ".join(user["name"] for user in step.assigned_users or ())
     return Message(step.subject, f"Reviewers: {asked}. {run_page(step.dag_id, run, step.task_id)}")
@@ -207,7 +207,7 @@ def dossier_address(surface: str, release: int) -> str:
 
 
 def support(params: Mapping[str, Any]) -> "PromotionSupport":
-    """Return what the form asks for a promotion with; some surfaces have no stage or override."""
+    """Return the fields of the promotion form; some surfaces have no stage or override."""
     from tasks.promotion.moves.rules import PromotionSupport
 
     experiment, waiver, override, stage = (
@@ -217,7 +217,7 @@ def support(params: Mapping[str, Any]) -> "PromotionSupport":
 
 
 def _form(version: int | None = None, evidence: str | None = None) -> dict[str, Param]:
-    """Return the form of an answer; what it is about is filled in and leaves no choice."""
+    """Return the form of an answer; release and evidence are filled in and fixed."""
     return {
         "version": _only(version, "Release", "The release that is answered for."),
         "evidence": _only(evidence, "Evidence", "The digest of what is shown above."),
@@ -226,14 +226,14 @@ def _form(version: int | None = None, evidence: str | None = None) -> dict[str, 
 
 
 def _only(value: object, title: str, description: str) -> Param:
-    """Return a field that can hold this value alone; any value where it is not known yet."""
+    """Return a field that accepts only this value, or any value while it is unknown."""
     choice = {} if value is None else {"enum": [value]}
     return Param(value, title=title, description=description, **choice)
 
 
 @contextmanager
 def _recorded_answers() -> Iterator[None]:
-    """Say in the run's note why this step fails."""
+    """Write the reason of a failure to the run's note."""
     try:
         yield
     except Exception as error:

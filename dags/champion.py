@@ -1,4 +1,4 @@
-"""What a run says that moved champion or canary, or found nothing to do."""
+"""Notes, assets and messages of a run that updated the champion or the canary, or changed nothing."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def tell_move(workspace: "Workspace", result: "MoveResult") -> dict[str, Any]:
-    """Write it in the run's note, link the step to the champion, and tell people and other DAGs of a move."""
+    """Write the run's note, link the step to the champion, and notify people and DAGs of an update."""
     from tasks.stores.aliases import release_name
 
     surface, words = workspace.contracts.name, in_words(result)
@@ -30,7 +30,7 @@ def tell_move(workspace: "Workspace", result: "MoveResult") -> dict[str, Any]:
 
 
 def in_words(result: "MoveResult") -> str:
-    """Say from which release to which the champion moved, or what became of the canary.
+    """Describe the update of the champion or of the canary.
 
     Examples
     --------

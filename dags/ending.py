@@ -1,7 +1,7 @@
-"""The schedule of a surface whose logs have ended: it ends with them, while runs by hand and backfills go on.
+"""The schedule of a surface whose logs have ended; manual runs and backfills remain possible.
 
-A DAG's own `end_date` cannot do this. Every step inherits it, and Airflow leaves a step out of each run whose
-logical date is later, so a run that a person starts today would end at once, green and empty.
+A DAG's own `end_date` does not serve: every step inherits it, and Airflow skips the steps of each run with a
+later logical date, so a manual run would end at once, green and empty.
 """
 
 from datetime import datetime, timedelta

@@ -21,20 +21,20 @@ from tasks.contracts import Contracts
 RUNBOOK = """
 ## Triage
 
-A red run changed nothing that anybody reads: training reads published snapshots, and a snapshot is
-published last. Open the red step; its log ends with the reason.
+A red run changed nothing that training reads: a snapshot is published in the last step. Open the red step;
+its log ends with the reason.
 
-- **`ContractError` in `labels`**: a contract asks for what cannot be. The author of the YAML mends it;
+- **`ContractError` in `labels`**: a contract is invalid. The author of the YAML fixes it;
   `equipoise check SURFACE` shows every problem at once.
-- **`DataError` in `labels`**: a log table lacks a file, a column or a zone. The message names it; whoever
-  delivers the logs mends it.
+- **`DataError` in `labels`**: a log table lacks a file, a column or a zone. The message names it; the team
+  that delivers the logs fixes it.
 - **`validate` is red**: a critical expectation failed. The button "MLflow run" (tab Details) opens the
-  report, which says which rows and days; whoever delivers the logs mends it.
+  report, which lists rows and days; the team that delivers the logs fixes it.
 - **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
   is back.
 
-After the cause is mended, clear the red step: it looks at the same as-of again and ends as it would have
-ended.
+After the cause is fixed, clear the red step: it reads the data as of the same instant and ends as it would
+have ended.
 
 ### What it does
 
@@ -43,8 +43,8 @@ the mature labels and publishes what passes as a snapshot.
 
 ### By hand
 
-Start it with `as_of` to look at the world as it was then (empty: now), with `first_day` and `last_day` to
-confine it. A backfill builds the days of its intervals and no other.
+Start it with `as_of` to read the data as of that instant (empty: now), with `first_day` and `last_day` to
+limit the days. A backfill builds only the days of its intervals.
 """
 
 

@@ -1,12 +1,12 @@
-"""When a run looks at the world, and which days it is about.
+"""The as-of of a run, and its days.
 
 ::
 
     scheduled, backfill   as-of = the end of the data interval
     started by hand       as-of = the Param `as_of`, or else the time of the trigger (`run_after`)
 
-A run's logical date is never read: it is empty or invented where a person starts a run. What is read
-here is stable across retries and clears, so a run that is repeated looks at the same world.
+A run's logical date is never read: it is empty or invented in a manual run. The values read here are stable
+across retries and clears, so a repeated run reads the same data.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from tasks.errors import ContractError
 
 
 class Run(Protocol):
-    """What of Airflow's DagRun is read."""
+    """The attributes of Airflow's DagRun that are read here."""
 
     run_type: Any
     run_after: datetime
@@ -27,12 +27,12 @@ class Run(Protocol):
 
 
 def kind(run: Run) -> str:
-    """Return how the run came to be: scheduled, backfill, manual, ..."""
+    """Return the type of the run: scheduled, backfill, manual, ..."""
     return str(getattr(run.run_type, "value", run.run_type))
 
 
 def find_as_of(run: Run, params: Mapping[str, Any], *, ends_at: datetime | None = None) -> datetime:
-    """Return the instant at which a run looks at the world, in UTC.
+    """Return the as-of of a run, in UTC.
 
     Parameters
     ----------
@@ -59,10 +59,10 @@ def find_as_of(run: Run, params: Mapping[str, Any], *, ends_at: datetime | None 
 
 
 def find_days(run: Run, params: Mapping[str, Any]) -> tuple[date | None, date | None]:
-    """Return the first and last day that a labels run is confined to; None leaves an end open.
+    """Return the first and last day of a labels run; None leaves an end open.
 
-    A backfill is confined to the days of its interval. A scheduled run covers every older day besides, since
-    labels mature; the day that its interval ends in is not over, so it waits for the next run.
+    A backfill covers the days of its interval. A scheduled run also covers every older day, since labels
+    mature; the day in which its interval ends is not over and is left to the next run.
     """
     if kind(run) in {"scheduled", "backfill"}:
         first, last = days_of_interval(run)

@@ -33,8 +33,8 @@ A red run changed nothing that serves. Open the red step; its log ends with the 
 
 ### What it does
 
-Reads the days of each task that matured since the last run, adds their figures to the table of series, and
-compares each series with its reference. A run that was stopped is continued by the next.
+Reads the days of each task that matured since the last run, appends their figures to the table of series, and
+compares each series with its reference. The next run continues an interrupted one.
 
 ### By hand
 

@@ -1,12 +1,12 @@
-"""A run's note: what the run was about, on one line, where everybody looks first.
+"""A run's note: release, verdict or error of the run, on one line.
 
 ::
 
     **Hold** · [release 3](MLflow) · snapshot 5d6a… · as of 2026-05-13T00:00:00Z
     **Failed** at models.train (click_30m): `ImmatureLabels: …` · as of 2026-05-13T00:00:00Z
 
-A step may not write to Airflow's database, so it hands its words on as an XCom, and the scheduler, which
-ends the run, writes them down: it listens here (`dags/plugins/notes.py`). What a person wrote stays, below.
+A step may not write to Airflow's database, so it pushes its words as an XCom, and a listener in the scheduler
+(`dags/plugins/notes.py`) writes them when the run ends. Text that a person wrote is kept below them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ _LONGEST_ERROR: Final = 300
 
 
 def tell(words: str, address: str = "") -> None:
-    """Say a few words in the run's note, as a link where there is an address."""
+    """Add words to the run's note, as a link if there is an address."""
     from airflow.sdk import get_current_context
 
     text = f"[{words}]({address})" if address else words
@@ -30,7 +30,7 @@ def tell(words: str, address: str = "") -> None:
 
 
 def tell_error(error: BaseException) -> None:
-    """Say in the run's note why this step fails."""
+    """Write the reason of a failure to the run's note."""
     from airflow.sdk import get_current_context
 
     get_current_context()["ti"].xcom_push(ERROR, in_one_line(error))

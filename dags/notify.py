@@ -2,7 +2,7 @@
 
 ::
 
-    approval_waits    a promotion waits for the answer of a role's reviewers, or a ramp for a person's
+    approval_waits    a promotion waits for a reviewer's approval, or a ramp for a person
     run_fails         a run of one of the surface's DAGs failed
     release_held      the gates hold a release
     alias_moves       champion or canary moved

@@ -1,4 +1,4 @@
-"""Equipoise's pages in Airflow: how every surface stands, behind Airflow's own login.
+"""Equipoise's pages in Airflow: the state of every surface, behind Airflow's login.
 
 ::
 

@@ -1,6 +1,6 @@
-"""Where a step finds its contracts and its state: two settings, or else the repository's own folders.
+"""The folders of contracts and state: two settings, or by default the repository's own folders.
 
-Every step begins by opening its workspace; what it writes from there on is not readable by everybody.
+Every step begins by opening its workspace, which restricts the permissions of the files that it writes.
 """
 
 from pathlib import Path
@@ -24,7 +24,7 @@ def home_folder() -> Path:
 
 
 def open_workspace(surface: str) -> "Workspace":
-    """Return where a step works, and withhold from others what it writes there."""
+    """Open the workspace of a step, and restrict the permissions of the files that it writes."""
     withhold_from_others()
     from tasks.stores.workspace import Workspace
 

@@ -32,14 +32,14 @@ A red run promoted nothing: only a person moves `champion`. The run's note names
   is back.
 - **`GateRefused` in `simulate`**: the champion, or an earlier release that a guardrail names, puts into its
   slots what a hard constraint keeps out; the message says which and how many. Roll back first.
-- **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
+- **`GateRefused` in `gate`**: steps did not end; the message names them. See their logs.
 
 `Hold` is not a red run: the release exists, and the dossier behind the gate's button says which gate held it.
 
 ### What it does
 
-Pins the champion's models, calibrators and labels beside the policies in force, replays the decision on
-the champion's test days and beside the champion, and judges the release by the gates, as a retrain does.
+Pins the champion's models, calibrators and labels with the policies in force, replays the decision on the
+champion's test days, compares it with the champion, and evaluates the gates, as a retrain does.
 
 ### By hand
 
@@ -50,7 +50,7 @@ policies end in the same release, however often it is started.
 
 @step
 def champion(surface: str, ti: Any = None) -> dict[str, Any]:
-    """Find what the champion lends; refuse where no policy differs from its own."""
+    """Find the champion's models and labels; refuse if no policy differs from the champion's."""
     from tasks.release.trained import champion_parts
 
     reused, parts = champion_parts(open_workspace(surface))

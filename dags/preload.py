@@ -6,8 +6,8 @@
       worker                     forked
         step                     forked: what it imports is there already
 
-A step is a process of its own, and loading these takes it seconds. The project's own modules are left out,
-but for one that loads a library: each step reads them anew, so that a change of code needs no restart.
+A step is a process of its own, and importing these takes seconds. The project's own modules are left out,
+except one that loads a library: each step imports them anew, so a change of code needs no restart.
 MLflow compares a model's requirements with the installed packages, which it lists once a process: the list is
 made here too.
 """
@@ -35,7 +35,7 @@ LIBRARIES: Final = (
 
 
 def preload() -> None:
-    """Load the libraries; one that cannot be loaded is left to the step that needs it, which says so."""
+    """Load the libraries; one that fails to load is left to the step that needs it."""
     for name in LIBRARIES:
         try:
             import_module(name)

@@ -1,10 +1,10 @@
-"""By hand, or by a retrain that ended in Promote: ask the reviewers, then let the release be champion.
+"""Started by hand, or by a retrain with the verdict Promote: ask the reviewers, then update the alias.
 
 ::
 
     request -> approve_<role>, for each role that the utility policy names -> move
 
-The role that may override gates is asked too, where the form says why; it is skipped where it does not.
+If the form gives a reason for an override, the role that may override gates is asked too.
 """
 
 from datetime import timedelta
@@ -27,47 +27,47 @@ from tasks.errors import GateRefused
 RUNBOOK = """
 ## Triage
 
-A red run moved nothing, unless `move` says that it did. The run's note names the step and its error.
+A red run updated no alias, unless the log of `move` says so. The run's note names the step and its error.
 
 - **`ContractError` in `request`**: the form lacks a reason, or an experiment or a waiver for changed tasks or
   policies; or there is no such release, or a backfill made it. Complete the form and start again.
-- **`GateRefused` in `request`**: the gates hold the release beside the current champion, or it was made under
-  other contracts than are in force. The message says which gate and which file; retrain. Or an override does
-  not reach all that holds it, or champion was asked for before the ramp ended.
-- **`GateRefused` in `approve_...`**: a reviewer rejects, with a reason; nobody answered in time; or what
-  speaks for the release has changed since the request was made. Start it anew where that is right.
-- **`GateRefused` in `move`**: a role has no answer of a reviewer in the audit (a step that was marked success
-  by hand is none), or another release became champion meanwhile. Start it anew.
-- **`AuditMismatch`, any step**: somebody moved an alias by hand, or the audit is not what was written. The
-  message says what differs, and names the one rollback that puts it right.
+- **`GateRefused` in `request`**: the gates hold the release against the current champion, or it was made
+  under other contracts than are in force. The message names the gate and the file; retrain. Or an override
+  does not cover every gate that holds it, or `champion` was requested before the ramp ended.
+- **`GateRefused` in `approve_...`**: a reviewer rejects, with a reason; nobody answered in time; or the
+  evidence has changed since the request was made. Start the promotion again if it is still wanted.
+- **`GateRefused` in `move`**: a role has no answer of a reviewer in the audit (marking a
+  step success by hand does not count), or another release became champion meanwhile. Start it again.
+- **`AuditMismatch`, any step**: an alias was moved by hand, or the audit was changed. The message names the
+  difference and the rollback that repairs it.
 - **`StoreError`, any step**: a store did not answer, or bytes are not what was registered. `equipoise release
   verify SURFACE champion` says what is wrong.
 - **`DataError`, any step**: labels or logs that the evidence rests on cannot be read any more.
 
-An approval step that is tried again asks again: its answer could not be taken, and its log says why.
+An approval step that is tried again asks again: the answer was invalid, and its log gives the reason.
 
 ### What it does
 
-Judges the release by all gates beside the current champion, shows the evidence to one reviewer for each role
-that the utility policy names, and waits without a slot. When every role has approved this very evidence, the
-old champion becomes `previous` and the release `champion`, with one row in the audit.
+Evaluates all gates against the current champion, shows the evidence to one reviewer of each role that the
+utility policy names, and waits without a slot. When every role has approved this evidence, the old champion
+becomes `previous` and the release `champion`, with one row in the audit.
 
 ### By hand
 
 Start it with `release` (a version or an alias) and `why`. Where tasks or policies differ from the champion's,
 give `experiment`, the online test that supports the change, or `waiver`, the reason why there is none. A run
-moves once: clearing it and running it again changes nothing.
+updates the alias once: clearing it and running it again changes nothing.
 
-Where surface.yaml declares a `ramp`, the first run lets the release serve the first stage's users, and
-another one with the stage `champion` moves it on after the ramp, with the gates of that day and approvals
-of its own. Where it declares an `override`, the form takes the reason why gates that hold the release are
-overridden.
+If surface.yaml declares a `ramp`, the first run serves the release to the users of the first stage, and a
+second one with the stage `champion` promotes it after the ramp, with the gates of that day and approvals of
+its own. If it declares an `override`, the form takes the reason for overriding the gates that hold the
+release.
 """
 
 
 @step
 def request(surface: str, params: Any = None) -> dict[str, Any]:
-    """Judge the release beside the current champion; refuse early what the move would refuse."""
+    """Evaluate the release against the current champion; refuse early what the step `move` would refuse."""
     from tasks.pipeline import recheck
     from tasks.promotion.moves import request as promotion_request
 
@@ -83,7 +83,7 @@ def request(surface: str, params: Any = None) -> dict[str, Any]:
 def move(
     surface: str, made: dict[str, Any] | None, dag_run: Any = None, params: Any = None
 ) -> dict[str, Any]:
-    """Let the release be champion, if the audit holds every role's Approve of what holds now."""
+    """Update the alias champion if the audit holds an Approve of the current evidence by every role."""
     if made is None:
         raise GateRefused("No promotion request was made, so nobody was asked")
     from tasks.pipeline import recheck

@@ -14,11 +14,11 @@ from tasks.contracts.surface import Keep
 RUNBOOK = """
 ## Triage
 
-A red run may have removed a part of what it named, and nothing that is needed. Clear the step when the cause
-is gone: it goes on where it stopped.
+A red run may have removed some of the items that it named, and nothing that is needed. Clear the step after
+the cause is fixed: it continues where it stopped.
 
 - **`AuditMismatch`**: audit, registry and aliases differ, and nothing was removed.
-  The message names the rollback that puts it right.
+  The message names the rollback that repairs it.
 - **`StoreError`**: a store did not answer, or a release that stays cannot be read. `equipoise release verify
   SURFACE REF` shows what is wrong.
 - **`ContractError`**: a contract cannot be read; `equipoise check SURFACE` shows every problem.

@@ -1,4 +1,4 @@
-"""Daily: a release that ramps advances, waits, asks a person, or is rolled back by itself."""
+"""Daily: advance a release in a ramp, wait, ask a person, or roll it back."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,9 +23,9 @@ A green run whose note begins with **roll back** ended the canary: the champion 
 the audit hold the figures. A red run moved nothing; the run's note names the error.
 
 - **The note begins with ask**: the arms cannot be compared, or the stage has lasted for `ramp.wait.most`.
-  Read the reasons. Mend how traffic is shared, roll back with `<surface>__rollback`, or start this DAG with
-  `advance`, the reason why the release may go on, and `release` where several ramp; a reviewer of the surface
-  has to start it.
+  Read the reasons. Fix the assignment of traffic, roll back with `<surface>__rollback`, or start this DAG
+  with `advance`, the reason why the release may go on, and `release` where several ramp; a reviewer of the
+  surface has to start it.
 - **`ContractError`**: the user who started it with `advance` is not a reviewer of the surface.
 - **`DataError`**: the impressions do not hold which release served them, or name one that is not registered.
 - **`AuditMismatch`**: the release was deleted, or somebody moved an alias by hand. Roll back.
@@ -39,13 +39,14 @@ the stage `champion`. Where surface.yaml declares no `ramp`, it does nothing.
 
 ### By hand
 
-Start it with `as_of` to read the log as it was then (empty: now), with `advance` to answer a ramp that asks.
+Start it with `as_of` to read the log as of that instant (empty: now), with `advance` to answer a ramp that
+asks.
 """
 
 
 @step
 def ramp(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, Any]:
-    """Decide on the release that ramps, and move it."""
+    """Decide on each release in a ramp, and update the aliases."""
     from tasks.promotion.moves import ramp
     from tasks.promotion.moves.ramp import Advance
 
@@ -81,7 +82,7 @@ def _heading(result: "RampResult", *, mark: str = "") -> str:
 
 
 def notify_of(workspace: "Workspace", result: "RampResult") -> None:
-    """Tell people of a move and of a question."""
+    """Notify people of an alias update and of a question."""
     from tasks.experiments.ramp import RampState
 
     connections = workspace.contracts.surface.notify

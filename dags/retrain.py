@@ -1,4 +1,4 @@
-"""Weekly: retrain the fast tasks and judge the release; the steps are in `dags.retrain_steps`."""
+"""Weekly: retrain the fast tasks and evaluate the gates; the steps are in `dags.retrain_steps`."""
 
 from airflow.sdk import DAG
 
@@ -10,15 +10,15 @@ from tasks.contracts import Contracts
 RUNBOOK = """
 ### What it does
 
-Waits for the log, plans which tasks to train, builds and checks the labels that it lacks, trains and
-calibrates each task, makes the release with alias `challenger`, replays it on logged candidates and beside
-the champion, and judges it by the gates. Of a first release it trains every task, after that the fast ones;
-the champion lends the slow ones, which `retrain_slow` trains.
+Waits for the log, plans which tasks to train, builds and checks missing labels, trains and calibrates each
+task, makes the release with alias `challenger`, replays it on logged candidates and against the champion, and
+evaluates the gates. A first release trains every task; later ones train the fast tasks and reuse the
+champion's models of the slow tasks, which `retrain_slow` trains.
 
 ### By hand
 
-Start it with `as_of` to look at the world as it was then (empty: now), and with `tasks` to train only
-some of them (empty: all that are due; the others come from the champion). A backfill retrains as of the
+Start it with `as_of` to read the data as of that instant (empty: now), and with `tasks` to train only some of
+them (empty: all that are due; the others come from the champion). A backfill retrains as of the
 end of each interval; its release is marked and moves no alias.
 """
 

@@ -10,14 +10,14 @@ from tasks.contracts import Contracts
 RUNBOOK = """
 ### What it does
 
-The same as `retrain`, for the tasks with `cadence: slow`, whose labels take weeks to mature: the champion
-lends the fast ones. Of a first release it trains every task. While a `retrain` of the surface runs, it waits
-in `arrival`, so that it looks at the champion afterwards.
+The same as `retrain`, for the tasks with `cadence: slow`, whose labels take weeks to mature; it reuses the
+champion's models of the fast tasks. A first release trains every task. While a `retrain` of the surface runs,
+it waits in `arrival`, and then reads the new champion.
 
 ### By hand
 
-Start it with `as_of` to look at the world as it was then (empty: now), and with `tasks` to train only
-some of them (empty: all that are slow; the others come from the champion). A backfill retrains as of the
+Start it with `as_of` to read the data as of that instant (empty: now), and with `tasks` to train only some of
+them (empty: all that are slow; the others come from the champion). A backfill retrains as of the
 end of each interval; its release is marked and moves no alias.
 """
 

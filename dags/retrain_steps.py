@@ -1,7 +1,7 @@
 """The steps of both retrains; `dags.retraining` names their edges.
 
-Each runs the step of its name in `tasks.pipeline` and hands on what the step keeps. The DAGs add the wait for
-the log, notes, limits, and the check of what did not end.
+Each runs the step of the same name in `tasks.pipeline` and returns its result as JSON. The DAGs add the wait
+for the log, notes, limits, and the check for unfinished steps.
 """
 
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ def arrival(surface: str, workflow: str, dag_run: Any = None, params: Any = None
 
 @step(execution_timeout=timedelta(minutes=10))
 def plan(surface: str, as_of: str, workflow: str, params: Any = None) -> list[str]:
-    """Name the tasks to train; what cannot be trained is said before a label is built."""
+    """Plan the tasks to train; refuse before any label is built if none can be trained."""
     cadence = "slow" if workflow == SLOW else "fast"
     asked: dict[str, Any] = {"cadence": cadence, "tasks": params["tasks"] or []}
     result, kept = run_step("plan", surface, as_of, {}, **asked)
@@ -52,7 +52,7 @@ def plan(surface: str, as_of: str, workflow: str, params: Any = None) -> list[st
 
 @step
 def labels(surface: str, as_of: str, results: Results) -> dict[str, Any]:
-    """Build the labels that are lacking."""
+    """Build the missing labels."""
     return dict(run_step("labels", surface, as_of, results)[1])
 
 
@@ -70,7 +70,7 @@ def validate(surface: str, as_of: str, results: Results) -> dict[str, Any]:
 
 @step(map_index_template=THIS_TRUNK)
 def train_trunk(surface: str, trunk_name: str, as_of: str, results: Results) -> dict[str, Any]:
-    """Train one shared trunk; where it cannot be, its tasks keep the champion's or their trees alone."""
+    """Train one shared trunk; if it fails, its tasks reuse the champion's trunk or use their trees alone."""
     from tasks import pipeline
 
     retrain = pipeline.Retrain(open_workspace(surface), instant(as_of))
@@ -84,13 +84,13 @@ def train_trunk(surface: str, trunk_name: str, as_of: str, results: Results) -> 
 
 @step(map_index_template=THIS_TASK)
 def train(surface: str, task_name: str, as_of: str, results: Results) -> dict[str, Any]:
-    """Train one task's model; one that cannot be trained keeps the champion's."""
+    """Train one task's model, or reuse the champion's if the data do not suffice."""
     return run_for_task("train", surface, as_of, task_name, results)
 
 
 @step(map_index_template=THIS_TASK)
 def calibrate(surface: str, task_name: str, as_of: str, results: Results) -> dict[str, Any]:
-    """Calibrate one task's model; one that cannot be calibrated keeps the champion's."""
+    """Calibrate one task's model, or reuse the champion's if the data do not suffice."""
     return run_for_task("calibrate", surface, as_of, task_name, results)
 
 
@@ -124,15 +124,15 @@ def simulate(surface: str, results: Results) -> dict[str, Any]:
 
 @step
 def shadow(surface: str, results: Results) -> dict[str, Any]:
-    """Score the newest traffic beside the champion."""
+    """Score the newest traffic by challenger and champion."""
     return dict(run_step("shadow", surface, results["release"]["as_of"], results)[1])
 
 
 @step(queue=RELEASES, trigger_rule="all_done", execution_timeout=timedelta(hours=1))
 def gate(surface: str, results: Results) -> dict[str, Any]:
-    """Judge the release; refuse to judge where anything that was planned did not end."""
+    """Evaluate the gates; refuse if a planned step did not end."""
     if missing := find_unfinished(results):
-        raise GateRefused(f"These steps did not end, so there is nothing to judge: {', '.join(missing)}")
+        raise GateRefused(f"These steps did not end, so the gates cannot be evaluated: {', '.join(missing)}")
     result, kept = run_step("gate", surface, results["release"]["as_of"], results)
     tell(f"**{result.verdict.title()}**", link())
     if result.verdict == "hold":
@@ -144,7 +144,7 @@ def gate(surface: str, results: Results) -> dict[str, Any]:
 
 @step(execution_timeout=timedelta(minutes=10))
 def propose(surface: str, gate_result: dict[str, Any]) -> dict[str, Any]:
-    """Put a release that its gates let through before its reviewers, where the surface asks for it."""
+    """Propose a release with the verdict Promote to its reviewers, if the surface asks for it."""
     from tasks.promotion.moves import propose
 
     result = propose.run(
@@ -158,12 +158,12 @@ def propose(surface: str, gate_result: dict[str, Any]) -> dict[str, Any]:
 
 
 def await_log(workspace: "Workspace", *, as_of: datetime, due: datetime) -> None:
-    """Return when the log has arrived up to an as-of; else end the step for now, until the deadline.
+    """Return when the log has arrived up to an as-of; else reschedule the step, until the deadline.
 
     Raises
     ------
     DataError
-        The deadline, counted from when the run was due, has passed.
+        The deadline, counted from the scheduled time, has passed.
     """
     from tasks.logs import arrival
 
@@ -179,7 +179,7 @@ def await_log(workspace: "Workspace", *, as_of: datetime, due: datetime) -> None
 def run_step(
     name: str, surface: str, as_of: str, results: Results, *, page: str = "", **asked: Any
 ) -> tuple[Any, Any]:
-    """Run a step of the pipeline on what the steps before it kept; return its result and what it keeps.
+    """Run a step of the pipeline on the results of upstream steps; return its result and its JSON.
 
     Parameters
     ----------
@@ -195,7 +195,7 @@ def run_step(
 
 
 def run_for_task(name: str, surface: str, as_of: str, task: str, results: Results) -> dict[str, Any]:
-    """Run a step for one task; the run's note names a task that keeps the champion's model."""
+    """Run a step for one task; the run's note names a task that reuses the champion's model."""
     from tasks import pipeline
     from tasks.release.trained import read_reused
 
@@ -224,7 +224,7 @@ def collect(fitted: Any) -> list[dict[str, Any]]:
 
 
 def find_unfinished(results: Results) -> list[str]:
-    """Name what was planned and has no result: with `all_done` the gate runs whatever happened before it.
+    """Return the planned steps without a result; with `all_done` the gate runs even after a failure.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What both retrains do, `retrain` and `retrain_slow`: their runbook and their edges.
+"""Runbook and edges that `retrain` and `retrain_slow` share.
 
 ::
 
@@ -27,24 +27,24 @@ Open the leftmost red step; its log ends with the reason, the button "MLflow run
 it had made by then.
 
 - **`DataError` in `arrival`**: the log did not arrive up to the as-of before the deadline. The message names
-  the table, its newest row and what is wanted; whoever delivers the logs mends it. Clear the run then.
+  the table, its newest row and what is wanted; the team that delivers the logs fixes it. Then clear the run.
   `arrival` in surface.yaml says what counts as arrived, and how long after its time a run waits.
-- **`ContractError`, any step**: a contract asks for what cannot be. The author of the YAML mends it;
+- **`ContractError`, any step**: a contract is invalid. The author of the YAML fixes it;
   `equipoise check SURFACE` shows every problem at once.
 - **`DataError` in `labels`, or `validate` is red**: the logs are at fault. The message names table,
-  column and rows, the button of `validate` opens its report; whoever delivers them mends it.
-- **`ImmatureLabels` or `DataError` in `models`**: a task cannot be trained, its message says what it needs,
-  and there is no champion whose model it could keep. Wait, or widen `minimum` in surface.yaml. With a
-  champion the run goes on with its model of that task; the run's note and the dossier say so.
+  column and rows, the button of `validate` opens its report; the team that delivers the logs fixes it.
+- **`ImmatureLabels` or `DataError` in `models`**: a task cannot be trained, and there is no champion whose
+  model could be reused. The message states what the task needs. Wait, or lower `minimum` in surface.yaml.
+  With a champion the run reuses its model of that task; the run's note and the dossier name it.
 - **`StoreError`, any step**: a store did not answer, and it was tried three times. Clear the step when it
   is back.
 - **`GateRefused` in `simulate`**: the champion, or an earlier release that a guardrail names, puts into its
   slots what a hard constraint keeps out; the message says which and how many. Roll back first.
-- **`GateRefused` in `gate`**: it names the steps that did not end; look at those.
+- **`GateRefused` in `gate`**: steps did not end; the message names them. See their logs.
 
-`Hold` is not a red run: the release exists, and the dossier behind the gate's button says which gate held
-it. After the cause is mended, clear the red step and those after it: what is done is found by its inputs
-and reused.
+`Hold` is not a red run: the release exists, and the dossier behind the gate's button names the gate that held
+it. After the cause is fixed, clear the red step and those after it: finished work is found by its inputs and
+reused.
 """
 
 

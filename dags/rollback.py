@@ -1,4 +1,4 @@
-"""By hand: champion becomes again what it was. One step, and nobody is asked: whoever is on call is quick."""
+"""Started by hand: the previous champion becomes champion again, in one step and without approvals."""
 
 from typing import Any
 
@@ -14,19 +14,19 @@ from tasks.contracts import Contracts
 RUNBOOK = """
 ## Triage
 
-A red run moved nothing. The run's note names the error.
+A red run updated no alias. The run's note names the error.
 
 - **`ContractError`**: there is no reason, no previous release, or the release that `to` names was never
-  champion: `<surface>__promote` is the way for that one.
-- **`AuditMismatch`**: somebody moved an alias by hand; say with `to` which release is meant to be champion.
+  champion: use `<surface>__promote`.
+- **`AuditMismatch`**: an alias was moved by hand; name the intended champion in `to`.
 - **`StoreError`**: a store did not answer, or bytes of the release are not what was registered.
 - **`DataError`**: the labels that the release pins cannot be read.
 
 ### What it does
 
-Where canaries serve, ends them: the champion has all of the traffic again. Else lets the release that was
-champion before be champion again. Each row in the audit says who, when, from, to, why. No gate stands in the
-way, and the same run a second time changes nothing.
+If canaries serve, ends them: the champion serves all traffic again. Otherwise the previous champion becomes
+champion again. Each row of the audit records who, when, from, to and why. No gate is evaluated, and running
+it a second time changes nothing.
 
 ### By hand
 
@@ -37,7 +37,7 @@ only one of several canaries.
 
 @step
 def rollback(surface: str, dag_run: Any = None, params: Any = None) -> dict[str, Any]:
-    """Let the previous champion be the champion again."""
+    """Restore the previous champion, or end the canaries."""
     from tasks.promotion.moves import rollback
 
     to = params["to"]

@@ -1,4 +1,4 @@
-"""What every step of every DAG has: a retry policy, a time limit, a link to MLflow, a line where it fails.
+"""The decorator of every step: retry policy, time limit, link to MLflow, one line of the error.
 
 ::
 
@@ -48,12 +48,12 @@ POLICY = ExceptionRetryPolicy(
         RetryRule(
             exception=[ContractError, DataError, GateRefused, AuditMismatch],
             action=RetryAction.FAIL,
-            reason="trying again would find the same: a contract, the data, a rule or the audit says no",
+            reason="retrying would fail again: a contract, the data, a gate or the audit is at fault",
         ),
         RetryRule(
             exception=XComNotFound,
             action=RetryAction.FAIL,
-            reason="a step before it failed and handed nothing on: that one's error is the matter",
+            reason="an upstream step failed; see its error",
         ),
         RetryRule(
             exception=[StoreError, OSError],

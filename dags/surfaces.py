@@ -1,4 +1,4 @@
-"""One DAG of each workflow for every surface, and a red one in the place of what cannot be read.
+"""One DAG of each workflow for every surface, and a red one for a surface that cannot be read.
 
 ::
 
@@ -32,10 +32,7 @@ ORDER = (
     "experiment",
     "monitor",
 )
-"""The workflows as the list of DAGs shows them: surface by surface, each in the order of a release's life.
-
-The one that prunes is no part of it, and comes after them.
-"""
+"""The workflows in the order in which the list of DAGs shows them; `prune` comes last."""
 
 _RELEASING = frozenset({"policy_change", "promote", "rollback", "ramp", "prune"})
 """The workflows whose every step is in the queue of releases; of a retrain two steps are."""

@@ -5,10 +5,9 @@
     plan -> labels -> validate -> [train] by task ----------> [calibrate] by task -> release -> simulate,
                                   [train_trunk] by trunk --/                         shadow -> gate
 
-`retrain` runs the list in this process; in Airflow each step is a process of its own, so what a step needs is
-imported when it runs. A step takes the request and what the steps before it kept, as plain JSON.
-`apply_policy` begins at validation, with the champion's models; `recheck` runs the last steps once more for a
-release that is to be promoted.
+`retrain` runs the list in this process; in Airflow each step is a process of its own, so imports happen
+inside the steps. A step takes the request and the results of upstream steps as plain JSON. `apply_policy`
+begins at validation, with the champion's models; `recheck` repeats the last steps before a promotion.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,12 +39,12 @@ if TYPE_CHECKING:
     from tasks.validation.step import ValidateResult
 
 Results = Mapping[str, Any]
-"""What the steps before kept, by their names; of a step by task or by trunk a list."""
+"""Results of upstream steps by name; a list for a step that runs by task or by trunk."""
 
 
 @dataclass
 class _Steps:
-    """Counts the steps that began, for the progress that a terminal shows."""
+    """Counts the steps that began, for the progress display."""
 
     total: int = 1
     begun: int = 0
@@ -57,11 +56,11 @@ class _Steps:
 
 @dataclass(frozen=True)
 class Retrain:
-    """A retrain: of which surface, as of which instant, and the MLflow run that its runs belong under.
+    """A retrain request: surface, as-of and parent MLflow run.
 
-    ``cadence`` and ``tasks`` say what is trained, ``backfill`` that the release moves no alias. A promotion
-    gives ``later_validation``, the run that validated labels that matured since, ``override``, why gates that
-    hold the release are to be overridden, and ``reader``, what it has read of releases.
+    ``cadence`` and ``tasks`` select the tasks, ``backfill`` marks a release that moves no alias. A promotion
+    sets ``later_validation``, the run that validated labels that have matured since; ``override``, the reason
+    for overriding gates; and ``reader``, its cache of releases.
     """
 
     workspace: "Workspace"
@@ -78,7 +77,7 @@ class Retrain:
 
 @dataclass(frozen=True)
 class TaskRetrain:
-    """What a retrain does for one task, on a published label snapshot."""
+    """The part of a retrain for one task, on a published label snapshot."""
 
     retrain: Retrain
     task: str
@@ -86,7 +85,7 @@ class TaskRetrain:
 
     @cached_property
     def rows(self) -> "TaskRows":
-        """The task's rows, for training and calibration alike."""
+        """The task's rows, for training and calibration."""
         from tasks.training.rows import TaskRows
 
         asked = self.retrain
@@ -95,7 +94,7 @@ class TaskRetrain:
 
 @dataclass(frozen=True)
 class TrunkRetrain:
-    """What a retrain does for one shared trunk, on a published label snapshot."""
+    """The part of a retrain for one shared trunk, on a published label snapshot."""
 
     retrain: Retrain
     trunk: str
@@ -108,11 +107,12 @@ class PipelineStep:
 
     Parameters
     ----------
-    function : makes the result from a `Retrain`, or a `TaskRetrain` or `TrunkRetrain` where the step is run
-        by task or by trunk, and from what the steps of ``after`` kept.
-    keep : what later steps read of the result, as plain JSON.
-    after : the steps that come before it.
-    by : what it is run for, once each; all at once where it says nothing.
+    function : takes a `Retrain` (`TaskRetrain` or `TrunkRetrain` if the step runs by task or by trunk) and
+    the
+        results of the steps in ``after``.
+    keep : selects the part of the result that later steps read, as plain JSON.
+    after : upstream steps.
+    by : whether it runs once for each task or each trunk; by default once.
     reads_log : whether it shares one opened log with its neighbours.
     """
 
@@ -126,7 +126,7 @@ class PipelineStep:
 
 @dataclass(frozen=True)
 class RetrainResult:
-    """The release that was made and the verdicts on it."""
+    """The new release and its verdicts."""
 
     release: int
     verdict: str
@@ -168,7 +168,7 @@ def _validate(asked: Retrain, results: Results) -> "ValidateResult":
 
 
 def _train_trunk(one: TrunkRetrain, results: Results) -> "TrunkVersion":
-    """Train a shared trunk; one that cannot be, or not all of whose tasks are, stays the champion's."""
+    """Train a shared trunk, or reuse the champion's if the data or the selected tasks do not suffice."""
     from tasks.training import trunk_step
 
     asked = one.retrain
@@ -183,7 +183,7 @@ def _train_trunk(one: TrunkRetrain, results: Results) -> "TrunkVersion":
 
 
 def _train(one: TaskRetrain, _: Results) -> "TrainResult | ReusedChampion":
-    """Train a task; a task that cannot be trained keeps the champion's model."""
+    """Train a task, or reuse the champion's model if the data do not suffice."""
     from tasks.release.trained import keep_champion
     from tasks.training import step
 
@@ -195,7 +195,7 @@ def _train(one: TaskRetrain, _: Results) -> "TrainResult | ReusedChampion":
 
 
 def _calibrate(one: TaskRetrain, results: Results) -> "CalibrateResult | ReusedChampion":
-    """Calibrate a task's model; a task that cannot be calibrated keeps the champion's."""
+    """Calibrate a task's model, or reuse the champion's if the data do not suffice."""
     from tasks.calibration import step
     from tasks.release.trained import keep_champion, read_reused
 
@@ -216,7 +216,7 @@ def _calibrate(one: TaskRetrain, results: Results) -> "CalibrateResult | ReusedC
 
 
 def _keep_part(*names: str) -> Callable[[Any], dict[str, Any]]:
-    """Keep the fields of a part that was made, or why a task keeps the champion's."""
+    """Return the fields of a new component, or the reason why a task reuses the champion's."""
 
     def keep(result: Any) -> dict[str, Any]:
         from tasks.release.trained import ReusedChampion
@@ -339,7 +339,7 @@ RETRAIN: Final = (
         after=("plan", "validate", "calibrate", "release", "simulate", "shadow"),
     ),
 )
-"""The steps of a retrain, each after those whose results it takes."""
+"""The steps of a retrain, in topological order."""
 STEPS: Final = {step.name: step for step in RETRAIN}
 POLICY_CHANGE: Final = tuple(STEPS[name] for name in ("validate", "release", "simulate", "shadow", "gate"))
 """The steps that make a release of the champion's models under changed policies."""
@@ -354,12 +354,12 @@ def retrain(
     cadence: Literal["fast", "slow"] = "fast",
     parent_run: str | None = None,
 ) -> RetrainResult:
-    """Retrain a surface as of an instant; a log that has not arrived up to it is warned of, not waited for.
+    """Retrain a surface as of an instant; warn, and do not wait, if the log has not arrived up to it.
 
     Parameters
     ----------
     tasks : the tasks to train; by default those of the cadence that are due.
-    parent_run : the MLflow run that the runs of the steps belong under.
+    parent_run : the parent MLflow run of the steps' runs.
 
     Raises
     ------
@@ -395,7 +395,7 @@ def apply_policy(workspace: "Workspace", *, parent_run: str | None = None) -> Re
 
 @contextmanager
 def _parent(workspace: "Workspace", name: str, as_of: datetime, parent_run: str | None) -> Iterator[str]:
-    """Open the MLflow run that the runs of the steps belong under, unless the caller has one."""
+    """Open the parent MLflow run of the steps' runs, unless the caller passes one."""
     if parent_run is not None:
         yield parent_run
         return
@@ -417,16 +417,16 @@ def recheck(
     override: str = "",
     reader: "ReleaseReader | None" = None,
 ) -> "GateResult":
-    """Judge a release beside the current champion, as of today; what was replayed is found again.
+    """Evaluate a release against the current champion, as of today; an earlier replay is reused.
 
-    Labels that have matured since the release was made are built and validated beside those it learned from.
+    Labels that have matured since the release was made are built and validated too.
 
     Parameters
     ----------
-    as_of : when its case was made, where one was; by default the last midnight that the log has passed. The
+    as_of : the day of its promotion request; by default the last midnight that the log has passed. The
         age of its parts is taken then, it is shadowed on the traffic before it, and labels mature by it.
-    override : why somebody asks that what holds it be overridden; its dossier says so.
-    reader : what whoever asks has read and verified of releases; by default all is read anew.
+    override : the reason for overriding the gates that hold it; the dossier shows it.
+    reader : the caller's cache of verified releases; by default everything is read.
 
     Raises
     ------
@@ -453,7 +453,7 @@ def recheck(
 
 
 def _recheck_day(workspace: "Workspace", release: int, made: datetime, as_of: datetime | None) -> datetime:
-    """Return the day as of which a release is judged once more; refuse one that the log does not speak for.
+    """Return the day as of which a release is evaluated again; refuse a day that the log does not cover.
 
     Parameters
     ----------
@@ -475,7 +475,7 @@ def _recheck_day(workspace: "Workspace", release: int, made: datetime, as_of: da
 
 
 def _validate_later(workspace: "Workspace", as_of: datetime) -> str:
-    """Build the labels that have matured since and validate them; return the validation's run."""
+    """Build and validate labels that have matured since; return the run of the validation."""
     from tasks.labels import build as labels
     from tasks.validation import step as validate
 
@@ -512,7 +512,7 @@ def _run(steps: Sequence[PipelineStep], asked: Retrain, known: Results) -> Any:
 
 
 def _run_one(chain: Sequence[PipelineStep], one: TaskRetrain | TrunkRetrain, known: Results) -> Any:
-    """Run the steps of one task or trunk; return what the last step kept."""
+    """Run the steps of one task or trunk; return the result of the last step."""
     results, name = dict(known), one.task if isinstance(one, TaskRetrain) else one.trunk
     for step in chain:
         with one.retrain.steps.begin(step.name, name):

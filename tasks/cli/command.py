@@ -74,7 +74,7 @@ def parse_folder(text: str) -> Path:
 
 
 def parse_file_to_write(text: str) -> Path:
-    """Read where a file is to be written, which stands there whole or not at all: it replaces a file.
+    """Read the path of an output file, which is replaced atomically.
 
     A link stays, and the file that it leads to is replaced. What is no file, such as a device, is refused.
     """
@@ -92,7 +92,7 @@ def parse_file_to_write(text: str) -> Path:
 
 
 def parse_folder_to_write(text: str) -> Path:
-    """Read where a folder is to be written."""
+    """Read the path of an output folder."""
     path = Path(text)
     try:
         if not text or (os.path.lexists(path) and not path.is_dir()):  # a link to nothing is there too
@@ -104,7 +104,7 @@ def parse_folder_to_write(text: str) -> Path:
 
 
 def parse_place_to_write(text: str) -> "Location":
-    """Read a folder or an ``s3://`` prefix that log tables are to be written to."""
+    """Read the output folder or ``s3://`` prefix of log tables."""
     from tasks.stores.location import ObjectPath, locate
 
     place = locate(text)

@@ -1,4 +1,4 @@
-"""Reads what a release was made of, and what it is to be held against, for the gates that judge that."""
+"""Reads the components of a release and of its champion for the gates that compare them."""
 
 from datetime import datetime
 from typing import Final

@@ -118,7 +118,7 @@ def logged_model_of(part: Part, source: str) -> str:
 
 _LOG = logging.getLogger("equipoise")
 _LARGEST: Final = 2**31 - 1
-"""The largest version that a database can hold, so that no larger one is there."""
+"""Largest version number that a 32-bit column holds."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@
     calibration  does a probability mean what it says, overall and by segment?
     constraints  does a slot hold what a hard constraint keeps out? (leaks.py; nobody may override it)
     decision     do the utility policy's guardrails hold where the decision was replayed?
-    shadow       does the challenger treat fresh traffic as it should?
+    shadow       does the challenger score fresh traffic as replayed?
     latency      how long does it take to score a request, beside the champion?
     parity       does it give what it served, and serve what was replayed? (shadow_verdicts.py)
     freshness    is every part trained on recent enough rows?

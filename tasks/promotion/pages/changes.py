@@ -42,7 +42,7 @@ class Weighing:
 
 @dataclass(frozen=True)
 class Change:
-    """One row: what it is about, what is to be said of it, and whether it is another than the champion's."""
+    """One row: a component, its description, and whether it differs from the champion's."""
 
     of: str
     words: str
