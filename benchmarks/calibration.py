@@ -29,8 +29,8 @@ from benchmarks.calibrating.logged import SHARED, logged, shared_data
 from benchmarks.calibrating.peers import PEERS, Seconds, installed, warm, words
 from benchmarks.calibrating.rows import DISTORTIONS, Case, simulated
 from tasks.evaluation.binary import normalized_entropy
-from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.multicalibration import Multicalibration, multicalibration
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.subjects import Segment
 
 CONTEST = ("kuairand", *DISTORTIONS)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtri
 
-from tasks.evaluation.divergence import chance_divergence, distance_floor, divergence
+from tasks.evaluation.divergence import chance_divergence, divergence
 from tasks.monitoring import drift_alarms
 from tasks.monitoring.drift_alarms import HISTORY, REFERENCE, detect_drift
 from tasks.release.inputs import Learned
@@ -113,6 +113,12 @@ def print_delay(shift: float, h: float, ends: str, runs: int) -> None:
     printed = ", ".join("more" if np.isinf(each) else f"{each:.0f}" for each in quartiles)
     found = np.isfinite(until).mean()
     print(f"| {shift:+.0%} | {h} | {ends} | {until.size} | {found:.2f} | {printed} |", flush=True)
+
+
+def distance_floor(weeks: Floats) -> float:
+    """Return the largest distance between two past weeks of counts, shape (weeks, values)."""
+    one, other = np.triu_indices(len(weeks), 1)
+    return float(divergence(weeks[one], weeks[other]).max())
 
 
 def print_floors(runs: int) -> None:

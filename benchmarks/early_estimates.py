@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tasks.monitoring.early_estimates import EarlyEstimates, estimate_early
+from tasks.monitoring.early import EarlyEstimates, estimate_early
 
 Floats = npt.NDArray[np.float64]
 

@@ -15,9 +15,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from tasks.experiments.always_valid import planned_information, sequential_interval
+from tasks.experiments.always_valid import (
+    Stage,
+    first_alarm,
+    log_e_values,
+    planned_information,
+    sequential_interval,
+)
 from tasks.experiments.arm_effects import ArmUsers, arm_effect
-from tasks.experiments.sample_ratio import Stage, first_alarm, log_e_values
 
 Floats = npt.NDArray[np.float64]
 DAYS: Final = 14

@@ -3,7 +3,7 @@
 A group of items is undervalued: its utilities are 0.6 times those of others, so in five slots of ten
 candidates it gets less exposure than it merits. Days of requests are served by utility and boost
 (`tasks.ranking.decide`), and a day's ratio of exposure to merit moves the boost
-(`tasks.monitoring.exposure`). Beside it stand, on the requests of the last third of the days,
+(`tasks.monitoring.decisions`). Beside it stand, on the requests of the last third of the days,
 
 ::
 
@@ -28,7 +28,7 @@ from scipy.sparse import eye_array as eye
 
 from tasks.contracts.slate import Exposure, SlateSpec
 from tasks.contracts.utility import UtilitySpec
-from tasks.monitoring.exposure import next_boosts
+from tasks.monitoring.decisions import next_boosts
 from tasks.ranking.decide import decide
 from tasks.replay.exposure import due_exposure
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tasks.contracts.utility import Primary
 from tasks.evaluation.calibration_verdicts import FALSE_DISCOVERIES, benjamini_hochberg
 from tasks.evaluation.clustered import Ratio, RowClusters
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, beyond_p_value
 from tasks.replay.grouped import GroupedRows, PairedEstimates, grouped_ratio, paired_estimates

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.planning import Growth
+from tasks.evaluation.verdicts import Growth
 
 Floats = npt.NDArray[np.float64]
 

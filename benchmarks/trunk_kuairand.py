@@ -23,7 +23,7 @@ from tasks.calibration import step as calibration
 from tasks.calibration.evidence import CalibrationEvidence
 from tasks.calibration.head_models import MODELS
 from tasks.contracts.yaml_file import read_yaml
-from tasks.evaluation.head_models import HeadModel, HeadModels
+from tasks.evaluation.evidence import HeadModel, HeadModels
 from tasks.evaluation.verdicts import Estimate
 from tasks.labels import build as labels
 from tasks.stores.workspace import Workspace

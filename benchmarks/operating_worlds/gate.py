@@ -19,9 +19,8 @@ from benchmarks.operating_worlds.scored_slice import Predictions, ScoredSlice
 from tasks import columns as c
 from tasks.contracts import Contracts
 from tasks.contracts.metrics import Metric, MetricKind
-from tasks.evaluation.evidence import ValidationEvidence
+from tasks.evaluation.evidence import ChampionComparison, Measured, ValidationEvidence
 from tasks.evaluation.release_evidence import EvidenceRuns
-from tasks.evaluation.replay_evidence import ChampionComparison, Measured
 from tasks.evaluation.subjects import RATCHET, Subject
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.decision import GateDecision, decide_release

@@ -19,9 +19,8 @@ from tasks import columns as c
 from tasks.contracts.tasks import join_outcomes
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.references import HeadReferences, HeadRows, head_references
+from tasks.evaluation.references import FeatureRows, HeadReferences, HeadRows, head_references
 from tasks.evaluation.segments import segment_values
-from tasks.evaluation.single_features import FeatureRows
 from tasks.ranking.features import FeatureEncoder
 from tasks.training.rows import measured_head
 

@@ -28,7 +28,7 @@ from benchmarks.operating_worlds.worlds import World
 from tasks import columns as c
 from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.documents import MaybeFloat
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Segment, Subject
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.promotion.decision import decide_release

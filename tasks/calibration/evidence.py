@@ -3,9 +3,8 @@
 from typing import Literal
 
 from tasks.evaluation.documents import MaybeFloat, Section
-from tasks.evaluation.evidence import PinnedModel, TaskEvidence
+from tasks.evaluation.evidence import HeadModels, PinnedModel, TaskEvidence
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.head_models import HeadModels
 
 MapKind = Literal["none", "global", "segment"]
 

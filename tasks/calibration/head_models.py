@@ -43,10 +43,9 @@ from tasks.calibration.fit import fit_logistic
 from tasks.columns import POSITION
 from tasks.contracts import canonical_json
 from tasks.evaluation.binary import divide, normalize_entropy, normalized_entropy, row_losses
-from tasks.evaluation.evidence import PinnedModel
-from tasks.evaluation.grouping import Grouping
-from tasks.evaluation.head_models import HeadChoice, HeadModel, HeadModels
+from tasks.evaluation.evidence import HeadChoice, HeadModel, HeadModels, PinnedModel
 from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.paired import PairedRows, normalized_entropy_rise, relative_squared_error_rise
 from tasks.evaluation.resampling import Resampler, Statistic, cluster_rows, sum_intervals
 from tasks.evaluation.subjects import Subject

@@ -27,9 +27,8 @@ from tasks.calibration.evidence import CalibrationEvidence
 from tasks.calibration.head_models import TaskModels, model_file
 from tasks.calibration.pictures import draw_calibration
 from tasks.errors import ContractError, GateRefused
-from tasks.evaluation.evidence import PinnedModel
+from tasks.evaluation.evidence import HeadModels, PinnedModel
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.head_models import HeadModels
 from tasks.ranking.segmented_map import Calibrator, apply_calibrator
 from tasks.stores.parts import CALIBRATOR, Part
 from tasks.stores.releases import COMPONENT

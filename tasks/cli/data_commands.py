@@ -25,7 +25,6 @@ from tasks.settings import Settings
 if TYPE_CHECKING:
     from tasks.contracts import Contracts
     from tasks.contracts.revisions import ContractChange, Revision
-    from tasks.datasets.world.generate import WorldResult
     from tasks.stores.workspace import Workspace
 
 
@@ -333,7 +332,7 @@ def generate(  # noqa: PLR0913, PLR0917 - options, not what a caller hands on
     user_controls: Annotated[
         bool, Option("--user-controls", help="People mute creators, and ask for less or more of something.")
     ] = False,
-) -> "WorldResult":
+) -> Any:
     """Simulate a feed: log tables and their true probabilities."""
     from tasks.datasets.case_desk import generate_case_desk
     from tasks.datasets.world.generate import Extras, generate

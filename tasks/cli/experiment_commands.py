@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 from typer import Argument, Option
 
+from tasks.cli import text
 from tasks.cli.command import AsOf, CommandGroup
 from tasks.cli.text import Plain, change, level
 from tasks.reports.numbers import format_counted, format_number, format_share, spoken
@@ -29,9 +30,7 @@ def write_plan(plain: Plain) -> Iterator[RenderableType]:
     first, last = plain["past"]
     users = format_counted(round(plain["users_a_day"]), "user")
     yield Text(f"from {plain['starts']} to {plain['ends']}, planned from {first} to {last}: {users} a day")
-    table = Table("metric", "", box=None, pad_edge=False)
-    for name in ("bound", "days needed"):
-        table.add_column(name, justify="right")
+    table = text.table("metric", "", figures=("bound", "days needed"))
     table.add_column("")
     for one in plain["metrics"]:
         days = "-" if one["days_needed"] is None else str(one["days_needed"])
@@ -63,8 +62,7 @@ def write_readout(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _effects(plain: Plain) -> Table:
-    table = Table("metric", box=None, pad_edge=False)
-    table.add_column("change", justify="right")
+    table = text.table("metric", figures=("change",))
     for name in ("interval", "outcome"):
         table.add_column(name)
     for one in plain["metrics"]:
@@ -85,7 +83,7 @@ def write_list(plain: Plain) -> Iterator[RenderableType]:
     if not plain["experiments"]:
         yield Text("no experiment of this surface")
         return
-    table = Table("experiment", "starts", "ends", "state", "decision", box=None, pad_edge=False)
+    table = text.table("experiment", "starts", "ends", "state", "decision")
     for one in plain["experiments"]:
         state = one["state"] or ("planned" if one["planned"] else "not planned")
         days = (one["starts"] or "-", one["ends"] or "-")
@@ -103,9 +101,7 @@ def write_list(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _surrogates(plain: list[Plain]) -> Table:
-    table = Table("slow outcome", "fast outcome", box=None, pad_edge=False)
-    for name in ("experiments", "slope"):
-        table.add_column(name, justify="right")
+    table = text.table("slow outcome", "fast outcome", figures=("experiments", "slope"))
     table.add_column("moving the fast one")
     for one in plain:
         slope = "-" if one["slope"]["value"] is None else level(one["slope"])
@@ -114,9 +110,7 @@ def _surrogates(plain: list[Plain]) -> Table:
 
 
 def _agreements(plain: list[Plain]) -> Table:
-    table = Table("metric", box=None, pad_edge=False)
-    for name in ("experiments", "slope", "intercept", "same sign"):
-        table.add_column(name, justify="right")
+    table = text.table("metric", figures=("experiments", "slope", "intercept", "same sign"))
     for one in plain:
         count, same = str(one["experiments"]), format_share(one["agreeing"])
         table.add_row(one["metric"], count, level(one["slope"]), level(one["intercept"]), same)
@@ -134,9 +128,8 @@ def write_learning(plain: Plain) -> Iterator[RenderableType]:
         if one["reason"]:
             version = "" if one["version"] is None else f" version {one['version']}"
             yield Text(f"left out: {one['experiment']}{version}: {one['reason']}")
-    table = Table("term", box=None, pad_edge=False)
-    for name in ("weight now", "gradient" if perturbed else "learned", "proposed"):
-        table.add_column(name, justify="right")
+    heading = "gradient" if perturbed else "learned"
+    table = text.table("term", figures=("weight now", heading, "proposed"))
     for one in plain["terms"]:
         proposed = "-" if one["proposed"] is None else format_number(one["proposed"])
         learned = "-" if one["learned"] is None else level(one["learned"])
@@ -205,9 +198,8 @@ def learn(
 @_experiments.command("home_feed", name="list", written=write_list)
 def list_(workspace: "Workspace") -> dict[str, Any]:
     """List a surface's experiments, and how their effects follow the gate's changes and those of proxies."""
-    from tasks.experiments.offline import compare_experiments
+    from tasks.experiments.offline import compare_experiments, find_surrogates
     from tasks.experiments.results import list_experiments
-    from tasks.experiments.surrogates import find_surrogates
 
     return {
         "experiments": [asdict(one) for one in list_experiments(workspace)],

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -19,12 +19,6 @@ from tasks.errors import list_names
 from tasks.reports.numbers import format_counted, format_number
 
 if TYPE_CHECKING:
-    from tasks.labels.build import LabelsResult
-    from tasks.labels.compare import Difference
-    from tasks.labels.explain import ExplainResult
-    from tasks.labels.export import ExportResult
-    from tasks.labels.show import ShowResult
-    from tasks.labels.vacuum import VacuumResult
     from tasks.stores.workspace import Workspace
 
 _REASONS = {
@@ -44,9 +38,8 @@ _DAYS = 4
 
 def write_counts(plain: Plain) -> Group:
     """Write rows by task and status, base rates, and what late events changed."""
-    table = Table("task", box=None, pad_edge=False)
-    for name in ("observed", "positive", "rate", "immature", "excluded", "not applicable"):
-        table.add_column(name, justify="right")
+    counted = ("observed", "positive", "rate", "immature", "excluded", "not applicable")
+    table = text.table("task", figures=counted)
     for task, n in plain["tasks"].items():
         first, last = ("observed", "positive"), ("immature", "excluded", "not_applicable")
         cells = (f"{n[s]:,}" for s in first), (_rate(plain["rates"][task]),), (f"{n[s]:,}" for s in last)
@@ -197,7 +190,7 @@ def build(
     first_day: Annotated[date | None, Option("--from", metavar="DAY", parser=parse_day, help=_FROM)] = None,
     last_day: Annotated[date | None, Option("--to", metavar="DAY", parser=parse_day, help=_TO)] = None,
     engine: EngineOption = None,
-) -> "LabelsResult":
+) -> Any:
     """Build the labels as of an instant."""
     from tasks.labels import build
 
@@ -205,7 +198,7 @@ def build(
 
 
 @_labels.command("home_feed", written=write_counts)
-def show(workspace: "Workspace", snapshot: _Snapshot = None) -> "ShowResult":
+def show(workspace: "Workspace", snapshot: _Snapshot = None) -> Any:
     """Count rows by task and status."""
     from tasks.labels.show import show
 
@@ -217,7 +210,7 @@ def explain(
     workspace: "Workspace",
     impression: _Impression,
     snapshot: _Snapshot = None,
-) -> "ExplainResult":
+) -> Any:
     """Explain why one impression's labels are what they are."""
     from tasks.labels.explain import explain
 
@@ -229,7 +222,7 @@ def diff(
     workspace: "Workspace",
     before: Annotated[str, Option("--from", metavar="V1", help="The snapshot before.")],
     after: Annotated[str, Option("--to", metavar="V2", help="The snapshot after.")],
-) -> "Difference":
+) -> Any:
     """Count what changed between two snapshots, by task, day and status."""
     from tasks.labels.compare import diff
 
@@ -241,7 +234,7 @@ def export(
     workspace: "Workspace",
     out: FileToWrite,
     file_format: Annotated[Literal["parquet", "jsonl"], Option("--format")] = "parquet",
-) -> "ExportResult":
+) -> Any:
     """Write the snapshot as one file."""
     from tasks.labels.export import export
 
@@ -253,7 +246,7 @@ def vacuum(
     workspace: "Workspace",
     keep: _Age = None,
     dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be deleted.")] = False,
-) -> "VacuumResult":
+) -> Any:
     """Delete label files that no release pins and no recent build uses."""
     from tasks.labels.vacuum import KEEP, vacuum
 

@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from rich.console import RenderableType, group
 from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 from typer import Argument, Option
 
@@ -15,13 +14,7 @@ from tasks.cli.command import AsOf, CommandGroup, ParentRun, Task
 from tasks.cli.text import Plain
 
 if TYPE_CHECKING:
-    from tasks.calibration.step import CalibrateResult
-    from tasks.pipeline import RetrainResult
     from tasks.stores.workspace import Workspace
-    from tasks.training.outlook import Outlook
-    from tasks.training.step import TrainResult
-    from tasks.training.trunk_step import TrainTrunkResult
-    from tasks.validation.step import ValidateResult
 
 _SLICES: Final = ("train", "calibrate", "test")
 
@@ -31,9 +24,7 @@ def write_outlook(plain: Plain) -> Iterator[RenderableType]:
     """Write the days of each task, who decides the shared test days, and what is missing below."""
     yield Text(_log(plain))
     yield Text(_test(plain))
-    table = Table("task", *_SLICES, box=None, pad_edge=False)
-    table.add_column("positives", justify="right")
-    table.add_column("days needed", justify="right")
+    table = text.table("task", *_SLICES, figures=("positives", "days needed"))
     for name, task in plain["tasks"].items():
         slices, positives = task["slices"] or {}, task["positives"] or {}
         cells = (_days(slices.get(part)) for part in _SLICES)
@@ -94,7 +85,7 @@ _Snapshot = Annotated[str | None, Option(metavar="V", help="Validated labels (de
     written=write_outlook,
     passed=lambda result: not result.missing,
 )
-def plan(workspace: "Workspace", as_of: AsOf) -> "Outlook":
+def plan(workspace: "Workspace", as_of: AsOf) -> Any:
     """Say which days each task would be trained and tested on, and what is missing; nothing is trained."""
     from tasks.training import outlook
 
@@ -106,15 +97,13 @@ def plan(workspace: "Workspace", as_of: AsOf) -> "Outlook":
     written=text.write_validation,
     passed=lambda result: result.success,
 )
-def validate(workspace: "Workspace", as_of: AsOf) -> "ValidateResult":
+def validate(workspace: "Workspace", as_of: AsOf) -> Any:
     """Build and validate the labels as of an instant."""
     _, result = _validate_labels(workspace, as_of)
     return result
 
 
-def _validate_labels(
-    workspace: "Workspace", as_of: datetime, parent_run: str | None = None
-) -> "tuple[str, ValidateResult]":
+def _validate_labels(workspace: "Workspace", as_of: datetime, parent_run: str | None = None) -> Any:
     """Build and validate labels; return their snapshot and what the suites found."""
     from tasks.labels import build
     from tasks.validation import step
@@ -137,7 +126,7 @@ def train(
     as_of: AsOf,
     snapshot: _Snapshot = None,
     parent_run: ParentRun = None,
-) -> "TrainResult | TrainTrunkResult":
+) -> Any:
     """Train one task's model, or one shared trunk."""
     from tasks.training import step, trunk_step
 
@@ -155,7 +144,7 @@ def calibrate(
     snapshot: _Snapshot = None,
     model_version: Annotated[int | None, Option(metavar="N", help="(default: train a model)")] = None,
     parent_run: ParentRun = None,
-) -> "CalibrateResult":
+) -> Any:
     """Choose one task's model, if it shares a trunk, and fit its calibrator."""
     from tasks.calibration import step
     from tasks.training.rows import TaskRows
@@ -181,7 +170,7 @@ def retrain(
     tasks: Annotated[str | None, Option(metavar="A,B", help="Train these; keep the others.")] = None,
     cadence: Annotated[Literal["fast", "slow"], Option(help="Which tasks are due.")] = "fast",
     parent_run: ParentRun = None,
-) -> "RetrainResult":
+) -> Any:
     """Make a release from the labels on, as Airflow does, and judge it."""
     from tasks import pipeline
 

@@ -2,20 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import Annotated, Any, Final
 
 from rich.console import RenderableType, group
 from rich.table import Table
 from rich.text import Text
 from typer import Option
 
+from tasks.cli import text
 from tasks.cli.command import CommandGroup
 from tasks.cli.text import Plain
 from tasks.reports.numbers import format_counted, format_number, format_share, spoken
-
-if TYPE_CHECKING:
-    from tasks.ope.estimate import OffPolicyReport
-    from tasks.ope.gradient import GradientReport
 
 _MOST_NAMED: Final = 5
 
@@ -69,10 +66,7 @@ def _listed(names: list[str]) -> str:
 @group()
 def write_gradient(plain: Plain) -> Iterator[RenderableType]:
     """Write what ten per cent more of each weight would bring."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("weight")
-    for heading in ("10 % more brings", "95 % by user", "perturbed by", ""):
-        table.add_column(heading, justify="right")
+    table = text.table("weight", figures=("10 % more brings", "95 % by user", "perturbed by", ""))
     for name, one in plain["gradients"].items():
         tenth = [None if one[key] is None else one[key] / 10 for key in ("value", "low", "high")]
         size = format_number(one["size"])
@@ -85,10 +79,7 @@ def write_gradient(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _estimates(plain: Plain) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("estimator")
-    for heading in ("per", "value", "95 %", "Bernstein", "ess", "largest weight"):
-        table.add_column(heading, justify="right")
+    table = text.table("estimator", figures=("per", "value", "95 %", "Bernstein", "ess", "largest weight"))
     for name, one in plain["estimates"].items():
         table.add_row(
             name,
@@ -149,7 +140,7 @@ def estimate(
             help="Check propensities by this column, which was known before the item (default: all others).",
         ),
     ] = None,
-) -> "OffPolicyReport":
+) -> Any:
     """Estimate what a target policy would have earned, with intervals and a verdict."""
     from tasks.ope import off_policy
 
@@ -164,7 +155,7 @@ def gradient(
         Path, Option(metavar="FILE", help="Parquet: request_id, user_id, the reward, factor_<task>.")
     ],
     reward: Annotated[str, Option(metavar="COLUMN", help="The log's column of rewards.")],
-) -> "GradientReport":
+) -> Any:
     """Estimate from perturbed weights which way each should move."""
     from tasks.ope import off_policy
 

@@ -1,5 +1,6 @@
-"""Commands on a surface's utility policy."""
+"""Commands on a surface's utility policy: show, compare, apply, and tune its weights."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +12,11 @@ from rich.text import Text
 from typer import Argument, Option
 
 from tasks.cli import text
-from tasks.cli.command import CommandGroup, ParentRun
+from tasks.cli.command import CommandGroup, ParentRun, ReleaseOption
 from tasks.cli.text import Plain, change, level, share, unbroken, written_segment
-from tasks.reports.numbers import format_counted, format_number
+from tasks.reports.numbers import format_change, format_counted, format_number, format_outcomes, format_share
 
 if TYPE_CHECKING:
-    from tasks.pipeline import RetrainResult
-    from tasks.replay.evidence import PolicyDiff
     from tasks.stores.workspace import Workspace
 
 
@@ -44,10 +43,7 @@ def write_policy(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _terms(terms: list[Plain], unit: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("outcome")
-    table.add_column("weight", justify="right")
-    table.add_column(f"worth, in {unit}", justify="right")
+    table = text.table("outcome", figures=("weight", f"worth, in {unit}"))
     for term in terms:
         name = f"{term['task']}: {term['of']}" if term["of"] else term["task"]
         table.add_row(name, format_number(term["weight"]), _worth(term))
@@ -157,7 +153,8 @@ def _share_alone(estimate: Plain | None) -> str:
 
 
 _policy = CommandGroup("Policy", word="policy", help="Show, compare and change utility policies.")
-GROUPS = (_policy,)
+_tuning = CommandGroup("Policy")
+GROUPS = (_policy, _tuning)
 
 
 @_policy.command("home_feed --unit click_30m", written=write_policy)
@@ -193,7 +190,7 @@ def show(
     written=text.write_verdict,
     passed=lambda result: result.verdict == "promote",
 )
-def apply(workspace: "Workspace", parent_run: ParentRun = None) -> "RetrainResult":
+def apply(workspace: "Workspace", parent_run: ParentRun = None) -> Any:
     """Release the champion's models under the policies in force and judge them; nothing is trained."""
     from tasks import pipeline
 
@@ -212,8 +209,103 @@ def diff(
         str | None,
         Option(metavar="REF", help="Whose predictions both get (default: champion, else the newest)."),
     ] = None,
-) -> "PolicyDiff":
+) -> Any:
     """Say who moves between two policies on the same logged candidates, and what it does to negatives."""
     from tasks.replay import policy_diff
 
     return policy_diff.run(workspace, before=before, after=after, release=release)
+
+
+_SAID = {
+    "nothing better": "no weights were found that keep every bound and are shown to be better than now",
+    "within bounds": "every bound holds under the current weights",
+    "out of reach": "no weights of the ranges were found that keep every bound",
+}
+
+
+@group()
+def write_tuning(plain: Plain) -> Iterator[RenderableType]:
+    """Write days and halves, exceeded bounds, the confirmed front, and the proposal with its gain."""
+    first, last = plain["days"]
+    searched, confirmed = (format_counted(count, "request") for count in plain["requests"])
+    yield Text(f"release {plain['release']} against {plain['baseline']}, candidates from {first} to {last}")
+    yield Text(
+        f"{plain['searched_policies'][0]} policies on {searched} of half of the users, "
+        f"{plain['confirmed_policies'][0]} confirmed on {confirmed} of the other half"
+    )
+    for metric, excess in plain["exceeded"].items():
+        yield Text(f"exceeded by the current weights: {metric}, by {format_share(excess)}")
+    if plain["front"]:
+        yield _front_table(plain)
+    yield from (Text(f"note: {note}") for note in plain["notes"])
+    if plain["proposal"] is None:
+        yield Text(_SAID[str(plain["ending"])])
+    else:
+        yield from _proposal_lines(plain)
+    yield Text(f"report: {plain['report']}", overflow="fold")
+
+
+def _front_table(plain: Plain) -> Table:
+    table = Table("trial", "", box=None, pad_edge=False)
+    for objective in plain["objectives"]:
+        fall = "" if objective["raised"] else " (fall)"
+        table.add_column(objective["metric"] + fall + _note_model_judged(objective), justify="right")
+    for point in plain["front"]:
+        words = "dominated" if point["dominated"] else "knee" if point["trial"] == plain["knee"] else ""
+        table.add_row(str(point["trial"]), words, *(change(one) for one in point["confirmed"]))
+    return table
+
+
+def _proposal_lines(plain: Plain) -> Iterator[RenderableType]:
+    proposal = plain["proposal"]
+    yield Text(f"proposed: version {proposal['version']}, {_weights(plain, proposal['weights'])}")
+    if proposal["gain"] is not None:
+        maximised = plain["objectives"][0]
+        metric, confirmed = proposal["gain_metric"], change(proposal["gain"])
+        yield Text(f"{metric} {confirmed} vs the current weights, by outcomes of the other half")
+        again, searched = change(proposal["gain_predicted"]), format_change(proposal["gain_searched"])
+        name = f"{maximised['metric']}{_note_model_judged(maximised)}"
+        yield Text(f"{name} {again} on the other half, {searched} where it was chosen")
+    counts = format_outcomes(Counter(one["outcome"] for one in proposal["verdicts"]))
+    yield Text(f"guardrails on the other half: {counts}")
+    yield Text(f"policy: {proposal['file']}", overflow="fold")
+
+
+def _note_model_judged(objective: Plain) -> str:
+    return ", model-judged" if objective["model_judged"] else ""
+
+
+def _weights(plain: Plain, weights: Mapping[str, float]) -> str:
+    now = {term: format_number(plain["current"][term]) for term in weights}
+    then = {term: format_number(weight) for term, weight in weights.items()}
+    moves = [f"{term} {now[term]} -> {then[term]}" for term in weights if now[term] != then[term]]
+    return ", ".join(moves) or "weights as now"
+
+
+@_tuning.command(
+    "home_feed --release challenger --trials 200",
+    written=write_tuning,
+    passed=lambda result: result["ending"] != "out of reach",
+)
+def tune(
+    workspace: "Workspace",
+    release: ReleaseOption,
+    trials: Annotated[int, Option(metavar="N", help="Policies to try.")] = 200,
+    seed: Annotated[int, Option(metavar="S", help="Another seed draws other weights.")] = 0,
+    baseline: Annotated[
+        str | None,
+        Option(metavar="REF|logged|COLUMN", help="A release, or an order of items (default: champion)."),
+    ] = None,
+    restore: Annotated[
+        bool,
+        Option("--restore", help="Only bring exceeded bounds back, by the smallest change."),
+    ] = False,
+) -> dict[str, Any]:
+    """Tune a policy's weights and propose its next version."""
+    from tasks.tuning import tune
+
+    request = tune.TuneRequest(
+        workspace.releases.version(release), trials, seed=seed, baseline=baseline, restore=restore
+    )
+    result = tune.run(workspace, request)
+    return {**result.evidence.content(), "run_id": result.run_id}

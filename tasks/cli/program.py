@@ -3,16 +3,30 @@
 stdout carries the result, as text for people or with ``--json`` as one JSON document; progress and logs go
 to stderr. Exit codes: 0 done, 1 a verdict that says no, 2 wrong use, contract or data, 3 a store, a service
 or the program itself failed.
+
+On a terminal one line shows what runs: what it does, the share done, time so far, and an estimate. It appears
+after two seconds and is gone before the result is printed. There is none with ``--json``.
 """
 
 import gc
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Timer
 from typing import Annotated, Any, Final
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from typer import Exit, Option, Typer, TyperException
 from typer.main import get_command
 
@@ -21,13 +35,11 @@ from tasks.cli import (
     experiment_commands,
     label_commands,
     model_commands,
-    monitor_commands,
     ope_commands,
+    operate_commands,
     policy_commands,
     promotion_commands,
     release_commands,
-    settings_commands,
-    tune_commands,
 )
 from tasks.cli.command import PROGRAM, Call, HelpfulGroup
 from tasks.cli.failures import (
@@ -38,10 +50,83 @@ from tasks.cli.failures import (
     require_working_folder,
     was_stopped,
 )
-from tasks.cli.progress_line import StderrHandler, progress_line
 from tasks.cli.text import PrintableFormatter, as_json, as_plain, as_printable, as_text
 from tasks.errors import EquipoiseError, UsageError
 from tasks.privacy import withhold_from_others
+from tasks.progress import listening
+
+_QUIET_SECONDS: Final = 2.0
+
+
+class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to whatever is stderr at that time: above the line while there is one."""
+
+    @property
+    def stream(self) -> object:
+        """The standard error of now."""
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, _: object) -> None: ...
+
+
+class _Line(Progress):
+    """The line of one command."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=20),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}"),
+            console=Console(stderr=True),
+            refresh_per_second=4,
+            transient=True,
+            redirect_stdout=False,
+        )
+        self.task = self.add_task(command, total=None, left="")
+
+    def tell(self, words: tuple[str, ...], share: float) -> None:
+        """Show what begins now."""
+        elapsed = self.tasks[0].elapsed or 0.0
+        left = f"about {_format_seconds(elapsed * (1 - share) / share)} left" if share else ""
+        self.update(self.task, description=" ".join(words), total=1.0, completed=share, left=left)
+
+
+@contextmanager
+def progress_line(command: str, *, shown: bool) -> Iterator[None]:
+    """Show the progress of a command on a terminal as long as the body runs."""
+    if not (shown and sys.stderr.isatty()):
+        yield
+        return
+    line = _Line(command)
+    timer = Timer(_QUIET_SECONDS, line.start)
+    timer.daemon = True
+    timer.start()
+    try:
+        with listening(line.tell):
+            yield
+    finally:
+        timer.cancel()
+        timer.join()
+        line.stop()
+
+
+def _format_seconds(seconds: float) -> str:
+    """Write a rough duration.
+
+    Examples
+    --------
+    >>> _format_seconds(8.4), _format_seconds(75), _format_seconds(4000)
+    ('8 s', '1 min', '1 h 7 min')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
 
 STOPPED: Final = 130
 _PYDANTIC: Final = "Value error, "
@@ -56,10 +141,8 @@ MODULES: Final = (
     promotion_commands,
     experiment_commands,
     policy_commands,
-    tune_commands,
     ope_commands,
-    monitor_commands,
-    settings_commands,
+    operate_commands,
 )
 """In the order of the help, that of the work."""
 

@@ -12,10 +12,7 @@ from tasks.cli.command import AsOf, By, CommandGroup, Release, Why, parse_instan
 from tasks.errors import ContractError
 
 if TYPE_CHECKING:
-    from tasks.experiments.assignment import AssignResult
-    from tasks.promotion.moves.approve import ApproveResult
-    from tasks.promotion.moves.promote import GateEvaluator, MoveResult
-    from tasks.promotion.moves.ramp import RampResult
+    from tasks.promotion.moves.promote import MoveResult
     from tasks.stores.workspace import Workspace
 
 _releases = CommandGroup("Release")
@@ -54,7 +51,7 @@ def approve(  # noqa: PLR0913 - options, not what a caller hands on
     override: Override = None,
     stage: Stage = None,
     as_of: PromotionAsOf = None,
-) -> "ApproveResult":
+) -> Any:
     """Answer for a role under your own account, on the terms that the promotion is asked for with."""
     from tasks.promotion.moves import approve
     from tasks.promotion.moves.answers import Review
@@ -125,7 +122,7 @@ def ramp(
         bool, Option("--advance", help="Let a ramp go on that asks a person, under your own account.")
     ] = False,
     why: Annotated[str, Option(metavar="TEXT", help="Why it may go on, kept in the audit.")] = "",
-) -> "RampResult":
+) -> Any:
     """Decide on a release that ramps: advance, wait, ask a person, or roll it back."""
     from tasks.promotion.moves import approve, ramp
     from tasks.promotion.moves.ramp import Advance
@@ -139,7 +136,7 @@ def assign(
     workspace: "Workspace",
     *,
     user: Annotated[list[str] | None, Option("--user", metavar="ID", help="A user; may be repeated.")] = None,
-) -> "AssignResult":
+) -> Any:
     """Show the share of users that each release in its ramp serves, and the arm and release of some users."""
     from tasks.experiments import assignment
 
@@ -152,7 +149,7 @@ def restart(workspace: "Workspace", why: Why, by: By = None) -> list[dict[str, A
     return [workspace.aliases.restart(why=why, by=_person(by)).to_json()]
 
 
-def _gate_evaluator(as_of: datetime | None) -> "GateEvaluator":
+def _gate_evaluator(as_of: datetime | None) -> Any:
     from tasks.pipeline import recheck
 
     return partial(recheck, as_of=as_of)

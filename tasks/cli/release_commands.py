@@ -36,11 +36,6 @@ from tasks.cli.text import Plain, change, level, unbroken, written_segment, writ
 from tasks.reports.numbers import format_change, format_counted, format_number, format_signed, spoken
 
 if TYPE_CHECKING:
-    from tasks.release.score import ScoreResult
-    from tasks.release.view import VerifyResult
-    from tasks.replay.shadow import ShadowResult
-    from tasks.replay.simulate import SimulateResult
-    from tasks.stores.releases import ReleaseSummary
     from tasks.stores.workspace import Workspace
 
 _ORDERS = {
@@ -136,6 +131,8 @@ def _number(value: float | None) -> str:
 
 _FIRST: Final = frozenset({"rate", "observed_utility", "expected_utility"})
 """Metrics that a release's own table shows."""
+_HARMS: Final = frozenset({"block", "warn"})
+"""Outcomes that harm a segment."""
 _STYLES: Final = {"pass": "green", "block": "red", "metric_missing": "red"}
 
 
@@ -197,7 +194,7 @@ def _verdicts(verdicts: list[Plain]) -> Table:
         table.add_column(name, overflow="fold")
     table.add_column("observed (95 % CI)", justify="right")
     table.add_column("allowed", justify="right")
-    for one in sorted(verdicts, key=lambda one: not _is_harm(one)):
+    for one in sorted(verdicts, key=lambda one: not one["segment"] or one["outcome"] not in _HARMS):
         written = change if one["relative"] else level
         outcome = Text(spoken(one["outcome"]), style=_STYLES.get(one["outcome"], "yellow"))
         table.add_row(
@@ -212,16 +209,9 @@ def _threshold(verdict: Plain) -> str:
     return str(Threshold(**verdict["threshold"]))
 
 
-def _is_harm(verdict: Plain) -> bool:
-    return bool(verdict["segment"]) and verdict["outcome"] in {"block", "warn"}
-
-
 def _figures(figures: list[Plain]) -> Table:
     """Lay out a row a metric, by the first of those who measure it, which is the policy itself."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("metric", overflow="fold")
-    for name in ("policy", "baseline", "change (95 % CI)"):
-        table.add_column(name, justify="right")
+    table = text.table("metric", figures=("policy", "baseline", "change (95 % CI)"), fold=True)
     first: dict[str, Plain] = {}
     for one in figures:
         first.setdefault(written_subject(one), one)
@@ -267,7 +257,7 @@ def simulate(
     ] = None,
     engine: EngineOption = None,
     parent_run: ParentRun = None,
-) -> "SimulateResult":
+) -> Any:
     """Compare policies with the baseline on logged candidates; exit code 1 where a guardrail blocks."""
     from tasks.replay import simulate
 
@@ -291,7 +281,7 @@ def shadow(
     as_of: AsOf,
     champion: Annotated[str | None, Option(metavar="REF", help="(default: the current one)")] = None,
     parent_run: ParentRun = None,
-) -> "ShadowResult":
+) -> Any:
     """Compare champion and challenger on the newest traffic; exit code 1 where a bound blocks."""
     from tasks.replay import shadow
 
@@ -305,7 +295,7 @@ def shadow(
 
 
 @_release.command("home_feed", name="list", written=text.write_releases)
-def list_all(workspace: "Workspace") -> "list[ReleaseSummary]":
+def list_all(workspace: "Workspace") -> Any:
     """List every release, newest first."""
     return workspace.releases.summaries()
 
@@ -345,7 +335,7 @@ def diff(
 
 
 @_release.command("home_feed challenger", passed=lambda result: not result.problems)
-def verify(workspace: "Workspace", ref: Release) -> "VerifyResult":
+def verify(workspace: "Workspace", ref: Release) -> Any:
     """Check every byte and every pin of a release."""
     from tasks.release import view
 
@@ -368,7 +358,7 @@ def score(
     release: ReleaseOption,
     source: Candidates,
     out: FileToWrite,
-) -> "ScoreResult":
+) -> Any:
     """Score candidates with a release."""
     from tasks.release import score
 

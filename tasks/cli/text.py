@@ -249,13 +249,11 @@ def write_releases(plain: Sequence[Plain]) -> RenderableType:
     """Write one row a release, newest first."""
     if not plain:
         return "none"
-    table = Table(
-        "release", "aliases", "as of", "snapshot", "verdict", "backfilled", box=None, pad_edge=False
-    )
+    releases = table("release", "aliases", "as of", "snapshot", "verdict", "backfilled")
     for row in plain:
         cells = (row["version"], ", ".join(row["aliases"]), row["as_of"], row["snapshot"], row["verdict"])
-        table.add_row(*(str(cell or "-") for cell in cells), "yes" if row["backfilled"] else "no")
-    return table
+        releases.add_row(*(str(cell or "-") for cell in cells), "yes" if row["backfilled"] else "no")
+    return releases
 
 
 def write_release(plain: Plain) -> Group:
@@ -266,10 +264,7 @@ def write_release(plain: Plain) -> Group:
         return Group(f"release {plain['release']}: {plain['verdict']}", unbroken(Text(plain["dossier"])))
     about = {name: plain[name] for name in ("version", "aliases", "as_of", "snapshot", "verdict", "run_id")}
     names = ("auc", "auc_by_request", "normalized_entropy", "calibration_ratio", "rows", "positives")
-    figures = Table(box=None, pad_edge=False)
-    figures.add_column("task", overflow="fold")
-    for name in names:
-        figures.add_column(spoken(name), justify="right")
+    figures = table("task", figures=[spoken(name) for name in names], fold=True)
     for task, metrics in plain["metrics"].items():
         figures.add_row(task, *(_number(metrics["test"].get(name)) for name in names))
     return Group(
@@ -324,28 +319,21 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
     if plain["simulated"]:
         yield Text("simulated, each beside its own baseline (95 % CI):")
         yield _simulations(plain["simulated"])
-    table = Table(box=None, pad_edge=False)
-    for name in ("task", "figure"):
-        table.add_column(name, overflow="fold")
-    for name in ("from", "to"):
-        table.add_column(name, justify="right")
+    compared = table("task", "figure", figures=("from", "to"), fold=True)
     for task, figures in plain["metrics"].items():
         for name, pair in figures.items():
             if pair[0] != pair[1]:
-                table.add_row(task, spoken(name), *_numbers(*pair))
-    yield table
+                compared.add_row(task, spoken(name), *_numbers(*pair))
+    yield compared
 
 
 def _simulations(rows: Sequence[Plain]) -> Table:
     """Lay out what two simulations say of each metric side by side."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("metric", overflow="fold")
-    for name in ("from", "to"):
-        table.add_column(name, justify="right")
+    compared = table("metric", figures=("from", "to"), fold=True)
     for row in rows:
         write = change if row["relative"] else level
-        table.add_row(written_subject(row), write(row["from"]), write(row["to"]))
-    return table
+        compared.add_row(written_subject(row), write(row["from"]), write(row["to"]))
+    return compared
 
 
 def _change_words(row: Plain) -> str:
@@ -383,17 +371,15 @@ def write_ramp(plain: Plain) -> Iterator[RenderableType]:
         yield Text(f"{beside}, {served} since {plain['since']}")
     yield Text(f"{spoken(plain['state'])}: {'; '.join(plain['reasons'])}", overflow="fold")
     if plain["guardrails"]:
-        table = Table("guardrail", box=None, pad_edge=False)
-        for name in ("harm", "at most", "bound", "stage", "events", ""):
-            table.add_column(name, justify="right")
+        rails = table("guardrail", figures=("harm", "at most", "bound", "stage", "events", ""))
         for one in plain["guardrails"]:
             known = (one["change"], one["upper"], one["bound"], one["harm"])
             events = f"{one['treated_events']:,} / {one['control_events']:,}"
             word = "harmed" if one["alarm"] else "no harm" if one["clear"] else "not known yet"
-            table.add_row(
+            rails.add_row(
                 one["metric"], *("" if x is None else format_change(x) for x in known), events, word
             )
-        yield table
+        yield rails
     yield from (Text(f"note: {note}", overflow="fold") for note in plain["notes"])
     if plain["moved"]:
         yield Text(f"moved: {plain['moved']['kind']} by {plain['moved']['by']}")
@@ -459,6 +445,16 @@ def write_history(plain: Sequence[Plain]) -> Iterator[RenderableType]:
         names = [name for name in _BELOW if row.get(name)]
         values = (row[name][:12] if name in _DIGESTS else _plain(str(row[name])) for name in names)
         yield write_pairs(zip((f"{name}:" for name in names), values, strict=True), indent=4)
+
+
+def table(*words: str, figures: Sequence[str] = (), fold: bool = False) -> Table:
+    """Return a table without a frame: columns of words, of which none is cut off, then those of figures."""
+    made = Table(box=None, pad_edge=False)
+    for name in words:
+        made.add_column(name, overflow="fold" if fold else "ellipsis")
+    for name in figures:
+        made.add_column(name, justify="right")
+    return made
 
 
 def write_pairs(pairs: Iterable[tuple[str, str]], *, indent: int = 2) -> Padding:

@@ -13,13 +13,15 @@ champion's recipe trained as of the same day (`tasks.training`).
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from types import MappingProxyType
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.metric_rows import group_by_segment
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.paired import (
     PairedRows,
     auc_by_request_drop,
@@ -28,9 +30,11 @@ from tasks.evaluation.paired import (
     relative_pinball_loss_rise,
     relative_squared_error_rise,
 )
-from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+
+_DROP: Final = "auc_by_request_drop"
+_RISE: Final = "normalized_entropy_rise"
 
 
 @dataclass(frozen=True)
@@ -77,20 +81,9 @@ def compare_rows(
     """
     rises = {} if calibrated is None else calibrated.by_segment(normalized_entropy_rise)
     drops = {} if ranked is None else ranked.by_segment(auc_by_request_drop)
-    return ChampionComparison(
-        task=task,
-        auc_drop=auc_drop(pooled),
-        normalized_entropy_rise=rises.get(ALL, UNKNOWN_ESTIMATE),
-        auc_by_request_drop=drops.get(ALL),
-        segments=tuple(
-            SegmentComparison(
-                segment=name,
-                auc_by_request_drop=drops.get(name),
-                normalized_entropy_rise=rises.get(name, UNKNOWN_ESTIMATE),
-            )
-            for name in dict.fromkeys((*rises, *drops))
-            if name != ALL
-        ),
+    losses = {"normalized_entropy_rise": rises, "auc_by_request_drop": drops}
+    return _compare(
+        task, losses, pooled=auc_drop(pooled), lacking={"normalized_entropy_rise": UNKNOWN_ESTIMATE}
     )
 
 
@@ -104,18 +97,7 @@ def compare_order(task: str, ranked: ComparedRows) -> ChampionComparison:
     >>> found.auc_by_request_drop.value, found.normalized_entropy_rise
     (0.5, None)
     """
-    drops = ranked.by_segment(auc_by_request_drop)
-    return ChampionComparison(
-        task=task,
-        auc_drop=None,
-        normalized_entropy_rise=None,
-        auc_by_request_drop=drops[ALL],
-        segments=tuple(
-            SegmentComparison(segment=name, auc_by_request_drop=drop, normalized_entropy_rise=None)
-            for name, drop in drops.items()
-            if name != ALL
-        ),
-    )
+    return _compare(task, {_DROP: ranked.by_segment(auc_by_request_drop)})
 
 
 def compare_amounts(
@@ -134,16 +116,26 @@ def compare_amounts(
     by_quantile = partial(relative_pinball_loss_rise, quantile=quantile or 0.5, base=base)
     rises = rows.by_segment(by_mean if quantile is None else by_quantile)
     name = f"relative_{'squared_error' if quantile is None else 'pinball_loss'}_rise"
+    return _compare(task, {name: rises})
+
+
+def _compare(
+    task: str,
+    losses: Mapping[str, Mapping[Segment, Estimate]],
+    *,
+    pooled: Estimate | None = None,
+    lacking: Mapping[str, Estimate] = MappingProxyType({}),
+) -> ChampionComparison:
+    """Gather losses by name and segment; ``lacking`` are those that a segment without one has."""
+
+    def at(segment: Segment) -> dict[str, Any]:
+        found = {name: of[segment] for name, of in losses.items() if segment in of}
+        return {_DROP: None, _RISE: None, **lacking, **found}
+
+    segments = dict.fromkeys(segment for of in losses.values() for segment in of if segment != ALL)
     return ChampionComparison(
         task=task,
-        auc_drop=None,
-        normalized_entropy_rise=None,
-        segments=tuple(
-            SegmentComparison(
-                segment=segment, auc_by_request_drop=None, normalized_entropy_rise=None, **{name: rise}
-            )
-            for segment, rise in rises.items()
-            if segment != ALL
-        ),
-        **{name: rises[ALL]},
+        auc_drop=pooled,
+        segments=tuple(SegmentComparison(segment=name, **at(name)) for name in segments),
+        **at(ALL),
     )

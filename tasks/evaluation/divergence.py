@@ -1,15 +1,9 @@
-"""Jensen-Shannon divergence of counted values, and what chance alone and past weeks give of it."""
-
-from collections.abc import Callable
-from typing import Final
+"""Jensen-Shannon divergence of counted values, and what chance alone gives of it."""
 
 import numpy as np
 from scipy.stats import chi2
 
 from tasks.arrays import Floats
-
-LEAST_WEEKS: Final = 8
-"""Past weeks that a floor needs."""
 
 
 def divergence(left: Floats, right: Floats) -> Floats:
@@ -49,28 +43,3 @@ def chance_divergence(left: Floats, right: Floats, *, false_alarm_rate: float) -
     rows = 1 / np.maximum(left.sum(axis=1), 1) + 1 / np.maximum(right.sum(axis=1), 1)
     kinds = np.maximum(((left + right) > 0).sum(axis=1) - 1, 1)
     return np.asarray(chi2.isf(false_alarm_rate, kinds) * rows / (8 * np.log(2)))
-
-
-def distance_floor(weeks: Floats, *, distance: Callable[[Floats, Floats], Floats] = divergence) -> float:
-    """Return the largest distance between two past weeks; NaN for fewer than eight weeks with a count.
-
-    A distance from the past at or below the floor is no drift. Chance of rows, as `chance_divergence` or a
-    resampling gives it, is no floor for weeks: their shares move by more than their rows explain, so with
-    enough rows every week lies beyond it.
-
-    Parameters
-    ----------
-    weeks : counts, shape (weeks, values), one row for each past week.
-    distance : of two tables of counts, row by row, as `divergence`.
-
-    Examples
-    --------
-    >>> weeks = np.array([[50.0, 50], [52, 48], [49, 51], [50, 50], [51, 49], [48, 52], [50, 50], [49, 51]])
-    >>> round(distance_floor(weeks), 5), distance_floor(weeks[:7])
-    (0.00115, nan)
-    """
-    counted = weeks[weeks.sum(axis=1) > 0]
-    if len(counted) < LEAST_WEEKS:
-        return float("nan")
-    one, other = np.triu_indices(len(counted), 1)
-    return float(distance(counted[one], counted[other]).max())

@@ -10,7 +10,7 @@ import pandas as pd
 from pydantic import ConfigDict
 
 from tasks.evaluation.documents import CLOSED, MaybeFloat
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.segments import UNKNOWN
 from tasks.evaluation.subjects import STATED, Segment, Subject
 from tasks.evaluation.support import Support

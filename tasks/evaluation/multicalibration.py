@@ -31,7 +31,7 @@ import numpy.typing as npt
 from tasks.arrays import Flags, Floats, Indices
 from tasks.errors import DataError
 from tasks.evaluation.binary import check_binary, divide
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.observations import Grouping
 
 LEAST_ROWS: Final = 10
 """Fewest rows of a segment that is measured, as in MCGrad, with whose figures the tests compare these."""

@@ -29,7 +29,7 @@ from tasks.evaluation.binary import (
     request_pairs,
     row_losses,
 )
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.rank_sums import FallingRows, sum_ranks
 from tasks.evaluation.resampling import (
     Resampler,

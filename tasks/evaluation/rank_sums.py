@@ -19,7 +19,7 @@ from scipy import sparse
 
 from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.binary import divide
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.resampling import Resampler, count_users, percentile_interval
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 

@@ -5,13 +5,11 @@ from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import ConfigDict, Field, JsonValue
 
-from tasks.evaluation.conflicts import ConflictEvidence
 from tasks.evaluation.documents import CLOSED, Document, MaybeFloat, Section
-from tasks.evaluation.evidence import Days, HeadInputs, PinnedModel
+from tasks.evaluation.evidence import Days, HeadInputs, HeadModels, PinnedModel
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.head_models import HeadModels
-from tasks.evaluation.proxies import Tenth
 from tasks.evaluation.subjects import STATED, Segment
+from tasks.evaluation.task_pairs import ConflictEvidence, Tenth
 from tasks.evaluation.verdicts import Estimate, Verdict
 
 AMPLIFIED: Final = 0.1

@@ -32,11 +32,10 @@ from tasks.evaluation.binary import (
     row_losses,
 )
 from tasks.evaluation.calibration_error import debiased_ece, smooth_ece
-from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.metric_rows import Figure, group_by_segment, metric_rows
 from tasks.evaluation.multicalibration import SortedRows
 from tasks.evaluation.ndcg import request_gains
-from tasks.evaluation.observations import Observations
+from tasks.evaluation.observations import Grouping, Observations
 from tasks.evaluation.paired import pinball_losses
 from tasks.evaluation.rank_sums import FallingRows, ranked_intervals
 from tasks.evaluation.resampling import (

@@ -23,7 +23,7 @@ import pandas as pd
 
 from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.binary import check_binary, divide
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.resampling import (
     LEAST_CLUSTERS,
     LEAST_POSITIVES,

@@ -4,8 +4,7 @@ In reading order::
 
     arms_log       sums of each metric by user and day, from a label snapshot
       arm_effects    the change of a metric between two arms, with users' own past taken out
-      always_valid   intervals that hold at every reading
-      sample_ratio   whether users were assigned as planned
+      always_valid   intervals that hold at every reading, and whether users were assigned as planned
     effects        what each metric shows, and ship, hold or stop
     plan           the step that plans an experiment and pins its file and releases
     read           the step that reads it: sample ratio first, then effects
@@ -17,11 +16,11 @@ In reading order::
       ramp         what becomes of a release in its ramp
     learn          the step that learns the utility's ``weights`` from finished experiments
     perturbed      the step that learns them from users whose weights were perturbed
-    offline        effects of finished experiments on the changes that the gate had printed
-    surrogates     changes of slow outcomes on those of fast ones, across finished experiments
+    offline        effects of finished experiments on the changes that the gate had printed, and changes of
+                   slow outcomes on those of fast ones
 
-Steps: arms_log, assignment, effects, learn, offline, perturbed, plan, ramp_log, read,
-results, surrogates.
+Steps: arms_log, assignment, effects, learn, offline, perturbed, plan, ramp, ramp_log, read,
+results.
 """
 
 __all__ = ["learn", "plan", "ramp", "read", "results"]

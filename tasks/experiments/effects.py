@@ -30,10 +30,9 @@ from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import BOUNDS, Bounded, Guardrail
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
 from tasks.evaluation.clustered import Ratio, half_width
-from tasks.evaluation.planning import DETECTED
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment, Subject, Threshold
-from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, evaluate_interval
+from tasks.evaluation.verdicts import DETECTED, Estimate, Outcome, Verdict, evaluate_interval
 from tasks.experiments.always_valid import LEAST_EVENTS, planned_information, sequential_interval
 from tasks.experiments.arm_effects import ArmEffect, arm_effect, novelty_slope
 from tasks.experiments.arms_log import ArmLog, metric_maturity
@@ -228,7 +227,8 @@ def read_segments(analysis: Analysis, readouts: Sequence[MetricReadout]) -> list
             effect = arm_effect(analysis.log.users(one.metric, aged=one.from_day - 1, rows=rows))
             found.append((place, Segment(column, value), effect, margins[0]))
     p_values = [effect.p_value_beyond(_end(margin), rise=_rises(margin)) for _, _, effect, margin in found]
-    costs = [_is_cost(analysis, readouts[place].metric) for place, *_ in found]
+    subjects = [analysis.metrics[readouts[place].metric].subject for place, *_ in found]
+    costs = [subject in analysis.contracts.tasks.costs for subject in subjects]
     adjusted = _adjust(p_values, costs)
     verdicts: dict[int, list[Verdict]] = {}
     for (place, segment, effect, margin), p in zip(found, adjusted, strict=True):
@@ -259,10 +259,6 @@ def _rises(margin: Threshold) -> bool:
 
 def _end(margin: Threshold) -> float:
     return margin.high if _rises(margin) else margin.low
-
-
-def _is_cost(analysis: Analysis, metric: str) -> bool:
-    return (analysis.metrics[metric].subject or "") in analysis.contracts.tasks.costs
 
 
 def _adjust(p_values: Sequence[float], costs: Sequence[bool]) -> list[float]:

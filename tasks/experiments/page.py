@@ -7,9 +7,9 @@ from itertools import accumulate
 from typing import Final
 
 from tasks.evaluation.subjects import Subject
+from tasks.experiments.always_valid import ALARM
 from tasks.experiments.evidence import CumulativeEffect, ExperimentReadout, MetricReadout, SampleRatio
-from tasks.experiments.sample_ratio import ALARM
-from tasks.reports.charts import BASELINE_AT, BOUND_AT, Scale, Tick, draw_rails, write_percent
+from tasks.reports.charts import Scale, Tick, draw_rails, write_percent
 from tasks.reports.numbers import format_change, format_counted, format_estimate, format_share
 from tasks.reports.phrases import describe_subject
 from tasks.reports.render import render
@@ -73,8 +73,6 @@ def readout_page(surface: str, seen: ExperimentReadout, words: Vocabulary) -> st
         triggered=_say_ratio(seen.triggered),
         sizes=_draw_sizes(seen),
         rails=draw_rails(verdicts, words),
-        baseline_at=BASELINE_AT,
-        bound_at=BOUND_AT,
         rows=[_row(one, words) for one in seen.metrics],
         charts=[_draw_effect(one) for one in seen.metrics if len(one.cumulative) > 1],
         segments=[(one.metric, verdict) for one in seen.metrics for verdict in one.segments],

@@ -22,8 +22,8 @@ from tasks.contracts.experiment import ExperimentSpec, experiment_metrics, load_
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Bounded
 from tasks.errors import DataError
-from tasks.evaluation.planning import Growth
 from tasks.evaluation.resampling import LEAST_POSITIVES
+from tasks.evaluation.verdicts import Growth
 from tasks.experiments.arm_effects import log_influence
 from tasks.experiments.arms_log import UserDays, metric_maturity, read_past
 from tasks.experiments.evidence import ExperimentPlan, PlannedMetric

@@ -12,8 +12,8 @@ A guardrail of an outcome that is worth having is harmed where it falls, so its 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -24,8 +24,10 @@ from tasks.contracts.durations import describe_duration
 from tasks.contracts.gates import Ramp
 from tasks.contracts.metrics import read_metric
 from tasks.experiments.always_valid import LogRatio, planned_information
-from tasks.experiments.ramp_log import RampLog
+from tasks.experiments.ramp_log import RampLog, read_ramp_log
 from tasks.reports.numbers import format_percent
+from tasks.stores.audit import LiveRamp
+from tasks.stores.workspace import Workspace
 
 _INTERFERENCE: Final = 0.05
 """Chance that any guardrail's effect seems to depend on the share although none does."""
@@ -90,6 +92,18 @@ class RampDecision:
     reasons: tuple[str, ...]
     guardrails: tuple[GuardrailReading, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def read_ramp(workspace: Workspace, ramp: Ramp, live: LiveRamp, *, as_of: datetime) -> RampDecision:
+    """Decide on a release that ramps by what its log shows up to an instant."""
+    newest = live.newest
+    stage, waited = ramp.stage_at(newest.share or 0.0), max(timedelta(), as_of - (newest.at or as_of))
+    known = [part.version for part in workspace.store.registry.versions(workspace.aliases.model)]
+    tasks = list(dict.fromkeys(guardrail_tasks(ramp).values()))
+    log = read_ramp_log(workspace, live, tasks=tasks, as_of=as_of, known=known)
+    readings = read_guardrails(workspace.contracts, ramp, log, stage=stage)
+    decision = decide_ramp(ramp, readings, stage=stage, waited=waited, problems=log.problems(waited=waited))
+    return replace(decision, notes=find_interference(ramp, log))
 
 
 def guardrail_tasks(ramp: Ramp) -> dict[str, str]:

@@ -24,9 +24,8 @@ from sqlglot import exp
 from tasks import columns as c
 from tasks.arrays import Flags, Indices
 from tasks.errors import DataError, list_names
-from tasks.experiments.always_valid import LogRatio, stratified_log_ratio
+from tasks.experiments.always_valid import LogRatio, Stage, first_alarm, log_e_values, stratified_log_ratio
 from tasks.experiments.assignment import in_pool
-from tasks.experiments.sample_ratio import Stage, first_alarm, log_e_values
 from tasks.labels.compile import query_provisional
 from tasks.labels.show import keep_chain
 from tasks.logs.session import open_log

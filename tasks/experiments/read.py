@@ -19,6 +19,7 @@ from tasks.arrays import Indices
 from tasks.contracts.experiment import CONTROL, ExperimentSpec, load_experiment
 from tasks.errors import ContractError
 from tasks.evaluation.verdicts import Outcome
+from tasks.experiments.always_valid import Stage, first_alarm, log_e_values
 from tasks.experiments.arms_log import TRIGGERED, ArmLog, read_arms
 from tasks.experiments.effects import (
     Analysis,
@@ -37,7 +38,6 @@ from tasks.experiments.evidence import (
 )
 from tasks.experiments.page import readout_page
 from tasks.experiments.results import READ_STEP, RecordedPlan, find_plan, refuse_change
-from tasks.experiments.sample_ratio import Stage, first_alarm, log_e_values
 from tasks.labels import build
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -98,14 +98,15 @@ def _read(work: _Reading, run: StepRun) -> ExperimentReadout:
         starts = f"it starts on {spec.starts}"
         return _write(work, run, _blank(work, ReadState.NOT_STARTED, "continue", (starts,)))
     log = read_arms(work.snapshot, spec, contracts, until=work.as_of.date())
-    ratio = read_sample_ratio(log, spec)
+    ratio = read_sample_ratio(log.counts, spec)
     state, reasons = find_state(log, ratio, spec)
     seen = _blank(work, state, "hold", reasons).model_copy(
         update={"sample_ratio": ratio, "left_out": int(log.crossed.sum())}
     )
     if state.withholds:
         return _write(work, run, seen)
-    triggered = read_triggered(log, spec)
+    counts = log.triggered_counts
+    triggered = None if counts is None else read_sample_ratio(counts, spec)
     uneven = triggered is not None and triggered.alarmed_on is not None
     analysis = Analysis(spec, contracts, log.without(TRIGGERED) if uneven else log, work.snapshot.mature_by())
     metrics = read_segments(analysis, [read_metric(analysis, name) for name in analysis.metrics])
@@ -161,18 +162,8 @@ def _report_name(work: _Reading) -> str:
     return f"experiment-{work.spec.experiment}-{work.as_of:%Y%m%dT%H%M%S}.html"
 
 
-def read_sample_ratio(log: ArmLog, spec: ExperimentSpec) -> SampleRatio:
-    """Return the arms' new users by day with the evidence against the declared shares."""
-    return _sample_ratio(log.counts, spec)
-
-
-def read_triggered(log: ArmLog, spec: ExperimentSpec) -> SampleRatio | None:
-    """Return the same for users for whom the arms differ, by the day of their first such request."""
-    counts = log.triggered_counts
-    return None if counts is None else _sample_ratio(counts, spec)
-
-
-def _sample_ratio(counts: Indices, spec: ExperimentSpec) -> SampleRatio:
+def read_sample_ratio(counts: Indices, spec: ExperimentSpec) -> SampleRatio:
+    """Return the arms' new users by day [days, arms] with the evidence against the declared shares."""
     arms = (CONTROL, spec.treatment)
     shares = np.array([spec.shares[arm] for arm in arms])
     log_e = log_e_values([Stage(counts.astype(float), shares)])

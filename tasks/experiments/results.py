@@ -18,6 +18,7 @@ from tasks.stores.workspace import Workspace, format_instant
 
 PLAN_STEP: Final = "experiment_plan"
 READ_STEP: Final = "experiment_read"
+STEPS: Final = (PLAN_STEP, READ_STEP)
 
 
 @dataclass(frozen=True)
@@ -125,6 +126,15 @@ def _readouts(workspace: Workspace, name: str) -> Iterator[RecordedReadout]:
     runs = workspace.store.runs
     for run_id in runs.recorded(workspace.surface, step=READ_STEP, task=name):
         yield RecordedReadout(run_id, runs.read_evidence(run_id, ExperimentReadout))
+
+
+def released_arms(workspace: Workspace) -> Iterator[int]:
+    """Yield the releases that are arms of the surface's experiments, by plan or read-out."""
+    for name in surface_experiments(workspace):
+        if (plan := find_plan(workspace, name)) is not None:
+            yield from plan.plan.arms.values()
+        if (readout := newest_readout(workspace, name)) is not None:
+            yield from readout.arms.values()
 
 
 def refuse_change(spec: ExperimentSpec, pinned: ExperimentPlan, *, as_of: datetime) -> None:

@@ -7,6 +7,13 @@
 
 A day of a task is new once its last impression is mature and the table has no figures of it. Every week is
 read once and is one commit: what was killed is continued, and what is repeated adds nothing.
+
+What people and ramps did to the surface, as rows of the series::
+
+    audit    promote, rollback, canary, withdraw, ramped
+             weights, constraints                           of the champion, against the champion before
+
+A row has the metric ``event``, the kind as ``column``, words as ``value_of`` and the audit's number as value.
 """
 
 import json
@@ -22,27 +29,23 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from tasks.errors import ContractError, DataError, Overtaken, StoreError
+from tasks.errors import ContractError, DataError, EquipoiseError, Overtaken, StoreError
 from tasks.evaluation.metric_rows import Figure
-from tasks.evaluation.subjects import Subject
+from tasks.evaluation.subjects import ALL, Subject
 from tasks.labels.maturity import matures
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
 from tasks.logs.days import day_start
 from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import AlarmReading, SeriesAlarm, read_alarms
-from tasks.monitoring.decisions import read_decisions
+from tasks.monitoring.decisions import adjust_boosts, read_decisions
 from tasks.monitoring.drift_alarms import HISTORY
 from tasks.monitoring.early import EarlyLevel, EarlySums, comes_late
-from tasks.monitoring.events import read_events
-from tasks.monitoring.exposure import adjust_boosts
-from tasks.monitoring.features import FeatureDistances
 from tasks.monitoring.levels import measure_levels
-from tasks.monitoring.page import SeriesPage, write_page
-from tasks.monitoring.parity import measure_parity
-from tasks.monitoring.queue import ReviewedUnit, UnitReview, days_of
-from tasks.monitoring.retention import read_retention
+from tasks.monitoring.page import SeriesPage, write_page, write_textfile
+from tasks.monitoring.review_queue import ReviewedUnit, UnitReview, days_of
 from tasks.monitoring.series import (
+    EVENT,
     ROWS,
     SeriesFigure,
     SeriesLevel,
@@ -55,11 +58,18 @@ from tasks.monitoring.series import (
     find_returned,
     newest_levels,
 )
-from tasks.monitoring.serving import mean_figure, measure_serving
+from tasks.monitoring.serving import (
+    FeatureDistances,
+    mean_figure,
+    measure_parity,
+    measure_serving,
+    read_retention,
+)
 from tasks.monitoring.sources import SourceSums, SourceValue
-from tasks.monitoring.textfile import write_textfile
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases, TaskTraffic
+from tasks.release.view import changed_constraints, changed_weights, release_policy
 from tasks.stores.aliases import CHAMPION
+from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace, format_instant, refuse_future, write_report
 from tasks.text_files import LARGEST_DOCUMENT, read_json, read_text
 
@@ -384,3 +394,38 @@ def _measure_delays(task: str, rows: TaskTraffic) -> Iterator[Figure]:
     for age in (1, 2) if events.any() else ():
         arrived = (rows.ages[events] < age).astype(np.float64)
         yield mean_figure(Subject("arrived_share", task=task, column="day", value=str(age)), arrived, users)
+
+
+def read_events(
+    workspace: Workspace, releases: ServingReleases, *, known_by: datetime, stored: set[int]
+) -> Iterator[SeriesFigure]:
+    """Yield the events up to an instant whose numbers in the audit are not stored."""
+    try:
+        entries = workspace.audit.entries()
+    except EquipoiseError as error:
+        releases.notes[f"Events cannot be read from the audit. {error}"] = None
+        return
+    for entry in entries:
+        counted = entry.sets_alias or entry.kind is Kind.RAMPED
+        if counted and entry.at is not None and entry.at < known_by and entry.number not in stored:
+            for kind, words in _describe(workspace, releases, entry):
+                subject, number = Subject(EVENT, column=kind, value=words), float(entry.number)
+                figure = Figure(subject, ALL, number, np.nan, np.nan, 0, 0, 0)
+                yield SeriesFigure(entry.at.date(), 1, entry.release, figure)
+
+
+def _describe(workspace: Workspace, releases: ServingReleases, entry: Entry) -> Iterator[tuple[str, str]]:
+    """Yield the kind and a description of each event in a row of the audit."""
+    before = "" if entry.champion is None else f", champion was {entry.champion}"
+    share = f" to {entry.served}" if entry.served else ""
+    yield entry.kind.value, f"release {entry.release}{share}{before}"
+    if not entry.moves or entry.champion is None:
+        return
+    try:
+        old, new = (release_policy(workspace, one) for one in (entry.champion, entry.release))
+    except EquipoiseError as error:
+        releases.notes[f"The policies of release {entry.release} cannot be compared. {error}"] = None
+        return
+    for kind, find in (("weights", changed_weights), ("constraints", changed_constraints)):
+        if changes := find(old, new):
+            yield kind, "; ".join(changes)

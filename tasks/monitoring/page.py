@@ -6,6 +6,14 @@
 
 The newest week is named above each drawing. Segments are listed where the newest week's calibration interval
 leaves 1 out, those with the most events first; weeks are listed newest first.
+
+The newest levels and alarms are written for the textfile collector of Prometheus' node exporter, too::
+
+    equipoise_calibration_ratio{surface="home_feed",task="click_30m"} 1.03      newest level of all traffic
+    equipoise_alarm{surface="home_feed",series="...",critical="true"} 1         a current alarm
+    equipoise_history_days{surface="home_feed"} 131                             days of the longest series
+
+Names and labels are stable; a figure that is unknown is left out.
 """
 
 import math
@@ -20,13 +28,13 @@ import pandas as pd
 
 from tasks.evaluation.subjects import Segment, Subject
 from tasks.evaluation.verdicts import Estimate
-from tasks.monitoring.alarms import OF_SHARES, AlarmReading, split_series
+from tasks.monitoring.alarms import OF_SHARES, AlarmReading, SeriesAlarm, split_series
+from tasks.monitoring.decisions import EXPOSURE_RATIO
 from tasks.monitoring.early import EarlyLevel
-from tasks.monitoring.exposure import EXPOSURE_RATIO
-from tasks.monitoring.features import FEATURE_DISTANCE
 from tasks.monitoring.levels import BY_TENTH
-from tasks.monitoring.queue import ReviewedUnit
-from tasks.monitoring.series import EVENT
+from tasks.monitoring.review_queue import ReviewedUnit
+from tasks.monitoring.series import EVENT, SeriesLevel
+from tasks.monitoring.serving import FEATURE_DISTANCE
 from tasks.monitoring.sources import SourceValue
 from tasks.reports.charts import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_counted, format_estimate, format_number, format_share, spoken
@@ -272,3 +280,72 @@ def _weeks(whole: pd.DataFrame) -> Iterator[tuple[date, Mapping[str, str]]]:
     weekly = whole[(whole["days"] > 1) & (whole["metric"] == _CALIBRATION)]
     for day in sorted(weekly["day"].unique(), reverse=True)[:_WEEKS]:
         yield day, {row["task"]: _level(row) for _, row in weekly[weekly["day"] == day].iterrows()}
+
+
+_HELP = {
+    "alarm": "A current alarm.",
+    "history_days": "Days of the longest series.",
+    "review_units": "Units of the review queue.",
+}
+
+
+def write_textfile(
+    surface: str,
+    levels: Iterable[SeriesLevel],
+    alarms: Iterable[SeriesAlarm],
+    *,
+    history: int,
+    review_units: int,
+) -> str:
+    r"""Write the text, metrics sorted by name.
+
+    Examples
+    --------
+    >>> print(write_textfile("feed", [], [], history=3, review_units=0), end="")
+    # HELP equipoise_history_days Days of the longest series.
+    # TYPE equipoise_history_days gauge
+    equipoise_history_days{surface="feed"} 3
+    # HELP equipoise_review_units Units of the review queue.
+    # TYPE equipoise_review_units gauge
+    equipoise_review_units{surface="feed"} 0
+    """
+    own = {"surface": surface}
+    samples: dict[str, list[tuple[dict[str, str], float]]] = {}
+    for level in levels:
+        if math.isfinite(level["value"]):
+            names = {
+                "task": level["task"],
+                "feature": level["feature"],
+                "constraint": level["constraint"],
+                "column": level["column"],
+                "value": level["value_of"],
+            }
+            stated = {name: text for name, text in names.items() if text}
+            samples.setdefault(level["metric"], []).append(({**own, **stated}, level["value"]))
+    for alarm in alarms:
+        labels = {**own, "series": alarm.name, "critical": str(alarm.critical).lower()}
+        samples.setdefault("alarm", []).append((labels, 1))
+    samples["history_days"] = [(own, history)]
+    samples["review_units"] = [(own, review_units)]
+    return "".join(_metric(name, samples[name]) for name in sorted(samples))
+
+
+def _metric(name: str, samples: Sequence[tuple[Mapping[str, str], float]]) -> str:
+    full = f"equipoise_{name}"
+    words = _HELP.get(name, f"Newest {name.replace('_', ' ')} of all traffic.")
+    lines = [f"# HELP {full} {words}", f"# TYPE {full} gauge"]
+    for labels, value in samples:
+        stated = ",".join(f'{label}="{_escape(text)}"' for label, text in labels.items())
+        lines.append(f"{full}{{{stated}}} {value:g}")
+    return "\n".join(lines) + "\n"
+
+
+def _escape(text: str) -> str:
+    r"""Escape a label's value.
+
+    Examples
+    --------
+    >>> _escape('a "b"\n')
+    'a \\"b\\"\\n'
+    """
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.evaluation.metric_rows import Figure
-from tasks.evaluation.subjects import ALL, Segment, Subject
+from tasks.evaluation.subjects import ALL, Subject
 from tasks.stores import delta
 from tasks.stores.location import Location
 from tasks.stores.store import Store
@@ -184,7 +184,7 @@ def newest_levels(series: pd.DataFrame) -> list[SeriesLevel]:
     return [cast("SeriesLevel", row) for row in rows]
 
 
-def count_rows(task: str, rows: int, events: int = 0, segment: Segment = ALL) -> Figure:
+def count_rows(task: str, rows: int, events: int = 0) -> Figure:
     """Return the number of rows that a day's figures of a task rest on."""
     value = float(rows)
-    return Figure(Subject(ROWS, task=task), segment, value, value, value, rows, rows, events)
+    return Figure(Subject(ROWS, task=task), ALL, value, value, value, rows, rows, events)

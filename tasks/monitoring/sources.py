@@ -27,7 +27,7 @@ from tasks.evaluation.clustered import RowClusters, Statistic, clustered_interva
 from tasks.evaluation.verdicts import Estimate
 from tasks.labels.snapshot import Snapshot
 from tasks.logs.rows import DayRange
-from tasks.monitoring.queue import newest_mature
+from tasks.monitoring.review_queue import newest_mature
 from tasks.monitoring.traffic import LoggedTraffic
 from tasks.ranking.utility import served_predictions, worth_of_outcomes
 from tasks.release.release_days import users_of

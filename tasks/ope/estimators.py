@@ -85,24 +85,6 @@ def ips_terms(slots: LoggedSlots) -> Floats:
     return slots.weight * slots.reward
 
 
-def snips_terms(slots: LoggedSlots) -> Floats:
-    """Return w r over the mean of w, [n]; NaN where every weight is 0.
-
-    Examples
-    --------
-    >>> rows = LoggedSlots(*(np.array(x) for x in ([1.0, 0.0], [0.5, 1.5], [0.4, 0.4], [0.3, 0.3])))
-    >>> snips_terms(rows).tolist()
-    [0.5, 0.0]
-    """
-    mean = slots.weight.mean() if len(slots.weight) else 0.0
-    return ips_terms(slots) / (mean if mean > 0 else math.nan)
-
-
-def dm_terms(slots: LoggedSlots) -> Floats:
-    """Return e, [n]: the model alone."""
-    return slots.expected
-
-
 def dr_terms(slots: LoggedSlots, weight: Floats | None = None) -> Floats:
     """Return e + w (r - q), [n].
 
@@ -232,7 +214,7 @@ def slot_terms(log: LogRows, weight: Floats, rewards: ExpectedRewards) -> Iterat
     sums = {
         IPS: (ips_terms(rows), once, rows.weight, None),
         SNIPS: (ips_terms(rows), rows.weight, rows.weight, None),
-        DM: (dm_terms(rows), once, rows.weight, None),
+        DM: (rows.expected, once, rows.weight, None),
         DR: (dr_terms(rows), once, rows.weight, None),
         SWITCH_DR: (dr_terms(rows, switched.weight), once, switched.weight, switched.limit),
         DROS: (dr_terms(rows, shrunk.weight), once, shrunk.weight, shrunk.limit),

@@ -23,8 +23,7 @@ from tasks.evaluation.binary import divide
 from tasks.evaluation.resampling import Clusters, Resampler, cluster_rows, sum_intervals
 from tasks.evaluation.support import Support
 from tasks.evaluation.verdicts import Estimate, Outcome
-from tasks.ope import table_rules as rules
-from tasks.ope.log_rows import select_observed
+from tasks.ope.log_rows import read_numbers, refuse_rows, require_columns, require_keys, select_observed
 
 TABLE: Final = "log"
 RAISE: Final = "raise"
@@ -84,12 +83,12 @@ def estimate_gradient(log: pd.DataFrame, *, reward: str) -> GradientReport:
     (0.83, 'raise')
     """
     factors = [str(name) for name in log.columns if str(name).startswith(_FACTOR)]
-    rules.require_columns(log, (c.REQUEST_ID, c.USER_ID, reward), table=TABLE)
+    require_columns(log, (c.REQUEST_ID, c.USER_ID, reward), table=TABLE)
     if not factors:
         raise DataError(f"The log has no column {_FACTOR}<task>: no weight was perturbed.")
     log, left_out = select_observed(log, c.status(reward))
-    rules.require_keys(log, (c.REQUEST_ID, c.USER_ID), table=TABLE)
-    rules.read_numbers(log, reward, table=TABLE)
+    require_keys(log, (c.REQUEST_ID, c.USER_ID), table=TABLE)
+    read_numbers(log, reward, table=TABLE)
     for name in factors:
         _refuse_mixed(log, name)
     firsts = dict.fromkeys((c.USER_ID, *factors), "first")
@@ -105,15 +104,15 @@ def estimate_gradient(log: pd.DataFrame, *, reward: str) -> GradientReport:
 
 def _refuse_mixed(log: pd.DataFrame, name: str) -> None:
     """Refuse a weight that no user has perturbed, or of which a user or the log has several sizes."""
-    moved = np.abs(rules.read_numbers(log, name, table=TABLE) - 1.0)
+    moved = np.abs(read_numbers(log, name, table=TABLE) - 1.0)
     size = float(moved.max())
     if size == 0:
         raise DataError(f"The {TABLE}: column {name} is 1 in every row: the weight was not perturbed.")
     other = np.abs(moved - size) > _TOLERANCE
-    rules.refuse_rows(log, other, (name, f"1 + {size:g} or 1 - {size:g}"), table=TABLE)
+    refuse_rows(log, other, (name, f"1 + {size:g} or 1 - {size:g}"), table=TABLE)
     of_user = log.groupby(c.USER_ID, sort=False)[name].transform("first").to_numpy(dtype=np.float64)
     several = log[name].to_numpy(dtype=np.float64) != of_user
-    rules.refuse_rows(log, several, (name, "one for each user"), table=TABLE, shown=(c.USER_ID, name))
+    refuse_rows(log, several, (name, "one for each user"), table=TABLE, shown=(c.USER_ID, name))
 
 
 def _gradient(rewards: Floats, factors: Floats, users: Clusters) -> WeightGradient:

@@ -20,8 +20,15 @@ import pandas as pd
 from tasks import columns as c
 from tasks.arrays import Floats, Indices, Integers
 from tasks.errors import DataError
-from tasks.ope import table_rules as rules
-from tasks.ope.log_rows import LogRows
+from tasks.ope.log_rows import (
+    LogRows,
+    read_numbers,
+    read_positions,
+    refuse_repeats,
+    refuse_rows,
+    require_columns,
+    require_keys,
+)
 
 TABLE: Final = "target"
 PROBABILITY: Final = "probability"
@@ -76,14 +83,14 @@ class TargetRows:
 def read_target(frame: pd.DataFrame, log: LogRows) -> TargetRows:
     """Check a target policy against the log that it is judged by."""
     keys = [*([c.REQUEST_ID] if c.REQUEST_ID in frame else []), c.POSITION]
-    rules.require_columns(frame, REQUIRED, table=TABLE)
-    rules.require_keys(frame, [name for name in (c.REQUEST_ID, c.ITEM_ID) if name in frame], table=TABLE)
-    positions = rules.read_positions(frame, c.POSITION, table=TABLE)
-    probability = rules.read_numbers(frame, PROBABILITY, table=TABLE)
+    require_columns(frame, REQUIRED, table=TABLE)
+    require_keys(frame, [name for name in (c.REQUEST_ID, c.ITEM_ID) if name in frame], table=TABLE)
+    positions = read_positions(frame, c.POSITION, table=TABLE)
+    probability = read_numbers(frame, PROBABILITY, table=TABLE)
     outside = (probability < 0) | (probability > 1)
-    rules.refuse_rows(frame, outside, (PROBABILITY, "from 0 to 1"), table=TABLE)
-    predicted = rules.read_numbers(frame, PREDICTED, table=TABLE) if PREDICTED in frame else None
-    rules.refuse_repeats(frame, (*keys, c.ITEM_ID), table=TABLE)
+    refuse_rows(frame, outside, (PROBABILITY, "from 0 to 1"), table=TABLE)
+    predicted = read_numbers(frame, PREDICTED, table=TABLE) if PREDICTED in frame else None
+    refuse_repeats(frame, (*keys, c.ITEM_ID), table=TABLE)
     _refuse_other_kinds(frame, log)
     requests = frame[c.REQUEST_ID].to_numpy(dtype=object) if c.REQUEST_ID in frame else None
     places, logged_places = _code_places(positions, requests, log)
@@ -149,7 +156,7 @@ def _refuse_sums(frame: pd.DataFrame, places: Indices, probability: Floats, keys
     firsts = frame.drop_duplicates(keys).assign(sum=sums[pd.unique(places)])
     off = np.abs(sums[pd.unique(places)] - 1) > TOLERANCE
     rule = (PROBABILITY, f"1 in sum at each {' and '.join(keys)} ({int(named.sum()):,} of them)")
-    rules.refuse_rows(firsts, off, rule, table=TABLE, shown=(*keys, "sum"))
+    refuse_rows(firsts, off, rule, table=TABLE, shown=(*keys, "sum"))
 
 
 def _refuse_missing_places(places: Indices, logged: Indices, log: LogRows, *, per_request: bool) -> None:
@@ -157,7 +164,7 @@ def _refuse_missing_places(places: Indices, logged: Indices, log: LogRows, *, pe
     frame = pd.DataFrame({c.REQUEST_ID: log.request_ids, c.POSITION: log.positions})
     lacking = ~np.isin(logged, places)
     rule = (c.POSITION, "one for which the target has probabilities")
-    rules.refuse_rows(frame, lacking, rule, table="log", shown=keys)
+    refuse_rows(frame, lacking, rule, table="log", shown=keys)
 
 
 def _refuse_no_overlap(target: TargetRows, log: LogRows) -> None:

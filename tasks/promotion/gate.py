@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Final
@@ -13,7 +13,7 @@ from tasks.contracts.gates import Rules
 from tasks.errors import ContractError
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.verdicts import Outcome, Verdict
-from tasks.promotion.compose import Documents, GateRecord, compose_dossier
+from tasks.promotion.compose import compose_dossier, read_documents
 from tasks.promotion.decision import decide_release
 from tasks.promotion.gates.gains import RecipePair, evaluate_recipes, evaluate_same_day
 from tasks.promotion.gates.judge import Evidence, evaluate_release
@@ -28,7 +28,8 @@ from tasks.promotion.gates.reports import (
     evaluate_unmeasured,
     evaluate_unrepeated,
 )
-from tasks.promotion.pages.dossier import Dossier
+from tasks.promotion.pages.calibration import order_terms
+from tasks.promotion.pages.dossier import Documents, Dossier
 from tasks.promotion.provenance import (
     DOSSIER,
     read_front,
@@ -38,9 +39,10 @@ from tasks.promotion.provenance import (
     read_recipes,
 )
 from tasks.release.description import describe_verdict, plain_markdown
+from tasks.release.sensitivity import sensitivities, slot_ratios, whole_ratios
 from tasks.release.view import ReleaseReader
 from tasks.replay.shadow import read_times
-from tasks.replay.shadow_verdicts import evaluate_serving
+from tasks.replay.shadow_verdicts import LATENCY, evaluate_serving
 from tasks.reports.words import vocabulary
 from tasks.stores.aliases import OVERRIDE
 from tasks.stores.manifest import Manifest
@@ -114,16 +116,20 @@ class _Gated:
         return self.reader.workspace
 
     @cached_property
+    def evidence(self) -> GateEvidence:
+        """The verdicts on the release, and the decision that they lead to."""
+        return _decide(self)
+
+    @cached_property
     def dossier(self) -> Dossier:
-        """The verdicts on the release, as people read them."""
-        dossier = _dossier(self.reader, self.release, self.runs, self.documents, self.as_of)
-        return _asking(dossier, override=self.override)
+        """The same as people read it."""
+        return compose_dossier(self.reader, self.evidence, self.documents)
 
     def page(self, run_id: str) -> str:
         """Name the dossier's files; a later dossier of other content has its run in its name."""
         name = f"{DOSSIER}-release-{self.release}"
         first = self.workspace.reports / f"{name}.json"
-        differs = first.exists() and first.read_bytes() != _as_json(self.dossier).encode()
+        differs = first.exists() and first.read_bytes() != _as_json(self.evidence).encode()
         return f"{name}-{run_id[:8]}" if self.unchanged or differs else name
 
 
@@ -151,15 +157,20 @@ def run(
         steps.validation, registry.run_id(part), steps.simulation, steps.shadow, steps.later_validation
     )
     manifest = reader.manifest(release)
-    documents = Documents.read(workspace.home, runs)
+    documents = read_documents(workspace.home, runs)
     _refuse_foreign(documents, release, manifest)
     work = _Gated(reader, release, runs, documents, as_of or manifest.as_of, steps.override, unchanged)
     done = GATE.run(work, parent_run=parent_run)
     evidence, path = done.evidence, str(workspace.reports / f"{work.page(done.run_id)}.html")
     if not unchanged:
         registry.set_tags(part, {VERDICT: evidence.verdict, "dossier": path})
-        overridden = registry.tags(part).get(OVERRIDE, "")
-        registry.describe(part, mark_overridden(_description(documents, evidence), overridden))
+        description = describe_verdict(
+            documents.release.description,
+            verdict=evidence.verdict,
+            champion=documents.simulation.champion,
+            reasons=evidence.reasons,
+        )
+        registry.describe(part, mark_overridden(description, registry.tags(part).get(OVERRIDE, "")))
     shown = evidence.to_json()
     return GateResult(
         release=release,
@@ -191,47 +202,41 @@ def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> N
             )
 
 
-def _dossier(
-    reader: ReleaseReader, release: int, runs: EvidenceRuns, documents: Documents, evaluated_at: datetime
-) -> Dossier:
-    workspace, manifest = reader.workspace, reader.manifest(release)
-    gates = workspace.contracts.surface.gates
-    gathered = _gather(evaluated_at, runs, documents, workspace.contracts)
-    champion = documents.simulation.champion
-    recipes = read_recipes(reader, release, champion=champion)
-    evidence = replace(
-        gathered,
-        recipes=recipes,
-        past_gains=read_past_gains(workspace, release),
-        reports=(*gathered.reports, *_compare_with_champion(reader, release, champion, runs, recipes)),
-        serving=evaluate_serving(
-            gates.shadow, documents.shadow, read_times(workspace, runs.shadow), run=runs.shadow
+def _decide(work: _Gated) -> GateEvidence:
+    workspace, documents, contracts = work.workspace, work.documents, work.workspace.contracts
+    manifest, simulation = work.reader.manifest(work.release), documents.simulation
+    gates, champion = contracts.surface.gates, simulation.champion
+    verdicts = evaluate_release(gates, _gather(work))
+    words = vocabulary(contracts, champion=champion)
+    decision = decide_release(verdicts, inconclusive=gates.inconclusive, words=words)
+    loosened = _loosened(contracts, manifest, documents.release)
+    asked = [f"an override of what holds it is asked for: {work.override}"] if work.override else []
+    slots, composition = slot_ratios(simulation.measured), simulation.composition
+    terms = composition and sensitivities(composition, slots, whole_ratios(documents.release.tasks))
+    as_of, evaluated_as_of = format_instant(manifest.as_of), format_instant(work.as_of)
+    return GateEvidence(
+        surface=workspace.surface,
+        release=work.release,
+        as_of=as_of,
+        verdict=decision.verdict,
+        reasons=decision.reasons,
+        warnings=(
+            *(f"loosened since the release was made: {bound}" for bound in loosened),
+            *asked,
+            *decision.warnings,
         ),
-        lineage=read_lineage(reader, release),
-        policy=read_policies(reader, manifest, documents.release, champion=champion),
+        notes=simulation.notes,
+        gates=tuple(v for v in verdicts if v.gate != LATENCY),
+        runs=work.runs,
+        timings=tuple(v for v in verdicts if v.gate == LATENCY),
+        calibration_in_slots=slots,
+        sensitivity=order_terms(terms or ()),
+        manifest=manifest.to_json(),
+        rules=canonical(contracts.surface.rules),
+        loosened=loosened,
+        canary_permitted=decision.canary_permitted,
+        evaluated_as_of=None if evaluated_as_of == as_of else evaluated_as_of,
     )
-    verdicts = evaluate_release(gates, evidence)
-    said = GateRecord(
-        verdicts,
-        decide_release(
-            verdicts,
-            inconclusive=gates.inconclusive,
-            words=vocabulary(workspace.contracts, champion=champion),
-        ),
-        evaluated_at,
-        canonical(workspace.contracts.surface.rules),
-        _loosened(workspace.contracts, manifest, documents.release),
-    )
-    return compose_dossier(reader, release, runs, documents, said)
-
-
-def _asking(dossier: Dossier, *, override: str) -> Dossier:
-    """Let a dossier warn first of the override that is asked for."""
-    if not override:
-        return dossier
-    asked = f"an override of what holds it is asked for: {override}"
-    decision = dossier.decision
-    return replace(dossier, decision=replace(decision, warnings=(asked, *decision.warnings)))
 
 
 def _loosened(contracts: Contracts, manifest: Manifest, released: ReleaseEvidence) -> tuple[str, ...]:
@@ -241,30 +246,33 @@ def _loosened(contracts: Contracts, manifest: Manifest, released: ReleaseEvidenc
     return name_loosened(Rules.model_validate(released.rules), contracts.surface.rules)
 
 
-def _description(documents: Documents, evidence: GateEvidence) -> str:
-    return describe_verdict(
-        documents.release.description,
-        verdict=evidence.verdict,
-        champion=documents.simulation.champion,
-        reasons=evidence.reasons,
-    )
-
-
-def _gather(as_of: datetime, runs: EvidenceRuns, documents: Documents, contracts: Contracts) -> Evidence:
+def _gather(work: _Gated) -> Evidence:
+    """Read what the gates judge."""
+    workspace, documents, contracts = work.workspace, work.documents, work.workspace.contracts
+    reader, released, champion = work.reader, documents.release, documents.simulation.champion
+    recipes = read_recipes(reader, work.release, champion=champion)
+    times = read_times(workspace, work.runs.shadow)
     return Evidence(
-        as_of=as_of,
-        runs=runs,
+        as_of=work.as_of,
+        runs=work.runs,
         validation=documents.validation,
         later_validation=documents.later_validation,
-        tasks=documents.release.tasks,
+        tasks=released.tasks,
         costs=contracts.tasks.costs,
         guardrails=documents.simulation.guardrails,
         comparisons=documents.simulation.comparisons,
         shadow=documents.shadow.comparison,
-        reports=_evaluate_reports(documents.release, run=runs.release),
+        reports=(*_evaluate_reports(released, run=work.runs.release), *_compare_with_champion(work, recipes)),
         weighted=weighted_tasks(contracts.utility),
-        inputs=documents.release.inputs,
+        inputs=released.inputs,
         served=documents.shadow.inputs,
+        recipes=recipes,
+        past_gains=read_past_gains(workspace, work.release),
+        serving=evaluate_serving(
+            contracts.surface.gates.shadow, documents.shadow, times, run=work.runs.shadow
+        ),
+        lineage=read_lineage(reader, work.release),
+        policy=read_policies(reader, reader.manifest(work.release), released, champion=champion),
     )
 
 
@@ -280,21 +288,15 @@ def _evaluate_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, 
     )
 
 
-def _compare_with_champion(
-    reader: ReleaseReader,
-    release: int,
-    champion: int | None,
-    runs: EvidenceRuns,
-    recipes: Sequence[RecipePair] | None,
-) -> tuple[Verdict, ...]:
+def _compare_with_champion(work: _Gated, recipes: Sequence[RecipePair] | None) -> tuple[Verdict, ...]:
     """Judge what newer rows alone may have gained, and where the weights stand on a front."""
-    workspace = reader.workspace
-    front = read_front(workspace, release, champion=champion)
+    workspace = work.workspace
+    front = read_front(workspace, work.release, champion=work.documents.simulation.champion)
     weights = {task: term.weight for task, term in workspace.contracts.utility.weights.items()}
     return (
-        evaluate_same_day(recipes, run=runs.release),
+        evaluate_same_day(recipes, run=work.runs.release),
         *evaluate_recipes(workspace.contracts.surface.gates.model, recipes),
-        evaluate_front(weights, front, run=runs.simulation),
+        evaluate_front(weights, front, run=work.runs.simulation),
     )
 
 
@@ -315,19 +317,18 @@ def _tags(work: _Gated) -> dict[str, object]:
 
 def _evaluate(work: _Gated, run: StepRun) -> GateEvidence:
     """Write the dossier as a page and as JSON, among the reports and as artifacts of the run."""
-    workspace, dossier, name = work.workspace, work.dossier, work.page(run.run_id)
-    html = dossier.to_html()
-    write_report(workspace, f"{name}.json", _as_json(dossier))
+    workspace, evidence, name = work.workspace, work.evidence, work.page(run.run_id)
+    html = work.dossier.to_html()
+    write_report(workspace, f"{name}.json", _as_json(evidence))
     write_report(workspace, f"{name}.html", html)
     run.text(f"{DOSSIER}.html", html)
-    run.tags({VERDICT: dossier.verdict})
-    reasons = dossier.decision.reasons
-    counts = Counter(verdict.outcome for verdict in dossier.verdicts)
+    run.tags({VERDICT: evidence.verdict})
+    reasons, counts = evidence.reasons, Counter(verdict.outcome for verdict in evidence.verdicts)
     run.metrics({"reasons_to_hold": len(reasons)} | {f"verdicts_{of}": counts[of] for of in Outcome})
     run.describe(
-        "\n".join([f"**{dossier.verdict.title()}.** {dossier.first().sentence}", "", *_listed(reasons)])
+        "\n".join([f"**{evidence.verdict.title()}.** {work.dossier.first().sentence}", "", *_listed(reasons)])
     )
-    return dossier.evidence()
+    return evidence
 
 
 def _listed(reasons: Sequence[str]) -> Iterator[str]:
@@ -336,8 +337,8 @@ def _listed(reasons: Sequence[str]) -> Iterator[str]:
     yield from ("", f"The artifact `{DOSSIER}.html` is the dossier.")
 
 
-def _as_json(dossier: Dossier) -> str:
-    return json.dumps(dossier.evidence().to_json(), indent=1, allow_nan=False) + "\n"
+def _as_json(evidence: GateEvidence) -> str:
+    return json.dumps(evidence.to_json(), indent=1, allow_nan=False) + "\n"
 
 
 GATE: Final = Step(

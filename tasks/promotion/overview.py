@@ -7,18 +7,17 @@
     dossier       the page of a release's newest gate run, as it was written
 """
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from functools import partial
+from typing import Final, TypeVar
 
 from tasks.contracts.gates import UserPool
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.evidence import ValidationEvidence
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.experiments.offline import MetricAgreement, compare_experiments
-from tasks.experiments.surrogates import Surrogate, find_surrogates
+from tasks.experiments.offline import MetricAgreement, Surrogate, compare_experiments, find_surrogates
 from tasks.labels.calendar import DayStates, day_states
 from tasks.labels.snapshot import Snapshot
 from tasks.labels.store import LabelStore
@@ -34,6 +33,9 @@ from tasks.stores.workspace import Workspace, parse_instant
 
 _MOVES: Final = 10
 _DAYS: Final = 35
+REFUSALS: Final = (Kind.REJECT, Kind.TIME_OUT)
+"""Rows of the audit that say no, or that nobody answered."""
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -62,29 +64,6 @@ class Aliases:
 
 
 @dataclass(frozen=True)
-class GateSummary:
-    """What the newest gate run of a release said: how many verdicts of each outcome, and what holds it.
-
-    ``reasons`` are those of its dossier, in the same words.
-    """
-
-    verdict: Literal["promote", "hold"]
-    counts: tuple[tuple[str, int], ...]
-    reasons: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class AuditRow:
-    """A row of the audit: what happened by whom and why; ``refused``: a no, or no answer."""
-
-    at: datetime | None
-    what: str
-    refused: bool
-    by: str
-    why: str
-
-
-@dataclass(frozen=True)
 class StoredCalendar:
     """The newest days by task; ``notes`` say what the days do not."""
 
@@ -100,7 +79,7 @@ class Overview:
 
     Attributes
     ----------
-    summaries : by version; a release that was not judged yet has none.
+    evidence : of the newest gate, by version; a release that was not judged yet has none.
     moves : the newest rows of the audit, the newest first.
     labels : None where nothing was built.
     problems : what could not be read, a sentence each.
@@ -109,8 +88,8 @@ class Overview:
     """
 
     aliases: Aliases
-    summaries: Mapping[int, GateSummary]
-    moves: tuple[AuditRow, ...]
+    evidence: Mapping[int, GateEvidence]
+    moves: tuple[Entry, ...]
     labels: StoredCalendar | None
     problems: tuple[str, ...]
     alarms: AlarmReading | None = None
@@ -136,32 +115,46 @@ def read(workspace: Workspace) -> Overview:
     """Read all that is shown of a surface; one part that cannot be read does not hide the others."""
     found = read_aliases(workspace)
     problems: list[str] = []
-    summaries, moves, labels = dict[int, GateSummary](), tuple[AuditRow, ...](), None
-    for version in sorted({release.version for release in found.releases}):
+
+    def attempt(what: str, read: Callable[[], Found], lacking: Found) -> Found:
         try:
-            if summary := _summarize_gates(workspace, version):
-                summaries[version] = summary
+            return read()
         except (StoreError, ContractError) as error:
-            problems.append(f"The verdicts of release {version} cannot be read: {error}")
-    try:
-        moves = tuple(map(_audit_row, workspace.aliases.audit.entries()[-_MOVES:][::-1]))
-    except StoreError as error:
-        problems.append(f"The audit cannot be read: {error}")
-    try:
-        labels = _calendar(workspace)
-    except (StoreError, ContractError) as error:
-        problems.append(f"The label calendar cannot be read: {error}")
-    alarms = None
-    try:
-        alarms = read_current(workspace)
-    except (StoreError, ContractError) as error:
-        problems.append(f"The series of the monitor cannot be read: {error}")
-    agreements, surrogates = tuple[MetricAgreement, ...](), tuple[Surrogate, ...]()
-    try:
-        agreements, surrogates = tuple(compare_experiments(workspace)), tuple(find_surrogates(workspace))
-    except (StoreError, ContractError) as error:
-        problems.append(f"The read-outs of experiments cannot be read: {error}")
-    return Overview(found, summaries, moves, labels, tuple(problems), alarms, agreements, surrogates)
+            problems.append(f"{what} cannot be read: {error}")
+            return lacking
+
+    versions = sorted({release.version for release in found.releases})
+    judged = {
+        version: attempt(f"The verdicts of release {version}", partial(_read_gate, workspace, version), None)
+        for version in versions
+    }
+    moves = attempt(
+        "The audit", lambda: workspace.aliases.audit.entries()[-_MOVES:][::-1], tuple[Entry, ...]()
+    )
+    labels = attempt("The label calendar", lambda: _calendar(workspace), None)
+    alarms = attempt("The series of the monitor", lambda: read_current(workspace), None)
+    agreements, surrogates = attempt(
+        "The read-outs of experiments",
+        lambda: (tuple(compare_experiments(workspace)), tuple(find_surrogates(workspace))),
+        (tuple[MetricAgreement, ...](), tuple[Surrogate, ...]()),
+    )
+    evidence = {version: one for version, one in judged.items() if one is not None}
+    return Overview(found, evidence, moves, labels, tuple(problems), alarms, agreements, surrogates)
+
+
+def describe_entry(entry: Entry) -> str:
+    """Say what a row of the audit is about."""
+    what = f"release {entry.release} for {entry.role}"
+    if entry.moves:
+        what = f"champion {entry.champion or 'none'} → {entry.release}"
+    elif entry.sets_alias or entry.kind is Kind.RAMPED:
+        share = f", {entry.served}" if entry.served else ""
+        what = f"release {entry.release} beside champion {entry.champion}{share}"
+    elif entry.kind is Kind.EXPOSURE:
+        what = f"boosts of groups, for release {entry.release}"
+    elif entry.kind is Kind.PRUNE:
+        what = f"newest release {entry.release}"
+    return f"{entry.kind.value}: {what}" + (", by an override" if entry.override is not None else "")
 
 
 def dossier(workspace: Workspace, *, release: int) -> str:
@@ -183,30 +176,9 @@ def _aliased(workspace: Workspace, registry: Registry, alias: str, version: int)
     return AliasedRelease(alias, version, registry.made_at(part), as_of, verdict, share, pool)
 
 
-def _audit_row(entry: Entry) -> AuditRow:
-    what = f"release {entry.release} for {entry.role}"
-    if entry.moves:
-        what = f"champion {entry.champion or 'none'} → {entry.release}"
-    elif entry.sets_alias or entry.kind is Kind.RAMPED:
-        share = f", {entry.served}" if entry.served else ""
-        what = f"release {entry.release} beside champion {entry.champion}{share}"
-    elif entry.kind is Kind.EXPOSURE:
-        what = f"boosts of groups, for release {entry.release}"
-    elif entry.kind is Kind.PRUNE:
-        what = f"newest release {entry.release}"
-    if entry.override is not None:
-        what += ", by an override"
-    refused = entry.kind in {Kind.REJECT, Kind.TIME_OUT}
-    return AuditRow(entry.at, f"{entry.kind.value}: {what}", refused, entry.by, entry.why)
-
-
-def _summarize_gates(workspace: Workspace, version: int) -> GateSummary | None:
+def _read_gate(workspace: Workspace, version: int) -> GateEvidence | None:
     run = workspace.store.runs.newest(workspace.surface, step="gate", release=version)
-    if run is None:
-        return None
-    evidence = workspace.store.runs.read_evidence(run, GateEvidence)
-    counts = Counter(verdict.outcome.value for verdict in evidence.verdicts)
-    return GateSummary(evidence.verdict, tuple(counts.most_common()), evidence.reasons)
+    return None if run is None else workspace.store.runs.read_evidence(run, GateEvidence)
 
 
 def _calendar(workspace: Workspace) -> StoredCalendar | None:

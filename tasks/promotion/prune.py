@@ -31,13 +31,7 @@ from tasks.contracts.durations import format_duration
 from tasks.contracts.surface import Keep
 from tasks.errors import ContractError, StoreError
 from tasks.evaluation.release_evidence import GateEvidence
-from tasks.experiments.results import (
-    PLAN_STEP,
-    READ_STEP,
-    find_plan,
-    newest_readout,
-    surface_experiments,
-)
+from tasks.experiments.results import STEPS, released_arms
 from tasks.labels.vacuum import VacuumResult, vacuum
 from tasks.release.view import ReleaseReader
 from tasks.reports.numbers import format_counted
@@ -266,7 +260,7 @@ class _Needs:
             why = dict.fromkeys(self._newest(), "every release is kept")
         for version in self._evaluated_releases():
             why.setdefault(version, "an approval may be open")
-        for version in self._arms():
+        for version in released_arms(self.workspace):
             why.setdefault(version, "an arm of an experiment")
         aliases = self.workspace.store.registry.aliases(release_name(self.workspace.surface))
         for version in {*aliases.values()}:
@@ -290,7 +284,7 @@ class _Needs:
             *((run, young) for run in runs if self.inventory.began(run) >= self.today - age),
             *((run, "made a kept release, or what it pins") for run in self._makers()),
             *((run, "about a kept release or its labels") for run in self._about()),
-            *((run, "of an experiment") for run in self._of_step(PLAN_STEP, READ_STEP)),
+            *((run, "of an experiment") for run in self._of_step(*STEPS)),
             *((run, "newest of its step") for run in self._newest_of_steps()),
         ):
             why.setdefault(run, reason)
@@ -325,13 +319,6 @@ class _Needs:
         for run in self._of_step("gate"):
             if self.inventory.began(run) >= since and (release := self._tag(run, "release")):
                 yield int(release)
-
-    def _arms(self) -> Iterator[int]:
-        for name in surface_experiments(self.workspace):
-            if (plan := find_plan(self.workspace, name)) is not None:
-                yield from plan.plan.arms.values()
-            if (readout := newest_readout(self.workspace, name)) is not None:
-                yield from readout.arms.values()
 
     def _makers(self) -> Iterator[str]:
         """Yield the runs that made kept releases, the parts that they pin, and every policy."""

@@ -16,7 +16,7 @@ from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Verdict
 from tasks.promotion.compose import recompose
 from tasks.replay.evidence import SimulationEvidence
-from tasks.reports.charts import BASELINE_AT, BOUND_AT, draw_rails
+from tasks.reports.charts import draw_rails
 from tasks.reports.phrases import phrase_verdict
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes, vocabulary
@@ -47,21 +47,16 @@ def run(
     if segment is None:
         tagged = workspace.store.registry.tags(part).get("dossier")
         name = Path(tagged).name if tagged else f"dossier-release-{part.version}.html"
-        page = recompose(workspace, part.version, gate_evidence).to_html()
+        page = recompose(workspace, gate_evidence).to_html()
     else:
         name = f"release-{part.version}-{quote(segment.column, safe='')}-{quote(segment.value, safe='')}.html"
-        page = _segment_page(workspace, part.version, gate_evidence, segment)
+        simulation = workspace.store.runs.read_evidence(gate_evidence.runs.simulation, SimulationEvidence)
+        words = vocabulary(workspace.contracts, champion=simulation.champion)
+        title = f"{workspace.surface} release {part.version}"
+        page = write_segment_page(title, segment, gate_evidence.verdicts, words)
     path = write_report(workspace, name, page)
     opened = browse and webbrowser.open(Path(path).resolve().as_uri())
     return ShownDossier(part.version, gate_evidence.verdict, str(path), opened)
-
-
-def _segment_page(workspace: Workspace, release: int, gate_evidence: GateEvidence, segment: Segment) -> str:
-    simulation = workspace.store.runs.read_evidence(gate_evidence.runs.simulation, SimulationEvidence)
-    words = vocabulary(workspace.contracts, champion=simulation.champion)
-    return write_segment_page(
-        f"{workspace.surface} release {release}", segment, gate_evidence.verdicts, words
-    )
 
 
 def write_segment_page(title: str, segment: Segment, verdicts: Sequence[Verdict], words: Vocabulary) -> str:
@@ -76,8 +71,6 @@ def write_segment_page(title: str, segment: Segment, verdicts: Sequence[Verdict]
         title=f"{title}: {segment.column} {segment.value}",
         facts=[say_outcomes(found)],
         rails=draw_rails(as_whole, words),
-        baseline_at=BASELINE_AT,
-        bound_at=BOUND_AT,
         beside=words.baseline,
         sentences=[phrase_verdict(verdict, words) for verdict in as_whole],
     )

@@ -16,8 +16,8 @@ from typing import Any, Final
 
 from tasks.calibration.evidence import CalibrationEvidence
 from tasks.contracts import canonical
+from tasks.evaluation.evidence import HeadModels
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.head_models import HeadModels
 from tasks.evaluation.release_evidence import RefitEvidence, ReleaseEvidence
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.scoring import Scorer

@@ -43,8 +43,8 @@ from tasks.calibration import step as calibrate
 from tasks.calibration.evidence import CalibrationEvidence
 from tasks.errors import DataError
 from tasks.evaluation.binary import divide
-from tasks.evaluation.grouping import TENTHS, Grouping, assign_tenths
 from tasks.evaluation.metric_rows import group_by_segment
+from tasks.evaluation.observations import TENTHS, Grouping, assign_tenths
 from tasks.evaluation.release_evidence import RefitShift
 from tasks.evaluation.resampling import LEAST_POSITIVES, Clusters, Resampler, cluster_rows, sum_intervals
 from tasks.evaluation.segments import segment_values

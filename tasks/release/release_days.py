@@ -41,14 +41,18 @@ from tasks.calibration.reliability import curve_points
 from tasks.columns import ITEM_ID, POSITION, REQUEST_ID, USER_ID, at_position, predicted, probability
 from tasks.contracts.surface import Proxy
 from tasks.contracts.tasks import join_outcomes
-from tasks.evaluation.conflicts import ConflictEvidence, measure_conflicts
 from tasks.evaluation.figures import TaskFigures, measure
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.proxies import proxy_report
-from tasks.evaluation.references import HeadReferences, HeadRows, head_references
+from tasks.evaluation.references import (
+    FeatureRows,
+    HeadReferences,
+    HeadRows,
+    head_references,
+    subsample_requests,
+)
 from tasks.evaluation.release_evidence import ProxyEvidence
 from tasks.evaluation.segments import SegmentColumn, segment_columns, segment_values
-from tasks.evaluation.single_features import FeatureRows, subsample_requests
+from tasks.evaluation.task_pairs import ConflictEvidence, measure_conflicts, proxy_report
 from tasks.labels.snapshot import Snapshot
 from tasks.ranking.examination import FILE as EXAMINATION
 from tasks.ranking.examination import Examination

@@ -28,9 +28,9 @@ import pandas as pd
 from tasks.arrays import Floats
 from tasks.columns import ITEM_ID, RANK, UTILITY
 from tasks.contracts.metrics import MetricKind
+from tasks.evaluation.evidence import Measured, TermShare, UtilityComposition
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import Sensitivity
-from tasks.evaluation.replay_evidence import Measured, TermShare, UtilityComposition
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.ranking.explain import CONTRIBUTION, HEAD, MULTIPLIED_BY, TASK, TIER, TOTAL

@@ -11,7 +11,7 @@ import pandas as pd
 
 from tasks import columns as c
 from tasks.arrays import Floats
-from tasks.evaluation.replay_evidence import SlateRule
+from tasks.evaluation.evidence import SlateRule
 
 _ORDER: Final = (
     "max_per",

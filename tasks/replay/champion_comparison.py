@@ -16,8 +16,8 @@ from tasks.arrays import Floats
 from tasks.contracts import Contracts
 from tasks.contracts.tasks import join_outcomes
 from tasks.evaluation.compared_rows import ComparedRows, compare_rows
+from tasks.evaluation.evidence import ChampionComparison
 from tasks.evaluation.paired import PairedRows
-from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.replay.log import CandidateLog
 from tasks.training.rows import mark_first_rows
 

@@ -9,7 +9,7 @@ import numpy as np
 from tasks.arrays import Flags, Indices
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import RowClusters
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.subjects import ALL
 from tasks.replay.inclusion import refuse_slot_weights
 from tasks.replay.log import CandidateLog, PolicySlates

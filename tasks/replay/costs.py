@@ -29,7 +29,7 @@ from typing import Final
 from tasks.contracts import TaskSpec
 from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.contracts.utility import Guardrail
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Threshold
 from tasks.evaluation.verdicts import (
     UNKNOWN_ESTIMATE,

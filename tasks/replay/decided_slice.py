@@ -24,7 +24,7 @@ from tasks import columns as c
 from tasks.arrays import Floats, Indices
 from tasks.contracts import Contracts, SlateSpec, UtilitySpec
 from tasks.errors import DataError
-from tasks.evaluation.replay_evidence import SlateRule
+from tasks.evaluation.evidence import SlateRule
 from tasks.release.loading import LoadedRelease
 from tasks.release.slate_rules import add_slate_rules, count_slate_rules
 from tasks.replay.evidence import ConstraintLeak

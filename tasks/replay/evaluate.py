@@ -28,7 +28,7 @@ from tasks.contracts.metrics import (
     read_metric,
 )
 from tasks.contracts.utility import Guardrail, Primary
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, RATCHET, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Outcome, Verdict
 from tasks.replay.costs import cost_of, evaluate_cost, given_that, predictions_of

@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tasks.evaluation.documents import Document, MaybeFloat, Section
-from tasks.evaluation.evidence import HeadInputs
-from tasks.evaluation.replay_evidence import ChampionComparison, Measured, SlateRule, UtilityComposition
+from tasks.evaluation.evidence import ChampionComparison, HeadInputs, Measured, SlateRule, UtilityComposition
 from tasks.evaluation.subjects import STATED, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Verdict
 

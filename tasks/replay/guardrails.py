@@ -20,7 +20,7 @@ import numpy as np
 from tasks.contracts.metrics import MetricKind
 from tasks.contracts.utility import Bounded, Guardrail
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.subjects import ALL, Threshold
 from tasks.evaluation.verdicts import (

@@ -23,7 +23,7 @@ from scipy.stats import norm
 
 from tasks.contracts import digest
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL
 from tasks.evaluation.verdicts import Estimate
 from tasks.stores.runs import StepRun

@@ -36,8 +36,8 @@ from tasks import columns as c
 from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.contracts.metrics import NEW_ITEMS, OF_EXPOSURE, Metric, MetricKind
 from tasks.evaluation.clustered import Ratio, RowClusters
-from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.ndcg import request_gains
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.resampling import LEAST_CLUSTERS, LEAST_POSITIVES
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.support import effective_clusters

@@ -15,7 +15,7 @@ import numpy as np
 from tasks.arrays import Flags, Floats, Indices, Integers
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.clustered import Ratio
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.compared import ComparedPolicies

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 from tasks.errors import list_names
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL
 from tasks.replay.decided_slice import DecidedSlice
 from tasks.replay.evaluate import Findings

@@ -12,7 +12,7 @@ The replay is precise since it moves outcomes between places, and as good as tha
 is wrong, or items act on each other, the two differ. Both have the same model ``q``, so their difference is
 of weighted residuals alone, on the same rows, with the interval of `tasks.evaluation.clustered`. The first
 estimator with support is taken; without any, the figure is `inconclusive`. Without ``q`` they are RIPS and
-IIPS (`tasks.ope.rankings`).
+IIPS (`tasks.ope.slates`).
 """
 
 import math
@@ -31,7 +31,7 @@ from tasks.evaluation.subjects import Subject
 from tasks.evaluation.support import Support, effective_clusters
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
 from tasks.ope.overlap import MOST_OF_ONE, measure_overlap
-from tasks.ope.rankings import LoggedPlaces, place_weights, prefix_weights
+from tasks.ope.slates import LoggedPlaces, place_weights, prefix_weights
 from tasks.replay.evaluate import OfflineEvaluation
 from tasks.replay.evidence import OffPolicyCheck
 from tasks.replay.log import CandidateLog, PolicySlates

@@ -7,12 +7,12 @@ from itertools import chain
 from typing import Final
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import Measured, SlateRule
+from tasks.evaluation.evidence import Measured, SlateRule
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.replay.evaluate import MOST_SHARES, Findings
 from tasks.replay.evidence import OffPolicyCheck
-from tasks.reports.charts import BASELINE_AT, BOUND_AT, draw_rails
+from tasks.reports.charts import draw_rails
 from tasks.reports.phrases import describe_subject, find_primary, phrase_verdict
 from tasks.reports.render import render
 from tasks.reports.words import Vocabulary, say_outcomes
@@ -98,8 +98,6 @@ def simulation_page(
         worst=worst,
         primary=[phrase_verdict(verdict, words) for verdict in find_primary(found.verdicts, words)],
         rails=draw_rails(found.verdicts, words),
-        baseline_at=BASELINE_AT,
-        bound_at=BOUND_AT,
         beside=words.baseline,
         notes=notes,
         harmed=[verdict for verdict in found.verdicts if verdict.harms_segment],

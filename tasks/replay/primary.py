@@ -21,7 +21,7 @@ from typing import Final
 
 from tasks.contracts.utility import Primary
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import Segment, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Power, Verdict, beyond_p_value, evaluate_interval
 from tasks.replay.guardrails import ONE_SIDED_LEVEL, no_interval, no_share, pool_in_words

@@ -17,11 +17,10 @@ from tasks.arrays import Floats, Indices, Integers
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.evaluation.binary import divide
 from tasks.evaluation.clustered import Ratio, RowClusters, clustered_interval
-from tasks.evaluation.grouping import Grouping
-from tasks.evaluation.planning import Growth
-from tasks.evaluation.replay_evidence import DayChange, Measured
+from tasks.evaluation.evidence import DayChange, Measured
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.subjects import ALL, Segment, Subject
-from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate
+from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Growth
 from tasks.replay.both_heads import by_both
 from tasks.replay.compared import ComparedPolicies
 from tasks.replay.grouped import (

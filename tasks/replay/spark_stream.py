@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from tasks import errors
 from tasks.errors import EquipoiseError
-from tasks.evaluation.replay_evidence import SlateRule
+from tasks.evaluation.evidence import SlateRule
 from tasks.logs.spark import session
 from tasks.ranking.examination import Examination
 from tasks.replay.decided_slice import (

@@ -16,7 +16,7 @@ import numpy as np
 from tasks.arrays import Flags, Floats
 from tasks.contracts.utility import Term
 from tasks.evaluation.binary import divide
-from tasks.evaluation.replay_evidence import TermShare, UtilityComposition
+from tasks.evaluation.evidence import TermShare, UtilityComposition
 from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import within_request
 

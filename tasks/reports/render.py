@@ -33,6 +33,8 @@ _FILTERS = (
 
 @cache
 def _environment() -> Environment:
+    from tasks.reports import charts  # noqa: PLC0415 - charts import this module
+
     environment = Environment(
         loader=PackageLoader("tasks.reports"),
         autoescape=select_autoescape(["html.j2", "svg.j2"]),
@@ -42,6 +44,7 @@ def _environment() -> Environment:
     )
     for function in _FILTERS:
         environment.filters[function.__name__] = function
+    environment.globals |= {"baseline_at": charts.BASELINE_AT, "bound_at": charts.BOUND_AT}
     return environment
 
 

@@ -33,9 +33,8 @@ from tasks.contracts.training import TaskTraining
 from tasks.errors import ContractError, DataError, StoreError
 from tasks.evaluation.compared_rows import ComparedRows, compare_amounts, compare_order, compare_rows
 from tasks.evaluation.documents import Document, Section
-from tasks.evaluation.evidence import Days, PinnedModel
+from tasks.evaluation.evidence import ChampionComparison, Days, PinnedModel
 from tasks.evaluation.paired import PairedRows
-from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.ranking.features import FeatureEncoder
 from tasks.ranking.maps import LogisticMap, compress_logits, logit
 from tasks.stores.parts import Part

@@ -28,7 +28,7 @@ from tasks.contracts import Contracts
 from tasks.contracts.metrics import Metric, MetricKind, parse_metric
 from tasks.contracts.utility import Bounded, Constrained
 from tasks.errors import DataError
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.costs import cost_of, given_that, predictions_of
 from tasks.replay.guardrails import Bound, bounds_of, no_share, rises_from_none

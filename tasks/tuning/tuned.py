@@ -22,7 +22,7 @@ from scipy.optimize import LinearConstraint, minimize
 
 from tasks.arrays import Floats
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.primary import one_sided
 from tasks.tuning.evidence import Ending, FrontPoint, Objective

@@ -2,6 +2,8 @@
 
 import json
 import os
+import pty
+import re
 import signal
 import subprocess
 import sys
@@ -13,8 +15,10 @@ import pytest
 from typer.main import get_command
 
 from tasks.cli import main
+from tasks.cli import program as line
 from tasks.cli.program import STOPPED, CallResult, application, parse
 from tasks.logs.session import session
+from tasks.progress import report
 from tests.contracts.files import write_surface
 
 AS_OF = "2026-01-01T00:00:00Z"
@@ -234,3 +238,67 @@ def test_what_a_command_writes_is_not_readable_by_everybody(tmp_path: Path) -> N
         assert (tmp_path / "written").stat().st_mode & 0o777 == 0o640
     finally:
         os.umask(before)
+
+
+_RUN = """
+import logging, sys, time
+from tasks.cli import program as line
+from tasks.progress import report
+line._QUIET_SECONDS = 0.05
+log = logging.getLogger("equipoise")
+logging.basicConfig(handlers=[line.StderrHandler()], force=True)
+with line.progress_line("retrain", shown=True):
+    report("train", "click", done=1, of=4)
+    time.sleep(0.6)
+    log.warning("a warning above the line")
+    report("gate", done=3, of=4)
+    time.sleep(0.6)
+print("release 1")
+"""
+
+
+def on_a_terminal(code: str) -> str:
+    """Run Python on a pseudo-terminal; return what was written there."""
+    ours, theirs = pty.openpty()
+    done = subprocess.Popen([sys.executable, "-c", code], stdout=theirs, stderr=theirs, stdin=theirs)
+    os.close(theirs)
+    written = b""
+    while True:
+        try:
+            written += (read := os.read(ours, 65_536))
+        except OSError:  # Linux's end of a terminal
+            break
+        if not read:
+            break
+    os.close(ours)
+    assert done.wait() == 0
+    return written.decode()
+
+
+def test_a_terminal_shows_step_share_time_and_estimate_and_the_line_is_gone_at_the_end() -> None:
+    written = on_a_terminal(_RUN)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+    assert re.search(r"train click .* 25% 0:00:00 about \d+ s left", plain)
+    assert re.search(r"gate .* 75% ", plain)
+    assert "a warning above the line\r\n" in plain
+    assert written.endswith("\x1b[2Krelease 1\r\n")
+
+
+@pytest.mark.parametrize("shown", [True, False])
+def test_nothing_is_written_off_a_terminal(
+    shown: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(line, "_QUIET_SECONDS", 0.0)
+    with line.progress_line("plan", shown=shown):
+        report("log", done=0, of=2)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_document_on_a_terminal_comes_without_a_line(tmp_path: Path) -> None:
+    code = (
+        "from tasks.cli import main, program as line\nline._QUIET_SECONDS = 0.0\n"
+        f"main(['check', '--json', '--surfaces', {str(tmp_path)!r}, '--home', {str(tmp_path)!r}])"
+    )
+    assert on_a_terminal(code).startswith("{")

@@ -1,7 +1,7 @@
 """The page on the monitor names the limits of the code."""
 
 from tasks.monitoring.drift_alarms import GAP, HISTORY, REFERENCE
-from tasks.monitoring.early_estimates import LEAST_DAYS, MATURED_DAYS
+from tasks.monitoring.early import LEAST_DAYS, MATURED_DAYS
 from tests.docs.pages import DOCS
 
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from tasks.evaluation.conflicts import ConflictEvidence, measure_conflicts
+from tasks.evaluation.task_pairs import ConflictEvidence, measure_conflicts
 
 RNG = np.random.default_rng(6)
 N = 4000

@@ -5,7 +5,9 @@ from datetime import date
 import pytest
 from pydantic import ValidationError
 
+from tasks.contracts.metrics import MetricKind
 from tasks.evaluation.evidence import LabelCalendar, TaskDays
+from tasks.evaluation.subjects import Subject
 from tests.evaluation import written
 
 
@@ -47,3 +49,20 @@ def test_a_calendar_is_read_as_it_was_written() -> None:
 def test_counts_of_other_days_are_refused() -> None:
     with pytest.raises(ValidationError, match="'click' has 2 counts for 1 days"):
         LabelCalendar(days=(date(2026, 3, 1),), tasks=(of_days((3, 4)),))
+
+
+def test_every_metric_says_its_kind_and_its_task() -> None:
+    measured = written.document("simulation").measured
+    subjects = {one.subject for one in measured}
+    assert subjects >= {
+        Subject(MetricKind.CALIBRATION, task="click_30m"),
+        Subject(MetricKind.PREDICTED, task="hide_2d"),
+        Subject(MetricKind.COMPONENT_SHARE, task="hide_2d"),
+        Subject(MetricKind.NAIVE_NDCG, task="click_30m"),
+        Subject(MetricKind.EXPECTED_UTILITY),
+    }
+
+
+def test_a_first_release_is_compared_with_nothing() -> None:
+    assert written.document("shadow_of_a_first_release").comparison is None
+    assert written.document("shadow").comparison.overlap_at_k.known

@@ -6,8 +6,8 @@ import pytest
 from mcgrad.metrics import MulticalibrationError
 
 from tasks.errors import DataError
-from tasks.evaluation.grouping import Grouping
 from tasks.evaluation.multicalibration import SortedRows, multicalibration
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.subjects import ALL, Segment
 
 # the library of the authors sorts in place

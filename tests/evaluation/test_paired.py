@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from tasks.errors import DataError
 from tasks.evaluation import binary, rank_sums
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.paired import (
     PairedRows,
     auc_by_request_drop,

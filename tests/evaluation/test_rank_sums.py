@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from tasks.evaluation import binary, rank_sums
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.rank_sums import sum_ranks
 from tasks.evaluation.resampling import Resampler, cluster_rows, draw_counts
 from tasks.evaluation.subjects import Segment

@@ -6,8 +6,7 @@ import pytest
 from sklearn.metrics import r2_score, roc_auc_score
 
 from tasks.evaluation.observations import Observations
-from tasks.evaluation.references import HeadReferences, HeadRows, head_references
-from tasks.evaluation.single_features import FeatureRows
+from tasks.evaluation.references import FeatureRows, HeadReferences, HeadRows, head_references
 
 N = 1200
 Floats = npt.NDArray[np.float64]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from tasks.evaluation.single_features import (
+from tasks.evaluation.references import (
     FeatureRows,
     SingleFeature,
     best_features,

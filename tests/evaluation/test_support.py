@@ -8,8 +8,7 @@ from scipy.special import expit
 from tasks.arrays import Floats
 from tasks.evaluation import binary, rank_sums
 from tasks.evaluation.binary import divide
-from tasks.evaluation.grouping import Grouping
-from tasks.evaluation.observations import Observations
+from tasks.evaluation.observations import Grouping, Observations
 from tasks.evaluation.report import binary_report
 from tasks.evaluation.resampling import Resampler, cluster_rows, draw_counts
 from tasks.evaluation.subjects import Segment

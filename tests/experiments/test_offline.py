@@ -11,8 +11,8 @@ from scipy.stats import linregress, t
 
 from tasks.cli import main
 from tasks.errors import DataError
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence
-from tasks.evaluation.replay_evidence import Measured
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.experiments.evidence import ExperimentReadout, MetricReadout, ReadState

@@ -18,12 +18,11 @@ from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Outcome
 from tasks.experiments import plan, read
 from tasks.experiments.arms_log import TRIGGERED, ArmLog, UserDays, measure_outcomes, read_arms
-from tasks.experiments.evidence import ExperimentReadout, ReadState
+from tasks.experiments.evidence import ExperimentReadout, ReadState, SampleRatio
 from tasks.experiments.read import (
     find_state,
     other_releases,
     read_sample_ratio,
-    read_triggered,
     uneven_triggers,
 )
 from tasks.experiments.results import list_experiments, require_ship, running_experiments
@@ -142,16 +141,21 @@ def test_triggered_users_count_from_the_first_request_for_which_the_arms_differ(
     assert seen.observed.high - seen.observed.low > hides.change.high - hides.change.low
 
 
+def triggered_ratio(log: ArmLog, spec: ExperimentSpec) -> SampleRatio:
+    assert log.triggered_counts is not None
+    return read_sample_ratio(log.triggered_counts, spec)
+
+
 def test_no_effect_on_triggered_users_is_shown_where_the_arms_trigger_differently(
     snapshot: Snapshot, spec: ExperimentSpec, feed: Workspace
 ) -> None:
     log = read_arms(snapshot, spec, feed.contracts, until=ENDS)
     assert log.triggered_day is not None
-    assert list(uneven_triggers(read_triggered(log, spec))) == []
+    assert list(uneven_triggers(triggered_ratio(log, spec))) == []
     never = np.where(
         log.treated & (np.arange(len(log.treated)) % 8 > 0), len(log.impressions), log.triggered_day
     )
-    (note,) = uneven_triggers(read_triggered(replace(log, triggered_day=never), spec))
+    (note,) = uneven_triggers(triggered_ratio(replace(log, triggered_day=never), spec))
     assert "triggered users do not have the declared shares since 2026-01-" in note
     assert TRIGGERED in log.segments
     assert TRIGGERED not in log.without(TRIGGERED).segments
@@ -269,7 +273,7 @@ def test_shares_that_the_arms_do_not_have_withhold_every_effect(
 ) -> None:
     other = spec.model_copy(update={"shares": {"control": 0.6, "treatment": 0.4}})
     log = read_arms(snapshot, other, feed.contracts, until=ENDS)
-    ratio = read_sample_ratio(log, other)
+    ratio = read_sample_ratio(log.counts, other)
     state, (reason,) = find_state(log, ratio, other)
     assert (state, state.withholds) == (ReadState.SAMPLE_RATIO, True)
     assert ratio.alarmed_on is not None
@@ -296,23 +300,23 @@ def a_log(counts: list[tuple[int, int]], *, crossed: int = 0) -> ArmLog:
 
 def test_an_arm_that_stops_logging_is_named_with_its_first_silent_day(spec: ExperimentSpec) -> None:
     log = a_log([(200, 200), (200, 210), (200, 0), (200, 0)])
-    state, (reason,) = find_state(log, read_sample_ratio(log, spec), spec)
+    state, (reason,) = find_state(log, read_sample_ratio(log.counts, spec), spec)
     assert state is ReadState.SILENT_ARM
     assert reason == "arm treatment has logged nothing since 2026-01-14"
     none = a_log([(0, 0)])
-    assert find_state(none, read_sample_ratio(none, spec), spec)[1] == (
+    assert find_state(none, read_sample_ratio(none.counts, spec), spec)[1] == (
         "no arm has logged anything since 2026-01-12",
     )
     quiet = a_log([(200, 200), (9, 0)])
-    assert find_state(quiet, read_sample_ratio(quiet, spec), spec)[0] is ReadState.RUNNING
+    assert find_state(quiet, read_sample_ratio(quiet.counts, spec), spec)[0] is ReadState.RUNNING
 
 
 def test_users_in_both_arms_withhold_every_effect_and_a_few_are_left_out(spec: ExperimentSpec) -> None:
     many, few = a_log([(1000, 1000)], crossed=3), a_log([(1000, 1000)], crossed=2)
-    state, (reason,) = find_state(many, read_sample_ratio(many, spec), spec)
+    state, (reason,) = find_state(many, read_sample_ratio(many.counts, spec), spec)
     assert (state, reason.partition(".")[0]) == (
         ReadState.BOTH_ARMS,
         "3 of 2,000 users were seen in both arms",
     )
-    assert find_state(few, read_sample_ratio(few, spec), spec)[0] is ReadState.RUNNING
-    assert math.isclose(read_sample_ratio(few, spec).users["control"], 1000)
+    assert find_state(few, read_sample_ratio(few.counts, spec), spec)[0] is ReadState.RUNNING
+    assert math.isclose(read_sample_ratio(few.counts, spec).users["control"], 1000)

@@ -9,7 +9,7 @@ import pytest
 from tasks.cli import main
 from tasks.errors import DataError
 from tasks.experiments.evidence import OutcomeChanges, ReadState
-from tasks.experiments.surrogates import find_surrogates, surrogate_slope
+from tasks.experiments.offline import find_surrogates, surrogate_slope
 from tests.experiments.test_learn import open_workspace, record
 
 CORRELATED = np.array([[1.0, 0.6], [0.6, 1.0]])

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.labels import build as labels
 from tasks.monitoring import monitor
-from tasks.monitoring.early_estimates import EarlyEstimates, estimate_early
+from tasks.monitoring.early import EarlyEstimates, estimate_early
 from tests.monitoring.served_log import FIRST, ServedLog, day_after
 from tests.monitoring.test_monitor import one, series
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t
 
-from tasks.monitoring.early_estimates import estimate_early
+from tasks.monitoring.early import estimate_early
 
 DAYS, STRATA, COLUMNS = 64, 3, 5
 

@@ -21,11 +21,9 @@ from sklearn.model_selection import KFold
 from tasks.arrays import Floats
 from tasks.ope.estimators import (
     LoggedSlots,
-    dm_terms,
     dr_terms,
     ips_terms,
     shrunk_weights,
-    snips_terms,
     switched_weights,
 )
 from tests.ope.oracle import read
@@ -55,11 +53,11 @@ def relative_errors() -> dict[str, Floats]:
 def _estimates(rows: LoggedSlots) -> dict[str, float]:
     residuals = replace(rows, reward=rows.reward - rows.predicted)
     terms = {
-        "dm": dm_terms(rows),
+        "dm": rows.expected,
         "ipw": ips_terms(rows),
-        "snipw": snips_terms(rows),
+        "snipw": ips_terms(rows) / rows.weight.mean(),
         "dr": dr_terms(rows),
-        "sndr": dm_terms(rows) + snips_terms(residuals),
+        "sndr": rows.expected + ips_terms(residuals) / residuals.weight.mean(),
         "switch-dr": dr_terms(rows, switched_weights(rows.weight, LIMIT)),
         "dr-os": dr_terms(rows, shrunk_weights(rows.weight, LIMIT)),
     }

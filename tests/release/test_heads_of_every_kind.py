@@ -22,8 +22,8 @@ import pytest
 
 from tasks.columns import REQUEST_ID, USER_ID
 from tasks.errors import ContractError, DataError
+from tasks.evaluation.evidence import ChampionComparison
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
-from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.subjects import SAME_DAY
 from tasks.release import view as release_view
 from tasks.stores.parts import BOOSTER

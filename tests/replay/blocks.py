@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from tasks.evaluation.replay_evidence import SlateRule
+from tasks.evaluation.evidence import SlateRule
 from tasks.replay.decided_slice import BASELINE, POLICY, DecidedBlock, EntrantKey
 from tasks.replay.evidence import ConstraintLeak
 from tasks.replay.log import PolicySlates

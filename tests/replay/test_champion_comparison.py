@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tasks.evaluation.replay_evidence import ChampionComparison
+from tasks.evaluation.evidence import ChampionComparison
 from tasks.evaluation.subjects import Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay import slates

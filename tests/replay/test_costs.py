@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tasks.contracts.utility import Guardrail
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome
 from tasks.replay.costs import evaluate_cost, given_that

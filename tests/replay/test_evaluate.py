@@ -19,7 +19,7 @@ from tasks.contracts.slate import Exposure
 from tasks.contracts.surface import SurfaceSpec
 from tasks.contracts.tasks import Family
 from tasks.evaluation.clustered import Ratio
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, RATCHET, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import decide_release, explain_verdict

@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 
 from tasks.contracts.utility import Guardrail
-from tasks.evaluation.planning import Growth
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment
-from tasks.evaluation.verdicts import Estimate, Outcome
+from tasks.evaluation.verdicts import Estimate, Growth, Outcome
 from tasks.replay.guardrails import evaluate_guardrail
 from tasks.replay.replay_policies import Replay
 from tests.replay.worlds import LOGGED, metric, page, slates, whole

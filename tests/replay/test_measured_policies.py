@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate
 from tasks.replay.measured_policies import count_luck, expected_best, tag_policies, without_selection

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks.contracts.metrics import Metric, MetricKind
 from tasks.contracts.utility import Guardrail
 from tasks.evaluation.clustered import Ratio
-from tasks.evaluation.grouping import Grouping
+from tasks.evaluation.observations import Grouping
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Outcome
 from tasks.replay.guardrails import evaluate_guardrail

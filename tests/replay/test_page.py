@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import Measured, SlateRule
+from tasks.evaluation.evidence import Measured, SlateRule
 from tasks.evaluation.subjects import ALL, Segment, Subject
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.evaluate import Findings

@@ -15,7 +15,7 @@ from tasks.contracts.slate import SlateSpec
 from tasks.contracts.utility import UtilitySpec
 from tasks.datasets.world.entities import EXAMINATION
 from tasks.datasets.world.generate import Extras, generate
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.verdicts import Estimate
 from tasks.ranking.decide import Decision, decide
 from tasks.replay.log import PolicySlates

@@ -26,9 +26,8 @@ from tasks.columns import REQUEST_ID, SHOWN_AT, USER_ID
 from tasks.contracts import digest
 from tasks.contracts.gates import ModelGate
 from tasks.errors import ContractError, StoreError
-from tasks.evaluation.evidence import PinnedModel
+from tasks.evaluation.evidence import ChampionComparison, PinnedModel
 from tasks.evaluation.paired import PairedRows, auc_by_request_drop
-from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.subjects import ALL, SAME_DAY
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.labels import build as labels

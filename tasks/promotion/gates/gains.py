@@ -36,9 +36,8 @@ from datetime import date
 from typing import Final
 
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.evidence import HeadInputs
+from tasks.evaluation.evidence import ChampionComparison, HeadInputs, SegmentComparison
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, SAME_DAY, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.model import LEVEL, Opponent, SegmentLoss, evaluate_comparison, evaluate_losses

@@ -24,10 +24,9 @@ from datetime import UTC, datetime, time, timedelta
 from typing import Final
 
 from tasks.contracts.gates import Gates
-from tasks.evaluation.evidence import HeadInputs, ValidationEvidence
+from tasks.evaluation.evidence import ChampionComparison, HeadInputs, ValidationEvidence
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import EvidenceRuns
-from tasks.evaluation.replay_evidence import ChampionComparison
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.gates.calibration import evaluate_ratios

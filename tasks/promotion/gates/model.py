@@ -34,8 +34,8 @@ from typing import Final
 
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.calibration_verdicts import benjamini_hochberg
+from tasks.evaluation.evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Segment, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, beyond_p_value, evaluate_interval
 from tasks.reports.numbers import format_estimate

@@ -19,7 +19,6 @@ from typing import Final
 from tasks.contracts import UtilitySpec
 from tasks.contracts.gates import ModelGate
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.references import HeadReferences
 from tasks.evaluation.subjects import ALL, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.replay.rates import SPARSE
@@ -64,7 +63,8 @@ def _skill(task: TaskFigures, run: str, *, weighted: bool) -> Verdict:
         outcome, reason = Outcome.WARN, _UNMEASURED
     elif not weighted and outcome in {Outcome.BLOCK, Outcome.INCONCLUSIVE}:
         outcome, reason = Outcome.WARN, f"{reason}; it carries no weight"
-    base = "" if references is None else _base(task.kind, references)
+    word = "base rate" if task.kind == "binary" else "mean"
+    base = "" if references is None else f"{word} {format_number(references.base)}"
     return Verdict(
         gate="model",
         subject=Subject(metric, task=task.task),
@@ -86,10 +86,6 @@ def _evaluate_error(error: Estimate | None) -> tuple[Outcome, str]:
     if error.known and error.value >= 1 and error.low >= 1 - _LEAST_GAIN:
         return Outcome.BLOCK, "no better than a constant"
     return Outcome.INCONCLUSIVE, "too little data to tell it from a constant"
-
-
-def _base(kind: str, references: HeadReferences) -> str:
-    return f"{'base rate' if kind == 'binary' else 'mean'} {format_number(references.base)}"
 
 
 def _feature(task: TaskFigures, run: str) -> Iterator[Verdict]:

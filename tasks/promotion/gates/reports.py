@@ -28,8 +28,7 @@ before they weigh the proxy.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from tasks.evaluation.evidence import HeadInputs, InputChange
-from tasks.evaluation.head_models import HeadModels
+from tasks.evaluation.evidence import HeadInputs, HeadModels, InputChange
 from tasks.evaluation.release_evidence import ProxyEvidence, RefitEvidence
 from tasks.evaluation.subjects import ALL, NO_THRESHOLD, Subject, Threshold
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, evaluate_interval

@@ -13,22 +13,13 @@ that ramp at once, in disjoint pools of users, are decided on one by one.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from tasks.contracts import digest
 from tasks.contracts.gates import Ramp, UserPool
 from tasks.errors import ContractError, GateRefused
-from tasks.experiments.ramp import (
-    GuardrailReading,
-    RampDecision,
-    RampState,
-    decide_ramp,
-    find_interference,
-    guardrail_tasks,
-    read_guardrails,
-)
-from tasks.experiments.ramp_log import read_ramp_log
+from tasks.experiments.ramp import GuardrailReading, RampDecision, RampState, read_ramp
 from tasks.stores.aliases import CHAMPION
 from tasks.stores.audit import Entry, Kind, LiveRamp, last_alias_move, live_ramps
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
@@ -122,7 +113,7 @@ def run(
         if live is None or live.ramped:
             row = last_alias_move(entries) if live is None else live.newest
             return _result(workspace, ramp, row, _ended(entries, live), as_of)
-        decision = _decide(workspace, ramp, live, as_of)
+        decision = read_ramp(workspace, ramp, live, as_of=as_of)
         if advance is not None:
             decision = _answered(decision, ramp, live.newest)
         entry = None if dry_run else _entry(ramp, live.newest, decision, advance, run)
@@ -142,18 +133,6 @@ def _choose(live: Mapping[int, LiveRamp], release: int | None) -> LiveRamp | Non
     if release is not None and live and release not in live:
         raise ContractError(f"Release {release} does not ramp. Releases that ramp: {ramps}")
     return next((one for one in live.values() if release in {None, one.newest.release}), None)
-
-
-def _decide(workspace: Workspace, ramp: Ramp, live: LiveRamp, as_of: datetime) -> RampDecision:
-    newest = live.newest
-    stage = ramp.stage_at(newest.share or 0.0)
-    waited = max(timedelta(), as_of - (newest.at or as_of))
-    known = [part.version for part in workspace.store.registry.versions(workspace.aliases.model)]
-    tasks = list(dict.fromkeys(guardrail_tasks(ramp).values()))
-    log = read_ramp_log(workspace, live, tasks=tasks, as_of=as_of, known=known)
-    readings = read_guardrails(workspace.contracts, ramp, log, stage=stage)
-    decision = decide_ramp(ramp, readings, stage=stage, waited=waited, problems=log.problems(waited=waited))
-    return replace(decision, notes=find_interference(ramp, log))
 
 
 def _answered(decision: RampDecision, ramp: Ramp, newest: Entry) -> RampDecision:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from tasks.evaluation.evidence import UtilityComposition
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.subjects import ALL, Segment
@@ -76,7 +77,8 @@ class UtilitySensitivity:
 def draw_ratios(verdicts: Sequence[Verdict]) -> IntervalChart | None:
     """Draw each calibration ratio with its interval beside the allowed band, on a log scale from 1/2 to 2."""
     gated = [v for v in verdicts if v.gate == "calibration" and v.observed and v.observed.known]
-    rows = [(_ratio_name(v), v.outcome.value, v.observed) for v in gated if v.observed]
+    names = [v.subject.task + ("" if v.segment == ALL else f" {v.segment}") for v in gated]
+    rows = [(name, v.outcome.value, v.observed) for name, v in zip(names, gated, strict=True) if v.observed]
     if not rows:
         return None
     band = gated[0].threshold
@@ -103,15 +105,19 @@ def task_calibrations(
     ]
 
 
+def order_terms(terms: Sequence[Sensitivity]) -> tuple[Sensitivity, ...]:
+    """Return terms with those first whose calibration error moves the order most, or by no known amount."""
+    return tuple(sorted(terms, key=lambda term: -term.share if math.isfinite(term.share) else 1.0))
+
+
 def utility_sensitivity(
-    terms: Sequence[Sensitivity], *, utility: float, spread: float
+    terms: Sequence[Sensitivity], composition: UtilityComposition
 ) -> UtilitySensitivity | None:
     """Gather what calibration errors do to the utility; None without a term."""
     if not terms:
         return None
-    ordered = sorted(terms, key=lambda term: -term.share if math.isfinite(term.share) else 1.0)
-    chart = _draw_errors([term for term in ordered if term.error.known and term.largest > 0])
-    return UtilitySensitivity(utility, spread, error_bar(terms), ordered, chart)
+    chart = _draw_errors([term for term in terms if term.error.known and term.largest > 0])
+    return UtilitySensitivity(composition.utility, composition.spread, error_bar(terms), terms, chart)
 
 
 def _draw_errors(terms: Sequence[Sensitivity]) -> IntervalChart | None:
@@ -123,11 +129,6 @@ def _draw_errors(terms: Sequence[Sensitivity]) -> IntervalChart | None:
         ticks=[(-widest, f"{-widest:.2g}"), (0, "0"), (widest, f"+{widest:.2g}")],
         band=(0, 0),
     )
-
-
-def _ratio_name(verdict: Verdict) -> str:
-    task = verdict.subject.task
-    return task if verdict.segment == ALL else f"{task} {verdict.segment}"
 
 
 def _log_scale(ratio: float) -> float:

@@ -10,7 +10,7 @@ For who digs: what each outcome is worth under its policies, and the shares of e
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Final
@@ -19,7 +19,7 @@ from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.contracts.effective_policy import EffectivePolicy, default_unit, effective_policies
 from tasks.contracts.metrics import MetricKind
 from tasks.errors import ContractError
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL
 from tasks.release.description import weight_terms
 from tasks.reports.numbers import format_counted
@@ -127,13 +127,8 @@ def _code(release: Manifest, champion: Manifest) -> Change:
 
 def _files(code: Mapping[str, str]) -> dict[str, str]:
     """Return the digests by file, without the folder that is named by its content."""
-    return dict(_without_folder(code))
-
-
-def _without_folder(code: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for path, digest in code.items():
-        parts = PurePosixPath(path).parts
-        yield "/".join(parts[2:] or parts), digest
+    parts = {path: PurePosixPath(path).parts for path in code}
+    return {"/".join(parts[path][2:] or parts[path]): digest for path, digest in code.items()}
 
 
 def _named(names: Sequence[str], most: int = _MOST_NAMED, *, separator: str = ", ") -> str:

@@ -9,20 +9,22 @@
 Addresses are relative to the pages' own folder, `equipoise/`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
+from tasks.evaluation.release_evidence import GateEvidence
 from tasks.labels.calendar import DayState, DayStates
 from tasks.promotion.overview import (
+    REFUSALS,
     AliasedRelease,
     Aliases,
-    AuditRow,
-    GateSummary,
     Overview,
     StoredCalendar,
+    describe_entry,
 )
 from tasks.reports.numbers import format_counted, format_outcomes, format_share
 from tasks.reports.render import render
@@ -100,11 +102,6 @@ class _TaskRow:
     cells: tuple[_Cell, ...]
 
 
-def ways_of(surface: str) -> tuple[Way, ...]:
-    """Return the buttons of a surface: each opens the page of a DAG, where Trigger opens its form."""
-    return tuple(Way(words, f"../dags/{quote(surface)}__{workflow}") for workflow, words in _WAYS)
-
-
 def write_index(cards: Sequence[Card], *, now: datetime) -> str:
     """Write the first page: a row for each surface, and everything that waits for a person."""
     return render(
@@ -118,22 +115,26 @@ def write_index(cards: Sequence[Card], *, now: datetime) -> str:
 
 def write_surface(overview: Overview, questions: Sequence[PendingApproval], *, now: datetime) -> str:
     """Write the page of one surface."""
-    found, gate_summaries = overview.aliases, overview.summaries
+    found, judged = overview.aliases, overview.evidence
+    labelled = overview.labels.tasks if overview.labels else ()
     return render(
         "overview_surface.html.j2",
         title=found.surface,
         facts=[_instant(now)],
-        ways=ways_of(found.surface),
+        ways=[Way(words, f"../dags/{quote(found.surface)}__{workflow}") for workflow, words in _WAYS],
         mismatch=found.mismatch,
         problems=overview.problems,
         alarms=overview.alarms,
         monitor=f"{quote(found.surface)}/monitor",
-        releases=[_release(found.surface, r, gate_summaries.get(r.version), now) for r in found.releases],
+        releases=[_release(found.surface, r, judged.get(r.version), now) for r in found.releases],
         questions=_waiting(questions, now),
         labels=overview.labels and _labels(overview.labels),
-        tasks=[_task(days) for days in overview.labels.tasks] if overview.labels else [],
-        states=[(state.value, _STATES[state]) for state in _states(overview.labels)],
-        moves=[(_when(row), row) for row in overview.moves],
+        tasks=[_task(days) for days in labelled],
+        states=[(s.value, _STATES[s]) for s in DayState if any(task.count(s) for task in labelled)],
+        moves=[
+            ("" if row.at is None else _instant(row.at), describe_entry(row), row) for row in overview.moves
+        ],
+        refusals=REFUSALS,
         agreements=overview.agreements,
         surrogates=overview.surrogates,
     )
@@ -176,19 +177,17 @@ def _waiting(questions: Sequence[PendingApproval], now: datetime) -> list[tuple[
     return [(question, describe_age(question.since, now)) for question in questions]
 
 
-def _release(
-    surface: str, one: AliasedRelease, gate_summaries: GateSummary | None, now: datetime
-) -> _ReleaseRow:
-    counts = format_outcomes(dict(gate_summaries.counts)) if gate_summaries else ""
+def _release(surface: str, one: AliasedRelease, judged: GateEvidence | None, now: datetime) -> _ReleaseRow:
+    outcomes = Counter(verdict.outcome.value for verdict in judged.verdicts) if judged else Counter[str]()
     return _ReleaseRow(
         alias=_describe_alias(one),
         version=one.version,
         as_of=_instant(one.as_of or one.made_at),
         age=describe_age(one.as_of or one.made_at, now),
         verdict=one.verdict or "not judged",
-        counts=counts,
-        dossier=f"{quote(surface)}/releases/{one.version}/dossier" if gate_summaries else "",
-        reasons=gate_summaries.reasons if gate_summaries else (),
+        counts=format_outcomes(dict(outcomes.most_common())) if judged else "",
+        dossier=f"{quote(surface)}/releases/{one.version}/dossier" if judged else "",
+        reasons=judged.reasons if judged else (),
     )
 
 
@@ -207,16 +206,6 @@ def _task(days: DayStates) -> _TaskRow:
         width=cells[-1][0] + 1 if cells else 1,
         cells=tuple(_Cell(x, state.value, f"{day}: {_STATES[state]}") for x, day, state in cells),
     )
-
-
-def _states(labels: StoredCalendar | None) -> Iterator[DayState]:
-    """Yield the states that occur, in the order of the vocabulary."""
-    tasks = labels.tasks if labels else ()
-    yield from (state for state in DayState if any(task.count(state) for task in tasks))
-
-
-def _when(row: AuditRow) -> str:
-    return "" if row.at is None else _instant(row.at)
 
 
 def _instant(instant: datetime) -> str:

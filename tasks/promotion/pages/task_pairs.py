@@ -18,9 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.evaluation.conflicts import ConflictEvidence
-from tasks.evaluation.proxies import Tenth
 from tasks.evaluation.release_evidence import ProxyEvidence
+from tasks.evaluation.task_pairs import ConflictEvidence, Tenth
 from tasks.promotion.gates.reports import evaluate_gap
 from tasks.reports.numbers import format_estimate, format_number
 

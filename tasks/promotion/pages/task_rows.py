@@ -16,9 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from tasks.evaluation.evidence import HeadInputs, InputChange
+from tasks.evaluation.evidence import HeadInputs, HeadModel, HeadModels, InputChange
 from tasks.evaluation.figures import CurvePoint, TaskFigures
-from tasks.evaluation.head_models import HeadModel, HeadModels
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import WORST_FIRST, Estimate, Verdict
 from tasks.reports.charts import IntervalChart, draw_intervals

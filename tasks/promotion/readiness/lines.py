@@ -329,29 +329,25 @@ def changes_tracked(facts: ReadinessFacts) -> ReadinessLine:
     if audit.problem:
         return ReadinessLine.not_met(name, f"the audit cannot be believed: {audit.problem}", "audit")
     if not audit.policy_moves:
-        whole = f"none of {audit.promotions} promotions changed tasks or policies"
-        why = "the one promotion changed no tasks or policies" if audit.promotions == 1 else whole
-        return ReadinessLine.not_applicable(name, why if audit.promotions else _never(facts), "audit")
+        newest = f"; {facts.release.name} is the newest" if facts.release else ""
+        why = {
+            0: f"nothing was promoted yet{newest}",
+            1: "the one promotion changed no tasks or policies",
+        }.get(audit.promotions, f"none of {audit.promotions} promotions changed tasks or policies")
+        return ReadinessLine.not_applicable(name, why, "audit")
     waived = [move for move in audit.policy_moves if not move.experiment]
     if waived:
-        said = "; ".join(f"row {one.row}: {_files(one.changed)}, {_excuse(one.waiver)}" for one in waived)
+        excuses = [f"waived: {one.waiver}" if one.waiver else "unsupported" for one in waived]
+        rows = [f"row {one.row}: {_files(one.changed)}" for one in waived]
+        said = "; ".join(map(", ".join, zip(rows, excuses, strict=True)))
         why = f"{len(waived)} of {len(audit.policy_moves)} changes name no experiment ({said})"
         return ReadinessLine.not_met(name, why, "audit")
     said = ", ".join(f"{one.experiment} for release {one.release}" for one in audit.policy_moves)
     return ReadinessLine.met(name, said, "audit")
 
 
-def _never(facts: ReadinessFacts) -> str:
-    release: ReadRelease | None = facts.release
-    return "nothing was promoted yet" + ("" if release is None else f"; {release.name} is the newest")
-
-
 def _files(changed: Iterable[str]) -> str:
     return " and ".join(POLICIES[name] for name in changed)
-
-
-def _excuse(waiver: str | None) -> str:
-    return f"waived: {waiver}" if waiver else "unsupported"
 
 
 _NAMED = 6

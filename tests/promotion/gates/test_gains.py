@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 
 from tasks.contracts.gates import ModelGate
-from tasks.evaluation.evidence import HeadInputs
+from tasks.evaluation.evidence import ChampionComparison, HeadInputs, SegmentComparison
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.references import HeadReferences, RankReference
-from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.gains import (

@@ -8,8 +8,8 @@ from scipy.stats import norm, t
 
 from tasks.contracts.gates import ModelGate
 from tasks.contracts.training import HeadKind
+from tasks.evaluation.evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.figures import TaskFigures
-from tasks.evaluation.replay_evidence import ChampionComparison, SegmentComparison
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import UNKNOWN_ESTIMATE, Estimate, Outcome, Verdict
 from tasks.promotion.gates.model import LEVEL, SegmentLoss, evaluate_losses, evaluate_models, loss_p_value

@@ -8,12 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.evaluation.evidence import HeadInputs, InputChange, PinnedModel
-from tasks.evaluation.head_models import HeadModel, HeadModels
+from tasks.evaluation.evidence import HeadInputs, HeadModel, HeadModels, InputChange, PinnedModel
 from tasks.evaluation.metric_rows import Figure
-from tasks.evaluation.proxies import proxy_report
 from tasks.evaluation.release_evidence import ProxyEvidence, RefitEvidence, RefitShift
 from tasks.evaluation.subjects import ALL, Segment, Subject
+from tasks.evaluation.task_pairs import proxy_report
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.decision import GateDecision, decide_release
 from tasks.promotion.gates.reports import (

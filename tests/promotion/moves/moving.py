@@ -6,9 +6,10 @@ from pathlib import Path
 
 from tasks.pipeline import recheck
 from tasks.promotion.gate import GateResult
-from tasks.promotion.moves import promote
+from tasks.promotion.moves import answers, promote
+from tasks.promotion.moves.answers import Review
 from tasks.promotion.moves.promote import GateEvaluator, MoveResult
-from tasks.promotion.moves.rules import Actor, PromotionSupport
+from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport
 from tasks.release.view import ReleaseReader
 from tasks.stores.aliases import CANARIES, CARRIED_OUT
 from tasks.stores.audit import HEAD, AuditHead, Entry, Kind
@@ -47,6 +48,22 @@ def moves(workspace: Workspace) -> list[tuple[str, int | None, int]]:
 def end_ramp(workspace: Workspace) -> None:
     """Let the last stage of the canary have ended well."""
     workspace.aliases.add(lambda *_: Entry(Kind.RAMPED, "equipoise ramp", 2, 1, "no guardrail is harmed"))
+
+
+REVIEWERS = {"product": "ana", "safety": "sam"}
+
+
+def approve(workspace: Workspace, evidence: str, *roles: str, run: str = "") -> None:
+    """Let the reviewers of roles, by default of all, approve release 2 on this evidence."""
+    for role in roles or REVIEWERS:
+        answers.answer(workspace, Review(role, REVIEWERS[role], True, evidence), release=2, run=run)
+
+
+def prepared(workspace: Workspace, release: str | int = 2, **asked: str) -> PromotionRequest:
+    """Return the request of a promotion, judged once."""
+    return promote.prepare(
+        workspace, release=release, evaluate_gate=evaluate_once, support=replace(TESTED, **asked)
+    )
 
 
 _JUDGED: dict[tuple[object, ...], GateResult] = {}

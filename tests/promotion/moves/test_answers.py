@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from tasks.errors import GateRefused
-from tasks.promotion.moves import answers, promote, rollback
+from tasks.promotion.moves import answers, rollback
 from tasks.promotion.moves.answers import Review, Signing, require_answers
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
-from tests.promotion.moves.moving import TESTED, evaluate_once, moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import approve, moved_aliases, moves, prepared, promote_2
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
@@ -33,15 +33,7 @@ def strict(workspace: Workspace, tmp_path: Path) -> Workspace:
 @functools.cache
 def evidence_of(workspace: Workspace) -> str:
     """Return what approvals rest on: the same throughout a test."""
-    return promote.prepare(workspace, release=2, evaluate_gate=evaluate_once, support=TESTED).evidence
-
-
-def approve(workspace: Workspace, *roles: str, run: str = "", approves: bool = True) -> None:
-    evidence = evidence_of(workspace)
-    for role in roles:
-        by = {"product": "ana", "safety": "sam"}[role]
-        given = Review(role, by, approves, evidence, "" if approves else "reports rose")
-        answers.answer(workspace, given, release=2, run=run)
+    return prepared(workspace).evidence
 
 
 def test_without_approvals_the_command_line_moves_nothing_and_says_who_is_missing_and_how_to_ask(
@@ -60,7 +52,7 @@ def test_without_approvals_the_command_line_moves_nothing_and_says_who_is_missin
 def test_approvals_of_an_airflow_run_for_this_evidence_are_enough_and_the_row_says_who_signed(
     strict: Workspace,
 ) -> None:
-    approve(strict, "product", "safety", run=RUN)
+    approve(strict, evidence_of(strict), run=RUN)
     moved = promote_2(strict).moved
     assert moved is not None
     assert (moved.by, moved.signed) == ("ana", "ana for product, sam for safety")
@@ -68,53 +60,42 @@ def test_approvals_of_an_airflow_run_for_this_evidence_are_enough_and_the_row_sa
 
 
 def test_each_role_counts_whatever_run_it_answered_in(strict: Workspace) -> None:
-    approve(strict, "product", run=RUN)
+    approve(strict, evidence_of(strict), "product", run=RUN)
     with pytest.raises(GateRefused, match="Nobody approved for safety") as raised:
         promote_2(strict)
     assert "for product" not in str(raised.value)
-    approve(strict, "safety")
+    approve(strict, evidence_of(strict), "safety")
     assert promote_2(strict).moved is not None
 
 
 def test_a_reject_after_an_approve_counts_until_the_role_approves_again(strict: Workspace) -> None:
-    approve(strict, "product", "safety")
-    approve(strict, "safety", approves=False)
+    approve(strict, evidence_of(strict))
+    answers.answer(
+        strict, Review("safety", "sam", False, evidence_of(strict), "reports rose"), release=2, run=""
+    )
     with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
         promote_2(strict)
     for _ in range(2):  # the same once more is said once
-        approve(strict, "safety")
+        approve(strict, evidence_of(strict), "safety")
     assert len(moves(strict)) == 5
     assert promote_2(strict).moved is not None
 
 
 def test_what_was_approved_before_a_rollback_does_not_promote_again(strict: Workspace) -> None:
     """The evidence is the same as before the promotion, yet somebody went back from it."""
-    approve(strict, "product", "safety")
+    approve(strict, evidence_of(strict))
     promote_2(strict)
     rollback.run(strict, why="returns rose", by="sam")
     with pytest.raises(GateRefused, match="Nobody approved for product"):
         promote_2(strict)
-    approve(strict, "product", "safety")
+    approve(strict, evidence_of(strict))
     assert promote_2(strict).moved is not None
 
 
-def test_what_was_approved_for_other_evidence_is_told(strict: Workspace) -> None:
-    for role, by in (("product", "ana"), ("safety", "sam")):
-        answers.answer(strict, Review(role, by, True, "0" * 64), release=2, run="")
-    with pytest.raises(GateRefused, match="ana approved for product on other evidence"):
-        promote_2(strict)
-
-
 def test_an_airflow_run_is_not_helped_by_answers_of_the_command_line(strict: Workspace) -> None:
-    approve(strict, "product", "safety")
+    approve(strict, evidence_of(strict))
     with pytest.raises(GateRefused, match="A step that was marked success by hand is no answer"):
         promote_2(strict, run=RUN)
-
-
-def test_where_the_surface_lets_one_sign_the_row_says_that_it_was_one_alone(workspace: Workspace) -> None:
-    moved = promote_2(workspace).moved
-    assert moved is not None
-    assert moved.signed == "ana alone, for product and safety"
 
 
 def test_one_reviewer_of_every_role_signs_a_promotion_and_no_override_nor_looser_gates() -> None:

@@ -1,7 +1,6 @@
 """A release serves a share of the users before it is champion, where its surface declares a ramp."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,7 @@ import pytest
 from tasks.cli import main
 from tasks.errors import AuditMismatch, ContractError, GateRefused
 from tasks.promotion import overview
-from tasks.promotion.moves import answers, promote, propose, rollback
-from tasks.promotion.moves.answers import Review
+from tasks.promotion.moves import propose, rollback
 from tasks.release import view
 from tasks.stores.audit import Entry, Kind
 from tasks.stores.store import Store
@@ -20,12 +18,12 @@ from tests.feeds import mini
 from tests.feeds.mini import NAME
 from tests.promotion.moves.moving import (
     MODEL,
-    TESTED,
+    approve,
     end_ramp,
-    evaluate_once,
     forget_moves,
     moved_aliases,
     moves,
+    prepared,
     promote_2,
 )
 from tests.stores.registered import register
@@ -61,7 +59,7 @@ def test_it_is_the_canary_first_with_its_share_for_whoever_serves_and_then_the_c
     assert (first.moved.kind.value, first.moved.share) == ("canary", 0.25)
     assert moved_aliases(there) == CANARY
     assert share_of(there, 2) == "0.25"
-    assert overview.read(there).moves[0].what == "canary: release 2 beside champion 1, 25% of the users"
+    assert overview.describe_entry(first.moved) == "canary: release 2 beside champion 1, 25% of the users"
     assert [one.share for one in overview.read(there).aliases.releases if one.alias == "canary"] == [0.25]
     assert view.show(there, "canary")["canary_share"] == 0.25
     assert view.verify(there, "canary").problems == []
@@ -85,7 +83,7 @@ def test_the_same_command_once_more_is_nothing_to_do_and_no_next_stage(there: Wo
 def test_nobody_is_asked_for_a_canary_that_is_there(there: Workspace) -> None:
     promote_2(there)
     with pytest.raises(GateRefused, match="is the canary already"):
-        promote.prepare(there, release=2, evaluate_gate=evaluate_once)
+        prepared(there)
 
 
 def test_no_release_is_champion_that_was_not_the_canary(there: Workspace) -> None:
@@ -97,20 +95,15 @@ def test_no_release_is_champion_that_was_not_the_canary(there: Workspace) -> Non
 def test_each_stage_asks_for_approvals_of_its_own(workspace: Workspace, tmp_path: Path) -> None:
     there = mini.changed(workspace, tmp_path, surface=a_quarter_in_airflow)
 
-    def approve(**asked: str) -> str:
-        request = promote.prepare(
-            there, release=2, evaluate_gate=evaluate_once, support=replace(TESTED, **asked)
-        )
-        for role, by in (("product", "ana"), ("safety", "sam")):
-            answers.answer(there, Review(role, by, True, request.evidence), release=2, run="")
-        return request.evidence
-
-    as_canary = approve()
+    as_canary = prepared(there).evidence
+    approve(there, as_canary)
     assert promote_2(there).moved is not None
     end_ramp(there)
     with pytest.raises(GateRefused, match="Nobody approved for product"):
         promote_2(there, stage="champion")
-    assert approve(stage="champion") != as_canary
+    as_champion = prepared(there, stage="champion").evidence
+    assert as_champion != as_canary
+    approve(there, as_champion)
     assert promote_2(there, stage="champion").moved is not None
 
 

@@ -15,16 +15,15 @@ from tasks.evaluation.subjects import ALL, NO_THRESHOLD, SAME_DAY, Segment, Subj
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.pipeline import recheck
 from tasks.promotion.decision import explain_verdict
-from tasks.promotion.moves import answers, promote
-from tasks.promotion.moves.answers import Review, Signing
+from tasks.promotion.moves.answers import Signing
 from tasks.promotion.moves.override import Override, is_liftable, lift_verdicts
-from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport, PromotionTerms
+from tasks.promotion.moves.rules import Actor, PromotionTerms
 from tasks.release import view
 from tasks.stores.store import Store
 from tasks.stores.workspace import Workspace
 from tests.feeds import mini
 from tests.feeds.mini import NAME
-from tests.promotion.moves.moving import MODEL, TESTED, evaluate_once, moved_aliases, promote_2
+from tests.promotion.moves.moving import MODEL, approve, moved_aliases, prepared, promote_2
 from tests.verdicts import bound, subject
 
 RULE = OverrideRule(role="lead", gates=("decision", "model", "shadow"))
@@ -161,27 +160,14 @@ def hold_by_shadow(plain: dict[str, Any]) -> None:
     plain["override"] = {"role": "safety", "gates": ["shadow"]}
 
 
-def prepare_2(workspace: Workspace, *, override: str | None = None) -> PromotionRequest:
-    return promote.prepare(
-        workspace, release=2, evaluate_gate=evaluate_once, support=replace(TESTED, override=override)
-    )
-
-
 @pytest.fixture
 def held(workspace: Workspace, tmp_path: Path) -> Workspace:
     there = mini.changed(workspace, tmp_path, surface=hold_by_shadow)
     with pytest.raises(
         GateRefused, match="held beside champion 1: shadow: overlap with the champion's slots"
     ):
-        prepare_2(there)
+        prepared(there)
     return there
-
-
-def approve(workspace: Workspace, *roles: str, support: PromotionSupport, run: str = "") -> None:
-    evidence = promote.prepare(workspace, release=2, evaluate_gate=evaluate_once, support=support).evidence
-    for role in roles:
-        by = {"product": "ana", "safety": "sam"}[role]
-        answers.answer(workspace, Review(role, by, True, evidence), release=2, run=run)
 
 
 def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_everywhere(
@@ -192,7 +178,7 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
     ) as asked:
         promote_2(held, override=WHY)
     assert f"--override '{WHY}'" in str(asked.value)
-    approve(held, "product", "safety", support=replace(TESTED, override=WHY))
+    approve(held, prepared(held, override=WHY).evidence)
     with pytest.raises(GateRefused, match="on other evidence"):
         promote_2(held, override="another reason")
     moved = promote_2(held, override=WHY, evaluate_gate=recheck).moved
@@ -211,17 +197,16 @@ def test_an_override_asks_its_role_even_where_one_may_sign_alone_and_is_written_
 
 def test_approvals_of_the_release_as_it_is_are_none_of_its_override(held: Workspace) -> None:
     """What was approved before the gates became stricter names no override."""
-    given = prepare_2(held, override=WHY).terms
+    given = prepared(held, override=WHY).terms
     assert given.override is not None
-    for role, by in (("product", "ana"), ("safety", "sam")):
-        answers.answer(held, Review(role, by, True, "e" * 64), release=2, run="")
+    approve(held, "e" * 64)
     with pytest.raises(GateRefused, match="on other evidence"):
         promote_2(held, override=WHY)
 
 
 @pytest.mark.parametrize("run", ["", "manual__1"])
 def test_whoever_asks_for_an_override_it_takes_more_than_one_person(held: Workspace, run: str) -> None:
-    part, request = held.releases.part(2), prepare_2(held, override=WHY)
+    part, request = held.releases.part(2), prepared(held, override=WHY)
     assert Signing.of(held, part, request, Actor("ana", run)).apart
     as_it_is = replace(request, terms=PromotionTerms(), loosened=())
     assert not Signing.of(held, part, as_it_is, Actor("ana", run)).apart
@@ -232,7 +217,7 @@ def test_what_the_gates_let_through_is_not_overridden(workspace: Workspace, tmp_
         plain["override"] = {"role": "safety", "gates": ["shadow"]}
 
     with pytest.raises(ContractError, match="No verdict holds the release"):
-        prepare_2(mini.changed(workspace, tmp_path, surface=declare), override=WHY)
+        prepared(mini.changed(workspace, tmp_path, surface=declare), override=WHY)
 
 
 def test_data_that_cannot_be_told_hold_whatever_is_said(workspace: Workspace, tmp_path: Path) -> None:
@@ -244,5 +229,5 @@ def test_data_that_cannot_be_told_hold_whatever_is_said(workspace: Workspace, tm
     with pytest.raises(
         GateRefused, match=r"safety may lift shadow, and never this: data: test rows of .*: inconclusive"
     ):
-        prepare_2(mini.changed(workspace, tmp_path, surface=ask_more), override=WHY)
+        prepared(mini.changed(workspace, tmp_path, surface=ask_more), override=WHY)
     assert moved_aliases(workspace) == {"champion": 1}

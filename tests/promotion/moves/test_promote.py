@@ -17,7 +17,7 @@ from tasks.pipeline import recheck
 from tasks.promotion.moves import answers, promote, rollback
 from tasks.promotion.moves.answers import Review, ReviewRequest
 from tasks.promotion.moves.promote import MoveResult
-from tasks.promotion.moves.rules import Actor, PromotionRequest, PromotionSupport
+from tasks.promotion.moves.rules import Actor, PromotionSupport
 from tasks.release import step as release
 from tasks.release import view as release_view
 from tasks.release.trained import Trained
@@ -28,30 +28,22 @@ from tests.feeds.mini import AS_OF, NAME
 from tests.promotion.moves.moving import (
     MODEL,
     TESTED,
+    approve,
     evaluate_once,
     forget_moves,
     moved_aliases,
     moves,
+    prepared,
     promote_2,
 )
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
 
 
-def prepare(workspace: Workspace, release: str | int = 2) -> PromotionRequest:
-    return promote.prepare(workspace, release=release, evaluate_gate=evaluate_once, support=TESTED)
-
-
-def approve(workspace: Workspace, evidence: str, *roles: str) -> None:
-    for role in roles:
-        by = {"product": "ana", "safety": "sam"}[role]
-        answers.answer(workspace, Review(role, by, True, evidence), release=2, run=RUN)
-
-
 def test_the_champion_becomes_previous_and_one_row_keeps_why_and_by_what_evidence(
     workspace: Workspace,
 ) -> None:
-    request = prepare(workspace, "challenger")
+    request = prepared(workspace, "challenger")
     assert (request.release, request.champion, request.verdict, request.changed) == (
         2,
         1,
@@ -74,10 +66,10 @@ def test_the_same_promotion_once_more_is_nothing_to_do(workspace: Workspace) -> 
 
 
 def test_evidence_is_the_same_whoever_looks_and_another_beside_another_champion(workspace: Workspace) -> None:
-    beside_1 = prepare(workspace).evidence
+    beside_1 = prepared(workspace).evidence
     assert promote.prepare(workspace, release=2, evaluate_gate=recheck, support=TESTED).evidence == beside_1
     forget_moves(workspace)
-    assert prepare(workspace).evidence != beside_1
+    assert prepared(workspace).evidence != beside_1
 
 
 def test_an_experiment_that_has_a_file_and_no_read_out_supports_nothing(
@@ -87,7 +79,7 @@ def test_an_experiment_that_has_a_file_and_no_read_out_supports_nothing(
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "feed-142.yaml").write_text("experiment: feed-142\n", encoding="utf-8")
     with pytest.raises(GateRefused, match="'feed-142' has no read-out"):
-        prepare(declared)
+        prepared(declared)
 
 
 def test_a_changed_policy_is_not_promoted_without_experiment_or_waiver(workspace: Workspace) -> None:
@@ -120,7 +112,7 @@ def test_a_release_that_the_gates_of_now_hold_is_refused(workspace: Workspace, t
     with pytest.raises(GateRefused, match=r"held beside champion 1: data: .*: inconclusive"):
         promote_2(mini.changed(workspace, tmp_path, surface=ask_more))
     assert moved_aliases(workspace) == {"champion": 1}
-    assert prepare(workspace).verdict == "promote"
+    assert prepared(workspace).verdict == "promote"
 
 
 def loosen(plain: dict[str, Any]) -> None:
@@ -143,19 +135,17 @@ def test_loosened_gates_ask_for_approvals_and_are_named_everywhere(
 ) -> None:
     there = mini.changed(workspace, tmp_path, surface=loosen)
     before = {file: file.read_bytes() for file in workspace.reports.glob("dossier-*")}
-    request = prepare(there)
-    assert request.loosened == LOOSENED
-    assert request.warnings[:4] == tuple(
-        f"loosened since the release was made: {bound}" for bound in LOOSENED
-    )
-    assert request.evidence != prepare(workspace).evidence
+    case = prepared(there)
+    assert case.loosened == LOOSENED
+    assert case.warnings[:4] == tuple(f"loosened since the release was made: {bound}" for bound in LOOSENED)
+    assert case.evidence != prepared(workspace).evidence
     with pytest.raises(
         GateRefused, match=r"surface\.yaml was loosened since release 2 was made: gates\.data\.rows 100"
     ):
         promote_2(there)
     with pytest.raises(GateRefused, match="Nobody approved for product"):
         promote_2(there, run=RUN)
-    approve(there, request.evidence, "product", "safety")
+    approve(there, case.evidence, run=RUN)
     moved = promote_2(there, run=RUN).moved
     assert moved is not None
     assert moved.loosened == "; ".join(LOOSENED)
@@ -169,7 +159,7 @@ def test_who_was_named_a_reviewer_since_the_release_was_made_cannot_approve_it(
 ) -> None:
     """Naming oneself a reviewer is a change of the rules: others have to approve it."""
     there = mini.changed(workspace, tmp_path, surface=loosen)
-    evidence = prepare(there).evidence
+    evidence = prepared(there).evidence
     with pytest.raises(ContractError, match=r"eve reviews safety only since release 2 was made.*: sam may"):
         answers.answer(there, Review("safety", "eve", True, evidence), release=2, run=RUN)
     assert workspace.store.audit(NAME).entries()[1:] == ()
@@ -182,10 +172,10 @@ def test_a_role_whose_reviewers_are_all_new_is_answered_for_by_nobody(
         plain["reviewers"]["safety"] = ["eve"]
 
     there = mini.changed(workspace, tmp_path, surface=replace_safety)
-    evidence = prepare(there).evidence
+    evidence = prepared(there).evidence
     with pytest.raises(ContractError, match=r"nobody may answer\. A retrain makes a release that eve may"):
         answers.answer(there, Review("safety", "eve", True, evidence), release=2, run=RUN)
-    approve(there, evidence, "product")
+    approve(there, evidence, "product", run=RUN)
     with pytest.raises(
         GateRefused, match="Nobody approved for safety, and nobody may: its reviewers were named"
     ):
@@ -198,9 +188,9 @@ def test_stricter_gates_ask_for_no_approval_and_replay_nothing_again(
     def tighten(plain: dict[str, Any]) -> None:
         plain["gates"]["data"]["rows"] = 101
 
-    prepare(workspace)
+    prepared(workspace)
     measured = {step: mini.step_runs(workspace, step) for step in ("validate", "simulate", "shadow")}
-    assert prepare(mini.changed(workspace, tmp_path, surface=tighten)).loosened == ()
+    assert prepared(mini.changed(workspace, tmp_path, surface=tighten)).loosened == ()
     assert {step: mini.step_runs(workspace, step) for step in measured} == measured
 
 
@@ -225,7 +215,7 @@ def test_a_release_under_other_contracts_than_are_in_force_is_refused(workspace:
     """Release 1 was made under version 1 of the utility policy."""
     forget_moves(workspace)
     with pytest.raises(GateRefused, match=r"made under another utility\.yaml than is in force now"):
-        prepare(workspace, 1)
+        prepared(workspace, 1)
 
 
 def test_a_backfilled_release_is_never_promoted_and_moves_no_alias(workspace: Workspace) -> None:
@@ -257,27 +247,20 @@ def test_a_release_that_was_never_judged_is_refused(workspace: Workspace) -> Non
 
 
 def test_an_airflow_run_moves_when_every_role_approved_what_it_was_shown(workspace: Workspace) -> None:
-    approve(workspace, prepare(workspace).evidence, "product", "safety")
+    approve(workspace, prepared(workspace).evidence, run=RUN)
     assert promote_2(workspace, run=RUN).moved is not None
     assert moves(workspace)[1:] == [("approve", 1, 2), ("approve", 1, 2), ("promote", 1, 2)]
 
 
-def test_an_airflow_run_without_every_answer_moves_nothing(workspace: Workspace) -> None:
-    approve(workspace, prepare(workspace).evidence, "product")
-    with pytest.raises(GateRefused, match="Nobody approved for safety: sam has to answer"):
-        promote_2(workspace, run=RUN)
-    with pytest.raises(GateRefused, match="Nobody approved for product"):
-        promote_2(workspace, run="another run")
-    assert moved_aliases(workspace) == {"champion": 1}
-
-
 def test_where_an_answer_is_missing_or_rejects_the_release_is_not_even_judged(workspace: Workspace) -> None:
-    evidence = prepare(workspace).evidence
+    evidence = prepared(workspace).evidence
     with pytest.raises(GateRefused, match=r"product: ana has to answer.*safety: sam has to answer"):
         promote_2(workspace, run=RUN, evaluate_gate=never)
-    approve(workspace, evidence, "product")
+    approve(workspace, evidence, "product", run=RUN)
     with pytest.raises(GateRefused, match="Nobody approved for safety: sam has to answer"):
         promote_2(workspace, run=RUN, evaluate_gate=never)
+    with pytest.raises(GateRefused, match="Nobody approved for product"):
+        promote_2(workspace, run="another run", evaluate_gate=never)
     reply = Review("safety", "sam", False, evidence, why="reports rose")
     answers.answer(workspace, reply, release=2, run=RUN)
     with pytest.raises(GateRefused, match="sam rejects the release for safety: reports rose"):
@@ -321,8 +304,8 @@ def test_a_role_that_no_surface_has_is_named_with_those_that_it_has(workspace: W
 
 
 def test_a_rejection_is_kept_with_who_and_why_and_nothing_moves(workspace: Workspace) -> None:
-    evidence = prepare(workspace).evidence
-    approve(workspace, evidence, "product")
+    evidence = prepared(workspace).evidence
+    approve(workspace, evidence, "product", run=RUN)
     for _ in range(2):  # a step that is repeated says it once
         reply = Review("safety", "sam", False, evidence, why="reports rose")
         answers.answer(workspace, reply, release=2, run=RUN)
@@ -337,8 +320,8 @@ def test_a_rejection_is_kept_with_who_and_why_and_nothing_moves(workspace: Works
 def test_a_role_that_nobody_answered_for_in_time_is_one_row_of_the_audit_and_moves_nothing(
     workspace: Workspace,
 ) -> None:
-    evidence = prepare(workspace).evidence
-    approve(workspace, evidence, "product")
+    evidence = prepared(workspace).evidence
+    approve(workspace, evidence, "product", run=RUN)
     question = ReviewRequest("safety", 2, evidence, RUN)
     for _ in range(2):  # a step that is repeated says it once
         answers.time_out(workspace, question, waited=timedelta(days=3))
@@ -353,9 +336,9 @@ def test_a_role_that_nobody_answered_for_in_time_is_one_row_of_the_audit_and_mov
 
 
 def test_who_answers_when_asked_again_after_a_time_out_has_answered(workspace: Workspace) -> None:
-    evidence = prepare(workspace).evidence
+    evidence = prepared(workspace).evidence
     answers.time_out(workspace, ReviewRequest("safety", 2, evidence, RUN), waited=timedelta(days=3))
-    approve(workspace, evidence, "product", "safety")
+    approve(workspace, evidence, run=RUN)
     assert promote_2(workspace, run=RUN).moved is not None
 
 
@@ -371,7 +354,7 @@ def test_who_answers_when_asked_again_after_a_time_out_has_answered(workspace: W
 def test_an_approval_is_for_the_experiment_the_waiver_and_the_reason_that_were_shown(
     workspace: Workspace, asked: PromotionSupport, why: str
 ) -> None:
-    approve(workspace, prepare(workspace).evidence, "product", "safety")
+    approve(workspace, prepared(workspace).evidence, run=RUN)
     with pytest.raises(GateRefused, match="on other evidence"):
         promote.run(
             workspace, release=2, why=why, by=Actor("ana", RUN), evaluate_gate=evaluate_once, support=asked
@@ -382,7 +365,7 @@ def test_an_approval_is_for_the_experiment_the_waiver_and_the_reason_that_were_s
 def test_an_approval_does_not_outlive_its_evidence(workspace: Workspace) -> None:
     """What was approved beside no champion is not approved beside champion 1."""
     forget_moves(workspace)
-    approve(workspace, prepare(workspace).evidence, "product", "safety")
+    approve(workspace, prepared(workspace).evidence, run=RUN)
     workspace.aliases.add(
         lambda entries, aliases: Entry(Kind.PROMOTE, "bo", 1, aliases.get("champion"), "first", "e")
     )
@@ -394,7 +377,7 @@ def test_an_approval_does_not_outlive_its_evidence(workspace: Workspace) -> None
 def test_an_approved_run_that_is_repeated_after_a_rollback_does_not_promote_again(
     workspace: Workspace,
 ) -> None:
-    approve(workspace, prepare(workspace).evidence, "product", "safety")
+    approve(workspace, prepared(workspace).evidence, run=RUN)
     promote_2(workspace, run=RUN)
     rollback.run(workspace, why="returns rose", by="sam")
     assert promote_2(workspace, run=RUN) == MoveResult(1, None)
@@ -431,7 +414,7 @@ def test_a_release_that_only_shares_the_number_of_the_champion_is_not_promoted(w
     audit = workspace.store.audit(NAME)
     then = Entry(Kind.PROMOTE, "ana", 2, None, "the champion of then", "e", sha256="f" * 64)
     audit.append(then, seen=audit.read())
-    for promotion in (lambda: promote_2(workspace), lambda: prepare(workspace)):
+    for promotion in (lambda: promote_2(workspace), lambda: prepared(workspace)):
         with pytest.raises(StoreError, match="names row 0 of the audit"):
             promotion()
     assert moved_aliases(workspace) == {}

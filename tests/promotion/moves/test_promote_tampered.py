@@ -9,15 +9,21 @@ import pytest
 from tasks.errors import StoreError
 from tasks.pipeline import recheck
 from tasks.promotion import overview
-from tasks.promotion.moves import answers, promote
 from tasks.promotion.moves import request as promotion_request
-from tasks.promotion.moves.answers import Review
 from tasks.release.view import ReleaseReader
 from tasks.stores.manifest import PinnedPart, Role
 from tasks.stores.parts import Part
 from tasks.stores.workspace import Workspace
 from tests.feeds.mini import step_runs
-from tests.promotion.moves.moving import TESTED, evaluate_once, moved_aliases, moves, promote_2
+from tests.promotion.moves.moving import (
+    TESTED,
+    approve,
+    evaluate_once,
+    moved_aliases,
+    moves,
+    prepared,
+    promote_2,
+)
 from tests.stores.forged import forge_run
 
 RUN = "manual__2026-02-12T00:00:00+00:00"
@@ -91,9 +97,7 @@ def click(reader: ReleaseReader) -> PinnedPart:
 def test_a_byte_that_changes_between_approval_and_move_moves_nothing(
     workspace: Workspace, changed: Callable[[ReleaseReader], Part], file: str, named: str
 ) -> None:
-    request = promote.prepare(workspace, release=2, evaluate_gate=evaluate_once, support=TESTED)
-    for role, by in (("product", "ana"), ("safety", "sam")):
-        answers.answer(workspace, Review(role, by, True, request.evidence), release=2, run=RUN)
+    approve(workspace, prepared(workspace).evidence, run=RUN)
     judged, part = step_runs(workspace, "gate", release=2), changed(ReleaseReader(workspace))
     with flipped(workspace, part, file), pytest.raises(StoreError, match=f"is not whole: .*{named}"):
         promote_2(workspace, run=RUN)

@@ -4,15 +4,23 @@ import math
 from collections.abc import Sequence
 
 from tasks.contracts.training import HeadKind
+from tasks.evaluation.evidence import UtilityComposition
 from tasks.evaluation.figures import TaskFigures
 from tasks.evaluation.release_evidence import Sensitivity
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
-from tasks.promotion.pages.calibration import draw_ratios, task_calibrations, utility_sensitivity
+from tasks.promotion.pages.calibration import (
+    draw_ratios,
+    order_terms,
+    task_calibrations,
+    utility_sensitivity,
+)
 from tests.evaluation.task_figures import task_figures
 from tests.verdicts import bound, subject
 
 NAN = Estimate(math.nan, math.nan, math.nan, 0)
+
+COMPOSED = UtilityComposition(utility=1.0, spread=1.0, terms=())
 
 
 def nine_rows(seen: Sequence[float]) -> Estimate:
@@ -79,7 +87,7 @@ def test_terms_that_move_the_order_most_come_first_and_those_that_nobody_can_tel
         term("unknown", math.nan),
         term("large", 0.4, 1.0, -1.0, 2.0),
     ]
-    found = utility_sensitivity(terms, utility=1.0, spread=1.0)
+    found = utility_sensitivity(order_terms(terms), COMPOSED)
     assert found is not None
     assert [one.task for one in found.terms] == ["large", "small", "unknown"]
     assert found.error_bar == math.hypot(0.5, 2.0)
@@ -92,4 +100,4 @@ def test_terms_that_move_the_order_most_come_first_and_those_that_nobody_can_tel
 
 
 def test_without_a_term_there_is_nothing_to_say() -> None:
-    assert utility_sensitivity([], utility=1.0, spread=1.0) is None
+    assert utility_sensitivity([], COMPOSED) is None

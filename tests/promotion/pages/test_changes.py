@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from tasks.contracts import SlateSpec, UtilitySpec
 from tasks.contracts.metrics import MetricKind
-from tasks.evaluation.replay_evidence import Measured
+from tasks.evaluation.evidence import Measured
 from tasks.evaluation.subjects import ALL, Subject
 from tasks.evaluation.verdicts import Estimate
 from tasks.promotion.pages.changes import (

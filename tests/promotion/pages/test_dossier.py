@@ -4,19 +4,24 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from tasks.contracts import SlateSpec, UtilitySpec
-from tasks.evaluation.conflicts import ConflictEvidence, PairEvidence, TopOverlap
-from tasks.evaluation.evidence import Finding, LabelCalendar, TaskDays, ValidationEvidence
+from tasks.evaluation.evidence import (
+    Finding,
+    LabelCalendar,
+    Measured,
+    TaskDays,
+    UtilityComposition,
+    ValidationEvidence,
+)
 from tasks.evaluation.figures import CurvePoint
 from tasks.evaluation.references import HeadReferences, RankReference
-from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence
-from tasks.evaluation.replay_evidence import Measured, UtilityComposition
+from tasks.evaluation.release_evidence import EvidenceRuns, GateEvidence, ReleaseEvidence
 from tasks.evaluation.subjects import ALL, Segment
+from tasks.evaluation.task_pairs import ConflictEvidence, PairEvidence, TopOverlap
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.experiments.offline import MetricAgreement
-from tasks.promotion.decision import GateDecision, decide_release
-from tasks.promotion.pages.calibration import utility_sensitivity
+from tasks.promotion.decision import decide_release
 from tasks.promotion.pages.changes import Change, count_worths
-from tasks.promotion.pages.dossier import Dossier
+from tasks.promotion.pages.dossier import Documents, Dossier
 from tasks.promotion.pages.lineage import MlflowPages
 from tasks.promotion.readiness.facts import ReadinessLine
 from tasks.release.sensitivity import sensitivities
@@ -29,6 +34,7 @@ from tasks.replay.evidence import (
     ShadowComparison,
     ShadowEvidence,
     ShadowExample,
+    SimulationEvidence,
 )
 from tasks.reports.words import TaskWords, Vocabulary
 from tasks.stores.manifest import Manifest, PinnedPart, PinnedSnapshot, Role
@@ -65,22 +71,86 @@ CLICK = task_figures(
     counts={Segment("source", "<ads>"): (120, 30)},
 )
 DOSSIER = Dossier(
-    surface="feed",
-    release=7,
-    as_of="2026-05-01T00:00:00Z",
-    decision=GateDecision(("calibration block: click",), ()),
-    verdicts=(RATIO,),
-    tasks=(CLICK,),
-    manifest=MANIFEST,
-    runs=EvidenceRuns("run-validate", "run-release", "run-simulate", "run-shadow"),
-    notes=("No position is logged.",),
+    GateEvidence(
+        surface="feed",
+        release=7,
+        as_of="2026-05-01T00:00:00Z",
+        verdict="hold",
+        reasons=("calibration block: click",),
+        warnings=(),
+        notes=("No position is logged.",),
+        gates=(RATIO,),
+        runs=EvidenceRuns("run-validate", "run-release", "run-simulate", "run-shadow"),
+        calibration_in_slots={},
+        sensitivity=(),
+        manifest={},
+        rules={},
+    ),
+    Documents(
+        ValidationEvidence(snapshot="abc123", success=True, severity=None, expectations=(), report=""),
+        ReleaseEvidence(
+            manifest_sha256="",
+            backfilled=False,
+            pins={},
+            test=MANIFEST.test,
+            tasks=(CLICK,),
+            kept={},
+            unrepeated={},
+            proxies=(),
+            conflicts=None,
+            refit=None,
+            description="",
+            rules={},
+        ),
+        SimulationEvidence(
+            release=7,
+            champion=None,
+            baseline="logged",
+            report="",
+            guardrails=(),
+            measured=(),
+            others={},
+            comparisons=None,
+            composition=None,
+            notes=(),
+        ),
+        ShadowEvidence(
+            challenger=7,
+            champion=None,
+            day=date(2026, 4, 30),
+            candidates=4800,
+            comparison=None,
+            reproduced=None,
+            packed=PackedScores(rows=4800, greatest_difference=0.0),
+            failures=ScoringFailures(requests=120, alone=0, challenger=0, champion=None, example=""),
+            filled=FilledSlots(requests=120, empty=0, slots=480),
+        ),
+    ),
+    MANIFEST,
     pictures={"click, before and after": b"\x89PNG"},
 )
 
 
+def judged(dossier: Dossier = DOSSIER, **changes: object) -> Dossier:
+    """Return a dossier whose gate found something else."""
+    return replace(dossier, evidence=dossier.evidence.model_copy(update=changes))
+
+
+def found(dossier: Dossier = DOSSIER, **changes: dict[str, object]) -> Dossier:
+    """Return a dossier one of whose steps found something else, by the step."""
+    documents = {step: getattr(dossier.documents, step).model_copy(update=of) for step, of in changes.items()}
+    return replace(dossier, documents=replace(dossier.documents, **documents))
+
+
 def composed(*terms: dict[str, object]) -> UtilityComposition:
     with_heads = [{"heads": [term["task"]], **term} for term in terms]
-    return UtilityComposition.model_validate({"utility": 0.5, "spread": 1.0, "terms": with_heads})
+    return UtilityComposition.model_validate({"utility": 2.0, "spread": 1.0, "terms": with_heads})
+
+
+def sensitive(composition: UtilityComposition, task: str, dossier: Dossier = DOSSIER) -> Dossier:
+    """Return a dossier whose slots' calibration ratio of a task is 1.2."""
+    terms = sensitivities(composition, {task: Estimate(1.2, 0.9, 1.5, 9)}, {})
+    return judged(found(dossier, simulation={"composition": composition}), sensitivity=tuple(terms))
 
 
 def test_the_page_begins_with_the_verdict_and_says_why() -> None:
@@ -115,28 +185,25 @@ def test_the_page_pins_every_part() -> None:
 
 def test_the_json_holds_no_number_that_json_does_not_know() -> None:
     unknown = replace(RATIO, observed=Estimate(float("nan"), float("nan"), float("nan"), 0))
-    plain = replace(DOSSIER, verdicts=(unknown,)).evidence().to_json()
+    plain = judged(gates=(unknown,)).evidence.to_json()
     assert json.loads(json.dumps(plain, allow_nan=False))["gates"][0]["observed"]["value"] is None
 
 
 def test_a_promoted_release_shows_its_warnings_and_no_reason() -> None:
-    promoted = replace(DOSSIER, decision=GateDecision(warnings=("thin segment",)))
-    assert promoted.verdict == "promote"
+    promoted = judged(verdict="promote", reasons=(), warnings=("thin segment",))
     assert "Why it is held" not in promoted.to_html()
     assert "thin segment" in promoted.to_html()
 
 
 def test_the_ratio_in_the_slots_stands_beside_the_one_of_all_shown_items() -> None:
-    dossier = replace(DOSSIER, slots={"click": Estimate(0.62, 0.5, 0.75, 40)})
-    page = dossier.to_html()
+    page = judged(calibration_in_slots={"click": Estimate(0.62, 0.5, 0.75, 40)}).to_html()
     heads = [f'<th scope="col" class="number">{name}</th>' for name in ("ratio", "ratio in the slots")]
     assert "".join(heads) in page
     assert '1 [?]</td><td class="number">0.62 [0.5,\N{NO-BREAK SPACE}0.75]' in page
-    assert dossier.evidence().to_json()["calibration_in_slots"]["click"]["low"] == 0.5
 
 
 def test_a_ratio_that_nobody_can_tell_says_so() -> None:
-    page = replace(DOSSIER, slots={}).to_html()
+    page = DOSSIER.to_html()
     assert '1 [?]</td><td class="number">inconclusive' in page
 
 
@@ -158,21 +225,14 @@ def test_every_segment_is_told_with_rows_positives_interval_and_verdict() -> Non
     assert "block" in row[:400]
 
 
-def test_what_a_calibration_error_does_to_the_utility_is_on_the_page_and_in_the_json() -> None:
+def test_what_a_calibration_error_does_to_the_utility_is_on_the_page() -> None:
     term = {"task": "click", "weight": -50.0, "times": None, "prediction": 0.01} | {
         "contribution": -0.5,
         "spread": 0.4,
     }
-    found = sensitivities(
-        composed(term),
-        {"click": Estimate(1.2, 0.9, 1.5, 9)},
-        {},
-    )
-    dossier = replace(DOSSIER, utility=utility_sensitivity(found, utility=2.0, spread=1.0))
-    page = dossier.to_html()
+    page = sensitive(composed(term), "click").to_html()
     assert "click: a ratio of 1.2 [0.9, 1.5] under a weight of -50 may move candidates by 20% of what" in page
     assert "A slot is worth 2 on average, give or take 0.25" in page
-    assert dossier.evidence().to_json()["sensitivity"][0]["share"] == 0.2
 
 
 def test_where_no_calibration_error_matters_the_page_says_so() -> None:
@@ -184,8 +244,7 @@ def test_where_no_calibration_error_matters_the_page_says_so() -> None:
         "contribution": 0.1,
         "spread": 0.01,
     }
-    found = sensitivities(composed(term), {"<u>": Estimate(1.2, 0.9, 1.5, 9)}, {})
-    page = replace(DOSSIER, utility=utility_sensitivity(found, utility=2.0, spread=1.0)).to_html()
+    page = sensitive(composed(term), "<u>").to_html()
     assert "<p>No calibration error moves candidates by 10% of what lies between them.</p>" in page
     assert "0.1\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}&lt;i&gt;</td>" in page
 
@@ -204,28 +263,31 @@ def test_hostile_names_are_escaped_wherever_they_stand() -> None:
             "spread": 0.4,
         }
     ]
-    page = replace(
-        DOSSIER,
+    hostile = judged(
         surface="<script>",
-        decision=GateDecision(("<script>",), ("<script>",)),
-        verdicts=(verdict,),
-        tasks=(odd,),
-        manifest=replace(MANIFEST, parts=(part,)),
+        reasons=("<script>",),
+        warnings=("<script>",),
+        gates=(verdict,),
         notes=("<script>",),
-        slots={"<script>": Estimate(0.62, 0.5, 0.75, 40)},
-        utility=utility_sensitivity(
-            sensitivities(composed(*terms), {"<script>": Estimate(1.2, 0.9, 1.5, 9)}, {}),
-            utility=2.0,
-            spread=1.0,
-        ),
-        pictures={"'\"><script>": b"png"},
-        proxies=(proxy(LOW, TOP, fast="<script>", slow="<b>", learned=True), proxy(fast="<i>", slow="<s>")),
-        conflicts=ConflictEvidence(
-            tasks=("<script>", "<b>"),
-            pairs=(PairEvidence(tasks=("<script>", "<b>"), predictions=0.5, outcomes=-0.5, rows=9),),
-            at_top=(TopOverlap("<script>", "<b>", Estimate(0.5, 0.4, 0.6, 9), 0.1, 9),),
-        ),
-    ).to_html()
+        calibration_in_slots={"<script>": Estimate(0.62, 0.5, 0.75, 40)},
+    )
+    hostile = found(
+        sensitive(composed(*terms), "<script>", hostile),
+        release={
+            "tasks": (odd,),
+            "proxies": (
+                proxy(LOW, TOP, fast="<script>", slow="<b>", learned=True),
+                proxy(fast="<i>", slow="<s>"),
+            ),
+            "conflicts": ConflictEvidence(
+                tasks=("<script>", "<b>"),
+                pairs=(PairEvidence(tasks=("<script>", "<b>"), predictions=0.5, outcomes=-0.5, rows=9),),
+                at_top=(TopOverlap("<script>", "<b>", Estimate(0.5, 0.4, 0.6, 9), 0.1, 9),),
+            ),
+        },
+    )
+    of_parts = replace(MANIFEST, parts=(part,))
+    page = replace(hostile, manifest=of_parts, pictures={"'\"><script>": b"png"}).to_html()
     assert page.count("&lt;script&gt;") > 10
     for markup in ("<script>", "<b>", "<s>", "<i>"):
         assert markup not in page
@@ -239,7 +301,7 @@ def test_every_head_stands_beside_a_constant_and_the_best_single_feature() -> No
         gain=Estimate(0.05, 0.01, 0.09, 90),
     )
     beside = HeadReferences(base=0.0425, relative_squared_error=None, auc=ranked, auc_by_request=None)
-    page = replace(DOSSIER, tasks=(CLICK.model_copy(update={"references": beside}),)).to_html()
+    page = found(release={"tasks": (CLICK.model_copy(update={"references": beside}),)}).to_html()
     row = page[page.index("Heads beside a constant") :]
     for shown in ("0.0425", "all rows", "&lt;price&gt;", "0.65", "0.05"):
         assert shown in row
@@ -248,7 +310,7 @@ def test_every_head_stands_beside_a_constant_and_the_best_single_feature() -> No
 
 
 def test_pairs_are_drawn_with_what_there_is_to_know_of_them() -> None:
-    page = replace(DOSSIER, proxies=(proxy(LOW, TOP, learned=True), proxy())).to_html()
+    page = found(release={"proxies": (proxy(LOW, TOP, learned=True), proxy())}).to_html()
     assert "mean watched (more is better) along the tenths of click's prediction, with 95 %" in page
     assert "the mean of all 12 rows (3 not 0) from 2026-01-01 to 2026-01-07" in page
     assert "Top tenth better than the rest by -0.1 [-0.2, -0.05]. The model of click learned" in page
@@ -262,7 +324,7 @@ def test_tasks_that_pull_apart_are_drawn_and_named() -> None:
         pairs=(PairEvidence(tasks=("click", "hide"), predictions=0.5, outcomes=-0.5, rows=9),),
         at_top=(TopOverlap("click", "hide", Estimate(0.5, 0.4, 0.6, 9), 0.1, 9),),
     )
-    page = replace(DOSSIER, conflicts=conflicts).to_html()
+    page = found(release={"conflicts": conflicts}).to_html()
     assert page.count('<rect class="together"') == page.count('<rect class="apart"') == 1
     assert "click: 0.5 [0.4, 0.6] of its top tenth is in hide&#39;s, by chance 0.1" in page
     assert "How tasks go together" not in DOSSIER.to_html()
@@ -285,11 +347,28 @@ def beside_a_champion() -> Dossier:
     )
     moved = MovedItem(item="<soup>", place=1, place_before=3, task="click", before=0.1, after=0.234567)
     calendar = TaskDays(task="click", observed=(9,), positive=(1,), immature=(0,), left_out=(0,))
+    exposed = Measured(subject("source_share:<ads>"), ALL, "release 7", exact, exact, exact)
+    beside = found(
+        judged(gates=(rail, RATIO, unruled)),
+        release={
+            "tasks": (CLICK.model_copy(update={"curve": (CurvePoint(predicted=0.1, observed=0.2, rows=9),)}),)
+        },
+        simulation={"champion": 6, "measured": (replace(exposed, policy=replace(exact, value=0.8)),)},
+        validation={
+            "severity": "warning",
+            "expectations": (Finding("labels", "expect_rates", "click", "warning", False, "<odd>", "why"),),
+            "calendar": LabelCalendar(days=(date(2026, 4, 1),), tasks=(calendar,)),
+        },
+        shadow={
+            "champion": 6,
+            "comparison": ShadowComparison(
+                requests=120, candidates=4800, overlap_at_k=exact, rank_correlation=exact, score_shift=exact
+            ),
+            "examples": (ShadowExample(request="<r>", replaced=1, slots=slots, moved=moved),),
+        },
+    )
     return replace(
-        DOSSIER,
-        verdicts=(rail, RATIO, unruled),
-        tasks=(CLICK.model_copy(update={"curve": (CurvePoint(predicted=0.1, observed=0.2, rows=9),)}),),
-        champion=6,
+        beside,
         words=Vocabulary({"click": TaskWords("<opened> it")}, ("source",), baseline="champion 6"),
         changes=(
             Change("data", "labels as of 2026-05-01, 2 days newer", differs=True),
@@ -310,38 +389,6 @@ def beside_a_champion() -> Dossier:
                 }
             ),
             SlateSpec.model_validate({"policy": "s", "version": 1, "length": 3}),
-        ),
-        largest_changes=(
-            Measured(
-                subject("source_share:<ads>"),
-                ALL,
-                "release 7",
-                exact,
-                exact,
-                exact,
-            ),
-        ),
-        validation=ValidationEvidence(
-            snapshot="abc123",
-            success=True,
-            severity="warning",
-            expectations=(Finding("labels", "expect_rates", "click", "warning", False, "<odd>", "why"),),
-            report="/reports/validation.html",
-            calendar=LabelCalendar(days=(date(2026, 4, 1),), tasks=(calendar,)),
-        ),
-        shadow=ShadowEvidence(
-            challenger=7,
-            champion=6,
-            day=date(2026, 4, 30),
-            candidates=4800,
-            comparison=ShadowComparison(
-                requests=120, candidates=4800, overlap_at_k=exact, rank_correlation=exact, score_shift=exact
-            ),
-            reproduced=None,
-            examples=(ShadowExample(request="<r>", replaced=1, slots=slots, moved=moved),),
-            packed=PackedScores(rows=4800, greatest_difference=0.0),
-            failures=ScoringFailures(requests=120, alone=0, challenger=0, champion=0, example=""),
-            filled=FilledSlots(requests=120, empty=0, slots=480),
         ),
         mlflow=MlflowPages("http://mlflow", "3"),
     )
@@ -388,10 +435,10 @@ def test_a_figure_that_has_no_place_on_the_scale_is_written_without_a_picture() 
     share = Verdict(
         "decision", subject("component_share:click"), ALL, Outcome.WARN, bound("1% to 90%"), RATIO.observed
     )
-    drawn = replace(beside_a_champion(), verdicts=(share,)).to_html()
+    drawn = judged(beside_a_champion(), gates=(share,)).to_html()
     assert drawn.count('<line class="bound"') == 0
     missing = replace(share, outcome=Outcome.METRIC_MISSING, observed=None)
-    assert replace(beside_a_champion(), verdicts=(missing,)).to_html().count('<line class="bound"') == 1
+    assert judged(beside_a_champion(), gates=(missing,)).to_html().count('<line class="bound"') == 1
 
 
 def test_effects_of_experiments_stand_beside_what_was_printed_where_there_are_some() -> None:
@@ -450,7 +497,7 @@ def test_the_page_runs_the_script_of_its_tables_alone_and_loads_nothing() -> Non
 
 
 def test_the_same_bound_and_task_come_back_from_the_document() -> None:
-    evidence = beside_a_champion().evidence()
+    evidence = beside_a_champion().evidence
     again = GateEvidence.read(json.dumps({**evidence.to_json()}), where="here")
     assert [(one.subject, one.threshold) for one in again.gates] == [
         (one.subject, one.threshold) for one in evidence.gates
@@ -459,22 +506,21 @@ def test_the_same_bound_and_task_come_back_from_the_document() -> None:
 
 def test_a_verdict_of_the_clock_decides_with_the_others_and_no_approval_rests_on_its_figure() -> None:
     slow = replace(RATIO, gate="latency", subject=subject("scoring_time"), segment=ALL)
-    evidence = replace(DOSSIER, verdicts=(RATIO, slow)).evidence()
-    assert (evidence.gates, evidence.timings) == ((RATIO,), (slow,))
-    assert evidence.verdicts == (RATIO, slow)
-    assert "scoring_time" in replace(DOSSIER, verdicts=(RATIO, slow)).to_html()
+    dossier = judged(timings=(slow,))
+    assert dossier.evidence.verdicts == (RATIO, slow)
+    assert "scoring_time" in dossier.to_html()
 
 
 def test_people_read_outcomes_in_words_and_filters_know_their_codes() -> None:
     rows = (replace(RATIO, outcome=Outcome.NO_RULE), RAIL)
-    page = replace(beside_a_champion(), verdicts=rows).to_html()
+    page = judged(beside_a_champion(), gates=rows).to_html()
     assert re.findall(r">[^<]*no_rule[^<]*<", page[page.index("<body>") :]) == []
     assert '<td class="verdict inconclusive">inconclusive</td>' in page
     assert 'data-outcome="no_rule"' in page
 
 
 def test_reasons_are_phrased_as_in_the_table_of_words() -> None:
-    page = replace(DOSSIER, decision=decide_release([RATIO], inconclusive="hold")).to_html()
+    page = judged(reasons=decide_release([RATIO], inconclusive="hold").reasons).to_html()
     why = page[page.index("Why this release is held") :]
     assert "<li>calibration: calibration of click, source = &lt;ads&gt;: 1.3 (95 % CI 1.2 to 1.4;" in why
 
@@ -489,13 +535,7 @@ def test_who_moves_is_said_in_words_and_as_shares() -> None:
 
 
 def test_one_request_and_one_expectation_are_told_in_the_singular() -> None:
-    dossier = beside_a_champion()
-    assert dossier.validation is not None
-    held = dossier.validation.expectations[0].__class__(
-        "labels", "expect_rates", "click", "warning", True, "", "why"
-    )
-    page = replace(
-        dossier, validation=dossier.validation.model_copy(update={"expectations": (held,)})
-    ).to_html()
+    held = Finding("labels", "expect_rates", "click", "warning", True, "", "why")
+    page = found(beside_a_champion(), validation={"expectations": (held,)}).to_html()
     assert "The 1 request that differs most, champion 6 on the left" in page
     assert "The one expectation holds." in page

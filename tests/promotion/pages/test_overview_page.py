@@ -3,16 +3,16 @@
 import doctest
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from tasks.evaluation.verdicts import Outcome
 from tasks.labels.calendar import DayState, DayStates
 from tasks.monitoring.alarms import read_alarms
 from tasks.promotion.overview import (
     AliasedRelease,
     Aliases,
-    AuditRow,
-    GateSummary,
     Overview,
     StoredCalendar,
 )
@@ -24,7 +24,9 @@ from tasks.promotion.pages.overview_page import (
     write_problem,
     write_surface,
 )
+from tasks.stores.audit import Entry, Kind
 from tests.monitoring.test_alarms import SERIES, table
+from tests.promotion.pages.test_dossier import RATIO, judged
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 CHAMPION = AliasedRelease("champion", 3, NOW - timedelta(days=9), NOW - timedelta(days=10), "promote")
@@ -45,7 +47,7 @@ def aliases(**changed: Any) -> Aliases:
 def surface_page(**changed: Any) -> str:
     known: Mapping[str, Any] = {
         "aliases": aliases(),
-        "summaries": {},
+        "evidence": {},
         "moves": (),
         "labels": None,
         "problems": (),
@@ -100,10 +102,9 @@ def test_buttons_lead_to_the_pages_of_dags_and_nothing_is_sent_from_here() -> No
 
 
 def test_a_release_has_its_age_its_verdicts_and_its_dossier() -> None:
-    judged = {
-        3: GateSummary("hold", (("pass", 40), ("inconclusive", 2)), ("decision: click rate -5.0 %: block",))
-    }
-    page = surface_page(summaries=judged)
+    rows = [replace(RATIO, outcome=one) for one in (*[Outcome.PASS] * 40, *[Outcome.INCONCLUSIVE] * 2)]
+    reasons = ("decision: click rate -5.0 %: block",)
+    page = surface_page(evidence={3: judged(gates=tuple(rows), reasons=reasons).evidence})
     assert "champion 3 promote dossier 10 days 2026-03-10 12:00 UTC 40 pass, 2 inconclusive" in text_of(page)
     assert 'href="home_feed/releases/3/dossier"' in page
     assert "What holds release 3 (champion) decision: click rate -5.0 %: block" in text_of(page)
@@ -135,8 +136,8 @@ def test_a_task_s_days_are_placed_by_date_and_told_in_words() -> None:
 
 def test_the_audit_s_rows_are_told_with_who_and_why() -> None:
     moves = (
-        AuditRow(NOW, "promote: champion 2 → 3", refused=False, by="ana, sam", why="carts rose"),
-        AuditRow(NOW, "reject: release 4 for safety", refused=True, by="sam", why="hides rose"),
+        Entry(Kind.PROMOTE, "ana, sam", 3, 2, "carts rose", at=NOW),
+        Entry(Kind.REJECT, "sam", 4, 3, "hides rose", role="safety", at=NOW),
     )
     page = surface_page(moves=moves)
     assert page.count('<td class="block">') == 1
@@ -146,7 +147,7 @@ def test_the_audit_s_rows_are_told_with_who_and_why() -> None:
 
 
 def test_whatever_people_wrote_is_text() -> None:
-    move = AuditRow(NOW, HOSTILE, refused=False, by=HOSTILE, why=HOSTILE)
+    move = Entry(Kind.APPROVE, HOSTILE, 3, None, HOSTILE, role=HOSTILE, at=NOW)
     pages = [
         surface_page(aliases=aliases(mismatch=HOSTILE), moves=(move,), problems=(HOSTILE,)),
         write_index([Card(HOSTILE, aliases(mismatch=HOSTILE), HOSTILE)], now=NOW),

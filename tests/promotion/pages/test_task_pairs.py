@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.evaluation.conflicts import ConflictEvidence, PairEvidence, measure_conflicts
-from tasks.evaluation.proxies import Tenth
 from tasks.evaluation.release_evidence import ProxyEvidence
+from tasks.evaluation.task_pairs import ConflictEvidence, PairEvidence, Tenth, measure_conflicts
 from tasks.evaluation.verdicts import Estimate
 from tasks.promotion.pages.task_pairs import (
     DEEPEST,

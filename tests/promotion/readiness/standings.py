@@ -8,9 +8,8 @@ from typing import Any
 import yaml
 
 from tasks.contracts import Contracts, load_surface
-from tasks.evaluation.evidence import Finding, ValidationEvidence
+from tasks.evaluation.evidence import Finding, SlateRule, UtilityComposition, ValidationEvidence
 from tasks.evaluation.release_evidence import EvidenceRuns
-from tasks.evaluation.replay_evidence import SlateRule, UtilityComposition
 from tasks.evaluation.subjects import ALL, Segment
 from tasks.evaluation.verdicts import Estimate, Outcome, Verdict
 from tasks.promotion.readiness.facts import (

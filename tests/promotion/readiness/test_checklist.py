@@ -61,7 +61,7 @@ def test_after_a_tuning_the_release_is_read_by_its_simulation(workspace: Workspa
         assert front["evidence"] == run.run_id
         found = overview.read(workspace)
         assert found.problems == ()
-        assert 2 in found.summaries
+        assert 2 in found.evidence
         promote_2(workspace)
         result = checklist.run(workspace)
         (line,) = [line for line in result.lines if line.name == "component view"]

@@ -10,8 +10,7 @@ from tasks.evaluation.subjects import Subject
 from tasks.labels.store import LabelStore
 from tasks.logs.rows import DayRange
 from tasks.monitoring.alarms import read_alarms
-from tasks.monitoring.features import FeatureDistances
-from tasks.monitoring.parity import measure_parity
+from tasks.monitoring.serving import FeatureDistances, measure_parity
 from tasks.monitoring.traffic import LoggedTraffic, ServingReleases
 from tasks.release.step import ReleaseResult
 from tasks.stores.workspace import Workspace

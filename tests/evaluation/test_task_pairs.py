@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from tasks.errors import DataError
-from tasks.evaluation.proxies import ProxyReport, proxy_report
+from tasks.evaluation.task_pairs import ProxyReport, proxy_report
 
 RNG = np.random.default_rng(5)
 N = 8000
