@@ -28,18 +28,18 @@ RUN = "manual__2026-02-12T00:00:00+00:00"
 
 
 @pytest.fixture(scope="module")
-def request(second_retrain: Retrained) -> RequestedPromotion:
+def requested(second_retrain: Retrained) -> RequestedPromotion:
     """The request of release 2, which changes the utility policy of champion 1."""
     return promotion_request.make(
         second_retrain.workspace, release=2, why="carts rose", support=TESTED, evaluate_gate=recheck
     )
 
 
-def page(workspace: Workspace, request: RequestedPromotion) -> str:
+def page(workspace: Workspace, requested: RequestedPromotion) -> str:
     return promotion_request.show(
         workspace,
-        release=request.release,
-        evidence=request.evidence,
+        release=requested.release,
+        evidence=requested.evidence,
         why="carts rose",
         support=TESTED,
         links={"dossier": "http://mlflow/7"},
@@ -47,10 +47,10 @@ def page(workspace: Workspace, request: RequestedPromotion) -> str:
 
 
 def test_a_case_is_about_a_release_beside_the_champion_with_the_gates_last_run(
-    second_retrain: Retrained, request: RequestedPromotion
+    second_retrain: Retrained, requested: RequestedPromotion
 ) -> None:
-    assert (request.release, request.champion) == (2, 1)
-    assert request.run_id == step_runs(second_retrain.workspace, "gate", release=2)[-1]
+    assert (requested.release, requested.champion) == (2, 1)
+    assert requested.run_id == step_runs(second_retrain.workspace, "gate", release=2)[-1]
 
 
 def test_what_the_move_would_refuse_is_refused_before_anybody_is_asked(second_retrain: Retrained) -> None:
@@ -69,9 +69,9 @@ def test_what_the_move_would_refuse_is_refused_before_anybody_is_asked(second_re
 
 
 def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
-    second_retrain: Retrained, request: RequestedPromotion
+    second_retrain: Retrained, requested: RequestedPromotion
 ) -> None:
-    shown = page(second_retrain.workspace, request).splitlines()
+    shown = page(second_retrain.workspace, requested).splitlines()
     assert shown[0].startswith("**promote**, compared with champion 1: ")
     assert shown[2].startswith("observed utility ")
     assert "It changes utility.yaml. Supported by the experiment feed-142." in shown
@@ -83,12 +83,12 @@ def test_its_page_shows_the_verdict_the_change_its_support_and_the_evidence(
     (unharmed,) = [row for row in shown if row.startswith("No segment is harmed beyond its limit.")]
     assert unharmed.endswith(" 3 of 9 evaluated segments have inconclusive verdicts.")
     assert "[dossier](http://mlflow/7)" in shown
-    assert shown[-1] == f"Evidence `{request.evidence}`"
+    assert shown[-1] == f"Evidence `{requested.evidence}`"
     assert len(shown) <= 40
 
 
-def test_of_other_evidence_nothing_is_shown(second_retrain: Retrained, request: RequestedPromotion) -> None:
-    other = replace(request, evidence="f" * 64)
+def test_of_other_evidence_nothing_is_shown(second_retrain: Retrained, requested: RequestedPromotion) -> None:
+    other = replace(requested, evidence="f" * 64)
     with pytest.raises(GateRefused, match="has changed since the request was made"):
         page(second_retrain.workspace, other)
 
