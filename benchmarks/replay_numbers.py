@@ -25,7 +25,7 @@ from tasks.replay.compared import ComparedPolicies
 from tasks.replay.decided_slice import DecidedSlice, decide_slice
 from tasks.replay.entrants import EntrantVersions
 from tasks.replay.evaluate import OfflineEvaluation, evaluate_offline
-from tasks.replay.joined_columns import OnDemand
+from tasks.replay.joined_columns import GrowingColumn, OnDemand
 from tasks.replay.metrics import OF_ALL_CANDIDATES, OF_OUTCOMES
 
 SUMS_EACH: Final = 4
@@ -111,6 +111,8 @@ def _arrays(held: object) -> Iterator[npt.NDArray[np.generic]]:
     elif isinstance(held, list | tuple):
         for one in held:
             yield from _arrays(one)
+    elif isinstance(held, GrowingColumn):
+        yield held.array
     elif isinstance(held, OnDemand):
         yield from _arrays(held.names)  # the columns that it lays out, where it has some
     elif isinstance(held, Mapping):

@@ -18,7 +18,7 @@ TASKS: Final = ROOT / "tasks"
 
 BUDGETS: Final = {
     # measure: (at most, aim)
-    "lines in tasks": (83_405, 50_000),
+    "lines in tasks": (83_402, 50_000),
     "modules in tasks": (384, 320),
     "names that rooms import from each other": (708, 450),
     "public names in faces": (74, 450),

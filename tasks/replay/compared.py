@@ -113,7 +113,7 @@ class ComparedPolicies:
 
     @cached_property
     def _everywhere(self) -> Indices:
-        return np.arange(len(self.log.requests))
+        return np.arange(len(self.log.requests), dtype=np.int32)
 
     @cached_property
     def _in_slots(self) -> Indices:

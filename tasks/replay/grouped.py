@@ -111,11 +111,13 @@ def grouped_ratio(ratio: Ratio, rows: GroupedRows) -> GroupedStatistic:
     """
     total = rows.sum(ratio.denominator)
     value = divide(rows.sum(ratio.numerator), total)
-    expected = np.nan_to_num(value)[rows.codes] * ratio.denominator
-    influence = divide(ratio.numerator - expected, total[rows.codes])
+    expected = np.nan_to_num(value)[rows.codes]
+    expected *= ratio.denominator  # in place: of all candidates each column counts
+    influence = divide(np.subtract(ratio.numerator, expected, out=expected), total[rows.codes])
     positives = None if ratio.positives is None else rows.sum(ratio.positives).astype(np.int64)
     noise = None if ratio.noise is None else np.nan_to_num(divide(ratio.noise, total[rows.codes]))
-    return GroupedStatistic(value, np.nan_to_num(influence), np.abs(ratio.denominator), positives, noise)
+    np.nan_to_num(influence, copy=False)
+    return GroupedStatistic(value, influence, np.abs(ratio.denominator), positives, noise)
 
 
 def divide_grouped(above: GroupedStatistic, below: GroupedStatistic, rows: GroupedRows) -> GroupedStatistic:
@@ -171,7 +173,9 @@ def paired_estimates(
     quotient = policy.value / base
     fewer = _fewer(policy, baseline)
     changes = [_change(s, quotient, base) for s in sums]
-    noise = noise_of_quotient(policy.noise, baseline.noise, quotient[rows.codes], base[rows.codes])
+    noise = None
+    if policy.noise is not None:
+        noise = noise_of_quotient(policy.noise, baseline.noise, quotient[rows.codes], base[rows.codes])
     relative = _intervals(quotient - 1, fewer, changes, _by_chance(noise, rows))
     events = _plain(fewer, rows.count)
     return [PairedEstimates(*each) for each in zip(*levels, relative, events, strict=True)]

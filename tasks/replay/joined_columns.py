@@ -96,30 +96,19 @@ class GrowingColumn:
         return np.frombuffer(pages, dtype=self._empty.dtype)
 
 
-class GrowingColumns(Mapping[str, Column]):
+class GrowingColumns(OnDemand[Column]):
     """Columns by name, each of which grows by itself and is read from its file when it is asked for."""
 
     def __init__(self) -> None:
         """Hold no column yet."""
         self._columns: dict[str, GrowingColumn] = {}
+        super().__init__(self._columns, lambda name: self._columns[name].array)
 
     def append(self, columns: Mapping[str, Column | None]) -> None:
         """Put values behind those of the columns of these names; None adds nothing."""
         for name, values in columns.items():
             if values is not None:
                 self._columns.setdefault(name, GrowingColumn()).append(values)
-
-    def __getitem__(self, name: str) -> Column:
-        """Return a column."""
-        return self._columns[name].array
-
-    def __iter__(self) -> Iterator[str]:
-        """Iterate over the names."""
-        return iter(self._columns)
-
-    def __len__(self) -> int:
-        """Count the columns."""
-        return len(self._columns)
 
     def whole(self, name: str, size: int) -> Any:
         """Return a column of which every block had values, so that it has a size; None where one had none.

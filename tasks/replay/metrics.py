@@ -68,7 +68,9 @@ class SegmentedRows:
     @classmethod
     def of(cls, segmentation: Grouping, place: Indices, clusters: RowClusters) -> "SegmentedRows":
         """Group the rows at some places; ``clusters`` are those of these rows."""
-        grouped = GroupedRows.of(segmentation.codes[place], len(segmentation.names), clusters)
+        everything = len(place) == len(segmentation.codes)  # nothing is copied then
+        codes = segmentation.codes if everything else segmentation.codes[place]
+        grouped = GroupedRows.of(codes, len(segmentation.names), clusters)
         return cls(segmentation.codes, place, grouped)
 
 

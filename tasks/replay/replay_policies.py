@@ -321,11 +321,10 @@ class Replay:
         self, metric: Metric, compared: ComparedPolicies, reference_model: PolicySlates, place: Indices
     ) -> tuple[Measurement | None, Measurement | None]:
         """Measure policy and baseline; sums are those of the rows that count alone."""
-        of_policy, of_baseline = (
-            _at(self._measure(metric, compared, slates, reference_model), place)
-            for slates in (compared.policy, compared.baseline)
-        )
-        return of_policy, of_baseline
+        of_policy = _at(self._measure(metric, compared, compared.policy, reference_model), place)
+        if metric.kind is MetricKind.COMPONENT_SHARE:  # of all candidates, whatever the slates hold
+            return of_policy, of_policy
+        return of_policy, _at(self._measure(metric, compared, compared.baseline, reference_model), place)
 
     def _measure(
         self, metric: Metric, compared: ComparedPolicies, slates: PolicySlates, reference_model: PolicySlates
@@ -380,7 +379,10 @@ class _View:
             )
             return
         of_policy = _statistic(self.of_policy, rows)
-        of_baseline = None if self.of_baseline is None else _statistic(self.of_baseline, rows)
+        if self.of_baseline is self.of_policy:
+            of_baseline: GroupedStatistic | None = of_policy
+        else:
+            of_baseline = None if self.of_baseline is None else _statistic(self.of_baseline, rows)
         seen = rows.grouped.sum(of_policy.weight) > 0
         estimates = paired_estimates(of_policy, of_baseline, rows.grouped)
         for segment, known, figures in zip(segmentation.names, seen, estimates, strict=True):
