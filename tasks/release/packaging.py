@@ -17,10 +17,6 @@ equal names mean equal code. The staged modules import each other relatively, an
 lightgbm, pydantic and the standard library alone: what a release needs to score.
 
 The columns that a release takes and gives, as MLflow's signature, typed as the label store types them.
-
-release_signature   names and types of the columns
-number_columns      those that hold numbers
-typical_request     an example of what to send
 """
 
 import importlib.metadata

@@ -148,7 +148,13 @@ class ClusterFeatures:
 
 
 def to_matrix(table: pa.Table) -> npt.NDArray[Any]:
-    """Return columns of numbers as a matrix of the least floats that hold them; a missing value is NaN."""
+    """Return columns of numbers as a matrix of the least floats that hold them; a missing value is NaN.
+
+    Examples
+    --------
+    >>> to_matrix(pa.table({"price": [1.5, None], "visits": [2, 3]})).tolist()
+    [[1.5, 2.0], [nan, 3.0]]
+    """
     held = np.result_type(np.float32, *(np.dtype(kind.to_pandas_dtype()) for kind in table.schema.types))
     matrix = np.empty(table.shape, held)
     for place, column in enumerate(table.columns):

@@ -1,7 +1,4 @@
-"""The picture of what a model's trees used.
-
-The picture of a trunk's training: learning curves, gradient shares, and the cosines between gradients.
-"""
+"""Pictures of what a model's trees used, and of a trunk's training: curves, gradient shares and cosines."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
