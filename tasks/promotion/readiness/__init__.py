@@ -1,8 +1,8 @@
-"""What a surface lacks before people may rely on it.
+"""The readiness checklist of a surface.
 
 ::
 
-    checklist   reads contracts, release, verdicts and audit; every line, in order
-      facts     what was read, and what a line is
-      lines     each line, from what was read
+    checklist   reads contracts, release, verdicts and audit log; returns every item in order
+      facts     the inputs of an item, and its result
+      lines     one function per item
 """

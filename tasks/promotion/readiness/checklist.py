@@ -1,19 +1,19 @@
-"""The readiness of a surface as it stands: contracts, a release with its evidence, the audit.
+"""Evaluate the readiness of a surface from its contracts, a release with its evidence, and the audit log.
 
 ::
 
-    champion, else the newest release -> manifest, evidence of the steps that judged it
-    audit -> promotions whose contracts are not those of the champion before
+    champion, else the newest release -> manifest, evidence of its gates
+    audit log -> promotions whose contracts differ from the previous champion's
 
-The list of readiness, each line read from what lies there::
+The items of the checklist, by source::
 
     contracts   tasks explicit, windows defined, utility weights separate, guardrails defined,
                 hard constraints are filters, business balanced with user value, reranker for slates
     release     maturity handled, masks, loss weights versioned, predictions calibrated,
                 composition versioned, segments monitored, delayed outcomes no negatives, component view
-    audit       policy changes tracked as experiments
+    audit log   policy changes tracked as experiments
 
-A line of the contracts looks at the release too, where there is one; the others name what is missing.
+An item on the contracts also checks the release, if there is one. Other items report what is missing.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,7 +62,7 @@ from tasks.stores.runs import D
 from tasks.stores.workspace import Workspace
 
 _LOOKED_AT: Final = 10
-"""Earlier releases whose gates are asked whether they ever came to a conclusion about a guardrail."""
+"""Number of earlier releases that are searched for a conclusive verdict on a guardrail."""
 
 
 LINES: Final[tuple[Callable[[ReadinessFacts], ReadinessLine], ...]] = (
@@ -88,7 +88,7 @@ LINES: Final[tuple[Callable[[ReadinessFacts], ReadinessLine], ...]] = (
 
 @dataclass(frozen=True)
 class ReadinessResult:
-    """Every line, of which release it was read (the champion or the newest), and whether none is unmet."""
+    """Every item, the release it was evaluated on (champion or newest), and whether none is unmet."""
 
     surface: str
     release: int | None
@@ -98,7 +98,7 @@ class ReadinessResult:
 
 
 def run(workspace: Workspace) -> ReadinessResult:
-    """Read the readiness of a surface."""
+    """Evaluate the readiness of a surface."""
     facts = ReadinessFacts(workspace.contracts, _release(workspace), read_audit(workspace))
     lines = readiness_lines(facts)
     return ReadinessResult(
@@ -111,7 +111,7 @@ def run(workspace: Workspace) -> ReadinessResult:
 
 
 def read_audit(workspace: Workspace) -> AuditTrail:
-    """Read which promotions changed tasks or policies; what cannot be believed is said, not raised."""
+    """Read which promotions changed tasks or policies; an invalid audit log becomes ``problem``, no error."""
     moves = workspace.aliases
     try:
         mismatch = moves.mismatch()
@@ -129,14 +129,14 @@ def _policy_moves(workspace: Workspace, promotions: Iterable[Entry]) -> Iterator
             continue
         try:
             after, before = (workspace.releases.manifest(one) for one in (entry.release, entry.champion))
-        except (ContractError, StoreError):  # a release that was deleted since says nothing any more
+        except (ContractError, StoreError):  # the release was deleted since: nothing to compare
             continue
         if changed := changed_contracts(after.contracts, before.contracts):
             yield PolicyMove(entry.number, entry.release, changed, entry.experiment, entry.waiver)
 
 
 def _release(workspace: Workspace) -> ReadRelease | None:
-    """Return the champion, else the newest release, with what was found about it."""
+    """Return the champion, else the newest release, with its evidence."""
     registry, name = workspace.store.registry, release_name(workspace.surface)
     champion = registry.aliases(name).get(CHAMPION)
     part = registry.part(name, champion) if champion else next(iter(registry.versions(name)), None)
@@ -169,9 +169,9 @@ def _read_gates(workspace: Workspace, part: Part) -> GateReading | None:
 
 
 def conclusive_before(workspace: Workspace, release: int, verdicts: Sequence[Verdict]) -> frozenset[str]:
-    """Return the guardrails that verdicts leave open and that an earlier release was judged by.
+    """Return the guardrails that are inconclusive here and were conclusive for an earlier release.
 
-    The newest releases before this one are looked at, as far as their gates' evidence can be read.
+    The newest releases before this one are examined, as far as their gate evidence can be read.
     """
     metrics = {rail.metric for rail in workspace.contracts.utility.guardrails}
     left = metrics - conclusive_subjects(_decisions(verdicts))
@@ -191,7 +191,7 @@ def _decisions(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _found(workspace: Workspace, run_id: str, kind: type[D]) -> D | None:
-    """Return the evidence of a run, None where it is lost: the lines that need it say so."""
+    """Return the evidence of a run, or None if it is lost; the items that need it report that."""
     try:
         return workspace.store.runs.read_evidence(run_id, kind) if run_id else None
     except (ContractError, StoreError):
@@ -199,5 +199,5 @@ def _found(workspace: Workspace, run_id: str, kind: type[D]) -> D | None:
 
 
 def readiness_lines(facts: ReadinessFacts) -> tuple[ReadinessLine, ...]:
-    """Return every line of the list in its order."""
+    """Return every item of the checklist in order."""
     return tuple(line(facts) for line in LINES)

@@ -1,13 +1,13 @@
-"""What readiness is read from: contracts, one release with all that was found about it, and the audit.
+"""The inputs of readiness: contracts, one release with its evidence, and the audit log.
 
 ::
 
-    Standing
+    ReadinessFacts
     ├── contracts                        the four files in force
     ├── release?                         the champion, else the newest release
-    │   ├── manifest                     what it is made of
-    │   └── judgement?                   the verdicts of its gates, and what they rest on
-    └── audit                            each promotion that changed tasks or policies, and what supports it
+    │   ├── manifest                     its components
+    │   └── reading?                     the verdicts of its gates, and the evidence behind them
+    └── audit                            each promotion that changed tasks or policies, with its experiment
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ CONCLUSIVE: Final = frozenset({Outcome.PASS, Outcome.WARN, Outcome.BLOCK})
 
 
 class State(StrEnum):
-    """What a line comes to."""
+    """The result of an item."""
 
     MET = "met"
     NOT_MET = "not met"
@@ -35,10 +35,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class ReadinessLine:
-    """One line of the list.
+    """One item of the checklist.
 
-    ``why``: the evidence of what is met, what is missing of what is not, or why it does not apply.
-    ``sources``: files of the contracts, the release and MLflow runs that this was read from.
+    ``why``: the evidence if it is met, what is missing if not, or why it does not apply.
+    ``sources``: contract files, release and MLflow runs that were read.
     """
 
     name: str
@@ -48,17 +48,17 @@ class ReadinessLine:
 
     @classmethod
     def met(cls, name: str, why: str, *sources: str) -> Self:
-        """Return a line that is met."""
+        """Return an item that is met."""
         return cls(name, State.MET, why, tuple(filter(None, sources)))
 
     @classmethod
     def not_met(cls, name: str, why: str, *sources: str) -> Self:
-        """Return a line that lacks something."""
+        """Return an item that is not met."""
         return cls(name, State.NOT_MET, why, tuple(filter(None, sources)))
 
     @classmethod
     def not_applicable(cls, name: str, why: str, *sources: str) -> Self:
-        """Return a line that does not apply to the surface."""
+        """Return an item that does not apply to the surface."""
         return cls(name, State.NOT_APPLICABLE, why, tuple(filter(None, sources)))
 
 
@@ -69,9 +69,9 @@ def conclusive_subjects(verdicts: Iterable[Verdict]) -> frozenset[str]:
 
 @dataclass(frozen=True)
 class GateReading:
-    """What the gates said of a release, and what they read; None where that cannot be read any more.
+    """The verdicts on a release and their evidence, which is None if it can no longer be read.
 
-    ``run`` is that of the gate, ``runs`` are those of the steps that it judged by.
+    ``run`` is the gate's run; ``runs`` are the runs of the steps whose evidence it read.
     """
 
     run: str
@@ -81,25 +81,24 @@ class GateReading:
     runs: EvidenceRuns
 
     def of(self, gate: str, *, outcome: Outcome | None = None) -> tuple[Verdict, ...]:
-        """Return the verdicts of one gate, of one outcome where that is given."""
+        """Return the verdicts of one gate, optionally of one outcome only."""
         return tuple(v for v in self.verdicts if v.gate == gate and outcome in {None, v.outcome})
 
     def conclusive(self, gate: str) -> frozenset[str]:
-        """Return what one gate came to a conclusion about: subjects with a pass, a warning or a block."""
+        """Return the subjects on which one gate passes, warns or blocks."""
         return conclusive_subjects(self.of(gate))
 
     def findings(self, expectation: str) -> tuple[Finding, ...]:
-        """Return what the suite of the labels says of one expectation."""
+        """Return the findings of one expectation of the labels suite."""
         found = () if self.validation is None else self.validation.expectations
         return tuple(one for one in found if (one.suite, one.expectation) == ("labels", expectation))
 
 
 @dataclass(frozen=True)
 class ReadRelease:
-    """A release with everything that is known of it; ``run`` is the one that made it.
+    """A release with its evidence; ``run`` is the run that made it.
 
-    ``conclusive_before``: the guardrails that are inconclusive here and were conclusive for an earlier
-    release.
+    ``conclusive_before``: guardrails that are inconclusive here and were conclusive for an earlier release.
     """
 
     version: int
@@ -111,13 +110,13 @@ class ReadRelease:
 
     @property
     def name(self) -> str:
-        """What pages call it."""
+        """The name shown on pages."""
         return f"release {self.version}"
 
 
 @dataclass(frozen=True)
 class PolicyMove:
-    """A promotion that changed tasks or policies: its row in the audit, and what supports the change."""
+    """A promotion that changed tasks or policies: its audit row, and its experiment or waiver."""
 
     row: int
     release: int
@@ -128,7 +127,7 @@ class PolicyMove:
 
 @dataclass(frozen=True)
 class AuditTrail:
-    """What the audit says; ``problem`` is why it cannot be believed, empty where it can."""
+    """The relevant rows of the audit log; ``problem`` is why it is not valid, or empty."""
 
     promotions: int = 0
     policy_moves: tuple[PolicyMove, ...] = ()
@@ -137,7 +136,7 @@ class AuditTrail:
 
 @dataclass(frozen=True)
 class ReadinessFacts:
-    """Everything that the readiness of a surface is read from."""
+    """All inputs of a surface's readiness."""
 
     contracts: Contracts
     release: ReadRelease | None = None
@@ -145,11 +144,11 @@ class ReadinessFacts:
 
     @property
     def without_release(self) -> str:
-        """Say that there is no release yet, and the way to one."""
+        """Report that there is no release, with the command that makes one."""
         return f"there is no release yet: equipoise retrain {self.contracts.name} --as-of T makes one"
 
     def without_gates(self, release: ReadRelease) -> str:
-        """Say that a release was not judged, and the way to a verdict."""
+        """Report that a release has no verdicts, with the command that produces them."""
         return (
             f"{release.name} was not judged: equipoise retrain {self.contracts.name} "
             f"--as-of {release.manifest.as_of:%Y-%m-%dT%H:%M:%SZ} ends in its gates"

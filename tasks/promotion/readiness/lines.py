@@ -1,10 +1,10 @@
-"""The lines of readiness: each function reads one from contracts, a release, its verdicts or the audit.
+"""The items of the readiness checklist, each evaluated from contracts, a release, verdicts or audit log.
 
 ::
 
-    learned     outcomes, windows, maturity, masks, loss weights, negative outcomes
-    decides     weights, versions, guardrails, filters, business value, slates, changes
-    evaluated   calibrated probabilities, segments, the components of the decision
+    training    outcomes, windows, maturity, masks, loss weights, negative outcomes
+    decision    weights, versions, guardrails, filters, business value, slates, changes
+    evaluation  calibrated probabilities, segments, the components of the decision
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -34,7 +34,7 @@ TASKS_FILE = "tasks.yaml"
 
 
 def tasks_explicit(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether each outcome is a task of its own, and the release predicts just those (R1, R3)."""
+    """Check that each outcome is a task of its own, and that the release predicts these tasks (R1, R3)."""
     name, spec, release = "tasks explicit", facts.contracts.tasks, facts.release
     weighted = weighted_tasks(facts.contracts.utility)
     if len(weighted) == 1 and (parts := spec.parts(only := next(iter(weighted)))):
@@ -58,7 +58,7 @@ def tasks_explicit(facts: ReadinessFacts) -> ReadinessLine:
 
 
 def windows_defined(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether each outcome has a window, and labels were built with those in force (R5)."""
+    """Check that each outcome has a window, and that the labels were built with the windows in force (R5)."""
     name, contracts, release = "windows defined", facts.contracts, facts.release
     spec = contracts.tasks
     said = _listed([f"{task} {describe_duration(spec.window(task))}" for task in spec.tasks])
@@ -71,7 +71,7 @@ def windows_defined(facts: ReadinessFacts) -> ReadinessLine:
 
 
 def maturity_handled(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether every part learned only from days whose outcomes were known at the as-of (R7, R8)."""
+    """Check that components were trained only on days whose outcomes were mature at the as-of (R7, R8)."""
     name, release = "maturity handled", facts.release
     if release is None:
         return ReadinessLine.not_met(name, facts.without_release, TASKS_FILE)
@@ -86,18 +86,18 @@ def maturity_handled(facts: ReadinessFacts) -> ReadinessLine:
 
 
 def masks(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether labels that nobody knows have no value, where the release learned and was tested (R9)."""
+    """Check that unobserved labels have no value in the training and test data (R9)."""
     return _validated(facts, "masks", (_MASKED, _CONDITIONAL), "a value only where a label is observed")
 
 
 def delayed_outcomes(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether no row counts as a negative before its outcome could be known (R7, F7)."""
+    """Check that no row counts as a negative before its outcome is mature (R7, F7)."""
     what = f"no label before its maturity ({_slowest(facts.contracts)} the slowest)"
     return _validated(facts, "delayed outcomes no negatives", (_EARLY,), what)
 
 
 def loss_weights_versioned(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether the release pins the loss weights in force (R12, R13)."""
+    """Check that the release pins the loss weights in force (R12, R13)."""
     name, contracts, release = "loss weights versioned", facts.contracts, facts.release
     version = f"tasks.yaml version {contracts.tasks.version}"
     if release is None:
@@ -115,7 +115,7 @@ def loss_weights_versioned(facts: ReadinessFacts) -> ReadinessLine:
 
 
 def negatives_handled(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether what people suffer from is predicted, and costs or is bounded (R4, R24, F9)."""
+    """Check that negative outcomes are predicted, and have a cost or a guardrail (R4, R24, F9)."""
     name, contracts = "negatives handled", facts.contracts
     costs = [task for task in contracts.tasks.tasks if task in contracts.tasks.costs]
     if not costs:
@@ -137,7 +137,7 @@ def _handled(task: str, weighted: Collection[str], bounded: Collection[str | Non
 
 
 def _validated(facts: ReadinessFacts, name: str, expectations: tuple[str, ...], what: str) -> ReadinessLine:
-    """Read from the validation of the release's labels whether expectations hold for every task."""
+    """Check that expectations hold for every task in the validation of the release's labels."""
     release = facts.release
     if release is None:
         return ReadinessLine.not_met(name, f"no labels were validated: {facts.without_release}")
@@ -182,11 +182,11 @@ def _listed(names: Iterable[str]) -> str:
 
 _UTILITY, _SLATE = POLICIES["utility"], POLICIES["slate"]
 _BUSINESS = frozenset({Family.CONVERSION})
-"""Families of outcomes that earn money; a guardrail on any other protects people or their experience."""
+"""Families of outcomes that earn money; guardrails on other families protect users."""
 
 
 def utility_weights_separate(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether the weights of the decision are others than those of the losses (R13)."""
+    """Check that the weights of the utility differ from the loss weights (R13)."""
     name, contracts = "utility weights separate", facts.contracts
     losses = {task: contracts.tasks.tasks[task].loss_weight for task in contracts.utility.weights}
     ratios = {abs(term.weight) / losses[task] for task, term in contracts.utility.weights.items()}
@@ -201,7 +201,7 @@ def utility_weights_separate(facts: ReadinessFacts) -> ReadinessLine:
 
 
 def composition_versioned(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether the release pins the policies in force, each by version and digest (R19)."""
+    """Check that the release pins the policies in force, each by version and digest (R19)."""
     name, contracts, release = "composition versioned", facts.contracts, facts.release
     if release is None:
         return ReadinessLine.not_met(name, f"nothing pins a policy: {facts.without_release}", _UTILITY)
@@ -220,9 +220,9 @@ def composition_versioned(facts: ReadinessFacts) -> ReadinessLine:
 
 
 def guardrails_defined(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether the decision has bounds, and each was judged where it was replayed (R17, R33).
+    """Check that the policy has guardrails, and that each was evaluated in the replay (R17, R33).
 
-    A bound that is inconclusive counts as judged where it was conclusive of an earlier release.
+    An inconclusive guardrail counts as evaluated if it was conclusive for an earlier release.
     """
     name, utility, release = "guardrails defined", facts.contracts.utility, facts.release
     if not utility.guardrails:
@@ -249,7 +249,7 @@ def guardrails_defined(facts: ReadinessFacts) -> ReadinessLine:
 
 
 def hard_constraints(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether what may never be shown is filtered, not only made dear (R17, F5)."""
+    """Check that forbidden items are filtered, not only penalised (R17, F5)."""
     name, contracts = "hard constraints are filters", facts.contracts
     filters = dict.fromkeys(one.name for one in contracts.utility.filters)
     if filters:
@@ -264,7 +264,7 @@ def hard_constraints(facts: ReadinessFacts) -> ReadinessLine:
 
 
 def business_balanced(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether money is held by a relevance floor and a guardrail on an outcome that is no sale (R26, F8)."""
+    """Check that revenue has a relevance floor and a guardrail on a non-revenue outcome (R26, F8)."""
     name, contracts = "business balanced with user value", facts.contracts
     utility = contracts.utility
     terms = {name: one for name, one in utility.named_terms.items() if one.tasks or one.weight > 0}
@@ -291,7 +291,7 @@ def _guards_of_people(utility: UtilitySpec, tasks: TasksSpec) -> Iterator[str]:
 
 
 def slate_reranker(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether slates are composed by rules of their own, and those were replayed (R36, R37)."""
+    """Check that slates follow rules of their own, and that the rules were replayed (R36, R37)."""
     name, contracts = "reranker for slates", facts.contracts
     rules = list(_slate_rules(contracts.slate))
     if not rules:
@@ -324,7 +324,7 @@ def _slate_rules(slate: SlateSpec) -> Iterator[str]:
 
 
 def changes_tracked(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether each promotion that changed tasks or policies names its online experiment (R19, R34)."""
+    """Check that each promotion that changed tasks or policies names its experiment (R19, R34)."""
     name, audit = "policy changes tracked as experiments", facts.audit
     if audit.problem:
         return ReadinessLine.not_met(name, f"the audit cannot be believed: {audit.problem}", "audit")
@@ -351,16 +351,16 @@ def _files(changed: Iterable[str]) -> str:
 
 
 _NAMED = 6
-"""Segments that one line names; the dossier has them all."""
+"""Maximum number of segments that one item names; the dossier lists all."""
 
 
 def predictions_calibrated(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether each probability of the sum has a calibrator, and was shown to mean what it says (R15)."""
+    """Check that each weighted task has a calibrator and passes the calibration gate (R15)."""
     return _from_gates(facts, "predictions calibrated", _calibrated)
 
 
 def segments_monitored(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether segments are declared, gated, and were judged (R21, R32, F6)."""
+    """Check that segments are declared, gated and evaluated (R21, R32, F6)."""
     name, surface = "segments monitored", facts.contracts.surface
     if not surface.segments:
         return ReadinessLine.not_met(name, "surface.yaml declares no segments", "surface.yaml")
@@ -372,7 +372,7 @@ def segments_monitored(facts: ReadinessFacts) -> ReadinessLine:
 
 
 def component_view(facts: ReadinessFacts) -> ReadinessLine:
-    """Whether each term of the utility is shown with prediction, weight and contribution (R31)."""
+    """Check that each term of the utility is shown with prediction, weight and contribution (R31)."""
     return _from_gates(facts, "component view", _components)
 
 
@@ -381,7 +381,7 @@ def _from_gates(
     name: str,
     read: Callable[[ReadinessFacts, ReadRelease, GateReading], ReadinessLine],
 ) -> ReadinessLine:
-    """Read a line of a release that was judged; else say what is missing."""
+    """Evaluate an item on a release's verdicts, or report what is missing."""
     release = facts.release
     if release is None:
         return ReadinessLine.not_met(name, facts.without_release)
@@ -447,6 +447,6 @@ def _components(facts: ReadinessFacts, release: ReadRelease, reading: GateReadin
 
 
 def _first(named: list[str]) -> str:
-    """Name the first few and count the rest."""
+    """List the first names and count the rest."""
     rest = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
     return f"{', '.join(named[:_NAMED])}{rest}"
