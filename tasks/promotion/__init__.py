@@ -1,15 +1,15 @@
-"""Whether a release may serve: gates, decision, dossier, approvals, and the aliases that move.
+"""Decide whether a release may serve: gates, decision, dossier, approvals and alias updates.
 
 ::
 
-    gates/           evidence and bounds -> verdicts
+    gates/           evidence and limits -> verdicts
       decision       verdicts -> promote or hold
-        gate         the gate step: provenance reads what a release is held against, compose makes the dossier
-    pages/           what people read; show_dossier writes the page anew
-    moves/           who has to agree, and the moves of champion, canary and previous
-    readiness/       what a surface lacks before people may rely on it
-    prune            retention: what the surface's `keep` no longer keeps is removed
-    overview         how a surface stands, for the page in Airflow; nothing is ever written
+        gate         the gate step; provenance reads the champion's components, compose builds the dossier
+    pages/           the dossier's pages; show_dossier writes a page again
+    moves/           requests, approvals, and updates of the aliases champion, canary and previous
+    readiness/       the checklist of a surface before users rely on it
+    prune            retention: removes what the surface's `keep` does not cover
+    overview         the state of a surface for the page in Airflow; read-only
 
 Steps: answers, approve, checklist, compose, gate, overview, promote, propose, provenance, prune, ramp,
 request, rollback, show_dossier.

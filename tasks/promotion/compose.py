@@ -1,8 +1,8 @@
-"""The compose step: what the stores hold of a release becomes its dossier; nothing is judged here.
+"""Compose the dossier of a release from the stores; nothing is evaluated here.
 
 ::
 
-    evidence of each step + verdicts + contracts in force, the champion's manifest and policy  ->  Dossier
+    evidence of each step + verdicts + contracts in force + the champion's manifest and policy  ->  Dossier
 """
 
 from pathlib import Path
@@ -31,7 +31,7 @@ from tasks.stores.workspace import Workspace
 
 
 def read_documents(home: Path, runs: EvidenceRuns) -> Documents:
-    """Read the evidence of these runs."""
+    """Read the evidence documents of these runs."""
     read = Store.open(home).runs.read_evidence
     return Documents(
         read(runs.validation, ValidationEvidence),
@@ -43,12 +43,12 @@ def read_documents(home: Path, runs: EvidenceRuns) -> Documents:
 
 
 def compose_dossier(reader: ReleaseReader, evidence: GateEvidence, documents: Documents) -> Dossier:
-    """Compose the dossier of a release that was judged.
+    """Compose the dossier of a release after its gates.
 
     Parameters
     ----------
-    reader : what the operation has read of releases.
-    evidence, documents : what came of it, and what it was judged by.
+    reader : cache of what the operation has read of releases.
+    evidence, documents : the result of the gates, and their inputs.
     """
     workspace, release = reader.workspace, evidence.release
     manifest, champion = reader.manifest(release), documents.simulation.champion
@@ -73,7 +73,7 @@ def compose_dossier(reader: ReleaseReader, evidence: GateEvidence, documents: Do
 
 
 def recompose(workspace: Workspace, evidence: GateEvidence) -> Dossier:
-    """Compose the dossier of a release that was judged before, from what its gate kept."""
+    """Compose the dossier of a release again from its stored gate evidence."""
     documents = read_documents(workspace.home, evidence.runs)
     return compose_dossier(ReleaseReader(workspace), evidence, documents)
 
@@ -93,7 +93,7 @@ def pinned_utility(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
 
 
 def mlflow_pages(workspace: Workspace) -> MlflowPages:
-    """Return where people open MLflow, and the surface's experiment there."""
+    """Return the address of MLflow and the id of the surface's experiment."""
     address = Settings().mlflow_address
     if not address:
         return MlflowPages()
@@ -103,7 +103,7 @@ def mlflow_pages(workspace: Workspace) -> MlflowPages:
 def _readiness(
     reader: ReleaseReader, evidence: GateEvidence, documents: Documents
 ) -> tuple[ReadinessLine, ...]:
-    """Read the readiness of the surface by this release, as its gates just found it."""
+    """Evaluate the surface's readiness with this release and its new verdicts."""
     workspace, release, verdicts, runs = reader.workspace, evidence.release, evidence.verdicts, evidence.runs
     read_release = ReadRelease(
         version=release,
@@ -117,9 +117,9 @@ def _readiness(
 
 
 def list_overrides(workspace: Workspace, release: int) -> tuple[str, ...]:
-    """Say by whom gates that held the release were overridden, and why, as the audit has it.
+    """Describe who overrode gates that held the release, and why, by the audit log.
 
-    Nothing is said of an audit that cannot be read: readiness says so, and nothing is promoted by it.
+    Empty if the audit log cannot be read: readiness reports that, and it stops every promotion.
     """
     try:
         entries = workspace.audit.entries()

@@ -1,4 +1,4 @@
-"""From verdicts to one decision: promote, or hold with every reason."""
+"""Turn verdicts into one decision: promote, or hold with every reason."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from tasks.reports.words import NO_WORDS, Vocabulary
 
 @dataclass(frozen=True)
 class GateDecision:
-    """Whether a release may be champion; each reason to hold it is a verdict in words.
+    """The decision on a release, with a phrase for each verdict that holds it or warns.
 
-    ``canary_permitted``: it may enter a ramp as the canary, since what holds it is inconclusive alone, and
-    the surface allows that (``gates.decision.shown_only: canary``).
+    ``canary_permitted``: the release may enter a ramp as the canary, because every verdict that holds it is
+    inconclusive and the surface permits this (``gates.decision.shown_only: canary``).
     """
 
     reasons: tuple[str, ...] = ()
@@ -24,7 +24,7 @@ class GateDecision:
 
     @property
     def verdict(self) -> Literal["promote", "hold"]:
-        """``hold`` where there is a reason."""
+        """``hold`` if there is at least one reason, else ``promote``."""
         return "hold" if self.reasons else "promote"
 
 
@@ -33,10 +33,10 @@ def decide_release(
 ) -> GateDecision:
     """Decide on a release.
 
-    Promote needs every verdict to be pass, warn or no_rule. An inconclusive one is a warning or a reason to
-    hold, as the verdict itself says (the primary holds, a cost has its own rule), else as the surface asks.
-    No verdict at all is a hold, and so is a release without a pass or a warning. Leaks through hard
-    constraints come first, then harmed segments.
+    A release is promoted if every verdict is pass, warn or no_rule and at least one is a pass or a warning.
+    An inconclusive verdict holds the release or warns as its own rule says (the primary metric holds, a
+    guardrail has its own rule), else as the surface's ``inconclusive`` says. Without any verdict the release
+    is held. Violations of hard constraints are listed first, then harmed segments.
 
     Examples
     --------
@@ -57,17 +57,17 @@ def decide_release(
 
 
 def permits_canary(verdict: Verdict) -> bool:
-    """Whether a verdict keeps a release from being champion before a ramp alone."""
+    """Whether a verdict is inconclusive and holds a release only from becoming champion without a ramp."""
     return verdict.outcome is Outcome.INCONCLUSIVE and verdict.holds == "champion"
 
 
 def find_holding(verdicts: Sequence[Verdict], *, inconclusive: Literal["hold", "warn"]) -> list[Verdict]:
-    """Return the verdicts that hold a release, in their order."""
+    """Return the verdicts that hold a release, in their original order."""
     return [verdict for verdict in verdicts if holds_release(verdict, inconclusive)]
 
 
 def holds_release(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bool:
-    """Whether a verdict by itself holds a release.
+    """Whether a single verdict holds a release.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def _warns(verdict: Verdict, inconclusive: Literal["hold", "warn"]) -> bool:
 
 
 def explain_verdict(verdict: Verdict, words: Vocabulary = NO_WORDS) -> str:
-    """Return the gate of a verdict and its phrase.
+    """Return the name of the verdict's gate and the verdict's phrase.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The gate step: all evidence of a release becomes Promote or Hold, in dossier, registry and MLflow."""
+"""The gate step: turn a release's evidence into promote or hold, and write dossier, registry and MLflow."""
 
 import json
 from collections import Counter
@@ -55,15 +55,14 @@ from tasks.stores.workspace import Workspace, format_instant, write_report
 
 @dataclass(frozen=True)
 class GateResult:
-    """The verdict on a release, ``promote`` or ``hold``, with every gate and where the dossier lies.
+    """The verdict on a release, ``promote`` or ``hold``, with every gate and the path of the dossier.
 
-    ``timings`` are the verdicts on measured times, which the same inputs do not give again.
+    ``timings`` are the verdicts on measured times, which differ between runs on the same inputs.
 
-    ``rules`` is the digest of the gates, base rates and reviewers that it was judged by, ``loosened``
-    says which let more through than when it was made, ``evaluated_as_of`` the instant that ages of components
-    refer to.
-    ``next_step`` says what to do now, as the dossier does.
-    ``canary_permitted``: it is held, and may serve as the canary all the same.
+    ``rules`` is the digest of the gates, base rates and reviewers that were applied. ``loosened`` lists the
+    rules that are looser than when the release was made. ``evaluated_as_of`` is the instant at which the
+    ages of components are taken. ``next_step`` is the dossier's next step. ``canary_permitted``: the release
+    is held and may still serve as the canary.
     """
 
     release: int
@@ -83,11 +82,11 @@ class GateResult:
 
 @dataclass(frozen=True)
 class StepRuns:
-    """The MLflow runs of the steps that a release is judged by, and what is asked of its verdict.
+    """The MLflow runs with the evidence on a release, and options of its gate run.
 
-    ``later_validation`` is that of the labels as of a promotion's own day, empty where that is the release's.
-    ``override`` says why somebody asks that gates which hold it be overridden; the dossier shows it.
-    ``reader`` is what a promotion has read of releases, and verified, before it asked; None reads anew.
+    ``later_validation`` validates the labels as of the day of promotion; empty if that is the release's day.
+    ``override`` is the reason to override the gates that hold the release; the dossier shows it.
+    ``reader`` caches what a promotion has already read and verified; with None releases are read again.
     """
 
     validation: str
@@ -100,7 +99,7 @@ class StepRuns:
 
 @dataclass(frozen=True)
 class _Gated:
-    """A release and all that it is judged by."""
+    """A release with the inputs of its gates."""
 
     reader: ReleaseReader
     release: int
@@ -112,21 +111,21 @@ class _Gated:
 
     @property
     def workspace(self) -> Workspace:
-        """The surface and its home."""
+        """The surface's workspace."""
         return self.reader.workspace
 
     @cached_property
     def evidence(self) -> GateEvidence:
-        """The verdicts on the release, and the decision that they lead to."""
+        """The verdicts on the release and the decision based on them."""
         return _decide(self)
 
     @cached_property
     def dossier(self) -> Dossier:
-        """The same as people read it."""
+        """The dossier of the evidence."""
         return compose_dossier(self.reader, self.evidence, self.documents)
 
     def page(self, run_id: str) -> str:
-        """Name the dossier's files; a later dossier of other content has its run in its name."""
+        """Name the dossier's files; a later dossier with other content has the run's id in its name."""
         name = f"{DOSSIER}-release-{self.release}"
         first = self.workspace.reports / f"{name}.json"
         differs = first.exists() and first.read_bytes() != _as_json(self.evidence).encode()
@@ -142,14 +141,14 @@ def run(
     unchanged: bool = False,
     parent_run: str | None = None,
 ) -> GateResult:
-    """Judge a release.
+    """Evaluate the gates of a release.
 
     Parameters
     ----------
-    release : its version.
-    steps : the runs whose evidence it is judged by.
-    as_of : at which the age of its parts is taken; by default its own.
-    unchanged : the verdict of its own time stays the release's; this one is kept by the run alone.
+    release : version of the release.
+    steps : runs with the evidence on the release.
+    as_of : instant at which the ages of components are taken; default: the release's as-of.
+    unchanged : keep the release's earlier verdict; the new verdict is stored only in the run.
     """
     reader = steps.reader or ReleaseReader(workspace)
     registry, part = reader.registry, reader.part(release)
@@ -188,7 +187,7 @@ _SHOWN: Final = ("verdict", "reasons", "warnings", "gates", "timings", "canary_p
 
 
 def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> None:
-    """Refuse evidence that is not about this release: it would judge something else."""
+    """Raise ContractError if a step's evidence is about another release or snapshot."""
     about = {
         "simulation": (documents.simulation.release, release),
         "shadow": (documents.shadow.challenger, release),
@@ -240,14 +239,14 @@ def _decide(work: _Gated) -> GateEvidence:
 
 
 def _loosened(contracts: Contracts, manifest: Manifest, released: ReleaseEvidence) -> tuple[str, ...]:
-    """Say how the current rules are looser than those of when the release was made."""
+    """Describe how the current rules are looser than the rules at the time the release was made."""
     if manifest.contracts.get("surface") == contracts.digests["surface"]:
         return ()
     return name_loosened(Rules.model_validate(released.rules), contracts.surface.rules)
 
 
 def _gather(work: _Gated) -> Evidence:
-    """Read what the gates judge."""
+    """Read the inputs of the gates."""
     workspace, documents, contracts = work.workspace, work.documents, work.workspace.contracts
     reader, released, champion = work.reader, documents.release, documents.simulation.champion
     recipes = read_recipes(reader, work.release, champion=champion)
@@ -277,7 +276,7 @@ def _gather(work: _Gated) -> Evidence:
 
 
 def _evaluate_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, ...]:
-    """Judge what the release step reports beside its tasks' figures."""
+    """Evaluate what the release step reports in addition to its tasks' metrics."""
     return (
         *evaluate_reused(released.kept, run=run),
         *evaluate_unrepeated(released.unrepeated, run=run),
@@ -289,7 +288,7 @@ def _evaluate_reports(released: ReleaseEvidence, *, run: str) -> tuple[Verdict, 
 
 
 def _compare_with_champion(work: _Gated, recipes: Sequence[RecipePair] | None) -> tuple[Verdict, ...]:
-    """Judge what newer rows alone may have gained, and where the weights stand on a front."""
+    """Compare recipes with the champion's on the same days, and the weights with a tuned front."""
     workspace = work.workspace
     front = read_front(workspace, work.release, champion=work.documents.simulation.champion)
     weights = {task: term.weight for task, term in workspace.contracts.utility.weights.items()}
@@ -316,7 +315,7 @@ def _tags(work: _Gated) -> dict[str, object]:
 
 
 def _evaluate(work: _Gated, run: StepRun) -> GateEvidence:
-    """Write the dossier as a page and as JSON, among the reports and as artifacts of the run."""
+    """Write the dossier as HTML and JSON, to the reports folder and as artifacts of the run."""
     workspace, evidence, name = work.workspace, work.evidence, work.page(run.run_id)
     html = work.dossier.to_html()
     write_report(workspace, f"{name}.json", _as_json(evidence))
@@ -332,7 +331,7 @@ def _evaluate(work: _Gated, run: StepRun) -> GateEvidence:
 
 
 def _listed(reasons: Sequence[str]) -> Iterator[str]:
-    """Write reasons as a list in markdown, and where the dossier is."""
+    """Yield the reasons as a markdown list, then a pointer to the dossier."""
     yield from (f"- {plain_markdown(reason)}" for reason in reasons)
     yield from ("", f"The artifact `{DOSSIER}.html` is the dossier.")
 
@@ -350,4 +349,4 @@ GATE: Final = Step(
     function=_evaluate,
     reuses=False,
 )
-"""It reads more than its inputs, as the gains of earlier promotions, so no earlier run is reused."""
+"""The gates read more than these inputs, such as gains of earlier promotions, so no run is reused."""

@@ -1,10 +1,10 @@
-"""How a surface stands, read from its stores for people who look: nothing is ever written.
+"""Read the state of a surface from its stores; read-only.
 
 ::
 
-    read_aliases  who is champion, challenger, previous by the registry; whether audit and aliases agree
-    read          the same with each release's verdicts, the last rows of the audit and the label calendar
-    dossier       the page of a release's newest gate run, as it was written
+    read_aliases  champion, challenger and previous in the registry; whether the audit log agrees with them
+    read          the same, with each release's verdicts, the last audit rows and the label calendar
+    dossier       the page of a release's newest gate run, as stored
 """
 
 from collections.abc import Callable, Mapping
@@ -34,15 +34,15 @@ from tasks.stores.workspace import Workspace, parse_instant
 _MOVES: Final = 10
 _DAYS: Final = 35
 REFUSALS: Final = (Kind.REJECT, Kind.TIME_OUT)
-"""Rows of the audit that say no, or that nobody answered."""
+"""Kinds of audit rows for rejected and unanswered requests."""
 Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
 class AliasedRelease:
-    """A release that an alias means, as the home recorded it; ``verdict`` is None before its gates.
+    """A release that an alias points to; ``verdict`` is None before its gates have run.
 
-    ``share`` of the users of its ``pool``: of a canary's present stage, None for other aliases.
+    ``share`` is the share of the users of ``pool`` at a canary's current stage, and None for other aliases.
     """
 
     alias: str
@@ -56,7 +56,7 @@ class AliasedRelease:
 
 @dataclass(frozen=True)
 class Aliases:
-    """Who serves: the champion first, then the other aliases; ``mismatch`` is empty where all agree."""
+    """The releases with an alias, champion first; ``mismatch`` is empty if audit log and aliases agree."""
 
     surface: str
     releases: tuple[AliasedRelease, ...]
@@ -65,7 +65,7 @@ class Aliases:
 
 @dataclass(frozen=True)
 class StoredCalendar:
-    """The newest days by task; ``notes`` say what the days do not."""
+    """The newest days by task; ``notes`` add caveats about the build."""
 
     snapshot: str
     as_of: datetime
@@ -75,16 +75,16 @@ class StoredCalendar:
 
 @dataclass(frozen=True)
 class Overview:
-    """A surface's releases with what lies behind it.
+    """The releases of a surface, with the evidence and the history shown for them.
 
     Attributes
     ----------
-    evidence : of the newest gate, by version; a release that was not judged yet has none.
-    moves : the newest rows of the audit, the newest first.
-    labels : None where nothing was built.
-    problems : what could not be read, a sentence each.
-    alarms : of the monitor's series; None where the surface was not monitored.
-    agreements, surrogates : what finished experiments show of replays and of proxies.
+    evidence : newest gate evidence by version; releases without a gate run are absent.
+    moves : last rows of the audit log, newest first.
+    labels : None before the first build.
+    problems : one sentence for each document that cannot be read.
+    alarms : alarms on the monitor's series; None if the surface was never monitored.
+    agreements, surrogates : agreement of finished experiments with replays and with proxies.
     """
 
     aliases: Aliases
@@ -98,7 +98,7 @@ class Overview:
 
 
 def read_aliases(workspace: Workspace) -> Aliases:
-    """Read who is champion, challenger and previous, and whether somebody moved an alias by hand."""
+    """Read the releases of the aliases, and whether an alias was changed outside of equipoise."""
     registry, name = workspace.store.registry, release_name(workspace.surface)
     aliases = registry.aliases(name)
     mismatch = workspace.aliases.mismatch()
@@ -112,7 +112,7 @@ def read_aliases(workspace: Workspace) -> Aliases:
 
 
 def read(workspace: Workspace) -> Overview:
-    """Read all that is shown of a surface; one part that cannot be read does not hide the others."""
+    """Read everything the overview shows; a document that cannot be read becomes a problem."""
     found = read_aliases(workspace)
     problems: list[str] = []
 
@@ -143,7 +143,7 @@ def read(workspace: Workspace) -> Overview:
 
 
 def describe_entry(entry: Entry) -> str:
-    """Say what a row of the audit is about."""
+    """Describe a row of the audit log in a phrase."""
     what = f"release {entry.release} for {entry.role}"
     if entry.moves:
         what = f"champion {entry.champion or 'none'} → {entry.release}"
@@ -203,7 +203,7 @@ def _calendar(workspace: Workspace) -> StoredCalendar | None:
 
 
 def _failures(workspace: Workspace, newest: Snapshot, published: Snapshot | None) -> tuple[str, ...]:
-    """Return what failed in the newest build's validation; nothing where it passed or is still to come."""
+    """Return the failures of the newest build's validation; empty if it passed or has not run."""
     home, snapshot = workspace.home, newest.id
     if published is not None and published.id == snapshot:
         return ()

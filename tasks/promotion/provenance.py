@@ -1,4 +1,4 @@
-"""Reads the components of a release and of its champion for the gates that compare them."""
+"""Read the components of a release and of its champion for the gates that compare them."""
 
 from datetime import datetime
 from typing import Final
@@ -32,11 +32,11 @@ _POLICIES = {"utility": Role.UTILITY_POLICY, "slate": Role.SLATE_POLICY}
 
 
 def recorded_verdict(workspace: Workspace, release: int) -> str | None:
-    """Return what the newest gate said of a release, by the home's record and not by the release's tag.
+    """Return the verdict of a release's newest gate run; the run is trusted, the release's tag is not.
 
     Returns
     -------
-    None where no gate judged it, or where its evidence cannot be read.
+    None if there is no gate run, or its evidence cannot be read.
     """
     run_id = workspace.store.runs.newest(workspace.surface, step="gate", release=release)
     try:
@@ -46,13 +46,13 @@ def recorded_verdict(workspace: Workspace, release: int) -> str | None:
 
 
 def read_lineage(reader: ReleaseReader, release: int) -> Lineage:
-    """Compare every byte of a release with what was registered, and read what its parts learned from."""
+    """Verify every file of a release against its registered digest, and read its components' labels."""
     verified, manifest = reader.verified(release), reader.manifest(release)
     labels = {}
     for part in manifest.parts:
         tags = reader.tags(part)
         if part.newest_training_row is not None and {"snapshot", "as_of"} <= tags.keys():
-            name = str(part) if part.name in labels else part.name  # a trunk in two versions
+            name = str(part) if part.name in labels else part.name  # a trunk may occur in two versions
             labels[name] = PartLabels(tags["snapshot"], datetime.fromisoformat(tags["as_of"]))
     return Lineage(manifest, reader.tested(release), verified.files, verified.problems, labels)
 
@@ -60,7 +60,7 @@ def read_lineage(reader: ReleaseReader, release: int) -> Lineage:
 def read_policies(
     reader: ReleaseReader, manifest: Manifest, released: ReleaseEvidence, *, champion: int | None
 ) -> ReleasedPolicies:
-    """Read which policies a release and the champion beside it pin, and who may answer for the release."""
+    """Read the policies that a release and the champion pin, and the reviewers of the release."""
     contracts = reader.workspace.contracts
     before = None if champion is None else reader.manifest(champion)
     users = lasting_reviewers(Rules.model_validate(released.rules), contracts.surface.rules)
@@ -78,11 +78,11 @@ def read_policies(
 
 
 def read_recipes(reader: ReleaseReader, release: int, *, champion: int | None) -> list[RecipePair] | None:
-    """Read how the models of a release and of the champion were learned, where they were tested.
+    """Read the training recipes of the tested models of a release and of the champion.
 
     Returns
     -------
-    The tasks that both have a model for, with what is known of a changed recipe on the same days; None
+    One pair for each task with a model in both, with a same-day comparison if the recipe changed; None
     without a champion.
     """
     if champion is None:
@@ -103,10 +103,10 @@ def read_recipes(reader: ReleaseReader, release: int, *, champion: int | None) -
 
 
 def read_past_gains(workspace: Workspace, release: int) -> dict[Subject, list[float]]:
-    """Read what releases before this one gained over their champions, by the subject of the verdict.
+    """Read the gains of earlier releases over their champions, by subject of the verdict.
 
-    They stand in the dossiers that the home keeps, each of when its release was first judged. What held a
-    release is left out, so that a leak widens no bound.
+    The gains come from the dossiers of each release's first gate run. Blocked verdicts are left out, so that
+    a leak does not widen a limit.
     """
     past: dict[Subject, list[float]] = {}
     for version in range(1, release):
@@ -117,7 +117,7 @@ def read_past_gains(workspace: Workspace, release: int) -> dict[Subject, list[fl
             released_verdicts = GateEvidence.read(
                 read_text(file, largest=LARGEST_DOCUMENT), where=str(file)
             ).gates
-        except (ContractError, StoreError):  # of an earlier program: it widens no bound
+        except (ContractError, StoreError):  # written by an earlier version of equipoise: skipped
             continue
         for one in released_verdicts:
             seen = one.observed if one.segment == ALL and one.outcome is not Outcome.BLOCK else None
@@ -127,14 +127,14 @@ def read_past_gains(workspace: Workspace, release: int) -> dict[Subject, list[fl
 
 
 def _features(reader: ReleaseReader, release: int) -> dict[str, tuple[str, ...]]:
-    """Return the features of a release's heads by task, the one that gains most first."""
+    """Return the features of a release's heads by task, in descending order of gain."""
     run = reader.registry.run_id(reader.part(release))
     inputs = reader.workspace.store.runs.read_evidence(run, ReleaseEvidence).inputs
     return {one.task: tuple(one.gains) for one in inputs}
 
 
 def read_front(workspace: Workspace, release: int, *, champion: int | None) -> SearchedFront | None:
-    """Return the newest tuning with a release's models, else with the champion's, if there is one."""
+    """Return the newest tuning with a release's models, else with the champion's, or None."""
     for version in (release, champion):
         run_id = workspace.store.runs.newest(workspace.surface, step="tune", release=version)
         if run_id is not None:
@@ -143,7 +143,7 @@ def read_front(workspace: Workspace, release: int, *, champion: int | None) -> S
 
 
 def _recipes(reader: ReleaseReader, release: int) -> tuple[dict[str, TaskRecipe], dict[str, PinnedPart]]:
-    """Return by task how a release's tested models were made, and the models."""
+    """Return the recipes of a release's tested models by task, and the models."""
     manifest = reader.tested(release)
     parts = {task: manifest.part(Role.TASK, task) for task in manifest.tasks}
     recipes = {
@@ -156,7 +156,7 @@ def _recipes(reader: ReleaseReader, release: int) -> tuple[dict[str, TaskRecipe]
 def _same_day(
     workspace: Workspace, model: PinnedPart, candidate: TaskRecipe, champion: TaskRecipe
 ) -> SameDay | None:
-    """Read what the training step found of a model beside the champion's recipe; None of the same recipe."""
+    """Read the same-day comparison of a model with the champion's recipe; None if the recipes are equal."""
     if None in {candidate.recipe, champion.recipe} or candidate.recipe == champion.recipe:
         return None
     asked = {"task": candidate.task, "model": model.version, "recipe": champion.recipe}

@@ -1,19 +1,19 @@
-"""Retention: what the surface's ``keep`` no longer keeps is removed, and nothing else.
+"""Retention: remove what the surface's ``keep`` does not cover.
 
 ::
 
-    releases     stay: the newest ``keep.releases``, those with an alias, those that the audit names, arms of
-                 experiments, those that an approval may be about, those that a kept one was tested with
-    runs         stay: younger than ``keep.runs``; those that made a kept release or what it pins; those about
-                 it, about its labels, or of its evidence; the newest of each step; those of experiments
-    models       go with their release, or with the run that made them; policies stay
-    snapshots    stay: younger than ``keep.snapshots``; those that kept releases pin, except of releases that
-                 stay for the audit alone
-    pages        of validations, one a build: younger than ``keep.runs``
+    releases     stay: the newest ``keep.releases``, those with an alias, those in the audit log, arms of
+                 experiments, those with a possibly open approval, those that a kept refit was tested with
+    runs         stay: younger than ``keep.runs``; those that made a kept release or its components; those
+                 about a kept release, its labels or its evidence; the newest of each step; experiments
+    models       are removed with their release, or with the run that made them; policies stay
+    snapshots    stay: younger than ``keep.snapshots``; those pinned by kept releases, unless a release is
+                 kept only because of the audit log
+    pages        validation pages, one per build, stay while younger than ``keep.runs``
 
-    row of the audit -> label files -> versions and logged models -> runs -> MLflow's bin
+    audit row -> label files -> versions and logged models -> runs -> MLflow's deleted runs
 
-Ages are counted from the last midnight, in UTC. Killed and run again it goes on, and adds no second row.
+Ages are counted from the last midnight in UTC. A run after an interruption continues, without a second row.
 """
 
 import os
@@ -45,16 +45,16 @@ from tasks.stores.runs import PARENT
 from tasks.stores.workspace import Workspace
 
 BY: Final = "prune"
-"""The name in the audit's row: the surface's ``keep`` decides, and not the person who runs the command."""
+"""The name in the audit row: the surface's ``keep`` decides, not the person who runs the command."""
 _AUDITED: Final = "named by the audit"
 _YOUNG: Final = timedelta(days=1)
-"""The age below which a logged model without a version may be one that is being registered."""
+"""A logged model without a version that is younger than this may still be in registration."""
 _POLICIES: Final = frozenset({Role.UTILITY_POLICY.value, Role.SLATE_POLICY.value})
 
 
 @dataclass(frozen=True)
 class Removed:
-    """What of a kind goes: how many, their bytes, and when the oldest and the newest were made."""
+    """The removed items of one kind: their number, their bytes, and when the oldest and newest were made."""
 
     kind: str
     count: int
@@ -66,7 +66,7 @@ class Removed:
 
 @dataclass(frozen=True)
 class KeptItem:
-    """What of a kind stays for a reason."""
+    """The number of items of one kind that stay for one reason."""
 
     kind: str
     why: str
@@ -76,7 +76,7 @@ class KeptItem:
 
 @dataclass(frozen=True)
 class PruneResult:
-    """What was removed, or would be, and what stays and why; ``notes``: what is left to do by hand."""
+    """Items that were or would be removed, and kept items; ``notes`` list manual steps that remain."""
 
     surface: str
     dry_run: bool
@@ -86,21 +86,21 @@ class PruneResult:
 
 
 def run(workspace: Workspace, *, dry_run: bool = False, now: datetime | None = None) -> PruneResult:
-    """Remove what the surface's ``keep`` does not keep; no promotion of this machine runs meanwhile.
+    """Remove what the surface's ``keep`` does not cover; promotions on this machine wait meanwhile.
 
     Parameters
     ----------
-    dry_run : report what would be removed, and remove nothing.
-    now : the instant from which ages are counted; default: the present.
+    dry_run : report what would be removed, without removing it.
+    now : instant from which ages are counted; default: the current time.
 
     Raises
     ------
     ContractError
         surface.yaml declares no ``keep``.
     AuditMismatch
-        Audit, registry and aliases differ, so it is not known what serves.
+        Audit log, registry and aliases differ, so the serving release is uncertain.
     StoreError
-        A release that stays, or the audit, cannot be read. Nothing was removed.
+        A kept release or the audit log cannot be read. Nothing was removed.
     """
     surface, keep = workspace.surface, workspace.contracts.surface.keep
     if keep == Keep():
@@ -130,7 +130,7 @@ def run(workspace: Workspace, *, dry_run: bool = False, now: datetime | None = N
 
 @dataclass(frozen=True)
 class _Plan:
-    """What goes and what stays: ``releases`` and ``kept_runs`` give the reason by version and by run."""
+    """The removal plan: ``releases`` and ``kept_runs`` map each kept version and run to a reason."""
 
     workspace: Workspace
     keep: Keep
@@ -145,7 +145,7 @@ class _Plan:
 
     @classmethod
     def make(cls, workspace: Workspace, keep: Keep, today: datetime) -> "_Plan":
-        """Look at everything, and decide."""
+        """Read the inventory and plan the removal."""
         store = workspace.store
         inventory = Inventory.read(store, workspace.surface)
         versions = store.registry.versions(release_name(workspace.surface))
@@ -161,7 +161,7 @@ class _Plan:
 
     @cached_property
     def pages(self) -> dict[Path, os.stat_result]:
-        """Return the pages in ``reports/`` of validations that are old, of which MLflow had copies."""
+        """Return the outdated validation pages in ``reports/``; MLflow has copies of them."""
         if self.keep.runs is None:
             return {}
         before = (self.today - self.keep.runs).timestamp()
@@ -169,7 +169,7 @@ class _Plan:
         return {page: stat for page, stat in there.items() if stat.st_mtime < before}
 
     def sweep(self, *, dry_run: bool) -> VacuumResult | None:
-        """Remove label files; None where snapshots are kept for ever."""
+        """Remove label files; None if snapshots are kept forever."""
         if self.keep.snapshots is None:
             return None
         pinning = [version for version, why in self.releases.items() if why != _AUDITED]
@@ -178,7 +178,7 @@ class _Plan:
         )
 
     def record(self, swept: VacuumResult | None) -> None:
-        """Add the row of the audit, once for what this plan keeps; a surface without a release has none."""
+        """Add one audit row per plan; a surface without a release gets no row."""
         if not self.versions:
             return
         moves, going = self.workspace.aliases, {part.version for part in self.versions} - self.releases.keys()
@@ -208,7 +208,7 @@ class _Plan:
         moves.add(decide)
 
     def removed(self, swept: VacuumResult | None) -> Iterator[Removed]:
-        """Yield what goes, by kind."""
+        """Yield the removed items by kind."""
         inventory, model = self.inventory, release_name(self.workspace.surface)
         parts = {one: inventory.held[one] for one in self.models if one in inventory.held}
         releases = [one for one, part in parts.items() if part.name == model]
@@ -229,7 +229,7 @@ class _Plan:
             yield Removed("label files", swept.files, swept.bytes, swept.oldest, swept.newest)
 
     def stays(self) -> Iterator[KeptItem]:
-        """Yield what stays, by kind and reason."""
+        """Yield the kept items by kind and reason."""
         for why in dict.fromkeys(self.releases.values()):
             versions = tuple(sorted(one for one, reason in self.releases.items() if reason == why))
             yield KeptItem("releases", why, len(versions), versions)
@@ -239,7 +239,7 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Needs:
-    """Why each release and each run stays."""
+    """The reason to keep each release and each run."""
 
     workspace: Workspace
     inventory: Inventory
@@ -253,7 +253,7 @@ class _Needs:
 
     @cached_property
     def releases(self) -> dict[int, str]:
-        """Return the releases that stay, each with the first reason that holds."""
+        """Return the kept releases, each with the first reason that applies."""
         there = {part.version for part in self.versions}
         why = dict.fromkeys(self._newest(), f"newest {self.keep.releases}")
         if self.keep.releases is None:
@@ -275,7 +275,7 @@ class _Needs:
 
     @cached_property
     def runs(self) -> dict[str, str]:
-        """Return the runs that stay, each with the first reason that holds."""
+        """Return the kept runs, each with the first reason that applies."""
         runs, age = self.inventory.runs, self.keep.runs
         if age is None:
             return dict.fromkeys(runs, "every run is kept")
@@ -296,7 +296,7 @@ class _Needs:
         return {run: reason for run, reason in why.items() if run in runs}
 
     def models_of(self, releases: Collection[int], runs: Collection[str]) -> Iterator[str]:
-        """Yield the logged models of releases and runs that go, and those that no version holds."""
+        """Yield the logged models of removed releases and runs, and those without a version."""
         registry, model, held = (
             self.workspace.store.registry,
             release_name(self.workspace.surface),
@@ -314,14 +314,14 @@ class _Needs:
         return [part.version for part in self.versions[:count]]
 
     def _evaluated_releases(self) -> Iterator[int]:
-        """Yield the releases that were judged within the time that a reviewer has to answer."""
+        """Yield the releases evaluated within the time that a reviewer has to answer."""
         since = self.today - self.workspace.contracts.surface.promotion.answer_within - _YOUNG
         for run in self._of_step("gate"):
             if self.inventory.began(run) >= since and (release := self._tag(run, "release")):
                 yield int(release)
 
     def _makers(self) -> Iterator[str]:
-        """Yield the runs that made kept releases, the parts that they pin, and every policy."""
+        """Yield the runs that made kept releases, the components they pin, and every policy."""
         registry, of = self.workspace.store.registry, self.workspace.surface
         pinned = {(release_name(of), version) for version in self.releases}
         for version in self.releases:
@@ -332,7 +332,7 @@ class _Needs:
                 yield registry.run_id(part)
 
     def _about(self) -> Iterator[str]:
-        """Yield the runs about a kept release or its labels, and those that its judgements rest on."""
+        """Yield the runs about a kept release or its labels, and the runs that its gates read."""
         registry, versions = self.workspace.store.registry, {str(version) for version in self.releases}
         tags = (registry.tags(part) for part in self.versions if part.version in self.releases)
         snapshots = {found for one in tags if (found := one.get(SNAPSHOT)) is not None}
@@ -340,7 +340,7 @@ class _Needs:
             if self._tag(run, "release") in versions:
                 yield run
                 if self._tag(run, "step") == "gate":
-                    with suppress(ContractError, StoreError):  # of an earlier program, which alone reads it
+                    with suppress(ContractError, StoreError):  # written by an earlier version
                         rests_on = self.workspace.store.runs.read_evidence(run, GateEvidence).runs
                         yield from vars(rests_on).values()
             elif self._tag(run, "snapshot") in snapshots:
@@ -362,7 +362,7 @@ class _Needs:
 
 
 def _named(entries: Iterable[Entry]) -> Iterator[int]:
-    """Yield the releases that rows of the audit are about; a prune and a restart are about none."""
+    """Yield the releases that audit rows refer to; rows of a prune or a restart refer to none."""
     for entry in entries:
         if entry.kind not in {Kind.PRUNE, Kind.RESTART}:
             yield from (one for one in (entry.release, entry.champion) if one is not None)

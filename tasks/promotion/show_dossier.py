@@ -1,7 +1,7 @@
-"""The show_dossier step: the page of a release that was judged, written anew from what was kept of it.
+"""Write the page of a release again from its newest gate run.
 
-The page of one segment alone is for a reader who may see no other. It is made of the verdicts of that
-segment; figures of the whole mix all segments, and stay on the dossier.
+The page of a single segment is for a reader who may not see other segments. It contains only that
+segment's verdicts; figures over all segments are in the dossier alone.
 """
 
 import webbrowser
@@ -25,7 +25,7 @@ from tasks.stores.workspace import Workspace, write_report
 
 @dataclass(frozen=True)
 class ShownDossier:
-    """A release's verdict, and where its page lies; ``opened`` in a browser or not."""
+    """A release's verdict and the path of its page; ``opened``: whether a browser opened the page."""
 
     release: int
     verdict: str
@@ -36,7 +36,7 @@ class ShownDossier:
 def run(
     workspace: Workspace, *, release: str | int, browse: bool, segment: Segment | None = None
 ) -> ShownDossier:
-    """Write the dossier of a release, or the page of one segment, from the gate that judged it last."""
+    """Write the dossier of a release, or the page of one segment, from its newest gate run."""
     part = workspace.releases.part(release)
     gate = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if gate is None:
@@ -60,7 +60,7 @@ def run(
 
 
 def write_segment_page(title: str, segment: Segment, verdicts: Sequence[Verdict], words: Vocabulary) -> str:
-    """Write the page of a segment that was judged: its bounds as a picture, and every verdict."""
+    """Write the page of one segment: a chart of its limits, and every verdict."""
     found = [verdict for verdict in verdicts if verdict.segment == segment]
     if not found:
         known = {str(verdict.segment) for verdict in verdicts if verdict.segment != ALL}
