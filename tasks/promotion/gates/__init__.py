@@ -1,10 +1,10 @@
-"""What a release is judged by: each module turns evidence and a bound into verdicts.
+"""The gates of a release: each module turns evidence and a limit into verdicts.
 
 ::
 
     judge                                   every gate, in order
-      calibration, model, gains, references what heads predict, also by segment
-      lineage, policy                       what the release was made of, and how it decides
-      reports                               what the release step reports beside its figures
-    loosened                                bounds that let more through than when the release was made
+      calibration, model, gains, references predictions of the heads, overall and by segment
+      lineage, policy                       components of the release, and its policies
+      reports                               what the release step reports in addition to metrics
+    loosened                                limits that are looser than when the release was made
 """

@@ -1,13 +1,14 @@
-"""The calibration gate: whether a probability means what it says, overall and by segment.
+"""The calibration gate: probabilities are calibrated, overall and by segment.
 
-All tasks and gated segments of a release are one family, and a cost on the whole is besides judged alone
-where more happens than it predicts (`tasks.evaluation.calibration_verdicts`)::
+All tasks and gated segments of a release are one family. A cost task as a whole is also tested alone for
+more events than predicted (`tasks.evaluation.calibration_verdicts`)::
 
     calibrated   -> pass
-    off          -> block, with how far and how likely that is by chance
-    inconclusive -> inconclusive, which holds or warns as the surface says
+    off          -> block, with the size of the deviation and its p-value
+    inconclusive -> inconclusive, which holds or warns as surface.yaml says
 
-A value head's ratio is observed over predicted mean. Quantile and ranking heads claim no mean and have none.
+The ratio of a value head is observed over predicted mean. Quantile and ranking heads predict no mean and
+have no ratio.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ _OUTCOMES = {
 def evaluate_ratios(
     gate: CalibrationGate, tasks: Sequence[TaskFigures], *, costs: AbstractSet[str], run: str
 ) -> Iterator[Verdict]:
-    """Judge every task and gated segment of the release as one family, and the whole of ``costs`` alone."""
+    """Evaluate every task and gated segment as one family, and the whole of ``costs`` alone."""
     low, high = gate.ratio
     pairs = [(task, segment) for task in tasks for segment in _segments(gate, task)]
     ratios = [(task, segment, _ratio(task, segment, costs)) for task, segment in pairs]
@@ -58,7 +59,7 @@ def evaluate_ratios(
 
 
 def _segments(gate: CalibrationGate, task: TaskFigures) -> list[Segment]:
-    """Name the whole and the gated segments; none of a head that makes no claim of a mean."""
+    """Return the whole and the gated segments of a head; empty for heads that do not predict a mean."""
     if task.kind not in {"binary", "value"}:
         return []
     ratios = [row.segment for row in task.figures if row.subject.metric == "calibration_ratio"]
@@ -66,9 +67,9 @@ def _segments(gate: CalibrationGate, task: TaskFigures) -> list[Segment]:
 
 
 def _ratio(task: TaskFigures, segment: Segment, costs: AbstractSet[str]) -> SegmentRatio | None:
-    """Gather what a segment's ratio rests on; a value task counts no positives.
+    """Collect the figures behind a segment's ratio; a value task has no count of positives.
 
-    The mean prediction has an interval wherever there are clusters enough, however few the positives.
+    The mean prediction has an interval if there are enough clusters, even with few positives.
     """
     ratio, cost = task.figure("calibration_ratio", segment), segment == ALL and task.task in costs
     if ratio is None:
@@ -86,7 +87,7 @@ def _ratio(task: TaskFigures, segment: Segment, costs: AbstractSet[str]) -> Segm
 
 
 def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration) -> str:
-    """Say how far a segment is off, or why it is inconclusive."""
+    """Describe how far a segment is off, or why it is inconclusive."""
     ratio = segment.ratio
     among = f"p {calibration.p_value:.2g}, {_describe_family(calibration)}"
     if segment.observed is not None and segment.predicted is not None and not ratio.known:
@@ -106,7 +107,7 @@ def _why(gate: CalibrationGate, segment: SegmentRatio, calibration: Calibration)
 
 
 def _describe_family(calibration: Calibration) -> str:
-    """Write the p-value that is adjusted for the family; a cost that exceeds the range is tested alone."""
+    """Describe the adjusted p-value of the family; an exceeding cost is tested alone."""
     if calibration.family == 1:
         return "a test of this cost alone"
     return f"{calibration.adjusted:.2g} adjusted for {calibration.family} tests"

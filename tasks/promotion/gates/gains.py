@@ -1,31 +1,31 @@
-"""The model gate on gains: a head that predicts too much better than the champion's may know its outcome.
+"""The model gate on gains: a head that predicts too much better than the champion's may leak its outcome.
 
 ::
 
     the same recipe          fall of normalized entropy against the champion, same rows: at most 3 %, or
-                             4 standard deviations of what past retrains gained, whichever is more
-    another recipe           its gain on the same day's data is taken off; the rest is held to that bound.
-                             That gain itself: beyond 3 % it is named, and where most of it comes from one
-                             feature that the champion's model does not read, it holds
-    no champion              a feature is named that has over 60 % of the gain of the trees, or that alone
+                             4 standard deviations of the gains of past retrains if that is more
+    another recipe           its gain on the same day's data is subtracted; the rest has the same limit. A
+                             recipe's own gain beyond 3 % warns, and holds if one feature that the champion's
+                             model does not read has most of it
+    no champion              warns of a feature that has over 60 % of the gain of the trees, or that alone
                              ranks within .05 of a head whose AUC within requests is above .9
 
-A value's squared error and a quantile's pinball loss, over a constant's, stand in for the entropy; of a
-ranking head it is the AUC by request. Segments are judged as one family. A gain that holds may be lifted by
-the role that ``override`` in surface.yaml names for the gate ``model``: the reason that it gives is the cause
-of the gain. Without a champion an honest gain is not known, so the feature is a warning: people who approve
-are asked whether it is known before the outcome. A head without weight that costs nothing only warns.
+A value's squared error and a quantile's pinball loss, over a constant's, replace the entropy; for a ranking
+head it is the AUC by request. Segments are tested as one family. A blocked gain can be overridden by the role
+that ``override`` in surface.yaml names for the gate ``model``; the reason it gives is the cause of the gain.
+Without a champion a plausible gain is unknown, so the feature is a warning: reviewers are asked whether it is
+known before the outcome. A head that has no weight and is no cost only warns.
 
-Recipes compared with each other on the same days show what of a gain may be newer data alone::
+Comparing recipes on the same days shows how much of a gain may come from newer data alone::
 
-    the same recipe      what differs from the champion is data only, and the row says by how many days
+    the same recipe      only the data differ from the champion's; the row reports by how many days
     another, compared    drop in AUC by request, and rise in normalized entropy (a value's squared error, a
                          quantile's pinball loss), against the champion's recipe, trained as of the same
-                         instant: at most what the model gate allows, in segments too
-    another, and not     the comparison with the champion credits the recipe with newer rows too, so the row
-                         warns where the champion's are older, and says why they were not compared
+                         instant: at most what the model gate allows, also in segments
+    another, not         the comparison with the champion also credits the recipe with newer rows, so the row
+                         warns if the champion's rows are older, with the reason for the missing comparison
 
-The training step compares (`tasks.training.same_day`); a task that the champion lends has its recipe.
+The training step compares recipes (`tasks.training.same_day`); a reused task has the champion's recipe.
 """
 
 import math
@@ -50,7 +50,7 @@ _AGAINST = "the champion's recipe, trained as of the same day on the same labels
 
 @dataclass(frozen=True)
 class TaskRecipe:
-    """How a task's model was made: a digest of its recipe, None where it says none, and its newest row."""
+    """A task's training recipe: its digest, None if not recorded, and the newest training row."""
 
     task: str
     recipe: str | None
@@ -59,7 +59,7 @@ class TaskRecipe:
 
 @dataclass(frozen=True)
 class SameDay:
-    """What the training step found of a recipe that changed: a comparison, or why there is none; its run."""
+    """The training step's comparison of a changed recipe, or the reason why there is none, and its run."""
 
     comparison: ChampionComparison | None
     reason: str
@@ -68,7 +68,7 @@ class SameDay:
 
 @dataclass(frozen=True)
 class RecipePair:
-    """A task's model in the release and in the champion, and how their recipes do on the same days.
+    """A task's model in the release and in the champion, with the same-day comparison of their recipes.
 
     ``added``: features that only the release's model reads.
     """
@@ -80,17 +80,17 @@ class RecipePair:
 
     @property
     def newer_by(self) -> int:
-        """Days between the newest rows of both."""
+        """Days between the newest rows of both models."""
         return (self.candidate.newest - self.champion.newest).days
 
     @property
     def compared(self) -> ChampionComparison | None:
-        """What the recipes' comparison says, where there is one."""
+        """The comparison of the recipes, or None."""
         return None if self.same_day is None else self.same_day.comparison
 
 
 def evaluate_same_day(pairs: Sequence[RecipePair] | None, *, run: str) -> Verdict:
-    """Say what of the release's gain may come from newer rows alone.
+    """Report how much of the release's gain may come from newer rows alone.
 
     Examples
     --------
@@ -138,7 +138,7 @@ def _reason(pairs: Sequence[RecipePair]) -> str:
 
 
 def _explain_changed(changed: Sequence[RecipePair]) -> Iterator[str]:
-    """Name the tasks of another recipe: those that were compared, then those that were not, and why."""
+    """List the tasks with another recipe: compared tasks, then the others with the reason."""
     compared = ", ".join(pair.candidate.task for pair in changed if pair.compared is not None)
     rest = [pair for pair in changed if pair.compared is None]
     if compared:
@@ -158,7 +158,7 @@ def _differs(pair: RecipePair) -> bool:
 
 
 def _is_unknown(pair: RecipePair) -> bool:
-    """Whether a model says no recipe; one that both releases serve has the same, whatever it is."""
+    """Whether a model records no recipe; a model that both releases serve has the same recipe."""
     same = pair.candidate == pair.champion
     return not same and None in {pair.candidate.recipe, pair.champion.recipe}
 
@@ -169,13 +169,13 @@ GAINS: Final = (
     "relative_pinball_loss_fall",
     "auc_by_request_rise",
 )
-"""How the gain of a head is called, by its error."""
+"""Metric of a head's gain, by kind of error."""
 MOST: Final = 0.03
-"""Fall of normalized entropy that is always plausible: an honest week gains up to .002 in simulated worlds, a
-head half-way to the truth .007 to .015, one that knows 40 % of its positives .15."""
+"""Fall of normalized entropy that is always plausible: in simulated worlds an honest week gains up to .002, a
+head half-way to the truth .007 to .015, and a head that knows 40 % of its positives .15."""
 _DEVIATIONS: Final = 4.0
 _LEAST_PAST: Final = 5
-"""Past retrains from which on their changes widen the bound."""
+"""Number of past retrains from which their gains widen the limit."""
 _MOST_OF_ONE: Final = 0.6
 _NEAR: Final = 0.05
 _HIGH_AUC: Final = 0.9
@@ -185,14 +185,14 @@ _CAUSE: Final = "a leak gains as much: name the cause by an override of the gate
 
 @dataclass(frozen=True)
 class Gains:
-    """What the gains of a release are judged by.
+    """Inputs of the evaluation of gains.
 
     Attributes
     ----------
-    counted : tasks whose heads decide or cost something; the others are warned of.
-    recipes : how the heads' recipes differ from the champion's, by task.
-    past : what past retrains of the surface gained, by subject of the verdict.
-    inputs : what the heads read, by task.
+    counted : tasks whose heads have a weight or a cost; other tasks only warn.
+    recipes : recipes of the heads and of the champion's, by task.
+    past : gains of the surface's past retrains, by subject of the verdict.
+    inputs : features of the heads, by task.
     run : the run that measured the heads.
     """
 
@@ -203,7 +203,7 @@ class Gains:
     run: str = ""
 
     def bound(self, subject: Subject) -> float:
-        """Return the most that an unchanged recipe may plausibly gain.
+        """Return the largest plausible gain of an unchanged recipe.
 
         Examples
         --------
@@ -224,7 +224,7 @@ def evaluate_gains(
     *,
     run: str,
 ) -> Iterator[Verdict]:
-    """Judge what heads gain over the champion's; where there is none, what they gain most from."""
+    """Evaluate the heads' gains over the champion's; without a champion, their most important features."""
     compared = {comparison.task: comparison for comparison in comparisons or ()}
     for task in tasks:
         evaluated = list(
@@ -261,7 +261,7 @@ def _of_data(
     *,
     level: float,
 ) -> Iterator[Verdict]:
-    """Judge what newer data gain by themselves; what a changed recipe gains is not theirs."""
+    """Evaluate the gain from newer data; the gain of a changed recipe is subtracted."""
     metric, by_recipe = _gain(comparison)[0], _by_segment(same_day)
     gained = {
         segment: _less(one, by_recipe[segment].value if segment in by_recipe else 0.0)
@@ -279,7 +279,7 @@ def _of_data(
 def _of_recipe(
     task: TaskFigures, pair: RecipePair, same_day: SameDay, inputs: HeadInputs | None, *, level: float
 ) -> Iterator[Verdict]:
-    """Judge what a changed recipe gains over the champion's, both trained on the same labels."""
+    """Evaluate the gain of a changed recipe over the champion's, both trained on the same labels."""
     if same_day.comparison is None:
         return
     subject = Subject(_gain(same_day.comparison)[0], task=task.task, baseline=SAME_DAY)
@@ -300,15 +300,15 @@ def _of_recipe(
 def _evaluate_gains(
     gained: Mapping[Segment, Estimate], bound: float, *, level: float
 ) -> Iterator[tuple[Segment, Estimate, Outcome]]:
-    """Judge a gain of all rows, and yield the segments whose gain chance does not explain.
+    """Evaluate the gain over all rows, and yield the segments with a significant gain.
 
-    A gain of all rows that is shown, and whose figure is beyond the bound, blocks.
+    A significant gain over all rows blocks if its value is above the limit.
     """
     if whole := gained.get(ALL):
         beyond = whole.known and whole.value > bound and whole.low > 0
         within = Outcome.PASS if whole.known and whole.high <= bound else Outcome.INCONCLUSIVE
         yield ALL, whole, Outcome.BLOCK if beyond else within
-        if beyond:  # of every segment it is no news
+        if beyond:  # segments would repeat it
             return
     parts = [SegmentLoss(segment, "", one, bound) for segment, one in gained.items() if segment != ALL]
     for one in evaluate_losses(parts, level=level):
@@ -317,7 +317,7 @@ def _evaluate_gains(
 
 
 def _named_features(task: TaskFigures, inputs: HeadInputs | None, run: str) -> Iterator[Verdict]:
-    """Name the feature that a head without a champion's to compare with leans on."""
+    """Warn of the feature that a head without a champion depends on most."""
     shares = {} if inputs is None else inputs.gains
     largest = max(shares, key=lambda name: shares[name], default=None)
     if largest is not None and shares[largest] > _MOST_OF_ONE:
@@ -335,7 +335,7 @@ def _named_features(task: TaskFigures, inputs: HeadInputs | None, run: str) -> I
 
 
 def _near(task: TaskFigures) -> str | None:
-    """Return the single feature that ranks candidates almost as well as a head that ranks them very well."""
+    """Return the single feature that ranks almost as well as a head that ranks very well, or None."""
     ranked = task.references and task.references.auc_by_request
     if not ranked or not ranked.head.value > _HIGH_AUC:
         return None
@@ -343,7 +343,7 @@ def _near(task: TaskFigures) -> str | None:
 
 
 def _gain(of: ChampionComparison | SegmentComparison) -> tuple[str, Estimate | None]:
-    """Return the name and the size of what a head gains, by the error that it is measured by."""
+    """Return the metric and the size of a head's gain, by its kind of error."""
     losses = (
         of.normalized_entropy_rise,
         of.relative_squared_error_rise,
@@ -357,7 +357,7 @@ def _gain(of: ChampionComparison | SegmentComparison) -> tuple[str, Estimate | N
 
 
 def _by_segment(of: ChampionComparison | None) -> dict[Segment, Estimate]:
-    """Return what is gained in all rows and by segment, where that is known."""
+    """Return the known gains over all rows and by segment."""
     if of is None:
         return {}
     found = {ALL: _gain(of)[1], **{one.segment: _gain(one)[1] for one in of.segments}}

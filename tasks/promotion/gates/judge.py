@@ -1,21 +1,21 @@
-"""The gates of a release: each turns evidence and a bound into verdicts.
+"""Evaluate the gates of a release: each turns evidence and a limit into verdicts.
 
 ::
 
-    lineage      is it what was registered, made of what it may be made of? (lineage.py)
-    policy       is what decides in force, under a version of its own? (policy.py)
-    data         is there enough to judge by, and did the labels pass validation?
-    model        does no task rank worse than the champion's (or than the floor of a first release), and
-                 does each tell more than a constant without knowing the outcome? (references.py, gains.py)
-    inputs       are the features still what the heads learned from? (reports.py)
-    calibration  does a probability mean what it says, overall and by segment?
-    constraints  does a slot hold what a hard constraint keeps out? (leaks.py; nobody may override it)
-    decision     do the utility policy's guardrails hold where the decision was replayed?
-    shadow       does the challenger score fresh traffic as replayed?
-    latency      how long does it take to score a request, beside the champion?
-    parity       does it give what it served, and serve what was replayed? (shadow_verdicts.py)
-    freshness    is every part trained on recent enough rows?
-    reports      do refits stay near what was tested, and do proxies point the right way? (reports.py)
+    lineage      Are all files as registered, and trained on permitted labels and days? (lineage.py)
+    policy       Are the policies those in force, with a new version for new content? (policy.py)
+    data         Are there enough rows and positives, and did the labels pass validation?
+    model        Does each task rank as well as the champion's (or above the floor of a first release), and
+                 better than a constant, without knowing the outcome? (references.py, gains.py)
+    inputs       Are the features distributed as in training? (reports.py)
+    calibration  Are the probabilities calibrated, overall and by segment?
+    constraints  Does a slate violate a hard constraint? (leaks.py; cannot be overridden)
+    decision     Do the utility policy's guardrails hold in the replay?
+    shadow       Does the challenger score fresh traffic as in the replay?
+    latency      How long does scoring a request take, compared with the champion?
+    parity       Are scores reproducible, and served slates equal to replayed ones? (shadow_verdicts.py)
+    freshness    Was every component trained on recent enough rows?
+    reports      Are refits close to the tested models, and do proxies agree with outcomes? (reports.py)
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -41,19 +41,19 @@ from tasks.replay.leaks import GATE as CONSTRAINTS
 from tasks.replay.shadow_verdicts import LATENCY, evaluate_shadow
 
 LATER_VALIDATION: Final = "validation_of_later_labels"
-"""Of the labels as of a promotion's own day: what has matured since the release was made."""
+"""Metric of the validation of the labels as of the day of promotion, with later matured outcomes."""
 _SEVERITIES = ("info", "warning", "critical")
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Everything that the gates read; the steps judged ``guardrails``, ``reports`` and ``serving``.
+    """The inputs of the gates; ``guardrails``, ``reports`` and ``serving`` are verdicts of earlier steps.
 
-    ``costs`` names the negative and safety tasks. ``comparisons`` and ``shadow`` are None where there is no
-    champion. ``weighted`` are the tasks that the utility policy's order depends on. ``later_validation`` is
-    that of the labels as of a promotion's own day. ``recipes`` are the heads' and the champion's;
-    ``past_gains`` what earlier releases gained, by subject; ``inputs`` what the heads read, and
-    ``served`` the same beside the newest traffic.
+    ``costs`` names the negative and safety tasks. ``comparisons`` and ``shadow`` are None without a champion.
+    ``weighted`` are the tasks that the utility policy's order depends on. ``later_validation`` validates the
+    labels as of the day of promotion. ``recipes`` pairs the heads' recipes with the champion's.
+    ``past_gains`` are gains of earlier releases by subject. ``inputs`` compares the heads' features with their
+    training data, and ``served`` compares them with the newest traffic.
     """
 
     as_of: datetime
@@ -77,13 +77,12 @@ class Evidence:
 
 
 def evaluate_release(gates: Gates, evidence: Evidence) -> tuple[Verdict, ...]:
-    """Judge a release by all its gates.
+    """Evaluate all gates of a release.
 
     Returns
     -------
-    One verdict for each bound, in the order of the gates; nothing is left out in silence: what has no
-    rule or no figure says so. What leaks through a hard constraint comes first, and what a clock measured
-    last, as in the document that keeps it apart.
+    One verdict for each limit, in the order of the gates. Metrics without a limit and missing metrics have
+    verdicts too. Violated hard constraints come first and measured times last.
     """
     runs = evidence.runs
     verdicts = (
@@ -118,7 +117,7 @@ def _gains(evidence: Evidence) -> Iterator[Verdict]:
 
 
 def _origins(evidence: Evidence) -> Iterator[Verdict]:
-    """Judge what the release was made of and what decides in it, where that was read."""
+    """Evaluate lineage and policies, if they were read."""
     run = evidence.runs.release
     if evidence.lineage is not None:
         yield from evaluate_lineage(evidence.lineage, run=run)

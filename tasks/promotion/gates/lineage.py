@@ -1,12 +1,12 @@
-"""The lineage gate: whether a release is what was registered, and was made of what it may be made of.
+"""The lineage gate: files are as registered, and components were trained on permitted data.
 
 ::
 
-    pins            every byte of it and of each pinned part has its registered digest
-    labels          no part learned from labels of a later instant than the release's own
-    training_days   every part that was tested learned from days before the test slice alone
+    pins            every file of the release and of its components has its registered digest
+    labels          no component was trained on labels as of a later instant than the release's
+    training_days   every tested component was trained only on days before the test slice
 
-Steps refuse a release of which one of these does not hold; here the rows say what was looked at.
+Steps refuse a release that violates one of these; the gate's verdicts report what was checked.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,13 +19,13 @@ from tasks.stores.manifest import Manifest, PinnedPart, Role
 
 GATE = "lineage"
 _NAMED = 3
-"""Problems that a reason names; `equipoise release verify` names all."""
+"""Maximum number of problems in a reason; `equipoise release verify` lists all."""
 _LEARNED = frozenset({Role.TASK, Role.CALIBRATOR, Role.TRUNK})
 
 
 @dataclass(frozen=True)
 class PartLabels:
-    """The label snapshot that a part learned from, and as of which instant it shows the labels."""
+    """The label snapshot that a component was trained on, and the as-of of its labels."""
 
     snapshot: str
     as_of: datetime
@@ -33,14 +33,14 @@ class PartLabels:
 
 @dataclass(frozen=True)
 class Lineage:
-    """What was looked at.
+    """The inputs of the lineage gate.
 
     Attributes
     ----------
-    manifest, tested : of the release, and of the one whose models stand in for it where it is tested.
-    files : how many files were compared.
-    problems : everything that is not as registered.
-    labels : by part, for those that say what they learned from.
+    manifest, tested : manifest of the release, and of the release with the models that were tested.
+    files : number of verified files.
+    problems : differences from the registered digests.
+    labels : label snapshot by component, for components that record one.
     """
 
     manifest: Manifest
@@ -51,7 +51,7 @@ class Lineage:
 
 
 def evaluate_lineage(lineage: Lineage, *, run: str) -> Iterator[Verdict]:
-    """Judge what a release was made of."""
+    """Evaluate the lineage of a release."""
     yield _pins(lineage, run)
     yield _labels(lineage, run)
     yield _training_days(lineage, run)
@@ -72,7 +72,7 @@ def _pins(lineage: Lineage, run: str) -> Verdict:
 
 
 def _labels(lineage: Lineage, run: str) -> Verdict:
-    """Judge the instant of each part's labels; those of kept and slow parts may be earlier."""
+    """Evaluate the as-of of each component's labels; reused and slow components may have earlier labels."""
     own = lineage.manifest.snapshot
     late = [name for name, labels in lineage.labels.items() if labels.as_of > lineage.manifest.as_of]
     earlier = [name for name, labels in lineage.labels.items() if labels.snapshot != own.id]

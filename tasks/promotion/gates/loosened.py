@@ -1,15 +1,15 @@
-"""Which rules let more through than before: what a change of surface.yaml loosened after a release was made.
+"""Find the rules that a change of surface.yaml loosened after a release was made.
 
 ::
 
-    bound       looser where it is
+    rule        looser if
     a minimum   lower          a maximum or an age   higher          segments   fewer
-    a baseline  another one: neither is stricter, so every change counts
-    base rates  wider, or none     reviewers             more
-    approvals on the command line   by more people
+    a baseline  changed: neither is stricter, so every change counts
+    base rates  wider, or removed     reviewers             more
+    approvals on the command line   by more users
     override    of more gates, or by another role
-    ramp        fewer stages or guardrails, a larger share or harm, a shorter wait; another alpha is looser
-                for an alarm, or for an advance
+    ramp        fewer stages or guardrails, a larger share or harm, a shorter wait; any change of alpha, which
+                loosens either the alarms or the advances
     shown_is_all    true: the impressions count as all candidates
 """
 
@@ -27,11 +27,11 @@ _ON_COMMAND_LINE: Final = (False, "by_account", True)
 _ACTIONS: Final = ("block", "warn")
 
 Bound = tuple[str, float, object]
-"""Its place in surface.yaml, a number that grows as it gets looser, and what is written there."""
+"""Place in surface.yaml, a number that grows as the rule gets looser, and the written value."""
 
 
 def name_loosened(before: Rules, after: Rules) -> tuple[str, ...]:
-    """Say each bound that lets more through than before, with both values.
+    """Describe each rule that is looser than before, with both values.
 
     Examples
     --------
@@ -63,9 +63,9 @@ def name_loosened(before: Rules, after: Rules) -> tuple[str, ...]:
 
 
 def lasting_reviewers(before: Rules, after: Rules) -> dict[str, tuple[str, ...]]:
-    """Return each role's current reviewers who were its reviewers before as well.
+    """Return each role's current reviewers who were reviewers before as well.
 
-    Whoever was named since is part of what is asked, so they may not answer it.
+    Reviewers added since are part of the requested change, so they may not approve it.
 
     Examples
     --------

@@ -8,24 +8,24 @@
                   both in every declared segment        the same, corrected for all segments and tasks
     always        the base rate, the best feature       `references`
 
-Pooled AUC pays for telling active people from others, which orders no request: it can rise where the order
-within requests falls to chance. So it is shown, and decides only where pairs inside requests cannot: of a
-request-level task, and where there are too few for an interval.
+Pooled AUC rewards a model for separating active users from others, which orders no request: it can rise while
+the order within requests falls to chance. It is therefore reported, and decides only where pairs within
+requests cannot: for request-level tasks, and with too few pairs for an interval.
 
 The segments of one task are one family::
 
-    p-value      of "the loss is at most the bound", by Student's law with the interval's standard error, and
-                 as many degrees of freedom as there are users with an event but one
+    p-value      of "the loss is at most the limit", by Student's t with the interval's standard error, and
+                 degrees of freedom one less than the users with an event
     adjusted     by Benjamini and Hochberg over all segments and metrics of the task that have an interval
     lost         the adjusted p-value is at most the level: .025, that of a 95 % interval which ends at the
-                 bound, over the number of tasks that are judged (Bonferroni)
+                 limit, divided by the number of compared tasks (Bonferroni)
 
-Where no segment loses, this is Simes's test of them all: the chance that any is called lost is the level,
-however many there are; uncorrected it is one half for thirty. Where one does lose, the release is held for it
-already, so a further false one costs nothing: that is why the share of false discoveries is bounded and not,
-as by Holm, the chance of any, which finds fewer of the true ones. Segments overlap, so their p-values depend
-on one another positively, which both allow (Benjamini and Yekutieli 2001). The tails of the
-normal law are too light for a segment with a dozen events among hundreds.
+If no segment loses, this is Simes's test of all segments: the chance of any false loss is at most the level
+for any number of segments; uncorrected it is one half for thirty. If one does lose, the release is held
+already, and a further false loss costs nothing. Therefore the false discovery rate is bounded and not, as by
+Holm, the family-wise error rate, which has less power. Segments overlap, so their p-values are positively
+dependent, which both procedures allow (Benjamini and Yekutieli 2001). The tails of the normal distribution
+are too light for a segment with a dozen events among hundreds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,12 +41,12 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Verdict, beyond_p_value
 from tasks.reports.numbers import format_estimate
 
 LEVEL: Final = 0.025
-"""Chance that a release which loses nowhere is held for a segment of any task."""
+"""Chance of holding a release that loses in no segment because of any segment of any task."""
 
 
 @dataclass(frozen=True)
 class SegmentLoss:
-    """A loss in one segment, and the bound of its metric."""
+    """A loss in one segment, and the limit of its metric."""
 
     segment: Segment
     metric: str
@@ -56,9 +56,9 @@ class SegmentLoss:
 
 @dataclass(frozen=True)
 class TestedLoss:
-    """A loss with its p-value against "at most the bound", alone and adjusted for the family.
+    """A loss with its p-value against "at most the limit", alone and adjusted for the family.
 
-    ``lost``: chance does not explain it, among so many.
+    ``lost``: the loss is significant after adjustment.
     """
 
     of: SegmentLoss
@@ -68,9 +68,9 @@ class TestedLoss:
 
 
 def evaluate_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> list[TestedLoss]:
-    """Judge the losses of a task's segments, the worst first.
+    """Test the losses of a task's segments, in ascending order of p-value.
 
-    Those without an interval are left out: they are inconclusive.
+    Losses without an interval are inconclusive and left out.
 
     Examples
     --------
@@ -87,7 +87,7 @@ def evaluate_losses(losses: Sequence[SegmentLoss], *, level: float = LEVEL) -> l
 
 
 def loss_p_value(one: SegmentLoss) -> float:
-    """Return the p-value of "the loss is at most the bound".
+    """Return the p-value of "the loss is at most the limit".
 
     Examples
     --------
@@ -115,7 +115,7 @@ def evaluate_models(
     run: str,
     simulation: str,
 ) -> Iterator[Verdict]:
-    """Judge every head against the champion's, or against the floor of a first release."""
+    """Evaluate every head against the champion's, or against the floor of a first release."""
     compared = {comparison.task: comparison for comparison in comparisons or ()}
     champion = Opponent("the champion, same rows", simulation)
     why = "no champion to compare with" if comparisons is None else _NOT_COMPARED
@@ -148,7 +148,7 @@ def _first(gate: ModelGate, task: TaskFigures, why: str, run: str) -> Verdict:
 
 @dataclass(frozen=True)
 class Opponent:
-    """What a task is compared with: in words, the run that compared, and the baseline of the subjects."""
+    """The opponent of a comparison: its phrase, the run of the comparison, and the subjects' baseline."""
 
     words: str
     run: str
@@ -158,7 +158,7 @@ class Opponent:
 def evaluate_comparison(
     gate: ModelGate, comparison: ChampionComparison, against: Opponent, *, level: float
 ) -> Iterator[Verdict]:
-    """Judge what a task loses in order and in error, on the whole and in every segment."""
+    """Evaluate a task's loss in ranking and in error, overall and in every segment."""
     yield from _order(gate, comparison, against)
     most = gate.normalized_entropy_rise_max
     for metric, rise in _error_rises(comparison):
@@ -176,7 +176,7 @@ def evaluate_comparison(
 
 
 def _order(gate: ModelGate, comparison: ChampionComparison, against: Opponent) -> Iterator[Verdict]:
-    """Judge the drop in AUC by request, or in the pooled one where that is unknown; amounts have none."""
+    """Evaluate the drop in AUC by request, else in pooled AUC; value tasks have neither."""
     drop, pooled = comparison.auc_by_request_drop, comparison.auc_drop
     if drop is None and pooled is None:
         return
@@ -202,9 +202,9 @@ def _order(gate: ModelGate, comparison: ChampionComparison, against: Opponent) -
 def _segments(
     gate: ModelGate, comparison: ChampionComparison, against: Opponent, *, level: float
 ) -> Iterator[Verdict]:
-    """Judge the segments as one family: a verdict for each that loses, else one that names the worst.
+    """Evaluate the segments as one family: one verdict for each loss, else one for the worst segment.
 
-    A segment that is inconclusive holds nothing. Where none can be measured, the one verdict warns.
+    Inconclusive segments do not hold a release. If no segment can be measured, one verdict warns.
     """
     losses = list(_losses(gate, comparison))
     tested = evaluate_losses(losses, level=level)
@@ -239,7 +239,7 @@ def _losses(gate: ModelGate, comparison: ChampionComparison) -> Iterator[Segment
 
 
 def _error_rises(of: ChampionComparison | SegmentComparison) -> Iterator[tuple[str, Estimate]]:
-    """Give the name and the rise of the error by which a head is measured, as a share of a constant's."""
+    """Yield the name and the rise of a head's error, as a share of a constant's error."""
     for metric, rise in (
         ("normalized_entropy_rise", of.normalized_entropy_rise),
         ("relative_squared_error_rise", of.relative_squared_error_rise),
@@ -250,7 +250,7 @@ def _error_rises(of: ChampionComparison | SegmentComparison) -> Iterator[tuple[s
 
 
 def _among(one: TestedLoss, comparison: ChampionComparison, tested: Sequence[TestedLoss]) -> str:
-    """Say what a segment's figure is worth among the others."""
+    """Describe a segment's p-value among the tests of its family."""
     conclusive = len({other.of.segment for other in tested})
     worst = "" if one.lost else f"the worst of {conclusive} segments: none is shown to lose; "
     inconclusive = len(comparison.segments) - conclusive

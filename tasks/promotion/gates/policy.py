@@ -1,22 +1,23 @@
-"""The policy gate: whether what decides is in force, versioned, and has people who may answer for it.
+"""The policy gate: the policies of a release are in force, versioned, and have reviewers.
 
 ::
 
     in_force     tasks, utility and slate of the release are those of the surface's files
-    <policy>     its version is another wherever its content is another than the champion's
-    constraint   a hard constraint of the champion's that it lacks or states otherwise: a warning by name
-    approvals    for each role that has to agree somebody may answer
+    <policy>     its version differs from the champion's if its content does
+    constraint   warns of each hard constraint of the champion's that is missing or changed
+    approvals    each required role has a reviewer who may approve
 
-Who approved stands in the audit and is asked at the move: a row of this gate is part of what they approve.
+Approvals are in the audit log and are checked at the promotion: this gate's verdicts are part of what
+reviewers approve.
 
-Where the release's weights stand on the front that a tuning found::
+Position of the release's weights on a tuned front::
 
-    no front of the release's or the champion's models    no_rule
-    weights of a point of the front                       pass; warn where a confirmed point is better
-    the weights that the search began with, below it      warn where a gain was confirmed, else no_rule
+    no front for the release's or the champion's models   no_rule
+    weights of a point of the front                       pass; warn if a confirmed point is better
+    initial weights of the search, below the front        warn if a gain was confirmed, else no_rule
     other weights                                         no_rule: the search did not try them
 
-A front is of one half of the users and confirmed on the other; it was searched on days that no gate reads.
+A front is searched on one half of the users and confirmed on the other, on days that no gate reads.
 """
 
 import math
@@ -41,7 +42,7 @@ _THRESHOLD = Threshold(words="no confirmed point is better")
 
 @dataclass(frozen=True)
 class PolicyVersion:
-    """A registered policy: its name and version in its file, and the digest of its content."""
+    """A registered policy: name and version in its file, and the digest of its content."""
 
     policy: str
     version: str
@@ -53,15 +54,15 @@ class PolicyVersion:
 
 @dataclass(frozen=True)
 class ReleasedPolicies:
-    """What decides in a release.
+    """The policies of a release.
 
     Attributes
     ----------
     contracts, in_force : digests of the release's contracts, and of the surface's files.
-    policies, champion : by file (`utility`, `slate`) what the release pins, and what the champion does; empty
-        of a first release.
-    reviewers : by role that has to agree, who may answer for this release.
-    lost_constraints : the champion's hard constraints that the release lacks, or states otherwise.
+    policies, champion : policies that the release and the champion pin, by file (`utility`, `slate`); the
+        champion's are empty for a first release.
+    reviewers : users who may approve this release, by required role.
+    lost_constraints : hard constraints of the champion that the release lacks or changes.
     """
 
     contracts: Mapping[str, str]
@@ -73,9 +74,9 @@ class ReleasedPolicies:
 
 
 def find_lost_constraints(before: UtilitySpec, after: UtilitySpec) -> tuple[str, ...]:
-    """Return the names of the hard constraints of one policy that another lacks, or states otherwise.
+    """Return the names of hard constraints of one policy that another lacks or changes.
 
-    A constraint of the base is lost where a context alone has it; one of a context is kept by the base, too.
+    A constraint of the base is lost if only a context keeps it; a context also keeps the base's constraints.
 
     Examples
     --------
@@ -97,12 +98,12 @@ def _filters(constraints: Iterable[HardConstraint]) -> set[tuple[str, Condition,
 
 
 def _filter(constraint: HardConstraint) -> tuple[str, Condition, bool]:
-    """Return what a constraint filters by, without its description."""
+    """Return a constraint without its description."""
     return constraint.name, constraint.condition, constraint.keeps
 
 
 def evaluate_policy(released: ReleasedPolicies, *, run: str) -> Iterator[Verdict]:
-    """Judge the policies of a release."""
+    """Evaluate the policies of a release."""
     yield _in_force(released, run)
     for kind, policy in released.policies.items():
         yield _version(policy, released.champion.get(kind), kind, run)
@@ -138,7 +139,7 @@ def _version(policy: PolicyVersion, before: PolicyVersion | None, kind: str, run
 
 
 def _approvals(released: ReleasedPolicies, run: str) -> Verdict:
-    """Judge whether somebody may answer for each role; nobody can where all reviewers are newer."""
+    """Evaluate whether each role has a reviewer who is not newer than the release."""
     vacant = [role for role, users in released.reviewers.items() if not users]
     asked = "; ".join(f"{role}: {' or '.join(users)}" for role, users in released.reviewers.items())
     reason = f"nobody may answer for {', '.join(vacant)}" if vacant else f"asked before it moves: {asked}"
@@ -149,20 +150,20 @@ def _approvals(released: ReleasedPolicies, run: str) -> Verdict:
 
 @dataclass(frozen=True)
 class SearchedFront:
-    """A tuning, and the MLflow run that it came from."""
+    """A tuning, and its MLflow run."""
 
     tuning: TuningEvidence
     run: str
 
 
 def evaluate_front(weights: Mapping[str, float], front: SearchedFront | None, *, run: str) -> Verdict:
-    """Judge where weights stand on a front.
+    """Evaluate the position of weights on a front.
 
     Parameters
     ----------
-    weights : of the release's policy, by task.
-    front : the newest that was searched with the models of the release or of the champion; None without one.
-    run : the MLflow run of the replay, which the row names where there is no front.
+    weights : weights of the release's policy, by task.
+    front : newest front searched with the release's or the champion's models, or None.
+    run : the MLflow run of the replay, cited if there is no front.
     """
     if front is None or not front.tuning.front:
         reason = "no front was searched with these models or the champion's (equipoise tune)"
@@ -190,5 +191,5 @@ def _position(weights: Mapping[str, float], tuning: TuningEvidence) -> tuple[Out
 
 
 def _weighs(found: Mapping[str, float], weights: Mapping[str, float]) -> bool:
-    """Whether weights are those that a tuning names; it may leave out what it could not move."""
+    """Whether weights equal a tuning's; the tuning may omit tasks that it did not vary."""
     return all(math.isclose(value, weights.get(task, 0.0), rel_tol=1e-9) for task, value in found.items())

@@ -1,14 +1,14 @@
-"""The model gate beside constants and single features: what is no better, and what is too good to be true.
+"""The model gate on constants and single features: heads that are no better, and heads that leak.
 
 ::
 
     normalized entropy, relative squared error     all below 1        better than the base rate, or the mean
         1 or more, and no less than .99 anywhere   no better          blocks a task that carries weight
-    AUC of the head, AUC of any single feature     above the bound    too good to be true: a leak
+    AUC of the head, AUC of any single feature     above the limit    implausibly good: a leak
     AUC of the head less that of the best feature  nowhere above 0    a warning
 
-An interval that reaches below .99 leaves room for a gain: for a rare head it is inconclusive. Neither
-can it with fewer than 20 positives: what a head that is nearly a constant adds shows in few rows.
+An interval that reaches below .99 leaves room for a gain: for a rare head it is inconclusive. A head with
+fewer than 20 positives is inconclusive too: the gain of a nearly constant head shows in few rows.
 """
 
 import math
@@ -27,20 +27,20 @@ from tasks.reports.numbers import format_estimate, format_number
 _SKILL = {"binary": "normalized_entropy", "value": "relative_squared_error"}
 _UNMEASURED = "nothing of its test days was held against the mean: no day was fresh"
 _LEAST_GAIN: Final = 0.01
-"""Gain in normalized entropy, or in squared error, that an interval must exclude before a head is called no
-better than a constant: the loss that a surface lets pass unless it says otherwise."""
+"""Gain in normalized entropy, or in squared error, that an interval must exclude before a head counts as no
+better than a constant: the loss that a surface permits by default."""
 _TOO_GOOD = "too good to be true, it is taken to know the outcome"
 
 
 def weighted_tasks(utility: UtilitySpec) -> frozenset[str]:
-    """Return the tasks that a policy's order depends on: by a weight other than 0, or by a tier."""
+    """Return the tasks that a policy's order depends on, by a non-zero weight or by a lexicographic tier."""
     return frozenset({*utility.heads} | {tier.task for tier in utility.lexicographic})
 
 
 def evaluate_references(
     gate: ModelGate, tasks: Sequence[TaskFigures], weighted: Collection[str], *, run: str
 ) -> Iterator[Verdict]:
-    """Judge every head beside its base rate and single features."""
+    """Compare every head with its base rate and with single features."""
     for task in tasks:
         if task.kind in _SKILL:
             yield _skill(task, run, weighted=task.task in weighted)
@@ -49,7 +49,7 @@ def evaluate_references(
 
 
 def _skill(task: TaskFigures, run: str, *, weighted: bool) -> Verdict:
-    """Judge whether a head tells more than a constant."""
+    """Evaluate whether a head is better than a constant."""
     metric, references = _SKILL[task.kind], task.references
     if task.kind == "binary":
         error = task.estimate(metric)
@@ -78,7 +78,7 @@ def _skill(task: TaskFigures, run: str, *, weighted: bool) -> Verdict:
 
 
 def _evaluate_error(error: Estimate | None) -> tuple[Outcome, str]:
-    """Judge an error as a share of a constant's."""
+    """Evaluate an error relative to a constant's."""
     if error is None:
         return Outcome.METRIC_MISSING, ""
     if error.known and error.high < 1:
@@ -89,7 +89,7 @@ def _evaluate_error(error: Estimate | None) -> tuple[Outcome, str]:
 
 
 def _feature(task: TaskFigures, run: str) -> Iterator[Verdict]:
-    """Warn where a head is shown to rank no better than one of its features alone."""
+    """Warn if a head ranks no better than one of its features alone."""
     references = task.references
     ranked = references and (references.auc_by_request or references.auc)
     if not references or not ranked or not ranked.gain.known or ranked.gain.high > 0:
@@ -110,7 +110,7 @@ def _feature(task: TaskFigures, run: str) -> Iterator[Verdict]:
 
 @dataclass(frozen=True)
 class _Suspect:
-    """An AUC, of a head or of a single feature, and the most that is plausible of such a one."""
+    """The AUC of a head or of a single feature, with the largest plausible value."""
 
     subject: Subject
     whose: str
@@ -139,7 +139,7 @@ class _Suspect:
 
 
 def _too_good(gate: ModelGate, tasks: Sequence[TaskFigures], run: str) -> Iterator[Verdict]:
-    """Judge what is too good to be true; where nothing is, one verdict names what is nearest to it."""
+    """Evaluate implausibly high AUCs; if there are none, one verdict reports the nearest to its limit."""
     suspects = [suspect for task in tasks for suspect in _suspects(gate, task, run)]
     above = [one for one in suspects if one.outcome is not Outcome.PASS]
     nearest = sorted(suspects, key=lambda one: one.most - one.auc.value)[:1]

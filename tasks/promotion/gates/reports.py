@@ -1,28 +1,27 @@
-"""What the release step reports beside the figures of its tasks, as verdicts.
+"""Turn what the release step reports in addition to metrics into verdicts.
 
 ::
 
-    kept          a task that was not trained keeps the champion's model: a warning with the reason
-    unmeasured    a joint whose factors know its test days has no figure, which would flatter it: inconclusive
+    reused        a task that was not trained reuses the champion's model: a warning with the reason
+    unmeasured    a joint whose factor models know its test days has no unbiased figure: inconclusive
     proxies       gap of the top tenth      all above 0    pass
                                             all below 0    warn: the best of the proxy is worse than the rest
-                                            across         warn: it is inconclusive
-    refit         shift, overall and by segment   all at most its bound    pass
+                                            across         warn: inconclusive
+    refit         shift, overall and by segment   all at most its limit    pass
                                                   all above it             block
                                                   across                   inconclusive
-    shared trunk  rise against the trees          above 0 throughout       warn: shown to be worse
+    shared trunk  rise against the trees          above 0 throughout       warn: worse than the trees
                                                   else                     pass
-    inputs        a feature that changed after a head learned from it
+    inputs        a feature that changed after a head was trained on it
                       with over 5 % of the gain of a head that the order depends on    block
                       any other                                                        warn
 
-A trunk is compared with the trees alone: training a network of each single task to compare it with, too,
-would take as long as the trunk.
+A trunk is compared with the trees only: training a network for each task as well would take as long as the
+trunk.
 
-The features that a release was trained with are compared with its calibrate, test and newest days, and in
-shadow with what was served (`tasks.release.inputs`). A head that is reused is compared from its own train
-days on. The freshness gate bounds the age of what is kept. A proxy never holds a release; people read it
-before they weigh the proxy.
+Training features are compared with the calibration, test and newest days, and in shadow with served features
+(`tasks.release.inputs`). A reused head is compared from its own training days on. The freshness gate limits
+the age of reused models. A proxy never holds a release; it informs the choice of the proxy's weight.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -36,7 +35,7 @@ from tasks.reports.numbers import format_counted, format_number, format_share
 
 
 def evaluate_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
-    """Warn of each task whose recipe could not be repeated; ``found`` says why by task."""
+    """Warn of each task whose recipe could not be repeated; ``found`` gives the reason by task."""
     for task, why in found.items():
         reason = f"what was tested is served. {why}"
         subject = Subject("refit", task=task)
@@ -44,7 +43,7 @@ def evaluate_unrepeated(found: Mapping[str, str], *, run: str) -> Iterator[Verdi
 
 
 def evaluate_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict]:
-    """Judge each shift; nothing where nothing is refitted."""
+    """Evaluate each shift; yields nothing without a refit."""
     if refit is None:
         return
     for one in refit.shifts:
@@ -61,7 +60,7 @@ def evaluate_refit(refit: RefitEvidence | None, *, run: str) -> Iterator[Verdict
 
 
 def evaluate_trunks(found: Mapping[str, HeadModels], *, run: str) -> Iterator[Verdict]:
-    """Warn of each head that predicts with a shared trunk and is shown to do worse than its trees."""
+    """Warn of each head that predicts with a shared trunk and is significantly worse than its trees."""
     for task, models in found.items():
         rise = models.estimate(models.model, rise=True)
         if models.model == "trees" or rise is None:
@@ -80,21 +79,21 @@ def evaluate_trunks(found: Mapping[str, HeadModels], *, run: str) -> Iterator[Ve
 
 
 def evaluate_reused(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
-    """Warn of each task that was to be trained and keeps the champion's model."""
+    """Warn of each task that was to be trained and reuses the champion's model."""
     for task, why in found.items():
         reason = f"keeps the champion's model. {why}"
         yield _unmet("data", Subject("trained", task=task), Outcome.WARN, "trained anew", reason, run)
 
 
 def evaluate_unmeasured(found: Mapping[str, str], *, run: str) -> Iterator[Verdict]:
-    """Say of each task that its joint is not measurable."""
+    """Report each task whose joint is not measurable."""
     wanted = "measured with factors from before its test days"
     for task, why in found.items():
         yield _unmet("calibration", Subject("joint", task=task), Outcome.INCONCLUSIVE, wanted, why, run)
 
 
 def _unmet(gate: str, subject: Subject, outcome: Outcome, wanted: str, reason: str, run: str) -> Verdict:
-    """Return a verdict without a figure, of what was not done as it is wanted."""
+    """Return a verdict without a figure, for a requirement that was not met."""
     return Verdict(
         gate=gate,
         subject=subject,
@@ -108,7 +107,7 @@ def _unmet(gate: str, subject: Subject, outcome: Outcome, wanted: str, reason: s
 
 
 def evaluate_proxies(proxies: Sequence[ProxyEvidence], *, run: str) -> Iterator[Verdict]:
-    """Judge each pair by the gap of its top tenth."""
+    """Evaluate each pair of proxy and outcome by the gap of its top tenth."""
     for proxy in proxies:
         outcome, reason = evaluate_gap(proxy.gap, worst=proxy.worst_at_top)
         yield Verdict(
@@ -124,7 +123,7 @@ def evaluate_proxies(proxies: Sequence[ProxyEvidence], *, run: str) -> Iterator[
 
 
 def evaluate_gap(gap: Estimate, *, worst: bool) -> tuple[Outcome, str]:
-    """Judge how much better the top tenth of a proxy is than the rest; ``worst`` of all tenths or not."""
+    """Evaluate how much better a proxy's top tenth is than the rest; ``worst``: it is the worst tenth."""
     match evaluate_interval(gap, low=0.0, action="warn"):
         case Outcome.WARN:
             where = "the worst of all tenths" if worst else "worse than the rest"
@@ -137,19 +136,19 @@ def evaluate_gap(gap: Estimate, *, worst: bool) -> tuple[Outcome, str]:
 
 GATE: Final = "inputs"
 _MUCH: Final = 0.05
-"""Share of a head's gain from which on it depends on a feature."""
+"""Share of a head's gain above which the head depends on a feature."""
 
 
 def evaluate_inputs(
     inputs: Sequence[HeadInputs], weighted: Collection[str], *, where: str, run: str
 ) -> Iterator[Verdict]:
-    """Judge each feature that changed; one verdict says so where none did.
+    """Evaluate each changed feature; a single verdict reports that none changed.
 
     Parameters
     ----------
     weighted : tasks that the order of candidates depends on.
-    where : what was compared, as the metric of the subjects.
-    run : the run that compared.
+    where : metric of the verdicts' subjects, which names the compared data.
+    run : the run that compared the features.
     """
     changed = dict.fromkeys(change.feature for head in inputs for change in head.changes)
     for feature in changed:
@@ -169,7 +168,7 @@ def evaluate_inputs(
 def _changed(
     feature: str, inputs: Sequence[HeadInputs], weighted: Collection[str], subject: Subject, run: str
 ) -> Verdict:
-    """Judge a feature by the head that depends on it most, of those that the order depends on first."""
+    """Evaluate a feature by the head that depends on it most; weighted heads come first."""
     heads = [head for head in inputs if any(change.feature == feature for change in head.changes)]
     worst = max(heads, key=lambda head: (head.task in weighted, head.gains.get(feature, 0.0)))
     share = worst.gains.get(feature, 0.0)
