@@ -52,8 +52,8 @@ class Evidence:
     ``costs`` names the negative and safety tasks. ``comparisons`` and ``shadow`` are None without a champion.
     ``weighted`` are the tasks that the utility policy's order depends on. ``later_validation`` validates the
     labels as of the day of promotion. ``recipes`` pairs the heads' recipes with the champion's.
-    ``past_gains`` are gains of earlier releases by subject. ``inputs`` compares the heads' features with their
-    training data, and ``served`` compares them with the newest traffic.
+    ``past_gains`` are gains of earlier releases by subject. ``inputs`` compares the features of heads with
+    their training data, and ``served`` compares them with the newest traffic.
     """
 
     as_of: datetime

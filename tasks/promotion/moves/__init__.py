@@ -1,12 +1,12 @@
-"""What moves an alias, and who has to agree.
+"""Promotion requests, approvals and alias updates.
 
 ::
 
-    rules                what a move rests on: request, evidence digest, support
+    rules                the inputs of a promotion: request, evidence digest, support
       request               the request as reviewers read it
-      answers, approve   what reviewers answered, in Airflow and on the command line
-      override           which verdicts a declared role may lift
-        promote          champion or canary; propose asks for it
-        ramp             the canary from stage to stage
-        rollback         back to the previous champion
+      answers, approve   reviewers' answers, in Airflow and on the command line
+      override           which verdicts a declared role may override
+        promote          updates champion or canary; propose requests a promotion after a retrain
+        ramp             moves the canary from stage to stage
+        rollback         restores the previous champion
 """

@@ -1,16 +1,16 @@
-"""Who agrees to a promotion: one Approve for each role of the utility policy, kept in the audit.
+"""Approvals of a promotion: one approval for each role of the utility policy, recorded in the audit log.
 
-It is by a reviewer of the role, and for this very evidence. The newest answer of a role counts, so an
-approval after which a reviewer rejects is none.
+An approval is by a reviewer of the role, for exactly this evidence. The newest answer of a role counts, so a
+later rejection cancels an approval.
 
 ::
 
-    answer     a reviewer's Approve or Reject, written by the step or the command that they answered
-    time_out   that nobody answered for a role in time, written by the step that waited
-    Signing    who has to approve for each role, and whether the answers in the audit are enough
+    answer     a reviewer's approval or rejection, recorded by the step or command they used
+    time_out   a missing answer for a role, recorded by the step that waited
+    Signing    the required approvals, and whether the audit log contains them
 
-An Airflow run counts the answers that it was given itself. The command line counts all that were given since
-the newest move, unless the surface lets whoever types it sign alone.
+An Airflow run counts only its own answers. The command line counts all answers since the newest alias update,
+unless the surface permits that its user approves alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ from tasks.stores.workspace import Workspace
 
 @dataclass(frozen=True)
 class ReviewRequest:
-    """What a role is asked: whether a release may be champion on this evidence, by an Airflow run."""
+    """A question to a role: whether a release may be champion on this evidence, asked by an Airflow run."""
 
     role: str
     release: int
@@ -44,7 +44,7 @@ class ReviewRequest:
 
 @dataclass(frozen=True)
 class Review:
-    """A reviewer's answer for a role, to the evidence that they were shown; ``why`` where they reject."""
+    """A reviewer's answer for a role to the evidence they read; ``why`` is required for a rejection."""
 
     role: str
     by: str
@@ -60,17 +60,17 @@ def require_answers(
     evidence: str | None,
     way_out: str = "",
 ) -> tuple[Review, ...]:
-    """Demand an Approve for each role, by a reviewer of the role, for this very evidence; the newest counts.
+    """Require an approval for each role, by its reviewer and for this evidence; the newest answer counts.
 
     Parameters
     ----------
-    reviewers : for each role that the utility policy names, who may answer for it.
-    evidence : its digest; None before it is known, when an Approve for whatever evidence is enough.
-    way_out : a sentence that says where answers are given.
+    reviewers : users who may approve, by role of the utility policy.
+    evidence : digest of the evidence; None accepts an approval of any evidence.
+    way_out : sentence about where answers are given.
 
     Returns
     -------
-    What was answered, one Approve for each role.
+    One approval for each role.
     """
     newest = {answer.role: answer for answer in answers}
     lacks = [_lacks(role, users, newest.get(role), evidence) for role, users in reviewers.items()]
@@ -80,7 +80,7 @@ def require_answers(
 
 
 def require_several(answers: Sequence[Review]) -> None:
-    """Refuse that one person answered for every one of several roles.
+    """Raise GateRefused if one person answered for several roles alone.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def require_several(answers: Sequence[Review]) -> None:
 
 
 def name_signers(answers: Sequence[Review]) -> str:
-    """Say who signed for which role.
+    """Return the signers and their roles.
 
     Examples
     --------
@@ -108,7 +108,7 @@ def name_signers(answers: Sequence[Review]) -> str:
 
 
 def _lacks(role: str, users: Sequence[str], answer: Review | None, evidence: str | None) -> str:
-    """Say why a role has not approved; empty where it has."""
+    """Return why a role has not approved, or an empty string."""
     if answer is None and not users:
         return (
             f"Nobody approved for {role}, and nobody may: its reviewers were named since the release was "
@@ -129,7 +129,7 @@ def _lacks(role: str, users: Sequence[str], answer: Review | None, evidence: str
 
 
 def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> None:
-    """Write a reviewer's answer to the audit; the same answer once more adds nothing."""
+    """Record a reviewer's answer in the audit log; a repeated answer adds nothing."""
     by, role = reply.by, reply.role
     reviewers = workspace.contracts.surface.reviewers
     if role not in reviewers:
@@ -159,7 +159,7 @@ def answer(workspace: Workspace, reply: Review, *, release: int, run: str) -> No
 
 
 def time_out(workspace: Workspace, question: ReviewRequest, *, waited: timedelta) -> None:
-    """Write to the audit that nobody answered for a role; the same once more adds nothing."""
+    """Record in the audit log that nobody answered for a role in time; a repeated call adds nothing."""
     part = workspace.releases.part(question.release)
     why = f"no answer within {describe_duration(waited)}"
 
@@ -175,9 +175,9 @@ def time_out(workspace: Workspace, question: ReviewRequest, *, waited: timedelta
 
 @dataclass(frozen=True)
 class Signing:
-    """Who has to approve for each role, and where; ``alone`` says that whoever moves it signs for all.
+    """The reviewers who must approve for each role; ``alone``: the actor approves for all roles.
 
-    ``apart`` says that nobody may answer for every role: gates are overridden, or are looser than they were.
+    ``apart``: no single person may answer for every role, since gates are overridden or loosened.
     """
 
     reviewers: Mapping[str, Sequence[str]]
@@ -187,7 +187,7 @@ class Signing:
 
     @classmethod
     def of(cls, workspace: Workspace, part: Part, request: PromotionRequest, by: Actor) -> Self:
-        """Return who has to agree to a move; looser rules and an override are never for one person to use."""
+        """Return the required approvals; looser rules and overrides always need more than one person."""
         eligible = eligible_reviewers(workspace, part)
         override = request.terms.override
         roles = dict.fromkeys(
@@ -203,7 +203,7 @@ class Signing:
         return cls(reviewers, where, alone=allowed is True and not apart, apart=apart)
 
     def sign(self, entry: Entry, entries: Sequence[Entry]) -> Entry:
-        """Return a move with who signed it."""
+        """Return an alias update with its signers."""
         if self.alone:
             return replace(entry, signed=f"{entry.by} alone, for {' and '.join(self.reviewers)}")
         answers = answers_of(entries, run=entry.run, release=entry.release)
@@ -217,9 +217,9 @@ class Signing:
 def require_any_answers(
     workspace: Workspace, part: Part, by: Actor, support: PromotionSupport, entries: Sequence[Entry]
 ) -> None:
-    """Refuse, before a release is judged, what no role's answer allows: an answer is missing, or one rejects.
+    """Raise GateRefused before the gates run if an answer is missing or a role rejects.
 
-    Whether answers are to the evidence that holds now is known only when it was judged.
+    Whether answers are to the current evidence is known only after the gates.
     """
     rule = workspace.contracts.surface.override
     override = Override(rule.role, support.override, ()) if rule and support.override else None
@@ -236,7 +236,7 @@ def require_any_answers(
 
 
 def _way_out(request: PromotionRequest, surface: str, *, by_command: bool) -> str:
-    """Say where the answers are given that a move on the command line counts."""
+    """Describe where to give the answers that a promotion on the command line counts."""
     loosened = "; ".join(request.loosened)
     because = (
         f"surface.yaml was loosened since release {request.release} was made: {loosened}. "
@@ -259,10 +259,10 @@ def _way_out(request: PromotionRequest, surface: str, *, by_command: bool) -> st
 
 
 def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Review]:
-    """Return the answers about a release, oldest first: those that an Airflow run was given.
+    """Return the answers about a release in an Airflow run, oldest first.
 
-    On the command line, where ``run`` is empty, they are all that were given since the newest move: what was
-    approved before it was about another champion, or was used up by it.
+    On the command line, where ``run`` is empty, all answers since the newest alias update: earlier approvals
+    were about another champion, or were used by that update.
     """
     return [
         Review(entry.role or "", entry.by, entry.kind is Kind.APPROVE, entry.evidence or "", entry.why)
@@ -272,19 +272,19 @@ def answers_of(entries: Sequence[Entry], *, run: str, release: int) -> list[Revi
 
 
 def _recorded_answers(entries: Sequence[Entry], run: str, release: int) -> list[Entry]:
-    """Return the rows about a release that count for a run, or for the command line."""
+    """Return the audit rows about a release that count for a run, or for the command line."""
     rows = [entry for entry in entries if entry.run == run] if run else since_last_move(entries, release)
     return [entry for entry in rows if entry.release == release]
 
 
 def eligible_reviewers(workspace: Workspace, part: Part) -> dict[str, tuple[str, ...]]:
-    """Return each role's current reviewers who reviewed for it when the release was made."""
+    """Return each role's current reviewers who were reviewers when the release was made."""
     before = _released(workspace, part).rules
     return lasting_reviewers(Rules.model_validate(before), workspace.contracts.surface.rules)
 
 
 def _released(workspace: Workspace, part: Part) -> ReleaseEvidence:
-    """Read what the step that made a release found."""
+    """Read the evidence of the release step."""
     return workspace.store.runs.read_evidence(workspace.store.registry.run_id(part), ReleaseEvidence)
 
 

@@ -1,7 +1,7 @@
-"""The approve step: a reviewer answers on the command line, under the account that they are logged in as.
+"""The approve step: a reviewer answers on the command line, under their own account.
 
-The name is the system's own of the running process, not what anybody typed or set in the environment: two
-reviewers are two accounts. A surface has to allow it, since it trusts this machine's accounts
+The reviewer's name is the operating system's name of the process owner; it cannot be typed or set in the
+environment. A surface must permit this, since it trusts the accounts of the machine
 (``approvals_on_command_line``).
 """
 
@@ -19,7 +19,7 @@ from tasks.stores.workspace import Workspace
 
 @dataclass(frozen=True)
 class ApproveResult:
-    """What was answered, by whom, to which evidence as of which day, and what the gates warn of."""
+    """A reviewer's answer to an evidence digest, and the warnings of the gates."""
 
     release: int
     champion: int | None
@@ -39,13 +39,13 @@ def run(
     support: PromotionSupport,
     evaluate_gate: GateEvaluator,
 ) -> ApproveResult:
-    """Judge a release beside the current champion, and write a reviewer's answer to that very evidence.
+    """Evaluate a release against the current champion, and record a reviewer's answer to this evidence.
 
     Parameters
     ----------
-    review : a reviewer's answer (`account_name`), with the beginning of the evidence that was shown.
-    release : its version, or an alias.
-    support : what the promotion is asked for with, its reason included: an approval is for no other.
+    review : the reviewer's answer (`account_name`), with a prefix of the evidence digest they read.
+    release : version or alias.
+    support : support of the promotion with its reason: an approval is valid for no other support.
     evaluate_gate : `tasks.pipeline.recheck`.
     """
     if workspace.contracts.surface.promotion.approvals_on_command_line is False:
@@ -76,7 +76,7 @@ def run(
 
 
 def account_name() -> str:
-    """Return the name of the account that this process runs as."""
+    """Return the account name of this process."""
     name = process_account()
     if name is None:
         raise ContractError("This account has no name on this machine, so it cannot be a reviewer's")

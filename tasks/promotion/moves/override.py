@@ -1,16 +1,15 @@
-"""Whether gates that hold a release may be overridden: by a declared role, for declared gates, with a reason.
+"""Override gates that hold a release: by a declared role, for declared gates, with a reason.
 
 ::
 
     surface.yaml    override: {role: safety_lead, gates: [decision, shadow]}
-    verdicts        each that holds the release   ->  named, and lifted;  or refused
+    verdicts        each that holds the release   ->  listed and overridden;  or refused
 
-Never lifted, whatever the surface says: data, lineage, what leaks through a hard constraint and every gate
-that is not declared; what is too good to be true, since it may know the outcome; whatever names a safety
-task. So of the model gate only comparisons with the champion, and of refits with what was tested, are there
-to be lifted. A gain over the champion is one, of a safety task too: the reason is the cause of the gain.
-Nor is a release that can only be replayed as a reordering lifted to champion where the surface
-lets it be the canary alone.
+Never overridden, regardless of surface.yaml: data, lineage, violated hard constraints and every undeclared
+gate; implausibly good models, which may leak the outcome; verdicts on a safety task. Of the model gate, only
+comparisons with the champion, and of refits with the tested models, can be overridden. A gain over the
+champion is such a comparison, also for a safety task: the reason is the cause of the gain. A release that
+surface.yaml permits only as the canary cannot be promoted to champion by an override.
 """
 
 from collections.abc import Iterable, Sequence
@@ -39,12 +38,12 @@ _VS_RECIPE: Final = _GAINS | {
     "relative_squared_error_rise",
     "relative_pinball_loss_rise",
 }
-"""Metrics of the model gate that may be lifted, by what they are compared with."""
+"""Metrics of the model gate that may be overridden, by the baseline of their comparison."""
 
 
 @dataclass(frozen=True)
 class Override:
-    """What is overridden, verdict by verdict in words; by which role, and why."""
+    """An override: the role, the reason, and a phrase for each overridden verdict."""
 
     role: str
     why: str
@@ -66,9 +65,9 @@ def lift_verdicts(
 
     Parameters
     ----------
-    rule : what the surface declares; None where it declares nothing.
-    safety : the tasks of the family ``safety``.
-    inconclusive : what the surface makes of verdicts that is inconclusive.
+    rule : the surface's rule, or None.
+    safety : tasks of the family ``safety``.
+    inconclusive : the surface's rule for inconclusive verdicts.
     """
     if rule is None:
         raise ContractError("surface.yaml declares no override: what holds a release, holds it")
@@ -86,7 +85,7 @@ def lift_verdicts(
 
 
 def is_liftable(verdict: Verdict, *, rule: OverrideRule, safety: frozenset[str]) -> bool:
-    """Whether a verdict is one that a surface's override may lift.
+    """Whether a surface's override may apply to a verdict.
 
     Examples
     --------

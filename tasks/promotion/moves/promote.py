@@ -1,22 +1,22 @@
-"""The promote step: a release that may be exposed becomes champion; the old one becomes previous.
+"""The promote step: a release becomes champion, and the old champion becomes previous.
 
-Where a surface declares a ramp it serves a share of the users first, as the canary: a move of its own.
-``moves/ramp.py`` takes it through the stages; after the last one the move to champion asks for the gates of
-that day and for approvals anew.
+If a surface declares a ramp, the release first serves a share of the users as the canary, by an alias update
+of its own. ``moves/ramp.py`` takes it through the stages; after the last stage, the promotion to champion
+evaluates the gates again and needs new approvals.
 
 ::
 
-    prepare   every byte verified, once and first; gates evaluated against the current champion -> a request
-              with its evidence digest
-    answers   of reviewers, in the audit (answers.py)
-    run       refused without approvals; the request prepared anew and compared with the approvals -> one row
-              of the audit, one alias update
+    prepare   verify every file once; evaluate the gates against the current champion -> a request with its
+              evidence digest
+    answers   reviewers' answers in the audit log (answers.py)
+    run       prepare the request again, compare it with the approvals -> one audit row, one alias update
 
-Of one surface one release is judged for a promotion at a time. Whoever waits for another promotion reads only
-afterwards who is champion, and judges and writes nothing where nothing is left to do.
+A surface evaluates one promotion at a time. A promotion that waits reads the champion afterwards, and
+evaluates and writes nothing if nothing remains to do.
 
-What judges a release once more is handed in, since it is the end of a retrain: `tasks.pipeline.recheck`. The
-command line calls ``run`` alone. Killed anywhere and run again, the same move is made once.
+The function that evaluates a release again is a parameter, since it is the end of a retrain:
+`tasks.pipeline.recheck`. The command line calls ``run`` alone. If ``run`` is killed and called again, the
+update is made once.
 """
 
 import logging
@@ -58,19 +58,19 @@ _LOG = logging.getLogger("equipoise")
 
 
 class GateEvaluator(Protocol):
-    """Judges a version of a release by all gates, beside the current champion."""
+    """Evaluates all gates of a release against the current champion."""
 
     def __call__(
         self, workspace: Workspace, release: int, /, *, override: str, reader: ReleaseReader
     ) -> GateResult:
-        """Judge it, by what ``reader`` has verified; the dossier says why an override is asked for."""
+        """Evaluate with what ``reader`` has verified; the dossier shows the reason for an override."""
 
 
 @dataclass(frozen=True)
 class MoveResult:
-    """The move that was made, or None where there was nothing to do, and the champion after it.
+    """The alias update, or None if there was nothing to do, and the resulting champion.
 
-    ``canary``: the release that was asked for, where it ramps. ``ended``: the canaries that a rollback ended.
+    ``canary``: the requested release, if it is in a ramp. ``ended``: canaries ended by a rollback.
     """
 
     champion: int
@@ -86,20 +86,20 @@ def prepare(
     evaluate_gate: GateEvaluator,
     support: PromotionSupport = PromotionSupport(),  # noqa: B008  # frozen
 ) -> PromotionRequest:
-    """Judge a release beside the current champion.
+    """Evaluate a release against the current champion.
 
     Parameters
     ----------
-    release : its version, or an alias.
+    release : version or alias.
     evaluate_gate : `tasks.pipeline.recheck`.
-    support : what it is asked for with.
+    support : support of the promotion.
     """
     with _alone(workspace):
         return _prepare(workspace, workspace.releases.part(release), evaluate_gate, support)
 
 
 def _alone(workspace: Workspace) -> AbstractContextManager[None]:
-    """Keep other promotions of a surface out: each judges beside the champion, and its gate writes."""
+    """Exclude other promotions of a surface, whose gates read the champion and write evidence."""
     surface = workspace.surface
     return workspace.store.alone(f"{surface}.promotion", doing=f"promoting a release of {surface}")
 
@@ -159,15 +159,15 @@ def run(
     evaluate_gate: GateEvaluator,
     support: PromotionSupport = PromotionSupport(),  # noqa: B008  # frozen
 ) -> MoveResult:
-    """Let a release be the champion, or the canary first where the surface declares a ramp.
+    """Promote a release to champion, or to canary first if the surface declares a ramp.
 
     Parameters
     ----------
-    release : its version, or an alias.
-    why : the reason, kept in the audit.
-    by : who moves it; an Airflow run moves an alias at most once.
+    release : version or alias.
+    why : reason, recorded in the audit log.
+    by : the actor; an Airflow run updates an alias at most once.
     evaluate_gate : `tasks.pipeline.recheck`.
-    support : an online experiment, or a waiver, where tasks or policies are not the champion's; an override.
+    support : experiment or waiver, if tasks or policies differ from the champion's; an override.
     """
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
@@ -211,7 +211,7 @@ def _move(
 def _decide(
     entry: Entry, entries: Sequence[Entry], aliases: Mapping[str, int], signing: Signing, ramp: Ramp | None
 ) -> Entry | None:
-    """Return the move, or None where it is made already; refuse it where it no longer rests on what is so."""
+    """Return the alias update, or None if it was made already; raise GateRefused if its basis has changed."""
     champion, live = aliases.get(CHAMPION), live_ramps(entries)
     is_there = entry.release in live and entry.kind is Kind.CANARY
     if _has_moved(entries, entry.run) or champion == entry.release or is_there:
@@ -227,7 +227,7 @@ def _decide(
 
 
 def _free_pool(ramp: Ramp | None, live: Mapping[int, LiveRamp]) -> str | None:
-    """Return a pool of users as a row keeps it in which no release ramps; refuse where none is left."""
+    """Return a free pool of users as an audit row stores it; raise GateRefused if there is none."""
     pool = UserPool() if ramp is None else ramp.free_pool([one.pool for one in live.values()])
     if pool is not None:
         return None if pool.whole else str(pool)
@@ -239,7 +239,7 @@ def _free_pool(ramp: Ramp | None, live: Mapping[int, LiveRamp]) -> str | None:
 
 
 def _promotable(reader: ReleaseReader, part: Part) -> Manifest:
-    """Return the manifest of a release that is whole, was judged and is no backfill's."""
+    """Return the manifest of a release that is complete, evaluated and not from a backfill."""
     if VERDICT not in reader.registry.tags(part):
         raise GateRefused(f"{part} was never judged: its retrain did not end. Run it again to the end")
     if problems := reader.verified(part.version).problems:
@@ -252,9 +252,9 @@ def _promotable(reader: ReleaseReader, part: Part) -> Manifest:
 
 
 def _already(moves: ReleaseAliases, part: Part, run: str, stage: str | None) -> MoveResult | None:
-    """Return the result where there is nothing to do: it is there already, or this run has made its move.
+    """Return the result if nothing remains to do: the release is there, or this run made its update.
 
-    A canary becomes champion only where that stage is asked for: a command that is repeated means the same.
+    A canary becomes champion only if that stage is requested, so a repeated command has the same meaning.
     """
     aliases = moves.settle()
     entries = moves.audit.entries()
@@ -277,7 +277,7 @@ def _has_moved(entries: Sequence[Entry], run: str) -> bool:
 
 
 def find_override(workspace: Workspace, gate_run: str, *, why: str | None) -> Override | None:
-    """Return the override of what holds a release by a run of the gate; None where none is asked for."""
+    """Return the override of the verdicts of a gate run, or None if none is requested."""
     if why is None:
         return None
     contracts = workspace.contracts

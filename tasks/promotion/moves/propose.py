@@ -1,4 +1,4 @@
-"""The propose step: whether a release that its gates let through is put before its reviewers by itself."""
+"""The propose step: request the promotion of a retrained release that passes its gates."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from tasks.stores.workspace import Workspace, format_instant
 
 @dataclass(frozen=True)
 class Proposal:
-    """Whether a release is proposed, and why, or why not."""
+    """Whether a release is proposed, with the reason."""
 
     release: int
     proposed: bool
@@ -23,8 +23,8 @@ def run(workspace: Workspace, *, release: int, unchanged: bool = False) -> Propo
 
     Notes
     -----
-    A release that changes tasks or policies is left to a person, who names what supports the change; one that
-    was champion before is not proposed again, since somebody went back from it.
+    A release that changes tasks or policies needs a person who names the support for the change. A former
+    champion is not proposed again, since somebody rolled it back.
     """
     part = workspace.releases.part(release)
     if unchanged:
@@ -37,7 +37,7 @@ def run(workspace: Workspace, *, release: int, unchanged: bool = False) -> Propo
 
 
 def _against(workspace: Workspace, release: int, manifest: Manifest, tags: dict[str, str]) -> str:
-    """Say why a release is not proposed; empty where nothing speaks against it."""
+    """Return why a release is not proposed, or an empty string."""
     if not workspace.contracts.surface.promotion.propose:
         return "surface.yaml does not ask for it (promotion.propose)"
     if tags.get(BACKFILLED) == "true":

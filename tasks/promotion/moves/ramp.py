@@ -1,14 +1,14 @@
-"""The ramp step: it takes a release through its stages, or rolls it back, by what its log shows.
+"""The ramp step: move a release through its stages, or roll it back, based on logged outcomes.
 
 ::
 
-    advance      the canary's share := that of the next stage       a row `canary`
-    finish       the last stage ended well; people may promote      a row `ramped`
+    advance      the canary gets the share of the next stage        a row `canary`
+    finish       the last stage passed; the release may be promoted a row `ramped`
     roll back    the canary ends, the champion serves all again     a row `withdraw`
-    wait, ask    nothing moves; a person answers `ask` by advancing it with a reason, or by a rollback
+    wait, ask    no update; a person answers `ask` with an advance and a reason, or with a rollback
 
-Each row holds the figures that it rests on. Killed anywhere and run again, each move is made once. Releases
-that ramp at once, in disjoint pools of users, are decided on one by one.
+Each audit row stores the figures of its decision. If the step is killed and run again, each update is made
+once. Releases that ramp at the same time, in disjoint pools of users, are decided separately.
 """
 
 from collections.abc import Mapping
@@ -25,26 +25,26 @@ from tasks.stores.audit import Entry, Kind, LiveRamp, last_alias_move, live_ramp
 from tasks.stores.workspace import Workspace, format_instant, refuse_future
 
 BY: Final = "equipoise ramp"
-"""Who moves a release by the rule."""
+"""Name of the actor for updates by the rule."""
 _DONE: Final[Mapping[Kind, RampState]] = {
     Kind.CANARY: RampState.ADVANCE,
     Kind.RAMPED: RampState.FINISH,
     Kind.WITHDRAW: RampState.ROLL_BACK,
 }
-"""What a run that is started again had decided, by its row."""
+"""The decision of a run that is started again, by the kind of its audit row."""
 
 
 @dataclass(frozen=True)
 class RampResult:
-    """Where a ramp stands and what was moved.
+    """The state of a ramp, and its update.
 
     Parameters
     ----------
-    state : what was decided, or how the last ramp ended.
-    release : that ramps, or whose ramp ended.
-    stage, of : the number of the stage that the state is about, from 1, and of all; None where none ramps.
-    pool : of users, whose share it serves.
-    moved : the row of the audit, None where nothing moved.
+    state : the decision, or how the last ramp ended.
+    release : release in the ramp, or of the last ramp.
+    stage, of : number of the stage, from 1, and number of stages; None without a ramp.
+    pool : pool of the users whose share the release serves.
+    moved : the audit row, or None without an update.
     """
 
     surface: str
@@ -65,14 +65,14 @@ class RampResult:
 
 @dataclass(frozen=True)
 class Advance:
-    """A person's answer to a ramp that asks: who lets it go on, and why."""
+    """A person's answer to a ramp that asks: their name and their reason to advance."""
 
     by: str
     why: str
 
 
 def ramping(workspace: Workspace, *, run: str) -> list[int]:
-    """Return the releases that ramp, or that an Airflow run has moved, which may be started again."""
+    """Return the releases in a ramp, and those that an Airflow run moved, since it may be started again."""
     entries = workspace.aliases.audit.entries()
     moved = {entry.release for entry in entries if run and entry.run == run and entry.kind in _DONE}
     return sorted(moved | live_ramps(entries).keys())
@@ -87,14 +87,14 @@ def run(
     advance: Advance | None = None,
     dry_run: bool = False,
 ) -> RampResult:
-    """Decide on a release that ramps, and move it.
+    """Decide on a release in a ramp, and update its aliases.
 
     Parameters
     ----------
-    release : by default the one that ramps; needed where several do.
-    run : the Airflow run, which moves a release at most once.
-    advance : lets a ramp go on that asks a person.
-    dry_run : show what would be done.
+    release : default: the release in a ramp; required if there are several.
+    run : the Airflow run, which updates a release's aliases at most once.
+    advance : answer to a ramp that asks a person.
+    dry_run : report the decision without an update.
     """
     ramp = workspace.contracts.surface.ramp
     if ramp is None:
@@ -126,7 +126,7 @@ def run(
 
 
 def _choose(live: Mapping[int, LiveRamp], release: int | None) -> LiveRamp | None:
-    """Return the ramp that is asked for; None where none is live."""
+    """Return the requested ramp, or None if none is live."""
     ramps = ", ".join(map(str, live)) or "none"
     if release is None and len(live) > 1:
         raise ContractError(f"Releases {ramps} ramp at once. Name one with --release")
@@ -136,7 +136,7 @@ def _choose(live: Mapping[int, LiveRamp], release: int | None) -> LiveRamp | Non
 
 
 def _answered(decision: RampDecision, ramp: Ramp, newest: Entry) -> RampDecision:
-    """Return the decision of a person who lets a ramp go on that asks."""
+    """Return the decision after a person's answer to a ramp that asks."""
     if decision.state is not RampState.ASK:
         raise GateRefused(
             f"The ramp of release {newest.release} asks nobody: its state is {decision.state} "
@@ -149,7 +149,7 @@ def _answered(decision: RampDecision, ramp: Ramp, newest: Entry) -> RampDecision
 def _entry(
     ramp: Ramp, newest: Entry, decision: RampDecision, advance: Advance | None, run: str
 ) -> Entry | None:
-    """Return the row of a decision, None of one that moves nothing."""
+    """Return the audit row of a decision, or None without an update."""
     kind = next((kind for kind, state in _DONE.items() if state is decision.state), None)
     if kind is None:
         return None
@@ -211,7 +211,7 @@ def _result(
 
 
 def _refuse_others(workspace: Workspace, advance: Advance) -> None:
-    """Refuse a person who may not answer for the surface's reviewers."""
+    """Raise ContractError unless the person may answer for the surface's reviewers."""
     surface = workspace.contracts.surface
     if not advance.why.strip():
         raise ContractError("An advance needs a reason. Give it with --why TEXT")

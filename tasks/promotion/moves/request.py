@@ -1,15 +1,14 @@
-"""The promotion request: made once, shown to each reviewer, and who agreed to it.
+"""The promotion request: how it is made, its page for reviewers, and who approved it.
 
 ::
 
-    make        refuse early what the move would refuse  -> release, champion, evidence digest
-    show        the page of that very request, from the registry and the dossier; of another it shows nothing
-    approvers   who approved, by the audit
+    make        check early what the alias update requires  -> release, champion, evidence digest
+    show        the page of this request, from registry and dossier; raises if the evidence changed
+    approvers   who approved, by the audit log
 
-What a reviewer reads comes from the stores alone: Airflow's users can write what its steps hand on.
+Reviewers read data from the stores only, because Airflow users can write what its steps pass on.
 
-Reviewers read it as short markdown in Airflow's form: verdict, warnings, changes, guardrails, links,
-evidence.
+The page is short markdown in Airflow's form: verdict, warnings, changes, guardrails, links, evidence.
 """
 
 from collections import Counter
@@ -49,9 +48,9 @@ _WARNINGS, _RAILS, _HARMED = 3, 6, 3
 
 @dataclass(frozen=True)
 class RequestedPromotion:
-    """What a promotion is about, and as of when; ``run_id`` is the gate's run, which keeps the dossier.
+    """A requested promotion; ``run_id`` is the gate's run with the dossier.
 
-    ``share`` of its pool's users where it becomes a canary, ``override`` in words where there is one.
+    ``share`` is the share of its pool's users for a canary; ``override`` describes the override, if any.
     """
 
     release: int
@@ -71,7 +70,7 @@ def make(
     support: PromotionSupport,
     evaluate_gate: GateEvaluator,
 ) -> RequestedPromotion:
-    """Judge a release beside the current champion, and refuse what its promotion would be refused for."""
+    """Evaluate a release against the current champion, and raise early if it cannot be promoted."""
     if not why.strip():
         raise ContractError("A promotion needs a reason: say why")
     support = replace(support, why=why)
@@ -99,13 +98,13 @@ def show(
     support: PromotionSupport,
     links: Mapping[str, str],
 ) -> str:
-    """Write the page of a request.
+    """Return the page of a request as markdown.
 
     Parameters
     ----------
-    evidence : digest of the request; what the stores hold now must have the same.
-    why, support : as they were given for the promotion.
-    links : addresses by their words.
+    evidence : digest of the request; must equal the digest of the stores' current content.
+    why, support : reason and support of the promotion.
+    links : addresses by link text.
     """
     part = workspace.releases.part(release)
     aliases = workspace.store.registry.aliases(part.name)
@@ -140,7 +139,7 @@ def show(
 def _terms(
     workspace: Workspace, release: int, aliases: Mapping[str, int], support: PromotionSupport
 ) -> PromotionTerms:
-    """Return the terms of a promotion that is asked for with this support."""
+    """Return the terms of a promotion with this support."""
     ramp, live = workspace.contracts.surface.ramp, live_ramps(workspace.audit.entries())
     ramped = {version: one.ramped for version, one in live.items()}
     share = choose_share(ramp, stage=support.stage, release=release, aliases=aliases, live=ramped)
@@ -149,14 +148,14 @@ def _terms(
 
 
 def approvers(workspace: Workspace, *, release: int, run: str) -> str:
-    """Name who approved a release in an Airflow run, as in ``ana, sam``."""
+    """Return who approved a release in an Airflow run, as in ``ana, sam``."""
     answers = answers_of(workspace.audit.entries(), run=run, release=release)
     newest = {answer.role: answer for answer in answers}
     return ", ".join(sorted({answer.by for answer in newest.values() if answer.approves}))
 
 
 def _dossier(workspace: Workspace, release: int) -> GateEvidence:
-    """Read what the gate wrote of a release the last time."""
+    """Read the evidence of a release's newest gate run."""
     return workspace.store.runs.read_evidence(_gate_run(workspace, release), GateEvidence)
 
 
@@ -174,7 +173,7 @@ def _first_screen(
     manifests: tuple[Manifest, Manifest | None],
     words: Vocabulary,
 ) -> FirstScreen:
-    """Make the first screen of the dossier from what the stores hold, not from what was written of it."""
+    """Compose the first screen of the dossier from the stores, not from the stored page."""
     manifest, old = manifests
     weighing = Weighing(
         pinned_utility(workspace, manifest), None if old is None else pinned_utility(workspace, old)
@@ -192,14 +191,14 @@ def write_request(
     support: PromotionSupport,
     links: Mapping[str, str],
 ) -> str:
-    """Write a request on at most 40 lines.
+    """Return a request as at most 40 lines of markdown.
 
     Parameters
     ----------
-    verdicts : of every gate, beside the champion of the request.
-    first : the first screen of the release's dossier.
-    why : the reason that was given for the promotion.
-    links : addresses by their words.
+    verdicts : verdicts of every gate, compared with the request's champion.
+    first : first screen of the release's dossier.
+    why : reason for the promotion.
+    links : addresses by link text.
     """
     blocks = (
         [_verdict(request, verdicts)],
@@ -225,7 +224,7 @@ def _verdict(request: PromotionRequest, verdicts: Sequence[Verdict]) -> str:
 
 
 def _terms_of(request: PromotionRequest) -> Iterator[str]:
-    """Say how far it is to move, and what is overridden for it."""
+    """Yield the stage and the override of the request."""
     if (share := request.terms.share) is not None:
         yield f"Requested as the **canary**: {share:.3g} of the users, next to champion {request.champion}."
     if (override := request.terms.override) is not None:
@@ -244,7 +243,7 @@ def _warned(warnings: Sequence[str]) -> Iterator[str]:
 
 
 def _changed(request: PromotionRequest, first: FirstScreen) -> Iterator[str]:
-    """Show what is not the champion's, and what is."""
+    """Return a table of the components that differ from the champion's."""
     rows = [[change.of, change.words] for change in first.changes]
     return (
         markdown_table(["component", f"changes since champion {request.champion}"], rows)
@@ -254,7 +253,7 @@ def _changed(request: PromotionRequest, first: FirstScreen) -> Iterator[str]:
 
 
 def _rails(first: FirstScreen) -> Iterator[str]:
-    """Show the guardrails of the whole, the worst first."""
+    """Return a table of the guardrails over all segments, the worst first."""
     rows = [
         [
             f"{rail.metric}: {rail.meaning}" if rail.meaning else rail.metric,

@@ -1,10 +1,10 @@
-"""The rollback step: champion becomes again what it was, with a reason; no gate stands in the way.
+"""The rollback step: restore the previous champion, with a reason; no gate is evaluated.
 
-Where canaries serve, those are the newest moves, so going back ends them and leaves the champion as it is: a
-row for each. ``--to`` names another release that served: it becomes champion again, and no canary is left.
+While canaries serve, they are the newest alias updates: a rollback ends them and keeps the champion, with one
+audit row for each. ``--to`` names another release that has served; it becomes champion and every canary ends.
 
-It is the way out where audit, registry and aliases do not tell the same, so it needs only what is left: an
-audit that cannot be believed is set aside, and the move begins a new one.
+A rollback also recovers from a mismatch of audit log, registry and aliases, so it needs only what remains: an
+invalid audit log is set aside, and the rollback begins a new one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -28,17 +28,17 @@ def run(
     canary: int | None = None,
     asked_by: str = "",
 ) -> MoveResult:
-    """Let the previous champion be the champion again; a second time changes nothing.
+    """Restore the previous champion; a repeated call changes nothing.
 
     Parameters
     ----------
-    why : the reason, kept in the audit.
-    by : who moves it.
-    to : another release that was champion before; by default ``previous``, or the champion where a canary
-        serves beside it. Where an alias was moved by hand or the audit cannot be believed, it may also be
-        what ``champion`` or ``previous`` mean now.
-    canary : of several canaries, the only one to end.
-    asked_by : the Airflow run, which moves an alias at most once.
+    why : reason, recorded in the audit log.
+    by : the actor.
+    to : another release that was champion; default: ``previous``, or the champion while a canary serves. If
+        aliases were changed by hand or the audit log is invalid, the current ``champion`` or ``previous`` is
+        permitted too.
+    canary : the only canary to end, if there are several.
+    asked_by : the Airflow run, which updates an alias at most once.
     """
     if not why.strip():
         raise ContractError("A rollback needs a reason: say why")
@@ -79,13 +79,13 @@ def run(
 
 
 def _first_to_end(entries: Sequence[Entry], canary: int | None, *, before: int) -> int | None:
-    """Return the first release that ramps, or the canary that is named, if its ramp began before a row."""
+    """Return the first release in a ramp, or the given canary, if its ramp began before a row."""
     live = live_ramps(entries).items()
     return next((n for n, ramp in live if ramp.stages[0].number < before and canary in {None, n}), None)
 
 
 def _canaries(aliases: Mapping[str, int], *, to: str | None, canary: int | None) -> set[int]:
-    """Return the releases that ramp; refuse to end one that does not, or one and the champion."""
+    """Return the releases in a ramp; raise ContractError if ``canary`` is not one or ``to`` is given too."""
     canaries = {aliases[alias] for alias in CANARIES if alias in aliases}
     if canary is not None and to is not None:
         raise ContractError("--to and --canary exclude each other: going to a release ends every canary")
@@ -96,7 +96,7 @@ def _canaries(aliases: Mapping[str, int], *, to: str | None, canary: int | None)
 
 
 def _ended_so(entries: Sequence[Entry], *, by: str, why: str, to: str | None, asked_by: str) -> bool:
-    """Whether the newest move ended a canary in these very words: typed twice, or a kill hid the end."""
+    """Whether the newest update ended a canary with the same arguments: repeated, or resumed after a kill."""
     move = last_alias_move(entries)
     if move is None or move.kind is not Kind.WITHDRAW or to not in {None, CHAMPION}:
         return False
@@ -106,7 +106,7 @@ def _ended_so(entries: Sequence[Entry], *, by: str, why: str, to: str | None, as
 def _refuse_unsaid(
     workspace: Workspace, to: str | None, aliases: Mapping[str, int], mismatch: Mismatch | None
 ) -> None:
-    """Refuse to take ``previous`` for granted where there is none, or where somebody may have moved it."""
+    """Raise if ``to`` is needed: there is no ``previous``, or the alias may have been changed by hand."""
     if to is not None:
         return
     if mismatch is not None and mismatch.source is not MismatchSource.AUDIT:
@@ -119,7 +119,7 @@ def _refuse_unsaid(
 
 
 def _say_others(moves: ReleaseAliases, but: Collection[int | None], mismatch: Mismatch | None) -> str:
-    """Say which releases are left to go back to, by what can be believed."""
+    """Describe the remaining rollback targets, by the records that are valid."""
     unbelieved = mismatch is not None and mismatch.source is MismatchSource.AUDIT
     others = [] if unbelieved else sorted(moves.served().difference(but))
     if not others:
@@ -134,7 +134,7 @@ def _say_others(moves: ReleaseAliases, but: Collection[int | None], mismatch: Mi
 def _refuse_strangers(
     workspace: Workspace, part: Part, aliases: Mapping[str, int], mismatch: Mismatch | None
 ) -> None:
-    """Refuse to go back to what never served: that would be a promotion without gates."""
+    """Raise ContractError for a release that never served: that would be a promotion without gates."""
     source = None if mismatch is None else mismatch.source
     if source is not MismatchSource.AUDIT and part.version in workspace.aliases.served():
         return

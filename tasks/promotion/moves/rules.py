@@ -1,10 +1,10 @@
-"""Whether a release may become champion: what it rests on, and what supports it.
+"""The conditions for a release to become champion, and the request that states them.
 
 ::
 
-    gates say Promote          the release may be exposed
-    experiment, or a waiver    tasks or policies are not the champion's: the gates cannot say which is better
-    one Approve for each role  see `answers`
+    verdict of the gates is promote  the release may be exposed
+    experiment, or a waiver          tasks or policies changed: the gates cannot show which are better
+    one approval for each role       see `answers`
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,24 +19,24 @@ from tasks.stores.manifest import Manifest
 
 CHAMPION: Final = "champion"
 CANARY: Final = "canary"
-"""The stages of a promotion, and the aliases that they move."""
+"""The stages of a promotion, and their aliases."""
 POLICIES: Final = {"tasks": "tasks.yaml", "utility": "utility.yaml", "slate": "slate.yaml"}
-"""The contracts whose change no gate can judge, and their files."""
+"""The contracts whose change no gate can evaluate, and their files."""
 
 
 @dataclass(frozen=True)
 class PromotionRequest:
-    """What speaks for a release, against the current champion.
+    """The verdict on a release compared with the current champion, and the terms of its promotion.
 
     Parameters
     ----------
-    champion : the champion's version, None where there is none.
-    changed : which of the tasks and policies are not the champion's.
-    evidence : digest of all that the decision rests on; other evidence has another.
-    loosened : the gates, base rates and reviewers that let more through than when the release was made.
-    as_of : the day at which the release was judged.
-    terms : how far it is to move, and what is overridden for it.
-    canary_permitted : it is held, and may serve as the canary all the same.
+    champion : the champion's version, or None.
+    changed : tasks and policies that differ from the champion's.
+    evidence : digest of everything the decision is based on.
+    loosened : gates, base rates and reviewers that are looser than when the release was made.
+    as_of : day of the evaluation.
+    terms : stage of the promotion, and its override.
+    canary_permitted : the release is held and may still serve as the canary.
     """
 
     release: int
@@ -54,14 +54,14 @@ class PromotionRequest:
 
 @dataclass(frozen=True)
 class PromotionSupport:
-    """What a promotion is asked for with.
+    """The reasons and options given for a promotion.
 
     Parameters
     ----------
-    experiment, waiver : the online test that supports changed tasks or policies, or why there is none.
-    override : why gates that hold the release are overridden.
-    stage : ``canary`` or ``champion``; by default the first that the surface has.
-    why : the reason that is given for the promotion.
+    experiment, waiver : online experiment that supports changed tasks or policies, or why there is none.
+    override : reason to override gates that hold the release.
+    stage : ``canary`` or ``champion``; default: the surface's first stage.
+    why : reason for the promotion.
     """
 
     experiment: str | None = None
@@ -73,10 +73,10 @@ class PromotionSupport:
 
 @dataclass(frozen=True)
 class PromotionTerms:
-    """How far a release is to move and what is given for it; each approval is for these very terms.
+    """The stage of a promotion and its support; each approval is for exactly these terms.
 
-    ``share`` of its pool's users that it serves as a canary; None where it becomes champion.
-    ``was_canary`` says that it is the canary now and is to move on. ``support`` is what was asked with.
+    ``share`` is the share of its pool's users that a canary serves, and None for the champion.
+    ``was_canary``: the release is the canary and becomes champion. ``support`` holds the given reasons.
     """
 
     share: float | None = None
@@ -86,7 +86,7 @@ class PromotionTerms:
 
     @property
     def plain(self) -> dict[str, object]:
-        """What of them an evidence digest holds."""
+        """The part of the terms in an evidence digest."""
         texts = {name: getattr(self.support, name) for name in ("experiment", "waiver", "why")}
         return {
             "canary_share": self.share,
@@ -97,14 +97,14 @@ class PromotionTerms:
 
 @dataclass(frozen=True)
 class Actor:
-    """Who moves an alias: a name, and the Airflow run whose reviewers answered, empty on the command line."""
+    """The actor of an alias update: a name, and the Airflow run of the approvals (command line: empty)."""
 
     name: str
     run: str = ""
 
 
 def changed_contracts(release: Mapping[str, str], champion: Mapping[str, str] | None) -> tuple[str, ...]:
-    """Name the tasks and policies that are not the champion's, by the contract digests of both.
+    """Return the tasks and policies that differ from the champion's, by their contract digests.
 
     Examples
     --------
@@ -129,9 +129,9 @@ def choose_share(
 
     Parameters
     ----------
-    ramp : what the surface declares.
-    stage : as it was asked for; by default ``canary`` where a ramp is declared.
-    live : of each release that ramps now, whether it passed the last stage.
+    ramp : the surface's ramp, or None.
+    stage : requested stage; default: ``canary`` if a ramp is declared.
+    live : by release in a ramp, whether it passed the last stage.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def evidence_digest(
     rules: str,
     terms: PromotionTerms = PromotionTerms(),  # frozen
 ) -> str:
-    """Digest both releases, every verdict, the gates and the terms of a promotion, not the runs."""
+    """Digest both releases, every verdict, the gates and the terms of a promotion, but not the runs."""
     verdicts = [{name: value for name, value in gate.items() if name != "evidence"} for gate in gates]
     return digest(
         {
@@ -189,7 +189,7 @@ def evidence_digest(
 
 
 def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> None:
-    """Refuse a release that was made under other tasks or policies than are in force."""
+    """Raise GateRefused if tasks or policies of a release are not those in force."""
     other = changed_contracts(manifest.contracts, contracts)
     if other:
         files = ", ".join(POLICIES[name] for name in other)
@@ -200,7 +200,7 @@ def refuse_other_contracts(manifest: Manifest, contracts: Mapping[str, str]) -> 
 
 
 def refuse_verdict(request: PromotionRequest) -> None:
-    """Refuse a release that its gates hold, unless what holds it is overridden, or is decided by a ramp."""
+    """Raise GateRefused if gates hold the release, without an override or a ramp that permits it."""
     ramps = request.terms.share is not None or request.terms.was_canary
     if (
         request.verdict != "promote"
@@ -215,7 +215,7 @@ def refuse_verdict(request: PromotionRequest) -> None:
 
 
 def require_support(request: PromotionRequest, support: PromotionSupport) -> None:
-    """Demand an experiment or a waiver where tasks or policies are not the champion's."""
+    """Require an experiment or a waiver if tasks or policies differ from the champion's."""
     if support.experiment and support.waiver:
         raise ContractError("An experiment and a waiver exclude each other: give the one that is true")
     if request.changed and not (support.experiment or support.waiver):
