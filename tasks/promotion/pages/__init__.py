@@ -1,11 +1,10 @@
-"""What people read of a release and of a surface, as values that templates lay out.
+"""The contents of a release's dossier and of a surface's page, as values for templates.
 
 ::
 
     dossier                           the page of one decision
-      first_screen, changes, rails
-                                      what an approver reads: verdict, primary, next step, changes, limits
+      first_screen, changes           for reviewers: verdict, primary metric, next step, changes, limits
       task_rows, calendar, lineage, calibration, task_pairs
-                                      what an engineer digs into
-    overview_page                     how a surface stands, for the page in Airflow
+                                      for engineers: the evidence in detail
+    overview_page                     the state of a surface, for the page in Airflow
 """

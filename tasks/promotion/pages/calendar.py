@@ -1,10 +1,10 @@
-"""The labels by day as a calendar: a row a task, a strip for days that are alike.
+"""Draw the labels by day as a calendar: one row per task, one strip per run of days in the same state.
 
 ::
 
     click     |############################|      mature
     purchase  |####################|.......|      immature: not all of the day's labels are known yet
-    return    |########x###|...............|      failed: a check of the labels names the day
+    return    |########x###|...............|      failed: a check of the labels reports the day
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ STATES: Final = (MATURE, IMMATURE, FAILED, LEFT_OUT)
 
 @dataclass(frozen=True)
 class Strip:
-    """Days in a row that are alike, in pixels from the left; ``title`` says which, and how many labels."""
+    """Consecutive days in the same state, in pixels from the left; ``title`` gives days and label counts."""
 
     state: str
     x: float
@@ -34,7 +34,7 @@ class Strip:
 
 @dataclass(frozen=True)
 class TaskStrips:
-    """A task's days, and its labels over all of them."""
+    """A task's days, and its label counts over all of them."""
 
     task: str
     y: int
@@ -64,7 +64,7 @@ class CalendarFigure:
 
 
 def draw_calendar(calendar: LabelCalendar | None) -> CalendarFigure | None:
-    """Draw the days of a snapshot; None where the validation kept none."""
+    """Draw the days of a snapshot; None if the validation stored no calendar."""
     if calendar is None or not calendar.days:
         return None
     rows = tuple(_row(calendar, task, n) for n, task in enumerate(calendar.tasks))

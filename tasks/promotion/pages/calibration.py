@@ -1,10 +1,10 @@
-"""What the dossier shows of calibration: ratios, errors, segments, and what the utility makes of them.
+"""The dossier's figures on calibration: ratios, errors, segments, and their effect on the utility.
 
 ::
 
-    draw_ratios           every judged ratio with its interval, on a log scale from 1/2 to 2
-    task_calibrations     by task: ratios of all shown items and of those in the slots, errors, segments
-    utility_sensitivity   by term of the utility: what its calibration error does to a slot and to the order
+    draw_ratios           every gated ratio with its interval, on a log scale from 1/2 to 2
+    task_calibrations     by task: ratios of all shown items and of items in the slots, errors, segments
+    utility_sensitivity   by term of the utility: effect of its calibration error on a slot and on the order
 """
 
 import math
@@ -22,7 +22,7 @@ from tasks.reports.charts import IntervalChart, draw_intervals
 from tasks.reports.numbers import format_estimate, format_number
 
 _MEANS: Final = frozenset({"binary", "value"})
-"""Kinds of heads that claim a mean, which can be calibrated."""
+"""Kinds of heads that predict a mean, which can be calibrated."""
 ERRORS: Final = (
     "smooth_ece",
     "debiased_ece",
@@ -53,7 +53,7 @@ class SegmentRow:
 
 @dataclass(frozen=True)
 class TaskCalibration:
-    """The calibration of a task; ``errors`` in the order of `ERRORS`, ``slots`` of the release's slots."""
+    """The calibration of a task; ``errors`` in the order of `ERRORS`, ``slots`` over the release's slots."""
 
     task: str
     ratio: str
@@ -65,7 +65,7 @@ class TaskCalibration:
 
 @dataclass(frozen=True)
 class UtilitySensitivity:
-    """What calibration errors do to a slot's mean utility; the terms that move the order most come first."""
+    """Effect of calibration errors on a slot's mean utility; terms that affect the order most come first."""
 
     utility: float
     spread: float
@@ -75,7 +75,7 @@ class UtilitySensitivity:
 
 
 def draw_ratios(verdicts: Sequence[Verdict]) -> IntervalChart | None:
-    """Draw each calibration ratio with its interval beside the allowed band, on a log scale from 1/2 to 2."""
+    """Draw each calibration ratio with its interval and the permitted band, on a log scale from 1/2 to 2."""
     gated = [v for v in verdicts if v.gate == "calibration" and v.observed and v.observed.known]
     names = [v.subject.task + ("" if v.segment == ALL else f" {v.segment}") for v in gated]
     rows = [(name, v.outcome.value, v.observed) for name, v in zip(names, gated, strict=True) if v.observed]
@@ -89,7 +89,7 @@ def draw_ratios(verdicts: Sequence[Verdict]) -> IntervalChart | None:
 def task_calibrations(
     tasks: Sequence[TaskFigures], slots: Mapping[str, Estimate], verdicts: Sequence[Verdict]
 ) -> list[TaskCalibration]:
-    """Gather the calibration of every task that claims a mean."""
+    """Collect the calibration of every task that predicts a mean."""
     gated = {(v.subject.task, v.segment): v.outcome.value for v in verdicts if v.gate == "calibration"}
     return [
         TaskCalibration(
@@ -106,14 +106,14 @@ def task_calibrations(
 
 
 def order_terms(terms: Sequence[Sensitivity]) -> tuple[Sensitivity, ...]:
-    """Return terms with those first whose calibration error moves the order most, or by no known amount."""
+    """Sort terms by the effect of their calibration error on the order, largest or unknown first."""
     return tuple(sorted(terms, key=lambda term: -term.share if math.isfinite(term.share) else 1.0))
 
 
 def utility_sensitivity(
     terms: Sequence[Sensitivity], composition: UtilityComposition
 ) -> UtilitySensitivity | None:
-    """Gather what calibration errors do to the utility; None without a term."""
+    """Collect the effect of calibration errors on the utility; None without terms."""
     if not terms:
         return None
     chart = _draw_errors([term for term in terms if term.error.known and term.largest > 0])
@@ -132,7 +132,7 @@ def _draw_errors(terms: Sequence[Sensitivity]) -> IntervalChart | None:
 
 
 def _log_scale(ratio: float) -> float:
-    """Place a ratio between 1/2 (and below) and 2 (and above)."""
+    """Map a ratio to -1 for 1/2 or below, up to 1 for 2 or above."""
     return max(-1.0, min(1.0, math.log2(ratio) if ratio > 0 else -1.0))
 
 
@@ -152,6 +152,6 @@ def _of(task: TaskFigures, metric: str, segment: Segment = ALL) -> Estimate:
 
 
 def _figure(task: TaskFigures, metric: str, segment: Segment = ALL) -> str:
-    """Write a figure, with its interval where the metric has one; empty where there is none."""
+    """Format a figure, with its interval if the metric has one; empty if the figure is missing."""
     estimate = _of(task, metric, segment)
     return format_number(estimate.value) if metric in _WITHOUT_INTERVAL else format_estimate(estimate)

@@ -1,4 +1,4 @@
-"""What a release changes against the champion, in at most six rows.
+"""The changes of a release compared with the champion, in at most six rows.
 
 ::
 
@@ -6,7 +6,7 @@
     tasks    tasks.yaml differs                            policy   click_30m 0.8 -> 1.6
     slate    the same                                      code     the same
 
-For who digs: what each outcome is worth under its policies, and the shares of exposure that change most.
+For engineers: the worth of each outcome under the release's policies, and the largest changes of exposure.
 """
 
 import math
@@ -28,13 +28,13 @@ from tasks.reports.words import Vocabulary
 from tasks.stores.manifest import Manifest, Role
 
 POLICY_ROWS: Final = frozenset({"tasks", "policy", "slate"})
-"""The rows that no gate can judge: whether another policy is better for people."""
+"""The rows that no gate can evaluate: whether another policy is better for users."""
 _MOST_NAMED, _MOST_WEIGHTS = 4, 6
 
 
 @dataclass(frozen=True)
 class Weighing:
-    """The utility policies of the release and of the champion, None where there is no champion."""
+    """The utility policies of the release and of the champion; None without a champion."""
 
     release: UtilitySpec
     champion: UtilitySpec | None
@@ -52,7 +52,7 @@ class Change:
 def list_changes(
     release: Manifest, champion: Manifest | None, weighing: Weighing | None
 ) -> tuple[Change, ...]:
-    """Say what is not the champion's; nothing where there is none."""
+    """Return the components that differ from the champion's; empty without a champion."""
     if champion is None:
         return ()
     rows = [_data(release, champion), _models(release, champion)]
@@ -62,7 +62,7 @@ def list_changes(
 
 
 def changed_weights(weighing: Weighing) -> list[tuple[str, str, str]]:
-    """Return term, weight of the champion and weight of the release where they are not the same."""
+    """Return each term with different weights: its name, the champion's weight and the release's weight."""
     if weighing.champion is None:
         return []
     before, after = _terms(weighing.champion), _terms(weighing.release)
@@ -95,7 +95,7 @@ def _models(release: Manifest, champion: Manifest) -> Change:
 
 
 def _head(manifest: Manifest, task: str) -> list[str | None]:
-    """Return what a task's head consists of: the digests of its model and of its map."""
+    """Return the digests of a head's model and calibrator."""
     parts = (manifest.find(role, task) for role in (Role.TASK, Role.CALIBRATOR))
     return [None if part is None else part.sha256 for part in parts]
 
@@ -126,13 +126,13 @@ def _code(release: Manifest, champion: Manifest) -> Change:
 
 
 def _files(code: Mapping[str, str]) -> dict[str, str]:
-    """Return the digests by file, without the folder that is named by its content."""
+    """Return the digests by file, without the folder that is named after its content."""
     parts = {path: PurePosixPath(path).parts for path in code}
     return {"/".join(parts[path][2:] or parts[path]): digest for path, digest in code.items()}
 
 
 def _named(names: Sequence[str], most: int = _MOST_NAMED, *, separator: str = ", ") -> str:
-    """Name the first, and say how many more there are.
+    """List the first names, and count the rest.
 
     Examples
     --------
@@ -149,7 +149,7 @@ _EXPOSURE: Final = frozenset({MetricKind.SHARE, MetricKind.NEW_ITEM_EXPOSURE, Me
 
 @dataclass(frozen=True)
 class Worths:
-    """The effective policies of a release, base first; worth is counted in ``unit``."""
+    """The effective policies of a release, base first; worth is measured in ``unit``."""
 
     name: str
     version: int
@@ -159,7 +159,7 @@ class Worths:
 
 @dataclass(frozen=True)
 class ExposureChange:
-    """A share of looks that changes: its metric, its meaning and its figures, as texts."""
+    """A change of exposure: its metric, meaning and figures, as texts."""
 
     metric: str
     meaning: str
@@ -169,7 +169,7 @@ class ExposureChange:
 
 
 def count_worths(utility: UtilitySpec, slate: SlateSpec) -> Worths | None:
-    """Count what each outcome is worth in units of one; None where no outcome can be counted in."""
+    """Return the worth of each outcome in a common unit; None if no outcome can be the unit."""
     unit = default_unit(utility)
     try:
         policies = effective_policies(utility, slate, unit=unit)
@@ -179,7 +179,7 @@ def count_worths(utility: UtilitySpec, slate: SlateSpec) -> Worths | None:
 
 
 def list_largest_changes(measured: Sequence[Measured]) -> list[Measured]:
-    """Return the shares of looks that change most, the greatest change first."""
+    """Return the exposure shares that change most, in descending order."""
     shares = [
         one for one in measured if one.subject.metric in _EXPOSURE and one.segment == ALL and _moved(one) > 0
     ]
@@ -187,7 +187,7 @@ def list_largest_changes(measured: Sequence[Measured]) -> list[Measured]:
 
 
 def describe_largest_change(one: Measured, words: Vocabulary) -> ExposureChange:
-    """Return a share of examined impressions under the baseline and the release."""
+    """Return a share of examined impressions under the baseline and under the release, as texts."""
     before, now = (
         "" if seen is None or math.isnan(seen.value) else write_interval(one.subject, seen, words)
         for seen in (one.baseline, one.policy)

@@ -1,7 +1,7 @@
 """The dossier of a release: the decision, its reasons and all evidence on one page and in one JSON document.
 
-The first screen is for who approves: may it serve, why, what to do, what changed, which bounds, who is
-harmed. The sections below it are for who digs; `tasks.promotion.pages` prepares each.
+The first screen is for reviewers: verdict, reasons, next step, changes, limits and harmed segments. The
+sections below it are for engineers; modules of `tasks.promotion.pages` prepare each section.
 """
 
 import base64
@@ -47,7 +47,7 @@ _SECTIONS = {
     "readiness": "Readiness",
     "verdicts": "All checks",
 }
-"""The sections by their anchors, in the order of the page; that of readiness where it was looked at."""
+"""The sections by anchor, in the order of the page; readiness is optional."""
 _PNG = b"\x89PNG"
 _METRICS = (
     "auc",
@@ -62,7 +62,7 @@ _METRICS = (
 
 @dataclass(frozen=True)
 class Documents:
-    """The evidence of each step that a release is judged by."""
+    """The evidence of each step that the gates read."""
 
     validation: ValidationEvidence
     release: ReleaseEvidence
@@ -73,13 +73,12 @@ class Documents:
 
 @dataclass(frozen=True)
 class Dossier:
-    """Everything that one decision rests on: the gate's own document, and those that it judged.
+    """The inputs of a dossier: the gate's evidence, and the documents behind it.
 
-    ``pictures`` are SVG or PNG by caption, ``words`` those of the surface, ``changes`` what is not the
-    champion's, ``mlflow`` where people open MLflow, ``readiness`` the list of what a surface needs before
-    people may rely on it, ``overrides`` who lifted which gates for it, and why, ``experiments`` how the
-    effects of finished ones follow the changes that gates printed, ``surrogates`` how their slow outcomes
-    follow the fast ones.
+    ``pictures`` are SVG or PNG by caption, ``words`` the surface's vocabulary, ``changes`` the differences
+    from the champion, ``mlflow`` the addresses of MLflow, ``readiness`` the checklist, ``overrides`` the
+    overrides with names and reasons, ``experiments`` the agreement of finished experiments with earlier
+    gates, ``surrogates`` the agreement of their slow outcomes with fast ones.
     """
 
     evidence: GateEvidence
@@ -97,7 +96,7 @@ class Dossier:
     surrogates: Sequence[Surrogate] = ()
 
     def first(self) -> FirstScreen:
-        """Return what an approver reads first."""
+        """Return the first screen, which reviewers read first."""
         of, champion = self.evidence, self.documents.simulation.champion
         subject = ReleaseHeader(of.surface, of.release, champion, of.verdict)
         screen = first_screen(subject, of.verdicts, self.changes, self.words)
@@ -106,7 +105,7 @@ class Dossier:
         return screen
 
     def to_html(self) -> str:
-        """Write the dossier as one self-contained page."""
+        """Render the dossier as one self-contained page."""
         of, made, simulation = self.evidence, self.documents.release, self.documents.simulation
         shadow, composition = self.documents.shadow, simulation.composition
         validation = self.documents.later_validation or self.documents.validation
@@ -167,13 +166,13 @@ class Dossier:
         return [made, *later, say_outcomes(of.verdicts)]
 
     def _constraints(self) -> dict[str, str]:
-        """Return what each hard constraint of the release keeps off, by its name."""
+        """Return the description of each hard constraint of the release, by name."""
         policies = self.worths.policies if self.worths else ()
         names = dict.fromkeys(name for policy in policies for name in policy.hard_constraints)
         return {name: self.words.constraints.get(name, "") for name in names}
 
 
 def _as_address(picture: bytes) -> str:
-    """Return the address of a picture that the page itself holds; as an image an SVG runs no script."""
+    """Return a picture as a data address; in an ``img`` element an SVG runs no script."""
     kind = "png" if picture.startswith(_PNG) else "svg+xml"
     return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"

@@ -1,6 +1,6 @@
-"""The first screen of a dossier: verdict, primary metric, what holds the release, next step, changes.
+"""The first screen of a dossier: verdict, primary metric, reasons to hold, next step, changes.
 
-Verdicts that hold or warn are in this order::
+Verdicts that hold or warn are sorted like this::
 
     block, missing   before   inconclusive that holds   before   a warning
     constraint, primary   before   costs   before   safety   before   other guardrails   before   other gates
@@ -47,9 +47,9 @@ class ReleaseHeader:
 
 @dataclass(frozen=True)
 class Provenance:
-    """When the release was registered, by whom it was asked for, and the team that owns the surface.
+    """The registration time of a release, its requester, and the team that owns the surface.
 
-    ``page`` is the address of its version in MLflow, empty where only the store is known.
+    ``page`` is the address of its version in MLflow; empty if the address is unknown.
     """
 
     made_at: datetime
@@ -58,21 +58,21 @@ class Provenance:
     page: str = ""
 
     def facts(self) -> list[str]:
-        """Return what the line below the heading says of it."""
+        """Return the facts below the page's heading."""
         by = f" by {self.by}" if self.by else ""
         return [f"made {self.made_at:%Y-%m-%d %H:%M} UTC{by}", f"owner {self.owner}"]
 
 
 @dataclass(frozen=True)
 class FirstScreen:
-    """What is read in two minutes.
+    """The first screen, to be read in two minutes.
 
     Attributes
     ----------
-    sentence : how many verdicts hold the release, of how many.
-    primary : the phrase of each primary metric that was evaluated.
-    holding, more_holding : phrases of the verdicts on the whole that hold the release, and how many follow.
-    harmed, more_harmed : the same of harmed segments; ``unharmed`` is printed where there is none.
+    sentence : counts of the verdicts that hold the release, and of all verdicts.
+    primary : phrase of each evaluated primary metric.
+    holding, more_holding : phrases of verdicts over all segments that hold the release, and how many follow.
+    harmed, more_harmed : the same for harmed segments; ``unharmed`` is printed if there are none.
     """
 
     verdict: Literal["promote", "hold"]
@@ -91,7 +91,7 @@ class FirstScreen:
 def first_screen(
     subject: ReleaseHeader, verdicts: Sequence[Verdict], changes: Sequence[Change], words: Vocabulary
 ) -> FirstScreen:
-    """Gather the first screen of a release."""
+    """Compose the first screen of a release."""
     ordered = order_worst_first(verdicts, words)
     worst = next(iter(ordered), None)
     held = subject.verdict == "hold"
@@ -125,7 +125,7 @@ def first_screen(
 
 
 def _summarize(verdicts: Sequence[Verdict], words: Vocabulary, *, held: bool) -> str:
-    """Count the verdicts that hold a release, and all of them."""
+    """Count the verdicts that hold a release, and all verdicts."""
     if not verdicts:
         return "No gate was evaluated."
     counted = f"{say_outcomes(verdicts)}."
@@ -139,7 +139,7 @@ def _summarize(verdicts: Sequence[Verdict], words: Vocabulary, *, held: bool) ->
 
 
 def _say_unharmed(verdicts: Sequence[Verdict]) -> str:
-    """Return that no segment is harmed, and in how many that is inconclusive."""
+    """Report that no segment is harmed, and how many have inconclusive verdicts."""
     evaluated = {verdict.segment for verdict in verdicts} - {ALL}
     undecided = {verdict.segment for verdict in verdicts if verdict.outcome in _INCONCLUSIVE} - {ALL}
     if not evaluated:
@@ -194,7 +194,7 @@ _LOG_PROPENSITIES: Final = (
     "release that explores returns (`exploration` in slate.yaml)."
 )
 _LONGEST_TEST: Final = 365
-"""Days of a test slice that somebody may be told to wait for."""
+"""Longest test slice, in days, that a next step may recommend."""
 _TOO_FEW: Final = {
     "data": "Wait until more labels are mature, then retrain.",
     "model": "Wait until more labels are mature, then retrain.",
@@ -212,13 +212,13 @@ def say_next(
     asks_support: bool = False,
     first: bool = False,
 ) -> str:
-    """Say what to do next.
+    """Return the next step as a sentence.
 
     Parameters
     ----------
-    worst : the verdict that is listed first; None where nothing is doubtful.
-    asks_support : the release changes tasks or policies, which no gate can judge.
-    first : there is no champion yet that could be kept.
+    worst : first listed verdict; None if no verdict holds or warns.
+    asks_support : the release changes tasks or policies, which no gate can evaluate.
+    first : there is no champion yet.
 
     Examples
     --------
@@ -247,7 +247,7 @@ def say_next(
 
 
 def _say_canary(worst: Verdict, surface: str, release: int, *, first: bool) -> str:
-    """Say how a release may be exposed where offline evidence does not decide."""
+    """Describe how a release may be exposed if offline evidence is inconclusive."""
     if worst.holds != "champion" or first:
         return "Keep what serves now meanwhile."
     typed = f"equipoise promote {surface} {release} --stage canary --why ..."
@@ -255,7 +255,7 @@ def _say_canary(worst: Verdict, surface: str, release: int, *, first: bool) -> s
 
 
 def say_after_override(surface: str) -> str:
-    """Say what to do once a release was promoted though its gates hold it.
+    """Return the next step after a held release was promoted by an override.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""What a release was made from: every pin with its address in MLflow, and the runs that verdicts rest on.
+"""The components of a release with their addresses in MLflow, and the runs with the evidence.
 
-All verdicts are one table that is filtered by gate and outcome without a script: gates are numbered, and each
-row carries its gate's number, so no name enters a style sheet.
+All verdicts are in one table, filtered by gate and outcome without a script: gates are numbered, and each row
+carries its gate's number, so the style sheet contains no names.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from tasks.stores.manifest import Manifest
 
 @dataclass(frozen=True)
 class MlflowPages:
-    """Where people open MLflow; every address is empty where only its store is known."""
+    """The addresses of MLflow pages; empty if the address of MLflow is unknown."""
 
     address: str = ""
     experiment: str = ""
@@ -40,7 +40,7 @@ class MlflowPages:
 
 @dataclass(frozen=True)
 class Pin:
-    """One pinned part, and how old its newest training row was when the release was made."""
+    """A pinned component, and the age of its newest training row when the release was made."""
 
     name: str
     version: int
@@ -53,7 +53,7 @@ class Pin:
 
 @dataclass(frozen=True)
 class EvidenceRun:
-    """A run that verdicts rest on, with the gates that read it."""
+    """A run with evidence, and the gates that read it."""
 
     run: str
     address: str
@@ -61,7 +61,7 @@ class EvidenceRun:
 
 
 def list_pins(manifest: Manifest, pages: MlflowPages) -> list[Pin]:
-    """Lay out every part of a release."""
+    """Return a row for every component of a release."""
     return [
         Pin(
             name=part.name,
@@ -77,7 +77,7 @@ def list_pins(manifest: Manifest, pages: MlflowPages) -> list[Pin]:
 
 
 def list_runs(verdicts: Sequence[Verdict], pages: MlflowPages) -> list[EvidenceRun]:
-    """Return each run that a verdict names, in the order of the verdicts."""
+    """Return each run that verdicts cite, in the order of the verdicts."""
     gates: dict[str, dict[str, None]] = {}
     for verdict in verdicts:
         if verdict.evidence:
@@ -87,7 +87,7 @@ def list_runs(verdicts: Sequence[Verdict], pages: MlflowPages) -> list[EvidenceR
 
 @dataclass(frozen=True)
 class VerdictRow:
-    """A verdict, its sentence, its gate's number, and the address of the run behind it."""
+    """A verdict, its phrase, its gate's number, and the address of its run."""
 
     verdict: Verdict
     sentence: str
@@ -97,7 +97,7 @@ class VerdictRow:
 
 @dataclass(frozen=True)
 class VerdictTable:
-    """What is looked at and what passed, with the gates and outcomes that there are, and how many of each."""
+    """Notable and passed verdicts, with the gates and outcomes that occur and their counts."""
 
     notable: Sequence[VerdictRow]
     passed: Sequence[VerdictRow]
@@ -106,7 +106,7 @@ class VerdictTable:
 
 
 def tabulate_verdicts(verdicts: Sequence[Verdict], words: Vocabulary, pages: MlflowPages) -> VerdictTable:
-    """Lay out all verdicts, the worst first; what passed, and what has no rule, stands apart."""
+    """Tabulate all verdicts, the worst first; verdicts that pass or have no limit are separate."""
     numbers = {gate: n for n, gate in enumerate(dict.fromkeys(verdict.gate for verdict in verdicts))}
     ordered = sorted(verdicts, key=lambda verdict: WORST_FIRST.index(verdict.outcome))
     rows = [VerdictRow(v, phrase_verdict(v, words), numbers[v.gate], pages.run(v.evidence)) for v in ordered]

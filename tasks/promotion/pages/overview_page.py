@@ -1,10 +1,10 @@
-"""The pages of how surfaces stand: all of them in a table, and one with what lies behind it.
+"""The pages on the state of surfaces: a table of all surfaces, and one page per surface.
 
 ::
 
-    Card        a surface as Airflow's plugin read it: its aliases or its overview, or why there is none
-    Question    an approval that waits for a person
-    Way         a DAG whose own form starts a run; nothing on these pages starts or moves anything
+    Card              a surface's aliases as read by the Airflow plugin, or the reason why they are unknown
+    PendingApproval   an approval that waits for a reviewer
+    Way               a DAG with a form that starts a run; these pages start or move nothing themselves
 
 Addresses are relative to the pages' own folder, `equipoise/`.
 """
@@ -49,7 +49,7 @@ _WAYS: Final = (
 
 @dataclass(frozen=True)
 class PendingApproval:
-    """An approval that waits: what is asked, since when, whom, and the step's own page in Airflow."""
+    """A pending approval: its subject, its time, its reviewers, and the step's page in Airflow."""
 
     subject: str
     since: datetime
@@ -59,7 +59,7 @@ class PendingApproval:
 
 @dataclass(frozen=True)
 class Way:
-    """A button: its words and the page of the DAG that it leads to."""
+    """A button: its label and the page of its DAG."""
 
     words: str
     address: str
@@ -67,7 +67,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Card:
-    """A surface on the first page; ``problem`` says why its aliases are unknown."""
+    """A surface on the first page; ``problem`` is the reason why its aliases are unknown."""
 
     surface: str
     aliases: Aliases | None
@@ -103,7 +103,7 @@ class _TaskRow:
 
 
 def write_index(cards: Sequence[Card], *, now: datetime) -> str:
-    """Write the first page: a row for each surface, and everything that waits for a person."""
+    """Render the first page: a row for each surface, and all pending approvals."""
     return render(
         "overview.html.j2",
         title="Equipoise",
@@ -114,7 +114,7 @@ def write_index(cards: Sequence[Card], *, now: datetime) -> str:
 
 
 def write_surface(overview: Overview, questions: Sequence[PendingApproval], *, now: datetime) -> str:
-    """Write the page of one surface."""
+    """Render the page of one surface."""
     found, judged = overview.aliases, overview.evidence
     labelled = overview.labels.tasks if overview.labels else ()
     return render(
@@ -141,12 +141,12 @@ def write_surface(overview: Overview, questions: Sequence[PendingApproval], *, n
 
 
 def write_problem(title: str, problem: str, *, now: datetime) -> str:
-    """Write a page that says why there is nothing to show."""
+    """Render a page with the reason why there is nothing to show."""
     return render("overview_problem.html.j2", title=title, facts=[_instant(now)], problem=problem)
 
 
 def describe_age(since: datetime, now: datetime) -> str:
-    """Say how long ago something was, in its greatest unit.
+    """Format the time since an instant in its largest unit.
 
     Examples
     --------
@@ -161,7 +161,7 @@ def describe_age(since: datetime, now: datetime) -> str:
 
 
 def _roles(found: Aliases | None, now: datetime) -> list[tuple[str, str, str]]:
-    """Return each alias with its release and age, and the release's verdict."""
+    """Return each alias with its release, the release's age and its verdict."""
     releases = () if found is None else found.releases
     return [
         (_describe_alias(r), f"{r.version}, {describe_age(r.as_of or r.made_at, now)}", r.verdict or "")

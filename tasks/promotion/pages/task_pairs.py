@@ -1,16 +1,16 @@
-"""Draws pairs of a release's tasks for the dossier: which tasks conflict, and what a proxy is worth.
+"""Draw pairs of a release's tasks for the dossier: conflicts between tasks, and the value of proxies.
 
 ::
 
     heat map   click   like   hide        above the diagonal: predictions
-    click        .      .4     .5         below it: outcomes, where both are known
-    like        .3       .    -.1
-    hide        .0     -.0      .         rank correlations, Spearman's rho
+      click        .      .4     .5         below it: outcomes, where both are known
+      like        .3       .    -.1
+      hide        .0     -.0      .         rank correlations, Spearman's rho
 
     slow outcome |              o      o  mean of a tenth with its interval; the last has the verdict's colour
                  | - - - o - - - - -   -  mean of all rows
                  |  o  o
-                 +---------------------  mean prediction of the fast task, a tenth each
+                 +---------------------  mean prediction of the fast task, by tenth
 """
 
 import math
@@ -25,7 +25,7 @@ from tasks.reports.numbers import format_estimate, format_number
 
 _CELL_WIDTH, _CELL_HEIGHT, _NAMES_WIDTH, _NAMES_HEIGHT = 64, 32, 190, 120
 DEEPEST: Final = 0.65
-"""Opacity of the strongest correlation, on which its figure can still be read."""
+"""Opacity of the strongest correlation, at which its figure is still legible."""
 
 
 _WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16
@@ -33,7 +33,7 @@ _WIDTH, _HEIGHT, _LEFT, _TOP = 560, 200, 60, 16
 
 @dataclass(frozen=True)
 class Cell:
-    """One correlation: its corner, its text, and a colour that is the deeper the stronger it is."""
+    """One correlation: its corner, its text, and a colour whose opacity grows with its strength."""
 
     x: int
     y: int
@@ -57,7 +57,7 @@ class HeatMap:
 
 
 def draw_heat_map(conflicts: ConflictEvidence | None) -> HeatMap | None:
-    """Draw the correlations of a release's tasks; None of fewer than two tasks."""
+    """Draw the correlations of a release's tasks; None for fewer than two tasks."""
     if conflicts is None or len(conflicts.tasks) < 2:
         return None
     size = len(conflicts.tasks)
@@ -85,7 +85,7 @@ def _cell(row: int, column: int, rho: float) -> Cell:
 
 
 def describe_overlaps(conflicts: ConflictEvidence) -> Iterator[str]:
-    """Say which tasks' best rows are a cost's worst more often than by chance, by all of the interval."""
+    """List the tasks whose top tenth overlaps a cost's top tenth significantly more often than by chance."""
     for one in conflicts.at_top:
         if one.share.known and one.share.low > one.expected:
             yield (
@@ -96,7 +96,7 @@ def describe_overlaps(conflicts: ConflictEvidence) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class TenthMark:
-    """One tenth: where its mean and the ends of its interval are drawn, and the class of its colour."""
+    """One tenth: the positions of its mean and interval, and the class of its colour."""
 
     x: float
     y: float
@@ -107,7 +107,7 @@ class TenthMark:
 
 @dataclass(frozen=True)
 class ProxyFigure:
-    """A declared pair with its drawing, in pixels from the upper left; no mark where no row knows both."""
+    """A declared pair with its chart, in pixels from the upper left; no marks if no row has both outcomes."""
 
     proxy: ProxyEvidence
     marks: Sequence[TenthMark] = ()
@@ -119,12 +119,12 @@ class ProxyFigure:
 
     @property
     def rows(self) -> int:
-        """Rows where both outcomes are known."""
+        """Number of rows with both outcomes."""
         return sum(tenth.rows for tenth in self.proxy.tenths)
 
     @property
     def positives(self) -> int:
-        """Slow outcomes other than 0."""
+        """Number of slow outcomes other than 0."""
         return sum(tenth.positives for tenth in self.proxy.tenths)
 
 

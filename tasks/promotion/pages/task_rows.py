@@ -1,14 +1,14 @@
-"""One row for each task: what it means, how well it is known, and a small picture of its reliability.
+"""Tabulate tasks: meaning, metrics, and a small reliability diagram for each.
 
 ::
 
-    observed |      o        a point a bin; on the diagonal predictions are calibrated. Both axes go from 0
-             |   o /         to the greatest of all bins, by their square roots: rare outcomes keep apart.
+    observed |      o        one point per bin; on the diagonal predictions are calibrated. Both axes go
+             |   o /         from 0 to the maximum of all bins; a square-root scale separates rare outcomes.
              | o/
              +--------- predicted
 
-What heads read is one chart: each feature's share of the gain, and what changed after training. Tasks that
-share a trunk have a table: their trees, the trunk and the blend on the test days, by segment too.
+One chart shows each feature's share of the heads' gain, and its changes after training. Tasks that share a
+trunk have a table: trees, trunk and blend on the test days, also by segment.
 """
 
 import math
@@ -29,12 +29,12 @@ _EDGE: Final = 4
 
 
 _MOST: Final = 15
-"""Features that are shown without unfolding."""
+"""Number of features that are shown without unfolding."""
 
 
 @dataclass(frozen=True)
 class TaskRow:
-    """A task's figures as texts, the points of its picture in pixels, and the worst verdict on it."""
+    """A task's figures as texts, the points of its diagram in pixels, and its worst verdict."""
 
     task: str
     did: str
@@ -50,7 +50,7 @@ class TaskRow:
 
 
 def list_tasks(tasks: Sequence[TaskFigures], verdicts: Sequence[Verdict], words: Vocabulary) -> list[TaskRow]:
-    """Lay out every task of the release."""
+    """Return a row for every task of the release."""
     worst = _worst(verdicts, {task.task for task in tasks})
     return [_row(task, words, worst.get(task.task, "")) for task in tasks]
 
@@ -80,7 +80,7 @@ def _row(task: TaskFigures, words: Vocabulary, verdict: str) -> TaskRow:
 
 
 def draw_points(curve: Sequence[CurvePoint]) -> tuple[tuple[float, float], ...]:
-    """Place the bins of a task's curve in pixels from the upper left.
+    """Place the bins of a task's reliability curve in pixels from the upper left.
 
     Examples
     --------
@@ -105,7 +105,7 @@ def draw_points(curve: Sequence[CurvePoint]) -> tuple[tuple[float, float], ...]:
 
 
 def _worst(verdicts: Sequence[Verdict], tasks: set[str]) -> Mapping[str, str]:
-    """Return the worst outcome on each task: by a gate that judges it by itself, or by a bound on it."""
+    """Return the worst outcome by task, over all gates but proxies."""
     found: dict[str, str] = {}
     for outcome in WORST_FIRST:
         for verdict in verdicts:
@@ -117,7 +117,7 @@ def _worst(verdicts: Sequence[Verdict], tasks: set[str]) -> Mapping[str, str]:
 
 @dataclass(frozen=True)
 class FeatureCell:
-    """A feature in one head: its share of the gain of all splits (None: not read), and what changed."""
+    """A feature in one head: its share of the gain of all splits (None: not a feature), and its changes."""
 
     share: float | None
     changes: tuple[str, ...]
@@ -125,7 +125,7 @@ class FeatureCell:
 
 @dataclass(frozen=True)
 class FeatureRow:
-    """A feature in every head."""
+    """A feature across all heads."""
 
     feature: str
     cells: tuple[FeatureCell, ...]
@@ -133,7 +133,7 @@ class FeatureRow:
 
 @dataclass(frozen=True)
 class FeatureChart:
-    """The heads, the features that they gain most from or that changed, and the others."""
+    """The heads, the features with the largest gain or with changes, and the other features."""
 
     heads: tuple[str, ...]
     rows: tuple[FeatureRow, ...]
@@ -141,7 +141,7 @@ class FeatureChart:
 
 
 def chart_features(inputs: Sequence[HeadInputs], served: Sequence[HeadInputs]) -> FeatureChart | None:
-    """Lay out what heads read; None where no head is known."""
+    """Tabulate the features of heads; None without heads."""
     if not inputs:
         return None
     later = {head.task: head.changes for head in served}
@@ -179,7 +179,7 @@ _TICKS: Final = (0.01, 0.05, 0.2)
 
 @dataclass(frozen=True)
 class HeadModelRow:
-    """A task in a segment: what was asked for, which model predicts and why, and the errors as texts."""
+    """A task in a segment: the requested model, the chosen model with the reason, and errors as texts."""
 
     task: str
     segment: str
@@ -192,7 +192,7 @@ class HeadModelRow:
 
 @dataclass(frozen=True)
 class HeadModelTable:
-    """The rows of the whole, those of segments, and the rises against the trees as a picture."""
+    """The rows over all segments, the rows by segment, and a chart of the rises against the trees."""
 
     rows: Sequence[HeadModelRow]
     segments: Sequence[HeadModelRow]
@@ -200,7 +200,7 @@ class HeadModelTable:
 
 
 def tabulate_head_models(found: Mapping[str, HeadModels]) -> HeadModelTable | None:
-    """Lay out the models of every task in a trunk; None where there is none."""
+    """Tabulate the models of every task with a shared trunk; None if there are none."""
     if not found:
         return None
     segments = [
@@ -244,5 +244,5 @@ def _tone(rise: Estimate) -> str:
 
 
 def _place(rise: float) -> float:
-    """Place a rise from -1 to 1: in proportion near 0, by logarithm beyond."""
+    """Map a rise to a position from -1 to 1: linear near 0, logarithmic beyond."""
     return max(-1.0, min(1.0, math.asinh(rise / 0.01) / math.asinh(0.5 / 0.01)))
