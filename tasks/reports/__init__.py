@@ -1,1 +1,1 @@
-"""What the pages that people open share: templates, one style sheet, number formats, figures, words."""
+"""Shared tools for pages: templates, one style sheet, number formats, charts, phrases."""

@@ -1,22 +1,22 @@
-"""Scales, intervals and guardrails of drawings, in pixels or per cent: templates only place them.
+"""Scales, interval charts and guardrail charts, in pixels or per cent of the width.
 
 ::
 
     Scale: linear          0     2     4     6     steps of 1, 2 or 5 times a power of ten
-           logarithmic     .001    .01    .1       decades, and between them as many as there is room for
+           logarithmic     .001    .01    .1       decades, and as many values between as fit
 
-    draw_intervals: a row each, on one scale
+    draw_intervals: one row each, on one scale
         click           ---o--       a row: its name, its interval, its value
         like         --o--
                  |    :    |
                left  middle  right
 
-    draw_rails: each guardrail on a scale of its own bound, better to the right
-                           bound        as the baseline     a rate that may rise by 10 %, and rose by 11 %
-        hide_rate       <----|-o------- |                   0 at the baseline, 1 at the bound
+    draw_rails: each guardrail on a scale of its own limit, better to the right
+                           limit        baseline            a rate that may rise by 10 %, and rose by 11 %
+        hide_rate       <----|-o------- |                   0 at the baseline, 1 at the limit
         ndcg_click           |   ---o---|
-        spend_rate       ----|--o---                        may not fall: the baseline is the bound
-        report_rate          |          o                   a bound on a level: nothing is as before
+        spend_rate       ----|--o---                        may not fall: the baseline is the limit
+        report_rate          |          o                   a limit on a level: no baseline
 """
 
 import math
@@ -37,31 +37,31 @@ from tasks.reports.render import render
 from tasks.reports.words import Vocabulary
 
 _MANTISSAS: Final = (tuple(range(1, 10)), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,))
-"""What is named of each decade, finest first."""
+"""Labelled multiples of each decade, the finest set first."""
 _MIDDLE, _HALF = 50, 46
-"""Where the scale has its middle, and how far it reaches to both sides, in percent of the width."""
+"""Middle of the scale, and its reach to both sides, in per cent of the width."""
 _BEST, _WORST = -1.0, 3.0
-"""Ends of the scale, right and left, in bounds from the baseline."""
+"""Right and left end of the scale, as multiples of the limit's distance from the baseline."""
 BASELINE_AT: Final = 100 * (_WORST - 0) / (_WORST - _BEST)
 BOUND_AT: Final = 100 * (_WORST - 1) / (_WORST - _BEST)
-"""Where the baseline and every bound stand, in percent of the width."""
+"""Positions of the baseline and of every limit, in per cent of the width."""
 _UNKNOWN: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING})
 _BROKEN: Final = frozenset({Outcome.BLOCK, Outcome.WARN})
-"""Outcomes of a bound whose figure has no relative change, as the baseline is 0."""
+"""Outcomes of a limit without a relative change, because the baseline is 0."""
 _NARROWEST: Final = 0.02
-"""What a bound of 0 is drawn against, where the interval is narrower."""
+"""Scale of a limit of 0, if value and interval are 0 or unknown."""
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A named value of an axis, in pixels."""
+    """A labelled value of an axis, in pixels."""
 
     at: float
     words: str
 
 
 def write_percent(change: float) -> str:
-    """Write a relative change beside an axis.
+    """Format a relative change as an axis label.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def write_percent(change: float) -> str:
 class Scale:
     """An axis from the value ``low`` at the pixel ``start`` to ``high`` at ``end``.
 
-    ``low`` is below ``high``, and above 0 where the axis is logarithmic; ``end`` may lie before ``start``.
+    ``low`` is below ``high``, and above 0 for a logarithmic axis; ``end`` may be smaller than ``start``.
     """
 
     low: float
@@ -85,7 +85,7 @@ class Scale:
     logarithmic: bool = False
 
     def place(self, values: npt.ArrayLike) -> Floats:
-        """Return the pixels of values [n], to a tenth; what lies beyond an end is drawn at that end.
+        """Return the pixels of values [n], rounded to a tenth; values beyond an end are clipped.
 
         Examples
         --------
@@ -103,7 +103,7 @@ class Scale:
         return self.low <= value <= self.high
 
     def ticks(self, apart: float, write: Callable[[float], str] = "{:,.10g}".format) -> tuple[Tick, ...]:
-        """Return the values that are named, which lie at least so many pixels apart.
+        """Return the labelled values, at least ``apart`` pixels apart.
 
         Examples
         --------
@@ -113,7 +113,7 @@ class Scale:
         ['0.01', '0.03', '0.1', '0.3']
         """
         values = self._log_values(apart) if self.logarithmic else []
-        if len(values) < 2:  # an axis of one named value says nothing of its scale
+        if len(values) < 2:  # a single label does not show the scale
             values = self._linear_values(apart)
         places = self.place(values).tolist()
         return tuple(Tick(at, write(value)) for at, value in zip(places, values, strict=True))
@@ -121,7 +121,7 @@ class Scale:
     def _linear_values(self, apart: float) -> list[float]:
         """Return multiples of the smallest step of 1, 2 or 5 times a power of ten that is wide enough.
 
-        Where the axis holds none of them, it names the last multiple of half the step.
+        If no multiple lies on the axis, return the last multiple of half the step.
         """
         least = apart * (self.high - self.low) / abs(self.end - self.start)
         power = 10.0 ** np.floor(np.log10(least))
@@ -136,7 +136,7 @@ class Scale:
         return np.arange(np.ceil(self.low / step - 1e-9), np.floor(self.high / step + 1e-9) + 1)
 
     def _log_values(self, apart: float) -> list[float]:
-        """Return the most values of one pattern that lie far enough apart."""
+        """Return the largest set of labels that are far enough apart."""
         choices = _log_choices(self.low, self.high)
         return next(values for values in choices if np.all(np.abs(np.diff(self.place(values))) >= apart))
 
@@ -148,7 +148,7 @@ class Scale:
 
 
 def outline_steps(tops: npt.ArrayLike, edges: npt.ArrayLike, *, base: float) -> str:
-    """Return the path of a histogram: its bars [n] between their edges [n + 1], all in pixels.
+    """Return the SVG path of a histogram: bars [n] between edges [n + 1], all in pixels.
 
     Examples
     --------
@@ -172,7 +172,7 @@ def _log_choices(low: float, high: float) -> Iterator[list[float]]:
 
 @dataclass(frozen=True)
 class IntervalMark:
-    """One interval: its name, the class of its colour, where it is drawn, and its figures."""
+    """One interval: its name, its CSS class, its position, and its figures."""
 
     name: str
     tone: str
@@ -184,14 +184,14 @@ class IntervalMark:
 
 @dataclass(frozen=True)
 class IntervalChart:
-    """Intervals one below the other, in percent of the width; ``band`` are two ends that are shaded."""
+    """Intervals below each other, in per cent of the width; ``band`` holds the ends of a shaded range."""
 
     marks: Sequence[IntervalMark]
     ticks: Sequence[tuple[float, str]]
     band: tuple[float, float]
 
     def to_svg(self, title: str) -> str:
-        """Write the chart, without its band, as a file of its own; tones are ``before`` and ``after``."""
+        """Render the chart, without its band, as a standalone file; tones are ``before`` and ``after``."""
         return render("intervals.svg.j2", chart=self, title=title)
 
 
@@ -202,14 +202,14 @@ def draw_intervals(
     ticks: Sequence[tuple[float, str]],
     band: tuple[float, float],
 ) -> IntervalChart | None:
-    """Draw intervals on one scale; None where there are none.
+    """Draw intervals on one scale; None without rows.
 
     Parameters
     ----------
-    rows : name, class of the colour and estimate of each; every interval is known.
-    scale : the place of a value, from -1 at the left to 1 at the right.
-    ticks : values with their words.
-    band : ends of the range that is shaded; a line where both are one value.
+    rows : name, CSS class and estimate of each row; every interval is known.
+    scale : maps a value to a position, from -1 at the left to 1 at the right.
+    ticks : values with their labels.
+    band : ends of the shaded range; a line if they are equal.
 
     Examples
     --------
@@ -237,11 +237,11 @@ def draw_intervals(
 
 @dataclass(frozen=True)
 class Rail:
-    """One guardrail: its words, and where value and interval are drawn, in percent of the width.
+    """One guardrail: its texts, and the positions of value and interval, in per cent of the width.
 
-    ``low`` and ``high`` are None where no interval is known; ``beyond`` says that the interval reaches past
-    the left end. ``baseline`` is where no change lies, None of a bound on a level.
-    ``why`` says why nothing can be measured.
+    ``low`` and ``high`` are None for an unknown interval; ``beyond``: the interval extends past the left end.
+    ``baseline`` is the position of no change, None for a limit on a level. ``why`` is the reason if the
+    metric was not measured.
     """
 
     metric: str
@@ -258,9 +258,9 @@ class Rail:
 
 
 def draw_rails(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Rail]:
-    """Draw every bound of the decision on the whole, the worst first.
+    """Draw every limit of the decision gate over all segments, the worst first.
 
-    Where there was nothing to judge, a declared bound is drawn empty and all else is left to the table.
+    A declared limit without data is drawn empty; other metrics without data are only in the table.
     """
     decided = [
         v for v in verdicts if v.gate == "decision" and v.segment == ALL and v.threshold != NO_THRESHOLD
@@ -297,7 +297,7 @@ def _rail(verdict: Verdict, words: Vocabulary) -> Rail:
 
 
 def _baseline(verdict: Verdict) -> float | None:
-    """Place no change: at the bound where no change for the worse is allowed."""
+    """Return the position of no change; it equals the limit if no change for the worse is permitted."""
     if not verdict.relative:
         return None
     return _place(0.0, verdict.threshold, verdict.observed) if verdict.threshold.bounded else BASELINE_AT
@@ -317,7 +317,7 @@ def _place(value: float, bounds: Threshold, seen: Estimate | None) -> float:
 
 
 def badness(value: float, bounds: Threshold, seen: Estimate | None) -> float:
-    """Return how far a value lies on the way to its bound: 0 at the baseline (or 0), 1 at the bound.
+    """Return a value's position relative to its limit: 0 at the baseline (or 0), 1 at the limit.
 
     Examples
     --------

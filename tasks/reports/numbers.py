@@ -1,14 +1,14 @@
-"""How pages and messages write numbers and codes: three significant digits, counts in full, no underscore.
+"""Number formats for pages and messages: three significant digits, counts in full, no underscores.
 
 ::
 
     0.812 [0.79, 0.83]     an estimate with its 95 % interval
-    0.812 [?]              an estimate whose interval is not known
+    0.812 [?]              an estimate with an unknown interval
     +5.0% [+1.0%, +9.0%]   a relative change with its interval
     12.3%                  a share
     1,234                  a count
-    1 user, 1,234 users    a count of things
-    +0.112                 what is added to a sum
+    1 user, 1,234 users    a count with a noun
+    +0.112                 a term of a sum
 """
 
 import math
@@ -17,7 +17,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-if TYPE_CHECKING:  # a command that says how to be used writes numbers too, and waits for no library
+if TYPE_CHECKING:  # help texts format numbers too, and must not import these modules
     from tasks.evaluation.verdicts import Estimate, Power
 
 _WORDS: Final = {
@@ -27,13 +27,13 @@ _WORDS: Final = {
     "auc": "AUC",
     "auc_by_request": "AUC within requests",
 }
-"""Words that differ from their codes."""
+"""Phrases that differ from their codes."""
 _SMALLEST: Final = 1e-9
-"""What is smaller is written with an exponent."""
+"""Smaller absolute values are written with an exponent."""
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _RIGHT_TO_LEFT: Final = frozenset({"R", "AL", "AN"})
 _DIRECTION: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
-"""Signs that turn the direction of all that follows them."""
+"""Control characters that change the direction of the following text."""
 
 
 def format_count(count: int) -> str:
@@ -48,7 +48,7 @@ def format_count(count: int) -> str:
 
 
 def format_counted(count: int, noun: str, plural: str = "") -> str:
-    """Write a count of things; ``plural`` where it has more than an s.
+    """Write a count with a noun; ``plural`` is needed if the plural is not formed with an s.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def format_counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def format_number(value: float, digits: int = 3) -> str:
-    """Write a number with so many significant digits, without decimals where it has more; empty for NaN.
+    """Write a number with ``digits`` significant digits, or as an integer if it has more; empty for NaN.
 
     Examples
     --------
@@ -74,14 +74,14 @@ def format_number(value: float, digits: int = 3) -> str:
         return ""
     if abs(value) >= 10**digits - 0.5:
         return f"{value:,.0f}"
-    if not _SMALLEST <= abs(value) < 1e-4:  # between them Python has an exponent, and people count zeros
+    if not _SMALLEST <= abs(value) < 1e-4:  # Python adds an exponent below 1e-4
         return f"{value:.{digits}g}"
     places = digits - 1 - math.floor(math.log10(abs(value)))
     return f"{value:.{places}f}".rstrip("0")
 
 
 def format_signed(value: float, digits: int = 3) -> str:
-    """Write what is added to a sum, with its sign; empty for NaN.
+    """Write a term of a sum with its sign; empty for NaN.
 
     Examples
     --------
@@ -93,7 +93,7 @@ def format_signed(value: float, digits: int = 3) -> str:
 
 
 def format_change(value: float) -> str:
-    """Write a relative change, which is a share with its sign; empty for NaN.
+    """Write a relative change in per cent with its sign; empty for NaN.
 
     Examples
     --------
@@ -115,7 +115,7 @@ def format_share(value: float) -> str:
 
 
 def format_percent(value: float, *, signed: bool = False) -> str:
-    """Write a share in per cent, or a relative change with its sign, without a unit; empty for NaN.
+    """Write a share in per cent, or a signed relative change, without a unit; empty for NaN.
 
     Examples
     --------
@@ -136,10 +136,10 @@ def format_estimate(
 
     Parameters
     ----------
-    estimate : empty text for None and NaN; ``[?]`` stands for an interval that is not known, and an interval
-        of no width is left out.
-    relative, share : the estimate is a relative change, or a share of a whole.
-    digits : significant digits of what is neither.
+    estimate : None and NaN give an empty text; an unknown interval is written ``[?]``, and an interval of
+        zero width is omitted.
+    relative, share : the estimate is a relative change, or a share.
+    digits : significant digits of other estimates.
 
     Examples
     --------
@@ -165,7 +165,7 @@ def format_estimate(
 
 
 def format_power(power: "Power | None") -> str:
-    """Write the change that the data detect, and the test days that decide the bound where these do not.
+    """Write the detectable change, and the test days that decide the limit if more are needed.
 
     Examples
     --------
@@ -185,7 +185,7 @@ def format_power(power: "Power | None") -> str:
 
 
 def spoken(code: str) -> str:
-    """Return the words of an outcome, of a metric's column or of another code of a document.
+    """Return the phrase of an outcome, a metric or another code.
 
     Examples
     --------
@@ -196,7 +196,7 @@ def spoken(code: str) -> str:
 
 
 def format_outcomes(counts: Mapping[str, int]) -> str:
-    """Write how many verdicts have which outcome; those that none has are left out.
+    """Write the number of verdicts by outcome; outcomes without a verdict are omitted.
 
     Examples
     --------
@@ -208,7 +208,7 @@ def format_outcomes(counts: Mapping[str, int]) -> str:
 
 
 def keep_together(text: str) -> str:
-    r"""Let a text in a narrow column break before its interval alone.
+    r"""Permit line breaks only before the interval of a text in a narrow column.
 
     Examples
     --------
@@ -219,7 +219,7 @@ def keep_together(text: str) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """Leave out the middle of a text of too many letters; names differ at their ends.
+    """Omit the middle of a text longer than ``most`` characters, because names differ at their ends.
 
     Examples
     --------
@@ -233,7 +233,7 @@ def shorten(text: str, most: int) -> str:
 
 
 def printable(text: str) -> str:
-    r"""Show what is no character of a text as such: XML allows few of them, and one breaks a whole picture.
+    r"""Replace non-printable characters: XML permits few, and a single one invalidates an SVG.
 
     Examples
     --------
@@ -244,7 +244,7 @@ def printable(text: str) -> str:
 
 
 def isolate(text: str) -> str:
-    r"""Keep a text that is read from right to left from moving the figures that stand beside it.
+    r"""Isolate right-to-left text, so that it does not reorder adjacent figures.
 
     Examples
     --------

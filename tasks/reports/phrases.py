@@ -1,4 +1,4 @@
-"""The table of words: how every figure and verdict is phrased, on pages, command line and documents.
+"""The phrases of figures and verdicts, used on pages, on the command line and in documents.
 
 ::
 
@@ -7,7 +7,7 @@
     hide rate +11.1 % vs champion 3 (95 % CI +2.4 to +22.0 %; limit +10 %): inconclusive, 57 events
     AUC of return 0.58 (95 % CI 0.49 to 0.66; at least 0.5): pass
 
-A metric is one row of `METRICS`: its name, its unit and what it means.
+A metric is one row of `METRICS`: its name, its unit and its meaning.
 """
 
 import math
@@ -35,13 +35,13 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True)
 class Phrase:
-    """The words of a metric.
+    """The phrase of a metric.
 
     Attributes
     ----------
-    name : a template with the fields of a `Subject`; as ``{task}``.
-    unit : of its level.
-    meaning : what it measures, where the name does not say it.
+    name : a template with the fields of a `Subject`, such as ``{task}``.
+    unit : unit of its level.
+    meaning : what it measures, if the name is not enough.
     """
 
     name: str
@@ -122,9 +122,9 @@ METRICS: Final[Mapping[str, Phrase]] = {
     "slate_version": Phrase("version of the slate policy"),
     "approvals": Phrase("reviewers"),
 }
-"""The words of every metric by ``Subject.metric``."""
+"""The phrase of every metric by ``Subject.metric``."""
 _ORDERS: Final = frozenset({"auc", "auc_by_request"})
-"""Metrics that are measured of a single feature too."""
+"""Metrics that are also measured for a single feature."""
 _EVENTS: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.PREDICTED})
 """Metrics that count the events of a task."""
 _VALUE_RATE: Final = Phrase("{task} per examined impression")
@@ -133,7 +133,7 @@ _OF_VALUE: Final = {MetricKind.RATE: _VALUE_RATE, MetricKind.PREDICTED: _BY_PRED
 
 
 def find_phrase(subject: Subject, words: Vocabulary) -> Phrase:
-    """Return the row of the table of a subject; a metric without one goes by its own name."""
+    """Return the phrase of a subject; a metric that is not in the table is named by its identifier."""
     if words.is_value(subject.task) and subject.metric in _OF_VALUE:
         return _OF_VALUE[MetricKind(subject.metric)]
     known = METRICS.get(subject.metric)
@@ -146,7 +146,7 @@ def find_phrase(subject: Subject, words: Vocabulary) -> Phrase:
 
 
 def name_subject(subject: Subject, words: Vocabulary) -> str:
-    """Name what is measured.
+    """Return the name of a subject.
 
     Examples
     --------
@@ -161,7 +161,7 @@ def name_subject(subject: Subject, words: Vocabulary) -> str:
 
 
 def describe_subject(subject: Subject, words: Vocabulary) -> str:
-    """Return the description of a metric or constraint: the contract's, else that of the table.
+    """Return the description of a metric or constraint: the contract's, else the table's.
 
     Examples
     --------
@@ -216,7 +216,7 @@ def write_change(seen: Estimate) -> str:
 
 
 def write_limit(verdict: Verdict, words: Vocabulary) -> str:
-    """Write the limit of a verdict in the unit of its figure; empty where there is none.
+    """Write the limit of a verdict in the unit of its figure; empty without a limit.
 
     Examples
     --------
@@ -239,7 +239,7 @@ def write_limit(verdict: Verdict, words: Vocabulary) -> str:
 
 
 def phrase_figure(verdict: Verdict, words: Vocabulary) -> str:
-    """Phrase what was measured: name, segment, change or level, baseline, interval and limit."""
+    """Phrase a measurement: name, segment, change or level, baseline, interval and limit."""
     subject, seen = verdict.subject, verdict.observed
     named = name_subject(subject, words)
     if verdict.segment != ALL:
@@ -260,7 +260,7 @@ def phrase_figure(verdict: Verdict, words: Vocabulary) -> str:
 
 
 def find_primary(verdicts: Sequence[Verdict], words: Vocabulary) -> list[Verdict]:
-    """Return the verdict of each primary metric on the whole, compared with the baseline."""
+    """Return the verdict of each primary metric over all segments, compared with the baseline."""
     whole = [verdict for verdict in verdicts if verdict.segment == ALL]
     found = (next((one for one in whole if one.subject.name == name), None) for name in words.primary)
     return [verdict for verdict in found if verdict is not None]
@@ -284,7 +284,7 @@ def phrase_verdict(verdict: Verdict, words: Vocabulary) -> str:
 
 
 def _baseline(verdict: Verdict, words: Vocabulary) -> str:
-    """Return what a figure is compared with; a constraint has that in its name."""
+    """Return the baseline of a figure; empty for a constraint, whose name contains it."""
     own = "" if verdict.subject.constraint else verdict.subject.baseline
     return verdict.against or own or (words.baseline if verdict.relative else "")
 

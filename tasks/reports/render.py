@@ -1,11 +1,11 @@
-"""Writes pages from the templates of this package.
+"""Render pages from the templates of this package.
 
 ::
 
     values (small, frozen)  ->  render("validation.html.j2", ...)  ->  one self-contained page
                                  templates/page.html.j2, style.css     light and dark, no network
 
-Templates lay out, Python prepares the values. Whatever a template of HTML or SVG shows is escaped.
+Templates define the layout, Python prepares the values. HTML and SVG templates escape all values.
 """
 
 from functools import cache

@@ -1,4 +1,4 @@
-"""What pages call tasks, metrics and baselines, for people who do not know their names.
+"""The names of tasks, metrics and baselines on pages, for readers who do not know their identifiers.
 
 ::
 
@@ -20,7 +20,7 @@ UNKNOWN_BASELINE: Final = "baseline"
 
 @dataclass(frozen=True)
 class TaskWords:
-    """What somebody did, in words that complete "people ..."; the task's family; whether it is a value."""
+    """A task's description, which completes "people ...", its family, and whether it is a value."""
 
     did: str = ""
     family: Family = Family.ENGAGEMENT
@@ -29,17 +29,17 @@ class TaskWords:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The words of a surface.
+    """The vocabulary of a surface.
 
     Attributes
     ----------
     tasks : by name, in the order of tasks.yaml.
-    columns : that metrics may speak of.
-    guards : what a guardrail protects, by metric.
-    constraints : what a hard constraint keeps off, by name.
-    primary : the metrics that a release may not lose.
-    baseline : what the decision was replayed beside.
-    inconclusive : what the surface does with a verdict that is inconclusive.
+    columns : columns that metrics may refer to.
+    guards : description of each guardrail, by metric.
+    constraints : description of each hard constraint, by name.
+    primary : the primary metrics.
+    baseline : name of the replay's baseline.
+    inconclusive : effect of an inconclusive verdict on this surface.
     """
 
     tasks: Mapping[str, TaskWords] = field(default_factory=dict)
@@ -51,11 +51,11 @@ class Vocabulary:
     inconclusive: Literal["hold", "warn"] = "hold"
 
     def metric(self, name: str) -> Metric | None:
-        """Read a metric's name; None of what is no metric of this surface."""
+        """Parse a metric's name; None if this surface has no such metric."""
         return parse_metric(name, tasks=self.tasks, columns=self.columns)
 
     def did(self, task: str | None) -> str:
-        """Say what somebody did, so that it completes "people ...".
+        """Return a task's description, which completes "people ...".
 
         Examples
         --------
@@ -67,18 +67,18 @@ class Vocabulary:
         return known.did if known and known.did else f"did {task}"
 
     def is_value(self, task: str | None) -> bool:
-        """Whether a task measures how much, not whether."""
+        """Whether a task is a value, not an event."""
         known = self.tasks.get(task or "")
         return known is not None and known.value
 
     def family(self, task: str | None) -> Family | None:
-        """Return a task's family; None of what is no task."""
+        """Return a task's family; None for an unknown task."""
         known = self.tasks.get(task or "")
         return known.family if known else None
 
 
 NO_WORDS: Final = Vocabulary()
-"""Names alone, where no contracts are at hand."""
+"""A vocabulary without contracts: identifiers are used as names."""
 
 
 def say_outcomes(verdicts: Sequence[Verdict]) -> str:
@@ -102,7 +102,7 @@ def say_outcomes(verdicts: Sequence[Verdict]) -> str:
 
 
 def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:
-    """Gather the words of a surface's contracts."""
+    """Collect the vocabulary of a surface's contracts."""
     surface, utility = contracts.surface, contracts.utility
     return Vocabulary(
         tasks={
