@@ -1,4 +1,4 @@
-"""``equipoise ...``: parse, call a step, print."""
+"""The command line ``equipoise ...``: parse the arguments, call a step, print its result."""
 
 from tasks.cli.program import main
 

@@ -1,4 +1,4 @@
-"""What a command is: a function of a few lines, the options that all of them take, and a call of it.
+"""Define commands: a function of a few lines, the common options, and a call of the function.
 
 ::
 
@@ -8,8 +8,9 @@
     def show(workspace: "Workspace", snapshot: Snapshot = None) -> "ShowResult":
         ...
 
-A function that takes ``workspace`` gets the argument SURFACE in its place. Typing a command makes a `Call`,
-which has not run yet. Steps are imported inside the functions, so that ``--help`` does not wait for MLflow.
+A function with the parameter ``workspace`` gets the argument SURFACE in its place. Parsing a command returns
+a `Call`, which has not run yet. Steps are imported inside the functions, so that ``--help`` does not import
+MLflow.
 """
 
 import inspect
@@ -32,11 +33,11 @@ if TYPE_CHECKING:
     from tasks.stores.location import Location
 
 _LONGEST_NAME: Final = 200
-"""Bytes of a file's name that leave room for that of the part before it."""
+"""Maximum bytes of a file name, which leaves room for the name of its temporary file."""
 
 
 def parse_instant(text: str) -> datetime:
-    """Read an instant that has come, as in 2026-03-01T00:00:00Z."""
+    """Parse an instant that is not in the future, such as 2026-03-01T00:00:00Z."""
     from tasks.stores import workspace
     from tasks.stores.workspace import refuse_future
 
@@ -49,7 +50,7 @@ def parse_instant(text: str) -> datetime:
 
 
 def parse_day(text: str) -> date:
-    """Read a day, as in 2026-03-01."""
+    """Parse a day, such as 2026-03-01."""
     try:
         return date.fromisoformat(text)
     except ValueError:
@@ -57,7 +58,7 @@ def parse_day(text: str) -> date:
 
 
 def parse_age(text: str) -> timedelta:
-    """Read a duration, as in P30D."""
+    """Parse a duration, such as P30D."""
     from tasks.contracts.durations import parse_duration
 
     try:
@@ -67,21 +68,21 @@ def parse_age(text: str) -> timedelta:
 
 
 def parse_folder(text: str) -> Path:
-    """Read a folder; no text would be the current folder, where a script's variable is not set."""
+    """Parse a folder; an empty text, such as an unset variable of a script, is an error."""
     if not text:
         raise BadParameter("no folder is named. Is a variable of a script not set?")
     return Path(text)
 
 
 def parse_file_to_write(text: str) -> Path:
-    """Read the path of an output file, which is replaced atomically.
+    """Parse the path of an output file, which is replaced atomically.
 
-    A link stays, and the file that it leads to is replaced. What is no file, such as a device, is refused.
+    A link stays, and its target is replaced. A path that is not a file, such as a device, is an error.
     """
     path = Path(text)
     try:
         path = path.resolve() if path.is_symlink() else path
-        if path.is_symlink():  # from Python 3.13 on resolving a loop raises nothing
+        if path.is_symlink():  # since Python 3.13 resolving a loop raises no error
             raise BadParameter(f"'{text}' is a link in a loop. Name another place")
         if not path.name or (path.exists() and not path.is_file()):
             raise BadParameter(f"'{text}' is not a file. Name one that may be replaced, or a new one")
@@ -92,10 +93,10 @@ def parse_file_to_write(text: str) -> Path:
 
 
 def parse_folder_to_write(text: str) -> Path:
-    """Read the path of an output folder."""
+    """Parse the path of an output folder."""
     path = Path(text)
     try:
-        if not text or (os.path.lexists(path) and not path.is_dir()):  # a link to nothing is there too
+        if not text or (os.path.lexists(path) and not path.is_dir()):  # a broken link exists too
             raise BadParameter(f"'{text}' is not a folder. Name one, or a new one")
         _require_room(path)
     except (OSError, RuntimeError) as error:
@@ -104,7 +105,7 @@ def parse_folder_to_write(text: str) -> Path:
 
 
 def parse_place_to_write(text: str) -> "Location":
-    """Read the output folder or ``s3://`` prefix of log tables."""
+    """Parse the output folder or ``s3://`` prefix of log tables."""
     from tasks.stores.location import ObjectPath, locate
 
     place = locate(text)
@@ -112,7 +113,7 @@ def parse_place_to_write(text: str) -> "Location":
 
 
 def _require_room(path: Path) -> None:
-    """Refuse a name that leaves no room for that of the part before it, and a place below a file."""
+    """Raise BadParameter if the name leaves no room for a temporary name, or a parent is a file."""
     if len(os.fsencode(path.name)) > _LONGEST_NAME:
         raise BadParameter(f"'{path.name[:40]}...' has more than {_LONGEST_NAME} bytes. Name it shorter")
     above = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
@@ -162,7 +163,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Command:
-    """A function that runs, how its result is written for people, and whether the result says yes."""
+    """A command: its function, the layout of its result, and whether a result counts as passed."""
 
     name: str
     function: Callable[..., Any]
@@ -173,7 +174,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Call:
-    """A command with its arguments as they were typed, before it runs."""
+    """A command with its parsed arguments, before it runs."""
 
     command: Command
     arguments: Mapping[str, Any]
@@ -197,14 +198,14 @@ class Call:
 
 
 class HelpfulGroup(TyperGroup):
-    """A group that shows its help when called bare, with its commands by heading and their whole synopsis."""
+    """A group that prints help when called without arguments, with commands by heading and full summaries."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Ask for the help where nothing else was typed."""
+        """Show the help if there are no arguments."""
         return super().parse_args(ctx, args if args or ctx.resilient_parsing else ["--help"])
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write a section for each heading, off a terminal; on a terminal Rich draws one."""
+        """Write a section for each heading if the output is not a terminal; on a terminal Rich draws them."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, command in self.commands.items():
             heading = getattr(command, "rich_help_panel", None) or "Commands"
@@ -217,7 +218,7 @@ class HelpfulGroup(TyperGroup):
 
 @dataclass(frozen=True)
 class CommandGroup:
-    """Commands that stand under one heading of the help, and below one word where they have one."""
+    """Commands below one heading of the help, and optionally below one word."""
 
     heading: str
     word: str | None = None
@@ -237,11 +238,11 @@ class CommandGroup:
 
         Parameters
         ----------
-        example : the arguments of the example that its help shows.
-        name : what is typed, where that is not the function's name.
-        written : lays the result's plain data out for people.
-        passed : whether the result is a yes (exit code 0) or a verdict that says no (1).
-        makes_surface : whether the surface is one that is not there yet.
+        example : arguments of the example in the help.
+        name : name of the command; default: the function's name.
+        written : layout of the result's plain data for people.
+        passed : whether the result passes (exit code 0) or is a negative verdict (1).
+        makes_surface : whether the command creates the surface.
         """
 
         def add(function: Function) -> Function:
@@ -258,11 +259,11 @@ class CommandGroup:
 
 
 def _common(*, surfaces: Surfaces = None, home: Home = None, json: Json = False) -> None:
-    """Take what every command takes."""
+    """Define the options of every command."""
 
 
 def _reader(command: Command) -> Callable[..., Call]:
-    """Return a function with the command's parameters and the common ones, which makes the call."""
+    """Return a function with the command's and the common parameters, which returns the call."""
 
     def read(**arguments: Any) -> Call:
         return Call(command, arguments)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InitResult:
-    """The files that were written, where their sources begin, and what to type next."""
+    """The written files, the folder of the log, and the next commands."""
 
     surface: str
     files: list[str]
@@ -39,7 +39,7 @@ class InitResult:
 
 
 def parse_columns(texts: Sequence[str]) -> dict[str, str]:
-    """Read ``OURS=THEIRS`` of each option."""
+    """Parse the ``OURS=THEIRS`` of each option."""
     pairs = dict(text.split("=", maxsplit=1) for text in texts if "=" in text)
     if len(pairs) != len(texts):
         raise UsageError("Write --column OURS=THEIRS, as in --column shown_at=ts")
@@ -58,7 +58,7 @@ def draft_surface(
 
     name, folder = workspace.surface, workspace.surfaces / workspace.surface
     require_name(name)
-    if os.path.lexists(folder):  # a link to nothing is there too
+    if os.path.lexists(folder):  # a broken link exists too
         raise ContractError(f"{folder} is there already: choose another name, or move it away")
     if not isinstance(workspace.logs, Path):
         raise ContractError("init looks at files of this machine: unset EQUIPOISE_LOGS for it")
@@ -90,7 +90,7 @@ def _owner() -> str:
 
 
 def _require_valid(drafted: Path, logs: Path) -> None:
-    """Refuse a draft that `check` would refuse, before it is a surface."""
+    """Raise if `check` would find problems in a draft."""
     from tasks.contracts import check_surface
     from tasks.logs.schema_fit import find_schema_problems
 
@@ -104,7 +104,7 @@ def _require_valid(drafted: Path, logs: Path) -> None:
 
 
 def _next(workspace: "Workspace", logs: Path, last: date) -> list[str]:
-    """Say what to type next, as of the midnight that ends the log."""
+    """Return the next commands, with the midnight after the log's last day as the as-of."""
     as_of = f"{last + timedelta(days=1)}T00:00:00Z"
     export = [] if logs == workspace.logs else [f"export EQUIPOISE_LOGS={shlex.quote(str(logs))}"]
     verbs = (f"check {workspace.surface}", f"plan {workspace.surface} --as-of {as_of}")
@@ -118,7 +118,7 @@ GROUPS = (_data, _world)
 
 @group()
 def _write_check(plain: text.Plain) -> Iterator[RenderableType]:
-    """Write the check, then what changed since a revision and what changed policies do."""
+    """Write the check, then the changes since a revision and the effects of changed policies."""
     yield text.write_check(plain)
     for change in plain["changes"]:
         versions = f"version {change['before'] or 'none'} -> {change['after'] or 'none'}"
@@ -141,7 +141,7 @@ def _changes(root: Path, surface: str | None, since: "Revision") -> "Iterator[Co
 def _diff_policies(
     root: Path, home: Path | None, changes: "Sequence[ContractChange]", since: "Revision"
 ) -> Iterator[dict[str, Any]]:
-    """Compare changed policies on logged candidates, where the surface has a release."""
+    """Compare changed policies on logged candidates, if the surface has a release."""
     from tasks.stores.workspace import Workspace
 
     for change in changes:
@@ -160,7 +160,7 @@ def _diff_policies(
 
 
 def _has_releases(workspace: "Workspace") -> bool:
-    """Return whether the surface has a release; a home without a registry is left as it is."""
+    """Whether the surface has a release; a home without a registry is not modified."""
     if not (Settings().tracking_uri or (workspace.home / "mlflow").is_dir()):
         return False
 
@@ -169,14 +169,14 @@ def _has_releases(workspace: "Workspace") -> bool:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """Every problem and warning of the surfaces' files, and the digests of those without problems.
+    """Every problem and warning of the surfaces' files, and the digests of files without problems.
 
-    ``power``: for each bound of a change of a rate, the events in the slots that detect it in 80 % of cases,
-    and those on a log of the surface's own releases where they explore.
-    ``changes``: with a revision, the contracts that changed since; ``policy_diffs``: what changed policies do
-    on the candidates of the champion, else of the newest release, where there is one.
-    ``log``: the tables whose columns were compared with the contracts, or why they were not.
-    ``measured``: by surface the tasks that are measured and never trained.
+    ``power``: for each limit on a change of a rate, the events in the slots that detect it in 80 % of cases,
+    and the events needed on a log of the surface's own releases if they explore.
+    ``changes``: contracts that changed since a revision; ``policy_diffs``: effects of changed policies on the
+    candidates of the champion, else of the newest release.
+    ``log``: the tables whose columns were compared with the contracts, or the reason why not.
+    ``measured``: by surface, tasks that are measured and never trained.
     """
 
     valid: bool
@@ -265,8 +265,8 @@ def init(
 
 
 _EXPLORED: Final = 2.4**2
-"""Events that a log needs whose releases draw their last slot, as a multiple: intervals are 2.4 times wider,
-since one slot speaks for all candidates that were not certain (``own_logs`` of ``benchmarks.operating``)."""
+"""Factor on the events that a log needs if its releases draw their last slot at random: intervals are 2.4
+times wider, since one slot represents all uncertain candidates (``own_logs`` of ``benchmarks.operating``)."""
 
 
 def _power(contracts: "Contracts") -> Iterator[dict[str, Any]]:
@@ -315,7 +315,7 @@ def import_data(
 
 
 @_world.command("--days 132 --requests-per-day 800 --seed 1 --out logs/home_feed")
-def generate(  # noqa: PLR0913, PLR0917 - options, not what a caller hands on
+def generate(  # noqa: PLR0913, PLR0917 - options of the command line
     days: Annotated[int, Option(metavar="N")],
     requests_per_day: Annotated[int, Option(metavar="N")],
     seed: Annotated[int, Option(metavar="N")],

@@ -26,7 +26,7 @@ Name = Annotated[str, Argument(metavar="NAME", help="An experiment: experiments/
 
 @group()
 def write_plan(plain: Plain) -> Iterator[RenderableType]:
-    """Write the days that each bound needs, and whether the plan is accepted."""
+    """Write the days that each limit needs, and whether the plan is accepted."""
     first, last = plain["past"]
     users = format_counted(round(plain["users_a_day"]), "user")
     yield Text(f"from {plain['starts']} to {plain['ends']}, planned from {first} to {last}: {users} a day")
@@ -47,7 +47,7 @@ def write_plan(plain: Plain) -> Iterator[RenderableType]:
 
 @group()
 def write_readout(plain: Plain) -> Iterator[RenderableType]:
-    """Write the state, the arms, and, unless they are withheld, effects and the decision."""
+    """Write the state, the arms and, unless withheld, effects and the decision."""
     yield Text(f"{plain['experiment']} as of {plain['as_of']}: {plain['state']}")
     if (ratio := plain["sample_ratio"]) is not None:
         arms = ", ".join(f"{arm} {format_counted(n, 'user')}" for arm, n in ratio["users"].items())
@@ -79,7 +79,7 @@ def _effects(plain: Plain) -> Table:
 
 @group()
 def write_list(plain: Plain) -> Iterator[RenderableType]:
-    """Write a row for each experiment, what is wrong with files, and effects against the gate's changes."""
+    """Write a row per experiment, problems of files, and effects compared with the gate's changes."""
     if not plain["experiments"]:
         yield Text("no experiment of this surface")
         return
@@ -119,7 +119,7 @@ def _agreements(plain: list[Plain]) -> Table:
 
 @group()
 def write_learning(plain: Plain) -> Iterator[RenderableType]:
-    """Write the present weights, the learned ones and the proposal, or why there is none."""
+    """Write the current weights, the learned weights and the proposal, or why there is none."""
     rows = [one for one in plain["experiments"] if not one["reason"]]
     perturbed = plain["source"] == "perturbation"
     source = "perturbed weights" if perturbed else format_counted(len(rows), "experiment")

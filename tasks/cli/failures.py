@@ -1,4 +1,4 @@
-"""How a command ends that cannot go on: what the machine refused, and errors that nobody foresaw.
+"""Handle errors that end a command: refusals of the operating system, and unexpected errors.
 
 ::
 
@@ -6,9 +6,9 @@
     a disk that is full or fails, a quota, a limit on the size of files        StoreError, exit code 3
     any other error            one message, exit code 3, the traceback in <home>/faults/
 
-Any line of any step may meet the first two, and libraries wrap them in errors of their own, so they are
-looked for once, in the error that ended a command and in its causes. Python's own exit code for
-an error is 1, that of a verdict that says no.
+The first two can occur in any step, and libraries wrap them in their own errors. They are therefore searched
+once, in the error that ended a command and in its causes. Python's default exit code for an error is 1, which
+is the code of a negative verdict here.
 """
 
 import errno
@@ -40,11 +40,11 @@ _OF_C: Final = {os.strerror(number): number for number in (*_NOT_ALLOWED, *_NO_R
 _LONGEST_REFUSAL: Final = 400
 _STDERR: Final = 2
 _OF_DUCKDB: Final = "Query interrupted"
-"""What DuckDB says in a RuntimeError of its own where a signal ends a query."""
+"""DuckDB's message in a RuntimeError when a signal ends a query."""
 
 
 def find_refusal(error: BaseException) -> EquipoiseError | None:
-    """Return the message on what the machine refused, where that ended a command; None where it was not that.
+    """Return the error for an operating system's refusal that ended a command, or None.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def find_refusal(error: BaseException) -> EquipoiseError | None:
 
 
 def was_stopped(error: BaseException) -> bool:
-    """Return whether a person stopped the command (Ctrl-C), whatever a library made of that.
+    """Whether a person stopped the command (Ctrl-C), even if a library replaced the exception.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def was_stopped(error: BaseException) -> bool:
 
 
 def require_working_folder() -> None:
-    """Refuse to work where the current folder was removed: no relative path means anything there."""
+    """Raise ContractError if the current folder was removed, since relative paths cannot be resolved."""
     try:
         Path.cwd()
     except OSError as error:
@@ -90,9 +90,9 @@ def require_working_folder() -> None:
 
 
 def open_closed_streams() -> None:
-    """Let standard streams that the caller closed (``>&-``) lead nowhere.
+    """Open the standard streams that the caller closed (``>&-``) on the null device.
 
-    The next file that is opened would take a closed one's number, and what a library prints would go into it.
+    Otherwise the next opened file would get the number of a closed stream, and receive what libraries print.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= _STDERR:
         os.set_inheritable(descriptor, True)
@@ -100,7 +100,7 @@ def open_closed_streams() -> None:
     for name in ("stdin", "stdout", "stderr"):
         if getattr(sys, name) is None:
             mode = "r" if name == "stdin" else "w"
-            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - to the end
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - open until exit
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -113,12 +113,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _number(error: BaseException) -> int | None:
-    """Return the number of the system's error; libraries in Rust and C++ tell it in their texts alone."""
+    """Return the error number of the system; libraries in Rust and C++ contain it only in their text."""
     if isinstance(error, sqlite3.Error):
         return _OF_SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
     if isinstance(error, OSError) and error.errno:
         return error.errno
-    if isinstance(error, EquipoiseError):  # what caused it says more than its own text
+    if isinstance(error, EquipoiseError):  # its cause is more specific
         return None
     text = str(error)
     if found := _OF_RUST.search(text):
@@ -127,7 +127,7 @@ def _number(error: BaseException) -> int | None:
 
 
 def _describe(error: BaseException, cause: BaseException) -> str:
-    """Return the step's own words, where it has some, else those of the machine."""
+    """Return the message of the step if there is one, else the system's."""
     if isinstance(error, EquipoiseError):
         return str(error).rstrip(".")
     if isinstance(cause, OSError) and cause.errno and cause.filename:
@@ -144,11 +144,11 @@ def _who() -> str:
 
 EXIT_CODE: Final = 3
 _LONGEST_FAULT: Final = 500
-"""Characters of an error's own words that are printed: a terminal's screen holds them."""
+"""Maximum characters of an error message that are printed: about a terminal's screen."""
 
 
 def report_fault(error: BaseException, words: Sequence[str]) -> str:
-    """Keep the traceback and return the message; ``words`` are those that were typed."""
+    """Write the traceback to a file and return the message; ``words`` are the command line's arguments."""
     text = " ".join(f"{type(error).__name__}: {error}".split())[:_LONGEST_FAULT]
     summary = as_printable(text)
     try:
@@ -159,7 +159,7 @@ def report_fault(error: BaseException, words: Sequence[str]) -> str:
 
 
 def find_home(words: Sequence[str]) -> Path:
-    """Return the folder of state that was typed, even where the command could not be read.
+    """Return the state folder of the command line, even if its arguments are invalid.
 
     Examples
     --------
@@ -175,7 +175,7 @@ def find_home(words: Sequence[str]) -> Path:
 
 
 def write_traceback(error: BaseException, home: Path) -> Path:
-    """Write an error's traceback to a new file below a home; return where it lies."""
+    """Write an error's traceback to a new file below a home, and return its path."""
     folder = home / "faults"
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{datetime.now(UTC):%Y-%m-%dT%H%M%SZ}-{os.getpid()}-"

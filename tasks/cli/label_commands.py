@@ -31,13 +31,13 @@ _REASONS = {
     "matured": "with labels that matured",
     "events": "with late events",
 }
-"""Why a day's labels were written (``tasks/labels/build_record.py``)."""
+"""Reasons for writing a day's labels (``tasks/labels/build_record.py``)."""
 _DAYS = 4
-"""Days that are named in a line of a comparison."""
+"""Maximum number of days in a line of a comparison."""
 
 
 def write_counts(plain: Plain) -> Group:
-    """Write rows by task and status, base rates, and what late events changed."""
+    """Write rows by task and status, base rates, and the changes by late events."""
     counted = ("observed", "positive", "rate", "immature", "excluded", "not applicable")
     table = text.table("task", figures=counted)
     for task, n in plain["tasks"].items():
@@ -55,8 +55,8 @@ def write_counts(plain: Plain) -> Group:
 
 
 def write_build(plain: Plain) -> Group:
-    """Write the snapshot, the days that were written by reason, and the rows and events left out."""
-    from tasks.logs.profile import Counts  # imports DuckDB, for which no help waits
+    """Write the snapshot, the written days by reason, and the omitted rows and events."""
+    from tasks.logs.profile import Counts  # imports DuckDB, which slows down --help
 
     reasons = Counter(plain["days"].values())
     days = ", ".join(f"{n} {_REASONS[reason]}" for reason, n in reasons.items())
@@ -78,7 +78,7 @@ def write_build(plain: Plain) -> Group:
 
 
 def write_explanation(plain: Plain) -> Group:
-    """Write an impression and, a row a task, why its labels are what they are."""
+    """Write an impression and one row per task that explains its labels."""
     user = "" if plain["user_id"] is None else f" to {plain['user_id']}"
     return Group(
         f"request {plain['request_id']}, item {plain['item_id']}: shown {_moment(plain['shown_at'])}{user}",
@@ -90,7 +90,7 @@ def write_explanation(plain: Plain) -> Group:
 
 
 def write_changes(plain: Plain) -> Group:
-    """Write what both snapshots are, and a block a task of what changed, the biggest change first."""
+    """Write both snapshots, and a block per task with its changes, the largest first."""
     changed = {task: changes for task, changes in plain["tasks"].items() if changes["changed"]}
     unchanged = [task for task in plain["tasks"] if task not in changed]
     return Group(
@@ -151,7 +151,7 @@ def _by_day(what: str, days: Mapping[str, int]) -> str:
 
 
 def _list_days(days: Mapping[str, int]) -> str:
-    """List the days with the most rows, and how many others there are."""
+    """List the days with the most rows, and count the rest."""
     most = sorted(days.items(), key=lambda day: (-day[1], day[0]))
     listed = ", ".join(f"{day}: {rows:,}" for day, rows in most[:_DAYS])
     return listed + (f", {len(most) - _DAYS} days more" if len(most) > _DAYS else "")

@@ -21,7 +21,7 @@ _SLICES: Final = ("train", "calibrate", "test")
 
 @group()
 def write_outlook(plain: Plain) -> Iterator[RenderableType]:
-    """Write the days of each task, who decides the shared test days, and what is missing below."""
+    """Write the days of each task, the task that limits the shared test days, and what is missing."""
     yield Text(_log(plain))
     yield Text(_test(plain))
     table = text.table("task", *_SLICES, figures=("positives", "days needed"))
@@ -60,7 +60,7 @@ def _test(plain: Plain) -> str:
 
 
 def _days(days: list[str] | None) -> str:
-    """Write first and last day, whose year is said once.
+    """Format a range of days; the year is not repeated.
 
     Examples
     --------
@@ -104,7 +104,7 @@ def validate(workspace: "Workspace", as_of: AsOf) -> Any:
 
 
 def _validate_labels(workspace: "Workspace", as_of: datetime, parent_run: str | None = None) -> Any:
-    """Build and validate labels; return their snapshot and what the suites found."""
+    """Build and validate labels; return their snapshot and the findings."""
     from tasks.labels import build
     from tasks.validation import step
 
@@ -113,7 +113,7 @@ def _validate_labels(workspace: "Workspace", as_of: datetime, parent_run: str | 
 
 
 def _publish_labels(workspace: "Workspace", as_of: datetime, parent_run: str | None) -> str:
-    """Build labels that pass validation; return their snapshot."""
+    """Build labels and require that they pass validation; return their snapshot."""
     snapshot, result = _validate_labels(workspace, as_of, parent_run)
     result.require_success()
     return snapshot

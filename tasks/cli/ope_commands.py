@@ -1,4 +1,4 @@
-"""Commands that estimate off-policy what another policy would have earned."""
+"""Commands for off-policy estimation of a target policy's reward."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ _MOST_NAMED: Final = 5
 
 @group()
 def write_report(plain: Plain) -> Iterator[RenderableType]:
-    """Write the verdict and its reasons first, then every estimator."""
+    """Write the verdict and its reasons, then every estimator."""
     bound = "" if plain["at_least"] is None else f", at least {format_number(plain['at_least'])} asked for"
     yield Text(f"{spoken(plain['verdict'])}: {plain['estimator']} decides{bound}")
     yield from (Text(f"  {reason}") for reason in plain["reasons"])
@@ -38,7 +38,7 @@ def _by_day(plain: Plain) -> str:
 
 
 def _balance(plain: Plain) -> str:
-    """Name the columns by which propensities were checked, and those that could not be used.
+    """List the columns used to check propensities, and those that could not be used.
 
     Examples
     --------
@@ -52,7 +52,7 @@ def _balance(plain: Plain) -> str:
 
 
 def _listed(names: list[str]) -> str:
-    """Name the first few columns.
+    """List the first columns, and count the rest.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def _listed(names: list[str]) -> str:
 
 @group()
 def write_gradient(plain: Plain) -> Iterator[RenderableType]:
-    """Write what ten per cent more of each weight would bring."""
+    """Write the effect of a 10 % increase of each weight."""
     table = text.table("weight", figures=("10 % more brings", "95 % by user", "perturbed by", ""))
     for name, one in plain["gradients"].items():
         tenth = [None if one[key] is None else one[key] / 10 for key in ("value", "low", "high")]
@@ -97,7 +97,7 @@ def _weights(one: Plain) -> tuple[str, str]:
 
 
 def _interval(low: float | None, high: float | None) -> str:
-    """Write an interval.
+    """Format an interval.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Commands that operate an installation: monitor, readiness, settings, and the state as a whole."""
+"""Commands to operate an installation: monitoring, readiness, pruning, settings, backup and restore."""
 
 import math
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 _operate: Final = CommandGroup("Operate")
 GROUPS = (_operate,)
 _LISTED: Final = 10
-"""Units to review that are printed."""
+"""Maximum number of printed units to review."""
 
 
 @group()
 def write_monitor(plain: Plain) -> Iterator[RenderableType]:
-    """Write the newest level of each series of all traffic, and what could not be computed."""
+    """Write the newest level of each series over all traffic, and what could not be computed."""
     new = f"{format_counted(plain['days'], 'new day')}, {format_counted(plain['figures'], 'figure')}"
     yield Text(f"{plain['surface']} as of {plain['as_of']}: {new}")
     if plain["history"] < plain["needed"]:
@@ -61,7 +61,7 @@ def write_monitor(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _level(one: Plain) -> str:
-    """Write a figure with its interval, where it has one."""
+    """Format a figure with its interval, if any."""
     known = one["low"] is not None and math.isfinite(one["low"])
     return level(one) if known else format_number(one["value"])
 
@@ -89,7 +89,7 @@ def monitor(
 
 @dataclass(frozen=True)
 class SettingsResult:
-    """Every variable as it stands here, and what is set under a name that is not known."""
+    """Every variable with its current value, and unknown variables that are set."""
 
     settings: list[Setting]
     warnings: list[str]
@@ -105,7 +105,7 @@ def readiness(workspace: "Workspace") -> Any:
 
 @group()
 def write_pruned(plain: Plain) -> Iterator[RenderableType]:
-    """Write what goes by kind, with its size and age, and what stays by reason."""
+    """Write removed items by kind, with size and age, and kept items by reason."""
     going = "would go" if plain["dry_run"] else "removed"
     table = text.table(going, figures=("count", "bytes", "oldest", "newest"))
     for one in plain["removed"]:

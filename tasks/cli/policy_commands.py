@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @group()
 def write_policy(plain: Plain) -> Iterator[RenderableType]:
-    """Write the base whole, and of each context where it holds and what it changes."""
+    """Write the base policy, and the scope and changes of each context."""
     roles = " and ".join(plain["approvals"])
     yield Text(f"{plain['policy']} version {plain['version']}: owner {plain['owner']}, approved by {roles}")
     if plain["experiment"]:
@@ -51,7 +51,7 @@ def _terms(terms: list[Plain], unit: str) -> Table:
 
 
 def _worth(term: Plain) -> str:
-    """Write a worth with what it is counted for.
+    """Format the worth of a term with its unit.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def _where(when: Mapping[str, list[Any]]) -> str:
 
 
 def _rules(policy: Plain, base: Plain | None = None) -> Iterator[Text]:
-    """Write floors, multipliers, filters and slate; of a context those that the base has not."""
+    """Write floors, multipliers, filters and slate; for a context only those that the base lacks."""
     known = _rule_words(base) if base else {}
     for kind, words in _rule_words(policy).items():
         own = [word for word in words if word not in known.get(kind, ())]
@@ -97,7 +97,7 @@ def _value(value: Any) -> str:
 
 @group()
 def write_diff(plain: Plain) -> Iterator[RenderableType]:
-    """Write how much changes, the negatives, who moves, and requests side by side."""
+    """Write the size of the change, negative outcomes, moved items, and requests side by side."""
     for side in ("before", "after"):
         one = plain[side]
         yield Text(f"{side}: {one['policy']} version {one['version']} ({one['name']})")
@@ -225,7 +225,7 @@ _SAID = {
 
 @group()
 def write_tuning(plain: Plain) -> Iterator[RenderableType]:
-    """Write days and halves, exceeded bounds, the confirmed front, and the proposal with its gain."""
+    """Write days and user halves, exceeded limits, the confirmed front, and the proposal with its gain."""
     first, last = plain["days"]
     searched, confirmed = (format_counted(count, "request") for count in plain["requests"])
     yield Text(f"release {plain['release']} against {plain['baseline']}, candidates from {first} to {last}")

@@ -1,11 +1,11 @@
-"""Reads what was typed, runs it and prints its result.
+"""Parse the command line, run the command and print its result.
 
-stdout carries the result, as text for people or with ``--json`` as one JSON document; progress and logs go
-to stderr. Exit codes: 0 done, 1 a verdict that says no, 2 wrong use, contract or data, 3 a store, a service
-or the program itself failed.
+stdout has the result, as text or with ``--json`` as one JSON document; progress and logs go to stderr. Exit
+codes: 0 success, 1 a negative verdict, 2 invalid usage, contract or data, 3 a failure of a store, a service
+or the program itself.
 
-On a terminal one line shows what runs: what it does, the share done, time so far, and an estimate. It appears
-after two seconds and is gone before the result is printed. There is none with ``--json``.
+A terminal shows one progress line: the current step, the share done, the elapsed time, and an estimate of the
+rest. It appears after two seconds and is removed before the result is printed. ``--json`` disables it.
 """
 
 import gc
@@ -59,11 +59,11 @@ _QUIET_SECONDS: Final = 2.0
 
 
 class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
-    """Writes to whatever is stderr at that time: above the line while there is one."""
+    """Writes to the current stderr, which is above the progress line while there is one."""
 
     @property
     def stream(self) -> object:
-        """The standard error of now."""
+        """The current standard error."""
         return sys.stderr
 
     @stream.setter
@@ -71,7 +71,7 @@ class StderrHandler(logging.StreamHandler):  # type: ignore[type-arg]
 
 
 class _Line(Progress):
-    """The line of one command."""
+    """The progress line of one command."""
 
     def __init__(self, command: str) -> None:
         super().__init__(
@@ -89,7 +89,7 @@ class _Line(Progress):
         self.task = self.add_task(command, total=None, left="")
 
     def tell(self, words: tuple[str, ...], share: float) -> None:
-        """Show what begins now."""
+        """Show the step that begins."""
         elapsed = self.tasks[0].elapsed or 0.0
         left = f"about {_format_seconds(elapsed * (1 - share) / share)} left" if share else ""
         self.update(self.task, description=" ".join(words), total=1.0, completed=share, left=left)
@@ -97,7 +97,7 @@ class _Line(Progress):
 
 @contextmanager
 def progress_line(command: str, *, shown: bool) -> Iterator[None]:
-    """Show the progress of a command on a terminal as long as the body runs."""
+    """Show the progress of a command on a terminal while the body runs."""
     if not (shown and sys.stderr.isatty()):
         yield
         return
@@ -115,7 +115,7 @@ def progress_line(command: str, *, shown: bool) -> Iterator[None]:
 
 
 def _format_seconds(seconds: float) -> str:
-    """Write a rough duration.
+    """Format a rough duration.
 
     Examples
     --------
@@ -130,9 +130,9 @@ def _format_seconds(seconds: float) -> str:
 
 STOPPED: Final = 130
 _PYDANTIC: Final = "Value error, "
-"""What pydantic, by which typer reads values, begins its messages with."""
+"""Prefix of pydantic's messages, which Typer shows for invalid values."""
 _COLLECTED: Final = (50_000, 20, 50)
-"""Thresholds of garbage collection: with those of Python it runs often during imports and finds little."""
+"""Thresholds of garbage collection: Python's defaults collect often during imports and free little."""
 MODULES: Final = (
     data_commands,
     label_commands,
@@ -144,12 +144,12 @@ MODULES: Final = (
     ope_commands,
     operate_commands,
 )
-"""In the order of the help, that of the work."""
+"""The modules in the order of the help, which is the order of the work."""
 
 
 @dataclass(frozen=True)
 class CallResult:
-    """What a call came to: its result as plain data, and its exit code."""
+    """The result of a call as plain data, and its exit code."""
 
     call: Call
     plain: Any
@@ -165,7 +165,7 @@ def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer's callback
 
 
 def application() -> Typer:
-    """Return the program's parser: every group with its commands."""
+    """Return the parser with every group and its commands."""
     app = Typer(
         cls=HelpfulGroup,
         help="Retrain a multi-task, multi-objective ranker and decide whether the result may serve.",
@@ -185,11 +185,11 @@ def _options(
         bool, Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Take what stands before a command."""
+    """Define the options before the command."""
 
 
 def parse(argv: Sequence[str] | None) -> Call:
-    """Read a command with its arguments; nothing runs."""
+    """Parse a command with its arguments, without running it."""
     try:
         call = get_command(application()).main(argv, prog_name=PROGRAM, standalone_mode=False)
     except TyperException as error:
@@ -198,7 +198,7 @@ def parse(argv: Sequence[str] | None) -> Call:
         message = " ".join(error.format_message().replace(_PYDANTIC, "").split())
         stop = "" if message.endswith((".", "?")) else "."
         raise UsageError(f"{typed}: {message}{stop} See {typed} --help") from None
-    except SystemExit:  # how the parser ends where the reader of a help has seen enough
+    except SystemExit:  # the parser exits if the reader of a help text closed the pipe
         raise BrokenPipeError from None
     if isinstance(call, Call):
         return call
@@ -206,12 +206,12 @@ def parse(argv: Sequence[str] | None) -> Call:
 
 
 def answer(argv: Sequence[str] | None) -> CallResult:
-    """Do what was typed."""
+    """Parse and run a command."""
     return answer_call(parse(argv))
 
 
 def answer_call(call: Call) -> CallResult:
-    """Run a command that was read."""
+    """Run a parsed command."""
     with progress_line(call.command.name, shown=not call.arguments["json"]):
         result = call.run()
     return CallResult(call, as_plain(result), 0 if call.command.passed(result) else 1)
@@ -220,7 +220,7 @@ def answer_call(call: Call) -> CallResult:
 def main(
     argv: Sequence[str] | None = None, *, answer: Callable[[Sequence[str] | None], CallResult] = answer
 ) -> int:
-    """Run one command; return its exit code. What it writes is not for everybody on this machine."""
+    """Run one command and return its exit code; files it writes are not readable by other users."""
     gc.set_threshold(*_COLLECTED)
     open_closed_streams()
     withhold_from_others()
@@ -234,11 +234,11 @@ def main(
         command, json = given.call.command, given.call.arguments["json"]
         shown = as_json(given.plain) if json else as_text(command.written(as_printable(given.plain)))
         _print(shown)
-    except BrokenPipeError:  # the reader has seen enough
+    except BrokenPipeError:  # the reader closed the pipe
         return 0
     except SystemExit:  # help was printed
         raise
-    except BaseException as error:  # noqa: BLE001 - whatever nobody foresaw, also a panic of a Rust library
+    except BaseException as error:  # noqa: BLE001 - any unexpected error, also a panic of a Rust library
         if was_stopped(error):
             print("stopped", file=sys.stderr)
             return STOPPED
@@ -254,7 +254,7 @@ def main(
 def _print(shown: str) -> None:
     try:
         print(shown, flush=True)
-    except OSError:  # Python would try to write the rest once more at its end
+    except OSError:  # Python would try to flush the rest again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise
 

@@ -1,10 +1,11 @@
-"""``python -m tasks.cli.project ...``: a command of the program as the process of an MLflow project.
+"""``python -m tasks.cli.project ...``: run a command as the process of an MLflow project.
 
-What MLflow opened for it is the project run. The runs of the command's steps are nested below it, and it
-keeps the answer, or the error, as tags. A verdict that says no is an answer: the project run has ended well.
+The project run is the run that MLflow opened for the process. The runs of the command's steps are nested
+below it, and it stores the result, or the error, as tags. A negative verdict is a result: the project run
+finishes successfully.
 
-A parameter that was left empty is one that was not given, and the result is written to stderr: stdout
-belongs to whoever launched the project.
+Empty parameters count as missing, and the result is written to stderr: stdout belongs to the process that
+launched the project.
 """
 
 import contextlib
@@ -20,14 +21,14 @@ from tasks.stores.store import home_folder
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code."""
+    """Run one command and return its exit code."""
     words = sys.argv[1:] if argv is None else argv
     with contextlib.redirect_stdout(sys.stderr):
         return program.main(without_empty(words), answer=_answer)
 
 
 def without_empty(words: Sequence[str]) -> list[str]:
-    """Leave out options without a value.
+    """Drop options without a value.
 
     Examples
     --------
@@ -49,7 +50,7 @@ def _record(run: ProjectRun, argv: Sequence[str] | None) -> CallResult:
         run.begin(call.command.name, call.arguments["parent_run"])
         answer = program.answer_call(call.with_argument("parent_run", run.run_id))
     except EquipoiseError as error:
-        with contextlib.suppress(Exception):  # the command's own error matters, not that of writing it down
+        with contextlib.suppress(Exception):  # a failure to record the error must not replace it
             run.failed(error)
         raise
     run.answered(answer.plain)

@@ -1,4 +1,4 @@
-"""Commands that move a release towards serving, and back, and those of its ramp and of the audit of moves."""
+"""Commands to promote, roll back and ramp a release, and to restart the audit log."""
 
 from datetime import datetime
 from functools import partial
@@ -35,7 +35,7 @@ PromotionAsOf = Annotated[
 
 
 @_releases.command('home_feed challenger --role safety --why "hides are steady" --promotion-why "carts rose"')
-def approve(  # noqa: PLR0913 - options, not what a caller hands on
+def approve(  # noqa: PLR0913 - options of the command line
     workspace: "Workspace",
     ref: Release,
     *,
@@ -63,7 +63,7 @@ def approve(  # noqa: PLR0913 - options, not what a caller hands on
 
 
 @_releases.command('home_feed challenger --why "carts rose" --experiment feed-142', written=text.write_move)
-def promote(  # noqa: PLR0913 - options, not what a caller hands on
+def promote(  # noqa: PLR0913 - options of the command line
     workspace: "Workspace",
     ref: Release,
     *,

@@ -1,6 +1,6 @@
-"""Commands on releases: simulate, shadow, show, score and explain, and how their results read.
+"""Commands on releases: simulate, shadow, show, score and explain, and the layout of their results.
 
-An explained request is a block per candidate, best first, its terms below it::
+An explained request has a block per candidate, best first, with its terms below::
 
     1. i17, slot 1
        utility 0.401 +/- 0.021; 0.09 +/- 0.012 above the next: order significant
@@ -55,7 +55,7 @@ _NOTES = {
 
 
 def write_explanation(plain: Sequence[Plain]) -> Group:
-    """Write a request's candidates as `tasks.release.score.explain` returns them."""
+    """Write a request's candidates as returned by `tasks.release.score.explain`."""
     candidates = (list(rows) for _, rows in groupby(plain, key=lambda row: row["item_id"]))
     head = [f"request {plain[0]['request_id']}", *_caveats(plain)]
     return Group(*head, *(part for rows in candidates for part in _candidate(rows)))
@@ -121,7 +121,7 @@ def _error(row: Plain) -> str:
 
 
 def _error_bar(error: float | None, *, least: object) -> str:
-    """Write an error bar, of which some terms may be left out."""
+    """Format an error bar; ``least``: errors of some terms are unknown."""
     return "" if error is None else f" +/- {'at least ' if least else ''}{format_number(error, 2)}"
 
 
@@ -130,15 +130,15 @@ def _number(value: float | None) -> str:
 
 
 _FIRST: Final = frozenset({"rate", "observed_utility", "expected_utility"})
-"""Metrics that a release's own table shows."""
+"""Metrics in the table of a release."""
 _HARMS: Final = frozenset({"block", "warn"})
-"""Outcomes that harm a segment."""
+"""Outcomes that count as harm to a segment."""
 _STYLES: Final = {"pass": "green", "block": "red", "metric_missing": "red"}
 
 
 @group()
 def write_simulation(plain: Plain) -> Iterator[RenderableType]:
-    """Write primary and guardrails, rates and utility, and further policies beside the release."""
+    """Write primary metrics and guardrails, rates and utility, and comparisons with other policies."""
     release = plain["release"]
     yield Text(f"release {release} against {plain['baseline']}")
     yield _verdicts(plain["guardrails"])
@@ -160,7 +160,7 @@ def write_simulation(plain: Plain) -> Iterator[RenderableType]:
 
 @group()
 def write_shadow(plain: Plain) -> Iterator[RenderableType]:
-    """Write what the newest traffic says of a challenger: its verdicts, and why some are not a pass."""
+    """Write the verdicts on a challenger in shadow, and the reasons of those that do not pass."""
     beside = "without a champion" if plain["champion"] is None else f"beside champion {plain['champion']}"
     size = format_counted(plain["candidates"], "candidate")
     yield Text(f"release {plain['challenger']} {beside}: {size} of {plain['day']}")
@@ -172,7 +172,7 @@ def write_shadow(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _selection(selection: Plain) -> str:
-    """Say how many policies these days have judged, and what that leaves of the best gain."""
+    """Describe how many policies were measured on these days, and the best gain corrected for that."""
     counted = (
         f"{selection['policies']} policies were measured on these days: the best of as many equal ones looks "
         f"{format_number(selection['luck'])} standard errors better than it is"
@@ -188,7 +188,7 @@ def _selection(selection: Plain) -> str:
 
 
 def _verdicts(verdicts: list[Plain]) -> Table:
-    """Lay out one row a verdict, harmed segments first."""
+    """Tabulate verdicts, harmed segments first."""
     table = Table("verdict", box=None, pad_edge=False)
     for name in ("metric", "segment"):
         table.add_column(name, overflow="fold")
@@ -210,7 +210,7 @@ def _threshold(verdict: Plain) -> str:
 
 
 def _figures(figures: list[Plain]) -> Table:
-    """Lay out a row a metric, by the first of those who measure it, which is the policy itself."""
+    """Tabulate metrics by their first row, which is the policy itself."""
     table = text.table("metric", figures=("policy", "baseline", "change (95 % CI)"), fold=True)
     first: dict[str, Plain] = {}
     for one in figures:
@@ -221,7 +221,7 @@ def _figures(figures: list[Plain]) -> Table:
 
 
 def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
-    """Lay out a row a figure that was estimated from propensities alone, then why some are inconclusive."""
+    """Tabulate figures estimated from propensities alone, then the reasons of inconclusive ones."""
     yield Text("off-policy beside the replay (judges nothing):")
     table = Table("says", box=None, pad_edge=False)
     table.add_column("metric", overflow="fold")

@@ -1,9 +1,9 @@
-"""Results as plain data, as JSON, and as text: for a terminal in its width and colours, else plain.
+"""Format results as plain data, as JSON, and as text, in the width and colours of a terminal.
 
-Each ``write_`` function takes the plain data of the JSON document. A string is printed as it is; what rich
-lays out fits the terminal's width, or 100 columns where there is none. Names of folders, values of a log and
-reasons may hold anything: what would steer a terminal, or turn the direction of its writing, is printed as
-the escape that Python or JSON writes for it.
+Each ``write_`` function takes the plain data of the JSON document. Strings are printed unchanged; rich
+renderables fit the terminal's width, or 100 columns without a terminal. Folder names, logged values and
+reasons may contain anything: characters that control a terminal or change the direction of text are printed
+as the escapes of Python or JSON.
 """
 
 import io
@@ -27,11 +27,11 @@ from rich.text import Text
 from tasks.reports.numbers import format_change, format_number, format_outcomes, format_percent, spoken
 
 WIDTH: Final = 100
-"""Columns of text that does not go to a terminal, and at most on one."""
+"""Columns of text without a terminal, and maximum columns on a terminal."""
 
 
 _HARMLESS: Final = "\n\t\N{FIRST STRONG ISOLATE}\N{POP DIRECTIONAL ISOLATE}"
-"""Isolates keep a name that is read from right to left from turning the figures beside it."""
+"""Isolates prevent right-to-left names from reordering adjacent figures."""
 
 
 def as_plain(result: Any) -> Any:
@@ -42,7 +42,7 @@ def as_plain(result: Any) -> Any:
 
 
 def as_json(plain: Any) -> str:
-    """Write plain data as one JSON document; JSON has no word for a number that is not finite, but null.
+    """Write plain data as one JSON document; non-finite numbers become null.
 
     Examples
     --------
@@ -62,7 +62,7 @@ def _as_finite(plain: Any) -> Any:
 
 
 def as_printable(plain: Any) -> Any:
-    r"""Return plain data whose texts hold no control characters but line ends and tabs.
+    r"""Return plain data without control characters in texts, except line ends and tabs.
 
     Examples
     --------
@@ -81,15 +81,15 @@ def _is_harmless(sign: str) -> bool:
 
 
 class PrintableFormatter(logging.Formatter):
-    """Writes a message of the log as it may be printed."""
+    """Formats a log message without control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the message without what would steer a terminal."""
+        """Return the printable message."""
         return str(as_printable(super().format(record)))
 
 
 def as_text(written: RenderableType) -> str:
-    """Lay text out for stdout; a string stays as it is, of any width."""
+    """Render text for stdout; strings are returned unchanged, regardless of their width."""
     if isinstance(written, str):
         return written
     terminal = sys.stdout.isatty()
@@ -126,18 +126,18 @@ def _entry(name: str, value: Any, indent: str) -> str:
 
 
 def _value(value: Any) -> str:
-    """Write a value; of a figure three digits, since JSON has all of them."""
+    """Format a value; floats have three digits, since JSON has all of them."""
     return format_number(value) if isinstance(value, float) else str(value)
 
 
 def write_sql(plain: Plain) -> str:
-    """Write the SQL alone."""
+    """Return the SQL alone."""
     return str(plain["sql"])
 
 
 @group()
 def write_check(plain: Plain) -> Iterator[RenderableType]:
-    """Write each problem with the way out below it, then the power of a surface's bounds and the verdict."""
+    """Write each problem with its hint, then the power of a surface's limits and the result."""
     for kind, style in (("problem", "red"), ("warning", "yellow")):
         for problem in plain[f"{kind}s"]:
             place = f" {problem['surface']}/{problem['file']}: {problem['field'] or 'file'}"
@@ -156,7 +156,7 @@ def write_check(plain: Plain) -> Iterator[RenderableType]:
 
 @group()
 def write_init(plain: Plain) -> Iterator[RenderableType]:
-    """Write the files that were made, and what to type next."""
+    """Write the created files, and the next commands."""
     yield from (unbroken(Text(f"wrote {file}")) for file in plain["files"])
     yield Text("Guesses are marked by comments: read each line. Next:")
     yield from (unbroken(Text(f"  {line}")) for line in plain["next"])
@@ -183,7 +183,7 @@ def _power_line(row: Plain) -> Text:
 
 @group()
 def write_settings(plain: Plain) -> Iterator[RenderableType]:
-    """Write each variable with its value, and below it its meaning and default."""
+    """Write each variable with its value, its meaning and its default."""
     yield from (Text(warning, style="yellow") for warning in plain["warnings"])
     for setting in plain["settings"]:
         value = f" = {setting['value']}" if setting["value"] else " is not set"
@@ -195,7 +195,7 @@ def write_settings(plain: Plain) -> Iterator[RenderableType]:
 
 @group()
 def write_validation(plain: Plain) -> Iterator[RenderableType]:
-    """Write what failed, the worst first, then how many expectations held and where the report lies."""
+    """Write the failed expectations, the worst first, then counts and the report's path."""
     failed = [one for one in plain["expectations"] if not one["success"]]
     worst = {severity: place for place, severity in enumerate(("critical", "warning", "info"))}
     for one in sorted(failed, key=lambda one: worst.get(one["severity"], len(worst))):
@@ -210,7 +210,7 @@ def write_validation(plain: Plain) -> Iterator[RenderableType]:
 
 
 def write_verdict(plain: Plain) -> Group:
-    """Write the verdict on a release, its reasons, how many verdicts have which outcome, what to do next."""
+    """Write the verdict on a release, its reasons, the counts of outcomes, and the next step."""
     verdict = plain["verdict"]
     outcomes = Counter(one["outcome"] for one in (*plain["gates"], *plain["timings"]))
     counts = format_outcomes(dict(outcomes.most_common()))
@@ -233,7 +233,7 @@ _STATES: Final = {"met": "green", "not met": "red", "not applicable": ""}
 
 @group()
 def write_readiness(plain: Plain) -> Iterator[RenderableType]:
-    """Write each line with its evidence or what is missing, then how many are in which state."""
+    """Write each item with its evidence or what is missing, then counts by state."""
     described = "the champion" if plain["champion"] else "the newest release"
     release = f"release {plain['release']}, {described}" if plain["release"] else "no release yet"
     yield Text(f"readiness of {plain['surface']}: {release}")
@@ -246,7 +246,7 @@ def write_readiness(plain: Plain) -> Iterator[RenderableType]:
 
 
 def write_releases(plain: Sequence[Plain]) -> RenderableType:
-    """Write one row a release, newest first."""
+    """Write one row per release, newest first."""
     if not plain:
         return "none"
     releases = table("release", "aliases", "as of", "snapshot", "verdict", "backfilled")
@@ -257,8 +257,8 @@ def write_releases(plain: Sequence[Plain]) -> RenderableType:
 
 
 def write_release(plain: Plain) -> Group:
-    """Write what a release is, its figures and its pins; of its dossier where that lies."""
-    from tasks.reports.phrases import METRICS  # imports pydantic, for which no help waits
+    """Write a release with its metrics and pins, or the path of its dossier."""
+    from tasks.reports.phrases import METRICS  # imports pydantic, which slows down --help
 
     if "pins" not in plain:
         return Group(f"release {plain['release']}: {plain['verdict']}", unbroken(Text(plain["dossier"])))
@@ -282,14 +282,14 @@ def write_release(plain: Plain) -> Group:
 
 
 def written_subject(verdict: Plain) -> str:
-    """Write what a verdict or a figure is of."""
-    from tasks.evaluation.subjects import Subject  # imports pydantic, for which no help waits
+    """Format the subject of a verdict or a figure."""
+    from tasks.evaluation.subjects import Subject  # imports pydantic, which slows down --help
 
     return str(Subject(**verdict["subject"]))
 
 
 def written_segment(figure: Plain) -> str:
-    """Write where a verdict or a figure is seen."""
+    """Format the segment of a verdict or a figure."""
     from tasks.evaluation.subjects import Segment
 
     return str(Segment(**figure["segment"]))
@@ -297,7 +297,7 @@ def written_segment(figure: Plain) -> str:
 
 @group()
 def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
-    """Write both releases, what changed, and their simulations and the figures of each task side by side."""
+    """Write both releases, their differences, and their simulations and metrics side by side."""
     for name in ("from", "to"):
         side = plain[name]
         yield Text(
@@ -328,7 +328,7 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
 
 
 def _simulations(rows: Sequence[Plain]) -> Table:
-    """Lay out what two simulations say of each metric side by side."""
+    """Tabulate the metrics of two simulations side by side."""
     compared = table("metric", figures=("from", "to"), fold=True)
     for row in rows:
         write = change if row["relative"] else level
@@ -341,7 +341,7 @@ def _change_words(row: Plain) -> str:
 
 
 def write_move(plain: Plain) -> str:
-    """Write what became of the champion."""
+    """Write the resulting champion and canary."""
     if not plain["moved"]:
         canary = plain.get("canary")
         beside = f", and release {canary} the canary: equipoise ramp takes it on" if canary else ""
@@ -359,7 +359,7 @@ def write_move(plain: Plain) -> str:
 
 @group()
 def write_ramp(plain: Plain) -> Iterator[RenderableType]:
-    """Write where a ramp stands, why, its guardrails and what was moved."""
+    """Write the state of a ramp, its reasons, its guardrails and its update."""
     ramping = plain["stage"] is not None
     served = (
         f"stage {plain['stage']} of {plain['of']}, {plain['share']:.3g} of {_users(plain['pool'])}"
@@ -387,7 +387,7 @@ def write_ramp(plain: Plain) -> Iterator[RenderableType]:
 
 @group()
 def write_assignments(plain: Plain) -> Iterator[RenderableType]:
-    """Write the releases that serve, and the arm of each user."""
+    """Write the serving releases, and the arm of each user."""
     beside = (
         f", release {one['release']} for {one['share']:.3g} of {_users(one['pool'])}"
         for one in plain["ramps"]
@@ -429,7 +429,7 @@ _DIGESTS: Final = frozenset({"evidence", "sha256"})
 
 @group()
 def write_history(plain: Sequence[Plain]) -> Iterator[RenderableType]:
-    """Write one line a row of the audit, with what supports it below."""
+    """Write one line per audit row, with its support below."""
     if not plain:
         yield "no move was recorded"
     for row in plain:
@@ -448,7 +448,7 @@ def write_history(plain: Sequence[Plain]) -> Iterator[RenderableType]:
 
 
 def table(*words: str, figures: Sequence[str] = (), fold: bool = False) -> Table:
-    """Return a table without a frame: columns of words, of which none is cut off, then those of figures."""
+    """Return a table without a frame: columns of words, then right-aligned columns of figures."""
     made = Table(box=None, pad_edge=False)
     for name in words:
         made.add_column(name, overflow="fold" if fold else "ellipsis")
@@ -458,7 +458,7 @@ def table(*words: str, figures: Sequence[str] = (), fold: bool = False) -> Table
 
 
 def write_pairs(pairs: Iterable[tuple[str, str]], *, indent: int = 2) -> Padding:
-    """Lay out names with their text beside them, wrapped within its own column."""
+    """Tabulate names with their texts, which wrap within their column."""
     grid = Table.grid(padding=(0, 1))
     for name, value in pairs:
         grid.add_row(Text(name, no_wrap=True), Text(value, overflow="fold"))
@@ -466,7 +466,7 @@ def write_pairs(pairs: Iterable[tuple[str, str]], *, indent: int = 2) -> Padding
 
 
 def _plain(text: str) -> str:
-    r"""Write what a terminal would obey or hide as an escape, so that no text looks like a row of its own.
+    r"""Escape control characters and line ends, so that a text cannot imitate a row of its own.
 
     Examples
     --------
@@ -477,7 +477,7 @@ def _plain(text: str) -> str:
 
 
 def unbroken(line: Text) -> Text:
-    """Keep a line from being wrapped, since people copy a part of it: a path or a value."""
+    """Prevent a line from wrapping, so that a path or value in it can be copied."""
     line.no_wrap, line.overflow = True, "ignore"
     return line
 
@@ -493,7 +493,7 @@ def _number(value: float | None) -> str:
 
 
 def _numbers(before: float | None, after: float | None) -> tuple[str, str]:
-    """Write two figures that differ with as many digits as tell them apart, three at least."""
+    """Format two different figures with enough digits to distinguish them, at least three."""
     if before is None or after is None or isinstance(before, int):
         return _number(before), _number(after)
     pairs = ((format_number(before, digits), format_number(after, digits)) for digits in range(3, 17))
@@ -501,9 +501,7 @@ def _numbers(before: float | None, after: float | None) -> tuple[str, str]:
 
 
 def level(estimate: Plain | None) -> str:
-    """Write a figure with its 95 % interval; a dash for no figure.
-
-    A count has no interval.
+    """Format a figure with its 95 % interval; a dash for a missing figure. Counts have no interval.
 
     Examples
     --------
@@ -518,7 +516,7 @@ def level(estimate: Plain | None) -> str:
 
 
 def change(estimate: Plain | None) -> str:
-    """Write a relative change with its interval.
+    """Format a relative change with its interval.
 
     Examples
     --------
@@ -529,7 +527,7 @@ def change(estimate: Plain | None) -> str:
 
 
 def share(estimate: Plain | None) -> str:
-    """Write a share with its interval.
+    """Format a share with its interval.
 
     Examples
     --------
