@@ -33,10 +33,10 @@ def decide_release(
 ) -> GateDecision:
     """Decide on a release.
 
-    A release is promoted if every verdict is pass, warn or no_rule and at least one is a pass or a warning.
-    An inconclusive verdict holds the release or warns as its own rule says (the primary metric holds, a
-    guardrail has its own rule), else as the surface's ``inconclusive`` says. Without any verdict the release
-    is held. Violations of hard constraints are listed first, then harmed segments.
+    A release is promoted if no verdict holds it and at least one is a pass or a warning. Blocks and missing
+    metrics hold. An inconclusive verdict holds or warns by its own rule (the primary metric holds, a
+    guardrail has its own rule), else by the surface's ``inconclusive``. Violations of hard constraints are
+    listed first, then harmed segments.
 
     Examples
     --------

@@ -5,7 +5,7 @@
     releases     stay: the newest ``keep.releases``, those with an alias, those in the audit log, arms of
                  experiments, those with a possibly open approval, those that a kept refit was tested with
     runs         stay: younger than ``keep.runs``; those that made a kept release or its components; those
-                 about a kept release, its labels or its evidence; the newest of each step; experiments
+                 about a kept release, its labels or evidence; the newest of each step; those of experiments
     models       are removed with their release, or with the run that made them; policies stay
     snapshots    stay: younger than ``keep.snapshots``; those pinned by kept releases, unless a release is
                  kept only because of the audit log
@@ -161,7 +161,7 @@ class _Plan:
 
     @cached_property
     def pages(self) -> dict[Path, os.stat_result]:
-        """Return the outdated validation pages in ``reports/``; MLflow has copies of them."""
+        """Return validation pages in ``reports/`` older than ``keep.runs``; they copy MLflow artifacts."""
         if self.keep.runs is None:
             return {}
         before = (self.today - self.keep.runs).timestamp()
@@ -178,7 +178,7 @@ class _Plan:
         )
 
     def record(self, swept: VacuumResult | None) -> None:
-        """Add one audit row per plan; a surface without a release gets no row."""
+        """Add an audit row unless the last prune kept the same items; without a release there is no row."""
         if not self.versions:
             return
         moves, going = self.workspace.aliases, {part.version for part in self.versions} - self.releases.keys()

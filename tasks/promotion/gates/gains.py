@@ -172,7 +172,7 @@ GAINS: Final = (
 """Metric of a head's gain, by kind of error."""
 MOST: Final = 0.03
 """Fall of normalized entropy that is always plausible: in simulated worlds an honest week gains up to .002, a
-head half-way to the truth .007 to .015, and a head that knows 40 % of its positives .15."""
+head half-way to the truth .007 to .015, and a head that leaks 40 % of its positives .15."""
 _DEVIATIONS: Final = 4.0
 _LEAST_PAST: Final = 5
 """Number of past retrains from which their gains widen the limit."""

@@ -47,7 +47,7 @@ _SEVERITIES = ("info", "warning", "critical")
 
 @dataclass(frozen=True)
 class Evidence:
-    """The inputs of the gates; ``guardrails``, ``reports`` and ``serving`` are verdicts of earlier steps.
+    """The inputs of the gates; ``guardrails``, ``reports`` and ``serving`` are already verdicts.
 
     ``costs`` names the negative and safety tasks. ``comparisons`` and ``shadow`` are None without a champion.
     ``weighted`` are the tasks that the utility policy's order depends on. ``later_validation`` validates the

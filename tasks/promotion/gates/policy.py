@@ -76,7 +76,7 @@ class ReleasedPolicies:
 def find_lost_constraints(before: UtilitySpec, after: UtilitySpec) -> tuple[str, ...]:
     """Return the names of hard constraints of one policy that another lacks or changes.
 
-    A constraint of the base is lost if only a context keeps it; a context also keeps the base's constraints.
+    A base constraint is lost if only a context keeps it; a context's constraint is kept if the base has it.
 
     Examples
     --------

@@ -3,7 +3,7 @@
 ::
 
     reused        a task that was not trained reuses the champion's model: a warning with the reason
-    unmeasured    a joint whose factor models know its test days has no unbiased figure: inconclusive
+    unmeasured    a joint without an unbiased figure, as its factor models saw its test days: inconclusive
     proxies       gap of the top tenth      all above 0    pass
                                             all below 0    warn: the best of the proxy is worse than the rest
                                             across         warn: inconclusive

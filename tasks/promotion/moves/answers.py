@@ -187,7 +187,7 @@ class Signing:
 
     @classmethod
     def of(cls, workspace: Workspace, part: Part, request: PromotionRequest, by: Actor) -> Self:
-        """Return the required approvals; looser rules and overrides always need more than one person."""
+        """Return the required approvals; with looser rules or an override the actor cannot approve alone."""
         eligible = eligible_reviewers(workspace, part)
         override = request.terms.override
         roles = dict.fromkeys(
