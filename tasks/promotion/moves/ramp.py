@@ -3,7 +3,7 @@
 ::
 
     advance      the canary gets the share of the next stage        a row `canary`
-    finish       the last stage passed; the release may be promoted a row `ramped`
+    finish       the last stage passed, promotion is possible       a row `ramped`
     roll back    the canary ends, the champion serves all again     a row `withdraw`
     wait, ask    no update; a person answers `ask` with an advance and a reason, or with a rollback
 

@@ -59,7 +59,7 @@ class CalendarFigure:
 
     @property
     def height(self) -> int:
-        """Height of all rows and the line of dates below them."""
+        """Height of all rows and of the line of dates below them, in pixels."""
         return _LINE * len(self.rows) + 22
 
 

@@ -121,7 +121,7 @@ def utility_sensitivity(
 
 
 def _draw_errors(terms: Sequence[Sensitivity]) -> IntervalChart | None:
-    """Draw the interval of each term's error of a slot's utility around 0."""
+    """Draw the effect of each term's calibration error on a slot's utility, with its interval."""
     widest = max((term.largest for term in terms), default=1.0)
     return draw_intervals(
         [(term.task, "warn" if term.amplified else "pass", term.error) for term in terms],
