@@ -103,7 +103,7 @@ def _refuse_as_of(run: Run, *, unasked: datetime | None) -> None:
     asked = (run.conf or {}).get("as_of")
     if asked and instant(str(asked)) != unasked:
         raise ContractError(
-            f"as_of is for runs started by hand: a {kind(run)} run looks at the end of its own interval, "
+            f"as_of is for runs started by hand: a {kind(run)} run reads as of the end of its own interval, "
             f"{written(_interval_end(run))}. Leave as_of out of the configuration"
         )
 

@@ -136,7 +136,7 @@ def point_to(address: str) -> None:
 
 def wait(pause: timedelta, why: str) -> NoReturn:
     """End the step for now, without a slot, and let it begin anew after a pause."""
-    logging.getLogger("equipoise").info("%s; looks again in %s", why, pause)
+    logging.getLogger("equipoise").info("%s; tries again in %s", why, pause)
     raise AirflowRescheduleException(datetime.now(UTC) + pause)
 
 

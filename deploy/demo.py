@@ -132,7 +132,7 @@ def retrain(layout: Layout, lines: Lines, *, as_of: str) -> Path:
     if not follow(airflow, dag, run, lines, watch=lambda: require_living(layout)):
         for line in failed_logs(airflow, dag, run):
             lines.say(line)
-        raise GateRefused(f"The run {run} failed; the reason stands above")
+        raise GateRefused(f"The run {run} failed; see the reason above")
     judged = airflow.result(dag, run, "gate")
     heading(lines, 4, "The release")
     release = run_command(layout, "release", "show", SURFACE, str(judged["release"]))
@@ -180,7 +180,7 @@ def run_command(layout: Layout, *words: str) -> dict[str, Any]:
     done = subprocess.run(command, env=environment(layout), stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode != 0:
         raise EquipoiseError(
-            f"`equipoise {' '.join(words)}` ended with {done.returncode}; its message stands above"
+            f"`equipoise {' '.join(words)}` ended with {done.returncode}; see its message above"
         )
     return dict(json.loads(done.stdout))
 

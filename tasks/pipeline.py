@@ -469,7 +469,7 @@ def _recheck_day(workspace: "Workspace", release: int, made: datetime, as_of: da
     if as_of is not None and not newest - waits <= as_of <= newest:
         raise GateRefused(
             f"The case of release {release} was made as of {as_of:%F %T}, and the log has arrived up to "
-            f"{newest:%F %T}: start the promotion anew, so that it is judged as of today"
+            f"{newest:%F %T}: start the promotion anew, so that it is evaluated as of today"
         )
     return as_of or newest
 

@@ -245,7 +245,7 @@ def export(
 def vacuum(
     workspace: "Workspace",
     keep: _Age = None,
-    dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be deleted.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only print what would be deleted.")] = False,
 ) -> Any:
     """Delete label files that no release pins and no recent build uses."""
     from tasks.labels.vacuum import KEEP, vacuum

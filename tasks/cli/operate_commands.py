@@ -125,7 +125,7 @@ def write_pruned(plain: Plain) -> Iterator[RenderableType]:
 @_operate.command("home_feed --dry-run", written=write_pruned)
 def prune(
     workspace: "Workspace",
-    dry_run: Annotated[bool, Option("--dry-run", help="Only say what would be removed.")] = False,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only print what would be removed.")] = False,
 ) -> Any:
     """Remove the releases, runs, models and label files that `keep` of surface.yaml no longer keeps."""
     from tasks.promotion import prune

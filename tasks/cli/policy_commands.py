@@ -114,7 +114,7 @@ def write_diff(plain: Plain) -> Iterator[RenderableType]:
     yield _changes(
         [{**row, "segment": written_segment(row)} for row in plain["negatives"]], ("task", "segment"), level
     )
-    yield Text("who moves (to better and worse places; share of looks):")
+    yield Text("who moves (to better and worse places; share of exposure):")
     yield _changes(plain["value_changes"], ("column", "value", "up", "down"), _share_alone)
     yield Text(f"requests side by side: {plain['rule']}")
     for request in plain["examples"]:

@@ -72,7 +72,7 @@ def _caveats(plain: Sequence[Plain]) -> Iterator[str]:
     )
     if unknown_ratios:
         yield (
-            f"no error of {', '.join(unknown_ratios)}: the release's test days tell no calibration ratio of "
+            f"no error of {', '.join(unknown_ratios)}: the release's test days hold no calibration ratio of "
             "it, and the errors of utilities are without it"
         )
 
@@ -222,7 +222,7 @@ def _figures(figures: list[Plain]) -> Table:
 
 def _off_policy(checks: list[Plain]) -> Iterator[RenderableType]:
     """Tabulate figures estimated from propensities alone, then the reasons of inconclusive ones."""
-    yield Text("off-policy beside the replay (judges nothing):")
+    yield Text("off-policy beside the replay (decides nothing):")
     table = Table("says", box=None, pad_edge=False)
     table.add_column("metric", overflow="fold")
     for name in ("replayed", "off-policy", "effective rows"):

@@ -166,7 +166,7 @@ def _log_line(tables: Sequence[Plain]) -> Text:
     sizes = [f"{table['table']} {table['rows']:,} rows" for table in tables if table["missing"] is None]
     if sizes:
         return Text(f"log: {', '.join(sizes)}; its columns were compared with the contracts")
-    missing = next((table["missing"] for table in tables), "no table could be looked at")
+    missing = next((table["missing"] for table in tables), "no table could be read")
     return Text(f"log: its columns were not compared. {missing}")
 
 
@@ -301,7 +301,7 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
     for name in ("from", "to"):
         side = plain[name]
         yield Text(
-            f"{name}: release {side['version']} as of {side['as_of']}, {side['verdict'] or 'not judged'}"
+            f"{name}: release {side['version']} as of {side['as_of']}, {side['verdict'] or 'not evaluated'}"
         )
         yield from _reasons(side)
     yield Text(f"contracts that changed: {', '.join(plain['contracts']) or 'none'}")
@@ -317,7 +317,7 @@ def write_release_diff(plain: Plain) -> Iterator[RenderableType]:
             (" ".join(row[name] for name in names if row[name]), _change_words(row)) for row in rows
         )
     if plain["simulated"]:
-        yield Text("simulated, each beside its own baseline (95 % CI):")
+        yield Text("simulated, each vs its own baseline (95 % CI):")
         yield _simulations(plain["simulated"])
     compared = table("task", "figure", figures=("from", "to"), fold=True)
     for task, figures in plain["metrics"].items():
@@ -418,9 +418,9 @@ _BELOW: Final = (
     "problem",
 )
 _ALIASES_MOVED: Final = {
-    "canary": "release {to} beside {before}",
+    "canary": "release {to} compared with {before}",
     "withdraw": "release {to}, champion {before}",
-    "ramped": "release {to} beside {before}",
+    "ramped": "release {to} compared with {before}",
     "prune": "newest release {to}",
     "restart": "newest release {to}",
 }

@@ -81,9 +81,11 @@ def _warn_of_unjudgeable(surface: SurfaceSpec, tasks: TasksSpec, utility: Utilit
         task = tasks.tasks.get(metric.subject or "")
         hint = ""
         if metric.kind in OF_EXPOSURE and not complete:
-            hint = "is never judged: only what was shown is logged. Name sources.candidates or shown_is_all"
+            hint = (
+                "is never evaluated: only what was shown is logged. Name sources.candidates or shown_is_all"
+            )
         elif metric.kind in OF_RATES and task is not None and task.level == "request":
-            hint = "is never judged: no ranking of a request moves an outcome of the whole request"
+            hint = "is never evaluated: no ranking of a request moves an outcome of the whole request"
         if hint:
             yield Problem("utility.yaml", f"guardrails.{i}.metric", rail.metric, hint)
 

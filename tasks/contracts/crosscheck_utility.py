@@ -145,7 +145,7 @@ def _check_floors_and_tiers(utility: UtilitySpec, others: Others) -> Iterator[Pr
     for i, tier in enumerate(utility.lexicographic):
         weighed = tier.task in utility.weights or unread.touches("utility", "weights", tier.task)
         if tier.prefer is None and not weighed:
-            hint = "has no direction: give it prefer: low or high, or a weight whose sign tells"
+            hint = "has no direction: give it prefer: low or high, or a weight whose sign gives it"
             yield Problem("utility.yaml", f"lexicographic.{i}.prefer", abbreviate(tier.task), hint)
 
 
@@ -201,7 +201,7 @@ def _check_term_tasks(where: str, term: Term, others: Others) -> Iterator[Proble
         yield from _check_weight(where, term, tasks[task])
     for task in term.where:
         if task in tasks and tasks[task].level == "request":
-            hint = "is the same for every candidate of a request: it tells none apart"
+            hint = "is the same for every candidate of a request: it does not distinguish them"
             yield Problem("utility.yaml", f"{where}.where", abbreviate(task), hint)
     if len({tasks[task].kind for task in known}) > 1:
         hint = "compares a probability with an expected value: name tasks of one kind"

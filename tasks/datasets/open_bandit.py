@@ -84,7 +84,7 @@ _RULES: Final[Mapping[str, str]] = {
     "propensity_score is not above 0 and at most 1": "NOT (propensity > 0 AND propensity <= 1)",
     "item_id is not in item_context.csv": "item_id NOT IN "
     "(SELECT item_id FROM items WHERE items.policy = $policy AND items.campaign = $campaign)",
-    "the first column, a row's number, stands twice": "line IN (SELECT line FROM shown "
+    "the first column, a row's number, appears twice": "line IN (SELECT line FROM shown "
     "WHERE policy = $policy AND campaign = $campaign GROUP BY line HAVING count(*) > 1)",
 }
 _DAYS: Final = "SELECT DISTINCT shown_at::DATE AS day FROM shown ORDER BY day"

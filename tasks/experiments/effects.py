@@ -199,7 +199,9 @@ def _evaluate_bounds(analysis: Analysis, seen: Measured, readout: MetricReadout)
         guardrail = Guardrail(metric=readout.metric, **bounds, action="block")
         for bound in bounds_of(guardrail, seen):
             waits = not bound.relative and not readout.final and not seen.reason
-            reason = f"a bound on a level is judged at the end, {readout.mature_on}" if waits else seen.reason
+            reason = (
+                f"a bound on a level is evaluated at the end, {readout.mature_on}" if waits else seen.reason
+            )
             verdict = evaluate_bound(guardrail, bound, replace(seen, reason=reason), "")
             verdicts.append(replace(verdict, holds=critical))
     return tuple(verdicts)

@@ -153,7 +153,9 @@ def _find_unjudgeable(contracts: Contracts, views: Mapping[str, View], decided: 
     for i, rail in enumerate(contracts.utility.guardrails):
         lacking = _lacking(views.get(decided), (c.LATENCY_MS, c.RELEASE))
         if read_metric(rail.metric).kind is MetricKind.LATENCY and lacking:
-            hint = f"is never judged: {decided} lacks {' and '.join(lacking)}. Log what served, and its time"
+            hint = (
+                f"is never evaluated: {decided} lacks {' and '.join(lacking)}. Log what served, and its time"
+            )
             yield Problem("utility.yaml", f"guardrails.{i}.metric", rail.metric, hint)
     if contracts.surface.examination == "estimated" and _lacking(views.get(IMPRESSIONS), (c.PROPENSITY,)):
         hint = f"needs {c.PROPENSITY} in {IMPRESSIONS}: without it no curve is estimated. Declare by_position"

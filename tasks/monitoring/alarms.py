@@ -79,7 +79,7 @@ MEANING: Final[dict[AlarmedMetric, tuple[str, str]]] = {
     ),
     "returned_share": (
         "A {direction} share of a day's users is back within seven days than before.",
-        "Compare releases and the marked events; an experiment tells whether a release is the cause.",
+        "Compare releases and the marked events; an experiment shows whether a release is the cause.",
     ),
     "rate": (
         "Outcomes of matured impressions are {direction} frequent than before; no model predicts them.",

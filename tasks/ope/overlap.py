@@ -109,7 +109,7 @@ def find_out_of_balance(log: LogRows, target: TargetRows) -> Iterator[str]:
         yield (
             f"where {found.column} is {found.value}, item {found.item} has {found.ratio:.2f} times the "
             f"weight that the target gives it (z {found.z:.1f}, at most {found.limit:.1f}): the propensities "
-            f"leave out what the ranker looked at. If {found.column} came after the item was chosen or "
+            f"leave out what the ranker used. If {found.column} came after the item was chosen or "
             "describes it, declare the columns to check: --balance COLUMN"
         )
 

@@ -44,7 +44,7 @@ def decide_release(
     GateDecision(reasons=('no gate was judged',), warnings=(), canary_permitted=False)
     """
     if not verdicts:
-        return GateDecision(("no gate was judged",))
+        return GateDecision(("no gate was evaluated",))
     ordered = sorted(verdicts, key=lambda verdict: (verdict.gate != CONSTRAINTS, not verdict.harms_segment))
     warnings = tuple(explain_verdict(v, words) for v in ordered if _warns(v, inconclusive))
     holding = find_holding(ordered, inconclusive=inconclusive)

@@ -196,7 +196,7 @@ def _refuse_foreign(documents: Documents, release: int, manifest: Manifest) -> N
     for step, (found, wanted) in about.items():
         if found != wanted:
             raise ContractError(
-                f"The {step}'s evidence is about {found}; to judge release {release} it is to be of "
+                f"The {step}'s evidence is about {found}; to evaluate release {release} it must be of "
                 f"{wanted}. Run that step for it, and give its run."
             )
 

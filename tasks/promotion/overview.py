@@ -162,7 +162,7 @@ def dossier(workspace: Workspace, *, release: int) -> str:
     part = workspace.store.registry.part(release_name(workspace.surface), release)
     run = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if run is None:
-        raise ContractError(f"{part} was not judged yet: it has no dossier")
+        raise ContractError(f"{part} was not evaluated yet: it has no dossier")
     return workspace.store.runs.read_text(run, f"{DOSSIER}.html")
 
 

@@ -41,7 +41,7 @@ def run(
     gate = workspace.store.runs.newest(workspace.surface, step="gate", release=part.version)
     if gate is None:
         raise ContractError(
-            f"No gate has judged {part}: it has no dossier. Retrain, or promote it, and it is judged."
+            f"No gate has evaluated {part}: it has no dossier. Retrain, or promote it, and it is evaluated."
         )
     gate_evidence = workspace.store.runs.read_evidence(gate, GateEvidence)
     if segment is None:

@@ -63,7 +63,7 @@ def describe_verdict(text: str, *, verdict: str, champion: int | None, reasons: 
     """Put the verdict of the gates, and up to five reasons to hold, before a release's description."""
     beside = "without a champion to compare with" if champion is None else f"beside champion {champion}"
     lines = [
-        f"The gates say **{verdict}**, {beside}.",
+        f"Verdict of the gates: **{verdict}**, {beside}.",
         *(f"- {plain_markdown(reason)}" for reason in reasons[:5]),
     ]
     return "\n".join([*lines, "", text])
@@ -102,7 +102,7 @@ def _factor_model(factor_model: FactorModelEvidence) -> str:
         f"{factor_model.model.name} version {factor_model.model.version}",
     )
     until = factor_model.slices["train"][1]
-    return f"The joint of {factor_model.task} is judged with {model}, trained up to {until}."
+    return f"The joint of {factor_model.task} is measured with {model}, trained up to {until}."
 
 
 def _in_words(estimate: Estimate | None) -> str:

@@ -87,7 +87,7 @@ class FactorModelBuilder:
         try:
             made = {parent: self._make(parent, task) for parent in late}
         except DataError as error:
-            _LOG.warning("judge: the joint of %s is not measured. %s", task, error)
+            _LOG.warning("factor models: the joint of %s is not measured. %s", task, error)
             return FactorModels(why=f"No factor of {', '.join(late)} from before its test days: {error}")
         return FactorModels({link: made.get(link) or pins[link] for link in (*parents, task)}, late)
 

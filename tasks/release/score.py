@@ -89,7 +89,7 @@ def _warn_of_unseen(unseen: Mapping[str, float]) -> None:
         named = ", ".join(f"{name} in {share:.1%}" for name, share in much.items())
         _LOG.warning(
             "score: values that no training of the release saw: %s of the candidates. Unseen categories "
-            "count as missing, and beyond their range trees do not tell values apart",
+            "count as missing, and beyond their range trees do not distinguish values",
             named,
         )
 

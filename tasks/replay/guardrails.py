@@ -194,7 +194,7 @@ def pool_in_words(measured: Measured) -> str:
         return ""
     shown, more = measured.pooled[:_MOST_NAMED], len(measured.pooled) - _MOST_NAMED
     rest = f" and {more} more" if more > 0 else ""
-    return f"pools {len(measured.pooled)} thin values: {', '.join(shown)}{rest}"
+    return f"pools {len(measured.pooled)} sparse values: {', '.join(shown)}{rest}"
 
 
 def _power(bound: Bound, measured: Measured) -> Power | None:
@@ -267,7 +267,9 @@ def _by_whom(measured: Measured) -> str:
     if measured.subject.metric == MetricKind.EXPOSURE_RATIO:
         return f"merit predicted by {measured.reference_model}"
     return (
-        f"judged by {measured.reference_model}" if measured.subject.metric == MetricKind.CALIBRATION else ""
+        f"evaluated by {measured.reference_model}"
+        if measured.subject.metric == MetricKind.CALIBRATION
+        else ""
     )
 
 

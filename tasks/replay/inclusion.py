@@ -133,7 +133,7 @@ def refuse_slot_weights(
     hidden = "" if unseen is None else ", or at positions where hardly any label is known"
     unless = "" if possible is not None else ", unless the logged propensities do not hold"
     return (
-        f"{share:.0%} of its looks fall on items that the log shows with a probability below "
+        f"{share:.0%} of its exposure falls on items that the log shows with a probability below "
         f"{LEAST_INCLUSION:g}{hidden}{unless}"
     )
 

@@ -31,7 +31,7 @@ MOST_EXAMPLES: Final = 10
 PER_SLOTS: Final = 1000
 EXAMPLES_RULE: Final = (
     "the requests in which most slots hold an item that the first policy leaves out; of equal ones those "
-    "where the looks move most, then the lesser request_id"
+    "where exposure moves most, then the lesser request_id"
 )
 
 

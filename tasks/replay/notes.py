@@ -52,7 +52,7 @@ def note_examined(log: CandidateLog, policy: PolicySlates, against: PolicySlates
     candidate, reference = (float(examined_by(log, slates).sum()) for slates in (policy, against))
     if reference and abs(candidate / reference - 1) > _ALIKE:
         yield (
-            f"The slates of {policy.name} are looked at {candidate / reference - 1:+.1%} against those of "
+            f"The slates of {policy.name} are examined {candidate / reference - 1:+.1%} against those of "
             f"{against.name}, as they are longer or shorter: rates and utilities are per look, and what a "
             "request leads to moves by that too."
         )
@@ -88,7 +88,7 @@ def _of_the_log(test: TestSlice | DecidedSlice) -> Iterator[str]:
             "declare shown_is_all: true where every candidate was shown."
         )
     if not test.log.positions_logged:
-        yield "No position is logged: nothing is known of how much each place on the page was looked at."
+        yield "No position is logged: nothing is known of how much each place on the page was examined."
 
 
 def _unmeasured(measured: Sequence[Measured]) -> Iterator[str]:

@@ -40,11 +40,11 @@ _MEANINGS: Final = {
     "say how candidates vary, not how wrong the model is.",
     MetricKind.NDCG: "NDCG has no level here: both share the ideal order, so only the change is reported.",
     MetricKind.NAIVE_NDCG: "The naive NDCG rates shown items alone; no verdict uses it.",
-    MetricKind.RECALL: "Recall is the share, over all requests, of what the candidates would lead to if "
-    "looked at that the slots hold.",
-    MetricKind.SHARE: f"Shares are of looks, of the {MOST_SHARES} most frequent values of a column at most; "
+    MetricKind.RECALL: "Recall is the share, over all requests, of the expected outcomes of all candidates, if "
+    "examined, that fall into slots.",
+    MetricKind.SHARE: f"Shares are of exposure, of at most the {MOST_SHARES} most frequent values of a column; "
     "entropy and Gini index are of all its values.",
-    MetricKind.EXPOSURE_RATIO: "An exposure ratio is a group's share of looks over its share of the merit "
+    MetricKind.EXPOSURE_RATIO: "An exposure ratio is a group's share of exposure over its share of the merit "
     "that the release under test predicts.",
     MetricKind.SLATE_RULE_ACTIVITY: "Slate-rule activity is the share of slots whose item the plain order by "
     "utility would leave out.",

@@ -52,7 +52,7 @@ _SHARE: Final = 0.99
 def measure_latency(log: CandidateLog, policy: PolicySlates, baseline: PolicySlates) -> Measured:
     """Measure the latency of the requests that a release, and its baseline, served."""
     of_policy, of_baseline = (_percentile(log, slates) for slates in (policy, baseline))
-    found = _row(policy, None, None, f"no request of the log says that {policy.name} served it")
+    found = _row(policy, None, None, f"no logged request names {policy.name} as its release")
     return found if of_policy is None else _row(policy, of_policy, of_baseline, "")
 
 

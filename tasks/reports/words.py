@@ -98,7 +98,7 @@ def say_outcomes(verdicts: Sequence[Verdict]) -> str:
         str(outcome): sum(verdict.outcome is outcome for verdict in verdicts) for outcome in WORST_FIRST
     }
     named = format_outcomes(counts)
-    return f"{format_counted(len(verdicts), 'verdict')}: {named}" if named else "Nothing was judged"
+    return f"{format_counted(len(verdicts), 'verdict')}: {named}" if named else "Nothing was evaluated"
 
 
 def vocabulary(contracts: Contracts, *, champion: int | None) -> Vocabulary:

@@ -132,7 +132,7 @@ def find_curve(workspace: Workspace, *, snapshot: str) -> Examination:
     part = run(workspace, snapshot=snapshot)
     if part is None:
         raise DataError(
-            f"{workspace.surface} says nothing of how much a position is looked at. Declare examination in "
+            f"{workspace.surface} does not show how much a position is examined. Declare examination in "
             "surface.yaml, or let it be estimated."
         )
     return read_curve(workspace, part)

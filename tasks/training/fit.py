@@ -126,7 +126,7 @@ def refuse_constant(task: str, booster: lgb.Booster, *, split: bool) -> None:
         )
     raise DataError(
         f"Task '{task}' cannot be trained: no tree found a split, so it would say the same of every "
-        "candidate. Its features are constant or empty, or say nothing of the outcome, or "
+        "candidate. Its features are constant or empty, or carry no information on the outcome, or "
         "min_data_in_leaf leaves no room. Look at the features' columns in the train slice and at "
         "lightgbm in surface.yaml."
     )

@@ -55,7 +55,7 @@ UNUSED: Final[Mapping[str, str]] = {
     "surface.keep": "what is removed when it is old",
     "surface.override": "who may lift a gate",
     "surface.ramp": "how a release is exposed",
-    "surface.gates": "judge a release",
+    "surface.gates": "evaluate a release",
     "tasks.contract": "a label for people",
     "tasks.version": "a label for people",
     "tasks.tasks.description": "words for people",

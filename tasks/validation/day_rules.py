@@ -25,7 +25,7 @@ _LEAST_KEPT, _CHANCE = 20, 4
 _LEAST_OTHERS = 3
 """Days outside of a silence without which nothing is known of what is usual."""
 
-_NOT_JUDGED = "not judged: too few days came before any"
+_NOT_JUDGED = "not evaluated: too few days came before any"
 
 Differs = Callable[[Floats, Floats], Flags]
 """Whether values are far enough from the usual middle to be reported, day by day."""
@@ -164,7 +164,7 @@ def check_silences(
         ]
     holds = f"none was silent until {last}"
     if len(days) <= _LEAST_OTHERS:
-        holds = f"not judged: {max(len(days), 0)} whole day(s) with events, {_LEAST_OTHERS + 1} are needed"
+        holds = f"not evaluated: {max(len(days), 0)} whole day(s) with events, {_LEAST_OTHERS + 1} are needed"
     return RuleResult(sorted(set(counted["subject"])), broken, holds)
 
 

@@ -246,7 +246,7 @@ def test_releases_are_compared_side_by_side() -> None:
     written = as_text(text.write_release_diff(plain))
     assert "from: release 3 as of 2026-01-01, hold" in written
     assert "- few" in written
-    assert "to: release 4 as of 2026-01-01, not judged" in written
+    assert "to: release 4 as of 2026-01-01, not evaluated" in written
     assert "feed.click 1 -> 2" in written
     assert "hide -3 -> -9" in written
     assert "model click.auc all inconclusive -> none" in written

@@ -13,8 +13,8 @@ BOMB = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nd: [*c,*c]\n"
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: 1\na: 2\n", "line 2: the key 'a' stands twice"),
-        ("x: {b: 1, b: 2}\n", "the key 'b' stands twice"),
+        ("a: 1\na: 2\n", "line 2: the key 'a' appears twice"),
+        ("x: {b: 1, b: 2}\n", "the key 'b' appears twice"),
         (BOMB, "anchors and aliases"),
         ("a: !!python/object/apply:os.system [ls]\n", "tag"),
         ("a: !thing 1\n", "tag"),

@@ -160,7 +160,7 @@ def test_one_policy_of_one_campaign_is_enough(tmp_path: Path) -> None:
         ({"position": 4}, "position is not 1, 2 or 3"),
         ({"click": 2}, "click is neither 0 nor 1"),
         ({"item": 3}, "item_id is not in item_context.csv"),
-        ({"": 0}, "a row's number, stands twice in 2 rows, numbered 0, 0"),
+        ({"": 0}, "a row's number, appears twice in 2 rows, numbered 0, 0"),
         ({"timestamp": "yesterday"}, "all.csv.gz cannot be read"),
     ],
 )

@@ -100,7 +100,7 @@ def test_while_it_runs_the_decision_waits_and_intervals_are_always_valid(during:
     assert hides.change.low < hides.effect.interval().low
     latency = during.metrics[-1].verdicts[0]
     assert latency.outcome is Outcome.INCONCLUSIVE
-    assert "judged at the end" in latency.reason
+    assert "evaluated at the end" in latency.reason
 
 
 def test_at_the_end_it_ships_with_effects_that_hold_the_truth(after: ExperimentReadout) -> None:

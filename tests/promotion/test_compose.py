@@ -63,7 +63,7 @@ def test_readiness_is_read_by_the_release_that_is_judged(dossier: Dossier) -> No
     states = {line.name: line.state for line in dossier.readiness}
     assert len(states) == 17
     assert states["predictions calibrated"] is State.MET
-    assert not any("was not judged" in line.why for line in dossier.readiness)
+    assert not any("was not evaluated" in line.why for line in dossier.readiness)
 
 
 def test_where_only_the_store_is_known_nothing_is_linked(

@@ -81,7 +81,7 @@ def test_what_leaks_is_said_before_a_harmed_segment() -> None:
 
 
 def test_where_no_gate_was_judged_the_release_is_held() -> None:
-    assert decide_release([], inconclusive="warn") == GateDecision(("no gate was judged",), ())
+    assert decide_release([], inconclusive="warn") == GateDecision(("no gate was evaluated",), ())
 
 
 def test_a_held_release_names_what_holds_it_apart_from_what_only_warns() -> None:
@@ -103,12 +103,12 @@ def test_a_share_of_a_baseline_is_told_in_percent_with_its_segment_and_reason() 
         Outcome.WARN,
         bound("rise of 2.0%"),
         rise,
-        "judged by 1",
+        "evaluated by 1",
         relative=True,
     )
     assert explain_verdict(verdict) == (
         "decision: hide rate, tenure = new: +5.0 % vs baseline (95 % CI +1.0 to +9.0 %; limit +2 %): warning, "
-        "judged by 1"
+        "evaluated by 1"
     )
 
 

@@ -131,7 +131,7 @@ def test_evidence_about_something_else_is_refused(
 ) -> None:
     foreign: Any = mini.step_runs(second_retrain.workspace, **tags)[0]
     assert foreign != getattr(runs, step)
-    with pytest.raises(ContractError, match=f"The {step}'s evidence is about .*; to judge release 2"):
+    with pytest.raises(ContractError, match=f"The {step}'s evidence is about .*; to evaluate release 2"):
         gate.run(second_retrain.workspace, release=2, steps=replace(runs, **{step: foreign}))
 
 

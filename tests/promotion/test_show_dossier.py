@@ -51,7 +51,7 @@ def test_the_browser_opens_where_it_is_asked_for(
 def test_a_release_that_no_gate_has_judged_has_no_dossier(
     labelled_feed: Feed, released: ReleaseResult
 ) -> None:
-    with pytest.raises(ContractError, match="No gate has judged"):
+    with pytest.raises(ContractError, match="No gate has evaluated"):
         show_dossier.run(labelled_feed[0], release=released.version, browse=False)
 
 

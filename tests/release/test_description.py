@@ -96,7 +96,7 @@ def test_it_says_with_which_version_of_a_parent_a_joint_was_judged() -> None:
         task="back_30d", parent="buy_7d", model=pinned[0], calibrator=pinned[1], slices={"train": DAYS}
     )
     link = "[toy.task.buy_7d version 4](#/models/toy.task.buy_7d/versions/4)"
-    said = f"The joint of back_30d is judged with {link}, trained up to 2026-05-07."
+    said = f"The joint of back_30d is measured with {link}, trained up to 2026-05-07."
     assert f"\n\n{said}\n\n" in text(factor_models=[factor_model])
 
 
@@ -121,13 +121,13 @@ def test_pins_are_exact_and_lead_to_their_versions() -> None:
 def test_the_verdict_stands_first_with_up_to_five_reasons_to_hold() -> None:
     reasons = [f"reason {number}" for number in range(7)]
     first, *rest = describe_verdict("The rest.", verdict="hold", champion=2, reasons=reasons).splitlines()
-    assert first == "The gates say **hold**, beside champion 2."
+    assert first == "Verdict of the gates: **hold**, beside champion 2."
     assert rest == [*(f"- reason {number}" for number in range(5)), "", "The rest."]
 
 
 def test_a_first_verdict_says_that_there_was_no_champion() -> None:
     said = describe_verdict("The rest.", verdict="promote", champion=None, reasons=())
-    assert said == "The gates say **promote**, without a champion to compare with.\n\nThe rest."
+    assert said == "Verdict of the gates: **promote**, without a champion to compare with.\n\nThe rest."
 
 
 def test_a_backfilled_release_says_so() -> None:

@@ -165,7 +165,7 @@ def test_a_changed_recipe_stands_in_the_dossier_beside_the_champions_of_the_same
     }
     assert f"{BUY}.normalized_entropy_rise vs the champion's recipe" in rows
     assert {gate["evidence"] for name, gate in rows.items() if name.startswith(BUY)} == {run}
-    assert rows["same_day_champion"]["reason"].endswith(f"judged beside it as of the same day: {BUY}")
+    assert rows["same_day_champion"]["reason"].endswith(f"evaluated beside it as of the same day: {BUY}")
     page = Path(second.result.dossier).read_text(encoding="utf-8")
     assert re.search(rf"rise of normalized entropy [(].+[)], {BUY} \S+ vs the champion", page) is not None
     assert run in page

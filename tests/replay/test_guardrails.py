@@ -161,10 +161,10 @@ def test_a_verdict_on_a_pool_names_what_it_pools() -> None:
     rail = Guardrail.model_validate({"metric": "hide_rate", "relative_increase_max": 0.05})
     pool = replace(RATE, segment=Segment("source", "other"), pooled=("ads", "mail"))
     (verdict,) = evaluate_guardrail(rail, [pool], run="r")
-    assert (verdict.outcome, verdict.reason) == (Outcome.BLOCK, "pools 2 thin values: ads, mail")
+    assert (verdict.outcome, verdict.reason) == (Outcome.BLOCK, "pools 2 sparse values: ads, mail")
     many = replace(pool, pooled=tuple("abcdefghijk"))
     (verdict,) = evaluate_guardrail(rail, [many], run="r")
-    assert verdict.reason == "pools 11 thin values: a, b, c, d, e, f, g, h and 3 more"
+    assert verdict.reason == "pools 11 sparse values: a, b, c, d, e, f, g, h and 3 more"
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def test_slots_that_the_log_can_never_fill_are_no_evidence_against_its_propensit
     weights = np.where(possible, np.tile([2.0, 0.0], 2000), 0.0)
     weights[possible] = np.random.default_rng(1).choice([0.0, 2.0], size=3600)
     assert refuse_slot_weights(requests, examined, weights, possible).startswith(
-        "10% of its looks fall on items that"
+        "10% of its exposure falls on items that"
     )
     assert refuse_slot_weights(requests, np.where(possible, examined, 0.0), weights, possible) == ""
     too_large = refuse_slot_weights(requests, examined, weights / 1.3, possible)
@@ -138,7 +138,7 @@ def test_days_before_anything_was_drawn_or_marked_leave_slots_unsupported(own: W
     certain = own.log["propensity"].where(~before | own.log["propensity"].isna(), 1.0)
     marks = own.log["drawable"].astype("boolean").mask(before)
     replay = own.measure(own.log.assign(propensity=certain, drawable=marks))
-    assert "of its looks fall on items" in replay.caveat(RATE, own.release, own.champion)
+    assert "of its exposure falls on items" in replay.caveat(RATE, own.release, own.champion)
 
 
 def test_what_one_draw_closes_for_the_next_is_no_evidence_against_propensities() -> None:

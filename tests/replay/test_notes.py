@@ -57,7 +57,7 @@ def test_slates_that_are_looked_at_less_are_told_since_rates_are_per_look() -> N
     log = worlds.page(examination=np.array([1.0, 0.5, 0.25]))
     short, long = worlds.slates("short", [1, 0, 0, 1, 0, 0]), worlds.slates("long", [1, 2, 3, 1, 2, 3])
     (note,) = note_examined(log, short, long)
-    assert note.startswith("The slates of short are looked at -42.9% against those of long")
+    assert note.startswith("The slates of short are examined -42.9% against those of long")
     (note,) = note_examined(log, long, short)
     assert "looked at +75.0% against those of short" in note
     assert list(note_examined(log, long, long)) == []

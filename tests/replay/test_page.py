@@ -183,7 +183,7 @@ def test_the_page_begins_with_what_was_judged() -> None:
     heading = Heading("t", ["slates of 3"])
     for judged, said in (
         (rails, "3 verdicts: 1 inconclusive, 1 warning, 1 pass"),
-        ([], "Nothing was judged"),
+        ([], "Nothing was evaluated"),
     ):
         html = simulation_page(heading, WORDS, found=Findings("r", judged, [], {}), rules=[], notes=[])
         assert f'<p class="facts">{said}</p>\n<p class="facts">slates of 3</p>' in html

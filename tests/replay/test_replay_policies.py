@@ -52,7 +52,7 @@ def test_requests_count_once_and_only_those_that_the_release_served() -> None:
 def test_a_release_that_served_nothing_cannot_be_told() -> None:
     measured = measure_latency(served([1.0] * 40, [1] * 40), OURS, THEIRS)
     assert (measured.policy, measured.baseline) == (None, None)
-    assert measured.reason == "no request of the log says that release 2 served it"
+    assert measured.reason == "no logged request names release 2 as its release"
 
 
 def test_an_unknown_latency_is_left_out() -> None:

@@ -39,7 +39,7 @@ def test_no_position_bias_is_a_flat_curve(labelled_feed: Feed, tmp_path: Path) -
 def test_where_nothing_is_said_there_is_no_curve(labelled_feed: Feed) -> None:
     workspace, snapshot = labelled_feed
     assert examination.run(workspace, snapshot=snapshot) is None
-    with pytest.raises(DataError, match=r"says nothing of how much a position is looked at\. Declare"):
+    with pytest.raises(DataError, match=r"does not show how much a position is examined\. Declare"):
         examination.find_curve(workspace, snapshot=snapshot)
 
 

@@ -166,12 +166,12 @@ def test_too_few_days_are_not_judged_and_never_said_to_be_free_of_silence(days: 
             rows([(n, 50) for n in range(56 - days, 56)], "click"),
             as_of=AS_OF, trailing=28, expected=30, ended=ended,
         )  # fmt: skip
-        assert found.observed.startswith("not judged: ")
+        assert found.observed.startswith("not evaluated: ")
 
 
 def test_days_that_too_few_came_before_are_said_not_to_be_judged() -> None:
     comparison = Comparison(AS_OF, trailing=28, false_alarm_rate=0.01)
-    for days, said in ((5, "not judged"), (9, "2 of 9 figures"), (0, "0 figures")):
+    for days, said in ((5, "not evaluated"), (9, "2 of 9 figures"), (0, "0 figures")):
         frame = rows((n, 100) for n in range(56 - days, 56))
         assert day_rules.compare_volumes(frame, comparison, above=1.8, below=0.55).observed.startswith(said)
 

@@ -115,7 +115,7 @@ def _ramp(ramp: Ramp | None) -> Iterator[Bound]:
         yield f"ramp.stages {number} harm", stage.harm, stage.harm
     yield "ramp.pools", len(ramp.pools), len(ramp.pools)
     for name in ramp.guardrails:
-        yield f"ramp.guardrails {name}", 0, "judged"
+        yield f"ramp.guardrails {name}", 0, "evaluated"
     least = ramp.wait.least
     yield "ramp.wait.least", -least.total_seconds(), format_duration(least)
     yield "ramp.alpha of an advance", ramp.alpha, ramp.alpha
@@ -132,7 +132,7 @@ def _gates(gates: Gates, tasks: set[str]) -> Iterator[Bound]:
     yield "decision.shown_only", _SHOWN_ONLY.index(shown_only), shown_only
     yield "inconclusive", _INCONCLUSIVE.index(gates.inconclusive), gates.inconclusive
     for segment in gates.calibration.by:
-        yield f"calibration.by {segment}", 0, "judged"
+        yield f"calibration.by {segment}", 0, "evaluated"
 
 
 def _minima(gates: Gates) -> Iterator[Bound]:

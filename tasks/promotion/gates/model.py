@@ -99,12 +99,12 @@ def loss_p_value(one: SegmentLoss) -> float:
 
 
 _NO_AUC = {
-    "value": "a value task has no AUC; its squared error and its calibration are judged",
+    "value": "a value task has no AUC; its squared error and its calibration are evaluated",
     "quantile": "a quantile head has no AUC and enters no sum; its coverage is among the figures",
     "ranking": "a ranking head orders within requests and enters no sum; its NDCG is among the figures",
 }
 _NOT_COMPARED = "nothing of the shared test slice to compare with the champion"
-_POOLED = "too few pairs inside requests to tell, so it is of all rows"
+_POOLED = "too few pairs inside requests, so computed on all rows"
 
 
 def evaluate_models(

@@ -58,7 +58,7 @@ def _skill(task: TaskFigures, run: str, *, weighted: bool) -> Verdict:
     outcome, reason = _evaluate_error(error)
     if task.kind == "binary" and task.positives < SPARSE and outcome is Outcome.BLOCK:
         outcome = Outcome.INCONCLUSIVE
-        reason = f"{task.positives} positives are too few to tell it from a constant"
+        reason = f"{task.positives} positives are too few to distinguish it from a constant"
     if task.kind == "value" and references is None:
         outcome, reason = Outcome.WARN, _UNMEASURED
     elif not weighted and outcome in {Outcome.BLOCK, Outcome.INCONCLUSIVE}:
@@ -85,7 +85,7 @@ def _evaluate_error(error: Estimate | None) -> tuple[Outcome, str]:
         return Outcome.PASS, ""
     if error.known and error.value >= 1 and error.low >= 1 - _LEAST_GAIN:
         return Outcome.BLOCK, "no better than a constant"
-    return Outcome.INCONCLUSIVE, "too little data to tell it from a constant"
+    return Outcome.INCONCLUSIVE, "too little data to distinguish it from a constant"
 
 
 def _feature(task: TaskFigures, run: str) -> Iterator[Verdict]:

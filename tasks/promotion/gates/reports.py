@@ -129,7 +129,7 @@ def evaluate_gap(gap: Estimate, *, worst: bool) -> tuple[Outcome, str]:
             where = "the worst of all tenths" if worst else "worse than the rest"
             return Outcome.WARN, f"the top tenth of the proxy is {where}"
         case Outcome.INCONCLUSIVE:
-            return Outcome.WARN, "too little data to tell whether the top tenth of the proxy is better"
+            return Outcome.WARN, "too little data to decide whether the top tenth of the proxy is better"
         case outcome:
             return outcome, ""
 

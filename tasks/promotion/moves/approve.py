@@ -59,7 +59,7 @@ def run(
     request = promote.prepare(workspace, release=release, evaluate_gate=evaluate_gate, support=support)
     if not request.evidence.startswith(review.evidence):
         raise GateRefused(
-            f"What speaks for release {request.release} is {request.evidence[:12]} now and not "
+            f"The evidence for release {request.release} is {request.evidence[:12]} now and not "
             f"{review.evidence[:12]}: look at it again"
         )
     answer(workspace, replace(review, evidence=request.evidence, why=why), release=request.release, run="")

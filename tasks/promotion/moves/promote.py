@@ -111,7 +111,7 @@ def _prepare(
     aliases = moves.settle(strict=True)
     champion, declared = aliases.get(CHAMPION), workspace.contracts.surface
     if champion == part.version:
-        raise GateRefused(f"{part} is the champion already. There is nothing to judge and nothing to move")
+        raise GateRefused(f"{part} is the champion already. Nothing is left to evaluate or to update")
     if support.experiment:
         require_ship(workspace, support.experiment, release=part.version)
     live = live_ramps(moves.audit.entries())
@@ -218,7 +218,7 @@ def _decide(
         return None
     if champion != entry.champion:
         raise GateRefused(
-            f"The champion was {entry.champion} and is {champion} now: release {entry.release} was judged "
+            f"The champion was {entry.champion} and is {champion} now: release {entry.release} was evaluated "
             "beside another. Start the promotion anew."
         )
     if entry.kind is Kind.CANARY:
@@ -241,7 +241,7 @@ def _free_pool(ramp: Ramp | None, live: Mapping[int, LiveRamp]) -> str | None:
 def _promotable(reader: ReleaseReader, part: Part) -> Manifest:
     """Return the manifest of a release that is complete, evaluated and not from a backfill."""
     if VERDICT not in reader.registry.tags(part):
-        raise GateRefused(f"{part} was never judged: its retrain did not end. Run it again to the end")
+        raise GateRefused(f"{part} was never evaluated: its retrain did not end. Run it again to the end")
     if problems := reader.verified(part.version).problems:
         raise StoreError(f"{part} is not whole: {problems[0]}")
     manifest = reader.manifest(part.version)

@@ -116,7 +116,7 @@ def show(
     gates, rules = [verdict.to_json() for verdict in dossier.gates], digest(dossier.rules)
     if evidence_digest(manifest, old, gates, rules=rules, terms=terms) != evidence:
         raise GateRefused(
-            f"What speaks for {part} has changed since the request was made. Start the promotion anew, so "
+            f"The evidence for {part} has changed since the request was made. Start the promotion anew, so "
             "that it is seen"
         )
     request = PromotionRequest(
@@ -162,7 +162,7 @@ def _dossier(workspace: Workspace, release: int) -> GateEvidence:
 def _gate_run(workspace: Workspace, release: int) -> str:
     run = workspace.store.runs.newest(workspace.surface, step="gate", release=release)
     if run is None:
-        raise StoreError(f"MLflow holds no finished run of the gate on release {release}: judge it again")
+        raise StoreError(f"MLflow holds no finished run of the gate on release {release}: evaluate it again")
     return run
 
 

@@ -161,7 +161,7 @@ class Dossier:
 
     def _facts(self) -> list[str]:
         of = self.evidence
-        later = [f"judged as of {of.evaluated_as_of}"] if of.evaluated_as_of else []
+        later = [f"evaluated as of {of.evaluated_as_of}"] if of.evaluated_as_of else []
         made = f"as of {of.as_of}, label snapshot {self.manifest.snapshot.id}"
         return [made, *later, say_outcomes(of.verdicts)]
 

@@ -199,7 +199,7 @@ _TOO_FEW: Final = {
     "data": "Wait until more labels are mature, then retrain.",
     "model": "Wait until more labels are mature, then retrain.",
     "calibration": "Wait until more labels are mature, then retrain.",
-    "shadow": "Wait for another day of traffic, then judge it again.",
+    "shadow": "Wait for another day of traffic, then evaluate it again.",
 }
 
 
@@ -232,7 +232,7 @@ def say_next(
         return f"{_SUPPORT} {ask}" if asks_support else ask
     champion = "what serves now" if first else "the champion"
     if worst is None:
-        return f"Keep {champion}, and retrain when there is something to judge by."
+        return f"Keep {champion}, and retrain when there is something to evaluate."
     if worst.outcome is Outcome.METRIC_MISSING:
         return f"Mend the log or the contract, so that it can be measured; keep {champion} meanwhile."
     if worst.outcome is not Outcome.INCONCLUSIVE:

@@ -184,7 +184,7 @@ def _release(surface: str, one: AliasedRelease, judged: GateEvidence | None, now
         version=one.version,
         as_of=_instant(one.as_of or one.made_at),
         age=describe_age(one.as_of or one.made_at, now),
-        verdict=one.verdict or "not judged",
+        verdict=one.verdict or "not evaluated",
         counts=format_outcomes(dict(outcomes.most_common())) if judged else "",
         dossier=f"{quote(surface)}/releases/{one.version}/dossier" if judged else "",
         reasons=judged.reasons if judged else (),

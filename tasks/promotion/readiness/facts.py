@@ -150,6 +150,6 @@ class ReadinessFacts:
     def without_gates(self, release: ReadRelease) -> str:
         """Report that a release has no verdicts, with the command that produces them."""
         return (
-            f"{release.name} was not judged: equipoise retrain {self.contracts.name} "
+            f"{release.name} was not evaluated: equipoise retrain {self.contracts.name} "
             f"--as-of {release.manifest.as_of:%Y-%m-%dT%H:%M:%SZ} ends in its gates"
         )

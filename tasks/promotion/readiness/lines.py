@@ -119,7 +119,7 @@ def negatives_handled(facts: ReadinessFacts) -> ReadinessLine:
     name, contracts = "negatives handled", facts.contracts
     costs = [task for task in contracts.tasks.tasks if task in contracts.tasks.costs]
     if not costs:
-        none = "no negative or safety task: nothing says what people suffer from"
+        none = "no negative or safety task: no outcome measures harm"
         return ReadinessLine.not_met(name, none, TASKS_FILE)
     weighted = weighted_tasks(contracts.utility)
     bounded = {read_metric(rail.metric).subject for rail in contracts.utility.guardrails}
@@ -235,7 +235,7 @@ def guardrails_defined(facts: ReadinessFacts) -> ReadinessLine:
     measured = {str(v.subject) for v in reading.of("decision") if v.outcome is not Outcome.METRIC_MISSING}
     evaluated = {*reading.conclusive("decision"), *release.conclusive_before}
     problems = {
-        f"could not be judged of {release.name}": [one for one in metrics if one not in measured],
+        f"could not be evaluated for {release.name}": [one for one in metrics if one not in measured],
         f"inconclusive of {release.name} and of every release before": [
             one for one in metrics if one in measured and one not in evaluated
         ],
@@ -244,7 +244,7 @@ def guardrails_defined(facts: ReadinessFacts) -> ReadinessLine:
         why = "; ".join(f"{', '.join(found)}: {problem}" for problem, found in problems.items() if found)
         return ReadinessLine.not_met(name, why, _UTILITY, reading.run)
     before = " or of a release before" if release.conclusive_before else ""
-    why = f"{said}; each judged of {release.name}{before}"
+    why = f"{said}; each evaluated for {release.name}{before}"
     return ReadinessLine.met(name, why, _UTILITY, reading.runs.simulation)
 
 
@@ -366,7 +366,7 @@ def segments_monitored(facts: ReadinessFacts) -> ReadinessLine:
         return ReadinessLine.not_met(name, "surface.yaml declares no segments", "surface.yaml")
     if not surface.gates.calibration.by:
         declared = ", ".join(segment.name for segment in surface.segments)
-        why = f"no gate looks at {declared}: name the segments under gates.calibration.by"
+        why = f"no gate reads {declared}: name the segments under gates.calibration.by"
         return ReadinessLine.not_met(name, why, "surface.yaml")
     return _from_gates(facts, name, _segments)
 
@@ -399,7 +399,7 @@ def _calibrated(facts: ReadinessFacts, release: ReadRelease, reading: GateReadin
     whole = {v.subject: v.outcome for v in reading.of("calibration") if v.segment == ALL}
     outcomes = {task: whole.get(Subject("calibration_ratio", task=task)) for task in tasks}
     wrong = [
-        f"{task}: {spoken(outcome or 'not judged')}"
+        f"{task}: {spoken(outcome or 'not evaluated')}"
         for task, outcome in outcomes.items()
         if outcome != "pass"
     ]
@@ -408,7 +408,7 @@ def _calibrated(facts: ReadinessFacts, release: ReadRelease, reading: GateReadin
         return ReadinessLine.not_met(name, _first([*wrong, *blocked]), release.run, reading.run)
     evaluated = [v for v in reading.of("calibration") if v.segment != ALL]
     off = f"none of {format_counted(len(evaluated), 'segment')} is shown to be off"
-    why = f"{', '.join(tasks)} on the whole; {off if evaluated else 'no segment was judged'}"
+    why = f"{', '.join(tasks)} on the whole; {off if evaluated else 'no segment was evaluated'}"
     return ReadinessLine.met(name, why, release.run, reading.run)
 
 
@@ -420,7 +420,7 @@ def _segments(facts: ReadinessFacts, release: ReadRelease, reading: GateReading)
     if unseen := [column for column in gated if column not in columns]:
         looked = {verdict.segment.column for verdict in of_segments}
         inconclusive = "" if looked.isdisjoint(unseen) else ": every verdict on them is inconclusive"
-        why = f"no segment of {', '.join(unseen)} was judged of {release.name}{inconclusive}"
+        why = f"no segment of {', '.join(unseen)} was evaluated for {release.name}{inconclusive}"
         return ReadinessLine.not_met(name, why, "surface.yaml", reading.run)
     segments = {verdict.segment for verdict in evaluated}
     verdicts, values = format_counted(len(evaluated), "verdict"), format_counted(len(segments), "segment")

@@ -137,7 +137,7 @@ def test_rules_come_back_from_evidence_as_they_were(loose: set[str]) -> None:
     ("change", "named"),
     [
         ({"stages": [{"share": 0.05, "harm": 2.0}]}, "ramp.stages 1 harm 1.0 -> 2.0"),
-        ({"guardrails": ["report_rate"]}, "ramp.guardrails hide_rate judged -> none"),
+        ({"guardrails": ["report_rate"]}, "ramp.guardrails hide_rate evaluated -> none"),
         ({"wait": {"least": "P1D"}}, "ramp.wait.least P2D -> P1D"),
         ({"alpha": 0.1}, "ramp.alpha of an advance 0.05 -> 0.1"),
         ({"alpha": 0.01}, "ramp.alpha of an alarm 0.05 -> 0.01"),

@@ -240,7 +240,7 @@ def test_a_release_that_was_never_judged_is_refused(workspace: Workspace) -> Non
     verdict = registry.tags(part)["verdict"]
     registry.client.delete_model_version_tag(MODEL, "2", "verdict")
     try:
-        with pytest.raises(GateRefused, match="was never judged"):
+        with pytest.raises(GateRefused, match="was never evaluated"):
             promote_2(workspace)
     finally:
         registry.set_tags(part, {"verdict": verdict})
@@ -268,7 +268,7 @@ def test_where_an_answer_is_missing_or_rejects_the_release_is_not_even_judged(wo
 
 
 def never(*_: Any, **__: Any) -> NoReturn:
-    raise AssertionError("it was judged")
+    raise AssertionError("it was evaluated")
 
 
 def test_a_promotion_that_waited_for_another_begins_anew_and_writes_nothing_where_nothing_is_to_do(

@@ -102,6 +102,6 @@ def test_a_byte_that_changes_between_approval_and_move_moves_nothing(
     with flipped(workspace, part, file), pytest.raises(StoreError, match=f"is not whole: .*{named}"):
         promote_2(workspace, run=RUN)
     assert moved_aliases(workspace) == {"champion": 1}
-    assert step_runs(workspace, "gate", release=2) == judged, "it was refused before it was judged"
+    assert step_runs(workspace, "gate", release=2) == judged, "it was refused before it was evaluated"
     assert promote_2(workspace, run=RUN).moved is not None, "whole again, the same approvals count"
     assert [kind for kind, *_ in moves(workspace)[1:]] == ["approve", "approve", "promote"]

@@ -258,7 +258,7 @@ def test_a_promotion_as_it_is_says_nothing_of_either() -> None:
 def test_a_guardrail_is_said_in_its_own_words_and_what_was_not_measured_says_so() -> None:
     odd = replace(a_rail("hide_rate", "metric_missing"), meaning="who says no is heard", observed="")
     shown = written(
-        a_case(), first=replace(FIRST, rails=(odd,), harmed=(), unharmed="No segment was judged.")
+        a_case(), first=replace(FIRST, rails=(odd,), harmed=(), unharmed="No segment was evaluated.")
     )
     assert "| hide_rate: who says no is heard | not measured | limit +4 % | not measured |" in shown
-    assert "No segment was judged." in shown.splitlines()
+    assert "No segment was evaluated." in shown.splitlines()

@@ -216,4 +216,4 @@ def test_the_command_of_a_changed_policy_names_its_support() -> None:
 
 
 def test_with_nothing_to_judge_by_the_champion_stays() -> None:
-    assert after(None) == "Keep the champion, and retrain when there is something to judge by."
+    assert after(None) == "Keep the champion, and retrain when there is something to evaluate."

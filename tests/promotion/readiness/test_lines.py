@@ -135,7 +135,7 @@ def test_without_a_release_or_its_verdict_the_way_to_one_is_named(sound: Readine
         line = read(replace(sound, release=None))
         assert (line.state, "equipoise retrain small_feed" in line.why) == (State.NOT_MET, True)
     unmeasured = lines.masks(s.with_release(sound, reading=None))
-    assert (unmeasured.state, "release 7 was not judged" in unmeasured.why) == (State.NOT_MET, True)
+    assert (unmeasured.state, "release 7 was not evaluated" in unmeasured.why) == (State.NOT_MET, True)
 
 
 def _drafted(folder: Path, **changes: dict[str, Any]) -> ReadinessFacts:
@@ -174,7 +174,7 @@ def test_a_policy_that_no_release_pins_is_named_with_the_way_out(sound: Readines
 
 def test_guardrails_are_listed_and_were_judged(sound: ReadinessFacts) -> None:
     line = lines.guardrails_defined(sound)
-    assert (line.state, line.why) == (State.MET, "back_2d_rate; each judged of release 7")
+    assert (line.state, line.why) == (State.MET, "back_2d_rate; each evaluated for release 7")
     assert line.sources == ("utility.yaml", "run-simulate")
     assert lines.guardrails_defined(replace(sound, release=None)).state is State.MET
 
@@ -182,7 +182,7 @@ def test_guardrails_are_listed_and_were_judged(sound: ReadinessFacts) -> None:
 def test_a_guardrail_that_could_not_be_judged_is_named(sound: ReadinessFacts) -> None:
     missing = s.verdict("decision", "back_2d_rate", outcome=Outcome.METRIC_MISSING)
     line = lines.guardrails_defined(s.with_verdicts(sound, missing))
-    assert (line.state, line.why) == (State.NOT_MET, "back_2d_rate: could not be judged of release 7")
+    assert (line.state, line.why) == (State.NOT_MET, "back_2d_rate: could not be evaluated for release 7")
 
 
 @pytest.mark.parametrize("before", [False, True])
@@ -320,7 +320,7 @@ def test_every_weighed_probability_is_calibrated(sound: ReadinessFacts) -> None:
     assert line.why == "click_1d, buy_2d, back_2d on the whole; none of 6 segments is shown to be off"
     whole = tuple(one for one in s.reading().verdicts if one.segment == ALL)
     line = lines.predictions_calibrated(s.evaluated(sound, verdicts=whole))
-    assert line.why == "click_1d, buy_2d, back_2d on the whole; no segment was judged"
+    assert line.why == "click_1d, buy_2d, back_2d on the whole; no segment was evaluated"
 
 
 @pytest.mark.parametrize("outcome", [Outcome.BLOCK, Outcome.INCONCLUSIVE, Outcome.METRIC_MISSING])
@@ -362,7 +362,7 @@ def test_a_gated_segment_of_which_no_verdict_speaks_is_named(sound: ReadinessFac
     assert sound.release.reading is not None
     whole = tuple(v for v in sound.release.reading.verdicts if v.segment == ALL)
     line = lines.segments_monitored(s.evaluated(sound, verdicts=whole))
-    assert (line.state, line.why) == (State.NOT_MET, "no segment of category was judged of release 7")
+    assert (line.state, line.why) == (State.NOT_MET, "no segment of category was evaluated for release 7")
 
 
 def test_a_segment_of_which_every_verdict_is_inconclusive_is_not_judged(sound: ReadinessFacts) -> None:
@@ -381,7 +381,7 @@ def test_a_segment_of_which_every_verdict_is_inconclusive_is_not_judged(sound: R
     ("surface", "said"),
     [
         ({"segments": [], "gates": {}}, "declares no segments"),
-        ({"gates": {}}, "no gate looks at category, item_age"),
+        ({"gates": {}}, "no gate reads category, item_age"),
     ],
 )
 def test_segments_that_are_not_declared_or_not_gated_are_not_monitored(
@@ -408,4 +408,4 @@ def test_without_a_release_or_its_verdict_what_was_evaluated_names_the_way(sound
         missing = read(replace(sound, release=None))
         assert (missing.state, "equipoise retrain small_feed" in missing.why) == (State.NOT_MET, True)
         unmeasured = read(s.with_release(sound, reading=None))
-        assert (unmeasured.state, "was not judged" in unmeasured.why) == (State.NOT_MET, True)
+        assert (unmeasured.state, "was not evaluated" in unmeasured.why) == (State.NOT_MET, True)
