@@ -40,9 +40,9 @@ _MEANINGS: Final = {
     "say how candidates vary, not how wrong the model is.",
     MetricKind.NDCG: "NDCG has no level here: both share the ideal order, so only the change is reported.",
     MetricKind.NAIVE_NDCG: "The naive NDCG rates shown items alone; no verdict uses it.",
-    MetricKind.RECALL: "Recall is the share, over all requests, of the expected outcomes of all candidates, if "
-    "examined, that fall into slots.",
-    MetricKind.SHARE: f"Shares are of exposure, of at most the {MOST_SHARES} most frequent values of a column; "
+    MetricKind.RECALL: "Recall is the share, over all requests, of the expected outcomes of all "
+    "candidates, if examined, that fall into slots.",
+    MetricKind.SHARE: f"Shares are of exposure, of at most the {MOST_SHARES} most frequent values; "
     "entropy and Gini index are of all its values.",
     MetricKind.EXPOSURE_RATIO: "An exposure ratio is a group's share of exposure over its share of the merit "
     "that the release under test predicts.",
