@@ -59,7 +59,7 @@ def test_slates_that_are_looked_at_less_are_told_since_rates_are_per_look() -> N
     (note,) = note_examined(log, short, long)
     assert note.startswith("The slates of short are examined -42.9% against those of long")
     (note,) = note_examined(log, long, short)
-    assert "looked at +75.0% against those of short" in note
+    assert "examined +75.0% against those of short" in note
     assert list(note_examined(log, long, long)) == []
 
 
