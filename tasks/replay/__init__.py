@@ -1,22 +1,22 @@
-"""Offline evaluation: logged candidates replayed under policies, and the newest traffic in shadow.
+"""Offline evaluation: policies replayed on logged candidates, and releases shadowed on the newest traffic.
 
 In reading order::
 
-    log, outcomes                  a candidate log, the slates of a policy on it, and what shown items led to
-    read_log, joined_columns       candidate rows read block by block into a log, weighed by ``inclusion``
-    logged_candidates, slates      the candidates of the test days; what releases and policies put into slots
-    orders, leaks                  the logged order and a column's as a baseline; broken hard constraints
-    decided_slice, spark_stream    blocks decided by every entrant here or by Spark; ``entrants`` loads them
-    metrics, rates, terms          sums by user: rates, ``exposure``, what each term of the utility adds
-    compared, replay_policies      policies compared on the same candidates, with ``grouped`` intervals
-    guardrails, primary, costs     bounds of a policy, evaluated; ``filled`` counts filled slots
-    replay                       every figure and verdict of a release, and ``champion_comparison``
-    off_policy_check               each figure estimated from the log's propensities alone
-    evidence                       what simulation, shadow and comparison found, as documents
+    log, outcomes                  a candidate log, a policy's slates on it, and the outcomes of shown items
+    read_log, joined_columns       read candidate rows into a log, with weights by ``inclusion``
+    logged_candidates, slates      read the candidates of the test days; score them and fill slates
+    orders, leaks                  the logged order or a column's order as a baseline; broken hard constraints
+    decided_slice, spark_stream    decide blocks for every entrant, here or by Spark; ``entrants`` loads them
+    metrics, rates, terms          sums by user: rates, ``exposure``, the terms of the utility
+    compared, replay_policies      compare policies on the same candidates, with ``grouped`` intervals
+    guardrails, primary, costs     evaluate the bounds of a policy; ``filled`` counts filled slots
+    evaluate                       every figure and verdict of a release; see also ``champion_comparison``
+    off_policy_check               estimate each figure from the log's propensities alone
+    evidence                       documents of simulation, shadow and policy comparison
     simulate                       the simulation step; ``page`` its report, ``notes`` what it cannot measure
       measured_policies            how many policies were measured on the same days
-    policy_diff, moves             two policies on the same candidates, side by side
-    shadow                         challenger and champion on the newest traffic: its verdicts and examples
+    policy_diff, moves             compare two policies on the same candidates
+    shadow                         challenger and champion on the newest traffic: verdicts and examples
 
 Steps: decided_slice, entrants, logged_candidates, measured_policies, notes, policy_diff, shadow, simulate,
     slates, spark_stream.

@@ -1,13 +1,13 @@
-"""A prediction by the heads of two releases together, which favours the slates of neither.
+"""Predictions by the heads of two releases jointly, which favour the slates of neither.
 
-By a release's own head its slates look better than they are, and by another head worse: of two equal heads
-each ranks high what it finds good by mistake. A prediction by both has no such side::
+A release's own head overestimates its slates, and another release's head underestimates them: each head
+ranks high the items that it overestimates by mistake. A joint prediction is not biased this way::
 
     log odds = m + a + b m + g d        m the mean of both heads' log odds, d half their difference
 
-with a, b and g fitted on the rows whose outcome is known, b and g with a standard deviation of .7 around 0.
-A head that knows nothing gets no weight. ``python -m benchmarks.both_heads`` compares the three judges on
-slates whose truth is known.
+a, b and g are fitted on the rows with a known outcome; b and g have a prior standard deviation of .7 around
+0. A head without information gets no weight. ``python -m benchmarks.both_heads`` compares the three reference
+models on slates with a known truth.
 """
 
 from collections.abc import Sequence
@@ -24,17 +24,17 @@ from tasks.replay.rates import SPARSE
 from tasks.training.log_odds import fit_log_odds
 
 _PRIOR: Final = np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 2.0]])
-"""Rows of one success and one failure each: at a chance of one half they weigh as a variance of 1/2 does."""
+"""Rows of one success and one failure each: near a probability of 1/2 they act as a prior variance of 1/2."""
 
 
 def by_both(log: CandidateLog, first: PolicySlates, second: PolicySlates, task: str) -> PolicySlates | None:
-    """Return a judge whose prediction of a task is that of two releases together.
+    """Return a reference model that predicts a task by the heads of two releases jointly.
 
     Returns
     -------
-    The first policy under both names, with predictions at the reference position, shape [n]. None where a
-    release does not predict the task, both predict the same, outcomes are amounts, or fewer than `SPARSE` of
-    either outcome are known.
+    The first policy's slates under both names, with predictions at the reference position, shape [n]. None if
+    a release does not predict the task, both predict the same, outcomes are amounts, or fewer than `SPARSE`
+    positive or negative outcomes are known.
     """
     if any(task not in one.predictions for one in (first, second)):
         return None
@@ -74,7 +74,7 @@ def _log_odds(predictions: Sequence[Floats]) -> tuple[Floats, Floats]:
 
 
 def _apply(weights: Floats, examined: Sequence[Floats]) -> Floats:
-    """Return the chance by both where each gives one; elsewhere their mean, which may be NaN."""
+    """Return the joint probability where both are inside (0, 1); elsewhere their mean, which may be NaN."""
     joined = np.mean(examined, axis=0)
     inside = _inside(examined)
     middle, apart = _log_odds([one[inside] for one in examined])

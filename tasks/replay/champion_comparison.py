@@ -1,9 +1,10 @@
-"""What a release predicts against what the champion predicts, task by task, on the same rows.
+"""Compares predictions of a release with the champion's, task by task, on the same rows.
 
 ::
 
-    order         AUC by request        of the joint probability: what ranks the candidates of a request
-    probability   normalized entropy    of the conditional one where the parent is positive, if both have it
+    order         AUC by request        of the joint probability, which ranks the candidates of a request
+    probability   normalized entropy    of the conditional probability where the parent is positive, if both
+                                        releases have it
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +33,7 @@ class _Comparing:
     champion: Mapping[str, Floats]
 
     def comparison(self, task: str) -> ChampionComparison | None:
-        """Compare one task, None where a side does not predict it or nothing is known."""
+        """Compare one task; None where a release does not predict it or no outcome is known."""
         given, joint = c.given(task), c.probability(task)
         if not self._both(joint):
             return None
@@ -49,7 +50,7 @@ class _Comparing:
         return column in self.challenger and column in self.champion
 
     def _rows(self, task: str, column: str, links: Sequence[str]) -> ComparedRows | None:
-        """Return the rows where what the links led to is known; of a request-level task one a request."""
+        """Return the rows with a known joint outcome; one per request for a request-level task."""
         log = self.log
         label = join_outcomes(log.labels, links)
         if self.contracts.tasks.tasks[task].level == "request":
@@ -66,16 +67,17 @@ class _Comparing:
 def comparisons(
     contracts: Contracts, log: CandidateLog, ours: Mapping[str, Floats], champion: Mapping[str, Floats]
 ) -> Iterator[ChampionComparison]:
-    """Compare each probability with the champion's where the outcome is known: same rows, paired.
+    """Compare each probability with the champion's on the rows with a known outcome, paired.
 
-    The order within requests is that of the joint probability, since that is what ranks. The normalized
-    entropy of a conditional probability is held against the label where the parent is positive; where either
-    side has none, since it learned the joint event, the joint ones are held against what the chain led to.
+    The order within requests is measured by the joint probability, which ranks. The normalized entropy of a
+    conditional probability is measured on the rows with a positive parent. If a release has no conditional
+    probability, because it learned the joint event, the joint probabilities are compared on the chain's
+    outcome.
 
     Parameters
     ----------
     log : n candidates of the test slice.
-    ours, champion : predictions of both releases by column, [n], where the items stood.
+    ours, champion : predictions of both releases by column, [n], at the positions where items were shown.
     """
     comparing = _Comparing(contracts, log, ours, champion)
     for name, task in contracts.tasks.tasks.items():

@@ -1,4 +1,4 @@
-"""Two policies on one log, with what all metrics of them share: the rows that count, segments, and doubt."""
+"""Two policies on one log, with the rows, segments and caveats that all their metrics share."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +16,7 @@ from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import REORDERING, SegmentedRows, SegmentSupport, examined_by
 
 _CERTAIN: Final = 1 + 1e-6
-"""A probability of 1 that was kept as a 32-bit float."""
+"""A probability of 1 stored as a 32-bit float."""
 BIASED = "the log holds candidates without propensities, so the figure favours what its ranker favoured"
 
 
@@ -29,7 +29,7 @@ class ComparedPolicies:
     baseline: PolicySlates
 
     def caveat(self, task: str) -> str:
-        """Return why outcomes of a task must not be judged for these policies; nothing where they may."""
+        """Return why outcomes of a task cannot be compared for these policies, or an empty string."""
         if task not in self._known_caveats:
             self._known_caveats[task] = self._find_caveat(task)
         return self._known_caveats[task]
@@ -55,7 +55,7 @@ class ComparedPolicies:
         return ""
 
     def labelled_share(self, task: str) -> float:
-        """Return the share of the policy's looks whose outcome of a task is known, made once."""
+        """Return the share of the policy's examined impressions with a known outcome of a task; cached."""
         if task not in self._labelled_shares:
             examined = examined_by(self.log, self.policy)
             known = np.sum(examined, where=self.log.outcomes[task].known)
@@ -63,32 +63,32 @@ class ComparedPolicies:
         return self._labelled_shares[task]
 
     def segmentation(self, name: str | None, task: str | None) -> Grouping:
-        """Return the segments of a column, of which thin values are pooled; None is the whole.
+        """Return the segments of a column, with sparse values pooled; None is the whole log.
 
         Parameters
         ----------
-        task : whose outcomes are measured, where it is outcomes.
+        task : the task whose outcomes are measured; None for other metrics.
         """
         key = (name, task if name is not None else None)
         if key not in self._segmentations:
             made = self._segment(*key)
-            # of most tasks the same values are thin: their rows are kept once
+            # most tasks have the same sparse values: their rows are stored once
             self._segmentations[key] = self._distinct.setdefault(_content(made), made)
         return self._segmentations[key]
 
     def place(self, *, everything: bool) -> Indices:
-        """Return the places of the rows that a metric sums: those of slots, or every one."""
+        """Return the positions of the rows that a metric sums: rows in slots, or every row."""
         return self._everywhere if everything else self._in_slots
 
     def rows(self, segmentation: Grouping, *, everything: bool) -> SegmentedRows:
-        """Return the rows that a metric sums, in segments: those of slots, or every one."""
+        """Return the rows that a metric sums, in segments: rows in slots, or every row."""
         key = (*_content(segmentation), everything)
         if key in self._rows:
             return self._rows[key]
         place = self.place(everything=everything)
         made = SegmentedRows.of(segmentation, place, _at(self.log.clusters, place))
         if not everything or segmentation.names == (ALL,):
-            self._rows[key] = made  # every row in segments is asked for by the recall of one task alone
+            self._rows[key] = made  # only the recall of one task reads every row in segments
         return made
 
     @cached_property
@@ -130,7 +130,7 @@ class ComparedPolicies:
         return self._support.segmentation(name, self.log.segments[name], self._positives(task))
 
     def _positives(self, task: str | None) -> Flags | None:
-        """Return the positive outcomes in the slots of the policy that has fewer, shape (n,)."""
+        """Return the positive outcomes in slots, for the policy that has fewer of them, shape (n,)."""
         if task is None or task not in self.log.outcomes:
             return None
         outcome = self.log.outcomes[task]
@@ -140,11 +140,11 @@ class ComparedPolicies:
 
 
 def _content(segmentation: Grouping) -> tuple[object, ...]:
-    """Return what tells segmentations of one log apart: their segments, and what pools hold."""
+    """Return a key of a segmentation of this log: its segments, and the values that they pool."""
     return segmentation.names, tuple(segmentation.pooled.items())
 
 
 def _at(clusters: RowClusters, place: Indices) -> RowClusters:
-    if len(place) == len(clusters.users):  # every row: nothing is copied
+    if len(place) == len(clusters.users):  # every row: no copy is needed
         return clusters
     return RowClusters(clusters.users[place], clusters.items[place], clusters.days[place])

@@ -1,24 +1,24 @@
-"""Guardrails on what costs: rates of negative and safety tasks, which are often too rare for an interval.
+"""Guardrails on costs: rates of negative and safety tasks, which are often too rare for an interval.
 
 ::
 
     interval inside the bound                                              pass
     interval beyond it on the whole                                        block
-    a segment beyond it on the side of the harm, by its p-value at .05     block
+    a segment beyond it in the harmful direction, by its p-value at .05    block
           corrected for the segments of this cost alone (Bonferroni)
     else, with 20 events or more: the point estimate is within the bound,  inconclusive, a warning
-          and the judges agree (below)
-    else, with fewer: the judges agree; "not measurable offline"           inconclusive, a warning
+          and the reference models agree (below)
+    else, with fewer: the models agree; "not measurable offline"           inconclusive, a warning
     else                                                                   inconclusive that holds
-    inconclusive on the whole of a cost that is never trained,             as `gates.inconclusive` says
-          which no judge predicts
-    whatever is inconclusive of a guardrail with `action: warn`            inconclusive, a warning
+    inconclusive on the whole of a cost that is never trained,             as `gates.inconclusive` declares
+          which no model predicts
+    any inconclusive verdict of a guardrail with `action: warn`            inconclusive, a warning
 
-The release and its baseline judge together (``both_heads.py``), and agree where the change that they predict
-is at most three quarters of the bound on the whole, and at most the bound in each segment. Where they cannot,
-each judges by itself: the change is at most half the bound by their mean, in which a fall counts as none, and
-at most the bound by the worse one and in each segment. By itself an interval decides little: costs are rare,
-and a rise well beyond the bound is seldom detected.
+The release and its baseline predict jointly (``both_heads.py``), and agree if the predicted change is at most
+three quarters of the bound on the whole, and at most the bound in each segment. Without a joint prediction,
+each predicts by itself: the mean change, with falls counted as none, is at most half the bound; the larger
+change, and the change in each segment, is at most the bound. An interval alone decides little: costs are
+rare, and a rise well beyond the bound is seldom detected.
 """
 
 import math
@@ -43,18 +43,19 @@ from tasks.replay.guardrails import Bound, bounds_of, by_chance, evaluate_bound
 from tasks.replay.rates import SPARSE
 
 _SHARE_OF_BOUND: Final = {1: 0.5, 2: 0.75}
-"""How much of the bound the mean of the judges may use on the whole, by the heads that a judge joins: one
-sees less than half of a large rise, two nearly all of it (``python -m benchmarks.both_heads``)."""
+"""Share of the bound that the mean change may use on the whole, by number of joined heads: one head
+detects less than half of a large rise, two detect nearly all of it (``python -m benchmarks.both_heads``).
+"""
 
 _SEGMENTS_LEVEL: Final = 0.05
-"""Chance of a false block among all segments of one cost."""
+"""Probability of a false block among all segments of one cost."""
 
 
 @dataclass(frozen=True)
 class PredictedChange:
-    """Change of a cost's prediction: on the whole by their mean and by the worse, at most in a segment.
+    """Change of a predicted cost: mean and largest over the models on the whole, and largest in a segment.
 
-    NaN where no judge predicts it, or one of them none of it.
+    NaN if no model predicts the cost, or a model predicts a rate of 0.
     """
 
     mean: float
@@ -64,7 +65,7 @@ class PredictedChange:
 
     @classmethod
     def of(cls, predicted: Sequence[Measured]) -> "PredictedChange":
-        """Take the changes that the judges see."""
+        """Collect the changes predicted by the reference models."""
         whole = [m.relative.value for m in predicted if m.relative and m.segment == ALL]
         parts = [m.relative.value for m in predicted if m.relative and m.segment != ALL]
         finite = [part for part in parts if math.isfinite(part)]
@@ -78,7 +79,7 @@ class PredictedChange:
 
 
 def cost_of(name: str, tasks: Mapping[str, TaskSpec]) -> Metric | None:
-    """Return a metric that is the rate of a cost, of all looks or given what comes before; None of others."""
+    """Return the metric if it is the rate of a cost, per impression or per parent event, else None."""
     metric = parse_metric(name, tasks=tasks, columns=())
     if metric is None or metric.kind not in {MetricKind.RATE, MetricKind.GIVEN}:
         return None
@@ -86,7 +87,7 @@ def cost_of(name: str, tasks: Mapping[str, TaskSpec]) -> Metric | None:
 
 
 def predictions_of(cost: Metric, trained: Collection[str]) -> tuple[Metric, ...]:
-    """Return the predictions of a cost and of its parent; nothing where one is never trained.
+    """Return the prediction metrics of a cost and of its parent; empty if one of them is never trained.
 
     Examples
     --------
@@ -101,9 +102,9 @@ def predictions_of(cost: Metric, trained: Collection[str]) -> tuple[Metric, ...]
 
 
 def given_that(child: Sequence[Measured], parent: Sequence[Measured]) -> list[Measured]:
-    """Return how much more of a child each judge predicts for each of its parent.
+    """Return the change in children per parent event that each reference model predicts.
 
-    A judge that does not judge the parent is given the judge that predicts least of it.
+    A model that does not predict the parent is paired with the smallest predicted change of the parent.
 
     Examples
     --------
@@ -128,7 +129,7 @@ def _given(child: Measured, parents: Sequence[Measured]) -> Measured | None:
 
 
 def _over(child: Estimate, parent: Estimate) -> Estimate:
-    """Divide one change by another; what is no more there is divided by nothing."""
+    """Divide one change by another; NaN if the parent falls to zero."""
     left = 1 + parent.value
     change = (1 + child.value) / left - 1 if left > 0 else math.nan
     return Estimate(change, math.nan, math.nan, child.n)
@@ -137,14 +138,14 @@ def _over(child: Estimate, parent: Estimate) -> Estimate:
 def evaluate_cost(
     guardrail: Guardrail, measured: Sequence[Measured], predicted: Sequence[Measured] | None, *, run: str
 ) -> list[Verdict]:
-    """Judge a guardrail on the rate of a cost, also given its parent, on the whole and in its segments.
+    """Evaluate a guardrail on the rate of a cost, or its rate per parent event, overall and by segment.
 
     Parameters
     ----------
-    guardrail : its bounds; a rise that is allowed decides by the rule above, any other by its interval.
+    guardrail : its bounds; an allowed rise is decided by the rule above, any other bound by its interval.
     measured : the rate, on the whole first and in each segment.
-    predicted : the prediction of the same task in the same segments, by every judge; None of a task that is
-        never trained, of which an inconclusive whole holds or not as the surface says.
+    predicted : the prediction of the same task in the same segments, by every reference model; None for a
+        task that is never trained, whose inconclusive whole holds if the surface declares so.
     run : the MLflow run that the figures come from.
     """
     verdicts = []
@@ -156,13 +157,13 @@ def evaluate_cost(
         predicted_change = None if predicted is None else PredictedChange.of(predicted)
         verdicts.append(list(_settle(corrected, bound, measured[0], predicted_change)))
     worst = [max(of_segment, key=_severity) for of_segment in zip(*verdicts, strict=True)]
-    if guardrail.action == "warn":  # beyond its bound it only warns, so short of that it cannot hold
+    if guardrail.action == "warn":  # a breach only warns, so an inconclusive figure cannot hold
         return [replace(one, holds=False) if one.outcome is Outcome.INCONCLUSIVE else one for one in worst]
     return worst
 
 
 def _by_interval(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
-    """Judge by the interval, which tells nothing of a change that rests on fewer than 20 events."""
+    """Evaluate by the interval; inconclusive for a change with fewer than 20 events."""
     verdict = evaluate_bound(guardrail, bound, measured, run)
     return (
         replace(verdict, outcome=Outcome.INCONCLUSIVE) if bound.relative and _is_sparse(measured) else verdict
@@ -172,7 +173,7 @@ def _by_interval(guardrail: Guardrail, bound: Bound, measured: Measured, run: st
 def _evaluate_segments(
     verdicts: Sequence[Verdict], measured: Sequence[Measured], action: Outcome
 ) -> Iterator[Verdict]:
-    """Judge segments by Bonferroni on the side of the harm; other metrics' segments change nothing."""
+    """Evaluate segments with a Bonferroni correction in the harmful direction, within this metric alone."""
     evaluated = [
         verdict.segment != ALL
         and not _is_sparse(one)
@@ -201,7 +202,7 @@ def _is_sparse(measured: Measured) -> bool:
 def _settle(
     verdicts: Sequence[Verdict], bound: Bound, whole: Measured, predicted_change: PredictedChange | None
 ) -> Iterator[Verdict]:
-    """Decide whether a whole that is inconclusive holds; segments only block."""
+    """Decide whether an inconclusive whole holds; segments only block."""
     for verdict in verdicts:
         if verdict.outcome is not Outcome.INCONCLUSIVE:
             yield verdict

@@ -1,17 +1,17 @@
-"""A test slice decided block by block, in narrow columns: what a replay needs of it.
+"""A test slice decided block by block, stored in narrow columns that the replay reads.
 
 ::
 
     day -> Arrow -> blocks of whole requests -> scored and decided by every policy -> DecidedBlock
     DecidedBlock, DecidedBlock ... -> SliceBuilder -> DecidedSlice
 
-    of every row             codes of request, user, item and day; segments; slots and ranks; predictions and
-                             parts of the utility of the policy under test
-    of rows in some slot     predictions of other releases, worth of an outcome
-    of rows that were shown  labels, outcomes, predictions where the item stood
+    every row                codes of request, user, item and day; segments; slots and ranks; predictions and
+                             utility terms of the policy under test
+    rows in some slot        predictions of other releases, value of an outcome
+    shown rows               labels, outcomes, predictions at the shown position
 
-Features, texts and scored frames lie in memory for one block alone. Blocks follow in the order in which the
-slice is read whole, so the log, the slates and every figure are the same to the bit.
+Features, texts and scored frames are in memory for one block only. Blocks follow in the order of the whole
+slice, so the log, the slates and every figure are identical to the bit.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -40,7 +40,7 @@ from tasks.stores.workspace import Workspace
 
 @dataclass(frozen=True)
 class Entrant:
-    """A release that decides on every block; ``served_as`` is the version by which the log knows it."""
+    """A release that decides on every block; ``served_as`` is its version in the log."""
 
     release: LoadedRelease
     name: str
@@ -48,21 +48,21 @@ class Entrant:
 
 
 Order = Callable[[TestSlice, Scored], PolicySlates]
-"""Returns the slates of an order, under the rules of the release that is judged."""
+"""Returns the slates of an order, under the rules of the release under test."""
 
 
 @dataclass(frozen=True)
 class Entrants:
-    """Who decides on every block.
+    """The releases, orders and policies that decide on every block.
 
     Attributes
     ----------
-    under_test : the release that is judged.
-    baseline : what it is compared with, a release or an order.
+    under_test : the release under test.
+    baseline : the release or order that it is compared with.
     anchors : earlier releases by reference.
     others : further utility policies by name, on the predictions of the release under test.
-    slates : the slate policies of others, by their names; without one it is the surface's.
-    later : whether policies will decide on the rows later, so that what others keep is kept of every row.
+    slates : the slate policies of ``others`` by name; the surface's slate policy where none is declared.
+    later : keep every row's columns because more policies will be replayed.
     """
 
     under_test: Entrant
@@ -74,14 +74,14 @@ class Entrants:
 
 
 class EntrantKey(NamedTuple):
-    """Which entrant: ``policy``, ``baseline``, or one of the ``anchors`` or ``others`` by name."""
+    """Key of an entrant: ``policy``, ``baseline``, or one of the ``anchors`` or ``others`` by name."""
 
     role: str
     name: str = ""
 
     @property
     def evaluated(self) -> bool:
-        """Whether its own utility and predictions are asked for of every candidate."""
+        """Whether metrics read its utility and predictions for every candidate."""
         return self.role in {"policy", "others"}
 
 
@@ -95,13 +95,13 @@ class DecidedBlock:
 
     Attributes
     ----------
-    log : the candidates; of its ``rows`` [m] an outcome may be known.
-    kept : [k] these rows and those in some slot.
-    slates : predictions of the release under test [n], which those of ``others`` are, of the rest [k] as is
-        worth; where shown [m].
+    log : the candidates; its ``rows`` [m] may have a known outcome.
+    kept : [k] these rows and rows in some slot.
+    slates : predictions of the release under test [n], shared by ``others``; those of other entrants and the
+        values of outcomes [k]; predictions at the shown position [m].
     predicted : by column [m].
-    no_order : why the block has no baseline order, which another block may have.
-    leaks : by the name of a release, what its slates hold that a hard constraint keeps out.
+    no_order : why the block has no baseline order; another block may have one.
+    leaks : by release name, items in its slates that break a hard constraint.
     """
 
     log: LogBlock
@@ -114,12 +114,12 @@ class DecidedBlock:
 
 
 def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
-    """Let every entrant decide on a block.
+    """Decide on a block for every entrant.
 
     Raises
     ------
     DataError
-        A release cannot score it, or there is no such order.
+        A release cannot score the block, or the order does not exist.
     """
     log = read_block(block.candidates, block.reading)
     made = {POLICY: _enter(block, entrants.under_test)}
@@ -139,7 +139,7 @@ def decide_block(block: TestSlice, entrants: Entrants) -> DecidedBlock:
         except DataError as error:
             if block.log.positions_logged:
                 raise
-            no_order = str(error)  # nothing of this block was shown, which says nothing of the others
+            no_order = str(error)  # no row of this block was shown; other blocks may still have shown rows
             slates[BASELINE] = PolicySlates(
                 "", np.zeros(len(block.candidates), dtype=np.int64), follows_log=True
             )
@@ -171,7 +171,7 @@ def _predicted(block: TestSlice, scored: Scored, rows: Indices) -> dict[str, Flo
 
 
 def _narrow(slates: PolicySlates, rows: Indices, kept: Indices, *, evaluated: bool) -> PolicySlates:
-    """Keep of an entrant's columns the rows that a replay asks for."""
+    """Keep only the rows of an entrant's columns that a replay reads."""
     return replace(
         slates,
         slot=slates.slot.astype(np.int32),
@@ -190,7 +190,7 @@ def _at(columns: Mapping[str, Floats], rows: Indices) -> dict[str, Floats]:
 
 @dataclass(frozen=True)
 class Decided:
-    """An entrant's slates, and by column [n] what it predicts where the items stood."""
+    """An entrant's slates, and its predictions at the shown positions by column [n]."""
 
     slates: PolicySlates
     where_logged: Mapping[str, Floats]
@@ -202,12 +202,12 @@ class DecidedSlice:
 
     Attributes
     ----------
-    contracts, complete : as those of a `TestSlice`.
+    contracts, complete : as in `TestSlice`.
     log : the candidates.
-    policy, baseline : of the release under test, and of what it is compared with.
-    anchors, others : slates by reference, and by the name of the policy.
+    policy, baseline : decisions of the release under test and of its baseline.
+    anchors, others : slates by reference, and by policy name.
     rules : how often the slates of the release under test met each rule.
-    leaks : by the name of a release, what its slates hold that a hard constraint keeps out.
+    leaks : by release name, items in its slates that break a hard constraint.
     """
 
     contracts: Contracts
@@ -222,10 +222,10 @@ class DecidedSlice:
 
 
 class SliceBuilder:
-    """A slice to which decided blocks are added in the order of its rows; a block can be dropped then."""
+    """Collects decided blocks in the order of their rows; a block can be freed once it is added."""
 
     def __init__(self) -> None:
-        """Hold no block yet."""
+        """Create a builder without blocks."""
         self._log, self._kept = LogBuilder(), GrowingColumn()
         self._slates: dict[EntrantKey, GrowingSlates] = {}
         self._predicted: dict[EntrantKey, GrowingColumns] = {}
@@ -253,7 +253,7 @@ class SliceBuilder:
 
     @property
     def item_ids(self) -> list[Any]:
-        """The id of each item by the code that the log of this slice gives it."""
+        """Item ids by the item code of this log."""
         return self._log.item_ids
 
     def build(self, contracts: Contracts, reading: LogReading) -> DecidedSlice:
@@ -262,7 +262,7 @@ class SliceBuilder:
         Raises
         ------
         DataError
-            No block has the order that is the baseline.
+            No block has the baseline order.
         """
         if all(self._no_order):
             raise DataError(self._no_order[-1])
@@ -293,17 +293,17 @@ class SliceBuilder:
 
 
 class GrowingSlates:
-    """One entrant's slates, growing by blocks."""
+    """One entrant's slates, extended block by block."""
 
     def __init__(self, first: PolicySlates) -> None:
-        """Hold no row yet; ``first`` is the first block, which names the entrant."""
+        """Create empty columns; ``first`` is the first block, which names the entrant."""
         self._named = first
         self._columns, self._predictions, self._where_shown = (GrowingColumns() for _ in range(3))
         self._contributions, self._worth = GrowingColumns(), GrowingColumns()
 
     def add(self, slates: PolicySlates) -> None:
-        """Put a block's rows behind the others."""
-        if len(slates.name) > len(self._named.name):  # where there is no order, it has no name either
+        """Append a block's rows."""
+        if len(slates.name) > len(self._named.name):  # a block without the order has no name either
             self._named = slates
         self._columns.append({"slot": slates.slot, "utility": slates.utility, "rank": slates.rank})
         self._predictions.append(slates.predictions)
@@ -316,8 +316,8 @@ class GrowingSlates:
 
         Parameters
         ----------
-        rows : those of which predictions where the item stood were added.
-        kept : those of which the worth was added, and the predictions too unless it is judged.
+        rows : rows with predictions at the shown position.
+        kept : rows with values of outcomes; also with predictions, unless the entrant is evaluated.
         """
         slot, predictions = self._columns["slot"], self._predictions
         size = len(slot)
@@ -334,22 +334,22 @@ class GrowingSlates:
 
 
 BLOCK_ROWS: Final = 50_000
-"""Candidates that are scored and decided at once: more take more memory and hardly less time."""
+"""Candidates scored and decided at once: more take more memory and save hardly any time."""
 
 
 def decide_slice(
     workspace: Workspace, manifest: Manifest, entrants: Entrants, *, rows: int = BLOCK_ROWS
 ) -> DecidedSlice:
-    """Read the days that a release was not trained on, and let every entrant decide on each block.
+    """Read the days that a release was not trained on, and decide on each block for every entrant.
 
     Parameters
     ----------
-    rows : candidates of a block, at least, but for the last of a day.
+    rows : minimum number of candidates per block, except for the last of a day.
 
     Raises
     ------
     DataError
-        The slice holds no candidate, or there is no such order.
+        The slice has no candidates, or the order does not exist.
     """
     builder = SliceBuilder()
     for _, decided in decided_blocks(workspace, manifest, entrants, rows=rows):
@@ -360,7 +360,7 @@ def decide_slice(
 def decided_blocks(
     workspace: Workspace, manifest: Manifest, entrants: Entrants, *, rows: int = BLOCK_ROWS
 ) -> Iterator[tuple[TestSlice, DecidedBlock]]:
-    """Yield each block as it was read and as it was decided; parameters as of `decide_slice`."""
+    """Yield each block as read and as decided; parameters as in `decide_slice`."""
     for test in slice_blocks(workspace, manifest, manifest.test, rows=rows):
         yield test, decide_block(test, entrants)
 
@@ -368,12 +368,12 @@ def decided_blocks(
 def slice_blocks(
     workspace: Workspace, manifest: Manifest, days: Days, *, rows: int = BLOCK_ROWS
 ) -> Iterator[TestSlice]:
-    """Yield the candidates of some days in blocks of whole requests, as they are read for a release.
+    """Yield the candidates of a range of days in blocks of whole requests, as read for a release.
 
     Parameters
     ----------
     days : the first and the last day, both included.
-    rows : as of `decide_slice`.
+    rows : as in `decide_slice`.
     """
     curve = release_examination(workspace, manifest)
     complete = workspace.contracts.surface.logs_all_candidates
@@ -382,12 +382,12 @@ def slice_blocks(
 
 
 def build_slice(builder: SliceBuilder, workspace: Workspace, manifest: Manifest) -> DecidedSlice:
-    """Return the slice of all blocks that were added.
+    """Return the slice of all added blocks.
 
     Raises
     ------
     DataError
-        There is none, or no block has the order that is the baseline.
+        There are no blocks, or no block has the baseline order.
     """
     if builder.empty:
         first, last = manifest.test

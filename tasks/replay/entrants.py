@@ -1,4 +1,4 @@
-"""Who decides on a slice, by version: it is loaded wherever blocks are decided."""
+"""Entrants by version, so that they can be loaded wherever blocks are decided."""
 
 import json
 from collections.abc import Mapping
@@ -19,19 +19,19 @@ from tasks.stores.workspace import Workspace
 
 @dataclass(frozen=True)
 class Baseline:
-    """What a release is compared with: another one, or an order; neither is what the surface declares."""
+    """The baseline of a release: a release or an order; the surface's declared order if neither is set."""
 
     release: int | None = None
     order: str | None = None
 
     @classmethod
     def of(cls, workspace: Workspace, name: str | None) -> "Baseline":
-        """Read a baseline: digits and aliases are releases, all else is an order; by default the champion.
+        """Parse a baseline: a release by version or alias, else an order; the champion by default.
 
         Raises
         ------
         ContractError
-            It is a version that does not exist.
+            The version does not exist.
         """
         if not name:
             return cls(workspace.releases.find(CHAMPION))
@@ -42,13 +42,13 @@ class Baseline:
 
 @dataclass(frozen=True)
 class EntrantVersions:
-    """Releases by version, and policies as they are written.
+    """Entrants given as release versions and policy specifications.
 
     Attributes
     ----------
-    release : that is judged.
-    baseline : a release that it is compared with; None is an order.
-    order : ``logged`` or a column; None is what the surface declares.
+    release : the release under test.
+    baseline : the release that it is compared with; None for an order.
+    order : ``logged`` or a column; None for the surface's declared order.
     anchors : earlier releases by reference.
     others : further policies by name.
     """
@@ -60,7 +60,7 @@ class EntrantVersions:
     others: Mapping[str, UtilitySpec] = field(default_factory=dict)
 
     def load(self, workspace: Workspace) -> Entrants:
-        """Load the releases, under the boosts that were in force as of the release that is judged."""
+        """Load the releases, with the boosts in force at the as-of time of the release under test."""
         tested = workspace.releases.tested_version(self.release)
         as_of = workspace.releases.manifest(tested).as_of
 
@@ -78,7 +78,7 @@ class EntrantVersions:
         )
 
     def to_json(self) -> str:
-        """Return all of it as JSON, but for descriptions, which decide nothing.
+        """Return the versions as JSON without descriptions, which do not affect decisions.
 
         Examples
         --------
@@ -90,7 +90,7 @@ class EntrantVersions:
 
     @classmethod
     def from_json(cls, text: str) -> "EntrantVersions":
-        """Read what `to_json` wrote."""
+        """Read the output of `to_json`."""
         plain = json.loads(text)
         others = {name: UtilitySpec.model_validate(policy) for name, policy in plain.pop("others").items()}
         return cls(**plain, others=others)
@@ -107,7 +107,7 @@ def _entrant(workspace: Workspace, version: int, word: str, as_of: datetime) -> 
 
 
 def _order_slates(workspace: Workspace, test: TestSlice, ours: Scored, order: str | None) -> PolicySlates:
-    """Return the slates of an order; what is none may have been meant as an alias, and an outcome is none."""
+    """Return the slates of an order; outcome columns are refused, and the error also lists aliases."""
     tasks = workspace.contracts.tasks.tasks
     outcomes = {name for task in tasks for name in (task, c.status(task), c.at(task))}
     known = [*(name for name in map(str, test.candidates.columns) if name not in outcomes), LOGGED]

@@ -1,9 +1,9 @@
-"""A release's slates measured against its baseline and judged: primary and guardrails, without any store.
+"""Measures and evaluates a release's slates against its baseline: primary and guardrails, without a store.
 
 ::
 
     log, slates of the release and of its baseline  ->  every metric  ->  primary, components, guardrails
-    slates of anchors (earlier champions)           ->  the same metric again, for bounds that name one
+    slates of anchors (earlier champions)           ->  the same metric, for bounds that name an anchor
 """
 
 import math
@@ -41,11 +41,11 @@ from tasks.replay.replay_policies import Replay
 
 @dataclass(frozen=True)
 class Findings:
-    """What a replay found: verdicts of primary and guardrails, every metric, and further policies by name.
+    """Results of a replay: verdicts of primary and guardrails, every metric, and further policies by name.
 
-    ``others``, ``other_verdicts``: figures and verdicts of further policies beside the same baseline.
-    ``believed``: terms of the observed utility that enter by a prediction, with the events that were seen;
-    ``left_out``: terms that cannot enter. ``costs``: negative and safety tasks.
+    ``others``, ``other_verdicts``: figures and verdicts of further policies compared with the same baseline.
+    ``believed``: terms of the observed utility that use a prediction, with the number of observed events;
+    ``left_out``: terms that cannot be included. ``costs``: negative and safety tasks.
     """
 
     baseline: str
@@ -59,7 +59,7 @@ class Findings:
 
     @property
     def expected_utility(self) -> float:
-        """That of the policy on the whole; NaN where it could not be measured."""
+        """Expected utility of the policy on the whole; NaN where it could not be measured."""
         found = (
             m.policy.value
             for m in self.measured
@@ -69,11 +69,11 @@ class Findings:
 
 
 MOST_SHARES: Final = 10
-"""Values of a column whose shares are shown."""
+"""Number of values of a column whose shares are shown."""
 
 
 def mix_metrics(contracts: Contracts, log: CandidateLog) -> Iterator[Metric]:
-    """Yield the metrics of each column in which the candidates of one request differ."""
+    """Yield the metrics of each column whose values differ within requests."""
     for name in mix_columns(contracts.surface, contracts.slate):
         if name in log.segments and _differs_within_requests(log, log.segments[name]):
             yield Metric(MetricKind.ENTROPY, name)
@@ -97,9 +97,9 @@ def _frequent(column: "pd.Categorical[Any]") -> list[str]:
 
 
 LEAST_SHARE: Final = 0.01
-"""Share of the variance below which a term decides nearly nothing."""
+"""Share of the variance below which a term has almost no effect."""
 MOST_SHARE: Final = 0.9
-"""Share of the variance above which a term decides nearly all."""
+"""Share of the variance above which a term decides almost alone."""
 
 
 _THRESHOLD: Final = Threshold(
@@ -108,11 +108,11 @@ _THRESHOLD: Final = Threshold(
 
 
 def evaluate_components(measured: Iterable[Measured], *, run: str) -> Iterator[Verdict]:
-    """Yield a warning for every term that decides nearly nothing or nearly all.
+    """Yield a warning for every term that decides almost nothing or almost everything.
 
     Parameters
     ----------
-    measured : metrics of a policy; those that are no share of a component are passed over.
+    measured : metrics of a policy; metrics other than component shares are skipped.
     run : the MLflow run that the figures come from.
     """
     for one in measured:
@@ -145,13 +145,13 @@ _ON_THE_WHOLE: Final = frozenset(
 
 @dataclass(frozen=True)
 class OfflineEvaluation:
-    """What a release is measured on and against.
+    """The log, the policy and the baselines of an offline evaluation.
 
     Attributes
     ----------
-    contracts : of the surface.
-    log : the candidates of its test slice.
-    policy, baseline : slates of the release and of what it is compared with.
+    contracts : contracts of the surface.
+    log : the candidates of the test slice.
+    policy, baseline : slates of the release and of its baseline.
     anchors : slates of earlier releases by the reference that a guardrail names, and `RATCHET`.
     """
 
@@ -168,7 +168,7 @@ class OfflineEvaluation:
 
     @property
     def replay(self) -> Replay:
-        """A replay of the log, with the release's predictions in the rates of both."""
+        """A replay of the log, with the release's predictions in the rates of both policies."""
         tasks = self.contracts.tasks.tasks
         fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
         return Replay(self.log, self.policy, fixed, self.baseline)
@@ -177,7 +177,7 @@ class OfflineEvaluation:
 def evaluate_offline(
     evaluation: OfflineEvaluation, others: Mapping[str, PolicySlates], *, run: str
 ) -> Findings:
-    """Measure and judge a release against its baseline, and further policies against the same one.
+    """Measure and evaluate a release against its baseline, and further policies against the same baseline.
 
     Parameters
     ----------
@@ -211,7 +211,7 @@ def evaluate_offline(
 def _measure_further(
     evaluation: OfflineEvaluation, replay: Replay, slates: PolicySlates
 ) -> dict[str, list[Measured]]:
-    """Measure a further policy: every metric on the whole, and in the segments in which it is judged."""
+    """Measure a further policy: every metric on the whole, and in the segments in which it is evaluated."""
     by: dict[str, tuple[str, ...]] = {}
     _add_segments(by, evaluation.contracts)
     return {
@@ -221,7 +221,7 @@ def _measure_further(
 
 
 def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]:
-    """Return every metric of the report by name: the primary, the guardrails' and those always shown."""
+    """Return every metric of the report by name: primary, guardrail and always shown metrics."""
     tasks = contracts.tasks.tasks
     ranked = [n for n, task in tasks.items() if task.kind == "binary" and task.level == "impression"]
     likely = [task for task in ranked if contracts.head_kind(task) == "binary"]
@@ -247,7 +247,7 @@ def report_metrics(contracts: Contracts, log: CandidateLog) -> dict[str, Metric]
 
 
 def _segments(contracts: Contracts, metrics: Mapping[str, Metric]) -> dict[str, tuple[str, ...]]:
-    """Return the segments by which each metric is measured: the surface's, and those that guardrails name.
+    """Return the segments by which each metric is measured: the surface's and those of guardrails.
 
     The prediction of a cost is measured in the segments of its rate too.
     """
@@ -262,7 +262,7 @@ def _segments(contracts: Contracts, metrics: Mapping[str, Metric]) -> dict[str, 
 
 
 def _add_segments(by: dict[str, tuple[str, ...]], contracts: Contracts) -> None:
-    """Add the segments in which the primary (every declared one) and the guardrails are judged."""
+    """Add the segments in which the primary (all declared segments) and the guardrails are evaluated."""
     declared = [segment.name for segment in contracts.surface.segments]
     for primary in contracts.utility.primary:
         by[primary.metric] = tuple(dict.fromkeys((*by.get(primary.metric, ()), *declared)))
@@ -275,14 +275,14 @@ def _add_segments(by: dict[str, tuple[str, ...]], contracts: Contracts) -> None:
 
 
 def _in_segments(contracts: Contracts, metric: Metric) -> bool:
-    """Whether a metric is always measured by segment: predictions only of what costs."""
+    """Whether a metric is always measured by segment; predictions only for costs."""
     if metric.kind is MetricKind.PREDICTED:
         return contracts.tasks.tasks[str(metric.subject)].family.costs
     return metric.kind not in _ON_THE_WHOLE
 
 
 def _column(metric: Metric) -> str | None:
-    """Return the segment whose own mix a metric is: inside one of its values it says nothing."""
+    """Return the column whose mix the metric measures: within one of its values the metric is meaningless."""
     return NEW_ITEMS if metric.kind is MetricKind.NEW_ITEM_EXPOSURE else metric.subject
 
 
@@ -315,7 +315,7 @@ def _evaluate(
 
 
 def _filled(evaluation: OfflineEvaluation, run: str) -> Iterator[Verdict]:
-    """Judge the slots that the release fills, and requests that get an empty slate."""
+    """Evaluate the number of filled slots, and the requests with an empty slate."""
     requests, baseline = evaluation.log.requests, evaluation.baseline
     candidate, reference = (count_filled(requests, slates.slot) for slates in (evaluation.policy, baseline))
     yield evaluate_filled(candidate, reference, gate="decision", against=baseline.name, run=run)
@@ -324,7 +324,7 @@ def _filled(evaluation: OfflineEvaluation, run: str) -> Iterator[Verdict]:
 
 
 def _settle(verdict: Verdict, gates: Gates) -> Verdict:
-    """Let what is inconclusive keep a release from being champion before a ramp alone, where that is allowed.
+    """Let an inconclusive verdict block only the promotion to champion, not a canary, where that is allowed.
 
     Costs that are trained are left out: the predictions of both releases decide whether they hold.
     """
@@ -335,7 +335,7 @@ def _settle(verdict: Verdict, gates: Gates) -> Verdict:
 
 
 def _name_anchor(verdict: Verdict, rail: Guardrail, evaluation: OfflineEvaluation) -> Verdict:
-    """Say what a change is of where it is not of the baseline: a metric may be bounded against both."""
+    """Add the anchor's name to a verdict: a metric may be bounded against both baseline and anchor."""
     if rail.anchor is None or not verdict.relative:
         return verdict
     against = f"{evaluation.anchors[rail.anchor].name}, the anchor '{rail.anchor}'"
@@ -349,10 +349,10 @@ def _primary(
     primary: Primary,
     measured: Mapping[str, Sequence[Measured]],
 ) -> Iterator[Verdict]:
-    """Judge a primary against the baseline and the champion of four promotions ago, and in segments.
+    """Evaluate a primary against the baseline and the champion of four promotions ago, and in segments.
 
-    What models predict is the utility's change in a segment, so it is held against one primary only: the
-    observed utility, or the first where that is none.
+    Models predict the change of the utility in a segment, so it is compared with one primary only: the
+    observed utility, or the first primary if there is none.
     """
     if primary.metric not in measured:
         yield _missing(evaluation.contracts, primary.metric, "")
@@ -360,7 +360,7 @@ def _primary(
     whole = measured[primary.metric][0]
     yield evaluate_primary(primary, whole, run="")
     yield _ratchet(evaluation, replay, primary)
-    if whole.reason:  # no segment is judged where the whole is not
+    if whole.reason:  # segments are not evaluated if the whole is not
         return
     segments = [m for m in measured[primary.metric] if m.segment != ALL and m.subject.name == primary.metric]
     by = dict.fromkeys(m.segment.column for m in segments)
@@ -376,7 +376,7 @@ def _of_utility(primaries: Sequence[Primary]) -> Primary:
 
 
 def _ratchet(evaluation: OfflineEvaluation, replay: Replay, primary: Primary) -> Verdict:
-    """Judge a primary against the champion of four promotions ago."""
+    """Evaluate a primary against the champion of four promotions ago."""
     subject = replace(Subject.of(evaluation.metrics[primary.metric]), baseline=RATCHET)
     anchor = evaluation.anchors.get(RATCHET)
     if anchor is None:
@@ -388,7 +388,7 @@ def _ratchet(evaluation: OfflineEvaluation, replay: Replay, primary: Primary) ->
 
 
 def _missing(contracts: Contracts, name: str, run: str) -> Verdict:
-    """Say that a metric could not be computed at all: the log lacks what it speaks of."""
+    """Return a verdict for a metric that cannot be computed because the log lacks its data."""
     columns = metric_columns(contracts.surface, contracts.slate)
     metric = parse_metric(name, tasks=contracts.tasks.tasks, columns=columns)
     subject = Subject.of(metric or read_metric(name))
@@ -406,7 +406,7 @@ def _measured_for(
     name: str,
     measured: Mapping[str, Sequence[Measured]],
 ) -> list[Measured]:
-    """Return a metric on a guardrail's own segments, against its anchor where it names one."""
+    """Return a metric in a guardrail's segments, compared with its anchor if it names one."""
     found = measured.get(name, ())
     if rail.anchor is not None and found:
         anchor = evaluation.anchors[rail.anchor]

@@ -1,4 +1,4 @@
-"""What simulation, shadow and a comparison of policies found, as documents."""
+"""Documents with the results of simulation, shadow and policy comparison."""
 
 from datetime import date
 from typing import Annotated, Literal
@@ -12,7 +12,7 @@ from tasks.evaluation.verdicts import Estimate, Verdict
 
 
 class PolicySide(Section):
-    """One of the two policies: how it was named, and what it is."""
+    """One of the two policies: the name that the user gave, and the policy."""
 
     name: str
     policy: str
@@ -20,7 +20,7 @@ class PolicySide(Section):
 
 
 class SlateRuleChange(Section):
-    """A rule of the slate that differs, in the words of slate.yaml; None where a policy lacks it."""
+    """A slate rule that differs, as written in slate.yaml; None where a policy lacks it."""
 
     rule: str
     before: str | None
@@ -30,8 +30,8 @@ class SlateRuleChange(Section):
 class ValueChange(Section):
     """The candidates with one value of a column under both policies.
 
-    ``up``, ``down``: how many get a better or a worse place; off the slate is the worst. ``before``,
-    ``after``: share of the looks; None where exposure cannot be replayed.
+    ``up``, ``down``: candidates with a better or worse position; off the slate is the worst. ``before``,
+    ``after``: share of examined impressions; None where exposure cannot be replayed.
     """
 
     column: str
@@ -45,7 +45,7 @@ class ValueChange(Section):
 
 
 class NegativesChange(Section):
-    """Predicted outcomes of a task that costs per 1,000 slots; ``pooled``: thin values of the segment."""
+    """Predicted outcomes of a cost task per 1,000 slots; ``pooled``: sparse values of the segment."""
 
     task: str
     segment: Annotated[Segment, STATED]
@@ -56,9 +56,9 @@ class NegativesChange(Section):
 
 
 class ExampleSlot(Section):
-    """One place of a request under both policies.
+    """One position of a request under both policies.
 
-    ``place_before`` is where the item that stands here now stood under the other policy; None off its slate.
+    ``place_before`` is the item's position under the other policy; None if it is off that slate.
     """
 
     place: int
@@ -68,7 +68,7 @@ class ExampleSlot(Section):
 
     @property
     def moved(self) -> str:
-        """What became of the item that stands here now: ``new``, ``up``, ``down`` or empty."""
+        """How the item at this position moved: ``new``, ``up``, ``down`` or empty."""
         if self.after is None or self.place_before == self.place:
             return ""
         if self.place_before is None:
@@ -77,7 +77,7 @@ class ExampleSlot(Section):
 
 
 class ExampleRequest(Section):
-    """A request side by side; ``replaced``: slots whose item the other slate does not hold."""
+    """A request under both policies; ``replaced``: slots whose item is not on the other slate."""
 
     request: str
     replaced: int
@@ -87,8 +87,8 @@ class ExampleRequest(Section):
 class PolicyDiff(Document):
     """Two policies on the candidates and predictions of one release's test slice.
 
-    ``slate_rules``: those in which the slate policies differ. ``replaced``: the share of slots whose item the
-    first policy leaves out.
+    ``slate_rules``: rules in which the slate policies differ. ``replaced``: share of slots whose item is not
+    on the first policy's slate.
     """
 
     document: Literal["policy_diff"] = "policy_diff"
@@ -113,24 +113,24 @@ class PolicyDiff(Document):
 
 
 class ConstraintLeak(Section):
-    """A hard constraint of a release, and how many candidates that it keeps out got a slot all the same."""
+    """A hard constraint of a release, and the number of candidates in slots that break it."""
 
     constraint: str
     items: int
 
 
 class OffPolicyCheck(Section):
-    """A figure of outcomes as the replay has it, beside what the log's propensities alone say of it.
+    """An outcome figure by the replay, compared with an estimate from the log's propensities alone.
 
     Attributes
     ----------
     subject, against : the metric, and the baseline of a change.
-    bound : whether what is bounded, and so compared, is the policy's level or its relative change.
+    bound : whether the bound, and so the comparison, is on the policy's level or its relative change.
     replayed, off_policy : the figure by the replay and by ``estimator``, with the replay's model in both.
-    without_model : the same weights without that model.
-    difference : off_policy less replayed, whose interval is of both on the same rows.
-    ess, max_weight : effective rows behind the policy's weights, and the largest of these.
-    verdict : ``disagrees`` where the interval of the difference lies off 0.
+    without_model : the estimate with the same weights and without that model.
+    difference : off_policy minus replayed, with an interval from both on the same rows.
+    ess, max_weight : effective sample size of the policy's weights, and the largest weight.
+    verdict : ``disagrees`` if the interval of the difference excludes 0.
     reason : why it is inconclusive.
     """
 
@@ -149,11 +149,11 @@ class OffPolicyCheck(Section):
 
 
 class SimulationEvidence(Document):
-    """A release's decision replayed beside a baseline, and further policies beside the same one.
+    """A release's decision, and further policies, replayed and compared with the same baseline.
 
-    ``others``, ``other_verdicts``: what each further policy was measured at, and its primary and guardrails.
-    ``slate_rules`` are those of the release's own slates; none of a release made before certificates.
-    ``off_policy``: of the primary and the guardrails, where the log has propensities; it judges nothing.
+    ``others``, ``other_verdicts``: each further policy's metrics, and its primary and guardrail verdicts.
+    ``slate_rules``: rules of the release's own slates; empty for a release built before certificates.
+    ``off_policy``: checks of primary and guardrails where the log has propensities; no gate reads them.
     """
 
     document: Literal["simulation"] = "simulation"
@@ -184,16 +184,16 @@ class ShadowComparison(Section):
 
 
 class Reproduction(Section):
-    """How far what was logged when serving lies from what the release gives now."""
+    """Difference between the scores logged at serving time and the release's scores now."""
 
     rows: int
     greatest_difference: float
 
 
 class MovedItem(Section):
-    """An item that came or rose, and the term of the utility that did it: what it adds under either release.
+    """An item that entered or rose, and the utility term that caused it, with its value under both releases.
 
-    ``place_before`` is where it stood under the champion; None off its slate.
+    ``place_before`` is the item's position under the champion; None if it is off that slate.
     """
 
     item: str
@@ -205,7 +205,7 @@ class MovedItem(Section):
 
 
 class ShadowExample(Section):
-    """A request under champion and challenger; ``replaced``: slots whose item the champion leaves out."""
+    """A request under champion and challenger; ``replaced``: slots with items off the champion's slate."""
 
     request: str
     replaced: int
@@ -214,9 +214,9 @@ class ShadowExample(Section):
 
 
 class PackedScores(Section):
-    """How far what MLflow serves of a release lies from what was replayed, on the same candidates.
+    """Difference between the scores of the MLflow model and the replay, on the same candidates.
 
-    ``problem``: why nothing could be compared, empty where it was.
+    ``problem``: why nothing could be compared; empty otherwise.
     """
 
     rows: int
@@ -225,7 +225,7 @@ class PackedScores(Section):
 
 
 class FilledSlots(Section):
-    """Requests, those of them whose slate is empty, and the slots that a policy fills in all of them."""
+    """Number of requests, of requests with an empty slate, and of filled slots over all requests."""
 
     requests: int
     empty: int
@@ -233,10 +233,10 @@ class FilledSlots(Section):
 
 
 class ScoringFailures(Section):
-    """Requests of a day that releases do not answer; ``alone`` of them were scored one at a time too.
+    """Requests of a day that releases fail to score; ``alone`` of them were also scored one at a time.
 
-    ``example`` is what the challenger raised; ``champion`` is None for a first release. Of the challenger's
-    ``empty`` have an empty slate, most of whose candidates ``emptied_by`` drops.
+    ``example`` is an error of the challenger; ``champion`` is None for a first release. The challenger leaves
+    ``empty`` requests with an empty slate; ``emptied_by`` drops most of their candidates.
     """
 
     requests: int
@@ -249,9 +249,9 @@ class ScoringFailures(Section):
 
 
 class ScoringTimes(Document):
-    """How long releases took to score the same requests in alternation, in milliseconds a request.
+    """Scoring time of releases on the same requests in alternation, in milliseconds per request.
 
-    What the clock said is no part of the shadow's evidence: the same inputs do not give it again.
+    Times are not part of the shadow evidence, because they are not reproducible from the same inputs.
     """
 
     document: Literal["scoring_times"] = "scoring_times"
@@ -264,10 +264,10 @@ class ScoringTimes(Document):
 
 
 class ShadowEvidence(Document):
-    """Challenger and champion on the newest day's traffic; nothing is compared for a first release.
+    """Challenger and champion on the newest day's traffic; there is no comparison for a first release.
 
-    ``examples``: the requests that differ most. ``leaks``: of the challenger.
-    ``inputs``: what its heads read on that day, compared with what they learned from.
+    ``examples``: the requests that differ most. ``leaks``: leaks of the challenger.
+    ``inputs``: input distributions of its heads on that day, compared with the training data.
     ``filled``, ``filled_by_champion``: slots on the day's candidates.
     """
 

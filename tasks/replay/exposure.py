@@ -1,9 +1,9 @@
-"""Exposure of the values of a column: its concentration, and its ratio to merit; slots count by examination.
+"""Exposure of the values of a column: concentration and ratio to merit; slots are weighted by examination.
 
 ================ ==========================================================================
-entropy          of the values' shares, in nats: 0 for one value, log(m) for m equal ones
-gini             of the shares: 0 for equal ones, towards 1 for one that has all
-exposure ratio   share of the looks over share of the merit: 1 where they are equal
+entropy          of the values' shares, in nats: 0 for one value, log(m) for m equal shares
+gini             of the shares: 0 for equal shares, near 1 if one value has all exposure
+exposure ratio   share of exposure over share of merit: 1 where they are equal
 ================ ==========================================================================
 """
 
@@ -41,16 +41,16 @@ def gini(exposures: Floats) -> Floats:
 
 
 def due_exposure(examined: Floats, merit: Floats, requests: Integers) -> tuple[Floats, Floats]:
-    """Return the looks on each candidate, and those that are due to it by its share of its request's merit.
+    """Return the exposure of each candidate, and the exposure due by its share of its request's merit.
 
-    Their sums over a group of candidates and any number of requests are amortised exposure and merit, each
-    request with the weight of its looks: one over the other is the group's share of exposure over its share
-    of merit, the disparate treatment of Singh and Joachims (2018), amortised as by Biega et al. (2018).
+    Summed over a group of candidates and any number of requests, they are amortised exposure and merit, with
+    each request weighted by its exposure. Their quotient is the group's share of exposure over its share of
+    merit: the disparate treatment of Singh and Joachims (2018), amortised as by Biega et al. (2018).
 
     Parameters
     ----------
     examined : [n] of 0 or more.
-    merit : [n]; what is below 0 or unknown counts as 0. Requests without any merit are left out of both.
+    merit : [n]; negative or unknown values count as 0. Requests without merit are left out of both.
     requests : [n] codes from 0.
 
     References
@@ -71,7 +71,7 @@ def due_exposure(examined: Floats, merit: Floats, requests: Integers) -> tuple[F
 
 
 def entropy_by_group(examined: Floats, codes: Indices, count: int, rows: GroupedRows) -> GroupedStatistic:
-    """Entropy of the looks on each value, in every group, with each row's influence.
+    """Entropy of the exposure by value, in every group, with each row's influence.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def entropy_by_group(examined: Floats, codes: Indices, count: int, rows: Grouped
 
 
 def gini_by_group(examined: Floats, codes: Indices, count: int, rows: GroupedRows) -> GroupedStatistic:
-    """Gini index of the looks on each value, in every group, with each row's influence; parameters as above.
+    """Gini index of the exposure by value, in every group, with each row's influence; parameters as above.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def gini_by_group(examined: Floats, codes: Indices, count: int, rows: GroupedRow
 
 
 def _exposures(examined: Floats, codes: Indices, count: int, rows: GroupedRows) -> Floats:
-    """Sum the looks on each value [groups, count]."""
+    """Sum the exposure of each value [groups, count]."""
     cells = rows.codes.astype(np.int64) * count + codes
     summed = np.bincount(cells, examined, rows.count * count).astype(np.float64, copy=False)
     return summed.reshape(rows.count, count)

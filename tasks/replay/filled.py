@@ -1,11 +1,11 @@
-"""Slots that a policy fills: fewer than its baseline's, or none in a request, is a page that people miss.
+"""Filled slots: fewer slots than the baseline, or an empty slate, mean a page without content.
 
 ::
 
     filled_slots    slots filled, as a change against the baseline      a fall of 1 % at most
     empty_slates    share of requests with no slot filled, no answer    at most error_rate_max
 
-Slots are counted, not estimated: no interval is needed.
+Slots are counted, not estimated, so no interval is needed.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from tasks.replay.evidence import FilledSlots
 from tasks.reports.numbers import format_counted
 
 MOST_LOST: Final = 0.01
-"""Share of the baseline's slots that a release may leave unfilled."""
+"""Share of the baseline's filled slots that a release may leave unfilled."""
 
 
 def count_filled(requests: Integers, slot: Integers) -> FilledSlots:
@@ -43,12 +43,12 @@ def count_filled(requests: Integers, slot: Integers) -> FilledSlots:
 def evaluate_filled(
     candidate: FilledSlots, reference: FilledSlots | None, *, gate: str, against: str, run: str
 ) -> Verdict:
-    """Judge how many slots a release fills against its baseline; no rule where that fills none.
+    """Evaluate the number of filled slots against the baseline; no rule where the baseline fills none.
 
     Parameters
     ----------
-    reference, against : of the baseline on the same requests, and its name; None where there is none.
-    gate, run : of the verdict, and the MLflow run that counted.
+    reference, against : the baseline's slots on the same requests, and its name; None without a baseline.
+    gate, run : the gate of the verdict, and the MLflow run that counted.
     """
     change = (
         (candidate.slots - reference.slots) / reference.slots
@@ -75,7 +75,7 @@ def evaluate_filled(
 
 
 def evaluate_empty(candidate: FilledSlots, *, most: float, gate: str, run: str) -> Iterator[Verdict]:
-    """Yield a verdict where more requests than are allowed get an empty slate."""
+    """Yield a verdict if the share of requests with an empty slate exceeds the limit."""
     share = candidate.empty / candidate.requests if candidate.requests else 0.0
     if share > most:
         yield Verdict(

@@ -1,4 +1,4 @@
-"""Figures of groups of rows, all groups at once, each with the interval of `tasks.evaluation.clustered`.
+"""Figures of groups of rows, computed for all groups at once, with intervals of `tasks.evaluation.clustered`.
 
 ::
 
@@ -32,14 +32,14 @@ _LEAST_DAYS: Final = 2
 
 @dataclass(frozen=True)
 class GroupedStatistic:
-    """A figure of each group, what each row adds to its deviation, and what it rests on.
+    """A figure of each group, the influence of each row, and its number of events.
 
     Attributes
     ----------
     value : [groups]; NaN where it is not defined.
     influence : [n], sums to 0 in each group.
-    weight : [n] of 0 or more, how much each row counts.
-    events : [groups] positive outcomes behind it; None where it counts none.
+    weight : [n], at least 0, the weight of each row.
+    events : [groups] number of positive outcomes; None where none are counted.
     noise : [n] expected standard deviation of each row's influence; None where it is not known.
     """
 
@@ -52,7 +52,7 @@ class GroupedStatistic:
 
 @dataclass(frozen=True)
 class PairedEstimates:
-    """A policy, its baseline and the relative change in one group; ``events``: the fewer of both."""
+    """A policy, its baseline and the relative change in one group; ``events``: the smaller of both counts."""
 
     policy: Estimate
     baseline: Estimate | None
@@ -62,7 +62,7 @@ class PairedEstimates:
 
 @dataclass(frozen=True)
 class _Clustering:
-    """The pairs of group and cluster: the group of each, [pairs], and the pair of each row, [n]."""
+    """The pairs of group and cluster: the group of each pair, [pairs], and the pair of each row, [n]."""
 
     group: Indices
     pairs: Indices
@@ -74,7 +74,7 @@ class _Clustering:
 
 @dataclass(frozen=True)
 class GroupedRows:
-    """n rows in groups, with the users, items and days whose rows move together.
+    """n rows in groups, with the users, items and days whose rows are correlated.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class GroupedRows:
 
     @classmethod
     def of(cls, codes: Indices, count: int, clusters: RowClusters) -> "GroupedRows":
-        """Find which rows each pair of group and cluster holds."""
+        """Index the rows of each pair of group and cluster."""
         each = (clusters.users, clusters.items, clusters.days)
         return cls(codes, count, tuple(_cluster(codes, members) for members in each))
 
@@ -112,7 +112,7 @@ def grouped_ratio(ratio: Ratio, rows: GroupedRows) -> GroupedStatistic:
     total = rows.sum(ratio.denominator)
     value = divide(rows.sum(ratio.numerator), total)
     expected = np.nan_to_num(value)[rows.codes]
-    expected *= ratio.denominator  # in place: of all candidates each column counts
+    expected *= ratio.denominator  # in place to save memory: there is a row per candidate
     influence = divide(np.subtract(ratio.numerator, expected, out=expected), total[rows.codes])
     positives = None if ratio.positives is None else rows.sum(ratio.positives).astype(np.int64)
     noise = None if ratio.noise is None else np.nan_to_num(divide(ratio.noise, total[rows.codes]))
@@ -121,7 +121,7 @@ def grouped_ratio(ratio: Ratio, rows: GroupedRows) -> GroupedStatistic:
 
 
 def divide_grouped(above: GroupedStatistic, below: GroupedStatistic, rows: GroupedRows) -> GroupedStatistic:
-    """Divide one statistic by another of the same rows; NaN where the other is not above 0.
+    """Divide one statistic by another on the same rows; NaN where the divisor is not positive.
 
     Examples
     --------
@@ -213,14 +213,14 @@ def _change(summed: _Summed, quotient: Floats, base: Floats) -> _Summed:
 
 
 def _by_chance(noise: Floats | None, rows: GroupedRows) -> Floats:
-    """Return the standard deviation of a statistic by the noise of its rows alone, [groups]."""
+    """Return the standard deviation of a statistic from the noise of its rows alone, [groups]."""
     return np.zeros(rows.count) if noise is None else np.sqrt(rows.sum(np.square(noise)))
 
 
 def _intervals(
     value: Floats, events: Indices | None, clusterings: Sequence[_Summed], by_chance: Floats
 ) -> list[Estimate]:
-    """Return the interval of one statistic in every group, by the widest of the clusterings and by chance."""
+    """Return the interval of one statistic in every group: the widest of the clusterings' and the noise's."""
     count = len(value)
     half = np.zeros(count)
     for position, summed in enumerate(clusterings):

@@ -1,14 +1,14 @@
-"""A utility policy's guardrails, judged by what a replay measured.
+"""Evaluates a utility policy's guardrails by the metrics of a replay.
 
 ::
 
-    of a cost (negative, safety)    costs.py: what is inconclusive passes only where the judges agree
-    model-judged (_predicted)       the worse of two judges decides; its verdict prints no interval: that says
-                                    how candidates vary, not how wrong the model is; no ground to pass
-    any other                       by its interval; what is inconclusive is a warning
+    cost (negative, safety)         costs.py: inconclusive passes only where the reference models agree
+    model-judged (_predicted)       the worse of two reference models decides; no interval is printed, because
+                                    it measures variation of candidates, not error of the model; never a pass
+    any other                       by its interval; an inconclusive figure is a warning
 
-Segments only block, and a block among many segments is corrected for their number (Benjamini and Hochberg):
-else enough equal segments would block an equal candidate.
+Segments only block, and blocks are corrected for the number of segments (Benjamini and Hochberg); otherwise
+enough equal segments would block an equal candidate.
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,17 +35,17 @@ from tasks.evaluation.verdicts import (
 from tasks.reports.numbers import format_change, format_counted
 
 ONE_SIDED_LEVEL: Final = 0.025
-"""Chance of an interval of 95 % to lie wholly beyond a bound that holds."""
+"""Probability that a 95 % interval lies wholly beyond a bound that is met."""
 MODEL_JUDGED: Final = "model-judged"
 _MOST_NAMED: Final = 8
-"""Values of a pool that a sentence names; evidence names them all."""
+"""Number of values of a pool that a sentence names; the evidence names them all."""
 BELIEVED: Final = frozenset({MetricKind.PREDICTED, MetricKind.EXPECTED_UTILITY})
-"""Metrics of what a release believes: intervals tell how candidates vary, not how wrong it is."""
+"""Metrics of a release's own predictions: intervals measure variation of candidates, not model error."""
 
 
 @dataclass(frozen=True)
 class Bound:
-    """One bound of a guardrail: the figure that it is held against, and the range allowed."""
+    """One bound of a guardrail: the figure that it limits, and the allowed range."""
 
     observed: Estimate | None
     allowed: Threshold
@@ -53,19 +53,19 @@ class Bound:
 
     @property
     def margin(self) -> float | None:
-        """The change that is allowed, below 0 for a fall; None where it is no bound of a change."""
+        """The allowed change, negative for a fall; None for a bound on a level."""
         if not self.relative:
             return None
         return self.allowed.high if np.isfinite(self.allowed.high) else self.allowed.low
 
 
 def evaluate_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, run: str) -> list[Verdict]:
-    """Judge one guardrail in every segment; where two judges disagree, the worse verdict stands.
+    """Evaluate one guardrail in every segment; the worse verdict decides if two reference models disagree.
 
     Parameters
     ----------
     guardrail : the bounds.
-    measured : this guardrail's metric against this guardrail's baseline (or anchor).
+    measured : the guardrail's metric, compared with its baseline or anchor.
     run : the MLflow run that the figures come from.
     """
     segments = list(dict.fromkeys(m.segment for m in measured))
@@ -80,7 +80,7 @@ def evaluate_guardrail(guardrail: Guardrail, measured: Sequence[Measured], *, ru
 
 
 def correct_segments(verdicts: Sequence[Verdict]) -> list[Verdict]:
-    """Take back the blocks of segments that chance makes among so many; the whole is left as it is."""
+    """Withdraw segment blocks that are explained by multiple testing; the whole is unchanged."""
     family = [v for v in verdicts if _is_segment_with_interval(v)]
     adjusted = iter(benjamini_hochberg([_p_value(v) for v in family]))
     return [
@@ -96,7 +96,7 @@ def _p_value(verdict: Verdict) -> float:
 
 
 def _bound_words(direction: Literal["rise", "fall"], share: float) -> str:
-    """Say a bound on a change.
+    """Format a bound on a change.
 
     Examples
     --------
@@ -107,7 +107,7 @@ def _bound_words(direction: Literal["rise", "fall"], share: float) -> str:
 
 
 def _write_size(share: float) -> str:
-    """Write a share as a change is written, without its sign."""
+    """Format a share like a change, without its sign."""
     return format_change(share).removeprefix("+")
 
 
@@ -116,7 +116,7 @@ def _is_segment_with_interval(verdict: Verdict) -> bool:
 
 
 def bounds_of(guardrail: Bounded, measured: Measured) -> Iterator[Bound]:
-    """Yield each bound of a guardrail with the figure that it is held against."""
+    """Yield each bound of a guardrail with the figure that it limits."""
     if guardrail.max is not None:
         yield Bound(measured.policy, Threshold(high=guardrail.max), relative=False)
     if guardrail.min is not None:
@@ -131,7 +131,7 @@ def bounds_of(guardrail: Bounded, measured: Measured) -> Iterator[Bound]:
 
 
 def evaluate_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: str) -> Verdict:
-    """Judge one bound by the interval alone, and as broken what rises from nothing."""
+    """Evaluate one bound by the interval alone; a rise from zero breaks a bound on relative change."""
     if measured.reason:
         outcome = Outcome.INCONCLUSIVE
     elif rises_from_none(bound, measured):
@@ -159,9 +159,9 @@ def evaluate_bound(guardrail: Guardrail, bound: Bound, measured: Measured, run: 
 
 
 def rises_from_none(bound: Bound, measured: Measured) -> bool:
-    """Whether what may rise by a share was not there at all and now is: more than any share of nothing.
+    """Whether a metric with a bound on its rise was zero and now is not: no relative bound can allow that.
 
-    Rates of outcomes are left out: where none was seen, the next one may be chance.
+    Rates of outcomes are left out: after zero events the next one may be chance.
 
     Examples
     --------
@@ -180,7 +180,7 @@ def rises_from_none(bound: Bound, measured: Measured) -> bool:
 
 
 def pool_in_words(measured: Measured) -> str:
-    """Name the values that a segment pools; empty where it is one value.
+    """Format the values that a segment pools; empty for a single value.
 
     Examples
     --------
@@ -225,7 +225,7 @@ def _reasons(bound: Bound, measured: Measured) -> Iterator[str]:
 
 
 def no_share(measured: Measured) -> str:
-    """Say why a change has no share of its baseline; nothing where it has one.
+    """Return why a change has no relative value, or an empty string.
 
     Examples
     --------
@@ -241,7 +241,7 @@ def no_share(measured: Measured) -> str:
 
 
 def no_interval(observed: Estimate | None, measured: Measured) -> str:
-    """Say why a figure has no interval; nothing where it has one, or is no figure.
+    """Return why a figure has no interval; empty if it has one or there is no figure.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def _corrected(verdict: Verdict, adjusted: float, family: int) -> Verdict:
 
 
 def by_chance(verdict: Verdict, adjusted: float, family: int) -> Verdict:
-    """Take back the block of a segment that chance makes among so many."""
+    """Withdraw a segment's block that is explained by multiple testing."""
     reason = f"chance may do this in one of {family} segments (p {adjusted:.2g})"
     joined = "; ".join(filter(None, (reason, verdict.reason)))
     return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=joined)

@@ -1,29 +1,29 @@
-"""How shown items stand for all candidates: weights from the logged propensities, and whether they hold.
+"""Inclusion weights from logged propensities: shown items represent all candidates; and a test of them.
 
-The log's policy fills positions one after the other; ``p_l`` is the probability of an item at position l
+The logging policy fills positions one after the other; ``p_l`` is the probability of an item at position l
 given those above it. An item shown at position j gets the weight ::
 
     w = a_j / p_j + sum over l > j of a_l       a_l = examination of l / examination of all positions
 
-Over the log's draws the weights of an item add up to 1 on average: at each position l it is either drawn
-there (1 / p_l), or stood above it (1), or was passed over. Unlike 1 / p_j they stay small: an item that was
-left over for a late position had every chance before. With ``propensity_kind: inclusion`` the propensity is
-that of being on the page at all, and w = 1 / propensity.
+The weights of an item average 1 over the log's draws: at each position l it is either drawn (1 / p_l), or
+was placed above it (1), or was passed over. Unlike 1 / p_j they stay small: an item drawn at a late position
+could have been drawn before. With ``propensity_kind: inclusion`` the propensity is the probability of being
+on the page at any position, and w = 1 / propensity.
 
-Items that are certain to stand above the first position that is drawn stand for themselves (w = 1), and their
-positions count in no ``a``: the last slots of a slate, drawn at random, tell of all that were left.
+Items that are placed with certainty above the first randomized position represent themselves (w = 1), and
+their positions are left out of ``a``: the last slots of a slate, drawn at random, represent all other items.
 
-Whether the propensities hold is tested where every item has a chance::
+The propensities are tested on rows that can be shown::
 
-    excess     mean of (w - 1), 0 over the log's draws; standard error by request, 3 of them refuse
-    marked     over all rows that were shown or could have been drawn (``CandidateLog.possible``); slots of a
-               policy that hold anything else count as unsupported
+    excess     mean of (w - 1), 0 over the log's draws; standard error by request; refused at 3 of them
+    marked     over all rows that were shown or could have been drawn (``CandidateLog.possible``); other items
+               in a policy's slots count as unsupported
     unmarked   over the slots of a policy that does not depend on the log's draws. Above 0 the propensities
-               are too small. Below 0 they are too large, or the slots hold what the log never shows:
-               constraints, caps and floors keep items out for ever. The share of unsupported looks is judged
+               are too small. Below 0 they are too large, or the slots contain items that the log never shows
+               because of constraints, caps and floors. The unsupported share of exposure is limited
 
-A policy close to the log's has few slots that hold drawn items, and by chance none of these may have been
-shown: there the standard error is at least what the spread of all weights of the log gives to so many slots.
+A policy close to the logging policy has few slots with drawn items, and by chance none of these may have been
+shown. The standard error is then at least what the variance of all weights implies for that many slots.
 """
 
 from typing import Final
@@ -34,13 +34,13 @@ from tasks.arrays import Flags, Floats, Indices
 from tasks.evaluation.resampling import LEAST_CLUSTERS
 
 LEAST_INCLUSION: Final = 0.02
-"""Probability of being shown below which an item's outcome stands for too many that were not."""
+"""Inclusion probability below which one outcome would represent too many items that were not shown."""
 MOST_UNSUPPORTED: Final = 0.05
-"""Share of the looks that may fall on such items."""
+"""Largest share of exposure on such items."""
 _TESTED_ERRORS: Final = 3.0
 _SHARE_ERRORS: Final = 2.0
 _ROUNDING: Final = 1e-6
-"""Relative error of a propensity that was kept as a 32-bit float."""
+"""Relative error of a propensity stored as a 32-bit float."""
 
 
 def sequential_weights(requests: Indices, positions: Floats, propensity: Floats, examined: Floats) -> Floats:
@@ -73,7 +73,7 @@ def sequential_weights(requests: Indices, positions: Floats, propensity: Floats,
 
 
 def _sum_upto(requests: Indices, order: Indices, values: Floats) -> Floats:
-    """Sum the values of each row and of those before it in its request, shape [n]."""
+    """Return the running sum of values within each request, up to and including each row, shape [n]."""
     running = np.cumsum(values[order])
     before = np.r_[0.0, running[:-1]]
     starts = np.r_[True, np.diff(requests[order]) != 0]
@@ -83,7 +83,7 @@ def _sum_upto(requests: Indices, order: Indices, values: Floats) -> Floats:
 
 
 def inclusion_weights(propensity: Floats, shown: Flags) -> Floats:
-    """Return one over the probability of being on the page, 0 where an item was not shown, shape [n].
+    """Return the inverse probability of being on the page, 0 where an item was not shown, shape [n].
 
     Examples
     --------
@@ -100,15 +100,15 @@ def refuse_slot_weights(
     possible: Flags | None = None,
     unseen: Flags | None = None,
 ) -> str:
-    """Return why the weights of a policy's slots must not be used; nothing where they may.
+    """Return why the weights of a policy's slots cannot be used, or an empty string.
 
     Parameters
     ----------
     requests : [n] codes.
     examined : [n] of the policy's slots, 0 elsewhere.
     weights : [n] of the shown items, 0 elsewhere.
-    possible : [n] rows that were shown or could have been drawn; None where the log does not tell exactly.
-    unseen : [n] rows shown at positions where hardly any label of the task is known; None is none.
+    possible : [n] rows that were shown or could have been drawn; None where the log does not mark them.
+    unseen : [n] rows shown at positions where hardly any label of the task is known; None for no such rows.
 
     Examples
     --------
@@ -139,7 +139,7 @@ def refuse_slot_weights(
 
 
 def _least_error(examined: Floats, drawn: Flags, spread: float) -> float:
-    """Return the standard error of the mean weight where those of drawn items vary as in the whole log."""
+    """Return the standard error of the mean weight if drawn items' weights vary as in the whole log."""
     total = examined.sum()
     return float(np.sqrt(spread * np.square(examined[drawn]).sum()) / total) if total else 0.0
 
@@ -170,11 +170,11 @@ def mean_excess(requests: Indices, weights: Floats) -> tuple[float, float]:
 def unsupported_share(
     examined: Floats, weights: Floats, possible: Flags | None = None, unseen: Flags | None = None
 ) -> tuple[float, float]:
-    """Return the share of looks on items that the log seldom or never shows, and its standard error.
+    """Return the share of exposure on items that the log seldom or never shows, and its standard error.
 
     Parameters
     ----------
-    examined, weights, possible, unseen : as of `refuse_slot_weights`.
+    examined, weights, possible, unseen : as in `refuse_slot_weights`.
 
     Examples
     --------

@@ -1,17 +1,17 @@
-"""Columns over all blocks of a slice: values that grow block by block in files, and values of few rows only.
+"""Columns over all blocks of a slice: columns that grow block by block in files, and sparse columns.
 
 ::
 
-    growing   block by block into a file without a name; of a column that is read, its pages are in memory
-              for as long as the array lives
+    growing   appended block by block to an unnamed file; the pages of a column are in memory while its array
+              is in use
 
     sparse    rows    2    5          of 8
               values  1.0  0.0   ->   nan nan 1.0 nan nan 0.0 nan nan      fill: nan
 
-Most columns are read by one metric in turn, so the files bound what a replay of many candidates holds; they
-lie in the system's temporary folder (``TMPDIR``). Outcomes are those of shown rows, often a quarter of all
-candidates: a column of all rows is laid out when it is asked for. The newest outcome is kept, because a
-metric asks for one several times.
+Most columns are read by one metric at a time, so files limit the memory of a large replay. They lie in the
+system's temporary folder (``TMPDIR``). Outcomes exist for shown rows, often a quarter of all candidates: a
+column of all rows is filled on access. The newest outcome is cached, because a metric reads it several
+times.
 """
 
 import mmap
@@ -33,7 +33,7 @@ _Value = TypeVar("_Value")
 
 
 class OnDemand(Mapping[str, _Value]):
-    """Values by name, each made whenever it is asked for.
+    """Values by name, computed on each access.
 
     Examples
     --------
@@ -43,11 +43,11 @@ class OnDemand(Mapping[str, _Value]):
     """
 
     def __init__(self, names: Collection[str], make: Callable[[str], _Value]) -> None:
-        """Hold the names, and the function that makes the value of one."""
+        """Store the names, and the function that computes a value."""
         self.names, self._make = names, make
 
     def __getitem__(self, name: str) -> _Value:
-        """Return a value; raises KeyError where there is no such name."""
+        """Return a value; raises KeyError for an unknown name."""
         if name not in self.names:
             raise KeyError(name)
         return self._make(name)
@@ -62,7 +62,7 @@ class OnDemand(Mapping[str, _Value]):
 
 
 class GrowingColumn:
-    """A column of the type of its first block, in a file.
+    """A column in a file, with the type of its first block.
 
     Examples
     --------
@@ -74,14 +74,14 @@ class GrowingColumn:
     """
 
     def __init__(self) -> None:
-        """Hold no value yet."""
-        self._file = TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long as the column
+        """Create an empty column."""
+        self._file = TemporaryFile(buffering=0)  # noqa: SIM115 - the file lives as long as the column
         weakref.finalize(self, self._file.close)
         self._empty: Column = np.empty(0)
         self._size = 0
 
     def append(self, values: Column) -> None:
-        """Put values behind the others."""
+        """Append values."""
         if not self._size:
             self._empty = np.empty(0, dtype=values.dtype)
         values.astype(self._empty.dtype, copy=False).tofile(self._file)
@@ -89,7 +89,7 @@ class GrowingColumn:
 
     @property
     def array(self) -> Column:
-        """All values, [n], in the order in which they came; they cannot be written to."""
+        """All values, [n], in the order of appending; read-only."""
         if not self._size:
             return self._empty
         pages = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -97,21 +97,21 @@ class GrowingColumn:
 
 
 class GrowingColumns(OnDemand[Column]):
-    """Columns by name, each of which grows by itself and is read from its file when it is asked for."""
+    """Columns by name, each of which grows by itself and is read from its file on access."""
 
     def __init__(self) -> None:
-        """Hold no column yet."""
+        """Create without columns."""
         self._columns: dict[str, GrowingColumn] = {}
         super().__init__(self._columns, lambda name: self._columns[name].array)
 
     def append(self, columns: Mapping[str, Column | None]) -> None:
-        """Put values behind those of the columns of these names; None adds nothing."""
+        """Append values to the columns of these names; None adds nothing."""
         for name, values in columns.items():
             if values is not None:
                 self._columns.setdefault(name, GrowingColumn()).append(values)
 
     def whole(self, name: str, size: int) -> Any:
-        """Return a column of which every block had values, so that it has a size; None where one had none.
+        """Return a column with values in every block, so that it has ``size`` values, else None.
 
         Examples
         --------
@@ -131,9 +131,9 @@ def sparse_columns(
 
     Parameters
     ----------
-    rows : [m] the rows that are kept, increasing.
-    kept : by name [m].
-    fill : of all other rows.
+    rows : [m] rows with values, increasing.
+    kept : values by name [m].
+    fill : value of all other rows.
 
     Examples
     --------
@@ -145,9 +145,9 @@ def sparse_columns(
 
 
 def sparse_outcomes(size: int, rows: Indices, outcomes: Mapping[str, JointOutcome]) -> OnDemand[JointOutcome]:
-    """Return joint outcomes by task, of shape [size]; rows that are not kept have none.
+    """Return joint outcomes by task, of shape [size]; other rows have no outcome.
 
-    That of the task that was asked for last is still there.
+    The outcome of the last task read is cached.
     """
 
     @lru_cache(maxsize=1)
@@ -164,7 +164,7 @@ def sparse_outcomes(size: int, rows: Indices, outcomes: Mapping[str, JointOutcom
 
 
 def narrow(values: Floats) -> Column:
-    """Return the same numbers in less memory, where that loses nothing: as one number or as shorter floats.
+    """Return the same numbers in less memory if lossless: as a broadcast constant or as shorter floats.
 
     Examples
     --------
@@ -184,7 +184,7 @@ def narrow(values: Floats) -> Column:
 
 
 def spread(values: Column, rows: Indices, size: int, fill: float) -> Floats:
-    """Lay values of some rows out over all.
+    """Spread values of some rows over a column of all rows.
 
     Examples
     --------

@@ -1,14 +1,14 @@
-"""Counts what a slate holds that a hard constraint keeps out: of every slate that is made, whoever made it.
+"""Counts items in slates that break a hard constraint, for every slate and every kind of policy.
 
-A release decides by the code that it brought. Here each constraint is read again, by itself, on the rows that
-got a slot.
+A release decides with the code packaged in it. This module checks each constraint again, independently, on
+the rows in slots.
 
 ::
 
-    release under test    a verdict of the gate ``constraints``, in simulation and shadow, which holds it,
-                          stands in its dossier, and is for nobody to override
-    releases beside it    a warning: a champion that leaks must not hold what would take its place
-    policies to propose   refused
+    release under test    a verdict of the gate ``constraints``, in simulation and shadow, which holds it and
+                          that nobody can override
+    baseline releases     a warning: a champion that leaks must not hold its successor
+    proposed policies     refused
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,16 +26,16 @@ from tasks.ranking.utility import choose_contexts
 from tasks.replay.evidence import ConstraintLeak
 
 GATE: Final = "constraints"
-"""The gate of what may never be shown; no contract can declare it as one to override."""
+"""The gate of hard constraints; a contract cannot declare it overridable."""
 
 
 def count_leaks(candidates: pd.DataFrame, slot: Integers, policy: UtilitySpec) -> tuple[ConstraintLeak, ...]:
-    """Count candidates in slots that a hard constraint keeps out, or of which that is not known.
+    """Count candidates in slots that break a hard constraint, or for which the constraint is unknown.
 
     Parameters
     ----------
     slot : [n] position in the slate from 1, 0 where the candidate is not in it.
-    policy : whose constraints they are, those of its contexts in their own rows.
+    policy : the policy with the constraints; constraints of its contexts apply to their own rows.
 
     Returns
     -------
@@ -48,7 +48,7 @@ def count_leaks(candidates: pd.DataFrame, slot: Integers, policy: UtilitySpec) -
 
 
 def add_leaks(parts: Iterable[Iterable[ConstraintLeak]]) -> tuple[ConstraintLeak, ...]:
-    """Add up what leaked in several parts of the candidates.
+    """Add up leaks over blocks of candidates.
 
     Examples
     --------
@@ -64,16 +64,16 @@ def add_leaks(parts: Iterable[Iterable[ConstraintLeak]]) -> tuple[ConstraintLeak
 
 
 def refuse_leaks(leaks: Iterable[ConstraintLeak], *, name: str) -> None:
-    """Refuse slates that leak.
+    """Raise an error if slates leak.
 
     Parameters
     ----------
-    name : what made the slates, for the message.
+    name : name of the policy, for the message.
 
     Raises
     ------
     GateRefused
-        There is a leak; every constraint is named with its count.
+        There is a leak; the message lists every constraint with its count.
 
     Examples
     --------
@@ -90,14 +90,14 @@ def refuse_leaks(leaks: Iterable[ConstraintLeak], *, name: str) -> None:
 def evaluate_leaks(
     leaks: Iterable[ConstraintLeak], *, candidates: int, where: str, run: str, beside: str = ""
 ) -> Iterator[Verdict]:
-    """Judge what a release puts into its slots: each constraint that leaks blocks it.
+    """Evaluate the items in a release's slots: each constraint that leaks blocks it.
 
     Parameters
     ----------
-    candidates : how many were decided on.
-    where : which these were, for the reason.
+    candidates : number of candidates decided on.
+    where : the days of these candidates, for the reason.
     run : the MLflow run that counted.
-    beside : name of the release, where it is not the one under test but what that is held against.
+    beside : name of the release if it is a baseline instead of the release under test.
 
     Examples
     --------

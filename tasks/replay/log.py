@@ -1,9 +1,9 @@
-"""The logged candidate sets that a simulation replays, and the slates that policies make of them.
+"""Logged candidate sets that a simulation replays, and the slates of policies on them.
 
 ::
 
-    CandidateLog   what was there: candidates, what was shown where, what came of it
-    Slates         what a policy does with it: a slot for each candidate, its predictions and utility
+    CandidateLog   candidates, the positions where they were shown, and their outcomes
+    PolicySlates   a policy's slot for each candidate, its predictions and utility
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from tasks.evaluation.clustered import RowClusters
 from tasks.replay.outcomes import JointOutcome
 
 _HALF: Final = 0.5
-"""Share of the logged looks that the items outside the long tail make."""
+"""Share of the logged exposure of the items outside the long tail."""
 
 
 @dataclass(frozen=True)
@@ -32,26 +32,27 @@ class CandidateLog:
     ----------
     requests, users : codes 0.. of the row's request and user, shape (n,).
     items : codes 0.. of the row's item, shape (n,).
-    logged_position : position where it was shown, NaN where it was not or none is logged, shape (n,).
+    logged_position : position where it was shown, NaN if it was not shown or is not logged, shape (n,).
     shown : whether the candidate was shown, shape (n,).
     labels : by task, the observed label, NaN elsewhere, shape (n,).
-    outcomes : by task, what the chain up to it led to.
+    outcomes : by task, the joint outcome of its chain.
     segments : by segment name, the row's value.
     days : codes 0.. of the row's day in order, shape (n,).
     dates : the day of each code.
-    examination : probability of being looked at by position, relative to the first; None is undeclared.
+    examination : probability of examination by position, relative to the first; None if undeclared.
     positions_logged : whether the log carries positions.
-    complete : whether every scored candidate is logged, not only what was shown.
-    inclusion : how many candidates each shown item stands for, 0 where it was not shown (``inclusion.py``);
-        1 where only what was shown is logged or all was shown, None where the log does not tell.
-    propensity : probability that a shown item was put at its position given those above it, NaN elsewhere,
-        shape (n,); None where the log does not tell.
+    complete : whether every scored candidate is logged, not only shown items.
+    inclusion : number of candidates that each shown item represents, 0 where not shown (``inclusion.py``);
+        1 if only shown items are logged or all were shown, None if the log has no propensities.
+    propensity : probability of a shown item at its position given those above it, NaN elsewhere,
+        shape (n,); None if the log has no propensities.
     drawable : whether exploration could have drawn the row, true where that is unknown, shape (n,); None
-        where the log has no such column.
-    latency : how long the row's request took to serve, in milliseconds, NaN where unknown, shape (n,); None
-        where the log has no such column.
-    served_by : version of the release that served the row's request, 0 where unknown, shape (n,); likewise.
-    merit : what exposure is compared with, the utility or the prediction of a task.
+        if the log has no such column.
+    latency : serving time of the row's request in milliseconds, NaN where unknown, shape (n,); None
+        if the log has no such column.
+    served_by : version of the release that served the row's request, 0 where unknown, shape (n,); None
+        if the log has no such column.
+    merit : the utility or the predicted task that exposure is compared with.
     """
 
     requests: Integers
@@ -86,17 +87,17 @@ class CandidateLog:
 
     @cached_property
     def clusters(self) -> RowClusters:
-        """The users, items and days whose rows move together."""
+        """The users, items and days whose rows are correlated."""
         return RowClusters(self.users, self.items, self.days)
 
     @cached_property
     def logged_examined(self) -> Floats:
-        """Examination of the place where each row was shown, of the first place elsewhere, shape (n,)."""
+        """Examination of each row's logged position, of the first position if not shown, shape (n,)."""
         return self.examined_at(self.logged_position)
 
     @cached_property
     def in_long_tail(self) -> Flags:
-        """Rows of items outside those that make half of the logged looks, shape (n,)."""
+        """Rows of items outside those with half of the logged exposure, shape (n,)."""
         exposure = np.bincount(self.items, np.where(self.shown, self.logged_examined, 0.0))
         order = np.argsort(-exposure, kind="stable")
         before = np.r_[0.0, np.cumsum(exposure[order])[:-1]]
@@ -108,8 +109,8 @@ class CandidateLog:
     def possible(self) -> Flags | None:
         """Rows that were shown or could have been drawn, shape (n,); None where that is not known exactly.
 
-        It is where the log marks them and draws at most the last slot of a request: the item in a drawn slot
-        may close by its cap what a later one could have held. Without a draw nothing else is possible.
+        It is known if the log marks drawable rows and draws at most the last slot of a request: an item in a
+        drawn slot may exhaust a cap and so exclude an item from a later slot.
         """
         if self.drawable is None or self.propensity is None:
             return None
@@ -123,20 +124,21 @@ class CandidateLog:
 
     @cached_property
     def tasks_from_zero(self) -> frozenset[str]:
-        """The tasks whose outcomes are never below 0, as of all that happens or does not."""
+        """The tasks whose outcomes are never negative."""
         return frozenset(
             task for task, outcome in self.outcomes.items() if np.min(outcome.value, initial=0.0) >= 0
         )
 
     def mean_examination(self, task: str, predictions: Floats) -> float:
-        """Return how much an item was looked at on average, by what a head predicts of each.
+        """Return the mean examination of items, weighted by a head's predictions.
 
-        A head is calibrated on known outcomes: their sum is that of its predictions there. Divided by this
-        mean, its predictions per look have that property too, however the known outcomes lie on the page.
+        A head is calibrated on known outcomes: their sum equals the sum of its predictions there. Divided by
+        this mean, its predictions per examined impression have that property too, at whatever positions the
+        known outcomes were shown.
 
         Parameters
         ----------
-        predictions : [n] of a task, for the place where an item is shown on average.
+        predictions : [n] of a task, at the average shown position.
         """
         known = self.outcomes[task].known & (predictions > 0)
         if not known.any():
@@ -144,7 +146,7 @@ class CandidateLog:
         return float(np.average(self.logged_examined[known], weights=predictions[known]))
 
     def examined_at(self, positions: Floats | Integers) -> Floats:
-        """Return the probability that each position is looked at; beyond the curve its last value."""
+        """Return the examination of each position; beyond the curve, its last value."""
         if self.examination is None:
             return np.ones(len(positions))
         index = np.clip(np.nan_to_num(positions, nan=1.0).astype(int) - 1, 0, len(self.examination) - 1)
@@ -157,20 +159,20 @@ class PolicySlates:
 
     Attributes
     ----------
-    name : what the policy is called in reports.
+    name : name of the policy in reports.
     slot : position in the slate from 1, 0 where the candidate is not in it, shape (n,).
-    predictions : by task, the joint probability (or expected value) that the policy's release gives;
+    predictions : by task, the joint probability (or expected value) by the policy's release;
         empty for the logged order and for a column's order.
-    where_shown : the same where the candidate stood in the log, NaN where it was not shown; of those tasks
-        whose predictions speak of the reference position.
+    where_shown : predictions at the logged position, NaN where the item was not shown; only for tasks
+        whose predictions are for the reference position.
     utility : the policy's utility, NaN where it has none, shape (n,).
     contributions : by term of the utility, NaN where it has no weight or its value is unknown, shape (n,).
-    worth : by task what one outcome adds, and by name what a column adds that counts by itself, shape (n,).
-    rank : place in the order by tiers and utility before the slate's rules, from 1; 0 for what was dropped,
-        shape (n,). None where nothing is known of it.
+    worth : by task, the value of one outcome; by column name, the value of a column term, shape (n,).
+    rank : position in the order by tiers and utility before slate rules, from 1; 0 for dropped candidates,
+        shape (n,). None if unknown.
     release : the version that serves with this policy, None for an order or another policy.
-    follows_log : whether the slots depend on what was shown, as those of the logged order do.
-    heads : the releases whose heads the predictions join (``both_heads.py``).
+    follows_log : whether the slots depend on the shown items, as in the logged order.
+    heads : number of releases whose heads are joined in the predictions (``both_heads.py``).
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""What steps read of the log itself: candidates to replay, the newest traffic.
+"""Reads the log for steps: candidates to replay, and the newest traffic.
 
-Everything else reads the label store, whose rows are whole impressions.
+All other steps read the label store, whose rows are whole impressions.
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,11 +36,11 @@ _DAY: Final = timedelta(days=1)
 def labelled_candidates(
     workspace: Workspace, *, snapshot: str, first_day: date, last_day: date
 ) -> pd.DataFrame:
-    """Read the candidates of some days with the observed labels of those that were shown.
+    """Read the candidates of a range of days with the observed labels of the shown ones.
 
-    Without a candidates table they are the impressions themselves. A label that is not observed, and one of a
-    candidate that was not shown, is null. Tasks of a chain bring their status too. Position and propensity
-    are those of the impressions where the candidates have no such column.
+    Without a candidates table they are the impressions themselves. Labels are null if they are not observed
+    or the candidate was not shown. Tasks of a chain include their status. Position and propensity come from
+    the impressions if the candidates have no such column.
     """
     labels, days = LabelStore(workspace.store, workspace.surface).snapshot(snapshot), (first_day, last_day)
     if workspace.contracts.surface.sources.candidates is None:
@@ -52,19 +52,19 @@ def labelled_candidates(
 
 @dataclass(frozen=True)
 class SpanLabels:
-    """The labels of some days, as they were read."""
+    """The labels of a range of days, as an Arrow table."""
 
     table: pa.Table
 
     @cached_property
     def frame(self) -> pd.DataFrame:
-        """The same as a frame, made once for all blocks of these days."""
+        """The labels as a frame, converted once for all blocks of these days."""
         return self.table.to_pandas()
 
 
 @dataclass(frozen=True)
 class CandidateBlock:
-    """Candidates of whole requests as they were read, and the labels of their days, unless they hold them."""
+    """Candidates of whole requests, and the labels of their days; None if the rows include labels."""
 
     candidates: pa.Table
     labels: SpanLabels | None
@@ -80,11 +80,11 @@ class CandidateBlock:
 def candidate_blocks(
     workspace: Workspace, *, snapshot: str, days: tuple[date, date], most_rows: int
 ) -> Iterator[CandidateBlock]:
-    """Read the candidates of some days as `labelled_candidates` does, in blocks of whole requests.
+    """Read the candidates of a range of days like `labelled_candidates`, in blocks of whole requests.
 
-    A day is read at a time, as Arrow, and given on in parts of at least ``most_rows`` rows, less in the last.
-    Where a request lies on two days, all days are read as one; where its rows do not follow each other, what
-    was read is one block.
+    Days are read one at a time, as Arrow, and cut into blocks of at least ``most_rows`` rows, except the
+    last. All days are read at once if a request lies on two days; all rows read are one block if a request's
+    rows are not consecutive.
     """
     labels = LabelStore(workspace.store, workspace.surface).snapshot(snapshot)
     if workspace.contracts.surface.sources.candidates is None:
@@ -102,7 +102,7 @@ def candidate_blocks(
 
 
 def hash_labelled_candidates(workspace: Workspace, *, snapshot: str, days: Days) -> str | None:
-    """Return a digest of what `labelled_candidates` reads of the log; None without a candidates table."""
+    """Return a digest of the log rows that `labelled_candidates` reads; None without a candidates table."""
     if workspace.contracts.surface.sources.candidates is None:
         return None
     labels = LabelStore(workspace.store, workspace.surface).snapshot(snapshot)
@@ -112,7 +112,7 @@ def hash_labelled_candidates(workspace: Workspace, *, snapshot: str, days: Days)
 
 
 def hash_newest_candidates(workspace: Workspace, *, as_of: datetime) -> str | None:
-    """Return a digest of what `newest_candidates` reads; None where nothing was logged before the instant."""
+    """Return a digest of the rows that `newest_candidates` reads; None if nothing was logged before."""
     with open_log(workspace) as log:
         table = CANDIDATES if log.candidates else IMPRESSIONS
         day = _newest_day(log, table, as_of)
@@ -121,7 +121,7 @@ def hash_newest_candidates(workspace: Workspace, *, as_of: datetime) -> str | No
 
 
 def _hash(log: LogTables, table: str, names: Sequence[str], as_of: datetime, days: Days) -> str:
-    """Return a digest of the rows of some days, in whatever order and files they lie."""
+    """Return a digest of the rows of a range of days, independent of their order and files."""
     each = [days[0] + n * _DAY for n in range((days[1] - days[0]).days + 1)]
     hashes = [log.hash_day(table, names, as_of=as_of, day=day) for day in each]
     sums = (combine_sums(first, second) for _, first, second in hashes)
@@ -134,7 +134,7 @@ def newest_candidates(workspace: Workspace, *, as_of: datetime) -> pd.DataFrame:
     Raises
     ------
     DataError
-        Nothing was logged before it.
+        Nothing was logged before ``as_of``.
     """
     with open_log(workspace) as log:
         table = CANDIDATES if log.candidates else IMPRESSIONS
@@ -159,13 +159,13 @@ def _candidates(workspace: Workspace, log: LogTables, as_of: datetime, days: Day
 
 
 def _label_columns(workspace: Workspace) -> list[str]:
-    """Return the label of each task, and the status of those of a chain."""
+    """Return the label column of each task, and the status columns of tasks of a chain."""
     spec = workspace.contracts.tasks
     return [*spec.tasks, *(c.status(name) for name in spec.tasks if spec.parent(name))]
 
 
 def _labels(workspace: Workspace, labels: Snapshot, days: Days, candidates: pa.Table) -> pa.Table:
-    """Read the labels of some days, with what impressions hold of the slots and candidates do not."""
+    """Read the labels of a range of days, with slot columns that the candidates lack."""
     lacking = {c.POSITION, c.PROPENSITY} - {*candidates.column_names}
     of_slots = [name for name in labels.schema().names if name in lacking]
     columns = [*c.IMPRESSION_KEY, *of_slots, *_label_columns(workspace)]
@@ -177,7 +177,7 @@ def _with_labels(candidates: pa.Table, labels: pd.DataFrame) -> pd.DataFrame:
 
 
 def reading_spans(log: LogTables, as_of: datetime, days: Days) -> list[Days]:
-    """Return the days one by one, or all as one where a request lies on two of them."""
+    """Return the days one by one, or the whole range if a request lies on two of them."""
     first, last = days
     at = x.column(c.SHOWN_AT)
     ((split,),) = log.fetch(
@@ -195,7 +195,7 @@ def reading_spans(log: LogTables, as_of: datetime, days: Days) -> list[Days]:
 
 
 def cut_requests(table: pa.Table, most_rows: int) -> Iterator[tuple[int, int]]:
-    """Yield start and length of parts that hold whole requests."""
+    """Yield start and length of blocks of whole requests."""
     requests = table.column(c.REQUEST_ID).combine_chunks()
     if not len(requests):
         return

@@ -1,16 +1,16 @@
-"""How many policies were measured on the same test days, and what the best of them gains without its luck.
+"""How many policies were measured on the same test days, and the best gain corrected for selection.
 
 ::
 
     tags of a simulation's run     measured_days = 2026-02-16/2026-02-22
                                    measured_policies = 3fe1fbbb46ac,...     a release and a policy each
-    E[best of n] = integral of z n phi(z) Phi(z)^(n - 1) dz     standard errors above what all are worth
-                   .56 of 2, 1.54 of 10, 2.75 of 200
+    E[best of n] = integral of z n phi(z) Phi(z)^(n - 1) dz     standard errors above their common value
+                   .56 for 2, 1.54 for 10, 2.75 for 200
 
-Whoever tries policies until one looks good has chosen by chance, too. So a simulation counts every policy
-that finished ones measured on its days, and reports what is left of the best gain without the luck of that
-many. The expectation holds for n equal policies that are measured independently. Those that resemble each
-other differ less, so what is subtracted is the most that chance alone explains.
+Trying policies until one looks good selects by chance as well. A simulation therefore counts every policy
+that finished simulations measured on its days, and reports the best gain minus the expected luck of that many
+policies. The expectation assumes n equal policies measured independently. Similar policies differ less, so
+the subtracted luck is an upper bound.
 """
 
 import math
@@ -32,7 +32,7 @@ from tasks.stores.workspace import Workspace
 _DAYS: Final = "measured_days"
 _POLICIES: Final = "measured_policies"
 _MOST_RUNS: Final = 1000
-"""As many as one search of MLflow returns."""
+"""Maximum number of runs that one MLflow search returns."""
 
 
 _GRID: Final = np.linspace(-10.0, 10.0, 8001)
@@ -40,7 +40,7 @@ _GRID: Final = np.linspace(-10.0, 10.0, 8001)
 
 @dataclass(frozen=True)
 class BestPolicy:
-    """The further policy that seems to gain most over the baseline: its file, and shares of the utility."""
+    """The further policy with the largest gain over the baseline, as a share of the utility."""
 
     name: str
     gain: float
@@ -49,13 +49,13 @@ class BestPolicy:
 
 @dataclass(frozen=True)
 class Selection:
-    """How many policies were measured on the same days, and how much luck the best of as many has.
+    """Number of policies measured on the same days, and the expected luck of the best of them.
 
     Attributes
     ----------
-    policies : distinct pairs of a release and a policy, those of this simulation included.
-    luck : by how many standard errors the best of as many equal policies looks better than it is.
-    best : None where no further policy has a gain with an interval.
+    policies : distinct pairs of release and policy, including those of this simulation.
+    luck : expected overestimate of the best of this many equal policies, in standard errors.
+    best : None if no further policy has a gain with an interval.
     """
 
     policies: int
@@ -64,7 +64,7 @@ class Selection:
 
 
 def tag_policies(run: StepRun, days: str, release: int, policies: Iterable[str]) -> None:
-    """Write on a simulation's run which policies, by digest, it measured with a release on which days."""
+    """Tag a simulation's run with the digests of the policies that it measured, the release and the days."""
     measured = (digest({"release": release, "policy": policy})[:12] for policy in policies)
     run.tags({_DAYS: days, _POLICIES: ",".join(dict.fromkeys(measured))})
 
@@ -74,7 +74,7 @@ def count_luck(workspace: Workspace, run_id: str, others: Mapping[str, Sequence[
 
     Parameters
     ----------
-    others : what each further policy was measured at, as in `SimulationEvidence`.
+    others : metrics of each further policy, as in `SimulationEvidence`.
     """
     client = workspace.store.client
     run = client.get_run(run_id)
@@ -121,7 +121,7 @@ def expected_best(policies: int) -> float:
 
 
 def without_selection(change: Estimate, policies: int) -> float:
-    """Return an estimate less what the best of as many equal policies would seem to gain; NaN where unknown.
+    """Return an estimate minus the expected gain of the best of this many equal policies; NaN where unknown.
 
     Parameters
     ----------

@@ -1,25 +1,25 @@
-"""What each metric of a policy's slots is, as sums over rows or as a statistic of groups of rows.
+"""Each metric of a policy's slots, as sums over rows or as a statistic of groups of rows.
 
 ::
 
     metric               numerator                                          denominator
-    <task>_rate          what a look leads to (rates.py)                    looks
-    <task>_predicted     examination(slot) x joint prediction (a)           looks
+    <task>_rate          expected outcomes (rates.py)                       exposure
+    <task>_predicted     examination(slot) x joint prediction (a)           exposure
     <task>_calibration   outcome                                            prediction (b), labelled slots
     ndcg_<task> (naive)  gain of the request's labelled items / its ideal   requests with a positive
-    expected_utility     examination(slot) x utility                        looks
-    <column>_share       looks where the column has the value               looks
-    long_tail_exposure   looks on items outside those that make half        looks
+    expected_utility     examination(slot) x utility                        exposure
+    <column>_share       exposure where the column has the value            exposure
+    long_tail_exposure   exposure of items outside the more exposed half    exposure
     component_share      within-request covariance of a term and utility    variance of the utility (c)
-    slate_rule_activity  slots of items that plain order would leave out    slots
-    exposure_ratio       looks on a value of a column                       looks that its merit is due (d)
-    entropy, gini        of the shares of a column's values in the looks
+    slate_rule_activity  slots of items off the slate in plain order        slots
+    exposure_ratio       exposure of a value of a column                    exposure due by its merit (d)
+    entropy, gini        of the shares of a column's values in the exposure
     coverage             distinct items in the slots                        distinct items available
 
-(a) at the reference position. A head that is not corrected for position speaks of the places where such items
-stood: its prediction is divided by their mean examination, so that no look is counted twice.
-(b) where the item stood, which is where its label came from.
-(c) in the requests where the term is in force: one that a context adds has no weight elsewhere.
+(a) at the reference position. A head that is not corrected for position predicts for the positions where such
+items were shown: its prediction is divided by their mean examination, so that examination counts once.
+(b) at the position where the item was shown, because the label was observed there.
+(c) in the requests where the term has a weight: a term of a context has no weight elsewhere.
 (d) by the predictions of the release under test, for its slates and for the baseline's (`due_exposure`).
 """
 
@@ -47,17 +47,17 @@ from tasks.replay.joined_columns import OnDemand
 from tasks.replay.log import CandidateLog, PolicySlates
 
 OTHER: Final = "other"
-"""The value of a segment's pool."""
+"""The name of the pool of a segment's sparse values."""
 
 
 @dataclass(frozen=True)
 class SegmentedRows:
-    """Those rows of a log that are summed, in its segments.
+    """Summed rows of a log, by segment.
 
     Attributes
     ----------
     codes : segment of each row of the log, shape (n,).
-    place : places of the rows that are summed, shape (m,).
+    place : positions of the summed rows, shape (m,).
     grouped : these rows by segment, user, item and day.
     """
 
@@ -67,8 +67,8 @@ class SegmentedRows:
 
     @classmethod
     def of(cls, segmentation: Grouping, place: Indices, clusters: RowClusters) -> "SegmentedRows":
-        """Group the rows at some places; ``clusters`` are those of these rows."""
-        everything = len(place) == len(segmentation.codes)  # nothing is copied then
+        """Group the rows at some positions; ``clusters`` are the clusters of these rows."""
+        everything = len(place) == len(segmentation.codes)  # no copy is needed then
         codes = segmentation.codes if everything else segmentation.codes[place]
         grouped = GroupedRows.of(codes, len(segmentation.names), clusters)
         return cls(segmentation.codes, place, grouped)
@@ -76,12 +76,12 @@ class SegmentedRows:
 
 @dataclass(frozen=True)
 class SegmentSupport:
-    """What the values of a segment rest on: rows of slots with their users, and positive outcomes.
+    """Support of the values of a segment: rows in slots with their users, and positive outcomes.
 
     Attributes
     ----------
-    weights : how often each row of the log stands in a slot, shape (n,).
-    users : its user, shape (n,).
+    weights : number of slots that each row of the log fills, shape (n,).
+    users : user of each row, shape (n,).
     """
 
     weights: Floats
@@ -90,11 +90,11 @@ class SegmentSupport:
     def segmentation(
         self, name: str, column: "pd.Categorical[Any]", positives: npt.NDArray[np.generic] | None = None
     ) -> Grouping:
-        """Return the segments of a column, thin values pooled where there are two or more.
+        """Return the segments of a column; sparse values are pooled if there are two or more.
 
         Parameters
         ----------
-        name : of the segment.
+        name : name of the segment.
         column : value of each row of the log.
         positives : positive outcomes of each row, for figures of outcomes.
 
@@ -114,7 +114,7 @@ class SegmentSupport:
 
 
 def _pool(name: str, values: list[str], codes: Indices, rests: tuple[Flags, Flags]) -> Grouping:
-    """Give every value that is present a segment, and all thin ones the last."""
+    """Assign every present value its own segment, and all sparse values to the last."""
     present, sparse = rests
     if np.count_nonzero(sparse) < 2:
         sparse = np.zeros_like(sparse)
@@ -126,27 +126,27 @@ def _pool(name: str, values: list[str], codes: Indices, rests: tuple[Flags, Flag
     if not held:
         return Grouping(tuple(names), of_value[codes])
     pool = Segment(name, OTHER)
-    if pool in names:  # a value of that name is told from the pool
+    if pool in names:  # a value of that name is kept apart from the pool
         pool = Segment(name, f"{OTHER} values")
     return Grouping((*names, pool), of_value[codes], {pool: held})
 
 
 ByGroup = Callable[[SegmentedRows], GroupedStatistic]
 Measurement = Ratio | ByGroup
-"""Sums over all rows, which any grouping of rows can divide, or what has to be made for each grouping."""
+"""Sums over all rows, which any grouping can divide, or a function computed for each grouping."""
 
 OF_OUTCOMES: Final = frozenset(
     {MetricKind.RATE, MetricKind.GIVEN, MetricKind.NDCG, MetricKind.RECALL, MetricKind.OBSERVED_UTILITY}
 )
-"""Metrics of what happened, which need looks and propensities."""
+"""Metrics of outcomes, which need examination and propensities."""
 OF_LABELS: Final = OF_OUTCOMES | {MetricKind.CALIBRATION, MetricKind.NAIVE_NDCG}
-"""Metrics that read the labels of a task in some way."""
+"""Metrics that read the labels of a task."""
 OF_ALL_CANDIDATES: Final = frozenset(
     {MetricKind.RECALL, MetricKind.COMPONENT_SHARE, MetricKind.NAIVE_NDCG, MetricKind.EXPOSURE_RATIO}
 )
-"""Metrics whose sums hold rows outside every slot."""
+"""Metrics whose sums include rows outside every slot."""
 REORDERING: Final = "reordering only: what else could have been shown is not logged"
-"""Why no figure of a replay may be judged where neither candidates nor all that could be shown are logged."""
+"""Caveat of every figure where neither all candidates nor all showable items are logged."""
 _OF_EXAMINED: Final = frozenset({MetricKind.RATE, MetricKind.GIVEN, MetricKind.RECALL})
 
 
@@ -169,12 +169,12 @@ def unanswerable(metric: Metric, log: CandidateLog, *, request_level: frozenset[
 
 
 def per_examined(log: CandidateLog, slates: PolicySlates, task: str) -> Floats | None:
-    """Return a release's joint prediction of a task for an item that is looked at, shape [n]."""
+    """Return a release's joint prediction of a task for an examined item, shape [n]."""
     return predicted_per_examined(log, slates).get(task)
 
 
 def predicted_per_examined(log: CandidateLog, slates: PolicySlates) -> Mapping[str, Floats]:
-    """Return a release's joint predictions for an item that is looked at, by task [n]."""
+    """Return a release's joint predictions for an examined item, by task [n]."""
 
     @cache
     def mean_examination(task: str) -> float:
@@ -196,14 +196,14 @@ def measure_slots(
 
     Parameters
     ----------
-    metric : any that is not of `OF_OUTCOMES`.
+    metric : any metric outside `OF_OUTCOMES`.
     log : n candidates.
-    slates : the policy that is measured.
-    reference_model : whose predictions and utility are believed.
+    slates : the measured policy.
+    reference_model : the release whose predictions and utility are used.
 
     Returns
     -------
-    None where the judge has no predictions for the metric, or the log not the column.
+    None if the reference model has no predictions for the metric, or the log lacks the column.
     """
     return _MEASUREMENTS[metric.kind](metric, log, slates, reference_model)
 
@@ -211,9 +211,9 @@ def measure_slots(
 def _naive_ndcg(
     metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
 ) -> Ratio:
-    """Average each request's NDCG over its labelled items, as the log's ranker let them be seen.
+    """Average each request's NDCG over its labelled items, with the exposure bias of the logging policy.
 
-    A metric of its own, which no contract can name and no gate reads: it has the wrong sign where a policy
+    It is a separate metric that no contract can name and no gate reads: it has the wrong sign where a policy
     departs from the log.
     """
     label = log.labels[str(metric.subject)]
@@ -309,7 +309,7 @@ def _long_tail(
 def _activity(
     metric: Metric, log: CandidateLog, slates: PolicySlates, reference_model: PolicySlates
 ) -> Ratio | None:
-    """Count the slots of items that the plain order by utility would leave out of as many slots."""
+    """Count the slots of items that the plain order by utility would leave off a slate of the same length."""
     if slates.rank is None:
         return None
     filled = slates.slot > 0
@@ -357,7 +357,7 @@ def _coverage(
 ) -> ByGroup:
     """Count distinct items in the slots over those available.
 
-    What a user adds are the items that nobody else was given (the jackknife's pseudo-values).
+    The influence of a user is the number of items shown to no other user (the jackknife's pseudo-values).
     """
 
     def by_group(rows: SegmentedRows) -> GroupedStatistic:
@@ -384,7 +384,7 @@ def _coverage(
 
 
 def _given_to_one(pairs: Integers, users: Integers) -> tuple[Flags, Integers]:
-    """Return which distinct items went to one user only, and the first row of each."""
+    """Return which distinct items were shown to one user only, and the first row of each."""
     _, first, of = np.unique(pairs, return_index=True, return_inverse=True)
     least, most = np.full(len(first), np.iinfo(np.int64).max), np.full(len(first), -1)
     np.minimum.at(least, of, users)

@@ -1,4 +1,4 @@
-"""Who moves between two policies on the same candidates, and what that does to predicted negatives.
+"""Moves of candidates between two policies, and their effect on predicted negatives.
 
 ::
 
@@ -26,7 +26,7 @@ from tasks.replay.metrics import examined_by, per_examined
 from tasks.replay.replay_policies import Replay
 
 MOST_VALUES: Final = 8
-"""Values of a column that are listed: those whose looks change most."""
+"""Number of listed values of a column: those whose exposure changes most."""
 MOST_EXAMPLES: Final = 10
 PER_SLOTS: Final = 1000
 EXAMPLES_RULE: Final = (
@@ -45,11 +45,11 @@ class Pair:
 
     @property
     def compared(self) -> ComparedPolicies:
-        """The second beside the first, which is its baseline."""
+        """The second policy with the first as its baseline."""
         return ComparedPolicies(self.replay.log, self.after, self.before)
 
     def replaced(self) -> Estimate:
-        """Return the share of slots whose item the first policy leaves out."""
+        """Return the share of slots whose item is not on the first policy's slate."""
         filled = self.after.slot > 0
         return self._paired(Ratio((filled & (self.before.slot == 0)).astype(float), filled.astype(float)))
 
@@ -60,7 +60,7 @@ class Pair:
         return made.policy
 
     def value_changes(self, columns: Sequence[str]) -> Iterator[ValueChange]:
-        """Yield, of each column, the values whose looks change most, the greatest change first."""
+        """Yield, for each column, the values whose exposure changes most, the greatest change first."""
         log = self.replay.log
         up, down = _moves(self.before.slot, self.after.slot)
         change = examined_by(log, self.after) - examined_by(log, self.before)
@@ -84,7 +84,7 @@ class Pair:
                 )
 
     def negatives(self, tasks: Sequence[str], segments: Sequence[str]) -> Iterator[NegativesChange]:
-        """Yield the predicted outcomes per 1,000 slots of each task, on the whole and in every segment."""
+        """Yield the predicted outcomes per 1,000 slots of each task, on the whole and by segment."""
         compared = self.compared
         for task in tasks:
             prediction = per_examined(self.replay.log, self.after, task)
@@ -120,7 +120,7 @@ class Pair:
         yield from zip(segmentation.names, paired_estimates(after, before, rows.grouped), strict=True)
 
     def examples(self, requests: Sequence[object], items: Sequence[object]) -> Iterator[ExampleRequest]:
-        """Yield the requests that change most, side by side; see `EXAMPLES_RULE`.
+        """Yield the requests that change most, with both slates; see `EXAMPLES_RULE`.
 
         Parameters
         ----------
@@ -142,7 +142,7 @@ class Pair:
 
 
 def _moves(before: Integers, after: Integers) -> tuple[Flags, Flags]:
-    """Return which rows get a better, and which a worse place; off the slate is the worst."""
+    """Return which rows get a better and which a worse position; off the slate is the worst."""
     was, now = (np.where(slot > 0, slot, np.inf) for slot in (before, after))
     return now < was, now > was
 
@@ -153,7 +153,7 @@ def side_by_side(
     after: Integers,
     items: Sequence[object] | Mapping[int, object],
 ) -> Iterator[ExampleSlot]:
-    """Yield each place of a request with the items, by row, that the two policies put there."""
+    """Yield each position of a request with the items of both policies, looked up by row."""
     was, now = ({int(slot[row]): row for row in rows if slot[row]} for slot in (before, after))
     for place in sorted({*was, *now}):
         item = now.get(place)
@@ -166,7 +166,7 @@ def side_by_side(
 
 
 def moved_columns(columns: Sequence[str], replay: Replay) -> list[str]:
-    """Return those columns that the log holds, each once.
+    """Return the columns that the log contains, without duplicates.
 
     Examples
     --------

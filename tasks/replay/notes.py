@@ -1,4 +1,4 @@
-"""What a simulation cannot measure, in sentences."""
+"""Notes on what a simulation cannot measure."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
@@ -14,11 +14,11 @@ from tasks.replay.slates import TestSlice
 from tasks.stores.workspace import Workspace
 
 _ALIKE: Final = 0.01
-"""Share by which looks may differ before a sentence says so."""
+"""Relative difference in exposure that a note ignores."""
 
 
 def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
-    """Say which release's models were replayed, where they are not the release's own."""
+    """Yield a note if another release's models were replayed instead of the release's own."""
     tested = workspace.releases.tested_version(release)
     if tested != release:
         yield (
@@ -28,7 +28,7 @@ def stood_in(workspace: Workspace, release: int) -> Iterator[str]:
 
 
 def other_slate(pinned: str, in_force: str, policies: Collection[str]) -> Iterator[str]:
-    """Say that further policies fill slates by other rules than the release, where they do.
+    """Yield a note if further policies use other slate rules than the release.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ def other_slate(pinned: str, in_force: str, policies: Collection[str]) -> Iterat
 
 
 def note_examined(log: CandidateLog, policy: PolicySlates, against: PolicySlates) -> Iterator[str]:
-    """Say that slates are looked at more or less than others, where they are: no rate says it."""
+    """Yield a note if slates of two policies differ in total exposure, which no rate shows."""
     candidate, reference = (float(examined_by(log, slates).sum()) for slates in (policy, against))
     if reference and abs(candidate / reference - 1) > _ALIKE:
         yield (
@@ -59,7 +59,7 @@ def note_examined(log: CandidateLog, policy: PolicySlates, against: PolicySlates
 
 
 def notes_of(test: TestSlice | DecidedSlice, found: Findings, *, against_log: bool) -> Iterator[str]:
-    """Say what is not measurable with these data, each reason once."""
+    """Yield what these data cannot measure, each reason once."""
     if against_log:
         yield (
             "The baseline is the logged order itself: the standard error of a change is about three times "

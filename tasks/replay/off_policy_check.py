@@ -1,18 +1,18 @@
-"""Beside each replayed figure of outcomes what the log's propensities alone say: a check, never a gate.
+"""Off-policy estimates of replayed outcome figures, by the log's propensities alone: a check, not a gate.
 
 ::
 
-    replay       looks x [q + w x (y / e0 - q)]     w: an item's outcome at any place, moved by the curve
-    off-policy   looks x [q + v x (y / e0 - q)]     v: only where the log did what the policy does
+    replay       exposure x [q + w x (y / e0 - q)]     w: an item's outcome at any position, by the curve
+    off-policy   exposure x [q + v x (y / e0 - q)]     v: only where the log agrees with the policy
 
     cascade_dr   v of agreement from the top        an outcome may depend on the items above; needs no curve
-    place_dr     v of the item's own place          on its item and place; the curve moves what stood above
+    place_dr     v of the item's own position       an outcome depends on item and position alone
 
-The replay is precise since it moves outcomes between places, and as good as that: where the examination curve
-is wrong, or items act on each other, the two differ. Both have the same model ``q``, so their difference is
-of weighted residuals alone, on the same rows, with the interval of `tasks.evaluation.clustered`. The first
-estimator with support is taken; without any, the figure is `inconclusive`. Without ``q`` they are RIPS and
-IIPS (`tasks.ope.slates`).
+The replay is precise because it moves outcomes between positions, and it is valid only if the examination
+curve is correct and items do not interact; otherwise the two differ. Both use the same model ``q``, so their
+difference consists of weighted residuals on the same rows, with the interval of `tasks.evaluation.clustered`.
+The first estimator with support is used; without any, the figure is `inconclusive`. Without ``q`` they are
+RIPS and IIPS (`tasks.ope.slates`).
 """
 
 import math
@@ -45,17 +45,17 @@ ESTIMATORS: Final[Mapping[str, Callable[..., Floats]]] = {
     "cascade_dr": prefix_weights,
     "place_dr": place_weights,
 }
-"""By name the weights of each estimator: the one that supposes least comes first."""
+"""Weights of each estimator by name, the one with the fewest assumptions first."""
 _STANDARD_ERRORS: Final = 3.0
 
 
 def check_off_policy(evaluation: OfflineEvaluation) -> tuple[OffPolicyCheck, ...]:
-    """Estimate what a release's bounds speak of from the log's propensities, beside the replay.
+    """Estimate a release's bounded outcome figures from the log's propensities, and compare with the replay.
 
     Returns
     -------
-    One for each bound of the primary and the guardrails that is a figure of outcomes; none where the log has
-    no propensities.
+    One check for each bound of the primary and the guardrails on an outcome figure; empty if the log has no
+    propensities.
     """
     if not logs_propensities(evaluation.log):
         return ()
@@ -67,7 +67,7 @@ def check_off_policy(evaluation: OfflineEvaluation) -> tuple[OffPolicyCheck, ...
 
 
 def disagreements(checks: Sequence[OffPolicyCheck]) -> Iterator[str]:
-    """Say in a sentence each where the replay and the off-policy estimate disagree."""
+    """Yield a sentence for each disagreement between the replay and the off-policy estimate."""
     for one in checks:
         if one.verdict == "disagrees":
             what = "" if one.bound == "level" else f", the change against {one.against}"
@@ -78,13 +78,13 @@ def disagreements(checks: Sequence[OffPolicyCheck]) -> Iterator[str]:
 
 
 def logs_propensities(log: CandidateLog) -> bool:
-    """Whether a log says with which probability each shown item was shown."""
+    """Whether a log contains the probability with which each shown item was shown."""
     weighted = log.complete and log.inclusion is not None and not log.shown.all()
     return log.propensity is not None or weighted
 
 
 def _bounded_figures(evaluation: OfflineEvaluation) -> Iterator[tuple[Metric, str | None, Bound]]:
-    """Yield what the primaries and the guardrails bound, with the anchor that a guardrail names."""
+    """Yield the figures that primaries and guardrails bound, with the anchor that a guardrail names."""
     utility, metrics = evaluation.contracts.utility, evaluation.metrics
     for named in utility.primary:
         primary = metrics.get(named.metric)
@@ -103,7 +103,7 @@ def _bounded_figures(evaluation: OfflineEvaluation) -> Iterator[tuple[Metric, st
 
 @dataclass(frozen=True)
 class _Check:
-    """One figure of a policy, or its change against a baseline, by the replay and off-policy."""
+    """One figure of a policy, or its change against a baseline, by replay and off-policy."""
 
     replay: Replay
     metric: Metric
@@ -112,7 +112,7 @@ class _Check:
     bound: Bound
 
     def run(self) -> OffPolicyCheck:
-        """Estimate the figure by the first estimator that has support."""
+        """Estimate the figure by the first estimator with support."""
         reason = self._unknown_rate
         if reason:
             return self._untellable(reason)
@@ -133,7 +133,7 @@ class _Check:
 
     @property
     def _unknown_rate(self) -> str:
-        """Why no such estimate can be made from this log; nothing where it can."""
+        """Why this log allows no such estimate, or an empty string."""
         reason = unanswerable(self.metric, self._log, request_level=self.replay.request_level)
         if self.metric.kind is MetricKind.RECALL:
             reason = "recall sums over all candidates, and a slate holds a part of them"
@@ -143,7 +143,7 @@ class _Check:
         return reason or unsuited_propensities(self._log) or caveat
 
     def _weights(self, estimator: str, slates: PolicySlates) -> Floats | None:
-        """Return the weights of a policy's slots; None for an order that is what was shown."""
+        """Return the weights of a policy's slots; None for an order that follows the shown items."""
         return None if slates.follows_log else ESTIMATORS[estimator](self._places, slates.slot)
 
     @cached_property
@@ -167,7 +167,7 @@ class _Check:
         return positive
 
     def _sparse_support(self, weights: Sequence[Floats | None]) -> str:
-        """Say for which of the policies the log says too little; nothing where it says enough."""
+        """Return which policy lacks support in the log and why, or an empty string."""
         for slates, each in zip(self._slates, weights, strict=True):
             reason = "" if each is None else sparse_support(self._log, slates, each, self._positive)
             if reason:
@@ -175,7 +175,7 @@ class _Check:
         return ""
 
     def _figure(self, weights: Sequence[Floats | None], *, model: bool = True) -> Statistic:
-        """Return the figure with given weights of what was shown; None are those of the log."""
+        """Return the figure with given weights of shown items; None uses the log's weights."""
         each = [
             RateEstimator(self._log, self.replay.rates.per_examined if model else {}, of_policy).statistic(
                 self.metric, slates, self._terms.terms
@@ -196,7 +196,7 @@ class _Check:
 
         replayed = self._figure([None] * len(weights))
         of_replay = clustered_interval(replayed, self._log.clusters)
-        replayed = replace(replayed, weight=examined, noise=None)  # these are not asked for again
+        replayed = replace(replayed, weight=examined, noise=None)  # these are not read again
         exact = self._figure(weights)
         off_policy = interval(exact)
         difference = interval(
@@ -237,7 +237,7 @@ class _Check:
 
 
 def unsuited_propensities(log: CandidateLog) -> str:
-    """Say why a log's propensities do not tell of other slates; nothing where they do."""
+    """Return why a log's propensities cannot evaluate other slates, or an empty string."""
     if not log.complete:
         return "only what was shown is logged, so what the policy would have shown instead is not known"
     if log.propensity is None:
@@ -248,11 +248,11 @@ def unsuited_propensities(log: CandidateLog) -> str:
 
 
 def sparse_support(log: CandidateLog, slates: PolicySlates, weights: Floats, positive: Flags) -> str:
-    """Say why weighted outcomes of a log tell too little of a policy's slots; nothing where they tell enough.
+    """Return why weighted outcomes of a log give too little support for a policy, or an empty string.
 
     Parameters
     ----------
-    weights : [n] whose mean over the log's draws is 1 in each slot.
+    weights : [n] weights whose mean over the log's draws is 1 in each slot.
     positive : [n] rows with an outcome.
     """
     rows = np.flatnonzero(slates.slot > 0)
@@ -278,7 +278,7 @@ def sparse_support(log: CandidateLog, slates: PolicySlates, weights: Floats, pos
 
 
 def _odd_mean(examined: Floats, weight: Floats, users: Integers) -> str:
-    """Say where the mean of weights is not 1: propensities are wrong, or much of a slot is never shown."""
+    """Return a message if the mean weight is not 1: propensities are wrong, or items are never shown."""
     excess = np.bincount(users, examined * (weight - 1.0))[np.bincount(users) > 0]
     mean, error = excess.sum() / examined.sum(), excess.std(ddof=1) * math.sqrt(len(excess)) / examined.sum()
     if abs(mean) <= _STANDARD_ERRORS * error + 1e-9:

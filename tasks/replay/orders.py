@@ -1,16 +1,16 @@
-"""Slates of an order that is not a release's: the baseline of a release without a champion.
+"""Slates of an order that is not a release: the baseline of a release without a champion.
 
 ::
 
-    key             logged: the position; a column: its value, the greatest first
+    key             logged: the position; a column: its value, descending
     ties            the logged position, then item_id; unknown values and positions come last
     rules           floors, hard constraints, caps, minimums and required items of the release under test
-    soft rules      diversity, decay, exploration: of a column's order alone
+    soft rules      diversity, decay, exploration: for a column's order only
 
-Soft rules change an order, not what may be in it. The log was served with the rules of its time, and applying
-them again would not give what was shown; so without violations the logged order reads as the log itself.
-Diversity and decay count in units of utility, which a column has not: its order gets the utilities that the
-release gives to the request, best to best, so that a rule moves both orders alike (`rank_as`).
+Soft rules change the order, not the allowed items. The log was served with the rules of its time, and
+applying them again would not reproduce it; so without violations the logged order equals the log. Diversity
+and decay are in units of utility, which a column lacks: its order is assigned the release's utilities of the
+request, best to best, so that a rule changes both orders alike (`rank_as`).
 """
 
 from typing import Any, Final
@@ -29,16 +29,16 @@ from tasks.replay.log import PolicySlates
 from tasks.replay.slates import Scored, TestSlice
 
 LOGGED: Final = "logged"
-"""The baseline that is the logged order."""
+"""Name of the logged order as a baseline."""
 _ORDER: Final = "__order"
-"""The term by which an order is ranked; no task may be named so."""
+"""The term by which an order is ranked; no task may have this name."""
 
 
 def baseline_order(test: TestSlice, scored: Scored, order: str | None = None) -> PolicySlates:
-    """Return the slates of an order that is no release's: by default what stands in for a champion.
+    """Return the slates of an order; by default of the declared substitute for a champion.
 
-    It is ranked by its own key under the rules of the release under test: a column by itself would put into
-    its slots what no policy may.
+    It is ranked by its own key under the rules of the release under test: a column alone could put items into
+    slots that no policy may show.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def baseline_order(test: TestSlice, scored: Scored, order: str | None = None) ->
     Raises
     ------
     DataError
-        The candidates have no such column, it is not numeric, or no logged order is logged.
+        The candidates have no such column, it is not numeric, or the logged order is not logged.
     """
     first = test.contracts.surface.gates.decision.first
     declared = LOGGED if first == LOGGED else first.column
@@ -86,7 +86,7 @@ def _ranked_by(
     candidates: pd.DataFrame,
     slate: SlateSpec,
 ) -> Integers:
-    """Return the slots that the marked rows get by their values, the greatest first, shape (n,)."""
+    """Return the slots of the marked rows by their values, the greatest first, shape (n,)."""
     frame = candidates[rows]
     sets = CandidateSets.of(frame)
     keys = (test.log.logged_position[rows], -values[rows], sets.request)
@@ -110,15 +110,16 @@ def _ranked_by(
 
 
 def rank_as(best_first: Integers, *, like: Floats | None, requests: Integers) -> Floats:
-    """Return strictly falling utilities for an order: its best row of a request gets the request's best one.
+    """Return strictly decreasing utilities for an order: its best row gets the request's largest utility.
 
-    Where the release ties rows, the order does not: they get values between theirs and the next greater one,
-    evenly; above the greatest, in steps of the request's mean difference (of 1 where all are equal).
+    Rows tied in the release's utility are not tied in the order: they get values between the tied utility and
+    the next greater one, evenly spaced; above the greatest, in steps of the request's mean difference (1 if
+    all are equal).
 
     Parameters
     ----------
     best_first : [m] rows sorted by request code, each request's best row first.
-    like : [m] utilities of the release; one that is unknown counts as the request's least. None ties all.
+    like : [m] utilities of the release; unknown values count as the request's smallest. None ties all.
     requests : [m] codes.
 
     Examples
@@ -138,7 +139,7 @@ def rank_as(best_first: Integers, *, like: Floats | None, requests: Integers) ->
 
 
 def _without_ties(utility: Floats, first: Indices) -> Floats:
-    """Return strictly falling values for falling ones, NaN last, of requests that begin at ``first``."""
+    """Return strictly decreasing values for non-increasing ones, NaN last; requests begin at ``first``."""
     rows, request = np.arange(len(utility)), np.repeat(first, np.diff(first, append=len(utility)))
     known = np.maximum.accumulate(np.where(np.isfinite(utility), rows, request))
     utility = np.nan_to_num(utility[known])

@@ -1,23 +1,23 @@
-"""What the shown items of a log led to, along a task's chain, and how known outcomes stand for unknown ones.
+"""Outcomes of shown items along a task's chain, with weights so that known outcomes represent unknown ones.
 
 ::
 
     shown ---- label of the first link known (1 in v1) ---- 0: known to be 0
                                                        ---- 1: next link known (1 in v2) ---- 0 or 1
 
-    weight     1 / (v1 x v2 ...) of the links that were reached where the outcome is known, else 0
+    weight     1 / (v1 x v2 ...) of the reached links if the outcome is known, else 0
 
 ``v`` is the share of the rows reaching a link at a logged position whose label is known there. Where labels
-fade down the page, one share for all positions would let a known label at the top stand for too many.
-Neighbouring positions are pooled until at least 50 rows reach the link. Where ``v`` is below .05 a position
-is *unseen*: its outcomes are not used, and looks that rest on them count as unsupported (``inclusion.py``).
-Without ``v`` a chain reads too low: a purchase that did not happen says that nothing was returned, one that
-did leaves the return to be learned.
+get rarer down the page, one share for all positions would give known labels at the top too much weight.
+Neighbouring positions are pooled until at least 50 rows reach the link. If ``v`` is below .05 a position is
+*unseen*: its outcomes are not used, and exposure that depends on them counts as unsupported
+(``inclusion.py``). Without ``v`` a chain's estimate is too low: if no purchase happened, the return is known
+to be 0, but after a purchase it is often still unknown.
 
-Where an outcome is known only after an event (an answered survey) that event needed a look, so ``v`` falls
-with the examination of the place, and the outcome itself is not divided by it. A position that stands alone
-has its own share, whatever the curve; inside a pool the curve tells how the shares of its positions differ.
-Answers are few everywhere, so there a position is unseen below .05 of the greatest share of any position.
+If an outcome is known only after an event (an answered survey), the event requires examination, so ``v``
+decreases with the examination of the position, and the outcome itself is not divided by it. A position
+outside a pool has its own share; within a pool the curve determines how the shares of its positions differ.
+Answers are rare everywhere, so such a position is unseen below .05 of the largest share of any position.
 """
 
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ from tasks.contracts.tasks import join_outcomes
 LEAST_KNOWN: Final = 0.05
 """Share of known labels at a position below which its outcomes are not used."""
 _LEAST_ROWS: Final = 50
-"""Rows of a position below which it is pooled with its neighbours."""
+"""Number of rows below which a position is pooled with its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,9 @@ class JointOutcome:
     Attributes
     ----------
     value : [n], 0 where the outcome is unknown or the item was not shown.
-    weight : [n], of known outcomes so that they stand for all shown rows; 0 where unknown.
-    by_examination : whether the outcome takes a look, so that it is divided by the examination of its place.
-    unseen : [n] rows shown at positions where hardly any label is known; None where there are none.
+    weight : [n] weight of known outcomes, so that they represent all shown rows; 0 where unknown.
+    by_examination : whether the outcome requires examination, so that it is divided by the examination.
+    unseen : [n] rows shown at positions where hardly any label is known; None if there are none.
     """
 
     value: Floats
@@ -67,16 +67,16 @@ def joint_outcome(
     immature: Flags | None = None,
     answered_at: Floats | None = None,
 ) -> JointOutcome:
-    """Return what is known of the last task of a chain.
+    """Return the known outcomes of the last task of a chain, with weights.
 
     Parameters
     ----------
     labels : task -> its label where observed, else NaN, each of shape [n].
     links : root, ..., task.
     shown : rows that were shown.
-    positions : [n] where they were shown; None where no position is logged.
-    immature : rows on which the last link is not mature; its outcome is unknown there, whatever its parents.
-    answered_at : examination of the place of each row, where the outcome is known only after an event.
+    positions : [n] position where each row was shown; None if no position is logged.
+    immature : rows on which the last link is immature; its outcome is unknown there, whatever its parents.
+    answered_at : examination of each row's position, if the outcome is known only after an event.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def joint_outcome(
 def _known_shares(
     known: Flags, among: Flags, places: Floats, examined: Floats | None
 ) -> tuple[Floats, Flags]:
-    """Return, by row's place, the share of the marked rows that are known, and whether it is too small."""
+    """Return, for each row's position, the share of marked rows with known labels, and if it is too small."""
     first = _pools(places[among])
     if not len(first):
         return np.ones(len(known)), np.zeros(len(known), dtype=bool)
@@ -123,7 +123,7 @@ def _known_shares(
 
 
 def _pools(places: Floats) -> Floats:
-    """Return the first place of each pool of neighbouring places with enough rows, in order."""
+    """Return the first position of each pool of neighbouring positions with enough rows, in order."""
     first: list[float] = []
     rows = _LEAST_ROWS
     for place, count in zip(*np.unique(places, return_counts=True), strict=True):
@@ -135,5 +135,5 @@ def _pools(places: Floats) -> Floats:
 
 
 def _inverse(share: Floats, known: Flags) -> Floats:
-    """Return one over the share of known rows, on these; 0 elsewhere."""
+    """Return the inverse of the share of known rows, on known rows; 0 elsewhere."""
     return np.divide(1.0, share, out=np.zeros(len(known)), where=known & (share > 0))

@@ -1,4 +1,4 @@
-"""The simulation report: what a release does to its slates, beside its baseline, on one page."""
+"""The simulation report: a release's slates compared with its baseline, on one page."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -53,7 +53,7 @@ _MEANINGS: Final = {
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands above a report: its title, and what was compared with what."""
+    """Heading of a report: its title, and the facts of the comparison."""
 
     title: str
     facts: Sequence[str]
@@ -61,7 +61,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class SegmentFigures:
-    """One segment: the bounds that are broken there, its change of observed utility, every metric."""
+    """One segment: the bounds broken there, its change of observed utility, and every metric."""
 
     name: Segment
     harmed: tuple[Verdict, ...]
@@ -78,15 +78,15 @@ def simulation_page(
     notes: Sequence[str],
     checks: Sequence[OffPolicyCheck] = (),
 ) -> str:
-    """Write the report as one self-contained page.
+    """Render the report as one self-contained page.
 
     Parameters
     ----------
-    words : of the surface's contracts.
-    found : verdicts, every metric on the whole and in segments, further policies beside the same baseline.
+    words : vocabulary of the surface's contracts.
+    found : verdicts, every metric on the whole and by segment, and further policies with the same baseline.
     rules : how often the release's slates meet each slate rule.
-    notes : what is not measurable with these data.
-    checks : bounded figures beside what the log's propensities alone say of them.
+    notes : what these data cannot measure.
+    checks : bounded figures with their off-policy estimates.
     """
     comparisons = {"Policy and baseline": [m for m in found.measured if m.segment == ALL]}
     comparisons |= {f"{name} and baseline": list(rows) for name, rows in found.others.items()}
@@ -114,14 +114,14 @@ def simulation_page(
 
 
 def _subjects(found: Findings, checks: Sequence[OffPolicyCheck]) -> set[Subject]:
-    """Return what verdicts, figures and checks are of."""
+    """Return the subjects of verdicts, figures and checks."""
     measured = chain(found.measured, *found.others.values())
     of_verdicts = (one.subject for one in found.verdicts)
     return {*of_verdicts, *(one.subject for one in measured), *(one.subject for one in checks)}
 
 
 def better_directions(found: Findings) -> dict[str, str]:
-    """Say by metric which way is better; of exposure and mix nothing, since that is a matter of policy."""
+    """Return the better direction by metric; empty for exposure and mix, which are a matter of policy."""
     return {
         str(one.subject): ("less" if one.subject.task in found.costs else "more")
         if one.subject.metric in _OF_A_TASK
@@ -131,7 +131,7 @@ def better_directions(found: Findings) -> dict[str, str]:
 
 
 def order_segments(found: Findings) -> list[SegmentFigures]:
-    """Return the figures of each segment: the harmed first, then those that lose most observed utility."""
+    """Return the figures by segment: harmed segments first, then by loss of observed utility."""
     rows: dict[Segment, list[Measured]] = {}
     for one in found.measured:
         if one.segment != ALL:
@@ -154,6 +154,6 @@ def _worst_first(segment: SegmentFigures) -> tuple[bool, float]:
 
 
 def explained_metrics(measured: Sequence[Measured]) -> list[str]:
-    """Say what the figures on the page are, as far as there are any of a kind."""
+    """Return explanations of the kinds of metrics on the page."""
     kinds = {one.subject.metric for one in measured if one.policy is not None}
     return [words for kind, words in _MEANINGS.items() if kind in kinds]

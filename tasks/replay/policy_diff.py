@@ -1,10 +1,10 @@
-"""The policy diff: two policies on the logged candidates of a release's test slice, side by side.
+"""The policy diff: two policies compared on the logged candidates of a release's test slice.
 
 ::
 
-    A, B      digits or an alias: the utility and slate policy that this release pins; all else: the file of a
-              utility policy, beside slate.yaml in force, or of a slate policy, beside utility.yaml in force
-    release   whose predictions and test days both policies get: by default the champion, else the newest
+    A, B      digits or an alias: the utility and slate policy pinned by this release; otherwise the file of a
+              utility policy, used with the current slate.yaml, or of a slate policy, with utility.yaml
+    release   its predictions and test days are used for both; by default the champion, else the newest
 """
 
 import json
@@ -40,12 +40,12 @@ from tasks.stores.workspace import Workspace, write_report
 
 
 def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
-    """Read a utility policy that no surface holds yet, and hold it against a surface's contracts.
+    """Read a utility policy from a file, and check it with a surface's contracts.
 
     Raises
     ------
     ContractError
-        The file cannot be read, is not a utility policy, or is none for this surface.
+        The file cannot be read, is not a utility policy, or is invalid for this surface.
     """
     try:
         policy = UtilitySpec.model_validate(read_yaml(path))
@@ -68,14 +68,14 @@ def read_policy(path: Path, contracts: Contracts) -> UtilitySpec:
 
 
 def read_policies(path: Path, contracts: Contracts) -> tuple[UtilitySpec, SlateSpec]:
-    """Read a utility policy or a slate policy that no surface holds yet; the surface has the other one.
+    """Read a utility policy or a slate policy from a file; the surface's contracts supply the other.
 
     A file with a ``length`` is a slate policy.
 
     Raises
     ------
     ContractError
-        The file cannot be read, or is no such policy for this surface.
+        The file cannot be read, or is not a valid policy for this surface.
     """
     plain = read_yaml(path)
     if "length" not in plain:
@@ -104,7 +104,7 @@ _ORDER_ALONE = (
 
 @dataclass(frozen=True)
 class _Named:
-    """A policy as it was named."""
+    """A policy with the name that the user gave."""
 
     name: str
     policy: UtilitySpec
@@ -120,16 +120,16 @@ def run(workspace: Workspace, *, before: str, after: str, release: str | None = 
 
     Parameters
     ----------
-    before, after : a release (digits or an alias) whose policies are meant, or the file of a utility policy
-        or of a slate policy.
-    release : whose predictions are used; by default the champion, else the newest.
+    before, after : a release (digits or an alias) with its policies, or the file of a utility policy or of a
+        slate policy.
+    release : the release that predicts; by default the champion, else the newest.
 
     Raises
     ------
     ContractError
         A release does not exist, or a file is neither a utility policy nor a slate policy for the surface.
     DataError
-        The test slice holds no candidate, or the release does not predict what a policy weighs.
+        The test slice has no candidates, or the release does not predict a task that a policy weighs.
     """
     sides = [_named(workspace, each) for each in (before, after)]
     chosen = _release(workspace, release)
@@ -175,7 +175,7 @@ class _Decided:
 
 
 def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _Named) -> _Decided:
-    """Let both policies decide on each block of the test slice; no block stays in memory."""
+    """Decide on each block of the test slice with both policies, one block in memory at a time."""
 
     def first_policy(block: TestSlice, scored: Scored) -> PolicySlates:
         return block.slates_by(before.policy, scored, before.name, slate=before.slate)
@@ -197,7 +197,7 @@ def _decide(workspace: Workspace, predicting: Entrant, before: _Named, after: _N
 
 
 def _named(workspace: Workspace, named: str) -> _Named:
-    """Read a policy: digits and aliases are releases, all else is a file."""
+    """Read a policy: digits and aliases are releases, other names are files."""
     if named.isdecimal() or named in workspace.store.registry.aliases(release_name(workspace.surface)):
         version = workspace.releases.version(named)
         manifest = workspace.releases.manifest(version)

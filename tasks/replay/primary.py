@@ -1,17 +1,17 @@
-"""The primary metric: a release may not lose more of it than its margin, and small steps down may not add up.
+"""The primary metric: a release may not lose more than its margin, also over several promotions.
 
 ::
 
     margin    |-5 %------------0------->      one-sided 95 % bound above the margin    pass
-                   |---- x ---->              upper one below it                       block
+                   |---- x ---->              upper bound below it                    block
                                               else                                     inconclusive: holds
 
-The same holds against the champion of four promotions ago. A margin below 2.5 standard errors is seldom
-passed by a release that equals its baseline: the verdict says so, and how many requests would tell.
+The same applies against the champion of four promotions ago. With a margin below 2.5 standard errors, a
+release equal to its baseline seldom passes: the verdict states this, and how many requests would decide.
 
-In every declared segment the margin is twice as wide, and a segment only blocks: where its estimate lies
-beyond that margin and a fall is distinguished from none, one-sided, all segments corrected together
-(Benjamini and Hochberg). An interval wholly beyond twice the margin would find too few harmed segments
+In every declared segment the margin is twice as wide, and a segment only blocks: if its estimate lies beyond
+that margin and the fall is significant, one-sided, with all segments corrected together (Benjamini and
+Hochberg). Requiring the whole interval beyond twice the margin would detect too few harmed segments
 (``python -m benchmarks.harmed_segment``).
 """
 
@@ -27,13 +27,13 @@ from tasks.evaluation.verdicts import Estimate, Outcome, Power, Verdict, beyond_
 from tasks.replay.guardrails import ONE_SIDED_LEVEL, no_interval, no_share, pool_in_words
 
 ONE_SIDED: Final = 1.644854 / 1.959964
-"""Half of a 90 % interval, whose ends are one-sided 95 % bounds, over half of a 95 % interval."""
+"""Ratio of the half-widths of a 90 % interval, whose ends are one-sided 95 % bounds, and a 95 % interval."""
 LEAST_MARGIN: Final = 2.5
-"""Standard errors that a margin should hold, so that an equal release passes it in four of five."""
+"""Standard errors that a margin should cover, so that an equal release passes it in four of five cases."""
 
 
 def evaluate_primary(primary: Primary, measured: Measured, *, run: str) -> Verdict:
-    """Judge the primary metric of a release against a baseline.
+    """Evaluate the primary metric of a release against a baseline.
 
     Parameters
     ----------
@@ -69,17 +69,17 @@ def evaluate_primary_segments(
     *,
     run: str,
 ) -> list[Verdict]:
-    """Judge the primary metric in segments at twice its margin; none of them holds, some may block.
+    """Evaluate the primary metric in segments at twice its margin; segments may block, but never hold.
 
-    A segment blocks where outcomes show the fall, or where the models of both releases predict it: at an
-    eighth of 5,600 requests outcomes alone miss one fall of 20 % in three.
+    A segment blocks if outcomes show the fall, or if the models of both releases predict it: with an eighth
+    of 5,600 requests, outcomes alone miss one in three falls of 20 %.
 
     Parameters
     ----------
     primary : the metric and its margin on the whole.
     whole : the metric on all rows.
     measured : the metric in every declared segment.
-    predicted : by segment, the change that the kinder of both models predicts.
+    predicted : by segment, the more favourable of the changes that both models predict.
     run : the MLflow run that the figures come from.
     """
     margin = 2 * primary.relative_decrease_max
@@ -118,16 +118,16 @@ def _most_lost(margin: float) -> Threshold:
 
 
 def _unmeasured(measured: Measured) -> tuple[str, str, str]:
-    """Say why a segment's change is unknown, and what values it pools."""
+    """Return why a segment's change is unknown, and the values that it pools."""
     return no_share(measured), no_interval(measured.relative, measured), pool_in_words(measured)
 
 
 def _p_value_of_fall(measured: Measured, whole: Measured) -> float:
-    """Return the one-sided p-value of "the segment loses nothing"; 1 where that is not judged.
+    """Return the one-sided p-value of "the segment loses nothing"; 1 if the segment is not evaluated.
 
-    Of a segment with a share s of the events 1 / sqrt(s) of the whole's standard error is expected, and at
-    least half of that counts: where one explored slot speaks for many candidates, a segment that drew no rare
-    positive has too low an estimate and too small an error at once.
+    A segment with a share s of the events has an expected standard error of 1 / sqrt(s) times the whole's,
+    and at least half of that is used: where one explored slot represents many candidates, a segment that drew
+    no rare positive has both too low an estimate and too small an error.
     """
     change = measured.relative
     if change is None or measured.reason:

@@ -1,26 +1,26 @@
-"""What a policy's slots would lead to, per look: doubly robust rates of outcomes.
+"""Doubly robust rates of outcomes in a policy's slots, per examined impression.
 
-A *look* is a slot weighted by its examination ``e``; ``e0`` is that of the place where an item was logged::
+An impression is weighted by its examination ``e``; ``e0`` is that of the logged position of an item::
 
     <task>_rate = sum of e x [q + k x w / v x (y / e0 - q)]  /  sum of e
 
-    y   the joint outcome (outcomes.py)              q   a joint prediction per look, the same for all
-    k   whether y is known; v the share that is      w   shown items stand for all candidates (inclusion.py)
+    y   the joint outcome (outcomes.py)              q   a joint prediction, the same for all policies
+    k   whether y is known; v the share known        w   inclusion weight of shown items (inclusion.py)
 
-The estimate is unbiased for whatever ``q``, since the logged propensities are known: a mean over the slots
-that happen to hold shown items is not (of a random order it says nearly no change). An order that depends on
-what was shown, as the logged one does, needs no weight: sum of y over sum of e of its labelled slots. A log
-without propensities is read so too, and its figure favours what the logger favoured.
-``ndcg_<task>`` is the same with 1 / log2(1 + slot) in place of ``e``; the ideal is common to all policies and
-cancels in a relative change.
+The estimate is unbiased for any ``q``, because the logged propensities are known. A mean over the slots that
+happen to hold shown items is biased (for a random order it shows almost no change). An order that depends on
+the shown items, such as the logged order, needs no weight: sum of y over sum of e of its labelled slots. The
+same formula is used without propensities, and the figure is then biased towards the logging policy.
+``ndcg_<task>`` uses 1 / log2(1 + slot) in place of ``e``; the ideal is common to all policies and cancels in
+a relative change.
 
-Few rows of large weight may hold no rare outcome by chance: what is seen then varies too little. So each row
-has a *noise*, by which its part is expected to vary, and no interval is narrower than the noise makes it::
+A few rows with large weights may contain no rare outcome by chance, and the observed variance is then too
+small. Each row therefore has an expected *noise*, and no interval is narrower than the noise implies::
 
     e x k x w / v x sqrt(c x q / e0 - q^2)       c   sum of (y / e0)^2 over sum of q / e0, of known outcomes
 
-``recall_<task>`` is the sum over slots of what each would lead to if looked at,
-over the same of all candidates.
+``recall_<task>`` is the sum of expected outcomes of examined items over slots, divided by the same sum over
+all candidates.
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ from tasks.replay.log import CandidateLog, PolicySlates
 from tasks.replay.metrics import examined_by
 
 SPARSE = 20
-"""Events below which a term of the utility, or a cost, cannot be measured by what happened."""
+"""Number of events below which a utility term, or a cost, cannot be measured by outcomes."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class RateEstimator:
 
     Attributes
     ----------
-    per_examined : task -> joint prediction of an examined item, shape [n]; a task that is absent has 0.
-    weights : [n] of the shown items, 0 elsewhere; by default ``w``, that of the log.
+    per_examined : task -> joint prediction of an examined item, shape [n]; 0 for an absent task.
+    weights : [n] of the shown items, 0 elsewhere; by default ``w``, the log's weights.
     """
 
     log: CandidateLog
@@ -56,7 +56,7 @@ class RateEstimator:
 
     @cached_property
     def _spreads(self) -> dict[str, tuple[Indices, Floats]]:
-        """By task the rows [m] of known outcomes, and the spread of each."""
+        """By task, the rows [m] of known outcomes and the standard deviation of each."""
         return {}
 
     @property
@@ -64,12 +64,12 @@ class RateEstimator:
         return self.log.inclusion if self.weights is None else self.weights
 
     def statistic(self, metric: Metric, slates: PolicySlates, terms: "Sequence[TermWorth]") -> Statistic:
-        """Return a metric of outcomes on the whole.
+        """Return an outcome metric on the whole.
 
         Parameters
         ----------
         metric : one of `tasks.replay.metrics.OF_OUTCOMES`.
-        terms : of the observed utility.
+        terms : terms of the observed utility.
         """
         task = str(metric.subject)
         if metric.kind is MetricKind.OBSERVED_UTILITY:
@@ -81,18 +81,18 @@ class RateEstimator:
         return made[metric.kind](task, slates).statistic
 
     def rate(self, task: str, slates: PolicySlates) -> Ratio:
-        """Return the rate per look of a task in the slots."""
+        """Return the rate of a task per examined impression in the slots."""
         return self._rate(task, slates, examined_by(self.log, slates))
 
     def gain(self, task: str, slates: PolicySlates) -> Ratio:
-        """Return the discounted gain per slot of a task: NDCG up to the ideal, which all policies share."""
+        """Return the discounted gain of a task per slot: NDCG without its ideal, which all policies share."""
         slots = slates.slot > 0
         return self._rate(task, slates, np.where(slots, 1.0 / np.log2(1.0 + np.maximum(slates.slot, 1)), 0.0))
 
     def recall(self, task: str, slates: PolicySlates) -> Ratio:
-        """Return the share of what all candidates would lead to, if looked at, that the slots hold.
+        """Return the slots' share of the expected outcomes of all candidates, if examined.
 
-        A ratio of sums over requests, whose denominator all policies share.
+        It is a ratio of sums over requests; all policies share its denominator.
         """
         inside = (slates.slot > 0).astype(np.float64)
         total = self._led_to(task, np.ones(len(inside)), follows_log=False)
@@ -101,7 +101,7 @@ class RateEstimator:
         return Ratio(part, total, int(np.count_nonzero(positive)), positive)
 
     def utility(self, terms: "Sequence[TermWorth]", slates: PolicySlates) -> Ratio:
-        """Return the observed utility per look: the sum over terms of worth x rate."""
+        """Return the observed utility per examined impression: the sum over terms of worth x rate."""
         examined = examined_by(self.log, slates)
         total, noise = np.zeros((2, len(examined)))
         positives = np.zeros(len(examined), dtype=np.int16)
@@ -118,7 +118,7 @@ class RateEstimator:
         return Ratio(total, examined, int(positives.sum()), positives, noise)
 
     def events(self, task: str, slates: PolicySlates) -> int:
-        """Count the positive outcomes that the slots hold."""
+        """Count the positive outcomes in the slots."""
         return int(np.count_nonzero(self._positive(task, slates.slot > 0)))
 
     def _positive(self, task: str, rows: Flags) -> Flags:
@@ -126,7 +126,7 @@ class RateEstimator:
         return rows & outcome.known & (outcome.value > 0)
 
     def _rate(self, task: str, slates: PolicySlates, examined: Floats, worth: Floats | float = 1.0) -> Ratio:
-        """Divide what the slots lead to, times its worth, by their looks."""
+        """Divide the slots' outcomes, times their worth, by the exposure."""
         positive = self._positive(task, examined > 0)
         labelled = slates.follows_log or self._inclusion is None
         led_to = self._led_to(task, examined, follows_log=slates.follows_log) * worth
@@ -135,12 +135,12 @@ class RateEstimator:
         return Ratio(led_to, below, int(np.count_nonzero(positive)), positive, noise)
 
     def _weight(self, task: str, *, labelled: bool) -> Floats:
-        """Return how much the outcome of each row counts."""
+        """Return the weight of each row's outcome."""
         weight = self.log.outcomes[task].weight
         return weight if labelled or self._inclusion is None else weight * self._inclusion
 
     def _spread(self, task: str) -> Floats:
-        """Return the expected standard deviation of each known outcome per look; 0 without a prediction."""
+        """Return the standard deviation of each known outcome per impression; 0 without a prediction."""
         if task not in self._spreads:
             rows = np.flatnonzero(self.log.outcomes[task].known)
             self._spreads[task] = rows, self._find_spread(task)[rows]
@@ -156,7 +156,7 @@ class RateEstimator:
         return np.sqrt(np.maximum(share * per_examined - np.square(predicted), 0.0))
 
     def _led_to(self, task: str, examined: Floats, *, follows_log: bool) -> Floats:
-        """Return what each row leads to for the looks that it gets: labelled rows alone, or doubly robust."""
+        """Return each row's expected outcomes: by labelled rows alone, or doubly robust."""
         outcome = self.log.outcomes[task]
         seen = outcome.value / self.log.logged_examined if outcome.by_examination else outcome.value
         if follows_log or self._inclusion is None:
@@ -167,13 +167,13 @@ class RateEstimator:
 
 @dataclass(frozen=True)
 class TermWorth:
-    """A term of the utility: its worth per outcome, and what is believed where outcomes are too few.
+    """A term of the utility: its worth per outcome, and predictions where outcomes are too few.
 
     Attributes
     ----------
-    task : a task, or a column that counts by itself.
-    worths : by task [n], as of `PolicySlates`.
-    predictions : by task per look [n]; None measures the term by what happened.
+    task : a task, or a column that is a term by itself.
+    worths : by task [n], as in `PolicySlates`.
+    predictions : by task per examined impression [n]; None measures the term by outcomes.
     """
 
     task: str
@@ -182,11 +182,11 @@ class TermWorth:
 
     @property
     def worth(self) -> Floats:
-        """What one outcome adds, [n]."""
+        """The value of one outcome, [n]."""
         return self.worths[self.task]
 
 
 def _scale(part: Ratio, examined: Floats) -> float:
-    """Return what makes a part's denominator all looks, so that parts can be added."""
+    """Return the factor that scales a part's denominator to all exposure, so that parts can be added."""
     labelled = float(part.denominator.sum())
     return float(examined.sum()) / labelled if labelled else 0.0

@@ -1,11 +1,11 @@
-"""Candidate rows read into a log, block by block.
+"""Reads candidate rows into a log, block by block.
 
 ::
 
     candidate rows -> LogBlock, LogBlock ...  ->  codes over all blocks, columns that grow  ->  CandidateLog
 
-A block holds whole requests in narrow columns. What follows from all shown rows, such as what a known outcome
-stands for, is computed of all blocks at the end.
+A block contains whole requests in narrow columns. Values that depend on all shown rows, such as weights of
+known outcomes, are computed from all blocks at the end.
 """
 
 import math
@@ -27,7 +27,7 @@ from tasks.replay.outcomes import JointOutcome, joint_outcome
 
 
 def users_of(frame: pd.DataFrame) -> "pd.Series[Any]":
-    """Return the user of each row, [n]; no name of a request that stands in is that of a user.
+    """Return the user of each row, [n]; a prefixed request id replaces a missing user.
 
     Examples
     --------
@@ -43,24 +43,24 @@ def users_of(frame: pd.DataFrame) -> "pd.Series[Any]":
 
 NUMBERS: Final = "numbers"
 WORDS: Final = "words"
-"""How the values of a segment are ordered; unknown ones come last."""
+"""Sort order of the values of a segment; unknown values come last."""
 
 
 @dataclass(frozen=True)
 class LogReading:
-    """How a log is to be read.
+    """Options for reading a log.
 
     Attributes
     ----------
     links : task -> root, ..., task, of every task.
     answered : tasks whose outcome is known only after an event.
     segments : by segment name, the rows' values.
-    kinds : by segment name, what its values are spelled from and ordered by: `NUMBERS` or `WORDS`.
-    examination : probability of being looked at by position, relative to the reference; None is undeclared.
+    kinds : by segment name, the type that its values are formatted and ordered by: `NUMBERS` or `WORDS`.
+    examination : probability of examination by position, relative to the reference; None if undeclared.
     complete : whether every scored candidate is logged.
-    shown_is_all : whether every candidate was shown, so that each stands for itself.
-    propensity_kind : what the propensity column holds.
-    merit : what exposure is compared with.
+    shown_is_all : whether every candidate was shown, so that each represents itself.
+    propensity_kind : kind of probability in the propensity column.
+    merit : the utility or the predicted task that exposure is compared with.
     """
 
     links: Mapping[str, Sequence[str]]
@@ -76,7 +76,7 @@ class LogReading:
 
 @dataclass(frozen=True)
 class Ids:
-    """Ids of n rows: the code of each, -1 where it is null, and the id of each code as they first appear.
+    """Ids of n rows: the code of each row, -1 for null, and the id of each code in order of appearance.
 
     Examples
     --------
@@ -97,20 +97,20 @@ class Ids:
 
 @dataclass(frozen=True)
 class LogBlock:
-    """What a replay needs of one block of whole requests, in narrow columns of its n rows.
+    """One block of whole requests, in narrow columns of its n rows.
 
     Attributes
     ----------
     requests : [n] codes 0.. within the block.
     users, items : [n].
     days : [n] days since 1970-01-01.
-    position : [n] where it was shown, NaN where it was not.
+    position : [n] position where it was shown, NaN if it was not shown.
     shown : [n].
     segments : by name, the value of each row.
-    kinds : by name, what kind of column a segment's values are read from.
-    rows : [m] the rows that were shown or have a label; the others have no outcome.
-    labels, immature, propensity : [m] of these.
-    drawable, latency, served_by : [n], None where there are none.
+    kinds : by name, the type of the column of a segment.
+    rows : [m] rows that were shown or have a label; other rows have no outcome.
+    labels, immature, propensity : [m] for these rows.
+    drawable, latency, served_by : [n], None if the log has no such column.
     """
 
     requests: npt.NDArray[np.int32]
@@ -131,7 +131,7 @@ class LogBlock:
 
 
 def read_block(frame: pd.DataFrame, reading: LogReading) -> LogBlock:
-    """Read candidate rows of whole requests with our column names, observed labels and statuses of chains."""
+    """Read rows of whole requests with standard column names, observed labels and chain statuses."""
     shown = (
         frame[c.SHOWN].fillna(False).to_numpy(dtype=bool) if c.SHOWN in frame else np.ones(len(frame), bool)
     )
@@ -159,18 +159,18 @@ def read_block(frame: pd.DataFrame, reading: LogReading) -> LogBlock:
 
 
 def _versions(column: "pd.Series[Any]") -> Integers:
-    """Return releases as versions, 0 where what served is not a number."""
+    """Return releases as versions, 0 if the value is not a number."""
     return pd.to_numeric(column, errors="coerce").fillna(0).to_numpy(dtype=np.int64)
 
 
 def _numbers(frame: pd.DataFrame, name: str) -> Floats:
-    """Return a column as floats; NaN where there is none."""
+    """Return a column as floats; NaN if the column does not exist."""
     values = frame[name] if name in frame else pd.Series(np.nan, index=frame.index)
     return pd.to_numeric(values).to_numpy(dtype=float, na_value=np.nan)
 
 
 _SegmentPart = tuple[pd.Categorical, str | None]
-"""The values of a segment in one block, and the kind of column that they are read from."""
+"""The values of a segment in one block, and the type of its column."""
 
 
 def candidate_log(frame: pd.DataFrame, reading: LogReading) -> CandidateLog:
@@ -187,14 +187,14 @@ def join_blocks(blocks: Sequence[LogBlock], reading: LogReading) -> CandidateLog
 
 
 class IdCodes:
-    """Codes from 0 of ids in the order in which they first appear, over any number of blocks."""
+    """Codes of ids from 0 in order of first appearance, over any number of blocks."""
 
     def __init__(self) -> None:
-        """Know no id yet."""
+        """Create without ids."""
         self._known: dict[Any, int] = {}
 
     def encode(self, ids: Ids) -> npt.NDArray[np.int32]:
-        """Return the code of each row's id, -1 where it is null."""
+        """Return the code of each row's id, -1 for null."""
         known = [self._known.setdefault(value, len(self._known)) for value in ids.known]
         return np.array([*known, -1], dtype=np.int32)[ids.codes]
 
@@ -205,10 +205,10 @@ class IdCodes:
 
 
 class LogBuilder:
-    """A log to which blocks are added in the order of its rows."""
+    """Builds a log from blocks, added in the order of its rows."""
 
     def __init__(self) -> None:
-        """Hold no row yet."""
+        """Create a builder without rows."""
         self._users, self._items = IdCodes(), IdCodes()
         self._columns, self._seen = GrowingColumns(), GrowingColumns()
         self._labels, self._immature = GrowingColumns(), GrowingColumns()
@@ -241,17 +241,17 @@ class LogBuilder:
 
     @property
     def rows(self) -> Indices:
-        """The rows [m] that were shown or have a label; the others have no outcome."""
+        """The rows [m] that were shown or have a label; other rows have no outcome."""
         rows: Indices = self._seen["rows"]
         return rows
 
     @property
     def item_ids(self) -> list[Any]:
-        """The id of each item's code."""
+        """The id of each item code."""
         return self._items.known
 
     def build(self, reading: LogReading) -> CandidateLog:
-        """Return the log; how it is read says nothing here of segments, which every block brought itself."""
+        """Return the log; segments come from the blocks, not from ``reading``."""
         columns, labels, rows = self._columns, self._labels, self.rows
         dates = np.unique(columns["days"])
         log = CandidateLog(
@@ -289,7 +289,7 @@ class LogBuilder:
 
 @dataclass(frozen=True)
 class _Seen:
-    """The rows [m] of a log that may have an outcome, and what is made of them for all n."""
+    """The rows [m] of a log that may have an outcome, and values derived from them for all n rows."""
 
     log: CandidateLog
     rows: Indices
@@ -309,7 +309,7 @@ class _Seen:
         return replace(found, value=narrow(found.value), weight=narrow(found.weight))
 
     def inclusion(self) -> Floats | None:
-        """Return how many candidates each shown item stands for, [n]; None where the log does not tell."""
+        """Return how many candidates each shown item represents, [n]; None without logged propensities."""
         log, shown = self.log, self.log.shown[self.rows]
         if self.reading.shown_is_all or not log.complete:
             return log.shown.astype(np.float64)
@@ -345,7 +345,7 @@ class _Seen:
 
 
 def _join_segment(parts: Sequence[_SegmentPart]) -> pd.Categorical:
-    """Return a segment's values in all blocks, coded alike."""
+    """Return a segment's values in all blocks, with common codes."""
     kinds = {kind for _, kind in parts}
     words = [list(values.categories) for values, _ in parts]
     known = words[0] if all(one == words[0] for one in words) else _order(words, kinds)
@@ -358,7 +358,7 @@ def _join_segment(parts: Sequence[_SegmentPart]) -> pd.Categorical:
 
 
 def _order(words: Sequence[Sequence[str]], kinds: Collection[str | None]) -> list[str]:
-    """Return the values of all blocks in the order that they would have in one."""
+    """Return the values of all blocks in the order that a single block would have."""
     known = {word for one in words for word in one}
     if NUMBERS in kinds:
         return sorted(known, key=lambda word: (word == UNKNOWN, math.inf if word == UNKNOWN else float(word)))

@@ -1,6 +1,6 @@
-"""Policies replayed on the same logged candidates: each metric of each, and their paired change.
+"""Policies replayed on the same logged candidates: every metric of each policy, and their paired change.
 
-A replay narrows what is worth testing; it does not prove what people would have done.
+A replay narrows the choice of policies to test; it does not prove how people would have reacted.
 """
 
 import math
@@ -50,7 +50,7 @@ _SHARE: Final = 0.99
 
 
 def measure_latency(log: CandidateLog, policy: PolicySlates, baseline: PolicySlates) -> Measured:
-    """Measure the latency of the requests that a release, and its baseline, served."""
+    """Measure the latency of the requests served by a release and by its baseline."""
     of_policy, of_baseline = (_percentile(log, slates) for slates in (policy, baseline))
     found = _row(policy, None, None, f"no logged request names {policy.name} as its release")
     return found if of_policy is None else _row(policy, of_policy, of_baseline, "")
@@ -65,7 +65,7 @@ def _row(
 
 
 def _percentile(log: CandidateLog, slates: PolicySlates) -> Estimate | None:
-    """Return the percentile of a release's requests; None where it served none."""
+    """Return the latency percentile of a release's requests; None if it served none."""
     if log.latency is None or log.served_by is None or slates.release is None:
         return None
     served = np.flatnonzero((log.served_by == slates.release) & np.isfinite(log.latency))
@@ -77,9 +77,9 @@ def _percentile(log: CandidateLog, slates: PolicySlates) -> Estimate | None:
 
 
 def percentile_estimate(values: Floats, users: Integers, days: Integers) -> Estimate:
-    """Return the 99th percentile of values with an interval that lets users and days move together.
+    """Return the 99th percentile of values with an interval clustered by user and day.
 
-    An end beyond the greatest or below the least value is unknown, and so is the interval then.
+    The interval is unknown if one of its ends lies outside the range of the values.
 
     Examples
     --------
@@ -98,13 +98,13 @@ def percentile_estimate(values: Floats, users: Integers, days: Integers) -> Esti
 
 
 def _quantile_at(ordered: Floats, share: float) -> float:
-    """Return the least value that such a share of all values does not exceed."""
+    """Return the smallest value that is not exceeded by this share of all values."""
     place = math.ceil(round(share * len(ordered), 9)) - 1
     return float(ordered[min(max(place, 0), len(ordered) - 1)])
 
 
 def _change(of_policy: Estimate, of_baseline: Estimate) -> Estimate:
-    """Return the relative change of two independent percentiles, by the logarithm of their ratio."""
+    """Return the relative change of two independent percentiles, from the logarithm of their ratio."""
     if not of_baseline.value > 0:
         return UNKNOWN_ESTIMATE
     ratio, n = of_policy.value / of_baseline.value, min(of_policy.n, of_baseline.n)
@@ -123,18 +123,18 @@ _OF_ANY_SIGN: Final = frozenset(
         MetricKind.LATENCY,
     }
 )
-"""Metrics that may be negative; the others are rates, shares and ratios of counts."""
+"""Metrics that may be negative; all others are rates, shares and ratios of counts."""
 
 _COMPARED: Final = 4
-"""Pairs of policies whose rows are kept in groups, so that one metric after the other finds them."""
+"""Number of pairs of policies whose grouped rows are cached, so that all metrics can reuse them."""
 
 
 @dataclass(frozen=True)
 class UtilityTerms:
-    """How the terms of a utility enter `observed_utility`.
+    """How the terms of a utility are included in `observed_utility`.
 
-    ``believed``: by a prediction, since too few outcomes were seen. ``left_out``: answers to
-    surveys, and what no release predicts.
+    ``believed``: terms that use a prediction, because too few outcomes were observed. ``left_out``: survey
+    answers, and terms that no release predicts.
     """
 
     terms: tuple[TermWorth, ...]
@@ -144,17 +144,17 @@ class UtilityTerms:
 
 @dataclass(frozen=True)
 class Replay:
-    """What a replay needs beside the policies.
+    """A log with the settings that all replayed policies share.
 
     Attributes
     ----------
     log : the candidates.
-    reference : the release whose predictions enter the rates of every policy.
-    request_level : tasks that no ranking of a request can move.
-    baseline : what decides with the reference, for all that is compared, which terms of the utility are
-        too thin to be measured by what happened; None is the baseline of each comparison.
-    compared_at_once : newest pairs of policies whose rows are kept in groups; a search, which measures
-        thousands one after the other, needs one.
+    reference : the release whose predictions are used in the rates of every policy.
+    request_level : tasks that no ranking of a request can affect.
+    baseline : decides with the reference, for all comparisons, which terms of the utility are too sparse to
+        be measured by outcomes; None is the baseline of each comparison.
+    compared_at_once : number of newest pairs of policies whose grouped rows are cached; a search, which
+        measures thousands one after the other, needs one.
     """
 
     log: CandidateLog
@@ -166,7 +166,7 @@ class Replay:
     def measure(
         self, metric: Metric, policy: PolicySlates, baseline: PolicySlates, by: Sequence[str]
     ) -> list[Measured]:
-        """Measure one metric on the whole and in the segments named by ``by``, thin values pooled."""
+        """Measure one metric on the whole and in the segments named by ``by``, with sparse values pooled."""
         reason = unanswerable(metric, self.log, request_level=self.request_level)
         if reason:
             return [_unknown(metric, ALL, "", reason)]
@@ -180,15 +180,15 @@ class Replay:
         ]
 
     def utility_terms(self, policy: PolicySlates, baseline: PolicySlates) -> UtilityTerms:
-        """Choose how each term of the baseline's utility enters: by what happened, or by a prediction.
+        """Choose how each term of the baseline's utility is measured: by outcomes, or by a prediction.
 
-        An order has no utility: beside it a policy is measured by that of the reference, never by its own.
-        Whether a term is thin is never asked of the policy: all beside one baseline are measured alike.
+        An order has no utility: a policy compared with an order is measured by the reference's utility. The
+        choice is independent of the policy, so that all policies with one baseline are measured alike.
         """
         worth = baseline.worth or self.reference.worth or policy.worth
         terms, believed, left_out = [], {}, []
         for task in worth:
-            if task not in self.log.outcomes:  # a column, whose value is known
+            if task not in self.log.outcomes:  # a column term has a known value
                 terms.append(TermWorth(task, worth, {task: np.ones(1)}))
                 continue
             events = min(self.rates.events(task, one) for one in (self.reference, self.baseline or baseline))
@@ -206,11 +206,11 @@ class Replay:
     def predicted_changes(
         self, policy: PolicySlates, baseline: PolicySlates, by: Sequence[str]
     ) -> dict[Segment, float]:
-        """Return the change of utility in each segment that the kinder of both releases' models predicts.
+        """Return the change of utility in each segment, the more favourable of both releases' predictions.
 
-        Every candidate has a prediction, so it is exact where few outcomes were seen. The weights are the
-        baseline's. Empty where only shown items are logged, or where a release does not predict every term:
-        beside an order there is one model alone, that of the release under test.
+        Every candidate has a prediction, so it is exact where few outcomes were observed. The weights are the
+        baseline's. Empty if only shown items are logged, or if a release does not predict every term: with an
+        order as baseline there is only one model, that of the release under test.
         """
         worth, models = baseline.worth, (policy, baseline)
         kindest: dict[Segment, float] = {}
@@ -252,7 +252,7 @@ class Replay:
         return deque(maxlen=self.compared_at_once)
 
     def caveat(self, metric: Metric, policy: PolicySlates, baseline: PolicySlates) -> str:
-        """Return why a metric of outcomes must not be judged for two policies; nothing where it may."""
+        """Return why an outcome metric cannot be compared for two policies, or an empty string."""
         return self._find_caveat(metric, self._compare(policy, baseline))
 
     def _find_caveat(self, metric: Metric, compared: ComparedPolicies) -> str:
@@ -265,7 +265,7 @@ class Replay:
         return next(filter(None, map(compared.caveat, tasks)), "")
 
     def _compare(self, policy: PolicySlates, baseline: PolicySlates) -> ComparedPolicies:
-        """Return a pair of policies with what their metrics share; the newest pairs are kept."""
+        """Return a pair of policies with the state that their metrics share; the newest pairs are cached."""
         for compared in self._comparisons:
             if compared.policy is policy and compared.baseline is baseline:
                 return compared
@@ -273,7 +273,7 @@ class Replay:
         return self._comparisons[-1]
 
     def _measured(self, metric: Metric, compared: ComparedPolicies, by: Sequence[str]) -> Iterator[Measured]:
-        """Yield the whole, then each segment, as every judge sees it."""
+        """Yield the whole, then each segment, by every reference model."""
         everything = metric.kind in OF_ALL_CANDIDATES
         place = compared.place(everything=everything)
         views = [
@@ -297,7 +297,7 @@ class Replay:
     def _reference_models(
         self, metric: Metric, policy: PolicySlates, baseline: PolicySlates
     ) -> tuple[PolicySlates, ...]:
-        """Believe the release under test; of predictions both releases, together where they can."""
+        """Use the release under test; for predictions both releases, jointly if possible."""
         task = str(metric.subject)
         if metric.kind is not MetricKind.PREDICTED or task not in baseline.predictions:
             return (policy,)
@@ -314,15 +314,15 @@ class Replay:
 
     @cached_property
     def _together(self) -> dict[str, tuple[tuple[Mapping[str, Floats], ...], PolicySlates | None]]:
-        """By task, the newest two heads that were compared, and the judge that they are together."""
+        """By task, the two newest heads that were compared, and their joint reference model."""
         return {}
 
     def _measurements(
         self, metric: Metric, compared: ComparedPolicies, reference_model: PolicySlates, place: Indices
     ) -> tuple[Measurement | None, Measurement | None]:
-        """Measure policy and baseline; sums are those of the rows that count alone."""
+        """Measure policy and baseline; sums are over the counted rows only."""
         of_policy = _at(self._measure(metric, compared, compared.policy, reference_model), place)
-        if metric.kind is MetricKind.COMPONENT_SHARE:  # of all candidates, whatever the slates hold
+        if metric.kind is MetricKind.COMPONENT_SHARE:  # over all candidates, independent of the slates
             return of_policy, of_policy
         return of_policy, _at(self._measure(metric, compared, compared.baseline, reference_model), place)
 
@@ -343,7 +343,7 @@ class Replay:
         return self.utility_terms(compared.policy, compared.baseline).terms
 
     def _rate_given(self, task: str, given: str, slates: PolicySlates) -> Measurement:
-        """Return the rate of a task over the rate of what comes before it."""
+        """Return the rate of a task divided by the rate of its parent."""
         child, before = (self.rates.rate(name, slates) for name in (task, given))
 
         def by_group(rows: SegmentedRows) -> GroupedStatistic:
@@ -357,9 +357,9 @@ class Replay:
 
 @dataclass(frozen=True)
 class _View:
-    """One metric of a policy and its baseline as one judge sees it, on the rows at some places of the log.
+    """One metric of a policy and its baseline by one reference model, on some rows of the log.
 
-    ``planned``: it is said how the variance of the change falls with test days.
+    ``planned``: whether to estimate how the variance of the change falls with test days.
     """
 
     metric: Metric
@@ -438,10 +438,10 @@ class _View:
         if self.metric.kind not in OF_OUTCOMES or self.metric.subject is None:
             return None
         share = self.compared.labelled_share(self.metric.subject)
-        return share if math.isfinite(share) else None  # where the policy fills no slot
+        return share if math.isfinite(share) else None  # undefined if the policy fills no slot
 
     def _by_day(self) -> tuple[DayChange, ...]:
-        """Return the change on each day, of metrics that are ratios of sums."""
+        """Return the change on each day, for metrics that are ratios of sums."""
         of_policy, of_baseline, log = self.of_policy, self.of_baseline, self.compared.log
         if not isinstance(of_policy, Ratio) or not isinstance(of_baseline, Ratio):
             return ()
@@ -459,12 +459,12 @@ def _statistic(measured: Measurement, rows: SegmentedRows) -> GroupedStatistic:
 
 
 def _at(measured: Measurement | None, place: Indices) -> Measurement | None:
-    """Return a ratio of the rows at some places; what is made for each grouping stays as it is."""
+    """Select the rows of a ratio; a function of the grouping is returned unchanged."""
     return _ratio_at(measured, place) if isinstance(measured, Ratio) else measured
 
 
 def _ratio_at(ratio: Ratio, place: Indices) -> Ratio:
-    if len(place) == len(ratio.numerator):  # every row: nothing is copied
+    if len(place) == len(ratio.numerator):  # every row: no copy is needed
         return ratio
     positives = None if ratio.positives is None else ratio.positives[place]
     noise = None if ratio.noise is None else ratio.noise[place]
@@ -472,9 +472,9 @@ def _ratio_at(ratio: Ratio, place: Indices) -> Ratio:
 
 
 def _level(metric: Metric, estimate: Estimate, log: CandidateLog) -> Estimate:
-    """Return a figure's interval, that of a rate without its negative end.
+    """Return a figure's interval, truncated at 0 for a rate.
 
-    A gain without its ideal is no level: only its change is reported.
+    A gain without its ideal is not a level: only its change is reported.
     """
     if metric.kind is MetricKind.NDCG:
         return replace(UNKNOWN_ESTIMATE, n=estimate.n)

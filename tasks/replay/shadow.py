@@ -1,14 +1,14 @@
-"""The shadow step: challenger and champion on the newest traffic; no label is needed.
+"""The shadow step: challenger and champion on the newest traffic; no labels are needed.
 
 ::
 
-    rows of the newest logged day, releases   -> a finished run of the same is found, or:
+    rows of the newest logged day, releases   -> reuse a finished run with the same inputs, or:
     newest logged day before the as-of -> both releases score the same candidates -> overlap, shift
     rows of both -> the shadow table, which later outcomes can be joined to
-    the challenger's features -> as on the days that its heads learned from?
-    the challenger's slots -> what a hard constraint keeps out? a block that nobody lifts
-    some requests alone -> answered? the same when MLflow serves them? how long (timing.json)?
-    where the log says what was served -> rescoring the serving release must give the same
+    the challenger's features -> same distribution as on the training days of its heads?
+    the challenger's slots -> items that break a hard constraint? a block that cannot be overridden
+    single requests -> answered? same scores when served by MLflow? scoring time (timing.json)?
+    logged served scores -> rescoring with the serving release must reproduce them
 """
 
 import math
@@ -59,13 +59,13 @@ from tasks.stores.workspace import Workspace, format_instant
 Score = Callable[[pd.DataFrame], pd.DataFrame]
 """Scores the candidates of whole requests."""
 ALONE: Final = 12
-"""Requests that are scored alone."""
+"""Number of requests scored one at a time."""
 _REPETITIONS: Final = 2
 _TAIL: Final = 0.025
 
 
 def sample_requests(candidates: pd.DataFrame, most: int = ALONE) -> list[pd.DataFrame]:
-    """Return whole requests, evenly spread over those of a frame in their order.
+    """Return whole requests, evenly spaced over the requests of a frame in their order.
 
     Examples
     --------
@@ -85,13 +85,13 @@ def count_failures(
     scored: Sequence[pd.DataFrame],
     scores: Sequence[Score],
 ) -> ScoringFailures:
-    """Count the requests that releases do not answer.
+    """Count the requests that releases fail to score.
 
     Parameters
     ----------
-    requests : scored alone here.
-    scored : the whole day as the challenger and, where there is one, the champion scores it at once.
-    scores : of the same releases.
+    requests : requests to score one at a time.
+    scored : the whole day scored at once by the challenger and, if there is one, the champion.
+    scores : scoring functions of the same releases.
     """
     day = [_unanswered(frame) for frame in scored]
     alone = [_raising(score, requests) for score in scores]
@@ -117,11 +117,11 @@ def time_scoring(
     *,
     clock: Callable[[], float] = time.perf_counter,
 ) -> ScoringTimes:
-    """Time two releases on the same requests in alternation; the order of a pair changes each time.
+    """Time two releases on the same requests in alternation; the order within a pair alternates.
 
     Parameters
     ----------
-    clock : seconds from any instant on.
+    clock : returns seconds since any fixed instant.
     """
     taken = np.full((2, len(requests)), np.inf)
     for turn in range(_REPETITIONS):
@@ -141,7 +141,7 @@ def time_scoring(
 
 
 def median_estimate(values: Floats) -> Estimate:
-    """Return the median with an interval of at least 95 % by order statistics; unknown of fewer than six.
+    """Return the median with an interval of at least 95 % by order statistics; unknown below six values.
 
     Examples
     --------
@@ -153,7 +153,7 @@ def median_estimate(values: Floats) -> Estimate:
     ordered = np.sort(values[np.isfinite(values)])
     if not len(ordered):
         return UNKNOWN_ESTIMATE
-    outside = int(binom.ppf(_TAIL, len(ordered), 0.5))  # so many values lie beyond each end
+    outside = int(binom.ppf(_TAIL, len(ordered), 0.5))  # number of values beyond each end
     value = float(np.median(ordered))
     if outside < 1:
         return Estimate(value, math.nan, math.nan, len(ordered))
@@ -161,30 +161,30 @@ def median_estimate(values: Floats) -> Estimate:
 
 
 def _unanswered(scored: pd.DataFrame) -> set[object]:
-    """Name the requests of which a candidate that no constraint dropped has no finite utility."""
+    """Return the requests with a candidate that no constraint dropped and that has no finite utility."""
     kept = scored[c.DROPPED_BY].isna().to_numpy()
     lost = kept & ~np.isfinite(scored[c.UTILITY].to_numpy(dtype=float))
     return {*scored.loc[lost, c.REQUEST_ID]}
 
 
 def _empty(scored: pd.DataFrame) -> set[object]:
-    """Name the requests without any filled slot."""
+    """Return the requests without a filled slot."""
     return {*scored[c.REQUEST_ID]} - {*scored.loc[scored[c.SLATE_POSITION].notna(), c.REQUEST_ID]}
 
 
 def _emptied_by(scored: pd.DataFrame, requests: set[object]) -> str:
-    """Name what drops most candidates of some requests; nothing where none is dropped."""
+    """Return the constraint that drops most candidates of some requests; empty if none is dropped."""
     dropped = scored.loc[scored[c.REQUEST_ID].isin(requests), c.DROPPED_BY].dropna()
     return "" if dropped.empty else str(dropped.mode().iloc[0])
 
 
 def _raising(score: Score, requests: Sequence[pd.DataFrame]) -> dict[object, str]:
-    """Return what was raised by request; whatever it is, that request got no answer."""
+    """Return the raised errors by request; a request with any error has no answer."""
     raised = dict[object, str]()
     for request in requests:
         try:
             score(request)
-        except Exception as error:  # noqa: BLE001  # it is counted, whatever it is
+        except Exception as error:  # noqa: BLE001  # every error counts
             raised[request[c.REQUEST_ID].iloc[0]] = f"{type(error).__name__}: {error}"
     return raised
 
@@ -221,7 +221,7 @@ def compare(challenger: pd.DataFrame, champion: pd.DataFrame, users: pd.Series) 
 
 
 def _overlap(requests: Indices, challenger: pd.DataFrame, champion: pd.DataFrame) -> Floats:
-    """Return each request's overlap, NaN where both slates are empty."""
+    """Return each request's overlap, NaN if both slates are empty."""
     of_challenger, of_champion = (
         frame[c.SLATE_POSITION].notna().to_numpy() for frame in (challenger, champion)
     )
@@ -268,12 +268,12 @@ def _score_shift(challenger: pd.DataFrame, champion: pd.DataFrame, users: Intege
 
 
 TIMES: Final = "timing.json"
-"""What the clock said: beside the evidence and no part of it, since the same inputs do not give it again."""
+"""Measured times: stored separately from the evidence, because they are not reproducible."""
 
 
 @dataclass(frozen=True)
 class ShadowResult:
-    """How the two releases differ on one day, and what the surface's bounds say of it.
+    """Difference of two releases on one day, with the verdicts by the surface's bounds.
 
     ``comparison`` is None for a first release.
     """
@@ -302,7 +302,7 @@ class ShadowResult:
 
 @dataclass(frozen=True)
 class _Shadowed:
-    """The two releases, and the instant before which traffic is read."""
+    """The two releases, and the as-of time that limits the traffic."""
 
     workspace: Workspace
     as_of: datetime
@@ -323,13 +323,13 @@ def run(
     Parameters
     ----------
     as_of : only traffic before it is read.
-    challenger, champion : versions; without the latter the alias champion, if there is one.
-    parent_run : the MLflow run that this one belongs under.
+    challenger, champion : versions; the champion defaults to the alias champion, if it is set.
+    parent_run : parent of the MLflow run.
 
     Raises
     ------
     DataError
-        There is no traffic, or what was served cannot be reproduced.
+        There is no traffic, or the served scores cannot be reproduced.
     """
     compared = champion if champion is not None else workspace.releases.find(CHAMPION)
     done = SHADOW.run(_Shadowed(workspace, as_of, challenger, compared), parent_run=parent_run)
@@ -349,7 +349,7 @@ def run(
 
 
 def read_times(workspace: Workspace, run_id: str) -> ScoringTimes | None:
-    """Return what the clock said in a shadow, None where nothing was timed; raises as `read_text`."""
+    """Return the times of a shadow, None if nothing was timed; raises the errors of `read_text`."""
     if not workspace.store.runs.has_text(run_id, TIMES):
         return None
     return ScoringTimes.read(workspace.store.runs.read_text(run_id, TIMES), where=f"Run {run_id}")
@@ -434,7 +434,7 @@ def _count_leaks(
 
 
 def _explain(release: LoadedRelease, candidates: pd.DataFrame) -> Explain:
-    """Return how a release explains one of the requests."""
+    """Return a function that explains one of the requests by a release."""
     requests = candidates[c.REQUEST_ID].astype(str)
 
     def explain(request: str) -> pd.DataFrame:
@@ -445,9 +445,9 @@ def _explain(release: LoadedRelease, candidates: pd.DataFrame) -> Explain:
 
 
 def compare_packed(release: LoadedRelease, requests: Sequence[pd.DataFrame]) -> PackedScores:
-    """Compare what MLflow serves of a release with what the steps replay, on the same candidates.
+    """Compare a release as served by MLflow with the replay, on the same candidates.
 
-    Who serves asks before anything has its place: what a prediction is at a logged position is no answer.
+    Predictions at logged positions are left out, because at serving time nothing has a position yet.
     """
     frame = pd.concat(requests, ignore_index=True)
     replayed = release.score(frame)
@@ -470,22 +470,22 @@ def compare_packed(release: LoadedRelease, requests: Sequence[pd.DataFrame]) -> 
 def reproduce(
     candidates: pd.DataFrame, scored: Mapping[int, pd.DataFrame], *, tasks: Iterable[str]
 ) -> Reproduction | None:
-    """Compare what was logged when serving with what the same release gives now.
+    """Compare the scores logged at serving time with the same release's scores now.
 
     Parameters
     ----------
-    scored : the candidates as each release scores them now, by its version.
-    tasks : of these releases.
+    scored : the candidates as scored now, by release version.
+    tasks : tasks of these releases.
 
     Returns
     -------
-    Rows compared and the greatest difference; None where the log does not say what was served, or another
-    release than these served it.
+    Number of compared values and the greatest difference; None if the log has no served scores, or another
+    release served them.
 
     Raises
     ------
     DataError
-        A prediction differs by more than the tolerance: the log or the release is not what it was.
+        A prediction differs by more than the tolerance: the log or the release has changed.
     """
     if c.RELEASE not in candidates:
         return None
@@ -509,7 +509,7 @@ def reproduce(
 
 
 def _keep(workspace: Workspace, day: Any, as_of: datetime, scored: Mapping[int, pd.DataFrame]) -> None:
-    """Write each release's rows of the day to the shadow table, in the place of what stood there."""
+    """Write each release's rows of the day to the shadow table, replacing existing rows."""
     instant = pa.scalar(as_of, pa.timestamp("us", "UTC"))
     for version, frame in scored.items():
         table = pa.Table.from_pandas(frame, preserve_index=False)

@@ -1,9 +1,9 @@
-"""Requests of the newest traffic side by side: where challenger and champion differ most, and why.
+"""Requests of the newest traffic on which challenger and champion differ most, with the reason.
 
 ::
 
     slot   champion   challenger
-    1      tea        soup         soup stood at 3; purchase_7d adds 0.12 more to it
+    1      tea        soup         soup was at 3; purchase_7d adds 0.12 more to it
     2      bread      bread
 """
 
@@ -21,20 +21,20 @@ from tasks.replay.moves import side_by_side
 
 MOST_EXAMPLES: Final = 10
 Explain = Callable[[str], pd.DataFrame]
-"""Returns the components of a request's candidates, a row a candidate and term."""
+"""Returns the utility terms of a request's candidates, one row per candidate and term."""
 
 
 def shadow_examples(
     challenger: pd.DataFrame, champion: pd.DataFrame, explained: tuple[Explain, Explain]
 ) -> Iterator[ShadowExample]:
-    """Yield the requests in which most slots hold an item that the champion leaves out.
+    """Yield the requests with the most slots whose item is not on the champion's slate.
 
-    Of equal ones those come first in which more slots hold another item, then the lesser request_id.
+    Ties are broken by the number of slots with another item, then by request_id.
 
     Parameters
     ----------
     challenger, champion : n scored candidates each, with the same keys in the same order.
-    explained : how each of them explains a request.
+    explained : the explain functions of both releases.
     """
     of_challenger, of_champion = (_slots(frame) for frame in (challenger, champion))
     requests, names = pd.factorize(challenger[c.REQUEST_ID].astype(str))
@@ -63,7 +63,7 @@ def _slots(scored: pd.DataFrame) -> Integers:
 def _why(
     slots: Sequence[ExampleSlot], of_challenger: pd.DataFrame, of_champion: pd.DataFrame
 ) -> MovedItem | None:
-    """Name the term that moved the first item that came or rose; None where nothing rose or no term did."""
+    """Return the term that moved the first new or risen item; None if no item rose or no term changed."""
     risen = next((slot for slot in slots if slot.moved in {"new", "up"}), None)
     if risen is None or risen.after is None:
         return None

@@ -1,15 +1,15 @@
-"""What the newest traffic says of a challenger, judged by the bounds of the surface.
+"""Evaluates a challenger on the newest traffic by the bounds of the surface.
 
 ::
 
     overlap_at_k   share of slots that both releases give to the same items         at least overlap_at_k_min
     score_shift    mean change of utility, in the champion's standard deviations    at most score_shift_max
-    error_rate     share of the day's requests that get no answer or an empty slate at most error_rate_max
+    error_rate     share of the day's requests without an answer or a filled slot   at most error_rate_max
     filled_slots   slots filled, as a change against the champion                   a fall of at most 1 %
     latency        time to score a request, as a multiple of the champion's         at most latency_ratio_max
-    served         greatest difference between what was served and what the release gives now    at most 1e-6
-    packed         the same between what MLflow serves of it and what was replayed              at most 1e-6
-    constraints    candidates in its slots that a hard constraint keeps out                      none
+    served         greatest difference between the served and the recomputed scores             at most 1e-6
+    packed         the same between the scores of the MLflow model and the replay               at most 1e-6
+    constraints    candidates in its slots that break a hard constraint                          none
 """
 
 from typing import Final
@@ -32,20 +32,20 @@ from tasks.reports.numbers import format_counted
 GATE = "shadow"
 PARITY = "parity"
 LATENCY = "latency"
-"""The gate whose figures the clock gives: the same inputs do not give them again."""
+"""The gate on measured times, which are not reproducible from the same inputs."""
 TOLERANCE: Final = 1e-6
-"""Greatest difference between what was logged when serving and what rescoring gives."""
+"""Greatest difference between scores logged at serving time and rescored ones."""
 _APART: Final = Threshold(high=TOLERANCE, unit="apart")
 
 
 def evaluate_shadow(
     bounds: ShadowGate, comparison: ShadowComparison | None, *, run: str
 ) -> tuple[Verdict, ...]:
-    """Judge a challenger by what it changes on the newest traffic.
+    """Evaluate a challenger's changes on the newest traffic.
 
     Parameters
     ----------
-    comparison : with the champion; None for a first release, for which there is no rule.
+    comparison : with the champion; None for a first release, which has no rule.
     run : the MLflow run that the figures come from.
     """
     if comparison is None:
@@ -76,7 +76,7 @@ def evaluate_shadow(
 
 
 def evaluate_failures(bounds: ShadowGate, failures: ScoringFailures, *, run: str) -> Verdict:
-    """Judge the share of requests that a challenger leaves without an answer."""
+    """Evaluate the share of requests that a challenger leaves without an answer."""
     most, subject = bounds.error_rate_max, Subject("error_rate")
     threshold = Threshold(high=most, unit="of requests")
     share = failures.challenger / failures.requests if failures.requests else 0.0
@@ -98,13 +98,13 @@ def evaluate_failures(bounds: ShadowGate, failures: ScoringFailures, *, run: str
 
 
 def evaluate_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) -> Verdict:
-    """Judge how long a challenger takes to score a request beside the champion.
+    """Evaluate the challenger's scoring time per request, compared with the champion's.
 
-    What is inconclusive holds only where a longer time would.
+    An inconclusive time holds only if a longer time would block.
 
     Parameters
     ----------
-    times : None where nothing was timed.
+    times : None if nothing was timed.
     """
     most, subject = bounds.latency_ratio_max, Subject("scoring_time")
     threshold = Threshold(high=most, unit="times the champion's")
@@ -129,7 +129,7 @@ def evaluate_times(bounds: ShadowGate, times: ScoringTimes | None, *, run: str) 
 def evaluate_serving(
     bounds: ShadowGate, shadowed: ShadowEvidence, times: ScoringTimes | None, *, run: str
 ) -> tuple[Verdict, ...]:
-    """Judge how a release answers: with what may be shown, at all, how fast, and with what was replayed."""
+    """Evaluate serving: constraint leaks, failures, filled slots, scoring time and parity with the replay."""
     filled, before, against = shadowed.filled, shadowed.filled_by_champion, f"champion {shadowed.champion}"
     return (
         *evaluate_leaks(shadowed.leaks, candidates=shadowed.candidates, where=f"{shadowed.day}", run=run),
@@ -143,12 +143,12 @@ def evaluate_serving(
 def evaluate_parity(
     reproduced: Reproduction | None, packed: PackedScores, *, run: str
 ) -> tuple[Verdict, ...]:
-    """Judge whether releases give what they served, and serve what was replayed.
+    """Evaluate whether releases reproduce their served scores, and whether MLflow serves the replayed scores.
 
     Parameters
     ----------
-    reproduced : None where the log does not say what was served, or others served it.
-    run : the MLflow run that compared; it refuses what was served otherwise, so here nothing can be.
+    reproduced : None if the log has no served scores, or other releases served them.
+    run : the MLflow run that compared; it fails on a served mismatch, so none can occur here.
     """
     return _served(reproduced, run), _packed(packed, run)
 

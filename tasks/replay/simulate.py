@@ -1,10 +1,10 @@
-"""The simulation step: the test slice's logged candidate sets under the release and its baseline.
+"""The simulation step: a release and its baseline replayed on the test slice's logged candidate sets.
 
 ::
 
     candidates of the test slice -> release, baseline (champion | logged order | a column's order) -> slates
     slates -> metrics with intervals, by segment -> primary, guardrails, comparisons with the champion
-    slots  -> what a hard constraint keeps out   -> a block that nobody lifts
+    slots  -> items that break a hard constraint -> a block that cannot be overridden
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,18 +42,18 @@ from tasks.stores.workspace import Workspace, write_report
 
 REPORT = "simulation.html"
 PROMOTIONS = 4
-"""How many promotions back the primary is held against as well."""
+"""Number of promotions since the earlier champion that the primary is also compared with."""
 
 
 @dataclass(frozen=True)
 class SimulateResult:
-    """Against what the release was replayed, what its guardrails say, and where the report lies.
+    """Baseline, verdicts and figures of a replay, and the location of its report.
 
-    ``policies``: the summary for programs, the release's own policy first: the worst verdict, and by metric
-    the value, the baseline's value and the relative change. ``measured`` holds the figures of all rows as the
-    evidence does, ``others`` those of further policies by file.
-    ``off_policy``: bounded figures beside what the log's propensities alone say of them; it judges nothing.
-    ``selection``: how many policies were measured on these days, and the luck of the best of them.
+    ``policies``: machine-readable summary, the release's own policy first: the worst verdict, and by metric
+    the value, the baseline's value and the relative change. ``measured``: figures of all rows as in the
+    evidence; ``others``: figures of further policies by file.
+    ``off_policy``: bounded figures with their off-policy estimates; no gate reads them.
+    ``selection``: number of policies measured on these days, and the expected luck of the best of them.
     """
 
     release: int
@@ -69,13 +69,13 @@ class SimulateResult:
 
     @property
     def passed(self) -> bool:
-        """Whether neither a hard constraint, the primary nor a guardrail says no by itself."""
+        """Whether no hard constraint, primary or guardrail blocks."""
         return not any(stops(verdict["outcome"]) for verdict in self.guardrails)
 
 
 @dataclass(frozen=True)
 class _Simulation:
-    """The release under test, what it is compared with, and further policies by file."""
+    """The release under test, its baseline, and further policies by file."""
 
     workspace: Workspace
     release: int
@@ -84,12 +84,12 @@ class _Simulation:
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The manifest of the release, or of the tested release that it stands for."""
+        """The manifest of the release, or of the tested release that it is refitted from."""
         return self.workspace.releases.tested(self.release)
 
     @cached_property
     def anchors(self) -> dict[str, int]:
-        """The further releases that it is compared with, by reference."""
+        """Further releases that it is compared with, by reference."""
         return _anchors(self.workspace)
 
 
@@ -106,17 +106,17 @@ def run(
     Parameters
     ----------
     release : version of the release under test.
-    baseline : a release to compare with, ``logged`` for the logged order, or a column whose order to take; by
-        default the champion, and where there is none what the surface's decision gate names.
+    baseline : a release to compare with, ``logged`` for the logged order, or a column to order by; by
+        default the champion, or without one the baseline of the surface's decision gate.
     policies : further utility policies to compare on the same predictions.
-    parent_run : the MLflow run that this one belongs under.
+    parent_run : parent of the MLflow run.
 
     Raises
     ------
     ContractError
         The baseline is a version that does not exist.
     DataError
-        It is an alias or a column that does not exist.
+        The baseline is an alias or a column that does not exist.
     """
     extra = {str(path): read_policy(path, workspace.contracts) for path in policies}
     asked = _Simulation(workspace, release, Baseline.of(workspace, baseline), extra)
@@ -146,7 +146,7 @@ def _of_all_rows(figures: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _summarise(
     name: str, figures: Sequence[dict[str, Any]], verdicts: Sequence[dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return a policy's figures of all rows by metric; the first of a metric is the policy's own."""
+    """Return a policy's figures of all rows by metric; the first figure of a metric is the policy's own."""
     metrics: dict[str, dict[str, Any]] = {}
     for one in _of_all_rows(figures):
         value, baseline, change = (one[part] or {} for part in ("policy", "baseline", "relative"))
@@ -187,7 +187,7 @@ def _inputs(asked: _Simulation) -> dict[str, Any]:
 
 
 def _simulate(asked: _Simulation, run: StepRun) -> SimulationEvidence:
-    """Replay the decisions; write a report for people and return the evidence for the gate."""
+    """Replay the decisions; write a report and return the evidence for the gate."""
     workspace, manifest = asked.workspace, asked.manifest
     release, champion, policies = asked.release, asked.baseline.release, asked.policies
     entrants = EntrantVersions(release, champion, asked.baseline.order, asked.anchors, policies)
@@ -251,7 +251,7 @@ SIMULATE: Final = Step(
 
 
 def _evaluate_leaks(test: DecidedSlice, run: str) -> Iterator[Verdict]:
-    """Judge what the release under test lets through, and warn of what those beside it do."""
+    """Evaluate constraint leaks of the release under test, and warn of leaks of other releases."""
     size, under_test = len(test.log.requests), test.policy.slates.name
     for name, leaks in test.leaks.items():
         beside = "" if name == under_test else name
@@ -259,7 +259,7 @@ def _evaluate_leaks(test: DecidedSlice, run: str) -> Iterator[Verdict]:
 
 
 def _decide(workspace: Workspace, manifest: Manifest, entrants: EntrantVersions) -> DecidedSlice:
-    """Let the entrants decide, where the surface's engine runs; the slice is the same to the bit."""
+    """Decide on the slice with the surface's engine; the slice is identical to the bit."""
     if workspace.contracts.surface.engine.name == "spark":
         return decide_slice_with_spark(workspace, manifest, entrants)
     return decide_slice(workspace, manifest, entrants.load(workspace))

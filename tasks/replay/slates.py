@@ -1,4 +1,4 @@
-"""The logged candidates of a test slice, and the slates that releases and policies make of it."""
+"""The logged candidates of a test slice, and the slates of releases and policies on them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -34,7 +34,7 @@ from tasks.training import examination
 
 
 def with_fresh_draws(candidates: pd.DataFrame) -> pd.DataFrame:
-    """Return the candidates under request ids that no log has; as they are where no propensity is logged.
+    """Return the candidates under new request ids; unchanged if no propensity is logged.
 
     Examples
     --------
@@ -51,10 +51,10 @@ def with_fresh_draws(candidates: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Scored:
-    """A release's slates, the scored candidates, the predictions behind them by column, and its policy.
+    """A release's slates, the scored candidates, the predictions by column, and its policy.
 
-    ``leaks``: what the slates hold that a hard constraint of the policy keeps out; ``boosts``: of groups, in
-    force for the release and for the policies that are replayed on its predictions.
+    ``leaks``: items in the slates that break a hard constraint of the policy; ``boosts``: boosts of groups in
+    force for the release and for the policies replayed on its predictions.
     """
 
     slates: PolicySlates
@@ -66,7 +66,7 @@ class Scored:
 
     @property
     def where_logged(self) -> Mapping[str, Floats]:
-        """Predictions by column [n], where the items stood if the release tells that apart."""
+        """Predictions by column [n], at the logged positions if the release distinguishes them."""
         return OnDemand(self.frame.columns, self._where_logged)
 
     def _where_logged(self, column: str) -> Floats:
@@ -77,7 +77,7 @@ class Scored:
 
 @dataclass(frozen=True)
 class TestSlice:
-    """The candidates of a release's test slice with the labels of what was shown."""
+    """The candidates of a release's test slice with the labels of shown items."""
 
     workspace: Workspace
     candidates: pd.DataFrame
@@ -91,12 +91,12 @@ class TestSlice:
 
     @cached_property
     def log(self) -> CandidateLog:
-        """The candidates as the simulation reads them."""
+        """The candidates as a log."""
         return candidate_log(self.candidates, self.reading)
 
     @property
     def reading(self) -> LogReading:
-        """How the candidates are read as a log."""
+        """Options for reading the candidates as a log."""
         surface, mix = self.contracts.surface, self._mix_columns()
         return replace(
             log_reading(self.contracts, self.examination),
@@ -112,9 +112,9 @@ class TestSlice:
         return NUMBERS if counted else WORDS
 
     def _mix_columns(self) -> "Mapping[str, pd.Categorical[Any]]":
-        """Return the columns whose mix a report or a guardrail names, as far as the candidates hold them.
+        """Return the columns whose mix a report or a guardrail names, if the candidates have them.
 
-        Their values are spelled as those of segments: a null beside 3 does not make it 3.0.
+        Values are formatted as in segments: a null in an integer column does not turn 3 into 3.0.
         """
         surface, slate, tasks = self.contracts.surface, self.contracts.slate, self.contracts.tasks.tasks
         columns = metric_columns(surface, slate)
@@ -128,11 +128,11 @@ class TestSlice:
         )
 
     def slates_of(self, release: LoadedRelease, name: str, *, served_as: int | None = None) -> Scored:
-        """Return the slates that a release makes with the code and policies that it brought, and their leaks.
+        """Return a release's slates by its packaged code and policies, and their leaks.
 
         Parameters
         ----------
-        served_as : the version by which the log knows what it served.
+        served_as : the release's version in the log.
         """
         scored = release.score(self.drawn_anew, certificate=True)
         policy = release_policy(self.workspace, release.manifest)
@@ -155,7 +155,7 @@ class TestSlice:
     def slates_by(
         self, utility: UtilitySpec, scored: Scored, name: str, *, slate: SlateSpec | None = None
     ) -> PolicySlates:
-        """Return the slates that a policy makes of the same predictions.
+        """Return the slates of a policy on the same predictions.
 
         Parameters
         ----------
@@ -164,7 +164,7 @@ class TestSlice:
         Raises
         ------
         ContractError
-            The slate policy decays, and a negative utility of this policy would rise by it.
+            The slate policy has a decay, which would raise a negative utility of this policy.
         """
         slate = (slate or self.slate).boosted(scored.boosts)
         if slate.decay is not None and utility.offset is None:
@@ -188,12 +188,12 @@ class TestSlice:
 
     @cached_property
     def drawn_anew(self) -> pd.DataFrame:
-        """The candidates as policies see them that do not depend on what the log drew."""
+        """The candidates for policies whose draws must be independent of the log's."""
         return with_fresh_draws(self.candidates)
 
     @cached_property
     def _sets(self) -> CandidateSets:
-        """The candidates by request, for every policy that decides on them."""
+        """The candidates by request, shared by every policy that decides on them."""
         return CandidateSets.of(self.drawn_anew)
 
     @property
@@ -219,7 +219,7 @@ class TestSlice:
 
 
 def log_reading(contracts: Contracts, curve: Examination | None) -> LogReading:
-    """Return how the candidates of a surface are read, but for segments, which come from the rows."""
+    """Return how to read the candidates of a surface, without segments, which come from the rows."""
     surface, spec = contracts.surface, contracts.tasks
     return LogReading(
         links={task: spec.chain(task) for task in spec.tasks},
@@ -235,7 +235,7 @@ def log_reading(contracts: Contracts, curve: Examination | None) -> LogReading:
 
 
 def release_examination(workspace: Workspace, manifest: Manifest) -> Examination | None:
-    """Return the examination curve that a release pins, None where it pins none."""
+    """Return the examination curve that a release pins, None if it pins none."""
     pinned = manifest.find(Role.EXAMINATION)
     if pinned is None:
         return None
@@ -250,14 +250,14 @@ def release_policy(workspace: Workspace, manifest: Manifest) -> UtilitySpec:
 
 
 def release_slate(workspace: Workspace, manifest: Manifest) -> dict[str, Any]:
-    """Return the slate policy that a release pins, as its file has it."""
+    """Return the slate policy that a release pins, as in its file."""
     files = workspace.store.registry.files(manifest.part(Role.SLATE_POLICY))
     pinned: dict[str, Any] = json.loads(files[POLICY_FILE])
     return pinned
 
 
 def _in_force(valued: Utilities) -> dict[str, Floats]:
-    """Return each term's part of the total, NaN where it has no weight: a context may be all that adds it."""
+    """Return each term's contribution, NaN where it has no weight, for example outside its context."""
     parts, weights = valued.contributions, valued.weights
     return {
         term: np.where(weights[term] == 0, np.nan, part) if (weights[term] == 0).any() else part
@@ -266,6 +266,6 @@ def _in_force(valued: Utilities) -> dict[str, Floats]:
 
 
 def _predictions(scored: pd.DataFrame, tasks: Sequence[str]) -> dict[str, Floats]:
-    """Return what a utility adds up, by column: probabilities and expected values."""
+    """Return the predictions that a utility sums, by column: probabilities and expected values."""
     names = [name for task in tasks for name in (c.probability(task), c.expected_value(task))]
     return {name: scored[name].to_numpy(dtype=float) for name in names if name in scored}

@@ -1,4 +1,4 @@
-"""The test slice decided by Spark: blocks of whole requests, each in a partition of its own.
+"""Decides the test slice with Spark: blocks of whole requests, one per partition.
 
 ::
 
@@ -6,8 +6,9 @@
     a partition     loads the releases, decides one block  ->  <scratch>/decided-3.arrow
     this process    joins the blocks in the order of the rows
 
-What a partition runs is what `stream` runs, on the same rows in the same order, so the slice is equal to the
-bit. A partition that is run twice writes the same file. On a cluster every machine must see the home.
+A partition runs the same code as a local replay, on the same rows in the same order, so the slice is
+identical to the bit. A repeated partition writes the same file. Every machine of a cluster needs access to
+the home.
 """
 
 import json
@@ -66,7 +67,7 @@ _BY_NAME: Final = ("predictions", "where_shown", "contributions", "worth")
 
 
 def write_block(block: DecidedBlock, file: Path) -> None:
-    """Write a block under a name of its own, and give it the file's name at the end."""
+    """Write a block to a temporary file, and rename it at the end."""
     columns = {json.dumps(place): _as_list(values) for place, values in _arrays(block)}
     part = file.with_suffix(".part")
     table = pa.table(columns).replace_schema_metadata({_FACTS: json.dumps(_facts(block))})
@@ -76,7 +77,7 @@ def write_block(block: DecidedBlock, file: Path) -> None:
 
 
 def read_block_file(file: Path) -> DecidedBlock:
-    """Read a block that `write_block` wrote."""
+    """Read a block written by `write_block`."""
     with pa.memory_map(str(file)) as source:
         table = pa.ipc.open_file(source).read_all()
     facts = json.loads(table.schema.metadata[_FACTS])
@@ -111,7 +112,7 @@ def _facts(block: DecidedBlock) -> Mapping[str, Any]:
 
 
 def _arrays(block: DecidedBlock) -> Iterator[tuple[_Place, Column | list[Any]]]:
-    """Yield every array of a block with its place; columns by name in the order in which they are summed."""
+    """Yield every array of a block with its path; columns by name keep the order in which they are summed."""
     log = block.log
     yield ("kept",), block.kept
     yield from ((("log", name), one) for name in _LOG if (one := getattr(log, name)) is not None)
@@ -163,7 +164,7 @@ def _slates(columns: _Columns, key: list[str], **named: Any) -> PolicySlates:
 
 
 def _named(columns: _Columns, place: _Place) -> dict[str, Column]:
-    """Return the columns that lie at a place, by their own names."""
+    """Return the columns below a path, by their own names."""
     return {one[-1]: _numpy(values) for one, values in columns.items() if one[:-1] == place}
 
 
@@ -173,13 +174,13 @@ def _numpy(values: pa.Array) -> Column:
 
 
 PARTITION_ROWS: Final = 200_000
-"""Candidates that a partition decides at once: each reads the labels of a whole day."""
+"""Candidates that a partition decides at once: each partition reads the labels of a whole day."""
 _ANSWER: Final = "block long, error string, message string"
 
 
 @dataclass(frozen=True)
 class _Job:
-    """What every partition needs to know; ``spans`` is, by block, the number of its labels, -1 without."""
+    """Settings of every partition; ``spans``: by block, the number of its labels file, -1 for none."""
 
     surface: str
     surfaces: str
@@ -197,18 +198,18 @@ class _Job:
 def decide_slice_with_spark(
     workspace: Workspace, manifest: Manifest, entrants: EntrantVersions, *, rows: int = PARTITION_ROWS
 ) -> DecidedSlice:
-    """Read the days that a release was not trained on, and let Spark decide on the blocks.
+    """Read the days that a release was not trained on, and decide on the blocks with Spark.
 
     Parameters
     ----------
-    rows : candidates of a block, at least, but for the last of a day.
+    rows : minimum number of candidates per block, except for the last of a day.
 
     Raises
     ------
     ContractError
         Spark or Java is not installed.
     DataError
-        The slice holds no candidate, or there is no such order.
+        The slice has no candidates, or the order does not exist.
     StoreError
         Spark failed.
     """
@@ -232,7 +233,7 @@ def decide_slice_with_spark(
 
 
 def _write_blocks(workspace: Workspace, manifest: Manifest, folder: Path, rows: int) -> list[int]:
-    """Write the blocks and their labels as they are read; return the number of each block's labels."""
+    """Write the blocks and their labels as read; return the number of each block's labels file."""
     spans: list[int] = []
     newest: SpanLabels | None = None
     count = -1
@@ -248,10 +249,10 @@ def _write_blocks(workspace: Workspace, manifest: Manifest, folder: Path, rows: 
 
 
 def _run(workspace: Workspace, job: _Job) -> None:
-    """Decide every block; of several that cannot be, the first says why."""
+    """Decide every block; the first failed block raises its error."""
     count = len(job.spans)
     with session(scratch_folder(workspace.home), workspace.contracts.surface.engine) as spark:
-        # a partition a block: Spark runs as many at once as it has threads
+        # one partition per block: Spark runs as many at once as it has threads
         blocks = spark.range(0, count, 1, count)
         answers = blocks.mapInArrow(partial(_decide_partition, json.dumps(asdict(job))), _ANSWER).collect()
     for answer in sorted(answers, key=lambda one: int(one.block)):
@@ -261,7 +262,7 @@ def _run(workspace: Workspace, job: _Job) -> None:
 
 
 def _decide_partition(job: str, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Decide the blocks of a partition, in a process of Spark's."""
+    """Decide the blocks of a partition, in a Spark worker process."""
     kinds = [("block", pa.int64()), ("error", pa.string()), ("message", pa.string())]
     for batch in batches:
         answers = [_decide(job, block) for block in batch.column(0).to_pylist()]
@@ -269,7 +270,7 @@ def _decide_partition(job: str, batches: Iterator[pa.RecordBatch]) -> Iterator[p
 
 
 def _decide(job: str, block: int) -> dict[str, int | str | None]:
-    """Decide one block and write it; an error of ours is its answer, any other is Spark's to report."""
+    """Decide one block and write it; return an `EquipoiseError`, and let Spark report other errors."""
     try:
         opened = _open(job)
         write_block(opened.decide(block), _decided_file(Path(opened.job.folder), block))
@@ -280,7 +281,7 @@ def _decide(job: str, block: int) -> dict[str, int | str | None]:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A job with all that is loaded for it."""
+    """A job with its loaded workspace and releases."""
 
     job: _Job
     workspace: Workspace
@@ -295,7 +296,7 @@ class _Opened:
 
 @lru_cache(maxsize=1)
 def _open(text: str) -> _Opened:
-    """Load the releases of a job, once a process."""
+    """Load the releases of a job, once per process."""
     job = _Job(**json.loads(text))
     workspace = Workspace.open(job.surface, surfaces=Path(job.surfaces), home=Path(job.home))
     entrants = EntrantVersions.from_json(job.entrants).load(workspace)

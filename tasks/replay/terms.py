@@ -1,12 +1,12 @@
-"""What each term of the utility adds to the slots, and how far it moves candidates of one request apart.
+"""Contribution of each utility term to the slots, and its spread among candidates of one request.
 
 ::
 
     contribution   mean over slots of weight x prediction [x value column]
-    spread         root mean square over candidates of (contribution - its request's mean): what orders them
+    spread         root mean square over candidates of (contribution - its request's mean): determines order
 
-An error of a share e in a task's predictions moves a slot's utility by e x contribution, and candidates of
-one request against one another by e x spread.
+A relative error e in a task's predictions changes a slot's utility by e x contribution, and candidates of
+one request relative to each other by e x spread.
 """
 
 from collections.abc import Mapping
@@ -24,13 +24,13 @@ from tasks.replay.metrics import within_request
 def composition(
     log: CandidateLog, slates: PolicySlates, declared: Mapping[str, Term]
 ) -> UtilityComposition | None:
-    """Take a policy's utility apart; None where it has none.
+    """Decompose a policy's utility; None if it has no utility.
 
     Parameters
     ----------
     log : n candidates.
     slates : the policy's slots, utility and contributions, each of shape (n,).
-    declared : the terms of the utility by name, where no context holds.
+    declared : the terms of the utility by name, outside any context.
     """
     if slates.utility is None:
         return None
