@@ -1,12 +1,12 @@
-"""Utility weights tuned on logged candidates of days of their own, and proposed as a policy's next version.
+"""Tunes utility weights on logged candidates of separate days, and proposes the next version of a policy.
 
 In reading order::
 
-    search         the weights that may be proposed, and trials under bounds
-    goal           the metric to raise and the bounds, measured on a half of the candidates
-    tuning_slice   the two halves of the tuning days: users who search, users who check
-      front        which points no other dominates, and the volume they hold
-    tuned          the front, the smallest change that meets the bounds, and what unseen users show
+    search         the space of weights, and trials under bounds
+    goal           the metric to maximise and the bounds, measured on half of the candidates
+    tuning_slice   the two halves of the tuning days: users who search, users who confirm
+      front        non-dominated points and their hypervolume
+    tuned          the front, the smallest change that meets the bounds, and the confirmation on unseen users
     tune           the tuning step: trials in MLflow, the proposed utility.yaml, the evidence
     page           its report; ``evidence`` its document
 

@@ -1,7 +1,7 @@
-"""What tuning found, as a document: the front of the weights that were tried, and what is proposed.
+"""The document of a tuning: the front of the tried weights, and the proposal.
 
-Figures come from two halves of the users. ``searched`` are those of the half on which weights were tried and
-chosen: the best of many looks better than it is. ``confirmed`` are of the other half, which chose nothing.
+Figures come from two halves of the users. ``searched`` figures are from the half on which weights were tried
+and chosen, where the best of many is overestimated. ``confirmed`` figures are from the other half.
 """
 
 from datetime import date
@@ -12,9 +12,9 @@ from tasks.evaluation.verdicts import Estimate, Verdict
 
 
 class Objective(Section):
-    """A metric that was tuned, ``raised`` or lowered; its figures are changes, of which more is better.
+    """A tuned metric, ``raised`` or lowered; its figures are changes, and greater changes are better.
 
-    ``model_judged``: the release's own predictions make the figures.
+    ``model_judged``: the figures are based on the release's own predictions.
     """
 
     metric: str
@@ -25,7 +25,7 @@ class Objective(Section):
 class FrontPoint(Section):
     """Weights on the front, with each objective's change against the baseline on both halves.
 
-    ``dominated``: another point is better by its interval in one objective and in none worse.
+    ``dominated``: another point is significantly better in one objective and worse in none.
     """
 
     trial: int
@@ -36,13 +36,13 @@ class FrontPoint(Section):
 
 
 class WeightProposal(Section):
-    """Weights that are proposed as the next version of the policy.
+    """Weights proposed as the next version of the policy.
 
-    ``gain`` is the change of ``gain_metric`` against the current weights on the confirming half: of a
-    maximised prediction the doubly robust rate of the outcomes. ``gain_predicted`` and ``gain_searched`` are
-    the change of the maximised metric itself on the confirming and on the searching half. All four are None
-    of a restoration. ``moved`` is the length of the change of the weights' logarithms; ``verdicts`` are of
-    primary and guardrails on the confirming half.
+    ``gain`` is the change of ``gain_metric`` against the current weights on the confirming half; for a
+    maximised prediction it is the doubly robust rate of the outcomes. ``gain_predicted`` and
+    ``gain_searched`` are the change of the maximised metric itself on the confirming and on the searching
+    half. All four are None for a restoration. ``moved`` is the length of the change of the weights'
+    logarithms; ``verdicts`` are the primary and guardrail verdicts on the confirming half.
     """
 
     trial: int | None
@@ -61,17 +61,17 @@ Ending = Literal["proposed", "nothing better", "within bounds", "out of reach"]
 
 
 class TuningEvidence(Document):
-    """What a tuning or a restoration of weights found.
+    """Result of a tuning or a restoration of weights.
 
     Attributes
     ----------
     days : first and last day of the candidates.
-    requests : of the searching and of the confirming half.
+    requests : number of requests in the searching and the confirming half.
     searched_policies, confirmed_policies : policies measured on each half by this run, and by all runs on
         these days so far.
     exceeded : bounds that the current weights exceed on the searching half, each with its excess.
-    hypervolume : of the front's confirmed changes, above no change of what is maximised and the bounds.
-    knee : trial of the front's knee, by the searching half.
+    hypervolume : of the front's confirmed changes, above the reference of no gain and the bounds.
+    knee : trial of the front's knee, on the searching half.
     """
 
     document: Literal["tuning"] = "tuning"

@@ -1,10 +1,10 @@
-"""Fronts of several objectives, each to be raised: who is dominated, the volume that is held, the knee.
+"""Fronts of several objectives, all maximised: non-dominated points, hypervolume, knee.
 
 ::
 
-    b |  o               x   not on the front: another is at least as good in all and better in one
-      |     o  K         K   the knee: nearest to the ideal, each objective scaled to the front's own range
-      |   x    o         hypervolume: what the front dominates above the reference r
+    b |  o               x   dominated: another point is at least as good in all and better in one objective
+      |     o  K         K   the knee: nearest to the ideal, each objective scaled to the front's range
+      |   x    o         hypervolume: the volume dominated by the front above the reference r
     r +--------------- a
 """
 
@@ -16,11 +16,11 @@ from tasks.errors import DataError
 
 
 def find_front(points: npt.ArrayLike) -> Flags:
-    """Return which points no other dominates, shape [n]; of equal points all stay.
+    """Return which points are not dominated, shape [n]; equal points are all kept.
 
     Parameters
     ----------
-    points : [n, d], each objective the greater the better.
+    points : [n, d], greater is better in each objective.
 
     Examples
     --------
@@ -34,14 +34,14 @@ def find_front(points: npt.ArrayLike) -> Flags:
 
 
 def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
-    """Return the volume between a reference and what the points dominate.
+    """Return the volume between a reference and the points that it is dominated by.
 
-    Each point adds what those after it do not hold already (While, Bradstreet and Barone 2012); a front of
-    two objectives is a sum of rectangles.
+    Each point adds the volume that later points do not cover (While, Bradstreet and Barone 2012); with two
+    objectives it is a sum of rectangles.
 
     Parameters
     ----------
-    points : [n, d]; what does not exceed the reference in every objective adds nothing.
+    points : [n, d]; points that do not exceed the reference in every objective add nothing.
     reference : [d].
 
     Examples
@@ -54,10 +54,9 @@ def hypervolume(points: npt.ArrayLike, reference: npt.ArrayLike) -> float:
 
 
 def find_knee(points: npt.ArrayLike) -> int:
-    """Return the index of the front's knee: the least distance to the ideal, the earliest of equal ones.
+    """Return the index of the front's knee: the point nearest to the ideal, the first in case of a tie.
 
-    Objectives are scaled to the range that they have among the points; one that is the same for all is left
-    out.
+    Objectives are scaled to their range among the points; constant objectives are left out.
 
     Examples
     --------
@@ -74,7 +73,7 @@ def find_knee(points: npt.ArrayLike) -> int:
 
 
 def _volume(points: Floats) -> float:
-    """Return the volume that points above 0 dominate."""
+    """Return the volume dominated by positive points."""
     if not len(points):
         return 0.0
     front = np.unique(points[find_front(points)], axis=0)[::-1]

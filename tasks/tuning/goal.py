@@ -1,18 +1,18 @@
-"""What weights are tuned for, measured on one part of the candidates: objectives, and what exceeds a bound.
+"""The goal of a tuning, measured on one half of the candidates: objectives and excesses over bounds.
 
 ::
 
     maximise     the relative change of a metric against the baseline           first objective
-    subject_to   each metric's change, in the direction that its bound asks for further objectives, bounds
-    guardrails   those that block, on the whole                                 bounds
+    subject_to   each metric's change, in the direction that its bound requires further objectives, bounds
+    guardrails   blocking guardrails, on the whole                              bounds
 
-A bound on predictions or exposure holds where its one-sided 95 % bound lies inside: other requests of the
-same traffic would differ by that much. Outcomes are too few for that. Their point estimate has to lie inside,
-and where a cost is bounded, what is predicted of it within half the bound (as in ``costs.py``); of a cost
-given its parent, the point of what is predicted for each of the parent.
+A bound on predictions or exposure is met if the one-sided 95 % bound lies inside, because other requests of
+the same traffic would differ by that much. Outcomes are too few for that: their point estimate has to lie
+inside, and for a bounded cost, its prediction within half the bound (as in ``costs.py``). For a cost given
+its parent, it is the point estimate of the prediction per parent event.
 
-What outcomes are worth (``observed_utility``) is what the baseline says, also between two other policies:
-their own weights would be another yardstick in each comparison.
+The values of outcomes (``observed_utility``) are the baseline's, also in a comparison of two other policies:
+with their own weights, each comparison would use a different measure.
 """
 
 import math
@@ -45,9 +45,9 @@ _LOST: Final = -1.0
 
 @dataclass(frozen=True)
 class Axis:
-    """One objective: a metric, and whether more of it is better (+1) or worse (-1).
+    """One objective: a metric, and whether more is better (+1) or worse (-1).
 
-    ``limit`` is the relative change that its bound allows, with the sign of the axis; None without one.
+    ``limit`` is the relative change allowed by its bound, with the sign of the axis; None without a bound.
     """
 
     metric: Metric
@@ -62,7 +62,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class GoalBound:
-    """Bounds, and the metric that they are on; or a prediction, and that of the parent which it is given."""
+    """Bounds and their metric; for a cost given its parent, the predictions of both."""
 
     bounded: Bounded
     metrics: tuple[Metric, ...]
@@ -70,14 +70,14 @@ class GoalBound:
 
 @dataclass(frozen=True)
 class WeightGoal:
-    """Objectives and bounds of a search, by the metrics of a surface."""
+    """Objectives and bounds of a search, as metrics of a surface."""
 
     axes: tuple[Axis, ...]
     bounds: tuple[GoalBound, ...]
 
     @property
     def metrics(self) -> dict[str, Metric]:
-        """All that is measured, by name."""
+        """All measured metrics by name."""
         bounded = {metric.name: metric for bound in self.bounds for metric in bound.metrics}
         return bounded | {axis.name: axis.metric for axis in self.axes}
 
@@ -89,7 +89,7 @@ class WeightGoal:
     def of(
         cls, contracts: Contracts, constrained: Constrained | None, columns: Mapping[str, object]
     ) -> "WeightGoal":
-        """Read what a policy asks for; without ``constrained``, its blocking guardrails alone."""
+        """Read a policy's goal; without ``constrained``, only its blocking guardrails."""
         if constrained is None:
             return cls((), tuple(blocking_bounds(contracts, columns)))
         tasks = contracts.tasks.tasks
@@ -107,9 +107,9 @@ class WeightGoal:
 
 
 def blocking_bounds(contracts: Contracts, columns: Mapping[str, object]) -> Iterator[GoalBound]:
-    """Yield the guardrails that block, against the baseline and on the whole, with their metrics.
+    """Yield the blocking guardrails against the baseline and on the whole, with their metrics.
 
-    A cost's rate, also given its parent, brings half of its relative bounds on what is predicted.
+    The rate of a cost, also given its parent, adds half of its relative bound as a bound on its prediction.
     """
     tasks = contracts.tasks.tasks
     for rail in contracts.utility.guardrails:
@@ -139,14 +139,14 @@ def _limit(bounded: Bounded) -> float | None:
 
 @dataclass(frozen=True)
 class GoalMeter:
-    """Measures slates of a part of the candidates by a goal, against a baseline's slates of that part."""
+    """Measures slates of a part of the candidates by a goal, compared with the baseline's slates."""
 
     replay: Replay
     baseline: PolicySlates
     goal: WeightGoal
 
     def figures(self, slates: PolicySlates) -> WeightFigures:
-        """Return objectives and excesses; what is inconclusive is no excess, but an objective lost."""
+        """Return objectives and excesses; an unknown figure exceeds no bound, but is a lost objective."""
         found = self._measured(slates)
         changes = (axis.sign * change_of(found[axis.name][0]) for axis in self.goal.axes)
         return WeightFigures(
@@ -158,7 +158,7 @@ class GoalMeter:
         )
 
     def require_measurable(self, slates: PolicySlates) -> None:
-        """Refuse a goal whose objectives are not measurable on these candidates."""
+        """Raise an error if an objective is not measurable on these candidates."""
         for axis in self.goal.axes:
             (first, *_) = self.replay.measure(axis.metric, slates, self.baseline, ())
             if not math.isfinite(change_of(first)):
@@ -166,7 +166,7 @@ class GoalMeter:
                 raise DataError(f"Weights cannot be tuned by {axis.name}: {reason}")
 
     def changes(self, slates: PolicySlates, against: PolicySlates | None = None) -> tuple[Estimate, ...]:
-        """Return each objective's change with its interval, turned so that more is better."""
+        """Return each objective's change with its interval, signed so that more is better."""
         other = self.baseline if against is None else against
         beside = ((axis, self._beside(axis.metric, other)) for axis in self.goal.axes)
         return tuple(
@@ -174,9 +174,9 @@ class GoalMeter:
         )
 
     def gain(self, slates: PolicySlates, against: PolicySlates) -> Measured:
-        """Return the change of what is maximised by outcomes: of a prediction the rate that it predicts.
+        """Return the change of the maximised metric by outcomes: for a prediction, the rate that it predicts.
 
-        The rate is doubly robust: what the model believes of itself is no part of its expectation.
+        The rate is doubly robust: the model's own error does not affect its expectation.
         """
         metric = self.goal.axes[0].metric
         if metric.kind is MetricKind.PREDICTED:
@@ -184,7 +184,7 @@ class GoalMeter:
         return self.replay.measure(metric, slates, self._beside(metric, against), ())[0]
 
     def _beside(self, metric: Metric, other: PolicySlates) -> PolicySlates:
-        """Return other slates; for a sum of outcomes with what the baseline says that each is worth."""
+        """Return other slates; for a sum of outcomes, with the baseline's values of outcomes."""
         if metric.kind is not MetricKind.OBSERVED_UTILITY:
             return other
         return replace(other, worth=self.baseline.worth, predictions=self.baseline.predictions)
@@ -219,14 +219,14 @@ class GoalMeter:
     def _bounded(
         self, found: Mapping[str, Sequence[Measured]]
     ) -> Iterator[tuple[GoalBound, Sequence[Measured]]]:
-        """Yield each bound with what every judge sees of it, else with why none does."""
+        """Yield each bound with the figures of every reference model, or with reasons why there are none."""
         for goal in self.goal.bounds:
             seen = [found[metric.name] for metric in goal.metrics]
             yield goal, reduce(given_that, seen) or [one for each in seen for one in each if not one.relative]
 
 
 def change_of(measured: Measured) -> float:
-    """Return a metric's relative change, else its level, NaN where it has none."""
+    """Return a metric's relative change, else its level, NaN if it has neither."""
     estimate = measured.policy if measured.relative is None else measured.relative
     return math.nan if estimate is None else estimate.value
 
@@ -241,9 +241,9 @@ def _turned(measured: Measured, sign: int) -> Estimate:
 
 
 def _excess(bound: Bound, measured: Measured) -> float:
-    """Return how far a bound is exceeded, of an absolute one in shares of the bound.
+    """Return the excess over a bound; for an absolute bound, as a share of the bound.
 
-    What appears that was not there exceeds a bound on its rise by all that it is.
+    A metric that rises from zero exceeds a bound on its rise by its whole level.
     """
     observed = bound.observed
     if measured.policy is not None and rises_from_none(bound, measured):
@@ -282,11 +282,11 @@ class ReplayedWeights:
         return self.meter.changes(self.slates(weights), other)
 
     def gain(self, weights: Weights, against: Weights) -> Measured:
-        """Return the change of what is maximised against other weights, by outcomes."""
+        """Return the change of the maximised metric against other weights, by outcomes."""
         return self.meter.gain(self.slates(weights), self.slates(against))
 
     def find_dominated(self, candidates: Sequence[Weights]) -> Flags:
-        """Return which weights others of them dominate by their intervals, shape [n]."""
+        """Return which weights are dominated by others by their intervals, shape [n]."""
         slates = [self.slates(weights) for weights in candidates]
         return np.array(
             [
@@ -297,9 +297,9 @@ class ReplayedWeights:
         )
 
     def volume(self, confirmed: Sequence[Changes]) -> float:
-        """Return the hypervolume of confirmed changes above no gain and the bounds.
+        """Return the hypervolume of confirmed changes above the reference of no gain and the bounds.
 
-        Where a bound is no relative one its objective counts from the least of the points.
+        For an objective without a relative bound the reference is the smallest value of the points.
         """
         points = np.array([[one.value for one in changes] for changes in confirmed])
         if not len(points) or not np.isfinite(points).all():
@@ -311,7 +311,7 @@ class ReplayedWeights:
 
 
 def _dominates(changes: Changes) -> bool:
-    """Return whether changes against another are better beyond chance in one objective and worse in none.
+    """Return whether changes are significantly better in one objective and worse in none.
 
     Examples
     --------

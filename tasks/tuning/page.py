@@ -1,4 +1,4 @@
-"""The tuning report: the front as a picture whose points open their weights, and what is proposed."""
+"""The tuning report: the front as a chart whose points open their weights, and the proposal."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ _MARGIN: Final = 0.06
 
 @dataclass(frozen=True)
 class Dot:
-    """A trial as the searching half saw it: where it is drawn, and whether it kept its bounds."""
+    """A trial on the searching half: its coordinates, and whether it meets its bounds."""
 
     x: float
     y: float
@@ -34,7 +34,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class FrontMark:
-    """A point of the front: its trial, where it is drawn, the ends of its intervals, and its title."""
+    """A point of the front: its trial, coordinates, ends of its intervals, and title."""
 
     trial: int
     x: float
@@ -47,7 +47,7 @@ class FrontMark:
 
 @dataclass(frozen=True)
 class FrontChart:
-    """One picture, in pixels from the upper left."""
+    """One chart, in pixels from the upper left."""
 
     title: str
     across: str
@@ -66,7 +66,7 @@ class FrontChart:
 
 
 def draw_fronts(evidence: TuningEvidence, trials: Sequence[WeightTrial]) -> list[FrontChart]:
-    """Draw what is maximised against each further objective; nothing where there is no front."""
+    """Draw the maximised metric against each further objective; empty if there is no front."""
     if not evidence.front:
         return []
     return [_draw(evidence, trials, other) for other in range(1, len(evidence.objectives))]
@@ -111,7 +111,7 @@ def _axis(objective: Objective) -> str:
 
 
 def _scale(confirmed: Sequence[Estimate], searched: Sequence[float], first: float, last: float) -> Scale:
-    """Return a scale that holds no change, the front's intervals and the trials that keep their bounds."""
+    """Return a scale that contains zero change, the front's intervals and the feasible trials."""
     ends = [end for one in confirmed for end in (one.low, one.value, one.high) if math.isfinite(end)]
     values = [0.0, *ends, *searched]
     low, high = min(values), max(values)
@@ -155,7 +155,7 @@ _SAID: Mapping[Ending, str] = {
 
 @dataclass(frozen=True)
 class MovedWeight:
-    """One weight: what people did, what it is now, what it would be, and that as a multiple of now."""
+    """One weight: the user's action, the current weight, the proposed weight, and their ratio."""
 
     term: str
     did: str
@@ -166,7 +166,7 @@ class MovedWeight:
 
 @dataclass(frozen=True)
 class PointCard:
-    """A point of the front with its weights, as its card shows it."""
+    """Card of a point of the front, with its weights."""
 
     point: FrontPoint
     words: str
@@ -176,7 +176,7 @@ class PointCard:
 def tuning_page(
     surface: str, evidence: TuningEvidence, trials: Sequence[WeightTrial], words: Vocabulary
 ) -> str:
-    """Write the report as one self-contained page."""
+    """Render the report as one self-contained page."""
     charts = draw_fronts(evidence, trials)
     first, last = evidence.days
     searched, unseen = (format_counted(count, "request") for count in evidence.requests)
@@ -233,7 +233,7 @@ def _moved(
 
 
 def _place_on_front(evidence: TuningEvidence, point: FrontPoint) -> str:
-    """Say what a point is beside being on the front."""
+    """Return the special roles of a point on the front."""
     proposal = evidence.proposal
     named = {
         "proposed": proposal is not None and proposal.trial == point.trial,

@@ -1,14 +1,14 @@
-"""A search of utility weights over several objectives under bounds; the measuring is done outside.
+"""Searches utility weights with several objectives under bounds; the caller measures the figures.
 
 ::
 
     trial 0            the current weights
     odd trials         drawn along the front: a tree-structured Parzen estimator of all objectives
     even trials        drawn for the first objective alone, which the contract maximises
-    excess > 0         a bound is exceeded: worse than every trial that keeps its bounds
+    excess > 0         a bound is exceeded: worse than every feasible trial
 
-A trial depends on the seed and on the trials before it alone, so a search that was killed and is given its
-trials goes on as if nothing had happened.
+A trial depends only on the seed and the trials before it, so an interrupted search that is given its trials
+continues with the same results.
 
 References
 ----------
@@ -40,12 +40,12 @@ _DIGITS: Final = 4
 
 @dataclass(frozen=True)
 class WeightSpace:
-    """Ranges of weights by term, and the policy whose weights they are.
+    """Ranges of weights by term, and the policy with these weights.
 
     Attributes
     ----------
-    policy : everything but the searched weights stays as it stands there.
-    sizes : term -> least and greatest absolute weight, both above 0.
+    policy : the policy; everything but the searched weights is unchanged.
+    sizes : term -> smallest and greatest absolute weight, both above 0.
     """
 
     policy: UtilitySpec
@@ -53,7 +53,7 @@ class WeightSpace:
 
     @classmethod
     def of(cls, policy: UtilitySpec, ranges: Mapping[str, tuple[float, float]]) -> "WeightSpace":
-        """Return the space of some ranges, each of one sign.
+        """Return the space of the given ranges, each of one sign.
 
         Examples
         --------
@@ -69,15 +69,15 @@ class WeightSpace:
 
     @property
     def current(self) -> dict[str, float]:
-        """The policy's own weights of the terms that are searched."""
+        """The current weights of the searched terms."""
         return {term: self.policy.weights[term].weight for term in self.sizes}
 
     def clipped(self, weights: Weights) -> dict[str, float]:
-        """Return the nearest weights of the space: absolute values inside the ranges."""
+        """Return the nearest weights in the space: absolute values inside the ranges."""
         return {term: min(max(abs(weights[term]), low), high) for term, (low, high) in self.sizes.items()}
 
     def signed(self, sizes: Weights) -> dict[str, float]:
-        """Return weights of the policy's signs, rounded to four digits, and none outside its range.
+        """Return weights with the policy's signs, rounded to four digits, inside their ranges.
 
         Examples
         --------
@@ -89,7 +89,7 @@ class WeightSpace:
         return {term: math.copysign(size, self.policy.weights[term].weight) for term, size in inside.items()}
 
     def policy_with(self, weights: Weights, *, version: int | None = None) -> UtilitySpec:
-        """Return the policy with other weights; value columns and reasons of the terms stay."""
+        """Return the policy with other weights; value columns and reasons of the terms are unchanged."""
         own = self.policy.weights
         changed: dict[str, Weight] = {
             term: own[term].model_copy(update={"weight": weight}) for term, weight in weights.items()
@@ -100,7 +100,7 @@ class WeightSpace:
         return self.policy.model_copy(update=update)
 
     def moved(self, weights: Weights) -> float:
-        """Return how far weights lie from the current ones: the length of the change of their logarithms.
+        """Return the distance to the current weights: the length of the change of their logarithms.
 
         Examples
         --------
@@ -112,17 +112,17 @@ class WeightSpace:
 
 
 _DRAWN_AT_RANDOM: Final = 16
-"""Trials before the estimator has enough to go by: the current weights, and a few in every direction."""
+"""Number of trials before the estimator is used: the current weights and random draws."""
 
 
 @dataclass(frozen=True)
 class WeightFigures:
-    """What some weights lead to.
+    """Figures of a trial's weights.
 
     Attributes
     ----------
-    objectives : each the greater the better; the first is what is maximised.
-    excess : by bound, how far it is exceeded; 0 or less where it holds.
+    objectives : greater is better; the first is the maximised metric.
+    excess : by bound, the excess over it; 0 or less if the bound is met.
     """
 
     objectives: tuple[float, ...]
@@ -130,13 +130,13 @@ class WeightFigures:
 
     @property
     def exceeded(self) -> float:
-        """The sum of what exceeds a bound; 0 where all hold."""
+        """The sum of excesses over bounds; 0 if all are met."""
         return sum(max(each, 0.0) for each in self.excess)
 
 
 @dataclass(frozen=True)
 class WeightTrial:
-    """One trial: its weights and what they lead to."""
+    """One trial: its weights and their figures."""
 
     number: int
     weights: Weights
@@ -144,7 +144,7 @@ class WeightTrial:
 
     @property
     def feasible(self) -> bool:
-        """Whether every bound holds."""
+        """Whether every bound is met."""
         return self.figures.exceeded == 0
 
 
@@ -160,13 +160,13 @@ def search_weights(
     before: Sequence[WeightTrial] = (),
     tell: Callable[[WeightTrial], None] = lambda tried: None,
 ) -> list[WeightTrial]:
-    """Search until there are so many trials; return all of them in their order.
+    """Search until the number of trials is reached; return all of them in order.
 
     Parameters
     ----------
-    measure : what weights lead to.
-    before : the trials of a search of the same inputs that was cut short.
-    tell : called with each new trial at its end.
+    measure : returns the figures of weights.
+    before : the trials of an interrupted search with the same inputs.
+    tell : called with each new trial when it is finished.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     tried, proposer = _unbroken(before)[:trials], _Proposer(space, seed)
@@ -180,14 +180,14 @@ def search_weights(
 
 
 def best_trial(trials: Sequence[WeightTrial]) -> WeightTrial:
-    """Return the trial of the highest first objective that keeps its bounds, else of the least excess."""
+    """Return the feasible trial with the highest first objective, else the one with the smallest excess."""
     return min(trials, key=lambda one: (one.figures.exceeded, -one.figures.objectives[0]))
 
 
 def front_trials(trials: Sequence[WeightTrial], *, most: int) -> list[WeightTrial]:
-    """Return the trials on the front of those that keep their bounds, best first by the first objective.
+    """Return the trials on the front of feasible trials, best first by the first objective.
 
-    Where they are more than wanted they are thinned evenly along the first objective, whose ends stay.
+    If there are more than ``most``, they are thinned evenly along the first objective, keeping both ends.
     """
     feasible = [one for one in trials if one.feasible]
     if not feasible:
@@ -200,7 +200,7 @@ def front_trials(trials: Sequence[WeightTrial], *, most: int) -> list[WeightTria
 
 
 def _unbroken(before: Sequence[WeightTrial]) -> list[WeightTrial]:
-    """Return trials 0, 1, 2, ... up to the first that is missing: a later one came from those before it."""
+    """Return trials 0, 1, 2, ... up to the first missing one: later trials depend on it."""
     by_number = {one.number: one for one in before}
     unbroken: list[WeightTrial] = []
     while len(unbroken) in by_number:
@@ -209,7 +209,7 @@ def _unbroken(before: Sequence[WeightTrial]) -> list[WeightTrial]:
 
 
 class _Proposer:
-    """Draws weights from what all trials before led to; each draw has a new sampler, seeded by its number."""
+    """Draws weights from the figures of earlier trials; each draw has a new sampler, seeded by its number."""
 
     def __init__(self, space: WeightSpace, seed: int) -> None:
         self.space, self.seed = space, seed
@@ -233,7 +233,7 @@ class _Proposer:
             study.add_trials([_freeze(one, self.space, self.ranges, objectives) for one in fresh])
             self.known[objectives] = len(tried)
             asked = study.ask(self.ranges)
-            # what it leads to is added with the next draw, as after a search that was cut short
+            # its result is added with the next draw, as after an interrupted search
             study.tell(asked, state=TrialState.FAIL)
         return dict(asked.params)
 

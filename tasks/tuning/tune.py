@@ -1,12 +1,12 @@
-"""The tuning step: weights of a release's policy searched on days of their own, and one policy proposed.
+"""The tuning step: searches weights of a release's policy on separate days, and proposes one policy.
 
 ::
 
     days between training and test -> half of the users searches, trial by trial (MLflow)
-                                   -> the other half confirms the front and what is proposed
-    --restore                      -> the smallest change of weights that brings exceeded bounds back
+                                   -> the other half confirms the front and the proposal
+    --restore                      -> the smallest change of weights that meets exceeded bounds
 
-What is proposed is written aside as the next version of ``utility.yaml``; it changes nothing by itself.
+The proposal is written to a separate file as the next version of ``utility.yaml``; it takes no effect itself.
 """
 
 import math
@@ -43,11 +43,11 @@ from tasks.tuning.tuning_slice import TuningHalf, TuningSlice
 _STEP: Final = "weights"
 _OBJECTIVE, _EXCESS = "objective", "excess"
 MOST_TRIALS: Final = 1000
-"""As many as one search of MLflow returns."""
+"""Maximum number of runs that one MLflow search returns."""
 
 
 def read_trials(run: StepRun, inputs: str) -> list[WeightTrial]:
-    """Read the finished trials of a search, and put them below this run; what was killed is closed."""
+    """Read the finished trials of a search, and make them children of this run; close interrupted runs."""
     experiment = run.client.get_run(run.run_id).info.experiment_id
     same = f"tags.step = '{_STEP}' and tags.`{INPUTS}` = '{inputs}'"
     for cut in run.client.search_runs([experiment], f"{same} and attributes.status = 'RUNNING'"):
@@ -61,7 +61,7 @@ def read_trials(run: StepRun, inputs: str) -> list[WeightTrial]:
 
 
 def write_trial(run: StepRun, inputs: str, tried: WeightTrial) -> None:
-    """Write a trial as a run of its own."""
+    """Write a trial as a separate run."""
     now = int(time.time() * 1000)
     made = run.client.create_run(
         run.client.get_run(run.run_id).info.experiment_id,
@@ -77,7 +77,7 @@ def write_trial(run: StepRun, inputs: str, tried: WeightTrial) -> None:
 
 
 def count_policies(run: StepRun, tuned_days: str) -> tuple[int, int]:
-    """Count the policies that finished runs measured on the halves of some days, searching and confirming."""
+    """Count the policies that finished runs measured on the searching and confirming halves of these days."""
     experiment = run.client.get_run(run.run_id).info.experiment_id
     wanted = f"tags.step = 'tune' and tags.tuned_days = '{tuned_days}' and attributes.status = 'FINISHED'"
     found = run.client.search_runs([experiment], wanted, max_results=MOST_TRIALS)
@@ -109,7 +109,7 @@ def proposed_text(file: Path, weights: Mapping[str, float], *, version: int, why
     Parameters
     ----------
     file : the surface's own ``utility.yaml``.
-    weights : by term; those of contexts stay.
+    weights : by term; weights of contexts are unchanged.
     why : lines of a comment at the top.
     """
     plain = read_yaml(file)
@@ -126,7 +126,7 @@ def proposed_text(file: Path, weights: Mapping[str, float], *, version: int, why
 
 
 def _weights(node: yaml.Node, weights: Mapping[str, float]) -> Iterator[tuple[yaml.Node, str]]:
-    """Yield the node of each number that changes with the new number."""
+    """Yield the node and the new text of each number that changes."""
     for term, weight in weights.items():
         own = _node(node, term)
         number = _node(own, "weight") if isinstance(own, yaml.MappingNode) else own
@@ -140,7 +140,7 @@ def _node(mapping: yaml.Node | None, name: str) -> yaml.Node:
 
 
 def _number(value: float) -> str:
-    """Write a number that every YAML reader takes for one: without a point 1e-05 is a word to some.
+    """Format a number so that every YAML reader parses it as one: some read 1e-05 as a string.
 
     Examples
     --------
@@ -154,12 +154,12 @@ def _number(value: float) -> str:
 REPORT: Final = "tuning.html"
 PROPOSED: Final = "utility.yaml"
 _FAR: Final = 100.0
-"""How many times a weight may grow or shrink where a restoration finds no declared range."""
+"""Largest factor by which a restoration changes a weight without a declared range."""
 
 
 @dataclass(frozen=True)
 class TuneResult:
-    """What was found, where its report lies, and the policy that is proposed."""
+    """Evidence of a tuning, with its report and proposed policy, and the id of its run."""
 
     evidence: TuningEvidence
     run_id: str
@@ -167,9 +167,9 @@ class TuneResult:
 
 @dataclass(frozen=True)
 class TuneRequest:
-    """What is asked: of which release, how many trials from which seed; or to restore its bounds.
+    """Options of a tuning: the release, the number of trials and the seed; or to restore its bounds.
 
-    ``baseline``: a release, ``logged`` or a column; by default the champion, else what stands in for one.
+    ``baseline``: a release, ``logged`` or a column; by default the champion, else the surface's order.
     """
 
     release: int
@@ -185,7 +185,7 @@ def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = 
     Raises
     ------
     ContractError
-        The policy does not say what to tune for, or the number of trials is out of range.
+        The policy has no tuning goal, or the number of trials is out of range.
     DataError
         No days are left to tune on, or the goal is not measurable on them.
     """
@@ -199,7 +199,7 @@ def run(workspace: Workspace, request: TuneRequest, *, parent_run: str | None = 
 
 @dataclass(frozen=True)
 class _Tuning:
-    """A request, the ranges of weights that the policy declares, and the baseline."""
+    """A request, the declared ranges of weights, and the baseline."""
 
     workspace: Workspace
     request: TuneRequest
@@ -208,7 +208,7 @@ class _Tuning:
 
     @property
     def search(self) -> dict[str, Any]:
-        """What decides a trial; a search of more trials continues a shorter one."""
+        """The inputs that determine a trial; a search with more trials continues a shorter one."""
         return {
             "release": self.request.release,
             "champion": self.baseline.release,
@@ -219,7 +219,7 @@ class _Tuning:
 
     @property
     def utility(self) -> UtilitySpec:
-        """The surface's policy, whose weights are the current ones."""
+        """The surface's policy with the current weights."""
         return self.workspace.contracts.utility
 
     @property
@@ -232,7 +232,7 @@ class _Tuning:
 
 
 def _tune(work: _Tuning, run: StepRun) -> TuningEvidence:
-    """Search, confirm, and write what is found: evidence, a page, and what is proposed."""
+    """Search, confirm, and write the results: evidence, a page, and the proposal."""
     versions = EntrantVersions(work.request.release, work.baseline.release, work.baseline.order)
     days = TuningSlice.of(work.workspace, versions.load(work.workspace))
     columns = days.search.log.segments
@@ -302,7 +302,7 @@ TUNE: Final = Step(
 
 
 def _not_confirmed(tuned: WeightSearchResult) -> list[str]:
-    """Say what the best of the search gained where it was chosen, and why it is not proposed."""
+    """Return the searched gain of the best trial, and why it is not proposed."""
     chosen = tuned.chosen
     if tuned.ending == "proposed" or chosen is None or chosen.gain is None or chosen.gain_searched is None:
         return []
@@ -321,7 +321,7 @@ def _heading(objective: Objective) -> str:
 
 
 def _propose(work: _Tuning, run: StepRun, days: TuningSlice, chosen: Chosen) -> WeightProposal:
-    """Write the policy aside, hold it against the contracts, and judge it on the confirming half."""
+    """Write the policy to a separate file, check it, and evaluate it on the confirming half."""
     version = work.utility.version + 1
     first, last = days.days
     why = [
@@ -357,9 +357,9 @@ def _gained(chosen: Chosen) -> str:
 
 
 def _verdicts(work: _Tuning, run: StepRun, half: TuningHalf, policy: UtilitySpec) -> list[Verdict]:
-    """Judge a policy on the half that chose nothing as ``simulate --policy`` does; anchors are the gate's.
+    """Evaluate a policy on the confirming half like ``simulate --policy``, without guardrails on anchors.
 
-    The release's own slates are the reference: beside an order, outcomes are worth what its policy says.
+    The release's own slates are the reference: with an order as baseline, its policy values the outcomes.
     """
     rails = tuple(rail for rail in policy.guardrails if rail.anchor is None)
     other_verdicts = policy.model_copy(update={"guardrails": rails})

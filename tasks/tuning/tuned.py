@@ -1,15 +1,15 @@
-"""What a search and a restoration find: the front, what is chosen of it, and what the other half says.
+"""Results of a search and a restoration: the front, the chosen weights, and their confirmation.
 
 ::
 
-    searching half    trials -> those on the front, the best that keeps its bounds (chosen), the knee
-    confirming half   the same weights measured once more: what the best of many seemed to gain falls away
+    searching half    trials -> the front, the best feasible trial (chosen), the knee
+    confirming half   the same weights measured again, which removes the selection bias of the search
     proposed          the gain by outcomes on the confirming half is above 0: its one-sided 95 % bound
 
-A prediction that is maximised is believed where it is searched; its model may be wrong where weights move to.
-So it is confirmed by the doubly robust rate of the outcomes that it predicts.
-The best of 200 equal policies looks 2.7 standard errors better than it is where it was chosen, and as good as
-it is on the half that did not choose.
+A maximised prediction is trusted during the search, but its model may be wrong at the new weights. It is
+therefore confirmed by the doubly robust rate of the outcomes that it predicts.
+The best of 200 equal policies is overestimated by 2.7 standard errors on the searching half, and is unbiased
+on the confirming half.
 """
 
 import math
@@ -32,11 +32,11 @@ from tasks.tuning.search import Weights, WeightSpace, WeightTrial, best_trial, f
 
 _ROUNDS: Final = 3
 _STEP: Final = 0.15
-"""Differences are taken over changes of 15 %: less moves too few items past one another."""
+"""Slopes use differences over changes of 15 %: smaller changes swap too few items."""
 _ALONG: Final = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
-"""Shares of the way to the planes' point that are tried."""
+"""Tried shares of the step towards the solution of the linearised bounds."""
 _OUTWARDS: Final = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
-"""Shares of the way to an end of one weight's range."""
+"""Tried shares of the step to an end of one weight's range."""
 _HALVINGS: Final = 5
 
 Excess = Callable[[Weights], tuple[float, ...]]
@@ -44,7 +44,7 @@ Excess = Callable[[Weights], tuple[float, ...]]
 
 @dataclass(frozen=True)
 class Restored:
-    """Weights that bring every bound back, and how far they moved."""
+    """Weights that meet every bound, and their distance to the current weights."""
 
     weights: Weights
     moved: float
@@ -60,7 +60,7 @@ class _Walk:
 
     @property
     def box(self) -> list[tuple[float, float]]:
-        """Least and greatest change of each logarithm; 0 is always inside."""
+        """Smallest and greatest change of each logarithm; 0 is always inside."""
         now = self.space.current
         ends = (
             (math.log(low / abs(now[t])), math.log(high / abs(now[t])))
@@ -69,7 +69,7 @@ class _Walk:
         return [(min(low, 0.0), max(high, 0.0)) for low, high in ends]
 
     def weights(self, point: Floats) -> dict[str, float]:
-        """Return the weights of a point; those that do not move are not rounded."""
+        """Return the weights of a point; unchanged weights are not rounded."""
         now = self.space.current
         moved = {t: abs(now[t]) * math.exp(x) for t, x in zip(now, point, strict=True)}
         rounded = self.space.signed(moved)
@@ -84,7 +84,7 @@ class _Walk:
         return self.seen[key]
 
     def holds(self, point: Floats) -> bool:
-        """Whether every bound holds."""
+        """Whether every bound is met."""
         return bool((self.at(point) <= 0).all())
 
     def slopes(self, point: Floats) -> Floats:
@@ -99,7 +99,7 @@ class _Walk:
 
 
 def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
-    """Return the nearest weights found that exceed no bound; None where none were found.
+    """Return the nearest weights found that exceed no bound; None if none were found.
 
     Examples
     --------
@@ -127,7 +127,7 @@ def restore_bounds(excess: Excess, space: WeightSpace) -> Restored | None:
 
 
 def _nearest_allowed(walk: _Walk, point: Floats) -> Floats:
-    """Return the point nearest to no change at which the planes through a point allow every bound."""
+    """Return the point nearest to zero change at which the linearised bounds are all met."""
     level, slopes = walk.at(point), walk.slopes(point)
     start = point if point.any() else np.full(len(point), 1e-3)
     planes = LinearConstraint(slopes, -np.inf, slopes @ point - level)
@@ -145,13 +145,13 @@ def _squared_length(point: Floats) -> float:
 
 
 def _nearest(points: Iterable[Floats | None]) -> Floats | None:
-    """Return the point that moves least, None where there is none."""
+    """Return the point with the smallest change, None if there are no points."""
     found = [point for point in points if point is not None]
     return min(found, key=lambda point: float(np.linalg.norm(point)), default=None)
 
 
 def _ends_of_each(box: Sequence[tuple[float, float]]) -> Iterator[Floats]:
-    """Yield the points at which one weight alone has moved to an end of its range."""
+    """Yield the points at which a single weight is at an end of its range."""
     for i, ends in enumerate(box):
         for end in ends:
             if end:
@@ -159,7 +159,7 @@ def _ends_of_each(box: Sequence[tuple[float, float]]) -> Iterator[Floats]:
 
 
 def _first_that_holds(walk: _Walk, target: Floats, shares: Sequence[float]) -> Floats | None:
-    """Return the first point along the way to a target, and beyond, where every bound holds."""
+    """Return the first point along the way to a target, and beyond, where every bound is met."""
     low, high = np.array(walk.box).T
     outside = 0.0
     for share in shares:
@@ -179,7 +179,7 @@ def _first_that_holds(walk: _Walk, target: Floats, shares: Sequence[float]) -> F
 
 
 def _without_idle_moves(walk: _Walk, point: Floats) -> Floats:
-    """Put back each weight, the least moved first, whose move is not needed."""
+    """Reset each weight whose change is not needed, smallest change first."""
     for i in np.argsort(np.abs(point)):
         left = point.copy()
         left[i] = 0.0
@@ -189,12 +189,12 @@ def _without_idle_moves(walk: _Walk, point: Floats) -> Floats:
 
 
 MOST_ON_FRONT: Final = 10
-"""Points of the front that are confirmed: each is compared with each."""
+"""Number of points of the front to confirm: each is compared with each."""
 
 
 @dataclass(frozen=True)
 class Halves:
-    """Weights measured on the half of the users that chooses, and on the half that confirms."""
+    """Weights measured on the searching and on the confirming half of the users."""
 
     search: ReplayedWeights
     confirm: ReplayedWeights
@@ -202,9 +202,9 @@ class Halves:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The weights to propose, and what they gain over the current ones.
+    """The weights to propose, and their gain over the current weights.
 
-    ``gain``: by outcomes on the confirming half. ``gain_searched`` and ``gain_predicted``: in the maximised
+    ``gain``: by outcomes on the confirming half. ``gain_searched`` and ``gain_predicted``: of the maximised
     metric itself on the searching and the confirming half.
     """
 
@@ -224,11 +224,11 @@ class Chosen:
 
 @dataclass(frozen=True)
 class WeightSearchResult:
-    """What was found.
+    """Result of a search or a restoration.
 
-    ``chosen`` are the best weights of the search, proposed or not. ``searched`` and ``confirmed`` count the
-    policies that were measured on each half; ``exceeded`` are the bounds that the current weights exceed,
-    each with its excess.
+    ``chosen``: the best weights of the search, proposed or not. ``searched`` and ``confirmed``: number of
+    policies measured on each half; ``exceeded``: bounds that the current weights exceed, each with its
+    excess.
     """
 
     ending: Ending
@@ -279,7 +279,7 @@ def tune_weights(
 
 
 def restore_weights(halves: Halves, space: WeightSpace) -> WeightSearchResult:
-    """Find the smallest change of weights that keeps every bound."""
+    """Find the smallest change of weights that meets every bound."""
     search = halves.search
     now, measured = search.figures(space.current), {tuple(space.current.values())}
 
@@ -306,7 +306,7 @@ def restore_weights(halves: Halves, space: WeightSpace) -> WeightSearchResult:
 
 
 def _end(best: WeightTrial, chosen: Chosen | None) -> Ending:
-    """Say how a search ended: what is chosen is proposed where outcomes of the other half show a gain."""
+    """Return how a search ended: weights are proposed if outcomes of the confirming half show a gain."""
     if not best.feasible:
         return "out of reach"
     return "proposed" if chosen is not None and chosen.confirmed else "nothing better"
@@ -342,7 +342,7 @@ def _objectives(half: ReplayedWeights) -> tuple[Objective, ...]:
 
 
 def _exceeded(half: ReplayedWeights, excess: Sequence[float]) -> dict[str, float]:
-    """Return the bounds that are exceeded by metric, the largest excess of each."""
+    """Return the exceeded bounds by metric, with the largest excess of each."""
     found: dict[str, float] = {}
     for goal, each in zip(half.meter.goal.bounds, excess, strict=True):
         if each > 0:

@@ -1,20 +1,20 @@
-"""The days on which weights are tuned, and their two halves.
+"""The days on which weights are tuned, and their two halves of users.
 
 ::
 
     train ........ | calibrate, embargo     | test
     trees learn    | weights are tuned here | the gate replays here
 
-    half of the users   searches: every trial is measured on it
-    the other half      confirms: measures what was chosen, and chooses nothing
+    half of the users   searching: every trial is measured on it
+    the other half      confirming: the chosen weights are measured on it, and nothing is chosen
 
-No day of it trained a tree, and none is of the test slice, which the gate alone reads: weights chosen on the
-test slice would be judged by what chose them. Calibration maps were fitted on these days. They are monotone
-maps of a few parameters and the same for every policy, so they move all of them alike. Users are halved by a
-salted hash that is the same for every run: the confirming half stays unseen by any search.
+No day of the slice trained a tree, and none is in the test slice, which only the gate reads: weights chosen
+on the test slice would be evaluated on the data that chose them. Calibration maps were fitted on these days,
+but they are monotone maps with few parameters and the same for every policy. Users are split by a salted
+hash that is the same for every run, so the confirming half is never seen by a search.
 
-Candidates are scored block by block, as for a simulation. Each trial decides on the blocks anew, so of every
-candidate stay its predictions and the columns that a policy reads; features go.
+Candidates are scored block by block, as in a simulation. Each trial decides on the blocks again, so the
+predictions and the columns that a policy reads are kept for every candidate; features are dropped.
 """
 
 from collections.abc import Collection, Iterator
@@ -59,13 +59,13 @@ _DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True)
 class TuningHalf:
-    """Candidates of half of the users, as the release and its baseline decided on them.
+    """Candidates of half of the users, with the decisions of the release and its baseline.
 
     Attributes
     ----------
-    decided : the log, and what both made of it.
-    blocks : its candidates in order, in whole requests, with the columns that policies read and no other.
-    policy : of the release.
+    decided : the log, and the decisions of both.
+    blocks : its candidates in order, in whole requests, with only the columns that policies read.
+    policy : the release's policy.
     """
 
     decided: DecidedSlice
@@ -74,17 +74,17 @@ class TuningHalf:
 
     @property
     def log(self) -> CandidateLog:
-        """The candidates as they were logged."""
+        """The logged candidates."""
         return self.decided.log
 
     @property
     def baseline(self) -> PolicySlates:
-        """What weights are held against."""
+        """The baseline that weights are compared with."""
         return self.decided.baseline.slates
 
     @property
     def reference(self) -> PolicySlates:
-        """The release's slates, with the predictions that every policy decides by."""
+        """The release's slates, with the predictions that every policy uses."""
         return self.decided.policy.slates
 
     def slates(self, policy: UtilitySpec, *, composed: bool = True) -> PolicySlates:
@@ -101,7 +101,7 @@ class TuningHalf:
         return replace(whole, predictions=own.predictions, where_shown=own.where_shown)
 
     def _scored_blocks(self) -> Iterator[tuple[TestSlice, Scored]]:
-        """Yield each block with the release's predictions of its rows, which are views."""
+        """Yield each block with the release's predictions of its rows, as views."""
         kind, first = self.decided.contracts.require_trained, 0
         for block in self.blocks:
             rows = slice(first, first := first + len(block.candidates))
@@ -112,13 +112,13 @@ class TuningHalf:
 
     @cached_property
     def replay(self) -> Replay:
-        """The replay of this half, with the release's predictions in the rates of all."""
+        """The replay of this half, with the release's predictions in the rates of all policies."""
         tasks = self.decided.contracts.tasks.tasks
         fixed = frozenset(name for name, task in tasks.items() if task.level == "request")
         return Replay(self.log, self.reference, fixed, self.baseline, compared_at_once=1)
 
     def replayed(self, goal: WeightGoal, space: WeightSpace) -> ReplayedWeights:
-        """Return what weights lead to on this half; of their slates stays what the goal asks for."""
+        """Return the measuring of weights on this half, with only the slate columns that the goal reads."""
         meter = GoalMeter(self.replay, self.baseline, goal)
         composed = goal.measures(MetricKind.COMPONENT_SHARE)
         return ReplayedWeights(
@@ -155,7 +155,7 @@ class TuningSlice:
 
 
 class _GrowingHalf:
-    """A half to which the rows of its users are added, block by block."""
+    """A half that collects the rows of its users, block by block."""
 
     def __init__(self, entrants: Entrants, read: Collection[str]) -> None:
         self._entrants, self._read = entrants, read
@@ -167,12 +167,12 @@ class _GrowingHalf:
         return self._decided.empty
 
     def add(self, block: TestSlice, rows: Flags) -> None:
-        """Let release and baseline decide on the marked rows, which are whole requests."""
+        """Decide on the marked rows, which are whole requests, for release and baseline."""
         if not rows.any():
             return
         own = replace(block, candidates=block.candidates[rows].reset_index(drop=True))
         decided = decide_block(own, self._entrants)
-        # what a utility is made of is asked of trials alone
+        # contributions are read only for trials
         slates = {key: replace(one, contributions={}) for key, one in decided.slates.items()}
         self._decided.add(replace(decided, slates=slates))
         self._blocks.append(replace(own, candidates=_narrow(own.drawn_anew, self._read)))
@@ -187,22 +187,22 @@ class _GrowingHalf:
 
 
 def _searching(candidates: pd.DataFrame) -> Flags:
-    """Mark the rows of the users who search, [n]."""
+    """Mark the rows of the searching users, [n]."""
     users = users_of(candidates)
-    # beside nobody, not all ids are numbers
+    # with null users among them, not all ids are numbers
     named = users.astype(str) if users.dtype == object else users
     return hold_out_users(pa.chunked_array([pa.array(named)]), share=0.5, salt=_SALT)
 
 
 def _narrow(candidates: pd.DataFrame, read: Collection[str]) -> pd.DataFrame:
-    """Keep the columns that policies read; of words each is kept once."""
+    """Keep the columns that policies read; text columns become categorical."""
     named = candidates[[name for name in candidates if name in read]]
     words = [name for name in named if named[name].dtype == "str"]
     return named.astype(dict.fromkeys(words, "category")).copy()  # a view would keep the features
 
 
 def _policy_columns(contracts: Contracts) -> frozenset[str]:
-    """Return what weights of the surface's policy and its slate rules read of a candidate."""
+    """Return the candidate columns that the surface's policy and its slate rules read."""
     return frozenset({*c.IMPRESSION_KEY, *contracts.utility.columns, *contracts.slate.columns})
 
 
